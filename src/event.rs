@@ -1,0 +1,574 @@
+//! What flows through the house: events, their ids, their data and their metadata.
+//!
+//! An [`Event`] is one message on its way through the proxy. Its [`Data`] stays the text that came
+//! in until a pipeline looks into it; its [`Meta`] is the record that the language calls `$`.
+//!
+//! This room knows nothing of actors, sockets or clocks.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use indexmap::IndexMap;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de,
+    ser::{SerializeMap, SerializeSeq},
+};
+
+/// A record: keys in the order in which they were first written.
+pub type Record = IndexMap<ByteString, Value>;
+
+/// The name of an event, unique within one run of the process.
+///
+/// Prints and parses as `source:stream:event`, all decimal: the number of the listener in the
+/// settings from 1, the number of the session on that listener since start from 0, the number of
+/// the event in that session from 0.
+///
+/// ```
+/// # use towline::event::EventId;
+/// let id = EventId { source: 1, stream: 0, event: 9 };
+/// assert_eq!(id.to_string(), "1:0:9");
+/// assert_eq!("1:0:9".parse(), Ok(id));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventId {
+    /// Number of the listener in the settings, from 1.
+    pub source: u32,
+    /// Number of the session on that listener since start, from 0.
+    pub stream: u64,
+    /// Number of the event in that session, from 0.
+    pub event: u64,
+}
+
+/// A text that is not `source:stream:event`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an event id is three decimal numbers with colons between them, such as 1:0:9")]
+pub struct EventIdError;
+
+/// One message on its way through the proxy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its name; a reply keeps the name of the event it answers.
+    pub id: EventId,
+    /// What it says.
+    pub data: Data,
+    /// What is known about it: `$` in the language.
+    pub meta: Meta,
+    /// When it entered the proxy: nanoseconds since the Unix epoch.
+    pub ingest_ns: u64,
+}
+
+/// The data of an event: a value, or JSON text that nobody has looked into yet.
+#[derive(Debug, Clone)]
+pub enum Data {
+    /// A value.
+    Value(Value),
+    /// JSON text, known to be well-formed, not parsed yet. Made by [`Data::json`] only.
+    Json(JsonText),
+}
+
+/// JSON text that is known to be one well-formed document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonText(ByteString);
+
+/// A value of the language and of the codecs.
+///
+/// Cloning is cheap: strings, bytes, arrays and records are shared.
+#[derive(Debug, Clone, Default)]
+pub enum Value {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A whole number that fits 64 signed bits.
+    Int(i64),
+    /// A whole number above `i64::MAX`; smaller ones are always [`Value::Int`].
+    Uint(u64),
+    /// Any other number.
+    Float(f64),
+    /// UTF-8 text.
+    String(ByteString),
+    /// Bytes, written to JSON as base64 text.
+    Bytes(Bytes),
+    /// An ordered list.
+    Array(Arc<Vec<Value>>),
+    /// Keys and values, in order.
+    Record(Arc<Record>),
+}
+
+/// The metadata of an event: the record `$` of the language.
+///
+/// `$binary` (was it, or shall it be, a binary frame?) is kept apart because every message has it;
+/// the rest is one shared record, copied only when it is changed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Meta {
+    /// `$binary`
+    pub binary: bool,
+    rest: Option<Arc<Record>>,
+}
+
+/// A value that a metadata key does not take.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MetaError {
+    /// `$binary` is a boolean.
+    #[error("$binary takes true or false, not {0}")]
+    BinaryNotBool(&'static str),
+    /// `$` is a record.
+    #[error("$ takes a record, not {0}")]
+    NotRecord(&'static str),
+}
+
+// === impl EventId ===
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.source, self.stream, self.event)
+    }
+}
+
+impl FromStr for EventId {
+    type Err = EventIdError;
+
+    fn from_str(text: &str) -> Result<Self, EventIdError> {
+        let mut parts = text.split(':');
+        let id = Self {
+            source: number(parts.next())?,
+            stream: number(parts.next())?,
+            event: number(parts.next())?,
+        };
+        match parts.next() {
+            None => Ok(id),
+            Some(_) => Err(EventIdError),
+        }
+    }
+}
+
+fn number<T: FromStr>(part: Option<&str>) -> Result<T, EventIdError> {
+    part.and_then(|digits| digits.parse().ok()).ok_or(EventIdError)
+}
+
+// === impl Data ===
+
+impl Data {
+    /// Takes JSON text without building a value from it.
+    ///
+    /// # Errors
+    /// The parser's own words, with line and column, when `text` is not one JSON document or nests
+    /// deeper than 127 levels.
+    pub fn json(text: ByteString) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<Skimmed>(&text)?;
+        Ok(Self::Json(JsonText(text)))
+    }
+
+    /// The value, parsed if need be.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Value(value) => value.clone(),
+            Self::Json(text) => text.parse(),
+        }
+    }
+
+    /// The value, parsed if need be, without a copy if it was a value already.
+    pub fn into_value(self) -> Value {
+        match self {
+            Self::Value(value) => value,
+            Self::Json(text) => text.parse(),
+        }
+    }
+}
+
+impl From<Value> for Data {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+impl PartialEq for Data {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_value() == other.to_value()
+    }
+}
+
+impl JsonText {
+    /// The text as it came in, white space included.
+    pub fn as_text(&self) -> &ByteString {
+        &self.0
+    }
+
+    fn parse(&self) -> Value {
+        serde_json::from_str(&self.0).expect("skimmed by the same parser when it was made")
+    }
+}
+
+// === impl Value ===
+
+impl Value {
+    /// The name of the value's type, for messages to people.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "bool",
+            Self::Int(_) | Self::Uint(_) => "integer",
+            Self::Float(_) => "float",
+            Self::String(_) => "string",
+            Self::Bytes(_) => "binary",
+            Self::Array(_) => "array",
+            Self::Record(_) => "record",
+        }
+    }
+
+    /// A string value.
+    pub fn string(text: impl Into<ByteString>) -> Self {
+        Self::String(text.into())
+    }
+
+    /// An array value.
+    pub fn array(items: Vec<Value>) -> Self {
+        Self::Array(Arc::new(items))
+    }
+
+    /// A record value of the given pairs, in their order.
+    pub fn record<K: Into<ByteString>>(pairs: impl IntoIterator<Item = (K, Value)>) -> Self {
+        let record: Record = pairs.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        Self::Record(Arc::new(record))
+    }
+
+    /// The value under a key, if this is a record that has it.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        match self {
+            Self::Record(record) => record.get(key),
+            _ => None,
+        }
+    }
+
+    /// The text, if this is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Compact JSON without a trailing newline. A float that JSON cannot write is `null`.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned())
+    }
+}
+
+impl PartialEq for Value {
+    /// Numbers are equal when their amounts are: `1 == 1.0`. Records are equal in any order.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::Uint(a), Self::Uint(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a == b,
+            (Self::Int(a), Self::Float(b)) | (Self::Float(b), Self::Int(a)) => *a as f64 == *b,
+            (Self::Uint(a), Self::Float(b)) | (Self::Float(b), Self::Uint(a)) => *a as f64 == *b,
+            (Self::String(a), Self::String(b)) => a == b,
+            (Self::Bytes(a), Self::Bytes(b)) => a == b,
+            (Self::Array(a), Self::Array(b)) => a == b,
+            (Self::Record(a), Self::Record(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        i64::try_from(number).map_or(Self::Uint(number), Self::Int)
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(flag) => serializer.serialize_bool(*flag),
+            Self::Int(number) => serializer.serialize_i64(*number),
+            Self::Uint(number) => serializer.serialize_u64(*number),
+            Self::Float(number) => serializer.serialize_f64(*number),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => serializer.collect_str(&Base64(bytes)),
+            Self::Array(items) => {
+                let mut seq = serializer.serialize_seq(Some(items.len()))?;
+                for item in items.iter() {
+                    seq.serialize_element(item)?;
+                }
+                seq.end()
+            }
+            Self::Record(record) => {
+                let mut map = serializer.serialize_map(Some(record.len()))?;
+                for (key, value) in record.iter() {
+                    map.serialize_entry::<str, _>(key, value)?;
+                }
+                map.end()
+            }
+        }
+    }
+}
+
+/// Standard base64 with padding, written without a buffer.
+struct Base64<'a>(&'a Bytes);
+
+impl fmt::Display for Base64<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        base64::display::Base64Display::new(self.0, &base64::engine::general_purpose::STANDARD).fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> de::Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Int(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::from(number))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::Float(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::string(text))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::string(text))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::array(items))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut record = Record::new();
+        while let Some((key, value)) = map.next_entry::<String, Value>()? {
+            record.insert(key.into(), value);
+        }
+        Ok(Value::Record(Arc::new(record)))
+    }
+}
+
+/// A document that was read as closely as a [`Value`] (numbers in range, nesting within bounds) and
+/// not kept.
+struct Skimmed;
+
+impl<'de> Deserialize<'de> for Skimmed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Skimmed {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        ValueVisitor.expecting(f)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+// === impl Meta ===
+
+impl Meta {
+    /// Metadata with the given `$binary` and the given other keys.
+    pub fn new(binary: bool, rest: Option<Arc<Record>>) -> Self {
+        Self { binary, rest }
+    }
+
+    /// The value of `$key`.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        if key == "binary" {
+            return Some(Value::Bool(self.binary));
+        }
+        self.rest.as_ref()?.get(key).cloned()
+    }
+
+    /// Sets `$key`.
+    ///
+    /// # Errors
+    /// When `$binary` is given anything but a boolean.
+    pub fn set(&mut self, key: &str, value: Value) -> Result<(), MetaError> {
+        if key == "binary" {
+            let Value::Bool(flag) = value else {
+                return Err(MetaError::BinaryNotBool(value.type_name()));
+            };
+            self.binary = flag;
+            return Ok(());
+        }
+        Arc::make_mut(self.rest.get_or_insert_default()).insert(key.into(), value);
+        Ok(())
+    }
+
+    /// Removes `$key`; `$binary` becomes false.
+    pub fn remove(&mut self, key: &str) {
+        if key == "binary" {
+            self.binary = false;
+        } else if let Some(rest) = &mut self.rest {
+            Arc::make_mut(rest).shift_remove(key);
+        }
+    }
+
+    /// The whole record `$`.
+    pub fn to_value(&self) -> Value {
+        let mut record = Record::new();
+        record.insert("binary".into(), Value::Bool(self.binary));
+        if let Some(rest) = &self.rest {
+            record.extend(rest.iter().map(|(key, value)| (key.clone(), value.clone())));
+        }
+        Value::Record(Arc::new(record))
+    }
+
+    /// Metadata from a whole record `$`.
+    ///
+    /// # Errors
+    /// When `value` is not a record, or its `binary` not a boolean.
+    pub fn from_value(value: Value) -> Result<Self, MetaError> {
+        let Value::Record(record) = value else {
+            return Err(MetaError::NotRecord(value.type_name()));
+        };
+        let mut meta = Self { binary: false, rest: Some(record) };
+        if let Some(binary) = meta.rest.as_ref().and_then(|rest| rest.get("binary")).cloned() {
+            meta.set("binary", binary)?;
+            if let Some(rest) = &mut meta.rest {
+                Arc::make_mut(rest).shift_remove("binary");
+            }
+        }
+        Ok(meta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ids_that_are_not_three_numbers_are_refused() {
+        for text in ["", "1", "1:0", "1:0:9:1", "a:0:9", "1:-1:0", "4294967296:0:0"] {
+            assert_eq!(text.parse::<EventId>(), Err(EventIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_beyond_i64_survive_json() {
+        let text = r#"[9223372036854775807,9223372036854775808,-1,1.0,1e3]"#;
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(value.to_json(), "[9223372036854775807,9223372036854775808,-1,1.0,1000.0]");
+    }
+
+    #[test]
+    fn json_text_is_checked_but_kept_as_it_came() {
+        let data = Data::json(r#"{ "b": 1, "a": [ ] }"#.into()).unwrap();
+        let Data::Json(text) = &data else { panic!("parsed too early") };
+        assert_eq!(text.as_text(), r#"{ "b": 1, "a": [ ] }"#);
+        assert_eq!(data.to_value().to_json(), r#"{"b":1,"a":[]}"#);
+        assert!(Data::json("{".into()).is_err());
+        assert!(Data::json("{} {}".into()).is_err());
+        assert!(Data::json("[".repeat(100_000).into()).is_err());
+        assert!(Data::json(r#"{"a":1e999}"#.into()).is_err());
+    }
+
+    #[test]
+    fn bytes_are_base64_in_json() {
+        assert_eq!(Value::Bytes(Bytes::from_static(b"\xff\x00")).to_json(), r#""/wA=""#);
+    }
+
+    #[test]
+    fn metadata_keeps_binary_apart() {
+        let mut meta = Meta::default();
+        meta.set("binary", Value::Bool(true)).unwrap();
+        meta.set("url", Value::string("ws://a")).unwrap();
+        assert_eq!(meta.to_value().to_json(), r#"{"binary":true,"url":"ws://a"}"#);
+        assert_eq!(Meta::from_value(meta.to_value()), Ok(meta.clone()));
+        assert!(meta.set("binary", Value::Null).is_err());
+        meta.remove("binary");
+        meta.remove("url");
+        assert_eq!(meta.get("url"), None);
+        assert_eq!(meta.get("binary"), Some(Value::Bool(false)));
+        assert!(Meta::from_value(Value::Null).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_id_survives_its_text(source: u32, stream: u64, event: u64) {
+            let id = EventId { source, stream, event };
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+        }
+
+        #[test]
+        fn what_is_skimmed_can_be_parsed(text in r#"[\[\]{}",:0-9eE.\\u +-]{0,40}"#) {
+            let skimmed = Data::json(text.as_str().into());
+            prop_assert_eq!(skimmed.is_ok(), serde_json::from_str::<Value>(&text).is_ok());
+        }
+
+        #[test]
+        fn no_text_makes_the_id_parser_panic(text in ".{0,40}") {
+            let _ = text.parse::<EventId>();
+        }
+    }
+}

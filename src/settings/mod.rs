@@ -1,0 +1,236 @@
+//! Settings in their checked form, and the way there from files and environment.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use indexmap::IndexMap;
+
+use crate::{codec::Codec, processor, trickle::Program};
+
+/// Everything the program can be told, checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[server]`
+    pub server: Server,
+    /// `[log]`
+    pub log: Log,
+    /// `[admin]`; none when `bind` is empty.
+    pub admin: Option<Admin>,
+    /// `[drain]`
+    pub drain: Drain,
+    /// `[listener.NAME]`, in the order of the settings.
+    pub listeners: Vec<Arc<Listener>>,
+    /// `[upstream.NAME]`
+    pub upstreams: IndexMap<String, Arc<Upstream>>,
+    /// `[pipeline.NAME]`
+    pub pipelines: IndexMap<String, Arc<Pipeline>>,
+    /// `[[route]]`, in order: the first match wins.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// `[server]`: what the whole process shares.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Worker threads.
+    pub workers: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// A filter in `RUST_LOG`'s language; `RUST_LOG` itself wins.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value` pairs behind time, level and room.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[admin]`: health and readiness, apart from the traffic.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where to listen.
+    pub bind: SocketAddr,
+}
+
+/// `[drain]`: the end of the process (C9).
+#[derive(Debug, Clone)]
+pub struct Drain {
+    /// Close frames are spread evenly at random over this time.
+    pub window: Duration,
+    /// How long events that await a reply are given to settle; also the most the end may take.
+    pub grace: Duration,
+    /// The close code clients get, 1001 or 1012.
+    pub close_code: u16,
+}
+
+/// How bytes become events and events bytes, on one side.
+#[derive(Debug, Clone)]
+pub struct Format {
+    /// Bytes to value and back.
+    pub codec: &'static dyn Codec,
+    /// From the wire to the codec, in order.
+    pub preprocessors: Vec<processor::Spec>,
+    /// From the codec to the wire, in order.
+    pub postprocessors: Vec<processor::Spec>,
+}
+
+/// Sizes that one connection may take, on either side.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest message accepted, in bytes, all its frames together.
+    pub max_message: usize,
+    /// Largest frame accepted, in bytes.
+    pub max_frame: usize,
+    /// Bytes of messages read from this side and not yet written to the other; reading stops when
+    /// they are used up.
+    pub buffer: usize,
+}
+
+/// `[listener.NAME]`: a socket that takes clients.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// `NAME`
+    pub name: String,
+    /// Its place in the settings from 1: the `source` of its event ids.
+    pub number: u32,
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// The downstream format.
+    pub format: Format,
+    /// Limits on what clients send.
+    pub limits: Limits,
+    /// How long a client may take to send its handshake.
+    pub handshake_timeout: Duration,
+    /// How long a closing handshake may take before the socket is dropped.
+    pub close_timeout: Duration,
+}
+
+/// `[upstream.NAME]`: a server to connect sessions to.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `NAME`
+    pub name: String,
+    /// Where it is.
+    pub url: UpstreamUrl,
+    /// URLs that a pipeline may choose instead, by `$url`.
+    pub allow_urls: Vec<AllowedUrl>,
+    /// The upstream format.
+    pub format: Format,
+    /// Limits on what the upstream sends.
+    pub limits: Limits,
+    /// How events and replies belong together.
+    pub exchange: Exchange,
+    /// The key of an event by which requests and replies find each other: a path such as `id` or
+    /// `params.id` into the data. None: in order.
+    pub correlation: Option<Vec<String>>,
+    /// How long an event may await its reply.
+    pub reply_timeout: Duration,
+    /// How many events of a session may be unsettled before its client is not read any more.
+    pub max_in_flight: usize,
+    /// How long a connection attempt may take, handshake included.
+    pub connect_timeout: Duration,
+    /// How long a closing handshake may take before the socket is dropped.
+    pub close_timeout: Duration,
+    /// Client headers that go to the upstream, in lower case. `x-forwarded-for`,
+    /// `x-forwarded-proto` and `x-forwarded-host` are made or extended.
+    pub forward_headers: Vec<String>,
+    /// Headers added to every handshake.
+    pub headers: Vec<(String, String)>,
+    /// When and how often to connect again.
+    pub restart: Restart,
+    /// What becomes of the client when the restarts are used up.
+    pub on_give_up: OnGiveUp,
+}
+
+/// A checked `ws://` URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamUrl {
+    /// As it was written.
+    pub text: String,
+    /// As people may see it: userinfo and query masked.
+    pub shown: String,
+}
+
+/// An entry of `allow_urls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedUrl {
+    /// This very URL.
+    Exact(String),
+    /// Any URL that begins so (written with `*` at the end). Scheme, host and port are always in
+    /// the prefix, followed by a `/`.
+    Prefix(String),
+}
+
+/// How events and replies belong together (C1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// Each event awaits one reply.
+    Request,
+    /// An event is settled when it has been written.
+    Stream,
+}
+
+/// What becomes of the client when the restarts are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGiveUp {
+    /// It stays, and gets an error reply to each message; probes go on.
+    Keep,
+    /// It is closed with 1013.
+    Close,
+}
+
+/// `restart = { … }` of an upstream (C7).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Restart {
+    /// The shortest delay.
+    pub min: Duration,
+    /// The longest delay.
+    pub max: Duration,
+    /// So many restarts within `window`, then give up.
+    pub max_restarts: usize,
+    /// The window in which restarts are counted.
+    pub window: Duration,
+    /// The pace of attempts after giving up.
+    pub probe: Duration,
+    /// Reconnects a second to this upstream, of all sessions together.
+    pub rate: u32,
+}
+
+/// `[pipeline.NAME]`: a program.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    /// `NAME`
+    pub name: String,
+    /// Where the program stands; none when it is written in the settings.
+    pub file: Option<PathBuf>,
+    /// The compiled program.
+    pub program: Arc<Program>,
+}
+
+/// `[[route]]`: which session goes where.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The listener's name; none matches all.
+    pub listener: Option<String>,
+    /// A prefix of the request's path, ending at a `/` or at the path's end.
+    pub path: String,
+    /// The way upstream.
+    pub incoming: Vec<Arc<Pipeline>>,
+    /// Where to; none when the incoming pipelines answer by themselves (port `reply`).
+    pub upstream: Option<Arc<Upstream>>,
+    /// The way back.
+    pub outgoing: Vec<Arc<Pipeline>>,
+    /// The way of error events.
+    pub errors: Vec<Arc<Pipeline>>,
+    /// Subprotocols to answer with when the upstream could not be asked, in order of preference.
+    pub subprotocols: Vec<String>,
+    /// How long the client's handshake waits for the upstream's.
+    pub dial_before_accept: Duration,
+}
