@@ -1,6 +1,10 @@
 //! Towline.
 pub mod codec;
 pub mod event;
+pub mod flow;
 pub mod processor;
+pub mod reply;
+pub mod session;
 pub mod settings;
 pub mod trickle;
+pub mod wire;
