@@ -1,7 +1,10 @@
 //! Towline.
 pub mod codec;
+pub mod connector;
 pub mod event;
 pub mod flow;
+pub mod format;
+pub mod pipeline;
 pub mod processor;
 pub mod reply;
 pub mod session;

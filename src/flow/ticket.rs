@@ -23,6 +23,8 @@ pub enum Note {
     Copied(u64),
     /// The event failed before it reached the upstream side, or on its way back.
     Failed(u64, Failure),
+    /// A push failed on its way to the client.
+    PushFailed(u64, Failure),
     /// The event's ticket was dropped: something died that held it.
     Lost(u64),
     /// A pipeline of the session died.
@@ -52,6 +54,8 @@ struct Back {
 pub struct Ticket {
     tracker: Arc<Tracker>,
     event: u64,
+    /// Whether it is a push: an event that no client's message caused, so that nobody awaits its outcome.
+    push: bool,
     stamped: bool,
 }
 
@@ -63,14 +67,23 @@ impl Tracker {
         Arc::new(Self { source, stream, next: AtomicU64::new(0), back: Mutex::default() })
     }
 
-    /// A ticket for a new event.
+    /// A ticket for a new event of the client.
     pub fn issue(self: &Arc<Self>) -> Ticket {
-        Ticket { tracker: Arc::clone(self), event: self.next.fetch_add(1, Relaxed), stamped: false }
+        self.ticket(self.next.fetch_add(1, Relaxed), false)
+    }
+
+    /// A ticket for a new event that nobody asked for.
+    pub fn issue_push(self: &Arc<Self>) -> Ticket {
+        self.ticket(self.next.fetch_add(1, Relaxed), true)
     }
 
     /// A ticket for the error event of a known event.
     pub fn reissue(self: &Arc<Self>, event: u64) -> Ticket {
-        Ticket { tracker: Arc::clone(self), event, stamped: false }
+        self.ticket(event, false)
+    }
+
+    fn ticket(self: &Arc<Self>, event: u64, push: bool) -> Ticket {
+        Ticket { tracker: Arc::clone(self), event, push, stamped: false }
     }
 
     /// The full name of an event of this session.
@@ -146,7 +159,8 @@ impl Ticket {
     /// Stamps: it failed.
     pub fn failed(self, failure: Failure) {
         let event = self.event;
-        self.stamp(Note::Failed(event, failure));
+        let note = if self.push { Note::PushFailed } else { Note::Failed };
+        self.stamp(note(event, failure));
     }
 
     /// Takes the ticket off without a note: the session itself settles the event.
@@ -158,7 +172,7 @@ impl Ticket {
     /// A second ticket for a copy of the event.
     pub fn split(&self) -> Self {
         self.tracker.note(Note::Copied(self.event));
-        self.tracker.reissue(self.event)
+        self.tracker.ticket(self.event, self.push)
     }
 
     fn stamp(mut self, note: Note) {
