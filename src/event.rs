@@ -161,6 +161,16 @@ impl Data {
         Ok(Self::Json(JsonText(text)))
     }
 
+    /// Bytes of its text or payload; 0 for a value that is neither text nor bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Json(text) => text.0.len(),
+            Self::Value(Value::String(text)) => text.len(),
+            Self::Value(Value::Bytes(bytes)) => bytes.len(),
+            Self::Value(_) => 0,
+        }
+    }
+
     /// The value, parsed if need be.
     pub fn to_value(&self) -> Value {
         match self {

@@ -38,8 +38,6 @@ pub enum Failure {
     Encode(String),
     /// A pipeline's program failed.
     Program(String),
-    /// `$url` names a server that the settings do not allow.
-    UrlRefused(String),
     /// Something inside died that held the event.
     Lost,
 }
@@ -62,6 +60,8 @@ pub enum Reason {
     },
     /// The server could not be reached; words without address.
     Dial(String),
+    /// The server may not be chosen by `$url`.
+    NotAllowed(String),
     /// The reply did not come in time.
     Timeout(Duration),
     /// The connector died.
@@ -73,7 +73,7 @@ impl std::fmt::Display for Reason {
         match self {
             Self::NoConnection => f.write_str("Trying to work with closed connection"),
             Self::Closing => f.write_str("Connection is closing"),
-            Self::Link(words) | Self::Dial(words) => f.write_str(words),
+            Self::Link(words) | Self::Dial(words) | Self::NotAllowed(words) => f.write_str(words),
             Self::Closed { code: None, .. } => f.write_str("Connection closed by server"),
             Self::Closed { code: Some(code), reason } if reason.is_empty() => {
                 write!(f, "Connection closed by server with code {code}")
@@ -102,7 +102,6 @@ impl Failure {
             }
             Self::Encode(words) => format!("Error encoding message: {words}"),
             Self::Program(words) => format!("Error in pipeline: {words}"),
-            Self::UrlRefused(url) => format!("Error sending event to server {url}: URL is not allowed"),
             Self::Lost => "Error processing event: internal error".to_owned(),
         }
     }

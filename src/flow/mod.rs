@@ -19,7 +19,7 @@ mod ticket;
 
 pub use budget::{Budget, EVENT_COST, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
-pub use ticket::{Note, Ticket, Tracker};
+pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};
 
 use actix::Message;
 

@@ -15,20 +15,43 @@ use crate::{event::EventId, reply::Failure};
 /// Never waited on. Bounded by the events under way, which permits and `max_in_flight` bound.
 #[derive(Debug)]
 pub enum Note {
-    /// The event has been written to the upstream connection and awaits nothing.
-    Delivered(u64),
-    /// A pipeline let the event end.
-    Dropped(u64),
-    /// A pipeline made two of the event; both share its outcome.
-    Copied(u64),
-    /// The event failed before it reached the upstream side, or on its way back.
-    Failed(u64, Failure),
-    /// A push failed on its way to the client.
-    PushFailed(u64, Failure),
-    /// The event's ticket was dropped: something died that held it.
-    Lost(u64),
+    /// A ticket was stamped.
+    Stamped {
+        /// The event's number in the session.
+        event: u64,
+        /// What the ticket was for.
+        cause: Cause,
+        /// What became of it.
+        stamp: Stamp,
+    },
     /// A pipeline of the session died.
     PipelineDied(String),
+}
+
+/// What an event is to the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A client's message: it owes an outcome.
+    Message,
+    /// A message of the upstream's own: nobody awaits its outcome.
+    Push,
+    /// The error event of a message or push that failed.
+    Error,
+}
+
+/// What has become of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// It has been written to the upstream connection and awaits nothing.
+    Delivered,
+    /// A pipeline let it end.
+    Dropped,
+    /// A pipeline made two of it; both share its outcome.
+    Copied,
+    /// It failed.
+    Failed(Failure),
+    /// Its ticket was dropped: something died that held it.
+    Lost,
 }
 
 /// The place where the notes of one session come in, and where its event numbers come from.
@@ -54,8 +77,7 @@ struct Back {
 pub struct Ticket {
     tracker: Arc<Tracker>,
     event: u64,
-    /// Whether it is a push: an event that no client's message caused, so that nobody awaits its outcome.
-    push: bool,
+    cause: Cause,
     stamped: bool,
 }
 
@@ -67,23 +89,18 @@ impl Tracker {
         Arc::new(Self { source, stream, next: AtomicU64::new(0), back: Mutex::default() })
     }
 
-    /// A ticket for a new event of the client.
-    pub fn issue(self: &Arc<Self>) -> Ticket {
-        self.ticket(self.next.fetch_add(1, Relaxed), false)
-    }
-
-    /// A ticket for a new event that nobody asked for.
-    pub fn issue_push(self: &Arc<Self>) -> Ticket {
-        self.ticket(self.next.fetch_add(1, Relaxed), true)
+    /// A ticket for a new event.
+    pub fn issue(self: &Arc<Self>, cause: Cause) -> Ticket {
+        self.ticket(self.next.fetch_add(1, Relaxed), cause)
     }
 
     /// A ticket for the error event of a known event.
-    pub fn reissue(self: &Arc<Self>, event: u64) -> Ticket {
-        self.ticket(event, false)
+    pub fn issue_error(self: &Arc<Self>, event: u64) -> Ticket {
+        self.ticket(event, Cause::Error)
     }
 
-    fn ticket(self: &Arc<Self>, event: u64, push: bool) -> Ticket {
-        Ticket { tracker: Arc::clone(self), event, push, stamped: false }
+    fn ticket(self: &Arc<Self>, event: u64, cause: Cause) -> Ticket {
+        Ticket { tracker: Arc::clone(self), event, cause, stamped: false }
     }
 
     /// The full name of an event of this session.
@@ -112,7 +129,8 @@ impl Tracker {
 
     fn note(&self, note: Note) {
         let mut back = self.back();
-        let good = matches!(note, Note::Delivered(_) | Note::Dropped(_) | Note::Copied(_));
+        let good =
+            matches!(note, Note::Stamped { stamp: Stamp::Delivered | Stamp::Dropped | Stamp::Copied, .. });
         back.notes.push(note);
         if (!good || back.eager)
             && let Some(waker) = back.waker.take()
@@ -139,28 +157,14 @@ impl Ticket {
         self.tracker.id(self.event)
     }
 
-    /// The tracker that issued it.
-    pub fn tracker(&self) -> &Arc<Tracker> {
-        &self.tracker
+    /// What the event is to the session.
+    pub fn cause(&self) -> Cause {
+        self.cause
     }
 
-    /// Stamps: written to the upstream, awaiting nothing.
-    pub fn delivered(self) {
-        let event = self.event;
-        self.stamp(Note::Delivered(event));
-    }
-
-    /// Stamps: a pipeline let it end.
-    pub fn dropped(self) {
-        let event = self.event;
-        self.stamp(Note::Dropped(event));
-    }
-
-    /// Stamps: it failed.
-    pub fn failed(self, failure: Failure) {
-        let event = self.event;
-        let note = if self.push { Note::PushFailed } else { Note::Failed };
-        self.stamp(note(event, failure));
+    /// Gives the event its outcome.
+    pub fn stamp(mut self, stamp: Stamp) {
+        self.note(stamp);
     }
 
     /// Takes the ticket off without a note: the session itself settles the event.
@@ -171,20 +175,22 @@ impl Ticket {
 
     /// A second ticket for a copy of the event.
     pub fn split(&self) -> Self {
-        self.tracker.note(Note::Copied(self.event));
-        self.tracker.ticket(self.event, self.push)
+        let Self { event, cause, .. } = *self;
+        self.tracker.note(Note::Stamped { event, cause, stamp: Stamp::Copied });
+        self.tracker.ticket(event, cause)
     }
 
-    fn stamp(mut self, note: Note) {
+    fn note(&mut self, stamp: Stamp) {
         self.stamped = true;
-        self.tracker.note(note);
+        let Self { event, cause, .. } = *self;
+        self.tracker.note(Note::Stamped { event, cause, stamp });
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.stamped {
-            self.tracker.note(Note::Lost(self.event));
+            self.note(Stamp::Lost);
         }
     }
 }
@@ -193,31 +199,47 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
+    fn stamps(tracker: &Tracker) -> Vec<(u64, Stamp)> {
+        let notes = tracker.take_notes(None, false).into_iter();
+        notes
+            .filter_map(|note| match note {
+                Note::Stamped { event, stamp, .. } => Some((event, stamp)),
+                Note::PipelineDied(_) => None,
+            })
+            .collect()
+    }
+
     #[test]
     fn a_ticket_dropped_in_a_panic_is_noted_as_lost() {
         let tracker = Tracker::new(1, 0);
-        let ticket = tracker.issue();
+        let ticket = tracker.issue(Cause::Message);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             let _held = ticket;
             panic!("on purpose");
         }));
         assert!(result.is_err());
-        assert!(matches!(tracker.take_notes(None, false)[..], [Note::Lost(0)]));
+        assert_eq!(stamps(&tracker), [(0, Stamp::Lost)]);
     }
 
     #[test]
     fn every_ticket_leaves_one_note() {
         let tracker = Tracker::new(1, 7);
-        tracker.issue().delivered();
-        tracker.issue().dropped();
-        tracker.issue().failed(Failure::Lost);
-        drop(tracker.issue());
-        assert_eq!(tracker.issue().redeem(), 4);
-        let notes = tracker.take_notes(None, false);
-        assert!(matches!(
-            notes[..],
-            [Note::Delivered(0), Note::Dropped(1), Note::Failed(2, Failure::Lost), Note::Lost(3)]
-        ));
+        tracker.issue(Cause::Message).stamp(Stamp::Delivered);
+        tracker.issue(Cause::Message).stamp(Stamp::Failed(Failure::Lost));
+        drop(tracker.issue(Cause::Message));
+        assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
+        let expected = [(0, Stamp::Delivered), (1, Stamp::Failed(Failure::Lost)), (2, Stamp::Lost)];
+        assert_eq!(stamps(&tracker), expected);
         assert_eq!(tracker.id(4).to_string(), "1:7:4");
+    }
+
+    #[test]
+    fn a_copy_is_noted_before_its_outcome() {
+        let tracker = Tracker::new(1, 0);
+        let ticket = tracker.issue(Cause::Message);
+        let copy = ticket.split();
+        copy.stamp(Stamp::Delivered);
+        ticket.stamp(Stamp::Dropped);
+        assert_eq!(stamps(&tracker), [(0, Stamp::Copied), (0, Stamp::Delivered), (0, Stamp::Dropped)]);
     }
 }

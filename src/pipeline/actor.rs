@@ -1,18 +1,16 @@
 //! The pipeline actor.
 
-use std::{
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler};
 
 use super::{Attach, Outlet};
 use crate::{
     event::Event,
-    flow::{Edge, Flow, Kind, Parcel, Ticket, Tracker},
+    flow::{Edge, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker},
     reply::Failure,
     trickle::{Port, RuntimeError},
+    turn::now_ns,
 };
 
 /// What a pipeline does to an event: a program's instance, most of the time.
@@ -76,11 +74,17 @@ impl Pipeline {
         let mut sorted = Sorted::default();
         let mut outputs = Vec::new();
         for Parcel { event, kind, ticket, permit } in parcels {
-            match stage.run(event, now_ns, &mut outputs) {
-                Ok(()) => sorted.take(&mut outputs, kind, ticket, permit),
-                Err(error) => {
+            // An error event that an errors pipeline fails on still reaches the client, as it was.
+            let error_event = (kind == Kind::Error).then(|| event.clone());
+            match (stage.run(event, now_ns, &mut outputs), error_event) {
+                (Ok(()), _) => sorted.take(&mut outputs, kind, ticket, permit),
+                (Err(error), Some(event)) => {
+                    log::warn!("program failed pipeline={} event={} error={error}", self.name, event.id);
+                    sorted.reply.push(Parcel { event, kind, ticket, permit });
+                }
+                (Err(error), None) => {
                     log::debug!("program failed pipeline={} event={} error={error}", self.name, ticket.id());
-                    ticket.failed(Failure::Program(error.to_string()));
+                    ticket.stamp(Stamp::Failed(Failure::Program(error.to_string())));
                 }
             }
         }
@@ -111,15 +115,9 @@ struct Sorted {
 impl Sorted {
     /// Puts the outputs of one event in their places. The first takes over ticket and permit; each of the
     /// others gets a ticket of its own for the same event.
-    fn take(
-        &mut self,
-        outputs: &mut Vec<(Port, Event)>,
-        kind: Kind,
-        ticket: Ticket,
-        permit: Option<crate::flow::Permit>,
-    ) {
+    fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         if outputs.is_empty() {
-            return ticket.dropped();
+            return ticket.stamp(Stamp::Dropped);
         }
         let copies: Vec<Ticket> = outputs.iter().skip(1).map(|_| ticket.split()).collect();
         let tickets = std::iter::once(ticket).chain(copies);
@@ -157,9 +155,4 @@ impl Handler<Attach> for Pipeline {
     fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
         self.out.attach(attach);
     }
-}
-
-/// Nanoseconds since the Unix epoch; 0 before it.
-pub(crate) fn now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

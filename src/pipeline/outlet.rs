@@ -1,8 +1,12 @@
 //! Where a pipeline's port leads.
 
 use actix::Message;
+use bytestring::ByteString;
 
-use crate::flow::{Edge, Flow, Parcel, Pushed};
+use crate::{
+    event::Value,
+    flow::{Edge, Flow, Parcel, Pushed, Stamp},
+};
 
 /// Supervisor → the last room before the upstream, control plane: the connector to send to from now on,
 /// or none.
@@ -27,6 +31,8 @@ pub enum Outlet {
 /// for it. Events that name another server in `$url` are always the supervisor's.
 #[derive(Debug)]
 pub struct UpstreamEdge {
+    /// The route's own URL: an event that names it goes straight.
+    url: ByteString,
     supervisor: Edge<Flow>,
     connector: Option<Edge<Flow>>,
 }
@@ -51,13 +57,15 @@ impl Outlet {
 
 impl UpstreamEdge {
     /// An edge with no connector attached.
-    pub fn new(supervisor: Edge<Flow>) -> Self {
-        Self { supervisor, connector: None }
+    pub fn new(url: &str, supervisor: Edge<Flow>) -> Self {
+        Self { url: url.into(), supervisor, connector: None }
     }
 
     fn push(&mut self, flow: Flow) {
         match flow {
-            Flow::Events(parcels) if parcels.iter().any(names_server) => self.push_apart(parcels),
+            Flow::Events(parcels) if parcels.iter().any(|parcel| self.goes_elsewhere(parcel)) => {
+                self.push_apart(parcels);
+            }
             flow => self.push_straight(flow),
         }
     }
@@ -76,22 +84,27 @@ impl UpstreamEdge {
 
     /// Splits a batch where its server changes; each server gets its events in their order.
     fn push_apart(&mut self, parcels: Vec<Parcel>) {
-        let (apart, straight): (Vec<_>, Vec<_>) = parcels.into_iter().partition(names_server);
+        let (apart, straight): (Vec<_>, Vec<_>) =
+            parcels.into_iter().partition(|parcel| self.goes_elsewhere(parcel));
         if !straight.is_empty() {
             self.push_straight(Flow::Events(straight));
         }
         self.supervisor.tell(Flow::Events(apart));
     }
-}
 
-fn names_server(parcel: &Parcel) -> bool {
-    parcel.event.meta.get("url").is_some()
+    fn goes_elsewhere(&self, parcel: &Parcel) -> bool {
+        match parcel.event.meta.get("url") {
+            None => false,
+            Some(Value::String(url)) => url != self.url,
+            Some(_) => true,
+        }
+    }
 }
 
 fn end(flow: Flow) {
     if let Flow::Events(parcels) = flow {
         for parcel in parcels {
-            parcel.ticket.dropped();
+            parcel.ticket.stamp(Stamp::Dropped);
         }
     }
 }
