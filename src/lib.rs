@@ -1,15 +1,20 @@
 //! Towline.
+pub mod admin;
+pub mod assembly;
 pub mod codec;
 pub mod connector;
+pub mod drain;
 pub mod event;
 pub mod flow;
 pub mod format;
+pub mod listener;
 pub mod log;
 pub mod pipeline;
 pub mod processor;
 pub mod reply;
 pub mod session;
 pub mod settings;
+pub mod status;
 pub mod supervisor;
 pub mod trickle;
 pub mod turn;

@@ -377,19 +377,7 @@ impl Connector {
         if let Poll::Ready(Err(_)) = flushed {
             return Poll::Ready(());
         }
-        for _ in 0..TURN_STEPS {
-            match link.poll_next(task) {
-                Poll::Pending => {
-                    link.end_turn();
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(Incoming::Close(_)) | Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(_)) => {}
-            }
-        }
-        link.end_turn();
-        task.waker().wake_by_ref();
-        Poll::Pending
+        link.poll_peer_close(task, true)
     }
 }
 

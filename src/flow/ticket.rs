@@ -1,6 +1,7 @@
 //! Tickets: no event is lost without a note.
 
 use std::{
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -141,6 +142,13 @@ impl Tracker {
 
     fn back(&self) -> MutexGuard<'_, Back> {
         self.back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Tracker {
+    /// The session's name: `1:0` is the first session of the first listener.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.stream)
     }
 }
 

@@ -156,3 +156,14 @@ impl Handler<Attach> for Pipeline {
         self.out.attach(attach);
     }
 }
+
+impl Stage for crate::trickle::Instance {
+    fn run(
+        &mut self,
+        event: Event,
+        now_ns: u64,
+        outputs: &mut Vec<(Port, Event)>,
+    ) -> Result<(), RuntimeError> {
+        Self::run(self, event, now_ns, outputs)
+    }
+}

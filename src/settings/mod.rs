@@ -1,8 +1,6 @@
 //! Settings in their checked form, and the way there from files and environment.
 
-mod url;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
-pub use url::{UrlError, mask};
 
 use indexmap::IndexMap;
 

@@ -51,8 +51,6 @@ pub struct Ties {
     pub pacer: Arc<Pacer>,
     /// The listener's `buffer`: what may be under way to the upstream.
     pub room: usize,
-    /// The session's name in the log.
-    pub session_id: String,
 }
 
 /// A connector and the history of those before it.
@@ -129,7 +127,7 @@ impl Supervisor {
 
     fn log_restart(&self, verdict: Verdict, reason: &str, unsettled: usize) {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
-        let (session, upstream) = (&self.ties.session_id, &self.plan.upstream.name);
+        let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
         if gives_up {
             log::error!(
@@ -164,13 +162,13 @@ impl Supervisor {
     // --- Reports
 
     fn up(&mut self, generation: Generation) {
-        let (session, upstream) = (&self.ties.session_id, &self.plan.upstream.name);
+        let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
         if generation == self.main.generation {
             log::info!("connector up session={session} upstream={upstream} generation={generation}");
             self.ties.outlet.tell(Attach(self.main.connector.as_ref().map(Edge::to)));
         } else if let Some(child) = self.child(generation) {
             let url = child.url.shown.clone();
-            let (session, upstream) = (&self.ties.session_id, &self.plan.upstream.name);
+            let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
             log::info!(
                 "connector up session={session} upstream={upstream} generation={generation} url={}",
                 Quoted(&url)
@@ -198,7 +196,7 @@ impl Supervisor {
     /// A connector that `$url` asked for is not restarted by itself; the next event that names its server
     /// does that, once the backoff is over.
     fn other_ended(&mut self, generation: Generation, reason: &str, unsettled: usize) {
-        let (session, upstream) = (self.ties.session_id.clone(), self.plan.upstream.name.clone());
+        let (session, upstream) = (Arc::clone(&self.ties.tracker), self.plan.upstream.name.clone());
         let Some(child) = self.child(generation) else { return };
         let Verdict { delay, attempt, .. } = child.policy.lost(Instant::now(), rand::random());
         child.connector = None;

@@ -37,3 +37,18 @@ impl Instance {
         Ok(())
     }
 }
+
+impl Program {
+    /// stub
+    pub fn is_identity(&self) -> bool {
+        true
+    }
+    /// stub
+    pub fn reads_meta(&self) -> bool {
+        false
+    }
+    /// stub
+    pub fn instance(&self) -> Instance {
+        Instance
+    }
+}

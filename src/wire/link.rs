@@ -144,6 +144,32 @@ where
         Poll::Ready(Ok(()))
     }
 
+    /// Ready when the peer has sent its close frame or ended the connection; whatever else it sends is
+    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol.
+    pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
+        let done = loop {
+            match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Ok(Incoming::Close(_)) | Err(_)) => break Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+            }
+        };
+        self.end_turn();
+        done
+    }
+
+    /// Reads and forgets until the peer ends the connection.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        let mut sink = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut sink);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(LinkError::Eof));
+            }
+        }
+    }
+
     /// Ends our direction of the connection.
     ///
     /// # Errors
