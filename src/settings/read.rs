@@ -373,6 +373,7 @@ fn unknown(what: &str, name: &str, names: &[&str]) -> String {
 /// A value as TOML for people, without what its key keeps secret.
 pub(super) fn shown(value: &Value, kind: Kind) -> String {
     match &value.kind {
+        ValueKind::Table(table) if table.is_empty() => "{}".to_owned(),
         _ if matches!(kind, Kind::Headers) => quoted(url::MASK),
         ValueKind::String(text) if matches!(kind, Kind::Url | Kind::Urls) => quoted(&url::mask(text)),
         ValueKind::String(text) => quoted(text),
@@ -380,7 +381,6 @@ pub(super) fn shown(value: &Value, kind: Kind) -> String {
             let items: Vec<_> = items.iter().map(|item| shown(item, kind)).collect();
             format!("[{}]", items.join(", "))
         }
-        ValueKind::Table(table) if table.is_empty() => "{}".to_owned(),
         ValueKind::Table(table) => {
             let pairs: Vec<_> =
                 table.iter().map(|(key, value)| format!("{key} = {}", shown(value, kind))).collect();
@@ -393,4 +393,52 @@ pub(super) fn shown(value: &Value, kind: Kind) -> String {
 /// A TOML basic string: JSON's escapes are among TOML's.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DAY: Kind = Kind::Duration(Duration::from_millis(1), Duration::from_secs(86_400));
+    const ANY_SIZE: Kind = Kind::Size(0, u64::MAX);
+
+    #[test]
+    fn times_and_sizes_have_units() {
+        let time = |text: &str| duration(&Value::from(text), DAY).ok();
+        for (text, millis) in
+            [("1ms", 1), ("1.5s", 1500), ("30s", 30_000), ("1m 30s", 90_000), ("1day", 86_400_000)]
+        {
+            assert_eq!(time(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "0", "5", "s", "-1s", "1 fortnight", "0ms", "1us", "2days", "99999999999999999999s"]
+        {
+            assert_eq!(time(text), None, "{text}");
+        }
+        let bytes = |text: &str| size(&Value::from(text), ANY_SIZE).ok();
+        for (text, count) in
+            [("1B", 1), ("64KiB", 65_536), ("64 kB", 64_000), ("1MiB", 1 << 20), ("0.5KiB", 512)]
+        {
+            assert_eq!(bytes(text), Some(count), "{text}");
+        }
+        for text in ["", "64", "KiB", "-1KiB", "1 KiBs", "1e3"] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_parser_panic(text in r"[0-9.e+ -]{0,22}(ms|s|day|years|KiB|EiB|B|[a-zß]{0,3})") {
+            let _ = duration(&Value::from(text.as_str()), DAY);
+            let _ = size(&Value::from(text.as_str()), ANY_SIZE);
+        }
+
+        #[test]
+        fn what_a_time_prints_as_it_is_read_as(millis in 1_u64..86_400_000) {
+            let time = Duration::from_millis(millis);
+            let text = humantime::format_duration(time).to_string();
+            prop_assert_eq!(duration(&Value::from(text), DAY), Ok(time));
+        }
+    }
 }

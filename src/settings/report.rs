@@ -67,10 +67,6 @@ fn write_keys(out: &mut String, layers: &Layers, section: &Section, table: Optio
                 let text = shown(&typed(value, key.kind), key.kind);
                 write_line(out, key.name, &text, &origin(value, &layers.file));
             }
-            (None, Some(preset)) if matches!(key.kind, Kind::Headers) => {
-                debug_assert!(preset.into_table().is_ok_and(|table| table.is_empty()));
-                write_line(out, key.name, "{}", &Origin::Default);
-            }
             (None, Some(preset)) => write_line(out, key.name, &shown(&preset, key.kind), &Origin::Default),
             (None, None) => {}
         }

@@ -188,10 +188,12 @@ mod tests {
 
     /// Listener and path.
     type Place = (Option<&'static str>, &'static str);
+    /// The routes before, the route, and the numbers of those that hide it.
+    type Case = (&'static [Place], Place, Option<&'static [usize]>);
 
     #[test]
     fn routes_hide_later_ones() {
-        let table: [(&[Place], Place, Option<&[usize]>); 8] = [
+        let table: [Case; 8] = [
             (&[(None, "/")], (None, "/a"), Some(&[1])),
             (&[(None, "/a")], (None, "/"), None),
             (&[(None, "/a")], (None, "/ab"), None),
