@@ -1,6 +1,8 @@
 //! From a request for an upgrade to a session.
 
-use std::{fmt, future::poll_fn, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, fmt, future::poll_fn, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Duration,
+};
 
 use actix_codec::Framed;
 use actix_http::{
@@ -12,6 +14,7 @@ use actix_http::{
 };
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
+use tokio::io::AsyncWrite;
 
 use super::{
     desk::Desk,
@@ -29,25 +32,19 @@ use crate::{
 
 type Socket = Framed<TcpStream, h1::Codec>;
 
-/// A client that did not become a session; it has been told, and nobody else needs to be.
-#[derive(Debug)]
-pub(super) struct Refused;
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("client refused")
-    }
-}
+/// The client went away while it was being answered.
+struct Gone;
 
 /// Answers a client's handshake and starts its session, or refuses it.
-pub(super) async fn accept(desk: Rc<Desk>, request: Request, mut socket: Socket) -> Result<(), Refused> {
+pub(super) async fn accept(desk: Rc<Desk>, request: Request, mut socket: Socket) -> Result<(), Infallible> {
     let peer = socket.io_ref().peer_addr().ok();
     match admit(&desk, request.head(), peer).await {
         Ok(admitted) => {
             let response = accepted(request.head(), admitted.protocol.as_deref());
-            send(&mut socket, response, None).await?;
-            open(&desk, request.head(), peer, admitted, socket);
-            Ok(())
+            match send(&mut socket, response, None).await {
+                Ok(()) => open(&desk, request.head(), peer, admitted, socket),
+                Err(Gone) => log::debug!("client gone listener={} peer={}", desk.listener.name, Shown(peer)),
+            }
         }
         Err(refusal) => {
             let (status, path) = (refusal.status.as_u16(), Quoted(request.path()));
@@ -57,9 +54,10 @@ pub(super) async fn accept(desk: Rc<Desk>, request: Request, mut socket: Socket)
                 Shown(peer),
                 Quoted(refusal.text)
             );
-            refuse(&mut socket, refusal).await
+            refuse(&mut socket, refusal).await;
         }
     }
+    Ok(())
 }
 
 /// A client that may come in.
@@ -164,27 +162,28 @@ fn accepted(head: &RequestHead, protocol: Option<&str>) -> Response<()> {
     response.finish().drop_body()
 }
 
-async fn refuse(socket: &mut Socket, refusal: Refusal) -> Result<(), Refused> {
+async fn refuse(socket: &mut Socket, refusal: Refusal) {
     let mut response = Response::build(refusal.status);
     response.force_close().insert_header((header::CONTENT_TYPE, "text/plain"));
     if let Some(header) = refusal.header {
         response.insert_header(header);
     }
     let body = Bytes::from(format!("{}\n", refusal.text));
-    send(socket, response.finish().drop_body(), Some(body)).await?;
-    let _ = poll_fn(|cx| tokio::io::AsyncWrite::poll_shutdown(Pin::new(socket.io_mut()), cx)).await;
-    Err(Refused)
+    if let Ok(()) = send(socket, response.finish().drop_body(), Some(body)).await {
+        // A client that is gone needs no end of ours.
+        let _ = poll_fn(|cx| Pin::new(socket.io_mut()).poll_shutdown(cx)).await;
+    }
 }
 
-async fn send(socket: &mut Socket, response: Response<()>, body: Option<Bytes>) -> Result<(), Refused> {
+async fn send(socket: &mut Socket, response: Response<()>, body: Option<Bytes>) -> Result<(), Gone> {
     let mut socket = Pin::new(socket);
     let size = body.as_ref().map_or(BodySize::None, |body| BodySize::Sized(body.len() as u64));
-    let mut write = |message| socket.as_mut().write(message).map_err(|_| Refused);
+    let mut write = |message| socket.as_mut().write(message).map_err(|_| Gone);
     write(h1::Message::Item((response, size)))?;
     if body.is_some() {
         write(h1::Message::Chunk(body))?;
     }
-    poll_fn(|cx| socket.as_mut().flush(cx)).await.map_err(|_| Refused)
+    poll_fn(|cx| socket.as_mut().flush(cx)).await.map_err(|_| Gone)
 }
 
 /// The peer's address, as far as it is known.

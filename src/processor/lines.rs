@@ -152,6 +152,9 @@ mod tests {
 
     use super::*;
 
+    /// Messages, or lines.
+    type Texts = &'static [&'static [u8]];
+
     /// Feeds whole messages; an over-long line shows as `!`.
     fn split(mut stage: Split, messages: &[&[u8]]) -> Vec<Vec<u8>> {
         let parts: Vec<_> = messages.iter().map(|message| (message.to_vec(), true)).collect();
@@ -175,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_message_ends_a_line() {
-        let table: [(&[&[u8]], &[&[u8]]); 10] = [
+        let table: [(Texts, Texts); 10] = [
             (&[b"hello"], &[b"hello"]),
             (&[b"hello\n"], &[b"hello"]),
             (&[b"a\nb\n"], &[b"a", b"b"]),
@@ -194,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_buffered_line_spans_messages() {
-        let table: [(&[&[u8]], &[&[u8]]); 6] = [
+        let table: [(Texts, Texts); 6] = [
             (&[b"hello"], &[]),
             (&[b"hello", b"\n"], &[b"hello"]),
             (&[b"hel", b"lo\nwo", b"", b"rld\n"], &[b"hello", b"world"]),
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn an_over_long_line_is_one_error_in_its_place() {
-        let table: [(bool, &[&[u8]], &[&[u8]]); 9] = [
+        let table: [(bool, Texts, Texts); 9] = [
             (false, &[b"abcd\n"], &[b"abcd"]),
             (false, &[b"abcde\n"], &[b"!"]),
             (false, &[b"abcde"], &[b"!"]),
