@@ -4,9 +4,9 @@
 //! select event from in where event.type == "chat" into out;
 //! ```
 //!
-//! The way of a program, in the order of the modules: [`lexer`] makes tokens of its text, [`parser`] a
-//! tree ([`ast`]), [`compile`] code ([`code`]) of its expressions and scripts, [`graph`] nodes and
-//! channels of its statements. [`program`] sends events through the graph, and [`eval`] evaluates.
+//! The way of a program, in the order of the modules: `lexer` makes tokens of its text, `parser` a
+//! tree (`ast`), `compile` code (`code`) of its expressions and scripts, `graph` nodes and
+//! channels of its statements. `program` sends events through the graph, and `eval` evaluates.
 //!
 //! What is written once is resolved once: a running program looks no name up. Every failure, of a
 //! text or of an event, is a value with a place in the program ([`Diagnostics`], [`RuntimeError`]);

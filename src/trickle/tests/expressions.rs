@@ -178,7 +178,6 @@ fn presence() {
 
 #[test]
 fn metadata_is_read() {
-    let program = |text| Program::compile("test", text).unwrap();
     let meta = || Value::record([("url", Value::string("ws://a")), ("binary", Value::Bool(true))]);
     for (text, found) in [
         ("$url", r#""ws://a""#),
@@ -188,13 +187,13 @@ fn metadata_is_read() {
         ("$binary", "true"),
         ("$", r#"{"binary":true,"url":"ws://a"}"#),
     ] {
-        let program = program(&format!("select {text} from in into out;"));
+        let program = super::program(&format!("select {text} from in into out;"));
         assert!(program.reads_meta(), "{text}");
         let outputs = try_feed(&mut program.instance(), with_meta("\"url\"", meta())).unwrap();
         assert_eq!(show(&outputs), found, "{text}");
         assert_eq!(outputs[0].1.meta.to_value(), meta());
     }
-    assert!(!program("select event.x from in where event.y into out;").reads_meta());
+    assert!(!super::program("select event.x from in where event.y into out;").reads_meta());
     assert_eq!(value("$nope", "null"), "`$nope` is not set");
 }
 

@@ -58,7 +58,7 @@ fn where_sees_the_input_and_having_the_result() {
     assert_eq!(run(text, r#"{"n":1}"#), "");
     assert_eq!(run(text, r#"{"n":3}"#), r#"{"n":4}"#);
     assert_eq!(run(text, r#"{"n":4}"#), "");
-    assert_eq!(run(text, r#"{"n":"x"}"#), "error: `>` is not defined for string and integer at test:1:50");
+    assert_eq!(run(text, r#"{"n":"x"}"#), "error: `>` is not defined for string and integer at test:1:49");
     let unsure = "select event from in where event into out;";
     assert_eq!(run(unsure, "1"), "error: `where` takes a boolean, not an integer at test:1:28");
 }
@@ -142,7 +142,7 @@ fn graphs_that_make_no_sense() {
         ),
         (
             "create stream a; create stream b; select event from in into a; select event from a into b; select event from b into a; select event from b into out;",
-            "events would go round for ever: a -> b -> a",
+            "events would go round for ever: b -> a -> b",
         ),
         (
             "create stream a; select event from in into a; select event from a into a; select event from a into out;",
@@ -152,7 +152,7 @@ fn graphs_that_make_no_sense() {
         assert_eq!(error(text), message, "{text}");
     }
     let both = "create stream a; create stream b; select event from a into b; select event from b into a; select event from in into out;";
-    assert_eq!(error(both).len(), "events would go round for ever: a -> b -> a".len());
+    assert_eq!(error(both), "events would go round for ever: b -> a -> b");
 }
 
 #[test]

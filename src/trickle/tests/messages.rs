@@ -25,9 +25,7 @@ error: expected an expression, found `;`
   |
 1 |  select \"ü\"+;
   |             ^ expected an expression";
-    assert_eq!(printed("\tselect \"ü\"+;").lines().count(), 5);
-    assert!(printed("\tselect \"ü\"+;").contains("1 |  select \"ü\"+;\n"), "{}", printed("\tselect \"ü\"+;"));
-    assert!(expected.starts_with("error"));
+    assert_eq!(printed("\tselect \"ü\"+;"), expected);
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn a_state_lives_in_its_instance() {
     );
     let program = program(&text);
     let (mut one, mut other) = (program.instance(), program.instance());
-    let mut count = |instance: &mut _| show(&try_feed(instance, event("null")).unwrap());
+    let count = |instance: &mut _| show(&try_feed(instance, event("null")).unwrap());
     assert_eq!(
         (count(&mut one), count(&mut one), count(&mut other), count(&mut one)),
         ("1".into(), "2".into(), "1".into(), "3".into())
