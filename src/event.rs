@@ -451,10 +451,16 @@ impl Meta {
 
     /// The value of `$key`.
     pub fn get(&self, key: &str) -> Option<Value> {
+        self.get_ref(key).cloned()
+    }
+
+    /// The value of `$key`, without a copy.
+    pub fn get_ref(&self, key: &str) -> Option<&Value> {
+        static FLAGS: [Value; 2] = [Value::Bool(false), Value::Bool(true)];
         if key == "binary" {
-            return Some(Value::Bool(self.binary));
+            return Some(&FLAGS[usize::from(self.binary)]);
         }
-        self.rest.as_ref()?.get(key).cloned()
+        self.rest.as_ref()?.get(key)
     }
 
     /// Sets `$key`.
