@@ -178,6 +178,11 @@ where
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 
+    #[cfg(test)]
+    pub(super) fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
     fn decode(&mut self) -> Result<Option<Incoming>, WireError> {
         if !self.rest.is_empty() {
             let mut input = &self.rest[..];

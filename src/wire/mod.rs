@@ -80,3 +80,6 @@ impl Message {
         self.len() == 0
     }
 }
+
+#[cfg(test)]
+mod tests;
