@@ -3,7 +3,7 @@
 //! Nesting of strings and interpolated code is kept on a list, not on the stack: no text is too deep.
 
 use super::{
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, ERRORS_MAX},
     source::Span,
     token::{Placed, SYMBOLS, Token},
 };
@@ -27,7 +27,7 @@ struct Lexer<'s> {
 /// Splits a source into tokens, the last of which is [`Token::End`], and lists what is not one.
 pub(crate) fn lex(text: &str) -> (Vec<Placed<'_>>, Vec<Diagnostic>) {
     let mut lexer = Lexer { text, at: 0, modes: Vec::new(), tokens: Vec::new(), errors: Vec::new() };
-    while lexer.at < text.len() {
+    while lexer.at < text.len() && lexer.errors.len() < ERRORS_MAX {
         match lexer.modes.last() {
             Some(Mode::Text { heredoc, start }) => {
                 let (heredoc, start) = (*heredoc, *start);

@@ -10,7 +10,7 @@ mod script;
 
 use super::{
     ast::{Name, Statement},
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::{Diagnostic, ERRORS_MAX, nearest},
     lexer::lex,
     source::Span,
     token::{Placed, RESERVED, Token},
@@ -25,7 +25,7 @@ const NESTING_MAX: u32 = 100;
 const BLOCKS: [&str; 4] = ["match", "for", "patch", "merge"];
 
 /// Words that begin a statement of the query level, and stand nowhere else.
-const STATEMENTS: [&str; 5] = ["select", "create", "define", "use", "mod"];
+const STATEMENTS: [&str; 3] = ["select", "create", "define"];
 
 /// The parser could not go on; the reason is in its list already.
 #[derive(Debug)]
@@ -151,11 +151,13 @@ impl<'s> Parser<'s> {
         Failed
     }
 
-    /// Reports that something else was expected here.
+    /// Reports that something else was expected here. One complaint about a place is enough.
     fn expected(&mut self, what: &str) -> Failed {
-        if !matches!(self.peek(), Token::Bad) {
+        let span = self.span();
+        let blamed = self.errors.last().is_some_and(|error| error.span == span);
+        if !blamed && !matches!(self.peek(), Token::Bad) {
             let message = format!("expected {what}, found {}", self.peek().describe());
-            self.errors.push(Diagnostic::new(self.span(), message, format!("expected {what}")));
+            self.errors.push(Diagnostic::new(span, message, format!("expected {what}")));
         }
         Failed
     }
@@ -171,6 +173,11 @@ impl<'s> Parser<'s> {
             last.help = Some(format!("did you mean `{near}`?"));
         }
         failed
+    }
+
+    /// Whether there is anything left to read, and anybody who would read more errors.
+    fn goes_on(&self) -> bool {
+        *self.peek() != Token::End && self.errors.len() < ERRORS_MAX
     }
 
     /// Parses something one level deeper.
@@ -207,7 +214,8 @@ impl<'s> Parser<'s> {
                 Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
                 Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
                 Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
-                Token::Word(word) if !member && blocks == 0 && STATEMENTS.contains(word) => return,
+                // Met inside of a script, they say that an `end` is missing.
+                Token::Word(word) if !member && STATEMENTS.contains(word) => return,
                 _ => {}
             }
             self.advance();

@@ -20,7 +20,7 @@ impl Parser<'_> {
     /// All statements up to the end of the source.
     pub(super) fn program(&mut self) -> Vec<Statement> {
         let mut statements = Vec::new();
-        while *self.peek() != Token::End {
+        while self.goes_on() {
             if self.eat(";") || self.config() {
                 continue;
             }
@@ -209,7 +209,7 @@ impl Parser<'_> {
         self.expect_word("with")?;
         let (params, body) = self.block(|parser| {
             let params = parser.params()?;
-            let body = if parser.eat_word("script") { parser.script_body() } else { Vec::new() };
+            let body = if parser.eat_word("script") { parser.script_body() } else { Some(Vec::new()) };
             Ok((params, body))
         })?;
         Ok(Statement::DefineWindow(DefineWindow { kind, name, params, body }))

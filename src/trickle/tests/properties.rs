@@ -140,8 +140,6 @@ fn expression() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
-
     #[test]
     fn any_text_compiles_or_says_why_not(text in r##"(\PC|[\n"#{}$%;.]){0,80}"##) {
         if let Err(errors) = Program::compile("any", &text) {
