@@ -79,6 +79,7 @@ impl<'s> Lexer<'s> {
             '#' => self.comment(),
             '"' => self.open_text(),
             '`' => self.quoted(),
+            '\'' => self.single_quotes(),
             '|' if self.after_extractor_name() => self.format(),
             '0'..='9' => self.number(),
             c if c == '_' || c.is_alphabetic() => {
@@ -142,6 +143,18 @@ impl<'s> Lexer<'s> {
         } else {
             self.bad(start, "this name does not end", "a closing backtick is missing");
         }
+    }
+
+    /// A string of other languages.
+    fn single_quotes(&mut self) {
+        let start = self.at;
+        self.at += 1;
+        self.take_while(|c| c != '\'' && c != '\n');
+        if self.peek() == Some('\'') {
+            self.at += 1;
+        }
+        self.bad(start, "single quotes mean nothing here", "").help =
+            Some("a string stands in double quotes".to_owned());
     }
 
     /// Whether `~ name` or `~= name` stands just before: then `|` opens a format, not an operator.

@@ -162,6 +162,16 @@ impl<'s> Parser<'s> {
         Failed
     }
 
+    /// Reports that a statement does not end where it should: behind its last token.
+    fn expected_end(&mut self, what: &str) -> Failed {
+        let end = self.last_span().end;
+        if !matches!(self.peek(), Token::Bad) {
+            let message = format!("expected {what}, found {}", self.peek().describe());
+            self.errors.push(Diagnostic::new(Span { start: end, end }, message, format!("expected {what}")));
+        }
+        Failed
+    }
+
     /// Reports that one of some keywords was expected, with the nearest as advice.
     fn expected_words(&mut self, words: &[&str]) -> Failed {
         let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();

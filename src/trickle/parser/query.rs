@@ -75,7 +75,7 @@ impl Parser<'_> {
             _ => Err(self.expected_words(&["select", "create", "define"])),
         }?;
         if *self.peek() != Token::End && !self.is(";") {
-            return Err(self.expected("`;` after the statement"));
+            return Err(self.expected_end("`;` after the statement"));
         }
         Ok(statement)
     }

@@ -41,7 +41,7 @@ impl Parser<'_> {
         if self.is(";") || self.is_word("end") {
             return Ok(statement);
         }
-        Err(self.expected("`;` or `end` after the statement"))
+        Err(self.expected_end("`;` or `end` after the statement"))
     }
 
     /// The statements of a case up to the next case or the `end` of the match.

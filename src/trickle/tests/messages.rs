@@ -102,6 +102,10 @@ fn mistakes_get_advice() {
             "did you mean `sript`?",
         ),
         ("select match 1 of default => 1 case 2 => 2 end from in into out;", "make that one the last"),
+        ("select 'a' from in into out;", "a string stands in double quotes"),
+        ("select event from in where event.a = 1 into out;", "a comparison is `==`"),
+        ("select event && 1 from in into out;", "the operator is `and`"),
+        ("select event || 1 from in into out;", "the operator is `or`"),
         ("deploy flow x; select event from in into out;", "routes and upstreams are in the settings"),
     ] {
         let printed = printed(text);
