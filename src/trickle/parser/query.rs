@@ -157,6 +157,9 @@ impl Parser<'_> {
         }
         let name = self.name("a script")?;
         let from = if self.eat_word("from") { Some(self.name("a defined script")?) } else { None };
+        if from.is_some() && self.is("::") {
+            return Err(self.fail(Diagnostic::not_yet(self.last_span(), "modules are")));
+        }
         let params = if self.eat_word("with") { self.block(|parser| parser.params())? } else { Vec::new() };
         Ok(Statement::CreateScript(CreateScript { name, from, params }))
     }
