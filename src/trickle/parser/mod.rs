@@ -2,6 +2,33 @@
 //!
 //! Every error of a program is found in one go: after an error the parser skips to the end of the
 //! statement and reads on. What the lexer has reported is not reported again.
+//!
+//! The grammar, where `x,*` is a list of any length with commas between and a last one allowed:
+//!
+//! ```text
+//! program   = { statement ";" }
+//! statement = "select" expr "from" stream [ "[" name,* "]" ] [ "where" expr ] [ "group" "by" group ]
+//!             "into" stream [ "having" expr ]
+//!           | "create" "stream" name
+//!           | "create" "script" name [ "from" name ] [ "with" param,* "end" ]
+//!           | "define" "script" name [ "with" param,* [ "end" ] ] "script" body "end"
+//!           | "define" kind "window" name "with" param,* [ "script" body ] "end"
+//! stream    = name [ "/" name ]
+//! group     = expr | "set" "(" group,* ")" | "each" "(" expr ")"
+//! param     = name "=" expr
+//!
+//! body      = { expr ";" }
+//! expr      = "let" path "=" expr | "emit" [ expr ] [ "=>" string ] | "drop" | binary
+//! binary    = unary { operator unary }                    (see BinaryOp::of for what binds how)
+//! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) path | primary
+//! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
+//!           | "match" expr "of" { case } "end" | path
+//! path      = ( "event" | "state" | "args" | "$" [ name ] | name | "(" expr ")" )
+//!             { "." name | "[" expr "]" | "[" expr ":" expr "]" }
+//! case      = "case" [ name "=" ] pattern [ "when" expr ] "=>" body | "default" "=>" body
+//! pattern   = "_" | expr | "%{" field,* "}" | "%[" pattern,* "]" | "%(" pattern,* [ "..." ] ")"
+//! field     = [ "present" ] name | "absent" name | name comparison expr | name "~=" pattern
+//! ```
 
 mod expr;
 mod pattern;
