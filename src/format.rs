@@ -85,6 +85,9 @@ impl Outbound {
     /// is as it was.
     pub fn encode(&mut self, data: Data, binary: bool, messages: &mut Vec<Message>) -> Result<(), String> {
         self.chunks.clear();
+        // One is the rule; the usual first growth to four would stay with every idle session.
+        self.chunks.reserve_exact(1);
+        messages.reserve_exact(1);
         let chunk = self.codec.encode(data).map_err(|error| error.to_string())?;
         self.postprocessors.process(chunk, &mut self.chunks).map_err(|error| error.to_string())?;
         let before = messages.len();

@@ -26,7 +26,7 @@ pub(super) fn headers(
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
         match forwarding(&name, head.headers(), peer) {
             Some(value) => headers.push((name, value)),
-            None => headers.extend(head.headers().get_all(&name).map(|value| (name.clone(), value.clone()))),
+            None => headers.extend(head.headers().get_all(&name).map(|value| (name.clone(), copied(value)))),
         }
     }
     for (name, value) in &upstream.headers {
@@ -36,6 +36,12 @@ pub(super) fn headers(
         }
     }
     headers
+}
+
+/// A value of its own: one of the request's would keep the whole read buffer of 8 KiB for as long as the
+/// session lives.
+fn copied(value: &HeaderValue) -> HeaderValue {
+    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
 }
 
 /// The value of a header that proxies make; none for any other header, or when there is nothing to say.
@@ -48,7 +54,7 @@ fn forwarding(name: &HeaderName, headers: &HeaderMap, peer: Option<SocketAddr>) 
             HeaderValue::try_from(list.join(", ")).ok()
         }
         "x-forwarded-proto" if !headers.contains_key(name) => Some(HeaderValue::from_static("http")),
-        "x-forwarded-host" if !headers.contains_key(name) => headers.get(header::HOST).cloned(),
+        "x-forwarded-host" if !headers.contains_key(name) => headers.get(header::HOST).map(copied),
         _ => None,
     }
 }
