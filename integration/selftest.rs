@@ -101,3 +101,18 @@ fn patterns_match_in_order() {
     assert!(matches("connector up session=1:0 upstream=echo generation=2", "up *upstream=echo*generation=2"));
     assert!(!matches("b a", "a*b"));
 }
+
+#[test]
+fn trouble_is_recognized() {
+    for line in [
+        "2026-01-01T00:00:00Z WARN session connector restart",
+        "[2026-01-01T00:00:00Z ERROR towline] x",
+        r#"time=1 level=warn msg="x""#,
+        "thread 'main' panicked at src/main.rs:1:1:",
+    ] {
+        assert!(is_trouble(line), "{line}");
+    }
+    for line in ["2026-01-01T00:00:00Z INFO session session closed reason=error", "    at src/error.rs"] {
+        assert!(!is_trouble(line), "{line}");
+    }
+}

@@ -172,15 +172,6 @@ impl Client {
         }
     }
 
-    /// Whether a message comes within `patience`. Only where the absence of something is the condition
-    /// and nothing else can tell.
-    pub fn silent_for(&mut self, patience: Duration) -> bool {
-        self.socket.get_ref().set_read_timeout(Some(patience)).unwrap();
-        let answer = self.try_recv();
-        self.socket.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
-        matches!(answer, Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock)
-    }
-
     /// The next message, a text.
     #[track_caller]
     pub fn recv_text(&mut self) -> String {

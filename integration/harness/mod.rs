@@ -16,12 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use client::{Client, Opening, Refusal};
+pub use client::{Client, Opening};
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub use http::{Head, Raw, get};
-pub use origin::{Conn, Death, Door, EchoProcess, End, Origin};
+pub use origin::{Death, Door, EchoProcess, End, Origin};
 pub use program::{Finished, Program};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use serde_json::{Value, json};
 pub use settings::Settings;

@@ -26,6 +26,8 @@ pub enum Door {
     Accept,
     /// Accepts and names this subprotocol, offered or not.
     Choose(&'static str),
+    /// Accepts and sends this text in the same segment.
+    Greet(&'static str),
     /// Answers with this status and a body that says `no entry`.
     Refuse(u16),
     /// Answers with something that is not HTTP.
@@ -245,6 +247,10 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
     match door {
         Door::Accept => stream.write_all(accept(&head, None).as_bytes())?,
         Door::Choose(protocol) => stream.write_all(accept(&head, Some(protocol)).as_bytes())?,
+        Door::Greet(text) => {
+            let frame = Frame::server(TEXT, text).bytes();
+            stream.write_all(&[accept(&head, None).as_bytes(), &frame].concat())?;
+        }
         Door::WrongKey => {
             let other = derive_accept_key(b"another key");
             return stream.write_all(switching(&other, None).as_bytes());
@@ -507,10 +513,5 @@ impl EchoProcess {
     /// `ws://127.0.0.1:PORT`
     pub fn url(&self) -> String {
         self.port.url()
-    }
-
-    /// `127.0.0.1:PORT`
-    pub fn addr(&self) -> SocketAddr {
-        self.port.addr()
     }
 }

@@ -122,7 +122,7 @@ impl Drop for Proxy {
 }
 
 /// Whether a line is a warning, an error or a panic. The level is one of the first words.
-pub(super) fn is_trouble(line: &str) -> bool {
+pub fn is_trouble(line: &str) -> bool {
     let level = |word: &str| {
         let word = word.trim_matches(|letter: char| !letter.is_ascii_alphabetic());
         word.eq_ignore_ascii_case("warn") || word.eq_ignore_ascii_case("error")
