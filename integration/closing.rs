@@ -117,3 +117,24 @@ fn a_client_that_never_answers_a_close_is_dropped() {
     raw.expect_closed(1001);
     assert_eq!(proxy.exit_code(), Some(0));
 }
+
+/// "Fail at step n": the client ends after n bytes of handshake and message.
+#[test]
+fn an_end_of_the_client_at_any_byte_leaves_nothing() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("handshake");
+    let mut bytes = request("/", &[]).into_bytes();
+    let handshake = bytes.len();
+    bytes.extend(Frame::client(TEXT, "hello").bytes());
+    for cut in (0..handshake).step_by(9).chain(handshake..=bytes.len()) {
+        let mut raw = Raw::connect(proxy.addr());
+        raw.write(&bytes[..cut]);
+        raw.finish();
+        let mut rest = Vec::new();
+        // however it ends, it ends
+        let _ = std::io::Read::read_to_end(&mut raw.stream(), &mut rest)
+            .map_err(|error| assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "at byte {cut}"));
+    }
+    wait_for("the end of all upstream connections", PATIENCE, || origin.live() == 0);
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}

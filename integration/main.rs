@@ -18,6 +18,7 @@ mod frames;
 mod handshakes;
 mod harness;
 mod headers;
+mod logging;
 mod outcomes;
 mod pipelines;
 mod routes;

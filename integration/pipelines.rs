@@ -40,6 +40,25 @@ fn an_event_sent_to_reply_does_not_go_upstream() {
 }
 
 #[test]
+fn copies_of_an_event_are_one_event() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).incoming(
+        r#"select event from in into out;
+           select {"seen": event} from in into reply;"#,
+    );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("a");
+    let mut both = [client.recv_text(), client.recv_text()];
+    both.sort();
+    assert_eq!(both, ["a", r#"{"seen":"a"}"#]);
+    assert!(!client.ask("b").is_empty());
+    client.recv_text();
+    client.close(1000, "");
+    proxy.wait_log("session closed session=1:0 *accepted=2 answered=2 delivered=0 errored=0 dropped=0");
+}
+
+#[test]
 fn a_route_without_upstream_answers_by_itself() {
     let settings = Settings::bare()
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
@@ -260,7 +279,7 @@ fn the_death_of_a_chosen_upstream_leaves_the_others_alone() {
     let settings = Settings::json(&home.url())
         .with(&format!(r#"upstream.echo.allow_urls = ["{}"]"#, other.url()))
         .incoming(BY_URL);
-    let proxy = Proxy::start(&settings).expect_restarts();
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector lost");
     let mut client = proxy.client();
     let to = |origin: &Origin| json!({ "url": origin.url() }).to_string();
     assert_eq!(client.ask(&to(&other)), r#"{"from":"other"}"#);

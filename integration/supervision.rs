@@ -125,6 +125,26 @@ fn an_upstream_that_accepts_and_never_answers() {
 }
 
 #[test]
+fn a_connection_that_answers_nothing_any_more_is_replaced() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let mut events = 0;
+    wait_for("another connection", PATIENCE, || {
+        client.text("anybody?");
+        assert_eq!(client.recv_error().1, format!("1:0:{events}"));
+        events += 1;
+        origin.connections() == 2
+    });
+    assert!(events > 3, "one slow reply is no reason: {events}");
+    origin.set(|conn, message| conn.send(message));
+    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    // a message of before may have been sent to the new connection, and its time may not be over
+    wait_for("an answer", PATIENCE, || client.ask("hello") == "hello");
+}
+
+#[test]
 fn a_flapping_upstream_is_met_with_longer_and_longer_delays() {
     let origin = Origin::silent();
     let proxy = Proxy::start(
@@ -244,4 +264,22 @@ fn an_end_at_any_byte_of_the_reply_is_one_outcome() {
         }
         proxy.wait_log(&format!("connector up session=1:0 upstream=echo generation={}", cut + 2));
     }
+}
+
+/// "Fail at step n": the upstream ends after n bytes of its handshake.
+#[test]
+fn an_end_at_any_byte_of_the_handshake_is_no_connection() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.restart = { min = "1h", max = "1h", max_restarts = 10, window = "2h" }"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    for (session, cut) in (0..129).step_by(8).enumerate() {
+        origin.set_door(Door::Cut(cut));
+        let mut client = proxy.client();
+        client.text("anybody?");
+        let (error, id) = client.recv_error();
+        assert!(error.starts_with("Error sending event to server"), "{cut}: {error}");
+        assert_eq!(id, format!("1:{session}:0"));
+    }
+    assert_eq!(origin.connections(), 0);
 }

@@ -18,7 +18,7 @@ use std::{
 
 pub use client::{Client, Opening};
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
-pub use http::{Head, Raw, get};
+pub use http::{Head, Raw, get, request};
 pub use origin::{Death, Door, EchoProcess, End, Origin};
 pub use program::{Finished, Program};
 pub use proxy::{Proxy, is_trouble};

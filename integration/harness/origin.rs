@@ -26,6 +26,9 @@ pub enum Door {
     Accept,
     /// Accepts and names this subprotocol, offered or not.
     Choose(&'static str),
+    /// Ends the connection after so many bytes of its answer, which has 129 bytes and ends with an empty
+    /// line.
+    Cut(usize),
     /// Accepts and sends this text in the same segment.
     Greet(&'static str),
     /// Answers with this status and a body that says `no entry`.
@@ -247,6 +250,7 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
     match door {
         Door::Accept => stream.write_all(accept(&head, None).as_bytes())?,
         Door::Choose(protocol) => stream.write_all(accept(&head, Some(protocol)).as_bytes())?,
+        Door::Cut(length) => return stream.write_all(&accept(&head, None).as_bytes()[..length]),
         Door::Greet(text) => {
             let frame = Frame::server(TEXT, text).bytes();
             stream.write_all(&[accept(&head, None).as_bytes(), &frame].concat())?;

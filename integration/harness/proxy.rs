@@ -135,5 +135,6 @@ pub fn is_trouble(line: &str) -> bool {
 fn address(line: &str) -> SocketAddr {
     let (_, rest) = line.split_once("address=").expect("address=");
     let word = rest.split_whitespace().next().unwrap_or(rest);
-    word.parse().unwrap_or_else(|_| panic!("not an address: {line}"))
+    // a line of the JSON log ends with a quote and a brace
+    word.trim_end_matches(['"', '}']).parse().unwrap_or_else(|_| panic!("not an address: {line}"))
 }
