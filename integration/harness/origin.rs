@@ -247,14 +247,11 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
     let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
     shared.heads.lock().unwrap().push(head.clone());
     let door = shared.door.lock().unwrap().clone();
-    match door {
-        Door::Accept => stream.write_all(accept(&head, None).as_bytes())?,
-        Door::Choose(protocol) => stream.write_all(accept(&head, Some(protocol)).as_bytes())?,
+    let answer = match door {
+        Door::Accept => accept(&head, None).into_bytes(),
+        Door::Choose(protocol) => accept(&head, Some(protocol)).into_bytes(),
+        Door::Greet(text) => [accept(&head, None).as_bytes(), &Frame::server(TEXT, text).bytes()].concat(),
         Door::Cut(length) => return stream.write_all(&accept(&head, None).as_bytes()[..length]),
-        Door::Greet(text) => {
-            let frame = Frame::server(TEXT, text).bytes();
-            stream.write_all(&[accept(&head, None).as_bytes(), &frame].concat())?;
-        }
         Door::WrongKey => {
             let other = derive_accept_key(b"another key");
             return stream.write_all(switching(&other, None).as_bytes());
@@ -265,14 +262,20 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
             shared.stranded.lock().unwrap().push(stream);
             return Ok(());
         }
-    }
+    };
     let conn = Arc::new(Conn::new(head, stream));
     {
+        // who knows of the connection can write to it only behind the answer; who has the answer finds the
+        // connection counted
+        let mut writer = conn.writer.lock().unwrap();
         let mut conns = shared.conns.lock().unwrap();
         if stopped.load(Ordering::SeqCst) {
             return Ok(());
         }
         conns.push(Arc::clone(&conn));
+        drop(conns);
+        // a peer that has gone is seen by the reader
+        let _ = writer.as_mut().expect("just made").write_all(&answer);
     }
     let end = conn.read_all(&mut reader, shared);
     drop(reader);
