@@ -116,3 +116,15 @@ fn trouble_is_recognized() {
         assert!(!is_trouble(line), "{line}");
     }
 }
+
+#[test]
+fn websocat_talks_to_an_upstream() {
+    let origin = Origin::with(|conn, message| conn.text(message.to_text().unwrap().trim_end()));
+    assert_eq!(Websocat::one(origin.addr(), "hello\n"), "hello\n");
+    let mut websocat = Websocat::open(origin.addr());
+    for line in ["one", "two"] {
+        websocat.type_line(line);
+        assert_eq!(websocat.line(), line);
+    }
+    assert_eq!(origin.conn(1).texts(), ["one\n", "two\n"]);
+}
