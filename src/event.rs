@@ -161,6 +161,16 @@ impl Data {
         Ok(Self::Json(JsonText(text)))
     }
 
+    /// Bytes of its text or payload; 0 for a value that is neither text nor bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Json(text) => text.0.len(),
+            Self::Value(Value::String(text)) => text.len(),
+            Self::Value(Value::Bytes(bytes)) => bytes.len(),
+            Self::Value(_) => 0,
+        }
+    }
+
     /// The value, parsed if need be.
     pub fn to_value(&self) -> Value {
         match self {
@@ -441,10 +451,16 @@ impl Meta {
 
     /// The value of `$key`.
     pub fn get(&self, key: &str) -> Option<Value> {
+        self.get_ref(key).cloned()
+    }
+
+    /// The value of `$key`, without a copy.
+    pub fn get_ref(&self, key: &str) -> Option<&Value> {
+        static FLAGS: [Value; 2] = [Value::Bool(false), Value::Bool(true)];
         if key == "binary" {
-            return Some(Value::Bool(self.binary));
+            return Some(&FLAGS[usize::from(self.binary)]);
         }
-        self.rest.as_ref()?.get(key).cloned()
+        self.rest.as_ref()?.get(key)
     }
 
     /// Sets `$key`.

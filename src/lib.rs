@@ -1,6 +1,86 @@
-//! Towline.
+//! Towline: a programmable, supervised WebSocket proxy.
+//!
+//! The modules in the order in which a message meets them:
+//!
+//! ```text
+//! cli, settings, log          what the program was told
+//! listener                    takes a client's connection and answers its handshake
+//! assembly                    ties the actors of its session together
+//! wire, format                frames ⇄ messages ⇄ data (processor, codec)
+//! session                     the client's actor: accepts events, owes outcomes, keeps order
+//! flow, event                 what travels: parcels, tickets, permits
+//! pipeline, trickle           programs over events
+//! connector                   the upstream's actor: one connection, what it owes
+//! supervisor                  above the connectors: restarts, losses
+//! reply                       failures in words
+//! turn                        one turn of an actor with a socket
+//! status, drain, admin        the process as a whole, its end, its health
+//! echo                        the demo upstream
+//! ```
+
+pub mod admin;
+pub mod assembly;
+pub mod cli;
 pub mod codec;
+pub mod connector;
+pub mod drain;
+pub mod echo;
 pub mod event;
+pub mod flow;
+pub mod format;
+pub mod listener;
+pub mod log;
+pub mod pipeline;
 pub mod processor;
+pub mod reply;
+pub mod session;
 pub mod settings;
+pub mod status;
+pub mod supervisor;
 pub mod trickle;
+pub mod turn;
+pub mod wire;
+
+use std::{future::Future, io, sync::Arc};
+
+use actix_server::Server;
+use tokio::sync::watch;
+
+use crate::{drain::drain, listener::Shared, settings::Settings, status::Status};
+
+/// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
+///
+/// # Errors
+/// When a socket cannot be opened; the text names the address and the key that says it.
+pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let status = Arc::new(Status::default());
+    let (orders, drain_order) = watch::channel(None);
+    let shared = Arc::new(Shared::new(&settings, Arc::clone(&status), drain_order));
+    let mut server = Server::build().workers(settings.server.workers).disable_signals();
+    for listener in &settings.listeners {
+        let socket = listener::bind(listener)?;
+        ::log::info!("listening listener={} address={}", listener.name, socket.local_addr()?);
+        server = listener::serve(server, socket, listener, &shared)?;
+    }
+    let admin = settings.admin.as_ref().map(|admin| {
+        let socket = admin::bind(admin)?;
+        ::log::info!("listening admin address={}", socket.local_addr()?);
+        admin::serve(socket, Arc::clone(&status))
+    });
+    let admin = admin.transpose()?;
+    let admin_handle = admin.as_ref().map(|admin| admin.handle());
+    let server = server.run();
+    let handle = server.handle();
+    let servers = actix_rt::spawn(server);
+    let admin = admin.map(actix_rt::spawn);
+    shutdown.await;
+    drain(&settings.drain, &status, &orders).await;
+    handle.stop(false).await;
+    if let (Some(handle), Some(admin)) = (admin_handle, admin) {
+        handle.stop(false).await;
+        let _ = admin.await;
+    }
+    let _ = servers.await;
+    ::log::info!("stopped");
+    Ok(())
+}

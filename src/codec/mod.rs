@@ -1,10 +1,20 @@
 //! Codecs: the bytes of a message to the data of an event, and back. One file each.
+//!
+//! A codec has no state, so one of each serves all connections: [`lookup`] finds it by the name that
+//! the settings use. Bytes are shared with the data wherever the codec leaves them as they are.
+
+mod binary;
+mod json;
+mod string;
 
 use std::fmt::Debug;
 
 use bytes::Bytes;
 
-use crate::event::Data;
+use crate::event::{Data, Value};
+
+/// All codecs, in the order in which error texts list them.
+static CODECS: [&dyn Codec; 3] = [&string::Utf8, &json::Json, &binary::Binary];
 
 /// Bytes to data and back.
 pub trait Codec: Debug + Send + Sync {
@@ -28,3 +38,61 @@ pub trait Codec: Debug + Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CodecError(pub String);
+
+/// The codec of that name.
+///
+/// ```
+/// # use towline::codec::lookup;
+/// assert_eq!(lookup("json").map(|codec| codec.name()), Some("json"));
+/// assert!(lookup("morse").is_none());
+/// ```
+pub fn lookup(name: &str) -> Option<&'static dyn Codec> {
+    CODECS.iter().copied().find(|codec| codec.name() == name)
+}
+
+/// The names of all codecs, for error texts.
+pub fn names() -> Vec<&'static str> {
+    CODECS.iter().map(|codec| codec.name()).collect()
+}
+
+/// Writes text and bytes as they are, without a copy, and anything else as compact JSON.
+fn encode_raw(data: &Data) -> Bytes {
+    match data {
+        Data::Json(text) => text.as_text().as_bytes().clone(),
+        Data::Value(Value::String(text)) => text.as_bytes().clone(),
+        Data::Value(Value::Bytes(bytes)) => bytes.clone(),
+        Data::Value(value) => Bytes::from(value.to_json()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_name_leads_to_its_codec() {
+        assert_eq!(names(), ["string", "json", "binary"]);
+        for name in names() {
+            assert_eq!(lookup(name).unwrap().name(), name);
+        }
+        assert!(lookup("String").is_none(), "names are exact");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_codec_decodes_it_encodes_to_the_same_bytes(
+            bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..40), r#"[\[\]{}",:0-9a ]{0,12}"#.prop_map(String::into_bytes)]
+        ) {
+            let chunk = Bytes::from(bytes);
+            for codec in CODECS {
+                if let Ok(data) = codec.decode(chunk.clone()) {
+                    let encoded = codec.encode(&data).unwrap();
+                    prop_assert_eq!(&encoded, &chunk);
+                    prop_assert_eq!(encoded.as_ptr(), chunk.as_ptr(), "shared, not copied");
+                }
+            }
+        }
+    }
+}

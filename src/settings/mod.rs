@@ -1,8 +1,43 @@
 //! Settings in their checked form, and the way there from files and environment.
+//!
+//! ```text
+//! file ─┐
+//!       ├─► Layers ─► validate ─► Settings
+//! env ──┘     └─► report: what holds, and where it came from
+//! ```
+//!
+//! [`Layers`] merges what file and environment say and remembers where each value came from. One
+//! validation makes [`Settings`] of it, or lists *all* that is wrong. The table in `keys` says what
+//! each key takes and what it is when nobody says; nothing else knows a default.
+//!
+//! Programs are compiled here, names of listeners are resolved, and the references between sections
+//! are followed: whoever holds [`Settings`] need not ask again.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+mod address;
+mod error;
+mod headers;
+mod keys;
+mod layers;
+mod read;
+mod report;
+mod routes;
+mod url;
+mod validate;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use indexmap::IndexMap;
+
+pub use self::{
+    error::{Origin, Problem, SettingsError},
+    layers::{DEFAULT_FILE, DEMO_FILE, Layers, environment},
+    url::{MASK, UrlError, mask},
+};
 
 use crate::{codec::Codec, processor, trickle::Program};
 
@@ -27,10 +62,25 @@ pub struct Settings {
     pub routes: Vec<Arc<Route>>,
 }
 
+impl Settings {
+    /// Reads and checks the file `config`, or [`DEFAULT_FILE`], with `env` laid over it.
+    ///
+    /// `env` may hold variables that are none of Towline's; [`environment`] gives the process's own.
+    ///
+    /// # Errors
+    /// When the file is missing or is not TOML, or with all settings that are wrong.
+    pub fn load(
+        config: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        Layers::read(config, env)?.check()
+    }
+}
+
 /// `[server]`: what the whole process shares.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Worker threads.
+    /// Worker threads, at least one: `0` in the settings is one per core.
     pub workers: usize,
 }
 
@@ -141,7 +191,7 @@ pub struct Upstream {
     /// Client headers that go to the upstream, in lower case. `x-forwarded-for`,
     /// `x-forwarded-proto` and `x-forwarded-host` are made or extended.
     pub forward_headers: Vec<String>,
-    /// Headers added to every handshake.
+    /// Headers added to every handshake, names in lower case. None of them is in `forward_headers`.
     pub headers: Vec<(String, String)>,
     /// When and how often to connect again.
     pub restart: Restart,
@@ -152,9 +202,10 @@ pub struct Upstream {
 /// A checked `ws://` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
-    /// As it was written.
+    /// What to dial: as it was written where that is unambiguous, or else the normal form, in ASCII
+    /// always.
     pub text: String,
-    /// As people may see it: userinfo and query masked.
+    /// As people may see it: as it was written, userinfo and query masked.
     pub shown: String,
 }
 
@@ -233,4 +284,32 @@ pub struct Route {
     pub subprotocols: Vec<String>,
     /// How long the client's handshake waits for the upstream's.
     pub dial_before_accept: Duration,
+}
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+impl Upstream {
+    /// Whether outcomes come in the order of the client's messages: replies are matched by their order.
+    pub fn answers_in_order(&self) -> bool {
+        self.exchange == Exchange::Request && self.correlation.is_none()
+    }
+}
+
+impl UpstreamUrl {
+    /// The address of a URL whose host is an IP address or `localhost`.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let url = ::url::Url::parse(&self.text).ok()?;
+        url.socket_addrs(|| Some(80)).ok()?.into_iter().next()
+    }
+}
+
+impl Route {
+    /// Whether a pipeline of the route looks at metadata.
+    pub fn reads_meta(&self) -> bool {
+        let pipelines = self.incoming.iter().chain(&self.outgoing).chain(&self.errors);
+        pipelines.into_iter().any(|pipeline| pipeline.program.reads_meta())
+    }
 }

@@ -1,0 +1,168 @@
+//! The command line: what can be asked of the program, and how it ends.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// A clean end.
+pub const EXIT_OK: u8 = 0;
+/// Anything that has no code of its own.
+pub const EXIT_FAILURE: u8 = 1;
+/// Wrong usage of the command line; clap's own code.
+pub const EXIT_USAGE: u8 = 2;
+/// Wrong settings: `EX_CONFIG` of BSD's `sysexits.h`.
+pub const EXIT_CONFIG: u8 = 78;
+
+const EXAMPLES: &str = "\
+Try it:
+  towline demo
+  echo hello | websocat -n1 ws://127.0.0.1:9139
+
+Exit codes: 0 clean end, 2 wrong usage, 78 wrong settings, 1 anything else.";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  towline run
+  towline run --config /etc/towline.toml
+  TOWLINE__LISTENER__WS__BIND=0.0.0.0:80 towline run
+
+Any setting can be given in the environment as TOWLINE__SECTION__KEY, lists with commas.
+SIGTERM and SIGINT end the program in good order.";
+
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  towline check --config /etc/towline.toml
+  towline check && systemctl restart towline
+
+Nothing is opened. Secrets are masked. Exits with 78 when anything is wrong, and lists all of it.";
+
+const DEMO_EXAMPLES: &str = "\
+In another terminal:
+  echo hello | websocat -n1 ws://127.0.0.1:9139
+  echo snot | websocat -n1 ws://127.0.0.1:9139";
+
+const ECHO_EXAMPLES: &str = "\
+Examples:
+  towline echo
+  towline echo --bind 127.0.0.1:9000
+
+Everything comes back as it was sent, but `snot` comes back as `badger`.";
+
+const HEALTH_EXAMPLES: &str = "\
+Examples:
+  towline health
+  towline health http://127.0.0.1:9140/readyz
+
+Exits with 0 when the answer is 200, and with 1 otherwise; made for container health checks.";
+
+/// A programmable WebSocket proxy that keeps its clients while upstreams die, restart or move
+#[derive(Debug, Parser, PartialEq, Eq)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum Command {
+    /// Run the proxy
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(Config),
+    /// Check the settings and print what holds, and where each value came from
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(Config),
+    /// Run the proxy and the echo server behind it, to try it out
+    #[command(after_help = DEMO_EXAMPLES)]
+    Demo(Config),
+    /// Run the echo server alone, as an upstream to play with
+    #[command(after_help = ECHO_EXAMPLES)]
+    Echo(Echo),
+    /// Ask a running proxy whether it is well
+    #[command(after_help = HEALTH_EXAMPLES)]
+    Health(Health),
+}
+
+/// Which settings.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Config {
+    /// The settings file [default: settings/default.toml, for demo settings/demo.toml]
+    #[arg(long, short, value_name = "FILE", env = "TOWLINE_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+/// `towline echo`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Echo {
+    /// Where to listen
+    #[arg(
+        long,
+        short,
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8139",
+        env = "TOWLINE_ECHO_BIND"
+    )]
+    pub bind: SocketAddr,
+}
+
+/// `towline health`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Health {
+    /// What to ask
+    #[arg(default_value = "http://127.0.0.1:9140/healthz")]
+    pub url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, ErrorKind> {
+        let words = std::iter::once("towline").chain(line.split_whitespace());
+        Cli::try_parse_from(words).map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn commands_take_their_options() {
+        let config = |file: &str| Config { config: Some(PathBuf::from(file)) };
+        assert_eq!(parsed("run --config a.toml"), Ok(Command::Run(config("a.toml"))));
+        assert_eq!(parsed("check -c a.toml"), Ok(Command::Check(config("a.toml"))));
+        assert_eq!(parsed("demo --config=a.toml"), Ok(Command::Demo(config("a.toml"))));
+        let bind = "127.0.0.1:0".parse().unwrap();
+        assert_eq!(parsed("echo --bind 127.0.0.1:0"), Ok(Command::Echo(Echo { bind })));
+        let url = |url: &str| Ok(Command::Health(Health { url: url.to_owned() }));
+        assert_eq!(parsed("health"), url("http://127.0.0.1:9140/healthz"));
+        assert_eq!(parsed("health http://h:1/readyz"), url("http://h:1/readyz"));
+    }
+
+    #[test]
+    fn wrong_usage_is_told() {
+        assert_eq!(parsed("run extra"), Err(ErrorKind::UnknownArgument));
+        assert_eq!(parsed("fly"), Err(ErrorKind::InvalidSubcommand));
+        assert_eq!(parsed("echo --bind nowhere"), Err(ErrorKind::ValueValidation));
+        assert_eq!(parsed(""), Err(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
+        let error = Cli::try_parse_from(["towline", "fly"]).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(EXIT_USAGE));
+    }
+
+    #[test]
+    fn every_help_text_has_an_example_and_names_the_environment() {
+        let mut root = Cli::command();
+        root.build();
+        for command in root.get_subcommands_mut().filter(|command| command.get_name() != "help") {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("towline ") || help.contains("websocat "), "{help}");
+            if help.contains("--config") {
+                assert!(help.contains("TOWLINE_CONFIG"), "{help}");
+            }
+        }
+    }
+}

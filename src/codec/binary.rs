@@ -1,0 +1,45 @@
+//! `binary`: a message is bytes, whatever they mean.
+
+use bytes::Bytes;
+
+use super::{Codec, CodecError, encode_raw};
+use crate::event::{Data, Value};
+
+/// Bytes to a binary value and back; strings are written raw, anything else as compact JSON.
+#[derive(Debug)]
+pub(super) struct Binary;
+
+impl Codec for Binary {
+    fn name(&self) -> &'static str {
+        "binary"
+    }
+
+    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
+        Ok(Data::Value(Value::Bytes(chunk)))
+    }
+
+    fn encode(&self, data: &Data) -> Result<Bytes, CodecError> {
+        Ok(encode_raw(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_pass_as_they_are() {
+        let chunk = Bytes::from(vec![0xff, 0, 10]);
+        let data = Binary.decode(chunk.clone()).unwrap();
+        assert!(matches!(&data, Data::Value(Value::Bytes(bytes)) if *bytes == chunk));
+        assert_eq!(Binary.encode(&data).unwrap().as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn other_data_is_written_raw_or_as_json() {
+        let encoded = |value: Value| Binary.encode(&value.into()).unwrap();
+        assert_eq!(encoded(Value::string("text")), "text");
+        assert_eq!(encoded(Value::Int(-1)), "-1");
+        assert_eq!(encoded(Value::record([("a", Value::Null)])), r#"{"a":null}"#);
+    }
+}

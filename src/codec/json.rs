@@ -1,0 +1,65 @@
+//! `json`: a message is one JSON document.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::{Codec, CodecError};
+use crate::event::Data;
+
+/// JSON text, checked but not parsed until a pipeline looks into it, and back.
+#[derive(Debug)]
+pub(super) struct Json;
+
+impl Codec for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
+        let text = ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?;
+        Data::json(text).map_err(|error| CodecError(format!("invalid JSON: {error}")))
+    }
+
+    fn encode(&self, data: &Data) -> Result<Bytes, CodecError> {
+        match data {
+            Data::Json(text) => Ok(text.as_text().as_bytes().clone()),
+            Data::Value(value) => Ok(Bytes::from(value.to_json())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Value;
+
+    fn refused(bytes: &'static [u8]) -> String {
+        Json.decode(Bytes::from_static(bytes)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_document_stays_the_text_that_came_in() {
+        let chunk = Bytes::from(r#" {"z": 1.0, "a": [1, 2]} "#.to_owned());
+        let data = Json.decode(chunk.clone()).unwrap();
+        assert!(matches!(data, Data::Json(_)));
+        let encoded = Json.encode(&data).unwrap();
+        assert_eq!(encoded, chunk);
+        assert_eq!(encoded.as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn values_are_written_as_compact_json() {
+        let encoded = |value: Value| Json.encode(&value.into()).unwrap();
+        assert_eq!(encoded(Value::string("say \"hi\"\n")), r#""say \"hi\"\n""#);
+        assert_eq!(encoded(Value::array(vec![Value::Bool(true), Value::Float(1.5)])), "[true,1.5]");
+        assert_eq!(encoded(Value::Bytes(Bytes::from_static(b"ab"))), r#""YWI=""#);
+    }
+
+    #[test]
+    fn what_is_not_one_document_is_refused() {
+        assert_eq!(refused(b"{"), "invalid JSON: EOF while parsing an object at line 1 column 1");
+        assert_eq!(refused(b""), "invalid JSON: EOF while parsing a value at line 1 column 0");
+        assert_eq!(refused(b"1 2"), "invalid JSON: trailing characters at line 1 column 3");
+        assert_eq!(refused(b"\"\xff\""), "invalid utf-8 sequence of 1 bytes from index 1");
+    }
+}

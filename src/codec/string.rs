@@ -1,0 +1,66 @@
+//! `string`: a message is UTF-8 text.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::{Codec, CodecError, encode_raw};
+use crate::event::{Data, Value};
+
+/// Text to a string value and back; what is no string is written as compact JSON.
+#[derive(Debug)]
+pub(super) struct Utf8;
+
+impl Codec for Utf8 {
+    fn name(&self) -> &'static str {
+        "string"
+    }
+
+    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
+        let text = ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?;
+        Ok(Data::Value(Value::String(text)))
+    }
+
+    fn encode(&self, data: &Data) -> Result<Bytes, CodecError> {
+        Ok(encode_raw(data))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(data: impl Into<Data>) -> Bytes {
+        Utf8.encode(&data.into()).unwrap()
+    }
+
+    #[test]
+    fn text_becomes_a_string_that_shares_its_bytes() {
+        let chunk = Bytes::from("grüß dich".to_owned());
+        let data = Utf8.decode(chunk.clone()).unwrap();
+        let Data::Value(Value::String(text)) = &data else { panic!("{data:?}") };
+        assert_eq!(text, "grüß dich");
+        assert_eq!(text.as_bytes().as_ptr(), chunk.as_ptr());
+        assert_eq!(Utf8.encode(&data).unwrap().as_ptr(), chunk.as_ptr());
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_refused_in_the_words_of_the_standard_library() {
+        let refused = |bytes: &'static [u8]| Utf8.decode(Bytes::from_static(bytes)).unwrap_err().to_string();
+        assert_eq!(refused(b"\xff\xfe "), "invalid utf-8 sequence of 1 bytes from index 0");
+        assert_eq!(refused(b"ab\xe2\x82"), "incomplete utf-8 byte sequence from index 2");
+        // a lone surrogate is not UTF-8, RFC 3629 section 3
+        assert_eq!(refused(b"\xed\xa0\x80"), "invalid utf-8 sequence of 1 bytes from index 0");
+    }
+
+    #[test]
+    fn other_data_is_written_raw_or_as_json() {
+        assert_eq!(encoded(Value::Bytes(Bytes::from_static(b"\xff\x00"))), &b"\xff\x00"[..]);
+        assert_eq!(encoded(Data::json(r#"{ "a" : 1 }"#.into()).unwrap()), r#"{ "a" : 1 }"#);
+        assert_eq!(
+            encoded(Value::record([("a", Value::Null), ("b", Value::from(2))])),
+            r#"{"a":null,"b":2}"#
+        );
+        assert_eq!(encoded(Value::Null), "null");
+        assert_eq!(encoded(Value::string("")), "");
+    }
+}

@@ -1,0 +1,445 @@
+//! The connector actor.
+
+use std::{
+    mem,
+    sync::Arc,
+    task::{self, Poll},
+    time::Instant,
+};
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future,
+};
+use awc::BoxedSocket;
+
+use super::{
+    dial::{self, DialError, Dialed, Plan},
+    exchange::{Exchange, Match},
+    messages::{Close, Ended, Fact, Generation, Report},
+};
+use crate::{
+    event::{Data, Event, Meta, Value},
+    flow::{Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room},
+    format::{Inbound, Outbound},
+    reply::{Failure, Reason},
+    settings::Upstream,
+    turn::{Driven, TURN_STEPS, drive, now_ns},
+    wire::{CloseFrame, Incoming, Link, LinkError, Role},
+};
+
+/// A connection to an upstream.
+pub struct Connector {
+    upstream: Arc<Upstream>,
+    generation: Generation,
+    supervisor: Edge<Report>,
+    /// Where what comes from the upstream goes: the first outgoing pipeline, or the session.
+    back: Edge<Flow>,
+    tracker: Arc<Tracker>,
+    /// The upstream's `buffer`: what was read from it and is not written to the client yet.
+    budget: Arc<Budget>,
+    inbound: Inbound,
+    outbound: Outbound,
+    exchange: Exchange<Ticket>,
+    state: State,
+    proved: bool,
+    /// The timer of the next overdue reply, while one is awaited.
+    timer: Option<SpawnHandle>,
+    /// What goes back in this turn.
+    batch: Vec<Parcel>,
+}
+
+/// A frame on its way to the socket.
+struct Sending {
+    /// Whether it is the last frame of its event.
+    last: bool,
+    /// The bytes it took from the client's budget.
+    _permit: Option<Permit>,
+}
+
+type UpstreamLink = Link<BoxedSocket, Sending>;
+
+enum State {
+    Dialing(Vec<Parcel>),
+    Up(Box<UpstreamLink>),
+    Closing(Box<UpstreamLink>),
+    Ended,
+}
+
+/// How a connector begins.
+pub enum Start {
+    /// With a connection that the listener made for the client's handshake.
+    With(Box<Dialed>),
+    /// By dialing this URL.
+    Dial(Box<Plan>, String),
+}
+
+/// The actors and accounts that a connector is tied to.
+pub struct Ties {
+    /// Who is told of its fate.
+    pub supervisor: Edge<Report>,
+    /// The first outgoing pipeline, or the session.
+    pub back: Edge<Flow>,
+    /// The session's tracker.
+    pub tracker: Arc<Tracker>,
+    /// The bytes of client messages that may come: the listener's `buffer`.
+    pub room: usize,
+}
+
+impl Connector {
+    /// Starts a connector.
+    pub fn start(upstream: Arc<Upstream>, generation: Generation, ties: Ties, start: Start) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(mailbox_room(ties.room));
+            let mut connector = Self::new(upstream, generation, ties);
+            match start {
+                Start::With(dialed) => connector.up(*dialed, ctx),
+                Start::Dial(plan, url) => connector.dial(*plan, url, ctx),
+            }
+            connector
+        })
+    }
+
+    fn new(upstream: Arc<Upstream>, generation: Generation, ties: Ties) -> Self {
+        Self {
+            generation,
+            supervisor: ties.supervisor,
+            back: ties.back,
+            tracker: ties.tracker,
+            budget: Budget::new(upstream.limits.buffer),
+            inbound: Inbound::new(&upstream.format),
+            outbound: Outbound::new(&upstream.format),
+            exchange: Exchange::new(upstream.exchange, upstream.reply_timeout),
+            state: State::Dialing(Vec::new()),
+            proved: false,
+            timer: None,
+            batch: Vec::new(),
+            upstream,
+        }
+    }
+
+    // --- Dialing
+
+    fn dial(&mut self, plan: Plan, url: String, ctx: &mut Context<Self>) {
+        let limit = self.upstream.connect_timeout;
+        let dialing = async move { dial::dial(&plan, &url, limit).await };
+        ctx.spawn(wrap_future(dialing).map(Self::dialed));
+    }
+
+    fn dialed(result: Result<Dialed, DialError>, connector: &mut Self, ctx: &mut Context<Self>) {
+        match result {
+            _ if matches!(connector.state, State::Ended) => {}
+            Ok(dialed) => connector.up(dialed, ctx),
+            Err(error) => connector.end(Reason::Dial(error.to_string())),
+        }
+    }
+
+    // --- Up
+
+    fn up(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
+        let link = Link::new(dialed.socket, Role::Client, self.upstream.limits, dialed.rest);
+        let waiting = match mem::replace(&mut self.state, State::Up(Box::new(link))) {
+            State::Dialing(waiting) => waiting,
+            _ => Vec::new(),
+        };
+        self.report(Fact::Up);
+        self.send_all(waiting);
+        drive(ctx);
+    }
+
+    fn send_all(&mut self, parcels: Vec<Parcel>) {
+        for parcel in parcels {
+            self.send(parcel);
+        }
+    }
+
+    fn send(&mut self, Parcel { event, ticket, permit, .. }: Parcel) {
+        let State::Up(link) = &mut self.state else { return };
+        let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
+        let correlation = event.meta.get("correlation");
+        let messages = match self.outbound.encode(event.data, event.meta.binary) {
+            Ok(messages) => messages,
+            Err(words) => return ticket.stamp(Stamp::Failed(Failure::Serialize(words))),
+        };
+        let Some(last) = messages.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
+        self.exchange.sent(ticket.event(), key, correlation, ticket, self.upstream.correlation.is_some());
+        let mut permit = permit;
+        for (at, message) in messages.into_iter().enumerate() {
+            let last = at == last;
+            let permit = if last { permit.take() } else { None };
+            // A link that is up has not sent its close frame.
+            let _ = link.push(message, Sending { last, _permit: permit });
+        }
+    }
+
+    /// One event or message at a time, as long as the budget has room.
+    fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        for _ in 0..TURN_STEPS {
+            let State::Up(link) = &mut self.state else { return };
+            if !self.budget.room_or_wake(task.waker()) {
+                return link.end_turn();
+            }
+            match self.inbound.next() {
+                Some(Ok(data)) => self.data(data),
+                Some(Err(words)) => self.undecodable(words),
+                None => match link.poll_next(task) {
+                    Poll::Pending => return link.end_turn(),
+                    Poll::Ready(Ok(incoming)) => self.incoming(incoming),
+                    Poll::Ready(Err(error)) => self.link_failed(&error, ctx, task),
+                },
+            }
+        }
+        if let State::Up(link) = &mut self.state {
+            link.end_turn();
+            task.waker().wake_by_ref();
+        }
+    }
+
+    fn incoming(&mut self, incoming: Incoming) {
+        self.prove();
+        let State::Up(link) = &mut self.state else { return };
+        match incoming {
+            Incoming::Message(message) => self.inbound.feed(message),
+            Incoming::Ping(payload) => link.outbox().pong(payload),
+            Incoming::Pong(_) => {}
+            Incoming::Close(frame) => {
+                link.close(frame.as_ref());
+                self.close_received(frame);
+            }
+        }
+    }
+
+    fn prove(&mut self) {
+        if !self.proved {
+            self.proved = true;
+            self.report(Fact::Proved);
+        }
+    }
+
+    /// Makes an event of what came and hands it back, as a reply or as a push.
+    fn data(&mut self, data: Data) {
+        let permit = self.budget.take(data.size());
+        let correlated = self.upstream.correlation.as_ref();
+        let key = correlated.and_then(|path| lookup(&data, path));
+        let mut meta = Meta::new(self.inbound.is_binary(), None);
+        let (ticket, kind) = match self.exchange.reply(key.as_ref(), correlated.is_some()) {
+            Match::Reply(ticket, correlation) => {
+                if let Some(correlation) = correlation {
+                    let _ = meta.set("correlation", correlation);
+                }
+                (ticket, Kind::Reply)
+            }
+            Match::Push => (self.tracker.issue(Cause::Push), Kind::Push),
+        };
+        let event = Event { id: ticket.id(), data, meta, ingest_ns: now_ns() };
+        self.batch.push(Parcel { event, kind, ticket, permit: Some(permit) });
+    }
+
+    /// What cannot be read fails the event it would have answered, or stands as a push of its own.
+    fn undecodable(&mut self, words: String) {
+        self.hand_back();
+        let correlated = self.upstream.correlation.is_some();
+        let (ticket, correlation) = match self.exchange.reply(None, correlated) {
+            Match::Reply(ticket, correlation) => (ticket, correlation),
+            Match::Push => (self.tracker.issue(Cause::Push), None),
+        };
+        let failure = Failure::Deserialize(words);
+        let failed = Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation };
+        self.back.tell(Flow::Failed(vec![failed]));
+    }
+
+    fn hand_back(&mut self) {
+        if !self.batch.is_empty() {
+            self.back.tell(Flow::Events(mem::take(&mut self.batch)));
+        }
+    }
+
+    fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        let State::Up(link) = &mut self.state else { return };
+        let exchange = &mut self.exchange;
+        let mut now = None;
+        let flushed = link.poll_flush(task, |sending| {
+            if sending.last
+                && let Some(ticket) = exchange.written(*now.get_or_insert_with(Instant::now))
+            {
+                ticket.stamp(Stamp::Delivered);
+            }
+        });
+        if let Poll::Ready(Err(error)) = flushed {
+            self.end(Reason::Link(LinkError::Io(error).to_string()));
+        }
+        self.set_timer(ctx);
+    }
+
+    // --- Overdue replies
+
+    /// One timer for the oldest awaited reply, set again when it fires: a reply costs no timer.
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        if self.timer.is_some() {
+            return;
+        }
+        if let Some(deadline) = self.exchange.next_deadline() {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            self.timer = Some(ctx.run_later(wait, |connector, ctx| {
+                connector.timer = None;
+                connector.expire();
+                connector.set_timer(ctx);
+            }));
+        }
+    }
+
+    fn expire(&mut self) {
+        let reason = Reason::Timeout(self.upstream.reply_timeout);
+        let server: Arc<str> = self.upstream.url.shown.as_str().into();
+        let failed = self.exchange.expire(Instant::now()).into_iter().map(|late| Failed {
+            event: late.event,
+            ticket: Some(late.owed),
+            failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
+            correlation: late.correlation,
+        });
+        let failed: Vec<_> = failed.collect();
+        if !failed.is_empty() {
+            self.back.tell(Flow::Failed(failed));
+        }
+        if self.exchange.is_hopeless() {
+            self.end(reason);
+        }
+    }
+
+    // --- The end
+
+    fn close_received(&mut self, frame: Option<CloseFrame>) {
+        let (code, reason) = match frame {
+            Some(frame) => (Some(frame.code), frame.reason.to_string()),
+            None => (None, String::new()),
+        };
+        self.end(Reason::Closed { code, reason });
+    }
+
+    fn link_failed(&mut self, error: &LinkError, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        if let (LinkError::Wire(error), State::Up(link)) = (error, &mut self.state) {
+            link.close(Some(&CloseFrame::new(error.close_code(), error.to_string())));
+            self.flush(ctx, task);
+        }
+        self.end(Reason::Link(error.to_string()));
+    }
+
+    /// Ends the connection; what is left goes to the supervisor. The socket goes with it, after one try
+    /// to write what is queued.
+    fn end(&mut self, reason: Reason) {
+        self.hand_back();
+        let unsent = match mem::replace(&mut self.state, State::Ended) {
+            State::Dialing(waiting) => waiting,
+            State::Up(mut link) | State::Closing(mut link) => {
+                let mut task = task::Context::from_waker(task::Waker::noop());
+                let _ = link.poll_flush(&mut task, |_| {});
+                Vec::new()
+            }
+            State::Ended => return,
+        };
+        let unsettled = self.exchange.end();
+        let last_written = self.exchange.last_written();
+        self.report(Fact::Ended(Ended { reason, unsettled, unsent, last_written }));
+    }
+
+    fn report(&self, fact: Fact) {
+        self.supervisor.tell(Report { generation: self.generation, fact });
+    }
+
+    /// Closes at the session's end: what is queued, then the close frame, then a while for the peer's.
+    fn closing(&mut self, frame: Option<&CloseFrame>, ctx: &mut Context<Self>) {
+        match mem::replace(&mut self.state, State::Ended) {
+            State::Up(mut link) => {
+                link.close(frame);
+                self.state = State::Closing(link);
+                ctx.run_later(self.upstream.close_timeout, |connector, ctx| {
+                    connector.end(Reason::Closing);
+                    ctx.stop();
+                });
+            }
+            state => {
+                self.state = state;
+                self.end(Reason::Closing);
+                ctx.stop();
+            }
+        }
+    }
+
+    fn poll_closing(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
+        let State::Closing(link) = &mut self.state else { return Poll::Ready(()) };
+        let exchange = &mut self.exchange;
+        let flushed = link.poll_flush(task, |sending| {
+            if sending.last
+                && let Some(ticket) = exchange.written(Instant::now())
+            {
+                ticket.stamp(Stamp::Delivered);
+            }
+        });
+        if let Poll::Ready(Err(_)) = flushed {
+            return Poll::Ready(());
+        }
+        link.poll_peer_close(task, true)
+    }
+}
+
+impl Driven for Connector {
+    fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        if let State::Up(_) = self.state {
+            self.read(ctx, task);
+            self.hand_back();
+            self.flush(ctx, task);
+        }
+        match self.state {
+            State::Up(_) | State::Dialing(_) => Poll::Pending,
+            State::Ended => Poll::Ready(()),
+            State::Closing(_) => {
+                let closed = self.poll_closing(task);
+                if closed.is_ready() {
+                    self.end(Reason::Closing);
+                    ctx.stop();
+                }
+                closed
+            }
+        }
+    }
+}
+
+impl Actor for Connector {
+    type Context = Context<Self>;
+}
+
+impl Drop for Connector {
+    /// The last word of a connector that died in a panic; any other has had it.
+    fn drop(&mut self) {
+        if std::thread::panicking() && !matches!(self.state, State::Ended) {
+            self.end(Reason::Panicked);
+        }
+    }
+}
+
+impl Handler<Flow> for Connector {
+    type Result = ();
+
+    fn handle(&mut self, flow: Flow, _: &mut Context<Self>) {
+        let Flow::Events(parcels) = flow else { return };
+        match &mut self.state {
+            State::Dialing(waiting) => waiting.extend(parcels),
+            State::Up(_) => self.send_all(parcels),
+            State::Closing(_) | State::Ended => self.report(Fact::Unsent(parcels)),
+        }
+    }
+}
+
+impl Handler<Close> for Connector {
+    type Result = ();
+
+    fn handle(&mut self, Close(frame): Close, ctx: &mut Context<Self>) {
+        self.closing(frame.as_ref(), ctx);
+    }
+}
+
+/// The value at a path of the data, when it is there and says anything.
+fn lookup(data: &Data, path: &[String]) -> Option<Value> {
+    let value = data.to_value();
+    let found = path.iter().try_fold(&value, |value, key| value.get(key))?;
+    (!matches!(found, Value::Null)).then(|| found.clone())
+}

@@ -1,0 +1,160 @@
+//! The connector's handshake: awc's, on a TCP socket with options of ours.
+
+use std::{future::Future, io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+
+use actix_http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use actix_rt::net::TcpStream;
+use actix_service::Service;
+use actix_tls::connect::{ConnectError as TcpError, ConnectInfo, Connection, ConnectorService};
+use awc::{
+    BoxedSocket, Client,
+    error::{ConnectError, SendRequestError, WsClientError},
+    http::{StatusCode, Uri},
+};
+use bytes::Bytes;
+
+use crate::settings::Upstream;
+
+/// awc's own limits on time are switched off by this: `connect_timeout` is the only one.
+const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How a session reaches its upstream: the same for each of its connections.
+#[derive(Clone)]
+pub struct Plan {
+    /// The upstream's settings.
+    pub upstream: Arc<Upstream>,
+    /// Headers of the handshake: the client's that are passed on, and the configured ones.
+    pub headers: Rc<[(HeaderName, HeaderValue)]>,
+    /// Subprotocols to offer: the client's whole list before it was answered, the one it was answered
+    /// with afterwards.
+    pub protocols: Rc<[String]>,
+    /// The worker's client.
+    pub client: Client,
+}
+
+/// A connection whose handshake is done.
+pub struct Dialed {
+    /// The upgraded socket.
+    pub socket: BoxedSocket,
+    /// Bytes that came behind the handshake.
+    pub rest: Bytes,
+    /// The subprotocol that the upstream chose.
+    pub protocol: Option<String>,
+}
+
+/// Why an upstream could not be reached. The texts name neither address nor credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The upstream answered the handshake with another status than 101.
+    #[error("handshake refused with status {}", .0.as_u16())]
+    Refused(StatusCode),
+    /// The upstream chose a subprotocol that was not offered, or none where the client was promised one.
+    #[error("handshake failed: subprotocol was not offered")]
+    Subprotocol,
+    /// What came was no handshake.
+    #[error("handshake failed: {0}")]
+    Handshake(&'static str),
+    /// The name of the host has no address.
+    #[error("host name cannot be resolved")]
+    Resolve,
+    /// The socket failed.
+    #[error("IO error: {0}")]
+    Io(io::Error),
+    /// It took longer than it may.
+    #[error("no connection within {}", humantime::format_duration(*.0))]
+    Timeout(Duration),
+}
+
+/// The client of one worker thread.
+pub fn client() -> Client {
+    let connector = awc::Connector::new()
+        .connector(Tcp(ConnectorService::default()))
+        .timeout(FOREVER)
+        // A WebSocket keeps its place in awc's pool for life; the sessions are what is bounded.
+        .limit(0);
+    Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish()
+}
+
+/// Connects to `url` as planned, within `limit`.
+///
+/// # Errors
+/// See [`DialError`].
+pub async fn dial(plan: &Plan, url: &str, limit: Duration) -> Result<Dialed, DialError> {
+    tokio::time::timeout(limit, handshake(plan, url)).await.unwrap_or(Err(DialError::Timeout(limit)))
+}
+
+async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
+    let mut request = plan.client.ws(url);
+    for (name, value) in &*plan.headers {
+        request = request.header(name.clone(), value.clone());
+    }
+    if !plan.protocols.is_empty() {
+        request = request.protocols(&*plan.protocols);
+    }
+    let (response, framed) = request.connect().await?;
+    let protocol = match response.headers().get(SEC_WEBSOCKET_PROTOCOL) {
+        Some(value) => Some(offered(value, &plan.protocols).ok_or(DialError::Subprotocol)?),
+        None => None,
+    };
+    let parts = framed.into_parts();
+    Ok(Dialed { socket: parts.io, rest: parts.read_buf.freeze(), protocol })
+}
+
+fn offered(value: &HeaderValue, protocols: &[String]) -> Option<String> {
+    let chosen = value.to_str().ok()?;
+    protocols.iter().find(|protocol| *protocol == chosen).cloned()
+}
+
+impl From<WsClientError> for DialError {
+    fn from(error: WsClientError) -> Self {
+        match error {
+            WsClientError::InvalidResponseStatus(status) => Self::Refused(status),
+            WsClientError::InvalidUpgradeHeader => Self::Handshake("no upgrade to websocket"),
+            WsClientError::InvalidConnectionHeader(_) | WsClientError::MissingConnectionHeader => {
+                Self::Handshake("connection is not upgraded")
+            }
+            WsClientError::MissingWebSocketAcceptHeader | WsClientError::InvalidChallengeResponse(..) => {
+                Self::Handshake("wrong accept key")
+            }
+            WsClientError::Protocol(_) => Self::Handshake("no WebSocket"),
+            WsClientError::SendRequest(error) => error.into(),
+        }
+    }
+}
+
+impl From<SendRequestError> for DialError {
+    fn from(error: SendRequestError) -> Self {
+        match error {
+            SendRequestError::Connect(ConnectError::Io(error)) | SendRequestError::Send(error) => {
+                Self::Io(error)
+            }
+            SendRequestError::Connect(ConnectError::Disconnected) => {
+                Self::Handshake("connection closed before the answer")
+            }
+            SendRequestError::Connect(_) => Self::Resolve,
+            SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
+            _ => Self::Handshake("request not sent"),
+        }
+    }
+}
+
+/// awc's TCP connector with small messages sent at once.
+#[derive(Clone)]
+struct Tcp(ConnectorService);
+
+impl Service<ConnectInfo<Uri>> for Tcp {
+    type Response = Connection<Uri, TcpStream>;
+    type Error = TcpError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, TcpError>>>>;
+
+    actix_service::always_ready!();
+
+    fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
+        let connecting = self.0.call(request);
+        Box::pin(async move {
+            let connection = connecting.await?;
+            connection.io_ref().set_nodelay(true).map_err(TcpError::Io)?;
+            Ok(connection)
+        })
+    }
+}

@@ -1,0 +1,412 @@
+//! What one connection owes: events sent and not yet settled, and which reply belongs to which (C1, C6).
+//!
+//! Pure; `now` is passed in. It lives and dies with its connection, so nothing of an old connection can
+//! meet a new one.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::{event::Value, settings};
+
+/// So many replies may be overdue in a row, with none in time between them, before the connection is given
+/// up: an upstream that answers nothing any more, or whose replies are one behind its requests, does not
+/// come round by itself.
+pub const OVERDUE_MAX: usize = 8;
+
+/// Events sent on one connection; `T` is the obligation each carries.
+#[derive(Debug)]
+pub struct Exchange<T> {
+    mode: settings::Exchange,
+    timeout: Duration,
+    /// In the order of sending: first those on the wire, then those still queued.
+    entries: VecDeque<Entry<T>>,
+    /// How many of the front are on the wire.
+    written: usize,
+    /// Entries whose time is over and whose reply may still come.
+    overdue: usize,
+    overdue_in_row: usize,
+    last_written: Option<u64>,
+}
+
+/// An event that was sent.
+#[derive(Debug)]
+pub struct Entry<T> {
+    /// Its number in the session.
+    pub event: u64,
+    /// Its correlation key, where the upstream has one configured.
+    pub key: Option<Value>,
+    /// Its `$correlation`, for the reply.
+    pub correlation: Option<Value>,
+    /// What is owed; taken from an entry that is overdue.
+    owed: Option<T>,
+    awaits_reply: bool,
+    /// When its reply is overdue; none while it is not on the wire.
+    deadline: Option<Instant>,
+}
+
+/// Whose reply an upstream message is.
+#[derive(Debug, PartialEq)]
+pub enum Match<T> {
+    /// That of the event with this obligation and `$correlation`.
+    Reply(T, Option<Value>),
+    /// Nobody's, or that of an event that has been reported as failed.
+    Push,
+}
+
+/// An event whose connection is gone.
+#[derive(Debug, PartialEq)]
+pub struct Unsettled<T> {
+    /// Its number in the session.
+    pub event: u64,
+    /// Whether it is on the wire, so that the upstream may have acted on it.
+    pub written: bool,
+    /// `$correlation`.
+    pub correlation: Option<Value>,
+    /// What is owed.
+    pub owed: T,
+}
+
+impl<T> Exchange<T> {
+    /// Nothing sent yet.
+    pub fn new(mode: settings::Exchange, timeout: Duration) -> Self {
+        Self {
+            mode,
+            timeout,
+            entries: VecDeque::new(),
+            written: 0,
+            overdue: 0,
+            overdue_in_row: 0,
+            last_written: None,
+        }
+    }
+
+    /// Notes that an event was queued for the wire. With `correlated`, only an event that has a key awaits
+    /// a reply.
+    pub fn sent(
+        &mut self,
+        event: u64,
+        key: Option<Value>,
+        correlation: Option<Value>,
+        owed: T,
+        correlated: bool,
+    ) {
+        let awaits_reply = self.mode == settings::Exchange::Request && (!correlated || key.is_some());
+        self.entries.push_back(Entry {
+            event,
+            key,
+            correlation,
+            owed: Some(owed),
+            awaits_reply,
+            deadline: None,
+        });
+    }
+
+    /// Notes that the oldest queued event is on the wire. Gives back what is owed when that settles it.
+    pub fn written(&mut self, now: Instant) -> Option<T> {
+        let entry = self.entries.get_mut(self.written)?;
+        self.last_written = Some(entry.event);
+        if entry.awaits_reply {
+            entry.deadline = Some(now + self.timeout);
+            self.written += 1;
+            return None;
+        }
+        let entry = self.entries.remove(self.written)?;
+        self.give_back_memory();
+        entry.owed
+    }
+
+    /// Finds the event that an upstream message answers: the oldest with that key, or where there are no
+    /// keys the oldest. The reply to an overdue event is a push, and never another event's reply.
+    pub fn reply(&mut self, key: Option<&Value>, correlated: bool) -> Match<T> {
+        let on_wire = self.entries.range(..self.written);
+        let position = match correlated {
+            false => (self.written > 0).then_some(0),
+            true => key
+                .and_then(|key| on_wire.enumerate().find(|(_, entry)| entry.key.as_ref() == Some(key)))
+                .map(|(at, _)| at),
+        };
+        let Some(entry) = position.and_then(|at| self.entries.remove(at)) else { return Match::Push };
+        self.written -= 1;
+        self.give_back_memory();
+        match entry.owed {
+            Some(owed) => {
+                self.overdue_in_row = 0;
+                Match::Reply(owed, entry.correlation)
+            }
+            None => {
+                self.overdue -= 1;
+                Match::Push
+            }
+        }
+    }
+
+    /// The events whose reply is overdue. Each stays in its place as a stand-in for its late reply.
+    pub fn expire(&mut self, now: Instant) -> Vec<Unsettled<T>> {
+        let mut expired = Vec::new();
+        for entry in self.entries.range_mut(..self.written) {
+            if entry.deadline.is_none_or(|deadline| deadline > now) {
+                break;
+            }
+            if let Some(owed) = entry.owed.take() {
+                self.overdue += 1;
+                self.overdue_in_row += 1;
+                let correlation = entry.correlation.take();
+                expired.push(Unsettled { event: entry.event, written: true, correlation, owed });
+            }
+        }
+        self.forget_old();
+        expired
+    }
+
+    /// When [`Exchange::expire`] has something to do next.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.entries.range(..self.written).find(|entry| entry.owed.is_some())?.deadline
+    }
+
+    /// Whether so many replies are overdue that the connection is of no use.
+    pub fn is_hopeless(&self) -> bool {
+        self.overdue_in_row >= OVERDUE_MAX
+    }
+
+    /// The event that was last put on the wire.
+    pub fn last_written(&self) -> Option<u64> {
+        self.last_written
+    }
+
+    /// How many events are not settled.
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.overdue
+    }
+
+    /// Whether every event is settled.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everything that is not settled, oldest first; nothing is owed any more.
+    pub fn end(&mut self) -> Vec<Unsettled<T>> {
+        let written = std::mem::take(&mut self.written);
+        self.overdue = 0;
+        let entries = std::mem::take(&mut self.entries);
+        let unsettled = entries.into_iter().enumerate().filter_map(|(at, entry)| {
+            let Entry { event, correlation, owed, .. } = entry;
+            Some(Unsettled { event, written: at < written, correlation, owed: owed? })
+        });
+        unsettled.collect()
+    }
+
+    /// Drops the oldest stand-ins beyond [`OVERDUE_MAX`]; only keys leave so many behind.
+    fn forget_old(&mut self) {
+        while self.overdue > OVERDUE_MAX {
+            let stand_in = self.entries.iter().position(|entry| entry.owed.is_none());
+            if stand_in.and_then(|at| self.entries.remove(at)).is_none() {
+                return;
+            }
+            self.written -= 1;
+            self.overdue -= 1;
+        }
+    }
+
+    fn give_back_memory(&mut self) {
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::Exchange::{Request, Stream};
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    fn exchange(mode: settings::Exchange) -> Exchange<u64> {
+        Exchange::new(mode, TIMEOUT)
+    }
+
+    fn send(exchange: &mut Exchange<u64>, events: impl IntoIterator<Item = u64>) {
+        for event in events {
+            exchange.sent(event, None, None, event, false);
+        }
+    }
+
+    #[test]
+    fn replies_settle_the_oldest_event_on_the_wire() {
+        let now = Instant::now();
+        let mut exchange = exchange(Request);
+        send(&mut exchange, [0, 1]);
+        assert_eq!(exchange.reply(None, false), Match::Push, "nothing is on the wire yet");
+        assert_eq!(exchange.written(now), None);
+        assert_eq!(exchange.written(now), None);
+        assert_eq!(exchange.reply(None, false), Match::Reply(0, None));
+        assert_eq!(exchange.reply(None, false), Match::Reply(1, None));
+        assert_eq!(exchange.reply(None, false), Match::Push);
+        assert!(exchange.is_empty());
+    }
+
+    #[test]
+    fn a_late_reply_is_a_push_and_never_the_next_events_reply() {
+        let now = Instant::now();
+        let mut exchange = exchange(Request);
+        send(&mut exchange, [0]);
+        exchange.written(now);
+        assert!(exchange.expire(now).is_empty());
+        let expired = exchange.expire(now + TIMEOUT);
+        assert_eq!(expired, [Unsettled { event: 0, written: true, correlation: None, owed: 0 }]);
+        send(&mut exchange, [1]);
+        exchange.written(now + TIMEOUT);
+        assert_eq!(exchange.reply(None, false), Match::Push);
+        assert_eq!(exchange.reply(None, false), Match::Reply(1, None));
+    }
+
+    #[test]
+    fn keys_match_out_of_order_and_an_event_without_key_awaits_nothing() {
+        let now = Instant::now();
+        let mut exchange = exchange(Request);
+        let key = |text: &str| Some(Value::string(text));
+        exchange.sent(0, key("a"), None, 0, true);
+        exchange.sent(1, None, None, 1, true);
+        exchange.sent(2, key("b"), key("tag"), 2, true);
+        assert_eq!(exchange.written(now), None);
+        assert_eq!(exchange.written(now), Some(1));
+        assert_eq!(exchange.written(now), None);
+        assert_eq!(exchange.reply(key("b").as_ref(), true), Match::Reply(2, key("tag")));
+        assert_eq!(exchange.reply(key("b").as_ref(), true), Match::Push);
+        assert_eq!(exchange.reply(None, true), Match::Push);
+        assert_eq!(exchange.reply(key("a").as_ref(), true), Match::Reply(0, None));
+    }
+
+    #[test]
+    fn a_stream_settles_what_it_writes_and_tells_the_last() {
+        let now = Instant::now();
+        let mut exchange = exchange(Stream);
+        send(&mut exchange, [4, 5, 6]);
+        assert_eq!(exchange.written(now), Some(4));
+        assert_eq!(exchange.written(now), Some(5));
+        assert_eq!(exchange.reply(None, false), Match::Push);
+        assert_eq!(exchange.last_written(), Some(5));
+        assert_eq!(exchange.end(), [Unsettled { event: 6, written: false, correlation: None, owed: 6 }]);
+    }
+
+    #[test]
+    fn the_end_tells_the_written_from_the_queued() {
+        let now = Instant::now();
+        let mut exchange = exchange(Request);
+        send(&mut exchange, [0, 1, 2]);
+        exchange.written(now);
+        exchange.written(now);
+        exchange.reply(None, false);
+        let ends: Vec<_> = exchange.end().into_iter().map(|lost| (lost.event, lost.written)).collect();
+        assert_eq!(ends, [(1, true), (2, false)]);
+        assert!(exchange.end().is_empty());
+    }
+
+    #[test]
+    fn an_upstream_that_answers_nothing_is_hopeless() {
+        let now = Instant::now();
+        let mut exchange = exchange(Request);
+        send(&mut exchange, 0..OVERDUE_MAX as u64);
+        for _ in 0..OVERDUE_MAX {
+            exchange.written(now);
+        }
+        assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
+        exchange.expire(now + TIMEOUT);
+        assert!(exchange.is_hopeless());
+        assert_eq!(exchange.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_upstream_whose_replies_are_one_behind_is_hopeless() {
+        let mut now = Instant::now();
+        let mut exchange = exchange(Request);
+        send(&mut exchange, [0]);
+        exchange.written(now);
+        for event in 1..=OVERDUE_MAX as u64 {
+            now += TIMEOUT;
+            assert_eq!(exchange.expire(now).len(), 1);
+            send(&mut exchange, [event]);
+            exchange.written(now);
+            assert_eq!(exchange.reply(None, false), Match::Push);
+        }
+        assert!(exchange.is_hopeless());
+    }
+
+    #[test]
+    fn one_reply_in_time_gives_the_connection_another_chance() {
+        let now = Instant::now();
+        let key = |number: usize| Some(Value::Int(number as i64));
+        let mut exchange = exchange(Request);
+        for number in 0..3 * OVERDUE_MAX {
+            exchange.sent(number as u64, key(number), None, number as u64, true);
+            exchange.written(now);
+            exchange.expire(now + TIMEOUT);
+            exchange.sent(0, key(1000), None, 1000, true);
+            exchange.written(now);
+            assert_eq!(exchange.reply(key(1000).as_ref(), true), Match::Reply(1000, None));
+            assert!(!exchange.is_hopeless());
+        }
+        assert!(exchange.entries.len() <= OVERDUE_MAX, "stand-ins are bounded");
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Act {
+        Send(Option<u8>),
+        Write,
+        Reply(Option<u8>),
+        Expire,
+    }
+
+    fn acts() -> impl Strategy<Value = Vec<Act>> {
+        let key = || proptest::option::of(0..3_u8);
+        let act = prop_oneof![
+            3 => key().prop_map(Act::Send),
+            3 => Just(Act::Write),
+            3 => key().prop_map(Act::Reply),
+            1 => Just(Act::Expire),
+        ];
+        proptest::collection::vec(act, 0..100)
+    }
+
+    proptest! {
+        /// Whatever happens, each obligation is given back once, and in order where there are no keys.
+        #[test]
+        fn every_obligation_is_given_back_once(acts in acts(), correlated: bool, stream: bool) {
+            let mut exchange = exchange(if stream { Stream } else { Request });
+            let mut now = Instant::now();
+            let (mut next, mut back) = (0, Vec::new());
+            for act in acts {
+                now += Duration::from_secs(1);
+                match act {
+                    Act::Send(key) => {
+                        let key = key.filter(|_| correlated).map(|key| Value::Int(key.into()));
+                        exchange.sent(next, key, None, next, correlated);
+                        next += 1;
+                    }
+                    Act::Write => back.extend(exchange.written(now)),
+                    Act::Reply(key) => {
+                        let key = key.map(|key| Value::Int(key.into()));
+                        if let Match::Reply(owed, _) = exchange.reply(key.as_ref(), correlated) {
+                            back.push(owed);
+                        }
+                    }
+                    Act::Expire => {
+                        now += TIMEOUT;
+                        back.extend(exchange.expire(now).into_iter().map(|late| late.owed));
+                    }
+                }
+                prop_assert_eq!(exchange.len(), next as usize - back.len());
+            }
+            back.extend(exchange.end().into_iter().map(|lost| lost.owed));
+            if !correlated {
+                prop_assert!(back.is_sorted());
+            }
+            back.sort_unstable();
+            prop_assert_eq!(back, (0..next).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! The orderly end of the process (C9).
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+use crate::{session::Drain, settings, status::Status, wire::CloseFrame};
+
+/// After all is said, closing handshakes may take this long beyond window and grace.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The order to drain, for all listeners on all threads.
+#[derive(Debug, Clone)]
+pub struct Order {
+    window: Duration,
+    grace: Duration,
+    frame: CloseFrame,
+}
+
+impl Order {
+    /// The order of these settings.
+    pub fn new(settings: &settings::Drain) -> Self {
+        let frame = CloseFrame::new(settings.close_code, "shutting down");
+        Self { window: settings.window, grace: settings.grace, frame }
+    }
+
+    /// The order for one session: at a moment of its own within the window, so that the clients do not all
+    /// come back somewhere at once.
+    pub fn for_one(&self) -> Drain {
+        let delay = self.window.mul_f64(rand::random());
+        Drain { delay, grace: self.grace, frame: self.frame.clone() }
+    }
+}
+
+/// Lets nobody in any more, closes the sessions one by one, and waits for the last.
+pub async fn drain(settings: &settings::Drain, status: &Arc<Status>, orders: &watch::Sender<Option<Order>>) {
+    status.start_draining();
+    log::info!(
+        "draining sessions={} window={} grace={}",
+        status.live(),
+        humantime::format_duration(settings.window),
+        humantime::format_duration(settings.grace)
+    );
+    orders.send_replace(Some(Order::new(settings)));
+    let limit = settings.window + settings.grace + LAST_WORDS;
+    if tokio::time::timeout(limit, status.empty()).await.is_err() {
+        log::warn!("drain is over with sessions left sessions={}", status.live());
+    }
+}

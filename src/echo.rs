@@ -1,0 +1,201 @@
+//! The demo upstream: echoes what it is sent, and answers `badger` to `snot`.
+//!
+//! A plain WebSocket actor of actix-web-actors with the processors, the codec and the pipeline of the
+//! reference system's echo server: lines in, one message a line out. It speaks through another
+//! implementation of the protocol than the proxy does, which makes it a test of the proxy too.
+//!
+//! # Security
+//! For demos and tests: actix-web-actors takes a frame into memory before it looks at its size, so this
+//! server belongs on a loopback address.
+
+use std::{io, net::SocketAddr};
+
+use actix::{Actor, ActorContext, StreamHandler};
+use actix_http::ws::Item;
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, dev::Server, web};
+use actix_web_actors::ws::{self, WebsocketContext, WsResponseBuilder};
+use bytes::{Bytes, BytesMut};
+
+use crate::{
+    codec,
+    event::{Event, EventId, Meta},
+    format::{Inbound, Outbound},
+    processor,
+    settings::Format,
+    trickle::{Instance, Port, Program},
+    turn::now_ns,
+    wire::Message,
+};
+
+/// The program that it runs, a pipeline that answers on port `reply`.
+const PROGRAM: &str = include_str!("../settings/pipelines/echo.trickle");
+
+/// Largest message it takes, the default of a listener's `max_message` and a line feed for each of many
+/// lines.
+const MESSAGE_MAX: usize = 2 * 1024 * 1024;
+
+/// One connection.
+struct Echo {
+    inbound: Inbound,
+    outbound: Outbound,
+    program: Instance,
+    /// The fragments of a message that has not ended.
+    fragments: BytesMut,
+    binary: bool,
+    next: u64,
+}
+
+/// The echo server on `bind`, on its own thread; the address it got and the server to await.
+///
+/// # Errors
+/// When the address cannot be had; the text names it.
+pub fn serve(bind: SocketAddr) -> io::Result<(SocketAddr, Server)> {
+    let socket = std::net::TcpListener::bind(bind).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {bind} (--bind): {error}"))
+    })?;
+    let address = socket.local_addr()?;
+    ::log::info!("listening echo address={address}");
+    let program = Program::compile("settings/pipelines/echo.trickle", PROGRAM)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    let program = web::Data::new(program);
+    let app = move || {
+        let app = App::new().app_data(program.clone());
+        app.route("/healthz", web::get().to(HttpResponse::Ok)).default_service(web::get().to(open))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().listen(socket)?.run();
+    Ok((address, server))
+}
+
+async fn open(
+    request: HttpRequest,
+    payload: web::Payload,
+    program: web::Data<Program>,
+) -> Result<HttpResponse, Error> {
+    let echo = Echo::new(program.instance());
+    WsResponseBuilder::new(echo, &request, payload).frame_size(MESSAGE_MAX).start()
+}
+
+impl Echo {
+    fn new(program: Instance) -> Self {
+        let codec = codec::lookup("string").expect("the codec is built in");
+        let lines = vec![processor::Spec::Lines { buffered: false }];
+        let format = Format { codec, preprocessors: lines, postprocessors: Vec::new() };
+        Self {
+            inbound: Inbound::new(&format),
+            outbound: Outbound::new(&format),
+            program,
+            fragments: BytesMut::new(),
+            binary: false,
+            next: 0,
+        }
+    }
+
+    fn message(&mut self, message: Message, ctx: &mut WebsocketContext<Self>) {
+        self.inbound.feed(message);
+        while let Some(decoded) = self.inbound.next() {
+            match decoded {
+                Ok(data) => self.event(data, ctx),
+                Err(words) => ctx.text(format!("error: {words}")),
+            }
+        }
+    }
+
+    fn event(&mut self, data: crate::event::Data, ctx: &mut WebsocketContext<Self>) {
+        let id = EventId { source: 0, stream: 0, event: self.next };
+        self.next += 1;
+        let meta = Meta::new(self.inbound.is_binary(), None);
+        let now_ns = now_ns();
+        let mut outputs = Vec::new();
+        if let Err(error) =
+            self.program.run(Event { id, data, meta, ingest_ns: now_ns }, now_ns, &mut outputs)
+        {
+            return ctx.text(format!("error: {error}"));
+        }
+        let replies = outputs.into_iter().filter(|(port, _)| *port == Port::Reply);
+        for (_, Event { data, meta, .. }) in replies {
+            match self.outbound.encode(data, meta.binary) {
+                Ok(messages) => messages.into_iter().for_each(|message| send(message, ctx)),
+                Err(words) => ctx.text(format!("error: {words}")),
+            }
+        }
+    }
+
+    fn fragment(&mut self, item: Item, ctx: &mut WebsocketContext<Self>) {
+        let (bytes, last) = match item {
+            Item::FirstText(bytes) => (self.first(bytes, false), false),
+            Item::FirstBinary(bytes) => (self.first(bytes, true), false),
+            Item::Continue(bytes) => (bytes, false),
+            Item::Last(bytes) => (bytes, true),
+        };
+        if self.fragments.len() + bytes.len() > MESSAGE_MAX {
+            return close(ws::CloseCode::Size, ctx);
+        }
+        self.fragments.extend_from_slice(&bytes);
+        if last {
+            let payload = std::mem::take(&mut self.fragments).freeze();
+            match (self.binary, payload) {
+                (true, payload) => self.message(Message::Binary(payload), ctx),
+                (false, payload) => match payload.try_into() {
+                    Ok(text) => self.message(Message::Text(text), ctx),
+                    Err(_) => close(ws::CloseCode::Invalid, ctx),
+                },
+            }
+        }
+    }
+
+    fn first(&mut self, bytes: Bytes, binary: bool) -> Bytes {
+        self.binary = binary;
+        self.fragments.clear();
+        bytes
+    }
+}
+
+fn send(message: Message, ctx: &mut WebsocketContext<Echo>) {
+    match message {
+        Message::Text(text) => ctx.text(text),
+        Message::Binary(bytes) => ctx.binary(bytes),
+    }
+}
+
+fn close(code: ws::CloseCode, ctx: &mut WebsocketContext<Echo>) {
+    ctx.close(Some(code.into()));
+    ctx.stop();
+}
+
+impl Actor for Echo {
+    type Context = WebsocketContext<Self>;
+}
+
+impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Echo {
+    fn handle(&mut self, message: Result<ws::Message, ws::ProtocolError>, ctx: &mut WebsocketContext<Self>) {
+        match message {
+            Ok(ws::Message::Text(text)) => self.message(Message::Text(text), ctx),
+            Ok(ws::Message::Binary(bytes)) => self.message(Message::Binary(bytes), ctx),
+            Ok(ws::Message::Continuation(item)) => self.fragment(item, ctx),
+            Ok(ws::Message::Ping(payload)) => ctx.pong(&payload),
+            Ok(ws::Message::Pong(_) | ws::Message::Nop) => {}
+            Ok(ws::Message::Close(reason)) => {
+                ctx.close(reason);
+                ctx.stop();
+            }
+            Err(error) => {
+                ::log::debug!("echo client failed error={error}");
+                close(ws::CloseCode::Protocol, ctx);
+            }
+        }
+    }
+}
+
+/// Echoes until `shutdown` is ready; connections end without a closing handshake, as in a crash.
+///
+/// # Errors
+/// When the address cannot be had.
+pub async fn run(bind: SocketAddr, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let (_, server) = serve(bind)?;
+    let handle = server.handle();
+    let server = actix_rt::spawn(server);
+    shutdown.await;
+    handle.stop(false).await;
+    let _ = server.await;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What actors hand to one another, and the rules by which they do.
+//!
+//! * [`Parcel`]: an event on its way, with its [`Ticket`] and its [`Permit`].
+//! * [`Ticket`]: the obligation to give the event an outcome. Whoever ends an event's way stamps its
+//!   ticket; a ticket that is dropped without a stamp, in a panic say, is reported as lost (C1).
+//! * [`Permit`]: bytes of a bounded [`Budget`], given back on drop (C4).
+//! * [`Edge`]: the one way to send to an actor.
+//!
+//! Three planes, never mixed in one type: data is [`Flow`]; control are the messages of each actor's
+//! `messages.rs`; back are the [`Note`]s of the [`Tracker`], which no sender ever waits on.
+//!
+//! # Correctness
+//! Tickets, budgets and trackers are shared between the actors of one session, which all live on one
+//! thread: their locks are never contended. They are `Sync` because an actor's messages must be.
+
+mod budget;
+mod edge;
+mod ticket;
+
+pub use budget::{Budget, EVENT_COST, Permit};
+pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
+pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};
+
+use actix::Message;
+
+use crate::{event::Event, reply::Failure};
+
+/// An event on its way.
+#[derive(Debug)]
+pub struct Parcel {
+    /// The event.
+    pub event: Event,
+    /// Why it travels.
+    pub kind: Kind,
+    /// The outcome it still owes.
+    pub ticket: Ticket,
+    /// The bytes it takes from the budget of the side it came from; none once they are written.
+    pub permit: Option<Permit>,
+}
+
+/// Why a parcel travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From the client to the upstream.
+    Request,
+    /// From the upstream, or from a pipeline's port `reply`, to the client: settles its event.
+    Reply,
+    /// From the upstream to the client, settling nothing.
+    Push,
+    /// To the client: tells it that its event failed.
+    Error,
+}
+
+/// Data plane, along the arrows of the house: session → incoming pipelines → connector or supervisor,
+/// connector or supervisor → outgoing pipelines → session, any → errors pipelines → session.
+///
+/// Failures travel in the same line as replies, so that a loss is told after what came before it (C2).
+/// Reply: none; outcomes come back as stamps on the tickets.
+/// On full: cannot be; permits run out first, and then the side they belong to is not read.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum Flow {
+    /// Events, in order.
+    Events(Vec<Parcel>),
+    /// Events that failed behind the pipelines, in order.
+    Failed(Vec<Failed>),
+}
+
+/// An event that failed, on its way to become an error reply.
+#[derive(Debug)]
+pub struct Failed {
+    /// The outcome it still owes; none for a notice about an event that is settled already.
+    pub ticket: Option<Ticket>,
+    /// The event that the reply names.
+    pub event: u64,
+    /// What went wrong.
+    pub failure: Failure,
+    /// `$correlation` of the event, for the reply.
+    pub correlation: Option<crate::event::Value>,
+}

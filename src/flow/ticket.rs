@@ -1,0 +1,253 @@
+//! Tickets: no event is lost without a note.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    task::Waker,
+};
+
+use crate::{event::EventId, reply::Failure};
+
+/// Back plane, any actor of a session → session: what has become of an event.
+///
+/// Never waited on. Bounded by the events under way, which permits and `max_in_flight` bound.
+#[derive(Debug)]
+pub enum Note {
+    /// A ticket was stamped.
+    Stamped {
+        /// The event's number in the session.
+        event: u64,
+        /// What the ticket was for.
+        cause: Cause,
+        /// What became of it.
+        stamp: Stamp,
+    },
+    /// A pipeline of the session died.
+    PipelineDied(String),
+}
+
+/// What an event is to the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// A client's message: it owes an outcome.
+    Message,
+    /// A message of the upstream's own: nobody awaits its outcome.
+    Push,
+    /// The error event of a message or push that failed.
+    Error,
+}
+
+/// What has become of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// It has been written to the upstream connection and awaits nothing.
+    Delivered,
+    /// A pipeline let it end.
+    Dropped,
+    /// A pipeline made two of it; both share its outcome.
+    Copied,
+    /// It failed.
+    Failed(Failure),
+    /// Its ticket was dropped: something died that held it.
+    Lost,
+}
+
+/// The place where the notes of one session come in, and where its event numbers come from.
+#[derive(Debug)]
+pub struct Tracker {
+    source: u32,
+    stream: u64,
+    next: AtomicU64,
+    back: Mutex<Back>,
+}
+
+#[derive(Debug, Default)]
+struct Back {
+    notes: Vec<Note>,
+    /// The session.
+    waker: Option<Waker>,
+    /// Whether the session wants to know of good outcomes at once, not at its next turn.
+    eager: bool,
+}
+
+/// The obligation to give an event an outcome.
+#[derive(Debug)]
+pub struct Ticket {
+    tracker: Arc<Tracker>,
+    event: u64,
+    cause: Cause,
+    stamped: bool,
+}
+
+// === impl Tracker ===
+
+impl Tracker {
+    /// The tracker of a session: `source` and `stream` of its event ids.
+    pub fn new(source: u32, stream: u64) -> Arc<Self> {
+        Arc::new(Self { source, stream, next: AtomicU64::new(0), back: Mutex::default() })
+    }
+
+    /// A ticket for a new event.
+    pub fn issue(self: &Arc<Self>, cause: Cause) -> Ticket {
+        self.ticket(self.next.fetch_add(1, Relaxed), cause)
+    }
+
+    /// A ticket for the error event of a known event.
+    pub fn issue_error(self: &Arc<Self>, event: u64) -> Ticket {
+        self.ticket(event, Cause::Error)
+    }
+
+    fn ticket(self: &Arc<Self>, event: u64, cause: Cause) -> Ticket {
+        Ticket { tracker: Arc::clone(self), event, cause, stamped: false }
+    }
+
+    /// The full name of an event of this session.
+    pub fn id(&self, event: u64) -> EventId {
+        EventId { source: self.source, stream: self.stream, event }
+    }
+
+    /// Takes the notes in their order, and keeps `waker` for the next one that matters. With `eager`,
+    /// good outcomes matter too.
+    pub fn take_notes(&self, waker: Option<&Waker>, eager: bool) -> Vec<Note> {
+        let mut back = self.back();
+        if let Some(waker) = waker {
+            match &mut back.waker {
+                Some(known) => known.clone_from(waker),
+                None => back.waker = Some(waker.clone()),
+            }
+            back.eager = eager;
+        }
+        std::mem::take(&mut back.notes)
+    }
+
+    /// Tells the session that one of its pipelines died.
+    pub fn pipeline_died(&self, name: &str) {
+        self.note(Note::PipelineDied(name.to_owned()));
+    }
+
+    fn note(&self, note: Note) {
+        let mut back = self.back();
+        let good =
+            matches!(note, Note::Stamped { stamp: Stamp::Delivered | Stamp::Dropped | Stamp::Copied, .. });
+        back.notes.push(note);
+        if (!good || back.eager)
+            && let Some(waker) = back.waker.take()
+        {
+            waker.wake();
+        }
+    }
+
+    fn back(&self) -> MutexGuard<'_, Back> {
+        self.back.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Tracker {
+    /// The session's name: `1:0` is the first session of the first listener.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.source, self.stream)
+    }
+}
+
+// === impl Ticket ===
+
+impl Ticket {
+    /// The number of the event in its session.
+    pub fn event(&self) -> u64 {
+        self.event
+    }
+
+    /// The full name of the event.
+    pub fn id(&self) -> EventId {
+        self.tracker.id(self.event)
+    }
+
+    /// What the event is to the session.
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Gives the event its outcome.
+    pub fn stamp(mut self, stamp: Stamp) {
+        self.note(stamp);
+    }
+
+    /// Takes the ticket off without a note: the session itself settles the event.
+    pub fn redeem(mut self) -> u64 {
+        self.stamped = true;
+        self.event
+    }
+
+    /// A second ticket for a copy of the event.
+    pub fn split(&self) -> Self {
+        let Self { event, cause, .. } = *self;
+        self.tracker.note(Note::Stamped { event, cause, stamp: Stamp::Copied });
+        self.tracker.ticket(event, cause)
+    }
+
+    fn note(&mut self, stamp: Stamp) {
+        self.stamped = true;
+        let Self { event, cause, .. } = *self;
+        self.tracker.note(Note::Stamped { event, cause, stamp });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.stamped {
+            self.note(Stamp::Lost);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamps(tracker: &Tracker) -> Vec<(u64, Stamp)> {
+        let notes = tracker.take_notes(None, false).into_iter();
+        notes
+            .filter_map(|note| match note {
+                Note::Stamped { event, stamp, .. } => Some((event, stamp)),
+                Note::PipelineDied(_) => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_ticket_dropped_in_a_panic_is_noted_as_lost() {
+        let tracker = Tracker::new(1, 0);
+        let ticket = tracker.issue(Cause::Message);
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _held = ticket;
+            panic!("on purpose");
+        }));
+        assert!(result.is_err());
+        assert_eq!(stamps(&tracker), [(0, Stamp::Lost)]);
+    }
+
+    #[test]
+    fn every_ticket_leaves_one_note() {
+        let tracker = Tracker::new(1, 7);
+        tracker.issue(Cause::Message).stamp(Stamp::Delivered);
+        tracker.issue(Cause::Message).stamp(Stamp::Failed(Failure::Lost));
+        drop(tracker.issue(Cause::Message));
+        assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
+        let expected = [(0, Stamp::Delivered), (1, Stamp::Failed(Failure::Lost)), (2, Stamp::Lost)];
+        assert_eq!(stamps(&tracker), expected);
+        assert_eq!(tracker.id(4).to_string(), "1:7:4");
+    }
+
+    #[test]
+    fn a_copy_is_noted_before_its_outcome() {
+        let tracker = Tracker::new(1, 0);
+        let ticket = tracker.issue(Cause::Message);
+        let copy = ticket.split();
+        copy.stamp(Stamp::Delivered);
+        ticket.stamp(Stamp::Dropped);
+        assert_eq!(stamps(&tracker), [(0, Stamp::Copied), (0, Stamp::Delivered), (0, Stamp::Dropped)]);
+    }
+}

@@ -1,0 +1,169 @@
+//! The pipeline actor.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler};
+
+use super::{Attach, Outlet};
+use crate::{
+    event::Event,
+    flow::{Edge, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker},
+    reply::Failure,
+    trickle::{Port, RuntimeError},
+    turn::now_ns,
+};
+
+/// What a pipeline does to an event: a program's instance, most of the time.
+pub trait Stage {
+    /// Appends what becomes of the event to `outputs`; nothing means that it ends here.
+    ///
+    /// # Errors
+    /// When the program fails on the event; `outputs` is as it was.
+    fn run(
+        &mut self,
+        event: Event,
+        now_ns: u64,
+        outputs: &mut Vec<(Port, Event)>,
+    ) -> Result<(), RuntimeError>;
+}
+
+/// A pipeline of one session.
+pub struct Pipeline {
+    name: String,
+    /// None: everything passes as it is.
+    stage: Option<Box<dyn Stage>>,
+    out: Outlet,
+    err: Edge<Flow>,
+    reply: Edge<Flow>,
+    _guard: Guard,
+}
+
+/// Tells the session when the pipeline dies in a panic.
+struct Guard {
+    tracker: Arc<Tracker>,
+    name: String,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tracker.pipeline_died(&self.name);
+        }
+    }
+}
+
+impl Pipeline {
+    /// Starts a pipeline: `out`, `err` and `reply` are where its ports lead, `room` is its mailbox's.
+    pub fn start(
+        name: &str,
+        stage: Option<Box<dyn Stage>>,
+        (out, err, reply): (Outlet, Edge<Flow>, Edge<Flow>),
+        tracker: Arc<Tracker>,
+        room: usize,
+    ) -> Addr<Self> {
+        let guard = Guard { tracker, name: name.to_owned() };
+        Self::create(|ctx: &mut Context<Self>| {
+            ctx.set_mailbox_capacity(room);
+            Self { name: name.to_owned(), stage, out, err, reply, _guard: guard }
+        })
+    }
+
+    fn run(&mut self, parcels: Vec<Parcel>) {
+        let Some(stage) = &mut self.stage else { return self.out.push(Flow::Events(parcels)) };
+        let now_ns = now_ns();
+        let mut sorted = Sorted::default();
+        let mut outputs = Vec::new();
+        for Parcel { event, kind, ticket, permit } in parcels {
+            // An error event that an errors pipeline fails on still reaches the client, as it was.
+            let error_event = (kind == Kind::Error).then(|| event.clone());
+            match (stage.run(event, now_ns, &mut outputs), error_event) {
+                (Ok(()), _) => sorted.take(&mut outputs, kind, ticket, permit),
+                (Err(error), Some(event)) => {
+                    log::warn!("program failed pipeline={} event={} error={error}", self.name, event.id);
+                    sorted.reply.push(Parcel { event, kind, ticket, permit });
+                }
+                (Err(error), None) => {
+                    log::debug!("program failed pipeline={} event={} error={error}", self.name, ticket.id());
+                    ticket.stamp(Stamp::Failed(Failure::Program(error.to_string())));
+                }
+            }
+        }
+        self.send(sorted);
+    }
+
+    fn send(&mut self, Sorted { out, err, reply }: Sorted) {
+        if !out.is_empty() {
+            self.out.push(Flow::Events(out));
+        }
+        if !reply.is_empty() {
+            self.reply.tell(Flow::Events(reply));
+        }
+        if !err.is_empty() {
+            self.err.tell(Flow::Events(err));
+        }
+    }
+}
+
+/// Outputs by port.
+#[derive(Default)]
+struct Sorted {
+    out: Vec<Parcel>,
+    err: Vec<Parcel>,
+    reply: Vec<Parcel>,
+}
+
+impl Sorted {
+    /// Puts the outputs of one event in their places. The first takes over ticket and permit; each of the
+    /// others gets a ticket of its own for the same event.
+    fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
+        if outputs.is_empty() {
+            return ticket.stamp(Stamp::Dropped);
+        }
+        let copies: Vec<Ticket> = outputs.iter().skip(1).map(|_| ticket.split()).collect();
+        let tickets = std::iter::once(ticket).chain(copies);
+        let permits = std::iter::once(permit).chain(std::iter::repeat_with(|| None));
+        for (((port, event), ticket), permit) in outputs.drain(..).zip(tickets).zip(permits) {
+            let (place, kind) = match port {
+                Port::Out => (&mut self.out, kind),
+                Port::Err => (&mut self.err, Kind::Error),
+                Port::Reply if kind == Kind::Request => (&mut self.reply, Kind::Reply),
+                Port::Reply => (&mut self.reply, kind),
+            };
+            place.push(Parcel { event, kind, ticket, permit });
+        }
+    }
+}
+
+impl Actor for Pipeline {
+    type Context = Context<Self>;
+}
+
+impl Handler<Flow> for Pipeline {
+    type Result = ();
+
+    fn handle(&mut self, flow: Flow, _: &mut Context<Self>) {
+        match flow {
+            Flow::Events(parcels) => self.run(parcels),
+            failed => self.out.push(failed),
+        }
+    }
+}
+
+impl Handler<Attach> for Pipeline {
+    type Result = ();
+
+    fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
+        self.out.attach(attach);
+    }
+}
+
+impl Stage for crate::trickle::Instance {
+    fn run(
+        &mut self,
+        event: Event,
+        now_ns: u64,
+        outputs: &mut Vec<(Port, Event)>,
+    ) -> Result<(), RuntimeError> {
+        Self::run(self, event, now_ns, outputs)
+    }
+}

@@ -1,0 +1,148 @@
+//! The only place where a failure becomes words for a client.
+//!
+//! An error reply is a record: `{"error":"Error sending event to server ws://localhost:8139: Trying to
+//! work with closed connection","event_id":"1:0:10"}`. The two texts about the server are those of the
+//! system this re-creates.
+//!
+//! # Security
+//! URLs come in masked; texts of pipelines and codecs speak of the client's own data.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::event::{EventId, Record, Value};
+
+/// What went wrong with an event, in terms of the house.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// A client's message could not become an event: its preprocessors or codec say why.
+    Decode(String),
+    /// The event could not be sent.
+    NotSent {
+        /// The upstream's URL, masked.
+        server: Arc<str>,
+        /// Why.
+        reason: Reason,
+    },
+    /// The event was sent and not answered.
+    NoReply {
+        /// The upstream's URL, masked.
+        server: Arc<str>,
+        /// Why.
+        reason: Reason,
+    },
+    /// The upstream's codec or postprocessors could not write the event.
+    Serialize(String),
+    /// The upstream's codec or preprocessors could not read what came.
+    Deserialize(String),
+    /// The listener's codec or postprocessors could not write the reply.
+    Encode(String),
+    /// A pipeline's program failed.
+    Program(String),
+    /// Something inside died that held the event.
+    Lost,
+}
+
+/// Why a connection does not serve an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// There is no connection now.
+    NoConnection,
+    /// The connection is being closed because the client or the proxy ends.
+    Closing,
+    /// The socket or the protocol failed; the link's own words.
+    Link(String),
+    /// The server closed the connection.
+    Closed {
+        /// Its code; none when it gave none.
+        code: Option<u16>,
+        /// Its reason, empty when it gave none.
+        reason: String,
+    },
+    /// The server could not be reached; words without address.
+    Dial(String),
+    /// The server may not be chosen by `$url`.
+    NotAllowed(String),
+    /// The reply did not come in time.
+    Timeout(Duration),
+    /// The connector died.
+    Panicked,
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoConnection => f.write_str("Trying to work with closed connection"),
+            Self::Closing => f.write_str("Connection is closing"),
+            Self::Link(words) | Self::Dial(words) | Self::NotAllowed(words) => f.write_str(words),
+            Self::Closed { code: None, .. } => f.write_str("Connection closed by server"),
+            Self::Closed { code: Some(code), reason } if reason.is_empty() => {
+                write!(f, "Connection closed by server with code {code}")
+            }
+            Self::Closed { code: Some(code), reason } => {
+                write!(f, "Connection closed by server with code {code}: {reason}")
+            }
+            Self::Timeout(limit) => write!(f, "no reply within {}", humantime::format_duration(*limit)),
+            Self::Panicked => f.write_str("internal error"),
+        }
+    }
+}
+
+impl Failure {
+    /// The words for the client.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Decode(words) => words.clone(),
+            Self::NotSent { server, reason } => format!("Error sending event to server {server}: {reason}"),
+            Self::NoReply { server, reason } => {
+                format!("Error receiving reply from server {server}: {reason}")
+            }
+            Self::Serialize(words) => format!("Error during serialization (codec/postprocessors): {words}"),
+            Self::Deserialize(words) => {
+                format!("Error deserializing Response message (codec/preprocessors): {words}")
+            }
+            Self::Encode(words) => format!("Error encoding message: {words}"),
+            Self::Program(words) => format!("Error in pipeline: {words}"),
+            Self::Lost => "Error processing event: internal error".to_owned(),
+        }
+    }
+}
+
+/// The data of an error event. `source` names the listener of a message that could not become an event.
+///
+/// ```
+/// # use towline::{event::EventId, reply::{Failure, error_data}};
+/// let id = EventId { source: 1, stream: 0, event: 9 };
+/// assert_eq!(
+///     error_data(&Failure::Decode("not this".into()), id, Some("ws")).to_json(),
+///     r#"{"error":"not this","event_id":"1:0:9","source_id":"listener.ws"}"#,
+/// );
+/// ```
+pub fn error_data(failure: &Failure, id: EventId, source: Option<&str>) -> Value {
+    let mut record = Record::with_capacity(3);
+    record.insert("error".into(), Value::string(failure.text()));
+    record.insert("event_id".into(), Value::string(id.to_string()));
+    if let Some(name) = source {
+        record.insert("source_id".into(), Value::string(format!("listener.{name}")));
+    }
+    Value::Record(Arc::new(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_texts_of_the_reference_system() {
+        let server: Arc<str> = "ws://localhost:8139".into();
+        let lost = Reason::Link(crate::wire::LinkError::Eof.to_string());
+        assert_eq!(
+            Failure::NoReply { server: Arc::clone(&server), reason: lost }.text(),
+            "Error receiving reply from server ws://localhost:8139: \
+             WebSocket protocol error: Connection reset without closing handshake"
+        );
+        assert_eq!(
+            Failure::NotSent { server, reason: Reason::NoConnection }.text(),
+            "Error sending event to server ws://localhost:8139: Trying to work with closed connection"
+        );
+    }
+}

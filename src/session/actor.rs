@@ -1,0 +1,531 @@
+//! The session actor.
+
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{self, Poll},
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+use actix_rt::net::TcpStream;
+use bytes::Bytes;
+
+use super::{Drain, delivery::Delivery, ledger::Outcome};
+use crate::{
+    event::{Data, Event, Meta, Record, Value},
+    flow::{
+        Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room,
+    },
+    format::{Inbound, Outbound},
+    log::Quoted,
+    pipeline::{Attach, Outlet},
+    reply::{Failure, error_data},
+    settings::{Listener, Upstream},
+    supervisor::{GivenUp, SessionOver},
+    turn::{Driven, TURN_STEPS, drive, now_ns},
+    wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
+};
+
+/// Events a session may have under way when it has no upstream whose settings say so.
+const MAX_IN_FLIGHT: usize = 128;
+
+/// A client's session.
+pub struct Session {
+    tracker: Arc<Tracker>,
+    listener: Arc<Listener>,
+    link: Link<TcpStream, Option<Permit>>,
+    inbound: Inbound,
+    outbound: Outbound,
+    delivery: Delivery<Output>,
+    /// The listener's `buffer`: what was read from the client and is not written to the upstream yet.
+    budget: Arc<Budget>,
+    max_in_flight: usize,
+    /// `$request` and `$session`, when a pipeline looks at metadata.
+    meta: Option<Arc<Record>>,
+    ties: Ties,
+    state: State,
+    /// What goes on in this turn.
+    batch: Vec<Parcel>,
+    opened: Instant,
+    /// Counted as live until dropped, whatever the end.
+    _presence: Box<dyn Presence>,
+}
+
+/// A frame for the client and the bytes it takes from a budget until it is written.
+type Output = (Message, Option<Permit>);
+
+/// The actors that a session is tied to.
+pub struct Ties {
+    /// The first incoming pipeline, or the upstream side.
+    pub incoming: Outlet,
+    /// The first errors pipeline, if there is one.
+    pub errors: Option<Edge<Flow>>,
+    /// The supervisor, if the route has an upstream.
+    pub supervisor: Option<Edge<SessionOver>>,
+}
+
+/// Whatever counts the session as live; dropping it ends that.
+pub trait Presence {}
+
+/// What a session is made of.
+pub struct Parts {
+    /// Its event numbers and notes.
+    pub tracker: Arc<Tracker>,
+    /// Where the client came in.
+    pub listener: Arc<Listener>,
+    /// Where it is served.
+    pub upstream: Option<Arc<Upstream>>,
+    /// The upgraded socket.
+    pub socket: TcpStream,
+    /// Bytes that came behind the handshake.
+    pub rest: Bytes,
+    /// `$request` and `$session`, when a pipeline looks at metadata.
+    pub meta: Option<Arc<Record>>,
+    /// Counts the session as live.
+    pub presence: Box<dyn Presence>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Winding {
+        /// What the client is told in the end; none when there is nobody to tell.
+        frame: Option<CloseFrame>,
+        /// Whether the client has sent its close frame.
+        peer_closed: bool,
+        /// Who ended the session, for the log.
+        side: Side,
+    },
+    Closing {
+        frame: CloseFrame,
+        /// Whether the client's close frame has come, so that nothing more is awaited.
+        peer_closed: bool,
+        /// Whether what the client sends can still be read as frames.
+        readable: bool,
+        side: Side,
+    },
+    Over,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Downstream,
+    Upstream,
+    Proxy,
+}
+
+impl Session {
+    /// Starts a session; `ties` starts the actors it is tied to.
+    pub fn start(parts: Parts, ties: impl FnOnce(&Addr<Self>) -> Ties) -> Addr<Self> {
+        Self::create(|ctx: &mut Context<Self>| {
+            let upstream_buffer = parts.upstream.as_ref().map_or(0, |upstream| upstream.limits.buffer);
+            ctx.set_mailbox_capacity(mailbox_room(parts.listener.limits.buffer + upstream_buffer));
+            let ties = ties(&ctx.address());
+            drive(ctx);
+            Self::new(parts, ties)
+        })
+    }
+
+    fn new(parts: Parts, ties: Ties) -> Self {
+        let Parts { tracker, listener, upstream, socket, rest, meta, presence } = parts;
+        Self {
+            tracker,
+            link: Link::new(socket, Role::Server, listener.limits, rest),
+            inbound: Inbound::new(&listener.format),
+            outbound: Outbound::new(&listener.format),
+            delivery: Delivery::new(upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order())),
+            budget: Budget::new(listener.limits.buffer),
+            max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
+            meta,
+            ties,
+            state: State::Open,
+            batch: Vec::new(),
+            opened: Instant::now(),
+            _presence: presence,
+            listener,
+        }
+    }
+
+    // --- From the client
+
+    /// One event or message at a time, as long as there is room for another event.
+    fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        for _ in 0..TURN_STEPS {
+            if !matches!(self.state, State::Open) || !self.has_room(task) {
+                return self.link.end_turn();
+            }
+            match self.inbound.next() {
+                Some(decoded) => self.accept(decoded),
+                None => match self.link.poll_next(task) {
+                    Poll::Pending => return self.link.end_turn(),
+                    Poll::Ready(Ok(incoming)) => self.incoming(incoming, ctx),
+                    Poll::Ready(Err(error)) => self.link_failed(error, ctx),
+                },
+            }
+        }
+        self.link.end_turn();
+        task.waker().wake_by_ref();
+    }
+
+    /// Whether another event can be taken; when not, the session is woken once it can.
+    fn has_room(&mut self, task: &mut task::Context<'_>) -> bool {
+        if self.delivery.unsettled() >= self.max_in_flight {
+            // Wakes the session at the next outcome from now on, good ones included.
+            self.take_notes(Some(task));
+        }
+        self.delivery.unsettled() < self.max_in_flight && self.budget.room_or_wake(task.waker())
+    }
+
+    fn incoming(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+        match incoming {
+            Incoming::Message(message) => self.inbound.feed(message),
+            Incoming::Ping(payload) => self.link.outbox().pong(payload),
+            Incoming::Pong(_) => {}
+            Incoming::Close(frame) => {
+                let wait = self.listener.close_timeout;
+                let frame = frame.unwrap_or_else(|| CloseFrame::new(1005, ""));
+                self.wind(Some(frame), true, Side::Downstream, wait, ctx);
+            }
+        }
+    }
+
+    fn accept(&mut self, decoded: Result<Data, String>) {
+        let ticket = self.tracker.issue(Cause::Message);
+        self.delivery.accept(ticket.event());
+        let data = match decoded {
+            Ok(data) => data,
+            Err(words) => return self.fail(ticket.redeem(), Cause::Message, Failure::Decode(words), None),
+        };
+        let permit = Some(self.budget.take(data.size()));
+        let meta = Meta::new(self.inbound.is_binary(), self.meta.clone());
+        let event = Event { id: ticket.id(), data, meta, ingest_ns: now_ns() };
+        self.batch.push(Parcel { event, kind: Kind::Request, ticket, permit });
+    }
+
+    fn hand_on(&mut self) {
+        if !self.batch.is_empty() {
+            self.ties.incoming.push(Flow::Events(mem::take(&mut self.batch)));
+        }
+    }
+
+    fn link_failed(&mut self, error: LinkError, ctx: &mut Context<Self>) {
+        match error {
+            LinkError::Wire(error) => {
+                let frame = CloseFrame::new(error.close_code(), error.to_string());
+                self.close(frame, false, false, Side::Proxy, ctx);
+            }
+            LinkError::Eof | LinkError::Io(_) => {
+                let wait = self.listener.close_timeout;
+                self.wind(None, true, Side::Downstream, wait, ctx);
+            }
+        }
+    }
+
+    // --- To the client
+
+    fn arrive(&mut self, flow: Flow) {
+        self.take_notes(None);
+        match flow {
+            Flow::Events(parcels) => parcels.into_iter().for_each(|parcel| self.deliver(parcel)),
+            Flow::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
+        }
+    }
+
+    fn deliver(&mut self, Parcel { event, kind, ticket, permit }: Parcel) {
+        let Event { data, meta, .. } = event;
+        let cause = ticket.cause();
+        match self.outbound.encode(data, meta.binary) {
+            Ok(messages) => self.hand_over(kind, ticket, messages, permit),
+            Err(words) if kind == Kind::Error => {
+                // The listener's format cannot write a record: plain JSON can.
+                let data = error_data(&Failure::Encode(words), ticket.id(), None);
+                self.hand_over(kind, ticket, vec![Message::Text(data.to_json().into())], permit);
+            }
+            Err(words) => self.fail(ticket.redeem(), cause, Failure::Encode(words), meta.get("correlation")),
+        }
+    }
+
+    fn hand_over(&mut self, kind: Kind, ticket: Ticket, messages: Vec<Message>, permit: Option<Permit>) {
+        let cause = ticket.cause();
+        let event = ticket.redeem();
+        let (mut permit, count) = (permit, messages.len());
+        let outputs = messages.into_iter().enumerate().map(|(at, message)| {
+            let is_last = at + 1 == count;
+            (message, permit.take_if(|_| is_last))
+        });
+        let link = &mut self.link;
+        let emit = |(message, permit)| {
+            // After our close frame nothing may follow; the client is told by the close.
+            let _ = link.push(message, permit);
+        };
+        match (kind, cause) {
+            (Kind::Error, _) => self.delivery.error(event, outputs, emit),
+            (Kind::Push, _) | (_, Cause::Push) => self.delivery.push(outputs, emit),
+            (Kind::Reply | Kind::Request, _) => self.delivery.reply(event, outputs, emit),
+        }
+    }
+
+    // --- Failures
+
+    fn failed(&mut self, Failed { ticket, event, failure, correlation }: Failed) {
+        // A notice without a ticket is about an event that is settled.
+        let cause = ticket.map_or(Cause::Push, |ticket| {
+            let cause = ticket.cause();
+            ticket.redeem();
+            cause
+        });
+        self.fail(event, cause, failure, correlation);
+    }
+
+    /// Makes the error reply of an event and sends it on its way, if one is due.
+    fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
+        match cause {
+            Cause::Message if self.delivery.fail(event) => {}
+            Cause::Push => self.delivery.fail_loose(event),
+            Cause::Message => return,
+            Cause::Error if self.delivery.awaits_error(event) => {}
+            Cause::Error => return,
+        }
+        let undecodable = matches!(failure, Failure::Decode(_));
+        let ticket = self.tracker.issue_error(event);
+        let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));
+        let mut meta = Meta::new(false, self.meta.clone());
+        if let Some(correlation) = correlation {
+            let _ = meta.set("correlation", correlation);
+        }
+        // An error reply takes room until it is written, so that a client which provokes errors and does
+        // not read them is not read either.
+        let permit = Some(self.budget.take(0));
+        let event = Event { id: ticket.id(), data: data.into(), meta, ingest_ns: now_ns() };
+        let parcel = Parcel { event, kind: Kind::Error, ticket, permit };
+        match &self.ties.errors {
+            Some(errors) if cause != Cause::Error => errors.tell(Flow::Events(vec![parcel])),
+            _ => self.deliver(parcel),
+        }
+    }
+
+    fn take_notes(&mut self, task: Option<&task::Context<'_>>) {
+        let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
+        for note in self.tracker.take_notes(task.map(|task| task.waker()), eager) {
+            match note {
+                Note::Stamped { event, cause, stamp } => self.stamped(event, cause, stamp),
+                Note::PipelineDied(name) => self.pipeline_died(&name),
+            }
+        }
+    }
+
+    fn stamped(&mut self, event: u64, cause: Cause, stamp: Stamp) {
+        let link = &mut self.link;
+        let emit = |(message, permit)| {
+            let _ = link.push(message, permit);
+        };
+        match (stamp, cause) {
+            (Stamp::Copied, Cause::Message) => self.delivery.copied(event),
+            (Stamp::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
+            (Stamp::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
+            (Stamp::Dropped, Cause::Error) => self.delivery.error_dropped(event, emit),
+            (Stamp::Failed(failure), cause) => self.fail(event, cause, failure, None),
+            (Stamp::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
+            // Nobody awaits a push.
+            (Stamp::Copied | Stamp::Delivered | Stamp::Dropped | Stamp::Lost, _) => {}
+        }
+    }
+
+    /// A dead pipeline cannot serve its session, and what it held has been reported as lost.
+    fn pipeline_died(&mut self, name: &str) {
+        log::error!("pipeline died session={self} pipeline={name}");
+        if matches!(self.state, State::Open) {
+            let frame = CloseFrame::new(1011, "internal error");
+            self.state = State::Winding { frame: Some(frame), peer_closed: false, side: Side::Proxy };
+        }
+    }
+
+    // --- The end
+
+    /// Reads no more; when everything is settled, or after `wait`, tells the client `frame` and ends.
+    fn wind(
+        &mut self,
+        frame: Option<CloseFrame>,
+        peer_closed: bool,
+        side: Side,
+        wait: Duration,
+        ctx: &mut Context<Self>,
+    ) {
+        if !matches!(self.state, State::Open) {
+            return;
+        }
+        self.state = State::Winding { frame, peer_closed, side };
+        ctx.run_later(wait, |session, ctx| session.wound(ctx));
+    }
+
+    /// The time for outcomes is over, or there is nothing to wait for.
+    fn wound(&mut self, ctx: &mut Context<Self>) {
+        let State::Winding { frame, peer_closed, side } = mem::replace(&mut self.state, State::Over) else {
+            return;
+        };
+        match frame {
+            Some(frame) => self.close(frame, peer_closed, true, side, ctx),
+            None => self.over(None, side, ctx),
+        }
+    }
+
+    /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
+    fn close(
+        &mut self,
+        frame: CloseFrame,
+        peer_closed: bool,
+        readable: bool,
+        side: Side,
+        ctx: &mut Context<Self>,
+    ) {
+        self.link.close(Some(&frame));
+        self.state = State::Closing { frame, peer_closed, readable, side };
+        ctx.run_later(self.listener.close_timeout, |session, ctx| session.closed(ctx));
+    }
+
+    fn closed(&mut self, ctx: &mut Context<Self>) {
+        if let State::Closing { frame, side, .. } = mem::replace(&mut self.state, State::Over) {
+            self.over(Some(frame), side, ctx);
+        }
+    }
+
+    fn over(&mut self, frame: Option<CloseFrame>, side: Side, ctx: &mut Context<Self>) {
+        self.log_end(frame.as_ref(), side);
+        self.state = State::Over;
+        if let Some(supervisor) = &self.ties.supervisor {
+            supervisor.tell(SessionOver(frame));
+        }
+        ctx.stop();
+    }
+
+    fn log_end(&self, frame: Option<&CloseFrame>, side: Side) {
+        let counts = self.delivery.counts();
+        log::info!(
+            "session closed session={self} code={} side={side} reason={} accepted={} answered={} delivered={} \
+             errored={} dropped={} unsettled={} pushed={} seconds={:.3}",
+            frame.map_or(1006, |frame| frame.code),
+            Quoted(frame.map_or("", |frame| &frame.reason)),
+            counts.accepted,
+            counts.answered,
+            counts.delivered,
+            counts.errored,
+            counts.dropped,
+            self.delivery.unsettled(),
+            self.delivery.pushed(),
+            self.opened.elapsed().as_secs_f64(),
+        );
+    }
+
+    /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
+    fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        if let State::Winding { .. } = self.state {
+            // Wakes the session at the next outcome from now on, good ones included.
+            self.take_notes(Some(task));
+            if self.delivery.is_idle() {
+                self.wound(ctx);
+            }
+        }
+        if let Poll::Ready(Err(_)) = self.link.poll_flush(task, drop) {
+            self.unwritable(ctx);
+        }
+        if let State::Closing { peer_closed, readable, .. } = self.state {
+            let done = match peer_closed {
+                true => self.link.outbox().is_empty() && self.link.poll_shutdown(task).is_ready(),
+                false => self.link.poll_peer_close(task, readable).is_ready(),
+            };
+            if done {
+                self.closed(ctx);
+            }
+        }
+        if matches!(self.state, State::Over) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
+    fn unwritable(&mut self, ctx: &mut Context<Self>) {
+        match &mut self.state {
+            State::Open => self.wind(None, true, Side::Downstream, self.listener.close_timeout, ctx),
+            State::Winding { frame, .. } => *frame = None,
+            State::Closing { .. } => self.closed(ctx),
+            State::Over => {}
+        }
+    }
+}
+
+impl Driven for Session {
+    fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        self.take_notes(Some(task));
+        self.read(ctx, task);
+        self.hand_on();
+        self.progress(ctx, task)
+    }
+}
+
+impl Actor for Session {
+    type Context = Context<Self>;
+}
+
+impl Drop for Session {
+    /// A session that ends in a panic, or with its worker, leaves no connection behind either.
+    fn drop(&mut self) {
+        if !matches!(self.state, State::Over) {
+            if std::thread::panicking() {
+                log::error!("session died session={self}");
+            }
+            if let Some(supervisor) = &self.ties.supervisor {
+                supervisor.tell(SessionOver(None));
+            }
+        }
+    }
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.tracker.fmt(f)
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+            Self::Proxy => "proxy",
+        })
+    }
+}
+
+impl Handler<Flow> for Session {
+    type Result = ();
+
+    fn handle(&mut self, flow: Flow, _: &mut Context<Self>) {
+        self.arrive(flow);
+    }
+}
+
+impl Handler<Attach> for Session {
+    type Result = ();
+
+    fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
+        self.ties.incoming.attach(attach);
+    }
+}
+
+impl Handler<GivenUp> for Session {
+    type Result = ();
+
+    fn handle(&mut self, _: GivenUp, ctx: &mut Context<Self>) {
+        let frame = CloseFrame::new(1013, "upstream is not available");
+        self.wind(Some(frame), false, Side::Upstream, self.listener.close_timeout, ctx);
+    }
+}
+
+impl Handler<Drain> for Session {
+    type Result = ();
+
+    fn handle(&mut self, Drain { delay, grace, frame }: Drain, ctx: &mut Context<Self>) {
+        ctx.run_later(delay, move |session, ctx| {
+            session.wind(Some(frame), false, Side::Proxy, grace, ctx);
+        });
+    }
+}

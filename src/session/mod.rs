@@ -1,0 +1,19 @@
+//! A session: the actor that owns one client's connection, from the upgrade to its end.
+//!
+//! It makes events of the client's messages, owes each an outcome ([`ledger`]), and hands the client
+//! replies, pushes and errors in their order ([`sequencer`]). Its states:
+//!
+//! * *Open*: the client is read.
+//! * *Winding*: the client is not read any more; events under way have a while to settle.
+//! * *Closing*: our close frame is out; the client's is awaited.
+//! * *Over*.
+
+mod actor;
+mod delivery;
+mod ledger;
+mod messages;
+mod sequencer;
+
+pub use actor::{Parts, Presence, Session, Ties};
+pub use ledger::Counts;
+pub use messages::Drain;

@@ -1,0 +1,52 @@
+//! Settings for tests.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use super::{Layers, Route, Settings, SettingsError, Upstream};
+
+/// The smallest settings that are right.
+pub(super) const MINIMAL: &str = r#"
+[listener.ws]
+bind = "127.0.0.1:9139"
+[upstream.echo]
+url = "ws://127.0.0.1:8139"
+[pipeline.pass]
+source = "select event from in into out;"
+[[route]]
+upstream = "echo"
+"#;
+
+/// The layers of a file of that text, and of an environment.
+pub(super) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, SettingsError> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, text).unwrap();
+    let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut layers = Layers::read(Some(&file), env.into_iter())?;
+    layers.file = Path::new("/etc/towline.toml").into();
+    Ok(layers)
+}
+
+/// The settings of a file of that text, and of an environment.
+pub(super) fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    layers(text, env)?.check()
+}
+
+/// The upstream of [`MINIMAL`].
+pub(super) fn upstream() -> Upstream {
+    Upstream::clone(&load(MINIMAL, &[]).unwrap().upstreams["echo"])
+}
+
+/// A route without anything but where it matches.
+pub(super) fn route(listener: Option<&str>, path: &str) -> Route {
+    Route {
+        listener: listener.map(str::to_owned),
+        path: path.to_owned(),
+        incoming: Vec::new(),
+        upstream: Some(Arc::new(upstream())),
+        outgoing: Vec::new(),
+        errors: Vec::new(),
+        subprotocols: Vec::new(),
+        dial_before_accept: Duration::from_secs(1),
+    }
+}

@@ -1,0 +1,93 @@
+//! Headers of the handshake with an upstream: those that are passed on, and those that are added.
+
+use config::{Value, ValueKind};
+
+use super::read::{Section, list, quoted, text};
+
+/// Headers that the handshake or the connection itself owns (RFC 6455 section 4.1, RFC 9110 section
+/// 7.6.1). `sec-websocket-…` is among them too.
+const OWN: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The static headers, names in lower case.
+pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
+    let mut headers: Vec<(String, String)> = Vec::new();
+    let Some(value) = section.said("headers") else { return headers };
+    let ValueKind::Table(table) = &value.kind else {
+        section.problem("headers", "takes a table of header names and texts");
+        return headers;
+    };
+    for (name, value) in table {
+        let lower = name.to_ascii_lowercase();
+        let twice = headers.iter().any(|(other, _)| *other == lower);
+        let checked = if twice { Err("stands there twice".to_owned()) } else { name_and_text(&lower, value) };
+        match checked {
+            Ok(text) => headers.push((lower, text)),
+            Err(problem) => section.entry_problem("headers", name, value, problem),
+        }
+    }
+    headers
+}
+
+fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
+    check_name(name)?;
+    let text = text(value)?;
+    if text.chars().any(|letter| letter.is_control() && letter != '\t') {
+        return Err("the text has control characters".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The headers passed on, names in lower case, without those that `fixed` replaces.
+pub(super) fn forwarded(section: &Section<'_>, fixed: &[(String, String)]) -> Vec<String> {
+    let mut names = section.read("forward_headers", names).unwrap_or_default();
+    let replaced = |name: &String| fixed.iter().any(|(other, _)| other == name);
+    if section.said("forward_headers").is_some()
+        && let Some(name) = names.iter().find(|name| replaced(name))
+    {
+        let text =
+            format!("{} stands in headers too: either the client's text goes on or that one", quoted(name));
+        section.problem("forward_headers", text);
+    }
+    names.retain(|name| !replaced(name));
+    names
+}
+
+fn names(value: &Value) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in list(value)? {
+        let lower = name.to_ascii_lowercase();
+        check_name(&lower).map_err(|text| format!("{}: {text}", quoted(&name)))?;
+        if names.contains(&lower) {
+            return Err(format!("{} stands there twice", quoted(&name)));
+        }
+        names.push(lower);
+    }
+    Ok(names)
+}
+
+fn check_name(lower: &str) -> Result<(), String> {
+    if !is_token(lower) {
+        return Err("a header name is a token: letters, digits and dashes".to_owned());
+    }
+    if OWN.contains(&lower) || lower.starts_with("sec-websocket-") {
+        return Err("the handshake has its own header of that name".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether the text is a token (RFC 9110, section 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let mark = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || mark(byte))
+}

@@ -1,0 +1,306 @@
+//! The table of all keys: what each takes and what it is when nobody says.
+//!
+//! Reading, checking, `towline check` and the tests of the documents all work from this table, so a
+//! key cannot be known to one of them and unknown to another. It stands in place of one struct with
+//! optional fields for each section: such structs stop at the first mistake and forget where a value
+//! came from.
+
+use std::{fmt, time::Duration};
+
+use config::{Value, ValueKind};
+
+use crate::processor::Side;
+
+/// One section of the settings, or one kind of section.
+pub(super) struct Section {
+    /// `server`, or `listener` for all of `[listener.NAME]`.
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    pub(super) keys: &'static [Key],
+}
+
+/// How often a section stands in the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// `[server]`
+    Single,
+    /// `[listener.NAME]`
+    Named,
+    /// `[[route]]`
+    Listed,
+}
+
+/// One key of a section; a dot in its name stands for a table in the section.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) preset: Preset,
+}
+
+/// What a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Kind {
+    /// Any text, or text with a check of its own.
+    Text,
+    /// A text of which userinfo and query are secret.
+    Url,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    /// A whole number within bounds.
+    Count(u64, u64),
+    /// One of these numbers.
+    OneOf(&'static [u64]),
+    /// A time with a unit, within bounds.
+    Duration(Duration, Duration),
+    /// A size with a unit, within bounds, in bytes.
+    Size(u64, u64),
+    /// Texts.
+    List,
+    /// URLs.
+    Urls,
+    /// Processors, with options or without.
+    Processors(Side),
+    /// Names and texts; the texts are secret.
+    Headers,
+}
+
+/// What a key is when nobody says.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Preset {
+    /// It has to be said.
+    Required,
+    /// Nothing.
+    Absent,
+    Text(&'static str),
+    Count(u64),
+    List(&'static [&'static str]),
+    /// `{}`
+    Empty,
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Every duration: zero would mean "never" to one reader and "at once" to another, and beyond a day
+/// somebody has mistaken the unit.
+const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+/// The largest message: what the system that Towline re-creates takes.
+const MESSAGE: Kind = Kind::Size(1, 64 * MIB);
+/// A buffer below 4 KiB costs a system call for every few small messages, and one above 64 MiB for
+/// each session is memory that nobody has.
+const BUFFER: Kind = Kind::Size(4 * KIB, 64 * MIB);
+
+/// More threads than any machine has cores for.
+const WORKERS_MAX: u64 = 1024;
+/// A ledger of more events than this is a queue, and a client that waits for so many has gone.
+const IN_FLIGHT_MAX: u64 = 1_000_000;
+const RESTARTS_MAX: u64 = 1_000_000;
+
+/// Client headers that upstreams want to see, unless told otherwise.
+const FORWARDED: &[&str] = &[
+    "authorization",
+    "cookie",
+    "origin",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+];
+
+const fn key(name: &'static str, kind: Kind, preset: Preset) -> Key {
+    Key { name, kind, preset }
+}
+
+/// All sections, in the order of the documents.
+pub(super) static SECTIONS: [Section; 8] = [
+    Section {
+        name: "server",
+        shape: Shape::Single,
+        keys: &[key("workers", Kind::Count(0, WORKERS_MAX), Preset::Count(0))],
+    },
+    Section {
+        name: "log",
+        shape: Shape::Single,
+        keys: &[
+            key("level", Kind::Text, Preset::Text("info")),
+            key("format", Kind::Choice(&["text", "json"]), Preset::Text("text")),
+        ],
+    },
+    Section {
+        name: "admin",
+        shape: Shape::Single,
+        keys: &[key("bind", Kind::Text, Preset::Text("127.0.0.1:9140"))],
+    },
+    Section {
+        name: "drain",
+        shape: Shape::Single,
+        keys: &[
+            key("window", ANY_DURATION, Preset::Text("10s")),
+            key("grace", ANY_DURATION, Preset::Text("30s")),
+            key("close_code", Kind::OneOf(&[1001, 1012]), Preset::Count(1001)),
+        ],
+    },
+    Section {
+        name: "listener",
+        shape: Shape::Named,
+        keys: &[
+            key("bind", Kind::Text, Preset::Required),
+            key("codec", Kind::Text, Preset::Text("string")),
+            key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
+            key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
+            key("max_message", MESSAGE, Preset::Text("1MiB")),
+            key("max_frame", MESSAGE, Preset::Text("1MiB")),
+            key("buffer", BUFFER, Preset::Text("64KiB")),
+            key("handshake_timeout", ANY_DURATION, Preset::Text("5s")),
+            key("close_timeout", ANY_DURATION, Preset::Text("1s")),
+        ],
+    },
+    Section {
+        name: "upstream",
+        shape: Shape::Named,
+        keys: &[
+            key("url", Kind::Url, Preset::Required),
+            key("allow_urls", Kind::Urls, Preset::List(&[])),
+            key("codec", Kind::Text, Preset::Text("string")),
+            key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
+            key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
+            key("max_message", MESSAGE, Preset::Text("1MiB")),
+            key("max_frame", MESSAGE, Preset::Text("1MiB")),
+            key("buffer", BUFFER, Preset::Text("64KiB")),
+            key("exchange", Kind::Choice(&["stream", "request"]), Preset::Text("stream")),
+            key("correlation", Kind::Text, Preset::Text("")),
+            key("reply_timeout", ANY_DURATION, Preset::Text("30s")),
+            key("max_in_flight", Kind::Count(1, IN_FLIGHT_MAX), Preset::Count(128)),
+            key("connect_timeout", ANY_DURATION, Preset::Text("5s")),
+            key("close_timeout", ANY_DURATION, Preset::Text("1s")),
+            key("forward_headers", Kind::List, Preset::List(FORWARDED)),
+            key("headers", Kind::Headers, Preset::Empty),
+            key("restart.min", ANY_DURATION, Preset::Text("100ms")),
+            key("restart.max", ANY_DURATION, Preset::Text("10s")),
+            key("restart.max_restarts", Kind::Count(1, RESTARTS_MAX), Preset::Count(10)),
+            key("restart.window", ANY_DURATION, Preset::Text("60s")),
+            key("restart.probe", ANY_DURATION, Preset::Text("30s")),
+            key("restart.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
+            key("on_give_up", Kind::Choice(&["keep", "close"]), Preset::Text("keep")),
+        ],
+    },
+    Section {
+        name: "pipeline",
+        shape: Shape::Named,
+        keys: &[key("source", Kind::Text, Preset::Absent), key("file", Kind::Text, Preset::Absent)],
+    },
+    Section {
+        name: "route",
+        shape: Shape::Listed,
+        keys: &[
+            key("listener", Kind::Text, Preset::Absent),
+            key("path", Kind::Text, Preset::Text("/")),
+            key("incoming", Kind::List, Preset::List(&[])),
+            key("upstream", Kind::Text, Preset::Absent),
+            key("outgoing", Kind::List, Preset::List(&[])),
+            key("errors", Kind::List, Preset::List(&[])),
+            key("subprotocols", Kind::List, Preset::List(&[])),
+            key("dial_before_accept", ANY_DURATION, Preset::Text("1s")),
+        ],
+    },
+];
+
+/// The section of that name.
+///
+/// # Panics
+/// When the table has none: the names are written in this room only.
+pub(super) fn section(name: &str) -> &'static Section {
+    SECTIONS.iter().find(|section| section.name == name).expect("sections are asked for by literal names")
+}
+
+/// The key at a path such as `["listener", "ws", "bind"]`, if there is one.
+pub(super) fn find(path: &[String]) -> Option<&'static Key> {
+    let section = SECTIONS.iter().find(|section| path.first().is_some_and(|name| name == section.name))?;
+    let skipped = if section.shape == Shape::Single { 1 } else { 2 };
+    let name = path.get(skipped..)?.join(".");
+    section.keys.iter().find(|key| key.name == name)
+}
+
+// === impl Section ===
+
+impl Section {
+    /// The key of that name.
+    ///
+    /// # Panics
+    /// When the section has none: the names are written in this room only.
+    pub(super) fn key(&self, name: &str) -> &'static Key {
+        self.keys.iter().find(|key| key.name == name).expect("keys are asked for by literal names")
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Whether the value may be more than one scalar.
+    pub(super) fn is_compound(self) -> bool {
+        matches!(self, Self::List | Self::Urls | Self::Processors(_) | Self::Headers)
+    }
+}
+
+impl fmt::Display for Kind {
+    /// What is allowed, for people: `a whole number from 0 to 1024`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Text | Self::Url => f.write_str("a text"),
+            Self::Choice(choices) => {
+                let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+                f.write_str(&quoted.join(" or "))
+            }
+            Self::OneOf(numbers) => {
+                let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
+                f.write_str(&numbers.join(" or "))
+            }
+            Self::Count(min, max) => write!(f, "a whole number from {min} to {max}"),
+            Self::Duration(min, max) => write!(
+                f,
+                "a time with its unit such as \"30s\", from {} to {}",
+                humantime::format_duration(min),
+                humantime::format_duration(max)
+            ),
+            Self::Size(min, max) => {
+                write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
+            }
+            Self::List | Self::Urls => f.write_str("a list of texts"),
+            Self::Processors(side) => {
+                write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
+            }
+            Self::Headers => f.write_str("a table of header names and texts"),
+        }
+    }
+}
+
+/// A number of bytes, printed in the largest binary unit that divides it.
+pub(super) struct Size(pub(super) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes > 0 && bytes % MIB == 0 => write!(f, "{}MiB", bytes / MIB),
+            bytes if bytes > 0 && bytes % KIB == 0 => write!(f, "{}KiB", bytes / KIB),
+            bytes => write!(f, "{bytes}B"),
+        }
+    }
+}
+
+// === impl Preset ===
+
+impl Preset {
+    /// The value, as if it stood in a file.
+    pub(super) fn value(self) -> Option<Value> {
+        let kind = match self {
+            Self::Required | Self::Absent => return None,
+            Self::Text(text) => ValueKind::from(text),
+            Self::Count(number) => ValueKind::from(number),
+            Self::List(items) => ValueKind::Array(items.iter().map(|item| Value::from(*item)).collect()),
+            Self::Empty => ValueKind::Table(config::Map::new()),
+        };
+        Some(Value::new(None, kind))
+    }
+}

@@ -1,0 +1,251 @@
+//! Tests of the way from text to settings: layers, checks, report, and the files and documents that
+//! belong to them.
+
+use std::{path::Path, time::Duration};
+
+use config::{Config, File, FileFormat, Value, ValueKind};
+
+use super::{
+    fixture::{MINIMAL, layers, load},
+    keys::{Preset, SECTIONS, Shape},
+    *,
+};
+use crate::processor::Spec;
+
+mod files;
+mod refusals;
+
+/// The variable of `listener.ws.bind`, which the tests like to set.
+const BIND: &str = "TOWLINE__LISTENER__WS__BIND";
+
+#[test]
+fn what_nobody_says_is_built_in() {
+    let settings = load(MINIMAL, &[]).unwrap();
+    assert!(settings.server.workers >= 1);
+    assert_eq!(settings.log.level, "info");
+    assert_eq!(settings.log.format, LogFormat::Text);
+    assert_eq!(settings.admin.unwrap().bind.to_string(), "127.0.0.1:9140");
+    assert_eq!(settings.drain.window, Duration::from_secs(10));
+    assert_eq!(settings.drain.grace, Duration::from_secs(30));
+    assert_eq!(settings.drain.close_code, 1001);
+
+    let listener = &settings.listeners[0];
+    assert_eq!((listener.name.as_str(), listener.number), ("ws", 1));
+    assert_eq!(listener.format.codec.name(), "string");
+    assert_eq!(listener.limits.max_message, 1024 * 1024);
+    assert_eq!(listener.limits.max_frame, 1024 * 1024);
+    assert_eq!(listener.limits.buffer, 64 * 1024);
+    assert_eq!(listener.handshake_timeout, Duration::from_secs(5));
+
+    let upstream = &settings.upstreams["echo"];
+    assert_eq!(upstream.url.text, "ws://127.0.0.1:8139");
+    assert_eq!(upstream.exchange, Exchange::Stream);
+    assert_eq!(upstream.correlation, None);
+    assert_eq!(upstream.max_in_flight, 128);
+    assert_eq!(upstream.forward_headers.len(), 7);
+    assert_eq!(upstream.on_give_up, OnGiveUp::Keep);
+    let restart = Restart {
+        min: Duration::from_millis(100),
+        max: Duration::from_secs(10),
+        max_restarts: 10,
+        window: Duration::from_secs(60),
+        probe: Duration::from_secs(30),
+        rate: 200,
+    };
+    assert_eq!(upstream.restart, restart);
+
+    let route = &settings.routes[0];
+    assert_eq!((route.listener.as_deref(), route.path.as_str()), (None, "/"));
+    assert!(route.incoming.is_empty() && route.errors.is_empty());
+    assert_eq!(route.dial_before_accept, Duration::from_secs(1));
+}
+
+#[test]
+fn what_is_said_holds() {
+    let text = r#"
+        server.workers = 3
+        log = { level = "debug", format = "json" }
+        admin.bind = ""
+        drain = { window = "1s", grace = "2m", close_code = 1012 }
+        [listener.b]
+        bind = "[::1]:0"
+        codec = "json"
+        preprocessors = [{ name = "lines", buffered = true }, "lines"]
+        postprocessors = ["lines"]
+        max_message = "64MiB"
+        max_frame = "100kB"
+        buffer = "4KiB"
+        [listener.a]
+        bind = "localhost:0"
+        [upstream.u-1]
+        url = "ws://me:secret@H:80/x?y"
+        allow_urls = ["ws://a/", "ws://b/*"]
+        codec = "json"
+        exchange = "request"
+        correlation = "params.id"
+        reply_timeout = "1500ms"
+        max_in_flight = 1
+        forward_headers = ["Cookie"]
+        headers = { X-Token = "secret" }
+        restart = { min = "1s", max = "1s", rate = 1 }
+        on_give_up = "close"
+        [pipeline.answer]
+        source = "select event from in into reply;"
+        [[route]]
+        listener = "b"
+        path = "/echo"
+        incoming = ["answer", "answer"]
+        [[route]]
+        upstream = "u-1"
+        subprotocols = ["v2", "v1"]
+    "#;
+    let settings = load(text, &[]).unwrap();
+    assert_eq!(settings.server.workers, 3);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert!(settings.admin.is_none());
+    assert_eq!(settings.drain.grace, Duration::from_secs(120));
+    assert_eq!(settings.drain.close_code, 1012);
+
+    let names: Vec<_> = settings.listeners.iter().map(|it| (it.name.as_str(), it.number)).collect();
+    assert_eq!(names, [("b", 1), ("a", 2)], "numbers follow the file");
+    let listener = &settings.listeners[0];
+    assert_eq!(listener.bind.to_string(), "[::1]:0");
+    let specs = [Spec::Lines { buffered: true }, Spec::Lines { buffered: false }];
+    assert_eq!(listener.format.preprocessors, specs);
+    assert_eq!(listener.limits.max_frame, 100_000);
+    assert_eq!(settings.listeners[1].bind.to_string(), "127.0.0.1:0", "IPv4 where a name has both");
+
+    let upstream = &settings.upstreams["u-1"];
+    assert_eq!(upstream.url.text, "ws://me:secret@h/x?y");
+    assert_eq!(upstream.url.shown, "ws://***@H:80/x?***");
+    let allowed = [AllowedUrl::Exact("ws://a/".to_owned()), AllowedUrl::Prefix("ws://b/".to_owned())];
+    assert_eq!(upstream.allow_urls, allowed);
+    assert_eq!(upstream.exchange, Exchange::Request);
+    assert_eq!(upstream.correlation, Some(vec!["params".to_owned(), "id".to_owned()]));
+    assert_eq!(upstream.reply_timeout, Duration::from_millis(1500));
+    assert_eq!(upstream.forward_headers, ["cookie"]);
+    assert_eq!(upstream.headers, [("x-token".to_owned(), "secret".to_owned())]);
+    assert_eq!(upstream.restart.rate, 1);
+    assert_eq!(upstream.restart.probe, Duration::from_secs(30), "what a table leaves out is built in");
+    assert_eq!(upstream.on_give_up, OnGiveUp::Close);
+
+    assert_eq!(settings.routes[0].incoming.len(), 2);
+    assert!(settings.routes[0].upstream.is_none());
+    assert_eq!(settings.routes[1].subprotocols, ["v2", "v1"]);
+}
+
+#[test]
+fn a_static_header_replaces_the_clients() {
+    let text = MINIMAL.replace("[pipeline", "headers.Authorization = \"Bearer x\"\n[pipeline");
+    let settings = load(&text, &[]).unwrap();
+    let upstream = &settings.upstreams["echo"];
+    assert_eq!(upstream.headers[0].0, "authorization");
+    assert!(!upstream.forward_headers.iter().any(|name| name == "authorization"));
+    assert_eq!(upstream.forward_headers.len(), 6);
+}
+
+#[test]
+fn the_environment_lies_over_the_file() {
+    let env = [
+        (BIND, "127.0.0.1:0"),
+        ("TOWLINE__SERVER__WORKERS", "2"),
+        ("TOWLINE__ADMIN__BIND", ""),
+        ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines"),
+        ("TOWLINE__UPSTREAM__ECHO__PREPROCESSORS", r#"[{ name = "lines", buffered = true }]"#),
+        ("TOWLINE__UPSTREAM__ECHO__EXCHANGE", "request"),
+        ("TOWLINE__UPSTREAM__ECHO__REPLY_TIMEOUT", "2s"),
+        ("TOWLINE__UPSTREAM__ECHO__RESTART__MIN", "1ms"),
+        ("TOWLINE__UPSTREAM__ECHO__FORWARD_HEADERS", "Cookie, origin,"),
+        ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_API_KEY", "secret, too"),
+        ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", r#"["ws://a/?b=1,2"]"#),
+        ("TOWLINE__PIPELINE__PASS__SOURCE", "[is not a list]"),
+        ("TOWLINE_CONFIG", "elsewhere.toml"),
+        ("TOWLINE_PORT", "tcp://10.0.0.1:80"),
+        ("PATH", "/bin"),
+    ];
+    let error = load(MINIMAL, &env).unwrap_err().to_string();
+    assert!(error.contains("pipeline.pass.source = \"[is not a list]\""), "texts stay texts: {error}");
+    let env: Vec<_> = env.into_iter().filter(|(name, _)| !name.contains("SOURCE")).collect();
+    let settings = load(MINIMAL, &env).unwrap();
+    assert_eq!(settings.listeners[0].bind.port(), 0);
+    assert_eq!(settings.server.workers, 2);
+    assert!(settings.admin.is_none());
+    assert_eq!(settings.listeners[0].format.preprocessors, [Spec::Lines { buffered: false }]);
+    let upstream = &settings.upstreams["echo"];
+    assert_eq!(upstream.format.preprocessors, [Spec::Lines { buffered: true }]);
+    assert_eq!(upstream.reply_timeout, Duration::from_secs(2));
+    assert_eq!(upstream.restart.min, Duration::from_millis(1));
+    assert_eq!(upstream.forward_headers, ["cookie", "origin"]);
+    assert_eq!(upstream.headers, [("x-api-key".to_owned(), "secret, too".to_owned())]);
+    assert_eq!(upstream.allow_urls, [AllowedUrl::Exact("ws://a/?b=1,2".to_owned())]);
+}
+
+#[test]
+fn tables_of_headers_are_merged_by_entry() {
+    let text = MINIMAL.replace("[pipeline", "headers = { a = \"1\", b = \"2\" }\n[pipeline");
+    let env = [("TOWLINE__UPSTREAM__ECHO__HEADERS", r#"{ b = "3", c = "4" }"#)];
+    let headers = load(&text, &env).unwrap().upstreams["echo"].headers.clone();
+    let pairs: Vec<_> = headers.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(pairs, [("a", "1"), ("b", "3"), ("c", "4")]);
+}
+
+#[test]
+fn the_environment_may_add_a_section() {
+    let env = [("TOWLINE__LISTENER__TWO__BIND", "127.0.0.1:0")];
+    let settings = load(MINIMAL, &env).unwrap();
+    let names: Vec<_> = settings.listeners.iter().map(|it| (it.name.as_str(), it.number)).collect();
+    assert_eq!(names, [("ws", 1), ("two", 2)]);
+}
+
+#[test]
+fn a_program_stands_in_a_file_beside_the_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("p")).unwrap();
+    std::fs::write(folder.path().join("p/a.trickle"), "select event from in into out;").unwrap();
+    let text = MINIMAL.replace("source = \"select event from in into out;\"", "file = \"p/a.trickle\"");
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, text).unwrap();
+    let settings = Settings::load(Some(&file), std::iter::empty()).unwrap();
+    assert_eq!(settings.pipelines["pass"].file, Some(folder.path().join("p/a.trickle")));
+}
+
+#[test]
+fn the_report_says_where_each_value_came_from() {
+    let text = MINIMAL.replace("ws://127.0.0.1:8139", "ws://me:hidden@h/?t=hidden");
+    let text = text.replace("[pipeline", "headers = { \"a.b\" = \"hidden\" }\n[pipeline");
+    let text = format!("{text}subprotocols = [\"v1\"]\n");
+    let env = [(BIND, "127.0.0.1:0"), ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN", "hidden")];
+    let report = layers(&text, &env).unwrap().report();
+    for line in [
+        "[listener.ws]\nbind = \"127.0.0.1:0\"                        # environment TOWLINE__LISTENER__WS__BIND\n",
+        "\ncodec = \"string\"                            # default\n",
+        "\nurl = \"ws://***@h/?***\"                     # /etc/towline.toml\n",
+        "\nheaders.\"a.b\" = \"***\"                       # /etc/towline.toml\n",
+        "\nheaders.x-token = \"***\"                     # environment TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN\n",
+        "\nrestart.min = \"100ms\"                       # default\n",
+        "\nsource = \"select event from in into out;\"   # /etc/towline.toml\n",
+        "\n[[route]]\npath = \"/\"",
+        "\nsubprotocols = [\"v1\"]                       # /etc/towline.toml\n",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+    assert!(!report.contains("hidden"), "{report}");
+}
+
+#[test]
+fn the_report_can_be_read_again() {
+    let text = format!("{MINIMAL}path = \"/a\\u0001\\\"b\"\n");
+    let env = [
+        ("TOWLINE__SERVER__WORKERS", "2"),
+        ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines, lines"),
+        ("TOWLINE__UPSTREAM__ECHO__PREPROCESSORS", "[{ name = \"lines\", buffered = true }]"),
+        ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://a/,ws://b/"),
+    ];
+    let report = layers(&text, &env).unwrap().report();
+    let again = layers(&report, &[]).unwrap().report();
+    let values = |report: &str| -> Vec<String> {
+        report.lines().map(|line| line.split(" # ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(values(&report), values(&again));
+    assert!(report.contains("preprocessors = [\"lines\", \"lines\"]"), "{report}");
+}

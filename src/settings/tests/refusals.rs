@@ -1,0 +1,564 @@
+//! Everything that is refused, with the words it is refused with.
+
+use super::*;
+
+/// The problems of a file and an environment, one line each.
+fn problems(text: &str, env: &[(&str, &str)]) -> Vec<String> {
+    match load(text, env) {
+        Err(SettingsError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
+        other => panic!("expected problems in {text}\n{other:?}"),
+    }
+}
+
+/// [`MINIMAL`] with lines added to a section, or with a new one.
+fn with(section: &str, lines: &str) -> String {
+    let heading = format!("[{section}]\n");
+    match MINIMAL.contains(&heading) {
+        // Keys that are said already give way.
+        true => {
+            let key = lines.split([' ', '.']).next().unwrap();
+            let (before, behind) = MINIMAL.split_once(&heading).unwrap();
+            let kept = match behind.split_once('\n') {
+                Some((first, rest)) if first.starts_with(&format!("{key} =")) => rest,
+                _ => behind,
+            };
+            format!("{before}{heading}{lines}\n{kept}")
+        }
+        false => format!("{MINIMAL}\n{heading}{lines}\n"),
+    }
+}
+
+/// One wrong line in one section, and the one problem that it makes.
+const WRONG_LINES: &[(&str, &str, &str)] = &[
+    (
+        "server",
+        "workers = -1",
+        "server.workers = -1 (/etc/towline.toml): takes a whole number from 0 to 1024",
+    ),
+    ("server", "workers = 1025", "server.workers = 1025 (/etc/towline.toml): takes a whole number from 0 to"),
+    ("server", "workers = \"2\"", "server.workers = \"2\" (/etc/towline.toml): takes a whole number"),
+    ("server", "workers = 1.5", "server.workers = 1.5 (/etc/towline.toml): takes a whole number"),
+    ("log", "level = \"loud\"", "log.level = \"loud\" (/etc/towline.toml): takes a level (off, error, warn,"),
+    ("log", "level = 1", "log.level = 1 (/etc/towline.toml): takes a text in quotes"),
+    ("log", "format = \"xml\"", "log.format = \"xml\" (/etc/towline.toml): takes \"text\" or \"json\""),
+    ("admin", "bind = \"nowhere\"", "admin.bind = \"nowhere\" (/etc/towline.toml): takes host:port, such as"),
+    (
+        "admin",
+        "bind = \"127.0.0.1:9139\"",
+        "listener.ws.bind = \"127.0.0.1:9139\" (/etc/towline.toml): admin listens there already",
+    ),
+    (
+        "drain",
+        "window = 10",
+        "drain.window = 10 (/etc/towline.toml): takes a time with its unit such as \"30s\", from 1ms to 1day",
+    ),
+    ("drain", "window = \"10\"", "drain.window = \"10\" (/etc/towline.toml): takes a time with its unit"),
+    ("drain", "window = \"0s\"", "drain.window = \"0s\" (/etc/towline.toml): takes a time with its unit"),
+    ("drain", "grace = \"25h\"", "drain.grace = \"25h\" (/etc/towline.toml): takes a time with its unit"),
+    ("drain", "grace = \"5 parsecs\"", "drain.grace = \"5 parsecs\" (/etc/towline.toml): takes a time"),
+    ("drain", "close_code = 1005", "drain.close_code = 1005 (/etc/towline.toml): takes 1001 or 1012"),
+    (
+        "listener.ws",
+        "bind = \"127.0.0.1\"",
+        "listener.ws.bind = \"127.0.0.1\" (/etc/towline.toml): takes host:port",
+    ),
+    ("listener.ws", "bind = \":80\"", "listener.ws.bind = \":80\" (/etc/towline.toml): takes host:port"),
+    (
+        "listener.ws",
+        "bind = \"127.0.0.1:65536\"",
+        "listener.ws.bind = \"127.0.0.1:65536\" (/etc/towline.toml): takes host:port, such as \"127.0.0.1:9139\", with a port from 0 to 65535",
+    ),
+    (
+        "listener.ws",
+        "bind = \"no such host:1\"",
+        "(/etc/towline.toml): takes host:port, and the host cannot be found: ",
+    ),
+    (
+        "listener.ws",
+        "codec = \"strng\"",
+        "listener.ws.codec = \"strng\" (/etc/towline.toml): no codec is called that; there are string, json, binary",
+    ),
+    ("listener.ws", "preprocessors = \"lines\"", "takes a list of preprocessors"),
+    (
+        "listener.ws",
+        "preprocessors = [\"line\"]",
+        "listener.ws.preprocessors = [\"line\"] (/etc/towline.toml): no preprocessor is called \"line\"; there is \"lines\"",
+    ),
+    (
+        "listener.ws",
+        "preprocessors = [{ buffered = true }]",
+        "a preprocessor is a name, or a table with a name such as { name = \"lines\" }",
+    ),
+    (
+        "listener.ws",
+        "preprocessors = [1]",
+        "listener.ws.preprocessors = [1] (/etc/towline.toml): a preprocessor is a name, or a table",
+    ),
+    (
+        "listener.ws",
+        "preprocessors = [{ name = \"lines\", buffer = true }]",
+        "listener.ws.preprocessors = [{ name = \"lines\", buffer = true }] (/etc/towline.toml): lines has no option \"buffer\"; its options are \"buffered\"",
+    ),
+    (
+        "listener.ws",
+        "postprocessors = [{ name = \"lines\", buffered = true }]",
+        "lines takes the option \"buffered\" as a preprocessor only",
+    ),
+    (
+        "listener.ws",
+        "max_message = 1024",
+        "listener.ws.max_message = 1024 (/etc/towline.toml): takes a size with its unit such as \"64KiB\", from 1B to 64MiB",
+    ),
+    ("listener.ws", "max_message = \"1024\"", "takes a size with its unit"),
+    ("listener.ws", "max_message = \"65MiB\"", "takes a size with its unit"),
+    ("listener.ws", "max_message = \"many MiB\"", "takes a size with its unit"),
+    (
+        "listener.ws",
+        "max_message = \"1KiB\"",
+        "listener.ws.max_message = \"1KiB\" (/etc/towline.toml): a frame may not be longer than a message",
+    ),
+    (
+        "listener.ws",
+        "max_frame = \"2MiB\"",
+        "listener.ws.max_frame = \"2MiB\" (/etc/towline.toml): a frame may not be longer than a message",
+    ),
+    (
+        "listener.ws",
+        "buffer = \"4095B\"",
+        "listener.ws.buffer = \"4095B\" (/etc/towline.toml): takes a size with its unit such as \"64KiB\", from 4KiB to 64MiB",
+    ),
+    ("listener.ws", "bnid = 1", "listener.ws.bnid (/etc/towline.toml): unknown key; did you mean \"bind\"?"),
+    (
+        "listener.ws",
+        "colour = 1",
+        "listener.ws.colour (/etc/towline.toml): unknown key; there are bind, codec, ",
+    ),
+    (
+        "listener.Two",
+        "bind = \"127.0.0.1:0\"",
+        "listener.Two (/etc/towline.toml): a name is made of a-z, 0-9, _ and -",
+    ),
+    (
+        "listener.a__b",
+        "bind = \"127.0.0.1:0\"",
+        "listener.a__b (/etc/towline.toml): a name has no two underscores side by side",
+    ),
+    (
+        "listener.two",
+        "codec = \"json\"",
+        "listener.two.bind (/etc/towline.toml): has to be said: it has no default",
+    ),
+    (
+        "listener.two",
+        "bind = \"127.0.0.1:9139\"",
+        "listener.two.bind = \"127.0.0.1:9139\" (/etc/towline.toml): listener.ws listens there already",
+    ),
+    ("listener.two", "bind = \"0.0.0.0:9139\"", "listener.ws listens there already"),
+    (
+        "listener.two",
+        "bind = \"127.0.0.1:9140\"",
+        "listener.two.bind = \"127.0.0.1:9140\" (/etc/towline.toml): admin listens there already",
+    ),
+    (
+        "upstream.echo",
+        "url = \"wss://h\"",
+        "upstream.echo.url = \"wss://h\" (/etc/towline.toml): wss:// is not supported yet; only ws:// is",
+    ),
+    (
+        "upstream.echo",
+        "url = \"http://me:secret@h?secret\"",
+        "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
+    ),
+    ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
+    ("upstream.echo", "url = \"h:80\"", "the scheme is not ws"),
+    (
+        "upstream.two",
+        "codec = \"json\"",
+        "upstream.two.url (/etc/towline.toml): has to be said: it has no default",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://h*\"]",
+        "upstream.echo.allow_urls = [\"ws://h*\"] (/etc/towline.toml): \"ws://h*\": before the * belong scheme, host and a slash",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://me:secret@h/\"]",
+        "upstream.echo.allow_urls = [\"ws://***@h/\"] (/etc/towline.toml): \"ws://***@h/\": user and password have no place here",
+    ),
+    ("upstream.echo", "allow_urls = [\"ws://h/\", \"ws://H:80\"]", "\"ws://H:80\" stands there twice"),
+    (
+        "upstream.echo",
+        "exchange = \"question\"",
+        "upstream.echo.exchange = \"question\" (/etc/towline.toml): takes \"stream\" or \"request\"",
+    ),
+    (
+        "upstream.echo",
+        "reply_timeout = \"1s\"",
+        "upstream.echo.reply_timeout = \"1s\" (/etc/towline.toml): needs exchange = \"request\"",
+    ),
+    (
+        "upstream.echo",
+        "correlation = \"id\"\ncodec = \"json\"",
+        "upstream.echo.correlation = \"id\" (/etc/towline.toml): needs exchange = \"request\"",
+    ),
+    (
+        "upstream.echo",
+        "correlation = \"id\"\nexchange = \"request\"",
+        "upstream.echo.correlation = \"id\" (/etc/towline.toml): needs codec = \"json\"",
+    ),
+    (
+        "upstream.echo",
+        "correlation = \"a..b\"\nexchange = \"request\"\ncodec = \"json\"",
+        "takes keys with dots between them, such as \"id\" or \"params.id\"",
+    ),
+    (
+        "upstream.echo",
+        "max_in_flight = 0",
+        "upstream.echo.max_in_flight = 0 (/etc/towline.toml): takes a whole number from 1 to 1000000",
+    ),
+    (
+        "upstream.echo",
+        "forward_headers = [\"Host\"]",
+        "upstream.echo.forward_headers = [\"Host\"] (/etc/towline.toml): \"Host\": the handshake has its own header of that name",
+    ),
+    ("upstream.echo", "forward_headers = [\"a b\"]", "\"a b\": a header name is a token"),
+    ("upstream.echo", "forward_headers = [\"a\", \"A\"]", "\"A\" stands there twice"),
+    ("upstream.echo", "forward_headers = [1]", "takes a list of texts"),
+    (
+        "upstream.echo",
+        "headers = \"secret\"",
+        "upstream.echo.headers = \"***\" (/etc/towline.toml): takes a table of header names and texts",
+    ),
+    (
+        "upstream.echo",
+        "headers.Sec-WebSocket-Key = \"secret\"",
+        "upstream.echo.headers.Sec-WebSocket-Key = *** (/etc/towline.toml): the handshake has its own header of that name",
+    ),
+    (
+        "upstream.echo",
+        "headers.\"a b\" = \"secret\"",
+        "upstream.echo.headers.a b = *** (/etc/towline.toml): a header name is a token",
+    ),
+    (
+        "upstream.echo",
+        "headers.a = \"sec\\r\\nret\"",
+        "upstream.echo.headers.a = *** (/etc/towline.toml): the text has control characters",
+    ),
+    (
+        "upstream.echo",
+        "headers = { a = \"1\", A = \"2\" }",
+        "upstream.echo.headers.A = *** (/etc/towline.toml): stands there twice",
+    ),
+    (
+        "upstream.echo",
+        "headers.cookie = \"a\"\nforward_headers = [\"cookie\"]",
+        "upstream.echo.forward_headers = [\"cookie\"] (/etc/towline.toml): \"cookie\" stands in headers too",
+    ),
+    (
+        "upstream.echo",
+        "restart = 5",
+        "upstream.echo.restart = 5 (/etc/towline.toml): takes a table: restart = { … }",
+    ),
+    (
+        "upstream.echo",
+        "restart.mim = \"1s\"",
+        "upstream.echo.restart.mim (/etc/towline.toml): unknown key; did you mean \"restart.min\"?",
+    ),
+    (
+        "upstream.echo",
+        "restart.min = \"11s\"",
+        "upstream.echo.restart.min = \"11s\" (/etc/towline.toml): is above restart.max, which is 10s",
+    ),
+    (
+        "upstream.echo",
+        "restart.max = \"1ms\"",
+        "upstream.echo.restart.min = \"100ms\" (default): is above restart.max, which is 1ms",
+    ),
+    ("upstream.echo", "restart.max_restarts = 0", "takes a whole number from 1 to"),
+    ("upstream.echo", "restart.rate = 0", "takes a whole number from 1 to"),
+    ("upstream.echo", "on_give_up = \"cry\"", "takes \"keep\" or \"close\""),
+    (
+        "pipeline.pass",
+        "source = \"slect\"",
+        "pipeline.pass.source = \"slect\" (/etc/towline.toml): the program does not compile\n    ",
+    ),
+    (
+        "pipeline.pass",
+        "file = \"none.trickle\"",
+        "pipeline.pass.file = \"none.trickle\" (/etc/towline.toml): the program stands in source already",
+    ),
+    (
+        "pipeline.two",
+        "file = \"none.trickle\"",
+        "pipeline.two.file = \"none.trickle\" (/etc/towline.toml): cannot read /etc/none.trickle: No such file",
+    ),
+    ("pipeline.two", "# nothing", "pipeline.two (/etc/towline.toml): needs a program"),
+    ("pipeline.two", "source = 1", "pipeline.two.source = 1 (/etc/towline.toml): takes a text in quotes"),
+    (
+        "[route]",
+        "listener = \"wz\"",
+        "route[1].listener = \"wz\" (/etc/towline.toml): there is no listener \"wz\"; there are ws",
+    ),
+    (
+        "[route]",
+        "path = \"chat\"",
+        "route[1].path = \"chat\" (/etc/towline.toml): takes the beginning of a path such as \"/chat\"",
+    ),
+    ("[route]", "path = \"/a?b\"", "takes the beginning of a path"),
+    ("[route]", "path = \"/a/*\"", "takes the beginning of a path"),
+    (
+        "[route]",
+        "incoming = [\"pas\"]",
+        "route[1].incoming = [\"pas\"] (/etc/towline.toml): there is no pipeline \"pas\"; there are pass",
+    ),
+    (
+        "[route]",
+        "outgoing = [\"pas\"]",
+        "route[1].outgoing = [\"pas\"] (/etc/towline.toml): there is no pipeline \"pas\"",
+    ),
+    (
+        "[route]",
+        "errors = [\"pas\"]",
+        "route[1].errors = [\"pas\"] (/etc/towline.toml): there is no pipeline \"pas\"",
+    ),
+    (
+        "[route]",
+        "upstream = \"eco\"",
+        "route[1].upstream = \"eco\" (/etc/towline.toml): there is no upstream \"eco\"; there are echo",
+    ),
+    ("[route]", "subprotocols = [\"a b\"]", "\"a b\" is no subprotocol"),
+    ("[route]", "subprotocols = [\"a\", \"a\"]", "\"a\" stands there twice"),
+    (
+        "[route]",
+        "dial_before_accept = \"0s\"",
+        "route[1].dial_before_accept = \"0s\" (/etc/towline.toml): takes a time",
+    ),
+    ("sever", "workers = 1", "sever (/etc/towline.toml): unknown section; did you mean \"server\"?"),
+    ("weather", "rain = true", "weather (/etc/towline.toml): unknown section; there are server, log, "),
+];
+
+#[test]
+fn every_wrong_line_is_one_problem_in_words() {
+    for (section, line, expected) in WRONG_LINES {
+        let text = with(section, line);
+        let problems = problems(&text, &[]);
+        assert_eq!(problems.len(), 1, "{line}\n{problems:#?}");
+        assert!(problems[0].contains(expected), "{line}\n   {}\nnot {expected}", problems[0]);
+        assert!(!problems[0].contains("secret"), "{}", problems[0]);
+    }
+}
+
+/// Whole files that are wrong, and all problems they make.
+#[test]
+fn what_is_missing_or_out_of_place_is_told() {
+    let no_listener = MINIMAL.replace("[listener.ws]", "[admin]");
+    let no_route = MINIMAL.split("[[route]]").next().unwrap().to_owned();
+    let unserved =
+        with("listener.two", "bind = \"127.0.0.1:0\"").replace("[[route]]", "[[route]]\nlistener = \"ws\"");
+    let no_upstream = MINIMAL.replace("upstream = \"echo\"", "incoming = [\"pass\"]");
+    let hidden = format!("{MINIMAL}[[route]]\npath = \"/a\"\nupstream = \"echo\"\n");
+    let empty_path = hidden.replace("path = \"/a\"", "path = 1");
+    let table: [(&str, &[&str]); 11] = [
+        (
+            "",
+            &[
+                "listener (/etc/towline.toml): needs at least one",
+                "route (/etc/towline.toml): needs at least one",
+            ],
+        ),
+        (&no_listener, &["listener (/etc/towline.toml): needs at least one: [listener.NAME]"]),
+        (&no_route, &["route (/etc/towline.toml): needs at least one: [[route]]"]),
+        (&unserved, &["listener.two (/etc/towline.toml): no route takes sessions from here"]),
+        (
+            &no_upstream,
+            &["route[1] (/etc/towline.toml): needs an upstream, or an incoming pipeline that answers"],
+        ),
+        (
+            &hidden,
+            &[
+                "route[2].path = \"/a\" (/etc/towline.toml): no session ever comes here: route[1] takes them before",
+            ],
+        ),
+        (
+            &empty_path,
+            &["route[2].path = 1 (/etc/towline.toml): takes a text in quotes", "route[2].path = 1"],
+        ),
+        (&format!("server = 1\n{MINIMAL}"), &["server = *** (/etc/towline.toml): is a section, not a key"]),
+        (
+            &format!("{MINIMAL}[listener]\nbind = \"x\"\n"),
+            &[
+                "listener.bind = *** (/etc/towline.toml): is a section",
+                "listener.bind.bind (/etc/towline.toml): has to be said",
+            ],
+        ),
+        (
+            &MINIMAL.replace("[[route]]", "[route]"),
+            &[
+                "route (/etc/towline.toml): stands in double brackets: [[route]]",
+                "route (/etc/towline.toml): needs at least one",
+            ],
+        ),
+        (
+            &format!(
+                "listener = 1\n{}",
+                MINIMAL.split("[upstream").next().unwrap().replace("[listener.ws]", "[admin]")
+            ),
+            &[
+                "listener = *** (/etc/towline.toml): takes tables: [listener.NAME]",
+                "listener (/etc",
+                "route (/etc",
+            ],
+        ),
+    ];
+    for (text, expected) in table {
+        let problems = problems(text, &[]);
+        assert_eq!(problems.len(), expected.len(), "{text}\n{problems:#?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.contains(expected), "{text}\n   {problem}\nnot {expected}");
+        }
+    }
+}
+
+#[test]
+fn wrong_variables_are_told_by_name() {
+    let table = [
+        (BIND, "x", "listener.ws.bind = \"x\" (environment TOWLINE__LISTENER__WS__BIND): takes host:port"),
+        (
+            "TOWLINE__SERVER__WORKERS",
+            "two",
+            "server.workers = \"two\" (environment TOWLINE__SERVER__WORKERS): takes a whole",
+        ),
+        (
+            "TOWLINE__SERVR__WORKERS",
+            "2",
+            "servr (environment TOWLINE__SERVR__WORKERS): unknown section; did you mean \"server\"?",
+        ),
+        (
+            "TOWLINE__SERVER__WROKERS",
+            "2",
+            "server.wrokers (environment TOWLINE__SERVER__WROKERS): unknown key; did you mean \"workers\"?",
+        ),
+        ("TOWLINE__SERVER", "2", "server = *** (environment TOWLINE__SERVER): is a section"),
+        (
+            "TOWLINE__ROUTE__0__PATH",
+            "/",
+            "route.0.path (environment TOWLINE__ROUTE__0__PATH): routes have no names, so they are set in the file only",
+        ),
+        ("TOWLINE__LISTENER____BIND", "x", "a variable is named TOWLINE__SECTION__KEY"),
+        (
+            "TOWLINE__UPSTREAM__ECO__CODEC",
+            "json",
+            "upstream.eco.url (environment TOWLINE__UPSTREAM__ECO__CODEC): has to be said: it has no default; if [upstream.NAME] of the file was meant, its name is another",
+        ),
+        (
+            "TOWLINE__LISTENER__WS__PREPROCESSORS",
+            "[lines]",
+            "listener.ws.preprocessors (environment TOWLINE__LISTENER__WS__PREPROCESSORS): begins like TOML and is not",
+        ),
+        ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines,line", "no preprocessor is called \"line\""),
+        (
+            "TOWLINE__UPSTREAM__ECHO__URL",
+            "ws://a:secret@h:x",
+            "upstream.echo.url = \"ws://***@h:x\" (environment TOWLINE__UPSTREAM__ECHO__URL): not a URL: invalid port number",
+        ),
+        (
+            "TOWLINE__UPSTREAM__ECHO__HEADERS",
+            "secret",
+            "upstream.echo.headers = \"***\" (environment TOWLINE__UPSTREAM__ECHO__HEADERS): takes a table",
+        ),
+        (
+            "TOWLINE__UPSTREAM__ECHO__HEADERS__HOST",
+            "secret",
+            "upstream.echo.headers.host = *** (environment TOWLINE__UPSTREAM__ECHO__HEADERS__HOST): the handshake has its own",
+        ),
+        (
+            "TOWLINE__UPSTREAM__ECHO__RESTART",
+            "5",
+            "upstream.echo.restart = \"5\" (environment TOWLINE__UPSTREAM__ECHO__RESTART): takes a table",
+        ),
+    ];
+    for (name, value, expected) in table {
+        let problems = problems(MINIMAL, &[(name, value)]);
+        assert_eq!(problems.len(), 1, "{name}\n{problems:#?}");
+        assert!(problems[0].contains(expected), "{name}\n   {}\nnot {expected}", problems[0]);
+        assert!(!problems[0].contains("secret"), "{}", problems[0]);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let text = with("listener.ws", "codec = \"x\"").replace("ws://127.0.0.1:8139", "ftp://h");
+    let error = load(&text, &[("TOWLINE__SERVER__WORKERS", "x")]).unwrap_err().to_string();
+    let lines: Vec<_> = error.lines().collect();
+    assert_eq!(lines[0], "3 settings are wrong");
+    assert_eq!(lines.len(), 4, "{error}");
+    assert!(lines[1].starts_with("  server.workers = \"x\" (environment "));
+    assert!(lines[2].starts_with("  listener.ws.codec = \"x\" (/etc/towline.toml): "));
+    assert!(lines[3].starts_with("  upstream.echo.url = \"ftp://h\" (/etc/towline.toml): "));
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_told_by_line_and_column() {
+    let text = "[server]\nworkers = 1\n[upstream.x]\nurl = \"ws://me:secret@h\n";
+    let error = layers(text, &[]).unwrap_err();
+    let SettingsError::Syntax { position, .. } = &error else { panic!("{error:?}") };
+    assert_eq!(position.map(|(line, _)| line), Some(4), "{error}");
+    let error = error.to_string();
+    assert!(error.contains("/towline.toml:4:"), "{error}");
+    assert!(!error.contains("secret") && !error.contains('\n'), "{error}");
+    let twice = layers("[log]\nlevel = \"a\"\nlevel = \"b\"\n", &[]).unwrap_err().to_string();
+    assert!(twice.contains(":3:1: duplicate key"), "{twice}");
+    let long = layers("a = 99999999999999999999", &[]).unwrap_err();
+    assert!(matches!(long, SettingsError::Syntax { .. }), "{long:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |path: &Path| Settings::load(Some(path), std::iter::empty()).unwrap_err();
+    let missing = folder.path().join("none.toml");
+    let error = load(&missing);
+    assert_eq!(error, SettingsError::NotFound { path: missing.clone() });
+    let words = error.to_string();
+    assert!(words.starts_with(&format!("no settings file at {}: name one with --config", missing.display())));
+    let error = load(folder.path());
+    assert!(matches!(error, SettingsError::Unreadable { .. }), "{error:?}");
+    let file = folder.path().join("latin1.toml");
+    std::fs::write(&file, b"# caf\xe9\n").unwrap();
+    assert!(load(&file).to_string().contains("invalid utf-8"), "{}", load(&file));
+    let error = load(Path::new("no/such.toml")).to_string();
+    let here = std::env::current_dir().unwrap();
+    assert!(error.contains(&here.join("no/such.toml").display().to_string()), "absolute: {error}");
+}
+
+proptest::proptest! {
+    /// Whatever stands in the places of keys, there is an answer and no secret in it.
+    #[test]
+    fn no_values_make_the_check_panic(
+        picks in proptest::collection::vec((0_usize..8, 0_usize..32, 0_usize..12), 0..12)
+    ) {
+        const VALUES: [&str; 12] = [
+            "0", "-1", "1.5", "\"\"", "\"SECRET@\"", "\"ws://SECRET@h?SECRET\"", "[]", "[\"*\", 1]",
+            "{}", "{ name = \"SECRET@\" }", "true", "\"9999999999999999999KiB\"",
+        ];
+        let mut lines = std::collections::BTreeMap::new();
+        for (section, key, value) in picks {
+            let section = &SECTIONS[section];
+            let key = section.keys[key % section.keys.len()].name;
+            let name = match section.shape {
+                Shape::Single => section.name.to_owned(),
+                Shape::Named => format!("{}.x", section.name),
+                Shape::Listed => continue,
+            };
+            lines.insert(format!("{name}.{}", key.replace("restart.", "restart_")), VALUES[value]);
+        }
+        let text: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let layers = layers(&text.replace("restart_", "restart."), &[]).unwrap();
+        let report = layers.report();
+        let error = layers.check().unwrap_err();
+        let is_secret = |line: &str| line.contains("SECRET") && (line.contains("url") || line.contains("headers."));
+        proptest::prop_assert!(!report.lines().any(is_secret), "{}", report);
+        proptest::prop_assert!(matches!(error, SettingsError::Invalid(_)));
+    }
+}

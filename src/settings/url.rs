@@ -1,0 +1,404 @@
+//! Upstream URLs: which are taken, which a pipeline may choose, and how people see them.
+//!
+//! # Security
+//! A URL that a pipeline chose by `$url` may hold text that a client sent. It is compared with the
+//! allow-list in its *normal* form (as the WHATWG URL standard serialises it: host in lower case,
+//! IPv4 in dotted decimal, default port left out), and that form is what is dialled, so that no second
+//! parser can read another host or path from it. What normal forms do not settle is refused outright:
+//! userinfo, backslashes, control characters and dot segments, percent-encoded ones included.
+
+use url::Url;
+
+use super::{AllowedUrl, Upstream, UpstreamUrl};
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
+
+/// Why a URL is not taken. The texts do not repeat the URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UrlError {
+    /// Not a URL at all.
+    #[error("not a URL: {0}; a WebSocket URL looks like ws://host:port/path")]
+    Syntax(url::ParseError),
+    /// TLS to upstreams is not there yet.
+    #[error("wss:// is not supported yet; only ws:// is")]
+    TlsNotYet,
+    /// Some other scheme.
+    #[error("the scheme is not ws; a WebSocket URL looks like ws://host:port/path")]
+    Scheme,
+    /// RFC 6455, section 3 forbids it.
+    #[error("a WebSocket URL has no fragment (#)")]
+    Fragment,
+    /// Nothing can be reached there.
+    #[error("port 0 cannot be reached; ports are 1 to 65535")]
+    PortZero,
+    /// URL parsers silently drop some of them.
+    #[error("spaces and control characters have no place in a URL")]
+    Blank,
+    /// Only the settings may hold credentials, in `url`.
+    #[error("user and password have no place here")]
+    Userinfo,
+    /// Read as a slash by some and not by others.
+    #[error("a backslash has no place in a URL")]
+    Backslash,
+    /// Another place than it seems to be.
+    #[error("the segments . and .. have no place in the path")]
+    DotSegment,
+    /// `*` elsewhere than at the end.
+    #[error("a * stands at the end only, for any text")]
+    Star,
+    /// A prefix that would admit other hosts: `ws://good.example*`.
+    #[error("before the * belong scheme, host and a slash, as in ws://host:port/*")]
+    OpenPrefix,
+    /// A good URL that is not in the list.
+    #[error("not among the allow_urls of upstream {0}")]
+    NotAllowed(String),
+}
+
+// === impl UpstreamUrl ===
+
+impl UpstreamUrl {
+    /// Checks a URL of the settings. Userinfo is allowed, and masked in `shown`.
+    ///
+    /// ```
+    /// # use towline::settings::UpstreamUrl;
+    /// let url = UpstreamUrl::parse("ws://me:secret@127.0.0.1:8139/chat?token=1")?;
+    /// assert_eq!(url.shown, "ws://***@127.0.0.1:8139/chat?***");
+    /// # Ok::<(), towline::settings::UrlError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Anything but `ws://` with a host, or a URL with a fragment.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let url = checked(text)?;
+        // What was written stays where it is the normal form but for the slash of an empty path,
+        // because error replies show it and their text is known: `… server ws://localhost:8139: …`.
+        let normal = String::from(url);
+        let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
+        Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text) })
+    }
+}
+
+// === impl AllowedUrl ===
+
+impl AllowedUrl {
+    /// Checks an entry of `allow_urls`: a URL, or the beginning of URLs with a `*` behind it.
+    ///
+    /// # Errors
+    /// Anything that cannot be a `$url`, and a prefix that leaves the host open.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let Some(prefix) = text.strip_suffix('*') else {
+            return Ok(Self::Exact(entry(text)?));
+        };
+        let authority = prefix.split_once("://").map_or("", |(_, rest)| rest);
+        if !authority.contains('/') {
+            // The scheme's text is better where both are wrong.
+            checked(prefix).map_err(|error| match error {
+                UrlError::Syntax(_) => UrlError::OpenPrefix,
+                other => other,
+            })?;
+            return Err(UrlError::OpenPrefix);
+        }
+        Ok(Self::Prefix(entry(prefix)?))
+    }
+
+    fn admits(&self, normal: &str) -> bool {
+        match self {
+            Self::Exact(url) => url == normal,
+            Self::Prefix(prefix) => normal.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Checks a URL that a pipeline chose by `$url`. The upstream's own URL is always allowed.
+    ///
+    /// # Errors
+    /// [`UrlError::NotAllowed`] when no entry of `allow_urls` admits it, or what makes it no URL that
+    /// could be admitted.
+    pub fn allows(&self, text: &str) -> Result<UpstreamUrl, UrlError> {
+        if text == self.url.text {
+            return Ok(self.url.clone());
+        }
+        let normal = entry(text)?;
+        let own = Url::parse(&self.url.text).is_ok_and(|own| own.as_str() == normal);
+        if own || self.allow_urls.iter().any(|allowed| allowed.admits(&normal)) {
+            return UpstreamUrl::parse(text);
+        }
+        Err(UrlError::NotAllowed(self.name.clone()))
+    }
+}
+
+/// A URL as a person may see it: userinfo and query masked.
+///
+/// Works on any text, because wrong URLs are shown too. Where the parser cannot tell the userinfo,
+/// everything up to the last `@` counts as such.
+pub fn mask(text: &str) -> String {
+    let start = text.find("://").map_or(0, |at| at + "://".len());
+    let (scheme, rest) = text.split_at(start);
+    let authority = match Url::parse(text) {
+        Ok(url) if url.has_host() => rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()),
+        _ => rest.len(),
+    };
+    let (userinfo, rest) = match rest[..authority].rfind('@') {
+        Some(at) => (MASK, &rest[at..]),
+        None => ("", rest),
+    };
+    match rest.split_once('?') {
+        Some((head, _)) => format!("{scheme}{userinfo}{head}?{MASK}"),
+        None => format!("{scheme}{userinfo}{rest}"),
+    }
+}
+
+/// A URL that is good for a connection.
+fn checked(text: &str) -> Result<Url, UrlError> {
+    if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+        return Err(UrlError::Blank);
+    }
+    if text.contains('\\') {
+        return Err(UrlError::Backslash);
+    }
+    let url = Url::parse(text).map_err(UrlError::Syntax)?;
+    match url.scheme() {
+        "ws" => {}
+        "wss" => return Err(UrlError::TlsNotYet),
+        _ => return Err(UrlError::Scheme),
+    }
+    // `ws:host` and `ws:///host` are read as if they had two slashes.
+    let authority = text.get("ws:".len()..).and_then(|rest| rest.strip_prefix("//"));
+    if authority.is_none_or(|rest| rest.starts_with('/')) {
+        return Err(UrlError::Syntax(url::ParseError::EmptyHost));
+    }
+    if url.fragment().is_some() {
+        return Err(UrlError::Fragment);
+    }
+    if url.port() == Some(0) {
+        return Err(UrlError::PortZero);
+    }
+    Ok(url)
+}
+
+/// The normal form of a URL for the allow-list, or of one to be compared with it.
+fn entry(text: &str) -> Result<String, UrlError> {
+    let url = checked(text)?;
+    if !url.username().is_empty() || url.password().is_some() || authority_of(text).contains('@') {
+        return Err(UrlError::Userinfo);
+    }
+    if text.contains('*') {
+        return Err(UrlError::Star);
+    }
+    let path = text.split('?').next().unwrap_or_default();
+    let decoded = decode(path);
+    if decoded.contains(&b'\\') {
+        return Err(UrlError::Backslash);
+    }
+    if decoded.iter().any(u8::is_ascii_control) {
+        return Err(UrlError::Blank);
+    }
+    if decoded.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b"..")) {
+        return Err(UrlError::DotSegment);
+    }
+    Ok(String::from(url))
+}
+
+fn authority_of(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+/// Percent-decodes until nothing changes: a server behind a server may decode twice.
+fn decode(text: &str) -> Vec<u8> {
+    let mut bytes = text.as_bytes().to_vec();
+    loop {
+        let decoded = decode_once(&bytes);
+        if decoded.len() == bytes.len() {
+            return bytes;
+        }
+        bytes = decoded;
+    }
+}
+
+fn decode_once(bytes: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        let digits = (byte == b'%').then(|| behind.first_chunk::<2>()).flatten();
+        match digits.and_then(|pair| hex(*pair)) {
+            Some(value) => {
+                decoded.push(value);
+                rest = &behind[2..];
+            }
+            None => decoded.push(byte),
+        }
+    }
+    decoded
+}
+
+fn hex(pair: [u8; 2]) -> Option<u8> {
+    let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? * 16 + low?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::fixture;
+
+    fn upstream(allow: &[&str]) -> Upstream {
+        let mut upstream = fixture::upstream();
+        upstream.allow_urls = allow.iter().map(|text| AllowedUrl::parse(text).unwrap()).collect();
+        upstream
+    }
+
+    #[test]
+    fn a_url_stays_as_written_where_that_is_safe() {
+        let table = [
+            ("ws://localhost:8139", "ws://localhost:8139"),
+            ("ws://127.0.0.1:8139/a?b=c", "ws://127.0.0.1:8139/a?b=c"),
+            ("ws://EXAMPLE.com:80", "ws://example.com/"),
+            ("WS://h/a/../b", "ws://h/b"),
+            ("ws://[::1]:9/", "ws://[::1]:9/"),
+            ("ws://bücher.example/", "ws://xn--bcher-kva.example/"),
+            ("ws://u:p@h/", "ws://u:p@h/"),
+        ];
+        for (written, text) in table {
+            assert_eq!(UpstreamUrl::parse(written).unwrap().text, text, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_upstream_is_refused() {
+        let table = [
+            ("", "not a URL: relative URL without a base"),
+            ("127.0.0.1:8139", "not a URL: relative URL without a base"),
+            ("localhost:8139", "the scheme is not ws"),
+            ("ws://", "not a URL: empty host"),
+            ("ws:host", "not a URL: empty host"),
+            ("ws:///host", "not a URL: empty host"),
+            ("ws://h:99999", "not a URL: invalid port number"),
+            ("ws://h:0", "port 0"),
+            ("wss://h", "wss:// is not supported yet"),
+            ("http://h", "the scheme is not ws"),
+            ("ws://h/#a", "fragment"),
+            ("ws://h/a b", "spaces"),
+            ("ws://h\t/", "spaces"),
+            ("ws:\\\\h", "backslash"),
+        ];
+        for (text, expected) in table {
+            let error = UpstreamUrl::parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked_even_in_wrong_urls() {
+        let table = [
+            ("ws://localhost:8139", "ws://localhost:8139"),
+            ("ws://me:secret@h/a@b", "ws://***@h/a@b"),
+            ("ws://me@h?token=1", "ws://***@h?***"),
+            ("ws://h/?a=b#c", "ws://h/?***"),
+            ("ws://me:se/cret@h:99999/x", "ws://***@h:99999/x"),
+            ("me:secret@h", "***@h"),
+            ("http//me:secret@h", "***@h"),
+            ("ws://me:sec@ret@h/", "ws://***@h/"),
+            ("ws://me:sec?ret@h/", "ws://***@h/"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(mask(text), shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_allowed_url_names_its_host() {
+        assert_eq!(AllowedUrl::parse("ws://H:80/a"), Ok(AllowedUrl::Exact("ws://h/a".to_owned())));
+        assert_eq!(AllowedUrl::parse("ws://h:1/*"), Ok(AllowedUrl::Prefix("ws://h:1/".to_owned())));
+        let table = [
+            ("*", UrlError::OpenPrefix),
+            ("ws://*", UrlError::OpenPrefix),
+            ("ws://h*", UrlError::OpenPrefix),
+            ("ws://h:80*", UrlError::OpenPrefix),
+            ("wss://h*", UrlError::TlsNotYet),
+            ("ws://*/a", UrlError::Star),
+            ("ws://h/*/a", UrlError::Star),
+            ("ws://h/a**", UrlError::Star),
+            ("ws://u@h/", UrlError::Userinfo),
+            ("ws://h/../*", UrlError::DotSegment),
+        ];
+        for (text, error) in table {
+            let refused = AllowedUrl::parse(text).unwrap_err();
+            let same_kind = std::mem::discriminant(&refused) == std::mem::discriminant(&error);
+            assert!(same_kind, "{text}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_pipeline_chooses_among_the_allowed() {
+        let upstream = upstream(&["ws://good.example/app/*", "ws://other.example:81/x"]);
+        for (text, dialled) in [
+            ("ws://good.example/app/a?b", "ws://good.example/app/a?b"),
+            ("ws://GOOD.example:80/app/a", "ws://good.example/app/a"),
+            ("ws://other.example:81/x", "ws://other.example:81/x"),
+            ("ws://127.0.0.1:8139", "ws://127.0.0.1:8139"),
+            ("ws://127.1:8139/", "ws://127.0.0.1:8139/"),
+        ] {
+            assert_eq!(upstream.allows(text).map(|url| url.text).as_deref(), Ok(dialled), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_passes_for_an_allowed_url() {
+        let upstream = upstream(&["ws://good.example/app/*"]);
+        let other = UrlError::NotAllowed("echo".to_owned());
+        let table = [
+            ("ws://good.example@evil/app/", UrlError::Userinfo),
+            ("ws://good.example:80@evil/app/", UrlError::Userinfo),
+            ("ws://@good.example/app/", UrlError::Userinfo),
+            ("ws://good.example.evil/app/", other.clone()),
+            ("ws://good.example:81/app/", other.clone()),
+            ("ws://good.example/ap", other.clone()),
+            ("ws://good.example/application", other.clone()),
+            ("ws://good.example/app/../admin", UrlError::DotSegment),
+            ("ws://good.example/app/%2e%2E/admin", UrlError::DotSegment),
+            ("ws://good.example/app/..%2fadmin", UrlError::DotSegment),
+            ("ws://good.example/app/%252e%252e/admin", UrlError::DotSegment),
+            ("ws://good.example/app/%5c..", UrlError::Backslash),
+            ("ws://good.example\\@evil/app/", UrlError::Backslash),
+            ("ws://good.example/app/\r\nHost: evil", UrlError::Blank),
+            ("ws://good.example/app/%0d%0a", UrlError::Blank),
+            ("ws://go\u{200b}od.example/app/", other.clone()),
+            ("wss://good.example/app/", UrlError::TlsNotYet),
+            ("", UrlError::Syntax(url::ParseError::RelativeUrlWithoutBase)),
+        ];
+        for (text, error) in table {
+            if text.contains('\u{200b}') {
+                // dropped by IDNA: the very same host, in its normal form
+                assert_eq!(upstream.allows(text).unwrap().text, "ws://good.example/app/");
+            } else {
+                assert_eq!(upstream.allows(text), Err(error), "{text}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_begins_with_what_is_allowed(text in r"(ws:|/|\\|@|:|80|good\.example|evil|app|\.|%2e|%2f|\?|#|\*|[a-z]){0,14}") {
+            let upstream = upstream(&["ws://good.example/app/*"]);
+            for text in [text.clone(), format!("ws://{text}"), format!("ws://good.example{text}")] {
+                if let Ok(url) = upstream.allows(&text) {
+                    prop_assert!(url.text.starts_with("ws://good.example/app/"), "{} from {}", url.text, text);
+                }
+            }
+        }
+
+        #[test]
+        fn no_text_makes_the_mask_panic_or_tell(text in ".{0,20}", secret in "[A-Z]{8}") {
+            let url = format!("ws://user:{secret}@{text}?key={secret}");
+            prop_assert!(!mask(&url).contains(&secret) || text.contains(&secret));
+        }
+    }
+}

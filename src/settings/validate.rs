@@ -1,0 +1,359 @@
+//! From what file and environment say to [`Settings`]: the one place where settings are checked.
+//!
+//! Everything is checked, even after something was found wrong: an operator wants to correct a file
+//! once. A value that is wrong counts as its default for the rest of the check.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use config::{Value, ValueKind};
+use indexmap::IndexMap;
+
+use super::{
+    Admin, AllowedUrl, Drain, Exchange, Format, Limits, Listener, Log, LogFormat, OnGiveUp, Pipeline,
+    Restart, Route, Server, Settings, SettingsError, Upstream, UpstreamUrl, address, headers,
+    layers::{Layers, read_text},
+    read::{Reader, Section, commas, list, quoted, text},
+    routes,
+};
+use crate::{
+    codec,
+    event::{Record, Value as Data},
+    log::Filter,
+    processor::{Side, Spec},
+    trickle::Program,
+};
+
+/// Checks everything the layers say.
+pub(super) fn validate(layers: &Layers) -> Result<Settings, SettingsError> {
+    let reader = Reader::new(layers);
+    let settings = settings(&reader);
+    match settings {
+        Some(settings) if reader.is_clean() => Ok(settings),
+        _ => Err(SettingsError::Invalid(reader.into_problems())),
+    }
+}
+
+/// Notes all that is wrong. There may be settings even then, but they must not be used.
+fn settings(reader: &Reader<'_>) -> Option<Settings> {
+    reader.check_sections();
+    let server = server(&reader.single("server"));
+    let log = log(&reader.single("log"));
+    let admin_section = reader.single("admin");
+    let admin = admin(&admin_section);
+    let drain = drain(&reader.single("drain"));
+    let mut taken = Vec::new();
+    if let Some(admin) = &admin {
+        address::take(&mut taken, &admin_section, admin.bind);
+    }
+    let sections = reader.named("listener");
+    let listener_names: Vec<_> = sections.iter().map(|(name, _)| *name).collect();
+    let listeners = listeners(&sections, &mut taken);
+    let upstreams: IndexMap<_, _> = reader
+        .named("upstream")
+        .iter()
+        .map(|(name, section)| ((*name).to_owned(), upstream(name, section)))
+        .collect();
+    let pipelines: IndexMap<_, _> = reader
+        .named("pipeline")
+        .iter()
+        .map(|(name, section)| ((*name).to_owned(), pipeline(name, section)))
+        .collect();
+    let known = routes::Known { listeners: &listener_names, upstreams: &upstreams, pipelines: &pipelines };
+    let routes = routes::read(&reader.listed("route"), &known);
+    check_presence(reader, &sections, &routes);
+    Some(Settings {
+        server,
+        log,
+        admin,
+        drain,
+        listeners: listeners.into_iter().collect::<Option<_>>()?,
+        upstreams: all_there(upstreams)?,
+        pipelines: all_there(pipelines)?,
+        routes: routes.into_iter().map(Arc::new).collect(),
+    })
+}
+
+fn all_there<T>(map: IndexMap<String, Option<T>>) -> Option<IndexMap<String, T>> {
+    map.into_iter().map(|(name, value)| Some((name, value?))).collect()
+}
+
+// --- sections that stand once ---
+
+fn server(section: &Section<'_>) -> Server {
+    let workers = match section.count("workers") {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        count => to_usize(count),
+    };
+    Server { workers }
+}
+
+fn log(section: &Section<'_>) -> Log {
+    let level = section.read("level", |value| {
+        let level = text(value)?;
+        Filter::parse(level).map_err(|error| error.to_string())?;
+        Ok(level.to_owned())
+    });
+    let format = if section.chooses("format", "json") { LogFormat::Json } else { LogFormat::Text };
+    Log { level: level.unwrap_or_default(), format }
+}
+
+fn admin(section: &Section<'_>) -> Option<Admin> {
+    let off = section.said("bind").is_some_and(|value| text(value) == Ok(""));
+    if off { None } else { section.read("bind", address::parse).map(|bind| Admin { bind }) }
+}
+
+fn drain(section: &Section<'_>) -> Drain {
+    let close_code = section.count("close_code");
+    Drain {
+        window: section.duration("window"),
+        grace: section.duration("grace"),
+        close_code: u16::try_from(close_code).unwrap_or_default(),
+    }
+}
+
+// --- listeners and upstreams ---
+
+/// The listeners in order; one that is wrong is there all the same, without value.
+fn listeners(
+    sections: &[(&str, Section<'_>)],
+    taken: &mut Vec<(String, SocketAddr)>,
+) -> Vec<Option<Arc<Listener>>> {
+    let mut listeners = Vec::new();
+    for (number, (name, section)) in (1..).zip(sections) {
+        let listener = listener(name, number, section);
+        if let Some(listener) = &listener {
+            address::take(taken, section, listener.bind);
+        }
+        listeners.push(listener.map(Arc::new));
+    }
+    listeners
+}
+
+fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
+    let bind = section.read("bind", address::parse);
+    let format = format(section);
+    let limits = limits(section);
+    let handshake_timeout = section.duration("handshake_timeout");
+    let close_timeout = section.duration("close_timeout");
+    Some(Listener {
+        name: name.to_owned(),
+        number,
+        bind: bind?,
+        format: format?,
+        limits,
+        handshake_timeout,
+        close_timeout,
+    })
+}
+
+fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
+    let url =
+        section.read("url", |value| UpstreamUrl::parse(text(value)?).map_err(|error| error.to_string()));
+    let allow_urls = section.read("allow_urls", allowed_urls);
+    let format = format(section);
+    let exchange = exchange(section);
+    let correlation = correlation(section, exchange, format.as_ref());
+    let headers = headers::fixed(section);
+    let forward_headers = headers::forwarded(section, &headers);
+    let upstream = Upstream {
+        name: name.to_owned(),
+        limits: limits(section),
+        exchange,
+        correlation,
+        reply_timeout: section.duration("reply_timeout"),
+        max_in_flight: to_usize(section.count("max_in_flight")),
+        connect_timeout: section.duration("connect_timeout"),
+        close_timeout: section.duration("close_timeout"),
+        forward_headers,
+        headers,
+        restart: restart(section),
+        on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
+        url: url?,
+        allow_urls: allow_urls?,
+        format: format?,
+    };
+    Some(Arc::new(upstream))
+}
+
+fn exchange(section: &Section<'_>) -> Exchange {
+    let exchange = if section.chooses("exchange", "request") { Exchange::Request } else { Exchange::Stream };
+    if exchange == Exchange::Stream && section.said("reply_timeout").is_some() {
+        section.problem("reply_timeout", "needs exchange = \"request\": in a stream no event awaits a reply");
+    }
+    exchange
+}
+
+fn correlation(section: &Section<'_>, exchange: Exchange, format: Option<&Format>) -> Option<Vec<String>> {
+    let path = section.text("correlation").filter(|path| !path.is_empty())?;
+    let keys: Vec<_> = path.split('.').map(str::to_owned).collect();
+    if keys.iter().any(|key| key.is_empty() || key.contains(char::is_whitespace)) {
+        section.problem("correlation", "takes keys with dots between them, such as \"id\" or \"params.id\"");
+    }
+    if exchange != Exchange::Request {
+        section.problem("correlation", "needs exchange = \"request\": in a stream no event awaits a reply");
+    }
+    if format.is_some_and(|format| format.codec.name() != "json") {
+        section.problem("correlation", "needs codec = \"json\": other codecs give no keys to look at");
+    }
+    Some(keys)
+}
+
+fn restart(section: &Section<'_>) -> Restart {
+    let restart = Restart {
+        min: section.duration("restart.min"),
+        max: section.duration("restart.max"),
+        max_restarts: to_usize(section.count("restart.max_restarts")),
+        window: section.duration("restart.window"),
+        probe: section.duration("restart.probe"),
+        rate: u32::try_from(section.count("restart.rate")).unwrap_or(u32::MAX),
+    };
+    if restart.min > restart.max {
+        let max = humantime::format_duration(restart.max);
+        section.problem("restart.min", format!("is above restart.max, which is {max}"));
+    }
+    restart
+}
+
+fn format(section: &Section<'_>) -> Option<Format> {
+    let codec = section.read("codec", |value| {
+        let name = text(value)?;
+        codec::lookup(name)
+            .ok_or_else(|| format!("no codec is called that; there are {}", codec::names().join(", ")))
+    });
+    let preprocessors = section.read("preprocessors", |value| processors(value, Side::Pre));
+    let postprocessors = section.read("postprocessors", |value| processors(value, Side::Post));
+    Some(Format { codec: codec?, preprocessors: preprocessors?, postprocessors: postprocessors? })
+}
+
+fn processors(value: &Value, side: Side) -> Result<Vec<Spec>, String> {
+    match &value.kind {
+        ValueKind::Array(items) => items.iter().map(|item| processor(item, side)).collect(),
+        ValueKind::String(names) if value.origin().is_some() => {
+            let spec = |name: &String| Spec::parse(side, name, &Record::new());
+            commas(names).iter().map(|name| spec(name).map_err(|error| error.to_string())).collect()
+        }
+        _ => Err(format!("takes a list of {}s", side.noun())),
+    }
+}
+
+/// `"lines"`, or `{ name = "lines", … }`.
+fn processor(item: &Value, side: Side) -> Result<Spec, String> {
+    let wrong =
+        || format!("a {} is a name, or a table with a name such as {{ name = \"lines\" }}", side.noun());
+    let (name, options) = match &item.kind {
+        ValueKind::String(name) => (name.as_str(), Record::new()),
+        ValueKind::Table(table) => {
+            let name = table.get("name").and_then(|name| text(name).ok()).ok_or_else(wrong)?;
+            let options = table.iter().filter(|(key, _)| *key != "name");
+            (name, options.map(|(key, value)| (key.as_str().into(), data(value))).collect())
+        }
+        _ => return Err(wrong()),
+    };
+    Spec::parse(side, name, &options).map_err(|error| error.to_string())
+}
+
+fn data(value: &Value) -> Data {
+    match &value.kind {
+        ValueKind::Boolean(flag) => Data::Bool(*flag),
+        ValueKind::I64(number) => Data::Int(*number),
+        ValueKind::Float(number) => Data::Float(*number),
+        ValueKind::String(text) => Data::string(text.as_str()),
+        ValueKind::Array(items) => Data::array(items.iter().map(data).collect()),
+        ValueKind::Table(table) => Data::record(table.iter().map(|(key, value)| (key.as_str(), data(value)))),
+        _ => Data::Null,
+    }
+}
+
+fn limits(section: &Section<'_>) -> Limits {
+    let limits = Limits {
+        max_message: section.size("max_message"),
+        max_frame: section.size("max_frame"),
+        buffer: section.size("buffer"),
+    };
+    if limits.max_frame > limits.max_message {
+        let explicit = if section.said("max_frame").is_some() { "max_frame" } else { "max_message" };
+        section
+            .problem(explicit, "a frame may not be longer than a message: max_frame is at most max_message");
+    }
+    limits
+}
+
+fn allowed_urls(value: &Value) -> Result<Vec<AllowedUrl>, String> {
+    let mut allowed = Vec::new();
+    for entry in list(value)? {
+        let url = AllowedUrl::parse(&entry)
+            .map_err(|error| format!("{}: {error}", quoted(&super::mask(&entry))))?;
+        if allowed.contains(&url) {
+            return Err(format!("{} stands there twice", quoted(&super::mask(&entry))));
+        }
+        allowed.push(url);
+    }
+    Ok(allowed)
+}
+
+// --- pipelines ---
+
+fn pipeline(name: &str, section: &Section<'_>) -> Option<Arc<Pipeline>> {
+    let (key, label, source, file) = match (section.text("source"), section.text("file")) {
+        (Some(source), None) => ("source", section.path.clone(), source, None),
+        (None, Some(file)) => {
+            let path = section.folder().join(file);
+            let source = match read_text(&path) {
+                Ok(source) => source,
+                Err(error) => {
+                    section.problem("file", format!("cannot read {}: {error}", path.display()));
+                    return None;
+                }
+            };
+            ("file", path.display().to_string(), source, Some(path))
+        }
+        (Some(_), Some(_)) => {
+            section.problem("file", "the program stands in source already; only one of them can be");
+            return None;
+        }
+        (None, None) => {
+            if section.said("source").or(section.said("file")).is_none() {
+                section.section_problem("needs a program: source = \"…\", or file = \"…\"".to_owned());
+            }
+            return None;
+        }
+    };
+    match Program::compile(&label, &source) {
+        Ok(program) => Some(Arc::new(Pipeline { name: name.to_owned(), file, program: Arc::new(program) })),
+        Err(diagnostics) => {
+            let indented = diagnostics.to_string().replace('\n', "\n    ");
+            section.problem(key, format!("the program does not compile\n    {indented}"));
+            None
+        }
+    }
+}
+
+/// A proxy takes clients somewhere and sends each of them somewhere.
+fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes: &[Route]) {
+    if listeners.is_empty() {
+        reader.problem(
+            "listener",
+            None,
+            "needs at least one: [listener.NAME] with bind = \"host:port\"".to_owned(),
+        );
+    }
+    if routes.is_empty() {
+        reader.problem("route", None, "needs at least one: [[route]] with upstream = \"NAME\"".to_owned());
+        return;
+    }
+    let is_known = |name: &String| listeners.iter().any(|(known, _)| known == name);
+    if !routes.iter().filter_map(|route| route.listener.as_ref()).all(is_known) {
+        // Where a name is misspelt, that is what is wrong.
+        return;
+    }
+    for (name, section) in listeners {
+        if !routes::serves(routes, name) {
+            section.section_problem("no route takes sessions from here".to_owned());
+        }
+    }
+}
+
+/// Counts are bounded by the table of keys far below what any platform's `usize` holds.
+fn to_usize(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

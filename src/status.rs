@@ -1,0 +1,68 @@
+//! What the whole process knows about itself: how many sessions live, and whether it is ending.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
+
+use tokio::sync::Notify;
+
+use crate::session::Presence;
+
+/// Shared by listeners, admin and drain.
+#[derive(Debug, Default)]
+pub struct Status {
+    draining: AtomicBool,
+    live: AtomicUsize,
+    /// Told when the last session ends.
+    empty: Notify,
+}
+
+/// One live session.
+#[derive(Debug)]
+pub struct Live(Arc<Status>);
+
+impl Status {
+    /// Counts a session until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> Live {
+        self.live.fetch_add(1, SeqCst);
+        Live(Arc::clone(self))
+    }
+
+    /// How many sessions live.
+    pub fn live(&self) -> usize {
+        self.live.load(SeqCst)
+    }
+
+    /// From now on nobody is let in.
+    pub fn start_draining(&self) {
+        self.draining.store(true, SeqCst);
+    }
+
+    /// Whether the process is ending.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(SeqCst)
+    }
+
+    /// Waits until no session lives.
+    pub async fn empty(&self) {
+        loop {
+            // Asked for before the count is read: a session that ends in between is not missed.
+            let told = self.empty.notified();
+            if self.live() == 0 {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+impl Presence for Live {}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        if self.0.live.fetch_sub(1, SeqCst) == 1 {
+            self.0.empty.notify_waiters();
+        }
+    }
+}

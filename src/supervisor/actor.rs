@@ -1,0 +1,409 @@
+//! The supervisor actor.
+
+use std::{sync::Arc, time::Instant};
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+
+use super::{GivenUp, Pacer, Policy, SessionOver, Verdict};
+use crate::{
+    connector::{
+        self, Close, Connector, Ended, Fact, Generation, Report, Start,
+        dial::{Dialed, Plan},
+        exchange::Unsettled,
+    },
+    event::Value,
+    flow::{Edge, Failed, Flow, Parcel, Ticket, Tracker, mailbox_room},
+    log::Quoted,
+    pipeline::Attach,
+    reply::{Failure, Reason},
+    settings::{Exchange, OnGiveUp, UpstreamUrl},
+    wire::CloseFrame,
+};
+
+/// Servers that one session may have by `$url` at a time, besides the route's own. Each is a connection;
+/// an event that names one more gets an error reply.
+const OTHERS_MAX: usize = 8;
+
+/// The supervisor of one session's upstream side.
+pub struct Supervisor {
+    plan: Plan,
+    ties: Ties,
+    /// The connector of the route's own upstream.
+    main: Child,
+    /// Connectors that `$url` asked for.
+    others: Vec<Child>,
+    next: Generation,
+    /// The session is over: this is how connections are closed now.
+    over: Option<Option<CloseFrame>>,
+}
+
+/// The actors and accounts that a supervisor is tied to.
+pub struct Ties {
+    /// The last room before the upstream: the last incoming pipeline, or the session.
+    pub outlet: Edge<Attach>,
+    /// The first outgoing pipeline, or the session.
+    pub back: Edge<Flow>,
+    /// The session.
+    pub session: Edge<GivenUp>,
+    /// The session's tracker.
+    pub tracker: Arc<Tracker>,
+    /// The pace of reconnects to the route's own upstream.
+    pub pacer: Arc<Pacer>,
+    /// The listener's `buffer`: what may be under way to the upstream.
+    pub room: usize,
+}
+
+/// A connector and the history of those before it.
+struct Child {
+    url: UpstreamUrl,
+    generation: Generation,
+    connector: Option<Addr<Connector>>,
+    policy: Policy,
+    /// No attempt before this moment; for those that `$url` asks for.
+    not_before: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Starts the supervisor of a session, with the connection that its client's handshake waited for, or
+    /// with the reason why there is none.
+    pub fn start(
+        plan: Plan,
+        first: Result<Dialed, String>,
+        ties: impl FnOnce(&Addr<Self>) -> Ties,
+        room: usize,
+    ) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(mailbox_room(room));
+            let ties = ties(&ctx.address());
+            let main = Child::new(plan.upstream.url.clone(), &plan);
+            let mut supervisor =
+                Self { plan, ties, main, others: Vec::new(), next: Generation(0), over: None };
+            match first {
+                Ok(dialed) => supervisor.start_main(Start::With(Box::new(dialed)), ctx),
+                Err(reason) => supervisor.restart_main(&reason, 0, ctx),
+            }
+            supervisor
+        })
+    }
+
+    // --- Starting
+
+    fn start_main(&mut self, start: Start, ctx: &mut Context<Self>) {
+        let generation = self.next_generation();
+        self.main.generation = generation;
+        self.main.connector = Some(self.start_connector(generation, start, ctx));
+    }
+
+    fn start_connector(
+        &self,
+        generation: Generation,
+        start: Start,
+        ctx: &mut Context<Self>,
+    ) -> Addr<Connector> {
+        let ties = connector::Ties {
+            supervisor: Edge::to(&ctx.address()),
+            back: self.ties.back.clone(),
+            tracker: Arc::clone(&self.ties.tracker),
+            room: self.ties.room,
+        };
+        Connector::start(Arc::clone(&self.plan.upstream), generation, ties, start)
+    }
+
+    fn next_generation(&mut self) -> Generation {
+        self.next.0 += 1;
+        self.next
+    }
+
+    /// Orders the restart of the route's own connector.
+    fn restart_main(&mut self, reason: &str, unsettled: usize, ctx: &mut Context<Self>) {
+        let verdict = self.main.policy.lost(Instant::now(), rand::random());
+        self.log_restart(verdict, reason, unsettled);
+        if verdict.gives_up && self.plan.upstream.on_give_up == OnGiveUp::Close {
+            self.ties.session.tell(GivenUp);
+            return;
+        }
+        ctx.run_later(verdict.delay, Self::wait_for_pace);
+    }
+
+    fn log_restart(&self, verdict: Verdict, reason: &str, unsettled: usize) {
+        let Verdict { delay, attempt, gives_up, .. } = verdict;
+        let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
+        let (delay, reason) = (delay.as_millis(), Quoted(reason));
+        if gives_up {
+            log::error!(
+                "connector gave up session={session} upstream={upstream} attempt={attempt} probe={delay}ms \
+                 reason={reason} unsettled={unsettled}"
+            );
+        } else {
+            log::warn!(
+                "connector restart session={session} upstream={upstream} attempt={attempt} delay={delay}ms \
+                 reason={reason} unsettled={unsettled}"
+            );
+        }
+    }
+
+    fn wait_for_pace(&mut self, ctx: &mut Context<Self>) {
+        let now = Instant::now();
+        let wait = self.ties.pacer.reserve(now).duration_since(now);
+        if wait.is_zero() {
+            self.redial_main(ctx);
+        } else {
+            ctx.run_later(wait, Self::redial_main);
+        }
+    }
+
+    fn redial_main(&mut self, ctx: &mut Context<Self>) {
+        if self.over.is_none() {
+            let start = Start::Dial(Box::new(self.plan.clone()), self.main.url.text.clone());
+            self.start_main(start, ctx);
+        }
+    }
+
+    // --- Reports
+
+    fn up(&mut self, generation: Generation) {
+        let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
+        if generation == self.main.generation {
+            log::info!("connector up session={session} upstream={upstream} generation={generation}");
+            self.ties.outlet.tell(Attach(self.main.connector.as_ref().map(Edge::to)));
+        } else if let Some(child) = self.child(generation) {
+            let url = child.url.shown.clone();
+            let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
+            log::info!(
+                "connector up session={session} upstream={upstream} generation={generation} url={}",
+                Quoted(&url)
+            );
+        }
+    }
+
+    fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
+        if self.over.is_some() {
+            return self.forget(generation, ctx);
+        }
+        let reason = ended.reason.to_string();
+        let unsettled = ended.unsettled.len() + ended.unsent.len();
+        let server: Arc<str> = self.child(generation).map_or("", |child| child.url.shown.as_str()).into();
+        self.fail(self.failures(ended, server));
+        if generation == self.main.generation {
+            self.main.connector = None;
+            self.ties.outlet.tell(Attach(None));
+            self.restart_main(&reason, unsettled, ctx);
+        } else {
+            self.other_ended(generation, &reason, unsettled);
+        }
+    }
+
+    /// A connector that `$url` asked for is not restarted by itself; the next event that names its server
+    /// does that, once the backoff is over.
+    fn other_ended(&mut self, generation: Generation, reason: &str, unsettled: usize) {
+        let (session, upstream) = (Arc::clone(&self.ties.tracker), self.plan.upstream.name.clone());
+        let Some(child) = self.child(generation) else { return };
+        let Verdict { delay, attempt, .. } = child.policy.lost(Instant::now(), rand::random());
+        child.connector = None;
+        child.not_before = Some(Instant::now() + delay);
+        log::warn!(
+            "connector lost session={session} upstream={upstream} url={} attempt={attempt} pause={}ms \
+             reason={} unsettled={unsettled}",
+            Quoted(&child.url.shown),
+            delay.as_millis(),
+            Quoted(reason),
+        );
+    }
+
+    /// What a connection leaves becomes failures: first the notice of the last event that a stream wrote,
+    /// then the events themselves, oldest first.
+    fn failures(&self, ended: Ended, server: Arc<str>) -> Vec<Failed> {
+        let Ended { reason, unsettled, unsent, last_written } = ended;
+        let streaming = self.plan.upstream.exchange == Exchange::Stream;
+        let notice = last_written.filter(|_| streaming).map(|event| Failed {
+            ticket: None,
+            event,
+            failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
+            correlation: None,
+        });
+        let unsettled = unsettled.into_iter().map(|lost| failed(lost, &server, &reason));
+        let unsent = unsent.into_iter().map(|parcel| not_sent(parcel, &server, &reason));
+        notice.into_iter().chain(unsettled).chain(unsent).collect()
+    }
+
+    fn fail(&self, failed: Vec<Failed>) {
+        if !failed.is_empty() {
+            self.ties.back.tell(Flow::Failed(failed));
+        }
+    }
+
+    // --- Events that no connector took
+
+    fn take(&mut self, parcels: Vec<Parcel>, ctx: &mut Context<Self>) {
+        let mut failures = Vec::new();
+        for parcel in parcels {
+            if let Err(failure) = self.dispatch(parcel, ctx) {
+                failures.push(failure);
+            }
+        }
+        self.fail(failures);
+    }
+
+    fn dispatch(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Failed> {
+        let url = match parcel.event.meta.get("url") {
+            None => return Err(not_sent(parcel, &self.main_server(), &Reason::NoConnection)),
+            Some(Value::String(url)) => url,
+            Some(other) => {
+                let words = format!("$url takes a string, not {}", other.type_name());
+                return Err(refused(parcel, Failure::Program(words)));
+            }
+        };
+        let url = match self.plan.upstream.allows(&url) {
+            Ok(url) => url,
+            Err(error) => {
+                let server: Arc<str> = crate::settings::mask(&url).into();
+                return Err(not_sent(parcel, &server, &Reason::NotAllowed(error.to_string())));
+            }
+        };
+        let server: Arc<str> = url.shown.as_str().into();
+        if self.over.is_some() {
+            return Err(not_sent(parcel, &server, &Reason::Closing));
+        }
+        match self.other(url, ctx) {
+            Ok(connector) => {
+                Edge::to(connector).tell(Flow::Events(vec![parcel]));
+                Ok(())
+            }
+            Err(reason) => Err(not_sent(parcel, &server, &reason)),
+        }
+    }
+
+    /// The connector of a server that `$url` names, started if need be.
+    fn other(&mut self, url: UpstreamUrl, ctx: &mut Context<Self>) -> Result<&Addr<Connector>, Reason> {
+        let at = match self.others.iter().position(|child| child.url.text == url.text) {
+            Some(at) => at,
+            None => self.add_other(url)?,
+        };
+        if self.others[at].connector.is_none() {
+            let now = Instant::now();
+            if self.others[at].not_before.is_some_and(|moment| now < moment) {
+                return Err(Reason::NoConnection);
+            }
+            let generation = self.next_generation();
+            let start = Start::Dial(Box::new(self.plan.clone()), self.others[at].url.text.clone());
+            self.others[at].generation = generation;
+            self.others[at].connector = Some(self.start_connector(generation, start, ctx));
+        }
+        self.others[at].connector.as_ref().ok_or(Reason::NoConnection)
+    }
+
+    /// Makes room for another server, by forgetting one that has no connection now.
+    fn add_other(&mut self, url: UpstreamUrl) -> Result<usize, Reason> {
+        if self.others.len() >= OTHERS_MAX {
+            let idle = self.others.iter().position(|child| child.connector.is_none());
+            let words = format!("more than {OTHERS_MAX} servers in one session");
+            self.others.swap_remove(idle.ok_or(Reason::NotAllowed(words))?);
+        }
+        self.others.push(Child::new(url, &self.plan));
+        Ok(self.others.len() - 1)
+    }
+
+    fn main_server(&self) -> Arc<str> {
+        self.main.url.shown.as_str().into()
+    }
+
+    // --- The end
+
+    fn session_over(&mut self, frame: Option<CloseFrame>, ctx: &mut Context<Self>) {
+        self.ties.outlet.tell(Attach(None));
+        for child in std::iter::once(&self.main).chain(&self.others) {
+            if let Some(connector) = &child.connector {
+                Edge::to(connector).tell(Close(frame.clone()));
+            }
+        }
+        self.over = Some(frame);
+        self.stop_when_alone(ctx);
+    }
+
+    fn forget(&mut self, generation: Generation, ctx: &mut Context<Self>) {
+        if let Some(child) = self.child(generation) {
+            child.connector = None;
+        }
+        self.stop_when_alone(ctx);
+    }
+
+    fn stop_when_alone(&self, ctx: &mut Context<Self>) {
+        let mut children = std::iter::once(&self.main).chain(&self.others);
+        if children.all(|child| child.connector.is_none()) {
+            ctx.stop();
+        }
+    }
+
+    fn child(&mut self, generation: Generation) -> Option<&mut Child> {
+        std::iter::once(&mut self.main).chain(&mut self.others).find(|child| child.generation == generation)
+    }
+}
+
+impl Child {
+    fn new(url: UpstreamUrl, plan: &Plan) -> Self {
+        let policy = Policy::new(plan.upstream.restart);
+        Self { url, generation: Generation(0), connector: None, policy, not_before: None }
+    }
+}
+
+fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, reason: &Reason) -> Failed {
+    let (server, reason) = (Arc::clone(server), reason.clone());
+    let failure = match lost.written {
+        true => Failure::NoReply { server, reason },
+        false => Failure::NotSent { server, reason },
+    };
+    Failed { event: lost.event, ticket: Some(lost.owed), failure, correlation: lost.correlation }
+}
+
+fn not_sent(parcel: Parcel, server: &Arc<str>, reason: &Reason) -> Failed {
+    let failure = Failure::NotSent { server: Arc::clone(server), reason: reason.clone() };
+    refused(parcel, failure)
+}
+
+fn refused(parcel: Parcel, failure: Failure) -> Failed {
+    let correlation = parcel.event.meta.get("correlation");
+    Failed { event: parcel.ticket.event(), ticket: Some(parcel.ticket), failure, correlation }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+}
+
+impl Handler<Report> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Report { generation, fact }: Report, ctx: &mut Context<Self>) {
+        match fact {
+            Fact::Up => self.up(generation),
+            Fact::Proved => {
+                if let Some(child) = self.child(generation) {
+                    child.policy.proved();
+                }
+            }
+            Fact::Ended(ended) => self.ended(generation, ended, ctx),
+            Fact::Unsent(parcels) => {
+                let server = self.main_server();
+                let failures = parcels.into_iter().map(|late| not_sent(late, &server, &Reason::NoConnection));
+                self.fail(failures.collect());
+            }
+        }
+    }
+}
+
+impl Handler<Flow> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, flow: Flow, ctx: &mut Context<Self>) {
+        if let Flow::Events(parcels) = flow {
+            self.take(parcels, ctx);
+        }
+    }
+}
+
+impl Handler<SessionOver> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, SessionOver(frame): SessionOver, ctx: &mut Context<Self>) {
+        self.session_over(frame, ctx);
+    }
+}

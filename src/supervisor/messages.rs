@@ -1,0 +1,20 @@
+//! What a supervisor is told and what it tells. Events that no connector takes come to it as
+//! [`Flow`](crate::flow::Flow), connectors' fates as [`Report`](crate::connector::Report).
+
+use actix::Message;
+
+use crate::wire::CloseFrame;
+
+/// Session → supervisor, control plane: the session is over; close what it had upstream.
+///
+/// Reply: none. On full: cannot be; there is one in a session's life, and `CONTROL_ROOM`.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct SessionOver(pub Option<CloseFrame>);
+
+/// Supervisor → session, control plane: the upstream is given up, and `on_give_up` says to close.
+///
+/// Reply: none. On full: cannot be; there is one in a session's life, and `CONTROL_ROOM`.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct GivenUp;

@@ -1,0 +1,145 @@
+//! When a lost connector is started again (C7).
+//!
+//! Pure; `now` and chance are passed in. Exponential backoff with full jitter between a minimum and a
+//! maximum; a limit on restarts within a window, as in Erlang/OTP, and a slower probe beyond it.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::settings::Restart;
+
+/// The restarts of one connector.
+#[derive(Debug)]
+pub struct Policy {
+    restart: Restart,
+    /// Attempts since a connection last proved good.
+    attempt: u32,
+    /// When the restarts of the window were ordered, oldest first; at most `max_restarts`.
+    recent: VecDeque<Instant>,
+    gave_up: bool,
+}
+
+/// What to do about a lost connector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// Start it again after this long.
+    pub delay: Duration,
+    /// The number of the attempt since a connection last proved good, from 1.
+    pub attempt: u32,
+    /// The restarts within the window are used up, with this loss.
+    pub gives_up: bool,
+    /// They were used up before, or are now: `delay` is the pace of the probe.
+    pub probing: bool,
+}
+
+impl Policy {
+    /// The policy of a connector that has not been restarted yet.
+    pub fn new(restart: Restart) -> Self {
+        Self { restart, attempt: 0, recent: VecDeque::new(), gave_up: false }
+    }
+
+    /// Decides about a loss; `chance` is a random number from 0 up to 1.
+    pub fn lost(&mut self, now: Instant, chance: f64) -> Verdict {
+        self.attempt = self.attempt.saturating_add(1);
+        if self.gave_up {
+            return self.probe(false);
+        }
+        let window = self.restart.window;
+        while self.recent.pop_front_if(|ordered| now.duration_since(*ordered) >= window).is_some() {}
+        if self.recent.len() >= self.restart.max_restarts {
+            self.gave_up = true;
+            return self.probe(true);
+        }
+        self.recent.push_back(now);
+        let delay = backoff(self.attempt, self.restart.min, self.restart.max, chance);
+        Verdict { delay, attempt: self.attempt, gives_up: false, probing: false }
+    }
+
+    /// Notes that the connection proved good: its peer sent something after the handshake. The backoff
+    /// begins anew, and a connector that was given up is no longer.
+    pub fn proved(&mut self) {
+        self.attempt = 0;
+        if self.gave_up {
+            self.gave_up = false;
+            self.recent.clear();
+        }
+    }
+
+    fn probe(&self, gives_up: bool) -> Verdict {
+        Verdict { delay: self.restart.probe, attempt: self.attempt, gives_up, probing: true }
+    }
+}
+
+/// Full jitter: evenly between `min` and `min * 2^(attempt - 1)`, the latter bounded by `max`. The first
+/// attempt has a spread too, from `min` to twice that, so that sessions which lost one upstream together do
+/// not come back together.
+fn backoff(attempt: u32, min: Duration, max: Duration, chance: f64) -> Duration {
+    let factor = 1_u32.checked_shl(attempt).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
+    let ceiling = min.saturating_mul(factor).min(max).max(min);
+    min + (ceiling - min).mul_f64(chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn restart() -> Restart {
+        Restart {
+            min: Duration::from_millis(100),
+            max: Duration::from_secs(10),
+            max_restarts: 5,
+            window: Duration::from_secs(60),
+            probe: Duration::from_secs(30),
+            rate: 100,
+        }
+    }
+
+    #[test]
+    fn the_ceiling_doubles_up_to_the_maximum() {
+        let mut policy = Policy::new(Restart { max_restarts: 100, ..restart() });
+        let now = Instant::now();
+        let delays: Vec<u128> = (0..9).map(|_| policy.lost(now, 1.0).delay.as_millis()).collect();
+        assert_eq!(delays, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
+        assert_eq!(policy.lost(now, 0.0).delay, Duration::from_millis(100));
+        policy.proved();
+        assert_eq!(policy.lost(now, 1.0).delay, Duration::from_millis(200));
+    }
+
+    #[test]
+    fn restarts_beyond_the_limit_are_given_up_and_probed() {
+        let mut policy = Policy::new(restart());
+        let now = Instant::now();
+        for _ in 0..5 {
+            assert!(!policy.lost(now, 0.5).probing);
+        }
+        let verdict = policy.lost(now, 0.5);
+        assert!(verdict.gives_up && verdict.probing);
+        assert_eq!(verdict.delay, Duration::from_secs(30));
+        let next = policy.lost(now + Duration::from_secs(100), 0.5);
+        assert!(next.probing && !next.gives_up, "once given up, only a proof of life ends the probing");
+        policy.proved();
+        assert!(!policy.lost(now + Duration::from_secs(101), 0.5).probing);
+    }
+
+    #[test]
+    fn restarts_that_left_the_window_do_not_count() {
+        let mut policy = Policy::new(restart());
+        let mut now = Instant::now();
+        for _ in 0..100 {
+            assert!(!policy.lost(now, 0.5).probing);
+            now += Duration::from_secs(13);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_delay_is_within_its_bounds(attempt: u32, chance in 0.0..1.0_f64) {
+            let delay = backoff(attempt, restart().min, restart().max, chance);
+            prop_assert!(delay >= restart().min && delay <= restart().max);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A compiled program: everything is resolved, no name is looked up any more.
+//!
+//! Two kinds of code. An [`Op`] is an expression: it reads and yields a value. An [`Act`] is a
+//! statement of a script: it may change the event, `$`, the state or a local, and may end the script.
+
+use bytestring::ByteString;
+
+use super::{
+    ast::{BinaryOp, UnaryOp},
+    source::Span,
+};
+use crate::event::Value;
+
+/// An expression.
+#[derive(Debug)]
+pub(crate) enum Op {
+    Const(Value),
+    Path(Box<PathOp>),
+    Presence {
+        present: bool,
+        path: Box<PathOp>,
+    },
+    Text(Box<TextOp>),
+    Array(Box<[Op]>),
+    Record(Box<[FieldOp]>),
+    Unary {
+        op: UnaryOp,
+        span: Span,
+        operand: Box<Op>,
+    },
+    /// Operators from left to right.
+    Chain(Box<ChainOp>),
+    /// `and`, `or`, `xor`: the right side is evaluated only if it matters.
+    Logic(Box<LogicOp>),
+    Match(Box<MatchOp<Op>>),
+}
+
+/// A path: where it starts, and the steps from there.
+#[derive(Debug)]
+pub(crate) struct PathOp {
+    pub(crate) root: Root,
+    pub(crate) steps: Box<[Step]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum Root {
+    Event,
+    /// The whole record `$`.
+    Meta,
+    /// `$key`
+    MetaKey(ByteString),
+    State,
+    Local(Slot),
+    Value(Op),
+}
+
+/// The number of a local within its script or select.
+pub(crate) type Slot = usize;
+
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) kind: StepKind,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum StepKind {
+    Key(ByteString),
+    Index(Op),
+    Range(Op, Op),
+}
+
+#[derive(Debug)]
+pub(crate) struct TextOp {
+    pub(crate) pieces: Box<[PieceOp]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum PieceOp {
+    Literal(Box<str>),
+    Code(Op),
+}
+
+#[derive(Debug)]
+pub(crate) struct FieldOp {
+    pub(crate) key: KeyOp,
+    pub(crate) value: Op,
+}
+
+#[derive(Debug)]
+pub(crate) enum KeyOp {
+    Const(ByteString),
+    Text(TextOp),
+}
+
+#[derive(Debug)]
+pub(crate) struct ChainOp {
+    pub(crate) first: Op,
+    pub(crate) rest: Box<[LinkOp]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct LinkOp {
+    pub(crate) op: BinaryOp,
+    pub(crate) span: Span,
+    pub(crate) operand: Op,
+}
+
+#[derive(Debug)]
+pub(crate) struct LogicOp {
+    /// [`BinaryOp::And`], [`BinaryOp::Or`] or [`BinaryOp::Xor`].
+    pub(crate) op: BinaryOp,
+    /// At least two, with their places.
+    pub(crate) operands: Box<[(Op, Span)]>,
+}
+
+/// A match whose cases end in an expression or in statements.
+#[derive(Debug)]
+pub(crate) struct MatchOp<B> {
+    pub(crate) subject: Op,
+    pub(crate) cases: Box<[CaseOp<B>]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct CaseOp<B> {
+    pub(crate) bind: Option<Slot>,
+    pub(crate) pattern: PatternOp,
+    pub(crate) guard: Option<(Op, Span)>,
+    /// At least one; the last yields the value.
+    pub(crate) body: Box<[B]>,
+}
+
+#[derive(Debug)]
+pub(crate) enum PatternOp {
+    Any,
+    Equals(Op),
+    Record(Box<[FieldPatternOp]>),
+    Array(Box<[PatternOp]>),
+    Tuple { items: Box<[PatternOp]>, open: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct FieldPatternOp {
+    pub(crate) key: ByteString,
+    pub(crate) test: FieldTestOp,
+}
+
+#[derive(Debug)]
+pub(crate) enum FieldTestOp {
+    Present,
+    Absent,
+    Compare(BinaryOp, Span, Op),
+    Matches(PatternOp),
+}
+
+/// A statement of a script.
+#[derive(Debug)]
+pub(crate) enum Act {
+    Value(Op),
+    Let(Box<LetAct>),
+    Emit { value: Option<Op>, port: PortNumber },
+    Drop,
+    Match(Box<MatchOp<Act>>),
+}
+
+/// The number of one of a script's ports; [`OUT`] is the port `out`.
+pub(crate) type PortNumber = usize;
+
+/// The port `out` of a script.
+pub(crate) const OUT: PortNumber = 0;
+
+#[derive(Debug)]
+pub(crate) struct LetAct {
+    pub(crate) target: Target,
+    pub(crate) steps: Box<[Step]>,
+    pub(crate) value: Act,
+    /// The path that is assigned to.
+    pub(crate) span: Span,
+}
+
+/// What an assignment changes.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Event,
+    Meta,
+    MetaKey(ByteString),
+    State,
+    Local(Slot),
+}
+
+// === impl Op ===
+
+impl Op {
+    /// The constant, if this is one.
+    pub(crate) fn constant(&self) -> Option<&Value> {
+        match self {
+            Self::Const(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the event as it is.
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, Self::Path(path) if path.steps.is_empty() && matches!(path.root, Root::Event))
+    }
+
+    /// Whether this is the value of a path, which nests no deeper than what it was taken from.
+    pub(crate) fn is_path(&self) -> bool {
+        matches!(self, Self::Path(_))
+    }
+}

@@ -1,0 +1,121 @@
+//! Statements of scripts.
+
+use super::Compiler;
+use crate::trickle::{
+    ast::{Expr, ExprKind, Name, Path, Root, SegmentKind},
+    code::{Act, LetAct, OUT, PortNumber, Target},
+    diagnostic::Diagnostic,
+};
+
+impl Compiler<'_> {
+    /// Compiles the statements of a script or of a case.
+    pub(crate) fn body(&mut self, body: &[Expr]) -> Vec<Act> {
+        let mut acts = Vec::with_capacity(body.len());
+        for (index, statement) in body.iter().enumerate() {
+            let act = self.act(statement);
+            if act.ends_script() && index + 1 < body.len() {
+                let next = body[index + 1].span;
+                self.error(Diagnostic::new(next, "this is never reached", "the script has ended before"));
+            }
+            acts.push(act);
+        }
+        acts
+    }
+
+    fn act(&mut self, expr: &Expr) -> Act {
+        match &expr.kind {
+            ExprKind::Let { path, value } => self.assignment(path, value),
+            ExprKind::Drop => Act::Drop,
+            ExprKind::Emit { value, port } => {
+                let value = value.as_ref().map(|value| self.expr(value)).filter(|value| !value.is_event());
+                Act::Emit { value, port: port.as_ref().map_or(OUT, |port| self.port(port)) }
+            }
+            ExprKind::Match(match_expr) => {
+                Act::Match(Box::new(self.match_op(match_expr, expr.span, Self::body)))
+            }
+            _ => Act::Value(self.expr(expr)),
+        }
+    }
+
+    fn port(&mut self, name: &Name) -> PortNumber {
+        if name.text == "err" {
+            let error = Diagnostic::new(name.span, "`err` is the port of runtime errors", "")
+                .help("emit to a port of another name and select from that");
+            self.error(error);
+        }
+        match self.ports.iter().position(|port| *port == name.text) {
+            Some(number) => number,
+            None => {
+                self.ports.push(name.text.clone());
+                self.ports.len() - 1
+            }
+        }
+    }
+
+    fn assignment(&mut self, path: &Path, value: &Expr) -> Act {
+        // The value comes first: `let x = x` reads the old one.
+        let value = self.act(value);
+        if value.ends_script() {
+            self.error(Diagnostic::new(path.span, "this is never assigned", "its value ends the script"));
+        }
+        let (target, taken) = self.target(path);
+        let segments = &path.segments[taken..];
+        if let Some(range) = segments.iter().find(|s| matches!(s.kind, SegmentKind::Range(..))) {
+            self.error(Diagnostic::new(range.span, "nothing can be assigned to a range", ""));
+        }
+        let steps = self.steps(segments);
+        Act::Let(Box::new(LetAct { target, steps, value, span: path.span }))
+    }
+
+    fn target(&mut self, path: &Path) -> (Target, usize) {
+        match &path.root {
+            Root::Event => (Target::Event, 0),
+            Root::Meta => self.meta_target(path),
+            Root::State => {
+                self.state(path);
+                (Target::State, 0)
+            }
+            Root::Local(name) if path.segments.is_empty() => (Target::Local(self.bind(name)), 0),
+            Root::Local(name) => (Target::Local(self.known(name)), 0),
+            Root::Args | Root::Expr(_) => {
+                self.error(Diagnostic::new(path.span, "nothing can be assigned to this", ""));
+                (Target::Event, 0)
+            }
+        }
+    }
+
+    /// Below a key, the rest of its value is kept, so it is read too.
+    fn meta_target(&mut self, path: &Path) -> (Target, usize) {
+        let Some(first) = path.segments.first() else { return (Target::Meta, 0) };
+        let SegmentKind::Key(key) = &first.kind else {
+            self.uses.meta = true;
+            return (Target::Meta, 0);
+        };
+        self.uses.meta |= path.segments.len() > 1;
+        (Target::MetaKey(key.clone()), 1)
+    }
+
+    fn known(&mut self, name: &Name) -> usize {
+        let expr = Path { root: Root::Local(name.clone()), segments: Vec::new(), span: name.span };
+        match self.path_op(&expr).root {
+            crate::trickle::code::Root::Local(slot) => slot,
+            _ => 0,
+        }
+    }
+}
+
+impl Act {
+    /// Whether nothing after this statement is reached.
+    fn ends_script(&self) -> bool {
+        matches!(self, Self::Drop | Self::Emit { .. })
+    }
+
+    /// Whether a script that is only this passes the event on as it is.
+    pub(crate) fn passes_event(&self) -> bool {
+        match self {
+            Self::Value(op) => op.is_event(),
+            Self::Emit { value: None, port } => *port == OUT,
+            Self::Let(_) | Self::Emit { .. } | Self::Drop | Self::Match(_) => false,
+        }
+    }
+}

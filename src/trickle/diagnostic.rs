@@ -1,0 +1,233 @@
+//! Errors of a program: found while it is compiled ([`Diagnostics`]) or while it runs
+//! ([`RuntimeError`]).
+
+use std::{error::Error, fmt, sync::Arc};
+
+use super::source::{Note, Position, Source, Span};
+
+/// How many errors of one program are kept; more would bury the first.
+const KEPT: usize = 50;
+
+/// One error in a program's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Diagnostic {
+    pub(crate) message: String,
+    pub(crate) span: Span,
+    pub(crate) label: String,
+    pub(crate) help: Option<String>,
+}
+
+/// Every error found in a program, in the order of its text.
+///
+/// Prints one block for each, with an empty line between:
+///
+/// ```text
+/// error: there is no stream `ou`
+///  --> demo.trickle:1:27
+///   |
+/// 1 | select event from in into ou;
+///   |                           ^^ not a stream or script of this program
+///   = help: did you mean `out`?
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostics {
+    source: Arc<Source>,
+    list: Vec<Diagnostic>,
+}
+
+/// Why a program failed on an event, and where in its text.
+///
+/// Prints as one line, `message at name:line:column`; [`RuntimeError::highlighted`] has the long form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuntimeError {
+    source: Arc<Source>,
+    fault: Box<Fault>,
+}
+
+/// A failure at a place, before anybody asks which line that is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) message: String,
+    pub(crate) span: Span,
+}
+
+// === impl Diagnostic ===
+
+impl Diagnostic {
+    pub(crate) fn new(span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { message: message.into(), span, label: label.into(), help: None }
+    }
+
+    /// Adds a line of advice.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds `did you mean` when one of the known names is near.
+    pub(crate) fn nearest<'n>(self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
+        match nearest(name, known) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+
+    /// A construct of the language that has its place in the grammar but does not run.
+    pub(crate) fn not_yet(span: Span, what: &str) -> Self {
+        Self::new(span, format!("{what} not supported yet"), "")
+    }
+}
+
+// === impl Diagnostics ===
+
+impl Diagnostics {
+    /// The given errors, sorted by place.
+    pub(crate) fn new(source: Arc<Source>, mut list: Vec<Diagnostic>) -> Self {
+        list.sort_by_key(|diagnostic| diagnostic.span.start);
+        list.dedup();
+        list.truncate(KEPT);
+        Self { source, list }
+    }
+
+    /// How many errors there are, at least one.
+    #[allow(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Where each error is.
+    pub fn positions(&self) -> impl Iterator<Item = Position> + '_ {
+        self.list.iter().map(|diagnostic| self.source.position(diagnostic.span))
+    }
+
+    /// What each error says, without its place.
+    pub fn messages(&self) -> impl Iterator<Item = &str> + '_ {
+        self.list.iter().map(|diagnostic| diagnostic.message.as_str())
+    }
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.list.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            let note = Note {
+                message: &diagnostic.message,
+                span: diagnostic.span,
+                label: &diagnostic.label,
+                help: diagnostic.help.as_deref(),
+            };
+            self.source.write_note(f, &note)?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for Diagnostics {}
+
+// === impl RuntimeError ===
+
+impl RuntimeError {
+    pub(crate) fn new(source: Arc<Source>, fault: Box<Fault>) -> Self {
+        Self { source, fault }
+    }
+
+    /// What went wrong, without the place.
+    pub fn message(&self) -> &str {
+        &self.fault.message
+    }
+
+    /// Where it went wrong.
+    pub fn position(&self) -> Position {
+        self.source.position(self.fault.span)
+    }
+
+    /// The file or settings key of the program.
+    pub fn program(&self) -> &str {
+        self.source.name()
+    }
+
+    /// The long form, several lines: message, place, source line, carets.
+    pub fn highlighted(&self) -> String {
+        let note = Note { message: &self.fault.message, span: self.fault.span, label: "", help: None };
+        let mut text = String::new();
+        self.source.write_note(&mut text, &note).expect("writing to a string does not fail");
+        text
+    }
+}
+
+impl fmt::Display for RuntimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.position();
+        write!(f, "{} at {}:{line}:{column}", self.fault.message, self.source.name())
+    }
+}
+
+impl Error for RuntimeError {}
+
+// === impl Fault ===
+
+impl Fault {
+    /// Boxed, so that a result that is nearly always a value stays small.
+    pub(crate) fn new(span: Span, message: impl Into<String>) -> Box<Self> {
+        Box::new(Self { message: message.into(), span })
+    }
+}
+
+/// The known name that a mistyped one is nearest to: at most one slip in three characters.
+pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let allowed = (name.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .filter(|candidate| *candidate != name && candidate.len().abs_diff(name.len()) <= allowed * 4)
+        .map(|candidate| (slips(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// The number of letters to add, drop, change or swap with a neighbour to get from one word to the other.
+fn slips(from: &str, to: &str) -> usize {
+    let from: Vec<char> = from.chars().take(64).collect();
+    let to: Vec<char> = to.chars().take(64).collect();
+    let mut older: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, b) in to.iter().enumerate() {
+            let mut best = (last[j] + usize::from(a != b)).min(last[j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *a == to[j - 1] && from[i - 1] == *b {
+                best = best.min(older[j - 1] + 1);
+            }
+            row.push(best);
+        }
+        older = std::mem::replace(&mut last, row);
+    }
+    last[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let known = ["in", "out", "err", "reply"];
+        assert_eq!(nearest("ou", known), Some("out"));
+        assert_eq!(nearest("rpely", known), Some("reply"));
+        assert_eq!(nearest("banana", known), None);
+        assert_eq!(nearest("selct", ["select", "create"]), Some("select"));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_carets() {
+        let text = format!("{}x", "(".repeat(5_000));
+        let source = Arc::new(Source::new("long", &text));
+        let all = Diagnostics::new(source, vec![Diagnostic::new(Span::new(5_000, 5_001), "bad", "here")]);
+        let printed = all.to_string();
+        assert!(printed.contains("long:1:5001"), "{printed}");
+        assert!(printed.len() < 500, "{printed}");
+        assert!(printed.ends_with("^ here"), "{printed}");
+    }
+}

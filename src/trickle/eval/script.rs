@@ -1,0 +1,231 @@
+//! Running the statements of a script.
+
+use super::{Env, Steps, choose, eval, limits, path};
+use crate::{
+    event::{Meta, Value},
+    trickle::{
+        code::{Act, LetAct, MatchOp, OUT, Op, PortNumber, StepKind, Target},
+        diagnostic::Fault,
+        message::Message,
+        source::Span,
+    },
+};
+
+/// What a script works on.
+pub(crate) struct Frame<'f> {
+    pub(crate) message: Message,
+    pub(crate) state: &'f mut State,
+    pub(crate) locals: Vec<Option<Value>>,
+    pub(crate) steps: &'f Steps,
+}
+
+/// What a script remembers from event to event.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    value: Value,
+    /// Its size when it was last measured, and what has been written to it since.
+    size: usize,
+}
+
+/// How a script ended.
+pub(crate) enum Ending {
+    /// The event as it is now leaves by a port.
+    Event(PortNumber),
+    /// A value leaves by a port.
+    Value(PortNumber, Value),
+    /// Nothing leaves.
+    Dropped,
+}
+
+/// How one statement ended.
+enum Flow {
+    /// With its value, if it was wanted.
+    On(Yield),
+    /// With the end of the script.
+    End(Ending),
+}
+
+enum Yield {
+    Nothing,
+    Event,
+    Value(Value),
+}
+
+/// Runs a script. Its last statement's value leaves by the port `out`.
+pub(crate) fn run(body: &[Act], frame: &mut Frame<'_>) -> Result<Ending, Box<Fault>> {
+    Ok(match frame.block(body, true)? {
+        Flow::End(ending) => ending,
+        Flow::On(Yield::Value(value)) => Ending::Value(OUT, value),
+        Flow::On(Yield::Event | Yield::Nothing) => Ending::Event(OUT),
+    })
+}
+
+/// What a limit says about a value that a statement or a select has built.
+pub(crate) fn checked(value: Value, span: Span) -> Result<Value, Box<Fault>> {
+    match limits::measure(&value, 0) {
+        Ok(_) => Ok(value),
+        Err(much) => Err(Fault::new(span, much.to_string())),
+    }
+}
+
+impl Frame<'_> {
+    fn env(&self) -> Env<'_> {
+        Env {
+            message: &self.message,
+            state: &self.state.value,
+            locals: &self.locals,
+            bound: None,
+            steps: self.steps,
+        }
+    }
+
+    fn value(&self, op: &Op) -> Result<Value, Box<Fault>> {
+        Ok(eval(op, &self.env())?.into_owned())
+    }
+
+    /// Runs statements in order; only the last may be asked for its value.
+    fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Flow, Box<Fault>> {
+        let mut last = Flow::On(Yield::Nothing);
+        for (index, act) in acts.iter().enumerate() {
+            last = self.act(act, wanted && index + 1 == acts.len())?;
+            if matches!(last, Flow::End(_)) {
+                break;
+            }
+        }
+        Ok(last)
+    }
+
+    fn act(&mut self, act: &Act, wanted: bool) -> Result<Flow, Box<Fault>> {
+        Ok(match act {
+            Act::Value(op) if op.is_event() => Flow::On(Yield::Event),
+            Act::Value(op) => Flow::On(Yield::Value(self.value(op)?)),
+            Act::Let(assignment) => self.assign(assignment, wanted)?,
+            Act::Emit { value: None, port } => Flow::End(Ending::Event(*port)),
+            Act::Emit { value: Some(op), port } => Flow::End(Ending::Value(*port, self.value(op)?)),
+            Act::Drop => Flow::End(Ending::Dropped),
+            Act::Match(match_op) => self.match_case(match_op, wanted)?,
+        })
+    }
+
+    fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
+        let (case, bound) = {
+            let env = self.env();
+            let subject = eval(&match_op.subject, &env)?;
+            let case = choose(match_op, &subject, &env)?;
+            (case, case.bind.map(|slot| (slot, subject.into_owned())))
+        };
+        if let Some((slot, value)) = bound {
+            self.set_local(slot, value);
+        }
+        self.block(&case.body, wanted)
+    }
+
+    // --- let ---
+
+    fn assign(&mut self, assignment: &LetAct, wanted: bool) -> Result<Flow, Box<Fault>> {
+        self.steps.take(assignment.span)?;
+        let value = match self.act(&assignment.value, true)? {
+            Flow::On(Yield::Value(value)) => value,
+            Flow::On(Yield::Event) => self.message.value().clone(),
+            Flow::On(Yield::Nothing) => Value::Null,
+            end @ Flow::End(_) => return Ok(end),
+        };
+        let size = self.measured(assignment, &value)?;
+        let yielded = if wanted { Yield::Value(value.clone()) } else { Yield::Nothing };
+        self.put(assignment, value, size)?;
+        Ok(Flow::On(yielded))
+    }
+
+    /// The size of a value to be stored. What comes from a path and goes to a root is not larger than
+    /// what is there already, so it is not looked at, unless it goes to the state, which adds up.
+    fn measured(&self, assignment: &LetAct, value: &Value) -> Result<usize, Box<Fault>> {
+        let plain = matches!(&assignment.value, Act::Value(op) if op.is_path());
+        if plain && assignment.steps.is_empty() && !matches!(assignment.target, Target::State) {
+            return Ok(0);
+        }
+        limits::measure(value, assignment.steps.len())
+            .map_err(|much| Fault::new(assignment.span, much.to_string()))
+    }
+
+    fn put(&mut self, assignment: &LetAct, value: Value, size: usize) -> Result<(), Box<Fault>> {
+        let steps = &*assignment.steps;
+        let subscripts = self.subscripts(assignment)?;
+        match &assignment.target {
+            Target::Event if steps.is_empty() => self.message.set(value),
+            Target::Event => path::write(self.message.value_mut(), steps, subscripts, value)?,
+            Target::State => {
+                self.state
+                    .grow(size, steps.is_empty())
+                    .map_err(|message| Fault::new(assignment.span, message))?;
+                path::write(&mut self.state.value, steps, subscripts, value)?;
+            }
+            Target::Local(slot) if steps.is_empty() => self.set_local(*slot, value),
+            Target::Local(slot) => {
+                let Some(Some(local)) = self.locals.get_mut(*slot) else {
+                    return Err(Fault::new(assignment.span, "this local has no value yet"));
+                };
+                path::write(local, steps, subscripts, value)?;
+            }
+            Target::Meta | Target::MetaKey(_) => self.put_meta(assignment, subscripts, value)?,
+        }
+        Ok(())
+    }
+
+    fn put_meta(
+        &mut self,
+        assignment: &LetAct,
+        subscripts: Vec<Value>,
+        value: Value,
+    ) -> Result<(), Box<Fault>> {
+        let meta = &mut self.message.meta;
+        let steps = &*assignment.steps;
+        let outcome = match &assignment.target {
+            Target::MetaKey(key) if steps.is_empty() => meta.set(key, value),
+            Target::MetaKey(key) => {
+                // A key that is not set yet is made, as any record on a path is.
+                let mut whole = meta.get(key).unwrap_or_else(|| Value::record::<&str>([]));
+                path::write(&mut whole, steps, subscripts, value)?;
+                meta.set(key, whole)
+            }
+            _ => {
+                let mut whole = if steps.is_empty() { Value::Null } else { meta.to_value() };
+                path::write(&mut whole, steps, subscripts, value)?;
+                Meta::from_value(whole).map(|changed| *meta = changed)
+            }
+        };
+        outcome.map_err(|error| Fault::new(assignment.span, error.to_string()))
+    }
+
+    /// The values of the computed steps of a path.
+    fn subscripts(&self, assignment: &LetAct) -> Result<Vec<Value>, Box<Fault>> {
+        let mut values = Vec::new();
+        for step in &assignment.steps {
+            if let StepKind::Index(op) = &step.kind {
+                values.push(self.value(op)?);
+            }
+        }
+        Ok(values)
+    }
+
+    fn set_local(&mut self, slot: usize, value: Value) {
+        if let Some(local) = self.locals.get_mut(slot) {
+            *local = Some(value);
+        }
+    }
+}
+
+impl State {
+    /// Counts what is about to be written. When that looks like too much, the state is measured anew:
+    /// most of what is written replaces something.
+    fn grow(&mut self, written: usize, whole: bool) -> Result<(), String> {
+        let mut size = if whole { written } else { self.size + written };
+        if size > limits::SIZE_MAX {
+            size = written + limits::measure(&self.value, 0).unwrap_or(limits::SIZE_MAX);
+        }
+        if size > limits::SIZE_MAX {
+            return Err(format!("the state would grow larger than {} MiB", limits::SIZE_MAX >> 20));
+        }
+        self.size = size;
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! The query level: names to channels, statements to nodes, and whether the whole makes sense.
+//!
+//! A channel is a place where messages wait for the statements that read from it: `in`, each stream,
+//! each script's entrance, and each port of a script. Statements are nodes that read from one channel
+//! and write to others, or to a port of the program. The graph has no cycle, so every node runs once
+//! per event, after all that write to its channel.
+
+mod check;
+mod names;
+mod nodes;
+
+use super::{
+    ast::Statement,
+    code::{Act, Op},
+    diagnostic::Diagnostic,
+    program::Port,
+    source::Span,
+};
+
+/// The number of a channel; 0 is the program's entrance `in`.
+pub(crate) type Channel = usize;
+
+/// The channel of the built-in stream `in`.
+pub(crate) const IN: Channel = 0;
+
+/// The checked graph, ready to run.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    /// In an order in which all that write to a channel come before all that read from it.
+    pub(crate) nodes: Box<[Node]>,
+    pub(crate) channels: usize,
+    /// How many scripts have a state.
+    pub(crate) states: usize,
+    pub(crate) reads_meta: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) input: Channel,
+    /// No node after this one reads from `input`.
+    pub(crate) last_reader: bool,
+    /// The number of the statement that made this node: outputs leave in this order.
+    pub(crate) order: usize,
+    pub(crate) kind: NodeKind,
+    /// The statement's name for messages: the word `select` or the script's name.
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum NodeKind {
+    Select(SelectNode),
+    Script(ScriptNode),
+}
+
+#[derive(Debug)]
+pub(crate) struct SelectNode {
+    /// `None` passes the event on as it is.
+    pub(crate) target: Option<(Op, Span)>,
+    pub(crate) filter: Option<(Op, Span)>,
+    pub(crate) having: Option<(Op, Span)>,
+    pub(crate) to: Exit,
+}
+
+#[derive(Debug)]
+pub(crate) struct ScriptNode {
+    pub(crate) body: Box<[Act]>,
+    pub(crate) locals: usize,
+    /// Where its state is kept, if it has one.
+    pub(crate) state: Option<usize>,
+    /// The channel of each port by its number; `None` where nobody reads.
+    pub(crate) ports: Box<[Option<Channel>]>,
+    /// The channel of the port `err`, if somebody reads from it.
+    pub(crate) err: Option<Channel>,
+}
+
+/// Where a select writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Channel(Channel),
+    Port(Port),
+}
+
+/// Builds the graph of a program, or lists what is wrong with it.
+pub(crate) fn build(statements: &[Statement], end: Span, errors: &mut Vec<Diagnostic>) -> Option<Graph> {
+    let names = names::resolve(statements, errors);
+    let mut builder = nodes::Builder::new(names, errors);
+    for (order, statement) in statements.iter().enumerate() {
+        builder.statement(order, statement);
+    }
+    let mut draft = builder.finish();
+    if !errors.is_empty() {
+        return None;
+    }
+    errors.extend(check::check(&mut draft, end));
+    if !errors.is_empty() {
+        return None;
+    }
+    draft.mark_last_readers();
+    Some(draft.into_graph())
+}
+
+// === impl Node ===
+
+impl Node {
+    /// The channels that this node may write to.
+    pub(crate) fn writes(&self) -> Vec<Channel> {
+        match &self.kind {
+            NodeKind::Select(SelectNode { to: Exit::Channel(channel), .. }) => vec![*channel],
+            NodeKind::Select(_) => Vec::new(),
+            NodeKind::Script(script) => script.ports.iter().copied().chain([script.err]).flatten().collect(),
+        }
+    }
+
+    /// Where every event leaves as it came, if that is so.
+    pub(crate) fn passes_to(&self) -> Option<Exit> {
+        match &self.kind {
+            NodeKind::Select(SelectNode { target: None, filter: None, having: None, to }) => Some(*to),
+            NodeKind::Select(_) => None,
+            NodeKind::Script(script) => match &*script.body {
+                [only] if only.passes_event() => script.ports.first().copied().flatten().map(Exit::Channel),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Text to tokens.
+//!
+//! Nesting of strings and interpolated code is kept on a list, not on the stack: no text is too deep.
+
+use super::{
+    diagnostic::Diagnostic,
+    source::Span,
+    token::{Placed, SYMBOLS, Token},
+};
+
+/// What the lexer is inside of.
+enum Mode {
+    /// Interpolated code, with its own open braces.
+    Code { braces: u32, start: usize },
+    /// A string or a heredoc.
+    Text { heredoc: bool, start: usize },
+}
+
+struct Lexer<'s> {
+    text: &'s str,
+    at: usize,
+    modes: Vec<Mode>,
+    tokens: Vec<Placed<'s>>,
+    errors: Vec<Diagnostic>,
+}
+
+/// Splits a source into tokens, the last of which is [`Token::End`], and lists what is not one.
+pub(crate) fn lex(text: &str) -> (Vec<Placed<'_>>, Vec<Diagnostic>) {
+    let mut lexer = Lexer { text, at: 0, modes: Vec::new(), tokens: Vec::new(), errors: Vec::new() };
+    while lexer.at < text.len() {
+        match lexer.modes.last() {
+            Some(Mode::Text { heredoc, start }) => {
+                let (heredoc, start) = (*heredoc, *start);
+                lexer.piece(heredoc, start);
+            }
+            _ => lexer.code(),
+        }
+    }
+    lexer.finish();
+    (lexer.tokens, lexer.errors)
+}
+
+impl<'s> Lexer<'s> {
+    fn rest(&self) -> &'s str {
+        &self.text[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn push(&mut self, token: Token<'s>, start: usize) {
+        self.tokens.push(Placed { token, span: Span::new(start, self.at) });
+    }
+
+    fn bad(&mut self, start: usize, message: impl Into<String>, label: &str) -> &mut Diagnostic {
+        self.push(Token::Bad, start);
+        let index = self.errors.len();
+        self.errors.push(Diagnostic::new(Span::new(start, self.at), message, label));
+        &mut self.errors[index]
+    }
+
+    /// Takes characters as long as they fit.
+    fn take_while(&mut self, fits: impl Fn(char) -> bool) -> &'s str {
+        let rest = self.rest();
+        let end = rest.find(|c| !fits(c)).unwrap_or(rest.len());
+        self.at += end;
+        &rest[..end]
+    }
+
+    /// One token of code, or white space.
+    fn code(&mut self) {
+        let start = self.at;
+        let Some(first) = self.peek() else { return };
+        match first {
+            c if c.is_whitespace() => {
+                self.take_while(char::is_whitespace);
+            }
+            '#' => self.comment(),
+            '"' => self.open_text(),
+            '`' => self.quoted(),
+            '|' if self.after_extractor_name() => self.format(),
+            '0'..='9' => self.number(),
+            c if c == '_' || c.is_alphabetic() => {
+                let word = self.take_while(|c| c == '_' || c.is_alphanumeric());
+                self.push(Token::Word(word), start);
+            }
+            '}' if self.closes_code() => {
+                self.at += 1;
+                self.modes.pop();
+                self.push(Token::CodeEnd, start);
+            }
+            _ => self.symbol(first),
+        }
+    }
+
+    fn comment(&mut self) {
+        let start = self.at;
+        let line = self.take_while(|c| c != '\n');
+        if let Some(directive) = line.strip_prefix("#!") {
+            match directive.trim_start().strip_prefix("config") {
+                Some(setting) => self.push(Token::Config(setting.trim()), start),
+                None => {
+                    let error = self.bad(start, "unknown directive", "the only directive is `#!config`");
+                    error.help = Some("a comment is `#` without `!`".to_owned());
+                }
+            }
+        }
+    }
+
+    fn symbol(&mut self, first: char) {
+        let start = self.at;
+        let rest = self.rest();
+        let Some(symbol) = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol)) else {
+            self.at += first.len_utf8();
+            self.bad(start, format!("`{}` means nothing here", first.escape_debug()), "");
+            return;
+        };
+        self.at += symbol.len();
+        if let Some(Mode::Code { braces, .. }) = self.modes.last_mut() {
+            match symbol {
+                "{" | "%{" => *braces += 1,
+                "}" => *braces = braces.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.push(Token::Symbol(symbol), start);
+    }
+
+    /// Whether a `}` here ends interpolated code.
+    fn closes_code(&self) -> bool {
+        matches!(self.modes.last(), Some(Mode::Code { braces: 0, .. }))
+    }
+
+    fn quoted(&mut self) {
+        let start = self.at;
+        self.at += 1;
+        let name = self.take_while(|c| c != '`' && c != '\n');
+        if self.peek() == Some('`') {
+            self.at += 1;
+            self.push(Token::Quoted(name), start);
+        } else {
+            self.bad(start, "this name does not end", "a closing backtick is missing");
+        }
+    }
+
+    /// Whether `~ name` or `~= name` stands just before: then `|` opens a format, not an operator.
+    fn after_extractor_name(&self) -> bool {
+        let [.., tilde, name] = self.tokens.as_slice() else { return false };
+        matches!(tilde.token, Token::Symbol("~" | "~=")) && matches!(name.token, Token::Word(_))
+    }
+
+    fn format(&mut self) {
+        let start = self.at;
+        self.at += 1;
+        let inside = self.at;
+        loop {
+            self.take_while(|c| c != '|' && c != '\\');
+            match self.peek() {
+                Some('|') => break,
+                Some(_) => {
+                    self.at += 1;
+                    self.at += self.peek().map_or(0, char::len_utf8);
+                }
+                None => {
+                    self.bad(start, "this extractor does not end", "a closing `|` is missing");
+                    return;
+                }
+            }
+        }
+        let format = &self.text[inside..self.at];
+        self.at += 1;
+        self.push(Token::Format(format), start);
+    }
+
+    // --- numbers ---
+
+    fn number(&mut self) {
+        let start = self.at;
+        let rest = self.rest();
+        match rest.as_bytes().get(1) {
+            Some(b'x') if rest.starts_with('0') => self.based(16, char::is_alphanumeric),
+            Some(b'b') if rest.starts_with('0') => self.based(2, char::is_alphanumeric),
+            _ => self.decimal(),
+        }
+        let stuck = self.take_while(|c| c == '_' || c.is_alphanumeric());
+        if !stuck.is_empty() {
+            self.tokens.pop();
+            let exponent = stuck.starts_with(['e', 'E']);
+            let error = self.bad(start, format!("`{stuck}` is stuck to a number"), "not a number");
+            if exponent {
+                error.help = Some("an exponent needs a decimal point: 1.0e3".to_owned());
+            }
+        }
+    }
+
+    /// `0x…` or `0b…`.
+    fn based(&mut self, radix: u32, digit: impl Fn(char) -> bool) {
+        let start = self.at;
+        self.at += 2;
+        let digits = self.take_while(|c| c == '_' || digit(c)).replace('_', "");
+        match u64::from_str_radix(&digits, radix) {
+            Ok(number) => self.push(Token::Int(number), start),
+            Err(_) => {
+                self.bad(start, "not a whole number of 64 bits", "");
+            }
+        }
+    }
+
+    fn decimal(&mut self) {
+        let start = self.at;
+        self.take_while(|c| c == '_' || c.is_ascii_digit());
+        let fraction =
+            self.rest().strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        if fraction {
+            self.at += 1;
+            self.take_while(|c| c == '_' || c.is_ascii_digit());
+            self.exponent();
+        }
+        let digits = self.text[start..self.at].replace('_', "");
+        let token = if fraction {
+            digits.parse().ok().filter(|float: &f64| float.is_finite()).map(Token::Float)
+        } else {
+            digits.parse().ok().map(Token::Int)
+        };
+        match token {
+            Some(token) => self.push(token, start),
+            None => {
+                self.bad(start, "this number is too large", "");
+            }
+        }
+    }
+
+    fn exponent(&mut self) {
+        let rest = self.rest();
+        let Some(after) = rest.strip_prefix(['e', 'E']) else { return };
+        let digits = after.strip_prefix(['+', '-']).unwrap_or(after);
+        if digits.starts_with(|c: char| c.is_ascii_digit()) {
+            self.at += rest.len() - digits.len();
+            self.take_while(|c| c.is_ascii_digit());
+        }
+    }
+
+    // --- strings ---
+
+    fn open_text(&mut self) {
+        let start = self.at;
+        let heredoc = self.rest().starts_with("\"\"\"");
+        self.at += if heredoc { 3 } else { 1 };
+        self.push(Token::TextStart, start);
+        if heredoc {
+            self.take_while(|c| c == ' ' || c == '\t' || c == '\r');
+            if self.peek() == Some('\n') {
+                self.at += 1;
+            } else {
+                self.bad(start, "the text of a heredoc begins on the line after `\"\"\"`", "");
+            }
+        }
+        self.modes.push(Mode::Text { heredoc, start });
+    }
+
+    /// Literal text up to the end of the string or the next piece of code.
+    fn piece(&mut self, heredoc: bool, opened: usize) {
+        let start = self.at;
+        let mut piece = String::new();
+        loop {
+            piece.push_str(self.take_while(|c| !matches!(c, '"' | '\\' | '#' | '\n')));
+            let rest = self.rest();
+            match self.peek() {
+                Some('\\') => self.escape(&mut piece),
+                Some('#') if rest.starts_with("#{") => break,
+                Some('"') if !heredoc || rest.starts_with("\"\"\"") => break,
+                Some('\n') if !heredoc => break,
+                Some(c) => {
+                    piece.push(c);
+                    self.at += c.len_utf8();
+                }
+                None => break,
+            }
+        }
+        if !piece.is_empty() {
+            self.push(Token::Piece(piece), start);
+        }
+        self.after_piece(heredoc, opened);
+    }
+
+    fn after_piece(&mut self, heredoc: bool, opened: usize) {
+        let start = self.at;
+        match self.peek() {
+            Some('#') => {
+                self.at += 2;
+                self.modes.push(Mode::Code { braces: 0, start });
+                self.push(Token::CodeStart, start);
+            }
+            Some('"') => {
+                self.at += if heredoc { 3 } else { 1 };
+                self.modes.pop();
+                self.push(Token::TextEnd, start);
+            }
+            Some(_) => {
+                self.modes.pop();
+                self.bad(opened, "this string does not end on its line", "a closing `\"` is missing");
+            }
+            // The end of the source: `finish` reports it.
+            None => {}
+        }
+    }
+
+    fn escape(&mut self, piece: &mut String) {
+        let start = self.at;
+        self.at += 1;
+        let Some(kind) = self.peek() else { return };
+        self.at += kind.len_utf8();
+        match kind {
+            '"' | '\\' | '/' | '#' | '{' | '}' | '\'' => piece.push(kind),
+            'b' => piece.push('\u{8}'),
+            'f' => piece.push('\u{c}'),
+            'n' => piece.push('\n'),
+            'r' => piece.push('\r'),
+            't' => piece.push('\t'),
+            'u' => match self.unicode() {
+                Some(c) => piece.push(c),
+                None => {
+                    self.bad(start, "not a Unicode escape", "`\\u` takes four hex digits");
+                }
+            },
+            other => {
+                let message = format!("unknown escape `\\{}`", other.escape_debug());
+                self.bad(start, message, "a backslash itself is `\\\\`");
+            }
+        }
+    }
+
+    /// Four hex digits, or two surrogates as JSON writes them.
+    fn unicode(&mut self) -> Option<char> {
+        let high = self.hex4()?;
+        if !(0xd800..0xdc00).contains(&high) {
+            return char::from_u32(high);
+        }
+        self.rest().starts_with("\\u").then(|| self.at += 2)?;
+        let low = self.hex4()?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
+        char::from_u32(0x10000 + ((high - 0xd800) << 10) + low)
+    }
+
+    fn hex4(&mut self) -> Option<u32> {
+        let digits = self.rest().get(..4).filter(|four| four.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        self.at += 4;
+        u32::from_str_radix(digits, 16).ok()
+    }
+
+    fn finish(&mut self) {
+        if let Some(mode) = self.modes.first() {
+            let (start, message) = match mode {
+                Mode::Text { start, heredoc: false } => (*start, "this string does not end"),
+                Mode::Text { start, .. } => (*start, "this heredoc does not end"),
+                Mode::Code { start, .. } => (*start, "this code in a string does not end"),
+            };
+            let end = self.text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+            self.push(Token::Bad, start);
+            self.errors.push(Diagnostic::new(Span::new(start, end), message, "opened here"));
+        }
+        self.push(Token::End, self.at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<Token<'_>> {
+        let (placed, errors) = lex(text);
+        assert_eq!(errors, [], "{text}");
+        placed.into_iter().map(|placed| placed.token).collect()
+    }
+
+    fn error(text: &str) -> String {
+        let (_, errors) = lex(text);
+        errors.first().unwrap_or_else(|| panic!("no error in {text}")).message.clone()
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(
+            tokens("1_000 0xff_FF 0b1010 1.5 1.0e3 2.5E-1 18446744073709551615"),
+            [
+                Token::Int(1000),
+                Token::Int(0xffff),
+                Token::Int(10),
+                Token::Float(1.5),
+                Token::Float(1000.0),
+                Token::Float(0.25),
+                Token::Int(u64::MAX),
+                Token::End
+            ]
+        );
+        for text in ["1e3", "0x", "0b2", "12ab", "18446744073709551616", "1.0e999", "0xfffffffffffffffff"] {
+            error(text);
+        }
+    }
+
+    #[test]
+    fn strings_nest_through_code() {
+        let (a, b) = (|| Token::Piece("a".into()), || Token::Piece("b".into()));
+        assert_eq!(
+            tokens(r##""a#{ {"b":1}["b"] }a""##),
+            [
+                Token::TextStart,
+                a(),
+                Token::CodeStart,
+                Token::Symbol("{"),
+                Token::TextStart,
+                b(),
+                Token::TextEnd,
+                Token::Symbol(":"),
+                Token::Int(1),
+                Token::Symbol("}"),
+                Token::Symbol("["),
+                Token::TextStart,
+                b(),
+                Token::TextEnd,
+                Token::Symbol("]"),
+                Token::CodeEnd,
+                a(),
+                Token::TextEnd,
+                Token::End
+            ]
+        );
+    }
+
+    #[test]
+    fn escapes_and_heredocs() {
+        let pieces = |text| match &tokens(text)[1] {
+            Token::Piece(piece) => piece.clone(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pieces(r##""\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\#{x}""##), "\"\\/\u{8}\u{c}\n\r\té😀#{x}");
+        assert_eq!(pieces("\"\"\"\n a \"b\"\n c\n\"\"\""), " a \"b\"\n c\n");
+        assert_eq!(error(r#""\q""#), "unknown escape `\\q`");
+        assert_eq!(error(r#""\ud83d""#), "not a Unicode escape");
+        assert_eq!(error("\"abc\n"), "this string does not end on its line");
+        assert_eq!(error("\"abc"), "this string does not end");
+        assert_eq!(error("\"\"\"\nabc"), "this heredoc does not end");
+        assert_eq!(error("\"a#{"), "this string does not end");
+    }
+
+    #[test]
+    fn comments_directives_and_formats() {
+        assert_eq!(tokens("# a \" b\n## c\nx"), [Token::Word("x"), Token::End]);
+        assert_eq!(tokens("#!config id = \"x\"\n")[0], Token::Config("id = \"x\""));
+        assert_eq!(error("#!line 1"), "unknown directive");
+        assert_eq!(tokens(r"~= re|a\|b|")[2], Token::Format(r"a\|b"));
+        assert_eq!(tokens("`a b`")[0], Token::Quoted("a b"));
+        assert_eq!(error("§"), "`§` means nothing here");
+    }
+
+    #[test]
+    fn deep_strings_do_not_overflow() {
+        let (_, errors) = lex(&"\"#{".repeat(100_000));
+        assert_eq!(errors.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_tokens_in_order(text in r##"([a-z0-9 "#{}\\|~=.%`\n_]|\PC){0,60}"##) {
+            let (tokens, _) = lex(&text);
+            let mut last = 0;
+            for placed in &tokens {
+                prop_assert!(placed.span.end >= placed.span.start);
+                prop_assert!(text.is_char_boundary(placed.span.start as usize));
+                last = last.max(placed.span.end);
+            }
+            prop_assert_eq!(last as usize, text.len());
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! An event on its way through a program.
+
+use std::cell::OnceCell;
+
+use crate::event::{Data, Event, Meta, Value};
+
+/// Data and metadata of an event. JSON text is parsed when somebody first looks into it, and kept:
+/// what nobody changes leaves as the text that came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// The JSON text, as long as nothing has changed it.
+    text: Option<Data>,
+    value: OnceCell<Value>,
+    pub(crate) meta: Meta,
+}
+
+impl Message {
+    pub(crate) fn new(data: Data, meta: Meta) -> Self {
+        match data {
+            Data::Value(value) => Self::of(value, meta),
+            text @ Data::Json(_) => Self { text: Some(text), value: OnceCell::new(), meta },
+        }
+    }
+
+    pub(crate) fn of(value: Value, meta: Meta) -> Self {
+        Self { text: None, value: OnceCell::from(value), meta }
+    }
+
+    /// The data, parsed if need be.
+    pub(crate) fn value(&self) -> &Value {
+        self.value.get_or_init(|| self.text.as_ref().map(Data::to_value).unwrap_or_default())
+    }
+
+    /// The data, to be changed: from here on the text counts no more.
+    pub(crate) fn value_mut(&mut self) -> &mut Value {
+        self.value();
+        self.text = None;
+        self.value.get_mut().expect("the line before has set it")
+    }
+
+    /// Replaces the data.
+    pub(crate) fn set(&mut self, value: Value) {
+        self.text = None;
+        self.value = OnceCell::from(value);
+    }
+
+    /// The event that leaves, named as the one that came.
+    pub(crate) fn into_event(self, id: crate::event::EventId, ingest_ns: u64) -> Event {
+        let value = self.value;
+        let data = self.text.unwrap_or_else(|| Data::Value(value.into_inner().unwrap_or_default()));
+        Event { id, data, meta: self.meta, ingest_ns }
+    }
+}

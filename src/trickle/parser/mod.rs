@@ -1,0 +1,225 @@
+//! Tokens to a tree: recursive descent, with binding powers for operators.
+//!
+//! Every error of a program is found in one go: after an error the parser skips to the end of the
+//! statement and reads on. What the lexer has reported is not reported again.
+
+mod expr;
+mod pattern;
+mod query;
+mod script;
+
+use super::{
+    ast::{Name, Statement},
+    diagnostic::{Diagnostic, nearest},
+    lexer::lex,
+    source::Span,
+    token::{Placed, RESERVED, Token},
+};
+
+/// How deep brackets, operators and blocks may nest. Parser, compiler and evaluator recurse over the
+/// tree, so this bounds their stack: 100 levels fit well into the 2 MiB of a worker thread even
+/// without optimisation, and no program that people read is a quarter as deep.
+const NESTING_MAX: u32 = 100;
+
+/// Words that open a block which `end` closes.
+const BLOCKS: [&str; 4] = ["match", "for", "patch", "merge"];
+
+/// Words that begin a statement of the query level, and stand nowhere else.
+const STATEMENTS: [&str; 5] = ["select", "create", "define", "use", "mod"];
+
+/// The parser could not go on; the reason is in its list already.
+#[derive(Debug)]
+struct Failed;
+
+type Parsed<T> = Result<T, Failed>;
+
+struct Parser<'s> {
+    tokens: Vec<Placed<'s>>,
+    at: usize,
+    errors: Vec<Diagnostic>,
+    nesting: u32,
+    /// Blocks that are open: what recovery has to get out of.
+    blocks: u32,
+}
+
+/// Parses a whole program, as far as it can be, and lists every error.
+pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
+    let (tokens, errors) = lex(text);
+    let mut parser = Parser { tokens, at: 0, errors, nesting: 0, blocks: 0 };
+    let statements = parser.program();
+    (statements, parser.errors)
+}
+
+impl<'s> Parser<'s> {
+    // --- looking ---
+
+    fn peek(&self) -> &Token<'s> {
+        &self.tokens[self.at].token
+    }
+
+    fn peek_second(&self) -> &Token<'s> {
+        &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].token
+    }
+
+    fn span(&self) -> Span {
+        self.tokens[self.at].span
+    }
+
+    /// The place of the token just taken.
+    fn last_span(&self) -> Span {
+        self.tokens[self.at.saturating_sub(1)].span
+    }
+
+    fn is(&self, symbol: &str) -> bool {
+        matches!(self.peek(), Token::Symbol(found) if *found == symbol)
+    }
+
+    fn is_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Token::Word(found) if *found == word)
+    }
+
+    fn is_any_word(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_word(word))
+    }
+
+    // --- taking ---
+
+    /// Takes a token; the last one, the end, stays.
+    fn advance(&mut self) {
+        if self.at + 1 < self.tokens.len() {
+            self.at += 1;
+        }
+    }
+
+    fn eat(&mut self, symbol: &str) -> bool {
+        let found = self.is(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn expect(&mut self, symbol: &'static str) -> Parsed<()> {
+        if self.eat(symbol) { Ok(()) } else { Err(self.expected(&format!("`{symbol}`"))) }
+    }
+
+    /// Takes a keyword; a near miss gets advice.
+    fn expect_word(&mut self, word: &'static str) -> Parsed<()> {
+        if self.eat_word(word) { Ok(()) } else { Err(self.expected_words(&[word])) }
+    }
+
+    /// Takes a name that is not a keyword.
+    fn name(&mut self, what: &str) -> Parsed<Name> {
+        let span = self.span();
+        let text = match self.peek() {
+            Token::Word(word) if RESERVED.contains(word) => {
+                let message = format!("`{word}` is a word of the language and cannot name {what}");
+                let help = format!("in backticks it can: `{word}` with one on each side");
+                self.errors.push(Diagnostic::new(span, message, "").help(help));
+                return Err(Failed);
+            }
+            Token::Word(word) | Token::Quoted(word) => (*word).to_owned(),
+            _ => return Err(self.expected(what)),
+        };
+        self.advance();
+        Ok(Name { text, span })
+    }
+
+    /// Takes any word as a name: after a `.`, where keywords have no meaning.
+    fn key(&mut self, what: &str) -> Parsed<Name> {
+        let span = self.span();
+        let text = match self.peek() {
+            Token::Word(word) | Token::Quoted(word) => (*word).to_owned(),
+            _ => return Err(self.expected(what)),
+        };
+        self.advance();
+        Ok(Name { text, span })
+    }
+
+    // --- failing ---
+
+    fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
+        self.errors.push(diagnostic);
+        Failed
+    }
+
+    /// Reports that something else was expected here.
+    fn expected(&mut self, what: &str) -> Failed {
+        if !matches!(self.peek(), Token::Bad) {
+            let message = format!("expected {what}, found {}", self.peek().describe());
+            self.errors.push(Diagnostic::new(self.span(), message, format!("expected {what}")));
+        }
+        Failed
+    }
+
+    /// Reports that one of some keywords was expected, with the nearest as advice.
+    fn expected_words(&mut self, words: &[&str]) -> Failed {
+        let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let failed = self.expected(&one_of(&quoted));
+        if let Token::Word(found) = self.peek()
+            && let Some(near) = nearest(found, words.iter().copied())
+            && let Some(last) = self.errors.last_mut()
+        {
+            last.help = Some(format!("did you mean `{near}`?"));
+        }
+        failed
+    }
+
+    /// Parses something one level deeper.
+    fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.nesting == NESTING_MAX {
+            let message = format!("this nests deeper than {NESTING_MAX} levels");
+            return Err(self.fail(Diagnostic::new(self.span(), message, "level too deep")));
+        }
+        self.nesting += 1;
+        let parsed = parse(self);
+        self.nesting -= 1;
+        parsed
+    }
+
+    /// Parses what stands between a word just taken and its `end`, the `end` included.
+    fn block<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        self.blocks += 1;
+        let parsed = parse(self)?;
+        self.expect_word("end")?;
+        self.blocks -= 1;
+        Ok(parsed)
+    }
+
+    /// After an error: skips to the end of the statement that began with `blocks` open blocks. Stops
+    /// before its `;`, before the `end` of the block around it, or before the next statement of the
+    /// query level.
+    fn recover(&mut self, blocks: u32) {
+        let mut deeper = self.blocks.saturating_sub(blocks);
+        self.blocks = blocks;
+        while *self.peek() != Token::End {
+            let member = self.at > 0 && matches!(self.tokens[self.at - 1].token, Token::Symbol("." | "$"));
+            match self.peek() {
+                Token::Symbol(";") if deeper == 0 => return,
+                Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
+                Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
+                Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
+                Token::Word(word) if !member && blocks == 0 && STATEMENTS.contains(word) => return,
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+}
+
+/// `a`, `a or b`, `a, b or c`
+fn one_of(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}

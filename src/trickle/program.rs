@@ -1,0 +1,368 @@
+//! A compiled program and its state, and how an event goes through it.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{
+    code::{Op, PortNumber},
+    diagnostic::{Diagnostic, Diagnostics, Fault, RuntimeError},
+    eval::{
+        Env, Steps, eval, limits,
+        script::{self, Ending, Frame, State, checked},
+        truth_of,
+    },
+    graph::{self, Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
+    message::Message,
+    parser,
+    source::{Source, Span},
+};
+use crate::event::{Event, EventId, Value};
+
+/// The longest program text that is compiled; places in it are kept in 32 bits.
+const SOURCE_MAX: usize = 16 << 20;
+
+/// Where an output of a program goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Port {
+    /// On to the next room.
+    Out,
+    /// To the errors pipelines.
+    Err,
+    /// To the client, as the answer.
+    Reply,
+}
+
+/// A compiled program, shared by all sessions.
+///
+/// ```
+/// # use towline::trickle::Program;
+/// let program = Program::compile("demo", "select event.x from in where event.x > 1 into out;").unwrap();
+/// assert!(!program.is_identity());
+/// ```
+#[derive(Debug, Clone)]
+pub struct Program {
+    code: Arc<Code>,
+}
+
+#[derive(Debug)]
+struct Code {
+    source: Arc<Source>,
+    graph: Graph,
+    identity: bool,
+    /// The order of the nodes is that of the statements, so outputs need not be sorted.
+    in_order: bool,
+}
+
+/// A program with the state of one session.
+///
+/// Allocates nothing unless a script of the program has a `state`.
+#[derive(Debug)]
+pub struct Instance {
+    code: Arc<Code>,
+    states: Box<[State]>,
+}
+
+/// One event's way through a program.
+struct Run<'r> {
+    source: &'r Arc<Source>,
+    graph: &'r Graph,
+    states: &'r mut [State],
+    channels: Vec<Vec<Message>>,
+    outputs: Outputs<'r>,
+    steps: Steps,
+    /// How many messages the event may still become.
+    messages: usize,
+}
+
+/// Where outputs are gathered.
+struct Outputs<'r> {
+    list: &'r mut Vec<(Port, Event)>,
+    /// The statement of each, if they have to be sorted.
+    orders: Option<Vec<usize>>,
+    id: EventId,
+    ingest_ns: u64,
+}
+
+// === impl Program ===
+
+impl Program {
+    /// Compiles a program. `name` is what errors call it: its file or its key in the settings.
+    ///
+    /// # Errors
+    /// All errors of the program at once.
+    pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
+        if source.len() > SOURCE_MAX {
+            let message = format!("the program is longer than {} MiB", SOURCE_MAX >> 20);
+            let error = Diagnostic::new(Span::new(0, 0), message, "");
+            return Err(Diagnostics::new(Arc::new(Source::new(name, "")), vec![error]));
+        }
+        let (statements, mut errors) = parser::parse(source);
+        let shared = Arc::new(Source::new(name, source));
+        // What does not parse is missing from the graph, which would be blamed for it.
+        let parsed = errors.is_empty();
+        let end = Span::new(source.trim_end().len(), source.trim_end().len());
+        let graph = if parsed { graph::build(&statements, end, &mut errors) } else { None };
+        match graph {
+            Some(graph) => Ok(Self { code: Arc::new(Code::new(shared, graph)) }),
+            None => Err(Diagnostics::new(shared, errors)),
+        }
+    }
+
+    /// Whether every event leaves by `out` as it came, so that it need not be run at all.
+    pub fn is_identity(&self) -> bool {
+        self.code.identity
+    }
+
+    /// Whether the program looks at `$`. If not, metadata need not be gathered for it.
+    pub fn reads_meta(&self) -> bool {
+        self.code.graph.reads_meta
+    }
+
+    /// Whether any statement sends events to a port.
+    pub fn uses_port(&self, port: Port) -> bool {
+        self.code.graph.nodes.iter().any(|node| match &node.kind {
+            NodeKind::Select(select) => select.to == Exit::Port(port),
+            NodeKind::Script(_) => false,
+        })
+    }
+
+    /// The program with a state of its own, for one session.
+    pub fn instance(&self) -> Instance {
+        let states = (0..self.code.graph.states).map(|_| State::default()).collect();
+        Instance { code: Arc::clone(&self.code), states }
+    }
+}
+
+// === impl Code ===
+
+impl Code {
+    fn new(source: Arc<Source>, graph: Graph) -> Self {
+        let identity = passes_through(&graph);
+        let in_order = graph.nodes.is_sorted_by_key(|node| node.order);
+        Self { source, graph, identity, in_order }
+    }
+}
+
+/// Whether a graph is one chain from `in` to `out` that changes nothing.
+fn passes_through(graph: &Graph) -> bool {
+    let mut at = Exit::Channel(IN);
+    for node in &graph.nodes {
+        match node.passes_to() {
+            Some(to) if Exit::Channel(node.input) == at => at = to,
+            _ => return false,
+        }
+    }
+    at == Exit::Port(Port::Out)
+}
+
+// === impl Instance ===
+
+impl Instance {
+    /// Runs the program over one event and appends what comes out to `outputs`, in the order of the
+    /// statements. An event that reaches no port yields nothing. Outputs keep the event's id and time.
+    ///
+    /// The time `_now_ns`, nanoseconds since the Unix epoch, is what the language knows as now; no
+    /// construct reads it yet.
+    ///
+    /// # Errors
+    /// When an expression fails, or a limit is reached: then `outputs` is as it was, while a `state`
+    /// keeps what was written to it before.
+    pub fn run(
+        &mut self,
+        event: Event,
+        _now_ns: u64,
+        outputs: &mut Vec<(Port, Event)>,
+    ) -> Result<(), RuntimeError> {
+        if self.code.identity {
+            outputs.push((Port::Out, event));
+            return Ok(());
+        }
+        let before = outputs.len();
+        let Event { id, data, meta, ingest_ns } = event;
+        let orders = if self.code.in_order { None } else { Some(Vec::new()) };
+        let mut run = Run {
+            source: &self.code.source,
+            graph: &self.code.graph,
+            states: &mut self.states,
+            channels: Vec::new(),
+            outputs: Outputs { list: outputs, orders, id, ingest_ns },
+            steps: Steps::new(),
+            messages: limits::MESSAGES_MAX,
+        };
+        let outcome = run.all(Message::new(data, meta));
+        let orders = run.outputs.orders.take();
+        if let Err(fault) = outcome {
+            outputs.truncate(before);
+            return Err(RuntimeError::new(Arc::clone(&self.code.source), fault));
+        }
+        sort_outputs(outputs, before, orders);
+        Ok(())
+    }
+}
+
+/// Puts outputs in the order of their statements.
+fn sort_outputs(outputs: &mut Vec<(Port, Event)>, before: usize, orders: Option<Vec<usize>>) {
+    let Some(orders) = orders.filter(|orders| !orders.is_sorted()) else { return };
+    let mut ordered: Vec<_> = orders.into_iter().zip(outputs.drain(before..)).collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    outputs.extend(ordered.into_iter().map(|(_, output)| output));
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    fn all(&mut self, message: Message) -> Result<(), Box<Fault>> {
+        let graph = self.graph;
+        // The usual program is one statement, and needs no channels.
+        if let [only] = &*graph.nodes {
+            return self.node(only, Cow::Owned(message));
+        }
+        self.channels.resize_with(graph.channels, Vec::new);
+        self.channels[IN].push(message);
+        for node in &graph.nodes {
+            let waiting = std::mem::take(&mut self.channels[node.input]);
+            if node.last_reader {
+                for message in waiting {
+                    self.node(node, Cow::Owned(message))?;
+                }
+            } else {
+                for message in &waiting {
+                    self.node(node, Cow::Borrowed(message))?;
+                }
+                self.channels[node.input] = waiting;
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node, message: Cow<'_, Message>) -> Result<(), Box<Fault>> {
+        self.steps.take(node.span)?;
+        match &node.kind {
+            NodeKind::Select(select) => {
+                if let Some(message) = self.select(select, message)? {
+                    self.exit(node, select.to, message)?;
+                }
+                Ok(())
+            }
+            NodeKind::Script(script) => self.script(node, script, message.into_owned()),
+        }
+    }
+
+    fn exit(&mut self, node: &Node, to: Exit, message: Message) -> Result<(), Box<Fault>> {
+        match to {
+            Exit::Channel(channel) => self.send(node.span, channel, message),
+            Exit::Port(port) => {
+                self.count(node.span)?;
+                self.outputs.push(node.order, port, message);
+                Ok(())
+            }
+        }
+    }
+
+    fn send(&mut self, span: Span, channel: Channel, message: Message) -> Result<(), Box<Fault>> {
+        self.count(span)?;
+        self.channels[channel].push(message);
+        Ok(())
+    }
+
+    fn count(&mut self, span: Span) -> Result<(), Box<Fault>> {
+        match self.messages.checked_sub(1) {
+            Some(left) => {
+                self.messages = left;
+                Ok(())
+            }
+            None => {
+                let max = limits::MESSAGES_MAX;
+                Err(Fault::new(span, format!("the event became more than {max} messages on its way")))
+            }
+        }
+    }
+
+    // --- select ---
+
+    fn select(&self, select: &SelectNode, message: Cow<'_, Message>) -> Result<Option<Message>, Box<Fault>> {
+        if !self.holds(select.filter.as_ref(), &message, "where")? {
+            return Ok(None);
+        }
+        let selected = match &select.target {
+            None => message.into_owned(),
+            Some((op, span)) => {
+                let value = eval(op, &self.env(&message))?.into_owned();
+                let value = if op.is_path() { value } else { checked(value, *span)? };
+                match message {
+                    Cow::Owned(message) => Message::of(value, message.meta),
+                    Cow::Borrowed(message) => Message::of(value, message.meta.clone()),
+                }
+            }
+        };
+        let kept = self.holds(select.having.as_ref(), &selected, "having")?;
+        Ok(kept.then_some(selected))
+    }
+
+    fn holds(
+        &self,
+        condition: Option<&(Op, Span)>,
+        message: &Message,
+        what: &str,
+    ) -> Result<bool, Box<Fault>> {
+        let Some((op, span)) = condition else { return Ok(true) };
+        truth_of(&*eval(op, &self.env(message))?, *span, what)
+    }
+
+    fn env<'e>(&'e self, message: &'e Message) -> Env<'e> {
+        Env { message, state: &Value::Null, locals: &[], bound: None, steps: &self.steps }
+    }
+
+    // --- script ---
+
+    /// Runs a script. A failure leaves by its port `err` if somebody reads from that.
+    fn script(&mut self, node: &Node, script: &ScriptNode, message: Message) -> Result<(), Box<Fault>> {
+        let original = script.err.map(|channel| (channel, message.clone()));
+        match (self.run_script(script, node.span, message), original) {
+            (Ok(Some((port, message))), _) => match script.ports.get(port).copied().flatten() {
+                Some(channel) => self.send(node.span, channel, message),
+                None => Ok(()),
+            },
+            (Ok(None), _) => Ok(()),
+            (Err(fault), Some((channel, original))) => {
+                let error = RuntimeError::new(Arc::clone(self.source), fault).to_string();
+                let event = original.value().clone();
+                let data = Value::record([("error", Value::string(error)), ("event", event)]);
+                self.send(node.span, channel, Message::of(data, original.meta))
+            }
+            (Err(fault), None) => Err(fault),
+        }
+    }
+
+    /// What leaves a script, and by which of its ports.
+    fn run_script(
+        &mut self,
+        script: &ScriptNode,
+        span: Span,
+        message: Message,
+    ) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
+        let mut stateless = State::default();
+        let state = script.state.and_then(|index| self.states.get_mut(index)).unwrap_or(&mut stateless);
+        let locals = vec![None; script.locals];
+        let mut frame = Frame { message, state, locals, steps: &self.steps };
+        let ending = script::run(&script.body, &mut frame)?;
+        Ok(match ending {
+            Ending::Event(port) => Some((port, frame.message)),
+            Ending::Value(port, value) => {
+                let value = checked(value, span)?;
+                Some((port, Message::of(value, frame.message.meta)))
+            }
+            Ending::Dropped => None,
+        })
+    }
+}
+
+// === impl Outputs ===
+
+impl Outputs<'_> {
+    fn push(&mut self, order: usize, port: Port, message: Message) {
+        if let Some(orders) = &mut self.orders {
+            orders.push(order);
+        }
+        self.list.push((port, message.into_event(self.id, self.ingest_ns)));
+    }
+}

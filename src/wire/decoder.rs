@@ -1,0 +1,288 @@
+//! Bytes to messages: headers, limits, unmasking, reassembly, UTF-8.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    CloseFrame, Incoming, Message, Role,
+    frame::{HEADER_MAX, Header, Opcode, apply_mask},
+};
+use crate::settings::Limits;
+
+/// First room made for a payload whose bytes have not come yet. The room grows with what really comes,
+/// so that a header alone, whatever it declares, takes no more than this.
+const FIRST_ROOM: usize = 4 * 1024;
+
+/// What a peer did that RFC 6455 or our limits forbid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// A reserved bit is set and no extension was agreed on.
+    #[error("reserved bits are set")]
+    ReservedBits,
+    /// An opcode that nobody has defined.
+    #[error("unknown opcode {0}")]
+    Opcode(u8),
+    /// A length of more than 63 bits.
+    #[error("length out of range")]
+    Length,
+    /// A control frame in fragments.
+    #[error("fragmented control frame")]
+    ControlFragmented,
+    /// A control frame of more than 125 bytes.
+    #[error("control frame too long")]
+    ControlTooLong,
+    /// A frame of a client without mask.
+    #[error("frame without mask")]
+    Unmasked,
+    /// A frame of a server with mask.
+    #[error("masked frame")]
+    Masked,
+    /// A continuation frame without a message to continue.
+    #[error("continuation of nothing")]
+    NothingToContinue,
+    /// A new message before the fragmented one has ended.
+    #[error("new message inside a fragmented one")]
+    Unfinished,
+    /// A frame above `max_frame`.
+    #[error("frame larger than the limit of {0} bytes")]
+    FrameTooBig(usize),
+    /// A message above `max_message`.
+    #[error("message larger than the limit of {0} bytes")]
+    MessageTooBig(usize),
+    /// A text message that is not UTF-8.
+    #[error("text is not UTF-8")]
+    NotUtf8,
+    /// A close frame with one byte of payload.
+    #[error("close frame with half a code")]
+    CloseBody,
+    /// A close code that must not be sent.
+    #[error("close code {0} must not be sent")]
+    CloseCode(u16),
+    /// A close reason that is not UTF-8.
+    #[error("close reason is not UTF-8")]
+    CloseReason,
+}
+
+impl WireError {
+    /// The close code that the peer gets for it (RFC 6455 section 7.4.1).
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Self::NotUtf8 | Self::CloseReason => 1007,
+            Self::FrameTooBig(_) | Self::MessageTooBig(_) => 1009,
+            _ => 1002,
+        }
+    }
+}
+
+/// Turns a peer's bytes into messages and control frames, in whatever pieces they come.
+///
+/// Holds at most one message in the making (bounded by `max_message`), one control frame and one
+/// header.
+#[derive(Debug)]
+pub struct Decoder {
+    role: Role,
+    limits: Limits,
+    header: [u8; HEADER_MAX],
+    header_len: usize,
+    frame: Option<Frame>,
+    message: Option<Partial>,
+    control: BytesMut,
+}
+
+/// The frame whose payload is being read.
+#[derive(Debug)]
+struct Frame {
+    header: Header,
+    /// Bytes of its payload that have come.
+    got: usize,
+}
+
+/// The message whose frames are being read.
+#[derive(Debug)]
+struct Partial {
+    binary: bool,
+    payload: BytesMut,
+}
+
+impl Decoder {
+    /// A decoder for the frames of `role`'s peer.
+    pub fn new(role: Role, limits: Limits) -> Self {
+        Self {
+            role,
+            limits,
+            header: [0; HEADER_MAX],
+            header_len: 0,
+            frame: None,
+            message: None,
+            control: BytesMut::new(),
+        }
+    }
+
+    /// Takes bytes from the front of `input` until something is complete or `input` is used up.
+    ///
+    /// # Errors
+    /// The first thing the peer did that is not allowed; the decoder is of no use afterwards.
+    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, WireError> {
+        loop {
+            if self.frame.is_none() {
+                match self.read_header(input)? {
+                    Some(header) => self.begin(header, input.len())?,
+                    None => return Ok(None),
+                }
+            }
+            if !self.read_payload(input) {
+                return Ok(None);
+            }
+            if let Some(incoming) = self.end()? {
+                return Ok(Some(incoming));
+            }
+        }
+    }
+
+    /// Where the bytes of a large payload may be read to directly, and how many may be: the caller reads
+    /// into the buffer, then calls [`Decoder::filled`]. None while less than `least` bytes are missing.
+    pub fn direct(&mut self, least: usize) -> Option<(&mut BytesMut, usize)> {
+        let frame = self.frame.as_ref()?;
+        let missing = frame.header.len as usize - frame.got;
+        if missing < least || frame.header.opcode.is_control() {
+            return None;
+        }
+        let payload = &mut self.message.as_mut()?.payload;
+        make_room(payload, missing, least);
+        let room = missing.min(payload.capacity() - payload.len());
+        Some((payload, room))
+    }
+
+    /// Tells that `count` bytes have been appended to the buffer that [`Decoder::direct`] gave.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn filled(&mut self, count: usize) -> Result<Option<Incoming>, WireError> {
+        let (Some(frame), Some(partial)) = (&mut self.frame, &mut self.message) else {
+            return Ok(None);
+        };
+        let at = partial.payload.len() - count;
+        if let Some(mask) = frame.header.mask {
+            apply_mask(&mut partial.payload[at..], mask, frame.got);
+        }
+        frame.got += count;
+        if (frame.got as u64) < frame.header.len { Ok(None) } else { self.end() }
+    }
+
+    fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, WireError> {
+        loop {
+            let want = match self.header_len {
+                0 | 1 => 2,
+                _ => Header::size([self.header[0], self.header[1]]),
+            };
+            if self.header_len == want {
+                self.header_len = 0;
+                return Header::parse(&self.header[..want]).map(Some);
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+            let count = (want - self.header_len).min(input.len());
+            self.header[self.header_len..self.header_len + count].copy_from_slice(take(input, count));
+            self.header_len += count;
+        }
+    }
+
+    /// Checks a header and makes room for its payload, as far as it has come.
+    fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(WireError::Unmasked),
+            (Role::Client, Some(_)) => return Err(WireError::Masked),
+            _ => {}
+        }
+        if !header.opcode.is_control() {
+            self.begin_data(&header, available)?;
+        }
+        self.frame = Some(Frame { header, got: 0 });
+        Ok(())
+    }
+
+    fn begin_data(&mut self, header: &Header, available: usize) -> Result<(), WireError> {
+        match (&self.message, header.opcode) {
+            (None, Opcode::Continuation) => return Err(WireError::NothingToContinue),
+            (Some(_), Opcode::Text | Opcode::Binary) => return Err(WireError::Unfinished),
+            _ => {}
+        }
+        if header.len > self.limits.max_frame as u64 {
+            return Err(WireError::FrameTooBig(self.limits.max_frame));
+        }
+        let partial = self.message.get_or_insert_with(|| Partial {
+            binary: header.opcode == Opcode::Binary,
+            payload: BytesMut::new(),
+        });
+        if header.len > (self.limits.max_message - partial.payload.len()) as u64 {
+            return Err(WireError::MessageTooBig(self.limits.max_message));
+        }
+        make_room(&mut partial.payload, header.len as usize, available);
+        Ok(())
+    }
+
+    /// Moves payload from `input`; tells whether the frame is complete.
+    fn read_payload(&mut self, input: &mut &[u8]) -> bool {
+        let Some(frame) = &mut self.frame else { return false };
+        let missing = frame.header.len as usize - frame.got;
+        let count = missing.min(input.len());
+        let payload = match &mut self.message {
+            Some(partial) if !frame.header.opcode.is_control() => &mut partial.payload,
+            _ => &mut self.control,
+        };
+        make_room(payload, missing, count);
+        let at = payload.len();
+        payload.extend_from_slice(take(input, count));
+        if let Some(mask) = frame.header.mask {
+            apply_mask(&mut payload[at..], mask, frame.got);
+        }
+        frame.got += count;
+        count == missing
+    }
+
+    /// Ends the frame; gives what it completes.
+    fn end(&mut self) -> Result<Option<Incoming>, WireError> {
+        let Some(Frame { header, .. }) = self.frame.take() else { return Ok(None) };
+        let incoming = match header.opcode {
+            Opcode::Close => Incoming::Close(CloseFrame::parse(&self.take_control())?),
+            Opcode::Ping => Incoming::Ping(self.take_control()),
+            Opcode::Pong => Incoming::Pong(self.take_control()),
+            _ if !header.fin => return Ok(None),
+            _ => match self.message.take() {
+                Some(partial) => Incoming::Message(partial.finish()?),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(incoming))
+    }
+
+    fn take_control(&mut self) -> Bytes {
+        std::mem::take(&mut self.control).freeze()
+    }
+}
+
+impl Partial {
+    /// One pass of UTF-8 over the whole message, so that a character may span fragments.
+    fn finish(self) -> Result<Message, WireError> {
+        let payload = self.payload.freeze();
+        if self.binary {
+            return Ok(Message::Binary(payload));
+        }
+        payload.try_into().map(Message::Text).map_err(|_| WireError::NotUtf8)
+    }
+}
+
+/// Makes room for `missing` bytes of which `available` are there: all of them when they are there, else
+/// twice of what there is.
+fn make_room(payload: &mut BytesMut, missing: usize, available: usize) {
+    if payload.capacity() - payload.len() < available.min(missing) || payload.capacity() == 0 {
+        let ahead = available.max(payload.len()).max(FIRST_ROOM);
+        payload.reserve(missing.min(ahead));
+    }
+}
+
+fn take<'a>(input: &mut &'a [u8], count: usize) -> &'a [u8] {
+    let (taken, rest) = input.split_at(count);
+    *input = rest;
+    taken
+}

@@ -1,0 +1,238 @@
+//! A socket with a bounded read side and a write side that tells what it has written.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::{CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError};
+use crate::settings::Limits;
+
+/// Bytes read from a socket at once. One buffer of this size serves all links of a thread, because a
+/// link keeps nothing in it between two turns.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A payload of which this much is missing is read to where it will stay, without a copy.
+const DIRECT_FROM: usize = 16 * 1024;
+
+thread_local! {
+    /// The read buffer of this thread, while no link has it.
+    static READ_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
+/// Why a link ended without a close frame.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The peer broke the protocol or a limit.
+    #[error("WebSocket protocol error: {0}")]
+    Wire(#[from] WireError),
+    /// The peer ended the connection without a closing handshake.
+    #[error("WebSocket protocol error: Connection reset without closing handshake")]
+    Eof,
+    /// The socket failed.
+    #[error("IO error: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A WebSocket on a socket: reads one incoming thing at a time, writes what is queued.
+///
+/// Between two turns an idle link holds neither read nor write buffer.
+#[derive(Debug)]
+pub struct Link<S, T> {
+    socket: S,
+    decoder: Decoder,
+    outbox: Outbox<T>,
+    /// The thread's read buffer during a turn, and what of it has not been decoded.
+    scratch: Option<Box<[u8]>>,
+    scratch_at: usize,
+    scratch_end: usize,
+    /// Bytes that were read and not decoded when the last turn ended.
+    rest: Bytes,
+    eof: bool,
+}
+
+impl<S, T> Link<S, T>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// A link on an upgraded socket; `rest` holds the bytes that came behind the handshake.
+    pub fn new(socket: S, role: Role, limits: Limits, rest: Bytes) -> Self {
+        Self {
+            socket,
+            decoder: Decoder::new(role, limits),
+            outbox: Outbox::new(role),
+            scratch: None,
+            scratch_at: 0,
+            scratch_end: 0,
+            rest,
+            eof: false,
+        }
+    }
+
+    /// The write side.
+    pub fn outbox(&mut self) -> &mut Outbox<T> {
+        &mut self.outbox
+    }
+
+    /// Queues a message; see [`Outbox::push`].
+    ///
+    /// # Errors
+    /// The token, when a close frame has been queued before.
+    pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
+        self.outbox.push(message, token)
+    }
+
+    /// Queues a close frame; see [`Outbox::close`].
+    pub fn close(&mut self, frame: Option<&CloseFrame>) {
+        self.outbox.close(frame);
+    }
+
+    /// The next thing the peer sent. Call [`Link::end_turn`] when done for now.
+    ///
+    /// # Errors
+    /// See [`LinkError`]; the link is of no use for reading afterwards.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        loop {
+            if let Some(incoming) = self.decode()? {
+                return Poll::Ready(Ok(incoming));
+            }
+            if self.eof {
+                return Poll::Ready(Err(LinkError::Eof));
+            }
+            if let Some(incoming) = ready!(self.poll_fill(cx))? {
+                return Poll::Ready(Ok(incoming));
+            }
+        }
+    }
+
+    /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
+    pub fn end_turn(&mut self) {
+        let Some(scratch) = self.scratch.take() else { return };
+        if self.scratch_at < self.scratch_end {
+            self.rest = Bytes::copy_from_slice(&scratch[self.scratch_at..self.scratch_end]);
+        }
+        (self.scratch_at, self.scratch_end) = (0, 0);
+        READ_BUFFER.set(Some(scratch));
+    }
+
+    /// Writes what is queued, as far as the socket takes it; `done` gets the tokens of the messages that
+    /// are through. Ready when the outbox is empty.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(T)) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            let socket = Pin::new(&mut self.socket);
+            let count = ready!(match self.outbox.front() {
+                Some(bytes) => socket.poll_write(cx, bytes),
+                None => {
+                    let (slices, count) = self.outbox.slices();
+                    socket.poll_write_vectored(cx, &slices[..count])
+                }
+            })?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outbox.advance(count, &mut done);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the peer has sent its close frame or ended the connection; whatever else it sends is
+    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol.
+    pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
+        let done = loop {
+            match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Ok(Incoming::Close(_)) | Err(_)) => break Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+            }
+        };
+        self.end_turn();
+        done
+    }
+
+    /// Reads and forgets until the peer ends the connection.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        let mut sink = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut sink);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(LinkError::Eof));
+            }
+        }
+    }
+
+    /// Ends our direction of the connection.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    fn decode(&mut self) -> Result<Option<Incoming>, WireError> {
+        if !self.rest.is_empty() {
+            let mut input = &self.rest[..];
+            let incoming = self.decoder.decode(&mut input)?;
+            let used = self.rest.len() - input.len();
+            self.rest.advance(used);
+            if self.rest.is_empty() {
+                self.rest = Bytes::new();
+            }
+            return Ok(incoming);
+        }
+        let Some(scratch) = &self.scratch else { return Ok(None) };
+        let mut input = &scratch[self.scratch_at..self.scratch_end];
+        let incoming = self.decoder.decode(&mut input)?;
+        self.scratch_at = self.scratch_end - input.len();
+        Ok(incoming)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
+        if let Some((payload, room)) = self.decoder.direct(DIRECT_FROM) {
+            let count = ready!(poll_read_into(&mut self.socket, payload, room, cx))?;
+            self.eof = count == 0;
+            return Poll::Ready(Ok(self.decoder.filled(count)?));
+        }
+        let scratch = self.scratch.get_or_insert_with(|| {
+            READ_BUFFER.take().unwrap_or_else(|| vec![0; READ_BYTES].into_boxed_slice())
+        });
+        let mut buffer = ReadBuf::new(scratch);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+        (self.scratch_at, self.scratch_end) = (0, buffer.filled().len());
+        self.eof = self.scratch_end == 0;
+        Poll::Ready(Ok(None))
+    }
+}
+
+impl<S, T> Drop for Link<S, T> {
+    fn drop(&mut self) {
+        if let Some(scratch) = self.scratch.take() {
+            READ_BUFFER.set(Some(scratch));
+        }
+    }
+}
+
+fn poll_read_into<S: AsyncRead + Unpin>(
+    socket: &mut S,
+    payload: &mut BytesMut,
+    room: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut limited = payload.limit(room);
+    // The future keeps nothing when it is pending: reading into a buffer is cancel safe.
+    pin!(socket.read_buf(&mut limited)).poll(cx)
+}

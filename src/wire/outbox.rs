@@ -1,0 +1,217 @@
+//! Messages to bytes, queued until the socket takes them.
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::{
+    CloseFrame, Message, Role,
+    frame::{Header, Opcode, apply_mask},
+};
+
+/// Payloads from this size on are queued as they are; smaller ones are copied behind one another, which
+/// costs less than a slice of their own in the system call.
+const COPY_BELOW: usize = 16 * 1024;
+
+/// The copied part is closed at this size, so that written bytes give back their memory.
+const CHUNK: usize = 64 * 1024;
+
+/// Slices handed to one vectored write.
+pub(super) const SLICES: usize = 16;
+
+/// Frames on their way to the socket, each with a token that comes back when its last byte is written.
+///
+/// # Correctness
+/// Unbounded by itself: every data frame carries a permit of a bounded budget as its token, or is refused
+/// after [`Outbox::close`]; of pongs at most two are held (RFC 6455 section 5.5.3 allows to answer only the
+/// latest ping).
+#[derive(Debug)]
+pub struct Outbox<T> {
+    role: Role,
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+    /// Bytes queued and written since the connection began.
+    queued: u64,
+    written: u64,
+    /// Where each frame ends, in bytes since the connection began.
+    marks: VecDeque<(u64, Mark<T>)>,
+    pong_queued: bool,
+    pong_waiting: Option<Bytes>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+enum Mark<T> {
+    Token(T),
+    Pong,
+}
+
+impl<T> Outbox<T> {
+    /// An empty outbox of `role`.
+    pub fn new(role: Role) -> Self {
+        Self {
+            role,
+            chunks: VecDeque::new(),
+            tail: BytesMut::new(),
+            queued: 0,
+            written: 0,
+            marks: VecDeque::new(),
+            pong_queued: false,
+            pong_waiting: None,
+            closed: false,
+        }
+    }
+
+    /// Queues a message; `token` comes back from [`Outbox::advance`] when the socket has all of it.
+    /// After a close frame nothing may follow (RFC 6455 section 5.5.1): the token comes back at once.
+    ///
+    /// # Errors
+    /// The token, when a close frame has been queued before.
+    pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
+        if self.closed {
+            return Err(token);
+        }
+        let opcode = if message.is_binary() { Opcode::Binary } else { Opcode::Text };
+        self.frame(opcode, message.into_bytes());
+        self.marks.push_back((self.queued, Mark::Token(token)));
+        Ok(())
+    }
+
+    /// Queues a ping.
+    pub fn ping(&mut self, payload: Bytes) {
+        if !self.closed {
+            self.frame(Opcode::Ping, payload);
+        }
+    }
+
+    /// Queues a pong, or keeps it until the one before is written; only the latest is kept.
+    pub fn pong(&mut self, payload: Bytes) {
+        if self.closed {
+            return;
+        }
+        if self.pong_queued {
+            self.pong_waiting = Some(payload);
+            return;
+        }
+        self.pong_queued = true;
+        self.frame(Opcode::Pong, payload);
+        self.marks.push_back((self.queued, Mark::Pong));
+    }
+
+    /// Queues a close frame, the last of all; a second one is ignored.
+    pub fn close(&mut self, frame: Option<&CloseFrame>) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.pong_waiting = None;
+        self.frame(Opcode::Close, frame.map(CloseFrame::encode).unwrap_or_default().into());
+    }
+
+    /// Whether a close frame has been queued.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Bytes that the socket has not taken yet.
+    pub fn len(&self) -> usize {
+        (self.queued - self.written) as usize
+    }
+
+    /// Whether the socket has taken everything.
+    pub fn is_empty(&self) -> bool {
+        self.queued == self.written
+    }
+
+    /// The next bytes for a plain write, when they lie in one piece.
+    pub(super) fn front(&self) -> Option<&[u8]> {
+        self.chunks.is_empty().then_some(&self.tail)
+    }
+
+    /// The next bytes for a vectored write.
+    pub(super) fn slices(&self) -> ([IoSlice<'_>; SLICES], usize) {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let parts = self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[..]]);
+        let mut count = 0;
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
+            count += 1;
+        }
+        (slices, count)
+    }
+
+    /// Takes `count` written bytes off the queue; `done` gets the tokens of the frames that are through.
+    pub fn advance(&mut self, count: usize, mut done: impl FnMut(T)) {
+        self.written += count as u64;
+        self.drop_written(count);
+        while let Some((_, mark)) = self.marks.pop_front_if(|(end, _)| *end <= self.written) {
+            match mark {
+                Mark::Token(token) => done(token),
+                Mark::Pong => self.pong_queued = false,
+            }
+        }
+        if !self.pong_queued
+            && let Some(payload) = self.pong_waiting.take()
+        {
+            self.pong(payload);
+        }
+        if self.is_empty() {
+            // An idle connection holds no memory.
+            self.tail = BytesMut::new();
+            self.chunks = VecDeque::new();
+            self.marks = VecDeque::new();
+        }
+    }
+
+    fn drop_written(&mut self, mut count: usize) {
+        while let Some(chunk) = self.chunks.front_mut() {
+            if count < chunk.len() {
+                chunk.advance(count);
+                return;
+            }
+            count -= chunk.len();
+            self.chunks.pop_front();
+        }
+        self.tail.advance(count);
+    }
+
+    fn frame(&mut self, opcode: Opcode, payload: Bytes) {
+        let mask = (self.role == Role::Client).then(rand::random::<[u8; 4]>);
+        let header = Header { fin: true, opcode, mask, len: payload.len() as u64 };
+        let (bytes, size) = header.encode();
+        self.tail.extend_from_slice(&bytes[..size]);
+        self.queued += (size + payload.len()) as u64;
+        if payload.len() < COPY_BELOW {
+            self.append(&payload, mask);
+        } else {
+            self.close_chunk();
+            self.chunks.push_back(masked(payload, mask));
+        }
+        if self.tail.len() >= CHUNK {
+            self.close_chunk();
+        }
+    }
+
+    fn append(&mut self, payload: &[u8], mask: Option<[u8; 4]>) {
+        let at = self.tail.len();
+        self.tail.extend_from_slice(payload);
+        if let Some(mask) = mask {
+            apply_mask(&mut self.tail[at..], mask, 0);
+        }
+    }
+
+    fn close_chunk(&mut self) {
+        let chunk = std::mem::take(&mut self.tail).freeze();
+        if !chunk.is_empty() {
+            self.chunks.push_back(chunk);
+        }
+    }
+}
+
+/// The payload under its mask: in place when nobody else holds it, else in a copy.
+fn masked(payload: Bytes, mask: Option<[u8; 4]>) -> Bytes {
+    let Some(mask) = mask else { return payload };
+    let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
+    apply_mask(&mut payload, mask, 0);
+    payload.freeze()
+}
