@@ -109,14 +109,37 @@ fn json_from_the_upstream_that_does_not_parse_is_an_error_reply() {
     }
 }
 
-#[test]
-fn a_text_becomes_json_where_the_client_speaks_json() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"listener.ws.codec = "json""#));
+/// JSON on the client's side, plain text on the upstream's: a JSON string is its text there, and it makes no
+/// difference whether a program has looked into it.
+fn json_to_text(settings: Settings, origin: &Origin) {
+    let proxy = Proxy::start(&settings.with(r#"listener.ws.codec = "json""#));
     let mut client = proxy.client();
-    assert_eq!(client.ask(r#""hello""#), r#""hello""#);
+    client.text(r#""he\"llo""#);
+    assert_eq!(origin.conn(0).wait_messages(1), [Message::text("he\"llo")]);
+    assert_eq!(client.recv_text(), r#""he\"llo""#);
     assert_eq!(client.ask(r#"{"a":1}"#), r#""{\"a\":1}""#);
-    assert_eq!(origin.conn(0).texts(), ["hello", r#"{"a":1}"#]);
+    assert_eq!(origin.conn(0).texts()[1], r#"{"a":1}"#);
+}
+
+#[test]
+fn a_json_string_is_a_text_upstream() {
+    let origin = Origin::echo();
+    json_to_text(Settings::request(&origin.url()), &origin);
+}
+
+#[test]
+fn a_json_string_that_a_program_has_seen_is_a_text_upstream() {
+    let origin = Origin::echo();
+    let program = r#"select event from in where event != "x" into out;"#;
+    json_to_text(Settings::request(&origin.url()).incoming(program), &origin);
+}
+
+#[test]
+fn a_text_is_a_json_string_upstream() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"upstream.echo.codec = "json""#));
+    assert_eq!(proxy.client().ask("he\"llo"), "he\"llo");
+    assert_eq!(origin.conn(0).texts(), [r#""he\"llo""#]);
 }
 
 #[test]

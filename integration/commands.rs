@@ -69,6 +69,12 @@ fn what_does_not_fit_together_is_refused() {
     refused(&good().on_route(r#"incoming = ["nothing"]"#), &["route", "incoming", "nothing"]);
     refused(&good().on_route(r#"listener = "nobody""#), &["route", "listener", "nobody", "ws"]);
     refused(&good().on_route(r#"path = "chat""#), &["route", "path", "chat"]);
+    refused(
+        &good().with(r#"listener.other.bind = "127.0.0.1:0""#).on_route(r#"listener = "ws""#),
+        &["listener.other"],
+    );
+    refused(&good().route(&[r#"path = "/never""#, r#"upstream = "echo""#]), &["/never"]);
+    refused(&good().with(r#"upstream.echo.allow_urls = ["ws://u:p@h/"]"#), &["upstream.echo.allow_urls"]);
 }
 
 #[test]
@@ -89,7 +95,7 @@ fn a_wrong_type_is_refused() {
 fn settings_that_are_no_toml_name_file_and_line() {
     let finished = run("[listener.ws]\nbind = \"127.0.0.1:0\n", &[]);
     assert_eq!(finished.code, Some(78));
-    for word in ["towline.toml", "line 2"] {
+    for word in ["towline.toml", "towline.toml:2:"] {
         assert!(finished.stderr.contains(word), "no {word:?} in:\n{}", finished.stderr);
     }
 }

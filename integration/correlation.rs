@@ -79,7 +79,7 @@ fn a_loss_names_each_event_in_flight_and_no_other() {
     conn.die(Death::Fin);
     let ids = [client.recv_error().1, client.recv_error().1];
     assert_eq!(ids, ["1:0:0", "1:0:2"]);
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     client.text(r#"{"id":1}"#);
     origin.conn(1).wait_messages(1);
     origin.conn(1).text(r#"{"id":1,"n":2}"#);

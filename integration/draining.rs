@@ -8,7 +8,7 @@ use crate::harness::*;
 fn a_drain_answers_what_is_in_flight_and_refuses_what_is_new() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"drain.grace = "8s""#);
-    let mut proxy = Proxy::start(&settings);
+    let mut proxy = Proxy::start(&settings).expect("client refused");
     let (addr, admin) = (proxy.addr(), proxy.admin());
     let mut client = proxy.client();
     client.text("a");

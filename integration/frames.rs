@@ -37,7 +37,6 @@ fn protocol_errors_close_with_1002() {
     let unmasked = Frame::server(TEXT, "a").bytes();
     let long_ping = frame(true, 0, PING, &[b'x'; 126]);
     let close = |payload: &[u8]| vec![frame(true, 0, CLOSE, payload).bytes()];
-    let long_form = |length: &[u8]| [&[0x81, 0x80 | length[0]], &length[1..], &[0; 4], b"a"].concat();
     refused(
         1002,
         vec![
@@ -57,8 +56,6 @@ fn protocol_errors_close_with_1002() {
                 "message within a message (5.4)",
                 vec![frame(false, 0, TEXT, b"a").bytes(), frame(true, 0, TEXT, b"b").bytes()],
             ),
-            ("length not minimal, 16 bits (5.2)", vec![long_form(&[126, 0, 1])]),
-            ("length not minimal, 64 bits (5.2)", vec![long_form(&[127, 0, 0, 0, 0, 0, 0, 0, 1])]),
             ("close with one byte (5.5.1)", close(&[3])),
             ("close with 0 (7.4.2)", close(&[0, 0])),
             ("close with 999", close(&999_u16.to_be_bytes())),
@@ -102,11 +99,12 @@ fn what_is_too_big_closes_with_1009_before_it_is_read() {
         .with(r#"listener.ws.max_frame = "4KiB""#);
     let proxy = Proxy::start(&settings).expect("session").expect("limit");
     let full = |fin, opcode| frame(fin, 0, opcode, &[b'x'; 4096]).bytes();
+    // only the header: the declared length alone is too much (C4)
+    let header = |opcode, length| [Frame::header(true, 0, opcode, true, length), vec![0; 4]].concat();
     for parts in [
-        // only headers: the declared length alone is too much (C4)
-        vec![Frame::header(true, 0, BINARY, true, 4097)],
-        vec![Frame::header(true, 0, BINARY, true, u64::MAX >> 1)],
-        vec![full(false, TEXT), full(false, CONTINUATION), Frame::header(true, 0, CONTINUATION, true, 2049)],
+        vec![header(BINARY, 4097)],
+        vec![header(BINARY, u64::MAX >> 1)],
+        vec![full(false, TEXT), full(false, CONTINUATION), header(CONTINUATION, 2049)],
     ] {
         let mut raw = Raw::upgraded(proxy.addr());
         parts.iter().for_each(|part| raw.write(part));
@@ -213,7 +211,7 @@ fn frames_of_the_upstream_that_break_the_protocol_are_a_loss() {
         assert!(error.starts_with("Error receiving reply from server"), "{error}");
         assert_eq!(id, format!("1:0:{number}"));
         assert_ne!(conn.wait_end(), End::Close(1000, String::new()), "case {number}");
-        proxy.wait_log(&format!("connector up session=1:0 upstream=echo generation={}", number + 2));
+        proxy.wait_ups(number + 2);
     }
 }
 

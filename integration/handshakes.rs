@@ -16,6 +16,11 @@ const CONNECTION: &str = "Connection: Upgrade";
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 const VERSION: &str = "Sec-WebSocket-Version: 13";
 
+/// Refusals are warnings; what is not even HTTP is an error of the HTTP parser.
+fn start(origin: &Origin) -> Proxy {
+    Proxy::start(&Settings::request(&origin.url())).expect("client refused").expect("request parse error")
+}
+
 /// Expects that the upstream has heard of none of it, and that the proxy still serves.
 fn nothing_happened(proxy: &Proxy, origin: &Origin) {
     assert_eq!(origin.handshakes(), 0);
@@ -26,7 +31,7 @@ fn nothing_happened(proxy: &Proxy, origin: &Origin) {
 #[test]
 fn a_request_that_is_no_upgrade_is_told_to_upgrade() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     for lines in [vec![GET, HOST], vec![GET, HOST, KEY, VERSION], vec![GET, HOST, CONNECTION, KEY, VERSION]] {
         let (head, _) = knock(&proxy, &lines);
         assert_eq!(head.status(), 426, "{lines:?}");
@@ -38,7 +43,7 @@ fn a_request_that_is_no_upgrade_is_told_to_upgrade() {
 #[test]
 fn another_version_is_told_the_right_one() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     for version in ["8", "7", "14", "x"] {
         let version = format!("Sec-WebSocket-Version: {version}");
         let (head, _) = knock(&proxy, &[GET, HOST, UPGRADE, CONNECTION, KEY, &version]);
@@ -51,7 +56,7 @@ fn another_version_is_told_the_right_one() {
 #[test]
 fn a_key_that_is_none_is_a_bad_request() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     for keys in [
         vec![],
         vec!["Sec-WebSocket-Key: "],
@@ -70,7 +75,7 @@ fn a_key_that_is_none_is_a_bad_request() {
 #[test]
 fn a_handshake_is_a_get() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     for method in ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"] {
         let line = format!("{method} / HTTP/1.1");
         let (head, _) = knock(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
@@ -82,7 +87,7 @@ fn a_handshake_is_a_get() {
 #[test]
 fn a_handshake_has_no_body() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     for (header, body) in
         [("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")]
     {
@@ -97,7 +102,7 @@ fn a_handshake_has_no_body() {
 #[test]
 fn what_is_not_http_is_refused() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     for bytes in [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".as_slice(),
         b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
@@ -115,7 +120,7 @@ fn what_is_not_http_is_refused() {
 #[test]
 fn http_1_0_cannot_be_upgraded() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(
         format!("{}\r\n\r\n", ["GET / HTTP/1.0", HOST, UPGRADE, CONNECTION, KEY, VERSION].join("\r\n"))
@@ -129,7 +134,7 @@ fn http_1_0_cannot_be_upgraded() {
 #[test]
 fn a_head_without_end_is_refused() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = start(&origin);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(b"GET / HTTP/1.1\r\nHost: towline.test\r\n");
     let header = format!("X-Padding: {}\r\n", "x".repeat(8000));
@@ -146,17 +151,31 @@ fn a_head_without_end_is_refused() {
 #[test]
 fn a_slow_handshake_is_ended() {
     let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "300ms""#);
-    let proxy = Proxy::start(&settings);
-    for beginning in ["", "GET / HT", "GET / HTTP/1.1\r\nHost: towline.test\r\n"] {
+    let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "1s""#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let beginnings = ["", "GET / HT", "GET / HTTP/1.1\r\nHost: towline.test\r\n"];
+    let slow = beginnings.map(|beginning| {
         let mut raw = Raw::connect(proxy.addr());
         raw.write(beginning.as_bytes());
+        (beginning, raw)
+    });
+    for (beginning, raw) in slow {
         let mut answer = String::new();
         std::io::Read::read_to_string(&mut raw.stream(), &mut answer)
             .unwrap_or_else(|error| panic!("{error}: the connection does not end after {beginning:?}"));
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
     nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_short_handshake_timeout_lets_good_clients_in() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "200ms""#);
+    let proxy = Proxy::start(&settings);
+    for _ in 0..100 {
+        assert_eq!(proxy.client().ask("hello"), "hello");
+    }
 }
 
 #[test]
@@ -275,6 +294,6 @@ fn a_refusal_after_a_loss_does_not_end_the_session() {
     client.text("a");
     assert_eq!(client.recv_error().1, "1:0:0");
     origin.set_door(Door::Accept);
-    wait_for("the connection", PATIENCE, || proxy.count_log("connector up session=1:0") == 2);
+    proxy.wait_ups(2);
     assert_eq!(client.ask("b"), "b");
 }

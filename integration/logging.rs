@@ -20,7 +20,7 @@ fn some_life(settings: Settings) -> Vec<String> {
     client.send(binary(b"confidential \xff"));
     client.recv_error();
     origin.conn(0).die(Death::Close(1001, "restart"));
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     client.close(1000, "");
     client.expect_closed(1000);
     proxy.wait_log("session closed session=1:0");

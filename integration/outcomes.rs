@@ -67,7 +67,7 @@ fn loss_in_flight(death: Death, reason: &str) {
     assert_eq!(client.recv_error(), (closed, "1:0:3".into()));
     origin.set(|conn, message| conn.send(message));
     origin.start();
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     assert_eq!(client.ask("e"), "e");
     assert_eq!(origin.conn(1).texts(), ["e"], "nothing of the old connection reaches the new one (C6)");
 }
@@ -178,7 +178,9 @@ fn pushes_are_delivered_and_counted() {
     client.send(binary([0xff]));
     assert_eq!(client.recv_error().1, "1:0:3");
     client.close(1000, "");
-    proxy.wait_log("session closed session=1:0 *accepted=1 answered=1");
+    proxy.wait_log(
+        "session closed session=1:0 *accepted=2 answered=1 delivered=0 errored=1 dropped=0 *pushed=2",
+    );
 }
 
 #[test]

@@ -248,7 +248,9 @@ fn an_event_chooses_its_upstream() {
 fn an_upstream_that_is_not_allowed_is_an_error_reply() {
     let (home, other) = (labelled("home"), Port::take());
     let settings = Settings::json(&home.url())
-        .with(r#"upstream.echo.allow_urls = ["ws://allowed.test:1234/", "ws://u:hunter2@allowed.test:99/x"]"#)
+        .with(
+            r#"upstream.echo.allow_urls = ["ws://allowed.test:1234/", "ws://allowed.test:99/x?key=hunter2"]"#,
+        )
         .incoming(BY_URL);
     let proxy = Proxy::start(&settings).expect("not allowed");
     let mut client = proxy.client();

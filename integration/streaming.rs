@@ -61,7 +61,7 @@ fn a_loss_names_the_last_event_written() {
         assert_eq!(id, event);
     }
     origin.start();
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     client.text("d");
     assert_eq!(origin.conn(1).wait_messages(1), [Message::text("d")]);
 }
@@ -72,7 +72,7 @@ fn a_loss_before_anything_was_written_says_nothing_of_events() {
     let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
     let mut client = proxy.client();
     origin.conn(0).die(Death::Fin);
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     origin.conn(1).text("welcome back");
     // whatever the client is told of the loss, it names no event that was never sent
     assert_eq!(client.recv_text(), "welcome back");
@@ -89,7 +89,7 @@ fn a_close_frame_from_the_upstream_does_not_close_the_client() {
     let (error, id) = client.recv_error();
     assert!(error.ends_with("Connection closed by server with code 1001: bye"), "{error}");
     assert_eq!(id, "1:0:0");
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     client.text("b");
     assert_eq!(origin.conn(1).wait_messages(1), [Message::text("b")]);
 }

@@ -79,7 +79,7 @@ fn after_a_loss_only_the_agreed_one_is_offered() {
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
     origin.conn(0).die(Death::Fin);
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     assert_eq!(offered(&origin, 1).as_deref(), Some("b"));
     assert_eq!(client.ask("hello"), "hello");
 }

@@ -26,7 +26,7 @@ fn kill_9_and_back_with_one_session_open() {
         .wait_log("connector restart session=1:0 upstream=echo attempt=1 delay=*ms reason=\"*unsettled=");
     assert!(line.to_ascii_lowercase().contains("warn"), "{line}");
     echo.start_again();
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     assert_eq!(client.ask("hello again"), "hello again");
     client.close(1000, "");
     proxy.wait_log("session closed session=1:0 *accepted=6 answered=3 delivered=0 errored=3 dropped=0");
@@ -50,7 +50,7 @@ fn kill_9_as_websocat_sees_it() {
         assert_eq!(id, format!("1:0:{event}"));
     }
     echo.start_again();
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     websocat.type_line("hello");
     assert_eq!(websocat.line(), "hello");
 }
@@ -83,7 +83,7 @@ fn away_and_back(death: Death, reason: &str) {
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=3");
     origin.set(|conn, message| conn.send(message));
     origin.start();
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     assert_eq!(client.ask("again"), "again");
     assert_eq!(origin.connections(), 2);
 }
@@ -139,7 +139,7 @@ fn a_connection_that_answers_nothing_any_more_is_replaced() {
     });
     assert!(events > 3, "one slow reply is no reason: {events}");
     origin.set(|conn, message| conn.send(message));
-    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    proxy.wait_ups(2);
     // a message of before may have been sent to the new connection, and its time may not be over
     wait_for("an answer", PATIENCE, || client.ask("hello") == "hello");
 }
@@ -198,7 +198,7 @@ fn giving_up_keeps_the_client_and_goes_on_probing() {
     assert_eq!(client.ask("b"), "b");
     // and the next loss is met with fresh restarts
     origin.conn(0).die(Death::Fin);
-    wait_for("the connection", PATIENCE, || proxy.count_log("connector up session=1:0") == 2);
+    proxy.wait_ups(2);
     assert_eq!(client.ask("c"), "c");
 }
 
@@ -262,7 +262,7 @@ fn an_end_at_any_byte_of_the_reply_is_one_outcome() {
             let error = format!("Error receiving reply from server {}: {EOF}", origin.url());
             assert_eq!(client.recv_error(), (error, format!("1:0:{cut}")));
         }
-        proxy.wait_log(&format!("connector up session=1:0 upstream=echo generation={}", cut + 2));
+        proxy.wait_ups(cut + 2);
     }
 }
 

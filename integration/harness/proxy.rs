@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Client, Program, Settings, matches};
+use super::{Client, PATIENCE, Program, Settings, matches, wait_for};
 
 /// A running `towline run`. When dropped it is killed, and its log must hold no warning, error or panic
 /// that the test has not announced.
@@ -80,6 +80,14 @@ impl Proxy {
     #[track_caller]
     pub fn wait_log(&self, pattern: &str) -> String {
         self.program.wait_log(pattern)
+    }
+
+    /// Waits until the first session's connector has been up `count` times.
+    #[track_caller]
+    pub fn wait_ups(&self, count: usize) {
+        let what = format!("connection {count} of session 1:0");
+        let ups = || self.count_log("connector up session=1:0 upstream=echo generation=");
+        wait_for(&what, PATIENCE, || ups() >= count);
     }
 
     /// Whether a line matches within `patience`.
