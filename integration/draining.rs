@@ -148,3 +148,22 @@ fn health_is_asked_by_a_command() {
     assert_eq!(finished.code, Some(1));
     assert!(!finished.stderr.is_empty());
 }
+
+#[test]
+fn a_handshake_that_waits_for_its_upstream_does_not_hold_the_end() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Silent);
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "1h""#)
+        .with(r#"drain.grace = "1h""#)
+        .on_route(r#"dial_before_accept = "1h""#);
+    let mut proxy = Proxy::start(&settings).expect("client refused");
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(request("/", &[]).as_bytes());
+    origin.head(0);
+    proxy.signal("TERM");
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut raw.stream(), &mut answer).expect("the connection ends");
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert_eq!(proxy.exit_code(), Some(0));
+}

@@ -1,5 +1,7 @@
 //! Handshakes that are not, on either side (RFC 6455, 4.2.1 and 4.1).
 
+use std::time::{Duration, Instant};
+
 use crate::harness::*;
 
 /// A request's head, line by line; the empty line is added.
@@ -173,7 +175,9 @@ fn a_short_handshake_timeout_lets_good_clients_in() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "200ms""#);
     let proxy = Proxy::start(&settings);
-    for _ in 0..100 {
+    // for longer than any clock may be behind
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1200) {
         assert_eq!(proxy.client().ask("hello"), "hello");
     }
 }
@@ -296,4 +300,56 @@ fn a_refusal_after_a_loss_does_not_end_the_session() {
     origin.set_door(Door::Accept);
     proxy.wait_ups(2);
     assert_eq!(client.ask("b"), "b");
+}
+
+#[test]
+fn a_client_that_goes_while_its_upstream_is_dialled_ends_the_dial() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "1h""#)
+        .on_route(r#"dial_before_accept = "300ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    wait_for("the end of the first session", PATIENCE, || origin.live() == 0);
+    let before = proxy.descriptors();
+    origin.set_door(Door::Silent);
+    for number in 1..6 {
+        let mut raw = Raw::connect(proxy.addr());
+        raw.write(request("/", &[]).as_bytes());
+        origin.head(number);
+    }
+    wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
+}
+
+#[test]
+fn a_subprotocol_that_is_no_token_is_a_bad_request() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for list in ["a b", "a,,b{", "\"x\"", "ä"] {
+        let status = Opening::new(proxy.addr()).protocols(list).refused().status();
+        assert_eq!(status, 400, "{list}");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_request_in_absolute_form_is_a_request() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).on_route(r#"path = "/chat""#);
+    let proxy = Proxy::start(&settings);
+    let line = format!("GET http://{}/chat/x HTTP/1.1", proxy.addr());
+    let (head, _) = knock(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
+    assert_eq!(head.status(), 101, "RFC 9112, 3.2.2");
+}
+
+#[test]
+fn a_request_without_host_is_a_bad_request() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for hosts in [vec![], vec![HOST, "Host: other.test"]] {
+        let lines = [vec![GET, UPGRADE, CONNECTION, KEY, VERSION], hosts].concat();
+        let (head, _) = knock(&proxy, &lines);
+        assert_eq!(head.status(), 400, "{lines:?} (RFC 9112, 3.2)");
+    }
+    nothing_happened(&proxy, &origin);
 }

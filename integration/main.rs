@@ -21,6 +21,7 @@ mod headers;
 mod logging;
 mod outcomes;
 mod pipelines;
+mod pressure;
 mod routes;
 mod selftest;
 mod streaming;

@@ -130,6 +130,11 @@ impl Client {
         self.header("sec-websocket-protocol")
     }
 
+    /// The socket, to write frames from another thread while this one reads.
+    pub fn sender(&mut self) -> TcpStream {
+        self.socket.get_ref().try_clone().unwrap()
+    }
+
     /// Sends a message.
     #[track_caller]
     pub fn send(&mut self, message: Message) {

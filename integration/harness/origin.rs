@@ -349,6 +349,20 @@ impl Conn {
         self.write(&frame.bytes());
     }
 
+    /// Sends binary messages until the peer takes no more for half a second, or `limit` bytes are sent;
+    /// tells how many bytes it took.
+    pub fn flood(&self, payload: usize, limit: usize) -> usize {
+        let mut writer = self.writer.lock().unwrap();
+        let stream = writer.as_mut().expect("the connection is open");
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let frame = Frame::server(BINARY, vec![7; payload]).bytes();
+        let mut written = 0;
+        while written < limit && stream.write_all(&frame).is_ok() {
+            written += frame.len();
+        }
+        written
+    }
+
     /// Writes bytes; that the peer has gone is seen by the reader.
     pub fn write(&self, bytes: &[u8]) {
         if let Some(stream) = self.writer.lock().unwrap().as_mut() {

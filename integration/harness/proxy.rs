@@ -95,6 +95,33 @@ impl Proxy {
         self.program.find_log(pattern, patience).is_some()
     }
 
+    /// Its resident memory.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().next().expect("a number").parse().unwrap()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
+    }
+
+    /// Whether it has used no processor time for 100 ms.
+    pub fn is_quiet(&self) -> bool {
+        let used = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.program.pid())).unwrap();
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
+            let per_thread: Vec<_> = threads
+                .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
+                .collect();
+            (stat, per_thread)
+        };
+        let before = used();
+        std::thread::park_timeout(Duration::from_millis(100));
+        before == used()
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         self.program.signal(name);
