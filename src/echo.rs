@@ -113,8 +113,9 @@ impl Echo {
         }
         let replies = outputs.into_iter().filter(|(port, _)| *port == Port::Reply);
         for (_, Event { data, meta, .. }) in replies {
-            match self.outbound.encode(data, meta.binary) {
-                Ok(messages) => messages.into_iter().for_each(|message| send(message, ctx)),
+            let mut messages = Vec::new();
+            match self.outbound.encode(data, meta.binary, &mut messages) {
+                Ok(()) => messages.into_iter().for_each(|message| send(message, ctx)),
                 Err(words) => ctx.text(format!("error: {words}")),
             }
         }

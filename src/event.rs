@@ -206,6 +206,11 @@ impl JsonText {
         &self.0
     }
 
+    /// The text itself.
+    pub fn into_text(self) -> ByteString {
+        self.0
+    }
+
     fn parse(&self) -> Value {
         serde_json::from_str(&self.0).expect("skimmed by the same parser when it was made")
     }

@@ -18,7 +18,7 @@ impl Codec for Binary {
         Ok(Data::Value(Value::Bytes(chunk)))
     }
 
-    fn encode(&self, data: &Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
         Ok(encode_raw(data))
     }
 }
@@ -32,12 +32,12 @@ mod tests {
         let chunk = Bytes::from(vec![0xff, 0, 10]);
         let data = Binary.decode(chunk.clone()).unwrap();
         assert!(matches!(&data, Data::Value(Value::Bytes(bytes)) if *bytes == chunk));
-        assert_eq!(Binary.encode(&data).unwrap().as_ptr(), chunk.as_ptr());
+        assert_eq!(Binary.encode(data).unwrap().as_ptr(), chunk.as_ptr());
     }
 
     #[test]
     fn other_data_is_written_raw_or_as_json() {
-        let encoded = |value: Value| Binary.encode(&value.into()).unwrap();
+        let encoded = |value: Value| Binary.encode(value.into()).unwrap();
         assert_eq!(encoded(Value::string("text")), "text");
         assert_eq!(encoded(Value::Int(-1)), "-1");
         assert_eq!(encoded(Value::record([("a", Value::Null)])), r#"{"a":null}"#);

@@ -16,13 +16,16 @@ impl Codec for Json {
     }
 
     fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
-        let text = ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?;
+        self.decode_text(ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?)
+    }
+
+    fn decode_text(&self, text: ByteString) -> Result<Data, CodecError> {
         Data::json(text).map_err(|error| CodecError(format!("invalid JSON: {error}")))
     }
 
-    fn encode(&self, data: &Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
         match data {
-            Data::Json(text) => Ok(text.as_text().as_bytes().clone()),
+            Data::Json(text) => Ok(text.into_text().into_bytes()),
             Data::Value(value) => Ok(Bytes::from(value.to_json())),
         }
     }
@@ -42,14 +45,14 @@ mod tests {
         let chunk = Bytes::from(r#" {"z": 1.0, "a": [1, 2]} "#.to_owned());
         let data = Json.decode(chunk.clone()).unwrap();
         assert!(matches!(data, Data::Json(_)));
-        let encoded = Json.encode(&data).unwrap();
+        let encoded = Json.encode(data).unwrap();
         assert_eq!(encoded, chunk);
         assert_eq!(encoded.as_ptr(), chunk.as_ptr());
     }
 
     #[test]
     fn values_are_written_as_compact_json() {
-        let encoded = |value: Value| Json.encode(&value.into()).unwrap();
+        let encoded = |value: Value| Json.encode(value.into()).unwrap();
         assert_eq!(encoded(Value::string("say \"hi\"\n")), r#""say \"hi\"\n""#);
         assert_eq!(encoded(Value::array(vec![Value::Bool(true), Value::Float(1.5)])), "[true,1.5]");
         assert_eq!(encoded(Value::Bytes(Bytes::from_static(b"ab"))), r#""YWI=""#);

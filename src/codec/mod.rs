@@ -10,6 +10,7 @@ mod string;
 use std::fmt::Debug;
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 use crate::event::{Data, Value};
 
@@ -27,11 +28,20 @@ pub trait Codec: Debug + Send + Sync {
     /// When the chunk is not what the codec reads; the text goes into an error reply.
     fn decode(&self, chunk: Bytes) -> Result<Data, CodecError>;
 
-    /// Encodes the data of one event.
+    /// Decodes one chunk that is known to be UTF-8 already.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`].
+    fn decode_text(&self, chunk: ByteString) -> Result<Data, CodecError> {
+        self.decode(chunk.into_bytes())
+    }
+
+    /// Encodes the data of one event. Takes it, so that bytes nobody else holds stay unshared and can be
+    /// masked in place.
     ///
     /// # Errors
     /// When the codec cannot write the data.
-    fn encode(&self, data: &Data) -> Result<Bytes, CodecError>;
+    fn encode(&self, data: Data) -> Result<Bytes, CodecError>;
 }
 
 /// Why a codec could not read or write, in words for the client.
@@ -56,11 +66,11 @@ pub fn names() -> Vec<&'static str> {
 }
 
 /// Writes text and bytes as they are, without a copy, and anything else as compact JSON.
-fn encode_raw(data: &Data) -> Bytes {
+fn encode_raw(data: Data) -> Bytes {
     match data {
-        Data::Json(text) => text.as_text().as_bytes().clone(),
-        Data::Value(Value::String(text)) => text.as_bytes().clone(),
-        Data::Value(Value::Bytes(bytes)) => bytes.clone(),
+        Data::Json(text) => text.into_text().into_bytes(),
+        Data::Value(Value::String(text)) => text.into_bytes(),
+        Data::Value(Value::Bytes(bytes)) => bytes,
         Data::Value(value) => Bytes::from(value.to_json()),
     }
 }
@@ -88,7 +98,7 @@ mod tests {
             let chunk = Bytes::from(bytes);
             for codec in CODECS {
                 if let Ok(data) = codec.decode(chunk.clone()) {
-                    let encoded = codec.encode(&data).unwrap();
+                    let encoded = codec.encode(data).unwrap();
                     prop_assert_eq!(&encoded, &chunk);
                     prop_assert_eq!(encoded.as_ptr(), chunk.as_ptr(), "shared, not copied");
                 }

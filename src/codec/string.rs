@@ -20,7 +20,11 @@ impl Codec for Utf8 {
         Ok(Data::Value(Value::String(text)))
     }
 
-    fn encode(&self, data: &Data) -> Result<Bytes, CodecError> {
+    fn decode_text(&self, chunk: ByteString) -> Result<Data, CodecError> {
+        Ok(Data::Value(Value::String(chunk)))
+    }
+
+    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
         Ok(encode_raw(data))
     }
 }
@@ -30,7 +34,7 @@ mod tests {
     use super::*;
 
     fn encoded(data: impl Into<Data>) -> Bytes {
-        Utf8.encode(&data.into()).unwrap()
+        Utf8.encode(data.into()).unwrap()
     }
 
     #[test]
@@ -40,7 +44,7 @@ mod tests {
         let Data::Value(Value::String(text)) = &data else { panic!("{data:?}") };
         assert_eq!(text, "grüß dich");
         assert_eq!(text.as_bytes().as_ptr(), chunk.as_ptr());
-        assert_eq!(Utf8.encode(&data).unwrap().as_ptr(), chunk.as_ptr());
+        assert_eq!(Utf8.encode(data.clone()).unwrap().as_ptr(), chunk.as_ptr());
     }
 
     #[test]

@@ -19,12 +19,14 @@ use super::{
 };
 use crate::{
     event::{Data, Event, Meta, Value},
-    flow::{Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room},
+    flow::{
+        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room,
+    },
     format::{Inbound, Outbound},
     reply::{Failure, Reason},
     settings::Upstream,
-    turn::{Driven, TURN_STEPS, drive, now_ns},
-    wire::{CloseFrame, Incoming, Link, LinkError, Role},
+    turn::{Driven, TURN_STEPS, drive},
+    wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
 
 /// A connection to an upstream.
@@ -45,7 +47,9 @@ pub struct Connector {
     /// The timer of the next overdue reply, while one is awaited.
     timer: Option<SpawnHandle>,
     /// What goes back in this turn.
-    batch: Vec<Parcel>,
+    batch: Batch,
+    /// The frames of the event that is being sent.
+    frames: Vec<Message>,
 }
 
 /// A frame on its way to the socket.
@@ -112,7 +116,8 @@ impl Connector {
             state: State::Dialing(Vec::new()),
             proved: false,
             timer: None,
-            batch: Vec::new(),
+            batch: Batch::default(),
+            frames: Vec::new(),
             upstream,
         }
     }
@@ -156,14 +161,13 @@ impl Connector {
         let State::Up(link) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
-        let messages = match self.outbound.encode(event.data, event.meta.binary) {
-            Ok(messages) => messages,
-            Err(words) => return ticket.stamp(Stamp::Failed(Failure::Serialize(words))),
-        };
-        let Some(last) = messages.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
+        if let Err(words) = self.outbound.encode(event.data, event.meta.binary, &mut self.frames) {
+            return ticket.stamp(Stamp::failed(Failure::Serialize(words)));
+        }
+        let Some(last) = self.frames.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
         self.exchange.sent(ticket.event(), key, correlation, ticket, self.upstream.correlation.is_some());
         let mut permit = permit;
-        for (at, message) in messages.into_iter().enumerate() {
+        for (at, message) in self.frames.drain(..).enumerate() {
             let last = at == last;
             let permit = if last { permit.take() } else { None };
             // A link that is up has not sent its close frame.
@@ -230,7 +234,7 @@ impl Connector {
             }
             Match::Push => (self.tracker.issue(Cause::Push), Kind::Push),
         };
-        let event = Event { id: ticket.id(), data, meta, ingest_ns: now_ns() };
+        let event = Event { id: ticket.id(), data, meta, ingest_ns: self.batch.now_ns() };
         self.batch.push(Parcel { event, kind, ticket, permit: Some(permit) });
     }
 
@@ -248,8 +252,8 @@ impl Connector {
     }
 
     fn hand_back(&mut self) {
-        if !self.batch.is_empty() {
-            self.back.tell(Flow::Events(mem::take(&mut self.batch)));
+        if let Some(parcels) = self.batch.take() {
+            self.back.tell(Flow::Events(parcels));
         }
     }
 

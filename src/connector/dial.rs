@@ -97,7 +97,9 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
         None => None,
     };
     let parts = framed.into_parts();
-    Ok(Dialed { socket: parts.io, rest: parts.read_buf.freeze(), protocol })
+    // Copied, because the handshake's buffer of 8 KiB would stay for as long as a byte of it does.
+    let rest = Bytes::copy_from_slice(&parts.read_buf);
+    Ok(Dialed { socket: parts.io, rest, protocol })
 }
 
 fn offered(value: &HeaderValue, protocols: &[String]) -> Option<String> {

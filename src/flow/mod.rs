@@ -13,10 +13,12 @@
 //! Tickets, budgets and trackers are shared between the actors of one session, which all live on one
 //! thread: their locks are never contended. They are `Sync` because an actor's messages must be.
 
+mod batch;
 mod budget;
 mod edge;
 mod ticket;
 
+pub use batch::Batch;
 pub use budget::{Budget, EVENT_COST, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
 pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};

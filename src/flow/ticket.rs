@@ -49,8 +49,8 @@ pub enum Stamp {
     Dropped,
     /// A pipeline made two of it; both share its outcome.
     Copied,
-    /// It failed.
-    Failed(Failure),
+    /// It failed. Boxed because it is rare: notes stay small.
+    Failed(Box<Failure>),
     /// Its ticket was dropped: something died that held it.
     Lost,
 }
@@ -82,6 +82,15 @@ pub struct Ticket {
     stamped: bool,
 }
 
+// === impl Stamp ===
+
+impl Stamp {
+    /// It failed.
+    pub fn failed(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
 // === impl Tracker ===
 
 impl Tracker {
@@ -109,9 +118,9 @@ impl Tracker {
         EventId { source: self.source, stream: self.stream, event }
     }
 
-    /// Takes the notes in their order, and keeps `waker` for the next one that matters. With `eager`,
+    /// Appends the notes in their order, and keeps `waker` for the next one that matters. With `eager`,
     /// good outcomes matter too.
-    pub fn take_notes(&self, waker: Option<&Waker>, eager: bool) -> Vec<Note> {
+    pub fn take_notes(&self, waker: Option<&Waker>, eager: bool, notes: &mut Vec<Note>) {
         let mut back = self.back();
         if let Some(waker) = waker {
             match &mut back.waker {
@@ -120,7 +129,7 @@ impl Tracker {
             }
             back.eager = eager;
         }
-        std::mem::take(&mut back.notes)
+        notes.append(&mut back.notes);
     }
 
     /// Tells the session that one of its pipelines died.
@@ -208,8 +217,10 @@ mod tests {
     use super::*;
 
     fn stamps(tracker: &Tracker) -> Vec<(u64, Stamp)> {
-        let notes = tracker.take_notes(None, false).into_iter();
+        let mut notes = Vec::new();
+        tracker.take_notes(None, false, &mut notes);
         notes
+            .into_iter()
             .filter_map(|note| match note {
                 Note::Stamped { event, stamp, .. } => Some((event, stamp)),
                 Note::PipelineDied(_) => None,
@@ -233,10 +244,10 @@ mod tests {
     fn every_ticket_leaves_one_note() {
         let tracker = Tracker::new(1, 7);
         tracker.issue(Cause::Message).stamp(Stamp::Delivered);
-        tracker.issue(Cause::Message).stamp(Stamp::Failed(Failure::Lost));
+        tracker.issue(Cause::Message).stamp(Stamp::failed(Failure::Lost));
         drop(tracker.issue(Cause::Message));
         assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
-        let expected = [(0, Stamp::Delivered), (1, Stamp::Failed(Failure::Lost)), (2, Stamp::Lost)];
+        let expected = [(0, Stamp::Delivered), (1, Stamp::failed(Failure::Lost)), (2, Stamp::Lost)];
         assert_eq!(stamps(&tracker), expected);
         assert_eq!(tracker.id(4).to_string(), "1:7:4");
     }

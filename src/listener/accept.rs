@@ -147,7 +147,7 @@ fn open(desk: &Rc<Desk>, head: &RequestHead, peer: Option<SocketAddr>, admitted:
         listener: Arc::clone(&desk.listener),
         upstream: route.upstream.clone(),
         socket: parts.io,
-        rest: parts.read_buf.freeze(),
+        rest: Bytes::copy_from_slice(&parts.read_buf),
         meta,
         presence: desk.enter(stream),
     };

@@ -84,7 +84,7 @@ impl Pipeline {
                 }
                 (Err(error), None) => {
                     log::debug!("program failed pipeline={} event={} error={error}", self.name, ticket.id());
-                    ticket.stamp(Stamp::Failed(Failure::Program(error.to_string())));
+                    ticket.stamp(Stamp::failed(Failure::Program(error.to_string())));
                 }
             }
         }

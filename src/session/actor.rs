@@ -15,7 +15,8 @@ use super::{Drain, delivery::Delivery, ledger::Outcome};
 use crate::{
     event::{Data, Event, Meta, Record, Value},
     flow::{
-        Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room,
+        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Stamp, Ticket, Tracker,
+        mailbox_room,
     },
     format::{Inbound, Outbound},
     log::Quoted,
@@ -46,7 +47,11 @@ pub struct Session {
     ties: Ties,
     state: State,
     /// What goes on in this turn.
-    batch: Vec<Parcel>,
+    batch: Batch,
+    /// The frames of the event that is being handed over.
+    frames: Vec<Message>,
+    /// Notes that are being taken.
+    notes: Vec<Note>,
     opened: Instant,
     /// Counted as live until dropped, whatever the end.
     _presence: Box<dyn Presence>,
@@ -140,7 +145,9 @@ impl Session {
             meta,
             ties,
             state: State::Open,
-            batch: Vec::new(),
+            batch: Batch::default(),
+            frames: Vec::new(),
+            notes: Vec::new(),
             opened: Instant::now(),
             _presence: presence,
             listener,
@@ -199,13 +206,13 @@ impl Session {
         };
         let permit = Some(self.budget.take(data.size()));
         let meta = Meta::new(self.inbound.is_binary(), self.meta.clone());
-        let event = Event { id: ticket.id(), data, meta, ingest_ns: now_ns() };
+        let event = Event { id: ticket.id(), data, meta, ingest_ns: self.batch.now_ns() };
         self.batch.push(Parcel { event, kind: Kind::Request, ticket, permit });
     }
 
     fn hand_on(&mut self) {
-        if !self.batch.is_empty() {
-            self.ties.incoming.push(Flow::Events(mem::take(&mut self.batch)));
+        if let Some(parcels) = self.batch.take() {
+            self.ties.incoming.push(Flow::Events(parcels));
         }
     }
 
@@ -235,22 +242,23 @@ impl Session {
     fn deliver(&mut self, Parcel { event, kind, ticket, permit }: Parcel) {
         let Event { data, meta, .. } = event;
         let cause = ticket.cause();
-        match self.outbound.encode(data, meta.binary) {
-            Ok(messages) => self.hand_over(kind, ticket, messages, permit),
+        match self.outbound.encode(data, meta.binary, &mut self.frames) {
+            Ok(()) => self.hand_over(kind, ticket, permit),
             Err(words) if kind == Kind::Error => {
                 // The listener's format cannot write a record: plain JSON can.
                 let data = error_data(&Failure::Encode(words), ticket.id(), None);
-                self.hand_over(kind, ticket, vec![Message::Text(data.to_json().into())], permit);
+                self.frames.push(Message::Text(data.to_json().into()));
+                self.hand_over(kind, ticket, permit);
             }
             Err(words) => self.fail(ticket.redeem(), cause, Failure::Encode(words), meta.get("correlation")),
         }
     }
 
-    fn hand_over(&mut self, kind: Kind, ticket: Ticket, messages: Vec<Message>, permit: Option<Permit>) {
+    fn hand_over(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
-        let (mut permit, count) = (permit, messages.len());
-        let outputs = messages.into_iter().enumerate().map(|(at, message)| {
+        let (mut permit, count) = (permit, self.frames.len());
+        let outputs = self.frames.drain(..).enumerate().map(|(at, message)| {
             let is_last = at + 1 == count;
             (message, permit.take_if(|_| is_last))
         });
@@ -307,12 +315,15 @@ impl Session {
 
     fn take_notes(&mut self, task: Option<&task::Context<'_>>) {
         let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
-        for note in self.tracker.take_notes(task.map(|task| task.waker()), eager) {
+        let mut notes = mem::take(&mut self.notes);
+        self.tracker.take_notes(task.map(|task| task.waker()), eager, &mut notes);
+        for note in notes.drain(..) {
             match note {
                 Note::Stamped { event, cause, stamp } => self.stamped(event, cause, stamp),
                 Note::PipelineDied(name) => self.pipeline_died(&name),
             }
         }
+        self.notes = notes;
     }
 
     fn stamped(&mut self, event: u64, cause: Cause, stamp: Stamp) {
@@ -325,7 +336,7 @@ impl Session {
             (Stamp::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
             (Stamp::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
             (Stamp::Dropped, Cause::Error) => self.delivery.error_dropped(event, emit),
-            (Stamp::Failed(failure), cause) => self.fail(event, cause, failure, None),
+            (Stamp::Failed(failure), cause) => self.fail(event, cause, *failure, None),
             (Stamp::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
             // Nobody awaits a push.
             (Stamp::Copied | Stamp::Delivered | Stamp::Dropped | Stamp::Lost, _) => {}

@@ -65,7 +65,8 @@ pub(crate) struct StreamRef {
 pub(crate) struct DefineScript {
     pub(crate) name: Name,
     pub(crate) params: Vec<Param>,
-    pub(crate) body: Vec<Expr>,
+    /// Missing when it does not parse.
+    pub(crate) body: Option<Vec<Expr>>,
 }
 
 /// `create script name from definition with key = value … end`
@@ -83,7 +84,7 @@ pub(crate) struct DefineWindow {
     pub(crate) kind: Name,
     pub(crate) name: Name,
     pub(crate) params: Vec<Param>,
-    pub(crate) body: Vec<Expr>,
+    pub(crate) body: Option<Vec<Expr>>,
 }
 
 /// `key = value` of a `with`.

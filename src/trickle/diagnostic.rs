@@ -5,8 +5,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 use super::source::{Note, Position, Source, Span};
 
-/// How many errors of one program are kept; more would bury the first.
-const KEPT: usize = 50;
+/// How many errors of one program are kept; more would bury the first. Lexer and parser stop there.
+pub(crate) const ERRORS_MAX: usize = 50;
 
 /// One error in a program's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +83,10 @@ impl Diagnostic {
 impl Diagnostics {
     /// The given errors, sorted by place.
     pub(crate) fn new(source: Arc<Source>, mut list: Vec<Diagnostic>) -> Self {
-        list.sort_by_key(|diagnostic| diagnostic.span.start);
+        // The script of two nodes is compiled twice and has its errors twice.
+        list.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         list.dedup();
-        list.truncate(KEPT);
+        list.truncate(ERRORS_MAX);
         Self { source, list }
     }
 

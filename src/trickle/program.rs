@@ -17,8 +17,9 @@ use super::{
 };
 use crate::event::{Event, EventId, Value};
 
-/// The longest program text that is compiled; places in it are kept in 32 bits.
-const SOURCE_MAX: usize = 16 << 20;
+/// The longest program text that is compiled: a thousand times what people write, and short enough
+/// that a wrong file named as a program is refused at once.
+const SOURCE_MAX: usize = 1 << 20;
 
 /// Where an output of a program goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,11 +98,8 @@ impl Program {
         }
         let (statements, mut errors) = parser::parse(source);
         let shared = Arc::new(Source::new(name, source));
-        // What does not parse is missing from the graph, which would be blamed for it.
-        let parsed = errors.is_empty();
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
-        let graph = if parsed { graph::build(&statements, end, &mut errors) } else { None };
-        match graph {
+        match graph::build(&statements, end, &mut errors) {
             Some(graph) => Ok(Self { code: Arc::new(Code::new(shared, graph)) }),
             None => Err(Diagnostics::new(shared, errors)),
         }

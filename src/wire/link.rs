@@ -1,7 +1,6 @@
 //! A socket with a bounded read side and a write side that tells what it has written.
 
 use std::{
-    cell::Cell,
     future::Future,
     io,
     pin::{Pin, pin},
@@ -11,20 +10,11 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::{CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError};
+use super::{CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError, buffer};
 use crate::settings::Limits;
-
-/// Bytes read from a socket at once. One buffer of this size serves all links of a thread, because a
-/// link keeps nothing in it between two turns.
-const READ_BYTES: usize = 64 * 1024;
 
 /// A payload of which this much is missing is read to where it will stay, without a copy.
 const DIRECT_FROM: usize = 16 * 1024;
-
-thread_local! {
-    /// The read buffer of this thread, while no link has it.
-    static READ_BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
-}
 
 /// Why a link ended without a close frame.
 #[derive(Debug, thiserror::Error)]
@@ -118,7 +108,7 @@ where
             self.rest = Bytes::copy_from_slice(&scratch[self.scratch_at..self.scratch_end]);
         }
         (self.scratch_at, self.scratch_end) = (0, 0);
-        READ_BUFFER.set(Some(scratch));
+        buffer::give_back_read(scratch);
     }
 
     /// Writes what is queued, as far as the socket takes it; `done` gets the tokens of the messages that
@@ -207,9 +197,7 @@ where
             self.eof = count == 0;
             return Poll::Ready(Ok(self.decoder.filled(count)?));
         }
-        let scratch = self.scratch.get_or_insert_with(|| {
-            READ_BUFFER.take().unwrap_or_else(|| vec![0; READ_BYTES].into_boxed_slice())
-        });
+        let scratch = self.scratch.get_or_insert_with(buffer::take_read);
         let mut buffer = ReadBuf::new(scratch);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
         (self.scratch_at, self.scratch_end) = (0, buffer.filled().len());
@@ -221,7 +209,7 @@ where
 impl<S, T> Drop for Link<S, T> {
     fn drop(&mut self) {
         if let Some(scratch) = self.scratch.take() {
-            READ_BUFFER.set(Some(scratch));
+            buffer::give_back_read(scratch);
         }
     }
 }

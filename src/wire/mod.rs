@@ -8,6 +8,7 @@
 //! [`Decoder`] and [`Outbox`] are pure; [`Link`] puts them on a socket. Sizes are checked when a frame's
 //! header has been read, before any room is made for its payload (C4).
 
+mod buffer;
 mod close;
 mod decoder;
 mod frame;

@@ -1,11 +1,11 @@
 //! Messages to bytes, queued until the socket takes them.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::{collections::VecDeque, io::IoSlice, mem};
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
-    CloseFrame, Message, Role,
+    CloseFrame, Message, Role, buffer,
     frame::{Header, Opcode, apply_mask},
 };
 
@@ -29,7 +29,9 @@ pub(super) const SLICES: usize = 16;
 pub struct Outbox<T> {
     role: Role,
     chunks: VecDeque<Bytes>,
-    tail: BytesMut,
+    /// What is behind the chunks; its first `tail_at` bytes are written.
+    tail: Vec<u8>,
+    tail_at: usize,
     /// Bytes queued and written since the connection began.
     queued: u64,
     written: u64,
@@ -52,7 +54,8 @@ impl<T> Outbox<T> {
         Self {
             role,
             chunks: VecDeque::new(),
-            tail: BytesMut::new(),
+            tail: Vec::new(),
+            tail_at: 0,
             queued: 0,
             written: 0,
             marks: VecDeque::new(),
@@ -125,13 +128,13 @@ impl<T> Outbox<T> {
 
     /// The next bytes for a plain write, when they lie in one piece.
     pub(super) fn front(&self) -> Option<&[u8]> {
-        self.chunks.is_empty().then_some(&self.tail)
+        self.chunks.is_empty().then_some(&self.tail[self.tail_at..])
     }
 
     /// The next bytes for a vectored write.
     pub(super) fn slices(&self) -> ([IoSlice<'_>; SLICES], usize) {
         let mut slices = [IoSlice::new(&[]); SLICES];
-        let parts = self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[..]]);
+        let parts = self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[self.tail_at..]]);
         let mut count = 0;
         for (slice, part) in slices.iter_mut().zip(parts) {
             *slice = IoSlice::new(part);
@@ -157,7 +160,8 @@ impl<T> Outbox<T> {
         }
         if self.is_empty() {
             // An idle connection holds no memory.
-            self.tail = BytesMut::new();
+            buffer::give_back(mem::take(&mut self.tail));
+            self.tail_at = 0;
             self.chunks = VecDeque::new();
             self.marks = VecDeque::new();
         }
@@ -172,12 +176,15 @@ impl<T> Outbox<T> {
             count -= chunk.len();
             self.chunks.pop_front();
         }
-        self.tail.advance(count);
+        self.tail_at += count;
     }
 
     fn frame(&mut self, opcode: Opcode, payload: Bytes) {
         let mask = (self.role == Role::Client).then(rand::random::<[u8; 4]>);
         let header = Header { fin: true, opcode, mask, len: payload.len() as u64 };
+        if self.tail.capacity() == 0 {
+            self.tail = buffer::take();
+        }
         let (bytes, size) = header.encode();
         self.tail.extend_from_slice(&bytes[..size]);
         self.queued += (size + payload.len()) as u64;
@@ -201,7 +208,8 @@ impl<T> Outbox<T> {
     }
 
     fn close_chunk(&mut self) {
-        let chunk = std::mem::take(&mut self.tail).freeze();
+        let mut chunk = Bytes::from(mem::take(&mut self.tail));
+        chunk.advance(mem::take(&mut self.tail_at));
         if !chunk.is_empty() {
             self.chunks.push_back(chunk);
         }

@@ -141,12 +141,19 @@ impl Compiler<'_> {
         case: &Case,
         compile_body: &mut impl FnMut(&mut Self, &[Expr]) -> Vec<B>,
     ) -> CaseOp<B> {
-        // The pattern is tested before the local is bound.
         let pattern = self.pattern(&case.pattern);
-        let bind = case.bind.as_ref().map(|name| self.bind(name));
+        // The name is known in this case only, and hides another of its kind there.
+        let bind = case.bind.as_ref().map(|name| (name, self.new_slot()));
+        let hidden = bind.and_then(|(name, slot)| self.locals.insert(name.text.clone(), slot));
         let guard = case.guard.as_ref().and_then(|guard| self.condition(guard, "when"));
         let body = compile_body(self, &case.body).into();
-        CaseOp { bind, pattern, guard, body }
+        if let Some((name, _)) = bind {
+            match hidden {
+                Some(slot) => self.locals.insert(name.text.clone(), slot),
+                None => self.locals.remove(&name.text),
+            };
+        }
+        CaseOp { bind: bind.map(|(_, slot)| slot), pattern, guard, body }
     }
 
     fn pattern(&mut self, pattern: &Pattern) -> PatternOp {

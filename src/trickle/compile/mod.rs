@@ -6,9 +6,11 @@ mod expr;
 mod path;
 mod script;
 
+use std::collections::HashMap;
+
 use super::{
     ast::Expr,
-    code::Op,
+    code::{Op, Slot},
     diagnostic::{Diagnostic, Fault},
     eval::{self, Env, Steps},
     message::Message,
@@ -41,8 +43,10 @@ pub(crate) struct Compiler<'c> {
     place: Place,
     /// The value of `args`, a record.
     args: &'c Value,
-    /// Names of the locals; the index is the slot.
-    locals: Vec<String>,
+    /// The names that are known here.
+    locals: HashMap<String, Slot>,
+    /// How many slots there are.
+    slots: usize,
     /// Names of the ports a script emits to; the index is the number.
     ports: Vec<String>,
     uses: Uses,
@@ -56,7 +60,8 @@ impl<'c> Compiler<'c> {
         Self {
             place,
             args,
-            locals: Vec::new(),
+            locals: HashMap::new(),
+            slots: 0,
             ports: vec!["out".to_owned()],
             uses: Uses::default(),
             errors_before: errors.len(),
@@ -70,7 +75,7 @@ impl<'c> Compiler<'c> {
 
     /// How many locals the code needs room for.
     pub(crate) fn locals(&self) -> usize {
-        self.locals.len()
+        self.slots
     }
 
     /// The names of the ports that the script emits to, `out` first.

@@ -85,10 +85,10 @@ impl Compiler<'_> {
 
     /// The slot of a local that some statement before has given a value.
     fn local(&mut self, name: &Name) -> Slot {
-        if let Some(slot) = self.locals.iter().rposition(|local| *local == name.text) {
-            return slot;
+        if let Some(slot) = self.locals.get(&name.text) {
+            return *slot;
         }
-        let known = self.locals.iter().map(String::as_str).chain(["event", "state", "args"]);
+        let known = self.locals.keys().map(String::as_str).chain(["event", "state", "args"]);
         let mut error =
             Diagnostic::new(name.span, format!("there is no local `{}`", name.text), "has no value here")
                 .nearest(&name.text, known);
@@ -104,11 +104,17 @@ impl Compiler<'_> {
 
     /// The slot of a local that is given a value here.
     pub(super) fn bind(&mut self, name: &Name) -> Slot {
-        if let Some(slot) = self.locals.iter().position(|local| *local == name.text) {
-            return slot;
+        if let Some(slot) = self.locals.get(&name.text) {
+            return *slot;
         }
-        self.locals.push(name.text.clone());
-        self.locals.len() - 1
+        let slot = self.new_slot();
+        self.locals.insert(name.text.clone(), slot);
+        slot
+    }
+
+    pub(super) fn new_slot(&mut self) -> Slot {
+        self.slots += 1;
+        self.slots - 1
     }
 }
 

@@ -19,7 +19,7 @@ use std::{borrow::Cow, cell::Cell};
 
 use super::{
     ast::BinaryOp,
-    code::{CaseOp, KeyOp, LogicOp, MatchOp, Op, Slot},
+    code::{CaseOp, FieldOp, KeyOp, LogicOp, MatchOp, Op, Slot},
     diagnostic::Fault,
     message::Message,
     source::Span,
@@ -59,7 +59,7 @@ pub(crate) fn eval<'e>(op: &'e Op, env: &Env<'e>) -> Evaluated<'e> {
         }
         Op::Text(text) => text::render(text, env).map(|text| Cow::Owned(Value::String(text))),
         Op::Array(items) => array(items, env),
-        Op::Record(_) => record(op, env),
+        Op::Record(fields) => record(fields, env),
         Op::Unary { op, span, operand } => {
             let operand = eval(operand, env)?;
             ops::unary(*op, *span, &operand).map(Cow::Owned)
@@ -86,8 +86,7 @@ fn array<'e>(items: &'e [Op], env: &Env<'e>) -> Evaluated<'e> {
     Ok(Cow::Owned(Value::array(values)))
 }
 
-fn record<'e>(op: &'e Op, env: &Env<'e>) -> Evaluated<'e> {
-    let Op::Record(fields) = op else { return Ok(Cow::Owned(Value::Null)) };
+fn record<'e>(fields: &'e [FieldOp], env: &Env<'e>) -> Evaluated<'e> {
     let mut record = Record::with_capacity(fields.len());
     for field in fields {
         let key = match &field.key {

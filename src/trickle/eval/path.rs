@@ -199,6 +199,15 @@ fn element_mut<'v>(
     }
 }
 
+/// A key as messages show it. It may come from an event: a long one would fill the error reply, and
+/// a line break in it would forge a line of the log.
+fn shown(key: &str) -> String {
+    const SHOWN_CHARS: usize = 64;
+    let cut: String = key.chars().take(SHOWN_CHARS).collect();
+    let dots = if cut.len() < key.len() { "…" } else { "" };
+    format!("{}{dots}", cut.escape_debug())
+}
+
 // === impl Step ===
 
 impl Step {
@@ -216,8 +225,8 @@ impl Lack {
             Self::Fault(fault) => return fault,
         };
         let message = match missing.what {
-            What::Key(key) => format!("there is no key `{key}`"),
-            What::Meta(key) => format!("`${key}` is not set"),
+            What::Key(key) => format!("there is no key `{}`", shown(&key)),
+            What::Meta(key) => format!("`${}` is not set", shown(&key)),
             What::Local => "this local has no value yet".to_owned(),
             What::NotRecord(found) => format!("only a record has keys, and this is {found}"),
             What::NotArray(found) => format!("only an array has elements, and this is {found}"),

@@ -80,7 +80,8 @@ pub(crate) enum Exit {
     Port(Port),
 }
 
-/// Builds the graph of a program, or lists what is wrong with it.
+/// Builds the graph of a program, or lists what is wrong with it. When statements did not parse, so
+/// that there are errors before, what is left is only looked through for errors of its own.
 pub(crate) fn build(statements: &[Statement], end: Span, errors: &mut Vec<Diagnostic>) -> Option<Graph> {
     let names = names::resolve(statements, errors);
     let mut builder = nodes::Builder::new(names, errors);

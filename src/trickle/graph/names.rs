@@ -18,6 +18,8 @@ pub(super) struct Names<'a> {
     pub(super) entities: HashMap<&'a str, Entity<'a>>,
     pub(super) definitions: HashMap<&'a str, &'a DefineScript>,
     pub(super) channels: Vec<ChannelInfo>,
+    /// All statements did parse: what has no name here has none.
+    complete: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +50,7 @@ pub(super) enum ChannelKind {
 
 /// Gathers all names, so that statements may stand in any order.
 pub(super) fn resolve<'a>(statements: &'a [Statement], errors: &mut Vec<Diagnostic>) -> Names<'a> {
-    let mut names = Names::default();
+    let mut names = Names { complete: errors.is_empty(), ..Names::default() };
     names.add_channel("in".to_owned(), Span::new(0, 0), ChannelKind::In);
     debug_assert_eq!(names.channels.len(), IN + 1);
     for statement in statements {
@@ -90,7 +92,7 @@ impl<'a> Names<'a> {
     fn create_script(&mut self, create: &'a CreateScript, errors: &mut Vec<Diagnostic>) {
         let wanted = create.from.as_ref().unwrap_or(&create.name);
         let definition = self.definitions.get(wanted.text.as_str()).copied();
-        if definition.is_none() {
+        if definition.is_none() && self.complete {
             let message = format!("there is no definition of a script `{}`", wanted.text);
             let error = Diagnostic::new(wanted.span, message, "not defined in this program");
             errors.push(error.nearest(&wanted.text, self.definitions.keys().copied()));
@@ -118,8 +120,12 @@ impl<'a> Names<'a> {
         false
     }
 
-    /// The error for a name that is no stream.
-    pub(super) fn unknown(&self, name: &Name) -> Diagnostic {
+    /// The error for a name that is no stream. It may be one in a statement that does not parse.
+    pub(super) fn unknown(&self, name: &Name) -> Option<Diagnostic> {
+        self.complete.then(|| self.unknown_stream(name))
+    }
+
+    fn unknown_stream(&self, name: &Name) -> Diagnostic {
         let text = name.text.as_str();
         let error = Diagnostic::new(
             name.span,

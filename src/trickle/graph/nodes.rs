@@ -110,7 +110,7 @@ impl<'a, 'e> Builder<'a, 'e> {
             (_, Some(Entity::Stream(channel))) => self.only_port(from, "out").then_some(channel),
             (_, Some(Entity::Script { .. })) => Some(self.tap(from)),
             (_, None) => {
-                self.errors.push(self.names.unknown(name));
+                self.errors.extend(self.names.unknown(name));
                 None
             }
         }
@@ -145,7 +145,7 @@ impl<'a, 'e> Builder<'a, 'e> {
                 Exit::Channel(*channel)
             }
             (_, None) => {
-                self.errors.push(self.names.unknown(name));
+                self.errors.extend(self.names.unknown(name));
                 return None;
             }
         };
@@ -171,8 +171,9 @@ impl<'a, 'e> Builder<'a, 'e> {
         };
         self.used.insert(&definition.name.text);
         let args = self.args(definition, &create.params);
+        let Some(body) = &definition.body else { return };
         let mut compiler = Compiler::new(Place::Script, &args, self.errors);
-        let body = compiler.body(&definition.body).into();
+        let body = compiler.body(body).into();
         let uses = compiler.uses();
         let locals = compiler.locals();
         let ports = compiler.into_ports();
@@ -235,9 +236,10 @@ impl<'a, 'e> Builder<'a, 'e> {
     /// A definition that nothing is made from is compiled for its errors only.
     fn check_unused_definitions(&mut self) {
         for definition in std::mem::take(&mut self.definitions) {
+            let Some(body) = &definition.body else { continue };
             if !self.used.contains(definition.name.text.as_str()) {
                 let args = self.args(definition, &[]);
-                Compiler::new(Place::Script, &args, self.errors).body(&definition.body);
+                Compiler::new(Place::Script, &args, self.errors).body(body);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Expressions: operators, paths, literals.
 
-use super::{Parsed, Parser};
+use super::{Failed, Parsed, Parser};
 use crate::{
     event::Value,
     trickle::{
@@ -61,6 +61,13 @@ impl Parser<'_> {
     fn operator(&mut self) -> Parsed<Option<(BinaryOp, u8)>> {
         match *self.peek() {
             Token::Word(word) => Ok(BinaryOp::of(word)),
+            Token::Symbol("=") => Err(self.foreign("=", "a comparison is `==`")),
+            Token::Symbol("&") if *self.peek_second() == Token::Symbol("&") => {
+                Err(self.foreign("&&", "the operator is `and`"))
+            }
+            Token::Symbol("|") if *self.peek_second() == Token::Symbol("|") => {
+                Err(self.foreign("||", "the operator is `or`"))
+            }
             Token::Symbol("|") => Err(self.fail(Diagnostic::not_yet(self.span(), "the operator `|` is"))),
             Token::Symbol("%(" | "%[" | "%{") => {
                 let error = Diagnostic::new(self.span(), "a pattern cannot follow a value", "")
@@ -70,6 +77,13 @@ impl Parser<'_> {
             Token::Symbol(symbol) => Ok(BinaryOp::of(symbol)),
             _ => Ok(None),
         }
+    }
+
+    /// Reports an operator of other languages.
+    fn foreign(&mut self, symbol: &str, advice: &str) -> Failed {
+        let span = self.span();
+        let whole = Span { end: span.start + symbol.len() as u32, ..span };
+        self.fail(Diagnostic::new(whole, format!("`{symbol}` is not an operator"), "").help(advice))
     }
 
     fn unary(&mut self) -> Parsed<Expr> {

@@ -2,6 +2,33 @@
 //!
 //! Every error of a program is found in one go: after an error the parser skips to the end of the
 //! statement and reads on. What the lexer has reported is not reported again.
+//!
+//! The grammar, where `x,*` is a list of any length with commas between and a last one allowed:
+//!
+//! ```text
+//! program   = { statement ";" }
+//! statement = "select" expr "from" stream [ "[" name,* "]" ] [ "where" expr ] [ "group" "by" group ]
+//!             "into" stream [ "having" expr ]
+//!           | "create" "stream" name
+//!           | "create" "script" name [ "from" name ] [ "with" param,* "end" ]
+//!           | "define" "script" name [ "with" param,* [ "end" ] ] "script" body "end"
+//!           | "define" kind "window" name "with" param,* [ "script" body ] "end"
+//! stream    = name [ "/" name ]
+//! group     = expr | "set" "(" group,* ")" | "each" "(" expr ")"
+//! param     = name "=" expr
+//!
+//! body      = { expr ";" }
+//! expr      = "let" path "=" expr | "emit" [ expr ] [ "=>" string ] | "drop" | binary
+//! binary    = unary { operator unary }                    (see BinaryOp::of for what binds how)
+//! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) path | primary
+//! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
+//!           | "match" expr "of" { case } "end" | path
+//! path      = ( "event" | "state" | "args" | "$" [ name ] | name | "(" expr ")" )
+//!             { "." name | "[" expr "]" | "[" expr ":" expr "]" }
+//! case      = "case" [ name "=" ] pattern [ "when" expr ] "=>" body | "default" "=>" body
+//! pattern   = "_" | expr | "%{" field,* "}" | "%[" pattern,* "]" | "%(" pattern,* [ "..." ] ")"
+//! field     = [ "present" ] name | "absent" name | name comparison expr | name "~=" pattern
+//! ```
 
 mod expr;
 mod pattern;
@@ -10,7 +37,7 @@ mod script;
 
 use super::{
     ast::{Name, Statement},
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::{Diagnostic, ERRORS_MAX, nearest},
     lexer::lex,
     source::Span,
     token::{Placed, RESERVED, Token},
@@ -25,7 +52,7 @@ const NESTING_MAX: u32 = 100;
 const BLOCKS: [&str; 4] = ["match", "for", "patch", "merge"];
 
 /// Words that begin a statement of the query level, and stand nowhere else.
-const STATEMENTS: [&str; 5] = ["select", "create", "define", "use", "mod"];
+const STATEMENTS: [&str; 3] = ["select", "create", "define"];
 
 /// The parser could not go on; the reason is in its list already.
 #[derive(Debug)]
@@ -151,11 +178,23 @@ impl<'s> Parser<'s> {
         Failed
     }
 
-    /// Reports that something else was expected here.
+    /// Reports that something else was expected here. One complaint about a place is enough.
     fn expected(&mut self, what: &str) -> Failed {
+        let span = self.span();
+        let blamed = self.errors.last().is_some_and(|error| error.span == span);
+        if !blamed && !matches!(self.peek(), Token::Bad) {
+            let message = format!("expected {what}, found {}", self.peek().describe());
+            self.errors.push(Diagnostic::new(span, message, format!("expected {what}")));
+        }
+        Failed
+    }
+
+    /// Reports that a statement does not end where it should: behind its last token.
+    fn expected_end(&mut self, what: &str) -> Failed {
+        let end = self.last_span().end;
         if !matches!(self.peek(), Token::Bad) {
             let message = format!("expected {what}, found {}", self.peek().describe());
-            self.errors.push(Diagnostic::new(self.span(), message, format!("expected {what}")));
+            self.errors.push(Diagnostic::new(Span { start: end, end }, message, format!("expected {what}")));
         }
         Failed
     }
@@ -171,6 +210,11 @@ impl<'s> Parser<'s> {
             last.help = Some(format!("did you mean `{near}`?"));
         }
         failed
+    }
+
+    /// Whether there is anything left to read, and anybody who would read more errors.
+    fn goes_on(&self) -> bool {
+        *self.peek() != Token::End && self.errors.len() < ERRORS_MAX
     }
 
     /// Parses something one level deeper.
@@ -207,7 +251,8 @@ impl<'s> Parser<'s> {
                 Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
                 Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
                 Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
-                Token::Word(word) if !member && blocks == 0 && STATEMENTS.contains(word) => return,
+                // Met inside of a script, they say that an `end` is missing.
+                Token::Word(word) if !member && STATEMENTS.contains(word) => return,
                 _ => {}
             }
             self.advance();

@@ -20,7 +20,7 @@ impl Parser<'_> {
     /// All statements up to the end of the source.
     pub(super) fn program(&mut self) -> Vec<Statement> {
         let mut statements = Vec::new();
-        while *self.peek() != Token::End {
+        while self.goes_on() {
             if self.eat(";") || self.config() {
                 continue;
             }
@@ -75,7 +75,7 @@ impl Parser<'_> {
             _ => Err(self.expected_words(&["select", "create", "define"])),
         }?;
         if *self.peek() != Token::End && !self.is(";") {
-            return Err(self.expected("`;` after the statement"));
+            return Err(self.expected_end("`;` after the statement"));
         }
         Ok(statement)
     }
@@ -157,6 +157,9 @@ impl Parser<'_> {
         }
         let name = self.name("a script")?;
         let from = if self.eat_word("from") { Some(self.name("a defined script")?) } else { None };
+        if from.is_some() && self.is("::") {
+            return Err(self.fail(Diagnostic::not_yet(self.last_span(), "modules are")));
+        }
         let params = if self.eat_word("with") { self.block(|parser| parser.params())? } else { Vec::new() };
         Ok(Statement::CreateScript(CreateScript { name, from, params }))
     }
@@ -209,7 +212,7 @@ impl Parser<'_> {
         self.expect_word("with")?;
         let (params, body) = self.block(|parser| {
             let params = parser.params()?;
-            let body = if parser.eat_word("script") { parser.script_body() } else { Vec::new() };
+            let body = if parser.eat_word("script") { parser.script_body() } else { Some(Vec::new()) };
             Ok((params, body))
         })?;
         Ok(Statement::DefineWindow(DefineWindow { kind, name, params, body }))

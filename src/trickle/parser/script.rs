@@ -1,6 +1,6 @@
 //! Statements of the script level: sequences, `let`, `emit`, `drop`, `match`.
 
-use super::{Failed, Parsed, Parser};
+use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::trickle::{
     ast::{Case, Expr, ExprKind, Match, Path, Pattern},
     diagnostic::Diagnostic,
@@ -8,18 +8,24 @@ use crate::trickle::{
 };
 
 impl Parser<'_> {
-    /// The statements of a script up to its `end`. Errors are kept and the rest is read on.
-    pub(super) fn script_body(&mut self) -> Vec<Expr> {
-        let mut body = Vec::new();
+    /// The statements of a script up to its `end`, or nothing if one of them does not parse: without
+    /// it the others would be blamed for what it does.
+    pub(super) fn script_body(&mut self) -> Option<Vec<Expr>> {
+        let mut body = Some(Vec::new());
         let blocks = self.blocks;
-        while !self.is_word("end") && *self.peek() != Token::End {
+        while self.goes_on() && !self.is_word("end") && !self.is_any_word(&STATEMENTS) {
             if self.eat(";") {
                 continue;
             }
             let start = self.at;
             match self.script_statement() {
-                Ok(statement) => body.push(statement),
+                Ok(statement) => {
+                    if let Some(body) = &mut body {
+                        body.push(statement);
+                    }
+                }
                 Err(Failed) => {
+                    body = None;
                     if self.at == start {
                         self.advance();
                     }
@@ -35,13 +41,13 @@ impl Parser<'_> {
         if self.is(";") || self.is_word("end") {
             return Ok(statement);
         }
-        Err(self.expected("`;` or `end` after the statement"))
+        Err(self.expected_end("`;` or `end` after the statement"))
     }
 
     /// The statements of a case up to the next case or the `end` of the match.
     fn case_body(&mut self) -> Parsed<Vec<Expr>> {
         let mut body = vec![self.expression()?];
-        while self.eat(";") && !self.ends_case() {
+        while self.eat(";") && !self.ends_case() && !self.is_any_word(&STATEMENTS) {
             body.push(self.expression()?);
         }
         if !self.ends_case() {

@@ -157,6 +157,12 @@ fn paths() {
 }
 
 #[test]
+fn keys_of_events_are_shown_short_and_on_one_line() {
+    let json = format!(r#"{{"k":"a\nb{}"}}"#, "x".repeat(1_000));
+    assert_eq!(value("event[event.k]", &json), format!("there is no key `a\\nb{}…`", "x".repeat(61)));
+}
+
+#[test]
 fn presence() {
     let json = r#"{"a":{"b":null},"c":[1]}"#;
     for (text, found) in [

@@ -194,6 +194,7 @@ fn what_comes_later_is_refused_by_name() {
             "define qos::wal operator w; select event from in into out;",
             "this kind of node is not supported yet",
         ),
+        ("create script x from m::y; select event from in into out;", "modules are not supported yet"),
         ("create operator w; select event from in into out;", "this kind of node is not supported yet"),
         ("select << 1 >> from in into out;", "binary literals are not supported yet"),
         ("select event | 1 from in into out;", "the operator `|` is not supported yet"),

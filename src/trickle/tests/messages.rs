@@ -43,7 +43,9 @@ create script s;
 select \"abc from in into out;
 select event from in into out nothing;
 select event from in inot out;
-select event from in where into out;";
+select event from in where into out;
+select zz from nowhere into out;
+create stream in;";
     let errors = errors(text);
     let found: Vec<(usize, String)> =
         errors.positions().map(|place| place.line).zip(errors.messages().map(str::to_owned)).collect();
@@ -57,6 +59,8 @@ select event from in where into out;";
         (11, "expected `;` after the statement, found `nothing`"),
         (12, "expected `where`, `group` or `into`, found `inot`"),
         (13, "expected an expression, found `into`"),
+        (14, "there is no local `zz`"),
+        (15, "`in` is a built-in stream"),
     ];
     let wanted: Vec<(usize, String)> =
         wanted.iter().map(|(line, text)| (*line, (*text).to_owned())).collect();
@@ -64,6 +68,23 @@ select event from in where into out;";
     assert!(errors.to_string().contains("did you mean `select`?"));
     assert!(errors.to_string().contains("did you mean `from`?"));
     assert!(errors.to_string().contains("did you mean `into`?"));
+}
+
+#[test]
+fn a_missing_end_is_one_error() {
+    let text = "define script s script\n let x = 1;\ncreate script s;\nselect event from in into s;\nselect event from s into out;";
+    assert_eq!(super::error(text), "expected `end`, found `create`");
+    let text = "define script s script\n match event of case 1 => 2;\ncreate script s;\nselect event from in into s;";
+    assert_eq!(super::error(text), "expected `case`, `default` or `end`, found `create`");
+}
+
+#[test]
+fn no_text_has_more_errors_than_people_read() {
+    for text in ["§".repeat(100_000), "x;".repeat(100_000), "select zz from in into out;".repeat(1_000)] {
+        assert!(errors(&text).len() <= 50);
+    }
+    let errors = errors(&" ".repeat((1 << 20) + 1));
+    assert_eq!(errors.messages().next(), Some("the program is longer than 1 MiB"));
 }
 
 #[test]
@@ -81,6 +102,10 @@ fn mistakes_get_advice() {
             "did you mean `sript`?",
         ),
         ("select match 1 of default => 1 case 2 => 2 end from in into out;", "make that one the last"),
+        ("select 'a' from in into out;", "a string stands in double quotes"),
+        ("select event from in where event.a = 1 into out;", "a comparison is `==`"),
+        ("select event && 1 from in into out;", "the operator is `and`"),
+        ("select event || 1 from in into out;", "the operator is `or`"),
         ("deploy flow x; select event from in into out;", "routes and upstreams are in the settings"),
     ] {
         let printed = printed(text);
@@ -121,6 +146,8 @@ fn depth_is_refused_and_length_is_not() {
         let text = format!("select {} from in into out;", deep.repeat(100_000));
         assert!(errors(&text).to_string().len() < 20_000, "{deep}");
     }
+    let groups = format!("select event from in group by {} into out;", "set(".repeat(100_000));
+    assert_eq!(super::error(&groups), "this nests deeper than 100 levels");
     let sum = format!("select event{} from in into out;", " + 1 - 1".repeat(50_000));
     let outputs = try_feed(&mut program(&sum).instance(), event("7")).unwrap();
     assert_eq!(super::show(&outputs), "7");

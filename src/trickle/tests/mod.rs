@@ -20,6 +20,15 @@ fn errors(text: &str) -> Diagnostics {
     }
 }
 
+#[test]
+fn programs_are_shared_and_instances_move() {
+    fn shared<T: Send + Sync>() {}
+    fn moves<T: Send>() {}
+    shared::<Program>();
+    moves::<Instance>();
+    assert!(size_of::<Instance>() <= 24);
+}
+
 /// The message of the only error of a program.
 fn error(text: &str) -> String {
     let errors = errors(text);

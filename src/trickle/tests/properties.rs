@@ -83,6 +83,15 @@ const WORDS: [&str; 76] = [
     "18446744073709551615",
 ];
 
+/// The undamaged program does compile.
+#[test]
+fn the_whole_program_runs() {
+    let odd = r#"{"k":[{"y":1},"x"]}"#;
+    let error = r#"err: {"error":"there is no key `n` at test:4:22","event":{"k":[{"y":1},"x"]}}"#;
+    assert_eq!(super::run(WHOLE, odd), error);
+    assert_eq!(super::run(WHOLE, r#"{"n":3,"t":[1]}"#), r#"{"e":{"n":5,"t":[1]},"b":false,"x":10}"#);
+}
+
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -139,8 +148,44 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
+/// A program that uses most of the language, to be damaged.
+const WHOLE: &str = r##"
+#!config id = "whole"
+define script shape with limit = 10, names = ["a", "b"] script
+  let event.n = event.n + 1 * 2;
+  match event of
+    case r = %{ present n, n > 3, t ~= %( 1, ... ) } when r.n < args.limit => let $url = "ws://#{r.n}"; emit
+    case %{ absent n, k ~= %[ "x", %{ y } ] } => emit {"k": event.k[0:1], "s": state} => "odd"
+    case _ => drop
+  end
+end;
+create script shape with limit = 0xff end;
+create stream mid;
+select event from in where not (present event.skip and event.skip == true) into shape;
+select event from shape into mid;
+select {"e": event, "b": $binary, "x": 1 << 3 ^ 2} from mid into out having event.x >= 0;
+select event from shape/odd into reply;
+select event from shape/err into err;
+"##;
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn a_damaged_program_compiles_or_says_why_not(
+        cut in 0..WHOLE.len(), length in 0..40_usize, moved in 0..WHOLE.len(), input in json(),
+    ) {
+        let end = (cut + length).min(WHOLE.len());
+        let (Some(before), Some(piece), Some(after)) = (WHOLE.get(..cut), WHOLE.get(cut..end), WHOLE.get(end..)) else {
+            return Ok(());
+        };
+        let damaged = format!("{before}{after}");
+        let at = moved.min(damaged.len());
+        for text in [format!("{}{piece}{}", &damaged[..at], &damaged[at..]), damaged] {
+            match Program::compile("damaged", &text) {
+                Err(errors) => prop_assert!(!errors.to_string().is_empty()),
+                Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
+            }
+        }
+    }
 
     #[test]
     fn any_text_compiles_or_says_why_not(text in r##"(\PC|[\n"#{}$%;.]){0,80}"##) {

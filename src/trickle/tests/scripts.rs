@@ -154,6 +154,14 @@ fn a_state_lives_in_its_instance() {
 }
 
 #[test]
+fn a_name_bound_by_a_case_is_known_there_only() {
+    let body =
+        "let x = 1; let y = match event of case x = %{ a } => let z = x.a; x case _ => x end; [x, y, z]";
+    assert_eq!(script(body, r#"{"a":2}"#), r#"[1,{"a":2},2]"#);
+    assert_eq!(error(&scripted("match event of case n = 1 => n default => n end")), "there is no local `n`");
+}
+
+#[test]
 fn patterns() {
     let body = r#"match event of
         case 1 => "one"

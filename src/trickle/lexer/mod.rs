@@ -2,8 +2,11 @@
 //!
 //! Nesting of strings and interpolated code is kept on a list, not on the stack: no text is too deep.
 
+mod number;
+mod text;
+
 use super::{
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, ERRORS_MAX},
     source::Span,
     token::{Placed, SYMBOLS, Token},
 };
@@ -27,7 +30,9 @@ struct Lexer<'s> {
 /// Splits a source into tokens, the last of which is [`Token::End`], and lists what is not one.
 pub(crate) fn lex(text: &str) -> (Vec<Placed<'_>>, Vec<Diagnostic>) {
     let mut lexer = Lexer { text, at: 0, modes: Vec::new(), tokens: Vec::new(), errors: Vec::new() };
-    while lexer.at < text.len() {
+    // Some editors begin a file with a byte order mark.
+    lexer.take_while(|c| c == '\u{feff}');
+    while lexer.at < text.len() && lexer.errors.len() < ERRORS_MAX {
         match lexer.modes.last() {
             Some(Mode::Text { heredoc, start }) => {
                 let (heredoc, start) = (*heredoc, *start);
@@ -79,6 +84,7 @@ impl<'s> Lexer<'s> {
             '#' => self.comment(),
             '"' => self.open_text(),
             '`' => self.quoted(),
+            '\'' => self.single_quotes(),
             '|' if self.after_extractor_name() => self.format(),
             '0'..='9' => self.number(),
             c if c == '_' || c.is_alphabetic() => {
@@ -144,6 +150,18 @@ impl<'s> Lexer<'s> {
         }
     }
 
+    /// A string of other languages.
+    fn single_quotes(&mut self) {
+        let start = self.at;
+        self.at += 1;
+        self.take_while(|c| c != '\'' && c != '\n');
+        if self.peek() == Some('\'') {
+            self.at += 1;
+        }
+        self.bad(start, "single quotes mean nothing here", "").help =
+            Some("a string stands in double quotes".to_owned());
+    }
+
     /// Whether `~ name` or `~= name` stands just before: then `|` opens a format, not an operator.
     fn after_extractor_name(&self) -> bool {
         let [.., tilde, name] = self.tokens.as_slice() else { return false };
@@ -171,181 +189,6 @@ impl<'s> Lexer<'s> {
         let format = &self.text[inside..self.at];
         self.at += 1;
         self.push(Token::Format(format), start);
-    }
-
-    // --- numbers ---
-
-    fn number(&mut self) {
-        let start = self.at;
-        let rest = self.rest();
-        match rest.as_bytes().get(1) {
-            Some(b'x') if rest.starts_with('0') => self.based(16, char::is_alphanumeric),
-            Some(b'b') if rest.starts_with('0') => self.based(2, char::is_alphanumeric),
-            _ => self.decimal(),
-        }
-        let stuck = self.take_while(|c| c == '_' || c.is_alphanumeric());
-        if !stuck.is_empty() {
-            self.tokens.pop();
-            let exponent = stuck.starts_with(['e', 'E']);
-            let error = self.bad(start, format!("`{stuck}` is stuck to a number"), "not a number");
-            if exponent {
-                error.help = Some("an exponent needs a decimal point: 1.0e3".to_owned());
-            }
-        }
-    }
-
-    /// `0x…` or `0b…`.
-    fn based(&mut self, radix: u32, digit: impl Fn(char) -> bool) {
-        let start = self.at;
-        self.at += 2;
-        let digits = self.take_while(|c| c == '_' || digit(c)).replace('_', "");
-        match u64::from_str_radix(&digits, radix) {
-            Ok(number) => self.push(Token::Int(number), start),
-            Err(_) => {
-                self.bad(start, "not a whole number of 64 bits", "");
-            }
-        }
-    }
-
-    fn decimal(&mut self) {
-        let start = self.at;
-        self.take_while(|c| c == '_' || c.is_ascii_digit());
-        let fraction =
-            self.rest().strip_prefix('.').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
-        if fraction {
-            self.at += 1;
-            self.take_while(|c| c == '_' || c.is_ascii_digit());
-            self.exponent();
-        }
-        let digits = self.text[start..self.at].replace('_', "");
-        let token = if fraction {
-            digits.parse().ok().filter(|float: &f64| float.is_finite()).map(Token::Float)
-        } else {
-            digits.parse().ok().map(Token::Int)
-        };
-        match token {
-            Some(token) => self.push(token, start),
-            None => {
-                self.bad(start, "this number is too large", "");
-            }
-        }
-    }
-
-    fn exponent(&mut self) {
-        let rest = self.rest();
-        let Some(after) = rest.strip_prefix(['e', 'E']) else { return };
-        let digits = after.strip_prefix(['+', '-']).unwrap_or(after);
-        if digits.starts_with(|c: char| c.is_ascii_digit()) {
-            self.at += rest.len() - digits.len();
-            self.take_while(|c| c.is_ascii_digit());
-        }
-    }
-
-    // --- strings ---
-
-    fn open_text(&mut self) {
-        let start = self.at;
-        let heredoc = self.rest().starts_with("\"\"\"");
-        self.at += if heredoc { 3 } else { 1 };
-        self.push(Token::TextStart, start);
-        if heredoc {
-            self.take_while(|c| c == ' ' || c == '\t' || c == '\r');
-            if self.peek() == Some('\n') {
-                self.at += 1;
-            } else {
-                self.bad(start, "the text of a heredoc begins on the line after `\"\"\"`", "");
-            }
-        }
-        self.modes.push(Mode::Text { heredoc, start });
-    }
-
-    /// Literal text up to the end of the string or the next piece of code.
-    fn piece(&mut self, heredoc: bool, opened: usize) {
-        let start = self.at;
-        let mut piece = String::new();
-        loop {
-            piece.push_str(self.take_while(|c| !matches!(c, '"' | '\\' | '#' | '\n')));
-            let rest = self.rest();
-            match self.peek() {
-                Some('\\') => self.escape(&mut piece),
-                Some('#') if rest.starts_with("#{") => break,
-                Some('"') if !heredoc || rest.starts_with("\"\"\"") => break,
-                Some('\n') if !heredoc => break,
-                Some(c) => {
-                    piece.push(c);
-                    self.at += c.len_utf8();
-                }
-                None => break,
-            }
-        }
-        if !piece.is_empty() {
-            self.push(Token::Piece(piece), start);
-        }
-        self.after_piece(heredoc, opened);
-    }
-
-    fn after_piece(&mut self, heredoc: bool, opened: usize) {
-        let start = self.at;
-        match self.peek() {
-            Some('#') => {
-                self.at += 2;
-                self.modes.push(Mode::Code { braces: 0, start });
-                self.push(Token::CodeStart, start);
-            }
-            Some('"') => {
-                self.at += if heredoc { 3 } else { 1 };
-                self.modes.pop();
-                self.push(Token::TextEnd, start);
-            }
-            Some(_) => {
-                self.modes.pop();
-                self.bad(opened, "this string does not end on its line", "a closing `\"` is missing");
-            }
-            // The end of the source: `finish` reports it.
-            None => {}
-        }
-    }
-
-    fn escape(&mut self, piece: &mut String) {
-        let start = self.at;
-        self.at += 1;
-        let Some(kind) = self.peek() else { return };
-        self.at += kind.len_utf8();
-        match kind {
-            '"' | '\\' | '/' | '#' | '{' | '}' | '\'' => piece.push(kind),
-            'b' => piece.push('\u{8}'),
-            'f' => piece.push('\u{c}'),
-            'n' => piece.push('\n'),
-            'r' => piece.push('\r'),
-            't' => piece.push('\t'),
-            'u' => match self.unicode() {
-                Some(c) => piece.push(c),
-                None => {
-                    self.bad(start, "not a Unicode escape", "`\\u` takes four hex digits");
-                }
-            },
-            other => {
-                let message = format!("unknown escape `\\{}`", other.escape_debug());
-                self.bad(start, message, "a backslash itself is `\\\\`");
-            }
-        }
-    }
-
-    /// Four hex digits, or two surrogates as JSON writes them.
-    fn unicode(&mut self) -> Option<char> {
-        let high = self.hex4()?;
-        if !(0xd800..0xdc00).contains(&high) {
-            return char::from_u32(high);
-        }
-        self.rest().starts_with("\\u").then(|| self.at += 2)?;
-        let low = self.hex4()?.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-        char::from_u32(0x10000 + ((high - 0xd800) << 10) + low)
-    }
-
-    fn hex4(&mut self) -> Option<u32> {
-        let digits = self.rest().get(..4).filter(|four| four.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        self.at += 4;
-        u32::from_str_radix(digits, 16).ok()
     }
 
     fn finish(&mut self) {
@@ -452,6 +295,7 @@ mod tests {
         assert_eq!(error("#!line 1"), "unknown directive");
         assert_eq!(tokens(r"~= re|a\|b|")[2], Token::Format(r"a\|b"));
         assert_eq!(tokens("`a b`")[0], Token::Quoted("a b"));
+        assert_eq!(tokens("\u{feff}x\r\n"), [Token::Word("x"), Token::End]);
         assert_eq!(error("§"), "`§` means nothing here");
     }
 
