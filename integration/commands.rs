@@ -241,3 +241,15 @@ fn nothing_listens_when_one_setting_is_wrong() {
     assert_eq!(finished.code, Some(78));
     assert!(!finished.stderr.contains("listening"), "{}", finished.stderr);
 }
+
+#[test]
+fn without_an_admin_address_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, good().with(r#"admin.bind = """#).text()).unwrap();
+    let mut program = Program::start(&["run", "--config", file.to_str().unwrap()], &[], folder.path());
+    program.wait_log("listening listener=ws");
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(!program.log().iter().any(|line| matches(line, "listening admin")));
+}

@@ -87,3 +87,16 @@ fn extensions_are_neither_offered_nor_agreed() {
     assert_eq!(client.header("sec-websocket-extensions"), None);
     assert_eq!(origin.head(0).get("sec-websocket-extensions"), None);
 }
+
+#[test]
+fn a_list_of_proxies_in_several_headers_is_one_list() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let _client = Opening::new(proxy.addr())
+        .header("X-Forwarded-For", "192.0.2.7")
+        .header("X-Forwarded-For", "198.51.100.1, 198.51.100.2")
+        .open();
+    let list = origin.head(0).get("x-forwarded-for").unwrap();
+    let list: Vec<_> = list.split(',').map(str::trim).collect();
+    assert_eq!(list, ["192.0.2.7", "198.51.100.1", "198.51.100.2", "127.0.0.1"]);
+}

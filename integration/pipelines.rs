@@ -59,6 +59,55 @@ fn copies_of_an_event_are_one_event() {
 }
 
 #[test]
+fn an_answer_of_a_pipeline_waits_for_its_turn() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).incoming(
+        r#"select "pong" from in where event == "ping" into reply;
+           select event from in where event != "ping" into out;"#,
+    );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("a");
+    client.text("ping");
+    client.text("b");
+    let conn = origin.conn(0);
+    conn.wait_messages(2);
+    client.ping(b"nothing yet?");
+    conn.text("a");
+    assert_eq!(client.recv_text(), "a");
+    assert_eq!(client.recv_text(), "pong");
+    conn.text("b");
+    assert_eq!(client.recv_text(), "b");
+}
+
+#[test]
+fn correlation_travels_from_request_to_reply_and_error() {
+    let origin = Origin::silent();
+    let tag = r#"select {"is": $correlation, "data": event} from in into out;"#;
+    let settings = Settings::request(&origin.url())
+        .incoming(
+            "define script c script let $correlation = {\"of\": event}; event end;
+             create script c;
+             select event from in into c;
+             select event from c into out;",
+        )
+        .pipeline("outgoing", tag)
+        .on_route(r#"outgoing = ["outgoing"]"#)
+        .pipeline("errors", r#"select {"is": $correlation, "id": event.event_id} from in into out;"#)
+        .on_route(r#"errors = ["errors"]"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("one");
+    client.text("two");
+    let conn = origin.conn(0);
+    conn.wait_messages(2);
+    conn.text("reply");
+    assert_eq!(client.recv_json(), json!({"is": {"of": "one"}, "data": "reply"}));
+    conn.die(Death::Fin);
+    assert_eq!(client.recv_json(), json!({"is": {"of": "two"}, "id": "1:0:1"}));
+}
+
+#[test]
 fn a_route_without_upstream_answers_by_itself() {
     let settings = Settings::bare()
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)

@@ -145,6 +145,33 @@ fn a_loss_under_pressure_names_every_event_that_was_not_written() {
     ));
 }
 
+/// The upstream goes on living but reads no more: what cannot even be written has its time, too (C1).
+#[test]
+fn an_upstream_that_reads_no_more_leaves_no_event_without_outcome() {
+    const EVENTS: usize = 3;
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let origin = Origin::with(move |_, _| wait.wait());
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.reply_timeout = "500ms""#)
+        .with(r#"listener.ws.max_message = "20MiB""#)
+        .with(r#"listener.ws.max_frame = "20MiB""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("it reads this one and stops");
+    origin.conn(0).wait_messages(1);
+    assert_eq!(client.recv_error().1, "1:0:0");
+    let mut sender = client.sender();
+    // more than the sockets hold, so that not even one of them is ever written
+    let frame = Frame::client(BINARY, vec![b'x'; 16_000_000]).bytes();
+    let sending = std::thread::spawn(move || (0..EVENTS).all(|_| sender.write_all(&frame).is_ok()));
+    for event in 1..=EVENTS {
+        assert_eq!(client.recv_error().1, format!("1:0:{event}"));
+    }
+    gate.open();
+    assert!(sending.join().unwrap());
+}
+
 #[test]
 fn many_clients_at_once_are_all_served() {
     const CLIENTS: usize = 200;
