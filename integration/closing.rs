@@ -113,6 +113,7 @@ fn a_client_that_never_answers_a_close_is_dropped() {
     let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "200ms""#);
     let mut proxy = Proxy::start(&settings);
     let mut raw = Raw::upgraded(proxy.addr());
+    proxy.wait_log("session opened session=1:0");
     proxy.signal("TERM");
     // reads the close frame, does not answer it, and sees the end all the same
     raw.expect_closed(1001);

@@ -35,6 +35,7 @@ fn clients_are_closed_over_the_window() {
     let settings = Settings::request(&origin.url()).with(r#"drain.window = "1s""#);
     let mut proxy = Proxy::start(&settings);
     let clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+    wait_for("all sessions", PATIENCE, || proxy.count_log("session opened") == 20);
     let start = Instant::now();
     proxy.signal("INT");
     let ends: Vec<_> = clients
@@ -67,6 +68,19 @@ fn what_is_never_answered_is_an_error_when_the_grace_is_over() {
     assert_eq!(id, "1:0:0");
     client.expect_closed(1001);
     assert_eq!(proxy.exit_code(), Some(0));
+}
+
+/// Whoever was answered with 101 is a client, from that moment on.
+#[test]
+fn a_client_let_in_at_the_last_moment_is_closed_like_the_others() {
+    let origin = Origin::echo();
+    for _ in 0..10 {
+        let mut proxy = Proxy::start(&Settings::request(&origin.url()));
+        let mut client = proxy.client();
+        proxy.signal("TERM");
+        client.expect_closed(1001);
+        assert_eq!(proxy.exit_code(), Some(0));
+    }
 }
 
 #[test]
@@ -103,6 +117,7 @@ fn the_close_code_of_the_drain_may_be_1012() {
     let origin = Origin::echo();
     let mut proxy = Proxy::start(&Settings::request(&origin.url()).with("drain.close_code = 1012"));
     let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
     proxy.signal("TERM");
     client.expect_closed(1012);
     assert_eq!(proxy.exit_code(), Some(0));
