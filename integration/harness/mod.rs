@@ -3,6 +3,7 @@
 //! Nothing here sleeps for a fixed time: everything waits for a condition, with a deadline.
 
 mod client;
+mod echo;
 mod frame;
 mod http;
 mod origin;
@@ -17,9 +18,10 @@ use std::{
 };
 
 pub use client::{Client, Opening};
+pub use echo::EchoProcess;
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub use http::{Head, Raw, get, request};
-pub use origin::{Death, Door, EchoProcess, End, Origin};
+pub use origin::{Death, Door, End, Origin};
 pub use program::{Finished, Program};
 pub use proxy::{Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};

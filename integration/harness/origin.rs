@@ -1,9 +1,8 @@
-//! Upstreams: one that does what a test tells it, and the program's own echo as a process to kill.
+//! An upstream that does what a test tells it.
 
 use std::{
     io::{self, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
-    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -14,7 +13,7 @@ use std::{
 
 use tungstenite::{Message, handshake::derive_accept_key};
 
-use super::{BINARY, CLOSE, CONTINUATION, Frame, Head, PATIENCE, PING, PONG, Port, Program, TEXT, wait_for};
+use super::{BINARY, CLOSE, CONTINUATION, Frame, Head, PATIENCE, PING, PONG, Port, TEXT, wait_for};
 
 /// What the upstream does with a message.
 type OnMessage = Arc<dyn Fn(&Conn, Message) + Send + Sync>;
@@ -500,39 +499,5 @@ impl Parts {
             TEXT => Message::text(String::from_utf8(bytes).expect("text is UTF-8 (RFC 6455, 5.6)")),
             _ => Message::binary(bytes),
         })
-    }
-}
-
-/// `towline echo` as a process that can be killed and started again on the same port.
-#[derive(Debug)]
-pub struct EchoProcess {
-    port: Port,
-    program: Option<Program>,
-}
-
-impl EchoProcess {
-    /// Starts it.
-    pub fn start() -> Self {
-        let mut echo = Self { port: Port::take(), program: None };
-        echo.start_again();
-        echo
-    }
-
-    /// Starts it again on its port.
-    pub fn start_again(&mut self) {
-        let bind = self.port.addr().to_string();
-        let program = Program::start(&["echo", "--bind", &bind], &[], Path::new("."));
-        program.wait_log(&format!("listening echo *address={bind}"));
-        self.program = Some(program);
-    }
-
-    /// `kill -9`
-    pub fn kill(&mut self) {
-        self.program.take().expect("it runs").kill();
-    }
-
-    /// `ws://127.0.0.1:PORT`
-    pub fn url(&self) -> String {
-        self.port.url()
     }
 }
