@@ -1,0 +1,195 @@
+//! The upstream dies again and again under load, and every message is accounted for (C1, C2, C5, C6).
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use crate::harness::*;
+
+const SESSIONS: usize = 20;
+const DEATHS: usize = 50;
+/// Messages of a session that may be without outcome.
+const WINDOW: usize = 8;
+
+/// What all sessions together have seen.
+#[derive(Debug, Default)]
+struct Tally {
+    answered: AtomicUsize,
+    errored: AtomicUsize,
+    enough: AtomicBool,
+}
+
+#[test]
+fn every_message_has_one_outcome_in_order() {
+    let mut random = seeded();
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    // one after the other, so that the sessions' numbers are known
+    let clients: Vec<_> = (0..SESSIONS).map(|_| proxy.client()).collect();
+    let tally = Arc::new(Tally::default());
+    let sessions: Vec<_> = clients
+        .into_iter()
+        .enumerate()
+        .map(|(number, client)| {
+            let tally = Arc::clone(&tally);
+            std::thread::spawn(move || Session::new(number, client, tally).run())
+        })
+        .collect();
+    for _ in 0..DEATHS {
+        let death = any_death(&mut random);
+        after(&tally.answered, random.random_range(1..300));
+        origin.stop(death);
+        after(&tally.errored, random.random_range(1..100));
+        origin.start();
+    }
+    after(&tally.answered, SESSIONS * WINDOW);
+    tally.enough.store(true, SeqCst);
+    let mut refused = BTreeSet::new();
+    for session in sessions {
+        refused.extend(session.join().expect("each session has accounted for its messages"));
+    }
+    let received = (0..origin.connections()).flat_map(|number| origin.conn(number).texts()).collect();
+    let both: Vec<_> = refused.intersection(&received).collect();
+    assert!(both.is_empty(), "named as not sent, and sent all the same: {both:?} (C6)");
+    assert!(proxy.count_log("connector restart") >= DEATHS);
+    wait_for("a line for each session", PATIENCE, || proxy.count_log("session closed") == SESSIONS);
+    assert_eq!(proxy.count_log("session closed *dropped=0"), SESSIONS);
+    println!("{} answered, {} errored", tally.answered.load(SeqCst), tally.errored.load(SeqCst));
+}
+
+fn any_death(random: &mut StdRng) -> Death {
+    match random.random_range(0..4) {
+        0 => Death::Fin,
+        1 => Death::Reset,
+        2 => Death::MidFrame,
+        _ => Death::Close(1001, "restarting"),
+    }
+}
+
+/// Waits until `count` has grown by `more`.
+fn after(count: &AtomicUsize, more: usize) {
+    let goal = count.load(SeqCst) + more;
+    wait_for("the load to go on", Duration::from_secs(20), || count.load(SeqCst) >= goal);
+}
+
+/// One client that keeps a window of messages in flight and accounts for each.
+struct Session {
+    number: usize,
+    client: Client,
+    tally: Arc<Tally>,
+    next: usize,
+    waiting: VecDeque<usize>,
+    /// Messages that were named as not sent.
+    refused: Vec<String>,
+}
+
+impl Session {
+    fn new(number: usize, client: Client, tally: Arc<Tally>) -> Self {
+        Self { number, client, tally, next: 0, waiting: VecDeque::new(), refused: Vec::new() }
+    }
+
+    /// Tells which messages were named as not sent.
+    fn run(mut self) -> Vec<String> {
+        while !self.tally.enough.load(SeqCst) {
+            while self.waiting.len() < WINDOW {
+                self.client.text(&self.message(self.next));
+                self.waiting.push_back(self.next);
+                self.next += 1;
+            }
+            self.outcome();
+        }
+        while !self.waiting.is_empty() {
+            self.outcome();
+        }
+        // nothing is left over: the next thing that comes is the answer to the close
+        self.client.close(1000, "");
+        self.client.expect_closed(1000);
+        self.refused
+    }
+
+    fn message(&self, number: usize) -> String {
+        format!("session {} message {number}", self.number)
+    }
+
+    /// The next message is the outcome of the oldest that has none.
+    fn outcome(&mut self) {
+        let message = self.waiting.pop_front().expect("something is in flight");
+        let reply = self.client.recv_text();
+        if reply.starts_with('{') {
+            let (error, id) = error_reply(&Message::text(reply));
+            assert_eq!(id, format!("1:{}:{message}", self.number));
+            if error.starts_with("Error sending event") {
+                self.refused.push(self.message(message));
+            }
+            self.tally.errored.fetch_add(1, SeqCst);
+        } else {
+            assert_eq!(reply, self.message(message));
+            self.tally.answered.fetch_add(1, SeqCst);
+        }
+    }
+}
+
+/// Messages of one session in stream mode, while the upstream dies 20 times.
+#[test]
+fn in_stream_mode_every_message_is_delivered_or_named() {
+    let mut random = seeded();
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    // no pushes, so that a message is the number of its event
+    let mut sent = 0;
+    let mut send = |client: &mut Client, count: usize| {
+        (sent..sent + count).for_each(|number| client.text(&number.to_string()));
+        sent += count;
+        sent
+    };
+    for outage in 0..20 {
+        proxy.wait_ups(outage + 1);
+        send(&mut client, random.random_range(1..200));
+        origin.stop(any_death(&mut random));
+        send(&mut client, random.random_range(1..100));
+        origin.start();
+    }
+    proxy.wait_ups(21);
+    let sent = send(&mut client, 1);
+    origin.conn(20).wait_messages(1);
+    client.close(1000, "");
+    let (errors, code, _) = client.read_to_end();
+    assert_eq!(code, Some(1000));
+    let (refused, notices) = sort(&errors);
+    let (delivered, errored) = (sent - refused.len(), refused.len());
+    proxy.wait_log(&format!(
+        "session closed session=1:0 *accepted={sent} answered=0 delivered={delivered} errored={errored} \
+         dropped=0 unsettled=0"
+    ));
+    let received: Vec<usize> =
+        (0..21).flat_map(|number| origin.conn(number).texts()).map(|text| text.parse().unwrap()).collect();
+    assert!(received.is_sorted_by(|one, next| one < next), "in order and none twice (C2)");
+    let received = BTreeSet::from_iter(received);
+    let both: Vec<_> = received.intersection(&refused).collect();
+    assert!(both.is_empty(), "named as not sent, and sent all the same: {both:?} (C6)");
+    for message in (0..sent).filter(|message| !received.contains(message) && !refused.contains(message)) {
+        assert!(notices.iter().any(|last| *last >= message), "message {message} is lost without a word");
+    }
+    println!("{sent} sent, {} received, {errored} not sent, {} gaps", received.len(), notices.len());
+}
+
+/// The events that were named as not sent, and those named as the last before a gap.
+fn sort(errors: &[Message]) -> (BTreeSet<usize>, BTreeSet<usize>) {
+    let (mut refused, mut notices) = (BTreeSet::new(), BTreeSet::new());
+    for error in errors {
+        let (text, id) = error_reply(error);
+        let event = id.strip_prefix("1:0:").expect("an event of this session").parse().unwrap();
+        let kind = match text.starts_with("Error sending event") {
+            true => &mut refused,
+            false => &mut notices,
+        };
+        assert!(kind.insert(event), "named twice: {error}");
+    }
+    (refused, notices)
+}

@@ -1,0 +1,188 @@
+//! Codecs and processors at both ends.
+
+use crate::harness::*;
+
+/// Listener and upstream as in the reference system: `lines` before and behind, codec `string`.
+fn reference(url: &str) -> Settings {
+    Settings::request(url)
+        .with(r#"listener.ws.preprocessors = ["lines"]"#)
+        .with(r#"upstream.echo.postprocessors = ["lines"]"#)
+}
+
+/// Answers with what it got, without the line's end.
+fn chomping() -> Origin {
+    Origin::with(|conn, message| match message {
+        Message::Text(text) => conn.text(text.as_str().strip_suffix('\n').unwrap_or("no line")),
+        Message::Binary(bytes) => conn.send(binary(bytes.strip_suffix(b"\n").unwrap_or(b"no line"))),
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn the_reference_case_answers_as_it_should() {
+    let origin = chomping();
+    let proxy = Proxy::start(&reference(&origin.url()));
+    let mut client = proxy.client();
+    for (sent, reply) in
+        [("hello\n", "hello"), ("hello", "hello"), ("x\r\n", "x\r"), ("\n", ""), ("a\n\nb", "a")]
+    {
+        assert_eq!(client.ask(sent), reply, "{sent:?}");
+    }
+    // the rest of the last: an empty line, and one that the message's end has ended
+    assert_eq!(client.recv_text(), "");
+    assert_eq!(client.recv_text(), "b");
+    client.send(binary("bin\n"));
+    assert_eq!(client.recv(), binary("bin"));
+    let first = &origin.conn(0).messages()[0];
+    assert_eq!(*first, Message::text("hello\n"), "postprocessor `lines` ends the line");
+}
+
+#[test]
+fn each_line_is_an_event_with_an_id_and_an_outcome() {
+    let origin = chomping();
+    let settings = reference(&origin.url()).with(r#"listener.ws.codec = "json""#);
+    let proxy = Proxy::start(&settings.with(r#"upstream.echo.codec = "json""#));
+    let mut client = proxy.client();
+    client.text("1\nnonsense\n3\n");
+    assert_eq!(client.recv_text(), "1");
+    let reply = client.recv_json();
+    assert_eq!((&reply["event_id"], &reply["source_id"]), (&json!("1:0:1"), &json!("listener.ws")));
+    assert_eq!(client.recv_text(), "3");
+    client.text("nonsense");
+    assert_eq!(client.recv_json()["event_id"], "1:0:3");
+}
+
+#[test]
+fn buffered_lines_may_span_messages() {
+    let origin = chomping();
+    let settings =
+        reference(&origin.url()).with(r#"listener.ws.preprocessors = [{ name = "lines", buffered = true }]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("hel");
+    client.text("lo\nwor");
+    assert_eq!(client.recv_text(), "hello");
+    assert_eq!(client.ask("ld\n"), "world");
+}
+
+#[test]
+fn two_sessions_do_not_share_a_line() {
+    let origin = chomping();
+    let settings =
+        reference(&origin.url()).with(r#"listener.ws.preprocessors = [{ name = "lines", buffered = true }]"#);
+    let proxy = Proxy::start(&settings);
+    let (mut one, mut other) = (proxy.client(), proxy.client());
+    one.text("secret of one");
+    one.ping(b"read?");
+    assert_eq!(other.ask("hello\n"), "hello");
+    assert_eq!(one.ask("\n"), "secret of one");
+}
+
+#[test]
+fn json_that_does_not_parse_is_an_error_reply() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let mut client = proxy.client();
+    let bomb = "[".repeat(200_000);
+    let bad = ["{", "", "nul", "{\"a\":1} x", "[1,]", "'a'", bomb.as_str()];
+    for (event, text) in bad.into_iter().enumerate() {
+        client.text(text);
+        let reply = client.recv_json();
+        assert_eq!(reply["event_id"], format!("1:0:{event}"), "{}", &text[..text.len().min(20)]);
+        assert_eq!(reply["source_id"], "listener.ws");
+        assert!(!reply["error"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(client.ask(r#"{"a":[1,2.5,null,"x"]}"#), r#"{"a":[1,2.5,null,"x"]}"#);
+    assert_eq!(origin.received(), 1);
+}
+
+#[test]
+fn json_from_the_upstream_that_does_not_parse_is_an_error_reply() {
+    let origin = Origin::with(|conn, _| conn.text("{"));
+    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let mut client = proxy.client();
+    for event in ["1:0:0", "1:0:1"] {
+        client.text("1");
+        let (error, id) = client.recv_error();
+        assert!(error.starts_with("Error deserializing Response message (codec/preprocessors): "), "{error}");
+        assert_eq!(id, event);
+    }
+}
+
+/// JSON on the client's side, plain text on the upstream's: a JSON string is its text there, and it makes no
+/// difference whether a program has looked into it.
+fn json_to_text(settings: Settings, origin: &Origin) {
+    let proxy = Proxy::start(&settings.with(r#"listener.ws.codec = "json""#));
+    let mut client = proxy.client();
+    client.text(r#""he\"llo""#);
+    assert_eq!(origin.conn(0).wait_messages(1), [Message::text("he\"llo")]);
+    assert_eq!(client.recv_text(), r#""he\"llo""#);
+    assert_eq!(client.ask(r#"{"a":1}"#), r#""{\"a\":1}""#);
+    assert_eq!(origin.conn(0).texts()[1], r#"{"a":1}"#);
+}
+
+#[test]
+fn a_json_string_is_a_text_upstream() {
+    let origin = Origin::echo();
+    json_to_text(Settings::request(&origin.url()), &origin);
+}
+
+#[test]
+fn a_json_string_that_a_program_has_seen_is_a_text_upstream() {
+    let origin = Origin::echo();
+    let program = r#"select event from in where event != "x" into out;"#;
+    json_to_text(Settings::request(&origin.url()).incoming(program), &origin);
+}
+
+#[test]
+fn a_text_is_a_json_string_upstream() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"upstream.echo.codec = "json""#));
+    assert_eq!(proxy.client().ask("he\"llo"), "he\"llo");
+    assert_eq!(origin.conn(0).texts(), [r#""he\"llo""#]);
+}
+
+#[test]
+fn numbers_and_escapes_survive_json() {
+    let origin = Origin::echo();
+    let settings = Settings::json(&origin.url()).incoming(r#"select {"v": event.v} from in into out;"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    for value in [
+        json!({"v": 18_446_744_073_709_551_615_u64}),
+        json!({"v": i64::MIN}),
+        json!({"v": 0.1}),
+        json!({"v": "\u{0}\u{1f}\"\\/é🦀\u{2028}"}),
+        json!({"v": {"": []}}),
+    ] {
+        client.text(&value.to_string());
+        assert_eq!(client.recv_json(), value);
+    }
+}
+
+#[test]
+fn the_binary_codec_passes_any_bytes() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"listener.ws.codec = "binary""#)
+        .with(r#"upstream.echo.codec = "binary""#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    let bytes: Vec<u8> = (0..=255).collect();
+    for message in [binary(bytes), Message::text("text"), binary("")] {
+        client.send(message.clone());
+        assert_eq!(client.recv(), message);
+    }
+}
+
+#[test]
+fn lines_of_the_upstream_are_events_too() {
+    let origin = Origin::with(|conn, _| conn.text("reply\npush\n"));
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.preprocessors = ["lines"]"#)
+        .with(r#"listener.ws.postprocessors = ["lines"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "reply\n");
+    assert_eq!(client.recv_text(), "push\n");
+}

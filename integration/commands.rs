@@ -1,0 +1,255 @@
+//! The command line and what it says when something is wrong (C10).
+
+use std::{net::TcpListener, path::Path};
+
+use crate::harness::*;
+
+/// Runs `towline run` on these settings to its end.
+fn run(settings: &str, env: &[(&str, &str)]) -> Finished {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, settings).unwrap();
+    Program::finish(&["run", "--config", file.to_str().unwrap()], env, folder.path())
+}
+
+/// Expects exit code 78 and a text that holds all `words`.
+#[track_caller]
+fn refused(settings: &Settings, words: &[&str]) {
+    let finished = run(&settings.text(), &[]);
+    assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    for word in words {
+        assert!(finished.stderr.contains(word), "no {word:?} in:\n{}", finished.stderr);
+    }
+    assert!(!finished.stderr.contains("panicked"), "{}", finished.stderr);
+}
+
+fn good() -> Settings {
+    Settings::request("ws://127.0.0.1:1")
+}
+
+#[test]
+fn a_wrong_value_names_key_value_and_what_is_allowed() {
+    for (line, words) in [
+        (r#"listener.ws.codec = "yaml""#, &["listener.ws.codec", "yaml", "string", "json", "binary"][..]),
+        (r#"listener.ws.bind = "nonsense""#, &["listener.ws.bind", "nonsense"]),
+        (r#"listener.ws.bind = "127.0.0.1:99999""#, &["listener.ws.bind", "99999"]),
+        (r#"listener.ws.preprocessors = ["linse"]"#, &["listener.ws.preprocessors", "linse", "lines"]),
+        (r#"listener.ws.max_message = "plenty""#, &["listener.ws.max_message", "plenty"]),
+        (r#"listener.ws.handshake_timeout = "soon""#, &["listener.ws.handshake_timeout", "soon"]),
+        (r#"upstream.echo.exchange = "both""#, &["upstream.echo.exchange", "both", "stream", "request"]),
+        (r#"upstream.echo.on_give_up = "cry""#, &["upstream.echo.on_give_up", "cry", "keep", "close"]),
+        (r#"upstream.echo.url = "http://127.0.0.1""#, &["upstream.echo.url", "http://127.0.0.1", "ws://"]),
+        (r#"upstream.echo.url = "wss://127.0.0.1""#, &["upstream.echo.url", "wss://"]),
+        (r#"upstream.echo.url = "nonsense""#, &["upstream.echo.url", "nonsense"]),
+        (r#"upstream.echo.reply_timeout = "-3s""#, &["upstream.echo.reply_timeout", "-3s"]),
+        ("upstream.echo.max_in_flight = 0", &["upstream.echo.max_in_flight", "0"]),
+        (r#"upstream.echo.restart = { min = "2s", max = "1s" }"#, &["upstream.echo.restart", "min", "max"]),
+        (r#"upstream.echo.correlation = "id""#, &["upstream.echo.correlation", "json"]),
+        (r#"upstream.echo.headers = { "bad name" = "x" }"#, &["upstream.echo.headers", "bad name"]),
+        ("drain.close_code = 1000", &["drain.close_code", "1000", "1001", "1012"]),
+        (r#"log.format = "xml""#, &["log.format", "xml", "text", "json"]),
+        (r#"admin.bind = "x""#, &["admin.bind", "x"]),
+    ] {
+        println!("{line}");
+        refused(&good().with(line), words);
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    refused(
+        &Settings::stream("ws://127.0.0.1:1").with(r#"upstream.echo.reply_timeout = "1s""#),
+        &["upstream.echo.reply_timeout", "request"],
+    );
+    refused(
+        &Settings::stream("ws://127.0.0.1:1").with(r#"upstream.echo.correlation = "id""#),
+        &["upstream.echo.correlation", "request"],
+    );
+    refused(&good().on_route(r#"upstream = "nowhere""#), &["route", "upstream", "nowhere", "echo"]);
+    refused(&good().on_route(r#"incoming = ["nothing"]"#), &["route", "incoming", "nothing"]);
+    refused(&good().on_route(r#"listener = "nobody""#), &["route", "listener", "nobody", "ws"]);
+    refused(&good().on_route(r#"path = "chat""#), &["route", "path", "chat"]);
+    refused(
+        &good().with(r#"listener.other.bind = "127.0.0.1:0""#).on_route(r#"listener = "ws""#),
+        &["listener.other"],
+    );
+    refused(&good().route(&[r#"path = "/never""#, r#"upstream = "echo""#]), &["/never"]);
+    refused(&good().with(r#"upstream.echo.allow_urls = ["ws://u:p@h/"]"#), &["upstream.echo.allow_urls"]);
+}
+
+#[test]
+fn an_unknown_key_is_refused_and_names_itself() {
+    refused(&good().with(r#"listener.ws.bnid = "127.0.0.1:0""#), &["bnid"]);
+    refused(&good().with(r#"lisstener.ws.bind = "127.0.0.1:0""#), &["lisstener"]);
+    refused(&good().on_route(r#"pth = "/""#), &["pth"]);
+}
+
+#[test]
+fn a_wrong_type_is_refused() {
+    refused(&good().with("listener.ws.bind = 9139"), &["listener.ws.bind"]);
+    refused(&good().with(r#"server.workers = "many""#), &["server.workers", "many"]);
+    refused(&good().with(r#"listener.ws.preprocessors = "lines,""#), &["listener.ws.preprocessors"]);
+}
+
+#[test]
+fn settings_that_are_no_toml_name_file_and_line() {
+    let finished = run("[listener.ws]\nbind = \"127.0.0.1:0\n", &[]);
+    assert_eq!(finished.code, Some(78));
+    for word in ["towline.toml", "towline.toml:2:"] {
+        assert!(finished.stderr.contains(word), "no {word:?} in:\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_missing_file_names_itself() {
+    let finished = Program::finish(&["run", "--config", "/nowhere/x.toml"], &[], Path::new("/"));
+    assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    assert!(finished.stderr.contains("/nowhere/x.toml"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_program_that_does_not_parse_names_line_and_column() {
+    let settings = good().incoming("select event from in into out;\nselect event frm in into out;");
+    refused(&settings, &["incoming", "2:", "frm", "^"]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.trickle"), "select event\nfrom in where event >< 1 into out;")
+        .unwrap();
+    let file = folder.path().join("towline.toml");
+    let settings =
+        good().with(r#"pipeline.incoming.file = "x.trickle""#).on_route(r#"incoming = ["incoming"]"#);
+    std::fs::write(&file, settings.text()).unwrap();
+    let finished = Program::finish(&["check", "--config", file.to_str().unwrap()], &[], Path::new("/"));
+    assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    for word in ["x.trickle", "2:", "^"] {
+        assert!(finished.stderr.contains(word), "no {word:?} in:\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_environment_variable_names_itself() {
+    let finished = run(&good().text(), &[("TOWLINE__LISTENER__WS__CODEC", "yaml")]);
+    assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    for word in ["TOWLINE__LISTENER__WS__CODEC", "yaml", "json"] {
+        assert!(finished.stderr.contains(word), "no {word:?} in:\n{}", finished.stderr);
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    let origin = Origin::echo();
+    let settings = Settings::request("ws://127.0.0.1:1").with(r#"listener.ws.codec = "json""#);
+    let url = origin.url();
+    let env = [
+        ("TOWLINE__UPSTREAM__ECHO__URL", url.as_str()),
+        ("TOWLINE__LISTENER__WS__CODEC", "string"),
+        ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines"),
+        ("TOWLINE__UPSTREAM__ECHO__REPLY_TIMEOUT", "2s"),
+    ];
+    let proxy = Proxy::start_with(&settings, &env);
+    assert_eq!(proxy.client().ask("no json\n"), "no json");
+}
+
+#[test]
+fn a_port_in_use_names_address_and_key() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    for key in ["listener.ws.bind", "admin.bind"] {
+        let finished = run(&good().with(&format!("{key} = \"{addr}\"")).text(), &[]);
+        assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+        for word in [key, &addr] {
+            assert!(finished.stderr.contains(word), "no {word:?} in:\n{}", finished.stderr);
+        }
+    }
+    let finished = Program::finish(&["echo", "--bind", &addr], &[], Path::new("/"));
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains(&addr), "{}", finished.stderr);
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    for args in [&["fly"][..], &["run", "--nope"], &["run", "--config"], &["echo", "--bind", "x"], &[]] {
+        let finished = Program::finish(args, &[], Path::new("/"));
+        assert_eq!(finished.code, Some(2), "{args:?}: {}", finished.stderr);
+        assert!(!finished.stderr.is_empty());
+    }
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    for args in [&["--help"][..], &["--version"], &["run", "--help"]] {
+        let finished = Program::finish(args, &[], Path::new("/"));
+        assert_eq!(finished.code, Some(0), "{args:?}");
+        assert!(finished.stdout.contains("towline"), "{}", finished.stdout);
+    }
+}
+
+#[test]
+fn started_elsewhere_it_says_where_it_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let finished = Program::finish(&["run"], &[], folder.path());
+    assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+    let looked = folder.path().join("settings/default.toml");
+    assert!(finished.stderr.contains(looked.to_str().unwrap()), "{}", finished.stderr);
+    assert!(finished.stderr.contains("--config"), "{}", finished.stderr);
+}
+
+#[test]
+fn the_settings_file_may_be_named_by_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    std::fs::write(&file, good().text()).unwrap();
+    let env = [("TOWLINE_CONFIG", file.to_str().unwrap())];
+    let finished = Program::finish(&["check"], &env, Path::new("/"));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn check_shows_what_is_effective_and_where_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("towline.toml");
+    let settings = Settings::request("ws://user:hunter2@127.0.0.1:1/chat?key=s3cr3t")
+        .with(r#"upstream.echo.headers = { authorization = "Bearer t0k3n" }"#);
+    std::fs::write(&file, settings.text()).unwrap();
+    let env = [("TOWLINE__LISTENER__WS__MAX_MESSAGE", "2MiB")];
+    let finished = Program::finish(&["check", "--config", file.to_str().unwrap()], &env, Path::new("/"));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let line = |key: &str| {
+        let lines: Vec<_> = finished.stdout.lines().filter(|line| line.contains(key)).collect();
+        assert!(!lines.is_empty(), "no {key} in:\n{}", finished.stdout);
+        lines.join("\n")
+    };
+    assert!(line("exchange").contains("towline.toml"), "{}", line("exchange"));
+    assert!(line("max_message").contains("TOWLINE__LISTENER__WS__MAX_MESSAGE"), "{}", line("max_message"));
+    assert!(line("max_in_flight").contains("default"), "{}", line("max_in_flight"));
+    for secret in ["hunter2", "s3cr3t", "t0k3n"] {
+        assert!(!finished.stdout.contains(secret) && !finished.stderr.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn the_shipped_settings_are_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["settings/default.toml", "settings/demo.toml"] {
+        let finished = Program::finish(&["check", "--config", file], &[], root);
+        assert_eq!(finished.code, Some(0), "{file}: {}", finished.stderr);
+    }
+}
+
+#[test]
+fn nothing_listens_when_one_setting_is_wrong() {
+    let finished = run(&good().with("drain.close_code = 7").text(), &[]);
+    assert_eq!(finished.code, Some(78));
+    assert!(!finished.stderr.contains("listening"), "{}", finished.stderr);
+}
+
+#[test]
+fn without_an_admin_address_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, good().with(r#"admin.bind = """#).text()).unwrap();
+    let mut program = Program::start(&["run", "--config", file.to_str().unwrap()], &[], folder.path());
+    program.wait_log("listening listener=ws");
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+    assert!(!program.log().iter().any(|line| matches(line, "listening admin")));
+}

@@ -1,0 +1,355 @@
+//! Handshakes that are not, on either side (RFC 6455, 4.2.1 and 4.1).
+
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// A request's head, line by line; the empty line is added.
+fn knock(proxy: &Proxy, lines: &[&str]) -> (Head, Raw) {
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes());
+    (raw.head(), raw)
+}
+
+const GET: &str = "GET / HTTP/1.1";
+const HOST: &str = "Host: towline.test";
+const UPGRADE: &str = "Upgrade: websocket";
+const CONNECTION: &str = "Connection: Upgrade";
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+const VERSION: &str = "Sec-WebSocket-Version: 13";
+
+/// Refusals are warnings; what is not even HTTP is an error of the HTTP parser.
+fn start(origin: &Origin) -> Proxy {
+    Proxy::start(&Settings::request(&origin.url())).expect("client refused").expect("request parse error")
+}
+
+/// Expects that the upstream has heard of none of it, and that the proxy still serves.
+fn nothing_happened(proxy: &Proxy, origin: &Origin) {
+    assert_eq!(origin.handshakes(), 0);
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    assert_eq!(origin.handshakes(), 1);
+}
+
+#[test]
+fn a_request_that_is_no_upgrade_is_told_to_upgrade() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for lines in [vec![GET, HOST], vec![GET, HOST, KEY, VERSION], vec![GET, HOST, CONNECTION, KEY, VERSION]] {
+        let (head, _) = knock(&proxy, &lines);
+        assert_eq!(head.status(), 426, "{lines:?}");
+        assert_eq!(head.get("upgrade").unwrap().to_ascii_lowercase(), "websocket");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn another_version_is_told_the_right_one() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for version in ["8", "7", "14", "x"] {
+        let version = format!("Sec-WebSocket-Version: {version}");
+        let (head, _) = knock(&proxy, &[GET, HOST, UPGRADE, CONNECTION, KEY, &version]);
+        assert_eq!(head.status(), 426, "{version}");
+        assert_eq!(head.get("sec-websocket-version").as_deref(), Some("13"), "RFC 6455, 4.4");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_key_that_is_none_is_a_bad_request() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for keys in [
+        vec![],
+        vec!["Sec-WebSocket-Key: "],
+        vec!["Sec-WebSocket-Key: c2hvcnQ="],
+        vec!["Sec-WebSocket-Key: dGhpcyBpcyB0b28gbG9uZyBmb3IgYSBrZXk="],
+        vec!["Sec-WebSocket-Key: !!!!!!!!!!!!!!!!!!!!!!=="],
+        vec![KEY, KEY],
+    ] {
+        let lines = [vec![GET, HOST, UPGRADE, CONNECTION, VERSION], keys].concat();
+        let (head, _) = knock(&proxy, &lines);
+        assert_eq!(head.status(), 400, "{lines:?}");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_handshake_is_a_get() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for method in ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"] {
+        let line = format!("{method} / HTTP/1.1");
+        let (head, _) = knock(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
+        assert_eq!(head.status(), 405, "{method}");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_handshake_has_no_body() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for (header, body) in
+        [("Content-Length: 5", "hello"), ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\n\r\n")]
+    {
+        let mut raw = Raw::connect(proxy.addr());
+        let lines = [GET, HOST, UPGRADE, CONNECTION, KEY, VERSION, header];
+        raw.write(format!("{}\r\n\r\n{body}", lines.join("\r\n")).as_bytes());
+        assert_eq!(raw.head().status(), 400, "{header}");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn what_is_not_http_is_refused() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n".as_slice(),
+        b"SSH-2.0-OpenSSH_9.9\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon here\r\n\r\n",
+    ] {
+        let mut raw = Raw::connect(proxy.addr());
+        raw.write(bytes);
+        assert_eq!(raw.head().status(), 400, "{}", String::from_utf8_lossy(bytes));
+        assert_eq!(raw.frame(), None, "the connection ends");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn http_1_0_cannot_be_upgraded() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(
+        format!("{}\r\n\r\n", ["GET / HTTP/1.0", HOST, UPGRADE, CONNECTION, KEY, VERSION].join("\r\n"))
+            .as_bytes(),
+    );
+    let line = raw.head().line;
+    assert!(!line.contains(" 101"), "{line}");
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_head_without_end_is_refused() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(b"GET / HTTP/1.1\r\nHost: towline.test\r\n");
+    let header = format!("X-Padding: {}\r\n", "x".repeat(8000));
+    for _ in 0..200 {
+        raw.write(header.as_bytes());
+    }
+    let mut answer = String::new();
+    // a reset while we still write is a refusal too
+    let _ = std::io::Read::read_to_string(&mut raw.stream(), &mut answer);
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_slow_handshake_is_ended() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "1s""#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let beginnings = ["", "GET / HT", "GET / HTTP/1.1\r\nHost: towline.test\r\n"];
+    let slow = beginnings.map(|beginning| {
+        let mut raw = Raw::connect(proxy.addr());
+        raw.write(beginning.as_bytes());
+        (beginning, raw)
+    });
+    for (beginning, raw) in slow {
+        let mut answer = String::new();
+        std::io::Read::read_to_string(&mut raw.stream(), &mut answer)
+            .unwrap_or_else(|error| panic!("{error}: the connection does not end after {beginning:?}"));
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_short_handshake_timeout_lets_good_clients_in() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "200ms""#);
+    let proxy = Proxy::start(&settings);
+    // for longer than any clock may be behind
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(1200) {
+        assert_eq!(proxy.client().ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn names_are_read_in_any_case() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let lines = [
+        GET,
+        "host: towline.test",
+        "UPGRADE: WebSocket",
+        "connection: keep-alive, upgrade",
+        "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
+        "SEC-WEBSOCKET-VERSION: 13",
+    ];
+    let (head, _) = knock(&proxy, &lines);
+    assert_eq!(head.status(), 101);
+    assert_eq!(head.get("sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert_eq!(head.get("connection").unwrap().to_ascii_lowercase(), "upgrade");
+}
+
+#[test]
+fn a_message_may_come_with_the_handshake() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut raw = Raw::connect(proxy.addr());
+    let mut bytes =
+        format!("{}\r\n\r\n", [GET, HOST, UPGRADE, CONNECTION, KEY, VERSION].join("\r\n")).into_bytes();
+    bytes.extend(Frame::client(TEXT, "early").bytes());
+    raw.write(&bytes);
+    assert_eq!(raw.head().status(), 101);
+    assert_eq!(raw.frame(), Some(Frame::server(TEXT, "early")));
+}
+
+#[test]
+fn a_message_of_the_upstream_may_come_with_its_handshake() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    // in one segment with the answer to the handshake
+    origin.set_door(Door::Greet("greetings"));
+    let mut client = proxy.client();
+    assert_eq!(client.recv_text(), "greetings");
+}
+
+#[test]
+fn the_upstreams_refusal_is_the_clients() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("refused").expect("403");
+    for status in [400, 401, 403, 404, 429] {
+        origin.set_door(Door::Refuse(status));
+        assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
+    }
+    origin.set_door(Door::Accept);
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}
+
+/// An upstream that takes connections but is none: the client is served with error replies until the
+/// upstream has come to its senses.
+fn not_an_upstream(door: Door) {
+    let origin = Origin::echo();
+    origin.set_door(door);
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "300ms""#)
+        .on_route(r#"dial_before_accept = "200ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    for event in ["1:0:0", "1:0:1"] {
+        client.text("anybody?");
+        let (error, id) = client.recv_error();
+        assert!(error.starts_with("Error sending event to server"), "{error}");
+        assert_eq!(id, event);
+    }
+    origin.set_door(Door::Accept);
+    proxy.wait_log("connector up session=1:0 upstream=echo");
+    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(origin.received(), 1);
+}
+
+#[test]
+fn an_upstream_that_answers_500_is_waited_for() {
+    not_an_upstream(Door::Refuse(500));
+}
+
+#[test]
+fn an_upstream_that_answers_503_is_waited_for() {
+    not_an_upstream(Door::Refuse(503));
+}
+
+#[test]
+fn an_upstream_that_answers_200_is_waited_for() {
+    not_an_upstream(Door::Refuse(200));
+}
+
+#[test]
+fn an_upstream_that_speaks_something_else_is_waited_for() {
+    not_an_upstream(Door::Garbage);
+}
+
+#[test]
+fn an_upstream_with_the_wrong_accept_key_is_waited_for() {
+    not_an_upstream(Door::WrongKey);
+}
+
+#[test]
+fn an_upstream_that_never_answers_its_handshake_is_waited_for() {
+    not_an_upstream(Door::Silent);
+}
+
+#[test]
+fn a_refusal_after_a_loss_does_not_end_the_session() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    origin.set_door(Door::Refuse(403));
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_log("connector restart session=1:0 upstream=echo attempt=2");
+    client.text("a");
+    assert_eq!(client.recv_error().1, "1:0:0");
+    origin.set_door(Door::Accept);
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("b"), "b");
+}
+
+#[test]
+fn a_client_that_goes_while_its_upstream_is_dialled_ends_the_dial() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "1h""#)
+        .on_route(r#"dial_before_accept = "300ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    wait_for("the end of the first session", PATIENCE, || origin.live() == 0);
+    let before = proxy.descriptors();
+    origin.set_door(Door::Silent);
+    for number in 1..6 {
+        let mut raw = Raw::connect(proxy.addr());
+        raw.write(request("/", &[]).as_bytes());
+        origin.head(number);
+    }
+    wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
+}
+
+#[test]
+fn a_subprotocol_that_is_no_token_is_a_bad_request() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for list in ["a b", "a,,b{", "\"x\"", "ä"] {
+        let status = Opening::new(proxy.addr()).protocols(list).refused().status();
+        assert_eq!(status, 400, "{list}");
+    }
+    nothing_happened(&proxy, &origin);
+}
+
+#[test]
+fn a_request_in_absolute_form_is_a_request() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).on_route(r#"path = "/chat""#);
+    let proxy = Proxy::start(&settings);
+    let line = format!("GET http://{}/chat/x HTTP/1.1", proxy.addr());
+    let (head, _) = knock(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
+    assert_eq!(head.status(), 101, "RFC 9112, 3.2.2");
+}
+
+#[test]
+fn a_request_without_host_is_a_bad_request() {
+    let origin = Origin::echo();
+    let proxy = start(&origin);
+    for hosts in [vec![], vec![HOST, "Host: other.test"]] {
+        let lines = [vec![GET, UPGRADE, CONNECTION, KEY, VERSION], hosts].concat();
+        let (head, _) = knock(&proxy, &lines);
+        assert_eq!(head.status(), 400, "{lines:?} (RFC 9112, 3.2)");
+    }
+    nothing_happened(&proxy, &origin);
+}

@@ -1,0 +1,39 @@
+//! The program's own echo as a process to kill.
+
+use std::path::Path;
+
+use super::{Port, Program};
+
+/// `towline echo` as a process that can be killed and started again on the same port.
+#[derive(Debug)]
+pub struct EchoProcess {
+    port: Port,
+    program: Option<Program>,
+}
+
+impl EchoProcess {
+    /// Starts it.
+    pub fn start() -> Self {
+        let mut echo = Self { port: Port::take(), program: None };
+        echo.start_again();
+        echo
+    }
+
+    /// Starts it again on its port.
+    pub fn start_again(&mut self) {
+        let bind = self.port.addr().to_string();
+        let program = Program::start(&["echo", "--bind", &bind], &[], Path::new("."));
+        program.wait_log(&format!("listening echo *address={bind}"));
+        self.program = Some(program);
+    }
+
+    /// `kill -9`
+    pub fn kill(&mut self) {
+        self.program.take().expect("it runs").kill();
+    }
+
+    /// `ws://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        self.port.url()
+    }
+}

@@ -1,0 +1,167 @@
+//! Heads of requests and answers, and a socket on which a test may write anything.
+
+use std::{
+    io::{self, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+};
+
+use super::{Frame, PATIENCE};
+
+/// The head of a request or of an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Head {
+    /// The first line.
+    pub line: String,
+    /// Names in lower case, in the order of the wire.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// Reads up to the empty line; none when the stream ends before.
+    pub fn read(stream: &mut impl Read) -> io::Result<Option<Self>> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            if stream.read(&mut byte)? == 0 {
+                return Ok(None);
+            }
+            bytes.push(byte[0]);
+        }
+        Ok(Some(Self::parse(&String::from_utf8_lossy(&bytes))))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut lines = text.split("\r\n");
+        let line = lines.next().unwrap_or_default().to_owned();
+        let header = |line: &str| {
+            line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        };
+        Self { line, headers: lines.filter_map(header).collect() }
+    }
+
+    /// A header's value; several of one name joined by `, `.
+    pub fn get(&self, name: &str) -> Option<String> {
+        let values: Vec<_> =
+            self.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(", "))
+    }
+
+    /// The status of an answer.
+    ///
+    /// # Panics
+    /// When it is not an answer.
+    pub fn status(&self) -> u16 {
+        self.line
+            .strip_prefix("HTTP/1.1 ")
+            .and_then(|rest| rest.get(..3))
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("not an answer: {:?}", self.line))
+    }
+
+    /// The body that follows this head, by its `Content-Length` or up to the end.
+    pub fn body(&self, stream: &mut impl Read) -> String {
+        let mut bytes = Vec::new();
+        let limit = self.get("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
+        // an end by reset is an end
+        let _ = stream.take(limit).read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// A connection on which a test writes what it likes.
+#[derive(Debug)]
+pub struct Raw {
+    reader: BufReader<TcpStream>,
+}
+
+impl Raw {
+    /// Connects.
+    pub fn connect(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { reader: BufReader::new(stream) }
+    }
+
+    /// Connects and shakes hands properly.
+    pub fn upgraded(addr: SocketAddr) -> Self {
+        let mut raw = Self::connect(addr);
+        raw.write(request("/", &[]).as_bytes());
+        assert_eq!(raw.head().status(), 101);
+        raw
+    }
+
+    /// Writes bytes; that the peer has gone is not this method's business.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let _ = self.reader.get_mut().write_all(bytes);
+    }
+
+    /// Writes a frame.
+    pub fn send(&mut self, frame: &Frame) {
+        self.write(&frame.bytes());
+    }
+
+    /// Reads a head.
+    #[track_caller]
+    pub fn head(&mut self) -> Head {
+        Head::read(&mut self.reader).expect("an answer").expect("an answer before the end")
+    }
+
+    /// Reads a body.
+    pub fn body(&mut self, head: &Head) -> String {
+        head.body(&mut self.reader)
+    }
+
+    /// Reads one frame; none at the end of the stream.
+    #[track_caller]
+    pub fn frame(&mut self) -> Option<Frame> {
+        match Frame::read(&mut self.reader) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => None,
+            other => other.expect("a frame"),
+        }
+    }
+
+    /// Expects a close frame with `code` and then the end of the connection.
+    #[track_caller]
+    pub fn expect_closed(&mut self, code: u16) {
+        let frame = self.frame().expect("a close frame before the end");
+        assert_eq!(frame.opcode, super::CLOSE, "{frame:?}");
+        assert_eq!(frame.close_parts().0, code, "{frame:?}");
+        assert_eq!(self.frame(), None);
+    }
+
+    /// Ends the writing side.
+    pub fn finish(&mut self) {
+        self.reader.get_mut().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+}
+
+/// A handshake's request; `headers` come behind the necessary ones.
+pub fn request(path: &str, headers: &[(&str, &str)]) -> String {
+    let mut text = format!(
+        "GET {path} HTTP/1.1\r\nHost: towline.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
+    );
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    text + "\r\n"
+}
+
+/// The key of all our handshakes: the one of RFC 6455 section 1.3.
+pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// Status and body of a plain GET.
+pub fn get(addr: SocketAddr, path: &str) -> (u16, String) {
+    let mut raw = Raw::connect(addr);
+    raw.write(format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes());
+    let head = raw.head();
+    let body = raw.body(&head);
+    (head.status(), body)
+}

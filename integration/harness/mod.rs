@@ -1,0 +1,128 @@
+//! What the tests stand on: the real program, an upstream that does what a test tells it, clients.
+//!
+//! Nothing here sleeps for a fixed time: everything waits for a condition, with a deadline.
+
+mod client;
+mod echo;
+mod frame;
+mod http;
+mod origin;
+mod program;
+mod proxy;
+mod settings;
+mod websocat;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
+    time::{Duration, Instant},
+};
+
+pub use client::{Client, Opening};
+pub use echo::EchoProcess;
+pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
+pub use http::{Head, Raw, get, request};
+pub use origin::{Death, Door, End, Origin};
+pub use program::{Finished, Program};
+pub use proxy::{Proxy, is_trouble};
+pub use rand::{RngExt, SeedableRng, rngs::StdRng};
+pub use serde_json::{Value, json};
+pub use settings::Settings;
+pub use tungstenite::Message;
+pub use websocat::Websocat;
+
+/// How long a condition may take before the test fails. Long enough for two busy cores; a test that
+/// passes never waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause between two looks at a condition.
+const POLL: Duration = Duration::from_millis(3);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it does not within `deadline`.
+#[track_caller]
+pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + deadline;
+    while !condition() {
+        assert!(Instant::now() < end, "not within {deadline:?}: {what}");
+        std::thread::park_timeout(POLL);
+    }
+}
+
+/// A generator for a random test, from `TOWLINE_TEST_SEED` or fresh. Its seed is printed, which the test
+/// runner shows when the test fails.
+pub fn seeded() -> StdRng {
+    let seed = match std::env::var("TOWLINE_TEST_SEED") {
+        Ok(text) => text.parse().expect("TOWLINE_TEST_SEED is a number"),
+        Err(_) => rand::random(),
+    };
+    println!("TOWLINE_TEST_SEED={seed}");
+    StdRng::seed_from_u64(seed)
+}
+
+/// A port on loopback that stays ours: bound, so that nobody else gets it, but not listening, so that
+/// connections are refused until somebody listens with `SO_REUSEADDR` (which `TcpListener::bind` sets).
+#[derive(Debug)]
+pub struct Port {
+    addr: SocketAddr,
+    _held: socket2::Socket,
+}
+
+impl Port {
+    /// Takes a free port.
+    pub fn take() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.bind(&SocketAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let addr = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { addr, _held: socket }
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// `ws://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        format!("ws://{}", self.addr)
+    }
+
+    /// Listens on it.
+    pub fn listen(&self) -> TcpListener {
+        TcpListener::bind(self.addr).unwrap()
+    }
+}
+
+/// Whether `line` contains the pieces of `pattern` between its `*`s, in order.
+pub fn matches(line: &str, pattern: &str) -> bool {
+    let mut rest = line;
+    pattern.split('*').all(|piece| match rest.find(piece) {
+        Some(at) => {
+            rest = &rest[at + piece.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+/// A binary message.
+pub fn binary(bytes: impl AsRef<[u8]>) -> Message {
+    Message::binary(bytes.as_ref().to_vec())
+}
+
+/// The `error` text and `event_id` of an error reply.
+///
+/// # Panics
+/// When the message is not one.
+#[track_caller]
+pub fn error_reply(message: &Message) -> (String, String) {
+    let text = message.to_text().expect("an error reply is text");
+    let value: Value = serde_json::from_str(text).unwrap_or_else(|_| panic!("not an error reply: {text}"));
+    let part = |key| match value.get(key) {
+        Some(Value::String(part)) => part.clone(),
+        _ => panic!("no {key} in {text}"),
+    };
+    (part("error"), part("event_id"))
+}

@@ -1,0 +1,503 @@
+//! An upstream that does what a test tells it.
+
+use std::{
+    io::{self, BufReader, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tungstenite::{Message, handshake::derive_accept_key};
+
+use super::{BINARY, CLOSE, CONTINUATION, Frame, Head, PATIENCE, PING, PONG, Port, TEXT, wait_for};
+
+/// What the upstream does with a message.
+type OnMessage = Arc<dyn Fn(&Conn, Message) + Send + Sync>;
+
+/// How the upstream answers a handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// Accepts, without a subprotocol.
+    Accept,
+    /// Accepts and names this subprotocol, offered or not.
+    Choose(&'static str),
+    /// Ends the connection after so many bytes of its answer, which has 129 bytes and ends with an empty
+    /// line.
+    Cut(usize),
+    /// Accepts and sends this text in the same segment.
+    Greet(&'static str),
+    /// Answers with this status and a body that says `no entry`.
+    Refuse(u16),
+    /// Answers with something that is not HTTP.
+    Garbage,
+    /// Accepts with a `Sec-WebSocket-Accept` that is not the key's.
+    WrongKey,
+    /// Reads the handshake and never answers.
+    Silent,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// The stream ends between two frames.
+    Fin,
+    /// The connection is reset.
+    Reset,
+    /// The stream ends in the middle of a frame.
+    MidFrame,
+    /// A close frame.
+    Close(u16, &'static str),
+}
+
+/// How the other side ended a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With a close frame; 1005 when it named no code.
+    Close(u16, String),
+    /// Without one.
+    Eof,
+    /// By a reset, or by what is no frame.
+    Broken(io::ErrorKind),
+}
+
+/// An upstream under the test's control. It may be stopped and started on the same port.
+#[derive(Debug)]
+pub struct Origin {
+    port: Port,
+    shared: Arc<Shared>,
+    acceptor: Mutex<Option<Acceptor>>,
+}
+
+struct Shared {
+    on_message: Mutex<OnMessage>,
+    door: Mutex<Door>,
+    /// The heads of all handshakes, refused ones included.
+    heads: Mutex<Vec<Head>>,
+    /// All connections since the start, ended ones included.
+    conns: Mutex<Vec<Arc<Conn>>>,
+    /// Sockets behind a silent door.
+    stranded: Mutex<Vec<TcpStream>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct Acceptor {
+    stopped: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Starts an upstream that does `on_message` with each message.
+    pub fn with(on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) -> Self {
+        let origin = Self::stopped(on_message);
+        origin.start();
+        origin
+    }
+
+    /// The same, not yet listening.
+    pub fn stopped(on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) -> Self {
+        let shared = Shared {
+            on_message: Mutex::new(Arc::new(on_message)),
+            door: Mutex::new(Door::Accept),
+            heads: Mutex::default(),
+            conns: Mutex::default(),
+            stranded: Mutex::default(),
+        };
+        Self { port: Port::take(), shared: Arc::new(shared), acceptor: Mutex::new(None) }
+    }
+
+    /// One that answers each message with itself.
+    pub fn echo() -> Self {
+        Self::with(|conn, message| conn.send(message))
+    }
+
+    /// One that answers nothing; the test answers for it.
+    pub fn silent() -> Self {
+        Self::with(|_, _| ())
+    }
+
+    /// Changes what it does with messages from now on.
+    pub fn set(&self, on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) {
+        *self.shared.on_message.lock().unwrap() = Arc::new(on_message);
+    }
+
+    /// Changes how it answers handshakes from now on.
+    pub fn set_door(&self, door: Door) {
+        *self.shared.door.lock().unwrap() = door;
+    }
+
+    /// `ws://127.0.0.1:PORT`
+    pub fn url(&self) -> String {
+        self.port.url()
+    }
+
+    /// `127.0.0.1:PORT`
+    pub fn addr(&self) -> SocketAddr {
+        self.port.addr()
+    }
+
+    /// Listens, again.
+    pub fn start(&self) {
+        let mut acceptor = self.acceptor.lock().unwrap();
+        assert!(acceptor.is_none(), "the origin runs already");
+        let listener = self.port.listen();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (shared, flag) = (Arc::clone(&self.shared), Arc::clone(&stopped));
+        let thread = std::thread::spawn(move || accept_until(&listener, &shared, &flag));
+        *acceptor = Some(Acceptor { stopped, thread });
+    }
+
+    /// Stops to listen; connections go on.
+    pub fn close_door(&self) {
+        if let Some(acceptor) = self.acceptor.lock().unwrap().take() {
+            acceptor.stopped.store(true, Ordering::SeqCst);
+            // wakes the acceptor, which then sees the flag
+            let _ = TcpStream::connect(self.addr());
+            acceptor.thread.join().unwrap();
+        }
+    }
+
+    /// Stops to listen and ends all connections.
+    pub fn stop(&self, death: Death) {
+        self.close_door();
+        self.shared.stranded.lock().unwrap().clear();
+        self.kill_all(death);
+    }
+
+    /// Ends all connections; goes on listening.
+    pub fn kill_all(&self, death: Death) {
+        let conns = self.shared.conns.lock().unwrap().clone();
+        conns.iter().filter(|conn| conn.end().is_none()).for_each(|conn| conn.die(death));
+    }
+
+    /// How many connections there have been.
+    pub fn connections(&self) -> usize {
+        self.shared.conns.lock().unwrap().len()
+    }
+
+    /// How many connections there are.
+    pub fn live(&self) -> usize {
+        self.shared.conns.lock().unwrap().iter().filter(|conn| conn.end().is_none()).count()
+    }
+
+    /// The connection number `index` since the start, waiting for it.
+    #[track_caller]
+    pub fn conn(&self, index: usize) -> Arc<Conn> {
+        let what = format!("connection {index} at the upstream");
+        wait_for(&what, PATIENCE, || self.connections() > index);
+        Arc::clone(&self.shared.conns.lock().unwrap()[index])
+    }
+
+    /// The head of handshake number `index` since the start, refused or not, waiting for it.
+    #[track_caller]
+    pub fn head(&self, index: usize) -> Head {
+        let what = format!("handshake {index} at the upstream");
+        wait_for(&what, PATIENCE, || self.handshakes() > index);
+        self.shared.heads.lock().unwrap()[index].clone()
+    }
+
+    /// How many handshakes there have been, refused ones included.
+    pub fn handshakes(&self) -> usize {
+        self.shared.heads.lock().unwrap().len()
+    }
+
+    /// How many messages all connections have received.
+    pub fn received(&self) -> usize {
+        self.shared.conns.lock().unwrap().iter().map(|conn| conn.messages().len()).sum()
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.stop(Death::Reset);
+    }
+}
+
+fn accept_until(listener: &TcpListener, shared: &Arc<Shared>, stopped: &Arc<AtomicBool>) {
+    for stream in listener.incoming() {
+        if stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        // a connection that ended in the queue is none
+        let Ok(stream) = stream else { continue };
+        let (shared, stopped) = (Arc::clone(shared), Arc::clone(stopped));
+        std::thread::spawn(move || {
+            // the peer may go at any point of the handshake
+            let _ = serve(stream, &shared, &stopped);
+        });
+    }
+}
+
+/// Shakes hands and reads one connection to its end.
+fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
+    shared.heads.lock().unwrap().push(head.clone());
+    let door = shared.door.lock().unwrap().clone();
+    let answer = match door {
+        Door::Accept => accept(&head, None).into_bytes(),
+        Door::Choose(protocol) => accept(&head, Some(protocol)).into_bytes(),
+        Door::Greet(text) => [accept(&head, None).as_bytes(), &Frame::server(TEXT, text).bytes()].concat(),
+        Door::Cut(length) => return stream.write_all(&accept(&head, None).as_bytes()[..length]),
+        Door::WrongKey => {
+            let other = derive_accept_key(b"another key");
+            return stream.write_all(switching(&other, None).as_bytes());
+        }
+        Door::Garbage => return stream.write_all(b"SSH-2.0-Whatever\r\n\r\n"),
+        Door::Refuse(status) => return stream.write_all(refusal(status).as_bytes()),
+        Door::Silent => {
+            shared.stranded.lock().unwrap().push(stream);
+            return Ok(());
+        }
+    };
+    let conn = Arc::new(Conn::new(head, stream));
+    {
+        // who knows of the connection can write to it only behind the answer; who has the answer finds the
+        // connection counted
+        let mut writer = conn.writer.lock().unwrap();
+        let mut conns = shared.conns.lock().unwrap();
+        if stopped.load(Ordering::SeqCst) {
+            return Ok(());
+        }
+        conns.push(Arc::clone(&conn));
+        drop(conns);
+        // a peer that has gone is seen by the reader
+        let _ = writer.as_mut().expect("just made").write_all(&answer);
+    }
+    let end = conn.read_all(&mut reader, shared);
+    drop(reader);
+    conn.ended(end);
+    Ok(())
+}
+
+fn accept(head: &Head, protocol: Option<&str>) -> String {
+    switching(&derive_accept_key(head.get("sec-websocket-key").unwrap_or_default().as_bytes()), protocol)
+}
+
+fn switching(accept: &str, protocol: Option<&str>) -> String {
+    let protocol = protocol.map_or_else(String::new, |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n{protocol}\r\n"
+    )
+}
+
+fn refusal(status: u16) -> String {
+    format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 8\r\nConnection: close\r\n\r\nno entry")
+}
+
+/// One connection at the upstream.
+#[derive(Debug)]
+pub struct Conn {
+    head: Head,
+    /// None once the connection is given up.
+    writer: Mutex<Option<TcpStream>>,
+    seen: Mutex<Seen>,
+}
+
+/// What came over a connection.
+#[derive(Debug, Default)]
+struct Seen {
+    messages: Vec<Message>,
+    pongs: Vec<Vec<u8>>,
+    closing: bool,
+    end: Option<End>,
+}
+
+// === impl Conn ===
+
+impl Conn {
+    fn new(head: Head, stream: TcpStream) -> Self {
+        Self { head, writer: Mutex::new(Some(stream)), seen: Mutex::default() }
+    }
+
+    /// The handshake's request.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Sends a message.
+    pub fn send(&self, message: Message) {
+        match message {
+            Message::Text(text) => self.frame(&Frame::server(TEXT, text.as_bytes())),
+            Message::Binary(bytes) => self.frame(&Frame::server(BINARY, &bytes)),
+            Message::Ping(bytes) => self.frame(&Frame::server(PING, &bytes)),
+            other => panic!("use `frame` for {other:?}"),
+        }
+    }
+
+    /// Sends a text.
+    pub fn text(&self, text: &str) {
+        self.send(Message::text(text));
+    }
+
+    /// Sends a frame.
+    pub fn frame(&self, frame: &Frame) {
+        self.write(&frame.bytes());
+    }
+
+    /// Sends binary messages until the peer takes no more for half a second, or `limit` bytes are sent;
+    /// tells how many bytes it took.
+    pub fn flood(&self, payload: usize, limit: usize) -> usize {
+        let mut writer = self.writer.lock().unwrap();
+        let stream = writer.as_mut().expect("the connection is open");
+        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let frame = Frame::server(BINARY, vec![7; payload]).bytes();
+        let mut written = 0;
+        while written < limit && stream.write_all(&frame).is_ok() {
+            written += frame.len();
+        }
+        written
+    }
+
+    /// Writes bytes; that the peer has gone is seen by the reader.
+    pub fn write(&self, bytes: &[u8]) {
+        if let Some(stream) = self.writer.lock().unwrap().as_mut() {
+            let _ = stream.write_all(bytes);
+        }
+    }
+
+    /// Ends the connection.
+    pub fn die(&self, death: Death) {
+        match death {
+            Death::Close(code, reason) => {
+                self.seen.lock().unwrap().closing = true;
+                self.frame(&Frame::server(CLOSE, Frame::close_payload(code, reason)));
+            }
+            Death::MidFrame => {
+                self.write(&Frame::header(true, 0, TEXT, false, 100));
+                self.write(b"half of it");
+                self.finish();
+            }
+            Death::Fin => self.finish(),
+            Death::Reset => self.reset(),
+        }
+    }
+
+    /// Ends the writing side; the reader goes on to the peer's end, so that no reset overtakes the FIN.
+    fn finish(&self) {
+        if let Some(stream) = self.writer.lock().unwrap().take() {
+            // it may be gone already
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+    }
+
+    /// Resets: with linger 0, the close of the last descriptor sends RST. `shutdown(Read)` sends nothing
+    /// and wakes the reader, which then drops its own.
+    fn reset(&self) {
+        if let Some(stream) = self.writer.lock().unwrap().take() {
+            let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+    }
+
+    /// All messages so far.
+    pub fn messages(&self) -> Vec<Message> {
+        self.seen.lock().unwrap().messages.clone()
+    }
+
+    /// All texts so far.
+    pub fn texts(&self) -> Vec<String> {
+        self.messages().iter().map(|message| message.to_text().unwrap().to_owned()).collect()
+    }
+
+    /// The first `count` messages, waiting for them.
+    #[track_caller]
+    pub fn wait_messages(&self, count: usize) -> Vec<Message> {
+        let what = format!("{count} messages at the upstream");
+        wait_for(&what, PATIENCE, || self.messages().len() >= count);
+        self.messages()
+    }
+
+    /// The payloads of the pongs so far.
+    pub fn pongs(&self) -> Vec<Vec<u8>> {
+        self.seen.lock().unwrap().pongs.clone()
+    }
+
+    /// How the peer ended the connection; none while it is open.
+    pub fn end(&self) -> Option<End> {
+        self.seen.lock().unwrap().end.clone()
+    }
+
+    /// How the peer ended the connection, waiting for it.
+    #[track_caller]
+    pub fn wait_end(&self) -> End {
+        wait_for("the end of the connection at the upstream", PATIENCE, || self.end().is_some());
+        self.end().expect("just seen")
+    }
+
+    fn ended(&self, end: End) {
+        self.writer.lock().unwrap().take();
+        self.seen.lock().unwrap().end.get_or_insert(end);
+    }
+
+    /// Reads frames to the end of the connection; hands complete messages to the behaviour.
+    fn read_all(&self, reader: &mut BufReader<TcpStream>, shared: &Shared) -> End {
+        let mut parts = Parts::default();
+        loop {
+            let frame = match Frame::read(reader) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return End::Eof,
+                Err(error) => return End::Broken(error.kind()),
+            };
+            assert!(frame.masked, "clients mask their frames (RFC 6455, 5.1)");
+            match frame.opcode {
+                PING => self.frame(&Frame::server(PONG, &frame.payload)),
+                PONG => self.seen.lock().unwrap().pongs.push(frame.payload),
+                CLOSE => return self.closed(&frame),
+                _ => {
+                    if let Some(message) = parts.take(frame) {
+                        self.seen.lock().unwrap().messages.push(message.clone());
+                        let on_message = Arc::clone(&shared.on_message.lock().unwrap());
+                        on_message(self, message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Completes the closing handshake.
+    fn closed(&self, frame: &Frame) -> End {
+        if !self.seen.lock().unwrap().closing {
+            self.frame(&Frame::server(CLOSE, &frame.payload));
+        }
+        let (code, reason) = frame.close_parts();
+        End::Close(code, reason)
+    }
+}
+
+/// The frames of a message that is not complete.
+#[derive(Debug, Default)]
+struct Parts {
+    opcode: u8,
+    bytes: Vec<u8>,
+}
+
+impl Parts {
+    fn take(&mut self, frame: Frame) -> Option<Message> {
+        if frame.opcode != CONTINUATION {
+            self.opcode = frame.opcode;
+        }
+        self.bytes.extend(frame.payload);
+        if !frame.fin {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        Some(match self.opcode {
+            TEXT => Message::text(String::from_utf8(bytes).expect("text is UTF-8 (RFC 6455, 5.6)")),
+            _ => Message::binary(bytes),
+        })
+    }
+}

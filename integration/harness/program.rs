@@ -1,0 +1,181 @@
+//! The program as a process: its log as it comes, signals, its end.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::{PATIENCE, matches, wait_for};
+
+/// A running `towline`, killed when dropped.
+#[derive(Debug)]
+pub struct Program {
+    child: Child,
+    log: Arc<Lines>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// The lines of the log so far, and a bell for new ones.
+#[derive(Debug, Default)]
+struct Lines {
+    lines: Mutex<(Vec<String>, bool)>,
+    bell: Condvar,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    /// Starts it in `folder`, without any of our environment's settings.
+    pub fn start(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Self {
+        let mut child = command(args, env, folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Lines::default());
+        let shared = Arc::clone(&log);
+        let reader = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                shared.lines.lock().unwrap().0.push(line);
+                shared.bell.notify_all();
+            }
+            shared.lines.lock().unwrap().1 = true;
+            shared.bell.notify_all();
+        });
+        Self { child, log, reader: Some(reader) }
+    }
+
+    /// Runs a command to its end; `stdin` is what it reads.
+    pub fn finish(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Finished {
+        run_to_end(command(args, env, folder), "")
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lines.lock().unwrap().0.clone()
+    }
+
+    /// Waits for a line that matches; pieces of a pattern stand between `*`.
+    #[track_caller]
+    pub fn wait_log(&self, pattern: &str) -> String {
+        match self.find_log(pattern, PATIENCE) {
+            Some(line) => line,
+            None => panic!("no line {pattern:?} in the log:\n{}", self.log().join("\n")),
+        }
+    }
+
+    /// The first line that matches, waiting for it; none at the deadline or at the program's end.
+    pub fn find_log(&self, pattern: &str, patience: Duration) -> Option<String> {
+        let end = Instant::now() + patience;
+        let mut guard = self.log.lines.lock().unwrap();
+        loop {
+            if let Some(line) = guard.0.iter().find(|line| matches(line, pattern)) {
+                return Some(line.clone());
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if guard.1 || left.is_zero() {
+                return None;
+            }
+            guard = self.log.bell.wait_timeout(guard, left).unwrap().0;
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for its end and tells its exit code; none when a signal ended it.
+    #[track_caller]
+    pub fn exit_code(&mut self) -> Option<i32> {
+        let status = wait_end(&mut self.child, PATIENCE);
+        self.join();
+        status.code()
+    }
+
+    /// Kills it as `kill -9` does and reads the log to its end.
+    pub fn kill(&mut self) {
+        // it may have ended already
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.join();
+    }
+
+    fn join(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn command(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_towline"));
+    for (key, _) in std::env::vars() {
+        if key.starts_with("TOWLINE_") || key == "RUST_LOG" {
+            command.env_remove(key);
+        }
+    }
+    command.args(args).envs(env.iter().copied()).current_dir(folder);
+    command
+}
+
+/// Runs any command to its end.
+#[track_caller]
+pub(super) fn run_to_end(mut command: Command, stdin: &str) -> Finished {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // the command may not read it
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let stdout = collect(child.stdout.take().unwrap());
+    let stderr = collect(child.stderr.take().unwrap());
+    let status = wait_end(&mut child, PATIENCE);
+    Finished { code: status.code(), stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
+}
+
+fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        from.read_to_end(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Waits for a child's end; kills it at the deadline, so that nothing outlives the test.
+#[track_caller]
+fn wait_end(child: &mut Child, patience: Duration) -> ExitStatus {
+    let end = Instant::now() + patience;
+    let mut status = None;
+    wait_for("the program's end", patience + Duration::from_secs(1), || {
+        if Instant::now() > end {
+            let _ = child.kill();
+        }
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert!(Instant::now() <= end, "the program did not end within {patience:?}");
+    status.expect("just seen")
+}

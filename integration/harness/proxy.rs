@@ -1,0 +1,175 @@
+//! The real proxy under test.
+
+use std::{net::SocketAddr, time::Duration};
+
+use super::{Client, PATIENCE, Program, Settings, matches, wait_for};
+
+/// A running `towline run`. When dropped it is killed, and its log must hold no warning, error or panic
+/// that the test has not announced.
+#[derive(Debug)]
+pub struct Proxy {
+    program: Program,
+    /// Holds the settings file.
+    _folder: tempfile::TempDir,
+    announced: Vec<String>,
+}
+
+impl Proxy {
+    /// Starts it and waits until it listens.
+    #[track_caller]
+    pub fn start(settings: &Settings) -> Self {
+        Self::start_with(settings, &[])
+    }
+
+    /// The same with environment variables.
+    #[track_caller]
+    pub fn start_with(settings: &Settings, env: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("towline.toml");
+        std::fs::write(&file, settings.text()).unwrap();
+        let program = Program::start(&["run", "--config", file.to_str().unwrap()], env, folder.path());
+        let proxy = Self { program, _folder: folder, announced: Vec::new() };
+        proxy.wait_log("listening listener=*address=");
+        proxy.wait_log("listening admin address=");
+        proxy
+    }
+
+    /// Announces that lines of level WARN or ERROR which match `pattern` are part of the test.
+    pub fn expect(mut self, pattern: &str) -> Self {
+        self.announced.push(pattern.to_owned());
+        self
+    }
+
+    /// Announces the loss of an upstream.
+    pub fn expect_restarts(self) -> Self {
+        self.expect("connector restart")
+    }
+
+    /// Where the first listener listens.
+    pub fn addr(&self) -> SocketAddr {
+        address(&self.wait_log("listening listener=*address="))
+    }
+
+    /// Where a listener listens.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        address(&self.wait_log(&format!("listening listener={name} *address=")))
+    }
+
+    /// Where the admin pages are.
+    pub fn admin(&self) -> SocketAddr {
+        address(&self.wait_log("listening admin address="))
+    }
+
+    /// A well-behaved client at the first listener.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::connect(self.addr())
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> Vec<String> {
+        self.program.log()
+    }
+
+    /// How many lines match.
+    pub fn count_log(&self, pattern: &str) -> usize {
+        self.log().iter().filter(|line| matches(line, pattern)).count()
+    }
+
+    /// Waits for a line that matches; pieces of a pattern stand between `*`.
+    #[track_caller]
+    pub fn wait_log(&self, pattern: &str) -> String {
+        self.program.wait_log(pattern)
+    }
+
+    /// Waits until the first session's connector has been up `count` times.
+    #[track_caller]
+    pub fn wait_ups(&self, count: usize) {
+        let what = format!("connection {count} of session 1:0");
+        let ups = || self.count_log("connector up session=1:0 upstream=echo generation=");
+        wait_for(&what, PATIENCE, || ups() >= count);
+    }
+
+    /// Whether a line matches within `patience`.
+    pub fn has_log(&self, pattern: &str, patience: Duration) -> bool {
+        self.program.find_log(pattern, patience).is_some()
+    }
+
+    /// Its resident memory.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+        line.split_whitespace().next().expect("a number").parse().unwrap()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
+    }
+
+    /// Whether it has used no processor time for 100 ms.
+    pub fn is_quiet(&self) -> bool {
+        let used = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.program.pid())).unwrap();
+            let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
+            let per_thread: Vec<_> = threads
+                .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
+                .collect();
+            (stat, per_thread)
+        };
+        let before = used();
+        std::thread::park_timeout(Duration::from_millis(100));
+        before == used()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        self.program.signal(name);
+    }
+
+    /// Waits for its end; none when a signal ended it.
+    #[track_caller]
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.program.exit_code()
+    }
+
+    fn unannounced(&self) -> Vec<String> {
+        let announced = |line: &String| self.announced.iter().any(|pattern| matches(line, pattern));
+        self.log().into_iter().filter(|line| is_trouble(line) && !announced(line)).collect()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.program.kill();
+        if std::thread::panicking() {
+            println!("the proxy's log:\n{}", self.log().join("\n"));
+            return;
+        }
+        let trouble = self.unannounced();
+        assert!(
+            trouble.is_empty(),
+            "lines that the test did not expect:\n{}\nin the log:\n{}",
+            trouble.join("\n"),
+            self.log().join("\n")
+        );
+    }
+}
+
+/// Whether a line is a warning, an error or a panic. The level is one of the first words.
+pub fn is_trouble(line: &str) -> bool {
+    let level = |word: &str| {
+        let word = word.trim_matches(|letter: char| !letter.is_ascii_alphabetic());
+        word.eq_ignore_ascii_case("warn") || word.eq_ignore_ascii_case("error")
+    };
+    let head = line.split_whitespace().take(3).any(|word| level(word.trim_start_matches("level=")));
+    head || line.contains("panicked at")
+}
+
+/// The address at the end of a `listening …` line.
+fn address(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("address=").expect("address=");
+    let word = rest.split_whitespace().next().unwrap_or(rest);
+    // a line of the JSON log ends with a quote and a brace
+    word.trim_end_matches(['"', '}']).parse().unwrap_or_else(|_| panic!("not an address: {line}"))
+}

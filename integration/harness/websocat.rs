@@ -1,0 +1,82 @@
+//! The real websocat, as in the README.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+};
+
+use super::{PATIENCE, program::run_to_end};
+
+/// A websocat that stays open, one message a line; killed when dropped.
+#[derive(Debug)]
+pub struct Websocat {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Websocat {
+    /// `printf INPUT | websocat -n1 ws://ADDR`: what it prints.
+    ///
+    /// # Panics
+    /// When it fails or does not end.
+    #[track_caller]
+    pub fn one(addr: SocketAddr, input: &str) -> String {
+        let mut command = Command::new(path());
+        command.args(["-n1", &format!("ws://{addr}")]);
+        let finished = run_to_end(command, input);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        finished.stdout
+    }
+
+    /// `websocat ws://ADDR`
+    pub fn open(addr: SocketAddr) -> Self {
+        let mut child = Command::new(path())
+            .arg(format!("ws://{addr}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                // nobody listens any more when the test is over
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, stdin, lines }
+    }
+
+    /// Types a line.
+    pub fn type_line(&mut self, line: &str) {
+        writeln!(self.stdin, "{line}").unwrap();
+    }
+
+    /// The next line it prints.
+    #[track_caller]
+    pub fn line(&mut self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line from websocat")
+    }
+}
+
+impl Drop for Websocat {
+    fn drop(&mut self) {
+        // it may have ended already
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn path() -> PathBuf {
+    let path = match std::env::var_os("WEBSOCAT") {
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/tools/bin/websocat"),
+    };
+    assert!(path.exists(), "websocat is missing: run make tools");
+    path
+}

@@ -1,0 +1,297 @@
+//! C1 and C2 in request mode: one outcome for each message, in order.
+
+use crate::harness::*;
+
+/// Request mode with a reply timeout of half a second.
+fn impatient(url: &str) -> Settings {
+    Settings::request(url).with(r#"upstream.echo.reply_timeout = "500ms""#)
+}
+
+/// `Error receiving reply from server URL: REASON`
+fn receiving(origin: &Origin, reason: &str) -> String {
+    format!("Error receiving reply from server {}: {reason}", origin.url())
+}
+
+/// `Error sending event to server URL: REASON`
+fn sending(url: &str, reason: &str) -> String {
+    format!("Error sending event to server {url}: {reason}")
+}
+
+#[test]
+fn replies_come_in_order() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    for number in 0..100 {
+        client.text(&format!("message {number}"));
+    }
+    for number in 0..100 {
+        assert_eq!(client.recv_text(), format!("message {number}"));
+    }
+    client.close(1000, "");
+    proxy.wait_log("session closed session=1:0 *accepted=100 answered=100 delivered=0 errored=0 dropped=0");
+}
+
+#[test]
+fn text_stays_text_and_binary_binary() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    for message in [Message::text("grüße"), binary("grüße"), Message::text(""), binary("")] {
+        client.send(message.clone());
+        assert_eq!(client.recv(), message);
+    }
+    assert_eq!(origin.conn(0).messages()[..2], [Message::text("grüße"), binary("grüße")]);
+}
+
+/// Sends three messages to an upstream that answers the first only, ends it by `death`, and expects an error
+/// reply with `reason` for the other two; then the upstream comes back and the session works again.
+fn loss_in_flight(death: Death, reason: &str) {
+    let origin = Origin::with(|conn, message| {
+        if conn.messages().len() == 1 {
+            conn.send(message);
+        }
+    });
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    for text in ["a", "b", "c"] {
+        client.text(text);
+    }
+    assert_eq!(client.recv_text(), "a");
+    origin.conn(0).wait_messages(3);
+    origin.stop(death);
+    assert_eq!(client.recv_error(), (receiving(&origin, reason), "1:0:1".into()));
+    assert_eq!(client.recv_error(), (receiving(&origin, reason), "1:0:2".into()));
+    client.text("d");
+    let closed = sending(&origin.url(), "Trying to work with closed connection");
+    assert_eq!(client.recv_error(), (closed, "1:0:3".into()));
+    origin.set(|conn, message| conn.send(message));
+    origin.start();
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("e"), "e");
+    assert_eq!(origin.conn(1).texts(), ["e"], "nothing of the old connection reaches the new one (C6)");
+}
+
+#[test]
+fn an_end_without_closing_handshake_is_named() {
+    loss_in_flight(Death::Fin, "WebSocket protocol error: Connection reset without closing handshake");
+}
+
+#[test]
+fn an_end_in_the_middle_of_a_frame_is_named() {
+    loss_in_flight(Death::MidFrame, "WebSocket protocol error: Connection reset without closing handshake");
+}
+
+#[test]
+fn a_reset_is_named() {
+    loss_in_flight(Death::Reset, "IO error: Connection reset by peer (os error 104)");
+}
+
+#[test]
+fn a_close_frame_is_named() {
+    loss_in_flight(Death::Close(1000, ""), "Connection closed by server with code 1000");
+}
+
+#[test]
+fn a_close_frame_with_a_reason_is_named() {
+    loss_in_flight(
+        Death::Close(1001, "moving house"),
+        "Connection closed by server with code 1001: moving house",
+    );
+}
+
+#[test]
+fn a_close_frame_of_the_application_is_named() {
+    loss_in_flight(Death::Close(4321, "x"), "Connection closed by server with code 4321: x");
+}
+
+#[test]
+fn an_upstream_that_was_never_there_does_not_refuse_the_client() {
+    let origin = Origin::stopped(|conn, message| conn.send(message));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    for event in 0..3 {
+        client.text("anybody?");
+        let closed = sending(&origin.url(), "Trying to work with closed connection");
+        assert_eq!(client.recv_error(), (closed, format!("1:0:{event}")));
+    }
+    origin.start();
+    proxy.wait_log("connector up session=1:0 upstream=echo");
+    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(origin.conn(0).texts(), ["hello"]);
+}
+
+#[test]
+fn a_message_without_reply_is_an_error_and_a_late_reply_a_push() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&impatient(&origin.url()));
+    let mut client = proxy.client();
+    client.text("a");
+    let error = receiving(&origin, "no reply within 500ms");
+    assert_eq!(client.recv_error(), (error.clone(), "1:0:0".into()));
+    let conn = origin.conn(0);
+    client.text("b");
+    conn.wait_messages(2);
+    conn.text("late a");
+    conn.text("b");
+    // which of the two answers `b` is the proxy's to know: the first is late for `a`
+    assert_eq!(client.recv_text(), "late a");
+    assert_eq!(client.recv_text(), "b");
+    // the push has taken number 2 (C1), so this is number 3
+    client.text("c");
+    assert_eq!(client.recv_error(), (error, "1:0:3".into()));
+    client.close(1000, "");
+    proxy.wait_log("session closed session=1:0 *accepted=3 answered=1 delivered=0 errored=2 dropped=0");
+}
+
+#[test]
+fn errors_keep_the_order_of_the_messages() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let mut client = proxy.client();
+    for text in ["[1]", "no json", "[2]"] {
+        client.text(text);
+    }
+    let conn = origin.conn(0);
+    conn.wait_messages(2);
+    // the second message has been read and has failed; its error may not overtake the answer to the first
+    client.ping(b"read?");
+    conn.text("[1]");
+    assert_eq!(client.recv_text(), "[1]");
+    assert_eq!(client.recv_error().1, "1:0:1");
+    conn.text("[2]");
+    assert_eq!(client.recv_text(), "[2]");
+}
+
+#[test]
+fn pushes_are_delivered_and_counted() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    let conn = origin.conn(0);
+    conn.text("news");
+    assert_eq!(client.recv_text(), "news");
+    assert_eq!(client.ask("hello"), "hello");
+    conn.text("more news");
+    assert_eq!(client.recv_text(), "more news");
+    // event ids so far: 0 push, 1 hello, 2 push
+    client.send(binary([0xff]));
+    assert_eq!(client.recv_error().1, "1:0:3");
+    client.close(1000, "");
+    proxy.wait_log(
+        "session closed session=1:0 *accepted=2 answered=1 delivered=0 errored=1 dropped=0 *pushed=2",
+    );
+}
+
+#[test]
+fn control_frames_of_the_upstream_settle_nothing() {
+    let origin = Origin::with(|conn, message| {
+        conn.frame(&Frame::server(PING, "before"));
+        conn.frame(&Frame::server(PONG, "unasked"));
+        conn.send(message);
+    });
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let (mut one, mut other) = (proxy.client(), proxy.client());
+    for number in 0..5 {
+        assert_eq!(one.ask(&format!("one {number}")), format!("one {number}"));
+        assert_eq!(other.ask(&format!("other {number}")), format!("other {number}"));
+    }
+    wait_for("pongs", PATIENCE, || origin.conn(0).pongs().len() == 5);
+    assert!(origin.conn(0).pongs().iter().all(|pong| pong == b"before"));
+}
+
+#[test]
+fn an_idle_upstream_gets_its_pongs() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let _client = proxy.client();
+    let conn = origin.conn(0);
+    conn.frame(&Frame::server(PING, "alive?"));
+    wait_for("the pong", PATIENCE, || conn.pongs() == [b"alive?"]);
+}
+
+#[test]
+fn invalid_text_in_a_binary_frame_is_an_error_reply() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    client.send(binary([b'a', 0xff, 0xfe]));
+    let reply = client.recv_json();
+    assert_eq!(reply["event_id"], "1:0:0");
+    assert_eq!(reply["source_id"], "listener.ws");
+    assert!(reply["error"].as_str().unwrap().contains("utf-8"), "{reply}");
+    let keys: Vec<_> = reply.as_object().unwrap().keys().collect();
+    assert_eq!(keys.len(), 3);
+    assert_eq!(client.ask("still here"), "still here");
+    assert_eq!(origin.received(), 1);
+}
+
+#[test]
+fn error_replies_begin_with_the_error() {
+    let origin = Origin::stopped(|_, _| ());
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let text = proxy.client().ask("a");
+    assert!(text.starts_with(r#"{"error":"Error sending"#), "{text}");
+    assert!(text.ends_with(r#","event_id":"1:0:0"}"#), "{text}");
+}
+
+#[test]
+fn an_undecodable_reply_is_an_error_with_the_events_id() {
+    let origin = Origin::with(|conn, message| match message.to_text().unwrap() {
+        "bad" => conn.send(binary([0xff])),
+        _ => conn.send(message),
+    });
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("good"), "good");
+    client.text("bad");
+    let (error, id) = client.recv_error();
+    assert!(error.starts_with("Error deserializing Response message (codec/preprocessors): "), "{error}");
+    assert_eq!(id, "1:0:1");
+    assert_eq!(client.ask("good again"), "good again");
+}
+
+#[test]
+fn more_messages_than_may_be_in_flight_are_all_answered() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with("upstream.echo.max_in_flight = 4"));
+    let mut client = proxy.client();
+    for number in 0..12 {
+        client.text(&format!("{number}"));
+    }
+    let conn = origin.conn(0);
+    assert_eq!(conn.wait_messages(4).len(), 4, "no more than four may be in flight");
+    for number in 0..12 {
+        conn.wait_messages(number + 1);
+        assert!(conn.messages().len() <= number + 4);
+        conn.text(&format!("re {number}"));
+        assert_eq!(client.recv_text(), format!("re {number}"));
+    }
+}
+
+#[test]
+fn ids_count_sessions_and_events_from_nought() {
+    let origin = Origin::stopped(|_, _| ());
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    for session in 0..3 {
+        let mut client = proxy.client();
+        for event in 0..2 {
+            client.text("a");
+            assert_eq!(client.recv_error().1, format!("1:{session}:{event}"));
+        }
+    }
+}
+
+#[test]
+fn a_secret_in_the_upstreams_url_is_masked() {
+    let port = Port::take();
+    let url = format!("ws://admin:hunter2@{}/chat?token=s3cr3t", port.addr());
+    let proxy = Proxy::start(&Settings::request(&url)).expect_restarts();
+    let text = proxy.client().ask("a");
+    let log = proxy.log().join("\n");
+    for secret in ["hunter2", "s3cr3t"] {
+        assert!(!text.contains(secret), "{text}");
+        assert!(!log.contains(secret), "{log}");
+    }
+    assert!(text.contains(&port.addr().to_string()), "{text}");
+}

@@ -1,0 +1,208 @@
+//! Floods and stalls: nothing is kept that the other side does not take (C4), and nothing is left over.
+
+use std::{
+    io::Write,
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
+};
+
+use crate::harness::*;
+
+/// Closed at first; who waits at it goes on when it is opened.
+#[derive(Debug, Default)]
+struct Gate {
+    open: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Gate {
+    fn wait(&self) {
+        let guard = self.open.lock().unwrap();
+        drop(self.bell.wait_while(guard, |open| !*open).unwrap());
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.bell.notify_all();
+    }
+}
+
+/// Writes frames until the peer takes no more for half a second; tells how many bytes it took.
+fn flood(raw: &Raw, payload: usize, limit: usize) -> usize {
+    raw.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let frame = Frame::client(BINARY, vec![7; payload]).bytes();
+    let mut written = 0;
+    while written < limit && raw.stream().write_all(&frame).is_ok() {
+        written += frame.len();
+    }
+    written
+}
+
+/// More than the socket buffers of loopback hold, on both of the proxy's sides.
+const MUCH: usize = 64 << 20;
+
+/// What the proxy may have grown by: far below [`MUCH`], far above what one session may keep.
+const LITTLE_KIB: u64 = 16 << 10;
+
+#[test]
+fn a_flood_to_an_upstream_that_does_not_answer_is_pushed_back() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).with("upstream.echo.max_in_flight = 8");
+    let proxy = Proxy::start(&settings).expect("session");
+    let before = proxy.resident_kib();
+    let raw = Raw::upgraded(proxy.addr());
+    assert!(flood(&raw, 1000, MUCH) < MUCH);
+    assert_eq!(origin.received(), 8, "no more than `max_in_flight` await their replies");
+    assert!(proxy.resident_kib() < before + LITTLE_KIB);
+}
+
+#[test]
+fn a_flood_to_an_upstream_that_does_not_read_is_pushed_back() {
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let origin = Origin::with(move |_, _| wait.wait());
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session");
+    let before = proxy.resident_kib();
+    let raw = Raw::upgraded(proxy.addr());
+    let flooded = flood(&raw, 50_000, MUCH);
+    let grown = proxy.resident_kib().saturating_sub(before);
+    gate.open();
+    assert!(flooded < MUCH);
+    assert!(grown < LITTLE_KIB, "{grown} KiB");
+}
+
+#[test]
+fn a_flood_to_a_client_that_does_not_read_is_pushed_back() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session");
+    let before = proxy.resident_kib();
+    let _stalled = proxy.client();
+    let conn = origin.conn(0);
+    let taken = conn.flood(50_000, MUCH);
+    assert!(taken < MUCH);
+    assert!(proxy.resident_kib() < before + LITTLE_KIB);
+    // a neighbour does not notice
+    origin.set(|conn, message| conn.send(message));
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}
+
+#[test]
+fn losses_leave_no_descriptor_and_no_connection() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    let mut before = 0;
+    for number in 0..30 {
+        assert_eq!(client.ask("hello"), "hello");
+        if number == 5 {
+            before = proxy.descriptors();
+        }
+        let death = [Death::Fin, Death::Reset, Death::MidFrame, Death::Close(1000, "")][number % 4];
+        origin.conn(number).die(death);
+        proxy.wait_ups(number + 2);
+    }
+    wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
+    assert_eq!(origin.live(), 1);
+}
+
+/// The upstream stops to read and dies: what it was sent is named once, and what was still here is named event
+/// by event (C1, stream mode).
+#[test]
+fn a_loss_under_pressure_names_every_event_that_was_not_written() {
+    const EVENTS: usize = 200;
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let origin = Origin::with(move |_, _| wait.wait());
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    let mut sender = client.sender();
+    let payload = "x".repeat(100_000);
+    let sending = std::thread::spawn(move || {
+        let frame = Frame::client(TEXT, &payload).bytes();
+        (0..EVENTS).for_each(|_| sender.write_all(&frame).unwrap());
+    });
+    let conn = origin.conn(0);
+    conn.wait_messages(1);
+    // the pressure is there when the proxy has stopped to take: then the sender is stuck
+    wait_for("the sender to be stuck", PATIENCE, || proxy.is_quiet());
+    assert!(!sending.is_finished());
+    origin.close_door();
+    conn.die(Death::Reset);
+    gate.open();
+    let (notice, last_written) = client.recv_error();
+    assert!(notice.starts_with("Error receiving reply from server"), "{notice}");
+    let last: usize = last_written.strip_prefix("1:0:").unwrap().parse().unwrap();
+    for event in last + 1..EVENTS {
+        let (error, id) = client.recv_error();
+        assert_eq!(id, format!("1:0:{event}"));
+        assert!(error.starts_with("Error sending event to server"), "{error}");
+    }
+    sending.join().unwrap();
+    client.close(1000, "");
+    let (delivered, errored) = (last + 1, EVENTS - last - 1);
+    proxy.wait_log(&format!(
+        "session closed session=1:0 *accepted={EVENTS} answered=0 delivered={delivered} errored={errored} dropped=0"
+    ));
+}
+
+/// The upstream goes on living but reads no more: what cannot even be written has its time, too (C1).
+#[test]
+fn an_upstream_that_reads_no_more_leaves_no_event_without_outcome() {
+    const EVENTS: usize = 3;
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let origin = Origin::with(move |_, _| wait.wait());
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.reply_timeout = "500ms""#)
+        .with(r#"listener.ws.max_message = "20MiB""#)
+        .with(r#"listener.ws.max_frame = "20MiB""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("it reads this one and stops");
+    origin.conn(0).wait_messages(1);
+    assert_eq!(client.recv_error().1, "1:0:0");
+    let mut sender = client.sender();
+    // more than the sockets hold, so that not even one of them is ever written
+    let frame = Frame::client(BINARY, vec![b'x'; 16_000_000]).bytes();
+    let sending = std::thread::spawn(move || (0..EVENTS).all(|_| sender.write_all(&frame).is_ok()));
+    for event in 1..=EVENTS {
+        assert_eq!(client.recv_error().1, format!("1:0:{event}"));
+    }
+    gate.open();
+    assert!(sending.join().unwrap());
+}
+
+#[test]
+fn many_clients_at_once_are_all_served() {
+    const CLIENTS: usize = 200;
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| proxy.client()).collect();
+    for round in 0..5 {
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.text(&format!("{number} {round}"));
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert_eq!(client.recv_text(), format!("{number} {round}"));
+        }
+    }
+    drop(clients);
+    wait_for("the end of all sessions", PATIENCE, || proxy.count_log("session closed") == CLIENTS);
+    wait_for("the end of all connections", PATIENCE, || origin.live() == 0);
+}
+
+#[test]
+fn a_flood_of_pings_is_answered_or_pushed_back() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("session");
+    let before = proxy.resident_kib();
+    let raw = Raw::upgraded(proxy.addr());
+    raw.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let pings = Frame::client(PING, [7; 125]).bytes().repeat(500);
+    let mut written = 0;
+    while written < MUCH / 2 && raw.stream().write_all(&pings).is_ok() {
+        written += pings.len();
+    }
+    assert!(proxy.resident_kib() < before + LITTLE_KIB);
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}

@@ -1,0 +1,130 @@
+//! The harness against itself: its clients at its upstream, without the program.
+
+use std::{
+    io::ErrorKind,
+    net::{TcpListener, TcpStream},
+};
+
+use crate::harness::*;
+
+#[test]
+fn a_client_talks_to_an_upstream() {
+    let origin = Origin::echo();
+    let mut client = Opening::new(origin.addr()).path("/a?b=c").header("X-One", "1").open();
+    assert_eq!(client.ask("hello"), "hello");
+    client.send(binary([0, 255]));
+    assert_eq!(client.recv(), binary([0, 255]));
+    client.ping(b"are you there");
+    let conn = origin.conn(0);
+    assert_eq!(conn.head().line, "GET /a?b=c HTTP/1.1");
+    assert_eq!(conn.head().get("x-one").as_deref(), Some("1"));
+    assert_eq!(conn.messages(), [Message::text("hello"), binary([0, 255])]);
+    client.close(4000, "enough");
+    assert_eq!(conn.wait_end(), End::Close(4000, "enough".into()));
+    client.expect_closed(4000);
+}
+
+#[test]
+fn an_upstream_dies_as_it_is_told() {
+    for (death, code) in [
+        (Death::Fin, None),
+        (Death::Reset, None),
+        (Death::MidFrame, None),
+        (Death::Close(1001, "going"), Some(1001)),
+    ] {
+        let origin = Origin::echo();
+        let mut client = Client::connect(origin.addr());
+        assert_eq!(client.ask("hello"), "hello");
+        origin.stop(death);
+        assert_eq!(client.read_to_end().1, code, "{death:?}");
+        assert_eq!(TcpStream::connect(origin.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        origin.start();
+        assert_eq!(Client::connect(origin.addr()).ask("again"), "again");
+        assert_eq!(origin.connections(), 2);
+    }
+}
+
+#[test]
+fn a_reset_is_a_reset_and_an_end_an_end() {
+    let origin = Origin::silent();
+    for (death, kind) in [(Death::Reset, Some(ErrorKind::ConnectionReset)), (Death::Fin, None)] {
+        let mut raw = Raw::upgraded(origin.addr());
+        let conn = origin.conn(origin.connections() - 1);
+        raw.send(&Frame::client(TEXT, "unanswered"));
+        conn.wait_messages(1);
+        conn.die(death);
+        let mut byte = [0];
+        let read = std::io::Read::read(&mut raw.stream(), &mut byte);
+        assert_eq!(read.err().map(|error| error.kind()), kind, "{death:?}");
+    }
+}
+
+#[test]
+fn an_upstream_refuses_as_it_is_told() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Refuse(403));
+    let refusal = Opening::new(origin.addr()).refused();
+    assert_eq!((refusal.status(), refusal.body.as_str()), (403, "no entry"));
+    origin.set_door(Door::Choose("b"));
+    let client = Opening::new(origin.addr()).protocols("a, b").open();
+    assert_eq!(client.protocol().as_deref(), Some("b"));
+    assert_eq!(origin.handshakes(), 2);
+    assert_eq!(origin.head(1).get("sec-websocket-protocol").as_deref(), Some("a, b"));
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn frames_are_read_as_they_are_written() {
+    for length in [0, 1, 125, 126, 127, 65_535, 65_536] {
+        for frame in [Frame::client(BINARY, vec![7; length]), Frame::server(TEXT, vec![b'a'; length]).more()]
+        {
+            let bytes = frame.bytes();
+            assert_eq!(Frame::read(&mut bytes.as_slice()).unwrap(), Some(frame));
+            assert_eq!(Frame::read(&mut &bytes[..bytes.len() - 1]).unwrap(), None);
+        }
+    }
+}
+
+#[test]
+fn a_port_is_refused_until_it_is_listened_on() {
+    let port = Port::take();
+    assert_eq!(TcpStream::connect(port.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    let listener: TcpListener = port.listen();
+    TcpStream::connect(port.addr()).unwrap();
+    drop(listener);
+    assert_eq!(TcpStream::connect(port.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    port.listen();
+}
+
+#[test]
+fn patterns_match_in_order() {
+    assert!(matches("connector up session=1:0 upstream=echo generation=2", "up *upstream=echo*generation=2"));
+    assert!(!matches("b a", "a*b"));
+}
+
+#[test]
+fn trouble_is_recognized() {
+    for line in [
+        "2026-01-01T00:00:00Z WARN session connector restart",
+        "[2026-01-01T00:00:00Z ERROR towline] x",
+        r#"time=1 level=warn msg="x""#,
+        "thread 'main' panicked at src/main.rs:1:1:",
+    ] {
+        assert!(is_trouble(line), "{line}");
+    }
+    for line in ["2026-01-01T00:00:00Z INFO session session closed reason=error", "    at src/error.rs"] {
+        assert!(!is_trouble(line), "{line}");
+    }
+}
+
+#[test]
+fn websocat_talks_to_an_upstream() {
+    let origin = Origin::with(|conn, message| conn.text(message.to_text().unwrap().trim_end()));
+    assert_eq!(Websocat::one(origin.addr(), "hello\n"), "hello\n");
+    let mut websocat = Websocat::open(origin.addr());
+    for line in ["one", "two"] {
+        websocat.type_line(line);
+        assert_eq!(websocat.line(), line);
+    }
+    assert_eq!(origin.conn(1).texts(), ["one\n", "two\n"]);
+}

@@ -1,0 +1,119 @@
+//! C1 in stream mode: an event is settled when it is written; everything from the upstream is a push.
+
+use crate::harness::*;
+
+#[test]
+fn messages_flow_both_ways_without_waiting() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let mut client = proxy.client();
+    for number in 0..300 {
+        client.text(&format!("{number}"));
+    }
+    let conn = origin.conn(0);
+    let all: Vec<_> = (0..300).map(|number| Message::text(number.to_string())).collect();
+    assert_eq!(conn.wait_messages(300), all);
+    for number in 0..300 {
+        conn.text(&format!("push {number}"));
+    }
+    for number in 0..300 {
+        assert_eq!(client.recv_text(), format!("push {number}"));
+    }
+    client.close(1000, "");
+    proxy.wait_log("session closed session=1:0 *accepted=300 answered=0 delivered=300 errored=0 dropped=0");
+}
+
+#[test]
+fn the_upstream_may_speak_first() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let mut client = proxy.client();
+    origin.conn(0).text("welcome");
+    assert_eq!(client.recv_text(), "welcome");
+}
+
+#[test]
+fn a_loss_names_the_last_event_written() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    for text in ["a", "b", "c"] {
+        client.text(text);
+    }
+    origin.conn(0).wait_messages(3);
+    origin.stop(Death::Fin);
+    let (error, id) = client.recv_error();
+    assert!(error.contains(&origin.url()), "{error}");
+    assert!(
+        error.ends_with("WebSocket protocol error: Connection reset without closing handshake"),
+        "{error}"
+    );
+    assert_eq!(id, "1:0:2");
+    // not written: an error each
+    for event in ["1:0:3", "1:0:4"] {
+        client.text("lost");
+        let (error, id) = client.recv_error();
+        let url = origin.url();
+        assert_eq!(
+            error,
+            format!("Error sending event to server {url}: Trying to work with closed connection")
+        );
+        assert_eq!(id, event);
+    }
+    origin.start();
+    proxy.wait_ups(2);
+    client.text("d");
+    assert_eq!(origin.conn(1).wait_messages(1), [Message::text("d")]);
+}
+
+#[test]
+fn a_loss_before_anything_was_written_says_nothing_of_events() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_ups(2);
+    origin.conn(1).text("welcome back");
+    // whatever the client is told of the loss, it names no event that was never sent
+    assert_eq!(client.recv_text(), "welcome back");
+}
+
+#[test]
+fn a_close_frame_from_the_upstream_does_not_close_the_client() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text("a");
+    origin.conn(0).wait_messages(1);
+    origin.conn(0).die(Death::Close(1001, "bye"));
+    let (error, id) = client.recv_error();
+    assert!(error.ends_with("Connection closed by server with code 1001: bye"), "{error}");
+    assert_eq!(id, "1:0:0");
+    proxy.wait_ups(2);
+    client.text("b");
+    assert_eq!(origin.conn(1).wait_messages(1), [Message::text("b")]);
+}
+
+#[test]
+fn a_message_of_the_upstream_that_is_undecodable_is_an_error_reply() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let mut client = proxy.client();
+    let conn = origin.conn(0);
+    conn.send(binary([0xff]));
+    let (error, id) = client.recv_error();
+    assert!(error.starts_with("Error deserializing Response message (codec/preprocessors): "), "{error}");
+    assert_eq!(id, "1:0:0");
+    conn.text("fine");
+    assert_eq!(client.recv_text(), "fine");
+}
+
+#[test]
+fn a_big_message_passes_both_ways() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let mut client = proxy.client();
+    let text = "0123456789abcdef".repeat(60_000);
+    client.text(&text);
+    assert_eq!(client.recv_text(), text);
+}

@@ -1,0 +1,111 @@
+//! Subprotocols: the upstream chooses, where it can be asked (RFC 6455, 1.9 and 4.2.2).
+
+use std::time::Duration;
+
+use crate::harness::*;
+
+fn offered(origin: &Origin, handshake: usize) -> Option<String> {
+    origin.head(handshake).get("sec-websocket-protocol")
+}
+
+#[test]
+fn the_upstream_chooses_from_the_clients_list() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("graphql-ws"));
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = Opening::new(proxy.addr()).protocols("mqtt, graphql-ws,soap").open();
+    assert_eq!(client.protocol().as_deref(), Some("graphql-ws"));
+    let list = offered(&origin, 0).unwrap();
+    assert_eq!(list.split(',').map(str::trim).collect::<Vec<_>>(), ["mqtt", "graphql-ws", "soap"]);
+    assert_eq!(client.ask("hello"), "hello");
+}
+
+#[test]
+fn two_lists_are_one() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("b"));
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let client = Opening::new(proxy.addr()).protocols("a").protocols("b, c").open();
+    assert_eq!(client.protocol().as_deref(), Some("b"));
+    let list = offered(&origin, 0).unwrap();
+    assert_eq!(list.split(',').map(str::trim).collect::<Vec<_>>(), ["a", "b", "c"]);
+}
+
+#[test]
+fn the_upstream_may_choose_none() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).on_route(r#"subprotocols = ["a"]"#));
+    let mut client = Opening::new(proxy.addr()).protocols("a").open();
+    assert_eq!(client.protocol(), None);
+    assert_eq!(client.ask("hello"), "hello");
+}
+
+#[test]
+fn without_a_list_there_is_no_header() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).on_route(r#"subprotocols = ["a"]"#));
+    let client = proxy.client();
+    assert_eq!(client.protocol(), None);
+    assert_eq!(offered(&origin, 0), None);
+}
+
+#[test]
+fn an_upstream_that_is_away_gets_what_the_route_has_chosen() {
+    let origin = Origin::stopped(|conn, message| conn.send(message));
+    origin.set_door(Door::Choose("b"));
+    let settings = Settings::request(&origin.url()).on_route(r#"subprotocols = ["x", "b", "a"]"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
+    assert_eq!(client.protocol().as_deref(), Some("b"));
+    origin.start();
+    assert_eq!(offered(&origin, 0).as_deref(), Some("b"));
+    proxy.wait_log("connector up session=1:0");
+    assert_eq!(client.ask("hello"), "hello");
+}
+
+#[test]
+fn an_upstream_that_is_away_and_no_route_that_knows_means_none() {
+    let origin = Origin::stopped(|conn, message| conn.send(message));
+    for known in [r#"subprotocols = []"#, r#"subprotocols = ["x"]"#] {
+        let proxy = Proxy::start(&Settings::request(&origin.url()).on_route(known)).expect_restarts();
+        assert_eq!(Opening::new(proxy.addr()).protocols("a, b").open().protocol(), None);
+    }
+}
+
+#[test]
+fn after_a_loss_only_the_agreed_one_is_offered() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("b"));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_ups(2);
+    assert_eq!(offered(&origin, 1).as_deref(), Some("b"));
+    assert_eq!(client.ask("hello"), "hello");
+}
+
+#[test]
+fn an_upstream_that_never_answers_delays_the_client_only_so_long() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Silent);
+    let settings = Settings::request(&origin.url())
+        .on_route(r#"dial_before_accept = "200ms""#)
+        .on_route(r#"subprotocols = ["a"]"#)
+        .with(r#"upstream.echo.connect_timeout = "1s""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let client = Opening::new(proxy.addr()).protocols("a").open();
+    assert_eq!(client.protocol().as_deref(), Some("a"));
+    assert!(!proxy.has_log("connector up", Duration::ZERO));
+}
+
+#[test]
+fn an_upstream_that_chooses_what_was_not_offered_is_no_upstream() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("z"));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
+    assert_eq!(client.protocol(), None);
+    client.text("a");
+    assert_eq!(client.recv_error().1, "1:0:0");
+    assert_eq!(origin.received(), 0);
+}

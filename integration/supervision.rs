@@ -1,0 +1,285 @@
+//! The upstream dies and comes back; the session stays (C5, C6, C7). The scenarios of the README, with the
+//! real echo as upstream where it is to be killed.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+const EOF: &str = "WebSocket protocol error: Connection reset without closing handshake";
+
+#[test]
+fn kill_9_and_back_with_one_session_open() {
+    let mut echo = EchoProcess::start();
+    let proxy = Proxy::start(&Settings::request(&echo.url())).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(client.ask("snot"), "badger");
+    proxy.wait_log("connector up session=1:0 upstream=echo generation=1");
+    echo.kill();
+    for event in 2..5 {
+        client.text("anybody?");
+        let (error, id) = client.recv_error();
+        assert!(error.contains(&echo.url()), "{error}");
+        assert_eq!(id, format!("1:0:{event}"));
+    }
+    let line = proxy
+        .wait_log("connector restart session=1:0 upstream=echo attempt=1 delay=*ms reason=\"*unsettled=");
+    assert!(line.to_ascii_lowercase().contains("warn"), "{line}");
+    echo.start_again();
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("hello again"), "hello again");
+    client.close(1000, "");
+    proxy.wait_log("session closed session=1:0 *accepted=6 answered=3 delivered=0 errored=3 dropped=0");
+}
+
+#[test]
+fn kill_9_as_websocat_sees_it() {
+    let mut echo = EchoProcess::start();
+    let settings = Settings::request(&echo.url())
+        .with(r#"listener.ws.preprocessors = ["lines"]"#)
+        .with(r#"upstream.echo.postprocessors = ["lines"]"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut websocat = Websocat::open(proxy.addr());
+    websocat.type_line("snot");
+    assert_eq!(websocat.line(), "badger");
+    echo.kill();
+    for event in 1..4 {
+        websocat.type_line("anybody?");
+        let (error, id) = error_reply(&Message::text(websocat.line()));
+        assert!(error.contains(&echo.url()), "{error}");
+        assert_eq!(id, format!("1:0:{event}"));
+    }
+    echo.start_again();
+    proxy.wait_ups(2);
+    websocat.type_line("hello");
+    assert_eq!(websocat.line(), "hello");
+}
+
+/// The upstream ends the connection by `death` while a message is in flight and stays away; three messages
+/// get one error reply each, with consecutive ids; then it comes back.
+fn away_and_back(death: Death, reason: &str) {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text("first");
+    origin.conn(0).wait_messages(1);
+    origin.stop(death);
+    let (error, id) = client.recv_error();
+    assert_eq!(error, format!("Error receiving reply from server {}: {reason}", origin.url()));
+    assert_eq!(id, "1:0:0");
+    for event in ["1:0:1", "1:0:2"] {
+        client.text("next");
+        let (error, id) = client.recv_error();
+        let url = origin.url();
+        assert_eq!(
+            error,
+            format!("Error sending event to server {url}: Trying to work with closed connection")
+        );
+        assert_eq!(id, event);
+    }
+    let line = proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1 *unsettled=");
+    assert!(line.ends_with("unsettled=1") || line.contains("unsettled=1 "), "{line}");
+    assert!(line.contains(&format!("reason=\"{reason}")), "{line}");
+    proxy.wait_log("connector restart session=1:0 upstream=echo attempt=3");
+    origin.set(|conn, message| conn.send(message));
+    origin.start();
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("again"), "again");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn an_end_and_back() {
+    away_and_back(Death::Fin, EOF);
+}
+
+#[test]
+fn an_end_in_the_middle_of_a_frame_and_back() {
+    away_and_back(Death::MidFrame, EOF);
+}
+
+#[test]
+fn a_reset_and_back() {
+    away_and_back(Death::Reset, "IO error: Connection reset by peer (os error 104)");
+}
+
+#[test]
+fn a_close_and_back() {
+    away_and_back(Death::Close(1000, ""), "Connection closed by server with code 1000");
+}
+
+#[test]
+fn an_upstream_that_accepts_and_never_answers() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "300ms""#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    for event in 0..3 {
+        client.text("anybody?");
+        let (error, id) = client.recv_error();
+        let url = origin.url();
+        assert_eq!(error, format!("Error receiving reply from server {url}: no reply within 300ms"));
+        assert_eq!(id, format!("1:0:{event}"));
+    }
+    assert_eq!(origin.live(), 1);
+}
+
+#[test]
+fn a_connection_that_answers_nothing_any_more_is_replaced() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let mut events = 0;
+    wait_for("another connection", PATIENCE, || {
+        client.text("anybody?");
+        assert_eq!(client.recv_error().1, format!("1:0:{events}"));
+        events += 1;
+        origin.connections() == 2
+    });
+    assert!(events > 3, "one slow reply is no reason: {events}");
+    origin.set(|conn, message| conn.send(message));
+    proxy.wait_ups(2);
+    // a message of before may have been sent to the new connection, and its time may not be over
+    wait_for("an answer", PATIENCE, || client.ask("hello") == "hello");
+}
+
+#[test]
+fn a_flapping_upstream_is_met_with_longer_and_longer_delays() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(
+        &Settings::request(&origin.url()).with(
+            r#"upstream.echo.restart = { min = "20ms", max = "400ms", max_restarts = 1000, window = "60s", probe = "1s", rate = 1000 }"#,
+        ),
+    )
+    .expect_restarts();
+    let mut client = proxy.client();
+    // it accepts and ends each connection at once: no proof of life, so no reset of the backoff
+    for number in 0..6 {
+        origin.conn(number).die(Death::Fin);
+    }
+    proxy.wait_log("connector restart session=1:0 upstream=echo attempt=6");
+    let delays: Vec<u64> = proxy
+        .log()
+        .iter()
+        .filter_map(|line| line.split_once("delay=")?.1.split_once("ms")?.0.parse().ok())
+        .collect();
+    assert!(delays.iter().all(|delay| *delay <= 400), "{delays:?}");
+    client.ping(b"still here");
+}
+
+#[test]
+fn giving_up_may_close_the_client() {
+    let port = Port::take();
+    let settings = Settings::request(&port.url())
+        .with(r#"upstream.echo.on_give_up = "close""#)
+        .with(r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 3, window = "60s" }"#);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
+    let mut client = proxy.client();
+    client.expect_closed(1013);
+    let line = proxy.wait_log("connector gave up session=1:0 upstream=echo");
+    assert!(line.to_ascii_lowercase().contains("error"), "{line}");
+    assert_eq!(proxy.count_log("connector restart session=1:0"), 3);
+}
+
+#[test]
+fn giving_up_keeps_the_client_and_goes_on_probing() {
+    let origin = Origin::stopped(|conn, message| conn.send(message));
+    let settings = Settings::request(&origin.url()).with(
+        r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 2, window = "60s", probe = "200ms" }"#,
+    );
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
+    let mut client = proxy.client();
+    proxy.wait_log("connector gave up session=1:0 upstream=echo");
+    client.text("a");
+    assert_eq!(client.recv_error().1, "1:0:0");
+    origin.start();
+    proxy.wait_log("connector up session=1:0 upstream=echo");
+    assert_eq!(client.ask("b"), "b");
+    // and the next loss is met with fresh restarts
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("c"), "c");
+}
+
+#[test]
+fn reconnects_to_one_upstream_are_paced_together() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).with(
+        r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 1000, window = "60s", rate = 20 }"#,
+    );
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut clients: Vec<_> = (0..30).map(|_| proxy.client()).collect();
+    let start = Instant::now();
+    origin.kill_all(Death::Fin);
+    wait_for("all to be back", PATIENCE, || origin.connections() == 60);
+    // 30 reconnects at 20 a second; a burst of some is fine
+    assert!(start.elapsed() > Duration::from_millis(400), "stormed in {:?}", start.elapsed());
+    wait_for("all to be up", PATIENCE, || proxy.count_log("connector up") == 60);
+    for client in &mut clients {
+        assert_eq!(client.ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn an_independent_server_is_an_upstream_too() {
+    let port = Port::take();
+    let listener = port.listen();
+    let server = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut socket = tungstenite::accept(stream).unwrap();
+        let message = socket.read().unwrap();
+        socket.send(Message::Ping("ping".into())).unwrap();
+        socket.send(message).unwrap();
+        while socket.read().is_ok() {}
+    });
+    let proxy = Proxy::start(&Settings::request(&port.url()));
+    let stream = std::net::TcpStream::connect(proxy.addr()).unwrap();
+    let (mut client, _) = tungstenite::client(format!("ws://{}/", proxy.addr()), stream).unwrap();
+    client.send(Message::text("hello")).unwrap();
+    assert_eq!(client.read().unwrap(), Message::text("hello"));
+    client.close(None).unwrap();
+    while client.read().is_ok() {}
+    server.join().unwrap();
+}
+
+/// "Fail at step n": the upstream ends after exactly n bytes of its reply, for each n.
+#[test]
+fn an_end_at_any_byte_of_the_reply_is_one_outcome() {
+    let reply = Frame::server(TEXT, "reply").bytes();
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    for cut in 0..=reply.len() {
+        let conn = origin.conn(cut);
+        client.text("question");
+        conn.wait_messages(1);
+        conn.write(&reply[..cut]);
+        conn.die(Death::Fin);
+        if cut == reply.len() {
+            assert_eq!(client.recv_text(), "reply");
+        } else {
+            let error = format!("Error receiving reply from server {}: {EOF}", origin.url());
+            assert_eq!(client.recv_error(), (error, format!("1:0:{cut}")));
+        }
+        proxy.wait_ups(cut + 2);
+    }
+}
+
+/// "Fail at step n": the upstream ends after n bytes of its handshake.
+#[test]
+fn an_end_at_any_byte_of_the_handshake_is_no_connection() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.restart = { min = "1h", max = "1h", max_restarts = 10, window = "2h" }"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    for (session, cut) in (0..129).step_by(8).enumerate() {
+        origin.set_door(Door::Cut(cut));
+        let mut client = proxy.client();
+        client.text("anybody?");
+        let (error, id) = client.recv_error();
+        assert!(error.starts_with("Error sending event to server"), "{cut}: {error}");
+        assert_eq!(id, format!("1:{session}:0"));
+    }
+    assert_eq!(origin.connections(), 0);
+}
