@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! session ─► incoming pipelines ─► connector ═► upstream
-//!    ▲  ▲         │ reply, err        │ report
-//!    │  │         ▼                   ▼
-//!    │  └── errors pipelines      supervisor
-//!    └───── outgoing pipelines ◄──┘ (failures) and connector (replies, pushes)
+//!  ▲ ▲ ▲ ◄──── reply, err ──┘         │ report
+//!  │ │ └─► errors pipelines ─┐        ▼
+//!  │ └───────────────────────┘    supervisor
+//!  └─── outgoing pipelines ◄────────┴─ failures; replies and pushes from the connector
 //! ```
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::{
     connector::dial::{Dialed, Plan},
     flow::{Edge, Flow, Tracker, mailbox_room},
     pipeline::{Attach, Outlet, Pipeline, Stage, UpstreamEdge},
-    session::{self, Parts, Session},
+    session::{self, Parts, Session, SupervisorEdge},
     settings::{self, Route},
     supervisor::{self, Pacer, Supervisor},
 };
@@ -32,7 +32,7 @@ pub struct Upside {
 }
 
 /// Starts a session and everything it is tied to.
-pub fn start(parts: Parts, route: &Route, upside: Option<Upside>) -> Addr<Session> {
+pub fn start(parts: Parts, route: &Arc<Route>, upside: Option<Upside>) -> Addr<Session> {
     let tracker = Arc::clone(&parts.tracker);
     let room = parts.listener.limits.buffer;
     Session::start(parts, |session| tie(session, &tracker, room, route, upside))
@@ -42,33 +42,32 @@ fn tie(
     session: &Addr<Session>,
     tracker: &Arc<Tracker>,
     room: usize,
-    route: &Route,
+    route: &Arc<Route>,
     upside: Option<Upside>,
 ) -> session::Ties {
-    let home = Edge::to(session);
-    let line = Line { tracker, home: &home, errors: None, room };
-    let errors = line.start(&route.errors, Outlet::Next(home.clone())).head;
-    let line = Line { errors: errors.as_ref(), ..line };
+    let home = Edge::rare(session);
+    let errors = Errors { route: Arc::clone(route), home: home.clone(), room, head: None };
+    let line = Line { tracker, home: &home, room };
     let Some(Upside { plan, first, pacer }) = upside else {
         let incoming = line.start(&route.incoming, Outlet::End);
         let incoming = incoming.head.map_or(Outlet::End, Outlet::Next);
         return session::Ties { incoming, errors, supervisor: None };
     };
     let line = Line { room: room + plan.upstream.limits.buffer, ..line };
-    let outgoing = line.start(&route.outgoing, Outlet::Next(home.clone())).head;
+    let outgoing = line.start(&route.outgoing, Outlet::Next(Edge::to(session))).head;
     let url = plan.upstream.url.text.clone();
     let mut incoming = Outlet::End;
     let supervisor = Supervisor::start(
         plan,
         first,
         |supervisor| {
-            let upstream = |supervisor| Outlet::Upstream(UpstreamEdge::new(&url, Edge::to(supervisor)));
+            let upstream = |supervisor| Outlet::Upstream(UpstreamEdge::new(&url, Edge::rare(supervisor)));
             let started = line.start(&route.incoming, upstream(supervisor));
             incoming = started.head.map_or_else(|| upstream(supervisor), Outlet::Next);
             supervisor::Ties {
-                outlet: started.last.unwrap_or_else(|| Edge::to(session)),
-                back: outgoing.unwrap_or_else(|| home.clone()),
-                session: Edge::to(session),
+                outlet: started.last.unwrap_or_else(|| Edge::rare(session)),
+                back: outgoing.unwrap_or_else(|| Edge::to(session)),
+                session: Edge::rare(session),
                 tracker: Arc::clone(tracker),
                 pacer,
                 room,
@@ -76,17 +75,36 @@ fn tie(
         },
         room,
     );
-    session::Ties { incoming, errors, supervisor: Some(Edge::to(&supervisor)) }
+    let supervisor = SupervisorEdge { over: Edge::to(&supervisor), withdraw: Edge::rare(&supervisor) };
+    session::Ties { incoming, errors, supervisor: Some(supervisor) }
+}
+
+/// The errors pipelines of a session, started when the first error event is due: most sessions never need
+/// them, and an idle one shall be small.
+pub struct Errors {
+    route: Arc<Route>,
+    home: Edge<Flow>,
+    room: usize,
+    head: Option<Edge<Flow>>,
+}
+
+impl Errors {
+    /// The first errors pipeline, if the route has any.
+    pub fn head(&mut self, tracker: &Arc<Tracker>) -> Option<&Edge<Flow>> {
+        if self.head.is_none() {
+            let line = Line { tracker, home: &self.home, room: self.room };
+            self.head = line.start(&self.route.errors, Outlet::Next(self.home.clone())).head;
+        }
+        self.head.as_ref()
+    }
 }
 
 /// Pipelines one behind the other.
 #[derive(Clone, Copy)]
 struct Line<'a> {
     tracker: &'a Arc<Tracker>,
-    /// The session: where `reply` leads.
+    /// The session: where `reply` and `err` lead.
     home: &'a Edge<Flow>,
-    /// Where `err` leads; the session when there are no errors pipelines, or these are they.
-    errors: Option<&'a Edge<Flow>>,
     room: usize,
 }
 
@@ -100,22 +118,20 @@ impl Line<'_> {
     /// Starts the pipelines, the last one leading to `out`.
     fn start(&self, pipelines: &[Arc<settings::Pipeline>], out: Outlet) -> Started {
         let mut started = Started { head: None, last: None };
-        let mut out = Some(out);
+        let mut next = out;
         for pipeline in pipelines.iter().rev() {
-            let next = out.take().unwrap_or(Outlet::End);
             let addr = self.start_one(pipeline, next);
-            started.last.get_or_insert_with(|| Edge::to(&addr));
+            started.last.get_or_insert_with(|| Edge::rare(&addr));
             started.head = Some(Edge::to(&addr));
-            out = started.head.clone().map(Outlet::Next);
+            next = Outlet::Next(Edge::to(&addr));
         }
         started
     }
 
-    fn start_one(&self, pipeline: &settings::Pipeline, out: Outlet) -> Addr<Pipeline> {
+    fn start_one(&self, pipeline: &Arc<settings::Pipeline>, out: Outlet) -> Addr<Pipeline> {
         let program = &pipeline.program;
         let stage = (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>);
-        let errors = self.errors.unwrap_or(self.home).clone();
-        let ports = (out, errors, self.home.clone());
-        Pipeline::start(&pipeline.name, stage, ports, Arc::clone(self.tracker), mailbox_room(self.room))
+        let home = self.home.clone();
+        Pipeline::start(pipeline, stage, out, home, Arc::clone(self.tracker), mailbox_room(self.room))
     }
 }

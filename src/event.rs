@@ -206,6 +206,11 @@ impl JsonText {
         &self.0
     }
 
+    /// Whether the document is a string.
+    pub fn is_string(&self) -> bool {
+        self.0.trim_start().starts_with('"')
+    }
+
     /// The text itself.
     pub fn into_text(self) -> ByteString {
         self.0

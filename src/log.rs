@@ -112,7 +112,9 @@ impl Filter {
     }
 
     fn of_level(level: LevelFilter) -> Self {
-        Self(vec![(None, level.min(LevelFilter::Warn)), (Some(OWN.to_owned()), level)])
+        // A client that speaks no HTTP is no error of ours, and cannot write to the log at will.
+        let strangers = (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
+        Self(vec![(None, level.min(LevelFilter::Warn)), (Some(OWN.to_owned()), level), strangers])
     }
 }
 
@@ -227,8 +229,9 @@ mod tests {
     fn a_level_alone_is_for_our_own_rooms() {
         let parsed = |text| Filter::parse(text).unwrap().0;
         let own = || Some("towline".to_owned());
-        assert_eq!(parsed("debug"), [(None, LevelFilter::Warn), (own(), LevelFilter::Debug)]);
-        assert_eq!(parsed("OFF"), [(None, LevelFilter::Off), (own(), LevelFilter::Off)]);
+        let strangers = || (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
+        assert_eq!(parsed("debug"), [(None, LevelFilter::Warn), (own(), LevelFilter::Debug), strangers()]);
+        assert_eq!(parsed("OFF"), [(None, LevelFilter::Off), (own(), LevelFilter::Off), strangers()]);
         assert_eq!(
             parsed("info, towline::session=debug,towline::wire"),
             [

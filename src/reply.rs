@@ -64,6 +64,8 @@ pub enum Reason {
     NotAllowed(String),
     /// The reply did not come in time.
     Timeout(Duration),
+    /// The server did not read the event in the time it had for its reply.
+    Stalled(Duration),
     /// The connector died.
     Panicked,
 }
@@ -82,6 +84,7 @@ impl std::fmt::Display for Reason {
                 write!(f, "Connection closed by server with code {code}: {reason}")
             }
             Self::Timeout(limit) => write!(f, "no reply within {}", humantime::format_duration(*limit)),
+            Self::Stalled(limit) => write!(f, "not read within {}", humantime::format_duration(*limit)),
             Self::Panicked => f.write_str("internal error"),
         }
     }

@@ -65,9 +65,11 @@ pub fn names() -> Vec<&'static str> {
     CODECS.iter().map(|codec| codec.name()).collect()
 }
 
-/// Writes text and bytes as they are, without a copy, and anything else as compact JSON.
+/// Writes text and bytes as they are, without a copy, and anything else as JSON. A JSON document that is a
+/// string is text like any other.
 fn encode_raw(data: Data) -> Bytes {
     match data {
+        Data::Json(text) if text.is_string() => encode_raw(Data::Value(Data::Json(text).into_value())),
         Data::Json(text) => text.into_text().into_bytes(),
         Data::Value(Value::String(text)) => text.into_bytes(),
         Data::Value(Value::Bytes(bytes)) => bytes,

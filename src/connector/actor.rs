@@ -7,9 +7,7 @@ use std::{
     time::Instant,
 };
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future,
-};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
 use awc::BoxedSocket;
 
 use super::{
@@ -112,7 +110,11 @@ impl Connector {
             budget: Budget::new(upstream.limits.buffer),
             inbound: Inbound::new(&upstream.format),
             outbound: Outbound::new(&upstream.format),
-            exchange: Exchange::new(upstream.exchange, upstream.reply_timeout),
+            exchange: Exchange::new(
+                upstream.exchange,
+                upstream.correlation.is_some(),
+                upstream.reply_timeout,
+            ),
             state: State::Dialing(Vec::new()),
             proved: false,
             timer: None,
@@ -165,7 +167,7 @@ impl Connector {
             return ticket.stamp(Stamp::failed(Failure::Serialize(words)));
         }
         let Some(last) = self.frames.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
-        self.exchange.sent(ticket.event(), key, correlation, ticket, self.upstream.correlation.is_some());
+        self.exchange.sent(ticket.event(), (key, correlation), ticket, Instant::now());
         let mut permit = permit;
         for (at, message) in self.frames.drain(..).enumerate() {
             let last = at == last;
@@ -176,7 +178,7 @@ impl Connector {
     }
 
     /// One event or message at a time, as long as the budget has room.
-    fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+    fn read(&mut self, task: &mut task::Context<'_>) {
         for _ in 0..TURN_STEPS {
             let State::Up(link) = &mut self.state else { return };
             if !self.budget.room_or_wake(task.waker()) {
@@ -188,7 +190,7 @@ impl Connector {
                 None => match link.poll_next(task) {
                     Poll::Pending => return link.end_turn(),
                     Poll::Ready(Ok(incoming)) => self.incoming(incoming),
-                    Poll::Ready(Err(error)) => self.link_failed(&error, ctx, task),
+                    Poll::Ready(Err(error)) => self.link_failed(&error),
                 },
             }
         }
@@ -206,7 +208,7 @@ impl Connector {
             Incoming::Ping(payload) => link.outbox().pong(payload),
             Incoming::Pong(_) => {}
             Incoming::Close(frame) => {
-                link.close(frame.as_ref());
+                self.say_goodbye(frame.as_ref());
                 self.close_received(frame);
             }
         }
@@ -225,7 +227,7 @@ impl Connector {
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
         let mut meta = Meta::new(self.inbound.is_binary(), None);
-        let (ticket, kind) = match self.exchange.reply(key.as_ref(), correlated.is_some()) {
+        let (ticket, kind) = match self.exchange.reply(key.as_ref()) {
             Match::Reply(ticket, correlation) => {
                 if let Some(correlation) = correlation {
                     let _ = meta.set("correlation", correlation);
@@ -241,8 +243,7 @@ impl Connector {
     /// What cannot be read fails the event it would have answered, or stands as a push of its own.
     fn undecodable(&mut self, words: String) {
         self.hand_back();
-        let correlated = self.upstream.correlation.is_some();
-        let (ticket, correlation) = match self.exchange.reply(None, correlated) {
+        let (ticket, correlation) = match self.exchange.reply(None) {
             Match::Reply(ticket, correlation) => (ticket, correlation),
             Match::Push => (self.tracker.issue(Cause::Push), None),
         };
@@ -292,9 +293,11 @@ impl Connector {
     }
 
     fn expire(&mut self) {
-        let reason = Reason::Timeout(self.upstream.reply_timeout);
+        let now = Instant::now();
+        let limit = self.upstream.reply_timeout;
+        let reason = Reason::Timeout(limit);
         let server: Arc<str> = self.upstream.url.shown.as_str().into();
-        let failed = self.exchange.expire(Instant::now()).into_iter().map(|late| Failed {
+        let failed = self.exchange.expire(now).into_iter().map(|late| Failed {
             event: late.event,
             ticket: Some(late.owed),
             failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
@@ -304,8 +307,8 @@ impl Connector {
         if !failed.is_empty() {
             self.back.tell(Flow::Failed(failed));
         }
-        if self.exchange.is_hopeless() {
-            self.end(reason);
+        if self.exchange.is_hopeless(now) {
+            self.end(if self.exchange.is_stalled(now) { Reason::Stalled(limit) } else { reason });
         }
     }
 
@@ -319,27 +322,37 @@ impl Connector {
         self.end(Reason::Closed { code, reason });
     }
 
-    fn link_failed(&mut self, error: &LinkError, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
-        if let (LinkError::Wire(error), State::Up(link)) = (error, &mut self.state) {
-            link.close(Some(&CloseFrame::new(error.close_code(), error.to_string())));
-            self.flush(ctx, task);
+    fn link_failed(&mut self, error: &LinkError) {
+        if let LinkError::Wire(error) = error {
+            self.say_goodbye(Some(&CloseFrame::new(error.close_code(), error.to_string())));
         }
         self.end(Reason::Link(error.to_string()));
     }
 
-    /// Ends the connection; what is left goes to the supervisor. The socket goes with it, after one try
-    /// to write what is queued.
+    /// Sends a close frame if it can go out at once. Behind events that are still queued it cannot: they
+    /// must not go out any more, because they will be reported as not sent (C6).
+    fn say_goodbye(&mut self, frame: Option<&CloseFrame>) {
+        let State::Up(link) = &mut self.state else { return };
+        if !link.has_queued() {
+            link.close(frame);
+            let mut task = task::Context::from_waker(task::Waker::noop());
+            // There is nobody to tell when it fails: the connection is over either way.
+            let _ = link.poll_flush(&mut task, drop);
+        }
+    }
+
+    /// Ends the connection; what is left goes to the supervisor. The socket goes with it.
     fn end(&mut self, reason: Reason) {
         self.hand_back();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
             State::Dialing(waiting) => waiting,
-            State::Up(mut link) | State::Closing(mut link) => {
-                let mut task = task::Context::from_waker(task::Waker::noop());
-                let _ = link.poll_flush(&mut task, |_| {});
-                Vec::new()
-            }
-            State::Ended => return,
+            State::Up(_) => Vec::new(),
+            State::Closing(_) | State::Ended => return,
         };
+        self.report_end(reason, unsent);
+    }
+
+    fn report_end(&mut self, reason: Reason, unsent: Vec<Parcel>) {
         let unsettled = self.exchange.end();
         let last_written = self.exchange.last_written();
         self.report(Fact::Ended(Ended { reason, unsettled, unsent, last_written }));
@@ -349,46 +362,36 @@ impl Connector {
         self.supervisor.tell(Report { generation: self.generation, fact });
     }
 
-    /// Closes at the session's end: what is queued, then the close frame, then a while for the peer's.
+    /// Closes at the session's end: events that await a reply are given back, those that are queued stay
+    /// where they are, and the closing handshake goes on without anybody waiting for it.
     fn closing(&mut self, frame: Option<&CloseFrame>, ctx: &mut Context<Self>) {
         match mem::replace(&mut self.state, State::Ended) {
-            State::Up(mut link) => {
+            State::Up(mut link) if !link.has_queued() => {
                 link.close(frame);
                 self.state = State::Closing(link);
-                ctx.run_later(self.upstream.close_timeout, |connector, ctx| {
-                    connector.end(Reason::Closing);
-                    ctx.stop();
-                });
+                ctx.run_later(self.upstream.close_timeout, |connector, _| connector.state = State::Ended);
+                self.report_end(Reason::Closing, Vec::new());
             }
             state => {
                 self.state = state;
                 self.end(Reason::Closing);
-                ctx.stop();
             }
         }
     }
 
     fn poll_closing(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
         let State::Closing(link) = &mut self.state else { return Poll::Ready(()) };
-        let exchange = &mut self.exchange;
-        let flushed = link.poll_flush(task, |sending| {
-            if sending.last
-                && let Some(ticket) = exchange.written(Instant::now())
-            {
-                ticket.stamp(Stamp::Delivered);
-            }
-        });
-        if let Poll::Ready(Err(_)) = flushed {
-            return Poll::Ready(());
+        match link.poll_flush(task, drop) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ => link.poll_peer_close(task, true),
         }
-        link.poll_peer_close(task, true)
     }
 }
 
 impl Driven for Connector {
     fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if let State::Up(_) = self.state {
-            self.read(ctx, task);
+            self.read(task);
             self.hand_back();
             self.flush(ctx, task);
         }
@@ -398,8 +401,7 @@ impl Driven for Connector {
             State::Closing(_) => {
                 let closed = self.poll_closing(task);
                 if closed.is_ready() {
-                    self.end(Reason::Closing);
-                    ctx.stop();
+                    self.state = State::Ended;
                 }
                 closed
             }

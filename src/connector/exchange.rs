@@ -19,6 +19,8 @@ pub const OVERDUE_MAX: usize = 8;
 #[derive(Debug)]
 pub struct Exchange<T> {
     mode: settings::Exchange,
+    /// Whether replies are found by keys.
+    correlated: bool,
     timeout: Duration,
     /// In the order of sending: first those on the wire, then those still queued.
     entries: VecDeque<Entry<T>>,
@@ -42,9 +44,12 @@ pub struct Entry<T> {
     /// What is owed; taken from an entry that is overdue.
     owed: Option<T>,
     awaits_reply: bool,
-    /// When its reply is overdue; none while it is not on the wire.
-    deadline: Option<Instant>,
+    /// When it has to be on the wire, and from then on when its reply is overdue.
+    deadline: Instant,
 }
+
+/// Correlation key and `$correlation` of an event.
+pub type Tags = (Option<Value>, Option<Value>);
 
 /// Whose reply an upstream message is.
 #[derive(Debug, PartialEq)]
@@ -70,9 +75,10 @@ pub struct Unsettled<T> {
 
 impl<T> Exchange<T> {
     /// Nothing sent yet.
-    pub fn new(mode: settings::Exchange, timeout: Duration) -> Self {
+    pub fn new(mode: settings::Exchange, correlated: bool, timeout: Duration) -> Self {
         Self {
             mode,
+            correlated,
             timeout,
             entries: VecDeque::new(),
             written: 0,
@@ -82,25 +88,12 @@ impl<T> Exchange<T> {
         }
     }
 
-    /// Notes that an event was queued for the wire. With `correlated`, only an event that has a key awaits
-    /// a reply.
-    pub fn sent(
-        &mut self,
-        event: u64,
-        key: Option<Value>,
-        correlation: Option<Value>,
-        owed: T,
-        correlated: bool,
-    ) {
-        let awaits_reply = self.mode == settings::Exchange::Request && (!correlated || key.is_some());
-        self.entries.push_back(Entry {
-            event,
-            key,
-            correlation,
-            owed: Some(owed),
-            awaits_reply,
-            deadline: None,
-        });
+    /// Notes that an event was queued for the wire. Where replies are found by keys, only an event that has
+    /// one awaits a reply.
+    pub fn sent(&mut self, event: u64, (key, correlation): Tags, owed: T, now: Instant) {
+        let awaits_reply = self.mode == settings::Exchange::Request && (!self.correlated || key.is_some());
+        let (owed, deadline) = (Some(owed), now + self.timeout);
+        self.entries.push_back(Entry { event, key, correlation, owed, awaits_reply, deadline });
     }
 
     /// Notes that the oldest queued event is on the wire. Gives back what is owed when that settles it.
@@ -108,7 +101,7 @@ impl<T> Exchange<T> {
         let entry = self.entries.get_mut(self.written)?;
         self.last_written = Some(entry.event);
         if entry.awaits_reply {
-            entry.deadline = Some(now + self.timeout);
+            entry.deadline = now + self.timeout;
             self.written += 1;
             return None;
         }
@@ -119,9 +112,9 @@ impl<T> Exchange<T> {
 
     /// Finds the event that an upstream message answers: the oldest with that key, or where there are no
     /// keys the oldest. The reply to an overdue event is a push, and never another event's reply.
-    pub fn reply(&mut self, key: Option<&Value>, correlated: bool) -> Match<T> {
+    pub fn reply(&mut self, key: Option<&Value>) -> Match<T> {
         let on_wire = self.entries.range(..self.written);
-        let position = match correlated {
+        let position = match self.correlated {
             false => (self.written > 0).then_some(0),
             true => key
                 .and_then(|key| on_wire.enumerate().find(|(_, entry)| entry.key.as_ref() == Some(key)))
@@ -146,7 +139,7 @@ impl<T> Exchange<T> {
     pub fn expire(&mut self, now: Instant) -> Vec<Unsettled<T>> {
         let mut expired = Vec::new();
         for entry in self.entries.range_mut(..self.written) {
-            if entry.deadline.is_none_or(|deadline| deadline > now) {
+            if entry.deadline > now {
                 break;
             }
             if let Some(owed) = entry.owed.take() {
@@ -160,14 +153,28 @@ impl<T> Exchange<T> {
         expired
     }
 
-    /// When [`Exchange::expire`] has something to do next.
+    /// When [`Exchange::expire`] has something to do next, or an event will have waited too long for the
+    /// wire.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.entries.range(..self.written).find(|entry| entry.owed.is_some())?.deadline
+        let on_wire = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
+        on_wire.into_iter().chain(self.queued()).map(|entry| entry.deadline).min()
     }
 
-    /// Whether so many replies are overdue that the connection is of no use.
-    pub fn is_hopeless(&self) -> bool {
-        self.overdue_in_row >= OVERDUE_MAX
+    /// Whether the connection is of no use: so many replies are overdue, or the upstream has not read an
+    /// event in the time it had for its answer. Such an event cannot fail by itself, since its bytes are on
+    /// their way (C6); the connection has to end with it.
+    pub fn is_hopeless(&self, now: Instant) -> bool {
+        self.overdue_in_row >= OVERDUE_MAX || self.is_stalled(now)
+    }
+
+    /// Whether the upstream has not read an event in the time it had for its answer.
+    pub fn is_stalled(&self, now: Instant) -> bool {
+        self.queued().is_some_and(|entry| entry.deadline <= now)
+    }
+
+    /// The oldest request that is not on the wire.
+    fn queued(&self) -> Option<&Entry<T>> {
+        self.entries.get(self.written).filter(|_| self.mode == settings::Exchange::Request)
     }
 
     /// The event that was last put on the wire.
@@ -226,12 +233,12 @@ mod tests {
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     fn exchange(mode: settings::Exchange) -> Exchange<u64> {
-        Exchange::new(mode, TIMEOUT)
+        Exchange::new(mode, false, TIMEOUT)
     }
 
     fn send(exchange: &mut Exchange<u64>, events: impl IntoIterator<Item = u64>) {
         for event in events {
-            exchange.sent(event, None, None, event, false);
+            exchange.sent(event, (None, None), event, Instant::now());
         }
     }
 
@@ -240,12 +247,12 @@ mod tests {
         let now = Instant::now();
         let mut exchange = exchange(Request);
         send(&mut exchange, [0, 1]);
-        assert_eq!(exchange.reply(None, false), Match::Push, "nothing is on the wire yet");
+        assert_eq!(exchange.reply(None), Match::Push, "nothing is on the wire yet");
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), None);
-        assert_eq!(exchange.reply(None, false), Match::Reply(0, None));
-        assert_eq!(exchange.reply(None, false), Match::Reply(1, None));
-        assert_eq!(exchange.reply(None, false), Match::Push);
+        assert_eq!(exchange.reply(None), Match::Reply(0, None));
+        assert_eq!(exchange.reply(None), Match::Reply(1, None));
+        assert_eq!(exchange.reply(None), Match::Push);
         assert!(exchange.is_empty());
     }
 
@@ -260,25 +267,25 @@ mod tests {
         assert_eq!(expired, [Unsettled { event: 0, written: true, correlation: None, owed: 0 }]);
         send(&mut exchange, [1]);
         exchange.written(now + TIMEOUT);
-        assert_eq!(exchange.reply(None, false), Match::Push);
-        assert_eq!(exchange.reply(None, false), Match::Reply(1, None));
+        assert_eq!(exchange.reply(None), Match::Push);
+        assert_eq!(exchange.reply(None), Match::Reply(1, None));
     }
 
     #[test]
     fn keys_match_out_of_order_and_an_event_without_key_awaits_nothing() {
         let now = Instant::now();
-        let mut exchange = exchange(Request);
+        let mut exchange = Exchange::new(Request, true, TIMEOUT);
         let key = |text: &str| Some(Value::string(text));
-        exchange.sent(0, key("a"), None, 0, true);
-        exchange.sent(1, None, None, 1, true);
-        exchange.sent(2, key("b"), key("tag"), 2, true);
+        exchange.sent(0, (key("a"), None), 0, now);
+        exchange.sent(1, (None, None), 1, now);
+        exchange.sent(2, (key("b"), key("tag")), 2, now);
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), Some(1));
         assert_eq!(exchange.written(now), None);
-        assert_eq!(exchange.reply(key("b").as_ref(), true), Match::Reply(2, key("tag")));
-        assert_eq!(exchange.reply(key("b").as_ref(), true), Match::Push);
-        assert_eq!(exchange.reply(None, true), Match::Push);
-        assert_eq!(exchange.reply(key("a").as_ref(), true), Match::Reply(0, None));
+        assert_eq!(exchange.reply(key("b").as_ref()), Match::Reply(2, key("tag")));
+        assert_eq!(exchange.reply(key("b").as_ref()), Match::Push);
+        assert_eq!(exchange.reply(None), Match::Push);
+        assert_eq!(exchange.reply(key("a").as_ref()), Match::Reply(0, None));
     }
 
     #[test]
@@ -288,7 +295,7 @@ mod tests {
         send(&mut exchange, [4, 5, 6]);
         assert_eq!(exchange.written(now), Some(4));
         assert_eq!(exchange.written(now), Some(5));
-        assert_eq!(exchange.reply(None, false), Match::Push);
+        assert_eq!(exchange.reply(None), Match::Push);
         assert_eq!(exchange.last_written(), Some(5));
         assert_eq!(exchange.end(), [Unsettled { event: 6, written: false, correlation: None, owed: 6 }]);
     }
@@ -300,7 +307,7 @@ mod tests {
         send(&mut exchange, [0, 1, 2]);
         exchange.written(now);
         exchange.written(now);
-        exchange.reply(None, false);
+        exchange.reply(None);
         let ends: Vec<_> = exchange.end().into_iter().map(|lost| (lost.event, lost.written)).collect();
         assert_eq!(ends, [(1, true), (2, false)]);
         assert!(exchange.end().is_empty());
@@ -316,8 +323,19 @@ mod tests {
         }
         assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
         exchange.expire(now + TIMEOUT);
-        assert!(exchange.is_hopeless());
+        assert!(exchange.is_hopeless(now + TIMEOUT));
         assert_eq!(exchange.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_upstream_that_does_not_read_is_hopeless() {
+        let now = Instant::now();
+        let mut exchange = exchange(Request);
+        exchange.sent(0, (None, None), 0, now);
+        assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
+        assert!(!exchange.is_hopeless(now));
+        assert!(exchange.expire(now + TIMEOUT).is_empty(), "it may still be read");
+        assert!(exchange.is_hopeless(now + TIMEOUT));
     }
 
     #[test]
@@ -331,24 +349,24 @@ mod tests {
             assert_eq!(exchange.expire(now).len(), 1);
             send(&mut exchange, [event]);
             exchange.written(now);
-            assert_eq!(exchange.reply(None, false), Match::Push);
+            assert_eq!(exchange.reply(None), Match::Push);
         }
-        assert!(exchange.is_hopeless());
+        assert!(exchange.is_hopeless(now + TIMEOUT));
     }
 
     #[test]
     fn one_reply_in_time_gives_the_connection_another_chance() {
         let now = Instant::now();
         let key = |number: usize| Some(Value::Int(number as i64));
-        let mut exchange = exchange(Request);
+        let mut exchange = Exchange::new(Request, true, TIMEOUT);
         for number in 0..3 * OVERDUE_MAX {
-            exchange.sent(number as u64, key(number), None, number as u64, true);
+            exchange.sent(number as u64, (key(number), None), number as u64, now);
             exchange.written(now);
             exchange.expire(now + TIMEOUT);
-            exchange.sent(0, key(1000), None, 1000, true);
+            exchange.sent(0, (key(1000), None), 1000, now);
             exchange.written(now);
-            assert_eq!(exchange.reply(key(1000).as_ref(), true), Match::Reply(1000, None));
-            assert!(!exchange.is_hopeless());
+            assert_eq!(exchange.reply(key(1000).as_ref()), Match::Reply(1000, None));
+            assert!(!exchange.is_hopeless(now));
         }
         assert!(exchange.entries.len() <= OVERDUE_MAX, "stand-ins are bounded");
     }
@@ -376,7 +394,7 @@ mod tests {
         /// Whatever happens, each obligation is given back once, and in order where there are no keys.
         #[test]
         fn every_obligation_is_given_back_once(acts in acts(), correlated: bool, stream: bool) {
-            let mut exchange = exchange(if stream { Stream } else { Request });
+            let mut exchange = Exchange::new(if stream { Stream } else { Request }, correlated, TIMEOUT);
             let mut now = Instant::now();
             let (mut next, mut back) = (0, Vec::new());
             for act in acts {
@@ -384,13 +402,13 @@ mod tests {
                 match act {
                     Act::Send(key) => {
                         let key = key.filter(|_| correlated).map(|key| Value::Int(key.into()));
-                        exchange.sent(next, key, None, next, correlated);
+                        exchange.sent(next, (key, None), next, now);
                         next += 1;
                     }
                     Act::Write => back.extend(exchange.written(now)),
                     Act::Reply(key) => {
                         let key = key.map(|key| Value::Int(key.into()));
-                        if let Match::Reply(owed, _) = exchange.reply(key.as_ref(), correlated) {
+                        if let Match::Reply(owed, _) = exchange.reply(key.as_ref()) {
                             back.push(owed);
                         }
                     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use actix::{Actor, Addr, Context, Handler, Message, Recipient, dev::SendError};
+use actix::{Actor, Addr, Context, Handler, Message, Recipient, WeakRecipient, dev::SendError};
 
 use super::EVENT_COST;
 
@@ -16,13 +16,23 @@ pub fn mailbox_room(buffer: usize) -> usize {
     buffer / EVENT_COST + CONTROL_ROOM
 }
 
-/// A held address: the only kind whose mailbox is bounded.
+/// A way to send to an actor.
 ///
-/// An address that is cloned for each message ignores the mailbox's capacity, so an edge is cloned when
-/// actors are tied together and at no other time.
-pub struct Edge<M: Message + Send + 'static>(Recipient<M>)
+/// # Correctness
+/// An address that is cloned for each message ignores the mailbox's capacity. A *held* edge is therefore
+/// cloned when actors are tied together and at no other time. A *rare* edge makes its address anew for each
+/// message; it carries what is few by its nature or has permits, and saves an idle session's memory.
+pub struct Edge<M: Message + Send + 'static>(Way<M>)
 where
     M::Result: Send;
+
+enum Way<M: Message + Send + 'static>
+where
+    M::Result: Send,
+{
+    Held(Recipient<M>),
+    Rare(WeakRecipient<M>),
+}
 
 /// What became of a message.
 #[derive(Debug)]
@@ -38,17 +48,32 @@ impl<M: Message + Send + 'static> Edge<M>
 where
     M::Result: Send,
 {
-    /// An edge to an actor.
+    /// A held edge to an actor, which keeps it alive.
     pub fn to<A>(addr: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>> + Handler<M>,
     {
-        Self(addr.clone().recipient())
+        Self(Way::Held(addr.clone().recipient()))
+    }
+
+    /// A rare edge to an actor, which does not keep it alive.
+    pub fn rare<A>(addr: &Addr<A>) -> Self
+    where
+        A: Actor<Context = Context<A>> + Handler<M>,
+    {
+        Self(Way::Rare(addr.clone().into()))
     }
 
     /// Hands a message over, or gives it back.
     pub fn push(&self, message: M) -> Pushed<M> {
-        match self.0.try_send(message) {
+        let sent = match &self.0 {
+            Way::Held(address) => address.try_send(message),
+            Way::Rare(address) => match address.upgrade() {
+                Some(address) => address.try_send(message),
+                None => return Pushed::Refused(message),
+            },
+        };
+        match sent {
             Ok(()) => Pushed::Taken,
             Err(SendError::Closed(message) | SendError::Full(message)) => Pushed::Refused(message),
         }
@@ -67,7 +92,10 @@ where
     M::Result: Send,
 {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self(match &self.0 {
+            Way::Held(address) => Way::Held(address.clone()),
+            Way::Rare(address) => Way::Rare(address.clone()),
+        })
     }
 }
 

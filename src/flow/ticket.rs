@@ -1,7 +1,7 @@
 //! Tickets: no event is lost without a note.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -118,9 +118,9 @@ impl Tracker {
         EventId { source: self.source, stream: self.stream, event }
     }
 
-    /// Appends the notes in their order, and keeps `waker` for the next one that matters. With `eager`,
+    /// Takes the notes in their order, and keeps `waker` for the next one that matters. With `eager`,
     /// good outcomes matter too.
-    pub fn take_notes(&self, waker: Option<&Waker>, eager: bool, notes: &mut Vec<Note>) {
+    pub fn take_notes(&self, waker: Option<&Waker>, eager: bool) -> Vec<Note> {
         let mut back = self.back();
         if let Some(waker) = waker {
             match &mut back.waker {
@@ -129,7 +129,7 @@ impl Tracker {
             }
             back.eager = eager;
         }
-        notes.append(&mut back.notes);
+        mem::take(&mut back.notes)
     }
 
     /// Tells the session that one of its pipelines died.
@@ -217,10 +217,8 @@ mod tests {
     use super::*;
 
     fn stamps(tracker: &Tracker) -> Vec<(u64, Stamp)> {
-        let mut notes = Vec::new();
-        tracker.take_notes(None, false, &mut notes);
+        let notes = tracker.take_notes(None, false).into_iter();
         notes
-            .into_iter()
             .filter_map(|note| match note {
                 Note::Stamped { event, stamp, .. } => Some((event, stamp)),
                 Note::PipelineDied(_) => None,

@@ -26,7 +26,7 @@ use crate::{
     connector::dial::{self, DialError, Plan},
     flow::Tracker,
     log::Quoted,
-    session::Parts,
+    session::{Parts, Presence},
     settings::{Route, Upstream},
 };
 
@@ -40,9 +40,12 @@ pub(super) async fn accept(desk: Rc<Desk>, request: Request, mut socket: Socket)
     let peer = socket.io_ref().peer_addr().ok();
     match admit(&desk, request.head(), peer).await {
         Ok(admitted) => {
+            // From here on a drain waits for the session.
+            let stream = desk.next_stream();
+            let presence = desk.enter(stream);
             let response = accepted(request.head(), admitted.protocol.as_deref());
             match send(&mut socket, response, None).await {
-                Ok(()) => open(&desk, request.head(), peer, admitted, socket),
+                Ok(()) => open(&desk, request.head(), peer, admitted, (stream, presence), socket),
                 Err(Gone) => log::debug!("client gone listener={} peer={}", desk.listener.name, Shown(peer)),
             }
         }
@@ -126,9 +129,15 @@ fn preferred(route: &Route, offered: &[String]) -> Option<String> {
     route.subprotocols.iter().find(|protocol| offered.contains(protocol)).cloned()
 }
 
-fn open(desk: &Rc<Desk>, head: &RequestHead, peer: Option<SocketAddr>, admitted: Admitted, socket: Socket) {
+fn open(
+    desk: &Rc<Desk>,
+    head: &RequestHead,
+    peer: Option<SocketAddr>,
+    admitted: Admitted,
+    (stream, presence): (u64, Box<dyn Presence>),
+    socket: Socket,
+) {
     let Admitted { route, protocol, upside } = admitted;
-    let stream = desk.next_stream();
     let tracker = Tracker::new(desk.listener.number, stream);
     log::info!(
         "session opened session={tracker} listener={} peer={} path={} upstream={} subprotocol={}",
@@ -149,7 +158,7 @@ fn open(desk: &Rc<Desk>, head: &RequestHead, peer: Option<SocketAddr>, admitted:
         socket: parts.io,
         rest: Bytes::copy_from_slice(&parts.read_buf),
         meta,
-        presence: desk.enter(stream),
+        presence,
     };
     desk.register(stream, &assembly::start(parts, &route, upside));
 }
@@ -163,13 +172,9 @@ fn accepted(head: &RequestHead, protocol: Option<&str>) -> Response<()> {
 }
 
 async fn refuse(socket: &mut Socket, refusal: Refusal) {
-    let mut response = Response::build(refusal.status);
-    response.force_close().insert_header((header::CONTENT_TYPE, "text/plain"));
-    if let Some(header) = refusal.header {
-        response.insert_header(header);
-    }
-    let body = Bytes::from(format!("{}\n", refusal.text));
-    if let Ok(()) = send(socket, response.finish().drop_body(), Some(body)).await {
+    let response = refusal.response();
+    let body = response.body().clone();
+    if let Ok(()) = send(socket, response.drop_body(), Some(body)).await {
         // A client that is gone needs no end of ours.
         let _ = poll_fn(|cx| Pin::new(socket.io_mut()).poll_shutdown(cx)).await;
     }

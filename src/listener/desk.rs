@@ -106,7 +106,7 @@ impl Desk {
     /// Knows the session from here on, so that it can be told to drain. One that came while the order was
     /// given gets it at once.
     pub fn register(&self, stream: u64, session: &Addr<Session>) {
-        let edge = Edge::to(session);
+        let edge = Edge::rare(session);
         if let Some(order) = &*self.shared.drain.borrow() {
             edge.tell(order.for_one());
         }

@@ -5,10 +5,11 @@
 //! nothing of a refused request is read as another one: the connection is closed.
 
 use actix_http::{
-    Method, RequestHead, StatusCode, Version,
+    Method, RequestHead, Response, StatusCode, Version,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 
 /// Subprotocols a client may offer; each is passed on to the upstream.
 const PROTOCOLS_MAX: usize = 64;
@@ -30,8 +31,24 @@ impl Refusal {
         Self { header: Some((name, HeaderValue::from_static(value))), ..self }
     }
 
+    /// For a request that asks for something else than a WebSocket (RFC 9110 section 15.5.22).
+    pub(super) fn no_websocket() -> Self {
+        let refusal = Self::new(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket");
+        refusal.with(header::UPGRADE, "websocket")
+    }
+
     fn bad(text: &'static str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    /// The answer to the client, after which the connection is closed.
+    pub(super) fn response(self) -> Response<Bytes> {
+        let mut response = Response::build(self.status);
+        response.force_close().insert_header((header::CONTENT_TYPE, "text/plain"));
+        if let Some(header) = self.header {
+            response.insert_header(header);
+        }
+        response.finish().set_body(Bytes::from(format!("{}\n", self.text)))
     }
 }
 
@@ -58,8 +75,7 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
     if !has_token(headers, &header::UPGRADE, "websocket")
         || !has_token(headers, &header::CONNECTION, "upgrade")
     {
-        let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket");
-        return Err(refusal.with(header::UPGRADE, "websocket"));
+        return Err(Refusal::no_websocket());
     }
     Ok(())
 }

@@ -7,14 +7,15 @@ mod desk;
 mod forward;
 mod handshake;
 
-use std::{io, net::TcpListener, rc::Rc, sync::Arc};
+use std::{convert::Infallible, io, net::TcpListener, rc::Rc, sync::Arc};
 
-use actix_http::{HttpService, KeepAlive, Request, Response, StatusCode, header};
+use actix_http::{HttpService, KeepAlive, Request, Response, body::BoxBody};
 use actix_server::ServerBuilder;
 use actix_service::{fn_factory, fn_service};
 
 pub use desk::{Desk, Shared};
 
+use self::handshake::Refusal;
 use crate::settings::Listener;
 
 /// Opens the listener's socket.
@@ -61,13 +62,9 @@ pub fn serve(
     })
 }
 
-/// The answer to a request that does not ask for a WebSocket (RFC 6455 section 4.4, RFC 9110 section
-/// 15.5.22).
-async fn no_upgrade(_: Request) -> Result<Response<&'static str>, actix_http::Error> {
-    Ok(Response::build(StatusCode::UPGRADE_REQUIRED)
-        .insert_header((header::UPGRADE, "websocket"))
-        .insert_header((header::SEC_WEBSOCKET_VERSION, "13"))
-        .insert_header((header::CONTENT_TYPE, "text/plain"))
-        .force_close()
-        .message_body("this address speaks WebSocket\n")?)
+/// The answer to a request whose connection the HTTP server does not upgrade: what is wrong with it as a
+/// handshake.
+async fn no_upgrade(request: Request) -> Result<Response<BoxBody>, Infallible> {
+    let refusal = handshake::check(request.head()).err();
+    Ok(refusal.unwrap_or_else(Refusal::no_websocket).response().map_into_boxed_body())
 }

@@ -9,6 +9,7 @@ use crate::{
     event::Event,
     flow::{Edge, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker},
     reply::Failure,
+    settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
 };
@@ -29,42 +30,39 @@ pub trait Stage {
 
 /// A pipeline of one session.
 pub struct Pipeline {
-    name: String,
+    settings: Arc<settings::Pipeline>,
     /// None: everything passes as it is.
     stage: Option<Box<dyn Stage>>,
     out: Outlet,
-    err: Edge<Flow>,
-    reply: Edge<Flow>,
-    _guard: Guard,
-}
-
-/// Tells the session when the pipeline dies in a panic.
-struct Guard {
+    /// The session: where ports `reply` and `err` lead.
+    home: Edge<Flow>,
     tracker: Arc<Tracker>,
-    name: String,
 }
 
-impl Drop for Guard {
+impl Drop for Pipeline {
+    /// Tells the session when the pipeline dies in a panic.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.tracker.pipeline_died(&self.name);
+            self.tracker.pipeline_died(&self.settings.name);
         }
     }
 }
 
 impl Pipeline {
-    /// Starts a pipeline: `out`, `err` and `reply` are where its ports lead, `room` is its mailbox's.
+    /// Starts a pipeline: port `out` leads to `out`, ports `reply` and `err` to the session at `home`;
+    /// `room` is its mailbox's.
     pub fn start(
-        name: &str,
+        settings: &Arc<settings::Pipeline>,
         stage: Option<Box<dyn Stage>>,
-        (out, err, reply): (Outlet, Edge<Flow>, Edge<Flow>),
+        out: Outlet,
+        home: Edge<Flow>,
         tracker: Arc<Tracker>,
         room: usize,
     ) -> Addr<Self> {
-        let guard = Guard { tracker, name: name.to_owned() };
+        let settings = Arc::clone(settings);
         Self::create(|ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(room);
-            Self { name: name.to_owned(), stage, out, err, reply, _guard: guard }
+            Self { settings, stage, out, home, tracker }
         })
     }
 
@@ -79,11 +77,19 @@ impl Pipeline {
             match (stage.run(event, now_ns, &mut outputs), error_event) {
                 (Ok(()), _) => sorted.take(&mut outputs, kind, ticket, permit),
                 (Err(error), Some(event)) => {
-                    log::warn!("program failed pipeline={} event={} error={error}", self.name, event.id);
-                    sorted.reply.push(Parcel { event, kind, ticket, permit });
+                    log::warn!(
+                        "program failed pipeline={} event={} error={error}",
+                        self.settings.name,
+                        event.id
+                    );
+                    sorted.home.push(Parcel { event, kind, ticket, permit });
                 }
                 (Err(error), None) => {
-                    log::debug!("program failed pipeline={} event={} error={error}", self.name, ticket.id());
+                    log::debug!(
+                        "program failed pipeline={} event={} error={error}",
+                        self.settings.name,
+                        ticket.id()
+                    );
                     ticket.stamp(Stamp::failed(Failure::Program(error.to_string())));
                 }
             }
@@ -91,25 +97,21 @@ impl Pipeline {
         self.send(sorted);
     }
 
-    fn send(&mut self, Sorted { out, err, reply }: Sorted) {
+    fn send(&mut self, Sorted { out, home }: Sorted) {
         if !out.is_empty() {
             self.out.push(Flow::Events(out));
         }
-        if !reply.is_empty() {
-            self.reply.tell(Flow::Events(reply));
-        }
-        if !err.is_empty() {
-            self.err.tell(Flow::Events(err));
+        if !home.is_empty() {
+            self.home.tell(Flow::Events(home));
         }
     }
 }
 
-/// Outputs by port.
+/// Outputs by where they go.
 #[derive(Default)]
 struct Sorted {
     out: Vec<Parcel>,
-    err: Vec<Parcel>,
-    reply: Vec<Parcel>,
+    home: Vec<Parcel>,
 }
 
 impl Sorted {
@@ -125,9 +127,9 @@ impl Sorted {
         for (((port, event), ticket), permit) in outputs.drain(..).zip(tickets).zip(permits) {
             let (place, kind) = match port {
                 Port::Out => (&mut self.out, kind),
-                Port::Err => (&mut self.err, Kind::Error),
-                Port::Reply if kind == Kind::Request => (&mut self.reply, Kind::Reply),
-                Port::Reply => (&mut self.reply, kind),
+                Port::Err => (&mut self.home, Kind::Error),
+                Port::Reply if kind == Kind::Request => (&mut self.home, Kind::Reply),
+                Port::Reply => (&mut self.home, kind),
             };
             place.push(Parcel { event, kind, ticket, permit });
         }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::{Drain, delivery::Delivery, ledger::Outcome};
 use crate::{
+    assembly::Errors,
     event::{Data, Event, Meta, Record, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Stamp, Ticket, Tracker,
@@ -23,7 +24,7 @@ use crate::{
     pipeline::{Attach, Outlet},
     reply::{Failure, error_data},
     settings::{Listener, Upstream},
-    supervisor::{GivenUp, SessionOver},
+    supervisor::{GivenUp, SessionOver, Withdraw},
     turn::{Driven, TURN_STEPS, drive, now_ns},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
@@ -46,12 +47,12 @@ pub struct Session {
     meta: Option<Arc<Record>>,
     ties: Ties,
     state: State,
+    /// A pipeline died; the session ends in this turn.
+    crippled: bool,
     /// What goes on in this turn.
     batch: Batch,
     /// The frames of the event that is being handed over.
     frames: Vec<Message>,
-    /// Notes that are being taken.
-    notes: Vec<Note>,
     opened: Instant,
     /// Counted as live until dropped, whatever the end.
     _presence: Box<dyn Presence>,
@@ -64,10 +65,18 @@ type Output = (Message, Option<Permit>);
 pub struct Ties {
     /// The first incoming pipeline, or the upstream side.
     pub incoming: Outlet,
-    /// The first errors pipeline, if there is one.
-    pub errors: Option<Edge<Flow>>,
+    /// The errors pipelines.
+    pub errors: Errors,
     /// The supervisor, if the route has an upstream.
-    pub supervisor: Option<Edge<SessionOver>>,
+    pub supervisor: Option<SupervisorEdge>,
+}
+
+/// The ways to a session's supervisor.
+pub struct SupervisorEdge {
+    /// At the end.
+    pub over: Edge<SessionOver>,
+    /// Before the end.
+    pub withdraw: Edge<Withdraw>,
 }
 
 /// Whatever counts the session as live; dropping it ends that.
@@ -95,15 +104,16 @@ pub struct Parts {
 enum State {
     Open,
     Winding {
-        /// What the client is told in the end; none when there is nobody to tell.
-        frame: Option<CloseFrame>,
+        farewell: Farewell,
         /// Whether the client has sent its close frame.
         peer_closed: bool,
         /// Who ended the session, for the log.
         side: Side,
+        /// Whether the upstream side has been told to withdraw.
+        withdrawn: bool,
     },
     Closing {
-        frame: CloseFrame,
+        frame: Option<CloseFrame>,
         /// Whether the client's close frame has come, so that nothing more is awaited.
         peer_closed: bool,
         /// Whether what the client sends can still be read as frames.
@@ -111,6 +121,15 @@ enum State {
         side: Side,
     },
     Over,
+}
+
+/// What the client is told in the end.
+#[derive(Debug, Clone)]
+enum Farewell {
+    /// Nothing: it is gone.
+    Nobody,
+    /// A close frame, with or without a code.
+    Close(Option<CloseFrame>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -145,9 +164,9 @@ impl Session {
             meta,
             ties,
             state: State::Open,
+            crippled: false,
             batch: Batch::default(),
             frames: Vec::new(),
-            notes: Vec::new(),
             opened: Instant::now(),
             _presence: presence,
             listener,
@@ -191,8 +210,7 @@ impl Session {
             Incoming::Pong(_) => {}
             Incoming::Close(frame) => {
                 let wait = self.listener.close_timeout;
-                let frame = frame.unwrap_or_else(|| CloseFrame::new(1005, ""));
-                self.wind(Some(frame), true, Side::Downstream, wait, ctx);
+                self.wind(Farewell::Close(frame), true, Side::Downstream, wait, ctx);
             }
         }
     }
@@ -220,11 +238,11 @@ impl Session {
         match error {
             LinkError::Wire(error) => {
                 let frame = CloseFrame::new(error.close_code(), error.to_string());
-                self.close(frame, false, false, Side::Proxy, ctx);
+                self.close(Some(frame), false, false, Side::Proxy, ctx);
             }
             LinkError::Eof | LinkError::Io(_) => {
                 let wait = self.listener.close_timeout;
-                self.wind(None, true, Side::Downstream, wait, ctx);
+                self.wind(Farewell::Nobody, true, Side::Downstream, wait, ctx);
             }
         }
     }
@@ -240,8 +258,11 @@ impl Session {
     }
 
     fn deliver(&mut self, Parcel { event, kind, ticket, permit }: Parcel) {
-        let Event { data, meta, .. } = event;
         let cause = ticket.cause();
+        if kind == Kind::Error && cause != Cause::Error {
+            return self.put_out(event, ticket);
+        }
+        let Event { data, meta, .. } = event;
         match self.outbound.encode(data, meta.binary, &mut self.frames) {
             Ok(()) => self.hand_over(kind, ticket, permit),
             Err(words) if kind == Kind::Error => {
@@ -288,12 +309,8 @@ impl Session {
 
     /// Makes the error reply of an event and sends it on its way, if one is due.
     fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
-        match cause {
-            Cause::Message if self.delivery.fail(event) => {}
-            Cause::Push => self.delivery.fail_loose(event),
-            Cause::Message => return,
-            Cause::Error if self.delivery.awaits_error(event) => {}
-            Cause::Error => return,
+        if !self.is_error_due(event, cause) {
+            return;
         }
         let undecodable = matches!(failure, Failure::Decode(_));
         let ticket = self.tracker.issue_error(event);
@@ -302,12 +319,40 @@ impl Session {
         if let Some(correlation) = correlation {
             let _ = meta.set("correlation", correlation);
         }
+        let event = Event { id: ticket.id(), data: data.into(), meta, ingest_ns: now_ns() };
+        self.send_error(event, ticket, cause);
+    }
+
+    /// A pipeline sent an event to port `err`: that is its failure, in the pipeline's words.
+    fn put_out(&mut self, event: Event, ticket: Ticket) {
+        let cause = ticket.cause();
+        let number = ticket.redeem();
+        if self.is_error_due(number, cause) {
+            let ticket = self.tracker.issue_error(number);
+            self.send_error(event, ticket, cause);
+        }
+    }
+
+    /// Whether an error reply is due: once for an event that has no outcome. An error event that failed
+    /// itself stays due.
+    fn is_error_due(&mut self, event: u64, cause: Cause) -> bool {
+        match cause {
+            Cause::Message => self.delivery.fail(event),
+            Cause::Push => {
+                self.delivery.fail_loose(event);
+                true
+            }
+            Cause::Error => self.delivery.awaits_error(event),
+        }
+    }
+
+    /// Sends an error event through the errors pipelines; one that comes from there goes to the client.
+    fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
         // An error reply takes room until it is written, so that a client which provokes errors and does
         // not read them is not read either.
-        let permit = Some(self.budget.take(0));
-        let event = Event { id: ticket.id(), data: data.into(), meta, ingest_ns: now_ns() };
+        let permit = Some(self.budget.take(event.data.size()));
         let parcel = Parcel { event, kind: Kind::Error, ticket, permit };
-        match &self.ties.errors {
+        match self.ties.errors.head(&self.tracker) {
             Some(errors) if cause != Cause::Error => errors.tell(Flow::Events(vec![parcel])),
             _ => self.deliver(parcel),
         }
@@ -315,15 +360,12 @@ impl Session {
 
     fn take_notes(&mut self, task: Option<&task::Context<'_>>) {
         let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
-        let mut notes = mem::take(&mut self.notes);
-        self.tracker.take_notes(task.map(|task| task.waker()), eager, &mut notes);
-        for note in notes.drain(..) {
+        for note in self.tracker.take_notes(task.map(|task| task.waker()), eager) {
             match note {
                 Note::Stamped { event, cause, stamp } => self.stamped(event, cause, stamp),
                 Note::PipelineDied(name) => self.pipeline_died(&name),
             }
         }
-        self.notes = notes;
     }
 
     fn stamped(&mut self, event: u64, cause: Cause, stamp: Stamp) {
@@ -346,18 +388,16 @@ impl Session {
     /// A dead pipeline cannot serve its session, and what it held has been reported as lost.
     fn pipeline_died(&mut self, name: &str) {
         log::error!("pipeline died session={self} pipeline={name}");
-        if matches!(self.state, State::Open) {
-            let frame = CloseFrame::new(1011, "internal error");
-            self.state = State::Winding { frame: Some(frame), peer_closed: false, side: Side::Proxy };
-        }
+        self.crippled = true;
     }
 
     // --- The end
 
-    /// Reads no more; when everything is settled, or after `wait`, tells the client `frame` and ends.
+    /// Reads no more; when everything is settled, tells the client farewell and ends. What is not settled
+    /// after `wait` fails.
     fn wind(
         &mut self,
-        frame: Option<CloseFrame>,
+        farewell: Farewell,
         peer_closed: bool,
         side: Side,
         wait: Duration,
@@ -366,57 +406,79 @@ impl Session {
         if !matches!(self.state, State::Open) {
             return;
         }
-        self.state = State::Winding { frame, peer_closed, side };
-        ctx.run_later(wait, |session, ctx| session.wound(ctx));
+        self.state = State::Winding { farewell, peer_closed, side, withdrawn: false };
+        ctx.run_later(wait, Self::withdraw);
     }
 
-    /// The time for outcomes is over, or there is nothing to wait for.
+    /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
+    fn withdraw(&mut self, ctx: &mut Context<Self>) {
+        let State::Winding { farewell, withdrawn, .. } = &mut self.state else { return };
+        if !mem::replace(withdrawn, true) {
+            let frame = farewell.to_upstream();
+            if let Some(supervisor) = &self.ties.supervisor {
+                supervisor.withdraw.tell(Withdraw(frame));
+            }
+            ctx.run_later(self.listener.close_timeout, Self::last_call);
+        }
+    }
+
+    /// Whatever has no outcome even now, stuck in a pipeline say, fails here and goes out as it is.
+    fn last_call(&mut self, ctx: &mut Context<Self>) {
+        for event in self.delivery.open() {
+            self.delivery.fail(event);
+            self.fail(event, Cause::Error, Failure::Lost, None);
+        }
+        self.wound(ctx);
+    }
+
+    /// There is nothing to wait for any more.
     fn wound(&mut self, ctx: &mut Context<Self>) {
-        let State::Winding { frame, peer_closed, side } = mem::replace(&mut self.state, State::Over) else {
+        let State::Winding { farewell, peer_closed, side, .. } = mem::replace(&mut self.state, State::Over)
+        else {
             return;
         };
-        match frame {
-            Some(frame) => self.close(frame, peer_closed, true, side, ctx),
-            None => self.over(None, side, ctx),
+        match farewell {
+            Farewell::Close(frame) => self.close(frame, peer_closed, true, side, ctx),
+            Farewell::Nobody => self.over(Farewell::Nobody, side, ctx),
         }
     }
 
     /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
     fn close(
         &mut self,
-        frame: CloseFrame,
+        frame: Option<CloseFrame>,
         peer_closed: bool,
         readable: bool,
         side: Side,
         ctx: &mut Context<Self>,
     ) {
-        self.link.close(Some(&frame));
+        self.link.close(frame.as_ref());
         self.state = State::Closing { frame, peer_closed, readable, side };
         ctx.run_later(self.listener.close_timeout, |session, ctx| session.closed(ctx));
     }
 
     fn closed(&mut self, ctx: &mut Context<Self>) {
         if let State::Closing { frame, side, .. } = mem::replace(&mut self.state, State::Over) {
-            self.over(Some(frame), side, ctx);
+            self.over(Farewell::Close(frame), side, ctx);
         }
     }
 
-    fn over(&mut self, frame: Option<CloseFrame>, side: Side, ctx: &mut Context<Self>) {
-        self.log_end(frame.as_ref(), side);
+    fn over(&mut self, farewell: Farewell, side: Side, ctx: &mut Context<Self>) {
+        self.log_end(&farewell, side);
         self.state = State::Over;
         if let Some(supervisor) = &self.ties.supervisor {
-            supervisor.tell(SessionOver(frame));
+            supervisor.over.tell(SessionOver(farewell.to_upstream()));
         }
         ctx.stop();
     }
 
-    fn log_end(&self, frame: Option<&CloseFrame>, side: Side) {
+    fn log_end(&self, farewell: &Farewell, side: Side) {
+        let (code, reason) = farewell.to_log();
         let counts = self.delivery.counts();
         log::info!(
-            "session closed session={self} code={} side={side} reason={} accepted={} answered={} delivered={} \
-             errored={} dropped={} unsettled={} pushed={} seconds={:.3}",
-            frame.map_or(1006, |frame| frame.code),
-            Quoted(frame.map_or("", |frame| &frame.reason)),
+            "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
+             delivered={} errored={} dropped={} unsettled={} pushed={} seconds={:.3}",
+            Quoted(reason),
             counts.accepted,
             counts.answered,
             counts.delivered,
@@ -430,6 +492,10 @@ impl Session {
 
     /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
     fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        if self.crippled {
+            let farewell = Farewell::Close(Some(CloseFrame::new(1011, "internal error")));
+            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout, ctx);
+        }
         if let State::Winding { .. } = self.state {
             // Wakes the session at the next outcome from now on, good ones included.
             self.take_notes(Some(task));
@@ -455,8 +521,10 @@ impl Session {
     /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            State::Open => self.wind(None, true, Side::Downstream, self.listener.close_timeout, ctx),
-            State::Winding { frame, .. } => *frame = None,
+            State::Open => {
+                self.wind(Farewell::Nobody, true, Side::Downstream, self.listener.close_timeout, ctx);
+            }
+            State::Winding { farewell, .. } => *farewell = Farewell::Nobody,
             State::Closing { .. } => self.closed(ctx),
             State::Over => {}
         }
@@ -484,8 +552,27 @@ impl Drop for Session {
                 log::error!("session died session={self}");
             }
             if let Some(supervisor) = &self.ties.supervisor {
-                supervisor.tell(SessionOver(None));
+                supervisor.over.tell(SessionOver(None));
             }
+        }
+    }
+}
+
+impl Farewell {
+    /// What the upstream is told: the same, and of a client that vanished that it is gone.
+    fn to_upstream(&self) -> Option<CloseFrame> {
+        match self {
+            Self::Close(frame) => frame.clone(),
+            Self::Nobody => Some(CloseFrame::new(1001, "client is gone")),
+        }
+    }
+
+    /// Code and reason; 1005 and 1006 are for the log only (RFC 6455 section 7.4.1).
+    fn to_log(&self) -> (u16, &str) {
+        match self {
+            Self::Close(Some(frame)) => (frame.code, &frame.reason),
+            Self::Close(None) => (1005, ""),
+            Self::Nobody => (1006, ""),
         }
     }
 }
@@ -526,8 +613,8 @@ impl Handler<GivenUp> for Session {
     type Result = ();
 
     fn handle(&mut self, _: GivenUp, ctx: &mut Context<Self>) {
-        let frame = CloseFrame::new(1013, "upstream is not available");
-        self.wind(Some(frame), false, Side::Upstream, self.listener.close_timeout, ctx);
+        let farewell = Farewell::Close(Some(CloseFrame::new(1013, "upstream is not available")));
+        self.wind(farewell, false, Side::Upstream, self.listener.close_timeout, ctx);
     }
 }
 
@@ -536,7 +623,7 @@ impl Handler<Drain> for Session {
 
     fn handle(&mut self, Drain { delay, grace, frame }: Drain, ctx: &mut Context<Self>) {
         ctx.run_later(delay, move |session, ctx| {
-            session.wind(Some(frame), false, Side::Proxy, grace, ctx);
+            session.wind(Farewell::Close(Some(frame)), false, Side::Proxy, grace, ctx);
         });
     }
 }

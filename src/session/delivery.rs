@@ -98,10 +98,10 @@ impl<O> Delivery<O> {
         self.loose.push((event, slot));
     }
 
-    /// The error reply of an event is here. Of an event whose error reply is not due it is a copy that a
-    /// pipeline sent to port `err`: then this is the failure, too.
+    /// The error reply of an event is here. An errors pipeline may make several of one: what comes after the
+    /// first is a push.
     pub fn error(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
-        if !self.ledger.is_failing(event) && !self.ledger.fail(event) {
+        if !self.ledger.is_failing(event) {
             return self.error_loose(event, outputs, emit);
         }
         let slot = self.ledger.slot(event);
@@ -135,6 +135,11 @@ impl<O> Delivery<O> {
     /// Whether an error reply is due that has not come.
     pub fn awaits_error(&mut self, event: u64) -> bool {
         self.ledger.is_failing(event) || self.loose.iter().any(|(loose, _)| *loose == event)
+    }
+
+    /// The events that have no outcome, oldest first.
+    pub fn open(&self) -> Vec<u64> {
+        self.ledger.unsettled().collect()
     }
 
     /// How many events have no outcome.

@@ -133,6 +133,11 @@ impl Ledger {
         }
     }
 
+    /// The events without outcome, oldest first.
+    pub fn unsettled(&self) -> impl Iterator<Item = u64> + '_ {
+        self.open.iter().map(|entry| entry.event)
+    }
+
     /// How many events have no outcome.
     pub fn len(&self) -> usize {
         self.open.len()

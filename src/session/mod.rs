@@ -14,6 +14,6 @@ mod ledger;
 mod messages;
 mod sequencer;
 
-pub use actor::{Parts, Presence, Session, Ties};
+pub use actor::{Parts, Presence, Session, SupervisorEdge, Ties};
 pub use ledger::Counts;
 pub use messages::Drain;

@@ -83,6 +83,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every duration: zero would mean "never" to one reader and "at once" to another, and beyond a day
 /// somebody has mistaken the unit.
 const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
+/// actix-http measures it with a clock that stands still for half a second at a time.
+const HANDSHAKE: Kind = Kind::Duration(Duration::from_secs(1), DAY);
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -153,7 +155,7 @@ pub(super) static SECTIONS: [Section; 8] = [
             key("max_message", MESSAGE, Preset::Text("1MiB")),
             key("max_frame", MESSAGE, Preset::Text("1MiB")),
             key("buffer", BUFFER, Preset::Text("64KiB")),
-            key("handshake_timeout", ANY_DURATION, Preset::Text("5s")),
+            key("handshake_timeout", HANDSHAKE, Preset::Text("5s")),
             key("close_timeout", ANY_DURATION, Preset::Text("1s")),
         ],
     },

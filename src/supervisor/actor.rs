@@ -1,10 +1,10 @@
 //! The supervisor actor.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
-use super::{GivenUp, Pacer, Policy, SessionOver, Verdict};
+use super::{GivenUp, Pacer, Policy, SessionOver, Verdict, Withdraw};
 use crate::{
     connector::{
         self, Close, Connector, Ended, Fact, Generation, Report, Start,
@@ -33,8 +33,8 @@ pub struct Supervisor {
     /// Connectors that `$url` asked for.
     others: Vec<Child>,
     next: Generation,
-    /// The session is over: this is how connections are closed now.
-    over: Option<Option<CloseFrame>>,
+    /// The session winds up: nothing is connected any more.
+    withdrawn: bool,
 }
 
 /// The actors and accounts that a supervisor is tied to.
@@ -77,7 +77,7 @@ impl Supervisor {
             let ties = ties(&ctx.address());
             let main = Child::new(plan.upstream.url.clone(), &plan);
             let mut supervisor =
-                Self { plan, ties, main, others: Vec::new(), next: Generation(0), over: None };
+                Self { plan, ties, main, others: Vec::new(), next: Generation(0), withdrawn: false };
             match first {
                 Ok(dialed) => supervisor.start_main(Start::With(Box::new(dialed)), ctx),
                 Err(reason) => supervisor.restart_main(&reason, 0, ctx),
@@ -153,7 +153,7 @@ impl Supervisor {
     }
 
     fn redial_main(&mut self, ctx: &mut Context<Self>) {
-        if self.over.is_none() {
+        if !self.withdrawn {
             let start = Start::Dial(Box::new(self.plan.clone()), self.main.url.text.clone());
             self.start_main(start, ctx);
         }
@@ -177,13 +177,13 @@ impl Supervisor {
     }
 
     fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
-        if self.over.is_some() {
-            return self.forget(generation, ctx);
-        }
         let reason = ended.reason.to_string();
         let unsettled = ended.unsettled.len() + ended.unsent.len();
         let server: Arc<str> = self.child(generation).map_or("", |child| child.url.shown.as_str()).into();
         self.fail(self.failures(ended, server));
+        if self.withdrawn {
+            return;
+        }
         if generation == self.main.generation {
             self.main.connector = None;
             self.ties.outlet.tell(Attach(None));
@@ -215,7 +215,8 @@ impl Supervisor {
     fn failures(&self, ended: Ended, server: Arc<str>) -> Vec<Failed> {
         let Ended { reason, unsettled, unsent, last_written } = ended;
         let streaming = self.plan.upstream.exchange == Exchange::Stream;
-        let notice = last_written.filter(|_| streaming).map(|event| Failed {
+        // Who closed the connection itself knows where it ended.
+        let notice = last_written.filter(|_| streaming && reason != Reason::Closing).map(|event| Failed {
             ticket: None,
             event,
             failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
@@ -238,38 +239,41 @@ impl Supervisor {
         let mut failures = Vec::new();
         for parcel in parcels {
             if let Err(failure) = self.dispatch(parcel, ctx) {
-                failures.push(failure);
+                failures.push(*failure);
             }
         }
         self.fail(failures);
     }
 
-    fn dispatch(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Failed> {
+    fn dispatch(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         let url = match parcel.event.meta.get("url") {
-            None => return Err(not_sent(parcel, &self.main_server(), &Reason::NoConnection)),
+            None => {
+                let reason = if self.withdrawn { Reason::Closing } else { Reason::NoConnection };
+                return Err(not_sent(parcel, &self.main_server(), &reason).into());
+            }
             Some(Value::String(url)) => url,
             Some(other) => {
                 let words = format!("$url takes a string, not {}", other.type_name());
-                return Err(refused(parcel, Failure::Program(words)));
+                return Err(refused(parcel, Failure::Program(words)).into());
             }
         };
         let url = match self.plan.upstream.allows(&url) {
             Ok(url) => url,
             Err(error) => {
                 let server: Arc<str> = crate::settings::mask(&url).into();
-                return Err(not_sent(parcel, &server, &Reason::NotAllowed(error.to_string())));
+                return Err(not_sent(parcel, &server, &Reason::NotAllowed(error.to_string())).into());
             }
         };
         let server: Arc<str> = url.shown.as_str().into();
-        if self.over.is_some() {
-            return Err(not_sent(parcel, &server, &Reason::Closing));
+        if self.withdrawn {
+            return Err(not_sent(parcel, &server, &Reason::Closing).into());
         }
         match self.other(url, ctx) {
             Ok(connector) => {
                 Edge::to(connector).tell(Flow::Events(vec![parcel]));
                 Ok(())
             }
-            Err(reason) => Err(not_sent(parcel, &server, &reason)),
+            Err(reason) => Err(not_sent(parcel, &server, &reason).into()),
         }
     }
 
@@ -309,28 +313,15 @@ impl Supervisor {
 
     // --- The end
 
-    fn session_over(&mut self, frame: Option<CloseFrame>, ctx: &mut Context<Self>) {
+    fn withdraw(&mut self, frame: Option<CloseFrame>) {
+        if mem::replace(&mut self.withdrawn, true) {
+            return;
+        }
         self.ties.outlet.tell(Attach(None));
-        for child in std::iter::once(&self.main).chain(&self.others) {
-            if let Some(connector) = &child.connector {
-                Edge::to(connector).tell(Close(frame.clone()));
+        for child in std::iter::once(&mut self.main).chain(&mut self.others) {
+            if let Some(connector) = child.connector.take() {
+                Edge::to(&connector).tell(Close(frame.clone()));
             }
-        }
-        self.over = Some(frame);
-        self.stop_when_alone(ctx);
-    }
-
-    fn forget(&mut self, generation: Generation, ctx: &mut Context<Self>) {
-        if let Some(child) = self.child(generation) {
-            child.connector = None;
-        }
-        self.stop_when_alone(ctx);
-    }
-
-    fn stop_when_alone(&self, ctx: &mut Context<Self>) {
-        let mut children = std::iter::once(&self.main).chain(&self.others);
-        if children.all(|child| child.connector.is_none()) {
-            ctx.stop();
         }
     }
 
@@ -383,7 +374,8 @@ impl Handler<Report> for Supervisor {
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
             Fact::Unsent(parcels) => {
                 let server = self.main_server();
-                let failures = parcels.into_iter().map(|late| not_sent(late, &server, &Reason::NoConnection));
+                let reason = if self.withdrawn { Reason::Closing } else { Reason::NoConnection };
+                let failures = parcels.into_iter().map(|late| not_sent(late, &server, &reason));
                 self.fail(failures.collect());
             }
         }
@@ -404,6 +396,15 @@ impl Handler<SessionOver> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, SessionOver(frame): SessionOver, ctx: &mut Context<Self>) {
-        self.session_over(frame, ctx);
+        self.withdraw(frame);
+        ctx.stop();
+    }
+}
+
+impl Handler<Withdraw> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Withdraw(frame): Withdraw, _: &mut Context<Self>) {
+        self.withdraw(frame);
     }
 }

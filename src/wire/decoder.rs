@@ -21,7 +21,7 @@ pub enum WireError {
     /// An opcode that nobody has defined.
     #[error("unknown opcode {0}")]
     Opcode(u8),
-    /// A length of more than 63 bits.
+    /// A length of more than 63 bits, or in more bytes than it needs.
     #[error("length out of range")]
     Length,
     /// A control frame in fragments.

@@ -61,8 +61,8 @@ impl Header {
     /// Reads a header from exactly [`Header::size`] bytes.
     ///
     /// # Errors
-    /// Reserved bits or opcodes, a control frame that is long or fragmented, a length of more than 63
-    /// bits.
+    /// Reserved bits or opcodes, a control frame that is long or fragmented, a length of more than 63 bits
+    /// or in more bytes than it needs.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         if bytes[0] & 0x70 != 0 {
             return Err(WireError::ReservedBits);
@@ -70,7 +70,12 @@ impl Header {
         let fin = bytes[0] & 0x80 != 0;
         let opcode = Opcode::parse(bytes[0] & 0x0f)?;
         let (len, rest) = parse_length(&bytes[1..]);
-        if len >> 63 != 0 {
+        let shortest = match bytes[1] & 0x7f {
+            126 => 126,
+            127 => 0x1_0000,
+            _ => 0,
+        };
+        if len >> 63 != 0 || len < shortest {
             return Err(WireError::Length);
         }
         if opcode.is_control() {

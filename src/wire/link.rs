@@ -70,6 +70,11 @@ where
         &mut self.outbox
     }
 
+    /// Whether the socket has not taken everything.
+    pub fn has_queued(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Queues a message; see [`Outbox::push`].
     ///
     /// # Errors

@@ -67,6 +67,8 @@ fn what_a_client_may_not_send_has_its_error_and_code() {
         (client(0x80, b"x"), WireError::NothingToContinue, 1002),
         ([client(0x01, b"a"), client(0x81, b"b")].concat(), WireError::Unfinished, 1002),
         ([client(0x02, b"a"), client(0x01, b"b")].concat(), WireError::Unfinished, 1002),
+        (vec![0x81, 0xfe, 0, 125, 0, 0, 0, 0], WireError::Length, 1002),
+        (vec![0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0], WireError::Length, 1002),
         (client(0x88, b"\x03"), WireError::CloseBody, 1002),
         (client(0x88, b"\x03\xed"), WireError::CloseCode(1005), 1002),
         (client(0x88, b"\x03\xe8\xff"), WireError::CloseReason, 1007),
