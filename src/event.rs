@@ -473,6 +473,11 @@ impl Meta {
         self.rest.as_ref()?.get(key)
     }
 
+    /// Whether there is nothing but `$binary`.
+    pub fn is_plain(&self) -> bool {
+        self.rest.is_none()
+    }
+
     /// Sets `$key`.
     ///
     /// # Errors

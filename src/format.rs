@@ -2,10 +2,9 @@
 //! that knows both wire messages and event data.
 
 use bytes::Bytes;
-use bytestring::ByteString;
 
 use crate::{
-    codec::Codec,
+    codec::{self, Codec},
     event::Data,
     processor::{Postprocessors, Preprocessors},
     settings::Format,
@@ -24,8 +23,8 @@ pub struct Inbound {
 /// To the wire: the data of one event in, any number of messages out.
 pub struct Outbound {
     codec: &'static dyn Codec,
-    postprocessors: Postprocessors,
-    chunks: Vec<Bytes>,
+    /// None: an event is one message.
+    postprocessors: Option<Postprocessors>,
 }
 
 impl Inbound {
@@ -73,8 +72,9 @@ impl Inbound {
 impl Outbound {
     /// The way out of one connection.
     pub fn new(format: &Format) -> Self {
-        let postprocessors = Postprocessors::new(&format.postprocessors);
-        Self { codec: format.codec, postprocessors, chunks: Vec::new() }
+        let specs = &format.postprocessors;
+        let postprocessors = (!specs.is_empty()).then(|| Postprocessors::new(specs));
+        Self { codec: format.codec, postprocessors }
     }
 
     /// Appends the messages that the data becomes, binary or text as asked. Takes the data, so that a
@@ -84,14 +84,21 @@ impl Outbound {
     /// What codec or postprocessors say of data they cannot write, or that it is no text; then `messages`
     /// is as it was.
     pub fn encode(&mut self, data: Data, binary: bool, messages: &mut Vec<Message>) -> Result<(), String> {
-        self.chunks.clear();
         // One is the rule; the usual first growth to four would stay with every idle session.
-        self.chunks.reserve_exact(1);
         messages.reserve_exact(1);
+        let Some(postprocessors) = &mut self.postprocessors else {
+            let encoded = match binary {
+                true => self.codec.encode(data).map(Message::Binary),
+                false => self.codec.encode_text(data).map(Message::Text),
+            };
+            messages.push(encoded.map_err(|error| error.to_string())?);
+            return Ok(());
+        };
         let chunk = self.codec.encode(data).map_err(|error| error.to_string())?;
-        self.postprocessors.process(chunk, &mut self.chunks).map_err(|error| error.to_string())?;
+        let mut chunks = Vec::with_capacity(1);
+        postprocessors.process(chunk, &mut chunks).map_err(|error| error.to_string())?;
         let before = messages.len();
-        for chunk in self.chunks.drain(..) {
+        for chunk in chunks {
             match message(chunk, binary) {
                 Ok(message) => messages.push(message),
                 Err(words) => {
@@ -105,11 +112,10 @@ impl Outbound {
 }
 
 fn message(chunk: Bytes, binary: bool) -> Result<Message, String> {
-    if binary {
-        return Ok(Message::Binary(chunk));
+    match binary {
+        true => Ok(Message::Binary(chunk)),
+        false => codec::text_of(chunk).map(Message::Text).map_err(|error| error.to_string()),
     }
-    let text = ByteString::try_from(chunk);
-    text.map(Message::Text).map_err(|error| format!("{error} of a text message ($binary is false)"))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
 //! reply                       failures in words
-//! turn                        one turn of an actor with a socket
+//! turn, spare                 one turn of an actor with a socket; memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! ```
@@ -35,6 +35,7 @@ pub mod processor;
 pub mod reply;
 pub mod session;
 pub mod settings;
+pub mod spare;
 pub mod status;
 pub mod supervisor;
 pub mod trickle;

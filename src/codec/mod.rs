@@ -42,6 +42,14 @@ pub trait Codec: Debug + Send + Sync {
     /// # Errors
     /// When the codec cannot write the data.
     fn encode(&self, data: Data) -> Result<Bytes, CodecError>;
+
+    /// Encodes the data of one event as text.
+    ///
+    /// # Errors
+    /// As [`Codec::encode`], and when what comes out is not UTF-8.
+    fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
+        self.encode(data).and_then(text_of)
+    }
 }
 
 /// Why a codec could not read or write, in words for the client.
@@ -63,6 +71,15 @@ pub fn lookup(name: &str) -> Option<&'static dyn Codec> {
 /// The names of all codecs, for error texts.
 pub fn names() -> Vec<&'static str> {
     CODECS.iter().map(|codec| codec.name()).collect()
+}
+
+/// The chunk as text.
+///
+/// # Errors
+/// When it is not UTF-8.
+pub fn text_of(chunk: Bytes) -> Result<ByteString, CodecError> {
+    let text = ByteString::try_from(chunk);
+    text.map_err(|error| CodecError(format!("{error} of a text message ($binary is false)")))
 }
 
 /// Writes text and bytes as they are, without a copy, and anything else as JSON. A JSON document that is a

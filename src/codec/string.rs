@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Codec, CodecError, encode_raw};
+use super::{Codec, CodecError, encode_raw, text_of};
 use crate::event::{Data, Value};
 
 /// Text to a string value and back; what is no string is written as compact JSON.
@@ -26,6 +26,13 @@ impl Codec for Utf8 {
 
     fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
         Ok(encode_raw(data))
+    }
+
+    fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
+        match data {
+            Data::Value(Value::String(text)) => Ok(text),
+            data => text_of(encode_raw(data)),
+        }
     }
 }
 

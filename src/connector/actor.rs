@@ -12,13 +12,14 @@ use awc::BoxedSocket;
 
 use super::{
     dial::{self, DialError, Dialed, Plan},
-    exchange::{Exchange, Match},
+    exchange::{Exchange, Match, Tags},
     messages::{Close, Ended, Fact, Generation, Report},
 };
 use crate::{
     event::{Data, Event, Meta, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room,
+        recycle,
     },
     format::{Inbound, Outbound},
     reply::{Failure, Reason},
@@ -153,13 +154,15 @@ impl Connector {
         drive(ctx);
     }
 
-    fn send_all(&mut self, parcels: Vec<Parcel>) {
-        for parcel in parcels {
-            self.send(parcel);
+    fn send_all(&mut self, mut parcels: Vec<Parcel>) {
+        let now = Instant::now();
+        for parcel in parcels.drain(..) {
+            self.send(parcel, now);
         }
+        recycle(parcels);
     }
 
-    fn send(&mut self, Parcel { event, ticket, permit, .. }: Parcel) {
+    fn send(&mut self, Parcel { event, ticket, permit, .. }: Parcel, now: Instant) {
         let State::Up(link) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
@@ -167,7 +170,7 @@ impl Connector {
             return ticket.stamp(Stamp::failed(Failure::Serialize(words)));
         }
         let Some(last) = self.frames.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
-        self.exchange.sent(ticket.event(), (key, correlation), ticket, Instant::now());
+        self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now);
         let mut permit = permit;
         for (at, message) in self.frames.drain(..).enumerate() {
             let last = at == last;

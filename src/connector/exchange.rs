@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{event::Value, settings};
+use crate::{event::Value, settings, spare};
 
 /// So many replies may be overdue in a row, with none in time between them, before the connection is given
 /// up: an upstream that answers nothing any more, or whose replies are one behind its requests, does not
@@ -34,13 +34,11 @@ pub struct Exchange<T> {
 
 /// An event that was sent.
 #[derive(Debug)]
-pub struct Entry<T> {
+struct Entry<T> {
     /// Its number in the session.
-    pub event: u64,
-    /// Its correlation key, where the upstream has one configured.
-    pub key: Option<Value>,
-    /// Its `$correlation`, for the reply.
-    pub correlation: Option<Value>,
+    event: u64,
+    /// Rare, and boxed to keep the others small.
+    tags: Option<Box<Tags>>,
     /// What is owed; taken from an entry that is overdue.
     owed: Option<T>,
     awaits_reply: bool,
@@ -48,8 +46,14 @@ pub struct Entry<T> {
     deadline: Instant,
 }
 
-/// Correlation key and `$correlation` of an event.
-pub type Tags = (Option<Value>, Option<Value>);
+/// What an event is found by and what its reply carries on.
+#[derive(Debug, Default)]
+pub struct Tags {
+    /// Its correlation key, where the upstream has one configured.
+    pub key: Option<Value>,
+    /// Its `$correlation`.
+    pub correlation: Option<Value>,
+}
 
 /// Whose reply an upstream message is.
 #[derive(Debug, PartialEq)]
@@ -90,10 +94,13 @@ impl<T> Exchange<T> {
 
     /// Notes that an event was queued for the wire. Where replies are found by keys, only an event that has
     /// one awaits a reply.
-    pub fn sent(&mut self, event: u64, (key, correlation): Tags, owed: T, now: Instant) {
-        let awaits_reply = self.mode == settings::Exchange::Request && (!self.correlated || key.is_some());
+    pub fn sent(&mut self, event: u64, tags: Tags, owed: T, now: Instant) {
+        let awaits_reply =
+            self.mode == settings::Exchange::Request && (!self.correlated || tags.key.is_some());
         let (owed, deadline) = (Some(owed), now + self.timeout);
-        self.entries.push_back(Entry { event, key, correlation, owed, awaits_reply, deadline });
+        let tagged = tags.key.is_some() || tags.correlation.is_some();
+        let tags = tagged.then(|| Box::new(tags));
+        self.entries.push_back(Entry { event, tags, owed, awaits_reply, deadline });
     }
 
     /// Notes that the oldest queued event is on the wire. Gives back what is owed when that settles it.
@@ -106,7 +113,7 @@ impl<T> Exchange<T> {
             return None;
         }
         let entry = self.entries.remove(self.written)?;
-        self.give_back_memory();
+        spare::trim(&mut self.entries);
         entry.owed
     }
 
@@ -117,16 +124,16 @@ impl<T> Exchange<T> {
         let position = match self.correlated {
             false => (self.written > 0).then_some(0),
             true => key
-                .and_then(|key| on_wire.enumerate().find(|(_, entry)| entry.key.as_ref() == Some(key)))
+                .and_then(|key| on_wire.enumerate().find(|(_, entry)| entry.key() == Some(key)))
                 .map(|(at, _)| at),
         };
         let Some(entry) = position.and_then(|at| self.entries.remove(at)) else { return Match::Push };
         self.written -= 1;
-        self.give_back_memory();
+        spare::trim(&mut self.entries);
         match entry.owed {
             Some(owed) => {
                 self.overdue_in_row = 0;
-                Match::Reply(owed, entry.correlation)
+                Match::Reply(owed, entry.tags.and_then(|tags| tags.correlation))
             }
             None => {
                 self.overdue -= 1;
@@ -145,7 +152,7 @@ impl<T> Exchange<T> {
             if let Some(owed) = entry.owed.take() {
                 self.overdue += 1;
                 self.overdue_in_row += 1;
-                let correlation = entry.correlation.take();
+                let correlation = entry.tags.as_mut().and_then(|tags| tags.correlation.take());
                 expired.push(Unsettled { event: entry.event, written: true, correlation, owed });
             }
         }
@@ -198,7 +205,8 @@ impl<T> Exchange<T> {
         self.overdue = 0;
         let entries = std::mem::take(&mut self.entries);
         let unsettled = entries.into_iter().enumerate().filter_map(|(at, entry)| {
-            let Entry { event, correlation, owed, .. } = entry;
+            let Entry { event, tags, owed, .. } = entry;
+            let correlation = tags.and_then(|tags| tags.correlation);
             Some(Unsettled { event, written: at < written, correlation, owed: owed? })
         });
         unsettled.collect()
@@ -215,11 +223,11 @@ impl<T> Exchange<T> {
             self.overdue -= 1;
         }
     }
+}
 
-    fn give_back_memory(&mut self) {
-        if self.entries.is_empty() {
-            self.entries = VecDeque::new();
-        }
+impl<T> Entry<T> {
+    fn key(&self) -> Option<&Value> {
+        self.tags.as_ref()?.key.as_ref()
     }
 }
 
@@ -238,7 +246,7 @@ mod tests {
 
     fn send(exchange: &mut Exchange<u64>, events: impl IntoIterator<Item = u64>) {
         for event in events {
-            exchange.sent(event, (None, None), event, Instant::now());
+            exchange.sent(event, Tags::default(), event, Instant::now());
         }
     }
 
@@ -276,9 +284,9 @@ mod tests {
         let now = Instant::now();
         let mut exchange = Exchange::new(Request, true, TIMEOUT);
         let key = |text: &str| Some(Value::string(text));
-        exchange.sent(0, (key("a"), None), 0, now);
-        exchange.sent(1, (None, None), 1, now);
-        exchange.sent(2, (key("b"), key("tag")), 2, now);
+        exchange.sent(0, Tags { key: key("a"), correlation: None }, 0, now);
+        exchange.sent(1, Tags::default(), 1, now);
+        exchange.sent(2, Tags { key: key("b"), correlation: key("tag") }, 2, now);
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), Some(1));
         assert_eq!(exchange.written(now), None);
@@ -331,7 +339,7 @@ mod tests {
     fn an_upstream_that_does_not_read_is_hopeless() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
-        exchange.sent(0, (None, None), 0, now);
+        exchange.sent(0, Tags::default(), 0, now);
         assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
         assert!(!exchange.is_hopeless(now));
         assert!(exchange.expire(now + TIMEOUT).is_empty(), "it may still be read");
@@ -360,10 +368,10 @@ mod tests {
         let key = |number: usize| Some(Value::Int(number as i64));
         let mut exchange = Exchange::new(Request, true, TIMEOUT);
         for number in 0..3 * OVERDUE_MAX {
-            exchange.sent(number as u64, (key(number), None), number as u64, now);
+            exchange.sent(number as u64, Tags { key: key(number), correlation: None }, number as u64, now);
             exchange.written(now);
             exchange.expire(now + TIMEOUT);
-            exchange.sent(0, (key(1000), None), 1000, now);
+            exchange.sent(0, Tags { key: key(1000), correlation: None }, 1000, now);
             exchange.written(now);
             assert_eq!(exchange.reply(key(1000).as_ref()), Match::Reply(1000, None));
             assert!(!exchange.is_hopeless(now));
@@ -402,7 +410,7 @@ mod tests {
                 match act {
                     Act::Send(key) => {
                         let key = key.filter(|_| correlated).map(|key| Value::Int(key.into()));
-                        exchange.sent(next, (key, None), next, now);
+                        exchange.sent(next, Tags { key: key, correlation: None }, next, now);
                         next += 1;
                     }
                     Act::Write => back.extend(exchange.written(now)),

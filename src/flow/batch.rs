@@ -1,17 +1,35 @@
 //! What an actor gathers in one turn.
 
+use std::cell::RefCell;
+
 use super::Parcel;
 use crate::turn::now_ns;
 
-/// The largest batch for which room is made ahead.
-const AHEAD_MAX: usize = 64;
+/// Emptied batches that a thread keeps: as many as are under way at a time between its actors in most
+/// turns.
+const KEPT: usize = 16;
+
+/// A batch with more room than this is freed when it is empty.
+const KEPT_ROOM: usize = 256;
+
+thread_local! {
+    static EMPTIED: RefCell<Vec<Vec<Parcel>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Takes a batch whose parcels are all gone, to be filled again.
+pub fn recycle(mut parcels: Vec<Parcel>) {
+    parcels.clear();
+    EMPTIED.with_borrow_mut(|emptied| {
+        if emptied.len() < KEPT && (1..=KEPT_ROOM).contains(&parcels.capacity()) {
+            emptied.push(parcels);
+        }
+    });
+}
 
 /// Parcels gathered in one turn, to be handed on together: one message instead of many.
 #[derive(Debug, Default)]
 pub struct Batch {
     parcels: Vec<Parcel>,
-    /// How many the last batch had: the next is likely to be like it.
-    last: usize,
     /// The time of this batch, asked for once.
     now_ns: Option<u64>,
 }
@@ -24,8 +42,8 @@ impl Batch {
 
     /// Adds a parcel.
     pub fn push(&mut self, parcel: Parcel) {
-        if self.parcels.is_empty() {
-            self.parcels.reserve_exact(self.last.clamp(1, AHEAD_MAX));
+        if self.parcels.capacity() == 0 {
+            self.parcels = EMPTIED.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
         self.parcels.push(parcel);
     }
@@ -36,7 +54,6 @@ impl Batch {
         if self.parcels.is_empty() {
             return None;
         }
-        self.last = self.parcels.len();
         Some(std::mem::take(&mut self.parcels))
     }
 }

@@ -18,7 +18,7 @@ mod budget;
 mod edge;
 mod ticket;
 
-pub use batch::Batch;
+pub use batch::{Batch, recycle};
 pub use budget::{Budget, EVENT_COST, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
 pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};

@@ -93,11 +93,13 @@ impl UpstreamEdge {
     }
 
     fn goes_elsewhere(&self, parcel: &Parcel) -> bool {
-        match parcel.event.meta.get("url") {
-            None => false,
-            Some(Value::String(url)) => url != self.url,
-            Some(_) => true,
-        }
+        let meta = &parcel.event.meta;
+        !meta.is_plain()
+            && match meta.get("url") {
+                None => false,
+                Some(Value::String(url)) => url != self.url,
+                Some(_) => true,
+            }
     }
 }
 

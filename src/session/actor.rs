@@ -17,7 +17,7 @@ use crate::{
     event::{Data, Event, Meta, Record, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Stamp, Ticket, Tracker,
-        mailbox_room,
+        mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
     log::Quoted,
@@ -252,7 +252,10 @@ impl Session {
     fn arrive(&mut self, flow: Flow) {
         self.take_notes(None);
         match flow {
-            Flow::Events(parcels) => parcels.into_iter().for_each(|parcel| self.deliver(parcel)),
+            Flow::Events(mut parcels) => {
+                parcels.drain(..).for_each(|parcel| self.deliver(parcel));
+                recycle(parcels);
+            }
             Flow::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::sequencer::Slot;
+use crate::spare;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,9 +162,7 @@ impl Ledger {
             Outcome::Answered => self.counts.answered += 1,
             Outcome::Errored => self.counts.errored += 1,
         }
-        if self.open.is_empty() {
-            self.open = VecDeque::new();
-        }
+        spare::trim(&mut self.open);
         entry.slot
     }
 

@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use crate::spare;
+
 /// A place in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(u64);
@@ -67,9 +69,7 @@ impl<O> Sequencer<O> {
                 std::mem::take(&mut place.held).into_iter().for_each(&mut emit);
             }
         }
-        if self.places.is_empty() {
-            self.places = VecDeque::new();
-        }
+        spare::trim(&mut self.places);
     }
 
     /// Whether nothing is held back and no place is open.

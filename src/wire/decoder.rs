@@ -12,6 +12,10 @@ use crate::settings::Limits;
 /// so that a header alone, whatever it declares, takes no more than this.
 const FIRST_ROOM: usize = 4 * 1024;
 
+/// Messages up to this size that are all there are copied behind one another into one piece of memory of at
+/// most this size, which lives as long as any of them: a burst of them costs one allocation.
+const SMALL: usize = 4 * 1024;
+
 /// What a peer did that RFC 6455 or our limits forbid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -86,6 +90,8 @@ pub struct Decoder {
     frame: Option<Frame>,
     message: Option<Partial>,
     control: BytesMut,
+    /// Room for the small messages of this turn.
+    small: BytesMut,
 }
 
 /// The frame whose payload is being read.
@@ -114,7 +120,13 @@ impl Decoder {
             frame: None,
             message: None,
             control: BytesMut::new(),
+            small: BytesMut::new(),
         }
+    }
+
+    /// Frees what serves one turn only.
+    pub fn end_turn(&mut self) {
+        self.small = BytesMut::new();
     }
 
     /// Takes bytes from the front of `input` until something is complete or `input` is used up.
@@ -122,6 +134,9 @@ impl Decoder {
     /// # Errors
     /// The first thing the peer did that is not allowed; the decoder is of no use afterwards.
     pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, WireError> {
+        if let Some((header, size)) = self.whole_small(input) {
+            return self.decode_small(&header, size, input).map(Some);
+        }
         loop {
             if self.frame.is_none() {
                 match self.read_header(input)? {
@@ -168,6 +183,44 @@ impl Decoder {
         if (frame.got as u64) < frame.header.len { Ok(None) } else { self.end() }
     }
 
+    /// The header of a small message in one frame that is all there, the usual case, and the header's size.
+    fn whole_small(&self, input: &[u8]) -> Option<(Header, usize)> {
+        if self.header_len > 0 || self.frame.is_some() || self.message.is_some() {
+            return None;
+        }
+        let size = Header::size(*input.first_chunk()?);
+        let header = Header::parse(input.get(..size)?).ok()?;
+        let is_message = header.fin && matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        let is_whole = header.len <= (input.len() - size).min(SMALL) as u64;
+        (is_message && is_whole).then_some((header, size))
+    }
+
+    fn decode_small(
+        &mut self,
+        header: &Header,
+        size: usize,
+        input: &mut &[u8],
+    ) -> Result<Incoming, WireError> {
+        self.check(header)?;
+        take(input, size);
+        let is_last = header.len == input.len() as u64;
+        let bytes = take(input, header.len as usize);
+        let mut payload = if is_last { BytesMut::from(bytes) } else { self.copy_small(bytes, input.len()) };
+        if let Some(mask) = header.mask {
+            apply_mask(&mut payload, mask, 0);
+        }
+        Partial { binary: header.opcode == Opcode::Binary, payload }.finish().map(Incoming::Message)
+    }
+
+    /// Copies into the memory of the turn's small messages; `behind` bytes are yet to be decoded.
+    fn copy_small(&mut self, bytes: &[u8], behind: usize) -> BytesMut {
+        if self.small.capacity() < bytes.len() {
+            self.small = BytesMut::with_capacity((bytes.len() + behind).min(SMALL));
+        }
+        self.small.extend_from_slice(bytes);
+        self.small.split()
+    }
+
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, WireError> {
         loop {
             let want = match self.header_len {
@@ -189,19 +242,26 @@ impl Decoder {
 
     /// Checks a header and makes room for its payload, as far as it has come.
     fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
-        match (self.role, header.mask) {
-            (Role::Server, None) => return Err(WireError::Unmasked),
-            (Role::Client, Some(_)) => return Err(WireError::Masked),
-            _ => {}
-        }
+        self.check(&header)?;
         if !header.opcode.is_control() {
-            self.begin_data(&header, available)?;
+            let binary = header.opcode == Opcode::Binary;
+            let partial = self.message.get_or_insert_with(|| Partial { binary, payload: BytesMut::new() });
+            make_room(&mut partial.payload, header.len as usize, available);
         }
         self.frame = Some(Frame { header, got: 0 });
         Ok(())
     }
 
-    fn begin_data(&mut self, header: &Header, available: usize) -> Result<(), WireError> {
+    /// Whether such a frame may come now, and is within the limits.
+    fn check(&self, header: &Header) -> Result<(), WireError> {
+        match (self.role, header.mask) {
+            (Role::Server, None) => return Err(WireError::Unmasked),
+            (Role::Client, Some(_)) => return Err(WireError::Masked),
+            _ => {}
+        }
+        if header.opcode.is_control() {
+            return Ok(());
+        }
         match (&self.message, header.opcode) {
             (None, Opcode::Continuation) => return Err(WireError::NothingToContinue),
             (Some(_), Opcode::Text | Opcode::Binary) => return Err(WireError::Unfinished),
@@ -210,14 +270,10 @@ impl Decoder {
         if header.len > self.limits.max_frame as u64 {
             return Err(WireError::FrameTooBig(self.limits.max_frame));
         }
-        let partial = self.message.get_or_insert_with(|| Partial {
-            binary: header.opcode == Opcode::Binary,
-            payload: BytesMut::new(),
-        });
-        if header.len > (self.limits.max_message - partial.payload.len()) as u64 {
+        let before = self.message.as_ref().map_or(0, |partial| partial.payload.len());
+        if header.len > (self.limits.max_message - before) as u64 {
             return Err(WireError::MessageTooBig(self.limits.max_message));
         }
-        make_room(&mut partial.payload, header.len as usize, available);
         Ok(())
     }
 

@@ -108,6 +108,7 @@ where
 
     /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
     pub fn end_turn(&mut self) {
+        self.decoder.end_turn();
         let Some(scratch) = self.scratch.take() else { return };
         if self.scratch_at < self.scratch_end {
             self.rest = Bytes::copy_from_slice(&scratch[self.scratch_at..self.scratch_end]);

@@ -8,6 +8,7 @@ use super::{
     CloseFrame, Message, Role, buffer,
     frame::{Header, Opcode, apply_mask},
 };
+use crate::spare;
 
 /// Payloads from this size on are queued as they are; smaller ones are copied behind one another, which
 /// costs less than a slice of their own in the system call.
@@ -162,8 +163,8 @@ impl<T> Outbox<T> {
             // An idle connection holds no memory.
             buffer::give_back(mem::take(&mut self.tail));
             self.tail_at = 0;
-            self.chunks = VecDeque::new();
-            self.marks = VecDeque::new();
+            spare::trim(&mut self.chunks);
+            spare::trim(&mut self.marks);
         }
     }
 

@@ -1,0 +1,35 @@
+//! Memory of queues that are empty most of the time.
+
+use std::collections::VecDeque;
+
+/// Queues this short are freed when they are empty: an idle session holds nothing, and the allocator has
+/// small pieces at hand.
+const SHORT: usize = 4;
+
+/// Queues up to this length keep their memory when they are empty: a session that works in bursts would
+/// allocate, grow and free them with each one.
+const KEPT: usize = 64;
+
+/// Frees the memory of an empty queue unless it is likely to be needed again soon.
+pub fn trim<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && !(SHORT + 1..=KEPT).contains(&queue.capacity()) {
+        *queue = VecDeque::new();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_queues_of_middle_length_are_kept() {
+        for (capacity, kept) in [(1, false), (4, false), (5, true), (64, true), (65, false)] {
+            let mut queue: VecDeque<u8> = VecDeque::with_capacity(capacity);
+            trim(&mut queue);
+            assert_eq!(queue.capacity() > 0, kept, "{capacity}");
+        }
+        let mut queue = VecDeque::from([1]);
+        trim(&mut queue);
+        assert_eq!(queue, [1]);
+    }
+}
