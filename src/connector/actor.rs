@@ -49,6 +49,8 @@ pub struct Connector {
     batch: Batch,
     /// The frames of the event that is being sent.
     frames: Vec<Message>,
+    /// The events that are written and await nothing.
+    delivered: Vec<Ticket>,
 }
 
 /// A frame on its way to the socket.
@@ -121,6 +123,7 @@ impl Connector {
             timer: None,
             batch: Batch::default(),
             frames: Vec::new(),
+            delivered: Vec::new(),
             upstream,
         }
     }
@@ -265,13 +268,13 @@ impl Connector {
         let State::Up(link) = &mut self.state else { return };
         let exchange = &mut self.exchange;
         let mut now = None;
+        let delivered = &mut self.delivered;
         let flushed = link.poll_flush(task, |sending| {
-            if sending.last
-                && let Some(ticket) = exchange.written(*now.get_or_insert_with(Instant::now))
-            {
-                ticket.stamp(Stamp::Delivered);
+            if sending.last {
+                delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
             }
         });
+        self.tracker.delivered(&mut self.delivered);
         if let Poll::Ready(Err(error)) = flushed {
             self.end(Reason::Link(LinkError::Io(error).to_string()));
         }

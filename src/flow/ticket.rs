@@ -132,6 +132,21 @@ impl Tracker {
         mem::take(&mut back.notes)
     }
 
+    /// Stamps tickets of this session as delivered, in their order: one look at the session's notes instead
+    /// of many.
+    pub fn delivered(&self, tickets: &mut Vec<Ticket>) {
+        if tickets.is_empty() {
+            return;
+        }
+        let mut back = self.back();
+        for mut ticket in tickets.drain(..) {
+            ticket.stamped = true;
+            let (event, cause) = (ticket.event, ticket.cause);
+            back.notes.push(Note::Stamped { event, cause, stamp: Stamp::Delivered });
+        }
+        back.wake_if(false);
+    }
+
     /// Tells the session that one of its pipelines died.
     pub fn pipeline_died(&self, name: &str) {
         self.note(Note::PipelineDied(name.to_owned()));
@@ -142,11 +157,7 @@ impl Tracker {
         let good =
             matches!(note, Note::Stamped { stamp: Stamp::Delivered | Stamp::Dropped | Stamp::Copied, .. });
         back.notes.push(note);
-        if (!good || back.eager)
-            && let Some(waker) = back.waker.take()
-        {
-            waker.wake();
-        }
+        back.wake_if(!good);
     }
 
     fn back(&self) -> MutexGuard<'_, Back> {
@@ -158,6 +169,17 @@ impl fmt::Display for Tracker {
     /// The session's name: `1:0` is the first session of the first listener.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.stream)
+    }
+}
+
+impl Back {
+    /// Wakes the session if it wants to know: of what is `urgent` always.
+    fn wake_if(&mut self, urgent: bool) {
+        if (urgent || self.eager)
+            && let Some(waker) = self.waker.take()
+        {
+            waker.wake();
+        }
     }
 }
 
