@@ -7,7 +7,9 @@ use std::{
     time::Instant,
 };
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future,
+};
 use awc::BoxedSocket;
 
 use super::{
@@ -375,7 +377,11 @@ impl Connector {
             State::Up(mut link) if !link.has_queued() => {
                 link.close(frame);
                 self.state = State::Closing(link);
-                ctx.run_later(self.upstream.close_timeout, |connector, _| connector.state = State::Ended);
+                // Nothing else may ever wake a connector whose peer is silent.
+                ctx.run_later(self.upstream.close_timeout, |connector, ctx| {
+                    connector.state = State::Ended;
+                    ctx.stop();
+                });
                 self.report_end(Reason::Closing, Vec::new());
             }
             state => {
@@ -400,6 +406,12 @@ impl Driven for Connector {
             self.read(task);
             self.hand_back();
             self.flush(ctx, task);
+        }
+        if let State::Closing(_) | State::Ended = self.state
+            && let Some(timer) = self.timer.take()
+        {
+            // No reply is awaited any more; the timer would keep a dead connector alive.
+            ctx.cancel_future(timer);
         }
         match self.state {
             State::Up(_) | State::Dialing(_) => Poll::Pending,

@@ -555,7 +555,7 @@ impl Drop for Session {
                 log::error!("session died session={self}");
             }
             if let Some(supervisor) = &self.ties.supervisor {
-                supervisor.over.tell(SessionOver(None));
+                supervisor.over.tell(SessionOver(Farewell::Nobody.to_upstream()));
             }
         }
     }

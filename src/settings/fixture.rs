@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use super::{Layers, Route, Settings, SettingsError, Upstream};
 
 /// The smallest settings that are right.
-pub(super) const MINIMAL: &str = r#"
+pub(crate) const MINIMAL: &str = r#"
 [listener.ws]
 bind = "127.0.0.1:9139"
 [upstream.echo]
@@ -17,7 +17,7 @@ upstream = "echo"
 "#;
 
 /// The layers of a file of that text, and of an environment.
-pub(super) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, SettingsError> {
+pub(crate) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, SettingsError> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("towline.toml");
     std::fs::write(&file, text).unwrap();
@@ -28,17 +28,17 @@ pub(super) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, Setting
 }
 
 /// The settings of a file of that text, and of an environment.
-pub(super) fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+pub(crate) fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     layers(text, env)?.check()
 }
 
 /// The upstream of [`MINIMAL`].
-pub(super) fn upstream() -> Upstream {
+pub(crate) fn upstream() -> Upstream {
     Upstream::clone(&load(MINIMAL, &[]).unwrap().upstreams["echo"])
 }
 
 /// A route without anything but where it matches.
-pub(super) fn route(listener: Option<&str>, path: &str) -> Route {
+pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
         listener: listener.map(str::to_owned),
         path: path.to_owned(),

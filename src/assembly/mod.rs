@@ -46,7 +46,7 @@ fn tie(
     upside: Option<Upside>,
 ) -> session::Ties {
     let home = Edge::rare(session);
-    let errors = Errors { route: Arc::clone(route), home: home.clone(), room, head: None };
+    let errors = Errors::new(route, &home, room);
     let line = Line { tracker, home: &home, room };
     let Some(Upside { plan, first, pacer }) = upside else {
         let incoming = line.start(&route.incoming, Outlet::End);
@@ -89,6 +89,11 @@ pub struct Errors {
 }
 
 impl Errors {
+    /// The errors pipelines of a route, none of them started, for the session at `home`.
+    fn new(route: &Arc<Route>, home: &Edge<Flow>, room: usize) -> Self {
+        Self { route: Arc::clone(route), home: home.clone(), room, head: None }
+    }
+
     /// The first errors pipeline, if the route has any.
     pub fn head(&mut self, tracker: &Arc<Tracker>) -> Option<&Edge<Flow>> {
         if self.head.is_none() {
@@ -135,3 +140,6 @@ impl Line<'_> {
         Pipeline::start(pipeline, stage, out, home, Arc::clone(self.tracker), mailbox_room(self.room))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+//! Sessions whose parts die: what their clients learn, and that nobody else does.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use actix::Addr;
+use actix_rt::net::{TcpListener, TcpStream};
+use bytes::Bytes;
+use serde_json::json;
+
+use super::{Errors, Upside, start};
+use crate::{
+    codec::{Codec, CodecError},
+    connector::dial::{self, Dialed, Plan},
+    event::{Data, Event},
+    flow::{Edge, Tracker, mailbox_room},
+    pipeline::{Outlet, Pipeline, Stage},
+    session::{self, Parts, Presence, Session},
+    settings::{Limits, Listener, Route, Settings, Upstream, fixture},
+    supervisor::Pacer,
+    trickle::{Port, RuntimeError},
+    wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
+};
+
+const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 64 << 10 };
+
+/// Echoes by itself, so that it serves without an upstream.
+const ECHO: &str = r#"
+[listener.ws]
+bind = "127.0.0.1:9139"
+[pipeline.echo]
+source = "select event from in into reply;"
+[[route]]
+incoming = ["echo"]
+"#;
+
+/// Everything in request mode, with restarts that never come within a test.
+const PROXY: &str = r#"
+[listener.ws]
+bind = "127.0.0.1:9139"
+close_timeout = "200ms"
+[upstream.echo]
+url = "ws://127.0.0.1:1"
+close_timeout = "200ms"
+exchange = "request"
+restart = { min = "1h", max = "1h" }
+[pipeline.pass]
+source = "select event from in into out;"
+[[route]]
+incoming = ["pass"]
+upstream = "echo"
+outgoing = ["pass"]
+errors = ["pass"]
+"#;
+
+/// One end of a WebSocket connection in a test.
+struct Peer(Link<TcpStream, ()>);
+
+impl Peer {
+    fn new(socket: TcpStream, role: Role) -> Self {
+        Self(Link::new(socket, role, LIMITS, Bytes::new()))
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.0.push(Message::Text(text.into()), ()).unwrap();
+        poll_fn(|cx| self.0.poll_flush(cx, drop)).await.unwrap();
+    }
+
+    async fn recv(&mut self) -> Result<Incoming, LinkError> {
+        poll_fn(|cx| self.0.poll_next(cx)).await
+    }
+
+    async fn text(&mut self) -> String {
+        match self.recv().await {
+            Ok(Incoming::Message(Message::Text(text))) => text.to_string(),
+            other => panic!("no text: {other:?}"),
+        }
+    }
+
+    async fn json(&mut self) -> serde_json::Value {
+        serde_json::from_str(&self.text().await).unwrap()
+    }
+
+    async fn close_code(&mut self) -> u16 {
+        match self.recv().await {
+            Ok(Incoming::Close(Some(CloseFrame { code, .. }))) => code,
+            other => panic!("no close frame with a code: {other:?}"),
+        }
+    }
+}
+
+/// Counts a session.
+struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn enter(count: &Arc<AtomicUsize>) -> Box<Self> {
+        count.fetch_add(1, SeqCst);
+        Box::new(Self(Arc::clone(count)))
+    }
+}
+
+impl Presence for Count {}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+/// A session under test and what it is made of.
+struct Lab {
+    settings: Settings,
+    count: Arc<AtomicUsize>,
+    tracker: Weak<Tracker>,
+}
+
+impl Lab {
+    fn new(settings: &str) -> Self {
+        let settings = fixture::load(settings, &[]).unwrap();
+        Self { settings, count: Arc::default(), tracker: Weak::new() }
+    }
+
+    fn route(&self) -> &Arc<Route> {
+        &self.settings.routes[0]
+    }
+
+    fn with_listener(mut self, codec: &'static dyn Codec) -> Self {
+        let mut listener = Listener::clone(&self.settings.listeners[0]);
+        listener.format.codec = codec;
+        self.settings.listeners[0] = Arc::new(listener);
+        self
+    }
+
+    fn with_upstream(mut self, codec: &'static dyn Codec) -> Self {
+        let mut upstream = Upstream::clone(&self.settings.upstreams["echo"]);
+        upstream.format.codec = codec;
+        let route = Route { upstream: Some(Arc::new(upstream)), ..Route::clone(self.route()) };
+        self.settings.routes[0] = Arc::new(route);
+        self
+    }
+
+    /// The parts of a session, and its client.
+    async fn parts(&mut self) -> (Parts, Peer) {
+        let (client, socket) = pair().await;
+        let tracker = Tracker::new(1, 0);
+        self.tracker = Arc::downgrade(&tracker);
+        let parts = Parts {
+            tracker,
+            listener: Arc::clone(&self.settings.listeners[0]),
+            upstream: self.route().upstream.clone(),
+            socket,
+            rest: Bytes::new(),
+            meta: None,
+            presence: Count::enter(&self.count),
+        };
+        (parts, Peer::new(client, Role::Client))
+    }
+
+    /// A session with a connection to an upstream, both in the test's hands.
+    async fn proxy(&mut self) -> (Peer, Peer) {
+        let (parts, client) = self.parts().await;
+        let (upstream, socket) = pair().await;
+        let plan = Plan {
+            upstream: self.route().upstream.clone().unwrap(),
+            headers: [].into(),
+            protocols: [].into(),
+            client: dial::client(),
+        };
+        let first = Ok(Dialed { socket: Box::new(socket), rest: Bytes::new(), protocol: None });
+        let pacer = Arc::new(Pacer::new(1));
+        start(parts, self.route(), Some(Upside { plan, first, pacer }));
+        (client, Peer::new(upstream, Role::Server))
+    }
+
+    /// Waits until the session and all its actors are gone.
+    async fn gone(&self) {
+        while self.count.load(SeqCst) > 0 || self.tracker.strong_count() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+    (near.unwrap(), far.unwrap().0)
+}
+
+/// Runs a test on one thread, as a worker does, within a deadline.
+fn on_worker(test: impl Future<Output = ()>) {
+    actix::System::new().block_on(async {
+        tokio::time::timeout(Duration::from_secs(10), test).await.expect("the test ends in time");
+    });
+}
+
+/// Another session on the same thread that goes on.
+async fn bystander() -> Peer {
+    let mut lab = Lab::new(ECHO);
+    let (parts, mut client) = lab.parts().await;
+    start(parts, lab.route(), None);
+    client.send("before").await;
+    assert_eq!(client.text().await, "before");
+    client
+}
+
+async fn goes_on(mut bystander: Peer) {
+    bystander.send("after").await;
+    assert_eq!(bystander.text().await, "after");
+}
+
+#[derive(Debug)]
+struct Panics;
+
+impl Stage for Panics {
+    fn run(&mut self, _: Event, _: u64, _: &mut Vec<(Port, Event)>) -> Result<(), RuntimeError> {
+        panic!("a pipeline, on purpose")
+    }
+}
+
+impl Codec for Panics {
+    fn name(&self) -> &'static str {
+        "panics"
+    }
+
+    fn decode(&self, _: Bytes) -> Result<Data, CodecError> {
+        panic!("a codec, on purpose")
+    }
+
+    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
+        crate::codec::lookup("string").unwrap().encode(data)
+    }
+}
+
+#[test]
+fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies() {
+    on_worker(async {
+        let bystander = bystander().await;
+        let mut lab = Lab::new(ECHO);
+        let (parts, mut client) = lab.parts().await;
+        let (route, tracker) = (Arc::clone(lab.route()), Arc::clone(&parts.tracker));
+        let room = mailbox_room(LIMITS.buffer);
+        Session::start(parts, |session: &Addr<Session>| {
+            let stage: Box<dyn Stage> = Box::new(Panics);
+            let home = Edge::rare(session);
+            let errors = Errors::new(&route, &home, room);
+            let out = Outlet::End;
+            let pipeline = Pipeline::start(&route.incoming[0], Some(stage), out, home, tracker, room);
+            session::Ties { incoming: Outlet::Next(Edge::to(&pipeline)), errors, supervisor: None }
+        });
+        client.send("one").await;
+        let reply = json!({"error": "Error processing event: internal error", "event_id": "1:0:0"});
+        assert_eq!(client.json().await, reply);
+        assert_eq!(client.close_code().await, 1011);
+        drop(client);
+        lab.gone().await;
+        goes_on(bystander).await;
+    });
+}
+
+#[test]
+fn a_connector_that_panics_fails_what_it_owed_and_its_session_goes_on() {
+    on_worker(async {
+        let bystander = bystander().await;
+        let mut lab = Lab::new(PROXY).with_upstream(&Panics);
+        let (mut client, mut upstream) = lab.proxy().await;
+        client.send("one").await;
+        assert_eq!(upstream.text().await, "one");
+        upstream.send("a reply that the codec panics on").await;
+        let lost = "Error receiving reply from server ws://127.0.0.1:1: internal error";
+        assert_eq!(client.json().await, json!({"error": lost, "event_id": "1:0:0"}));
+        client.send("two").await;
+        let down = "Error sending event to server ws://127.0.0.1:1: Trying to work with closed connection";
+        assert_eq!(client.json().await, json!({"error": down, "event_id": "1:0:1"}));
+        drop(client);
+        lab.gone().await;
+        goes_on(bystander).await;
+    });
+}
+
+#[test]
+fn a_session_that_panics_takes_its_connection_with_it_and_nobody_else() {
+    on_worker(async {
+        let bystander = bystander().await;
+        let mut lab = Lab::new(PROXY).with_listener(&Panics);
+        let (mut client, mut upstream) = lab.proxy().await;
+        client.0.push(Message::Binary(Bytes::from_static(b"one")), ()).unwrap();
+        poll_fn(|cx| client.0.poll_flush(cx, drop)).await.unwrap();
+        assert!(client.recv().await.is_err(), "the client's connection ends");
+        assert_eq!(upstream.close_code().await, 1001);
+        drop(upstream);
+        lab.gone().await;
+        goes_on(bystander).await;
+    });
+}
+
+#[test]
+fn nothing_is_left_of_a_session_that_ends() {
+    on_worker(async {
+        let mut lab = Lab::new(PROXY);
+        for way in 0..3 {
+            let (mut client, mut upstream) = lab.proxy().await;
+            client.send("one").await;
+            assert_eq!(upstream.text().await, "one");
+            upstream.send("two").await;
+            assert_eq!(client.text().await, "two");
+            match way {
+                0 => drop(client),
+                1 => {
+                    drop(upstream);
+                    drop(client);
+                }
+                _ => {
+                    client.0.close(Some(&CloseFrame::new(1000, "bye")));
+                    poll_fn(|cx| client.0.poll_flush(cx, drop)).await.unwrap();
+                    assert_eq!(client.close_code().await, 1000);
+                    assert_eq!(upstream.close_code().await, 1000);
+                }
+            }
+            lab.gone().await;
+        }
+    });
+}
