@@ -410,7 +410,7 @@ mod tests {
                 match act {
                     Act::Send(key) => {
                         let key = key.filter(|_| correlated).map(|key| Value::Int(key.into()));
-                        exchange.sent(next, Tags { key: key, correlation: None }, next, now);
+                        exchange.sent(next, Tags { key, correlation: None }, next, now);
                         next += 1;
                     }
                     Act::Write => back.extend(exchange.written(now)),

@@ -29,7 +29,7 @@ pub fn bind(listener: &Listener) -> io::Result<TcpListener> {
     })
 }
 
-/// Adds the listener to the server: handshakes go to [`accept`], anything else is told what is spoken
+/// Adds the listener to the server: handshakes go to `accept`, anything else is told what is spoken
 /// here.
 ///
 /// # Errors

@@ -27,13 +27,13 @@ pub enum Outcome {
 pub struct Counts {
     /// Entries made.
     pub accepted: u64,
-    /// See [`Outcome::Answered`].
+    /// Their reply was handed to the client.
     pub answered: u64,
-    /// See [`Outcome::Delivered`].
+    /// They were written to the upstream, which owes no reply.
     pub delivered: u64,
-    /// See [`Outcome::Errored`].
+    /// Their error reply was handed to the client.
     pub errored: u64,
-    /// See [`Outcome::Dropped`].
+    /// A pipeline let them end.
     pub dropped: u64,
 }
 

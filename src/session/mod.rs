@@ -1,7 +1,7 @@
 //! A session: the actor that owns one client's connection, from the upgrade to its end.
 //!
-//! It makes events of the client's messages, owes each an outcome ([`ledger`]), and hands the client
-//! replies, pushes and errors in their order ([`sequencer`]). Its states:
+//! It makes events of the client's messages, owes each an outcome (the ledger), and hands the client
+//! replies, pushes and errors in their order (the sequencer). Its states:
 //!
 //! * *Open*: the client is read.
 //! * *Winding*: the client is not read any more; events under way have a while to settle.
