@@ -22,6 +22,7 @@ mod logging;
 mod outcomes;
 mod pipelines;
 mod pressure;
+mod readme;
 mod routes;
 mod selftest;
 mod streaming;

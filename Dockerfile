@@ -1,0 +1,26 @@
+# syntax=docker/dockerfile:1
+
+# Builds the program. Debian 12 here and below, so that both have the same C library.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --locked --release && cp target/release/towline /towline
+
+# Runs it: no shell, no package manager, user 65532.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /towline /usr/local/bin/towline
+COPY settings /etc/towline
+
+# The listener of the shipped settings; they bind it to 127.0.0.1, so give
+# TOWLINE__LISTENER__WS__BIND=0.0.0.0:9139 to reach it from outside. The admin address stays inside: the
+# health check asks it there.
+EXPOSE 9139
+HEALTHCHECK --interval=10s --timeout=3s --start-period=2s --retries=3 \
+    CMD ["/usr/local/bin/towline", "health"]
+
+# SIGTERM drains (see [drain] in the settings), which may take 42 seconds: stop it with a longer timeout
+# than Docker's 10.
+ENTRYPOINT ["/usr/local/bin/towline"]
+CMD ["run", "--config", "/etc/towline/default.toml"]
