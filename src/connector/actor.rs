@@ -45,7 +45,8 @@ pub struct Connector {
     exchange: Exchange<Ticket>,
     state: State,
     proved: bool,
-    /// The timer of the next overdue reply, while one is awaited.
+    /// The dialing; then the timer of the next overdue reply, while one is awaited; then that of the closing
+    /// handshake.
     timer: Option<SpawnHandle>,
     /// What goes back in this turn.
     batch: Batch,
@@ -135,10 +136,11 @@ impl Connector {
     fn dial(&mut self, plan: Plan, url: String, ctx: &mut Context<Self>) {
         let limit = self.upstream.connect_timeout;
         let dialing = async move { dial::dial(&plan, &url, limit).await };
-        ctx.spawn(wrap_future(dialing).map(Self::dialed));
+        self.timer = Some(ctx.spawn(wrap_future(dialing).map(Self::dialed)));
     }
 
     fn dialed(result: Result<Dialed, DialError>, connector: &mut Self, ctx: &mut Context<Self>) {
+        connector.timer = None;
         match result {
             _ if matches!(connector.state, State::Ended) => {}
             Ok(dialed) => connector.up(dialed, ctx),
@@ -377,17 +379,26 @@ impl Connector {
             State::Up(mut link) if !link.has_queued() => {
                 link.close(frame);
                 self.state = State::Closing(link);
+                self.cancel_timer(ctx);
                 // Nothing else may ever wake a connector whose peer is silent.
-                ctx.run_later(self.upstream.close_timeout, |connector, ctx| {
+                self.timer = Some(ctx.run_later(self.upstream.close_timeout, |connector, ctx| {
                     connector.state = State::Ended;
                     ctx.stop();
-                });
+                }));
                 self.report_end(Reason::Closing, Vec::new());
             }
             state => {
                 self.state = state;
                 self.end(Reason::Closing);
+                self.cancel_timer(ctx);
             }
+        }
+    }
+
+    /// Ends what would keep a connector alive that is done.
+    fn cancel_timer(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
         }
     }
 
@@ -407,19 +418,17 @@ impl Driven for Connector {
             self.hand_back();
             self.flush(ctx, task);
         }
-        if let State::Closing(_) | State::Ended = self.state
-            && let Some(timer) = self.timer.take()
-        {
-            // No reply is awaited any more; the timer would keep a dead connector alive.
-            ctx.cancel_future(timer);
-        }
         match self.state {
             State::Up(_) | State::Dialing(_) => Poll::Pending,
-            State::Ended => Poll::Ready(()),
+            State::Ended => {
+                self.cancel_timer(ctx);
+                Poll::Ready(())
+            }
             State::Closing(_) => {
                 let closed = self.poll_closing(task);
                 if closed.is_ready() {
                     self.state = State::Ended;
+                    self.cancel_timer(ctx);
                 }
                 closed
             }

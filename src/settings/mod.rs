@@ -299,10 +299,11 @@ impl Upstream {
 }
 
 impl UpstreamUrl {
-    /// The address of a URL whose host is an IP address or `localhost`.
+    /// An address of the URL's host, of IPv4 if it has one.
     pub fn address(&self) -> Option<SocketAddr> {
         let url = ::url::Url::parse(&self.text).ok()?;
-        url.socket_addrs(|| Some(80)).ok()?.into_iter().next()
+        let addresses = url.socket_addrs(|| Some(80)).ok()?;
+        addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
     }
 }
 
