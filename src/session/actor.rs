@@ -1,16 +1,19 @@
-//! The session actor.
+//! The session actor: from the client and to the client. How it ends stands in [`ending`].
+
+mod ending;
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{self, Poll},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 
+use self::ending::{Farewell, Side, State};
 use super::{Drain, delivery::Delivery, ledger::Outcome};
 use crate::{
     assembly::Errors,
@@ -20,7 +23,6 @@ use crate::{
         mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
-    log::Quoted,
     pipeline::{Attach, Outlet},
     reply::{Failure, error_data},
     settings::{Listener, Upstream},
@@ -98,45 +100,6 @@ pub struct Parts {
     pub meta: Option<Arc<Record>>,
     /// Counts the session as live.
     pub presence: Box<dyn Presence>,
-}
-
-#[derive(Debug)]
-enum State {
-    Open,
-    Winding {
-        farewell: Farewell,
-        /// Whether the client has sent its close frame.
-        peer_closed: bool,
-        /// Who ended the session, for the log.
-        side: Side,
-        /// Whether the upstream side has been told to withdraw.
-        withdrawn: bool,
-    },
-    Closing {
-        frame: Option<CloseFrame>,
-        /// Whether the client's close frame has come, so that nothing more is awaited.
-        peer_closed: bool,
-        /// Whether what the client sends can still be read as frames.
-        readable: bool,
-        side: Side,
-    },
-    Over,
-}
-
-/// What the client is told in the end.
-#[derive(Debug, Clone)]
-enum Farewell {
-    /// Nothing: it is gone.
-    Nobody,
-    /// A close frame, with or without a code.
-    Close(Option<CloseFrame>),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Side {
-    Downstream,
-    Upstream,
-    Proxy,
 }
 
 impl Session {
@@ -393,145 +356,6 @@ impl Session {
         log::error!("pipeline died session={self} pipeline={name}");
         self.crippled = true;
     }
-
-    // --- The end
-
-    /// Reads no more; when everything is settled, tells the client farewell and ends. What is not settled
-    /// after `wait` fails.
-    fn wind(
-        &mut self,
-        farewell: Farewell,
-        peer_closed: bool,
-        side: Side,
-        wait: Duration,
-        ctx: &mut Context<Self>,
-    ) {
-        if !matches!(self.state, State::Open) {
-            return;
-        }
-        self.state = State::Winding { farewell, peer_closed, side, withdrawn: false };
-        ctx.run_later(wait, Self::withdraw);
-    }
-
-    /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
-    fn withdraw(&mut self, ctx: &mut Context<Self>) {
-        let State::Winding { farewell, withdrawn, .. } = &mut self.state else { return };
-        if !mem::replace(withdrawn, true) {
-            let frame = farewell.to_upstream();
-            if let Some(supervisor) = &self.ties.supervisor {
-                supervisor.withdraw.tell(Withdraw(frame));
-            }
-            ctx.run_later(self.listener.close_timeout, Self::last_call);
-        }
-    }
-
-    /// Whatever has no outcome even now, stuck in a pipeline say, fails here and goes out as it is.
-    fn last_call(&mut self, ctx: &mut Context<Self>) {
-        for event in self.delivery.open() {
-            self.delivery.fail(event);
-            self.fail(event, Cause::Error, Failure::Lost, None);
-        }
-        self.wound(ctx);
-    }
-
-    /// There is nothing to wait for any more.
-    fn wound(&mut self, ctx: &mut Context<Self>) {
-        let State::Winding { farewell, peer_closed, side, .. } = mem::replace(&mut self.state, State::Over)
-        else {
-            return;
-        };
-        match farewell {
-            Farewell::Close(frame) => self.close(frame, peer_closed, true, side, ctx),
-            Farewell::Nobody => self.over(Farewell::Nobody, side, ctx),
-        }
-    }
-
-    /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
-    fn close(
-        &mut self,
-        frame: Option<CloseFrame>,
-        peer_closed: bool,
-        readable: bool,
-        side: Side,
-        ctx: &mut Context<Self>,
-    ) {
-        self.link.close(frame.as_ref());
-        self.state = State::Closing { frame, peer_closed, readable, side };
-        ctx.run_later(self.listener.close_timeout, |session, ctx| session.closed(ctx));
-    }
-
-    fn closed(&mut self, ctx: &mut Context<Self>) {
-        if let State::Closing { frame, side, .. } = mem::replace(&mut self.state, State::Over) {
-            self.over(Farewell::Close(frame), side, ctx);
-        }
-    }
-
-    fn over(&mut self, farewell: Farewell, side: Side, ctx: &mut Context<Self>) {
-        self.log_end(&farewell, side);
-        self.state = State::Over;
-        if let Some(supervisor) = &self.ties.supervisor {
-            supervisor.over.tell(SessionOver(farewell.to_upstream()));
-        }
-        ctx.stop();
-    }
-
-    fn log_end(&self, farewell: &Farewell, side: Side) {
-        let (code, reason) = farewell.to_log();
-        let counts = self.delivery.counts();
-        log::info!(
-            "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
-             delivered={} errored={} dropped={} unsettled={} pushed={} seconds={:.3}",
-            Quoted(reason),
-            counts.accepted,
-            counts.answered,
-            counts.delivered,
-            counts.errored,
-            counts.dropped,
-            self.delivery.unsettled(),
-            self.delivery.pushed(),
-            self.opened.elapsed().as_secs_f64(),
-        );
-    }
-
-    /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
-    fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
-        if self.crippled {
-            let farewell = Farewell::Close(Some(CloseFrame::new(1011, "internal error")));
-            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout, ctx);
-        }
-        if let State::Winding { .. } = self.state {
-            // Wakes the session at the next outcome from now on, good ones included.
-            self.take_notes(Some(task));
-            if self.delivery.is_idle() {
-                self.wound(ctx);
-            }
-        }
-        if let Poll::Ready(Err(_)) = self.link.poll_flush(task, drop) {
-            self.unwritable(ctx);
-        }
-        if let State::Closing { peer_closed, readable, .. } = self.state {
-            let done = match peer_closed {
-                true => self.link.outbox().is_empty() && self.link.poll_shutdown(task).is_ready(),
-                false => self.link.poll_peer_close(task, readable).is_ready(),
-            };
-            if done {
-                self.closed(ctx);
-            }
-        }
-        if matches!(self.state, State::Over) { Poll::Ready(()) } else { Poll::Pending }
-    }
-
-    /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
-    fn unwritable(&mut self, ctx: &mut Context<Self>) {
-        match &mut self.state {
-            State::Open => {
-                self.wind(Farewell::Nobody, true, Side::Downstream, self.listener.close_timeout, ctx);
-            }
-            State::Winding { farewell, .. } => *farewell = Farewell::Nobody,
-            State::Closing { .. } => self.closed(ctx),
-            State::Over => {}
-        }
-    }
 }
 
 impl Driven for Session {
@@ -561,38 +385,9 @@ impl Drop for Session {
     }
 }
 
-impl Farewell {
-    /// What the upstream is told: the same, and of a client that vanished that it is gone.
-    fn to_upstream(&self) -> Option<CloseFrame> {
-        match self {
-            Self::Close(frame) => frame.clone(),
-            Self::Nobody => Some(CloseFrame::new(1001, "client is gone")),
-        }
-    }
-
-    /// Code and reason; 1005 and 1006 are for the log only (RFC 6455 section 7.4.1).
-    fn to_log(&self) -> (u16, &str) {
-        match self {
-            Self::Close(Some(frame)) => (frame.code, &frame.reason),
-            Self::Close(None) => (1005, ""),
-            Self::Nobody => (1006, ""),
-        }
-    }
-}
-
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tracker.fmt(f)
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Downstream => "downstream",
-            Self::Upstream => "upstream",
-            Self::Proxy => "proxy",
-        })
     }
 }
 
