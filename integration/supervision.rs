@@ -154,9 +154,11 @@ fn a_flapping_upstream_is_met_with_longer_and_longer_delays() {
     )
     .expect_restarts();
     let mut client = proxy.client();
-    // it accepts and ends each connection at once: no proof of life, so no reset of the backoff
+    // it accepts and ends each connection at once, politely or not: no proof of life, so no reset of the
+    // backoff
     for number in 0..6 {
-        origin.conn(number).die(Death::Fin);
+        let death = if number % 2 == 0 { Death::Fin } else { Death::Close(1013, "try later") };
+        origin.conn(number).die(death);
     }
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=6");
     let delays: Vec<u64> = proxy

@@ -211,7 +211,9 @@ impl Connector {
     }
 
     fn incoming(&mut self, incoming: Incoming) {
-        self.prove();
+        if !matches!(incoming, Incoming::Close(_)) {
+            self.prove();
+        }
         let State::Up(link) = &mut self.state else { return };
         match incoming {
             Incoming::Message(message) => self.inbound.feed(message),

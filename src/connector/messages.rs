@@ -44,7 +44,7 @@ pub struct Report {
 pub enum Fact {
     /// Its handshake is done.
     Up,
-    /// Its peer has sent something: it works.
+    /// Its peer has sent something else than a close frame: it works.
     Proved,
     /// It is over. Reported once, whatever the end: by the connector, or by its drop in a panic.
     Ended(Ended),

@@ -58,6 +58,8 @@ struct Child {
     url: UpstreamUrl,
     generation: Generation,
     connector: Option<Addr<Connector>>,
+    /// Since when its connection is up.
+    up: Option<Instant>,
     policy: Policy,
     /// No attempt before this moment; for those that `$url` asks for.
     not_before: Option<Instant>,
@@ -162,6 +164,9 @@ impl Supervisor {
     // --- Reports
 
     fn up(&mut self, generation: Generation) {
+        if let Some(child) = self.child(generation) {
+            child.up = Some(Instant::now());
+        }
         let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
         if generation == self.main.generation {
             log::info!("connector up session={session} upstream={upstream} generation={generation}");
@@ -183,6 +188,11 @@ impl Supervisor {
         self.fail(self.failures(ended, server));
         if self.withdrawn {
             return;
+        }
+        if let Some(child) = self.child(generation)
+            && let Some(up) = child.up.take()
+        {
+            child.policy.was_up(up.elapsed());
         }
         if generation == self.main.generation {
             self.main.connector = None;
@@ -333,7 +343,7 @@ impl Supervisor {
 impl Child {
     fn new(url: UpstreamUrl, plan: &Plan) -> Self {
         let policy = Policy::new(plan.upstream.restart);
-        Self { url, generation: Generation(0), connector: None, policy, not_before: None }
+        Self { url, generation: Generation(0), connector: None, up: None, policy, not_before: None }
     }
 }
 

@@ -57,6 +57,14 @@ impl Policy {
         Verdict { delay, attempt: self.attempt, gives_up: false, probing: false }
     }
 
+    /// Notes that a connection is lost that was up for `up`. One that lasted as long as the longest delay
+    /// has proved good even if its peer, a sink say, never sent anything.
+    pub fn was_up(&mut self, up: Duration) {
+        if up >= self.restart.max {
+            self.proved();
+        }
+    }
+
     /// Notes that the connection proved good: its peer sent something after the handshake. The backoff
     /// begins anew, and a connector that was given up is no longer.
     pub fn proved(&mut self) {
@@ -123,6 +131,17 @@ mod tests {
         assert!(next.probing && !next.gives_up, "once given up, only a proof of life ends the probing");
         policy.proved();
         assert!(!policy.lost(now + Duration::from_secs(101), 0.5).probing);
+    }
+
+    #[test]
+    fn a_connection_that_lasted_has_proved_good() {
+        let mut policy = Policy::new(restart());
+        let now = Instant::now();
+        policy.lost(now, 1.0);
+        policy.was_up(Duration::from_millis(9_999));
+        assert_eq!(policy.lost(now, 1.0).attempt, 2);
+        policy.was_up(Duration::from_secs(10));
+        assert_eq!(policy.lost(now, 1.0).attempt, 1);
     }
 
     #[test]
