@@ -82,6 +82,75 @@ impl Settings {
 pub struct Server {
     /// Worker threads, at least one: `0` in the settings is one per core.
     pub workers: usize,
+    /// tmp
+    pub buffer: usize,
+}
+
+/// tmp
+#[derive(Debug, Clone, Copy)]
+pub struct Health {
+    /// tmp
+    pub ping_interval: Option<Duration>,
+    /// tmp
+    pub ping_timeout: Duration,
+    /// tmp
+    pub idle_timeout: Option<Duration>,
+    /// tmp
+    pub slow_consumer_timeout: Option<Duration>,
+}
+
+/// tmp
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// tmp
+    Disconnect,
+    /// tmp
+    DropOldest,
+    /// tmp
+    DropNewest,
+}
+
+impl std::fmt::Display for SlowConsumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disconnect => "disconnect",
+            Self::DropOldest => "drop_oldest",
+            Self::DropNewest => "drop_newest",
+        })
+    }
+}
+
+/// tmp
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClientClose {
+    /// tmp
+    Finish,
+    /// tmp
+    Cancel,
+}
+
+/// tmp
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// tmp
+    pub messages: Option<u32>,
+    /// tmp
+    pub bytes: Option<usize>,
+    /// tmp
+    pub burst: Duration,
+    /// tmp
+    pub on_limit: OnLimit,
+}
+
+/// tmp
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// tmp
+    Error,
+    /// tmp
+    Delay,
+    /// tmp
+    Close,
 }
 
 /// `[log]`
@@ -156,6 +225,16 @@ pub struct Listener {
     pub format: Format,
     /// Limits on what clients send.
     pub limits: Limits,
+    /// tmp
+    pub health: Health,
+    /// tmp
+    pub slow_consumer: SlowConsumer,
+    /// tmp
+    pub on_client_close: OnClientClose,
+    /// tmp
+    pub rate: Rate,
+    /// tmp
+    pub address_rate: Rate,
     /// How long a client may take to send its handshake.
     pub handshake_timeout: Duration,
     /// How long a closing handshake may take before the socket is dropped.
@@ -175,6 +254,8 @@ pub struct Upstream {
     pub format: Format,
     /// Limits on what the upstream sends.
     pub limits: Limits,
+    /// tmp
+    pub health: Health,
     /// How events and replies belong together.
     pub exchange: Exchange,
     /// The key of an event by which requests and replies find each other: a path such as `id` or

@@ -23,6 +23,13 @@ use crate::{
     trickle::Program,
 };
 
+const HEALTH: super::Health = super::Health {
+    ping_interval: Some(std::time::Duration::from_secs(30)),
+    ping_timeout: std::time::Duration::from_secs(10),
+    idle_timeout: None,
+    slow_consumer_timeout: Some(std::time::Duration::from_secs(30)),
+};
+
 /// Checks everything the layers say.
 pub(super) fn validate(layers: &Layers) -> Result<Settings, SettingsError> {
     let reader = Reader::new(layers);
@@ -84,7 +91,7 @@ fn server(section: &Section<'_>) -> Server {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => to_usize(count),
     };
-    Server { workers }
+    Server { workers, buffer: 1 << 30 }
 }
 
 fn log(section: &Section<'_>) -> Log {
@@ -141,6 +148,21 @@ fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> 
         bind: bind?,
         format: format?,
         limits,
+        health: HEALTH,
+        slow_consumer: super::SlowConsumer::Disconnect,
+        on_client_close: super::OnClientClose::Finish,
+        rate: super::Rate {
+            messages: None,
+            bytes: None,
+            burst: std::time::Duration::ZERO,
+            on_limit: super::OnLimit::Error,
+        },
+        address_rate: super::Rate {
+            messages: None,
+            bytes: None,
+            burst: std::time::Duration::ZERO,
+            on_limit: super::OnLimit::Error,
+        },
         handshake_timeout,
         close_timeout,
     })
@@ -158,6 +180,7 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let upstream = Upstream {
         name: name.to_owned(),
         limits: limits(section),
+        health: HEALTH,
         exchange,
         correlation,
         reply_timeout: section.duration("reply_timeout"),

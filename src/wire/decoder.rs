@@ -124,6 +124,11 @@ impl Decoder {
         }
     }
 
+    /// Bytes held of a message that is not whole yet.
+    pub fn unfinished(&self) -> usize {
+        self.message.as_ref().map_or(0, |partial| partial.payload.capacity())
+    }
+
     /// Frees what serves one turn only.
     pub fn end_turn(&mut self) {
         self.small = BytesMut::new();

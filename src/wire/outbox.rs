@@ -117,6 +117,14 @@ impl<T> Outbox<T> {
         self.closed
     }
 
+    /// The tokens of the messages that are not through.
+    pub fn tokens(&self) -> impl Iterator<Item = &T> {
+        self.marks.iter().filter_map(|(_, mark)| match mark {
+            Mark::Token(token) => Some(token),
+            Mark::Pong => None,
+        })
+    }
+
     /// Bytes that the socket has not taken yet.
     pub fn len(&self) -> usize {
         (self.queued - self.written) as usize
