@@ -3,7 +3,6 @@
 use std::{
     io::Write,
     sync::{Arc, Condvar, Mutex},
-    time::Duration,
 };
 
 use crate::harness::*;

@@ -107,19 +107,22 @@ impl Proxy {
         std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
     }
 
-    /// Whether it has used no processor time for 100 ms.
+    /// The processor time that its threads have used.
+    pub fn busy(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
+        let times = threads.filter_map(|thread| {
+            // a thread may end while it is looked at
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(times.sum())
+    }
+
+    /// Whether it has done nothing for 100 ms but look at its clock.
     pub fn is_quiet(&self) -> bool {
-        let used = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/schedstat", self.program.pid())).unwrap();
-            let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
-            let per_thread: Vec<_> = threads
-                .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
-                .collect();
-            (stat, per_thread)
-        };
-        let before = used();
+        let before = self.busy();
         std::thread::park_timeout(Duration::from_millis(100));
-        before == used()
+        self.busy().saturating_sub(before) < Duration::from_millis(2)
     }
 
     /// Sends a signal by name, such as `TERM`.
