@@ -90,6 +90,17 @@ fn a_character_may_span_fragments_with_control_frames_between() {
     assert_eq!(got, [Incoming::Ping(Bytes::from_static(b"p")), Incoming::Message(Message::Text("ä".into()))]);
 }
 
+#[test]
+fn text_that_cannot_be_utf8_any_more_ends_with_its_fragment() {
+    let begin = client(0x01, b"ab\xce");
+    for (rest, expected) in [(b"\xba", None), (b"\xff", Some(WireError::NotUtf8))] {
+        let (_, error) = decode(Role::Server, &[begin.clone(), client(0x00, rest)].concat(), &[1]);
+        assert_eq!(error, expected, "{rest:?}");
+    }
+    let binary = [client(0x02, b"\xff"), client(0x00, b"\xff")].concat();
+    assert_eq!(error(Role::Server, &binary), None);
+}
+
 /// The memory hole of other codecs: they look at the length once they have that many bytes.
 #[test]
 fn a_declared_length_beyond_the_limit_is_refused_at_the_header() {
