@@ -3,7 +3,7 @@
 listener:   wstest fuzzingclient -> proxy -> echo server of this file
 connector:  echo client of this file -> proxy -> wstest fuzzingserver
 
-Started by run.sh, which says what the options are. Python 3.9 or later.
+Started by run.sh, which says what the options are. Python 3.11 or later.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
 import results
 
@@ -78,7 +78,7 @@ async def program(log, *command):
         for stop in (process.terminate, process.kill):
             if process.returncode is None:
                 stop()
-                with contextlib.suppress(asyncio.TimeoutError):
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.wait(), READY)
 
 
@@ -167,7 +167,7 @@ async def ask(url, limit=READY):
 
     try:
         return await asyncio.wait_for(first(), limit)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         raise Trouble(f"no word from wstest within {limit} s at {url}") from None
 
 
@@ -183,7 +183,7 @@ async def run_side(options, name):
     begin = time.monotonic()
     try:
         await asyncio.wait_for(SIDES[name](options, work), SIDE)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         raise Trouble(f"the {name} side took longer than {SIDE} s") from None
     seconds = time.monotonic() - begin
     partial = options.cases != GROUPS
@@ -214,7 +214,7 @@ def main():
         parser.error(f"no such side: {', '.join(sorted(unknown))}")
     try:
         return asyncio.run(run(options))
-    except (Trouble, OSError, InvalidHandshake, ConnectionClosed) as error:
+    except (Trouble, OSError, WebSocketException) as error:
         print(f"make autobahn: FAILED: {error}", file=sys.stderr)
     except (KeyboardInterrupt, asyncio.CancelledError):
         print("make autobahn: stopped", file=sys.stderr)

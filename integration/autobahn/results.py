@@ -40,12 +40,13 @@ def check(side, index, file, seconds, update, partial):
 def read_index(index):
     """Case number to (behaviour, closing behaviour, code) of the suite's index.json."""
     agents = json.loads(index.read_text())
-    code = {None: "-"}
-    return {
-        case: (result["behavior"], result["behaviorClose"], str(code.get(result["remoteCloseCode"], result["remoteCloseCode"])))
-        for results in agents.values()
-        for case, result in results.items()
-    }
+    return {case: columns(result) for results in agents.values() for case, result in results.items()}
+
+
+def columns(result):
+    """What is compared of one result of the suite."""
+    code = result["remoteCloseCode"]
+    return result["behavior"], result["behaviorClose"], "-" if code is None else str(code)
 
 
 def read(file):
@@ -65,9 +66,9 @@ def write(file, expected):
 def updated(expected, got, partial):
     """The expected results with those of this run; alternatives that hold still stay."""
     kept = dict(expected) if partial else {}
-    for case, columns in got.items():
+    for case, now in got.items():
         known = expected.get(case, ())
-        kept[case] = known if matches(known, columns) else columns
+        kept[case] = known if matches(known, now) else now
     return kept
 
 

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Runs Autobahn|Testsuite against both sides of the proxy and compares with the expected results.
 #
-# Finds a Python 2.7, which the suite is written in, and a Python 3 for the driver, installs what they
+# Finds a Python 2.7, which the suite is written in, and a Python 3.11 for the driver, installs what they
 # need into target/tools/autobahn the first time, builds the proxy, and leaves the rest to drive.py.
 #
 #   PY2=/path/to/python2.7   the Python for the suite; otherwise pyenv's, python2.7, python2, pypy
+#   PY3=/path/to/python3     the Python for the driver; otherwise python3
 #   UPDATE=1                 write the expected results anew
 #   SIDES="connector"        one side only
 #   CASES="7.* 9.1.1"        these cases only
@@ -18,6 +19,7 @@ ROOT=$(cd "$(dirname "$0")/../.." && pwd)
 TOOLS=$ROOT/target/tools/autobahn
 SUITE=$TOOLS/suite-$SUITE_VERSION
 WEBSOCKETS=$TOOLS/websockets-$WEBSOCKETS_VERSION
+PY3=${PY3:-python3}
 STARTED=$(date +%s)
 
 missing() {
@@ -56,25 +58,30 @@ install_suite() {
 
 install_websockets() {
     if [ -d "$WEBSOCKETS" ]; then return; fi
-    python3 -m pip --version >/dev/null 2>&1 || missing "python3 has no pip"
+    "$PY3" -m pip --version >/dev/null 2>&1 || missing "$PY3 has no pip"
     echo "installing websockets $WEBSOCKETS_VERSION"
     rm -rf "$WEBSOCKETS.new"
-    python3 -m pip install --quiet --disable-pip-version-check --target "$WEBSOCKETS.new" \
+    "$PY3" -m pip install --quiet --disable-pip-version-check --target "$WEBSOCKETS.new" \
         "websockets==$WEBSOCKETS_VERSION" >"$TOOLS/websockets.log" 2>&1 ||
         missing "websockets $WEBSOCKETS_VERSION cannot be installed (no network?), see $TOOLS/websockets.log"
     mv "$WEBSOCKETS.new" "$WEBSOCKETS"
 }
 
 find_python2
-command -v python3 >/dev/null 2>&1 || missing "no Python 3 here, which the driver needs"
+"$PY3" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 ||
+    missing "$PY3 is no Python 3.11 or later, which the driver needs; PY3=... names one elsewhere"
 command -v cargo >/dev/null 2>&1 || missing "no cargo here, which builds the proxy"
 mkdir -p "$TOOLS"
 install_suite
 install_websockets
 (cd "$ROOT" && cargo build --locked --release --quiet)
 
+case ${UPDATE:-0} in
+0) UPDATE= ;;
+esac
+
 STATUS=0
-PYTHONPATH=$WEBSOCKETS PYTHONDONTWRITEBYTECODE=1 python3 "$ROOT/integration/autobahn/drive.py" \
+PYTHONPATH=$WEBSOCKETS PYTHONDONTWRITEBYTECODE=1 "$PY3" "$ROOT/integration/autobahn/drive.py" \
     --python2 "$PY2" --suite "$SUITE" --work "$ROOT/target/autobahn" \
     --proxy "${CARGO_TARGET_DIR:-$ROOT/target}/release/towline" \
     ${UPDATE:+--update} ${SIDES:+--sides "$SIDES"} ${CASES:+--cases "$CASES"} || STATUS=$?
