@@ -28,9 +28,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Without 12 and 13: permessage-deflate is not there to be negotiated.
 GROUPS = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"]
 
-# How long, in seconds: a process may take to be ready and to end; the suite to write its reports; one
-# case (the suite gives its own up to 100 s); all cases of a side.
+# How long, in seconds: a process may take to be ready and to end; a handshake through the proxy (see
+# route.toml); the suite to write its reports; one case (the suite gives its own up to 100 s); all cases
+# of a side.
 READY = 20
+HANDSHAKE = 60
 REPORT = 120
 CASE = 150
 SIDE = 1800
@@ -148,7 +150,7 @@ async def run_case(url, status):
 
     The client cannot tell: its connection outlives that of the upstream.
     """
-    async with connect(url, proxy=None, **PLAIN) as client:
+    async with connect(url, proxy=None, open_timeout=HANDSHAKE, **PLAIN) as client:
         echoing = asyncio.create_task(echo(client))
         await ask(status, CASE)
         echoing.cancel()
@@ -160,7 +162,7 @@ async def ask(url, limit=READY):
     """What the suite's server says at this address before it closes; "" when it says nothing."""
 
     async def first():
-        async with connect(url, proxy=None, **PLAIN) as client:
+        async with connect(url, proxy=None, open_timeout=None, **PLAIN) as client:
             async for message in client:
                 return message
             return ""
