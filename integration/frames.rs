@@ -69,6 +69,18 @@ fn protocol_errors_close_with_1002() {
     );
 }
 
+/// RFC 6455, section 7.1.1: the server is to end the connection first.
+#[test]
+fn who_broke_the_protocol_sees_the_end_at_once() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "10m""#);
+    let proxy = Proxy::start(&settings).expect("protocol");
+    let mut raw = Raw::upgraded(proxy.addr());
+    raw.write(&frame(true, 2, TEXT, b"a").bytes());
+    // reads the close frame and the end behind it, and neither answers nor ends anything itself
+    raw.expect_closed(1002);
+}
+
 #[test]
 fn invalid_text_closes_with_1007() {
     let close = [&1000_u16.to_be_bytes()[..], &[0xff]].concat();

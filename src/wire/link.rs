@@ -234,7 +234,8 @@ where
     }
 
     /// Ready when the peer has sent its close frame or ended the connection; whatever else it sends is
-    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol.
+    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol, and
+    /// our direction ends behind what is queued.
     pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
         let done = loop {
             match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
@@ -249,6 +250,12 @@ where
 
     /// Reads and forgets until the peer ends the connection.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        if self.outbox.is_empty() {
+            // The peer's close frame would not be recognised. So it sees the end at once, which a client that
+            // keeps to RFC 6455 section 7.1.1 awaits; what it still sends must not become a reset, which
+            // could overtake our close frame. When this fails, reading does too.
+            let _ = self.poll_shutdown(cx);
+        }
         let mut sink = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut sink);
