@@ -171,7 +171,7 @@ impl Session {
             if !matches!(self.state, State::Open) {
                 return true;
             }
-            if !self.has_room(task) || self.is_held_back(ctx) {
+            if !self.has_room(task) || self.is_held_back(ctx, task) {
                 return false;
             }
             match self.inbound.next() {

@@ -44,8 +44,13 @@ impl<F: Frame> Backlog<F> {
         Self { keep, waiting: VecDeque::new(), dropping: false, dropped: 0, notice: None, total: 0 }
     }
 
-    /// Adds a frame at the end.
+    /// Adds a frame at the end, or drops it: where the newest go, all go that come behind the first of them,
+    /// so that there is one gap and not many.
     pub fn push(&mut self, frame: F) {
+        if self.dropping && self.keep == Keep::Oldest && self.dropped > 0 && frame.may_drop() {
+            self.count_dropped(frame.has_room().is_some());
+            return;
+        }
         self.waiting.push_back(frame);
         if self.dropping {
             self.make_room();
@@ -144,9 +149,13 @@ impl<F: Frame> Backlog<F> {
         let Some(end) = end else { return false };
         let begins = self.waiting.iter().take(end).rposition(|frame| !frame.may_drop() || ends(frame));
         self.waiting.drain(begins.map_or(0, |before| before + 1)..=end);
-        self.dropped += 1;
-        self.total += 1;
+        self.count_dropped(true);
         true
+    }
+
+    fn count_dropped(&mut self, is_whole: bool) {
+        self.dropped += u64::from(is_whole);
+        self.total += u64::from(is_whole);
     }
 }
 
@@ -213,11 +222,13 @@ mod tests {
 
     #[test]
     fn the_oldest_are_kept_and_what_is_owed() {
-        let (mut backlog, _) = filled(Keep::Oldest);
-        assert_eq!(backlog.stop_dropping(), Some(4));
-        assert_eq!(numbers(&mut backlog), [0, 1, 2]);
+        let (mut backlog, used) = filled(Keep::Oldest);
+        assert_eq!(backlog.pop().map(|sheet| sheet.number), Some(0));
+        backlog.push(Sheet::new(7, true, true, &used, 3));
+        assert_eq!(backlog.stop_dropping(), Some(5), "behind the gap nothing comes in, room or not");
+        assert_eq!(numbers(&mut backlog), [1, 2]);
         assert_eq!(backlog.stop_dropping(), None);
-        assert_eq!(backlog.total(), 4);
+        assert_eq!(backlog.total(), 5);
     }
 
     #[test]

@@ -85,17 +85,18 @@ impl Session {
     }
 
     /// Whether the client is not read because it has sent too much; it is again when a timer fires.
-    pub(super) fn is_held_back(&mut self, ctx: &mut Context<Self>) -> bool {
+    pub(super) fn is_held_back(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) -> bool {
         let Some(limiters) = &mut self.limiters else { return false };
         if !limiters.is_waiting {
             let wait = limiters.wait(Instant::now());
             limiters.is_waiting = !wait.is_zero();
             if limiters.is_waiting {
-                // The timer's wake-up is a turn of the session: it need not do more.
-                ctx.run_later(wait, |session, _| {
+                let waker = task.waker().clone();
+                ctx.run_later(wait, move |session, _| {
                     if let Some(limiters) = &mut session.limiters {
                         limiters.is_waiting = false;
                     }
+                    waker.wake();
                 });
             }
         }
