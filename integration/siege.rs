@@ -24,8 +24,9 @@ const BESIDES_KIB: u64 = 12 << 10;
 /// Attackers at a time: what they send is far above the pool.
 const ATTACKERS: usize = 60;
 
-/// No answer takes longer, whatever goes on: far above what two busy cores need for one.
-const PROMPT: Duration = Duration::from_secs(2);
+/// No answer takes longer, whatever goes on: far above what two busy cores need for one, and far below what it
+/// would take if the neighbour had to wait for the attack to end.
+const PROMPT: Duration = Duration::from_secs(5);
 
 fn settings(url: &str) -> Settings {
     Settings::stream(url)
