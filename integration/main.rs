@@ -19,6 +19,7 @@ mod handshakes;
 mod harness;
 mod headers;
 mod logging;
+mod malformed;
 mod outcomes;
 mod pipelines;
 mod pressure;

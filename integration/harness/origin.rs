@@ -353,13 +353,7 @@ impl Conn {
     pub fn flood(&self, payload: usize, limit: usize) -> usize {
         let mut writer = self.writer.lock().unwrap();
         let stream = writer.as_mut().expect("the connection is open");
-        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-        let frame = Frame::server(BINARY, vec![7; payload]).bytes();
-        let mut written = 0;
-        while written < limit && stream.write_all(&frame).is_ok() {
-            written += frame.len();
-        }
-        written
+        super::flood(stream, &Frame::server(BINARY, vec![7; payload]), limit)
     }
 
     /// Writes bytes; that the peer has gone is seen by the reader.
