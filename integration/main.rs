@@ -29,3 +29,4 @@ mod selftest;
 mod streaming;
 mod subprotocols;
 mod supervision;
+mod upstreams;

@@ -85,8 +85,15 @@ impl Proxy {
     /// Waits until the first session's connector has been up `count` times.
     #[track_caller]
     pub fn wait_ups(&self, count: usize) {
-        let what = format!("connection {count} of session 1:0");
-        let ups = || self.count_log("connector up session=1:0 upstream=echo generation=");
+        self.wait_ups_of("1:0", count);
+    }
+
+    /// Waits until a session's connector has been up `count` times.
+    #[track_caller]
+    pub fn wait_ups_of(&self, session: &str, count: usize) {
+        let what = format!("connection {count} of session {session}");
+        let pattern = format!("connector up session={session} upstream=echo generation=");
+        let ups = || self.count_log(&pattern);
         wait_for(&what, PATIENCE, || ups() >= count);
     }
 

@@ -136,7 +136,7 @@ fn sizes() {
         Knock::new("a method above it", good().line(&format!("{long} / HTTP/1.1")), 431),
         Knock::new(
             "headers above it together",
-            { (0..10).fold(good(), |request, _| request.with(format!("X: {}", &long[..2000]))) },
+            (0..10).fold(good(), |request, _| request.with(format!("X: {}", &long[..2000]))),
             431,
         ),
         Knock::new("more than 100 headers", many(101), 431),
