@@ -14,6 +14,7 @@ mod commands;
 mod correlation;
 mod demo;
 mod draining;
+mod faults;
 mod frames;
 mod handshakes;
 mod harness;
