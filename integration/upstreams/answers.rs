@@ -95,6 +95,11 @@ fn headers() {
             answer!("Upgrade: h2c", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"),
             UPGRADE,
         ),
+        (
+            "an Upgrade to something like it",
+            answer!("Upgrade: websocket2", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"),
+            UPGRADE,
+        ),
         ("no Connection", answer!("Upgrade: websocket", "Sec-WebSocket-Accept: {accept}"), CONNECTION),
         (
             "a Connection that is closed",

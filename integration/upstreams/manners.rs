@@ -204,3 +204,26 @@ fn it_floods_instead_of_closing() {
     conn.wait_end();
     proxy.wait_idle(before);
 }
+
+/// A reason is text of the peer's, which may not pass for a line of ours.
+#[test]
+fn its_reason_would_forge_a_line_of_the_log() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text("question");
+    origin.conn(0).wait_messages(1);
+    let reason = "bye\"\r\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J";
+    origin.conn(0).frame(&Frame::server(CLOSE, Frame::close_payload(4000, reason)));
+    let words = format!("Connection closed by server with code 4000: {reason}");
+    assert_eq!(client.recv_error(), (receiving(&origin, &words), "1:0:0".into()));
+    proxy.wait_log("connector restart session=1:0 *forged");
+    proxy.wait_ups(2);
+    client.close(4000, reason);
+    client.expect_closed(4000);
+    proxy.wait_log("session closed session=1:0 code=4000 *forged");
+    for line in proxy.log() {
+        assert!(!line.contains('\u{1b}') && !line.starts_with("2026-01-01"), "{line:?}");
+        assert!(!line.contains("forged") || line.contains("bye"), "{line:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::{future::Future, io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::header::{
-    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use actix_rt::net::TcpStream;
 use actix_service::Service;
@@ -104,9 +104,13 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
     Ok(Dialed { socket: parts.io, rest, protocol })
 }
 
-/// The subprotocol that the upstream chose. awc looks at neither subprotocol nor extensions (RFC 6455 section
-/// 4.1, numbers 5 and 6 of the client's checks).
+/// The subprotocol that the upstream chose. awc looks at neither subprotocol nor extensions, and takes any
+/// `Upgrade` in which `websocket` occurs (RFC 6455 section 4.1, numbers 2, 5 and 6 of the client's checks).
 fn chosen(headers: &HeaderMap, protocols: &[String]) -> Result<Option<String>, DialError> {
+    let upgrade = headers.get(UPGRADE).map(|value| value.as_bytes().trim_ascii());
+    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        return Err(DialError::Handshake("no upgrade to websocket"));
+    }
     if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
         return Err(DialError::Extension);
     }
