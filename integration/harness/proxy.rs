@@ -141,23 +141,22 @@ impl Proxy {
         self.descriptors()
     }
 
-    /// Whether it has used hardly any processor time for 100 ms: less than 3 ms, which is more than its clocks
-    /// need and less than any work that goes on.
-    pub fn is_quiet(&self) -> bool {
-        let before = self.processor_time();
-        std::thread::park_timeout(Duration::from_millis(100));
-        self.processor_time().saturating_sub(before) < Duration::from_millis(3)
+    /// The processor time that its threads have used.
+    pub fn busy(&self) -> Duration {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
+        let times = threads.filter_map(|thread| {
+            // a thread may end while it is looked at
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            stat.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(times.sum())
     }
 
-    /// The processor time of all its threads so far.
-    fn processor_time(&self) -> Duration {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
-        let nanos = |thread: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
-            // a thread may end between the two looks
-            let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-            stat.split_whitespace().next()?.parse().ok()
-        };
-        Duration::from_nanos(threads.filter_map(nanos).sum())
+    /// Whether it has done nothing for 100 ms but look at its clock.
+    pub fn is_quiet(&self) -> bool {
+        let before = self.busy();
+        std::thread::park_timeout(Duration::from_millis(100));
+        self.busy().saturating_sub(before) < Duration::from_millis(2)
     }
 
     /// Sends a signal by name, such as `TERM`.
