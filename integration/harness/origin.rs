@@ -44,6 +44,8 @@ pub enum Door {
     Say(&'static str),
     /// Sends so many bytes of its answer and then nothing.
     Half(usize),
+    /// Resets the connection after so many bytes of its answer.
+    Reset(usize),
     /// Begins to accept and sends headers for as long as the peer takes them.
     Endless,
 }
@@ -293,6 +295,10 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
             stream.write_all(&accept(&head, None).as_bytes()[..length])?;
             shared.stranded.lock().unwrap().push(stream);
             return Ok(());
+        }
+        Door::Reset(length) => {
+            stream.write_all(&accept(&head, None).as_bytes()[..length])?;
+            return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
         Door::Endless => return answer_without_end(&mut stream, shared),
         Door::Silent => {

@@ -136,6 +136,7 @@ fn two_subprotocols_that_were_offered() {
 
 #[test]
 fn bytes() {
+    const RESET: &str = "IO error: Connection reset by peer (os error 104)";
     const NO_HTTP: &str = "handshake failed: no HTTP answer";
     const CLOSED: &str = "handshake failed: connection closed before the answer";
     answered(&[
@@ -147,8 +148,9 @@ fn bytes() {
         ),
         ("a frame", Door::Say("\u{1}\u{5}hello\r\n\r\n"), NO_HTTP),
         ("the end", Door::Cut(0), CLOSED),
-        ("the end in the first line", Door::Cut(12), NO_HTTP),
-        ("the end in the headers", Door::Cut(60), NO_HTTP),
+        ("the end in the first line", Door::Cut(12), CLOSED),
+        ("the end in the headers", Door::Cut(60), CLOSED),
+        ("a reset", Door::Reset(0), RESET),
         ("silence", Door::Silent, "no connection within 150ms"),
         ("half an answer and silence", Door::Half(60), "no connection within 150ms"),
     ]);

@@ -2,8 +2,9 @@
 
 use std::{future::Future, io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
-use actix_http::header::{
-    HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+use actix_http::{
+    error::ParseError,
+    header::{HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
 use actix_rt::net::TcpStream;
 use actix_service::Service;
@@ -154,6 +155,13 @@ impl From<SendRequestError> for DialError {
                 Self::Handshake("connection closed before the answer")
             }
             SendRequestError::Connect(_) => Self::Resolve,
+            SendRequestError::Response(ParseError::Io(error)) if error.raw_os_error().is_some() => {
+                Self::Io(error)
+            }
+            // The end came in the middle of the head.
+            SendRequestError::Response(ParseError::Io(_)) => {
+                Self::Handshake("connection closed before the answer")
+            }
             SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
             _ => Self::Handshake("request not sent"),
         }
