@@ -39,3 +39,25 @@ fn upstream() {
     assert!(start.elapsed() > Duration::from_millis(200), "it has `close_timeout` to answer");
     scene.nothing_is_left();
 }
+
+/// The same with an event in flight: its error comes first, then the close frame, and the session still ends
+/// when that is not answered.
+#[test]
+fn downstream_with_an_event_in_flight() {
+    let settings = |url: &str| quick(url).with(r#"drain.window = "1ms""#).with(r#"drain.grace = "200ms""#);
+    let scene = Scene::new(settings);
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    raw.send(&Frame::client(TEXT, "question"));
+    scene.conn().wait_messages(1);
+    let Scene { mut proxy, origin, .. } = scene;
+    proxy.signal("TERM");
+    let reply = raw.frame().expect("an error");
+    let (error, id) = error_reply(&Message::text(String::from_utf8(reply.payload).unwrap()));
+    assert!(error.ends_with("Connection is closing"), "{error}");
+    assert_eq!(id, "1:1:0");
+    raw.expect_closed(1001);
+    let account = proxy.account("1:1");
+    assert_eq!((account.accepted, account.errored, account.unsettled), (1, 1, 0), "{account:?}");
+    assert_eq!(proxy.exit_code(), Some(0));
+    assert_eq!(origin.live(), 0);
+}
