@@ -1,42 +1,8 @@
 //! Floods and stalls: nothing is kept that the other side does not take (C4), and nothing is left over.
 
-use std::{
-    io::Write,
-    sync::{Arc, Condvar, Mutex},
-    time::Duration,
-};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use crate::harness::*;
-
-/// Closed at first; who waits at it goes on when it is opened.
-#[derive(Debug, Default)]
-struct Gate {
-    open: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Gate {
-    fn wait(&self) {
-        let guard = self.open.lock().unwrap();
-        drop(self.bell.wait_while(guard, |open| !*open).unwrap());
-    }
-
-    fn open(&self) {
-        *self.open.lock().unwrap() = true;
-        self.bell.notify_all();
-    }
-}
-
-/// Writes frames until the peer takes no more for half a second; tells how many bytes it took.
-fn flood(raw: &Raw, payload: usize, limit: usize) -> usize {
-    raw.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-    let frame = Frame::client(BINARY, vec![7; payload]).bytes();
-    let mut written = 0;
-    while written < limit && raw.stream().write_all(&frame).is_ok() {
-        written += frame.len();
-    }
-    written
-}
 
 /// More than the socket buffers of loopback hold, on both of the proxy's sides.
 const MUCH: usize = 64 << 20;
@@ -50,8 +16,8 @@ fn a_flood_to_an_upstream_that_does_not_answer_is_pushed_back() {
     let settings = Settings::request(&origin.url()).with("upstream.echo.max_in_flight = 8");
     let proxy = Proxy::start(&settings).expect("session");
     let before = proxy.resident_kib();
-    let raw = Raw::upgraded(proxy.addr());
-    assert!(flood(&raw, 1000, MUCH) < MUCH);
+    let mut raw = Raw::upgraded(proxy.addr());
+    assert!(raw.flood(1000, MUCH) < MUCH);
     assert_eq!(origin.received(), 8, "no more than `max_in_flight` await their replies");
     assert!(proxy.resident_kib() < before + LITTLE_KIB);
 }
@@ -63,8 +29,8 @@ fn a_flood_to_an_upstream_that_does_not_read_is_pushed_back() {
     let origin = Origin::with(move |_, _| wait.wait());
     let proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session");
     let before = proxy.resident_kib();
-    let raw = Raw::upgraded(proxy.addr());
-    let flooded = flood(&raw, 50_000, MUCH);
+    let mut raw = Raw::upgraded(proxy.addr());
+    let flooded = raw.flood(50_000, MUCH);
     let grown = proxy.resident_kib().saturating_sub(before);
     gate.open();
     assert!(flooded < MUCH);

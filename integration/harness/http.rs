@@ -131,6 +131,32 @@ impl Raw {
         assert_eq!(self.frame(), None);
     }
 
+    /// Everything up to the end of the connection, and whether that was a reset.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn rest(&mut self) -> (Vec<u8>, bool) {
+        let mut bytes = Vec::new();
+        match self.reader.read_to_end(&mut bytes) {
+            Ok(_) => (bytes, false),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => (bytes, true),
+            Err(error) => panic!("{error}; so far {:?}", String::from_utf8_lossy(&bytes)),
+        }
+    }
+
+    /// Resets the connection.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(self.reader.get_ref());
+        socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    /// Writes binary messages until the peer takes no more for half a second, or `limit` bytes are sent;
+    /// tells how many bytes it took.
+    pub fn flood(&mut self, payload: usize, limit: usize) -> usize {
+        super::flood(self.reader.get_mut(), &Frame::client(super::BINARY, vec![7; payload]), limit)
+    }
+
     /// Ends the writing side.
     pub fn finish(&mut self) {
         self.reader.get_mut().shutdown(Shutdown::Write).unwrap();

@@ -13,7 +13,9 @@ mod settings;
 mod websocat;
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
+    io::Write,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    sync::{Condvar, Mutex},
     time::{Duration, Instant},
 };
 
@@ -21,9 +23,9 @@ pub use client::{Client, Opening};
 pub use echo::EchoProcess;
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub use http::{Head, Raw, get, request};
-pub use origin::{Death, Door, End, Origin};
+pub use origin::{Conn, Death, Door, End, Origin};
 pub use program::{Finished, Program};
-pub use proxy::{Proxy, is_trouble};
+pub use proxy::{Account, Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use serde_json::{Value, json};
 pub use settings::Settings;
@@ -47,6 +49,41 @@ pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> b
     while !condition() {
         assert!(Instant::now() < end, "not within {deadline:?}: {what}");
         std::thread::park_timeout(POLL);
+    }
+}
+
+/// Writes a frame again and again until the peer takes no more for half a second, or `limit` bytes are
+/// sent; tells how many bytes it took.
+fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let bytes = frame.bytes();
+    let mut written = 0;
+    while written < limit && stream.write_all(&bytes).is_ok() {
+        written += bytes.len();
+    }
+    written
+}
+
+/// Closed at first; who waits at it goes on when it is opened.
+#[derive(Debug, Default)]
+pub struct Gate {
+    open: Mutex<bool>,
+    bell: Condvar,
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// Waits until it is open.
+    pub fn wait(&self) {
+        let guard = self.open.lock().unwrap();
+        drop(self.bell.wait_while(guard, |open| !*open).unwrap());
+    }
+
+    /// Lets everybody through.
+    pub fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.bell.notify_all();
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -38,6 +38,16 @@ pub enum Door {
     WrongKey,
     /// Reads the handshake and never answers.
     Silent,
+    /// Accepts with these header lines besides, each with its CR LF.
+    With(&'static str),
+    /// Answers with these bytes, in which `{accept}` stands for the right key, and ends the connection.
+    Say(&'static str),
+    /// Sends so many bytes of its answer and then nothing.
+    Half(usize),
+    /// Resets the connection after so many bytes of its answer.
+    Reset(usize),
+    /// Begins to accept and sends headers for as long as the peer takes them.
+    Endless,
 }
 
 /// How a connection ends.
@@ -81,6 +91,10 @@ struct Shared {
     conns: Mutex<Vec<Arc<Conn>>>,
     /// Sockets behind a silent door.
     stranded: Mutex<Vec<TcpStream>>,
+    /// How many bytes of an endless answer peers have taken.
+    endless: AtomicUsize,
+    /// Whether close frames are neither answered nor an end.
+    deaf: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -113,6 +127,8 @@ impl Origin {
             heads: Mutex::default(),
             conns: Mutex::default(),
             stranded: Mutex::default(),
+            endless: AtomicUsize::new(0),
+            deaf: AtomicBool::new(false),
         };
         Self { port: Port::take(), shared: Arc::new(shared), acceptor: Mutex::new(None) }
     }
@@ -135,6 +151,16 @@ impl Origin {
     /// Changes how it answers handshakes from now on.
     pub fn set_door(&self, door: Door) {
         *self.shared.door.lock().unwrap() = door;
+    }
+
+    /// From now on close frames are noted, but neither answered nor taken for an end.
+    pub fn ignore_closes(&self) {
+        self.shared.deaf.store(true, Ordering::SeqCst);
+    }
+
+    /// How many bytes of answers without end peers have taken.
+    pub fn endless_taken(&self) -> usize {
+        self.shared.endless.load(Ordering::SeqCst)
     }
 
     /// `ws://127.0.0.1:PORT`
@@ -257,6 +283,24 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
         }
         Door::Garbage => return stream.write_all(b"SSH-2.0-Whatever\r\n\r\n"),
         Door::Refuse(status) => return stream.write_all(refusal(status).as_bytes()),
+        Door::With(lines) => {
+            let answer = accept(&head, None);
+            format!("{}{lines}\r\n", &answer[..answer.len() - 2]).into_bytes()
+        }
+        Door::Say(text) => {
+            let key = derive_accept_key(head.get("sec-websocket-key").unwrap_or_default().as_bytes());
+            return stream.write_all(text.replace("{accept}", &key).as_bytes());
+        }
+        Door::Half(length) => {
+            stream.write_all(&accept(&head, None).as_bytes()[..length])?;
+            shared.stranded.lock().unwrap().push(stream);
+            return Ok(());
+        }
+        Door::Reset(length) => {
+            stream.write_all(&accept(&head, None).as_bytes()[..length])?;
+            return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+        Door::Endless => return answer_without_end(&mut stream, shared),
         Door::Silent => {
             shared.stranded.lock().unwrap().push(stream);
             return Ok(());
@@ -279,6 +323,16 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
     let end = conn.read_all(&mut reader, shared);
     drop(reader);
     conn.ended(end);
+    Ok(())
+}
+
+fn answer_without_end(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+    stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n")?;
+    let header = format!("X-Padding: {}\r\n", "x".repeat(1000));
+    while shared.endless.load(Ordering::SeqCst) < 64 << 20 {
+        stream.write_all(header.as_bytes())?;
+        shared.endless.fetch_add(header.len(), Ordering::SeqCst);
+    }
     Ok(())
 }
 
@@ -314,6 +368,8 @@ struct Seen {
     pings: usize,
     pongs: Vec<Vec<u8>>,
     closing: bool,
+    /// The close frames that were ignored.
+    closes: Vec<(u16, String)>,
     end: Option<End>,
 }
 
@@ -354,13 +410,7 @@ impl Conn {
     pub fn flood(&self, payload: usize, limit: usize) -> usize {
         let mut writer = self.writer.lock().unwrap();
         let stream = writer.as_mut().expect("the connection is open");
-        stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
-        let frame = Frame::server(BINARY, vec![7; payload]).bytes();
-        let mut written = 0;
-        while written < limit && stream.write_all(&frame).is_ok() {
-            written += frame.len();
-        }
-        written
+        super::flood(stream, &Frame::server(BINARY, vec![7; payload]), limit)
     }
 
     /// Writes bytes; that the peer has gone is seen by the reader.
@@ -432,6 +482,11 @@ impl Conn {
         self.seen.lock().unwrap().pongs.clone()
     }
 
+    /// The close frames that were ignored.
+    pub fn closes(&self) -> Vec<(u16, String)> {
+        self.seen.lock().unwrap().closes.clone()
+    }
+
     /// How the peer ended the connection; none while it is open.
     pub fn end(&self) -> Option<End> {
         self.seen.lock().unwrap().end.clone()
@@ -465,6 +520,9 @@ impl Conn {
                     self.frame(&Frame::server(PONG, &frame.payload));
                 }
                 PONG => self.seen.lock().unwrap().pongs.push(frame.payload),
+                CLOSE if shared.deaf.load(Ordering::SeqCst) => {
+                    self.seen.lock().unwrap().closes.push(frame.close_parts());
+                }
                 CLOSE => return self.closed(&frame),
                 _ => {
                     if let Some(message) = parts.take(frame) {

@@ -85,8 +85,15 @@ impl Proxy {
     /// Waits until the first session's connector has been up `count` times.
     #[track_caller]
     pub fn wait_ups(&self, count: usize) {
-        let what = format!("connection {count} of session 1:0");
-        let ups = || self.count_log("connector up session=1:0 upstream=echo generation=");
+        self.wait_ups_of("1:0", count);
+    }
+
+    /// Waits until a session's connector has been up `count` times.
+    #[track_caller]
+    pub fn wait_ups_of(&self, session: &str, count: usize) {
+        let what = format!("connection {count} of session {session}");
+        let pattern = format!("connector up session={session} upstream=echo generation=");
+        let ups = || self.count_log(&pattern);
         wait_for(&what, PATIENCE, || ups() >= count);
     }
 
@@ -105,6 +112,33 @@ impl Proxy {
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
+    }
+
+    /// How many sessions there are: opened and not closed, by its log.
+    pub fn sessions(&self) -> usize {
+        self.count_log("session opened session=").saturating_sub(self.count_log("session closed session="))
+    }
+
+    /// What a closed session's last line says of its events, waiting for it: how many were accepted, and how
+    /// many have which outcome.
+    #[track_caller]
+    pub fn account(&self, session: &str) -> Account {
+        Account::parse(&self.wait_log(&format!("session closed session={session} ")))
+    }
+
+    /// Waits until nothing is left of the sessions that were: no session, and no more descriptors than
+    /// `before`.
+    #[track_caller]
+    pub fn wait_idle(&self, before: usize) {
+        wait_for("the end of all sessions", PATIENCE, || self.sessions() == 0);
+        wait_for("descriptors to be closed", PATIENCE, || self.descriptors() <= before);
+    }
+
+    /// How many descriptors it has open once it is quiet: after its start, all that it needs for itself.
+    #[track_caller]
+    pub fn descriptors_at_rest(&self) -> usize {
+        wait_for("the proxy to be quiet", PATIENCE, || self.is_quiet());
+        self.descriptors()
     }
 
     /// The processor time that its threads have used.
@@ -156,6 +190,42 @@ impl Drop for Proxy {
             trouble.join("\n"),
             self.log().join("\n")
         );
+    }
+}
+
+/// The outcomes of a session's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    pub accepted: usize,
+    pub answered: usize,
+    pub delivered: usize,
+    pub errored: usize,
+    pub dropped: usize,
+    pub unsettled: usize,
+}
+
+// === impl Account ===
+
+impl Account {
+    fn parse(line: &str) -> Self {
+        let count = |key: &str| {
+            let (_, rest) = line.split_once(&format!(" {key}=")).unwrap_or_else(|| panic!("{key} in {line}"));
+            rest.split_whitespace().next().expect("a number").parse().unwrap()
+        };
+        Self {
+            accepted: count("accepted"),
+            answered: count("answered"),
+            delivered: count("delivered"),
+            errored: count("errored"),
+            dropped: count("dropped"),
+            unsettled: count("unsettled"),
+        }
+    }
+
+    /// Whether each event has one outcome, or is known to have none (C1).
+    pub fn is_balanced(&self) -> bool {
+        let settled = self.answered + self.delivered + self.errored + self.dropped;
+        self.accepted == settled + self.unsettled
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{future::Future, io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
-use actix_http::header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use actix_http::{
+    error::ParseError,
+    header::{HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+};
 use actix_rt::net::TcpStream;
 use actix_service::Service;
 use actix_tls::connect::{ConnectError as TcpError, ConnectInfo, Connection, ConnectorService};
@@ -51,6 +54,9 @@ pub enum DialError {
     /// The upstream chose a subprotocol that was not offered, or none where the client was promised one.
     #[error("handshake failed: subprotocol was not offered")]
     Subprotocol,
+    /// The upstream agreed to an extension: none was offered, so its frames could not be read.
+    #[error("handshake failed: extension was not offered")]
+    Extension,
     /// What came was no handshake.
     #[error("handshake failed: {0}")]
     Handshake(&'static str),
@@ -92,14 +98,29 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
         request = request.protocols(&*plan.protocols);
     }
     let (response, framed) = request.connect().await?;
-    let protocol = match response.headers().get(SEC_WEBSOCKET_PROTOCOL) {
-        Some(value) => Some(offered(value, &plan.protocols).ok_or(DialError::Subprotocol)?),
-        None => None,
-    };
+    let protocol = chosen(response.headers(), &plan.protocols)?;
     let parts = framed.into_parts();
     // Copied, because the handshake's buffer of 8 KiB would stay for as long as a byte of it does.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
     Ok(Dialed { socket: parts.io, rest, protocol })
+}
+
+/// The subprotocol that the upstream chose. awc looks at neither subprotocol nor extensions, and takes any
+/// `Upgrade` in which `websocket` occurs (RFC 6455 section 4.1, numbers 2, 5 and 6 of the client's checks).
+fn chosen(headers: &HeaderMap, protocols: &[String]) -> Result<Option<String>, DialError> {
+    let upgrade = headers.get(UPGRADE).map(|value| value.as_bytes().trim_ascii());
+    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
+        return Err(DialError::Handshake("no upgrade to websocket"));
+    }
+    if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(DialError::Extension);
+    }
+    let mut values = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => offered(value, protocols).map(Some).ok_or(DialError::Subprotocol),
+        (Some(_), Some(_)) => Err(DialError::Subprotocol),
+    }
 }
 
 fn offered(value: &HeaderValue, protocols: &[String]) -> Option<String> {
@@ -134,6 +155,13 @@ impl From<SendRequestError> for DialError {
                 Self::Handshake("connection closed before the answer")
             }
             SendRequestError::Connect(_) => Self::Resolve,
+            SendRequestError::Response(ParseError::Io(error)) if error.raw_os_error().is_some() => {
+                Self::Io(error)
+            }
+            // The end came in the middle of the head.
+            SendRequestError::Response(ParseError::Io(_)) => {
+                Self::Handshake("connection closed before the answer")
+            }
             SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
             _ => Self::Handshake("request not sent"),
         }

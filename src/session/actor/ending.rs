@@ -91,6 +91,10 @@ impl Session {
 
     /// Whatever has no outcome even now, stuck in a pipeline say, fails here and goes out as it is.
     fn last_call(&mut self, ctx: &mut Context<Self>) {
+        // What settled in time has moved the session on: it is closing, or over.
+        if !matches!(self.state, State::Winding { .. }) {
+            return;
+        }
         for event in self.delivery.open() {
             self.delivery.fail(event);
             self.fail(event, Cause::Error, Failure::Lost, None);

@@ -1,0 +1,32 @@
+//! The connection ends in the middle of a frame.
+
+use super::*;
+
+/// The whole message before it is answered, the half one never leaves.
+#[test]
+fn downstream() {
+    let scene = Scene::with(quick, |conn, message| conn.send(message));
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    let half = Frame::client(TEXT, "half of it").bytes();
+    raw.write(&[&Frame::client(TEXT, "whole").bytes(), &half[..10]].concat());
+    raw.finish();
+    assert_eq!(raw.frame(), Some(Frame::server(TEXT, "whole")));
+    assert_eq!(raw.frame(), None);
+    assert_eq!(scene.conn().wait_end(), gone());
+    assert_eq!(scene.conn().texts(), ["whole"]);
+    let account = scene.account();
+    assert_eq!((account.accepted, account.answered), (1, 1), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// Half a reply is none.
+#[test]
+fn upstream() {
+    let scene = Scene::new(quick);
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    scene.conn().die(Death::MidFrame);
+    let reason = "WebSocket protocol error: Connection reset without closing handshake";
+    recovers_from_a_loss(&scene, client, reason);
+    scene.nothing_is_left();
+}

@@ -1,0 +1,34 @@
+//! One direction of the connection ends, without a close frame.
+
+use super::*;
+
+/// What the client sent before is answered; then the upstream is told that it is gone.
+#[test]
+fn downstream() {
+    let scene = Scene::with(quick, |conn, message| conn.send(message));
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    for text in ["a", "b"] {
+        raw.send(&Frame::client(TEXT, text));
+    }
+    raw.finish();
+    for text in ["a", "b"] {
+        assert_eq!(raw.frame(), Some(Frame::server(TEXT, text)));
+    }
+    assert_eq!(raw.frame(), None, "no close frame for who sent none");
+    assert_eq!(scene.conn().wait_end(), gone());
+    let account = scene.account();
+    assert_eq!((account.accepted, account.answered), (2, 2), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// The client keeps its connection, and has an error for each event.
+#[test]
+fn upstream() {
+    let scene = Scene::new(quick);
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    scene.conn().die(Death::Fin);
+    let reason = "WebSocket protocol error: Connection reset without closing handshake";
+    recovers_from_a_loss(&scene, client, reason);
+    scene.nothing_is_left();
+}

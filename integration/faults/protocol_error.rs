@@ -1,0 +1,29 @@
+//! A frame that RFC 6455 forbids.
+
+use super::*;
+
+/// The client is told how it broke the protocol, and the upstream, too; what was in flight is counted.
+#[test]
+fn downstream() {
+    let scene = Scene::new(quick);
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    three_in_flight(&scene, |text| raw.send(&Frame::client(TEXT, text)));
+    raw.send(&Frame::client(3, "what is this"));
+    raw.expect_closed(1002);
+    assert_eq!(scene.conn().wait_end(), End::Close(1002, "unknown opcode 3".into()));
+    let account = scene.account();
+    assert_eq!((account.accepted, account.unsettled), (3, 3), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// The upstream is told how it broke the protocol; the client keeps its connection.
+#[test]
+fn upstream() {
+    let scene = Scene::new(quick);
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    scene.conn().frame(&Frame::server(3, "what is this"));
+    recovers_from_a_loss(&scene, client, "WebSocket protocol error: unknown opcode 3");
+    assert_eq!(scene.conn().wait_end(), End::Close(1002, "unknown opcode 3".into()));
+    scene.nothing_is_left();
+}

@@ -1,0 +1,27 @@
+//! The connection is reset.
+
+use super::*;
+
+/// The upstream is told that the client is gone; what was in flight is counted.
+#[test]
+fn downstream() {
+    let scene = Scene::new(quick);
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    client.reset();
+    assert_eq!(scene.conn().wait_end(), gone());
+    let account = scene.account();
+    assert_eq!((account.accepted, account.answered), (3, 0), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// The client keeps its connection, and has an error for each event.
+#[test]
+fn upstream() {
+    let scene = Scene::new(quick);
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    scene.conn().die(Death::Reset);
+    recovers_from_a_loss(&scene, client, "IO error: Connection reset by peer (os error 104)");
+    scene.nothing_is_left();
+}

@@ -1,0 +1,54 @@
+//! A handshake that is never completed.
+
+use super::*;
+
+/// Many clients begin and do not end: they are sent away when their time is over, the upstream hears of none,
+/// and who shakes hands properly meanwhile is served.
+#[test]
+fn downstream() {
+    let hasty = |url: &str| quick(url).with(r#"listener.ws.handshake_timeout = "1s""#);
+    let mut scene = Scene::new(hasty);
+    let whole = request("/", &[]);
+    let slow: Vec<_> = (0..100)
+        .map(|number| {
+            let mut raw = Raw::connect(scene.proxy.addr());
+            raw.write(&whole.as_bytes()[..number]);
+            raw
+        })
+        .collect();
+    scene.neighbour_is_served();
+    let client = scene.proxy.client();
+    scene.goodbye(client);
+    for mut raw in slow {
+        let (bytes, _) = raw.rest();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 408 "), "{text}");
+    }
+    assert_eq!(scene.origin.handshakes(), 2);
+    scene.nothing_is_left();
+}
+
+/// The upstream takes the connection, and its answer stops half way: each dial ends in its time, and the
+/// client is served once the upstream is well.
+#[test]
+fn upstream() {
+    let hasty = |url: &str| {
+        quick(url)
+            .with(r#"upstream.echo.connect_timeout = "100ms""#)
+            .on_route(r#"dial_before_accept = "100ms""#)
+    };
+    let scene = Scene::with(hasty, |conn, message| conn.send(message));
+    scene.origin.set_door(Door::Half(60));
+    let mut client = scene.proxy.client();
+    client.text("a");
+    let reason = "Trying to work with closed connection";
+    let error = format!("Error sending event to server {}: {reason}", scene.origin.url());
+    assert_eq!(client.recv_error(), (error, "1:1:0".into()));
+    scene.proxy.wait_log("connector restart session=1:1 *attempt=3 *reason=\"no connection within 100ms\"");
+    scene.origin.set_door(Door::Accept);
+    scene.proxy.wait_ups_of("1:1", 1);
+    assert_eq!(client.ask("b"), "b");
+    let account = scene.goodbye(client);
+    assert_eq!((account.accepted, account.answered, account.errored), (2, 1, 1), "{account:?}");
+    scene.nothing_is_left();
+}

@@ -1,0 +1,47 @@
+//! A peer that stops in the middle of a frame, and lives on.
+
+use super::*;
+
+/// What comes for the client meanwhile arrives; the rest of the frame makes it a message.
+#[test]
+fn downstream() {
+    let mut scene = Scene::new(quick);
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    let bytes = Frame::client(TEXT, "in two halves").bytes();
+    let (half, rest) = bytes.split_at(9);
+    raw.write(half);
+    let conn = scene.conn();
+    conn.text("push");
+    assert_eq!(raw.frame(), Some(Frame::server(TEXT, "push")));
+    scene.neighbour_is_served();
+    assert_eq!(conn.messages(), []);
+    raw.write(rest);
+    assert_eq!(conn.wait_messages(1), [Message::text("in two halves")]);
+    conn.text("answer");
+    assert_eq!(raw.frame(), Some(Frame::server(TEXT, "answer")));
+    raw.send(&Frame::client(CLOSE, [3, 232]));
+    raw.expect_closed(1000);
+    let account = scene.account();
+    assert_eq!((account.accepted, account.answered), (1, 1), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// The event has an error when its time is over; what comes late is a push, and the connection serves on.
+#[test]
+fn upstream() {
+    let scene = Scene::new(|url| quick(url).with(r#"upstream.echo.reply_timeout = "150ms""#));
+    let mut client = scene.proxy.client();
+    client.text("question");
+    let conn = scene.conn();
+    conn.wait_messages(1);
+    let bytes = Frame::server(TEXT, "in two halves").bytes();
+    let (half, rest) = bytes.split_at(5);
+    conn.write(half);
+    assert_eq!(client.recv_error(), (scene.receiving("no reply within 150ms"), "1:1:0".into()));
+    conn.write(rest);
+    assert_eq!(client.recv_text(), "in two halves");
+    assert_eq!(scene.proxy.count_log("connector restart"), 0);
+    let account = scene.goodbye(client);
+    assert_eq!((account.accepted, account.errored), (1, 1), "{account:?}");
+    scene.nothing_is_left();
+}

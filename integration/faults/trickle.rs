@@ -1,0 +1,43 @@
+//! A peer that sends one byte at a time: slow, and nothing else.
+
+use super::*;
+
+/// Handshake, messages and close frame come byte by byte.
+#[test]
+fn downstream() {
+    let scene = Scene::with(quick, |conn, message| conn.send(message));
+    let mut raw = Raw::connect(scene.proxy.addr());
+    let trickle = |raw: &mut Raw, bytes: &[u8]| bytes.iter().for_each(|byte| raw.write(&[*byte]));
+    trickle(&mut raw, request("/", &[]).as_bytes());
+    assert_eq!(raw.head().status(), 101);
+    for message in [Frame::client(TEXT, "gr\u{fc}\u{df}e"), Frame::client(BINARY, [7; 300])] {
+        trickle(&mut raw, &message.bytes());
+        assert_eq!(raw.frame(), Some(Frame { masked: false, ..message }));
+    }
+    trickle(&mut raw, &Frame::client(CLOSE, Frame::close_payload(1000, "bye")).bytes());
+    raw.expect_closed(1000);
+    assert_eq!(scene.conn().wait_end(), End::Close(1000, "bye".into()));
+    let account = scene.account();
+    assert_eq!((account.accepted, account.answered), (2, 2), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// Replies come byte by byte.
+#[test]
+fn upstream() {
+    let scene = Scene::with(quick, |conn, message| {
+        let reply = match message {
+            Message::Text(text) => Frame::server(TEXT, text.as_bytes()),
+            other => Frame::server(BINARY, other.into_data()),
+        };
+        reply.bytes().iter().for_each(|byte| conn.write(&[*byte]));
+    });
+    let mut client = scene.proxy.client();
+    for message in [Message::text("gr\u{fc}\u{df}e"), binary([7; 300])] {
+        client.send(message.clone());
+        assert_eq!(client.recv(), message);
+    }
+    let account = scene.goodbye(client);
+    assert_eq!((account.accepted, account.answered), (2, 2), "{account:?}");
+    scene.nothing_is_left();
+}

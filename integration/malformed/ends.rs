@@ -1,0 +1,116 @@
+//! Connections that end where they must not, and bytes behind an end.
+
+use super::narrow;
+use crate::harness::*;
+
+/// Where a connection ends, and the messages that came before.
+type Cut = (&'static str, Vec<u8>, &'static [&'static str]);
+
+fn cuts() -> Vec<Cut> {
+    let text = |payload: &str| Frame::client(TEXT, payload).bytes();
+    let long = Frame::client(BINARY, [7; 300]).bytes();
+    let huge = Frame::header(true, 0, BINARY, true, 4096);
+    let begun = Frame::client(TEXT, "a").more().bytes();
+    let ping = Frame::client(PING, "a").bytes();
+    let close = Frame::client(CLOSE, [3, 232]).bytes();
+    vec![
+        ("between two frames", text("good"), &["good"]),
+        ("in the first byte's frame", text("a")[..1].into(), &[]),
+        ("in the mask", text("a")[..4].into(), &[]),
+        ("before the payload", text("a")[..6].into(), &[]),
+        ("in the payload", text("abc")[..7].into(), &[]),
+        ("in a length of two bytes", long[..3].into(), &[]),
+        ("in a length of eight bytes", Frame::header(true, 0, BINARY, true, 1 << 20)[..7].into(), &[]),
+        ("in a payload of 300 bytes", long[..200].into(), &[]),
+        ("after a header that declares 4 KiB", [huge, vec![1, 2, 3, 4]].concat(), &[]),
+        ("between two fragments", begun.clone(), &[]),
+        (
+            "in the second fragment",
+            [begun.clone(), Frame::client(CONTINUATION, "abc").bytes()[..7].into()].concat(),
+            &[],
+        ),
+        ("in a ping", ping[..6].into(), &[]),
+        ("in a close", close[..7].into(), &[]),
+        ("in a ping between two fragments", [begun, ping[..6].into()].concat(), &[]),
+        ("in the frame behind a good one", [text("good"), text("bad")[..7].into()].concat(), &["good"]),
+    ]
+}
+
+/// The client is gone, so it is told nothing; the upstream is told that it is gone, and gets nothing of what
+/// was not complete.
+#[track_caller]
+fn ended(end: impl Fn(Raw) -> Option<Raw>) {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&narrow(&origin));
+    for (session, (name, bytes, delivered)) in cuts().into_iter().enumerate() {
+        println!("{name}");
+        let mut raw = Raw::upgraded(proxy.addr());
+        raw.write(&bytes);
+        origin.conn(session).wait_messages(delivered.len());
+        if let Some(mut raw) = end(raw) {
+            let closes = |frame: &Frame| frame.opcode == CLOSE;
+            assert!(!std::iter::from_fn(|| raw.frame()).any(|frame| closes(&frame)), "{name}");
+        }
+        let conn = origin.conn(session);
+        assert_eq!(conn.wait_end(), End::Close(1001, "client is gone".into()), "{name}");
+        assert_eq!(conn.texts(), delivered, "{name}");
+        let account = proxy.account(&format!("1:{session}"));
+        assert_eq!((account.accepted, account.is_balanced()), (delivered.len(), true), "{name}: {account:?}");
+    }
+    let gone = proxy.count_log("session closed session=1:*code=1006 side=downstream");
+    assert_eq!(gone, cuts().len());
+}
+
+#[test]
+fn by_fin() {
+    ended(|mut raw| {
+        raw.finish();
+        Some(raw)
+    });
+}
+
+#[test]
+fn by_reset() {
+    ended(|raw| {
+        raw.reset();
+        None
+    });
+}
+
+/// Nothing is read behind a close frame, good or bad (RFC 6455, 5.5.1).
+#[test]
+fn bytes_behind_a_close_frame() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&narrow(&origin));
+    let behind = [
+        ("text", Frame::client(TEXT, "too late").bytes()),
+        ("a ping", Frame::client(PING, "too late").bytes()),
+        ("another close", Frame::client(CLOSE, [3, 233]).bytes()),
+        ("a frame without mask", Frame::server(TEXT, "too late").bytes()),
+        ("garbage", vec![0xff; 100]),
+        ("a request", request("/", &[]).into_bytes()),
+    ];
+    for (session, (name, bytes)) in behind.into_iter().enumerate() {
+        println!("{name}");
+        let mut raw = Raw::upgraded(proxy.addr());
+        raw.write(&[Frame::client(CLOSE, Frame::close_payload(4000, "bye")).bytes(), bytes].concat());
+        assert_eq!(raw.frame(), Some(Frame::server(CLOSE, Frame::close_payload(4000, "bye"))), "{name}");
+        assert_eq!(raw.frame(), None, "{name}");
+        assert_eq!(origin.conn(session).wait_end(), End::Close(4000, "bye".into()), "{name}");
+        assert_eq!(origin.conn(session).messages(), [], "{name}");
+    }
+}
+
+/// Who was told off and does not end the connection has it ended.
+#[test]
+fn a_client_that_was_told_off_and_stays() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&narrow(&origin));
+    let mut raw = Raw::upgraded(proxy.addr());
+    raw.send(&Frame::server(TEXT, "unmasked"));
+    raw.expect_closed(1002);
+    // nothing of ours waits for it
+    proxy.wait_log("session closed session=1:0 code=1002 side=proxy");
+    assert_eq!(origin.conn(0).wait_end(), End::Close(1002, "frame without mask".into()));
+    assert_eq!(origin.conn(0).messages(), []);
+}

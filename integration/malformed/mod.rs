@@ -1,0 +1,223 @@
+//! What clients send that they must not: one table for each part of it. A case has a name, the bytes, and
+//! the exact answer; of none of it may the upstream hear anything.
+
+mod ends;
+mod frames;
+mod heads;
+mod messages;
+mod requests;
+
+use crate::harness::*;
+
+/// The close timeout of a proxy under test: who is told off and does not go is sent away then.
+const CLOSE_TIMEOUT: &str = r#"listener.ws.close_timeout = "300ms""#;
+
+/// A handshake and the status it is refused with.
+#[derive(Debug)]
+struct Knock {
+    name: &'static str,
+    bytes: Vec<u8>,
+    status: u16,
+}
+
+/// Bytes behind a good handshake and the close frame that answers them; the reason is without the limit's
+/// number at its end.
+#[derive(Debug)]
+struct Case {
+    name: &'static str,
+    bytes: Vec<u8>,
+    code: u16,
+    reason: &'static str,
+    /// The messages of `bytes` that are good, and so go on.
+    delivered: &'static [&'static str],
+}
+
+/// A request's head, line by line, and what follows it.
+#[derive(Debug, Clone)]
+struct Request {
+    lines: Vec<Vec<u8>>,
+    body: Vec<u8>,
+}
+
+// === impl Knock ===
+
+impl Knock {
+    fn new(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16) -> Self {
+        Self { name, bytes: bytes.into(), status }
+    }
+
+    /// Sends it on a connection of its own, with a good handshake right behind it that must not be read, and
+    /// expects one answer and the end.
+    #[track_caller]
+    fn check(&self, proxy: &Proxy) {
+        println!("{}", self.name);
+        let mut raw = Raw::connect(proxy.addr());
+        raw.write(&[&self.bytes[..], request("/", &[]).as_bytes()].concat());
+        self.check_answer(&mut raw);
+    }
+
+    #[track_caller]
+    fn check_answer(&self, raw: &mut Raw) {
+        let name = self.name;
+        let (bytes, reset) = raw.rest();
+        let text = String::from_utf8_lossy(&bytes);
+        let mut stream = &bytes[..];
+        let head =
+            Head::read(&mut stream).unwrap().unwrap_or_else(|| panic!("{name}: no answer but {text:?}"));
+        assert_eq!(head.status(), self.status, "{name}: {text}");
+        let body = head.body(&mut stream);
+        assert!(stream.is_empty(), "{name}: one answer, not {text:?}");
+        assert!(!reset, "{name}: a reset may overtake the answer (RFC 9112, 9.6)");
+        assert!(body.ends_with('\n') && body.lines().count() == 1, "{name}: says why: {body:?}");
+        assert_eq!(head.get("connection").as_deref(), Some("close"), "{name}: {text}");
+        self.check_headers(&head);
+    }
+
+    /// What the answer must say besides (RFC 9110, 15.5.6 and 15.5.22; RFC 6455, 4.4).
+    #[track_caller]
+    fn check_headers(&self, head: &Head) {
+        let said = |header, value| head.get(header).is_some_and(|said| said.eq_ignore_ascii_case(value));
+        match self.status {
+            405 => assert!(said("allow", "GET"), "{head:?}"),
+            426 => {
+                assert!(said("upgrade", "websocket") || said("sec-websocket-version", "13"), "{head:?}")
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Each of `cases` is refused as it says, and the upstream has heard of none of it.
+#[track_caller]
+fn knock(cases: &[Knock]) {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    let before = proxy.descriptors_at_rest();
+    for case in cases {
+        case.check(&proxy);
+    }
+    assert_eq!(origin.handshakes(), 0, "a refused client's upstream is not dialled");
+    assert_eq!(proxy.sessions(), 0);
+    wait_for("a line for each", PATIENCE, || proxy.count_log("client refused") == cases.len());
+    wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}
+
+// === impl Request ===
+
+impl Request {
+    /// A handshake that would be accepted.
+    fn good() -> Self {
+        let lines = request("/", &[]);
+        let lines = lines.split("\r\n").filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec());
+        Self { lines: lines.collect(), body: Vec::new() }
+    }
+
+    /// With another first line.
+    fn line(mut self, line: &str) -> Self {
+        self.lines[0] = line.into();
+        self
+    }
+
+    /// With another header.
+    fn with(mut self, line: impl AsRef<[u8]>) -> Self {
+        self.lines.push(line.as_ref().to_vec());
+        self
+    }
+
+    /// Without a header.
+    fn without(mut self, name: &str) -> Self {
+        let before = self.lines.len();
+        self.lines.retain(|line| !line.starts_with(format!("{name}:").as_bytes()));
+        assert!(self.lines.len() < before, "{name}");
+        self
+    }
+
+    /// With another value of a header.
+    fn instead(self, name: &str, value: &str) -> Self {
+        self.without(name).with(format!("{name}: {value}"))
+    }
+
+    /// With a body.
+    fn body(self, body: &str) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    /// Lines that end with something else than CR LF.
+    fn ended_by(&self, end: &str) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.lines.iter().flat_map(|line| [line, end.as_bytes()].concat()).collect();
+        bytes.extend(end.as_bytes());
+        bytes.extend(&self.body);
+        bytes
+    }
+}
+
+impl From<Request> for Vec<u8> {
+    fn from(request: Request) -> Self {
+        request.ended_by("\r\n")
+    }
+}
+
+// === impl Case ===
+
+impl Case {
+    fn new(name: &'static str, bytes: Vec<u8>, code: u16, reason: &'static str) -> Self {
+        Self { name, bytes, code, reason, delivered: &[] }
+    }
+
+    /// With messages that are good, and so go on.
+    fn delivering(self, delivered: &'static [&'static str]) -> Self {
+        Self { delivered, ..self }
+    }
+
+    /// The bytes at once, then one by one: both must be read alike.
+    fn ways(&self) -> [Vec<&[u8]>; 2] {
+        [vec![&self.bytes], self.bytes.chunks(1 + self.bytes.len() / 1000).collect()]
+    }
+
+    #[track_caller]
+    fn check(&self, pieces: &[&[u8]], proxy: &Proxy, conn: impl FnOnce() -> std::sync::Arc<Conn>) {
+        let mut raw = Raw::upgraded(proxy.addr());
+        pieces.iter().for_each(|piece| raw.write(piece));
+        let name = self.name;
+        let close = raw.frame().unwrap_or_else(|| panic!("{name}: no close frame"));
+        assert_eq!(close.opcode, CLOSE, "{name}: {close:?}");
+        let (code, reason) = close.close_parts();
+        assert_eq!(code, self.code, "{name}: {reason}");
+        assert!(reason.starts_with(self.reason), "{name}: {reason}");
+        raw.finish();
+        assert_eq!(raw.frame(), None, "{name}: nothing follows");
+        let conn = conn();
+        assert_eq!(conn.wait_end(), End::Close(code, reason), "{name}: the upstream is told the same");
+        assert_eq!(conn.texts(), self.delivered, "{name}: the upstream gets nothing else");
+    }
+}
+
+/// Limits that a test can reach: `max_frame` 4 KiB, `max_message` 10 KiB.
+fn narrow(origin: &Origin) -> Settings {
+    Settings::request(&origin.url())
+        .with(CLOSE_TIMEOUT)
+        .with(r#"listener.ws.max_message = "10KiB""#)
+        .with(r#"listener.ws.max_frame = "4KiB""#)
+}
+
+/// Each of `cases` ends its own connection as it says, and nobody else's.
+#[track_caller]
+fn speak(cases: &[Case]) {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&narrow(&origin));
+    let mut bystander = Raw::upgraded(proxy.addr());
+    let mut session = 0;
+    for case in cases {
+        println!("{}", case.name);
+        for pieces in case.ways() {
+            session += 1;
+            case.check(&pieces, &proxy, || origin.conn(session));
+            let line = format!("session closed session=1:{session} code={} side=proxy", case.code);
+            proxy.wait_log(&line);
+        }
+        bystander.send(&Frame::client(PING, "still here"));
+        assert_eq!(bystander.frame(), Some(Frame::server(PONG, "still here")));
+    }
+    assert_eq!(origin.live(), 1, "the bystander's");
+}

@@ -1,0 +1,174 @@
+//! Answers to the handshake that are none (RFC 6455, 4.1): the client is let in and told of each event that
+//! there is no connection, until the upstream answers as it should.
+
+use super::{finish, sending};
+use crate::harness::*;
+
+/// An answer and what the log says of it.
+type Case = (&'static str, Door, &'static str);
+
+/// Each of `cases` in a session of its own, one after another.
+#[track_caller]
+fn answered(cases: &[Case]) {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "200ms""#)
+        .on_route(r#"dial_before_accept = "150ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    for (session, (name, door, reason)) in cases.iter().enumerate() {
+        println!("{name}");
+        origin.set_door(door.clone());
+        let mut client = proxy.client();
+        client.text("anybody?");
+        let closed = sending(&origin, "Trying to work with closed connection");
+        assert_eq!(client.recv_error(), (closed, format!("1:{session}:0")), "{name}");
+        let line = format!("connector restart session=1:{session} upstream=echo attempt=1 delay=*ms reason=");
+        let line = proxy.wait_log(&line);
+        assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled=0")), "{name}: {line}");
+        origin.set_door(Door::Accept);
+        proxy.wait_ups_of(&format!("1:{session}"), 1);
+        assert_eq!(client.ask("hello"), "hello", "{name}");
+        finish(client, &proxy, session, 2);
+    }
+    assert_eq!(origin.received(), cases.len(), "nothing is sent twice, and nothing stale");
+}
+
+#[test]
+fn statuses() {
+    let refuses = |name, status, reason| (name, Door::Refuse(status), reason);
+    answered(&[
+        refuses("200", 200, "handshake refused with status 200"),
+        refuses("204", 204, "handshake refused with status 204"),
+        refuses("301, which is not followed", 301, "handshake refused with status 301"),
+        refuses("302", 302, "handshake refused with status 302"),
+        refuses("307", 307, "handshake refused with status 307"),
+        refuses("500", 500, "handshake refused with status 500"),
+        refuses("502", 502, "handshake refused with status 502"),
+        refuses("503", 503, "handshake refused with status 503"),
+        refuses("a status that nobody knows", 599, "handshake refused with status 599"),
+        (
+            "a redirect that says where",
+            Door::Say("HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
+            "handshake refused with status 301",
+        ),
+    ]);
+}
+
+/// An upstream that refuses this very client has its refusal passed on.
+#[test]
+fn refusals() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    for status in [400, 401, 403, 404, 410, 421, 426, 429, 499] {
+        origin.set_door(Door::Refuse(status));
+        assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
+        let line = proxy.wait_log(&format!("client refused listener=ws *path=/ status={status} "));
+        assert!(line.ends_with("reason=\"refused by the upstream\""), "{line}");
+    }
+    assert_eq!(proxy.sessions(), 0);
+    assert_eq!(proxy.count_log("connector"), 0, "nobody tries again for a client that is refused");
+}
+
+#[test]
+fn headers() {
+    const KEY: &str = "handshake failed: wrong accept key";
+    const UPGRADE: &str = "handshake failed: no upgrade to websocket";
+    const CONNECTION: &str = "handshake failed: connection is not upgraded";
+    const PROTOCOL: &str = "handshake failed: subprotocol was not offered";
+    const EXTENSION: &str = "handshake failed: extension was not offered";
+    macro_rules! answer {
+        ($($line:literal),*) => {
+            Door::Say(concat!("HTTP/1.1 101 Switching Protocols\r\n", $($line, "\r\n",)* "\r\n"))
+        };
+    }
+    answered(&[
+        ("another key's accept", Door::WrongKey, KEY),
+        ("no accept", answer!("Upgrade: websocket", "Connection: Upgrade"), KEY),
+        (
+            "an empty accept",
+            answer!("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Accept: "),
+            KEY,
+        ),
+        ("no Upgrade", answer!("Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"), UPGRADE),
+        (
+            "an Upgrade to something else",
+            answer!("Upgrade: h2c", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"),
+            UPGRADE,
+        ),
+        (
+            "an Upgrade to something like it",
+            answer!("Upgrade: websocket2", "Connection: Upgrade", "Sec-WebSocket-Accept: {accept}"),
+            UPGRADE,
+        ),
+        ("no Connection", answer!("Upgrade: websocket", "Sec-WebSocket-Accept: {accept}"), CONNECTION),
+        (
+            "a Connection that is closed",
+            answer!("Upgrade: websocket", "Connection: close", "Sec-WebSocket-Accept: {accept}"),
+            CONNECTION,
+        ),
+        ("a subprotocol nobody asked for", Door::Choose("chat"), PROTOCOL),
+        ("an empty subprotocol", Door::With("Sec-WebSocket-Protocol: \r\n"), PROTOCOL),
+        (
+            "two subprotocols",
+            Door::With("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n"),
+            PROTOCOL,
+        ),
+        (
+            "compression nobody asked for",
+            Door::With("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+            EXTENSION,
+        ),
+        ("an extension nobody knows", Door::With("Sec-WebSocket-Extensions: x-new; a=b\r\n"), EXTENSION),
+    ]);
+}
+
+/// One of them would be taken, and which one is anybody's guess (RFC 6455, 11.3.4).
+#[test]
+fn two_subprotocols_that_were_offered() {
+    let origin = Origin::echo();
+    origin.set_door(Door::With("Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Protocol: a\r\n"));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let client = Opening::new(proxy.addr()).protocols("a, b").open();
+    assert_eq!(client.protocol(), None);
+    proxy.wait_log("connector restart session=1:0 *reason=\"handshake failed: subprotocol was not offered\"");
+    assert_eq!(proxy.count_log("connector up"), 0);
+}
+
+#[test]
+fn bytes() {
+    const RESET: &str = "IO error: Connection reset by peer (os error 104)";
+    const NO_HTTP: &str = "handshake failed: no HTTP answer";
+    const CLOSED: &str = "handshake failed: connection closed before the answer";
+    answered(&[
+        ("something else than HTTP", Door::Garbage, NO_HTTP),
+        (
+            "a header without colon",
+            Door::Say("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"),
+            NO_HTTP,
+        ),
+        ("a frame", Door::Say("\u{1}\u{5}hello\r\n\r\n"), NO_HTTP),
+        ("the end", Door::Cut(0), CLOSED),
+        ("the end in the first line", Door::Cut(12), CLOSED),
+        ("the end in the headers", Door::Cut(60), CLOSED),
+        ("a reset", Door::Reset(0), RESET),
+        ("silence", Door::Silent, "no connection within 150ms"),
+        ("half an answer and silence", Door::Half(60), "no connection within 150ms"),
+    ]);
+}
+
+/// An answer without end takes no more memory than a head may have.
+#[test]
+fn an_answer_without_end() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let before = proxy.resident_kib();
+    origin.set_door(Door::Endless);
+    let mut client = proxy.client();
+    proxy.wait_log("connector restart session=1:0 upstream=echo attempt=3");
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < 8 << 10, "{grown} KiB");
+    assert!(origin.endless_taken() < 32 << 20, "{} bytes in 3 answers", origin.endless_taken());
+    origin.set_door(Door::Accept);
+    proxy.wait_ups(1);
+    assert_eq!(client.ask("hello"), "hello");
+}

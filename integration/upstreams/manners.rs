@@ -1,0 +1,229 @@
+//! Upstreams that keep to the protocol and behave badly all the same.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{finish, receiving, sending};
+use crate::harness::*;
+
+/// More than the socket buffers of loopback hold, on both of the proxy's sides.
+const MUCH: usize = 64 << 20;
+
+/// What the proxy may have grown by: far below [`MUCH`], far above what one session may keep.
+const LITTLE_KIB: u64 = 16 << 10;
+
+#[test]
+fn it_answers_twice() {
+    let origin = Origin::with(|conn, message| {
+        conn.send(message.clone());
+        conn.send(message);
+    });
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    for text in ["one", "two"] {
+        assert_eq!(client.ask(text), text);
+        assert_eq!(client.recv_text(), text, "the second answer is a push");
+    }
+    finish(client, &proxy, 0, 2);
+    proxy.wait_log("session closed session=1:0 *answered=2 *pushed=2");
+}
+
+#[test]
+fn it_answers_before_it_is_asked() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    origin.conn(0).text("answer");
+    assert_eq!(client.recv_text(), "answer");
+    assert_eq!(client.ask("question"), "question");
+    finish(client, &proxy, 0, 1);
+    proxy.wait_log("session closed session=1:0 *answered=1 *pushed=1");
+}
+
+#[test]
+fn it_never_answers() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("anybody?");
+    assert_eq!(client.recv_error(), (receiving(&origin, "no reply within 100ms"), "1:0:0".into()));
+    assert_eq!(origin.live(), 1, "one slow reply is no reason to go");
+    assert_eq!(proxy.count_log("connector restart"), 0);
+    finish(client, &proxy, 0, 1);
+}
+
+#[test]
+fn it_never_reads() {
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let origin = Origin::with(move |_, _| wait.wait());
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.reply_timeout = "300ms""#)
+        .with(r#"listener.ws.max_message = "20MiB""#)
+        .with(r#"listener.ws.max_frame = "20MiB""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("it reads this one and stops");
+    origin.conn(0).wait_messages(1);
+    assert_eq!(client.recv_error().1, "1:0:0");
+    client.send(binary(vec![7; 16_000_000]));
+    let (error, id) = client.recv_error();
+    assert_eq!((error, id), (sending(&origin, "not read within 300ms"), "1:0:1".into()));
+    proxy.wait_log("connector restart session=1:0 *reason=\"not read within 300ms\" unsettled=1");
+    gate.open();
+    proxy.wait_ups(2);
+    finish(client, &proxy, 0, 2);
+}
+
+/// A client that reads gets the flood, one that does not stops it; neither costs memory.
+#[test]
+fn it_floods() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let before = proxy.resident_kib();
+    let mut client = proxy.client();
+    let stalled = proxy.client();
+    let (conn, other) = (origin.conn(0), origin.conn(1));
+    let flood = std::thread::spawn(move || conn.flood(50_000, MUCH / 4));
+    let stuck = std::thread::spawn(move || other.flood(50_000, MUCH));
+    let mut bystander = proxy.client();
+    let mut received = 0;
+    while received < MUCH / 4 {
+        assert_eq!(bystander.ask("hello"), "hello");
+        received += client.recv().len() + 4;
+    }
+    assert_eq!(flood.join().unwrap(), received);
+    assert!(stuck.join().unwrap() < MUCH);
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < LITTLE_KIB, "{grown} KiB");
+    drop(stalled);
+}
+
+/// Pings are answered as far as the upstream reads; what it does not read is not kept.
+#[test]
+fn it_pings_without_end() {
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let before = proxy.resident_kib();
+    let mut client = proxy.client();
+    let mut bystander = proxy.client();
+    origin.set(move |conn, _| {
+        // it does not read while it pings: the pongs find no way
+        let pings = Frame::server(PING, [7; 125]).bytes().repeat(1000);
+        (0..100).for_each(|_| conn.write(&pings));
+        wait.wait();
+        conn.text("at last");
+    });
+    client.text("question");
+    wait_for("the pings to be read", PATIENCE, || proxy.is_quiet());
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < LITTLE_KIB, "{grown} KiB");
+    gate.open();
+    assert_eq!(client.recv_text(), "at last");
+    let conn = origin.conn(0);
+    wait_for("pongs", PATIENCE, || !conn.pongs().is_empty());
+    assert!(conn.pongs().iter().all(|pong| pong == &[7; 125]));
+    bystander.ping(b"still here");
+    finish(client, &proxy, 0, 1);
+}
+
+/// It says goodbye and stays: the connection is over all the same.
+#[test]
+fn it_closes_and_keeps_the_socket_open() {
+    let origin = Origin::silent();
+    origin.ignore_closes();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text("question");
+    let conn = origin.conn(0);
+    conn.wait_messages(1);
+    conn.frame(&Frame::server(CLOSE, Frame::close_payload(1001, "")));
+    let reason = receiving(&origin, "Connection closed by server with code 1001");
+    assert_eq!(client.recv_error(), (reason, "1:0:0".into()));
+    conn.wait_end();
+    assert_eq!(conn.closes(), [(1001, String::new())], "its close frame is answered");
+    proxy.wait_ups(2);
+    assert_eq!(origin.live(), 1);
+}
+
+/// What it says behind its close frame is not read (RFC 6455, 5.5.1).
+#[test]
+fn it_goes_on_talking_behind_its_close_frame() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text("question");
+    let conn = origin.conn(0);
+    conn.wait_messages(1);
+    let close = Frame::server(CLOSE, Frame::close_payload(1000, "")).bytes();
+    conn.write(&[close, Frame::server(TEXT, "an answer").bytes()].concat());
+    let reason = receiving(&origin, "Connection closed by server with code 1000");
+    assert_eq!(client.recv_error(), (reason, "1:0:0".into()));
+    proxy.wait_ups(2);
+    client.text("question");
+    origin.conn(1).wait_messages(1);
+    origin.conn(1).text("another answer");
+    assert_eq!(client.recv_text(), "another answer");
+    finish(client, &proxy, 0, 2);
+}
+
+/// The session is over, its upstream does not answer the close frame: it has `close_timeout`.
+#[test]
+fn it_never_completes_the_closing_handshake() {
+    let origin = Origin::echo();
+    origin.ignore_closes();
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
+    let proxy = Proxy::start(&settings);
+    let before = proxy.descriptors_at_rest();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    let start = Instant::now();
+    finish(client, &proxy, 0, 1);
+    let conn = origin.conn(0);
+    assert_eq!(conn.wait_end(), End::Eof);
+    assert_eq!(conn.closes(), [(1000, String::new())]);
+    assert!(start.elapsed() >= std::time::Duration::from_millis(200), "it had no time to answer");
+    proxy.wait_idle(before);
+}
+
+/// The session is over, its upstream sends and sends instead of answering the close frame.
+#[test]
+fn it_floods_instead_of_closing() {
+    let origin = Origin::echo();
+    origin.ignore_closes();
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
+    let proxy = Proxy::start(&settings);
+    let before = proxy.descriptors_at_rest();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    finish(client, &proxy, 0, 1);
+    let conn = origin.conn(0);
+    conn.flood(10_000, 1 << 30);
+    conn.wait_end();
+    proxy.wait_idle(before);
+}
+
+/// A reason is text of the peer's, which may not pass for a line of ours.
+#[test]
+fn its_reason_would_forge_a_line_of_the_log() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text("question");
+    origin.conn(0).wait_messages(1);
+    let reason = "bye\"\r\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J";
+    origin.conn(0).frame(&Frame::server(CLOSE, Frame::close_payload(4000, reason)));
+    let words = format!("Connection closed by server with code 4000: {reason}");
+    assert_eq!(client.recv_error(), (receiving(&origin, &words), "1:0:0".into()));
+    proxy.wait_log("connector restart session=1:0 *forged");
+    proxy.wait_ups(2);
+    client.close(4000, reason);
+    client.expect_closed(4000);
+    proxy.wait_log("session closed session=1:0 code=4000 *forged");
+    for line in proxy.log() {
+        assert!(!line.contains('\u{1b}') && !line.starts_with("2026-01-01"), "{line:?}");
+        assert!(!line.contains("forged") || line.contains("bye"), "{line:?}");
+    }
+}
