@@ -15,7 +15,7 @@ use crate::{
 pub struct Inbound {
     codec: &'static dyn Codec,
     /// None: a message is one event.
-    preprocessors: Option<Preprocessors>,
+    preprocessors: Option<Box<Preprocessors>>,
     passing: Option<Message>,
     binary: bool,
 }
@@ -24,14 +24,14 @@ pub struct Inbound {
 pub struct Outbound {
     codec: &'static dyn Codec,
     /// None: an event is one message.
-    postprocessors: Option<Postprocessors>,
+    postprocessors: Option<Box<Postprocessors>>,
 }
 
 impl Inbound {
     /// The way in of one connection.
     pub fn new(format: &Format) -> Self {
         let specs = &format.preprocessors;
-        let preprocessors = (!specs.is_empty()).then(|| Preprocessors::new(specs));
+        let preprocessors = (!specs.is_empty()).then(|| Box::new(Preprocessors::new(specs)));
         Self { codec: format.codec, preprocessors, passing: None, binary: false }
     }
 
@@ -66,7 +66,7 @@ impl Inbound {
     /// Bytes held of messages that are no events yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Message::len);
-        passing + self.preprocessors.as_ref().map_or(0, Preprocessors::held)
+        passing + self.preprocessors.as_ref().map_or(0, |preprocessors| preprocessors.held())
     }
 
     /// Whether the message that was fed last was a binary one.
@@ -79,7 +79,7 @@ impl Outbound {
     /// The way out of one connection.
     pub fn new(format: &Format) -> Self {
         let specs = &format.postprocessors;
-        let postprocessors = (!specs.is_empty()).then(|| Postprocessors::new(specs));
+        let postprocessors = (!specs.is_empty()).then(|| Box::new(Postprocessors::new(specs)));
         Self { codec: format.codec, postprocessors }
     }
 

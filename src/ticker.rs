@@ -7,6 +7,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    mem,
     ops::Add,
     task::Waker,
     time::Duration,
@@ -45,8 +46,8 @@ struct Ticker {
 
 struct Entry {
     due: Tick,
-    /// None while it is not set.
-    waker: Option<Waker>,
+    /// Wakes nobody while it is not set.
+    waker: Waker,
 }
 
 thread_local! {
@@ -122,7 +123,7 @@ impl Alarm {
     pub fn set(&mut self, due: Tick, waker: &Waker) {
         self.due = due;
         TICKER.with(|ticker| {
-            let entry = Entry { due, waker: Some(waker.clone()) };
+            let entry = Entry { due, waker: waker.clone() };
             let mut alarms = ticker.alarms.borrow_mut();
             match self.key.and_then(|key| alarms.get_mut(key as usize)) {
                 Some(place) => *place = entry,
@@ -206,7 +207,7 @@ impl Ticker {
         for (_, entry) in &mut *self.alarms.borrow_mut() {
             if entry.due <= now {
                 entry.due = Tick::NEVER;
-                due.extend(entry.waker.take());
+                due.push(mem::replace(&mut entry.waker, Waker::noop().clone()));
             }
             next = next.min(entry.due);
         }

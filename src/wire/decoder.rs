@@ -84,7 +84,8 @@ impl WireError {
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
-    limits: Limits,
+    max_message: u32,
+    max_frame: u32,
     header: [u8; HEADER_MAX],
     header_len: usize,
     frame: Option<Frame>,
@@ -116,7 +117,8 @@ impl Decoder {
     pub fn new(role: Role, limits: Limits) -> Self {
         Self {
             role,
-            limits,
+            max_message: limits.max_message.try_into().unwrap_or(u32::MAX),
+            max_frame: limits.max_frame.try_into().unwrap_or(u32::MAX),
             header: [0; HEADER_MAX],
             header_len: 0,
             frame: None,
@@ -274,12 +276,12 @@ impl Decoder {
             (Some(_), Opcode::Text | Opcode::Binary) => return Err(WireError::Unfinished),
             _ => {}
         }
-        if header.len > self.limits.max_frame as u64 {
-            return Err(WireError::FrameTooBig(self.limits.max_frame));
+        if header.len > self.max_frame.into() {
+            return Err(WireError::FrameTooBig(self.max_frame as usize));
         }
         let before = self.message.as_ref().map_or(0, |partial| partial.payload.len());
-        if header.len > (self.limits.max_message - before) as u64 {
-            return Err(WireError::MessageTooBig(self.limits.max_message));
+        if header.len > u64::from(self.max_message) - before as u64 {
+            return Err(WireError::MessageTooBig(self.max_message as usize));
         }
         Ok(())
     }

@@ -11,7 +11,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
-    Ailment, CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError, buffer,
+    Ailment, CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError,
+    buffer::{self, ReadBuffer},
     vitals::{Finding, Vitals},
 };
 use crate::{
@@ -47,10 +48,8 @@ pub struct Link<S, T> {
     socket: S,
     decoder: Decoder,
     outbox: Outbox<T>,
-    /// The thread's read buffer during a turn, and what of it has not been decoded.
-    scratch: Option<Box<[u8]>>,
-    scratch_at: usize,
-    scratch_end: usize,
+    /// The thread's read buffer during a turn.
+    scratch: Option<Box<ReadBuffer>>,
     /// Bytes that were read and not decoded when the last turn ended.
     rest: Bytes,
     eof: bool,
@@ -71,8 +70,6 @@ where
             decoder: Decoder::new(role, limits),
             outbox: Outbox::new(role),
             scratch: None,
-            scratch_at: 0,
-            scratch_end: 0,
             rest,
             eof: false,
             allowance: usize::MAX,
@@ -195,10 +192,9 @@ where
     pub fn end_turn(&mut self) {
         self.decoder.end_turn();
         let Some(scratch) = self.scratch.take() else { return };
-        if self.scratch_at < self.scratch_end {
-            self.rest = Bytes::copy_from_slice(&scratch[self.scratch_at..self.scratch_end]);
+        if !scratch.rest().is_empty() {
+            self.rest = Bytes::copy_from_slice(scratch.rest());
         }
-        (self.scratch_at, self.scratch_end) = (0, 0);
         buffer::give_back_read(scratch);
     }
 
@@ -290,10 +286,10 @@ where
             }
             return Ok(incoming);
         }
-        let Some(scratch) = &self.scratch else { return Ok(None) };
-        let mut input = &scratch[self.scratch_at..self.scratch_end];
+        let Some(scratch) = &mut self.scratch else { return Ok(None) };
+        let mut input = scratch.rest();
         let incoming = self.decoder.decode(&mut input)?;
-        self.scratch_at = self.scratch_end - input.len();
+        scratch.at = scratch.end - input.len();
         Ok(incoming)
     }
 
@@ -304,10 +300,10 @@ where
             return Poll::Ready(Ok(self.decoder.filled(count)?));
         }
         let scratch = self.scratch.get_or_insert_with(buffer::take_read);
-        let mut buffer = ReadBuf::new(scratch);
+        let mut buffer = ReadBuf::new(&mut scratch.bytes);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
         let count = buffer.filled().len();
-        (self.scratch_at, self.scratch_end) = (0, count);
+        (scratch.at, scratch.end) = (0, count);
         self.read(count);
         Poll::Ready(Ok(None))
     }

@@ -19,7 +19,7 @@ const CHUNK: usize = 64 * 1024;
 
 /// Pongs that may wait for the socket. A peer that sends several pings in a row, to tell them apart by their
 /// payload, has each of them answered; one that floods with them does not fill our memory.
-const PONGS: usize = 16;
+const PONGS: u8 = 16;
 
 /// Slices handed to one vectored write.
 pub(super) const SLICES: usize = 16;
@@ -43,7 +43,7 @@ pub struct Outbox<T> {
     /// Where each frame ends, in bytes since the connection began.
     marks: VecDeque<(u64, Mark<T>)>,
     /// Pongs among the queued frames.
-    pongs: usize,
+    pongs: u8,
     /// The latest that had no room among them.
     pong_waiting: Option<Bytes>,
     closed: bool,

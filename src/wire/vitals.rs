@@ -11,6 +11,8 @@ use crate::{
     ticker::{Tick, Ticks},
 };
 
+const NEVER: Tick = Tick::NEVER;
+
 /// What is known of a peer's life.
 #[derive(Debug)]
 pub struct Vitals {
@@ -19,12 +21,12 @@ pub struct Vitals {
     heard: Tick,
     /// When a message came from it or went to it.
     messaged: Tick,
-    /// Since when the socket takes nothing of what is queued.
-    blocked: Option<Tick>,
-    /// When it was asked for a sign of life.
-    pinged: Option<Tick>,
+    /// Since when the socket takes nothing of what is queued; never, if it does.
+    blocked: Tick,
+    /// When it was asked for a sign of life that has not come.
+    pinged: Tick,
     /// Since when a message of it waits for memory.
-    held_up: Option<Tick>,
+    held_up: Tick,
 }
 
 /// [`Health`] in ticks: a quarter of its size, and every connection has one.
@@ -69,13 +71,13 @@ impl Vitals {
             idle: health.idle_timeout.into(),
             blocked: health.slow_consumer_timeout.into(),
         };
-        Self { limits, heard: now, messaged: now, blocked: None, pinged: None, held_up: None }
+        Self { limits, heard: now, messaged: now, blocked: NEVER, pinged: NEVER, held_up: NEVER }
     }
 
     /// Something came from the peer, whatever it is.
     pub fn heard(&mut self, now: Tick) {
         self.heard = now;
-        self.pinged = None;
+        self.pinged = NEVER;
     }
 
     /// A message came from the peer or goes to it.
@@ -85,37 +87,35 @@ impl Vitals {
 
     /// The socket takes no more for now.
     pub fn blocked(&mut self, now: Tick) {
-        self.blocked.get_or_insert(now);
+        self.blocked = self.blocked.min(now);
     }
 
     /// The socket took something. A peer that makes room in a blocked one is alive.
     pub fn took(&mut self, now: Tick) {
-        if self.blocked.take().is_some() {
+        if self.is_blocked() {
+            self.blocked = NEVER;
             self.heard(now);
         }
     }
 
     /// Whether a message of the peer waits for memory.
     pub fn held_up(&mut self, now: Tick, waits: bool) {
-        match waits {
-            true => _ = self.held_up.get_or_insert(now),
-            false => self.held_up = None,
-        }
+        self.held_up = if waits { self.held_up.min(now) } else { NEVER };
     }
 
     /// Whether the socket takes nothing now.
     pub fn is_blocked(&self) -> bool {
-        self.blocked.is_some()
+        self.blocked != NEVER
     }
 
     /// When to look again, if nothing happens until then.
     pub fn next(&self) -> Tick {
-        let silence = match (self.blocked, self.pinged) {
-            (Some(since), _) => since + self.limits.blocked,
-            (None, Some(at)) => at + self.limits.ping_timeout,
-            (None, None) => self.heard + self.limits.ping_interval,
+        let silence = match self.pinged {
+            _ if self.is_blocked() => self.blocked + self.limits.blocked,
+            NEVER => self.heard + self.limits.ping_interval,
+            at => at + self.limits.ping_timeout,
         };
-        let held_up = self.held_up.map_or(Tick::NEVER, |since| since + self.limits.blocked);
+        let held_up = self.held_up + self.limits.blocked;
         silence.min(held_up).min(self.messaged + self.limits.idle)
     }
 
@@ -126,31 +126,31 @@ impl Vitals {
             self.heard(now);
             self.messaged = now;
         }
-        if self.held_up.is_some_and(|since| now >= since + self.limits.blocked) {
+        if now >= self.held_up + self.limits.blocked {
             return Finding::Ill(Ailment::HeldUp);
         }
         if now >= self.messaged + self.limits.idle {
             return Finding::Ill(Ailment::Idle);
         }
-        if let Some(since) = self.blocked {
+        if self.is_blocked() {
             // Behind what is blocked no ping gets out.
-            let ill = now >= since + self.limits.blocked;
+            let ill = now >= self.blocked + self.limits.blocked;
             return if ill { Finding::Ill(Ailment::Blocked) } else { Finding::Well };
         }
-        match self.pinged {
-            Some(at) if now >= at + self.limits.ping_timeout => Finding::Ill(Ailment::Silent),
-            None if now >= self.heard + self.limits.ping_interval => {
-                self.pinged = Some(now);
-                Finding::Quiet
-            }
-            _ => Finding::Well,
+        if now >= self.pinged + self.limits.ping_timeout {
+            return Finding::Ill(Ailment::Silent);
         }
+        if self.pinged == NEVER && now >= self.heard + self.limits.ping_interval {
+            self.pinged = now;
+            return Finding::Quiet;
+        }
+        Finding::Well
     }
 
     /// Begins the wait for a blocked socket anew.
     pub fn excuse(&mut self, now: Tick) {
-        if self.blocked.is_some() {
-            self.blocked = Some(now);
+        if self.is_blocked() {
+            self.blocked = now;
         }
     }
 }
