@@ -136,6 +136,35 @@ fn upstreams_that_flood_clients_that_never_read() {
     });
 }
 
+/// What cannot be read becomes error replies: they are under the upstream's budget like what can.
+#[test]
+fn upstreams_that_flood_what_cannot_be_read() {
+    let origin = Origin::with(|conn, message| {
+        if message == Message::text(r#""flood""#) {
+            conn.flood(100, 16 << 20);
+        } else {
+            conn.send(message);
+        }
+    });
+    let settings = settings(&origin.url())
+        .with(r#"listener.ws.codec = "json""#)
+        .with(r#"upstream.echo.codec = "json""#)
+        .with(r#"upstream.echo.buffer = "64KiB""#);
+    let proxy = Proxy::start(&settings).expect("session");
+    let before = proxy.resident_kib();
+    let mut raws: Vec<_> = (0..8).map(|_| Raw::upgraded(proxy.addr())).collect();
+    raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, br#""flood""#)));
+    wait_for("the flood to be pushed back", 2 * PATIENCE, || {
+        let before = proxy.resident_kib();
+        std::thread::park_timeout(Duration::from_millis(600));
+        before == proxy.resident_kib()
+    });
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < BESIDES_KIB, "{grown} KiB");
+    let mut client = proxy.client();
+    assert_eq!(client.ask("1"), "1");
+}
+
 #[test]
 fn headers_that_declare_four_gibibytes() {
     let origin = Origin::echo();

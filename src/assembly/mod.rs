@@ -14,7 +14,7 @@ use actix::Addr;
 
 use crate::{
     connector::dial::{Dialed, Plan},
-    flow::{Edge, Flow, Pool, Tracker, mailbox_room},
+    flow::{Budget, EVENT_COST, Edge, Flow, Pool, Tracker, mailbox_room},
     pipeline::{Attach, Outlet, Pipeline, Stage, UpstreamEdge},
     session::{self, Parts, Session, SupervisorEdge},
     settings::{self, Route},
@@ -48,16 +48,17 @@ fn tie(
     upside: Option<Upside>,
 ) -> session::Ties {
     let home = Edge::rare(session);
-    let errors = Errors::new(route, &home, room);
+    let errors = Errors::new(route, &home, errors_room(room, route));
     let line = Line { tracker, home: &home, room };
     let Some(Upside { plan, first, pacer }) = upside else {
         let incoming = line.start(&route.incoming, Outlet::End);
         let incoming = incoming.head.map_or(Outlet::End, Outlet::Next);
-        return session::Ties { incoming, errors, supervisor: None };
+        return session::Ties { incoming, errors, supervisor: None, upstream_budget: None };
     };
     let line = Line { room: room + plan.upstream.limits.buffer, ..line };
     let outgoing = line.start(&route.outgoing, Outlet::Next(Edge::to(session))).head;
     let url = plan.upstream.url.text.clone();
+    let budget = Budget::new(plan.upstream.limits.buffer, pool);
     let mut incoming = Outlet::End;
     let supervisor = Supervisor::start(
         plan,
@@ -71,7 +72,7 @@ fn tie(
                 back: outgoing.unwrap_or_else(|| Edge::to(session)),
                 session: Edge::rare(session),
                 tracker: Arc::clone(tracker),
-                pool: Arc::clone(pool),
+                budget: Arc::clone(&budget),
                 pacer,
                 room,
             }
@@ -79,7 +80,15 @@ fn tie(
         room,
     );
     let supervisor = SupervisorEdge { over: Edge::to(&supervisor), withdraw: Edge::rare(&supervisor) };
-    session::Ties { incoming, errors, supervisor: Some(supervisor) }
+    session::Ties { incoming, errors, supervisor: Some(supervisor), upstream_budget: Some(budget) }
+}
+
+/// What may fail at once: all that is under way in both directions, and all that awaits a reply.
+fn errors_room(room: usize, route: &Route) -> usize {
+    route
+        .upstream
+        .as_ref()
+        .map_or(room, |upstream| room + upstream.limits.buffer + upstream.max_in_flight * EVENT_COST)
 }
 
 /// The errors pipelines of a session, started when the first error event is due: most sessions never need

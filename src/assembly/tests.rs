@@ -254,7 +254,12 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
             let errors = Errors::new(&route, &home, room);
             let out = Outlet::End;
             let pipeline = Pipeline::start(&route.incoming[0], Some(stage), out, home, tracker, room);
-            session::Ties { incoming: Outlet::Next(Edge::to(&pipeline)), errors, supervisor: None }
+            session::Ties {
+                incoming: Outlet::Next(Edge::to(&pipeline)),
+                errors,
+                supervisor: None,
+                upstream_budget: None,
+            }
         });
         client.send("one").await;
         let reply = json!({"error": "Error processing event: internal error", "event_id": "1:0:0"});

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     event::{Data, Event, Meta, Value},
     flow::{
-        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Pool, Stamp, Ticket, Tracker,
+        Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Parcel, Permit, Stamp, Ticket, Tracker,
         mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
@@ -40,6 +40,7 @@ pub struct Connector {
     tracker: Arc<Tracker>,
     /// The upstream's `buffer`: what was read from it and is not written to the client yet.
     budget: Arc<Budget>,
+    hold: Hold,
     inbound: Inbound,
     outbound: Outbound,
     exchange: Exchange<Ticket>,
@@ -89,8 +90,8 @@ pub struct Ties {
     pub back: Edge<Flow>,
     /// The session's tracker.
     pub tracker: Arc<Tracker>,
-    /// What all sessions may hold together.
-    pub pool: Arc<Pool>,
+    /// What the connectors of the session may have read that is not with the client.
+    pub budget: Arc<Budget>,
     /// The bytes of client messages that may come: the listener's `buffer`.
     pub room: usize,
 }
@@ -115,7 +116,8 @@ impl Connector {
             supervisor: ties.supervisor,
             back: ties.back,
             tracker: ties.tracker,
-            budget: Budget::new(upstream.limits.buffer, &ties.pool),
+            hold: Hold::new(&ties.budget),
+            budget: ties.budget,
             inbound: Inbound::new(&upstream.format),
             outbound: Outbound::new(&upstream.format),
             exchange: Exchange::new(
@@ -194,9 +196,9 @@ impl Connector {
         let State::Up(link) = &mut self.state else { return };
         link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
         let reading = self.read_on(task);
-        let State::Up(link) = &mut self.state else { return self.budget.set_unfinished(0) };
+        let State::Up(link) = &mut self.state else { return self.hold.set(0) };
         link.end_turn();
-        self.budget.set_unfinished(link.unfinished() + self.inbound.held());
+        self.hold.set(link.unfinished() + self.inbound.held());
         if let Some(ailment) = link.look_after(task.waker(), reading) {
             self.unwell(ailment);
         }

@@ -1,6 +1,7 @@
 //! Bytes that one direction of a session may hold, and all sessions together.
 
 use std::{
+    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -23,7 +24,7 @@ const SUBSISTENCE: usize = 16 * 1024;
 /// Bytes that all sessions of the process may hold together (`server.buffer`).
 ///
 /// When it is used up, a session is read only while it holds less than 16 KiB itself. So the bytes in use
-/// exceed the limit by that much for each direction of a session at most, and by one read of each thread.
+/// exceed the limit by that much and one read (64 KiB) for each direction of a session at most.
 #[derive(Debug)]
 pub struct Pool {
     limit: usize,
@@ -44,9 +45,16 @@ pub struct Budget {
     unfinished: AtomicUsize,
     /// Bytes drawn on the pool for both, in whole pieces.
     drawn: AtomicUsize,
-    /// The reader that waits for room.
-    waiting: Mutex<Option<Waker>>,
+    /// The readers that wait for room: one for each connection that may come under the budget.
+    waiting: Mutex<Vec<Waker>>,
     is_waiting: AtomicBool,
+}
+
+/// Bytes of one connection that are no event yet, given back on drop.
+#[derive(Debug)]
+pub struct Hold {
+    budget: Arc<Budget>,
+    bytes: usize,
 }
 
 /// Bytes of a budget, given back on drop.
@@ -85,7 +93,7 @@ impl Budget {
             used: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
             drawn: AtomicUsize::new(0),
-            waiting: Mutex::new(None),
+            waiting: Mutex::default(),
             is_waiting: AtomicBool::new(false),
         })
     }
@@ -109,9 +117,8 @@ impl Budget {
             return true;
         }
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *waiting {
-            Some(known) => known.clone_from(waker),
-            None => *waiting = Some(waker.clone()),
+        if !waiting.iter().any(|known| known.will_wake(waker)) {
+            waiting.push(waker.clone());
         }
         self.is_waiting.store(true, Relaxed);
         false
@@ -123,13 +130,6 @@ impl Budget {
         self.used.fetch_add(bytes, Relaxed);
         self.draw();
         Permit { budget: Arc::clone(self), bytes }
-    }
-
-    /// Notes how many bytes are held that are no event yet.
-    pub fn set_unfinished(&self, bytes: usize) {
-        if self.unfinished.swap(bytes, Relaxed) != bytes {
-            self.draw();
-        }
     }
 
     /// How many bytes a message that is being read may hold before it has to wait for other sessions.
@@ -157,10 +157,8 @@ impl Budget {
         self.draw();
         if self.is_waiting.load(Relaxed) && self.has_room() {
             self.is_waiting.store(false, Relaxed);
-            let waker = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            let waiting = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            waiting.into_iter().for_each(Waker::wake);
         }
     }
 }
@@ -168,6 +166,31 @@ impl Budget {
 impl Drop for Budget {
     fn drop(&mut self) {
         self.pool.used.fetch_sub(*self.drawn.get_mut(), Relaxed);
+    }
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// Nothing held.
+    pub fn new(budget: &Arc<Budget>) -> Self {
+        Self { budget: Arc::clone(budget), bytes: 0 }
+    }
+
+    /// So many bytes are held from now on.
+    pub fn set(&mut self, bytes: usize) {
+        let before = mem::replace(&mut self.bytes, bytes);
+        if bytes != before {
+            self.budget.unfinished.fetch_add(bytes, Relaxed);
+            self.budget.unfinished.fetch_sub(before, Relaxed);
+            self.budget.draw();
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }
 
@@ -267,12 +290,13 @@ mod tests {
     fn what_is_unfinished_is_drawn_on_the_pool() {
         let pool = Pool::new(1 << 20);
         let budget = Budget::new(1 << 20, &pool);
-        budget.set_unfinished(100_000);
-        assert_eq!(pool.used(), 100_000_usize.next_multiple_of(PIECE));
-        budget.set_unfinished(0);
-        assert_eq!(pool.used(), 0);
-        budget.set_unfinished(5);
-        drop(budget);
+        let mut holds = [Hold::new(&budget), Hold::new(&budget)];
+        holds[0].set(100_000);
+        holds[1].set(20_000);
+        assert_eq!(pool.used(), 120_000_usize.next_multiple_of(PIECE));
+        holds[0].set(0);
+        assert_eq!(pool.used(), 20_000_usize.next_multiple_of(PIECE));
+        drop(holds);
         assert_eq!(pool.used(), 0);
     }
 
@@ -285,6 +309,7 @@ mod tests {
         ) {
             let pool = Pool::new(1 << 20);
             let budgets = [Budget::new(1 << 16, &pool), Budget::new(1 << 16, &pool)];
+            let mut holds = [Hold::new(&budgets[0]), Hold::new(&budgets[1])];
             let mut permits: Vec<Permit> = Vec::new();
             for (act, bytes, which) in acts {
                 match act {
@@ -295,7 +320,7 @@ mod tests {
                         permits.push(permit.resized(bytes / 2));
                     }
                     3 if !permits.is_empty() => permits.push(permits[0].another(bytes)),
-                    _ => budgets[which].set_unfinished(bytes),
+                    _ => holds[which].set(bytes),
                 }
                 let held: Vec<usize> =
                     budgets.iter().map(|budget| budget.used() + budget.unfinished.load(Relaxed)).collect();
@@ -304,7 +329,7 @@ mod tests {
                 prop_assert!(pool.used() <= least + 2 * PIECE);
             }
             drop(permits);
-            budgets.iter().for_each(|budget| budget.set_unfinished(0));
+            drop(holds);
             prop_assert_eq!(pool.used(), 0);
         }
     }

@@ -29,8 +29,8 @@ use crate::{
     assembly::Errors,
     event::{Data, Event, Meta, Record, Value},
     flow::{
-        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Pool, Stamp, Ticket, Tracker,
-        mailbox_room, recycle,
+        Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Note, Parcel, Permit, Pool, Stamp, Ticket,
+        Tracker, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
     pipeline::{Attach, Outlet},
@@ -55,6 +55,10 @@ pub struct Session {
     delivery: Delivery<Frame>,
     /// The listener's `buffer`: what was read from the client and is not written to the upstream yet.
     budget: Arc<Budget>,
+    hold: Hold,
+    /// The upstream's `buffer`: the error replies for what it sent take room there, so that it is not read
+    /// while they are not.
+    upstream_budget: Option<Arc<Budget>>,
     max_in_flight: usize,
     /// What the client may send in a time; none where nothing is limited.
     limiters: Option<Box<Limiters>>,
@@ -83,6 +87,8 @@ pub struct Ties {
     pub errors: Errors,
     /// The supervisor, if the route has an upstream.
     pub supervisor: Option<SupervisorEdge>,
+    /// The budget of the upstream side.
+    pub upstream_budget: Option<Arc<Budget>>,
 }
 
 /// The ways to a session's supervisor.
@@ -130,16 +136,19 @@ impl Session {
         })
     }
 
-    fn new(parts: Parts, ties: Ties) -> Self {
+    fn new(parts: Parts, mut ties: Ties) -> Self {
         let Parts { tracker, listener, upstream, socket, rest, meta, pool, address, presence } = parts;
         let link = Link::new(socket, Role::Server, listener.limits, &listener.health, rest);
+        let budget = Budget::new(listener.limits.buffer, &pool);
         Self {
             tracker,
             down: Downstream::new(link, listener.slow_consumer),
             inbound: Inbound::new(&listener.format),
             outbound: Outbound::new(&listener.format),
             delivery: Delivery::new(upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order())),
-            budget: Budget::new(listener.limits.buffer, &pool),
+            hold: Hold::new(&budget),
+            budget,
+            upstream_budget: ties.upstream_budget.take(),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
             limiters: Limiters::new(&listener, address),
             reading: true,
@@ -161,7 +170,7 @@ impl Session {
         self.down.link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
         self.reading = self.read_on(ctx, task);
         self.down.link.end_turn();
-        self.budget.set_unfinished(self.down.link.unfinished() + self.inbound.held());
+        self.hold.set(self.down.link.unfinished() + self.inbound.held());
     }
 
     /// One event or message at a time, as long as there is room for another event; false when there is
@@ -356,9 +365,13 @@ impl Session {
 
     /// Sends an error event through the errors pipelines; one that comes from there goes to the client.
     fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
-        // An error reply takes room until it is written, so that a client which provokes errors and does
-        // not read them is not read either.
-        let permit = Some(self.budget.take(event.data.size()));
+        // An error reply takes room until it is written: who provokes errors that are not read is not read
+        // either.
+        let budget = match &self.upstream_budget {
+            Some(budget) if cause == Cause::Push => budget,
+            _ => &self.budget,
+        };
+        let permit = Some(budget.take(event.data.size()));
         let parcel = Parcel { event, kind: Kind::Error, ticket, permit };
         match self.ties.errors.head(&self.tracker) {
             Some(errors) if cause != Cause::Error => errors.tell(Flow::Events(vec![parcel])),

@@ -12,7 +12,7 @@ use crate::{
         exchange::Unsettled,
     },
     event::Value,
-    flow::{Cause, Edge, Failed, Flow, Parcel, Pool, Ticket, Tracker, mailbox_room},
+    flow::{Budget, Cause, Edge, Failed, Flow, Parcel, Ticket, Tracker, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
@@ -47,8 +47,8 @@ pub struct Ties {
     pub session: Edge<GivenUp>,
     /// The session's tracker.
     pub tracker: Arc<Tracker>,
-    /// What all sessions may hold together.
-    pub pool: Arc<Pool>,
+    /// What the connectors may have read that is not with the client.
+    pub budget: Arc<Budget>,
     /// The pace of reconnects to the route's own upstream.
     pub pacer: Arc<Pacer>,
     /// The listener's `buffer`: what may be under way to the upstream.
@@ -108,7 +108,7 @@ impl Supervisor {
             supervisor: Edge::to(&ctx.address()),
             back: self.ties.back.clone(),
             tracker: Arc::clone(&self.ties.tracker),
-            pool: Arc::clone(&self.ties.pool),
+            budget: Arc::clone(&self.ties.budget),
             room: self.ties.room,
         };
         Connector::start(Arc::clone(&self.plan.upstream), generation, ties, start)

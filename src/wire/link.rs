@@ -107,14 +107,15 @@ where
         self.allowance = bytes;
     }
 
-    /// Bytes held of a message that is not whole yet.
+    /// Bytes held between two turns of what is no message yet: read and not decoded (64 KiB at most), or a
+    /// message that is not whole.
     pub fn unfinished(&self) -> usize {
-        self.decoder.unfinished()
+        self.rest.len() + self.decoder.unfinished()
     }
 
     /// Whether a message waits because it may not grow.
     pub fn is_held_up(&self) -> bool {
-        self.unfinished() >= self.allowance
+        self.decoder.unfinished() >= self.allowance
     }
 
     /// The next thing the peer sent. Call [`Link::end_turn`] when done for now.
@@ -215,6 +216,7 @@ where
             };
             match written? {
                 Poll::Pending => {
+                    self.outbox.blocked();
                     self.vitals.blocked(now());
                     self.set_alarm(cx.waker());
                     return Poll::Pending;

@@ -21,6 +21,9 @@ const CHUNK: usize = 64 * 1024;
 /// payload, has each of them answered; one that floods with them does not fill our memory.
 const PONGS: u8 = 16;
 
+/// The memory of a blocked outbox grows by pieces of this size, not by doubling.
+const PIECE: usize = 8 * 1024;
+
 /// Slices handed to one vectored write.
 pub(super) const SLICES: usize = 16;
 
@@ -47,6 +50,8 @@ pub struct Outbox<T> {
     /// The latest that had no room among them.
     pong_waiting: Option<Bytes>,
     closed: bool,
+    /// The socket was full, and not everything is written yet.
+    thrifty: bool,
 }
 
 #[derive(Debug)]
@@ -69,6 +74,7 @@ impl<T> Outbox<T> {
             pongs: 0,
             pong_waiting: None,
             closed: false,
+            thrifty: false,
         }
     }
 
@@ -174,11 +180,23 @@ impl<T> Outbox<T> {
             self.pong(payload);
         }
         if self.is_empty() {
+            self.thrifty = false;
             // An idle connection holds no memory.
             buffer::give_back(mem::take(&mut self.tail));
             self.tail_at = 0;
             spare::trim(&mut self.chunks);
             spare::trim(&mut self.marks);
+        }
+    }
+
+    /// The socket takes no more: from now on no more memory is held than what is queued needs. The thread's
+    /// write buffer is for those that are served at once.
+    pub fn blocked(&mut self) {
+        self.thrifty = true;
+        if self.tail.capacity() - self.tail.len() + self.tail_at > PIECE {
+            let fitting = self.tail[self.tail_at..].to_vec();
+            self.tail_at = 0;
+            buffer::give_back(mem::replace(&mut self.tail, fitting));
         }
     }
 
@@ -201,6 +219,10 @@ impl<T> Outbox<T> {
             self.tail = buffer::take();
         }
         let (bytes, size) = header.encode();
+        if self.thrifty && self.tail.capacity() - self.tail.len() < size + payload.len().min(COPY_BELOW) {
+            self.close_chunk();
+            self.tail = Vec::with_capacity(PIECE.max(size + payload.len().min(COPY_BELOW)));
+        }
         self.tail.extend_from_slice(&bytes[..size]);
         self.queued += (size + payload.len()) as u64;
         if payload.len() < COPY_BELOW {
