@@ -10,7 +10,7 @@ WEBSOCAT := target/tools/bin/websocat
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: | needs ## Run the proxy on 127.0.0.1:9139 with an echo server behind it
@@ -23,6 +23,10 @@ build: | needs ## Build the optimised program, target/release/towline
 .PHONY: test
 test: tools ## Run all tests; the first time this builds websocat, a client that they use
 	cargo test --locked
+
+.PHONY: autobahn
+autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2.7, see docs/conformance.md
+	@integration/autobahn/run.sh
 
 .PHONY: check
 check: | needs ## What CI runs: format, lints, documentation, dependencies, tests

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
 )]
 
+mod architecture;
 mod chaos;
 mod closing;
 mod codecs;
@@ -14,19 +15,23 @@ mod commands;
 mod correlation;
 mod demo;
 mod draining;
+mod evacuation;
 mod faults;
 mod frames;
 mod handshakes;
 mod harness;
 mod headers;
+mod liveness;
 mod logging;
 mod malformed;
 mod outcomes;
 mod pipelines;
 mod pressure;
+mod rates;
 mod readme;
 mod routes;
 mod selftest;
+mod siege;
 mod streaming;
 mod subprotocols;
 mod supervision;

@@ -161,13 +161,11 @@ impl Data {
         Ok(Self::Json(JsonText(text)))
     }
 
-    /// Bytes of its text or payload; 0 for a value that is neither text nor bytes.
+    /// Bytes that it takes in memory besides itself; see [`Value::size`].
     pub fn size(&self) -> usize {
         match self {
             Self::Json(text) => text.0.len(),
-            Self::Value(Value::String(text)) => text.len(),
-            Self::Value(Value::Bytes(bytes)) => bytes.len(),
-            Self::Value(_) => 0,
+            Self::Value(value) => value.size(),
         }
     }
 
@@ -235,6 +233,19 @@ impl Value {
             Self::Bytes(_) => "binary",
             Self::Array(_) => "array",
             Self::Record(_) => "record",
+        }
+    }
+
+    /// Bytes that it takes in memory besides itself, shared parts counted as often as they occur.
+    pub fn size(&self) -> usize {
+        /// A key, its value, and their places in the table.
+        const ENTRY: usize = size_of::<(ByteString, Value)>() + 2 * size_of::<usize>();
+        match self {
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Float(_) => 0,
+            Self::String(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Array(items) => items.iter().map(|item| size_of::<Self>() + item.size()).sum(),
+            Self::Record(record) => record.iter().map(|(key, value)| ENTRY + key.len() + value.size()).sum(),
         }
     }
 

@@ -63,6 +63,12 @@ impl Inbound {
         Some(decoded.map_err(|error| error.to_string()))
     }
 
+    /// Bytes held of messages that are no events yet.
+    pub fn held(&self) -> usize {
+        let passing = self.passing.as_ref().map_or(0, Message::len);
+        passing + self.preprocessors.as_ref().map_or(0, Preprocessors::held)
+    }
+
     /// Whether the message that was fed last was a binary one.
     pub fn is_binary(&self) -> bool {
         self.binary

@@ -8,12 +8,13 @@
 //! assembly                    ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
+//! rate                        how much a client may send
 //! flow, event                 what travels: parcels, tickets, permits
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
 //! reply                       failures in words
-//! turn, spare                 one turn of an actor with a socket; memory of queues
+//! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! ```
@@ -32,12 +33,14 @@ pub mod listener;
 pub mod log;
 pub mod pipeline;
 pub mod processor;
+pub mod rate;
 pub mod reply;
 pub mod session;
 pub mod settings;
 pub mod spare;
 pub mod status;
 pub mod supervisor;
+pub mod ticker;
 pub mod trickle;
 pub mod turn;
 pub mod wire;

@@ -36,6 +36,10 @@ pub enum Failure {
     Deserialize(String),
     /// The listener's codec or postprocessors could not write the reply.
     Encode(String),
+    /// So many messages were dropped because the client did not read them.
+    Gap(u64),
+    /// The client sent more than it may in a time.
+    RateLimited(&'static str),
     /// A pipeline's program failed.
     Program(String),
     /// Something inside died that held the event.
@@ -49,8 +53,10 @@ pub enum Reason {
     NoConnection,
     /// The connection is being closed because the client or the proxy ends.
     Closing,
-    /// The socket or the protocol failed; the link's own words.
+    /// The socket failed; the link's own words.
     Link(String),
+    /// The server broke the protocol or a limit; the link's own words. Something that it sent is lost.
+    Protocol(String),
     /// The server closed the connection.
     Closed {
         /// Its code; none when it gave none.
@@ -64,8 +70,10 @@ pub enum Reason {
     NotAllowed(String),
     /// The reply did not come in time.
     Timeout(Duration),
-    /// The server did not read the event in the time it had for its reply.
+    /// The server did not read what was sent in the time it had.
     Stalled(Duration),
+    /// The server did not answer a ping, or there was no memory for what it sent; the link's own words.
+    Unwell(String),
     /// The connector died.
     Panicked,
 }
@@ -75,7 +83,11 @@ impl std::fmt::Display for Reason {
         match self {
             Self::NoConnection => f.write_str("Trying to work with closed connection"),
             Self::Closing => f.write_str("Connection is closing"),
-            Self::Link(words) | Self::Dial(words) | Self::NotAllowed(words) => f.write_str(words),
+            Self::Link(words)
+            | Self::Protocol(words)
+            | Self::Dial(words)
+            | Self::NotAllowed(words)
+            | Self::Unwell(words) => f.write_str(words),
             Self::Closed { code: None, .. } => f.write_str("Connection closed by server"),
             Self::Closed { code: Some(code), reason } if reason.is_empty() => {
                 write!(f, "Connection closed by server with code {code}")
@@ -104,6 +116,13 @@ impl Failure {
                 format!("Error deserializing Response message (codec/preprocessors): {words}")
             }
             Self::Encode(words) => format!("Error encoding message: {words}"),
+            Self::Gap(1) => {
+                "Error delivering to client: 1 message dropped, because it was not read".to_owned()
+            }
+            Self::Gap(count) => {
+                format!("Error delivering to client: {count} messages dropped, because they were not read")
+            }
+            Self::RateLimited(what) => format!("Error accepting message: more {what} than allowed"),
             Self::Program(words) => format!("Error in pipeline: {words}"),
             Self::Lost => "Error processing event: internal error".to_owned(),
         }

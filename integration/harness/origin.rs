@@ -365,6 +365,7 @@ pub struct Conn {
 #[derive(Debug, Default)]
 struct Seen {
     messages: Vec<Message>,
+    pings: usize,
     pongs: Vec<Vec<u8>>,
     closing: bool,
     /// The close frames that were ignored.
@@ -471,6 +472,11 @@ impl Conn {
         self.messages()
     }
 
+    /// How many pings came so far.
+    pub fn pings(&self) -> usize {
+        self.seen.lock().unwrap().pings
+    }
+
     /// The payloads of the pongs so far.
     pub fn pongs(&self) -> Vec<Vec<u8>> {
         self.seen.lock().unwrap().pongs.clone()
@@ -509,7 +515,10 @@ impl Conn {
             };
             assert!(frame.masked, "clients mask their frames (RFC 6455, 5.1)");
             match frame.opcode {
-                PING => self.frame(&Frame::server(PONG, &frame.payload)),
+                PING => {
+                    self.seen.lock().unwrap().pings += 1;
+                    self.frame(&Frame::server(PONG, &frame.payload));
+                }
                 PONG => self.seen.lock().unwrap().pongs.push(frame.payload),
                 CLOSE if shared.deaf.load(Ordering::SeqCst) => {
                     self.seen.lock().unwrap().closes.push(frame.close_parts());

@@ -14,7 +14,7 @@ use actix::Addr;
 
 use crate::{
     connector::dial::{Dialed, Plan},
-    flow::{Edge, Flow, Tracker, mailbox_room},
+    flow::{Edge, Flow, Pool, Tracker, mailbox_room},
     pipeline::{Attach, Outlet, Pipeline, Stage, UpstreamEdge},
     session::{self, Parts, Session, SupervisorEdge},
     settings::{self, Route},
@@ -34,13 +34,15 @@ pub struct Upside {
 /// Starts a session and everything it is tied to.
 pub fn start(parts: Parts, route: &Arc<Route>, upside: Option<Upside>) -> Addr<Session> {
     let tracker = Arc::clone(&parts.tracker);
+    let pool = Arc::clone(&parts.pool);
     let room = parts.listener.limits.buffer;
-    Session::start(parts, |session| tie(session, &tracker, room, route, upside))
+    Session::start(parts, |session| tie(session, &tracker, &pool, room, route, upside))
 }
 
 fn tie(
     session: &Addr<Session>,
     tracker: &Arc<Tracker>,
+    pool: &Arc<Pool>,
     room: usize,
     route: &Arc<Route>,
     upside: Option<Upside>,
@@ -69,6 +71,7 @@ fn tie(
                 back: outgoing.unwrap_or_else(|| Edge::to(session)),
                 session: Edge::rare(session),
                 tracker: Arc::clone(tracker),
+                pool: Arc::clone(pool),
                 pacer,
                 room,
             }

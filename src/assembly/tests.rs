@@ -19,7 +19,7 @@ use crate::{
     codec::{Codec, CodecError},
     connector::dial::{self, Dialed, Plan},
     event::{Data, Event},
-    flow::{Edge, Tracker, mailbox_room},
+    flow::{Edge, Pool, Tracker, mailbox_room},
     pipeline::{Outlet, Pipeline, Stage},
     session::{self, Parts, Presence, Session},
     settings::{Limits, Listener, Route, Settings, Upstream, fixture},
@@ -64,7 +64,7 @@ struct Peer(Link<TcpStream, ()>);
 
 impl Peer {
     fn new(socket: TcpStream, role: Role) -> Self {
-        Self(Link::new(socket, role, LIMITS, Bytes::new()))
+        Self(Link::new(socket, role, LIMITS, &fixture::UNWATCHED, Bytes::new()))
     }
 
     async fn send(&mut self, text: &str) {
@@ -157,6 +157,8 @@ impl Lab {
             socket,
             rest: Bytes::new(),
             meta: None,
+            pool: Pool::new(usize::MAX),
+            address: None,
             presence: Count::enter(&self.count),
         };
         (parts, Peer::new(client, Role::Client))

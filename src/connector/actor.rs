@@ -20,14 +20,14 @@ use super::{
 use crate::{
     event::{Data, Event, Meta, Value},
     flow::{
-        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker, mailbox_room,
-        recycle,
+        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Parcel, Permit, Pool, Stamp, Ticket, Tracker,
+        mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
     reply::{Failure, Reason},
     settings::Upstream,
     turn::{Driven, TURN_STEPS, drive},
-    wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
+    wire::{Ailment, CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
 
 /// A connection to an upstream.
@@ -89,6 +89,8 @@ pub struct Ties {
     pub back: Edge<Flow>,
     /// The session's tracker.
     pub tracker: Arc<Tracker>,
+    /// What all sessions may hold together.
+    pub pool: Arc<Pool>,
     /// The bytes of client messages that may come: the listener's `buffer`.
     pub room: usize,
 }
@@ -113,7 +115,7 @@ impl Connector {
             supervisor: ties.supervisor,
             back: ties.back,
             tracker: ties.tracker,
-            budget: Budget::new(upstream.limits.buffer),
+            budget: Budget::new(upstream.limits.buffer, &ties.pool),
             inbound: Inbound::new(&upstream.format),
             outbound: Outbound::new(&upstream.format),
             exchange: Exchange::new(
@@ -151,7 +153,8 @@ impl Connector {
     // --- Up
 
     fn up(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
-        let link = Link::new(dialed.socket, Role::Client, self.upstream.limits, dialed.rest);
+        let Upstream { limits, health, .. } = &*self.upstream;
+        let link = Link::new(dialed.socket, Role::Client, *limits, health, dialed.rest);
         let waiting = match mem::replace(&mut self.state, State::Up(Box::new(link))) {
             State::Dialing(waiting) => waiting,
             _ => Vec::new(),
@@ -187,27 +190,37 @@ impl Connector {
         }
     }
 
-    /// One event or message at a time, as long as the budget has room.
     fn read(&mut self, task: &mut task::Context<'_>) {
+        let State::Up(link) = &mut self.state else { return };
+        link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
+        let reading = self.read_on(task);
+        let State::Up(link) = &mut self.state else { return self.budget.set_unfinished(0) };
+        link.end_turn();
+        self.budget.set_unfinished(link.unfinished() + self.inbound.held());
+        if let Some(ailment) = link.look_after(task.waker(), reading) {
+            self.unwell(ailment);
+        }
+    }
+
+    /// One event or message at a time, as long as the budget has room; false when it has none.
+    fn read_on(&mut self, task: &mut task::Context<'_>) -> bool {
         for _ in 0..TURN_STEPS {
-            let State::Up(link) = &mut self.state else { return };
+            let State::Up(link) = &mut self.state else { return true };
             if !self.budget.room_or_wake(task.waker()) {
-                return link.end_turn();
+                return false;
             }
             match self.inbound.next() {
                 Some(Ok(data)) => self.data(data),
                 Some(Err(words)) => self.undecodable(words),
                 None => match link.poll_next(task) {
-                    Poll::Pending => return link.end_turn(),
+                    Poll::Pending => return !link.is_held_up(),
                     Poll::Ready(Ok(incoming)) => self.incoming(incoming),
                     Poll::Ready(Err(error)) => self.link_failed(&error),
                 },
             }
         }
-        if let State::Up(link) = &mut self.state {
-            link.end_turn();
-            task.waker().wake_by_ref();
-        }
+        task.waker().wake_by_ref();
+        true
     }
 
     fn incoming(&mut self, incoming: Incoming) {
@@ -335,10 +348,24 @@ impl Connector {
     }
 
     fn link_failed(&mut self, error: &LinkError) {
-        if let LinkError::Wire(error) = error {
-            self.say_goodbye(Some(&CloseFrame::new(error.close_code(), error.to_string())));
-        }
-        self.end(Reason::Link(error.to_string()));
+        let words = error.to_string();
+        let LinkError::Wire(error) = error else { return self.end(Reason::Link(words)) };
+        self.say_goodbye(Some(&CloseFrame::new(error.close_code(), error.to_string())));
+        self.end(Reason::Protocol(words));
+    }
+
+    /// Gives up a server that is not heard of or does not read.
+    fn unwell(&mut self, ailment: Ailment) {
+        let health = &self.upstream.health;
+        let words = ailment.text(health);
+        let (code, reason) = match ailment {
+            Ailment::Silent => (1011, Reason::Unwell(words.clone())),
+            Ailment::Idle => (1001, Reason::Unwell(words.clone())),
+            Ailment::HeldUp => (1013, Reason::Unwell(words.clone())),
+            Ailment::Blocked => (1013, Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default())),
+        };
+        self.say_goodbye(Some(&CloseFrame::new(code, words)));
+        self.end(reason);
     }
 
     /// Sends a close frame if it can go out at once. Behind events that are still queued it cannot: they

@@ -1,9 +1,9 @@
-//! Bytes that one direction of a session may hold.
+//! Bytes that one direction of a session may hold, and all sessions together.
 
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
 };
@@ -12,16 +12,41 @@ use std::{
 /// It bounds the number of tiny events that fit a budget.
 pub const EVENT_COST: usize = 256;
 
+/// A budget draws on its pool in pieces of this size: the threads share the pool's counter, and should not
+/// fight for it with each message.
+const PIECE: usize = 16 * 1024;
+
+/// What each direction of a session may hold even when the pool is used up: enough to go on with small
+/// messages one by one, so that sessions which hold much cannot starve those which hold little (C3).
+const SUBSISTENCE: usize = 16 * 1024;
+
+/// Bytes that all sessions of the process may hold together (`server.buffer`).
+///
+/// When it is used up, a session is read only while it holds less than 16 KiB itself. So the bytes in use
+/// exceed the limit by that much for each direction of a session at most, and by one read of each thread.
+#[derive(Debug)]
+pub struct Pool {
+    limit: usize,
+    used: AtomicUsize,
+}
+
 /// Bytes in use of one side's `buffer`.
 ///
 /// Reading from that side goes on while there is room at all, so the bytes in use exceed the limit by
 /// one message at most.
 #[derive(Debug)]
 pub struct Budget {
+    pool: Arc<Pool>,
     limit: usize,
+    /// Bytes of events.
     used: AtomicUsize,
+    /// Bytes of what is no event yet: a message of which a part has come.
+    unfinished: AtomicUsize,
+    /// Bytes drawn on the pool for both, in whole pieces.
+    drawn: AtomicUsize,
     /// The reader that waits for room.
     waiting: Mutex<Option<Waker>>,
+    is_waiting: AtomicBool,
 }
 
 /// Bytes of a budget, given back on drop.
@@ -31,23 +56,54 @@ pub struct Permit {
     bytes: usize,
 }
 
-impl Budget {
-    /// A budget of `limit` bytes.
+// === impl Pool ===
+
+impl Pool {
+    /// A pool of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0), waiting: Mutex::new(None) })
+        Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    /// Bytes in use.
+    /// Bytes in use, rounded up to whole pieces for each budget.
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
 
-    /// Whether another message may be read.
+    fn is_used_up(&self) -> bool {
+        self.used() >= self.limit
+    }
+}
+
+// === impl Budget ===
+
+impl Budget {
+    /// A budget of `limit` bytes out of a pool.
+    pub fn new(limit: usize, pool: &Arc<Pool>) -> Arc<Self> {
+        Arc::new(Self {
+            pool: Arc::clone(pool),
+            limit,
+            used: AtomicUsize::new(0),
+            unfinished: AtomicUsize::new(0),
+            drawn: AtomicUsize::new(0),
+            waiting: Mutex::new(None),
+            is_waiting: AtomicBool::new(false),
+        })
+    }
+
+    /// Bytes of events in use.
+    pub fn used(&self) -> usize {
+        self.used.load(Relaxed)
+    }
+
+    /// Whether another message may be read, as far as events are concerned.
     pub fn has_room(&self) -> bool {
-        self.used() < self.limit
+        let used = self.used();
+        used < self.limit && (used < SUBSISTENCE || !self.pool.is_used_up())
     }
 
     /// As [`Budget::has_room`]; when there is none, `waker` is woken once there is.
+    ///
+    /// Whoever waits holds events of its own, and their end wakes it: nobody waits for other sessions here.
     pub fn room_or_wake(&self, waker: &Waker) -> bool {
         if self.has_room() {
             return true;
@@ -57,6 +113,7 @@ impl Budget {
             Some(known) => known.clone_from(waker),
             None => *waiting = Some(waker.clone()),
         }
+        self.is_waiting.store(true, Relaxed);
         false
     }
 
@@ -64,19 +121,87 @@ impl Budget {
     pub fn take(self: &Arc<Self>, payload: usize) -> Permit {
         let bytes = payload + EVENT_COST;
         self.used.fetch_add(bytes, Relaxed);
+        self.draw();
         Permit { budget: Arc::clone(self), bytes }
+    }
+
+    /// Notes how many bytes are held that are no event yet.
+    pub fn set_unfinished(&self, bytes: usize) {
+        if self.unfinished.swap(bytes, Relaxed) != bytes {
+            self.draw();
+        }
+    }
+
+    /// How many bytes a message that is being read may hold before it has to wait for other sessions.
+    pub fn allowance(&self) -> usize {
+        if self.pool.is_used_up() { SUBSISTENCE } else { usize::MAX }
+    }
+
+    /// Draws on the pool, or gives back to it.
+    fn draw(&self) {
+        let held = self.used() + self.unfinished.load(Relaxed);
+        let drawn = self.drawn.load(Relaxed);
+        let needed = held.next_multiple_of(PIECE);
+        if needed > drawn {
+            self.pool.used.fetch_add(needed - drawn, Relaxed);
+        } else if needed < drawn && (held == 0 || drawn - needed > PIECE) {
+            self.pool.used.fetch_sub(drawn - needed, Relaxed);
+        } else {
+            return;
+        }
+        self.drawn.store(needed, Relaxed);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Relaxed);
+        self.draw();
+        if self.is_waiting.load(Relaxed) && self.has_room() {
+            self.is_waiting.store(false, Relaxed);
+            let waker = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Drop for Budget {
+    fn drop(&mut self) {
+        self.pool.used.fetch_sub(*self.drawn.get_mut(), Relaxed);
+    }
+}
+
+// === impl Permit ===
+
+impl Permit {
+    /// A permit of the same budget for another event of `payload` bytes, whether there is room or not: a
+    /// program may make several of one. No more is read until there is room again.
+    pub fn another(&self, payload: usize) -> Self {
+        self.budget.take(payload)
+    }
+
+    /// The permit of the same event when it has `payload` bytes: a program may have changed it.
+    pub fn resized(mut self, payload: usize) -> Self {
+        let bytes = payload + EVENT_COST;
+        if bytes > self.bytes {
+            self.budget.used.fetch_add(bytes - self.bytes, Relaxed);
+            self.budget.draw();
+        } else if bytes < self.bytes {
+            self.budget.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+        self
+    }
+
+    /// Whether the budget it is of has room.
+    pub fn has_room(&self) -> bool {
+        self.budget.has_room()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let before = self.budget.used.fetch_sub(self.bytes, Relaxed);
-        if before >= self.budget.limit && self.budget.has_room() {
-            let waker = self.budget.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -87,8 +212,11 @@ mod tests {
         task::Wake,
     };
 
+    use proptest::prelude::*;
+
     use super::*;
 
+    #[derive(Default)]
     struct Flag(AtomicBool);
 
     impl Wake for Flag {
@@ -99,8 +227,8 @@ mod tests {
 
     #[test]
     fn the_reader_is_woken_when_there_is_room_again() {
-        let budget = Budget::new(1000);
-        let flag = Arc::new(Flag(AtomicBool::new(false)));
+        let budget = Budget::new(1000, &Pool::new(usize::MAX));
+        let flag = Arc::new(Flag::default());
         let waker = Waker::from(Arc::clone(&flag));
         let first = budget.take(700);
         assert!(budget.room_or_wake(&waker));
@@ -110,5 +238,74 @@ mod tests {
         assert!(flag.0.load(SeqCst));
         drop(second);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn when_the_pool_is_used_up_who_holds_little_goes_on() {
+        let pool = Pool::new(64 * 1024);
+        let (rich, poor) = (Budget::new(1 << 20, &pool), Budget::new(1 << 20, &pool));
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        let most = rich.take(60 * 1024);
+        let rest = rich.take(20 * 1024);
+        assert!(!rich.room_or_wake(&waker));
+        assert!(poor.has_room());
+        assert_eq!(poor.allowance(), SUBSISTENCE);
+        let some = poor.take(SUBSISTENCE);
+        assert!(!poor.has_room());
+        drop(rest);
+        assert!(!flag.0.load(SeqCst), "the pool is used up still");
+        drop(most);
+        assert!(flag.0.load(SeqCst));
+        assert!(poor.has_room());
+        assert_eq!(poor.allowance(), usize::MAX);
+        drop(some);
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn what_is_unfinished_is_drawn_on_the_pool() {
+        let pool = Pool::new(1 << 20);
+        let budget = Budget::new(1 << 20, &pool);
+        budget.set_unfinished(100_000);
+        assert_eq!(pool.used(), 100_000_usize.next_multiple_of(PIECE));
+        budget.set_unfinished(0);
+        assert_eq!(pool.used(), 0);
+        budget.set_unfinished(5);
+        drop(budget);
+        assert_eq!(pool.used(), 0);
+    }
+
+    proptest! {
+        /// Whatever is taken, resized and given back in whatever order: the pool knows of it, and in the
+        /// end of nothing.
+        #[test]
+        fn the_pool_counts_what_is_held(
+            acts in proptest::collection::vec((0_u8..5, 0_usize..100_000, 0_usize..2), 1..60),
+        ) {
+            let pool = Pool::new(1 << 20);
+            let budgets = [Budget::new(1 << 16, &pool), Budget::new(1 << 16, &pool)];
+            let mut permits: Vec<Permit> = Vec::new();
+            for (act, bytes, which) in acts {
+                match act {
+                    0 => permits.push(budgets[which].take(bytes)),
+                    1 if !permits.is_empty() => drop(permits.swap_remove(bytes % permits.len())),
+                    2 if !permits.is_empty() => {
+                        let permit = permits.swap_remove(bytes % permits.len());
+                        permits.push(permit.resized(bytes / 2));
+                    }
+                    3 if !permits.is_empty() => permits.push(permits[0].another(bytes)),
+                    _ => budgets[which].set_unfinished(bytes),
+                }
+                let held: Vec<usize> =
+                    budgets.iter().map(|budget| budget.used() + budget.unfinished.load(Relaxed)).collect();
+                let least: usize = held.iter().map(|held| held.next_multiple_of(PIECE)).sum();
+                prop_assert!(pool.used() >= least);
+                prop_assert!(pool.used() <= least + 2 * PIECE);
+            }
+            drop(permits);
+            budgets.iter().for_each(|budget| budget.set_unfinished(0));
+            prop_assert_eq!(pool.used(), 0);
+        }
     }
 }

@@ -19,7 +19,7 @@ mod edge;
 mod ticket;
 
 pub use batch::{Batch, recycle};
-pub use budget::{Budget, EVENT_COST, Permit};
+pub use budget::{Budget, EVENT_COST, Permit, Pool};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
 pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};
 

@@ -158,6 +158,8 @@ fn open(
         socket: parts.io,
         rest: Bytes::copy_from_slice(&parts.read_buf),
         meta,
+        pool: Arc::clone(&desk.shared.pool),
+        address: None,
         presence,
     };
     desk.register(stream, &assembly::start(parts, &route, upside));

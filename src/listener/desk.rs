@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::{
     connector::dial,
     drain::Order,
-    flow::Edge,
+    flow::{Edge, Pool},
     session::{Drain, Presence, Session},
     settings::{Listener, Route, Settings},
     status::{Live, Status},
@@ -32,6 +32,8 @@ pub struct Shared {
     pub pacers: HashMap<String, Arc<Pacer>>,
     /// The number of the next session, by listener.
     pub streams: HashMap<String, AtomicU64>,
+    /// What all sessions may hold together.
+    pub pool: Arc<Pool>,
     /// Live sessions and the end.
     pub status: Arc<Status>,
     /// The order to drain, when it has been given.
@@ -66,6 +68,7 @@ impl Shared {
             routes: settings.routes.clone(),
             pacers: pacers.map(|(name, up)| (name.clone(), Arc::new(Pacer::new(up.restart.rate)))).collect(),
             streams: streams.map(|listener| (listener.name.clone(), AtomicU64::new(0))).collect(),
+            pool: Pool::new(settings.server.buffer),
             status,
             drain,
         }

@@ -116,15 +116,16 @@ struct Sorted {
 
 impl Sorted {
     /// Puts the outputs of one event in their places. The first takes over ticket and permit; each of the
-    /// others gets a ticket of its own for the same event.
+    /// others gets a ticket of its own for the same event, and a permit for its own bytes.
     fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         if outputs.is_empty() {
             return ticket.stamp(Stamp::Dropped);
         }
-        let copies: Vec<Ticket> = outputs.iter().skip(1).map(|_| ticket.split()).collect();
-        let tickets = std::iter::once(ticket).chain(copies);
-        let permits = std::iter::once(permit).chain(std::iter::repeat_with(|| None));
-        for (((port, event), ticket), permit) in outputs.drain(..).zip(tickets).zip(permits) {
+        let copies: Vec<_> =
+            outputs[1..].iter().map(|(_, event)| copy(&ticket, permit.as_ref(), event)).collect();
+        let permit = permit.map(|permit| permit.resized(outputs[0].1.data.size()));
+        let owed = std::iter::once((ticket, permit)).chain(copies);
+        for ((port, event), (ticket, permit)) in outputs.drain(..).zip(owed) {
             let (place, kind) = match port {
                 Port::Out => (&mut self.out, kind),
                 Port::Err => (&mut self.home, Kind::Error),
@@ -134,6 +135,10 @@ impl Sorted {
             place.push(Parcel { event, kind, ticket, permit });
         }
     }
+}
+
+fn copy(ticket: &Ticket, permit: Option<&Permit>, event: &Event) -> (Ticket, Option<Permit>) {
+    (ticket.split(), permit.map(|permit| permit.another(event.data.size())))
 }
 
 impl Actor for Pipeline {

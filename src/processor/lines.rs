@@ -132,6 +132,10 @@ impl Preprocessor for Split {
         }
         self.keep(&rest).err().map(Err)
     }
+
+    fn held(&self) -> usize {
+        self.chunk.len() + self.partial.capacity()
+    }
 }
 
 // === impl Join ===

@@ -32,6 +32,9 @@ pub trait Preprocessor {
     /// When the bytes are not what the preprocessor reads. It goes on after that: an error takes the
     /// place of one chunk.
     fn next(&mut self) -> Option<Result<Bytes, ProcessorError>>;
+
+    /// Bytes that it holds: of what was fed and is not handed out.
+    fn held(&self) -> usize;
 }
 
 /// Chunks from the codec to messages for the wire.
@@ -235,6 +238,12 @@ impl Preprocessors {
             0 => self.passing.take().map(Ok),
             count => pull(&mut self.stages[..count]),
         }
+    }
+
+    /// Bytes that they hold: of what was fed and is not handed out.
+    pub fn held(&self) -> usize {
+        let passing = self.passing.as_ref().map_or(0, Bytes::len);
+        passing + self.stages.iter().map(|stage| stage.held()).sum::<usize>()
     }
 }
 

@@ -23,6 +23,10 @@ impl Preprocessor for Picky {
         let chunk = self.0.take()?;
         Some(if chunk.starts_with(b"!") { Err(ProcessorError("picky".to_owned())) } else { Ok(chunk) })
     }
+
+    fn held(&self) -> usize {
+        self.0.as_ref().map_or(0, Bytes::len)
+    }
 }
 
 impl Postprocessor for Picky {

@@ -1,31 +1,42 @@
-//! The session actor: from the client and to the client. How it ends stands in [`ending`].
+//! The session actor: from the client and to the client. What it lets in stands in [`admitting`], how it
+//! ends in [`ending`].
 
+mod admitting;
 mod ending;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex},
     task::{self, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 
-use self::ending::{Farewell, Side, State};
-use super::{Drain, delivery::Delivery, ledger::Outcome};
+use self::{
+    admitting::Limiters,
+    ending::{Farewell, Side, State},
+};
+use super::{
+    Drain,
+    delivery::Delivery,
+    downstream::{Class, Downstream, Frame},
+    ledger::Outcome,
+};
 use crate::{
     assembly::Errors,
     event::{Data, Event, Meta, Record, Value},
     flow::{
-        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Stamp, Ticket, Tracker,
+        Batch, Budget, Cause, Edge, Failed, Flow, Kind, Note, Parcel, Permit, Pool, Stamp, Ticket, Tracker,
         mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
     pipeline::{Attach, Outlet},
+    rate::Limiter,
     reply::{Failure, error_data},
-    settings::{Listener, Upstream},
+    settings::{Listener, OnClientClose, Upstream},
     supervisor::{GivenUp, SessionOver, Withdraw},
     turn::{Driven, TURN_STEPS, drive, now_ns},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
@@ -38,13 +49,17 @@ const MAX_IN_FLIGHT: usize = 128;
 pub struct Session {
     tracker: Arc<Tracker>,
     listener: Arc<Listener>,
-    link: Link<TcpStream, Option<Permit>>,
+    down: Downstream,
     inbound: Inbound,
     outbound: Outbound,
-    delivery: Delivery<Output>,
+    delivery: Delivery<Frame>,
     /// The listener's `buffer`: what was read from the client and is not written to the upstream yet.
     budget: Arc<Budget>,
     max_in_flight: usize,
+    /// What the client may send in a time; none where nothing is limited.
+    limiters: Option<Box<Limiters>>,
+    /// Whether the client is read, as far as there is room for what it sends.
+    reading: bool,
     /// `$request` and `$session`, when a pipeline looks at metadata.
     meta: Option<Arc<Record>>,
     ties: Ties,
@@ -59,9 +74,6 @@ pub struct Session {
     /// Counted as live until dropped, whatever the end.
     _presence: Box<dyn Presence>,
 }
-
-/// A frame for the client and the bytes it takes from a budget until it is written.
-type Output = (Message, Option<Permit>);
 
 /// The actors that a session is tied to.
 pub struct Ties {
@@ -98,6 +110,10 @@ pub struct Parts {
     pub rest: Bytes,
     /// `$request` and `$session`, when a pipeline looks at metadata.
     pub meta: Option<Arc<Record>>,
+    /// What all sessions may hold together.
+    pub pool: Arc<Pool>,
+    /// What the sessions of the client's address may send together; none where that is not limited.
+    pub address: Option<Arc<Mutex<Limiter>>>,
     /// Counts the session as live.
     pub presence: Box<dyn Presence>,
 }
@@ -115,15 +131,18 @@ impl Session {
     }
 
     fn new(parts: Parts, ties: Ties) -> Self {
-        let Parts { tracker, listener, upstream, socket, rest, meta, presence } = parts;
+        let Parts { tracker, listener, upstream, socket, rest, meta, pool, address, presence } = parts;
+        let link = Link::new(socket, Role::Server, listener.limits, &listener.health, rest);
         Self {
             tracker,
-            link: Link::new(socket, Role::Server, listener.limits, rest),
+            down: Downstream::new(link, listener.slow_consumer),
             inbound: Inbound::new(&listener.format),
             outbound: Outbound::new(&listener.format),
             delivery: Delivery::new(upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order())),
-            budget: Budget::new(listener.limits.buffer),
+            budget: Budget::new(listener.limits.buffer, &pool),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
+            limiters: Limiters::new(&listener, address),
+            reading: true,
             meta,
             ties,
             state: State::Open,
@@ -138,23 +157,34 @@ impl Session {
 
     // --- From the client
 
-    /// One event or message at a time, as long as there is room for another event.
     fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        self.down.link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
+        self.reading = self.read_on(ctx, task);
+        self.down.link.end_turn();
+        self.budget.set_unfinished(self.down.link.unfinished() + self.inbound.held());
+    }
+
+    /// One event or message at a time, as long as there is room for another event; false when there is
+    /// none.
+    fn read_on(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> bool {
         for _ in 0..TURN_STEPS {
-            if !matches!(self.state, State::Open) || !self.has_room(task) {
-                return self.link.end_turn();
+            if !matches!(self.state, State::Open) {
+                return true;
+            }
+            if !self.has_room(task) || self.is_held_back(ctx, task) {
+                return false;
             }
             match self.inbound.next() {
                 Some(decoded) => self.accept(decoded),
-                None => match self.link.poll_next(task) {
-                    Poll::Pending => return self.link.end_turn(),
+                None => match self.down.link.poll_next(task) {
+                    Poll::Pending => return !self.down.link.is_held_up(),
                     Poll::Ready(Ok(incoming)) => self.incoming(incoming, ctx),
                     Poll::Ready(Err(error)) => self.link_failed(error, ctx),
                 },
             }
         }
-        self.link.end_turn();
         task.waker().wake_by_ref();
+        true
     }
 
     /// Whether another event can be taken; when not, the session is woken once it can.
@@ -168,27 +198,40 @@ impl Session {
 
     fn incoming(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
         match incoming {
-            Incoming::Message(message) => self.inbound.feed(message),
-            Incoming::Ping(payload) => self.link.outbox().pong(payload),
+            Incoming::Message(message) => self.admit(message, ctx),
+            Incoming::Ping(payload) => self.down.link.outbox().pong(payload),
             Incoming::Pong(_) => {}
-            Incoming::Close(frame) => {
-                let wait = self.listener.close_timeout;
-                self.wind(Farewell::Close(frame), true, Side::Downstream, wait, ctx);
-            }
+            Incoming::Close(frame) => self.client_ended(Farewell::Close(frame), ctx),
         }
     }
 
+    /// The client sends nothing more: what it sent has a while to settle, or not.
+    fn client_ended(&mut self, farewell: Farewell, ctx: &mut Context<Self>) {
+        let wait = match self.listener.on_client_close {
+            OnClientClose::Finish => self.listener.close_timeout,
+            OnClientClose::Cancel => Duration::ZERO,
+        };
+        self.wind(farewell, true, Side::Downstream, wait, ctx);
+    }
+
     fn accept(&mut self, decoded: Result<Data, String>) {
-        let ticket = self.tracker.issue(Cause::Message);
-        self.delivery.accept(ticket.event());
         let data = match decoded {
             Ok(data) => data,
-            Err(words) => return self.fail(ticket.redeem(), Cause::Message, Failure::Decode(words), None),
+            Err(words) => return self.refuse(Failure::Decode(words)),
         };
+        let ticket = self.tracker.issue(Cause::Message);
+        self.delivery.accept(ticket.event());
         let permit = Some(self.budget.take(data.size()));
         let meta = Meta::new(self.inbound.is_binary(), self.meta.clone());
         let event = Event { id: ticket.id(), data, meta, ingest_ns: self.batch.now_ns() };
         self.batch.push(Parcel { event, kind: Kind::Request, ticket, permit });
+    }
+
+    /// A message that does not become an event of its own kind is one that fails at once.
+    fn refuse(&mut self, failure: Failure) {
+        let ticket = self.tracker.issue(Cause::Message);
+        self.delivery.accept(ticket.event());
+        self.fail(ticket.redeem(), Cause::Message, failure, None);
     }
 
     fn hand_on(&mut self) {
@@ -203,10 +246,7 @@ impl Session {
                 let frame = CloseFrame::new(error.close_code(), error.to_string());
                 self.close(Some(frame), false, false, Side::Proxy, ctx);
             }
-            LinkError::Eof | LinkError::Io(_) => {
-                let wait = self.listener.close_timeout;
-                self.wind(Farewell::Nobody, true, Side::Downstream, wait, ctx);
-            }
+            LinkError::Eof | LinkError::Io(_) => self.client_ended(Farewell::Nobody, ctx),
         }
     }
 
@@ -244,16 +284,18 @@ impl Session {
     fn hand_over(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
+        let class = match (kind, cause) {
+            (Kind::Error, _) => self.down.class_of_error(event),
+            (Kind::Push, _) | (_, Cause::Push) => Class::Push,
+            (Kind::Reply | Kind::Request, _) => Class::Owed,
+        };
         let (mut permit, count) = (permit, self.frames.len());
         let outputs = self.frames.drain(..).enumerate().map(|(at, message)| {
             let is_last = at + 1 == count;
-            (message, permit.take_if(|_| is_last))
+            Frame { message, permit: permit.take_if(|_| is_last), class }
         });
-        let link = &mut self.link;
-        let emit = |(message, permit)| {
-            // After our close frame nothing may follow; the client is told by the close.
-            let _ = link.push(message, permit);
-        };
+        let down = &mut self.down;
+        let emit = |frame| down.emit(frame);
         match (kind, cause) {
             (Kind::Error, _) => self.delivery.error(event, outputs, emit),
             (Kind::Push, _) | (_, Cause::Push) => self.delivery.push(outputs, emit),
@@ -335,15 +377,16 @@ impl Session {
     }
 
     fn stamped(&mut self, event: u64, cause: Cause, stamp: Stamp) {
-        let link = &mut self.link;
-        let emit = |(message, permit)| {
-            let _ = link.push(message, permit);
-        };
+        let down = &mut self.down;
+        let emit = |frame| down.emit(frame);
         match (stamp, cause) {
             (Stamp::Copied, Cause::Message) => self.delivery.copied(event),
             (Stamp::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
             (Stamp::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
-            (Stamp::Dropped, Cause::Error) => self.delivery.error_dropped(event, emit),
+            (Stamp::Dropped, Cause::Error) => {
+                self.delivery.error_dropped(event, emit);
+                self.down.forget_notice(event);
+            }
             (Stamp::Failed(failure), cause) => self.fail(event, cause, *failure, None),
             (Stamp::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
             // Nobody awaits a push.
@@ -363,6 +406,7 @@ impl Driven for Session {
         self.take_notes(Some(task));
         self.read(ctx, task);
         self.hand_on();
+        self.look_after(ctx, task);
         self.progress(ctx, task)
     }
 }

@@ -9,7 +9,9 @@
 //! * *Over*.
 
 mod actor;
+mod backlog;
 mod delivery;
+mod downstream;
 mod ledger;
 mod messages;
 mod sequencer;

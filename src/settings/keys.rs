@@ -52,6 +52,8 @@ pub(super) enum Kind {
     OneOf(&'static [u64]),
     /// A time with a unit, within bounds.
     Duration(Duration, Duration),
+    /// The same, or "never".
+    Timeout(Duration, Duration),
     /// A size with a unit, within bounds, in bytes.
     Size(u64, u64),
     /// Texts.
@@ -83,8 +85,13 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Every duration: zero would mean "never" to one reader and "at once" to another, and beyond a day
 /// somebody has mistaken the unit.
 const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
-/// actix-http measures it with a clock that stands still for half a second at a time.
-const HANDSHAKE: Kind = Kind::Duration(Duration::from_secs(1), DAY);
+/// What a worker's ticker measures: its grain is the least of it.
+const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
+const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
+/// What the kernel measures for us, in seconds.
+const KERNEL: Kind = Kind::Timeout(Duration::from_secs(1), DAY);
+/// A burst of more than an hour is no rate.
+const BURST: Kind = Kind::Duration(MILLISECOND, Duration::from_secs(60 * 60));
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -93,12 +100,28 @@ const MESSAGE: Kind = Kind::Size(1, 64 * MIB);
 /// A buffer below 4 KiB costs a system call for every few small messages, and one above 64 MiB for
 /// each session is memory that nobody has.
 const BUFFER: Kind = Kind::Size(4 * KIB, 64 * MIB);
+/// From a handful of sessions to more than any machine has.
+const POOL: Kind = Kind::Size(MIB, 1024 * 1024 * MIB);
+/// Below a KiB no browser's handshake fits, and above a MiB it is an attack.
+const HEADER: Kind = Kind::Size(KIB, MIB);
+/// A second's bytes; 0 is no limit.
+const BYTES_A_SECOND: Kind = Kind::Size(0, 1024 * 1024 * MIB);
 
 /// More threads than any machine has cores for.
 const WORKERS_MAX: u64 = 1024;
 /// A ledger of more events than this is a queue, and a client that waits for so many has gone.
 const IN_FLIGHT_MAX: u64 = 1_000_000;
 const RESTARTS_MAX: u64 = 1_000_000;
+/// More connections than a machine can hold.
+const SESSIONS_MAX: u64 = 10_000_000;
+const HANDSHAKES_MAX: u64 = 1_000_000;
+/// More than a second has.
+const NEW_SESSIONS_MAX: u64 = 1_000_000;
+const MESSAGES_A_SECOND_MAX: u64 = 1_000_000_000;
+
+const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
+const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_newest"]);
+const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
 
 /// Client headers that upstreams want to see, unless told otherwise.
 const FORWARDED: &[&str] = &[
@@ -120,7 +143,12 @@ pub(super) static SECTIONS: [Section; 8] = [
     Section {
         name: "server",
         shape: Shape::Single,
-        keys: &[key("workers", Kind::Count(0, WORKERS_MAX), Preset::Count(0))],
+        keys: &[
+            key("workers", Kind::Count(0, WORKERS_MAX), Preset::Count(0)),
+            key("max_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+            key("max_handshakes", Kind::Count(1, HANDSHAKES_MAX), Preset::Count(1024)),
+            key("buffer", POOL, Preset::Text("1GiB")),
+        ],
     },
     Section {
         name: "log",
@@ -155,8 +183,28 @@ pub(super) static SECTIONS: [Section; 8] = [
             key("max_message", MESSAGE, Preset::Text("1MiB")),
             key("max_frame", MESSAGE, Preset::Text("1MiB")),
             key("buffer", BUFFER, Preset::Text("64KiB")),
-            key("handshake_timeout", HANDSHAKE, Preset::Text("5s")),
+            key("max_header", HEADER, Preset::Text("16KiB")),
+            key("max_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+            key("max_sessions_per_address", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+            key("max_new_sessions", Kind::Count(0, NEW_SESSIONS_MAX), Preset::Count(0)),
+            key("handshake_timeout", TICKED, Preset::Text("5s")),
+            key("ping_interval", TICKED_OR_NEVER, Preset::Text("30s")),
+            key("ping_timeout", TICKED, Preset::Text("10s")),
+            key("idle_timeout", TICKED_OR_NEVER, Preset::Text("never")),
+            key("slow_consumer_timeout", TICKED_OR_NEVER, Preset::Text("30s")),
+            key("slow_consumer", SLOW_CONSUMER, Preset::Text("disconnect")),
+            key("tcp_keepalive", KERNEL, Preset::Text("60s")),
+            key("tcp_user_timeout", KERNEL, Preset::Text("60s")),
             key("close_timeout", ANY_DURATION, Preset::Text("1s")),
+            key("on_client_close", Kind::Choice(&["finish", "cancel"]), Preset::Text("finish")),
+            key("rate.messages", MESSAGES_A_SECOND, Preset::Count(0)),
+            key("rate.bytes", BYTES_A_SECOND, Preset::Text("0B")),
+            key("rate.burst", BURST, Preset::Text("1s")),
+            key("rate.on_limit", ON_LIMIT, Preset::Text("error")),
+            key("address_rate.messages", MESSAGES_A_SECOND, Preset::Count(0)),
+            key("address_rate.bytes", BYTES_A_SECOND, Preset::Text("0B")),
+            key("address_rate.burst", BURST, Preset::Text("1s")),
+            key("address_rate.on_limit", ON_LIMIT, Preset::Text("error")),
         ],
     },
     Section {
@@ -176,6 +224,11 @@ pub(super) static SECTIONS: [Section; 8] = [
             key("reply_timeout", ANY_DURATION, Preset::Text("30s")),
             key("max_in_flight", Kind::Count(1, IN_FLIGHT_MAX), Preset::Count(128)),
             key("connect_timeout", ANY_DURATION, Preset::Text("5s")),
+            key("ping_interval", TICKED_OR_NEVER, Preset::Text("30s")),
+            key("ping_timeout", TICKED, Preset::Text("10s")),
+            key("slow_consumer_timeout", TICKED_OR_NEVER, Preset::Text("30s")),
+            key("tcp_keepalive", KERNEL, Preset::Text("60s")),
+            key("tcp_user_timeout", KERNEL, Preset::Text("60s")),
             key("close_timeout", ANY_DURATION, Preset::Text("1s")),
             key("forward_headers", Kind::List, Preset::List(FORWARDED)),
             key("headers", Kind::Headers, Preset::Empty),
@@ -253,7 +306,10 @@ impl fmt::Display for Kind {
             Self::Text | Self::Url => f.write_str("a text"),
             Self::Choice(choices) => {
                 let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
-                f.write_str(&quoted.join(" or "))
+                match quoted.split_last() {
+                    Some((last, before)) => write!(f, "{} or {last}", before.join(", ")),
+                    None => Ok(()),
+                }
             }
             Self::OneOf(numbers) => {
                 let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
@@ -266,6 +322,9 @@ impl fmt::Display for Kind {
                 humantime::format_duration(min),
                 humantime::format_duration(max)
             ),
+            Self::Timeout(min, max) => {
+                write!(f, "{} or \"never\"", Self::Duration(min, max))
+            }
             Self::Size(min, max) => {
                 write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
             }
@@ -284,6 +343,8 @@ pub(super) struct Size(pub(super) u64);
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            bytes if bytes > 0 && bytes % (MIB * MIB) == 0 => write!(f, "{}TiB", bytes / (MIB * MIB)),
+            bytes if bytes > 0 && bytes % (KIB * MIB) == 0 => write!(f, "{}GiB", bytes / (KIB * MIB)),
             bytes if bytes > 0 && bytes % MIB == 0 => write!(f, "{}MiB", bytes / MIB),
             bytes if bytes > 0 && bytes % KIB == 0 => write!(f, "{}KiB", bytes / KIB),
             bytes => write!(f, "{bytes}B"),

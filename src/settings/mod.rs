@@ -15,6 +15,7 @@
 
 mod address;
 mod error;
+mod guards;
 mod headers;
 mod keys;
 mod layers;
@@ -82,6 +83,12 @@ impl Settings {
 pub struct Server {
     /// Worker threads, at least one: `0` in the settings is one per core.
     pub workers: usize,
+    /// Sessions at a time; none: as many as the limit on open files allows.
+    pub max_sessions: Option<usize>,
+    /// Handshakes in progress at a time.
+    pub max_handshakes: usize,
+    /// Bytes of messages that all sessions together may hold.
+    pub buffer: usize,
 }
 
 /// `[log]`
@@ -156,10 +163,103 @@ pub struct Listener {
     pub format: Format,
     /// Limits on what clients send.
     pub limits: Limits,
+    /// The longest head of a handshake, in bytes.
+    pub max_header: usize,
+    /// Who is let in.
+    pub admission: Admission,
     /// How long a client may take to send its handshake.
     pub handshake_timeout: Duration,
+    /// When a client counts as gone.
+    pub health: Health,
+    /// What becomes of a client that does not read.
+    pub slow_consumer: SlowConsumer,
+    /// Options of its clients' sockets.
+    pub tcp: Tcp,
     /// How long a closing handshake may take before the socket is dropped.
     pub close_timeout: Duration,
+    /// What becomes of events under way when their client closes.
+    pub on_client_close: OnClientClose,
+    /// What one session may send.
+    pub rate: Rate,
+    /// What all sessions of one client address may send together.
+    pub address_rate: Rate,
+}
+
+/// Who is let in at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    /// Sessions at a time; none: no cap of the listener's own.
+    pub max_sessions: Option<usize>,
+    /// Sessions of one client address at a time. Of IPv6, a network of 64 bits is one address.
+    pub max_sessions_per_address: Option<usize>,
+    /// New sessions a second.
+    pub max_new_sessions: Option<u32>,
+}
+
+/// When a peer counts as gone (C8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// It is pinged when nothing was heard of it for so long.
+    pub ping_interval: Option<Duration>,
+    /// And given up when nothing is heard for so long then.
+    pub ping_timeout: Duration,
+    /// It is given up when there was no message either way for so long.
+    pub idle_timeout: Option<Duration>,
+    /// It is given up when it takes nothing of what is queued for so long.
+    pub slow_consumer_timeout: Option<Duration>,
+}
+
+/// What becomes of a client that takes nothing for `slow_consumer_timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// It is closed with 1013.
+    Disconnect,
+    /// It stays; of what the upstream sends by itself, the oldest messages are dropped.
+    DropOldest,
+    /// The same, but the newest.
+    DropNewest,
+}
+
+/// Options of TCP sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tcp {
+    /// The kernel probes a connection without traffic after so long.
+    pub keepalive: Option<Duration>,
+    /// The kernel gives up a connection of which it got no acknowledgement for so long.
+    pub user_timeout: Option<Duration>,
+}
+
+/// What becomes of events under way when their client closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClientClose {
+    /// They have `close_timeout` to settle.
+    Finish,
+    /// They fail at once.
+    Cancel,
+}
+
+/// What a client may send in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages a second.
+    pub messages: Option<u32>,
+    /// Bytes of messages a second.
+    pub bytes: Option<usize>,
+    /// So much of the rate may be used at once.
+    pub burst: Duration,
+    /// What becomes of a message beyond it.
+    pub on_limit: OnLimit,
+}
+
+/// What becomes of a message beyond a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// It gets an error reply.
+    Error,
+    /// It is taken, and the client is not read for a while.
+    Delay,
+    /// It gets an error reply, and the session is closed with 1008.
+    Close,
 }
 
 /// `[upstream.NAME]`: a server to connect sessions to.
@@ -175,6 +275,10 @@ pub struct Upstream {
     pub format: Format,
     /// Limits on what the upstream sends.
     pub limits: Limits,
+    /// When the server counts as gone.
+    pub health: Health,
+    /// Options of the sockets to it.
+    pub tcp: Tcp,
     /// How events and replies belong together.
     pub exchange: Exchange,
     /// The key of an event by which requests and replies find each other: a path such as `id` or
@@ -290,6 +394,17 @@ pub struct Route {
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
+
+impl std::fmt::Display for SlowConsumer {
+    /// As in the settings: `drop_oldest`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Disconnect => "disconnect",
+            Self::DropOldest => "drop_oldest",
+            Self::DropNewest => "drop_newest",
+        })
+    }
+}
 
 impl Upstream {
     /// Whether outcomes come in the order of the client's messages: replies are matched by their order.

@@ -261,6 +261,12 @@ impl<'a> Section<'a> {
         self.read(name, |value| duration(value, kind)).unwrap_or_default()
     }
 
+    /// A time, or none for "never".
+    pub(super) fn timeout(&self, name: &str) -> Option<Duration> {
+        let kind = self.shape.key(name).kind;
+        self.read(name, |value| timeout(value, kind)).flatten()
+    }
+
     pub(super) fn size(&self, name: &str) -> usize {
         let kind = self.shape.key(name).kind;
         self.read(name, |value| size(value, kind)).unwrap_or_default()
@@ -275,16 +281,20 @@ impl<'a> Section<'a> {
         self.read(name, |value| text(value).map(str::to_owned))
     }
 
-    /// Whether the key says `choice`, one of the choices that the table of keys gives it.
-    pub(super) fn chooses(&self, name: &str, choice: &str) -> bool {
+    /// Which of the choices that the table of keys gives it the key says.
+    pub(super) fn choice(&self, name: &str) -> Option<String> {
         let kind = self.shape.key(name).kind;
-        let chosen = self.read(name, |value| match kind {
+        self.read(name, |value| match kind {
             Kind::Choice(choices) if text(value).is_ok_and(|text| choices.contains(&text)) => {
                 text(value).map(str::to_owned)
             }
             _ => Err(format!("takes {kind}")),
-        });
-        chosen.as_deref() == Some(choice)
+        })
+    }
+
+    /// Whether the key says `choice`; for a key of two choices.
+    pub(super) fn chooses(&self, name: &str, choice: &str) -> bool {
+        self.choice(name).as_deref() == Some(choice)
     }
 
     pub(super) fn list(&self, name: &str) -> Vec<String> {
@@ -327,6 +337,14 @@ fn duration(value: &Value, kind: Kind) -> Result<Duration, String> {
         Kind::Duration(min, max) if duration < min || duration > max => Err(takes()),
         _ => Ok(duration),
     }
+}
+
+fn timeout(value: &Value, kind: Kind) -> Result<Option<Duration>, String> {
+    if text(value) == Ok("never") {
+        return Ok(None);
+    }
+    let (Kind::Duration(min, max) | Kind::Timeout(min, max)) = kind else { return Ok(None) };
+    duration(value, Kind::Duration(min, max)).map(Some).map_err(|_| format!("takes {kind}"))
 }
 
 fn size(value: &Value, kind: Kind) -> Result<usize, String> {

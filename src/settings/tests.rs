@@ -36,12 +36,31 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(listener.limits.max_frame, 1024 * 1024);
     assert_eq!(listener.limits.buffer, 64 * 1024);
     assert_eq!(listener.handshake_timeout, Duration::from_secs(5));
+    assert_eq!(listener.max_header, 16 * 1024);
+    let open = Admission { max_sessions: None, max_sessions_per_address: None, max_new_sessions: None };
+    assert_eq!(listener.admission, open);
+    let health = Health {
+        ping_interval: Some(Duration::from_secs(30)),
+        ping_timeout: Duration::from_secs(10),
+        idle_timeout: None,
+        slow_consumer_timeout: Some(Duration::from_secs(30)),
+    };
+    assert_eq!(listener.health, health);
+    let minute = Some(Duration::from_secs(60));
+    assert_eq!(listener.tcp, Tcp { keepalive: minute, user_timeout: minute });
+    assert_eq!(listener.slow_consumer, SlowConsumer::Disconnect);
+    assert_eq!(listener.on_client_close, OnClientClose::Finish);
+    let any = Rate { messages: None, bytes: None, burst: Duration::from_secs(1), on_limit: OnLimit::Error };
+    assert_eq!((listener.rate, listener.address_rate), (any, any));
+    assert_eq!((settings.server.max_sessions, settings.server.max_handshakes), (None, 1024));
+    assert_eq!(settings.server.buffer, 1 << 30);
 
     let upstream = &settings.upstreams["echo"];
     assert_eq!(upstream.url.text, "ws://127.0.0.1:8139");
     assert_eq!(upstream.exchange, Exchange::Stream);
     assert_eq!(upstream.correlation, None);
     assert_eq!(upstream.max_in_flight, 128);
+    assert_eq!((upstream.health, upstream.tcp), (listener.health, listener.tcp));
     assert_eq!(upstream.forward_headers.len(), 7);
     assert_eq!(upstream.on_give_up, OnGiveUp::Keep);
     let restart = Restart {
@@ -63,7 +82,7 @@ fn what_nobody_says_is_built_in() {
 #[test]
 fn what_is_said_holds() {
     let text = r#"
-        server.workers = 3
+        server = { workers = 3, max_sessions = 7, max_handshakes = 2, buffer = "1MiB" }
         log = { level = "debug", format = "json" }
         admin.bind = ""
         drain = { window = "1s", grace = "2m", close_code = 1012 }
@@ -75,6 +94,19 @@ fn what_is_said_holds() {
         max_message = "64MiB"
         max_frame = "100kB"
         buffer = "4KiB"
+        max_header = "1KiB"
+        max_sessions = 5
+        max_sessions_per_address = 4
+        max_new_sessions = 3
+        ping_interval = "never"
+        idle_timeout = "1h"
+        slow_consumer_timeout = "100ms"
+        slow_consumer = "drop_newest"
+        tcp_keepalive = "1s"
+        tcp_user_timeout = "never"
+        on_client_close = "cancel"
+        rate = { messages = 10, burst = "2s", on_limit = "delay" }
+        address_rate = { bytes = "1MiB", on_limit = "close" }
         [listener.a]
         bind = "localhost:0"
         [upstream.u-1]
@@ -113,6 +145,27 @@ fn what_is_said_holds() {
     let specs = [Spec::Lines { buffered: true }, Spec::Lines { buffered: false }];
     assert_eq!(listener.format.preprocessors, specs);
     assert_eq!(listener.limits.max_frame, 100_000);
+    let admission =
+        Admission { max_sessions: Some(5), max_sessions_per_address: Some(4), max_new_sessions: Some(3) };
+    assert_eq!((listener.max_header, listener.admission), (1024, admission));
+    let health = Health {
+        ping_interval: None,
+        ping_timeout: Duration::from_secs(10),
+        idle_timeout: Some(Duration::from_secs(3600)),
+        slow_consumer_timeout: Some(Duration::from_millis(100)),
+    };
+    assert_eq!((listener.health, listener.slow_consumer), (health, SlowConsumer::DropNewest));
+    assert_eq!(listener.tcp, Tcp { keepalive: Some(Duration::from_secs(1)), user_timeout: None });
+    assert_eq!(listener.on_client_close, OnClientClose::Cancel);
+    let burst = Duration::from_secs(2);
+    assert_eq!(listener.rate, Rate { messages: Some(10), bytes: None, burst, on_limit: OnLimit::Delay });
+    let burst = Duration::from_secs(1);
+    assert_eq!(
+        listener.address_rate,
+        Rate { messages: None, bytes: Some(1 << 20), burst, on_limit: OnLimit::Close }
+    );
+    let Server { max_sessions, max_handshakes, buffer, .. } = settings.server;
+    assert_eq!((max_sessions, max_handshakes, buffer), (Some(7), 2, 1 << 20));
     assert_eq!(settings.listeners[1].bind.to_string(), "127.0.0.1:0", "IPv4 where a name has both");
 
     let upstream = &settings.upstreams["u-1"];

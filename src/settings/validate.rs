@@ -9,8 +9,9 @@ use config::{Value, ValueKind};
 use indexmap::IndexMap;
 
 use super::{
-    Admin, AllowedUrl, Drain, Exchange, Format, Limits, Listener, Log, LogFormat, OnGiveUp, Pipeline,
-    Restart, Route, Server, Settings, SettingsError, Upstream, UpstreamUrl, address, headers,
+    Admin, AllowedUrl, Drain, Exchange, Format, Limits, Listener, Log, LogFormat, OnClientClose, OnGiveUp,
+    Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer, Upstream, UpstreamUrl, address,
+    guards, headers,
     layers::{Layers, read_text},
     read::{Reader, Section, commas, list, quoted, text},
     routes,
@@ -84,7 +85,13 @@ fn server(section: &Section<'_>) -> Server {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         count => to_usize(count),
     };
-    Server { workers }
+    let max_sessions = section.count("max_sessions");
+    Server {
+        workers,
+        max_sessions: (max_sessions > 0).then(|| to_usize(max_sessions)),
+        max_handshakes: to_usize(section.count("max_handshakes")),
+        buffer: section.size("buffer"),
+    }
 }
 
 fn log(section: &Section<'_>) -> Log {
@@ -135,14 +142,28 @@ fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> 
     let limits = limits(section);
     let handshake_timeout = section.duration("handshake_timeout");
     let close_timeout = section.duration("close_timeout");
+    let health = guards::health(section, section.timeout("idle_timeout"));
+    let slow_consumer = guards::slow_consumer(section);
+    let tcp = guards::tcp(section);
+    guards::check_slow_consumer(section, &health, slow_consumer, &tcp);
+    let cancels = section.chooses("on_client_close", "cancel");
+    let on_client_close = if cancels { OnClientClose::Cancel } else { OnClientClose::Finish };
     Some(Listener {
         name: name.to_owned(),
         number,
         bind: bind?,
         format: format?,
         limits,
+        max_header: section.size("max_header"),
+        admission: guards::admission(section),
         handshake_timeout,
+        health,
+        slow_consumer,
+        tcp,
         close_timeout,
+        on_client_close,
+        rate: guards::rate(section, "rate"),
+        address_rate: guards::rate(section, "address_rate"),
     })
 }
 
@@ -155,9 +176,13 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let correlation = correlation(section, exchange, format.as_ref());
     let headers = headers::fixed(section);
     let forward_headers = headers::forwarded(section, &headers);
+    let (health, tcp) = (guards::health(section, None), guards::tcp(section));
+    guards::check_slow_consumer(section, &health, SlowConsumer::Disconnect, &tcp);
     let upstream = Upstream {
         name: name.to_owned(),
         limits: limits(section),
+        health,
+        tcp,
         exchange,
         correlation,
         reply_timeout: section.duration("reply_timeout"),
@@ -354,6 +379,6 @@ fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes
 }
 
 /// Counts are bounded by the table of keys far below what any platform's `usize` holds.
-fn to_usize(count: u64) -> usize {
+pub(super) fn to_usize(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }

@@ -12,7 +12,7 @@ use crate::{
         exchange::Unsettled,
     },
     event::Value,
-    flow::{Edge, Failed, Flow, Parcel, Ticket, Tracker, mailbox_room},
+    flow::{Cause, Edge, Failed, Flow, Parcel, Pool, Ticket, Tracker, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
@@ -47,6 +47,8 @@ pub struct Ties {
     pub session: Edge<GivenUp>,
     /// The session's tracker.
     pub tracker: Arc<Tracker>,
+    /// What all sessions may hold together.
+    pub pool: Arc<Pool>,
     /// The pace of reconnects to the route's own upstream.
     pub pacer: Arc<Pacer>,
     /// The listener's `buffer`: what may be under way to the upstream.
@@ -106,6 +108,7 @@ impl Supervisor {
             supervisor: Edge::to(&ctx.address()),
             back: self.ties.back.clone(),
             tracker: Arc::clone(&self.ties.tracker),
+            pool: Arc::clone(&self.ties.pool),
             room: self.ties.room,
         };
         Connector::start(Arc::clone(&self.plan.upstream), generation, ties, start)
@@ -234,7 +237,19 @@ impl Supervisor {
         });
         let unsettled = unsettled.into_iter().map(|lost| failed(lost, &server, &reason));
         let unsent = unsent.into_iter().map(|parcel| not_sent(parcel, &server, &reason));
-        notice.into_iter().chain(unsettled).chain(unsent).collect()
+        let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
+        if failures.is_empty() && matches!(reason, Reason::Protocol(_)) {
+            return vec![self.lost_push(server, reason)];
+        }
+        failures
+    }
+
+    /// The notice of a message that the server sent and that could not be taken, when nobody else learns of
+    /// it.
+    fn lost_push(&self, server: Arc<str>, reason: Reason) -> Failed {
+        let ticket = self.ties.tracker.issue(Cause::Push);
+        let failure = Failure::NoReply { server, reason };
+        Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
     fn fail(&self, failed: Vec<Failed>) {

@@ -107,6 +107,8 @@ struct Frame {
 struct Partial {
     binary: bool,
     payload: BytesMut,
+    /// So many bytes of its payload have been seen to be UTF-8.
+    checked: usize,
 }
 
 impl Decoder {
@@ -122,6 +124,11 @@ impl Decoder {
             control: BytesMut::new(),
             small: BytesMut::new(),
         }
+    }
+
+    /// Bytes held of a message that is not whole yet.
+    pub fn unfinished(&self) -> usize {
+        self.message.as_ref().map_or(0, |partial| partial.payload.capacity())
     }
 
     /// Frees what serves one turn only.
@@ -209,7 +216,7 @@ impl Decoder {
         if let Some(mask) = header.mask {
             apply_mask(&mut payload, mask, 0);
         }
-        Partial { binary: header.opcode == Opcode::Binary, payload }.finish().map(Incoming::Message)
+        Partial::new(header.opcode == Opcode::Binary, payload).finish().map(Incoming::Message)
     }
 
     /// Copies into the memory of the turn's small messages; `behind` bytes are yet to be decoded.
@@ -245,7 +252,7 @@ impl Decoder {
         self.check(&header)?;
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
-            let partial = self.message.get_or_insert_with(|| Partial { binary, payload: BytesMut::new() });
+            let partial = self.message.get_or_insert_with(|| Partial::new(binary, BytesMut::new()));
             make_room(&mut partial.payload, header.len as usize, available);
         }
         self.frame = Some(Frame { header, got: 0 });
@@ -303,7 +310,7 @@ impl Decoder {
             Opcode::Close => Incoming::Close(CloseFrame::parse(&self.take_control())?),
             Opcode::Ping => Incoming::Ping(self.take_control()),
             Opcode::Pong => Incoming::Pong(self.take_control()),
-            _ if !header.fin => return Ok(None),
+            _ if !header.fin => return self.message.as_mut().map_or(Ok(()), Partial::check).map(|()| None),
             _ => match self.message.take() {
                 Some(partial) => Incoming::Message(partial.finish()?),
                 None => return Ok(None),
@@ -318,6 +325,24 @@ impl Decoder {
 }
 
 impl Partial {
+    fn new(binary: bool, payload: BytesMut) -> Self {
+        Self { binary, payload, checked: 0 }
+    }
+
+    /// Looks at what a fragment has added: what cannot become text any more is not waited for. The last
+    /// character may be incomplete.
+    fn check(&mut self) -> Result<(), WireError> {
+        if self.binary {
+            return Ok(());
+        }
+        match std::str::from_utf8(&self.payload[self.checked..]) {
+            Ok(text) => self.checked += text.len(),
+            Err(error) if error.error_len().is_none() => self.checked += error.valid_up_to(),
+            Err(_) => return Err(WireError::NotUtf8),
+        }
+        Ok(())
+    }
+
     /// One pass of UTF-8 over the whole message, so that a character may span fragments.
     fn finish(self) -> Result<Message, WireError> {
         let payload = self.payload.freeze();

@@ -4,17 +4,26 @@ use std::{
     future::Future,
     io,
     pin::{Pin, pin},
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::{CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError, buffer};
-use crate::settings::Limits;
+use super::{
+    Ailment, CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError, buffer,
+    vitals::{Finding, Vitals},
+};
+use crate::{
+    settings::{Health, Limits},
+    ticker::{Alarm, Tick, Ticks, now},
+};
 
 /// A payload of which this much is missing is read to where it will stay, without a copy.
 const DIRECT_FROM: usize = 16 * 1024;
+
+/// How long a message that may not grow waits before it is tried again.
+const RETRY: Ticks = Ticks(3);
 
 /// Why a link ended without a close frame.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +54,10 @@ pub struct Link<S, T> {
     /// Bytes that were read and not decoded when the last turn ended.
     rest: Bytes,
     eof: bool,
+    /// How far a message may grow in this turn.
+    allowance: usize,
+    vitals: Vitals,
+    alarm: Alarm,
 }
 
 impl<S, T> Link<S, T>
@@ -52,7 +65,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     /// A link on an upgraded socket; `rest` holds the bytes that came behind the handshake.
-    pub fn new(socket: S, role: Role, limits: Limits, rest: Bytes) -> Self {
+    pub fn new(socket: S, role: Role, limits: Limits, health: &Health, rest: Bytes) -> Self {
         Self {
             socket,
             decoder: Decoder::new(role, limits),
@@ -62,6 +75,9 @@ where
             scratch_end: 0,
             rest,
             eof: false,
+            allowance: usize::MAX,
+            vitals: Vitals::new(health, now()),
+            alarm: Alarm::new(),
         }
     }
 
@@ -80,6 +96,7 @@ where
     /// # Errors
     /// The token, when a close frame has been queued before.
     pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
+        self.vitals.messaged(now());
         self.outbox.push(message, token)
     }
 
@@ -88,22 +105,90 @@ where
         self.outbox.close(frame);
     }
 
+    /// Lets a message grow to so many bytes in this turn: from there on no more of it is read.
+    pub fn allow(&mut self, bytes: usize) {
+        self.allowance = bytes;
+    }
+
+    /// Bytes held of a message that is not whole yet.
+    pub fn unfinished(&self) -> usize {
+        self.decoder.unfinished()
+    }
+
+    /// Whether a message waits because it may not grow.
+    pub fn is_held_up(&self) -> bool {
+        self.unfinished() >= self.allowance
+    }
+
     /// The next thing the peer sent. Call [`Link::end_turn`] when done for now.
+    ///
+    /// Pending without a wake-up when a message may not grow: see [`Link::is_held_up`].
     ///
     /// # Errors
     /// See [`LinkError`]; the link is of no use for reading afterwards.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         loop {
             if let Some(incoming) = self.decode()? {
-                return Poll::Ready(Ok(incoming));
+                return Poll::Ready(Ok(self.noted(incoming)));
             }
             if self.eof {
                 return Poll::Ready(Err(LinkError::Eof));
             }
+            if self.is_held_up() {
+                return Poll::Pending;
+            }
             if let Some(incoming) = ready!(self.poll_fill(cx))? {
-                return Poll::Ready(Ok(incoming));
+                return Poll::Ready(Ok(self.noted(incoming)));
             }
         }
+    }
+
+    fn noted(&mut self, incoming: Incoming) -> Incoming {
+        if matches!(incoming, Incoming::Message(_)) {
+            self.vitals.messaged(now());
+        }
+        incoming
+    }
+
+    /// Looks after the peer if it is time to: pings one of whom nothing was heard, and finds out what is
+    /// wrong with one that does not answer or does not read. `waker` is woken for the next look, whatever
+    /// the socket does. `reading` tells whether the peer is read at all. Call it before [`Link::poll_flush`].
+    pub fn look_after(&mut self, waker: &Waker, reading: bool) -> Option<Ailment> {
+        let now = now();
+        self.vitals.held_up(now, self.is_held_up());
+        let next = self.vitals.next();
+        let mut finding = Finding::Well;
+        if now >= next {
+            finding = self.vitals.check(now, reading);
+        }
+        match finding {
+            Finding::Well => {}
+            Finding::Quiet => self.outbox.ping(Bytes::new()),
+            Finding::Ill(ailment) => return Some(ailment),
+        }
+        self.set_alarm(waker);
+        None
+    }
+
+    /// Sets the alarm for the next look, unless it is set for an earlier moment: then it is set anew when
+    /// it rings. A message that waits is tried again soon.
+    fn set_alarm(&mut self, waker: &Waker) {
+        let retry = if self.is_held_up() { now() + RETRY } else { Tick::NEVER };
+        let next = self.vitals.next().min(retry);
+        let due = self.alarm.due();
+        if next < due || (due <= now() && next != Tick::NEVER) {
+            self.alarm.set(next, waker);
+        }
+    }
+
+    /// Whether the socket takes nothing of what is queued.
+    pub fn is_blocked(&self) -> bool {
+        self.vitals.is_blocked()
+    }
+
+    /// Gives a blocked peer as much time again.
+    pub fn excuse(&mut self) {
+        self.vitals.excuse(now());
     }
 
     /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
@@ -125,23 +210,32 @@ where
     pub fn poll_flush(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(T)) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
             let socket = Pin::new(&mut self.socket);
-            let count = ready!(match self.outbox.front() {
+            let written = match self.outbox.front() {
                 Some(bytes) => socket.poll_write(cx, bytes),
                 None => {
                     let (slices, count) = self.outbox.slices();
                     socket.poll_write_vectored(cx, &slices[..count])
                 }
-            })?;
-            if count == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            };
+            match written? {
+                Poll::Pending => {
+                    self.vitals.blocked(now());
+                    self.set_alarm(cx.waker());
+                    return Poll::Pending;
+                }
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(count) => {
+                    self.vitals.took(now());
+                    self.outbox.advance(count, &mut done);
+                }
             }
-            self.outbox.advance(count, &mut done);
         }
         Poll::Ready(Ok(()))
     }
 
     /// Ready when the peer has sent its close frame or ended the connection; whatever else it sends is
-    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol.
+    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol, and
+    /// our direction ends behind what is queued.
     pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
         let done = loop {
             match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
@@ -156,6 +250,12 @@ where
 
     /// Reads and forgets until the peer ends the connection.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        if self.outbox.is_empty() {
+            // The peer's close frame would not be recognised. So it sees the end at once, which a client that
+            // keeps to RFC 6455 section 7.1.1 awaits; what it still sends must not become a reset, which
+            // could overtake our close frame. When this fails, reading does too.
+            let _ = self.poll_shutdown(cx);
+        }
         let mut sink = [0; 4096];
         loop {
             let mut buffer = ReadBuf::new(&mut sink);
@@ -200,15 +300,23 @@ where
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
         if let Some((payload, room)) = self.decoder.direct(DIRECT_FROM) {
             let count = ready!(poll_read_into(&mut self.socket, payload, room, cx))?;
-            self.eof = count == 0;
+            self.read(count);
             return Poll::Ready(Ok(self.decoder.filled(count)?));
         }
         let scratch = self.scratch.get_or_insert_with(buffer::take_read);
         let mut buffer = ReadBuf::new(scratch);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
-        (self.scratch_at, self.scratch_end) = (0, buffer.filled().len());
-        self.eof = self.scratch_end == 0;
+        let count = buffer.filled().len();
+        (self.scratch_at, self.scratch_end) = (0, count);
+        self.read(count);
         Poll::Ready(Ok(None))
+    }
+
+    fn read(&mut self, count: usize) {
+        self.eof = count == 0;
+        if count > 0 {
+            self.vitals.heard(now());
+        }
     }
 }
 

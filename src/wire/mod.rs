@@ -14,11 +14,13 @@ mod decoder;
 mod frame;
 mod link;
 mod outbox;
+mod vitals;
 
 pub use close::{CloseFrame, REASON_MAX, is_sendable};
 pub use decoder::{Decoder, WireError};
 pub use link::{Link, LinkError};
 pub use outbox::Outbox;
+pub use vitals::Ailment;
 
 use bytes::Bytes;
 use bytestring::ByteString;

@@ -17,6 +17,10 @@ const COPY_BELOW: usize = 16 * 1024;
 /// The copied part is closed at this size, so that written bytes give back their memory.
 const CHUNK: usize = 64 * 1024;
 
+/// Pongs that may wait for the socket. A peer that sends several pings in a row, to tell them apart by their
+/// payload, has each of them answered; one that floods with them does not fill our memory.
+const PONGS: usize = 16;
+
 /// Slices handed to one vectored write.
 pub(super) const SLICES: usize = 16;
 
@@ -24,8 +28,8 @@ pub(super) const SLICES: usize = 16;
 ///
 /// # Correctness
 /// Unbounded by itself: every data frame carries a permit of a bounded budget as its token, or is refused
-/// after [`Outbox::close`]; of pongs at most two are held (RFC 6455 section 5.5.3 allows to answer only the
-/// latest ping).
+/// after [`Outbox::close`]; of pongs few are held, and the latest (RFC 6455 section 5.5.3 allows to answer only
+/// that).
 #[derive(Debug)]
 pub struct Outbox<T> {
     role: Role,
@@ -38,7 +42,9 @@ pub struct Outbox<T> {
     written: u64,
     /// Where each frame ends, in bytes since the connection began.
     marks: VecDeque<(u64, Mark<T>)>,
-    pong_queued: bool,
+    /// Pongs among the queued frames.
+    pongs: usize,
+    /// The latest that had no room among them.
     pong_waiting: Option<Bytes>,
     closed: bool,
 }
@@ -60,7 +66,7 @@ impl<T> Outbox<T> {
             queued: 0,
             written: 0,
             marks: VecDeque::new(),
-            pong_queued: false,
+            pongs: 0,
             pong_waiting: None,
             closed: false,
         }
@@ -88,16 +94,16 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Queues a pong, or keeps it until the one before is written; only the latest is kept.
+    /// Queues a pong; when many wait already it is kept until one of them is written, if none comes after it.
     pub fn pong(&mut self, payload: Bytes) {
         if self.closed {
             return;
         }
-        if self.pong_queued {
+        if self.pongs == PONGS {
             self.pong_waiting = Some(payload);
             return;
         }
-        self.pong_queued = true;
+        self.pongs += 1;
         self.frame(Opcode::Pong, payload);
         self.marks.push_back((self.queued, Mark::Pong));
     }
@@ -115,6 +121,14 @@ impl<T> Outbox<T> {
     /// Whether a close frame has been queued.
     pub fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// The tokens of the messages that are not through.
+    pub fn tokens(&self) -> impl Iterator<Item = &T> {
+        self.marks.iter().filter_map(|(_, mark)| match mark {
+            Mark::Token(token) => Some(token),
+            Mark::Pong => None,
+        })
     }
 
     /// Bytes that the socket has not taken yet.
@@ -151,10 +165,10 @@ impl<T> Outbox<T> {
         while let Some((_, mark)) = self.marks.pop_front_if(|(end, _)| *end <= self.written) {
             match mark {
                 Mark::Token(token) => done(token),
-                Mark::Pong => self.pong_queued = false,
+                Mark::Pong => self.pongs -= 1,
             }
         }
-        if !self.pong_queued
+        if self.pongs < PONGS
             && let Some(payload) = self.pong_waiting.take()
         {
             self.pong(payload);

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{frame::HEADER_MAX, *};
-use crate::settings::Limits;
+use crate::settings::{Limits, fixture};
 
 const LIMITS: Limits = Limits { max_message: 100_000, max_frame: 50_000, buffer: 64 * 1024 };
 
@@ -90,6 +90,17 @@ fn a_character_may_span_fragments_with_control_frames_between() {
     assert_eq!(got, [Incoming::Ping(Bytes::from_static(b"p")), Incoming::Message(Message::Text("ä".into()))]);
 }
 
+#[test]
+fn text_that_cannot_be_utf8_any_more_ends_with_its_fragment() {
+    let begin = client(0x01, b"ab\xce");
+    for (rest, expected) in [(b"\xba", None), (b"\xff", Some(WireError::NotUtf8))] {
+        let (_, error) = decode(Role::Server, &[begin.clone(), client(0x00, rest)].concat(), &[1]);
+        assert_eq!(error, expected, "{rest:?}");
+    }
+    let binary = [client(0x02, b"\xff"), client(0x00, b"\xff")].concat();
+    assert_eq!(error(Role::Server, &binary), None);
+}
+
 /// The memory hole of other codecs: they look at the length once they have that many bytes.
 #[test]
 fn a_declared_length_beyond_the_limit_is_refused_at_the_header() {
@@ -125,7 +136,7 @@ fn a_header_alone_takes_little_memory() {
 }
 
 #[test]
-fn of_many_pings_the_latest_is_answered_and_no_more_than_two_pongs_are_held() {
+fn of_many_pings_the_first_and_the_latest_are_answered() {
     let mut outbox: Outbox<()> = Outbox::new(Role::Server);
     for number in 0..1000_u32 {
         outbox.pong(number.to_be_bytes().to_vec().into());
@@ -138,7 +149,7 @@ fn of_many_pings_the_latest_is_answered_and_no_more_than_two_pongs_are_held() {
     let (got, error) = decode(Role::Client, &written, &[usize::MAX]);
     assert_eq!(error, None);
     let pong = |number: u32| Incoming::Pong(number.to_be_bytes().to_vec().into());
-    assert_eq!(got, [pong(0), pong(999)]);
+    assert_eq!(got, (0..16).chain([999]).map(pong).collect::<Vec<_>>());
 }
 
 #[test]
@@ -228,7 +239,7 @@ impl AsyncWrite for Choppy {
 
 fn link(role: Role, input: Vec<u8>, sizes: &[usize]) -> Link<Choppy, usize> {
     let socket = Choppy { input, output: Vec::new(), sizes: sizes.to_vec(), turn: 0 };
-    Link::new(socket, role, LIMITS, Bytes::new())
+    Link::new(socket, role, LIMITS, &fixture::UNWATCHED, Bytes::new())
 }
 
 /// Everything a link reads until the end of its input, turns ended at will.

@@ -71,7 +71,10 @@ impl Session {
             return;
         }
         self.state = State::Winding { farewell, peer_closed, side, withdrawn: false };
-        ctx.run_later(wait, Self::withdraw);
+        match wait {
+            Duration::ZERO => self.withdraw(ctx),
+            wait => _ = ctx.run_later(wait, Self::withdraw),
+        }
     }
 
     /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
@@ -120,7 +123,8 @@ impl Session {
         side: Side,
         ctx: &mut Context<Self>,
     ) {
-        self.link.close(frame.as_ref());
+        self.down.release();
+        self.down.link.close(frame.as_ref());
         self.state = State::Closing { frame, peer_closed, readable, side };
         ctx.run_later(self.listener.close_timeout, |session, ctx| session.closed(ctx));
     }
@@ -145,7 +149,7 @@ impl Session {
         let counts = self.delivery.counts();
         log::info!(
             "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
-             delivered={} errored={} dropped={} unsettled={} pushed={} seconds={:.3}",
+             delivered={} errored={} dropped={} unsettled={} pushed={} discarded={} seconds={:.3}",
             Quoted(reason),
             counts.accepted,
             counts.answered,
@@ -154,6 +158,7 @@ impl Session {
             counts.dropped,
             self.delivery.unsettled(),
             self.delivery.pushed(),
+            self.down.discarded(),
             self.opened.elapsed().as_secs_f64(),
         );
     }
@@ -171,13 +176,11 @@ impl Session {
                 self.wound(ctx);
             }
         }
-        if let Poll::Ready(Err(_)) = self.link.poll_flush(task, drop) {
-            self.unwritable(ctx);
-        }
+        self.flush(ctx, task);
         if let State::Closing { peer_closed, readable, .. } = self.state {
             let done = match peer_closed {
-                true => self.link.outbox().is_empty() && self.link.poll_shutdown(task).is_ready(),
-                false => self.link.poll_peer_close(task, readable).is_ready(),
+                true => self.down.link.outbox().is_empty() && self.down.link.poll_shutdown(task).is_ready(),
+                false => self.down.link.poll_peer_close(task, readable).is_ready(),
             };
             if done {
                 self.closed(ctx);
@@ -186,12 +189,21 @@ impl Session {
         if matches!(self.state, State::Over) { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Writes what is queued. A client that reads again after messages were dropped is told of the gap.
+    fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        loop {
+            if let Poll::Ready(Err(_)) = self.down.poll_flush(task) {
+                self.unwritable(ctx);
+            }
+            let Some(count) = self.down.take_gap() else { return };
+            self.tell_gap(count);
+        }
+    }
+
     /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            State::Open => {
-                self.wind(Farewell::Nobody, true, Side::Downstream, self.listener.close_timeout, ctx);
-            }
+            State::Open => self.client_ended(Farewell::Nobody, ctx),
             State::Winding { farewell, .. } => *farewell = Farewell::Nobody,
             State::Closing { .. } => self.closed(ctx),
             State::Over => {}

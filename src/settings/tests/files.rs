@@ -137,6 +137,11 @@ fn the_reference_lists_every_key_with_default_and_bounds() {
                 keys::Kind::Duration(min, max) => {
                     format!("{} to {}", humantime::format_duration(min), humantime::format_duration(max))
                 }
+                keys::Kind::Timeout(min, max) => format!(
+                    "{} to {}, or \"never\"",
+                    humantime::format_duration(min),
+                    humantime::format_duration(max)
+                ),
                 keys::Kind::Size(min, max) => format!("{} to {}", keys::Size(min), keys::Size(max)),
                 keys::Kind::Count(min, max) => format!("{min} to {max}"),
                 keys::Kind::OneOf(_) | keys::Kind::Choice(_) => key.kind.to_string(),

@@ -32,6 +32,79 @@ fn with(section: &str, lines: &str) -> String {
 const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "server",
+        "max_sessions = -1",
+        "server.max_sessions = -1 (/etc/towline.toml): takes a whole number from 0",
+    ),
+    (
+        "server",
+        "max_handshakes = 0",
+        "server.max_handshakes = 0 (/etc/towline.toml): takes a whole number from 1",
+    ),
+    (
+        "server",
+        "buffer = \"1023KiB\"",
+        "server.buffer = \"1023KiB\" (/etc/towline.toml): takes a size with its unit such as \"64KiB\", from 1MiB \
+         to 1TiB",
+    ),
+    (
+        "listener.ws",
+        "max_sessions_per_address = 3\nmax_sessions = 2",
+        "listener.ws.max_sessions_per_address = 3 (/etc/towline.toml): is above max_sessions, which is 2: it would \
+         never be reached",
+    ),
+    (
+        "listener.ws",
+        "ping_interval = \"always\"",
+        "listener.ws.ping_interval = \"always\" (/etc/towline.toml): takes a time with its unit such as \"30s\", \
+         from 100ms to 1day or \"never\"",
+    ),
+    (
+        "listener.ws",
+        "ping_timeout = \"never\"",
+        "listener.ws.ping_timeout = \"never\" (/etc/towline.toml): takes a time with its unit such as \"30s\", from \
+         100ms to 1day",
+    ),
+    (
+        "listener.ws",
+        "tcp_user_timeout = \"20s\"",
+        "listener.ws.tcp_user_timeout = \"20s\" (/etc/towline.toml): is below slow_consumer_timeout, which is 30s",
+    ),
+    (
+        "upstream.echo",
+        "slow_consumer_timeout = \"2m\"",
+        "upstream.echo.tcp_user_timeout = \"60s\" (default): is below slow_consumer_timeout, which is 2m",
+    ),
+    (
+        "listener.ws",
+        "slow_consumer = \"drop\"",
+        "listener.ws.slow_consumer = \"drop\" (/etc/towline.toml): takes \"disconnect\", \"drop_oldest\" or \
+         \"drop_newest\"",
+    ),
+    (
+        "listener.ws",
+        "slow_consumer = \"drop_oldest\"",
+        "listener.ws.tcp_user_timeout = \"60s\" (default): ends a client that does not read, which slow_consumer = \
+         \"drop_oldest\" keeps: has to be \"never\"",
+    ),
+    (
+        "listener.ws",
+        "slow_consumer = \"drop_newest\"\ntcp_user_timeout = \"never\"\nslow_consumer_timeout = \"never\"",
+        "listener.ws.slow_consumer_timeout = \"never\" (/etc/towline.toml): is \"never\", so that slow_consumer = \
+         \"drop_newest\" would never begin",
+    ),
+    (
+        "listener.ws",
+        "rate.on_limit = \"close\"",
+        "listener.ws.rate.on_limit = \"close\" (/etc/towline.toml): does nothing without rate.messages or rate.bytes",
+    ),
+    (
+        "listener.ws",
+        "address_rate.burst = \"2h\"\naddress_rate.messages = 1",
+        "listener.ws.address_rate.burst = \"2h\" (/etc/towline.toml): takes a time with its unit such as \"30s\", \
+         from 1ms to 1h",
+    ),
+    (
+        "server",
         "workers = -1",
         "server.workers = -1 (/etc/towline.toml): takes a whole number from 0 to 1024",
     ),

@@ -1,0 +1,207 @@
+//! ARCHITECTURE.md names each way from actor to actor and each queue, with its bound and what happens when it is
+//! full. These tests hold its tables to the code (C4).
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use quote::ToTokens;
+use syn::{Field, Fields, GenericArgument, Item, PathArguments, Type};
+
+/// Rooms whose collections are no queues: they grow with what the operator wrote, not with what peers do.
+const NOT_AT_RUN_TIME: [&str; 4] = ["settings", "trickle", "cli.rs", "log.rs"];
+
+/// What may grow.
+const GROWABLE: [&str; 8] =
+    ["Vec", "VecDeque", "HashMap", "BTreeMap", "IndexMap", "Slab", "BytesMut", "UnboundedReceiver"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The items of all rooms that messages pass through, those of their tests left out.
+fn items() -> Vec<Item> {
+    let mut paths = Vec::new();
+    sources(&root().join("src"), &mut paths);
+    let source = root().join("src");
+    paths.retain(|path| {
+        let room = path.strip_prefix(&source).unwrap().components().next().unwrap();
+        let room = room.as_os_str().to_str().unwrap();
+        !NOT_AT_RUN_TIME.contains(&room) && path.file_stem().unwrap() != "tests"
+    });
+    let parsed = paths.iter().map(|path| syn::parse_file(&std::fs::read_to_string(path).unwrap()).unwrap());
+    let mut items = Vec::new();
+    parsed.for_each(|file| flatten(file.items, &mut items));
+    items
+}
+
+fn flatten(from: Vec<Item>, items: &mut Vec<Item>) {
+    for item in from {
+        match item {
+            Item::Mod(module) if module.attrs.is_empty() => {
+                flatten(module.content.map(|(_, items)| items).unwrap_or_default(), items);
+            }
+            // with an attribute: tests
+            Item::Mod(_) => {}
+            item => items.push(item),
+        }
+    }
+}
+
+/// The last name of a type's path: `VecDeque` of `std::collections::VecDeque<u8>`.
+fn last_name(of: &Type) -> Option<String> {
+    match of {
+        Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
+        _ => None,
+    }
+}
+
+/// Whether a type is, or holds, something that may grow.
+fn grows(of: &Type) -> bool {
+    let Type::Path(path) = of else { return false };
+    path.path.segments.iter().any(|segment| {
+        let inner = match &segment.arguments {
+            PathArguments::AngleBracketed(arguments) => arguments.args.iter().collect(),
+            _ => Vec::new(),
+        };
+        GROWABLE.contains(&segment.ident.to_string().as_str())
+            || inner.into_iter().any(|argument| match argument {
+                GenericArgument::Type(inner) => grows(inner),
+                _ => false,
+            })
+    })
+}
+
+fn fields(of: &Fields) -> impl Iterator<Item = (String, &Field)> {
+    of.iter().enumerate().map(|(at, field)| {
+        let name = field.ident.as_ref().map_or_else(|| at.to_string(), ToString::to_string);
+        (name, field)
+    })
+}
+
+/// `Outbox::chunks` for each field that may grow.
+fn queues(items: &[Item]) -> BTreeSet<String> {
+    let mut queues = BTreeSet::new();
+    for item in items {
+        match item {
+            Item::Struct(item) => {
+                let growing = fields(&item.fields).filter(|(_, field)| grows(&field.ty));
+                queues.extend(growing.map(|(name, _)| format!("{}::{name}", item.ident)));
+            }
+            Item::Enum(item) => {
+                for variant in &item.variants {
+                    let growing = fields(&variant.fields).filter(|(_, field)| grows(&field.ty));
+                    queues.extend(growing.map(|_| format!("{}::{}", item.ident, variant.ident)));
+                }
+            }
+            _ => {}
+        }
+    }
+    queues
+}
+
+/// `Session ← Flow` for each message that an actor takes.
+fn edges(items: &[Item]) -> BTreeSet<String> {
+    let mut edges = BTreeSet::new();
+    for item in items {
+        let Item::Impl(item) = item else { continue };
+        let Some((_, path, _)) = &item.trait_ else { continue };
+        let Some(segment) = path.segments.last().filter(|segment| segment.ident == "Handler") else {
+            continue;
+        };
+        let PathArguments::AngleBracketed(arguments) = &segment.arguments else { continue };
+        let message = arguments.args.to_token_stream().to_string();
+        edges.insert(format!("{} ← {message}", last_name(&item.self_ty).unwrap()));
+    }
+    edges
+}
+
+fn constants(items: &[Item]) -> BTreeSet<String> {
+    let names = items.iter().filter_map(|item| match item {
+        Item::Const(item) => Some(item.ident.to_string()),
+        Item::Fn(item) => Some(item.sig.ident.to_string()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// The rows of the table under a heading of ARCHITECTURE.md, without head and line.
+fn table(heading: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let (_, below) = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+    let rows =
+        below.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    rows.skip(2).map(cells).collect()
+}
+
+/// What stands in backquotes.
+fn quoted(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+/// What the settings call by that name: `buffer`, `server.buffer`.
+fn is_key(name: &str) -> bool {
+    let text = std::fs::read_to_string(root().join("docs/settings.md")).unwrap();
+    let last = name.rsplit('.').next().unwrap();
+    text.contains(&format!("| `{name}` |")) || text.contains(&format!("| `{last}` |"))
+}
+
+#[track_caller]
+fn expect_same(documented: &BTreeSet<String>, real: &BTreeSet<String>) {
+    let missing: Vec<_> = real.difference(documented).collect();
+    let gone: Vec<_> = documented.difference(real).collect();
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "not in ARCHITECTURE.md: {missing:?}; not in the code: {gone:?}"
+    );
+}
+
+#[track_caller]
+fn expect_bounds(rows: &[Vec<String>], bound: usize, known: &BTreeSet<String>) {
+    for row in rows {
+        let names = quoted(&row[bound]);
+        let number = row[bound].contains(|letter: char| letter.is_ascii_digit());
+        assert!(!names.is_empty() || number, "no bound: {row:?}");
+        for name in names {
+            let name = name.trim_end_matches("()").rsplit("::").next().unwrap();
+            assert!(known.contains(name) || is_key(name), "{name} is neither a constant nor a key: {row:?}");
+        }
+        assert!(row.last().is_some_and(|policy| !policy.is_empty()), "no policy: {row:?}");
+    }
+}
+
+#[test]
+fn the_table_of_edges_names_each_message_that_an_actor_takes() {
+    let items = items();
+    let rows = table("## Edges");
+    let mut documented = BTreeSet::new();
+    for row in &rows {
+        for receiver in quoted(&row[1]) {
+            documented.extend(quoted(&row[2]).iter().map(|message| format!("{receiver} ← {message}")));
+        }
+    }
+    expect_same(&documented, &edges(&items));
+    expect_bounds(&rows, 4, &constants(&items));
+}
+
+#[test]
+fn the_table_of_queues_names_each_field_that_may_grow() {
+    let items = items();
+    let rows = table("## Queues");
+    let documented = rows.iter().flat_map(|row| quoted(&row[0])).map(str::to_owned).collect();
+    expect_same(&documented, &queues(&items));
+    expect_bounds(&rows, 2, &constants(&items));
+}

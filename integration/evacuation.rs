@@ -1,0 +1,101 @@
+//! The end of a process with a thousand sessions under traffic (C9): every event settled, every client told,
+//! spread over the window.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::harness::*;
+
+const SESSIONS: usize = 1000;
+
+/// The window of the drain: long enough for a busy machine to keep up.
+const WINDOW: Duration = Duration::from_secs(4);
+
+/// What became of one client.
+struct Fate {
+    /// The code of the close frame; none when the connection ended without.
+    code: Option<u16>,
+    closed: Instant,
+    asked: usize,
+    answered: usize,
+    errors: usize,
+}
+
+/// Asks and waits for the answer, over and over, until the proxy closes.
+fn chat(mut raw: Raw, asking: &AtomicUsize) -> Fate {
+    let mut fate = Fate { code: None, closed: Instant::now(), asked: 0, answered: 0, errors: 0 };
+    loop {
+        raw.send(&Frame::client(TEXT, b"question"));
+        fate.asked += 1;
+        if fate.asked == 2 {
+            asking.fetch_add(1, SeqCst);
+        }
+        let Some(frame) = raw.frame() else { break };
+        match frame.opcode {
+            CLOSE => {
+                fate.code = Some(frame.close_parts().0);
+                fate.closed = Instant::now();
+                raw.send(&Frame::client(CLOSE, &frame.payload));
+                break;
+            }
+            _ if frame.payload == b"question" => fate.answered += 1,
+            _ => fate.errors += 1,
+        }
+        // a client that thinks: a thousand that do not would only measure the machine
+        std::thread::park_timeout(Duration::from_millis(200));
+    }
+    fate
+}
+
+fn start(addr: std::net::SocketAddr, asking: &Arc<AtomicUsize>) -> JoinHandle<Fate> {
+    let raw = Raw::upgraded(addr);
+    let asking = Arc::clone(asking);
+    let builder = std::thread::Builder::new().stack_size(128 << 10);
+    builder.spawn(move || chat(raw, &asking)).expect("a thread")
+}
+
+#[test]
+fn a_thousand_sessions_under_traffic_are_closed_over_the_window_and_nothing_is_lost() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(&format!("drain.window = \"{}s\"", WINDOW.as_secs()))
+        .with(r#"drain.grace = "10s""#);
+    let mut proxy = Proxy::start(&settings);
+    let asking = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..SESSIONS).map(|_| start(proxy.addr(), &asking)).collect();
+    wait_for("traffic in all sessions", 3 * PATIENCE, || asking.load(SeqCst) == SESSIONS);
+
+    let begun = Instant::now();
+    proxy.signal("TERM");
+    let fates: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    assert_eq!(proxy.exit_code(), Some(0));
+
+    assert!(fates.iter().all(|fate| fate.code == Some(1001)), "every client got its close frame");
+    assert_eq!(fates.iter().map(|fate| fate.errors).sum::<usize>(), 0, "the upstream was there all the time");
+    // what a client asked and the proxy took was answered; what crossed the close frame was not taken
+    assert!(fates.iter().all(|fate| fate.asked - fate.answered <= 1));
+    let ends: Vec<_> = proxy.log().into_iter().filter(|line| line.contains("session closed")).collect();
+    assert_eq!(ends.len(), SESSIONS);
+    assert!(ends.iter().all(|line| line.contains(" errored=0 dropped=0 unsettled=0 ")));
+
+    let curve = curve(&fates, begun);
+    println!("clients closed in each tenth of the window: {curve:?}");
+    // evenly spread, a tenth has 100 of them; fewer than 50 or more than 150 once in 10^6 runs
+    assert!(curve.iter().all(|closed| (50..=150).contains(closed)), "{curve:?}");
+}
+
+/// How many clients were closed in each tenth of the window; late ones count in the last.
+fn curve(fates: &[Fate], begun: Instant) -> [usize; 10] {
+    let mut curve = [0; 10];
+    for fate in fates {
+        let tenth = (fate.closed - begun).as_secs_f64() / WINDOW.as_secs_f64() * 10.0;
+        curve[(tenth as usize).min(9)] += 1;
+    }
+    curve
+}

@@ -1,0 +1,358 @@
+//! Peers that are silent, idle, or do not read: found within their time, on both sides (C8).
+
+use std::{
+    io::Write,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use crate::harness::*;
+
+/// Closed at first; who waits at it goes on when it is opened.
+#[derive(Debug, Default)]
+struct Gate {
+    open: Mutex<bool>,
+    bell: Condvar,
+}
+
+impl Gate {
+    fn wait(&self) {
+        let guard = self.open.lock().unwrap();
+        drop(self.bell.wait_while(guard, |open| !*open).unwrap());
+    }
+
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.bell.notify_all();
+    }
+}
+
+/// An upstream whose reader stops at its first message, until the gate opens: it answers no ping either.
+fn stuck() -> (Origin, Arc<Gate>) {
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    (Origin::with(move |_, _| wait.wait()), gate)
+}
+
+/// Settings with these lines.
+fn with(settings: Settings, lines: &[&str]) -> Settings {
+    lines.iter().fold(settings, |settings, line| settings.with(line))
+}
+
+/// More than the sockets of loopback hold, on both of the proxy's sides.
+const MUCH: usize = 64 << 20;
+
+/// How many descriptors the proxy has when it has had a session and has none.
+#[track_caller]
+fn at_rest(proxy: &Proxy, origin: &Origin) -> usize {
+    let mut client = proxy.client();
+    client.ping(b"");
+    let during = proxy.descriptors();
+    client.close(1000, "");
+    client.expect_closed(1000);
+    wait_for("the end of the first session", PATIENCE, || origin.live() == 0 && proxy.descriptors() < during);
+    wait_for("quiet", PATIENCE, || proxy.is_quiet());
+    proxy.descriptors()
+}
+
+/// Nothing is left of the proxy's sessions: no connection, no descriptor beyond `before`.
+#[track_caller]
+fn expect_nothing_left(proxy: &Proxy, origin: &Origin, before: usize) {
+    wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
+    wait_for("the end of all connections", PATIENCE, || origin.live() == 0);
+}
+
+#[test]
+fn a_silent_client_is_pinged_and_then_closed() {
+    let origin = Origin::echo();
+    let settings = with(
+        Settings::stream(&origin.url()),
+        &[r#"listener.ws.ping_interval = "200ms""#, r#"listener.ws.ping_timeout = "200ms""#],
+    );
+    let proxy = Proxy::start(&settings);
+    let before = at_rest(&proxy, &origin);
+    let mut raw = Raw::upgraded(proxy.addr());
+    let ping = raw.frame().expect("a ping");
+    assert_eq!((ping.opcode, ping.payload.len()), (PING, 0));
+    raw.expect_closed(1011);
+    drop(raw);
+    let reason = "no answer to a ping within 200ms";
+    proxy.wait_log(&format!("session closed session=1:1 code=1011 side=proxy reason=\"{reason}\""));
+    assert_eq!(origin.conn(1).wait_end(), End::Close(1011, reason.to_owned()));
+    expect_nothing_left(&proxy, &origin, before);
+}
+
+#[test]
+fn a_client_that_answers_pings_stays() {
+    let origin = Origin::echo();
+    let settings = with(
+        Settings::stream(&origin.url()),
+        &[r#"listener.ws.ping_interval = "100ms""#, r#"listener.ws.ping_timeout = "1s""#],
+    );
+    let proxy = Proxy::start(&settings);
+    let mut raw = Raw::upgraded(proxy.addr());
+    for _ in 0..5 {
+        assert_eq!(raw.frame().expect("a ping").opcode, PING);
+        raw.send(&Frame::client(PONG, b""));
+    }
+    raw.send(&Frame::client(TEXT, b"still here"));
+    let frame = std::iter::repeat_with(|| raw.frame().expect("a frame")).find(|frame| frame.opcode != PING);
+    assert_eq!(frame.unwrap().payload, b"still here");
+}
+
+#[test]
+fn a_silent_upstream_is_pinged_and_then_replaced() {
+    let (origin, gate) = stuck();
+    let settings = with(
+        Settings::request(&origin.url()),
+        &[r#"upstream.echo.ping_interval = "200ms""#, r#"upstream.echo.ping_timeout = "200ms""#],
+    );
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("never answered");
+    let (error, id) = client.recv_error();
+    assert_eq!(id, "1:0:0");
+    assert!(error.ends_with("no answer to a ping within 200ms"), "{error}");
+    origin.set(|conn, message| conn.send(message));
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("answered"), "answered");
+    gate.open();
+}
+
+#[test]
+fn an_upstream_that_answers_pings_stays() {
+    let origin = Origin::echo();
+    let settings = with(
+        Settings::stream(&origin.url()),
+        &[r#"upstream.echo.ping_interval = "100ms""#, r#"upstream.echo.ping_timeout = "5s""#],
+    );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    wait_for("some pings", PATIENCE, || origin.conn(0).pings() >= 3);
+    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_closed_and_its_memory_given_back() {
+    let origin = Origin::silent();
+    let settings = Settings::stream(&origin.url()).with(r#"listener.ws.slow_consumer_timeout = "300ms""#);
+    let proxy = Proxy::start(&settings);
+    let before = at_rest(&proxy, &origin);
+    let stalled = Raw::upgraded(proxy.addr());
+    let conn = origin.conn(1);
+    conn.flood(50_000, MUCH);
+    let reason = "nothing read within 300ms";
+    proxy.wait_log(&format!("session closed session=1:1 code=1013 side=proxy reason=\"{reason}\""));
+    // the upstream is told, behind what it had sent
+    assert!(matches!(conn.wait_end(), End::Close(1013, _) | End::Broken(_)));
+    expect_nothing_left(&proxy, &origin, before);
+    drop(stalled);
+}
+
+#[test]
+fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
+    const EVENTS: usize = 600;
+    let (origin, gate) = stuck();
+    let settings = Settings::stream(&origin.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let mut sender = client.sender();
+    let sending = std::thread::spawn(move || {
+        let frame = Frame::client(TEXT, "x".repeat(100_000)).bytes();
+        (0..EVENTS).for_each(|_| sender.write_all(&frame).unwrap());
+    });
+    let (notice, last) = client.recv_error();
+    assert!(notice.starts_with("Error receiving reply from server"), "{notice}");
+    assert!(notice.ends_with("not read within 300ms"), "{notice}");
+    let number = |id: &str| id.strip_prefix("1:0:").unwrap().parse::<usize>().unwrap();
+    let last = number(&last);
+    assert_eq!(number(&client.recv_error().1), last + 1);
+    origin.set(|_, _| {});
+    gate.open();
+    // the rest fails while there is no connection, and goes to the new one then
+    let failed = Arc::new(AtomicUsize::new(1));
+    let counter = Arc::clone(&failed);
+    let reading = std::thread::spawn(move || {
+        while client.try_recv().is_ok() {
+            counter.fetch_add(1, SeqCst);
+        }
+    });
+    let delivered = || origin.conn(origin.connections() - 1).messages().len();
+    wait_for("an outcome for each", 3 * PATIENCE, || last + 1 + failed.load(SeqCst) + delivered() == EVENTS);
+    sending.join().unwrap();
+    drop(proxy);
+    reading.join().unwrap();
+}
+
+/// While one side is blocked, the other is read, pinged and answered.
+#[test]
+fn a_blocked_client_does_not_keep_the_upstream_from_its_pongs() {
+    let origin = Origin::silent();
+    let settings = Settings::stream(&origin.url()).with(r#"upstream.echo.ping_interval = "100ms""#);
+    let proxy = Proxy::start(&settings).expect("session");
+    let _stalled = Raw::upgraded(proxy.addr());
+    let conn = origin.conn(0);
+    assert!(conn.flood(50_000, MUCH) < MUCH);
+    let before = conn.pings();
+    // it is not read, so that its silence means nothing, and nothing of it is given up
+    wait_for("quiet", PATIENCE, || proxy.is_quiet());
+    assert_eq!(proxy.client().ping(b"a neighbour"), ());
+    assert!(conn.end().is_none());
+    assert!(conn.pings() >= before);
+}
+
+#[test]
+fn an_idle_client_is_closed_however_well_it_answers_pings() {
+    let origin = Origin::echo();
+    let settings = with(
+        Settings::request(&origin.url()),
+        &[r#"listener.ws.idle_timeout = "400ms""#, r#"listener.ws.ping_interval = "100ms""#],
+    );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(client.expect_closed(1001), "no message within 400ms");
+}
+
+/// Numbered messages of 10 kB.
+fn numbered(number: usize) -> Message {
+    Message::text(format!("{number:05}{}", "x".repeat(10_000)))
+}
+
+fn number(message: &Message) -> Option<usize> {
+    message.to_text().unwrap().get(..5)?.parse().ok()
+}
+
+/// What a client gets that does not read while `total` numbered messages come, and then reads.
+fn overrun(policy: &str, total: usize) -> Vec<Message> {
+    let origin = Origin::silent();
+    let settings = with(
+        Settings::stream(&origin.url()),
+        &[
+            r#"listener.ws.slow_consumer_timeout = "200ms""#,
+            &format!("listener.ws.slow_consumer = \"{policy}\""),
+            r#"listener.ws.tcp_user_timeout = "never""#,
+        ],
+    );
+    let proxy = Proxy::start(&settings).expect("client does not read: dropping session=1:0");
+    let mut client = proxy.client();
+    let conn = origin.conn(0);
+    // all of it is taken, for the most part to be dropped
+    (0..total).for_each(|at| conn.send(numbered(at)));
+    wait_for("the proxy to have taken all of it", PATIENCE, || proxy.is_quiet());
+    let mut got = vec![client.recv()];
+    while !got.iter().any(|message| message.to_text().unwrap().starts_with('{')) || !proxy.is_quiet() {
+        got.push(client.recv());
+    }
+    origin.set(|conn, message| conn.send(message));
+    client.text("the end");
+    while got.last() != Some(&Message::text("the end")) {
+        got.push(client.recv());
+    }
+    client.close(1000, "");
+    let line = proxy.wait_log("session closed session=1:0 code=1000");
+    let delivered = got.iter().filter_map(number).count();
+    assert!(line.contains(&format!("discarded={} ", total - delivered)), "{line}");
+    got
+}
+
+/// The numbers before the notice, how many messages it tells of, and the numbers behind it.
+fn around_the_gap(got: &[Message]) -> (Vec<usize>, usize, Vec<usize>) {
+    let at = got.iter().position(|message| message.to_text().unwrap().starts_with('{')).expect("a notice");
+    let (error, _) = error_reply(&got[at]);
+    let count = error
+        .strip_prefix("Error delivering to client: ")
+        .and_then(|rest| rest.strip_suffix(" messages dropped, because they were not read")?.parse().ok());
+    let (before, after) = (&got[..at], &got[at + 1..]);
+    let numbers = |part: &[Message]| part.iter().filter_map(number).collect();
+    (numbers(before), count.unwrap_or_else(|| panic!("{error}")), numbers(after))
+}
+
+#[test]
+fn the_oldest_messages_are_dropped_and_the_gap_is_told_where_it_is() {
+    const TOTAL: usize = 3000;
+    let (before, count, after) = around_the_gap(&overrun("drop_oldest", TOTAL));
+    assert!(before.iter().copied().eq(0..before.len()), "{before:?}");
+    assert_eq!(before.len() + count + after.len(), TOTAL);
+    assert!(after.iter().copied().eq(before.len() + count..TOTAL), "{after:?}");
+    assert!(!after.is_empty());
+}
+
+#[test]
+fn the_newest_messages_are_dropped_and_the_gap_is_told_where_it_is() {
+    const TOTAL: usize = 3000;
+    let (before, count, after) = around_the_gap(&overrun("drop_newest", TOTAL));
+    assert!(before.iter().copied().eq(0..before.len()), "{before:?}");
+    assert_eq!(before.len() + count + after.len(), TOTAL);
+    assert_eq!(after, Vec::<usize>::new());
+}
+
+/// Replies are outcomes: they are never dropped, and who does not read them is closed in the end (C1).
+#[test]
+fn replies_are_not_dropped_for_a_client_that_does_not_read() {
+    let origin = Origin::with(|conn, _| conn.send(Message::binary(vec![7; 500_000])));
+    let settings = with(
+        Settings::request(&origin.url()),
+        &[
+            r#"listener.ws.slow_consumer_timeout = "200ms""#,
+            r#"listener.ws.slow_consumer = "drop_oldest""#,
+            r#"listener.ws.tcp_user_timeout = "never""#,
+        ],
+    );
+    let proxy = Proxy::start(&settings);
+    let mut raw = Raw::upgraded(proxy.addr());
+    (0..100).for_each(|_| raw.send(&Frame::client(TEXT, b"more")));
+    let line = proxy.wait_log("session closed session=1:0 code=1013");
+    assert!(line.contains("discarded=0 "), "{line}");
+}
+
+#[test]
+fn a_closing_client_lets_its_events_finish() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "5s""#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("first");
+    origin.conn(0).wait_messages(1);
+    client.close(1000, "");
+    origin.conn(0).text("answer");
+    let (messages, code, _) = client.read_to_end();
+    assert_eq!((messages, code), (vec![Message::text("answer")], Some(1000)));
+}
+
+#[test]
+fn a_closing_client_cancels_its_events_where_the_settings_say_so() {
+    let origin = Origin::silent();
+    let settings = with(
+        Settings::request(&origin.url()),
+        &[r#"listener.ws.close_timeout = "5s""#, r#"listener.ws.on_client_close = "cancel""#],
+    );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("first");
+    origin.conn(0).wait_messages(1);
+    client.close(1000, "bye");
+    let (messages, code, _) = client.read_to_end();
+    assert_eq!(code, Some(1000));
+    assert!(error_reply(&messages[0]).0.ends_with("Connection is closing"));
+    assert_eq!(origin.conn(0).wait_end(), End::Close(1000, "bye".to_owned()));
+    proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 delivered=0 errored=1");
+}
+
+#[test]
+fn an_upstream_that_sends_too_much_is_closed_and_the_client_told() {
+    let origin = Origin::silent();
+    let settings = Settings::stream(&origin.url())
+        .with(r#"upstream.echo.max_message = "1KiB""#)
+        .with(r#"upstream.echo.max_frame = "1KiB""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    origin.conn(0).send(Message::binary(vec![7; 1025]));
+    let (error, id) = client.recv_error();
+    assert_eq!(id, "1:0:0");
+    assert!(error.contains("larger than the limit of 1024 bytes"), "{error}");
+    assert!(matches!(origin.conn(0).wait_end(), End::Close(1009, _)));
+}

@@ -1,0 +1,206 @@
+//! Attacks on memory and time: the process stays within what it is configured to take, measured from the
+//! operating system, and another session is served as ever (C3, C4).
+
+use std::{
+    io::Write,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::harness::*;
+
+/// What all sessions may hold together, in these tests.
+const POOL_KIB: u64 = 8 << 10;
+
+/// What the process may take besides: for each session of an attack twice 16 KiB that nobody is denied and
+/// its own size, the threads' read and write buffers, and what the allocator keeps.
+const BESIDES_KIB: u64 = 12 << 10;
+
+/// Attackers at a time: what they send is far above the pool.
+const ATTACKERS: usize = 60;
+
+/// No answer takes longer, whatever goes on: far above what two busy cores need for one.
+const PROMPT: Duration = Duration::from_secs(2);
+
+fn settings(url: &str) -> Settings {
+    Settings::stream(url)
+        .with(&format!("server.buffer = \"{POOL_KIB}KiB\""))
+        .with(r#"listener.ws.buffer = "1MiB""#)
+        .with(r#"upstream.echo.buffer = "1MiB""#)
+}
+
+/// A session that asks all the time.
+struct Neighbour {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
+}
+
+impl Neighbour {
+    fn start(addr: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let mut client = Client::connect(addr);
+        let thread = std::thread::spawn(move || {
+            let mut times = Vec::new();
+            while !stopped.load(SeqCst) {
+                let begun = Instant::now();
+                assert_eq!(client.ask("neighbour"), "neighbour");
+                times.push(begun.elapsed());
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            times
+        });
+        Self { stop, thread }
+    }
+
+    /// Ends it; every answer was prompt.
+    fn finish(self) {
+        self.stop.store(true, SeqCst);
+        let mut times = self.thread.join().expect("the neighbour is served");
+        times.sort();
+        println!(
+            "neighbour: {} answers, median {:?}, worst {:?}",
+            times.len(),
+            times[times.len() / 2],
+            times[times.len() - 1]
+        );
+        assert!(times[times.len() - 1] < PROMPT, "{times:?}");
+    }
+}
+
+/// Runs an attack beside a neighbour; what it gives is held until memory has been measured.
+fn besiege<T>(proxy: &Proxy, attack: impl FnOnce() -> T) -> T {
+    let neighbour = Neighbour::start(proxy.addr());
+    let before = proxy.resident_kib();
+    let held = attack();
+    let grown = proxy.resident_kib().saturating_sub(before);
+    println!("grown by {grown} KiB");
+    neighbour.finish();
+    assert!(grown <= POOL_KIB + BESIDES_KIB, "{grown} KiB");
+    held
+}
+
+/// Writes `piece` to each of the sockets in turns until none takes any more for a while.
+fn press(raws: &[Raw], piece: &[u8]) {
+    for raw in raws {
+        raw.stream().set_write_timeout(Some(Duration::from_millis(20))).unwrap();
+    }
+    let mut idle = 0;
+    while idle < 3 {
+        let took = raws.iter().filter(|raw| raw.stream().write(piece).is_ok_and(|count| count > 0)).count();
+        idle = if took == 0 { idle + 1 } else { 0 };
+    }
+}
+
+/// An upstream that echoes a neighbour and floods whoever asks for it.
+fn flooding() -> Origin {
+    Origin::with(|conn, message| {
+        if message == Message::text("flood") {
+            conn.flood(1000, 16 << 20);
+        } else {
+            conn.send(message);
+        }
+    })
+}
+
+#[test]
+fn clients_that_flood_and_never_read() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
+    besiege(&proxy, || {
+        let raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+        press(&raws, &Frame::client(TEXT, "x".repeat(1000)).bytes().repeat(50));
+        raws
+    });
+}
+
+#[test]
+fn upstreams_that_flood_clients_that_never_read() {
+    let origin = flooding();
+    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
+    besiege(&proxy, || {
+        let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+        raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, b"flood")));
+        wait_for("the flood to be pushed back", 2 * PATIENCE, || {
+            let before = proxy.resident_kib();
+            std::thread::park_timeout(Duration::from_millis(600));
+            before == proxy.resident_kib()
+        });
+        raws
+    });
+}
+
+#[test]
+fn headers_that_declare_four_gibibytes() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&settings(&origin.url()));
+    besiege(&proxy, || {
+        for _ in 0..ATTACKERS {
+            let mut raw = Raw::upgraded(proxy.addr());
+            raw.write(&Frame::header(true, 0, BINARY, true, 1 << 32));
+            raw.write(&[0; 1000]);
+            raw.expect_closed(1009);
+        }
+    });
+}
+
+#[test]
+fn messages_of_fragments_without_end() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&settings(&origin.url()));
+    besiege(&proxy, || {
+        for _ in 0..ATTACKERS {
+            let mut raw = Raw::upgraded(proxy.addr());
+            raw.send(&Frame::client(TEXT, "x".repeat(1000)).more());
+            let fragments = Frame::client(CONTINUATION, "x".repeat(1000)).more().bytes().repeat(100);
+            // twice as much as a message may have
+            (0..20).for_each(|_| raw.write(&fragments));
+            raw.expect_closed(1009);
+        }
+    });
+}
+
+/// Each of them is within its own limit; all of them together are not.
+#[test]
+fn messages_that_are_never_finished() {
+    let origin = Origin::echo();
+    let settings = settings(&origin.url()).with(r#"listener.ws.slow_consumer_timeout = "1s""#);
+    let proxy = Proxy::start(&settings);
+    let raws = besiege(&proxy, || {
+        let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+        for raw in &mut raws {
+            raw.write(&Frame::header(true, 0, BINARY, true, 1 << 20));
+            raw.write(&[0; 4]);
+        }
+        press(&raws, &[0; 50_000]);
+        raws
+    });
+    // who waits for memory longer than it may is closed, which gives its memory back
+    proxy.wait_log(
+        r#"session closed session=* code=1013 side=proxy reason="no memory for the message within 1s""#,
+    );
+    drop(raws);
+    let mut client = proxy.client();
+    let large = "x".repeat(1_000_000);
+    assert_eq!(client.ask(&large), large);
+}
+
+#[test]
+fn empty_fragments_without_end_keep_nobody_waiting() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
+    besiege(&proxy, || {
+        let mut raw = Raw::upgraded(proxy.addr());
+        raw.send(&Frame::client(TEXT, b"begin").more());
+        let fragments = Frame::client(CONTINUATION, b"").more().bytes().repeat(10_000);
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(500) {
+            raw.write(&fragments);
+        }
+    });
+}

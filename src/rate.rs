@@ -1,0 +1,208 @@
+//! How much a client may send: token buckets on messages and bytes.
+//!
+//! Pure; `now` is passed in. A bucket holds as many tokens as its rate gives in the time of its `burst`, one
+//! at least, and starts full. What costs more than a full bucket holds passes when it is full, and leaves a
+//! debt: a large message is late, not impossible.
+
+use std::time::{Duration, Instant};
+
+use crate::settings::Rate;
+
+/// The limits on one client's messages.
+#[derive(Debug)]
+pub struct Limiter {
+    messages: Option<Bucket>,
+    bytes: Option<Bucket>,
+}
+
+/// What there is too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// Messages.
+    Messages,
+    /// Bytes of messages.
+    Bytes,
+}
+
+/// Tokens that come back with time.
+#[derive(Debug)]
+struct Bucket {
+    /// Tokens a second.
+    rate: f64,
+    depth: f64,
+    /// Below zero while there is a debt.
+    tokens: f64,
+    at: Instant,
+}
+
+// === impl Limiter ===
+
+impl Limiter {
+    /// Full buckets; none where nothing is limited.
+    pub fn new(rate: &Rate, now: Instant) -> Option<Self> {
+        let messages = rate.messages.map(|messages| Bucket::new(messages.into(), rate.burst, now));
+        let bytes = rate.bytes.map(|bytes| Bucket::new(bytes as f64, rate.burst, now));
+        (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes })
+    }
+
+    /// What there is too much of, if a message of so many bytes comes now.
+    pub fn excess(&mut self, bytes: usize, now: Instant) -> Option<Excess> {
+        if self.messages.as_mut().is_some_and(|bucket| !bucket.has(1.0, now)) {
+            return Some(Excess::Messages);
+        }
+        let lacks = self.bytes.as_mut().is_some_and(|bucket| !bucket.has(bytes as f64, now));
+        lacks.then_some(Excess::Bytes)
+    }
+
+    /// Counts a message of so many bytes, whether there is too much already or not.
+    pub fn count(&mut self, bytes: usize, now: Instant) {
+        if let Some(bucket) = &mut self.messages {
+            bucket.take(1.0, now);
+        }
+        if let Some(bucket) = &mut self.bytes {
+            bucket.take(bytes as f64, now);
+        }
+    }
+
+    /// How long it takes until what has been counted is paid for.
+    pub fn wait(&mut self, now: Instant) -> Duration {
+        let buckets = self.messages.iter_mut().chain(&mut self.bytes);
+        buckets.map(|bucket| bucket.wait(now)).max().unwrap_or_default()
+    }
+
+    /// Whether all buckets are full: a limiter that is, is as good as a new one.
+    pub fn is_full(&mut self, now: Instant) -> bool {
+        self.messages.iter_mut().chain(&mut self.bytes).all(|bucket| bucket.is_full(now))
+    }
+}
+
+// === impl Excess ===
+
+impl Excess {
+    /// `messages`, `bytes`
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::Bytes => "bytes",
+        }
+    }
+}
+
+// === impl Bucket ===
+
+impl Bucket {
+    fn new(rate: f64, burst: Duration, now: Instant) -> Self {
+        let depth = (rate * burst.as_secs_f64()).max(1.0);
+        Self { rate, depth, tokens: depth, at: now }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let passed = now.saturating_duration_since(self.at);
+        self.tokens = (self.tokens + self.rate * passed.as_secs_f64()).min(self.depth);
+        self.at = self.at.max(now);
+    }
+
+    fn has(&mut self, cost: f64, now: Instant) -> bool {
+        self.fill(now);
+        // Fractions of a token are lost to rounding: nobody waits for a billionth of one.
+        self.tokens + 1e-9 >= cost.min(self.depth)
+    }
+
+    fn take(&mut self, cost: f64, now: Instant) {
+        self.fill(now);
+        self.tokens -= cost;
+    }
+
+    fn wait(&mut self, now: Instant) -> Duration {
+        self.fill(now);
+        Duration::try_from_secs_f64((-self.tokens).max(0.0) / self.rate).unwrap_or(Duration::MAX)
+    }
+
+    fn is_full(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        self.tokens >= self.depth
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::OnLimit;
+
+    fn rate(messages: u32, bytes: usize, burst: Duration) -> Rate {
+        let (messages, bytes) = ((messages > 0).then_some(messages), (bytes > 0).then_some(bytes));
+        Rate { messages, bytes, burst, on_limit: OnLimit::Error }
+    }
+
+    fn admitted(limiter: &mut Limiter, bytes: usize, now: Instant) -> bool {
+        let fits = limiter.excess(bytes, now).is_none();
+        if fits {
+            limiter.count(bytes, now);
+        }
+        fits
+    }
+
+    #[test]
+    fn a_burst_passes_and_then_the_rate_holds() {
+        let now = Instant::now();
+        let mut limiter = Limiter::new(&rate(10, 0, Duration::from_secs(2)), now).unwrap();
+        assert_eq!((0..30).filter(|_| admitted(&mut limiter, 1, now)).count(), 20);
+        assert_eq!(limiter.excess(1, now), Some(Excess::Messages));
+        let later = now + Duration::from_millis(350);
+        assert_eq!((0..30).filter(|_| admitted(&mut limiter, 1, later)).count(), 3);
+        assert!(!limiter.is_full(later));
+        assert!(limiter.is_full(later + Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_message_above_the_burst_leaves_a_debt() {
+        let now = Instant::now();
+        let mut limiter = Limiter::new(&rate(0, 1000, Duration::from_secs(1)), now).unwrap();
+        assert!(admitted(&mut limiter, 5000, now));
+        assert_eq!(limiter.excess(1, now), Some(Excess::Bytes));
+        assert_eq!(limiter.wait(now), Duration::from_secs(4));
+        assert_eq!(limiter.excess(1, now + Duration::from_secs(4)), Some(Excess::Bytes));
+        assert!(admitted(&mut limiter, 1000, now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn without_limits_there_is_no_limiter() {
+        assert!(Limiter::new(&rate(0, 0, Duration::from_secs(1)), Instant::now()).is_none());
+    }
+
+    proptest! {
+        /// In no time at all do more pass than burst and rate allow, one message more for the debt.
+        #[test]
+        fn never_more_than_burst_and_rate(
+            messages in 1_u32..50,
+            burst_ms in 1_u64..3000,
+            steps in proptest::collection::vec(0_u64..200, 1..200),
+        ) {
+            let begun = Instant::now();
+            let burst = Duration::from_millis(burst_ms);
+            let mut limiter = Limiter::new(&rate(messages, 0, burst), begun).unwrap();
+            let mut now = begun;
+            let mut passed = 0;
+            for step in steps {
+                now += Duration::from_millis(step);
+                passed += u32::from(admitted(&mut limiter, 1, now));
+                let allowed = f64::from(messages) * (burst + (now - begun)).as_secs_f64();
+                prop_assert!(f64::from(passed) <= allowed.max(1.0) + 1.0);
+            }
+        }
+
+        /// Who waits as long as told is never refused then.
+        #[test]
+        fn waiting_helps(bytes in 1_usize..10_000, costs in proptest::collection::vec(1_usize..5000, 1..50)) {
+            let mut now = Instant::now();
+            let mut limiter = Limiter::new(&rate(0, bytes, Duration::from_secs(1)), now).unwrap();
+            for cost in costs {
+                limiter.count(cost, now);
+                now += limiter.wait(now);
+                prop_assert!(limiter.wait(now) < Duration::from_micros(1));
+            }
+        }
+    }
+}

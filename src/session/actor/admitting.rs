@@ -1,0 +1,156 @@
+//! What a session lets in, and what it does about a client that is silent, idle or does not read.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task,
+    time::{Duration, Instant},
+};
+
+use actix::{AsyncContext, Context};
+
+use super::{Farewell, Session, Side, State};
+use crate::{
+    flow::Cause,
+    rate::{Excess, Limiter},
+    reply::Failure,
+    settings::{Listener, OnLimit},
+    wire::{Ailment, CloseFrame, Message},
+};
+
+/// What a client may send in a time: in this session, and in all sessions of its address.
+pub(super) struct Limiters {
+    limits: Vec<Limit>,
+    /// The client is not read until a timer fires.
+    is_waiting: bool,
+}
+
+struct Limit {
+    limiter: Arc<Mutex<Limiter>>,
+    policy: OnLimit,
+}
+
+impl Limit {
+    fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Limiters {
+    /// The limits of a listener on a new session; none where there are none. `address` is what the sessions
+    /// of the client's address share.
+    pub(super) fn new(listener: &Listener, address: Option<Arc<Mutex<Limiter>>>) -> Option<Box<Self>> {
+        let own = Limiter::new(&listener.rate, Instant::now());
+        let own = own
+            .map(|limiter| Limit { limiter: Arc::new(Mutex::new(limiter)), policy: listener.rate.on_limit });
+        let address = address.map(|limiter| Limit { limiter, policy: listener.address_rate.on_limit });
+        let limits: Vec<_> = own.into_iter().chain(address).collect();
+        (!limits.is_empty()).then(|| Box::new(Self { limits, is_waiting: false }))
+    }
+
+    /// Counts a message of so many bytes; or tells what there is too much of, and then it is not counted.
+    fn count(&self, bytes: usize, now: Instant) -> Result<(), (Excess, OnLimit)> {
+        for limit in &self.limits {
+            // Who delays takes the message, and reads no more until it is paid for.
+            if limit.policy != OnLimit::Delay
+                && let Some(excess) = limit.limiter().excess(bytes, now)
+            {
+                return Err((excess, limit.policy));
+            }
+        }
+        self.limits.iter().for_each(|limit| limit.limiter().count(bytes, now));
+        Ok(())
+    }
+
+    /// How long the client is not read from now on.
+    fn wait(&self, now: Instant) -> Duration {
+        let delaying = self.limits.iter().filter(|limit| limit.policy == OnLimit::Delay);
+        delaying.map(|limit| limit.limiter().wait(now)).max().unwrap_or_default()
+    }
+}
+
+impl Session {
+    /// Takes a message of the client, if it may send one now.
+    pub(super) fn admit(&mut self, message: Message, ctx: &mut Context<Self>) {
+        let counted = match &self.limiters {
+            None => Ok(()),
+            Some(limiters) => limiters.count(message.len(), Instant::now()),
+        };
+        let Err((excess, policy)) = counted else { return self.inbound.feed(message) };
+        let failure = Failure::RateLimited(excess.noun());
+        if policy == OnLimit::Close {
+            let farewell = Farewell::Close(Some(CloseFrame::new(1008, failure.text())));
+            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout, ctx);
+        }
+        self.refuse(failure);
+    }
+
+    /// Whether the client is not read because it has sent too much; it is again when a timer fires.
+    pub(super) fn is_held_back(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) -> bool {
+        let Some(limiters) = &mut self.limiters else { return false };
+        if !limiters.is_waiting {
+            let wait = limiters.wait(Instant::now());
+            limiters.is_waiting = !wait.is_zero();
+            if limiters.is_waiting {
+                let waker = task.waker().clone();
+                ctx.run_later(wait, move |session, _| {
+                    if let Some(limiters) = &mut session.limiters {
+                        limiters.is_waiting = false;
+                    }
+                    waker.wake();
+                });
+            }
+        }
+        limiters.is_waiting
+    }
+
+    /// Looks after the client; whoever is silent, idle or blocked for too long is given up.
+    pub(super) fn look_after(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) {
+        if matches!(self.state, State::Open)
+            && let Some(ailment) = self.down.link.look_after(task.waker(), self.reading)
+        {
+            self.unwell(ailment, ctx);
+        }
+    }
+
+    fn unwell(&mut self, ailment: Ailment, ctx: &mut Context<Self>) {
+        if ailment == Ailment::Blocked && self.drop_for_it() {
+            return;
+        }
+        let code = match ailment {
+            Ailment::Silent => 1011,
+            Ailment::Idle => 1001,
+            Ailment::Blocked | Ailment::HeldUp => 1013,
+        };
+        let frame = CloseFrame::new(code, ailment.text(&self.listener.health));
+        match ailment {
+            // Whatever settles now, it would wait behind what is not read.
+            Ailment::Blocked => self.close(Some(frame), false, true, Side::Proxy, ctx),
+            Ailment::Silent | Ailment::Idle | Ailment::HeldUp => {
+                let wait = self.listener.close_timeout;
+                self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, wait, ctx);
+            }
+        }
+    }
+
+    /// Drops messages for a client that does not read, if the policy says so; false when it does not, or
+    /// when that is not enough.
+    fn drop_for_it(&mut self) -> bool {
+        let discarded = self.down.discarded();
+        let drops = self.down.start_dropping();
+        if drops && discarded == 0 {
+            log::warn!(
+                "client does not read: dropping session={self} policy={}",
+                self.listener.slow_consumer
+            );
+        }
+        drops
+    }
+
+    /// Tells the client how many messages it missed.
+    pub(super) fn tell_gap(&mut self, count: u64) {
+        log::info!("client reads again session={self} discarded={count}");
+        let event = self.tracker.issue(Cause::Push).redeem();
+        self.down.expect_notice(event);
+        self.fail(event, Cause::Push, Failure::Gap(count), None);
+    }
+}

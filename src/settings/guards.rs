@@ -1,0 +1,91 @@
+//! The keys that guard against too much and too little: admission, liveness, rates.
+
+use super::{Admission, Health, OnLimit, Rate, SlowConsumer, Tcp, read::Section, validate::to_usize};
+
+/// A count, or none for 0.
+fn cap(section: &Section<'_>, name: &str) -> Option<usize> {
+    let count = section.count(name);
+    (count > 0).then(|| to_usize(count))
+}
+
+pub(super) fn admission(section: &Section<'_>) -> Admission {
+    let admission = Admission {
+        max_sessions: cap(section, "max_sessions"),
+        max_sessions_per_address: cap(section, "max_sessions_per_address"),
+        max_new_sessions: u32::try_from(section.count("max_new_sessions")).ok().filter(|count| *count > 0),
+    };
+    if let (Some(all), Some(of_one)) = (admission.max_sessions, admission.max_sessions_per_address)
+        && of_one > all
+    {
+        let text = format!("is above max_sessions, which is {all}: it would never be reached");
+        section.problem("max_sessions_per_address", text);
+    }
+    admission
+}
+
+pub(super) fn health(section: &Section<'_>, idle_timeout: Option<std::time::Duration>) -> Health {
+    Health {
+        ping_interval: section.timeout("ping_interval"),
+        ping_timeout: section.duration("ping_timeout"),
+        idle_timeout,
+        slow_consumer_timeout: section.timeout("slow_consumer_timeout"),
+    }
+}
+
+pub(super) fn slow_consumer(section: &Section<'_>) -> SlowConsumer {
+    match section.choice("slow_consumer").as_deref() {
+        Some("drop_oldest") => SlowConsumer::DropOldest,
+        Some("drop_newest") => SlowConsumer::DropNewest,
+        _ => SlowConsumer::Disconnect,
+    }
+}
+
+pub(super) fn tcp(section: &Section<'_>) -> Tcp {
+    Tcp { keepalive: section.timeout("tcp_keepalive"), user_timeout: section.timeout("tcp_user_timeout") }
+}
+
+/// The kernel must not end a connection before the policy for those that do not read has its time.
+pub(super) fn check_slow_consumer(section: &Section<'_>, health: &Health, policy: SlowConsumer, tcp: &Tcp) {
+    if policy != SlowConsumer::Disconnect && health.slow_consumer_timeout.is_none() {
+        let text = format!("is \"never\", so that slow_consumer = \"{policy}\" would never begin");
+        section.problem("slow_consumer_timeout", text);
+    }
+    let Some(kernel) = tcp.user_timeout else { return };
+    if policy != SlowConsumer::Disconnect {
+        let text = format!(
+            "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: has to be \"never\""
+        );
+        section.problem("tcp_user_timeout", text);
+    } else if let Some(slow) = health.slow_consumer_timeout
+        && kernel < slow
+    {
+        let slow = humantime::format_duration(slow);
+        section.problem("tcp_user_timeout", format!("is below slow_consumer_timeout, which is {slow}"));
+    }
+}
+
+/// The keys `NAME.messages` and so on.
+pub(super) fn rate(section: &Section<'_>, name: &str) -> Rate {
+    let key = |key: &str| format!("{name}.{key}");
+    let bytes = section.size(&key("bytes"));
+    let messages = u32::try_from(section.count(&key("messages"))).unwrap_or(u32::MAX);
+    let on_limit = match section.choice(&key("on_limit")).as_deref() {
+        Some("delay") => OnLimit::Delay,
+        Some("close") => OnLimit::Close,
+        _ => OnLimit::Error,
+    };
+    let rate = Rate {
+        messages: (messages > 0).then_some(messages),
+        bytes: (bytes > 0).then_some(bytes),
+        burst: section.duration(&key("burst")),
+        on_limit,
+    };
+    if rate.messages.is_none() && rate.bytes.is_none() {
+        for idle in [key("burst"), key("on_limit")] {
+            if section.said(&idle).is_some() {
+                section.problem(&idle, format!("does nothing without {name}.messages or {name}.bytes"));
+            }
+        }
+    }
+    rate
+}

@@ -1,0 +1,278 @@
+//! The clock of a worker thread, and an alarm for each socket: one timer for the thread instead of one,
+//! or several, for each connection.
+//!
+//! An idle connection needs a look every half minute, and ten thousand of them must not cost ten thousand
+//! timers. So the thread's ticker wakes ten times a second while there are alarms, looks whether one is
+//! due, and wakes its owner. It runs whatever a socket does: a connection that is blocked is woken too (C8).
+
+use std::{
+    cell::{Cell, RefCell},
+    ops::Add,
+    task::Waker,
+    time::Duration,
+};
+
+use slab::Slab;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// The grain of time. Whatever is measured in it is late by two ticks at most, and never early.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// A moment: ticks since the thread's clock began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Tick(pub u32);
+
+/// A length of time in ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticks(pub u32);
+
+/// Wakes its owner when it is due. Dropped, it is forgotten.
+#[derive(Debug)]
+pub struct Alarm {
+    /// Its place at the thread's ticker, from its first setting on.
+    key: Option<u32>,
+    due: Tick,
+}
+
+struct Ticker {
+    begun: Instant,
+    now: Cell<Tick>,
+    /// No alarm is due before this moment.
+    next: Cell<Tick>,
+    running: Cell<bool>,
+    alarms: RefCell<Slab<Entry>>,
+}
+
+struct Entry {
+    due: Tick,
+    /// None while it is not set.
+    waker: Option<Waker>,
+}
+
+thread_local! {
+    static TICKER: Ticker = Ticker {
+        begun: Instant::now(),
+        now: Cell::new(Tick(0)),
+        next: Cell::new(Tick::NEVER),
+        running: Cell::new(false),
+        alarms: RefCell::new(Slab::new()),
+    };
+}
+
+/// The moment, as the thread's ticker saw it last: a memory access instead of a system call, while the
+/// thread has alarms.
+pub fn now() -> Tick {
+    TICKER.with(|ticker| {
+        if !ticker.running.get() {
+            ticker.catch_up();
+        }
+        ticker.now.get()
+    })
+}
+
+// === impl Tick ===
+
+impl Tick {
+    /// Later than any other.
+    pub const NEVER: Self = Self(u32::MAX);
+}
+
+impl Add<Ticks> for Tick {
+    type Output = Self;
+
+    fn add(self, length: Ticks) -> Self {
+        Self(self.0.saturating_add(length.0))
+    }
+}
+
+// === impl Ticks ===
+
+impl Ticks {
+    /// Longer than any other: a moment so much later never comes.
+    pub const FOREVER: Self = Self(u32::MAX);
+
+    /// As many ticks as it takes to be sure that `time` has passed: it may begin at the end of a tick.
+    pub fn covering(time: Duration) -> Self {
+        let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;
+        Self(u32::try_from(ticks).unwrap_or(u32::MAX))
+    }
+}
+
+impl From<Option<Duration>> for Ticks {
+    /// None is forever.
+    fn from(time: Option<Duration>) -> Self {
+        time.map_or(Self::FOREVER, Self::covering)
+    }
+}
+
+// === impl Alarm ===
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub const fn new() -> Self {
+        Self { key: None, due: Tick::NEVER }
+    }
+
+    /// The moment for which it was set last.
+    pub fn due(&self) -> Tick {
+        self.due
+    }
+
+    /// Wakes `waker` at `due`, instead of whatever was set before.
+    pub fn set(&mut self, due: Tick, waker: &Waker) {
+        self.due = due;
+        TICKER.with(|ticker| {
+            let entry = Entry { due, waker: Some(waker.clone()) };
+            let mut alarms = ticker.alarms.borrow_mut();
+            match self.key.and_then(|key| alarms.get_mut(key as usize)) {
+                Some(place) => *place = entry,
+                // A thread has fewer sockets than 32 bits count: the descriptors of a process are 31.
+                None => self.key = Some(alarms.insert(entry) as u32),
+            }
+            drop(alarms);
+            ticker.next.set(ticker.next.get().min(due));
+            ticker.run();
+        });
+    }
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            // At the end of a thread its ticker may be gone before its alarms.
+            let _ = TICKER.try_with(|ticker| ticker.alarms.borrow_mut().try_remove(key as usize));
+        }
+    }
+}
+
+// === impl Ticker ===
+
+/// Dropped with the task that ticks, even when its runtime is.
+struct Running;
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = TICKER.try_with(|ticker| ticker.running.set(false));
+    }
+}
+
+impl Ticker {
+    /// Ticks from now on, until there is no alarm left.
+    fn run(&self) {
+        if self.running.replace(true) {
+            return;
+        }
+        self.catch_up();
+        actix_rt::spawn(async {
+            let _running = Running;
+            let mut ticks = interval(TICK);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                if !TICKER.with(Self::tick) {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn catch_up(&self) {
+        let ticks = self.begun.elapsed().as_millis() / TICK.as_millis();
+        self.now.set(Tick(u32::try_from(ticks).unwrap_or(u32::MAX)));
+    }
+
+    /// Rings what is due; false when nothing is left to wait for.
+    fn tick(&self) -> bool {
+        self.catch_up();
+        if self.now.get() >= self.next.get() {
+            // Woken outside of the borrow: nobody knows what a waker does.
+            for waker in self.take_due() {
+                waker.wake();
+            }
+        }
+        !self.alarms.borrow().is_empty()
+    }
+
+    fn take_due(&self) -> Vec<Waker> {
+        let now = self.now.get();
+        let mut next = Tick::NEVER;
+        let mut due = Vec::new();
+        for (_, entry) in &mut *self.alarms.borrow_mut() {
+            if entry.due <= now {
+                entry.due = Tick::NEVER;
+                due.extend(entry.waker.take());
+            }
+            next = next.min(entry.due);
+        }
+        self.next.set(next);
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+
+    async fn until(bell: &Bell, rings: usize) {
+        while bell.0.load(SeqCst) < rings {
+            tokio::time::sleep(TICK / 4).await;
+        }
+    }
+
+    #[test]
+    fn ticks_cover_their_time_from_anywhere_in_a_tick() {
+        assert_eq!(Ticks::covering(Duration::from_millis(100)), Ticks(2));
+        assert_eq!(Ticks::covering(Duration::from_millis(101)), Ticks(3));
+        assert_eq!(Ticks::from(None), Ticks::FOREVER);
+        assert_eq!(Tick(5) + Ticks::FOREVER, Tick::NEVER);
+    }
+
+    #[actix::test]
+    async fn an_alarm_rings_once_and_a_dropped_one_never() {
+        let (kept, dropped) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+        let (mut alarm, mut forgotten) = (Alarm::new(), Alarm::new());
+        forgotten.set(now() + Ticks(1), &Arc::clone(&dropped).into());
+        alarm.set(now() + Ticks(2), &Arc::clone(&kept).into());
+        drop(forgotten);
+        until(&kept, 1).await;
+        alarm.set(now() + Ticks(1), &Arc::clone(&kept).into());
+        until(&kept, 2).await;
+        assert_eq!(dropped.0.load(SeqCst), 0);
+        assert_eq!(Arc::strong_count(&dropped), 1, "what is forgotten is given back");
+    }
+
+    #[actix::test]
+    async fn a_thread_without_alarms_does_not_tick() {
+        let bell = Arc::new(Bell::default());
+        let mut alarm = Alarm::new();
+        alarm.set(now() + Ticks(1), &Arc::clone(&bell).into());
+        until(&bell, 1).await;
+        drop(alarm);
+        while TICKER.with(|ticker| ticker.running.get()) {
+            tokio::time::sleep(TICK / 4).await;
+        }
+    }
+}

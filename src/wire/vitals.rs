@@ -1,0 +1,292 @@
+//! Whether a peer is alive: when it was heard, whether it reads, when it was asked (C8).
+//!
+//! Pure. A peer of whom nothing was heard for a while is pinged, and given up when it does not answer. What
+//! it is not read, because there is no room for what it sends, is no silence of its own; and one that does
+//! not take what is queued for it cannot be pinged, so the blocked socket itself has a limit.
+
+use std::time::Duration;
+
+use crate::{
+    settings::Health,
+    ticker::{Tick, Ticks},
+};
+
+/// What is known of a peer's life.
+#[derive(Debug)]
+pub struct Vitals {
+    limits: Limits,
+    /// When anything came from the peer.
+    heard: Tick,
+    /// When a message came from it or went to it.
+    messaged: Tick,
+    /// Since when the socket takes nothing of what is queued.
+    blocked: Option<Tick>,
+    /// When it was asked for a sign of life.
+    pinged: Option<Tick>,
+    /// Since when a message of it waits for memory.
+    held_up: Option<Tick>,
+}
+
+/// [`Health`] in ticks: a quarter of its size, and every connection has one.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    ping_interval: Ticks,
+    ping_timeout: Ticks,
+    idle: Ticks,
+    blocked: Ticks,
+}
+
+/// What is wrong with a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ailment {
+    /// It did not answer a ping.
+    Silent,
+    /// It did not take what was queued for it.
+    Blocked,
+    /// It is there, but there was no message for too long.
+    Idle,
+    /// There was no memory for the rest of its message.
+    HeldUp,
+}
+
+/// What is to be done about a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// Nothing.
+    Well,
+    /// It has to be pinged.
+    Quiet,
+    /// It is given up.
+    Ill(Ailment),
+}
+
+impl Vitals {
+    /// A peer that has just finished its handshake.
+    pub fn new(health: &Health, now: Tick) -> Self {
+        let limits = Limits {
+            ping_interval: health.ping_interval.into(),
+            ping_timeout: Ticks::covering(health.ping_timeout),
+            idle: health.idle_timeout.into(),
+            blocked: health.slow_consumer_timeout.into(),
+        };
+        Self { limits, heard: now, messaged: now, blocked: None, pinged: None, held_up: None }
+    }
+
+    /// Something came from the peer, whatever it is.
+    pub fn heard(&mut self, now: Tick) {
+        self.heard = now;
+        self.pinged = None;
+    }
+
+    /// A message came from the peer or goes to it.
+    pub fn messaged(&mut self, now: Tick) {
+        self.messaged = now;
+    }
+
+    /// The socket takes no more for now.
+    pub fn blocked(&mut self, now: Tick) {
+        self.blocked.get_or_insert(now);
+    }
+
+    /// The socket took something. A peer that makes room in a blocked one is alive.
+    pub fn took(&mut self, now: Tick) {
+        if self.blocked.take().is_some() {
+            self.heard(now);
+        }
+    }
+
+    /// Whether a message of the peer waits for memory.
+    pub fn held_up(&mut self, now: Tick, waits: bool) {
+        match waits {
+            true => _ = self.held_up.get_or_insert(now),
+            false => self.held_up = None,
+        }
+    }
+
+    /// Whether the socket takes nothing now.
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
+    /// When to look again, if nothing happens until then.
+    pub fn next(&self) -> Tick {
+        let silence = match (self.blocked, self.pinged) {
+            (Some(since), _) => since + self.limits.blocked,
+            (None, Some(at)) => at + self.limits.ping_timeout,
+            (None, None) => self.heard + self.limits.ping_interval,
+        };
+        let held_up = self.held_up.map_or(Tick::NEVER, |since| since + self.limits.blocked);
+        silence.min(held_up).min(self.messaged + self.limits.idle)
+    }
+
+    /// Looks after the peer; `reading` tells whether it is read at all.
+    pub fn check(&mut self, now: Tick, reading: bool) -> Finding {
+        if !reading {
+            // What it sends, pongs included, stays in the socket.
+            self.heard(now);
+            self.messaged = now;
+        }
+        if self.held_up.is_some_and(|since| now >= since + self.limits.blocked) {
+            return Finding::Ill(Ailment::HeldUp);
+        }
+        if now >= self.messaged + self.limits.idle {
+            return Finding::Ill(Ailment::Idle);
+        }
+        if let Some(since) = self.blocked {
+            // Behind what is blocked no ping gets out.
+            let ill = now >= since + self.limits.blocked;
+            return if ill { Finding::Ill(Ailment::Blocked) } else { Finding::Well };
+        }
+        match self.pinged {
+            Some(at) if now >= at + self.limits.ping_timeout => Finding::Ill(Ailment::Silent),
+            None if now >= self.heard + self.limits.ping_interval => {
+                self.pinged = Some(now);
+                Finding::Quiet
+            }
+            _ => Finding::Well,
+        }
+    }
+
+    /// Begins the wait for a blocked socket anew.
+    pub fn excuse(&mut self, now: Tick) {
+        if self.blocked.is_some() {
+            self.blocked = Some(now);
+        }
+    }
+}
+
+impl Ailment {
+    /// What is wrong, and for how long it was.
+    pub fn text(self, health: &Health) -> String {
+        let shown = |time: Option<Duration>| humantime::format_duration(time.unwrap_or_default());
+        match self {
+            Self::Silent => format!("no answer to a ping within {}", shown(Some(health.ping_timeout))),
+            Self::Blocked => format!("nothing read within {}", shown(health.slow_consumer_timeout)),
+            Self::Idle => format!("no message within {}", shown(health.idle_timeout)),
+            Self::HeldUp => {
+                format!("no memory for the message within {}", shown(health.slow_consumer_timeout))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn health() -> Health {
+        Health {
+            ping_interval: Some(Duration::from_secs(1)),
+            ping_timeout: Duration::from_millis(500),
+            idle_timeout: None,
+            slow_consumer_timeout: Some(Duration::from_secs(2)),
+        }
+    }
+
+    fn fresh() -> Vitals {
+        Vitals::new(&health(), Tick(100))
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_and_then_given_up() {
+        let mut vitals = fresh();
+        assert_eq!(vitals.next(), Tick(111));
+        assert_eq!(vitals.check(Tick(110), true), Finding::Well);
+        assert_eq!(vitals.check(Tick(111), true), Finding::Quiet);
+        assert_eq!(vitals.check(Tick(111), true), Finding::Well, "it is pinged once");
+        assert_eq!(vitals.next(), Tick(117));
+        assert_eq!(vitals.check(Tick(116), true), Finding::Well);
+        assert_eq!(vitals.check(Tick(117), true), Finding::Ill(Ailment::Silent));
+    }
+
+    #[test]
+    fn a_peer_that_answers_lives_on() {
+        let mut vitals = fresh();
+        assert_eq!(vitals.check(Tick(111), true), Finding::Quiet);
+        vitals.heard(Tick(111));
+        assert_eq!(vitals.check(Tick(117), true), Finding::Well);
+        assert_eq!(vitals.check(Tick(122), true), Finding::Quiet);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_read_is_not_silent() {
+        let mut vitals = fresh();
+        assert_eq!(vitals.check(Tick(111), true), Finding::Quiet);
+        assert_eq!(vitals.check(Tick(117), false), Finding::Well);
+        assert_eq!(vitals.check(Tick(118), true), Finding::Well);
+    }
+
+    #[test]
+    fn a_peer_that_does_not_read_is_not_pinged_but_given_up() {
+        let mut vitals = fresh();
+        vitals.blocked(Tick(105));
+        vitals.blocked(Tick(106));
+        assert_eq!(vitals.check(Tick(125), true), Finding::Well);
+        assert_eq!(vitals.next(), Tick(126));
+        assert_eq!(vitals.check(Tick(126), true), Finding::Ill(Ailment::Blocked));
+        vitals.excuse(Tick(126));
+        assert_eq!(vitals.check(Tick(127), true), Finding::Well);
+        vitals.took(Tick(180));
+        assert_eq!(vitals.check(Tick(190), true), Finding::Well);
+        assert_eq!(vitals.check(Tick(191), true), Finding::Quiet);
+    }
+
+    #[test]
+    fn a_message_waits_for_memory_as_long_as_for_a_reader() {
+        let mut vitals = fresh();
+        for tick in 105..110 {
+            vitals.held_up(Tick(tick), true);
+        }
+        assert_eq!(vitals.check(Tick(125), false), Finding::Well);
+        assert_eq!(vitals.next(), Tick(126));
+        assert_eq!(vitals.check(Tick(126), false), Finding::Ill(Ailment::HeldUp));
+        vitals.held_up(Tick(126), false);
+        assert_eq!(vitals.check(Tick(126), false), Finding::Well);
+    }
+
+    #[test]
+    fn an_idle_peer_is_given_up_however_often_it_answers() {
+        let health = Health { idle_timeout: Some(Duration::from_secs(3)), ..health() };
+        let mut vitals = Vitals::new(&health, Tick(0));
+        for tick in 0..31 {
+            vitals.heard(Tick(tick));
+            assert_eq!(vitals.check(Tick(tick), true), Finding::Well);
+        }
+        vitals.heard(Tick(31));
+        assert_eq!(vitals.check(Tick(31), true), Finding::Ill(Ailment::Idle));
+    }
+
+    proptest! {
+        /// Who looks only when told to finds the same at the same moment as who looks all the time.
+        #[test]
+        fn the_next_look_is_the_first_that_finds_something(
+            acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..5], 1..400),
+        ) {
+            let health = Health { idle_timeout: Some(Duration::from_secs(9)), ..health() };
+            let (mut eager, mut lazy) = (Vitals::new(&health, Tick(0)), Vitals::new(&health, Tick(0)));
+            for (tick, act) in (1..).map(Tick).zip(acts) {
+                for vitals in [&mut eager, &mut lazy] {
+                    match act {
+                        1 => vitals.heard(tick),
+                        2 => vitals.messaged(tick),
+                        3 => vitals.blocked(tick),
+                        4 => vitals.took(tick),
+                        _ => {}
+                    }
+                }
+                let found = eager.check(tick, true);
+                if tick < lazy.next() {
+                    prop_assert_eq!(found, Finding::Well);
+                } else {
+                    prop_assert_eq!(found, lazy.check(tick, true));
+                }
+                if matches!(found, Finding::Ill(_)) {
+                    return Ok(());
+                }
+                prop_assert!(lazy.next() > tick, "it never spins");
+            }
+        }
+    }
+}
