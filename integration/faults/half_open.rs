@@ -46,9 +46,10 @@ fn upstream() {
             .with(r#"upstream.echo.ping_timeout = "200ms""#)
     };
     // at the third message its reader stops: it answers no ping either
-    let scene = Scene::with(watched, move |_, message| match message == Message::text("c") {
-        true => wait.wait(),
-        false => {}
+    let scene = Scene::with(watched, move |_, message| {
+        if message == Message::text("c") {
+            wait.wait();
+        }
     });
     let mut client = scene.proxy.client();
     three_in_flight(&scene, |text| client.text(text));
