@@ -1,4 +1,7 @@
 //! Tests of the real program, end to end. One file for each concern; `harness` is what they stand on.
+//!
+//! Three folders are tables: `malformed`, what clients send that they must not; `upstreams`, what upstreams
+//! do that they must not; `faults`, one file for each fault, with a test for either side.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

@@ -5,6 +5,7 @@
 mod eof_mid_frame;
 mod flood;
 mod half_close;
+mod half_open;
 mod never_closes;
 mod oversize;
 mod protocol_error;

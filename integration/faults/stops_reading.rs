@@ -57,3 +57,80 @@ fn upstream() {
     assert_eq!((account.accepted, account.delivered), (MESSAGES, MESSAGES), "{account:?}");
     scene.nothing_is_left();
 }
+
+/// A client that reads nothing for longer than it may is closed; the upstream is told, and its memory is given
+/// back. It gets no close frame, for it would not read it.
+#[test]
+fn downstream_for_too_long() {
+    let mut scene = Scene::new(|url| quick(url).with(r#"listener.ws.slow_consumer_timeout = "300ms""#));
+    let stalled = Raw::upgraded(scene.proxy.addr());
+    let conn = scene.conn();
+    // it is pushed back at first, and thrown away when the session is over
+    conn.flood(50_000, MUCH);
+    scene.neighbour_is_served();
+    let reason = "nothing read within 300ms";
+    scene.proxy.wait_log(&format!("session closed session=1:1 code=1013 side=proxy reason=\"{reason}\""));
+    assert!(matches!(conn.wait_end(), End::Close(1013, _) | End::Eof | End::Broken(_)), "{:?}", conn.end());
+    assert_eq!(scene.account().accepted, 0);
+    scene.nothing_is_left();
+    drop(stalled);
+}
+
+/// An upstream that reads nothing for longer than it may is replaced: each event has one outcome, sent again is
+/// none.
+#[test]
+fn upstream_for_too_long() {
+    const MESSAGES: usize = 300;
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let settings = |url: &str| {
+        quick(url)
+            .with(r#"upstream.echo.exchange = "stream""#)
+            .with(r#"upstream.echo.slow_consumer_timeout = "300ms""#)
+    };
+    // the first connection's reader stops, the next ones read
+    let stopped = std::sync::atomic::AtomicBool::new(false);
+    let scene = Scene::with(settings, move |_, _| {
+        if !stopped.swap(true, std::sync::atomic::Ordering::SeqCst) {
+            wait.wait();
+        }
+    });
+    let mut client = scene.proxy.client();
+    let mut sender = client.sender();
+    let sending = std::thread::spawn(move || {
+        use std::io::Write;
+        for number in 0..MESSAGES {
+            sender.write_all(&Frame::client(TEXT, numbered(number)).bytes()).unwrap();
+        }
+    });
+    // the notice names the last event written; what was not written fails, or goes to the next connection
+    let (notice, last_written) = client.recv_error();
+    assert_eq!(notice, scene.receiving("not read within 300ms"));
+    let last = event(&last_written);
+    sending.join().unwrap();
+    gate.open();
+    scene.proxy.wait_ups_of("1:1", 2);
+    client.text("end");
+    let conn = scene.origin.conn(2);
+    wait_for("the last message", PATIENCE, || conn.messages().last() == Some(&Message::text("end")));
+    client.close(1000, "");
+    let (replies, code, _) = client.read_to_end();
+    assert_eq!(code, Some(1000));
+    let failed = replies.iter().map(|reply| {
+        let (error, id) = error_reply(reply);
+        assert!(error.starts_with("Error sending event to server"), "{error}");
+        event(&id)
+    });
+    let arrived = conn.texts().into_iter().filter_map(|text| text.parse::<usize>().ok());
+    let mut rest: Vec<_> = failed.chain(arrived).collect();
+    rest.sort_unstable();
+    assert!(rest.iter().copied().eq(last + 1..MESSAGES), "one outcome for each behind {last}: {rest:?}");
+    let account = scene.account();
+    assert_eq!((account.errored, account.unsettled), (replies.len(), 0), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// The number of an event of session 1:1.
+fn event(id: &str) -> usize {
+    id.strip_prefix("1:1:").unwrap().parse().unwrap()
+}

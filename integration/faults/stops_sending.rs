@@ -45,3 +45,51 @@ fn upstream() {
     assert_eq!((account.accepted, account.errored), (1, 1), "{account:?}");
     scene.nothing_is_left();
 }
+
+/// Who stops for longer than a ping waits is given up, in the middle of a frame as anywhere.
+#[test]
+fn downstream_for_too_long() {
+    let watched = |url: &str| {
+        quick(url)
+            .with(r#"listener.ws.ping_interval = "300ms""#)
+            .with(r#"listener.ws.ping_timeout = "200ms""#)
+    };
+    let mut scene = Scene::new(watched);
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    raw.write(&Frame::client(TEXT, "in two halves").bytes()[..9]);
+    let stopped = std::thread::spawn(move || {
+        assert_eq!(raw.frame(), Some(Frame::server(PING, "")));
+        raw.expect_closed(1011);
+    });
+    wait_for("its end", PATIENCE, || {
+        scene.neighbour_is_served();
+        stopped.is_finished()
+    });
+    stopped.join().unwrap();
+    assert_eq!(scene.conn().wait_end(), End::Close(1011, "no answer to a ping within 200ms".into()));
+    assert_eq!(scene.conn().messages(), []);
+    scene.nothing_is_left();
+}
+
+/// The same at the upstream: half a reply is none.
+#[test]
+fn upstream_for_too_long() {
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let watched = |url: &str| {
+        quick(url)
+            .with(r#"upstream.echo.ping_interval = "300ms""#)
+            .with(r#"upstream.echo.ping_timeout = "200ms""#)
+    };
+    let scene = Scene::with(watched, move |conn, message| {
+        if message == Message::text("c") {
+            conn.write(&Frame::server(TEXT, "in two halves").bytes()[..5]);
+            wait.wait();
+        }
+    });
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    recovers_from_a_loss(&scene, client, "no answer to a ping within 200ms");
+    gate.open();
+    scene.nothing_is_left();
+}

@@ -41,3 +41,24 @@ fn upstream() {
     assert_eq!((account.accepted, account.answered), (2, 2), "{account:?}");
     scene.nothing_is_left();
 }
+
+/// Bytes are no messages: who trickles one for ever is idle.
+#[test]
+fn downstream_for_too_long() {
+    let watched = |url: &str| {
+        quick(url)
+            .with(r#"listener.ws.idle_timeout = "400ms""#)
+            .with(r#"listener.ws.ping_interval = "100ms""#)
+    };
+    let mut scene = Scene::new(watched);
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    raw.write(&[Frame::header(true, 0, BINARY, true, 1 << 20), vec![0; 4]].concat());
+    wait_for("its end", PATIENCE, || {
+        raw.write(&[7]);
+        scene.neighbour_is_served();
+        scene.proxy.count_log("session closed session=1:1 code=1001 side=proxy") == 1
+    });
+    assert_eq!(scene.conn().wait_end(), End::Close(1001, "no message within 400ms".into()));
+    assert_eq!(scene.account().accepted, 0);
+    scene.nothing_is_left();
+}

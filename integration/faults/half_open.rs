@@ -1,0 +1,59 @@
+//! A peer that is there no more and says so to nobody: no frame, no pong, no end (C8).
+
+use super::*;
+
+const REASON: &str = "no answer to a ping within 200ms";
+
+/// The client is pinged, and closed when nothing comes, its events have their errors, should it be there after
+/// all; the upstream is told.
+#[test]
+fn downstream() {
+    let watched = |url: &str| {
+        quick(url)
+            .with(r#"listener.ws.ping_interval = "300ms""#)
+            .with(r#"listener.ws.ping_timeout = "200ms""#)
+    };
+    let mut scene = Scene::new(watched);
+    let mut raw = Raw::upgraded(scene.proxy.addr());
+    three_in_flight(&scene, |text| raw.send(&Frame::client(TEXT, text)));
+    let silent = std::thread::spawn(move || {
+        assert_eq!(raw.frame(), Some(Frame::server(PING, "")));
+        for event in 0..3 {
+            let reply = Message::text(String::from_utf8(raw.frame().expect("an error").payload).unwrap());
+            assert_eq!(error_reply(&reply).1, format!("1:1:{event}"));
+        }
+        raw.expect_closed(1011);
+    });
+    wait_for("the end of the silent client", PATIENCE, || {
+        scene.neighbour_is_served();
+        silent.is_finished()
+    });
+    silent.join().unwrap();
+    assert_eq!(scene.conn().wait_end(), End::Close(1011, REASON.into()));
+    let account = scene.account();
+    assert_eq!((account.accepted, account.errored), (3, 3), "{account:?}");
+    scene.nothing_is_left();
+}
+
+/// The upstream is pinged, and replaced when nothing comes; the client's events have an error that says so.
+#[test]
+fn upstream() {
+    let gate = Arc::new(Gate::default());
+    let wait = Arc::clone(&gate);
+    let watched = |url: &str| {
+        quick(url)
+            .with(r#"upstream.echo.ping_interval = "300ms""#)
+            .with(r#"upstream.echo.ping_timeout = "200ms""#)
+    };
+    // at the third message its reader stops: it answers no ping either
+    let scene = Scene::with(watched, move |_, message| {
+        if message == Message::text("c") {
+            wait.wait();
+        }
+    });
+    let mut client = scene.proxy.client();
+    three_in_flight(&scene, |text| client.text(text));
+    recovers_from_a_loss(&scene, client, REASON);
+    gate.open();
+    scene.nothing_is_left();
+}
