@@ -396,8 +396,8 @@ fn a_client_that_goes_while_its_upstream_is_dialled_ends_the_dial() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "1h""#)
-        .on_route(r#"dial_before_accept = "300ms""#);
-    let proxy = Proxy::start(&settings).expect_restarts();
+        .on_route(r#"dial_before_accept = "1h""#);
+    let proxy = Proxy::start(&settings);
     assert_eq!(proxy.client().ask("hello"), "hello");
     wait_for("the end of the first session", PATIENCE, || origin.live() == 0);
     let before = proxy.descriptors();
@@ -406,8 +406,35 @@ fn a_client_that_goes_while_its_upstream_is_dialled_ends_the_dial() {
         let mut raw = Raw::connect(proxy.addr());
         raw.write(request("/", &[]).as_bytes());
         origin.head(number);
+        // one that has sent a message already goes like any other
+        raw.send(&Frame::client(TEXT, "early"));
     }
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
+}
+
+#[test]
+fn a_message_may_come_while_the_upstream_is_dialled() {
+    let origin = Origin::silent();
+    let settings = Settings::request(&origin.url())
+        .with(r#"listener.ws.max_header = "1KiB""#)
+        .on_route(r#"dial_before_accept = "500ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    origin.set_door(Door::Silent);
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(request("/", &[]).as_bytes());
+    origin.head(0);
+    // more than is read before the handshake's end
+    let large = "x".repeat(100_000);
+    raw.send(&Frame::client(TEXT, "early"));
+    raw.send(&Frame::client(TEXT, &large));
+    origin.set_door(Door::Accept);
+    assert_eq!(raw.head().status(), 101);
+    for event in ["1:0:0", "1:0:1"] {
+        let frame = raw.frame().expect("an error reply");
+        let (error, id) = error_reply(&Message::text(String::from_utf8(frame.payload).unwrap()));
+        assert!(error.starts_with("Error sending event to server"), "{error}");
+        assert_eq!(id, event);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
 )]
 
+mod admission;
 mod architecture;
 mod chaos;
 mod closing;

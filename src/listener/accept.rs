@@ -1,12 +1,19 @@
 //! From a request for an upgrade to a session.
 
-use std::{convert::Infallible, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix_http::{Method, RequestHead, StatusCode, header};
 use actix_rt::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    admission::{Full, Place, Slots},
     answer::{self, Refusal},
     desk::Desk,
     forward, handshake,
@@ -17,6 +24,7 @@ use crate::{
     connector::dial::{self, DialError, Plan},
     flow::Tracker,
     log::Quoted,
+    rate::Limiter,
     session::{Parts, Presence},
     settings::{Route, Upstream},
 };
@@ -26,6 +34,8 @@ struct Caller {
     desk: Rc<Desk>,
     socket: TcpStream,
     peer: SocketAddr,
+    /// Its place among the handshakes, or among those who got none.
+    place: Option<Place>,
 }
 
 /// Reads a client's handshake, answers it and starts its session, or refuses it.
@@ -33,7 +43,12 @@ pub(super) async fn accept(desk: Rc<Desk>, socket: TcpStream) -> Result<(), Infa
     let deadline = Instant::now() + desk.listener.handshake_timeout;
     // A socket without peer is one whose client has gone.
     let Ok(peer) = socket.peer_addr() else { return Ok(()) };
-    let caller = Caller { desk, socket, peer };
+    let Some(place) = desk.shared.handshakes.take() else {
+        let place = desk.shared.turned_away.take();
+        Caller { desk, socket, peer, place }.turn_away().await;
+        return Ok(());
+    };
+    let caller = Caller { desk, socket, peer, place: Some(place) };
     let reading = head::read(&caller.socket, caller.desk.listener.max_header);
     match timeout_at(deadline, reading).await {
         // On the heap: thousands that never come so far shall not have room for it.
@@ -58,31 +73,28 @@ impl Caller {
             () = head::gone(&self.socket, &mut rest, self.desk.listener.max_header) => return self.gone(),
         };
         match admitted {
-            Ok(admitted) => self.let_in(&head, rest, admitted).await,
+            Ok((way, slots)) => self.let_in(&head, rest, way, slots).await,
             Err(refusal) => self.refuse(refusal, Some(&head)).await,
         }
     }
 
-    async fn let_in(mut self, head: &RequestHead, rest: Vec<u8>, admitted: Admitted) {
-        // From here on a drain waits for the session.
+    async fn let_in(mut self, head: &RequestHead, rest: Vec<u8>, way: Way, slots: Slots) {
+        let accepted = answer::accepted(head, way.protocol.as_deref());
         let stream = self.desk.next_stream();
-        let presence = self.desk.enter(stream);
-        let accepted = answer::accepted(head, admitted.protocol.as_deref());
+        let address = slots.visit.as_ref().and_then(|visit| visit.limiter.clone());
+        // From here on a drain waits for the session.
+        let presence = self.desk.enter(stream, slots);
         match answer::send(&mut self.socket, &accepted).await {
-            Ok(()) => self.open(head, rest, admitted, (stream, presence)),
+            Ok(()) => self.open(head, rest, way, Entered { stream, presence, address }),
             Err(_) => self.gone(),
         }
     }
 
-    fn open(
-        self,
-        head: &RequestHead,
-        rest: Vec<u8>,
-        admitted: Admitted,
-        (stream, presence): (u64, Box<dyn Presence>),
-    ) {
-        let Self { desk, socket, peer } = self;
-        let Admitted { route, protocol, upside } = admitted;
+    fn open(self, head: &RequestHead, rest: Vec<u8>, way: Way, entered: Entered) {
+        // Its handshake is over: the place is free.
+        let Self { desk, socket, peer, place: _ } = self;
+        let Way { route, protocol, upside } = way;
+        let Entered { stream, presence, address } = entered;
         let tracker = Tracker::new(desk.listener.number, stream);
         log::info!(
             "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
@@ -102,23 +114,28 @@ impl Caller {
             rest: rest.into(),
             meta,
             pool: Arc::clone(&desk.shared.pool),
-            address: None,
+            address,
             presence,
         };
         desk.register(stream, &assembly::start(parts, &route, upside));
     }
 
     async fn refuse(self, refusal: Refusal, head: Option<&RequestHead>) {
-        log::warn!(
-            "client refused listener={} peer={} path={} status={} reason={}",
-            self.desk.listener.name,
-            self.peer,
-            Quoted(head.map_or("-", |head| head.uri.path())),
-            refusal.status.as_u16(),
-            Quoted(refusal.text)
-        );
+        self.desk.tell_refusal(&refusal, self.peer, head.map_or("-", |head| head.uri.path()));
         let with_body = head.is_none_or(|head| head.method != Method::HEAD);
         answer::refuse(self.socket, &refusal.answer(with_body)).await;
+    }
+
+    /// For a client that got no place among the handshakes: nothing of it is read. Where too many are told so
+    /// already, it is closed without waiting for it to read that.
+    async fn turn_away(self) {
+        if self.place.is_some() {
+            return self.refuse(Full::Handshakes.into(), None).await;
+        }
+        let refusal = Refusal::from(Full::Handshakes);
+        self.desk.tell_refusal(&refusal, self.peer, "-");
+        // What does not fit at once is not sent.
+        let _ = self.socket.try_write(&refusal.answer(true));
     }
 
     fn gone(&self) {
@@ -126,14 +143,22 @@ impl Caller {
     }
 }
 
-/// A client that may come in.
-struct Admitted {
+/// Where a client goes that may come in.
+struct Way {
     route: Arc<Route>,
     protocol: Option<String>,
     upside: Option<Upside>,
 }
 
-async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<Admitted, Refusal> {
+/// What a session has of its listener.
+struct Entered {
+    stream: u64,
+    presence: Box<dyn Presence>,
+    /// What all sessions of its address may send together.
+    address: Option<Arc<Mutex<Limiter>>>,
+}
+
+async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way, Slots), Refusal> {
     if desk.shared.status.is_draining() {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
         return Err(refusal.with(header::RETRY_AFTER, "5"));
@@ -141,11 +166,9 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<Admi
     let offered = handshake::check(head)?;
     let route = desk.route(head.uri.path());
     let route = Arc::clone(route.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?);
-    match &route.upstream {
-        None => {
-            let protocol = preferred(&route, &offered);
-            Ok(Admitted { route, protocol, upside: None })
-        }
+    let slots = desk.front.gate.enter(peer.ip(), Instant::now().into_std())?;
+    let (protocol, upside) = match &route.upstream {
+        None => (preferred(&route, &offered), None),
         Some(upstream) => {
             let plan = Plan {
                 upstream: Arc::clone(upstream),
@@ -154,9 +177,10 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<Admi
                 client: desk.client.clone(),
             };
             let (protocol, upside) = dial_first(desk, &route, upstream, plan).await?;
-            Ok(Admitted { route, protocol, upside: Some(upside) })
+            (protocol, Some(upside))
         }
-    }
+    };
+    Ok((Way { route, protocol, upside }, slots))
 }
 
 /// Asks the upstream before the client is answered, so that its choice of subprotocol can be the answer.

@@ -3,18 +3,25 @@
 //! Each listener runs on every worker thread; a session stays on the thread that accepted it.
 
 mod accept;
+mod admission;
 mod answer;
+mod capacity;
+mod clients;
 mod desk;
 mod forward;
 mod handshake;
 mod head;
+mod quiet;
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc};
 
 use actix_server::ServerBuilder;
 use actix_service::fn_service;
 
-pub use desk::{Desk, Shared};
+pub use self::{
+    capacity::capacity,
+    desk::{Desk, Shared},
+};
 
 use crate::settings::Listener;
 
