@@ -31,6 +31,7 @@ mod readme;
 mod routes;
 mod selftest;
 mod siege;
+mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;
