@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
 )]
 
+mod admission;
 mod architecture;
 mod chaos;
 mod closing;
@@ -35,6 +36,7 @@ mod readme;
 mod routes;
 mod selftest;
 mod siege;
+mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;
