@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
 )]
 
+mod admission;
 mod architecture;
 mod chaos;
 mod closing;

@@ -52,6 +52,9 @@ use tokio::sync::watch;
 
 use crate::{drain::drain, listener::Shared, settings::Settings, status::Status};
 
+/// A worker takes at least so many connections before their handshakes are looked at.
+const CONNECTIONS_MIN: usize = 25_000;
+
 /// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
 ///
 /// # Errors
@@ -59,8 +62,13 @@ use crate::{drain::drain, listener::Shared, settings::Settings, status::Status};
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let status = Arc::new(Status::default());
     let (orders, drain_order) = watch::channel(None);
-    let shared = Arc::new(Shared::new(&settings, Arc::clone(&status), drain_order));
-    let mut server = Server::build().workers(settings.server.workers).disable_signals();
+    let sessions = listener::capacity(settings.server.max_sessions);
+    let shared = Arc::new(Shared::new(&settings, sessions, Arc::clone(&status), drain_order));
+    let mut server = Server::build()
+        .workers(settings.server.workers)
+        // A worker's own count of handshakes is never the one that is used up.
+        .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
+        .disable_signals();
     for listener in &settings.listeners {
         let socket = listener::bind(listener)?;
         ::log::info!("listening listener={} address={}", listener.name, socket.local_addr()?);

@@ -113,6 +113,14 @@ impl Raw {
         head.body(&mut self.reader)
     }
 
+    /// Reads everything up to the end of the connection.
+    #[track_caller]
+    pub fn read_to_end(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes).expect("an orderly end");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// Reads one frame; none at the end of the stream.
     #[track_caller]
     pub fn frame(&mut self) -> Option<Frame> {
