@@ -36,6 +36,7 @@ mod readme;
 mod routes;
 mod selftest;
 mod siege;
+mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;

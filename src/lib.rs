@@ -14,7 +14,7 @@
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
 //! reply                       failures in words
-//! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
+//! turn, ticker, spare, tcp    one turn of an actor with a socket; its alarm; memory of queues; options
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! ```
@@ -40,6 +40,7 @@ pub mod settings;
 pub mod spare;
 pub mod status;
 pub mod supervisor;
+pub mod tcp;
 pub mod ticker;
 pub mod trickle;
 pub mod turn;

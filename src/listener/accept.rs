@@ -27,6 +27,7 @@ use crate::{
     rate::Limiter,
     session::{Parts, Presence},
     settings::{Route, Upstream},
+    tcp,
 };
 
 /// A client that knocks.
@@ -95,6 +96,10 @@ impl Caller {
         let Self { desk, socket, peer, place: _ } = self;
         let Way { route, protocol, upside } = way;
         let Entered { stream, presence, address } = entered;
+        if let Err(error) = tcp::tune(&socket, &desk.listener.tcp) {
+            // The session will see the same.
+            log::debug!("socket takes no options listener={} peer={peer}: {error}", desk.listener.name);
+        }
         let tracker = Tracker::new(desk.listener.number, stream);
         log::info!(
             "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
@@ -174,7 +179,7 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way
                 upstream: Arc::clone(upstream),
                 headers: forward::headers(head, peer, upstream).into(),
                 protocols: offered.into(),
-                client: desk.client.clone(),
+                client: desk.clients[&upstream.name].clone(),
             };
             let (protocol, upside) = dial_first(desk, &route, upstream, plan).await?;
             (protocol, Some(upside))

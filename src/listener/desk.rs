@@ -70,8 +70,8 @@ pub struct Desk {
     pub front: Arc<Front>,
     /// What it shares with all.
     pub shared: Arc<Shared>,
-    /// The thread's client.
-    pub client: Client,
+    /// The thread's clients, by upstream.
+    pub clients: HashMap<String, Client>,
     /// Its live sessions, by number.
     sessions: RefCell<HashMap<u64, Edge<Drain>>>,
 }
@@ -116,9 +116,10 @@ impl Desk {
     /// Opens the desk on this thread; from the order to drain on it tells its sessions.
     pub fn open(listener: Arc<Listener>, shared: Arc<Shared>) -> Rc<Self> {
         let mut drain = shared.drain.clone();
-        let client = dial::client();
+        let upstreams = shared.routes.iter().filter_map(|route| route.upstream.as_ref());
+        let clients = upstreams.map(|upstream| (upstream.name.clone(), dial::client(upstream.tcp))).collect();
         let front = Arc::clone(&shared.fronts[&listener.name]);
-        let desk = Rc::new(Self { listener, front, shared, client, sessions: RefCell::default() });
+        let desk = Rc::new(Self { listener, front, shared, clients, sessions: RefCell::default() });
         let weak = Rc::downgrade(&desk);
         actix_rt::spawn(async move {
             let order = drain.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());

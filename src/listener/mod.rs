@@ -13,10 +13,16 @@ mod handshake;
 mod head;
 mod quiet;
 
-use std::{io, net::TcpListener, rc::Rc, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+};
 
 use actix_server::ServerBuilder;
 use actix_service::fn_service;
+use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::{
     capacity::capacity,
@@ -25,15 +31,26 @@ pub use self::{
 
 use crate::settings::Listener;
 
+/// Clients that may wait to be accepted, when many come at once. The system may allow less.
+const BACKLOG: i32 = 4096;
+
 /// Opens the listener's socket.
 ///
 /// # Errors
 /// When the address cannot be had; the text names address and key.
 pub fn bind(listener: &Listener) -> io::Result<TcpListener> {
-    TcpListener::bind(listener.bind).map_err(|error| {
+    open(listener.bind).map_err(|error| {
         let (bind, name) = (listener.bind, &listener.name);
         io::Error::new(error.kind(), format!("cannot listen on {bind} (listener.{name}.bind): {error}"))
     })
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// Adds the listener to the server.

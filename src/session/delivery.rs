@@ -111,15 +111,13 @@ impl<O> Delivery<O> {
 
     fn error_loose(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
         let Some(slot) = self.take_loose(event) else { return self.push(outputs, emit) };
+        self.pushed += 1;
         match slot {
             Some(slot) => {
                 self.put(Some(slot), outputs, &mut emit);
                 self.close(Some(slot), emit);
             }
-            None => {
-                self.pushed += 1;
-                outputs.into_iter().for_each(emit);
-            }
+            None => outputs.into_iter().for_each(emit),
         }
     }
 
@@ -281,6 +279,7 @@ mod tests {
             assert!(client.delivery.awaits_error(0));
             client.error(0);
             assert_eq!(client.got, ["error 0"]);
+            assert_eq!(client.delivery.pushed(), 1, "it settles nothing");
             assert!(client.delivery.is_idle());
         }
     }
