@@ -1,6 +1,11 @@
 //! Runs the bodies of the fuzz targets over the inputs in `corpus/`: what the fuzzer has found, and what we
 //! thought of, stays found.
-#![allow(missing_docs, unreachable_pub, reason = "nothing here is a public interface")]
+#![allow(
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test prints for whoever reads why, and nothing here is a public interface"
+)]
 
 #[path = "src/lib.rs"]
 mod bodies;
