@@ -43,7 +43,7 @@ fn both_sides_are_probed_unless_the_settings_say_never() {
 
 #[test]
 fn a_client_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
-    let origin = Origin::with(|conn, _| drop(conn.flood(1000, 64 << 20)));
+    let origin = Origin::with(|conn, _| _ = conn.flood(1000, 64 << 20));
     let settings = Settings::stream(&origin.url())
         .with(r#"listener.ws.slow_consumer_timeout = "never""#)
         .with(r#"listener.ws.tcp_user_timeout = "1s""#);

@@ -173,7 +173,7 @@ impl Decoder {
             return None;
         }
         let payload = &mut self.message.as_mut()?.payload;
-        make_room(payload, missing, least, self.limits.max_message);
+        make_room(payload, missing, least, self.max_message as usize);
         let room = missing.min(payload.capacity() - payload.len());
         Some((payload, room))
     }
@@ -257,7 +257,7 @@ impl Decoder {
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
             let partial = self.message.get_or_insert_with(|| Partial::new(binary, BytesMut::new()));
-            make_room(&mut partial.payload, header.len as usize, available, self.limits.max_message);
+            make_room(&mut partial.payload, header.len as usize, available, self.max_message as usize);
         }
         self.frame = Some(Frame { header, got: 0 });
         Ok(())
@@ -297,7 +297,7 @@ impl Decoder {
             Some(partial) if !frame.header.opcode.is_control() => &mut partial.payload,
             _ => &mut self.control,
         };
-        make_room(payload, missing, count, self.limits.max_message);
+        make_room(payload, missing, count, self.max_message as usize);
         let at = payload.len();
         payload.extend_from_slice(take(input, count));
         if let Some(mask) = frame.header.mask {
