@@ -142,7 +142,7 @@ fn value(key: Option<u8>) -> Option<Value> {
 
 /// What an event carries for its reply or its error.
 fn tag(event: u64) -> Option<Value> {
-    (event % 3 == 0).then(|| Value::from(event))
+    event.is_multiple_of(3).then(|| Value::from(event))
 }
 
 /// The parts of what is not settled, each with its own obligation and tag.

@@ -1,7 +1,11 @@
 //! Sequencer, ledger, delivery and backlog against models that are simple enough to be seen right: random
 //! operations, and after each of them the same answer (C1, C2).
 
-use std::{cell::Cell, collections::BTreeMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+};
 
 use proptest::prelude::*;
 
@@ -383,7 +387,16 @@ struct Sheet {
     number: usize,
     kind: Kind,
     is_last: bool,
-    used: Rc<Cell<usize>>,
+    desk: Rc<Desk>,
+}
+
+/// What is known of all sheets.
+#[derive(Debug, Default)]
+struct Desk {
+    /// Messages of the upstream that wait.
+    used: Cell<usize>,
+    /// The numbers of the sheets that are gone.
+    gone: RefCell<Vec<usize>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -397,15 +410,16 @@ enum Kind {
 const ROOM: usize = 3;
 
 impl Sheet {
-    fn new(number: usize, kind: Kind, is_last: bool, used: &Rc<Cell<usize>>) -> Self {
-        used.set(used.get() + usize::from(kind == Kind::Push && is_last));
-        Self { number, kind, is_last, used: Rc::clone(used) }
+    fn new(number: usize, kind: Kind, is_last: bool, desk: &Rc<Desk>) -> Self {
+        desk.used.set(desk.used.get() + usize::from(kind == Kind::Push && is_last));
+        Self { number, kind, is_last, desk: Rc::clone(desk) }
     }
 }
 
 impl Drop for Sheet {
     fn drop(&mut self) {
-        self.used.set(self.used.get() - usize::from(self.kind == Kind::Push && self.is_last));
+        self.desk.used.set(self.desk.used.get() - usize::from(self.kind == Kind::Push && self.is_last));
+        self.desk.gone.borrow_mut().push(self.number);
     }
 }
 
@@ -415,7 +429,7 @@ impl Frame for Sheet {
     }
 
     fn has_room(&self) -> Option<bool> {
-        self.is_last.then(|| self.used.get() < ROOM)
+        self.is_last.then(|| self.desk.used.get() < ROOM)
     }
 }
 
@@ -448,7 +462,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 struct Reader {
     keep: Keep,
     backlog: Backlog<Sheet>,
-    used: Rc<Cell<usize>>,
+    desk: Rc<Desk>,
     /// Of each message: what it is, and its frames that came out.
     messages: Vec<(Kind, usize, usize)>,
     /// Numbers in the order in which they came out.
@@ -457,10 +471,13 @@ struct Reader {
     told: u64,
     /// Notices that are on their way.
     notices: Vec<u64>,
+    /// Sheets that were gone before this turn.
+    gone_before: usize,
 }
 
 impl Reader {
     fn turn(&mut self, turn: Turn) {
+        self.gone_before = self.desk.gone.borrow().len();
         match turn {
             Turn::Come(push, frames) => {
                 let kind = if push { Kind::Push } else { Kind::Owed };
@@ -495,7 +512,7 @@ impl Reader {
         let number = self.messages.len();
         self.messages.push((kind, frames, 0));
         for frame in 1..=frames {
-            take(&mut self.backlog, Sheet::new(number, kind, frame == frames, &self.used), frame == frames);
+            take(&mut self.backlog, Sheet::new(number, kind, frame == frames, &self.desk), frame == frames);
         }
     }
 
@@ -516,14 +533,29 @@ impl Reader {
         }
     }
 
-    /// Nothing that is dropped makes no room.
+    /// While messages are dropped there is room, or nothing more to drop; and it is the right ones that go.
     fn check(&self) {
-        let droppable =
-            self.messages.iter().filter(|(kind, _, out)| *kind == Kind::Push && *out == 0).count() as u64;
+        let pushes = || {
+            self.messages.iter().enumerate().filter(|(_, (kind, _, out))| *kind == Kind::Push && *out == 0)
+        };
+        let is_full = self.desk.used.get() >= ROOM;
         assert!(
-            !self.dropping || self.used.get() < ROOM || droppable == self.backlog.total(),
+            !self.dropping || !is_full || pushes().count() as u64 == self.backlog.total(),
             "there is room"
         );
+        let gone = self.desk.gone.borrow();
+        let dropped = self.turn_gone(&gone);
+        for (number, _) in pushes().filter(|(number, _)| !gone.contains(number)) {
+            match self.keep {
+                Keep::Newest => assert!(dropped.clone().all(|gone| gone < number), "the oldest go"),
+                Keep::Oldest => assert!(dropped.clone().all(|gone| gone > number), "the newest go"),
+            }
+        }
+    }
+
+    /// Messages that were dropped in this turn.
+    fn turn_gone<'a>(&'a self, gone: &'a [usize]) -> impl Iterator<Item = usize> + Clone + 'a {
+        gone[self.gone_before..].iter().copied().filter(|number| !self.out.contains(number))
     }
 
     fn check_end(mut self) {
@@ -541,7 +573,7 @@ impl Reader {
         assert_eq!((self.backlog.total(), self.told), (dropped as u64, dropped as u64), "each is told once");
         let messages = self.out.iter().filter(|number| self.messages[**number].0 != Kind::Notice);
         assert!(messages.is_sorted(), "what is kept keeps its order");
-        assert_eq!(self.used.get(), 0, "nothing is held");
+        assert_eq!(self.desk.used.get(), 0, "nothing is held");
     }
 }
 
@@ -651,12 +683,13 @@ proptest! {
         let mut reader = Reader {
             keep,
             backlog: Backlog::new(keep),
-            used: Rc::default(),
+            desk: Rc::default(),
             messages: Vec::new(),
             out: Vec::new(),
             dropping: false,
             told: 0,
             notices: Vec::new(),
+            gone_before: 0,
         };
         for turn in turns {
             reader.turn(turn);
