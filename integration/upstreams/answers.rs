@@ -63,6 +63,7 @@ fn refusals() {
         origin.set_door(Door::Refuse(status));
         assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
     }
+    // the first is told at once, more of them together
     proxy.wait_log("client refused listener=ws *path=/ status=400 reason=\"refused by the upstream\"");
     assert_eq!(proxy.sessions(), 0);
     assert_eq!(proxy.count_log("connector"), 0, "nobody tries again for a client that is refused");
