@@ -27,6 +27,9 @@ const HANDSHAKE_KIB: u64 = 4;
 /// Attackers at a time: what they send is far above the pool.
 const ATTACKERS: usize = 60;
 
+/// Attackers that fill every buffer on a way there and back, the sockets' own included: some 25 MB each.
+const FLOODERS: usize = 12;
+
 /// No answer takes longer, whatever goes on: far above what two busy cores need for one, and far below what it
 /// would take if the neighbour had to wait for the attack to end.
 const PROMPT: Duration = Duration::from_secs(5);
@@ -94,14 +97,21 @@ fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) 
     held
 }
 
-/// Writes `piece` to each of the sockets in turns until none takes any more for a while.
+/// Writes `piece` over and over to each of the sockets in turns, until none takes any more for a while. Each goes
+/// on where it stopped: what they send stays well-formed.
 fn press(raws: &[Raw], piece: &[u8]) {
     for raw in raws {
         raw.stream().set_write_timeout(Some(Duration::from_millis(20))).unwrap();
     }
+    let mut at = vec![0; raws.len()];
     let mut idle = 0;
     while idle < 3 {
-        let took = raws.iter().filter(|raw| raw.stream().write(piece).is_ok_and(|count| count > 0)).count();
+        let mut took = 0;
+        for (raw, at) in raws.iter().zip(&mut at) {
+            let count = raw.stream().write(&piece[*at..]).unwrap_or(0);
+            *at = (*at + count) % piece.len();
+            took += count;
+        }
         idle = if took == 0 { idle + 1 } else { 0 };
     }
 }
@@ -120,12 +130,21 @@ fn flooding() -> Origin {
 #[test]
 fn clients_that_flood_and_never_read() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
-    besiege(&proxy, || {
-        let raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+    // they are to stay until they have been measured
+    let patient = settings(&origin.url())
+        .with(r#"listener.ws.slow_consumer_timeout = "10m""#)
+        .with(r#"listener.ws.tcp_user_timeout = "10m""#)
+        .with(r#"upstream.echo.slow_consumer_timeout = "10m""#)
+        .with(r#"upstream.echo.tcp_user_timeout = "10m""#);
+    let proxy = Proxy::start(&patient).expect("session");
+    let raws = besiege(&proxy, || {
+        let raws: Vec<_> = (0..FLOODERS).map(|_| Raw::upgraded_narrow(proxy.addr())).collect();
         press(&raws, &Frame::client(TEXT, "x".repeat(1000)).bytes().repeat(50));
         raws
     });
+    proxy.wait_log("session closed");
+    assert_eq!(proxy.sessions(), FLOODERS, "only the neighbour has gone");
+    drop(raws);
 }
 
 #[test]
@@ -133,7 +152,7 @@ fn upstreams_that_flood_clients_that_never_read() {
     let origin = flooding();
     let proxy = Proxy::start(&settings(&origin.url())).expect("session");
     besiege(&proxy, || {
-        let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+        let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded_narrow(proxy.addr())).collect();
         raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, b"flood")));
         wait_for("the flood to be pushed back", 2 * PATIENCE, || {
             let before = proxy.resident_kib();
