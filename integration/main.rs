@@ -18,6 +18,7 @@ mod codecs;
 mod commands;
 mod correlation;
 mod demo;
+mod descriptors;
 mod draining;
 mod evacuation;
 mod faults;

@@ -21,6 +21,9 @@ const POOL_KIB: u64 = 8 << 10;
 /// its own size, the threads' read and write buffers, and what the allocator keeps.
 const BESIDES_KIB: u64 = 12 << 10;
 
+/// What a handshake may take that has come to a line or two: its task, and a KiB for what it reads.
+const HANDSHAKE_KIB: u64 = 4;
+
 /// Attackers at a time: what they send is far above the pool.
 const ATTACKERS: usize = 60;
 
@@ -76,13 +79,18 @@ impl Neighbour {
 
 /// Runs an attack beside a neighbour; what it gives is held until memory has been measured.
 fn besiege<T>(proxy: &Proxy, attack: impl FnOnce() -> T) -> T {
+    besiege_within(proxy, POOL_KIB + BESIDES_KIB, attack)
+}
+
+/// The same with another limit on what the process may grow by.
+fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) -> T {
     let neighbour = Neighbour::start(proxy.addr());
     let before = proxy.resident_kib();
     let held = attack();
     let grown = proxy.resident_kib().saturating_sub(before);
-    println!("grown by {grown} KiB");
+    println!("grown by {grown} KiB of {limit_kib} KiB");
     neighbour.finish();
-    assert!(grown <= POOL_KIB + BESIDES_KIB, "{grown} KiB");
+    assert!(grown <= limit_kib, "{grown} KiB");
     held
 }
 
@@ -233,4 +241,39 @@ fn empty_fragments_without_end_keep_nobody_waiting() {
             raw.write(&fragments);
         }
     });
+}
+
+/// As many connections as this process and the one under test may each have besides what else they do, at
+/// most so many.
+fn connections(most: usize) -> usize {
+    let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    most.min(usize::try_from(open_files / 2).unwrap())
+}
+
+#[test]
+fn ten_thousand_half_finished_handshakes() {
+    let origin = Origin::echo();
+    let settings = settings(&origin.url())
+        .with("server.max_handshakes = 100_000")
+        .with(r#"listener.ws.handshake_timeout = "8s""#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let number = connections(10_000);
+    let before = proxy.descriptors_at_rest();
+    let begun = Instant::now();
+    let mut raws = besiege_within(&proxy, number as u64 * HANDSHAKE_KIB + BESIDES_KIB, || {
+        let raws: Vec<_> = (0..number)
+            .map(|_| {
+                let mut raw = Raw::connect(proxy.addr());
+                raw.write(b"GET /chat HTTP/1.1\r\nHost: towline.test\r\nUpgrade: websocket\r\nX-Never: ");
+                raw
+            })
+            .collect();
+        wait_for("all of them to be there", PATIENCE, || proxy.descriptors() >= before + number);
+        raws
+    });
+    println!("{number} handshakes after {:?}", begun.elapsed());
+    // all are told the same, and a second later all are gone, whether they go or not
+    assert!(raws.iter_mut().all(|raw| raw.head().status() == 408));
+    wait_for("all of them to be gone", PATIENCE, || proxy.descriptors() <= before + 2);
+    assert_eq!(proxy.client().ask("hello"), "hello");
 }

@@ -1,6 +1,6 @@
 //! The real proxy under test.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use super::{Client, PATIENCE, Program, Settings, matches, wait_for};
 
@@ -24,10 +24,21 @@ impl Proxy {
     /// The same with environment variables.
     #[track_caller]
     pub fn start_with(settings: &Settings, env: &[(&str, &str)]) -> Self {
+        Self::run(settings, |args, folder| Program::start(args, env, folder))
+    }
+
+    /// The same with a limit on open files.
+    #[track_caller]
+    pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
+        Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
+    }
+
+    #[track_caller]
+    fn run(settings: &Settings, start: impl FnOnce(&[&str], &Path) -> Program) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("towline.toml");
         std::fs::write(&file, settings.text()).unwrap();
-        let program = Program::start(&["run", "--config", file.to_str().unwrap()], env, folder.path());
+        let program = start(&["run", "--config", file.to_str().unwrap()], folder.path());
         let proxy = Self { program, _folder: folder, announced: Vec::new() };
         proxy.wait_log("listening listener=*address=");
         proxy.wait_log("listening admin address=");

@@ -10,6 +10,7 @@ use std::{
 
 use actix_http::{Method, RequestHead, StatusCode, header};
 use actix_rt::net::TcpStream;
+use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -116,7 +117,8 @@ impl Caller {
             listener: Arc::clone(&desk.listener),
             upstream: route.upstream.clone(),
             socket,
-            rest: rest.into(),
+            // Copied: the room that it was read to would stay for as long as the session lives.
+            rest: Bytes::copy_from_slice(&rest),
             meta,
             pool: Arc::clone(&desk.shared.pool),
             address,
