@@ -145,11 +145,22 @@ impl Proxy {
         wait_for("descriptors to be closed", PATIENCE, || self.descriptors() <= before);
     }
 
-    /// How many descriptors it has open once it is quiet: after its start, all that it needs for itself.
+    /// How many descriptors it has open once it has all that it needs for itself. Call it before the first
+    /// client.
     #[track_caller]
     pub fn descriptors_at_rest(&self) -> usize {
+        // a server's accepting thread is the last thing it starts; quiet alone may be a busy machine's doing
+        wait_for("both servers to accept", PATIENCE, || self.threads("actix-server ac") == 2);
         wait_for("the proxy to be quiet", PATIENCE, || self.is_quiet());
         self.descriptors()
+    }
+
+    /// How many of its threads have a name that begins so.
+    fn threads(&self, name: &str) -> usize {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
+        let names =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+        names.filter(|found| found.starts_with(name)).count()
     }
 
     /// The processor time that its threads have used.
