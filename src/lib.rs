@@ -17,6 +17,7 @@
 //! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
+//! tools                       programs away from the proxy: trying them out, formatting them
 //! ```
 
 pub mod admin;
@@ -41,6 +42,7 @@ pub mod spare;
 pub mod status;
 pub mod supervisor;
 pub mod ticker;
+pub mod tools;
 pub mod trickle;
 pub mod turn;
 pub mod wire;
