@@ -24,6 +24,7 @@ mod frames;
 mod handshakes;
 mod harness;
 mod headers;
+mod lang;
 mod liveness;
 mod logging;
 mod malformed;
