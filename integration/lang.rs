@@ -52,7 +52,8 @@ fn folder() -> PathBuf {
 
 fn files() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|ext| ext == "cases")).collect();
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|ext| ext == "cases")).collect();
     files.sort();
     files
 }
@@ -156,7 +157,8 @@ fn diff(expected: &str, found: &str) -> String {
     let rest = old.len().min(new.len()) - same;
     let end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(a, b)| a == b).count();
     let mut text = String::new();
-    let mut put = |sign: &str, lines: &[&str]| lines.iter().for_each(|l| writeln!(text, "{sign} {l}").unwrap());
+    let mut put =
+        |sign: &str, lines: &[&str]| lines.iter().for_each(|l| writeln!(text, "{sign} {l}").unwrap());
     put(" ", &old[..same]);
     put("-", &old[same..old.len() - end]);
     put("+", &new[same..new.len() - end]);
@@ -184,7 +186,10 @@ fn every_case_comes_out_as_it_is_written() {
             }
         }
         if update {
-            std::fs::write(&file, written + "\n").unwrap();
+            // At once, so that nobody reads half of it.
+            let new = file.with_extension("new");
+            std::fs::write(&new, written + "\n").unwrap();
+            std::fs::rename(&new, &file).unwrap();
         }
     }
     assert!(count >= AT_LEAST, "only {count} cases");
@@ -212,7 +217,8 @@ fn the_command_says_what_the_library_says() {
             Ok(subject) => {
                 let (mut output, mut errors) = (Vec::new(), Vec::new());
                 let input = case.input.join("\n");
-                let well = Evaluation::new(subject, true).run(input.as_bytes(), &mut output, &mut errors).unwrap();
+                let well =
+                    Evaluation::new(subject, true).run(input.as_bytes(), &mut output, &mut errors).unwrap();
                 assert_eq!(finished.stdout.as_bytes(), output);
                 assert_eq!(finished.stderr.as_bytes(), errors);
                 assert_eq!(finished.code, Some(i32::from(!well)));

@@ -39,4 +39,5 @@ mod siege;
 mod streaming;
 mod subprotocols;
 mod supervision;
+mod tools;
 mod upstreams;

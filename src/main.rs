@@ -112,7 +112,7 @@ fn eval(options: &Eval) -> Result<(), Failure> {
     let subject = Subject::compile(&name, &text).map_err(|errors| Failure::Told(errors.to_string()))?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr().lock();
-    let evaluation = Evaluation::new(subject, options.meta);
+    let mut evaluation = Evaluation::new(subject, options.meta);
     let ended = match &options.input {
         Some(file) => evaluation.run(open(file)?, &mut output, &mut errors),
         None => evaluation.run(io::stdin().lock(), &mut output, &mut errors),

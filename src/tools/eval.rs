@@ -96,13 +96,13 @@ impl Evaluation {
         Self { subject, meta, next: 0, failed: false }
     }
 
-    /// Runs over all lines of `input`. What is wrong with a line is told on `errors`, and the next one is
+    /// Runs over all lines of `input`; state and ids go on from run to run. What is wrong with a line is told on `errors`, and the next one is
     /// taken. Gives whether all went well.
     ///
     /// # Errors
     /// When `input` cannot be read, or `output` or `errors` not be written.
     pub fn run(
-        mut self,
+        &mut self,
         input: impl Read,
         output: &mut impl Write,
         errors: &mut impl Write,
@@ -121,7 +121,11 @@ impl Evaluation {
                     self.failed = true;
                     // In the order in which it happened, should both be one terminal.
                     output.flush()?;
-                    writeln!(errors, "input line {number}: {words}")?;
+                    writeln!(
+                        errors,
+                        "input line {number}:{}{words}",
+                        if words.starts_with('\n') { "" } else { " " }
+                    )?;
                 }
             }
             // Who waits for an answer gets it; who does not gets them by the buffer.
@@ -139,7 +143,7 @@ impl Evaluation {
         let id = EventId { source: 1, stream: 0, event: self.next };
         self.next += 1;
         let event = Event { id, data, meta: Meta::default(), ingest_ns: now_ns() };
-        self.subject.run(event).map_err(|error| error.highlighted())
+        self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))
     }
 
     fn write(&self, outputs: Vec<(String, Event)>, to: &mut impl Write) -> io::Result<()> {
