@@ -17,6 +17,7 @@
 //! turn, ticker, spare, tcp    one turn of an actor with a socket; its alarm; memory of queues; options
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
+//! tools                       programs away from the proxy: trying them out, formatting them
 //! ```
 
 pub mod admin;
@@ -42,6 +43,7 @@ pub mod status;
 pub mod supervisor;
 pub mod tcp;
 pub mod ticker;
+pub mod tools;
 pub mod trickle;
 pub mod turn;
 pub mod wire;

@@ -72,9 +72,14 @@ impl Program {
         Self { child, log, reader: Some(reader) }
     }
 
-    /// Runs a command to its end; `stdin` is what it reads.
+    /// Runs a command to its end; it reads nothing.
     pub fn finish(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Finished {
         run_to_end(command(args, env, folder), "")
+    }
+
+    /// Runs a command to its end; `stdin` is what it reads.
+    pub fn finish_with(args: &[&str], folder: &Path, stdin: &str) -> Finished {
+        run_to_end(command(args, &[], folder), stdin)
     }
 
     /// The log so far.

@@ -20,11 +20,13 @@ mod code;
 mod compile;
 mod diagnostic;
 mod eval;
+mod format;
 mod graph;
 mod lexer;
 mod message;
 mod parser;
 mod program;
+mod script;
 mod source;
 mod token;
 
@@ -32,5 +34,7 @@ mod token;
 mod tests;
 
 pub use diagnostic::{Diagnostics, RuntimeError};
+pub use format::{Form, format};
 pub use program::{Instance, Port, Program};
+pub use script::Script;
 pub use source::Position;

@@ -91,11 +91,7 @@ impl Program {
     /// # Errors
     /// All errors of the program at once.
     pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
-        if source.len() > SOURCE_MAX {
-            let message = format!("the program is longer than {} MiB", SOURCE_MAX >> 20);
-            let error = Diagnostic::new(Span::new(0, 0), message, "");
-            return Err(Diagnostics::new(Arc::new(Source::new(name, "")), vec![error]));
-        }
+        bounded(name, source)?;
         let (statements, mut errors) = parser::parse(source);
         let shared = Arc::new(Source::new(name, source));
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
@@ -128,6 +124,16 @@ impl Program {
         let states = (0..self.code.graph.states).map(|_| State::default()).collect();
         Instance { code: Arc::clone(&self.code), states }
     }
+}
+
+/// Refuses a text that is too long to be a program.
+pub(super) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
+    if source.len() <= SOURCE_MAX {
+        return Ok(());
+    }
+    let message = format!("the program is longer than {} MiB", SOURCE_MAX >> 20);
+    let error = Diagnostic::new(Span::new(0, 0), message, "");
+    Err(Diagnostics::new(Arc::new(Source::new(name, "")), vec![error]))
 }
 
 // === impl Code ===

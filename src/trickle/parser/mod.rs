@@ -36,7 +36,7 @@ mod query;
 mod script;
 
 use super::{
-    ast::{Name, Statement},
+    ast::{Expr, Name, Statement},
     diagnostic::{Diagnostic, ERRORS_MAX, nearest},
     lexer::lex,
     source::Span,
@@ -75,6 +75,20 @@ pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
     let mut parser = Parser { tokens, at: 0, errors, nesting: 0, blocks: 0 };
     let statements = parser.program();
     (statements, parser.errors)
+}
+
+/// Parses a script without a program around it; without a tree when a statement does not parse.
+pub(crate) fn parse_script(text: &str) -> (Vec<Expr>, Vec<Diagnostic>) {
+    let (tokens, errors) = lex(text);
+    let mut parser = Parser { tokens, at: 0, errors, nesting: 0, blocks: 0 };
+    let body = parser.script_body();
+    if body.is_some() && *parser.peek() != Token::End {
+        parser.expected("the end of the script");
+    }
+    if body.as_ref().is_some_and(Vec::is_empty) {
+        parser.expected("a statement");
+    }
+    (body.unwrap_or_default(), parser.errors)
 }
 
 impl<'s> Parser<'s> {

@@ -38,7 +38,9 @@ impl Parser<'_> {
 
     fn script_statement(&mut self) -> Parsed<Expr> {
         let statement = self.expression()?;
-        if self.is(";") || self.is_word("end") {
+        // A script on its own ends with its text.
+        let ends_alone = self.blocks == 0 && *self.peek() == Token::End;
+        if self.is(";") || self.is_word("end") || ends_alone {
             return Ok(statement);
         }
         Err(self.expected_end("`;` or `end` after the statement"))
