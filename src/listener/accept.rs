@@ -2,7 +2,9 @@
 
 use std::{
     convert::Infallible,
+    future::{Future, ready},
     net::SocketAddr,
+    pin::Pin,
     rc::Rc,
     sync::{Arc, Mutex},
     time::Duration,
@@ -31,6 +33,9 @@ use crate::{
     tcp,
 };
 
+/// What the server hears of a client: nothing.
+type Served = Result<(), Infallible>;
+
 /// A client that knocks.
 struct Caller {
     desk: Rc<Desk>,
@@ -41,33 +46,43 @@ struct Caller {
 }
 
 /// Reads a client's handshake, answers it and starts its session, or refuses it.
-pub(super) async fn accept(desk: Rc<Desk>, socket: TcpStream) -> Result<(), Infallible> {
+///
+/// The future is on the heap, and so are its parts that come after the head: the server would keep it twice,
+/// and thousands of handshakes that never come so far shall not have room for all of it.
+pub(super) fn accept(desk: Rc<Desk>, socket: TcpStream) -> Pin<Box<dyn Future<Output = Served>>> {
     let deadline = Instant::now() + desk.listener.handshake_timeout;
     // A socket without peer is one whose client has gone.
-    let Ok(peer) = socket.peer_addr() else { return Ok(()) };
-    let Some(place) = desk.shared.handshakes.take() else {
-        let place = desk.shared.turned_away.take();
-        Caller { desk, socket, peer, place }.turn_away().await;
-        return Ok(());
-    };
-    let caller = Caller { desk, socket, peer, place: Some(place) };
-    let reading = head::read(&caller.socket, caller.desk.listener.max_header);
-    match timeout_at(deadline, reading).await {
-        // On the heap: thousands that never come so far shall not have room for it.
-        Ok(Ok(request)) => Box::pin(caller.answer(request)).await,
-        Ok(Err(End::Gone)) => caller.gone(),
-        Ok(Err(End::Refused(refusal))) => caller.refuse(refusal, None).await,
-        Err(_) => {
-            let refusal = Refusal::new(StatusCode::REQUEST_TIMEOUT, "the handshake took too long");
-            caller.refuse(refusal, None).await;
-        }
-    }
-    Ok(())
+    let Ok(peer) = socket.peer_addr() else { return Box::pin(ready(Ok(()))) };
+    let place = desk.shared.handshakes.take();
+    let in_turn = place.is_some();
+    let place = place.or_else(|| desk.shared.turned_away.take());
+    let caller = Caller { desk, socket, peer, place };
+    if in_turn { Box::pin(caller.knock(deadline)) } else { Box::pin(caller.turn_away()) }
 }
 
 // === impl Caller ===
 
 impl Caller {
+    async fn knock(self, deadline: Instant) -> Served {
+        let max = self.desk.listener.max_header;
+        let end = match timeout_at(deadline, head::read(&self.socket, max)).await {
+            Ok(Ok(request)) => {
+                Box::pin(self.answer(request)).await;
+                return Ok(());
+            }
+            Ok(Err(end)) => end,
+            Err(_) => {
+                let text = "the handshake took too long";
+                End::Refused(Refusal::new(StatusCode::REQUEST_TIMEOUT, text))
+            }
+        };
+        match end {
+            End::Gone => self.gone(),
+            End::Refused(refusal) => Box::pin(self.refuse(refusal, None)).await,
+        }
+        Ok(())
+    }
+
     async fn answer(self, Request { head, mut rest }: Request) {
         let admitted = tokio::select! {
             biased;
@@ -135,14 +150,16 @@ impl Caller {
 
     /// For a client that got no place among the handshakes: nothing of it is read. Where too many are told so
     /// already, it is closed without waiting for it to read that.
-    async fn turn_away(self) {
-        if self.place.is_some() {
-            return self.refuse(Full::Handshakes.into(), None).await;
-        }
+    async fn turn_away(self) -> Served {
         let refusal = Refusal::from(Full::Handshakes);
+        if self.place.is_some() {
+            self.refuse(refusal, None).await;
+            return Ok(());
+        }
         self.desk.tell_refusal(&refusal, self.peer, "-");
         // What does not fit at once is not sent.
         let _ = self.socket.try_write(&refusal.answer(true));
+        Ok(())
     }
 
     fn gone(&self) {
