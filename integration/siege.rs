@@ -22,7 +22,7 @@ const POOL_KIB: u64 = 8 << 10;
 const BESIDES_KIB: u64 = 12 << 10;
 
 /// What a handshake may take that has come to a line or two: its task, and a KiB for what it reads.
-const HANDSHAKE_KIB: u64 = 4;
+const HANDSHAKE_KIB: u64 = 3;
 
 /// Attackers at a time: what they send is far above the pool.
 const ATTACKERS: usize = 60;
