@@ -148,7 +148,7 @@ fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
         "patch" => Block::Patch,
         // In a `patch` it is an operation: that has a key or an arrow behind it, and no `of`.
         "merge" if is_expression(lexemes, at) => Block::Merge,
-        "fn" if !at.checked_sub(1).is_some_and(|before| lexemes[before].text == "intrinsic") => Block::Fn,
+        "fn" if at.checked_sub(1).is_none_or(|before| lexemes[before].text != "intrinsic") => Block::Fn,
         "mod" => Block::Mod,
         "define" => Block::Define,
         _ => return None,
@@ -381,7 +381,7 @@ impl<'l> Layout<'l, '_> {
     fn break_line(&mut self, indent: usize, blank: bool) {
         let opened = self.out.ends_with(['(', '[', '{']) || self.out.is_empty();
         self.out.truncate(self.out.trim_end_matches(' ').len());
-        if !self.out.is_empty() && !(self.out.ends_with('\n') && self.out.trim().is_empty()) {
+        if !self.out.is_empty() {
             self.out.push('\n');
             if blank && !opened {
                 self.out.push('\n');
