@@ -27,6 +27,7 @@ mod handshakes;
 mod harness;
 mod headers;
 mod lang;
+mod language;
 mod liveness;
 mod logging;
 mod malformed;

@@ -104,7 +104,9 @@ impl Measures {
             let space = before.is_some_and(|before| {
                 apart(at.checked_sub(2).map(|at| &lexemes[at]), before, lexeme, Inside::Other)
             });
-            measures.widths.push(measures.widths[at] + usize::from(space) + lexeme.text.chars().count());
+            let padding = if opens_pattern(lexeme) { 2 } else { 0 };
+            let width = usize::from(space) + lexeme.text.chars().count() + padding;
+            measures.widths.push(measures.widths[at] + width);
             let breaks = lexeme.has_comments()
                 || lexeme.text.contains('\n')
                 || block(lexemes, at).is_some_and(|block| block != Block::Merge)
@@ -146,7 +148,7 @@ fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
         "patch" => Block::Patch,
         // In a `patch` it is an operation: that has a key or an arrow behind it, and no `of`.
         "merge" if is_expression(lexemes, at) => Block::Merge,
-        "fn" if !at.checked_sub(1).is_some_and(|before| lexemes[before].text == "intrinsic") => Block::Fn,
+        "fn" if at.checked_sub(1).is_none_or(|before| lexemes[before].text != "intrinsic") => Block::Fn,
         "mod" => Block::Mod,
         "define" => Block::Define,
         _ => return None,
@@ -202,6 +204,10 @@ fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'static str> {
         "<<" if begins_value(at.checked_sub(1).map(|at| &lexemes[at])) => Some(">>"),
         _ => None,
     }
+}
+
+fn opens_pattern(lexeme: &Lexeme<'_>) -> bool {
+    lexeme.kind == Kind::Symbol && matches!(lexeme.text, "%{" | "%[" | "%(")
 }
 
 fn closes_bracket(lexeme: &Lexeme<'_>) -> bool {
@@ -330,7 +336,8 @@ impl<'l> Layout<'l, '_> {
             let closing = self.measures.closing[at];
             match &self.lexemes[at] {
                 lexeme if lexeme.is(";") => return at + 1,
-                lexeme if lexeme.is_keyword("end") || lexeme.kind == Kind::End => return at,
+                lexeme if lexeme.kind == Kind::End => return at,
+                lexeme if lexeme.is_keyword("end") && !self.creates() => return at,
                 _ if closing != usize::MAX => at = closing + 1,
                 _ => at += 1,
             }
@@ -374,7 +381,7 @@ impl<'l> Layout<'l, '_> {
     fn break_line(&mut self, indent: usize, blank: bool) {
         let opened = self.out.ends_with(['(', '[', '{']) || self.out.is_empty();
         self.out.truncate(self.out.trim_end_matches(' ').len());
-        if !self.out.is_empty() && !(self.out.ends_with('\n') && self.out.trim().is_empty()) {
+        if !self.out.is_empty() {
             self.out.push('\n');
             if blank && !opened {
                 self.out.push('\n');
@@ -385,15 +392,13 @@ impl<'l> Layout<'l, '_> {
 
     fn stands_apart(&self, at: usize) -> bool {
         let (left, right) = (&self.lexemes[at - 1], &self.lexemes[at]);
-        if left.is("%{") {
-            return !right.is("}");
+        // Patterns are written `%{ a }`, `%[ a ]`, `%( a )`.
+        if opens_pattern(left) {
+            return !closes_bracket(right);
         }
-        if right.is("}") {
-            // The pattern's brace has been closed just now; its opener tells.
-            return (0..at)
-                .rev()
-                .find(|opener| self.measures.closing[*opener] == at)
-                .is_some_and(|opener| self.lexemes[opener].text == "%{");
+        if closes_bracket(right) && right.text != ">>" {
+            let opener = (0..at).rev().find(|opener| self.measures.closing[*opener] == at);
+            return opener.is_some_and(|opener| opens_pattern(&self.lexemes[opener]));
         }
         let port = |at: usize| {
             at >= 2
@@ -490,7 +495,10 @@ impl<'l> Layout<'l, '_> {
                 next(frame, Part::Body, inner, true);
             }
             Part::Statements if lexeme.is_keyword("with") && self.creates() => {
-                self.push(Part::Params { of_define: false }, self.indent + 1, true, at);
+                let Frame { start, inner, .. } = *self.frame();
+                let end = self.end_of_statement(start);
+                let broken = !self.measures.fits(start, end, inner * INDENT.len());
+                self.push(Part::Params { of_define: false }, self.indent + 1, broken, at);
             }
             Part::Params { .. } | Part::Bracket(_) if lexeme.is(",") => self.frame_mut().start = at + 1,
             _ => {}

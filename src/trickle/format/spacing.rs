@@ -49,7 +49,7 @@ pub(super) fn apart(
     }
     if left.kind == Kind::Symbol {
         return match left.text {
-            "(" | "[" | "{" | "%(" | "%[" | "." | "::" => false,
+            "(" | "[" | "{" | "." | "::" => false,
             ":" => inside == Inside::Other,
             "/" | "-" if inside == Inside::Binary => false,
             "!" => false,

@@ -29,7 +29,7 @@ fn spaces_stand_where_they_should() {
 fn blocks_have_lines() {
     check(
         "match event of case %{a==1,present b} when event.c => 1; case x=%( 1,... ) => let y=1; y default=> drop end",
-        "match event of\n    case %{ a == 1, present b } when event.c => 1;\n    case x = %(1, ...) =>\n        let y = 1;\n        y\n    default => drop\nend\n",
+        "match event of\n    case %{ a == 1, present b } when event.c => 1;\n    case x = %( 1, ... ) =>\n        let y = 1;\n        y\n    default => drop\nend\n",
     );
     check(
         "let x = match event of case 1 => match event of case 1 => 2 end default => {} end; x",
@@ -41,12 +41,46 @@ fn blocks_have_lines() {
 fn queries_have_a_line_or_a_line_for_each_clause() {
     check(
         "define script a with x=1,y = 2 script let event.x=args.x;event end; create script a from a with x=3 end;\n\n\nselect event from in into a;select event from a/other where event.x into out;select event from a into out",
-        "define script a\nwith\n    x = 1,\n    y = 2\nscript\n    let event.x = args.x;\n    event\nend;\ncreate script a from a with\n    x = 3\nend;\n\nselect event from in into a;\nselect event from a/other where event.x into out;\nselect event from a into out\n",
+        "define script a\nwith\n    x = 1,\n    y = 2\nscript\n    let event.x = args.x;\n    event\nend;\ncreate script a from a with x = 3 end;\n\nselect event from in into a;\nselect event from a/other where event.x into out;\nselect event from a into out\n",
     );
     check(
         "select {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": event.aaaaaaaaaaaaaaaaaaaaaaaaaaa, \"bbbbbbbbbbbbbbbb\": [event.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]} from in where event.x into out;",
         "select {\n    \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": event.aaaaaaaaaaaaaaaaaaaaaaaaaaa,\n    \"bbbbbbbbbbbbbbbb\": [event.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]\n}\nfrom in\nwhere event.x\ninto out;\n",
     );
+}
+
+/// What the parser does not take yet, and the layout knows.
+#[test]
+fn blocks_to_come_have_lines_too() {
+    for (before, after) in [
+        (
+            "fn f(a,b) with let x=a;recur(x, b) end; f( 1 ,2)",
+            "fn f(a, b) with\n    let x = a;\n    recur(x, b)\nend;\nf(1, 2)\n",
+        ),
+        (
+            "fn f(x) of case (0) => 1 default=>std::a::b(x) end",
+            "fn f(x) of\n    case (0) => 1\n    default => std::a::b(x)\nend\n",
+        ),
+        ("for event of case (k,v) => {k:v} end", "for event of\n    case (k, v) => {k: v}\nend\n"),
+        (
+            "patch event of insert \"a\"=>1;merge \"b\" => {};merge => {}; erase \"c\" end",
+            "patch event of\n    insert \"a\" => 1;\n    merge \"b\" => {};\n    merge => {};\n    erase \"c\"\nend\n",
+        ),
+        ("merge event of {\"a\":1} end", "merge event of {\"a\": 1} end\n"),
+        (
+            "mod m with const X=1;fn y() with 2 end end;use a::b as c",
+            "mod m with\n    const X = 1;\n    fn y() with\n        2\n    end\nend;\nuse a::b as c\n",
+        ),
+        (
+            "match x of case %{a~=re|b c|, d ~= %[~glob|*|]} => << 1 :8/unsigned-big, x >> end",
+            "match x of\n    case %{ a ~= re|b c|, d ~= %[ ~ glob|*| ] } => << 1:8/unsigned-big, x >>\nend\n",
+        ),
+    ] {
+        let laid = layout::layout(&lexemes::lexemes(before));
+        assert_eq!(laid, after, "laid:\n{laid}");
+        assert!(says_the_same(before, after), "{after}");
+        assert_eq!(layout::layout(&lexemes::lexemes(after)), after, "not stable");
+    }
 }
 
 #[test]
