@@ -151,6 +151,7 @@ enum Act {
     Settle(u64, Outcome),
     Fail(u64),
     FailLoose(u64),
+    Announce(u64),
     Error(u64, usize),
     ErrorDropped(u64),
     Push(usize),
@@ -167,6 +168,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         3 => (event(), good).prop_map(|(event, outcome)| Act::Settle(event, outcome)),
         3 => event().prop_map(Act::Fail),
         1 => event().prop_map(Act::FailLoose),
+        1 => event().prop_map(Act::Announce),
         3 => (event(), count()).prop_map(|(event, count)| Act::Error(event, count)),
         1 => event().prop_map(Act::ErrorDropped),
         2 => count().prop_map(Act::Push),
@@ -220,6 +222,11 @@ impl Model {
     }
 
     fn fail_loose(&mut self, event: u64) {
+        let lane = if self.ordered { self.last } else { Some(self.row.reserve()) };
+        self.loose.push((event, lane));
+    }
+
+    fn announce(&mut self, event: u64) {
         let lane = (!self.ordered).then(|| self.row.reserve());
         self.loose.push((event, lane));
     }
@@ -235,6 +242,11 @@ impl Model {
             self.close(lane);
         } else if let Some(at) = self.loose.iter().position(|(loose, _)| *loose == event) {
             match self.loose.remove(at).1 {
+                Some(_) if self.ordered && dropped => {}
+                Some(lane) if self.ordered => {
+                    self.pushed += 1;
+                    outputs.iter().for_each(|output| self.row.put(lane, *output));
+                }
                 Some(lane) => {
                     self.pushed += u64::from(!dropped);
                     self.put(Some(lane), outputs);
@@ -339,6 +351,10 @@ impl Pair {
             Act::FailLoose(event) => {
                 delivery.fail_loose(event);
                 model.fail_loose(event);
+            }
+            Act::Announce(event) => {
+                delivery.announce(event);
+                model.announce(event);
             }
             Act::Error(event, _) => {
                 delivery.error(event, outputs.clone(), emit);
