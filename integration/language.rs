@@ -111,3 +111,27 @@ fn every_example_of_the_document_is_formatted() {
         }
     }
 }
+
+/// docs/library.md is what the library says of itself; with `UPDATE=1` it is written anew.
+#[test]
+fn the_library_is_documented() {
+    let mut text = "# The library of the language\n\nWritten by `UPDATE=1 cargo test --test integration language` from \
+                    what the functions say of themselves. Constants: `std::integer::{MAX, MIN}` and their kin, \
+                    `std::time::nanos::NANOS_PER_SECOND` and so on, `std::datetime::formats::…` and \
+                    `std::datetime::timezones::…`, their last word in capitals or in small letters.\n"
+        .to_owned();
+    let mut module = "";
+    for (name, arguments, about) in towline::trickle::functions() {
+        let (within, word) = name.rsplit_once("::").unwrap();
+        if within != module {
+            text += &format!("\n## {within}\n\n| function | takes | gives |\n|---|---|---|\n");
+            module = within;
+        }
+        text += &format!("| `{word}` | {arguments} | {about} |\n");
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/library.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "UPDATE=1 writes it anew");
+}

@@ -61,7 +61,8 @@ impl Subject {
     fn run(&mut self, event: Event) -> Result<Vec<(String, Event)>, RuntimeError> {
         match self {
             Self::Script(script) => {
-                let output = script.run(event)?;
+                let now_ns = event.ingest_ns;
+                let output = script.run(event, now_ns)?;
                 Ok(output.map(|(port, event)| (port.to_owned(), event)).into_iter().collect())
             }
             Self::Program(instance) => {

@@ -20,9 +20,12 @@ mod code;
 mod compile;
 mod diagnostic;
 mod eval;
+mod extract;
+mod files;
 mod format;
 mod graph;
 mod lexer;
+mod library;
 mod message;
 mod parser;
 mod program;
@@ -30,10 +33,22 @@ mod script;
 mod source;
 mod token;
 
+/// The functions of the standard library: name, number of arguments, and what it gives, in words.
+///
+/// ```
+/// # use towline::trickle;
+/// assert!(trickle::functions().any(|(name, arguments, _)| name == "std::string::len" && arguments == "1 argument"));
+/// ```
+pub fn functions() -> impl Iterator<Item = (&'static str, String, &'static str)> {
+    library::functions().map(|function| (function.name, function.arity.to_string(), function.about))
+}
+
 #[cfg(test)]
 mod tests;
 
 pub use diagnostic::{Diagnostics, RuntimeError};
+pub use eval::limits::Limits;
+pub use files::{Module, Modules, NoModules};
 pub use format::{Form, format};
 pub use program::{Instance, Port, Program};
 pub use script::Script;
