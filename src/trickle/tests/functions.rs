@@ -176,7 +176,7 @@ fn recursion_ends() {
     assert_eq!(run(&count(1023), "0"), "1023");
     assert_eq!(
         run(&count(1024), "0"),
-        "error: the function has begun again 1024 times, which is the limit at test:1:49"
+        "error: the function has begun again 1024 times, which is the limit at test:1:41"
     );
     let grows =
         with("fn f(x, n) of case (x, n) when n > 0 => recur([x], n - 1) default => x end;", "f(event, 1000)");
