@@ -67,7 +67,7 @@ fn loops_of_scripts_have_statements() {
 #[test]
 fn loops_stay_within_limits() {
     let many = "let x = [event, event]; let x = [x, x]; let x = for x of case (i, e) => [x, x, x] end; 1";
-    assert!(script(&many.repeat(1), "1").starts_with('1'));
+    assert!(script(many, "1").starts_with('1'));
     let text = "let t = \"0123456789abcdef\";".to_owned()
         + &"let t = t + t;".repeat(16)
         + "for event of case (i, e) => t + t end";
