@@ -22,6 +22,7 @@ mod diagnostic;
 mod eval;
 mod graph;
 mod lexer;
+mod library;
 mod message;
 mod parser;
 mod program;
