@@ -46,8 +46,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
 /// Longest expression, in bytes.
 const PATTERN_MAX: usize = 32 << 10;
 
-/// Largest compiled expression, in bytes. It bounds the time of a search too.
-const COMPILED_MAX: usize = 256 << 10;
+/// Largest compiled expression, in bytes: `\w{40}` just fits, for there are many letters. It bounds
+/// the time of a search too, which is mostly some nanoseconds for a byte, but some microseconds with
+/// an expression such as `.*1.{1000}z`, whose count has to begin anew at every character.
+const COMPILED_MAX: usize = 2 << 20;
 
 /// Memory that the fast way of searching may take, in bytes; beyond it the slower one is taken.
 const CACHE_MAX: usize = 1 << 20;
@@ -55,8 +57,8 @@ const CACHE_MAX: usize = 1 << 20;
 /// Compiled expressions that a thread keeps.
 const KEPT_MAX: usize = 16;
 
-/// What compiling an expression costs: up to some milliseconds.
-const COMPILE_STEPS: usize = 10_000;
+/// What compiling an expression costs: up to some 15 milliseconds.
+const COMPILE_STEPS: usize = 20_000;
 
 /// Steps of searching are this much slower than those of other functions.
 const SEARCH_COST: usize = 4;
@@ -203,39 +205,6 @@ fn compile(call: &Call<'_>, pattern: &str) -> Result<Regex, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn replacements_are_taken_apart() {
-        use Piece::{Group, Literal};
-        let table: &[(&str, &[Piece<'_>])] = &[
-            ("", &[Literal("")]),
-            ("$", &[Literal(""), Literal("$"), Literal("")]),
-            ("$$1", &[Literal(""), Literal("$"), Literal("1")]),
-            ("a$1b", &[Literal("a"), Group("1b"), Literal("")]),
-            ("a${1}b", &[Literal("a"), Group("1"), Literal("b")]),
-            ("${open", &[Literal(""), Literal("$"), Literal("{open")]),
-        ];
-        for (template, expected) in table {
-            assert_eq!(pieces(template), *expected, "{template}");
-        }
-    }
-
-    #[test]
-    fn replacements_mean_what_the_crate_means() {
-        let text = "John Smith, Jane Doe";
-        let regex = Regex::new(r"(?P<first>\w+) (\w+)").unwrap();
-        for template in ["$2 $1", "${first}s", "$first_", "$first-$$-$9", "é$", "$ 1", "${1", "$1$2", "${}"]
-        {
-            let args = [regex.as_str(), text, template].map(Value::string);
-            let mine = super::super::tests::call("std::re::replace_all", &args);
-            assert_eq!(mine, Ok(Value::string(&*regex.replace_all(text, template))), "{template}");
-        }
-    }
-}
-
-#[cfg(test)]
 pub(super) const CASES: &[super::tests::Case] = &[
     ("std::re::replace", r#"["t...","this is a test","cake"]"#, r#""cake is a test""#),
     ("std::re::replace", r#"["(\\w+) (?P<last>\\w+)","John Smith","$last, ${1}"]"#, r#""Smith, John""#),
@@ -285,3 +254,36 @@ pub(super) const CASES: &[super::tests::Case] = &[
         "error: std::re::split: `[` is not a regular expression: unclosed character class",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replacements_are_taken_apart() {
+        use Piece::{Group, Literal};
+        let table: &[(&str, &[Piece<'_>])] = &[
+            ("", &[Literal("")]),
+            ("$", &[Literal(""), Literal("$"), Literal("")]),
+            ("$$1", &[Literal(""), Literal("$"), Literal("1")]),
+            ("a$1b", &[Literal("a"), Group("1b"), Literal("")]),
+            ("a${1}b", &[Literal("a"), Group("1"), Literal("b")]),
+            ("${open", &[Literal(""), Literal("$"), Literal("{open")]),
+        ];
+        for (template, expected) in table {
+            assert_eq!(pieces(template), *expected, "{template}");
+        }
+    }
+
+    #[test]
+    fn replacements_mean_what_the_crate_means() {
+        let text = "John Smith, Jane Doe";
+        let regex = Regex::new(r"(?P<first>\w+) (\w+)").unwrap();
+        for template in ["$2 $1", "${first}s", "$first_", "$first-$$-$9", "é$", "$ 1", "${1", "$1$2", "${}"]
+        {
+            let args = [regex.as_str(), text, template].map(Value::string);
+            let mine = super::super::tests::call("std::re::replace_all", &args);
+            assert_eq!(mine, Ok(Value::string(&*regex.replace_all(text, template))), "{template}");
+        }
+    }
+}

@@ -44,18 +44,14 @@ pub(super) fn format(call: &Call<'_>) -> Outcome {
 
 /// What a brace or a backslash that is no placeholder stands for, and what follows.
 fn literal_brace(special: &str) -> Option<(&str, &str)> {
-    let end = if special.starts_with('\\') {
-        // A backslash before anything else is a backslash.
-        if !special[1..].starts_with(['{', '}']) {
-            return Some(special.split_at(1));
-        }
-        2
-    } else if special.starts_with("{{") || special.starts_with("}}") {
-        2
-    } else {
-        return None;
+    let (sign, after) = special.split_at(1);
+    // A backslash before anything but a brace is a backslash.
+    let twice = match sign {
+        "\\" if !after.starts_with(['{', '}']) => return Some((sign, after)),
+        "\\" => true,
+        brace => after.starts_with(brace),
     };
-    Some((&special[1..end], &special[end..]))
+    twice.then(|| after.split_at(1))
 }
 
 #[cfg(test)]
