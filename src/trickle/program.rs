@@ -207,7 +207,7 @@ impl Instance {
             sources: &self.code.sources,
             graph: &self.code.graph,
             states: &mut self.states,
-            context: Context { now_ns, ingest_ns, id, event: std::marker::PhantomData },
+            context: Context { now_ns, ingest_ns, origin: None, size_max: self.code.limits.max_value },
             channels: Vec::new(),
             outputs: Outputs { list: outputs, orders, id, ingest_ns },
             steps: Steps::new(self.code.limits),

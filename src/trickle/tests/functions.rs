@@ -70,7 +70,7 @@ fn the_library_is_there() {
     assert_eq!(value("std::string::len(event)", "\"äö\""), "2");
     assert_eq!(value("std::type::is_string(event.a)", r#"{"a":1}"#), "false");
     assert_eq!(constant("std::integer::MAX"), "9223372036854775807");
-    assert_eq!(value("std::string::len(event)", "1"), "`std::string::len` takes a string");
+    assert_eq!(value("std::string::len(event)", "1"), "std::string::len takes a string, not an integer");
     assert_eq!(value("tremor::system::nanotime()", "1"), "5");
     for (uses, call) in [
         ("use std::string;", "string::len(event)"),
