@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
 )]
 
+mod admission;
 mod architecture;
 mod chaos;
 mod closing;
@@ -17,6 +18,7 @@ mod codecs;
 mod commands;
 mod correlation;
 mod demo;
+mod descriptors;
 mod draining;
 mod evacuation;
 mod faults;
@@ -24,6 +26,8 @@ mod frames;
 mod handshakes;
 mod harness;
 mod headers;
+mod lang;
+mod language;
 mod liveness;
 mod logging;
 mod malformed;
@@ -35,7 +39,9 @@ mod readme;
 mod routes;
 mod selftest;
 mod siege;
+mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;
+mod tools;
 mod upstreams;

@@ -55,6 +55,24 @@ Examples:
 
 Exits with 0 when the answer is 200, and with 1 otherwise; made for container health checks.";
 
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  echo '{\"type\":\"a\"}' | towline eval filter.trickle
+  towline eval double.tremor --in numbers.jsonl --meta
+
+Each line of the input is one JSON value; each output is one line {\"port\":\"out\",\"data\":...}.
+What is wrong with a line is told on standard error, and the next one is taken.
+Exits with 1 when the program does not compile, or anything went wrong.";
+
+const FMT_EXAMPLES: &str = "\
+Examples:
+  towline fmt settings/pipelines/*.trickle
+  towline fmt --check settings/pipelines/*.trickle
+  towline fmt - < old.trickle > new.trickle
+
+Files that do not parse are left alone, with their errors on standard error.
+Exits with 1 when there are such, and with --check when a file would change.";
+
 /// A programmable WebSocket proxy that keeps its clients while upstreams die, restart or move
 #[derive(Debug, Parser, PartialEq, Eq)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -82,6 +100,12 @@ pub enum Command {
     /// Ask a running proxy whether it is well
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(Health),
+    /// Run a program (.trickle) or a script (.tremor) over lines of JSON
+    #[command(after_help = EVAL_EXAMPLES)]
+    Eval(Eval),
+    /// Format programs and scripts
+    #[command(after_help = FMT_EXAMPLES)]
+    Fmt(Fmt),
 }
 
 /// Which settings.
@@ -114,6 +138,31 @@ pub struct Health {
     pub url: String,
 }
 
+/// `towline eval`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Eval {
+    /// The program, or a script if its name ends in .tremor
+    #[arg(value_name = "FILE")]
+    pub program: PathBuf,
+    /// The input [default: standard input]
+    #[arg(long = "in", value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    /// Show the metadata of outputs
+    #[arg(long)]
+    pub meta: bool,
+}
+
+/// `towline fmt`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Fmt {
+    /// Change nothing; name the files that would change
+    #[arg(long)]
+    pub check: bool,
+    /// Programs and scripts (.tremor); - is standard input, formatted to standard output
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, error::ErrorKind};
@@ -141,6 +190,15 @@ mod tests {
         let url = |url: &str| Ok(Command::Health(Health { url: url.to_owned() }));
         assert_eq!(parsed("health"), url("http://127.0.0.1:9140/healthz"));
         assert_eq!(parsed("health http://h:1/readyz"), url("http://h:1/readyz"));
+    }
+
+    #[test]
+    fn tools_take_their_options() {
+        let eval = Eval { program: "a.trickle".into(), input: Some("b".into()), meta: true };
+        assert_eq!(parsed("eval a.trickle --in b --meta"), Ok(Command::Eval(eval)));
+        let fmt = Fmt { check: true, files: vec!["-".into(), "b".into()] };
+        assert_eq!(parsed("fmt --check - b"), Ok(Command::Fmt(fmt)));
+        assert_eq!(parsed("fmt"), Err(ErrorKind::MissingRequiredArgument));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The program: arguments, logger, settings, run.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::{self, File},
+    io,
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -11,9 +13,13 @@ use std::{
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use towline::{
-    cli::{Cli, Command, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK},
+    cli::{Cli, Command, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, Eval, Fmt},
     echo, log,
     settings::{self, DEMO_FILE, Layers, Log, LogFormat, Settings, SettingsError},
+    tools::{
+        eval::{Evaluation, Subject},
+        fmt::{Formatted, formatted},
+    },
 };
 
 /// How long `towline health` waits: shorter than the usual timeout of a container's health check.
@@ -24,6 +30,8 @@ enum Failure {
     Settings(SettingsError),
     Io(io::Error),
     Unwell(String),
+    /// Something is wrong with what the program was given; this is all that is left to be told.
+    Told(String),
     Interrupted,
 }
 
@@ -34,12 +42,18 @@ fn main() -> ExitCode {
         Command::Demo(config) => demo(config.config),
         Command::Echo(options) => echo(options.bind),
         Command::Health(options) => health(&options.url),
+        Command::Eval(options) => eval(&options),
+        Command::Fmt(options) => format(&options),
     };
     match result {
         Ok(()) => ExitCode::from(EXIT_OK),
         Err(failure) => {
             // Nothing is left to be done about a standard error that cannot be written to.
-            let _ = writeln!(io::stderr(), "towline: {failure}");
+            let _ = match &failure {
+                Failure::Told(words) if words.is_empty() => Ok(()),
+                Failure::Told(words) => writeln!(io::stderr(), "{words}"),
+                _ => writeln!(io::stderr(), "towline: {failure}"),
+            };
             ExitCode::from(failure.exit_code())
         }
     }
@@ -92,6 +106,71 @@ fn health(url: &str) -> Result<(), Failure> {
     }
 }
 
+fn eval(options: &Eval) -> Result<(), Failure> {
+    let name = options.program.display().to_string();
+    let text = read(&options.program)?;
+    let subject = Subject::compile(&name, &text).map_err(|errors| Failure::Told(errors.to_string()))?;
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut errors = io::stderr().lock();
+    let mut evaluation = Evaluation::new(subject, options.meta);
+    let ended = match &options.input {
+        Some(file) => evaluation.run(open(file)?, &mut output, &mut errors),
+        None => evaluation.run(io::stdin().lock(), &mut output, &mut errors),
+    };
+    match ended {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Told(String::new())),
+        // Whoever read the output has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn format(options: &Fmt) -> Result<(), Failure> {
+    let mut well = true;
+    for file in &options.files {
+        well &= format_file(file, options.check)?;
+    }
+    if well { Ok(()) } else { Err(Failure::Told(String::new())) }
+}
+
+/// Formats one file in place, or says that it would change. Gives whether all is well.
+fn format_file(file: &Path, check: bool) -> Result<bool, Failure> {
+    let is_stdin = file == Path::new("-");
+    let text = if is_stdin { io::read_to_string(io::stdin())? } else { read(file)? };
+    let name = if is_stdin { "standard input".to_owned() } else { file.display().to_string() };
+    let changed = match formatted(&name, &text) {
+        Ok(Formatted::Same) => None,
+        Ok(Formatted::Changed(new)) => Some(new),
+        Err(errors) => {
+            writeln!(io::stderr(), "{errors}")?;
+            return Ok(false);
+        }
+    };
+    match changed {
+        Some(_) if check => {
+            writeln!(io::stdout(), "{name}")?;
+            return Ok(false);
+        }
+        Some(new) if !is_stdin => fs::write(file, new).map_err(|error| named(file, &error))?,
+        new if is_stdin && !check => io::stdout().write_all(new.as_deref().unwrap_or(&text).as_bytes())?,
+        _ => {}
+    }
+    Ok(true)
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    fs::read_to_string(file).map_err(|error| named(file, &error))
+}
+
+fn open(file: &Path) -> io::Result<File> {
+    File::open(file).map_err(|error| named(file, &error))
+}
+
+fn named(file: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+}
+
 fn load(config: Option<&Path>) -> Result<Settings, Failure> {
     let settings = Settings::load(config, settings::environment())?;
     start_log(&settings.log)?;
@@ -131,7 +210,7 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) => EXIT_CONFIG,
-            Self::Io(_) | Self::Unwell(_) | Self::Interrupted => EXIT_FAILURE,
+            Self::Io(_) | Self::Unwell(_) | Self::Told(_) | Self::Interrupted => EXIT_FAILURE,
         }
     }
 }
@@ -141,7 +220,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Settings(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
-            Self::Unwell(words) => f.write_str(words),
+            Self::Unwell(words) | Self::Told(words) => f.write_str(words),
             Self::Interrupted => f.write_str("second signal: ended at once"),
         }
     }

@@ -109,14 +109,8 @@ impl Program {
         modules: &dyn Modules,
         limits: Limits,
     ) -> Result<Self, Diagnostics> {
-        if source.len() > SOURCE_MAX {
-            let mut sources = Sources::default();
-            sources.add(name, "");
-            let error = Diagnostic::new(Span::new(0, 0), too_long("the program"), "");
-            return Err(Diagnostics::new(Arc::new(sources), vec![error]));
-        }
         let mut loader = Loader::new(modules);
-        loader.program(name, source);
+        loader.program(name, source)?;
         let (files, sources, errors) = loader.into_files();
         let sources = Arc::new(sources);
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
@@ -150,6 +144,17 @@ impl Program {
         let states = (0..self.code.graph.states).map(|_| State::default()).collect();
         Instance { code: Arc::clone(&self.code), states }
     }
+}
+
+/// Refuses a text that is too long to be a program.
+pub(super) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
+    if source.len() <= SOURCE_MAX {
+        return Ok(());
+    }
+    let error = Diagnostic::new(Span::new(0, 0), too_long("the program"), "");
+    let mut sources = Sources::default();
+    sources.add(name, "");
+    Err(Diagnostics::new(Arc::new(sources), vec![error]))
 }
 
 // === impl Code ===

@@ -60,7 +60,7 @@ mod records;
 mod script;
 
 use super::{
-    ast::{Name, Statement},
+    ast::{Name, Script, Statement},
     diagnostic::{Diagnostic, ERRORS_MAX, nearest},
     lexer::lex,
     source::Span,
@@ -96,19 +96,36 @@ struct Parser<'s> {
 /// Parses a whole program, as far as it can be, and lists every error. `base` is the offset of its
 /// first byte among the texts of the program.
 pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) {
-    let (mut tokens, mut errors) = lex(text);
-    for placed in &mut tokens {
-        placed.span = placed.span.shifted(base);
-    }
-    for error in &mut errors {
-        error.span = error.span.shifted(base);
-    }
-    let mut parser = Parser { tokens, at: 0, errors, nesting: 0, blocks: 0 };
+    let mut parser = Parser::new(text, base);
     let statements = parser.program();
     (statements, parser.errors)
 }
 
+/// Parses a script without a program around it; without a tree when a statement does not parse.
+pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
+    let mut parser = Parser::new(text, base);
+    let script = parser.script_body();
+    if script.is_some() && *parser.peek() != Token::End {
+        parser.expected("the end of the script");
+    }
+    if script.as_ref().is_some_and(|script| script.body.is_empty()) {
+        parser.expected("a statement");
+    }
+    (script, parser.errors)
+}
+
 impl<'s> Parser<'s> {
+    fn new(text: &'s str, base: u32) -> Self {
+        let (mut tokens, mut errors) = lex(text);
+        for placed in &mut tokens {
+            placed.span = placed.span.shifted(base);
+        }
+        for error in &mut errors {
+            error.span = error.span.shifted(base);
+        }
+        Self { tokens, at: 0, errors, nesting: 0, blocks: 0 }
+    }
+
     // --- looking ---
 
     fn peek(&self) -> &Token<'s> {

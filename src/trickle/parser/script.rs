@@ -42,7 +42,9 @@ impl Parser<'_> {
             }
             let start = self.at;
             let parsed = parse(self).and_then(|()| {
-                if self.is(";") || self.is_word("end") {
+                // A script on its own ends with its text.
+                let ends_alone = self.blocks == 0 && *self.peek() == Token::End;
+                if self.is(";") || self.is_word("end") || ends_alone {
                     return Ok(());
                 }
                 Err(self.expected_end("`;` or `end` after the statement"))

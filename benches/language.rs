@@ -1,0 +1,130 @@
+//! What a program costs beside the JSON parse that it cannot do without.
+//!
+//! `cargo bench --bench language`; docs/performance.md has the numbers and what they mean.
+#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking and is no interface")]
+
+use std::hint::black_box;
+
+use bytestring::ByteString;
+use divan::{Bencher, counter::BytesCount};
+use towline::{
+    event::{Data, Event, EventId, Meta, Value},
+    trickle::Program,
+};
+
+const SIZES: [usize; 3] = [100, 1024, 16 * 1024];
+
+const PASSTHROUGH: &str = "select event from in into out;";
+const FILTER: &str = "select event from in where event.type == \"a\" into out;";
+const PATCH: &str = "
+define script patch
+script
+    let event.seen = true;
+    let event.user.name = \"anonymous\";
+    event
+end;
+create script patch;
+select event from in into patch;
+select event from patch into out;
+";
+const ROUTE: &str = "
+select event from in where event.type == \"b\" into err;
+select event from in where event.type == \"c\" into reply;
+select event from in where event.type == \"a\" into out;
+";
+const MATCH: &str = "
+define script kind
+script
+    match event of
+        case %{ type == \"b\" } => emit => \"b\"
+        case %{ user ~= %{ name == \"nobody\" } } => drop
+        case %{ type == \"a\", present user } when event.user.id > 10 => event
+        default => drop
+    end
+end;
+create script kind;
+select event from in into kind;
+select event from kind into out;
+select event from kind/b into err;
+";
+
+fn main() {
+    divan::main();
+}
+
+/// A record as chat and telemetry have them, of about `size` bytes: small fields first, then a list.
+fn document(size: usize) -> ByteString {
+    let mut text =
+        String::from(r#"{"type":"a","id":1234567,"user":{"id":42,"name":"somebody"},"ok":true,"items":["#);
+    let mut number = 0;
+    while text.len() + 2 < size {
+        let item = format!(r#"{{"n":{number},"x":{number}.25,"text":"item \"{number}\""}},"#);
+        if text.len() + item.len() + 1 > size {
+            break;
+        }
+        text += &item;
+        number += 1;
+    }
+    text.truncate(text.trim_end_matches(',').len());
+    text += "]}";
+    ByteString::from(text)
+}
+
+/// The parse alone: text to value.
+#[divan::bench(args = SIZES)]
+fn parse(bencher: Bencher, size: usize) {
+    let text = document(size);
+    bencher
+        .counter(BytesCount::new(text.len()))
+        .with_inputs(|| text.clone())
+        .bench_values(|text| serde_json::from_str::<Value>(black_box(&text)).unwrap());
+}
+
+/// What the codec does to every message: text is checked, and no value built.
+#[divan::bench(args = SIZES)]
+fn check(bencher: Bencher, size: usize) {
+    let text = document(size);
+    bencher
+        .counter(BytesCount::new(text.len()))
+        .with_inputs(|| text.clone())
+        .bench_values(|text| Data::json(black_box(text)).unwrap());
+}
+
+fn run(bencher: Bencher, program: &str, size: usize) {
+    let text = document(size);
+    let mut instance = Program::compile("bench", program).unwrap().instance();
+    let data = Data::json(text.clone()).unwrap();
+    let event =
+        Event { id: EventId { source: 1, stream: 0, event: 0 }, data, meta: Meta::default(), ingest_ns: 0 };
+    let mut outputs = Vec::with_capacity(4);
+    bencher.counter(BytesCount::new(text.len())).with_inputs(|| event.clone()).bench_local_values(|event| {
+        outputs.clear();
+        instance.run(black_box(event), 0, &mut outputs).unwrap();
+        assert_eq!(outputs.len(), 1);
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn passthrough(bencher: Bencher, size: usize) {
+    run(bencher, PASSTHROUGH, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn filter(bencher: Bencher, size: usize) {
+    run(bencher, FILTER, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn patch(bencher: Bencher, size: usize) {
+    run(bencher, PATCH, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn route(bencher: Bencher, size: usize) {
+    run(bencher, ROUTE, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn matching(bencher: Bencher, size: usize) {
+    run(bencher, MATCH, size);
+}

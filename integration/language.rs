@@ -1,0 +1,113 @@
+//! What docs/language.md shows comes out as it shows.
+//!
+//! A block `trickle` or `tremor` is a program or a script, `json in` behind it the input, `json out` what
+//! `towline eval` writes (`json out meta` with `--meta`), and `text error` its errors.
+//!
+//! `UPDATE=1 cargo test --test integration language` writes what comes out into the document.
+
+use std::path::Path;
+
+use towline::tools::eval::{Evaluation, Subject};
+
+/// How many examples there must be at least.
+const AT_LEAST: usize = 15;
+
+/// A fenced block: its title, and what stands in it.
+#[derive(Debug, Clone)]
+struct Block {
+    title: String,
+    text: String,
+}
+
+/// What stands outside of blocks and inside, in turns.
+fn blocks(document: &str) -> (Vec<String>, Vec<Block>) {
+    let (mut prose, mut blocks) = (vec![String::new()], Vec::new());
+    let mut open: Option<Block> = None;
+    for line in document.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(title)) => open = Some(Block { title: title.to_owned(), text: String::new() }),
+            (Some(_), Some("")) => {
+                blocks.extend(open.take());
+                prose.push(String::new());
+            }
+            (Some(block), _) => block.text += &format!("{line}\n"),
+            (None, None) => *prose.last_mut().unwrap() += &format!("{line}\n"),
+        }
+    }
+    assert!(open.is_none(), "a block does not end");
+    (prose, blocks)
+}
+
+fn written(prose: &[String], blocks: &[Block]) -> String {
+    let mut text = prose[0].clone();
+    for (block, prose) in blocks.iter().zip(&prose[1..]) {
+        text += &format!("```{}\n{}```\n{prose}", block.title, block.text);
+    }
+    text
+}
+
+/// What `towline eval` writes to standard output and standard error.
+fn run(kind: &str, program: &str, input: &str, meta: bool) -> (String, String) {
+    let subject = match Subject::compile(&format!("example.{kind}"), program) {
+        Ok(subject) => subject,
+        Err(errors) => return (String::new(), format!("{errors}\n")),
+    };
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    Evaluation::new(subject, meta).run(input.as_bytes(), &mut output, &mut errors).unwrap();
+    (String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
+}
+
+/// Puts into the blocks of one example what really comes out.
+fn fill(example: &mut [Block]) {
+    let find = |title: &str| example.iter().position(|block| block.title.starts_with(title));
+    let (input, output, error) = (find("json in"), find("json out"), find("text error"));
+    let meta = output.is_some_and(|at| example[at].title.ends_with("meta"));
+    let input = input.map_or("null", |at| &example[at].text);
+    let (out, err) = run(&example[0].title, &example[0].text, input, meta);
+    for (found, place) in [(out, output), (err, error)] {
+        match place {
+            Some(at) => {
+                assert!(!found.is_empty(), "nothing comes out of\n{}", example[0].text);
+                example[at].text = found;
+            }
+            None => assert_eq!(found, "", "this is not shown behind\n{}", example[0].text),
+        }
+    }
+}
+
+#[test]
+fn every_example_of_the_document_comes_out_as_it_shows() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language.md");
+    let document = std::fs::read_to_string(&path).unwrap();
+    let (prose, mut all) = blocks(&document);
+    assert_eq!(written(&prose, &all), document);
+    let is_program = |block: &Block| ["trickle", "tremor"].contains(&block.title.as_str());
+    let starts: Vec<_> = (0..all.len()).filter(|at| is_program(&all[*at])).collect();
+    assert!(starts.len() >= AT_LEAST, "only {} examples", starts.len());
+    for (index, start) in starts.iter().enumerate() {
+        let end = starts.get(index + 1).copied().unwrap_or(all.len());
+        let end = (*start + 1..end).find(|at| !all[*at].title.contains(' ')).unwrap_or(end);
+        fill(&mut all[*start..end]);
+    }
+    let found = written(&prose, &all);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, found).unwrap();
+    } else {
+        for (shown, found) in document.lines().zip(found.lines()) {
+            assert_eq!(shown, found);
+        }
+        assert_eq!(document.len(), found.len());
+    }
+}
+
+/// Examples look as `towline fmt` makes them.
+#[test]
+fn every_example_of_the_document_is_formatted() {
+    let (_, blocks) = blocks(include_str!("../docs/language.md"));
+    for block in blocks.iter().filter(|block| ["trickle", "tremor"].contains(&block.title.as_str())) {
+        // Those that show an error may not parse.
+        if let Ok(formatted) = towline::tools::fmt::formatted(&format!("x.{}", block.title), &block.text) {
+            assert_eq!(formatted, towline::tools::fmt::Formatted::Same, "{}", block.text);
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! `towline eval`: a program over lines of JSON.
+//!
+//! Reads line by line and writes what comes out at once, so that it may stand in a pipe.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use bytestring::ByteString;
+
+use crate::{
+    event::{Data, Event, EventId, Meta, Value},
+    trickle::{Diagnostics, Instance, Port, Program, RuntimeError, Script},
+    turn::now_ns,
+};
+
+/// The longest line that is read: as long as the largest value that a program may build.
+pub const LINE_MAX: usize = 16 << 20;
+
+/// What is run over each line.
+#[derive(Debug)]
+pub enum Subject {
+    /// A program.
+    Program(Instance),
+    /// A script alone.
+    Script(Script),
+}
+
+/// A run over many lines: the state of the program, and how it went so far.
+#[derive(Debug)]
+pub struct Evaluation {
+    subject: Subject,
+    meta: bool,
+    next: u64,
+    failed: bool,
+}
+
+/// What one line became: outputs with their ports, or the words for what is wrong.
+type Outcome = Result<Vec<(String, Event)>, String>;
+
+/// One line of the input.
+enum Line {
+    Text(Vec<u8>),
+    TooLong,
+    End,
+}
+
+// === impl Subject ===
+
+impl Subject {
+    /// Compiles a text: a script if `name` ends in `.tremor`, otherwise a program.
+    ///
+    /// # Errors
+    /// All errors of the text at once.
+    pub fn compile(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        if is_script(name) {
+            Script::compile(name, text).map(Self::Script)
+        } else {
+            Program::compile(name, text).map(|program| Self::Program(program.instance()))
+        }
+    }
+
+    fn run(&mut self, event: Event) -> Result<Vec<(String, Event)>, RuntimeError> {
+        match self {
+            Self::Script(script) => {
+                let now_ns = event.ingest_ns;
+                let output = script.run(event, now_ns)?;
+                Ok(output.map(|(port, event)| (port.to_owned(), event)).into_iter().collect())
+            }
+            Self::Program(instance) => {
+                let mut outputs = Vec::new();
+                let now_ns = event.ingest_ns;
+                instance.run(event, now_ns, &mut outputs)?;
+                let named = |(port, event)| (port_name(port).to_owned(), event);
+                Ok(outputs.into_iter().map(named).collect())
+            }
+        }
+    }
+}
+
+/// Whether a file of this name holds a script without a program around it.
+pub fn is_script(name: &str) -> bool {
+    name.ends_with(".tremor")
+}
+
+fn port_name(port: Port) -> &'static str {
+    match port {
+        Port::Out => "out",
+        Port::Err => "err",
+        Port::Reply => "reply",
+    }
+}
+
+// === impl Evaluation ===
+
+impl Evaluation {
+    /// A run that has not begun. With `meta`, outputs show their metadata.
+    pub fn new(subject: Subject, meta: bool) -> Self {
+        Self { subject, meta, next: 0, failed: false }
+    }
+
+    /// Runs over all lines of `input`; state and ids go on from run to run. What is wrong with a line is told on `errors`, and the next one is
+    /// taken. Gives whether all went well.
+    ///
+    /// # Errors
+    /// When `input` cannot be read, or `output` or `errors` not be written.
+    pub fn run(
+        &mut self,
+        input: impl Read,
+        output: &mut impl Write,
+        errors: &mut impl Write,
+    ) -> io::Result<bool> {
+        let mut input = BufReader::new(input);
+        for number in 1_u64.. {
+            let line = match read_line(&mut input)? {
+                Line::End => break,
+                Line::Text(line) if line.trim_ascii().is_empty() => continue,
+                Line::Text(line) => Ok(line),
+                Line::TooLong => Err(format!("the line is longer than {} MiB", LINE_MAX >> 20)),
+            };
+            match line.and_then(|line| self.line(&line)) {
+                Ok(outputs) => self.write(outputs, output)?,
+                Err(words) => {
+                    self.failed = true;
+                    // In the order in which it happened, should both be one terminal.
+                    output.flush()?;
+                    writeln!(
+                        errors,
+                        "input line {number}:{}{words}",
+                        if words.starts_with('\n') { "" } else { " " }
+                    )?;
+                }
+            }
+            // Who waits for an answer gets it; who does not gets them by the buffer.
+            if input.buffer().is_empty() {
+                output.flush()?;
+            }
+        }
+        output.flush()?;
+        Ok(!self.failed)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Outcome {
+        let text = std::str::from_utf8(line.trim_ascii()).map_err(|error| format!("not UTF-8: {error}"))?;
+        let data = Data::json(ByteString::from(text)).map_err(|error| not_json(&error))?;
+        let id = EventId { source: 1, stream: 0, event: self.next };
+        self.next += 1;
+        let event = Event { id, data, meta: Meta::default(), ingest_ns: now_ns() };
+        self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))
+    }
+
+    fn write(&self, outputs: Vec<(String, Event)>, to: &mut impl Write) -> io::Result<()> {
+        for (port, event) in outputs {
+            write!(to, "{{\"port\":{},\"data\":", Value::string(port).to_json())?;
+            match event.data {
+                Data::Json(text) => to.write_all(text.as_text().as_bytes())?,
+                Data::Value(value) => to.write_all(value.to_json().as_bytes())?,
+            }
+            if self.meta {
+                write!(to, ",\"meta\":{}", event.meta.to_value().to_json())?;
+            }
+            to.write_all(b"}\n")?;
+        }
+        Ok(())
+    }
+}
+
+/// The parser's words, with the column alone: the line is that of the input.
+fn not_json(error: &serde_json::Error) -> String {
+    let words = error.to_string();
+    let reason = words.rsplit_once(" at line ").map_or(words.as_str(), |(reason, _)| reason);
+    format!("not JSON: {reason} at column {}", error.column())
+}
+
+/// Reads a line with its end. What is longer than [`LINE_MAX`] is skipped and not kept.
+fn read_line(input: &mut impl BufRead) -> io::Result<Line> {
+    let mut line = Vec::new();
+    let limit = LINE_MAX as u64 + 1;
+    input.by_ref().take(limit).read_until(b'\n', &mut line)?;
+    if line.is_empty() {
+        return Ok(Line::End);
+    }
+    if line.len() <= LINE_MAX || line.ends_with(b"\n") {
+        return Ok(Line::Text(line));
+    }
+    input.skip_until(b'\n')?;
+    Ok(Line::TooLong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(name: &str, text: &str, input: &[u8]) -> (bool, String, String) {
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let subject = Subject::compile(name, text).unwrap();
+        let well = Evaluation::new(subject, false).run(input, &mut output, &mut errors).unwrap();
+        (well, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
+    }
+
+    #[test]
+    fn a_long_line_is_refused_and_the_next_one_taken() {
+        let mut input = vec![b'1'; LINE_MAX + 10];
+        input.extend(b"\n \n2");
+        let (well, output, errors) = run("x.tremor", "event + 1", &input);
+        assert!(!well);
+        assert_eq!(output, "{\"port\":\"out\",\"data\":3}\n");
+        assert_eq!(errors, "input line 1: the line is longer than 16 MiB\n");
+    }
+
+    #[test]
+    fn a_line_of_just_the_limit_is_taken() {
+        let mut input = vec![b' '; LINE_MAX - 1];
+        input.extend(b"7\n8\n");
+        let (well, output, _) = run("x.tremor", "event", &input);
+        assert!(well);
+        assert_eq!(output.lines().count(), 2);
+    }
+}

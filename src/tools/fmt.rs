@@ -1,0 +1,23 @@
+//! `towline fmt`: what becomes of a text.
+
+use super::eval::is_script;
+use crate::trickle::{Diagnostics, Form, format};
+
+/// What formatting makes of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Formatted {
+    /// It is formatted already.
+    Same,
+    /// This is how it should look.
+    Changed(String),
+}
+
+/// Formats a program, or a script if `name` ends in `.tremor`.
+///
+/// # Errors
+/// All errors of a text that does not parse.
+pub fn formatted(name: &str, text: &str) -> Result<Formatted, Diagnostics> {
+    let form = if is_script(name) { Form::Script } else { Form::Program };
+    let formatted = format(name, text, form)?;
+    Ok(if formatted == text { Formatted::Same } else { Formatted::Changed(formatted) })
+}

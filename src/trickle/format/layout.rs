@@ -1,0 +1,551 @@
+//! Where lines break, and how far they stand in.
+//!
+//! One way through the lexemes, with the open brackets and blocks on a list. A bracket, a `merge` or a
+//! `select` that fits on its line stays there; every other block has a line for each of its parts.
+
+use super::{
+    lexemes::{Kind, Lexeme},
+    spacing::{Inside, apart, begins_value},
+};
+
+/// How long a line may be, if brackets can make it shorter.
+const WIDTH: usize = 100;
+const INDENT: &str = "    ";
+
+/// What is open.
+#[derive(Debug)]
+struct Frame {
+    part: Part,
+    /// How far the line stands in that this was opened on.
+    base: usize,
+    /// How far its lines stand in.
+    inner: usize,
+    /// Whether it is on lines of its own; otherwise it fits on one.
+    broken: bool,
+    /// Where the statement or item begins that is being written.
+    start: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Statements: those of the whole text, a script, a function, a module.
+    Statements,
+    /// Before the `of`, `with` or `script` of a block.
+    Head(Block),
+    /// Cases, each with an arrow and statements; the arrow has not come yet.
+    Pattern,
+    /// The statements of a case.
+    Body,
+    /// The operations of a `patch`.
+    Operations,
+    /// The fields of a `merge`, up to its `end`.
+    Merge,
+    /// `key = value` of a `with`.
+    Params { of_define: bool },
+    /// A bracket.
+    Bracket(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Match,
+    For,
+    Patch,
+    Merge,
+    Fn,
+    Mod,
+    Define,
+}
+
+/// Lengths that tell whether a stretch fits on a line.
+struct Measures {
+    /// How long all lexemes before each are in one line.
+    widths: Vec<usize>,
+    /// How many of the lexemes before each do not go with one line.
+    breaks: Vec<usize>,
+    /// The bracket or `end` that closes what each opens.
+    closing: Vec<usize>,
+}
+
+struct Layout<'l, 's> {
+    lexemes: &'l [Lexeme<'s>],
+    measures: Measures,
+    frames: Vec<Frame>,
+    out: String,
+    /// How far the present line stands in.
+    indent: usize,
+}
+
+/// The whole text, formatted.
+pub(super) fn layout(lexemes: &[Lexeme<'_>]) -> String {
+    let top = Frame { part: Part::Statements, base: 0, inner: 0, broken: true, start: 0 };
+    let measures = Measures::new(lexemes);
+    let mut layout = Layout { lexemes, measures, frames: vec![top], out: String::new(), indent: 0 };
+    for at in 0..lexemes.len() {
+        layout.lexeme(at);
+    }
+    let mut out = layout.out;
+    out.truncate(out.trim_end().len());
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out
+}
+
+// === impl Measures ===
+
+impl Measures {
+    fn new(lexemes: &[Lexeme<'_>]) -> Self {
+        let mut measures =
+            Self { widths: vec![0], breaks: vec![0], closing: vec![usize::MAX; lexemes.len()] };
+        let mut open = Vec::new();
+        for (at, lexeme) in lexemes.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| &lexemes[before]);
+            let space = before.is_some_and(|before| {
+                apart(at.checked_sub(2).map(|at| &lexemes[at]), before, lexeme, Inside::Other)
+            });
+            let padding = if opens_pattern(lexeme) { 2 } else { 0 };
+            let width = usize::from(space) + lexeme.text.chars().count() + padding;
+            measures.widths.push(measures.widths[at] + width);
+            let breaks = lexeme.has_comments()
+                || lexeme.text.contains('\n')
+                || block(lexemes, at).is_some_and(|block| block != Block::Merge)
+                || keeps_break(lexeme);
+            measures.breaks.push(measures.breaks[at] + usize::from(breaks));
+            if opens_bracket(lexemes, at).is_some() || block(lexemes, at).is_some() {
+                open.push(at);
+            } else if closes_bracket(lexeme) || lexeme.is_keyword("end") {
+                // A `>>` may be an operator, and the `end` of a `with` has no opener of its own.
+                if let Some(opener) = open.last().copied()
+                    && (lexeme.text == "end") == (lexemes[opener].kind == Kind::Keyword)
+                    && (lexeme.text == ">>") == (lexemes[opener].text == "<<")
+                {
+                    measures.closing[opener] = at;
+                    open.pop();
+                }
+            }
+        }
+        measures
+    }
+
+    /// Whether the lexemes from `from` up to `to` go on a line that is `used` long already.
+    fn fits(&self, from: usize, to: usize, used: usize) -> bool {
+        self.breaks[from + 1] == self.breaks[to] && used + self.widths[to] - self.widths[from] <= WIDTH
+    }
+}
+
+/// The block that a lexeme opens.
+fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
+    let lexeme = &lexemes[at];
+    let next = lexemes.get(at + 1)?;
+    let names_something = next.is("=") || next.is("=>") || next.is(":");
+    if lexeme.kind != Kind::Keyword || names_something || is_field(lexemes, at) || is_port(lexemes, at) {
+        return None;
+    }
+    Some(match lexeme.text {
+        "match" => Block::Match,
+        "for" => Block::For,
+        "patch" => Block::Patch,
+        // In a `patch` it is an operation: that has a key or an arrow behind it, and no `of`.
+        "merge" if is_expression(lexemes, at) => Block::Merge,
+        "fn" if at.checked_sub(1).is_none_or(|before| lexemes[before].text != "intrinsic") => Block::Fn,
+        "mod" => Block::Mod,
+        "define" => Block::Define,
+        _ => return None,
+    })
+}
+
+/// Whether a word is the key in a record pattern: `%{ match == 1 }`.
+fn is_field(lexemes: &[Lexeme<'_>], at: usize) -> bool {
+    let after = |text: &str| at.checked_sub(1).is_some_and(|before| lexemes[before].text == text);
+    let compared = ["}", ",", "==", "!=", "~="].iter().any(|sign| lexemes[at + 1].is(sign));
+    after("%{")
+        || compared
+        || ((after("present") || after("absent")) && lexemes[at - 1].kind == Kind::Keyword)
+}
+
+/// Whether a word names a port: `from script/match`.
+fn is_port(lexemes: &[Lexeme<'_>], at: usize) -> bool {
+    at >= 3 && lexemes[at - 1].is("/") && matches!(lexemes[at - 3].text, "from" | "into")
+}
+
+/// Whether a `merge` has its `of` before the statement ends.
+fn is_expression(lexemes: &[Lexeme<'_>], at: usize) -> bool {
+    let mut depth = 0_usize;
+    for lexeme in &lexemes[at + 1..] {
+        match lexeme.text {
+            "of" if lexeme.kind == Kind::Keyword && depth == 0 => return true,
+            "match" | "for" | "patch" | "merge" if lexeme.kind == Kind::Keyword => depth += 1,
+            "end" if lexeme.kind == Kind::Keyword && depth > 0 => depth -= 1,
+            "end" if lexeme.kind == Kind::Keyword => return false,
+            ";" | "=>" if depth == 0 && lexeme.kind == Kind::Symbol => return false,
+            "of" if lexeme.kind == Kind::Keyword => {}
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether the source has begun a line with this, and keeps it.
+fn keeps_break(lexeme: &Lexeme<'_>) -> bool {
+    lexeme.newline && lexeme.kind == Kind::Keyword && matches!(lexeme.text, "and" | "or" | "xor")
+}
+
+/// The bracket that closes what a lexeme opens.
+fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'static str> {
+    let lexeme = &lexemes[at];
+    if lexeme.kind != Kind::Symbol {
+        return None;
+    }
+    match lexeme.text {
+        "(" | "%(" => Some(")"),
+        "[" | "%[" => Some("]"),
+        "{" | "%{" => Some("}"),
+        "<<" if begins_value(at.checked_sub(1).map(|at| &lexemes[at])) => Some(">>"),
+        _ => None,
+    }
+}
+
+fn opens_pattern(lexeme: &Lexeme<'_>) -> bool {
+    lexeme.kind == Kind::Symbol && matches!(lexeme.text, "%{" | "%[" | "%(")
+}
+
+fn closes_bracket(lexeme: &Lexeme<'_>) -> bool {
+    lexeme.kind == Kind::Symbol && matches!(lexeme.text, ")" | "]" | "}" | ">>")
+}
+
+// === impl Layout ===
+
+impl<'l> Layout<'l, '_> {
+    fn frame(&self) -> &Frame {
+        self.frames.last().expect("the frame of the text is never closed")
+    }
+
+    fn frame_mut(&mut self) -> &mut Frame {
+        self.frames.last_mut().expect("the frame of the text is never closed")
+    }
+
+    fn pop(&mut self) {
+        if self.frames.len() > 1 {
+            self.frames.pop();
+        }
+    }
+
+    fn push(&mut self, part: Part, inner: usize, broken: bool, at: usize) {
+        self.frames.push(Frame { part, base: self.indent, inner, broken, start: at + 1 });
+    }
+
+    fn before(&self, at: usize) -> Option<&'l Lexeme<'_>> {
+        at.checked_sub(1).map(|at| &self.lexemes[at])
+    }
+
+    fn column(&self) -> usize {
+        self.out.rsplit('\n').next().unwrap_or("").chars().count()
+    }
+
+    /// Writes one lexeme with what stands before it.
+    fn lexeme(&mut self, at: usize) {
+        let line = self.line_before(at);
+        self.separate(at, line);
+        self.out.push_str(self.lexemes[at].text);
+        self.open(at);
+    }
+
+    // --- before a lexeme ---
+
+    /// How far in the lexeme stands, if it begins a line. Closes what it closes.
+    fn line_before(&mut self, at: usize) -> Option<usize> {
+        let lexeme = &self.lexemes[at];
+        let first_of_item = self.frame().start == at;
+        match self.frame().part {
+            Part::Bracket(closing) if lexeme.is(closing) => {
+                let Frame { base, broken, .. } = *self.frame();
+                let empty = first_of_item && !lexeme.has_comments();
+                self.pop();
+                return (broken && !empty).then_some(base);
+            }
+            _ if lexeme.is_keyword("end") => return self.end(at),
+            _ => {}
+        }
+        if let Some(line) = self.part_begins(at) {
+            return Some(line);
+        }
+        let Frame { broken, inner, start, .. } = *self.frame();
+        if broken && at == start && at > 0 {
+            return Some(inner);
+        }
+        keeps_break(lexeme).then_some(inner + 1)
+    }
+
+    /// The line of an `end`, which closes a block or only its `with`.
+    fn end(&mut self, at: usize) -> Option<usize> {
+        if self.frame().part == Part::Body {
+            self.pop();
+        }
+        let Frame { part, base, broken, .. } = *self.frame();
+        let followed = |word: &str| self.lexemes.get(at + 1).is_some_and(|next| next.text == word);
+        if part == (Part::Params { of_define: true }) && (followed("script") || followed("pipeline")) {
+            let frame = self.frame_mut();
+            frame.part = Part::Head(Block::Define);
+            frame.inner = base;
+        } else {
+            self.pop();
+        }
+        broken.then_some(base)
+    }
+
+    /// The line of a word that begins a part of a block or of a statement.
+    fn part_begins(&mut self, at: usize) -> Option<usize> {
+        let lexeme = &self.lexemes[at];
+        if matches!(self.frame().part, Part::Pattern | Part::Body)
+            && (lexeme.is_keyword("case") || lexeme.is_keyword("default"))
+            && !is_field(self.lexemes, at)
+        {
+            if self.frame().part == Part::Body {
+                self.pop();
+            }
+            self.frame_mut().part = Part::Pattern;
+            return Some(self.frame().base + 1);
+        }
+        let Frame { part, base, inner, start, .. } = *self.frame();
+        let clause = matches!(lexeme.text, "from" | "where" | "group" | "into" | "having");
+        if part == Part::Statements
+            && clause
+            && lexeme.kind == Kind::Keyword
+            && self.lexemes[start].is_keyword("select")
+        {
+            let end = self.end_of_statement(start);
+            return (!self.measures.fits(start, end, inner * INDENT.len())).then_some(inner);
+        }
+        let defines = matches!(part, Part::Head(Block::Define) | Part::Params { of_define: true });
+        let begins = lexeme.is_keyword("with")
+            || lexeme.is_keyword("args")
+            || matches!(lexeme.text, "script" | "pipeline") && at > start + 1;
+        let named = self.lexemes.get(at + 1).is_some_and(|next| next.is("="));
+        if defines && begins && !named && !self.before(at).is_some_and(|before| before.is("::")) {
+            self.frame_mut().part = Part::Head(Block::Define);
+            return Some(base);
+        }
+        None
+    }
+
+    /// The lexeme behind the last of the statement that begins at `start`.
+    fn end_of_statement(&self, start: usize) -> usize {
+        let mut at = start;
+        while at < self.lexemes.len() {
+            let closing = self.measures.closing[at];
+            match &self.lexemes[at] {
+                lexeme if lexeme.is(";") => return at + 1,
+                lexeme if lexeme.kind == Kind::End => return at,
+                lexeme if lexeme.is_keyword("end") && !self.creates() => return at,
+                _ if closing != usize::MAX => at = closing + 1,
+                _ => at += 1,
+            }
+        }
+        self.lexemes.len()
+    }
+
+    // --- white space and comments ---
+
+    fn separate(&mut self, at: usize, line: Option<usize>) {
+        let lexeme = &self.lexemes[at];
+        if let Some(comment) = lexeme.trailing {
+            if at > 0 {
+                self.out.push(' ');
+            }
+            self.out.push_str(comment);
+        }
+        let closes = closes_bracket(lexeme) || lexeme.is_keyword("end");
+        let indent = match line {
+            Some(indent) => Some(indent),
+            None if at == 0 && lexeme.has_comments() => Some(0),
+            None if lexeme.has_comments() => Some(self.frame().inner + 1),
+            None => None,
+        };
+        let Some(indent) = indent else {
+            if at > 0 && self.stands_apart(at) {
+                self.out.push(' ');
+            }
+            return;
+        };
+        // Comments before a closing word stand as far in as what it closes.
+        let comment_indent = if closes && line.is_some() { indent + 1 } else { indent };
+        for comment in &lexeme.comments {
+            self.break_line(comment_indent, comment.blank);
+            self.out.push_str(comment.text);
+        }
+        self.break_line(indent, lexeme.blank && !closes);
+        self.indent = indent;
+    }
+
+    fn break_line(&mut self, indent: usize, blank: bool) {
+        let opened = self.out.ends_with(['(', '[', '{']) || self.out.is_empty();
+        self.out.truncate(self.out.trim_end_matches(' ').len());
+        if !self.out.is_empty() {
+            self.out.push('\n');
+            if blank && !opened {
+                self.out.push('\n');
+            }
+        }
+        self.out.push_str(&INDENT.repeat(indent));
+    }
+
+    fn stands_apart(&self, at: usize) -> bool {
+        let (left, right) = (&self.lexemes[at - 1], &self.lexemes[at]);
+        // Patterns are written `%{ a }`, `%[ a ]`, `%( a )`.
+        if opens_pattern(left) {
+            return !closes_bracket(right);
+        }
+        if closes_bracket(right) && right.text != ">>" {
+            let opener = (0..at).rev().find(|opener| self.measures.closing[*opener] == at);
+            return opener.is_some_and(|opener| opens_pattern(&self.lexemes[opener]));
+        }
+        let port = |at: usize| {
+            at >= 2
+                && self.lexemes[at].is("/")
+                && self.lexemes[at - 2].kind == Kind::Keyword
+                && matches!(self.lexemes[at - 2].text, "from" | "into")
+                && self.frame().part == Part::Statements
+        };
+        if port(at) || port(at - 1) {
+            return false;
+        }
+        let inside = match self.frame().part {
+            Part::Bracket("]") => Inside::Subscript,
+            Part::Bracket(">>") => Inside::Binary,
+            _ => Inside::Other,
+        };
+        apart(at.checked_sub(2).map(|at| &self.lexemes[at]), left, right, inside)
+    }
+
+    // --- behind a lexeme ---
+
+    /// Opens what the lexeme opens, and sets where the next item begins.
+    fn open(&mut self, at: usize) {
+        let lexeme = &self.lexemes[at];
+        if let Some(closing) = opens_bracket(self.lexemes, at) {
+            let fits = self.bracket_fits(at);
+            let broken = !fits && closing != ">>";
+            let inner = if broken { self.indent + 1 } else { self.frame().inner };
+            return self.push(Part::Bracket(closing), inner, broken, at);
+        }
+        if let Some(block) = block(self.lexemes, at) {
+            let fits = block == Block::Merge && self.bracket_fits(at);
+            // Its own head is written as it comes.
+            let inner = self.indent;
+            self.frames.push(Frame {
+                part: Part::Head(block),
+                base: self.indent,
+                inner,
+                broken: !fits,
+                start: usize::MAX,
+            });
+            if block == Block::Define {
+                self.frame_mut().start = at + 1;
+                self.frame_mut().broken = false;
+            }
+            return;
+        }
+        self.item(at, lexeme);
+    }
+
+    /// Whether what a bracket or a `merge` holds goes on this line, with what follows at once.
+    fn bracket_fits(&self, at: usize) -> bool {
+        if !self.frame().broken && matches!(self.frame().part, Part::Bracket(_) | Part::Merge) {
+            return true;
+        }
+        let closing = self.measures.closing[at];
+        if closing == usize::MAX {
+            return true;
+        }
+        let mut end = closing + 1;
+        while self.lexemes.get(end).is_some_and(|l| l.is(",") || l.is(";") || closes_bracket(l)) {
+            end += 1;
+        }
+        self.measures.fits(at, end, self.column() - self.lexemes[at].text.chars().count())
+    }
+
+    fn item(&mut self, at: usize, lexeme: &Lexeme<'_>) {
+        let Frame { part, base, .. } = *self.frame();
+        let next = |frame: &mut Frame, part: Part, inner: usize, broken: bool| {
+            frame.part = part;
+            frame.inner = inner;
+            frame.broken = broken;
+            frame.start = at + 1;
+        };
+        match part {
+            Part::Head(block) => self.head(at, lexeme, block),
+            Part::Pattern if lexeme.is("=>") => {
+                let several = self.has_several(at + 1);
+                self.frame_mut().inner = base + 1;
+                self.frames.push(Frame {
+                    part: Part::Body,
+                    base,
+                    inner: if several { base + 2 } else { base + 1 },
+                    broken: several,
+                    start: at + 1,
+                });
+            }
+            Part::Statements | Part::Operations if lexeme.is(";") || lexeme.kind == Kind::Config => {
+                self.frame_mut().start = at + 1;
+            }
+            Part::Body if lexeme.is(";") => {
+                let frame = self.frame_mut();
+                let inner = frame.inner;
+                next(frame, Part::Body, inner, true);
+            }
+            Part::Statements if lexeme.is_keyword("with") && self.creates() => {
+                let Frame { start, inner, .. } = *self.frame();
+                let end = self.end_of_statement(start);
+                let broken = !self.measures.fits(start, end, inner * INDENT.len());
+                self.push(Part::Params { of_define: false }, self.indent + 1, broken, at);
+            }
+            Part::Params { .. } | Part::Bracket(_) if lexeme.is(",") => self.frame_mut().start = at + 1,
+            _ => {}
+        }
+    }
+
+    fn creates(&self) -> bool {
+        self.lexemes[self.frame().start].is_keyword("create")
+    }
+
+    /// A word of a block's head: what follows is a part of it.
+    fn head(&mut self, at: usize, lexeme: &Lexeme<'_>, block: Block) {
+        let frame = self.frames.last_mut().expect("the frame of the text is never closed");
+        let part = match (block, lexeme.text) {
+            (Block::Match | Block::For | Block::Fn, "of") => Part::Pattern,
+            (Block::Patch, "of") => Part::Operations,
+            (Block::Merge, "of") => Part::Merge,
+            (Block::Fn | Block::Mod, "with") => Part::Statements,
+            (Block::Define, "with" | "args") if lexeme.kind != Kind::Name || lexeme.text == "args" => {
+                Part::Params { of_define: true }
+            }
+            (Block::Define, "script" | "pipeline") if at > frame.start + 1 => Part::Statements,
+            _ => return,
+        };
+        let broken = block != Block::Merge || frame.broken;
+        frame.part = part;
+        frame.inner = if broken { frame.base + 1 } else { frame.inner };
+        frame.broken = broken;
+        frame.start = at + 1;
+    }
+
+    /// Whether a case has several statements.
+    fn has_several(&self, from: usize) -> bool {
+        let mut at = from;
+        loop {
+            let closing = self.measures.closing[at];
+            let lexeme = &self.lexemes[at];
+            let next = self.lexemes.get(at + 1);
+            let ends =
+                |l: &Lexeme<'_>| l.kind == Kind::Keyword && matches!(l.text, "case" | "default" | "end");
+            if lexeme.is(";") {
+                return !next.is_some_and(ends);
+            }
+            if ends(lexeme) || lexeme.kind == Kind::End {
+                return false;
+            }
+            at = if closing == usize::MAX { at + 1 } else { closing + 1 };
+        }
+    }
+}

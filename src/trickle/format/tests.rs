@@ -1,0 +1,149 @@
+use proptest::prelude::*;
+
+use super::*;
+
+#[track_caller]
+fn check(before: &str, after: &str) {
+    let form = if before.contains("select") { Form::Program } else { Form::Script };
+    let formatted = match format("test", before, form) {
+        Ok(formatted) => formatted,
+        Err(errors) => panic!("{errors}"),
+    };
+    assert_eq!(formatted, after, "formatted:\n{formatted}");
+    assert_eq!(format("test", after, form).unwrap(), after, "not stable");
+}
+
+#[test]
+fn spaces_stand_where_they_should() {
+    check("event.a+1", "event.a + 1\n");
+    check("-event . a * - 1", "-event.a * -1\n");
+    check("not(event . a[ 0 ] [1 : 2])", "not (event.a[0][1:2])\n");
+    check("$ .binary and present $ . a", "$.binary and present $.a\n");
+    check("let $a=[ 1,2 , {\"a\" :1}]", "let $a = [1, 2, {\"a\": 1}]\n");
+    check("\"a#{ event.b+1 }\"+\"c\"", "\"a#{ event.b+1 }\" + \"c\"\n");
+    check("(1) .x; 1 % ( 2)", "(1).x;\n1 % (2)\n");
+    check("event>=1 and! 2==3", "event >= 1 and !2 == 3\n");
+}
+
+#[test]
+fn blocks_have_lines() {
+    check(
+        "match event of case %{a==1,present b} when event.c => 1; case x=%( 1,... ) => let y=1; y default=> drop end",
+        "match event of\n    case %{ a == 1, present b } when event.c => 1;\n    case x = %( 1, ... ) =>\n        let y = 1;\n        y\n    default => drop\nend\n",
+    );
+    check(
+        "let x = match event of case 1 => match event of case 1 => 2 end default => {} end; x",
+        "let x = match event of\n    case 1 => match event of\n        case 1 => 2\n    end\n    default => {}\nend;\nx\n",
+    );
+}
+
+#[test]
+fn queries_have_a_line_or_a_line_for_each_clause() {
+    check(
+        "define script a with x=1,y = 2 script let event.x=args.x;event end; create script a from a with x=3 end;\n\n\nselect event from in into a;select event from a/other where event.x into out;select event from a into out",
+        "define script a\nwith\n    x = 1,\n    y = 2\nscript\n    let event.x = args.x;\n    event\nend;\ncreate script a from a with x = 3 end;\n\nselect event from in into a;\nselect event from a/other where event.x into out;\nselect event from a into out\n",
+    );
+    check(
+        "select {\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": event.aaaaaaaaaaaaaaaaaaaaaaaaaaa, \"bbbbbbbbbbbbbbbb\": [event.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]} from in where event.x into out;",
+        "select {\n    \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\": event.aaaaaaaaaaaaaaaaaaaaaaaaaaa,\n    \"bbbbbbbbbbbbbbbb\": [event.bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb]\n}\nfrom in\nwhere event.x\ninto out;\n",
+    );
+}
+
+/// What the parser does not take yet, and the layout knows.
+#[test]
+fn blocks_to_come_have_lines_too() {
+    for (before, after) in [
+        (
+            "fn f(a,b) with let x=a;recur(x, b) end; f( 1 ,2)",
+            "fn f(a, b) with\n    let x = a;\n    recur(x, b)\nend;\nf(1, 2)\n",
+        ),
+        (
+            "fn f(x) of case (0) => 1 default=>std::a::b(x) end",
+            "fn f(x) of\n    case (0) => 1\n    default => std::a::b(x)\nend\n",
+        ),
+        ("for event of case (k,v) => {k:v} end", "for event of\n    case (k, v) => {k: v}\nend\n"),
+        (
+            "patch event of insert \"a\"=>1;merge \"b\" => {};merge => {}; erase \"c\" end",
+            "patch event of\n    insert \"a\" => 1;\n    merge \"b\" => {};\n    merge => {};\n    erase \"c\"\nend\n",
+        ),
+        ("merge event of {\"a\":1} end", "merge event of {\"a\": 1} end\n"),
+        (
+            "mod m with const X=1;fn y() with 2 end end;use a::b as c",
+            "mod m with\n    const X = 1;\n    fn y() with\n        2\n    end\nend;\nuse a::b as c\n",
+        ),
+        (
+            "match x of case %{a~=re|b c|, d ~= %[~glob|*|]} => << 1 :8/unsigned-big, x >> end",
+            "match x of\n    case %{ a ~= re|b c|, d ~= %[ ~ glob|*| ] } => << 1:8/unsigned-big, x >>\nend\n",
+        ),
+    ] {
+        let laid = layout::layout(&lexemes::lexemes(before));
+        assert_eq!(laid, after, "laid:\n{laid}");
+        assert!(says_the_same(before, after), "{after}");
+        assert_eq!(layout::layout(&lexemes::lexemes(after)), after, "not stable");
+    }
+}
+
+#[test]
+fn comments_and_empty_lines_stay() {
+    check(
+        "# first\n\n\n#!config id = \"x\"\n# second\nselect event # third\nfrom in into out;  # fourth\n# fifth\n\n",
+        "# first\n\n#!config id = \"x\"\n# second\nselect event # third\nfrom in\ninto out; # fourth\n# fifth\n",
+    );
+    check(
+        "match event of # a\n# b\ncase 1 => 2 # c\n# d\nend",
+        "match event of # a\n    # b\n    case 1 => 2 # c\n    # d\nend\n",
+    );
+    check("[ # a\n1, # b\n2]", "[ # a\n    1, # b\n    2\n]\n");
+    check("event.a == 1\n and event.b", "event.a == 1\n    and event.b\n");
+    check("let x = \"\"\"\n  a\n b\"\"\";x", "let x = \"\"\"\n  a\n b\"\"\";\nx\n");
+}
+
+#[test]
+fn what_does_not_parse_is_an_error() {
+    assert_eq!(format("x", "select event frm in;", Form::Program).unwrap_err().len(), 1);
+}
+
+/// Pieces of programs, put together at random: what parses must keep its tokens and be stable.
+fn any_script() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("event".to_owned()),
+        Just("event.a".to_owned()),
+        Just("$x".to_owned()),
+        Just("1".to_owned()),
+        Just("- 1.5".to_owned()),
+        Just("\"a #{ event } b\"".to_owned()),
+        Just("\"\"\"\n doc\n\"\"\"".to_owned()),
+        Just("# note\ntrue".to_owned()),
+        Just("null # note\n".to_owned()),
+    ];
+    leaf.prop_recursive(5, 60, 4, |inner| {
+        let gap = prop_oneof![Just(" "), Just("\n"), Just(" # c\n"), Just("\n\n\n# c\n\n")];
+        prop_oneof![
+            (inner.clone(), inner.clone(), "[+*-]|and|or|==|%|>>", gap.clone())
+                .prop_map(|(a, b, op, gap)| format!("({a}{gap}{op}{gap}{b})")),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| {
+                let fields: Vec<_> = items.iter().map(|item| format!("\"k\":{item}")).collect();
+                format!("{{ {} }}", fields.join(" , "))
+            }),
+            (inner.clone(), inner.clone(), inner.clone(), gap.clone()).prop_map(|(a, b, c, gap)| {
+                format!("match {a} of{gap}case %{{ a ,present b}} =>{b};{c}{gap}default=>{c};end")
+            }),
+            (inner.clone(), inner.clone(), inner, gap).prop_map(|(a, b, c, gap)| format!(
+                "match {a} of case {b}=>{c}{gap}case x=_ => emit {b} => \"p\" end"
+            )),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn formatting_keeps_tokens_and_is_stable(parts in prop::collection::vec(any_script(), 1..4)) {
+        let text = parts.join(";\n");
+        let Ok(once) = format("x", &text, Form::Script) else { return Ok(()) };
+        // Straight from the layout: `format` would hide a change.
+        let laid = layout::layout(&lexemes::lexemes(&text));
+        prop_assert!(says_the_same(&text, &laid), "changed:\n{text}\nto\n{laid}");
+        prop_assert_eq!(format("x", &once, Form::Script).unwrap(), once);
+    }
+}
