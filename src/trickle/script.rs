@@ -9,9 +9,10 @@ use super::{
     diagnostic::{Diagnostics, Fault, RuntimeError},
     eval::{
         Steps,
+        limits::Limits,
         script::{self, Ending, Frame, State, checked},
     },
-    files::Loader,
+    files::{Loader, Modules, NoModules},
     library::Context,
     message::Message,
     source::{Sources, Span},
@@ -58,43 +59,29 @@ impl Script {
         modules: &dyn Modules,
         limits: Limits,
     ) -> Result<Self, Diagnostics> {
-        super::program::bounded(name, source)?;
         let mut loader = Loader::new(modules);
-        loader.script(name, source);
+        loader.script(name, source)?;
         let (files, sources, errors) = loader.into_files();
         let sources = Arc::new(sources);
         let mut world = World::new(&files, limits, errors);
-        let compiled = Self::compiled(&mut world, &sources);
+        let compiled = world.definitions().into_iter().find_map(|definition| match definition {
+            Binding::Script(script, scope) => Some((script.script.as_ref()?, scope)),
+            _ => None,
+        });
+        let compiled = compiled.map(|(script, scope)| {
+            let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
+            let args = Value::record::<&str>([]);
+            let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
+            let body: Box<[Act]> = compiler.body(&script.body).into();
+            (body, last, compiler.locals(), compiler.into_ports())
+        });
         world.compile_all();
         match compiled {
-            Some(script) if world.errors.is_empty() => Ok(script),
+            Some((body, last, locals, ports)) if world.errors.is_empty() => {
+                Ok(Self { sources, limits, body, last, locals, ports, state: State::default() })
+            }
             _ => Err(Diagnostics::new(sources, world.errors)),
         }
-    }
-
-    /// None when the script does not parse.
-    fn compiled(world: &mut World<'_>, sources: &Arc<Sources>) -> Option<Self> {
-        let (definition, scope) = world.definitions().into_iter().find_map(|binding| match binding {
-            Binding::Script(definition, scope) => Some((definition, scope)),
-            _ => None,
-        })?;
-        let body = &definition.script.as_ref()?.body;
-        let last = body.last().map_or(definition.name.span, |statement| statement.span);
-        let args = Value::record::<&str>([]);
-        let limits = world.limits;
-        let mut compiler = Compiler::new(world, scope, Place::Script, &args);
-        let body = compiler.body(body).into();
-        let locals = compiler.locals();
-        let ports = compiler.into_ports();
-        Some(Self {
-            sources: Arc::clone(sources),
-            limits,
-            body,
-            last,
-            locals,
-            ports,
-            state: State::default(),
-        })
     }
 
     /// The ports that the script may emit to, `out` first.
@@ -102,8 +89,8 @@ impl Script {
         self.ports.iter().map(String::as_str)
     }
 
-    /// Runs the script over one event at the time `now_ns`, nanoseconds since the Unix epoch. Gives what
-    /// leaves it, if anything does, and by which port.
+    /// Runs the script over one event. Gives what leaves it, if anything does, and by which port.
+    /// `now_ns`, nanoseconds since the Unix epoch, is what the language knows as now.
     ///
     /// # Errors
     /// When an expression fails, or a limit is reached. The state keeps what was written to it before.

@@ -81,7 +81,7 @@ impl Compiler<'_, '_> {
         let Some(callee) = self.callee(name) else { return Op::Const(Value::Null) };
         let wrong = match &callee {
             Callee::Function(function) => function.refuses(args.len()),
-            Callee::Library(function) => function.arity.refuses(args.len()),
+            Callee::Library(function) => (!function.arity.takes(args.len())).then_some(function.arity),
         };
         if let Some(wanted) = wrong {
             let message = format!("`{}` takes {wanted}, not {}", name.text(), args.len());
@@ -170,15 +170,6 @@ impl Function {
     /// What it takes, if that many arguments are not it.
     fn refuses(&self, count: usize) -> Option<Arity> {
         let arity = if self.open { Arity::AtLeast(self.params) } else { Arity::Exactly(self.params) };
-        arity.refuses(count)
-    }
-}
-
-// === impl Arity ===
-
-impl Arity {
-    /// Itself, if that many arguments are not what it says.
-    fn refuses(self, count: usize) -> Option<Self> {
-        (!self.takes(count)).then_some(self)
+        (!arity.takes(count)).then_some(arity)
     }
 }

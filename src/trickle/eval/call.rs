@@ -39,8 +39,8 @@ fn library_call(
 ) -> Result<Value, Box<Fault>> {
     let run = |args: &[&Value]| {
         let steps = |count: u32| env.steps.spend(count as usize);
-        let value = function.call(args, env.context, &steps);
-        let value = value.map_err(|message| Fault::new(span, message))?;
+        let called = function.call(args, env.context, &steps);
+        let value = called.map_err(|message| Fault::new(span, message))?;
         env.steps.weigh(&value, span)?;
         Ok(value)
     };

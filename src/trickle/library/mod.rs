@@ -48,7 +48,6 @@ use crate::event::Value;
 pub(crate) type Outcome = Result<Value, String>;
 
 /// One function of the library.
-#[derive(Debug)]
 pub(crate) struct Function {
     /// `std::string::len`
     pub(crate) name: &'static str,
@@ -59,6 +58,7 @@ pub(crate) struct Function {
     /// Whether the same arguments always have the same result, so that a call may be folded.
     pub(crate) pure: bool,
     /// What it gives, in one line for people: `how many characters a string has`
+    #[allow(dead_code, reason = "for the reference of the library, which tests hold to it")]
     pub(crate) about: &'static str,
 }
 
@@ -145,6 +145,12 @@ pub(crate) fn functions() -> impl Iterator<Item = &'static Function> {
 }
 
 // === impl Function ===
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
 
 impl Function {
     /// A function whose calls may be folded.

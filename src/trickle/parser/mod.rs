@@ -60,7 +60,7 @@ mod records;
 mod script;
 
 use super::{
-    ast::{DefineScript, Name, Statement},
+    ast::{Name, Script, Statement},
     diagnostic::{Diagnostic, ERRORS_MAX, nearest},
     lexer::lex,
     source::Span,
@@ -101,8 +101,8 @@ pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) 
     (statements, parser.errors)
 }
 
-/// Parses a script without a program around it, as the only definition of one.
-pub(crate) fn parse_script(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) {
+/// Parses a script without a program around it; without a tree when a statement does not parse.
+pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
     let script = parser.script_body();
     if script.is_some() && *parser.peek() != Token::End {
@@ -111,13 +111,10 @@ pub(crate) fn parse_script(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagno
     if script.as_ref().is_some_and(|script| script.body.is_empty()) {
         parser.expected("a statement");
     }
-    let name = Name { text: "script".to_owned(), span: Span { start: base, end: base } };
-    let definition = Statement::DefineScript(DefineScript { name, params: Vec::new(), script });
-    (vec![definition], parser.errors)
+    (script, parser.errors)
 }
 
 impl<'s> Parser<'s> {
-    /// A parser of a text whose first byte has the offset `base`.
     fn new(text: &'s str, base: u32) -> Self {
         let (mut tokens, mut errors) = lex(text);
         for placed in &mut tokens {
