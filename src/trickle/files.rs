@@ -113,11 +113,6 @@ impl<'m> Loader<'m> {
         Ok(())
     }
 
-    /// Reads a script without a program around it, and all that it uses.
-    pub(crate) fn script(&mut self, name: &str, text: &str) {
-        self.tree(name, text, parser::parse_script);
-    }
-
     /// All trees that were read.
     pub(crate) fn into_files(mut self) -> (Files, Sources, Vec<Diagnostic>) {
         for (name, text) in OPERATORS {
@@ -128,17 +123,8 @@ impl<'m> Loader<'m> {
     }
 
     fn file(&mut self, name: &str, text: &str) -> usize {
-        self.tree(name, text, parser::parse)
-    }
-
-    fn tree(
-        &mut self,
-        name: &str,
-        text: &str,
-        parse: fn(&str, u32) -> (Vec<Statement>, Vec<Diagnostic>),
-    ) -> usize {
         let base = self.sources.add(name, text);
-        let (statements, errors) = parse(text, base);
+        let (statements, errors) = parser::parse(text, base);
         self.errors.extend(errors);
         self.tree(statements)
     }

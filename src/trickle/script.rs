@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{
-    Limits, Modules, NoModules,
     code::{Act, PortNumber},
     compile::{Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
