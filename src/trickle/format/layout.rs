@@ -253,8 +253,7 @@ impl<'l> Layout<'l, '_> {
             return !closes_bracket(right);
         }
         if closes_bracket(right) && right.text != ">>" {
-            let opener = (0..at).rev().find(|opener| self.measures.closing[*opener] == at);
-            return opener.is_some_and(|opener| opens_pattern(&self.lexemes[opener]));
+            return self.lexemes.get(self.measures.opening[at]).is_some_and(opens_pattern);
         }
         let port = |at: usize| {
             at >= 2

@@ -28,14 +28,20 @@ pub(super) struct Measures {
     breaks: Vec<usize>,
     /// The bracket or `end` that closes what each opens.
     pub(super) closing: Vec<usize>,
+    /// The other way round.
+    pub(super) opening: Vec<usize>,
 }
 
 // === impl Measures ===
 
 impl Measures {
     pub(super) fn new(lexemes: &[Lexeme<'_>]) -> Self {
-        let mut measures =
-            Self { widths: vec![0], breaks: vec![0], closing: vec![usize::MAX; lexemes.len()] };
+        let mut measures = Self {
+            widths: vec![0],
+            breaks: vec![0],
+            closing: vec![usize::MAX; lexemes.len()],
+            opening: vec![usize::MAX; lexemes.len()],
+        };
         let mut open = Vec::new();
         for (at, lexeme) in lexemes.iter().enumerate() {
             let before = at.checked_sub(1).map(|before| &lexemes[before]);
@@ -59,6 +65,7 @@ impl Measures {
                     && (lexeme.text == ">>") == (lexemes[opener].text == "<<")
                 {
                     measures.closing[opener] = at;
+                    measures.opening[at] = opener;
                     open.pop();
                 }
             }
