@@ -31,7 +31,7 @@ use towline::tools::{
 use crate::harness::*;
 
 /// How many cases there must be at least: a file that is not found any more is noticed.
-const AT_LEAST: usize = 150;
+const AT_LEAST: usize = 250;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Case {

@@ -3,10 +3,14 @@
 //! Two kinds of code. An [`Op`] is an expression: it reads and yields a value. An [`Act`] is a
 //! statement of a script: it may change the event, `$`, the state or a local, and may end the script.
 
+use std::sync::Arc;
+
 use bytestring::ByteString;
 
 use super::{
-    ast::{BinaryOp, UnaryOp},
+    ast::{BinaryOp, BytesKind, UnaryOp},
+    extract::Extractor,
+    library,
     source::Span,
 };
 use crate::event::Value;
@@ -33,6 +37,11 @@ pub(crate) enum Op {
     /// `and`, `or`, `xor`: the right side is evaluated only if it matters.
     Logic(Box<LogicOp>),
     Match(Box<MatchOp<Op>>),
+    For(Box<ForOp<Op>>),
+    Patch(Box<PatchOp>),
+    Merge(Box<MergeOp>),
+    Call(Box<CallOp>),
+    Bytes(Box<BytesOp>),
 }
 
 /// A path: where it starts, and the steps from there.
@@ -122,6 +131,106 @@ pub(crate) struct MatchOp<B> {
     pub(crate) subject: Op,
     pub(crate) cases: Box<[CaseOp<B>]>,
     pub(crate) span: Span,
+    /// These are the cases of a function, and the subject its arguments.
+    pub(crate) function: bool,
+}
+
+/// A loop over a record or an array, whose cases end in an expression or in statements.
+#[derive(Debug)]
+pub(crate) struct ForOp<B> {
+    pub(crate) subject: Op,
+    /// Where key or index and value are, in every case.
+    pub(crate) key: Slot,
+    pub(crate) value: Slot,
+    pub(crate) cases: Box<[ForCaseOp<B>]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct ForCaseOp<B> {
+    pub(crate) guard: Option<(Op, Span)>,
+    /// At least one; the last yields the value.
+    pub(crate) body: Box<[B]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PatchOp {
+    pub(crate) subject: Op,
+    pub(crate) operations: Box<[OperationOp]>,
+    /// The subject.
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) struct OperationOp {
+    pub(crate) kind: OperationKindOp,
+    pub(crate) span: Span,
+}
+
+/// As in the tree.
+#[derive(Debug)]
+pub(crate) enum OperationKindOp {
+    Insert(KeyOp, Op),
+    Upsert(KeyOp, Op),
+    Update(KeyOp, Op),
+    Erase(KeyOp),
+    Move(KeyOp, KeyOp),
+    Copy(KeyOp, KeyOp),
+    Merge(KeyOp, Op),
+    MergeAll(Op),
+    Default(KeyOp, Op),
+    DefaultAll(Op),
+}
+
+#[derive(Debug)]
+pub(crate) struct MergeOp {
+    pub(crate) subject: (Op, Span),
+    pub(crate) spec: (Op, Span),
+}
+
+#[derive(Debug)]
+pub(crate) struct CallOp {
+    pub(crate) callee: Callee,
+    pub(crate) args: Box<[Op]>,
+    pub(crate) span: Span,
+}
+
+#[derive(Debug)]
+pub(crate) enum Callee {
+    /// One of the program.
+    Function(Arc<Function>),
+    Library(&'static library::Function),
+}
+
+/// A function of the program.
+#[derive(Debug)]
+pub(crate) struct Function {
+    /// Arguments with a name: the first locals.
+    pub(crate) params: usize,
+    /// Further ones are an array in the local behind them.
+    pub(crate) open: bool,
+    pub(crate) locals: usize,
+    /// The last yields the value.
+    pub(crate) body: Box<[Act]>,
+    /// The same arguments give the same result.
+    pub(crate) pure: bool,
+    /// How deep it nests, calls included.
+    pub(crate) height: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct BytesOp {
+    pub(crate) parts: Box<[BytesPartOp]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct BytesPartOp {
+    pub(crate) value: Op,
+    pub(crate) kind: BytesKind,
+    /// Bits of a number; bytes of a binary, `None` for all.
+    pub(crate) size: Option<u64>,
+    pub(crate) little: bool,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug)]
@@ -140,11 +249,14 @@ pub(crate) enum PatternOp {
     Record(Box<[FieldPatternOp]>),
     Array(Box<[PatternOp]>),
     Tuple { items: Box<[PatternOp]>, open: bool },
+    Extract(Box<Extractor>),
 }
 
 #[derive(Debug)]
 pub(crate) struct FieldPatternOp {
     pub(crate) key: ByteString,
+    /// Under which key the result has it.
+    pub(crate) alias: ByteString,
     pub(crate) test: FieldTestOp,
 }
 
@@ -161,9 +273,18 @@ pub(crate) enum FieldTestOp {
 pub(crate) enum Act {
     Value(Op),
     Let(Box<LetAct>),
-    Emit { value: Option<Op>, port: PortNumber },
+    Emit {
+        value: Option<Op>,
+        port: PortNumber,
+    },
     Drop,
     Match(Box<MatchOp<Act>>),
+    For(Box<ForOp<Act>>),
+    /// The end of a function, which begins again with other arguments.
+    Recur {
+        args: Box<[Op]>,
+        span: Span,
+    },
 }
 
 /// The number of one of a script's ports; [`OUT`] is the port `out`.

@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use super::source::{Note, Position, Source, Span};
+use super::source::{Note, Position, Sources, Span};
 
 /// How many errors of one program are kept; more would bury the first. Lexer and parser stop there.
 pub(crate) const ERRORS_MAX: usize = 50;
@@ -31,7 +31,7 @@ pub(crate) struct Diagnostic {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {
-    source: Arc<Source>,
+    sources: Arc<Sources>,
     list: Vec<Diagnostic>,
 }
 
@@ -40,7 +40,7 @@ pub struct Diagnostics {
 /// Prints as one line, `message at name:line:column`; [`RuntimeError::highlighted`] has the long form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeError {
-    source: Arc<Source>,
+    sources: Arc<Sources>,
     fault: Box<Fault>,
 }
 
@@ -82,12 +82,12 @@ impl Diagnostic {
 
 impl Diagnostics {
     /// The given errors, sorted by place.
-    pub(crate) fn new(source: Arc<Source>, mut list: Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(sources: Arc<Sources>, mut list: Vec<Diagnostic>) -> Self {
         // The script of two nodes is compiled twice and has its errors twice.
         list.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         list.dedup();
         list.truncate(ERRORS_MAX);
-        Self { source, list }
+        Self { sources, list }
     }
 
     /// How many errors there are, at least one.
@@ -98,7 +98,7 @@ impl Diagnostics {
 
     /// Where each error is.
     pub fn positions(&self) -> impl Iterator<Item = Position> + '_ {
-        self.list.iter().map(|diagnostic| self.source.position(diagnostic.span))
+        self.list.iter().map(|diagnostic| self.sources.position(diagnostic.span))
     }
 
     /// What each error says, without its place.
@@ -119,7 +119,7 @@ impl fmt::Display for Diagnostics {
                 label: &diagnostic.label,
                 help: diagnostic.help.as_deref(),
             };
-            self.source.write_note(f, &note)?;
+            self.sources.write_note(f, &note)?;
         }
         Ok(())
     }
@@ -130,8 +130,8 @@ impl Error for Diagnostics {}
 // === impl RuntimeError ===
 
 impl RuntimeError {
-    pub(crate) fn new(source: Arc<Source>, fault: Box<Fault>) -> Self {
-        Self { source, fault }
+    pub(crate) fn new(sources: Arc<Sources>, fault: Box<Fault>) -> Self {
+        Self { sources, fault }
     }
 
     /// What went wrong, without the place.
@@ -141,19 +141,19 @@ impl RuntimeError {
 
     /// Where it went wrong.
     pub fn position(&self) -> Position {
-        self.source.position(self.fault.span)
+        self.sources.position(self.fault.span)
     }
 
-    /// The file or settings key of the program.
+    /// The file or settings key of the text that the place is in.
     pub fn program(&self) -> &str {
-        self.source.name()
+        self.sources.name(self.fault.span)
     }
 
     /// The long form, several lines: message, place, source line, carets.
     pub fn highlighted(&self) -> String {
         let note = Note { message: &self.fault.message, span: self.fault.span, label: "", help: None };
         let mut text = String::new();
-        self.source.write_note(&mut text, &note).expect("writing to a string does not fail");
+        self.sources.write_note(&mut text, &note).expect("writing to a string does not fail");
         text
     }
 }
@@ -161,7 +161,7 @@ impl RuntimeError {
 impl fmt::Display for RuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Position { line, column } = self.position();
-        write!(f, "{} at {}:{line}:{column}", self.fault.message, self.source.name())
+        write!(f, "{} at {}:{line}:{column}", self.fault.message, self.program())
     }
 }
 
@@ -224,8 +224,12 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_around_the_carets() {
         let text = format!("{}x", "(".repeat(5_000));
-        let source = Arc::new(Source::new("long", &text));
-        let all = Diagnostics::new(source, vec![Diagnostic::new(Span::new(5_000, 5_001), "bad", "here")]);
+        let mut sources = Sources::default();
+        sources.add("long", &text);
+        let all = Diagnostics::new(
+            Arc::new(sources),
+            vec![Diagnostic::new(Span::new(5_000, 5_001), "bad", "here")],
+        );
         let printed = all.to_string();
         assert!(printed.contains("long:1:5001"), "{printed}");
         assert!(printed.len() < 500, "{printed}");

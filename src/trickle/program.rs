@@ -4,22 +4,25 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     code::{Op, PortNumber},
+    compile::world::World,
     diagnostic::{Diagnostic, Diagnostics, Fault, RuntimeError},
     eval::{
-        Env, Steps, eval, limits,
+        Env, Steps, eval,
+        limits::{self, Limits},
         script::{self, Ending, Frame, State, checked},
         truth_of,
     },
+    files::{Loader, Modules, NoModules},
     graph::{self, Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
+    library::Context,
     message::Message,
-    parser,
-    source::{Source, Span},
+    source::{Sources, Span},
 };
 use crate::event::{Event, EventId, Value};
 
 /// The longest program text that is compiled: a thousand times what people write, and short enough
 /// that a wrong file named as a program is refused at once.
-const SOURCE_MAX: usize = 1 << 20;
+pub(super) const SOURCE_MAX: usize = 1 << 20;
 
 /// Where an output of a program goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,8 +49,9 @@ pub struct Program {
 
 #[derive(Debug)]
 struct Code {
-    source: Arc<Source>,
+    sources: Arc<Sources>,
     graph: Graph,
+    limits: Limits,
     identity: bool,
     /// The order of the nodes is that of the statements, so outputs need not be sorted.
     in_order: bool,
@@ -64,9 +68,10 @@ pub struct Instance {
 
 /// One event's way through a program.
 struct Run<'r> {
-    source: &'r Arc<Source>,
+    sources: &'r Arc<Sources>,
     graph: &'r Graph,
     states: &'r mut [State],
+    context: Context<'r>,
     channels: Vec<Vec<Message>>,
     outputs: Outputs<'r>,
     steps: Steps,
@@ -91,13 +96,29 @@ impl Program {
     /// # Errors
     /// All errors of the program at once.
     pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
+        Self::compile_with(name, source, &NoModules, Limits::default())
+    }
+
+    /// Compiles a program that may `use` modules, and sets the limits of its events.
+    ///
+    /// # Errors
+    /// All errors of the program and its modules at once.
+    pub fn compile_with(
+        name: &str,
+        source: &str,
+        modules: &dyn Modules,
+        limits: Limits,
+    ) -> Result<Self, Diagnostics> {
         bounded(name, source)?;
-        let (statements, mut errors) = parser::parse(source);
-        let shared = Arc::new(Source::new(name, source));
+        let mut loader = Loader::new(modules);
+        loader.program(name, source);
+        let (files, sources, errors) = loader.into_files();
+        let sources = Arc::new(sources);
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
-        match graph::build(&statements, end, &mut errors) {
-            Some(graph) => Ok(Self { code: Arc::new(Code::new(shared, graph)) }),
-            None => Err(Diagnostics::new(shared, errors)),
+        let mut world = World::new(&files, limits, errors);
+        match graph::build(&mut world, files.program(), end) {
+            Some(graph) => Ok(Self { code: Arc::new(Code::new(sources, graph, limits)) }),
+            None => Err(Diagnostics::new(sources, world.errors)),
         }
     }
 
@@ -131,19 +152,25 @@ pub(super) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
     if source.len() <= SOURCE_MAX {
         return Ok(());
     }
-    let message = format!("the program is longer than {} MiB", SOURCE_MAX >> 20);
-    let error = Diagnostic::new(Span::new(0, 0), message, "");
-    Err(Diagnostics::new(Arc::new(Source::new(name, "")), vec![error]))
+    let mut sources = Sources::default();
+    sources.add(name, "");
+    let error = Diagnostic::new(Span::new(0, 0), too_long("the program"), "");
+    Err(Diagnostics::new(Arc::new(sources), vec![error]))
 }
 
 // === impl Code ===
 
 impl Code {
-    fn new(source: Arc<Source>, graph: Graph) -> Self {
+    fn new(sources: Arc<Sources>, graph: Graph, limits: Limits) -> Self {
         let identity = passes_through(&graph);
         let in_order = graph.nodes.is_sorted_by_key(|node| node.order);
-        Self { source, graph, identity, in_order }
+        Self { sources, graph, limits, identity, in_order }
     }
+}
+
+/// What is said of a text beyond [`SOURCE_MAX`].
+pub(super) fn too_long(what: &str) -> String {
+    format!("{what} is longer than {} MiB", SOURCE_MAX >> 20)
 }
 
 /// Whether a graph is one chain from `in` to `out` that changes nothing.
@@ -164,8 +191,7 @@ impl Instance {
     /// Runs the program over one event and appends what comes out to `outputs`, in the order of the
     /// statements. An event that reaches no port yields nothing. Outputs keep the event's id and time.
     ///
-    /// The time `_now_ns`, nanoseconds since the Unix epoch, is what the language knows as now; no
-    /// construct reads it yet.
+    /// The time `now_ns`, nanoseconds since the Unix epoch, is what the language knows as now.
     ///
     /// # Errors
     /// When an expression fails, or a limit is reached: then `outputs` is as it was, while a `state`
@@ -173,7 +199,7 @@ impl Instance {
     pub fn run(
         &mut self,
         event: Event,
-        _now_ns: u64,
+        now_ns: u64,
         outputs: &mut Vec<(Port, Event)>,
     ) -> Result<(), RuntimeError> {
         if self.code.identity {
@@ -184,19 +210,20 @@ impl Instance {
         let Event { id, data, meta, ingest_ns } = event;
         let orders = if self.code.in_order { None } else { Some(Vec::new()) };
         let mut run = Run {
-            source: &self.code.source,
+            sources: &self.code.sources,
             graph: &self.code.graph,
             states: &mut self.states,
+            context: Context { now_ns, ingest_ns, id, event: std::marker::PhantomData },
             channels: Vec::new(),
             outputs: Outputs { list: outputs, orders, id, ingest_ns },
-            steps: Steps::new(),
+            steps: Steps::new(self.code.limits),
             messages: limits::MESSAGES_MAX,
         };
         let outcome = run.all(Message::new(data, meta));
         let orders = run.outputs.orders.take();
         if let Err(fault) = outcome {
             outputs.truncate(before);
-            return Err(RuntimeError::new(Arc::clone(&self.code.source), fault));
+            return Err(RuntimeError::new(Arc::clone(&self.code.sources), fault));
         }
         sort_outputs(outputs, before, orders);
         Ok(())
@@ -253,6 +280,7 @@ impl Run<'_> {
 
     fn exit(&mut self, node: &Node, to: Exit, message: Message) -> Result<(), Box<Fault>> {
         match to {
+            Exit::Nowhere => Ok(()),
             Exit::Channel(channel) => self.send(node.span, channel, message),
             Exit::Port(port) => {
                 self.count(node.span)?;
@@ -291,7 +319,7 @@ impl Run<'_> {
             None => message.into_owned(),
             Some((op, span)) => {
                 let value = eval(op, &self.env(&message))?.into_owned();
-                let value = if op.is_path() { value } else { checked(value, *span)? };
+                let value = if op.is_path() { value } else { checked(value, *span, &self.steps)? };
                 match message {
                     Cow::Owned(message) => Message::of(value, message.meta),
                     Cow::Borrowed(message) => Message::of(value, message.meta.clone()),
@@ -313,7 +341,14 @@ impl Run<'_> {
     }
 
     fn env<'e>(&'e self, message: &'e Message) -> Env<'e> {
-        Env { message, state: &Value::Null, locals: &[], bound: None, steps: &self.steps }
+        Env {
+            message,
+            state: &Value::Null,
+            locals: &[],
+            bound: None,
+            steps: &self.steps,
+            context: &self.context,
+        }
     }
 
     // --- script ---
@@ -328,7 +363,7 @@ impl Run<'_> {
             },
             (Ok(None), _) => Ok(()),
             (Err(fault), Some((channel, original))) => {
-                let error = RuntimeError::new(Arc::clone(self.source), fault).to_string();
+                let error = RuntimeError::new(Arc::clone(self.sources), fault).to_string();
                 let event = original.value().clone();
                 let data = Value::record([("error", Value::string(error)), ("event", event)]);
                 self.send(node.span, channel, Message::of(data, original.meta))
@@ -347,15 +382,15 @@ impl Run<'_> {
         let mut stateless = State::default();
         let state = script.state.and_then(|index| self.states.get_mut(index)).unwrap_or(&mut stateless);
         let locals = vec![None; script.locals];
-        let mut frame = Frame { message, state, locals, steps: &self.steps };
+        let mut frame = Frame { message, state, locals, steps: &self.steps, context: &self.context };
         let ending = script::run(&script.body, &mut frame)?;
         Ok(match ending {
             Ending::Event(port) => Some((port, frame.message)),
             Ending::Value(port, value) => {
-                let value = checked(value, span)?;
+                let value = checked(value, span, &self.steps)?;
                 Some((port, Message::of(value, frame.message.meta)))
             }
-            Ending::Dropped => None,
+            Ending::Dropped | Ending::Again { .. } => None,
         })
     }
 }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use super::{
     code::{Act, PortNumber},
-    compile::{Compiler, Place},
+    compile::{Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
     eval::{
         Steps,
+        limits::Limits,
         script::{self, Ending, Frame, State, checked},
     },
+    files::{Loader, Modules, NoModules},
+    library::Context,
     message::Message,
-    parser,
-    source::{Source, Span},
+    source::{Sources, Span},
 };
 use crate::event::{Event, Value};
 
@@ -25,7 +27,8 @@ use crate::event::{Event, Value};
 /// ```
 #[derive(Debug)]
 pub struct Script {
-    source: Arc<Source>,
+    sources: Arc<Sources>,
+    limits: Limits,
     body: Box<[Act]>,
     /// The last statement: what the script yields comes from here, unless it emits.
     last: Span,
@@ -42,19 +45,44 @@ impl Script {
     /// # Errors
     /// All errors of the script at once.
     pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
+        Self::compile_with(name, source, &NoModules, Limits::default())
+    }
+
+    /// Compiles a script that may `use` modules, and sets the limits of its events.
+    ///
+    /// # Errors
+    /// All errors of the script and its modules at once.
+    pub fn compile_with(
+        name: &str,
+        source: &str,
+        modules: &dyn Modules,
+        limits: Limits,
+    ) -> Result<Self, Diagnostics> {
         super::program::bounded(name, source)?;
-        let (body, mut errors) = parser::parse_script(source);
-        let last = body.last().map_or(Span::new(0, 0), |statement| statement.span);
-        let args = Value::record::<&str>([]);
-        let mut compiler = Compiler::new(Place::Script, &args, &mut errors);
-        let body = compiler.body(&body).into();
-        let locals = compiler.locals();
-        let ports = compiler.into_ports();
-        let source = Arc::new(Source::new(name, source));
-        if errors.is_empty() {
-            Ok(Self { source, body, last, locals, ports, state: State::default() })
-        } else {
-            Err(Diagnostics::new(source, errors))
+        let mut loader = Loader::new(modules);
+        loader.script(name, source);
+        let (files, sources, errors) = loader.into_files();
+        let sources = Arc::new(sources);
+        let mut world = World::new(&files, limits, errors);
+        let script = world.definitions().into_iter().find_map(|definition| match definition {
+            Binding::Script(definition, scope) => definition.script.as_ref().map(|script| (script, scope)),
+            _ => None,
+        });
+        let mut compiled = None;
+        if let Some((script, scope)) = script {
+            let args = Value::record::<&str>([]);
+            let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
+            let body = compiler.body(&script.body).into();
+            let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
+            let locals = compiler.locals();
+            let ports = compiler.into_ports();
+            let (sources, state) = (Arc::clone(&sources), State::default());
+            compiled = Some(Self { sources, limits, body, last, locals, ports, state });
+        }
+        world.compile_all();
+        match compiled {
+            Some(script) if world.errors.is_empty() => Ok(script),
+            _ => Err(Diagnostics::new(sources, world.errors)),
         }
     }
 
@@ -63,33 +91,38 @@ impl Script {
         self.ports.iter().map(String::as_str)
     }
 
-    /// Runs the script over one event. Gives what leaves it, if anything does, and by which port.
+    /// Runs the script over one event; `now_ns` is the time, in nanoseconds since the Unix epoch. Gives what leaves it, if anything does, and by which port.
     ///
     /// # Errors
     /// When an expression fails, or a limit is reached. The state keeps what was written to it before.
-    pub fn run(&mut self, event: Event) -> Result<Option<(&str, Event)>, RuntimeError> {
+    pub fn run(&mut self, event: Event, now_ns: u64) -> Result<Option<(&str, Event)>, RuntimeError> {
         let Event { id, data, meta, ingest_ns } = event;
-        match self.ending(Message::new(data, meta)) {
+        let context = Context { now_ns, ingest_ns, id, event: std::marker::PhantomData };
+        match self.ending(Message::new(data, meta), &context) {
             Ok(None) => Ok(None),
             Ok(Some((port, message))) => {
                 let port = self.ports.get(port).map_or("out", String::as_str);
                 Ok(Some((port, message.into_event(id, ingest_ns))))
             }
-            Err(fault) => Err(RuntimeError::new(Arc::clone(&self.source), fault)),
+            Err(fault) => Err(RuntimeError::new(Arc::clone(&self.sources), fault)),
         }
     }
 
-    fn ending(&mut self, message: Message) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
-        let steps = Steps::new();
-        let mut frame =
-            Frame { message, state: &mut self.state, locals: vec![None; self.locals], steps: &steps };
+    fn ending(
+        &mut self,
+        message: Message,
+        context: &Context<'_>,
+    ) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
+        let steps = Steps::new(self.limits);
+        let locals = vec![None; self.locals];
+        let mut frame = Frame { message, state: &mut self.state, locals, steps: &steps, context };
         Ok(match script::run(&self.body, &mut frame)? {
             Ending::Event(port) => Some((port, frame.message)),
             Ending::Value(port, value) => {
-                let value = checked(value, self.last)?;
+                let value = checked(value, self.last, &steps)?;
                 Some((port, Message::of(value, frame.message.meta)))
             }
-            Ending::Dropped => None,
+            Ending::Dropped | Ending::Again { .. } => None,
         })
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 /// How many columns of a source line an error shows; a generated line may be megabytes long.
 const SHOWN_COLUMNS: usize = 120;
 
-/// Where a thing stands in its source: byte offsets, the end not included.
+/// Where a thing stands: byte offsets, the end not included. All texts of a program share one line of
+/// offsets, see [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: u32,
@@ -28,6 +29,16 @@ pub(crate) struct Source {
     text: Box<str>,
 }
 
+/// All texts of a program: its own and those of the modules it uses, one behind the other, so that an
+/// offset tells the text too.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sources {
+    /// Each with the offset of its first byte, in order.
+    list: Vec<(u32, Source)>,
+    /// Where the next text begins.
+    next: u32,
+}
+
 /// What an error says about a place: the parts of its long form.
 pub(crate) struct Note<'n> {
     pub(crate) message: &'n str,
@@ -46,9 +57,52 @@ impl Span {
         Self { start: start as u32, end: end as u32 }
     }
 
+    /// The same place in a text that begins at `base`.
+    pub(crate) fn shifted(self, base: u32) -> Self {
+        Self { start: self.start + base, end: self.end + base }
+    }
+
     /// From the start of this to the end of the other.
     pub(crate) fn to(self, end: Self) -> Self {
         Self { start: self.start, end: end.end.max(self.end) }
+    }
+}
+
+// === impl Sources ===
+
+impl Sources {
+    /// Adds a text, and tells the offset of its first byte.
+    pub(crate) fn add(&mut self, name: &str, text: &str) -> u32 {
+        let base = self.next;
+        // One offset more than there are bytes: the end of a text is a place too.
+        self.next += text.len() as u32 + 1;
+        self.list.push((base, Source::new(name, text)));
+        base
+    }
+
+    /// The name of the text that a place is in.
+    pub(crate) fn name(&self, span: Span) -> &str {
+        self.find(span).map_or("", |(source, _)| source.name())
+    }
+
+    /// Line and column of the start of a place.
+    pub(crate) fn position(&self, span: Span) -> Position {
+        self.find(span).map_or(Position { line: 1, column: 1 }, |(source, span)| source.position(span))
+    }
+
+    /// Writes the long form of an error: message, place, source line, carets, help.
+    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
+        match self.find(note.span) {
+            Some((source, span)) => source.write_note(f, &Note { span, ..*note }),
+            None => write!(f, "error: {}", note.message),
+        }
+    }
+
+    /// The text a place is in, and the place in that text alone.
+    fn find(&self, span: Span) -> Option<(&Source, Span)> {
+        let after = self.list.partition_point(|(base, _)| *base <= span.start);
+        let (base, source) = self.list.get(after.checked_sub(1)?)?;
+        Some((source, Span { start: span.start - base, end: span.end - base }))
     }
 }
 

@@ -16,9 +16,22 @@ use crate::{
     },
 };
 
-impl Compiler<'_> {
+impl Compiler<'_, '_> {
     /// Compiles an expression that changes nothing.
     pub(crate) fn expr(&mut self, expr: &Expr) -> Op {
+        self.deeper(|compiler| compiler.expr_of_kind(expr))
+    }
+
+    /// Compiles something one level deeper.
+    pub(super) fn deeper<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> T {
+        self.level += 1;
+        self.height = self.height.max(self.level);
+        let compiled = compile(self);
+        self.level -= 1;
+        compiled
+    }
+
+    fn expr_of_kind(&mut self, expr: &Expr) -> Op {
         match &expr.kind {
             ExprKind::Literal(value) => Op::Const(value.clone()),
             ExprKind::Text(pieces) => self.text(pieces, expr.span),
@@ -37,6 +50,17 @@ impl Compiler<'_> {
                 });
                 Op::Match(Box::new(match_op))
             }
+            ExprKind::For(for_expr) => {
+                let for_op = self.for_op(for_expr, expr.span, |compiler, body| {
+                    body.iter().map(|expr| compiler.expr(expr)).collect()
+                });
+                Op::For(Box::new(for_op))
+            }
+            ExprKind::Patch(patch) => self.patch(patch),
+            ExprKind::Merge(merge) => self.merge(&merge.0, &merge.1),
+            ExprKind::Call { name, args } => self.call(name, args, expr.span),
+            ExprKind::Recur(_) => self.misplaced_recur(expr.span),
+            ExprKind::Bytes(parts) => self.bytes(parts),
             ExprKind::Let { .. } => self.misplaced(expr.span, "let"),
             ExprKind::Emit { .. } => self.misplaced(expr.span, "emit"),
             ExprKind::Drop => self.misplaced(expr.span, "drop"),
@@ -64,12 +88,17 @@ impl Compiler<'_> {
     }
 
     fn field(&mut self, field: &Field) -> FieldOp {
-        let key = match self.expr(&field.key) {
+        let key = self.key(&field.key);
+        FieldOp { key, value: self.expr(&field.value) }
+    }
+
+    /// Compiles a key: a string, with code in it or without.
+    pub(super) fn key(&mut self, key: &Expr) -> KeyOp {
+        match self.expr(key) {
             Op::Text(text) => KeyOp::Text(*text),
             Op::Const(Value::String(key)) => KeyOp::Const(key),
             _ => KeyOp::Const(ByteString::new()),
-        };
-        FieldOp { key, value: self.expr(&field.value) }
+        }
     }
 
     fn text(&mut self, pieces: &[Piece], span: Span) -> Op {
@@ -132,8 +161,16 @@ impl Compiler<'_> {
         mut compile_body: impl FnMut(&mut Self, &[Expr]) -> Vec<B>,
     ) -> MatchOp<B> {
         let subject = self.expr(&match_expr.subject);
-        let cases = match_expr.cases.iter().map(|case| self.case(case, &mut compile_body)).collect();
-        MatchOp { subject, cases, span }
+        let cases = self.cases(&match_expr.cases, &mut compile_body);
+        MatchOp { subject, cases, span, function: false }
+    }
+
+    pub(super) fn cases<B>(
+        &mut self,
+        cases: &[Case],
+        compile_body: &mut impl FnMut(&mut Self, &[Expr]) -> Vec<B>,
+    ) -> Box<[CaseOp<B>]> {
+        cases.iter().map(|case| self.case(case, compile_body)).collect()
     }
 
     fn case<B>(
@@ -144,14 +181,11 @@ impl Compiler<'_> {
         let pattern = self.pattern(&case.pattern);
         // The name is known in this case only, and hides another of its kind there.
         let bind = case.bind.as_ref().map(|name| (name, self.new_slot()));
-        let hidden = bind.and_then(|(name, slot)| self.locals.insert(name.text.clone(), slot));
+        let hidden = bind.map(|(name, slot)| self.hide(name, slot));
         let guard = case.guard.as_ref().and_then(|guard| self.condition(guard, "when"));
         let body = compile_body(self, &case.body).into();
-        if let Some((name, _)) = bind {
-            match hidden {
-                Some(slot) => self.locals.insert(name.text.clone(), slot),
-                None => self.locals.remove(&name.text),
-            };
+        if let (Some((name, _)), Some(hidden)) = (bind, hidden) {
+            self.show(name, hidden);
         }
         CaseOp { bind: bind.map(|(_, slot)| slot), pattern, guard, body }
     }
@@ -163,12 +197,14 @@ impl Compiler<'_> {
             Pattern::Record(fields) => {
                 let fields = fields.iter().map(|field| FieldPatternOp {
                     key: field.key.clone(),
+                    alias: field.alias.as_ref().unwrap_or(&field.key).clone(),
                     test: self.field_test(&field.test),
                 });
                 PatternOp::Record(fields.collect())
             }
             Pattern::Array(items) => PatternOp::Array(self.patterns(items)),
             Pattern::Tuple { items, open } => PatternOp::Tuple { items: self.patterns(items), open: *open },
+            Pattern::Extract(extract) => self.extract(extract),
         }
     }
 

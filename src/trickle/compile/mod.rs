@@ -2,21 +2,27 @@
 //!
 //! Goes on after an error, so that all errors of a program are found; the code is thrown away then.
 
+mod build;
 mod expr;
+mod function;
 mod path;
+pub(crate) mod scope;
 mod script;
+pub(crate) mod world;
 
 use std::collections::HashMap;
 
+use self::{function::Frame, scope::ScopeId, world::World};
 use super::{
     ast::Expr,
     code::{Op, Slot},
     diagnostic::{Diagnostic, Fault},
-    eval::{self, Env, Steps},
+    eval::{self, Env, Steps, limits::Limits},
+    library::Context,
     message::Message,
     source::Span,
 };
-use crate::event::{Meta, Value};
+use crate::event::{EventId, Meta, Value};
 
 /// Where an expression stands: what it may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +31,12 @@ pub(crate) enum Place {
     Select,
     /// In a script.
     Script,
+    /// In a function, which knows its arguments only.
+    Function,
     /// The value of a parameter: known before any event comes.
     Parameter,
+    /// The value of a constant, known likewise.
+    Constant,
 }
 
 /// What the compiled code makes use of.
@@ -38,8 +48,11 @@ pub(crate) struct Uses {
     pub(crate) state: bool,
 }
 
-/// Compiles the expressions of one select, or one script.
-pub(crate) struct Compiler<'c> {
+/// Compiles the expressions of one select, one script, or one function.
+pub(crate) struct Compiler<'c, 'a> {
+    world: &'c mut World<'a>,
+    /// Where names of definitions are looked up.
+    scope: ScopeId,
     place: Place,
     /// The value of `args`, a record.
     args: &'c Value,
@@ -50,22 +63,48 @@ pub(crate) struct Compiler<'c> {
     /// Names of the ports a script emits to; the index is the number.
     ports: Vec<String>,
     uses: Uses,
-    errors: &'c mut Vec<Diagnostic>,
+    /// The function, if this is one.
+    frame: Option<Frame>,
+    /// How deep the expression at hand nests, and the deepest of all, calls included.
+    level: u32,
+    height: u32,
+    /// Nothing so far depends on anything but arguments.
+    pure: bool,
     /// How many errors there were at the start: with new ones, nothing is folded any more.
     errors_before: usize,
 }
 
-impl<'c> Compiler<'c> {
-    pub(crate) fn new(place: Place, args: &'c Value, errors: &'c mut Vec<Diagnostic>) -> Self {
+/// What is known of an event before there is one.
+static NO_EVENT: Context<'static> = Context {
+    now_ns: 0,
+    ingest_ns: 0,
+    id: EventId { source: 0, stream: 0, event: 0 },
+    event: std::marker::PhantomData,
+};
+
+/// Whether a path leads into the standard library.
+pub(crate) fn is_in_library(path: &str) -> bool {
+    scope::is_library_module(path)
+        || super::library::function(path).is_some()
+        || super::library::constant(path).is_some()
+}
+
+impl<'c, 'a> Compiler<'c, 'a> {
+    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: Place, args: &'c Value) -> Self {
         Self {
+            errors_before: world.errors.len(),
+            world,
+            scope,
             place,
             args,
             locals: HashMap::new(),
             slots: 0,
             ports: vec!["out".to_owned()],
             uses: Uses::default(),
-            errors_before: errors.len(),
-            errors,
+            frame: None,
+            level: 0,
+            height: 0,
+            pure: true,
         }
     }
 
@@ -98,13 +137,16 @@ impl<'c> Compiler<'c> {
         Some((op, expr.span))
     }
 
-    /// Compiles the value of a parameter.
+    /// Compiles the value of a parameter or a constant.
     pub(crate) fn parameter(&mut self, expr: &Expr) -> Value {
-        match self.expr(expr) {
+        let op = self.expr(expr);
+        let op = if self.pure && op.constant().is_none() { self.fold(op) } else { op };
+        match op {
             Op::Const(value) => value,
             _ => {
                 if self.sound() {
-                    let message = "the value of a parameter is not known before an event comes";
+                    let what = if self.place == Place::Constant { "constant" } else { "parameter" };
+                    let message = format!("the value of a {what} is not known before an event comes");
                     self.error(Diagnostic::new(expr.span, message, "not a constant"));
                 }
                 Value::Null
@@ -113,28 +155,61 @@ impl<'c> Compiler<'c> {
     }
 
     fn error(&mut self, diagnostic: Diagnostic) {
-        self.errors.push(diagnostic);
+        self.world.errors.push(diagnostic);
     }
 
     /// Whether no error has been found since the start.
     fn sound(&self) -> bool {
-        self.errors.len() == self.errors_before
+        self.world.errors.len() == self.errors_before
     }
+
+    // --- folding ---
 
     /// Evaluates what depends on nothing. A failure would be one on every event, so it is an error.
     fn fold(&mut self, op: Op) -> Op {
+        let steps = Steps::new(self.world.limits);
+        self.fold_with(op, &steps)
+    }
+
+    /// Evaluates a call that depends on nothing. One that takes very long is left for the events.
+    fn fold_call(&mut self, op: Op) -> Op {
+        let max_steps = self.world.fold_steps.min(self.world.limits.max_steps);
+        if max_steps == 0 {
+            return op;
+        }
+        let steps = Steps::new(Limits { max_steps, ..self.world.limits });
+        let folded = self.fold_with(op, &steps);
+        self.world.fold_steps -= max_steps - steps.left();
+        folded
+    }
+
+    fn fold_with(&mut self, op: Op, steps: &Steps) -> Op {
         if !self.sound() {
             return op;
         }
         let message = Message::of(Value::Null, Meta::default());
-        let steps = Steps::new();
-        let env = Env { message: &message, state: &Value::Null, locals: &[], bound: None, steps: &steps };
+        let locals = vec![None; self.slots];
+        let env = Env {
+            message: &message,
+            state: &Value::Null,
+            locals: &locals,
+            bound: None,
+            steps,
+            context: &NO_EVENT,
+        };
         let value = eval::eval(&op, &env).map(|value| value.into_owned()).and_then(|value| {
-            let kept = eval::limits::measure(&value, 0);
-            kept.map(|_| value).map_err(|much| Fault::new(Span::new(0, 0), much.to_string()))
+            let size = steps.measure(&value, 0);
+            size.map(|size| (value, size)).map_err(|much| Fault::new(scope::NOWHERE, much.to_string()))
         });
         match value {
-            Ok(value) => Op::Const(value),
+            Ok((value, size)) => {
+                if self.world.has_room(size) {
+                    Op::Const(value)
+                } else {
+                    op
+                }
+            }
+            Err(_) if steps.left() == 0 => op,
             Err(fault) => {
                 self.error(Diagnostic::new(fault.span, fault.message, "so it would be for every event"));
                 op

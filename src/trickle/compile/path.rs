@@ -1,16 +1,16 @@
 //! Paths, and what they may start from.
 
-use super::{Compiler, Place};
+use super::{Compiler, Place, scope::Kind};
 use crate::{
     event::Value,
     trickle::{
-        ast::{Name, Path, Root, Segment, SegmentKind},
+        ast::{Name, Path, Qualified, Root, Segment, SegmentKind},
         code::{self, Op, PathOp, Slot, Step, StepKind},
         diagnostic::Diagnostic,
     },
 };
 
-impl Compiler<'_> {
+impl Compiler<'_, '_> {
     pub(super) fn path(&mut self, path: &Path) -> Op {
         let op = self.path_op(path);
         let constant = matches!(&op.root, code::Root::Value(root) if root.constant().is_some())
@@ -49,23 +49,61 @@ impl Compiler<'_> {
             Root::Event => (self.event(path), 0),
             Root::Meta => self.meta(path),
             Root::State => (self.state(path), 0),
-            Root::Args => (code::Root::Value(Op::Const(self.args.clone())), 0),
-            Root::Local(name) => (code::Root::Local(self.local(name)), 0),
+            Root::Args => (self.args_root(path), 0),
+            Root::Local(name) => (self.local_or_constant(name), 0),
+            Root::Constant(name) => (code::Root::Value(Op::Const(self.module_constant(name))), 0),
             Root::Expr(expr) => (code::Root::Value(self.expr(expr)), 0),
         }
     }
 
-    fn event(&mut self, path: &Path) -> code::Root {
-        if self.place == Place::Parameter {
-            self.error(Diagnostic::new(path.span, "a parameter cannot depend on the event", ""));
+    /// The arguments of a script or pipeline; in a function, those without a name.
+    fn args_root(&mut self, path: &Path) -> code::Root {
+        match self.frame {
+            Some(frame) if frame.open => return code::Root::Local(frame.params),
+            Some(_) => {
+                let error = Diagnostic::new(path.span, "this function has no further arguments", "")
+                    .help("with `...` at the end of its arguments, `args` holds those without a name");
+                self.error(error);
+            }
+            None => {}
         }
+        code::Root::Value(Op::Const(self.args.clone()))
+    }
+
+    fn module_constant(&mut self, name: &Qualified) -> Value {
+        match self.named_constant(name) {
+            Some(value) => value,
+            None => {
+                if self.world.complete {
+                    self.world.report_unknown(self.scope, name, Kind::Constant);
+                }
+                Value::Null
+            }
+        }
+    }
+
+    /// Refuses what is known with an event only, where there is none.
+    pub(super) fn need_event(&mut self, path: &Path) {
+        let (message, help) = match self.place {
+            Place::Select | Place::Script => return,
+            Place::Parameter => ("a parameter cannot depend on the event", None),
+            Place::Constant => ("a constant cannot depend on the event", None),
+            Place::Function => {
+                ("a function knows only its arguments and constants", Some("pass it what it needs"))
+            }
+        };
+        let mut error = Diagnostic::new(path.span, message, "");
+        error.help = help.map(str::to_owned);
+        self.error(error);
+    }
+
+    fn event(&mut self, path: &Path) -> code::Root {
+        self.need_event(path);
         code::Root::Event
     }
 
     fn meta(&mut self, path: &Path) -> (code::Root, usize) {
-        if self.place == Place::Parameter {
-            self.error(Diagnostic::new(path.span, "a parameter cannot depend on the event", ""));
-        }
+        self.need_event(path);
         self.uses.meta = true;
         match path.segments.first().map(|segment| &segment.kind) {
             Some(SegmentKind::Key(key)) => (code::Root::MetaKey(key.clone()), 1),
@@ -74,7 +112,9 @@ impl Compiler<'_> {
     }
 
     pub(super) fn state(&mut self, path: &Path) -> code::Root {
-        if self.place != Place::Script {
+        if self.place == Place::Function {
+            self.need_event(path);
+        } else if self.place != Place::Script {
             let error = Diagnostic::new(path.span, "only a script has a state", "")
                 .help("a local called `state` is written in backticks");
             self.error(error);
@@ -83,18 +123,30 @@ impl Compiler<'_> {
         code::Root::State
     }
 
+    /// A local, or else a constant of that name.
+    fn local_or_constant(&mut self, name: &Name) -> code::Root {
+        if let Some(slot) = self.locals.get(&name.text) {
+            return code::Root::Local(*slot);
+        }
+        match self.named_constant(&Qualified::of(name)) {
+            Some(value) => code::Root::Value(Op::Const(value)),
+            None => code::Root::Local(self.local(name)),
+        }
+    }
+
     /// The slot of a local that some statement before has given a value.
     fn local(&mut self, name: &Name) -> Slot {
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
         }
-        let known = self.locals.keys().map(String::as_str).chain(["event", "state", "args"]);
+        let constants = self.world.names_in(self.scope, Kind::Constant);
+        let known = self.locals.keys().map(String::as_str).chain(["event", "state", "args"]).chain(constants);
         let mut error =
             Diagnostic::new(name.span, format!("there is no local `{}`", name.text), "has no value here")
                 .nearest(&name.text, known);
         if error.help.is_none() {
             error.help = Some(match self.place {
-                Place::Script => format!("give it one first: let {} = …", name.text),
+                Place::Script | Place::Function => format!("give it one first: let {} = …", name.text),
                 _ => format!("a field of the event is event.{0}, metadata is ${0}", name.text),
             });
         }
@@ -104,6 +156,10 @@ impl Compiler<'_> {
 
     /// The slot of a local that is given a value here.
     pub(super) fn bind(&mut self, name: &Name) -> Slot {
+        if self.world.is_constant(self.scope, name) {
+            let message = format!("`{}` is a constant", name.text);
+            self.error(Diagnostic::new(name.span, message, "nothing can be assigned to it"));
+        }
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
         }

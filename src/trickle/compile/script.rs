@@ -7,12 +7,17 @@ use crate::trickle::{
     diagnostic::Diagnostic,
 };
 
-impl Compiler<'_> {
-    /// Compiles the statements of a script or of a case.
+impl Compiler<'_, '_> {
+    /// Compiles the statements of a script.
     pub(crate) fn body(&mut self, body: &[Expr]) -> Vec<Act> {
+        self.acts(body, false)
+    }
+
+    /// Compiles statements; after the last of them a function ends if it is the `tail`.
+    pub(super) fn acts(&mut self, body: &[Expr], tail: bool) -> Vec<Act> {
         let mut acts = Vec::with_capacity(body.len());
         for (index, statement) in body.iter().enumerate() {
-            let act = self.act(statement);
+            let act = self.act(statement, tail && index + 1 == body.len());
             if act.ends_script() && index + 1 < body.len() {
                 let next = body[index + 1].span;
                 self.error(Diagnostic::new(next, "this is never reached", "the script has ended before"));
@@ -22,8 +27,19 @@ impl Compiler<'_> {
         acts
     }
 
-    fn act(&mut self, expr: &Expr) -> Act {
+    fn act(&mut self, expr: &Expr, tail: bool) -> Act {
+        self.deeper(|compiler| compiler.act_of_kind(expr, tail))
+    }
+
+    fn act_of_kind(&mut self, expr: &Expr, tail: bool) -> Act {
         match &expr.kind {
+            ExprKind::Drop | ExprKind::Emit { .. } if self.frame.is_some() => {
+                let word = if matches!(expr.kind, ExprKind::Drop) { "drop" } else { "emit" };
+                let message = format!("a function cannot `{word}`");
+                self.error(Diagnostic::new(expr.span, message, "").help("it yields a value to its caller"));
+                Act::Drop
+            }
+            ExprKind::Recur(args) if tail => self.recur(args, expr.span),
             ExprKind::Let { path, value } => self.assignment(path, value),
             ExprKind::Drop => Act::Drop,
             ExprKind::Emit { value, port } => {
@@ -31,8 +47,10 @@ impl Compiler<'_> {
                 Act::Emit { value, port: port.as_ref().map_or(OUT, |port| self.port(port)) }
             }
             ExprKind::Match(match_expr) => {
-                Act::Match(Box::new(self.match_op(match_expr, expr.span, Self::body)))
+                let body = |compiler: &mut Self, body: &[Expr]| compiler.acts(body, tail);
+                Act::Match(Box::new(self.match_op(match_expr, expr.span, body)))
             }
+            ExprKind::For(for_expr) => Act::For(Box::new(self.for_op(for_expr, expr.span, Self::body))),
             _ => Act::Value(self.expr(expr)),
         }
     }
@@ -54,7 +72,7 @@ impl Compiler<'_> {
 
     fn assignment(&mut self, path: &Path, value: &Expr) -> Act {
         // The value comes first: `let x = x` reads the old one.
-        let value = self.act(value);
+        let value = self.act(value, false);
         if value.ends_script() {
             self.error(Diagnostic::new(path.span, "this is never assigned", "its value ends the script"));
         }
@@ -69,15 +87,21 @@ impl Compiler<'_> {
 
     fn target(&mut self, path: &Path) -> (Target, usize) {
         match &path.root {
-            Root::Event => (Target::Event, 0),
-            Root::Meta => self.meta_target(path),
+            Root::Event => {
+                self.need_event(path);
+                (Target::Event, 0)
+            }
+            Root::Meta => {
+                self.need_event(path);
+                self.meta_target(path)
+            }
             Root::State => {
                 self.state(path);
                 (Target::State, 0)
             }
             Root::Local(name) if path.segments.is_empty() => (Target::Local(self.bind(name)), 0),
             Root::Local(name) => (Target::Local(self.known(name)), 0),
-            Root::Args | Root::Expr(_) => {
+            Root::Args | Root::Constant(_) | Root::Expr(_) => {
                 self.error(Diagnostic::new(path.span, "nothing can be assigned to this", ""));
                 (Target::Event, 0)
             }
@@ -96,6 +120,9 @@ impl Compiler<'_> {
     }
 
     fn known(&mut self, name: &Name) -> usize {
+        if !self.locals.contains_key(&name.text) && self.world.is_constant(self.scope, name) {
+            return self.bind(name);
+        }
         let expr = Path { root: Root::Local(name.clone()), segments: Vec::new(), span: name.span };
         match self.path_op(&expr).root {
             crate::trickle::code::Root::Local(slot) => slot,
@@ -115,7 +142,12 @@ impl Act {
         match self {
             Self::Value(op) => op.is_event(),
             Self::Emit { value: None, port } => *port == OUT,
-            Self::Let(_) | Self::Emit { .. } | Self::Drop | Self::Match(_) => false,
+            Self::Let(_)
+            | Self::Emit { .. }
+            | Self::Drop
+            | Self::Match(_)
+            | Self::For(_)
+            | Self::Recur { .. } => false,
         }
     }
 }

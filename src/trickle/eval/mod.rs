@@ -8,19 +8,27 @@
 //! deeper than [`limits::DEPTH_MAX`] and what the program adds in one expression. Every step is
 //! counted, so that no event keeps a worker busy for long.
 
+mod bytes;
+mod call;
+mod each;
 pub(crate) mod limits;
 pub(crate) mod ops;
+mod patch;
 pub(crate) mod path;
 mod pattern;
 pub(crate) mod script;
+mod steps;
 mod text;
 
-use std::{borrow::Cow, cell::Cell};
+use std::borrow::Cow;
+
+pub(crate) use self::steps::Steps;
 
 use super::{
     ast::BinaryOp,
     code::{CaseOp, FieldOp, KeyOp, LogicOp, MatchOp, Op, Slot},
     diagnostic::Fault,
+    library::Context,
     message::Message,
     source::Span,
 };
@@ -37,17 +45,15 @@ pub(crate) struct Env<'e> {
     /// Locals that the matches around this expression have bound, innermost first.
     pub(crate) bound: Option<&'e Bound<'e>>,
     pub(crate) steps: &'e Steps,
+    pub(crate) context: &'e Context<'e>,
 }
 
-/// A local bound by a case of a match.
+/// A local bound by a case of a match, or by a loop.
 pub(crate) struct Bound<'e> {
     slot: Slot,
     value: &'e Value,
     outer: Option<&'e Bound<'e>>,
 }
-
-/// How many steps an event may still take.
-pub(crate) struct Steps(Cell<u32>);
 
 /// Evaluates an expression.
 pub(crate) fn eval<'e>(op: &'e Op, env: &Env<'e>) -> Evaluated<'e> {
@@ -69,12 +75,19 @@ pub(crate) fn eval<'e>(op: &'e Op, env: &Env<'e>) -> Evaluated<'e> {
             for link in &chain.rest {
                 env.steps.take(link.span)?;
                 let right = eval(&link.operand, env)?;
-                left = Cow::Owned(ops::binary(link.op, link.span, left, &right)?);
+                let value = ops::binary(link.op, link.span, left, &right, env.steps)?;
+                env.steps.weigh(&value, link.span)?;
+                left = Cow::Owned(value);
             }
             Ok(left)
         }
         Op::Logic(logic) => logic_op(logic, env).map(|truth| Cow::Owned(Value::Bool(truth))),
         Op::Match(match_op) => match_value(match_op, env),
+        Op::For(for_op) => each::for_value(for_op, env).map(Cow::Owned),
+        Op::Patch(patch) => patch::patch(patch, env).map(Cow::Owned),
+        Op::Merge(merge) => patch::merge(merge, env).map(Cow::Owned),
+        Op::Call(call) => call::call(call, env),
+        Op::Bytes(bytes) => bytes::bytes(bytes, env).map(Cow::Owned),
     }
 }
 
@@ -89,13 +102,17 @@ fn array<'e>(items: &'e [Op], env: &Env<'e>) -> Evaluated<'e> {
 fn record<'e>(fields: &'e [FieldOp], env: &Env<'e>) -> Evaluated<'e> {
     let mut record = Record::with_capacity(fields.len());
     for field in fields {
-        let key = match &field.key {
-            KeyOp::Const(key) => key.clone(),
-            KeyOp::Text(text) => text::render(text, env)?,
-        };
-        record.insert(key, eval(&field.value, env)?.into_owned());
+        record.insert(key(&field.key, env)?, eval(&field.value, env)?.into_owned());
     }
     Ok(Cow::Owned(Value::Record(std::sync::Arc::new(record))))
+}
+
+/// The text of a key.
+fn key(key: &KeyOp, env: &Env<'_>) -> Result<bytestring::ByteString, Box<Fault>> {
+    match key {
+        KeyOp::Const(key) => Ok(key.clone()),
+        KeyOp::Text(text) => text::render(text, env),
+    }
 }
 
 fn logic_op(logic: &LogicOp, env: &Env<'_>) -> Result<bool, Box<Fault>> {
@@ -133,11 +150,11 @@ pub(crate) fn article(value: &Value) -> String {
 
 fn match_value<'e>(match_op: &'e MatchOp<Op>, env: &Env<'e>) -> Evaluated<'e> {
     let subject = eval(&match_op.subject, env)?;
-    let case = choose(match_op, &subject, env)?;
-    match case.bind {
+    let (case, bound) = choose(match_op, &subject, env)?;
+    match &bound {
         None => last_of(&case.body, env),
-        Some(slot) => {
-            let bound = Bound { slot, value: &subject, outer: env.bound };
+        Some((slot, value)) => {
+            let bound = Bound { slot: *slot, value, outer: env.bound };
             let inner = Env { bound: Some(&bound), ..*env };
             Ok(Cow::Owned(last_of(&case.body, &inner)?.into_owned()))
         }
@@ -152,27 +169,47 @@ fn last_of<'e>(body: &'e [Op], env: &Env<'e>) -> Evaluated<'e> {
     Ok(last)
 }
 
+/// A case, and the local that it binds.
+pub(crate) type Choice<'p, B> = (&'p CaseOp<B>, Option<(Slot, Value)>);
+
 /// The first case whose pattern and guard hold.
 pub(crate) fn choose<'p, B>(
     match_op: &'p MatchOp<B>,
     subject: &Value,
     env: &Env<'_>,
-) -> Result<&'p CaseOp<B>, Box<Fault>> {
+) -> Result<Choice<'p, B>, Box<Fault>> {
     for case in &match_op.cases {
         env.steps.take(match_op.span)?;
-        if pattern::matches(&case.pattern, subject, env)? && guard_holds(case, subject, env)? {
-            return Ok(case);
+        if let Some(bound) = applies(case, subject, env)? {
+            return Ok((case, bound));
         }
     }
-    let message = format!("no case of this match takes {}", article(subject));
+    let message = match match_op.function {
+        true => "no case of this function takes these arguments".to_owned(),
+        false => format!("no case of this match takes {}", article(subject)),
+    };
     Err(Fault::new(match_op.span, message))
 }
 
-fn guard_holds<B>(case: &CaseOp<B>, subject: &Value, env: &Env<'_>) -> Result<bool, Box<Fault>> {
-    let Some((guard, span)) = &case.guard else { return Ok(true) };
-    let bound = case.bind.map(|slot| Bound { slot, value: subject, outer: env.bound });
-    let inner = Env { bound: bound.as_ref().or(env.bound), ..*env };
-    truth_of(&*eval(guard, &inner)?, *span, "when")
+/// Whether pattern and guard of a case hold, and what it binds.
+fn applies<B>(
+    case: &CaseOp<B>,
+    subject: &Value,
+    env: &Env<'_>,
+) -> Result<Option<Option<(Slot, Value)>>, Box<Fault>> {
+    let bound = match case.bind {
+        None if pattern::matches(&case.pattern, subject, env)? => None,
+        None => return Ok(None),
+        Some(slot) => match pattern::extract(&case.pattern, subject, env)? {
+            Some(value) => Some((slot, value)),
+            None => return Ok(None),
+        },
+    };
+    let Some((guard, span)) = &case.guard else { return Ok(Some(bound)) };
+    let inner = bound.as_ref().map(|(slot, value)| Bound { slot: *slot, value, outer: env.bound });
+    let inner = Env { bound: inner.as_ref().or(env.bound), ..*env };
+    let holds = truth_of(&*eval(guard, &inner)?, *span, "when")?;
+    Ok(holds.then_some(bound))
 }
 
 // === impl Env ===
@@ -188,25 +225,5 @@ impl<'e> Env<'e> {
             bound = inner.outer;
         }
         self.locals.get(slot)?.as_ref()
-    }
-}
-
-// === impl Steps ===
-
-impl Steps {
-    /// All the steps of one event.
-    pub(crate) fn new() -> Self {
-        Self(Cell::new(limits::STEPS_MAX))
-    }
-
-    /// Takes one step.
-    pub(crate) fn take(&self, span: Span) -> Result<(), Box<Fault>> {
-        match self.0.get().checked_sub(1) {
-            Some(left) => {
-                self.0.set(left);
-                Ok(())
-            }
-            None => Err(Fault::new(span, format!("the event took more than {} steps", limits::STEPS_MAX))),
-        }
     }
 }

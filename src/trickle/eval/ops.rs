@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
-use super::limits;
+use super::Steps;
 use crate::{
     event::Value,
     trickle::{
@@ -42,7 +42,13 @@ pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
 
 /// Applies an operator to two values. `and`, `or` and `xor` are not among them: they look at their
 /// right side only if they must.
-pub(crate) fn binary(op: BinaryOp, span: Span, left: Cow<'_, Value>, right: &Value) -> Outcome {
+pub(crate) fn binary(
+    op: BinaryOp,
+    span: Span,
+    left: Cow<'_, Value>,
+    right: &Value,
+    steps: &Steps,
+) -> Outcome {
     match op {
         BinaryOp::Eq => Ok(Value::Bool(*left == *right)),
         BinaryOp::NotEq => Ok(Value::Bool(*left != *right)),
@@ -50,7 +56,7 @@ pub(crate) fn binary(op: BinaryOp, span: Span, left: Cow<'_, Value>, right: &Val
             let order = compare(&left, right).ok_or_else(|| undefined(op, span, &left, right))?;
             Ok(Value::Bool(holds(op, order)))
         }
-        BinaryOp::Add => add(span, left, right),
+        BinaryOp::Add => add(span, left, right, steps),
         BinaryOp::BitAnd | BinaryOp::BitXor => bitwise(op, span, &left, right),
         BinaryOp::Shl | BinaryOp::Shr | BinaryOp::ShrUnsigned => shift(op, span, &left, right),
         _ => match (Number::of(&left), Number::of(right)) {
@@ -89,39 +95,32 @@ fn holds(op: BinaryOp, order: Ordering) -> bool {
     }
 }
 
-fn add(span: Span, left: Cow<'_, Value>, right: &Value) -> Outcome {
+fn add(span: Span, left: Cow<'_, Value>, right: &Value, steps: &Steps) -> Outcome {
     if let (Some(a), Some(b)) = (Number::of(&left), Number::of(right)) {
         return arithmetic(BinaryOp::Add, span, a, b);
     }
     let sum = match (left.into_owned(), right) {
         (Value::String(a), Value::String(b)) => {
-            room(span, a.len() + b.len())?;
+            steps.room(a.len() + b.len(), span)?;
             Value::string([&*a, &**b].concat())
         }
         (Value::Bytes(a), Value::Bytes(b)) => {
-            room(span, a.len() + b.len())?;
+            steps.room(a.len() + b.len(), span)?;
             Value::Bytes([&a[..], &b[..]].concat().into())
         }
         (Value::Array(mut a), Value::Array(b)) => {
-            room(span, (a.len() + b.len()) * size_of::<Value>())?;
+            steps.room((a.len() + b.len()) * size_of::<Value>(), span)?;
             Arc::make_mut(&mut a).extend(b.iter().cloned());
             Value::Array(a)
         }
         (Value::Record(mut a), Value::Record(b)) => {
-            room(span, (a.len() + b.len()) * size_of::<Value>())?;
+            steps.room((a.len() + b.len()) * size_of::<Value>(), span)?;
             Arc::make_mut(&mut a).extend(b.iter().map(|(key, value)| (key.clone(), value.clone())));
             Value::Record(a)
         }
         (left, right) => return Err(undefined(BinaryOp::Add, span, &left, right)),
     };
     Ok(sum)
-}
-
-fn room(span: Span, size: usize) -> Result<(), Box<Fault>> {
-    if size > limits::SIZE_MAX {
-        return Err(Fault::new(span, limits::TooMuch::Large.to_string()));
-    }
-    Ok(())
 }
 
 fn arithmetic(op: BinaryOp, span: Span, left: Number, right: Number) -> Outcome {

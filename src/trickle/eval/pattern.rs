@@ -1,13 +1,19 @@
-//! Testing a value against a pattern.
+//! Testing a value against a pattern, and taking out of it what the pattern names.
+//!
+//! What a case binds is the result of its pattern, as in the reference system: of a record pattern the
+//! fields that are present or extracted, of an array pattern the pairs of index and element that fit,
+//! of a tuple the elements, of an extractor what it extracts, and of all others the value itself.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{Env, eval, ops};
 use crate::{
     event::{Record, Value},
     trickle::{
-        code::{FieldPatternOp, FieldTestOp, PatternOp},
+        ast::BinaryOp,
+        code::{FieldPatternOp, FieldTestOp, Op, PatternOp},
         diagnostic::Fault,
+        source::Span,
     },
 };
 
@@ -16,6 +22,7 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
     match (pattern, value) {
         (PatternOp::Any, _) => Ok(true),
         (PatternOp::Equals(op), value) => Ok(*eval(op, env)? == *value),
+        (PatternOp::Extract(extractor), value) => Ok(extractor.matches(value)),
         (PatternOp::Record(fields), Value::Record(record)) => {
             all(fields, |field| field_matches(field, record, env))
         }
@@ -59,14 +66,114 @@ fn field_matches(field: &FieldPatternOp, record: &Record, env: &Env<'_>) -> Resu
         (_, None) => Ok(false),
         (FieldTestOp::Present, Some(_)) => Ok(true),
         (FieldTestOp::Matches(pattern), Some(value)) => matches(pattern, value, env),
-        (FieldTestOp::Compare(op, span, operand), Some(value)) => {
-            let operand = eval(operand, env)?;
-            // A field of another type is no failure of the program: it does not match.
-            if !ops::comparable(*op, value, &operand) {
-                return Ok(false);
-            }
-            let outcome = ops::binary(*op, *span, Cow::Borrowed(value), &operand)?;
-            Ok(outcome == Value::Bool(true))
+        (FieldTestOp::Compare(op, span, operand), Some(value)) => compares(*op, *span, operand, value, env),
+    }
+}
+
+fn compares(
+    op: BinaryOp,
+    span: Span,
+    operand: &Op,
+    value: &Value,
+    env: &Env<'_>,
+) -> Result<bool, Box<Fault>> {
+    let operand = eval(operand, env)?;
+    // A field of another type is no failure of the program: it does not match.
+    if !ops::comparable(op, value, &operand) {
+        return Ok(false);
+    }
+    let outcome = ops::binary(op, span, Cow::Borrowed(value), &operand, env.steps)?;
+    Ok(outcome == Value::Bool(true))
+}
+
+// --- extracting ---
+
+/// The result of a pattern, if the value is what it describes.
+pub(super) fn extract(
+    pattern: &PatternOp,
+    value: &Value,
+    env: &Env<'_>,
+) -> Result<Option<Value>, Box<Fault>> {
+    match (pattern, value) {
+        (PatternOp::Any, value) => Ok(Some(value.clone())),
+        (PatternOp::Equals(_), value) => Ok(matches(pattern, value, env)?.then(|| value.clone())),
+        (PatternOp::Extract(extractor), value) => Ok(extractor.extract(value)),
+        (PatternOp::Record(fields), Value::Record(record)) => extract_record(fields, record, env),
+        (PatternOp::Array(patterns), Value::Array(items)) => extract_array(patterns, items, env),
+        (PatternOp::Tuple { items: patterns, open }, Value::Array(items)) => {
+            extract_tuple(patterns, *open, items, env)
+        }
+        _ => Ok(None),
+    }
+}
+
+fn extract_record(
+    fields: &[FieldPatternOp],
+    record: &Record,
+    env: &Env<'_>,
+) -> Result<Option<Value>, Box<Fault>> {
+    let mut result = Record::with_capacity(fields.len());
+    for field in fields {
+        let found = match (&field.test, record.get(&field.key)) {
+            (FieldTestOp::Present, Some(value)) => Some(value.clone()),
+            (FieldTestOp::Matches(pattern), Some(value)) => match extract(pattern, value, env)? {
+                Some(extracted) => Some(extracted),
+                None => return Ok(None),
+            },
+            // What is only compared, or absent, is not part of the result.
+            _ if field_matches(field, record, env)? => None,
+            _ => return Ok(None),
+        };
+        if let Some(value) = found {
+            result.insert(field.alias.clone(), value);
         }
     }
+    Ok(Some(Value::Record(Arc::new(result))))
+}
+
+/// Every element that fits some pattern, with its index, pattern by pattern.
+fn extract_array(
+    patterns: &[PatternOp],
+    items: &[Value],
+    env: &Env<'_>,
+) -> Result<Option<Value>, Box<Fault>> {
+    let mut result = Vec::new();
+    for pattern in patterns {
+        // `_` asks for an element and names none.
+        if matches!(pattern, PatternOp::Any) {
+            if items.is_empty() {
+                return Ok(None);
+            }
+            continue;
+        }
+        let before = result.len();
+        for (index, item) in items.iter().enumerate() {
+            if let Some(extracted) = extract(pattern, item, env)? {
+                result.push(Value::array(vec![Value::from(index as u64), extracted]));
+            }
+        }
+        if result.len() == before {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Value::array(result)))
+}
+
+fn extract_tuple(
+    patterns: &[PatternOp],
+    open: bool,
+    items: &[Value],
+    env: &Env<'_>,
+) -> Result<Option<Value>, Box<Fault>> {
+    if items.len() < patterns.len() || (!open && items.len() > patterns.len()) {
+        return Ok(None);
+    }
+    let mut result = Vec::with_capacity(patterns.len());
+    for (pattern, item) in patterns.iter().zip(items) {
+        match extract(pattern, item, env)? {
+            Some(extracted) => result.push(extracted),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Value::array(result)))
 }

@@ -1,11 +1,12 @@
 //! Running the statements of a script.
 
-use super::{Env, Steps, choose, eval, limits, path};
+use super::{Env, Steps, choose, each, eval, limits, path};
 use crate::{
     event::{Meta, Value},
     trickle::{
-        code::{Act, LetAct, MatchOp, OUT, Op, PortNumber, StepKind, Target},
+        code::{Act, ForOp, LetAct, MatchOp, OUT, Op, PortNumber, StepKind, Target},
         diagnostic::Fault,
+        library::Context,
         message::Message,
         source::Span,
     },
@@ -17,6 +18,7 @@ pub(crate) struct Frame<'f> {
     pub(crate) state: &'f mut State,
     pub(crate) locals: Vec<Option<Value>>,
     pub(crate) steps: &'f Steps,
+    pub(crate) context: &'f Context<'f>,
 }
 
 /// What a script remembers from event to event.
@@ -35,17 +37,19 @@ pub(crate) enum Ending {
     Value(PortNumber, Value),
     /// Nothing leaves.
     Dropped,
+    /// A function begins again.
+    Again { args: Vec<Value>, span: Span },
 }
 
 /// How one statement ended.
-enum Flow {
+pub(super) enum Flow {
     /// With its value, if it was wanted.
     On(Yield),
     /// With the end of the script.
     End(Ending),
 }
 
-enum Yield {
+pub(super) enum Yield {
     Nothing,
     Event,
     Value(Value),
@@ -61,8 +65,8 @@ pub(crate) fn run(body: &[Act], frame: &mut Frame<'_>) -> Result<Ending, Box<Fau
 }
 
 /// What a limit says about a value that a statement or a select has built.
-pub(crate) fn checked(value: Value, span: Span) -> Result<Value, Box<Fault>> {
-    match limits::measure(&value, 0) {
+pub(crate) fn checked(value: Value, span: Span, steps: &Steps) -> Result<Value, Box<Fault>> {
+    match steps.measure(&value, 0) {
         Ok(_) => Ok(value),
         Err(much) => Err(Fault::new(span, much.to_string())),
     }
@@ -76,6 +80,7 @@ impl Frame<'_> {
             locals: &self.locals,
             bound: None,
             steps: self.steps,
+            context: self.context,
         }
     }
 
@@ -84,7 +89,7 @@ impl Frame<'_> {
     }
 
     /// Runs statements in order; only the last may be asked for its value.
-    fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Flow, Box<Fault>> {
+    pub(super) fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Flow, Box<Fault>> {
         let mut last = Flow::On(Yield::Nothing);
         for (index, act) in acts.iter().enumerate() {
             last = self.act(act, wanted && index + 1 == acts.len())?;
@@ -104,6 +109,8 @@ impl Frame<'_> {
             Act::Emit { value: Some(op), port } => Flow::End(Ending::Value(*port, self.value(op)?)),
             Act::Drop => Flow::End(Ending::Dropped),
             Act::Match(match_op) => self.match_case(match_op, wanted)?,
+            Act::For(for_op) => self.for_each(for_op, wanted)?,
+            Act::Recur { args, span } => Flow::End(self.again(args, *span)?),
         })
     }
 
@@ -111,13 +118,46 @@ impl Frame<'_> {
         let (case, bound) = {
             let env = self.env();
             let subject = eval(&match_op.subject, &env)?;
-            let case = choose(match_op, &subject, &env)?;
-            (case, case.bind.map(|slot| (slot, subject.into_owned())))
+            choose(match_op, &subject, &env)?
         };
         if let Some((slot, value)) = bound {
             self.set_local(slot, value);
         }
         self.block(&case.body, wanted)
+    }
+
+    /// The arguments with which a function begins again.
+    fn again(&self, args: &[Op], span: Span) -> Result<Ending, Box<Fault>> {
+        let mut values = Vec::with_capacity(args.len());
+        for arg in args {
+            let value = self.value(arg)?;
+            if !arg.is_path() {
+                self.steps.check(&value, span)?;
+            }
+            values.push(value);
+        }
+        Ok(Ending::Again { args: values, span })
+    }
+
+    fn for_each(&mut self, for_op: &ForOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
+        let subject = self.value(&for_op.subject)?;
+        let mut results = each::Results::default();
+        for at in 0..each::length(&subject) {
+            self.steps.take(for_op.span)?;
+            let Some((key, value)) = each::pair(&subject, at) else { break };
+            self.set_local(for_op.key, key);
+            self.set_local(for_op.value, value);
+            let Some(case) = each::choose(for_op, &self.env())? else { continue };
+            let result = match self.block(&case.body, wanted)? {
+                end @ Flow::End(_) => return Ok(end),
+                _ if !wanted => continue,
+                Flow::On(Yield::Value(value)) => value,
+                Flow::On(Yield::Event) => self.message.value().clone(),
+                Flow::On(Yield::Nothing) => Value::Null,
+            };
+            results.push(result, for_op, &self.env())?;
+        }
+        Ok(Flow::On(if wanted { Yield::Value(results.into_value()) } else { Yield::Nothing }))
     }
 
     // --- let ---
@@ -143,7 +183,8 @@ impl Frame<'_> {
         if plain && assignment.steps.is_empty() && !matches!(assignment.target, Target::State) {
             return Ok(0);
         }
-        limits::measure(value, assignment.steps.len())
+        self.steps
+            .measure(value, assignment.steps.len())
             .map_err(|much| Fault::new(assignment.span, much.to_string()))
     }
 
@@ -155,7 +196,7 @@ impl Frame<'_> {
             Target::Event => path::write(self.message.value_mut(), steps, subscripts, value)?,
             Target::State => {
                 self.state
-                    .grow(size, steps.is_empty())
+                    .grow(size, steps.is_empty(), self.steps)
                     .map_err(|message| Fault::new(assignment.span, message))?;
                 path::write(&mut self.state.value, steps, subscripts, value)?;
             }
@@ -217,13 +258,14 @@ impl Frame<'_> {
 impl State {
     /// Counts what is about to be written. When that looks like too much, the state is measured anew:
     /// most of what is written replaces something.
-    fn grow(&mut self, written: usize, whole: bool) -> Result<(), String> {
+    fn grow(&mut self, written: usize, whole: bool, steps: &Steps) -> Result<(), String> {
+        let max = steps.limits().max_value;
         let mut size = if whole { written } else { self.size + written };
-        if size > limits::SIZE_MAX {
-            size = written + limits::measure(&self.value, 0).unwrap_or(limits::SIZE_MAX);
+        if size > max {
+            size = written + steps.measure(&self.value, 0).unwrap_or(max);
         }
-        if size > limits::SIZE_MAX {
-            return Err(format!("the state would grow larger than {} MiB", limits::SIZE_MAX >> 20));
+        if size > max {
+            return Err(format!("the state would grow larger than {}", limits::Size(max)));
         }
         self.size = size;
         Ok(())

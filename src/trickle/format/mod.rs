@@ -11,7 +11,7 @@ mod spacing;
 
 use std::sync::Arc;
 
-use super::{diagnostic::Diagnostics, lexer::lex, parser, program::bounded, source::Source};
+use super::{diagnostic::Diagnostics, lexer::lex, parser, program::bounded, source::Sources};
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,13 @@ pub enum Form {
 pub fn format(name: &str, text: &str, form: Form) -> Result<String, Diagnostics> {
     bounded(name, text)?;
     let errors = match form {
-        Form::Program => parser::parse(text).1,
-        Form::Script => parser::parse_script(text).1,
+        Form::Program => parser::parse(text, 0).1,
+        Form::Script => parser::parse_script(text, 0).1,
     };
     if !errors.is_empty() {
-        return Err(Diagnostics::new(Arc::new(Source::new(name, text)), errors));
+        let mut sources = Sources::default();
+        sources.add(name, text);
+        return Err(Diagnostics::new(Arc::new(sources), errors));
     }
     let formatted = layout::layout(&lexemes::lexemes(text));
     // Formatting must not change what a program says, whatever is wrong with the formatter.

@@ -60,9 +60,13 @@ fn loose_end(info: &ChannelInfo, read: bool, written: bool) -> Option<Diagnostic
         (ChannelKind::Stream, false, true) => {
             (format!("nothing reads from the stream `{name}`"), "what flows into it is lost")
         }
-        (ChannelKind::Script, _, _) => {
-            (format!("nothing flows into the script `{name}`"), "it is never reached")
+        (ChannelKind::Entrance(kind), _, false) => {
+            (format!("nothing flows into the {} `{name}`", kind.noun()), "it is never reached")
         }
+        (ChannelKind::Entrance(kind), false, true) => (
+            format!("the {} `{name}` does not read what flows into it", kind.noun()),
+            "what flows into it is lost",
+        ),
         // A port is made by the select that reads from it, and written by its script.
         (ChannelKind::Port, ..) => return None,
     };

@@ -1,27 +1,34 @@
 //! The query level: names to channels, statements to nodes, and whether the whole makes sense.
 //!
 //! A channel is a place where messages wait for the statements that read from it: `in`, each stream,
-//! each script's entrance, and each port of a script. Statements are nodes that read from one channel
+//! each script's entrance, and each port of a script. What stands in a pipeline is put where it is
+//! created, with channels of its own. Statements are nodes that read from one channel
 //! and write to others, or to a port of the program. The graph has no cycle, so every node runs once
 //! per event, after all that write to its channel.
 
 mod check;
+mod create;
 mod names;
 mod nodes;
 
+use self::names::{ChannelKind, Level};
 use super::{
     ast::Statement,
     code::{Act, Op},
-    diagnostic::Diagnostic,
+    compile::world::World,
     program::Port,
     source::Span,
 };
+use crate::event::Value;
 
 /// The number of a channel; 0 is the program's entrance `in`.
 pub(crate) type Channel = usize;
 
 /// The channel of the built-in stream `in`.
 pub(crate) const IN: Channel = 0;
+
+/// The port of a script that carries its runtime errors.
+const ERR: &str = "err";
 
 /// The checked graph, ready to run.
 #[derive(Debug)]
@@ -78,22 +85,30 @@ pub(crate) struct ScriptNode {
 pub(crate) enum Exit {
     Channel(Channel),
     Port(Port),
+    /// A port of a pipeline that nobody reads from.
+    Nowhere,
 }
 
-/// Builds the graph of a program, or lists what is wrong with it. When statements did not parse, so
-/// that there are errors before, what is left is only looked through for errors of its own.
-pub(crate) fn build(statements: &[Statement], end: Span, errors: &mut Vec<Diagnostic>) -> Option<Graph> {
-    let names = names::resolve(statements, errors);
-    let mut builder = nodes::Builder::new(names, errors);
-    for (order, statement) in statements.iter().enumerate() {
-        builder.statement(order, statement);
-    }
-    let mut draft = builder.finish();
-    if !errors.is_empty() {
+/// Builds the graph of a program, or adds what is wrong with it to the errors of the world. When there
+/// are errors before, what is left is only looked through for errors of its own.
+pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end: Span) -> Option<Graph> {
+    let root = world.root();
+    let mut builder = nodes::Builder::new(world);
+    builder.add_channel("in".to_owned(), Span::new(0, 0), ChannelKind::In);
+    let mut level = Level::new(statements, root, Value::record::<&str>([]));
+    level.inputs.push(("in".to_owned(), IN));
+    level.exits = [("out", Port::Out), ("err", Port::Err), ("reply", Port::Reply)]
+        .map(|(name, port)| (name.to_owned(), Exit::Port(port)))
+        .to_vec();
+    builder.level(level);
+    builder.check_unused();
+    let mut draft = builder.draft;
+    world.compile_all();
+    if !world.errors.is_empty() {
         return None;
     }
-    errors.extend(check::check(&mut draft, end));
-    if !errors.is_empty() {
+    world.errors.extend(check::check(&mut draft, end));
+    if !world.errors.is_empty() {
         return None;
     }
     draft.mark_last_readers();

@@ -1,31 +1,49 @@
-//! The names of a program: streams, scripts, definitions.
+//! The names of a program, or of a pipeline in it: streams, and what is created.
 
 use std::collections::HashMap;
 
-use super::{Channel, IN};
-use crate::trickle::{
-    ast::{CreateScript, DefineScript, Name, Statement},
-    diagnostic::Diagnostic,
-    source::Span,
+use super::{Channel, Exit, nodes::Builder};
+use crate::{
+    event::Value,
+    trickle::{
+        ast::{Create, Creation, DefinePipeline, Name, Qualified, Statement},
+        compile::scope::{Binding, Kind, ScopeId},
+        diagnostic::Diagnostic,
+        source::Span,
+    },
 };
 
-/// Streams that every program has.
-pub(super) const BUILT_IN: [&str; 4] = ["in", "out", "err", "reply"];
-
-/// All names, with the channels they stand for.
-#[derive(Debug, Default)]
-pub(super) struct Names<'a> {
+/// The statements of a program, or of one pipeline that was created, with the names in them.
+pub(super) struct Level<'a> {
+    pub(super) statements: &'a [Statement],
+    pub(super) scope: ScopeId,
+    /// The value of `args`.
+    pub(super) args: Value,
+    /// The order of all its nodes; in a program, each has that of its statement.
+    pub(super) order: Option<usize>,
+    /// Streams that events enter by.
+    pub(super) inputs: Vec<(String, Channel)>,
+    /// Streams that they leave by.
+    pub(super) exits: Vec<(String, Exit)>,
     pub(super) entities: HashMap<&'a str, Entity<'a>>,
-    pub(super) definitions: HashMap<&'a str, &'a DefineScript>,
-    pub(super) channels: Vec<ChannelInfo>,
-    /// All statements did parse: what has no name here has none.
-    complete: bool,
+    /// Ports that selects read from, with the name at its first use.
+    pub(super) taps: HashMap<(&'a str, &'a str), (Channel, &'a Name)>,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// What a name stands for.
+#[derive(Clone)]
 pub(super) enum Entity<'a> {
     Stream(Channel),
-    Script { input: Channel, definition: Option<&'a DefineScript> },
+    Created(Created<'a>),
+}
+
+/// A script, an operator or a pipeline.
+#[derive(Clone)]
+pub(super) struct Created<'a> {
+    pub(super) kind: Creation,
+    /// Where events enter it; `in` is the first.
+    pub(super) inputs: Vec<(&'a str, Channel)>,
+    pub(super) definition: Option<Binding<'a>>,
 }
 
 /// What messages about a channel say.
@@ -42,99 +60,176 @@ pub(super) struct ChannelInfo {
 pub(super) enum ChannelKind {
     In,
     Stream,
-    /// The entrance of a script.
-    Script,
-    /// A port of a script that a select reads from.
+    /// The entrance of a script, an operator or a pipeline.
+    Entrance(Creation),
+    /// A port that a select reads from.
     Port,
 }
 
-/// Gathers all names, so that statements may stand in any order.
-pub(super) fn resolve<'a>(statements: &'a [Statement], errors: &mut Vec<Diagnostic>) -> Names<'a> {
-    let mut names = Names { complete: errors.is_empty(), ..Names::default() };
-    names.add_channel("in".to_owned(), Span::new(0, 0), ChannelKind::In);
-    debug_assert_eq!(names.channels.len(), IN + 1);
-    for statement in statements {
-        if let Statement::DefineScript(definition) = statement {
-            if names.definitions.contains_key(definition.name.text.as_str()) {
-                errors.push(taken(&definition.name, "definition of a script"));
-            } else {
-                names.definitions.insert(&definition.name.text, definition);
+impl<'a> Level<'a> {
+    pub(super) fn new(statements: &'a [Statement], scope: ScopeId, args: Value) -> Self {
+        Self {
+            statements,
+            scope,
+            args,
+            order: None,
+            inputs: Vec::new(),
+            exits: Vec::new(),
+            entities: HashMap::new(),
+            taps: HashMap::new(),
+        }
+    }
+
+    pub(super) fn input(&self, name: &str) -> Option<Channel> {
+        self.inputs.iter().find(|(known, _)| known == name).map(|(_, channel)| *channel)
+    }
+
+    pub(super) fn exit(&self, name: &str) -> Option<Exit> {
+        self.exits.iter().find(|(known, _)| known == name).map(|(_, exit)| *exit)
+    }
+
+    /// The names of all its streams.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let inputs = self.inputs.iter().map(|(name, _)| name.as_str());
+        let exits = self.exits.iter().map(|(name, _)| name.as_str());
+        inputs.chain(exits).chain(self.entities.keys().copied())
+    }
+}
+
+impl<'a> Builder<'a, '_> {
+    /// Gathers all names of a level, so that its statements may stand in any order.
+    pub(super) fn gather(&mut self, level: &mut Level<'a>) {
+        for statement in level.statements {
+            match statement {
+                Statement::CreateStream(name) => {
+                    if self.is_free(level, name) {
+                        let channel = self.add_channel(name.text.clone(), name.span, ChannelKind::Stream);
+                        level.entities.insert(&name.text, Entity::Stream(channel));
+                    }
+                }
+                Statement::Create(create) => self.create(level, create),
+                _ => {}
             }
         }
     }
-    for statement in statements {
-        match statement {
-            Statement::CreateStream(name) => names.create_stream(name, errors),
-            Statement::CreateScript(create) => names.create_script(create, errors),
-            _ => {}
-        }
-    }
-    names
-}
 
-fn taken(name: &Name, what: &str) -> Diagnostic {
-    Diagnostic::new(name.span, format!("there is a {what} `{}` already", name.text), "second time here")
-}
-
-impl<'a> Names<'a> {
     pub(super) fn add_channel(&mut self, name: String, span: Span, kind: ChannelKind) -> Channel {
-        self.channels.push(ChannelInfo { name, span, kind });
-        self.channels.len() - 1
+        self.draft.channels.push(ChannelInfo { name, span, kind });
+        self.draft.channels.len() - 1
     }
 
-    fn create_stream(&mut self, name: &'a Name, errors: &mut Vec<Diagnostic>) {
-        if self.is_free(name, errors) {
-            let channel = self.add_channel(name.text.clone(), name.span, ChannelKind::Stream);
-            self.entities.insert(&name.text, Entity::Stream(channel));
+    fn create(&mut self, level: &mut Level<'a>, create: &'a Create) {
+        let wanted = create.from.clone().unwrap_or_else(|| Qualified::of(&create.name));
+        let kind = create.kind.defined();
+        let definition = self.world.find(level.scope, &wanted, kind);
+        if definition.is_none() && self.world.complete {
+            self.world.report_unknown(level.scope, &wanted, kind);
         }
+        if !self.is_free(level, &create.name) {
+            return;
+        }
+        let inputs = match definition {
+            Some(Binding::Pipeline(pipeline, _)) => pipeline.inputs(),
+            _ => vec!["in"],
+        };
+        let inputs = inputs.into_iter().enumerate().map(|(index, port)| {
+            let name = &create.name.text;
+            let name = if index == 0 { name.clone() } else { format!("{name}/{port}") };
+            (port, self.add_channel(name, create.name.span, ChannelKind::Entrance(create.kind)))
+        });
+        let created = Created { kind: create.kind, inputs: inputs.collect(), definition };
+        level.entities.insert(&create.name.text, Entity::Created(created));
     }
 
-    fn create_script(&mut self, create: &'a CreateScript, errors: &mut Vec<Diagnostic>) {
-        let wanted = create.from.as_ref().unwrap_or(&create.name);
-        let definition = self.definitions.get(wanted.text.as_str()).copied();
-        if definition.is_none() && self.complete {
-            let message = format!("there is no definition of a script `{}`", wanted.text);
-            let error = Diagnostic::new(wanted.span, message, "not defined in this program");
-            errors.push(error.nearest(&wanted.text, self.definitions.keys().copied()));
-        }
-        if self.is_free(&create.name, errors) {
-            let name = create.name.text.clone();
-            let input = self.add_channel(name, create.name.span, ChannelKind::Script);
-            self.entities.insert(&create.name.text, Entity::Script { input, definition });
-        }
-    }
-
-    fn is_free(&self, name: &Name, errors: &mut Vec<Diagnostic>) -> bool {
+    fn is_free(&mut self, level: &Level<'a>, name: &Name) -> bool {
         let text = name.text.as_str();
-        if BUILT_IN.contains(&text) {
+        if level.input(text).is_some() || level.exit(text).is_some() {
             let message = format!("`{text}` is a built-in stream");
-            errors.push(Diagnostic::new(name.span, message, "take another name"));
+            self.world.errors.push(Diagnostic::new(name.span, message, "take another name"));
             return false;
         }
-        let what = match self.entities.get(text) {
+        let what = match level.entities.get(text) {
             None => return true,
-            Some(Entity::Stream(_)) => "stream",
-            Some(Entity::Script { .. }) => "script",
+            Some(Entity::Stream(_)) => "a stream",
+            Some(Entity::Created(created)) => created.kind.article(),
         };
-        errors.push(taken(name, what));
+        let message = format!("there is {what} `{text}` already");
+        self.world.errors.push(Diagnostic::new(name.span, message, "second time here"));
         false
     }
 
-    /// The error for a name that is no stream. It may be one in a statement that does not parse.
-    pub(super) fn unknown(&self, name: &Name) -> Option<Diagnostic> {
-        self.complete.then(|| self.unknown_stream(name))
-    }
-
-    fn unknown_stream(&self, name: &Name) -> Diagnostic {
+    /// Reports a name that is no stream. It may be one in a statement that does not parse.
+    pub(super) fn report_unknown_stream(&mut self, level: &Level<'a>, name: &Name) {
+        if !self.world.complete {
+            return;
+        }
         let text = name.text.as_str();
         let error = Diagnostic::new(
             name.span,
             format!("there is no stream `{text}`"),
             "not a stream or script of this program",
         );
-        if self.definitions.contains_key(text) {
-            return error.help(format!("the script is only defined; add: create script {text};"));
+        let defined =
+            [Creation::Script, Creation::Operator, Creation::Pipeline].into_iter().find(|creation| {
+                self.world.find(level.scope, &Qualified::of(name), creation.defined()).is_some()
+            });
+        let error = match defined {
+            Some(kind) => {
+                error.help(format!("the {0} is only defined; add: create {0} {text};", kind.noun()))
+            }
+            None => error.nearest(text, level.names()),
+        };
+        self.world.errors.push(error);
+    }
+}
+
+// === impl Creation ===
+
+impl Creation {
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Operator => "operator",
+            Self::Pipeline => "pipeline",
         }
-        error.nearest(text, BUILT_IN.into_iter().chain(self.entities.keys().copied()))
+    }
+
+    fn article(self) -> &'static str {
+        match self {
+            Self::Script => "a script",
+            Self::Operator => "an operator",
+            Self::Pipeline => "a pipeline",
+        }
+    }
+
+    /// Of which kind its definition is.
+    fn defined(self) -> Kind {
+        match self {
+            Self::Script => Kind::Script,
+            Self::Operator => Kind::Operator,
+            Self::Pipeline => Kind::Pipeline,
+        }
+    }
+}
+
+// === impl DefinePipeline ===
+
+impl DefinePipeline {
+    /// Where events enter it.
+    pub(super) fn inputs(&self) -> Vec<&str> {
+        if self.from.is_empty() {
+            vec!["in"]
+        } else {
+            self.from.iter().map(|name| name.text.as_str()).collect()
+        }
+    }
+
+    /// Where they leave it.
+    pub(super) fn outputs(&self) -> Vec<&str> {
+        if self.into.is_empty() {
+            vec!["out", "err"]
+        } else {
+            self.into.iter().map(|name| name.text.as_str()).collect()
+        }
     }
 }

@@ -1,277 +1,254 @@
 //! Statements to nodes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::{
-    Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode,
-    names::{ChannelInfo, ChannelKind, Entity, Names},
+    Channel, Exit, Graph, Node, NodeKind, ScriptNode, SelectNode,
+    names::{ChannelInfo, ChannelKind, Created, Entity, Level},
 };
-use crate::{
-    event::{Record, Value},
-    trickle::{
-        ast::{CreateScript, DefineScript, Name, Param, Select, Statement, StreamRef},
-        compile::{Compiler, Place},
-        diagnostic::Diagnostic,
-        program::Port,
-    },
+use crate::trickle::{
+    ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
+    compile::{Compiler, Place, scope::Binding, world::World},
+    diagnostic::Diagnostic,
+    source::Span,
 };
 
-/// The port of a script that carries its runtime errors.
-const ERR: &str = "err";
+/// How many nodes a program may have: pipelines in pipelines multiply.
+const NODES_MAX: usize = 10_000;
 
 /// Nodes that are not known yet to make sense together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) nodes: Vec<Node>,
     pub(super) channels: Vec<ChannelInfo>,
-    states: usize,
-    reads_meta: bool,
+    pub(super) states: usize,
+    pub(super) reads_meta: bool,
 }
 
-pub(super) struct Builder<'a, 'e> {
-    names: Names<'a>,
-    errors: &'e mut Vec<Diagnostic>,
-    nodes: Vec<Node>,
-    /// Ports of scripts that selects read from, with the name at its first use.
-    taps: HashMap<(&'a str, &'a str), (Channel, &'a Name)>,
-    /// The ports each script has.
-    script_ports: HashMap<&'a str, Vec<String>>,
-    /// Definitions that some script is made from.
-    used: HashSet<&'a str>,
-    definitions: Vec<&'a DefineScript>,
-    scripts: Vec<&'a Name>,
-    no_args: Value,
-    states: usize,
-    reads_meta: bool,
+pub(super) struct Builder<'a, 'w> {
+    pub(super) world: &'w mut World<'a>,
+    pub(super) draft: Draft,
+    /// Addresses of definitions that something was made from.
+    pub(super) used: HashSet<usize>,
+    /// The pipelines that are being built, each inside of the one before.
+    pub(super) open: Vec<&'a DefinePipeline>,
+    /// There are more than [`NODES_MAX`]; it has been said.
+    full: bool,
 }
 
-impl<'a, 'e> Builder<'a, 'e> {
-    pub(super) fn new(names: Names<'a>, errors: &'e mut Vec<Diagnostic>) -> Self {
-        Self {
-            names,
-            errors,
-            nodes: Vec::new(),
-            taps: HashMap::new(),
-            script_ports: HashMap::new(),
-            used: HashSet::new(),
-            definitions: Vec::new(),
-            scripts: Vec::new(),
-            no_args: Value::record::<&str>([]),
-            states: 0,
-            reads_meta: false,
+impl<'a, 'w> Builder<'a, 'w> {
+    pub(super) fn new(world: &'w mut World<'a>) -> Self {
+        Self { world, draft: Draft::default(), used: HashSet::new(), open: Vec::new(), full: false }
+    }
+
+    /// Makes nodes of all statements of a level.
+    pub(super) fn level(&mut self, mut level: Level<'a>) {
+        self.gather(&mut level);
+        // What is read from is known before anything is made, so that each port knows where it leads.
+        let sources: Vec<Option<Channel>> = level
+            .statements
+            .iter()
+            .map(|statement| match statement {
+                Statement::Select(select) => self.source(&mut level, &select.from),
+                _ => None,
+            })
+            .collect();
+        for (number, (statement, source)) in level.statements.iter().zip(sources).enumerate() {
+            let order = level.order.unwrap_or(number);
+            match statement {
+                Statement::Select(select) => self.select(&level, order, select, source),
+                Statement::Create(create) => self.created(&level, order, create),
+                _ => {}
+            }
         }
     }
 
-    pub(super) fn statement(&mut self, order: usize, statement: &'a Statement) {
-        match statement {
-            Statement::Select(select) => self.select(order, select),
-            Statement::CreateStream(_) => {}
-            Statement::DefineScript(definition) => self.definitions.push(definition),
-            Statement::CreateScript(create) => self.script(order, create),
-            Statement::DefineWindow(window) => {
-                self.errors.push(Diagnostic::not_yet(window.name.span, "windows are"));
-            }
+    pub(super) fn error(&mut self, diagnostic: Diagnostic) {
+        self.world.errors.push(diagnostic);
+    }
+
+    pub(super) fn push(&mut self, input: Channel, order: usize, kind: NodeKind, span: Span) {
+        if self.draft.nodes.len() < NODES_MAX {
+            self.draft.nodes.push(Node { input, last_reader: false, order, kind, span });
+        } else if !std::mem::replace(&mut self.full, true) {
+            let message = format!("the program has more than {NODES_MAX} nodes");
+            self.error(Diagnostic::new(span, message, "pipelines inside of pipelines multiply"));
         }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full
     }
 
     // --- select ---
 
-    fn select(&mut self, order: usize, select: &'a Select) {
-        let input = self.source(&select.from);
+    fn select(&mut self, level: &Level<'a>, order: usize, select: &'a Select, input: Option<Channel>) {
         if let Some(window) = select.windows.first() {
-            self.errors.push(Diagnostic::not_yet(window.span, "windows are"));
+            self.error(Diagnostic::not_yet(window.span, "windows are"));
         }
         if let Some(group) = &select.group {
-            self.errors.push(Diagnostic::not_yet(group.span, "grouping is"));
+            self.error(Diagnostic::not_yet(group.span, "grouping is"));
         }
-        let mut compiler = Compiler::new(Place::Select, &self.no_args, self.errors);
+        let mut compiler = Compiler::new(self.world, level.scope, Place::Select, &level.args);
         let filter = select.filter.as_ref().and_then(|filter| compiler.condition(filter, "where"));
         let target = compiler.expr(&select.target);
         let having = select.having.as_ref().and_then(|having| compiler.condition(having, "having"));
-        self.reads_meta |= compiler.uses().meta;
-        let to = self.exit(&select.into);
+        self.draft.reads_meta |= compiler.uses().meta;
+        let to = self.exit(level, &select.into);
         if let (Some(input), Some(to)) = (input, to) {
             let target = (!target.is_event()).then_some((target, select.target.span));
             let kind = NodeKind::Select(SelectNode { target, filter, having, to });
-            self.nodes.push(Node { input, last_reader: false, order, kind, span: select.into.stream.span });
+            self.push(input, order, kind, select.into.stream.span);
         }
     }
 
     /// The channel that a select reads from.
-    fn source(&mut self, from: &'a StreamRef) -> Option<Channel> {
+    fn source(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Option<Channel> {
         let name = &from.stream;
-        match (name.text.as_str(), self.names.entities.get(name.text.as_str()).copied()) {
-            ("in", _) => self.only_port(from, "out").then_some(IN),
-            ("out" | "err" | "reply", _) => {
-                let message = format!("`{}` is where events leave; nothing can be read from it", name.text);
-                self.errors.push(Diagnostic::new(name.span, message, ""));
-                None
+        let text = name.text.as_str();
+        if let Some(channel) = level.input(text) {
+            return self.only_port(from, &["out"]).then_some(channel);
+        }
+        if level.exit(text).is_some() {
+            let message = format!("`{text}` is where events leave; nothing can be read from it");
+            self.error(Diagnostic::new(name.span, message, ""));
+            return None;
+        }
+        match level.entities.get(text) {
+            Some(Entity::Stream(channel)) => {
+                let channel = *channel;
+                self.only_port(from, &["out"]).then_some(channel)
             }
-            (_, Some(Entity::Stream(channel))) => self.only_port(from, "out").then_some(channel),
-            (_, Some(Entity::Script { .. })) => Some(self.tap(from)),
-            (_, None) => {
-                self.errors.extend(self.names.unknown(name));
+            Some(Entity::Created(_)) => Some(self.tap(level, from)),
+            None => {
+                self.report_unknown_stream(level, name);
                 None
             }
         }
     }
 
-    /// The channel of a script's port.
-    fn tap(&mut self, from: &'a StreamRef) -> Channel {
-        let script = from.stream.text.as_str();
+    /// The channel of a port.
+    fn tap(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Channel {
+        let name = from.stream.text.as_str();
         let port = from.port.as_ref().map_or("out", |port| port.text.as_str());
-        if let Some((channel, _)) = self.taps.get(&(script, port)) {
+        if let Some((channel, _)) = level.taps.get(&(name, port)) {
             return *channel;
         }
         let place = from.port.as_ref().unwrap_or(&from.stream);
-        let channel = self.names.add_channel(format!("{script}/{port}"), place.span, ChannelKind::Port);
-        self.taps.insert((script, port), (channel, place));
+        let channel = self.add_channel(format!("{name}/{port}"), place.span, ChannelKind::Port);
+        level.taps.insert((name, port), (channel, place));
         channel
     }
 
     /// Where a select writes to.
-    fn exit(&mut self, into: &StreamRef) -> Option<Exit> {
+    fn exit(&mut self, level: &Level<'a>, into: &StreamRef) -> Option<Exit> {
         let name = &into.stream;
-        let exit = match (name.text.as_str(), self.names.entities.get(name.text.as_str())) {
-            ("out", _) => Exit::Port(Port::Out),
-            ("err", _) => Exit::Port(Port::Err),
-            ("reply", _) => Exit::Port(Port::Reply),
-            ("in", _) => {
-                let message = "`in` is where events enter; nothing can be sent to it";
-                self.errors.push(Diagnostic::new(name.span, message, ""));
-                return None;
+        let text = name.text.as_str();
+        if let Some(exit) = level.exit(text) {
+            return self.only_port(into, &["in"]).then_some(exit);
+        }
+        if level.input(text).is_some() {
+            let message = format!("`{text}` is where events enter; nothing can be sent to it");
+            self.error(Diagnostic::new(name.span, message, ""));
+            return None;
+        }
+        match level.entities.get(text) {
+            Some(Entity::Stream(channel)) => self.only_port(into, &["in"]).then_some(Exit::Channel(*channel)),
+            Some(Entity::Created(created)) => self.entrance(into, created),
+            None => {
+                self.report_unknown_stream(level, name);
+                None
             }
-            (_, Some(Entity::Stream(channel) | Entity::Script { input: channel, .. })) => {
-                Exit::Channel(*channel)
-            }
-            (_, None) => {
-                self.errors.extend(self.names.unknown(name));
-                return None;
-            }
-        };
-        self.only_port(into, "in").then_some(exit)
+        }
     }
 
-    /// Refuses any port but the one there is.
-    fn only_port(&mut self, stream: &StreamRef, only: &str) -> bool {
-        let Some(port) = stream.port.as_ref().filter(|port| port.text != only) else { return true };
+    fn entrance(&mut self, into: &StreamRef, created: &Created<'a>) -> Option<Exit> {
+        let known: Vec<&str> = created.inputs.iter().map(|(port, _)| *port).collect();
+        let Some(port) = &into.port else {
+            return created.inputs.first().map(|(_, channel)| Exit::Channel(*channel));
+        };
+        let found = created.inputs.iter().find(|(known, _)| *known == port.text);
+        let exit = found.map(|(_, channel)| Exit::Channel(*channel));
+        if exit.is_none() {
+            self.only_port(into, &known);
+        }
+        exit
+    }
+
+    /// Refuses any port but those there are.
+    fn only_port(&mut self, stream: &StreamRef, known: &[&str]) -> bool {
+        let Some(port) = stream.port.as_ref().filter(|port| !known.contains(&port.text.as_str())) else {
+            return true;
+        };
         let message = format!("`{}` has no port `{}` here", stream.stream.text, port.text);
-        let error = Diagnostic::new(port.span, message, format!("the only one is `{only}`"));
-        self.errors.push(error);
+        let label = match known {
+            [only] => format!("the only one is `{only}`"),
+            more => format!("there are `{}`", more.join("`, `")),
+        };
+        self.error(Diagnostic::new(port.span, message, label));
         false
     }
 
-    // --- scripts ---
+    // --- create ---
 
-    fn script(&mut self, order: usize, create: &'a CreateScript) {
-        let Some(Entity::Script { input, definition: Some(definition) }) =
-            self.names.entities.get(create.name.text.as_str()).copied()
-        else {
-            return;
-        };
-        self.used.insert(&definition.name.text);
-        let args = self.args(definition, &create.params);
-        let Some(body) = &definition.body else { return };
-        let mut compiler = Compiler::new(Place::Script, &args, self.errors);
-        let body = compiler.body(body).into();
-        let uses = compiler.uses();
-        let locals = compiler.locals();
-        let ports = compiler.into_ports();
-        let state = uses.state.then_some(self.states);
-        self.states += usize::from(uses.state);
-        self.reads_meta |= uses.meta;
-        self.script_ports.insert(&create.name.text, ports);
-        self.scripts.push(&create.name);
-        let node = ScriptNode { body, locals, state, ports: Box::default(), err: None };
-        let kind = NodeKind::Script(node);
-        self.nodes.push(Node { input, last_reader: false, order, kind, span: create.name.span });
-    }
-
-    /// The parameters of a definition with the values that a creation gives.
-    fn args(&mut self, definition: &'a DefineScript, given: &'a [Param]) -> Value {
-        let mut args = Record::new();
-        for param in &definition.params {
-            let value = self.parameter(param);
-            if args.insert(param.name.text.as_str().into(), value).is_some() {
-                self.errors.push(twice(&param.name));
+    fn created(&mut self, level: &Level<'a>, order: usize, create: &'a Create) {
+        let Some(Entity::Created(created)) = level.entities.get(create.name.text.as_str()) else { return };
+        let Some((_, input)) = created.inputs.first().copied() else { return };
+        let place = Placing { create, order, input };
+        match created.definition.clone() {
+            Some(Binding::Script(definition, scope)) => self.script(level, place, definition, scope),
+            Some(Binding::Operator(operator, scope)) => self.operator(level, place, operator, scope),
+            Some(Binding::Pipeline(pipeline, scope)) => {
+                self.pipeline(level, place, pipeline, scope, &created.inputs.clone());
             }
-        }
-        let mut seen = HashSet::new();
-        for param in given {
-            if !seen.insert(param.name.text.as_str()) {
-                self.errors.push(twice(&param.name));
-            }
-            let value = self.parameter(param);
-            match args.get_mut(param.name.text.as_str()) {
-                Some(default) => *default = value,
-                None => {
-                    let name = &param.name.text;
-                    let message = format!("`{}` has no parameter `{name}`", definition.name.text);
-                    let known = definition.params.iter().map(|param| param.name.text.as_str());
-                    self.errors.push(Diagnostic::new(param.name.span, message, "").nearest(name, known));
-                }
-            }
-        }
-        Value::Record(std::sync::Arc::new(args))
-    }
-
-    fn parameter(&mut self, param: &Param) -> Value {
-        Compiler::new(Place::Parameter, &self.no_args, self.errors).parameter(&param.value)
-    }
-
-    // --- the end ---
-
-    pub(super) fn finish(mut self) -> Draft {
-        self.check_unused_definitions();
-        self.check_taps();
-        self.connect_ports();
-        Draft {
-            nodes: self.nodes,
-            channels: self.names.channels,
-            states: self.states,
-            reads_meta: self.reads_meta,
+            _ => {}
         }
     }
 
-    /// A definition that nothing is made from is compiled for its errors only.
-    fn check_unused_definitions(&mut self) {
-        for definition in std::mem::take(&mut self.definitions) {
-            let Some(body) = &definition.body else { continue };
-            if !self.used.contains(definition.name.text.as_str()) {
-                let args = self.args(definition, &[]);
-                Compiler::new(Place::Script, &args, self.errors).body(body);
-            }
-        }
-    }
-
-    /// Every port that a select reads from must be one that its script has.
-    fn check_taps(&mut self) {
-        for ((script, port), (_, place)) in &self.taps {
-            let Some(ports) = self.script_ports.get(script) else { continue };
-            if *port == ERR || ports.iter().any(|known| known == port) {
+    /// Refuses ports that selects read from and that are none.
+    pub(super) fn check_taps(&mut self, level: &Level<'a>, create: &'a Create, known: &[&str]) {
+        let name = create.name.text.as_str();
+        let noun = create.kind.noun();
+        for ((created, port), (_, place)) in &level.taps {
+            if *created != name || known.contains(port) {
                 continue;
             }
-            let message = format!("the script `{script}` never emits to a port `{port}`");
-            let known = ports.iter().map(String::as_str).chain([ERR]);
-            self.errors.push(Diagnostic::new(place.span, message, "").nearest(port, known));
+            let message = match create.kind {
+                Creation::Script => {
+                    format!("the script `{name}` never emits to a port `{port}`")
+                }
+                _ => format!("the {noun} `{name}` has no port `{port}`"),
+            };
+            let error = Diagnostic::new(place.span, message, "").nearest(port, known.iter().copied());
+            self.world.errors.push(error);
         }
     }
 
-    fn connect_ports(&mut self) {
-        let mut scripts = self.scripts.iter();
-        for node in &mut self.nodes {
-            let NodeKind::Script(script) = &mut node.kind else { continue };
-            let Some(name) = scripts.next() else { continue };
-            let tap = |port: &str| self.taps.get(&(name.text.as_str(), port)).map(|(channel, _)| *channel);
-            let ports = self.script_ports.get(name.text.as_str()).map_or(&[][..], Vec::as_slice);
-            script.ports = ports.iter().map(|port| tap(port)).collect();
-            script.err = tap(ERR);
-        }
+    /// Makes the node of a script.
+    pub(super) fn push_script(
+        &mut self,
+        level: &Level<'a>,
+        place: Placing<'a>,
+        node: ScriptNode,
+        ports: &[String],
+    ) {
+        let Placing { create, order, input } = place;
+        let name = create.name.text.as_str();
+        let known: Vec<&str> = ports.iter().map(String::as_str).chain([super::ERR]).collect();
+        self.check_taps(level, create, &known);
+        let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
+        let ports = ports.iter().map(|port| tap(port)).collect();
+        let node = ScriptNode { ports, err: tap(super::ERR), ..node };
+        self.push(input, order, NodeKind::Script(node), create.name.span);
     }
 }
 
-fn twice(name: &Name) -> Diagnostic {
-    Diagnostic::new(name.span, format!("`{}` is given twice", name.text), "")
+/// Where something that is created has its place.
+#[derive(Clone, Copy)]
+pub(super) struct Placing<'a> {
+    pub(super) create: &'a Create,
+    pub(super) order: usize,
+    pub(super) input: Channel,
 }
 
 // === impl Draft ===

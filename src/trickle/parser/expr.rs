@@ -13,17 +13,6 @@ use crate::{
     },
 };
 
-/// Words that begin an expression of the reference system which is not built yet.
-const LATER: [(&str, &str); 7] = [
-    ("for", "`for` is"),
-    ("patch", "`patch` is"),
-    ("merge", "`merge` is"),
-    ("fn", "functions are"),
-    ("recur", "functions are"),
-    ("const", "constants are"),
-    ("use", "modules are"),
-];
-
 impl Parser<'_> {
     /// Any expression. Where statements are not allowed, the compiler refuses them.
     pub(super) fn expression(&mut self) -> Parsed<Expr> {
@@ -86,7 +75,7 @@ impl Parser<'_> {
         self.fail(Diagnostic::new(whole, format!("`{symbol}` is not an operator"), "").help(advice))
     }
 
-    fn unary(&mut self) -> Parsed<Expr> {
+    pub(super) fn unary(&mut self) -> Parsed<Expr> {
         let op = match self.peek() {
             Token::Symbol("+") => UnaryOp::Plus,
             Token::Symbol("-") => UnaryOp::Minus,
@@ -132,10 +121,13 @@ impl Parser<'_> {
             Token::Symbol("{") => self.record()?,
             Token::Symbol("(") => self.parenthesis()?,
             Token::Word("match") => return self.nested(Self::match_block),
-            Token::Symbol("<<") => {
-                return Err(self.fail(Diagnostic::not_yet(start, "binary literals are")));
-            }
+            Token::Word("for") => return self.nested(Self::for_block),
+            Token::Word("patch") => self.nested(Self::patch_block)?,
+            Token::Word("merge") => self.nested(Self::merge_block)?,
+            Token::Word("recur") => return self.recur(),
+            Token::Symbol("<<") => self.nested(Self::bytes)?,
             Token::Symbol("$") => return self.meta(),
+            Token::Word(_) | Token::Quoted(_) if self.is_qualified() => self.qualified_expression()?,
             Token::Word(_) | Token::Quoted(_) => return self.path(),
             _ => return Err(self.expected("an expression")),
         };
@@ -143,7 +135,10 @@ impl Parser<'_> {
         if !(self.is(".") || self.is("[")) {
             return Ok(value);
         }
-        self.segments(Root::Expr(Box::new(value)), start)
+        match value.kind {
+            ExprKind::Path(Path { root, segments, .. }) if segments.is_empty() => self.segments(root, start),
+            kind => self.segments(Root::Expr(Box::new(Expr { kind, ..value })), start),
+        }
     }
 
     fn literal(&mut self, value: Value) -> ExprKind {
@@ -232,6 +227,16 @@ impl Parser<'_> {
         }
     }
 
+    /// A string, with code in it or without.
+    pub(super) fn any_text(&mut self, what: &str) -> Parsed<Expr> {
+        if *self.peek() != Token::TextStart {
+            return Err(self.expected(what));
+        }
+        let start = self.span();
+        let kind = self.text()?;
+        Ok(Expr { kind, span: start.to(self.last_span()) })
+    }
+
     /// A string without code in it.
     pub(super) fn plain_text(&mut self, what: &str) -> Parsed<Name> {
         if *self.peek() != Token::TextStart {
@@ -250,20 +255,17 @@ impl Parser<'_> {
 
     fn path(&mut self) -> Parsed<Expr> {
         let start = self.span();
-        let calls = matches!(self.peek_second(), Token::Symbol("::" | "("));
         let root = match *self.peek() {
             Token::Word("event") => Root::Event,
             Token::Word("state") => Root::State,
             Token::Word("args") => Root::Args,
             Token::Word(word) => {
-                if let Some((_, what)) = LATER.into_iter().find(|(later, _)| *later == word) {
-                    return Err(self.fail(Diagnostic::not_yet(start, what)));
+                if let Some(advice) = misplaced(word) {
+                    let error = Diagnostic::new(start, format!("`{word}` cannot stand here"), "");
+                    return Err(self.fail(error.help(advice)));
                 }
                 if RESERVED.contains(&word) {
                     return Err(self.expected("an expression"));
-                }
-                if calls {
-                    return Err(self.fail(Diagnostic::not_yet(start, "functions are")));
                 }
                 Root::Local(self.name("a local")?)
             }
@@ -321,6 +323,17 @@ impl Parser<'_> {
             return Err(self.expected("`]`"));
         }
         Ok(kind)
+    }
+}
+
+/// What to say of words that define something.
+fn misplaced(word: &str) -> Option<&'static str> {
+    match word {
+        "fn" | "const" | "mod" | "use" => {
+            Some("definitions stand between statements of a program, a module or a script, not inside one")
+        }
+        "intrinsic" => Some("functions of the library are there without being declared"),
+        _ => None,
     }
 }
 

@@ -7,36 +7,60 @@
 //!
 //! ```text
 //! program   = { statement ";" }
-//! statement = "select" expr "from" stream [ "[" name,* "]" ] [ "where" expr ] [ "group" "by" group ]
+//! statement = "select" expr "from" stream [ "[" path,* "]" ] [ "where" expr ] [ "group" "by" group ]
 //!             "into" stream [ "having" expr ]
 //!           | "create" "stream" name
-//!           | "create" "script" name [ "from" name ] [ "with" param,* "end" ]
-//!           | "define" "script" name [ "with" param,* [ "end" ] ] "script" body "end"
-//!           | "define" kind "window" name "with" param,* [ "script" body ] "end"
+//!           | "create" ( "script" | "operator" | "pipeline" ) name [ "from" path ] [ "with" param,* "end" ]
+//!           | "define" "script" name [ params ] "script" script "end"
+//!           | "define" path "operator" name [ "with" param,* "end" ]
+//!           | "define" "operator" name "from" path [ "with" param,* "end" ]
+//!           | "define" "pipeline" name { "from" name,+ | "into" name,+ | params } "pipeline" program "end"
+//!           | "define" kind "window" name "with" param,* [ "script" script ] "end"
+//!           | item
 //! stream    = name [ "/" name ]
 //! group     = expr | "set" "(" group,* ")" | "each" "(" expr ")"
+//! params    = "with" param,* [ "end" ] | "args" ( param | name ),*
 //! param     = name "=" expr
+//! path      = name { "::" name }
 //!
+//! item      = "const" name "=" expr
+//!           | "fn" name "(" [ name,* ] [ "..." ] ")" ( "with" body | "of" { case } ) "end"
+//!           | "mod" name "with" program "end"
+//!           | "use" path [ "as" name ] | "use" path "::" "{" ( path [ "as" name ] ),* "}"
+//!
+//! script    = { ( expr | item ) ";" }
 //! body      = { expr ";" }
-//! expr      = "let" path "=" expr | "emit" [ expr ] [ "=>" string ] | "drop" | binary
+//! expr      = "let" place "=" expr | "emit" [ expr ] [ "=>" string ] | "drop" | binary
 //! binary    = unary { operator unary }                    (see BinaryOp::of for what binds how)
-//! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) path | primary
+//! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) place | primary
 //! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
-//!           | "match" expr "of" { case } "end" | path
-//! path      = ( "event" | "state" | "args" | "$" [ name ] | name | "(" expr ")" )
+//!           | "match" expr "of" { case } "end"
+//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" expr ] "=>" body | "default" "=>" body } "end"
+//!           | "patch" expr "of" operation { ";" operation } "end" | "merge" expr "of" expr "end"
+//!           | path "(" expr,* ")" | "recur" "(" expr,* ")" | "<<" bytes,* ">>" | place
+//! place     = ( "event" | "state" | "args" | "$" [ name ] | path | primary )
 //!             { "." name | "[" expr "]" | "[" expr ":" expr "]" }
+//! operation = ( "insert" | "upsert" | "update" ) string "=>" expr | "erase" string
+//!           | ( "move" | "copy" ) string "=>" string | ( "merge" | "default" ) [ string ] "=>" expr
+//! bytes     = unary [ ":" bits ] [ "/" type { "-" type } ]
 //! case      = "case" [ name "=" ] pattern [ "when" expr ] "=>" body | "default" "=>" body
+//!             (of a function: the pattern is "(" pattern,* ")", one for each argument)
 //! pattern   = "_" | expr | "%{" field,* "}" | "%[" pattern,* "]" | "%(" pattern,* [ "..." ] ")"
-//! field     = [ "present" ] name | "absent" name | name comparison expr | name "~=" pattern
+//!           | "~" name "|" format "|"
+//! field     = [ "present" ] name | "absent" name | name comparison expr
+//!           | [ name "=" ] name "~=" ( pattern | name "|" format "|" )
 //! ```
 
+mod define;
 mod expr;
+mod items;
 mod pattern;
 mod query;
+mod records;
 mod script;
 
 use super::{
-    ast::{Expr, Name, Statement},
+    ast::{Name, Script, Statement},
     diagnostic::{Diagnostic, ERRORS_MAX, nearest},
     lexer::lex,
     source::Span,
@@ -49,7 +73,7 @@ use super::{
 const NESTING_MAX: u32 = 100;
 
 /// Words that open a block which `end` closes.
-const BLOCKS: [&str; 4] = ["match", "for", "patch", "merge"];
+const BLOCKS: [&str; 6] = ["match", "for", "patch", "merge", "fn", "mod"];
 
 /// Words that begin a statement of the query level, and stand nowhere else.
 const STATEMENTS: [&str; 3] = ["select", "create", "define"];
@@ -69,29 +93,40 @@ struct Parser<'s> {
     blocks: u32,
 }
 
-/// Parses a whole program, as far as it can be, and lists every error.
-pub(crate) fn parse(text: &str) -> (Vec<Statement>, Vec<Diagnostic>) {
-    let (tokens, errors) = lex(text);
-    let mut parser = Parser { tokens, at: 0, errors, nesting: 0, blocks: 0 };
+/// Parses a whole program, as far as it can be, and lists every error. `base` is the offset of its
+/// first byte among the texts of the program.
+pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) {
+    let mut parser = Parser::new(text, base);
     let statements = parser.program();
     (statements, parser.errors)
 }
 
-/// Parses a script without a program around it; without a tree when a statement does not parse.
-pub(crate) fn parse_script(text: &str) -> (Vec<Expr>, Vec<Diagnostic>) {
-    let (tokens, errors) = lex(text);
-    let mut parser = Parser { tokens, at: 0, errors, nesting: 0, blocks: 0 };
-    let body = parser.script_body();
-    if body.is_some() && *parser.peek() != Token::End {
-        parser.expected("the end of the script");
+/// Parses a script without a program around it; gives none when a statement does not parse.
+pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
+    let mut parser = Parser::new(text, base);
+    let script = parser.script_body();
+    if let Some(script) = &script {
+        if *parser.peek() != Token::End {
+            parser.expected("the end of the script");
+        } else if script.body.is_empty() && parser.errors.is_empty() {
+            parser.expected("a statement");
+        }
     }
-    if body.as_ref().is_some_and(Vec::is_empty) {
-        parser.expected("a statement");
-    }
-    (body.unwrap_or_default(), parser.errors)
+    (script, parser.errors)
 }
 
 impl<'s> Parser<'s> {
+    fn new(text: &'s str, base: u32) -> Self {
+        let (mut tokens, mut errors) = lex(text);
+        for placed in &mut tokens {
+            placed.span = placed.span.shifted(base);
+        }
+        for error in &mut errors {
+            error.span = error.span.shifted(base);
+        }
+        Self { tokens, at: 0, errors, nesting: 0, blocks: 0 }
+    }
+
     // --- looking ---
 
     fn peek(&self) -> &Token<'s> {
@@ -264,6 +299,9 @@ impl<'s> Parser<'s> {
                 Token::Symbol(";") if deeper == 0 => return,
                 Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
                 Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
+                // In a patch, `merge` is an operation.
+                Token::Word("merge")
+                    if matches!(self.peek_second(), Token::TextStart | Token::Symbol("=>")) => {}
                 Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
                 // Met inside of a script, they say that an `end` is missing.
                 Token::Word(word) if !member && STATEMENTS.contains(word) => return,

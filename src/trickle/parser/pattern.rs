@@ -1,9 +1,8 @@
-//! Patterns of `match`.
+//! Patterns of `match` and of functions.
 
 use super::{Parsed, Parser};
 use crate::trickle::{
-    ast::{BinaryOp, FieldPattern, FieldTest, Pattern},
-    diagnostic::Diagnostic,
+    ast::{BinaryOp, Extract, FieldPattern, FieldTest, Pattern},
     token::Token,
 };
 
@@ -20,12 +19,25 @@ impl Parser<'_> {
             Token::Symbol("%{") => self.nested(Self::record_pattern),
             Token::Symbol("%[") => self.nested(Self::array_pattern),
             Token::Symbol("%(") => self.nested(Self::tuple_pattern),
-            Token::Symbol("~") => Err(self.fail(Diagnostic::not_yet(self.span(), "extractors are"))),
-            Token::Word(_) if matches!(self.peek_second(), Token::Format(_)) => {
-                Err(self.fail(Diagnostic::not_yet(self.span(), "extractors are")))
+            Token::Symbol("~") => {
+                self.advance();
+                self.extract()
             }
+            Token::Word(_) if matches!(self.peek_second(), Token::Format(_)) => self.extract(),
             _ => Ok(Pattern::Value(self.expression()?)),
         }
+    }
+
+    /// `kind|format|`; in the format `\|` is a `|`.
+    fn extract(&mut self) -> Parsed<Pattern> {
+        let start = self.span();
+        let kind = self.key("the name of an extractor")?;
+        let Token::Format(format) = *self.peek() else {
+            return Err(self.expected("the format of the extractor between `|` and `|`"));
+        };
+        self.advance();
+        let span = start.to(self.last_span());
+        Ok(Pattern::Extract(Extract { kind, format: unescaped(format), span }))
     }
 
     fn record_pattern(&mut self) -> Parsed<Pattern> {
@@ -47,10 +59,14 @@ impl Parser<'_> {
         if names && self.is_any_word(&["present", "absent"]) {
             let test = if self.is_word("present") { FieldTest::Present } else { FieldTest::Absent };
             self.advance();
-            return Ok(FieldPattern { key: self.field_key()?, test });
+            return Ok(FieldPattern { key: self.field_key()?, alias: None, test });
         }
-        let key = self.field_key()?;
-        Ok(FieldPattern { key, test: self.field_test()? })
+        let first = self.field_key()?;
+        let (key, alias) = if self.eat("=") { (self.field_key()?, Some(first)) } else { (first, None) };
+        if alias.is_some() && !self.is("~=") {
+            return Err(self.expected("`~=`: only what is extracted can have another name"));
+        }
+        Ok(FieldPattern { key, alias, test: self.field_test()? })
     }
 
     fn field_key(&mut self) -> Parsed<bytestring::ByteString> {
@@ -80,15 +96,20 @@ impl Parser<'_> {
 
     fn array_pattern(&mut self) -> Parsed<Pattern> {
         self.advance();
+        Ok(Pattern::Array(self.patterns_until("]")?))
+    }
+
+    /// Patterns with commas between, and what closes them.
+    pub(super) fn patterns_until(&mut self, closing: &'static str) -> Parsed<Vec<Pattern>> {
         let mut items = Vec::new();
-        while !self.is("]") {
+        while !self.is(closing) {
             items.push(self.pattern()?);
             if !self.eat(",") {
                 break;
             }
         }
-        self.expect("]")?;
-        Ok(Pattern::Array(items))
+        self.expect(closing)?;
+        Ok(items)
     }
 
     /// Both `...` and the older `..` leave a tuple open.
@@ -109,4 +130,21 @@ impl Parser<'_> {
         self.expect(")")?;
         Ok(Pattern::Tuple { items, open })
     }
+}
+
+/// A format with `\|` made `|`; any other backslash is the format's own.
+fn unescaped(format: &str) -> String {
+    let mut text = String::with_capacity(format.len());
+    let mut chars = format.chars();
+    while let Some(c) = chars.next() {
+        match (c, chars.clone().next()) {
+            ('\\', Some('|')) => {}
+            ('\\', Some(next)) => {
+                text.extend([c, next]);
+                chars.next();
+            }
+            _ => text.push(c),
+        }
+    }
+    text
 }

@@ -1,11 +1,9 @@
 //! Statements of the query level.
 
-use super::{Failed, Parsed, Parser, STATEMENTS};
+use super::{Failed, Parsed, Parser, STATEMENTS, items::ITEMS};
 use crate::trickle::{
-    ast::{
-        CreateScript, DefineScript, DefineWindow, Group, GroupBy, Name, Param, Select, Statement, StreamRef,
-    },
-    diagnostic::Diagnostic,
+    ast::{Group, GroupBy, Qualified, Select, Statement, StreamRef},
+    diagnostic::{Diagnostic, nearest},
     token::Token,
 };
 
@@ -13,26 +11,33 @@ use crate::trickle::{
 /// key in the settings, and metrics are always on, so they are checked and have no effect.
 const CONFIG_KEYS: [&str; 2] = ["id", "metrics_interval_s"];
 
-/// What follows `create` and `define` in the reference system and is not built yet.
-const LATER: [&str; 4] = ["operator", "pipeline", "flow", "connector"];
-
 impl Parser<'_> {
     /// All statements up to the end of the source.
     pub(super) fn program(&mut self) -> Vec<Statement> {
+        self.statements(|_| false)
+    }
+
+    /// The statements of a module or a pipeline up to its `end`.
+    pub(super) fn statements_of_block(&mut self) -> Vec<Statement> {
+        self.statements(|parser| parser.is_word("end"))
+    }
+
+    fn statements(&mut self, ends: impl Fn(&Self) -> bool) -> Vec<Statement> {
         let mut statements = Vec::new();
-        while self.goes_on() {
+        let blocks = self.blocks;
+        while self.goes_on() && !ends(self) {
             if self.eat(";") || self.config() {
                 continue;
             }
             let start = self.at;
-            match self.statement() {
+            match self.statement(&ends) {
                 Ok(statement) => statements.push(statement),
                 Err(Failed) => {
                     // A statement keyword that failed on itself must not be met again.
                     if self.at == start {
                         self.advance();
                     }
-                    self.recover(0);
+                    self.recover(blocks);
                     self.eat(";");
                 }
             }
@@ -57,27 +62,38 @@ impl Parser<'_> {
         true
     }
 
-    fn statement(&mut self) -> Parsed<Statement> {
+    fn statement(&mut self, ends: &impl Fn(&Self) -> bool) -> Parsed<Statement> {
         let span = self.span();
         let statement = match self.peek() {
             Token::Word("select") => self.select(),
             Token::Word("create") => self.create(),
-            Token::Word("define") => self.define(),
-            Token::Word("use" | "mod") => Err(self.fail(Diagnostic::not_yet(span, "modules are"))),
-            Token::Word("const" | "fn" | "intrinsic") => {
-                Err(self.fail(Diagnostic::not_yet(span, "constants and functions are")))
-            }
+            Token::Word("define") => self.nested(Self::define),
             Token::Word("deploy" | "connect") => {
                 let error = Diagnostic::new(span, "a program cannot deploy", "")
                     .help("routes and upstreams are in the settings");
                 Err(self.fail(error))
             }
-            _ => Err(self.expected_words(&["select", "create", "define"])),
+            _ => match self.item() {
+                Some(item) => item.map(Statement::Item),
+                None => Err(self.unknown_statement()),
+            },
         }?;
-        if *self.peek() != Token::End && !self.is(";") {
+        if *self.peek() != Token::End && !self.is(";") && !ends(self) {
             return Err(self.expected_end("`;` after the statement"));
         }
         Ok(statement)
+    }
+
+    /// The short list is what most programs consist of; the advice knows the other words too.
+    fn unknown_statement(&mut self) -> Failed {
+        let failed = self.expected_words(&["select", "create", "define"]);
+        if let Token::Word(found) = self.peek()
+            && let Some(near) = nearest(found, STATEMENTS.into_iter().chain(ITEMS))
+            && let Some(last) = self.errors.last_mut()
+        {
+            last.help = Some(format!("did you mean `{near}`?"));
+        }
+        failed
     }
 
     fn select(&mut self) -> Parsed<Statement> {
@@ -110,10 +126,10 @@ impl Parser<'_> {
         Ok(StreamRef { stream, port })
     }
 
-    fn windows(&mut self) -> Parsed<Vec<Name>> {
-        let mut windows = vec![self.name("a window")?];
+    fn windows(&mut self) -> Parsed<Vec<Qualified>> {
+        let mut windows = vec![self.qualified_name("a window")?];
         while self.eat(",") {
-            windows.push(self.name("a window")?);
+            windows.push(self.qualified_name("a window")?);
         }
         self.expect("]")?;
         Ok(windows)
@@ -144,94 +160,5 @@ impl Parser<'_> {
             GroupBy::Value(self.expression()?)
         };
         Ok(Group { by, span: start.to(self.last_span()) })
-    }
-
-    fn create(&mut self) -> Parsed<Statement> {
-        self.advance();
-        if self.eat_word("stream") {
-            return Ok(Statement::CreateStream(self.name("a stream")?));
-        }
-        self.refuse_later()?;
-        if !self.eat_word("script") {
-            return Err(self.expected_words(&["stream", "script"]));
-        }
-        let name = self.name("a script")?;
-        let from = if self.eat_word("from") { Some(self.name("a defined script")?) } else { None };
-        if from.is_some() && self.is("::") {
-            return Err(self.fail(Diagnostic::not_yet(self.last_span(), "modules are")));
-        }
-        let params = if self.eat_word("with") { self.block(|parser| parser.params())? } else { Vec::new() };
-        Ok(Statement::CreateScript(CreateScript { name, from, params }))
-    }
-
-    fn refuse_later(&mut self) -> Parsed<()> {
-        let named = self.is_any_word(&LATER);
-        if named || matches!(self.peek_second(), Token::Symbol("::")) {
-            return Err(self.fail(Diagnostic::not_yet(self.span(), "this kind of node is")));
-        }
-        Ok(())
-    }
-
-    fn define(&mut self) -> Parsed<Statement> {
-        self.advance();
-        self.refuse_later()?;
-        if self.eat_word("script") {
-            return self.define_script();
-        }
-        if self.is_any_word(&["tumbling", "sliding"]) {
-            let kind = self.name("a kind of window")?;
-            self.expect_word("window")?;
-            let name = self.name("a window")?;
-            return self.define_window(kind, name);
-        }
-        if self.eat_word("window") {
-            let name = self.name("a window")?;
-            self.expect_word("from")?;
-            let kind = self.name("a kind of window")?;
-            return self.define_window(kind, name);
-        }
-        Err(self.expected_words(&["script", "window", "tumbling"]))
-    }
-
-    /// `define script name [with params [end]] script … end`; the `end` of `with` is the older form.
-    fn define_script(&mut self) -> Parsed<Statement> {
-        let name = self.name("a script")?;
-        let params = if self.eat_word("with") || self.eat_word("args") {
-            let params = self.params()?;
-            self.eat_word("end");
-            params
-        } else {
-            Vec::new()
-        };
-        self.expect_word("script")?;
-        let body = self.block(|parser| Ok(parser.script_body()))?;
-        Ok(Statement::DefineScript(DefineScript { name, params, body }))
-    }
-
-    fn define_window(&mut self, kind: Name, name: Name) -> Parsed<Statement> {
-        self.expect_word("with")?;
-        let (params, body) = self.block(|parser| {
-            let params = parser.params()?;
-            let body = if parser.eat_word("script") { parser.script_body() } else { Some(Vec::new()) };
-            Ok((params, body))
-        })?;
-        Ok(Statement::DefineWindow(DefineWindow { kind, name, params, body }))
-    }
-
-    /// `key = value, …`, a comma at the end allowed.
-    fn params(&mut self) -> Parsed<Vec<Param>> {
-        let mut params = Vec::new();
-        while !self.is_any_word(&["end", "script"]) {
-            let name = self.key("the name of a parameter")?;
-            self.expect("=")?;
-            params.push(Param { name, value: self.expression()? });
-            if !self.eat(",") {
-                break;
-            }
-        }
-        if self.is_any_word(&STATEMENTS) {
-            return Err(self.expected_words(&["end"]));
-        }
-        Ok(params)
     }
 }

@@ -1,49 +1,63 @@
-//! Statements of the script level: sequences, `let`, `emit`, `drop`, `match`.
+//! Statements of the script level: sequences, `let`, `emit`, `drop`, `match`, `for`.
 
 use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::trickle::{
-    ast::{Case, Expr, ExprKind, Match, Path, Pattern},
+    ast::{Case, Expr, ExprKind, For, ForCase, Match, Name, Path, Pattern, Script},
     diagnostic::Diagnostic,
     token::Token,
 };
 
 impl Parser<'_> {
-    /// The statements of a script up to its `end`, or nothing if one of them does not parse: without
-    /// it the others would be blamed for what it does.
-    pub(super) fn script_body(&mut self) -> Option<Vec<Expr>> {
-        let mut body = Some(Vec::new());
+    /// The statements and definitions of a script up to its `end`, or nothing if one of them does not
+    /// parse: without it the others would be blamed for what it does.
+    pub(super) fn script_body(&mut self) -> Option<Script> {
+        let mut script = Script::default();
+        let sound = self.sequence(|parser| {
+            match parser.item() {
+                Some(item) => script.items.push(item?),
+                None => script.body.push(parser.expression()?),
+            }
+            Ok(())
+        });
+        sound.then_some(script)
+    }
+
+    /// The statements of a function up to its `end`, or nothing if one of them does not parse.
+    pub(super) fn statements_until_end(&mut self) -> Option<Vec<Expr>> {
+        let mut body = Vec::new();
+        let sound = self.sequence(|parser| {
+            body.push(parser.expression()?);
+            Ok(())
+        });
+        sound.then_some(body)
+    }
+
+    /// Parses what stands between semicolons up to an `end`, and tells whether all of it parses.
+    fn sequence(&mut self, mut parse: impl FnMut(&mut Self) -> Parsed<()>) -> bool {
+        let mut sound = true;
         let blocks = self.blocks;
         while self.goes_on() && !self.is_word("end") && !self.is_any_word(&STATEMENTS) {
             if self.eat(";") {
                 continue;
             }
             let start = self.at;
-            match self.script_statement() {
-                Ok(statement) => {
-                    if let Some(body) = &mut body {
-                        body.push(statement);
-                    }
+            let parsed = parse(self).and_then(|()| {
+                // A script on its own ends with its text.
+                let ends_alone = self.blocks == 0 && *self.peek() == Token::End;
+                if self.is(";") || self.is_word("end") || ends_alone {
+                    return Ok(());
                 }
-                Err(Failed) => {
-                    body = None;
-                    if self.at == start {
-                        self.advance();
-                    }
-                    self.recover(blocks);
+                Err(self.expected_end("`;` or `end` after the statement"))
+            });
+            if let Err(Failed) = parsed {
+                sound = false;
+                if self.at == start {
+                    self.advance();
                 }
+                self.recover(blocks);
             }
         }
-        body
-    }
-
-    fn script_statement(&mut self) -> Parsed<Expr> {
-        let statement = self.expression()?;
-        // A script on its own ends with its text.
-        let ends_alone = self.blocks == 0 && *self.peek() == Token::End;
-        if self.is(";") || self.is_word("end") || ends_alone {
-            return Ok(statement);
-        }
-        Err(self.expected_end("`;` or `end` after the statement"))
+        sound
     }
 
     /// The statements of a case up to the next case or the `end` of the match.
@@ -100,12 +114,16 @@ impl Parser<'_> {
         self.advance();
         let subject = self.expression()?;
         self.expect_word("of")?;
-        let cases = self.block(|parser| parser.cases())?;
+        let cases = self.block(|parser| parser.cases_of(Self::pattern))?;
         let span = start.to(self.last_span());
         Ok(Expr { kind: ExprKind::Match(Box::new(Match { subject, cases })), span })
     }
 
-    fn cases(&mut self) -> Parsed<Vec<Case>> {
+    /// All cases up to the `end`; `pattern` parses what they test for.
+    pub(super) fn cases_of(
+        &mut self,
+        mut pattern: impl FnMut(&mut Self) -> Parsed<Pattern>,
+    ) -> Parsed<Vec<Case>> {
         let mut cases = Vec::new();
         let mut caught_all = false;
         while !self.is_word("end") {
@@ -114,7 +132,7 @@ impl Parser<'_> {
                     .help("the case before it takes everything; make that one the last");
                 return Err(self.fail(error));
             }
-            let case = self.case()?;
+            let case = self.case(&mut pattern)?;
             caught_all = case.guard.is_none() && matches!(case.pattern, Pattern::Any);
             cases.push(case);
         }
@@ -124,7 +142,7 @@ impl Parser<'_> {
         Ok(cases)
     }
 
-    fn case(&mut self) -> Parsed<Case> {
+    fn case(&mut self, parse: &mut impl FnMut(&mut Self) -> Parsed<Pattern>) -> Parsed<Case> {
         if self.eat_word("default") {
             self.expect("=>")?;
             return Ok(Case { bind: None, pattern: Pattern::Any, guard: None, body: self.case_body()? });
@@ -137,9 +155,50 @@ impl Parser<'_> {
         if binds {
             self.expect("=")?;
         }
-        let pattern = self.pattern()?;
+        let pattern = parse(self)?;
         let guard = if self.eat_word("when") { Some(self.expression()?) } else { None };
         self.expect("=>")?;
         Ok(Case { bind, pattern, guard, body: self.case_body()? })
+    }
+
+    /// `for subject of case (key, value) … end`
+    pub(super) fn for_block(&mut self) -> Parsed<Expr> {
+        let start = self.span();
+        self.advance();
+        let subject = self.expression()?;
+        self.expect_word("of")?;
+        let cases = self.block(|parser| {
+            let mut cases = Vec::new();
+            while !parser.is_word("end") {
+                cases.push(parser.for_case()?);
+            }
+            if cases.is_empty() { Err(parser.expected_words(&["case"])) } else { Ok(cases) }
+        })?;
+        let span = start.to(self.last_span());
+        Ok(Expr { kind: ExprKind::For(Box::new(For { subject, cases })), span })
+    }
+
+    fn for_case(&mut self) -> Parsed<ForCase> {
+        if self.eat_word("default") {
+            self.expect("=>")?;
+            return Ok(ForCase { names: None, guard: None, body: self.case_body()? });
+        }
+        if !self.eat_word("case") {
+            return Err(self.expected_words(&["case", "default", "end"]));
+        }
+        let names = if self.eat_word("_") { None } else { Some(self.for_names()?) };
+        let guard = if self.eat_word("when") { Some(self.expression()?) } else { None };
+        self.expect("=>")?;
+        Ok(ForCase { names, guard, body: self.case_body()? })
+    }
+
+    /// `(key, value)`
+    fn for_names(&mut self) -> Parsed<(Name, Name)> {
+        self.expect("(")?;
+        let key = self.name("the key or index")?;
+        self.expect(",")?;
+        let value = self.name("the value")?;
+        self.expect(")")?;
+        Ok((key, value))
     }
 }

@@ -1,6 +1,7 @@
 //! Programs, run as users run them: text and JSON in, JSON out.
 
 mod expressions;
+mod functions;
 mod graph;
 mod messages;
 mod properties;

@@ -201,7 +201,7 @@ fn patterns() {
         ("[1,2]", r#""starts with 1, 2""#),
         ("[]", r#""empty""#),
         (r#"[0,"s",5]"#, r#""has 5 and s""#),
-        ("[0]", r#"["array",[0]]"#),
+        ("[0]", r#"["array",[]]"#),
         ("null", r#""null""#),
         ("true", "true"),
         ("false", r#""other""#),

@@ -1,0 +1,240 @@
+//! The texts of a program: its own, and those of the modules it uses.
+
+use std::collections::HashMap;
+
+use super::{
+    ast::{DefineScript, Item, Name, Qualified, Script, Statement, Use},
+    compile::is_in_library,
+    diagnostic::Diagnostic,
+    parser,
+    program::{SOURCE_MAX, too_long},
+    source::{Sources, Span},
+};
+
+/// How many modules one program may use; more is a mistake, or a folder that nobody has looked at.
+const FILES_MAX: usize = 256;
+
+/// Where the modules of a program come from.
+pub trait Modules {
+    /// The module at a path such as `["filters", "chat"]`; none when there is no such module.
+    ///
+    /// # Errors
+    /// In words for people, when it is there and cannot be read.
+    fn load(&self, path: &[&str]) -> Result<Option<Module>, String>;
+}
+
+/// The text of a module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// What errors call it: its file.
+    pub name: String,
+    /// Definitions, as they stand in a program.
+    pub text: String,
+}
+
+/// The operators that there are, and the scripts that do what they do.
+pub(crate) const OPERATORS: [(&str, &str); 2] = [
+    ("passthrough", "define script passthrough script event end"),
+    (
+        "generic::counter",
+        "define script counter script
+           match state of case null => let state = 1 case _ => let state = state + 1 end;
+           {\"count\": state, \"event\": event}
+         end",
+    ),
+];
+
+/// There are none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoModules;
+
+impl Modules for NoModules {
+    fn load(&self, _: &[&str]) -> Result<Option<Module>, String> {
+        Ok(None)
+    }
+}
+
+/// The trees of all texts; the first is that of the program itself.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    trees: Vec<Vec<Statement>>,
+    /// Files by the path that names them.
+    by_path: HashMap<String, usize>,
+    /// What each `use` leads to: a file, and how many names of the path lead there.
+    found: HashMap<String, (usize, usize)>,
+    /// The trees of [`OPERATORS`].
+    operators: Vec<Statement>,
+}
+
+/// Texts, trees, and what is wrong with them.
+pub(crate) struct Loader<'m> {
+    modules: &'m dyn Modules,
+    files: Files,
+    pub(crate) sources: Sources,
+    pub(crate) errors: Vec<Diagnostic>,
+    /// Paths of the files that are being read, each used by the one before.
+    reading: Vec<String>,
+}
+
+impl<'m> Loader<'m> {
+    pub(crate) fn new(modules: &'m dyn Modules) -> Self {
+        Self {
+            modules,
+            files: Files::default(),
+            sources: Sources::default(),
+            errors: Vec::new(),
+            reading: Vec::new(),
+        }
+    }
+
+    /// Reads a program and all that it uses.
+    pub(crate) fn program(&mut self, name: &str, text: &str) {
+        self.file(name, text);
+    }
+
+    /// Reads a script without a program around it: the definition of a script.
+    pub(crate) fn script(&mut self, name: &str, text: &str) {
+        let base = self.sources.add(name, text);
+        let (script, errors) = parser::parse_script(text, base);
+        let name = Name { text: "script".to_owned(), span: Span::new(0, 0) };
+        self.tree(vec![Statement::DefineScript(DefineScript { name, params: Vec::new(), script })], errors);
+    }
+
+    /// All trees that were read.
+    pub(crate) fn into_files(mut self) -> (Files, Sources, Vec<Diagnostic>) {
+        for (name, text) in OPERATORS {
+            let base = self.sources.add(name, text);
+            self.files.operators.extend(parser::parse(text, base).0);
+        }
+        (self.files, self.sources, self.errors)
+    }
+
+    fn file(&mut self, name: &str, text: &str) -> usize {
+        let base = self.sources.add(name, text);
+        let (statements, errors) = parser::parse(text, base);
+        self.tree(statements, errors)
+    }
+
+    /// Keeps a tree, and reads what it uses.
+    fn tree(&mut self, statements: Vec<Statement>, errors: Vec<Diagnostic>) -> usize {
+        self.errors.extend(errors);
+        let mut uses = Vec::new();
+        uses_in(&statements, &mut uses);
+        let paths: Vec<Qualified> = uses.into_iter().map(|used| used.path.clone()).collect();
+        self.files.trees.push(statements);
+        let index = self.files.trees.len() - 1;
+        for path in paths {
+            self.follow(&path);
+        }
+        index
+    }
+
+    /// Reads the file that a path leads to, if it leads to one.
+    fn follow(&mut self, path: &Qualified) {
+        let text = path.text();
+        if is_in_library(&text) {
+            return;
+        }
+        let names: Vec<&str> = path.names.iter().map(|name| name.text.as_str()).collect();
+        for taken in (1..=names.len()).rev() {
+            if let Some(file) = self.module(&names[..taken], path.span) {
+                self.files.found.insert(text, (file, taken));
+                return;
+            }
+        }
+    }
+
+    fn module(&mut self, names: &[&str], span: Span) -> Option<usize> {
+        let path = names.join("::");
+        if let Some(begin) = self.reading.iter().position(|reading| *reading == path) {
+            let mut circle = self.reading[begin..].to_vec();
+            circle.push(path);
+            let message = format!("modules use each other in a circle: {}", circle.join(" -> "));
+            self.errors.push(Diagnostic::new(span, message, "this closes the circle"));
+            return None;
+        }
+        if let Some(file) = self.files.by_path.get(&path) {
+            return Some(*file);
+        }
+        let module = match self.modules.load(names) {
+            Ok(module) => module?,
+            Err(error) => {
+                self.errors.push(Diagnostic::new(
+                    span,
+                    format!("cannot read the module `{path}`: {error}"),
+                    "",
+                ));
+                return None;
+            }
+        };
+        if module.text.len() > SOURCE_MAX || self.files.trees.len() > FILES_MAX {
+            let message = if module.text.len() > SOURCE_MAX {
+                too_long("the module")
+            } else {
+                format!("the program uses more than {FILES_MAX} modules")
+            };
+            self.errors.push(Diagnostic::new(span, message, ""));
+            return None;
+        }
+        self.reading.push(path.clone());
+        let file = self.file(&module.name, &module.text);
+        self.reading.pop();
+        self.files.by_path.insert(path, file);
+        Some(file)
+    }
+}
+
+/// Every `use` in some statements and those inside of them.
+fn uses_in<'a>(statements: &'a [Statement], uses: &mut Vec<&'a Use>) {
+    for statement in statements {
+        match statement {
+            Statement::Item(item) => uses_in_item(item, uses),
+            Statement::DefineScript(script) => uses_in_script(script.script.as_ref(), uses),
+            Statement::DefineWindow(window) => uses_in_script(window.script.as_ref(), uses),
+            Statement::DefinePipeline(pipeline) => uses_in(&pipeline.statements, uses),
+            _ => {}
+        }
+    }
+}
+
+fn uses_in_script<'a>(script: Option<&'a Script>, uses: &mut Vec<&'a Use>) {
+    for item in script.into_iter().flat_map(|script| &script.items) {
+        uses_in_item(item, uses);
+    }
+}
+
+fn uses_in_item<'a>(item: &'a Item, uses: &mut Vec<&'a Use>) {
+    match item {
+        Item::Use(list) => uses.extend(list),
+        Item::Module(module) => uses_in(&module.statements, uses),
+        Item::Constant(_) | Item::Function(_) => {}
+    }
+}
+
+// === impl Files ===
+
+impl Files {
+    /// The statements of each file, the program's own first.
+    pub(crate) fn statements(&self) -> impl Iterator<Item = &[Statement]> {
+        self.trees.iter().map(Vec::as_slice)
+    }
+
+    /// The program's own statements.
+    pub(crate) fn program(&self) -> &[Statement] {
+        self.trees.first().map_or(&[], Vec::as_slice)
+    }
+
+    /// The script that does what an operator of that name does.
+    pub(crate) fn operator(&self, name: &str) -> Option<&DefineScript> {
+        let at = OPERATORS.iter().position(|(known, _)| *known == name)?;
+        match self.operators.get(at) {
+            Some(Statement::DefineScript(script)) => Some(script),
+            _ => None,
+        }
+    }
+
+    /// The file that a `use` leads to, and how many names of its path lead there.
+    pub(crate) fn find(&self, path: &Qualified) -> Option<(usize, usize)> {
+        self.found.get(&path.text()).copied()
+    }
+}

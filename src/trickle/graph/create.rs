@@ -1,0 +1,258 @@
+//! What definitions become when something is made from them: scripts, operators, pipelines.
+
+use std::collections::HashSet;
+
+use super::{
+    Channel, Exit, ScriptNode, check,
+    names::{ChannelKind, Level},
+    nodes::{Builder, Draft, Placing},
+};
+use crate::{
+    event::{Record, Value},
+    trickle::{
+        ast::{Create, DefineOperator, DefinePipeline, DefineScript, Name, Param},
+        compile::{
+            Compiler, Place,
+            scope::{Binding, ScopeId},
+        },
+        diagnostic::Diagnostic,
+        files::OPERATORS,
+    },
+};
+
+/// How deep pipelines may stand inside of each other.
+const PIPELINES_MAX: usize = 32;
+
+impl<'a> Builder<'a, '_> {
+    // --- scripts ---
+
+    pub(super) fn script(
+        &mut self,
+        level: &Level<'a>,
+        place: Placing<'a>,
+        definition: &'a DefineScript,
+        scope: ScopeId,
+    ) {
+        self.used.insert(address(definition));
+        let args = self.args(level, &definition.name, &definition.params, scope, Some(place.create));
+        if let Some((node, ports)) = self.compiled(definition, scope, &args) {
+            self.push_script(level, place, node, &ports);
+        }
+    }
+
+    /// A script's code and its ports, without the channels these lead to.
+    fn compiled(
+        &mut self,
+        definition: &DefineScript,
+        scope: ScopeId,
+        args: &Value,
+    ) -> Option<(ScriptNode, Vec<String>)> {
+        let script = definition.script.as_ref()?;
+        let mut compiler = Compiler::new(self.world, scope, Place::Script, args);
+        let body = compiler.body(&script.body).into();
+        let uses = compiler.uses();
+        let locals = compiler.locals();
+        let ports = compiler.into_ports();
+        let state = uses.state.then_some(self.draft.states);
+        self.draft.states += usize::from(uses.state);
+        self.draft.reads_meta |= uses.meta;
+        Some((ScriptNode { body, locals, state, ports: Box::default(), err: None }, ports))
+    }
+
+    // --- operators ---
+
+    /// An operator is a script of our own.
+    pub(super) fn operator(
+        &mut self,
+        level: &Level<'a>,
+        place: Placing<'a>,
+        operator: &'a DefineOperator,
+        scope: ScopeId,
+    ) {
+        self.used.insert(address(operator));
+        let Some(definition) = self.known_operator(operator) else { return };
+        self.args(level, &operator.name, &operator.params, scope, Some(place.create));
+        if let Some((node, ports)) = self.compiled(definition, scope, &Value::Null) {
+            self.push_script(level, place, node, &ports);
+        }
+    }
+
+    fn known_operator(&mut self, operator: &DefineOperator) -> Option<&'a DefineScript> {
+        let kind = operator.kind.text();
+        let found = self.world.operator(&kind);
+        if found.is_none() {
+            let names: Vec<String> = OPERATORS.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let message = format!("the operator `{kind}` is not supported");
+            let error = Diagnostic::new(operator.kind.span, message, "");
+            self.error(error.help(format!("there are {}", names.join(" and "))));
+        } else if let Some(param) = operator.params.first() {
+            let message = format!("`{kind}` has no parameter `{}`", param.name.text);
+            self.error(Diagnostic::new(param.name.span, message, ""));
+        }
+        found
+    }
+
+    // --- pipelines ---
+
+    /// Puts the statements of a pipeline in its place, with channels of their own.
+    pub(super) fn pipeline(
+        &mut self,
+        level: &Level<'a>,
+        place: Placing<'a>,
+        pipeline: &'a DefinePipeline,
+        scope: ScopeId,
+        inputs: &[(&'a str, Channel)],
+    ) {
+        self.used.insert(address(pipeline));
+        let create = place.create;
+        let args = self.args(level, &pipeline.name, &pipeline.params, scope, Some(create));
+        let outputs = pipeline.outputs();
+        self.check_taps(level, create, &outputs);
+        let name = create.name.text.as_str();
+        let exits: Vec<(String, Exit)> = outputs
+            .into_iter()
+            .map(|port| {
+                let exit =
+                    level.taps.get(&(name, port)).map_or(Exit::Nowhere, |(tap, _)| Exit::Channel(*tap));
+                (port.to_owned(), exit)
+            })
+            .collect();
+        if exits.iter().all(|(_, exit)| *exit == Exit::Nowhere) {
+            let message = "nothing reads what this pipeline emits";
+            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
+        }
+        if self.may_open(pipeline, create) {
+            let mut inner = Level::new(&pipeline.statements, scope, args);
+            inner.order = Some(place.order);
+            inner.inputs = inputs.iter().map(|(name, channel)| ((*name).to_owned(), *channel)).collect();
+            inner.exits = exits;
+            self.open.push(pipeline);
+            self.level(inner);
+            self.open.pop();
+        }
+    }
+
+    fn may_open(&mut self, pipeline: &'a DefinePipeline, create: &Create) -> bool {
+        let inside = self.open.iter().any(|open| std::ptr::eq(*open, pipeline));
+        if inside {
+            let message = format!("the pipeline `{}` would contain itself", pipeline.name.text);
+            self.error(Diagnostic::new(create.name.span, message, "created inside of itself"));
+        } else if self.open.len() >= PIPELINES_MAX {
+            let message = format!("pipelines stand inside of each other deeper than {PIPELINES_MAX} levels");
+            self.error(Diagnostic::new(create.name.span, message, ""));
+        }
+        !inside && self.open.len() < PIPELINES_MAX && !self.is_full()
+    }
+
+    // --- parameters ---
+
+    /// The parameters of a definition with the values that a creation gives.
+    fn args(
+        &mut self,
+        level: &Level<'a>,
+        definition: &Name,
+        params: &'a [Param],
+        scope: ScopeId,
+        create: Option<&'a Create>,
+    ) -> Value {
+        let mut args = Record::new();
+        let given = create.map_or(&[][..], |create| &create.params);
+        for param in params {
+            let value = match &param.value {
+                Some(_) => self.parameter(param, scope, &Value::Null),
+                None => {
+                    let missing = !given.iter().any(|given| given.name.text == param.name.text);
+                    if let Some(create) = create.filter(|_| missing) {
+                        let name = &param.name.text;
+                        let message =
+                            format!("`{}` needs a value for its parameter `{name}`", definition.text);
+                        let help =
+                            format!("create {} {} with {name} = …", create.kind.noun(), create.name.text);
+                        self.error(Diagnostic::new(create.name.span, message, "").help(help));
+                    }
+                    Value::Null
+                }
+            };
+            if args.insert(param.name.text.as_str().into(), value).is_some() {
+                self.error(twice(&param.name));
+            }
+        }
+        self.given(level, definition, given, &mut args);
+        Value::Record(std::sync::Arc::new(args))
+    }
+
+    fn given(&mut self, level: &Level<'a>, definition: &Name, given: &'a [Param], args: &mut Record) {
+        let mut seen = HashSet::new();
+        for param in given {
+            if !seen.insert(param.name.text.as_str()) {
+                self.error(twice(&param.name));
+            }
+            let value = self.parameter(param, level.scope, &level.args);
+            match args.get_mut(param.name.text.as_str()) {
+                Some(default) => *default = value,
+                None => {
+                    let name = &param.name.text;
+                    let message = format!("`{}` has no parameter `{name}`", definition.text);
+                    let error = Diagnostic::new(param.name.span, message, "");
+                    self.error(error.nearest(name, args.keys().map(|key| &**key)));
+                }
+            }
+        }
+    }
+
+    fn parameter(&mut self, param: &Param, scope: ScopeId, args: &Value) -> Value {
+        let Some(value) = &param.value else { return Value::Null };
+        Compiler::new(self.world, scope, Place::Parameter, args).parameter(value)
+    }
+
+    // --- what nothing is made from ---
+
+    /// Compiles definitions that nothing is made from, for their errors only.
+    pub(super) fn check_unused(&mut self) {
+        let draft = std::mem::take(&mut self.draft);
+        for definition in self.world.definitions() {
+            let root = Level::new(&[], self.world.root(), Value::Null);
+            match definition {
+                Binding::Pipeline(pipeline, scope) if !self.used.contains(&address(pipeline)) => {
+                    self.unused_pipeline(&root, pipeline, scope);
+                }
+                Binding::Script(script, scope) if !self.used.contains(&address(script)) => {
+                    let args = self.args(&root, &script.name, &script.params, scope, None);
+                    self.compiled(script, scope, &args);
+                }
+                Binding::Operator(operator, _) if !self.used.contains(&address(operator)) => {
+                    self.known_operator(operator);
+                }
+                _ => {}
+            }
+        }
+        self.draft = draft;
+    }
+
+    fn unused_pipeline(&mut self, root: &Level<'a>, pipeline: &'a DefinePipeline, scope: ScopeId) {
+        self.draft = Draft::default();
+        let args = self.args(root, &pipeline.name, &pipeline.params, scope, None);
+        let mut level = Level::new(&pipeline.statements, scope, args);
+        for port in pipeline.inputs() {
+            let channel = self.add_channel(port.to_owned(), pipeline.name.span, ChannelKind::In);
+            level.inputs.push((port.to_owned(), channel));
+        }
+        level.exits = pipeline.outputs().into_iter().map(|port| (port.to_owned(), Exit::Nowhere)).collect();
+        let before = self.world.errors.len();
+        self.open.push(pipeline);
+        self.level(level);
+        self.open.pop();
+        if self.world.errors.len() == before {
+            let errors = check::check(&mut self.draft, pipeline.name.span);
+            self.world.errors.extend(errors);
+        }
+    }
+}
+
+fn address<T>(definition: &T) -> usize {
+    std::ptr::from_ref(definition) as usize
+}
+
+fn twice(name: &Name) -> Diagnostic {
+    Diagnostic::new(name.span, format!("`{}` is given twice", name.text), "")
+}
