@@ -28,6 +28,14 @@ test: tools ## Run all tests; the first time this builds websocat, a client that
 autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2.7, see docs/conformance.md
 	@integration/autobahn/run.sh
 
+# What `make fuzz` runs, and for how long in all.
+TARGET := all
+SECONDS := 300
+
+.PHONY: fuzz
+fuzz: | needs ## Run the fuzzer, which needs cargo-fuzz: TARGET=frames SECONDS=300, see fuzz/README.md
+	@fuzz/run.sh "$(TARGET)" "$(SECONDS)"
+
 .PHONY: check
 check: | needs ## What CI runs: format, lints, documentation, dependencies, tests
 	cargo fmt --check

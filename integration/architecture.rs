@@ -36,7 +36,7 @@ fn items(wanted: impl Fn(&Path) -> bool) -> Vec<Item> {
     let mut paths = Vec::new();
     let source = root().join("src");
     sources(&source, &mut paths);
-    paths.retain(|path| path.file_stem().unwrap() != "tests" && wanted(path.strip_prefix(&source).unwrap()));
+    paths.retain(|path| !is_test(path) && wanted(path.strip_prefix(&source).unwrap()));
     let parsed = paths.iter().map(|path| syn::parse_file(&std::fs::read_to_string(path).unwrap()).unwrap());
     let mut items = Vec::new();
     parsed.for_each(|file| flatten(file.items, &mut items));
@@ -49,6 +49,10 @@ fn run_time_items() -> Vec<Item> {
         let room = path.components().next().unwrap().as_os_str().to_str().unwrap();
         !NOT_AT_RUN_TIME.contains(&room)
     })
+}
+
+fn is_test(path: &Path) -> bool {
+    path.file_stem().unwrap().to_str().unwrap().ends_with("tests")
 }
 
 fn flatten(from: Vec<Item>, items: &mut Vec<Item>) {

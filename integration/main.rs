@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
 )]
 
+mod admission;
 mod architecture;
 mod chaos;
 mod closing;
@@ -17,6 +18,7 @@ mod codecs;
 mod commands;
 mod correlation;
 mod demo;
+mod descriptors;
 mod draining;
 mod evacuation;
 mod faults;
@@ -37,6 +39,7 @@ mod readme;
 mod routes;
 mod selftest;
 mod siege;
+mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;

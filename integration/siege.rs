@@ -21,8 +21,14 @@ const POOL_KIB: u64 = 8 << 10;
 /// its own size, the threads' read and write buffers, and what the allocator keeps.
 const BESIDES_KIB: u64 = 12 << 10;
 
+/// What a handshake may take that has come to a line or two: its task, and a KiB for what it reads.
+const HANDSHAKE_KIB: u64 = 3;
+
 /// Attackers at a time: what they send is far above the pool.
 const ATTACKERS: usize = 60;
+
+/// Attackers that fill every buffer on a way there and back, the sockets' own included: some 25 MB each.
+const FLOODERS: usize = 12;
 
 /// No answer takes longer, whatever goes on: far above what two busy cores need for one, and far below what it
 /// would take if the neighbour had to wait for the attack to end.
@@ -76,24 +82,36 @@ impl Neighbour {
 
 /// Runs an attack beside a neighbour; what it gives is held until memory has been measured.
 fn besiege<T>(proxy: &Proxy, attack: impl FnOnce() -> T) -> T {
+    besiege_within(proxy, POOL_KIB + BESIDES_KIB, attack)
+}
+
+/// The same with another limit on what the process may grow by.
+fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) -> T {
     let neighbour = Neighbour::start(proxy.addr());
     let before = proxy.resident_kib();
     let held = attack();
     let grown = proxy.resident_kib().saturating_sub(before);
-    println!("grown by {grown} KiB");
+    println!("grown by {grown} KiB of {limit_kib} KiB");
     neighbour.finish();
-    assert!(grown <= POOL_KIB + BESIDES_KIB, "{grown} KiB");
+    assert!(grown <= limit_kib, "{grown} KiB");
     held
 }
 
-/// Writes `piece` to each of the sockets in turns until none takes any more for a while.
+/// Writes `piece` over and over to each of the sockets in turns, until none takes any more for a while. Each goes
+/// on where it stopped: what they send stays well-formed.
 fn press(raws: &[Raw], piece: &[u8]) {
     for raw in raws {
         raw.stream().set_write_timeout(Some(Duration::from_millis(20))).unwrap();
     }
+    let mut at = vec![0; raws.len()];
     let mut idle = 0;
     while idle < 3 {
-        let took = raws.iter().filter(|raw| raw.stream().write(piece).is_ok_and(|count| count > 0)).count();
+        let mut took = 0;
+        for (raw, at) in raws.iter().zip(&mut at) {
+            let count = raw.stream().write(&piece[*at..]).unwrap_or(0);
+            *at = (*at + count) % piece.len();
+            took += count;
+        }
         idle = if took == 0 { idle + 1 } else { 0 };
     }
 }
@@ -112,12 +130,21 @@ fn flooding() -> Origin {
 #[test]
 fn clients_that_flood_and_never_read() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
-    besiege(&proxy, || {
-        let raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+    // they are to stay until they have been measured
+    let patient = settings(&origin.url())
+        .with(r#"listener.ws.slow_consumer_timeout = "10m""#)
+        .with(r#"listener.ws.tcp_user_timeout = "10m""#)
+        .with(r#"upstream.echo.slow_consumer_timeout = "10m""#)
+        .with(r#"upstream.echo.tcp_user_timeout = "10m""#);
+    let proxy = Proxy::start(&patient).expect("session");
+    let raws = besiege(&proxy, || {
+        let raws: Vec<_> = (0..FLOODERS).map(|_| Raw::upgraded_narrow(proxy.addr())).collect();
         press(&raws, &Frame::client(TEXT, "x".repeat(1000)).bytes().repeat(50));
         raws
     });
+    proxy.wait_log("session closed");
+    assert_eq!(proxy.sessions(), FLOODERS, "only the neighbour has gone");
+    drop(raws);
 }
 
 #[test]
@@ -125,7 +152,7 @@ fn upstreams_that_flood_clients_that_never_read() {
     let origin = flooding();
     let proxy = Proxy::start(&settings(&origin.url())).expect("session");
     besiege(&proxy, || {
-        let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
+        let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded_narrow(proxy.addr())).collect();
         raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, b"flood")));
         wait_for("the flood to be pushed back", 2 * PATIENCE, || {
             let before = proxy.resident_kib();
@@ -233,4 +260,39 @@ fn empty_fragments_without_end_keep_nobody_waiting() {
             raw.write(&fragments);
         }
     });
+}
+
+/// As many connections as this process and the one under test may each have besides what else they do, at
+/// most so many.
+fn connections(most: usize) -> usize {
+    let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    most.min(usize::try_from(open_files / 2).unwrap())
+}
+
+#[test]
+fn ten_thousand_half_finished_handshakes() {
+    let origin = Origin::echo();
+    let settings = settings(&origin.url())
+        .with("server.max_handshakes = 100_000")
+        .with(r#"listener.ws.handshake_timeout = "8s""#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let number = connections(10_000);
+    let before = proxy.descriptors_at_rest();
+    let begun = Instant::now();
+    let mut raws = besiege_within(&proxy, number as u64 * HANDSHAKE_KIB + BESIDES_KIB, || {
+        let raws: Vec<_> = (0..number)
+            .map(|_| {
+                let mut raw = Raw::connect(proxy.addr());
+                raw.write(b"GET /chat HTTP/1.1\r\nHost: towline.test\r\nUpgrade: websocket\r\nX-Never: ");
+                raw
+            })
+            .collect();
+        wait_for("all of them to be there", PATIENCE, || proxy.descriptors() >= before + number);
+        raws
+    });
+    println!("{number} handshakes after {:?}", begun.elapsed());
+    // all are told the same, and a second later all are gone, whether they go or not
+    assert!(raws.iter_mut().all(|raw| raw.head().status() == 408));
+    wait_for("all of them to be gone", PATIENCE, || proxy.descriptors() <= before + 2);
+    assert_eq!(proxy.client().ask("hello"), "hello");
 }

@@ -14,7 +14,7 @@
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
 //! reply                       failures in words
-//! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
+//! turn, ticker, spare, tcp    one turn of an actor with a socket; its alarm; memory of queues; options
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! tools                       programs away from the proxy: trying them out, formatting them
@@ -41,6 +41,7 @@ pub mod settings;
 pub mod spare;
 pub mod status;
 pub mod supervisor;
+pub mod tcp;
 pub mod ticker;
 pub mod tools;
 pub mod trickle;
@@ -54,6 +55,9 @@ use tokio::sync::watch;
 
 use crate::{drain::drain, listener::Shared, settings::Settings, status::Status};
 
+/// A worker takes at least so many connections before their handshakes are looked at.
+const CONNECTIONS_MIN: usize = 25_000;
+
 /// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
 ///
 /// # Errors
@@ -61,8 +65,13 @@ use crate::{drain::drain, listener::Shared, settings::Settings, status::Status};
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let status = Arc::new(Status::default());
     let (orders, drain_order) = watch::channel(None);
-    let shared = Arc::new(Shared::new(&settings, Arc::clone(&status), drain_order));
-    let mut server = Server::build().workers(settings.server.workers).disable_signals();
+    let sessions = listener::capacity(settings.server.max_sessions);
+    let shared = Arc::new(Shared::new(&settings, sessions, Arc::clone(&status), drain_order));
+    let mut server = Server::build()
+        .workers(settings.server.workers)
+        // A worker's own count of handshakes is never the one that is used up.
+        .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
+        .disable_signals();
     for listener in &settings.listeners {
         let socket = listener::bind(listener)?;
         ::log::info!("listening listener={} address={}", listener.name, socket.local_addr()?);

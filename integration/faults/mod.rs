@@ -63,7 +63,7 @@ impl Scene {
             true => conn.send(message),
             false => on_message(conn, message),
         });
-        let proxy = Proxy::start(&settings(&origin.url())).expect_restarts();
+        let proxy = Proxy::start(&settings(&origin.url())).expect_restarts().expect("status=408");
         let (descriptors, kib) = (proxy.descriptors_at_rest(), proxy.resident_kib());
         let neighbour = proxy.client();
         let mut scene = Self { origin, proxy, neighbour, descriptors, kib };

@@ -8,6 +8,7 @@ use super::*;
 fn downstream() {
     let hasty = |url: &str| quick(url).with(r#"listener.ws.handshake_timeout = "1s""#);
     let mut scene = Scene::new(hasty);
+    scene.proxy = scene.proxy.expect("client refused*status=408");
     let whole = request("/", &[]);
     let slow: Vec<_> = (0..100)
         .map(|number| {
@@ -20,9 +21,9 @@ fn downstream() {
     let client = scene.proxy.client();
     scene.goodbye(client);
     for mut raw in slow {
-        let (bytes, _) = raw.rest();
+        let (bytes, reset) = raw.rest();
         let text = String::from_utf8_lossy(&bytes);
-        assert!(text.is_empty() || text.starts_with("HTTP/1.1 408 "), "{text}");
+        assert!(text.starts_with("HTTP/1.1 408 ") && !reset, "{text}");
     }
     assert_eq!(scene.origin.handshakes(), 2);
     scene.nothing_is_left();

@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, BufReader, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     time::Duration,
 };
 
+use socket2::{Domain, Type};
 use tungstenite::{
     Error, Message, Utf8Bytes, WebSocket,
     handshake::derive_accept_key,
@@ -18,6 +19,7 @@ use super::{Head, PATIENCE, Value, error_reply, http};
 #[derive(Debug, Clone)]
 pub struct Opening {
     addr: SocketAddr,
+    from: Option<IpAddr>,
     path: String,
     headers: Vec<(String, String)>,
 }
@@ -41,7 +43,13 @@ impl Refusal {
 impl Opening {
     /// At path `/`, without other headers.
     pub fn new(addr: SocketAddr) -> Self {
-        Self { addr, path: "/".into(), headers: Vec::new() }
+        Self { addr, from: None, path: "/".into(), headers: Vec::new() }
+    }
+
+    /// From another address of this machine.
+    pub fn from(mut self, ip: IpAddr) -> Self {
+        self.from = Some(ip);
+        self
     }
 
     /// At another path, with or without a query.
@@ -67,7 +75,7 @@ impl Opening {
     /// When the answer is not 101.
     #[track_caller]
     pub fn try_open(&self) -> Result<Client, Refusal> {
-        let mut stream = TcpStream::connect(self.addr).unwrap();
+        let mut stream = self.connect();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -84,6 +92,14 @@ impl Opening {
         let early = reader.buffer().to_vec();
         let socket = WebSocket::from_partially_read(reader.into_inner(), early, Role::Client, None);
         Ok(Client { socket, head, pongs: Vec::new(), pings: 0 })
+    }
+
+    fn connect(&self) -> TcpStream {
+        let Some(ip) = self.from else { return TcpStream::connect(self.addr).unwrap() };
+        let socket = socket2::Socket::new(Domain::for_address(self.addr), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+        socket.connect(&self.addr.into()).unwrap();
+        socket.into()
     }
 
     /// Shakes hands.

@@ -5,6 +5,8 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
 };
 
+use socket2::{Domain, Socket, Type};
+
 use super::{Frame, PATIENCE};
 
 /// The head of a request or of an answer.
@@ -77,7 +79,10 @@ pub struct Raw {
 impl Raw {
     /// Connects.
     pub fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).unwrap();
+        Self::with(TcpStream::connect(addr).unwrap())
+    }
+
+    fn with(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
@@ -86,10 +91,21 @@ impl Raw {
 
     /// Connects and shakes hands properly.
     pub fn upgraded(addr: SocketAddr) -> Self {
-        let mut raw = Self::connect(addr);
-        raw.write(request("/", &[]).as_bytes());
-        assert_eq!(raw.head().status(), 101);
-        raw
+        Self::connect(addr).shaken()
+    }
+
+    fn shaken(mut self) -> Self {
+        self.write(request("/", &[]).as_bytes());
+        assert_eq!(self.head().status(), 101);
+        self
+    }
+
+    /// The same with a socket that takes little that is not read: whoever does not read is full soon.
+    pub fn upgraded_narrow(addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(8 << 10).unwrap();
+        socket.connect(&addr.into()).unwrap();
+        Self::with(socket.into()).shaken()
     }
 
     /// Writes bytes; that the peer has gone is not this method's business.
@@ -111,6 +127,14 @@ impl Raw {
     /// Reads a body.
     pub fn body(&mut self, head: &Head) -> String {
         head.body(&mut self.reader)
+    }
+
+    /// Reads everything up to the end of the connection.
+    #[track_caller]
+    pub fn read_to_end(&mut self) -> String {
+        let mut bytes = Vec::new();
+        self.reader.read_to_end(&mut bytes).expect("an orderly end");
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Reads one frame; none at the end of the stream.

@@ -37,12 +37,27 @@ pub struct Finished {
 impl Program {
     /// Starts it in `folder`, without any of our environment's settings.
     pub fn start(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Self {
-        let mut child = command(args, env, folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(command(args, env, folder))
+    }
+
+    /// The same with a limit on open files.
+    pub fn start_limited(open_files: usize, args: &[&str], folder: &Path) -> Self {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
+        let program = command(args, &[], folder);
+        limited.arg(program.get_program()).args(program.get_args()).current_dir(folder);
+        for (key, value) in program.get_envs() {
+            match value {
+                Some(value) => limited.env(key, value),
+                None => limited.env_remove(key),
+            };
+        }
+        Self::spawn(limited)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let log = Arc::new(Lines::default());
         let shared = Arc::clone(&log);

@@ -1,6 +1,6 @@
 //! The real proxy under test.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use super::{Client, PATIENCE, Program, Settings, matches, wait_for};
 
@@ -24,10 +24,21 @@ impl Proxy {
     /// The same with environment variables.
     #[track_caller]
     pub fn start_with(settings: &Settings, env: &[(&str, &str)]) -> Self {
+        Self::run(settings, |args, folder| Program::start(args, env, folder))
+    }
+
+    /// The same with a limit on open files.
+    #[track_caller]
+    pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
+        Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
+    }
+
+    #[track_caller]
+    fn run(settings: &Settings, start: impl FnOnce(&[&str], &Path) -> Program) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("towline.toml");
         std::fs::write(&file, settings.text()).unwrap();
-        let program = Program::start(&["run", "--config", file.to_str().unwrap()], env, folder.path());
+        let program = start(&["run", "--config", file.to_str().unwrap()], folder.path());
         let proxy = Self { program, _folder: folder, announced: Vec::new() };
         proxy.wait_log("listening listener=*address=");
         proxy.wait_log("listening admin address=");
@@ -134,11 +145,22 @@ impl Proxy {
         wait_for("descriptors to be closed", PATIENCE, || self.descriptors() <= before);
     }
 
-    /// How many descriptors it has open once it is quiet: after its start, all that it needs for itself.
+    /// How many descriptors it has open once it has all that it needs for itself. Call it before the first
+    /// client.
     #[track_caller]
     pub fn descriptors_at_rest(&self) -> usize {
+        // a server's accepting thread is the last thing it starts; quiet alone may be a busy machine's doing
+        wait_for("both servers to accept", PATIENCE, || self.threads("actix-server ac") == 2);
         wait_for("the proxy to be quiet", PATIENCE, || self.is_quiet());
         self.descriptors()
+    }
+
+    /// How many of its threads have a name that begins so.
+    fn threads(&self, name: &str) -> usize {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
+        let names =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());
+        names.filter(|found| found.starts_with(name)).count()
     }
 
     /// The processor time that its threads have used.

@@ -114,15 +114,3 @@ fn a_client_that_was_told_off_and_stays() {
     assert_eq!(origin.conn(0).wait_end(), End::Close(1002, "frame without mask".into()));
     assert_eq!(origin.conn(0).messages(), []);
 }
-
-/// RFC 6455, section 7.1.1: the server is to end the connection first.
-#[test]
-fn a_client_that_was_told_off_sees_the_end_at_once() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "10m""#);
-    let proxy = Proxy::start(&settings);
-    let mut raw = Raw::upgraded(proxy.addr());
-    raw.write(&Frame { rsv: 2, ..Frame::client(TEXT, "a") }.bytes());
-    // reads the close frame and the end behind it, and neither answers nor ends anything itself
-    raw.expect_closed(1002);
-}

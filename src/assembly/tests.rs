@@ -22,7 +22,7 @@ use crate::{
     flow::{Edge, Pool, Tracker, mailbox_room},
     pipeline::{Outlet, Pipeline, Stage},
     session::{self, Parts, Presence, Session},
-    settings::{Limits, Listener, Route, Settings, Upstream, fixture},
+    settings::{Limits, Listener, Route, Settings, Tcp, Upstream, fixture},
     supervisor::Pacer,
     trickle::{Port, RuntimeError},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
@@ -172,7 +172,7 @@ impl Lab {
             upstream: self.route().upstream.clone().unwrap(),
             headers: [].into(),
             protocols: [].into(),
-            client: dial::client(),
+            client: dial::client(Tcp { keepalive: None, user_timeout: None }),
         };
         let first = Ok(Dialed { socket: Box::new(socket), rest: Bytes::new(), protocol: None });
         let pacer = Arc::new(Pacer::new(1));

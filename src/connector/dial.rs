@@ -16,7 +16,10 @@ use awc::{
 };
 use bytes::Bytes;
 
-use crate::settings::Upstream;
+use crate::{
+    settings::{self, Upstream},
+    tcp,
+};
 
 /// awc's own limits on time are switched off by this: `connect_timeout` is the only one.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
@@ -31,7 +34,7 @@ pub struct Plan {
     /// Subprotocols to offer: the client's whole list before it was answered, the one it was answered
     /// with afterwards.
     pub protocols: Rc<[String]>,
-    /// The worker's client.
+    /// The worker's client for this upstream.
     pub client: Client,
 }
 
@@ -71,10 +74,10 @@ pub enum DialError {
     Timeout(Duration),
 }
 
-/// The client of one worker thread.
-pub fn client() -> Client {
+/// The client of one worker thread for one upstream, whose options its sockets have.
+pub fn client(options: settings::Tcp) -> Client {
     let connector = awc::Connector::new()
-        .connector(Tcp(ConnectorService::default()))
+        .connector(Tcp { connector: ConnectorService::default(), options })
         .timeout(FOREVER)
         // A WebSocket keeps its place in awc's pool for life; the sessions are what is bounded.
         .limit(0);
@@ -168,9 +171,12 @@ impl From<SendRequestError> for DialError {
     }
 }
 
-/// awc's TCP connector with small messages sent at once.
+/// awc's TCP connector, with options of an upstream's.
 #[derive(Clone)]
-struct Tcp(ConnectorService);
+struct Tcp {
+    connector: ConnectorService,
+    options: settings::Tcp,
+}
 
 impl Service<ConnectInfo<Uri>> for Tcp {
     type Response = Connection<Uri, TcpStream>;
@@ -180,10 +186,10 @@ impl Service<ConnectInfo<Uri>> for Tcp {
     actix_service::always_ready!();
 
     fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
-        let connecting = self.0.call(request);
+        let (connecting, options) = (self.connector.call(request), self.options);
         Box::pin(async move {
             let connection = connecting.await?;
-            connection.io_ref().set_nodelay(true).map_err(TcpError::Io)?;
+            tcp::tune(connection.io_ref(), &options).map_err(TcpError::Io)?;
             Ok(connection)
         })
     }

@@ -11,6 +11,8 @@
 mod actor;
 pub mod dial;
 pub mod exchange;
+#[cfg(test)]
+mod exchange_tests;
 mod messages;
 
 pub use actor::{Connector, Start, Ties};

@@ -1,76 +1,188 @@
 //! From a request for an upgrade to a session.
 
 use std::{
-    convert::Infallible, fmt, future::poll_fn, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc, time::Duration,
+    convert::Infallible,
+    future::{Future, ready},
+    net::SocketAddr,
+    pin::Pin,
+    rc::Rc,
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use actix_codec::Framed;
-use actix_http::{
-    Request, RequestHead, Response, StatusCode,
-    body::BodySize,
-    h1,
-    header::{self, HeaderValue},
-    ws,
-};
+use actix_http::{Method, RequestHead, StatusCode, header};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
-use tokio::io::AsyncWrite;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
+    admission::{Full, Place, Slots},
+    answer::{self, Refusal},
     desk::Desk,
-    forward,
-    handshake::{self, Refusal},
+    forward, handshake,
+    head::{self, End, Request},
 };
 use crate::{
     assembly::{self, Upside},
     connector::dial::{self, DialError, Plan},
     flow::Tracker,
     log::Quoted,
+    rate::Limiter,
     session::{Parts, Presence},
     settings::{Route, Upstream},
+    tcp,
 };
 
-type Socket = Framed<TcpStream, h1::Codec>;
+/// What the server hears of a client: nothing.
+type Served = Result<(), Infallible>;
 
-/// The client went away while it was being answered.
-struct Gone;
-
-/// Answers a client's handshake and starts its session, or refuses it.
-pub(super) async fn accept(desk: Rc<Desk>, request: Request, mut socket: Socket) -> Result<(), Infallible> {
-    let peer = socket.io_ref().peer_addr().ok();
-    match admit(&desk, request.head(), peer).await {
-        Ok(admitted) => {
-            // From here on a drain waits for the session.
-            let stream = desk.next_stream();
-            let presence = desk.enter(stream);
-            let response = accepted(request.head(), admitted.protocol.as_deref());
-            match send(&mut socket, response, None).await {
-                Ok(()) => open(&desk, request.head(), peer, admitted, (stream, presence), socket),
-                Err(Gone) => log::debug!("client gone listener={} peer={}", desk.listener.name, Shown(peer)),
-            }
-        }
-        Err(refusal) => {
-            let (status, path) = (refusal.status.as_u16(), Quoted(request.path()));
-            log::warn!(
-                "client refused listener={} peer={} path={path} status={status} reason={}",
-                desk.listener.name,
-                Shown(peer),
-                Quoted(refusal.text)
-            );
-            refuse(&mut socket, refusal).await;
-        }
-    }
-    Ok(())
+/// A client that knocks.
+struct Caller {
+    desk: Rc<Desk>,
+    socket: TcpStream,
+    peer: SocketAddr,
+    /// Its place among the handshakes, or among those who got none.
+    place: Option<Place>,
 }
 
-/// A client that may come in.
-struct Admitted {
+/// Reads a client's handshake, answers it and starts its session, or refuses it.
+///
+/// The future is on the heap, and so are its parts that come after the head: the server would keep it twice,
+/// and thousands of handshakes that never come so far shall not have room for all of it.
+pub(super) fn accept(desk: Rc<Desk>, socket: TcpStream) -> Pin<Box<dyn Future<Output = Served>>> {
+    let deadline = Instant::now() + desk.listener.handshake_timeout;
+    // A socket without peer is one whose client has gone.
+    let Ok(peer) = socket.peer_addr() else { return Box::pin(ready(Ok(()))) };
+    let place = desk.shared.handshakes.take();
+    let in_turn = place.is_some();
+    let place = place.or_else(|| desk.shared.turned_away.take());
+    let caller = Caller { desk, socket, peer, place };
+    if in_turn { Box::pin(caller.knock(deadline)) } else { Box::pin(caller.turn_away()) }
+}
+
+// === impl Caller ===
+
+impl Caller {
+    async fn knock(self, deadline: Instant) -> Served {
+        let max = self.desk.listener.max_header;
+        let end = match timeout_at(deadline, head::read(&self.socket, max)).await {
+            Ok(Ok(request)) => {
+                Box::pin(self.answer(request)).await;
+                return Ok(());
+            }
+            Ok(Err(end)) => end,
+            Err(_) => {
+                let text = "the handshake took too long";
+                End::Refused(Refusal::new(StatusCode::REQUEST_TIMEOUT, text))
+            }
+        };
+        match end {
+            End::Gone => self.gone(),
+            End::Refused(refusal) => Box::pin(self.refuse(refusal, None)).await,
+        }
+        Ok(())
+    }
+
+    async fn answer(self, Request { head, mut rest }: Request) {
+        let admitted = tokio::select! {
+            biased;
+            admitted = admit(&self.desk, &head, self.peer) => admitted,
+            () = head::gone(&self.socket, &mut rest, self.desk.listener.max_header) => return self.gone(),
+        };
+        match admitted {
+            Ok((way, slots)) => self.let_in(&head, rest, way, slots).await,
+            Err(refusal) => self.refuse(refusal, Some(&head)).await,
+        }
+    }
+
+    async fn let_in(mut self, head: &RequestHead, rest: Vec<u8>, way: Way, slots: Slots) {
+        let accepted = answer::accepted(head, way.protocol.as_deref());
+        let stream = self.desk.next_stream();
+        let address = slots.visit.as_ref().and_then(|visit| visit.limiter.clone());
+        // From here on a drain waits for the session.
+        let presence = self.desk.enter(stream, slots);
+        match answer::send(&mut self.socket, &accepted).await {
+            Ok(()) => self.open(head, rest, way, Entered { stream, presence, address }),
+            Err(_) => self.gone(),
+        }
+    }
+
+    fn open(self, head: &RequestHead, rest: Vec<u8>, way: Way, entered: Entered) {
+        // Its handshake is over: the place is free.
+        let Self { desk, socket, peer, place: _ } = self;
+        let Way { route, protocol, upside } = way;
+        let Entered { stream, presence, address } = entered;
+        if let Err(error) = tcp::tune(&socket, &desk.listener.tcp) {
+            // The session will see the same.
+            log::debug!("socket takes no options listener={} peer={peer}: {error}", desk.listener.name);
+        }
+        let tracker = Tracker::new(desk.listener.number, stream);
+        log::info!(
+            "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
+            desk.listener.name,
+            Quoted(head.uri.path()),
+            route.upstream.as_ref().map_or("-", |upstream| &upstream.name),
+            Quoted(protocol.as_deref().unwrap_or_default()),
+        );
+        let meta = route
+            .reads_meta()
+            .then(|| forward::meta(head, peer, protocol.as_deref(), tracker.id(0), &desk.listener.name));
+        let parts = Parts {
+            tracker,
+            listener: Arc::clone(&desk.listener),
+            upstream: route.upstream.clone(),
+            socket,
+            // Copied: the room that it was read to would stay for as long as the session lives.
+            rest: Bytes::copy_from_slice(&rest),
+            meta,
+            pool: Arc::clone(&desk.shared.pool),
+            address,
+            presence,
+        };
+        desk.register(stream, &assembly::start(parts, &route, upside));
+    }
+
+    async fn refuse(self, refusal: Refusal, head: Option<&RequestHead>) {
+        self.desk.tell_refusal(&refusal, self.peer, head.map_or("-", |head| head.uri.path()));
+        let with_body = head.is_none_or(|head| head.method != Method::HEAD);
+        answer::refuse(self.socket, &refusal.answer(with_body)).await;
+    }
+
+    /// For a client that got no place among the handshakes: nothing of it is read. Where too many are told so
+    /// already, it is closed without waiting for it to read that.
+    async fn turn_away(self) -> Served {
+        let refusal = Refusal::from(Full::Handshakes);
+        if self.place.is_some() {
+            self.refuse(refusal, None).await;
+            return Ok(());
+        }
+        self.desk.tell_refusal(&refusal, self.peer, "-");
+        // What does not fit at once is not sent.
+        let _ = self.socket.try_write(&refusal.answer(true));
+        Ok(())
+    }
+
+    fn gone(&self) {
+        log::debug!("client gone listener={} peer={}", self.desk.listener.name, self.peer);
+    }
+}
+
+/// Where a client goes that may come in.
+struct Way {
     route: Arc<Route>,
     protocol: Option<String>,
     upside: Option<Upside>,
 }
 
-async fn admit(desk: &Desk, head: &RequestHead, peer: Option<SocketAddr>) -> Result<Admitted, Refusal> {
+/// What a session has of its listener.
+struct Entered {
+    stream: u64,
+    presence: Box<dyn Presence>,
+    /// What all sessions of its address may send together.
+    address: Option<Arc<Mutex<Limiter>>>,
+}
+
+async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way, Slots), Refusal> {
     if desk.shared.status.is_draining() {
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
         return Err(refusal.with(header::RETRY_AFTER, "5"));
@@ -78,22 +190,21 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: Option<SocketAddr>) -> Res
     let offered = handshake::check(head)?;
     let route = desk.route(head.uri.path());
     let route = Arc::clone(route.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?);
-    match &route.upstream {
-        None => {
-            let protocol = preferred(&route, &offered);
-            Ok(Admitted { route, protocol, upside: None })
-        }
+    let slots = desk.front.gate.enter(peer.ip(), Instant::now().into_std())?;
+    let (protocol, upside) = match &route.upstream {
+        None => (preferred(&route, &offered), None),
         Some(upstream) => {
             let plan = Plan {
                 upstream: Arc::clone(upstream),
                 headers: forward::headers(head, peer, upstream).into(),
                 protocols: offered.into(),
-                client: desk.client.clone(),
+                client: desk.clients[&upstream.name].clone(),
             };
             let (protocol, upside) = dial_first(desk, &route, upstream, plan).await?;
-            Ok(Admitted { route, protocol, upside: Some(upside) })
+            (protocol, Some(upside))
         }
-    }
+    };
+    Ok((Way { route, protocol, upside }, slots))
 }
 
 /// Asks the upstream before the client is answered, so that its choice of subprotocol can be the answer.
@@ -127,80 +238,4 @@ async fn dial_first(
 /// The first of the route's subprotocols that the client offered.
 fn preferred(route: &Route, offered: &[String]) -> Option<String> {
     route.subprotocols.iter().find(|protocol| offered.contains(protocol)).cloned()
-}
-
-fn open(
-    desk: &Rc<Desk>,
-    head: &RequestHead,
-    peer: Option<SocketAddr>,
-    admitted: Admitted,
-    (stream, presence): (u64, Box<dyn Presence>),
-    socket: Socket,
-) {
-    let Admitted { route, protocol, upside } = admitted;
-    let tracker = Tracker::new(desk.listener.number, stream);
-    log::info!(
-        "session opened session={tracker} listener={} peer={} path={} upstream={} subprotocol={}",
-        desk.listener.name,
-        Shown(peer),
-        Quoted(head.uri.path()),
-        route.upstream.as_ref().map_or("-", |upstream| &upstream.name),
-        Quoted(protocol.as_deref().unwrap_or_default()),
-    );
-    let meta = route
-        .reads_meta()
-        .then(|| forward::meta(head, peer, protocol.as_deref(), tracker.id(0), &desk.listener.name));
-    let parts = socket.into_parts();
-    let parts = Parts {
-        tracker,
-        listener: Arc::clone(&desk.listener),
-        upstream: route.upstream.clone(),
-        socket: parts.io,
-        rest: Bytes::copy_from_slice(&parts.read_buf),
-        meta,
-        pool: Arc::clone(&desk.shared.pool),
-        address: None,
-        presence,
-    };
-    desk.register(stream, &assembly::start(parts, &route, upside));
-}
-
-fn accepted(head: &RequestHead, protocol: Option<&str>) -> Response<()> {
-    let mut response = ws::handshake_response(head);
-    if let Some(protocol) = protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()) {
-        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, protocol));
-    }
-    response.finish().drop_body()
-}
-
-async fn refuse(socket: &mut Socket, refusal: Refusal) {
-    let response = refusal.response();
-    let body = response.body().clone();
-    if let Ok(()) = send(socket, response.drop_body(), Some(body)).await {
-        // A client that is gone needs no end of ours.
-        let _ = poll_fn(|cx| Pin::new(socket.io_mut()).poll_shutdown(cx)).await;
-    }
-}
-
-async fn send(socket: &mut Socket, response: Response<()>, body: Option<Bytes>) -> Result<(), Gone> {
-    let mut socket = Pin::new(socket);
-    let size = body.as_ref().map_or(BodySize::None, |body| BodySize::Sized(body.len() as u64));
-    let mut write = |message| socket.as_mut().write(message).map_err(|_| Gone);
-    write(h1::Message::Item((response, size)))?;
-    if body.is_some() {
-        write(h1::Message::Chunk(body))?;
-    }
-    poll_fn(|cx| socket.as_mut().flush(cx)).await.map_err(|_| Gone)
-}
-
-/// The peer's address, as far as it is known.
-struct Shown(Option<SocketAddr>);
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(peer) => peer.fmt(f),
-            None => f.write_str("-"),
-        }
-    }
 }

@@ -3,21 +3,29 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    net::SocketAddr,
     rc::Rc,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use actix::Addr;
 use awc::Client;
 use tokio::sync::watch;
 
+use super::{
+    admission::{Gate, Places, Slots},
+    answer::Refusal,
+    quiet::{Line, PAUSE, Quiet},
+};
 use crate::{
     connector::dial,
     drain::Order,
     flow::{Edge, Pool},
+    log::Quoted,
     session::{Drain, Presence, Session},
     settings::{Listener, Route, Settings},
     status::{Live, Status},
@@ -30,8 +38,12 @@ pub struct Shared {
     pub routes: Vec<Arc<Route>>,
     /// The pace of reconnects, by upstream.
     pub pacers: HashMap<String, Arc<Pacer>>,
-    /// The number of the next session, by listener.
-    pub streams: HashMap<String, AtomicU64>,
+    /// What all threads of a listener share, by its name.
+    pub fronts: HashMap<String, Arc<Front>>,
+    /// Places for handshakes in progress.
+    pub handshakes: Arc<Places>,
+    /// Places for clients who are told that there was none.
+    pub turned_away: Arc<Places>,
     /// What all sessions may hold together.
     pub pool: Arc<Pool>,
     /// Live sessions and the end.
@@ -40,14 +52,26 @@ pub struct Shared {
     pub drain: watch::Receiver<Option<Order>>,
 }
 
+/// What one listener has on all threads together.
+#[derive(Debug)]
+pub struct Front {
+    /// The number of the next session.
+    next_stream: AtomicU64,
+    /// Who is let in.
+    pub gate: Gate,
+    quiet: Mutex<Quiet>,
+}
+
 /// What one listener has on one worker thread.
 pub struct Desk {
     /// Its settings.
     pub listener: Arc<Listener>,
-    /// What it shares.
+    /// What it shares with its listener's other threads.
+    pub front: Arc<Front>,
+    /// What it shares with all.
     pub shared: Arc<Shared>,
-    /// The thread's client.
-    pub client: Client,
+    /// The thread's clients, by upstream.
+    pub clients: HashMap<String, Client>,
     /// Its live sessions, by number.
     sessions: RefCell<HashMap<u64, Edge<Drain>>>,
 }
@@ -57,17 +81,30 @@ struct Entry {
     desk: Rc<Desk>,
     stream: u64,
     _live: Live,
+    _slots: Slots,
 }
 
 impl Shared {
-    /// What the listeners of these settings share.
-    pub fn new(settings: &Settings, status: Arc<Status>, drain: watch::Receiver<Option<Order>>) -> Self {
+    /// What the listeners of these settings share; `sessions` may live at a time.
+    pub fn new(
+        settings: &Settings,
+        sessions: usize,
+        status: Arc<Status>,
+        drain: watch::Receiver<Option<Order>>,
+    ) -> Self {
         let pacers = settings.upstreams.iter();
-        let streams = settings.listeners.iter();
+        let (sessions, now) = (Places::new(sessions), Instant::now());
+        let front = |listener: &Arc<Listener>| {
+            let gate = Gate::new(listener, &sessions, now);
+            let front = Front { next_stream: AtomicU64::new(0), gate, quiet: Mutex::default() };
+            (listener.name.clone(), Arc::new(front))
+        };
         Self {
             routes: settings.routes.clone(),
             pacers: pacers.map(|(name, up)| (name.clone(), Arc::new(Pacer::new(up.restart.rate)))).collect(),
-            streams: streams.map(|listener| (listener.name.clone(), AtomicU64::new(0))).collect(),
+            fronts: settings.listeners.iter().map(front).collect(),
+            handshakes: Places::new(settings.server.max_handshakes),
+            turned_away: Places::new(settings.server.max_handshakes),
             pool: Pool::new(settings.server.buffer),
             status,
             drain,
@@ -79,8 +116,10 @@ impl Desk {
     /// Opens the desk on this thread; from the order to drain on it tells its sessions.
     pub fn open(listener: Arc<Listener>, shared: Arc<Shared>) -> Rc<Self> {
         let mut drain = shared.drain.clone();
-        let client = dial::client();
-        let desk = Rc::new(Self { listener, shared, client, sessions: RefCell::default() });
+        let upstreams = shared.routes.iter().filter_map(|route| route.upstream.as_ref());
+        let clients = upstreams.map(|upstream| (upstream.name.clone(), dial::client(upstream.tcp))).collect();
+        let front = Arc::clone(&shared.fronts[&listener.name]);
+        let desk = Rc::new(Self { listener, front, shared, clients, sessions: RefCell::default() });
         let weak = Rc::downgrade(&desk);
         actix_rt::spawn(async move {
             let order = drain.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
@@ -93,7 +132,7 @@ impl Desk {
 
     /// The number of the next session.
     pub fn next_stream(&self) -> u64 {
-        self.shared.streams.get(&self.listener.name).map_or(0, |next| next.fetch_add(1, Relaxed))
+        self.front.next_stream.fetch_add(1, Relaxed)
     }
 
     /// The route of a request.
@@ -101,9 +140,43 @@ impl Desk {
         self.shared.routes.iter().find(|route| route.matches(&self.listener.name, path))
     }
 
-    /// Counts a session from here on; see [`Desk::register`].
-    pub fn enter(self: &Rc<Self>, stream: u64) -> Box<dyn Presence> {
-        Box::new(Entry { desk: Rc::clone(self), stream, _live: self.shared.status.enter() })
+    /// Counts a session from here on, and keeps what it has taken; see [`Desk::register`].
+    pub fn enter(self: &Rc<Self>, stream: u64, slots: Slots) -> Box<dyn Presence> {
+        let live = self.shared.status.enter();
+        Box::new(Entry { desk: Rc::clone(self), stream, _live: live, _slots: slots })
+    }
+
+    /// Writes to the log that a client was refused, if there has not been such a line just now.
+    pub(super) fn tell_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
+        let reason = refusal.text;
+        let line = self.quiet().line(reason, Instant::now());
+        match line {
+            Line::Written(untold) => log::warn!(
+                "client refused listener={} peer={peer} path={} status={} reason={} untold={untold}",
+                self.listener.name,
+                Quoted(path),
+                refusal.status.as_u16(),
+                Quoted(reason)
+            ),
+            Line::First => {
+                let desk = Rc::clone(self);
+                actix_rt::spawn(async move {
+                    tokio::time::sleep(PAUSE).await;
+                    let untold = desk.quiet().untold(reason, Instant::now());
+                    if untold > 0 {
+                        let (listener, reason) = (&desk.listener.name, Quoted(reason));
+                        log::warn!(
+                            "client refused again listener={listener} reason={reason} untold={untold}"
+                        );
+                    }
+                });
+            }
+            Line::More => {}
+        }
+    }
+
+    fn quiet(&self) -> MutexGuard<'_, Quiet> {
+        self.front.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Knows the session from here on, so that it can be told to drain. One that came while the order was

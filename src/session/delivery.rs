@@ -92,8 +92,14 @@ impl<O> Delivery<O> {
     }
 
     /// Something went wrong that is no message's outcome: a push failed, or the client is told where a gap
-    /// begins. An error reply is due.
+    /// begins. An error reply is due, at the place of a push that came now.
     pub fn fail_loose(&mut self, event: u64) {
+        let slot = if self.ordered { self.last_reply } else { Some(self.sequencer.reserve()) };
+        self.loose.push((event, slot));
+    }
+
+    /// The client is to be told something that waits for nothing that is held back.
+    pub fn announce(&mut self, event: u64) {
         let slot = (!self.ordered).then(|| self.sequencer.reserve());
         self.loose.push((event, slot));
     }
@@ -111,15 +117,16 @@ impl<O> Delivery<O> {
 
     fn error_loose(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
         let Some(slot) = self.take_loose(event) else { return self.push(outputs, emit) };
+        self.pushed += 1;
         match slot {
+            Some(slot) if self.ordered => {
+                outputs.into_iter().for_each(|output| self.sequencer.put(slot, output, &mut emit));
+            }
             Some(slot) => {
                 self.put(Some(slot), outputs, &mut emit);
                 self.close(Some(slot), emit);
             }
-            None => {
-                self.pushed += 1;
-                outputs.into_iter().for_each(emit);
-            }
+            None => outputs.into_iter().for_each(emit),
         }
     }
 
@@ -127,7 +134,9 @@ impl<O> Delivery<O> {
     pub fn error_dropped(&mut self, event: u64, emit: impl FnMut(O)) {
         if self.ledger.is_failing(event) {
             self.end_error(event, Outcome::Dropped, emit);
-        } else if let Some(slot) = self.take_loose(event) {
+        } else if let Some(slot) = self.take_loose(event)
+            && !self.ordered
+        {
             self.close(slot, emit);
         }
     }
@@ -281,8 +290,26 @@ mod tests {
             assert!(client.delivery.awaits_error(0));
             client.error(0);
             assert_eq!(client.got, ["error 0"]);
+            assert_eq!(client.delivery.pushed(), 1, "it settles nothing");
             assert!(client.delivery.is_idle());
         }
+    }
+
+    #[test]
+    fn the_error_of_a_push_stays_behind_the_reply_that_came_before_it() {
+        let mut client = Client::new(true);
+        client.delivery.accept(0);
+        client.delivery.accept(1);
+        client.reply(1);
+        client.delivery.fail_loose(2);
+        client.delivery.announce(3);
+        client.error(2);
+        client.error(3);
+        client.push("news");
+        assert_eq!(client.got, ["error 3"], "what is announced waits for nothing");
+        client.reply(0);
+        assert_eq!(client.got, ["error 3", "reply 0", "reply 1", "error 2", "news"]);
+        assert!(client.delivery.is_idle());
     }
 
     #[test]

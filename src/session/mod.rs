@@ -14,6 +14,8 @@ mod delivery;
 mod downstream;
 mod ledger;
 mod messages;
+#[cfg(test)]
+mod model_tests;
 mod sequencer;
 
 pub use actor::{Parts, Presence, Session, SupervisorEdge, Ties};

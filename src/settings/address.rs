@@ -1,21 +1,24 @@
 //! Addresses to listen on.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
 use config::Value;
 
-use super::read::{Section, text};
+use super::{
+    host::Host,
+    read::{Section, text},
+};
 
 /// `127.0.0.1:9139`, `[::1]:0`, or a name that resolves: `localhost:9139`.
-pub(super) fn parse(value: &Value) -> Result<SocketAddr, String> {
+pub(super) fn parse(value: &Value, host: &dyn Host) -> Result<SocketAddr, String> {
     let text = text(value)?;
     let shape = "takes host:port, such as \"127.0.0.1:9139\"";
-    let (host, port) = text.rsplit_once(':').ok_or(shape)?;
-    if host.is_empty() || port.parse::<u16>().is_err() {
+    let (name, port) = text.rsplit_once(':').ok_or(shape)?;
+    if name.is_empty() || port.parse::<u16>().is_err() {
         return Err(format!("{shape}, with a port from 0 to 65535"));
     }
     let unresolved = |reason: String| format!("takes host:port, and the host cannot be found: {reason}");
-    let addresses: Vec<_> = text.to_socket_addrs().map_err(|error| unresolved(error.to_string()))?.collect();
+    let addresses = host.resolve(text).map_err(|error| unresolved(error.to_string()))?;
     // `localhost` is both 127.0.0.1 and ::1, and clients are told the former.
     let chosen = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
     chosen.copied().ok_or_else(|| unresolved("no address".to_owned()))

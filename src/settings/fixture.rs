@@ -18,13 +18,8 @@ upstream = "echo"
 
 /// The layers of a file of that text, and of an environment.
 pub(crate) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, SettingsError> {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("towline.toml");
-    std::fs::write(&file, text).unwrap();
-    let env: Vec<_> = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let mut layers = Layers::read(Some(&file), env.into_iter())?;
-    layers.file = Path::new("/etc/towline.toml").into();
-    Ok(layers)
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Layers::parse(Path::new("/etc/towline.toml"), text, env)
 }
 
 /// The settings of a file of that text, and of an environment.

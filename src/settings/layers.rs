@@ -5,9 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use config::{Config, ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 
-use super::{Origin, Problem, Settings, SettingsError, keys, read::Table, report, validate};
+use super::{
+    Origin, Problem, Settings, SettingsError,
+    host::{Host, Machine},
+    keys,
+    read::Table,
+    report, validate,
+};
 
 /// The settings file of `towline run` when none is named, from the working folder.
 pub const DEFAULT_FILE: &str = "settings/default.toml";
@@ -51,19 +57,24 @@ impl Layers {
         config: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
-        let file: Arc<Path> = absolute(config.unwrap_or(Path::new(DEFAULT_FILE))).into();
-        let text = read_settings(&file)?;
+        let file = absolute(config.unwrap_or(Path::new(DEFAULT_FILE)));
+        Self::parse(&file, &read_settings(&file)?, env)
+    }
+
+    /// Takes `text` for that of `file`, an absolute path, and lays `env` over it. Reads nothing.
+    ///
+    /// # Errors
+    /// When the text is not TOML.
+    pub fn parse(
+        file: &Path,
+        text: &str,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        let file: Arc<Path> = file.into();
+        let mut root = toml(text).map_err(|error| syntax_error(&file, text, error))?;
         let environment = Environment::new(env);
-        let problems = environment.problems.clone();
-        let merged = Config::builder()
-            .add_source(File::from_str(&text, FileFormat::Toml))
-            .add_source(environment)
-            .build()
-            .map_err(|error| syntax_error(&file, &text, error))?;
-        match merged.cache.kind {
-            ValueKind::Table(root) => Ok(Self { root, file, problems }),
-            _ => Ok(Self { root: Table::new(), file, problems }),
-        }
+        lay_over(&mut root, environment.root);
+        Ok(Self { root, file, problems: environment.problems })
     }
 
     /// Checks everything.
@@ -71,7 +82,15 @@ impl Layers {
     /// # Errors
     /// [`SettingsError::Invalid`] with all that is wrong.
     pub fn check(&self) -> Result<Settings, SettingsError> {
-        validate::validate(self)
+        self.check_on(&Machine)
+    }
+
+    /// As [`check`](Self::check), with the files and names of another machine.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn check_on(&self, host: &dyn Host) -> Result<Settings, SettingsError> {
+        validate::validate(self, host)
     }
 
     /// The effective settings as TOML, with the origin of each value behind it; secrets are masked.
@@ -109,6 +128,27 @@ pub(super) fn read_text(path: &Path) -> std::io::Result<String> {
     String::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error.utf8_error()))
 }
 
+/// The tables of a TOML text.
+fn toml(text: &str) -> Result<Table, ConfigError> {
+    File::from_str(text, FileFormat::Toml).collect()
+}
+
+/// Lays one table over another, entry by entry. `config` would take each key of the first level for a path,
+/// and make an array of a thousand million entries of `"a[1000000000]"`.
+fn lay_over(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (
+                Some(Value { kind: ValueKind::Table(under), .. }),
+                Value { kind: ValueKind::Table(over), .. },
+            ) => {
+                lay_over(under, over);
+            }
+            (_, value) => _ = under.insert(key, value),
+        }
+    }
+}
+
 /// The position and the parser's words, but not the line itself, which may hold a secret.
 fn syntax_error(file: &Path, text: &str, error: ConfigError) -> SettingsError {
     let (position, message) = match &error {
@@ -127,6 +167,9 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
+
+/// No key lies deeper, however wrong: the layers are walked by recursion.
+const DEPTH_MAX: usize = 8;
 
 /// The layer of environment variables.
 ///
@@ -157,6 +200,9 @@ impl Environment {
         if path.iter().any(String::is_empty) {
             return Err("a variable is named TOWLINE__SECTION__KEY, with two underscores between".to_owned());
         }
+        if path.len() > DEPTH_MAX {
+            return Err("no setting lies so deep".to_owned());
+        }
         if path[0] == "route" {
             return Err("routes have no names, so they are set in the file only".to_owned());
         }
@@ -179,15 +225,9 @@ fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, Strin
     if !compound || !text.starts_with(['[', '{']) {
         return Ok(Value::new(Some(&origin), text));
     }
-    let parsed =
-        Config::builder().add_source(File::from_str(&format!("it = {text}"), FileFormat::Toml)).build();
-    let mut parsed = parsed.map_err(|_| "begins like TOML and is not".to_owned())?;
-    let kind = match &mut parsed.cache.kind {
-        ValueKind::Table(table) => table.swap_remove("it").map(|value| value.kind),
-        _ => None,
-    };
-    let kind = kind.ok_or("begins like TOML and is not")?;
-    Ok(Value::new(Some(&origin), with_origin(kind, &origin)))
+    let parsed = toml(&format!("it = {text}")).ok().and_then(|mut table| table.swap_remove("it"));
+    let parsed = parsed.ok_or("begins like TOML and is not")?;
+    Ok(Value::new(Some(&origin), with_origin(parsed.kind, &origin)))
 }
 
 /// Writes the variable's name onto the entries of a table: tables are merged entry by entry.
@@ -222,16 +262,6 @@ fn insert(table: &mut Table, path: &[String], value: Value, name: &str) {
                 insert(inner, rest, value, name);
             }
         }
-    }
-}
-
-impl Source for Environment {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Table, ConfigError> {
-        Ok(self.root.clone())
     }
 }
 

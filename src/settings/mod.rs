@@ -17,6 +17,7 @@ mod address;
 mod error;
 mod guards;
 mod headers;
+mod host;
 mod keys;
 mod layers;
 mod read;
@@ -36,6 +37,7 @@ use indexmap::IndexMap;
 
 pub use self::{
     error::{Origin, Problem, SettingsError},
+    host::{Host, Machine},
     layers::{DEFAULT_FILE, DEMO_FILE, Layers, environment},
     url::{MASK, UrlError, mask},
 };

@@ -6,6 +6,7 @@ use config::{Map, Value, ValueKind};
 
 use super::{
     Origin, Problem,
+    host::Host,
     keys::{self, Kind, Preset},
     layers::{Layers, origin},
     url,
@@ -17,6 +18,7 @@ pub(super) type Table = Map<String, Value>;
 /// All sections of the layers, and what is wrong in them.
 pub(super) struct Reader<'a> {
     pub(super) layers: &'a Layers,
+    host: &'a dyn Host,
     problems: RefCell<Vec<Problem>>,
 }
 
@@ -32,8 +34,8 @@ pub(super) struct Section<'a> {
 // === impl Reader ===
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(layers: &'a Layers) -> Self {
-        Self { layers, problems: RefCell::new(layers.problems.clone()) }
+    pub(super) fn new(layers: &'a Layers, host: &'a dyn Host) -> Self {
+        Self { layers, host, problems: RefCell::new(layers.problems.clone()) }
     }
 
     /// What was found wrong so far.
@@ -251,6 +253,11 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Where the settings are checked.
+    pub(super) fn host(&self) -> &'a dyn Host {
+        self.reader.host
+    }
+
     /// The folder that paths in the settings begin at.
     pub(super) fn folder(&self) -> &Path {
         self.reader.layers.file.parent().unwrap_or(Path::new("/"))
@@ -408,13 +415,14 @@ pub(super) fn shown(value: &Value, kind: Kind) -> String {
     }
 }
 
-/// A TOML basic string: JSON's escapes are among TOML's.
+/// A TOML basic string: JSON's escapes are among TOML's, which has one more.
 pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 #[cfg(test)]
 mod tests {
+    use config::{File, FileFormat, Source};
     use proptest::prelude::*;
 
     use super::*;
@@ -446,6 +454,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_is_quoted_is_that_text_to_toml(text in r"[\x00-\x9f\PC]{0,20}") {
+            let table = File::from_str(&format!("a = {}", quoted(&text)), FileFormat::Toml).collect().unwrap();
+            prop_assert_eq!(&table["a"].kind, &ValueKind::String(text));
+        }
+
         #[test]
         fn no_text_makes_a_parser_panic(text in r"[0-9.e+ -]{0,22}(ms|s|day|years|KiB|EiB|B|[a-zß]{0,3})") {
             let _ = duration(&Value::from(text.as_str()), DAY);

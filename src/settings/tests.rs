@@ -302,3 +302,20 @@ fn the_report_can_be_read_again() {
     assert_eq!(values(&report), values(&again));
     assert!(report.contains("preprocessors = [\"lines\", \"lines\"]"), "{report}");
 }
+
+/// Keys are keys: `config` itself makes a thousand million entries of the one, and a table of the other.
+#[test]
+fn a_key_that_looks_like_a_path_is_an_unknown_key() {
+    for key in ["a[1000000000]", "listener.ws.bind", "server[-5]"] {
+        let layers = layers(&format!("{key:?} = 1\n{MINIMAL}"), &[]).unwrap();
+        let error = layers.check().unwrap_err().to_string();
+        assert!(error.contains(&format!("{key} ")) && error.contains("unknown section"), "{error}");
+    }
+}
+
+#[test]
+fn a_variable_of_endless_depth_is_refused() {
+    let name = format!("TOWLINE__SERVER{}", "__A".repeat(100_000));
+    let error = load(MINIMAL, &[(&name, "1")]).unwrap_err().to_string();
+    assert!(error.contains("no setting lies so deep"), "it is refused");
+}

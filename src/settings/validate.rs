@@ -12,7 +12,8 @@ use super::{
     Admin, AllowedUrl, Drain, Exchange, Format, Limits, Listener, Log, LogFormat, OnClientClose, OnGiveUp,
     Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer, Upstream, UpstreamUrl, address,
     guards, headers,
-    layers::{Layers, read_text},
+    host::Host,
+    layers::Layers,
     read::{Reader, Section, commas, list, quoted, text},
     routes,
 };
@@ -25,8 +26,8 @@ use crate::{
 };
 
 /// Checks everything the layers say.
-pub(super) fn validate(layers: &Layers) -> Result<Settings, SettingsError> {
-    let reader = Reader::new(layers);
+pub(super) fn validate(layers: &Layers, host: &dyn Host) -> Result<Settings, SettingsError> {
+    let reader = Reader::new(layers, host);
     let settings = settings(&reader);
     match settings {
         Some(settings) if reader.is_clean() => Ok(settings),
@@ -106,7 +107,11 @@ fn log(section: &Section<'_>) -> Log {
 
 fn admin(section: &Section<'_>) -> Option<Admin> {
     let off = section.said("bind").is_some_and(|value| text(value) == Ok(""));
-    if off { None } else { section.read("bind", address::parse).map(|bind| Admin { bind }) }
+    if off {
+        None
+    } else {
+        section.read("bind", |value| address::parse(value, section.host())).map(|bind| Admin { bind })
+    }
 }
 
 fn drain(section: &Section<'_>) -> Drain {
@@ -137,7 +142,7 @@ fn listeners(
 }
 
 fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
-    let bind = section.read("bind", address::parse);
+    let bind = section.read("bind", |value| address::parse(value, section.host()));
     let format = format(section);
     let limits = limits(section);
     let handshake_timeout = section.duration("handshake_timeout");
@@ -323,7 +328,7 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<Arc<Pipeline>> {
         (Some(source), None) => ("source", section.path.clone(), source, None),
         (None, Some(file)) => {
             let path = section.folder().join(file);
-            let source = match read_text(&path) {
+            let source = match section.host().read(&path) {
                 Ok(source) => source,
                 Err(error) => {
                     section.problem("file", format!("cannot read {}: {error}", path.display()));

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use super::{
     ast::{DefineScript, Item, Name, Qualified, Script, Statement, Use},
     compile::is_in_library,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, Diagnostics},
     parser,
-    program::{SOURCE_MAX, too_long},
+    program::{SOURCE_MAX, bounded, too_long},
     source::{Sources, Span},
 };
 
@@ -88,16 +88,29 @@ impl<'m> Loader<'m> {
     }
 
     /// Reads a program and all that it uses.
-    pub(crate) fn program(&mut self, name: &str, text: &str) {
+    ///
+    /// # Errors
+    /// When it is so long that nobody has written it.
+    pub(crate) fn program(&mut self, name: &str, text: &str) -> Result<(), Diagnostics> {
+        bounded(name, text)?;
         self.file(name, text);
+        Ok(())
     }
 
-    /// Reads a script without a program around it: the definition of a script.
-    pub(crate) fn script(&mut self, name: &str, text: &str) {
+    /// Reads a script without a program around it, and all that it uses. Its tree is that of a program
+    /// which defines it.
+    ///
+    /// # Errors
+    /// When it is so long that nobody has written it.
+    pub(crate) fn script(&mut self, name: &str, text: &str) -> Result<(), Diagnostics> {
+        bounded(name, text)?;
         let base = self.sources.add(name, text);
         let (script, errors) = parser::parse_script(text, base);
-        let name = Name { text: "script".to_owned(), span: Span::new(0, 0) };
-        self.tree(vec![Statement::DefineScript(DefineScript { name, params: Vec::new(), script })], errors);
+        self.errors.extend(errors);
+        let span = Span::new(0, 0);
+        let name = Name { text: "script".to_owned(), span };
+        self.tree(vec![Statement::DefineScript(DefineScript { name, params: Vec::new(), script })]);
+        Ok(())
     }
 
     /// All trees that were read.
@@ -112,12 +125,12 @@ impl<'m> Loader<'m> {
     fn file(&mut self, name: &str, text: &str) -> usize {
         let base = self.sources.add(name, text);
         let (statements, errors) = parser::parse(text, base);
-        self.tree(statements, errors)
+        self.errors.extend(errors);
+        self.tree(statements)
     }
 
     /// Keeps a tree, and reads what it uses.
-    fn tree(&mut self, statements: Vec<Statement>, errors: Vec<Diagnostic>) -> usize {
-        self.errors.extend(errors);
+    fn tree(&mut self, statements: Vec<Statement>) -> usize {
         let mut uses = Vec::new();
         uses_in(&statements, &mut uses);
         let paths: Vec<Qualified> = uses.into_iter().map(|used| used.path.clone()).collect();

@@ -109,9 +109,8 @@ impl Program {
         modules: &dyn Modules,
         limits: Limits,
     ) -> Result<Self, Diagnostics> {
-        bounded(name, source)?;
         let mut loader = Loader::new(modules);
-        loader.program(name, source);
+        loader.program(name, source)?;
         let (files, sources, errors) = loader.into_files();
         let sources = Arc::new(sources);
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
@@ -152,9 +151,9 @@ pub(super) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
     if source.len() <= SOURCE_MAX {
         return Ok(());
     }
+    let error = Diagnostic::new(Span::new(0, 0), too_long("the program"), "");
     let mut sources = Sources::default();
     sources.add(name, "");
-    let error = Diagnostic::new(Span::new(0, 0), too_long("the program"), "");
     Err(Diagnostics::new(Arc::new(sources), vec![error]))
 }
 
@@ -213,7 +212,7 @@ impl Instance {
             sources: &self.code.sources,
             graph: &self.code.graph,
             states: &mut self.states,
-            context: Context { now_ns, ingest_ns, id, event: std::marker::PhantomData },
+            context: Context { now_ns, ingest_ns, origin: None, size_max: self.code.limits.max_value },
             channels: Vec::new(),
             outputs: Outputs { list: outputs, orders, id, ingest_ns },
             steps: Steps::new(self.code.limits),

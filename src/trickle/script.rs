@@ -58,30 +58,27 @@ impl Script {
         modules: &dyn Modules,
         limits: Limits,
     ) -> Result<Self, Diagnostics> {
-        super::program::bounded(name, source)?;
         let mut loader = Loader::new(modules);
-        loader.script(name, source);
+        loader.script(name, source)?;
         let (files, sources, errors) = loader.into_files();
         let sources = Arc::new(sources);
         let mut world = World::new(&files, limits, errors);
-        let script = world.definitions().into_iter().find_map(|definition| match definition {
-            Binding::Script(definition, scope) => definition.script.as_ref().map(|script| (script, scope)),
+        let compiled = world.definitions().into_iter().find_map(|definition| match definition {
+            Binding::Script(script, scope) => Some((script.script.as_ref()?, scope)),
             _ => None,
         });
-        let mut compiled = None;
-        if let Some((script, scope)) = script {
+        let compiled = compiled.map(|(script, scope)| {
+            let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
             let args = Value::record::<&str>([]);
             let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
-            let body = compiler.body(&script.body).into();
-            let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
-            let locals = compiler.locals();
-            let ports = compiler.into_ports();
-            let (sources, state) = (Arc::clone(&sources), State::default());
-            compiled = Some(Self { sources, limits, body, last, locals, ports, state });
-        }
+            let body: Box<[Act]> = compiler.body(&script.body).into();
+            (body, last, compiler.locals(), compiler.into_ports())
+        });
         world.compile_all();
         match compiled {
-            Some(script) if world.errors.is_empty() => Ok(script),
+            Some((body, last, locals, ports)) if world.errors.is_empty() => {
+                Ok(Self { sources, limits, body, last, locals, ports, state: State::default() })
+            }
             _ => Err(Diagnostics::new(sources, world.errors)),
         }
     }
@@ -91,13 +88,14 @@ impl Script {
         self.ports.iter().map(String::as_str)
     }
 
-    /// Runs the script over one event; `now_ns` is the time, in nanoseconds since the Unix epoch. Gives what leaves it, if anything does, and by which port.
+    /// Runs the script over one event. Gives what leaves it, if anything does, and by which port.
+    /// `now_ns`, nanoseconds since the Unix epoch, is what the language knows as now.
     ///
     /// # Errors
     /// When an expression fails, or a limit is reached. The state keeps what was written to it before.
     pub fn run(&mut self, event: Event, now_ns: u64) -> Result<Option<(&str, Event)>, RuntimeError> {
         let Event { id, data, meta, ingest_ns } = event;
-        let context = Context { now_ns, ingest_ns, id, event: std::marker::PhantomData };
+        let context = Context { now_ns, ingest_ns, origin: None, size_max: self.limits.max_value };
         match self.ending(Message::new(data, meta), &context) {
             Ok(None) => Ok(None),
             Ok(Some((port, message))) => {

@@ -1,5 +1,7 @@
 //! Bytes to messages: headers, limits, unmasking, reassembly, UTF-8.
 
+use std::mem;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{
@@ -171,7 +173,7 @@ impl Decoder {
             return None;
         }
         let payload = &mut self.message.as_mut()?.payload;
-        make_room(payload, missing, least);
+        make_room(payload, missing, least, self.max_message as usize);
         let room = missing.min(payload.capacity() - payload.len());
         Some((payload, room))
     }
@@ -255,7 +257,7 @@ impl Decoder {
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
             let partial = self.message.get_or_insert_with(|| Partial::new(binary, BytesMut::new()));
-            make_room(&mut partial.payload, header.len as usize, available);
+            make_room(&mut partial.payload, header.len as usize, available, self.max_message as usize);
         }
         self.frame = Some(Frame { header, got: 0 });
         Ok(())
@@ -295,7 +297,7 @@ impl Decoder {
             Some(partial) if !frame.header.opcode.is_control() => &mut partial.payload,
             _ => &mut self.control,
         };
-        make_room(payload, missing, count);
+        make_room(payload, missing, count, self.max_message as usize);
         let at = payload.len();
         payload.extend_from_slice(take(input, count));
         if let Some(mask) = frame.header.mask {
@@ -322,7 +324,7 @@ impl Decoder {
     }
 
     fn take_control(&mut self) -> Bytes {
-        std::mem::take(&mut self.control).freeze()
+        mem::take(&mut self.control).freeze()
     }
 }
 
@@ -356,12 +358,23 @@ impl Partial {
 }
 
 /// Makes room for `missing` bytes of which `available` are there: all of them when they are there, else
-/// twice of what there is.
-fn make_room(payload: &mut BytesMut, missing: usize, available: usize) {
+/// twice of what there is. All room together is at most `max`.
+fn make_room(payload: &mut BytesMut, missing: usize, available: usize, max: usize) {
     if payload.capacity() - payload.len() < available.min(missing) || payload.capacity() == 0 {
         let ahead = available.max(payload.len()).max(FIRST_ROOM);
-        payload.reserve(missing.min(ahead));
+        grow(payload, missing.min(ahead), max);
     }
+}
+
+/// Makes room for `more` bytes, and for as many again as there are, so that growing costs little, but never
+/// for more than `max` (C4).
+fn grow(payload: &mut BytesMut, more: usize, max: usize) {
+    if payload.capacity() * 2 <= max {
+        return payload.reserve(more);
+    }
+    let mut exact = Vec::from(mem::take(payload));
+    exact.reserve_exact(max.max(exact.len() + more) - exact.len());
+    *payload = Bytes::from(exact).into();
 }
 
 fn take<'a>(input: &mut &'a [u8], count: usize) -> &'a [u8] {

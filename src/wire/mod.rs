@@ -85,4 +85,6 @@ impl Message {
 }
 
 #[cfg(test)]
+mod link_tests;
+#[cfg(test)]
 mod tests;

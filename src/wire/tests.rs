@@ -135,6 +135,24 @@ fn a_header_alone_takes_little_memory() {
     assert!(payload.capacity() <= 8 * 1024, "{}", payload.capacity());
 }
 
+/// Growing by doubling would take up to twice as much.
+#[test]
+fn a_message_in_the_making_takes_no_more_than_a_message_may() {
+    for size in [1, 100, 5_000, 40_000] {
+        let mut decoder = Decoder::new(Role::Client, LIMITS);
+        for number in 0..LIMITS.max_message / size {
+            let mut bytes = vec![if number == 0 { 0x02 } else { 0x00 }];
+            match size {
+                0..126 => bytes.push(size as u8),
+                _ => bytes.extend([&[126][..], &(size as u16).to_be_bytes()].concat()),
+            }
+            bytes.resize(bytes.len() + size, 0);
+            assert_eq!(decoder.decode(&mut &bytes[..]), Ok(None));
+            assert!(decoder.unfinished() <= LIMITS.max_message, "{} bytes", decoder.unfinished());
+        }
+    }
+}
+
 #[test]
 fn of_many_pings_the_first_and_the_latest_are_answered() {
     let mut outbox: Outbox<()> = Outbox::new(Role::Server);

@@ -151,6 +151,7 @@ impl Session {
         log::info!("client reads again session={self} discarded={count}");
         let event = self.tracker.issue(Cause::Push).redeem();
         self.down.expect_notice(event);
-        self.fail(event, Cause::Push, Failure::Gap(count), None);
+        self.delivery.announce(event);
+        self.reply_error(event, Cause::Push, Failure::Gap(count), None);
     }
 }

@@ -81,7 +81,7 @@ impl Compiler<'_, '_> {
         let Some(callee) = self.callee(name) else { return Op::Const(Value::Null) };
         let wrong = match &callee {
             Callee::Function(function) => function.refuses(args.len()),
-            Callee::Library(function) => function.arity.refuses(args.len()),
+            Callee::Library(function) => (!function.arity.takes(args.len())).then_some(function.arity),
         };
         if let Some(wanted) = wrong {
             let message = format!("`{}` takes {wanted}, not {}", name.text(), args.len());
@@ -170,33 +170,6 @@ impl Function {
     /// What it takes, if that many arguments are not it.
     fn refuses(&self, count: usize) -> Option<Arity> {
         let arity = if self.open { Arity::AtLeast(self.params) } else { Arity::Exactly(self.params) };
-        arity.refuses(count)
-    }
-}
-
-// === impl Arity ===
-
-impl Arity {
-    /// Itself, if that many arguments are not what it says.
-    fn refuses(self, count: usize) -> Option<Self> {
-        let fits = match self {
-            Self::Exactly(wanted) => count == wanted,
-            Self::Between(min, max) => (min..=max).contains(&count),
-            Self::AtLeast(min) => count >= min,
-        };
-        (!fits).then_some(self)
-    }
-}
-
-impl std::fmt::Display for Arity {
-    /// For people: `2 arguments`, `at least 1 argument`
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let noun = |count: usize| if count == 1 { "argument" } else { "arguments" };
-        match *self {
-            Self::Exactly(0) => f.write_str("no arguments"),
-            Self::Exactly(count) => write!(f, "{count} {}", noun(count)),
-            Self::Between(min, max) => write!(f, "{min} to {max} arguments"),
-            Self::AtLeast(min) => write!(f, "at least {min} {}", noun(min)),
-        }
+        (!arity.takes(count)).then_some(arity)
     }
 }

@@ -22,7 +22,7 @@ use super::{
     message::Message,
     source::Span,
 };
-use crate::event::{EventId, Meta, Value};
+use crate::event::{Meta, Value};
 
 /// Where an expression stands: what it may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +73,6 @@ pub(crate) struct Compiler<'c, 'a> {
     /// How many errors there were at the start: with new ones, nothing is folded any more.
     errors_before: usize,
 }
-
-/// What is known of an event before there is one.
-static NO_EVENT: Context<'static> = Context {
-    now_ns: 0,
-    ingest_ns: 0,
-    id: EventId { source: 0, stream: 0, event: 0 },
-    event: std::marker::PhantomData,
-};
 
 /// Whether a path leads into the standard library.
 pub(crate) fn is_in_library(path: &str) -> bool {
@@ -189,13 +181,15 @@ impl<'c, 'a> Compiler<'c, 'a> {
         }
         let message = Message::of(Value::Null, Meta::default());
         let locals = vec![None; self.slots];
+        // What is known of an event before there is one.
+        let context = Context { now_ns: 0, ingest_ns: 0, origin: None, size_max: steps.limits().max_value };
         let env = Env {
             message: &message,
             state: &Value::Null,
             locals: &locals,
             bound: None,
             steps,
-            context: &NO_EVENT,
+            context: &context,
         };
         let value = eval::eval(&op, &env).map(|value| value.into_owned()).and_then(|value| {
             let size = steps.measure(&value, 0);

@@ -293,7 +293,11 @@ impl<'a> World<'a> {
     pub(crate) fn unknown(&self, scope: ScopeId, path: &Qualified, kind: Kind) -> Diagnostic {
         let text = path.text();
         let what = kind.noun();
-        let mut error = Diagnostic::new(path.span, format!("there is no {what} `{text}`"), "");
+        let label = match kind {
+            Kind::Script | Kind::Operator | Kind::Pipeline => "not defined in this program",
+            _ => "",
+        };
+        let mut error = Diagnostic::new(path.span, format!("there is no {what} `{text}`"), label);
         let near = match path.names.as_slice() {
             [_] => nearest(&text, self.names_in(scope, kind)).map(str::to_owned),
             names => self.nearest_member(scope, names, kind),

@@ -32,14 +32,15 @@ pub(super) fn call<'e>(call: &'e CallOp, env: &Env<'e>) -> Evaluated<'e> {
 }
 
 fn library_call(
-    function: &library::Function,
+    function: &'static library::Function,
     args: &[Op],
     span: Span,
     env: &Env<'_>,
 ) -> Result<Value, Box<Fault>> {
     let run = |args: &[&Value]| {
-        let call = library::Call { args, context: env.context, steps: env.steps };
-        let value = (function.run)(&call).map_err(|message| Fault::new(span, message))?;
+        let steps = |count: u32| env.steps.spend(count as usize);
+        let called = function.call(args, env.context, &steps);
+        let value = called.map_err(|message| Fault::new(span, message))?;
         env.steps.weigh(&value, span)?;
         Ok(value)
     };

@@ -5,7 +5,7 @@ use crate::event::Value;
 /// Steps of one event: operators, cases, statements, nodes, calls, and what is built, by size. A step
 /// takes well below a microsecond, so an event holds its worker for less than a second, and no honest
 /// program comes near.
-const STEPS_MAX: u32 = 1_000_000;
+pub(crate) const STEPS_MAX: u32 = 1_000_000;
 
 /// How often a function may begin again, as in the reference system.
 const RECURSION_MAX: u32 = 1_024;
@@ -19,7 +19,7 @@ pub(crate) const DEPTH_MAX: u32 = 127;
 
 /// How large a value that a program builds may be, counted as its JSON might be long: a shared part
 /// counts as often as it is written. 16 times the largest message of the default settings.
-const SIZE_MAX: usize = 16 << 20;
+pub(crate) const SIZE_MAX: usize = 16 << 20;
 
 /// What one event may cost in a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -101,11 +101,9 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn gather(&mut self, level: &mut Level<'a>) {
         for statement in level.statements {
             match statement {
-                Statement::CreateStream(name) => {
-                    if self.is_free(level, name) {
-                        let channel = self.add_channel(name.text.clone(), name.span, ChannelKind::Stream);
-                        level.entities.insert(&name.text, Entity::Stream(channel));
-                    }
+                Statement::CreateStream(name) if self.is_free(level, name) => {
+                    let channel = self.add_channel(name.text.clone(), name.span, ChannelKind::Stream);
+                    level.entities.insert(&name.text, Entity::Stream(channel));
                 }
                 Statement::Create(create) => self.create(level, create),
                 _ => {}

@@ -1,80 +1,213 @@
-//! The standard library: functions and constants that every program may use by their full names.
+//! The standard library: what programs call as `std::…` and `tremor::…`.
+//!
+//! Names, arities and results are those of Tremor 0.11, with what its later versions added; where
+//! the two spell a name differently, both are known. A [`Function`] is found by name when a program
+//! is compiled, and called with borrowed arguments when it runs.
+//!
+//! There is no number here that JSON cannot write: a function whose result would be infinite or not
+//! a number fails instead, and so there are no constants for these two either.
+//!
+//! # Correctness
+//! No function panics, whatever its arguments. A function that may build something large asks
+//! [`Call::room`] before it builds it, and takes a step for every item and for every
+//! [`call::BYTES_PER_STEP`] bytes that it looks at, so that the limits of an event hold in here too.
 
-use std::marker::PhantomData;
+mod array;
+mod base64;
+mod binary;
+mod call;
+mod datetime;
+mod float;
+mod integer;
+mod json;
+mod math;
+mod order;
+mod origin;
+mod path;
+mod random;
+mod range;
+mod re;
+mod record;
+mod size;
+mod string;
+mod system;
+mod time;
+mod types;
+mod url;
 
-use super::eval::Steps;
-use crate::event::{EventId, Value};
+#[cfg(test)]
+mod tests;
 
-/// A function of the library.
-#[derive(Debug)]
+use std::fmt;
+
+pub(crate) use call::{Call, Context, Origin, Steps};
+
+use crate::event::Value;
+
+/// What every function is at last: a value, or why there is none in words for people, without place.
+pub(crate) type Outcome = Result<Value, String>;
+
+/// One function of the library.
 pub(crate) struct Function {
-    /// In full: `std::string::len`.
+    /// `std::string::len`
     pub(crate) name: &'static str,
+    /// With how many arguments it is called.
     pub(crate) arity: Arity,
-    /// Gives the result, or says in a text without place why there is none.
-    pub(crate) run: fn(&Call<'_>) -> Result<Value, String>,
-    /// The same arguments give the same result, so a call with constants is one itself.
+    /// What it does; called by [`Function::call`].
+    run: fn(&Call<'_>) -> Outcome,
+    /// Whether the same arguments always have the same result, so that a call may be folded.
     pub(crate) pure: bool,
+    /// What it gives, in one line for people: `how many characters a string has`
+    #[allow(dead_code, reason = "for the reference of the library, which tests hold to it")]
+    pub(crate) about: &'static str,
 }
 
 /// How many arguments a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arity {
+    /// So many.
     Exactly(usize),
+    /// From the first number to the second.
     Between(usize, usize),
+    /// So many or more.
     AtLeast(usize),
 }
 
-/// One call: what a function may look at.
-pub(crate) struct Call<'c> {
-    /// As many as the arity says.
-    pub(crate) args: &'c [&'c Value],
-    pub(crate) context: &'c Context<'c>,
-    /// Takes further steps, for functions that loop.
-    pub(crate) steps: &'c Steps,
+/// One constant of the library.
+struct Constant {
+    /// `std::integer::MAX`, the last word in capitals
+    name: &'static str,
+    value: fn() -> Value,
 }
 
-/// What is known about the event, besides its data.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Context<'c> {
-    pub(crate) now_ns: u64,
-    pub(crate) ingest_ns: u64,
-    pub(crate) id: EventId,
-    pub(crate) event: PhantomData<&'c ()>,
-}
-
-static FUNCTIONS: [Function; 3] = [
-    Function { name: "std::string::len", arity: Arity::Exactly(1), run: len, pure: true },
-    Function { name: "std::type::is_string", arity: Arity::Exactly(1), run: is_string, pure: true },
-    Function { name: "tremor::system::nanotime", arity: Arity::Exactly(0), run: nanotime, pure: false },
+/// Every function, module by module.
+static FUNCTIONS: [&[Function]; 22] = [
+    array::FUNCTIONS,
+    base64::FUNCTIONS,
+    binary::FUNCTIONS,
+    datetime::FUNCTIONS,
+    datetime::OLDER_FUNCTIONS,
+    float::FUNCTIONS,
+    integer::FUNCTIONS,
+    json::FUNCTIONS,
+    math::FUNCTIONS,
+    origin::FUNCTIONS,
+    path::FUNCTIONS,
+    random::FUNCTIONS,
+    range::FUNCTIONS,
+    re::FUNCTIONS,
+    record::FUNCTIONS,
+    size::FUNCTIONS,
+    string::FUNCTIONS,
+    string::CASE_FUNCTIONS,
+    system::FUNCTIONS,
+    time::FUNCTIONS,
+    types::FUNCTIONS,
+    url::FUNCTIONS,
 ];
 
-/// The function of that full name.
+/// Every constant but those of the time zones.
+static CONSTANTS: [&[Constant]; 3] = [datetime::CONSTANTS, integer::CONSTANTS, time::CONSTANTS];
+
+/// Tremor 0.11 has its functions of dates here.
+const OLDER_DATETIME: &str = "core::datetime::";
+
+/// The function of that name.
 pub(crate) fn function(name: &str) -> Option<&'static Function> {
-    FUNCTIONS.iter().find(|function| function.name == name)
+    if let Some(function) = name.strip_prefix(OLDER_DATETIME) {
+        return functions().find(|known| known.name.strip_prefix("std::datetime::") == Some(function));
+    }
+    functions().find(|known| known.name == name)
 }
 
-/// The constant of that full name.
+/// The value of the constant of that name, whose last word is in capitals (as in later versions of
+/// Tremor) or in small letters (as in 0.11).
 pub(crate) fn constant(name: &str) -> Option<Value> {
-    (name == "std::integer::MAX").then_some(Value::Int(i64::MAX))
+    let (module, word) = name.rsplit_once("::")?;
+    let capitals = word.to_ascii_uppercase();
+    if word != capitals && word != word.to_ascii_lowercase() {
+        return None;
+    }
+    let is_it = |known: &str| known.rsplit_once("::") == Some((module, &capitals));
+    let listed = CONSTANTS.iter().copied().flatten().find(|known| is_it(known.name));
+    listed.map(|known| (known.value)()).or_else(|| datetime::zone_named(module, &capitals))
 }
 
-/// The full names of all functions and constants.
+/// The names of all functions and constants, for `did you mean` and for the docs.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    FUNCTIONS.iter().map(|function| function.name).chain(["std::integer::MAX"])
+    let constants = CONSTANTS.iter().copied().flatten().map(|constant| constant.name);
+    functions().map(|function| function.name).chain(constants).chain(datetime::zone_names())
 }
 
-fn len(call: &Call<'_>) -> Result<Value, String> {
-    match call.args {
-        [Value::String(text)] => Ok(Value::from(text.chars().count() as u64)),
-        _ => Err("`std::string::len` takes a string".to_owned()),
+/// All functions, module by module.
+pub(crate) fn functions() -> impl Iterator<Item = &'static Function> {
+    FUNCTIONS.iter().copied().flatten()
+}
+
+// === impl Function ===
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
     }
 }
 
-fn is_string(call: &Call<'_>) -> Result<Value, String> {
-    Ok(Value::Bool(matches!(call.args, [Value::String(_)])))
+impl Function {
+    /// A function whose calls may be folded.
+    const fn pure(
+        name: &'static str,
+        arity: Arity,
+        run: fn(&Call<'_>) -> Outcome,
+        about: &'static str,
+    ) -> Self {
+        Self { name, arity, run, pure: true, about }
+    }
+
+    /// A function that asks for more than its arguments: the event, the clock, the host, chance.
+    const fn impure(
+        name: &'static str,
+        arity: Arity,
+        run: fn(&Call<'_>) -> Outcome,
+        about: &'static str,
+    ) -> Self {
+        Self { name, arity, run, pure: false, about }
+    }
+
+    /// Calls it.
+    ///
+    /// # Errors
+    /// Why it has no result: `std::string::len takes a string, not an integer`. Or what `steps` says
+    /// when there are not enough of them.
+    pub(crate) fn call(&'static self, args: &[&Value], context: &Context<'_>, steps: &Steps<'_>) -> Outcome {
+        if !self.arity.takes(args.len()) {
+            return Err(format!("{} takes {}, not {}", self.name, self.arity, args.len()));
+        }
+        (self.run)(&Call { name: self.name, args, context, steps })
+    }
 }
 
-fn nanotime(call: &Call<'_>) -> Result<Value, String> {
-    Ok(Value::from(call.context.now_ns))
+// === impl Arity ===
+
+impl Arity {
+    /// Whether so many arguments will do.
+    pub(crate) fn takes(self, count: usize) -> bool {
+        match self {
+            Self::Exactly(wanted) => count == wanted,
+            Self::Between(least, most) => (least..=most).contains(&count),
+            Self::AtLeast(least) => count >= least,
+        }
+    }
+}
+
+impl fmt::Display for Arity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exactly(1) => f.write_str("1 argument"),
+            Self::Exactly(0) => f.write_str("no arguments"),
+            Self::Exactly(wanted) => write!(f, "{wanted} arguments"),
+            Self::Between(least, most) => write!(f, "{least} to {most} arguments"),
+            Self::AtLeast(1) => f.write_str("at least 1 argument"),
+            Self::AtLeast(least) => write!(f, "at least {least} arguments"),
+        }
+    }
 }

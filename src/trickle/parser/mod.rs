@@ -101,16 +101,15 @@ pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) 
     (statements, parser.errors)
 }
 
-/// Parses a script without a program around it; gives none when a statement does not parse.
+/// Parses a script without a program around it; without a tree when a statement does not parse.
 pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
     let script = parser.script_body();
-    if let Some(script) = &script {
-        if *parser.peek() != Token::End {
-            parser.expected("the end of the script");
-        } else if script.body.is_empty() && parser.errors.is_empty() {
-            parser.expected("a statement");
-        }
+    if script.is_some() && *parser.peek() != Token::End {
+        parser.expected("the end of the script");
+    }
+    if script.as_ref().is_some_and(|script| script.body.is_empty()) {
+        parser.expected("a statement");
     }
     (script, parser.errors)
 }

@@ -3,7 +3,10 @@
 mod expressions;
 mod functions;
 mod graph;
+mod loops;
 mod messages;
+mod modules;
+mod pipelines;
 mod properties;
 mod scripts;
 

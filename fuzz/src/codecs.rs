@@ -1,0 +1,58 @@
+//! The bytes of a message to data, and back.
+//!
+//! The first byte of an input chooses the codec: `s`, `j` or `b`, else the three in turn. The rest is the
+//! message.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use towline::{
+    codec::{Codec, lookup, names},
+    event::{Data, Value},
+};
+
+/// Whatever was decoded is encoded to the same bytes; and when a pipeline has looked into it, to bytes that
+/// decode to the same data.
+pub fn run(data: &[u8]) {
+    let Some((choice, message)) = data.split_first() else { return };
+    let codec = chosen(*choice);
+    let chunk = Bytes::copy_from_slice(message);
+    let decoded = codec.decode(chunk.clone());
+    if let Ok(text) = ByteString::try_from(chunk.clone()) {
+        assert_eq!(codec.decode_text(text), decoded, "as text");
+    }
+    match decoded {
+        Err(error) => assert!(!error.to_string().is_empty()),
+        Ok(data) => {
+            assert_eq!(codec.encode(data.clone()), Ok(chunk), "as it came");
+            look_into(codec, data);
+        }
+    }
+}
+
+fn chosen(choice: u8) -> &'static dyn Codec {
+    let names = names();
+    let name = names.iter().find(|name| name.as_bytes()[0] == choice);
+    let name = name.unwrap_or(&names[usize::from(choice) % names.len()]);
+    lookup(name).expect("a codec is found by its name")
+}
+
+fn look_into(codec: &dyn Codec, data: Data) {
+    let value = data.into_value();
+    for other in names().into_iter().filter_map(lookup) {
+        let encoded = other.encode(Data::from(value.clone())).expect("every codec writes every value");
+        if let Ok(text) = other.encode_text(Data::from(value.clone())) {
+            assert_eq!(text.into_bytes(), encoded, "as text");
+        }
+    }
+    let encoded = codec.encode(Data::from(value.clone())).expect("every codec writes every value");
+    let again = codec.decode(encoded).expect("a codec reads what it wrote").into_value();
+    assert_eq!(again, value, "decoded again");
+    as_json(&value);
+}
+
+/// Any value is written as JSON that is read as that value, bytes as base64.
+fn as_json(value: &Value) {
+    let text = value.to_json();
+    let again = Data::json(text.clone().into()).expect("what we write is JSON").into_value();
+    assert_eq!(again.to_json(), text);
+}

@@ -1,0 +1,115 @@
+//! What a peer sends, to messages and control frames.
+//!
+//! The first byte of an input chooses our role and the limits ([`chosen`]), the second how the rest is cut.
+//! The rest is what the peer sends.
+
+use std::task::{Context, Waker};
+
+use towline::{
+    settings::Limits,
+    wire::{Decoder, Incoming, Role, WireError},
+};
+
+use super::{
+    plain,
+    socket::{self, Sizes, Socket},
+};
+
+/// Limits of all kinds: tiny ones, equal ones, and those of the default settings.
+const LIMITS: [Limits; 4] = [
+    Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 },
+    Limits { max_message: 300, max_frame: 130, buffer: 0 },
+    Limits { max_message: 70_000, max_frame: 70_000, buffer: 0 },
+    Limits { max_message: 10_000, max_frame: 1, buffer: 0 },
+];
+
+/// Whatever the peer sends is read alike in any pieces, as a plain reading of the RFC does; memory keeps to
+/// the limits; and what was read can be sent and read again.
+pub fn run(data: &[u8]) {
+    let Some(([options, cuts], bytes)) = data.split_first_chunk() else { return };
+    let (role, limits) = chosen(*options);
+    let expected = plain::read(role, limits, bytes);
+    assert_eq!(decode(role, limits, [bytes].into_iter()), expected, "in one piece");
+    assert_eq!(decode(role, limits, pieces(bytes, *cuts)), expected, "in pieces");
+    assert_eq!(socket::read(role, limits, bytes, *cuts), expected, "by a link");
+    send_again(role, expected.0, *cuts);
+}
+
+/// Our role is the server's when the first bit is 0; the next two choose the limits.
+fn chosen(options: u8) -> (Role, Limits) {
+    let role = if options & 1 == 0 { Role::Server } else { Role::Client };
+    (role, LIMITS[usize::from(options >> 1) % LIMITS.len()])
+}
+
+/// The bytes cut as the seed says.
+fn pieces(mut bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
+    let mut sizes = Sizes::new(seed);
+    std::iter::from_fn(move || {
+        let size = sizes.next()?.min(bytes.len());
+        let (piece, rest) = bytes.split_at(size);
+        bytes = rest;
+        (size > 0).then_some(piece)
+    })
+}
+
+fn decode<'a>(
+    role: Role,
+    limits: Limits,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> (Vec<Incoming>, Option<WireError>) {
+    let mut decoder = Decoder::new(role, limits);
+    let mut got = Vec::new();
+    for mut piece in pieces {
+        loop {
+            let decoded = decoder.decode(&mut piece);
+            assert!(decoder.unfinished() <= limits.max_message.max(8), "{} bytes held", decoder.unfinished());
+            match decoded {
+                Ok(Some(incoming)) => got.push(incoming),
+                Ok(None) => break,
+                Err(error) => return (got, Some(error)),
+            }
+        }
+        assert!(piece.is_empty(), "the decoder takes all it is given");
+        decoder.end_turn();
+    }
+    (got, None)
+}
+
+/// Sends what was read from a link in the peer's place, and reads it.
+fn send_again(role: Role, mut sent: Vec<Incoming>, seed: u8) {
+    if let Some(at) = sent.iter().position(|incoming| matches!(incoming, Incoming::Close(_))) {
+        sent.truncate(at + 1);
+    }
+    let peer = if role == Role::Server { Role::Client } else { Role::Server };
+    let bytes = write(peer, &sent, seed);
+    let limits = Limits { max_message: 1 << 24, max_frame: 1 << 24, buffer: 0 };
+    assert_eq!(decode(role, limits, [&bytes[..]].into_iter()), (sent, None), "sent again");
+}
+
+fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
+    let socket = Socket::new(&[], seed);
+    let output = socket.output();
+    let mut link = socket::link(socket, role, LIMITS[0]);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut done = Vec::new();
+    let mut pushed = Vec::new();
+    for (token, incoming) in sent.iter().enumerate() {
+        match incoming.clone() {
+            Incoming::Message(message) => {
+                link.push(message, token).expect("the close frame comes last");
+                pushed.push(token);
+            }
+            Incoming::Ping(payload) => link.outbox().ping(payload),
+            Incoming::Pong(payload) => {
+                // Of many pongs few are kept.
+                while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {}
+                link.outbox().pong(payload);
+            }
+            Incoming::Close(frame) => link.close(frame.as_ref()),
+        }
+    }
+    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {}
+    assert_eq!(done, pushed, "each token comes back, in order");
+    assert!(!link.has_queued(), "all is written");
+    output.take()
+}

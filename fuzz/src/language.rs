@@ -1,0 +1,70 @@
+//! A program, and events that go through it.
+//!
+//! An input is a program. Its lines `#< JSON`, comments to the language, are events; without any, a few that
+//! are always there.
+
+use towline::{
+    event::{Data, Event, EventId, Meta},
+    trickle::{Instance, Port, Program},
+};
+
+/// Events for programs that bring none.
+const EVENTS: [&str; 4] = [r#""text""#, r#"{"a":1,"b":[true,null,{"c":"d"}],"x":0.5}"#, "[1,2,3]", "-7"];
+
+/// No more messages come of one event.
+const MESSAGES_MAX: usize = 4096;
+
+/// A text is refused in words that point into it, or is a program; and that gives every event an outcome, the
+/// same each time.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Program::compile("fuzz", text) {
+        Err(errors) => {
+            assert!(errors.len() > 0 && !errors.to_string().is_empty());
+            for place in errors.positions() {
+                let line = text.split('\n').nth(place.line - 1).expect("the line is there");
+                assert!(place.column <= line.chars().count() + 1, "{errors}");
+            }
+        }
+        Ok(program) => run_over(&program, &events(text)),
+    }
+}
+
+fn events(text: &str) -> Vec<Event> {
+    let own = text.lines().filter_map(|line| Data::json(line.strip_prefix("#< ")?.into()).ok());
+    let mut events: Vec<_> = own.map(event).collect();
+    if events.is_empty() {
+        events.extend(EVENTS.iter().filter_map(|text| Data::json((*text).into()).ok()).map(event));
+    }
+    events
+}
+
+fn event(data: Data) -> Event {
+    let id = EventId { source: 1, stream: 2, event: 3 };
+    Event { id, data, meta: Meta::new(true, None), ingest_ns: 4 }
+}
+
+fn run_over(program: &Program, events: &[Event]) {
+    let (mut one, mut other) = (program.instance(), program.instance());
+    for event in events {
+        assert_eq!(outcome(&mut one, event), outcome(&mut other, event));
+    }
+}
+
+/// What comes out, or what went wrong.
+fn outcome(instance: &mut Instance, event: &Event) -> Result<Vec<(Port, String)>, String> {
+    let mut outputs = vec![(Port::Err, event.clone())];
+    if let Err(error) = instance.run(event.clone(), 0, &mut outputs) {
+        assert_eq!(outputs.len(), 1, "an event that fails leaves nothing");
+        assert!(error.highlighted().contains('^'));
+        return Err(error.to_string());
+    }
+    assert!(outputs.len() <= 1 + MESSAGES_MAX);
+    let outputs = outputs.into_iter().skip(1).map(|(port, out)| {
+        assert_eq!((out.id, out.ingest_ns), (event.id, event.ingest_ns));
+        let text = out.data.to_value().to_json();
+        Data::json(text.clone().into()).expect("what comes out can be written and read");
+        (port, text)
+    });
+    Ok(outputs.collect())
+}

@@ -1,0 +1,85 @@
+//! The text of a settings file and an environment, through the whole validation.
+//!
+//! An input is TOML. Its lines `#! NAME=VALUE`, comments to TOML, are the environment. Nothing of the machine
+//! is read: the files of pipelines and the names of listeners are those of [`Elsewhere`].
+
+use std::{
+    io,
+    net::{Ipv6Addr, SocketAddr},
+    path::Path,
+};
+
+use towline::settings::{Host, Layers, MASK, Settings, SettingsError};
+
+/// A machine with two programs, and a name that has two addresses.
+struct Elsewhere;
+
+/// Any text is refused in words, or gives settings whose report, defaults left out, gives the same settings.
+pub fn run(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    match load(&text, environment(&text)) {
+        Err(error) => check_words(&error),
+        Ok((layers, settings)) => check_report(&layers.report(), &settings),
+    }
+}
+
+fn environment(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("#! ")?.split_once('='));
+    lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+fn load(text: &str, env: Vec<(String, String)>) -> Result<(Layers, Settings), SettingsError> {
+    let layers = Layers::parse(Path::new("/etc/towline/towline.toml"), text, env.into_iter())?;
+    let settings = layers.check_on(&Elsewhere)?;
+    Ok((layers, settings))
+}
+
+fn check_words(error: &SettingsError) {
+    assert!(!error.to_string().is_empty());
+    if let SettingsError::Invalid(problems) = error {
+        assert!(!problems.is_empty());
+        assert!(problems.iter().all(|problem| !problem.text.is_empty()));
+    }
+}
+
+/// The report is a settings file, but for what it masks, and for defaults that may not be said because they
+/// do nothing.
+fn check_report(report: &str, settings: &Settings) {
+    let said: Vec<_> = report.lines().filter(|line| !line.ends_with(" # default")).collect();
+    match load(&said.join("\n"), Vec::new()) {
+        Ok((_, again)) if report.contains(MASK) => {
+            assert_eq!(unmasked(&again), unmasked(settings), "{report}")
+        }
+        Ok((_, again)) => assert_eq!(format!("{again:?}"), format!("{settings:?}"), "{report}"),
+        Err(SettingsError::Invalid(problems)) => assert!(report.contains(MASK), "{report}\n{problems:?}"),
+        Err(error) => panic!("{error} in\n{report}"),
+    }
+}
+
+/// All but what has masks in it.
+fn unmasked(settings: &Settings) -> String {
+    let Settings { server, log, admin, drain, pipelines, .. } = settings;
+    format!("{server:?} {log:?} {admin:?} {drain:?} {pipelines:?}")
+}
+
+impl Host for Elsewhere {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        match path.file_name().and_then(|name| name.to_str()) {
+            Some("pass.trickle") => Ok("select event from in into out;".to_owned()),
+            Some("reply.trickle") => Ok("select \"yes\" from in into reply;".to_owned()),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        let Some((host, port)) = address.rsplit_once(':') else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let port = port.parse().map_err(io::Error::other)?;
+        match host {
+            "localhost" => Ok(vec![(Ipv6Addr::LOCALHOST, port).into(), ([127, 0, 0, 1], port).into()]),
+            "nowhere" => Ok(Vec::new()),
+            _ => address.parse().map(|address| vec![address]).map_err(io::Error::other),
+        }
+    }
+}

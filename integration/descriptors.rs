@@ -1,0 +1,47 @@
+//! Descriptors run out: whoever is there goes on, nothing spins, and who comes later is served when there are
+//! some again (C3, C4).
+
+use std::time::Duration;
+
+use crate::harness::*;
+
+/// Enough for the program and some forty connections.
+const OPEN_FILES: usize = 64;
+
+#[test]
+fn when_descriptors_run_out_sessions_go_on_and_later_clients_are_served() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"listener.ws.handshake_timeout = "3s""#)
+        .with(r#"upstream.echo.restart = { min = "1s", max = "1s" }"#);
+    let proxy = Proxy::start_limited(&settings, OPEN_FILES)
+        .expect("Error accepting connection: Too many open files")
+        .expect("client refused")
+        .expect_restarts();
+    proxy.wait_log(&format!("limits sessions=16 open_files={OPEN_FILES}"));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("before"), "before");
+    let mut idle: Vec<_> = (0..OPEN_FILES).map(|_| Raw::connect(proxy.addr())).collect();
+    proxy.wait_log("Error accepting connection: Too many open files");
+    let full = proxy.descriptors();
+    assert_eq!(client.ask("meanwhile"), "meanwhile");
+    // a loop that cannot accept and tries all the time would take a processor
+    let busy = proxy.busy();
+    std::thread::park_timeout(Duration::from_millis(400));
+    assert!(proxy.busy() - busy < Duration::from_millis(100), "{:?}", proxy.busy() - busy);
+
+    // the descriptor of a lost connection is taken by a client that waits, so the next dial has none
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1");
+    wait_for("descriptors to be used up again", PATIENCE, || proxy.descriptors() == full);
+    client.text("lost");
+    assert_eq!(client.recv_error().1, "1:0:2");
+    proxy.wait_log("connector restart session=1:0 upstream=echo attempt=2*Too many open files");
+
+    for raw in &mut idle {
+        assert_eq!(raw.head().status(), 408);
+    }
+    assert_eq!(proxy.client().ask("a new one"), "a new one");
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("after"), "after");
+}

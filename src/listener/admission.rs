@@ -1,0 +1,214 @@
+//! Who is let in: so many handshakes and sessions in the process, so many sessions and new sessions at a
+//! listener, so many of one address (C4).
+//!
+//! Pure; `now` is passed in. What is taken is given back when its guard is dropped, whatever the end.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use actix_http::{StatusCode, header};
+
+use super::{
+    answer::Refusal,
+    clients::{Address, Clients, Visit},
+};
+use crate::{
+    rate::Limiter,
+    settings::{Listener, OnLimit, Rate},
+};
+
+/// Places of which there are so many.
+#[derive(Debug)]
+pub struct Places {
+    taken: AtomicUsize,
+    number: usize,
+}
+
+/// One of them, until dropped.
+#[derive(Debug)]
+pub struct Place(Arc<Places>);
+
+/// Who is let in at one listener.
+#[derive(Debug)]
+pub struct Gate {
+    process: Arc<Places>,
+    sessions: Option<Arc<Places>>,
+    /// New sessions a second.
+    starts: Option<Mutex<Limiter>>,
+    clients: Option<Arc<Clients>>,
+}
+
+/// What a session has taken, until dropped.
+#[derive(Debug)]
+pub struct Slots {
+    /// What the sessions of the client's address share.
+    pub visit: Option<Visit>,
+    _process: Place,
+    _listener: Option<Place>,
+}
+
+/// Of what there is too much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Handshakes in the process.
+    Handshakes,
+    /// Sessions in the process.
+    Process,
+    /// Sessions at the listener.
+    Listener,
+    /// Sessions of the client's address.
+    Address,
+    /// New sessions at the listener.
+    Starts,
+}
+
+// === impl Places ===
+
+impl Places {
+    /// So many places, all free.
+    pub fn new(number: usize) -> Arc<Self> {
+        Arc::new(Self { taken: AtomicUsize::new(0), number })
+    }
+
+    /// Takes a place; none when all are taken.
+    pub fn take(self: &Arc<Self>) -> Option<Place> {
+        let more = |taken| (taken < self.number).then_some(taken + 1);
+        self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Place(Arc::clone(self)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.taken.fetch_sub(1, SeqCst);
+    }
+}
+
+// === impl Gate ===
+
+impl Gate {
+    /// The gate of a listener; `process` are the places for sessions in the process.
+    pub fn new(listener: &Listener, process: &Arc<Places>, now: Instant) -> Self {
+        let admission = &listener.admission;
+        // A second's worth may come at once.
+        let starts = Rate {
+            messages: admission.max_new_sessions,
+            bytes: None,
+            burst: Duration::from_secs(1),
+            on_limit: OnLimit::Error,
+        };
+        Self {
+            process: Arc::clone(process),
+            sessions: admission.max_sessions.map(Places::new),
+            starts: Limiter::new(&starts, now).map(Mutex::new),
+            clients: Clients::new(admission.max_sessions_per_address, listener.address_rate),
+        }
+    }
+
+    /// Takes what a session of this client needs.
+    ///
+    /// # Errors
+    /// When there is too much of something; nothing is taken then.
+    pub fn enter(&self, client: IpAddr, now: Instant) -> Result<Slots, Full> {
+        let enter = |clients: &Arc<Clients>| clients.enter(Address::from(client), now).ok_or(Full::Address);
+        let visit = self.clients.as_ref().map(enter).transpose()?;
+        let process = self.process.take().ok_or(Full::Process)?;
+        let listener =
+            self.sessions.as_ref().map(|places| places.take().ok_or(Full::Listener)).transpose()?;
+        // Last, so that nobody else's turn is spent on a client that is refused.
+        self.start(now)?;
+        Ok(Slots { visit, _process: process, _listener: listener })
+    }
+
+    fn start(&self, now: Instant) -> Result<(), Full> {
+        let Some(starts) = &self.starts else { return Ok(()) };
+        let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+        if starts.excess(0, now).is_some() {
+            return Err(Full::Starts);
+        }
+        starts.count(0, now);
+        Ok(())
+    }
+}
+
+// === impl Full ===
+
+impl From<Full> for Refusal {
+    fn from(full: Full) -> Self {
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        // Handshakes and starts make room within a second or so, sessions when one of them ends.
+        let (status, text, seconds) = match full {
+            Full::Handshakes => (unavailable, "too many handshakes", "1"),
+            Full::Process => (unavailable, "too many sessions", "5"),
+            Full::Listener => (unavailable, "too many sessions at this listener", "5"),
+            Full::Address => (StatusCode::TOO_MANY_REQUESTS, "too many sessions from this address", "5"),
+            Full::Starts => (unavailable, "too many new sessions", "1"),
+        };
+        Self::new(status, text).with(header::RETRY_AFTER, seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::settings::fixture::{MINIMAL, load};
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn gate(keys: &str, process: &Arc<Places>, now: Instant) -> Gate {
+        let text = MINIMAL.replace("bind =", &format!("{keys}\nbind ="));
+        Gate::new(&load(&text, &[]).unwrap().listeners[0], process, now)
+    }
+
+    fn full(gate: &Gate, client: IpAddr, now: Instant) -> Option<Full> {
+        gate.enter(client, now).err()
+    }
+
+    #[test]
+    fn without_caps_the_process_is_the_only_one() {
+        let (process, now) = (Places::new(2), Instant::now());
+        let gate = gate("", &process, now);
+        let held = [gate.enter(HERE, now).unwrap(), gate.enter(HERE, now).unwrap()];
+        assert_eq!(full(&gate, HERE, now), Some(Full::Process));
+        drop(held);
+        assert_eq!(full(&gate, HERE, now), None);
+    }
+
+    #[test]
+    fn a_refusal_gives_back_what_it_had_taken() {
+        let (process, now) = (Places::new(9), Instant::now());
+        let gate = gate("max_sessions = 1\nmax_sessions_per_address = 1", &process, now);
+        let held = gate.enter(HERE, now).unwrap();
+        assert_eq!(full(&gate, HERE, now), Some(Full::Address));
+        assert_eq!(full(&gate, THERE, now), Some(Full::Listener));
+        assert_eq!(process.taken.load(SeqCst), 1);
+        drop(held);
+        let _held = gate.enter(THERE, now).unwrap();
+        assert_eq!(full(&gate, THERE, now), Some(Full::Address));
+        assert_eq!(process.taken.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn new_sessions_come_at_their_rate() {
+        let (process, now) = (Places::new(9), Instant::now());
+        let gate = gate("max_new_sessions = 2\nmax_sessions = 3", &process, now);
+        let mut held = vec![gate.enter(HERE, now).unwrap(), gate.enter(HERE, now).unwrap()];
+        assert_eq!(full(&gate, HERE, now), Some(Full::Starts));
+        let later = now + Duration::from_millis(500);
+        held.push(gate.enter(HERE, later).unwrap());
+        // who is refused for another reason takes nobody's turn
+        let later = later + Duration::from_millis(500);
+        assert_eq!(full(&gate, HERE, later), Some(Full::Listener));
+        held.clear();
+        assert_eq!(full(&gate, HERE, later), None);
+        assert_eq!(full(&gate, HERE, later), Some(Full::Starts));
+    }
+}

@@ -1,0 +1,141 @@
+//! The answer to a client's handshake, and the end of a connection that was refused.
+
+use std::{
+    io,
+    time::{Duration, SystemTime},
+};
+
+use actix_http::{
+    RequestHead, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+    ws,
+};
+use actix_rt::net::TcpStream;
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+/// How long a refused client may take for its answer, and to go away then. Its place among the handshakes is
+/// taken so long.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// And so much may it send meanwhile.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// Why a handshake is refused: an HTTP status, a text for the client, and a header that says more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) text: &'static str,
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, text: &'static str) -> Self {
+        Self { status, text, header: None }
+    }
+
+    pub(super) fn with(self, name: HeaderName, value: &'static str) -> Self {
+        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+    }
+
+    /// The answer to the client, after which the connection is closed; the answer to a HEAD request has no
+    /// body.
+    ///
+    /// ```text
+    /// HTTP/1.1 400 Bad Request
+    /// connection: close
+    /// content-type: text/plain
+    /// content-length: 28
+    ///
+    /// the request target is no path
+    /// ```
+    pub(super) fn answer(&self, with_body: bool) -> Vec<u8> {
+        let mut answer = Answer::new(self.status);
+        // RFC 9110 section 7.8: who sends Upgrade says so in Connection.
+        let upgrades = self.header.as_ref().is_some_and(|(name, _)| name == header::UPGRADE);
+        answer.header("connection", if upgrades { b"close, upgrade" } else { b"close" });
+        answer.header("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
+        if let Some((name, value)) = &self.header {
+            answer.header(name.as_str(), value.as_bytes());
+        }
+        answer.header("content-type", b"text/plain");
+        answer.header("content-length", (self.text.len() + 1).to_string().as_bytes());
+        let mut bytes = answer.finish();
+        if with_body {
+            bytes.extend_from_slice(self.text.as_bytes());
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+}
+
+/// The answer to a handshake that was checked (RFC 6455 section 4.2.2).
+pub(super) fn accepted(head: &RequestHead, protocol: Option<&str>) -> Vec<u8> {
+    let key = head.headers.get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
+    let mut answer = Answer::new(StatusCode::SWITCHING_PROTOCOLS);
+    answer.header("connection", b"upgrade");
+    answer.header("upgrade", b"websocket");
+    answer.header("sec-websocket-accept", &ws::hash_key(key));
+    if let Some(protocol) = protocol {
+        answer.header("sec-websocket-protocol", protocol.as_bytes());
+    }
+    answer.finish()
+}
+
+/// Sends the answer to a client that may come in.
+pub(super) async fn send(socket: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
+    timeout(LINGER, socket.write_all(answer)).await?
+}
+
+/// Sends a refusal and closes the connection, so that the client reads the answer: what it still sends is
+/// read and thrown away for a while, as closing with bytes unread would reset the connection under it.
+pub(super) async fn refuse(mut socket: TcpStream, answer: &[u8]) {
+    // A client that is gone, or that takes too long, is not told.
+    let _ = timeout(LINGER, async {
+        socket.write_all(answer).await?;
+        socket.shutdown().await?;
+        drain(&socket).await
+    })
+    .await;
+}
+
+/// Reads until the client has gone too, or has sent too much.
+async fn drain(socket: &TcpStream) -> io::Result<()> {
+    let mut drained = 0;
+    while drained < LINGER_BYTES {
+        socket.readable().await?;
+        match discard(socket) {
+            Ok(0) => break,
+            Ok(count) => drained += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A function of its own, so that the buffer lives on the stack and not in each connection's task.
+fn discard(socket: &TcpStream) -> io::Result<usize> {
+    socket.try_read(&mut [0; 4096])
+}
+
+/// The head of an answer in the making.
+struct Answer(Vec<u8>);
+
+impl Answer {
+    fn new(status: StatusCode) -> Self {
+        let reason = status.canonical_reason().unwrap_or_default();
+        Self(format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes())
+    }
+
+    fn header(&mut self, name: &str, value: &[u8]) {
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.0.extend_from_slice(b"\r\n");
+        self.0
+    }
+}

@@ -1,0 +1,272 @@
+//! The addresses of a listener's clients: how many sessions each has, and what they may send together.
+//!
+//! Pure; `now` is passed in, but by the guard that a session drops. An address whose last session is over is
+//! remembered while its limiter is not full, so that coming back is no way to a new one; such idle addresses
+//! are bounded in number, and the oldest go first.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv4Addr},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use crate::{rate::Limiter, settings::Rate};
+
+/// So many threads may look up a client at once.
+const SHARDS: usize = 16;
+
+/// Idle addresses that a shard remembers: some 4 MiB in all shards together.
+const IDLE_MAX: usize = 1024;
+
+/// What counts as one client: an address of IPv4, a network of 64 bits of IPv6, of which anybody gets one at
+/// least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An address of IPv4, mapped ones of IPv6 included.
+    V4(Ipv4Addr),
+    /// The upper half of an address of IPv6.
+    V6(u64),
+}
+
+/// All addresses that have a session at a listener, or had one not long ago.
+#[derive(Debug)]
+pub struct Clients {
+    shards: [Mutex<Shard>; SHARDS],
+    hasher: RandomState,
+    sessions_max: Option<usize>,
+    rate: Rate,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    entries: HashMap<Address, Entry>,
+    /// Addresses without sessions, by when they became idle.
+    idle: BTreeMap<u64, Address>,
+    next_idle: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    sessions: usize,
+    limiter: Option<Arc<Mutex<Limiter>>>,
+    /// Its place among the idle ones.
+    idle: Option<u64>,
+}
+
+/// One session of an address, until dropped.
+#[derive(Debug)]
+pub struct Visit {
+    clients: Arc<Clients>,
+    address: Address,
+    /// What all sessions of the address may send together; none where that is not limited.
+    pub limiter: Option<Arc<Mutex<Limiter>>>,
+}
+
+impl From<IpAddr> for Address {
+    fn from(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::V4(ip),
+            // The bits above 64 are what the cast keeps.
+            IpAddr::V6(ip) => Self::V6((ip.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+// === impl Clients ===
+
+impl Clients {
+    /// Nobody yet; none where nothing is limited by address.
+    pub fn new(sessions_max: Option<usize>, rate: Rate) -> Option<Arc<Self>> {
+        let limits = sessions_max.is_some() || rate.messages.is_some() || rate.bytes.is_some();
+        let clients = || Self { shards: Default::default(), hasher: RandomState::new(), sessions_max, rate };
+        limits.then(|| Arc::new(clients()))
+    }
+
+    /// Counts a session of an address; none when it has as many as it may have.
+    pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<Visit> {
+        let mut shard = self.shard(address);
+        let shard = &mut *shard;
+        let entry = shard.entries.entry(address).or_insert_with(|| Entry {
+            sessions: 0,
+            limiter: Limiter::new(&self.rate, now).map(|limiter| Arc::new(Mutex::new(limiter))),
+            idle: None,
+        });
+        if self.sessions_max.is_some_and(|max| entry.sessions >= max) {
+            return None;
+        }
+        entry.sessions += 1;
+        if let Some(place) = entry.idle.take() {
+            shard.idle.remove(&place);
+        }
+        Some(Visit { clients: Arc::clone(self), address, limiter: entry.limiter.clone() })
+    }
+
+    fn leave(&self, address: Address, now: Instant) {
+        let mut shard = self.shard(address);
+        let shard = &mut *shard;
+        let Some(entry) = shard.entries.get_mut(&address) else { return };
+        entry.sessions -= 1;
+        if entry.sessions == 0 {
+            entry.idle = Some(shard.next_idle);
+            shard.idle.insert(shard.next_idle, address);
+            shard.next_idle += 1;
+        }
+        shard.sweep(address, now);
+    }
+
+    fn shard(&self, address: Address) -> MutexGuard<'_, Shard> {
+        // The remainder is less than the number of shards.
+        let at = (self.hasher.hash_one(address) % SHARDS as u64) as usize;
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Shard ===
+
+impl Shard {
+    /// Forgets `left` if there is nothing to remember, then the oldest idle addresses of which the same is
+    /// true, and the oldest of all while there are too many.
+    fn sweep(&mut self, left: Address, now: Instant) {
+        if self.entries.get_mut(&left).is_some_and(|entry| entry.can_go(now)) {
+            self.forget(left);
+        }
+        while let Some((_, &oldest)) = self.idle.first_key_value() {
+            let can_go = self.entries.get_mut(&oldest).is_none_or(|entry| entry.can_go(now));
+            if !can_go && self.idle.len() <= IDLE_MAX {
+                return;
+            }
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, address: Address) {
+        if let Some(place) = self.entries.remove(&address).and_then(|entry| entry.idle) {
+            self.idle.remove(&place);
+        }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn can_go(&mut self, now: Instant) -> bool {
+        let full = |limiter: &Arc<Mutex<Limiter>>| {
+            limiter.lock().unwrap_or_else(PoisonError::into_inner).is_full(now)
+        };
+        self.sessions == 0 && self.limiter.as_ref().is_none_or(full)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.clients.leave(self.address, Instant::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{mem, time::Duration};
+
+    use super::*;
+    use crate::settings::OnLimit;
+
+    const RATE: Rate =
+        Rate { messages: Some(1), bytes: None, burst: Duration::from_secs(10), on_limit: OnLimit::Error };
+    const NO_RATE: Rate = Rate { messages: None, ..RATE };
+
+    fn address(text: &str) -> Address {
+        Address::from(text.parse::<IpAddr>().unwrap())
+    }
+
+    /// Ends a session at a moment of the test's.
+    fn leave(visit: Visit, now: Instant) {
+        visit.clients.leave(visit.address, now);
+        mem::forget(visit);
+    }
+
+    fn known(clients: &Clients) -> usize {
+        clients.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum()
+    }
+
+    fn send(visit: &Visit, now: Instant) {
+        visit.limiter.as_ref().unwrap().lock().unwrap().count(1, now);
+    }
+
+    #[test]
+    fn addresses_are_those_of_people() {
+        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
+        assert_ne!(address("192.0.2.2"), address("192.0.2.1"));
+        assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
+        assert_ne!(address("2001:db8:1:3::1"), address("2001:db8:1:2::1"));
+    }
+
+    #[test]
+    fn an_address_has_so_many_sessions() {
+        let now = Instant::now();
+        let clients = Clients::new(Some(2), NO_RATE).unwrap();
+        let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
+        let first = clients.enter(here, now).unwrap();
+        let second = clients.enter(here, now).unwrap();
+        assert!(clients.enter(here, now).is_none());
+        let third = clients.enter(there, now).unwrap();
+        drop(first);
+        let fourth = clients.enter(here, now).unwrap();
+        assert!(clients.enter(here, now).is_none());
+        assert_eq!(known(&clients), 2);
+        drop((second, third, fourth));
+        assert_eq!(known(&clients), 0, "nothing is remembered of who is gone");
+    }
+
+    #[test]
+    fn without_limits_nobody_is_counted() {
+        assert!(Clients::new(None, NO_RATE).is_none());
+    }
+
+    #[test]
+    fn an_address_that_comes_again_is_the_same_until_its_limiter_is_full() {
+        let now = Instant::now();
+        let clients = Clients::new(None, RATE).unwrap();
+        let here = address("192.0.2.1");
+        let first = clients.enter(here, now).unwrap();
+        let limiter = first.limiter.clone().unwrap();
+        (0..3).for_each(|_| send(&first, now));
+        leave(first, now);
+        let second = clients.enter(here, now).unwrap();
+        assert!(Arc::ptr_eq(second.limiter.as_ref().unwrap(), &limiter));
+        leave(second, now + Duration::from_secs(2));
+        assert_eq!(known(&clients), 1);
+        let third = clients.enter(here, now + Duration::from_secs(2)).unwrap();
+        leave(third, now + Duration::from_secs(3));
+        assert_eq!(known(&clients), 0);
+        assert!(clients.shard(here).idle.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_idle_addresses_are_forgotten_first() {
+        let now = Instant::now();
+        let clients = Clients::new(None, RATE).unwrap();
+        let far = address("2001:db8::");
+        let live = clients.enter(far, now).unwrap();
+        send(&live, now);
+        let total = 3 * SHARDS * IDLE_MAX;
+        for number in 0..total {
+            let visit = clients.enter(Address::V6(number as u64), now).unwrap();
+            send(&visit, now);
+            leave(visit, now);
+        }
+        assert_eq!(known(&clients), SHARDS * IDLE_MAX + 1);
+        let remembered =
+            |number: u64| clients.shard(Address::V6(number)).entries.contains_key(&Address::V6(number));
+        assert!(!remembered(0) && remembered(total as u64 - 1));
+        assert!(clients.shard(far).entries.contains_key(&far), "who has a session stays");
+        // and when their limiters are full all of them go with the next that leaves
+        leave(live, now);
+        let later = now + Duration::from_secs(20);
+        for number in 0..100 * SHARDS as u64 {
+            leave(clients.enter(Address::V6(number), later).unwrap(), later);
+        }
+        assert_eq!(known(&clients), 0);
+    }
+}

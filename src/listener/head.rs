@@ -1,0 +1,410 @@
+//! The head of a client's request, read closely (RFC 9112).
+//!
+//! # Security
+//! Whatever two readers of the same bytes could read differently is refused: line ends that are not CRLF,
+//! folded lines, white space around names, a second Host or Content-Length. `httparse` makes names and values
+//! of the lines, but sees only lines that were checked here. Whoever is refused has its connection closed, so
+//! nothing of a refused request is read as another one.
+
+use std::io;
+
+use actix_http::{
+    Method, RequestHead, StatusCode, Uri, Version,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+    uri::PathAndQuery,
+};
+use actix_rt::net::TcpStream;
+use bytes::BufMut;
+
+use super::answer::Refusal;
+
+/// Header lines in a head: several times what browsers and the proxies before us send.
+const HEADERS_MAX: usize = 100;
+
+/// The first room for a head: most fit, and one that never comes costs little.
+const ROOM: usize = 1024;
+
+/// A request's head, and what came behind it.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) head: RequestHead,
+    /// Bytes behind the head.
+    pub(super) rest: Vec<u8>,
+}
+
+/// Why there is no head.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client went away.
+    Gone,
+    /// What it sent is not accepted.
+    Refused(Refusal),
+}
+
+/// Reads a head piece by piece, each byte once.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// So many bytes have been looked at.
+    at: usize,
+    /// Where the line begins that is looked at.
+    line: usize,
+    request: Option<RequestLine>,
+    /// Where the header lines begin, and how many there are.
+    headers_at: usize,
+    headers: usize,
+}
+
+/// `GET /chat?a=1 HTTP/1.1`
+#[derive(Debug)]
+struct RequestLine {
+    method: Method,
+    /// Path and query.
+    uri: Uri,
+    /// The host that the request target names, if it names one (RFC 9112 section 3.2.2).
+    authority: Option<HeaderValue>,
+}
+
+// --- The socket
+
+/// Reads a request's head of `max` bytes at most, and what came with it; all of that is `max` bytes at most.
+pub(super) async fn read(socket: &TcpStream, max: usize) -> Result<Request, End> {
+    let mut reader = Reader::default();
+    let mut bytes = Vec::new();
+    loop {
+        more(socket, &mut bytes, max).await.map_err(|_| End::Gone)?;
+        if let Some((head, length)) = reader.read(&bytes).map_err(End::Refused)? {
+            return Ok(Request { head, rest: bytes.split_off(length) });
+        }
+        if bytes.len() >= max {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Err(End::Refused(Refusal::new(status, "the head of the request is too large")));
+        }
+    }
+}
+
+/// Keeps what a client sends behind its handshake, `max` bytes at most, until it goes away.
+///
+/// With `max` bytes there it is not read any more, and so its going is not noticed.
+pub(super) async fn gone(socket: &TcpStream, rest: &mut Vec<u8>, max: usize) {
+    while rest.len() < max {
+        if more(socket, rest, max).await.is_err() {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+/// Waits for bytes and adds them; an error when none will come any more.
+async fn more(socket: &TcpStream, bytes: &mut Vec<u8>, max: usize) -> io::Result<()> {
+    loop {
+        socket.readable().await?;
+        if bytes.len() == bytes.capacity() {
+            let room = (2 * bytes.capacity()).clamp(ROOM.min(max), max);
+            bytes.reserve_exact(room - bytes.len());
+        }
+        let room = max - bytes.len();
+        match socket.try_read_buf(&mut bytes.limit(room)) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return result.map(drop),
+        }
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// Looks at what came since the last call; `bytes` is all that came so far. The head and its length, once
+    /// it is whole.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
+        while let Some(byte) = bytes.get(self.at) {
+            match (byte, bytes.get(self.at + 1)) {
+                (b'\r', None) => return Ok(None),
+                (b'\r', Some(b'\n')) => {
+                    let line = &bytes[self.line..self.at];
+                    self.at += 2;
+                    self.line = self.at;
+                    if self.ends_with(line)? {
+                        return self.finish(bytes).map(|head| Some((head, self.at)));
+                    }
+                }
+                (b'\r' | b'\n', _) => return Err(bad("a line ends with CR and LF")),
+                (b'\t' | b' '..=b'~' | 0x80.., _) => self.at += 1,
+                _ => return Err(bad("a control character in the head")),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at a line; whether it is the last one.
+    fn ends_with(&mut self, line: &[u8]) -> Result<bool, Refusal> {
+        match (&self.request, line) {
+            // RFC 9112 section 2.2: empty lines before the request are ignored.
+            (None, []) => return Ok(false),
+            (None, line) => {
+                self.request = Some(RequestLine::parse(line)?);
+                self.headers_at = self.at;
+            }
+            (Some(_), []) => return Ok(true),
+            (Some(_), [b' ' | b'\t', ..]) => return Err(bad("a header line is folded")),
+            (Some(_), _) if self.headers == HEADERS_MAX => {
+                let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+                return Err(Refusal::new(status, "too many header lines"));
+            }
+            (Some(_), _) => self.headers += 1,
+        }
+        Ok(false)
+    }
+
+    fn finish(&mut self, bytes: &[u8]) -> Result<RequestHead, Refusal> {
+        let request = self.request.take().ok_or(bad("no request line"))?;
+        let mut head = RequestHead::default();
+        head.method = request.method;
+        head.uri = request.uri;
+        head.version = Version::HTTP_11;
+        head.headers = headers(&bytes[self.headers_at..self.at])?;
+        check_host(&head.headers)?;
+        if head.headers.get_all(header::CONTENT_LENGTH).count() > 1 {
+            return Err(bad("more than one Content-Length"));
+        }
+        if let Some(authority) = request.authority {
+            head.headers.insert(header::HOST, authority);
+        }
+        Ok(head)
+    }
+}
+
+/// The headers of lines that end with an empty one. The values are copies: the bytes they stood in can go.
+fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
+    let mut found = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(lines, &mut found) else {
+        return Err(bad("a header line is no name, colon and value"));
+    };
+    let mut headers = HeaderMap::with_capacity(found.len());
+    for line in found {
+        let name = HeaderName::from_bytes(line.name.as_bytes());
+        match (name, HeaderValue::from_bytes(line.value)) {
+            (Ok(name), Ok(value)) => headers.append(name, value),
+            _ => return Err(bad("a header line is no name, colon and value")),
+        }
+    }
+    Ok(headers)
+}
+
+/// One Host, and one that may be one (RFC 9112 section 3.2, RFC 3986 section 3.2.2).
+fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(header::HOST);
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(bad("a request has one Host header"));
+    };
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
+    if host.as_bytes().iter().all(fits) { Ok(()) } else { Err(bad("the Host header is no host")) }
+}
+
+fn bad(text: &'static str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, text)
+}
+
+// === impl RequestLine ===
+
+impl RequestLine {
+    fn parse(line: &[u8]) -> Result<Self, Refusal> {
+        let none = || bad("this is no request of HTTP/1.1");
+        let mut parts = line.split(|byte| *byte == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(none());
+        };
+        match version {
+            b"HTTP/1.1" => {}
+            [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+                if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            {
+                let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+                return Err(Refusal::new(status, "only HTTP/1.1 is spoken here"));
+            }
+            _ => return Err(none()),
+        }
+        let method = Method::from_bytes(method).map_err(|_| none())?;
+        let (uri, authority) = target_of(target).ok_or(bad("the request target is no path"))?;
+        Ok(Self { method, uri, authority })
+    }
+}
+
+/// Path and query of a request target, and the host of one in absolute form (RFC 9112 section 3.2).
+fn target_of(target: &[u8]) -> Option<(Uri, Option<HeaderValue>)> {
+    // A fragment is never sent, and what is not ASCII is sent with percent signs.
+    if target.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'#') {
+        return None;
+    }
+    let uri = Uri::try_from(target).ok()?;
+    if target.starts_with(b"/") {
+        return Some((uri, None));
+    }
+    let authority = uri.authority()?.as_str();
+    if !matches!(uri.scheme_str()?, "http" | "https" | "ws" | "wss") || authority.contains('@') {
+        return None;
+    }
+    let authority = HeaderValue::from_str(authority).ok()?;
+    // As text an empty path is "/".
+    let path = PathAndQuery::try_from(uri.path_and_query()?.as_str()).ok()?;
+    Some((path.into(), Some(authority)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const GOOD: &str = "GET /chat?a=1 HTTP/1.1\r\nHost: h.test\r\nX-Two:  two words \r\nX-Empty:\r\n\r\n";
+
+    fn read(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, u16> {
+        Reader::default().read(bytes).map_err(|refusal| refusal.status.as_u16())
+    }
+
+    fn status(text: &str) -> Option<u16> {
+        read(text.as_bytes()).err()
+    }
+
+    /// A request line, then a Host, then `lines`.
+    fn with(lines: &str) -> String {
+        format!("GET / HTTP/1.1\r\nHost: h.test\r\n{lines}\r\n")
+    }
+
+    #[test]
+    fn a_good_head_is_read() {
+        let (head, length) = read(format!("{GOOD}rest").as_bytes()).unwrap().unwrap();
+        assert_eq!(length, GOOD.len());
+        assert_eq!((&head.method, head.version), (&Method::GET, Version::HTTP_11));
+        assert_eq!((head.uri.path(), head.uri.query()), ("/chat", Some("a=1")));
+        assert_eq!(head.headers.get("x-two").unwrap(), "two words");
+        assert_eq!(head.headers.get("x-empty").unwrap(), "");
+    }
+
+    #[test]
+    fn empty_lines_before_it_are_ignored() {
+        let text = format!("\r\n\r\n{GOOD}");
+        assert_eq!(read(text.as_bytes()).unwrap().unwrap().1, text.len());
+    }
+
+    #[test]
+    fn what_is_no_request_line_is_refused_at_its_end() {
+        for (line, expected) in [
+            ("SSH-2.0-OpenSSH_9.9", 400),
+            ("GET /", 400),
+            ("GET  / HTTP/1.1", 400),
+            (" GET / HTTP/1.1", 400),
+            ("GET / HTTP/1.1 ", 400),
+            ("GET\t/\tHTTP/1.1", 400),
+            ("GET / http/1.1", 400),
+            ("GET / HTTP/1.", 400),
+            ("GET / HTTP/1.11", 400),
+            ("GET / HTTP/1.0", 505),
+            ("GET / HTTP/9.9", 505),
+            ("PRI * HTTP/2.0", 505),
+            ("G(T / HTTP/1.1", 400),
+            ("OPTIONS * HTTP/1.1", 400),
+            ("CONNECT h.test:80 HTTP/1.1", 400),
+            ("GET chat HTTP/1.1", 400),
+            ("GET /a#b HTTP/1.1", 400),
+            ("GET /\u{e4} HTTP/1.1", 400),
+            ("GET /a\u{7f} HTTP/1.1", 400),
+            ("GET http://user@h.test/ HTTP/1.1", 400),
+            ("GET ftp://h.test/ HTTP/1.1", 400),
+            ("GET http:///a HTTP/1.1", 400),
+        ] {
+            assert_eq!(status(&format!("{line}\r\n")), Some(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_header_line_is_refused() {
+        for lines in [
+            "no colon\r\n",
+            ": no name\r\n",
+            "X-Space : before\r\n",
+            "X(Odd): name\r\n",
+            "X-\u{e4}: name\r\n",
+            "X-Folded: a\r\n b\r\n",
+            "X-Folded: a\r\n\tb\r\n",
+            "X-Nul: a\0b\r\n",
+            "X-Bell: a\x07b\r\n",
+            "X-Delete: a\x7fb\r\n",
+            "X-Cr: a\rb\r\n",
+            "X-Lf: a\nX-Lf: b\r\n",
+            "X-Crcrlf: a\r\r\n",
+            "Host: other.test\r\n",
+            "Content-Length: 0\r\nContent-Length: 0\r\n",
+        ] {
+            assert_eq!(status(&with(lines)), Some(400), "{lines:?}");
+        }
+        assert_eq!(status("GET / HTTP/1.1\r\n folded: line\r\n"), Some(400));
+        assert_eq!(status("GET / HTTP/1.1\r\nX: y\r\n\r\n"), Some(400), "no host");
+        assert_eq!(status("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"), Some(400), "no host name");
+        assert_eq!(status("\n"), Some(400));
+        assert_eq!(status("\x16\x03\x01"), Some(400), "TLS is refused with its first byte");
+        assert_eq!(status(&with("X-Text: \u{e4}\t\u{f6}\r\n")), None, "RFC 9110 section 5.5: obs-text");
+    }
+
+    #[test]
+    fn a_hundred_header_lines_are_enough() {
+        let lines = |count| "X-Many: x\r\n".repeat(count);
+        assert_eq!(status(&with(&lines(99))), None);
+        assert_eq!(status(&with(&lines(100))), Some(431));
+    }
+
+    #[test]
+    fn an_absolute_target_names_the_host() {
+        for (target, uri, host) in [
+            ("http://other.test:81/chat?b", "/chat?b", "other.test:81"),
+            ("HTTP://other.test", "/", "other.test"),
+            ("http://other.test?b", "/?b", "other.test"),
+            ("ws://[::1]:80/x", "/x", "[::1]:80"),
+        ] {
+            let text = format!("GET {target} HTTP/1.1\r\nHost: h.test\r\n\r\n");
+            let (head, _) = read(text.as_bytes()).unwrap().unwrap();
+            assert_eq!(
+                (head.uri.to_string().as_str(), head.headers.get("host").unwrap()),
+                (uri, &HeaderValue::from_static(host))
+            );
+            assert_eq!(head.headers.get_all("host").count(), 1);
+        }
+    }
+
+    proptest! {
+        /// In whatever pieces a head comes, it is the same head.
+        #[test]
+        fn pieces_make_no_difference(cuts in proptest::collection::vec(1_usize..20, 1..100)) {
+            let mut reader = Reader::default();
+            let (mut end, mut found) = (0, None);
+            for cut in cuts {
+                end = (end + cut).min(GOOD.len());
+                found = reader.read(&GOOD.as_bytes()[..end]).unwrap();
+                prop_assert_eq!(found.is_some(), end == GOOD.len());
+                if found.is_some() { break; }
+            }
+            if let Some((head, length)) = found {
+                prop_assert_eq!((length, head.headers.len()), (GOOD.len(), 3));
+            }
+        }
+
+        /// Any bytes are a head, the beginning of one, or refused; and the same in one piece as in many.
+        #[test]
+        fn any_bytes_are_judged_alike(
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b"\r\n".to_vec()), Just(b"GET / HTTP/1.1".to_vec()), Just(b"Host: h".to_vec()),
+                    proptest::collection::vec(any::<u8>(), 1..4)], 0..12).prop_map(|parts| parts.concat()),
+        ) {
+            let whole = read(&bytes).map(|found| found.map(|(_, length)| length));
+            let mut reader = Reader::default();
+            let mut piecewise = Ok(None);
+            for end in 0..=bytes.len() {
+                piecewise = reader.read(&bytes[..end]).map_err(|refusal| refusal.status.as_u16());
+                if !matches!(piecewise, Ok(None)) { break; }
+            }
+            prop_assert_eq!(piecewise.map(|found| found.map(|(_, length)| length)), whole);
+        }
+    }
+}

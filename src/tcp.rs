@@ -1,0 +1,74 @@
+//! Options of TCP sockets, on either side.
+
+use std::{io, os::fd::AsFd, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+
+use crate::settings::Tcp;
+
+/// Probes without answer before the kernel gives a connection up.
+const PROBES: u32 = 4;
+
+/// Sets what the settings say. Small messages are sent at once.
+///
+/// # Errors
+/// When the socket takes no options any more, as its connection has ended.
+pub fn tune(socket: &impl AsFd, options: &Tcp) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_tcp_nodelay(true)?;
+    if let Some(idle) = options.keepalive {
+        let (interval, retries) = probing(idle);
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    // Others have no such option; there the limits on silent and blocked peers do it.
+    #[cfg(target_os = "linux")]
+    if options.user_timeout.is_some() {
+        socket.set_tcp_user_timeout(options.user_timeout)?;
+    }
+    Ok(())
+}
+
+/// Interval and number of probes: all of them together take as long as the first was waited for, in whole
+/// seconds, so that a dead peer is found after twice that.
+fn probing(idle: Duration) -> (Duration, u32) {
+    let seconds = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).max(1);
+    let probes = seconds.min(PROBES);
+    (Duration::from_secs((seconds / probes).into()), probes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_dead_peer_is_found_after_twice_the_idle_time() {
+        for seconds in [1, 2, 3, 4, 5, 7, 8, 59, 60, 3600, 86_400] {
+            let idle = Duration::from_secs(seconds);
+            let (interval, probes) = probing(idle);
+            let found = idle + interval * probes;
+            assert!(found <= 2 * idle && found + Duration::from_secs(PROBES.into()) > 2 * idle, "{idle:?}");
+            assert!(interval >= Duration::from_secs(1) && (1..=PROBES).contains(&probes));
+        }
+    }
+
+    #[test]
+    fn a_socket_has_what_the_settings_say() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let options = Tcp { keepalive: None, user_timeout: None };
+        tune(&socket, &options).unwrap();
+        assert!(socket.nodelay().unwrap() && !SockRef::from(&socket).keepalive().unwrap());
+        let (idle, blocked) = (Duration::from_secs(60), Duration::from_secs(90));
+        tune(&socket, &Tcp { keepalive: Some(idle), user_timeout: Some(blocked) }).unwrap();
+        let socket = SockRef::from(&socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(15));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(blocked));
+    }
+}

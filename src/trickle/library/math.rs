@@ -1,0 +1,96 @@
+//! `std::math`
+
+use super::{
+    Arity::Exactly,
+    Call, Function, Outcome,
+    call::{Number, whole},
+    order,
+};
+use crate::event::Value;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::pure(
+        "std::math::floor",
+        Exactly(1),
+        |call| rounded(call, f64::floor),
+        "the largest integer that is not above a number",
+    ),
+    Function::pure(
+        "std::math::ceil",
+        Exactly(1),
+        |call| rounded(call, f64::ceil),
+        "the smallest integer that is not below a number",
+    ),
+    Function::pure(
+        "std::math::round",
+        Exactly(1),
+        |call| rounded(call, f64::round),
+        "the nearest integer, of two the one farther from 0",
+    ),
+    Function::pure(
+        "std::math::trunc",
+        Exactly(1),
+        |call| rounded(call, f64::trunc),
+        "the integer part of a number",
+    ),
+    Function::pure("std::math::max", Exactly(2), max, "the greater of two numbers"),
+    Function::pure("std::math::min", Exactly(2), min, "the smaller of two numbers"),
+];
+
+fn rounded(call: &Call<'_>, round: fn(f64) -> f64) -> Outcome {
+    match call.number(0)? {
+        Number::Int(_) => Ok(call.any(0).clone()),
+        Number::Float(number) => {
+            // Beyond 128 bits this is the outermost integer, which does not fit either.
+            let result = whole(round(number) as i128).filter(|_| number.is_finite());
+            result.ok_or_else(|| call.fail("the result does not fit 64 bits"))
+        }
+    }
+}
+
+/// Of two equal numbers, as in `min`, the second.
+fn max(call: &Call<'_>) -> Outcome {
+    let first = order::numbers(call.number(0)?, call.number(1)?).is_gt();
+    Ok(picked(call, first))
+}
+
+fn min(call: &Call<'_>) -> Outcome {
+    let first = order::numbers(call.number(0)?, call.number(1)?).is_lt();
+    Ok(picked(call, first))
+}
+
+fn picked(call: &Call<'_>, first: bool) -> Value {
+    call.any(usize::from(!first)).clone()
+}
+
+#[cfg(test)]
+pub(super) const CASES: &[super::tests::Case] = &[
+    ("std::math::floor", "[42.9]", "42"),
+    ("std::math::floor", "[-0.5]", "-1"),
+    ("std::math::floor", "[18446744073709551615]", "18446744073709551615"),
+    ("std::math::floor", "[1e20]", "error: std::math::floor: the result does not fit 64 bits"),
+    ("std::math::floor", r#"["1"]"#, "error: std::math::floor takes a number, not a string"),
+    ("std::math::ceil", "[41.1]", "42"),
+    ("std::math::ceil", "[-0.5]", "0"),
+    ("std::math::ceil", "[-1e19]", "error: std::math::ceil: the result does not fit 64 bits"),
+    ("std::math::round", "[41.4]", "41"),
+    ("std::math::round", "[-41.5]", "-42"),
+    ("std::math::round", "[-9223372036854775808.0]", "-9223372036854775808"),
+    ("std::math::round", "[1e300]", "error: std::math::round: the result does not fit 64 bits"),
+    ("std::math::trunc", "[41.9]", "41"),
+    ("std::math::trunc", "[-41.9]", "-41"),
+    ("std::math::trunc", "[1e19]", "10000000000000000000"),
+    ("std::math::trunc", "[null]", "error: std::math::trunc takes a number, not null"),
+    ("std::math::max", "[41,42]", "42"),
+    ("std::math::max", "[9007199254740993,9007199254740992.0]", "9007199254740993"),
+    ("std::math::max", "[1,1.0]", "1.0"),
+    (
+        "std::math::max",
+        r#"[1,"2"]"#,
+        "error: std::math::max takes a number as its second argument, not a string",
+    ),
+    ("std::math::min", "[-1.5,-1]", "-1.5"),
+    ("std::math::min", "[1,1.0]", "1.0"),
+    ("std::math::min", "[18446744073709551615,-9223372036854775808]", "-9223372036854775808"),
+    ("std::math::min", "[[],1]", "error: std::math::min takes a number as its first argument, not an array"),
+];
