@@ -23,12 +23,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use towline::tools::eval::{Evaluation, Subject};
+use towline::tools::{
+    eval::{Evaluation, Subject},
+    fmt::{Formatted, formatted},
+};
 
 use crate::harness::*;
 
 /// How many cases there must be at least: a file that is not found any more is noticed.
-const AT_LEAST: usize = 150;
+const AT_LEAST: usize = 250;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Case {
@@ -194,6 +197,38 @@ fn every_case_comes_out_as_it_is_written() {
     }
     assert!(count >= AT_LEAST, "only {count} cases");
     assert!(update || wrong.is_empty(), "UPDATE=1 accepts this:\n\n{wrong}");
+}
+
+/// Formatted programs do what they did.
+#[test]
+fn every_case_does_the_same_when_it_is_formatted() {
+    let mut changed = 0;
+    for file in files() {
+        let (_, cases) = parse(&std::fs::read_to_string(&file).unwrap());
+        for case in cases {
+            let Ok(Formatted::Changed(text)) = formatted(case.file(), &case.text) else { continue };
+            changed += 1;
+            assert_eq!(formatted(case.file(), &text), Ok(Formatted::Same), "{}: not stable", case.name);
+            let after = Case { text, ..case.clone() }.run();
+            assert_eq!(without_places(after), without_places(case.run()), "{}", case.name);
+        }
+    }
+    assert!(changed > 50, "only {changed} texts changed");
+}
+
+/// Places move when a text is formatted.
+fn without_places(outcome: Expected) -> Expected {
+    let message = |line: String| match line.strip_prefix("! ").and_then(|words| words.split_once(' ')) {
+        Some((_, message)) => message.to_owned(),
+        None => line.split(" at case.").next().unwrap_or_default().to_owned(),
+    };
+    match outcome {
+        Expected::Out(lines) => Expected::Out(lines.into_iter().map(message).collect()),
+        Expected::Error(text) => {
+            Expected::Error(text.lines().filter(|line| line.starts_with("error:")).collect())
+        }
+        Expected::Nothing => Expected::Nothing,
+    }
 }
 
 /// The first case of each file, through the program itself.

@@ -79,6 +79,26 @@ fn eval_ends_quietly_when_nobody_reads_on() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "0\n");
 }
 
+#[test]
+fn eval_finds_modules_in_its_folders() {
+    let program = "use math::double; use names; select [double(event), names::NAME] from in into out;";
+    let files = [
+        ("p.trickle", program),
+        ("math.tremor", "fn double(x) with x * 2 end;"),
+        ("names.trickle", "const NAME = \"n\";"),
+    ];
+    let args = ["eval", "p.trickle", "--module-path", "none", "--module-path", "."];
+    let (finished, _folder) = command(&args, &files, "4");
+    assert_eq!(finished.stdout, "{\"port\":\"out\",\"data\":[8,\"n\"]}\n", "{}", finished.stderr);
+    let (finished, _folder) = command(&args[..2], &files, "4");
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("no module `math::double`"), "{}", finished.stderr);
+    let wrong = [("p.trickle", program), ("math.tremor", "fn double(x) with y end;"), files[2]];
+    let (finished, _folder) = command(&args, &wrong, "4");
+    assert_eq!(finished.code, Some(1));
+    assert!(finished.stderr.contains("math.tremor:1:19"), "{}", finished.stderr);
+}
+
 const UGLY: &str = "select   event+1 from in\ninto out;# end";
 const NEAT: &str = "select event + 1 from in into out; # end\n";
 

@@ -59,6 +59,7 @@ const EVAL_EXAMPLES: &str = "\
 Examples:
   echo '{\"type\":\"a\"}' | towline eval filter.trickle
   towline eval double.tremor --in numbers.jsonl --meta
+  towline eval route.trickle --module-path lib --in events.jsonl
 
 Each line of the input is one JSON value; each output is one line {\"port\":\"out\",\"data\":...}.
 What is wrong with a line is told on standard error, and the next one is taken.
@@ -147,6 +148,9 @@ pub struct Eval {
     /// The input [default: standard input]
     #[arg(long = "in", value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// A folder of modules; may be given several times
+    #[arg(long, value_name = "DIR")]
+    pub module_path: Vec<PathBuf>,
     /// Show the metadata of outputs
     #[arg(long)]
     pub meta: bool,
@@ -194,8 +198,14 @@ mod tests {
 
     #[test]
     fn tools_take_their_options() {
-        let eval = Eval { program: "a.trickle".into(), input: Some("b".into()), meta: true };
-        assert_eq!(parsed("eval a.trickle --in b --meta"), Ok(Command::Eval(eval)));
+        let eval = Eval {
+            program: "a.trickle".into(),
+            input: Some("b".into()),
+            module_path: vec!["c".into(), "d".into()],
+            meta: true,
+        };
+        let line = "eval a.trickle --in b --module-path c --module-path d --meta";
+        assert_eq!(parsed(line), Ok(Command::Eval(eval)));
         let fmt = Fmt { check: true, files: vec!["-".into(), "b".into()] };
         assert_eq!(parsed("fmt --check - b"), Ok(Command::Fmt(fmt)));
         assert_eq!(parsed("fmt"), Err(ErrorKind::MissingRequiredArgument));

@@ -19,6 +19,7 @@ use towline::{
     tools::{
         eval::{Evaluation, Subject},
         fmt::{Formatted, formatted},
+        modules::Folders,
     },
 };
 
@@ -109,7 +110,9 @@ fn health(url: &str) -> Result<(), Failure> {
 fn eval(options: &Eval) -> Result<(), Failure> {
     let name = options.program.display().to_string();
     let text = read(&options.program)?;
-    let subject = Subject::compile(&name, &text).map_err(|errors| Failure::Told(errors.to_string()))?;
+    let modules = Folders(options.module_path.clone());
+    let subject = Subject::compile_with(&name, &text, &modules);
+    let subject = subject.map_err(|errors| Failure::Told(errors.to_string()))?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr().lock();
     let mut evaluation = Evaluation::new(subject, options.meta);

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 
 use crate::{
     event::{Data, Event, EventId, Meta, Value},
-    trickle::{Diagnostics, Instance, Port, Program, RuntimeError, Script},
+    trickle::{Diagnostics, Instance, Limits, Modules, NoModules, Port, Program, RuntimeError, Script},
     turn::now_ns,
 };
 
@@ -51,10 +51,20 @@ impl Subject {
     /// # Errors
     /// All errors of the text at once.
     pub fn compile(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        Self::compile_with(name, text, &NoModules)
+    }
+
+    /// The same with modules to `use`.
+    ///
+    /// # Errors
+    /// All errors of the text and its modules at once.
+    pub fn compile_with(name: &str, text: &str, modules: &dyn Modules) -> Result<Self, Diagnostics> {
+        let limits = Limits::default();
         if is_script(name) {
-            Script::compile(name, text).map(Self::Script)
+            Script::compile_with(name, text, modules, limits).map(Self::Script)
         } else {
-            Program::compile(name, text).map(|program| Self::Program(program.instance()))
+            let program = Program::compile_with(name, text, modules, limits)?;
+            Ok(Self::Program(program.instance()))
         }
     }
 
