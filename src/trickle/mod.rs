@@ -20,6 +20,7 @@ mod code;
 mod compile;
 mod diagnostic;
 mod eval;
+mod extract;
 mod graph;
 mod lexer;
 mod message;
