@@ -1,48 +1,179 @@
-//! Extractors: what stands behind `~` in patterns.
+//! Extractors: tests of a string that take it apart, `re|(?P<year>\d{4})|` in a pattern.
+//!
+//! A format is compiled when its program is; what is wrong with it is said then. At run time a value matches
+//! and yields what was found, or it does not match: there is no third way.
+//!
+//! # Security
+//! Regular expressions are those that take linear time, of a bounded size; everything else reads its input once
+//! from left to right.
 
-use crate::event::Value;
+mod cidr;
+mod dissect;
+mod grok;
+mod grok_patterns;
+mod influx;
+mod kv;
+mod regexes;
 
-/// The names of all extractors.
-pub(crate) const KINDS: [&str; 2] = ["glob", "json"];
+use std::str::FromStr;
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+
+use self::{cidr::Cidr, dissect::Dissect, grok::Grok, kv::Kv, regexes::Captures};
+use super::eval::limits;
+use crate::event::{Data, Value};
+
+/// The kinds of extractors.
+pub(crate) const KINDS: [&str; 11] =
+    ["base64", "cidr", "datetime", "dissect", "glob", "grok", "influx", "json", "kv", "re", "rerg"];
+
+/// The standard alphabet; the padding may be left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// A compiled extractor.
 #[derive(Debug)]
-pub(crate) struct Extractor {
-    kind: Kind,
-}
+pub(crate) struct Extractor(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// A prefix before `*`.
-    Prefix(String),
+    /// The text that base64 stands for.
+    Base64,
+    /// Prefix and mask of an address, in one of these networks.
+    Cidr(Cidr),
+    /// Nanoseconds since the epoch.
+    Datetime(String),
+    Dissect(Dissect),
+    /// The string itself.
+    Glob(glob::Pattern),
+    Grok(Box<Grok>),
+    /// Measurement, tags, fields and timestamp of a line.
+    Influx,
     Json,
+    Kv(Kv),
+    /// What the first match captures by name.
+    Re(Captures),
+    /// What all matches capture by name, an array each.
+    Rerg(Captures),
 }
 
 impl Extractor {
     /// Compiles `kind|format|`.
     ///
     /// # Errors
-    /// In words for people.
+    /// An unknown kind, or what is wrong with the format, in words.
     pub(crate) fn compile(kind: &str, format: &str) -> Result<Self, String> {
-        match (kind, format.split_once('*')) {
-            ("json", _) => Ok(Self { kind: Kind::Json }),
-            ("glob", Some((prefix, ""))) => Ok(Self { kind: Kind::Prefix(prefix.to_owned()) }),
-            ("glob", _) => Err("a glob ends in `*`".to_owned()),
-            _ => Err(format!("there is no extractor `{kind}`")),
-        }
+        let format = unescaped(format);
+        let kind = kind.to_ascii_lowercase();
+        let plain = |kind: Kind| match format.is_empty() {
+            true => Ok(kind),
+            false => Err("takes no format: nothing stands between its `|`".to_owned()),
+        };
+        let compiled = match kind.as_str() {
+            "base64" => plain(Kind::Base64)?,
+            "json" => plain(Kind::Json)?,
+            "influx" => plain(Kind::Influx)?,
+            "cidr" => Kind::Cidr(Cidr::compile(&format)?),
+            "datetime" => Kind::Datetime(datetime_format(format)?),
+            "dissect" => Kind::Dissect(Dissect::compile(&format)?),
+            "glob" => Kind::Glob(glob::Pattern::new(&format).map_err(|error| error.to_string())?),
+            "grok" => Kind::Grok(Box::new(Grok::compile(&format)?)),
+            "kv" => Kind::Kv(Kv::compile(&format)?),
+            "re" => Kind::Re(Captures::compile(&format)?),
+            "rerg" => Kind::Rerg(Captures::compile(&format)?),
+            other => return Err(format!("no extractor is called {other:?}; there are {}", KINDS.join(", "))),
+        };
+        Ok(Self(compiled))
     }
 
-    /// What is extracted, if the value matches.
+    /// What is found in the value; none when it does not match. Only strings do.
     pub(crate) fn extract(&self, value: &Value) -> Option<Value> {
         let text = value.as_str()?;
-        match &self.kind {
-            Kind::Prefix(prefix) => text.starts_with(prefix.as_str()).then(|| value.clone()),
-            Kind::Json => serde_json::from_str(text).ok(),
-        }
+        let found = match &self.0 {
+            Kind::Base64 => Value::string(String::from_utf8(BASE64.decode(text).ok()?).ok()?),
+            Kind::Cidr(cidr) => cidr.extract(text)?,
+            Kind::Datetime(format) => datetime(text, format)?,
+            Kind::Dissect(dissect) => dissect.extract(text)?,
+            Kind::Glob(glob) => glob.matches(text).then(|| value.clone())?,
+            Kind::Grok(grok) => grok.extract(text)?,
+            Kind::Influx => influx::extract(text)?,
+            Kind::Json => Data::json(text.into()).ok()?.into_value(),
+            Kind::Kv(kv) => kv.extract(text)?,
+            Kind::Re(captures) => captures.first(text)?,
+            Kind::Rerg(captures) => captures.all(text)?,
+        };
+        limits::measure(&found, 0, limits::SIZE_MAX).is_ok().then_some(found)
     }
 
-    /// Whether the value matches.
+    /// Whether the value matches, at less cost where that can be.
     pub(crate) fn matches(&self, value: &Value) -> bool {
-        self.extract(value).is_some()
+        match (&self.0, value.as_str()) {
+            (_, None) => false,
+            (Kind::Glob(glob), Some(text)) => glob.matches(text),
+            (Kind::Re(captures), Some(text)) => captures.is_match(text),
+            _ => self.extract(value).is_some(),
+        }
     }
 }
+
+/// `\|` is a `|`, and `\\` a backslash; any other backslash is one, so that `\d` and `\\d` are the same.
+fn unescaped(format: &str) -> String {
+    let mut text = String::with_capacity(format.len());
+    let mut letters = format.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match (letter, letters.peek()) {
+            ('\\', Some(escaped @ ('|' | '\\'))) => {
+                text.push(*escaped);
+                letters.next();
+            }
+            _ => text.push(letter),
+        }
+    }
+    text
+}
+
+/// A format that chrono knows.
+fn datetime_format(format: String) -> Result<String, String> {
+    if format.is_empty() {
+        return Err("takes a format such as %Y-%m-%d %H:%M:%S".to_owned());
+    }
+    let known = |item: chrono::format::Item<'_>| !matches!(item, chrono::format::Item::Error);
+    match chrono::format::StrftimeItems::new(&format).all(known) {
+        true => Ok(format),
+        false => Err(format!("{format:?} has a specifier that is not known")),
+    }
+}
+
+/// Nanoseconds since the epoch; without a zone in the format it is UTC, without a time midnight.
+fn datetime(text: &str, format: &str) -> Option<Value> {
+    let nanos = match DateTime::parse_from_str(text, format) {
+        Ok(moment) => moment.timestamp_nanos_opt(),
+        Err(_) => match NaiveDateTime::parse_from_str(text, format) {
+            Ok(moment) => moment.and_utc().timestamp_nanos_opt(),
+            Err(_) => {
+                let midnight = NaiveDate::parse_from_str(text, format).ok()?.and_hms_opt(0, 0, 0)?;
+                midnight.and_utc().timestamp_nanos_opt()
+            }
+        },
+    };
+    nanos.map(Value::Int)
+}
+
+/// A number as JSON has it; none if it has none.
+fn float(text: &str) -> Option<Value> {
+    f64::from_str(text).ok().filter(|number| number.is_finite()).map(Value::Float)
+}
+
+/// A whole number.
+fn integer(text: &str) -> Option<Value> {
+    i64::from_str(text).ok().map(Value::Int)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! Extractors, case by case.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What an extractor finds in a text, as JSON; `no` when it does not match, or what is wrong with the format.
+fn found(kind: &str, format: &str, text: &str) -> String {
+    match Extractor::compile(kind, format) {
+        Err(words) => format!("error: {words}"),
+        Ok(extractor) => {
+            let value = Value::string(text);
+            let found = extractor.extract(&value);
+            assert_eq!(extractor.matches(&value), found.is_some(), "{kind}|{format}| on {text:?}");
+            found.map_or("no".to_owned(), |value| value.to_json())
+        }
+    }
+}
+
+#[track_caller]
+fn check(kind: &str, cases: &[(&str, &str, &str)]) {
+    for (format, text, expected) in cases {
+        let got = found(kind, format, text);
+        let same = match expected.strip_prefix("error: ") {
+            Some(words) => got.strip_prefix("error: ").is_some_and(|got| got.contains(words)),
+            None => got == *expected,
+        };
+        assert!(same, "{kind}|{format}| on {text:?}\n     got {got}\nexpected {expected}");
+    }
+}
+
+#[test]
+fn re() {
+    check(
+        "re",
+        &[
+            (r"(?P<snot>.*badger).*", "snot badger!", r#"{"snot":"snot badger"}"#),
+            (r"^(?P<a>\d+)-(?P<b>\d+)$", "10-20", r#"{"a":"10","b":"20"}"#),
+            (r"^(?P<a>\\d+)$", "7", r#"{"a":"7"}"#),
+            (r"(?P<a>x)?y", "y", "{}"),
+            (r"a\|b", "b", "{}"),
+            (r"^\d+$", "x", "no"),
+            ("(", "x", "error: is no regular expression"),
+            (r"\w{1000}{1000}", "x", "error: is no regular expression"),
+        ],
+    );
+}
+
+#[test]
+fn rerg() {
+    check(
+        "rerg",
+        &[
+            (r"(?P<word>\w+)", "a b c", r#"{"word":["a","b","c"]}"#),
+            (r"(?P<k>\w+)=(?P<v>\w+)", "a=1;b=2", r#"{"k":["a","b"],"v":["1","2"]}"#),
+            (r"(?P<a>x)|(?P<b>y)", "yy", r#"{"b":["y","y"]}"#),
+            (r"\d", "1", "{}"),
+            (r"\d", "x", "no"),
+            ("[", "x", "error: is no regular expression"),
+        ],
+    );
+    assert_eq!(found("rerg", "a", &"a".repeat(100_000)), "no".to_owned());
+}
+
+#[test]
+fn glob() {
+    check(
+        "glob",
+        &[
+            ("INFO*", "INFO: snot", r#""INFO: snot""#),
+            ("*snot?", "a snots", r#""a snots""#),
+            ("[a-c]x", "bx", r#""bx""#),
+            ("[!a]x", "ax", "no"),
+            ("INFO*", "WARN", "no"),
+            ("a[", "a", "error: "),
+        ],
+    );
+}
+
+#[test]
+fn json() {
+    check(
+        "json",
+        &[
+            ("", r#"{"snot": "badger"}"#, r#"{"snot":"badger"}"#),
+            ("", "[1, 2.5]", "[1,2.5]"),
+            ("", "null", "null"),
+            ("", r#""text""#, r#""text""#),
+            ("", "{", "no"),
+            ("x", "{}", "error: takes no format"),
+        ],
+    );
+    assert_eq!(found("json", "", &"[".repeat(1000)), "no");
+}
+
+#[test]
+fn base64() {
+    check(
+        "base64",
+        &[
+            ("", "c25vdCBiYWRnZXI=", r#""snot badger""#),
+            ("", "c25vdCBiYWRnZXI", r#""snot badger""#),
+            ("", "", r#""""#),
+            ("", "8J+mgA==", "\"🦀\""),
+            ("", "//79", "no"),
+            ("", "not base64", "no"),
+        ],
+    );
+}
+
+#[test]
+fn kv() {
+    check(
+        "kv",
+        &[
+            ("", "foo:bar snot:badger", r#"{"foo":"bar","snot":"badger"}"#),
+            ("%{key}=%{val}", "a=1 b=2", r#"{"a":"1","b":"2"}"#),
+            ("%{key}=%{val};", "a=1;b=2", r#"{"a":"1","b":"2"}"#),
+            ("%{key}=%{val};%{key}:%{val}", "a=1;b:2", r#"{"a":"1","b":"2"}"#),
+            ("%{key}=%{val}", "a=1 junk c=3=4 d=", r#"{"a":"1","d":""}"#),
+            ("", "no pair", "no"),
+            ("%{key}=%{val}=", "a=1", "error: cannot have '=' both"),
+            ("%{key}%{val}", "a1", "error: needs a sign"),
+            ("%{val}%{val}", "a1", "error: in turns"),
+            ("%{name}", "a", "error: knows %{key} and %{val} only"),
+        ],
+    );
+}
+
+#[test]
+fn cidr() {
+    check(
+        "cidr",
+        &[
+            ("", "192.168.1.0/24", r#"{"prefix":[192,168,1,0],"mask":[255,255,255,0]}"#),
+            ("", "192.168.1.17/24", r#"{"prefix":[192,168,1,0],"mask":[255,255,255,0]}"#),
+            ("", "10.0.0.1", r#"{"prefix":[10,0,0,1],"mask":[255,255,255,255]}"#),
+            ("10.22.0.254, 10.22.0.0/24", "10.22.0.7", r#"{"prefix":[10,22,0,7],"mask":[255,255,255,255]}"#),
+            ("10.0.0.0/8", "11.0.0.1", "no"),
+            ("10.0.0.0/8", "10.1.0.0/16", "no"),
+            ("", "2001:db8::/32", r#"{"prefix":[8193,3512,0,0,0,0,0,0],"mask":[65535,65535,0,0,0,0,0,0]}"#),
+            ("", "300.0.0.1", "no"),
+            ("10.0.0.0/33", "10.0.0.1", "error: takes networks"),
+        ],
+    );
+}
+
+#[test]
+fn datetime() {
+    check(
+        "datetime",
+        &[
+            ("%Y-%m-%d %H:%M:%S", "2019-06-20 00:00:00", "1560988800000000000"),
+            ("%Y-%m-%d %H:%M:%S%.f", "1970-01-01 00:00:00.5", "500000000"),
+            ("%Y-%m-%dT%H:%M:%S%z", "1970-01-01T02:00:00+0200", "0"),
+            ("%Y-%m-%d", "1970-01-02", "86400000000000"),
+            ("%Y-%m-%d", "1969-12-31", "-86400000000000"),
+            ("%Y-%m-%d", "yesterday", "no"),
+            ("%Y-%m-%d", "9999-01-01", "no"),
+            ("", "x", "error: takes a format"),
+            ("%Q", "x", "error: is not known"),
+        ],
+    );
+}
+
+#[test]
+fn dissect() {
+    check(
+        "dissect",
+        &[
+            ("%{a} %{b}", "snot badger", r#"{"a":"snot","b":"badger"}"#),
+            ("%{a}, %{b:int}", "x, 12", r#"{"a":"x","b":12}"#),
+            ("%{b:float}!", "1.5!", r#"{"b":1.5}"#),
+            ("%{b:int}", "x", "no"),
+            ("%{a->} %{b}", "x    y", r#"{"a":"x","b":"y"}"#),
+            ("%{a} %{b} %{+a}", "x y z", r#"{"a":"x z","b":"y"}"#),
+            ("%{?k}: %{&k}", "name: Jane", r#"{"name":"Jane"}"#),
+            ("%{?} %{b}", "x y", r#"{"b":"y"}"#),
+            ("%{} %{b}", "x y", r#"{"b":"y"}"#),
+            ("%{a}%{_}%{b}", "x   y", r#"{"a":"x","b":"y"}"#),
+            ("%{a}%{_(-)}%{b}", "x---y", r#"{"a":"x","b":"y"}"#),
+            ("%{a}%{_}", "x", r#"{"a":"x"}"#),
+            ("snot%{name}", "snot", r#"{"name":""}"#),
+            ("[%{a}]", "[x] y", "no"),
+            ("%{a}-%{b}", "xy", "no"),
+            ("%{a}%{b}", "xy", "error: two fields with nothing between"),
+            ("%{a", "x", "error: without its }"),
+            ("%{+a}", "x", "error: without a %{a} before it"),
+            ("%{&a}", "x", "error: without a %{?a} before it"),
+            ("%{a} %{a}", "x", "error: has %{a} twice"),
+            ("%{a:date}", "x", "error: knows the types"),
+        ],
+    );
+}
+
+#[test]
+fn grok() {
+    check(
+        "grok",
+        &[
+            ("%{IP:client} %{WORD:method}", "55.3.244.1 GET", r#"{"client":"55.3.244.1","method":"GET"}"#),
+            ("%{NUMBER:took:float} %{INT:n:int}", "0.043 12", r#"{"took":0.043,"n":12}"#),
+            ("(?P<year>%{YEAR})-", "2026-11", r#"{"year":"2026"}"#),
+            ("%{LOGLEVEL:a.b}", "x WARN", r#"{"a.b":"WARN"}"#),
+            ("^%{WORD}$", "two words", "no"),
+            (
+                "%{SYSLOGBASE} %{GREEDYDATA:message}",
+                "Nov 25 07:32:36 host sshd[42]: hello",
+                r#"{"timestamp":"Nov 25 07:32:36","logsource":"host","program":"sshd","pid":"42","message":"hello"}"#,
+            ),
+            (
+                "%{COMMONAPACHELOG}",
+                r#"127.0.0.1 - frank [10/Oct/2000:13:55:36 -0700] "GET /a.gif HTTP/1.0" 200 2326"#,
+                concat!(
+                    r#"{"clientip":"127.0.0.1","ident":"-","auth":"frank","#,
+                    r#""timestamp":"10/Oct/2000:13:55:36 -0700","verb":"GET","request":"/a.gif","#,
+                    r#""httpversion":"1.0","response":"200","bytes":"2326"}"#
+                ),
+            ),
+            ("%{TIMESTAMP_ISO8601:at}", "at 2026-11-25T07:32:36Z.", r#"{"at":"2026-11-25T07:32:36Z"}"#),
+            ("%{WROD:a}", "x", "error: did you mean %{WORD}?"),
+            ("%{WORD:a:date}", "x", "error: knows the types"),
+            ("%{WORD", "x", "error: without its }"),
+        ],
+    );
+}
+
+#[test]
+fn influx() {
+    check(
+        "influx",
+        &[
+            (
+                "",
+                "weather,location=us-midwest temperature=82 1465839830100400200",
+                concat!(
+                    r#"{"measurement":"weather","tags":{"location":"us-midwest"},"#,
+                    r#""fields":{"temperature":82.0},"timestamp":1465839830100400200}"#
+                ),
+            ),
+            (
+                "",
+                "m a=1i,b=t,c=\"x y\"",
+                r#"{"measurement":"m","tags":{},"fields":{"a":1,"b":true,"c":"x y"}}"#,
+            ),
+            (
+                "",
+                r#"we\,ather,a\ b=c\=d f="q\"q" 5"#,
+                r#"{"measurement":"we,ather","tags":{"a b":"c=d"},"fields":{"f":"q\"q"},"timestamp":5}"#,
+            ),
+            ("", "m", "no"),
+            ("", "m a", "no"),
+            ("", "m a=x", "no"),
+            ("", "m a=1 x", "no"),
+            ("", "m a=\"x", "no"),
+        ],
+    );
+}
+
+#[test]
+fn every_pattern_of_grok_compiles() {
+    for (name, _) in grok_patterns::PATTERNS {
+        Extractor::compile("grok", &format!("%{{{name}:x}}"))
+            .unwrap_or_else(|words| panic!("{name}: {words}"));
+    }
+}
+
+#[test]
+fn kinds_are_known_in_any_case_and_others_are_not() {
+    for kind in KINDS {
+        let format = if kind == "datetime" { "%Y" } else { "" };
+        assert!(Extractor::compile(&kind.to_uppercase(), format).is_ok(), "{kind}");
+    }
+    assert!(found("regex", "", "").contains("there are base64, cidr"));
+    for value in [Value::Null, Value::Int(1), Value::array(vec![])] {
+        assert!(!Extractor::compile("re", "").unwrap().matches(&value));
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_format_and_no_text_makes_an_extractor_panic(
+        kind in proptest::sample::select(KINDS.to_vec()),
+        format in r"([%{}a-zA-Z_:+?&*|\\.()\[\]-]|%\{(key|val|WORD|IP|a|\+a|_)\}|\PC){0,20}",
+        text in r#"([a-z0-9 ,=:"\\{}\[\].-]|\PC){0,40}"#,
+    ) {
+        if let Ok(extractor) = Extractor::compile(kind, &format) {
+            let value = Value::string(text);
+            prop_assert_eq!(extractor.matches(&value), extractor.extract(&value).is_some());
+        }
+    }
+}
