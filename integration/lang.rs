@@ -23,7 +23,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use towline::tools::eval::{Evaluation, Subject};
+use towline::{
+    tools::eval::{Evaluation, Subject},
+    trickle::NoModules,
+};
 
 use crate::harness::*;
 
@@ -107,7 +110,7 @@ impl Case {
     }
 
     pub(crate) fn run(&self) -> Expected {
-        match Subject::compile(self.file(), &self.text) {
+        match Subject::compile(self.file(), &self.text, &NoModules) {
             Err(errors) => Expected::Error(errors.to_string()),
             Ok(subject) => {
                 let mut evaluation = Evaluation::new(subject, true);
@@ -209,7 +212,7 @@ fn the_command_says_what_the_library_says() {
         let args = ["eval", case.file(), "--in", "in", "--meta"];
         let finished = Program::finish(&args, &[], folder.path());
         println!("{file:?}");
-        match Subject::compile(case.file(), &case.text) {
+        match Subject::compile(case.file(), &case.text, &NoModules) {
             Err(errors) => {
                 assert_eq!(finished.stderr, format!("{errors}\n"));
                 assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), ""));

@@ -7,7 +7,10 @@
 
 use std::path::Path;
 
-use towline::tools::eval::{Evaluation, Subject};
+use towline::{
+    tools::eval::{Evaluation, Subject},
+    trickle::NoModules,
+};
 
 /// How many examples there must be at least.
 const AT_LEAST: usize = 15;
@@ -48,7 +51,7 @@ fn written(prose: &[String], blocks: &[Block]) -> String {
 
 /// What `towline eval` writes to standard output and standard error.
 fn run(kind: &str, program: &str, input: &str, meta: bool) -> (String, String) {
-    let subject = match Subject::compile(&format!("example.{kind}"), program) {
+    let subject = match Subject::compile(&format!("example.{kind}"), program, &NoModules) {
         Ok(subject) => subject,
         Err(errors) => return (String::new(), format!("{errors}\n")),
     };

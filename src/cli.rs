@@ -147,6 +147,9 @@ pub struct Eval {
     /// The input [default: standard input]
     #[arg(long = "in", value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// A folder with modules that the program uses; may be given several times
+    #[arg(long = "module-path", value_name = "DIR")]
+    pub module_path: Vec<PathBuf>,
     /// Show the metadata of outputs
     #[arg(long)]
     pub meta: bool,
@@ -194,8 +197,14 @@ mod tests {
 
     #[test]
     fn tools_take_their_options() {
-        let eval = Eval { program: "a.trickle".into(), input: Some("b".into()), meta: true };
-        assert_eq!(parsed("eval a.trickle --in b --meta"), Ok(Command::Eval(eval)));
+        let eval = Eval {
+            program: "a.trickle".into(),
+            input: Some("b".into()),
+            module_path: vec!["m".into(), "n".into()],
+            meta: true,
+        };
+        let args = "eval a.trickle --in b --module-path m --module-path n --meta";
+        assert_eq!(parsed(args), Ok(Command::Eval(eval)));
         let fmt = Fmt { check: true, files: vec!["-".into(), "b".into()] };
         assert_eq!(parsed("fmt --check - b"), Ok(Command::Fmt(fmt)));
         assert_eq!(parsed("fmt"), Err(ErrorKind::MissingRequiredArgument));

@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use towline::{
     cli::{Cli, Command, EXIT_CONFIG, EXIT_FAILURE, EXIT_OK, Eval, Fmt},
     echo, log,
-    settings::{self, DEMO_FILE, Layers, Log, LogFormat, Settings, SettingsError},
+    settings::{self, DEMO_FILE, Folders, Layers, Log, LogFormat, Machine, Settings, SettingsError},
     tools::{
         eval::{Evaluation, Subject},
         fmt::{Formatted, formatted},
@@ -109,7 +109,9 @@ fn health(url: &str) -> Result<(), Failure> {
 fn eval(options: &Eval) -> Result<(), Failure> {
     let name = options.program.display().to_string();
     let text = read(&options.program)?;
-    let subject = Subject::compile(&name, &text).map_err(|errors| Failure::Told(errors.to_string()))?;
+    let modules = Folders::new(options.module_path.clone(), &Machine);
+    let subject =
+        Subject::compile(&name, &text, &modules).map_err(|errors| Failure::Told(errors.to_string()))?;
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr().lock();
     let mut evaluation = Evaluation::new(subject, options.meta);

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 
 use crate::{
     event::{Data, Event, EventId, Meta, Value},
-    trickle::{Diagnostics, Instance, Port, Program, RuntimeError, Script},
+    trickle::{Diagnostics, Instance, Limits, Modules, Port, Program, RuntimeError, Script},
     turn::now_ns,
 };
 
@@ -46,15 +46,18 @@ enum Line {
 // === impl Subject ===
 
 impl Subject {
-    /// Compiles a text: a script if `name` ends in `.tremor`, otherwise a program.
+    /// Compiles a text: a script if `name` ends in `.tremor`, otherwise a program. What it uses comes from
+    /// `modules`.
     ///
     /// # Errors
-    /// All errors of the text at once.
-    pub fn compile(name: &str, text: &str) -> Result<Self, Diagnostics> {
+    /// All errors of the text and of what it uses at once.
+    pub fn compile(name: &str, text: &str, modules: &dyn Modules) -> Result<Self, Diagnostics> {
+        let limits = Limits::default();
         if is_script(name) {
-            Script::compile(name, text).map(Self::Script)
+            Script::compile_with(name, text, modules, limits).map(Self::Script)
         } else {
-            Program::compile(name, text).map(|program| Self::Program(program.instance()))
+            Program::compile_with(name, text, modules, limits)
+                .map(|program| Self::Program(program.instance()))
         }
     }
 
@@ -191,7 +194,7 @@ mod tests {
 
     fn run(name: &str, text: &str, input: &[u8]) -> (bool, String, String) {
         let (mut output, mut errors) = (Vec::new(), Vec::new());
-        let subject = Subject::compile(name, text).unwrap();
+        let subject = Subject::compile(name, text, &crate::trickle::NoModules).unwrap();
         let well = Evaluation::new(subject, false).run(input, &mut output, &mut errors).unwrap();
         (well, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
     }
