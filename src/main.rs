@@ -19,7 +19,6 @@ use towline::{
     tools::{
         eval::{Evaluation, Subject},
         fmt::{Formatted, formatted},
-        modules::Folders,
     },
 };
 
@@ -110,7 +109,7 @@ fn health(url: &str) -> Result<(), Failure> {
 fn eval(options: &Eval) -> Result<(), Failure> {
     let name = options.program.display().to_string();
     let text = read(&options.program)?;
-    let modules = Folders(options.module_path.clone());
+    let modules = settings::Folders::new(options.module_path.clone(), &settings::Machine);
     let subject = Subject::compile_with(&name, &text, &modules);
     let subject = subject.map_err(|errors| Failure::Told(errors.to_string()))?;
     let mut output = io::BufWriter::new(io::stdout().lock());

@@ -119,6 +119,12 @@ const HANDSHAKES_MAX: u64 = 1_000_000;
 const NEW_SESSIONS_MAX: u64 = 1_000_000;
 const MESSAGES_A_SECOND_MAX: u64 = 1_000_000_000;
 
+/// Minutes of a worker for one event.
+const STEPS_MAX: u64 = 1_000_000_000;
+const RECURSION_MAX: u64 = 1_000_000;
+/// Below a KiB no event fits, and above the largest message nothing could be sent.
+const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
+
 const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
 const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_newest"]);
 const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
@@ -139,7 +145,7 @@ const fn key(name: &'static str, kind: Kind, preset: Preset) -> Key {
 }
 
 /// All sections, in the order of the documents.
-pub(super) static SECTIONS: [Section; 8] = [
+pub(super) static SECTIONS: [Section; 9] = [
     Section {
         name: "server",
         shape: Shape::Single,
@@ -170,6 +176,16 @@ pub(super) static SECTIONS: [Section; 8] = [
             key("window", ANY_DURATION, Preset::Text("10s")),
             key("grace", ANY_DURATION, Preset::Text("30s")),
             key("close_code", Kind::OneOf(&[1001, 1012]), Preset::Count(1001)),
+        ],
+    },
+    Section {
+        name: "language",
+        shape: Shape::Single,
+        keys: &[
+            key("module_path", Kind::List, Preset::List(&[])),
+            key("max_steps", Kind::Count(1_000, STEPS_MAX), Preset::Count(1_000_000)),
+            key("max_recursion", Kind::Count(1, RECURSION_MAX), Preset::Count(1024)),
+            key("max_value", VALUE, Preset::Text("16MiB")),
         ],
     },
     Section {

@@ -20,6 +20,7 @@ mod headers;
 mod host;
 mod keys;
 mod layers;
+mod modules;
 mod read;
 mod report;
 mod routes;
@@ -39,10 +40,15 @@ pub use self::{
     error::{Origin, Problem, SettingsError},
     host::{Host, Machine},
     layers::{DEFAULT_FILE, DEMO_FILE, Layers, environment},
+    modules::Folders,
     url::{MASK, UrlError, mask},
 };
 
-use crate::{codec::Codec, processor, trickle::Program};
+use crate::{
+    codec::Codec,
+    processor,
+    trickle::{Limits as ProgramLimits, Program},
+};
 
 /// Everything the program can be told, checked.
 #[derive(Debug, Clone)]
@@ -55,6 +61,8 @@ pub struct Settings {
     pub admin: Option<Admin>,
     /// `[drain]`
     pub drain: Drain,
+    /// `[language]`
+    pub language: Language,
     /// `[listener.NAME]`, in the order of the settings.
     pub listeners: Vec<Arc<Listener>>,
     /// `[upstream.NAME]`
@@ -127,6 +135,15 @@ pub struct Drain {
     pub grace: Duration,
     /// The close code clients get, 1001 or 1012.
     pub close_code: u16,
+}
+
+/// `[language]`: what all programs share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Language {
+    /// Folders with the modules that programs `use`, absolute.
+    pub module_path: Vec<PathBuf>,
+    /// What one event may cost in a program.
+    pub limits: ProgramLimits,
 }
 
 /// How bytes become events and events bytes, on one side.

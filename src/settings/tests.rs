@@ -28,6 +28,7 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(settings.drain.window, Duration::from_secs(10));
     assert_eq!(settings.drain.grace, Duration::from_secs(30));
     assert_eq!(settings.drain.close_code, 1001);
+    assert_eq!(settings.language, Language { module_path: Vec::new(), limits: ProgramLimits::default() });
 
     let listener = &settings.listeners[0];
     assert_eq!((listener.name.as_str(), listener.number), ("ws", 1));
@@ -86,6 +87,7 @@ fn what_is_said_holds() {
         log = { level = "debug", format = "json" }
         admin.bind = ""
         drain = { window = "1s", grace = "2m", close_code = 1012 }
+        language = { module_path = ["lib", "/x"], max_steps = 1000, max_recursion = 5, max_value = "1KiB" }
         [listener.b]
         bind = "[::1]:0"
         codec = "json"
@@ -137,6 +139,9 @@ fn what_is_said_holds() {
     assert!(settings.admin.is_none());
     assert_eq!(settings.drain.grace, Duration::from_secs(120));
     assert_eq!(settings.drain.close_code, 1012);
+    let limits = ProgramLimits { max_steps: 1000, max_recursion: 5, max_value: 1024 };
+    let module_path = vec!["/etc/lib".into(), "/x".into()];
+    assert_eq!(settings.language, Language { module_path, limits });
 
     let names: Vec<_> = settings.listeners.iter().map(|it| (it.name.as_str(), it.number)).collect();
     assert_eq!(names, [("b", 1), ("a", 2)], "numbers follow the file");

@@ -9,9 +9,9 @@ use config::{Value, ValueKind};
 use indexmap::IndexMap;
 
 use super::{
-    Admin, AllowedUrl, Drain, Exchange, Format, Limits, Listener, Log, LogFormat, OnClientClose, OnGiveUp,
-    Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer, Upstream, UpstreamUrl, address,
-    guards, headers,
+    Admin, AllowedUrl, Drain, Exchange, Folders, Format, Language, Limits, Listener, Log, LogFormat,
+    OnClientClose, OnGiveUp, Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer,
+    Upstream, UpstreamUrl, address, guards, headers,
     host::Host,
     layers::Layers,
     read::{Reader, Section, commas, list, quoted, text},
@@ -22,7 +22,7 @@ use crate::{
     event::{Record, Value as Data},
     log::Filter,
     processor::{Side, Spec},
-    trickle::Program,
+    trickle::{Limits as ProgramLimits, Program},
 };
 
 /// Checks everything the layers say.
@@ -43,6 +43,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let admin_section = reader.single("admin");
     let admin = admin(&admin_section);
     let drain = drain(&reader.single("drain"));
+    let language = language(&reader.single("language"));
     let mut taken = Vec::new();
     if let Some(admin) = &admin {
         address::take(&mut taken, &admin_section, admin.bind);
@@ -58,7 +59,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let pipelines: IndexMap<_, _> = reader
         .named("pipeline")
         .iter()
-        .map(|(name, section)| ((*name).to_owned(), pipeline(name, section)))
+        .map(|(name, section)| ((*name).to_owned(), pipeline(name, section, &language)))
         .collect();
     let known = routes::Known { listeners: &listener_names, upstreams: &upstreams, pipelines: &pipelines };
     let routes = routes::read(&reader.listed("route"), &known);
@@ -68,6 +69,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         log,
         admin,
         drain,
+        language,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
         upstreams: all_there(upstreams)?,
         pipelines: all_there(pipelines)?,
@@ -120,6 +122,18 @@ fn drain(section: &Section<'_>) -> Drain {
         window: section.duration("window"),
         grace: section.duration("grace"),
         close_code: u16::try_from(close_code).unwrap_or_default(),
+    }
+}
+
+fn language(section: &Section<'_>) -> Language {
+    let narrow = |name| u32::try_from(section.count(name)).unwrap_or(u32::MAX);
+    Language {
+        module_path: section.list("module_path").iter().map(|folder| section.folder().join(folder)).collect(),
+        limits: ProgramLimits {
+            max_steps: narrow("max_steps"),
+            max_recursion: narrow("max_recursion"),
+            max_value: section.size("max_value"),
+        },
     }
 }
 
@@ -323,7 +337,7 @@ fn allowed_urls(value: &Value) -> Result<Vec<AllowedUrl>, String> {
 
 // --- pipelines ---
 
-fn pipeline(name: &str, section: &Section<'_>) -> Option<Arc<Pipeline>> {
+fn pipeline(name: &str, section: &Section<'_>, language: &Language) -> Option<Arc<Pipeline>> {
     let (key, label, source, file) = match (section.text("source"), section.text("file")) {
         (Some(source), None) => ("source", section.path.clone(), source, None),
         (None, Some(file)) => {
@@ -348,7 +362,8 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<Arc<Pipeline>> {
             return None;
         }
     };
-    match Program::compile(&label, &source) {
+    let modules = Folders::new(language.module_path.clone(), section.host());
+    match Program::compile_with(&label, &source, &modules, language.limits) {
         Ok(program) => Some(Arc::new(Pipeline { name: name.to_owned(), file, program: Arc::new(program) })),
         Err(diagnostics) => {
             let indented = diagnostics.to_string().replace('\n', "\n    ");

@@ -2,4 +2,3 @@
 
 pub mod eval;
 pub mod fmt;
-pub mod modules;

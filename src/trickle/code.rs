@@ -248,8 +248,12 @@ pub(crate) enum PatternOp {
     Equals(Op),
     Record(Box<[FieldPatternOp]>),
     Array(Box<[PatternOp]>),
-    Tuple { items: Box<[PatternOp]>, open: bool },
-    Extract(Box<Extractor>),
+    Tuple {
+        items: Box<[PatternOp]>,
+        open: bool,
+    },
+    /// An extractor, and where it stands.
+    Extract(Box<(Extractor, Span)>),
 }
 
 #[derive(Debug)]

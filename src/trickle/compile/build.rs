@@ -116,15 +116,18 @@ impl Compiler<'_, '_> {
     // --- extractors ---
 
     pub(super) fn extract(&mut self, extract: &Extract) -> PatternOp {
-        let kind = extract.kind.text.as_str();
+        let lower = extract.kind.text.to_ascii_lowercase();
+        let kind = lower.as_str();
         if !extract::KINDS.contains(&kind) {
             let message = format!("there is no extractor `{kind}`");
             self.error(Diagnostic::new(extract.kind.span, message, "").nearest(kind, extract::KINDS));
             return PatternOp::Any;
         }
         match Extractor::compile(kind, &extract.format) {
-            Ok(extractor) => PatternOp::Extract(Box::new(extractor)),
+            Ok(extractor) => PatternOp::Extract(Box::new((extractor, extract.span))),
             Err(message) => {
+                let colon = if message.starts_with("takes ") { "" } else { ":" };
+                let message = format!("`{kind}`{colon} {message}");
                 self.error(Diagnostic::new(extract.span, message, ""));
                 PatternOp::Any
             }

@@ -13,6 +13,7 @@ use crate::{
         ast::BinaryOp,
         code::{FieldPatternOp, FieldTestOp, Op, PatternOp},
         diagnostic::Fault,
+        extract::Extractor,
         source::Span,
     },
 };
@@ -22,7 +23,7 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
     match (pattern, value) {
         (PatternOp::Any, _) => Ok(true),
         (PatternOp::Equals(op), value) => Ok(*eval(op, env)? == *value),
-        (PatternOp::Extract(extractor), value) => Ok(extractor.matches(value)),
+        (PatternOp::Extract(extractor), value) => Ok(of_text(extractor, value, env)?.matches(value)),
         (PatternOp::Record(fields), Value::Record(record)) => {
             all(fields, |field| field_matches(field, record, env))
         }
@@ -40,6 +41,18 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
         }
         _ => Ok(false),
     }
+}
+
+/// An extractor, after the steps for the text that it will read are taken.
+fn of_text<'p>(
+    pattern: &'p (Extractor, Span),
+    value: &Value,
+    env: &Env<'_>,
+) -> Result<&'p Extractor, Box<Fault>> {
+    let (extractor, span) = pattern;
+    env.steps.take(*span)?;
+    env.steps.weigh(value, *span)?;
+    Ok(extractor)
 }
 
 fn all<T>(tests: &[T], mut holds: impl FnMut(&T) -> Result<bool, Box<Fault>>) -> Result<bool, Box<Fault>> {
@@ -97,7 +110,7 @@ pub(super) fn extract(
     match (pattern, value) {
         (PatternOp::Any, value) => Ok(Some(value.clone())),
         (PatternOp::Equals(_), value) => Ok(matches(pattern, value, env)?.then(|| value.clone())),
-        (PatternOp::Extract(extractor), value) => Ok(extractor.extract(value)),
+        (PatternOp::Extract(extractor), value) => Ok(of_text(extractor, value, env)?.extract(value)),
         (PatternOp::Record(fields), Value::Record(record)) => extract_record(fields, record, env),
         (PatternOp::Array(patterns), Value::Array(items)) => extract_array(patterns, items, env),
         (PatternOp::Tuple { items: patterns, open }, Value::Array(items)) => {

@@ -28,7 +28,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `kind|format|`; in the format `\|` is a `|`.
+    /// `kind|format|`
     fn extract(&mut self) -> Parsed<Pattern> {
         let start = self.span();
         let kind = self.key("the name of an extractor")?;
@@ -37,7 +37,7 @@ impl Parser<'_> {
         };
         self.advance();
         let span = start.to(self.last_span());
-        Ok(Pattern::Extract(Extract { kind, format: unescaped(format), span }))
+        Ok(Pattern::Extract(Extract { kind, format: format.to_owned(), span }))
     }
 
     fn record_pattern(&mut self) -> Parsed<Pattern> {
@@ -130,21 +130,4 @@ impl Parser<'_> {
         self.expect(")")?;
         Ok(Pattern::Tuple { items, open })
     }
-}
-
-/// A format with `\|` made `|`; any other backslash is the format's own.
-fn unescaped(format: &str) -> String {
-    let mut text = String::with_capacity(format.len());
-    let mut chars = format.chars();
-    while let Some(c) = chars.next() {
-        match (c, chars.clone().next()) {
-            ('\\', Some('|')) => {}
-            ('\\', Some(next)) => {
-                text.extend([c, next]);
-                chars.next();
-            }
-            _ => text.push(c),
-        }
-    }
-    text
 }

@@ -202,6 +202,7 @@ fn patterns_extract() {
         ("case r = %[ %{ a } ] => r", r#"[0,{"a":1,"b":2}]"#, r#"[[1,{"a":1}]]"#),
         ("case r = %( 1, ~ json||, _, ... ) => r", r#"[1,"[2]",3,4]"#, "[1,[2],3]"),
         ("case r = 5 => r", "5", "5"),
+        (r"case r = %{ b ~= re|^(?P<c>x\|y)$| } => r", r#"{"b":"x"}"#, r#"{"b":{"c":"x"}}"#),
         ("case ~ json|| => 1", "5", "\"no\""),
         ("case r = %{ a ~= glob|x*| } => 1", r#"{"a":"y"}"#, "\"no\""),
         ("case r = %( ~ json|| ) => 1", "[1]", "\"no\""),
@@ -215,10 +216,13 @@ fn patterns_extract() {
         error("select match event of case ~ jsn|| => 1 default => 2 end from in into out;"),
         "there is no extractor `jsn`"
     );
-    assert_eq!(
-        error(&scripted("match event of case ~ glob|a[| => 1 default => 2 end")),
-        "Pattern syntax error near position 1: invalid range pattern"
-    );
+    for (extractor, message) in [
+        ("json|x|", "`json` takes no format: nothing stands between its `|`"),
+        ("datetime||", "`datetime` takes a format such as %Y-%m-%d %H:%M:%S"),
+    ] {
+        let text = scripted(&format!("match event of case ~ {extractor} => 1 default => 2 end"));
+        assert_eq!(error(&text), message);
+    }
     let near =
         errors("select match event of case ~ jsn|| => 1 default => 2 end from in into out;").to_string();
     assert!(near.contains("did you mean `json`?"), "{near}");
