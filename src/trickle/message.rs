@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::reads::Reads;
 use crate::event::{Data, Event, Meta, Value};
 
 /// Data and metadata of an event. JSON text is parsed when somebody first looks into it, and kept:
@@ -11,6 +12,8 @@ pub(crate) struct Message {
     /// The JSON text, as long as nothing has changed it.
     text: Option<Data>,
     value: OnceCell<Value>,
+    /// What the readers of one channel read of the text, as long as nobody has parsed all of it.
+    part: OnceCell<Value>,
     pub(crate) meta: Meta,
 }
 
@@ -18,12 +21,14 @@ impl Message {
     pub(crate) fn new(data: Data, meta: Meta) -> Self {
         match data {
             Data::Value(value) => Self::of(value, meta),
-            text @ Data::Json(_) => Self { text: Some(text), value: OnceCell::new(), meta },
+            text @ Data::Json(_) => {
+                Self { text: Some(text), value: OnceCell::new(), part: OnceCell::new(), meta }
+            }
         }
     }
 
     pub(crate) fn of(value: Value, meta: Meta) -> Self {
-        Self { text: None, value: OnceCell::from(value), meta }
+        Self { text: None, value: OnceCell::from(value), part: OnceCell::new(), meta }
     }
 
     /// The data, parsed if need be.
@@ -31,10 +36,26 @@ impl Message {
         self.value.get_or_init(|| self.text.as_ref().map(Data::to_value).unwrap_or_default())
     }
 
+    /// The data as far as it is read here. All readers of a channel say the same.
+    pub(crate) fn part(&self, reads: &Reads) -> &Value {
+        match (&self.text, self.value.get()) {
+            (Some(Data::Json(text)), None) => self
+                .part
+                .get_or_init(|| reads.part_of(text.as_text()).unwrap_or_else(|| self.value().clone())),
+            _ => self.value(),
+        }
+    }
+
+    /// Forgets what the readers of one channel have read, on the way to others.
+    pub(crate) fn forget_part(&mut self) {
+        self.part = OnceCell::new();
+    }
+
     /// The data, to be changed: from here on the text counts no more.
     pub(crate) fn value_mut(&mut self) -> &mut Value {
         self.value();
         self.text = None;
+        self.forget_part();
         self.value.get_mut().expect("the line before has set it")
     }
 

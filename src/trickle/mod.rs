@@ -29,6 +29,7 @@ mod library;
 mod message;
 mod parser;
 mod program;
+mod reads;
 mod script;
 mod source;
 mod token;

@@ -16,6 +16,7 @@ use super::{
     graph::{self, Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
     library::Context,
     message::Message,
+    reads::Reads,
     source::{Sources, Span},
 };
 use crate::event::{Event, EventId, Value};
@@ -289,8 +290,9 @@ impl Run<'_> {
         }
     }
 
-    fn send(&mut self, span: Span, channel: Channel, message: Message) -> Result<(), Box<Fault>> {
+    fn send(&mut self, span: Span, channel: Channel, mut message: Message) -> Result<(), Box<Fault>> {
         self.count(span)?;
+        message.forget_part();
         self.channels[channel].push(message);
         Ok(())
     }
@@ -311,13 +313,14 @@ impl Run<'_> {
     // --- select ---
 
     fn select(&self, select: &SelectNode, message: Cow<'_, Message>) -> Result<Option<Message>, Box<Fault>> {
-        if !self.holds(select.filter.as_ref(), &message, "where")? {
+        let reads = select.reads.as_deref();
+        if !self.holds(select.filter.as_ref(), &message, reads, "where")? {
             return Ok(None);
         }
         let selected = match &select.target {
             None => message.into_owned(),
             Some((op, span)) => {
-                let value = eval(op, &self.env(&message))?.into_owned();
+                let value = eval(op, &self.env(&message, reads))?.into_owned();
                 let value = if op.is_path() { value } else { checked(value, *span, &self.steps)? };
                 match message {
                     Cow::Owned(message) => Message::of(value, message.meta),
@@ -325,7 +328,7 @@ impl Run<'_> {
                 }
             }
         };
-        let kept = self.holds(select.having.as_ref(), &selected, "having")?;
+        let kept = self.holds(select.having.as_ref(), &selected, None, "having")?;
         Ok(kept.then_some(selected))
     }
 
@@ -333,15 +336,17 @@ impl Run<'_> {
         &self,
         condition: Option<&(Op, Span)>,
         message: &Message,
+        reads: Option<&Reads>,
         what: &str,
     ) -> Result<bool, Box<Fault>> {
         let Some((op, span)) = condition else { return Ok(true) };
-        truth_of(&*eval(op, &self.env(message))?, *span, what)
+        truth_of(&*eval(op, &self.env(message, reads))?, *span, what)
     }
 
-    fn env<'e>(&'e self, message: &'e Message) -> Env<'e> {
+    fn env<'e>(&'e self, message: &'e Message, reads: Option<&'e Reads>) -> Env<'e> {
         Env {
             message,
+            reads,
             state: &Value::Null,
             locals: &[],
             bound: None,

@@ -185,6 +185,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         let context = Context { now_ns: 0, ingest_ns: 0, origin: None, size_max: steps.limits().max_value };
         let env = Env {
             message: &message,
+            reads: None,
             state: &Value::Null,
             locals: &locals,
             bound: None,

@@ -30,6 +30,7 @@ use super::{
     diagnostic::Fault,
     library::Context,
     message::Message,
+    reads::Reads,
     source::Span,
 };
 use crate::event::{Record, Value};
@@ -40,6 +41,8 @@ pub(crate) type Evaluated<'e> = Result<Cow<'e, Value>, Box<Fault>>;
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'e> {
     pub(crate) message: &'e Message,
+    /// How much of the event's data is read here, if that is not the whole.
+    pub(crate) reads: Option<&'e Reads>,
     pub(crate) state: &'e Value,
     pub(crate) locals: &'e [Option<Value>],
     /// Locals that the matches around this expression have bound, innermost first.
@@ -215,6 +218,14 @@ fn applies<B>(
 // === impl Env ===
 
 impl<'e> Env<'e> {
+    /// The event's data, or what is read of it.
+    pub(crate) fn event(&self) -> &'e Value {
+        match self.reads {
+            Some(reads) => self.message.part(reads),
+            None => self.message.value(),
+        }
+    }
+
     /// The value of a local, if it has one yet.
     pub(crate) fn local(&self, slot: Slot) -> Option<&'e Value> {
         let mut bound = self.bound;

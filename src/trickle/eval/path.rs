@@ -71,7 +71,7 @@ fn walk<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
 fn root<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
     let missing = |what| Lack::Missing(Missing { span: path.span, what });
     Ok(match &path.root {
-        Root::Event => Cow::Borrowed(env.message.value()),
+        Root::Event => Cow::Borrowed(env.event()),
         Root::Meta => Cow::Owned(env.message.meta.to_value()),
         Root::MetaKey(key) => {
             Cow::Borrowed(env.message.meta.get_ref(key).ok_or_else(|| missing(What::Meta(key.clone())))?)

@@ -76,6 +76,7 @@ impl Frame<'_> {
     fn env(&self) -> Env<'_> {
         Env {
             message: &self.message,
+            reads: None,
             state: &self.state.value,
             locals: &self.locals,
             bound: None,

@@ -19,6 +19,9 @@ use super::{
     program::Port,
     source::Span,
 };
+use std::sync::Arc;
+
+use super::reads::Reads;
 use crate::event::Value;
 
 /// The number of a channel; 0 is the program's entrance `in`.
@@ -66,6 +69,8 @@ pub(crate) struct SelectNode {
     pub(crate) filter: Option<(Op, Span)>,
     pub(crate) having: Option<(Op, Span)>,
     pub(crate) to: Exit,
+    /// What all that read from its channel read of an event's data, if that is not the whole.
+    pub(crate) reads: Option<Arc<Reads>>,
 }
 
 #[derive(Debug)]
@@ -112,6 +117,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
         return None;
     }
     draft.mark_last_readers();
+    draft.mark_reads();
     Some(draft.into_graph())
 }
 
@@ -127,10 +133,26 @@ impl Node {
         }
     }
 
+    /// Adds what it reads of an event's data.
+    fn add_reads(&self, reads: &mut Reads) {
+        match &self.kind {
+            NodeKind::Select(select) => {
+                let target = select.target.iter().map(|(target, _)| target);
+                let filter = select.filter.iter().map(|(filter, _)| filter);
+                target.chain(filter).for_each(|op| reads.add(op));
+                // What passes as it is, is looked at as it is.
+                if select.target.is_none() && select.having.is_some() {
+                    *reads = Reads::whole();
+                }
+            }
+            NodeKind::Script(_) => *reads = Reads::whole(),
+        }
+    }
+
     /// Where every event leaves as it came, if that is so.
     pub(crate) fn passes_to(&self) -> Option<Exit> {
         match &self.kind {
-            NodeKind::Select(SelectNode { target: None, filter: None, having: None, to }) => Some(*to),
+            NodeKind::Select(SelectNode { target: None, filter: None, having: None, to, .. }) => Some(*to),
             NodeKind::Select(_) => None,
             NodeKind::Script(script) => match &*script.body {
                 [only] if only.passes_event() => script.ports.first().copied().flatten().map(Exit::Channel),

@@ -1,6 +1,6 @@
 //! Statements to nodes.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{
     Channel, Exit, Graph, Node, NodeKind, ScriptNode, SelectNode,
@@ -10,6 +10,7 @@ use crate::trickle::{
     ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
     compile::{Compiler, Place, scope::Binding, world::World},
     diagnostic::Diagnostic,
+    reads::Reads,
     source::Span,
 };
 
@@ -97,7 +98,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         let to = self.exit(level, &select.into);
         if let (Some(input), Some(to)) = (input, to) {
             let target = (!target.is_event()).then_some((target, select.target.span));
-            let kind = NodeKind::Select(SelectNode { target, filter, having, to });
+            let kind = NodeKind::Select(SelectNode { target, filter, having, to, reads: None });
             self.push(input, order, kind, select.into.stream.span);
         }
     }
@@ -259,6 +260,22 @@ impl Draft {
         let mut seen = vec![false; self.channels.len()];
         for node in self.nodes.iter_mut().rev() {
             node.last_reader = !std::mem::replace(&mut seen[node.input], true);
+        }
+    }
+
+    /// Tells the selects of a channel what all of them read, if none reads everything: then JSON text is
+    /// read as far as they look into it.
+    pub(super) fn mark_reads(&mut self) {
+        let mut reads = vec![Reads::default(); self.channels.len()];
+        for node in &self.nodes {
+            node.add_reads(&mut reads[node.input]);
+        }
+        let reads: Vec<Option<Arc<Reads>>> =
+            reads.into_iter().map(|reads| (!reads.is_whole()).then(|| Arc::new(reads))).collect();
+        for node in &mut self.nodes {
+            if let NodeKind::Select(select) = &mut node.kind {
+                select.reads = reads[node.input].clone();
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::{event, scripted};
 use crate::{event::Value, trickle::Program};
 
 /// Words that a program may be made of: often wrong, sometimes right.
-const WORDS: [&str; 76] = [
+const WORDS: [&str; 106] = [
     "select ",
     "from ",
     "in ",
@@ -81,6 +81,36 @@ const WORDS: [&str; 76] = [
     "\"\"\"\n",
     "#c\n",
     "18446744073709551615",
+    "for ",
+    "(k, v)",
+    "patch ",
+    "merge ",
+    "insert \"k\" =>",
+    "erase \"k\"",
+    "merge =>",
+    "fn f(x) with ",
+    "fn g(x, ...) of ",
+    "f(",
+    "recur(",
+    "const X = ",
+    "X",
+    "use std::string;",
+    "use ",
+    " as ",
+    "std::string::len(",
+    "std::array::push(",
+    "mod m with ",
+    "m::",
+    "::",
+    ">>",
+    ":8/signed",
+    "~ re|(?P<a>.)|",
+    "~= glob|a*|",
+    "define pipeline p pipeline ",
+    "create pipeline p;",
+    "define generic::counter operator c;",
+    "create operator c;",
+    "select event from in into p;",
 ];
 
 /// The undamaged program does compile.
@@ -142,6 +172,16 @@ fn expression() -> impl Strategy<Value = String> {
             inner.clone().prop_map(|a| format!("{{\"a\": {a}}}")),
             inner.clone().prop_map(|a| format!("\"<#{{{a}}}>\"")),
             inner.clone().prop_map(|a| format!("not {a}")),
+            inner.clone().prop_map(|a| format!("std::string::len({a})")),
+            inner.clone().prop_map(|a| format!("std::array::push(event, {a})")),
+            inner.clone().prop_map(|a| format!("<< {a}:9/signed-little, 1:3 >>")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("merge {{\"a\": {a}}} of {b} end")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("for {a} of case (k, v) when v == {b} => [k, v, {b}] case (i, e) => e end")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("patch {a} of upsert \"a\" => {b}; move \"x\" => \"y\"; merge => {b}; default \"b\" => 1 end")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(a, b)| format!("match {a} of case m = %{{ a ~= re|(?P<b>.)|, x ~= %[ {b} ] }} => m case m = %( ~ json||, ... ) => m default => {b} end")),
             (inner.clone(), inner.clone(), inner)
                 .prop_map(|(a, b, c)| format!("match {a} of case %{{a == {b}}} => {c} case %[{b}] => event case m = _ when m == {c} => m default => {b} end")),
         ]
@@ -168,7 +208,131 @@ select event from shape/odd into reply;
 select event from shape/err into err;
 "##;
 
+/// Another, with what the first has not.
+const WIDE: &str = r##"
+use std::{string, type as t};
+const LIMIT = string::len("abc") + 1;
+mod m with
+  fn last(list) with match list of case %( ) => null default => list[std::array::len(list) - 1] end end;
+  fn sum(n, acc, ...) of case (n, acc) when n > 0 => recur(n - 1, acc + n) default => acc end;
+end;
+define pipeline p args by = LIMIT into out, err, big pipeline
+  create stream s;
+  define script step script
+    fn f(x) with let x = x * 2; x end;
+    const BY = 3;
+    let event = patch event of upsert "n" => m::sum(event.n, 0); merge => {"x": null}; default "d" => << 1:4, 2:4 >> end;
+    for event.k of case (i, e) when i < BY => let $last = f(i) case (j, e) => emit e => "odd" end;
+    match event.t of case r = %[ ~ re|^(?P<a>\w+)$| ] => r default => merge event of {"u": m::last([1, 2])} end end
+  end;
+  create script step;
+  select event from in where t::is_record(event) into step;
+  select event from step into s;
+  select event from step/odd into big;
+  select {"by": args.by, "e": event} from s into out;
+end;
+create pipeline p with by = LIMIT * 2 end;
+select event from in into p;
+select event from p into out;
+select event from p/big into reply;
+"##;
+
+#[test]
+fn the_wide_program_runs() {
+    let found = super::run(WIDE, r#"{"n":3,"x":1,"k":[7,8],"t":[1,"ab"]}"#);
+    assert_eq!(found, r#"{"by":8,"e":[[1,{"a":"ab"}]]}"#);
+    let found = super::run(WIDE, r#"{"n":3,"x":1,"k":[7,8],"t":1}"#);
+    assert_eq!(found, r#"{"by":8,"e":{"n":6,"k":[7,8],"t":1,"d":"Eg==","u":2}}"#);
+    assert_eq!(super::run(WIDE, r#"{"n":0,"k":[1,2,3,4]}"#), "reply: 4");
+}
+
+/// JSON texts in which keys may stand twice, and be written in several ways.
+fn json_text() -> impl Strategy<Value = String> {
+    let leaf =
+        prop::sample::select(vec!["null", "true", "1", "-2", "1.5", "\"a\"", "\"\\u0061b\"", "[]", "{}"]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {
+        let key = prop::sample::select(vec!["a", "b", "c", "\\u0061", "d"]);
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(" ,"))),
+            prop::collection::vec((key, inner), 0..5).prop_map(|pairs| {
+                let pairs: Vec<_> =
+                    pairs.into_iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+                format!("{{ {} }}", pairs.join(","))
+            }),
+        ]
+    })
+}
+
+/// Expressions that look at some paths of the event.
+fn reading() -> impl Strategy<Value = String> {
+    let path = || {
+        prop::sample::select(vec![
+            "event.a",
+            "event.b",
+            "event.a.b",
+            "event.b.a.c",
+            "event.c[0]",
+            "event[\"d\"].a",
+            "event.a[event.b]",
+            "event.c[0:1]",
+        ])
+    };
+    let leaf = prop_oneof![
+        path().prop_map(str::to_owned),
+        path().prop_map(|path| format!("present {path}")),
+        path().prop_map(|path| format!(
+            "(match {path} of case r = %{{ present a }} => r.a case x = _ => x end)"
+        )),
+        path()
+            .prop_map(|path| format!("(for {path} of case (k, v) when v != event.d => [k, v, event.b] end)")),
+        path().prop_map(|path| format!("std::type::as_string({path})")),
+        (path(), path())
+            .prop_map(|(a, b)| format!("(patch {{\"k\": {a}}} of insert \"#{{{b}}}\" => {b} end)")),
+    ];
+    leaf.prop_recursive(2, 6, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("[{a}, {b}]")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} == {b})")),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("((absent event.a or {a} == 1) and {b} != 2)")),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn reading_a_part_of_the_text_makes_no_difference(
+        filter in reading(), target in reading(), other in reading(), text in json_text(), passes: bool,
+    ) {
+        let target = if passes { "event" } else { &target };
+        let program = format!(
+            "create stream s; select {target} from in where {filter} == {filter} into out; select event from in where {other} != 5 into s;
+             select [{other}] from s where present event.a or {filter} == null into reply;"
+        );
+        let Ok(program) = Program::compile("part", &program) else { return Ok(()) };
+        let lazy = event(&text);
+        let parsed = crate::event::Event { data: lazy.data.to_value().into(), ..lazy.clone() };
+        let run = |event| super::try_feed(&mut program.instance(), event).map(|outputs| super::show(&outputs));
+        prop_assert_eq!(run(lazy), run(parsed));
+    }
+
+    #[test]
+    fn a_damaged_wide_program_compiles_or_says_why_not(
+        cut in 0..WIDE.len(), length in 0..40_usize, moved in 0..WIDE.len(), input in json(),
+    ) {
+        let end = (cut + length).min(WIDE.len());
+        let (Some(before), Some(piece), Some(after)) = (WIDE.get(..cut), WIDE.get(cut..end), WIDE.get(end..)) else {
+            return Ok(());
+        };
+        let damaged = format!("{before}{after}");
+        let at = moved.min(damaged.len());
+        for text in [format!("{}{piece}{}", &damaged[..at], &damaged[at..]), damaged] {
+            match Program::compile("damaged", &text) {
+                Err(errors) => prop_assert!(!errors.to_string().is_empty()),
+                Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
+            }
+        }
+    }
+
     #[test]
     fn a_damaged_program_compiles_or_says_why_not(
         cut in 0..WHOLE.len(), length in 0..40_usize, moved in 0..WHOLE.len(), input in json(),
