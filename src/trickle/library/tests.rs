@@ -369,6 +369,21 @@ proptest! {
         }
     }
 
+    /// What the tables call with good arguments, with one of them changed.
+    #[test]
+    fn one_bad_argument_upsets_no_function(place in 0..3_usize, bad in any_value()) {
+        for (name, args, _) in CASES.iter().copied().flatten() {
+            let Ok(Value::Array(args)) = serde_json::from_str(args).map(with_binaries) else { panic!("no array") };
+            let mut args = args.to_vec();
+            let Some(arg) = args.get_mut(place) else { continue };
+            *arg = bad.clone();
+            match call(name, &args) {
+                Ok(value) => prop_assert!(is_finite(&value), "{name}: {value:?}"),
+                Err(error) => prop_assert!(error.starts_with(name) || error == "out of steps", "{error}"),
+            }
+        }
+    }
+
     /// Without steps and room a function fails or is cheap; it does not panic then either.
     #[test]
     fn no_bound_upsets_a_function(args in prop::collection::vec(any_value(), 1..4), steps in 0..50_u32, size_max in 0..200_usize) {
