@@ -14,6 +14,9 @@ use super::{
 /// How many modules one program may use; more is a mistake, or a folder that nobody has looked at.
 const FILES_MAX: usize = 256;
 
+/// How long the path of a module may be: each of its beginnings is looked for.
+const NAMES_MAX: usize = 32;
+
 /// Where the modules of a program come from.
 pub trait Modules {
     /// The module at a path such as `["filters", "chat"]`; none when there is no such module.
@@ -146,6 +149,9 @@ impl<'m> Loader<'m> {
     fn follow(&mut self, path: &Qualified) {
         let text = path.text();
         if is_in_library(&text) {
+            return;
+        }
+        if path.names.len() > NAMES_MAX {
             return;
         }
         let names: Vec<&str> = path.names.iter().map(|name| name.text.as_str()).collect();

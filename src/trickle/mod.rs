@@ -4,16 +4,18 @@
 //! select event from in where event.type == "chat" into out;
 //! ```
 //!
-//! The way of a program, in the order of the modules: `lexer` makes tokens of its text, `parser` a
-//! tree (`ast`), `compile` code (`code`) of its expressions and scripts, `graph` nodes and
-//! channels of its statements. `program` sends events through the graph, and `eval` evaluates.
+//! The way of a program, in the order of the modules: `files` gathers its text and those of the modules
+//! it uses, `lexer` makes tokens of a text, `parser` a tree (`ast`), `compile` code (`code`) of its
+//! expressions, functions and scripts, `graph` nodes and channels of its statements. `program` sends
+//! events through the graph, and `eval` evaluates, with the functions of the `library` and the
+//! patterns of `extract`. `reads` looks into JSON just as far as a program does.
 //!
 //! What is written once is resolved once: a running program looks no name up. Every failure, of a
 //! text or of an event, is a value with a place in the program ([`Diagnostics`], [`RuntimeError`]);
 //! nothing here panics, and nothing here knows of sockets, timers or clocks.
 //!
 //! The language is that of the reference system, tremor-query and tremor-script 0.11 with the newer
-//! spellings accepted. Its parts that are not built yet are refused by name.
+//! spellings accepted. Windows, grouping and aggregates are not built yet and refused by name.
 
 mod ast;
 mod code;

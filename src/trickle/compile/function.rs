@@ -100,7 +100,7 @@ impl Compiler<'_, '_> {
         self.pure &= pure;
         let constant = pure && args.iter().all(|arg| arg.constant().is_some());
         let call = Op::Call(Box::new(CallOp { callee, args, span: name.span }));
-        if constant { self.fold_call(call) } else { call }
+        self.folded_if(constant, call)
     }
 
     fn callee(&mut self, name: &Qualified) -> Option<Callee> {

@@ -157,14 +157,9 @@ impl<'c, 'a> Compiler<'c, 'a> {
 
     // --- folding ---
 
-    /// Evaluates what depends on nothing. A failure would be one on every event, so it is an error.
+    /// Evaluates what depends on nothing. A failure would be one on every event, so it is an error. What
+    /// takes very long is left for the events.
     fn fold(&mut self, op: Op) -> Op {
-        let steps = Steps::new(self.world.limits);
-        self.fold_with(op, &steps)
-    }
-
-    /// Evaluates a call that depends on nothing. One that takes very long is left for the events.
-    fn fold_call(&mut self, op: Op) -> Op {
         let max_steps = self.world.fold_steps.min(self.world.limits.max_steps);
         if max_steps == 0 {
             return op;

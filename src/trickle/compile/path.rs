@@ -139,6 +139,10 @@ impl Compiler<'_, '_> {
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
         }
+        if self.world.is_crowded() {
+            self.error(Diagnostic::new(name.span, format!("there is no local `{}`", name.text), ""));
+            return 0;
+        }
         let constants = self.world.names_in(self.scope, Kind::Constant);
         let known = self.locals.keys().map(String::as_str).chain(["event", "state", "args"]).chain(constants);
         let mut error =

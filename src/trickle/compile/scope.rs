@@ -233,6 +233,10 @@ impl<'a> World<'a> {
         let message = format!("there is no module `{text}`");
         let label = "not in this program, the library or the module path";
         let error = Diagnostic::new(path.span, message, label);
+        if self.is_crowded() {
+            self.errors.push(error);
+            return;
+        }
         let modules = library_modules();
         let near = nearest(&text, modules.iter().map(String::as_str))
             .or_else(|| nearest(&text, library::names()))
@@ -362,7 +366,11 @@ impl<'a> World<'a> {
 
     /// Reports a name that stands for nothing, unless its `use` has been reported.
     pub(crate) fn report_unknown(&mut self, scope: ScopeId, path: &Qualified, kind: Kind) {
-        let error = self.unknown(scope, path, kind);
+        let error = if self.is_crowded() {
+            Diagnostic::new(path.span, format!("there is no {} `{}`", kind.noun(), path.text()), "")
+        } else {
+            self.unknown(scope, path, kind)
+        };
         self.errors.push(error);
     }
 }

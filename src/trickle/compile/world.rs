@@ -16,7 +16,7 @@ use crate::{
     trickle::{
         ast::{Constant, DefineScript, FunctionDefinition, Name},
         code::Function,
-        diagnostic::Diagnostic,
+        diagnostic::{Diagnostic, ERRORS_MAX},
         eval::limits::Limits,
         files::Files,
         source::Span,
@@ -40,9 +40,9 @@ pub(crate) const CALL_HEIGHT: u32 = 4;
 /// the bound of any value; this keeps a short program from taking gigabytes by many.
 const FOLDED_MAX: usize = 64 << 20;
 
-/// How many steps all calls that are evaluated beforehand may take together. Calls beyond are left
-/// for the events.
-const FOLD_STEPS: u32 = 1_000_000;
+/// How many steps all that is evaluated beforehand may take together: a second or two. What is beyond
+/// is left for the events.
+const FOLD_STEPS: u32 = 10_000_000;
 
 /// Definitions, and what came of them.
 pub(crate) struct World<'a> {
@@ -57,7 +57,7 @@ pub(crate) struct World<'a> {
     pub(crate) limits: Limits,
     /// Bytes of folded constants so far.
     folded: usize,
-    /// Steps that are left for folding calls.
+    /// Steps that are left for folding.
     pub(super) fold_steps: u32,
     pub(crate) errors: Vec<Diagnostic>,
     /// All texts did parse: what has no name here has none.
@@ -187,6 +187,11 @@ impl<'a> World<'a> {
         let function = function.filter(|_| self.errors.len() == before).map(Arc::new);
         self.functions[id].state = Progress::Done(function.clone());
         function
+    }
+
+    /// Whether there are more errors than anybody reads: then looking for near names is not worth it.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.errors.len() >= ERRORS_MAX
     }
 
     fn needs_itself(&mut self, name: &Name, place: Span, what: &str, why: &str) {

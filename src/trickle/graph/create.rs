@@ -48,6 +48,11 @@ impl<'a> Builder<'a, '_> {
         args: &Value,
     ) -> Option<(ScriptNode, Vec<String>)> {
         let script = definition.script.as_ref()?;
+        if let (Some(first), Some(last)) = (script.body.first(), script.body.last())
+            && !self.takes_text(first.span, last.span)
+        {
+            return None;
+        }
         let mut compiler = Compiler::new(self.world, scope, Place::Script, args);
         let body = compiler.body(&script.body).into();
         let uses = compiler.uses();

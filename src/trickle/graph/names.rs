@@ -158,7 +158,8 @@ impl<'a> Builder<'a, '_> {
 
     /// Reports a name that is no stream. It may be one in a statement that does not parse.
     pub(super) fn report_unknown_stream(&mut self, level: &Level<'a>, name: &Name) {
-        if !self.world.complete {
+        // One error beyond the most is as good as any.
+        if !self.world.complete || self.world.is_crowded() {
             return;
         }
         let text = name.text.as_str();

@@ -17,6 +17,9 @@ use crate::trickle::{
 /// How many nodes a program may have: pipelines in pipelines multiply.
 const NODES_MAX: usize = 10_000;
 
+/// How much text all nodes may be made from: four programs of the greatest length.
+const TEXT_MAX: usize = 4 << 20;
+
 /// Nodes that are not known yet to make sense together.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
@@ -33,13 +36,15 @@ pub(super) struct Builder<'a, 'w> {
     pub(super) used: HashSet<usize>,
     /// The pipelines that are being built, each inside of the one before.
     pub(super) open: Vec<&'a DefinePipeline>,
-    /// There are more than [`NODES_MAX`]; it has been said.
+    /// Bytes of text that nodes were made from.
+    text: usize,
+    /// There are more than [`NODES_MAX`], or of more text than [`TEXT_MAX`]; it has been said.
     full: bool,
 }
 
 impl<'a, 'w> Builder<'a, 'w> {
     pub(super) fn new(world: &'w mut World<'a>) -> Self {
-        Self { world, draft: Draft::default(), used: HashSet::new(), open: Vec::new(), full: false }
+        Self { world, draft: Draft::default(), used: HashSet::new(), open: Vec::new(), text: 0, full: false }
     }
 
     /// Makes nodes of all statements of a level.
@@ -71,8 +76,23 @@ impl<'a, 'w> Builder<'a, 'w> {
     pub(super) fn push(&mut self, input: Channel, order: usize, kind: NodeKind, span: Span) {
         if self.draft.nodes.len() < NODES_MAX {
             self.draft.nodes.push(Node { input, last_reader: false, order, kind, span });
-        } else if !std::mem::replace(&mut self.full, true) {
-            let message = format!("the program has more than {NODES_MAX} nodes");
+        } else {
+            self.overflow(span, format!("the program has more than {NODES_MAX} nodes"));
+        }
+    }
+
+    /// Counts the text that a node is about to be made from. False: it is too much.
+    pub(super) fn takes_text(&mut self, from: Span, to: Span) -> bool {
+        self.text = self.text.saturating_add(to.end.saturating_sub(from.start) as usize);
+        let fits = self.text <= TEXT_MAX;
+        if !fits {
+            self.overflow(from, format!("the program comes to more than {} MiB of text", TEXT_MAX >> 20));
+        }
+        fits && !self.full
+    }
+
+    fn overflow(&mut self, span: Span, message: String) {
+        if !std::mem::replace(&mut self.full, true) {
             self.error(Diagnostic::new(span, message, "pipelines inside of pipelines multiply"));
         }
     }
@@ -89,6 +109,9 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
         if let Some(group) = &select.group {
             self.error(Diagnostic::not_yet(group.span, "grouping is"));
+        }
+        if !self.takes_text(select.target.span, select.into.stream.span) {
+            return;
         }
         let mut compiler = Compiler::new(self.world, level.scope, Place::Select, &level.args);
         let filter = select.filter.as_ref().and_then(|filter| compiler.condition(filter, "where"));
