@@ -3,31 +3,12 @@
 use std::{
     io::Write,
     sync::{
-        Arc, Condvar, Mutex,
+        Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
 
 use crate::harness::*;
-
-/// Closed at first; who waits at it goes on when it is opened.
-#[derive(Debug, Default)]
-struct Gate {
-    open: Mutex<bool>,
-    bell: Condvar,
-}
-
-impl Gate {
-    fn wait(&self) {
-        let guard = self.open.lock().unwrap();
-        drop(self.bell.wait_while(guard, |open| !*open).unwrap());
-    }
-
-    fn open(&self) {
-        *self.open.lock().unwrap() = true;
-        self.bell.notify_all();
-    }
-}
 
 /// An upstream whose reader stops at its first message, until the gate opens: it answers no ping either.
 fn stuck() -> (Origin, Arc<Gate>) {

@@ -360,13 +360,11 @@ impl Connector {
     fn unwell(&mut self, ailment: Ailment) {
         let health = &self.upstream.health;
         let words = ailment.text(health);
-        let (code, reason) = match ailment {
-            Ailment::Silent => (1011, Reason::Unwell(words.clone())),
-            Ailment::Idle => (1001, Reason::Unwell(words.clone())),
-            Ailment::HeldUp => (1013, Reason::Unwell(words.clone())),
-            Ailment::Blocked => (1013, Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default())),
+        let reason = match ailment {
+            Ailment::Silent | Ailment::Idle | Ailment::HeldUp => Reason::Unwell(words.clone()),
+            Ailment::Blocked => Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default()),
         };
-        self.say_goodbye(Some(&CloseFrame::new(code, words)));
+        self.say_goodbye(Some(&CloseFrame::new(ailment.close_code(), words)));
         self.end(reason);
     }
 

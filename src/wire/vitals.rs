@@ -156,6 +156,15 @@ impl Vitals {
 }
 
 impl Ailment {
+    /// The close code that tells it (RFC 6455 section 7.4.1, and 1013 of the IANA registry).
+    pub fn close_code(self) -> u16 {
+        match self {
+            Self::Silent => 1011,
+            Self::Idle => 1001,
+            Self::Blocked | Self::HeldUp => 1013,
+        }
+    }
+
     /// What is wrong, and for how long it was.
     pub fn text(self, health: &Health) -> String {
         let shown = |time: Option<Duration>| humantime::format_duration(time.unwrap_or_default());

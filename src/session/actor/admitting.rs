@@ -116,12 +116,7 @@ impl Session {
         if ailment == Ailment::Blocked && self.drop_for_it() {
             return;
         }
-        let code = match ailment {
-            Ailment::Silent => 1011,
-            Ailment::Idle => 1001,
-            Ailment::Blocked | Ailment::HeldUp => 1013,
-        };
-        let frame = CloseFrame::new(code, ailment.text(&self.listener.health));
+        let frame = CloseFrame::new(ailment.close_code(), ailment.text(&self.listener.health));
         match ailment {
             // Whatever settles now, it would wait behind what is not read.
             Ailment::Blocked => self.close(Some(frame), false, true, Side::Proxy, ctx),

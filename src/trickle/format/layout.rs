@@ -5,11 +5,10 @@
 
 use super::{
     lexemes::{Kind, Lexeme},
-    spacing::{Inside, apart, begins_value},
+    measures::{Block, Measures, block, closes_bracket, is_field, keeps_break, opens_bracket, opens_pattern},
+    spacing::{Inside, apart},
 };
 
-/// How long a line may be, if brackets can make it shorter.
-const WIDTH: usize = 100;
 const INDENT: &str = "    ";
 
 /// What is open.
@@ -46,27 +45,6 @@ enum Part {
     Bracket(&'static str),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Block {
-    Match,
-    For,
-    Patch,
-    Merge,
-    Fn,
-    Mod,
-    Define,
-}
-
-/// Lengths that tell whether a stretch fits on a line.
-struct Measures {
-    /// How long all lexemes before each are in one line.
-    widths: Vec<usize>,
-    /// How many of the lexemes before each do not go with one line.
-    breaks: Vec<usize>,
-    /// The bracket or `end` that closes what each opens.
-    closing: Vec<usize>,
-}
-
 struct Layout<'l, 's> {
     lexemes: &'l [Lexeme<'s>],
     measures: Measures,
@@ -90,128 +68,6 @@ pub(super) fn layout(lexemes: &[Lexeme<'_>]) -> String {
         out.push('\n');
     }
     out
-}
-
-// === impl Measures ===
-
-impl Measures {
-    fn new(lexemes: &[Lexeme<'_>]) -> Self {
-        let mut measures =
-            Self { widths: vec![0], breaks: vec![0], closing: vec![usize::MAX; lexemes.len()] };
-        let mut open = Vec::new();
-        for (at, lexeme) in lexemes.iter().enumerate() {
-            let before = at.checked_sub(1).map(|before| &lexemes[before]);
-            let space = before.is_some_and(|before| {
-                apart(at.checked_sub(2).map(|at| &lexemes[at]), before, lexeme, Inside::Other)
-            });
-            let padding = if opens_pattern(lexeme) { 2 } else { 0 };
-            let width = usize::from(space) + lexeme.text.chars().count() + padding;
-            measures.widths.push(measures.widths[at] + width);
-            let breaks = lexeme.has_comments()
-                || lexeme.text.contains('\n')
-                || block(lexemes, at).is_some_and(|block| block != Block::Merge)
-                || keeps_break(lexeme);
-            measures.breaks.push(measures.breaks[at] + usize::from(breaks));
-            if opens_bracket(lexemes, at).is_some() || block(lexemes, at).is_some() {
-                open.push(at);
-            } else if closes_bracket(lexeme) || lexeme.is_keyword("end") {
-                // A `>>` may be an operator, and the `end` of a `with` has no opener of its own.
-                if let Some(opener) = open.last().copied()
-                    && (lexeme.text == "end") == (lexemes[opener].kind == Kind::Keyword)
-                    && (lexeme.text == ">>") == (lexemes[opener].text == "<<")
-                {
-                    measures.closing[opener] = at;
-                    open.pop();
-                }
-            }
-        }
-        measures
-    }
-
-    /// Whether the lexemes from `from` up to `to` go on a line that is `used` long already.
-    fn fits(&self, from: usize, to: usize, used: usize) -> bool {
-        self.breaks[from + 1] == self.breaks[to] && used + self.widths[to] - self.widths[from] <= WIDTH
-    }
-}
-
-/// The block that a lexeme opens.
-fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
-    let lexeme = &lexemes[at];
-    let next = lexemes.get(at + 1)?;
-    let names_something = next.is("=") || next.is("=>") || next.is(":");
-    if lexeme.kind != Kind::Keyword || names_something || is_field(lexemes, at) || is_port(lexemes, at) {
-        return None;
-    }
-    Some(match lexeme.text {
-        "match" => Block::Match,
-        "for" => Block::For,
-        "patch" => Block::Patch,
-        // In a `patch` it is an operation: that has a key or an arrow behind it, and no `of`.
-        "merge" if is_expression(lexemes, at) => Block::Merge,
-        "fn" if at.checked_sub(1).is_none_or(|before| lexemes[before].text != "intrinsic") => Block::Fn,
-        "mod" => Block::Mod,
-        "define" => Block::Define,
-        _ => return None,
-    })
-}
-
-/// Whether a word is the key in a record pattern: `%{ match == 1 }`.
-fn is_field(lexemes: &[Lexeme<'_>], at: usize) -> bool {
-    let after = |text: &str| at.checked_sub(1).is_some_and(|before| lexemes[before].text == text);
-    let compared = ["}", ",", "==", "!=", "~="].iter().any(|sign| lexemes[at + 1].is(sign));
-    after("%{")
-        || compared
-        || ((after("present") || after("absent")) && lexemes[at - 1].kind == Kind::Keyword)
-}
-
-/// Whether a word names a port: `from script/match`.
-fn is_port(lexemes: &[Lexeme<'_>], at: usize) -> bool {
-    at >= 3 && lexemes[at - 1].is("/") && matches!(lexemes[at - 3].text, "from" | "into")
-}
-
-/// Whether a `merge` has its `of` before the statement ends.
-fn is_expression(lexemes: &[Lexeme<'_>], at: usize) -> bool {
-    let mut depth = 0_usize;
-    for lexeme in &lexemes[at + 1..] {
-        match lexeme.text {
-            "of" if lexeme.kind == Kind::Keyword && depth == 0 => return true,
-            "match" | "for" | "patch" | "merge" if lexeme.kind == Kind::Keyword => depth += 1,
-            "end" if lexeme.kind == Kind::Keyword && depth > 0 => depth -= 1,
-            "end" if lexeme.kind == Kind::Keyword => return false,
-            ";" | "=>" if depth == 0 && lexeme.kind == Kind::Symbol => return false,
-            "of" if lexeme.kind == Kind::Keyword => {}
-            _ => {}
-        }
-    }
-    false
-}
-
-/// Whether the source has begun a line with this, and keeps it.
-fn keeps_break(lexeme: &Lexeme<'_>) -> bool {
-    lexeme.newline && lexeme.kind == Kind::Keyword && matches!(lexeme.text, "and" | "or" | "xor")
-}
-
-/// The bracket that closes what a lexeme opens.
-fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'static str> {
-    let lexeme = &lexemes[at];
-    if lexeme.kind != Kind::Symbol {
-        return None;
-    }
-    match lexeme.text {
-        "(" | "%(" => Some(")"),
-        "[" | "%[" => Some("]"),
-        "{" | "%{" => Some("}"),
-        "<<" if begins_value(at.checked_sub(1).map(|at| &lexemes[at])) => Some(">>"),
-        _ => None,
-    }
-}
-
-fn opens_pattern(lexeme: &Lexeme<'_>) -> bool {
-    lexeme.kind == Kind::Symbol && matches!(lexeme.text, "%{" | "%[" | "%(")
-}
-
-fn closes_bracket(lexeme: &Lexeme<'_>) -> bool {
-    lexeme.kind == Kind::Symbol && matches!(lexeme.text, ")" | "]" | "}" | ">>")
 }
 
 // === impl Layout ===
@@ -397,8 +253,7 @@ impl<'l> Layout<'l, '_> {
             return !closes_bracket(right);
         }
         if closes_bracket(right) && right.text != ">>" {
-            let opener = (0..at).rev().find(|opener| self.measures.closing[*opener] == at);
-            return opener.is_some_and(|opener| opens_pattern(&self.lexemes[opener]));
+            return self.lexemes.get(self.measures.opening[at]).is_some_and(opens_pattern);
         }
         let port = |at: usize| {
             at >= 2

@@ -1,11 +1,12 @@
 //! Programs as they should look: `towline fmt`.
 //!
 //! Works on tokens and changes nothing but the white space between them, so that the meaning cannot
-//! change. `lexemes` finds tokens, comments and blank lines, `spacing` knows which neighbours stand
-//! apart, `layout` breaks lines.
+//! change. `lexemes` finds tokens, comments and blank lines, `measures` what opens and closes
+//! where and how long that is; `spacing` knows which neighbours stand apart, `layout` breaks lines.
 
 mod layout;
 mod lexemes;
+mod measures;
 mod spacing;
 
 use std::sync::Arc;

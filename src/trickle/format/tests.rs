@@ -98,6 +98,19 @@ fn comments_and_empty_lines_stay() {
     check("let x = \"\"\"\n  a\n b\"\"\";x", "let x = \"\"\"\n  a\n b\"\"\";\nx\n");
 }
 
+/// Not by the clock: what is quadratic takes minutes here.
+#[test]
+fn the_longest_program_is_formatted() {
+    let record = format!("[{}]", vec!["{\"a\":[1,{}]}"; 10_000].join(","));
+    let statements =
+        "select match event of case %{a} => [1] default => {} end from in into out;\n".repeat(5_000);
+    for text in [format!("select {record} from in into out"), statements] {
+        let formatted = format("long", &text, Form::Program).unwrap();
+        assert!(formatted != text && says_the_same(&text, &formatted));
+        assert_eq!(format("long", &formatted, Form::Program).unwrap(), formatted);
+    }
+}
+
 #[test]
 fn what_does_not_parse_is_an_error() {
     assert_eq!(format("x", "select event frm in;", Form::Program).unwrap_err().len(), 1);
