@@ -105,8 +105,13 @@ fn run(bencher: Bencher, program: &str, size: usize) {
     let text = document(size);
     let mut instance = Program::compile("bench", program).unwrap().instance();
     let data = Data::json(text.clone()).unwrap();
-    let event =
-        Event { id: EventId { source: 1, stream: 0, event: 0 }, data, meta: Meta::default(), ingest_ns: 0 };
+    let event = Event {
+        id: EventId { source: 1, stream: 0, event: 0 },
+        data,
+        meta: Meta::default(),
+        origin: None,
+        ingest_ns: 0,
+    };
     let mut outputs = Vec::with_capacity(4);
     bencher.counter(BytesCount::new(text.len())).with_inputs(|| event.clone()).bench_local_values(|event| {
         outputs.clear();

@@ -246,6 +246,44 @@ fn a_program_knows_request_and_session() {
 }
 
 #[test]
+fn a_program_knows_where_events_come_from() {
+    let (home, other) = (Origin::echo(), Origin::echo());
+    let settings = Settings::json(&home.url())
+        .with(&format!(r#"upstream.echo.allow_urls = ["{}/*"]"#, other.url()))
+        .incoming(
+            "define script r
+             script
+                 let $url = event.url;
+                 {\"client\": tremor::origin::as_uri_record(), \"peer\": $request.peer}
+             end;
+             create script r;
+             select event from in into r;
+             select event from r into out;",
+        )
+        .pipeline(
+            "outgoing",
+            "select merge event of {\"server\": tremor::origin::as_uri_string()} end from in into out;",
+        )
+        .on_route(r#"outgoing = ["outgoing"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    let told = |url: &str| url.replacen("ws://", "tremor-ws://", 1);
+    for (url, server) in [
+        (home.url(), format!("{}/", told(&home.url()))),
+        (format!("{}/rooms/7", other.url()), format!("{}/rooms/7", told(&other.url()))),
+    ] {
+        client.text(&json!({ "url": url }).to_string());
+        let reply = client.recv_json();
+        assert_eq!(reply["server"], server);
+        let (came, peer) = (&reply["client"], &reply["peer"]);
+        let path = [proxy.addr().port().to_string()];
+        let expected =
+            json!({ "scheme": "tremor-ws", "host": peer["ip"], "port": peer["port"], "path": path });
+        assert_eq!(came, &expected);
+    }
+}
+
+#[test]
 fn a_script_chooses_the_frame() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).incoming(

@@ -107,7 +107,7 @@ impl Echo {
         let now_ns = now_ns();
         let mut outputs = Vec::new();
         if let Err(error) =
-            self.program.run(Event { id, data, meta, ingest_ns: now_ns }, now_ns, &mut outputs)
+            self.program.run(Event { id, data, meta, origin: None, ingest_ns: now_ns }, now_ns, &mut outputs)
         {
             return ctx.text(format!("error: {error}"));
         }

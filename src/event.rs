@@ -5,7 +5,7 @@
 //!
 //! This room knows nothing of actors, sockets or clocks.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -54,8 +54,34 @@ pub struct Event {
     pub data: Data,
     /// What is known about it: `$` in the language.
     pub meta: Meta,
+    /// Where it came from. Told only where a program asks for it.
+    pub origin: Option<Arc<Origin>>,
     /// When it entered the proxy: nanoseconds since the Unix epoch.
     pub ingest_ns: u64,
+}
+
+/// Where an event came from, as `tremor::origin` tells it.
+///
+/// `tremor-ws://10.0.0.7:51334/9139` is a message of the client 10.0.0.7:51334 to the listener on
+/// port 9139; `tremor-ws://chat.internal:8139/rooms` is one of the upstream `ws://chat.internal:8139/rooms`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Address or name of the peer; of IPv6 without brackets.
+    pub host: String,
+    /// The peer's port, where it is said.
+    pub port: Option<u16>,
+    /// For a client the port it came to; for an upstream the segments of its path.
+    pub path: Box<[String]>,
+}
+
+impl Origin {
+    /// The scheme of every origin there is.
+    pub const SCHEME: &str = "tremor-ws";
+
+    /// A client, and the port that it came to.
+    pub fn of_client(peer: SocketAddr, port: u16) -> Self {
+        Self { host: peer.ip().to_string(), port: Some(peer.port()), path: Box::new([port.to_string()]) }
+    }
 }
 
 /// The data of an event: a value, or JSON text that nobody has looked into yet.

@@ -41,7 +41,7 @@ fn events(text: &str) -> Vec<Event> {
 
 fn event(data: Data) -> Event {
     let id = EventId { source: 1, stream: 2, event: 3 };
-    Event { id, data, meta: Meta::new(true, None), ingest_ns: 4 }
+    Event { id, data, meta: Meta::new(true, None), origin: None, ingest_ns: 4 }
 }
 
 fn run_over(program: &Program, events: &[Event]) {

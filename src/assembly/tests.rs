@@ -156,6 +156,7 @@ impl Lab {
             upstream: self.route().upstream.clone(),
             socket,
             rest: Bytes::new(),
+            origin: None,
             meta: None,
             pool: Pool::new(usize::MAX),
             address: None,
@@ -169,6 +170,7 @@ impl Lab {
         let (parts, client) = self.parts().await;
         let (upstream, socket) = pair().await;
         let plan = Plan {
+            reads_origin: false,
             upstream: self.route().upstream.clone().unwrap(),
             headers: [].into(),
             protocols: [].into(),

@@ -18,7 +18,7 @@ use super::{
     messages::{Close, Ended, Fact, Generation, Report},
 };
 use crate::{
-    event::{Data, Event, Meta, Value},
+    event::{Data, Event, Meta, Origin, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Parcel, Permit, Stamp, Ticket, Tracker,
         mailbox_room, recycle,
@@ -55,6 +55,8 @@ pub struct Connector {
     frames: Vec<Message>,
     /// The events that are written and await nothing.
     delivered: Vec<Ticket>,
+    /// Where its events come from, if a program asks.
+    origin: Option<Arc<Origin>>,
 }
 
 /// A frame on its way to the socket.
@@ -94,6 +96,8 @@ pub struct Ties {
     pub budget: Arc<Budget>,
     /// The bytes of client messages that may come: the listener's `buffer`.
     pub room: usize,
+    /// Where its events come from, if a program asks.
+    pub origin: Option<Arc<Origin>>,
 }
 
 impl Connector {
@@ -131,6 +135,7 @@ impl Connector {
             batch: Batch::default(),
             frames: Vec::new(),
             delivered: Vec::new(),
+            origin: ties.origin,
             upstream,
         }
     }
@@ -263,7 +268,13 @@ impl Connector {
             }
             Match::Push => (self.tracker.issue(Cause::Push), Kind::Push),
         };
-        let event = Event { id: ticket.id(), data, meta, ingest_ns: self.batch.now_ns() };
+        let event = Event {
+            id: ticket.id(),
+            data,
+            meta,
+            origin: self.origin.clone(),
+            ingest_ns: self.batch.now_ns(),
+        };
         self.batch.push(Parcel { event, kind, ticket, permit: Some(permit) });
     }
 

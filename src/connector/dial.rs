@@ -29,6 +29,8 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Plan {
     /// The upstream's settings.
     pub upstream: Arc<Upstream>,
+    /// Whether a program of the route asks where events come from.
+    pub reads_origin: bool,
     /// Headers of the handshake: the client's that are passed on, and the configured ones.
     pub headers: Rc<[(HeaderName, HeaderValue)]>,
     /// Subprotocols to offer: the client's whole list before it was answered, the one it was answered

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     assembly::{self, Upside},
     connector::dial::{self, DialError, Plan},
+    event::Origin,
     flow::Tracker,
     log::Quoted,
     rate::Limiter,
@@ -127,6 +128,10 @@ impl Caller {
         let meta = route
             .reads_meta()
             .then(|| forward::meta(head, peer, protocol.as_deref(), tracker.id(0), &desk.listener.name));
+        let origin = match socket.local_addr() {
+            Ok(local) if route.reads_origin() => Some(Arc::new(Origin::of_client(peer, local.port()))),
+            _ => None,
+        };
         let parts = Parts {
             tracker,
             listener: Arc::clone(&desk.listener),
@@ -135,6 +140,7 @@ impl Caller {
             // Copied: the room that it was read to would stay for as long as the session lives.
             rest: Bytes::copy_from_slice(&rest),
             meta,
+            origin,
             pool: Arc::clone(&desk.shared.pool),
             address,
             presence,
@@ -196,6 +202,7 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way
         Some(upstream) => {
             let plan = Plan {
                 upstream: Arc::clone(upstream),
+                reads_origin: route.reads_origin(),
                 headers: forward::headers(head, peer, upstream).into(),
                 protocols: offered.into(),
                 client: desk.clients[&upstream.name].clone(),

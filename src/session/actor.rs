@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     assembly::Errors,
-    event::{Data, Event, Meta, Record, Value},
+    event::{Data, Event, Meta, Origin, Record, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Note, Parcel, Permit, Pool, Stamp, Ticket,
         Tracker, mailbox_room, recycle,
@@ -66,6 +66,8 @@ pub struct Session {
     reading: bool,
     /// `$request` and `$session`, when a pipeline looks at metadata.
     meta: Option<Arc<Record>>,
+    /// Where the client's events come from, when a pipeline asks.
+    origin: Option<Arc<Origin>>,
     ties: Ties,
     state: State,
     /// A pipeline died; the session ends in this turn.
@@ -116,6 +118,8 @@ pub struct Parts {
     pub rest: Bytes,
     /// `$request` and `$session`, when a pipeline looks at metadata.
     pub meta: Option<Arc<Record>>,
+    /// Where the client's events come from, when a pipeline asks.
+    pub origin: Option<Arc<Origin>>,
     /// What all sessions may hold together.
     pub pool: Arc<Pool>,
     /// What the sessions of the client's address may send together; none where that is not limited.
@@ -137,7 +141,8 @@ impl Session {
     }
 
     fn new(parts: Parts, mut ties: Ties) -> Self {
-        let Parts { tracker, listener, upstream, socket, rest, meta, pool, address, presence } = parts;
+        let Parts { tracker, listener, upstream, socket, rest, meta, origin, pool, address, presence } =
+            parts;
         let link = Link::new(socket, Role::Server, listener.limits, &listener.health, rest);
         let budget = Budget::new(listener.limits.buffer, &pool);
         Self {
@@ -153,6 +158,7 @@ impl Session {
             limiters: Limiters::new(&listener, address),
             reading: true,
             meta,
+            origin,
             ties,
             state: State::Open,
             crippled: false,
@@ -232,7 +238,13 @@ impl Session {
         self.delivery.accept(ticket.event());
         let permit = Some(self.budget.take(data.size()));
         let meta = Meta::new(self.inbound.is_binary(), self.meta.clone());
-        let event = Event { id: ticket.id(), data, meta, ingest_ns: self.batch.now_ns() };
+        let event = Event {
+            id: ticket.id(),
+            data,
+            meta,
+            origin: self.origin.clone(),
+            ingest_ns: self.batch.now_ns(),
+        };
         self.batch.push(Parcel { event, kind: Kind::Request, ticket, permit });
     }
 
@@ -339,7 +351,13 @@ impl Session {
         if let Some(correlation) = correlation {
             let _ = meta.set("correlation", correlation);
         }
-        let event = Event { id: ticket.id(), data: data.into(), meta, ingest_ns: now_ns() };
+        let event = Event {
+            id: ticket.id(),
+            data: data.into(),
+            meta,
+            origin: self.origin.clone(),
+            ingest_ns: now_ns(),
+        };
         self.send_error(event, ticket, cause);
     }
 

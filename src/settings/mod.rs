@@ -444,7 +444,15 @@ impl UpstreamUrl {
 impl Route {
     /// Whether a pipeline of the route looks at metadata.
     pub fn reads_meta(&self) -> bool {
-        let pipelines = self.incoming.iter().chain(&self.outgoing).chain(&self.errors);
-        pipelines.into_iter().any(|pipeline| pipeline.program.reads_meta())
+        self.pipelines().any(|pipeline| pipeline.program.reads_meta())
+    }
+
+    /// Whether a pipeline of the route asks where events come from.
+    pub fn reads_origin(&self) -> bool {
+        self.pipelines().any(|pipeline| pipeline.program.reads_origin())
+    }
+
+    fn pipelines(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
+        self.incoming.iter().chain(&self.outgoing).chain(&self.errors)
     }
 }

@@ -10,6 +10,7 @@
 use url::Url;
 
 use super::{AllowedUrl, Upstream, UpstreamUrl};
+use crate::event::Origin;
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -76,6 +77,17 @@ impl UpstreamUrl {
         let normal = String::from(url);
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
         Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text) })
+    }
+}
+
+impl UpstreamUrl {
+    /// What the language knows of where events from there come from.
+    pub fn origin(&self) -> Option<Origin> {
+        let url = Url::parse(&self.text).ok()?;
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        let segments = url.path_segments().into_iter().flatten();
+        let path = segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
+        Some(Origin { host, port: url.port(), path })
     }
 }
 

@@ -95,11 +95,12 @@ impl Supervisor {
     fn start_main(&mut self, start: Start, ctx: &mut Context<Self>) {
         let generation = self.next_generation();
         self.main.generation = generation;
-        self.main.connector = Some(self.start_connector(generation, start, ctx));
+        self.main.connector = Some(self.start_connector(&self.main.url, generation, start, ctx));
     }
 
     fn start_connector(
         &self,
+        url: &UpstreamUrl,
         generation: Generation,
         start: Start,
         ctx: &mut Context<Self>,
@@ -110,6 +111,7 @@ impl Supervisor {
             tracker: Arc::clone(&self.ties.tracker),
             budget: Arc::clone(&self.ties.budget),
             room: self.ties.room,
+            origin: self.plan.reads_origin.then(|| url.origin()).flatten().map(Arc::new),
         };
         Connector::start(Arc::clone(&self.plan.upstream), generation, ties, start)
     }
@@ -316,7 +318,8 @@ impl Supervisor {
             let generation = self.next_generation();
             let start = Start::Dial(Box::new(self.plan.clone()), self.others[at].url.text.clone());
             self.others[at].generation = generation;
-            self.others[at].connector = Some(self.start_connector(generation, start, ctx));
+            let connector = self.start_connector(&self.others[at].url, generation, start, ctx);
+            self.others[at].connector = Some(connector);
         }
         self.others[at].connector.as_ref().ok_or(Reason::NoConnection)
     }

@@ -153,7 +153,7 @@ impl Evaluation {
         let data = Data::json(ByteString::from(text)).map_err(|error| not_json(&error))?;
         let id = EventId { source: 1, stream: 0, event: self.next };
         self.next += 1;
-        let event = Event { id, data, meta: Meta::default(), ingest_ns: now_ns() };
+        let event = Event { id, data, meta: Meta::default(), origin: None, ingest_ns: now_ns() };
         self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))
     }
 

@@ -1,9 +1,9 @@
 //! An event on its way through a program.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, sync::Arc};
 
 use super::reads::Reads;
-use crate::event::{Data, Event, Meta, Value};
+use crate::event::{Data, Event, EventId, Meta, Origin, Value};
 
 /// Data and metadata of an event. JSON text is parsed when somebody first looks into it, and kept:
 /// what nobody changes leaves as the text that came in.
@@ -65,10 +65,10 @@ impl Message {
         self.value = OnceCell::from(value);
     }
 
-    /// The event that leaves, named as the one that came.
-    pub(crate) fn into_event(self, id: crate::event::EventId, ingest_ns: u64) -> Event {
+    /// The event that leaves, with what is told of the one that came.
+    pub(crate) fn into_event(self, id: EventId, origin: Option<Arc<Origin>>, ingest_ns: u64) -> Event {
         let value = self.value;
         let data = self.text.unwrap_or_else(|| Data::Value(value.into_inner().unwrap_or_default()));
-        Event { id, data, meta: self.meta, ingest_ns }
+        Event { id, data, meta: self.meta, origin, ingest_ns }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     reads::Reads,
     source::{Sources, Span},
 };
-use crate::event::{Event, EventId, Value};
+use crate::event::{Event, EventId, Origin, Value};
 
 /// The longest program text that is compiled: a thousand times what people write, and short enough
 /// that a wrong file named as a program is refused at once.
@@ -86,6 +86,7 @@ struct Outputs<'r> {
     /// The statement of each, if they have to be sorted.
     orders: Option<Vec<usize>>,
     id: EventId,
+    origin: Option<&'r Arc<Origin>>,
     ingest_ns: u64,
 }
 
@@ -130,6 +131,11 @@ impl Program {
     /// Whether the program looks at `$`. If not, metadata need not be gathered for it.
     pub fn reads_meta(&self) -> bool {
         self.code.graph.reads_meta
+    }
+
+    /// Whether the program asks where events come from. If not, it need not be told.
+    pub fn reads_origin(&self) -> bool {
+        self.code.graph.reads_origin
     }
 
     /// Whether any statement sends events to a port.
@@ -207,15 +213,20 @@ impl Instance {
             return Ok(());
         }
         let before = outputs.len();
-        let Event { id, data, meta, ingest_ns } = event;
+        let Event { id, data, meta, origin, ingest_ns } = event;
         let orders = if self.code.in_order { None } else { Some(Vec::new()) };
         let mut run = Run {
             sources: &self.code.sources,
             graph: &self.code.graph,
             states: &mut self.states,
-            context: Context { now_ns, ingest_ns, origin: None, size_max: self.code.limits.max_value },
+            context: Context {
+                now_ns,
+                ingest_ns,
+                origin: origin.as_deref(),
+                size_max: self.code.limits.max_value,
+            },
             channels: Vec::new(),
-            outputs: Outputs { list: outputs, orders, id, ingest_ns },
+            outputs: Outputs { list: outputs, orders, id, origin: origin.as_ref(), ingest_ns },
             steps: Steps::new(self.code.limits),
             messages: limits::MESSAGES_MAX,
         };
@@ -406,6 +417,6 @@ impl Outputs<'_> {
         if let Some(orders) = &mut self.orders {
             orders.push(order);
         }
-        self.list.push((port, message.into_event(self.id, self.ingest_ns)));
+        self.list.push((port, message.into_event(self.id, self.origin.cloned(), self.ingest_ns)));
     }
 }

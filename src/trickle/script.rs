@@ -94,13 +94,14 @@ impl Script {
     /// # Errors
     /// When an expression fails, or a limit is reached. The state keeps what was written to it before.
     pub fn run(&mut self, event: Event, now_ns: u64) -> Result<Option<(&str, Event)>, RuntimeError> {
-        let Event { id, data, meta, ingest_ns } = event;
-        let context = Context { now_ns, ingest_ns, origin: None, size_max: self.limits.max_value };
+        let Event { id, data, meta, origin, ingest_ns } = event;
+        let context =
+            Context { now_ns, ingest_ns, origin: origin.as_deref(), size_max: self.limits.max_value };
         match self.ending(Message::new(data, meta), &context) {
             Ok(None) => Ok(None),
             Ok(Some((port, message))) => {
                 let port = self.ports.get(port).map_or("out", String::as_str);
-                Ok(Some((port, message.into_event(id, ingest_ns))))
+                Ok(Some((port, message.into_event(id, origin.clone(), ingest_ns))))
             }
             Err(fault) => Err(RuntimeError::new(Arc::clone(&self.sources), fault)),
         }

@@ -108,7 +108,10 @@ impl Compiler<'_, '_> {
             Some(Binding::Function(id)) => {
                 self.world.function(id, name.span, self.level + CALL_HEIGHT).map(Callee::Function)
             }
-            Some(Binding::LibraryFunction(function)) => Some(Callee::Library(function)),
+            Some(Binding::LibraryFunction(function)) => {
+                self.world.reads_origin |= function.reads_origin();
+                Some(Callee::Library(function))
+            }
             Some(binding) if binding.is_missing() => None,
             _ => {
                 if self.world.complete {

@@ -213,6 +213,11 @@ impl<'a> World<'a> {
             let Some(module) = self.descend(start, &names[1..names.len() - 1]) else { return Vec::new() };
             return all_of(|kind| self.member(&module, kind, &last.text));
         }
+        if let [only] = names.as_slice()
+            && let Some(module) = self.visible(scope, Kind::Module, &only.text)
+        {
+            return vec![(Kind::Module, module)];
+        }
         let in_library = all_of(|kind| library_binding(&path.text(), kind));
         if !in_library.is_empty() {
             return in_library;

@@ -60,6 +60,8 @@ pub(crate) struct World<'a> {
     /// Steps that are left for folding.
     pub(super) fold_steps: u32,
     pub(crate) errors: Vec<Diagnostic>,
+    /// Something asks where events come from.
+    pub(crate) reads_origin: bool,
     /// All texts did parse: what has no name here has none.
     pub(crate) complete: bool,
 }
@@ -91,6 +93,7 @@ impl<'a> World<'a> {
             limits,
             folded: 0,
             fold_steps: FOLD_STEPS,
+            reads_origin: false,
             complete: errors.is_empty(),
             errors,
         };

@@ -42,6 +42,8 @@ pub(crate) struct Graph {
     /// How many scripts have a state.
     pub(crate) states: usize,
     pub(crate) reads_meta: bool,
+    /// Something asks where events come from.
+    pub(crate) reads_origin: bool,
 }
 
 #[derive(Debug)]
@@ -118,7 +120,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
     }
     draft.mark_last_readers();
     draft.mark_reads();
-    Some(draft.into_graph())
+    Some(draft.into_graph(world.reads_origin))
 }
 
 // === impl Node ===

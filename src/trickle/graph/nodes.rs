@@ -302,12 +302,13 @@ impl Draft {
         }
     }
 
-    pub(super) fn into_graph(self) -> Graph {
+    pub(super) fn into_graph(self, reads_origin: bool) -> Graph {
         Graph {
             nodes: self.nodes.into(),
             channels: self.channels.len(),
             states: self.states,
             reads_meta: self.reads_meta,
+            reads_origin,
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Outcome;
 use crate::{
-    event::{Record, Value},
+    event::{Origin, Record, Value},
     trickle::eval::article,
 };
 
@@ -41,21 +41,9 @@ pub(crate) struct Context<'c> {
     /// When the event entered the proxy: nanoseconds since the Unix epoch.
     pub(crate) ingest_ns: u64,
     /// Where the event came from, if that is known.
-    pub(crate) origin: Option<&'c Origin<'c>>,
+    pub(crate) origin: Option<&'c Origin>,
     /// How large a value may become, in bytes.
     pub(crate) size_max: usize,
-}
-
-/// Where an event came from, as `tremor::origin` tells it.
-///
-/// `tremor-ws://10.0.0.7:51334/9139` is a message of the client 10.0.0.7:51334 to the listener on
-/// port 9139.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin<'c> {
-    pub(crate) scheme: &'c str,
-    pub(crate) host: &'c str,
-    pub(crate) port: Option<u16>,
-    pub(crate) path: &'c [&'c str],
 }
 
 /// A text under construction that stays within the bounds of a value.

@@ -40,7 +40,7 @@ mod tests;
 
 use std::fmt;
 
-pub(crate) use call::{Call, Context, Origin, Steps};
+pub(crate) use call::{Call, Context, Steps};
 
 use crate::event::Value;
 
@@ -153,6 +153,11 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
+    /// Whether it tells where the event came from.
+    pub(crate) fn reads_origin(&self) -> bool {
+        self.name.starts_with("tremor::origin::")
+    }
+
     /// A function whose calls may be folded.
     const fn pure(
         name: &'static str,

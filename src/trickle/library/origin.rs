@@ -1,14 +1,14 @@
 //! `tremor::origin`: where the event came from; `null` where that is not known.
 
-use super::{Arity::Exactly, Call, Function, Origin, Outcome};
-use crate::event::Value;
+use super::{Arity::Exactly, Call, Function, Outcome};
+use crate::event::{Origin, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::impure(
         "tremor::origin::scheme",
         Exactly(0),
         |call| told(call, scheme),
-        "the scheme of the event's origin, such as tremor-ws",
+        "the scheme of the event's origin: tremor-ws",
     ),
     Function::impure(
         "tremor::origin::host",
@@ -26,7 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "tremor::origin::path",
         Exactly(0),
         |call| told(call, path),
-        "the path of the event's origin as an array",
+        "the port that a client came to, or the path of an upstream, as an array",
     ),
     Function::impure(
         "tremor::origin::as_uri_string",
@@ -42,34 +42,34 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-fn told(call: &Call<'_>, tell: fn(&Origin<'_>) -> Value) -> Outcome {
+fn told(call: &Call<'_>, tell: fn(&Origin) -> Value) -> Outcome {
     Ok(call.context.origin.map_or(Value::Null, tell))
 }
 
-fn scheme(origin: &Origin<'_>) -> Value {
-    Value::string(origin.scheme)
+fn scheme(_: &Origin) -> Value {
+    Value::string(Origin::SCHEME)
 }
 
-fn host(origin: &Origin<'_>) -> Value {
-    Value::string(origin.host)
+fn host(origin: &Origin) -> Value {
+    Value::string(origin.host.as_str())
 }
 
-fn port(origin: &Origin<'_>) -> Value {
+fn port(origin: &Origin) -> Value {
     origin.port.map_or(Value::Null, |port| Value::Int(i64::from(port)))
 }
 
-fn path(origin: &Origin<'_>) -> Value {
-    Value::array(origin.path.iter().map(|segment| Value::string(*segment)).collect())
+fn path(origin: &Origin) -> Value {
+    Value::array(origin.path.iter().map(|segment| Value::string(segment.as_str())).collect())
 }
 
-fn as_uri_string(origin: &Origin<'_>) -> Value {
+fn as_uri_string(origin: &Origin) -> Value {
     // An address of IP version 6 has colons of its own.
-    let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.to_owned() };
+    let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.clone() };
     let port = origin.port.map(|port| format!(":{port}")).unwrap_or_default();
-    Value::string(format!("{}://{host}{port}/{}", origin.scheme, origin.path.join("/")))
+    Value::string(format!("{}://{host}{port}/{}", Origin::SCHEME, origin.path.join("/")))
 }
 
-fn as_uri_record(origin: &Origin<'_>) -> Value {
+fn as_uri_record(origin: &Origin) -> Value {
     Value::record([
         ("scheme", scheme(origin)),
         ("host", host(origin)),

@@ -3,13 +3,14 @@
 use std::{
     cell::Cell,
     collections::{HashMap, HashSet},
+    sync::LazyLock,
 };
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::trickle::eval::limits;
+use crate::{event::Origin, trickle::eval::limits};
 
 /// Name of the function, arguments as a JSON array, result as JSON or `error: ` with its text.
 ///
@@ -42,14 +43,15 @@ const CASES: [&[Case]; 22] = [
     url::CASES,
 ];
 
-const ORIGIN: Origin<'_> = Origin { scheme: "tremor-ws", host: "::1", port: Some(51_334), path: &["9139"] };
+static ORIGIN: LazyLock<Origin> =
+    LazyLock::new(|| Origin::of_client("[::1]:51334".parse().expect("an address"), 9139));
 
-const CONTEXT: Context<'_> = Context {
+static CONTEXT: LazyLock<Context<'static>> = LazyLock::new(|| Context {
     now_ns: 1_559_655_783_000_000_000,
     ingest_ns: 1_559_655_782_123_456_789,
-    origin: Some(&ORIGIN),
+    origin: Some(&*ORIGIN),
     size_max: limits::SIZE_MAX,
-};
+});
 
 fn call_in(context: &Context<'_>, steps: u32, name: &str, args: &[Value]) -> Outcome {
     let left = Cell::new(steps);
@@ -174,7 +176,7 @@ fn formats_of_dates_read_what_they_write() {
 
 #[test]
 fn an_unknown_origin_is_null() {
-    let nowhere = Context { origin: None, ..CONTEXT };
+    let nowhere = Context { origin: None, ..*CONTEXT };
     for function in origin::FUNCTIONS {
         assert_eq!(call_in(&nowhere, 0, function.name, &[]), Ok(Value::Null), "{}", function.name);
     }
@@ -207,7 +209,7 @@ fn chance_stays_in_its_range() {
 /// Calls that would build more than a value may have, each from little.
 #[test]
 fn no_result_is_larger_than_a_value_may_be() {
-    let small = Context { size_max: 1_000, ..CONTEXT };
+    let small = Context { size_max: 1_000, ..*CONTEXT };
     let text = Value::string("ΐ".repeat(200));
     let many = Value::array(vec![text.clone(); 20]);
     let items = Value::array(vec![Value::Null; 20]);
@@ -387,7 +389,7 @@ proptest! {
     /// Without steps and room a function fails or is cheap; it does not panic then either.
     #[test]
     fn no_bound_upsets_a_function(args in prop::collection::vec(any_value(), 1..4), steps in 0..50_u32, size_max in 0..200_usize) {
-        let narrow = Context { size_max, ..CONTEXT };
+        let narrow = Context { size_max, ..*CONTEXT };
         for function in functions() {
             if let Err(error) = call_in(&narrow, steps, function.name, &args) {
                 prop_assert!(!error.is_empty());

@@ -42,7 +42,13 @@ fn error(text: &str) -> String {
 
 fn event(json: &str) -> Event {
     let data = Data::json(json.into()).unwrap_or_else(|error| panic!("{json}: {error}"));
-    Event { id: EventId { source: 1, stream: 2, event: 3 }, data, meta: Meta::default(), ingest_ns: 4 }
+    Event {
+        id: EventId { source: 1, stream: 2, event: 3 },
+        data,
+        meta: Meta::default(),
+        origin: None,
+        ingest_ns: 4,
+    }
 }
 
 fn try_feed(instance: &mut Instance, event: Event) -> Result<Vec<(Port, Event)>, RuntimeError> {
