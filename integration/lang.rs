@@ -63,9 +63,10 @@ fn files() -> Vec<PathBuf> {
 
 /// The lines before the first case, and the cases.
 fn parse(text: &str) -> (String, Vec<Case>) {
+    let text = format!("\n{text}");
     let mut parts = text.split("\n=== ");
     let head = parts.next().unwrap();
-    (head.trim_end().to_owned(), parts.map(parse_case).collect())
+    (head.trim().to_owned(), parts.map(parse_case).collect())
 }
 
 fn parse_case(part: &str) -> Case {

@@ -143,6 +143,16 @@ pub(crate) struct ForOp<B> {
     pub(crate) key: Slot,
     pub(crate) value: Slot,
     pub(crate) cases: Box<[ForCaseOp<B>]>,
+    /// None: the results are an array.
+    pub(crate) fold: Option<FoldOp>,
+    pub(crate) span: Span,
+}
+
+/// What the results of a loop are put together to.
+#[derive(Debug)]
+pub(crate) struct FoldOp {
+    pub(crate) start: Op,
+    pub(crate) op: BinaryOp,
     pub(crate) span: Span,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    ast::{DefineScript, Item, Name, Qualified, Script, Statement, Use},
+    ast::{DefineScript, Item, Name, Qualified, Script, ScriptBlock, Statement, Use},
     compile::is_in_library,
     diagnostic::{Diagnostic, Diagnostics},
     parser,
@@ -112,7 +112,13 @@ impl<'m> Loader<'m> {
         self.errors.extend(errors);
         let span = Span::new(0, 0);
         let name = Name { text: "script".to_owned(), span };
-        self.tree(vec![Statement::DefineScript(DefineScript { name, params: Vec::new(), script })]);
+        let blocks = vec![ScriptBlock { port: None, script }];
+        self.tree(vec![Statement::DefineScript(DefineScript {
+            name,
+            params: Vec::new(),
+            state: None,
+            blocks,
+        })]);
         Ok(())
     }
 
@@ -208,7 +214,9 @@ fn uses_in<'a>(statements: &'a [Statement], uses: &mut Vec<&'a Use>) {
     for statement in statements {
         match statement {
             Statement::Item(item) => uses_in_item(item, uses),
-            Statement::DefineScript(script) => uses_in_script(script.script.as_ref(), uses),
+            Statement::DefineScript(script) => {
+                script.blocks.iter().for_each(|block| uses_in_script(block.script.as_ref(), uses));
+            }
             Statement::DefineWindow(window) => uses_in_script(window.script.as_ref(), uses),
             Statement::DefinePipeline(pipeline) => uses_in(&pipeline.statements, uses),
             _ => {}

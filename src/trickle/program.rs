@@ -148,8 +148,7 @@ impl Program {
 
     /// The program with a state of its own, for one session.
     pub fn instance(&self) -> Instance {
-        let states = (0..self.code.graph.states).map(|_| State::default()).collect();
-        Instance { code: Arc::clone(&self.code), states }
+        Instance { code: Arc::clone(&self.code), states: self.code.graph.states.clone() }
     }
 }
 

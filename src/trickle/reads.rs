@@ -64,6 +64,7 @@ impl Reads {
             }
             Op::For(for_op) => {
                 self.add(&for_op.subject);
+                for_op.fold.iter().for_each(|fold| self.add(&fold.start));
                 for case in &for_op.cases {
                     case.guard.iter().for_each(|(guard, _)| self.add(guard));
                     case.body.iter().for_each(|op| self.add(op));

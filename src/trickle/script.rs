@@ -64,7 +64,9 @@ impl Script {
         let sources = Arc::new(sources);
         let mut world = World::new(&files, limits, errors);
         let compiled = world.definitions().into_iter().find_map(|definition| match definition {
-            Binding::Script(script, scope) => Some((script.script.as_ref()?, scope)),
+            Binding::Script(definition, scopes) => {
+                Some((definition.blocks.last()?.script.as_ref()?, *scopes.blocks.last()?))
+            }
             _ => None,
         });
         let compiled = compiled.map(|(script, scope)| {

@@ -132,11 +132,22 @@ pub(crate) struct StreamRef {
     pub(crate) port: Option<Name>,
 }
 
-/// `define script name with key = value … script … end`
+/// `define script name with key = value … state value script from port … script … end`
 #[derive(Debug)]
 pub(crate) struct DefineScript {
     pub(crate) name: Name,
     pub(crate) params: Vec<Param>,
+    /// What the state is at first; null when nothing is said.
+    pub(crate) state: Option<Expr>,
+    /// What is done with events, by the port that they come in by. The last is for `in`.
+    pub(crate) blocks: Vec<ScriptBlock>,
+}
+
+/// `script from port …`, or `script …` for the port `in`.
+#[derive(Debug)]
+pub(crate) struct ScriptBlock {
+    /// None: `in`.
+    pub(crate) port: Option<Name>,
     /// Missing when it does not parse.
     pub(crate) script: Option<Script>,
 }
@@ -314,11 +325,21 @@ pub(crate) struct Match {
     pub(crate) cases: Vec<Case>,
 }
 
-/// `for subject of case (key, value) when guard => body … end`
+/// `for subject of case (key, value) when guard => body … into start use operator end`
 #[derive(Debug)]
 pub(crate) struct For {
     pub(crate) subject: Expr,
     pub(crate) cases: Vec<ForCase>,
+    /// None: the results are an array.
+    pub(crate) fold: Option<Fold>,
+}
+
+/// `into start use operator`: what the results of a loop are put together to.
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) start: Expr,
+    pub(crate) op: BinaryOp,
+    pub(crate) span: Span,
 }
 
 #[derive(Debug)]

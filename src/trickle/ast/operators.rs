@@ -63,6 +63,10 @@ impl BinaryOp {
         })
     }
 
+    /// Those that put the results of a loop together, with their signs.
+    pub(crate) const FOLDING: [&str; 13] =
+        ["or", "xor", "and", "^", "&", "<<", ">>", ">>>", "+", "-", "*", "/", "%"];
+
     /// How programs write it.
     pub(crate) fn symbol(self) -> &'static str {
         match self {

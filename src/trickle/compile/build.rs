@@ -4,8 +4,8 @@ use super::Compiler;
 use crate::trickle::{
     ast::{BytesPart, Expr, Extract, For, ForCase, Name, OperationKind, Patch},
     code::{
-        BytesOp, BytesPartOp, ForCaseOp, ForOp, KeyOp, MergeOp, Op, OperationKindOp, OperationOp, PatchOp,
-        PatternOp, Slot,
+        BytesOp, BytesPartOp, FoldOp, ForCaseOp, ForOp, KeyOp, MergeOp, Op, OperationKindOp, OperationOp,
+        PatchOp, PatternOp, Slot,
     },
     diagnostic::Diagnostic,
     extract::{self, Extractor},
@@ -26,7 +26,9 @@ impl Compiler<'_, '_> {
         let (key, value) = (self.new_slot(), self.new_slot());
         let cases = for_expr.cases.iter().map(|case| self.for_case(case, key, value, &mut compile_body));
         let cases = cases.collect();
-        ForOp { subject, key, value, cases, span: Span { end: span.start + 3, ..span } }
+        let fold = for_expr.fold.as_ref();
+        let fold = fold.map(|fold| FoldOp { start: self.expr(&fold.start), op: fold.op, span: fold.span });
+        ForOp { subject, key, value, cases, fold, span: Span { end: span.start + 3, ..span } }
     }
 
     fn for_case<B>(

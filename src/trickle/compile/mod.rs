@@ -35,6 +35,8 @@ pub(crate) enum Place {
     Function,
     /// The value of a parameter: known before any event comes.
     Parameter,
+    /// What a state is at first: known likewise.
+    State,
     /// The value of a constant, known likewise.
     Constant,
 }
@@ -129,7 +131,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         Some((op, expr.span))
     }
 
-    /// Compiles the value of a parameter or a constant.
+    /// Compiles the value of a parameter, a constant, or what a state is at first.
     pub(crate) fn parameter(&mut self, expr: &Expr) -> Value {
         let op = self.expr(expr);
         let op = if self.pure && op.constant().is_none() { self.fold(op) } else { op };
@@ -137,8 +139,12 @@ impl<'c, 'a> Compiler<'c, 'a> {
             Op::Const(value) => value,
             _ => {
                 if self.sound() {
-                    let what = if self.place == Place::Constant { "constant" } else { "parameter" };
-                    let message = format!("the value of a {what} is not known before an event comes");
+                    let what = match self.place {
+                        Place::Constant => "the value of a constant",
+                        Place::State => "what a state begins with",
+                        _ => "the value of a parameter",
+                    };
+                    let message = format!("{what} is not known before an event comes");
                     self.error(Diagnostic::new(expr.span, message, "not a constant"));
                 }
                 Value::Null

@@ -87,6 +87,7 @@ impl Compiler<'_, '_> {
         let (message, help) = match self.place {
             Place::Select | Place::Script => return,
             Place::Parameter => ("a parameter cannot depend on the event", None),
+            Place::State => ("what a state begins with cannot depend on the event", None),
             Place::Constant => ("a constant cannot depend on the event", None),
             Place::Function => {
                 ("a function knows only its arguments and constants", Some("pass it what it needs"))

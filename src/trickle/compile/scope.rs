@@ -1,6 +1,6 @@
 //! Names of definitions: where they are known, and what they stand for.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, rc::Rc};
 
 use super::world::{ConstantId, FunctionId, World};
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) enum Binding<'a> {
     Constant(ConstantId),
     Function(FunctionId),
     Module(ScopeId),
-    Script(&'a DefineScript, ScopeId),
+    Script(&'a DefineScript, Rc<ScriptScopes>),
     Operator(&'a DefineOperator, ScopeId),
     Pipeline(&'a DefinePipeline, ScopeId),
     Window,
@@ -55,6 +55,15 @@ pub(crate) enum Binding<'a> {
     LibraryModule(String),
     /// A `use` of something that there is not: said once, where it stands.
     Missing,
+}
+
+/// The scopes of a script.
+#[derive(Debug)]
+pub(crate) struct ScriptScopes {
+    /// Where it is defined.
+    pub(crate) around: ScopeId,
+    /// Of each of its blocks.
+    pub(crate) blocks: Vec<ScopeId>,
 }
 
 /// A program, a module, a pipeline, or a script: the definitions in it.
@@ -121,8 +130,9 @@ impl<'a> World<'a> {
         match statement {
             Statement::Item(item) => self.declare_item(scope, item, uses),
             Statement::DefineScript(script) => {
-                let inner = self.script_scope(scope, script.script.as_ref(), uses);
-                self.define(scope, Kind::Script, &script.name, Binding::Script(script, inner));
+                let blocks = script.blocks.iter().map(|b| self.script_scope(scope, b.script.as_ref(), uses));
+                let scopes = Rc::new(ScriptScopes { blocks: blocks.collect(), around: scope });
+                self.define(scope, Kind::Script, &script.name, Binding::Script(script, scopes));
             }
             Statement::DefineOperator(operator) => {
                 self.define(scope, Kind::Operator, &operator.name, Binding::Operator(operator, scope));

@@ -22,7 +22,7 @@ pub(crate) struct Frame<'f> {
 }
 
 /// What a script remembers from event to event.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct State {
     value: Value,
     /// Its size when it was last measured, and what has been written to it since.
@@ -142,23 +142,33 @@ impl Frame<'_> {
 
     fn for_each(&mut self, for_op: &ForOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
         let subject = self.value(&for_op.subject)?;
-        let mut results = each::Results::default();
+        let mut results = if wanted { Some(each::Results::of(for_op, &self.env())?) } else { None };
         for at in 0..each::length(&subject) {
             self.steps.take(for_op.span)?;
             let Some((key, value)) = each::pair(&subject, at) else { break };
             self.set_local(for_op.key, key);
             self.set_local(for_op.value, value);
             let Some(case) = each::choose(for_op, &self.env())? else { continue };
-            let result = match self.block(&case.body, wanted)? {
+            let yielded = match self.block(&case.body, wanted)? {
                 end @ Flow::End(_) => return Ok(end),
-                _ if !wanted => continue,
-                Flow::On(Yield::Value(value)) => value,
-                Flow::On(Yield::Event) => self.message.value().clone(),
-                Flow::On(Yield::Nothing) => Value::Null,
+                Flow::On(yielded) => yielded,
             };
-            results.push(result, for_op, &self.env())?;
+            if let Some(results) = &mut results {
+                results.add(self.yielded(yielded), self.steps)?;
+                if results.settled() {
+                    break;
+                }
+            }
         }
-        Ok(Flow::On(if wanted { Yield::Value(results.into_value()) } else { Yield::Nothing }))
+        Ok(Flow::On(results.map_or(Yield::Nothing, |results| Yield::Value(results.into_value()))))
+    }
+
+    fn yielded(&self, yielded: Yield) -> Value {
+        match yielded {
+            Yield::Value(value) => value,
+            Yield::Event => self.message.value().clone(),
+            Yield::Nothing => Value::Null,
+        }
     }
 
     // --- let ---
@@ -166,9 +176,7 @@ impl Frame<'_> {
     fn assign(&mut self, assignment: &LetAct, wanted: bool) -> Result<Flow, Box<Fault>> {
         self.steps.take(assignment.span)?;
         let value = match self.act(&assignment.value, true)? {
-            Flow::On(Yield::Value(value)) => value,
-            Flow::On(Yield::Event) => self.message.value().clone(),
-            Flow::On(Yield::Nothing) => Value::Null,
+            Flow::On(yielded) => self.yielded(yielded),
             end @ Flow::End(_) => return Ok(end),
         };
         let size = self.measured(assignment, &value)?;
@@ -257,6 +265,12 @@ impl Frame<'_> {
 }
 
 impl State {
+    /// What a state is at first; a value within bounds.
+    pub(crate) fn new(value: Value) -> Self {
+        let size = limits::measure(&value, 0, usize::MAX).unwrap_or_default();
+        Self { value, size }
+    }
+
     /// Counts what is about to be written. When that looks like too much, the state is measured anew:
     /// most of what is written replaces something.
     fn grow(&mut self, written: usize, whole: bool, steps: &Steps) -> Result<(), String> {

@@ -39,8 +39,14 @@ enum Part {
     Operations,
     /// The fields of a `merge`, up to its `end`.
     Merge,
+    /// `into start use operator` of a `for`.
+    Fold,
     /// `key = value` of a `with`.
     Params { of_define: bool },
+    /// What the state of a script is at first.
+    State,
+    /// `from port` behind the `script` of a definition.
+    Port,
     /// A bracket.
     Bracket(&'static str),
 }
@@ -139,8 +145,10 @@ impl<'l> Layout<'l, '_> {
             self.pop();
         }
         let Frame { part, base, broken, .. } = *self.frame();
-        let followed = |word: &str| self.lexemes.get(at + 1).is_some_and(|next| next.text == word);
-        if part == (Part::Params { of_define: true }) && (followed("script") || followed("pipeline")) {
+        let goes_on = self.lexemes.get(at + 1).is_some_and(|next| {
+            matches!(next.text, "script" | "pipeline" | "state") && next.kind == Kind::Name
+        });
+        if part == (Part::Params { of_define: true }) && goes_on {
             let frame = self.frame_mut();
             frame.part = Part::Head(Block::Define);
             frame.inner = base;
@@ -163,7 +171,23 @@ impl<'l> Layout<'l, '_> {
             self.frame_mut().part = Part::Pattern;
             return Some(self.frame().base + 1);
         }
+        if matches!(self.frame().part, Part::Pattern | Part::Body)
+            && lexeme.is_keyword("into")
+            && !is_field(self.lexemes, at)
+        {
+            if self.frame().part == Part::Body {
+                self.pop();
+            }
+            self.frame_mut().part = Part::Fold;
+            return Some(self.frame().base);
+        }
         let Frame { part, base, inner, start, .. } = *self.frame();
+        if part == Part::Statements && self.separates(at) {
+            let frame = self.frame_mut();
+            frame.part = Part::Head(Block::Define);
+            frame.start = 0;
+            return Some(base);
+        }
         let clause = matches!(lexeme.text, "from" | "where" | "group" | "into" | "having");
         if part == Part::Statements
             && clause
@@ -173,16 +197,37 @@ impl<'l> Layout<'l, '_> {
             let end = self.end_of_statement(start);
             return (!self.measures.fits(start, end, inner * INDENT.len())).then_some(inner);
         }
-        let defines = matches!(part, Part::Head(Block::Define) | Part::Params { of_define: true });
-        let begins = lexeme.is_keyword("with")
-            || lexeme.is_keyword("args")
-            || matches!(lexeme.text, "script" | "pipeline") && at > start + 1;
+        let begins = match part {
+            Part::Head(Block::Define) => {
+                let word = matches!(lexeme.text, "args" | "script" | "pipeline" | "state");
+                lexeme.is_keyword("with") || word && at > start + 1
+            }
+            Part::Params { of_define: true } => {
+                matches!(lexeme.text, "script" | "pipeline" | "state") && at > start
+            }
+            Part::State => lexeme.text == "script" && at > start,
+            _ => false,
+        };
         let named = self.lexemes.get(at + 1).is_some_and(|next| next.is("="));
-        if defines && begins && !named && !self.before(at).is_some_and(|before| before.is("::")) {
-            self.frame_mut().part = Part::Head(Block::Define);
+        let member =
+            self.before(at).is_some_and(|before| matches!(before.text, "::" | "." | "=" | "," | "("));
+        if begins && !named && !member {
+            let frame = self.frame_mut();
+            frame.part = Part::Head(Block::Define);
+            frame.start = 0;
             return Some(base);
         }
         None
+    }
+
+    /// Whether a lexeme is the `script` that ends the statements for one port of a script.
+    fn separates(&self, at: usize) -> bool {
+        let named = |lexeme: &Lexeme<'_>| matches!(lexeme.text, "create" | "define" | "/" | "." | "::");
+        self.lexemes[at].text == "script"
+            && self.lexemes[at].kind == Kind::Name
+            && self.lexemes.get(at + 1).is_some_and(|next| !next.is("=") && !next.is("::"))
+            && self.frames.len() > 1
+            && self.before(at).is_some_and(|before| !named(before))
     }
 
     /// The lexeme behind the last of the statement that begins at `start`.
@@ -330,6 +375,8 @@ impl<'l> Layout<'l, '_> {
         };
         match part {
             Part::Head(block) => self.head(at, lexeme, block),
+            // The port's name is the second word.
+            Part::Port if at > self.frame().start => next(self.frame_mut(), Part::Statements, base + 1, true),
             Part::Pattern if lexeme.is("=>") => {
                 let several = self.has_several(at + 1);
                 self.frame_mut().inner = base + 1;
@@ -366,6 +413,7 @@ impl<'l> Layout<'l, '_> {
 
     /// A word of a block's head: what follows is a part of it.
     fn head(&mut self, at: usize, lexeme: &Lexeme<'_>, block: Block) {
+        let from = self.lexemes.get(at + 1).is_some_and(|next| next.is_keyword("from"));
         let frame = self.frames.last_mut().expect("the frame of the text is never closed");
         let part = match (block, lexeme.text) {
             (Block::Match | Block::For | Block::Fn, "of") => Part::Pattern,
@@ -375,10 +423,12 @@ impl<'l> Layout<'l, '_> {
             (Block::Define, "with" | "args") if lexeme.kind != Kind::Name || lexeme.text == "args" => {
                 Part::Params { of_define: true }
             }
+            (Block::Define, "state") if at > frame.start + 1 => Part::State,
+            (Block::Define, "script") if at > frame.start + 1 && from => Part::Port,
             (Block::Define, "script" | "pipeline") if at > frame.start + 1 => Part::Statements,
             _ => return,
         };
-        let broken = block != Block::Merge || frame.broken;
+        let broken = part != Part::Port && (block != Block::Merge || frame.broken);
         frame.part = part;
         frame.inner = if broken { frame.base + 1 } else { frame.inner };
         frame.broken = broken;
@@ -392,8 +442,9 @@ impl<'l> Layout<'l, '_> {
             let closing = self.measures.closing[at];
             let lexeme = &self.lexemes[at];
             let next = self.lexemes.get(at + 1);
-            let ends =
-                |l: &Lexeme<'_>| l.kind == Kind::Keyword && matches!(l.text, "case" | "default" | "end");
+            let ends = |l: &Lexeme<'_>| {
+                l.kind == Kind::Keyword && matches!(l.text, "case" | "default" | "into" | "end")
+            };
             if lexeme.is(";") {
                 return !next.is_some_and(ends);
             }

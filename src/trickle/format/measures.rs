@@ -95,7 +95,7 @@ pub(super) fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
         "merge" if is_expression(lexemes, at) => Block::Merge,
         "fn" if at.checked_sub(1).is_none_or(|before| lexemes[before].text != "intrinsic") => Block::Fn,
         "mod" => Block::Mod,
-        "define" => Block::Define,
+        "define" if !is_bare_operator(lexemes, at) => Block::Define,
         _ => return None,
     })
 }
@@ -112,6 +112,16 @@ pub(super) fn is_field(lexemes: &[Lexeme<'_>], at: usize) -> bool {
 /// Whether a word names a port: `from script/match`.
 fn is_port(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     at >= 3 && lexemes[at - 1].is("/") && matches!(lexemes[at - 3].text, "from" | "into")
+}
+
+/// Whether a `define` is that of an operator without a `with`, which no `end` closes.
+fn is_bare_operator(lexemes: &[Lexeme<'_>], at: usize) -> bool {
+    let opens =
+        |lexeme: &Lexeme<'_>| matches!(lexeme.text, "with" | "args" | "script" | "pipeline" | "window");
+    let mut behind = lexemes[at + 1..]
+        .iter()
+        .take_while(|lexeme| !(lexeme.is(";") || lexeme.is_keyword("end") || lexeme.kind == Kind::End));
+    !behind.any(opens)
 }
 
 /// Whether a `merge` has its `of` before the statement ends.

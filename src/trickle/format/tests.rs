@@ -49,9 +49,28 @@ fn queries_have_a_line_or_a_line_for_each_clause() {
     );
 }
 
-/// What the parser does not take yet, and the layout knows.
 #[test]
-fn blocks_to_come_have_lines_too() {
+fn operators_are_lines() {
+    check(
+        "define generic::counter operator c;create operator c;mod m with define operator d from passthrough end;select event from in into c;select event from c into out",
+        "define generic::counter operator c;\ncreate operator c;\nmod m with\n    define operator d from passthrough\nend;\nselect event from in into c;\nselect event from c into out\n",
+    );
+}
+
+#[test]
+fn blocks_of_ports_stand_side_by_side() {
+    check(
+        "define script s args a,b=1 state {\"n\":args.a} script from x let state=args.state;drop script from y event script use a::b;state end;create script s;select event from in into s/x",
+        "define script s\nargs\n    a,\n    b = 1\nstate\n    {\"n\": args.a}\nscript from x\n    let state = args.state;\n    drop\nscript from y\n    event\nscript\n    use a::b;\n    state\nend;\ncreate script s;\nselect event from in into s/x\n",
+    );
+    check(
+        "define script s with state=1,script = 2 end script args.script end;select 1 from in into out",
+        "define script s\nwith\n    state = 1,\n    script = 2\nend\nscript\n    args.script\nend;\nselect 1 from in into out\n",
+    );
+}
+
+#[test]
+fn blocks_have_lines_in_scripts() {
     for (before, after) in [
         (
             "fn f(a,b) with let x=a;recur(x, b) end; f( 1 ,2)",
@@ -62,6 +81,10 @@ fn blocks_to_come_have_lines_too() {
             "fn f(x) of\n    case (0) => 1\n    default => std::a::b(x)\nend\n",
         ),
         ("for event of case (k,v) => {k:v} end", "for event of\n    case (k, v) => {k: v}\nend\n"),
+        (
+            "for event of case (k,v) when v>1=> let x=v;x case (k,v)=>v into 0 use * end;x",
+            "for event of\n    case (k, v) when v > 1 =>\n        let x = v;\n        x\n    case (k, v) => v\ninto 0 use *\nend;\nx\n",
+        ),
         (
             "patch event of insert \"a\"=>1;merge \"b\" => {};merge => {}; erase \"c\" end",
             "patch event of\n    insert \"a\" => 1;\n    merge \"b\" => {};\n    merge => {};\n    erase \"c\"\nend\n",

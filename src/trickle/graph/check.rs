@@ -1,7 +1,7 @@
 //! Whether a graph makes sense: everything is reached, everything leads somewhere, nothing turns round.
 
 use super::{
-    Channel, IN, Node, NodeKind,
+    Channel, IN, Node,
     names::{ChannelInfo, ChannelKind},
     nodes::Draft,
 };
@@ -35,12 +35,6 @@ fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
         read[node.input] = true;
         for channel in node.writes() {
             written[channel] = true;
-        }
-        if let NodeKind::Script(script) = &node.kind
-            && script.ports.iter().all(Option::is_none)
-        {
-            let message = "nothing reads what this script emits";
-            errors.push(Diagnostic::new(node.span, message, "a select must read from it"));
         }
     }
     for (channel, info) in draft.channels.iter().enumerate() {

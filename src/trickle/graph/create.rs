@@ -3,19 +3,20 @@
 use std::collections::HashSet;
 
 use super::{
-    Channel, Exit, ScriptNode, check,
+    Exit, ScriptNode, check,
     names::{ChannelKind, Level},
     nodes::{Builder, Draft, Placing},
 };
 use crate::{
     event::{Record, Value},
     trickle::{
-        ast::{Create, DefineOperator, DefinePipeline, DefineScript, Name, Param},
+        ast::{Create, DefineOperator, DefinePipeline, DefineScript, Name, Param, Script},
         compile::{
             Compiler, Place,
-            scope::{Binding, ScopeId},
+            scope::{Binding, ScopeId, ScriptScopes},
         },
         diagnostic::Diagnostic,
+        eval::script::State,
         files::OPERATORS,
     },
 };
@@ -29,25 +30,50 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn script(
         &mut self,
         level: &Level<'a>,
-        place: Placing<'a>,
+        place: Placing<'a, '_>,
         definition: &'a DefineScript,
-        scope: ScopeId,
+        scopes: &ScriptScopes,
     ) {
         self.used.insert(address(definition));
-        let args = self.args(level, &definition.name, &definition.params, scope, Some(place.create));
-        if let Some((node, ports)) = self.compiled(definition, scope, &args) {
-            self.push_script(level, place, node, &ports);
+        let args = self.args(level, &definition.name, &definition.params, scopes.around, Some(place.create));
+        if let Some(blocks) = self.compiled(definition, scopes, &args) {
+            self.push_script(level, place, blocks);
         }
     }
 
-    /// A script's code and its ports, without the channels these lead to.
+    /// The code of a script's blocks and the ports they emit to, without the channels these lead to. All of
+    /// them share one state.
     fn compiled(
         &mut self,
         definition: &DefineScript,
+        scopes: &ScriptScopes,
+        args: &Value,
+    ) -> Option<Vec<(ScriptNode, Vec<String>)>> {
+        let first = definition
+            .state
+            .as_ref()
+            .map(|state| Compiler::new(self.world, scopes.around, Place::State, args).parameter(state));
+        let mut blocks = Vec::with_capacity(definition.blocks.len());
+        for (block, scope) in definition.blocks.iter().zip(&scopes.blocks) {
+            blocks.push(self.block(block.script.as_ref(), *scope, args));
+        }
+        let mut blocks = blocks.into_iter().collect::<Option<Vec<_>>>()?;
+        if blocks.iter().any(|(node, _)| node.state.is_some()) {
+            let state = Some(self.draft.states.len());
+            self.draft.states.push(State::new(first.unwrap_or_default()));
+            blocks.iter_mut().for_each(|(node, _)| node.state = state);
+        }
+        Some(blocks)
+    }
+
+    /// One block, with the number 0 for its state if it has one.
+    fn block(
+        &mut self,
+        script: Option<&Script>,
         scope: ScopeId,
         args: &Value,
     ) -> Option<(ScriptNode, Vec<String>)> {
-        let script = definition.script.as_ref()?;
+        let script = script?;
         if let (Some(first), Some(last)) = (script.body.first(), script.body.last())
             && !self.takes_text(first.span, last.span)
         {
@@ -58,8 +84,7 @@ impl<'a> Builder<'a, '_> {
         let uses = compiler.uses();
         let locals = compiler.locals();
         let ports = compiler.into_ports();
-        let state = uses.state.then_some(self.draft.states);
-        self.draft.states += usize::from(uses.state);
+        let state = uses.state.then_some(0);
         self.draft.reads_meta |= uses.meta;
         Some((ScriptNode { body, locals, state, ports: Box::default(), err: None }, ports))
     }
@@ -70,15 +95,16 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn operator(
         &mut self,
         level: &Level<'a>,
-        place: Placing<'a>,
+        place: Placing<'a, '_>,
         operator: &'a DefineOperator,
         scope: ScopeId,
     ) {
         self.used.insert(address(operator));
         let Some(definition) = self.known_operator(operator) else { return };
         self.args(level, &operator.name, &operator.params, scope, Some(place.create));
-        if let Some((node, ports)) = self.compiled(definition, scope, &Value::Null) {
-            self.push_script(level, place, node, &ports);
+        let scopes = ScriptScopes { around: scope, blocks: vec![scope; definition.blocks.len()] };
+        if let Some(blocks) = self.compiled(definition, &scopes, &Value::Null) {
+            self.push_script(level, place, blocks);
         }
     }
 
@@ -103,10 +129,9 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn pipeline(
         &mut self,
         level: &Level<'a>,
-        place: Placing<'a>,
+        place: Placing<'a, '_>,
         pipeline: &'a DefinePipeline,
         scope: ScopeId,
-        inputs: &[(&'a str, Channel)],
     ) {
         self.used.insert(address(pipeline));
         let create = place.create;
@@ -129,7 +154,8 @@ impl<'a> Builder<'a, '_> {
         if self.may_open(pipeline, create) {
             let mut inner = Level::new(&pipeline.statements, scope, args);
             inner.order = Some(place.order);
-            inner.inputs = inputs.iter().map(|(name, channel)| ((*name).to_owned(), *channel)).collect();
+            inner.inputs =
+                place.inputs.iter().map(|(name, channel)| ((*name).to_owned(), *channel)).collect();
             inner.exits = exits;
             self.open.push(pipeline);
             self.level(inner);
@@ -221,9 +247,9 @@ impl<'a> Builder<'a, '_> {
                 Binding::Pipeline(pipeline, scope) if !self.used.contains(&address(pipeline)) => {
                     self.unused_pipeline(&root, pipeline, scope);
                 }
-                Binding::Script(script, scope) if !self.used.contains(&address(script)) => {
-                    let args = self.args(&root, &script.name, &script.params, scope, None);
-                    self.compiled(script, scope, &args);
+                Binding::Script(script, scopes) if !self.used.contains(&address(script)) => {
+                    let args = self.args(&root, &script.name, &script.params, scopes.around, None);
+                    self.compiled(script, &scopes, &args);
                 }
                 Binding::Operator(operator, _) if !self.used.contains(&address(operator)) => {
                     self.known_operator(operator);

@@ -16,6 +16,7 @@ use super::{
     ast::Statement,
     code::{Act, Op},
     compile::world::World,
+    eval::script::State,
     program::Port,
     source::Span,
 };
@@ -39,8 +40,8 @@ pub(crate) struct Graph {
     /// In an order in which all that write to a channel come before all that read from it.
     pub(crate) nodes: Box<[Node]>,
     pub(crate) channels: usize,
-    /// How many scripts have a state.
-    pub(crate) states: usize,
+    /// The states of its scripts as they are at first.
+    pub(crate) states: Box<[State]>,
     pub(crate) reads_meta: bool,
     /// Something asks where events come from.
     pub(crate) reads_origin: bool,

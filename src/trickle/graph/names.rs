@@ -6,7 +6,7 @@ use super::{Channel, Exit, nodes::Builder};
 use crate::{
     event::Value,
     trickle::{
-        ast::{Create, Creation, DefinePipeline, Name, Qualified, Statement},
+        ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
         compile::scope::{Binding, Kind, ScopeId},
         diagnostic::Diagnostic,
         source::Span,
@@ -41,8 +41,10 @@ pub(super) enum Entity<'a> {
 #[derive(Clone)]
 pub(super) struct Created<'a> {
     pub(super) kind: Creation,
-    /// Where events enter it; `in` is the first.
+    /// Where events enter it, by port.
     pub(super) inputs: Vec<(&'a str, Channel)>,
+    /// Which of them is meant when no port is said: `in`, or else the first.
+    pub(super) usual: usize,
     pub(super) definition: Option<Binding<'a>>,
 }
 
@@ -128,14 +130,16 @@ impl<'a> Builder<'a, '_> {
         }
         let inputs = match definition {
             Some(Binding::Pipeline(pipeline, _)) => pipeline.inputs(),
+            Some(Binding::Script(script, _)) => script.inputs(),
             _ => vec!["in"],
         };
+        let usual = inputs.iter().position(|port| *port == "in").unwrap_or(0);
         let inputs = inputs.into_iter().enumerate().map(|(index, port)| {
             let name = &create.name.text;
-            let name = if index == 0 { name.clone() } else { format!("{name}/{port}") };
+            let name = if index == usual { name.clone() } else { format!("{name}/{port}") };
             (port, self.add_channel(name, create.name.span, ChannelKind::Entrance(create.kind)))
         });
-        let created = Created { kind: create.kind, inputs: inputs.collect(), definition };
+        let created = Created { kind: create.kind, inputs: inputs.collect(), usual, definition };
         level.entities.insert(&create.name.text, Entity::Created(created));
     }
 
@@ -208,6 +212,16 @@ impl Creation {
             Self::Operator => Kind::Operator,
             Self::Pipeline => Kind::Pipeline,
         }
+    }
+}
+
+// === impl DefineScript ===
+
+impl DefineScript {
+    /// Where events enter it, in the order of its blocks.
+    fn inputs(&self) -> Vec<&str> {
+        let ports = self.blocks.iter().map(|block| block.port.as_ref());
+        ports.map(|port| port.map_or("in", |port| port.text.as_str())).collect()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::trickle::{
     ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
     compile::{Compiler, Place, scope::Binding, world::World},
     diagnostic::Diagnostic,
+    eval::script::State,
     reads::Reads,
     source::Span,
 };
@@ -25,7 +26,7 @@ const TEXT_MAX: usize = 4 << 20;
 pub(super) struct Draft {
     pub(super) nodes: Vec<Node>,
     pub(super) channels: Vec<ChannelInfo>,
-    pub(super) states: usize,
+    pub(super) states: Vec<State>,
     pub(super) reads_meta: bool,
 }
 
@@ -189,7 +190,7 @@ impl<'a, 'w> Builder<'a, 'w> {
     fn entrance(&mut self, into: &StreamRef, created: &Created<'a>) -> Option<Exit> {
         let known: Vec<&str> = created.inputs.iter().map(|(port, _)| *port).collect();
         let Some(port) = &into.port else {
-            return created.inputs.first().map(|(_, channel)| Exit::Channel(*channel));
+            return created.inputs.get(created.usual).map(|(_, channel)| Exit::Channel(*channel));
         };
         let found = created.inputs.iter().find(|(known, _)| *known == port.text);
         let exit = found.map(|(_, channel)| Exit::Channel(*channel));
@@ -217,14 +218,11 @@ impl<'a, 'w> Builder<'a, 'w> {
 
     fn created(&mut self, level: &Level<'a>, order: usize, create: &'a Create) {
         let Some(Entity::Created(created)) = level.entities.get(create.name.text.as_str()) else { return };
-        let Some((_, input)) = created.inputs.first().copied() else { return };
-        let place = Placing { create, order, input };
+        let place = Placing { create, order, inputs: &created.inputs };
         match created.definition.clone() {
-            Some(Binding::Script(definition, scope)) => self.script(level, place, definition, scope),
+            Some(Binding::Script(definition, scopes)) => self.script(level, place, definition, &scopes),
             Some(Binding::Operator(operator, scope)) => self.operator(level, place, operator, scope),
-            Some(Binding::Pipeline(pipeline, scope)) => {
-                self.pipeline(level, place, pipeline, scope, &created.inputs.clone());
-            }
+            Some(Binding::Pipeline(pipeline, scope)) => self.pipeline(level, place, pipeline, scope),
             _ => {}
         }
     }
@@ -248,31 +246,38 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Makes the node of a script.
+    /// Makes the nodes of a script, one for each of its blocks: each with the ports it emits to.
     pub(super) fn push_script(
         &mut self,
         level: &Level<'a>,
-        place: Placing<'a>,
-        node: ScriptNode,
-        ports: &[String],
+        place: Placing<'a, '_>,
+        blocks: Vec<(ScriptNode, Vec<String>)>,
     ) {
-        let Placing { create, order, input } = place;
+        let Placing { create, order, inputs } = place;
         let name = create.name.text.as_str();
-        let known: Vec<&str> = ports.iter().map(String::as_str).chain([super::ERR]).collect();
+        let known: Vec<&str> = blocks.iter().flat_map(|(_, ports)| ports).map(String::as_str).collect();
+        let known = [&known[..], &[super::ERR]].concat();
         self.check_taps(level, create, &known);
         let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
-        let ports = ports.iter().map(|port| tap(port)).collect();
-        let node = ScriptNode { ports, err: tap(super::ERR), ..node };
-        self.push(input, order, NodeKind::Script(node), create.name.span);
+        if !level.taps.keys().any(|(script, port)| *script == name && *port != super::ERR) {
+            let message = "nothing reads what this script emits";
+            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
+        }
+        for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {
+            let ports = ports.iter().map(|port| tap(port)).collect();
+            let node = ScriptNode { ports, err: tap(super::ERR), ..node };
+            self.push(*input, order, NodeKind::Script(node), create.name.span);
+        }
     }
 }
 
 /// Where something that is created has its place.
 #[derive(Clone, Copy)]
-pub(super) struct Placing<'a> {
+pub(super) struct Placing<'a, 'p> {
     pub(super) create: &'a Create,
     pub(super) order: usize,
-    pub(super) input: Channel,
+    /// Where events enter it, by port.
+    pub(super) inputs: &'p [(&'a str, Channel)],
 }
 
 // === impl Draft ===
@@ -306,7 +311,7 @@ impl Draft {
         Graph {
             nodes: self.nodes.into(),
             channels: self.channels.len(),
-            states: self.states,
+            states: self.states.into(),
             reads_meta: self.reads_meta,
             reads_origin,
         }

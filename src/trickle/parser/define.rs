@@ -4,7 +4,7 @@ use super::{Parsed, Parser, STATEMENTS};
 use crate::trickle::{
     ast::{
         Create, Creation, DefineOperator, DefinePipeline, DefineScript, DefineWindow, Name, Param, Qualified,
-        Script, Statement,
+        Script, ScriptBlock, Statement,
     },
     diagnostic::Diagnostic,
     token::Token,
@@ -14,7 +14,7 @@ use crate::trickle::{
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
 /// Words that end a list of parameters.
-const AFTER_PARAMS: [&str; 5] = ["end", "script", "pipeline", "into", "from"];
+const AFTER_PARAMS: [&str; 6] = ["end", "state", "script", "pipeline", "into", "from"];
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> Parsed<Statement> {
@@ -71,13 +71,45 @@ impl Parser<'_> {
         self.define_operator()
     }
 
-    /// `define script name [with params [end]] script … end`; the `end` of `with` is the older form.
+    /// `define script name [with params [end]] [state value] [script from port …]… script … end`; the `end`
+    /// of `with` is the older form.
     fn define_script(&mut self) -> Parsed<Statement> {
         let name = self.name("a script")?;
         let params = self.definition_params()?;
+        let state = if self.eat_word("state") { Some(self.expression()?) } else { None };
         self.expect_word("script")?;
-        let script = self.block(|parser| Ok(parser.script_body()))?;
-        Ok(Statement::DefineScript(DefineScript { name, params, script }))
+        let around = self.separated.take();
+        let blocks = self.block(Self::script_blocks);
+        self.separated = around;
+        Ok(Statement::DefineScript(DefineScript { name, params, state, blocks: blocks? }))
+    }
+
+    /// What stands behind the first `script`, up to the `end`.
+    fn script_blocks(&mut self) -> Parsed<Vec<ScriptBlock>> {
+        let mut blocks: Vec<ScriptBlock> = Vec::new();
+        while self.eat_word("from") {
+            let port = self.key("the name of a port")?;
+            if port.text == "in" {
+                let error = Diagnostic::new(port.span, "`in` is the port of the block without `from`", "");
+                self.errors.push(error);
+            }
+            if blocks.iter().any(|block| block.port.as_ref().is_some_and(|known| known.text == port.text)) {
+                let message = format!("there is a block for the port `{}` already", port.text);
+                self.errors.push(Diagnostic::new(port.span, message, "second time here"));
+            }
+            self.separated = Some(self.blocks);
+            let script = self.script_body();
+            if script.as_ref().is_some_and(|script| script.body.is_empty()) {
+                return Err(self.expected("a statement"));
+            }
+            blocks.push(ScriptBlock { port: Some(port), script });
+            if !self.eat_word("script") {
+                return Err(self.expected("`script` and the statements for the port `in`"));
+            }
+        }
+        self.separated = None;
+        blocks.push(ScriptBlock { port: None, script: self.script_body() });
+        Ok(blocks)
     }
 
     /// `with a = 1 [end]` or `args a, b = 2`, or nothing.
@@ -160,7 +192,7 @@ impl Parser<'_> {
     /// `key = value, …`, a comma at the end allowed; the value may be missing if `bare`.
     fn params(&mut self, bare: bool) -> Parsed<Vec<Param>> {
         let mut params = Vec::new();
-        while !self.is_any_word(&AFTER_PARAMS) {
+        while !self.is_any_word(&AFTER_PARAMS) || *self.peek_second() == Token::Symbol("=") {
             let name = self.key("the name of a parameter")?;
             let value = if bare && !self.is("=") {
                 None

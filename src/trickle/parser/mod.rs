@@ -11,7 +11,7 @@
 //!             "into" stream [ "having" expr ]
 //!           | "create" "stream" name
 //!           | "create" ( "script" | "operator" | "pipeline" ) name [ "from" path ] [ "with" param,* "end" ]
-//!           | "define" "script" name [ params ] "script" script "end"
+//!           | "define" "script" name [ params ] [ "state" expr ] { "script" "from" name script } "script" script "end"
 //!           | "define" path "operator" name [ "with" param,* "end" ]
 //!           | "define" "operator" name "from" path [ "with" param,* "end" ]
 //!           | "define" "pipeline" name { "from" name,+ | "into" name,+ | params } "pipeline" program "end"
@@ -35,7 +35,8 @@
 //! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) place | primary
 //! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
 //!           | "match" expr "of" { case } "end"
-//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" expr ] "=>" body | "default" "=>" body } "end"
+//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" expr ] "=>" body | "default" "=>" body }
+//!             [ "into" expr [ "use" operator ] ] "end"
 //!           | "patch" expr "of" operation { ";" operation } "end" | "merge" expr "of" expr "end"
 //!           | path "(" expr,* ")" | "recur" "(" expr,* ")" | "<<" bytes,* ">>" | place
 //! place     = ( "event" | "state" | "args" | "$" [ name ] | path | primary )
@@ -91,6 +92,8 @@ struct Parser<'s> {
     nesting: u32,
     /// Blocks that are open: what recovery has to get out of.
     blocks: u32,
+    /// How many blocks are open where the word `script` ends the statements for one port.
+    separated: Option<u32>,
 }
 
 /// Parses a whole program, as far as it can be, and lists every error. `base` is the offset of its
@@ -123,7 +126,7 @@ impl<'s> Parser<'s> {
         for error in &mut errors {
             error.span = error.span.shifted(base);
         }
-        Self { tokens, at: 0, errors, nesting: 0, blocks: 0 }
+        Self { tokens, at: 0, errors, nesting: 0, blocks: 0, separated: None }
     }
 
     // --- looking ---
@@ -286,6 +289,11 @@ impl<'s> Parser<'s> {
         Ok(parsed)
     }
 
+    /// Whether the word `script` stands here and begins what is done with events of another port.
+    fn at_separator(&self) -> bool {
+        self.separated == Some(self.blocks) && self.is_word("script")
+    }
+
     /// After an error: skips to the end of the statement that began with `blocks` open blocks. Stops
     /// before its `;`, before the `end` of the block around it, or before the next statement of the
     /// query level.
@@ -298,6 +306,7 @@ impl<'s> Parser<'s> {
                 Token::Symbol(";") if deeper == 0 => return,
                 Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
                 Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
+                Token::Word("script") if !member && deeper == 0 && self.separated == Some(blocks) => return,
                 // In a patch, `merge` is an operation.
                 Token::Word("merge")
                     if matches!(self.peek_second(), Token::TextStart | Token::Symbol("=>")) => {}

@@ -2,7 +2,7 @@
 
 use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::trickle::{
-    ast::{Case, Expr, ExprKind, For, ForCase, Match, Name, Path, Pattern, Script},
+    ast::{BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Match, Name, Path, Pattern, Script},
     diagnostic::Diagnostic,
     token::Token,
 };
@@ -36,7 +36,7 @@ impl Parser<'_> {
     fn sequence(&mut self, mut parse: impl FnMut(&mut Self) -> Parsed<()>) -> bool {
         let mut sound = true;
         let blocks = self.blocks;
-        while self.goes_on() && !self.is_word("end") && !self.is_any_word(&STATEMENTS) {
+        while self.goes_on() && !self.ends_sequence() {
             if self.eat(";") {
                 continue;
             }
@@ -44,7 +44,7 @@ impl Parser<'_> {
             let parsed = parse(self).and_then(|()| {
                 // A script on its own ends with its text.
                 let ends_alone = self.blocks == 0 && *self.peek() == Token::End;
-                if self.is(";") || self.is_word("end") || ends_alone {
+                if self.is(";") || self.is_word("end") || self.at_separator() || ends_alone {
                     return Ok(());
                 }
                 Err(self.expected_end("`;` or `end` after the statement"))
@@ -60,6 +60,10 @@ impl Parser<'_> {
         sound
     }
 
+    fn ends_sequence(&self) -> bool {
+        self.is_word("end") || self.is_any_word(&STATEMENTS) || self.at_separator()
+    }
+
     /// The statements of a case up to the next case or the `end` of the match.
     fn case_body(&mut self) -> Parsed<Vec<Expr>> {
         let mut body = vec![self.expression()?];
@@ -73,7 +77,7 @@ impl Parser<'_> {
     }
 
     fn ends_case(&self) -> bool {
-        self.is_any_word(&["case", "default", "end"])
+        self.is_any_word(&["case", "default", "end", "into"])
     }
 
     /// `let path = value`
@@ -167,15 +171,42 @@ impl Parser<'_> {
         self.advance();
         let subject = self.expression()?;
         self.expect_word("of")?;
-        let cases = self.block(|parser| {
+        let (cases, fold) = self.block(|parser| {
             let mut cases = Vec::new();
-            while !parser.is_word("end") {
+            while !parser.is_any_word(&["end", "into"]) {
                 cases.push(parser.for_case()?);
             }
-            if cases.is_empty() { Err(parser.expected_words(&["case"])) } else { Ok(cases) }
+            if cases.is_empty() {
+                return Err(parser.expected_words(&["case"]));
+            }
+            let fold = if parser.eat_word("into") { Some(parser.fold()?) } else { None };
+            Ok((cases, fold))
         })?;
         let span = start.to(self.last_span());
-        Ok(Expr { kind: ExprKind::For(Box::new(For { subject, cases })), span })
+        Ok(Expr { kind: ExprKind::For(Box::new(For { subject, cases, fold })), span })
+    }
+
+    /// `start [use operator]` behind `into`
+    fn fold(&mut self) -> Parsed<Fold> {
+        let start = self.expression()?;
+        let mut fold = Fold { span: start.span, start, op: BinaryOp::Add };
+        if self.eat_word("use") {
+            fold.span = self.span();
+            fold.op = self.folding_operator()?;
+        }
+        Ok(fold)
+    }
+
+    fn folding_operator(&mut self) -> Parsed<BinaryOp> {
+        let op = match *self.peek() {
+            Token::Word(text) | Token::Symbol(text) if BinaryOp::FOLDING.contains(&text) => {
+                BinaryOp::of(text)
+            }
+            _ => None,
+        };
+        let Some((op, _)) = op else { return Err(self.expected_words(&BinaryOp::FOLDING)) };
+        self.advance();
+        Ok(op)
     }
 
     fn for_case(&mut self) -> Parsed<ForCase> {

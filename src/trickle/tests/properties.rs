@@ -178,6 +178,8 @@ fn expression() -> impl Strategy<Value = String> {
             (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("merge {{\"a\": {a}}} of {b} end")),
             (inner.clone(), inner.clone())
                 .prop_map(|(a, b)| format!("for {a} of case (k, v) when v == {b} => [k, v, {b}] case (i, e) => e end")),
+            (inner.clone(), inner.clone(), prop::sample::select(vec!["", "use +", "use *", "use or", "use >>"]))
+                .prop_map(|(a, b, op)| format!("(for {a} of case (k, v) => v into {b} {op} end)")),
             (inner.clone(), inner.clone())
                 .prop_map(|(a, b)| format!("patch {a} of upsert \"a\" => {b}; move \"x\" => \"y\"; merge => {b}; default \"b\" => 1 end")),
             (inner.clone(), inner.clone())
@@ -218,7 +220,10 @@ mod m with
 end;
 define pipeline p args by = LIMIT into out, err, big pipeline
   create stream s;
-  define script step script
+  define script step args start = 0 state {"n": args.start} script from side
+    let state.n = for event of case (i, e) when e > 0 => e into state.n use + end;
+    drop
+  script
     fn f(x) with let x = x * 2; x end;
     const BY = 3;
     let event = patch event of upsert "n" => m::sum(event.n, 0); merge => {"x": null}; default "d" => << 1:4, 2:4 >> end;
@@ -227,6 +232,7 @@ define pipeline p args by = LIMIT into out, err, big pipeline
   end;
   create script step;
   select event from in where t::is_record(event) into step;
+  select event from in where t::is_array(event) into step/side;
   select event from step into s;
   select event from step/odd into big;
   select {"by": args.by, "e": event} from s into out;
