@@ -203,12 +203,7 @@ impl Frame<'_> {
         match &assignment.target {
             Target::Event if steps.is_empty() => self.message.set(value),
             Target::Event => path::write(self.message.value_mut(), steps, subscripts, value)?,
-            Target::State => {
-                self.state
-                    .grow(size, steps.is_empty(), self.steps)
-                    .map_err(|message| Fault::new(assignment.span, message))?;
-                path::write(&mut self.state.value, steps, subscripts, value)?;
-            }
+            Target::State => self.put_state(assignment, subscripts, value, size)?,
             Target::Local(slot) if steps.is_empty() => self.set_local(*slot, value),
             Target::Local(slot) => {
                 let Some(Some(local)) = self.locals.get_mut(*slot) else {
@@ -219,6 +214,38 @@ impl Frame<'_> {
             Target::Meta | Target::MetaKey(_) => self.put_meta(assignment, subscripts, value)?,
         }
         Ok(())
+    }
+
+    /// Writes to the state, and counts what is written. When that looks like too much, the state is measured
+    /// as it would be, because most of what is written replaces something.
+    fn put_state(
+        &mut self,
+        assignment: &LetAct,
+        subscripts: Vec<Value>,
+        value: Value,
+        written: usize,
+    ) -> Result<(), Box<Fault>> {
+        let (steps, span) = (&*assignment.steps, assignment.span);
+        let max = self.steps.limits().max_value;
+        let sum = if steps.is_empty() { written } else { self.state.size + written };
+        if sum <= max {
+            path::write(&mut self.state.value, steps, subscripts, value)?;
+            self.state.size = sum;
+            return Ok(());
+        }
+        let before = self.state.value.clone();
+        path::write(&mut self.state.value, steps, subscripts, value)?;
+        match self.steps.measure(&self.state.value, 0) {
+            Ok(size) => {
+                self.state.size = size;
+                self.steps.look(size, span)
+            }
+            Err(_) => {
+                self.state.value = before;
+                let message = format!("the state would grow larger than {}", limits::Size(max));
+                Err(Fault::new(span, message))
+            }
+        }
     }
 
     fn put_meta(
@@ -269,20 +296,5 @@ impl State {
     pub(crate) fn new(value: Value) -> Self {
         let size = limits::measure(&value, 0, usize::MAX).unwrap_or_default();
         Self { value, size }
-    }
-
-    /// Counts what is about to be written. When that looks like too much, the state is measured anew:
-    /// most of what is written replaces something.
-    fn grow(&mut self, written: usize, whole: bool, steps: &Steps) -> Result<(), String> {
-        let max = steps.limits().max_value;
-        let mut size = if whole { written } else { self.size + written };
-        if size > max {
-            size = written + steps.measure(&self.value, 0).unwrap_or(max);
-        }
-        if size > max {
-            return Err(format!("the state would grow larger than {}", limits::Size(max)));
-        }
-        self.size = size;
-        Ok(())
     }
 }

@@ -82,9 +82,14 @@ impl Steps {
     pub(crate) fn check(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
         if let Value::Array(_) | Value::Record(_) = value {
             let size = self.measure(value, 0).map_err(|much| Fault::new(span, much.to_string()))?;
-            self.spend(size / (4 * BYTES_A_STEP)).map_err(|message| Fault::new(span, message))?;
+            self.look(size, span)?;
         }
         Ok(())
+    }
+
+    /// Takes the steps for having measured a value of that size.
+    pub(crate) fn look(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
+        self.spend(size / (4 * BYTES_A_STEP)).map_err(|message| Fault::new(span, message))
     }
 
     /// Refuses a text or a list that would be too large, before it is built.

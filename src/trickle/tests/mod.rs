@@ -1,5 +1,6 @@
 //! Programs, run as users run them: text and JSON in, JSON out.
 
+mod bounds;
 mod expressions;
 mod functions;
 mod graph;
