@@ -16,7 +16,18 @@ const SIZES: [usize; 3] = [100, 1024, 16 * 1024];
 
 const PASSTHROUGH: &str = "select event from in into out;";
 const FILTER: &str = "select event from in where event.type == \"a\" into out;";
+/// Looks for what is not there, and so through the whole text.
+const FILTER_ABSENT: &str = "select event from in where absent event.nothing into out;";
 const PATCH: &str = "
+select patch event of
+    insert \"seen\" => true;
+    merge \"user\" => {\"name\": \"anonymous\"};
+    erase \"id\"
+end
+from in
+into out;
+";
+const LETS: &str = "
 define script mark
 script
     let event.seen = true;
@@ -128,6 +139,16 @@ fn passthrough(bencher: Bencher, size: usize) {
 #[divan::bench(args = SIZES)]
 fn filter(bencher: Bencher, size: usize) {
     run(bencher, FILTER, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn filter_absent(bencher: Bencher, size: usize) {
+    run(bencher, FILTER_ABSENT, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn lets(bencher: Bencher, size: usize) {
+    run(bencher, LETS, size);
 }
 
 #[divan::bench(args = SIZES)]
