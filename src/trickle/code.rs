@@ -262,8 +262,8 @@ pub(crate) enum PatternOp {
         items: Box<[PatternOp]>,
         open: bool,
     },
-    /// An extractor, and where it stands.
-    Extract(Box<(Extractor, Span)>),
+    /// An extractor, which those of the same format share, and where it stands.
+    Extract(Arc<Extractor>, Span),
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     code::{Act, PortNumber},
-    compile::{Compiler, Place, scope::Binding, world::World},
+    compile::{Args, Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
     eval::{
         Steps,
@@ -16,7 +16,7 @@ use super::{
     message::Message,
     source::{Sources, Span},
 };
-use crate::event::{Event, Value};
+use crate::event::Event;
 
 /// A compiled script of its own, with its state: what stands between `script` and `end` in a program.
 ///
@@ -71,7 +71,7 @@ impl Script {
         });
         let compiled = compiled.map(|(script, scope)| {
             let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
-            let args = Value::record::<&str>([]);
+            let args = Args::none();
             let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
             let body: Box<[Act]> = compiler.body(&script.body).into();
             (body, last, compiler.locals(), compiler.into_ports())

@@ -4,6 +4,7 @@
 
 mod build;
 mod expr;
+mod extract;
 mod function;
 mod path;
 pub(crate) mod scope;
@@ -56,8 +57,7 @@ pub(crate) struct Compiler<'c, 'a> {
     /// Where names of definitions are looked up.
     scope: ScopeId,
     place: Place,
-    /// The value of `args`, a record.
-    args: &'c Value,
+    args: &'c Args,
     /// The names that are known here.
     locals: HashMap<String, Slot>,
     /// How many slots there are.
@@ -74,6 +74,24 @@ pub(crate) struct Compiler<'c, 'a> {
     pure: bool,
     /// How many errors there were at the start: with new ones, nothing is folded any more.
     errors_before: usize,
+    /// Something stands for what could not be compiled elsewhere: what it would come to is not known either.
+    doubtful: bool,
+}
+
+/// What `args` stands for.
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    /// The parameters of a script or a pipeline, a record; null where there are none to have.
+    pub(crate) values: Value,
+    /// There are errors in them: they are not what they will be.
+    pub(crate) doubtful: bool,
+}
+
+impl Args {
+    /// Those of what has no parameters.
+    pub(crate) fn none() -> Self {
+        Self { values: Value::record::<&str>([]), doubtful: false }
+    }
 }
 
 /// Whether a path leads into the standard library.
@@ -84,7 +102,7 @@ pub(crate) fn is_in_library(path: &str) -> bool {
 }
 
 impl<'c, 'a> Compiler<'c, 'a> {
-    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: Place, args: &'c Value) -> Self {
+    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: Place, args: &'c Args) -> Self {
         Self {
             errors_before: world.errors.len(),
             world,
@@ -99,6 +117,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
             level: 0,
             height: 0,
             pure: true,
+            doubtful: false,
         }
     }
 
@@ -156,9 +175,15 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.world.errors.push(diagnostic);
     }
 
-    /// Whether no error has been found since the start.
-    fn sound(&self) -> bool {
-        self.world.errors.len() == self.errors_before
+    /// Whether no error has been found since the start, and nothing stands for what has one.
+    pub(crate) fn sound(&self) -> bool {
+        self.world.errors.len() == self.errors_before && !self.doubtful
+    }
+
+    /// Stands for a value that is not known, because of an error that has been told where it is.
+    fn unknown_value(&mut self) -> Value {
+        self.doubtful = true;
+        Value::Null
     }
 
     // --- folding ---

@@ -201,7 +201,7 @@ fn element_mut<'v>(
 
 /// A key as messages show it. It may come from an event: a long one would fill the error reply, and
 /// a line break in it would forge a line of the log.
-pub(super) fn shown(key: &str) -> String {
+pub(crate) fn shown(key: &str) -> String {
     const SHOWN_CHARS: usize = 64;
     let cut: String = key.chars().take(SHOWN_CHARS).collect();
     let dots = if cut.len() < key.len() { "…" } else { "" };

@@ -15,7 +15,7 @@ use self::names::{ChannelKind, Level};
 use super::{
     ast::Statement,
     code::{Act, Op},
-    compile::world::World,
+    compile::{Args, world::World},
     eval::script::State,
     program::Port,
     source::Span,
@@ -23,7 +23,6 @@ use super::{
 use std::sync::Arc;
 
 use super::reads::Reads;
-use crate::event::Value;
 
 /// The number of a channel; 0 is the program's entrance `in`.
 pub(crate) type Channel = usize;
@@ -103,7 +102,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
     let root = world.root();
     let mut builder = nodes::Builder::new(world);
     builder.add_channel("in".to_owned(), Span::new(0, 0), ChannelKind::In);
-    let mut level = Level::new(statements, root, Value::record::<&str>([]));
+    let mut level = Level::new(statements, root, Args::none());
     level.inputs.push(("in".to_owned(), IN));
     level.exits = [("out", Port::Out), ("err", Port::Err), ("reply", Port::Reply)]
         .map(|(name, port)| (name.to_owned(), Exit::Port(port)))

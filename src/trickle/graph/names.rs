@@ -3,22 +3,21 @@
 use std::collections::HashMap;
 
 use super::{Channel, Exit, nodes::Builder};
-use crate::{
-    event::Value,
-    trickle::{
-        ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
-        compile::scope::{Binding, Kind, ScopeId},
-        diagnostic::Diagnostic,
-        source::Span,
+use crate::trickle::{
+    ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
+    compile::{
+        Args,
+        scope::{Binding, Kind, ScopeId},
     },
+    diagnostic::Diagnostic,
+    source::Span,
 };
 
 /// The statements of a program, or of one pipeline that was created, with the names in them.
 pub(super) struct Level<'a> {
     pub(super) statements: &'a [Statement],
     pub(super) scope: ScopeId,
-    /// The value of `args`.
-    pub(super) args: Value,
+    pub(super) args: Args,
     /// The order of all its nodes; in a program, each has that of its statement.
     pub(super) order: Option<usize>,
     /// Streams that events enter by.
@@ -40,6 +39,8 @@ pub(super) enum Entity<'a> {
 /// A script, an operator or a pipeline.
 #[derive(Clone)]
 pub(super) struct Created<'a> {
+    /// The statement that has the name; others of the same name are refused.
+    pub(super) create: &'a Create,
     pub(super) kind: Creation,
     /// Where events enter it, by port.
     pub(super) inputs: Vec<(&'a str, Channel)>,
@@ -69,7 +70,7 @@ pub(super) enum ChannelKind {
 }
 
 impl<'a> Level<'a> {
-    pub(super) fn new(statements: &'a [Statement], scope: ScopeId, args: Value) -> Self {
+    pub(super) fn new(statements: &'a [Statement], scope: ScopeId, args: Args) -> Self {
         Self {
             statements,
             scope,
@@ -139,7 +140,7 @@ impl<'a> Builder<'a, '_> {
             let name = if index == usual { name.clone() } else { format!("{name}/{port}") };
             (port, self.add_channel(name, create.name.span, ChannelKind::Entrance(create.kind)))
         });
-        let created = Created { kind: create.kind, inputs: inputs.collect(), usual, definition };
+        let created = Created { create, kind: create.kind, inputs: inputs.collect(), usual, definition };
         level.entities.insert(&create.name.text, Entity::Created(created));
     }
 

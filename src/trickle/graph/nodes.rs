@@ -218,6 +218,9 @@ impl<'a, 'w> Builder<'a, 'w> {
 
     fn created(&mut self, level: &Level<'a>, order: usize, create: &'a Create) {
         let Some(Entity::Created(created)) = level.entities.get(create.name.text.as_str()) else { return };
+        if !std::ptr::eq(created.create, create) {
+            return;
+        }
         let place = Placing { create, order, inputs: &created.inputs };
         match created.definition.clone() {
             Some(Binding::Script(definition, scopes)) => self.script(level, place, definition, &scopes),
@@ -246,6 +249,21 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
+    /// Refuses what no select reads any of the `wanted` ports of, nor tries to: a port that there is not has an
+    /// error of its own. The select may be one that does not parse.
+    pub(super) fn must_be_read(
+        &mut self,
+        level: &Level<'a>,
+        create: &'a Create,
+        wanted: impl Fn(&str) -> bool,
+    ) {
+        let read = level.taps.keys().any(|(name, port)| *name == create.name.text && wanted(port));
+        if self.world.complete && !read {
+            let message = format!("nothing reads what this {} emits", create.kind.noun());
+            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
+        }
+    }
+
     /// Makes the nodes of a script, one for each of its blocks: each with the ports it emits to.
     pub(super) fn push_script(
         &mut self,
@@ -259,10 +277,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         let known = [&known[..], &[super::ERR]].concat();
         self.check_taps(level, create, &known);
         let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
-        if !level.taps.keys().any(|(script, port)| *script == name && *port != super::ERR) {
-            let message = "nothing reads what this script emits";
-            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
-        }
+        self.must_be_read(level, create, |port| port != super::ERR);
         for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {
             let ports = ports.iter().map(|port| tap(port)).collect();
             let node = ScriptNode { ports, err: tap(super::ERR), ..node };

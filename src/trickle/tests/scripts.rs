@@ -135,7 +135,7 @@ fn every_spelling_of_a_script() {
         error(&from.replace("with b = 3", "with b = event")),
         "a parameter cannot depend on the event"
     );
-    assert_eq!(error(&from.replace("args.a", "args.z")), "there is no key `z`");
+    assert_eq!(error(&from.replace("args.a", "args.z")), "there is no parameter `z`");
 }
 
 #[test]
