@@ -62,8 +62,8 @@ pub(crate) struct Compiler<'c, 'a> {
     locals: HashMap<String, Slot>,
     /// How many slots there are.
     slots: usize,
-    /// Names of the ports a script emits to; the index is the number.
-    ports: Vec<String>,
+    /// The ports a script emits to; the index is the number.
+    ports: Vec<EmittedPort>,
     uses: Uses,
     /// The function, if this is one.
     frame: Option<Frame>,
@@ -76,6 +76,14 @@ pub(crate) struct Compiler<'c, 'a> {
     errors_before: usize,
     /// Something stands for what could not be compiled elsewhere: what it would come to is not known either.
     doubtful: bool,
+}
+
+/// A port that a script emits to.
+#[derive(Debug)]
+pub(crate) struct EmittedPort {
+    pub(crate) name: String,
+    /// Where it is named first.
+    pub(crate) span: Span,
 }
 
 /// What `args` stands for.
@@ -111,7 +119,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
             args,
             locals: HashMap::new(),
             slots: 0,
-            ports: vec!["out".to_owned()],
+            ports: vec![EmittedPort { name: "out".to_owned(), span: scope::NOWHERE }],
             uses: Uses::default(),
             frame: None,
             level: 0,
@@ -130,8 +138,8 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.slots
     }
 
-    /// The names of the ports that the script emits to, `out` first.
-    pub(crate) fn into_ports(self) -> Vec<String> {
+    /// The ports that the script emits to, `out` first.
+    pub(crate) fn into_ports(self) -> Vec<EmittedPort> {
         self.ports
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Frame<'f> {
     pub(crate) locals: Vec<Option<Value>>,
     pub(crate) steps: &'f Steps,
     pub(crate) context: &'f Context<'f>,
+    /// Something reads from its port `err`.
+    pub(crate) err_is_read: bool,
 }
 
 /// What a script remembers from event to event.
@@ -108,6 +110,11 @@ impl Frame<'_> {
             Act::Let(assignment) => self.assign(assignment, wanted)?,
             Act::Emit { value: None, port } => Flow::End(Ending::Event(*port)),
             Act::Emit { value: Some(op), port } => Flow::End(Ending::Value(*port, self.value(op)?)),
+            Act::EmitErr(emit) if self.err_is_read => self.act(&emit.0, wanted)?,
+            Act::EmitErr(emit) => {
+                let message = "the script emitted this to `err`, and nothing reads from there";
+                return Err(Fault::new(emit.1, message));
+            }
             Act::Drop => Flow::End(Ending::Dropped),
             Act::Match(match_op) => self.match_case(match_op, wanted)?,
             Act::For(for_op) => self.for_each(for_op, wanted)?,

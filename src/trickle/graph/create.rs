@@ -12,7 +12,7 @@ use crate::{
     trickle::{
         ast::{Create, DefineOperator, DefinePipeline, DefineScript, Name, Param, Script},
         compile::{
-            Args, Compiler, Place,
+            Args, Compiler, EmittedPort, Place,
             scope::{Binding, ScopeId, ScriptScopes},
         },
         diagnostic::Diagnostic,
@@ -48,7 +48,7 @@ impl<'a> Builder<'a, '_> {
         definition: &DefineScript,
         scopes: &ScriptScopes,
         args: &Args,
-    ) -> Option<Vec<(ScriptNode, Vec<String>)>> {
+    ) -> Option<Vec<(ScriptNode, Vec<EmittedPort>)>> {
         let first = definition
             .state
             .as_ref()
@@ -72,7 +72,7 @@ impl<'a> Builder<'a, '_> {
         script: Option<&Script>,
         scope: ScopeId,
         args: &Args,
-    ) -> Option<(ScriptNode, Vec<String>)> {
+    ) -> Option<(ScriptNode, Vec<EmittedPort>)> {
         let script = script?;
         if let (Some(first), Some(last)) = (script.body.first(), script.body.last())
             && !self.takes_text(first.span, last.span)

@@ -30,9 +30,6 @@ pub(crate) type Channel = usize;
 /// The channel of the built-in stream `in`.
 pub(crate) const IN: Channel = 0;
 
-/// The port of a script that carries its runtime errors.
-const ERR: &str = "err";
-
 /// The checked graph, ready to run.
 #[derive(Debug)]
 pub(crate) struct Graph {
@@ -108,6 +105,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
         .map(|(name, port)| (name.to_owned(), Exit::Port(port)))
         .to_vec();
     builder.level(level);
+    builder.tell_slips();
     builder.check_unused();
     let mut draft = builder.draft;
     world.compile_all();

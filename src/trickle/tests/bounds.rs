@@ -120,6 +120,19 @@ fn nobody_is_advised_about_thousands_of_names() {
     assert_eq!(text.matches("did you mean").count(), 50, "the 50 that are shown");
 }
 
+#[test]
+fn thousands_of_ports_are_not_compared_with_each_other() {
+    let port = |kind: char, n: usize| format!("{}{n}", kind.to_string().repeat(20));
+    let emits: String = (0..4_000)
+        .map(|n| format!("case {n} => emit => \"{}\" ", port(if n < 2_000 { 'a' } else { 'b' }, n)))
+        .collect();
+    let selects: String = (0..2_000).map(|n| format!("select 1 from s/{} into out;", port('a', n))).collect();
+    let text = format!(
+        "define script s script match event of {emits} default => drop end end; create script s; select event from in into s; {selects}"
+    );
+    assert!(Program::compile("ports", &text).is_ok());
+}
+
 /// Has no module, and counts how often it is asked.
 #[derive(Default)]
 struct Nothing(Cell<usize>);
