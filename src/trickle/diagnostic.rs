@@ -185,7 +185,8 @@ pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// The known name that a mistyped one is nearest to: at most one slip in three characters.
+/// The known name that a mistyped one is nearest to: at most one slip in three characters, and some of it is
+/// right. Of equally near ones the first by the alphabet, whatever order they come in.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (name.chars().count() / 3).max(1);
     known
@@ -193,7 +194,8 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .filter(|candidate| *candidate != name && candidate.len().abs_diff(name.len()) <= allowed * 4)
         .map(|candidate| (slips(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance < name.chars().count().min(candidate.chars().count()))
+        .min()
         .map(|(_, candidate)| candidate)
 }
 
@@ -227,6 +229,8 @@ mod tests {
         assert_eq!(nearest("ou", known), Some("out"));
         assert_eq!(nearest("rpely", known), Some("reply"));
         assert_eq!(nearest("banana", known), None);
+        assert_eq!(nearest("g", ["f", "gg"]), None);
+        assert_eq!(nearest("aa", ["ab", "a", "ac"]), Some("ab"));
         assert_eq!(nearest("selct", ["select", "create"]), Some("select"));
     }
 

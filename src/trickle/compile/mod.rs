@@ -2,6 +2,7 @@
 //!
 //! Goes on after an error, so that all errors of a program are found; the code is thrown away then.
 
+mod advice;
 mod build;
 mod expr;
 mod extract;
@@ -72,6 +73,8 @@ pub(crate) struct Compiler<'c, 'a> {
     height: u32,
     /// Nothing so far depends on anything but arguments.
     pure: bool,
+    /// Where a name stands behind a `-` without blanks, and the key before that.
+    hyphenated: Option<(u32, String)>,
     /// How many errors there were at the start: with new ones, nothing is folded any more.
     errors_before: usize,
     /// Something stands for what could not be compiled elsewhere: what it would come to is not known either.
@@ -125,6 +128,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
             level: 0,
             height: 0,
             pure: true,
+            hyphenated: None,
             doubtful: false,
         }
     }

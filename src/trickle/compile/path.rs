@@ -174,21 +174,7 @@ impl Compiler<'_, '_> {
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
         }
-        if self.world.is_crowded() {
-            self.error(Diagnostic::new(name.span, format!("there is no local `{}`", name.text), ""));
-            return 0;
-        }
-        let constants = self.world.names_in(self.scope, Kind::Constant);
-        let known = self.locals.keys().map(String::as_str).chain(["event", "state", "args"]).chain(constants);
-        let mut error =
-            Diagnostic::new(name.span, format!("there is no local `{}`", name.text), "has no value here")
-                .nearest(&name.text, known);
-        if error.help.is_none() {
-            error.help = Some(match self.place {
-                Place::Script | Place::Function => format!("give it one first: let {} = …", name.text),
-                _ => format!("a field of the event is event.{0}, metadata is ${0}", name.text),
-            });
-        }
+        let error = self.unknown_local(name);
         self.error(error);
         0
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::Value,
     trickle::{
-        ast::{Constant, DefineScript, FunctionDefinition, Name},
+        ast::{Constant, DefineScript, FunctionDefinition, Name, Statement},
         code::Function,
         diagnostic::{Diagnostic, ERRORS_MAX},
         eval::limits::Limits,
@@ -119,6 +119,11 @@ impl<'a> World<'a> {
         self.file_scopes.first().copied().unwrap_or_default()
     }
 
+    /// The statements of the program itself.
+    pub(crate) fn program(&self) -> &'a [Statement] {
+        self.files.program()
+    }
+
     /// All definitions of scripts, operators and pipelines.
     pub(crate) fn definitions(&self) -> Vec<Binding<'a>> {
         self.definitions.clone()
@@ -191,6 +196,12 @@ impl<'a> World<'a> {
         let function = function.map(Arc::new);
         self.functions[id].state = Progress::Done(function.clone());
         function
+    }
+
+    /// Whether a function is called with nothing.
+    pub(super) fn has_no_params(&self, id: FunctionId) -> bool {
+        let tree = self.functions[id].tree;
+        tree.params.is_empty() && !tree.open
     }
 
     /// Whether there are more errors than anybody reads: then looking for near names is not worth it.

@@ -168,11 +168,11 @@ impl<'a> Builder<'a, '_> {
             return;
         }
         let text = name.text.as_str();
-        let error = Diagnostic::new(
-            name.span,
-            format!("there is no stream `{text}`"),
-            "not a stream or script of this program",
-        );
+        let label = match self.open.is_empty() {
+            true => "not a stream or script of this program",
+            false => "not a stream or script of this pipeline",
+        };
+        let error = Diagnostic::new(name.span, format!("there is no stream `{text}`"), label);
         let defined =
             [Creation::Script, Creation::Operator, Creation::Pipeline].into_iter().find(|creation| {
                 self.world.find(level.scope, &Qualified::of(name), creation.defined()).is_some()
@@ -181,9 +181,21 @@ impl<'a> Builder<'a, '_> {
             Some(kind) => {
                 error.help(format!("the {0} is only defined; add: create {0} {text};", kind.noun()))
             }
+            None if self.is_outside(text) => error.help("a pipeline knows only streams of its own"),
             None => error.nearest(text, level.names()),
         };
         self.world.errors.push(error);
+    }
+
+    /// Whether a name is known around the pipeline that is being built.
+    fn is_outside(&self, name: &str) -> bool {
+        let Some((_, around)) = self.open.split_last() else { return false };
+        let mut statements = self.world.program().iter().chain(around.iter().flat_map(|p| &p.statements));
+        statements.any(|statement| match statement {
+            Statement::CreateStream(known) => known.text == name,
+            Statement::Create(create) => create.name.text == name,
+            _ => false,
+        })
     }
 }
 

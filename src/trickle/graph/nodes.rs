@@ -266,9 +266,11 @@ impl<'a, 'w> Builder<'a, 'w> {
                 _ => format!("the {noun} `{name}` has no port `{port}`"),
             };
             let error = Diagnostic::new(place.span, message, "");
-            let error = match self.world.is_crowded() {
-                true => error,
-                false => error.nearest(port, known.iter().copied()),
+            let error = match *port {
+                // What later versions call it.
+                "error" if known.contains(&ERR) => error.help("did you mean `err`?"),
+                _ if self.world.is_crowded() => error,
+                _ => error.nearest(port, known.iter().copied()),
             };
             self.world.errors.push(error);
         }
