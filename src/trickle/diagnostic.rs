@@ -49,6 +49,8 @@ pub struct RuntimeError {
 pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) span: Span,
+    /// A line of advice, which only the long form has.
+    pub(crate) help: Option<&'static str>,
 }
 
 // === impl Diagnostic ===
@@ -121,6 +123,9 @@ impl fmt::Display for Diagnostics {
             };
             self.sources.write_note(f, &note)?;
         }
+        if self.list.len() == ERRORS_MAX {
+            write!(f, "\n\nthese are the first {ERRORS_MAX} errors, there may be more")?;
+        }
         Ok(())
     }
 }
@@ -151,7 +156,8 @@ impl RuntimeError {
 
     /// The long form, several lines: message, place, source line, carets.
     pub fn highlighted(&self) -> String {
-        let note = Note { message: &self.fault.message, span: self.fault.span, label: "", help: None };
+        let Fault { message, span, help } = &*self.fault;
+        let note = Note { message, span: *span, label: "", help: *help };
         let mut text = String::new();
         self.sources.write_note(&mut text, &note).expect("writing to a string does not fail");
         text
@@ -172,7 +178,13 @@ impl Error for RuntimeError {}
 impl Fault {
     /// Boxed, so that a result that is nearly always a value stays small.
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { message: message.into(), span })
+        Box::new(Self { message: message.into(), span, help: None })
+    }
+
+    /// Adds a line of advice.
+    pub(crate) fn help(mut self: Box<Self>, help: &'static str) -> Box<Self> {
+        self.help = Some(help);
+        self
     }
 }
 

@@ -175,8 +175,16 @@ impl<'c, 'a> Compiler<'c, 'a> {
                         Place::State => "what a state begins with",
                         _ => "the value of a parameter",
                     };
-                    let message = format!("{what} is not known before an event comes");
-                    self.error(Diagnostic::new(expr.span, message, "not a constant"));
+                    // What the event has to be asked for is refused where it stands.
+                    let (message, label) = if self.pure {
+                        (
+                            format!("{what} takes too long to find out"),
+                            "more steps than all constants may take",
+                        )
+                    } else {
+                        (format!("{what} is the same for all events, and this is not"), "not a constant")
+                    };
+                    self.error(Diagnostic::new(expr.span, message, label));
                 }
                 Value::Null
             }
@@ -244,7 +252,9 @@ impl<'c, 'a> Compiler<'c, 'a> {
             }
             Err(_) if steps.left() == 0 => op,
             Err(fault) => {
-                self.error(Diagnostic::new(fault.span, fault.message, "so it would be for every event"));
+                let mut error = Diagnostic::new(fault.span, fault.message, "so it would be for every event");
+                error.help = fault.help.map(str::to_owned);
+                self.error(error);
                 op
             }
         }

@@ -234,6 +234,9 @@ impl Frame<'_> {
     ) -> Result<(), Box<Fault>> {
         let (steps, span) = (&*assignment.steps, assignment.span);
         let max = self.steps.limits().max_value;
+        if let (Value::Null, Some(first)) = (&self.state.value, steps.first()) {
+            return Err(path::unset(first.span));
+        }
         let sum = if steps.is_empty() { written } else { self.state.size + written };
         if sum <= max {
             path::write(&mut self.state.value, steps, subscripts, value)?;
