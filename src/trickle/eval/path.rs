@@ -58,7 +58,7 @@ pub(crate) fn read<'e>(path: &'e PathOp, env: &Env<'e>) -> Evaluated<'e> {
 /// The failure of a path into a state that nothing has been put into.
 pub(super) fn unset(span: Span) -> Box<Fault> {
     Fault::new(span, "`state` is null until it is set, and has no parts before")
-        .help("let it begin with a value: state {} in the definition of the script")
+        .help("let it begin with a value: match state of case null => let state = {} default => null end")
 }
 
 /// Whether a path leads to a value.

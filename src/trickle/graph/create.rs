@@ -189,8 +189,9 @@ impl<'a> Builder<'a, '_> {
         let given = create.map_or(&[][..], |create| &create.params);
         for param in params {
             let (value, doubtful) = self.parameter(param, scope, &Args::default());
-            args.doubtful |= doubtful;
             let missing = param.value.is_none() && !given.iter().any(|one| one.name.text == param.name.text);
+            // Of what nothing is made from, nobody knows what a creation would give.
+            args.doubtful |= doubtful || missing;
             if let Some(create) = create.filter(|_| missing) {
                 let name = &param.name.text;
                 let message = format!("`{}` needs a value for its parameter `{name}`", definition.text);
