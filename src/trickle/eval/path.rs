@@ -49,13 +49,19 @@ enum What {
 
 /// The value at a path.
 pub(crate) fn read<'e>(path: &'e PathOp, env: &Env<'e>) -> Evaluated<'e> {
-    walk(path, env).map_err(|lack| match (&path.root, lack) {
+    walk(path, env).map_err(|lack| failure(path, env, lack))
+}
+
+#[cold]
+fn failure(path: &PathOp, env: &Env<'_>, lack: Lack) -> Box<Fault> {
+    match (&path.root, lack) {
         (Root::State, Lack::Missing(missing)) if *env.state == Value::Null => unset(missing.span),
         (_, lack) => lack.into_fault(),
-    })
+    }
 }
 
 /// The failure of a path into a state that nothing has been put into.
+#[cold]
 pub(super) fn unset(span: Span) -> Box<Fault> {
     Fault::new(span, "`state` is null until it is set, and has no parts before")
         .help("let it begin with a value: match state of case null => let state = {} default => null end")

@@ -110,16 +110,20 @@ impl Frame<'_> {
             Act::Let(assignment) => self.assign(assignment, wanted)?,
             Act::Emit { value: None, port } => Flow::End(Ending::Event(*port)),
             Act::Emit { value: Some(op), port } => Flow::End(Ending::Value(*port, self.value(op)?)),
-            Act::EmitErr(emit) if self.err_is_read => self.act(&emit.0, wanted)?,
-            Act::EmitErr(emit) => {
-                let message = "the script emitted this to `err`, and nothing reads from there";
-                return Err(Fault::new(emit.1, message));
-            }
+            Act::EmitErr(emit) => self.emit_err(&emit.0, emit.1)?,
             Act::Drop => Flow::End(Ending::Dropped),
             Act::Match(match_op) => self.match_case(match_op, wanted)?,
             Act::For(for_op) => self.for_each(for_op, wanted)?,
             Act::Recur { args, span } => Flow::End(self.again(args, *span)?),
         })
+    }
+
+    /// What a script emits to its port `err`: nobody may miss it.
+    fn emit_err(&mut self, emit: &Act, span: Span) -> Result<Flow, Box<Fault>> {
+        if self.err_is_read {
+            return self.act(emit, true);
+        }
+        Err(Fault::new(span, "the script emitted this to `err`, and nothing reads from there"))
     }
 
     fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
