@@ -262,8 +262,8 @@ pub(crate) enum PatternOp {
         items: Box<[PatternOp]>,
         open: bool,
     },
-    /// An extractor, and where it stands.
-    Extract(Box<(Extractor, Span)>),
+    /// An extractor, which those of the same format share, and where it stands.
+    Extract(Arc<Extractor>, Span),
 }
 
 #[derive(Debug)]
@@ -291,6 +291,8 @@ pub(crate) enum Act {
         value: Option<Op>,
         port: PortNumber,
     },
+    /// An emit to the port `err`, and where it stands: it fails if nothing reads from there.
+    EmitErr(Box<(Act, Span)>),
     Drop,
     Match(Box<MatchOp<Act>>),
     For(Box<ForOp<Act>>),
@@ -306,6 +308,9 @@ pub(crate) type PortNumber = usize;
 
 /// The port `out` of a script.
 pub(crate) const OUT: PortNumber = 0;
+
+/// The port of a script that carries its errors: those at run time, and what it emits there itself.
+pub(crate) const ERR: &str = "err";
 
 #[derive(Debug)]
 pub(crate) struct LetAct {

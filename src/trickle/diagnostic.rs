@@ -49,6 +49,8 @@ pub struct RuntimeError {
 pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) span: Span,
+    /// A line of advice, which only the long form has.
+    pub(crate) help: Option<&'static str>,
 }
 
 // === impl Diagnostic ===
@@ -121,6 +123,9 @@ impl fmt::Display for Diagnostics {
             };
             self.sources.write_note(f, &note)?;
         }
+        if self.list.len() == ERRORS_MAX {
+            write!(f, "\n\nthese are the first {ERRORS_MAX} errors, there may be more")?;
+        }
         Ok(())
     }
 }
@@ -151,7 +156,8 @@ impl RuntimeError {
 
     /// The long form, several lines: message, place, source line, carets.
     pub fn highlighted(&self) -> String {
-        let note = Note { message: &self.fault.message, span: self.fault.span, label: "", help: None };
+        let Fault { message, span, help } = &*self.fault;
+        let note = Note { message, span: *span, label: "", help: *help };
         let mut text = String::new();
         self.sources.write_note(&mut text, &note).expect("writing to a string does not fail");
         text
@@ -172,11 +178,27 @@ impl Error for RuntimeError {}
 impl Fault {
     /// Boxed, so that a result that is nearly always a value stays small.
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Box<Self> {
-        Box::new(Self { message: message.into(), span })
+        Box::new(Self { message: message.into(), span, help: None })
+    }
+
+    /// Adds a line of advice.
+    pub(crate) fn help(mut self: Box<Self>, help: &'static str) -> Box<Self> {
+        self.help = Some(help);
+        self
     }
 }
 
-/// The known name that a mistyped one is nearest to: at most one slip in three characters.
+/// Names as a sentence has them: `` `a`, `b` and `c` ``
+pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        names => names.concat(),
+    }
+}
+
+/// The known name that a mistyped one is nearest to: at most one slip in three characters, and some of it is
+/// right. Of equally near ones the first by the alphabet, whatever order they come in.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (name.chars().count() / 3).max(1);
     known
@@ -184,7 +206,8 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .filter(|candidate| *candidate != name && candidate.len().abs_diff(name.len()) <= allowed * 4)
         .map(|candidate| (slips(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
-        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, candidate)| *distance < name.chars().count().min(candidate.chars().count()))
+        .min()
         .map(|(_, candidate)| candidate)
 }
 
@@ -218,6 +241,8 @@ mod tests {
         assert_eq!(nearest("ou", known), Some("out"));
         assert_eq!(nearest("rpely", known), Some("reply"));
         assert_eq!(nearest("banana", known), None);
+        assert_eq!(nearest("g", ["f", "gg"]), None);
+        assert_eq!(nearest("aa", ["ab", "a", "ac"]), Some("ab"));
         assert_eq!(nearest("selct", ["select", "create"]), Some("select"));
     }
 

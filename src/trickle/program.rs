@@ -396,7 +396,9 @@ impl Run<'_> {
         let mut stateless = State::default();
         let state = script.state.and_then(|index| self.states.get_mut(index)).unwrap_or(&mut stateless);
         let locals = vec![None; script.locals];
-        let mut frame = Frame { message, state, locals, steps: &self.steps, context: &self.context };
+        let err_is_read = script.err.is_some();
+        let mut frame =
+            Frame { message, state, locals, steps: &self.steps, context: &self.context, err_is_read };
         let ending = script::run(&script.body, &mut frame)?;
         Ok(match ending {
             Ending::Event(port) => Some((port, frame.message)),

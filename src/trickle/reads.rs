@@ -146,7 +146,7 @@ impl Reads {
 
     fn add_pattern(&mut self, pattern: &PatternOp) {
         match pattern {
-            PatternOp::Any | PatternOp::Extract(_) => {}
+            PatternOp::Any | PatternOp::Extract(..) => {}
             PatternOp::Equals(op) => self.add(op),
             PatternOp::Record(fields) => fields.iter().for_each(|field| match &field.test {
                 FieldTestOp::Present | FieldTestOp::Absent => {}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     code::{Act, PortNumber},
-    compile::{Compiler, Place, scope::Binding, world::World},
+    compile::{Args, Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
     eval::{
         Steps,
@@ -16,7 +16,7 @@ use super::{
     message::Message,
     source::{Sources, Span},
 };
-use crate::event::{Event, Value};
+use crate::event::Event;
 
 /// A compiled script of its own, with its state: what stands between `script` and `end` in a program.
 ///
@@ -71,10 +71,12 @@ impl Script {
         });
         let compiled = compiled.map(|(script, scope)| {
             let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
-            let args = Value::record::<&str>([]);
+            let args = Args::none();
             let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
             let body: Box<[Act]> = compiler.body(&script.body).into();
-            (body, last, compiler.locals(), compiler.into_ports())
+            let locals = compiler.locals();
+            let ports: Vec<String> = compiler.into_ports().into_iter().map(|port| port.name).collect();
+            (body, last, locals, ports)
         });
         world.compile_all();
         match compiled {
@@ -116,7 +118,10 @@ impl Script {
     ) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
         let steps = Steps::new(self.limits);
         let locals = vec![None; self.locals];
-        let mut frame = Frame { message, state: &mut self.state, locals, steps: &steps, context };
+        // Whoever runs the script sees all of its ports.
+        let err_is_read = true;
+        let mut frame =
+            Frame { message, state: &mut self.state, locals, steps: &steps, context, err_is_read };
         Ok(match script::run(&self.body, &mut frame)? {
             Ending::Event(port) => Some((port, frame.message)),
             Ending::Value(port, value) => {

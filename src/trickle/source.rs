@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use unicode_width::UnicodeWidthStr;
+
 /// How many columns of a source line an error shows; a generated line may be megabytes long.
 const SHOWN_COLUMNS: usize = 120;
 
@@ -155,10 +157,11 @@ impl Source {
             .take(SHOWN_COLUMNS)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect();
-        let indent = column - 1 - skipped;
+        let before = shown.char_indices().nth(column - 1 - skipped).map_or(shown.len(), |(at, _)| at);
         let marked = self.text.get(span.start as usize..span.end as usize).unwrap_or("");
-        let wanted = marked.lines().next().unwrap_or("").chars().count();
-        let room = shown.chars().count().saturating_sub(indent);
-        (shown.trim_end().to_owned(), indent, wanted.min(room).max(1))
+        let letters = marked.lines().next().unwrap_or("").chars().count();
+        let marked: String = shown[before..].chars().take(letters).collect();
+        let (indent, carets) = (shown[..before].width(), marked.width().max(1));
+        (shown.trim_end().to_owned(), indent, carets)
     }
 }

@@ -1,14 +1,12 @@
-//! What builds values from values, loops, and extractors.
+//! What builds values from values, and loops.
 
 use super::Compiler;
 use crate::trickle::{
-    ast::{BytesPart, Expr, Extract, For, ForCase, Name, OperationKind, Patch},
+    ast::{BytesPart, Expr, For, ForCase, Name, OperationKind, Patch},
     code::{
         BytesOp, BytesPartOp, FoldOp, ForCaseOp, ForOp, KeyOp, MergeOp, Op, OperationKindOp, OperationOp,
-        PatchOp, PatternOp, Slot,
+        PatchOp, Slot,
     },
-    diagnostic::Diagnostic,
-    extract::{self, Extractor},
     source::Span,
 };
 
@@ -113,27 +111,6 @@ impl Compiler<'_, '_> {
             .collect();
         let constant = parts.iter().all(|part| part.value.constant().is_some());
         self.folded_if(constant, Op::Bytes(Box::new(BytesOp { parts })))
-    }
-
-    // --- extractors ---
-
-    pub(super) fn extract(&mut self, extract: &Extract) -> PatternOp {
-        let lower = extract.kind.text.to_ascii_lowercase();
-        let kind = lower.as_str();
-        if !extract::KINDS.contains(&kind) {
-            let message = format!("there is no extractor `{kind}`");
-            self.error(Diagnostic::new(extract.kind.span, message, "").nearest(kind, extract::KINDS));
-            return PatternOp::Any;
-        }
-        match Extractor::compile(kind, &extract.format) {
-            Ok(extractor) => PatternOp::Extract(Box::new((extractor, extract.span))),
-            Err(message) => {
-                let colon = if message.starts_with("takes ") { "" } else { ":" };
-                let message = format!("`{kind}`{colon} {message}");
-                self.error(Diagnostic::new(extract.span, message, ""));
-                PatternOp::Any
-            }
-        }
     }
 }
 

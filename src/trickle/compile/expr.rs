@@ -126,10 +126,15 @@ impl Compiler<'_, '_> {
         if let [Link { op: BinaryOp::And | BinaryOp::Or | BinaryOp::Xor, .. }, ..] = rest {
             return self.logic(first, rest);
         }
+        let mut before = first;
         let first = self.expr(first);
         let rest: Box<[LinkOp]> = rest
             .iter()
-            .map(|link| LinkOp { op: link.op, span: link.span, operand: self.expr(&link.operand) })
+            .map(|link| {
+                self.mark_hyphen(before, link);
+                before = &link.operand;
+                LinkOp { op: link.op, span: link.span, operand: self.expr(&link.operand) }
+            })
             .collect();
         let constant =
             first.constant().is_some() && rest.iter().all(|link| link.operand.constant().is_some());

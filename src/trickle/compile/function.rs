@@ -1,7 +1,7 @@
 //! Functions of programs, and calls of any.
 
 use super::{
-    Compiler, Place,
+    Args, Compiler, Place,
     scope::{Binding, Kind, ScopeId},
     world::{CALL_HEIGHT, World},
 };
@@ -25,15 +25,16 @@ pub(super) struct Frame {
     pub(super) open: bool,
 }
 
-/// Compiles a function; `level` is how deep the stack is already.
+/// Compiles a function; `level` is how deep the stack is already. None: there is an error in it or in what it
+/// needs.
 pub(super) fn compile(
     world: &mut World<'_>,
     scope: ScopeId,
     tree: &FunctionDefinition,
     body: &FunctionBody,
     level: u32,
-) -> Function {
-    let args = Value::Null;
+) -> Option<Function> {
+    let args = Args::default();
     let mut compiler = Compiler::new(world, scope, Place::Function, &args);
     compiler.level = level;
     compiler.height = level;
@@ -59,14 +60,14 @@ pub(super) fn compile(
             }))])
         }
     };
-    Function {
+    compiler.sound().then(|| Function {
         params,
         open: tree.open,
         locals: compiler.slots,
         body,
         pure: compiler.pure,
         height: compiler.height - level,
-    }
+    })
 }
 
 fn local(slot: usize, span: Span) -> Op {
@@ -78,7 +79,7 @@ impl Compiler<'_, '_> {
 
     pub(super) fn call(&mut self, name: &Qualified, args: &[Expr], span: Span) -> Op {
         let args: Box<[Op]> = args.iter().map(|arg| self.expr(arg)).collect();
-        let Some(callee) = self.callee(name) else { return Op::Const(Value::Null) };
+        let Some(callee) = self.callee(name) else { return Op::Const(self.unknown_value()) };
         let wrong = match &callee {
             Callee::Function(function) => function.refuses(args.len()),
             Callee::Library(function) => (!function.arity.takes(args.len())).then_some(function.arity),
@@ -158,10 +159,10 @@ impl Compiler<'_, '_> {
         match self.world.find(self.scope, name, Kind::Constant)? {
             Binding::Constant(id) => {
                 let value = self.world.constant(id, name.span, self.level + CALL_HEIGHT);
-                Some(value.unwrap_or_default())
+                Some(value.unwrap_or_else(|| self.unknown_value()))
             }
             Binding::LibraryConstant(value) => Some(value),
-            binding if binding.is_missing() => Some(Value::Null),
+            binding if binding.is_missing() => Some(self.unknown_value()),
             _ => None,
         }
     }

@@ -2,8 +2,10 @@
 //!
 //! Goes on after an error, so that all errors of a program are found; the code is thrown away then.
 
+mod advice;
 mod build;
 mod expr;
+mod extract;
 mod function;
 mod path;
 pub(crate) mod scope;
@@ -56,14 +58,13 @@ pub(crate) struct Compiler<'c, 'a> {
     /// Where names of definitions are looked up.
     scope: ScopeId,
     place: Place,
-    /// The value of `args`, a record.
-    args: &'c Value,
+    args: &'c Args,
     /// The names that are known here.
     locals: HashMap<String, Slot>,
     /// How many slots there are.
     slots: usize,
-    /// Names of the ports a script emits to; the index is the number.
-    ports: Vec<String>,
+    /// The ports a script emits to; the index is the number.
+    ports: Vec<EmittedPort>,
     uses: Uses,
     /// The function, if this is one.
     frame: Option<Frame>,
@@ -72,8 +73,36 @@ pub(crate) struct Compiler<'c, 'a> {
     height: u32,
     /// Nothing so far depends on anything but arguments.
     pure: bool,
+    /// Where a name stands behind a `-` without blanks, and the key before that.
+    hyphenated: Option<(u32, String)>,
     /// How many errors there were at the start: with new ones, nothing is folded any more.
     errors_before: usize,
+    /// Something stands for what could not be compiled elsewhere: what it would come to is not known either.
+    doubtful: bool,
+}
+
+/// A port that a script emits to.
+#[derive(Debug)]
+pub(crate) struct EmittedPort {
+    pub(crate) name: String,
+    /// Where it is named first.
+    pub(crate) span: Span,
+}
+
+/// What `args` stands for.
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    /// The parameters of a script or a pipeline, a record; null where there are none to have.
+    pub(crate) values: Value,
+    /// There are errors in them: they are not what they will be.
+    pub(crate) doubtful: bool,
+}
+
+impl Args {
+    /// Those of what has no parameters.
+    pub(crate) fn none() -> Self {
+        Self { values: Value::record::<&str>([]), doubtful: false }
+    }
 }
 
 /// Whether a path leads into the standard library.
@@ -84,7 +113,7 @@ pub(crate) fn is_in_library(path: &str) -> bool {
 }
 
 impl<'c, 'a> Compiler<'c, 'a> {
-    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: Place, args: &'c Value) -> Self {
+    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: Place, args: &'c Args) -> Self {
         Self {
             errors_before: world.errors.len(),
             world,
@@ -93,12 +122,14 @@ impl<'c, 'a> Compiler<'c, 'a> {
             args,
             locals: HashMap::new(),
             slots: 0,
-            ports: vec!["out".to_owned()],
+            ports: vec![EmittedPort { name: "out".to_owned(), span: scope::NOWHERE }],
             uses: Uses::default(),
             frame: None,
             level: 0,
             height: 0,
             pure: true,
+            hyphenated: None,
+            doubtful: false,
         }
     }
 
@@ -111,8 +142,8 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.slots
     }
 
-    /// The names of the ports that the script emits to, `out` first.
-    pub(crate) fn into_ports(self) -> Vec<String> {
+    /// The ports that the script emits to, `out` first.
+    pub(crate) fn into_ports(self) -> Vec<EmittedPort> {
         self.ports
     }
 
@@ -144,8 +175,16 @@ impl<'c, 'a> Compiler<'c, 'a> {
                         Place::State => "what a state begins with",
                         _ => "the value of a parameter",
                     };
-                    let message = format!("{what} is not known before an event comes");
-                    self.error(Diagnostic::new(expr.span, message, "not a constant"));
+                    // What the event has to be asked for is refused where it stands.
+                    let (message, label) = if self.pure {
+                        (
+                            format!("{what} takes too long to find out"),
+                            "more steps than all constants may take",
+                        )
+                    } else {
+                        (format!("{what} is the same for all events, and this is not"), "not a constant")
+                    };
+                    self.error(Diagnostic::new(expr.span, message, label));
                 }
                 Value::Null
             }
@@ -156,9 +195,15 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.world.errors.push(diagnostic);
     }
 
-    /// Whether no error has been found since the start.
-    fn sound(&self) -> bool {
-        self.world.errors.len() == self.errors_before
+    /// Whether no error has been found since the start, and nothing stands for what has one.
+    pub(crate) fn sound(&self) -> bool {
+        self.world.errors.len() == self.errors_before && !self.doubtful
+    }
+
+    /// Stands for a value that is not known, because of an error that has been told where it is.
+    fn unknown_value(&mut self) -> Value {
+        self.doubtful = true;
+        Value::Null
     }
 
     // --- folding ---
@@ -207,7 +252,9 @@ impl<'c, 'a> Compiler<'c, 'a> {
             }
             Err(_) if steps.left() == 0 => op,
             Err(fault) => {
-                self.error(Diagnostic::new(fault.span, fault.message, "so it would be for every event"));
+                let mut error = Diagnostic::new(fault.span, fault.message, "so it would be for every event");
+                error.help = fault.help.map(str::to_owned);
+                self.error(error);
                 op
             }
         }

@@ -6,12 +6,14 @@ use crate::{
     trickle::{
         ast::{Name, Path, Qualified, Root, Segment, SegmentKind},
         code::{self, Op, PathOp, Slot, Step, StepKind},
-        diagnostic::Diagnostic,
+        diagnostic::{Diagnostic, listed},
+        eval::path::shown,
     },
 };
 
 impl Compiler<'_, '_> {
     pub(super) fn path(&mut self, path: &Path) -> Op {
+        self.need_parameter(path);
         let op = self.path_op(path);
         let constant = matches!(&op.root, code::Root::Value(root) if root.constant().is_some())
             && op.steps.iter().all(Step::is_constant);
@@ -67,7 +69,39 @@ impl Compiler<'_, '_> {
             }
             None => {}
         }
-        code::Root::Value(Op::Const(self.args.clone()))
+        // A parameter may be missing in a text that did not parse.
+        self.doubtful |= self.args.doubtful || !self.world.complete;
+        code::Root::Value(Op::Const(self.args.values.clone()))
+    }
+
+    /// Refuses a parameter that there is not; their names are known, unlike the keys of other records.
+    fn need_parameter(&mut self, path: &Path) {
+        let (Root::Args, Some(first), None) = (&path.root, path.segments.first(), self.frame) else { return };
+        let SegmentKind::Key(key) = &first.kind else { return };
+        let Value::Record(known) = &self.args.values else {
+            let what = if self.place == Place::Constant { "a constant" } else { "a default" };
+            let message = format!("{what} cannot depend on a parameter");
+            self.error(Diagnostic::new(path.span, message, ""));
+            return;
+        };
+        if !self.world.complete || known.contains_key(key) {
+            return;
+        }
+        let error = if known.is_empty() {
+            let message = match self.place {
+                Place::Script | Place::State => "this script has no parameters",
+                _ => "there are no parameters here",
+            };
+            Diagnostic::new(path.span, message, "")
+        } else {
+            let message = format!("there is no parameter `{}`", shown(key));
+            let error = Diagnostic::new(first.span, message, "").nearest(key, known.keys().map(|key| &**key));
+            match error.help {
+                Some(_) => error,
+                None => error.help(format!("there are {}", listed(known.keys().map(|key| &**key)))),
+            }
+        };
+        self.error(error);
     }
 
     fn module_constant(&mut self, name: &Qualified) -> Value {
@@ -77,7 +111,7 @@ impl Compiler<'_, '_> {
                 if self.world.complete {
                     self.world.report_unknown(self.scope, name, Kind::Constant);
                 }
-                Value::Null
+                self.unknown_value()
             }
         }
     }
@@ -140,21 +174,7 @@ impl Compiler<'_, '_> {
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
         }
-        if self.world.is_crowded() {
-            self.error(Diagnostic::new(name.span, format!("there is no local `{}`", name.text), ""));
-            return 0;
-        }
-        let constants = self.world.names_in(self.scope, Kind::Constant);
-        let known = self.locals.keys().map(String::as_str).chain(["event", "state", "args"]).chain(constants);
-        let mut error =
-            Diagnostic::new(name.span, format!("there is no local `{}`", name.text), "has no value here")
-                .nearest(&name.text, known);
-        if error.help.is_none() {
-            error.help = Some(match self.place {
-                Place::Script | Place::Function => format!("give it one first: let {} = …", name.text),
-                _ => format!("a field of the event is event.{0}, metadata is ${0}", name.text),
-            });
-        }
+        let error = self.unknown_local(name);
         self.error(error);
         0
     }

@@ -7,7 +7,7 @@ use crate::{
     event::Value,
     trickle::{
         ast::{DefineOperator, DefinePipeline, DefineScript, Item, Name, Qualified, Script, Statement, Use},
-        diagnostic::{Diagnostic, nearest},
+        diagnostic::Diagnostic,
         library,
         source::Span,
     },
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 }
 
 /// All kinds, for `use`, which takes whatever has the name.
-const KINDS: [Kind; 7] = [
+pub(super) const KINDS: [Kind; 7] = [
     Kind::Constant,
     Kind::Function,
     Kind::Module,
@@ -243,26 +243,6 @@ impl<'a> World<'a> {
         }
     }
 
-    fn nothing_to_use(&mut self, scope: ScopeId, path: &Qualified) {
-        let text = path.text();
-        let message = format!("there is no module `{text}`");
-        let label = "not in this program, the library or the module path";
-        let error = Diagnostic::new(path.span, message, label);
-        if self.is_crowded() {
-            self.errors.push(error);
-            return;
-        }
-        let modules = library_modules();
-        let near = nearest(&text, modules.iter().map(String::as_str))
-            .or_else(|| nearest(&text, library::names()))
-            .or_else(|| nearest(&text, self.names_in(scope, Kind::Module)));
-        let error = match near {
-            Some(near) => error.help(format!("did you mean `{near}`?")),
-            None => error,
-        };
-        self.errors.push(error);
-    }
-
     // --- looking up ---
 
     /// What a name stands for, looked at from a scope.
@@ -279,7 +259,7 @@ impl<'a> World<'a> {
     }
 
     /// A name as it is known in a scope and those around it.
-    fn visible(&self, scope: ScopeId, kind: Kind, name: &str) -> Option<Binding<'a>> {
+    pub(super) fn visible(&self, scope: ScopeId, kind: Kind, name: &str) -> Option<Binding<'a>> {
         let mut at = Some(scope);
         while let Some(id) = at {
             if let Some(entry) = self.scopes[id].entries.get(&(kind, name)) {
@@ -291,7 +271,7 @@ impl<'a> World<'a> {
     }
 
     /// From a module to one inside of it.
-    fn descend(&self, start: Binding<'a>, names: &[Name]) -> Option<Binding<'a>> {
+    pub(super) fn descend(&self, start: Binding<'a>, names: &[Name]) -> Option<Binding<'a>> {
         names.iter().try_fold(start, |module, name| self.member(&module, Kind::Module, &name.text))
     }
 
@@ -308,62 +288,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The error for a name that stands for nothing.
-    pub(crate) fn unknown(&self, scope: ScopeId, path: &Qualified, kind: Kind) -> Diagnostic {
-        let text = path.text();
-        let what = kind.noun();
-        let label = match kind {
-            Kind::Script | Kind::Operator | Kind::Pipeline => "not defined in this program",
-            _ => "",
-        };
-        let mut error = Diagnostic::new(path.span, format!("there is no {what} `{text}`"), label);
-        let near = match path.names.as_slice() {
-            [_] => nearest(&text, self.names_in(scope, kind)).map(str::to_owned),
-            names => self.nearest_member(scope, names, kind),
-        };
-        match near.or_else(|| self.same_last_name(path, kind)) {
-            Some(near) => error = error.help(format!("did you mean `{near}`?")),
-            None if path.names.len() > 1 => {
-                let module = path.names[..path.names.len() - 1].iter().map(|name| name.text.as_str());
-                let module = module.collect::<Vec<_>>().join("::");
-                error.label = format!("not in `{module}`");
-            }
-            None => {}
-        }
-        error
-    }
-
-    /// The nearest name in the module that a path leads to, or in the library.
-    fn nearest_member(&self, scope: ScopeId, names: &[Name], kind: Kind) -> Option<String> {
-        let [first, between @ .., last] = names else { return None };
-        let prefix = names[..names.len() - 1].iter().map(|name| name.text.as_str()).collect::<Vec<_>>();
-        let prefix = prefix.join("::");
-        let full = format!("{prefix}::{}", last.text);
-        match self.visible(scope, Kind::Module, &first.text).and_then(|module| self.descend(module, between))
-        {
-            Some(Binding::Module(inner)) => {
-                let known = self.scopes[inner].entries.keys();
-                let known = known.filter(|(known, _)| *known == kind).map(|(_, name)| *name);
-                nearest(&last.text, known).map(|near| format!("{prefix}::{near}"))
-            }
-            Some(Binding::LibraryModule(library)) => {
-                let wanted = format!("{library}::{}", last.text);
-                nearest(&wanted, library::names()).and_then(|near| {
-                    near.strip_prefix(library.as_str()).map(|rest| format!("{prefix}{rest}"))
-                })
-            }
-            _ => nearest(&full, library::names()).map(str::to_owned),
-        }
-    }
-
-    /// A function of the library with the same last name: `string::len` without its `use`.
-    fn same_last_name(&self, path: &Qualified, kind: Kind) -> Option<String> {
-        let ending = format!("::{}", path.text());
-        library::names()
-            .find(|name| name.ends_with(&ending) && library_binding(name, kind).is_some())
-            .map(str::to_owned)
-    }
-
+    /// The names of a kind that are known in a scope and those around it.
     pub(crate) fn names_in(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
         let mut names = Vec::new();
         let mut at = Some(scope);
@@ -374,19 +299,15 @@ impl<'a> World<'a> {
         names.into_iter()
     }
 
+    /// The names of a kind that a scope has itself.
+    pub(super) fn members(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
+        let entries = self.scopes[scope].entries.iter();
+        entries.filter(move |((known, _), entry)| *known == kind && !entry.used).map(|((_, name), _)| *name)
+    }
+
     /// Whether a name is a constant here, and so cannot be a local.
     pub(crate) fn is_constant(&self, scope: ScopeId, name: &Name) -> bool {
         matches!(self.visible(scope, Kind::Constant, &name.text), Some(Binding::Constant(_)))
-    }
-
-    /// Reports a name that stands for nothing, unless its `use` has been reported.
-    pub(crate) fn report_unknown(&mut self, scope: ScopeId, path: &Qualified, kind: Kind) {
-        let error = if self.is_crowded() {
-            Diagnostic::new(path.span, format!("there is no {} `{}`", kind.noun(), path.text()), "")
-        } else {
-            self.unknown(scope, path, kind)
-        };
-        self.errors.push(error);
     }
 }
 
@@ -395,7 +316,7 @@ fn all_of<'a>(find: impl Fn(Kind) -> Option<Binding<'a>>) -> Vec<(Kind, Binding<
     KINDS.into_iter().filter_map(|kind| Some((kind, find(kind)?))).collect()
 }
 
-fn library_binding<'a>(name: &str, kind: Kind) -> Option<Binding<'a>> {
+pub(super) fn library_binding<'a>(name: &str, kind: Kind) -> Option<Binding<'a>> {
     match kind {
         Kind::Function => library::function(name).map(Binding::LibraryFunction),
         Kind::Constant => library::constant(name).map(Binding::LibraryConstant),
@@ -407,17 +328,6 @@ fn library_binding<'a>(name: &str, kind: Kind) -> Option<Binding<'a>> {
 /// Whether names of the library begin so.
 pub(super) fn is_library_module(name: &str) -> bool {
     library::names().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with("::")))
-}
-
-/// All that names of the library begin with.
-fn library_modules() -> Vec<String> {
-    let mut modules: Vec<String> = library::names()
-        .filter_map(|name| name.rsplit_once("::"))
-        .map(|(module, _)| module.to_owned())
-        .collect();
-    modules.sort();
-    modules.dedup();
-    modules
 }
 
 // === impl Kind ===

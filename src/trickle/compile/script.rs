@@ -1,9 +1,9 @@
 //! Statements of scripts.
 
-use super::Compiler;
+use super::{Compiler, EmittedPort};
 use crate::trickle::{
     ast::{Expr, ExprKind, Name, Path, Root, SegmentKind},
-    code::{Act, LetAct, OUT, PortNumber, Target},
+    code::{Act, ERR, LetAct, OUT, PortNumber, Target},
     diagnostic::Diagnostic,
 };
 
@@ -44,7 +44,11 @@ impl Compiler<'_, '_> {
             ExprKind::Drop => Act::Drop,
             ExprKind::Emit { value, port } => {
                 let value = value.as_ref().map(|value| self.expr(value)).filter(|value| !value.is_event());
-                Act::Emit { value, port: port.as_ref().map_or(OUT, |port| self.port(port)) }
+                let emit = Act::Emit { value, port: port.as_ref().map_or(OUT, |port| self.port(port)) };
+                match port {
+                    Some(port) if port.text == ERR => Act::EmitErr(Box::new((emit, expr.span))),
+                    _ => emit,
+                }
             }
             ExprKind::Match(match_expr) => {
                 let body = |compiler: &mut Self, body: &[Expr]| compiler.acts(body, tail);
@@ -56,15 +60,10 @@ impl Compiler<'_, '_> {
     }
 
     fn port(&mut self, name: &Name) -> PortNumber {
-        if name.text == "err" {
-            let error = Diagnostic::new(name.span, "`err` is the port of runtime errors", "")
-                .help("emit to a port of another name and select from that");
-            self.error(error);
-        }
-        match self.ports.iter().position(|port| *port == name.text) {
+        match self.ports.iter().position(|port| port.name == name.text) {
             Some(number) => number,
             None => {
-                self.ports.push(name.text.clone());
+                self.ports.push(EmittedPort { name: name.text.clone(), span: name.span });
                 self.ports.len() - 1
             }
         }
@@ -134,7 +133,7 @@ impl Compiler<'_, '_> {
 impl Act {
     /// Whether nothing after this statement is reached.
     fn ends_script(&self) -> bool {
-        matches!(self, Self::Drop | Self::Emit { .. })
+        matches!(self, Self::Drop | Self::Emit { .. } | Self::EmitErr(_))
     }
 
     /// Whether a script that is only this passes the event on as it is.
@@ -144,6 +143,7 @@ impl Act {
             Self::Emit { value: None, port } => *port == OUT,
             Self::Let(_)
             | Self::Emit { .. }
+            | Self::EmitErr(_)
             | Self::Drop
             | Self::Match(_)
             | Self::For(_)

@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use super::{
-    Compiler, Place,
+    Args, Compiler, Place,
+    extract::Extractors,
     scope::{Binding, Scope, ScopeId},
 };
 use crate::{
     event::Value,
     trickle::{
-        ast::{Constant, DefineScript, FunctionDefinition, Name},
+        ast::{Constant, DefineScript, FunctionDefinition, Name, Statement},
         code::Function,
         diagnostic::{Diagnostic, ERRORS_MAX},
         eval::limits::Limits,
@@ -54,6 +55,7 @@ pub(crate) struct World<'a> {
     pub(super) definitions: Vec<Binding<'a>>,
     constants: Vec<Definition<'a, Constant, Value>>,
     functions: Vec<Definition<'a, FunctionDefinition, Arc<Function>>>,
+    pub(super) extractors: Extractors,
     pub(crate) limits: Limits,
     /// Bytes of folded constants so far.
     folded: usize,
@@ -90,6 +92,7 @@ impl<'a> World<'a> {
             definitions: Vec::new(),
             constants: Vec::new(),
             functions: Vec::new(),
+            extractors: Extractors::default(),
             limits,
             folded: 0,
             fold_steps: FOLD_STEPS,
@@ -114,6 +117,11 @@ impl<'a> World<'a> {
     /// The scope of the program itself.
     pub(crate) fn root(&self) -> ScopeId {
         self.file_scopes.first().copied().unwrap_or_default()
+    }
+
+    /// The statements of the program itself.
+    pub(crate) fn program(&self) -> &'a [Statement] {
+        self.files.program()
     }
 
     /// All definitions of scripts, operators and pipelines.
@@ -161,12 +169,11 @@ impl<'a> World<'a> {
             Progress::Waiting => {}
         }
         self.constants[id].state = Progress::Compiling;
-        let before = self.errors.len();
-        let args = Value::Null;
+        let args = Args::default();
         let mut compiler = Compiler::new(self, scope, Place::Constant, &args);
         compiler.level = level;
         let value = compiler.parameter(&tree.value);
-        let value = (self.errors.len() == before).then_some(value);
+        let value = compiler.sound().then_some(value);
         self.constants[id].state = Progress::Done(value.clone());
         value
     }
@@ -184,12 +191,17 @@ impl<'a> World<'a> {
             Progress::Waiting => {}
         }
         self.functions[id].state = Progress::Compiling;
-        let before = self.errors.len();
-        let function =
-            tree.body.as_ref().map(|body| super::function::compile(self, scope, tree, body, level));
-        let function = function.filter(|_| self.errors.len() == before).map(Arc::new);
+        let body = tree.body.as_ref();
+        let function = body.and_then(|body| super::function::compile(self, scope, tree, body, level));
+        let function = function.map(Arc::new);
         self.functions[id].state = Progress::Done(function.clone());
         function
+    }
+
+    /// Whether a function is called with nothing.
+    pub(super) fn has_no_params(&self, id: FunctionId) -> bool {
+        let tree = self.functions[id].tree;
+        tree.params.is_empty() && !tree.open
     }
 
     /// Whether there are more errors than anybody reads: then looking for near names is not worth it.

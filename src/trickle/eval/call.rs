@@ -66,8 +66,14 @@ fn run(
 ) -> Result<Value, Box<Fault>> {
     let mut state = State::default();
     let message = Message::of(Value::Null, Meta::default());
-    let mut frame =
-        Frame { message, state: &mut state, locals: Vec::new(), steps: env.steps, context: env.context };
+    let mut frame = Frame {
+        message,
+        state: &mut state,
+        locals: Vec::new(),
+        steps: env.steps,
+        context: env.context,
+        err_is_read: false,
+    };
     let mut recursions = 0;
     loop {
         frame.locals = arranged(function, args);

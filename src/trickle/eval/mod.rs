@@ -144,8 +144,16 @@ pub(crate) fn truth_of(value: &Value, span: Span, what: &str) -> Result<bool, Bo
 pub(crate) fn article(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
-        Value::Int(_) | Value::Uint(_) | Value::Array(_) => format!("an {}", value.type_name()),
-        _ => format!("a {}", value.type_name()),
+        Value::Int(_) | Value::Uint(_) | Value::Array(_) => format!("an {}", noun(value)),
+        _ => format!("a {}", noun(value)),
+    }
+}
+
+/// `string`, `boolean`: as people say it, where [`Value::type_name`] has the names of the library.
+pub(crate) fn noun(value: &Value) -> &'static str {
+    match value {
+        Value::Bool(_) => "boolean",
+        other => other.type_name(),
     }
 }
 
@@ -189,9 +197,21 @@ pub(crate) fn choose<'p, B>(
     }
     let message = match match_op.function {
         true => "no case of this function takes these arguments".to_owned(),
-        false => format!("no case of this match takes {}", article(subject)),
+        false => format!("no case of this match takes {}", told(subject)),
     };
     Err(Fault::new(match_op.span, message))
+}
+
+/// A value as an error tells it: itself if it is short, otherwise what it is. JSON has no line breaks, so nothing
+/// in it looks like another error.
+fn told(value: &Value) -> String {
+    const SHORT: usize = 40;
+    let short = match value {
+        Value::String(text) => text.len() <= SHORT,
+        Value::Bytes(_) | Value::Array(_) | Value::Record(_) => false,
+        _ => true,
+    };
+    if short { value.to_json() } else { article(value) }
 }
 
 /// Whether pattern and guard of a case hold, and what it binds.

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
-use super::Steps;
+use super::{Steps, noun};
 use crate::{
     event::Value,
     trickle::{
@@ -34,7 +34,7 @@ pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
         (UnaryOp::Minus, _, Some(Number::Int(number))) => whole(-number, span),
         (UnaryOp::Minus, _, Some(Number::Float(number))) => Ok(Value::Float(-number)),
         _ => {
-            let message = format!("`{}` is not defined for {}", op.symbol(), operand.type_name());
+            let message = format!("`{}` is not defined for {}", op.symbol(), noun(operand));
             Err(Fault::new(span, message))
         }
     }
@@ -72,8 +72,14 @@ pub(crate) fn comparable(op: BinaryOp, left: &Value, right: &Value) -> bool {
 }
 
 fn undefined(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Box<Fault> {
-    let (left, right) = (left.type_name(), right.type_name());
-    Fault::new(span, format!("`{}` is not defined for {left} and {right}", op.symbol()))
+    let fault =
+        Fault::new(span, format!("`{}` is not defined for {} and {}", op.symbol(), noun(left), noun(right)));
+    match (op, left, right) {
+        (BinaryOp::Add, Value::String(_), _) | (BinaryOp::Add, _, Value::String(_)) => {
+            fault.help("in a string, #{…} takes any value: \"sum: #{event.sum}\"")
+        }
+        _ => fault,
+    }
 }
 
 fn compare(left: &Value, right: &Value) -> Option<Ordering> {

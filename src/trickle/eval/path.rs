@@ -37,6 +37,10 @@ enum What {
     NotArray(String),
     /// A subscript that is neither key nor index.
     NotIndex(String),
+    /// The beginning or the end of a range that is no integer.
+    NotBound(String),
+    /// A range that ends before it begins.
+    Backwards(String),
     Outside {
         index: String,
         len: usize,
@@ -45,7 +49,22 @@ enum What {
 
 /// The value at a path.
 pub(crate) fn read<'e>(path: &'e PathOp, env: &Env<'e>) -> Evaluated<'e> {
-    walk(path, env).map_err(Lack::into_fault)
+    walk(path, env).map_err(|lack| failure(path, env, lack))
+}
+
+#[cold]
+fn failure(path: &PathOp, env: &Env<'_>, lack: Lack) -> Box<Fault> {
+    match (&path.root, lack) {
+        (Root::State, Lack::Missing(missing)) if *env.state == Value::Null => unset(missing.span),
+        (_, lack) => lack.into_fault(),
+    }
+}
+
+/// The failure of a path into a state that nothing has been put into.
+#[cold]
+pub(super) fn unset(span: Span) -> Box<Fault> {
+    Fault::new(span, "`state` is null until it is set, and has no parts before")
+        .help("let it begin with a value: match state of case null => let state = {} default => null end")
 }
 
 /// Whether a path leads to a value.
@@ -122,7 +141,7 @@ fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value
 fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Result<Value, Lack> {
     for bound in [from, to] {
         if !matches!(bound, Value::Int(_) | Value::Uint(_)) {
-            return Err(step.lacks(What::NotIndex(article(bound))));
+            return Err(step.lacks(What::NotBound(article(bound))));
         }
     }
     match (position(from), position(to)) {
@@ -130,9 +149,12 @@ fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Resu
         (Some(start), Some(end)) if start <= end && end <= items.len() => {
             Ok(Value::array(items[start..end].to_vec()))
         }
-        _ => {
+        (start, end) => {
             let index = format!("{}:{}", from.to_json(), to.to_json());
-            Err(step.lacks(What::Outside { index, len: items.len() }))
+            Err(step.lacks(match (start, end) {
+                (Some(start), Some(end)) if start > end => What::Backwards(index),
+                _ => What::Outside { index, len: items.len() },
+            }))
         }
     }
 }
@@ -201,7 +223,7 @@ fn element_mut<'v>(
 
 /// A key as messages show it. It may come from an event: a long one would fill the error reply, and
 /// a line break in it would forge a line of the log.
-pub(super) fn shown(key: &str) -> String {
+pub(crate) fn shown(key: &str) -> String {
     const SHOWN_CHARS: usize = 64;
     let cut: String = key.chars().take(SHOWN_CHARS).collect();
     let dots = if cut.len() < key.len() { "…" } else { "" };
@@ -233,8 +255,11 @@ impl Lack {
             What::NotIndex(found) => {
                 format!("a record takes a string in brackets, an array an integer; this is {found}")
             }
+            What::NotBound(found) => format!("a range takes integers, and this is {found}"),
+            What::Backwards(range) => format!("[{range}] ends before it begins"),
             What::Outside { index, len } => {
-                format!("[{index}] is outside of an array with {len} elements")
+                let elements = if len == 1 { "element" } else { "elements" };
+                format!("[{index}] is outside of an array with {len} {elements}")
             }
         };
         Fault::new(missing.span, message)

@@ -23,7 +23,9 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
     match (pattern, value) {
         (PatternOp::Any, _) => Ok(true),
         (PatternOp::Equals(op), value) => Ok(*eval(op, env)? == *value),
-        (PatternOp::Extract(extractor), value) => Ok(of_text(extractor, value, env)?.matches(value)),
+        (PatternOp::Extract(extractor, span), value) => {
+            Ok(of_text(extractor, *span, value, env)?.matches(value))
+        }
         (PatternOp::Record(fields), Value::Record(record)) => {
             all(fields, |field| field_matches(field, record, env))
         }
@@ -45,13 +47,13 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
 
 /// An extractor, after the steps for the text that it will read are taken.
 fn of_text<'p>(
-    pattern: &'p (Extractor, Span),
+    extractor: &'p Extractor,
+    span: Span,
     value: &Value,
     env: &Env<'_>,
 ) -> Result<&'p Extractor, Box<Fault>> {
-    let (extractor, span) = pattern;
-    env.steps.take(*span)?;
-    env.steps.weigh(value, *span)?;
+    env.steps.take(span)?;
+    env.steps.weigh(value, span)?;
     Ok(extractor)
 }
 
@@ -110,7 +112,9 @@ pub(super) fn extract(
     match (pattern, value) {
         (PatternOp::Any, value) => Ok(Some(value.clone())),
         (PatternOp::Equals(_), value) => Ok(matches(pattern, value, env)?.then(|| value.clone())),
-        (PatternOp::Extract(extractor), value) => Ok(of_text(extractor, value, env)?.extract(value)),
+        (PatternOp::Extract(extractor, span), value) => {
+            Ok(of_text(extractor, *span, value, env)?.extract(value))
+        }
         (PatternOp::Record(fields), Value::Record(record)) => extract_record(fields, record, env),
         (PatternOp::Array(patterns), Value::Array(items)) => extract_array(patterns, items, env),
         (PatternOp::Tuple { items: patterns, open }, Value::Array(items)) => {

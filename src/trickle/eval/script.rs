@@ -19,6 +19,8 @@ pub(crate) struct Frame<'f> {
     pub(crate) locals: Vec<Option<Value>>,
     pub(crate) steps: &'f Steps,
     pub(crate) context: &'f Context<'f>,
+    /// Something reads from its port `err`.
+    pub(crate) err_is_read: bool,
 }
 
 /// What a script remembers from event to event.
@@ -108,11 +110,20 @@ impl Frame<'_> {
             Act::Let(assignment) => self.assign(assignment, wanted)?,
             Act::Emit { value: None, port } => Flow::End(Ending::Event(*port)),
             Act::Emit { value: Some(op), port } => Flow::End(Ending::Value(*port, self.value(op)?)),
+            Act::EmitErr(emit) => self.emit_err(&emit.0, emit.1)?,
             Act::Drop => Flow::End(Ending::Dropped),
             Act::Match(match_op) => self.match_case(match_op, wanted)?,
             Act::For(for_op) => self.for_each(for_op, wanted)?,
             Act::Recur { args, span } => Flow::End(self.again(args, *span)?),
         })
+    }
+
+    /// What a script emits to its port `err`: nobody may miss it.
+    fn emit_err(&mut self, emit: &Act, span: Span) -> Result<Flow, Box<Fault>> {
+        if self.err_is_read {
+            return self.act(emit, true);
+        }
+        Err(Fault::new(span, "the script emitted this to `err`, and nothing reads from there"))
     }
 
     fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
@@ -227,6 +238,9 @@ impl Frame<'_> {
     ) -> Result<(), Box<Fault>> {
         let (steps, span) = (&*assignment.steps, assignment.span);
         let max = self.steps.limits().max_value;
+        if let (Value::Null, Some(first)) = (&self.state.value, steps.first()) {
+            return Err(path::unset(first.span));
+        }
         let sum = if steps.is_empty() { written } else { self.state.size + written };
         if sum <= max {
             path::write(&mut self.state.value, steps, subscripts, value)?;

@@ -5,14 +5,16 @@
 
 use regex::Regex;
 
-use super::{float, grok_patterns::PATTERNS, integer, regexes};
+use super::{
+    Wrong, float,
+    grok_patterns::PATTERNS,
+    integer,
+    regexes::{self, Budget, EXPRESSION_MAX},
+};
 use crate::event::{Record, Value};
 
 /// Patterns within patterns; the deepest of ours is half as deep.
 const DEPTH_MAX: usize = 16;
-
-/// The longest expression that patterns may grow to, in bytes.
-const EXPANDED_MAX: usize = 64 << 10;
 
 /// A compiled format.
 #[derive(Debug)]
@@ -37,11 +39,11 @@ enum Kind {
 }
 
 impl Grok {
-    pub(super) fn compile(format: &str) -> Result<Self, String> {
+    pub(super) fn compile(format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
         let mut fields = Vec::new();
         let mut expression = String::new();
         expand(format, 0, &mut expression, &mut fields)?;
-        let regex = regexes::regex(&expression)?;
+        let regex = regexes::regex(&expression, budget).map_err(Wrong::without_place)?;
         let ours: Vec<&str> = fields.iter().map(|field| field.group.as_str()).collect();
         let own = regex.capture_names().flatten().filter(|name| !ours.contains(name));
         let own: Vec<Field> = own
@@ -79,8 +81,8 @@ fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>)
         out.push_str(before);
         pattern(inside, depth, out, fields)?;
         rest = behind;
-        if out.len() > EXPANDED_MAX {
-            return Err(format!("grows to more than {} KiB", EXPANDED_MAX >> 10));
+        if out.len() > EXPRESSION_MAX {
+            return Err(format!("grows to more than {} KiB", EXPRESSION_MAX >> 10));
         }
     }
     out.push_str(rest);

@@ -15,7 +15,7 @@ mod influx;
 mod kv;
 mod regexes;
 
-use std::str::FromStr;
+use std::{ops::Range, str::FromStr};
 
 use base64::{
     Engine, alphabet,
@@ -23,6 +23,7 @@ use base64::{
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
+pub(crate) use self::regexes::Budget;
 use self::{cidr::Cidr, dissect::Dissect, grok::Grok, kv::Kv, regexes::Captures};
 use super::eval::limits;
 use crate::event::{Data, Value};
@@ -40,6 +41,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// A compiled extractor.
 #[derive(Debug)]
 pub(crate) struct Extractor(Kind);
+
+/// Why there is no extractor of a format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// What the kind says of the format, `takes …`, and which of its letters are meant.
+    Format { words: String, letters: Option<Range<usize>> },
+    /// Those before have taken all that a program may take.
+    TooMuch(String),
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -68,12 +78,12 @@ impl Extractor {
     ///
     /// # Errors
     /// An unknown kind, or what is wrong with the format, in words.
-    pub(crate) fn compile(kind: &str, format: &str) -> Result<Self, String> {
+    pub(crate) fn compile(kind: &str, format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
         let format = unescaped(format);
         let kind = kind.to_ascii_lowercase();
         let plain = |kind: Kind| match format.is_empty() {
             true => Ok(kind),
-            false => Err("takes no format: nothing stands between its `|`".to_owned()),
+            false => Err(Wrong::from("takes no format: nothing stands between its `|`")),
         };
         let compiled = match kind.as_str() {
             "base64" => plain(Kind::Base64)?,
@@ -82,12 +92,12 @@ impl Extractor {
             "cidr" => Kind::Cidr(Cidr::compile(&format)?),
             "datetime" => Kind::Datetime(datetime_format(format)?),
             "dissect" => Kind::Dissect(Dissect::compile(&format)?),
-            "glob" => Kind::Glob(glob::Pattern::new(&format).map_err(|error| error.to_string())?),
-            "grok" => Kind::Grok(Box::new(Grok::compile(&format)?)),
+            "glob" => Kind::Glob(glob::Pattern::new(&format).map_err(|error| no_glob(&error))?),
+            "grok" => Kind::Grok(Box::new(Grok::compile(&format, budget)?)),
             "kv" => Kind::Kv(Kv::compile(&format)?),
-            "re" => Kind::Re(Captures::compile(&format)?),
-            "rerg" => Kind::Rerg(Captures::compile(&format)?),
-            other => return Err(format!("no extractor is called {other:?}; there are {}", KINDS.join(", "))),
+            "re" => Kind::Re(Captures::compile(&format, budget)?),
+            "rerg" => Kind::Rerg(Captures::compile(&format, budget)?),
+            other => return Err(format!("is no extractor: {other:?}").into()),
         };
         Ok(Self(compiled))
     }
@@ -138,6 +148,25 @@ fn unescaped(format: &str) -> String {
     text
 }
 
+/// The letters of a format as it is written that become some letters of it without its escapes.
+pub(crate) fn written(format: &str, letters: &Range<usize>) -> Range<usize> {
+    let mut starts = Vec::new();
+    let mut rest = format.char_indices().peekable();
+    while let Some((at, letter)) = rest.next() {
+        starts.push(at);
+        if letter == '\\' {
+            rest.next_if(|(_, escaped)| matches!(escaped, '|' | '\\'));
+        }
+    }
+    let place = |letter: usize| starts.get(letter).copied().unwrap_or(format.len());
+    place(letters.start)..place(letters.end)
+}
+
+fn no_glob(error: &glob::PatternError) -> Wrong {
+    let words = format!("takes a pattern, and this is none: {}", error.msg);
+    Wrong::Format { words, letters: Some(error.pos..error.pos + 1) }
+}
+
 /// A format that chrono knows.
 fn datetime_format(format: String) -> Result<String, String> {
     if format.is_empty() {
@@ -146,7 +175,7 @@ fn datetime_format(format: String) -> Result<String, String> {
     let known = |item: chrono::format::Item<'_>| !matches!(item, chrono::format::Item::Error);
     match chrono::format::StrftimeItems::new(&format).all(known) {
         true => Ok(format),
-        false => Err(format!("{format:?} has a specifier that is not known")),
+        false => Err(format!("does not know a specifier in {format:?}")),
     }
 }
 
@@ -163,6 +192,30 @@ fn datetime(text: &str, format: &str) -> Option<Value> {
         },
     };
     nanos.map(Value::Int)
+}
+
+// === impl Wrong ===
+
+impl Wrong {
+    /// The same, of letters that are not those of the format.
+    fn without_place(self) -> Self {
+        match self {
+            Self::Format { words, .. } => words.into(),
+            much @ Self::TooMuch(_) => much,
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(words: String) -> Self {
+        Self::Format { words, letters: None }
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(words: &str) -> Self {
+        words.to_owned().into()
+    }
 }
 
 /// A number as JSON has it; none if it has none.

@@ -4,10 +4,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn compile(kind: &str, format: &str) -> Result<Extractor, Wrong> {
+    Extractor::compile(kind, format, &mut Budget::default())
+}
+
 /// What an extractor finds in a text, as JSON; `no` when it does not match, or what is wrong with the format.
 fn found(kind: &str, format: &str, text: &str) -> String {
-    match Extractor::compile(kind, format) {
-        Err(words) => format!("error: {words}"),
+    match compile(kind, format) {
+        Err(Wrong::Format { words, .. } | Wrong::TooMuch(words)) => format!("error: {words}"),
         Ok(extractor) => {
             let value = Value::string(text);
             let found = extractor.extract(&value);
@@ -40,8 +44,8 @@ fn re() {
             (r"(?P<a>x)?y", "y", "{}"),
             (r"a\|b", "b", "{}"),
             (r"^\d+$", "x", "no"),
-            ("(", "x", "error: is no regular expression"),
-            (r"\w{1000}{1000}", "x", "error: is no regular expression"),
+            ("(", "x", "error: takes a regular expression, and this is none: unclosed group"),
+            (r"\w{1000}{1000}", "x", "error: takes a smaller regular expression"),
         ],
     );
 }
@@ -56,7 +60,7 @@ fn rerg() {
             (r"(?P<a>x)|(?P<b>y)", "yy", r#"{"b":["y","y"]}"#),
             (r"\d", "1", "{}"),
             (r"\d", "x", "no"),
-            ("[", "x", "error: is no regular expression"),
+            ("[", "x", "error: takes a regular expression, and this is none: unclosed character class"),
         ],
     );
     assert_eq!(found("rerg", "a", &"a".repeat(100_000)), "no".to_owned());
@@ -158,7 +162,7 @@ fn datetime() {
             ("%Y-%m-%d", "yesterday", "no"),
             ("%Y-%m-%d", "9999-01-01", "no"),
             ("", "x", "error: takes a format"),
-            ("%Q", "x", "error: is not known"),
+            ("%Q", "x", "error: does not know a specifier"),
         ],
     );
 }
@@ -260,8 +264,7 @@ fn influx() {
 #[test]
 fn every_pattern_of_grok_compiles() {
     for (name, _) in grok_patterns::PATTERNS {
-        Extractor::compile("grok", &format!("%{{{name}:x}}"))
-            .unwrap_or_else(|words| panic!("{name}: {words}"));
+        compile("grok", &format!("%{{{name}:x}}")).unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
     }
 }
 
@@ -269,11 +272,26 @@ fn every_pattern_of_grok_compiles() {
 fn kinds_are_known_in_any_case_and_others_are_not() {
     for kind in KINDS {
         let format = if kind == "datetime" { "%Y" } else { "" };
-        assert!(Extractor::compile(&kind.to_uppercase(), format).is_ok(), "{kind}");
+        assert!(compile(&kind.to_uppercase(), format).is_ok(), "{kind}");
     }
-    assert!(found("regex", "", "").contains("there are base64, cidr"));
+    assert!(found("regex", "", "").contains("is no extractor"));
     for value in [Value::Null, Value::Int(1), Value::array(vec![])] {
-        assert!(!Extractor::compile("re", "").unwrap().matches(&value));
+        assert!(!compile("re", "").unwrap().matches(&value));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_shown_in_the_format_as_it_is_written() {
+    for (format, marked) in [
+        ("(?<x>[a-z)", "["),
+        (r"a\|b{2,1}", "{2,1}"),
+        (r"\|é\|(", "("),
+        ("a\n\n(", ""),
+        (r"\w{1000}{1000}", ""),
+    ] {
+        let Err(Wrong::Format { letters, .. }) = compile("re", format) else { panic!("{format}") };
+        let place = letters.map(|letters| written(format, &letters));
+        assert_eq!(place.map_or("", |place| &format[place]), marked, "{format}");
     }
 }
 
@@ -284,9 +302,17 @@ proptest! {
         format in r"([%{}a-zA-Z_:+?&*|\\.()\[\]-]|%\{(key|val|WORD|IP|a|\+a|_)\}|\PC){0,20}",
         text in r#"([a-z0-9 ,=:"\\{}\[\].-]|\PC){0,40}"#,
     ) {
-        if let Ok(extractor) = Extractor::compile(kind, &format) {
-            let value = Value::string(text);
-            prop_assert_eq!(extractor.matches(&value), extractor.extract(&value).is_some());
+        match compile(kind, &format) {
+            Ok(extractor) => {
+                let value = Value::string(text);
+                prop_assert_eq!(extractor.matches(&value), extractor.extract(&value).is_some());
+            }
+            Err(Wrong::Format { words, letters }) => {
+                prop_assert!(!words.contains('\n'), "{words}");
+                let place = letters.map(|letters| written(&format, &letters));
+                prop_assert!(place.is_none_or(|place| format.get(place).is_some()));
+            }
+            Err(Wrong::TooMuch(words)) => prop_assert!(false, "{words}"),
         }
     }
 }

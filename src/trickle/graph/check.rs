@@ -7,6 +7,9 @@ use super::{
 };
 use crate::trickle::{diagnostic::Diagnostic, source::Span};
 
+/// How many names of a long circle are shown from its beginning, and from its end.
+const CIRCLE_ENDS: usize = 4;
+
 /// What is wrong with a graph. A graph that passes has its nodes in the order to run them.
 pub(super) fn check(draft: &mut Draft, end: Span) -> Vec<Diagnostic> {
     let mut errors = loose_ends(draft);
@@ -103,6 +106,9 @@ fn cycle(left: &[Node], channels: &[ChannelInfo]) -> Diagnostic {
         seen[begin..].iter().rev().map(|channel| channels[*channel].name.as_str()).collect();
     if let Some(first) = names.first().copied() {
         names.push(first);
+    }
+    if names.len() > 2 * CIRCLE_ENDS {
+        names.splice(CIRCLE_ENDS..names.len() - CIRCLE_ENDS, ["…"]);
     }
     let message = format!("events would go round for ever: {}", names.join(" -> "));
     Diagnostic::new(at.span, message, "this closes the circle")

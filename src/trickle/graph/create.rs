@@ -12,7 +12,7 @@ use crate::{
     trickle::{
         ast::{Create, DefineOperator, DefinePipeline, DefineScript, Name, Param, Script},
         compile::{
-            Compiler, Place,
+            Args, Compiler, EmittedPort, Place,
             scope::{Binding, ScopeId, ScriptScopes},
         },
         diagnostic::Diagnostic,
@@ -47,8 +47,8 @@ impl<'a> Builder<'a, '_> {
         &mut self,
         definition: &DefineScript,
         scopes: &ScriptScopes,
-        args: &Value,
-    ) -> Option<Vec<(ScriptNode, Vec<String>)>> {
+        args: &Args,
+    ) -> Option<Vec<(ScriptNode, Vec<EmittedPort>)>> {
         let first = definition
             .state
             .as_ref()
@@ -71,8 +71,8 @@ impl<'a> Builder<'a, '_> {
         &mut self,
         script: Option<&Script>,
         scope: ScopeId,
-        args: &Value,
-    ) -> Option<(ScriptNode, Vec<String>)> {
+        args: &Args,
+    ) -> Option<(ScriptNode, Vec<EmittedPort>)> {
         let script = script?;
         if let (Some(first), Some(last)) = (script.body.first(), script.body.last())
             && !self.takes_text(first.span, last.span)
@@ -103,7 +103,7 @@ impl<'a> Builder<'a, '_> {
         let Some(definition) = self.known_operator(operator) else { return };
         self.args(level, &operator.name, &operator.params, scope, Some(place.create));
         let scopes = ScriptScopes { around: scope, blocks: vec![scope; definition.blocks.len()] };
-        if let Some(blocks) = self.compiled(definition, &scopes, &Value::Null) {
+        if let Some(blocks) = self.compiled(definition, &scopes, &Args::default()) {
             self.push_script(level, place, blocks);
         }
     }
@@ -147,10 +147,7 @@ impl<'a> Builder<'a, '_> {
                 (port.to_owned(), exit)
             })
             .collect();
-        if exits.iter().all(|(_, exit)| *exit == Exit::Nowhere) {
-            let message = "nothing reads what this pipeline emits";
-            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
-        }
+        self.must_be_read(level, create, |_| true);
         if self.may_open(pipeline, create) {
             let mut inner = Level::new(&pipeline.statements, scope, args);
             inner.order = Some(place.order);
@@ -185,55 +182,67 @@ impl<'a> Builder<'a, '_> {
         params: &'a [Param],
         scope: ScopeId,
         create: Option<&'a Create>,
-    ) -> Value {
-        let mut args = Record::new();
+    ) -> Args {
+        let before = self.world.errors.len();
+        let mut args = Args::none();
+        let mut values = Record::new();
         let given = create.map_or(&[][..], |create| &create.params);
         for param in params {
-            let value = match &param.value {
-                Some(_) => self.parameter(param, scope, &Value::Null),
-                None => {
-                    let missing = !given.iter().any(|given| given.name.text == param.name.text);
-                    if let Some(create) = create.filter(|_| missing) {
-                        let name = &param.name.text;
-                        let message =
-                            format!("`{}` needs a value for its parameter `{name}`", definition.text);
-                        let help =
-                            format!("create {} {} with {name} = …", create.kind.noun(), create.name.text);
-                        self.error(Diagnostic::new(create.name.span, message, "").help(help));
-                    }
-                    Value::Null
-                }
-            };
-            if args.insert(param.name.text.as_str().into(), value).is_some() {
+            let (value, doubtful) = self.parameter(param, scope, &Args::default());
+            let missing = param.value.is_none() && !given.iter().any(|one| one.name.text == param.name.text);
+            // Of what nothing is made from, nobody knows what a creation would give.
+            args.doubtful |= doubtful || missing;
+            if let Some(create) = create.filter(|_| missing) {
+                let name = &param.name.text;
+                let message = format!("`{}` needs a value for its parameter `{name}`", definition.text);
+                let help = format!("create {} {} with {name} = …", create.kind.noun(), create.name.text);
+                self.error(Diagnostic::new(create.name.span, message, "").help(help));
+            }
+            if values.insert(param.name.text.as_str().into(), value).is_some() {
                 self.error(twice(&param.name));
             }
         }
-        self.given(level, definition, given, &mut args);
-        Value::Record(std::sync::Arc::new(args))
+        args.doubtful |= self.given(level, definition, given, &mut values);
+        args.doubtful |= self.world.errors.len() > before;
+        args.values = Value::Record(std::sync::Arc::new(values));
+        args
     }
 
-    fn given(&mut self, level: &Level<'a>, definition: &Name, given: &'a [Param], args: &mut Record) {
+    /// Puts what a creation gives in the place of the defaults. Gives whether any of it is doubtful.
+    fn given(
+        &mut self,
+        level: &Level<'a>,
+        definition: &Name,
+        given: &'a [Param],
+        values: &mut Record,
+    ) -> bool {
         let mut seen = HashSet::new();
+        let mut doubtful = false;
         for param in given {
             if !seen.insert(param.name.text.as_str()) {
                 self.error(twice(&param.name));
             }
-            let value = self.parameter(param, level.scope, &level.args);
-            match args.get_mut(param.name.text.as_str()) {
+            let (value, unsure) = self.parameter(param, level.scope, &level.args);
+            doubtful |= unsure;
+            match values.get_mut(param.name.text.as_str()) {
                 Some(default) => *default = value,
                 None => {
                     let name = &param.name.text;
                     let message = format!("`{}` has no parameter `{name}`", definition.text);
                     let error = Diagnostic::new(param.name.span, message, "");
-                    self.error(error.nearest(name, args.keys().map(|key| &**key)));
+                    self.error(error.nearest(name, values.keys().map(|key| &**key)));
                 }
             }
         }
+        doubtful
     }
 
-    fn parameter(&mut self, param: &Param, scope: ScopeId, args: &Value) -> Value {
-        let Some(value) = &param.value else { return Value::Null };
-        Compiler::new(self.world, scope, Place::Parameter, args).parameter(value)
+    /// The value of a parameter, and whether it is doubtful.
+    fn parameter(&mut self, param: &Param, scope: ScopeId, args: &Args) -> (Value, bool) {
+        let Some(value) = &param.value else { return (Value::Null, false) };
+        let mut compiler = Compiler::new(self.world, scope, Place::Parameter, args);
+        let value = compiler.parameter(value);
+        (value, !compiler.sound())
     }
 
     // --- what nothing is made from ---
@@ -242,7 +251,7 @@ impl<'a> Builder<'a, '_> {
     pub(super) fn check_unused(&mut self) {
         let draft = std::mem::take(&mut self.draft);
         for definition in self.world.definitions() {
-            let root = Level::new(&[], self.world.root(), Value::Null);
+            let root = Level::new(&[], self.world.root(), Args::default());
             match definition {
                 Binding::Pipeline(pipeline, scope) if !self.used.contains(&address(pipeline)) => {
                     self.unused_pipeline(&root, pipeline, scope);

@@ -15,7 +15,7 @@ use self::names::{ChannelKind, Level};
 use super::{
     ast::Statement,
     code::{Act, Op},
-    compile::world::World,
+    compile::{Args, world::World},
     eval::script::State,
     program::Port,
     source::Span,
@@ -23,16 +23,12 @@ use super::{
 use std::sync::Arc;
 
 use super::reads::Reads;
-use crate::event::Value;
 
 /// The number of a channel; 0 is the program's entrance `in`.
 pub(crate) type Channel = usize;
 
 /// The channel of the built-in stream `in`.
 pub(crate) const IN: Channel = 0;
-
-/// The port of a script that carries its runtime errors.
-const ERR: &str = "err";
 
 /// The checked graph, ready to run.
 #[derive(Debug)]
@@ -103,12 +99,13 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
     let root = world.root();
     let mut builder = nodes::Builder::new(world);
     builder.add_channel("in".to_owned(), Span::new(0, 0), ChannelKind::In);
-    let mut level = Level::new(statements, root, Value::record::<&str>([]));
+    let mut level = Level::new(statements, root, Args::none());
     level.inputs.push(("in".to_owned(), IN));
     level.exits = [("out", Port::Out), ("err", Port::Err), ("reply", Port::Reply)]
         .map(|(name, port)| (name.to_owned(), Exit::Port(port)))
         .to_vec();
     builder.level(level);
+    builder.tell_slips();
     builder.check_unused();
     let mut draft = builder.draft;
     world.compile_all();

@@ -3,22 +3,21 @@
 use std::collections::HashMap;
 
 use super::{Channel, Exit, nodes::Builder};
-use crate::{
-    event::Value,
-    trickle::{
-        ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
-        compile::scope::{Binding, Kind, ScopeId},
-        diagnostic::Diagnostic,
-        source::Span,
+use crate::trickle::{
+    ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
+    compile::{
+        Args,
+        scope::{Binding, Kind, ScopeId},
     },
+    diagnostic::Diagnostic,
+    source::Span,
 };
 
 /// The statements of a program, or of one pipeline that was created, with the names in them.
 pub(super) struct Level<'a> {
     pub(super) statements: &'a [Statement],
     pub(super) scope: ScopeId,
-    /// The value of `args`.
-    pub(super) args: Value,
+    pub(super) args: Args,
     /// The order of all its nodes; in a program, each has that of its statement.
     pub(super) order: Option<usize>,
     /// Streams that events enter by.
@@ -40,6 +39,8 @@ pub(super) enum Entity<'a> {
 /// A script, an operator or a pipeline.
 #[derive(Clone)]
 pub(super) struct Created<'a> {
+    /// The statement that has the name; others of the same name are refused.
+    pub(super) create: &'a Create,
     pub(super) kind: Creation,
     /// Where events enter it, by port.
     pub(super) inputs: Vec<(&'a str, Channel)>,
@@ -69,7 +70,7 @@ pub(super) enum ChannelKind {
 }
 
 impl<'a> Level<'a> {
-    pub(super) fn new(statements: &'a [Statement], scope: ScopeId, args: Value) -> Self {
+    pub(super) fn new(statements: &'a [Statement], scope: ScopeId, args: Args) -> Self {
         Self {
             statements,
             scope,
@@ -139,7 +140,7 @@ impl<'a> Builder<'a, '_> {
             let name = if index == usual { name.clone() } else { format!("{name}/{port}") };
             (port, self.add_channel(name, create.name.span, ChannelKind::Entrance(create.kind)))
         });
-        let created = Created { kind: create.kind, inputs: inputs.collect(), usual, definition };
+        let created = Created { create, kind: create.kind, inputs: inputs.collect(), usual, definition };
         level.entities.insert(&create.name.text, Entity::Created(created));
     }
 
@@ -167,11 +168,11 @@ impl<'a> Builder<'a, '_> {
             return;
         }
         let text = name.text.as_str();
-        let error = Diagnostic::new(
-            name.span,
-            format!("there is no stream `{text}`"),
-            "not a stream or script of this program",
-        );
+        let label = match self.open.is_empty() {
+            true => "not a stream or script of this program",
+            false => "not a stream or script of this pipeline",
+        };
+        let error = Diagnostic::new(name.span, format!("there is no stream `{text}`"), label);
         let defined =
             [Creation::Script, Creation::Operator, Creation::Pipeline].into_iter().find(|creation| {
                 self.world.find(level.scope, &Qualified::of(name), creation.defined()).is_some()
@@ -180,9 +181,21 @@ impl<'a> Builder<'a, '_> {
             Some(kind) => {
                 error.help(format!("the {0} is only defined; add: create {0} {text};", kind.noun()))
             }
+            None if self.is_outside(text) => error.help("a pipeline knows only streams of its own"),
             None => error.nearest(text, level.names()),
         };
         self.world.errors.push(error);
+    }
+
+    /// Whether a name is known around the pipeline that is being built.
+    fn is_outside(&self, name: &str) -> bool {
+        let Some((_, around)) = self.open.split_last() else { return false };
+        let mut statements = self.world.program().iter().chain(around.iter().flat_map(|p| &p.statements));
+        statements.any(|statement| match statement {
+            Statement::CreateStream(known) => known.text == name,
+            Statement::Create(create) => create.name.text == name,
+            _ => false,
+        })
     }
 }
 

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::trickle::{
     ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
-    compile::{Compiler, Place, scope::Binding, world::World},
-    diagnostic::Diagnostic,
+    code::ERR,
+    compile::{Compiler, EmittedPort, Place, scope::Binding, world::World},
+    diagnostic::{Diagnostic, nearest},
     eval::script::State,
     reads::Reads,
     source::Span,
@@ -17,6 +18,10 @@ use crate::trickle::{
 
 /// How many nodes a program may have: pipelines in pipelines multiply.
 const NODES_MAX: usize = 10_000;
+
+/// How many pairs of names of ports are compared for slips, in all creations together: more than programs that
+/// people write have, and a tenth of a second for the longest names.
+const PAIRS_MAX: usize = 10_000;
 
 /// How much text all nodes may be made from: four programs of the greatest length.
 const TEXT_MAX: usize = 4 << 20;
@@ -37,6 +42,12 @@ pub(super) struct Builder<'a, 'w> {
     pub(super) used: HashSet<usize>,
     /// The pipelines that are being built, each inside of the one before.
     pub(super) open: Vec<&'a DefinePipeline>,
+    /// Where scripts emit to ports that some select reads.
+    read: HashSet<u32>,
+    /// Errors of emits to ports that no select reads there; another creation may be read by them.
+    slips: Vec<Diagnostic>,
+    /// How many pairs of ports have been compared.
+    pairs: usize,
     /// Bytes of text that nodes were made from.
     text: usize,
     /// There are more than [`NODES_MAX`], or of more text than [`TEXT_MAX`]; it has been said.
@@ -45,7 +56,17 @@ pub(super) struct Builder<'a, 'w> {
 
 impl<'a, 'w> Builder<'a, 'w> {
     pub(super) fn new(world: &'w mut World<'a>) -> Self {
-        Self { world, draft: Draft::default(), used: HashSet::new(), open: Vec::new(), text: 0, full: false }
+        Self {
+            world,
+            draft: Draft::default(),
+            used: HashSet::new(),
+            open: Vec::new(),
+            read: HashSet::new(),
+            slips: Vec::new(),
+            pairs: 0,
+            text: 0,
+            full: false,
+        }
     }
 
     /// Makes nodes of all statements of a level.
@@ -218,6 +239,9 @@ impl<'a, 'w> Builder<'a, 'w> {
 
     fn created(&mut self, level: &Level<'a>, order: usize, create: &'a Create) {
         let Some(Entity::Created(created)) = level.entities.get(create.name.text.as_str()) else { return };
+        if !std::ptr::eq(created.create, create) {
+            return;
+        }
         let place = Placing { create, order, inputs: &created.inputs };
         match created.definition.clone() {
             Some(Binding::Script(definition, scopes)) => self.script(level, place, definition, &scopes),
@@ -241,8 +265,60 @@ impl<'a, 'w> Builder<'a, 'w> {
                 }
                 _ => format!("the {noun} `{name}` has no port `{port}`"),
             };
-            let error = Diagnostic::new(place.span, message, "").nearest(port, known.iter().copied());
+            let error = Diagnostic::new(place.span, message, "");
+            let error = match *port {
+                // What later versions call it.
+                "error" if known.contains(&ERR) => error.help("did you mean `err`?"),
+                _ if self.world.is_crowded() => error,
+                _ => error.nearest(port, known.iter().copied()),
+            };
             self.world.errors.push(error);
+        }
+    }
+
+    /// Finds ports that a script emits to and no select reads, if one that is read is all but called the same: that
+    /// is a slip. To leave a port alone is no mistake, and a script may serve programs that want more of it.
+    fn find_slips(&mut self, level: &Level<'a>, create: &'a Create, emitted: &[&EmittedPort]) {
+        let name = create.name.text.as_str();
+        let read = level.taps.keys().filter(|(script, _)| *script == name).map(|(_, port)| *port);
+        let known: HashSet<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
+        let read: HashSet<&str> = read.filter(|read| known.contains(read)).collect();
+        for port in emitted {
+            if read.contains(port.name.as_str()) {
+                self.read.insert(port.span.start);
+                continue;
+            }
+            self.pairs = self.pairs.saturating_add(read.len());
+            if self.pairs > PAIRS_MAX {
+                continue;
+            }
+            let near = nearest(&port.name, read.iter().copied());
+            let given = port.name == "out" || port.name == ERR;
+            let Some(near) = near.filter(|near| !given && is_slip(&port.name, near)) else { continue };
+            let message = format!("nothing reads what is emitted to `{}`", port.name);
+            let error = Diagnostic::new(port.span, message, "what is emitted here is lost");
+            self.slips.push(error.help(format!("did you mean `{near}`?")));
+        }
+    }
+
+    /// Tells the slips, when all that is created is known.
+    pub(super) fn tell_slips(&mut self) {
+        let slips = self.slips.drain(..).filter(|slip| !self.read.contains(&slip.span.start));
+        self.world.errors.extend(slips);
+    }
+
+    /// Refuses what no select reads any of the `wanted` ports of, nor tries to: a port that there is not has an
+    /// error of its own. The select may be one that does not parse.
+    pub(super) fn must_be_read(
+        &mut self,
+        level: &Level<'a>,
+        create: &'a Create,
+        wanted: impl Fn(&str) -> bool,
+    ) {
+        let read = level.taps.keys().any(|(name, port)| *name == create.name.text && wanted(port));
+        if self.world.complete && !read {
+            let message = format!("nothing reads what this {} emits", create.kind.noun());
+            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
         }
     }
 
@@ -251,24 +327,29 @@ impl<'a, 'w> Builder<'a, 'w> {
         &mut self,
         level: &Level<'a>,
         place: Placing<'a, '_>,
-        blocks: Vec<(ScriptNode, Vec<String>)>,
+        blocks: Vec<(ScriptNode, Vec<EmittedPort>)>,
     ) {
         let Placing { create, order, inputs } = place;
         let name = create.name.text.as_str();
-        let known: Vec<&str> = blocks.iter().flat_map(|(_, ports)| ports).map(String::as_str).collect();
-        let known = [&known[..], &[super::ERR]].concat();
-        self.check_taps(level, create, &known);
+        let emitted: Vec<&EmittedPort> = blocks.iter().flat_map(|(_, ports)| ports).collect();
+        let names: Vec<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
+        self.check_taps(level, create, &[&names[..], &[ERR]].concat());
+        self.find_slips(level, create, &emitted);
         let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
-        if !level.taps.keys().any(|(script, port)| *script == name && *port != super::ERR) {
-            let message = "nothing reads what this script emits";
-            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
-        }
+        self.must_be_read(level, create, |port| port != ERR || names.contains(&ERR));
         for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {
-            let ports = ports.iter().map(|port| tap(port)).collect();
-            let node = ScriptNode { ports, err: tap(super::ERR), ..node };
+            let ports = ports.iter().map(|port| tap(&port.name)).collect();
+            let node = ScriptNode { ports, err: tap(ERR), ..node };
             self.push(*input, order, NodeKind::Script(node), create.name.span);
         }
     }
+}
+
+/// Whether a name that is near another is so by a slip: not if both are numbered, nor if they are so short that
+/// near ones mean something else, such as `hot` and `not`.
+fn is_slip(name: &str, near: &str) -> bool {
+    let letters = |name: &str| name.chars().filter(|c| !c.is_numeric()).collect::<String>();
+    name.chars().count() > 3 && letters(name) != letters(near)
 }
 
 /// Where something that is created has its place.

@@ -192,7 +192,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::array::unzip",
         "[[true]]",
-        "error: std::array::unzip takes an array of arrays of two, not one with a bool in it",
+        "error: std::array::unzip takes an array of arrays of two, not one with a boolean in it",
     ),
     ("std::array::flatten", "[[1,[2,[3,[]]],[4]]]", "[1,2,3,4]"),
     ("std::array::flatten", "[[[[[]]]]]", "[]"),

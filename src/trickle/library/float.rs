@@ -60,5 +60,5 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::float::is_nan", "[null]", "error: std::float::is_nan takes a number, not null"),
     ("std::float::is_infinite", "[1e300]", "false"),
     ("std::float::is_infinite", "[7]", "false"),
-    ("std::float::is_infinite", "[true]", "error: std::float::is_infinite takes a number, not a bool"),
+    ("std::float::is_infinite", "[true]", "error: std::float::is_infinite takes a number, not a boolean"),
 ];

@@ -177,7 +177,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::time::nanos::to_seconds",
         "[true]",
-        "error: std::time::nanos::to_seconds takes a number, not a bool",
+        "error: std::time::nanos::to_seconds takes a number, not a boolean",
     ),
     ("std::time::nanos::to_minutes", "[90000000000]", "1.5"),
     ("std::time::nanos::to_minutes", "[60000000000]", "1.0"),

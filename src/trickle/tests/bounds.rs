@@ -66,6 +66,49 @@ fn what_takes_long_to_fold_is_left_for_the_events() {
     assert_eq!(outcome.unwrap_err().message(), "the event took more than 1000000 steps");
 }
 
+/// A script with as many cases as there are patterns.
+fn cases(patterns: impl Iterator<Item = String>) -> String {
+    let cases: String = patterns.map(|pattern| format!("case ~ {pattern} => 1 ")).collect();
+    format!("match event of {cases} default => 0 end")
+}
+
+#[test]
+fn regular_expressions_have_a_bound_of_size() {
+    let too_much = "the regular expressions of this program come to more than 64 MiB";
+    let large = |n: usize| format!("re|(a{{1,100}}){{1,100}}x{n}|");
+    let refused = |n: usize| format!("re|(a{{1,1000}}){{1,1000}}x{n}|");
+    let grok = |n: usize| format!("grok|{} {n}|", "%{COMBINEDAPACHELOG}".repeat(4));
+    for patterns in [&large as &dyn Fn(usize) -> String, &grok] {
+        let found = Script::compile("many", &cases((0..3_000).map(patterns))).unwrap_err();
+        assert_eq!(found.messages().collect::<Vec<_>>(), [too_much]);
+    }
+    let found = Script::compile("many", &cases((0..3_000).map(refused))).unwrap_err();
+    assert_eq!(found.len(), 50);
+    let words = (0..3_000).map(|n| format!("re|(word) {n}|"));
+    assert!(Script::compile("small", &cases(words)).is_ok());
+}
+
+#[test]
+fn equal_regular_expressions_are_compiled_once() {
+    let same = (0..3_000).map(|_| "re|(a{1,100}){1,100}x|".to_owned());
+    assert!(Script::compile("same", &cases(same)).is_ok());
+    let script = cases((0..30).map(|n| format!("rerg|(a{{1,100}}){{1,100}}x{n}|")));
+    let mut text = format!("define script s script {script} end;");
+    for copy in 0..200 {
+        text += &format!(
+            "create script c{copy} from s; select event from in into c{copy}; select event from c{copy} into out;"
+        );
+    }
+    assert!(Program::compile("created often", &text).is_ok());
+}
+
+#[test]
+fn a_regular_expression_has_a_greatest_length() {
+    let found = Script::compile("long", &cases([format!("re|{}|", r"\w".repeat(200_000))].into_iter()));
+    let expected = "`re` takes a regular expression of at most 64 KiB";
+    assert_eq!(found.unwrap_err().messages().next(), Some(expected));
+}
+
 #[test]
 fn nobody_is_advised_about_thousands_of_names() {
     let name = |n: usize| format!("{}{n}", "a".repeat(20));
@@ -75,6 +118,19 @@ fn nobody_is_advised_about_thousands_of_names() {
     assert_eq!(found.len(), 50);
     let text = found.to_string();
     assert_eq!(text.matches("did you mean").count(), 50, "the 50 that are shown");
+}
+
+#[test]
+fn thousands_of_ports_are_not_compared_with_each_other() {
+    let port = |kind: char, n: usize| format!("{}{n}", kind.to_string().repeat(20));
+    let emits: String = (0..4_000)
+        .map(|n| format!("case {n} => emit => \"{}\" ", port(if n < 2_000 { 'a' } else { 'b' }, n)))
+        .collect();
+    let selects: String = (0..2_000).map(|n| format!("select 1 from s/{} into out;", port('a', n))).collect();
+    let text = format!(
+        "define script s script match event of {emits} default => drop end end; create script s; select event from in into s; {selects}"
+    );
+    assert!(Program::compile("ports", &text).is_ok());
 }
 
 /// Has no module, and counts how often it is asked.

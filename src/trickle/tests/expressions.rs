@@ -146,7 +146,7 @@ fn paths() {
         ("event.a[\"b c\"][3]", "[3] is outside of an array with 3 elements"),
         ("event.a[\"b c\"][-1]", "[-1] is outside of an array with 3 elements"),
         ("event.a[\"b c\"][2:4]", "[2:4] is outside of an array with 3 elements"),
-        ("event.a[\"b c\"][2:1]", "[2:1] is outside of an array with 3 elements"),
+        ("event.a[\"b c\"][2:1]", "[2:1] ends before it begins"),
         (
             "event.a[\"b c\"][18446744073709551615]",
             "[18446744073709551615] is outside of an array with 3 elements",
@@ -217,7 +217,7 @@ fn a_match_can_be_a_value() {
 #[test]
 fn constants_are_folded_and_their_failures_found_at_once() {
     assert_eq!(error("select event + (1 / 0) from in into out;"), "1 is divided by zero");
-    assert_eq!(error("select [1][2] from in into out;"), "[2] is outside of an array with 1 elements");
+    assert_eq!(error("select [1][2] from in into out;"), "[2] is outside of an array with 1 element");
     assert_eq!(error("select event from in where 1 into out;"), "`where` takes a boolean, not an integer");
     let folded = Program::compile("test", "select event from in where 1 < 2 and true into out;").unwrap();
     assert!(folded.is_identity());

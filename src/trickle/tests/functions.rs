@@ -106,7 +106,7 @@ fn mistakes_with_functions_are_named() {
         (
             "const A = tremor::system::nanotime();",
             "A",
-            "the value of a constant is not known before an event comes",
+            "the value of a constant is the same for all events, and this is not",
         ),
         ("fn f(x) with f(x) end;", "1", "the function `f` needs itself"),
         ("fn f(x) with g(x) end; fn g(x) with f(x) end;", "f(1)", "the function `f` needs itself"),

@@ -29,6 +29,22 @@ error: expected an expression, found `;`
 }
 
 #[test]
+fn carets_stand_below_what_is_wide_and_what_has_no_width() {
+    let lines = |text: &str| printed(text).lines().skip(3).take(2).map(str::to_owned).collect::<Vec<_>>();
+    // Each of the three takes the room of two.
+    assert_eq!(
+        lines("select \"日本語\" + ;"),
+        ["1 | select \"日本語\" + ;", "  |                   ^ expected an expression"]
+    );
+    assert_eq!(
+        lines("select 日本 from in into out;"),
+        ["1 | select 日本 from in into out;", "  |        ^^^^ has no value here"]
+    );
+    // The accent is a letter of its own, above the one before it.
+    assert_eq!(lines("select \"e\u{301}\"+;")[1], "  |            ^ expected an expression");
+}
+
+#[test]
 fn all_errors_are_found_at_once() {
     let text = "\
 selct event from in into out;
@@ -81,8 +97,11 @@ fn a_missing_end_is_one_error() {
 #[test]
 fn no_text_has_more_errors_than_people_read() {
     for text in ["§".repeat(100_000), "x;".repeat(100_000), "select zz from in into out;".repeat(1_000)] {
-        assert!(errors(&text).len() <= 50);
+        let found = errors(&text);
+        assert!(found.len() <= 50);
+        assert!(found.to_string().ends_with("\n\nthese are the first 50 errors, there may be more"));
     }
+    assert!(!errors("x;x;").to_string().contains("there may be more"));
     let errors = errors(&" ".repeat((1 << 20) + 1));
     assert_eq!(errors.messages().next(), Some("the program is longer than 1 MiB"));
 }
@@ -124,7 +143,8 @@ error: `+` is not defined for integer and string
  --> test:2:3
   |
 2 |   + event.b from in into out;
-  |   ^";
+  |   ^
+  = help: in a string, #{…} takes any value: \"sum: #{event.sum}\"";
     assert_eq!(error.highlighted(), expected);
 }
 

@@ -29,7 +29,7 @@ fn let_changes_what_it_names() {
         ("let event.a.b = 1", r#"{"a":1}"#, "only a record has keys, and this is an integer"),
         ("let event.l[2] = 9", r#"{"l":[1,2]}"#, "[2] is outside of an array with 2 elements"),
         ("match event of case 1 => let x = 1 default => 0 end; x", "2", "this local has no value yet"),
-        ("let state.a = 1", "null", "only a record has keys, and this is null"),
+        ("let state.a = 1", "null", "`state` is null until it is set, and has no parts before"),
     ] {
         let found = script(body, json);
         assert!(found.starts_with(&format!("error: {message} at test:1:")), "{body}: {found}");
@@ -135,7 +135,7 @@ fn every_spelling_of_a_script() {
         error(&from.replace("with b = 3", "with b = event")),
         "a parameter cannot depend on the event"
     );
-    assert_eq!(error(&from.replace("args.a", "args.z")), "there is no key `z`");
+    assert_eq!(error(&from.replace("args.a", "args.z")), "there is no parameter `z`");
 }
 
 #[test]

@@ -356,7 +356,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::datetime::iso_week",
         "[true]",
-        "error: std::datetime::iso_week takes an integer or a record with timestamp and tz, not a bool",
+        "error: std::datetime::iso_week takes an integer or a record with timestamp and tz, not a boolean",
     ),
     ("std::datetime::day_of_month", "[1555767782123456789]", "20"),
     ("std::datetime::day_of_month", r#"[{"timestamp":0,"tz":"-01:00"}]"#, "31"),

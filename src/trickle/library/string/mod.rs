@@ -266,5 +266,5 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::string::capitalize", r#"["this IS"]"#, r#""This IS""#),
     ("std::string::capitalize", r#"["ßa"]"#, r#""SSa""#),
     ("std::string::capitalize", r#"[""]"#, r#""""#),
-    ("std::string::capitalize", "[true]", "error: std::string::capitalize takes a string, not a bool"),
+    ("std::string::capitalize", "[true]", "error: std::string::capitalize takes a string, not a boolean"),
 ];
