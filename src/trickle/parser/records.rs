@@ -16,10 +16,11 @@ const BYTES_TYPES: [&str; 6] = ["integer", "binary", "signed", "unsigned", "big"
 impl Parser<'_> {
     /// `patch subject of operation; … end`
     pub(super) fn patch_block(&mut self) -> Parsed<ExprKind> {
+        let opener = self.at;
         self.advance();
         let subject = self.expression()?;
         self.expect_word("of")?;
-        let operations = self.block(|parser| {
+        let operations = self.block(opener, |parser| {
             let mut operations = vec![parser.operation()?];
             while parser.eat(";") && !parser.is_word("end") {
                 operations.push(parser.operation()?);
@@ -81,10 +82,11 @@ impl Parser<'_> {
 
     /// `merge subject of spec end`
     pub(super) fn merge_block(&mut self) -> Parsed<ExprKind> {
+        let opener = self.at;
         self.advance();
         let subject = self.expression()?;
         self.expect_word("of")?;
-        let spec = self.block(Self::expression)?;
+        let spec = self.block(opener, Self::expression)?;
         Ok(ExprKind::Merge(Box::new((subject, spec))))
     }
 
@@ -101,7 +103,7 @@ impl Parser<'_> {
             }
         }
         if !self.eat(">>") {
-            return Err(self.expected("`:`, `/`, `,` or `>>`"));
+            return Err(self.missing("`:`, `/`, `,` or `>>`"));
         }
         Ok(ExprKind::Bytes(parts))
     }

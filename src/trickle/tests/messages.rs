@@ -75,7 +75,7 @@ fn a_missing_end_is_one_error() {
     let text = "define script s script\n let x = 1;\ncreate script s;\nselect event from in into s;\nselect event from s into out;";
     assert_eq!(super::error(text), "expected `end`, found `create`");
     let text = "define script s script\n match event of case 1 => 2;\ncreate script s;\nselect event from in into s;";
-    assert_eq!(super::error(text), "expected `case`, `default` or `end`, found `create`");
+    assert_eq!(super::error(text), "expected `end`, found `create`");
 }
 
 #[test]
