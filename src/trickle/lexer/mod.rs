@@ -2,6 +2,7 @@
 //!
 //! Nesting of strings and interpolated code is kept on a list, not on the stack: no text is too deep.
 
+mod foreign;
 mod number;
 mod text;
 
@@ -85,6 +86,8 @@ impl<'s> Lexer<'s> {
             '"' => self.open_text(),
             '`' => self.quoted(),
             '\'' => self.single_quotes(),
+            '“' | '”' | '„' | '«' | '»' | '‘' | '’' => self.curly_quotes(),
+            '/' if self.rest().starts_with("//") || self.rest().starts_with("/*") => self.foreign_comment(),
             '|' if self.after_extractor_name() => self.format(),
             '0'..='9' => self.number(),
             c if c == '_' || c.is_alphabetic() => {
@@ -119,7 +122,10 @@ impl<'s> Lexer<'s> {
         let rest = self.rest();
         let Some(symbol) = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol)) else {
             self.at += first.len_utf8();
-            self.bad(start, format!("`{}` means nothing here", first.escape_debug()), "");
+            let error = self.bad(start, format!("`{}` means nothing here", first.escape_debug()), "");
+            if first == '?' {
+                error.help = Some(foreign::question_mark(rest).to_owned());
+            }
             return;
         };
         self.at += symbol.len();
@@ -148,18 +154,6 @@ impl<'s> Lexer<'s> {
         } else {
             self.bad(start, "this name does not end", "a closing backtick is missing");
         }
-    }
-
-    /// A string of other languages.
-    fn single_quotes(&mut self) {
-        let start = self.at;
-        self.at += 1;
-        self.take_while(|c| c != '\'' && c != '\n');
-        if self.peek() == Some('\'') {
-            self.at += 1;
-        }
-        self.bad(start, "single quotes mean nothing here", "").help =
-            Some("a string stands in double quotes".to_owned());
     }
 
     /// Whether `~ name` or `~= name` stands just before: then `|` opens a format, not an operator.

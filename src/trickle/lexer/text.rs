@@ -109,7 +109,13 @@ impl Lexer<'_> {
             'u' => match self.unicode() {
                 Some(c) => piece.push(c),
                 None => {
-                    self.bad(start, "not a Unicode escape", "`\\u` takes four hex digits");
+                    let half = self.at - start > "\\u".len();
+                    let label = if half {
+                        "half of a character, which is a pair of these"
+                    } else {
+                        "`\\u` takes four hex digits"
+                    };
+                    self.bad(start, "not a Unicode escape", label);
                 }
             },
             other => {

@@ -3,7 +3,7 @@
 use super::{Failed, Parser, STATEMENTS, items::ITEMS};
 use crate::trickle::{
     ast::Script,
-    diagnostic::{Diagnostic, ERRORS_MAX, similar},
+    diagnostic::{Diagnostic, similar},
     token::{RESERVED, Token},
 };
 
@@ -55,7 +55,7 @@ impl Parser<'_> {
     /// Reports what is behind a script without a program around it, and one that does nothing.
     pub(super) fn check_end_of_script(&mut self, script: Option<&Script>) {
         let span = self.span();
-        if self.errors.len() > self.unread || self.errors.len() >= ERRORS_MAX {
+        if !self.errors.is_empty() {
             return;
         }
         match *self.peek() {
@@ -77,11 +77,6 @@ impl Parser<'_> {
                 self.expected("the end of the script");
             }
         }
-    }
-
-    /// Reports what stands behind a statement of a program.
-    pub(super) fn program_goes_on(&mut self) -> Failed {
-        self.expected_end("`;` after the statement")
     }
 
     // --- expressions ---
@@ -109,17 +104,13 @@ impl Parser<'_> {
         self.fail(error)
     }
 
-    /// What to say behind a format that ended too early.
-    pub(super) fn advice_on_format(&self) -> Option<String> {
-        let behind = self.at > 0 && matches!(self.tokens[self.at - 1].token, Token::Format(_));
-        let advice = "the format ended here; a `|` in it is written `\\|`";
-        (behind && self.touches_last(self.at)).then(|| advice.to_owned())
-    }
-
     // --- statements of scripts ---
 
     /// Reports what stands behind a statement of a sequence that began at `start`.
     pub(super) fn statement_goes_on(&mut self, start: usize) -> Failed {
+        if self.is_behind_unread(self.span()) {
+            return Failed;
+        }
         if *self.peek() == Token::End || self.is_outdented() || self.is_any_word(&STATEMENTS) {
             return self.not_closed("`;` or `end`");
         }
@@ -131,8 +122,14 @@ impl Parser<'_> {
 
     /// Reports what stands behind the statement of a case that began at `start`.
     pub(super) fn case_goes_on(&mut self, start: usize) -> Failed {
+        if self.is_behind_unread(self.span()) {
+            return Failed;
+        }
         if *self.peek() == Token::End || self.is_any_word(&STATEMENTS) {
             return self.not_closed("`end`");
+        }
+        if self.is_default_of_others() || self.is(",") {
+            return self.no_case(&["case", "default", "end"]);
         }
         if let Some(error) = self.mistaken_word(start) {
             return self.fail(error);
@@ -153,6 +150,9 @@ impl Parser<'_> {
     /// taken for a local. `start` is where the statement begins.
     fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
         let last = self.at - 1;
+        if let Some(error) = self.comment_of_others(start) {
+            return Some(error);
+        }
         if let Some(error) = self.foreign_word(start) {
             return Some(error);
         }

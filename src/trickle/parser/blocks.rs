@@ -105,9 +105,12 @@ impl Parser<'_> {
     /// the block is: then the block should have ended.
     pub(super) fn is_outdented(&self) -> bool {
         let Some(block) = self.blocks.last() else { return false };
+        // After another error the indentation is not worth looking at.
+        if self.has_errors_in_block() || !self.begins_line(self.at) {
+            return false;
+        }
         let depth = self.indentation(block.opener);
-        self.begins_line(self.at)
-            && self.begins_line(block.inside)
+        self.begins_line(block.inside)
             && self.indentation(self.at) <= depth
             && self.indentation(block.inside) > depth
     }

@@ -14,7 +14,7 @@ use crate::trickle::{
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
 /// Words that end a list of parameters.
-const AFTER_PARAMS: [&str; 6] = ["end", "state", "script", "pipeline", "into", "from"];
+pub(super) const AFTER_PARAMS: [&str; 6] = ["end", "state", "script", "pipeline", "into", "from"];
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> Parsed<Statement> {
@@ -216,6 +216,7 @@ impl Parser<'_> {
         if self.is_any_word(&STATEMENTS) {
             return Err(self.expected_words(&["end"]));
         }
+        self.check_end_of_params()?;
         Ok(params)
     }
 }

@@ -287,7 +287,7 @@ impl Parser<'_> {
         loop {
             let opened = self.span();
             let kind = if self.eat(".") {
-                SegmentKind::Key(self.key("a key after `.`")?.text.into())
+                SegmentKind::Key(self.member()?.text.into())
             } else if self.eat("[") {
                 self.subscript()?
             } else {

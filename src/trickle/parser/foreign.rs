@@ -7,7 +7,7 @@ use crate::trickle::{
 };
 
 const CHOICE: &str = "a choice is: match CONDITION of case true => … default => … end";
-const LOOP: &str = "a loop is: for LIST of case (index, element) => … end";
+pub(super) const LOOP: &str = "a loop is: for LIST of case (index, element) => … end";
 const FUNCTION: &str = "a function is: fn NAME(ARGUMENTS) with … end";
 const RESULT: &str = "the last value is the result; `emit` ends a script before";
 const LOCAL: &str = "a local is made by: let NAME = VALUE";
@@ -131,6 +131,7 @@ impl Parser<'_> {
                 self.no_operator_at(last, 2, &format!("write: let {path} = {path} {sign} …"))
             }
             ("<", Token::Symbol(">")) => self.no_operator_at(last, 2, "not equal is `!=`"),
+            ("-", Token::Symbol(">")) => self.no_operator_at(last, 2, "the arrow of a case is `=>`"),
             _ => self.no_operand_behind(last),
         }
     }
@@ -144,6 +145,9 @@ impl Parser<'_> {
             if let Some(path) = self.assigned(last - 1).map(str::to_owned) {
                 return self.no_operator_at(last - 1, 2, &format!("write: let {path} = {path} {sign} 1"));
             }
+        }
+        if let Some(failed) = self.no_operand_behind_word(last) {
+            return failed;
         }
         self.expected("an expression")
     }

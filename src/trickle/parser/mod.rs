@@ -63,6 +63,7 @@ mod places;
 mod query;
 mod records;
 mod script;
+mod slips;
 
 use blocks::Block;
 
@@ -94,8 +95,8 @@ struct Parser<'s> {
     tokens: Vec<Placed<'s>>,
     at: usize,
     errors: Vec<Diagnostic>,
-    /// How many of the errors are the lexer's: the first ones.
-    unread: usize,
+    /// From what the lexer could not read to the end of its line.
+    unread: Vec<Span>,
     nesting: u32,
     /// Blocks that are open: what recovery has to get out of.
     blocks: Vec<Block>,
@@ -124,13 +125,14 @@ pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagno
 impl<'s> Parser<'s> {
     fn new(text: &'s str, base: u32) -> Self {
         let (mut tokens, mut errors) = lex(text);
+        let unread = places::rests_of_lines(text, errors.iter().map(|error| error.span));
+        let unread = unread.into_iter().map(|span| span.shifted(base)).collect();
         for placed in &mut tokens {
             placed.span = placed.span.shifted(base);
         }
         for error in &mut errors {
             error.span = error.span.shifted(base);
         }
-        let unread = errors.len();
         Self {
             text,
             base,
@@ -207,7 +209,7 @@ impl<'s> Parser<'s> {
 
     /// Takes a keyword; a near miss gets advice.
     fn expect_word(&mut self, word: &'static str) -> Parsed<()> {
-        if self.eat_word(word) { Ok(()) } else { Err(self.expected_words(&[word])) }
+        if self.eat_word(word) { Ok(()) } else { Err(self.missing_words(&[word])) }
     }
 
     /// Takes a name that is not a keyword.
@@ -267,6 +269,15 @@ impl<'s> Parser<'s> {
         self.expected_words_or(words, words)
     }
 
+    /// Reports that one of some keywords is missing here: behind the last token, if the next one is on a
+    /// later line and is no such word mistyped.
+    fn missing_words(&mut self, words: &[&str]) -> Failed {
+        match *self.peek() {
+            Token::Word(found) if similar(found, words).is_some() => self.expected_words(words),
+            _ => self.missing(&quoted(words)),
+        }
+    }
+
     /// As [`Self::expected_words`], where the advice knows more words than the message.
     fn expected_words_or(&mut self, words: &[&str], advised: &[&str]) -> Failed {
         let what = quoted(words);
@@ -287,7 +298,7 @@ impl<'s> Parser<'s> {
             return Failed;
         }
         let message = format!("expected {what}, found {}", self.peek().describe());
-        let help = help.or_else(|| self.advice_on_format());
+        let help = help.or_else(|| self.advice_on_found());
         self.fail(Diagnostic { help, ..Diagnostic::new(span, message, format!("expected {what}")) })
     }
 

@@ -48,9 +48,7 @@ impl Parser<'_> {
 
     /// Whether a place is behind what the lexer cannot read, on the same line, or touches it.
     pub(super) fn is_behind_unread(&self, span: Span) -> bool {
-        self.errors[..self.unread].iter().any(|error| {
-            error.span.start <= span.end && !self.text_between(error.span.start, span.start).contains('\n')
-        })
+        self.unread.iter().any(|unread| unread.start <= span.end && span.start <= unread.end)
     }
 
     /// Whether a token is a word that can be a name by itself: neither a key of a path nor a keyword.
@@ -61,4 +59,14 @@ impl Parser<'_> {
             _ => None,
         }
     }
+}
+
+/// From each of some places to the end of its line.
+pub(super) fn rests_of_lines(text: &str, starts: impl Iterator<Item = Span>) -> Vec<Span> {
+    starts
+        .map(|span| {
+            let rest = &text[span.start as usize..];
+            Span { end: span.start + rest.find('\n').unwrap_or(rest.len()) as u32, ..span }
+        })
+        .collect()
 }

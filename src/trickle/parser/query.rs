@@ -67,7 +67,7 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, ends: &impl Fn(&Self) -> bool) -> Parsed<Statement> {
-        let span = self.span();
+        let (start, span) = (self.at, self.span());
         let statement = match self.peek() {
             Token::Word("select") => self.select(),
             Token::Word("create") => self.create(),
@@ -83,7 +83,7 @@ impl Parser<'_> {
             },
         }?;
         if *self.peek() != Token::End && !self.is(";") && !self.is_word("end") && !ends(self) {
-            return Err(self.program_goes_on());
+            return Err(self.program_goes_on(start));
         }
         Ok(statement)
     }
@@ -91,25 +91,19 @@ impl Parser<'_> {
     fn select(&mut self) -> Parsed<Statement> {
         self.advance();
         let target = self.expression()?;
-        self.expect_word("from")?;
+        if !self.eat_word("from") {
+            return Err(self.no_from());
+        }
         let from = self.stream_ref("a stream to read from")?;
         let windows = if self.eat("[") { self.windows()? } else { Vec::new() };
         let filter = if self.eat_word("where") { Some(self.expression()?) } else { None };
         let group = if self.is_word("group") { Some(self.group_by()?) } else { None };
         if !self.eat_word("into") {
-            return Err(self.missing_into(filter.is_some(), group.is_some()));
+            return Err(self.no_into(filter.is_some(), group.is_some()));
         }
         let into = self.stream_ref("a stream to write to")?;
         let having = if self.eat_word("having") { Some(self.expression()?) } else { None };
         Ok(Statement::Select(Box::new(Select { target, from, windows, filter, group, into, having })))
-    }
-
-    fn missing_into(&mut self, filtered: bool, grouped: bool) -> Failed {
-        match (filtered, grouped) {
-            (false, false) => self.expected_words(&["where", "group", "into"]),
-            (true, false) => self.expected_words(&["group", "into"]),
-            _ => self.expected_words(&["into"]),
-        }
     }
 
     fn stream_ref(&mut self, what: &str) -> Parsed<StreamRef> {

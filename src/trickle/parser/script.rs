@@ -136,7 +136,7 @@ impl Parser<'_> {
         let (start, opener) = (self.span(), self.at);
         self.advance();
         let subject = self.expression()?;
-        self.expect_word("of")?;
+        self.expect_of(opener)?;
         let cases = self.block(opener, |parser| parser.cases_of(Self::pattern))?;
         let span = start.to(self.last_span());
         Ok(Expr { kind: ExprKind::Match(Box::new(Match { subject, cases })), span })
@@ -166,11 +166,11 @@ impl Parser<'_> {
 
     fn case(&mut self, parse: &mut impl FnMut(&mut Self) -> Parsed<Pattern>) -> Parsed<Case> {
         if self.eat_word("default") {
-            self.expect("=>")?;
+            self.arrow()?;
             return Ok(Case { bind: None, pattern: Pattern::Any, guard: None, body: self.case_body()? });
         }
         if !self.eat_word("case") {
-            return Err(self.expected_words(&["case", "default", "end"]));
+            return Err(self.no_case(&["case", "default", "end"]));
         }
         let binds = matches!(self.peek_second(), Token::Symbol("="));
         let bind = if binds { Some(self.name("a local")?) } else { None };
@@ -178,8 +178,8 @@ impl Parser<'_> {
             self.expect("=")?;
         }
         let pattern = parse(self)?;
-        let guard = if self.eat_word("when") { Some(self.expression()?) } else { None };
-        self.expect("=>")?;
+        let guard = if self.eat_word("when") { Some(self.binary(1)?) } else { None };
+        self.arrow()?;
         Ok(Case { bind, pattern, guard, body: self.case_body()? })
     }
 
@@ -188,7 +188,7 @@ impl Parser<'_> {
         let (start, opener) = (self.span(), self.at);
         self.advance();
         let subject = self.expression()?;
-        self.expect_word("of")?;
+        self.expect_of(opener)?;
         let (cases, fold) = self.block(opener, |parser| {
             let mut cases = Vec::new();
             while !parser.is_any_word(&["end", "into"]) {
@@ -229,21 +229,23 @@ impl Parser<'_> {
 
     fn for_case(&mut self) -> Parsed<ForCase> {
         if self.eat_word("default") {
-            self.expect("=>")?;
+            self.arrow()?;
             return Ok(ForCase { names: None, guard: None, body: self.case_body()? });
         }
         if !self.eat_word("case") {
-            return Err(self.expected_words(&["case", "default", "end"]));
+            return Err(self.no_case(&["case", "default", "end"]));
         }
         let names = if self.eat_word("_") { None } else { Some(self.for_names()?) };
-        let guard = if self.eat_word("when") { Some(self.expression()?) } else { None };
-        self.expect("=>")?;
+        let guard = if self.eat_word("when") { Some(self.binary(1)?) } else { None };
+        self.arrow()?;
         Ok(ForCase { names, guard, body: self.case_body()? })
     }
 
     /// `(key, value)`
     fn for_names(&mut self) -> Parsed<(Name, Name)> {
-        self.expect("(")?;
+        if !self.eat("(") {
+            return Err(self.no_pair());
+        }
         let key = self.name("the key or index")?;
         self.expect(",")?;
         let value = self.name("the value")?;

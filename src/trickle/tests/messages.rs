@@ -80,7 +80,15 @@ fn a_missing_end_is_one_error() {
 
 #[test]
 fn no_text_has_more_errors_than_people_read() {
-    for text in ["§".repeat(100_000), "x;".repeat(100_000), "select zz from in into out;".repeat(1_000)] {
+    for text in [
+        "§".repeat(100_000),
+        "x;".repeat(100_000),
+        "select zz from in into out;".repeat(1_000),
+        // Looking for advice takes no time that grows with what was read before.
+        format!("define script s script §; {}", "x x;".repeat(200_000)),
+        format!("define script s script §; {} let cast = 1", "cast event;".repeat(80_000)),
+        format!("fn f(a) with {} x\n{}", " ".repeat(400_000), "x x\n;".repeat(100_000)),
+    ] {
         assert!(errors(&text).len() <= 50);
     }
     let errors = errors(&" ".repeat((1 << 20) + 1));
