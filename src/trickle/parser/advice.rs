@@ -117,7 +117,20 @@ impl Parser<'_> {
         if let Some(error) = self.mistaken_word(start) {
             return self.fail(error);
         }
+        if self.joins_modules(start) {
+            return self.no_joint();
+        }
         self.expected_end("`;` or `end` after the statement")
+    }
+
+    /// Whether a `use` that began at `start` joins names as other languages do.
+    pub(super) fn joins_modules(&self, start: usize) -> bool {
+        self.free_word(start) == Some("use") && (self.is("/") || self.is("."))
+    }
+
+    pub(super) fn no_joint(&mut self) -> Failed {
+        let help = "names of modules are joined by `::`".to_owned();
+        self.complain(self.span(), "`::` or the end of the statement", Some(help))
     }
 
     /// Reports what stands behind the statement of a case that began at `start`.
@@ -125,7 +138,7 @@ impl Parser<'_> {
         if self.is_behind_unread(self.span()) {
             return Failed;
         }
-        if *self.peek() == Token::End || self.is_any_word(&STATEMENTS) {
+        if *self.peek() == Token::End || self.is_any_word(&STATEMENTS) || self.is_word("from") {
             return self.not_closed("`end`");
         }
         if self.is_default_of_others() || self.is(",") {
@@ -148,7 +161,10 @@ impl Parser<'_> {
 
     /// What may be wrong with the words around here: one is from another language, or mistyped, and was
     /// taken for a local. `start` is where the statement begins.
-    fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
+    pub(super) fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
+        if self.is_behind_unread(self.span()) {
+            return None;
+        }
         let last = self.at - 1;
         if let Some(error) = self.comment_of_others(start) {
             return Some(error);
@@ -194,7 +210,7 @@ impl Parser<'_> {
             two[1].token == *word
                 && matches!(
                     two[0].token,
-                    Token::Word("let" | "const" | "case" | "use" | "as" | "mod")
+                    Token::Word("let" | "const" | "fn" | "case" | "use" | "as" | "mod")
                         | Token::Symbol("(" | "," | "::")
                 )
         })

@@ -1,7 +1,10 @@
 //! Blocks that `end` closes: whether it is there, and the way out of them after an error.
 
 use super::{Failed, Parsed, Parser, STATEMENTS};
-use crate::trickle::{diagnostic::Diagnostic, token::Token};
+use crate::trickle::{
+    diagnostic::{Diagnostic, similar},
+    token::{RESERVED, Token},
+};
 
 /// Words that open a block which `end` closes.
 pub(super) const BLOCKS: [&str; 6] = ["match", "for", "patch", "merge", "fn", "mod"];
@@ -69,7 +72,8 @@ impl Parser<'_> {
         if self.has_errors_in_block() {
             return Failed;
         }
-        if !self.begins_line(self.at) && !self.is_any_word(&STATEMENTS) && *self.peek() != Token::End {
+        let mistyped = matches!(*self.peek(), Token::Word(word) if !RESERVED.contains(&word) && similar(word, &["end"]).is_some());
+        if mistyped || !self.cannot_go_on() {
             return self.expected_words(&["end"]);
         }
         if let Token::Word(word) = *self.peek()
@@ -81,6 +85,14 @@ impl Parser<'_> {
         }
         let help = self.advice_on_blocks();
         self.complain(self.gap(), what, help)
+    }
+
+    /// Whether what stands here is certainly outside of the innermost block.
+    fn cannot_go_on(&self) -> bool {
+        self.begins_line(self.at)
+            || self.is_any_word(&STATEMENTS)
+            || self.is_any_word(&["from", "into", "group", "having"])
+            || matches!(self.peek(), Token::End | Token::Symbol(";" | ")" | "]" | "}"))
     }
 
     /// Whether something in the innermost block has already been reported.

@@ -166,7 +166,7 @@ impl Parser<'_> {
         let mut fields = Vec::new();
         while !self.is("}") {
             fields.push(self.field()?);
-            if !self.eat(",") {
+            if !self.eat(",") && !self.semicolon_for_comma() {
                 break;
             }
         }

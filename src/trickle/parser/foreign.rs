@@ -14,7 +14,7 @@ const LOCAL: &str = "a local is made by: let NAME = VALUE";
 const ERASE: &str = "a key is removed by: let event = patch event of erase \"KEY\" end";
 
 /// Words of other languages, in small letters, and what is written here instead.
-const WORDS: [(&str, &str); 25] = [
+const WORDS: [(&str, &str); 26] = [
     ("def", FUNCTION),
     ("delete", ERASE),
     ("do", LOOP),
@@ -22,6 +22,7 @@ const WORDS: [(&str, &str); 25] = [
     ("else", CHOICE),
     ("elseif", CHOICE),
     ("elsif", CHOICE),
+    ("exists", "`present` asks whether a path leads anywhere"),
     ("foreach", LOOP),
     ("func", FUNCTION),
     ("function", FUNCTION),
@@ -71,7 +72,7 @@ impl Parser<'_> {
             Some(Token::Quoted(_) | Token::Int(_) | Token::Float(_) | Token::TextStart) => true,
             _ => false,
         };
-        (followed || token == self.at)
+        followed
             && WORDS.iter().any(|(known, _)| word.eq_ignore_ascii_case(known))
             && !self.is_declared(token)
     }

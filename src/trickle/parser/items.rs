@@ -54,7 +54,7 @@ impl Parser<'_> {
         } else if self.eat_word("of") {
             Some(FunctionBody::Cases(self.block(opener, |parser| parser.function_cases(params.len()))?))
         } else {
-            return Err(self.expected_words(&["with", "of"]));
+            return Err(self.no_beginning(&["with", "of"], opener));
         };
         Ok(Item::Function(FunctionDefinition { name, params, open, body }))
     }
@@ -110,7 +110,9 @@ impl Parser<'_> {
         let opener = self.at;
         self.advance();
         let name = self.name("a module")?;
-        self.expect_word("with")?;
+        if !self.eat_word("with") {
+            return Err(self.no_beginning(&["with"], opener));
+        }
         let statements = self.block(opener, |parser| Ok(parser.statements_of_block()))?;
         Ok(Item::Module(ModuleDefinition { name, statements }))
     }

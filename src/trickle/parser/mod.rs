@@ -2,6 +2,7 @@
 //!
 //! Every error of a program is found in one go: after an error the parser skips to the end of the
 //! statement and reads on. What the lexer has reported is not reported again.
+//! What to say of a mistake is in `advice`, `slips` and `foreign`, which the grammar calls where it fails.
 //!
 //! The grammar, where `x,*` is a list of any length with commas between and a last one allowed:
 //!
@@ -35,7 +36,7 @@
 //! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) place | primary
 //! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
 //!           | "match" expr "of" { case } "end"
-//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" expr ] "=>" body | "default" "=>" body }
+//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" binary ] "=>" body | "default" "=>" body }
 //!             [ "into" expr [ "use" operator ] ] "end"
 //!           | "patch" expr "of" operation { ";" operation } "end" | "merge" expr "of" expr "end"
 //!           | path "(" expr,* ")" | "recur" "(" expr,* ")" | "<<" bytes,* ">>" | place
@@ -44,7 +45,7 @@
 //! operation = ( "insert" | "upsert" | "update" ) string "=>" expr | "erase" string
 //!           | ( "move" | "copy" ) string "=>" string | ( "merge" | "default" ) [ string ] "=>" expr
 //! bytes     = unary [ ":" bits ] [ "/" type { "-" type } ]
-//! case      = "case" [ name "=" ] pattern [ "when" expr ] "=>" body | "default" "=>" body
+//! case      = "case" [ name "=" ] pattern [ "when" binary ] "=>" body | "default" "=>" body
 //!             (of a function: the pattern is "(" pattern,* ")", one for each argument)
 //! pattern   = "_" | expr | "%{" field,* "}" | "%[" pattern,* "]" | "%(" pattern,* [ "..." ] ")"
 //!           | "~" name "|" format "|"

@@ -89,10 +89,11 @@ impl Parser<'_> {
     }
 
     fn select(&mut self) -> Parsed<Statement> {
+        let start = self.at;
         self.advance();
         let target = self.expression()?;
         if !self.eat_word("from") {
-            return Err(self.no_from());
+            return Err(self.no_from(start));
         }
         let from = self.stream_ref("a stream to read from")?;
         let windows = if self.eat("[") { self.windows()? } else { Vec::new() };

@@ -77,6 +77,9 @@ impl Parser<'_> {
     }
 
     fn patch_key(&mut self) -> Parsed<Expr> {
+        if *self.peek() != Token::TextStart {
+            return Err(self.no_patch_key());
+        }
         self.any_text("a key in double quotes")
     }
 

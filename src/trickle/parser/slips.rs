@@ -9,18 +9,22 @@ const DEFAULTS: [&str; 5] = ["_", "else", "otherwise", "other", "any"];
 impl Parser<'_> {
     // --- cases and loops ---
 
-    /// Takes the `of` of a block; without it there is still a block to get out of.
+    /// Takes the `of` of a block.
     pub(super) fn expect_of(&mut self, opener: usize) -> Parsed<()> {
-        if self.eat_word("of") {
-            return Ok(());
-        }
-        let help = (self.is_word("in") && self.free_word(opener) == Some("for")).then(|| LOOP.to_owned());
-        let failed = match help {
-            Some(help) => self.complain(self.span(), "`of`", Some(help)),
-            None => self.missing_words(&["of"]),
+        if self.eat_word("of") { Ok(()) } else { Err(self.no_beginning(&["of"], opener)) }
+    }
+
+    /// Reports that the word is missing behind which a block begins. There is still a block to get out of.
+    pub(super) fn no_beginning(&mut self, words: &[&str], opener: usize) -> Failed {
+        let failed = if self.is_word("in") && self.free_word(opener) == Some("for") {
+            self.complain(self.span(), &quoted(words), Some(LOOP.to_owned()))
+        } else if let Some(error) = self.mistaken_word(opener) {
+            self.fail(error)
+        } else {
+            self.missing_words(words)
         };
         self.open(opener);
-        Err(failed)
+        failed
     }
 
     /// Reports what stands where a case should begin.
@@ -49,6 +53,7 @@ impl Parser<'_> {
             Token::Symbol("-") if *self.peek_second() == Token::Symbol(">") => "the arrow is `=>`",
             Token::Symbol(",") => "a case has one pattern; write one case for each",
             Token::Word("if") => "a condition stands behind `when`",
+            Token::Word("when") => "`default` has no condition; write: case _ when …",
             _ => return self.missing("`=>`"),
         };
         self.complain(self.span(), "`=>`", Some(help.to_owned()))
@@ -104,6 +109,10 @@ impl Parser<'_> {
             {
                 "functions are called by the names of their modules: std::string::len(event.name)"
             }
+            (Token::Symbol("::"), Token::Symbol("*")) => "names are listed one by one: {A, B}",
+            (Token::Word("end"), Token::Word(_)) if !self.begins_line(self.at) => {
+                "`end` stands by itself, whatever it closes"
+            }
             (_, Token::Symbol("~=")) => {
                 "an extractor stands in patterns only; a condition calls std::re::is_match"
             }
@@ -112,7 +121,26 @@ impl Parser<'_> {
         Some(advice.to_owned())
     }
 
+    /// Takes a `;` between the fields of a record, reported, for a comma.
+    pub(super) fn semicolon_for_comma(&mut self) -> bool {
+        let goes_on = self.is(";") && *self.peek_second() == Token::TextStart;
+        if goes_on {
+            self.complain(self.span(), "`,` or `}`", Some("`,` stands between fields".to_owned()));
+            self.advance();
+        }
+        goes_on
+    }
+
     // --- patches ---
+
+    /// Reports a key of a patch that is no string.
+    pub(super) fn no_patch_key(&mut self) -> Failed {
+        let help = match self.peek() {
+            Token::Word(word) => Some(format!("write \"{word}\"")),
+            _ => None,
+        };
+        self.complain(self.span(), "a key in double quotes", help)
+    }
 
     /// Reports what begins no operation of a patch.
     pub(super) fn no_operation(&mut self) -> Failed {
@@ -145,7 +173,10 @@ impl Parser<'_> {
     // --- selects ---
 
     /// Reports what stands behind the target of a select instead of `from`.
-    pub(super) fn no_from(&mut self) -> Failed {
+    pub(super) fn no_from(&mut self, start: usize) -> Failed {
+        if let Some(error) = self.mistaken_word(start) {
+            return self.fail(error);
+        }
         let help = match self.peek() {
             Token::Symbol(",") => "a select has one value: [A, B], or {\"a\": A, \"b\": B}",
             Token::Word("as") => "names are given by a record: {\"NAME\": VALUE}",
@@ -173,6 +204,9 @@ impl Parser<'_> {
 
     /// Reports what stands behind a statement of a program that began at `start`.
     pub(super) fn program_goes_on(&mut self, start: usize) -> Failed {
+        if self.joins_modules(start) {
+            return self.no_joint();
+        }
         let help = match self.peek() {
             _ if self.free_word(start) != Some("select") => None,
             Token::Word("where") => Some("`where` stands before `into`"),
