@@ -211,6 +211,13 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .map(|(_, candidate)| candidate)
 }
 
+/// The word that a mistyped one is nearest to, whether in upper or lower case.
+pub(crate) fn similar<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
+    let lower = word.to_lowercase();
+    let same = known.iter().copied().find(|known| *known == lower);
+    same.or_else(|| nearest(&lower, known.iter().copied()))
+}
+
 /// The number of letters to add, drop, change or swap with a neighbour to get from one word to the other.
 fn slips(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().take(64).collect();

@@ -58,10 +58,10 @@ pub(crate) const RESERVED: [&str; 50] = [
 ];
 
 /// Signs, longest first where one begins another.
-pub(crate) const SYMBOLS: [&str; 40] = [
+pub(crate) const SYMBOLS: [&str; 39] = [
     "...", ">>>", "%{", "%[", "%(", "=>", "==", "!=", "<=", ">=", "<<", ">>", "::", "~=", "..", "+", "-",
     "*", "/", "%", "<", ">", "=", "!", "&", "|", "^", "~", ".", ",", ";", ":", "(", ")", "[", "]", "{", "}",
-    "$", "?",
+    "$",
 ];
 
 /// One word, with what it carries.
@@ -113,7 +113,7 @@ impl Token<'_> {
             Self::Config(_) => "`#!config`".to_owned(),
             Self::Format(_) => "an extractor".to_owned(),
             Self::Bad => "this".to_owned(),
-            Self::End => "the end of the program".to_owned(),
+            Self::End => "the end of the text".to_owned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nesting of strings and interpolated code is kept on a list, not on the stack: no text is too deep.
 
+mod foreign;
 mod number;
 mod text;
 
@@ -85,6 +86,8 @@ impl<'s> Lexer<'s> {
             '"' => self.open_text(),
             '`' => self.quoted(),
             '\'' => self.single_quotes(),
+            '“' | '”' | '„' | '«' | '»' | '‘' | '’' => self.curly_quotes(),
+            '/' if self.rest().starts_with("//") || self.rest().starts_with("/*") => self.foreign_comment(),
             '|' if self.after_extractor_name() => self.format(),
             '0'..='9' => self.number(),
             c if c == '_' || c.is_alphabetic() => {
@@ -119,7 +122,10 @@ impl<'s> Lexer<'s> {
         let rest = self.rest();
         let Some(symbol) = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol)) else {
             self.at += first.len_utf8();
-            self.bad(start, format!("`{}` means nothing here", first.escape_debug()), "");
+            let error = self.bad(start, format!("`{}` means nothing here", first.escape_debug()), "");
+            if first == '?' {
+                error.help = Some(foreign::question_mark(rest).to_owned());
+            }
             return;
         };
         self.at += symbol.len();
@@ -150,18 +156,6 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// A string of other languages.
-    fn single_quotes(&mut self) {
-        let start = self.at;
-        self.at += 1;
-        self.take_while(|c| c != '\'' && c != '\n');
-        if self.peek() == Some('\'') {
-            self.at += 1;
-        }
-        self.bad(start, "single quotes mean nothing here", "").help =
-            Some("a string stands in double quotes".to_owned());
-    }
-
     /// Whether `~ name` or `~= name` stands just before: then `|` opens a format, not an operator.
     fn after_extractor_name(&self) -> bool {
         let [.., tilde, name] = self.tokens.as_slice() else { return false };
@@ -173,15 +167,15 @@ impl<'s> Lexer<'s> {
         self.at += 1;
         let inside = self.at;
         loop {
-            self.take_while(|c| c != '|' && c != '\\');
+            self.take_while(|c| !matches!(c, '|' | '\\' | '\n'));
             match self.peek() {
                 Some('|') => break,
-                Some(_) => {
+                Some('\\') => {
                     self.at += 1;
                     self.at += self.peek().map_or(0, char::len_utf8);
                 }
-                None => {
-                    self.bad(start, "this extractor does not end", "a closing `|` is missing");
+                _ => {
+                    self.bad(start, "this extractor does not end on its line", "a closing `|` is missing");
                     return;
                 }
             }
@@ -191,16 +185,25 @@ impl<'s> Lexer<'s> {
         self.push(Token::Format(format), start);
     }
 
+    fn has_errors_behind(&self, start: usize) -> bool {
+        self.errors.iter().any(|error| error.span.start as usize >= start)
+    }
+
     fn finish(&mut self) {
-        if let Some(mode) = self.modes.first() {
-            let (start, message) = match mode {
-                Mode::Text { start, heredoc: false } => (*start, "this string does not end"),
-                Mode::Text { start, .. } => (*start, "this heredoc does not end"),
-                Mode::Code { start, .. } => (*start, "this code in a string does not end"),
-            };
-            let end = self.text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
-            self.push(Token::Bad, start);
-            self.errors.push(Diagnostic::new(Span::new(start, end), message, "opened here"));
+        // Whatever else is open, code that does not end hides the end of its string.
+        let code = self.modes.iter().rfind(|mode| matches!(mode, Mode::Code { .. }));
+        match code.or(self.modes.first()) {
+            // What is wrong in the code may be what hides its end.
+            Some(Mode::Code { start, .. }) if self.has_errors_behind(*start) => self.push(Token::Bad, *start),
+            Some(Mode::Code { start, .. }) => self.open_code(*start),
+            Some(Mode::Text { start, heredoc }) => {
+                let start = *start;
+                let message = if *heredoc { "this heredoc does not end" } else { "this string does not end" };
+                let end = self.text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+                self.push(Token::Bad, start);
+                self.errors.push(Diagnostic::new(Span::new(start, end), message, "opened here"));
+            }
+            None => {}
         }
         self.push(Token::End, self.at);
     }
@@ -285,7 +288,9 @@ mod tests {
         assert_eq!(error("\"abc\n"), "this string does not end on its line");
         assert_eq!(error("\"abc"), "this string does not end");
         assert_eq!(error("\"\"\"\nabc"), "this heredoc does not end");
-        assert_eq!(error("\"a#{"), "this string does not end");
+        assert_eq!(error("\"a#{"), "this `#{` is not closed");
+        assert_eq!(error("\"a #{b\"\nc"), "this `#{` is not closed");
+        assert_eq!(error("\"\"\"\n#{ \"b\n }\n\"\"\""), "this string does not end on its line");
     }
 
     #[test]
@@ -294,6 +299,8 @@ mod tests {
         assert_eq!(tokens("#!config id = \"x\"\n")[0], Token::Config("id = \"x\""));
         assert_eq!(error("#!line 1"), "unknown directive");
         assert_eq!(tokens(r"~= re|a\|b|")[2], Token::Format(r"a\|b"));
+        assert_eq!(error("~ re|a\n|"), "this extractor does not end on its line");
+        assert_eq!(error("~ re|a\\\n|"), "this extractor does not end on its line");
         assert_eq!(tokens("`a b`")[0], Token::Quoted("a b"));
         assert_eq!(tokens("\u{feff}x\r\n"), [Token::Word("x"), Token::End]);
         assert_eq!(error("§"), "`§` means nothing here");

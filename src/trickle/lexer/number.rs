@@ -16,9 +16,12 @@ impl Lexer<'_> {
         if !stuck.is_empty() {
             self.tokens.pop();
             let exponent = stuck.starts_with(['e', 'E']);
+            let pointed = self.text[start..self.at].contains('.');
             let error = self.bad(start, format!("`{stuck}` is stuck to a number"), "not a number");
             if exponent {
-                error.help = Some("an exponent needs a decimal point: 1.0e3".to_owned());
+                let missing =
+                    if pointed { "an exponent needs digits" } else { "an exponent needs a decimal point" };
+                error.help = Some(format!("{missing}: 1.0e3"));
             }
         }
     }
@@ -31,7 +34,13 @@ impl Lexer<'_> {
         match u64::from_str_radix(&digits, radix) {
             Ok(number) => self.push(Token::Int(number), start),
             Err(_) => {
-                self.bad(start, "not a whole number of 64 bits", "");
+                let readable = !digits.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+                let label = match radix {
+                    _ if readable => "",
+                    2 => "the digits are 0 and 1",
+                    _ => "the digits are 0 to 9 and a to f",
+                };
+                self.bad(start, "not a whole number of 64 bits", label);
             }
         }
     }

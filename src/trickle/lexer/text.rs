@@ -1,7 +1,7 @@
 //! Strings and heredocs, with escapes and code in them.
 
 use super::{Lexer, Mode};
-use crate::trickle::token::Token;
+use crate::trickle::{diagnostic::Diagnostic, source::Span, token::Token};
 
 impl Lexer<'_> {
     pub(super) fn open_text(&mut self) {
@@ -60,11 +60,38 @@ impl Lexer<'_> {
             }
             Some(_) => {
                 self.modes.pop();
+                let around = match self.modes[..] {
+                    [.., Mode::Text { heredoc: false, .. }, Mode::Code { start, .. }] => Some(start),
+                    _ => None,
+                };
+                self.leave_line();
+                // In code in a string, the quote that opened this was meant to close that string.
+                if let Some(start) = around {
+                    return self.open_code(start);
+                }
                 self.bad(opened, "this string does not end on its line", "a closing `\"` is missing");
             }
             // The end of the source: `finish` reports it.
             None => {}
         }
+    }
+
+    /// Leaves the strings that cannot go on behind the end of their line, with the code in them.
+    fn leave_line(&mut self) {
+        while self.modes.last().is_some_and(|mode| !matches!(mode, Mode::Text { heredoc: true, .. })) {
+            self.modes.pop();
+        }
+    }
+
+    /// Reports a `#{` without its `}`.
+    pub(super) fn open_code(&mut self, start: usize) {
+        self.push(Token::Bad, start);
+        let span = Span::new(start, start + "#{".len());
+        self.errors.push(Diagnostic::new(
+            span,
+            "this `#{` is not closed",
+            "a `}` is missing behind the code",
+        ));
     }
 
     fn escape(&mut self, piece: &mut String) {
@@ -82,7 +109,13 @@ impl Lexer<'_> {
             'u' => match self.unicode() {
                 Some(c) => piece.push(c),
                 None => {
-                    self.bad(start, "not a Unicode escape", "`\\u` takes four hex digits");
+                    let half = self.at - start > "\\u".len();
+                    let label = if half {
+                        "half of a character, which is a pair of these"
+                    } else {
+                        "`\\u` takes four hex digits"
+                    };
+                    self.bad(start, "not a Unicode escape", label);
                 }
             },
             other => {

@@ -14,7 +14,7 @@ use crate::trickle::{
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
 /// Words that end a list of parameters.
-const AFTER_PARAMS: [&str; 6] = ["end", "state", "script", "pipeline", "into", "from"];
+pub(super) const AFTER_PARAMS: [&str; 6] = ["end", "state", "script", "pipeline", "into", "from"];
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> Parsed<Statement> {
@@ -32,8 +32,7 @@ impl Parser<'_> {
         self.advance();
         let name = self.name(what)?;
         let from = if self.eat_word("from") { Some(self.qualified_name("a definition")?) } else { None };
-        let params =
-            if self.eat_word("with") { self.block(|parser| parser.params(false))? } else { Vec::new() };
+        let params = self.params_with_end()?;
         Ok(Statement::Create(Create { kind, name, from, params }))
     }
 
@@ -77,9 +76,10 @@ impl Parser<'_> {
         let name = self.name("a script")?;
         let params = self.definition_params()?;
         let state = if self.eat_word("state") { Some(self.expression()?) } else { None };
+        let opener = self.at;
         self.expect_word("script")?;
         let around = self.separated.take();
-        let blocks = self.block(Self::script_blocks);
+        let blocks = self.block(opener, Self::script_blocks);
         self.separated = around;
         Ok(Statement::DefineScript(DefineScript { name, params, state, blocks: blocks? }))
     }
@@ -97,7 +97,7 @@ impl Parser<'_> {
                 let message = format!("there is a block for the port `{}` already", port.text);
                 self.errors.push(Diagnostic::new(port.span, message, "second time here"));
             }
-            self.separated = Some(self.blocks);
+            self.separated = Some(self.blocks.len());
             let script = self.script_body();
             if script.as_ref().is_some_and(|script| script.body.is_empty()) {
                 return Err(self.expected("a statement"));
@@ -128,7 +128,7 @@ impl Parser<'_> {
     fn define_pipeline(&mut self) -> Parsed<Statement> {
         let name = self.name("a pipeline")?;
         let (mut from, mut into, mut params) = (Vec::new(), Vec::new(), Vec::new());
-        while !self.eat_word("pipeline") {
+        while !self.is_word("pipeline") {
             match self.peek() {
                 Token::Word("from") if from.is_empty() => from = self.ports()?,
                 Token::Word("into") if into.is_empty() => into = self.ports()?,
@@ -136,7 +136,9 @@ impl Parser<'_> {
                 _ => return Err(self.expected_words(&["args", "from", "into", "pipeline"])),
             }
         }
-        let statements = self.block(|parser| Ok(parser.statements_of_block()))?;
+        let opener = self.at;
+        self.advance();
+        let statements = self.block(opener, |parser| Ok(parser.statements_of_block()))?;
         Ok(Statement::DefinePipeline(DefinePipeline { name, from, into, params, statements }))
     }
 
@@ -168,8 +170,7 @@ impl Parser<'_> {
         } else {
             return Err(self.expected_words(&["script", "pipeline", "operator", "window", "tumbling"]));
         };
-        let params =
-            if self.eat_word("with") { self.block(|parser| parser.params(false))? } else { Vec::new() };
+        let params = self.params_with_end()?;
         Ok(Statement::DefineOperator(DefineOperator { kind, name, params }))
     }
 
@@ -179,14 +180,21 @@ impl Parser<'_> {
     }
 
     fn define_window(&mut self, kind: Name, name: Name) -> Parsed<Statement> {
+        let opener = self.at;
         self.expect_word("with")?;
-        let (params, script) = self.block(|parser| {
+        let (params, script) = self.block(opener, |parser| {
             let params = parser.params(false)?;
             let script =
                 if parser.eat_word("script") { parser.script_body() } else { Some(Script::default()) };
             Ok((params, script))
         })?;
         Ok(Statement::DefineWindow(DefineWindow { kind, name, params, script }))
+    }
+
+    /// `with param,* end`, or nothing.
+    fn params_with_end(&mut self) -> Parsed<Vec<Param>> {
+        let opener = self.at;
+        if self.eat_word("with") { self.block(opener, |parser| parser.params(false)) } else { Ok(Vec::new()) }
     }
 
     /// `key = value, …`, a comma at the end allowed; the value may be missing if `bare`.
@@ -208,6 +216,7 @@ impl Parser<'_> {
         if self.is_any_word(&STATEMENTS) {
             return Err(self.expected_words(&["end"]));
         }
+        self.check_end_of_params()?;
         Ok(params)
     }
 }

@@ -1,6 +1,6 @@
 //! Expressions: operators, paths, literals.
 
-use super::{Failed, Parsed, Parser};
+use super::{Parsed, Parser};
 use crate::{
     event::Value,
     trickle::{
@@ -50,12 +50,12 @@ impl Parser<'_> {
     fn operator(&mut self) -> Parsed<Option<(BinaryOp, u8)>> {
         match *self.peek() {
             Token::Word(word) => Ok(BinaryOp::of(word)),
-            Token::Symbol("=") => Err(self.foreign("=", "a comparison is `==`")),
+            Token::Symbol("=") => Err(self.equals_sign()),
             Token::Symbol("&") if *self.peek_second() == Token::Symbol("&") => {
-                Err(self.foreign("&&", "the operator is `and`"))
+                Err(self.no_operator(2, "the operator is `and`"))
             }
             Token::Symbol("|") if *self.peek_second() == Token::Symbol("|") => {
-                Err(self.foreign("||", "the operator is `or`"))
+                Err(self.no_operator(2, "the operator is `or`"))
             }
             Token::Symbol("|") => Err(self.fail(Diagnostic::not_yet(self.span(), "the operator `|` is"))),
             Token::Symbol("%(" | "%[" | "%{") => {
@@ -66,13 +66,6 @@ impl Parser<'_> {
             Token::Symbol(symbol) => Ok(BinaryOp::of(symbol)),
             _ => Ok(None),
         }
-    }
-
-    /// Reports an operator of other languages.
-    fn foreign(&mut self, symbol: &str, advice: &str) -> Failed {
-        let span = self.span();
-        let whole = Span { end: span.start + symbol.len() as u32, ..span };
-        self.fail(Diagnostic::new(whole, format!("`{symbol}` is not an operator"), "").help(advice))
     }
 
     pub(super) fn unary(&mut self) -> Parsed<Expr> {
@@ -129,7 +122,7 @@ impl Parser<'_> {
             Token::Symbol("$") => return self.meta(),
             Token::Word(_) | Token::Quoted(_) if self.is_qualified() => self.qualified_expression()?,
             Token::Word(_) | Token::Quoted(_) => return self.path(),
-            _ => return Err(self.expected("an expression")),
+            _ => return Err(self.no_operand()),
         };
         let value = Expr { kind, span: start.to(self.last_span()) };
         if !(self.is(".") || self.is("[")) {
@@ -163,7 +156,7 @@ impl Parser<'_> {
             }
         }
         if !self.eat("]") {
-            return Err(self.expected("`,` or `]`"));
+            return Err(self.missing("`,` or `]`"));
         }
         Ok(ExprKind::Array(items))
     }
@@ -173,21 +166,19 @@ impl Parser<'_> {
         let mut fields = Vec::new();
         while !self.is("}") {
             fields.push(self.field()?);
-            if !self.eat(",") {
+            if !self.eat(",") && !self.semicolon_for_comma() {
                 break;
             }
         }
         if !self.eat("}") {
-            return Err(self.expected("`,` or `}`"));
+            return Err(self.missing("`,` or `}`"));
         }
         Ok(ExprKind::Record(fields))
     }
 
     fn field(&mut self) -> Parsed<Field> {
         if let Token::Word(word) | Token::Quoted(word) = *self.peek() {
-            let message = format!("the key `{word}` is not a string");
-            let error = Diagnostic::new(self.span(), message, "").help(format!("write \"{word}\""));
-            return Err(self.fail(error));
+            return Err(self.bare_key(word));
         }
         if *self.peek() != Token::TextStart {
             return Err(self.expected("a key in double quotes or `}`"));
@@ -261,8 +252,7 @@ impl Parser<'_> {
             Token::Word("args") => Root::Args,
             Token::Word(word) => {
                 if let Some(advice) = misplaced(word) {
-                    let error = Diagnostic::new(start, format!("`{word}` cannot stand here"), "");
-                    return Err(self.fail(error.help(advice)));
+                    return Err(self.misplaced(word, advice));
                 }
                 if RESERVED.contains(&word) {
                     return Err(self.expected("an expression"));
@@ -297,7 +287,7 @@ impl Parser<'_> {
         loop {
             let opened = self.span();
             let kind = if self.eat(".") {
-                SegmentKind::Key(self.key("a key after `.`")?.text.into())
+                SegmentKind::Key(self.member()?.text.into())
             } else if self.eat("[") {
                 self.subscript()?
             } else {
@@ -320,7 +310,7 @@ impl Parser<'_> {
             }
         };
         if !self.eat("]") {
-            return Err(self.expected("`]`"));
+            return Err(self.missing("`]`"));
         }
         Ok(kind)
     }

@@ -44,16 +44,17 @@ impl Parser<'_> {
     // --- functions ---
 
     fn function(&mut self) -> Parsed<Item> {
+        let opener = self.at;
         self.advance();
         let name = self.name("a function")?;
         self.expect("(")?;
         let (params, open) = self.function_params()?;
         let body = if self.eat_word("with") {
-            self.block(|parser| Ok(parser.statements_until_end()))?.map(FunctionBody::Statements)
+            self.block(opener, |parser| Ok(parser.statements_until_end()))?.map(FunctionBody::Statements)
         } else if self.eat_word("of") {
-            Some(FunctionBody::Cases(self.block(|parser| parser.function_cases(params.len()))?))
+            Some(FunctionBody::Cases(self.block(opener, |parser| parser.function_cases(params.len()))?))
         } else {
-            return Err(self.expected_words(&["with", "of"]));
+            return Err(self.no_beginning(&["with", "of"], opener));
         };
         Ok(Item::Function(FunctionDefinition { name, params, open, body }))
     }
@@ -78,7 +79,7 @@ impl Parser<'_> {
             }
         }
         if !self.eat(")") {
-            return Err(self.expected("`,`, `...` or `)`"));
+            return Err(self.missing("`,`, `...` or `)`"));
         }
         Ok((params, open))
     }
@@ -106,10 +107,13 @@ impl Parser<'_> {
     // --- modules ---
 
     fn module(&mut self) -> Parsed<Item> {
+        let opener = self.at;
         self.advance();
         let name = self.name("a module")?;
-        self.expect_word("with")?;
-        let statements = self.block(|parser| Ok(parser.statements_of_block()))?;
+        if !self.eat_word("with") {
+            return Err(self.no_beginning(&["with"], opener));
+        }
+        let statements = self.block(opener, |parser| Ok(parser.statements_of_block()))?;
         Ok(Item::Module(ModuleDefinition { name, statements }))
     }
 
@@ -140,7 +144,7 @@ impl Parser<'_> {
             }
         }
         if !self.eat("}") {
-            return Err(self.expected("`,` or `}`"));
+            return Err(self.missing("`,` or `}`"));
         }
         Ok(uses)
     }
@@ -199,7 +203,7 @@ impl Parser<'_> {
             }
         }
         if !self.eat(")") {
-            return Err(self.expected("`,` or `)`"));
+            return Err(self.missing("`,` or `)`"));
         }
         Ok(args)
     }

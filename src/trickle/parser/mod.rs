@@ -2,6 +2,7 @@
 //!
 //! Every error of a program is found in one go: after an error the parser skips to the end of the
 //! statement and reads on. What the lexer has reported is not reported again.
+//! What to say of a mistake is in `advice`, `slips` and `foreign`, which the grammar calls where it fails.
 //!
 //! The grammar, where `x,*` is a list of any length with commas between and a last one allowed:
 //!
@@ -35,7 +36,7 @@
 //! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) place | primary
 //! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
 //!           | "match" expr "of" { case } "end"
-//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" expr ] "=>" body | "default" "=>" body }
+//!           | "for" expr "of" { "case" "(" name "," name ")" [ "when" binary ] "=>" body | "default" "=>" body }
 //!             [ "into" expr [ "use" operator ] ] "end"
 //!           | "patch" expr "of" operation { ";" operation } "end" | "merge" expr "of" expr "end"
 //!           | path "(" expr,* ")" | "recur" "(" expr,* ")" | "<<" bytes,* ">>" | place
@@ -44,7 +45,7 @@
 //! operation = ( "insert" | "upsert" | "update" ) string "=>" expr | "erase" string
 //!           | ( "move" | "copy" ) string "=>" string | ( "merge" | "default" ) [ string ] "=>" expr
 //! bytes     = unary [ ":" bits ] [ "/" type { "-" type } ]
-//! case      = "case" [ name "=" ] pattern [ "when" expr ] "=>" body | "default" "=>" body
+//! case      = "case" [ name "=" ] pattern [ "when" binary ] "=>" body | "default" "=>" body
 //!             (of a function: the pattern is "(" pattern,* ")", one for each argument)
 //! pattern   = "_" | expr | "%{" field,* "}" | "%[" pattern,* "]" | "%(" pattern,* [ "..." ] ")"
 //!           | "~" name "|" format "|"
@@ -52,17 +53,24 @@
 //!           | [ name "=" ] name "~=" ( pattern | name "|" format "|" )
 //! ```
 
+mod advice;
+mod blocks;
 mod define;
 mod expr;
+mod foreign;
 mod items;
 mod pattern;
+mod places;
 mod query;
 mod records;
 mod script;
+mod slips;
+
+use blocks::Block;
 
 use super::{
     ast::{Name, Script, Statement},
-    diagnostic::{Diagnostic, ERRORS_MAX, nearest},
+    diagnostic::{Diagnostic, ERRORS_MAX, similar},
     lexer::lex,
     source::Span,
     token::{Placed, RESERVED, Token},
@@ -72,9 +80,6 @@ use super::{
 /// tree, so this bounds their stack: 100 levels fit well into the 2 MiB of a worker thread even
 /// without optimisation, and no program that people read is a quarter as deep.
 const NESTING_MAX: u32 = 100;
-
-/// Words that open a block which `end` closes.
-const BLOCKS: [&str; 6] = ["match", "for", "patch", "merge", "fn", "mod"];
 
 /// Words that begin a statement of the query level, and stand nowhere else.
 const STATEMENTS: [&str; 3] = ["select", "create", "define"];
@@ -86,14 +91,20 @@ struct Failed;
 type Parsed<T> = Result<T, Failed>;
 
 struct Parser<'s> {
+    text: &'s str,
+    base: u32,
     tokens: Vec<Placed<'s>>,
     at: usize,
     errors: Vec<Diagnostic>,
+    /// From what the lexer could not read to the end of its line.
+    unread: Vec<Span>,
     nesting: u32,
     /// Blocks that are open: what recovery has to get out of.
-    blocks: u32,
+    blocks: Vec<Block>,
+    /// The first block whose `end` stands further left than its beginning.
+    suspect: Option<usize>,
     /// How many blocks are open where the word `script` ends the statements for one port.
-    separated: Option<u32>,
+    separated: Option<usize>,
 }
 
 /// Parses a whole program, as far as it can be, and lists every error. `base` is the offset of its
@@ -108,25 +119,33 @@ pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) 
 pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
     let script = parser.script_body();
-    if script.is_some() && *parser.peek() != Token::End {
-        parser.expected("the end of the script");
-    }
-    if script.as_ref().is_some_and(|script| script.body.is_empty()) {
-        parser.expected("a statement");
-    }
+    parser.check_end_of_script(script.as_ref());
     (script, parser.errors)
 }
 
 impl<'s> Parser<'s> {
     fn new(text: &'s str, base: u32) -> Self {
         let (mut tokens, mut errors) = lex(text);
+        let unread = places::rests_of_lines(text, errors.iter().map(|error| error.span));
+        let unread = unread.into_iter().map(|span| span.shifted(base)).collect();
         for placed in &mut tokens {
             placed.span = placed.span.shifted(base);
         }
         for error in &mut errors {
             error.span = error.span.shifted(base);
         }
-        Self { tokens, at: 0, errors, nesting: 0, blocks: 0, separated: None }
+        Self {
+            text,
+            base,
+            tokens,
+            at: 0,
+            errors,
+            unread,
+            nesting: 0,
+            blocks: Vec::new(),
+            suspect: None,
+            separated: None,
+        }
     }
 
     // --- looking ---
@@ -186,12 +205,12 @@ impl<'s> Parser<'s> {
     }
 
     fn expect(&mut self, symbol: &'static str) -> Parsed<()> {
-        if self.eat(symbol) { Ok(()) } else { Err(self.expected(&format!("`{symbol}`"))) }
+        if self.eat(symbol) { Ok(()) } else { Err(self.missing(&format!("`{symbol}`"))) }
     }
 
     /// Takes a keyword; a near miss gets advice.
     fn expect_word(&mut self, word: &'static str) -> Parsed<()> {
-        if self.eat_word(word) { Ok(()) } else { Err(self.expected_words(&[word])) }
+        if self.eat_word(word) { Ok(()) } else { Err(self.missing_words(&[word])) }
     }
 
     /// Takes a name that is not a keyword.
@@ -229,38 +248,59 @@ impl<'s> Parser<'s> {
         Failed
     }
 
-    /// Reports that something else was expected here. One complaint about a place is enough.
+    /// Reports that something else was expected here.
     fn expected(&mut self, what: &str) -> Failed {
-        let span = self.span();
-        let blamed = self.errors.last().is_some_and(|error| error.span == span);
-        if !blamed && !matches!(self.peek(), Token::Bad) {
-            let message = format!("expected {what}, found {}", self.peek().describe());
-            self.errors.push(Diagnostic::new(span, message, format!("expected {what}")));
-        }
-        Failed
+        let span = if *self.peek() == Token::End { self.gap() } else { self.span() };
+        self.complain(span, what, None)
+    }
+
+    /// Reports that something is missing here: behind the last token, if the next one is on a later line.
+    fn missing(&mut self, what: &str) -> Failed {
+        let span = if self.begins_line(self.at) { self.gap() } else { self.span() };
+        self.complain(span, what, None)
     }
 
     /// Reports that a statement does not end where it should: behind its last token.
     fn expected_end(&mut self, what: &str) -> Failed {
-        let end = self.last_span().end;
-        if !matches!(self.peek(), Token::Bad) {
-            let message = format!("expected {what}, found {}", self.peek().describe());
-            self.errors.push(Diagnostic::new(Span { start: end, end }, message, format!("expected {what}")));
-        }
-        Failed
+        self.complain(self.gap(), what, None)
     }
 
     /// Reports that one of some keywords was expected, with the nearest as advice.
     fn expected_words(&mut self, words: &[&str]) -> Failed {
-        let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-        let failed = self.expected(&one_of(&quoted));
-        if let Token::Word(found) = self.peek()
-            && let Some(near) = nearest(found, words.iter().copied())
-            && let Some(last) = self.errors.last_mut()
-        {
-            last.help = Some(format!("did you mean `{near}`?"));
+        self.expected_words_or(words, words)
+    }
+
+    /// Reports that one of some keywords is missing here: behind the last token, if the next one is on a
+    /// later line and is no such word mistyped.
+    fn missing_words(&mut self, words: &[&str]) -> Failed {
+        match *self.peek() {
+            Token::Word(found) if similar(found, words).is_some() => self.expected_words(words),
+            _ => self.missing(&quoted(words)),
         }
-        failed
+    }
+
+    /// As [`Self::expected_words`], where the advice knows more words than the message.
+    fn expected_words_or(&mut self, words: &[&str], advised: &[&str]) -> Failed {
+        let what = quoted(words);
+        match *self.peek() {
+            Token::Word(found) => match similar(found, advised) {
+                Some(near) => self.complain(self.span(), &what, Some(format!("did you mean `{near}`?"))),
+                None => self.expected(&what),
+            },
+            _ => self.expected(&what),
+        }
+    }
+
+    /// Says what was expected at a place. One complaint about a place is enough, and what the lexer cannot
+    /// read explains what follows on its line.
+    fn complain(&mut self, span: Span, what: &str, help: Option<String>) -> Failed {
+        let blamed = self.errors.last().is_some_and(|error| error.span == span);
+        if blamed || *self.peek() == Token::Bad || self.is_behind_unread(span) {
+            return Failed;
+        }
+        let message = format!("expected {what}, found {}", self.peek().describe());
+        let help = help.or_else(|| self.advice_on_found());
+        self.fail(Diagnostic { help, ..Diagnostic::new(span, message, format!("expected {what}")) })
     }
 
     /// Whether there is anything left to read, and anybody who would read more errors.
@@ -279,50 +319,12 @@ impl<'s> Parser<'s> {
         self.nesting -= 1;
         parsed
     }
-
-    /// Parses what stands between a word just taken and its `end`, the `end` included.
-    fn block<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        self.blocks += 1;
-        let parsed = parse(self)?;
-        self.expect_word("end")?;
-        self.blocks -= 1;
-        Ok(parsed)
-    }
-
-    /// Whether the word `script` stands here and begins what is done with events of another port.
-    fn at_separator(&self) -> bool {
-        self.separated == Some(self.blocks) && self.is_word("script")
-    }
-
-    /// After an error: skips to the end of the statement that began with `blocks` open blocks. Stops
-    /// before its `;`, before the `end` of the block around it, or before the next statement of the
-    /// query level.
-    fn recover(&mut self, blocks: u32) {
-        let mut deeper = self.blocks.saturating_sub(blocks);
-        self.blocks = blocks;
-        while *self.peek() != Token::End {
-            let member = self.at > 0 && matches!(self.tokens[self.at - 1].token, Token::Symbol("." | "$"));
-            match self.peek() {
-                Token::Symbol(";") if deeper == 0 => return,
-                Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
-                Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
-                Token::Word("script") if !member && deeper == 0 && self.separated == Some(blocks) => return,
-                // In a patch, `merge` is an operation.
-                Token::Word("merge")
-                    if matches!(self.peek_second(), Token::TextStart | Token::Symbol("=>")) => {}
-                Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
-                // Met inside of a script, they say that an `end` is missing.
-                Token::Word(word) if !member && STATEMENTS.contains(word) => return,
-                _ => {}
-            }
-            self.advance();
-        }
-    }
 }
 
-/// `a`, `a or b`, `a, b or c`
-fn one_of(words: &[String]) -> String {
-    match words {
+/// `a`, `a` or `b`, `a`, `b` or `c`
+fn quoted(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
         [] => String::new(),
         [only] => only.clone(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),

@@ -1,8 +1,9 @@
 //! Patterns of `match` and of functions.
 
-use super::{Parsed, Parser};
+use super::{Failed, Parsed, Parser};
 use crate::trickle::{
     ast::{BinaryOp, Extract, FieldPattern, FieldTest, Pattern},
+    diagnostic::Diagnostic,
     token::Token,
 };
 
@@ -49,7 +50,9 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.expect("}")?;
+        if !self.eat("}") {
+            return Err(self.no_field_test("`,` or `}`"));
+        }
         Ok(Pattern::Record(fields))
     }
 
@@ -62,11 +65,19 @@ impl Parser<'_> {
             return Ok(FieldPattern { key: self.field_key()?, alias: None, test });
         }
         let first = self.field_key()?;
-        let (key, alias) = if self.eat("=") { (self.field_key()?, Some(first)) } else { (first, None) };
-        if alias.is_some() && !self.is("~=") {
-            return Err(self.expected("`~=`: only what is extracted can have another name"));
+        if !self.is("=") {
+            return Ok(FieldPattern { key: first, alias: None, test: self.field_test()? });
         }
-        Ok(FieldPattern { key, alias, test: self.field_test()? })
+        let sign = self.at;
+        self.advance();
+        if !matches!(self.peek(), Token::Word(_) | Token::Quoted(_) | Token::TextStart) {
+            return Err(self.no_alias(sign));
+        }
+        let key = self.field_key()?;
+        if !self.is("~=") {
+            return Err(self.no_alias(sign));
+        }
+        Ok(FieldPattern { key, alias: Some(first), test: self.field_test()? })
     }
 
     fn field_key(&mut self) -> Parsed<bytestring::ByteString> {
@@ -78,7 +89,9 @@ impl Parser<'_> {
     }
 
     fn field_test(&mut self) -> Parsed<FieldTest> {
-        let Token::Symbol(symbol) = *self.peek() else { return Err(self.expected("`==`, `~=`, `,` or `}`")) };
+        let Token::Symbol(symbol) = *self.peek() else {
+            return Err(self.no_field_test("`==`, `~=`, `,` or `}`"));
+        };
         let span = self.span();
         match (symbol, BinaryOp::of(symbol)) {
             ("," | "}", _) => Ok(FieldTest::Present),
@@ -90,7 +103,7 @@ impl Parser<'_> {
                 self.advance();
                 Ok(FieldTest::Compare(op, span, self.binary(ABOVE_COMPARISON)?))
             }
-            _ => Err(self.expected("`==`, `~=`, `,` or `}`")),
+            _ => Err(self.no_field_test("`==`, `~=`, `,` or `}`")),
         }
     }
 
@@ -108,7 +121,9 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.expect(closing)?;
+        if !self.eat(closing) {
+            return Err(self.missing(&format!("`,` or `{closing}`")));
+        }
         Ok(items)
     }
 
@@ -127,7 +142,43 @@ impl Parser<'_> {
                 break;
             }
         }
-        self.expect(")")?;
+        if !self.eat(")") {
+            return Err(self.missing(if open { "`)`" } else { "`,` or `)`" }));
+        }
         Ok(Pattern::Tuple { items, open })
+    }
+
+    // --- advice ---
+
+    /// Reports a `=` in a record pattern that gives nothing another name.
+    fn no_alias(&mut self, sign: usize) -> Failed {
+        let help = match self.peek() {
+            Token::Symbol("~") => "an extractor stands behind `~=`",
+            Token::Symbol("|") => "an extractor stands behind `~=`: KEY ~= KIND|FORMAT|",
+            _ => "a comparison is `==`",
+        };
+        if *self.peek() == Token::Bad {
+            return Failed;
+        }
+        let span = self.tokens[sign].span;
+        let error = Diagnostic::new(span, "expected `==` or `~=`, found `=`", "expected `==` or `~=`");
+        self.fail(error.help(help))
+    }
+
+    /// Reports what a field of a record pattern cannot be followed by.
+    fn no_field_test(&mut self, what: &str) -> Failed {
+        let help = match self.peek() {
+            Token::Symbol(":") => "a comparison is `==`",
+            Token::Symbol(".") if self.free_word(self.at - 1) == Some("event") => {
+                "the fields of the record stand here by themselves, without `event.`"
+            }
+            Token::Symbol(".") => {
+                "a part of a field is reached by a pattern in the pattern: KEY ~= %{ KEY == VALUE }"
+            }
+            Token::Word("and") => "`,` stands for `and`",
+            Token::Word("or") => "a case takes all of its fields; write one case for each alternative",
+            _ => return self.missing(what),
+        };
+        self.complain(self.span(), what, Some(help.to_owned()))
     }
 }

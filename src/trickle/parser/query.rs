@@ -1,15 +1,18 @@
 //! Statements of the query level.
 
-use super::{Failed, Parsed, Parser, STATEMENTS, items::ITEMS};
+use super::{Failed, Parsed, Parser};
 use crate::trickle::{
     ast::{Group, GroupBy, Qualified, Select, Statement, StreamRef},
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::Diagnostic,
     token::Token,
 };
 
 /// Settings of `#!config`. Programs of the reference system carry them; here a program's name is its
 /// key in the settings, and metrics are always on, so they are checked and have no effect.
 const CONFIG_KEYS: [&str; 2] = ["id", "metrics_interval_s"];
+
+/// Words behind a stream in a `select`.
+const AFTER_STREAM: [&str; 4] = ["where", "group", "into", "having"];
 
 impl Parser<'_> {
     /// All statements up to the end of the source.
@@ -24,7 +27,7 @@ impl Parser<'_> {
 
     fn statements(&mut self, ends: impl Fn(&Self) -> bool) -> Vec<Statement> {
         let mut statements = Vec::new();
-        let blocks = self.blocks;
+        let blocks = self.blocks.len();
         while self.goes_on() && !ends(self) {
             if self.eat(";") || self.config() {
                 continue;
@@ -33,6 +36,7 @@ impl Parser<'_> {
             match self.statement(&ends) {
                 Ok(statement) => statements.push(statement),
                 Err(Failed) => {
+                    self.after_failed_head(start, blocks);
                     // A statement keyword that failed on itself must not be met again.
                     if self.at == start {
                         self.advance();
@@ -63,7 +67,7 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, ends: &impl Fn(&Self) -> bool) -> Parsed<Statement> {
-        let span = self.span();
+        let (start, span) = (self.at, self.span());
         let statement = match self.peek() {
             Token::Word("select") => self.select(),
             Token::Word("create") => self.create(),
@@ -78,50 +82,38 @@ impl Parser<'_> {
                 None => Err(self.unknown_statement()),
             },
         }?;
-        if *self.peek() != Token::End && !self.is(";") && !ends(self) {
-            return Err(self.expected_end("`;` after the statement"));
+        if *self.peek() != Token::End && !self.is(";") && !self.is_word("end") && !ends(self) {
+            return Err(self.program_goes_on(start));
         }
         Ok(statement)
     }
 
-    /// The short list is what most programs consist of; the advice knows the other words too.
-    fn unknown_statement(&mut self) -> Failed {
-        let failed = self.expected_words(&["select", "create", "define"]);
-        if let Token::Word(found) = self.peek()
-            && let Some(near) = nearest(found, STATEMENTS.into_iter().chain(ITEMS))
-            && let Some(last) = self.errors.last_mut()
-        {
-            last.help = Some(format!("did you mean `{near}`?"));
-        }
-        failed
-    }
-
     fn select(&mut self) -> Parsed<Statement> {
+        let start = self.at;
         self.advance();
         let target = self.expression()?;
-        self.expect_word("from")?;
+        if !self.eat_word("from") {
+            return Err(self.no_from(start));
+        }
         let from = self.stream_ref("a stream to read from")?;
         let windows = if self.eat("[") { self.windows()? } else { Vec::new() };
         let filter = if self.eat_word("where") { Some(self.expression()?) } else { None };
         let group = if self.is_word("group") { Some(self.group_by()?) } else { None };
         if !self.eat_word("into") {
-            return Err(self.missing_into(filter.is_some(), group.is_some()));
+            return Err(self.no_into(filter.is_some(), group.is_some()));
         }
         let into = self.stream_ref("a stream to write to")?;
         let having = if self.eat_word("having") { Some(self.expression()?) } else { None };
         Ok(Statement::Select(Box::new(Select { target, from, windows, filter, group, into, having })))
     }
 
-    fn missing_into(&mut self, filtered: bool, grouped: bool) -> Failed {
-        match (filtered, grouped) {
-            (false, false) => self.expected_words(&["where", "group", "into"]),
-            (true, false) => self.expected_words(&["group", "into"]),
-            _ => self.expected_words(&["into"]),
-        }
-    }
-
     fn stream_ref(&mut self, what: &str) -> Parsed<StreamRef> {
-        let stream = self.name(what)?;
+        // A keyword that goes on with what can only follow it is not meant as a name.
+        let goes_on = matches!(self.peek_second(), Token::Word(next) if !AFTER_STREAM.contains(next));
+        if goes_on && self.is_any_word(&AFTER_STREAM) {
+            return Err(self.expected(what));
+        }
+        let stream = self.name(if matches!(self.peek(), Token::Word(_)) { "a stream" } else { what })?;
         let port = if self.eat("/") { Some(self.key("the name of a port")?) } else { None };
         Ok(StreamRef { stream, port })
     }

@@ -8,7 +8,8 @@ use crate::trickle::{
 };
 
 /// The words that begin an operation of a patch.
-const OPERATIONS: [&str; 8] = ["insert", "upsert", "update", "erase", "move", "copy", "merge", "default"];
+pub(super) const OPERATIONS: [&str; 8] =
+    ["insert", "upsert", "update", "erase", "move", "copy", "merge", "default"];
 
 /// The words of a binary's types, which stand in any order.
 const BYTES_TYPES: [&str; 6] = ["integer", "binary", "signed", "unsigned", "big", "little"];
@@ -16,15 +17,20 @@ const BYTES_TYPES: [&str; 6] = ["integer", "binary", "signed", "unsigned", "big"
 impl Parser<'_> {
     /// `patch subject of operation; … end`
     pub(super) fn patch_block(&mut self) -> Parsed<ExprKind> {
+        let opener = self.at;
         self.advance();
         let subject = self.expression()?;
-        self.expect_word("of")?;
-        let operations = self.block(|parser| {
+        self.expect_of(opener)?;
+        let operations = self.block(opener, |parser| {
             let mut operations = vec![parser.operation()?];
             while parser.eat(";") && !parser.is_word("end") {
                 operations.push(parser.operation()?);
             }
-            if parser.is_word("end") { Ok(operations) } else { Err(parser.expected("`;` or `end`")) }
+            if parser.is_word("end") || *parser.peek() == Token::End {
+                Ok(operations)
+            } else {
+                Err(parser.missing("`;` or `end`"))
+            }
         })?;
         Ok(ExprKind::Patch(Box::new(Patch { subject, operations })))
     }
@@ -33,7 +39,7 @@ impl Parser<'_> {
         let start = self.span();
         let word = match *self.peek() {
             Token::Word(word) if OPERATIONS.contains(&word) => word,
-            _ => return Err(self.expected_words(&OPERATIONS)),
+            _ => return Err(self.no_operation()),
         };
         self.advance();
         let all = self.is("=>");
@@ -71,6 +77,9 @@ impl Parser<'_> {
     }
 
     fn patch_key(&mut self) -> Parsed<Expr> {
+        if *self.peek() != Token::TextStart {
+            return Err(self.no_patch_key());
+        }
         self.any_text("a key in double quotes")
     }
 
@@ -81,10 +90,11 @@ impl Parser<'_> {
 
     /// `merge subject of spec end`
     pub(super) fn merge_block(&mut self) -> Parsed<ExprKind> {
+        let opener = self.at;
         self.advance();
         let subject = self.expression()?;
-        self.expect_word("of")?;
-        let spec = self.block(Self::expression)?;
+        self.expect_of(opener)?;
+        let spec = self.block(opener, Self::expression)?;
         Ok(ExprKind::Merge(Box::new((subject, spec))))
     }
 
@@ -101,7 +111,7 @@ impl Parser<'_> {
             }
         }
         if !self.eat(">>") {
-            return Err(self.expected("`:`, `/`, `,` or `>>`"));
+            return Err(self.missing("`:`, `/`, `,` or `>>`"));
         }
         Ok(ExprKind::Bytes(parts))
     }

@@ -4,7 +4,7 @@ use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::trickle::{
     ast::{BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Match, Name, Path, Pattern, Script},
     diagnostic::Diagnostic,
-    token::Token,
+    token::{RESERVED, Token},
 };
 
 impl Parser<'_> {
@@ -35,19 +35,15 @@ impl Parser<'_> {
     /// Parses what stands between semicolons up to an `end`, and tells whether all of it parses.
     fn sequence(&mut self, mut parse: impl FnMut(&mut Self) -> Parsed<()>) -> bool {
         let mut sound = true;
-        let blocks = self.blocks;
+        let blocks = self.blocks.len();
         while self.goes_on() && !self.ends_sequence() {
             if self.eat(";") {
                 continue;
             }
             let start = self.at;
-            let parsed = parse(self).and_then(|()| {
-                // A script on its own ends with its text.
-                let ends_alone = self.blocks == 0 && *self.peek() == Token::End;
-                if self.is(";") || self.is_word("end") || self.at_separator() || ends_alone {
-                    return Ok(());
-                }
-                Err(self.expected_end("`;` or `end` after the statement"))
+            let parsed = parse(self).and_then(|()| match self.ends_statement() {
+                true => Ok(()),
+                false => Err(self.statement_goes_on(start)),
             });
             if let Err(Failed) = parsed {
                 sound = false;
@@ -60,18 +56,26 @@ impl Parser<'_> {
         sound
     }
 
+    fn ends_statement(&self) -> bool {
+        // A script on its own ends with its text.
+        let ends_alone = self.blocks.is_empty() && *self.peek() == Token::End;
+        self.is(";") || self.is_word("end") || self.at_separator() || ends_alone
+    }
+
     fn ends_sequence(&self) -> bool {
         self.is_word("end") || self.is_any_word(&STATEMENTS) || self.at_separator()
     }
 
     /// The statements of a case up to the next case or the `end` of the match.
     fn case_body(&mut self) -> Parsed<Vec<Expr>> {
+        let mut start = self.at;
         let mut body = vec![self.expression()?];
         while self.eat(";") && !self.ends_case() && !self.is_any_word(&STATEMENTS) {
+            start = self.at;
             body.push(self.expression()?);
         }
         if !self.ends_case() {
-            return Err(self.expected_words(&["case", "default", "end"]));
+            return Err(self.case_goes_on(start));
         }
         Ok(body)
     }
@@ -92,12 +96,27 @@ impl Parser<'_> {
     }
 
     fn assignable(&mut self) -> Parsed<Path> {
+        self.refuse_keyword()?;
         let target = self.nested(Self::primary)?;
         match target.kind {
             ExprKind::Path(path) => Ok(path),
             _ => {
                 Err(self.fail(Diagnostic::new(target.span, "nothing can be assigned to this", "not a path")))
             }
+        }
+    }
+
+    /// Some words of the language begin a value, which nobody means behind `let`.
+    fn refuse_keyword(&mut self) -> Parsed<()> {
+        match *self.peek() {
+            Token::Word("event" | "state" | "args") => Ok(()),
+            Token::Word(word) if RESERVED.contains(&word) => {
+                let refused = self.name("a local").map(drop);
+                // It opens no block.
+                self.advance();
+                refused
+            }
+            _ => Ok(()),
         }
     }
 
@@ -114,11 +133,11 @@ impl Parser<'_> {
 
     /// `match subject of case … end`
     pub(super) fn match_block(&mut self) -> Parsed<Expr> {
-        let start = self.span();
+        let (start, opener) = (self.span(), self.at);
         self.advance();
         let subject = self.expression()?;
-        self.expect_word("of")?;
-        let cases = self.block(|parser| parser.cases_of(Self::pattern))?;
+        self.expect_of(opener)?;
+        let cases = self.block(opener, |parser| parser.cases_of(Self::pattern))?;
         let span = start.to(self.last_span());
         Ok(Expr { kind: ExprKind::Match(Box::new(Match { subject, cases })), span })
     }
@@ -128,13 +147,12 @@ impl Parser<'_> {
         &mut self,
         mut pattern: impl FnMut(&mut Self) -> Parsed<Pattern>,
     ) -> Parsed<Vec<Case>> {
+        let first = self.at;
         let mut cases = Vec::new();
         let mut caught_all = false;
         while !self.is_word("end") {
             if caught_all {
-                let error = Diagnostic::new(self.span(), "this case is never reached", "")
-                    .help("the case before it takes everything; make that one the last");
-                return Err(self.fail(error));
+                return Err(self.unreachable_case(first));
             }
             let case = self.case(&mut pattern)?;
             caught_all = case.guard.is_none() && matches!(case.pattern, Pattern::Any);
@@ -148,11 +166,11 @@ impl Parser<'_> {
 
     fn case(&mut self, parse: &mut impl FnMut(&mut Self) -> Parsed<Pattern>) -> Parsed<Case> {
         if self.eat_word("default") {
-            self.expect("=>")?;
+            self.arrow()?;
             return Ok(Case { bind: None, pattern: Pattern::Any, guard: None, body: self.case_body()? });
         }
         if !self.eat_word("case") {
-            return Err(self.expected_words(&["case", "default", "end"]));
+            return Err(self.no_case(&["case", "default", "end"]));
         }
         let binds = matches!(self.peek_second(), Token::Symbol("="));
         let bind = if binds { Some(self.name("a local")?) } else { None };
@@ -160,18 +178,18 @@ impl Parser<'_> {
             self.expect("=")?;
         }
         let pattern = parse(self)?;
-        let guard = if self.eat_word("when") { Some(self.expression()?) } else { None };
-        self.expect("=>")?;
+        let guard = if self.eat_word("when") { Some(self.binary(1)?) } else { None };
+        self.arrow()?;
         Ok(Case { bind, pattern, guard, body: self.case_body()? })
     }
 
     /// `for subject of case (key, value) … end`
     pub(super) fn for_block(&mut self) -> Parsed<Expr> {
-        let start = self.span();
+        let (start, opener) = (self.span(), self.at);
         self.advance();
         let subject = self.expression()?;
-        self.expect_word("of")?;
-        let (cases, fold) = self.block(|parser| {
+        self.expect_of(opener)?;
+        let (cases, fold) = self.block(opener, |parser| {
             let mut cases = Vec::new();
             while !parser.is_any_word(&["end", "into"]) {
                 cases.push(parser.for_case()?);
@@ -211,21 +229,23 @@ impl Parser<'_> {
 
     fn for_case(&mut self) -> Parsed<ForCase> {
         if self.eat_word("default") {
-            self.expect("=>")?;
+            self.arrow()?;
             return Ok(ForCase { names: None, guard: None, body: self.case_body()? });
         }
         if !self.eat_word("case") {
-            return Err(self.expected_words(&["case", "default", "end"]));
+            return Err(self.no_case(&["case", "default", "end"]));
         }
         let names = if self.eat_word("_") { None } else { Some(self.for_names()?) };
-        let guard = if self.eat_word("when") { Some(self.expression()?) } else { None };
-        self.expect("=>")?;
+        let guard = if self.eat_word("when") { Some(self.binary(1)?) } else { None };
+        self.arrow()?;
         Ok(ForCase { names, guard, body: self.case_body()? })
     }
 
     /// `(key, value)`
     fn for_names(&mut self) -> Parsed<(Name, Name)> {
-        self.expect("(")?;
+        if !self.eat("(") {
+            return Err(self.no_pair());
+        }
         let key = self.name("the key or index")?;
         self.expect(",")?;
         let value = self.name("the value")?;

@@ -91,15 +91,25 @@ fn a_missing_end_is_one_error() {
     let text = "define script s script\n let x = 1;\ncreate script s;\nselect event from in into s;\nselect event from s into out;";
     assert_eq!(super::error(text), "expected `end`, found `create`");
     let text = "define script s script\n match event of case 1 => 2;\ncreate script s;\nselect event from in into s;";
-    assert_eq!(super::error(text), "expected `case`, `default` or `end`, found `create`");
+    assert_eq!(super::error(text), "expected `end`, found `create`");
 }
 
 #[test]
 fn no_text_has_more_errors_than_people_read() {
-    for text in ["§".repeat(100_000), "x;".repeat(100_000), "select zz from in into out;".repeat(1_000)] {
+    for text in [
+        "§".repeat(100_000),
+        "x;".repeat(100_000),
+        "select zz from in into out;".repeat(1_000),
+        // Looking for advice takes no time that grows with what was read before.
+        format!("define script s script §; {}", "x x;".repeat(200_000)),
+        format!("define script s script §; {} let cast = 1", "cast event;".repeat(80_000)),
+        format!("fn f(a) with {} x\n{}", " ".repeat(400_000), "x x\n;".repeat(100_000)),
+    ] {
         let found = errors(&text);
         assert!(found.len() <= 50);
-        assert!(found.to_string().ends_with("\n\nthese are the first 50 errors, there may be more"));
+        if found.len() == 50 {
+            assert!(found.to_string().ends_with("\n\nthese are the first 50 errors, there may be more"));
+        }
     }
     assert!(!errors("x;x;").to_string().contains("there may be more"));
     let errors = errors(&" ".repeat((1 << 20) + 1));
