@@ -30,7 +30,11 @@ seconds=$((seconds / $(wc -w <<<"$targets")))
 for target in $targets; do
     # What is found goes into a folder that is not committed; see README.md.
     mkdir -p "found/$target"
+    words=()
+    if [[ -e dictionaries/$target ]]; then
+        words=("-dict=dictionaries/$target")
+    fi
     # Sanitizers need a nightly compiler. Ours is not: there is no unsafe code to look into.
     cargo fuzz run --sanitizer none "$target" "found/$target" "corpus/$target" -- \
-        -max_total_time="$((seconds > 0 ? seconds : 1))" -max_len=4096 -timeout=10 -rss_limit_mb=1024
+        -max_total_time="$((seconds > 0 ? seconds : 1))" -max_len=4096 -timeout=10 -rss_limit_mb=1024 "${words[@]}"
 done

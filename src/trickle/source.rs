@@ -9,7 +9,7 @@ const SHOWN_COLUMNS: usize = 120;
 
 /// Where a thing stands: byte offsets, the end not included. All texts of a program share one line of
 /// offsets, see [`Sources`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
     pub(crate) start: u32,
     pub(crate) end: u32,

@@ -291,6 +291,13 @@ pub(crate) struct Path {
     pub(crate) span: Span,
 }
 
+impl Path {
+    /// A root without segments.
+    pub(crate) fn of(root: Root, span: Span) -> Self {
+        Self { root, segments: Vec::new(), span }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Root {
     Event,

@@ -38,6 +38,8 @@ impl Compiler<'_, '_> {
             ExprKind::Array(items) => self.array(items),
             ExprKind::Record(fields) => self.record(fields),
             ExprKind::Path(path) => self.path(path),
+            // What has no value anywhere is absent.
+            ExprKind::Presence { present, path } if self.is_unknown(path) => Op::Const(Value::Bool(!present)),
             ExprKind::Presence { present, path } => {
                 let path = Box::new(self.path_op(path));
                 Op::Presence { present: *present, path }

@@ -169,6 +169,14 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// Whether a path begins with a name that stands for nothing, and is not meant to be another.
+    pub(super) fn is_unknown(&mut self, path: &Path) -> bool {
+        let Root::Local(name) = &path.root else { return false };
+        !self.locals.contains_key(&name.text)
+            && self.named_constant(&Qualified::of(name)).is_none()
+            && !self.unknown_local(name).help.is_some_and(|help| help.starts_with("did you mean"))
+    }
+
     /// The slot of a local that some statement before has given a value.
     fn local(&mut self, name: &Name) -> Slot {
         if let Some(slot) = self.locals.get(&name.text) {

@@ -71,13 +71,8 @@ pub(crate) struct ScriptScopes {
 pub(super) struct Scope<'a> {
     /// Where names are looked for that are not known here.
     parent: Option<ScopeId>,
-    entries: HashMap<(Kind, &'a str), Entry<'a>>,
-}
-
-struct Entry<'a> {
-    binding: Binding<'a>,
-    /// Brought in by a `use`, and so not to be had from here by others.
-    used: bool,
+    /// What is defined here or brought in by a `use`: others have both from here.
+    entries: HashMap<(Kind, &'a str), Binding<'a>>,
 }
 
 impl<'a> World<'a> {
@@ -193,7 +188,7 @@ impl<'a> World<'a> {
             let message = format!("there is {} `{}` already", kind.article(), name.text);
             self.errors.push(Diagnostic::new(name.span, message, "second time here"));
         } else {
-            entries.insert((kind, &name.text), Entry { binding, used: false });
+            entries.insert((kind, &name.text), binding);
         }
     }
 
@@ -211,7 +206,7 @@ impl<'a> World<'a> {
         let missing = missing.map(|kind| (kind, Binding::Missing));
         for (kind, binding) in found.into_iter().chain(missing) {
             let entries = &mut self.scopes[scope].entries;
-            entries.entry((kind, &name.text)).or_insert(Entry { binding, used: true });
+            entries.entry((kind, &name.text)).or_insert(binding);
         }
     }
 
@@ -262,8 +257,8 @@ impl<'a> World<'a> {
     pub(super) fn visible(&self, scope: ScopeId, kind: Kind, name: &str) -> Option<Binding<'a>> {
         let mut at = Some(scope);
         while let Some(id) = at {
-            if let Some(entry) = self.scopes[id].entries.get(&(kind, name)) {
-                return Some(entry.binding.clone());
+            if let Some(binding) = self.scopes[id].entries.get(&(kind, name)) {
+                return Some(binding.clone());
             }
             at = self.scopes[id].parent;
         }
@@ -278,10 +273,7 @@ impl<'a> World<'a> {
     /// What a module has under a name.
     fn member(&self, module: &Binding<'a>, kind: Kind, name: &str) -> Option<Binding<'a>> {
         match module {
-            Binding::Module(scope) => {
-                let entry = self.scopes[*scope].entries.get(&(kind, name))?;
-                (!entry.used).then(|| entry.binding.clone())
-            }
+            Binding::Module(scope) => self.scopes[*scope].entries.get(&(kind, name)).cloned(),
             Binding::LibraryModule(prefix) => library_binding(&format!("{prefix}::{name}"), kind),
             Binding::Missing => Some(Binding::Missing),
             _ => None,
@@ -302,7 +294,7 @@ impl<'a> World<'a> {
     /// The names of a kind that a scope has itself.
     pub(super) fn members(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
         let entries = self.scopes[scope].entries.iter();
-        entries.filter(move |((known, _), entry)| *known == kind && !entry.used).map(|((_, name), _)| *name)
+        entries.filter(move |((known, _), _)| *known == kind).map(|((_, name), _)| *name)
     }
 
     /// Whether a name is a constant here, and so cannot be a local.

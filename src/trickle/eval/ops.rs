@@ -28,7 +28,9 @@ enum Number {
 pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
     match (op, operand, Number::of(operand)) {
         (UnaryOp::Not | UnaryOp::BitNot, Value::Bool(truth), _) => Ok(Value::Bool(!truth)),
-        (UnaryOp::BitNot, Value::Int(bits), _) => Ok(Value::Int(!bits)),
+        (UnaryOp::BitNot, Value::Int(bits @ ..0), _) => Ok(Value::Int(!bits)),
+        // What is not negative has 64 bits without a sign.
+        (UnaryOp::BitNot, Value::Int(bits), _) => Ok(Value::from(!(*bits as u64))),
         (UnaryOp::BitNot, Value::Uint(bits), _) => Ok(Value::from(!bits)),
         (UnaryOp::Plus, _, Some(_)) => Ok(operand.clone()),
         (UnaryOp::Minus, _, Some(Number::Int(number))) => whole(-number, span),
@@ -50,8 +52,8 @@ pub(crate) fn binary(
     steps: &Steps,
 ) -> Outcome {
     match op {
-        BinaryOp::Eq => Ok(Value::Bool(*left == *right)),
-        BinaryOp::NotEq => Ok(Value::Bool(*left != *right)),
+        BinaryOp::Eq => Ok(Value::Bool(equal(&left, right))),
+        BinaryOp::NotEq => Ok(Value::Bool(!equal(&left, right))),
         BinaryOp::Gte | BinaryOp::Gt | BinaryOp::Lte | BinaryOp::Lt => {
             let order = compare(&left, right).ok_or_else(|| undefined(op, span, &left, right))?;
             Ok(Value::Bool(holds(op, order)))
@@ -82,9 +84,29 @@ fn undefined(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Box<Fault
     }
 }
 
+/// Whether two values are equal; bytes are so to the text that is written with them.
+pub(crate) fn equal(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        (Value::Bytes(_), Value::String(_)) | (Value::String(_), Value::Bytes(_)) => {
+            octets(left) == octets(right)
+        }
+        _ => left == right,
+    }
+}
+
+/// The bytes of bytes, and of a text.
+fn octets(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        Value::String(text) => Some(text.as_bytes()),
+        _ => None,
+    }
+}
+
 fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+        (Value::Bytes(_), _) | (_, Value::Bytes(_)) => Some(octets(left)?.cmp(octets(right)?)),
         _ => match (Number::of(left)?, Number::of(right)?) {
             (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
             (a, b) => a.float().partial_cmp(&b.float()),
@@ -170,10 +192,11 @@ fn bitwise(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Outcome {
     }
 }
 
-/// Bits pushed out on either side are lost; the sign stays with `>>` and not with `>>>`.
+/// Bits pushed out on either side are lost; the sign stays with `>>` and not with `>>>`. What is not negative
+/// has 64 bits without a sign.
 fn shift(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Outcome {
     let (bits, signed) = match left {
-        Value::Int(bits) => (*bits as u64, true),
+        Value::Int(bits) => (*bits as u64, *bits < 0),
         Value::Uint(bits) => (*bits, false),
         _ => return Err(undefined(op, span, left, right)),
     };

@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Result<bool, Box<Fault>> {
     match (pattern, value) {
         (PatternOp::Any, _) => Ok(true),
-        (PatternOp::Equals(op), value) => Ok(*eval(op, env)? == *value),
+        (PatternOp::Equals(op), value) => Ok(ops::equal(&*eval(op, env)?, value)),
         (PatternOp::Extract(extractor, span), value) => {
             Ok(of_text(extractor, *span, value, env)?.matches(value))
         }
@@ -146,6 +146,25 @@ fn extract_record(
         }
     }
     Ok(Some(Value::Record(Arc::new(result))))
+}
+
+/// The arguments of a function as the pattern of its case has taken them apart, if it takes any apart.
+pub(super) fn arguments(
+    pattern: &PatternOp,
+    args: &Value,
+    env: &Env<'_>,
+) -> Result<Option<Vec<Value>>, Box<Fault>> {
+    let (PatternOp::Tuple { items: patterns, .. }, Value::Array(args)) = (pattern, args) else {
+        return Ok(None);
+    };
+    if patterns.iter().all(|pattern| matches!(pattern, PatternOp::Any | PatternOp::Equals(_))) {
+        return Ok(None);
+    }
+    let mut taken = Vec::with_capacity(args.len());
+    for (pattern, arg) in patterns.iter().zip(args.iter()) {
+        taken.push(extract(pattern, arg, env)?.unwrap_or_else(|| arg.clone()));
+    }
+    Ok(Some(taken))
 }
 
 /// Every element that fits some pattern, with its index, pattern by pattern.

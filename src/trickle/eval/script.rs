@@ -1,6 +1,6 @@
 //! Running the statements of a script.
 
-use super::{Env, Steps, choose, each, eval, limits, path};
+use super::{Env, Steps, choose, each, eval, limits, path, pattern};
 use crate::{
     event::{Meta, Value},
     trickle::{
@@ -127,12 +127,18 @@ impl Frame<'_> {
     }
 
     fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
-        let (case, bound) = {
+        let (case, bound, args) = {
             let env = self.env();
             let subject = eval(&match_op.subject, &env)?;
-            choose(match_op, &subject, &env)?
+            let (case, bound) = choose(match_op, &subject, &env)?;
+            let args =
+                if match_op.function { pattern::arguments(&case.pattern, &subject, &env)? } else { None };
+            (case, bound, args)
         };
         if let Some((slot, value)) = bound {
+            self.set_local(slot, value);
+        }
+        for (slot, value) in args.into_iter().flatten().enumerate() {
             self.set_local(slot, value);
         }
         self.block(&case.body, wanted)

@@ -1,5 +1,7 @@
 //! Whether a graph makes sense: everything is reached, everything leads somewhere, nothing turns round.
 
+use std::collections::HashSet;
+
 use super::{
     Channel, IN, Node,
     names::{ChannelInfo, ChannelKind},
@@ -40,8 +42,17 @@ fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
             written[channel] = true;
         }
     }
-    for (channel, info) in draft.channels.iter().enumerate() {
-        errors.extend(loose_end(info, read[channel], written[channel]));
+    // Of what has several entrances, one is enough; without any, it is said once.
+    let is_entrance = |info: &ChannelInfo| matches!(info.kind, ChannelKind::Entrance(_));
+    let infos = || draft.channels.iter().enumerate();
+    let mut entered: HashSet<Span> = infos()
+        .filter(|(channel, info)| is_entrance(info) && written[*channel])
+        .map(|(_, i)| i.span)
+        .collect();
+    for (channel, info) in infos() {
+        if !(is_entrance(info) && !written[channel] && !entered.insert(info.span)) {
+            errors.extend(loose_end(info, read[channel], written[channel]));
+        }
     }
     errors
 }

@@ -336,7 +336,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         self.check_taps(level, create, &[&names[..], &[ERR]].concat());
         self.find_slips(level, create, &emitted);
         let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
-        self.must_be_read(level, create, |port| port != ERR || names.contains(&ERR));
+        self.must_be_read(level, create, |_| true);
         for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {
             let ports = ports.iter().map(|port| tap(&port.name)).collect();
             let node = ScriptNode { ports, err: tap(ERR), ..node };

@@ -107,12 +107,9 @@ impl<'s> Lexer<'s> {
         let start = self.at;
         let line = self.take_while(|c| c != '\n');
         if let Some(directive) = line.strip_prefix("#!") {
-            match directive.trim_start().strip_prefix("config") {
-                Some(setting) => self.push(Token::Config(setting.trim()), start),
-                None => {
-                    let error = self.bad(start, "unknown directive", "the only directive is `#!config`");
-                    error.help = Some("a comment is `#` without `!`".to_owned());
-                }
+            // All others are comments, such as the line that makes a file a program of a shell.
+            if let Some(setting) = directive.trim_start().strip_prefix("config") {
+                self.push(Token::Config(setting.trim()), start);
             }
         }
     }
@@ -297,10 +294,10 @@ mod tests {
     fn comments_directives_and_formats() {
         assert_eq!(tokens("# a \" b\n## c\nx"), [Token::Word("x"), Token::End]);
         assert_eq!(tokens("#!config id = \"x\"\n")[0], Token::Config("id = \"x\""));
-        assert_eq!(error("#!line 1"), "unknown directive");
+        assert_eq!(tokens("#!/usr/bin/env towline\nx"), [Token::Word("x"), Token::End]);
         assert_eq!(tokens(r"~= re|a\|b|")[2], Token::Format(r"a\|b"));
         assert_eq!(error("~ re|a\n|"), "this extractor does not end on its line");
-        assert_eq!(error("~ re|a\\\n|"), "this extractor does not end on its line");
+        assert_eq!(tokens("~ re|a\\\n  b|")[2], Token::Format("a\\\n  b"));
         assert_eq!(tokens("`a b`")[0], Token::Quoted("a b"));
         assert_eq!(tokens("\u{feff}x\r\n"), [Token::Word("x"), Token::End]);
         assert_eq!(error("§"), "`§` means nothing here");

@@ -14,7 +14,7 @@ use crate::trickle::{
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
 /// Words that end a list of parameters.
-pub(super) const AFTER_PARAMS: [&str; 6] = ["end", "state", "script", "pipeline", "into", "from"];
+pub(super) const AFTER_PARAMS: [&str; 7] = ["end", "with", "state", "script", "pipeline", "into", "from"];
 
 impl Parser<'_> {
     pub(super) fn create(&mut self) -> Parsed<Statement> {
@@ -170,7 +170,7 @@ impl Parser<'_> {
         } else {
             return Err(self.expected_words(&["script", "pipeline", "operator", "window", "tumbling"]));
         };
-        let params = self.params_with_end()?;
+        let params = self.operator_params()?;
         Ok(Statement::DefineOperator(DefineOperator { kind, name, params }))
     }
 
@@ -180,7 +180,15 @@ impl Parser<'_> {
     }
 
     fn define_window(&mut self, kind: Name, name: Name) -> Parsed<Statement> {
+        if self.eat_word("state") {
+            self.expression()?;
+        }
         let opener = self.at;
+        if self.eat_word("script") {
+            let blocks = self.block(opener, Self::script_blocks)?;
+            let script = blocks.into_iter().last().and_then(|block| block.script);
+            return Ok(Statement::DefineWindow(DefineWindow { kind, name, params: Vec::new(), script }));
+        }
         self.expect_word("with")?;
         let (params, script) = self.block(opener, |parser| {
             let params = parser.params(false)?;
@@ -192,6 +200,13 @@ impl Parser<'_> {
     }
 
     /// `with param,* end`, or nothing.
+    /// `[args params] [with params end]`
+    fn operator_params(&mut self) -> Parsed<Vec<Param>> {
+        let mut params = if self.eat_word("args") { self.params(true)? } else { Vec::new() };
+        params.extend(self.params_with_end()?);
+        Ok(params)
+    }
+
     fn params_with_end(&mut self) -> Parsed<Vec<Param>> {
         let opener = self.at;
         if self.eat_word("with") { self.block(opener, |parser| parser.params(false)) } else { Ok(Vec::new()) }

@@ -1,6 +1,6 @@
 //! Expressions: operators, paths, literals.
 
-use super::{Parsed, Parser};
+use super::{Failed, Parsed, Parser};
 use crate::{
     event::Value,
     trickle::{
@@ -118,6 +118,7 @@ impl Parser<'_> {
             Token::Word("patch") => self.nested(Self::patch_block)?,
             Token::Word("merge") => self.nested(Self::merge_block)?,
             Token::Word("recur") => return self.recur(),
+            Token::Word(word @ ("group" | "window")) => return Err(self.of_windows(word)),
             Token::Symbol("<<") => self.nested(Self::bytes)?,
             Token::Symbol("$") => return self.meta(),
             Token::Word(_) | Token::Quoted(_) if self.is_qualified() => self.qualified_expression()?,
@@ -132,6 +133,12 @@ impl Parser<'_> {
             ExprKind::Path(Path { root, segments, .. }) if segments.is_empty() => self.segments(root, start),
             kind => self.segments(Root::Expr(Box::new(Expr { kind, ..value })), start),
         }
+    }
+
+    /// `group[0]`, `window`: what a select with windows knows of them.
+    fn of_windows(&mut self, word: &str) -> Failed {
+        let what = if word == "group" { "grouping is" } else { "windows are" };
+        self.fail(Diagnostic::not_yet(self.span(), what))
     }
 
     fn literal(&mut self, value: Value) -> ExprKind {

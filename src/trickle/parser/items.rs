@@ -135,10 +135,14 @@ impl Parser<'_> {
         while !self.is("}") {
             let mut names = prefix.to_vec();
             names.push(self.key("the name of a module, a function or a constant")?);
-            while self.eat("::") {
+            while self.eat("::") && !self.is("{") {
                 names.push(self.key("the name of a module, a function or a constant")?);
             }
-            uses.push(self.used(names)?);
+            if self.eat("{") {
+                uses.extend(self.nested(|parser| parser.used_list(&names))?);
+            } else {
+                uses.push(self.used(names)?);
+            }
             if !self.eat(",") {
                 break;
             }

@@ -23,7 +23,7 @@ impl Parser<'_> {
         self.expect_of(opener)?;
         let operations = self.block(opener, |parser| {
             let mut operations = vec![parser.operation()?];
-            while parser.eat(";") && !parser.is_word("end") {
+            while (parser.eat(";") || parser.eat(",")) && !parser.is_word("end") {
                 operations.push(parser.operation()?);
             }
             if parser.is_word("end") || *parser.peek() == Token::End {

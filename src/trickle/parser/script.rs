@@ -2,7 +2,9 @@
 
 use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::trickle::{
-    ast::{BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Match, Name, Path, Pattern, Script},
+    ast::{
+        BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Item, Match, Name, Path, Pattern, Root, Script,
+    },
     diagnostic::Diagnostic,
     token::{RESERVED, Token},
 };
@@ -12,13 +14,28 @@ impl Parser<'_> {
     /// parse: without it the others would be blamed for what it does.
     pub(super) fn script_body(&mut self) -> Option<Script> {
         let mut script = Script::default();
+        // A constant at the end is the script's value; one that only defines passes the event on.
+        let mut value = None;
         let sound = self.sequence(|parser| {
+            let span = parser.span();
             match parser.item() {
-                Some(item) => script.items.push(item?),
-                None => script.body.push(parser.expression()?),
+                Some(item) => {
+                    let item = item?;
+                    value = match &item {
+                        Item::Constant(constant) => Some(Path::of(Root::Local(constant.name.clone()), span)),
+                        _ if script.body.is_empty() => Some(Path::of(Root::Event, span)),
+                        _ => value.take(),
+                    };
+                    script.items.push(item);
+                }
+                None => {
+                    value = None;
+                    script.body.push(parser.expression()?);
+                }
             }
             Ok(())
         });
+        script.body.extend(value.map(|path| Expr { span: path.span, kind: ExprKind::Path(path) }));
         sound.then_some(script)
     }
 
@@ -70,7 +87,8 @@ impl Parser<'_> {
     fn case_body(&mut self) -> Parsed<Vec<Expr>> {
         let mut start = self.at;
         let mut body = vec![self.expression()?];
-        while self.eat(";") && !self.ends_case() && !self.is_any_word(&STATEMENTS) {
+        // Version 0.11 of the reference has commas here.
+        while (self.eat(";") || self.eat(",")) && !self.ends_case() && !self.is_any_word(&STATEMENTS) {
             start = self.at;
             body.push(self.expression()?);
         }
