@@ -59,10 +59,15 @@ fn eval_shows_every_error_of_a_program() {
 
 #[test]
 fn eval_names_files_that_are_not_there() {
-    for args in [&["eval", "none.trickle"][..], &["eval", "p.trickle", "--in", "none.jsonl"]] {
+    for args in [
+        &["eval", "none.trickle"][..],
+        &["eval", "p.trickle", "--in", "none.jsonl"],
+        &["eval", "p.trickle", "--module-path", "none.d"],
+        &["eval", "p.trickle", "--module-path", "p.trickle"],
+    ] {
         let (finished, _folder) = command(args, &[("p.trickle", "select event from in into out;")], "");
         assert_eq!(finished.code, Some(1));
-        assert!(finished.stderr.contains("none."), "{}", finished.stderr);
+        assert!(finished.stderr.contains(args[args.len() - 1]), "{}", finished.stderr);
     }
 }
 
@@ -87,7 +92,7 @@ fn eval_finds_modules_in_its_folders() {
         ("math.tremor", "fn double(x) with x * 2 end;"),
         ("names.trickle", "const NAME = \"n\";"),
     ];
-    let args = ["eval", "p.trickle", "--module-path", "none", "--module-path", "."];
+    let args = ["eval", "p.trickle", "--module-path", "."];
     let (finished, _folder) = command(&args, &files, "4");
     assert_eq!(finished.stdout, "{\"port\":\"out\",\"data\":[8,\"n\"]}\n", "{}", finished.stderr);
     let (finished, _folder) = command(&args[..2], &files, "4");

@@ -109,6 +109,9 @@ fn health(url: &str) -> Result<(), Failure> {
 fn eval(options: &Eval) -> Result<(), Failure> {
     let name = options.program.display().to_string();
     let text = read(&options.program)?;
+    for folder in &options.module_path {
+        fs::read_dir(folder).map_err(|error| named(folder, &error))?;
+    }
     let modules = settings::Folders::new(options.module_path.clone(), &settings::Machine);
     let subject = Subject::compile_with(&name, &text, &modules);
     let subject = subject.map_err(|errors| Failure::Told(errors.to_string()))?;
