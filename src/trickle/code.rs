@@ -102,6 +102,8 @@ pub(crate) struct FieldOp {
 pub(crate) enum KeyOp {
     Const(ByteString),
     Text(TextOp),
+    /// Any expression whose value is a string.
+    Value(Op, Span),
 }
 
 #[derive(Debug)]

@@ -135,6 +135,7 @@ impl Reads {
         match key {
             KeyOp::Const(_) => {}
             KeyOp::Text(text) => self.add_text(&text.pieces),
+            KeyOp::Value(op, _) => self.add(op),
         }
     }
 

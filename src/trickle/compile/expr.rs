@@ -1,7 +1,5 @@
 //! Expressions.
 
-use bytestring::ByteString;
-
 use super::Compiler;
 use crate::{
     event::Value,
@@ -99,7 +97,7 @@ impl Compiler<'_, '_> {
         match self.expr(key) {
             Op::Text(text) => KeyOp::Text(*text),
             Op::Const(Value::String(key)) => KeyOp::Const(key),
-            _ => KeyOp::Const(ByteString::new()),
+            op => KeyOp::Value(op, key.span),
         }
     }
 

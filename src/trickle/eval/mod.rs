@@ -115,6 +115,10 @@ fn key(key: &KeyOp, env: &Env<'_>) -> Result<bytestring::ByteString, Box<Fault>>
     match key {
         KeyOp::Const(key) => Ok(key.clone()),
         KeyOp::Text(text) => text::render(text, env),
+        KeyOp::Value(op, span) => match &*eval(op, env)? {
+            Value::String(key) => Ok(key.clone()),
+            other => Err(Fault::new(*span, format!("a key is a string, not {}", article(other)))),
+        },
     }
 }
 

@@ -225,16 +225,6 @@ impl Parser<'_> {
         }
     }
 
-    /// A string, with code in it or without.
-    pub(super) fn any_text(&mut self, what: &str) -> Parsed<Expr> {
-        if *self.peek() != Token::TextStart {
-            return Err(self.expected(what));
-        }
-        let start = self.span();
-        let kind = self.text()?;
-        Ok(Expr { kind, span: start.to(self.last_span()) })
-    }
-
     /// A string without code in it.
     pub(super) fn plain_text(&mut self, what: &str) -> Parsed<Name> {
         if *self.peek() != Token::TextStart {

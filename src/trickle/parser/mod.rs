@@ -42,8 +42,8 @@
 //!           | path "(" expr,* ")" | "recur" "(" expr,* ")" | "<<" bytes,* ">>" | place
 //! place     = ( "event" | "state" | "args" | "$" [ name ] | path | primary )
 //!             { "." name | "[" expr "]" | "[" expr ":" expr "]" }
-//! operation = ( "insert" | "upsert" | "update" ) string "=>" expr | "erase" string
-//!           | ( "move" | "copy" ) string "=>" string | ( "merge" | "default" ) [ string ] "=>" expr
+//! operation = ( "insert" | "upsert" | "update" ) binary "=>" expr | "erase" binary
+//!           | ( "move" | "copy" ) binary "=>" binary | ( "merge" | "default" ) [ binary ] "=>" expr
 //! bytes     = unary [ ":" bits ] [ "/" type { "-" type } ]
 //! case      = "case" [ name "=" ] pattern [ "when" binary ] "=>" body | "default" "=>" body
 //!             (of a function: the pattern is "(" pattern,* ")", one for each argument)

@@ -76,11 +76,15 @@ impl Parser<'_> {
         Ok((from, self.patch_key()?))
     }
 
+    /// A string, or as in version 0.11 of the reference any expression; but a bare word is a key that lacks its
+    /// quotes.
     fn patch_key(&mut self) -> Parsed<Expr> {
-        if *self.peek() != Token::TextStart {
-            return Err(self.no_patch_key());
+        let ends = matches!(self.peek_second(), Token::Symbol("=>" | ";" | ",") | Token::Word("end"));
+        match self.peek() {
+            Token::Word(_) if ends => Err(self.no_patch_key()),
+            Token::Word(_) | Token::TextStart | Token::Symbol("(" | "$") => self.binary(1),
+            _ => Err(self.no_patch_key()),
         }
-        self.any_text("a key in double quotes")
     }
 
     fn after_arrow(&mut self) -> Parsed<Expr> {
