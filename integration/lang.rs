@@ -200,6 +200,14 @@ fn every_case_comes_out_as_it_is_written() {
     assert!(update || wrong.is_empty(), "UPDATE=1 accepts this:\n\n{wrong}");
 }
 
+#[test]
+fn every_function_of_the_library_has_a_case() {
+    let text: String = files().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let missing = towline::trickle::functions().filter(|(name, ..)| !text.contains(&format!("{name}(")));
+    let missing: Vec<_> = missing.map(|(name, ..)| name).collect();
+    assert!(missing.is_empty(), "no golden case calls {missing:?}");
+}
+
 /// Formatted programs do what they did.
 #[test]
 fn every_case_does_the_same_when_it_is_formatted() {

@@ -319,7 +319,8 @@ pub(super) fn library_binding<'a>(name: &str, kind: Kind) -> Option<Binding<'a>>
 
 /// Whether names of the library begin so.
 pub(super) fn is_library_module(name: &str) -> bool {
-    library::names().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with("::")))
+    let name = library::listed_name(name);
+    library::names().any(|known| known.strip_prefix(&*name).is_some_and(|rest| rest.starts_with("::")))
 }
 
 // === impl Kind ===

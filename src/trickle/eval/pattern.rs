@@ -113,7 +113,7 @@ pub(super) fn extract(
         (PatternOp::Any, value) => Ok(Some(value.clone())),
         (PatternOp::Equals(_), value) => Ok(matches(pattern, value, env)?.then(|| value.clone())),
         (PatternOp::Extract(extractor, span), value) => {
-            Ok(of_text(extractor, *span, value, env)?.extract(value))
+            Ok(of_text(extractor, *span, value, env)?.extract(value, env.context.ingest_ns))
         }
         (PatternOp::Record(fields), Value::Record(record)) => extract_record(fields, record, env),
         (PatternOp::Array(patterns), Value::Array(items)) => extract_array(patterns, items, env),

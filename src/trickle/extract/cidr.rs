@@ -1,8 +1,8 @@
 //! `cidr`: addresses and networks, `cidr|10.0.0.0/8, 192.168.0.0/16|`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::event::Value;
 
@@ -14,7 +14,9 @@ impl Cidr {
     pub(super) fn compile(format: &str) -> Result<Self, String> {
         let parts = format.split(',').map(str::trim).filter(|part| !part.is_empty());
         let network = |part: &str| {
-            network(part).ok_or_else(|| format!("takes networks such as 10.0.0.0/8, which {part:?} is not"))
+            network(part)
+                .or_else(|| short(part))
+                .ok_or_else(|| format!("takes networks such as 10.0.0.0/8, which {part:?} is not"))
         };
         parts.map(network).collect::<Result<_, _>>().map(Self)
     }
@@ -32,6 +34,29 @@ impl Cidr {
 
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A network of IP version 4 in fewer than four parts, of which the last one stands at the end: `10.0/16` is
+/// `10.0.0.0/16`, and `10.1` is `10.0.0.1`. So `10.1/16` would not be what it looks like, and is none.
+fn short(text: &str) -> Option<IpNet> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, digits(bits)?),
+        None => (text, 32),
+    };
+    let mut octets = [0; 4];
+    let mut parts = address.split('.');
+    octets[3] = digits(parts.next_back()?)?;
+    for (at, part) in parts.enumerate() {
+        // The last one has its place already.
+        *octets[..3].get_mut(at)? = digits(part)?;
+    }
+    let network = Ipv4Net::new(Ipv4Addr::from(octets), bits).ok()?;
+    (network.addr() == network.network()).then(|| network.into())
+}
+
+/// A number without a sign.
+fn digits(text: &str) -> Option<u8> {
+    text.bytes().all(|sign| sign.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Four numbers of an IPv4 address, eight of an IPv6 one.

@@ -1,38 +1,35 @@
 //! `influx`: the line protocol, `weather,city=Graz temperature=21.5,rain=f 1465839830100400200`.
 
+use std::str::FromStr;
+
 use super::{float, integer};
 use crate::event::{Record, Value};
 
-/// `{"measurement":…,"tags":{…},"fields":{…},"timestamp":…}`; a line without a time has no `timestamp`.
-pub(super) fn extract(line: &str) -> Option<Value> {
-    let mut reader = Reader { rest: line.trim_end_matches(['\r', '\n']) };
+/// `{"measurement":…,"tags":{…},"fields":{…},"timestamp":…}`; the time of a line without one is `ingest_ns`,
+/// when its event came in. Blanks around the line do not matter, and a comment is no line.
+pub(super) fn extract(line: &str, ingest_ns: u64) -> Option<Value> {
+    let line = line.trim();
+    if line.starts_with('#') {
+        return None;
+    }
+    let mut reader = Reader { rest: line };
     let measurement = reader.word(&[',', ' '])?;
     let mut tags = Record::new();
     while reader.eat(',') {
-        let key = reader.word(&['='])?;
+        let key = reader.word(&['=', ' ', ','])?;
         reader.eat('=').then_some(())?;
         let value = reader.word(&[',', ' '])?;
         tags.insert(key.into(), Value::string(value));
     }
     reader.eat(' ').then_some(())?;
-    let mut fields = Record::new();
-    loop {
-        let key = reader.word(&['='])?;
-        reader.eat('=').then_some(())?;
-        fields.insert(key.into(), reader.field()?);
-        if !reader.eat(',') {
-            break;
-        }
-    }
-    let mut record = Record::new();
-    record.insert("measurement".into(), Value::string(measurement));
-    record.insert("tags".into(), Value::Record(tags.into()));
-    record.insert("fields".into(), Value::Record(fields.into()));
-    if reader.eat(' ') {
-        record.insert("timestamp".into(), integer(reader.rest)?);
-        reader.rest = "";
-    }
-    reader.rest.is_empty().then(|| Value::Record(record.into()))
+    let fields = reader.fields()?;
+    let timestamp = if reader.eat(' ') { u64::from_str(reader.rest).ok()? } else { ingest_ns };
+    Some(Value::record([
+        ("measurement", Value::string(measurement)),
+        ("tags", Value::Record(tags.into())),
+        ("fields", Value::Record(fields.into())),
+        ("timestamp", Value::from(timestamp)),
+    ]))
 }
 
 struct Reader<'l> {
@@ -46,33 +43,47 @@ impl Reader<'_> {
         found.is_some()
     }
 
-    /// A name up to one of the signs, which a backslash makes part of it; never empty.
+    /// A text up to one of the signs, which has to come. A backslash makes one of them, or another backslash,
+    /// part of the text; before all others it is just a backslash.
     fn word(&mut self, ends: &[char]) -> Option<String> {
         let mut word = String::new();
         let mut letters = self.rest.char_indices();
-        let mut end = self.rest.len();
         while let Some((at, letter)) = letters.next() {
             match letter {
-                '\\' => match letters.next() {
-                    Some((_, escaped @ (',' | ' ' | '=' | '\\'))) => word.push(escaped),
-                    Some((_, other)) => word.extend(['\\', other]),
-                    None => word.push('\\'),
+                '\\' => match letters.next()?.1 {
+                    escaped if escaped == '\\' || ends.contains(&escaped) => word.push(escaped),
+                    other => word.extend(['\\', other]),
                 },
                 letter if ends.contains(&letter) => {
-                    end = at;
-                    break;
+                    self.rest = &self.rest[at..];
+                    return Some(word);
                 }
                 letter => word.push(letter),
             }
         }
-        self.rest = &self.rest[end..];
-        (!word.is_empty()).then_some(word)
+        None
+    }
+
+    /// All fields, to the end of the line or the blank before the time.
+    fn fields(&mut self) -> Option<Record> {
+        let mut fields = Record::new();
+        loop {
+            let key = self.word(&['='])?;
+            self.eat('=').then_some(())?;
+            fields.insert(key.into(), self.field()?);
+            if !self.eat(',') {
+                break;
+            }
+        }
+        (self.rest.is_empty() || self.rest.starts_with(' ')).then_some(fields)
     }
 
     /// A number, a whole one with an `i` behind it, a boolean, or a string in quotes.
     fn field(&mut self) -> Option<Value> {
         if self.eat('"') {
-            return self.quoted();
+            let text = self.word(&['"'])?;
+            self.eat('"');
+            return Some(Value::string(text));
         }
         let end = self.rest.find([',', ' ']).unwrap_or(self.rest.len());
         let (text, rest) = self.rest.split_at(end);
@@ -81,30 +92,11 @@ impl Reader<'_> {
             "t" | "T" | "true" | "True" | "TRUE" => Some(Value::Bool(true)),
             "f" | "F" | "false" | "False" | "FALSE" => Some(Value::Bool(false)),
             _ => match text.strip_suffix('i') {
-                Some(whole) => integer(whole),
+                Some(whole) => integer(whole).or_else(|| u64::from_str(whole).ok().map(Value::from)),
                 None => text
                     .starts_with(|sign: char| sign.is_ascii_digit() || "+-.".contains(sign))
                     .then(|| float(text))?,
             },
         }
-    }
-
-    fn quoted(&mut self) -> Option<Value> {
-        let mut text = String::new();
-        let mut letters = self.rest.char_indices();
-        while let Some((at, letter)) = letters.next() {
-            match letter {
-                '"' => {
-                    self.rest = &self.rest[at + 1..];
-                    return Some(Value::string(text));
-                }
-                '\\' => match letters.next()? {
-                    (_, escaped @ ('"' | '\\')) => text.push(escaped),
-                    (_, other) => text.extend(['\\', other]),
-                },
-                letter => text.push(letter),
-            }
-        }
-        None
     }
 }

@@ -9,6 +9,7 @@
 
 mod cidr;
 mod dissect;
+mod format;
 mod grok;
 mod grok_patterns;
 mod influx;
@@ -23,8 +24,8 @@ use base64::{
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
-pub(crate) use self::regexes::Budget;
 use self::{cidr::Cidr, dissect::Dissect, grok::Grok, kv::Kv, regexes::Captures};
+pub(crate) use self::{format::written, regexes::Budget};
 use super::eval::limits;
 use crate::event::{Data, Value};
 
@@ -60,10 +61,10 @@ enum Kind {
     /// Nanoseconds since the epoch.
     Datetime(String),
     Dissect(Dissect),
-    /// The string itself.
+    /// `true`.
     Glob(glob::Pattern),
     Grok(Box<Grok>),
-    /// Measurement, tags, fields and timestamp of a line.
+    /// Measurement, tags, fields and timestamp of a line; without one, when the event came in.
     Influx,
     Json,
     Kv(Kv),
@@ -79,7 +80,7 @@ impl Extractor {
     /// # Errors
     /// An unknown kind, or what is wrong with the format, in words.
     pub(crate) fn compile(kind: &str, format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
-        let format = unescaped(format);
+        let format = format::unescaped(format);
         let kind = kind.to_ascii_lowercase();
         let plain = |kind: Kind| match format.is_empty() {
             true => Ok(kind),
@@ -102,17 +103,18 @@ impl Extractor {
         Ok(Self(compiled))
     }
 
-    /// What is found in the value; none when it does not match. Only strings do.
-    pub(crate) fn extract(&self, value: &Value) -> Option<Value> {
+    /// What is found in the value of an event that came in at `ingest_ns`; none when it does not match. Only
+    /// strings do.
+    pub(crate) fn extract(&self, value: &Value, ingest_ns: u64) -> Option<Value> {
         let text = value.as_str()?;
         let found = match &self.0 {
             Kind::Base64 => Value::string(String::from_utf8(BASE64.decode(text).ok()?).ok()?),
             Kind::Cidr(cidr) => cidr.extract(text)?,
             Kind::Datetime(format) => datetime(text, format)?,
             Kind::Dissect(dissect) => dissect.extract(text)?,
-            Kind::Glob(glob) => glob.matches(text).then(|| value.clone())?,
+            Kind::Glob(glob) => glob.matches(text).then_some(Value::Bool(true))?,
             Kind::Grok(grok) => grok.extract(text)?,
-            Kind::Influx => influx::extract(text)?,
+            Kind::Influx => influx::extract(text, ingest_ns)?,
             Kind::Json => Data::json(text.into()).ok()?.into_value(),
             Kind::Kv(kv) => kv.extract(text)?,
             Kind::Re(captures) => captures.first(text)?,
@@ -121,45 +123,17 @@ impl Extractor {
         limits::measure(&found, 0, limits::SIZE_MAX).is_ok().then_some(found)
     }
 
-    /// Whether the value matches, at less cost where that can be.
+    /// Whether the value matches, at less cost where that can be. What is never looked at need not be a string:
+    /// base64 of any bytes will do.
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match (&self.0, value.as_str()) {
             (_, None) => false,
+            (Kind::Base64, Some(text)) => BASE64.decode(text).is_ok(),
             (Kind::Glob(glob), Some(text)) => glob.matches(text),
             (Kind::Re(captures), Some(text)) => captures.is_match(text),
-            _ => self.extract(value).is_some(),
+            _ => self.extract(value, 0).is_some(),
         }
     }
-}
-
-/// `\|` is a `|`, and `\\` a backslash; any other backslash is one, so that `\d` and `\\d` are the same.
-fn unescaped(format: &str) -> String {
-    let mut text = String::with_capacity(format.len());
-    let mut letters = format.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match (letter, letters.peek()) {
-            ('\\', Some(escaped @ ('|' | '\\'))) => {
-                text.push(*escaped);
-                letters.next();
-            }
-            _ => text.push(letter),
-        }
-    }
-    text
-}
-
-/// The letters of a format as it is written that become some letters of it without its escapes.
-pub(crate) fn written(format: &str, letters: &Range<usize>) -> Range<usize> {
-    let mut starts = Vec::new();
-    let mut rest = format.char_indices().peekable();
-    while let Some((at, letter)) = rest.next() {
-        starts.push(at);
-        if letter == '\\' {
-            rest.next_if(|(_, escaped)| matches!(escaped, '|' | '\\'));
-        }
-    }
-    let place = |letter: usize| starts.get(letter).copied().unwrap_or(format.len());
-    place(letters.start)..place(letters.end)
 }
 
 fn no_glob(error: &glob::PatternError) -> Wrong {

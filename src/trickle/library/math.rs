@@ -1,13 +1,13 @@
 //! `std::math`
 
+use std::cmp::Ordering;
+
 use super::{
     Arity::Exactly,
     Call, Function, Outcome,
     call::{Number, whole},
     order,
 };
-use crate::event::Value;
-
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure(
         "std::math::floor",
@@ -48,19 +48,22 @@ fn rounded(call: &Call<'_>, round: fn(f64) -> f64) -> Outcome {
     }
 }
 
-/// Of two equal numbers, as in `min`, the second.
 fn max(call: &Call<'_>) -> Outcome {
-    let first = order::numbers(call.number(0)?, call.number(1)?).is_gt();
-    Ok(picked(call, first))
+    picked(call, Ordering::is_ge)
 }
 
 fn min(call: &Call<'_>) -> Outcome {
-    let first = order::numbers(call.number(0)?, call.number(1)?).is_lt();
-    Ok(picked(call, first))
+    picked(call, Ordering::is_le)
 }
 
-fn picked(call: &Call<'_>, first: bool) -> Value {
-    call.any(usize::from(!first)).clone()
+/// The first number if it stands so to the second; a float if one of them is a float.
+fn picked(call: &Call<'_>, is_first: fn(Ordering) -> bool) -> Outcome {
+    let (first, second) = (call.number(0)?, call.number(1)?);
+    let picked = if is_first(order::numbers(first, second)) { first } else { second };
+    match (first, second, picked) {
+        (Number::Int(_), Number::Int(_), Number::Int(number)) => call.whole(number),
+        _ => call.finite(picked.float()),
+    }
 }
 
 #[cfg(test)]
@@ -82,8 +85,13 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::math::trunc", "[1e19]", "10000000000000000000"),
     ("std::math::trunc", "[null]", "error: std::math::trunc takes a number, not null"),
     ("std::math::max", "[41,42]", "42"),
-    ("std::math::max", "[9007199254740993,9007199254740992.0]", "9007199254740993"),
+    ("std::math::max", "[9007199254740993,9007199254740992.0]", "9007199254740992.0"),
     ("std::math::max", "[1,1.0]", "1.0"),
+    ("std::math::max", "[1.0,1]", "1.0"),
+    ("std::math::max", "[41.5,42]", "42.0"),
+    ("std::math::max", "[42,41.5]", "42.0"),
+    ("std::math::max", "[18446744073709551615,1]", "18446744073709551615"),
+    ("std::math::max", "[-0.0,0.0]", "-0.0"),
     (
         "std::math::max",
         r#"[1,"2"]"#,
@@ -91,6 +99,8 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ),
     ("std::math::min", "[-1.5,-1]", "-1.5"),
     ("std::math::min", "[1,1.0]", "1.0"),
+    ("std::math::min", "[42,42.5]", "42.0"),
+    ("std::math::min", "[0.0,-0.0]", "0.0"),
     ("std::math::min", "[18446744073709551615,-9223372036854775808]", "-9223372036854775808"),
     ("std::math::min", "[[],1]", "error: std::math::min takes a number as its first argument, not an array"),
 ];

@@ -38,7 +38,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 pub(crate) use call::{Call, Context, Steps};
 
@@ -109,20 +109,30 @@ static FUNCTIONS: [&[Function]; 22] = [
 /// Every constant but those of the time zones.
 static CONSTANTS: [&[Constant]; 3] = [datetime::CONSTANTS, integer::CONSTANTS, time::CONSTANTS];
 
-/// Tremor 0.11 has its functions of dates here.
-const OLDER_DATETIME: &str = "core::datetime::";
+/// In Tremor what is built in has names here too, as `core::string::len`.
+const BUILT_IN: &str = "core::";
+
+/// Modules that are built in below `tremor::`; all others are below `std::`.
+const OF_TREMOR: [&str; 2] = ["origin", "system"];
+
+/// The name that a function, a constant or a module has in the lists.
+pub(crate) fn listed_name(name: &str) -> Cow<'_, str> {
+    let Some(rest) = name.strip_prefix(BUILT_IN) else { return name.into() };
+    let module = rest.split("::").next().unwrap_or_default();
+    let root = if OF_TREMOR.contains(&module) { "tremor" } else { "std" };
+    format!("{root}::{rest}").into()
+}
 
 /// The function of that name.
 pub(crate) fn function(name: &str) -> Option<&'static Function> {
-    if let Some(function) = name.strip_prefix(OLDER_DATETIME) {
-        return functions().find(|known| known.name.strip_prefix("std::datetime::") == Some(function));
-    }
+    let name = listed_name(name);
     functions().find(|known| known.name == name)
 }
 
 /// The value of the constant of that name, whose last word is in capitals (as in later versions of
 /// Tremor) or in small letters (as in 0.11).
 pub(crate) fn constant(name: &str) -> Option<Value> {
+    let name = listed_name(name);
     let (module, word) = name.rsplit_once("::")?;
     let capitals = word.to_ascii_uppercase();
     if word != capitals && word != word.to_ascii_lowercase() {

@@ -66,7 +66,8 @@ fn as_uri_string(origin: &Origin) -> Value {
     // An address of IP version 6 has colons of its own.
     let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.clone() };
     let port = origin.port.map(|port| format!(":{port}")).unwrap_or_default();
-    Value::string(format!("{}://{host}{port}/{}", Origin::SCHEME, origin.path.join("/")))
+    let path = origin.path.iter().fold(String::new(), |path, segment| path + "/" + segment);
+    Value::string(format!("{}://{host}{port}{path}", Origin::SCHEME))
 }
 
 fn as_uri_record(origin: &Origin) -> Value {

@@ -19,6 +19,10 @@ fn try_default(call: &Call<'_>) -> Outcome {
         return Ok(call.any(2).clone());
     }
     call.walk(segments.len())?;
+    // A record has no use for what is no key: by nothing but that one does not get anywhere.
+    if matches!(call.any(0), Value::Record(_)) && segments.iter().all(|segment| segment.as_str().is_none()) {
+        return Ok(call.any(0).clone());
+    }
     let found = segments.iter().try_fold(call.any(0), step);
     Ok(found.unwrap_or(call.any(2)).clone())
 }
@@ -37,7 +41,11 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::path::try_default", r#"[[["x","y"]],[0,1],"no"]"#, r#""y""#),
     ("std::path::try_default", r#"[{"a":1},[],"no"]"#, r#"{"a":1}"#),
     ("std::path::try_default", r#"[{"a":1},["a","b"],"no"]"#, r#""no""#),
-    ("std::path::try_default", r#"[{"a":1},[0],"no"]"#, r#""no""#),
+    ("std::path::try_default", r#"[{"a":1},[0],"no"]"#, r#"{"a":1}"#),
+    ("std::path::try_default", r#"[{"a":1},[null,[]],"no"]"#, r#"{"a":1}"#),
+    ("std::path::try_default", r#"[{"a":1},[null,"a"],"no"]"#, r#""no""#),
+    ("std::path::try_default", r#"[{"a":{"b":1}},["a",null],"no"]"#, r#""no""#),
+    ("std::path::try_default", r#"[[1],[null],"no"]"#, r#""no""#),
     ("std::path::try_default", r#"[[1],[-1],"no"]"#, r#""no""#),
     ("std::path::try_default", r#"[null,[],"no"]"#, r#""no""#),
     (

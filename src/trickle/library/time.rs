@@ -109,10 +109,53 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |call| over(call, WEEK),
         "so many nanoseconds in weeks, as a float",
     ),
+    Function::pure(
+        "std::time::nanos::truncate_micros",
+        Exactly(1),
+        |call| truncated(call, MICROSECOND),
+        "nanoseconds without what is less than full microseconds",
+    ),
+    Function::pure(
+        "std::time::nanos::truncate_millis",
+        Exactly(1),
+        |call| truncated(call, MILLISECOND),
+        "nanoseconds without what is less than full milliseconds",
+    ),
+    Function::pure(
+        "std::time::nanos::truncate_seconds",
+        Exactly(1),
+        |call| truncated(call, SECOND),
+        "nanoseconds without what is less than full seconds",
+    ),
+    Function::pure(
+        "std::time::nanos::truncate_minutes",
+        Exactly(1),
+        |call| truncated(call, MINUTE),
+        "nanoseconds without what is less than full minutes",
+    ),
+    Function::pure(
+        "std::time::nanos::truncate_hours",
+        Exactly(1),
+        |call| truncated(call, HOUR),
+        "nanoseconds without what is less than full hours",
+    ),
+    Function::pure(
+        "std::time::nanos::truncate_days",
+        Exactly(1),
+        |call| truncated(call, DAY),
+        "nanoseconds without what is less than full days",
+    ),
 ];
 
 fn over(call: &Call<'_>, unit: i64) -> Outcome {
     call.finite(call.number(0)?.float() / unit as f64)
+}
+
+/// Down to full units. Below zero, full units go down by one more, as in Tremor.
+fn truncated(call: &Call<'_>, unit: i64) -> Outcome {
+    let (nanos, unit) = (call.integer(0)?, i128::from(unit));
+    let one_more = if nanos < 0 { unit } else { 0 };
+    call.whole(nanos - nanos % unit - one_more)
 }
 
 #[cfg(test)]
@@ -199,4 +242,46 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::time::nanos::to_weeks", "[604800000000000]", "1.0"),
     ("std::time::nanos::to_weeks", "[0]", "0.0"),
     ("std::time::nanos::to_weeks", "[null]", "error: std::time::nanos::to_weeks takes a number, not null"),
+    ("std::time::nanos::truncate_micros", "[9999]", "9000"),
+    ("std::time::nanos::truncate_micros", "[0]", "0"),
+    (
+        "std::time::nanos::truncate_micros",
+        "[1.5]",
+        "error: std::time::nanos::truncate_micros takes an integer, not a float",
+    ),
+    ("std::time::nanos::truncate_millis", "[9999999]", "9000000"),
+    ("std::time::nanos::truncate_millis", "[-1]", "-1000000"),
+    (
+        "std::time::nanos::truncate_millis",
+        r#"["a"]"#,
+        "error: std::time::nanos::truncate_millis takes an integer, not a string",
+    ),
+    ("std::time::nanos::truncate_seconds", "[9999999999]", "9000000000"),
+    ("std::time::nanos::truncate_seconds", "[-1000000001]", "-2000000000"),
+    (
+        "std::time::nanos::truncate_seconds",
+        "[null]",
+        "error: std::time::nanos::truncate_seconds takes an integer, not null",
+    ),
+    ("std::time::nanos::truncate_minutes", "[69999999999]", "60000000000"),
+    ("std::time::nanos::truncate_minutes", "[60000000000]", "60000000000"),
+    (
+        "std::time::nanos::truncate_minutes",
+        "[{}]",
+        "error: std::time::nanos::truncate_minutes takes an integer, not a record",
+    ),
+    ("std::time::nanos::truncate_hours", "[-3]", "-3600000000000"),
+    ("std::time::nanos::truncate_hours", "[-3600000000000]", "-7200000000000"),
+    (
+        "std::time::nanos::truncate_hours",
+        "[]",
+        "error: std::time::nanos::truncate_hours takes 1 argument, not 0",
+    ),
+    ("std::time::nanos::truncate_days", "[86499999999999]", "86400000000000"),
+    ("std::time::nanos::truncate_days", "[18446744073709551615]", "18446659200000000000"),
+    (
+        "std::time::nanos::truncate_days",
+        "[-9223372036854775808]",
+        "error: std::time::nanos::truncate_days: integer overflow: the result does not fit 64 bits",
+    ),
 ];

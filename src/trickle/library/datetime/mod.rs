@@ -22,7 +22,7 @@ use super::{Arity::Exactly, Call, Constant, Function, Outcome, call::shown};
 use crate::event::Value;
 
 pub(super) static CONSTANTS: &[Constant] = &[
-    Constant { name: "std::datetime::formats::RFC3339", value: || Value::string("%Y-%m-%dT%H:%M:%S%.f%:z") },
+    Constant { name: "std::datetime::formats::RFC3339", value: || Value::string("%+") },
     Constant { name: "std::datetime::formats::RFC2822", value: || Value::string("%a, %d %b %Y %H:%M:%S %z") },
     Constant { name: "std::datetime::formats::RFC5322", value: || Value::string("%a, %d %b %Y %H:%M:%S %z") },
 ];
@@ -252,6 +252,8 @@ pub(super) const CASES: &[super::tests::Case] = &[
         r#"["2019-08-07T16:41:12.159975-04:00","%Y-%m-%dT%T%.6f%:z"]"#,
         "1565210472159975000",
     ),
+    ("std::datetime::parse", r#"["2022-11-09T14:46:11Z","%+"]"#, "1668005171000000000"),
+    ("std::datetime::parse", r#"["2022-11-09 14:46:11.5+01:00","%+"]"#, "1668001571500000000"),
     ("std::datetime::parse", r#"["1560777212","%s"]"#, "1560777212000000000"),
     ("std::datetime::parse", r#"["1969-12-31 23:59:59","%F %T"]"#, "-1000000000"),
     (
