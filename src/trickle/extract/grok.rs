@@ -7,6 +7,7 @@ use regex::Regex;
 
 use super::{
     Wrong, float,
+    grok_logs::LOGS,
     grok_patterns::PATTERNS,
     integer,
     regexes::{self, Budget, EXPRESSION_MAX},
@@ -93,7 +94,7 @@ fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>)
 fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>) -> Result<(), String> {
     let mut parts = inside.splitn(3, ':');
     let name = parts.next().unwrap_or_default();
-    let Some((_, source)) = PATTERNS.iter().find(|(known, _)| *known == name) else {
+    let Some((_, source)) = patterns().find(|(known, _)| *known == name) else {
         return Err(unknown(name));
     };
     let Some(field) = parts.next() else {
@@ -117,8 +118,13 @@ fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>
     Ok(())
 }
 
+/// All that have a name.
+pub(super) fn patterns() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    PATTERNS.iter().chain(LOGS)
+}
+
 fn unknown(name: &str) -> String {
-    let near = PATTERNS.iter().map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known)).min();
+    let near = patterns().map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known)).min();
     match near {
         Some((distance, known)) if distance <= 2 => {
             format!("has no pattern %{{{name}}}; did you mean %{{{known}}}?")

@@ -1,4 +1,5 @@
-//! The named patterns of `grok`: the usual names, in expressions of linear time.
+//! The named patterns of `grok`: the usual names, in expressions of linear time. Those of whole lines of logs
+//! are in `grok_logs`.
 
 /// Names and what they stand for, which may be made of others.
 pub(super) const PATTERNS: &[(&str, &str)] = &[
@@ -15,6 +16,7 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ("QUOTEDSTRING", r#""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"#),
     ("QS", "%{QUOTEDSTRING}"),
     ("UUID", r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"),
+    ("URN", r"urn:[0-9A-Za-z][0-9A-Za-z-]{0,31}:(?:%[0-9a-fA-F]{2}|[0-9A-Za-z()+,.:=@;$_!*'/?#-])+"),
     ("PROG", r"[\x21-\x5a\x5c\x5e-\x7e]+"),
     // Numbers
     ("INT", r"[+-]?[0-9]+"),
@@ -54,7 +56,7 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ("PATH", "%{UNIXPATH}|%{WINPATH}"),
     ("TTY", r"/dev/(?:pts|tty(?:[pq])?)(?:\w+)?/?[0-9]+"),
     ("URIPROTO", r"[A-Za-z][A-Za-z0-9+.-]+"),
-    ("URIHOST", "%{IPORHOST}(?::%{POSINT})?"),
+    ("URIHOST", "%{IPORHOST}(?::%{POSINT:port})?"),
     ("URIPATH", r"(?:/[A-Za-z0-9$.+!*'(){},~:;=@#%&_-]*)+"),
     ("URIPARAM", r"\?[A-Za-z0-9$.+!*'|(){},~@#%&/=:;_?\-\[\]<>]*"),
     ("URIPATHPARAM", "%{URIPATH}(?:%{URIPARAM})?"),
@@ -92,24 +94,6 @@ pub(super) const PATTERNS: &[(&str, &str)] = &[
     ("DATESTAMP_OTHER", "%{DAY} %{MONTH} %{MONTHDAY} %{TIME} %{TZ} %{YEAR}"),
     ("DATESTAMP_EVENTLOG", "%{YEAR}%{MONTHNUM2}%{MONTHDAY}%{HOUR}%{MINUTE}%{SECOND}"),
     ("HTTPDATE", "%{MONTHDAY}/%{MONTH}/%{YEAR}:%{TIME} %{INT}"),
-    // Logs
-    ("SYSLOGTIMESTAMP", "%{MONTH} +%{MONTHDAY} %{TIME}"),
-    ("SYSLOGPROG", r"%{PROG:program}(?:\[%{POSINT:pid}\])?"),
-    ("SYSLOGHOST", "%{IPORHOST}"),
-    ("SYSLOGFACILITY", "<%{NONNEGINT:facility}.%{NONNEGINT:priority}>"),
-    (
-        "SYSLOGBASE",
-        "%{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:logsource} %{SYSLOGPROG}:",
-    ),
-    (
-        "COMMONAPACHELOG",
-        concat!(
-            r"%{IPORHOST:clientip} %{NOTSPACE:ident} %{NOTSPACE:auth} \[%{HTTPDATE:timestamp}\] ",
-            r#""(?:%{WORD:verb} %{NOTSPACE:request}(?: HTTP/%{NUMBER:httpversion})?|%{DATA:rawrequest})" "#,
-            "%{NUMBER:response} (?:%{NUMBER:bytes}|-)"
-        ),
-    ),
-    ("COMBINEDAPACHELOG", "%{COMMONAPACHELOG} %{QS:referrer} %{QS:agent}"),
     (
         "LOGLEVEL",
         concat!(

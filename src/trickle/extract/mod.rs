@@ -11,6 +11,7 @@ mod cidr;
 mod dissect;
 mod format;
 mod grok;
+mod grok_logs;
 mod grok_patterns;
 mod influx;
 mod kv;

@@ -353,8 +353,10 @@ fn influx() {
 }
 
 #[test]
-fn every_pattern_of_grok_compiles() {
-    for (name, _) in grok_patterns::PATTERNS {
+fn every_pattern_of_grok_has_its_name_and_compiles() {
+    let names: std::collections::HashSet<_> = grok::patterns().map(|(name, _)| name).collect();
+    assert_eq!(names.len(), grok::patterns().count());
+    for (name, _) in grok::patterns() {
         compile("grok", &format!("%{{{name}:x}}")).unwrap_or_else(|wrong| panic!("{name}: {wrong:?}"));
     }
 }
