@@ -204,4 +204,6 @@ fn integer(text: &str) -> Option<Value> {
 }
 
 #[cfg(test)]
+mod linear;
+#[cfg(test)]
 mod tests;

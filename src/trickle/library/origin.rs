@@ -106,3 +106,14 @@ pub(super) const CASES: &[super::tests::Case] = &[
         "error: tremor::origin::as_uri_record takes no arguments, not 1",
     ),
 ];
+
+#[cfg(test)]
+#[test]
+fn an_origin_without_a_path_ends_before_the_slash() {
+    for (host, port, uri) in
+        [("a.example", Some(80), "tremor-ws://a.example:80"), ("::1", None, "tremor-ws://[::1]")]
+    {
+        let origin = Origin { host: host.to_owned(), port, path: [].into() };
+        assert_eq!(as_uri_string(&origin), Value::string(uri));
+    }
+}
