@@ -269,7 +269,7 @@ fn a_program_knows_where_events_come_from() {
     let mut client = proxy.client();
     let told = |url: &str| url.replacen("ws://", "tremor-ws://", 1);
     for (url, server) in [
-        (home.url(), format!("{}/", told(&home.url()))),
+        (home.url(), told(&home.url())),
         (format!("{}/rooms/7", other.url()), format!("{}/rooms/7", told(&other.url()))),
     ] {
         client.text(&json!({ "url": url }).to_string());
