@@ -23,10 +23,7 @@ fn downstream() {
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);
-    let mut client = scene.proxy.client();
-    three_in_flight(&scene, |text| client.text(text));
-    scene.conn().die(Death::MidFrame);
     let reason = "WebSocket protocol error: Connection reset without closing handshake";
-    recovers_from_a_loss(&scene, client, reason);
+    recovers_from(&scene, |conn| conn.die(Death::MidFrame), reason);
     scene.nothing_is_left();
 }

@@ -40,20 +40,13 @@ fn downstream() {
 fn upstream() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    let watched = |url: &str| {
-        quick(url)
-            .with(r#"upstream.echo.ping_interval = "300ms""#)
-            .with(r#"upstream.echo.ping_timeout = "200ms""#)
-    };
     // at the third message its reader stops: it answers no ping either
-    let scene = Scene::with(watched, move |_, message| {
+    let scene = Scene::with(pinged, move |_, message| {
         if message == Message::text("c") {
             wait.wait();
         }
     });
-    let mut client = scene.proxy.client();
-    three_in_flight(&scene, |text| client.text(text));
-    recovers_from_a_loss(&scene, client, REASON);
+    recovers_from(&scene, |_| (), REASON);
     gate.open();
     scene.nothing_is_left();
 }

@@ -134,6 +134,22 @@ fn three_in_flight(scene: &Scene, send: impl FnMut(&str)) {
     scene.conn().wait_messages(3);
 }
 
+/// Upstreams are pinged, and lost when they do not answer within 200 ms.
+fn pinged(url: &str) -> Settings {
+    quick(url)
+        .with(r#"upstream.echo.ping_interval = "300ms""#)
+        .with(r#"upstream.echo.ping_timeout = "200ms""#)
+}
+
+/// The upstream fails with three messages in flight, for this reason; the client recovers.
+#[track_caller]
+fn recovers_from(scene: &Scene, fault: impl FnOnce(&Conn), reason: &str) {
+    let mut client = scene.proxy.client();
+    three_in_flight(scene, |text| client.text(text));
+    fault(&scene.conn());
+    recovers_from_a_loss(scene, client, reason);
+}
+
 /// The upstream's connection was lost with three messages in flight: each has its error, the next message goes
 /// over the next connection.
 #[track_caller]

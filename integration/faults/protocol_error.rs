@@ -20,10 +20,8 @@ fn downstream() {
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);
-    let mut client = scene.proxy.client();
-    three_in_flight(&scene, |text| client.text(text));
-    scene.conn().frame(&Frame::server(3, "what is this"));
-    recovers_from_a_loss(&scene, client, "WebSocket protocol error: unknown opcode 3");
+    let fault = |conn: &Conn| conn.frame(&Frame::server(3, "what is this"));
+    recovers_from(&scene, fault, "WebSocket protocol error: unknown opcode 3");
     assert_eq!(scene.conn().wait_end(), End::Close(1002, "unknown opcode 3".into()));
     scene.nothing_is_left();
 }

@@ -19,9 +19,7 @@ fn downstream() {
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);
-    let mut client = scene.proxy.client();
-    three_in_flight(&scene, |text| client.text(text));
-    scene.conn().die(Death::Reset);
-    recovers_from_a_loss(&scene, client, "IO error: Connection reset by peer (os error 104)");
+    let reason = "IO error: Connection reset by peer (os error 104)";
+    recovers_from(&scene, |conn| conn.die(Death::Reset), reason);
     scene.nothing_is_left();
 }

@@ -13,7 +13,7 @@ use serde::de::{
 use super::code::{
     CaseOp, FieldTestOp, KeyOp, Op, OperationKindOp, PathOp, PatternOp, PieceOp, Root, Step, StepKind,
 };
-use crate::event::{Record, Value};
+use crate::event::{Record, Value, visit_scalars};
 
 /// How many keys of a path are followed; what is below is read as a whole. Trees are walked by recursion, and
 /// a path may have as many steps as a text has room for.
@@ -202,29 +202,7 @@ impl<'de> Visitor<'de> for &Reads {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Int(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::from(number))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::Float(number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::string(text))
-    }
+    visit_scalars!();
 
     /// Only keys are asked for, and an array has none: that it is one is all that can be seen of it.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {

@@ -122,7 +122,7 @@ impl Compiler<'_, '_> {
         if !self.locals.contains_key(&name.text) && self.world.is_constant(self.scope, name) {
             return self.bind(name);
         }
-        let expr = Path { root: Root::Local(name.clone()), segments: Vec::new(), span: name.span };
+        let expr = Path::of(Root::Local(name.clone()), name.span);
         match self.path_op(&expr).root {
             crate::trickle::code::Root::Local(slot) => slot,
             _ => 0,

@@ -58,7 +58,6 @@ pub(crate) struct Function {
     /// Whether the same arguments always have the same result, so that a call may be folded.
     pub(crate) pure: bool,
     /// What it gives, in one line for people: `how many characters a string has`
-    #[allow(dead_code, reason = "for the reference of the library, which tests hold to it")]
     pub(crate) about: &'static str,
 }
 

@@ -187,7 +187,7 @@ impl Parser<'_> {
             return Ok(ExprKind::Call { name, args });
         }
         let span = name.span;
-        Ok(ExprKind::Path(Path { root: Root::Constant(name), segments: Vec::new(), span }))
+        Ok(ExprKind::Path(Path::of(Root::Constant(name), span)))
     }
 
     pub(super) fn recur(&mut self) -> Parsed<Expr> {

@@ -252,6 +252,26 @@ fn the_wide_program_runs() {
     assert_eq!(super::run(WIDE, r#"{"n":0,"k":[1,2,3,4]}"#), "reply: 4");
 }
 
+/// A program with a piece of it moved, and with that piece gone; none if the cuts are within a letter.
+fn damage(whole: &str, cut: usize, length: usize, moved: usize) -> Vec<String> {
+    let end = (cut + length).min(whole.len());
+    let (Some(before), Some(piece), Some(after)) = (whole.get(..cut), whole.get(cut..end), whole.get(end..))
+    else {
+        return Vec::new();
+    };
+    let damaged = format!("{before}{after}");
+    let at = moved.min(damaged.len());
+    vec![format!("{}{piece}{}", &damaged[..at], &damaged[at..]), damaged]
+}
+
+#[track_caller]
+fn compiles_or_says_why_not(text: &str, input: &Value) {
+    match Program::compile("any", text) {
+        Err(errors) => assert!(!errors.to_string().is_empty()),
+        Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
+    }
+}
+
 /// JSON texts in which keys may stand twice, and be written in several ways.
 fn json_text() -> impl Strategy<Value = String> {
     let leaf =
@@ -325,36 +345,14 @@ proptest! {
     fn a_damaged_wide_program_compiles_or_says_why_not(
         cut in 0..WIDE.len(), length in 0..40_usize, moved in 0..WIDE.len(), input in json(),
     ) {
-        let end = (cut + length).min(WIDE.len());
-        let (Some(before), Some(piece), Some(after)) = (WIDE.get(..cut), WIDE.get(cut..end), WIDE.get(end..)) else {
-            return Ok(());
-        };
-        let damaged = format!("{before}{after}");
-        let at = moved.min(damaged.len());
-        for text in [format!("{}{piece}{}", &damaged[..at], &damaged[at..]), damaged] {
-            match Program::compile("damaged", &text) {
-                Err(errors) => prop_assert!(!errors.to_string().is_empty()),
-                Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
-            }
-        }
+        damage(WIDE, cut, length, moved).iter().for_each(|text| compiles_or_says_why_not(text, &input));
     }
 
     #[test]
     fn a_damaged_program_compiles_or_says_why_not(
         cut in 0..WHOLE.len(), length in 0..40_usize, moved in 0..WHOLE.len(), input in json(),
     ) {
-        let end = (cut + length).min(WHOLE.len());
-        let (Some(before), Some(piece), Some(after)) = (WHOLE.get(..cut), WHOLE.get(cut..end), WHOLE.get(end..)) else {
-            return Ok(());
-        };
-        let damaged = format!("{before}{after}");
-        let at = moved.min(damaged.len());
-        for text in [format!("{}{piece}{}", &damaged[..at], &damaged[at..]), damaged] {
-            match Program::compile("damaged", &text) {
-                Err(errors) => prop_assert!(!errors.to_string().is_empty()),
-                Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
-            }
-        }
+        damage(WHOLE, cut, length, moved).iter().for_each(|text| compiles_or_says_why_not(text, &input));
     }
 
     #[test]
@@ -370,11 +368,7 @@ proptest! {
         words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..40),
         input in json(),
     ) {
-        let text = words.concat();
-        match Program::compile("any", &text) {
-            Err(errors) => prop_assert!(!errors.to_string().is_empty()),
-            Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
-        }
+        compiles_or_says_why_not(&words.concat(), &input);
     }
 
     #[test]
