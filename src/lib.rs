@@ -14,7 +14,8 @@
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
 //! reply                       failures in words
-//! turn, ticker, spare, tcp    one turn of an actor with a socket; its alarm; memory of queues; options
+//! net                         socket options, names, connecting
+//! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! tools                       programs away from the proxy: trying them out, formatting them
@@ -32,6 +33,7 @@ pub mod flow;
 pub mod format;
 pub mod listener;
 pub mod log;
+pub mod net;
 pub mod pipeline;
 pub mod processor;
 pub mod rate;
@@ -41,7 +43,6 @@ pub mod settings;
 pub mod spare;
 pub mod status;
 pub mod supervisor;
-pub mod tcp;
 pub mod ticker;
 pub mod tools;
 pub mod trickle;

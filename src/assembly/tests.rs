@@ -20,9 +20,10 @@ use crate::{
     connector::dial::{self, Dialed, Plan},
     event::{Data, Event},
     flow::{Edge, Pool, Tracker, mailbox_room},
+    net::TcpOptions,
     pipeline::{Outlet, Pipeline, Stage},
     session::{self, Parts, Presence, Session},
-    settings::{Limits, Listener, Route, Settings, Tcp, Upstream, fixture},
+    settings::{Limits, Listener, Route, Settings, Upstream, fixture},
     supervisor::Pacer,
     trickle::{Port, RuntimeError},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
@@ -174,7 +175,7 @@ impl Lab {
             upstream: self.route().upstream.clone().unwrap(),
             headers: [].into(),
             protocols: [].into(),
-            client: dial::client(Tcp { keepalive: None, user_timeout: None }),
+            client: dial::client(TcpOptions { keepalive: None, user_timeout: None }),
         };
         let first = Ok(Dialed { socket: Box::new(socket), rest: Bytes::new(), protocol: None });
         let pacer = Arc::new(Pacer::new(1));

@@ -1,24 +1,21 @@
 //! The connector's handshake: awc's, on a TCP socket with options of ours.
 
-use std::{future::Future, io, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{io, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::{
     error::ParseError,
     header::{HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
 };
-use actix_rt::net::TcpStream;
-use actix_service::Service;
-use actix_tls::connect::{ConnectError as TcpError, ConnectInfo, Connection, ConnectorService};
 use awc::{
     BoxedSocket, Client,
     error::{ConnectError, SendRequestError, WsClientError},
-    http::{StatusCode, Uri},
+    http::StatusCode,
 };
 use bytes::Bytes;
 
 use crate::{
-    settings::{self, Upstream},
-    tcp,
+    net::{Connect, TcpOptions},
+    settings::Upstream,
 };
 
 /// awc's own limits on time are switched off by this: `connect_timeout` is the only one.
@@ -77,9 +74,9 @@ pub enum DialError {
 }
 
 /// The client of one worker thread for one upstream, whose options its sockets have.
-pub fn client(options: settings::Tcp) -> Client {
+pub fn client(options: TcpOptions) -> Client {
     let connector = awc::Connector::new()
-        .connector(Tcp { connector: ConnectorService::default(), options })
+        .connector(Connect::new(options))
         .timeout(FOREVER)
         // A WebSocket keeps its place in awc's pool for life; the sessions are what is bounded.
         .limit(0);
@@ -170,29 +167,5 @@ impl From<SendRequestError> for DialError {
             SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
             _ => Self::Handshake("request not sent"),
         }
-    }
-}
-
-/// awc's TCP connector, with options of an upstream's.
-#[derive(Clone)]
-struct Tcp {
-    connector: ConnectorService,
-    options: settings::Tcp,
-}
-
-impl Service<ConnectInfo<Uri>> for Tcp {
-    type Response = Connection<Uri, TcpStream>;
-    type Error = TcpError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, TcpError>>>>;
-
-    actix_service::always_ready!();
-
-    fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
-        let (connecting, options) = (self.connector.call(request), self.options);
-        Box::pin(async move {
-            let connection = connecting.await?;
-            tcp::tune(connection.io_ref(), &options).map_err(TcpError::Io)?;
-            Ok(connection)
-        })
     }
 }

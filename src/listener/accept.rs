@@ -28,10 +28,10 @@ use crate::{
     event::Origin,
     flow::Tracker,
     log::Quoted,
+    net,
     rate::Limiter,
     session::{Parts, Presence},
     settings::{Route, Upstream},
-    tcp,
 };
 
 /// What the server hears of a client: nothing.
@@ -113,7 +113,7 @@ impl Caller {
         let Self { desk, socket, peer, place: _ } = self;
         let Way { route, protocol, upside } = way;
         let Entered { stream, presence, address } = entered;
-        if let Err(error) = tcp::tune(&socket, &desk.listener.tcp) {
+        if let Err(error) = net::tune(&socket, &desk.listener.tcp) {
             // The session will see the same.
             log::debug!("socket takes no options listener={} peer={peer}: {error}", desk.listener.name);
         }

@@ -1,6 +1,7 @@
 //! The keys that guard against too much and too little: admission, liveness, rates.
 
-use super::{Admission, Health, OnLimit, Rate, SlowConsumer, Tcp, read::Section, validate::to_usize};
+use super::{Admission, Health, OnLimit, Rate, SlowConsumer, read::Section, validate::to_usize};
+use crate::net::TcpOptions;
 
 /// A count, or none for 0.
 fn cap(section: &Section<'_>, name: &str) -> Option<usize> {
@@ -40,12 +41,20 @@ pub(super) fn slow_consumer(section: &Section<'_>) -> SlowConsumer {
     }
 }
 
-pub(super) fn tcp(section: &Section<'_>) -> Tcp {
-    Tcp { keepalive: section.timeout("tcp_keepalive"), user_timeout: section.timeout("tcp_user_timeout") }
+pub(super) fn tcp(section: &Section<'_>) -> TcpOptions {
+    TcpOptions {
+        keepalive: section.timeout("tcp_keepalive"),
+        user_timeout: section.timeout("tcp_user_timeout"),
+    }
 }
 
 /// The kernel must not end a connection before the policy for those that do not read has its time.
-pub(super) fn check_slow_consumer(section: &Section<'_>, health: &Health, policy: SlowConsumer, tcp: &Tcp) {
+pub(super) fn check_slow_consumer(
+    section: &Section<'_>,
+    health: &Health,
+    policy: SlowConsumer,
+    tcp: &TcpOptions,
+) {
     if policy != SlowConsumer::Disconnect && health.slow_consumer_timeout.is_none() {
         let text = format!("is \"never\", so that slow_consumer = \"{policy}\" would never begin");
         section.problem("slow_consumer_timeout", text);

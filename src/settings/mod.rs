@@ -46,6 +46,7 @@ pub use self::{
 
 use crate::{
     codec::Codec,
+    net::TcpOptions,
     processor,
     trickle::{Limits as ProgramLimits, Program},
 };
@@ -193,7 +194,7 @@ pub struct Listener {
     /// What becomes of a client that does not read.
     pub slow_consumer: SlowConsumer,
     /// Options of its clients' sockets.
-    pub tcp: Tcp,
+    pub tcp: TcpOptions,
     /// How long a closing handshake may take before the socket is dropped.
     pub close_timeout: Duration,
     /// What becomes of events under way when their client closes.
@@ -237,15 +238,6 @@ pub enum SlowConsumer {
     DropOldest,
     /// The same, but the newest.
     DropNewest,
-}
-
-/// Options of TCP sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tcp {
-    /// The kernel probes a connection without traffic after so long.
-    pub keepalive: Option<Duration>,
-    /// The kernel gives up a connection of which it got no acknowledgement for so long.
-    pub user_timeout: Option<Duration>,
 }
 
 /// What becomes of events under way when their client closes.
@@ -297,7 +289,7 @@ pub struct Upstream {
     /// When the server counts as gone.
     pub health: Health,
     /// Options of the sockets to it.
-    pub tcp: Tcp,
+    pub tcp: TcpOptions,
     /// How events and replies belong together.
     pub exchange: Exchange,
     /// The key of an event by which requests and replies find each other: a path such as `id` or

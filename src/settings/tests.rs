@@ -48,7 +48,7 @@ fn what_nobody_says_is_built_in() {
     };
     assert_eq!(listener.health, health);
     let minute = Some(Duration::from_secs(60));
-    assert_eq!(listener.tcp, Tcp { keepalive: minute, user_timeout: minute });
+    assert_eq!(listener.tcp, TcpOptions { keepalive: minute, user_timeout: minute });
     assert_eq!(listener.slow_consumer, SlowConsumer::Disconnect);
     assert_eq!(listener.on_client_close, OnClientClose::Finish);
     let any = Rate { messages: None, bytes: None, burst: Duration::from_secs(1), on_limit: OnLimit::Error };
@@ -160,7 +160,7 @@ fn what_is_said_holds() {
         slow_consumer_timeout: Some(Duration::from_millis(100)),
     };
     assert_eq!((listener.health, listener.slow_consumer), (health, SlowConsumer::DropNewest));
-    assert_eq!(listener.tcp, Tcp { keepalive: Some(Duration::from_secs(1)), user_timeout: None });
+    assert_eq!(listener.tcp, TcpOptions { keepalive: Some(Duration::from_secs(1)), user_timeout: None });
     assert_eq!(listener.on_client_close, OnClientClose::Cancel);
     let burst = Duration::from_secs(2);
     assert_eq!(listener.rate, Rate { messages: Some(10), bytes: None, burst, on_limit: OnLimit::Delay });

@@ -4,16 +4,23 @@ use std::{io, os::fd::AsFd, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 
-use crate::settings::Tcp;
-
 /// Probes without answer before the kernel gives a connection up.
 const PROBES: u32 = 4;
 
-/// Sets what the settings say. Small messages are sent at once.
+/// Options of TCP sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpOptions {
+    /// The kernel starts to probe a connection after this long without traffic.
+    pub keepalive: Option<Duration>,
+    /// The kernel ends a connection whose peer acknowledges nothing for this long.
+    pub user_timeout: Option<Duration>,
+}
+
+/// Sets the options, and switches Nagle's algorithm off so that small messages are sent at once.
 ///
 /// # Errors
 /// When the socket takes no options any more, as its connection has ended.
-pub fn tune(socket: &impl AsFd, options: &Tcp) -> io::Result<()> {
+pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
     if let Some(idle) = options.keepalive {
@@ -58,11 +65,11 @@ mod tests {
     fn a_socket_has_what_the_settings_say() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let options = Tcp { keepalive: None, user_timeout: None };
+        let options = TcpOptions { keepalive: None, user_timeout: None };
         tune(&socket, &options).unwrap();
         assert!(socket.nodelay().unwrap() && !SockRef::from(&socket).keepalive().unwrap());
         let (idle, blocked) = (Duration::from_secs(60), Duration::from_secs(90));
-        tune(&socket, &Tcp { keepalive: Some(idle), user_timeout: Some(blocked) }).unwrap();
+        tune(&socket, &TcpOptions { keepalive: Some(idle), user_timeout: Some(blocked) }).unwrap();
         let socket = SockRef::from(&socket);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
