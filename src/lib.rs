@@ -3,7 +3,8 @@
 //! The modules in the order in which a message meets them:
 //!
 //! ```text
-//! cli, settings, log          what the program was told
+//! cli, commands               the command line, and a module for each command
+//! settings, log               the checked settings; the log
 //! listener                    takes a client's connection and answers its handshake
 //! assembly                    ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
@@ -25,6 +26,7 @@ pub mod admin;
 pub mod assembly;
 pub mod cli;
 pub mod codec;
+pub mod commands;
 pub mod connector;
 pub mod drain;
 pub mod echo;

@@ -1,0 +1,15 @@
+//! `towline echo`
+
+use std::net::SocketAddr;
+
+use super::{Failure, block_on, signals, start_log};
+use crate::{
+    echo,
+    settings::{Log, LogFormat},
+};
+
+/// Runs the echo server until a signal ends it.
+pub(super) fn echo(bind: SocketAddr) -> Result<(), Failure> {
+    start_log(&Log { level: "info".to_owned(), format: LogFormat::Text })?;
+    block_on(async { echo::run(bind, signals::shutdown()?).await })
+}

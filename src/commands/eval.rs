@@ -1,0 +1,47 @@
+//! `towline eval`
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+use super::{
+    Failure,
+    failure::{named, read},
+};
+use crate::{
+    cli::Eval,
+    settings,
+    tools::eval::{Evaluation, Subject},
+};
+
+/// Runs a program over lines of JSON.
+pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
+    let name = options.program.display().to_string();
+    let text = read(&options.program)?;
+    for folder in &options.module_path {
+        fs::read_dir(folder).map_err(|error| named(folder, &error))?;
+    }
+    let modules = settings::Folders::new(options.module_path.clone(), &settings::Machine);
+    let subject = Subject::compile_with(&name, &text, &modules);
+    let subject = subject.map_err(|errors| Failure::Program(errors.to_string()))?;
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    let mut errors = io::stderr().lock();
+    let mut evaluation = Evaluation::new(subject, options.meta);
+    let ended = match &options.input {
+        Some(file) => evaluation.run(open(file)?, &mut output, &mut errors),
+        None => evaluation.run(io::stdin().lock(), &mut output, &mut errors),
+    };
+    match ended {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Reported),
+        // The reader of the output has closed it, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn open(file: &Path) -> io::Result<File> {
+    File::open(file).map_err(|error| named(file, &error))
+}

@@ -1,0 +1,66 @@
+//! Why a command fails, and the exit code for it.
+
+use std::{fmt, fs, io, path::Path};
+
+use crate::{
+    cli::{EXIT_CONFIG, EXIT_FAILURE},
+    settings::SettingsError,
+};
+
+/// Why a command fails.
+pub(super) enum Failure {
+    /// Wrong settings.
+    Settings(SettingsError),
+    /// The system refused something.
+    Io(io::Error),
+    /// The proxy that was asked for its health is not well.
+    Unhealthy(String),
+    /// The given program is wrong: the text is its diagnostics, printed as they are.
+    Program(String),
+    /// The command has printed everything already.
+    Reported,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) => EXIT_CONFIG,
+            Self::Io(_) | Self::Unhealthy(_) | Self::Program(_) | Self::Reported => EXIT_FAILURE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settings(error) => error.fmt(f),
+            Self::Io(error) => error.fmt(f),
+            Self::Unhealthy(text) | Self::Program(text) => f.write_str(text),
+            Self::Reported => Ok(()),
+        }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::Settings(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The text of a file; an error names the file.
+pub(super) fn read(file: &Path) -> io::Result<String> {
+    fs::read_to_string(file).map_err(|error| named(file, &error))
+}
+
+/// The error with the file's name before it.
+pub(super) fn named(file: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+}
