@@ -5,6 +5,8 @@ use crate::harness::*;
 /// Listener and upstream as in the reference system: `lines` before and behind, codec `string`.
 fn reference(url: &str) -> Settings {
     Settings::request(url)
+        .with(r#"listener.ws.codec = "string""#)
+        .with(r#"upstream.echo.codec = "string""#)
         .with(r#"listener.ws.preprocessors = ["lines"]"#)
         .with(r#"upstream.echo.postprocessors = ["lines"]"#)
 }
@@ -185,4 +187,100 @@ fn lines_of_the_upstream_are_events_too() {
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "reply\n");
     assert_eq!(client.recv_text(), "push\n");
+}
+
+/// Every byte there is, and more than one TCP segment of them.
+fn any_bytes() -> Vec<u8> {
+    (0..=255).cycle().take(100_000).collect()
+}
+
+#[test]
+fn with_default_settings_text_stays_text_and_binary_stays_binary() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let mut client = proxy.client();
+    let messages =
+        [binary(any_bytes()), Message::text("grüß dich"), binary(""), Message::text(""), binary("text")];
+    for (at, message) in messages.iter().enumerate() {
+        client.send(message.clone());
+        assert_eq!(origin.conn(0).wait_messages(at + 1)[at], *message);
+        assert_eq!(client.recv(), *message);
+    }
+}
+
+#[test]
+fn the_kind_survives_programs_that_do_not_change_the_data() {
+    let origin = Origin::echo();
+    let program = "define script mark script let $ = merge $ of {\"seen\": true} end; event end; create script mark; \
+                   select event from in into mark; select event from mark into out;";
+    let settings = Settings::request(&origin.url())
+        .incoming(program)
+        .pipeline("outgoing", "select event from in into out;")
+        .on_route(r#"outgoing = ["outgoing"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    for message in [binary(b"\xff\x00"), Message::text("text")] {
+        client.send(message.clone());
+        assert_eq!(client.recv(), message);
+    }
+}
+
+/// What a program makes of the text message `a` at the upstream.
+fn made(script: &str) -> Message {
+    let origin = Origin::silent();
+    let program = format!(
+        "define script make script {script} end; create script make; \
+         select event from in into make; select event from make into out;"
+    );
+    let proxy = Proxy::start(&Settings::stream(&origin.url()).incoming(&program));
+    let mut client = proxy.client();
+    client.text("a");
+    origin.conn(0).wait_messages(1).remove(0)
+}
+
+#[test]
+fn a_program_that_changes_the_type_changes_the_kind() {
+    assert_eq!(made("<< 255 >>"), binary(b"\xff"));
+    assert_eq!(made(r#"{"a": event}"#), Message::text(r#"{"a":"a"}"#));
+    assert_eq!(made("let $binary = true; event"), binary("a"));
+    assert_eq!(made("let $binary = false; << 97 >>"), Message::text("a"));
+}
+
+#[test]
+fn bytes_that_shall_be_text_and_are_not_are_an_error() {
+    let origin = Origin::echo();
+    let program = "define script cut script let $binary = false; event end; create script cut; \
+                   select event from in into cut; select event from cut into out;";
+    let proxy = Proxy::start(&Settings::request(&origin.url()).incoming(program));
+    let mut client = proxy.client();
+    client.send(binary(b"\xff"));
+    let (error, id) = client.recv_error();
+    assert!(error.contains("of a text message ($binary is false)"), "{error}");
+    assert_eq!(id, "1:0:0");
+    client.send(binary("text"));
+    assert_eq!(client.recv(), Message::text("text"));
+}
+
+#[test]
+fn an_error_reply_to_a_binary_message_is_text() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).incoming("select event.x from in into out;"));
+    let mut client = proxy.client();
+    client.send(binary(b"\xff"));
+    assert_eq!(client.recv_error().1, "1:0:0");
+}
+
+#[test]
+fn lines_of_binary_messages_are_binary() {
+    let origin = chomping();
+    let settings = Settings::request(&origin.url())
+        .with(r#"listener.ws.preprocessors = ["lines"]"#)
+        .with(r#"upstream.echo.postprocessors = ["lines"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.send(binary(b"\xff\n\xfe"));
+    assert_eq!(client.recv(), binary(b"\xff"));
+    assert_eq!(client.recv(), binary(b"\xfe"));
+    assert_eq!(client.ask("text"), "text");
+    assert_eq!(origin.conn(0).messages()[0], binary(b"\xff\n"));
 }

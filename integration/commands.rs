@@ -30,7 +30,10 @@ fn good() -> Settings {
 #[test]
 fn a_wrong_value_names_key_value_and_what_is_allowed() {
     for (line, words) in [
-        (r#"listener.ws.codec = "yaml""#, &["listener.ws.codec", "yaml", "string", "json", "binary"][..]),
+        (
+            r#"listener.ws.codec = "yaml""#,
+            &["listener.ws.codec", "yaml", "message", "string", "json", "binary"][..],
+        ),
         (r#"listener.ws.bind = "nonsense""#, &["listener.ws.bind", "nonsense"]),
         (r#"listener.ws.bind = "127.0.0.1:99999""#, &["listener.ws.bind", "99999"]),
         (r#"listener.ws.preprocessors = ["linse"]"#, &["listener.ws.preprocessors", "linse", "lines"]),

@@ -7,6 +7,7 @@ fn some_life(settings: Settings) -> Vec<String> {
     let origin = Origin::echo();
     let settings = settings
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
+        .with(r#"listener.ws.codec = "string""#)
         .upstream("echo", &origin.url())
         .with(r#"upstream.echo.exchange = "request""#)
         .route(&[r#"upstream = "echo""#]);

@@ -166,7 +166,7 @@ fn errors_keep_the_order_of_the_messages() {
 #[test]
 fn pushes_are_delivered_and_counted() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"listener.ws.codec = "string""#));
     let mut client = proxy.client();
     let conn = origin.conn(0);
     conn.text("news");
@@ -213,7 +213,7 @@ fn an_idle_upstream_gets_its_pongs() {
 #[test]
 fn invalid_text_in_a_binary_frame_is_an_error_reply() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"listener.ws.codec = "string""#));
     let mut client = proxy.client();
     client.send(binary([b'a', 0xff, 0xfe]));
     let reply = client.recv_json();
@@ -241,7 +241,7 @@ fn an_undecodable_reply_is_an_error_with_the_events_id() {
         "bad" => conn.send(binary([0xff])),
         _ => conn.send(message),
     });
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"upstream.echo.codec = "string""#));
     let mut client = proxy.client();
     assert_eq!(client.ask("good"), "good");
     client.text("bad");

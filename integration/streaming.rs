@@ -97,7 +97,7 @@ fn a_close_frame_from_the_upstream_does_not_close_the_client() {
 #[test]
 fn a_message_of_the_upstream_that_is_undecodable_is_an_error_reply() {
     let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let proxy = Proxy::start(&Settings::stream(&origin.url()).with(r#"upstream.echo.codec = "string""#));
     let mut client = proxy.client();
     let conn = origin.conn(0);
     conn.send(binary([0xff]));

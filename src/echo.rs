@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     codec,
-    event::{Event, EventId, Meta},
+    event::{Event, EventId},
     format::{Inbound, Outbound},
     processor,
     settings::Format,
@@ -103,7 +103,7 @@ impl Echo {
     fn event(&mut self, data: crate::event::Data, ctx: &mut WebsocketContext<Self>) {
         let id = EventId { source: 0, stream: 0, event: self.next };
         self.next += 1;
-        let meta = Meta::new(self.inbound.is_binary(), None);
+        let meta = self.inbound.meta(&data, None);
         let now_ns = now_ns();
         let mut outputs = Vec::new();
         if let Err(error) =
@@ -114,7 +114,7 @@ impl Echo {
         let replies = outputs.into_iter().filter(|(port, _)| *port == Port::Reply);
         for (_, Event { data, meta, .. }) in replies {
             let mut messages = Vec::new();
-            match self.outbound.encode(data, meta.binary, &mut messages) {
+            match self.outbound.encode(data, &meta, &mut messages) {
                 Ok(()) => messages.into_iter().for_each(|message| send(message, ctx)),
                 Err(words) => ctx.text(format!("error: {words}")),
             }

@@ -131,6 +131,9 @@ pub enum Value {
 pub struct Meta {
     /// `$binary`
     pub binary: bool,
+    /// Whether `binary` decides the kind of the message that goes out; if not, a codec may take the kind
+    /// from the type of the data.
+    binary_set: bool,
     rest: Option<Arc<Record>>,
 }
 
@@ -501,7 +504,18 @@ impl<'de> de::Visitor<'de> for Skimmed {
 impl Meta {
     /// Metadata with the given `$binary` and the given other keys.
     pub fn new(binary: bool, rest: Option<Arc<Record>>) -> Self {
-        Self { binary, rest }
+        Self { binary, binary_set: false, rest }
+    }
+
+    /// The same, where `$binary` decides the kind of the message that goes out.
+    #[must_use]
+    pub fn with_binary_set(self) -> Self {
+        Self { binary_set: true, ..self }
+    }
+
+    /// Whether `$binary` decides the kind of the message that goes out, whatever the type of the data.
+    pub fn is_binary_set(&self) -> bool {
+        self.binary_set
     }
 
     /// The value of `$key`.
@@ -532,20 +546,27 @@ impl Meta {
             let Value::Bool(flag) = value else {
                 return Err(MetaError::BinaryNotBool(value.type_name()));
             };
-            self.binary = flag;
+            (self.binary, self.binary_set) = (flag, true);
             return Ok(());
         }
         Arc::make_mut(self.rest.get_or_insert_default()).insert(key.into(), value);
         Ok(())
     }
 
-    /// Removes `$key`; `$binary` becomes false.
+    /// Removes `$key`; without `$binary`, it is false and decides nothing.
     pub fn remove(&mut self, key: &str) {
         if key == "binary" {
-            self.binary = false;
+            (self.binary, self.binary_set) = (false, false);
         } else if let Some(rest) = &mut self.rest {
             Arc::make_mut(rest).shift_remove(key);
         }
+    }
+
+    /// Takes the place of the whole record `$`. A `$binary` that stays as it was counts as not set, so that
+    /// a program may add to the record without deciding the kind of the message.
+    pub fn replace(&mut self, changed: Self) {
+        let binary_set = self.binary_set || changed.binary_set && changed.binary != self.binary;
+        *self = Self { binary_set, ..changed };
     }
 
     /// The whole record `$`.
@@ -566,7 +587,7 @@ impl Meta {
         let Value::Record(record) = value else {
             return Err(MetaError::NotRecord(value.type_name()));
         };
-        let mut meta = Self { binary: false, rest: Some(record) };
+        let mut meta = Self { binary: false, binary_set: false, rest: Some(record) };
         if let Some(binary) = meta.rest.as_ref().and_then(|rest| rest.get("binary")).cloned() {
             meta.set("binary", binary)?;
             if let Some(rest) = &mut meta.rest {

@@ -1,11 +1,13 @@
 //! Messages to data and data to messages: processors and codec of one side, put together. The only room
 //! that knows both wire messages and event data.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
     codec::{self, Codec},
-    event::Data,
+    event::{Data, Meta, Record, Value},
     processor::{Postprocessors, Preprocessors},
     settings::Format,
     wire::Message,
@@ -52,7 +54,7 @@ impl Inbound {
     pub fn next(&mut self) -> Option<Result<Data, String>> {
         let decoded = match &mut self.preprocessors {
             Some(preprocessors) => match preprocessors.next()? {
-                Ok(chunk) => self.codec.decode(chunk),
+                Ok(chunk) => self.codec.decode_chunk(chunk, self.binary),
                 Err(error) => return Some(Err(error.to_string())),
             },
             None => match self.passing.take()? {
@@ -69,9 +71,12 @@ impl Inbound {
         passing + self.preprocessors.as_ref().map_or(0, |preprocessors| preprocessors.held())
     }
 
-    /// Whether the message that was fed last was a binary one.
-    pub fn is_binary(&self) -> bool {
-        self.binary
+    /// The metadata of an event with this data, made from the message that was fed last.
+    pub fn meta(&self, data: &Data, rest: Option<Arc<Record>>) -> Meta {
+        let meta = Meta::new(self.binary, rest);
+        // The other side's codec must not take the type for the kind where they differ.
+        let is_bytes = matches!(data, Data::Value(Value::Bytes(_)));
+        if is_bytes == self.binary { meta } else { meta.with_binary_set() }
     }
 }
 
@@ -83,13 +88,14 @@ impl Outbound {
         Self { codec: format.codec, postprocessors }
     }
 
-    /// Appends the messages that the data becomes, binary or text as asked. Takes the data, so that a
-    /// payload nobody else holds need not be copied further on.
+    /// Appends the messages that an event becomes. Takes the data, so that a payload without another
+    /// owner is not copied later.
     ///
     /// # Errors
-    /// What codec or postprocessors say of data they cannot write, or that it is no text; then `messages`
-    /// is as it was.
-    pub fn encode(&mut self, data: Data, binary: bool, messages: &mut Vec<Message>) -> Result<(), String> {
+    /// When codec or postprocessors cannot write the data, or a text message would not be UTF-8; then
+    /// `messages` is unchanged.
+    pub fn encode(&mut self, data: Data, meta: &Meta, messages: &mut Vec<Message>) -> Result<(), String> {
+        let binary = self.codec.is_binary(&data, meta);
         // One is the rule; the usual first growth to four would stay with every idle session.
         messages.reserve_exact(1);
         let Some(postprocessors) = &mut self.postprocessors else {
@@ -127,7 +133,7 @@ fn message(chunk: Bytes, binary: bool) -> Result<Message, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{codec, event::Value, processor::Spec};
+    use crate::{codec, processor::Spec};
 
     fn format(name: &str, lines: bool) -> Format {
         let specs = || if lines { vec![Spec::Lines { buffered: false }] } else { Vec::new() };
@@ -162,9 +168,45 @@ mod tests {
         let mut outbound = Outbound::new(&format("binary", true));
         let data = || Data::from(Value::Bytes(Bytes::from_static(b"\xff")));
         let mut messages = Vec::new();
-        assert!(outbound.encode(data(), false, &mut messages).is_err());
+        assert!(outbound.encode(data(), &Meta::new(false, None), &mut messages).is_err());
         assert!(messages.is_empty());
-        outbound.encode(data(), true, &mut messages).unwrap();
+        outbound.encode(data(), &Meta::new(true, None), &mut messages).unwrap();
         assert_eq!(messages, [Message::Binary(Bytes::from_static(b"\xff\n"))]);
+    }
+
+    /// A message that passes from one format to another, unchanged.
+    fn passed(from: &str, to: &str, message: Message) -> Message {
+        let mut inbound = Inbound::new(&format(from, false));
+        inbound.feed(message);
+        let data = inbound.next().unwrap().unwrap();
+        let meta = inbound.meta(&data, None);
+        let mut messages = Vec::new();
+        Outbound::new(&format(to, false)).encode(data, &meta, &mut messages).unwrap();
+        messages.remove(0)
+    }
+
+    #[test]
+    fn the_kind_of_a_message_survives_every_pair_of_codecs() {
+        for from in codec::names() {
+            for to in codec::names().into_iter().filter(|to| *to != "json" || from == "json") {
+                for message in [Message::Text("1".into()), Message::Binary(Bytes::from_static(b"1"))] {
+                    assert_eq!(passed(from, to, message.clone()), message, "{from} to {to}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lines_have_the_kind_of_their_message() {
+        let mut inbound = Inbound::new(&format("message", true));
+        inbound.feed(Message::Binary(Bytes::from_static(b"\xff\n\xfe")));
+        for line in [&b"\xff"[..], b"\xfe"] {
+            let data = inbound.next().unwrap().unwrap();
+            assert!(!inbound.meta(&data, None).is_binary_set());
+            assert_eq!(data.into_value(), Value::Bytes(Bytes::from_static(line)));
+        }
+        assert!(inbound.next().is_none());
+        inbound.feed(Message::Text("a".into()));
+        assert_eq!(inbound.next().unwrap().unwrap().into_value(), Value::string("a"));
     }
 }

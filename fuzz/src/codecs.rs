@@ -1,12 +1,12 @@
 //! The bytes of a message to data, and back.
 //!
-//! The first byte of an input chooses the codec: `s`, `j` or `b`, else the three in turn. The rest is the
-//! message.
+//! The first byte of an input chooses the codec: `m`, `s`, `j` or `b`, else one of all by its number. The
+//! rest is the message; codec `message` reads it as a text message where it is UTF-8.
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use towline::{
-    codec::{Codec, lookup, names},
+    codec::{Codec, CodecError, lookup, names},
     event::{Data, Value},
 };
 
@@ -16,7 +16,7 @@ pub fn run(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let codec = chosen(*choice);
     let chunk = Bytes::copy_from_slice(message);
-    let decoded = codec.decode(chunk.clone());
+    let decoded = decode(codec, chunk.clone());
     if let Ok(text) = ByteString::try_from(chunk.clone()) {
         assert_eq!(codec.decode_text(text), decoded, "as text");
     }
@@ -27,6 +27,12 @@ pub fn run(data: &[u8]) {
             look_into(codec, data);
         }
     }
+}
+
+/// Only codec `message` distinguishes text from binary messages.
+fn decode(codec: &dyn Codec, chunk: Bytes) -> Result<Data, CodecError> {
+    let binary = std::str::from_utf8(&chunk).is_err();
+    codec.decode_chunk(chunk, binary)
 }
 
 fn chosen(choice: u8) -> &'static dyn Codec {
@@ -45,7 +51,7 @@ fn look_into(codec: &dyn Codec, data: Data) {
         }
     }
     let encoded = codec.encode(Data::from(value.clone())).expect("every codec writes every value");
-    let again = codec.decode(encoded).expect("a codec reads what it wrote").into_value();
+    let again = decode(codec, encoded).expect("a codec reads what it wrote").into_value();
     assert_eq!(again, value, "decoded again");
     as_json(&value);
 }

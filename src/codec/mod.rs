@@ -5,6 +5,7 @@
 
 mod binary;
 mod json;
+mod message;
 mod string;
 
 use std::fmt::Debug;
@@ -12,10 +13,10 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::event::{Data, Value};
+use crate::event::{Data, Meta, Value};
 
 /// All codecs, in the order in which error texts list them.
-static CODECS: [&dyn Codec; 3] = [&string::Utf8, &json::Json, &binary::Binary];
+static CODECS: [&dyn Codec; 4] = [&message::AsSent, &string::Utf8, &json::Json, &binary::Binary];
 
 /// Bytes to data and back.
 pub trait Codec: Debug + Send + Sync {
@@ -34,6 +35,19 @@ pub trait Codec: Debug + Send + Sync {
     /// As [`Codec::decode`].
     fn decode_text(&self, chunk: ByteString) -> Result<Data, CodecError> {
         self.decode(chunk.into_bytes())
+    }
+
+    /// Decodes one chunk that preprocessors made; `binary` is the kind of the message it came in.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`].
+    fn decode_chunk(&self, chunk: Bytes, _binary: bool) -> Result<Data, CodecError> {
+        self.decode(chunk)
+    }
+
+    /// Whether an event goes out as a binary message.
+    fn is_binary(&self, _data: &Data, meta: &Meta) -> bool {
+        meta.binary
     }
 
     /// Encodes the data of one event. Takes it, so that bytes nobody else holds stay unshared and can be
@@ -102,7 +116,7 @@ mod tests {
 
     #[test]
     fn every_name_leads_to_its_codec() {
-        assert_eq!(names(), ["string", "json", "binary"]);
+        assert_eq!(names(), ["message", "string", "json", "binary"]);
         for name in names() {
             assert_eq!(lookup(name).unwrap().name(), name);
         }

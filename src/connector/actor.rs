@@ -18,7 +18,7 @@ use super::{
     messages::{Close, Ended, Fact, Generation, Report},
 };
 use crate::{
-    event::{Data, Event, Meta, Origin, Value},
+    event::{Data, Event, Origin, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Parcel, Permit, Stamp, Ticket, Tracker,
         mailbox_room, recycle,
@@ -183,7 +183,7 @@ impl Connector {
         let State::Up(link) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
-        if let Err(words) = self.outbound.encode(event.data, event.meta.binary, &mut self.frames) {
+        if let Err(words) = self.outbound.encode(event.data, &event.meta, &mut self.frames) {
             return ticket.stamp(Stamp::failed(Failure::Serialize(words)));
         }
         let Some(last) = self.frames.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
@@ -258,7 +258,7 @@ impl Connector {
         let permit = self.budget.take(data.size());
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
-        let mut meta = Meta::new(self.inbound.is_binary(), None);
+        let mut meta = self.inbound.meta(&data, None);
         let (ticket, kind) = match self.exchange.reply(key.as_ref()) {
             Match::Reply(ticket, correlation) => {
                 if let Some(correlation) = correlation {

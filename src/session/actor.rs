@@ -237,7 +237,7 @@ impl Session {
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
         let permit = Some(self.budget.take(data.size()));
-        let meta = Meta::new(self.inbound.is_binary(), self.meta.clone());
+        let meta = self.inbound.meta(&data, self.meta.clone());
         let event = Event {
             id: ticket.id(),
             data,
@@ -290,7 +290,7 @@ impl Session {
             return self.put_out(event, ticket);
         }
         let Event { data, meta, .. } = event;
-        match self.outbound.encode(data, meta.binary, &mut self.frames) {
+        match self.outbound.encode(data, &meta, &mut self.frames) {
             Ok(()) => self.hand_over(kind, ticket, permit),
             Err(words) if kind == Kind::Error => {
                 // The listener's format cannot write a record: plain JSON can.

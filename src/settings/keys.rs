@@ -193,7 +193,7 @@ pub(super) static SECTIONS: [Section; 9] = [
         shape: Shape::Named,
         keys: &[
             key("bind", Kind::Text, Preset::Required),
-            key("codec", Kind::Text, Preset::Text("string")),
+            key("codec", Kind::Text, Preset::Text("message")),
             key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
             key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
             key("max_message", MESSAGE, Preset::Text("1MiB")),
@@ -229,7 +229,7 @@ pub(super) static SECTIONS: [Section; 9] = [
         keys: &[
             key("url", Kind::Url, Preset::Required),
             key("allow_urls", Kind::Urls, Preset::List(&[])),
-            key("codec", Kind::Text, Preset::Text("string")),
+            key("codec", Kind::Text, Preset::Text("message")),
             key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
             key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
             key("max_message", MESSAGE, Preset::Text("1MiB")),

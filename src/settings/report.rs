@@ -20,7 +20,7 @@ const COMMENT_COLUMN: usize = 43;
 /// ```toml
 /// [listener.ws]
 /// bind = "127.0.0.1:0"                        # environment TOWLINE__LISTENER__WS__BIND
-/// codec = "string"                            # default
+/// codec = "message"                           # default
 /// ```
 pub(super) fn report(layers: &Layers) -> String {
     let mut out = String::new();

@@ -32,7 +32,7 @@ fn what_nobody_says_is_built_in() {
 
     let listener = &settings.listeners[0];
     assert_eq!((listener.name.as_str(), listener.number), ("ws", 1));
-    assert_eq!(listener.format.codec.name(), "string");
+    assert_eq!(listener.format.codec.name(), "message");
     assert_eq!(listener.limits.max_message, 1024 * 1024);
     assert_eq!(listener.limits.max_frame, 1024 * 1024);
     assert_eq!(listener.limits.buffer, 64 * 1024);
@@ -276,7 +276,7 @@ fn the_report_says_where_each_value_came_from() {
     let report = layers(&text, &env).unwrap().report();
     for line in [
         "[listener.ws]\nbind = \"127.0.0.1:0\"                        # environment TOWLINE__LISTENER__WS__BIND\n",
-        "\ncodec = \"string\"                            # default\n",
+        "\ncodec = \"message\"                           # default\n",
         "\nurl = \"ws://***@h/?***\"                     # /etc/towline.toml\n",
         "\nheaders.\"a.b\" = \"***\"                       # /etc/towline.toml\n",
         "\nheaders.x-token = \"***\"                     # environment TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN\n",

@@ -149,7 +149,7 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "listener.ws",
         "codec = \"strng\"",
-        "listener.ws.codec = \"strng\" (/etc/towline.toml): no codec is called that; there are string, json, binary",
+        "listener.ws.codec = \"strng\" (/etc/towline.toml): no codec is called that; there are message, string, json, binary",
     ),
     ("listener.ws", "preprocessors = \"lines\"", "takes a list of preprocessors"),
     (

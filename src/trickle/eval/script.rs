@@ -287,7 +287,7 @@ impl Frame<'_> {
             _ => {
                 let mut whole = if steps.is_empty() { Value::Null } else { meta.to_value() };
                 path::write(&mut whole, steps, subscripts, value)?;
-                Meta::from_value(whole).map(|changed| *meta = changed)
+                Meta::from_value(whole).map(|changed| meta.replace(changed))
             }
         };
         outcome.map_err(|error| Fault::new(assignment.span, error.to_string()))
