@@ -14,6 +14,7 @@
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
+//! policy                      what a client learns of a lost upstream and of failures
 //! reply                       failures in words
 //! net                         socket options, names, connecting
 //! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
@@ -37,6 +38,7 @@ pub mod listener;
 pub mod log;
 pub mod net;
 pub mod pipeline;
+pub mod policy;
 pub mod processor;
 pub mod rate;
 pub mod reply;

@@ -20,8 +20,15 @@ impl Settings {
             .with(r#"drain.grace = "2s""#)
     }
 
-    /// One listener `ws`, one upstream `echo` at `url`, one route between them, in stream mode.
+    /// One listener `ws`, one upstream `echo` at `url`, one route between them, in stream mode. The client
+    /// survives the loss of its upstream and gets error replies: [`Settings::plain`] has the defaults.
     pub fn stream(url: &str) -> Self {
+        Self::plain(url).on_route("stateless = true").on_route("error_replies = true")
+    }
+
+    /// The same, with the default policies of a stream: the client is closed when its upstream is lost, and
+    /// gets no error replies.
+    pub fn plain(url: &str) -> Self {
         Self::bare()
             .with(r#"listener.ws.bind = "127.0.0.1:0""#)
             .upstream("echo", url)

@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use crate::policy::{ErrorReplies, OnUpstreamLoss};
+
 use super::{Health, Layers, Route, Settings, SettingsError, Upstream};
 
 /// The smallest settings that are right.
@@ -41,6 +43,9 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
         upstream: Some(Arc::new(upstream())),
         outgoing: Vec::new(),
         errors: Vec::new(),
+        error_replies: ErrorReplies::Auto,
+        on_upstream_loss: OnUpstreamLoss::Auto,
+        stateless: false,
         subprotocols: Vec::new(),
         dial_before_accept: Duration::from_secs(1),
     }

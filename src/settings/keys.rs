@@ -48,6 +48,14 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// A whole number within bounds.
     Count(u64, u64),
+    /// `true` or `false`.
+    Flag,
+    /// `"auto"`, `true` or `false`.
+    AutoFlag,
+    /// Close codes: numbers, and texts such as "4000-4999".
+    CloseCodes,
+    /// HTTP statuses, in the same form.
+    Statuses,
     /// One of these numbers.
     OneOf(&'static [u64]),
     /// A time with a unit, within bounds.
@@ -75,6 +83,9 @@ pub(super) enum Preset {
     Absent,
     Text(&'static str),
     Count(u64),
+    Flag(bool),
+    /// Numbers and ranges of numbers such as "4000-4999".
+    Ranges(&'static [&'static str]),
     List(&'static [&'static str]),
     /// `{}`
     Empty,
@@ -127,6 +138,7 @@ const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
 
 const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
 const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_newest"]);
+const ON_END: Kind = Kind::Choice(&["reconnect", "pass"]);
 const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
 
 /// Client headers that upstreams want to see, unless told otherwise.
@@ -254,6 +266,10 @@ pub(super) static SECTIONS: [Section; 9] = [
             key("restart.window", ANY_DURATION, Preset::Text("60s")),
             key("restart.probe", ANY_DURATION, Preset::Text("30s")),
             key("restart.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
+            key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),
+            key("on_upstream_close.else", ON_END, Preset::Text("reconnect")),
+            key("on_refused.pass", Kind::Statuses, Preset::Ranges(&["401", "403"])),
+            key("on_refused.else", ON_END, Preset::Text("reconnect")),
             key("on_give_up", Kind::Choice(&["keep", "close"]), Preset::Text("keep")),
         ],
     },
@@ -272,6 +288,9 @@ pub(super) static SECTIONS: [Section; 9] = [
             key("upstream", Kind::Text, Preset::Absent),
             key("outgoing", Kind::List, Preset::List(&[])),
             key("errors", Kind::List, Preset::List(&[])),
+            key("error_replies", Kind::AutoFlag, Preset::Text("auto")),
+            key("on_upstream_loss", Kind::Choice(&["auto", "keep", "close"]), Preset::Text("auto")),
+            key("stateless", Kind::Flag, Preset::Flag(false)),
             key("subprotocols", Kind::List, Preset::List(&[])),
             key("dial_before_accept", ANY_DURATION, Preset::Text("1s")),
         ],
@@ -311,7 +330,10 @@ impl Section {
 impl Kind {
     /// Whether the value may be more than one scalar.
     pub(super) fn is_compound(self) -> bool {
-        matches!(self, Self::List | Self::Urls | Self::Processors(_) | Self::Headers)
+        matches!(
+            self,
+            Self::List | Self::Urls | Self::CloseCodes | Self::Statuses | Self::Processors(_) | Self::Headers
+        )
     }
 }
 
@@ -327,6 +349,12 @@ impl fmt::Display for Kind {
                     None => Ok(()),
                 }
             }
+            Self::Flag => f.write_str("true or false"),
+            Self::AutoFlag => f.write_str("\"auto\", true or false"),
+            Self::CloseCodes => f.write_str(
+                "close codes that a close frame may carry, such as 1008 or \"4000-4999\", from 1000 to 4999",
+            ),
+            Self::Statuses => f.write_str("HTTP statuses such as 401 or \"500-599\", from 300 to 599"),
             Self::OneOf(numbers) => {
                 let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
                 f.write_str(&numbers.join(" or "))
@@ -378,8 +406,15 @@ impl Preset {
             Self::Text(text) => ValueKind::from(text),
             Self::Count(number) => ValueKind::from(number),
             Self::List(items) => ValueKind::Array(items.iter().map(|item| Value::from(*item)).collect()),
+            Self::Flag(flag) => ValueKind::from(flag),
+            Self::Ranges(items) => ValueKind::Array(items.iter().map(|item| number_or_text(item)).collect()),
             Self::Empty => ValueKind::Table(config::Map::new()),
         };
         Some(Value::new(None, kind))
     }
+}
+
+/// A number where the text is one, as it stands in a file.
+pub(super) fn number_or_text(text: &str) -> Value {
+    text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
 }

@@ -21,6 +21,7 @@ mod host;
 mod keys;
 mod layers;
 mod modules;
+mod policies;
 mod read;
 mod report;
 mod routes;
@@ -47,6 +48,7 @@ pub use self::{
 use crate::{
     codec::Codec,
     net::TcpOptions,
+    policy::{ErrorReplies, OnEnd, OnUpstreamLoss},
     processor,
     trickle::{Limits as ProgramLimits, Program},
 };
@@ -310,6 +312,10 @@ pub struct Upstream {
     pub headers: Vec<(String, String)>,
     /// When and how often to connect again.
     pub restart: Restart,
+    /// Which close codes of the upstream are passed on to the client.
+    pub on_upstream_close: OnEnd,
+    /// Which refusals of a reconnect close the client.
+    pub on_refused: OnEnd,
     /// What becomes of the client when the restarts are used up.
     pub on_give_up: OnGiveUp,
 }
@@ -395,6 +401,13 @@ pub struct Route {
     pub outgoing: Vec<Arc<Pipeline>>,
     /// The way of error events.
     pub errors: Vec<Arc<Pipeline>>,
+    /// Whether failures become messages to the client; [`Route::replies_errors`] resolves `auto`.
+    pub error_replies: ErrorReplies,
+    /// What becomes of the client when its upstream connection is lost; [`Route::keeps_client`] resolves
+    /// `auto`.
+    pub on_upstream_loss: OnUpstreamLoss,
+    /// Whether each message stands alone, so that a session can go on on a new connection.
+    pub stateless: bool,
     /// Subprotocols to answer with when the upstream could not be asked, in order of preference.
     pub subprotocols: Vec<String>,
     /// How long the client's handshake waits for the upstream's.

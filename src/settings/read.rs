@@ -284,6 +284,16 @@ impl<'a> Section<'a> {
         self.read(name, |value| count(value, kind)).unwrap_or_default()
     }
 
+    /// What the key takes.
+    pub(super) fn kind(&self, name: &str) -> Kind {
+        self.shape.key(name).kind
+    }
+
+    pub(super) fn flag(&self, name: &str) -> bool {
+        let kind = self.kind(name);
+        self.read(name, |value| flag(value, kind)).unwrap_or_default()
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.read(name, |value| text(value).map(str::to_owned))
     }
@@ -325,6 +335,17 @@ pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
         }
         ValueKind::String(text) if value.origin().is_some() => Ok(commas(text)),
         _ => Err(wrong()),
+    }
+}
+
+/// `true` or `false`, or these words from the environment.
+pub(super) fn flag(value: &Value, kind: Kind) -> Result<bool, String> {
+    match &value.kind {
+        ValueKind::Boolean(flag) => Ok(*flag),
+        ValueKind::String(word) if value.origin().is_some() => {
+            word.parse().map_err(|_| format!("takes {kind}"))
+        }
+        _ => Err(format!("takes {kind}")),
     }
 }
 

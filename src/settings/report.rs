@@ -1,12 +1,12 @@
 //! What `towline check` prints: the effective settings, and where each value came from.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use config::{Value, ValueKind};
 
 use super::{
-    Origin,
-    keys::{Kind, SECTIONS, Section, Shape},
+    Origin, Route,
+    keys::{Kind, SECTIONS, Section, Shape, number_or_text},
     layers::{Layers, origin},
     read::{Table, commas, quoted, shown},
     url,
@@ -24,11 +24,13 @@ const COMMENT_COLUMN: usize = 43;
 /// ```
 pub(super) fn report(layers: &Layers) -> String {
     let mut out = String::new();
+    let routes = layers.check().map(|settings| settings.routes).unwrap_or_default();
     for section in &SECTIONS {
-        for (heading, table) in sections(layers, section) {
+        for (at, (heading, table)) in sections(layers, section).into_iter().enumerate() {
             let gap = if out.is_empty() { "" } else { "\n" };
             let _ = writeln!(out, "{gap}{heading}");
-            write_keys(&mut out, layers, section, table);
+            let route = routes.get(at).filter(|_| section.shape == Shape::Listed);
+            write_keys(&mut out, layers, section, table, route.map(|route| &**route));
         }
     }
     out
@@ -56,8 +58,15 @@ fn as_table(kind: &ValueKind) -> Option<&Table> {
     }
 }
 
-fn write_keys(out: &mut String, layers: &Layers, section: &Section, table: Option<&Table>) {
+fn write_keys(
+    out: &mut String,
+    layers: &Layers,
+    section: &Section,
+    table: Option<&Table>,
+    route: Option<&Route>,
+) {
     for key in section.keys {
+        let auto = route.and_then(|route| route.explain_auto(key.name)).unwrap_or_default();
         let said = table.and_then(|table| lookup(table, key.name));
         match (said, key.preset.value()) {
             (Some(value), _) if matches!(key.kind, Kind::Headers) => {
@@ -65,9 +74,16 @@ fn write_keys(out: &mut String, layers: &Layers, section: &Section, table: Optio
             }
             (Some(value), _) => {
                 let text = shown(&typed(value, key.kind), key.kind);
-                write_line(out, key.name, &text, &origin(value, &layers.file));
+                write_line(out, key.name, &text, format_args!("{}{auto}", origin(value, &layers.file)));
             }
-            (None, Some(preset)) => write_line(out, key.name, &shown(&preset, key.kind), &Origin::Default),
+            (None, Some(preset)) => {
+                write_line(
+                    out,
+                    key.name,
+                    &shown(&preset, key.kind),
+                    format_args!("{}{auto}", Origin::Default),
+                );
+            }
             (None, None) => {}
         }
     }
@@ -78,6 +94,11 @@ fn typed(value: &Value, kind: Kind) -> Value {
     let (ValueKind::String(text), Some(_)) = (&value.kind, value.origin()) else { return value.clone() };
     match kind {
         Kind::Count(..) | Kind::OneOf(_) => text.parse::<u64>().map_or_else(|_| value.clone(), Value::from),
+        Kind::Flag | Kind::AutoFlag => text.parse::<bool>().map_or_else(|_| value.clone(), Value::from),
+        Kind::CloseCodes | Kind::Statuses => {
+            let items = commas(text).into_iter().map(|item| number_or_text(&item));
+            Value::new(None, ValueKind::Array(items.collect()))
+        }
         Kind::List | Kind::Urls | Kind::Processors(_) => Value::from(commas(text)),
         _ => value.clone(),
     }
@@ -89,16 +110,16 @@ fn write_headers(out: &mut String, layers: &Layers, key: &str, value: &Value) {
         Some(headers) if !headers.is_empty() => {
             for (name, text) in headers {
                 let key = format!("{key}.{}", bare_or_quoted(name));
-                write_line(out, &key, &quoted(url::MASK), &origin(text, &layers.file));
+                write_line(out, &key, &quoted(url::MASK), origin(text, &layers.file));
             }
         }
-        _ => write_line(out, key, "{}", &origin(value, &layers.file)),
+        _ => write_line(out, key, "{}", origin(value, &layers.file)),
     }
 }
 
-fn write_line(out: &mut String, key: &str, value: &str, origin: &Origin) {
+fn write_line(out: &mut String, key: &str, value: &str, comment: impl fmt::Display) {
     let line = format!("{key} = {value}");
-    let _ = writeln!(out, "{line:<COMMENT_COLUMN$} # {origin}");
+    let _ = writeln!(out, "{line:<COMMENT_COLUMN$} # {comment}");
 }
 
 fn lookup<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {

@@ -6,7 +6,7 @@ use config::Value;
 use indexmap::IndexMap;
 
 use super::{
-    Pipeline, Route, Upstream, headers,
+    Pipeline, Route, Upstream, headers, policies,
     read::{Section, list, quoted, text},
 };
 use crate::trickle::Port;
@@ -79,13 +79,18 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
     if let Some(name) = listener.as_deref().filter(|name| !known.listeners.contains(name)) {
         section.problem("listener", no_such("listener", name, known.listeners.iter().copied()));
     }
+    let errors = pipelines(section, "errors", known);
+    let policies = policies::route(section, !errors.is_empty());
     let route = Route {
         listener,
         path: section.read("path", path).unwrap_or_default(),
         incoming: pipelines(section, "incoming", known),
         upstream: route_upstream(section, known),
         outgoing: pipelines(section, "outgoing", known),
-        errors: pipelines(section, "errors", known),
+        errors,
+        error_replies: policies.error_replies,
+        on_upstream_loss: policies.on_upstream_loss,
+        stateless: policies.stateless,
         subprotocols: section.read("subprotocols", subprotocols).unwrap_or_default(),
         dial_before_accept: section.duration("dial_before_accept"),
     };

@@ -10,7 +10,10 @@ use super::{
     keys::{Preset, SECTIONS, Shape},
     *,
 };
-use crate::processor::Spec;
+use crate::{
+    policy::{ErrorReplies, OnEnd, OnUpstreamLoss, Otherwise, Range},
+    processor::Spec,
+};
 
 mod files;
 mod refusals;
@@ -64,6 +67,8 @@ fn what_nobody_says_is_built_in() {
     assert_eq!((upstream.health, upstream.tcp), (listener.health, listener.tcp));
     assert_eq!(upstream.forward_headers.len(), 7);
     assert_eq!(upstream.on_give_up, OnGiveUp::Keep);
+    assert_eq!(upstream.on_upstream_close, on_end(&["4000-4999", "1008"], Otherwise::Reconnect));
+    assert_eq!(upstream.on_refused, on_end(&["401", "403"], Otherwise::Reconnect));
     let restart = Restart {
         min: Duration::from_millis(100),
         max: Duration::from_secs(10),
@@ -77,6 +82,8 @@ fn what_nobody_says_is_built_in() {
     let route = &settings.routes[0];
     assert_eq!((route.listener.as_deref(), route.path.as_str()), (None, "/"));
     assert!(route.incoming.is_empty() && route.errors.is_empty());
+    assert_eq!((route.on_upstream_loss, route.stateless), (OnUpstreamLoss::Auto, false));
+    assert_eq!(route.error_replies, ErrorReplies::Auto);
     assert_eq!(route.dial_before_accept, Duration::from_secs(1));
 }
 
@@ -123,6 +130,8 @@ fn what_is_said_holds() {
         headers = { X-Token = "secret" }
         restart = { min = "1s", max = "1s", rate = 1 }
         on_give_up = "close"
+        on_upstream_close = { pass = [1000, "4000-4009"], else = "pass" }
+        on_refused.pass = []
         [pipeline.answer]
         source = "select event from in into reply;"
         [[route]]
@@ -131,6 +140,8 @@ fn what_is_said_holds() {
         incoming = ["answer", "answer"]
         [[route]]
         upstream = "u-1"
+        on_upstream_loss = "close"
+        error_replies = false
         subprotocols = ["v2", "v1"]
     "#;
     let settings = load(text, &[]).unwrap();
@@ -186,10 +197,18 @@ fn what_is_said_holds() {
     assert_eq!(upstream.restart.rate, 1);
     assert_eq!(upstream.restart.probe, Duration::from_secs(30), "what a table leaves out is built in");
     assert_eq!(upstream.on_give_up, OnGiveUp::Close);
+    assert_eq!(upstream.on_upstream_close, on_end(&["1000", "4000-4009"], Otherwise::Pass));
+    assert_eq!(upstream.on_refused, on_end(&[], Otherwise::Reconnect));
 
     assert_eq!(settings.routes[0].incoming.len(), 2);
     assert!(settings.routes[0].upstream.is_none());
+    let route = &settings.routes[1];
+    assert_eq!((route.on_upstream_loss, route.error_replies), (OnUpstreamLoss::Close, ErrorReplies::Off));
     assert_eq!(settings.routes[1].subprotocols, ["v2", "v1"]);
+}
+
+fn on_end(pass: &[&str], otherwise: Otherwise) -> OnEnd {
+    OnEnd { pass: pass.iter().map(|text| Range::parse(text).unwrap()).collect(), otherwise }
 }
 
 #[test]
@@ -216,6 +235,8 @@ fn the_environment_lies_over_the_file() {
         ("TOWLINE__UPSTREAM__ECHO__FORWARD_HEADERS", "Cookie, origin,"),
         ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_API_KEY", "secret, too"),
         ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", r#"["ws://a/?b=1,2"]"#),
+        ("TOWLINE__UPSTREAM__ECHO__ON_UPSTREAM_CLOSE__PASS", "1008, 4400-4499"),
+        ("TOWLINE__UPSTREAM__ECHO__ON_REFUSED__PASS", r#"[401, "500-599"]"#),
         ("TOWLINE__PIPELINE__PASS__SOURCE", "[is not a list]"),
         ("TOWLINE_CONFIG", "elsewhere.toml"),
         ("TOWLINE_PORT", "tcp://10.0.0.1:80"),
@@ -234,6 +255,8 @@ fn the_environment_lies_over_the_file() {
     assert_eq!(upstream.reply_timeout, Duration::from_secs(2));
     assert_eq!(upstream.restart.min, Duration::from_millis(1));
     assert_eq!(upstream.forward_headers, ["cookie", "origin"]);
+    assert_eq!(upstream.on_upstream_close, on_end(&["1008", "4400-4499"], Otherwise::Reconnect));
+    assert_eq!(upstream.on_refused, on_end(&["401", "500-599"], Otherwise::Reconnect));
     assert_eq!(upstream.headers, [("x-api-key".to_owned(), "secret, too".to_owned())]);
     assert_eq!(upstream.allow_urls, [AllowedUrl::Exact("ws://a/?b=1,2".to_owned())]);
 }
@@ -291,6 +314,41 @@ fn the_report_says_where_each_value_came_from() {
 }
 
 #[test]
+fn the_report_says_what_auto_means_for_each_route() {
+    let text = format!(
+        "{MINIMAL}path = \"/a\"\nstateless = true\n[[route]]\nupstream = \"echo\"\npath = \"/b\"\nerrors = [\"pass\"]
+         [[route]]\nupstream = \"echo\"\npath = \"/c\"\non_upstream_loss = \"keep\"\nerror_replies = false\n"
+    );
+    let lines = |text: &str, env: &[(&str, &str)]| -> Vec<String> {
+        let report = layers(text, env).unwrap().report();
+        let keys = ["on_upstream_loss = ", "error_replies = "];
+        let lines = report.lines().filter(|line| keys.iter().any(|key| line.starts_with(key)));
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let no_errors = "here false: exchange = \"stream\" and the route has no errors pipelines";
+    assert_eq!(
+        lines(&text, &[]),
+        [
+            format!("error_replies = \"auto\" # default; {no_errors}"),
+            "on_upstream_loss = \"auto\" # default; here \"keep\": stateless = true".to_owned(),
+            "error_replies = \"auto\" # default; here true: the route has errors pipelines".to_owned(),
+            "on_upstream_loss = \"auto\" # default; here \"close\": exchange = \"stream\" and the route is not \
+             stateless"
+                .to_owned(),
+            "error_replies = false # /etc/towline.toml".to_owned(),
+            "on_upstream_loss = \"keep\" # /etc/towline.toml".to_owned(),
+        ]
+    );
+    assert_eq!(
+        lines(MINIMAL, &[("TOWLINE__UPSTREAM__ECHO__EXCHANGE", "request")]),
+        [
+            "error_replies = \"auto\" # default; here true: exchange = \"request\"",
+            "on_upstream_loss = \"auto\" # default; here \"keep\": exchange = \"request\"",
+        ]
+    );
+}
+
+#[test]
 fn the_report_can_be_read_again() {
     let text = format!("{MINIMAL}path = \"/a\\u0001\\\"b\"\n");
     let env = [
@@ -298,6 +356,7 @@ fn the_report_can_be_read_again() {
         ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines, lines"),
         ("TOWLINE__UPSTREAM__ECHO__PREPROCESSORS", "[{ name = \"lines\", buffered = true }]"),
         ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://a/,ws://b/"),
+        ("TOWLINE__UPSTREAM__ECHO__ON_REFUSED__PASS", "401,500-599"),
     ];
     let report = layers(&text, &env).unwrap().report();
     let again = layers(&report, &[]).unwrap().report();
@@ -306,6 +365,7 @@ fn the_report_can_be_read_again() {
     };
     assert_eq!(values(&report), values(&again));
     assert!(report.contains("preprocessors = [\"lines\", \"lines\"]"), "{report}");
+    assert!(report.contains("on_refused.pass = [401, \"500-599\"]"), "{report}");
 }
 
 /// Keys are keys: `config` itself makes a thousand million entries of the one, and a table of the other.

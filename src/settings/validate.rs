@@ -14,6 +14,7 @@ use super::{
     Upstream, UpstreamUrl, address, guards, headers,
     host::Host,
     layers::Layers,
+    policies,
     read::{Reader, Section, commas, list, quoted, text},
     routes,
 };
@@ -211,6 +212,8 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_headers,
         headers,
         restart: restart(section),
+        on_upstream_close: policies::on_end(section, "on_upstream_close"),
+        on_refused: policies::on_end(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
         url: url?,
         allow_urls: allow_urls?,

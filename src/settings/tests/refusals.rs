@@ -351,6 +351,23 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ("upstream.echo", "restart.max_restarts = 0", "takes a whole number from 1 to"),
     ("upstream.echo", "restart.rate = 0", "takes a whole number from 1 to"),
     ("upstream.echo", "on_give_up = \"cry\"", "takes \"keep\" or \"close\""),
+    ("upstream.echo", "on_upstream_close.else = \"close\"", "takes \"reconnect\" or \"pass\""),
+    (
+        "upstream.echo",
+        "on_upstream_close.pass = [1005]",
+        "upstream.echo.on_upstream_close.pass = [1005] (/etc/towline.toml): takes close codes that a close frame may \
+         carry, such as 1008 or \"4000-4999\", from 1000 to 4999, not \"1005\"",
+    ),
+    ("upstream.echo", "on_upstream_close.pass = [\"1000-1006\"]", "not \"1000-1006\""),
+    ("upstream.echo", "on_upstream_close.pass = [\"4999-4000\"]", "not \"4999-4000\""),
+    ("upstream.echo", "on_upstream_close.pass = [4000.5]", "not \"4000.5\""),
+    ("upstream.echo", "on_upstream_close.pass = 4000", "not 4000"),
+    ("upstream.echo", "on_upstream_close = [4000]", "takes a table: on_upstream_close = { … }"),
+    (
+        "upstream.echo",
+        "on_refused.pass = [200]",
+        "takes HTTP statuses such as 401 or \"500-599\", from 300 to 599, not \"200\"",
+    ),
     (
         "pipeline.pass",
         "source = \"slect\"",
@@ -400,6 +417,20 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "upstream = \"eco\"",
         "route[1].upstream = \"eco\" (/etc/towline.toml): there is no upstream \"eco\"; there are echo",
     ),
+    ("[route]", "error_replies = \"true\"", "takes \"auto\", true or false"),
+    ("[route]", "error_replies = 1", "takes \"auto\", true or false"),
+    (
+        "[route]",
+        "errors = [\"pass\"]\nerror_replies = false",
+        "route[1].error_replies = false (/etc/towline.toml): contradicts errors: these pipelines would never get",
+    ),
+    ("[route]", "stateless = \"true\"", "takes true or false"),
+    (
+        "[route]",
+        "stateless = true\non_upstream_loss = \"close\"",
+        "route[1].stateless = true (/etc/towline.toml): contradicts on_upstream_loss = \"close\"",
+    ),
+    ("[route]", "on_upstream_loss = \"drop\"", "takes \"auto\", \"keep\" or \"close\""),
     ("[route]", "subprotocols = [\"a b\"]", "\"a b\" is no subprotocol"),
     ("[route]", "subprotocols = [\"a\", \"a\"]", "\"a\" stands there twice"),
     (
