@@ -36,6 +36,7 @@ mod pipelines;
 mod pressure;
 mod rates;
 mod readme;
+mod refusals;
 mod routes;
 mod selftest;
 mod siege;

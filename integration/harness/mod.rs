@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use client::{Client, Opening};
+pub use client::{Client, Opening, Refusal};
 pub use echo::EchoProcess;
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub use http::{Head, Raw, get, request};

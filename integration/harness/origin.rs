@@ -42,6 +42,10 @@ pub enum Door {
     With(&'static str),
     /// Answers with these bytes, in which `{accept}` stands for the right key, and ends the connection.
     Say(&'static str),
+    /// Answers with these bytes and keeps the connection open.
+    Hold(&'static str),
+    /// Reads the handshake and answers it like the next door that the test sets.
+    Wait,
     /// Sends so many bytes of its answer and then nothing.
     Half(usize),
     /// Resets the connection after so many bytes of its answer.
@@ -95,6 +99,19 @@ struct Shared {
     endless: AtomicUsize,
     /// Whether close frames are neither answered nor an end.
     deaf: AtomicBool,
+}
+
+impl Shared {
+    /// The door that answers a handshake: the first one that is not [`Door::Wait`].
+    fn open_door(&self, stopped: &AtomicBool) -> Door {
+        loop {
+            let door = self.door.lock().unwrap().clone();
+            if door != Door::Wait || stopped.load(Ordering::SeqCst) {
+                return door;
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -271,7 +288,7 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
     let mut reader = BufReader::new(stream.try_clone()?);
     let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
     shared.heads.lock().unwrap().push(head.clone());
-    let door = shared.door.lock().unwrap().clone();
+    let door = shared.open_door(stopped);
     let answer = match door {
         Door::Accept => accept(&head, None).into_bytes(),
         Door::Choose(protocol) => accept(&head, Some(protocol)).into_bytes(),
@@ -291,6 +308,11 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
             let key = derive_accept_key(head.get("sec-websocket-key").unwrap_or_default().as_bytes());
             return stream.write_all(text.replace("{accept}", &key).as_bytes());
         }
+        Door::Hold(text) => {
+            stream.write_all(text.as_bytes())?;
+            shared.stranded.lock().unwrap().push(stream);
+            return Ok(());
+        }
         Door::Half(length) => {
             stream.write_all(&accept(&head, None).as_bytes()[..length])?;
             shared.stranded.lock().unwrap().push(stream);
@@ -301,7 +323,7 @@ fn serve(mut stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Re
             return socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         }
         Door::Endless => return answer_without_end(&mut stream, shared),
-        Door::Silent => {
+        Door::Silent | Door::Wait => {
             shared.stranded.lock().unwrap().push(stream);
             return Ok(());
         }

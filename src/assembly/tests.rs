@@ -10,6 +10,7 @@ use std::{
 };
 
 use actix::Addr;
+use actix_http::header::HeaderMap;
 use actix_rt::net::{TcpListener, TcpStream};
 use bytes::Bytes;
 use serde_json::json;
@@ -177,7 +178,12 @@ impl Lab {
             protocols: [].into(),
             client: dial::client(TcpOptions { keepalive: None, user_timeout: None }),
         };
-        let first = Ok(Dialed { socket: Box::new(socket), rest: Bytes::new(), protocol: None });
+        let first = Ok(Dialed {
+            socket: Box::new(socket),
+            rest: Bytes::new(),
+            protocol: None,
+            headers: HeaderMap::new(),
+        });
         let pacer = Arc::new(Pacer::new(1));
         start(parts, self.route(), Some(Upside { plan, first, pacer }));
         (client, Peer::new(upstream, Role::Server))

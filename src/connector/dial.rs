@@ -9,10 +9,10 @@ use actix_http::{
 use awc::{
     BoxedSocket, Client,
     error::{ConnectError, SendRequestError, WsClientError},
-    http::StatusCode,
 };
 use bytes::Bytes;
 
+use super::refused::{KeepRefusals, Refused};
 use crate::{
     net::{Connect, TcpOptions},
     settings::Upstream,
@@ -45,14 +45,16 @@ pub struct Dialed {
     pub rest: Bytes,
     /// The subprotocol that the upstream chose.
     pub protocol: Option<String>,
+    /// The headers of the upstream's answer.
+    pub headers: HeaderMap,
 }
 
 /// Why an upstream could not be reached. The texts name neither address nor credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The upstream answered the handshake with another status than 101.
-    #[error("handshake refused with status {}", .0.as_u16())]
-    Refused(StatusCode),
+    #[error("{0}")]
+    Refused(Box<Refused>),
     /// The upstream chose a subprotocol that was not offered, or none where the client was promised one.
     #[error("handshake failed: subprotocol was not offered")]
     Subprotocol,
@@ -80,7 +82,8 @@ pub fn client(options: TcpOptions) -> Client {
         .timeout(FOREVER)
         // A WebSocket keeps its place in awc's pool for life; the sessions are what is bounded.
         .limit(0);
-    Client::builder().connector(connector).disable_timeout().disable_redirects().no_default_headers().finish()
+    let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
+    client.no_default_headers().wrap(KeepRefusals).finish()
 }
 
 /// Connects to `url` as planned, within `limit`.
@@ -100,11 +103,12 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
         request = request.protocols(&*plan.protocols);
     }
     let (response, framed) = request.connect().await?;
-    let protocol = chosen(response.headers(), &plan.protocols)?;
+    let headers = response.headers().clone();
+    let protocol = chosen(&headers, &plan.protocols)?;
     let parts = framed.into_parts();
     // Copied, because the handshake's buffer of 8 KiB would stay for as long as a byte of it does.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
-    Ok(Dialed { socket: parts.io, rest, protocol })
+    Ok(Dialed { socket: parts.io, rest, protocol, headers })
 }
 
 /// The subprotocol that the upstream chose. awc looks at neither subprotocol nor extensions, and takes any
@@ -133,7 +137,8 @@ fn offered(value: &HeaderValue, protocols: &[String]) -> Option<String> {
 impl From<WsClientError> for DialError {
     fn from(error: WsClientError) -> Self {
         match error {
-            WsClientError::InvalidResponseStatus(status) => Self::Refused(status),
+            // `KeepRefusals` has made an error of any other status before.
+            WsClientError::InvalidResponseStatus(_) => Self::Handshake("no upgrade to websocket"),
             WsClientError::InvalidUpgradeHeader => Self::Handshake("no upgrade to websocket"),
             WsClientError::InvalidConnectionHeader(_) | WsClientError::MissingConnectionHeader => {
                 Self::Handshake("connection is not upgraded")
@@ -165,6 +170,10 @@ impl From<SendRequestError> for DialError {
                 Self::Handshake("connection closed before the answer")
             }
             SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
+            SendRequestError::Custom(error, _) => match error.downcast::<Refused>() {
+                Ok(refused) => Self::Refused(refused),
+                Err(_) => Self::Handshake("request not sent"),
+            },
             _ => Self::Handshake("request not sent"),
         }
     }

@@ -14,6 +14,7 @@ pub mod exchange;
 #[cfg(test)]
 mod exchange_tests;
 mod messages;
+pub mod refused;
 
 pub use actor::{Connector, Start, Ties};
 pub use messages::{Close, Ended, Fact, Generation, Report};

@@ -21,6 +21,7 @@ use super::{
     desk::Desk,
     forward, handshake,
     head::{self, End, Request},
+    relay,
 };
 use crate::{
     assembly::{self, Upside},
@@ -225,13 +226,16 @@ async fn dial_first(
     plan: Plan,
 ) -> Result<(Option<String>, Upside), Refusal> {
     let limit = route.dial_before_accept.min(upstream.connect_timeout);
+    let deadline = Instant::now() + limit;
     let dialed = match limit {
         Duration::ZERO => Err(DialError::Timeout(limit)),
         limit => dial::dial(&plan, &upstream.url.text, limit).await,
     };
     let (protocol, first) = match dialed {
-        Err(DialError::Refused(status)) if status.is_client_error() => {
-            return Err(Refusal::new(status, "refused by the upstream"));
+        Err(DialError::Refused(refused))
+            if refused.status.is_client_error() && relay::is_for_client(refused.status) =>
+        {
+            return Err(relay::refusal(*refused, &upstream.url.text, deadline).await);
         }
         Ok(dialed) => (dialed.protocol.clone(), Ok(dialed)),
         Err(error) => (preferred(route, &plan.protocols), Err(error.to_string())),

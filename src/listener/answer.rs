@@ -11,6 +11,7 @@ use actix_http::{
     ws,
 };
 use actix_rt::net::TcpStream;
+use bytes::Bytes;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
 /// How long a refused client may take for its answer, and to go away then. Its place among the handshakes is
@@ -20,21 +21,26 @@ const LINGER: Duration = Duration::from_secs(1);
 /// And so much may it send meanwhile.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Why a handshake is refused: an HTTP status, a text for the client, and a header that says more.
+/// Why a handshake is refused: an HTTP status, a text for log and client, and headers that say more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) text: &'static str,
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
+    /// Goes on behind the text for the client.
+    pub(super) note: Option<&'static str>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body instead of the text; `headers` say what it is.
+    pub(super) body: Option<Bytes>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: &'static str) -> Self {
-        Self { status, text, header: None }
+        Self { status, text, note: None, headers: Vec::new(), body: None }
     }
 
-    pub(super) fn with(self, name: HeaderName, value: &'static str) -> Self {
-        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+    pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.headers.push((name, HeaderValue::from_static(value)));
+        self
     }
 
     /// The answer to the client, after which the connection is closed; the answer to a HEAD request has no
@@ -51,20 +57,29 @@ impl Refusal {
     pub(super) fn answer(&self, with_body: bool) -> Vec<u8> {
         let mut answer = Answer::new(self.status);
         // RFC 9110 section 7.8: who sends Upgrade says so in Connection.
-        let upgrades = self.header.as_ref().is_some_and(|(name, _)| name == header::UPGRADE);
+        let upgrades = self.headers.iter().any(|(name, _)| name == header::UPGRADE);
         answer.header("connection", if upgrades { b"close, upgrade" } else { b"close" });
         answer.header("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
-        if let Some((name, value)) = &self.header {
+        for (name, value) in &self.headers {
             answer.header(name.as_str(), value.as_bytes());
         }
-        answer.header("content-type", b"text/plain");
-        answer.header("content-length", (self.text.len() + 1).to_string().as_bytes());
+        let body = self.body.clone().unwrap_or_else(|| {
+            answer.header("content-type", b"text/plain");
+            self.words().into()
+        });
+        answer.header("content-length", body.len().to_string().as_bytes());
         let mut bytes = answer.finish();
         if with_body {
-            bytes.extend_from_slice(self.text.as_bytes());
-            bytes.push(b'\n');
+            bytes.extend_from_slice(&body);
         }
         bytes
+    }
+
+    fn words(&self) -> String {
+        match self.note {
+            None => format!("{}\n", self.text),
+            Some(note) => format!("{}; {note}\n", self.text),
+        }
     }
 }
 

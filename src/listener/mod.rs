@@ -12,6 +12,7 @@ mod forward;
 mod handshake;
 mod head;
 mod quiet;
+mod relay;
 
 use std::{
     io,

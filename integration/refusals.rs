@@ -1,0 +1,198 @@
+//! An upstream's refusal of the handshake reaches the client with what the client needs: status, challenge,
+//! time to wait, and a bounded body (RFC 9110, 15.5.2 and 10.2.3).
+
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// A proxy before an upstream that answers handshakes with what a test says.
+struct Scene {
+    origin: Origin,
+    proxy: Proxy,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::with(|settings| settings)
+    }
+
+    fn with(settings: impl FnOnce(Settings) -> Settings) -> Self {
+        let origin = Origin::echo();
+        let proxy = Proxy::start(&settings(Settings::request(&origin.url())));
+        Self { origin, proxy: proxy.expect("client refused") }
+    }
+
+    /// What a client is told when the upstream answers like this.
+    #[track_caller]
+    fn refused(&self, door: Door) -> Refusal {
+        self.origin.set_door(door);
+        Opening::new(self.proxy.addr()).refused()
+    }
+
+    #[track_caller]
+    fn serves(&self) {
+        self.origin.set_door(Door::Accept);
+        assert_eq!(self.proxy.client().ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn a_challenge_and_its_body_reach_the_client() {
+    let scene = Scene::new();
+    let refusal = scene.refused(Door::Say(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"chat\", error=\"invalid_token\"\r\n\
+         WWW-Authenticate: Basic realm=\"chat\"\r\nContent-Type: application/json; charset=utf-8\r\n\
+         Content-Length: 28\r\nServer: internal/1.0\r\nProxy-Authenticate: Basic\r\n\r\n\
+         {\"error\": \"token expired\"}\r\nand what is behind it",
+    ));
+    assert_eq!(refusal.status(), 401);
+    let challenge = r#"Bearer realm="chat", error="invalid_token", Basic realm="chat""#;
+    assert_eq!(refusal.head.get("www-authenticate").as_deref(), Some(challenge));
+    assert_eq!(refusal.head.get("content-type").as_deref(), Some("application/json; charset=utf-8"));
+    assert_eq!(refusal.head.get("content-length").as_deref(), Some("28"));
+    assert_eq!(refusal.body, "{\"error\": \"token expired\"}\r\n");
+    assert_eq!(refusal.head.get("server"), None);
+    assert_eq!(refusal.head.get("proxy-authenticate"), None, "for the next hop only");
+    scene.serves();
+}
+
+#[test]
+fn the_time_to_wait_reaches_the_client() {
+    let scene = Scene::new();
+    let refusal = scene
+        .refused(Door::Say("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n"));
+    assert_eq!((refusal.status(), refusal.body.as_str()), (429, ""));
+    assert_eq!(refusal.head.get("retry-after").as_deref(), Some("17"));
+    scene.serves();
+}
+
+#[test]
+fn a_body_is_read_however_it_is_framed() {
+    let scene = Scene::new();
+    for (name, answer, body) in [
+        (
+            "chunked",
+            "HTTP/1.1 403 Forbidden\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nnot\r\n6\r\n today\r\n0\r\n\r\n",
+            "not today",
+        ),
+        ("up to the end", "HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\nnot today", "not today"),
+        ("HTTP/1.0", "HTTP/1.0 403 Forbidden\r\n\r\nnot today", "not today"),
+        (
+            "with an upgrade",
+            "HTTP/1.1 403 Forbidden\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n\r\nnot",
+            "not",
+        ),
+        (
+            "behind interim answers",
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nnot",
+            "not",
+        ),
+    ] {
+        let refusal = scene.refused(Door::Say(answer));
+        assert_eq!((refusal.status(), refusal.body.as_str()), (403, body), "{name}");
+    }
+    scene.serves();
+}
+
+#[test]
+fn a_body_of_16_kib_is_passed_on_and_a_larger_one_replaced() {
+    let scene = Scene::new();
+    let answer = |length: usize, framing: &str| -> &'static str {
+        let body = "x".repeat(length);
+        let body =
+            if framing.contains("chunked") { format!("{length:x}\r\n{body}\r\n0\r\n\r\n") } else { body };
+        format!("HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\n{framing}\r\n{body}").leak()
+    };
+    const MAX: usize = 16 * 1024;
+    for framing in ["", "Content-Length: 16384\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let refusal = scene.refused(Door::Say(answer(MAX, framing)));
+        assert_eq!(refusal.body.len(), MAX, "{framing}");
+        let larger = framing.replace("16384", "16385");
+        let refusal = scene.refused(Door::Say(answer(MAX + 1, &larger)));
+        assert_eq!(refusal.status(), 403);
+        let text = "refused by the upstream; its answer has more than 16 KiB and is not passed on\n";
+        assert_eq!(refusal.body, text, "{framing}");
+        assert_eq!(refusal.head.get("content-type").as_deref(), Some("text/plain"));
+    }
+    scene.serves();
+}
+
+#[test]
+fn a_body_that_never_ends_does_not_hold_the_answer() {
+    let scene = Scene::with(|settings| settings.on_route(r#"dial_before_accept = "300ms""#));
+    for answer in [
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 100\r\n\r\nthe beginning",
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nthe beginning",
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nthe ",
+    ] {
+        let begun = Instant::now();
+        let refusal = scene.refused(Door::Hold(answer));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(refusal.status(), 401);
+        assert_eq!(refusal.head.get("www-authenticate").as_deref(), Some("Bearer"));
+        let text = "refused by the upstream; its answer was not complete in time and is not passed on\n";
+        assert_eq!(refusal.body, text);
+    }
+    scene.serves();
+}
+
+#[test]
+fn a_body_that_ends_early_is_replaced() {
+    let scene = Scene::new();
+    let refusal =
+        scene.refused(Door::Say("HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nthe beginning"));
+    assert_eq!(refusal.status(), 404);
+    assert_eq!(refusal.body, "refused by the upstream; its answer was incomplete and is not passed on\n");
+    scene.serves();
+}
+
+/// Nothing that the upstream says in a header adds a line to our answer.
+#[test]
+fn a_header_cannot_add_another() {
+    let scene = Scene::new();
+    let mut raw = Raw::connect(scene.proxy.addr());
+    scene.origin.set_door(Door::Say(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n",
+    ));
+    raw.write(request("/", &[]).as_bytes());
+    let head = raw.head();
+    assert_eq!(head.get("set-cookie"), None, "{head:?}");
+    assert!(head.headers.iter().all(|(_, value)| !value.contains('\n')), "{head:?}");
+    scene.serves();
+}
+
+#[test]
+fn a_location_inside_is_not_told() {
+    let scene = Scene::new();
+    for (location, expected) in [
+        ("http://127.0.0.1:1/login", None),
+        ("https://login.example.com/", Some("https://login.example.com/")),
+        ("/login", Some("/login")),
+    ] {
+        let answer = format!("HTTP/1.1 403 Forbidden\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let refusal = scene.refused(Door::Say(answer.leak()));
+        assert_eq!(refusal.head.get("location").as_deref(), expected);
+    }
+}
+
+/// A 407 asks for the proxy's own credentials: the client cannot answer it.
+#[test]
+fn a_407_is_not_the_clients() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Refuse(407));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let _client = proxy.client();
+    proxy.wait_log("connector restart session=1:0 *reason=\"handshake refused with status 407\"");
+}
+
+#[test]
+fn interim_answers_of_the_upstream_are_skipped() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    origin.set_door(Door::Say(
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\
+         Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n",
+    ));
+    let _client = proxy.client();
+    proxy.wait_ups(1);
+}

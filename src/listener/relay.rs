@@ -1,0 +1,169 @@
+//! Passes an upstream's refusal of the handshake on to the client.
+
+use actix_http::{
+    StatusCode,
+    header::{self, HeaderMap, HeaderName, HeaderValue},
+};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::Refusal;
+use crate::connector::refused::{BodyError, Refused};
+
+/// The reason in the log, and the answer's text where the upstream's body is not passed on.
+const REFUSED: &str = "refused by the upstream";
+
+/// Headers that tell the client what to do about the refusal. All others end here, like
+/// `Proxy-Authenticate`, which is for the next hop only.
+const PASSED: [HeaderName; 5] = [
+    // required with 401 (RFC 9110 section 15.5.2)
+    header::WWW_AUTHENTICATE,
+    // with 429, 503 and 3xx (section 10.2.3)
+    header::RETRY_AFTER,
+    // required with 405 (section 15.5.6)
+    header::ALLOW,
+    header::LOCATION,
+    // with 426 (RFC 6455 section 4.4)
+    header::SEC_WEBSOCKET_VERSION,
+];
+
+/// Headers that describe the body and go with it.
+const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
+
+/// Whether a status makes sense to the client. A 407 asks for credentials of the proxy towards the upstream,
+/// and a 1xx or 2xx does not answer a handshake.
+pub(super) fn is_for_client(status: StatusCode) -> bool {
+    status.as_u16() >= 300 && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED
+}
+
+/// The upstream's refusal in the answer to the client: status, [`PASSED`] headers, and the body if it is
+/// whole within [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes by `deadline`. Otherwise a text says
+/// what is missing.
+pub(super) async fn refusal(refused: Refused, upstream: &str, deadline: Instant) -> Refusal {
+    let (status, headers) = (refused.status, refused.headers.clone());
+    let mut refusal = Refusal::new(status, REFUSED);
+    refusal.headers = passed(&headers, upstream);
+    if status == StatusCode::UPGRADE_REQUIRED {
+        // required with 426; the upstream's own is for its connection to us (RFC 9110 sections 7.8, 15.5.22)
+        refusal.headers.push((header::UPGRADE, HeaderValue::from_static("websocket")));
+    }
+    match timeout_at(deadline, refused.body()).await {
+        Ok(Ok(body)) => with_body(refusal, &headers, body),
+        Ok(Err(BodyError::TooLarge)) => {
+            Refusal { note: Some("its answer has more than 16 KiB and is not passed on"), ..refusal }
+        }
+        Ok(Err(BodyError::Incomplete)) => {
+            Refusal { note: Some("its answer was incomplete and is not passed on"), ..refusal }
+        }
+        Err(_) => {
+            Refusal { note: Some("its answer was not complete in time and is not passed on"), ..refusal }
+        }
+    }
+}
+
+fn with_body(mut refusal: Refusal, headers: &HeaderMap, body: Bytes) -> Refusal {
+    if !body.is_empty() {
+        let described = OF_BODY.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
+        refusal.headers.extend(described);
+    }
+    refusal.body = Some(body);
+    refusal
+}
+
+fn passed(headers: &HeaderMap, upstream: &str) -> Vec<(HeaderName, HeaderValue)> {
+    let mut passed = Vec::new();
+    for name in PASSED.iter().filter(|name| !is_hop_by_hop(name, headers)) {
+        let values = headers.get_all(name);
+        let values = values.filter(|value| *name != header::LOCATION || is_location(value, upstream));
+        passed.extend(values.map(|value| (name.clone(), value.clone())));
+    }
+    passed
+}
+
+/// Whether the answer's `Connection` names the header (RFC 9110 section 7.6.1).
+fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let options = headers.get_all(header::CONNECTION).filter_map(|value| value.to_str().ok());
+    options
+        .flat_map(|options| options.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
+/// Whether a client can use a location: one at the upstream's own host leads nowhere and tells an internal
+/// name.
+fn is_location(value: &HeaderValue, upstream: &str) -> bool {
+    let Ok(location) = value.to_str() else { return false };
+    host(location).is_none_or(|named| !host(upstream).is_some_and(|own| own.eq_ignore_ascii_case(named)))
+}
+
+/// The host of a URL, without port; none in a relative reference (RFC 3986 section 4.2).
+fn host(url: &str) -> Option<&str> {
+    let reference = url.split(['?', '#']).next()?;
+    let rest = reference.strip_prefix("//").or_else(|| reference.split_once("://").map(|(_, rest)| rest))?;
+    let authority = rest.split('/').next()?;
+    let (_, host_port) = authority.rsplit_once('@').unwrap_or(("", authority));
+    match host_port.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
+        _ => Some(host_port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UPSTREAM: &str = "ws://chat.internal:8139/ws";
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn names(pairs: &[(&'static str, &'static str)]) -> Vec<String> {
+        passed(&headers(pairs), UPSTREAM).into_iter().map(|(name, _)| name.to_string()).collect()
+    }
+
+    #[test]
+    fn what_the_client_needs_is_passed_on_and_nothing_else() {
+        let given = [
+            ("www-authenticate", "Basic realm=\"a\""),
+            ("www-authenticate", "Bearer"),
+            ("retry-after", "7"),
+            ("proxy-authenticate", "Basic"),
+            ("server", "secret/1.0"),
+            ("connection", "close"),
+            ("content-length", "7"),
+        ];
+        assert_eq!(names(&given), ["www-authenticate", "www-authenticate", "retry-after"]);
+    }
+
+    #[test]
+    fn a_header_that_connection_names_ends_here() {
+        assert_eq!(names(&[("connection", "close, Retry-After"), ("retry-after", "7")]), [""; 0]);
+    }
+
+    #[test]
+    fn a_location_at_the_upstreams_host_is_not_passed_on() {
+        for (location, expected) in [
+            ("/login?next=/chat", true),
+            ("https://login.example.com/", true),
+            ("http://chat.internal/login", false),
+            ("ws://CHAT.internal:9000/", false),
+            ("//chat.internal/login", false),
+            ("https://user@chat.internal:81?a", false),
+            ("login", true),
+            ("https://login.example.com?next=ws://chat.internal", true),
+        ] {
+            assert_eq!(is_location(&HeaderValue::from_static(location), UPSTREAM), expected, "{location}");
+        }
+    }
+
+    #[test]
+    fn statuses_for_the_client() {
+        let meant = [301, 401, 403, 404, 429, 500, 503, 599].map(|code| StatusCode::from_u16(code).unwrap());
+        assert!(meant.into_iter().all(is_for_client));
+        let others = [103, 200, 204, 407].map(|code| StatusCode::from_u16(code).unwrap());
+        assert!(!others.into_iter().any(is_for_client));
+    }
+}
