@@ -29,6 +29,7 @@ mod headers;
 mod lang;
 mod language;
 mod liveness;
+mod log_reader;
 mod logging;
 mod malformed;
 mod outcomes;

@@ -27,7 +27,7 @@ Examples:
   TOWLINE__LISTENER__WS__BIND=0.0.0.0:80 towline run
 
 Any setting can be given in the environment as TOWLINE__SECTION__KEY, lists with commas.
-SIGTERM and SIGINT end the program in good order.";
+SIGTERM and SIGINT drain the sessions and end the program; SIGHUP is ignored.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

@@ -9,16 +9,28 @@
 //! {"time":"2026-11-25T03:20:18.123Z","level":"INFO","room":"session","message":"opened session=1:0"}
 //! ```
 //! Messages are a few words and then `key=value` pairs; [`Quoted`] writes values that may hold spaces.
-//! Control characters in a message are escaped, so that nobody outside can write lines of his own.
+//! Control characters in a message are escaped, so that a peer cannot forge lines.
+//!
+//! Logging never blocks (C3): [`writer`] has a bounded queue and a thread. Everything that the process says on
+//! standard error while it serves goes that way, panics included; lines that find no room are dropped and
+//! counted.
+
+mod queue;
+mod writer;
 
 use std::{
+    backtrace::{Backtrace, BacktraceStatus},
     fmt::{self, Write as _},
     io::{self, Write},
-    time::SystemTime,
+    panic::PanicHookInfo,
+    sync::OnceLock,
+    time::{Duration, SystemTime},
 };
 
-use env_logger::Builder;
-use log::{Level, LevelFilter, SetLoggerError};
+use env_logger::{Builder, Target};
+use log::{Level, LevelFilter};
+
+pub(crate) use self::writer::Writer;
 
 use crate::settings::{Log, LogFormat};
 
@@ -28,7 +40,7 @@ const OWN: &str = "towline";
 /// Which messages are written, in `RUST_LOG`'s language: `info`, or `info,towline::session=debug`.
 ///
 /// A level alone is for Towline's own rooms; other crates then tell no more than warnings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(Vec<(Option<String>, LevelFilter)>);
 
 /// A text that is no filter.
@@ -50,14 +62,25 @@ pub struct FilterError;
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub &'a str);
 
-/// Starts the log. `RUST_LOG` wins over the level of the settings.
+/// How long the end of the process waits for the log's reader. A reader that is alive takes what is queued in a
+/// fraction of it; one that is not shall not hold up the end.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// The way to standard error, from the first text on.
+static STDERR: OnceLock<Writer> = OnceLock::new();
+
+/// How lines look, once that is known.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// Starts the log and sends panics to it. `RUST_LOG` wins over the level of the settings.
 ///
 /// # Errors
-/// When the process has a logger already.
-pub fn init(log: &Log) -> Result<(), SetLoggerError> {
+/// When the process has a logger already, or standard error cannot be used.
+pub fn init(log: &Log) -> io::Result<()> {
     let mut builder = Builder::new();
-    choose(&mut builder, std::env::var("RUST_LOG").ok().as_deref(), &log.level);
-    let format = log.format;
+    let environment = std::env::var("RUST_LOG").ok();
+    let chosen = choose(&mut builder, environment.as_deref(), &log.level);
+    let format = *FORMAT.get_or_init(|| log.format);
     builder.format(move |out, record| {
         let line = Line {
             time: SystemTime::now(),
@@ -67,22 +90,104 @@ pub fn init(log: &Log) -> Result<(), SetLoggerError> {
         };
         line.write(format, out)
     });
-    builder.try_init()
+    builder.target(Target::Pipe(Box::new(Stderr(stderr()?))));
+    builder.try_init().map_err(io::Error::other)?;
+    std::panic::set_hook(Box::new(log_panic));
+    if let Err(FilterError) = chosen {
+        let value = environment.unwrap_or_default();
+        log::warn!("RUST_LOG is not a filter, log.level applies value={}", Quoted(&value));
+    }
+    Ok(())
+}
+
+/// Prints text of whole lines to standard error, behind what is in the log so far, without waiting for its
+/// reader.
+///
+/// # Errors
+/// When standard error cannot be used at all.
+pub fn print(text: &str) -> io::Result<()> {
+    stderr()?.print(text.as_bytes());
+    Ok(())
+}
+
+/// Waits a moment until what was printed and logged is written. The process ends behind it.
+pub fn flush() {
+    if let Some(stderr) = STDERR.get() {
+        stderr.flush(FLUSH_LIMIT);
+    }
+}
+
+fn stderr() -> io::Result<&'static Writer> {
+    if let Some(stderr) = STDERR.get() {
+        return Ok(stderr);
+    }
+    let stderr = Writer::stderr(write_dropped)?;
+    Ok(STDERR.get_or_init(|| stderr))
+}
+
+/// Appends the line that says how many lines are missing at this place.
+fn write_dropped(count: u64, out: &mut Vec<u8>) {
+    let line = Line {
+        time: SystemTime::now(),
+        level: Level::Warn,
+        room: room(module_path!()),
+        message: &format!("log lines dropped count={count}"),
+    };
+    // Writing to memory does not fail.
+    let _ = line.write(FORMAT.get().copied().unwrap_or(LogFormat::Text), out);
+}
+
+/// Logs a panic. The standard hook would write to standard error itself, and wait for its reader.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let message = info.payload_as_str().unwrap_or("a value that is not text");
+    log::error!(
+        "panic location={} thread={} message={}",
+        Quoted(&location),
+        Quoted(thread.name().unwrap_or_default()),
+        Quoted(message)
+    );
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        log::error!("panic backtrace={}", Quoted(&backtrace.to_string()));
+    }
+}
+
+/// The way of the log's lines to standard error.
+struct Stderr(&'static Writer);
+
+impl Write for Stderr {
+    /// Takes one line at each call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.print(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Sets the filter of the environment, or of the settings when that is not set.
 ///
-/// `RUST_LOG` may be more than a [`Filter`]: env_logger reads that, and complains by itself about what
-/// it cannot read.
-fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) {
-    let wanted = environment.filter(|text| !text.is_empty()).unwrap_or(settings);
-    let Ok(filter) = Filter::parse(wanted) else {
-        builder.parse_filters(wanted);
-        return;
+/// `RUST_LOG` may be more than a [`Filter`]: env_logger reads that. What it cannot read is an error, and the
+/// settings apply: env_logger would complain on standard error itself.
+fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) -> Result<(), FilterError> {
+    let environment = environment.filter(|text| !text.is_empty());
+    let (filter, outcome) = match environment.map(|text| (text, Filter::parse(text))) {
+        Some((_, Ok(filter))) => (filter, Ok(())),
+        Some((text, Err(_))) if env_filter::Builder::new().try_parse(text).is_ok() => {
+            builder.parse_filters(text);
+            return Ok(());
+        }
+        Some((_, Err(error))) => (Filter::parse(settings).unwrap_or_default(), Err(error)),
+        None => (Filter::parse(settings).unwrap_or_default(), Ok(())),
     };
     for (room, level) in filter.0 {
         builder.filter(room.as_deref(), level);
     }
+    outcome
 }
 
 /// The module without the crate's name; other crates' modules in full.
@@ -249,7 +354,7 @@ mod tests {
     fn the_environment_wins() {
         let writes = |environment, settings, room: &str, level| {
             let mut builder = Builder::new();
-            choose(&mut builder, environment, settings);
+            choose(&mut builder, environment, settings).unwrap();
             let logger = builder.build();
             logger.matches(&log::Record::builder().target(room).level(level).build())
         };
@@ -263,6 +368,62 @@ mod tests {
         assert!(writes(Some(""), "debug", ours, Level::Debug), "set to nothing is not set");
         assert!(writes(Some("actix_server"), "info", other, Level::Trace), "RUST_LOG's own language");
         assert!(!writes(Some("actix_server"), "info", ours, Level::Error));
+    }
+
+    #[test]
+    fn where_the_environment_is_wrong_the_settings_apply() {
+        let mut builder = Builder::new();
+        assert_eq!(choose(&mut builder, Some("a=loud"), "debug"), Err(FilterError));
+        let logger = builder.build();
+        assert!(
+            logger.matches(&log::Record::builder().target("towline::session").level(Level::Debug).build())
+        );
+    }
+
+    #[test]
+    fn dropped_lines_are_one_line_of_the_log() {
+        let mut out = Vec::new();
+        write_dropped(7, &mut out);
+        let line = String::from_utf8(out).unwrap();
+        assert!(line.ends_with(" WARN  log: log lines dropped count=7\n"), "{line}");
+    }
+
+    /// Names the run of this test that panics, a process apart: the log is the process's.
+    const PANICS: &str = "TOWLINE_TEST_PANICS";
+
+    #[test]
+    fn a_panic_is_a_line_of_the_log_and_waits_for_no_reader() {
+        if std::env::var_os(PANICS).is_some() {
+            init(&Log { level: "info".to_owned(), format: LogFormat::Text }).unwrap();
+            for _ in 0..3000 {
+                std::panic::catch_unwind(|| panic!("boom\n")).unwrap_err();
+            }
+            return flush();
+        }
+        let name = "log::tests::a_panic_is_a_line_of_the_log_and_waits_for_no_reader";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args(["--exact", name]).env(PANICS, "").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+        child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+        let mut child = child.spawn().unwrap();
+        // Nothing reads the pipe until the process has ended.
+        let end = std::time::Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break status,
+                None if std::time::Instant::now() < end => {
+                    std::thread::park_timeout(Duration::from_millis(5))
+                }
+                None => {
+                    child.kill().unwrap();
+                    panic!("a panic waits for the log's reader");
+                }
+            }
+        };
+        assert!(status.success());
+        let log = io::read_to_string(child.stderr.unwrap()).unwrap();
+        let line = log.lines().next().unwrap();
+        assert!(line.contains("ERROR log: panic location=src/log.rs:"), "{line}");
+        assert!(line.ends_with(r#"message="boom\n""#), "{line}");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! `towline demo`
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{io, path::PathBuf};
 
-use super::{Failure, block_on, load, signals};
-use crate::{echo, settings::DEMO_FILE};
+use super::{
+    Failure, block_on, load,
+    signals::{self, Hangup},
+};
+use crate::{
+    echo,
+    log::Writer,
+    settings::{DEMO_FILE, Settings},
+};
 
 /// Runs the proxy and the echo server behind it until a signal ends them.
 pub(super) fn demo(config: Option<PathBuf>) -> Result<(), Failure> {
@@ -17,12 +21,26 @@ pub(super) fn demo(config: Option<PathBuf>) -> Result<(), Failure> {
             bind.ok_or_else(|| io::Error::other("the demo's upstream is an address of this machine"))?;
         let (_, upstream) = echo::serve(bind)?;
         actix_rt::spawn(upstream);
-        if let Some(listener) = settings.listeners.first() {
-            let url = format!("ws://{}", listener.bind);
-            writeln!(io::stdout(), "Towline takes clients on {url}, an echo server stands behind it.")?;
-            writeln!(io::stdout(), "In another terminal:  echo hello | websocat -n1 {url}")?;
-            writeln!(io::stdout(), "                      echo snot | websocat -n1 {url}")?;
-        }
-        crate::run(settings, signals::shutdown()?).await
+        // Not by a blocking write: nobody may be reading.
+        let stdout = Writer::stdout(|_, _| {})?;
+        let invitation = invitation(&settings);
+        let end = signals::shutdown(Hangup::End)?;
+        let shutdown = async {
+            // The proxy awaits its end once it listens.
+            stdout.print(invitation.as_bytes());
+            end.await;
+        };
+        crate::run(settings, shutdown).await
     })
+}
+
+/// How to use the demo.
+fn invitation(settings: &Settings) -> String {
+    let Some(listener) = settings.listeners.first() else { return String::new() };
+    let url = format!("ws://{}", listener.bind);
+    format!(
+        "Towline takes clients on {url}, an echo server stands behind it.\n\
+         In another terminal:  echo hello | websocat -n1 {url}\n\
+         \x20                     echo snot | websocat -n1 {url}\n"
+    )
 }

@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::{Failure, block_on, signals, start_log};
+use super::{
+    Failure, block_on,
+    signals::{self, Hangup},
+    start_log,
+};
 use crate::{
     echo,
     settings::{Log, LogFormat},
@@ -11,5 +15,5 @@ use crate::{
 /// Runs the echo server until a signal ends it.
 pub(super) fn echo(bind: SocketAddr) -> Result<(), Failure> {
     start_log(&Log { level: "info".to_owned(), format: LogFormat::Text })?;
-    block_on(async { echo::run(bind, signals::shutdown()?).await })
+    block_on(async { echo::run(bind, signals::shutdown(Hangup::End)?).await })
 }

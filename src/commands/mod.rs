@@ -34,22 +34,25 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
     };
-    match result {
-        Ok(()) => ExitCode::from(EXIT_OK),
+    let code = match result {
+        Ok(()) => EXIT_OK,
         Err(failure) => {
             report(&failure);
-            ExitCode::from(failure.exit_code())
+            failure.exit_code()
         }
-    }
+    };
+    log::flush();
+    ExitCode::from(code)
 }
 
-/// Writes why the command failed to standard error.
+/// Prints why the command failed.
 fn report(failure: &Failure) {
-    // A standard error that cannot be written to leaves the exit code as the only report.
+    // A standard error that cannot be used leaves the exit code as the only report.
     let _ = match failure {
         Failure::Reported => Ok(()),
+        // Diagnostics may be long: a tool waits for the reader of its output.
         Failure::Program(text) => writeln!(io::stderr(), "{text}"),
-        failure => writeln!(io::stderr(), "towline: {failure}"),
+        failure => log::print(&format!("towline: {failure}\n")),
     };
 }
 
@@ -60,7 +63,7 @@ fn load(config: Option<&Path>) -> Result<Settings, Failure> {
 }
 
 fn start_log(settings: &Log) -> Result<(), Failure> {
-    log::init(settings).map_err(|error| Failure::Io(io::Error::other(error)))
+    Ok(log::init(settings)?)
 }
 
 fn block_on(program: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {

@@ -1,28 +1,72 @@
-//! The signals that end the program.
+//! Signals: SIGTERM and SIGINT end the program, SIGHUP does so only where a terminal may have sent it.
 
-use std::io::{self, Write};
+use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::EXIT_FAILURE;
+use crate::{cli::EXIT_FAILURE, log};
 
-/// Ready at the first SIGTERM or SIGINT; the second ends the process at once.
-pub(super) fn shutdown() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// What SIGHUP does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// Nothing: operators send it to have settings read again, which needs a restart. It must not end a proxy
+    /// without a drain.
+    Ignore,
+    /// The same as SIGTERM: the terminal of the program has gone.
+    End,
+}
+
+/// The signals that end the program.
+struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
+/// Ready at the first signal that ends the program; the second ends the process at once.
+pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
+    let hangups = signal(SignalKind::hangup())?;
+    let mut ends = Ends {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+        hangup: None,
+    };
+    match hangup {
+        Hangup::End => ends.hangup = Some(hangups),
+        Hangup::Ignore => _ = actix_rt::spawn(ignore(hangups)),
+    }
     Ok(async move {
-        either(&mut terminate, &mut interrupt).await;
+        ends.next().await;
         actix_rt::spawn(async move {
-            either(&mut terminate, &mut interrupt).await;
-            let _ = writeln!(io::stderr(), "towline: second signal: ended at once");
+            ends.next().await;
+            let _ = log::print("towline: second signal: ended at once\n");
+            log::flush();
             std::process::exit(EXIT_FAILURE.into());
         });
     })
 }
 
-async fn either(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+async fn ignore(mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        ::log::info!("SIGHUP ignored: settings are read at the start only");
+    }
+}
+
+// === impl Ends ===
+
+impl Ends {
+    /// Waits for a signal.
+    async fn next(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => _ = hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            () = hangup => {}
+        }
     }
 }

@@ -1,0 +1,252 @@
+//! A log reader that does not read, and a disk that is full, cost log lines and nothing else (C3).
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+};
+
+use crate::harness::*;
+
+/// Sessions that come and go while nobody reads: a pipe is full after about 140.
+const SESSIONS: usize = 1100;
+
+/// Log lines beyond the pipe, the queue and the writer: each is longer than 100 bytes.
+const FAILING_MESSAGES: usize = 30_000;
+
+/// A proxy whose standard error is the test's own, killed when dropped.
+struct Muted {
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Muted {
+    /// Runs `towline run` by way of `sh -c SCRIPT`, in which `"$@"` is the command.
+    fn start(settings: &Settings, script: &str, stderr: Stdio, env: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("towline.toml");
+        std::fs::write(&file, settings.text()).unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_towline"), "run", "--config"]).arg(&file);
+        command.env_remove("TOWLINE_CONFIG").env_remove("RUST_LOG").envs(env.iter().copied());
+        let child = command.current_dir(folder.path()).stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+        Self { child, _folder: folder }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    #[track_caller]
+    fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_for("the end of the proxy", PATIENCE, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
+    }
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Settings at known addresses: the log is not there to look them up. Each message is a line of the log at
+/// level debug, because the program fails for it, except `hello`.
+fn settings(origin: &Origin, listener: &Port, admin: &Port) -> Settings {
+    Settings::request(&origin.url())
+        .with(&format!("listener.ws.bind = \"{}\"", listener.addr()))
+        .with(&format!("admin.bind = \"{}\"", admin.addr()))
+        .incoming("select event.missing from in where event != \"hello\" into out;\nselect event from in where event == \"hello\" into out;")
+}
+
+fn wait_ready(admin: &Port) {
+    wait_for("the proxy to listen", PATIENCE, || std::net::TcpStream::connect(admin.addr()).is_ok());
+    wait_for("the proxy to be ready", PATIENCE, || get(admin.addr(), "/readyz").0 == 200);
+}
+
+/// Sessions come and go, an old one is answered all the time, and many lines are logged.
+fn live(listener: &Port) -> Client {
+    let mut old = Client::connect(listener.addr());
+    for _ in 0..SESSIONS {
+        let mut client = Client::connect(listener.addr());
+        assert_eq!(client.ask("hello"), "hello");
+        client.close(1000, "");
+    }
+    assert_eq!(old.ask("hello"), "hello");
+    let mut noisy = Client::connect(listener.addr());
+    for _ in 0..FAILING_MESSAGES / 100 {
+        for _ in 0..100 {
+            noisy.text("x");
+        }
+        for _ in 0..100 {
+            noisy.recv_error();
+        }
+    }
+    assert_eq!(old.ask("hello"), "hello");
+    old
+}
+
+/// Reads a pipe to its end, in a thread.
+fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// How long a file of the process may be.
+fn file_limit(pid: u32) -> usize {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max file size")).expect("the limit");
+    line.split_whitespace().next().expect("a number").parse().unwrap()
+}
+
+/// The count of a line that tells how many were dropped.
+fn dropped(line: &str) -> Option<u64> {
+    let (_, count) = line.split_once("log lines dropped count=")?;
+    Some(count.parse().unwrap_or_else(|_| panic!("no count: {line}")))
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_stops_nothing_and_the_reader_learns_the_number_of_dropped_lines() {
+    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
+    let settings = settings(&origin, &listener, &admin);
+    let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[("RUST_LOG", "debug")]);
+    wait_ready(&admin);
+    let mut old = live(&listener);
+
+    let lines = lines_of(proxy.child.stderr.take().unwrap());
+    let mut all = 0;
+    let missing = loop {
+        let line = lines.recv_timeout(PATIENCE).expect("a line that tells the number of dropped lines");
+        match dropped(&line) {
+            Some(count) => break count,
+            None => all += 1,
+        }
+    };
+    let least = (SESSIONS + FAILING_MESSAGES) as u64;
+    assert!(missing > 1000 && missing + all > least, "{all} lines and {missing} dropped");
+    assert_eq!(old.ask("hello"), "hello");
+    proxy.signal("TERM");
+    old.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+    let rest: Vec<_> = lines.iter().collect();
+    assert!(rest.last().is_some_and(|line| line.ends_with("stopped")), "{rest:?}");
+}
+
+#[test]
+fn a_drain_ends_in_time_though_nobody_reads_the_log() {
+    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
+    let settings = settings(&origin, &listener, &admin);
+    let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[("RUST_LOG", "debug")]);
+    wait_ready(&admin);
+    let mut old = live(&listener);
+    proxy.signal("TERM");
+    old.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn a_full_device_stops_nothing() {
+    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
+    let settings = settings(&origin, &listener, &admin);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut proxy = Muted::start(&settings, "exec \"$@\"", full.into(), &[("RUST_LOG", "a=b,debug")]);
+    wait_ready(&admin);
+    let mut old = live(&listener);
+    proxy.signal("TERM");
+    old.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+/// A file that may not grow refuses text as a full disk does.
+#[test]
+fn a_disk_that_has_room_again_gets_the_number_of_dropped_lines() {
+    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
+    let settings = settings(&origin, &listener, &admin);
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
+    // blocks of 512 bytes, or of 1024 where sh is bash
+    let script = "trap '' XFSZ; ulimit -f 512; exec \"$@\"";
+    let mut proxy = Muted::start(&settings, script, file.into(), &[("RUST_LOG", "debug")]);
+    wait_ready(&admin);
+    let limit = file_limit(proxy.child.id());
+    let mut old = live(&listener);
+    let truncate = || std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+    wait_for("a line that tells the number of dropped lines", PATIENCE, || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let found = text.lines().find_map(dropped).is_some_and(|count| count > 0);
+        // A file that is full does not change: no line is missed.
+        if !found && text.len() == limit {
+            truncate();
+        }
+        found
+    });
+    assert_eq!(old.ask("hello"), "hello");
+    truncate();
+    proxy.signal("TERM");
+    old.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn an_error_at_the_start_is_told_and_ends_the_program() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = Origin::echo();
+    let addr = taken.local_addr().unwrap();
+    let settings = Settings::request(&origin.url()).with(&format!("listener.ws.bind = \"{addr}\""));
+    let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[]);
+    let lines = lines_of(proxy.child.stderr.take().unwrap());
+    assert_eq!(proxy.exit_code(), Some(1));
+    let last = lines.iter().last().expect("an error");
+    assert!(last.contains("listener.ws.bind") && last.contains(&addr.to_string()), "{last}");
+}
+
+#[test]
+fn a_wrong_filter_in_the_environment_is_a_line_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let env = [("RUST_LOG", "towline=loud")];
+    let mut echo = Program::start(&["echo", "--bind", "127.0.0.1:0"], &env, folder.path());
+    echo.wait_log("WARN *RUST_LOG is not a filter, log.level applies value=\"towline=loud\"");
+    echo.wait_log("listening echo");
+    echo.signal("TERM");
+    assert_eq!(echo.exit_code(), Some(0));
+}
+
+#[test]
+fn sighup_ends_no_proxy_and_is_a_line_of_the_log() {
+    let origin = Origin::echo();
+    let mut proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    for count in 1..=2 {
+        proxy.signal("HUP");
+        wait_for("the line", PATIENCE, || proxy.count_log("INFO *SIGHUP ignored") == count);
+        assert_eq!(client.ask("hello"), "hello");
+    }
+    proxy.signal("TERM");
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+/// The terminal of a demo that is closed ends it.
+#[test]
+fn sighup_ends_the_echo_server_in_order() {
+    let mut echo = Program::start(&["echo", "--bind", "127.0.0.1:0"], &[], Path::new("/"));
+    echo.wait_log("listening echo");
+    echo.signal("HUP");
+    assert_eq!(echo.exit_code(), Some(0));
+}

@@ -1,0 +1,259 @@
+//! The thread that writes lines to a stream, so that no other thread waits for the stream's reader.
+//!
+//! ```text
+//! workers ── print ──► Queue ── take ──► writer thread ── write(2) ──► standard error
+//! ```
+//! A pipe that nobody reads blocks the writer thread alone. An error, such as a full disk, makes it pause and
+//! try again. Meanwhile lines wait in the queue; those beyond its bound are dropped and counted, and the count
+//! is written as one line as soon as the stream takes text again.
+
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Write},
+    os::fd::AsFd,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::Thread,
+    time::{Duration, Instant},
+};
+
+use super::queue::Queue;
+
+/// The pause after a write failed: short enough to use the room that a full disk has again, long enough to cost
+/// nothing.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// The pause when the stream is non-blocking and takes nothing at the moment.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
+/// Memory of an empty batch that is kept for the next.
+const KEPT_BYTES: usize = 64 * 1024;
+
+/// A stream that never blocks whoever prints to it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Notified when something is queued.
+    queued: Condvar,
+    /// Notified when everything is written, and when a write failed.
+    settled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    /// Whether the thread has taken lines and not written them yet.
+    is_writing: bool,
+    /// Writes that failed so far.
+    failures: u64,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Writes to standard error. `notice` appends the line that says how many lines were dropped.
+    pub(crate) fn stderr(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
+        Self::duplicate(&io::stderr(), notice)
+    }
+
+    /// Writes to standard output.
+    pub(crate) fn stdout(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
+        Self::duplicate(&io::stdout(), notice)
+    }
+
+    /// A descriptor of its own: the standard library's streams have locks, which a blocked write would hold.
+    fn duplicate(stream: &impl AsFd, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
+        Self::start(File::from(stream.as_fd().try_clone_to_owned()?), notice)
+    }
+
+    fn start(out: impl Write + Send + 'static, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let writing = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("log writer".to_owned());
+        let thread = thread.spawn(move || writing.run(out, notice))?;
+        Ok(Self { shared, thread: thread.thread().clone() })
+    }
+
+    /// Queues text of whole lines; what finds no room is dropped and counted.
+    pub(crate) fn print(&self, text: &[u8]) {
+        self.shared.state().queue.push(text);
+        self.shared.queued.notify_one();
+    }
+
+    /// Waits until everything is written, at most `limit`, and no longer than until a write fails.
+    pub(crate) fn flush(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut state = self.shared.state();
+        let failures = state.failures;
+        // Ends the pause after a failure: this is the last chance to write.
+        self.thread.unpark();
+        while !state.is_settled() && state.failures == failures {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.shared.settled.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn is_settled(&self) -> bool {
+        self.queue.is_empty() && !self.is_writing
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes until the process ends.
+    fn run(&self, mut out: impl Write, notice: fn(u64, &mut Vec<u8>)) {
+        let mut batch = Vec::new();
+        loop {
+            let dropped = self.next(&mut batch);
+            if dropped > 0 {
+                notice(dropped, &mut batch);
+            }
+            self.write(&mut out, &batch);
+            batch.clear();
+            batch.shrink_to(KEPT_BYTES);
+        }
+    }
+
+    /// Reports the last batch as written, waits for lines and takes them; returns how many were dropped behind
+    /// them.
+    fn next(&self, batch: &mut Vec<u8>) -> u64 {
+        let mut state = self.state();
+        state.is_writing = false;
+        if state.queue.is_empty() {
+            self.settled.notify_all();
+        }
+        let waited = self.queued.wait_while(state, |state| state.queue.is_empty());
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_writing = true;
+        state.queue.take(batch)
+    }
+
+    /// Writes all of it, however long that takes.
+    fn write(&self, out: &mut impl Write, mut text: &[u8]) {
+        while !text.is_empty() {
+            let pause = match out.write(text) {
+                Ok(0) => RETRY_PAUSE,
+                Ok(count) => {
+                    text = &text[count..];
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => BUSY_PAUSE,
+                Err(_) => RETRY_PAUSE,
+            };
+            if pause == RETRY_PAUSE {
+                self.state().failures += 1;
+                self.settled.notify_all();
+            }
+            std::thread::park_timeout(pause);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::log::queue::QUEUE_BYTES_MAX;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    fn notice(count: u64, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("dropped {count}\n").as_bytes());
+    }
+
+    /// Asks the test for the outcome of each write, and tells it what was written.
+    struct Scripted {
+        outcomes: Receiver<io::Result<usize>>,
+        written: Sender<Vec<u8>>,
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let count = self.outcomes.recv().map_err(|_| ErrorKind::BrokenPipe)??.min(text.len());
+            self.written.send(text[..count].to_vec()).unwrap();
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn scripted() -> (Writer, Sender<io::Result<usize>>, Receiver<Vec<u8>>) {
+        let (outcomes_in, outcomes) = channel();
+        let (written, written_out) = channel();
+        (Writer::start(Scripted { outcomes, written }, notice).unwrap(), outcomes_in, written_out)
+    }
+
+    fn text(written: &Receiver<Vec<u8>>) -> String {
+        String::from_utf8(written.recv_timeout(PATIENCE).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_blocked_stream_blocks_nobody_and_the_drops_are_told_behind_what_waited() {
+        let (writer, outcomes, written) = scripted();
+        writer.print(b"first\n");
+        // Waits until the thread has it, so that what follows is another batch.
+        let started = Instant::now();
+        while !writer.shared.state().is_writing {
+            assert!(started.elapsed() < PATIENCE);
+            std::thread::yield_now();
+        }
+        let line = [vec![b'x'; 1023].as_slice(), b"\n"].concat();
+        for _ in 0..2 * QUEUE_BYTES_MAX / line.len() {
+            writer.print(&line);
+        }
+        writer.flush(Duration::from_millis(1));
+        for _ in 0..2 {
+            outcomes.send(Ok(usize::MAX)).unwrap();
+        }
+        assert_eq!(text(&written), "first\n");
+        let rest = text(&written);
+        assert_eq!(rest.matches("xxx\n").count(), 1024);
+        assert!(rest.ends_with("\ndropped 1024\n"));
+        writer.flush(PATIENCE);
+        assert!(writer.shared.state().is_settled());
+    }
+
+    #[test]
+    fn after_an_error_the_rest_is_written_and_nothing_twice() {
+        let (writer, outcomes, written) = scripted();
+        writer.print(b"0123456789\n");
+        for outcome in [Ok(4), Err(ErrorKind::StorageFull.into()), Ok(0), Err(ErrorKind::Interrupted.into())]
+        {
+            outcomes.send(outcome).unwrap();
+        }
+        outcomes.send(Ok(usize::MAX)).unwrap();
+        let all: String = (0..3).map(|_| text(&written)).collect();
+        assert_eq!(all, "0123456789\n");
+    }
+
+    #[test]
+    fn a_flush_ends_when_the_stream_fails() {
+        let (writer, outcomes, _written) = scripted();
+        writer.print(b"lost\n");
+        drop(outcomes);
+        let start = Instant::now();
+        writer.flush(Duration::from_secs(60));
+        assert!(start.elapsed() < PATIENCE);
+        assert!(!writer.shared.state().is_settled());
+    }
+}
