@@ -6,10 +6,14 @@ use crate::harness::*;
 
 /// Runs `towline run` on these settings to its end.
 fn run(settings: &str, env: &[(&str, &str)]) -> Finished {
+    command("run", settings, env)
+}
+
+fn command(name: &str, settings: &str, env: &[(&str, &str)]) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("towline.toml");
     std::fs::write(&file, settings).unwrap();
-    Program::finish(&["run", "--config", file.to_str().unwrap()], env, folder.path())
+    Program::finish(&[name, "--config", file.to_str().unwrap()], env, folder.path())
 }
 
 /// Expects exit code 78 and a text that holds all `words`.
@@ -194,6 +198,39 @@ fn started_elsewhere_it_says_where_it_looked() {
     let looked = folder.path().join("settings/default.toml");
     assert!(finished.stderr.contains(looked.to_str().unwrap()), "{}", finished.stderr);
     assert!(finished.stderr.contains("--config"), "{}", finished.stderr);
+}
+
+#[test]
+fn a_variable_reaches_names_with_a_dash() {
+    let settings = Settings::bare()
+        .with(r#"listener.ws-public.bind = "127.0.0.1:1""#)
+        .with(r#"upstream.chat-api.url = "ws://127.0.0.1:1""#)
+        .route(&[r#"upstream = "chat-api""#]);
+    let env = [
+        ("TOWLINE__LISTENER__WS_PUBLIC__BIND", "127.0.0.1:0"),
+        ("TOWLINE__UPSTREAM__CHAT_API__URL", "ws://127.0.0.1:2"),
+    ];
+    let finished = command("check", &settings.text(), &env);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    for line in
+        ["[listener.ws-public]\nbind = \"127.0.0.1:0\"", "[upstream.chat-api]\nurl = \"ws://127.0.0.1:2\""]
+    {
+        assert!(finished.stdout.contains(line), "{line}\n{}", finished.stdout);
+    }
+    assert_eq!(finished.stdout.matches("[listener.").count(), 1, "{}", finished.stdout);
+}
+
+#[test]
+fn a_variable_that_nothing_uses_stops_the_start() {
+    for name in ["TOWLINE__LISTENER__W__BIND", "TOWLINE__UPSTREAM__ECO__URL", "TOWLINE_UPSTREAM__ECHO__URL"] {
+        let finished = run(&good().text(), &[(name, "ws://127.0.0.1:1")]);
+        assert_eq!(finished.code, Some(78), "{name}");
+        assert!(
+            finished.stderr.contains(name) && finished.stderr.contains("did you mean"),
+            "{}",
+            finished.stderr
+        );
+    }
 }
 
 #[test]

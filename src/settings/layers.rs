@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{ConfigError, File, FileFormat, Source, Value, ValueKind};
 
 use super::{
     Origin, Problem, Settings, SettingsError,
+    environment::Environment,
     host::{Host, Machine},
-    keys,
     read::Table,
     report, validate,
 };
@@ -19,8 +19,6 @@ use super::{
 pub const DEFAULT_FILE: &str = "settings/default.toml";
 /// The settings file of `towline demo` when none is named, from the working folder.
 pub const DEMO_FILE: &str = "settings/demo.toml";
-/// What the environment variables of settings begin with. `TOWLINE_CONFIG` is none of them.
-const PREFIX: &str = "TOWLINE__";
 /// Far above any settings file or program that a person writes; keeps `/dev/zero` out.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -35,13 +33,6 @@ pub struct Layers {
     pub(super) file: Arc<Path>,
     /// Environment variables that could not be merged.
     pub(super) problems: Vec<Problem>,
-}
-
-/// The environment's variables that begin with `TOWLINE__`; what is not UTF-8 in them is replaced.
-pub fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .filter(|(name, _)| name.starts_with(PREFIX))
 }
 
 // === impl Layers ===
@@ -72,7 +63,7 @@ impl Layers {
     ) -> Result<Self, SettingsError> {
         let file: Arc<Path> = file.into();
         let mut root = toml(text).map_err(|error| syntax_error(&file, text, error))?;
-        let environment = Environment::new(env);
+        let environment = Environment::new(env, &root);
         lay_over(&mut root, environment.root);
         Ok(Self { root, file, problems: environment.problems })
     }
@@ -129,7 +120,7 @@ pub(super) fn read_text(path: &Path) -> std::io::Result<String> {
 }
 
 /// The tables of a TOML text.
-fn toml(text: &str) -> Result<Table, ConfigError> {
+pub(super) fn toml(text: &str) -> Result<Table, ConfigError> {
     File::from_str(text, FileFormat::Toml).collect()
 }
 
@@ -166,103 +157,6 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// No key lies deeper, however wrong: the layers are walked by recursion.
-const DEPTH_MAX: usize = 8;
-
-/// The layer of environment variables.
-///
-/// `TOWLINE__LISTENER__WS__BIND` is `listener.ws.bind`. Lists take commas or a TOML array; tables take
-/// a TOML inline table, or a variable for each entry.
-#[derive(Debug, Clone, Default)]
-struct Environment {
-    root: Table,
-    problems: Vec<Problem>,
-}
-
-impl Environment {
-    fn new(env: impl Iterator<Item = (String, String)>) -> Self {
-        let mut ours: Vec<_> = env.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-        ours.sort();
-        let mut layer = Self::default();
-        for (name, text) in ours {
-            if let Err(reason) = layer.add(&name, &text) {
-                let key = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
-                layer.problems.push(Problem { key, value: None, origin: Origin::Env(name), text: reason });
-            }
-        }
-        layer
-    }
-
-    fn add(&mut self, name: &str, text: &str) -> Result<(), String> {
-        let mut path: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
-        if path.iter().any(String::is_empty) {
-            return Err("a variable is named TOWLINE__SECTION__KEY, with two underscores between".to_owned());
-        }
-        if path.len() > DEPTH_MAX {
-            return Err("no setting lies so deep".to_owned());
-        }
-        if path[0] == "route" {
-            return Err("routes have no names, so they are set in the file only".to_owned());
-        }
-        // Header names have dashes, which names of environment variables do not have.
-        if let [section, _, table, header] = path.as_mut_slice()
-            && (section.as_str(), table.as_str()) == ("upstream", "headers")
-        {
-            *header = header.replace('_', "-");
-        }
-        let value = value(name, text, keys::find(&path))?;
-        insert(&mut self.root, &path, value, name);
-        Ok(())
-    }
-}
-
-/// The text as a value that carries the variable's name.
-fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, String> {
-    let origin = name.to_owned();
-    let compound = key.is_some_and(|key| key.kind.is_compound());
-    if !compound || !text.starts_with(['[', '{']) {
-        return Ok(Value::new(Some(&origin), text));
-    }
-    let parsed = toml(&format!("it = {text}")).ok().and_then(|mut table| table.swap_remove("it"));
-    let parsed = parsed.ok_or("begins like TOML and is not")?;
-    Ok(Value::new(Some(&origin), with_origin(parsed.kind, &origin)))
-}
-
-/// Writes the variable's name onto the entries of a table: tables are merged entry by entry.
-fn with_origin(kind: ValueKind, origin: &String) -> ValueKind {
-    match kind {
-        ValueKind::Table(table) => ValueKind::Table(
-            table
-                .into_iter()
-                .map(|(key, value)| (key, Value::new(Some(origin), with_origin(value.kind, origin))))
-                .collect(),
-        ),
-        other => other,
-    }
-}
-
-fn insert(table: &mut Table, path: &[String], value: Value, name: &str) {
-    match path {
-        [] => {}
-        [key] => {
-            table.insert(key.clone(), value);
-        }
-        [key, rest @ ..] => {
-            let origin = name.to_owned();
-            let entry = table
-                .entry(key.clone())
-                .or_insert_with(|| Value::new(Some(&origin), ValueKind::Table(Map::new())));
-            // A variable for the whole of what another sets a part of: the part wins.
-            if !matches!(entry.kind, ValueKind::Table(_)) {
-                *entry = Value::new(Some(&origin), ValueKind::Table(Map::new()));
-            }
-            if let ValueKind::Table(inner) = &mut entry.kind {
-                insert(inner, rest, value, name);
-            }
-        }
-    }
 }
 
 /// Where a value of the merged layers came from; of a table, where its first value did, because the

@@ -14,6 +14,7 @@
 //! are followed: whoever holds [`Settings`] need not ask again.
 
 mod address;
+mod environment;
 mod error;
 mod guards;
 mod headers;
@@ -38,9 +39,10 @@ use std::{
 use indexmap::IndexMap;
 
 pub use self::{
+    environment::variables as environment,
     error::{Origin, Problem, SettingsError},
     host::{Host, Machine},
-    layers::{DEFAULT_FILE, DEMO_FILE, Layers, environment},
+    layers::{DEFAULT_FILE, DEMO_FILE, Layers},
     modules::Folders,
     url::{MASK, UrlError, mask},
 };

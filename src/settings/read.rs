@@ -237,12 +237,7 @@ impl<'a> Section<'a> {
     }
 
     fn missing(&self, name: &str) {
-        let section = self.shape.name;
-        let mut text = "has to be said: it has no default".to_owned();
-        if let Origin::Env(_) = self.section_origin() {
-            text.push_str(&format!("; if [{section}.NAME] of the file was meant, its name is another"));
-        }
-        self.problem(name, text);
+        self.problem(name, "has to be said: it has no default");
     }
 
     /// Where the section stands: where its first value came from.
@@ -403,17 +398,18 @@ fn count(value: &Value, kind: Kind) -> Result<u64, String> {
     }
 }
 
-/// `unknown key, did you mean "bind"?`, or what there is.
+/// `unknown key; did you mean "bind"?`, or a list of what exists.
 fn unknown(what: &str, name: &str, names: &[&str]) -> String {
-    let near = names
-        .iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
-        .min()
-        .filter(|(distance, known)| *distance <= 2.max(known.len() / 4));
-    match near {
-        Some((_, known)) => format!("unknown {what}; did you mean {known:?}?"),
+    match near(name, names) {
+        Some(known) => format!("unknown {what}; did you mean {known:?}?"),
         None => format!("unknown {what}; there are {}", names.join(", ")),
     }
+}
+
+/// The name that `name` is most likely a misspelling of.
+pub(super) fn near<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let nearest = names.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min();
+    nearest.filter(|(distance, known)| *distance <= 2.max(known.len() / 4)).map(|(_, known)| known)
 }
 
 /// A value as TOML for people, without what its key keeps secret.

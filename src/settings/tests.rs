@@ -271,9 +271,11 @@ fn tables_of_headers_are_merged_by_entry() {
 }
 
 #[test]
-fn the_environment_may_add_a_section() {
+fn the_environment_may_add_a_section_that_a_route_names() {
     let env = [("TOWLINE__LISTENER__TWO__BIND", "127.0.0.1:0")];
-    let settings = load(MINIMAL, &env).unwrap();
+    let text = format!("{MINIMAL}[[route]]\nlistener = \"two\"\npath = \"/two\"\nupstream = \"echo\"\n")
+        .replacen("[[route]]", "[[route]]\nlistener = \"ws\"", 1);
+    let settings = load(&text, &env).unwrap();
     let names: Vec<_> = settings.listeners.iter().map(|it| (it.name.as_str(), it.number)).collect();
     assert_eq!(names, [("ws", 1), ("two", 2)]);
 }

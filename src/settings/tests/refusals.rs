@@ -553,7 +553,22 @@ fn wrong_variables_are_told_by_name() {
         (
             "TOWLINE__UPSTREAM__ECO__CODEC",
             "json",
-            "upstream.eco.url (environment TOWLINE__UPSTREAM__ECO__CODEC): has to be said: it has no default; if [upstream.NAME] of the file was meant, its name is another",
+            "upstream.eco (environment TOWLINE__UPSTREAM__ECO__CODEC): the file has no [upstream.eco] and no route names it; did you mean \"echo\"?",
+        ),
+        (
+            "TOWLINE__LISTENER__PUBLIC__BIND",
+            "x",
+            "listener.public (environment TOWLINE__LISTENER__PUBLIC__BIND): the file has no [listener.public] and no route names it; the file has ws",
+        ),
+        (
+            "TOWLINE__PIPELINE__PAST__SOURCE",
+            "x",
+            "pipeline.past (environment TOWLINE__PIPELINE__PAST__SOURCE): the file has no [pipeline.past] and no route names it; did you mean \"pass\"?",
+        ),
+        (
+            "TOWLINE_UPSTREAM__ECHO__URL",
+            "ws://secret",
+            "upstream.echo.url (environment TOWLINE_UPSTREAM__ECHO__URL): a setting begins with two underscores after TOWLINE; did you mean TOWLINE__UPSTREAM__ECHO__URL?",
         ),
         (
             "TOWLINE__LISTENER__WS__PREPROCESSORS",
