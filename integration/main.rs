@@ -12,6 +12,7 @@
 
 mod admission;
 mod architecture;
+mod binding;
 mod chaos;
 mod closing;
 mod codecs;

@@ -58,7 +58,7 @@ use std::{future::Future, io, sync::Arc};
 use actix_server::Server;
 use tokio::sync::watch;
 
-use crate::{drain::drain, listener::Shared, settings::Settings, status::Status};
+use crate::{drain::drain, listener::Shared, net::Listening, settings::Settings, status::Status};
 
 /// A worker takes at least so many connections before their handshakes are looked at.
 const CONNECTIONS_MIN: usize = 25_000;
@@ -78,14 +78,16 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
         .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
         .disable_signals();
     for listener in &settings.listeners {
-        let socket = listener::bind(listener)?;
-        ::log::info!("listening listener={} address={}", listener.name, socket.local_addr()?);
-        server = listener::serve(server, socket, listener, &shared)?;
+        let listening = listener::bind(listener)?;
+        log_listening(&format!("listener={}", listener.name), &listening)?;
+        for socket in listening.sockets {
+            server = listener::serve(server, socket, listener, &shared)?;
+        }
     }
     let admin = settings.admin.as_ref().map(|admin| {
-        let socket = admin::bind(admin)?;
-        ::log::info!("listening admin address={}", socket.local_addr()?);
-        admin::serve(socket, Arc::clone(&status))
+        let listening = admin::bind(admin)?;
+        log_listening("admin", &listening)?;
+        admin::serve(listening.sockets, Arc::clone(&status))
     });
     let admin = admin.transpose()?;
     let admin_handle = admin.as_ref().map(|admin| admin.handle());
@@ -102,5 +104,16 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     }
     let _ = servers.await;
     ::log::info!("stopped");
+    Ok(())
+}
+
+/// Writes one line for each address, and one for each that this machine does not have.
+fn log_listening(who: &str, listening: &Listening) -> io::Result<()> {
+    for socket in &listening.sockets {
+        ::log::info!("listening {who} address={}", socket.local_addr()?);
+    }
+    for (address, error) in &listening.skipped {
+        ::log::info!("address skipped {who} address={address}: {error}");
+    }
     Ok(())
 }

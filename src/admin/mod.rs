@@ -7,24 +7,26 @@ use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
 
-use crate::{settings, status::Status};
+use crate::{
+    net::{self, Listening},
+    settings,
+    status::Status,
+};
 
-/// Opens the admin socket.
+/// Opens the admin sockets, one for each address of `admin.bind`.
 ///
 /// # Errors
-/// When the address cannot be had; the text names address and key.
-pub fn bind(settings: &settings::Admin) -> io::Result<TcpListener> {
-    let bind = settings.bind;
-    TcpListener::bind(bind).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {bind} (admin.bind): {error}"))
-    })
+/// When an address cannot be listened on; the text names address and key.
+pub fn bind(settings: &settings::Admin) -> io::Result<Listening> {
+    net::listen(std::slice::from_ref(&settings.bind))
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {error} (admin.bind)")))
 }
 
 /// The admin server on its own thread.
 ///
 /// # Errors
-/// When the socket cannot be used.
-pub fn serve(socket: TcpListener, status: Arc<Status>) -> io::Result<Server> {
+/// When a socket cannot be used.
+pub fn serve(sockets: Vec<TcpListener>, status: Arc<Status>) -> io::Result<Server> {
     let status = web::Data::from(status);
     let app = move || {
         App::new()
@@ -32,7 +34,11 @@ pub fn serve(socket: TcpListener, status: Arc<Status>) -> io::Result<Server> {
             .route("/healthz", web::get().to(healthz))
             .route("/readyz", web::get().to(readyz))
     };
-    Ok(HttpServer::new(app).workers(1).disable_signals().listen(socket)?.run())
+    let mut server = HttpServer::new(app).workers(1).disable_signals();
+    for socket in sockets {
+        server = server.listen(socket)?;
+    }
+    Ok(server.run())
 }
 
 async fn healthz() -> HttpResponse {

@@ -36,8 +36,8 @@ pub(super) fn demo(config: Option<PathBuf>) -> Result<(), Failure> {
 
 /// How to use the demo.
 fn invitation(settings: &Settings) -> String {
-    let Some(listener) = settings.listeners.first() else { return String::new() };
-    let url = format!("ws://{}", listener.bind);
+    let bind = settings.listeners.first().and_then(|listener| listener.bind.first());
+    let Some(url) = bind.map(|bind| format!("ws://{bind}")) else { return String::new() };
     format!(
         "Towline takes clients on {url}, an echo server stands behind it.\n\
          In another terminal:  echo hello | websocat -n1 {url}\n\

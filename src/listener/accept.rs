@@ -54,7 +54,7 @@ struct Caller {
 pub(super) fn accept(desk: Rc<Desk>, socket: TcpStream) -> Pin<Box<dyn Future<Output = Served>>> {
     let deadline = Instant::now() + desk.listener.handshake_timeout;
     // A socket without peer is one whose client has gone.
-    let Ok(peer) = socket.peer_addr() else { return Box::pin(ready(Ok(()))) };
+    let Ok(peer) = socket.peer_addr().map(net::canonical) else { return Box::pin(ready(Ok(()))) };
     let place = desk.shared.handshakes.take();
     let in_turn = place.is_some();
     let place = place.or_else(|| desk.shared.turned_away.take());

@@ -14,47 +14,33 @@ mod head;
 mod quiet;
 mod relay;
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{io, net::TcpListener, rc::Rc, sync::Arc};
 
 use actix_server::ServerBuilder;
 use actix_service::fn_service;
-use socket2::{Domain, Protocol, Socket, Type};
 
 pub use self::{
     capacity::capacity,
     desk::{Desk, Shared},
 };
 
-use crate::settings::Listener;
+use crate::{
+    net::{self, Listening},
+    settings::Listener,
+};
 
-/// Clients that may wait to be accepted, when many come at once. The system may allow less.
-const BACKLOG: i32 = 4096;
-
-/// Opens the listener's socket.
+/// Opens the listener's sockets, one for each address.
 ///
 /// # Errors
-/// When the address cannot be had; the text names address and key.
-pub fn bind(listener: &Listener) -> io::Result<TcpListener> {
-    open(listener.bind).map_err(|error| {
-        let (bind, name) = (listener.bind, &listener.name);
-        io::Error::new(error.kind(), format!("cannot listen on {bind} (listener.{name}.bind): {error}"))
+/// When an address cannot be listened on; the text names address and key.
+pub fn bind(listener: &Listener) -> io::Result<Listening> {
+    net::listen(&listener.bind).map_err(|error| {
+        let text = format!("cannot listen on {error} (listener.{}.bind)", listener.name);
+        io::Error::new(error.kind(), text)
     })
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Adds the listener to the server.
+/// Adds one of the listener's sockets to the server.
 ///
 /// # Errors
 /// When the socket cannot be used.

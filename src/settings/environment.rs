@@ -220,7 +220,12 @@ fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, Strin
         return Ok(Value::new(Some(&origin), text));
     }
     let parsed = toml(&format!("it = {text}")).ok().and_then(|mut table| table.swap_remove("it"));
-    let parsed = parsed.ok_or("begins like TOML and is not")?;
+    let parsed = match (parsed, key.map(|key| key.kind)) {
+        (Some(parsed), _) => parsed,
+        // `[::1]:9139`
+        (None, Some(keys::Kind::Addresses)) => return Ok(Value::new(Some(&origin), text)),
+        (None, _) => return Err("begins like TOML and is not".to_owned()),
+    };
     Ok(Value::new(Some(&origin), with_origin(parsed.kind, &origin)))
 }
 

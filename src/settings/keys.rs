@@ -64,6 +64,8 @@ pub(super) enum Kind {
     Timeout(Duration, Duration),
     /// A size with a unit, within bounds, in bytes.
     Size(u64, u64),
+    /// An address to listen on, or a list of them.
+    Addresses,
     /// Texts.
     List,
     /// URLs.
@@ -204,7 +206,7 @@ pub(super) static SECTIONS: [Section; 9] = [
         name: "listener",
         shape: Shape::Named,
         keys: &[
-            key("bind", Kind::Text, Preset::Required),
+            key("bind", Kind::Addresses, Preset::Required),
             key("codec", Kind::Text, Preset::Text("message")),
             key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
             key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
@@ -332,7 +334,13 @@ impl Kind {
     pub(super) fn is_compound(self) -> bool {
         matches!(
             self,
-            Self::List | Self::Urls | Self::CloseCodes | Self::Statuses | Self::Processors(_) | Self::Headers
+            Self::Addresses
+                | Self::List
+                | Self::Urls
+                | Self::CloseCodes
+                | Self::Statuses
+                | Self::Processors(_)
+                | Self::Headers
         )
     }
 }
@@ -372,6 +380,7 @@ impl fmt::Display for Kind {
             Self::Size(min, max) => {
                 write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
             }
+            Self::Addresses => f.write_str("an address such as \"127.0.0.1:9139\", or a list of addresses"),
             Self::List | Self::Urls => f.write_str("a list of texts"),
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())

@@ -49,7 +49,7 @@ pub use self::{
 
 use crate::{
     codec::Codec,
-    net::TcpOptions,
+    net::{Bind, TcpOptions},
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss},
     processor,
     trickle::{Limits as ProgramLimits, Program},
@@ -127,8 +127,8 @@ pub enum LogFormat {
 /// `[admin]`: health and readiness, apart from the traffic.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where to listen.
-    pub bind: SocketAddr,
+    /// Where to listen: an address, or a name with all its addresses.
+    pub bind: Bind,
 }
 
 /// `[drain]`: the end of the process (C9).
@@ -182,7 +182,7 @@ pub struct Listener {
     /// Its place in the settings from 1: the `source` of its event ids.
     pub number: u32,
     /// Where to listen.
-    pub bind: SocketAddr,
+    pub bind: Vec<Bind>,
     /// The downstream format.
     pub format: Format,
     /// Limits on what clients send.

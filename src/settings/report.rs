@@ -99,6 +99,7 @@ fn typed(value: &Value, kind: Kind) -> Value {
             let items = commas(text).into_iter().map(|item| number_or_text(&item));
             Value::new(None, ValueKind::Array(items.collect()))
         }
+        Kind::Addresses if text.contains(',') => Value::from(commas(text)),
         Kind::List | Kind::Urls | Kind::Processors(_) => Value::from(commas(text)),
         _ => value.clone(),
     }

@@ -157,7 +157,7 @@ fn what_is_said_holds() {
     let names: Vec<_> = settings.listeners.iter().map(|it| (it.name.as_str(), it.number)).collect();
     assert_eq!(names, [("b", 1), ("a", 2)], "numbers follow the file");
     let listener = &settings.listeners[0];
-    assert_eq!(listener.bind.to_string(), "[::1]:0");
+    assert_eq!(listener.bind[0].to_string(), "[::1]:0");
     let specs = [Spec::Lines { buffered: true }, Spec::Lines { buffered: false }];
     assert_eq!(listener.format.preprocessors, specs);
     assert_eq!(listener.limits.max_frame, 100_000);
@@ -182,7 +182,8 @@ fn what_is_said_holds() {
     );
     let Server { max_sessions, max_handshakes, buffer, .. } = settings.server;
     assert_eq!((max_sessions, max_handshakes, buffer), (Some(7), 2, 1 << 20));
-    assert_eq!(settings.listeners[1].bind.to_string(), "127.0.0.1:0", "IPv4 where a name has both");
+    let addresses: Vec<_> = settings.listeners[1].bind[0].addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["127.0.0.1:0", "[::1]:0"], "a name is all its addresses");
 
     let upstream = &settings.upstreams["u-1"];
     assert_eq!(upstream.url.text, "ws://me:secret@h/x?y");
@@ -246,7 +247,7 @@ fn the_environment_lies_over_the_file() {
     assert!(error.contains("pipeline.pass.source = \"[is not a list]\""), "texts stay texts: {error}");
     let env: Vec<_> = env.into_iter().filter(|(name, _)| !name.contains("SOURCE")).collect();
     let settings = load(MINIMAL, &env).unwrap();
-    assert_eq!(settings.listeners[0].bind.port(), 0);
+    assert_eq!(settings.listeners[0].bind[0].addresses[0].port(), 0);
     assert_eq!(settings.server.workers, 2);
     assert!(settings.admin.is_none());
     assert_eq!(settings.listeners[0].format.preprocessors, [Spec::Lines { buffered: false }]);
@@ -268,6 +269,26 @@ fn tables_of_headers_are_merged_by_entry() {
     let headers = load(&text, &env).unwrap().upstreams["echo"].headers.clone();
     let pairs: Vec<_> = headers.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     assert_eq!(pairs, [("a", "1"), ("b", "3"), ("c", "4")]);
+}
+
+#[test]
+fn a_listener_takes_one_address_or_a_list() {
+    let listed = |line: &str, env: &[(&str, &str)]| {
+        let text = MINIMAL.replace("bind = \"127.0.0.1:9139\"", line);
+        let settings = load(&text, env).unwrap_or_else(|error| panic!("{line} {env:?}: {error}"));
+        settings.listeners[0].bind.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(listed("bind = \"127.0.0.1:1\"", &[]), ["127.0.0.1:1"]);
+    assert_eq!(listed("bind = [\"127.0.0.1:1\", \"[::1]:1\"]", &[]), ["127.0.0.1:1", "[::1]:1"]);
+    for (text, expected) in [
+        ("127.0.0.1:1", &["127.0.0.1:1"][..]),
+        ("0.0.0.0:1, [::]:1", &["0.0.0.0:1", "[::]:1"]),
+        ("[::1]:0", &["[::1]:0"]),
+        ("[::]:1,0.0.0.0:1", &["[::]:1", "0.0.0.0:1"]),
+        ("[\"[::]:1\", \"localhost:2\"]", &["[::]:1", "localhost:2"]),
+    ] {
+        assert_eq!(listed("", &[(BIND, text)]), expected, "{text}");
+    }
 }
 
 #[test]
@@ -359,6 +380,7 @@ fn the_report_can_be_read_again() {
         ("TOWLINE__UPSTREAM__ECHO__PREPROCESSORS", "[{ name = \"lines\", buffered = true }]"),
         ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://a/,ws://b/"),
         ("TOWLINE__UPSTREAM__ECHO__ON_REFUSED__PASS", "401,500-599"),
+        (BIND, "127.0.0.1:1,[::1]:1"),
     ];
     let report = layers(&text, &env).unwrap().report();
     let again = layers(&report, &[]).unwrap().report();

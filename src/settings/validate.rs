@@ -3,7 +3,7 @@
 //! Everything is checked, even after something was found wrong: an operator wants to correct a file
 //! once. A value that is wrong counts as its default for the rest of the check.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use config::{Value, ValueKind};
 use indexmap::IndexMap;
@@ -22,6 +22,7 @@ use crate::{
     codec,
     event::{Record, Value as Data},
     log::Filter,
+    net::Bind,
     processor::{Side, Spec},
     trickle::{Limits as ProgramLimits, Program},
 };
@@ -47,7 +48,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let language = language(&reader.single("language"));
     let mut taken = Vec::new();
     if let Some(admin) = &admin {
-        address::take(&mut taken, &admin_section, admin.bind);
+        address::take(&mut taken, &admin_section, std::slice::from_ref(&admin.bind));
     }
     let sections = reader.named("listener");
     let listener_names: Vec<_> = sections.iter().map(|(name, _)| *name).collect();
@@ -143,13 +144,13 @@ fn language(section: &Section<'_>) -> Language {
 /// The listeners in order; one that is wrong is there all the same, without value.
 fn listeners(
     sections: &[(&str, Section<'_>)],
-    taken: &mut Vec<(String, SocketAddr)>,
+    taken: &mut Vec<(String, Bind)>,
 ) -> Vec<Option<Arc<Listener>>> {
     let mut listeners = Vec::new();
     for (number, (name, section)) in (1..).zip(sections) {
         let listener = listener(name, number, section);
         if let Some(listener) = &listener {
-            address::take(taken, section, listener.bind);
+            address::take(taken, section, &listener.bind);
         }
         listeners.push(listener.map(Arc::new));
     }
@@ -157,7 +158,7 @@ fn listeners(
 }
 
 fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
-    let bind = section.read("bind", |value| address::parse(value, section.host()));
+    let bind = section.read("bind", |value| address::parse_all(value, section.host()));
     let format = format(section);
     let limits = limits(section);
     let handshake_timeout = section.duration("handshake_timeout");

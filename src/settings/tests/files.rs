@@ -81,7 +81,7 @@ fn the_shipped_files_are_right() {
     for name in [DEFAULT_FILE, DEMO_FILE] {
         let settings = Settings::load(Some(&root().join(name)), std::iter::empty());
         let settings = settings.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(settings.listeners[0].bind.to_string(), "127.0.0.1:9139");
+        assert_eq!(settings.listeners[0].bind[0].to_string(), "127.0.0.1:9139");
         assert_eq!(settings.pipelines.len(), 3);
     }
 }

@@ -229,6 +229,37 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ("listener.two", "bind = \"0.0.0.0:9139\"", "listener.ws listens there already"),
     (
         "listener.two",
+        "bind = [\"127.0.0.1:1\", \"[::]:9139\"]",
+        "(/etc/towline.toml): listener.ws listens there already at [::]:9139; give them different addresses",
+    ),
+    (
+        "listener.ws",
+        "bind = [\"127.0.0.1:1\", \"127.0.0.1:1\"]",
+        "listener.ws.bind = [\"127.0.0.1:1\", \"127.0.0.1:1\"] (/etc/towline.toml): lists 127.0.0.1:1 twice",
+    ),
+    (
+        "listener.ws",
+        "bind = [\"localhost:1\", \"[::]:1\"]",
+        "lists [::1]:1 and [::]:1: one of them includes the other",
+    ),
+    (
+        "listener.ws",
+        "bind = []",
+        "takes host:port, such as \"127.0.0.1:9139\"; at least one address is required",
+    ),
+    (
+        "listener.ws",
+        "bind = 9139",
+        "listener.ws.bind = 9139 (/etc/towline.toml): takes an address in quotes, or a list of addresses",
+    ),
+    (
+        "listener.ws",
+        "bind = [\"127.0.0.1:1\", \":2\"]",
+        "(/etc/towline.toml): \":2\": takes host:port, such as",
+    ),
+    ("admin", "bind = [\"127.0.0.1:1\"]", "(/etc/towline.toml): takes a text in quotes"),
+    (
+        "listener.two",
         "bind = \"127.0.0.1:9140\"",
         "listener.two.bind = \"127.0.0.1:9140\" (/etc/towline.toml): admin listens there already",
     ),

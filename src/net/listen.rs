@@ -1,0 +1,184 @@
+//! Listening sockets.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Backlog passed to listen(2); the kernel may cap it.
+const BACKLOG: i32 = 4096;
+
+/// How often a name with port 0 gets another port when one of its addresses does not have the first one free.
+const PORT_ATTEMPTS: usize = 16;
+
+/// The address family is not supported by the kernel (EAFNOSUPPORT).
+const NO_FAMILY: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
+
+/// An address to listen on, or a name with all its addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// The entry as written: `127.0.0.1:9139`, `localhost:9139`.
+    pub text: String,
+    /// The address, or all addresses of the name, with the same port.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// The sockets of a list of [`Bind`]s.
+#[derive(Debug, Default)]
+pub struct Listening {
+    /// One socket for each address, in the order of the list.
+    pub sockets: Vec<TcpListener>,
+    /// Addresses of names that this machine does not have.
+    pub skipped: Vec<(SocketAddr, io::Error)>,
+}
+
+/// Opens the sockets of a list of addresses.
+///
+/// A name is open when at least one of its addresses is: those that this machine does not have, such as `::1`
+/// where IPv6 is switched off, are skipped. With port 0 all addresses of a name get the same free port.
+///
+/// # Errors
+/// When an address is taken, or the machine has none of a name's addresses. The text names the address.
+pub fn listen(binds: &[Bind]) -> io::Result<Listening> {
+    let mut listening = Listening::default();
+    for bind in binds {
+        let has_v4 =
+            |port| binds.iter().flat_map(|bind| &bind.addresses).any(|it| it.is_ipv4() && it.port() == port);
+        // `[::]` takes IPv4 clients too, unless an IPv4 address of that port is in the list.
+        let port = bind.addresses.first().map_or(0, SocketAddr::port);
+        open_all(bind, has_v4(port), &mut listening)?;
+    }
+    Ok(listening)
+}
+
+/// Opens all addresses of one entry.
+fn open_all(bind: &Bind, only_v6: bool, listening: &mut Listening) -> io::Result<()> {
+    let mut attempt = 1;
+    loop {
+        match try_all(bind, only_v6) {
+            Ok(opened) => {
+                listening.sockets.extend(opened.sockets);
+                listening.skipped.extend(opened.skipped);
+                return Ok(());
+            }
+            Err((address, error)) => {
+                let chosen = bind.addresses.len() > 1 && bind.addresses.iter().all(|it| it.port() == 0);
+                if error.kind() != io::ErrorKind::AddrInUse || !chosen || attempt == PORT_ATTEMPTS {
+                    return Err(io::Error::new(error.kind(), format!("{address}: {error}")));
+                }
+                attempt += 1;
+            }
+        }
+    }
+}
+
+fn try_all(bind: &Bind, only_v6: bool) -> Result<Listening, (SocketAddr, io::Error)> {
+    let mut opened = Listening::default();
+    let mut port = 0;
+    for address in &bind.addresses {
+        let mut address = *address;
+        if address.port() == 0 {
+            address.set_port(port);
+        }
+        match open(address, only_v6) {
+            Ok(socket) => {
+                port = socket.local_addr().map_err(|error| (address, error))?.port();
+                opened.sockets.push(socket);
+            }
+            Err(error) if bind.addresses.len() > 1 && is_absent(&error) => {
+                opened.skipped.push((address, error));
+            }
+            Err(error) => return Err((address, error)),
+        }
+    }
+    match opened.skipped.pop() {
+        Some(skipped) if opened.sockets.is_empty() => Err(skipped),
+        skipped => {
+            opened.skipped.extend(skipped);
+            Ok(opened)
+        }
+    }
+}
+
+/// Whether this machine does not have the address, or its whole family.
+fn is_absent(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_FAMILY)
+}
+
+fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && only_v6 {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl fmt::Display for Bind {
+    /// As written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(addresses: &[&str]) -> Bind {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap()).collect();
+        Bind { text: "test".to_owned(), addresses }
+    }
+
+    fn addresses(listening: &Listening) -> Vec<SocketAddr> {
+        listening.sockets.iter().map(|socket| socket.local_addr().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_name_has_one_port_on_all_its_addresses() {
+        let listening = listen(&[bind(&["127.0.0.1:0", "127.0.0.2:0"])]).unwrap();
+        let open = addresses(&listening);
+        assert_eq!(open.len(), 2);
+        assert_ne!(open[0].port(), 0);
+        assert_eq!(open[0].port(), open[1].port());
+    }
+
+    #[test]
+    fn a_name_gets_another_port_when_one_is_not_free_on_all_its_addresses() {
+        // taken on 127.0.0.2 in every attempt but those that meet none of these ports
+        let taken: Vec<_> = (0..500).map(|_| TcpListener::bind("127.0.0.2:0").unwrap()).collect();
+        for _ in 0..200 {
+            let open = addresses(&listen(&[bind(&["127.0.0.1:0", "127.0.0.2:0"])]).unwrap());
+            assert_eq!(open[0].port(), open[1].port());
+        }
+        drop(taken);
+    }
+
+    #[test]
+    fn an_address_of_a_name_that_the_machine_does_not_have_is_skipped() {
+        // 203.0.113.0/24 is for documentation (RFC 5737)
+        for names in [["203.0.113.77:0", "127.0.0.1:0"], ["127.0.0.1:0", "203.0.113.77:0"]] {
+            let listening = listen(&[bind(&names)]).unwrap();
+            assert_eq!(addresses(&listening).len(), 1);
+            assert_eq!(listening.skipped[0].0.ip().to_string(), "203.0.113.77");
+        }
+        for alone in [&["203.0.113.77:0"][..], &["203.0.113.77:0", "203.0.113.78:0"]] {
+            let error = listen(&[bind(alone)]).unwrap_err().to_string();
+            assert!(error.starts_with("203.0.113."), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_taken_address_is_an_error_for_a_name_too() {
+        let taken = TcpListener::bind("127.0.0.2:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let names = [format!("127.0.0.1:{port}"), format!("127.0.0.2:{port}")];
+        let error = listen(&[bind(&[&names[0], &names[1]])]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with(&names[1]), "{error}");
+    }
+}
