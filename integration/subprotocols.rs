@@ -31,6 +31,37 @@ fn two_lists_are_one() {
     assert_eq!(list.split(',').map(str::trim).collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
+/// RFC 9110, 5.6.1.2.
+#[test]
+fn empty_elements_of_the_list_are_ignored() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("chat"));
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    for (number, (list, expected)) in [
+        ("chat, ", vec!["chat"]),
+        (",chat", vec!["chat"]),
+        ("x,,chat", vec!["x", "chat"]),
+        (" , chat,\t,", vec!["chat"]),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let client = Opening::new(proxy.addr()).protocols(list).open();
+        assert_eq!(client.protocol().as_deref(), Some("chat"), "{list:?}");
+        let offered = offered(&origin, number).unwrap();
+        assert_eq!(offered.split(',').map(str::trim).collect::<Vec<_>>(), *expected, "{list:?}");
+    }
+}
+
+#[test]
+fn a_list_of_empty_elements_is_no_list() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let client = Opening::new(proxy.addr()).protocols(", ,").open();
+    assert_eq!(client.protocol(), None);
+    assert_eq!(offered(&origin, 0), None);
+}
+
 #[test]
 fn the_upstream_may_choose_none() {
     let origin = Origin::echo();

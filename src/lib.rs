@@ -6,6 +6,7 @@
 //! cli, commands               the command line, and a module for each command
 //! settings, log               the checked settings; the log
 //! listener                    takes a client's connection and answers its handshake
+//! header_list                 header values that are lists, headers of one connection
 //! assembly                    ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
@@ -34,6 +35,7 @@ pub mod echo;
 pub mod event;
 pub mod flow;
 pub mod format;
+pub mod header_list;
 pub mod listener;
 pub mod log;
 pub mod net;

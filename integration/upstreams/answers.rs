@@ -122,6 +122,17 @@ fn headers() {
     ]);
 }
 
+/// Empty elements of lists are ignored (RFC 9110, 5.6.1.2).
+#[test]
+fn empty_list_elements_in_an_answer_are_ignored() {
+    let origin = Origin::echo();
+    origin.set_door(Door::With(
+        "Upgrade: ,\r\nConnection: , ,\r\nSec-WebSocket-Extensions: \r\nSec-WebSocket-Extensions: ,\r\n",
+    ));
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}
+
 /// One of them would be taken, and which one is anybody's guess (RFC 6455, 11.3.4).
 #[test]
 fn two_subprotocols_that_were_offered() {

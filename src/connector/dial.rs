@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::refused::{KeepRefusals, Refused};
 use crate::{
+    header_list::elements,
     net::{Connect, TcpOptions},
     settings::Upstream,
 };
@@ -113,12 +114,14 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
 
 /// The subprotocol that the upstream chose. awc looks at neither subprotocol nor extensions, and takes any
 /// `Upgrade` in which `websocket` occurs (RFC 6455 section 4.1, numbers 2, 5 and 6 of the client's checks).
+/// Empty elements of lists are ignored (RFC 9110 section 5.6.1.2); the subprotocol of an answer is no list.
 fn chosen(headers: &HeaderMap, protocols: &[String]) -> Result<Option<String>, DialError> {
-    let upgrade = headers.get(UPGRADE).map(|value| value.as_bytes().trim_ascii());
-    if !upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) {
-        return Err(DialError::Handshake("no upgrade to websocket"));
+    let mut upgrade = elements(headers, &UPGRADE);
+    match (upgrade.next(), upgrade.next()) {
+        (Some(protocol), None) if protocol.eq_ignore_ascii_case(b"websocket") => {}
+        _ => return Err(DialError::Handshake("no upgrade to websocket")),
     }
-    if headers.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+    if elements(headers, &SEC_WEBSOCKET_EXTENSIONS).next().is_some() {
         return Err(DialError::Extension);
     }
     let mut values = headers.get_all(SEC_WEBSOCKET_PROTOCOL);

@@ -9,6 +9,7 @@ use actix_http::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::answer::Refusal;
+use crate::header_list::{elements, has_token, is_token};
 
 /// Subprotocols a client may offer; each is passed on to the upstream.
 const PROTOCOLS_MAX: usize = 64;
@@ -73,19 +74,19 @@ fn check_key(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
+/// The subprotocols in the client's order. Empty elements of the list are ignored (RFC 9110 section 5.6.1.2).
 fn protocols(headers: &HeaderMap) -> Result<Vec<String>, Refusal> {
-    let mut protocols = Vec::new();
-    for value in headers.get_all(header::SEC_WEBSOCKET_PROTOCOL) {
-        let value = value.to_str().map_err(|_| bad("Sec-WebSocket-Protocol is not a list of tokens"))?;
-        for protocol in value.split(',').map(str::trim) {
-            if !is_token(protocol) || protocols.iter().any(|known| known == protocol) {
-                return Err(bad("Sec-WebSocket-Protocol is not a list of different tokens"));
-            }
-            protocols.push(protocol.to_owned());
+    let wrong = || bad("Sec-WebSocket-Protocol is not a list of different tokens");
+    let mut protocols: Vec<String> = Vec::new();
+    for element in elements(headers, &header::SEC_WEBSOCKET_PROTOCOL) {
+        let protocol = str::from_utf8(element).map_err(|_| wrong())?;
+        if !is_token(element) || protocols.iter().any(|known| known == protocol) {
+            return Err(wrong());
         }
-    }
-    if protocols.len() > PROTOCOLS_MAX {
-        return Err(bad("too many subprotocols"));
+        if protocols.len() == PROTOCOLS_MAX {
+            return Err(bad("too many subprotocols"));
+        }
+        protocols.push(protocol.to_owned());
     }
     Ok(protocols)
 }
@@ -95,17 +96,6 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue>
     let mut values = headers.get_all(name);
     let value = values.next()?;
     values.next().is_none().then_some(value)
-}
-
-fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|value| value.trim().eq_ignore_ascii_case(token))
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 #[cfg(test)]
@@ -161,6 +151,23 @@ mod tests {
         assert_eq!(status(&offered), Ok(vec!["graphql-ws".to_owned(), "chat.v2".to_owned()]));
     }
 
+    /// RFC 9110 section 5.6.1.2.
+    #[test]
+    fn empty_elements_of_lists_are_ignored() {
+        for (list, expected) in [
+            ("", vec![]),
+            (", ,", vec![]),
+            ("chat, ", vec!["chat"]),
+            (",chat", vec!["chat"]),
+            ("chat,,x", vec!["chat", "x"]),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(status(&with("sec-websocket-protocol", list)), Ok(expected), "{list:?}");
+        }
+        assert_eq!(status(&instead("connection", ", ,upgrade,")), Ok(vec![]));
+        assert_eq!(status(&instead("upgrade", ",websocket, ")), Ok(vec![]));
+    }
+
     #[test]
     fn anything_else_is_refused() {
         let cases = [
@@ -179,10 +186,9 @@ mod tests {
             (with("sec-websocket-key", KEY), 400),
             (with("transfer-encoding", "chunked"), 400),
             (with("content-length", "5"), 400),
-            (with("sec-websocket-protocol", ""), 400),
-            (with("sec-websocket-protocol", "a,,b"), 400),
             (with("sec-websocket-protocol", "a, a"), 400),
             (with("sec-websocket-protocol", "a b"), 400),
+            (with("sec-websocket-protocol", "a,,b c"), 400),
         ];
         for (headers, expected) in cases {
             assert_eq!(status(&headers), Err(expected), "{headers:?}");

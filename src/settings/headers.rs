@@ -3,21 +3,7 @@
 use config::{Value, ValueKind};
 
 use super::read::{Section, list, quoted, text};
-
-/// Headers that the handshake or the connection itself owns (RFC 6455 section 4.1, RFC 9110 section
-/// 7.6.1). `sec-websocket-…` is among them too.
-const OWN: &[&str] = &[
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use crate::header_list::{is_hop_by_hop, is_token};
 
 /// The static headers, names in lower case.
 pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
@@ -77,17 +63,11 @@ fn names(value: &Value) -> Result<Vec<String>, String> {
 }
 
 fn check_name(lower: &str) -> Result<(), String> {
-    if !is_token(lower) {
+    if !is_token(lower.as_bytes()) {
         return Err("a header name is a token: letters, digits and dashes".to_owned());
     }
-    if OWN.contains(&lower) || lower.starts_with("sec-websocket-") {
+    if is_hop_by_hop(lower) || lower == "host" {
         return Err("the handshake has its own header of that name".to_owned());
     }
     Ok(())
-}
-
-/// Whether the text is a token (RFC 9110, section 5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
-    let mark = |byte: u8| b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || mark(byte))
 }

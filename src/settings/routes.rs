@@ -6,10 +6,10 @@ use config::Value;
 use indexmap::IndexMap;
 
 use super::{
-    Pipeline, Route, Upstream, headers, policies,
+    Pipeline, Route, Upstream, policies,
     read::{Section, list, quoted, text},
 };
-use crate::trickle::Port;
+use crate::{header_list::is_token, trickle::Port};
 
 /// What routes may refer to. An entry that is wrong in itself is there all the same, without value.
 pub(super) struct Known<'a> {
@@ -152,7 +152,7 @@ fn path(value: &Value) -> Result<String, String> {
 fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
     let names = list(value)?;
     for (at, name) in names.iter().enumerate() {
-        if !headers::is_token(name) {
+        if !is_token(name.as_bytes()) {
             return Err(format!("{} is no subprotocol: a token without spaces and separators", quoted(name)));
         }
         if names[..at].contains(name) {

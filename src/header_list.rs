@@ -1,0 +1,87 @@
+//! HTTP header values that are lists, and the headers that belong to one connection only.
+
+use actix_http::header::{CONNECTION, HeaderMap, HeaderName};
+
+/// Headers of one connection, which an intermediary never passes on (RFC 9110 section 7.6.1, RFC 6455 section
+/// 4.1), in lower case. Names that begin with `sec-websocket-` belong to them.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// The elements of a header whose value is a list, over all lines of that name. Empty elements are skipped
+/// (RFC 9110 section 5.6.1.2: `chat, ,x` has two).
+pub fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
+    let values = headers.get_all(name).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    values.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// Whether a list contains the token, in any case.
+pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
+}
+
+/// Whether the sender of these headers meant the header for this connection only: `Connection` names it, and
+/// whoever passes the message on has to remove it (RFC 9110 section 7.6.1).
+pub fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
+    has_token(headers, &CONNECTION, name.as_str())
+}
+
+/// Whether a header of this name, in lower case, belongs to one connection.
+pub fn is_hop_by_hop(name: &str) -> bool {
+    HOP_BY_HOP.contains(&name) || name.starts_with("sec-websocket-")
+}
+
+/// Whether the text is a token (RFC 9110 section 5.6.2).
+pub fn is_token(text: &[u8]) -> bool {
+    let mark = |byte: &u8| b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || mark(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::header::{HeaderValue, UPGRADE};
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn empty_elements_are_skipped() {
+        for (values, expected) in [
+            (vec![""], vec![]),
+            (vec![" , ,"], vec![]),
+            (vec!["a"], vec!["a"]),
+            (vec!["a, "], vec!["a"]),
+            (vec![",a"], vec!["a"]),
+            (vec!["a,,b"], vec!["a", "b"]),
+            (vec!["a ,\tb", "", "c"], vec!["a", "b", "c"]),
+        ] {
+            let lines: Vec<_> = values.iter().map(|value| ("upgrade", *value)).collect();
+            let headers = headers(&lines);
+            let found: Vec<_> = elements(&headers, &UPGRADE).map(String::from_utf8_lossy).collect();
+            assert_eq!(found, expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn connection_names_headers_in_any_case() {
+        let headers = headers(&[("connection", "Upgrade, X-Token"), ("connection", ",close,")]);
+        for (name, expected) in [("x-token", true), ("close", true), ("x-toke", false), ("cookie", false)] {
+            assert_eq!(is_named_by_connection(&headers, &HeaderName::from_static(name)), expected, "{name}");
+        }
+    }
+}
