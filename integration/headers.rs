@@ -100,3 +100,23 @@ fn a_list_of_proxies_in_several_headers_is_one_list() {
     let list: Vec<_> = list.split(',').map(str::trim).collect();
     assert_eq!(list, ["192.0.2.7", "198.51.100.1", "198.51.100.2", "127.0.0.1"]);
 }
+
+/// RFC 9110, 7.6.1.
+#[test]
+fn a_header_that_connection_names_ends_here() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.forward_headers = ["X-Token", "X-Other", "X-Forwarded-For"]"#);
+    let proxy = Proxy::start(&settings);
+    let _client = Opening::new(proxy.addr())
+        .header("Connection", "x-token, X-Forwarded-For")
+        .header("X-Token", "one")
+        .header("X-Token", "two")
+        .header("X-Other", "three")
+        .header("X-Forwarded-For", "192.0.2.7")
+        .open();
+    let head = origin.head(0);
+    assert_eq!(head.get("x-token"), None);
+    assert_eq!(head.get("x-other").as_deref(), Some("three"));
+    assert_eq!(head.get("x-forwarded-for").as_deref(), Some("127.0.0.1"), "the client's list ends here");
+}

@@ -9,6 +9,7 @@ use actix_http::{
 
 use crate::{
     event::{EventId, Record, Value},
+    header_list,
     settings::Upstream,
 };
 
@@ -16,6 +17,7 @@ use crate::{
 /// forwarding headers made or extended, then the configured ones, which replace others of their name.
 ///
 /// `X-Forwarded-For: 10.0.0.7` from a client at 192.0.2.1 becomes `X-Forwarded-For: 10.0.0.7, 192.0.2.1`.
+/// A header that the client's `Connection` names ends here (RFC 9110 section 7.6.1).
 pub(super) fn headers(
     head: &RequestHead,
     peer: SocketAddr,
@@ -24,9 +26,10 @@ pub(super) fn headers(
     let mut headers = Vec::new();
     for name in &upstream.forward_headers {
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
-        match forwarding(&name, head.headers(), peer) {
+        let received: Vec<_> = received(head.headers(), &name).collect();
+        match forwarding(&name, &received, head.headers().get(header::HOST), peer) {
             Some(value) => headers.push((name, value)),
-            None => headers.extend(head.headers().get_all(&name).map(|value| (name.clone(), value.clone()))),
+            None => headers.extend(received.into_iter().map(|value| (name.clone(), value.clone()))),
         }
     }
     for (name, value) in &upstream.headers {
@@ -38,17 +41,28 @@ pub(super) fn headers(
     headers
 }
 
-/// The value of a header that proxies make; none for any other header, or when there is nothing to say.
-fn forwarding(name: &HeaderName, headers: &HeaderMap, peer: SocketAddr) -> Option<HeaderValue> {
+/// The values of a header that may be passed on.
+fn received<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a HeaderValue> {
+    let ends_here = header_list::is_named_by_connection(headers, name);
+    headers.get_all(name).filter(move |_| !ends_here)
+}
+
+/// The value of a header that proxies make; none for any other header, or when the received one is kept.
+fn forwarding(
+    name: &HeaderName,
+    received: &[&HeaderValue],
+    host: Option<&HeaderValue>,
+    peer: SocketAddr,
+) -> Option<HeaderValue> {
     match name.as_str() {
         "x-forwarded-for" => {
-            let before = headers.get_all(name).filter_map(|value| value.to_str().ok());
+            let before = received.iter().filter_map(|value| value.to_str().ok());
             let peer = peer.ip().to_string();
             let list: Vec<&str> = before.chain([peer.as_str()]).collect();
             HeaderValue::try_from(list.join(", ")).ok()
         }
-        "x-forwarded-proto" if !headers.contains_key(name) => Some(HeaderValue::from_static("http")),
-        "x-forwarded-host" if !headers.contains_key(name) => headers.get(header::HOST).cloned(),
+        "x-forwarded-proto" if received.is_empty() => Some(HeaderValue::from_static("http")),
+        "x-forwarded-host" if received.is_empty() => host.cloned(),
         _ => None,
     }
 }
