@@ -72,11 +72,25 @@ fn headers_are_sent_again_after_a_loss() {
 }
 
 #[test]
-fn the_upstreams_own_path_is_asked_for() {
+fn host_is_what_the_settings_say() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&format!("{}/chat?room=1", origin.url())));
-    let _client = Opening::new(proxy.addr()).path("/elsewhere").open();
-    assert_eq!(origin.head(0).line, "GET /chat?room=1 HTTP/1.1");
+    for (number, (host, expected)) in [
+        ("upstream", origin.addr().to_string()),
+        ("client", "towline.test".to_owned()),
+        ("chat.example.com", "chat.example.com".to_owned()),
+        ("[::1]:8080", "[::1]:8080".to_owned()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let settings = Settings::request(&origin.url()).with(&format!(r#"upstream.echo.host = "{host}""#));
+        let proxy = Proxy::start(&settings);
+        let _client = proxy.client();
+        let head = origin.head(number);
+        let hosts: Vec<_> = head.headers.iter().filter(|(name, _)| name == "host").collect();
+        assert_eq!(hosts, [&("host".to_owned(), expected)], "one Host (RFC 9112, 3.2)");
+        assert_eq!(head.get("x-forwarded-host").as_deref(), Some("towline.test"));
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod log_reader;
 mod logging;
 mod malformed;
 mod outcomes;
+mod paths;
 mod pipelines;
 mod pressure;
 mod rates;

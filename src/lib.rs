@@ -7,6 +7,7 @@
 //! settings, log               the checked settings; the log
 //! listener                    takes a client's connection and answers its handshake
 //! header_list                 header values that are lists, headers of one connection
+//! path                        paths of URLs, compared and checked
 //! assembly                    ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
@@ -39,6 +40,7 @@ pub mod header_list;
 pub mod listener;
 pub mod log;
 pub mod net;
+pub mod path;
 pub mod pipeline;
 pub mod policy;
 pub mod processor;

@@ -57,7 +57,7 @@ fn tie(
     };
     let line = Line { room: room + plan.upstream.limits.buffer, ..line };
     let outgoing = line.start(&route.outgoing, Outlet::Next(Edge::to(session))).head;
-    let url = plan.upstream.url.text.clone();
+    let url = plan.url.text.clone();
     let budget = Budget::new(plan.upstream.limits.buffer, pool);
     let mut incoming = Outlet::End;
     let supervisor = Supervisor::start(

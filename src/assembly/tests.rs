@@ -173,6 +173,7 @@ impl Lab {
         let (upstream, socket) = pair().await;
         let plan = Plan {
             reads_origin: false,
+            url: self.route().upstream.clone().unwrap().url.clone(),
             upstream: self.route().upstream.clone().unwrap(),
             headers: [].into(),
             protocols: [].into(),

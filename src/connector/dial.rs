@@ -16,7 +16,7 @@ use super::refused::{KeepRefusals, Refused};
 use crate::{
     header_list::elements,
     net::{Connect, TcpOptions},
-    settings::Upstream,
+    settings::{Upstream, UpstreamUrl},
 };
 
 /// awc's own limits on time are switched off by this: `connect_timeout` is the only one.
@@ -27,6 +27,8 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Plan {
     /// The upstream's settings.
     pub upstream: Arc<Upstream>,
+    /// Where the upstream is: the settings' URL with the client's path and query.
+    pub url: UpstreamUrl,
     /// Whether a program of the route asks where events come from.
     pub reads_origin: bool,
     /// Headers of the handshake: the client's that are passed on, and the configured ones.

@@ -22,6 +22,7 @@ use super::{
     forward, handshake,
     head::{self, End, Request},
     relay,
+    target::target,
 };
 use crate::{
     assembly::{self, Upside},
@@ -197,12 +198,14 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way
     let offered = handshake::check(head)?;
     let route = desk.route(head.uri.path());
     let route = Arc::clone(route.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?);
+    let target = route.upstream.as_ref().map(|upstream| target(&route, upstream, &head.uri)).transpose()?;
     let slots = desk.front.gate.enter(peer.ip(), Instant::now().into_std())?;
-    let (protocol, upside) = match &route.upstream {
+    let (protocol, upside) = match route.upstream.as_ref().zip(target) {
         None => (preferred(&route, &offered), None),
-        Some(upstream) => {
+        Some((upstream, url)) => {
             let plan = Plan {
                 upstream: Arc::clone(upstream),
+                url,
                 reads_origin: route.reads_origin(),
                 headers: forward::headers(head, peer, upstream).into(),
                 protocols: offered.into(),
@@ -229,7 +232,7 @@ async fn dial_first(
     let deadline = Instant::now() + limit;
     let dialed = match limit {
         Duration::ZERO => Err(DialError::Timeout(limit)),
-        limit => dial::dial(&plan, &upstream.url.text, limit).await,
+        limit => dial::dial(&plan, &plan.url.text, limit).await,
     };
     let (protocol, first) = match dialed {
         Err(DialError::Refused(refused))

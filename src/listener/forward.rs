@@ -10,7 +10,7 @@ use actix_http::{
 use crate::{
     event::{EventId, Record, Value},
     header_list,
-    settings::Upstream,
+    settings::{HostHeader, Upstream},
 };
 
 /// The headers of the upstream's handshake: those of the client that `forward_headers` names, the
@@ -23,7 +23,7 @@ pub(super) fn headers(
     peer: SocketAddr,
     upstream: &Upstream,
 ) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers = Vec::new();
+    let mut headers: Vec<_> = host(head, upstream).map(|host| (header::HOST, host)).into_iter().collect();
     for name in &upstream.forward_headers {
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
         let received: Vec<_> = received(head.headers(), &name).collect();
@@ -39,6 +39,16 @@ pub(super) fn headers(
         }
     }
     headers
+}
+
+/// The `Host` header, where it is another than that of the URL.
+fn host(head: &RequestHead, upstream: &Upstream) -> Option<HeaderValue> {
+    match &upstream.host {
+        HostHeader::Upstream => None,
+        // A host without name names none, and the URL's does.
+        HostHeader::Client => head.headers().get(header::HOST).filter(|host| !host.is_empty()).cloned(),
+        HostHeader::Name(name) => HeaderValue::try_from(name).ok(),
+    }
 }
 
 /// The values of a header that may be passed on.

@@ -13,6 +13,7 @@ mod handshake;
 mod head;
 mod quiet;
 mod relay;
+mod target;
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc};
 

@@ -39,6 +39,7 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
         listener: listener.map(str::to_owned),
         path: path.to_owned(),
+        strip_prefix: false,
         incoming: Vec::new(),
         upstream: Some(Arc::new(upstream())),
         outgoing: Vec::new(),

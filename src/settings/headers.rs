@@ -1,9 +1,41 @@
 //! Headers of the handshake with an upstream: those that are passed on, and those that are added.
 
 use config::{Value, ValueKind};
+use url::Url;
 
 use super::read::{Section, list, quoted, text};
 use crate::header_list::{is_hop_by_hop, is_token};
+
+/// The `Host` header of the handshakes with an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// Host and port of the URL.
+    Upstream,
+    /// What the client sent.
+    Client,
+    /// This name, with or without a port.
+    Name(String),
+}
+
+/// Which `Host` the upstream gets.
+pub(super) fn host(section: &Section<'_>) -> HostHeader {
+    let host = section.read("host", |value| match text(value)? {
+        "upstream" => Ok(HostHeader::Upstream),
+        "client" => Ok(HostHeader::Client),
+        name if is_host(name) => Ok(HostHeader::Name(name.to_owned())),
+        _ => Err("takes \"upstream\", \"client\", or a host with or without a port, such as \"chat.example.com:8080\""
+            .to_owned()),
+    });
+    host.unwrap_or(HostHeader::Upstream)
+}
+
+/// Whether the text is a host name or an address, with a port or without.
+fn is_host(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    text.bytes().all(fits)
+        && !text.ends_with(':')
+        && Url::parse(&format!("ws://{text}/")).is_ok_and(|url| url.has_host() && url.port() != Some(0))
+}
 
 /// The static headers, names in lower case.
 pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {

@@ -260,6 +260,8 @@ pub(super) static SECTIONS: [Section; 9] = [
             key("tcp_keepalive", KERNEL, Preset::Text("60s")),
             key("tcp_user_timeout", KERNEL, Preset::Text("60s")),
             key("close_timeout", ANY_DURATION, Preset::Text("1s")),
+            key("forward_path", Kind::Flag, Preset::Flag(true)),
+            key("host", Kind::Text, Preset::Text("upstream")),
             key("forward_headers", Kind::List, Preset::List(FORWARDED)),
             key("headers", Kind::Headers, Preset::Empty),
             key("restart.min", ANY_DURATION, Preset::Text("100ms")),
@@ -286,6 +288,7 @@ pub(super) static SECTIONS: [Section; 9] = [
         keys: &[
             key("listener", Kind::Text, Preset::Absent),
             key("path", Kind::Text, Preset::Text("/")),
+            key("strip_prefix", Kind::Flag, Preset::Flag(false)),
             key("incoming", Kind::List, Preset::List(&[])),
             key("upstream", Kind::Text, Preset::Absent),
             key("outgoing", Kind::List, Preset::List(&[])),

@@ -41,10 +41,11 @@ use indexmap::IndexMap;
 pub use self::{
     environment::variables as environment,
     error::{Origin, Problem, SettingsError},
+    headers::HostHeader,
     host::{Host, Machine},
     layers::{DEFAULT_FILE, DEMO_FILE, Layers},
     modules::Folders,
-    url::{MASK, UrlError, mask},
+    url::{MASK, UrlError, UrlParts, mask},
 };
 
 use crate::{
@@ -307,6 +308,10 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// How long a closing handshake may take before the socket is dropped.
     pub close_timeout: Duration,
+    /// Whether the client's path and query reach the upstream.
+    pub forward_path: bool,
+    /// The `Host` header of the handshakes.
+    pub host: HostHeader,
     /// Client headers that go to the upstream, in lower case. `x-forwarded-for`,
     /// `x-forwarded-proto` and `x-forwarded-host` are made or extended.
     pub forward_headers: Vec<String>,
@@ -330,6 +335,8 @@ pub struct UpstreamUrl {
     pub text: String,
     /// As people may see it: as it was written, userinfo and query masked.
     pub shown: String,
+    /// Whether it was written with a path, even if that is `/`.
+    pub(super) has_path: bool,
 }
 
 /// An entry of `allow_urls`.
@@ -395,6 +402,8 @@ pub struct Route {
     pub listener: Option<String>,
     /// A prefix of the request's path, ending at a `/` or at the path's end.
     pub path: String,
+    /// Whether `path` is removed before the client's path goes to the upstream.
+    pub strip_prefix: bool,
     /// The way upstream.
     pub incoming: Vec<Arc<Pipeline>>,
     /// Where to; none when the incoming pipelines answer by themselves (port `reply`).

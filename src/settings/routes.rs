@@ -9,7 +9,7 @@ use super::{
     Pipeline, Route, Upstream, policies,
     read::{Section, list, quoted, text},
 };
-use crate::{header_list::is_token, trickle::Port};
+use crate::{header_list::is_token, path, trickle::Port};
 
 /// What routes may refer to. An entry that is wrong in itself is there all the same, without value.
 pub(super) struct Known<'a> {
@@ -28,9 +28,13 @@ impl Route {
     /// what lies below it.
     pub fn matches(&self, listener: &str, path: &str) -> bool {
         let here = self.listener.as_deref().is_none_or(|name| name == listener);
-        here && path
-            .strip_prefix(self.path.as_str())
-            .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'))
+        here && self.rest_of(path).is_some()
+    }
+
+    /// What a request's path has behind the route's, if it lies at or below it.
+    pub fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let at_segment = |rest: &&str| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/');
+        path::behind(&self.path, path).filter(at_segment)
     }
 }
 
@@ -81,11 +85,14 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
     }
     let errors = pipelines(section, "errors", known);
     let policies = policies::route(section, !errors.is_empty());
+    let path = section.read("path", path).unwrap_or_default();
+    let upstream = route_upstream(section, known);
     let route = Route {
         listener,
-        path: section.read("path", path).unwrap_or_default(),
+        strip_prefix: strip_prefix(section, &path, upstream.as_deref()),
+        path,
         incoming: pipelines(section, "incoming", known),
-        upstream: route_upstream(section, known),
+        upstream,
         outgoing: pipelines(section, "outgoing", known),
         errors,
         error_replies: policies.error_replies,
@@ -101,6 +108,26 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
         section.section_problem(text.to_owned());
     }
     route
+}
+
+/// Whether the route's path is removed; refused where that would change nothing.
+fn strip_prefix(section: &Section<'_>, path: &str, upstream: Option<&Upstream>) -> bool {
+    let strip = section.flag("strip_prefix");
+    let idle = match upstream {
+        _ if path == "/" => Some("needs a path other than \"/\"".to_owned()),
+        None if section.said("upstream").is_none() => Some("needs an upstream".to_owned()),
+        Some(upstream) if !upstream.forward_path => {
+            Some(format!("needs upstream.{}.forward_path = true", upstream.name))
+        }
+        Some(upstream) if upstream.url.has_path => {
+            Some(format!("the path in upstream.{}.url replaces the route's path already", upstream.name))
+        }
+        _ => None,
+    };
+    if let Some(text) = idle.filter(|_| strip) {
+        section.problem("strip_prefix", text);
+    }
+    strip
 }
 
 fn route_upstream(section: &Section<'_>, known: &Known<'_>) -> Option<Arc<Upstream>> {
@@ -183,6 +210,8 @@ mod tests {
             ("/a/", "/a/", true),
             ("/a/", "/a", false),
             ("/a", "/A", false),
+            ("/a", "/%61/b", true),
+            ("/a/b", "/a%2Fb", false),
         ];
         for (prefix, path, expected) in table {
             assert_eq!(route(None, prefix).matches("ws", path), expected, "{prefix} {path}");

@@ -66,6 +66,7 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(upstream.max_in_flight, 128);
     assert_eq!((upstream.health, upstream.tcp), (listener.health, listener.tcp));
     assert_eq!(upstream.forward_headers.len(), 7);
+    assert_eq!((upstream.forward_path, &upstream.host), (true, &HostHeader::Upstream));
     assert_eq!(upstream.on_give_up, OnGiveUp::Keep);
     assert_eq!(upstream.on_upstream_close, on_end(&["4000-4999", "1008"], Otherwise::Reconnect));
     assert_eq!(upstream.on_refused, on_end(&["401", "403"], Otherwise::Reconnect));
@@ -81,7 +82,7 @@ fn what_nobody_says_is_built_in() {
 
     let route = &settings.routes[0];
     assert_eq!((route.listener.as_deref(), route.path.as_str()), (None, "/"));
-    assert!(route.incoming.is_empty() && route.errors.is_empty());
+    assert!(route.incoming.is_empty() && route.errors.is_empty() && !route.strip_prefix);
     assert_eq!((route.on_upstream_loss, route.stateless), (OnUpstreamLoss::Auto, false));
     assert_eq!(route.error_replies, ErrorReplies::Auto);
     assert_eq!(route.dial_before_accept, Duration::from_secs(1));
@@ -126,6 +127,8 @@ fn what_is_said_holds() {
         correlation = "params.id"
         reply_timeout = "1500ms"
         max_in_flight = 1
+        forward_path = false
+        host = "Chat.example:81"
         forward_headers = ["Cookie"]
         headers = { X-Token = "secret" }
         restart = { min = "1s", max = "1s", rate = 1 }
@@ -193,6 +196,8 @@ fn what_is_said_holds() {
     assert_eq!(upstream.exchange, Exchange::Request);
     assert_eq!(upstream.correlation, Some(vec!["params".to_owned(), "id".to_owned()]));
     assert_eq!(upstream.reply_timeout, Duration::from_millis(1500));
+    assert!(!upstream.forward_path);
+    assert_eq!(upstream.host, HostHeader::Name("Chat.example:81".to_owned()));
     assert_eq!(upstream.forward_headers, ["cookie"]);
     assert_eq!(upstream.headers, [("x-token".to_owned(), "secret".to_owned())]);
     assert_eq!(upstream.restart.rate, 1);
@@ -378,6 +383,7 @@ fn the_report_can_be_read_again() {
         ("TOWLINE__SERVER__WORKERS", "2"),
         ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines, lines"),
         ("TOWLINE__UPSTREAM__ECHO__PREPROCESSORS", "[{ name = \"lines\", buffered = true }]"),
+        ("TOWLINE__UPSTREAM__ECHO__FORWARD_PATH", "false"),
         ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://a/,ws://b/"),
         ("TOWLINE__UPSTREAM__ECHO__ON_REFUSED__PASS", "401,500-599"),
         (BIND, "127.0.0.1:1,[::1]:1"),

@@ -10,7 +10,7 @@
 use url::Url;
 
 use super::{AllowedUrl, Upstream, UpstreamUrl};
-use crate::event::Origin;
+use crate::{event::Origin, path};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -56,6 +56,17 @@ pub enum UrlError {
     NotAllowed(String),
 }
 
+/// The parts of an upstream's URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UrlParts<'a> {
+    /// Scheme, user, password, host and port.
+    pub origin: &'a str,
+    /// The path, if one was written.
+    pub path: Option<&'a str>,
+    /// The query, if one was written.
+    pub query: Option<&'a str>,
+}
+
 // === impl UpstreamUrl ===
 
 impl UpstreamUrl {
@@ -76,11 +87,25 @@ impl UpstreamUrl {
         // because error replies show it and their text is known: `… server ws://localhost:8139: …`.
         let normal = String::from(url);
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
-        Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text) })
+        let has_path = behind_authority(text).starts_with('/');
+        Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text), has_path })
     }
-}
 
-impl UpstreamUrl {
+    /// The same upstream at another path or query, which is not shown.
+    pub fn at(&self, text: String) -> Self {
+        Self { text, ..self.clone() }
+    }
+
+    /// Its parts as they were written: a path only if there was one.
+    pub fn parts(&self) -> UrlParts<'_> {
+        let (origin, behind) = self.text.split_at(self.text.len() - behind_authority(&self.text).len());
+        let (path, query) = match behind.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (behind, None),
+        };
+        UrlParts { origin, path: self.has_path.then_some(path), query }
+    }
+
     /// What the language knows of where events from there come from.
     pub fn origin(&self) -> Option<Origin> {
         let url = Url::parse(&self.text).ok()?;
@@ -202,14 +227,14 @@ fn entry(text: &str) -> Result<String, UrlError> {
         return Err(UrlError::Star);
     }
     let path = text.split('?').next().unwrap_or_default();
-    let decoded = decode(path);
+    let decoded = path::decode(path);
     if decoded.contains(&b'\\') {
         return Err(UrlError::Backslash);
     }
     if decoded.iter().any(u8::is_ascii_control) {
         return Err(UrlError::Blank);
     }
-    if decoded.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b"..")) {
+    if path::has_dot_segment(path) {
         return Err(UrlError::DotSegment);
     }
     Ok(String::from(url))
@@ -220,38 +245,10 @@ fn authority_of(text: &str) -> &str {
     rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
 
-/// Percent-decodes until nothing changes: a server behind a server may decode twice.
-fn decode(text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
-    loop {
-        let decoded = decode_once(&bytes);
-        if decoded.len() == bytes.len() {
-            return bytes;
-        }
-        bytes = decoded;
-    }
-}
-
-fn decode_once(bytes: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
-        let digits = (byte == b'%').then(|| behind.first_chunk::<2>()).flatten();
-        match digits.and_then(|pair| hex(*pair)) {
-            Some(value) => {
-                decoded.push(value);
-                rest = &behind[2..];
-            }
-            None => decoded.push(byte),
-        }
-    }
-    decoded
-}
-
-fn hex(pair: [u8; 2]) -> Option<u8> {
-    let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? * 16 + low?).ok()
+/// Path, query and fragment.
+fn behind_authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    &rest[authority_of(text).len()..]
 }
 
 #[cfg(test)]
@@ -280,6 +277,21 @@ mod tests {
         ];
         for (written, text) in table {
             assert_eq!(UpstreamUrl::parse(written).unwrap().text, text, "{written}");
+        }
+    }
+
+    #[test]
+    fn a_url_has_the_parts_that_were_written() {
+        let parts = |origin, path, query| UrlParts { origin, path, query };
+        for (written, expected) in [
+            ("ws://h:1", parts("ws://h:1", None, None)),
+            ("ws://H:80", parts("ws://h", None, None)),
+            ("ws://h/", parts("ws://h", Some("/"), None)),
+            ("ws://h?a/b?", parts("ws://h", None, Some("a/b?"))),
+            ("ws://u:p@h/a/b?c", parts("ws://u:p@h", Some("/a/b"), Some("c"))),
+            ("ws://[::1]:9/a?", parts("ws://[::1]:9", Some("/a"), Some(""))),
+        ] {
+            assert_eq!(UpstreamUrl::parse(written).unwrap().parts(), expected, "{written}");
         }
     }
 
@@ -378,6 +390,8 @@ mod tests {
             ("ws://good.example/app/%2e%2E/admin", UrlError::DotSegment),
             ("ws://good.example/app/..%2fadmin", UrlError::DotSegment),
             ("ws://good.example/app/%252e%252e/admin", UrlError::DotSegment),
+            ("ws://good.example/app/..;/admin", UrlError::DotSegment),
+            ("ws://good.example/app/..%3bx/admin", UrlError::DotSegment),
             ("ws://good.example/app/%5c..", UrlError::Backslash),
             ("ws://good.example\\@evil/app/", UrlError::Backslash),
             ("ws://good.example/app/\r\nHost: evil", UrlError::Blank),

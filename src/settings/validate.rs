@@ -210,6 +210,8 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         max_in_flight: to_usize(section.count("max_in_flight")),
         connect_timeout: section.duration("connect_timeout"),
         close_timeout: section.duration("close_timeout"),
+        forward_path: section.flag("forward_path"),
+        host: headers::host(section),
         forward_headers,
         headers,
         restart: restart(section),

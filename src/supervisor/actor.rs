@@ -79,7 +79,7 @@ impl Supervisor {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(mailbox_room(room));
             let ties = ties(&ctx.address());
-            let main = Child::new(plan.upstream.url.clone(), &plan);
+            let main = Child::new(plan.url.clone(), &plan);
             let mut supervisor =
                 Self { plan, ties, main, others: Vec::new(), next: Generation(0), withdrawn: false };
             match first {

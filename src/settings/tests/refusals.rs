@@ -36,6 +36,33 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "server.max_sessions = -1 (/etc/towline.toml): takes a whole number from 0",
     ),
     (
+        "upstream.echo",
+        "forward_path = \"yes\"",
+        "upstream.echo.forward_path = \"yes\" (/etc/towline.toml): takes true or false",
+    ),
+    (
+        "upstream.echo",
+        "host = \"http://h\"",
+        "upstream.echo.host = \"http://h\" (/etc/towline.toml): takes \"upstream\", \"client\", or a host with or \
+         without a port, such as \"chat.example.com:8080\"",
+    ),
+    (
+        "upstream.echo",
+        "host = \"h:0\"",
+        "upstream.echo.host = \"h:0\" (/etc/towline.toml): takes \"upstream\",",
+    ),
+    ("upstream.echo", "host = \"\"", "upstream.echo.host = \"\" (/etc/towline.toml): takes \"upstream\","),
+    (
+        "upstream.echo",
+        "host = \"h:\"",
+        "upstream.echo.host = \"h:\" (/etc/towline.toml): takes \"upstream\",",
+    ),
+    (
+        "upstream.echo",
+        "host = \"a@h\"",
+        "upstream.echo.host = \"a@h\" (/etc/towline.toml): takes \"upstream\",",
+    ),
+    (
         "server",
         "max_handshakes = 0",
         "server.max_handshakes = 0 (/etc/towline.toml): takes a whole number from 1",
@@ -711,4 +738,31 @@ proptest::proptest! {
         proptest::prop_assert!(!report.lines().any(is_secret), "{}", report);
         proptest::prop_assert!(matches!(error, SettingsError::Invalid(_)));
     }
+}
+
+/// C10: what is accepted has an effect.
+#[test]
+fn a_prefix_that_cannot_be_stripped_is_refused() {
+    let strip = |url: &str, path: &str, upstream: &str| {
+        let text = MINIMAL.replace("ws://127.0.0.1:8139", url);
+        problems(
+            &format!(
+                "{}path = {path:?}\nstrip_prefix = true\n",
+                text.replace("[pipeline", &format!("{upstream}\n[pipeline"))
+            ),
+            &[],
+        )
+    };
+    let origin = "route[1].strip_prefix = true (/etc/towline.toml): ";
+    assert_eq!(strip("ws://h", "/", ""), [format!("{origin}needs a path other than \"/\"")]);
+    assert_eq!(
+        strip("ws://h/", "/chat", ""),
+        [format!("{origin}the path in upstream.echo.url replaces the route's path already")]
+    );
+    assert_eq!(
+        strip("ws://h", "/chat", "forward_path = false"),
+        [format!("{origin}needs upstream.echo.forward_path = true")]
+    );
+    let text = format!("{MINIMAL}path = \"/chat\"\nstrip_prefix = true\n");
+    assert!(load(&text, &[]).unwrap().routes[0].strip_prefix);
 }

@@ -1,0 +1,168 @@
+//! The client's path and query at the upstream.
+
+use crate::harness::*;
+
+/// Opens a session for each target at `settings`, and compares what the upstream was asked for.
+#[track_caller]
+fn asked(origin: &Origin, settings: &Settings, cases: &[(&str, &str)]) {
+    let before = origin.handshakes();
+    let proxy = Proxy::start(settings);
+    for (number, (target, expected)) in cases.iter().enumerate() {
+        let mut client = Opening::new(proxy.addr()).path(target).open();
+        let line = origin.head(before + number).line;
+        assert_eq!(line, format!("GET {expected} HTTP/1.1"), "{target}");
+        assert_eq!(client.ask("hello"), "hello");
+    }
+}
+
+#[test]
+fn path_and_query_arrive_unchanged() {
+    let origin = Origin::echo();
+    let targets = [
+        "/",
+        "/?",
+        "/a%2Fb//c/%3A;x=1?token=a%20b&q=%2F&empty",
+        "/socket.io/?EIO=4&transport=websocket",
+        "/api/kernels/3f0c/channels?session_id=1%2D2",
+        "//evil.test/x",
+    ];
+    asked(&origin, &Settings::request(&origin.url()), &targets.map(|target| (target, target)));
+}
+
+#[test]
+fn a_path_in_the_url_replaces_the_routes() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&format!("{}/ws", origin.url())).on_route(r#"path = "/chat""#);
+    asked(
+        &origin,
+        &settings,
+        &[
+            ("/chat", "/ws"),
+            ("/chat/a?x=1", "/ws/a?x=1"),
+            ("/chat/", "/ws/"),
+            ("/%63hat//a%2fb", "/ws//a%2fb"),
+        ],
+    );
+    let settings = Settings::request(&format!("{}/ws", origin.url()));
+    asked(&origin, &settings, &[("/", "/ws"), ("/a", "/ws/a")]);
+    let settings = Settings::request(&format!("{}/", origin.url())).on_route(r#"path = "/chat""#);
+    asked(&origin, &settings, &[("/chat", "/"), ("/chat/a", "/a")]);
+}
+
+#[test]
+fn a_query_in_the_url_is_not_the_clients_to_change() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&format!("{}/ws?token=op", origin.url()));
+    asked(&origin, &settings, &[("/?token=client", "/ws?token=op"), ("/a", "/ws/a?token=op")]);
+}
+
+#[test]
+fn a_route_may_strip_its_path() {
+    let origin = Origin::echo();
+    let settings =
+        Settings::request(&origin.url()).on_route(r#"path = "/chat""#).on_route("strip_prefix = true");
+    asked(&origin, &settings, &[("/chat", "/"), ("/chat/a%20b?c", "/a%20b?c"), ("/chat?c", "/?c")]);
+}
+
+#[test]
+fn a_path_may_stay_here() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&format!("{}/ws?a", origin.url()));
+    let settings = settings.with("upstream.echo.forward_path = false");
+    asked(&origin, &settings, &[("/", "/ws?a"), ("/elsewhere/../x?y", "/ws?a")]);
+}
+
+#[test]
+fn an_absolute_target_is_forwarded_by_its_path() {
+    let origin = Origin::echo();
+    asked(
+        &origin,
+        &Settings::request(&origin.url()),
+        &[("http://towline.test/a/b?c", "/a/b?c"), ("ws://other.test?c", "/?c")],
+    );
+}
+
+#[test]
+fn what_a_url_may_not_have_is_encoded() {
+    let origin = Origin::echo();
+    asked(
+        &origin,
+        &Settings::request(&origin.url()),
+        &[("/a|b?ids[]=1&q=100%", "/a%7Cb?ids%5B%5D=1&q=100%25"), ("/a\\b", "/a%5Cb")],
+    );
+}
+
+#[test]
+fn a_client_cannot_leave_its_prefix() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&format!("{}/ws", origin.url())).on_route(r#"path = "/chat""#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    for target in [
+        "/chat/../admin",
+        "/chat/./a",
+        "/chat/..",
+        "/chat/%2e%2E/admin",
+        "/chat/%252e%252e/admin",
+        "/chat/..%2fadmin",
+        "/chat/..;/admin",
+        "/chat/a\\..\\admin",
+    ] {
+        assert_eq!(Opening::new(proxy.addr()).path(target).refused().status(), 400, "{target}");
+    }
+    assert_eq!(Opening::new(proxy.addr()).path("/chat%2Fadmin").refused().status(), 404);
+    assert_eq!(origin.handshakes(), 0);
+}
+
+#[test]
+fn reconnects_ask_for_the_same() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).path("/room/a%2Fb?token=t0k3n").open();
+    origin.conn(0).die(Death::Fin);
+    assert_eq!(origin.head(1).line, "GET /room/a%2Fb?token=t0k3n HTTP/1.1");
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("hello"), "hello");
+}
+
+/// The client's query may hold a token.
+#[test]
+fn the_clients_query_is_neither_logged_nor_replied() {
+    let origin = Origin::stopped(|conn, message| conn.send(message));
+    let settings = Settings::request(&origin.url()).with(r#"log.level = "trace""#);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("client refused");
+    let mut client = Opening::new(proxy.addr()).path("/room?token=t0k3n").open();
+    client.text("a");
+    let (error, _) = client.recv_error();
+    let expected =
+        format!("Error sending event to server {}: Trying to work with closed connection", origin.url());
+    assert_eq!(error, expected);
+    origin.start();
+    proxy.wait_ups(1);
+    assert_eq!(client.ask("b"), "b");
+    drop(client);
+    proxy.wait_log("session closed session=1:0");
+    assert_eq!(Opening::new(proxy.addr()).path("/../room?token=t0k3n").refused().status(), 400);
+    proxy.wait_log("session opened session=1:0 *path=/room ");
+    let log = proxy.log().join("\n");
+    let told: Vec<_> = log.lines().filter(|line| line.contains("t0k3n")).collect();
+    assert!(told.is_empty(), "{told:?}");
+}
+
+/// Its own URL is one that a program may choose like any other: then the path is the program's.
+#[test]
+fn a_program_may_choose_the_whole_url() {
+    let origin = Origin::echo();
+    let program = format!(
+        "define script choose script let $url = \"{}/chosen?x\"; event end;\ncreate script choose;\n\
+         select event from in into choose;\nselect event from choose into out;",
+        origin.url()
+    );
+    let settings = Settings::request(&origin.url())
+        .with(&format!(r#"upstream.echo.allow_urls = ["{}/*"]"#, origin.url()))
+        .incoming(&program);
+    let proxy = Proxy::start(&settings);
+    let mut client = Opening::new(proxy.addr()).path("/asked").open();
+    assert_eq!(client.ask("hello"), "hello");
+    let lines: Vec<_> = (0..origin.handshakes()).map(|number| origin.head(number).line).collect();
+    assert!(lines.contains(&"GET /chosen?x HTTP/1.1".to_owned()), "{lines:?}");
+}

@@ -1,0 +1,240 @@
+//! Where a session's connections go: the upstream's URL with the client's path and query.
+//!
+//! # Security
+//! What a client sent becomes part of a URL here. A path with a dot segment is refused, however it is encoded,
+//! so that a client cannot leave its route's prefix. Bytes that a URL may not have are percent-encoded, which
+//! means the same to the upstream; the others arrive unchanged. The origin is the operator's always.
+
+use std::fmt::Write;
+
+use actix_http::{StatusCode, Uri};
+
+use super::answer::Refusal;
+use crate::{
+    path::{has_dot_segment, hex, is_unreserved},
+    settings::{Route, Upstream, UpstreamUrl},
+};
+
+/// The URL of a session's connections to its route's upstream.
+pub(super) fn target(route: &Route, upstream: &Upstream, uri: &Uri) -> Result<UpstreamUrl, Refusal> {
+    let url = &upstream.url;
+    if !upstream.forward_path {
+        return Ok(url.clone());
+    }
+    if has_dot_segment(uri.path()) {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the path has a segment . or .."));
+    }
+    let parts = url.parts();
+    let path = path(route, parts.path, uri.path());
+    if path == "/" && parts.path.is_none() && uri.query().is_none() {
+        // The settings' own spelling, which programs compare with `$url`.
+        return Ok(url.clone());
+    }
+    let mut text = format!("{}{path}", parts.origin);
+    match (parts.query, uri.query()) {
+        // The operator's query may hold a token: the client adds nothing to it.
+        (Some(query), _) => text.extend(["?", query]),
+        (None, Some(query)) => text.extend(["?", &encoded(query, b"/?")]),
+        (None, None) => {}
+    }
+    match Uri::try_from(text.as_str()) {
+        Ok(_) => Ok(url.at(text)),
+        Err(_) => Err(Refusal::new(StatusCode::URI_TOO_LONG, "the path is too long for the upstream")),
+    }
+}
+
+/// The path to ask for. A path in the settings' URL replaces the route's.
+fn path(route: &Route, own: Option<&str>, asked: &str) -> String {
+    let base = own.or(route.strip_prefix.then_some("/"));
+    match (base, route.rest_of(asked)) {
+        (Some(base), Some("")) => base.to_owned(),
+        (Some(base), Some(rest)) => {
+            let base = base.strip_suffix('/').unwrap_or(base);
+            let rest = rest.strip_prefix('/').unwrap_or(rest);
+            format!("{base}/{}", encoded(rest, b"/"))
+        }
+        _ => encoded(asked, b"/"),
+    }
+}
+
+/// The text with everything percent-encoded that RFC 3986 allows neither in a segment of a path nor among
+/// `more`, percent signs without two digits included.
+fn encoded(text: &str, more: &[u8]) -> String {
+    let bytes = text.as_bytes();
+    let mut encoded = String::with_capacity(text.len());
+    for (at, byte) in text.bytes().enumerate() {
+        let escape = || bytes[at + 1..].first_chunk::<2>().and_then(|pair| hex(*pair));
+        let stays = match byte {
+            b'%' => escape().is_some(),
+            _ => is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte) || more.contains(&byte),
+        };
+        if stays {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::settings::fixture;
+
+    fn ask(route: &str, url: &str, strip: bool, target: &str) -> Result<String, u16> {
+        let mut upstream = fixture::upstream();
+        upstream.url = UpstreamUrl::parse(url).unwrap();
+        let route = Route { strip_prefix: strip, ..fixture::route(None, route) };
+        let uri = Uri::try_from(target).unwrap();
+        assert!(route.matches("ws", uri.path()), "{target}");
+        super::target(&route, &upstream, &uri)
+            .map(|target| {
+                assert_eq!(target.shown, upstream.url.shown, "the client's query is never shown");
+                target.text
+            })
+            .map_err(|refusal| refusal.status.as_u16())
+    }
+
+    #[test]
+    fn a_url_without_path_gets_the_clients() {
+        for (target, expected) in [
+            ("/", "ws://h:1"),
+            ("/?a", "ws://h:1/?a"),
+            ("/?", "ws://h:1/?"),
+            (
+                "/a%2Fb//c/%3A;x=1?token=a%20b&q=%2F&empty",
+                "ws://h:1/a%2Fb//c/%3A;x=1?token=a%20b&q=%2F&empty",
+            ),
+            ("/socket.io/?EIO=4&transport=websocket", "ws://h:1/socket.io/?EIO=4&transport=websocket"),
+            ("//evil.test/x", "ws://h:1//evil.test/x"),
+            ("/@evil.test:2/", "ws://h:1/@evil.test:2/"),
+            ("/%00%0d%0a", "ws://h:1/%00%0d%0a"),
+        ] {
+            assert_eq!(ask("/", "ws://h:1", false, target).as_deref(), Ok(expected), "{target}");
+        }
+        assert_eq!(ask("/chat", "ws://h", false, "/chat/a").as_deref(), Ok("ws://h/chat/a"));
+        assert_eq!(ask("/", "ws://EXAMPLE.com:80", false, "/").as_deref(), Ok("ws://example.com/"));
+        assert_eq!(ask("/", "ws://EXAMPLE.com:80", false, "/a").as_deref(), Ok("ws://example.com/a"));
+        assert_eq!(ask("/", "ws://u:p@h", false, "/a").as_deref(), Ok("ws://u:p@h/a"));
+        assert_eq!(ask("/", "ws://[::1]:9", false, "/a").as_deref(), Ok("ws://[::1]:9/a"));
+    }
+
+    #[test]
+    fn a_url_with_a_path_replaces_the_routes() {
+        for (route, url, target, expected) in [
+            ("/chat", "ws://h/ws", "/chat", "ws://h/ws"),
+            ("/chat", "ws://h/ws", "/chat/", "ws://h/ws/"),
+            ("/chat", "ws://h/ws", "/chat/a?x=1", "ws://h/ws/a?x=1"),
+            ("/chat", "ws://h/ws/", "/chat/a", "ws://h/ws/a"),
+            ("/chat", "ws://h/ws", "/chat//a", "ws://h/ws//a"),
+            ("/chat", "ws://h/ws", "/%63hat/a%2fb", "ws://h/ws/a%2fb"),
+            ("/chat/", "ws://h/ws", "/chat/a", "ws://h/ws/a"),
+            ("/chat/", "ws://h/ws/", "/chat/", "ws://h/ws/"),
+            ("/chat", "ws://h/", "/chat", "ws://h/"),
+            ("/chat", "ws://h/", "/chat/a", "ws://h/a"),
+            ("/", "ws://h/ws", "/", "ws://h/ws"),
+            ("/", "ws://h/ws", "/a", "ws://h/ws/a"),
+        ] {
+            assert_eq!(ask(route, url, false, target).as_deref(), Ok(expected), "{route} {url} {target}");
+        }
+    }
+
+    #[test]
+    fn a_query_of_the_settings_stays_as_it_is() {
+        for (url, target, expected) in [
+            ("ws://h/ws?token=1", "/?token=2", "ws://h/ws?token=1"),
+            ("ws://h?token=1", "/a?token=2", "ws://h/a?token=1"),
+            ("ws://h/ws?", "/?a", "ws://h/ws?"),
+            ("ws://h/ws", "/?a", "ws://h/ws?a"),
+        ] {
+            assert_eq!(ask("/", url, false, target).as_deref(), Ok(expected), "{url} {target}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_stripped_where_the_route_says_so() {
+        for (route, target, expected) in [
+            ("/chat", "/chat", "ws://h"),
+            ("/chat", "/chat/", "ws://h"),
+            ("/chat", "/chat/a?b", "ws://h/a?b"),
+            ("/chat", "/chat?b", "ws://h/?b"),
+            ("/chat/", "/chat/a", "ws://h/a"),
+        ] {
+            assert_eq!(ask(route, "ws://h", true, target).as_deref(), Ok(expected), "{route} {target}");
+        }
+    }
+
+    #[test]
+    fn what_a_url_may_not_have_is_encoded() {
+        for (target, expected) in [
+            ("/a|b[c]{d}^e\"f", "ws://h/a%7Cb%5Bc%5D%7Bd%7D%5Ee%22f"),
+            ("/a\\b", "ws://h/a%5Cb"),
+            ("/100%", "ws://h/100%25"),
+            ("/%zz%2", "ws://h/%25zz%252"),
+            ("/a?b[]=1&c=50%&d=/?", "ws://h/a?b%5B%5D=1&c=50%25&d=/?"),
+        ] {
+            assert_eq!(ask("/", "ws://h", false, target).as_deref(), Ok(expected), "{target}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_are_refused() {
+        for target in
+            ["/chat/../admin", "/chat/%2e%2E/admin", "/chat/..;/admin", "/chat/a%2f..%2fb", "/chat/."]
+        {
+            assert_eq!(ask("/chat", "ws://h/ws", false, target), Err(400), "{target}");
+        }
+        assert!(ask("/chat", "ws://h/ws", false, "/chat/a?b=../c").is_ok(), "a query has no segments");
+    }
+
+    #[test]
+    fn a_path_may_be_too_long() {
+        let target = format!("/{}", "x".repeat(65_000));
+        assert_eq!(ask("/", "ws://h", false, &target).map(|text| text.len()), Ok(65_007));
+        assert_eq!(ask("/", &format!("ws://h/{}", "y".repeat(1000)), false, &target), Err(414));
+    }
+
+    #[test]
+    fn a_path_that_is_not_forwarded_changes_nothing() {
+        let mut upstream = fixture::upstream();
+        upstream.forward_path = false;
+        let uri = Uri::from_static("/a/../b?c");
+        assert_eq!(super::target(&fixture::route(None, "/"), &upstream, &uri), Ok(upstream.url.clone()));
+    }
+
+    proptest! {
+        /// Whatever a client asks for, the upstream's origin and path stay, and an URL parser reads the same.
+        #[test]
+        fn a_target_stays_below_the_upstreams_url(
+            route in prop_oneof![Just("/"), Just("/chat"), Just("/chat/")],
+            url in prop_oneof![Just("ws://h:1"), Just("ws://h:1/ws"), Just("ws://h:1/ws/"), Just("ws://h:1/?t=1")],
+            strip in any::<bool>(),
+            asked in r"(/|\.|%2e|%2F|%|;|\?|\\|@|:|//|a|b|\||#){0,12}",
+        ) {
+            let asked = format!("{}{asked}", if route == "/" { "/" } else { "/chat/" });
+            let Ok(uri) = Uri::try_from(asked.as_str()) else { return Ok(()) };
+            let Ok(text) = ask(route, url, strip, &asked) else {
+                prop_assert!(has_dot_segment(uri.path()));
+                return Ok(());
+            };
+            let base = url.split('?').next().unwrap().trim_end_matches('/');
+            prop_assert!(text.starts_with(base), "{}", text);
+            let behind = &text[base.len()..];
+            prop_assert!(behind.is_empty() || behind.starts_with(['/', '?']), "{}", text);
+            let read = Uri::try_from(text.as_str()).unwrap();
+            prop_assert_eq!(read.authority().unwrap().as_str(), "h:1");
+            prop_assert!(!has_dot_segment(read.path()), "{}", text);
+            // The WHATWG parser removes dot segments and encodes what it does not like: there is neither.
+            let normal = url::Url::parse(&text).unwrap();
+            prop_assert_eq!(normal.path(), read.path());
+            prop_assert_eq!(normal.query(), read.query());
+            prop_assert_eq!(normal.host_str(), Some("h"));
+            let again = UpstreamUrl::parse(&text).unwrap();
+            prop_assert_eq!(again.text, text);
+        }
+    }
+}

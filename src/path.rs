@@ -1,0 +1,180 @@
+//! Paths of URLs, compared and checked so that percent-encoding hides nothing.
+
+/// What follows `prefix` in `path`, if the path begins with it.
+///
+/// Compares as RFC 3986 section 6.2.2 does: `%7E` is `~`, and `%2f` is `%2F`, which is not `/`. So a client
+/// cannot avoid a route by writing its path differently.
+///
+/// ```
+/// # use towline::path::behind;
+/// assert_eq!(behind("/chat", "/%63hat/a%2Fb"), Some("/a%2Fb"));
+/// assert_eq!(behind("/a/b", "/a%2Fb"), None);
+/// ```
+pub fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+    let (mut wanted, mut rest) = (prefix.as_bytes(), path.as_bytes());
+    while !wanted.is_empty() {
+        let ((expected, behind), (found, left)) = (octet(wanted)?, octet(rest)?);
+        if expected != found {
+            return None;
+        }
+        (wanted, rest) = (behind, left);
+    }
+    path.get(path.len() - rest.len()..)
+}
+
+/// An octet of a path, and whether its percent-encoding makes a difference.
+type Octet = (u8, bool);
+
+/// The first octet of a path, and what follows it.
+fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
+    let (&byte, behind) = path.split_first()?;
+    let encoded = (byte == b'%').then(|| behind.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair));
+    Some(match encoded {
+        Some(value) => ((value, !is_unreserved(value)), &behind[2..]),
+        None => ((byte, false), behind),
+    })
+}
+
+/// Whether the byte means the same with percent-encoding as without (RFC 3986 section 2.3).
+pub fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+/// Whether some server could read a segment of the path as `.` or `..`.
+///
+/// # Security
+/// Servers differ in what they decode before they resolve these segments. All of their readings count:
+/// percent-encoding once or several times over (`%2e`, `%252e`), encoded slashes, backslashes, and parameters
+/// behind a semicolon (`..;a=b`).
+pub fn has_dot_segment(path: &str) -> bool {
+    let decoded = decode(path);
+    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
+        let name = segment.split(|byte| *byte == b';').next();
+        matches!(name, Some(b"." | b".."))
+    })
+}
+
+/// Percent-decodes until nothing changes: a server behind a server may decode twice.
+///
+/// Takes time in proportion to the text, as texts of clients come here. Decoding what was decoded gives the
+/// same result in any order, since no two escapes overlap.
+pub fn decode(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        decoded.push(byte);
+        // A byte that was decoded may end another escape: `%2%35` is `%25`.
+        while let Some((rest, &[b'%', high, low])) = decoded.split_last_chunk::<3>()
+            && let Some(value) = hex([high, low])
+        {
+            let length = rest.len();
+            decoded.truncate(length);
+            decoded.push(value);
+        }
+    }
+    decoded
+}
+
+/// The value of two hexadecimal digits.
+pub fn hex(pair: [u8; 2]) -> Option<u8> {
+    let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+    u8::try_from(high? * 16 + low?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_found_however_it_is_written() {
+        for (prefix, path, expected) in [
+            ("/", "/", Some("")),
+            ("/a", "/a/b", Some("/b")),
+            ("/a", "/%61%2fb", Some("%2fb")),
+            ("/%61", "/a", Some("")),
+            ("/~me", "/%7eme/x", Some("/x")),
+            ("/%7Eme", "/~me", Some("")),
+            ("/caf%C3%A9", "/caf%c3%a9", Some("")),
+            ("/a/b", "/a%2Fb", None),
+            ("/a", "/A", None),
+            ("/a", "/", None),
+            ("/a%", "/a%", Some("")),
+            ("/a%2", "/a%2x", Some("x")),
+        ] {
+            assert_eq!(behind(prefix, path), expected, "{prefix} {path}");
+        }
+    }
+
+    #[test]
+    fn dot_segments_are_found_however_they_are_written() {
+        for path in [
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/./b",
+            "/%2e",
+            "/%2E%2e/",
+            "/.%2e/a",
+            "/a%2F..%2Fb",
+            "/a\\..\\b",
+            "/a%5c..",
+            "/..;/a",
+            "/..;x=1/a",
+            "/.;",
+            "/%252e%252e/a",
+            "/..%3b/a",
+            "/%2%65/a",
+            "/a;/..",
+        ] {
+            assert!(has_dot_segment(path), "{path}");
+        }
+        for path in
+            ["/", "/...", "/.a", "/a..", "/a.b/c", "/a;x=../b", "/a%2Fb//c/%3A;x=1", "/;..", "/%", "/~"]
+        {
+            assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+
+    /// Decoding layer by layer would take minutes for such a text.
+    #[test]
+    fn many_layers_of_encoding_are_decoded_at_once() {
+        let text = format!("%{}2e", "25".repeat(1_000_000));
+        assert_eq!(decode(&text), b".");
+    }
+
+    fn decode_once(bytes: &[u8]) -> Vec<u8> {
+        let (mut decoded, mut rest) = (Vec::new(), bytes);
+        while let Some((&byte, behind)) = rest.split_first() {
+            rest = behind;
+            match (byte == b'%').then(|| behind.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair)) {
+                Some(value) => {
+                    decoded.push(value);
+                    rest = &behind[2..];
+                }
+                None => decoded.push(byte),
+            }
+        }
+        decoded
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_at_once_is_decoding_again_and_again(text in "(%|2|5|e|E|/|a){0,24}") {
+            let mut layers = text.as_bytes().to_vec();
+            loop {
+                let next = decode_once(&layers);
+                if next == layers { break; }
+                layers = next;
+            }
+            prop_assert_eq!(decode(&text), layers);
+        }
+
+        #[test]
+        fn a_path_begins_with_itself(path in "(/|%|2|f|7|e|~|a){0,12}", rest in "(/|a|b){0,4}") {
+            prop_assert_eq!(behind(&path, &path), Some(""));
+            let longer = format!("{path}/{rest}");
+            prop_assert_eq!(behind(&path, &longer).map(str::len), Some(rest.len() + 1));
+        }
+    }
+}
