@@ -64,8 +64,12 @@ pub enum Reason {
         /// Its reason, empty when it gave none.
         reason: String,
     },
-    /// The server could not be reached; words without address.
+    /// The server cannot be used, and the reason helps: it refused with a status, has no address, did not
+    /// answer in time. The words are without address.
     Dial(String),
+    /// The TCP connection was refused, or closed before the handshake's answer: the server is not running.
+    /// The words are without address.
+    Unreachable(String),
     /// The server may not be chosen by `$url`.
     NotAllowed(String),
     /// The reply did not come in time.
@@ -78,6 +82,17 @@ pub enum Reason {
     Panicked,
 }
 
+impl Reason {
+    /// Why later events are not sent after a connection ended for this reason: its own words where they tell
+    /// more than that there is no connection.
+    pub fn while_down(&self) -> Self {
+        match self {
+            Self::Dial(_) => self.clone(),
+            _ => Self::NoConnection,
+        }
+    }
+}
+
 impl std::fmt::Display for Reason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -86,6 +101,7 @@ impl std::fmt::Display for Reason {
             Self::Link(words)
             | Self::Protocol(words)
             | Self::Dial(words)
+            | Self::Unreachable(words)
             | Self::NotAllowed(words)
             | Self::Unwell(words) => f.write_str(words),
             Self::Closed { code: None, .. } => f.write_str("Connection closed by server"),

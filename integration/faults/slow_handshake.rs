@@ -42,7 +42,7 @@ fn upstream() {
     scene.origin.set_door(Door::Half(60));
     let mut client = scene.proxy.client();
     client.text("a");
-    let reason = "Trying to work with closed connection";
+    let reason = "no connection within 100ms";
     let error = format!("Error sending event to server {}: {reason}", scene.origin.url());
     assert_eq!(client.recv_error(), (error, "1:1:0".into()));
     scene.proxy.wait_log("connector restart session=1:1 *attempt=3 *reason=\"no connection within 100ms\"");

@@ -1,4 +1,4 @@
-//! Answers to the handshake that are none (RFC 6455, 4.1): the client is let in and told of each event that
+//! Answers to the handshake that are none (RFC 6455, 4.1): the client is let in and told for each event why
 //! there is no connection, until the upstream answers as it should.
 
 use super::{finish, sending};
@@ -7,9 +7,15 @@ use crate::harness::*;
 /// An answer and what the log says of it.
 type Case = (&'static str, Door, &'static str);
 
-/// Each of `cases` in a session of its own, one after another.
+/// Each of `cases` in a session of its own, one after another. The client is told what the log says.
 #[track_caller]
 fn answered(cases: &[Case]) {
+    answered_with(cases, 0, |reason| reason);
+}
+
+/// The same; `waiting` events wait for the dial, and `told` makes the client's reason from the log's.
+#[track_caller]
+fn answered_with(cases: &[Case], waiting: usize, told: impl Fn(&'static str) -> &'static str) {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "200ms""#)
@@ -20,11 +26,11 @@ fn answered(cases: &[Case]) {
         origin.set_door(door.clone());
         let mut client = proxy.client();
         client.text("anybody?");
-        let closed = sending(&origin, "Trying to work with closed connection");
-        assert_eq!(client.recv_error(), (closed, format!("1:{session}:0")), "{name}");
+        let error = sending(&origin, told(reason));
+        assert_eq!(client.recv_error(), (error, format!("1:{session}:0")), "{name}");
         let line = format!("connector restart session=1:{session} upstream=echo attempt=1 delay=*ms reason=");
         let line = proxy.wait_log(&line);
-        assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled=0")), "{name}: {line}");
+        assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled={waiting}")), "{name}: {line}");
         origin.set_door(Door::Accept);
         proxy.wait_ups_of(&format!("1:{session}"), 1);
         assert_eq!(client.ask("hello"), "hello", "{name}");
@@ -147,9 +153,7 @@ fn two_subprotocols_that_were_offered() {
 
 #[test]
 fn bytes() {
-    const RESET: &str = "IO error: Connection reset by peer (os error 104)";
     const NO_HTTP: &str = "handshake failed: no HTTP answer";
-    const CLOSED: &str = "handshake failed: connection closed before the answer";
     answered(&[
         ("something else than HTTP", Door::Garbage, NO_HTTP),
         (
@@ -158,13 +162,31 @@ fn bytes() {
             NO_HTTP,
         ),
         ("a frame", Door::Say("\u{1}\u{5}hello\r\n\r\n"), NO_HTTP),
+    ]);
+}
+
+/// The client is let in before the dial fails, and its event waits for the dial.
+#[test]
+fn silence() {
+    let cases = [
+        ("silence", Door::Silent, "no connection within 200ms"),
+        ("half an answer and silence", Door::Half(60), "no connection within 200ms"),
+    ];
+    answered_with(&cases, 1, |reason| reason);
+}
+
+/// What an upstream that is being stopped looks like: the reference's text.
+#[test]
+fn ends() {
+    const RESET: &str = "IO error: Connection reset by peer (os error 104)";
+    const CLOSED: &str = "handshake failed: connection closed before the answer";
+    let cases = [
         ("the end", Door::Cut(0), CLOSED),
         ("the end in the first line", Door::Cut(12), CLOSED),
         ("the end in the headers", Door::Cut(60), CLOSED),
         ("a reset", Door::Reset(0), RESET),
-        ("silence", Door::Silent, "no connection within 150ms"),
-        ("half an answer and silence", Door::Half(60), "no connection within 150ms"),
-    ]);
+    ];
+    answered_with(&cases, 0, |_| "Trying to work with closed connection");
 }
 
 /// An answer without end takes no more memory than a head may have.

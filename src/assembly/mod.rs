@@ -13,7 +13,7 @@ use std::sync::Arc;
 use actix::Addr;
 
 use crate::{
-    connector::dial::{Dialed, Plan},
+    connector::dial::{First, Plan},
     flow::{Budget, EVENT_COST, Edge, Flow, Pool, Tracker, mailbox_room},
     pipeline::{Attach, Outlet, Pipeline, Stage, UpstreamEdge},
     session::{self, Parts, Session, SupervisorEdge},
@@ -25,8 +25,8 @@ use crate::{
 pub struct Upside {
     /// How to reach the upstream.
     pub plan: Plan,
-    /// The connection that the client's handshake waited for, or why there is none.
-    pub first: Result<Dialed, String>,
+    /// What has become of the dial that the client's handshake waited for.
+    pub first: First,
     /// The pace of reconnects to it.
     pub pacer: Arc<Pacer>,
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use super::{Errors, Upside, start};
 use crate::{
     codec::{Codec, CodecError},
-    connector::dial::{self, Dialed, Plan},
+    connector::dial::{self, Dialed, First, Plan},
     event::{Data, Event},
     flow::{Edge, Pool, Tracker, mailbox_room},
     net::TcpOptions,
@@ -179,12 +179,12 @@ impl Lab {
             protocols: [].into(),
             client: dial::client(TcpOptions { keepalive: None, user_timeout: None }),
         };
-        let first = Ok(Dialed {
+        let first = First::Up(Box::new(Dialed {
             socket: Box::new(socket),
             rest: Bytes::new(),
             protocol: None,
             headers: HeaderMap::new(),
-        });
+        }));
         let pacer = Arc::new(Pacer::new(1));
         start(parts, self.route(), Some(Upside { plan, first, pacer }));
         (client, Peer::new(upstream, Role::Server))

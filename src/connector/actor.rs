@@ -13,7 +13,7 @@ use actix::{
 use awc::BoxedSocket;
 
 use super::{
-    dial::{self, DialError, Dialed, Plan},
+    dial::{DialError, Dialed, Dialing},
     exchange::{Exchange, Match, Tags},
     messages::{Close, Ended, Fact, Generation, Report},
 };
@@ -80,8 +80,8 @@ enum State {
 pub enum Start {
     /// With a connection that the listener made for the client's handshake.
     With(Box<Dialed>),
-    /// By dialing this URL.
-    Dial(Box<Plan>, String),
+    /// With a dial, which may have begun before.
+    Dialing(Dialing),
 }
 
 /// The actors and accounts that a connector is tied to.
@@ -108,7 +108,7 @@ impl Connector {
             let mut connector = Self::new(upstream, generation, ties);
             match start {
                 Start::With(dialed) => connector.up(*dialed, ctx),
-                Start::Dial(plan, url) => connector.dial(*plan, url, ctx),
+                Start::Dialing(dialing) => connector.dial(dialing, ctx),
             }
             connector
         })
@@ -142,9 +142,7 @@ impl Connector {
 
     // --- Dialing
 
-    fn dial(&mut self, plan: Plan, url: String, ctx: &mut Context<Self>) {
-        let limit = self.upstream.connect_timeout;
-        let dialing = async move { dial::dial(&plan, &url, limit).await };
+    fn dial(&mut self, dialing: Dialing, ctx: &mut Context<Self>) {
         self.timer = Some(ctx.spawn(wrap_future(dialing).map(Self::dialed)));
     }
 
@@ -153,7 +151,7 @@ impl Connector {
         match result {
             _ if matches!(connector.state, State::Ended) => {}
             Ok(dialed) => connector.up(dialed, ctx),
-            Err(error) => connector.end(Reason::Dial(error.to_string())),
+            Err(error) => connector.end(error.reason()),
         }
     }
 

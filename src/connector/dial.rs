@@ -1,6 +1,13 @@
 //! The connector's handshake: awc's, on a TCP socket with options of ours.
 
-use std::{io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io::{self, ErrorKind},
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_http::{
     error::ParseError,
@@ -16,6 +23,7 @@ use super::refused::{KeepRefusals, Refused};
 use crate::{
     header_list::elements,
     net::{Connect, TcpOptions},
+    reply::Reason,
     settings::{Upstream, UpstreamUrl},
 };
 
@@ -52,18 +60,37 @@ pub struct Dialed {
     pub headers: HeaderMap,
 }
 
+/// A dial in progress. Dropping it ends it.
+pub type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>>>>;
+
+/// What has become of a session's first dial when its client is let in.
+pub enum First {
+    /// The connection is up.
+    Up(Box<Dialed>),
+    /// The dial goes on; events wait for it.
+    Pending(Dialing),
+    /// The dial failed.
+    Failed(DialError),
+}
+
 /// Why an upstream could not be reached. The texts name neither address nor credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The upstream answered the handshake with another status than 101.
     #[error("{0}")]
     Refused(Box<Refused>),
-    /// The upstream chose a subprotocol that was not offered, or none where the client was promised one.
+    /// The upstream chose a subprotocol that was not offered.
     #[error("handshake failed: subprotocol was not offered")]
     Subprotocol,
+    /// The upstream chose a subprotocol after the client was answered with another one, or with none.
+    #[error("handshake failed: client was answered with another subprotocol")]
+    Promised,
     /// The upstream agreed to an extension: none was offered, so its frames could not be read.
     #[error("handshake failed: extension was not offered")]
     Extension,
+    /// The connection ended in the middle of the answer or before it.
+    #[error("handshake failed: connection closed before the answer")]
+    Closed,
     /// What came was no handshake.
     #[error("handshake failed: {0}")]
     Handshake(&'static str),
@@ -78,6 +105,27 @@ pub enum DialError {
     Timeout(Duration),
 }
 
+impl DialError {
+    /// Why events are not sent, for logs and error replies.
+    pub fn reason(&self) -> Reason {
+        let words = self.to_string();
+        if self.is_unreachable() { Reason::Unreachable(words) } else { Reason::Dial(words) }
+    }
+
+    /// Whether TCP says that nothing listens, or the connection ended before the answer: what a server that
+    /// is stopped looks like.
+    fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Closed => true,
+            Self::Io(error) => matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// The client of one worker thread for one upstream, whose options its sockets have.
 pub fn client(options: TcpOptions) -> Client {
     let connector = awc::Connector::new()
@@ -89,12 +137,26 @@ pub fn client(options: TcpOptions) -> Client {
     client.no_default_headers().wrap(KeepRefusals).finish()
 }
 
-/// Connects to `url` as planned, within `limit`.
-///
-/// # Errors
-/// See [`DialError`].
-pub async fn dial(plan: &Plan, url: &str, limit: Duration) -> Result<Dialed, DialError> {
-    tokio::time::timeout(limit, handshake(plan, url)).await.unwrap_or(Err(DialError::Timeout(limit)))
+/// Connects to `url` as planned, within the upstream's `connect_timeout` from the first poll on.
+pub fn dial(plan: Plan, url: String) -> Dialing {
+    let limit = plan.upstream.connect_timeout;
+    Box::pin(async move {
+        let connecting = handshake(&plan, &url);
+        tokio::time::timeout(limit, connecting).await.unwrap_or(Err(DialError::Timeout(limit)))
+    })
+}
+
+/// Goes on with a dial after the client has been answered with `promised`: a connection with another
+/// subprotocol is of no use.
+pub fn go_on(dialing: Dialing, promised: Option<String>) -> Dialing {
+    Box::pin(async move {
+        match dialing.await {
+            Ok(Dialed { protocol: Some(chosen), .. }) if Some(&chosen) != promised.as_ref() => {
+                Err(DialError::Promised)
+            }
+            other => other,
+        }
+    })
 }
 
 async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
@@ -163,17 +225,13 @@ impl From<SendRequestError> for DialError {
             SendRequestError::Connect(ConnectError::Io(error)) | SendRequestError::Send(error) => {
                 Self::Io(error)
             }
-            SendRequestError::Connect(ConnectError::Disconnected) => {
-                Self::Handshake("connection closed before the answer")
-            }
+            SendRequestError::Connect(ConnectError::Disconnected) => Self::Closed,
             SendRequestError::Connect(_) => Self::Resolve,
             SendRequestError::Response(ParseError::Io(error)) if error.raw_os_error().is_some() => {
                 Self::Io(error)
             }
             // The end came in the middle of the head.
-            SendRequestError::Response(ParseError::Io(_)) => {
-                Self::Handshake("connection closed before the answer")
-            }
+            SendRequestError::Response(ParseError::Io(_)) => Self::Closed,
             SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
             SendRequestError::Custom(error, _) => match error.downcast::<Refused>() {
                 Ok(refused) => Self::Refused(refused),

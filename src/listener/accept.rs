@@ -7,7 +7,6 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use actix_http::{Method, RequestHead, StatusCode, header};
@@ -26,7 +25,7 @@ use super::{
 };
 use crate::{
     assembly::{self, Upside},
-    connector::dial::{self, DialError, Plan},
+    connector::dial::{self, DialError, First, Plan},
     event::Origin,
     flow::Tracker,
     log::Quoted,
@@ -218,30 +217,31 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way
     Ok((Way { route, protocol, upside }, slots))
 }
 
-/// Asks the upstream before the client is answered, so that its choice of subprotocol can be the answer.
+/// Dials the upstream before the client is answered, so that its choice of subprotocol can be the answer.
 ///
-/// An upstream that refuses this client (4xx) has its refusal passed on. One that is not there in time
-/// does not keep the client out.
+/// An upstream that refuses this client (4xx) has its refusal passed on. `dial_before_accept` bounds the
+/// client's wait and not the dial: after it the client is let in, and the same dial goes on in the session.
 async fn dial_first(
     desk: &Desk,
     route: &Route,
     upstream: &Upstream,
     plan: Plan,
 ) -> Result<(Option<String>, Upside), Refusal> {
-    let limit = route.dial_before_accept.min(upstream.connect_timeout);
-    let deadline = Instant::now() + limit;
-    let dialed = match limit {
-        Duration::ZERO => Err(DialError::Timeout(limit)),
-        limit => dial::dial(&plan, &plan.url.text, limit).await,
-    };
+    let deadline = Instant::now() + route.dial_before_accept;
+    let mut dialing = dial::dial(plan.clone(), plan.url.text.clone());
+    let dialed = timeout_at(deadline, &mut dialing).await;
     let (protocol, first) = match dialed {
-        Err(DialError::Refused(refused))
+        Ok(Err(DialError::Refused(refused)))
             if refused.status.is_client_error() && relay::is_for_client(refused.status) =>
         {
             return Err(relay::refusal(*refused, &upstream.url.text, deadline).await);
         }
-        Ok(dialed) => (dialed.protocol.clone(), Ok(dialed)),
-        Err(error) => (preferred(route, &plan.protocols), Err(error.to_string())),
+        Ok(Ok(dialed)) => (dialed.protocol.clone(), First::Up(Box::new(dialed))),
+        Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),
+        Err(_) => {
+            let promised = preferred(route, &plan.protocols);
+            (promised.clone(), First::Pending(dial::go_on(dialing, promised)))
+        }
     };
     let pacer = Arc::clone(&desk.shared.pacers[&upstream.name]);
     // From now on the upstream has to choose what the client was told.

@@ -8,7 +8,10 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refusal;
-use crate::connector::refused::{BodyError, Refused};
+use crate::{
+    connector::refused::{BodyError, Refused},
+    header_list::is_named_by_connection,
+};
 
 /// The reason in the log, and the answer's text where the upstream's body is not passed on.
 const REFUSED: &str = "refused by the upstream";
@@ -72,20 +75,12 @@ fn with_body(mut refusal: Refusal, headers: &HeaderMap, body: Bytes) -> Refusal 
 
 fn passed(headers: &HeaderMap, upstream: &str) -> Vec<(HeaderName, HeaderValue)> {
     let mut passed = Vec::new();
-    for name in PASSED.iter().filter(|name| !is_hop_by_hop(name, headers)) {
+    for name in PASSED.iter().filter(|name| !is_named_by_connection(headers, name)) {
         let values = headers.get_all(name);
         let values = values.filter(|value| *name != header::LOCATION || is_location(value, upstream));
         passed.extend(values.map(|value| (name.clone(), value.clone())));
     }
     passed
-}
-
-/// Whether the answer's `Connection` names the header (RFC 9110 section 7.6.1).
-fn is_hop_by_hop(name: &HeaderName, headers: &HeaderMap) -> bool {
-    let options = headers.get_all(header::CONNECTION).filter_map(|value| value.to_str().ok());
-    options
-        .flat_map(|options| options.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
 /// Whether a client can use a location: one at the upstream's own host leads nowhere and tells an internal

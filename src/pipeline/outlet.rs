@@ -11,7 +11,7 @@ use crate::{
 /// Supervisor → the last room before the upstream, control plane: the connector to send to from now on,
 /// or none.
 ///
-/// Reply: none. On full: cannot be; there are two of them in a connector's life, and `CONTROL_ROOM`.
+/// Reply: none. On full: cannot be; there are three of them in a connector's life, and `CONTROL_ROOM`.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Attach(pub Option<Edge<Flow>>);

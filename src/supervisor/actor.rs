@@ -8,7 +8,7 @@ use super::{GivenUp, Pacer, Policy, SessionOver, Verdict, Withdraw};
 use crate::{
     connector::{
         self, Close, Connector, Ended, Fact, Generation, Report, Start,
-        dial::{Dialed, Plan},
+        dial::{self, First, Plan},
         exchange::Unsettled,
     },
     event::Value,
@@ -63,16 +63,18 @@ struct Child {
     /// Since when its connection is up.
     up: Option<Instant>,
     policy: Policy,
+    /// Why events are not sent while there is no connection.
+    down: Reason,
     /// No attempt before this moment; for those that `$url` asks for.
     not_before: Option<Instant>,
 }
 
 impl Supervisor {
-    /// Starts the supervisor of a session, with the connection that its client's handshake waited for, or
-    /// with the reason why there is none.
+    /// Starts the supervisor of a session, with what has become of the dial that its client's handshake
+    /// waited for.
     pub fn start(
         plan: Plan,
-        first: Result<Dialed, String>,
+        first: First,
         ties: impl FnOnce(&Addr<Self>) -> Ties,
         room: usize,
     ) -> Addr<Self> {
@@ -83,8 +85,16 @@ impl Supervisor {
             let mut supervisor =
                 Self { plan, ties, main, others: Vec::new(), next: Generation(0), withdrawn: false };
             match first {
-                Ok(dialed) => supervisor.start_main(Start::With(Box::new(dialed)), ctx),
-                Err(reason) => supervisor.restart_main(&reason, 0, ctx),
+                First::Up(dialed) => supervisor.start_main(Start::With(dialed), ctx),
+                First::Pending(dialing) => {
+                    supervisor.start_main(Start::Dialing(dialing), ctx);
+                    // The client's first events wait for its first connection.
+                    supervisor.attach();
+                }
+                First::Failed(error) => {
+                    supervisor.main.down = error.reason().while_down();
+                    supervisor.restart_main(&error.to_string(), 0, ctx);
+                }
             }
             supervisor
         })
@@ -161,9 +171,14 @@ impl Supervisor {
 
     fn redial_main(&mut self, ctx: &mut Context<Self>) {
         if !self.withdrawn {
-            let start = Start::Dial(Box::new(self.plan.clone()), self.main.url.text.clone());
-            self.start_main(start, ctx);
+            let dialing = dial::dial(self.plan.clone(), self.main.url.text.clone());
+            self.start_main(Start::Dialing(dialing), ctx);
         }
+    }
+
+    /// Sends the route's own events to its connector from now on.
+    fn attach(&self) {
+        self.ties.outlet.tell(Attach(self.main.connector.as_ref().map(Edge::to)));
     }
 
     // --- Reports
@@ -171,11 +186,12 @@ impl Supervisor {
     fn up(&mut self, generation: Generation) {
         if let Some(child) = self.child(generation) {
             child.up = Some(Instant::now());
+            child.down = Reason::NoConnection;
         }
         let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
         if generation == self.main.generation {
             log::info!("connector up session={session} upstream={upstream} generation={generation}");
-            self.ties.outlet.tell(Attach(self.main.connector.as_ref().map(Edge::to)));
+            self.attach();
         } else if let Some(child) = self.child(generation) {
             let url = child.url.shown.clone();
             let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
@@ -187,17 +203,18 @@ impl Supervisor {
     }
 
     fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
-        let reason = ended.reason.to_string();
+        let (reason, down) = (ended.reason.to_string(), ended.reason.while_down());
         let unsettled = ended.unsettled.len() + ended.unsent.len();
         let server: Arc<str> = self.child(generation).map_or("", |child| child.url.shown.as_str()).into();
         self.fail(self.failures(ended, server));
         if self.withdrawn {
             return;
         }
-        if let Some(child) = self.child(generation)
-            && let Some(up) = child.up.take()
-        {
-            child.policy.was_up(up.elapsed());
+        if let Some(child) = self.child(generation) {
+            child.down = down;
+            if let Some(up) = child.up.take() {
+                child.policy.was_up(up.elapsed());
+            }
         }
         if generation == self.main.generation {
             self.main.connector = None;
@@ -254,6 +271,16 @@ impl Supervisor {
         Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
+    /// Events that came to a connection after its end.
+    fn unsent(&mut self, generation: Generation, parcels: Vec<Parcel>) {
+        let (server, down) = match self.child(generation) {
+            Some(child) => (child.url.shown.as_str().into(), child.down.clone()),
+            None => (self.main_server(), Reason::NoConnection),
+        };
+        let reason = if self.withdrawn { Reason::Closing } else { down };
+        self.fail(parcels.into_iter().map(|late| not_sent(late, &server, &reason)).collect());
+    }
+
     fn fail(&self, failed: Vec<Failed>) {
         if !failed.is_empty() {
             self.ties.back.tell(Flow::Failed(failed));
@@ -275,7 +302,7 @@ impl Supervisor {
     fn dispatch(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         let url = match parcel.event.meta.get("url") {
             None => {
-                let reason = if self.withdrawn { Reason::Closing } else { Reason::NoConnection };
+                let reason = if self.withdrawn { Reason::Closing } else { self.main.down.clone() };
                 return Err(not_sent(parcel, &self.main_server(), &reason).into());
             }
             Some(Value::String(url)) => url,
@@ -313,10 +340,10 @@ impl Supervisor {
         if self.others[at].connector.is_none() {
             let now = Instant::now();
             if self.others[at].not_before.is_some_and(|moment| now < moment) {
-                return Err(Reason::NoConnection);
+                return Err(self.others[at].down.clone());
             }
             let generation = self.next_generation();
-            let start = Start::Dial(Box::new(self.plan.clone()), self.others[at].url.text.clone());
+            let start = Start::Dialing(dial::dial(self.plan.clone(), self.others[at].url.text.clone()));
             self.others[at].generation = generation;
             let connector = self.start_connector(&self.others[at].url, generation, start, ctx);
             self.others[at].connector = Some(connector);
@@ -361,7 +388,15 @@ impl Supervisor {
 impl Child {
     fn new(url: UpstreamUrl, plan: &Plan) -> Self {
         let policy = Policy::new(plan.upstream.restart);
-        Self { url, generation: Generation(0), connector: None, up: None, policy, not_before: None }
+        Self {
+            url,
+            generation: Generation(0),
+            connector: None,
+            up: None,
+            policy,
+            down: Reason::NoConnection,
+            not_before: None,
+        }
     }
 }
 
@@ -400,12 +435,7 @@ impl Handler<Report> for Supervisor {
                 }
             }
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
-            Fact::Unsent(parcels) => {
-                let server = self.main_server();
-                let reason = if self.withdrawn { Reason::Closing } else { Reason::NoConnection };
-                let failures = parcels.into_iter().map(|late| not_sent(late, &server, &reason));
-                self.fail(failures.collect());
-            }
+            Fact::Unsent(parcels) => self.unsent(generation, parcels),
         }
     }
 }

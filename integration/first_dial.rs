@@ -1,0 +1,301 @@
+//! A first dial that takes longer than `dial_before_accept`: the client is let in, the same dial goes on, and
+//! the client's messages wait for it.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::*;
+
+/// The client is let in after 50 ms, and the dial may take as long as the test wants.
+fn patient(settings: Settings) -> Settings {
+    settings.with(r#"upstream.echo.connect_timeout = "1m""#).on_route(r#"dial_before_accept = "50ms""#)
+}
+
+/// An upstream that takes connections, and answers handshakes when the test sets another door.
+fn undecided() -> Origin {
+    let origin = Origin::echo();
+    origin.set_door(Door::Wait);
+    origin
+}
+
+fn sending(origin: &Origin, reason: &str) -> String {
+    format!("Error sending event to server {}: {reason}", origin.url())
+}
+
+/// Sends texts; when this returns, the proxy has read them.
+fn send(client: &mut Client, texts: &[&str]) {
+    texts.iter().for_each(|text| client.text(text));
+    client.ping(b"read?");
+}
+
+#[test]
+fn messages_wait_for_a_slow_upgrade_and_there_is_one_handshake() {
+    let origin = undecided();
+    let settings = patient(Settings::request(&origin.url()).incoming("select event from in into out;"));
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    let texts = ["a", "b", "c", "d", "e"];
+    send(&mut client, &texts);
+    assert_eq!(origin.received(), 0);
+    origin.set_door(Door::Accept);
+    for text in texts {
+        assert_eq!(client.recv_text(), text);
+    }
+    assert_eq!(origin.conn(0).texts(), texts);
+    assert_eq!((origin.handshakes(), origin.connections()), (1, 1));
+    assert_eq!(client.ask("and on"), "and on");
+    client.close(1000, "");
+    let account = proxy.account("1:0");
+    assert_eq!((account.accepted, account.answered), (6, 6), "{account:?}");
+    assert!(!proxy.has_log("connector restart", Duration::ZERO));
+}
+
+#[test]
+fn messages_of_a_stream_wait_too() {
+    let origin = undecided();
+    let proxy = Proxy::start(&patient(Settings::stream(&origin.url())));
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    origin.set_door(Door::Greet("welcome"));
+    assert_eq!(client.recv_text(), "welcome");
+    assert_eq!(client.recv_text(), "a");
+    assert_eq!(client.recv_text(), "b");
+    assert_eq!(origin.handshakes(), 1);
+}
+
+#[test]
+fn each_message_gets_the_reason_when_the_dial_fails() {
+    let origin = undecided();
+    let proxy = Proxy::start(&patient(Settings::request(&origin.url()))).expect_restarts();
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b", "c"]);
+    origin.set_door(Door::Refuse(503));
+    let error = sending(&origin, "handshake refused with status 503");
+    for event in ["1:0:0", "1:0:1", "1:0:2"] {
+        assert_eq!(client.recv_error(), (error.clone(), event.to_owned()));
+    }
+    let line = proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1 ");
+    assert!(line.contains("reason=\"handshake refused with status 503\" unsettled=3"), "{line}");
+    client.text("d");
+    assert_eq!(client.recv_error(), (error, "1:0:3".to_owned()), "while it is away, the same reason");
+    origin.set_door(Door::Accept);
+    proxy.wait_ups(1);
+    assert_eq!(client.ask("e"), "e");
+    assert_eq!(origin.received(), 1, "what was reported as not sent is not sent");
+    client.close(1000, "");
+    let account = proxy.account("1:0");
+    assert_eq!((account.accepted, account.answered, account.errored), (5, 1, 4), "{account:?}");
+}
+
+#[test]
+fn the_dial_has_connect_timeout_from_its_start() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Silent);
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "600ms""#)
+        .on_route(r#"dial_before_accept = "300ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let begun = Instant::now();
+    let mut client = proxy.client();
+    client.text("a");
+    let error = sending(&origin, "no connection within 600ms");
+    assert_eq!(client.recv_error(), (error, "1:0:0".to_owned()));
+    assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
+}
+
+/// The client is not read while its messages fill `buffer`; what was read is all delivered, in order.
+#[test]
+fn a_full_buffer_stops_the_client_until_the_upstream_answers() {
+    const MUCH: usize = 64 << 20;
+    let origin = undecided();
+    origin.set(|_, _| ());
+    let settings = patient(Settings::stream(&origin.url())).with(r#"listener.ws.buffer = "64KiB""#);
+    let proxy = Proxy::start(&settings).expect("session");
+    let before = proxy.resident_kib();
+    let mut raw = Raw::upgraded(proxy.addr());
+    let taken = raw.flood(10_000, MUCH);
+    assert!(taken < MUCH, "the client is not read");
+    assert!(proxy.resident_kib() < before + (16 << 10));
+    assert_eq!(origin.received(), 0);
+    origin.set_door(Door::Accept);
+    let whole = taken / Frame::client(BINARY, vec![7; 10_000]).bytes().len();
+    assert!(origin.conn(0).wait_messages(whole).iter().all(|message| message.len() == 10_000));
+    assert_eq!(origin.handshakes(), 1);
+}
+
+#[test]
+fn no_more_than_max_in_flight_events_wait() {
+    let origin = undecided();
+    let settings = patient(Settings::request(&origin.url())).with("upstream.echo.max_in_flight = 4");
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    for number in 0..20 {
+        client.text(&number.to_string());
+    }
+    origin.set_door(Door::Accept);
+    for number in 0..20 {
+        assert_eq!(client.recv_text(), number.to_string());
+    }
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_dial() {
+    let origin = undecided();
+    let proxy = Proxy::start(&patient(Settings::request(&origin.url())));
+    let before = proxy.descriptors_at_rest();
+    let mut client = proxy.client();
+    client.close(1000, "");
+    client.expect_closed(1000);
+    proxy.client().vanish();
+    proxy.wait_idle(before);
+    assert_eq!(origin.connections(), 0);
+}
+
+/// What a client sent before it leaves has `close_timeout` to be delivered.
+#[test]
+fn what_a_client_sent_before_it_leaves_is_delivered_in_time() {
+    let origin = undecided();
+    let proxy = Proxy::start(&patient(Settings::stream(&origin.url())));
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    client.close(1000, "bye");
+    origin.set_door(Door::Accept);
+    assert_eq!(origin.conn(0).wait_end(), End::Close(1000, "bye".into()));
+    assert_eq!(origin.conn(0).texts(), ["a", "b"]);
+    assert_eq!(proxy.account("1:0").delivered, 2);
+}
+
+#[test]
+fn what_a_client_sent_before_it_leaves_fails_when_the_time_is_over() {
+    let origin = undecided();
+    let settings = patient(Settings::request(&origin.url())).with(r#"listener.ws.close_timeout = "200ms""#);
+    let proxy = Proxy::start(&settings);
+    let before = proxy.descriptors_at_rest();
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    client.close(1000, "");
+    let (messages, code, _) = client.read_to_end();
+    let error = sending(&origin, "Connection is closing");
+    let told: Vec<_> = messages.iter().map(error_reply).collect();
+    assert_eq!(told, [(error.clone(), "1:0:0".to_owned()), (error, "1:0:1".to_owned())]);
+    assert_eq!(code, Some(1000));
+    assert_eq!(proxy.account("1:0").errored, 2);
+    proxy.wait_idle(before);
+    origin.set_door(Door::Accept);
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    assert_eq!(origin.received(), 1, "nothing stale is sent");
+}
+
+#[test]
+fn a_drain_gives_the_dial_its_grace() {
+    let origin = undecided();
+    let settings = patient(Settings::request(&origin.url())).with(r#"drain.grace = "30s""#);
+    let mut proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    send(&mut client, &["a"]);
+    proxy.signal("TERM");
+    proxy.wait_log("drain");
+    origin.set_door(Door::Accept);
+    assert_eq!(client.recv_text(), "a");
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn a_drain_ends_a_dial_that_takes_longer() {
+    let origin = undecided();
+    let settings = patient(Settings::request(&origin.url())).with(r#"drain.grace = "200ms""#);
+    let mut proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    proxy.signal("TERM");
+    let error = sending(&origin, "Connection is closing");
+    assert_eq!(client.recv_error(), (error.clone(), "1:0:0".to_owned()));
+    assert_eq!(client.recv_error(), (error, "1:0:1".to_owned()));
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn events_for_another_server_do_not_wait() {
+    let (origin, other) = (undecided(), Origin::echo());
+    let settings = patient(Settings::request(&origin.url()))
+        .with(r#"listener.ws.codec = "json""#)
+        .with(r#"upstream.echo.codec = "json""#)
+        .with(r#"upstream.echo.correlation = "id""#)
+        .with(&format!(r#"upstream.echo.allow_urls = ["{}"]"#, other.url()))
+        .incoming(
+            "define script route script match event of case %{ present url } => let $url = event.url case _ => null end; \
+             event end; create script route; select event from in into route; select event from route into out;",
+        );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    send(&mut client, &[r#"{"id":1}"#, &format!(r#"{{"id":2,"url":"{}"}}"#, other.url()), r#"{"id":3}"#]);
+    assert_eq!(client.recv_json()["id"], 2);
+    origin.set_door(Door::Accept);
+    assert_eq!(client.recv_json()["id"], 1);
+    assert_eq!(client.recv_json()["id"], 3);
+    assert_eq!((origin.handshakes(), other.handshakes()), (1, 1));
+}
+
+#[test]
+fn the_choice_that_the_client_was_told_is_good() {
+    let origin = undecided();
+    let settings = patient(Settings::request(&origin.url())).on_route(r#"subprotocols = ["b"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
+    assert_eq!(client.protocol().as_deref(), Some("b"));
+    send(&mut client, &["hello"]);
+    origin.set_door(Door::Choose("b"));
+    assert_eq!(client.recv_text(), "hello");
+    assert_eq!(origin.handshakes(), 1);
+}
+
+/// The dial in progress offered the whole list; what the client was told cannot be taken back.
+#[test]
+fn another_choice_than_the_client_was_told_is_no_connection() {
+    for (known, promised) in [(r#"subprotocols = ["b"]"#, Some("b")), ("subprotocols = []", None)] {
+        let origin = undecided();
+        let proxy =
+            Proxy::start(&patient(Settings::request(&origin.url())).on_route(known)).expect_restarts();
+        let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
+        assert_eq!(client.protocol().as_deref(), promised);
+        send(&mut client, &["hello"]);
+        origin.set_door(Door::Choose("a"));
+        let reason = "handshake failed: client was answered with another subprotocol";
+        assert_eq!(client.recv_error(), (sending(&origin, reason), "1:0:0".to_owned()));
+        origin.set_door(promised.map_or(Door::Accept, Door::Choose));
+        proxy.wait_ups(1);
+        assert_eq!(origin.head(1).get("sec-websocket-protocol").as_deref(), promised);
+        assert_eq!(client.ask("again"), "again");
+        assert_eq!(origin.received(), 1);
+    }
+}
+
+#[test]
+fn the_shortest_wait_is_enough() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).on_route(r#"dial_before_accept = "1ms""#);
+    let proxy = Proxy::start(&settings);
+    for _ in 0..20 {
+        assert_eq!(proxy.client().ask("hello"), "hello");
+    }
+    assert_eq!(origin.handshakes(), 20);
+}
+
+/// A reconnect is not a first dial: events fail at once while it goes on, as in the reference.
+#[test]
+fn after_a_loss_messages_do_not_wait() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&patient(Settings::request(&origin.url()))).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    origin.set_door(Door::Wait);
+    origin.conn(0).die(Death::Fin);
+    origin.head(1);
+    client.text("b");
+    let closed = sending(&origin, "Trying to work with closed connection");
+    assert_eq!(client.recv_error(), (closed, "1:0:1".to_owned()));
+    origin.set_door(Door::Accept);
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("c"), "c");
+}
