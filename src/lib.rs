@@ -7,6 +7,7 @@
 //! settings, log               the checked settings; the log
 //! listener                    takes a client's connection and answers its handshake
 //! header_list                 header values that are lists, headers of one connection
+//! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
 //! assembly                    ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
@@ -49,6 +50,7 @@ pub mod reply;
 pub mod session;
 pub mod settings;
 pub mod spare;
+pub mod spelling;
 pub mod status;
 pub mod supervisor;
 pub mod ticker;

@@ -16,6 +16,8 @@ pub struct Head {
     pub line: String,
     /// Names in lower case, in the order of the wire.
     pub headers: Vec<(String, String)>,
+    /// Names as they stand on the wire.
+    pub names: Vec<String>,
 }
 
 impl Head {
@@ -38,7 +40,9 @@ impl Head {
         let header = |line: &str| {
             line.split_once(':').map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         };
-        Self { line, headers: lines.filter_map(header).collect() }
+        let lines: Vec<_> = lines.collect();
+        let names = lines.iter().filter_map(|line| line.split_once(':')).map(|(name, _)| name.to_owned());
+        Self { line, names: names.collect(), headers: lines.iter().copied().filter_map(header).collect() }
     }
 
     /// A header's value; several of one name joined by `, `.

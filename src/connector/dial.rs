@@ -160,7 +160,8 @@ pub fn go_on(dialing: Dialing, promised: Option<String>) -> Dialing {
 }
 
 async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
-    let mut request = plan.client.ws(url);
+    // Names are spelled by the stream; this is for the value of `Connection`.
+    let mut request = plan.client.ws(url).set_camel_case_headers(true);
     for (name, value) in &*plan.headers {
         request = request.header(name.clone(), value.clone());
     }

@@ -7,7 +7,7 @@ use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection, ConnectorService};
 use awc::http::Uri;
 
-use super::{TcpOptions, tune};
+use super::{TcpOptions, spelled::Spelled, tune};
 
 /// Connects to the host of a URL and sets the options of the socket.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ impl Connect {
 }
 
 impl Service<ConnectInfo<Uri>> for Connect {
-    type Response = Connection<Uri, TcpStream>;
+    type Response = Connection<Uri, Spelled<TcpStream>>;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>>>>;
 
@@ -35,7 +35,8 @@ impl Service<ConnectInfo<Uri>> for Connect {
         Box::pin(async move {
             let connection = connecting.await?;
             tune(connection.io_ref(), &options).map_err(ConnectError::Io)?;
-            Ok(connection)
+            let (socket, request) = connection.into_parts();
+            Ok(Connection::new(request, Spelled::new(socket)))
         })
     }
 }

@@ -3,6 +3,7 @@
 mod connect;
 mod listen;
 mod options;
+mod spelled;
 
 use std::net::SocketAddr;
 
