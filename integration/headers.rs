@@ -134,3 +134,85 @@ fn a_header_that_connection_names_ends_here() {
     assert_eq!(head.get("x-other").as_deref(), Some("three"));
     assert_eq!(head.get("x-forwarded-for").as_deref(), Some("127.0.0.1"), "the client's list ends here");
 }
+
+/// Devices that compare bytes know the RFCs' spelling.
+#[test]
+fn names_are_spelled_as_in_the_rfcs() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("chat"));
+    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(request("/", &[("sec-websocket-protocol", "chat")]).as_bytes());
+    let answer = raw.head();
+    assert_eq!(answer.names, ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"]);
+    assert_eq!(answer.get("connection").as_deref(), Some("Upgrade"));
+    let asked = origin.head(0);
+    for name in [
+        "Host",
+        "Connection",
+        "Upgrade",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Protocol",
+        "X-Forwarded-For",
+        "X-Api-Key",
+    ] {
+        assert!(asked.names.iter().any(|known| known == name), "{name} in {:?}", asked.names);
+    }
+    let starts_small = |name: &&String| name.starts_with(|letter: char| letter.is_ascii_lowercase());
+    assert_eq!(asked.names.iter().find(starts_small), None);
+    assert_eq!(asked.get("connection").as_deref(), Some("Upgrade"));
+    // frames pass behind the head as they are
+    raw.send(&Frame::client(TEXT, "host: a\r\nhost: b\r\n"));
+    assert_eq!(raw.frame(), Some(Frame::server(TEXT, "host: a\r\nhost: b\r\n")));
+
+    let mut refused = Raw::connect(proxy.addr());
+    refused.write(b"GET / HTTP/1.1\r\nhost: towline.test\r\n\r\n");
+    let names = refused.head().names;
+    assert_eq!(names, ["Connection", "Date", "Upgrade", "Content-Type", "Content-Length"]);
+}
+
+#[test]
+fn cookies_of_the_upstreams_answer_reach_the_client() {
+    let origin = Origin::echo();
+    origin.set_door(Door::With(
+        "Set-Cookie: a=1; Path=/\r\nX-Served-By: one\r\nSet-Cookie: b=2, c\r\nSet-Cookie: d\r\nServer: x\r\n",
+    ));
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(request("/", &[]).as_bytes());
+    let head = raw.head();
+    assert_eq!(head.status(), 101);
+    let cookies: Vec<_> = head.headers.iter().filter(|(name, _)| name == "set-cookie").collect();
+    let expected = ["a=1; Path=/", "b=2, c", "d"].map(|value| ("set-cookie".to_owned(), value.to_owned()));
+    assert_eq!(cookies, expected.iter().collect::<Vec<_>>());
+    assert_eq!((head.get("x-served-by"), head.get("server")), (None, None));
+    raw.send(&Frame::client(TEXT, "hello"));
+    assert_eq!(raw.frame(), Some(Frame::server(TEXT, "hello")));
+}
+
+#[test]
+fn the_settings_say_which_headers_of_an_answer_reach_the_client() {
+    let origin = Origin::echo();
+    origin
+        .set_door(Door::With("Connection: x-hop\r\nX-Hop: here\r\nSet-Cookie: a=1\r\nX-Served-By: one\r\n"));
+    let settings = Settings::request(&origin.url())
+        .with(r#"upstream.echo.forward_response_headers = ["X-Served-By", "x-hop"]"#);
+    let proxy = Proxy::start(&settings);
+    let client = proxy.client();
+    assert_eq!(client.header("x-served-by").as_deref(), Some("one"));
+    assert_eq!((client.header("x-hop"), client.header("set-cookie")), (None, None));
+}
+
+#[test]
+fn headers_of_an_answer_have_a_bound() {
+    let origin = Origin::echo();
+    let lines = format!("Set-Cookie: a={}\r\nSet-Cookie: b=1\r\n", "x".repeat(20_000));
+    origin.set_door(Door::With(lines.leak()));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("response headers left out*headers=1");
+    let mut client = proxy.client();
+    assert_eq!(client.header("set-cookie").as_deref(), Some("b=1"));
+    assert_eq!(client.ask("hello"), "hello");
+    proxy.wait_log("response headers left out listener=ws peer=*upstream=echo headers=1");
+}

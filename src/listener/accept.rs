@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use actix_http::{Method, RequestHead, StatusCode, header};
+use actix_http::{
+    Method, RequestHead, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
 use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
@@ -98,7 +101,7 @@ impl Caller {
     }
 
     async fn let_in(mut self, head: &RequestHead, rest: Vec<u8>, way: Way, slots: Slots) {
-        let accepted = answer::accepted(head, way.protocol.as_deref());
+        let accepted = answer::accepted(head, way.protocol.as_deref(), &self.response_headers(&way));
         let stream = self.desk.next_stream();
         let address = slots.visit.as_ref().and_then(|visit| visit.limiter.clone());
         // From here on a drain waits for the session.
@@ -107,6 +110,21 @@ impl Caller {
             Ok(()) => self.open(head, rest, way, Entered { stream, presence, address }),
             Err(_) => self.gone(),
         }
+    }
+
+    /// What of the upstream's answer the client gets, if the upstream has answered by now.
+    fn response_headers(&self, way: &Way) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(Upside { plan, first: First::Up(dialed), .. }) = &way.upside else { return Vec::new() };
+        let (headers, left_out) = forward::response(&dialed.headers, &plan.upstream);
+        if left_out > 0 {
+            log::warn!(
+                "response headers left out listener={} peer={} upstream={} headers={left_out}",
+                self.desk.listener.name,
+                self.peer,
+                plan.upstream.name,
+            );
+        }
+        headers
     }
 
     fn open(self, head: &RequestHead, rest: Vec<u8>, way: Way, entered: Entered) {

@@ -14,6 +14,8 @@ use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
+use crate::spelling;
+
 /// How long a refused client may take for its answer, and to go away then. Its place among the handshakes is
 /// taken so long.
 const LINGER: Duration = Duration::from_secs(1);
@@ -48,9 +50,10 @@ impl Refusal {
     ///
     /// ```text
     /// HTTP/1.1 400 Bad Request
-    /// connection: close
-    /// content-type: text/plain
-    /// content-length: 28
+    /// Connection: close
+    /// Date: Sun, 06 Nov 1994 08:49:37 GMT
+    /// Content-Type: text/plain
+    /// Content-Length: 30
     ///
     /// the request target is no path
     /// ```
@@ -58,7 +61,7 @@ impl Refusal {
         let mut answer = Answer::new(self.status);
         // RFC 9110 section 7.8: who sends Upgrade says so in Connection.
         let upgrades = self.headers.iter().any(|(name, _)| name == header::UPGRADE);
-        answer.header("connection", if upgrades { b"close, upgrade" } else { b"close" });
+        answer.header("connection", if upgrades { b"close, Upgrade" } else { b"close" });
         answer.header("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
         for (name, value) in &self.headers {
             answer.header(name.as_str(), value.as_bytes());
@@ -83,15 +86,22 @@ impl Refusal {
     }
 }
 
-/// The answer to a handshake that was checked (RFC 6455 section 4.2.2).
-pub(super) fn accepted(head: &RequestHead, protocol: Option<&str>) -> Vec<u8> {
+/// The answer to a handshake that was checked (RFC 6455 section 4.2.2), with `headers` of the upstream's.
+pub(super) fn accepted(
+    head: &RequestHead,
+    protocol: Option<&str>,
+    headers: &[(HeaderName, HeaderValue)],
+) -> Vec<u8> {
     let key = head.headers.get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
     let mut answer = Answer::new(StatusCode::SWITCHING_PROTOCOLS);
-    answer.header("connection", b"upgrade");
+    answer.header("connection", b"Upgrade");
     answer.header("upgrade", b"websocket");
     answer.header("sec-websocket-accept", &ws::hash_key(key));
     if let Some(protocol) = protocol {
         answer.header("sec-websocket-protocol", protocol.as_bytes());
+    }
+    for (name, value) in headers {
+        answer.header(name.as_str(), value.as_bytes());
     }
     answer.finish()
 }
@@ -143,7 +153,9 @@ impl Answer {
     }
 
     fn header(&mut self, name: &str, value: &[u8]) {
+        let at = self.0.len();
         self.0.extend_from_slice(name.as_bytes());
+        spelling::spell(&mut self.0[at..]);
         self.0.extend_from_slice(b": ");
         self.0.extend_from_slice(value);
         self.0.extend_from_slice(b"\r\n");

@@ -41,6 +41,36 @@ pub(super) fn headers(
     headers
 }
 
+/// Bytes that the headers of an upstream's answer may add to ours. Browsers take some 4 KiB of a cookie.
+const RESPONSE_BYTES_MAX: usize = 16 * 1024;
+
+/// The headers of the upstream's answer that `forward_response_headers` names, in the order of the upstream's
+/// answer for each name, and how many were left out because there was no room.
+///
+/// A header that the answer's `Connection` names ends here (RFC 9110 section 7.6.1).
+pub(super) fn response(answer: &HeaderMap, upstream: &Upstream) -> (Vec<(HeaderName, HeaderValue)>, usize) {
+    let (mut headers, mut left_out, mut room) = (Vec::new(), 0, RESPONSE_BYTES_MAX);
+    for name in &upstream.forward_response_headers {
+        let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
+        for value in received(answer, &name) {
+            let length = name.as_str().len() + value.len() + ": \r\n".len();
+            match room.checked_sub(length) {
+                Some(rest) if is_one_line(value) => {
+                    room = rest;
+                    headers.push((name.clone(), value.clone()));
+                }
+                _ => left_out += 1,
+            }
+        }
+    }
+    (headers, left_out)
+}
+
+/// Whether a value can begin no other header. The parser of the upstream's answer lets no other pass.
+fn is_one_line(value: &HeaderValue) -> bool {
+    value.as_bytes().iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
+}
+
 /// The `Host` header, where it is another than that of the URL.
 fn host(head: &RequestHead, upstream: &Upstream) -> Option<HeaderValue> {
     match &upstream.host {
@@ -119,4 +149,47 @@ fn header_record(headers: &HeaderMap) -> Value {
         record.insert(name.as_str().into(), Value::string(joined));
     }
     Value::Record(Arc::new(record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::fixture;
+
+    fn answer(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    fn passed(names: &[&str], lines: &[(&'static str, &str)]) -> (Vec<String>, usize) {
+        let mut upstream = fixture::upstream();
+        upstream.forward_response_headers = names.iter().map(|name| (*name).to_owned()).collect();
+        let (headers, left_out) = response(&answer(lines), &upstream);
+        let text = |(name, value): &(HeaderName, HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        (headers.iter().map(text).collect(), left_out)
+    }
+
+    #[test]
+    fn listed_headers_of_an_answer_keep_their_values_and_order() {
+        let lines = [("set-cookie", "a=1"), ("x-one", "x"), ("set-cookie", "b=2, c"), ("x-two", "y")];
+        let cookies = ["set-cookie: a=1", "set-cookie: b=2, c"].map(str::to_owned);
+        assert_eq!(passed(&["set-cookie"], &lines), (cookies.to_vec(), 0));
+        assert_eq!(passed(&["x-two"], &lines), (vec!["x-two: y".to_owned()], 0));
+        assert_eq!(passed(&[], &lines), (vec![], 0));
+        let named = [("connection", "upgrade, X-One"), ("x-one", "x"), ("x-two", "y")];
+        assert_eq!(passed(&["x-one", "x-two"], &named), (vec!["x-two: y".to_owned()], 0));
+    }
+
+    #[test]
+    fn the_headers_of_an_answer_have_a_bound() {
+        let large = "x".repeat(RESPONSE_BYTES_MAX / 2);
+        let lines =
+            [("set-cookie", &*large), ("set-cookie", "a=1"), ("set-cookie", &*large), ("set-cookie", "b=2")];
+        let (headers, left_out) = passed(&["set-cookie"], &lines);
+        assert_eq!((headers.len(), left_out), (3, 1), "what still fits is passed on");
+        assert_eq!(headers[2], "set-cookie: b=2");
+    }
 }

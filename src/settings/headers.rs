@@ -81,6 +81,11 @@ pub(super) fn forwarded(section: &Section<'_>, fixed: &[(String, String)]) -> Ve
     names
 }
 
+/// The headers of an upstream's answer that are passed on, names in lower case.
+pub(super) fn of_answers(section: &Section<'_>) -> Vec<String> {
+    section.read("forward_response_headers", names).unwrap_or_default()
+}
+
 fn names(value: &Value) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::new();
     for name in list(value)? {

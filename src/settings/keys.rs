@@ -264,6 +264,7 @@ pub(super) static SECTIONS: [Section; 9] = [
             key("host", Kind::Text, Preset::Text("upstream")),
             key("forward_headers", Kind::List, Preset::List(FORWARDED)),
             key("headers", Kind::Headers, Preset::Empty),
+            key("forward_response_headers", Kind::List, Preset::List(&["set-cookie"])),
             key("restart.min", ANY_DURATION, Preset::Text("100ms")),
             key("restart.max", ANY_DURATION, Preset::Text("10s")),
             key("restart.max_restarts", Kind::Count(1, RESTARTS_MAX), Preset::Count(10)),

@@ -317,6 +317,8 @@ pub struct Upstream {
     pub forward_headers: Vec<String>,
     /// Headers added to every handshake, names in lower case. None of them is in `forward_headers`.
     pub headers: Vec<(String, String)>,
+    /// Headers of the upstream's answer that go to the client, in lower case.
+    pub forward_response_headers: Vec<String>,
     /// When and how often to connect again.
     pub restart: Restart,
     /// Which close codes of the upstream are passed on to the client.

@@ -66,6 +66,7 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(upstream.max_in_flight, 128);
     assert_eq!((upstream.health, upstream.tcp), (listener.health, listener.tcp));
     assert_eq!(upstream.forward_headers.len(), 7);
+    assert_eq!(upstream.forward_response_headers, ["set-cookie"]);
     assert_eq!((upstream.forward_path, &upstream.host), (true, &HostHeader::Upstream));
     assert_eq!(upstream.on_give_up, OnGiveUp::Keep);
     assert_eq!(upstream.on_upstream_close, on_end(&["4000-4999", "1008"], Otherwise::Reconnect));
@@ -127,6 +128,7 @@ fn what_is_said_holds() {
         correlation = "params.id"
         reply_timeout = "1500ms"
         max_in_flight = 1
+        forward_response_headers = ["X-Served-By", "Set-Cookie"]
         forward_path = false
         host = "Chat.example:81"
         forward_headers = ["Cookie"]
@@ -196,6 +198,7 @@ fn what_is_said_holds() {
     assert_eq!(upstream.exchange, Exchange::Request);
     assert_eq!(upstream.correlation, Some(vec!["params".to_owned(), "id".to_owned()]));
     assert_eq!(upstream.reply_timeout, Duration::from_millis(1500));
+    assert_eq!(upstream.forward_response_headers, ["x-served-by", "set-cookie"]);
     assert!(!upstream.forward_path);
     assert_eq!(upstream.host, HostHeader::Name("Chat.example:81".to_owned()));
     assert_eq!(upstream.forward_headers, ["cookie"]);

@@ -213,6 +213,7 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_path: section.flag("forward_path"),
         host: headers::host(section),
         forward_headers,
+        forward_response_headers: headers::of_answers(section),
         headers,
         restart: restart(section),
         on_upstream_close: policies::on_end(section, "on_upstream_close"),

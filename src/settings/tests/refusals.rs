@@ -42,6 +42,18 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ),
     (
         "upstream.echo",
+        "forward_response_headers = [\"Sec-WebSocket-Accept\"]",
+        "upstream.echo.forward_response_headers = [\"Sec-WebSocket-Accept\"] (/etc/towline.toml): \
+         \"Sec-WebSocket-Accept\": the handshake has its own header of that name",
+    ),
+    (
+        "upstream.echo",
+        "forward_response_headers = [\"transfer-encoding\"]",
+        "upstream.echo.forward_response_headers = [\"transfer-encoding\"] (/etc/towline.toml): \
+         \"transfer-encoding\": the handshake has its own header of that name",
+    ),
+    (
+        "upstream.echo",
         "host = \"http://h\"",
         "upstream.echo.host = \"http://h\" (/etc/towline.toml): takes \"upstream\", \"client\", or a host with or \
          without a port, such as \"chat.example.com:8080\"",
