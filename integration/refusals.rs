@@ -196,3 +196,109 @@ fn interim_answers_of_the_upstream_are_skipped() {
     let _client = proxy.client();
     proxy.wait_ups(1);
 }
+
+/// Where the loss of the upstream closes the client, a dial that fails before the accept is the client's
+/// answer, as behind a tunnel.
+mod where_the_client_is_not_kept {
+    use super::*;
+
+    fn scene() -> Scene {
+        let origin = Origin::echo();
+        let settings = Settings::plain(&origin.url())
+            .with(r#"upstream.echo.connect_timeout = "300ms""#)
+            .with("listener.ws.max_sessions = 1")
+            .on_route(r#"dial_before_accept = "10s""#);
+        let proxy = Proxy::start(&settings).expect("client refused");
+        Scene { origin, proxy }
+    }
+
+    /// Nothing is left of the client, and nothing is tried again for it.
+    #[track_caller]
+    fn is_served_next(scene: &Scene) {
+        assert_eq!((scene.proxy.sessions(), scene.proxy.count_log("connector")), (0, 0));
+        scene.serves();
+        wait_for("the end of the session", PATIENCE, || scene.proxy.sessions() == 0);
+    }
+
+    #[test]
+    fn an_upstream_that_is_not_running_is_a_502() {
+        let scene = scene();
+        scene.origin.stop(Death::Fin);
+        let refusal = Opening::new(scene.proxy.addr()).refused();
+        assert_eq!((refusal.status(), refusal.body.as_str()), (502, "the upstream is not available\n"));
+        scene.proxy.wait_log(
+            "client refused listener=ws *status=502 reason=\"the upstream is not available\" \
+             cause=\"IO error: Connection refused",
+        );
+        scene.origin.start();
+        is_served_next(&scene);
+    }
+
+    #[test]
+    fn an_upstream_that_does_not_answer_is_a_504() {
+        let scene = scene();
+        for door in [Door::Silent, Door::Half(60)] {
+            let refusal = scene.refused(door);
+            let text = "the upstream did not answer in time\n";
+            assert_eq!((refusal.status(), refusal.body.as_str()), (504, text));
+        }
+        scene.proxy.wait_log("client refused *status=504 *cause=\"no connection within 300ms\"");
+        is_served_next(&scene);
+    }
+
+    #[test]
+    fn a_name_without_address_is_a_502() {
+        let settings = Settings::plain("ws://no-such-host.invalid:81")
+            .with(r#"upstream.echo.connect_timeout = "20s""#)
+            .on_route(r#"dial_before_accept = "20s""#);
+        let proxy = Proxy::start(&settings).expect("client refused");
+        assert_eq!(Opening::new(proxy.addr()).refused().status(), 502);
+        proxy.wait_log("client refused *status=502 *cause=\"host name cannot be resolved\"");
+    }
+
+    #[test]
+    fn its_status_is_the_clients() {
+        let scene = scene();
+        for status in [301, 307, 400, 401, 404, 429, 500, 502, 503, 504, 599] {
+            let refusal = scene.refused(Door::Refuse(status));
+            assert_eq!((refusal.status(), refusal.body.as_str()), (status, "no entry"));
+        }
+        let refusal = scene.refused(Door::Say(
+            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 120\r\nContent-Type: text/html\r\n\r\n<p>later",
+        ));
+        assert_eq!((refusal.status(), refusal.body.as_str()), (503, "<p>later"));
+        assert_eq!(refusal.head.get("retry-after").as_deref(), Some("120"));
+        assert_eq!(refusal.head.get("content-type").as_deref(), Some("text/html"));
+        is_served_next(&scene);
+    }
+
+    #[test]
+    fn what_is_no_refusal_is_a_502() {
+        let scene = scene();
+        for door in [
+            Door::Refuse(200),
+            Door::Refuse(204),
+            Door::Refuse(407),
+            Door::Garbage,
+            Door::WrongKey,
+            Door::Cut(60),
+            Door::Choose("chat"),
+        ] {
+            assert_eq!(scene.refused(door.clone()).status(), 502, "{door:?}");
+        }
+        is_served_next(&scene);
+    }
+
+    /// A kept client is let in instead.
+    #[test]
+    fn a_setting_decides() {
+        let origin = Origin::stopped(|conn, message| conn.send(message));
+        let kept = Settings::plain(&origin.url()).on_route(r#"on_upstream_loss = "keep""#);
+        let _client = Proxy::start(&kept).expect_restarts().client();
+        let closed = Settings::plain(&origin.url())
+            .with(r#"upstream.echo.exchange = "request""#)
+            .on_route(r#"on_upstream_loss = "close""#);
+        let proxy = Proxy::start(&closed).expect("client refused");
+        assert_eq!(Opening::new(proxy.addr()).refused().status(), 502);
+    }
+}

@@ -103,6 +103,22 @@ fn an_upstream_that_is_away_and_no_route_that_knows_means_none() {
     }
 }
 
+/// A browser closes a connection without the one subprotocol that it offered.
+#[test]
+fn the_only_one_offered_is_agreed_to_while_the_upstream_is_away() {
+    let origin = Origin::stopped(|conn, message| conn.send(message));
+    origin.set_door(Door::Choose("mqtt"));
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).protocols("mqtt").open();
+    assert_eq!(client.protocol().as_deref(), Some("mqtt"));
+    origin.start();
+    proxy.wait_ups(1);
+    assert_eq!(client.ask("hello"), "hello");
+    let known = Settings::request(&Port::take().url()).on_route(r#"subprotocols = ["x"]"#);
+    let proxy = Proxy::start(&known).expect_restarts();
+    assert_eq!(Opening::new(proxy.addr()).protocols("mqtt").open().protocol(), None);
+}
+
 #[test]
 fn after_a_loss_only_the_agreed_one_is_offered() {
     let origin = Origin::echo();

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     assembly::{self, Upside},
-    connector::dial::{self, DialError, First, Plan},
+    connector::dial::{self, First, Plan},
     event::Origin,
     flow::Tracker,
     log::Quoted,
@@ -237,8 +237,9 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way
 
 /// Dials the upstream before the client is answered, so that its choice of subprotocol can be the answer.
 ///
-/// An upstream that refuses this client (4xx) has its refusal passed on. `dial_before_accept` bounds the
-/// client's wait and not the dial: after it the client is let in, and the same dial goes on in the session.
+/// An upstream that refuses this client (4xx) has its refusal passed on, and where the loss of the upstream
+/// closes the client, any failure is an answer. `dial_before_accept` bounds the client's wait and not the
+/// dial: after it the client is let in, and the same dial goes on in the session.
 async fn dial_first(
     desk: &Desk,
     route: &Route,
@@ -249,10 +250,8 @@ async fn dial_first(
     let mut dialing = dial::dial(plan.clone(), plan.url.text.clone());
     let dialed = timeout_at(deadline, &mut dialing).await;
     let (protocol, first) = match dialed {
-        Ok(Err(DialError::Refused(refused)))
-            if refused.status.is_client_error() && relay::is_for_client(refused.status) =>
-        {
-            return Err(relay::refusal(*refused, &upstream.url.text, deadline).await);
+        Ok(Err(error)) if relay::is_answer(&error, route.keeps_client()) => {
+            return Err(relay::answer(error, &plan.url.text, deadline).await);
         }
         Ok(Ok(dialed)) => (dialed.protocol.clone(), First::Up(Box::new(dialed))),
         Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),
@@ -267,7 +266,11 @@ async fn dial_first(
     Ok((protocol, Upside { plan, first, pacer }))
 }
 
-/// The first of the route's subprotocols that the client offered.
+/// The first of the route's subprotocols that the client offered. Where the route names none, a client that
+/// offers one gets it: without it a browser closes the connection, and the upstream has no other choice.
 fn preferred(route: &Route, offered: &[String]) -> Option<String> {
-    route.subprotocols.iter().find(|protocol| offered.contains(protocol)).cloned()
+    match offered {
+        [only] if route.subprotocols.is_empty() => Some(only.clone()),
+        _ => route.subprotocols.iter().find(|protocol| offered.contains(protocol)).cloned(),
+    }
 }

@@ -28,6 +28,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) text: &'static str,
+    /// What the log tells besides the text.
+    pub(super) cause: Option<String>,
     /// Goes on behind the text for the client.
     pub(super) note: Option<&'static str>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
@@ -37,7 +39,7 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: &'static str) -> Self {
-        Self { status, text, note: None, headers: Vec::new(), body: None }
+        Self { status, text, cause: None, note: None, headers: Vec::new(), body: None }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {

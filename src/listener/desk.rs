@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
+    fmt,
     net::SocketAddr,
     rc::Rc,
     sync::{
@@ -152,11 +153,12 @@ impl Desk {
         let line = self.quiet().line(reason, Instant::now());
         match line {
             Line::Written(untold) => log::warn!(
-                "client refused listener={} peer={peer} path={} status={} reason={} untold={untold}",
+                "client refused listener={} peer={peer} path={} status={} reason={}{} untold={untold}",
                 self.listener.name,
                 Quoted(path),
                 refusal.status.as_u16(),
-                Quoted(reason)
+                Quoted(reason),
+                Cause(refusal.cause.as_deref())
             ),
             Line::First => {
                 let desk = Rc::clone(self);
@@ -193,6 +195,15 @@ impl Desk {
         for session in self.sessions.borrow().values() {
             session.tell(order.for_one());
         }
+    }
+}
+
+/// ` cause="…"` in a line of the log, where there is one.
+struct Cause<'a>(Option<&'a str>);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |cause| write!(f, " cause={}", Quoted(cause)))
     }
 }
 

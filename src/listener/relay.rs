@@ -1,4 +1,4 @@
-//! Passes an upstream's refusal of the handshake on to the client.
+//! Tells a client that waits for its handshake that its upstream refused or cannot be reached.
 
 use actix_http::{
     StatusCode,
@@ -9,7 +9,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer::Refusal;
 use crate::{
-    connector::refused::{BodyError, Refused},
+    connector::{
+        dial::DialError,
+        refused::{BodyError, Refused},
+    },
     header_list::is_named_by_connection,
 };
 
@@ -33,16 +36,42 @@ const PASSED: [HeaderName; 5] = [
 /// Headers that describe the body and go with it.
 const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 
+/// Whether a failed dial is the answer to the client's handshake: a 4xx always, anything where the route does
+/// not keep its client without upstream. Otherwise the client is let in.
+pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
+    match error {
+        DialError::Refused(refused) => {
+            !keeps_client || (refused.status.is_client_error() && is_for_client(refused.status))
+        }
+        _ => !keeps_client,
+    }
+}
+
+/// The answer to a client whose upstream was dialed in vain, as behind a tunnel.
+pub(super) async fn answer(error: DialError, upstream: &str, deadline: Instant) -> Refusal {
+    let cause = error.to_string();
+    let refusal = match error {
+        DialError::Refused(refused) if is_for_client(refused.status) => {
+            refusal(*refused, upstream, deadline).await
+        }
+        DialError::Timeout(_) => {
+            Refusal::new(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time")
+        }
+        _ => Refusal::new(StatusCode::BAD_GATEWAY, "the upstream is not available"),
+    };
+    Refusal { cause: Some(cause), ..refusal }
+}
+
 /// Whether a status makes sense to the client. A 407 asks for credentials of the proxy towards the upstream,
 /// and a 1xx or 2xx does not answer a handshake.
-pub(super) fn is_for_client(status: StatusCode) -> bool {
+fn is_for_client(status: StatusCode) -> bool {
     status.as_u16() >= 300 && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED
 }
 
 /// The upstream's refusal in the answer to the client: status, [`PASSED`] headers, and the body if it is
 /// whole within [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes by `deadline`. Otherwise a text says
 /// what is missing.
-pub(super) async fn refusal(refused: Refused, upstream: &str, deadline: Instant) -> Refusal {
+async fn refusal(refused: Refused, upstream: &str, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
     refusal.headers = passed(&headers, upstream);
@@ -50,18 +79,13 @@ pub(super) async fn refusal(refused: Refused, upstream: &str, deadline: Instant)
         // required with 426; the upstream's own is for its connection to us (RFC 9110 sections 7.8, 15.5.22)
         refusal.headers.push((header::UPGRADE, HeaderValue::from_static("websocket")));
     }
-    match timeout_at(deadline, refused.body()).await {
-        Ok(Ok(body)) => with_body(refusal, &headers, body),
-        Ok(Err(BodyError::TooLarge)) => {
-            Refusal { note: Some("its answer has more than 16 KiB and is not passed on"), ..refusal }
-        }
-        Ok(Err(BodyError::Incomplete)) => {
-            Refusal { note: Some("its answer was incomplete and is not passed on"), ..refusal }
-        }
-        Err(_) => {
-            Refusal { note: Some("its answer was not complete in time and is not passed on"), ..refusal }
-        }
-    }
+    let missing = match timeout_at(deadline, refused.body()).await {
+        Ok(Ok(body)) => return with_body(refusal, &headers, body),
+        Ok(Err(BodyError::TooLarge)) => "its answer has more than 16 KiB and is not passed on",
+        Ok(Err(BodyError::Incomplete)) => "its answer was incomplete and is not passed on",
+        Err(_) => "its answer was not complete in time and is not passed on",
+    };
+    Refusal { note: Some(missing), ..refusal }
 }
 
 fn with_body(mut refusal: Refusal, headers: &HeaderMap, body: Bytes) -> Refusal {
@@ -152,6 +176,12 @@ mod tests {
         ] {
             assert_eq!(is_location(&HeaderValue::from_static(location), UPSTREAM), expected, "{location}");
         }
+    }
+
+    #[test]
+    fn failures_are_answers_where_the_client_is_not_kept() {
+        assert!(is_answer(&DialError::Resolve, false));
+        assert!(!is_answer(&DialError::Resolve, true));
     }
 
     #[test]
