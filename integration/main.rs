@@ -24,6 +24,7 @@ mod draining;
 mod evacuation;
 mod faults;
 mod first_dial;
+mod floods;
 mod frames;
 mod handshakes;
 mod harness;

@@ -20,7 +20,8 @@
 //! policy                      what a client learns of a lost upstream and of failures
 //! reply                       failures in words
 //! net                         socket options, names, connecting
-//! turn, ticker, spare         one turn of an actor with a socket; its alarm; memory of queues
+//! turn, ticker, deadline      one turn of an actor with a socket; its alarms
+//! spare                       memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! tools                       programs away from the proxy: trying them out, formatting them
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod codec;
 pub mod commands;
 pub mod connector;
+pub mod deadline;
 pub mod drain;
 pub mod echo;
 pub mod event;

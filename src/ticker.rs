@@ -71,6 +71,15 @@ pub fn now() -> Tick {
     })
 }
 
+/// The moment, by the system's clock. For those who begin to measure a time: after a long turn of the thread,
+/// [`now`] may be behind.
+pub fn catch_up() -> Tick {
+    TICKER.with(|ticker| {
+        ticker.catch_up();
+        ticker.now.get()
+    })
+}
+
 // === impl Tick ===
 
 impl Tick {

@@ -61,7 +61,7 @@ fn decode<'a>(
     let mut got = Vec::new();
     for mut piece in pieces {
         loop {
-            let decoded = decoder.decode(&mut piece);
+            let decoded = decoder.decode(&mut piece, &mut { usize::MAX });
             assert!(decoder.unfinished() <= limits.max_message.max(8), "{} bytes held", decoder.unfinished());
             match decoded {
                 Ok(Some(incoming)) => got.push(incoming),
@@ -102,13 +102,17 @@ fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
             Incoming::Ping(payload) => link.outbox().ping(payload),
             Incoming::Pong(payload) => {
                 // Of many pongs few are kept.
-                while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {}
+                while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
+                    link.end_turn();
+                }
                 link.outbox().pong(payload);
             }
             Incoming::Close(frame) => link.close(frame.as_ref()),
         }
     }
-    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {}
+    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
+        link.end_turn();
+    }
     assert_eq!(done, pushed, "each token comes back, in order");
     assert!(!link.has_queued(), "all is written");
     output.take()

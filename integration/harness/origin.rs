@@ -435,6 +435,15 @@ impl Conn {
         super::flood(stream, &Frame::server(BINARY, vec![7; payload]), limit)
     }
 
+    /// Sends a frame again and again, until the peer ends the connection.
+    pub fn pour(&self, frame: &Frame) {
+        let bytes = frame.bytes();
+        let bytes = bytes.repeat((64 << 10) / bytes.len());
+        let mut writer = self.writer.lock().unwrap();
+        let Some(stream) = writer.as_mut() else { return };
+        while stream.write_all(&bytes).is_ok() {}
+    }
+
     /// Writes bytes; that the peer has gone is seen by the reader.
     pub fn write(&self, bytes: &[u8]) {
         if let Some(stream) = self.writer.lock().unwrap().as_mut() {

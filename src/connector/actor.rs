@@ -7,9 +7,7 @@ use std::{
     time::Instant,
 };
 
-use actix::{
-    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future,
-};
+use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
 use awc::BoxedSocket;
 
 use super::{
@@ -18,6 +16,7 @@ use super::{
     messages::{Close, Ended, Fact, Generation, Report},
 };
 use crate::{
+    deadline::Deadline,
     event::{Data, Event, Origin, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Parcel, Permit, Stamp, Ticket, Tracker,
@@ -26,7 +25,7 @@ use crate::{
     format::{Inbound, Outbound},
     reply::{Failure, Reason},
     settings::Upstream,
-    turn::{Driven, TURN_STEPS, drive},
+    turn::{Driven, TURN_STEPS, drive, yield_turn},
     wire::{Ailment, CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
 
@@ -46,9 +45,9 @@ pub struct Connector {
     exchange: Exchange<Ticket>,
     state: State,
     proved: bool,
-    /// The dialing; then the timer of the next overdue reply, while one is awaited; then that of the closing
-    /// handshake.
-    timer: Option<SpawnHandle>,
+    dialing: Option<SpawnHandle>,
+    /// That of the oldest awaited reply, then that of the closing handshake.
+    deadline: Deadline,
     /// What goes back in this turn.
     batch: Batch,
     /// The frames of the event that is being sent.
@@ -131,7 +130,8 @@ impl Connector {
             ),
             state: State::Dialing(Vec::new()),
             proved: false,
-            timer: None,
+            dialing: None,
+            deadline: Deadline::new(),
             batch: Batch::default(),
             frames: Vec::new(),
             delivered: Vec::new(),
@@ -143,11 +143,11 @@ impl Connector {
     // --- Dialing
 
     fn dial(&mut self, dialing: Dialing, ctx: &mut Context<Self>) {
-        self.timer = Some(ctx.spawn(wrap_future(dialing).map(Self::dialed)));
+        self.dialing = Some(ctx.spawn(wrap_future(dialing).map(Self::dialed)));
     }
 
     fn dialed(result: Result<Dialed, DialError>, connector: &mut Self, ctx: &mut Context<Self>) {
-        connector.timer = None;
+        connector.dialing = None;
         match result {
             _ if matches!(connector.state, State::Ended) => {}
             Ok(dialed) => connector.up(dialed, ctx),
@@ -224,7 +224,7 @@ impl Connector {
                 },
             }
         }
-        task.waker().wake_by_ref();
+        yield_turn(task);
         true
     }
 
@@ -294,7 +294,7 @@ impl Connector {
         }
     }
 
-    fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+    fn flush(&mut self, task: &mut task::Context<'_>) {
         let State::Up(link) = &mut self.state else { return };
         let exchange = &mut self.exchange;
         let mut now = None;
@@ -308,23 +308,26 @@ impl Connector {
         if let Poll::Ready(Err(error)) = flushed {
             self.end(Reason::Link(LinkError::Io(error).to_string()));
         }
-        self.set_timer(ctx);
     }
 
-    // --- Overdue replies
+    // --- Deadlines
 
-    /// One timer for the oldest awaited reply, set again when it fires: a reply costs no timer.
-    fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        if self.timer.is_some() {
-            return;
+    /// Sets the deadline of the oldest awaited reply. It is set again only when it has passed: a reply costs
+    /// nothing here.
+    fn await_replies(&mut self) {
+        if !self.deadline.is_set()
+            && let Some(deadline) = self.exchange.next_deadline()
+        {
+            self.deadline.set(deadline.saturating_duration_since(Instant::now()));
         }
-        if let Some(deadline) = self.exchange.next_deadline() {
-            let wait = deadline.saturating_duration_since(Instant::now());
-            self.timer = Some(ctx.run_later(wait, |connector, ctx| {
-                connector.timer = None;
-                connector.expire();
-                connector.set_timer(ctx);
-            }));
+    }
+
+    /// The deadline has passed.
+    fn due(&mut self) {
+        match self.state {
+            State::Up(_) => self.expire(),
+            State::Closing(_) => self.state = State::Ended,
+            State::Dialing(_) | State::Ended => {}
         }
     }
 
@@ -413,30 +416,21 @@ impl Connector {
     /// Closes at the session's end: events that await a reply are given back, those that are queued stay
     /// where they are, and the closing handshake goes on without anybody waiting for it.
     fn closing(&mut self, frame: Option<&CloseFrame>, ctx: &mut Context<Self>) {
+        // Ends what would keep a connector alive that is done.
+        if let Some(dialing) = self.dialing.take() {
+            ctx.cancel_future(dialing);
+        }
         match mem::replace(&mut self.state, State::Ended) {
             State::Up(mut link) if !link.has_queued() => {
                 link.close(frame);
                 self.state = State::Closing(link);
-                self.cancel_timer(ctx);
-                // Nothing else may ever wake a connector whose peer is silent.
-                self.timer = Some(ctx.run_later(self.upstream.close_timeout, |connector, ctx| {
-                    connector.state = State::Ended;
-                    ctx.stop();
-                }));
+                self.deadline.set(self.upstream.close_timeout);
                 self.report_end(Reason::Closing, Vec::new());
             }
             state => {
                 self.state = state;
                 self.end(Reason::Closing);
-                self.cancel_timer(ctx);
             }
-        }
-    }
-
-    /// Ends what would keep a connector alive that is done.
-    fn cancel_timer(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
         }
     }
 
@@ -450,27 +444,27 @@ impl Connector {
 }
 
 impl Driven for Connector {
-    fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+    fn turn(&mut self, _: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
+        if self.deadline.has_passed() {
+            self.due();
+        }
         if let State::Up(_) = self.state {
             self.read(task);
             self.hand_back();
-            self.flush(ctx, task);
+            self.flush(task);
+            self.await_replies();
         }
-        match self.state {
-            State::Up(_) | State::Dialing(_) => Poll::Pending,
-            State::Ended => {
-                self.cancel_timer(ctx);
-                Poll::Ready(())
-            }
-            State::Closing(_) => {
-                let closed = self.poll_closing(task);
-                if closed.is_ready() {
-                    self.state = State::Ended;
-                    self.cancel_timer(ctx);
-                }
-                closed
-            }
+        if let State::Closing(_) = self.state
+            && self.poll_closing(task).is_ready()
+        {
+            self.state = State::Ended;
         }
+        if let State::Ended = self.state {
+            return Poll::Ready(());
+        }
+        // Nothing else may ever wake a connector whose peer is silent.
+        self.deadline.arm(task.waker());
+        Poll::Pending
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     assembly::Errors,
+    deadline::Deadline,
     event::{Data, Event, Meta, Origin, Record, Value},
     flow::{
         Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Note, Parcel, Permit, Pool, Stamp, Ticket,
@@ -38,7 +39,7 @@ use crate::{
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},
     supervisor::{GivenUp, SessionOver, Withdraw},
-    turn::{Driven, TURN_STEPS, drive, now_ns},
+    turn::{Driven, TURN_STEPS, drive, now_ns, yield_turn},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
 
@@ -70,6 +71,10 @@ pub struct Session {
     origin: Option<Arc<Origin>>,
     ties: Ties,
     state: State,
+    /// What it means depends on the state: see [`Session::due`].
+    deadline: Deadline,
+    /// The order to drain, while its moment has not come.
+    drain: Option<Box<Drain>>,
     /// A pipeline died; the session ends in this turn.
     crippled: bool,
     /// What goes on in this turn.
@@ -161,6 +166,8 @@ impl Session {
             origin,
             ties,
             state: State::Open,
+            deadline: Deadline::new(),
+            drain: None,
             crippled: false,
             batch: Batch::default(),
             frames: Vec::new(),
@@ -193,12 +200,12 @@ impl Session {
                 Some(decoded) => self.accept(decoded),
                 None => match self.down.link.poll_next(task) {
                     Poll::Pending => return !self.down.link.is_held_up(),
-                    Poll::Ready(Ok(incoming)) => self.incoming(incoming, ctx),
-                    Poll::Ready(Err(error)) => self.link_failed(error, ctx),
+                    Poll::Ready(Ok(incoming)) => self.incoming(incoming),
+                    Poll::Ready(Err(error)) => self.link_failed(error),
                 },
             }
         }
-        task.waker().wake_by_ref();
+        yield_turn(task);
         true
     }
 
@@ -211,22 +218,22 @@ impl Session {
         self.delivery.unsettled() < self.max_in_flight && self.budget.room_or_wake(task.waker())
     }
 
-    fn incoming(&mut self, incoming: Incoming, ctx: &mut Context<Self>) {
+    fn incoming(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Message(message) => self.admit(message, ctx),
+            Incoming::Message(message) => self.admit(message),
             Incoming::Ping(payload) => self.down.link.outbox().pong(payload),
             Incoming::Pong(_) => {}
-            Incoming::Close(frame) => self.client_ended(Farewell::Close(frame), ctx),
+            Incoming::Close(frame) => self.client_ended(Farewell::Close(frame)),
         }
     }
 
     /// The client sends nothing more: what it sent has a while to settle, or not.
-    fn client_ended(&mut self, farewell: Farewell, ctx: &mut Context<Self>) {
+    fn client_ended(&mut self, farewell: Farewell) {
         let wait = match self.listener.on_client_close {
             OnClientClose::Finish => self.listener.close_timeout,
             OnClientClose::Cancel => Duration::ZERO,
         };
-        self.wind(farewell, true, Side::Downstream, wait, ctx);
+        self.wind(farewell, true, Side::Downstream, wait);
     }
 
     fn accept(&mut self, decoded: Result<Data, String>) {
@@ -261,13 +268,13 @@ impl Session {
         }
     }
 
-    fn link_failed(&mut self, error: LinkError, ctx: &mut Context<Self>) {
+    fn link_failed(&mut self, error: LinkError) {
         match error {
             LinkError::Wire(error) => {
                 let frame = CloseFrame::new(error.close_code(), error.to_string());
-                self.close(Some(frame), false, false, Side::Proxy, ctx);
+                self.close(Some(frame), false, false, Side::Proxy);
             }
-            LinkError::Eof | LinkError::Io(_) => self.client_ended(Farewell::Nobody, ctx),
+            LinkError::Eof | LinkError::Io(_) => self.client_ended(Farewell::Nobody),
         }
     }
 
@@ -438,10 +445,15 @@ impl Session {
 impl Driven for Session {
     fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         self.take_notes(Some(task));
+        if self.deadline.has_passed() {
+            self.due(ctx);
+        }
         self.read(ctx, task);
         self.hand_on();
-        self.look_after(ctx, task);
-        self.progress(ctx, task)
+        self.look_after(task);
+        let done = self.progress(ctx, task);
+        self.deadline.arm(task.waker());
+        done
     }
 }
 
@@ -488,18 +500,19 @@ impl Handler<Attach> for Session {
 impl Handler<GivenUp> for Session {
     type Result = ();
 
-    fn handle(&mut self, _: GivenUp, ctx: &mut Context<Self>) {
+    fn handle(&mut self, _: GivenUp, _: &mut Context<Self>) {
         let farewell = Farewell::Close(Some(CloseFrame::new(1013, "upstream is not available")));
-        self.wind(farewell, false, Side::Upstream, self.listener.close_timeout, ctx);
+        self.wind(farewell, false, Side::Upstream, self.listener.close_timeout);
     }
 }
 
 impl Handler<Drain> for Session {
     type Result = ();
 
-    fn handle(&mut self, Drain { delay, grace, frame }: Drain, ctx: &mut Context<Self>) {
-        ctx.run_later(delay, move |session, ctx| {
-            session.wind(Farewell::Close(Some(frame)), false, Side::Proxy, grace, ctx);
-        });
+    fn handle(&mut self, drain: Drain, _: &mut Context<Self>) {
+        if matches!(self.state, State::Open) {
+            self.deadline.set(drain.delay);
+            self.drain = Some(Box::new(drain));
+        }
     }
 }

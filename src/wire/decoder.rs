@@ -140,15 +140,17 @@ impl Decoder {
         self.small = BytesMut::new();
     }
 
-    /// Takes bytes from the front of `input` until something is complete or `input` is used up.
+    /// Takes bytes from the front of `input` until something is complete, `input` is used up, or `frames`
+    /// frames have been decoded. `frames` is reduced by what was decoded.
     ///
     /// # Errors
     /// The first thing the peer did that is not allowed; the decoder is of no use afterwards.
-    pub fn decode(&mut self, input: &mut &[u8]) -> Result<Option<Incoming>, WireError> {
-        if let Some((header, size)) = self.whole_small(input) {
-            return self.decode_small(&header, size, input).map(Some);
-        }
-        loop {
+    pub fn decode(&mut self, input: &mut &[u8], frames: &mut usize) -> Result<Option<Incoming>, WireError> {
+        while *frames > 0 {
+            if let Some((header, size)) = self.whole_small(input) {
+                *frames -= 1;
+                return self.decode_small(&header, size, input).map(Some);
+            }
             if self.frame.is_none() {
                 match self.read_header(input)? {
                     Some(header) => self.begin(header, input.len())?,
@@ -158,10 +160,12 @@ impl Decoder {
             if !self.read_payload(input) {
                 return Ok(None);
             }
+            *frames -= 1;
             if let Some(incoming) = self.end()? {
                 return Ok(Some(incoming));
             }
         }
+        Ok(None)
     }
 
     /// Where the bytes of a large payload may be read to directly, and how many may be: the caller reads

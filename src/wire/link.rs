@@ -13,11 +13,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use super::{
     Ailment, CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError,
     buffer::{self, ReadBuffer},
+    quota::Quota,
     vitals::{Finding, Vitals},
 };
 use crate::{
     settings::{Health, Limits},
     ticker::{Alarm, Tick, Ticks, now},
+    turn::yield_turn,
 };
 
 /// A payload of which this much is missing is read to where it will stay, without a copy.
@@ -42,7 +44,8 @@ pub enum LinkError {
 
 /// A WebSocket on a socket: reads one incoming thing at a time, writes what is queued.
 ///
-/// Between two turns an idle link holds neither read nor write buffer.
+/// Between two turns an idle link holds neither read nor write buffer. A turn ends with [`Link::end_turn`]; what
+/// it may read, decode and write is bounded by a [`Quota`], and then the owner is woken for another turn.
 #[derive(Debug)]
 pub struct Link<S, T> {
     socket: S,
@@ -55,6 +58,8 @@ pub struct Link<S, T> {
     eof: bool,
     /// How far a message may grow in this turn.
     allowance: usize,
+    /// What is left of this turn.
+    quota: Quota,
     vitals: Vitals,
     alarm: Alarm,
 }
@@ -73,6 +78,7 @@ where
             rest,
             eof: false,
             allowance: usize::MAX,
+            quota: Quota::new(),
             vitals: Vitals::new(health, now()),
             alarm: Alarm::new(),
         }
@@ -118,7 +124,8 @@ where
         self.decoder.unfinished() >= self.allowance
     }
 
-    /// The next thing the peer sent. Call [`Link::end_turn`] when done for now.
+    /// The next thing the peer sent. Call [`Link::end_turn`] when done for now, and always when it is pending:
+    /// it may be so because the turn's quota is spent.
     ///
     /// Pending without a wake-up when a message may not grow: see [`Link::is_held_up`].
     ///
@@ -128,6 +135,9 @@ where
         loop {
             if let Some(incoming) = self.decode()? {
                 return Poll::Ready(Ok(self.noted(incoming)));
+            }
+            if self.is_turn_over(cx) {
+                return Poll::Pending;
             }
             if self.eof {
                 return Poll::Ready(Err(LinkError::Eof));
@@ -139,6 +149,15 @@ where
                 return Poll::Ready(Ok(self.noted(incoming)));
             }
         }
+    }
+
+    /// Whether the quota is spent; then the owner is woken for another turn.
+    fn is_turn_over(&self, cx: &mut Context<'_>) -> bool {
+        let over = self.quota.is_spent();
+        if over {
+            yield_turn(cx);
+        }
+        over
     }
 
     fn noted(&mut self, incoming: Incoming) -> Incoming {
@@ -191,6 +210,7 @@ where
 
     /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
     pub fn end_turn(&mut self) {
+        self.quota = Quota::new();
         self.decoder.end_turn();
         let Some(scratch) = self.scratch.take() else { return };
         if !scratch.rest().is_empty() {
@@ -200,12 +220,17 @@ where
     }
 
     /// Writes what is queued, as far as the socket takes it; `done` gets the tokens of the messages that
-    /// are through. Ready when the outbox is empty.
+    /// are through. Ready when the outbox is empty; pending when the socket takes no more, or when the turn's
+    /// quota of writes is spent.
     ///
     /// # Errors
     /// When the socket fails.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(T)) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
+            if !self.quota.write() {
+                yield_turn(cx);
+                return Poll::Pending;
+            }
             let socket = Pin::new(&mut self.socket);
             let written = match self.outbox.front() {
                 Some(bytes) => socket.poll_write(cx, bytes),
@@ -254,14 +279,17 @@ where
             // could overtake our close frame. When this fails, reading does too.
             let _ = self.poll_shutdown(cx);
         }
-        let mut sink = [0; 4096];
-        loop {
-            let mut buffer = ReadBuf::new(&mut sink);
+        while !self.is_turn_over(cx) {
+            let sink = self.scratch.get_or_insert_with(buffer::take_read);
+            let mut buffer = ReadBuf::new(&mut sink.bytes);
             ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
-            if buffer.filled().is_empty() {
+            let count = buffer.filled().len();
+            if count == 0 {
                 return Poll::Ready(Err(LinkError::Eof));
             }
+            self.quota.read(count);
         }
+        Poll::Pending
     }
 
     /// Ends our direction of the connection.
@@ -280,7 +308,7 @@ where
     fn decode(&mut self) -> Result<Option<Incoming>, WireError> {
         if !self.rest.is_empty() {
             let mut input = &self.rest[..];
-            let incoming = self.decoder.decode(&mut input)?;
+            let incoming = self.decoder.decode(&mut input, &mut self.quota.frames)?;
             let used = self.rest.len() - input.len();
             self.rest.advance(used);
             if self.rest.is_empty() {
@@ -290,13 +318,14 @@ where
         }
         let Some(scratch) = &mut self.scratch else { return Ok(None) };
         let mut input = scratch.rest();
-        let incoming = self.decoder.decode(&mut input)?;
+        let incoming = self.decoder.decode(&mut input, &mut self.quota.frames)?;
         scratch.at = scratch.end - input.len();
         Ok(incoming)
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
         if let Some((payload, room)) = self.decoder.direct(DIRECT_FROM) {
+            let room = room.min(self.quota.bytes());
             let count = ready!(poll_read_into(&mut self.socket, payload, room, cx))?;
             self.read(count);
             return Poll::Ready(Ok(self.decoder.filled(count)?));
@@ -311,6 +340,7 @@ where
     }
 
     fn read(&mut self, count: usize) {
+        self.quota.read(count);
         self.eof = count == 0;
         if count > 0 {
             self.vitals.heard(now());

@@ -249,6 +249,7 @@ impl Writer {
             assert!(messages(got).count() > token, "and not before the socket has the message's last byte");
             *done += 1;
         });
+        link.end_turn();
         see(&shared.borrow().output, peer, seen, got);
         assert_eq!(messages(got).count(), self.done, "nor later");
         self.check_held();
@@ -288,7 +289,8 @@ impl Writer {
 /// Shows a peer what was written since.
 fn see(output: &[u8], peer: &mut Decoder, seen: &mut usize, got: &mut Vec<Incoming>) {
     let mut bytes = &output[*seen..];
-    while let Some(incoming) = peer.decode(&mut bytes).expect("what we write is allowed") {
+    while let Some(incoming) = peer.decode(&mut bytes, &mut { usize::MAX }).expect("what we write is allowed")
+    {
         got.push(incoming);
     }
     *seen = output.len();

@@ -14,6 +14,7 @@ mod decoder;
 mod frame;
 mod link;
 mod outbox;
+mod quota;
 mod vitals;
 
 pub use close::{CloseFrame, REASON_MAX, is_sendable};
@@ -84,6 +85,8 @@ impl Message {
     }
 }
 
+#[cfg(test)]
+mod flood_tests;
 #[cfg(test)]
 mod link_tests;
 #[cfg(test)]

@@ -27,7 +27,7 @@ fn decode(role: Role, bytes: &[u8], pieces: &[usize]) -> (Vec<Incoming>, Option<
         let (mut piece, behind) = rest.split_at((*size).clamp(1, rest.len()));
         rest = behind;
         loop {
-            match decoder.decode(&mut piece) {
+            match decoder.decode(&mut piece, &mut { usize::MAX }) {
                 Ok(Some(incoming)) => got.push(incoming),
                 Ok(None) => break,
                 Err(error) => return (got, Some(error)),
@@ -119,10 +119,13 @@ fn fragments_are_counted_together() {
         [header, vec![b'x'; len.into()]].concat()
     };
     for first in [0x02, 0x00, 0x00] {
-        assert_eq!(decoder.decode(&mut &frame(first, 33_000)[..]), Ok(None));
+        assert_eq!(decoder.decode(&mut &frame(first, 33_000)[..], &mut { usize::MAX }), Ok(None));
     }
     let over = frame(0x00, 1_001);
-    assert_eq!(decoder.decode(&mut &over[..8]), Err(WireError::MessageTooBig(LIMITS.max_message)));
+    assert_eq!(
+        decoder.decode(&mut &over[..8], &mut { usize::MAX }),
+        Err(WireError::MessageTooBig(LIMITS.max_message))
+    );
 }
 
 #[test]
@@ -130,7 +133,7 @@ fn a_header_alone_takes_little_memory() {
     let mut decoder =
         Decoder::new(Role::Server, Limits { max_frame: 1 << 30, max_message: 1 << 30, ..LIMITS });
     let header = [0x82, 0xff, 0, 0, 0, 0, 0x20, 0, 0, 0, 0, 0, 0, 0];
-    assert_eq!(decoder.decode(&mut &header[..]), Ok(None));
+    assert_eq!(decoder.decode(&mut &header[..], &mut { usize::MAX }), Ok(None));
     let (payload, _) = decoder.direct(1).unwrap();
     assert!(payload.capacity() <= 8 * 1024, "{}", payload.capacity());
 }
@@ -147,7 +150,7 @@ fn a_message_in_the_making_takes_no_more_than_a_message_may() {
                 _ => bytes.extend([&[126][..], &(size as u16).to_be_bytes()].concat()),
             }
             bytes.resize(bytes.len() + size, 0);
-            assert_eq!(decoder.decode(&mut &bytes[..]), Ok(None));
+            assert_eq!(decoder.decode(&mut &bytes[..], &mut { usize::MAX }), Ok(None));
             assert!(decoder.unfinished() <= LIMITS.max_message, "{} bytes", decoder.unfinished());
         }
     }
@@ -289,7 +292,9 @@ fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) ->
             let _ = link.poll_flush(&mut cx, |token| done.push(token));
         }
     }
-    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {}
+    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
+        link.end_turn();
+    }
     (std::mem::take(&mut link.socket_mut().output), done)
 }
 

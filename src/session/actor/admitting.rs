@@ -70,7 +70,7 @@ impl Limiters {
 
 impl Session {
     /// Takes a message of the client, if it may send one now.
-    pub(super) fn admit(&mut self, message: Message, ctx: &mut Context<Self>) {
+    pub(super) fn admit(&mut self, message: Message) {
         let counted = match &self.limiters {
             None => Ok(()),
             Some(limiters) => limiters.count(message.len(), Instant::now()),
@@ -79,12 +79,15 @@ impl Session {
         let failure = Failure::RateLimited(excess.noun());
         if policy == OnLimit::Close {
             let farewell = Farewell::Close(Some(CloseFrame::new(1008, failure.text())));
-            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout, ctx);
+            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout);
         }
         self.refuse(failure);
     }
 
     /// Whether the client is not read because it has sent too much; it is again when a timer fires.
+    ///
+    /// A timer, because a rate needs waits shorter than the ticker's grain. Nothing delays it: the client is not
+    /// read meanwhile, and writes are bounded by their turn.
     pub(super) fn is_held_back(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) -> bool {
         let Some(limiters) = &mut self.limiters else { return false };
         if !limiters.is_waiting {
@@ -104,25 +107,25 @@ impl Session {
     }
 
     /// Looks after the client; whoever is silent, idle or blocked for too long is given up.
-    pub(super) fn look_after(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) {
+    pub(super) fn look_after(&mut self, task: &task::Context<'_>) {
         if matches!(self.state, State::Open)
             && let Some(ailment) = self.down.link.look_after(task.waker(), self.reading)
         {
-            self.unwell(ailment, ctx);
+            self.unwell(ailment);
         }
     }
 
-    fn unwell(&mut self, ailment: Ailment, ctx: &mut Context<Self>) {
+    fn unwell(&mut self, ailment: Ailment) {
         if ailment == Ailment::Blocked && self.drop_for_it() {
             return;
         }
         let frame = CloseFrame::new(ailment.close_code(), ailment.text(&self.listener.health));
         match ailment {
             // Whatever settles now, it would wait behind what is not read.
-            Ailment::Blocked => self.close(Some(frame), false, true, Side::Proxy, ctx),
+            Ailment::Blocked => self.close(Some(frame), false, true, Side::Proxy),
             Ailment::Silent | Ailment::Idle | Ailment::HeldUp => {
                 let wait = self.listener.close_timeout;
-                self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, wait, ctx);
+                self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, wait);
             }
         }
     }

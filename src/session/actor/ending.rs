@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use actix::{ActorContext, AsyncContext, Context};
+use actix::{ActorContext, Context};
 
-use super::Session;
+use super::{Drain, Session};
 use crate::{
     flow::Cause,
     log::Quoted,
@@ -59,42 +59,49 @@ pub(super) enum Side {
 impl Session {
     /// Reads no more; when everything is settled, tells the client farewell and ends. What is not settled
     /// after `wait` fails.
-    pub(super) fn wind(
-        &mut self,
-        farewell: Farewell,
-        peer_closed: bool,
-        side: Side,
-        wait: Duration,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn wind(&mut self, farewell: Farewell, peer_closed: bool, side: Side, wait: Duration) {
         if !matches!(self.state, State::Open) {
             return;
         }
         self.state = State::Winding { farewell, peer_closed, side, withdrawn: false };
         match wait {
-            Duration::ZERO => self.withdraw(ctx),
-            wait => _ = ctx.run_later(wait, Self::withdraw),
+            Duration::ZERO => self.withdraw(),
+            wait => self.deadline.set(wait),
+        }
+    }
+
+    /// The deadline has passed.
+    pub(super) fn due(&mut self, ctx: &mut Context<Self>) {
+        match self.state {
+            State::Open => self.start_drain(),
+            State::Winding { withdrawn: false, .. } => self.withdraw(),
+            State::Winding { withdrawn: true, .. } => self.last_call(ctx),
+            State::Closing { .. } => self.closed(ctx),
+            State::Over => {}
+        }
+    }
+
+    fn start_drain(&mut self) {
+        if let Some(drain) = self.drain.take() {
+            let Drain { grace, frame, .. } = *drain;
+            self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, grace);
         }
     }
 
     /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
-    fn withdraw(&mut self, ctx: &mut Context<Self>) {
+    fn withdraw(&mut self) {
         let State::Winding { farewell, withdrawn, .. } = &mut self.state else { return };
         if !mem::replace(withdrawn, true) {
             let frame = farewell.to_upstream();
             if let Some(supervisor) = &self.ties.supervisor {
                 supervisor.withdraw.tell(Withdraw(frame));
             }
-            ctx.run_later(self.listener.close_timeout, Self::last_call);
+            self.deadline.set(self.listener.close_timeout);
         }
     }
 
     /// Whatever has no outcome even now, stuck in a pipeline say, fails here and goes out as it is.
     fn last_call(&mut self, ctx: &mut Context<Self>) {
-        // What settled in time has moved the session on: it is closing, or over.
-        if !matches!(self.state, State::Winding { .. }) {
-            return;
-        }
         for event in self.delivery.open() {
             self.delivery.fail(event);
             self.fail(event, Cause::Error, Failure::Lost, None);
@@ -109,24 +116,17 @@ impl Session {
             return;
         };
         match farewell {
-            Farewell::Close(frame) => self.close(frame, peer_closed, true, side, ctx),
+            Farewell::Close(frame) => self.close(frame, peer_closed, true, side),
             Farewell::Nobody => self.over(Farewell::Nobody, side, ctx),
         }
     }
 
     /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
-    pub(super) fn close(
-        &mut self,
-        frame: Option<CloseFrame>,
-        peer_closed: bool,
-        readable: bool,
-        side: Side,
-        ctx: &mut Context<Self>,
-    ) {
+    pub(super) fn close(&mut self, frame: Option<CloseFrame>, peer_closed: bool, readable: bool, side: Side) {
         self.down.release();
         self.down.link.close(frame.as_ref());
         self.state = State::Closing { frame, peer_closed, readable, side };
-        ctx.run_later(self.listener.close_timeout, |session, ctx| session.closed(ctx));
+        self.deadline.set(self.listener.close_timeout);
     }
 
     fn closed(&mut self, ctx: &mut Context<Self>) {
@@ -167,7 +167,7 @@ impl Session {
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if self.crippled {
             let farewell = Farewell::Close(Some(CloseFrame::new(1011, "internal error")));
-            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout, ctx);
+            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout);
         }
         if let State::Winding { .. } = self.state {
             // Wakes the session at the next outcome from now on, good ones included.
@@ -203,7 +203,7 @@ impl Session {
     /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            State::Open => self.client_ended(Farewell::Nobody, ctx),
+            State::Open => self.client_ended(Farewell::Nobody),
             State::Winding { farewell, .. } => *farewell = Farewell::Nobody,
             State::Closing { .. } => self.closed(ctx),
             State::Over => {}

@@ -1,0 +1,175 @@
+//! Peers that send without end: every deadline holds all the same, and the other sessions of the worker have
+//! their turns (C3, C8).
+
+use std::{
+    io::Write,
+    net::{Shutdown, TcpStream},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::harness::*;
+
+/// The listener's `close_timeout` of these tests.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What a busy machine may add to a deadline. Without its fix, each of these tests waits for ever.
+const SLACK: Duration = Duration::from_secs(3);
+
+/// Sends `first`, and then `again` until the connection ends.
+struct Flood {
+    stream: TcpStream,
+    thread: JoinHandle<()>,
+}
+
+impl Flood {
+    fn start(stream: &TcpStream, first: Vec<u8>, again: &[u8]) -> Self {
+        let stream = stream.try_clone().unwrap();
+        let mut writer = stream.try_clone().unwrap();
+        let again = again.repeat((64 << 10) / again.len());
+        let thread = std::thread::spawn(move || {
+            let _ = writer.write_all(&first);
+            while writer.write_all(&again).is_ok() {}
+        });
+        Self { stream, thread }
+    }
+
+    /// Empty fragments of one message that never ends.
+    fn of_fragments(stream: &TcpStream) -> Self {
+        Self::start(
+            stream,
+            Frame::client(BINARY, "").more().bytes(),
+            &Frame::client(CONTINUATION, "").more().bytes(),
+        )
+    }
+
+    fn of_messages(stream: &TcpStream) -> Self {
+        Self::start(stream, Vec::new(), &Frame::client(TEXT, "").bytes())
+    }
+
+    /// The peer ends the connection in time.
+    #[track_caller]
+    fn end(self) {
+        wait_for("the end of the flood", CLOSE_TIMEOUT + SLACK, || self.thread.is_finished());
+        self.thread.join().unwrap();
+    }
+
+    fn stop(self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+        self.thread.join().unwrap();
+    }
+}
+
+fn close_frame(raw: &mut Raw) -> (u16, String) {
+    loop {
+        let frame = raw.frame().expect("a close frame");
+        if frame.opcode == CLOSE {
+            return frame.close_parts();
+        }
+    }
+}
+
+/// A client floods; it gets a close frame with `code`, goes on, and is cut off `close_timeout` later.
+#[track_caller]
+fn is_cut_off(line: &str, code: u16, flood: impl FnOnce(&TcpStream) -> Flood) {
+    let origin = Origin::silent();
+    let settings = Settings::stream(&origin.url())
+        .with("server.workers = 1")
+        .with(&format!("listener.ws.close_timeout = \"{}ms\"", CLOSE_TIMEOUT.as_millis()))
+        .with(line);
+    let proxy = Proxy::start(&settings);
+    let mut raw = Raw::upgraded(proxy.addr());
+    let flood = flood(raw.stream());
+    assert_eq!(close_frame(&mut raw).0, code);
+    flood.end();
+    proxy.wait_log(&format!("session closed session=1:0 code={code} side=proxy"));
+}
+
+const IDLE: &str = r#"listener.ws.idle_timeout = "300ms""#;
+
+#[test]
+fn a_client_that_sends_fragments_after_our_close_frame_is_cut_off() {
+    is_cut_off(IDLE, 1001, Flood::of_fragments);
+}
+
+#[test]
+fn a_client_that_sends_control_frames_after_our_close_frame_is_cut_off() {
+    is_cut_off(IDLE, 1001, |stream| Flood::start(stream, Vec::new(), &Frame::client(PONG, "").bytes()));
+}
+
+#[test]
+fn a_client_that_sends_messages_after_our_close_frame_is_cut_off() {
+    let line = r#"listener.ws.rate = { messages = 10, on_limit = "close" }"#;
+    is_cut_off(line, 1008, Flood::of_messages);
+}
+
+#[test]
+fn a_client_that_sends_garbage_after_our_close_frame_is_cut_off() {
+    is_cut_off(IDLE, 1002, |stream| Flood::start(stream, Vec::new(), &[0xff; 64]));
+}
+
+#[test]
+fn a_client_that_floods_gets_its_close_frame_at_a_drain() {
+    let origin = Origin::silent();
+    let settings = Settings::stream(&origin.url()).with("server.workers = 1");
+    for flood in [Flood::of_fragments, Flood::of_messages] {
+        let mut proxy = Proxy::start(&settings);
+        let mut raw = Raw::upgraded(proxy.addr());
+        let flood = flood(raw.stream());
+        proxy.signal("TERM");
+        assert_eq!(close_frame(&mut raw), (1001, "shutting down".to_owned()));
+        assert_eq!(proxy.exit_code(), Some(0));
+        flood.end();
+    }
+}
+
+#[test]
+fn an_upstream_that_floods_does_not_disable_the_reply_timeout() {
+    let origin = Origin::with(|conn, _| {
+        conn.frame(&Frame::server(BINARY, "").more());
+        conn.pour(&Frame::server(CONTINUATION, "").more());
+    });
+    let settings = Settings::request(&origin.url())
+        .with("server.workers = 1")
+        .with(r#"upstream.echo.reply_timeout = "300ms""#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    let asked = Instant::now();
+    client.text("a question");
+    let (error, _) = client.recv_error();
+    assert!(error.ends_with("no reply within 300ms"), "{error}");
+    assert!(asked.elapsed() < Duration::from_millis(300) + SLACK, "{:?}", asked.elapsed());
+    client.close(1000, "");
+    client.expect_closed(1000);
+}
+
+/// The median time of a ping through the only worker, while another client floods it.
+fn round_trip_beside(flood: fn(&TcpStream) -> Flood) -> Duration {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::stream(&origin.url()).with("server.workers = 1"));
+    let raw = Raw::upgraded(proxy.addr());
+    let mut neighbour = proxy.client();
+    let flood = flood(raw.stream());
+    let mut times: Vec<_> = (0..41_u8)
+        .map(|number| {
+            let start = Instant::now();
+            neighbour.ping(&[number]);
+            start.elapsed()
+        })
+        .collect();
+    flood.stop();
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The bound of a turn itself is tested in steps: `wire::flood_tests`. This compares two floods on the same
+/// machine; without that bound the first is slower by a factor of 40.
+#[test]
+fn a_flood_of_fragments_holds_up_a_neighbour_no_more_than_one_of_messages() {
+    let (fragments, messages) =
+        (round_trip_beside(Flood::of_fragments), round_trip_beside(Flood::of_messages));
+    assert!(
+        fragments < 3 * messages + Duration::from_millis(30),
+        "beside fragments {fragments:?}, beside messages {messages:?}"
+    );
+}

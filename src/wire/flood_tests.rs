@@ -1,0 +1,196 @@
+//! A peer that never stops: no turn of a link takes more than its quota, whatever is sent and whatever the
+//! owner waits for, and the owner is woken for the next turn (C3).
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    quota::{TURN_BYTES, TURN_FRAMES, TURN_READS, TURN_WRITES},
+    *,
+};
+use crate::settings::{Limits, fixture};
+
+const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
+
+/// One read buffer: what a turn may read beyond [`TURN_BYTES`].
+const READ_BYTES: usize = 64 << 10;
+
+/// A socket whose peer sends `first`, and then `again` without end.
+struct Endless {
+    first: Vec<u8>,
+    again: Vec<u8>,
+    /// Bytes given at a time, at most.
+    piece: usize,
+    given: usize,
+    reads: usize,
+    writes: usize,
+}
+
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.reads += 1;
+        for _ in 0..buffer.remaining().min(self.piece) {
+            let at = self.given;
+            let byte = match self.first.get(at) {
+                Some(byte) => *byte,
+                None => self.again[(at - self.first.len()) % self.again.len()],
+            };
+            buffer.put_slice(&[byte]);
+            self.given += 1;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// It takes one byte at a time.
+impl AsyncWrite for Endless {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        Poll::Ready(Ok(bytes.len().min(1)))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn link(first: &[u8], again: &[u8], piece: usize) -> Link<Endless, ()> {
+    let (first, again) = (first.to_vec(), again.to_vec());
+    let socket = Endless { first, again, piece, given: 0, reads: 0, writes: 0 };
+    Link::new(socket, Role::Client, LIMITS, &fixture::UNWATCHED, Bytes::new())
+}
+
+/// Polls until it is pending; how often it was ready, and how often the owner was woken.
+fn turn(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> (usize, usize) {
+    let bell = Arc::new(Bell::default());
+    let waker: Waker = Arc::clone(&bell).into();
+    let mut task = Context::from_waker(&waker);
+    let mut steps = 0;
+    while poll(&mut task) {
+        steps += 1;
+        assert!(steps <= 10 * TURN_FRAMES, "the turn does not end");
+    }
+    (steps, bell.0.load(SeqCst))
+}
+
+/// Frames of a server that are no message, with the size of each.
+const FLOODS: [(&str, &[u8], &[u8]); 5] = [
+    ("empty fragments", &[0x02, 0], &[0x00, 0]),
+    ("fragments of a byte", &[0x01, 0], &[0x00, 1, b'x']),
+    ("messages", &[], &[0x81, 1, b'x']),
+    ("pings", &[], &[0x89, 0]),
+    ("pongs", &[], &[0x8a, 1, b'x']),
+];
+
+#[test]
+fn a_flood_of_frames_ends_the_turn_and_wakes_for_the_next() {
+    for (what, first, again) in FLOODS {
+        for piece in [1, 7, usize::MAX] {
+            let mut link = link(first, again, piece);
+            for number in 1..=3 {
+                let (steps, wakes) = turn(|task| link.poll_next(task).is_ready());
+                assert!(steps <= TURN_FRAMES, "{what}: {steps} steps");
+                assert_eq!(wakes, 1, "{what}");
+                link.end_turn();
+                let socket = link.socket_mut();
+                assert!(socket.reads <= number * TURN_READS, "{what}: {} reads", socket.reads);
+                assert!(socket.given <= number * (TURN_BYTES + READ_BYTES), "{what}: {}", socket.given);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_turn_decodes_more_than_its_frames() {
+    let mut link = link(&[0x02, 0], &[0x00, 0], usize::MAX);
+    for number in 1..=3 {
+        turn(|task| link.poll_next(task).is_ready());
+        link.end_turn();
+        let decoded = (link.socket_mut().given - link.unfinished()) / 2;
+        assert_eq!(decoded, number * TURN_FRAMES);
+    }
+}
+
+#[test]
+fn who_waits_for_the_peers_close_frame_takes_turns_too() {
+    for readable in [true, false] {
+        for (what, first, again) in FLOODS {
+            let mut link = link(first, again, usize::MAX);
+            for number in 1..=3 {
+                let (_, wakes) = turn(|task| link.poll_peer_close(task, readable).is_ready());
+                assert_eq!(wakes, 1, "{what}");
+                let given = link.socket_mut().given;
+                assert!(given <= number * (TURN_BYTES + READ_BYTES), "{what}: {given} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_large_message_is_read_in_several_turns() {
+    const SIZE: usize = 1 << 20;
+    let header = [&[0x82, 127][..], &(SIZE as u64).to_be_bytes()].concat();
+    let mut link = link(&header, &[7], usize::MAX);
+    let mut turns = 1;
+    loop {
+        let before = link.socket_mut().given;
+        let mut got = None;
+        let (_, wakes) = turn(|task| match link.poll_next(task) {
+            Poll::Ready(incoming) => {
+                got = Some(incoming);
+                false
+            }
+            Poll::Pending => false,
+        });
+        if let Some(incoming) = got {
+            assert!(matches!(incoming, Ok(Incoming::Message(message)) if message.len() == SIZE));
+            break;
+        }
+        assert_eq!(wakes, 1);
+        assert!(link.socket_mut().given - before <= TURN_BYTES + READ_BYTES);
+        link.end_turn();
+        turns += 1;
+    }
+    assert!(turns >= SIZE / (TURN_BYTES + READ_BYTES), "{turns} turns");
+}
+
+#[test]
+fn a_turn_writes_so_often_and_the_socket_does_not_count_as_blocked() {
+    let mut link = link(&[], &[0x89, 0], 1);
+    link.push(Message::Binary(vec![7; 100].into()), ()).unwrap();
+    for number in 1..=3 {
+        let (_, wakes) = turn(|task| link.poll_flush(task, drop).is_ready());
+        assert_eq!((wakes, link.socket_mut().writes), (1, number * TURN_WRITES));
+        assert!(!link.is_blocked());
+        link.end_turn();
+    }
+    let (_, wakes) = turn(|task| link.poll_flush(task, drop).is_pending());
+    assert_eq!(wakes, 0, "all is written");
+}
