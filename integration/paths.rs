@@ -148,6 +148,76 @@ fn the_clients_query_is_neither_logged_nor_replied() {
     assert!(told.is_empty(), "{told:?}");
 }
 
+/// A path that a program chooses: no connection is made that no event uses.
+#[test]
+fn a_session_routed_by_url_alone_has_no_idle_connection() {
+    let origin = Origin::echo();
+    let program = format!(
+        "define script room script let $url = \"{}\" + $request.path; event end;\ncreate script room;\n\
+         select event from in into room;\nselect event from room into out;",
+        origin.url()
+    );
+    let settings = Settings::request(&origin.url())
+        .with(&format!(r#"upstream.echo.allow_urls = ["{}/*"]"#, origin.url()))
+        .incoming(&program);
+    let proxy = Proxy::start(&settings).expect("connector lost");
+    let mut client = Opening::new(proxy.addr()).path("/room/a%2Fb").open();
+    assert_eq!(origin.handshakes(), 0, "nothing is connected before an event needs it");
+    assert_eq!(client.ask("hello"), "hello");
+    assert_eq!(client.ask("again"), "again");
+    assert_eq!(origin.head(0).line, "GET /room/a%2Fb HTTP/1.1");
+    assert_eq!((origin.handshakes(), proxy.count_log("connector restart")), (1, 0));
+    // the session goes on after a loss
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_log("connector lost session=1:0 ");
+    let mut answer = client.ask("back?");
+    wait_for("the upstream again", PATIENCE, || {
+        answer == "back?" || {
+            answer = client.ask("back?");
+            false
+        }
+    });
+    assert_eq!(origin.handshakes(), 2);
+    drop(client);
+    assert!(proxy.account("1:0").is_balanced());
+}
+
+/// Which subprotocol a client gets is the upstream's choice, so it is asked.
+#[test]
+fn a_session_routed_by_url_asks_for_the_subprotocol() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Choose("chat"));
+    let program = "define script s script let $url = event; event end; create script s;
+                   select event from in into s; select event from s into out;";
+    let proxy = Proxy::start(&Settings::request(&origin.url()).incoming(program));
+    let client = Opening::new(proxy.addr()).protocols("mqtt, chat").open();
+    assert_eq!(client.protocol().as_deref(), Some("chat"));
+    assert_eq!(origin.handshakes(), 1);
+}
+
+/// An event that names the session's own target belongs to the route's connector.
+#[test]
+fn an_event_may_name_the_sessions_own_target() {
+    let origin = Origin::echo();
+    let program = format!(
+        "define script own script\n  match event of\n    case \"own\" => let $url = \"{}/room?a\"\n    \
+         default => null\n  end;\n  event\nend;\ncreate script own;\nselect event from in into own;\n\
+         select event from own into out;",
+        origin.url()
+    );
+    let proxy = Proxy::start(&Settings::request(&origin.url()).incoming(&program)).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).path("/room?a").open();
+    assert_eq!(client.ask("own"), "own");
+    assert_eq!(client.ask("other"), "other");
+    assert_eq!(origin.handshakes(), 1);
+    // without connection it is told so, like any other event
+    origin.stop(Death::Fin);
+    proxy.wait_log("connector restart session=1:0 ");
+    client.text("own");
+    let (error, _) = client.recv_error();
+    assert!(error.ends_with("Trying to work with closed connection"), "{error}");
+}
+
 /// Its own URL is one that a program may choose like any other: then the path is the program's.
 #[test]
 fn a_program_may_choose_the_whole_url() {

@@ -71,6 +71,8 @@ pub enum First {
     Pending(Dialing),
     /// The dial failed.
     Failed(DialError),
+    /// There was none: every event names its server by `$url`.
+    NotNeeded,
 }
 
 /// Why an upstream could not be reached. The texts name neither address nor credentials.

@@ -246,6 +246,11 @@ async fn dial_first(
     upstream: &Upstream,
     plan: Plan,
 ) -> Result<(Option<String>, Upside), Refusal> {
+    let pacer = Arc::clone(&desk.shared.pacers[&upstream.name]);
+    // A client that offers subprotocols needs the upstream's choice.
+    if plan.protocols.is_empty() && route.routed_by_url {
+        return Ok((None, Upside { plan, first: First::NotNeeded, pacer }));
+    }
     let deadline = Instant::now() + route.dial_before_accept;
     let mut dialing = dial::dial(plan.clone(), plan.url.text.clone());
     let dialed = timeout_at(deadline, &mut dialing).await;
@@ -260,7 +265,6 @@ async fn dial_first(
             (promised.clone(), First::Pending(dial::go_on(dialing, promised)))
         }
     };
-    let pacer = Arc::clone(&desk.shared.pacers[&upstream.name]);
     // From now on the upstream has to choose what the client was told.
     let plan = Plan { protocols: protocol.iter().cloned().collect(), ..plan };
     Ok((protocol, Upside { plan, first, pacer }))

@@ -41,6 +41,7 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
         path: path.to_owned(),
         strip_prefix: false,
         incoming: Vec::new(),
+        routed_by_url: false,
         upstream: Some(Arc::new(upstream())),
         outgoing: Vec::new(),
         errors: Vec::new(),

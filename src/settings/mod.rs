@@ -408,6 +408,9 @@ pub struct Route {
     pub strip_prefix: bool,
     /// The way upstream.
     pub incoming: Vec<Arc<Pipeline>>,
+    /// Whether `incoming` sets `$url` for every event, so that nothing goes to the route's own upstream unless
+    /// an event names it.
+    pub routed_by_url: bool,
     /// Where to; none when the incoming pipelines answer by themselves (port `reply`).
     pub upstream: Option<Arc<Upstream>>,
     /// The way back.

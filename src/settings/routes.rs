@@ -87,11 +87,13 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
     let policies = policies::route(section, !errors.is_empty());
     let path = section.read("path", path).unwrap_or_default();
     let upstream = route_upstream(section, known);
+    let incoming = pipelines(section, "incoming", known);
     let route = Route {
         listener,
         strip_prefix: strip_prefix(section, &path, upstream.as_deref()),
         path,
-        incoming: pipelines(section, "incoming", known),
+        routed_by_url: incoming.iter().fold(false, |set, pipeline| pipeline.program.always_sets("url", set)),
+        incoming,
         upstream,
         outgoing: pipelines(section, "outgoing", known),
         errors,

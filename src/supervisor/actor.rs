@@ -35,6 +35,9 @@ pub struct Supervisor {
     next: Generation,
     /// The session winds up: nothing is connected any more.
     withdrawn: bool,
+    /// Programs set `$url` for every event: the route's own upstream is one of the others, if an event needs
+    /// it, and `main` never connects.
+    by_url: bool,
 }
 
 /// The actors and accounts that a supervisor is tied to.
@@ -82,9 +85,17 @@ impl Supervisor {
             ctx.set_mailbox_capacity(mailbox_room(room));
             let ties = ties(&ctx.address());
             let main = Child::new(plan.url.clone(), &plan);
-            let mut supervisor =
-                Self { plan, ties, main, others: Vec::new(), next: Generation(0), withdrawn: false };
+            let mut supervisor = Self {
+                plan,
+                ties,
+                main,
+                others: Vec::new(),
+                next: Generation(0),
+                withdrawn: false,
+                by_url: matches!(first, First::NotNeeded),
+            };
             match first {
+                First::NotNeeded => {}
                 First::Up(dialed) => supervisor.start_main(Start::With(dialed), ctx),
                 First::Pending(dialing) => {
                     supervisor.start_main(Start::Dialing(dialing), ctx);
@@ -301,23 +312,38 @@ impl Supervisor {
 
     fn dispatch(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         let url = match parcel.event.meta.get("url") {
-            None => {
-                let reason = if self.withdrawn { Reason::Closing } else { self.main.down.clone() };
-                return Err(not_sent(parcel, &self.main_server(), &reason).into());
-            }
+            None => return self.dispatch_own(parcel, ctx),
+            Some(Value::String(url)) if url == self.main.url.text => return self.dispatch_own(parcel, ctx),
             Some(Value::String(url)) => url,
             Some(other) => {
                 let words = format!("$url takes a string, not {}", other.type_name());
                 return Err(refused(parcel, Failure::Program(words)).into());
             }
         };
-        let url = match self.plan.upstream.allows(&url) {
-            Ok(url) => url,
+        match self.plan.upstream.allows(&url) {
+            Ok(url) => self.dispatch_to(url, parcel, ctx),
             Err(error) => {
                 let server: Arc<str> = crate::settings::mask(&url).into();
-                return Err(not_sent(parcel, &server, &Reason::NotAllowed(error.to_string())).into());
+                Err(not_sent(parcel, &server, &Reason::NotAllowed(error.to_string())).into())
             }
-        };
+        }
+    }
+
+    /// An event for the route's own upstream that no connector took.
+    fn dispatch_own(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
+        if self.by_url {
+            return self.dispatch_to(self.main.url.clone(), parcel, ctx);
+        }
+        let reason = if self.withdrawn { Reason::Closing } else { self.main.down.clone() };
+        Err(not_sent(parcel, &self.main_server(), &reason).into())
+    }
+
+    fn dispatch_to(
+        &mut self,
+        url: UpstreamUrl,
+        parcel: Parcel,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), Box<Failed>> {
         let server: Arc<str> = url.shown.as_str().into();
         if self.withdrawn {
             return Err(not_sent(parcel, &server, &Reason::Closing).into());

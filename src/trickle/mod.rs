@@ -33,6 +33,7 @@ mod parser;
 mod program;
 mod reads;
 mod script;
+mod sets;
 mod source;
 mod token;
 

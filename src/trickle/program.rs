@@ -17,6 +17,7 @@ use super::{
     library::Context,
     message::Message,
     reads::Reads,
+    sets,
     source::{Sources, Span},
 };
 use crate::event::{Event, EventId, Origin, Value};
@@ -136,6 +137,12 @@ impl Program {
     /// Whether the program asks where events come from. If not, it need not be told.
     pub fn reads_origin(&self) -> bool {
         self.code.graph.reads_origin
+    }
+
+    /// Whether every event that leaves by `out` has `$key`, by what is sure without running the program.
+    /// `entering`: every event that enters has it.
+    pub fn always_sets(&self, key: &str, entering: bool) -> bool {
+        sets::always_sets(&self.code.graph, key, entering)
     }
 
     /// Whether any statement sends events to a port.
