@@ -256,7 +256,7 @@ async fn dial_first(
     let dialed = timeout_at(deadline, &mut dialing).await;
     let (protocol, first) = match dialed {
         Ok(Err(error)) if relay::is_answer(&error, route.keeps_client()) => {
-            return Err(relay::answer(error, &plan.url.text, deadline).await);
+            return Err(relay::answer(error, &plan, deadline).await);
         }
         Ok(Ok(dialed)) => (dialed.protocol.clone(), First::Up(Box::new(dialed))),
         Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),

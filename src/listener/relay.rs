@@ -7,13 +7,14 @@ use actix_http::{
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::Refusal;
+use super::{answer::Refusal, forward};
 use crate::{
     connector::{
-        dial::DialError,
+        dial::{DialError, Plan},
         refused::{BodyError, Refused},
     },
     header_list::is_named_by_connection,
+    settings::Upstream,
 };
 
 /// The reason in the log, and the answer's text where the upstream's body is not passed on.
@@ -48,11 +49,11 @@ pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
 }
 
 /// The answer to a client whose upstream was dialed in vain, as behind a tunnel.
-pub(super) async fn answer(error: DialError, upstream: &str, deadline: Instant) -> Refusal {
+pub(super) async fn answer(error: DialError, plan: &Plan, deadline: Instant) -> Refusal {
     let cause = error.to_string();
     let refusal = match error {
         DialError::Refused(refused) if is_for_client(refused.status) => {
-            refusal(*refused, upstream, deadline).await
+            refusal(*refused, plan, deadline).await
         }
         DialError::Timeout(_) => {
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time")
@@ -71,10 +72,11 @@ fn is_for_client(status: StatusCode) -> bool {
 /// The upstream's refusal in the answer to the client: status, [`PASSED`] headers, and the body if it is
 /// whole within [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes by `deadline`. Otherwise a text says
 /// what is missing.
-async fn refusal(refused: Refused, upstream: &str, deadline: Instant) -> Refusal {
+async fn refusal(refused: Refused, plan: &Plan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
-    refusal.headers = passed(&headers, upstream);
+    refusal.headers = passed(&headers, &plan.url.text);
+    refusal.headers.extend(listed(&headers, &plan.upstream));
     if status == StatusCode::UPGRADE_REQUIRED {
         // required with 426; the upstream's own is for its connection to us (RFC 9110 sections 7.8, 15.5.22)
         refusal.headers.push((header::UPGRADE, HeaderValue::from_static("websocket")));
@@ -105,6 +107,16 @@ fn passed(headers: &HeaderMap, upstream: &str) -> Vec<(HeaderName, HeaderValue)>
         passed.extend(values.map(|value| (name.clone(), value.clone())));
     }
     passed
+}
+
+/// The headers that `forward_response_headers` names, but those that the answer has anyway.
+fn listed(headers: &HeaderMap, upstream: &Upstream) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let (listed, left_out) = forward::response(headers, upstream);
+    if left_out > 0 {
+        log::debug!("headers of a refusal left out upstream={} count={left_out}", upstream.name);
+    }
+    let known = |name: &HeaderName| PASSED.contains(name) || OF_BODY.contains(name) || *name == header::DATE;
+    listed.into_iter().filter(move |(name, _)| !known(name))
 }
 
 /// Whether a client can use a location: one at the upstream's own host leads nowhere and tells an internal
