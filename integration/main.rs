@@ -29,6 +29,7 @@ mod frames;
 mod handshakes;
 mod harness;
 mod headers;
+mod health;
 mod lang;
 mod language;
 mod liveness;

@@ -17,7 +17,7 @@ use actix_web_actors::ws::{self, WebsocketContext, WsResponseBuilder};
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    codec,
+    admin, codec,
     event::{Event, EventId},
     format::{Inbound, Outbound},
     processor,
@@ -60,10 +60,14 @@ pub fn serve(bind: SocketAddr) -> io::Result<(SocketAddr, Server)> {
     let program = web::Data::new(program);
     let app = move || {
         let app = App::new().app_data(program.clone());
-        app.route("/healthz", web::get().to(HttpResponse::Ok)).default_service(web::get().to(open))
+        app.service(admin::page("/healthz", healthz)).default_service(web::get().to(open))
     };
     let server = HttpServer::new(app).workers(1).disable_signals().listen(socket)?.run();
     Ok((address, server))
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().finish()
 }
 
 async fn open(

@@ -1,11 +1,14 @@
 //! The admin address: health and readiness, apart from the traffic.
 //!
-//! `GET /healthz` is 200 while the process lives; `GET /readyz` is 200 while it lets sessions in, and 503
-//! while it drains. Neither depends on an upstream.
+//! `/healthz` is 200 while the process lives; `/readyz` is 200 while it accepts sessions, and 503 while it
+//! drains. Neither depends on an upstream. Both take GET and HEAD.
 
 use std::{io, net::TcpListener, sync::Arc};
 
-use actix_web::{App, HttpResponse, HttpServer, dev::Server, web};
+use actix_web::{
+    App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder, dev::Server, guard,
+    http::header::ALLOW, web,
+};
 
 use crate::{
     net::{self, Listening},
@@ -31,14 +34,31 @@ pub fn serve(sockets: Vec<TcpListener>, status: Arc<Status>) -> io::Result<Serve
     let app = move || {
         App::new()
             .app_data(status.clone())
-            .route("/healthz", web::get().to(healthz))
-            .route("/readyz", web::get().to(readyz))
+            .service(page("/healthz", healthz))
+            .service(page("/readyz", readyz))
     };
     let mut server = HttpServer::new(app).workers(1).disable_signals();
     for socket in sockets {
         server = server.listen(socket)?;
     }
     Ok(server.run())
+}
+
+/// A page for health checks: GET and HEAD, as RFC 9110 section 9.1 demands; 405 for other methods.
+pub(crate) fn page<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path)
+        .route(web::route().guard(reads).to(handler))
+        .default_service(web::to(method_not_allowed))
+}
+
+async fn method_not_allowed() -> HttpResponse {
+    HttpResponse::MethodNotAllowed().insert_header((ALLOW, "GET, HEAD")).finish()
 }
 
 async fn healthz() -> HttpResponse {
