@@ -3,7 +3,10 @@
 use config::{Value, ValueKind};
 use url::Url;
 
-use super::read::{Section, list, quoted, text};
+use super::{
+    read::{Section, list, quoted, text},
+    url::MASK,
+};
 use crate::header_list::{is_hop_by_hop, is_token};
 
 /// The `Host` header of the handshakes with an upstream.
@@ -60,6 +63,12 @@ pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
 fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
     check_name(name)?;
     let text = text(value)?;
+    if text == MASK {
+        return Err(
+            "a masked secret is not accepted; write the text, or set the header's environment variable"
+                .to_owned(),
+        );
+    }
     if text.chars().any(|letter| letter.is_control() && letter != '\t') {
         return Err("the text has control characters".to_owned());
     }

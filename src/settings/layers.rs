@@ -12,7 +12,8 @@ use super::{
     environment::Environment,
     host::{Host, Machine},
     read::Table,
-    report, validate,
+    report::{self, Extent},
+    validate,
 };
 
 /// The settings file of `towline run` when none is named, from the working folder.
@@ -25,7 +26,7 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// What file and environment say, not checked yet.
 ///
 /// `towline check` reports from here; everything else takes [`Settings`] by [`check`](Self::check).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Layers {
     /// File and environment, merged; values from the environment carry the variable's name.
     pub(super) root: Table,
@@ -84,11 +85,22 @@ impl Layers {
         validate::validate(self, host)
     }
 
-    /// The effective settings as TOML, with the origin of each value behind it; secrets are masked.
+    /// The effective settings as TOML that can be read back, with the origin of each value behind it. Secrets are
+    /// masked, and masks are refused where they are read back.
     ///
     /// Only meaningful for settings that [`check`](Self::check) takes.
-    pub fn report(&self) -> String {
-        report::report(self)
+    pub fn report(&self, extent: Extent) -> String {
+        self.report_on(extent, &Machine)
+    }
+
+    /// As [`report`](Self::report), with the files and names of another machine.
+    pub fn report_on(&self, extent: Extent, host: &dyn Host) -> String {
+        report::report(self, extent, host)
+    }
+
+    /// The folder that paths in the settings begin at.
+    pub(super) fn folder(&self) -> &Path {
+        self.file.parent().unwrap_or(Path::new("/"))
     }
 
     /// The settings file, absolute.

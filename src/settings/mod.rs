@@ -45,6 +45,7 @@ pub use self::{
     host::{Host, Machine},
     layers::{DEFAULT_FILE, DEMO_FILE, Layers},
     modules::Folders,
+    report::Extent,
     url::{MASK, UrlError, UrlParts, mask},
 };
 

@@ -255,7 +255,7 @@ impl<'a> Section<'a> {
 
     /// The folder that paths in the settings begin at.
     pub(super) fn folder(&self) -> &Path {
-        self.reader.layers.file.parent().unwrap_or(Path::new("/"))
+        self.reader.layers.folder()
     }
 
     pub(super) fn duration(&self, name: &str) -> Duration {

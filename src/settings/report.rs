@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use config::{Value, ValueKind};
 
 use super::{
-    Origin, Route,
-    keys::{Kind, SECTIONS, Section, Shape, number_or_text},
+    Origin, Route, SettingsError,
+    host::Host,
+    keys::{Key, Kind, SECTIONS, Section, Shape, number_or_text},
     layers::{Layers, origin},
     read::{Table, commas, quoted, shown},
     url,
@@ -15,38 +16,130 @@ use super::{
 /// Where the comments begin, if the value is not longer.
 const COMMENT_COLUMN: usize = 43;
 
-/// The effective settings as TOML that could stand in a file, but for the secrets.
+/// How much of the settings a report has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All keys.
+    All,
+    /// The keys whose values differ from the defaults.
+    Changed,
+}
+
+/// The line before a report with secrets.
+const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused when it is read back: replace it, or \
+                         set its environment variable.";
+
+/// The effective settings as TOML that can be read back, from any folder.
 ///
 /// ```toml
 /// [listener.ws]
 /// bind = "127.0.0.1:0"                        # environment TOWLINE__LISTENER__WS__BIND
 /// codec = "message"                           # default
+/// # rate.burst = "1s"                         # default
 /// ```
-pub(super) fn report(layers: &Layers) -> String {
+/// A default that would be refused if it were set, because it has no effect here, is a comment.
+pub(super) fn report(layers: &Layers, extent: Extent, host: &dyn Host) -> String {
     let mut out = String::new();
-    let routes = layers.check().map(|settings| settings.routes).unwrap_or_default();
+    let routes = layers.check_on(host).map(|settings| settings.routes).unwrap_or_default();
+    let without_effect = match extent {
+        Extent::All => without_effect(layers, host),
+        Extent::Changed => Vec::new(),
+    };
     for section in &SECTIONS {
-        for (at, (heading, table)) in sections(layers, section).into_iter().enumerate() {
-            let gap = if out.is_empty() { "" } else { "\n" };
-            let _ = writeln!(out, "{gap}{heading}");
+        for (at, (path, heading, table)) in sections(layers, section).into_iter().enumerate() {
             let route = routes.get(at).filter(|_| section.shape == Shape::Listed);
-            write_keys(&mut out, layers, section, table, route.map(|route| &**route));
+            let keys = Keys { layers, section, path, table, route: route.map(|route| &**route), extent };
+            let lines = keys.lines(&without_effect);
+            if lines.is_empty() && section.shape == Shape::Single {
+                continue;
+            }
+            let gap = if out.is_empty() { "" } else { "\n" };
+            let _ = write!(out, "{gap}{heading}\n{lines}");
         }
     }
-    out
+    if has_masks(layers) { format!("{MASK_NOTE}\n\n{out}") } else { out }
 }
 
-/// The tables of a section, with their headings.
-fn sections<'a>(layers: &'a Layers, section: &Section) -> Vec<(String, Option<&'a Table>)> {
+/// The keys whose defaults would be refused if they were set, such as `upstream.echo.reply_timeout`.
+fn without_effect(layers: &Layers, host: &dyn Host) -> Vec<String> {
+    let mut explicit = layers.clone();
+    for section in &SECTIONS {
+        match section.shape {
+            Shape::Single => {
+                let empty = || Value::new(None, ValueKind::Table(Table::new()));
+                set_defaults(section, explicit.root.entry(section.name.to_owned()).or_insert_with(empty));
+            }
+            Shape::Named | Shape::Listed => {
+                match explicit.root.get_mut(section.name).map(|it| &mut it.kind) {
+                    Some(ValueKind::Table(named)) => {
+                        named.values_mut().for_each(|it| set_defaults(section, it))
+                    }
+                    Some(ValueKind::Array(items)) => {
+                        items.iter_mut().for_each(|it| set_defaults(section, it))
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    match explicit.check_on(host) {
+        Err(SettingsError::Invalid(problems)) => problems.into_iter().map(|problem| problem.key).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Sets every key of a section that is not set to its default.
+fn set_defaults(section: &Section, value: &mut Value) {
+    let ValueKind::Table(table) = &mut value.kind else { return };
+    for key in section.keys {
+        let preset = key.preset.value().filter(|_| lookup(table, key.name).is_none());
+        if let Some(preset) = preset {
+            insert(table, key.name, preset);
+        }
+    }
+}
+
+fn insert(table: &mut Table, name: &str, value: Value) {
+    let Some((outer, inner)) = name.split_once('.') else {
+        table.insert(name.to_owned(), value);
+        return;
+    };
+    let empty = || Value::new(None, ValueKind::Table(Table::new()));
+    let entry = table.entry(outer.to_owned()).or_insert_with(empty);
+    if let ValueKind::Table(table) = &mut entry.kind {
+        insert(table, inner, value);
+    }
+}
+
+/// Whether a report shows masks in place of secrets.
+fn has_masks(layers: &Layers) -> bool {
+    SECTIONS.iter().any(|section| {
+        let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Headers);
+        let keys = || section.keys.iter().filter(|key| secret(key.kind));
+        sections(layers, section).iter().any(|(_, _, table)| {
+            keys().any(|key| {
+                let value = table.and_then(|table| lookup(table, key.name));
+                value.is_some_and(|value| shown(&typed(value, key.kind), key.kind).contains(url::MASK))
+            })
+        })
+    })
+}
+
+/// The tables of a section, with their paths in problems and their headings.
+fn sections<'a>(layers: &'a Layers, section: &Section) -> Vec<(String, String, Option<&'a Table>)> {
     let name = section.name;
     match (section.shape, layers.root.get(name).map(|value| &value.kind)) {
-        (Shape::Single, kind) => vec![(format!("[{name}]"), kind.and_then(as_table))],
-        (Shape::Named, Some(ValueKind::Table(named))) => {
-            named.iter().map(|(entry, value)| (format!("[{name}.{entry}]"), as_table(&value.kind))).collect()
-        }
-        (Shape::Listed, Some(ValueKind::Array(items))) => {
-            items.iter().map(|item| (format!("[[{name}]]"), as_table(&item.kind))).collect()
-        }
+        (Shape::Single, kind) => vec![(name.to_owned(), format!("[{name}]"), kind.and_then(as_table))],
+        (Shape::Named, Some(ValueKind::Table(named))) => named
+            .iter()
+            .map(|(entry, value)| {
+                (format!("{name}.{entry}"), format!("[{name}.{entry}]"), as_table(&value.kind))
+            })
+            .collect(),
+        (Shape::Listed, Some(ValueKind::Array(items))) => (1..)
+            .zip(items)
+            .map(|(number, item)| (format!("{name}[{number}]"), format!("[[{name}]]"), as_table(&item.kind)))
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -58,35 +151,105 @@ fn as_table(kind: &ValueKind) -> Option<&Table> {
     }
 }
 
-fn write_keys(
-    out: &mut String,
-    layers: &Layers,
-    section: &Section,
-    table: Option<&Table>,
-    route: Option<&Route>,
-) {
-    for key in section.keys {
-        let auto = route.and_then(|route| route.explain_auto(key.name)).unwrap_or_default();
-        let said = table.and_then(|table| lookup(table, key.name));
-        match (said, key.preset.value()) {
-            (Some(value), _) if matches!(key.kind, Kind::Headers) => {
-                write_headers(out, layers, key.name, value);
+/// The keys of one section.
+struct Keys<'a> {
+    layers: &'a Layers,
+    section: &'static Section,
+    /// `upstream.echo`, `route[1]`
+    path: String,
+    table: Option<&'a Table>,
+    route: Option<&'a Route>,
+    extent: Extent,
+}
+
+// === impl Keys ===
+
+impl Keys<'_> {
+    fn lines(&self, without_effect: &[String]) -> String {
+        let mut out = String::new();
+        for key in self.section.keys {
+            let auto = self.route.and_then(|route| route.explain_auto(key.name)).unwrap_or_default();
+            let set = self.table.and_then(|table| lookup(table, key.name));
+            match (set, key.preset.value()) {
+                (Some(value), _) if matches!(key.kind, Kind::Headers) => {
+                    self.write_headers(&mut out, key, value)
+                }
+                (Some(value), preset) => {
+                    let value_of_kind = self.absolute(key.name, typed(value, key.kind));
+                    let is_default = preset.is_some_and(|preset| same(&value_of_kind, &preset, key.kind));
+                    if self.extent == Extent::All || !is_default {
+                        let comment = format!("{}{auto}", origin(value, &self.layers.file));
+                        write_line(&mut out, key.name, &shown(&value_of_kind, key.kind), comment);
+                    }
+                }
+                (None, Some(preset)) if self.extent == Extent::All => {
+                    let full = format!("{}.{}", self.path, key.name);
+                    let mark = if without_effect.contains(&full) { "# " } else { "" };
+                    let name = format!("{mark}{}", key.name);
+                    write_line(
+                        &mut out,
+                        &name,
+                        &shown(&preset, key.kind),
+                        format!("{}{auto}", Origin::Default),
+                    );
+                }
+                (None, _) => {}
             }
-            (Some(value), _) => {
-                let text = shown(&typed(value, key.kind), key.kind);
-                write_line(out, key.name, &text, format_args!("{}{auto}", origin(value, &layers.file)));
+        }
+        out
+    }
+
+    /// One line for each header: they may come from different places.
+    fn write_headers(&self, out: &mut String, key: &Key, value: &Value) {
+        let file = &self.layers.file;
+        match as_table(&value.kind) {
+            Some(headers) if !headers.is_empty() => {
+                for (name, text) in headers {
+                    let key = format!("{}.{}", key.name, bare_or_quoted(name));
+                    write_line(out, &key, &quoted(url::MASK), origin(text, file));
+                }
             }
-            (None, Some(preset)) => {
-                write_line(
-                    out,
-                    key.name,
-                    &shown(&preset, key.kind),
-                    format_args!("{}{auto}", Origin::Default),
-                );
-            }
-            (None, None) => {}
+            _ if self.extent == Extent::All => write_line(out, key.name, "{}", origin(value, file)),
+            _ => {}
         }
     }
+
+    /// Paths of files with the folder that they begin at, so that the report means the same elsewhere.
+    fn absolute(&self, key: &str, value: Value) -> Value {
+        let folder = self.layers.folder();
+        let path = |text: String| folder.join(text).display().to_string();
+        match (self.section.name, key, value.kind) {
+            ("pipeline", "file", ValueKind::String(text)) => Value::from(path(text)),
+            ("language", "module_path", ValueKind::Array(items)) => {
+                let paths = items.into_iter().map(|item| match item.kind {
+                    ValueKind::String(text) => Value::from(path(text)),
+                    kind => Value::new(None, kind),
+                });
+                Value::new(None, ValueKind::Array(paths.collect()))
+            }
+            (_, _, kind) => Value::new(None, kind),
+        }
+    }
+}
+
+/// Whether two values of a key mean the same: `"1m"` and `"60s"` do.
+fn same(one: &Value, other: &Value, kind: Kind) -> bool {
+    let texts = || match (&one.kind, &other.kind) {
+        (ValueKind::String(one), ValueKind::String(other)) => Some((one, other)),
+        _ => None,
+    };
+    let equal = match kind {
+        Kind::Duration(..) | Kind::Timeout(..) => texts().is_some_and(|(one, other)| {
+            let times = (humantime::parse_duration(one), humantime::parse_duration(other));
+            matches!(times, (Ok(one), Ok(other)) if one == other)
+        }),
+        Kind::Size(..) => texts().is_some_and(|(one, other)| {
+            let sizes = (one.parse::<bytesize::ByteSize>(), other.parse::<bytesize::ByteSize>());
+            matches!(sizes, (Ok(one), Ok(other)) if one == other)
+        }),
+        _ => false,
+    };
+    equal || shown(one, kind) == shown(other, kind)
 }
 
 /// A text of the environment as the number or list that it stands for.
@@ -102,19 +265,6 @@ fn typed(value: &Value, kind: Kind) -> Value {
         Kind::Addresses if text.contains(',') => Value::from(commas(text)),
         Kind::List | Kind::Urls | Kind::Processors(_) => Value::from(commas(text)),
         _ => value.clone(),
-    }
-}
-
-/// One line for each header: they may come from different places.
-fn write_headers(out: &mut String, layers: &Layers, key: &str, value: &Value) {
-    match as_table(&value.kind) {
-        Some(headers) if !headers.is_empty() => {
-            for (name, text) in headers {
-                let key = format!("{key}.{}", bare_or_quoted(name));
-                write_line(out, &key, &quoted(url::MASK), origin(text, &layers.file));
-            }
-        }
-        _ => write_line(out, key, "{}", origin(value, &layers.file)),
     }
 }
 

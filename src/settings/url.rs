@@ -51,6 +51,9 @@ pub enum UrlError {
     /// A prefix that would admit other hosts: `ws://good.example*`.
     #[error("before the * belong scheme, host and a slash, as in ws://host:port/*")]
     OpenPrefix,
+    /// What `towline check` prints instead of a secret.
+    #[error("a masked secret (***) is not accepted; write the secret, or set the key's environment variable")]
+    Masked,
     /// A good URL that is not in the list.
     #[error("not among the allow_urls of upstream {0}")]
     NotAllowed(String),
@@ -187,6 +190,14 @@ pub fn mask(text: &str) -> String {
         Some((head, _)) => format!("{scheme}{userinfo}{head}?{MASK}"),
         None => format!("{scheme}{userinfo}{rest}"),
     }
+}
+
+/// Refuses a URL in which a secret is masked, as `towline check` prints it: it must not pass for the real one.
+pub(super) fn check_unmasked(text: &str) -> Result<(), UrlError> {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let userinfo = rest.strip_prefix(MASK).is_some_and(|rest| rest.starts_with('@'));
+    let query = text.split_once('?').is_some_and(|(_, query)| query == MASK);
+    if userinfo || query { Err(UrlError::Masked) } else { Ok(()) }
 }
 
 /// A URL that is good for a connection.

@@ -17,6 +17,7 @@ use super::{
     policies,
     read::{Reader, Section, commas, list, quoted, text},
     routes,
+    url::{UrlError, check_unmasked},
 };
 use crate::{
     codec,
@@ -189,8 +190,7 @@ fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> 
 }
 
 fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
-    let url =
-        section.read("url", |value| UpstreamUrl::parse(text(value)?).map_err(|error| error.to_string()));
+    let url = section.read("url", |value| upstream_url(text(value)?).map_err(|error| error.to_string()));
     let allow_urls = section.read("allow_urls", allowed_urls);
     let format = format(section);
     let exchange = exchange(section);
@@ -224,6 +224,11 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         format: format?,
     };
     Some(Arc::new(upstream))
+}
+
+fn upstream_url(text: &str) -> Result<UpstreamUrl, UrlError> {
+    check_unmasked(text)?;
+    UpstreamUrl::parse(text)
 }
 
 fn exchange(section: &Section<'_>) -> Exchange {
@@ -332,7 +337,8 @@ fn limits(section: &Section<'_>) -> Limits {
 fn allowed_urls(value: &Value) -> Result<Vec<AllowedUrl>, String> {
     let mut allowed = Vec::new();
     for entry in list(value)? {
-        let url = AllowedUrl::parse(&entry)
+        let url = check_unmasked(&entry)
+            .and_then(|()| AllowedUrl::parse(&entry))
             .map_err(|error| format!("{}: {error}", quoted(&super::mask(&entry))))?;
         if allowed.contains(&url) {
             return Err(format!("{} stands there twice", quoted(&super::mask(&entry))));

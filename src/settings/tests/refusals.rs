@@ -744,7 +744,7 @@ proptest::proptest! {
         }
         let text: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let layers = layers(&text.replace("restart_", "restart."), &[]).unwrap();
-        let report = layers.report();
+        let report = layers.report(Extent::All);
         let error = layers.check().unwrap_err();
         let is_secret = |line: &str| line.contains("SECRET") && (line.contains("url") || line.contains("headers."));
         proptest::prop_assert!(!report.lines().any(is_secret), "{}", report);
