@@ -23,6 +23,7 @@ mod descriptors;
 mod draining;
 mod evacuation;
 mod faults;
+mod fileless;
 mod first_dial;
 mod floods;
 mod frames;

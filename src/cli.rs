@@ -22,6 +22,8 @@ Exit codes: 0 clean end, 2 wrong usage, 78 wrong settings, 1 anything else.";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
+  towline run --to ws://127.0.0.1:8139
+  towline run --listen 0.0.0.0:80 --listen '[::]:80' --to ws://10.0.0.7:8139/chat
   towline run
   towline run --config /etc/towline.toml
   TOWLINE__LISTENER__WS__BIND=0.0.0.0:80 towline run
@@ -34,12 +36,23 @@ Examples:
   towline check --config /etc/towline.toml
   towline check && systemctl restart towline
 
-Nothing is opened. Secrets are masked. Exits with 78 when anything is wrong, and lists all of it.";
+  towline check --changed --listen 0.0.0.0:80 --to ws://10.0.0.7:8139 > towline.toml
+
+Nothing is opened. The output is a settings file. Secrets are masked, and a masked secret is refused
+where it is read back. Exits with 78 when anything is wrong, and lists all of it.";
 
 const DEMO_EXAMPLES: &str = "\
 In another terminal:
   echo hello | websocat -n1 ws://127.0.0.1:9139
   echo snot | websocat -n1 ws://127.0.0.1:9139";
+
+const INIT_EXAMPLES: &str = "\
+Examples:
+  towline init
+  towline init /etc/towline.toml
+  towline init - | less
+
+The file has every key with its meaning and its default. An existing file is never overwritten.";
 
 const ECHO_EXAMPLES: &str = "\
 Examples:
@@ -88,13 +101,16 @@ pub struct Cli {
 pub enum Command {
     /// Run the proxy
     #[command(after_help = RUN_EXAMPLES)]
-    Run(Config),
-    /// Check the settings and print what holds, and where each value came from
+    Run(Source),
+    /// Check the settings and print the effective ones, and where each value came from
     #[command(after_help = CHECK_EXAMPLES)]
-    Check(Config),
+    Check(Check),
+    /// Write a settings file with comments
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(Init),
     /// Run the proxy and the echo server behind it, to try it out
     #[command(after_help = DEMO_EXAMPLES)]
-    Demo(Config),
+    Demo(Demo),
     /// Run the echo server alone, as an upstream to play with
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(Echo),
@@ -109,10 +125,43 @@ pub enum Command {
     Fmt(Fmt),
 }
 
-/// Which settings.
+/// Which settings: those of a file, or `--listen` and `--to`.
 #[derive(Debug, Args, PartialEq, Eq)]
-pub struct Config {
-    /// The settings file [default: settings/default.toml, for demo settings/demo.toml]
+pub struct Source {
+    /// The settings file [default: settings/default.toml]
+    #[arg(long, short, value_name = "FILE", env = "TOWLINE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Proxy to this upstream, without a settings file
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// The address to listen on, with --to; may be given several times [default: 127.0.0.1:9139]
+    #[arg(long, value_name = "ADDR:PORT", requires = "to")]
+    pub listen: Vec<String>,
+}
+
+/// `towline check`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Check {
+    /// Which settings.
+    #[command(flatten)]
+    pub source: Source,
+    /// Print only what differs from the defaults
+    #[arg(long)]
+    pub changed: bool,
+}
+
+/// `towline init`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Init {
+    /// The file to write; - is standard output
+    #[arg(value_name = "FILE", default_value = "towline.toml")]
+    pub file: PathBuf,
+}
+
+/// `towline demo`
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Demo {
+    /// The settings file [default: built in]
     #[arg(long, short, value_name = "FILE", env = "TOWLINE_CONFIG")]
     pub config: Option<PathBuf>,
 }
@@ -185,15 +234,29 @@ mod tests {
 
     #[test]
     fn commands_take_their_options() {
-        let config = |file: &str| Config { config: Some(PathBuf::from(file)) };
-        assert_eq!(parsed("run --config a.toml"), Ok(Command::Run(config("a.toml"))));
-        assert_eq!(parsed("check -c a.toml"), Ok(Command::Check(config("a.toml"))));
-        assert_eq!(parsed("demo --config=a.toml"), Ok(Command::Demo(config("a.toml"))));
+        let source = |file: &str| Source { config: Some(file.into()), to: None, listen: Vec::new() };
+        assert_eq!(parsed("run --config a.toml"), Ok(Command::Run(source("a.toml"))));
+        let check = |changed| Ok(Command::Check(Check { source: source("a.toml"), changed }));
+        assert_eq!(parsed("check -c a.toml"), check(false));
+        assert_eq!(parsed("check -c a.toml --changed"), check(true));
+        assert_eq!(parsed("demo --config=a.toml"), Ok(Command::Demo(Demo { config: Some("a.toml".into()) })));
+        assert_eq!(parsed("init"), Ok(Command::Init(Init { file: "towline.toml".into() })));
         let bind = "127.0.0.1:0".parse().unwrap();
         assert_eq!(parsed("echo --bind 127.0.0.1:0"), Ok(Command::Echo(Echo { bind })));
         let url = |url: &str| Ok(Command::Health(Health { url: url.to_owned() }));
         assert_eq!(parsed("health"), url("http://127.0.0.1:9140/healthz"));
         assert_eq!(parsed("health http://h:1/readyz"), url("http://h:1/readyz"));
+    }
+
+    #[test]
+    fn run_needs_no_file() {
+        let source = |listen: &[&str]| {
+            let listen = listen.iter().map(|address| (*address).to_owned()).collect();
+            Ok(Command::Run(Source { config: None, to: Some("ws://h".to_owned()), listen }))
+        };
+        assert_eq!(parsed("run --to ws://h"), source(&[]));
+        assert_eq!(parsed("run --listen a:1 --listen b:2 --to ws://h"), source(&["a:1", "b:2"]));
+        assert_eq!(parsed("run --listen a:1"), Err(ErrorKind::MissingRequiredArgument));
     }
 
     #[test]

@@ -50,9 +50,8 @@ struct Echo {
 /// # Errors
 /// When the address cannot be had; the text names it.
 pub fn serve(bind: SocketAddr) -> io::Result<(SocketAddr, Server)> {
-    let socket = std::net::TcpListener::bind(bind).map_err(|error| {
-        io::Error::new(error.kind(), format!("cannot listen on {bind} (--bind): {error}"))
-    })?;
+    let socket = std::net::TcpListener::bind(bind)
+        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
     let address = socket.local_addr()?;
     ::log::info!("listening echo address={address}");
     let program = Program::compile("settings/pipelines/echo.trickle", PROGRAM)

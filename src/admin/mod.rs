@@ -3,7 +3,11 @@
 //! `/healthz` is 200 while the process lives; `/readyz` is 200 while it accepts sessions, and 503 while it
 //! drains. Neither depends on an upstream. Both take GET and HEAD.
 
-use std::{io, net::TcpListener, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use actix_web::{
     App, FromRequest, Handler, HttpResponse, HttpServer, Resource, Responder, dev::Server, guard,
@@ -11,18 +15,34 @@ use actix_web::{
 };
 
 use crate::{
-    net::{self, Listening},
+    net::{self, Bind, Listening},
     settings,
     status::Status,
 };
 
-/// Opens the admin sockets, one for each address of `admin.bind`.
+/// Opens the admin sockets, one for each address of `admin.bind`; on a free port if the address is taken and not
+/// asked for.
 ///
 /// # Errors
 /// When an address cannot be listened on; the text names address and key.
 pub fn bind(settings: &settings::Admin) -> io::Result<Listening> {
-    net::listen(std::slice::from_ref(&settings.bind))
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {error} (admin.bind)")))
+    let listening = match listen(&settings.bind) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !settings.strict => {
+            log::warn!("admin address is taken, using a free port address={}", settings.bind.text);
+            listen(&on_free_port(&settings.bind))
+        }
+        listening => listening,
+    };
+    listening.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {error} (admin.bind)")))
+}
+
+fn listen(bind: &Bind) -> io::Result<Listening> {
+    net::listen(std::slice::from_ref(bind))
+}
+
+fn on_free_port(bind: &Bind) -> Bind {
+    let free = bind.addresses.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
+    Bind { text: bind.text.clone(), addresses: free }
 }
 
 /// The admin server on its own thread.

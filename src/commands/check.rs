@@ -1,17 +1,15 @@
 //! `towline check`
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
-use super::Failure;
-use crate::settings::{self, Extent, Layers};
+use super::{Failure, source};
+use crate::{cli::Check, settings::Extent};
 
 /// Checks the settings and prints them.
-pub(super) fn check(config: Option<&Path>) -> Result<(), Failure> {
-    let layers = Layers::read(config, settings::environment())?;
+pub(super) fn check(options: &Check) -> Result<(), Failure> {
+    let layers = source::layers(&options.source)?;
     layers.check()?;
-    write!(io::stdout(), "{}", layers.report(Extent::All))?;
+    let extent = if options.changed { Extent::Changed } else { Extent::All };
+    write!(io::stdout(), "{}", layers.report(extent))?;
     Ok(())
 }

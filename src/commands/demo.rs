@@ -1,25 +1,41 @@
 //! `towline demo`
 
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, ErrorKind},
+    path::Path,
+};
 
 use super::{
-    Failure, block_on, load,
+    Failure, block_on,
     signals::{self, Hangup},
+    start_log,
 };
 use crate::{
     echo,
     log::Writer,
-    settings::{DEMO_FILE, Settings},
+    settings::{self, Settings},
 };
 
+/// Added to the error when the port of the echo server is taken.
+const OTHER_UPSTREAM: &str = "The demo's echo server needs a free port. Choose another:\n  \
+                              TOWLINE__UPSTREAM__ECHO__URL=ws://localhost:8239 towline demo";
+
+/// Added to the error when the port of the proxy is taken.
+const OTHER_LISTENER: &str = "The demo's proxy needs a free port. Choose another:\n  \
+                              TOWLINE__LISTENER__WS__BIND=127.0.0.1:9239 towline demo";
+
 /// Runs the proxy and the echo server behind it until a signal ends them.
-pub(super) fn demo(config: Option<PathBuf>) -> Result<(), Failure> {
-    let settings = load(Some(&config.unwrap_or_else(|| DEMO_FILE.into())))?;
+pub(super) fn demo(config: Option<&Path>) -> Result<(), Failure> {
+    let settings = match config {
+        Some(file) => Settings::load(Some(file), settings::environment())?,
+        None => settings::demo(settings::environment())?,
+    };
+    start_log(&settings.log)?;
     block_on(async {
         let bind = settings.upstreams.first().and_then(|(_, upstream)| upstream.url.address());
         let bind =
             bind.ok_or_else(|| io::Error::other("the demo's upstream is an address of this machine"))?;
-        let (_, upstream) = echo::serve(bind)?;
+        let (_, upstream) = echo::serve(bind).map_err(|error| advised(error, "", OTHER_UPSTREAM))?;
         actix_rt::spawn(upstream);
         // Not by a blocking write: nobody may be reading.
         let stdout = Writer::stdout(|_, _| {})?;
@@ -30,8 +46,19 @@ pub(super) fn demo(config: Option<PathBuf>) -> Result<(), Failure> {
             stdout.print(invitation.as_bytes());
             end.await;
         };
-        crate::run(settings, shutdown).await
+        let ended = crate::run(settings, shutdown).await;
+        ended.map_err(|error| advised(error, "(listener.", OTHER_LISTENER))
     })
+}
+
+/// Adds advice to the error of a taken port whose text has `part`.
+fn advised(error: io::Error, part: &str, advice: &str) -> io::Error {
+    match error.kind() {
+        ErrorKind::AddrInUse if error.to_string().contains(part) => {
+            io::Error::new(ErrorKind::AddrInUse, format!("{error}\n{advice}"))
+        }
+        _ => error,
+    }
 }
 
 /// How to use the demo.

@@ -3,12 +3,14 @@
 use std::{fmt, fs, io, path::Path};
 
 use crate::{
-    cli::{EXIT_CONFIG, EXIT_FAILURE},
+    cli::{EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE},
     settings::SettingsError,
 };
 
 /// Why a command fails.
 pub(super) enum Failure {
+    /// Wrong usage of the command line.
+    Usage(String),
     /// Wrong settings.
     Settings(SettingsError),
     /// The system refused something.
@@ -26,6 +28,7 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
+            Self::Usage(_) => EXIT_USAGE,
             Self::Settings(_) => EXIT_CONFIG,
             Self::Io(_) | Self::Unhealthy(_) | Self::Program(_) | Self::Reported => EXIT_FAILURE,
         }
@@ -37,7 +40,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Settings(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
-            Self::Unhealthy(text) | Self::Program(text) => f.write_str(text),
+            Self::Usage(text) | Self::Unhealthy(text) | Self::Program(text) => f.write_str(text),
             Self::Reported => Ok(()),
         }
     }

@@ -1,4 +1,4 @@
-//! The commands of the program: `run`, `check`, `demo`, `echo`, `health`, `eval` and `fmt`.
+//! The commands of the program: a module for each.
 
 mod check;
 mod demo;
@@ -7,12 +7,13 @@ mod eval;
 mod failure;
 mod fmt;
 mod health;
+mod init;
 mod run;
 mod signals;
+mod source;
 
 use std::{
     io::{self, Write},
-    path::Path,
     process::ExitCode,
 };
 
@@ -20,15 +21,16 @@ use self::failure::Failure;
 use crate::{
     cli::{Command, EXIT_OK},
     log,
-    settings::{self, Log, Settings},
+    settings::Log,
 };
 
 /// Runs a command to its end.
 pub fn execute(command: Command) -> ExitCode {
     let result = match command {
-        Command::Run(config) => run::run(config.config.as_deref()),
-        Command::Check(config) => check::check(config.config.as_deref()),
-        Command::Demo(config) => demo::demo(config.config),
+        Command::Run(source) => run::run(&source),
+        Command::Check(options) => check::check(&options),
+        Command::Init(options) => init::init(&options.file),
+        Command::Demo(options) => demo::demo(options.config.as_deref()),
         Command::Echo(options) => echo::echo(options.bind),
         Command::Health(options) => health::health(&options.url),
         Command::Eval(options) => eval::eval(&options),
@@ -54,12 +56,6 @@ fn report(failure: &Failure) {
         Failure::Program(text) => writeln!(io::stderr(), "{text}"),
         failure => log::print(&format!("towline: {failure}\n")),
     };
-}
-
-fn load(config: Option<&Path>) -> Result<Settings, Failure> {
-    let settings = Settings::load(config, settings::environment())?;
-    start_log(&settings.log)?;
-    Ok(settings)
 }
 
 fn start_log(settings: &Log) -> Result<(), Failure> {

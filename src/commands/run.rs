@@ -1,14 +1,15 @@
 //! `towline run`
 
-use std::path::Path;
-
 use super::{
-    Failure, block_on, load,
+    Failure, block_on,
     signals::{self, Hangup},
+    source, start_log,
 };
+use crate::cli::Source;
 
 /// Runs the proxy until a signal ends it.
-pub(super) fn run(config: Option<&Path>) -> Result<(), Failure> {
-    let settings = load(config)?;
+pub(super) fn run(source: &Source) -> Result<(), Failure> {
+    let settings = source::layers(source)?.check()?;
+    start_log(&settings.log)?;
     block_on(async { crate::run(settings, signals::shutdown(Hangup::Ignore)?).await })
 }

@@ -13,6 +13,10 @@ pub enum Origin {
     Default,
     /// The settings file.
     File(Arc<Path>),
+    /// The settings of the demo, which are built in.
+    Demo,
+    /// The command line.
+    CommandLine,
     /// The environment variable of that name.
     Env(String),
 }
@@ -67,6 +71,8 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Demo => f.write_str("built-in settings of the demo"),
+            Self::CommandLine => f.write_str("command line"),
             Self::Env(name) => write!(f, "environment {name}"),
         }
     }
@@ -91,8 +97,8 @@ impl fmt::Display for SettingsError {
         match self {
             Self::NotFound { path } => write!(
                 f,
-                "no settings file at {}: name one with --config FILE or TOWLINE_CONFIG, or start in the \
-                 folder that holds settings/",
+                "no settings file at {}: name one with --config FILE or TOWLINE_CONFIG, write one with \
+                 `towline init`, or run without one by --to URL",
                 path.display()
             ),
             Self::Unreadable { path, reason } => {

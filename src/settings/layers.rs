@@ -1,9 +1,6 @@
 //! The layers of settings: the file, and the environment over it. What neither says is built in.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use config::{ConfigError, File, FileFormat, Source, Value, ValueKind};
 
@@ -18,8 +15,6 @@ use super::{
 
 /// The settings file of `towline run` when none is named, from the working folder.
 pub const DEFAULT_FILE: &str = "settings/default.toml";
-/// The settings file of `towline demo` when none is named, from the working folder.
-pub const DEMO_FILE: &str = "settings/demo.toml";
 /// Far above any settings file or program that a person writes; keeps `/dev/zero` out.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -30,8 +25,10 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 pub struct Layers {
     /// File and environment, merged; values from the environment carry the variable's name.
     pub(super) root: Table,
-    /// The settings file, absolute.
-    pub(super) file: Arc<Path>,
+    /// The layer under the environment.
+    pub(super) base: Origin,
+    /// The folder that paths in the settings begin at.
+    folder: PathBuf,
     /// Environment variables that could not be merged.
     pub(super) problems: Vec<Problem>,
 }
@@ -62,11 +59,21 @@ impl Layers {
         text: &str,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
-        let file: Arc<Path> = file.into();
-        let mut root = toml(text).map_err(|error| syntax_error(&file, text, error))?;
+        let root = toml(text).map_err(|error| syntax_error(file, text, error))?;
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Self::over(root, Origin::File(file.into()), folder, env))
+    }
+
+    /// Lays `env` over the tables of `base`.
+    pub(super) fn over(
+        mut root: Table,
+        base: Origin,
+        folder: PathBuf,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Self {
         let environment = Environment::new(env, &root);
         lay_over(&mut root, environment.root);
-        Ok(Self { root, file, problems: environment.problems })
+        Self { root, base, folder, problems: environment.problems }
     }
 
     /// Checks everything.
@@ -98,14 +105,23 @@ impl Layers {
         report::report(self, extent, host)
     }
 
-    /// The folder that paths in the settings begin at.
-    pub(super) fn folder(&self) -> &Path {
-        self.file.parent().unwrap_or(Path::new("/"))
+    /// Where a value came from; of a table, where its first value did, because the tables themselves are made by
+    /// merging.
+    pub(super) fn origin(&self, value: &Value) -> Origin {
+        if let ValueKind::Table(table) = &value.kind
+            && let Some(first) = table.values().next()
+        {
+            return self.origin(first);
+        }
+        match value.origin() {
+            Some(name) => Origin::Env(name.to_owned()),
+            None => self.base.clone(),
+        }
     }
 
-    /// The settings file, absolute.
-    pub fn file(&self) -> &Path {
-        &self.file
+    /// The folder that paths in the settings begin at.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 
@@ -169,18 +185,4 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// Where a value of the merged layers came from; of a table, where its first value did, because the
-/// tables themselves are made by merging.
-pub(super) fn origin(value: &Value, file: &Arc<Path>) -> Origin {
-    if let ValueKind::Table(table) = &value.kind
-        && let Some(first) = table.values().next()
-    {
-        return origin(first, file);
-    }
-    match value.origin() {
-        Some(name) => Origin::Env(name.to_owned()),
-        None => Origin::File(file.clone()),
-    }
 }

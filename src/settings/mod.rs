@@ -14,6 +14,7 @@
 //! are followed: whoever holds [`Settings`] need not ask again.
 
 mod address;
+mod embedded;
 mod environment;
 mod error;
 mod guards;
@@ -39,11 +40,12 @@ use std::{
 use indexmap::IndexMap;
 
 pub use self::{
+    embedded::{demo, from_flags, template},
     environment::variables as environment,
     error::{Origin, Problem, SettingsError},
     headers::HostHeader,
     host::{Host, Machine},
-    layers::{DEFAULT_FILE, DEMO_FILE, Layers},
+    layers::{DEFAULT_FILE, Layers},
     modules::Folders,
     report::Extent,
     url::{MASK, UrlError, UrlParts, mask},
@@ -131,6 +133,9 @@ pub enum LogFormat {
 pub struct Admin {
     /// Where to listen: an address, or a name with all its addresses.
     pub bind: Bind,
+    /// Whether a taken address stops the start. Otherwise a free port is used: the settings do not ask for an
+    /// address.
+    pub strict: bool,
 }
 
 /// `[drain]`: the end of the process (C9).

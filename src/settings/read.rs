@@ -8,7 +8,7 @@ use super::{
     Origin, Problem,
     host::Host,
     keys::{self, Kind, Preset},
-    layers::{Layers, origin},
+    layers::Layers,
     url,
 };
 
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
             Some(value) if matches!(value.kind, ValueKind::Table(_)) => (None, self.origin(value)),
             // Whatever it is, it stands in a place of tables, and may hold anything.
             Some(value) => (Some(url::MASK.to_owned()), self.origin(value)),
-            None => (None, Origin::File(self.layers.file.clone())),
+            None => (None, self.layers.base.clone()),
         };
         self.note(Problem { key: key.to_owned(), value: shown, origin, text });
     }
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 
     fn origin(&self, value: &Value) -> Origin {
-        origin(value, &self.layers.file)
+        self.layers.origin(value)
     }
 
     /// Refuses top-level keys that are no sections.
@@ -244,13 +244,18 @@ impl<'a> Section<'a> {
     fn section_origin(&self) -> Origin {
         match self.table.and_then(|table| table.values().next()) {
             Some(value) => self.reader.origin(value),
-            None => Origin::File(self.reader.layers.file.clone()),
+            None => self.reader.layers.base.clone(),
         }
     }
 
     /// Where the settings are checked.
     pub(super) fn host(&self) -> &'a dyn Host {
         self.reader.host
+    }
+
+    /// Whether the settings are those of a file, not built in and not of the command line.
+    pub(super) fn is_of_file(&self) -> bool {
+        matches!(self.reader.layers.base, Origin::File(_))
     }
 
     /// The folder that paths in the settings begin at.

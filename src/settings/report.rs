@@ -8,7 +8,7 @@ use super::{
     Origin, Route, SettingsError,
     host::Host,
     keys::{Key, Kind, SECTIONS, Section, Shape, number_or_text},
-    layers::{Layers, origin},
+    layers::Layers,
     read::{Table, commas, quoted, shown},
     url,
 };
@@ -178,7 +178,7 @@ impl Keys<'_> {
                     let value_of_kind = self.absolute(key.name, typed(value, key.kind));
                     let is_default = preset.is_some_and(|preset| same(&value_of_kind, &preset, key.kind));
                     if self.extent == Extent::All || !is_default {
-                        let comment = format!("{}{auto}", origin(value, &self.layers.file));
+                        let comment = format!("{}{auto}", self.layers.origin(value));
                         write_line(&mut out, key.name, &shown(&value_of_kind, key.kind), comment);
                     }
                 }
@@ -201,15 +201,14 @@ impl Keys<'_> {
 
     /// One line for each header: they may come from different places.
     fn write_headers(&self, out: &mut String, key: &Key, value: &Value) {
-        let file = &self.layers.file;
         match as_table(&value.kind) {
             Some(headers) if !headers.is_empty() => {
                 for (name, text) in headers {
                     let key = format!("{}.{}", key.name, bare_or_quoted(name));
-                    write_line(out, &key, &quoted(url::MASK), origin(text, file));
+                    write_line(out, &key, &quoted(url::MASK), self.layers.origin(text));
                 }
             }
-            _ if self.extent == Extent::All => write_line(out, key.name, "{}", origin(value, file)),
+            _ if self.extent == Extent::All => write_line(out, key.name, "{}", self.layers.origin(value)),
             _ => {}
         }
     }

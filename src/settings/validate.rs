@@ -48,7 +48,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let drain = drain(&reader.single("drain"));
     let language = language(&reader.single("language"));
     let mut taken = Vec::new();
-    if let Some(admin) = &admin {
+    if let Some(admin) = admin.as_ref().filter(|admin| admin.strict) {
         address::take(&mut taken, &admin_section, std::slice::from_ref(&admin.bind));
     }
     let sections = reader.named("listener");
@@ -111,12 +111,13 @@ fn log(section: &Section<'_>) -> Log {
 }
 
 fn admin(section: &Section<'_>) -> Option<Admin> {
-    let off = section.said("bind").is_some_and(|value| text(value) == Ok(""));
-    if off {
-        None
-    } else {
-        section.read("bind", |value| address::parse(value, section.host())).map(|bind| Admin { bind })
+    let set = section.said("bind");
+    if set.is_some_and(|value| text(value) == Ok("")) {
+        return None;
     }
+    let strict = section.is_of_file() || set.is_some();
+    let bind = section.read("bind", |value| address::parse(value, section.host()));
+    bind.map(|bind| Admin { bind, strict })
 }
 
 fn drain(section: &Section<'_>) -> Drain {

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const DEMO_FILE: &str = "settings/demo.toml";
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }

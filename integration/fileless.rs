@@ -1,0 +1,235 @@
+//! Starting without a settings file (`--to`, `demo`), and the files that the program writes (`init`, `check`).
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
+
+use crate::harness::*;
+
+/// The default of `admin.bind`, taken until the guard is dropped, by the test or by whoever was first.
+fn take_admin_port() -> Option<TcpListener> {
+    TcpListener::bind("127.0.0.1:9140").ok()
+}
+
+const ANY_ADMIN: (&str, &str) = ("TOWLINE__ADMIN__BIND", "127.0.0.1:0");
+
+/// All addresses of lines that match.
+fn addresses(program: &Program, pattern: &str) -> Vec<SocketAddr> {
+    let log = program.log();
+    let found = log.iter().filter(|line| matches(line, pattern));
+    found.map(|line| line.rsplit_once("address=").unwrap().1.parse().unwrap()).collect()
+}
+
+fn end(mut program: Program) {
+    program.signal("TERM");
+    assert_eq!(program.exit_code(), Some(0));
+}
+
+#[test]
+fn run_proxies_to_an_upstream_without_a_file() {
+    let origin = Origin::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["run", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--to", &origin.url()];
+    let program = Program::start(&args, &[ANY_ADMIN], folder.path());
+    program.wait_log("listening admin");
+    let listening = addresses(&program, "listening listener=ws");
+    assert_eq!(listening.len(), 2, "{listening:?}");
+    for address in listening {
+        let mut client = Client::connect(address);
+        assert_eq!(client.ask("hello"), "hello");
+        client.send(binary("\u{1}"));
+        assert_eq!(client.recv(), binary("\u{1}"));
+    }
+    end(program);
+}
+
+#[test]
+fn the_environment_lies_over_the_flags() {
+    let origin = Origin::echo();
+    let env = [ANY_ADMIN, ("TOWLINE__LISTENER__WS__BIND", "127.0.0.1:0")];
+    let args = ["run", "--listen", "192.0.2.1:1", "--to", &origin.url()];
+    let program = Program::start(&args, &env, Path::new("/"));
+    program.wait_log("listening admin");
+    assert_eq!(Client::connect(addresses(&program, "listening listener=ws")[0]).ask("a"), "a");
+    end(program);
+}
+
+#[test]
+fn flags_that_do_not_fit_together_are_wrong_usage() {
+    let to = ["--to", "ws://127.0.0.1:1"];
+    for command in ["run", "check"] {
+        let args = [&[command, "--config", "a.toml"][..], &to].concat();
+        let finished = Program::finish(&args, &[], Path::new("/"));
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        for word in ["--to", "--config", "a.toml"] {
+            assert!(finished.stderr.contains(word), "{}", finished.stderr);
+        }
+        let args = [&[command][..], &to].concat();
+        let finished = Program::finish(&args, &[("TOWLINE_CONFIG", "b.toml")], Path::new("/"));
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains("TOWLINE_CONFIG names b.toml"), "{}", finished.stderr);
+        let finished = Program::finish(&[command, "--listen", "127.0.0.1:0"], &[], Path::new("/"));
+        assert_eq!(finished.code, Some(2), "{}", finished.stderr);
+        assert!(finished.stderr.contains("--to"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_a_wrong_setting() {
+    for (args, words) in [
+        (&["--to", "http://h"][..], &["upstream.main.url", "command line", "ws://"][..]),
+        (&["--to", "ws://h", "--listen", "nonsense"], &["listener.ws.bind", "command line", "nonsense"]),
+        (&["--to", "ws://h", "--listen", "127.0.0.1:5", "--listen", "127.0.0.1:5"], &["127.0.0.1:5 twice"]),
+    ] {
+        let finished = Program::finish(&[&["run"], args].concat(), &[], Path::new("/"));
+        assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+        for word in words {
+            assert!(finished.stderr.contains(word), "no {word}: {}", finished.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_taken_admin_port_stops_only_those_who_ask_for_it() {
+    let origin = Origin::echo();
+    let _taken = take_admin_port();
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["run", "--listen", "127.0.0.1:0", "--to", &origin.url()];
+    let program = Program::start(&args, &[], folder.path());
+    program.wait_log("WARN *admin address is taken, using a free port address=127.0.0.1:9140");
+    program.wait_log("listening admin address=127.0.0.1:");
+    let admin = addresses(&program, "listening admin")[0];
+    assert_ne!(admin.port(), 9140);
+    assert_eq!(get(admin, "/readyz").0, 200);
+    end(program);
+
+    let finished = Program::finish(&args, &[("TOWLINE__ADMIN__BIND", "127.0.0.1:9140")], folder.path());
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("127.0.0.1:9140") && finished.stderr.contains("admin.bind"));
+
+    let file = folder.path().join("towline.toml");
+    let text = "[listener.ws]\nbind = \"127.0.0.1:0\"\n[upstream.a]\nurl = \"ws://h\"\n[[route]]\nupstream = \"a\"\n";
+    std::fs::write(&file, text).unwrap();
+    let finished = Program::finish(&["run", "--config", file.to_str().unwrap()], &[], folder.path());
+    assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+    assert!(finished.stderr.contains("127.0.0.1:9140") && finished.stderr.contains("admin.bind"));
+}
+
+/// The variables that put a demo on these ports.
+fn demo_ports(listener: &str, upstream: &str) -> [(&'static str, String); 2] {
+    [
+        ("TOWLINE__LISTENER__WS__BIND", listener.to_owned()),
+        ("TOWLINE__UPSTREAM__ECHO__URL", format!("ws://{upstream}")),
+    ]
+}
+
+#[test]
+fn the_demo_runs_in_any_folder_and_beside_another_admin_page() {
+    let (upstream, _taken) = (Port::take(), take_admin_port());
+    let folder = tempfile::tempdir().unwrap();
+    let ports = demo_ports("127.0.0.1:0", &upstream.addr().to_string());
+    let env: Vec<_> = ports.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    let program = Program::start(&["demo"], &env, folder.path());
+    program.wait_log("WARN *admin address is taken, using a free port");
+    program.wait_log("listening admin");
+    assert_eq!(get(addresses(&program, "listening admin")[0], "/healthz").0, 200);
+    let address = addresses(&program, "listening listener=ws")[0];
+    assert_eq!(Client::connect(address).ask("hello"), "hello");
+    assert_eq!(Client::connect(address).ask("snot"), "badger");
+    end(program);
+}
+
+#[test]
+fn a_demo_whose_ports_are_taken_says_how_to_choose_others() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (taken, free) = (taken.local_addr().unwrap().to_string(), Port::take().addr().to_string());
+    for (listener, upstream, variable) in
+        [(&taken, &free, "TOWLINE__LISTENER__WS__BIND"), (&free, &taken, "TOWLINE__UPSTREAM__ECHO__URL")]
+    {
+        let _held = TcpListener::bind(&taken);
+        let ports = demo_ports(listener, upstream);
+        let env: Vec<_> = ports.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let finished = Program::finish(&["demo"], &[&env[..], &[ANY_ADMIN]].concat(), Path::new("/"));
+        assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+        for word in [taken.as_str(), variable, "towline demo"] {
+            assert!(finished.stderr.contains(word), "no {word}: {}", finished.stderr);
+        }
+        assert_eq!(finished.stdout, "", "no invitation to a demo that does not run");
+    }
+}
+
+/// A report without its comments, which name where each value came from.
+fn values(report: &str) -> Vec<&str> {
+    report.lines().map(|line| line.split(" # ").next().unwrap().trim_end()).collect()
+}
+
+#[test]
+fn what_check_prints_can_be_checked_again_from_another_folder() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let flags = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--to", "ws://127.0.0.1:1/a"];
+    for args in [&["--config", "settings/default.toml"][..], &["--config", "settings/demo.toml"], &flags] {
+        for extent in [&[][..], &["--changed"]] {
+            let first = Program::finish(&[&["check"], args, extent].concat(), &[], root);
+            assert_eq!(first.code, Some(0), "{}", first.stderr);
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("f.toml"), &first.stdout).unwrap();
+            let again = [&["check", "--config", "f.toml"], extent].concat();
+            let again = Program::finish(&again, &[], folder.path());
+            assert_eq!(again.code, Some(0), "{}\n{}", again.stderr, first.stdout);
+            assert_eq!(values(&again.stdout), values(&first.stdout));
+        }
+    }
+}
+
+#[test]
+fn check_may_print_changes_only() {
+    let finished = Program::finish(&["check", "--changed", "--to", "ws://h"], &[], Path::new("/"));
+    let changed = "[listener.ws]\nbind = \"127.0.0.1:9139\"\n\n[upstream.main]\nurl = \"ws://h\"\n\n[[route]]\nupstream = \"main\"";
+    assert_eq!(values(&finished.stdout).join("\n"), changed);
+}
+
+#[test]
+fn a_masked_secret_never_passes_for_a_real_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "ws://me:hunter2@127.0.0.1:1/?token=hunter2";
+    let report = Program::finish(&["check", "--changed", "--to", secret], &[], Path::new("/"));
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    assert!(
+        report.stdout.contains("url = \"ws://***@127.0.0.1:1/?***\"") && !report.stdout.contains("hunter2")
+    );
+    std::fs::write(folder.path().join("f.toml"), &report.stdout).unwrap();
+    for command in ["run", "check"] {
+        let finished = Program::finish(&[command, "--config", "f.toml"], &[], folder.path());
+        assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+        assert!(finished.stderr.contains("upstream.main.url") && finished.stderr.contains("a masked secret"));
+    }
+    let env = [("TOWLINE__UPSTREAM__MAIN__URL", secret)];
+    let finished = Program::finish(&["check", "--config", "f.toml"], &env, folder.path());
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+#[test]
+fn init_writes_a_file_that_is_right_everywhere_and_overwrites_none() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["init"][..], &["init", "other.toml"]] {
+        let name = args.get(1).unwrap_or(&"towline.toml");
+        let finished = Program::finish(args, &[], folder.path());
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert!(finished.stdout.contains(&format!("towline run --config {name}")), "{}", finished.stdout);
+        let check = Program::finish(&["check", "--config", name], &[], folder.path());
+        assert_eq!(check.code, Some(0), "{}", check.stderr);
+        let file = folder.path().join(name);
+        std::fs::write(&file, "mine").unwrap();
+        let again = Program::finish(args, &[], folder.path());
+        assert_eq!(again.code, Some(1));
+        assert!(again.stderr.contains(&format!("{name} exists and is not overwritten")), "{}", again.stderr);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    }
+    let finished = Program::finish(&["init", "-"], &[], folder.path());
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    for key in ["[listener.ws]\n", "# ping_interval = ", "source = "] {
+        assert!(finished.stdout.contains(key), "no {key} in\n{}", finished.stdout);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}

@@ -1,0 +1,32 @@
+//! `towline init`
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, ErrorKind, Write},
+    path::Path,
+};
+
+use super::{Failure, failure::named};
+use crate::settings::template;
+
+/// Writes a settings file with comments; never over another file.
+pub(super) fn init(file: &Path) -> Result<(), Failure> {
+    if file == Path::new("-") {
+        return Ok(io::stdout().write_all(template().as_bytes())?);
+    }
+    let created = OpenOptions::new().write(true).create_new(true).open(file);
+    let mut created = created.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            let text = format!("{} exists and is not overwritten; name another file", file.display());
+            io::Error::new(ErrorKind::AlreadyExists, text)
+        }
+        _ => named(file, &error),
+    })?;
+    if let Err(error) = created.write_all(template().as_bytes()) {
+        // Half a file would be in the way of the next attempt.
+        let _ = fs::remove_file(file);
+        return Err(named(file, &error).into());
+    }
+    writeln!(io::stdout(), "Wrote {0}. Run it: towline run --config {0}", file.display())?;
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! The settings that the command line asks for.
+
+use super::Failure;
+use crate::{
+    cli::Source,
+    settings::{Layers, environment, from_flags},
+};
+
+/// Where to listen when `--to` is given alone.
+const LISTEN: &str = "127.0.0.1:9139";
+
+/// Reads the settings file, or takes `--listen` and `--to` instead of one.
+pub(super) fn layers(source: &Source) -> Result<Layers, Failure> {
+    let Some(to) = &source.to else {
+        return Ok(Layers::read(source.config.as_deref(), environment())?);
+    };
+    if let Some(file) = &source.config {
+        let text = format!(
+            "--to cannot be combined with a settings file, and --config or TOWLINE_CONFIG names {}; leave out \
+             one of them",
+            file.display()
+        );
+        return Err(Failure::Usage(text));
+    }
+    match source.listen.as_slice() {
+        [] => Ok(from_flags(&[LISTEN.to_owned()], to, environment())),
+        listen => Ok(from_flags(listen, to, environment())),
+    }
+}
