@@ -36,6 +36,7 @@ mod language;
 mod liveness;
 mod log_reader;
 mod logging;
+mod losses;
 mod malformed;
 mod outcomes;
 mod paths;

@@ -71,6 +71,11 @@ impl Inbound {
         passing + self.preprocessors.as_ref().map_or(0, |preprocessors| preprocessors.held())
     }
 
+    /// Whether the message that was fed last was a binary one.
+    pub fn is_binary(&self) -> bool {
+        self.binary
+    }
+
     /// The metadata of an event with this data, made from the message that was fed last.
     pub fn meta(&self, data: &Data, rest: Option<Arc<Record>>) -> Meta {
         let meta = Meta::new(self.binary, rest);

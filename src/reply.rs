@@ -42,6 +42,8 @@ pub enum Failure {
     RateLimited(&'static str),
     /// A pipeline's program failed.
     Program(String),
+    /// A pipeline sent the event to its port `err`, with words of its own.
+    Refused,
     /// Something inside died that held the event.
     Lost,
 }
@@ -70,6 +72,8 @@ pub enum Reason {
     /// The TCP connection was refused, or closed before the handshake's answer: the server is not running.
     /// The words are without address.
     Unreachable(String),
+    /// The server refused the handshake with this status.
+    Refused(u16),
     /// The server may not be chosen by `$url`.
     NotAllowed(String),
     /// The reply did not come in time.
@@ -87,7 +91,7 @@ impl Reason {
     /// more than that there is no connection.
     pub fn while_down(&self) -> Self {
         match self {
-            Self::Dial(_) => self.clone(),
+            Self::Dial(_) | Self::Refused(_) => self.clone(),
             _ => Self::NoConnection,
         }
     }
@@ -111,6 +115,7 @@ impl std::fmt::Display for Reason {
             Self::Closed { code: Some(code), reason } => {
                 write!(f, "Connection closed by server with code {code}: {reason}")
             }
+            Self::Refused(status) => write!(f, "handshake refused with status {status}"),
             Self::Timeout(limit) => write!(f, "no reply within {}", humantime::format_duration(*limit)),
             Self::Stalled(limit) => write!(f, "not read within {}", humantime::format_duration(*limit)),
             Self::Panicked => f.write_str("internal error"),
@@ -140,6 +145,7 @@ impl Failure {
             }
             Self::RateLimited(what) => format!("Error accepting message: more {what} than allowed"),
             Self::Program(words) => format!("Error in pipeline: {words}"),
+            Self::Refused => "Error in pipeline: event was refused".to_owned(),
             Self::Lost => "Error processing event: internal error".to_owned(),
         }
     }

@@ -53,7 +53,7 @@ impl Proxy {
 
     /// Announces the loss of an upstream.
     pub fn expect_restarts(self) -> Self {
-        self.expect("connector restart")
+        self.expect("connector restart").expect("upstream ended")
     }
 
     /// Where the first listener listens.

@@ -48,12 +48,13 @@ fn tie(
     upside: Option<Upside>,
 ) -> session::Ties {
     let home = Edge::rare(session);
+    let replies_errors = route.replies_errors();
     let errors = Errors::new(route, &home, errors_room(room, route));
     let line = Line { tracker, home: &home, room };
     let Some(Upside { plan, first, pacer }) = upside else {
         let incoming = line.start(&route.incoming, Outlet::End);
         let incoming = incoming.head.map_or(Outlet::End, Outlet::Next);
-        return session::Ties { incoming, errors, supervisor: None, upstream_budget: None };
+        return session::Ties { incoming, errors, supervisor: None, upstream_budget: None, replies_errors };
     };
     let line = Line { room: room + plan.upstream.limits.buffer, ..line };
     let outgoing = line.start(&route.outgoing, Outlet::Next(Edge::to(session))).head;
@@ -75,12 +76,14 @@ fn tie(
                 budget: Arc::clone(&budget),
                 pacer,
                 room,
+                keeps_client: route.keeps_client(),
             }
         },
         room,
     );
     let supervisor = SupervisorEdge { over: Edge::to(&supervisor), withdraw: Edge::rare(&supervisor) };
-    session::Ties { incoming, errors, supervisor: Some(supervisor), upstream_budget: Some(budget) }
+    let (supervisor, upstream_budget) = (Some(supervisor), Some(budget));
+    session::Ties { incoming, errors, supervisor, upstream_budget, replies_errors }
 }
 
 /// What may fail at once: all that is under way in both directions, and all that awaits a reply.

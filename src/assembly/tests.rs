@@ -269,6 +269,7 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
                 errors,
                 supervisor: None,
                 upstream_budget: None,
+                replies_errors: true,
             }
         });
         client.send("one").await;

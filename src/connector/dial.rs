@@ -110,6 +110,9 @@ pub enum DialError {
 impl DialError {
     /// Why events are not sent, for logs and error replies.
     pub fn reason(&self) -> Reason {
+        if let Self::Refused(refused) = self {
+            return Reason::Refused(refused.status.as_u16());
+        }
         let words = self.to_string();
         if self.is_unreachable() { Reason::Unreachable(words) } else { Reason::Dial(words) }
     }

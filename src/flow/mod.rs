@@ -25,7 +25,7 @@ pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};
 
 use actix::Message;
 
-use crate::{event::Event, reply::Failure};
+use crate::{event::Event, reply::Failure, wire::CloseFrame};
 
 /// An event on its way.
 #[derive(Debug)]
@@ -66,6 +66,29 @@ pub enum Flow {
     Events(Vec<Parcel>),
     /// Events that failed behind the pipelines, in order.
     Failed(Vec<Failed>),
+    /// The upstream has ended, and the session ends with it.
+    Ended(Box<UpstreamEnd>),
+}
+
+/// The end of an upstream that ends its session. It travels in the line of the replies, so that what the
+/// upstream sent before it reaches the client before the close.
+#[derive(Debug)]
+pub struct UpstreamEnd {
+    /// Events that failed with it, in order.
+    pub failed: Vec<Failed>,
+    /// The close frame for the client; none: one without a code.
+    pub frame: Option<CloseFrame>,
+    /// Where it is a loss, what the reason has to name.
+    pub loss: Option<Loss>,
+}
+
+/// Where the gap begins after the loss of an upstream connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Loss {
+    /// The first event that was lost.
+    pub first: Option<u64>,
+    /// In a stream, the last event that was written; it and those before it may be lost as well.
+    pub last_written: Option<u64>,
 }
 
 /// An event that failed, on its way to become an error reply.

@@ -1,8 +1,9 @@
-//! The session actor: from the client and to the client. What it lets in stands in [`admitting`], how it
-//! ends in [`ending`].
+//! The session actor: from the client and to the client. [`admitting`] decides what it takes, [`failing`]
+//! reports failures, [`ending`] closes it.
 
 mod admitting;
 mod ending;
+mod failing;
 
 use std::{
     fmt,
@@ -28,9 +29,9 @@ use super::{
 use crate::{
     assembly::Errors,
     deadline::Deadline,
-    event::{Data, Event, Meta, Origin, Record, Value},
+    event::{Data, Event, Origin, Record},
     flow::{
-        Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Note, Parcel, Permit, Pool, Stamp, Ticket,
+        Batch, Budget, Cause, Edge, Flow, Hold, Kind, Loss, Note, Parcel, Permit, Pool, Stamp, Ticket,
         Tracker, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
@@ -39,7 +40,7 @@ use crate::{
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},
     supervisor::{GivenUp, SessionOver, Withdraw},
-    turn::{Driven, TURN_STEPS, drive, now_ns, yield_turn},
+    turn::{Driven, TURN_STEPS, drive, yield_turn},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
 
@@ -75,8 +76,11 @@ pub struct Session {
     deadline: Deadline,
     /// The order to drain, while its moment has not come.
     drain: Option<Box<Drain>>,
-    /// A pipeline died; the session ends in this turn.
-    crippled: bool,
+    /// The session ends in this turn, with this close frame: a pipeline died, or something failed that the
+    /// client must learn of.
+    ending: Option<Box<CloseFrame>>,
+    /// The upstream connection is lost, and the session ends with it.
+    loss: Option<Box<Loss>>,
     /// What goes on in this turn.
     batch: Batch,
     /// The frames of the event that is being handed over.
@@ -96,6 +100,8 @@ pub struct Ties {
     pub supervisor: Option<SupervisorEdge>,
     /// The budget of the upstream side.
     pub upstream_budget: Option<Arc<Budget>>,
+    /// Whether failures become messages to the client.
+    pub replies_errors: bool,
 }
 
 /// The ways to a session's supervisor.
@@ -168,7 +174,8 @@ impl Session {
             state: State::Open,
             deadline: Deadline::new(),
             drain: None,
-            crippled: false,
+            ending: None,
+            loss: None,
             batch: Batch::default(),
             frames: Vec::new(),
             opened: Instant::now(),
@@ -190,7 +197,7 @@ impl Session {
     /// none.
     fn read_on(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> bool {
         for _ in 0..TURN_STEPS {
-            if !matches!(self.state, State::Open) {
+            if !matches!(self.state, State::Open) || self.ending.is_some() {
                 return true;
             }
             if !self.has_room(task) || self.is_held_back(ctx, task) {
@@ -288,13 +295,14 @@ impl Session {
                 recycle(parcels);
             }
             Flow::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
+            Flow::Ended(end) => self.upstream_ended(*end),
         }
     }
 
     fn deliver(&mut self, Parcel { event, kind, ticket, permit }: Parcel) {
         let cause = ticket.cause();
         if kind == Kind::Error && cause != Cause::Error {
-            return self.put_out(event, ticket);
+            return self.refused_by_pipeline(event, ticket);
         }
         let Event { data, meta, .. } = event;
         match self.outbound.encode(data, &meta, &mut self.frames) {
@@ -331,81 +339,7 @@ impl Session {
         }
     }
 
-    // --- Failures
-
-    fn failed(&mut self, Failed { ticket, event, failure, correlation }: Failed) {
-        // A notice without a ticket is about an event that is settled.
-        let cause = ticket.map_or(Cause::Push, |ticket| {
-            let cause = ticket.cause();
-            ticket.redeem();
-            cause
-        });
-        self.fail(event, cause, failure, correlation);
-    }
-
-    /// Makes the error reply of an event and sends it on its way, if one is due.
-    fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
-        if self.is_error_due(event, cause) {
-            self.reply_error(event, cause, failure, correlation);
-        }
-    }
-
-    fn reply_error(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
-        let undecodable = matches!(failure, Failure::Decode(_));
-        let ticket = self.tracker.issue_error(event);
-        let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));
-        let mut meta = Meta::new(false, self.meta.clone());
-        if let Some(correlation) = correlation {
-            let _ = meta.set("correlation", correlation);
-        }
-        let event = Event {
-            id: ticket.id(),
-            data: data.into(),
-            meta,
-            origin: self.origin.clone(),
-            ingest_ns: now_ns(),
-        };
-        self.send_error(event, ticket, cause);
-    }
-
-    /// A pipeline sent an event to port `err`: that is its failure, in the pipeline's words.
-    fn put_out(&mut self, event: Event, ticket: Ticket) {
-        let cause = ticket.cause();
-        let number = ticket.redeem();
-        if self.is_error_due(number, cause) {
-            let ticket = self.tracker.issue_error(number);
-            self.send_error(event, ticket, cause);
-        }
-    }
-
-    /// Whether an error reply is due: once for an event that has no outcome. An error event that failed
-    /// itself stays due.
-    fn is_error_due(&mut self, event: u64, cause: Cause) -> bool {
-        match cause {
-            Cause::Message => self.delivery.fail(event),
-            Cause::Push => {
-                self.delivery.fail_loose(event);
-                true
-            }
-            Cause::Error => self.delivery.awaits_error(event),
-        }
-    }
-
-    /// Sends an error event through the errors pipelines; one that comes from there goes to the client.
-    fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
-        // An error reply takes room until it is written: who provokes errors that are not read is not read
-        // either.
-        let budget = match &self.upstream_budget {
-            Some(budget) if cause == Cause::Push => budget,
-            _ => &self.budget,
-        };
-        let permit = Some(budget.take(event.data.size()));
-        let parcel = Parcel { event, kind: Kind::Error, ticket, permit };
-        match self.ties.errors.head(&self.tracker) {
-            Some(errors) if cause != Cause::Error => errors.tell(Flow::Events(vec![parcel])),
-            _ => self.deliver(parcel),
-        }
-    }
+    // --- Outcomes
 
     fn take_notes(&mut self, task: Option<&task::Context<'_>>) {
         let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
@@ -438,7 +372,7 @@ impl Session {
     /// A dead pipeline cannot serve its session, and what it held has been reported as lost.
     fn pipeline_died(&mut self, name: &str) {
         log::error!("pipeline died session={self} pipeline={name}");
-        self.crippled = true;
+        self.ending = Some(Box::new(CloseFrame::new(1011, "internal error")));
     }
 }
 

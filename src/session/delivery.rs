@@ -141,6 +141,17 @@ impl<O> Delivery<O> {
         }
     }
 
+    /// An event failed, and the client gets no message about it.
+    pub fn error_unreported(&mut self, event: u64, emit: impl FnMut(O)) {
+        if self.ledger.is_failing(event) {
+            self.end_error(event, Outcome::Errored, emit);
+        } else if let Some(slot) = self.take_loose(event)
+            && !self.ordered
+        {
+            self.close(slot, emit);
+        }
+    }
+
     /// Whether an error reply is due that has not come.
     pub fn awaits_error(&mut self, event: u64) -> bool {
         self.ledger.is_failing(event) || self.loose.iter().any(|(loose, _)| *loose == event)

@@ -1,18 +1,22 @@
-//! The supervisor actor.
+//! The supervisor actor. [`ending`] ends the session where the client is not kept.
+
+mod ending;
 
 use std::{mem, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
-use super::{GivenUp, Pacer, Policy, SessionOver, Verdict, Withdraw};
+use super::{
+    GivenUp, Pacer, Policy, SessionOver, Verdict, Withdraw,
+    loss::{Fate, failed, not_sent, refused},
+};
 use crate::{
     connector::{
         self, Close, Connector, Ended, Fact, Generation, Report, Start,
         dial::{self, First, Plan},
-        exchange::Unsettled,
     },
     event::Value,
-    flow::{Budget, Cause, Edge, Failed, Flow, Parcel, Ticket, Tracker, mailbox_room},
+    flow::{Budget, Cause, Edge, Failed, Flow, Parcel, Tracker, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
@@ -56,6 +60,8 @@ pub struct Ties {
     pub pacer: Arc<Pacer>,
     /// The listener's `buffer`: what may be under way to the upstream.
     pub room: usize,
+    /// Whether the client stays when an upstream connection is lost.
+    pub keeps_client: bool,
 }
 
 /// A connector and the history of those before it.
@@ -65,6 +71,8 @@ struct Child {
     connector: Option<Addr<Connector>>,
     /// Since when its connection is up.
     up: Option<Instant>,
+    /// Whether a connection to its server was up before.
+    was_up_before: bool,
     policy: Policy,
     /// Why events are not sent while there is no connection.
     down: Reason,
@@ -101,6 +109,9 @@ impl Supervisor {
                     supervisor.start_main(Start::Dialing(dialing), ctx);
                     // The client's first events wait for its first connection.
                     supervisor.attach();
+                }
+                First::Failed(error) if !supervisor.ties.keeps_client => {
+                    supervisor.never_connected(error.reason());
                 }
                 First::Failed(error) => {
                     supervisor.main.down = error.reason().while_down();
@@ -198,6 +209,7 @@ impl Supervisor {
         if let Some(child) = self.child(generation) {
             child.up = Some(Instant::now());
             child.down = Reason::NoConnection;
+            child.was_up_before = true;
         }
         let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
         if generation == self.main.generation {
@@ -217,10 +229,17 @@ impl Supervisor {
         let (reason, down) = (ended.reason.to_string(), ended.reason.while_down());
         let unsettled = ended.unsettled.len() + ended.unsent.len();
         let server: Arc<str> = self.child(generation).map_or("", |child| child.url.shown.as_str()).into();
-        self.fail(self.failures(ended, server));
-        if self.withdrawn {
-            return;
+        if let Some(child) = self.child(generation) {
+            child.connector = None;
         }
+        if self.withdrawn {
+            return self.fail(self.failures(ended, server));
+        }
+        let fate = self.fate(generation, &ended.reason);
+        if fate != Fate::Keep {
+            return self.end_session(fate, ended, server, unsettled);
+        }
+        self.fail(self.failures(ended, server));
         if let Some(child) = self.child(generation) {
             child.down = down;
             if let Some(up) = child.up.take() {
@@ -228,7 +247,6 @@ impl Supervisor {
             }
         }
         if generation == self.main.generation {
-            self.main.connector = None;
             self.ties.outlet.tell(Attach(None));
             self.restart_main(&reason, unsettled, ctx);
         } else {
@@ -242,7 +260,6 @@ impl Supervisor {
         let (session, upstream) = (Arc::clone(&self.ties.tracker), self.plan.upstream.name.clone());
         let Some(child) = self.child(generation) else { return };
         let Verdict { delay, attempt, .. } = child.policy.lost(Instant::now(), rand::random());
-        child.connector = None;
         child.not_before = Some(Instant::now() + delay);
         log::warn!(
             "connector lost session={session} upstream={upstream} url={} attempt={attempt} pause={}ms \
@@ -419,30 +436,12 @@ impl Child {
             generation: Generation(0),
             connector: None,
             up: None,
+            was_up_before: false,
             policy,
             down: Reason::NoConnection,
             not_before: None,
         }
     }
-}
-
-fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, reason: &Reason) -> Failed {
-    let (server, reason) = (Arc::clone(server), reason.clone());
-    let failure = match lost.written {
-        true => Failure::NoReply { server, reason },
-        false => Failure::NotSent { server, reason },
-    };
-    Failed { event: lost.event, ticket: Some(lost.owed), failure, correlation: lost.correlation }
-}
-
-fn not_sent(parcel: Parcel, server: &Arc<str>, reason: &Reason) -> Failed {
-    let failure = Failure::NotSent { server: Arc::clone(server), reason: reason.clone() };
-    refused(parcel, failure)
-}
-
-fn refused(parcel: Parcel, failure: Failure) -> Failed {
-    let correlation = parcel.event.meta.get("correlation");
-    Failed { event: parcel.ticket.event(), ticket: Some(parcel.ticket), failure, correlation }
 }
 
 impl Actor for Supervisor {

@@ -6,6 +6,7 @@
 //! the replies.
 
 mod actor;
+mod loss;
 mod messages;
 mod pacer;
 mod policy;

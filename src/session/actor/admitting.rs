@@ -147,6 +147,9 @@ impl Session {
     /// Tells the client how many messages it missed.
     pub(super) fn tell_gap(&mut self, count: u64) {
         log::info!("client reads again session={self} discarded={count}");
+        if !self.ties.replies_errors {
+            return;
+        }
         let event = self.tracker.issue(Cause::Push).redeem();
         self.down.expect_notice(event);
         self.delivery.announce(event);

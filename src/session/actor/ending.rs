@@ -116,7 +116,10 @@ impl Session {
             return;
         };
         match farewell {
-            Farewell::Close(frame) => self.close(frame, peer_closed, true, side),
+            Farewell::Close(frame) => {
+                let frame = frame.map(|frame| self.with_loss(frame));
+                self.close(frame, peer_closed, true, side);
+            }
             Farewell::Nobody => self.over(Farewell::Nobody, side, ctx),
         }
     }
@@ -165,8 +168,8 @@ impl Session {
 
     /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
-        if self.crippled {
-            let farewell = Farewell::Close(Some(CloseFrame::new(1011, "internal error")));
+        if let Some(frame) = self.ending.take() {
+            let farewell = Farewell::Close(Some(*frame));
             self.wind(farewell, false, Side::Proxy, self.listener.close_timeout);
         }
         if let State::Winding { .. } = self.state {

@@ -1,0 +1,89 @@
+//! Failures that a client without error replies learns of by a close (`error_replies = false`).
+
+use crate::{
+    flow::Cause,
+    reply::{Failure, Reason},
+};
+
+/// The close code and the words of its reason for a failure that the client must learn of; none where it
+/// need not.
+///
+/// `cause` is what failed: a message of the client's, or one of the upstream's. `is_binary` is whether an
+/// undecodable message was a binary one. docs/closing.md has this table for users.
+pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u16, &'static str)> {
+    let of_client = cause != Cause::Push;
+    Some(match failure {
+        Failure::Decode(_) if is_binary => (1003, "binary message cannot be decoded"),
+        Failure::Decode(_) => (1007, "message cannot be decoded"),
+        Failure::RateLimited(_) => (1008, "rate limit exceeded"),
+        Failure::NotSent { reason: Reason::NotAllowed(_), .. } => (1011, "server is not allowed"),
+        // What an upstream sent by itself may be missing after any loss: `on_upstream_loss` decides on that.
+        Failure::NotSent { .. } | Failure::NoReply { .. } if !of_client => return None,
+        Failure::NotSent { .. } => (1012, "event cannot be sent to the upstream"),
+        Failure::NoReply { reason: Reason::Timeout(_), .. } => (1012, "no reply from the upstream"),
+        Failure::NoReply { .. } => (1012, "upstream connection lost"),
+        Failure::Serialize(_) => (1011, "event cannot be encoded for the upstream"),
+        Failure::Deserialize(_) => (1011, "message of the upstream cannot be decoded"),
+        Failure::Encode(_) => (1011, "message cannot be encoded for the client"),
+        Failure::Program(_) => (1011, "pipeline failed"),
+        Failure::Refused => (1011, "refused by a pipeline"),
+        Failure::Lost => (1011, "internal error"),
+        // The settings chose to drop messages; the log has their number.
+        Failure::Gap(_) => return None,
+    })
+}
+
+/// The reason of a close: the words, and what the client has to know of its events.
+pub fn reason_with(words: &str, what: &str, event: impl std::fmt::Display) -> String {
+    format!("{words}; {what} {event}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::wire::{REASON_MAX, is_sendable};
+
+    fn failures() -> Vec<(Failure, [Option<u16>; 2])> {
+        let server: Arc<str> = "ws://h/".into();
+        let not_sent = |reason| Failure::NotSent { server: Arc::clone(&server), reason };
+        let no_reply = |reason| Failure::NoReply { server: Arc::clone(&server), reason };
+        let words = || "words".to_owned();
+        vec![
+            (Failure::Decode(words()), [Some(1007), Some(1007)]),
+            (Failure::RateLimited("messages"), [Some(1008), Some(1008)]),
+            (not_sent(Reason::NoConnection), [Some(1012), None]),
+            (not_sent(Reason::NotAllowed(words())), [Some(1011), Some(1011)]),
+            (no_reply(Reason::Timeout(Duration::from_secs(1))), [Some(1012), None]),
+            (no_reply(Reason::Protocol(words())), [Some(1012), None]),
+            (Failure::Serialize(words()), [Some(1011), Some(1011)]),
+            (Failure::Deserialize(words()), [Some(1011), Some(1011)]),
+            (Failure::Encode(words()), [Some(1011), Some(1011)]),
+            (Failure::Program(words()), [Some(1011), Some(1011)]),
+            (Failure::Refused, [Some(1011), Some(1011)]),
+            (Failure::Lost, [Some(1011), Some(1011)]),
+            (Failure::Gap(3), [None, None]),
+        ]
+    }
+
+    #[test]
+    fn each_failure_has_its_close_code() {
+        for (failure, expected) in failures() {
+            let code = |cause| close_for(&failure, cause, false).map(|(code, _)| code);
+            assert_eq!([code(Cause::Message), code(Cause::Push)], expected, "{failure:?}");
+        }
+        let binary = close_for(&Failure::Decode(String::new()), Cause::Message, true);
+        assert_eq!(binary.map(|(code, _)| code), Some(1003));
+    }
+
+    #[test]
+    fn every_reason_fits_a_close_frame_with_the_longest_event_id() {
+        let id = crate::event::EventId { source: u32::MAX, stream: u64::MAX, event: u64::MAX };
+        for (failure, _) in failures() {
+            let Some((code, words)) = close_for(&failure, Cause::Message, true) else { continue };
+            assert!(is_sendable(code));
+            assert!(reason_with(words, "first lost event", id).len() <= REASON_MAX, "{words}");
+        }
+    }
+}

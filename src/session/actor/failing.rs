@@ -1,0 +1,161 @@
+//! How a session reports failures: by error replies, or by its end.
+
+use super::{
+    Session,
+    ending::{Farewell, Side, State},
+};
+use crate::{
+    event::{Event, Meta, Value},
+    flow::{Cause, Failed, Flow, Kind, Loss, Parcel, Ticket, UpstreamEnd},
+    log::Quoted,
+    policy,
+    reply::{Failure, error_data},
+    turn::now_ns,
+    wire::CloseFrame,
+};
+
+impl Session {
+    /// An event failed behind the pipelines.
+    pub(super) fn failed(&mut self, Failed { ticket, event, failure, correlation }: Failed) {
+        // A notice without a ticket is about an event that is settled.
+        let cause = ticket.map_or(Cause::Push, |ticket| {
+            let cause = ticket.cause();
+            ticket.redeem();
+            cause
+        });
+        self.fail(event, cause, failure, correlation);
+    }
+
+    /// Gives a failed event its outcome, unless it has one: an error reply, or where there are none, a close
+    /// if the client must learn of the failure.
+    pub(super) fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
+        if !self.is_error_due(event, cause) {
+            return;
+        }
+        self.note_loss(event, cause, &failure);
+        if self.ties.replies_errors {
+            self.reply_error(event, cause, failure, correlation);
+        } else {
+            self.close_for(event, cause, &failure);
+        }
+    }
+
+    /// After the loss of the upstream connection, the earliest event that failed is where the gap begins.
+    fn note_loss(&mut self, event: u64, cause: Cause, failure: &Failure) {
+        if let Some(loss) = &mut self.loss
+            && cause == Cause::Message
+            && matches!(failure, Failure::NotSent { .. } | Failure::NoReply { .. })
+        {
+            loss.first = Some(loss.first.map_or(event, |first| first.min(event)));
+        }
+    }
+
+    /// Settles a failed event without a message to the client, and ends the session if the client must learn
+    /// of the failure.
+    fn close_for(&mut self, event: u64, cause: Cause, failure: &Failure) {
+        let down = &mut self.down;
+        self.delivery.error_unreported(event, |frame| down.emit(frame));
+        let id = self.tracker.id(event);
+        let is_ending = self.ending.is_some() || !matches!(self.state, State::Open);
+        match policy::close_for(failure, cause, self.inbound.is_binary()).filter(|_| !is_ending) {
+            Some((code, words)) => {
+                let what = if code == 1012 { "first lost event" } else { "event" };
+                let reason = policy::reason_with(words, what, id);
+                log::warn!("event failed session={self} event={id} close={code} reason={}", Quoted(words));
+                log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text()));
+                self.ending = Some(Box::new(CloseFrame::new(code, reason)));
+            }
+            // One line a session is enough; after it there may be many at once.
+            None => log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text())),
+        }
+    }
+
+    /// The upstream has ended, and the session ends with it: when what came before it is out and every event
+    /// has its outcome.
+    pub(super) fn upstream_ended(&mut self, end: UpstreamEnd) {
+        let UpstreamEnd { failed, frame, loss } = end;
+        if matches!(self.state, State::Open) && self.ending.is_none() {
+            self.loss = loss.map(Box::new);
+            self.wind(Farewell::Close(frame), false, Side::Upstream, self.listener.close_timeout);
+        }
+        failed.into_iter().for_each(|failed| self.failed(failed));
+    }
+
+    /// The close frame with what its reason has to name after a loss.
+    pub(super) fn with_loss(&self, frame: CloseFrame) -> CloseFrame {
+        let (what, event) = match self.loss.as_deref() {
+            Some(Loss { first: Some(event), .. }) => ("first lost event", *event),
+            Some(Loss { last_written: Some(event), .. }) => ("last event sent", *event),
+            _ => return frame,
+        };
+        CloseFrame::new(frame.code, policy::reason_with(&frame.reason, what, self.tracker.id(event)))
+    }
+
+    pub(super) fn reply_error(
+        &mut self,
+        event: u64,
+        cause: Cause,
+        failure: Failure,
+        correlation: Option<Value>,
+    ) {
+        let undecodable = matches!(failure, Failure::Decode(_));
+        let ticket = self.tracker.issue_error(event);
+        let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));
+        let mut meta = Meta::new(false, self.meta.clone());
+        if let Some(correlation) = correlation {
+            let _ = meta.set("correlation", correlation);
+        }
+        let event = Event {
+            id: ticket.id(),
+            data: data.into(),
+            meta,
+            origin: self.origin.clone(),
+            ingest_ns: now_ns(),
+        };
+        self.send_error(event, ticket, cause);
+    }
+
+    /// A pipeline sent an event to port `err`: that is its failure, in the pipeline's words.
+    pub(super) fn refused_by_pipeline(&mut self, event: Event, ticket: Ticket) {
+        let cause = ticket.cause();
+        let number = ticket.redeem();
+        if !self.is_error_due(number, cause) {
+            return;
+        }
+        if self.ties.replies_errors {
+            let ticket = self.tracker.issue_error(number);
+            self.send_error(event, ticket, cause);
+        } else {
+            self.close_for(number, cause, &Failure::Refused);
+        }
+    }
+
+    /// Whether an error reply is due: once for an event that has no outcome. An error event that failed
+    /// itself stays due.
+    fn is_error_due(&mut self, event: u64, cause: Cause) -> bool {
+        match cause {
+            Cause::Message => self.delivery.fail(event),
+            Cause::Push => {
+                self.delivery.fail_loose(event);
+                true
+            }
+            Cause::Error => self.delivery.awaits_error(event),
+        }
+    }
+
+    /// Sends an error event through the errors pipelines; one that comes from there goes to the client.
+    fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
+        // An error reply takes room until it is written: who provokes errors that are not read is not read
+        // either.
+        let budget = match &self.upstream_budget {
+            Some(budget) if cause == Cause::Push => budget,
+            _ => &self.budget,
+        };
+        let permit = Some(budget.take(event.data.size()));
+        let parcel = Parcel { event, kind: Kind::Error, ticket, permit };
+        match self.ties.errors.head(&self.tracker) {
+            Some(errors) if cause != Cause::Error => errors.tell(Flow::Events(vec![parcel])),
+            _ => self.deliver(parcel),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! How a supervisor ends its session with an upstream connection.
+
+use std::sync::Arc;
+
+use super::Supervisor;
+use crate::{
+    connector::{Ended, Generation},
+    flow::{Flow, UpstreamEnd},
+    log::Quoted,
+    reply::Reason,
+    settings::Exchange,
+    supervisor::loss::{self, Connection, Fate},
+};
+
+impl Supervisor {
+    /// The first connection was not made, and the client does not wait for another.
+    pub(super) fn never_connected(&mut self, reason: Reason) {
+        let fate = self.fate(self.main.generation, &reason);
+        let ended = Ended { reason, unsettled: Vec::new(), unsent: Vec::new(), last_written: None };
+        self.end_session(fate, ended, self.main_server(), 0);
+    }
+
+    /// What the end of a connection for this reason means.
+    pub(super) fn fate(&mut self, generation: Generation, reason: &Reason) -> Fate {
+        let is_main = generation == self.main.generation;
+        let connection = match self.child(generation) {
+            Some(child) => {
+                Connection { is_main, was_up: child.up.is_some(), was_up_before: child.was_up_before }
+            }
+            None => Connection { is_main, was_up: false, was_up_before: false },
+        };
+        loss::fate(reason, connection, &self.plan.upstream, self.ties.keeps_client)
+    }
+
+    /// The session ends with this connection: nothing is connected to again.
+    pub(super) fn end_session(&mut self, fate: Fate, ended: Ended, server: Arc<str>, unsettled: usize) {
+        let (reason, last_written) = (ended.reason.to_string(), ended.last_written);
+        let failed = self.failures(ended, server);
+        let streaming = self.plan.upstream.exchange == Exchange::Stream;
+        let (frame, loss) = match fate {
+            Fate::Keep => return self.fail(failed),
+            Fate::Pass(frame) => (frame, None),
+            Fate::Close(frame) => {
+                let loss = loss::gap(&failed, last_written.filter(|_| streaming));
+                (Some(frame), Some(loss))
+            }
+        };
+        // An end that is passed on is the application's business, not a fault.
+        let level = if loss.is_some() { log::Level::Warn } else { log::Level::Info };
+        log::log!(
+            level,
+            "upstream ended session={} upstream={} close={} reason={} unsettled={unsettled}",
+            self.ties.tracker,
+            self.plan.upstream.name,
+            frame.as_ref().map_or(1005, |frame| frame.code),
+            Quoted(&reason),
+        );
+        self.ties.back.tell(Flow::Ended(Box::new(UpstreamEnd { failed, frame: frame.clone(), loss })));
+        self.withdraw(frame);
+    }
+}

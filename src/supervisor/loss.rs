@@ -1,0 +1,209 @@
+//! What the end of a connection means for the session: whether the client stays.
+//!
+//! Pure.
+
+use std::sync::Arc;
+
+use crate::{
+    connector::exchange::Unsettled,
+    flow::{Cause, Failed, Loss, Parcel, Ticket},
+    reply::{Failure, Reason},
+    settings::Upstream,
+    wire::CloseFrame,
+};
+
+/// What is known of a connection that ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Connection {
+    /// Whether it is the one to the route's own upstream, not one that `$url` asked for.
+    pub is_main: bool,
+    /// Whether its handshake was done.
+    pub was_up: bool,
+    /// Whether one to the same server was up before.
+    pub was_up_before: bool,
+}
+
+/// What becomes of the session.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The client stays, and the upstream is connected to again.
+    Keep,
+    /// The upstream's own end is passed on: a close frame, with a code or without.
+    Pass(Option<CloseFrame>),
+    /// The client is closed, because the connection is lost.
+    Close(CloseFrame),
+}
+
+/// Decides what the end of a connection means; `keeps_client` is the route's
+/// [`keeps_client`](crate::settings::Route::keeps_client).
+pub fn fate(reason: &Reason, connection: Connection, upstream: &Upstream, keeps_client: bool) -> Fate {
+    if let Some(frame) = passed(reason, connection, upstream, keeps_client) {
+        return Fate::Pass(frame);
+    }
+    match connection {
+        _ if keeps_client => Fate::Keep,
+        Connection { was_up: true, .. } => Fate::Close(CloseFrame::new(1012, "upstream connection lost")),
+        Connection { is_main: true, .. } => Fate::Close(CloseFrame::new(1013, "upstream is not available")),
+        // No state was on a connection that never was; its events fail.
+        Connection { .. } => Fate::Keep,
+    }
+}
+
+/// The close frame that passes an end of the upstream on, if the settings say so.
+fn passed(
+    reason: &Reason,
+    connection: Connection,
+    upstream: &Upstream,
+    keeps_client: bool,
+) -> Option<Option<CloseFrame>> {
+    match reason {
+        // A close frame without a code is 1005 (RFC 6455 section 7.1.5).
+        Reason::Closed { code, reason } if upstream.on_upstream_close.passes(code.unwrap_or(1005)) => {
+            Some(code.map(|code| CloseFrame::new(code, reason.as_str())))
+        }
+        Reason::Refused(status) if upstream.on_refused.passes(*status) => {
+            // The first refusal of a server that an event named is that event's failure.
+            let ends = !keeps_client || connection.is_main || connection.was_up_before;
+            let words = format!("upstream refused the connection with status {status}");
+            ends.then(|| Some(CloseFrame::new(1008, words)))
+        }
+        _ => None,
+    }
+}
+
+/// Where the gap begins, by what failed with the connection.
+pub fn gap(failed: &[Failed], last_written: Option<u64>) -> Loss {
+    let lost = failed.iter().filter(|failed| {
+        failed.ticket.as_ref().is_some_and(|ticket| ticket.cause() == Cause::Message)
+            && matches!(failed.failure, Failure::NotSent { .. } | Failure::NoReply { .. })
+    });
+    Loss { first: lost.map(|failed| failed.event).min(), last_written }
+}
+
+/// The failure of an event that a connection left unsettled.
+pub fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, reason: &Reason) -> Failed {
+    let (server, reason) = (Arc::clone(server), reason.clone());
+    let failure = match lost.written {
+        true => Failure::NoReply { server, reason },
+        false => Failure::NotSent { server, reason },
+    };
+    Failed { event: lost.event, ticket: Some(lost.owed), failure, correlation: lost.correlation }
+}
+
+/// The failure of an event that no connection took.
+pub fn not_sent(parcel: Parcel, server: &Arc<str>, reason: &Reason) -> Failed {
+    let failure = Failure::NotSent { server: Arc::clone(server), reason: reason.clone() };
+    refused(parcel, failure)
+}
+
+/// The failure of an event on its way to the upstream.
+pub fn refused(parcel: Parcel, failure: Failure) -> Failed {
+    let correlation = parcel.event.meta.get("correlation");
+    Failed { event: parcel.ticket.event(), ticket: Some(parcel.ticket), failure, correlation }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        flow::Tracker,
+        policy::{OnEnd, Otherwise, Range},
+        settings::fixture,
+    };
+
+    const MAIN: Connection = Connection { is_main: true, was_up: true, was_up_before: true };
+
+    fn closed(code: impl Into<Option<u16>>, reason: &str) -> Reason {
+        Reason::Closed { code: code.into(), reason: reason.to_owned() }
+    }
+
+    fn code(fate: &Fate) -> Option<u16> {
+        match fate {
+            Fate::Keep | Fate::Pass(None) => None,
+            Fate::Pass(Some(frame)) | Fate::Close(frame) => Some(frame.code),
+        }
+    }
+
+    #[test]
+    fn an_application_close_is_passed_on_whatever_the_route_says() {
+        let upstream = fixture::upstream();
+        for keeps in [true, false] {
+            for passed in [4000, 4401, 4999, 1008] {
+                let fate = fate(&closed(passed, "bye"), MAIN, &upstream, keeps);
+                assert_eq!(fate, Fate::Pass(Some(CloseFrame::new(passed, "bye"))));
+            }
+            for lost in [1000, 1001, 1011, 1012, 3000] {
+                let fate = fate(&closed(lost, ""), MAIN, &upstream, keeps);
+                assert_eq!(code(&fate), (!keeps).then_some(1012), "{lost}");
+            }
+        }
+    }
+
+    #[test]
+    fn else_pass_passes_any_close_frame_and_no_loss_without_one() {
+        let on_upstream_close = OnEnd { pass: Vec::new(), otherwise: Otherwise::Pass };
+        let upstream = Upstream { on_upstream_close, ..fixture::upstream() };
+        assert_eq!(code(&fate(&closed(1000, ""), MAIN, &upstream, true)), Some(1000));
+        assert_eq!(fate(&closed(None, ""), MAIN, &upstream, true), Fate::Pass(None));
+        let reset = Reason::Link("reset".to_owned());
+        assert_eq!(fate(&reset, MAIN, &upstream, true), Fate::Keep);
+        assert_eq!(code(&fate(&reset, MAIN, &upstream, false)), Some(1012));
+    }
+
+    #[test]
+    fn a_long_reason_is_cut() {
+        let fate = fate(&closed(4000, &"ä".repeat(100)), MAIN, &fixture::upstream(), true);
+        let Fate::Pass(Some(frame)) = fate else { panic!("{fate:?}") };
+        assert_eq!(frame.reason.len(), 122);
+    }
+
+    #[test]
+    fn a_refused_reconnect_closes_with_1008() {
+        let upstream = fixture::upstream();
+        let dial = Connection { was_up: false, ..MAIN };
+        for keeps in [true, false] {
+            let fate_of = |status| fate(&Reason::Refused(status), dial, &upstream, keeps);
+            let words = "upstream refused the connection with status 401";
+            assert_eq!(fate_of(401), Fate::Pass(Some(CloseFrame::new(1008, words))));
+            assert_eq!(code(&fate_of(503)), (!keeps).then_some(1013));
+        }
+        let on_refused = OnEnd { pass: vec![Range::new(500, 599).unwrap()], otherwise: Otherwise::Reconnect };
+        let upstream = Upstream { on_refused, ..upstream };
+        assert_eq!(code(&fate(&Reason::Refused(503), dial, &upstream, true)), Some(1008));
+        assert_eq!(fate(&Reason::Refused(401), dial, &upstream, true), Fate::Keep);
+    }
+
+    #[test]
+    fn the_first_refusal_of_a_chosen_server_fails_its_event_where_the_client_stays() {
+        let upstream = fixture::upstream();
+        let chosen = Connection { is_main: false, was_up: false, was_up_before: false };
+        assert_eq!(fate(&Reason::Refused(401), chosen, &upstream, true), Fate::Keep);
+        assert_eq!(code(&fate(&Reason::Refused(401), chosen, &upstream, false)), Some(1008));
+        let again = Connection { was_up_before: true, ..chosen };
+        assert_eq!(code(&fate(&Reason::Refused(401), again, &upstream, true)), Some(1008));
+        let lost = Reason::Dial("IO error".to_owned());
+        assert_eq!(fate(&lost, chosen, &upstream, false), Fate::Keep, "no state was on it");
+        let up = Connection { was_up: true, ..chosen };
+        assert_eq!(code(&fate(&Reason::Panicked, up, &upstream, false)), Some(1012), "state was on it");
+    }
+
+    proptest! {
+        #[test]
+        fn the_gap_begins_at_the_first_event_that_failed(events in proptest::collection::vec(any::<bool>(), 0..20)) {
+            let tracker = Tracker::new(1, 0);
+            let server: Arc<str> = "ws://h/".into();
+            let failed: Vec<_> = events
+                .iter()
+                .map(|of_client| {
+                    let ticket = tracker.issue(if *of_client { Cause::Message } else { Cause::Push });
+                    let failure = Failure::NotSent { server: Arc::clone(&server), reason: Reason::NoConnection };
+                    Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
+                })
+                .collect();
+            let expected = events.iter().position(|of_client| *of_client).map(|at| at as u64);
+            prop_assert_eq!(gap(&failed, None).first, expected);
+        }
+    }
+}
