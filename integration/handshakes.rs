@@ -377,9 +377,10 @@ fn an_upstream_that_never_answers_its_handshake_is_waited_for() {
 }
 
 #[test]
-fn a_refusal_after_a_loss_does_not_end_the_session() {
+fn a_refusal_after_a_loss_does_not_end_the_session_where_no_status_is_passed_on() {
     let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let settings = Settings::request(&origin.url()).with("upstream.echo.on_refused.pass = []");
+    let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     origin.set_door(Door::Refuse(403));
     origin.conn(0).die(Death::Fin);

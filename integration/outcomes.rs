@@ -52,7 +52,8 @@ fn loss_in_flight(death: Death, reason: &str) {
             conn.send(message);
         }
     });
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let settings = Settings::request(&origin.url()).with("upstream.echo.on_upstream_close.pass = []");
+    let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     for text in ["a", "b", "c"] {
         client.text(text);

@@ -46,6 +46,7 @@ fn answered(cases: Vec<Case>) {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.max_message = "10KiB""#)
+        .with("upstream.echo.on_upstream_close.pass = []")
         .with(r#"upstream.echo.max_frame = "4KiB""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let before = proxy.descriptors_at_rest();

@@ -209,7 +209,8 @@ fn it_floods_instead_of_closing() {
 #[test]
 fn its_reason_would_forge_a_line_of_the_log() {
     let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let settings = Settings::request(&origin.url()).with("upstream.echo.on_upstream_close.pass = []");
+    let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     client.text("question");
     origin.conn(0).wait_messages(1);
