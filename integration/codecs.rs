@@ -162,6 +162,50 @@ fn numbers_and_escapes_survive_json() {
     }
 }
 
+/// Numbers that fit neither 64 bits nor a float.
+const BIG: [&str; 5] = [
+    "92233720368547758423",
+    "123456789012345678901234567890",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "1e400",
+];
+
+#[test]
+fn numbers_that_no_program_looks_at_pass_as_they_came() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let mut client = proxy.client();
+    for number in BIG {
+        let text = format!(r#"{{ "x": {number}, "y": [-0, 1E3, 0.1000000000000000055511151231257827] }}"#);
+        assert_eq!(client.ask(&text), text);
+        assert_eq!(origin.conn(0).texts().pop(), Some(text));
+    }
+}
+
+#[test]
+fn an_integer_beyond_64_bits_keeps_its_digits_when_a_program_writes_another_key() {
+    let origin = Origin::echo();
+    let program = r#"select merge event of {"x": 1} end from in where event.id != 1 into out;"#;
+    let proxy = Proxy::start(&Settings::json(&origin.url()).incoming(program));
+    let mut client = proxy.client();
+    for number in BIG {
+        let text = format!(r#"{{"id":{number},"x":0}}"#);
+        assert_eq!(client.ask(&text), format!(r#"{{"id":{number},"x":1}}"#));
+    }
+}
+
+#[test]
+fn arithmetic_with_an_integer_beyond_64_bits_is_an_overflow() {
+    let origin = Origin::echo();
+    let proxy =
+        Proxy::start(&Settings::json(&origin.url()).incoming("select event.id + 1 from in into out;"));
+    let mut client = proxy.client();
+    client.text(r#"{"id":18446744073709551616}"#);
+    let (error, _) = client.recv_error();
+    assert!(error.contains("integer overflow: 18446744073709551616 does not fit 64 bits"), "{error}");
+}
+
 #[test]
 fn the_binary_codec_passes_any_bytes() {
     let origin = Origin::echo();

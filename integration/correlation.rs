@@ -101,3 +101,22 @@ fn a_late_reply_is_a_push_even_when_its_key_is_used_again() {
     client.close(1000, "");
     proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 delivered=0 errored=1 dropped=0");
 }
+
+/// As floats, the two are the same number.
+#[test]
+fn keys_beyond_64_bits_are_told_apart_by_their_digits() {
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&correlated(&origin.url(), "id").on_route(r#"on_upstream_loss = "keep""#))
+        .expect_restarts();
+    let mut client = proxy.client();
+    let ids = ["92233720368547758423", "92233720368547758424"];
+    for id in ids {
+        client.text(&format!(r#"{{"id":{id}}}"#));
+    }
+    let conn = origin.conn(0);
+    conn.wait_messages(2);
+    conn.text(&format!(r#"{{"id":{},"result":1}}"#, ids[1]));
+    assert_eq!(client.recv_text(), format!(r#"{{"id":{},"result":1}}"#, ids[1]));
+    conn.die(Death::Close(1011, "gone"));
+    assert_eq!(client.recv_error().1, "1:0:0", "the error names the event that was not answered");
+}

@@ -6,14 +6,12 @@
 //! there. So whoever follows these paths only cannot tell the difference.
 
 use bytestring::ByteString;
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::code::{
     CaseOp, FieldTestOp, KeyOp, Op, OperationKindOp, PathOp, PatternOp, PieceOp, Root, Step, StepKind,
 };
-use crate::event::{Record, Value, visit_scalars};
+use crate::event::{Record, Small, Value, visit_scalars};
 
 /// How many keys of a path are followed; what is below is read as a whole. Trees are walked by recursion, and
 /// a path may have as many steps as a text has room for.
@@ -181,7 +179,8 @@ impl Reads {
 
     // --- reading ---
 
-    /// The part of a JSON text that these paths lead to; none if the text is not JSON.
+    /// The part of a JSON text that these paths lead to; none if the text is not JSON, or a number in the part
+    /// may be beyond 64 bits.
     pub(crate) fn part_of(&self, json: &str) -> Option<Value> {
         self.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
     }
@@ -191,7 +190,7 @@ impl<'de> DeserializeSeed<'de> for &Reads {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        if self.whole { Value::deserialize(deserializer) } else { deserializer.deserialize_any(self) }
+        if self.whole { Small.deserialize(deserializer) } else { deserializer.deserialize_any(self) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Env, article, eval};
+use super::{Env, article, eval, ops::overflow};
 use crate::{
     event::Value,
     trickle::{
@@ -47,6 +47,7 @@ fn number(part: &BytesPartOp, value: &Value, bits: &mut Bits) -> Result<(), Box<
         (Value::Int(number), BytesKind::Signed) => *number as u64,
         (Value::Int(number), _) if *number >= 0 => *number as u64,
         (Value::Uint(number), BytesKind::Unsigned) => *number,
+        (Value::Big(big), _) => return Err(Fault::new(part.span, overflow(big))),
         (other, kind) => {
             let wanted = if kind == BytesKind::Signed { "a signed" } else { "an unsigned" };
             let found = match other {

@@ -74,6 +74,7 @@ fn add(value: &Value, depth: u32, size: &mut usize, max: usize) -> Result<(), To
     *size += SIZE_OF_ITEM;
     match value {
         Value::String(text) => *size += text.len(),
+        Value::Big(number) => *size += number.as_str().len(),
         Value::Bytes(bytes) => *size += bytes.len(),
         Value::Array(_) | Value::Record(_) if depth >= DEPTH_MAX => return Err(TooMuch::Deep),
         Value::Array(items) => {

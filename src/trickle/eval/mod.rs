@@ -148,7 +148,7 @@ pub(crate) fn truth_of(value: &Value, span: Span, what: &str) -> Result<bool, Bo
 pub(crate) fn article(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
-        Value::Int(_) | Value::Uint(_) | Value::Array(_) => format!("an {}", noun(value)),
+        _ if matches!(noun(value), "integer" | "array") => format!("an {}", noun(value)),
         _ => format!("a {}", noun(value)),
     }
 }
@@ -213,6 +213,7 @@ fn told(value: &Value) -> String {
     let short = match value {
         Value::String(text) => text.len() <= SHORT,
         Value::Bytes(_) | Value::Array(_) | Value::Record(_) => false,
+        Value::Big(number) => number.as_str().len() <= SHORT,
         _ => true,
     };
     if short { value.to_json() } else { article(value) }

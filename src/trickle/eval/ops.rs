@@ -7,7 +7,7 @@ use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use super::{Steps, noun};
 use crate::{
-    event::Value,
+    event::{BigNumber, Value, compare_int_to_float},
     trickle::{
         ast::{BinaryOp, UnaryOp},
         diagnostic::Fault,
@@ -27,6 +27,8 @@ enum Number {
 /// Applies an operator to one value.
 pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
     match (op, operand, Number::of(operand)) {
+        (UnaryOp::Plus, Value::Big(_), _) => Ok(operand.clone()),
+        (UnaryOp::Minus | UnaryOp::BitNot, Value::Big(big), _) => Err(Fault::new(span, overflow(big))),
         (UnaryOp::Not | UnaryOp::BitNot, Value::Bool(truth), _) => Ok(Value::Bool(!truth)),
         (UnaryOp::BitNot, Value::Int(bits @ ..0), _) => Ok(Value::Int(!bits)),
         // What is not negative has 64 bits without a sign.
@@ -52,6 +54,20 @@ pub(crate) fn binary(
     steps: &Steps,
 ) -> Outcome {
     match op {
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::Mod
+        | BinaryOp::BitAnd
+        | BinaryOp::BitXor
+        | BinaryOp::Shl
+        | BinaryOp::Shr
+        | BinaryOp::ShrUnsigned
+            if let Some(big) = big_of(&left, right) =>
+        {
+            Err(Fault::new(span, overflow(big)))
+        }
         BinaryOp::Eq => Ok(Value::Bool(equal(&left, right))),
         BinaryOp::NotEq => Ok(Value::Bool(!equal(&left, right))),
         BinaryOp::Gte | BinaryOp::Gt | BinaryOp::Lte | BinaryOp::Lt => {
@@ -107,10 +123,42 @@ fn compare(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
         (Value::Bytes(_), _) | (_, Value::Bytes(_)) => Some(octets(left)?.cmp(octets(right)?)),
+        (Value::Big(a), Value::Big(b)) => Some(a.cmp(b)),
+        (Value::Big(a), b) => compare_big(a, b),
+        (a, Value::Big(b)) => compare_big(b, a).map(Ordering::reverse),
         _ => match (Number::of(left)?, Number::of(right)?) {
             (Number::Int(a), Number::Int(b)) => Some(a.cmp(&b)),
-            (a, b) => a.float().partial_cmp(&b.float()),
+            (Number::Float(a), Number::Float(b)) => a.partial_cmp(&b),
+            (Number::Int(a), Number::Float(b)) => Some(compare_int_to_float(a, b)),
+            (Number::Float(a), Number::Int(b)) => Some(compare_int_to_float(b, a).reverse()),
         },
+    }
+}
+
+fn compare_big(big: &BigNumber, other: &Value) -> Option<Ordering> {
+    Some(match Number::of(other)? {
+        Number::Int(number) => big.cmp_int(number),
+        Number::Float(number) => big.cmp_float(number),
+    })
+}
+
+/// The number beyond 64 bits among two numbers.
+fn big_of<'v>(left: &'v Value, right: &'v Value) -> Option<&'v BigNumber> {
+    let is_number = |value: &Value| matches!(value, Value::Big(_)) || Number::of(value).is_some();
+    match (left, right) {
+        (Value::Big(big), other) | (other, Value::Big(big)) if is_number(other) => Some(big),
+        _ => None,
+    }
+}
+
+/// `integer overflow: 18446744073709551616 does not fit 64 bits`
+pub(crate) fn overflow(big: &BigNumber) -> String {
+    const SHOWN: usize = 40;
+    let text = big.as_str();
+    let shown = text.get(..SHOWN).map_or_else(|| text.to_owned(), |head| format!("{head}…"));
+    match big.is_integer() {
+        true => format!("integer overflow: {shown} does not fit 64 bits"),
+        false => format!("float overflow: {shown} is beyond the range of floats"),
     }
 }
 

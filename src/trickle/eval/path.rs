@@ -129,7 +129,7 @@ fn member<'v>(record: &'v Record, key: &str, span: Span) -> Result<&'v Value, La
 fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value, Lack> {
     match (value, index) {
         (Value::Record(record), Value::String(key)) => member(record, key, step.span),
-        (Value::Array(items), Value::Int(_) | Value::Uint(_)) => position(index)
+        (Value::Array(items), index) if index.type_name() == "integer" => position(index)
             .and_then(|at| items.get(at))
             .ok_or_else(|| step.lacks(What::Outside { index: index.to_json(), len: items.len() })),
         (Value::Record(_) | Value::Array(_), other) => Err(step.lacks(What::NotIndex(article(other)))),
@@ -140,7 +140,7 @@ fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value
 
 fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Result<Value, Lack> {
     for bound in [from, to] {
-        if !matches!(bound, Value::Int(_) | Value::Uint(_)) {
+        if bound.type_name() != "integer" {
             return Err(step.lacks(What::NotBound(article(bound))));
         }
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Outcome;
 use crate::{
     event::{Origin, Record, Value},
-    trickle::eval::article,
+    trickle::eval::{article, ops::overflow},
 };
 
 /// How many bytes of text a function looks at in one step. The slowest (changing case, regular
@@ -94,12 +94,16 @@ impl<'c> Call<'c> {
     }
 
     pub(super) fn number(&self, index: usize) -> Result<Number, String> {
-        Number::of(self.any(index)).ok_or_else(|| self.wrong(index, "a number"))
+        match self.any(index) {
+            Value::Big(big) => Err(self.fail(overflow(big))),
+            value => Number::of(value).ok_or_else(|| self.wrong(index, "a number")),
+        }
     }
 
     pub(super) fn integer(&self, index: usize) -> Result<i128, String> {
-        match Number::of(self.any(index)) {
-            Some(Number::Int(number)) => Ok(number),
+        match self.number(index) {
+            Ok(Number::Int(number)) => Ok(number),
+            Err(error) if matches!(self.any(index), Value::Big(_)) => Err(error),
             _ => Err(self.wrong(index, "an integer")),
         }
     }

@@ -1,6 +1,7 @@
 //! `std::json`
 
 use super::{Arity::Exactly, Call, Function, Outcome};
+use crate::event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::json::decode", Exactly(1), decode, "the value that JSON text stands for"),
@@ -19,7 +20,7 @@ fn decode(call: &Call<'_>) -> Outcome {
     call.read(text.len())?;
     // As many values as a document may have by its punctuation, before they are made.
     call.build(text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count())?;
-    serde_json::from_str(text).map_err(|error| call.fail(format_args!("not JSON: {error}")))
+    Value::from_json(text).map_err(|error| call.fail(format_args!("not JSON: {error}")))
 }
 
 fn encode(call: &Call<'_>) -> Outcome {
@@ -43,11 +44,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
         r#"[""]"#,
         "error: std::json::decode: not JSON: EOF while parsing a value at line 1 column 0",
     ),
-    (
-        "std::json::decode",
-        r#"["1e999"]"#,
-        "error: std::json::decode: not JSON: number out of range at line 1 column 5",
-    ),
+    ("std::json::decode", r#"["[1e999, 18446744073709551616]"]"#, "[1e999,18446744073709551616]"),
     ("std::json::decode", "[[1]]", "error: std::json::decode takes a string, not an array"),
     ("std::json::encode", r#"[{"b":[1,2.0,"é\n"],"a":null}]"#, r#""{\"b\":[1,2.0,\"é\\n\"],\"a\":null}""#),
     ("std::json::encode", r#"[{"bytes":"snot"}]"#, r#""\"c25vdA==\"""#),

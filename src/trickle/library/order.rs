@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 
 use super::call::Number;
-use crate::event::{Record, Value};
+use crate::event::{Record, Value, compare_int_to_float};
 
 /// Compares two values. Recurses no deeper than values nest.
 pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
@@ -17,10 +17,22 @@ pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
         (Value::Bytes(a), Value::Bytes(b)) => a.cmp(b),
         (Value::Array(a), Value::Array(b)) => arrays(a, b),
         (Value::Record(a), Value::Record(b)) => records(a, b),
+        (Value::Big(a), Value::Big(b)) => a.cmp(b),
         _ => match (Number::of(left), Number::of(right)) {
             (Some(a), Some(b)) => numbers(a, b),
-            _ => rank(left).cmp(&rank(right)),
+            _ => big(left, right)
+                .or_else(|| big(right, left).map(Ordering::reverse))
+                .unwrap_or_else(|| rank(left).cmp(&rank(right))),
         },
+    }
+}
+
+/// Compares a number that fits no 64 bits to one that does.
+fn big(left: &Value, right: &Value) -> Option<Ordering> {
+    match (left, Number::of(right)?) {
+        (Value::Big(big), Number::Int(number)) => Some(big.cmp_int(number)),
+        (Value::Big(big), Number::Float(number)) => Some(big.cmp_float(number)),
+        _ => None,
     }
 }
 
@@ -28,7 +40,7 @@ fn rank(value: &Value) -> u8 {
     match value {
         Value::Null => 0,
         Value::Bool(_) => 1,
-        Value::Int(_) | Value::Uint(_) | Value::Float(_) => 2,
+        Value::Int(_) | Value::Uint(_) | Value::Float(_) | Value::Big(_) => 2,
         Value::String(_) => 3,
         Value::Bytes(_) => 4,
         Value::Array(_) => 5,
@@ -42,18 +54,9 @@ pub(super) fn numbers(left: Number, right: Number) -> Ordering {
         (Number::Int(a), Number::Int(b)) => a.cmp(&b),
         // Zero has one amount, with either sign.
         (Number::Float(a), Number::Float(b)) => (a + 0.0).total_cmp(&(b + 0.0)),
-        (Number::Int(a), Number::Float(b)) => int_to_float(a, b),
-        (Number::Float(a), Number::Int(b)) => int_to_float(b, a).reverse(),
+        (Number::Int(a), Number::Float(b)) => compare_int_to_float(a, b),
+        (Number::Float(a), Number::Int(b)) => compare_int_to_float(b, a).reverse(),
     }
-}
-
-fn int_to_float(int: i128, float: f64) -> Ordering {
-    if !float.is_finite() {
-        return 0.0_f64.total_cmp(&float);
-    }
-    // Of a float beyond 128 bits this is the outermost integer, which is still on its side.
-    let whole = float.trunc();
-    int.cmp(&(whole as i128)).then(0.0_f64.total_cmp(&(float - whole + 0.0)))
 }
 
 fn arrays(left: &[Value], right: &[Value]) -> Ordering {
@@ -87,9 +90,9 @@ mod tests {
 
     #[test]
     fn values_are_in_one_order() {
-        let ascending = r#"[null,false,true,-9223372036854775808,-1.5,-1,0,0.5,1,9007199254740992.0,
-            9007199254740993,18446744073709551615,1e300,"","a","b",[],[1],[1,2],[2],{},{"a":1},{"a":2},{"b":0}]"#;
-        let Ok(Value::Array(values)) = serde_json::from_str(ascending) else { panic!("no array") };
+        let ascending = r#"[null,false,true,-1e400,-9223372036854775809,-9223372036854775808,-1.5,-1,0,0.5,1,9007199254740992.0,
+            9007199254740993,18446744073709551615,18446744073709551616,18446744073709551617,1e300,1e400,"","a","b",[],[1],[1,2],[2],{},{"a":1},{"a":2},{"b":0}]"#;
+        let Ok(Value::Array(values)) = Value::from_json(ascending) else { panic!("no array") };
         for (i, a) in values.iter().enumerate() {
             for (j, b) in values.iter().enumerate() {
                 assert_eq!(compare(a, b), i.cmp(&j), "{a:?} {b:?}");
@@ -111,8 +114,8 @@ mod tests {
 
     #[test]
     fn the_order_of_keys_does_not_count() {
-        let ab: Value = serde_json::from_str(r#"{"a":1,"b":2}"#).unwrap();
-        let ba: Value = serde_json::from_str(r#"{"b":2,"a":1}"#).unwrap();
+        let ab: Value = Value::from_json(r#"{"a":1,"b":2}"#).unwrap();
+        let ba: Value = Value::from_json(r#"{"b":2,"a":1}"#).unwrap();
         assert_eq!(compare(&ab, &ba), Ordering::Equal);
     }
 }

@@ -85,7 +85,7 @@ fn with_binaries(value: Value) -> Value {
 }
 
 fn run(name: &str, args: &str) -> String {
-    let args = serde_json::from_str(args).unwrap_or_else(|error| panic!("{args}: {error}"));
+    let args = Value::from_json(args).unwrap_or_else(|error| panic!("{args}: {error}"));
     let Value::Array(args) = with_binaries(args) else { panic!("{name}: the arguments are an array") };
     match call(name, &args) {
         Ok(Value::Bytes(bytes)) => format!("binary {}", serde_json::to_string(&bytes.to_vec()).unwrap()),
@@ -384,7 +384,7 @@ proptest! {
     #[test]
     fn one_bad_argument_upsets_no_function(place in 0..3_usize, bad in any_value()) {
         for (name, args, _) in CASES.iter().copied().flatten() {
-            let Ok(Value::Array(args)) = serde_json::from_str(args).map(with_binaries) else { panic!("no array") };
+            let Ok(Value::Array(args)) = Value::from_json(args).map(with_binaries) else { panic!("no array") };
             let mut args = args.to_vec();
             let Some(arg) = args.get_mut(place) else { continue };
             *arg = bad.clone();

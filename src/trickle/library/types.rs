@@ -35,15 +35,15 @@ fn is_bool(call: &Call<'_>) -> Outcome {
 }
 
 fn is_integer(call: &Call<'_>) -> Outcome {
-    Ok(Value::Bool(matches!(call.any(0), Value::Int(_) | Value::Uint(_))))
+    Ok(Value::Bool(call.any(0).type_name() == "integer"))
 }
 
 fn is_float(call: &Call<'_>) -> Outcome {
-    Ok(Value::Bool(matches!(call.any(0), Value::Float(_))))
+    Ok(Value::Bool(call.any(0).type_name() == "float"))
 }
 
 fn is_number(call: &Call<'_>) -> Outcome {
-    Ok(Value::Bool(matches!(call.any(0), Value::Int(_) | Value::Uint(_) | Value::Float(_))))
+    Ok(Value::Bool(matches!(call.any(0).type_name(), "integer" | "float")))
 }
 
 fn is_string(call: &Call<'_>) -> Outcome {
@@ -81,13 +81,16 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::type::is_bool", "[]", "error: std::type::is_bool takes 1 argument, not 0"),
     ("std::type::is_integer", "[-1]", "true"),
     ("std::type::is_integer", "[18446744073709551615]", "true"),
+    ("std::type::is_integer", "[18446744073709551616]", "true"),
     ("std::type::is_integer", "[1.0]", "false"),
     ("std::type::is_integer", "[]", "error: std::type::is_integer takes 1 argument, not 0"),
     ("std::type::is_float", "[1.0]", "true"),
+    ("std::type::is_float", "[1e400]", "true"),
     ("std::type::is_float", "[1]", "false"),
     ("std::type::is_float", "[]", "error: std::type::is_float takes 1 argument, not 0"),
     ("std::type::is_number", "[1]", "true"),
     ("std::type::is_number", "[1.5]", "true"),
+    ("std::type::is_number", "[-18446744073709551616]", "true"),
     ("std::type::is_number", r#"["1"]"#, "false"),
     ("std::type::is_number", "[]", "error: std::type::is_number takes 1 argument, not 0"),
     ("std::type::is_string", r#"[""]"#, "true"),
