@@ -38,6 +38,7 @@ mod log_reader;
 mod logging;
 mod losses;
 mod malformed;
+mod names;
 mod outcomes;
 mod paths;
 mod pipelines;

@@ -11,6 +11,9 @@ use std::{
 
 use super::{PATIENCE, matches, wait_for};
 
+/// A mount namespace, by a user namespace where the test is not run by root.
+const NAMESPACE: &str = "-rm";
+
 /// A running `towline`, killed when dropped.
 #[derive(Debug)]
 pub struct Program {
@@ -42,17 +45,39 @@ impl Program {
 
     /// The same with a limit on open files.
     pub fn start_limited(open_files: usize, args: &[&str], folder: &Path) -> Self {
-        let mut limited = Command::new("sh");
-        limited.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
+        Self::start_by(shell, args, folder)
+    }
+
+    /// The same in a mount namespace of its own, where the files `hosts`, `resolv.conf` and `nsswitch.conf` of
+    /// `folder` are those of `/etc`.
+    pub fn start_with_names(args: &[&str], folder: &Path) -> Self {
+        let mount = |name| format!("mount --bind {name} /etc/{name} && ");
+        let mounts = ["hosts", "resolv.conf", "nsswitch.conf"].map(mount).concat();
+        let mut shell = Command::new("unshare");
+        shell.args([NAMESPACE, "sh", "-c", &format!("{mounts}exec \"$0\" \"$@\"")]);
+        Self::start_by(shell, args, folder)
+    }
+
+    /// Whether [`start_with_names`](Self::start_with_names) is allowed here.
+    pub fn has_namespaces() -> bool {
+        let mount = "mount --bind /etc/hosts /etc/hosts && test -e /etc/resolv.conf -a -e /etc/nsswitch.conf";
+        let allowed = Command::new("unshare").args([NAMESPACE, "sh", "-c", mount]).output();
+        allowed.is_ok_and(|output| output.status.success())
+    }
+
+    /// Starts the program by another, to whose arguments program and arguments are added.
+    fn start_by(mut other: Command, args: &[&str], folder: &Path) -> Self {
         let program = command(args, &[], folder);
-        limited.arg(program.get_program()).args(program.get_args()).current_dir(folder);
+        other.arg(program.get_program()).args(program.get_args()).current_dir(folder);
         for (key, value) in program.get_envs() {
             match value {
-                Some(value) => limited.env(key, value),
-                None => limited.env_remove(key),
+                Some(value) => other.env(key, value),
+                None => other.env_remove(key),
             };
         }
-        Self::spawn(limited)
+        Self::spawn(other)
     }
 
     fn spawn(mut command: Command) -> Self {

@@ -1,6 +1,10 @@
 //! The real proxy under test.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
 
 use super::{Client, PATIENCE, Program, Settings, matches, wait_for};
 
@@ -31,6 +35,23 @@ impl Proxy {
     #[track_caller]
     pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
         Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
+    }
+
+    /// The same where `hosts` is the hosts file and `server` the name server; none when this machine does not
+    /// allow that.
+    #[track_caller]
+    pub fn start_with_names(settings: &Settings, hosts: &str, server: IpAddr) -> Option<Self> {
+        if !Program::has_namespaces() {
+            println!("skipped: mount namespaces are not allowed here");
+            return None;
+        }
+        Some(Self::run(settings, |args, folder| {
+            std::fs::write(folder.join("hosts"), hosts).unwrap();
+            let resolv = format!("nameserver {server}\noptions timeout:30 attempts:1\n");
+            std::fs::write(folder.join("resolv.conf"), resolv).unwrap();
+            std::fs::write(folder.join("nsswitch.conf"), "hosts: files dns\n").unwrap();
+            Program::start_with_names(args, folder)
+        }))
     }
 
     #[track_caller]
@@ -156,7 +177,7 @@ impl Proxy {
     }
 
     /// How many of its threads have a name that begins so.
-    fn threads(&self, name: &str) -> usize {
+    pub fn threads(&self, name: &str) -> usize {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
         let names =
             threads.filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("comm")).ok());

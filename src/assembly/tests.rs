@@ -21,7 +21,7 @@ use crate::{
     connector::dial::{self, Dialed, First, Plan},
     event::{Data, Event},
     flow::{Edge, Pool, Tracker, mailbox_room},
-    net::TcpOptions,
+    net::{Network, TcpOptions},
     pipeline::{Outlet, Pipeline, Stage},
     session::{self, Parts, Presence, Session},
     settings::{Limits, Listener, Route, Settings, Upstream, fixture},
@@ -177,7 +177,7 @@ impl Lab {
             upstream: self.route().upstream.clone().unwrap(),
             headers: [].into(),
             protocols: [].into(),
-            client: dial::client(TcpOptions { keepalive: None, user_timeout: None }),
+            client: dial::client(&Network::system(), TcpOptions { keepalive: None, user_timeout: None }),
         };
         let first = First::Up(Box::new(Dialed {
             socket: Box::new(socket),

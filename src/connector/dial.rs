@@ -1,6 +1,7 @@
 //! The connector's handshake: awc's, on a TCP socket with options of ours.
 
 use std::{
+    error::Error,
     future::Future,
     io::{self, ErrorKind},
     pin::Pin,
@@ -22,7 +23,7 @@ use bytes::Bytes;
 use super::refused::{KeepRefusals, Refused};
 use crate::{
     header_list::elements,
-    net::{Connect, TcpOptions},
+    net::{Connect, LookupError, Network, TcpOptions},
     reply::Reason,
     settings::{Upstream, UpstreamUrl},
 };
@@ -97,8 +98,8 @@ pub enum DialError {
     #[error("handshake failed: {0}")]
     Handshake(&'static str),
     /// The name of the host has no address.
-    #[error("host name cannot be resolved")]
-    Resolve,
+    #[error("host name cannot be resolved: {0}")]
+    Resolve(LookupError),
     /// The socket failed.
     #[error("IO error: {0}")]
     Io(io::Error),
@@ -132,9 +133,9 @@ impl DialError {
 }
 
 /// The client of one worker thread for one upstream, whose options its sockets have.
-pub fn client(options: TcpOptions) -> Client {
+pub fn client(network: &Arc<Network>, options: TcpOptions) -> Client {
     let connector = awc::Connector::new()
-        .connector(Connect::new(options))
+        .connector(Connect::new(Arc::clone(network), options))
         .timeout(FOREVER)
         // A WebSocket keeps its place in awc's pool for life; the sessions are what is bounded.
         .limit(0);
@@ -232,7 +233,8 @@ impl From<SendRequestError> for DialError {
                 Self::Io(error)
             }
             SendRequestError::Connect(ConnectError::Disconnected) => Self::Closed,
-            SendRequestError::Connect(_) => Self::Resolve,
+            SendRequestError::Connect(ConnectError::Resolver(error)) => Self::Resolve(looked_up(&*error)),
+            SendRequestError::Connect(_) => Self::Resolve(LookupError::NotFound),
             SendRequestError::Response(ParseError::Io(error)) if error.raw_os_error().is_some() => {
                 Self::Io(error)
             }
@@ -246,4 +248,9 @@ impl From<SendRequestError> for DialError {
             _ => Self::Handshake("request not sent"),
         }
     }
+}
+
+/// What our own connector has made of a look-up's failure.
+fn looked_up(error: &(dyn Error + 'static)) -> LookupError {
+    error.downcast_ref().cloned().unwrap_or(LookupError::NotFound)
 }

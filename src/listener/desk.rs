@@ -27,8 +27,9 @@ use crate::{
     drain::Order,
     flow::{Edge, Pool},
     log::Quoted,
+    net::Network,
     session::{Drain, Presence, Session},
-    settings::{Listener, Route, Settings},
+    settings::{Listener, Route, Settings, Upstream},
     status::{Live, Status},
     supervisor::Pacer,
 };
@@ -47,6 +48,8 @@ pub struct Shared {
     pub turned_away: Arc<Places>,
     /// What all sessions may hold together.
     pub pool: Arc<Pool>,
+    /// How upstreams are reached.
+    pub network: Arc<Network>,
     /// Live sessions and the end.
     pub status: Arc<Status>,
     /// The order to drain, when it has been given.
@@ -107,6 +110,7 @@ impl Shared {
             handshakes: Places::new(settings.server.max_handshakes),
             turned_away: Places::new(settings.server.max_handshakes),
             pool: Pool::new(settings.server.buffer),
+            network: Network::system(),
             status,
             drain,
         }
@@ -118,7 +122,8 @@ impl Desk {
     pub fn open(listener: Arc<Listener>, shared: Arc<Shared>) -> Rc<Self> {
         let mut drain = shared.drain.clone();
         let upstreams = shared.routes.iter().filter_map(|route| route.upstream.as_ref());
-        let clients = upstreams.map(|upstream| (upstream.name.clone(), dial::client(upstream.tcp))).collect();
+        let client = |upstream: &Arc<Upstream>| dial::client(&shared.network, upstream.tcp);
+        let clients = upstreams.map(|upstream| (upstream.name.clone(), client(upstream))).collect();
         let front = Arc::clone(&shared.fronts[&listener.name]);
         let desk = Rc::new(Self { listener, front, shared, clients, sessions: RefCell::default() });
         let weak = Rc::downgrade(&desk);

@@ -141,6 +141,7 @@ fn host(url: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::LookupError;
 
     const UPSTREAM: &str = "ws://chat.internal:8139/ws";
 
@@ -192,8 +193,9 @@ mod tests {
 
     #[test]
     fn failures_are_answers_where_the_client_is_not_kept() {
-        assert!(is_answer(&DialError::Resolve, false));
-        assert!(!is_answer(&DialError::Resolve, true));
+        let error = DialError::Resolve(LookupError::NotFound);
+        assert!(is_answer(&error, false));
+        assert!(!is_answer(&error, true));
     }
 
     #[test]

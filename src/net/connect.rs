@@ -1,25 +1,77 @@
 //! The TCP connector under awc's handshake.
 
-use std::{future::Future, pin::Pin};
+use std::{
+    future::Future,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
 
 use actix_rt::net::TcpStream;
 use actix_service::Service;
-use actix_tls::connect::{ConnectError, ConnectInfo, Connection, ConnectorService};
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::Uri;
+use tokio::sync::Semaphore;
 
-use super::{TcpOptions, spelled::Spelled, tune};
+use super::{
+    TcpOptions,
+    eyeballs::{self, EXTRA_MAX},
+    resolve::Resolver,
+    spelled::Spelled,
+    tune,
+};
+
+/// What all dials of the process share.
+pub struct Network {
+    resolver: Arc<Resolver>,
+    /// Sockets beyond the first of each dial.
+    extra: Semaphore,
+}
+
+impl Network {
+    /// The network of this machine.
+    pub fn system() -> Arc<Self> {
+        Arc::new(Self { resolver: Resolver::system(), extra: Semaphore::new(EXTRA_MAX) })
+    }
+
+    /// A connection to `host`, a name or an address.
+    async fn connect(&self, host: &str, port: u16, options: &TcpOptions) -> Result<TcpStream, ConnectError> {
+        let addresses = match literal(host) {
+            Some(ip) => Arc::new([SocketAddr::new(ip, 0)]),
+            None => {
+                self.resolver.resolve(host).await.map_err(|error| ConnectError::Resolver(Box::new(error)))?
+            }
+        };
+        let addresses = addresses.iter().map(|address| with_port(*address, port));
+        let connecting = eyeballs::first(addresses, &self.extra, TcpStream::connect);
+        let socket = connecting.await.map_err(ConnectError::Io)?;
+        tune(&socket, options).map_err(ConnectError::Io)?;
+        Ok(socket)
+    }
+}
+
+/// The address that a host of a URL is, if it is no name.
+fn literal(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
 
 /// Connects to the host of a URL and sets the options of the socket.
 #[derive(Clone)]
 pub struct Connect {
-    connector: ConnectorService,
+    network: Arc<Network>,
     options: TcpOptions,
 }
 
 impl Connect {
     /// A connector whose sockets have these options.
-    pub fn new(options: TcpOptions) -> Self {
-        Self { connector: ConnectorService::default(), options }
+    pub fn new(network: Arc<Network>, options: TcpOptions) -> Self {
+        Self { network, options }
     }
 }
 
@@ -31,12 +83,22 @@ impl Service<ConnectInfo<Uri>> for Connect {
     actix_service::always_ready!();
 
     fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
-        let (connecting, options) = (self.connector.call(request), self.options);
+        let Self { network, options } = self.clone();
         Box::pin(async move {
-            let connection = connecting.await?;
-            tune(connection.io_ref(), &options).map_err(ConnectError::Io)?;
-            let (socket, request) = connection.into_parts();
-            Ok(Connection::new(request, Spelled::new(socket)))
+            let socket = network.connect(request.hostname(), request.port(), &options).await?;
+            Ok(Connection::new(request.request().clone(), Spelled::new(socket)))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_not_names() {
+        for (host, ip) in [("127.0.0.1", Some("127.0.0.1")), ("[::1]", Some("::1")), ("localhost", None)] {
+            assert_eq!(literal(host), ip.map(|ip| ip.parse().unwrap()), "{host}");
+        }
     }
 }

@@ -1,0 +1,224 @@
+//! A TCP connection to the first address that answers (Happy Eyeballs, RFC 8305).
+
+use std::{
+    collections::VecDeque,
+    future::{Future, pending, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::sleep_until,
+};
+
+use super::race::{Race, Turn};
+
+/// Attempts of one dial at a time.
+const ATTEMPTS_MAX: usize = 4;
+
+/// Sockets of all dials together beyond the first of each. A session has a descriptor for its upstream, and
+/// these come on top of it.
+pub(super) const EXTRA_MAX: usize = 64;
+
+/// Connects to the first of `addresses` that answers; `connect` makes one attempt. The attempts that are not
+/// needed any more are dropped.
+///
+/// Where an attempt is due and there is no room for another, it takes the place of the oldest.
+///
+/// # Errors
+/// When all attempts have failed, the failure that tells the most.
+pub(super) async fn first<T, F: Future<Output = io::Result<T>>>(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    extra: &Semaphore,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<T> {
+    let mut race = Race::new(addresses);
+    let mut attempts = Attempts { running: VecDeque::new(), extra, permits: Vec::new() };
+    loop {
+        match race.turn(Instant::now()) {
+            Turn::Begin(address) => {
+                if attempts.make_room().is_some() {
+                    race.dropped();
+                }
+                attempts.running.push_back(Box::pin(connect(address)));
+            }
+            Turn::Lost(error) => return Err(error),
+            Turn::Wait(until) => {
+                let due = async {
+                    match until {
+                        Some(until) => sleep_until(until.into()).await,
+                        None => pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    ended = poll_fn(|task| attempts.poll(task)) => match ended {
+                        Ok(connection) => return Ok(connection),
+                        Err(error) => race.failed(error),
+                    },
+                    () = due => {}
+                }
+            }
+        }
+    }
+}
+
+/// The attempts under way, the oldest first.
+struct Attempts<'a, F> {
+    running: VecDeque<Pin<Box<F>>>,
+    extra: &'a Semaphore,
+    /// One for each attempt beyond the first.
+    permits: Vec<SemaphorePermit<'a>>,
+}
+
+impl<T, F: Future<Output = io::Result<T>>> Attempts<'_, F> {
+    /// Makes room for one attempt more, and gives the oldest back if it has to end for that.
+    fn make_room(&mut self) -> Option<Pin<Box<F>>> {
+        // The first attempt needs no permit.
+        if self.running.len() <= self.permits.len() {
+            return None;
+        }
+        let permit = if self.running.len() < ATTEMPTS_MAX { self.extra.try_acquire().ok() } else { None };
+        match permit {
+            Some(permit) => {
+                self.permits.push(permit);
+                None
+            }
+            None => self.running.pop_front(),
+        }
+    }
+
+    /// The first attempt that has ended.
+    fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<T>> {
+        for at in 0..self.running.len() {
+            if let Poll::Ready(ended) = self.running[at].as_mut().poll(task) {
+                self.running.remove(at);
+                return Poll::Ready(ended);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, future::ready, net::IpAddr, rc::Rc, time::Duration};
+
+    use super::*;
+
+    /// What an attempt at an address leads to.
+    #[derive(Clone, Copy)]
+    enum Fate {
+        Answers,
+        Refuses,
+        /// It swallows packets.
+        Silent,
+    }
+
+    /// Notes when an attempt ends without an answer.
+    struct Held(IpAddr, Rc<RefCell<Vec<IpAddr>>>);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.1.borrow_mut().push(self.0);
+        }
+    }
+
+    struct Network {
+        fates: Vec<(SocketAddr, Fate)>,
+        begun: RefCell<Vec<IpAddr>>,
+        dropped: Rc<RefCell<Vec<IpAddr>>>,
+    }
+
+    impl Network {
+        fn new(fates: &[(&str, Fate)]) -> Self {
+            let address = |text: &str| SocketAddr::new(text.parse().unwrap(), 80);
+            let fates = fates.iter().map(|(text, fate)| (address(text), *fate)).collect();
+            Self { fates, begun: RefCell::default(), dropped: Rc::default() }
+        }
+
+        async fn dial(&self, extra: &Semaphore) -> io::Result<IpAddr> {
+            let addresses: Vec<_> = self.fates.iter().map(|(address, _)| *address).collect();
+            first(addresses, extra, |address| self.attempt(address)).await
+        }
+
+        async fn attempt(&self, address: SocketAddr) -> io::Result<IpAddr> {
+            self.begun.borrow_mut().push(address.ip());
+            match self.fates.iter().find(|(known, _)| *known == address).unwrap().1 {
+                Fate::Answers => Ok(address.ip()),
+                Fate::Refuses => ready(Err(io::ErrorKind::ConnectionRefused.into())).await,
+                Fate::Silent => {
+                    let _held = Held(address.ip(), Rc::clone(&self.dropped));
+                    pending().await
+                }
+            }
+        }
+
+        fn begun(&self) -> Vec<String> {
+            self.begun.borrow().iter().map(ToString::to_string).collect()
+        }
+    }
+
+    fn extra() -> Semaphore {
+        Semaphore::new(EXTRA_MAX)
+    }
+
+    /// Row 41.
+    #[actix::test]
+    async fn an_address_that_swallows_packets_does_not_hide_the_next() {
+        let network = Network::new(&[("::1", Fate::Silent), ("127.0.0.1", Fate::Answers)]);
+        let begun = Instant::now();
+        assert_eq!(network.dial(&extra()).await.unwrap().to_string(), "127.0.0.1");
+        assert!(begun.elapsed() >= Duration::from_millis(250));
+        assert_eq!(network.dropped.borrow().len(), 1, "the other attempt is dropped");
+    }
+
+    #[actix::test]
+    async fn the_first_address_wins_where_it_answers() {
+        let network = Network::new(&[("::1", Fate::Answers), ("127.0.0.1", Fate::Answers)]);
+        assert_eq!(network.dial(&extra()).await.unwrap().to_string(), "::1");
+        assert_eq!(network.begun(), ["::1"]);
+    }
+
+    #[actix::test]
+    async fn refusals_cost_no_time() {
+        let network = Network::new(&[
+            ("::1", Fate::Refuses),
+            ("127.0.0.1", Fate::Refuses),
+            ("::2", Fate::Refuses),
+            ("127.0.0.2", Fate::Answers),
+        ]);
+        // without a timer running out: none of the attempts ever waits
+        let extra = extra();
+        let dialing = tokio::time::timeout(Duration::ZERO, network.dial(&extra));
+        assert_eq!(dialing.await.unwrap().unwrap().to_string(), "127.0.0.2");
+        let network = Network::new(&[("::1", Fate::Refuses), ("127.0.0.1", Fate::Refuses)]);
+        assert_eq!(network.dial(&extra).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[actix::test]
+    async fn attempts_at_a_time_are_bounded_and_every_address_is_tried() {
+        let silent: Vec<_> = (1..=6).map(|last| format!("10.0.0.{last}")).collect();
+        let mut fates: Vec<_> = silent.iter().map(|text| (text.as_str(), Fate::Silent)).collect();
+        fates.push(("10.0.0.7", Fate::Answers));
+        for (permits, open) in [(EXTRA_MAX, ATTEMPTS_MAX), (1, 2), (0, 1)] {
+            let network = Network::new(&fates);
+            let extra = Semaphore::new(permits);
+            assert_eq!(network.dial(&extra).await.unwrap().to_string(), "10.0.0.7");
+            assert_eq!(network.begun().len(), 7);
+            let dropped: Vec<_> = network.dropped.borrow().iter().map(ToString::to_string).collect();
+            let before_the_end = 7 - open;
+            assert_eq!(dropped[..before_the_end], silent[..before_the_end], "the oldest give way");
+            assert_eq!(extra.available_permits(), permits, "the room is free again");
+        }
+    }
+
+    #[actix::test]
+    async fn nothing_to_try_is_a_failure() {
+        assert!(Network::new(&[]).dial(&extra()).await.is_err());
+    }
+}

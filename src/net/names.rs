@@ -1,0 +1,345 @@
+//! The cache of resolved names, and which name may be looked up when. No clock, no threads: both are passed in.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long an answer is used without another look-up. It bounds the look-ups while many sessions reconnect,
+/// and is short because names are how upstreams are moved.
+pub(super) const FRESH: Duration = Duration::from_secs(5);
+
+/// The shortest time between a failed look-up and the next for the same name: look-ups of a name that does
+/// not exist are few, and a name that appears is found soon.
+const FAILED_MIN: Duration = Duration::from_secs(1);
+
+/// The longest such time. In between, a name is left alone for as long as its look-up took to fail: a name
+/// whose server is silent occupies its thread for half of the time at most.
+const FAILED_MAX: Duration = Duration::from_secs(30);
+
+/// How long a dial waits for a fresh answer where the last known addresses are there to be used instead.
+pub(super) const STALE_AFTER: Duration = Duration::from_millis(500);
+
+/// The age at which the last known addresses are not used any more: others may own them by then.
+const STALE_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Look-ups at a time, each a thread. Only names that hang together could use them up, and those pause.
+pub(super) const LOOKUPS_MAX: usize = 128;
+
+/// Names in the cache. When it is full, the name that was asked for longest ago makes room.
+const NAMES_MAX: usize = 1024;
+
+/// Addresses of one name that are used, the first ones: a dial has no time for more.
+pub(super) const ADDRESSES_MAX: usize = 32;
+
+/// The addresses of a name in the order in which to try them, with port 0.
+pub type Addresses = Arc<[SocketAddr]>;
+
+/// Why a name has no addresses. The texts do not repeat the name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The name does not exist, or has no address.
+    #[error("no such name")]
+    NotFound,
+    /// The look-up failed for another reason, in the words of the system.
+    #[error("{0}")]
+    Failed(Arc<str>),
+}
+
+/// What a dial does next to get the addresses of a name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step<B> {
+    /// Use these.
+    Use(Addresses),
+    /// Give up.
+    Fail(LookupError),
+    /// Start the look-up, then ask again.
+    Start,
+    /// Wait for the look-up under way, but not beyond the given time, then ask again.
+    Wait(B, Option<Instant>),
+    /// Wait until any look-up has ended, then ask again.
+    Full,
+}
+
+/// What is known of names. `B` is what those wait on who wait for one look-up.
+#[derive(Debug)]
+pub(super) struct Names<B> {
+    entries: HashMap<Box<str>, Entry<B>>,
+    running: usize,
+}
+
+#[derive(Debug)]
+struct Entry<B> {
+    /// The last good answer, and when it came.
+    known: Option<(Addresses, Instant)>,
+    /// The last failure, and until when the name is left alone.
+    failed: Option<(LookupError, Instant)>,
+    /// The look-up under way, and since when.
+    running: Option<(B, Instant)>,
+    used: Instant,
+}
+
+/// The end of a look-up.
+#[derive(Debug)]
+pub(super) struct Ended<B> {
+    /// What those wait on who wait for it.
+    pub(super) bell: Option<B>,
+    /// Whether the last known addresses are used although the look-up failed.
+    pub(super) is_stale: bool,
+}
+
+impl<B> Default for Names<B> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), running: 0 }
+    }
+}
+
+impl<B: Clone> Names<B> {
+    /// What to do to get the addresses of `name`. Where the answer is [`Step::Start`], the look-up counts as
+    /// started, and those who ask from now on wait on the bell that `bell` makes.
+    pub(super) fn ask(&mut self, name: &str, now: Instant, bell: impl FnOnce() -> B) -> Step<B> {
+        let is_full = self.running >= LOOKUPS_MAX;
+        let entry = self.entry(name, now);
+        entry.used = now;
+        if let Some(addresses) = entry.known(now, FRESH) {
+            return Step::Use(addresses);
+        }
+        let stale = entry.known(now, STALE_MAX);
+        if let Some((bell, since)) = &entry.running {
+            let until = *since + STALE_AFTER;
+            return match stale {
+                Some(addresses) if now >= until => Step::Use(addresses),
+                stale => Step::Wait(bell.clone(), stale.map(|_| until)),
+            };
+        }
+        match (&entry.failed, stale) {
+            (Some((_, until)), Some(addresses)) if now < *until => Step::Use(addresses),
+            (Some((error, until)), None) if now < *until => Step::Fail(error.clone()),
+            (_, Some(addresses)) if is_full => Step::Use(addresses),
+            _ if is_full => Step::Full,
+            _ => {
+                entry.running = Some((bell(), now));
+                self.running += 1;
+                Step::Start
+            }
+        }
+    }
+
+    /// Notes how the look-up of `name` ended.
+    pub(super) fn end(
+        &mut self,
+        name: &str,
+        now: Instant,
+        answer: Result<Addresses, LookupError>,
+    ) -> Ended<B> {
+        let nobody = Ended { bell: None, is_stale: false };
+        let Some(entry) = self.entries.get_mut(name) else { return nobody };
+        let Some((bell, since)) = entry.running.take() else { return nobody };
+        self.running -= 1;
+        match answer {
+            Ok(addresses) => {
+                entry.known = Some((addresses, now));
+                entry.failed = None;
+            }
+            Err(error) => {
+                if error == LookupError::NotFound {
+                    entry.known = None;
+                }
+                let pause = now.saturating_duration_since(since).clamp(FAILED_MIN, FAILED_MAX);
+                entry.failed = Some((error, now + pause));
+            }
+        }
+        let is_stale = entry.failed.is_some() && entry.known(now, STALE_MAX).is_some();
+        Ended { bell: Some(bell), is_stale }
+    }
+
+    fn entry(&mut self, name: &str, now: Instant) -> &mut Entry<B> {
+        if !self.entries.contains_key(name) && self.entries.len() >= NAMES_MAX {
+            let idle = self.entries.iter().filter(|(_, entry)| entry.running.is_none());
+            let oldest = idle.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
+            oldest.map(|name| self.entries.remove(&name));
+        }
+        let new = Entry { known: None, failed: None, running: None, used: now };
+        self.entries.entry(name.into()).or_insert(new)
+    }
+}
+
+impl<B> Entry<B> {
+    /// The last good answer if it is younger than `age`.
+    fn known(&self, now: Instant, age: Duration) -> Option<Addresses> {
+        let (addresses, at) = self.known.as_ref()?;
+        (now.saturating_duration_since(*at) < age).then(|| Arc::clone(addresses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn addresses(last: u8) -> Addresses {
+        Arc::new([SocketAddr::from(([10, 0, 0, last], 0))])
+    }
+
+    fn silent() -> LookupError {
+        LookupError::Failed("Temporary failure in name resolution".into())
+    }
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Names whose clock begins at zero.
+    struct Clock {
+        names: Names<()>,
+        begun: Instant,
+    }
+
+    impl Clock {
+        fn new() -> Self {
+            Self { names: Names::default(), begun: Instant::now() }
+        }
+
+        fn ask(&mut self, name: &str, at: Duration) -> Step<()> {
+            self.names.ask(name, self.begun + at, || ())
+        }
+
+        fn end(&mut self, name: &str, at: Duration, answer: Result<Addresses, LookupError>) -> Ended<()> {
+            self.names.end(name, self.begun + at, answer)
+        }
+    }
+
+    #[test]
+    fn all_who_ask_for_a_name_share_one_look_up() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        for at in 1..100 {
+            assert_eq!(clock.ask("a", ms(at)), Step::Wait((), None));
+        }
+        clock.end("a", ms(100), Ok(addresses(1)));
+        assert_eq!(clock.ask("a", ms(101)), Step::Use(addresses(1)));
+        assert_eq!(clock.ask("a", ms(5099)), Step::Use(addresses(1)));
+        assert_eq!(clock.ask("a", ms(5100)), Step::Start);
+    }
+
+    #[test]
+    fn a_name_that_hangs_delays_no_other() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("hangs", ms(0)), Step::Start);
+        assert_eq!(clock.ask("other", ms(1)), Step::Start);
+        clock.end("other", ms(2), Ok(addresses(2)));
+        assert_eq!(clock.ask("other", ms(3)), Step::Use(addresses(2)));
+        assert_eq!(clock.ask("hangs", ms(3)), Step::Wait((), None));
+    }
+
+    #[test]
+    fn a_failure_is_shared_and_asked_again_after_a_second() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        clock.end("a", ms(10), Err(LookupError::NotFound));
+        assert_eq!(clock.ask("a", ms(1009)), Step::Fail(LookupError::NotFound));
+        assert_eq!(clock.ask("a", ms(1010)), Step::Start);
+    }
+
+    #[test]
+    fn a_look_up_that_took_long_to_fail_pauses_as_long() {
+        for (took, pause) in [(10, 1000), (4000, 4000), (90_000, 30_000)] {
+            let mut clock = Clock::new();
+            assert_eq!(clock.ask("a", ms(0)), Step::Start);
+            clock.end("a", ms(took), Err(silent()));
+            assert_eq!(clock.ask("a", ms(took + pause - 1)), Step::Fail(silent()));
+            assert_eq!(clock.ask("a", ms(took + pause)), Step::Start);
+        }
+    }
+
+    #[test]
+    fn known_addresses_are_used_while_the_name_server_is_silent() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        clock.end("a", ms(0), Ok(addresses(1)));
+        assert_eq!(clock.ask("a", ms(6000)), Step::Start);
+        let until = clock.begun + ms(6500);
+        assert_eq!(clock.ask("a", ms(6001)), Step::Wait((), Some(until)));
+        assert_eq!(clock.ask("a", ms(6500)), Step::Use(addresses(1)));
+        assert!(clock.end("a", ms(16_000), Err(silent())).is_stale);
+        assert_eq!(clock.ask("a", ms(16_001)), Step::Use(addresses(1)), "a failed look-up, and no wait");
+        assert_eq!(clock.ask("a", ms(3_600_000)), Step::Start, "others may own the address after an hour");
+        assert_eq!(clock.ask("a", ms(3_600_001)), Step::Wait((), None));
+    }
+
+    #[test]
+    fn the_addresses_of_a_name_that_is_gone_are_forgotten() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        clock.end("a", ms(0), Ok(addresses(1)));
+        assert_eq!(clock.ask("a", ms(6000)), Step::Start);
+        assert!(!clock.end("a", ms(6001), Err(LookupError::NotFound)).is_stale);
+        assert_eq!(clock.ask("a", ms(6002)), Step::Fail(LookupError::NotFound));
+    }
+
+    #[test]
+    fn look_ups_at_a_time_are_bounded_and_known_names_go_on() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("known", ms(0)), Step::Start);
+        clock.end("known", ms(0), Ok(addresses(1)));
+        for number in 0..LOOKUPS_MAX {
+            assert_eq!(clock.ask(&format!("hangs{number}"), ms(1)), Step::Start);
+        }
+        assert_eq!(clock.ask("new", ms(2)), Step::Full);
+        assert_eq!(clock.ask("known", ms(6000)), Step::Use(addresses(1)));
+        clock.end("hangs0", ms(6001), Err(silent()));
+        assert_eq!(clock.ask("new", ms(6002)), Step::Start);
+        assert_eq!(clock.ask("hangs0", ms(6003)), Step::Fail(silent()));
+    }
+
+    #[test]
+    fn the_name_that_was_asked_for_longest_ago_makes_room() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("hangs", ms(0)), Step::Start);
+        for number in 0..2 * NAMES_MAX as u64 {
+            let name = number.to_string();
+            assert_eq!(clock.ask(&name, ms(number)), Step::Start);
+            clock.end(&name, ms(number), Ok(addresses(1)));
+            assert!(clock.names.entries.len() <= NAMES_MAX);
+        }
+        assert_eq!(clock.ask("hangs", ms(3000)), Step::Wait((), None));
+    }
+
+    proptest! {
+        /// Whatever comes: one look-up of a name at a time, their number is counted right, and the end of a
+        /// look-up gives everybody who waits an answer.
+        #[test]
+        fn nobody_waits_for_a_look_up_that_does_not_run(
+            events in prop::collection::vec((0..4_usize, 0..3_usize, 0..8000_u64), 1..200)
+        ) {
+            let mut clock = Clock::new();
+            let mut running = std::collections::BTreeSet::new();
+            let mut at = 0;
+            for (name, event, pause) in events {
+                at += pause;
+                let key = name.to_string();
+                match event {
+                    0 => match clock.ask(&key, ms(at)) {
+                        Step::Start => prop_assert!(running.insert(name)),
+                        Step::Wait(..) => prop_assert!(running.contains(&name)),
+                        Step::Full => prop_assert!(false, "four names are not too many"),
+                        Step::Use(_) | Step::Fail(_) => {}
+                    },
+                    event => {
+                        let answer = if event == 1 { Ok(addresses(1)) } else { Err(silent()) };
+                        let ended = clock.end(&key, ms(at), answer);
+                        prop_assert_eq!(ended.bell.is_some(), running.remove(&name));
+                        if ended.bell.is_some() {
+                            let next = clock.ask(&key, ms(at));
+                            prop_assert!(matches!(next, Step::Use(_) | Step::Fail(_)), "{:?}", next);
+                        }
+                    }
+                }
+                prop_assert_eq!(clock.names.running, running.len());
+            }
+        }
+    }
+}

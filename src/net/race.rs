@@ -1,0 +1,189 @@
+//! Which address to try when: Happy Eyeballs (RFC 8305), without clock and sockets.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// The next address is tried after this long without a connection (RFC 8305 section 5).
+pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// The addresses that are not tried yet, and how the attempts so far have ended.
+#[derive(Debug)]
+pub(super) struct Race {
+    waiting: VecDeque<SocketAddr>,
+    /// Attempts under way.
+    open: usize,
+    /// When the next attempt is due.
+    due: Option<Instant>,
+    /// The failure to report if there is no connection.
+    failure: Option<io::Error>,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Try this address.
+    Begin(SocketAddr),
+    /// Wait for the attempts under way, but not beyond the given time.
+    Wait(Option<Instant>),
+    /// All attempts have failed.
+    Lost(io::Error),
+}
+
+impl Race {
+    /// A race of these addresses. Families alternate, beginning with that of the first address; within a
+    /// family the order stays (RFC 8305 section 4).
+    pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self { waiting: interleave(addresses), open: 0, due: None, failure: None }
+    }
+
+    pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        let is_due = self.open == 0 || self.due.is_none_or(|due| now >= due);
+        match self.waiting.front() {
+            Some(_) if !is_due => Turn::Wait(self.due),
+            None if self.open > 0 => Turn::Wait(None),
+            _ => match self.waiting.pop_front() {
+                Some(address) => {
+                    self.open += 1;
+                    self.due = Some(now + ATTEMPT_DELAY);
+                    Turn::Begin(address)
+                }
+                None => Turn::Lost(self.failure.take().unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())),
+            },
+        }
+    }
+
+    /// An attempt has failed: the next one is due at once.
+    pub(super) fn failed(&mut self, error: io::Error) {
+        self.due = None;
+        self.ended(error);
+    }
+
+    /// An attempt was dropped to make room for the next one.
+    pub(super) fn dropped(&mut self) {
+        self.ended(ErrorKind::TimedOut.into());
+    }
+
+    fn ended(&mut self, error: io::Error) {
+        self.open = self.open.saturating_sub(1);
+        if self.failure.as_ref().is_none_or(|known| rank(&error) < rank(known)) {
+            self.failure = Some(error);
+        }
+    }
+}
+
+/// How much a failure tells, the most first. A host that refuses is there, so its answer comes before that of
+/// a family for which there is no route; of equal ones the first holds, as its address was the best.
+fn rank(error: &io::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => 0,
+        ErrorKind::TimedOut => 2,
+        ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable => 3,
+        _ => 1,
+    }
+}
+
+fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
+    let addresses: Vec<_> = addresses.into_iter().collect();
+    let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|it| it.is_ipv6() == first);
+    let mut mixed = VecDeque::new();
+    let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
+    loop {
+        let before = mixed.len();
+        mixed.extend(preferred.next());
+        mixed.extend(others.next());
+        if mixed.len() == before {
+            return mixed;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 80)).collect()
+    }
+
+    fn begun(turn: Turn) -> String {
+        match turn {
+            Turn::Begin(address) => address.ip().to_string(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(kind: ErrorKind) -> io::Error {
+        kind.into()
+    }
+
+    #[test]
+    fn families_alternate_and_the_systems_first_choice_leads() {
+        let table: [(&[&str], &[&str]); 6] = [
+            (&[], &[]),
+            (&["10.0.0.1"], &["10.0.0.1"]),
+            (&["::1", "::2", "10.0.0.1", "10.0.0.2"], &["::1", "10.0.0.1", "::2", "10.0.0.2"]),
+            (&["10.0.0.1", "10.0.0.2", "::1"], &["10.0.0.1", "::1", "10.0.0.2"]),
+            (&["::1", "::2", "::3", "10.0.0.1"], &["::1", "10.0.0.1", "::2", "::3"]),
+            (&["::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"], &["::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"]),
+        ];
+        for (given, expected) in table {
+            assert_eq!(Vec::from(interleave(all(given))), all(expected));
+        }
+    }
+
+    /// Row 41.
+    #[test]
+    fn the_next_address_is_tried_after_a_quarter_of_a_second() {
+        let mut race = Race::new(all(&["::1", "127.0.0.1", "127.0.0.2"]));
+        let begin = Instant::now();
+        let at = |millis| begin + Duration::from_millis(millis);
+        assert_eq!(begun(race.turn(at(0))), "::1");
+        assert!(matches!(race.turn(at(0)), Turn::Wait(Some(until)) if until == at(250)));
+        assert!(matches!(race.turn(at(249)), Turn::Wait(Some(until)) if until == at(250)));
+        assert_eq!(begun(race.turn(at(250))), "127.0.0.1");
+        assert_eq!(begun(race.turn(at(500))), "127.0.0.2");
+        assert!(matches!(race.turn(at(10_000)), Turn::Wait(None)));
+    }
+
+    #[test]
+    fn the_next_address_is_tried_at_once_after_a_failure() {
+        let mut race = Race::new(all(&["::1", "127.0.0.1"]));
+        let now = Instant::now();
+        assert_eq!(begun(race.turn(now)), "::1");
+        race.failed(error(ErrorKind::ConnectionRefused));
+        assert_eq!(begun(race.turn(now)), "127.0.0.1");
+        assert!(matches!(race.turn(now), Turn::Wait(None)));
+        race.failed(error(ErrorKind::ConnectionRefused));
+        assert!(matches!(race.turn(now), Turn::Lost(error) if error.kind() == ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
+    fn the_failure_that_tells_the_most_is_reported() {
+        use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
+        let table = [
+            (NetworkUnreachable, ConnectionRefused, ConnectionRefused),
+            (ConnectionRefused, NetworkUnreachable, ConnectionRefused),
+            (TimedOut, ConnectionRefused, ConnectionRefused),
+            (NetworkUnreachable, TimedOut, TimedOut),
+            (HostUnreachable, TimedOut, HostUnreachable),
+            (HostUnreachable, ConnectionRefused, ConnectionRefused),
+        ];
+        for (first, second, reported) in table {
+            let mut race = Race::new(all(&["::1", "127.0.0.1"]));
+            let now = Instant::now();
+            begun(race.turn(now));
+            race.failed(error(first));
+            begun(race.turn(now));
+            race.failed(error(second));
+            assert!(
+                matches!(race.turn(now), Turn::Lost(error) if error.kind() == reported),
+                "{first} {second}"
+            );
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Names to addresses, once for all sessions of the process.
+//!
+//! getaddrinfo does the work, so that the hosts file and nsswitch.conf hold. It blocks, and for as long as a
+//! silent name server makes it, so each look-up has a thread of its own: a name has one at most, all names
+//! together [`LOOKUPS_MAX`]. Those who wait give up at their own deadlines while the look-up goes on.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Instant,
+};
+
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use tokio::{sync::watch, time::timeout_at};
+
+#[cfg(doc)]
+use super::names::LOOKUPS_MAX;
+use super::names::{ADDRESSES_MAX, Addresses, LookupError, Names, Step};
+
+/// What those wait on who wait for one look-up: true when it has ended.
+type Bell = watch::Sender<bool>;
+
+/// Looks names up, blocking.
+type LookUp = Box<dyn Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync>;
+
+/// The look-ups of the process and their answers.
+pub struct Resolver {
+    names: Mutex<Names<Bell>>,
+    /// Changes when a look-up ends.
+    ended: watch::Sender<()>,
+    look_up: LookUp,
+}
+
+impl Resolver {
+    /// A resolver that asks the system.
+    pub fn system() -> Arc<Self> {
+        Self::with(system)
+    }
+
+    /// A resolver that asks `look_up`, on a thread for each question.
+    fn with(
+        look_up: impl Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let (names, ended) = (Mutex::default(), watch::Sender::new(()));
+        Arc::new(Self { names, ended, look_up: Box::new(look_up) })
+    }
+
+    /// All addresses of a host name, with port 0. May wait for as long as the system's look-up takes: the
+    /// caller has a deadline.
+    ///
+    /// # Errors
+    /// When the name has no address, or the look-up fails and no address is known from before.
+    pub async fn resolve(self: &Arc<Self>, name: &str) -> Result<Addresses, LookupError> {
+        // Names are the same in either case (RFC 4343).
+        let name = name.to_ascii_lowercase();
+        let mut ended = self.ended.subscribe();
+        loop {
+            ended.mark_unchanged();
+            let step = self.names().ask(&name, Instant::now(), || watch::Sender::new(false));
+            match step {
+                Step::Use(addresses) => return Ok(addresses),
+                Step::Fail(error) => return Err(error),
+                Step::Start => self.start(&name),
+                Step::Wait(bell, until) => wait(&bell, until).await,
+                // The sender is ours and lives as long as we do.
+                Step::Full => _ = ended.changed().await,
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, name: &str) {
+        let running = Running { resolver: Arc::clone(self), name: name.into(), answer: None };
+        let thread = thread::Builder::new().name("name look-up".to_owned());
+        // Without a thread the closure is dropped, and with it the look-up ends.
+        if let Err(error) = thread.spawn(move || running.run()) {
+            log::warn!("name look-up failed name={name} reason=\"no thread: {error}\"");
+        }
+    }
+
+    fn end(&self, name: &str, answer: Result<Addresses, LookupError>) {
+        let reason = answer.as_ref().err().cloned();
+        let ended = self.names().end(name, Instant::now(), answer);
+        if let (Some(error), true) = (reason, ended.is_stale) {
+            log::warn!(
+                "name look-up failed name={name} reason=\"{error}\": the last known addresses are used"
+            );
+        }
+        if let Some(bell) = ended.bell {
+            bell.send_replace(true);
+        }
+        self.ended.send_replace(());
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names<Bell>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn wait(bell: &Bell, until: Option<Instant>) {
+    let mut ended = bell.subscribe();
+    // The sender is borrowed here, so the only end is that of the look-up.
+    let ended = ended.wait_for(|ended| *ended);
+    match until {
+        Some(until) => _ = timeout_at(until.into(), ended).await,
+        None => _ = ended.await,
+    }
+}
+
+/// A look-up under way. It ends in a panic too.
+struct Running {
+    resolver: Arc<Resolver>,
+    name: Box<str>,
+    answer: Option<Result<Addresses, LookupError>>,
+}
+
+impl Running {
+    fn run(mut self) {
+        self.answer = Some((self.resolver.look_up)(&self.name).and_then(usable));
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let answer = self.answer.take();
+        let failed = || Err(LookupError::Failed("the look-up could not be made".into()));
+        self.resolver.end(&self.name, answer.unwrap_or_else(failed));
+    }
+}
+
+/// The addresses to use, in the system's order (RFC 6724), each once.
+fn usable(found: Vec<SocketAddr>) -> Result<Addresses, LookupError> {
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    for mut address in found {
+        address.set_port(0);
+        if addresses.len() < ADDRESSES_MAX && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() { Err(LookupError::NotFound) } else { Ok(addresses.into()) }
+}
+
+fn system(name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+    // Each address once, not once for each type of socket.
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match error.kind() {
+        LookupErrorKind::NoName | LookupErrorKind::NoData => LookupError::NotFound,
+        _ => {
+            let text = std::io::Error::from(error).to_string();
+            LookupError::Failed(text.rsplit(": ").next().unwrap_or(&text).into())
+        }
+    })?;
+    Ok(found.filter_map(Result::ok).map(|info| info.sockaddr).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashMap,
+        sync::{
+            Condvar,
+            atomic::{AtomicUsize, Ordering::SeqCst},
+        },
+        time::Duration,
+    };
+
+    use super::{super::names::LOOKUPS_MAX, *};
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A name server that answers for a name when it is told to.
+    #[derive(Default)]
+    struct Server {
+        answers: Mutex<HashMap<String, Result<Vec<SocketAddr>, LookupError>>>,
+        told: Condvar,
+        asked: AtomicUsize,
+    }
+
+    impl Server {
+        fn resolver() -> (Arc<Self>, Arc<Resolver>) {
+            let server = Arc::new(Self::default());
+            let asked = Arc::clone(&server);
+            (server, Resolver::with(move |name| asked.answer(name)))
+        }
+
+        fn answer(&self, name: &str) -> Result<Vec<SocketAddr>, LookupError> {
+            self.asked.fetch_add(1, SeqCst);
+            assert_ne!(name, "panics");
+            let answers = self.answers.lock().unwrap();
+            let answers = self.told.wait_while(answers, |answers| !answers.contains_key(name)).unwrap();
+            answers[name].clone()
+        }
+
+        fn tell(&self, name: &str, answer: Result<Vec<SocketAddr>, LookupError>) {
+            self.answers.lock().unwrap().insert(name.to_owned(), answer);
+            self.told.notify_all();
+        }
+    }
+
+    fn address(last: u8) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, last], 0))
+    }
+
+    async fn resolve(resolver: &Arc<Resolver>, name: &str) -> Result<Addresses, LookupError> {
+        tokio::time::timeout(PATIENCE, resolver.resolve(name)).await.expect("an answer in time")
+    }
+
+    /// Whether a dial that waits for so short a time gets no answer.
+    async fn hangs(resolver: &Arc<Resolver>, name: &str) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), resolver.resolve(name)).await.is_err()
+    }
+
+    #[actix::test]
+    async fn one_look_up_answers_all_who_wait() {
+        let (server, resolver) = Server::resolver();
+        let waiting: Vec<_> = (0..100)
+            .map(|_| {
+                let resolver = Arc::clone(&resolver);
+                actix_rt::spawn(async move { resolve(&resolver, "shared").await })
+            })
+            .collect();
+        assert!(hangs(&resolver, "SHARED").await);
+        server.tell("shared", Ok(vec![address(1), address(2), address(1)]));
+        for waiting in waiting {
+            assert_eq!(waiting.await.unwrap().unwrap()[..], [address(1), address(2)]);
+        }
+        assert_eq!(server.asked.load(SeqCst), 1);
+    }
+
+    #[actix::test]
+    async fn a_name_that_hangs_delays_no_other() {
+        let (server, resolver) = Server::resolver();
+        server.tell("other", Ok(vec![address(2)]));
+        for _ in 0..1000 {
+            assert!(hangs(&resolver, "hangs").await);
+            if server.asked.load(SeqCst) == 1 {
+                break;
+            }
+        }
+        assert_eq!(resolve(&resolver, "other").await.unwrap()[..], [address(2)]);
+        assert_eq!(server.asked.load(SeqCst), 2, "one thread for the name that hangs");
+        server.tell("hangs", Err(LookupError::NotFound));
+        assert_eq!(resolve(&resolver, "hangs").await, Err(LookupError::NotFound));
+    }
+
+    #[actix::test]
+    async fn a_look_up_that_panics_is_a_failure() {
+        let (_, resolver) = Server::resolver();
+        assert!(matches!(resolve(&resolver, "panics").await, Err(LookupError::Failed(_))));
+    }
+
+    #[actix::test]
+    async fn a_name_beyond_the_limit_is_looked_up_when_another_ends() {
+        let (server, resolver) = Server::resolver();
+        for number in 0..LOOKUPS_MAX {
+            assert!(hangs(&resolver, &format!("hangs{number}")).await);
+        }
+        server.tell("new", Ok(vec![address(3)]));
+        let waiting = Arc::clone(&resolver);
+        let new = actix_rt::spawn(async move { resolve(&waiting, "new").await });
+        assert!(hangs(&resolver, "new").await);
+        server.tell("hangs7", Err(LookupError::NotFound));
+        assert_eq!(new.await.unwrap().unwrap()[..], [address(3)]);
+        // lets the other threads end
+        (0..LOOKUPS_MAX).for_each(|number| server.tell(&format!("hangs{number}"), Ok(Vec::new())));
+    }
+
+    #[actix::test]
+    async fn a_name_without_addresses_is_not_found() {
+        let (server, resolver) = Server::resolver();
+        server.tell("empty", Ok(Vec::new()));
+        assert_eq!(resolve(&resolver, "empty").await, Err(LookupError::NotFound));
+    }
+
+    #[actix::test]
+    async fn the_system_knows_localhost() {
+        let found = resolve(&Resolver::system(), "localhost").await.unwrap();
+        assert!(!found.is_empty() && found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+    }
+}
