@@ -299,3 +299,59 @@ fn after_a_loss_messages_do_not_wait() {
     proxy.wait_ups(2);
     assert_eq!(client.ask("c"), "c");
 }
+
+/// Where the client is not kept, a dial that fails after the client was let in closes it: its events fail, and
+/// the reason names the first of them.
+#[test]
+fn a_client_that_is_not_kept_is_closed_with_1013_when_the_dial_fails() {
+    let origin = undecided();
+    let proxy = Proxy::start(&patient(Settings::plain(&origin.url()))).expect("upstream ended");
+    let before = proxy.descriptors_at_rest();
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    origin.set_door(Door::Refuse(503));
+    let (messages, code, reason) = client.read_to_end();
+    assert_eq!((messages, code), (vec![], Some(1013)), "no text of ours in a stream");
+    assert!(reason.ends_with("first lost event 1:0:0"), "{reason}");
+    let account = proxy.account("1:0");
+    assert_eq!((account.accepted, account.errored), (2, 2), "{account:?}");
+    proxy.wait_idle(before);
+    assert_eq!(origin.handshakes(), 1, "nothing is tried again");
+}
+
+#[test]
+fn a_client_that_is_not_kept_and_sent_nothing_is_closed_with_1013_too() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Silent);
+    let settings = Settings::plain(&origin.url())
+        .with(r#"upstream.echo.connect_timeout = "300ms""#)
+        .on_route(r#"dial_before_accept = "50ms""#);
+    let proxy = Proxy::start(&settings).expect("upstream ended");
+    let mut client = proxy.client();
+    client.expect_closed(1013);
+    proxy.wait_log("upstream ended session=1:0 *close=1013 *reason=\"no connection within 300ms\"");
+}
+
+/// 401 and 403 end the session on purpose (`on_refused`).
+#[test]
+fn a_refusal_that_is_passed_on_closes_a_client_that_was_let_in() {
+    for settings in [Settings::plain, Settings::request] {
+        let origin = undecided();
+        let proxy = Proxy::start(&patient(settings(&origin.url())));
+        let mut client = proxy.client();
+        origin.set_door(Door::Refuse(401));
+        client.expect_closed(1008);
+    }
+}
+
+#[test]
+fn a_client_that_is_not_kept_is_served_once_its_slow_upstream_answers() {
+    let origin = undecided();
+    let proxy = Proxy::start(&patient(Settings::plain(&origin.url())));
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    origin.set_door(Door::Accept);
+    assert_eq!(client.recv_text(), "a");
+    assert_eq!(client.recv_text(), "b");
+    assert_eq!(origin.handshakes(), 1);
+}
