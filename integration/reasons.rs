@@ -22,8 +22,10 @@ fn told(url: &str) -> [String; 2] {
 #[test]
 fn a_name_without_address() {
     let url = "ws://no-such-host.invalid:81";
+    let [first, second] = told(url);
     let error = format!("Error sending event to server {url}: host name cannot be resolved");
-    assert_eq!(told(url), [error.clone(), error]);
+    assert!(first.starts_with(&error), "{first}");
+    assert_eq!(first, second);
 }
 
 #[test]

@@ -270,7 +270,7 @@ mod where_the_client_is_not_kept {
             .on_route(r#"dial_before_accept = "20s""#);
         let proxy = Proxy::start(&settings).expect("client refused");
         assert_eq!(Opening::new(proxy.addr()).refused().status(), 502);
-        proxy.wait_log("client refused *status=502 *cause=\"host name cannot be resolved\"");
+        proxy.wait_log("client refused *status=502 *cause=\"host name cannot be resolved");
     }
 
     #[test]
