@@ -28,12 +28,14 @@ fn a_name_without_address() {
     assert_eq!(first, second);
 }
 
+/// By address, and by a name with addresses of both families.
 #[test]
 fn a_server_that_is_not_running() {
     let port = Port::take();
-    let error =
-        format!("Error sending event to server {}: Trying to work with closed connection", port.url());
-    assert_eq!(told(&port.url()), [error.clone(), error]);
+    for url in [port.url(), format!("ws://localhost:{}", port.addr().port())] {
+        let error = format!("Error sending event to server {url}: Trying to work with closed connection");
+        assert_eq!(told(&url), [error.clone(), error]);
+    }
 }
 
 #[test]
