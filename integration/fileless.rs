@@ -182,6 +182,17 @@ fn what_check_prints_can_be_checked_again_from_another_folder() {
     }
 }
 
+/// As behind `head`.
+#[test]
+fn check_ends_well_when_the_reader_closes_its_output() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_towline"));
+    check.args(["check", "--to", "ws://h"]).env_remove("TOWLINE_CONFIG").stdout(writer);
+    let output = check.output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+}
+
 #[test]
 fn check_may_print_changes_only() {
     let finished = Program::finish(&["check", "--changed", "--to", "ws://h"], &[], Path::new("/"));

@@ -11,7 +11,7 @@
 //! Messages are a few words and then `key=value` pairs; [`Quoted`] writes values that may hold spaces.
 //! Control characters in a message are escaped, so that a peer cannot forge lines.
 //!
-//! Logging never blocks (C3): [`writer`] has a bounded queue and a thread. Everything that the process says on
+//! Logging never blocks (C3): `writer` has a bounded queue and a thread. Everything that the process says on
 //! standard error while it serves goes that way, panics included; lines that find no room are dropped and
 //! counted.
 

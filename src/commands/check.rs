@@ -1,8 +1,6 @@
 //! `towline check`
 
-use std::io::{self, Write};
-
-use super::{Failure, source};
+use super::{Failure, print, source};
 use crate::{cli::Check, settings::Extent};
 
 /// Checks the settings and prints them.
@@ -10,6 +8,5 @@ pub(super) fn check(options: &Check) -> Result<(), Failure> {
     let layers = source::layers(&options.source)?;
     layers.check()?;
     let extent = if options.changed { Extent::Changed } else { Extent::All };
-    write!(io::stdout(), "{}", layers.report(extent))?;
-    Ok(())
+    Ok(print(&layers.report(extent))?)
 }

@@ -6,13 +6,13 @@ use std::{
     path::Path,
 };
 
-use super::{Failure, failure::named};
+use super::{Failure, failure::named, print};
 use crate::settings::template;
 
 /// Writes a settings file with comments; never over another file.
 pub(super) fn init(file: &Path) -> Result<(), Failure> {
     if file == Path::new("-") {
-        return Ok(io::stdout().write_all(template().as_bytes())?);
+        return Ok(print(&template())?);
     }
     let created = OpenOptions::new().write(true).create_new(true).open(file);
     let mut created = created.map_err(|error| match error.kind() {
@@ -27,6 +27,5 @@ pub(super) fn init(file: &Path) -> Result<(), Failure> {
         let _ = fs::remove_file(file);
         return Err(named(file, &error).into());
     }
-    writeln!(io::stdout(), "Wrote {0}. Run it: towline run --config {0}", file.display())?;
-    Ok(())
+    Ok(print(&format!("Wrote {0}. Run it: towline run --config {0}\n", file.display()))?)
 }

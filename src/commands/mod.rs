@@ -58,6 +58,14 @@ fn report(failure: &Failure) {
     };
 }
 
+/// Prints text to standard output. A reader that has closed it, as `head` does, has what it wants.
+fn print(text: &str) -> io::Result<()> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 fn start_log(settings: &Log) -> Result<(), Failure> {
     Ok(log::init(settings)?)
 }

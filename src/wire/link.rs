@@ -45,7 +45,7 @@ pub enum LinkError {
 /// A WebSocket on a socket: reads one incoming thing at a time, writes what is queued.
 ///
 /// Between two turns an idle link holds neither read nor write buffer. A turn ends with [`Link::end_turn`]; what
-/// it may read, decode and write is bounded by a [`Quota`], and then the owner is woken for another turn.
+/// it may read, decode and write is bounded by a `Quota`, and then the owner is woken for another turn.
 #[derive(Debug)]
 pub struct Link<S, T> {
     socket: S,

@@ -1,0 +1,182 @@
+//! What `towline check` prints, and reading it back.
+
+use super::*;
+
+#[test]
+fn the_report_says_where_each_value_came_from() {
+    let text = MINIMAL.replace("ws://127.0.0.1:8139", "ws://me:hidden@h/?t=hidden");
+    let text = text.replace("[pipeline", "headers = { \"a.b\" = \"hidden\" }\n[pipeline");
+    let text = format!("{text}subprotocols = [\"v1\"]\n");
+    let env = [(BIND, "127.0.0.1:0"), ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN", "hidden")];
+    let report = layers(&text, &env).unwrap().report(Extent::All);
+    for line in [
+        "[listener.ws]\nbind = \"127.0.0.1:0\"                        # environment TOWLINE__LISTENER__WS__BIND\n",
+        "\ncodec = \"message\"                           # default\n",
+        "\nurl = \"ws://***@h/?***\"                     # /etc/towline.toml\n",
+        "\nheaders.\"a.b\" = \"***\"                       # /etc/towline.toml\n",
+        "\nheaders.x-token = \"***\"                     # environment TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN\n",
+        "\nrestart.min = \"100ms\"                       # default\n",
+        "\nsource = \"select event from in into out;\"   # /etc/towline.toml\n",
+        "\n[[route]]\npath = \"/\"",
+        "\nsubprotocols = [\"v1\"]                       # /etc/towline.toml\n",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+    assert!(!report.contains("hidden"), "{report}");
+}
+
+#[test]
+fn the_report_says_what_auto_means_for_each_route() {
+    let text = format!(
+        "{MINIMAL}path = \"/a\"\nstateless = true\n[[route]]\nupstream = \"echo\"\npath = \"/b\"\nerrors = [\"pass\"]
+         [[route]]\nupstream = \"echo\"\npath = \"/c\"\non_upstream_loss = \"keep\"\nerror_replies = false\n"
+    );
+    let lines = |text: &str, env: &[(&str, &str)]| -> Vec<String> {
+        let report = layers(text, env).unwrap().report(Extent::All);
+        let keys = ["on_upstream_loss = ", "error_replies = "];
+        let lines = report.lines().filter(|line| keys.iter().any(|key| line.starts_with(key)));
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    };
+    let no_errors = "here false: exchange = \"stream\" and the route has no errors pipelines";
+    assert_eq!(
+        lines(&text, &[]),
+        [
+            format!("error_replies = \"auto\" # default; {no_errors}"),
+            "on_upstream_loss = \"auto\" # default; here \"keep\": stateless = true".to_owned(),
+            "error_replies = \"auto\" # default; here true: the route has errors pipelines".to_owned(),
+            "on_upstream_loss = \"auto\" # default; here \"close\": exchange = \"stream\" and the route is not \
+             stateless"
+                .to_owned(),
+            "error_replies = false # /etc/towline.toml".to_owned(),
+            "on_upstream_loss = \"keep\" # /etc/towline.toml".to_owned(),
+        ]
+    );
+    assert_eq!(
+        lines(MINIMAL, &[("TOWLINE__UPSTREAM__ECHO__EXCHANGE", "request")]),
+        [
+            "error_replies = \"auto\" # default; here true: exchange = \"request\"",
+            "on_upstream_loss = \"auto\" # default; here \"keep\": exchange = \"request\"",
+        ]
+    );
+}
+
+#[test]
+fn the_report_can_be_read_again() {
+    let text = format!("{MINIMAL}path = \"/a\\u0001\\\"b\"\n");
+    let env = [
+        ("TOWLINE__SERVER__WORKERS", "2"),
+        ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines, lines"),
+        ("TOWLINE__UPSTREAM__ECHO__PREPROCESSORS", "[{ name = \"lines\", buffered = true }]"),
+        ("TOWLINE__UPSTREAM__ECHO__FORWARD_PATH", "false"),
+        ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://a/,ws://b/"),
+        ("TOWLINE__UPSTREAM__ECHO__ON_REFUSED__PASS", "401,500-599"),
+        (BIND, "127.0.0.1:1,[::1]:1"),
+    ];
+    let report = layers(&text, &env).unwrap().report(Extent::All);
+    let again = layers(&report, &[]).unwrap().report(Extent::All);
+    assert_eq!(values(&report), values(&again));
+    assert!(report.contains("preprocessors = [\"lines\", \"lines\"]"), "{report}");
+    assert!(report.contains("on_refused.pass = [401, \"500-599\"]"), "{report}");
+}
+
+/// A report without its comments.
+fn values(report: &str) -> Vec<&str> {
+    report.lines().map(|line| line.split(" # ").next().unwrap().trim_end()).collect()
+}
+
+/// Settings of many shapes: each has defaults that may not be set, because they have no effect there.
+const SHAPES: [&str; 8] = [
+    "",
+    "[upstream.two]\nurl = \"ws://h/\"\nexchange = \"request\"\nreply_timeout = \"1s\"\n",
+    "[upstream.two]\nurl = \"ws://h/\"\nexchange = \"request\"\ncodec = \"json\"\ncorrelation = \"id\"\n",
+    "[upstream.two]\nurl = \"ws://h/\"\n[upstream.two.on_upstream_close]\npass = []\n",
+    "[listener.two]\nbind = \"127.0.0.1:0\"\nrate.messages = 1\nslow_consumer = \"drop_oldest\"\ntcp_user_timeout = \"never\"\n",
+    "[pipeline.answer]\nsource = \"select event from in into reply;\"\n[[route]]\nlistener = \"ws\"\npath = \"/x\"\nincoming = [\"answer\"]\n",
+    "[[route]]\npath = \"/a\"\nupstream = \"echo\"\nerrors = [\"pass\"]\nstateless = true\n",
+    "[log]\nlevel = \"info,towline::session=debug\"\n[admin]\nbind = \"\"\n[drain]\nwindow = \"1m\"\n",
+];
+
+#[test]
+fn the_report_gives_the_same_settings_whole_or_only_what_differs() {
+    for shape in SHAPES {
+        // Routes match in order, so one that is added comes first.
+        let (before, after) = if shape.contains("[[route]]") { (shape, "") } else { ("", shape) };
+        let (head, route) = MINIMAL.split_once("[[route]]").unwrap();
+        let text = format!("{head}{before}\n[[route]]{route}\n{after}");
+        let first = layers(&text, &[]).unwrap();
+        let settings = first.check().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        for extent in [Extent::All, Extent::Changed] {
+            let report = first.report(extent);
+            let again = layers(&report, &[]).unwrap();
+            let same = again.check().unwrap_or_else(|error| panic!("{error}\n{report}"));
+            assert_eq!(format!("{same:?}"), format!("{settings:?}"), "{report}");
+            assert_eq!(values(&again.report(extent)), values(&report));
+        }
+    }
+}
+
+#[test]
+fn defaults_without_effect_are_comments() {
+    let report = layers(MINIMAL, &[]).unwrap().report(Extent::All);
+    for line in ["\n# reply_timeout = \"30s\" ", "\n# rate.burst = \"1s\" ", "\ncorrelation = \"\" "] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+    let request = layers(MINIMAL, &[("TOWLINE__UPSTREAM__ECHO__EXCHANGE", "request")]).unwrap();
+    assert!(request.report(Extent::All).contains("\nreply_timeout = \"30s\" "));
+}
+
+#[test]
+fn a_report_of_changes_has_what_differs_and_nothing_else() {
+    let text = format!("{MINIMAL}path = \"/\"\n[drain]\nwindow = \"10000ms\"\ngrace = \"1m\"\n");
+    let env = [("TOWLINE__SERVER__BUFFER", "1024MiB"), ("TOWLINE__UPSTREAM__ECHO__MAX_MESSAGE", "2MiB")];
+    let report = layers(&text, &env).unwrap().report(Extent::Changed);
+    assert_eq!(
+        values(&report).join("\n"),
+        "[drain]\ngrace = \"1m\"\n\n[listener.ws]\nbind = \"127.0.0.1:9139\"\n\n[upstream.echo]\n\
+         url = \"ws://127.0.0.1:8139\"\nmax_message = \"2MiB\"\n\n[pipeline.pass]\n\
+         source = \"select event from in into out;\"\n\n[[route]]\nupstream = \"echo\""
+    );
+}
+
+#[test]
+fn a_masked_secret_is_refused_when_the_report_is_read_back() {
+    let text = MINIMAL.replace("ws://127.0.0.1:8139", "ws://me:secret@127.0.0.1:8139/?token=secret")
+        + "[upstream.echo.headers]\nx-token = \"secret\"\n";
+    let text = text.replace("[upstream.echo]\n", "[upstream.echo]\nallow_urls = [\"ws://h/?secret\"]\n");
+    for extent in [Extent::All, Extent::Changed] {
+        let report = layers(&text, &[]).unwrap().report(extent);
+        assert!(report.starts_with("# Secrets are masked"), "{report}");
+        assert!(!report.contains("secret"), "{report}");
+        let error = layers(&report, &[]).unwrap().check().unwrap_err().to_string();
+        for key in ["upstream.echo.url", "upstream.echo.allow_urls", "upstream.echo.headers.x-token"] {
+            let line = error.lines().find(|line| line.contains(key));
+            assert!(line.is_some_and(|line| line.contains("a masked secret")), "{key}\n{error}");
+        }
+        let secrets = [
+            ("TOWLINE__UPSTREAM__ECHO__URL", "ws://me:secret@127.0.0.1:8139/?token=secret"),
+            ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://h/?secret"),
+            ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN", "secret"),
+        ];
+        let whole = layers(&report, &secrets).unwrap().check().unwrap();
+        assert_eq!(format!("{whole:?}"), format!("{:?}", load(&text, &[]).unwrap()));
+    }
+    for half in ["ws://***@h/", "ws://***@h/?real", "ws://me:real@h/?***"] {
+        let error = load(&MINIMAL.replace("ws://127.0.0.1:8139", half), &[]).unwrap_err().to_string();
+        assert!(error.contains("a masked secret"), "{half}: {error}");
+    }
+    load(&MINIMAL.replace("ws://127.0.0.1:8139", "ws://h/***?a=***"), &[]).unwrap();
+}
+
+#[test]
+fn paths_in_a_report_are_absolute() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.trickle"), "select event from in into out;").unwrap();
+    let text = MINIMAL.replace("source = \"select event from in into out;\"", "file = \"p.trickle\"")
+        + "[language]\nmodule_path = [\"lib\"]\n";
+    let here = Layers::parse(&folder.path().join("a.toml"), &text, std::iter::empty()).unwrap();
+    let settings = here.check().unwrap();
+    for extent in [Extent::All, Extent::Changed] {
+        let there = layers(&here.report(extent), &[]).unwrap();
+        assert_eq!(format!("{:?}", there.check().unwrap()), format!("{settings:?}"));
+    }
+}
