@@ -50,6 +50,8 @@ fn a_wrong_value_names_key_value_and_what_is_allowed() {
         (r#"upstream.echo.url = "nonsense""#, &["upstream.echo.url", "nonsense"]),
         (r#"upstream.echo.reply_timeout = "-3s""#, &["upstream.echo.reply_timeout", "-3s"]),
         ("upstream.echo.max_in_flight = 0", &["upstream.echo.max_in_flight", "0"]),
+        ("upstream.echo.max_overdue = 0", &["upstream.echo.max_overdue", "0"]),
+        ("upstream.echo.max_overdue = 1001", &["upstream.echo.max_overdue", "1001", "1000"]),
         (r#"upstream.echo.restart = { min = "2s", max = "1s" }"#, &["upstream.echo.restart", "min", "max"]),
         (r#"upstream.echo.correlation = "id""#, &["upstream.echo.correlation", "json"]),
         (r#"upstream.echo.headers = { "bad name" = "x" }"#, &["upstream.echo.headers", "bad name"]),
@@ -67,6 +69,10 @@ fn what_does_not_fit_together_is_refused() {
     refused(
         &Settings::stream("ws://127.0.0.1:1").with(r#"upstream.echo.reply_timeout = "1s""#),
         &["upstream.echo.reply_timeout", "request"],
+    );
+    refused(
+        &Settings::stream("ws://127.0.0.1:1").with("upstream.echo.max_overdue = 5"),
+        &["upstream.echo.max_overdue", "request"],
     );
     refused(
         &Settings::stream("ws://127.0.0.1:1").with(r#"upstream.echo.correlation = "id""#),

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::{Duration, Instant},
 };
 
 use crate::harness::*;
@@ -336,4 +337,106 @@ fn an_upstream_that_sends_too_much_is_closed_and_the_client_told() {
     assert_eq!(id, "1:0:0");
     assert!(error.contains("larger than the limit of 1024 bytes"), "{error}");
     assert!(matches!(origin.conn(0).wait_end(), End::Close(1009, _)));
+}
+
+// --- Upstreams whose reply is overdue
+
+const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Times of pings as they are by default, far longer than these tests wait.
+fn overdue(url: &str) -> Settings {
+    let timeout = format!("upstream.echo.reply_timeout = \"{}ms\"", REPLY_TIMEOUT.as_millis());
+    Settings::request(url).with("server.workers = 1").with(&timeout)
+}
+
+/// The first connection answers nothing more from the event of size `size` on; the next one echoes. The client
+/// has its error in time, and an answer within `reply_timeout` and 2 seconds.
+#[track_caller]
+fn recovers_in_time(origin: &Origin, size: usize, reason: &str, stop: impl FnOnce(&Conn)) {
+    let proxy = Proxy::start(&overdue(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    stop(&origin.conn(0));
+    let start = Instant::now();
+    client.text(&"x".repeat(size));
+    let (error, id) = client.recv_error();
+    assert_eq!(id, "1:0:0");
+    assert!(error.ends_with(reason), "{error}");
+    origin.set(|conn, message| conn.send(message));
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("hello"), "hello");
+    let took = start.elapsed();
+    assert!(took < REPLY_TIMEOUT + Duration::from_secs(2), "{took:?}");
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_silent_upstream_is_replaced_soon_after_an_overdue_reply() {
+    let origin = Origin::silent();
+    recovers_in_time(&origin, 1, "no reply within 500ms", |conn| conn.ignore_pings());
+}
+
+#[test]
+fn a_half_open_upstream_is_replaced_soon_after_an_overdue_reply() {
+    let (origin, gate) = stuck();
+    // its reader stops here, and so it learns of nothing more
+    recovers_in_time(&origin, 1, "no reply within 500ms", |conn| conn.ignore_pings());
+    gate.open();
+}
+
+#[test]
+fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
+    let (origin, gate) = stuck();
+    let proxy =
+        Proxy::start(&overdue(&origin.url()).with(r#"upstream.echo.max_in_flight = 1000"#)).expect_restarts();
+    let mut client = proxy.client();
+    let mut sender = client.sender();
+    // more than its socket takes
+    let frame = Frame::client(TEXT, "x".repeat(100_000)).bytes();
+    let sending = std::thread::spawn(move || {
+        (0..200).for_each(|_| drop(sender.write_all(&frame)));
+    });
+    let start = Instant::now();
+    let (error, id) = client.recv_error();
+    assert_eq!(id, "1:0:0");
+    assert!(error.starts_with("Error receiving reply from server"), "{error}");
+    origin.set(|_, _| {});
+    proxy.wait_ups(2);
+    let took = start.elapsed();
+    assert!(took < REPLY_TIMEOUT + Duration::from_secs(2), "{took:?}");
+    gate.open();
+    drop(proxy);
+    sending.join().unwrap();
+}
+
+#[test]
+fn an_upstream_that_answers_pings_only_is_replaced_after_max_overdue_replies() {
+    let origin = Origin::silent();
+    let settings = overdue(&origin.url()).with("upstream.echo.max_overdue = 2");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("first");
+    assert_eq!(client.recv_error().1, "1:0:0");
+    wait_for("the ping after an overdue reply", PATIENCE, || origin.conn(0).pings() == 1);
+    client.text("second");
+    assert_eq!(client.recv_error().1, "1:0:1");
+    proxy.wait_ups(2);
+    origin.set(|conn, message| conn.send(message));
+    assert_eq!(client.ask("hello"), "hello");
+    proxy.wait_log("connector restart session=1:0 *attempt=1 *reason=\"no reply within 500ms\"");
+    assert_eq!(origin.conn(0).messages().len(), 2);
+}
+
+#[test]
+fn an_upstream_that_is_never_pinged_is_not_suspected() {
+    let origin = Origin::silent();
+    let settings = overdue(&origin.url())
+        .with(r#"upstream.echo.ping_interval = "never""#)
+        .with("upstream.echo.max_overdue = 4");
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    for event in 0..3 {
+        client.text("anybody?");
+        assert_eq!(client.recv_error().1, format!("1:0:{event}"));
+    }
+    assert_eq!((origin.conn(0).pings(), origin.connections(), origin.live()), (0, 1, 1));
 }

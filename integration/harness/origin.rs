@@ -388,6 +388,7 @@ pub struct Conn {
 struct Seen {
     messages: Vec<Message>,
     pings: usize,
+    is_mute: bool,
     pongs: Vec<Vec<u8>>,
     closing: bool,
     /// The close frames that were ignored.
@@ -503,6 +504,11 @@ impl Conn {
         self.messages()
     }
 
+    /// From now on pings are noted and not answered.
+    pub fn ignore_pings(&self) {
+        self.seen.lock().unwrap().is_mute = true;
+    }
+
     /// How many pings came so far.
     pub fn pings(&self) -> usize {
         self.seen.lock().unwrap().pings
@@ -547,8 +553,14 @@ impl Conn {
             assert!(frame.masked, "clients mask their frames (RFC 6455, 5.1)");
             match frame.opcode {
                 PING => {
-                    self.seen.lock().unwrap().pings += 1;
-                    self.frame(&Frame::server(PONG, &frame.payload));
+                    let is_mute = {
+                        let mut seen = self.seen.lock().unwrap();
+                        seen.pings += 1;
+                        seen.is_mute
+                    };
+                    if !is_mute {
+                        self.frame(&Frame::server(PONG, &frame.payload));
+                    }
                 }
                 PONG => self.seen.lock().unwrap().pongs.push(frame.payload),
                 CLOSE if shared.deaf.load(Ordering::SeqCst) => {

@@ -127,6 +127,7 @@ impl Connector {
                 upstream.exchange,
                 upstream.correlation.is_some(),
                 upstream.reply_timeout,
+                upstream.max_overdue,
             ),
             state: State::Dialing(Vec::new()),
             proved: false,
@@ -345,6 +346,9 @@ impl Connector {
         let failed: Vec<_> = failed.collect();
         if !failed.is_empty() {
             self.back.tell(Flow::Failed(failed));
+            if let State::Up(link) = &mut self.state {
+                link.suspect();
+            }
         }
         if self.exchange.is_hopeless(now) {
             self.end(if self.exchange.is_stalled(now) { Reason::Stalled(limit) } else { reason });
@@ -368,12 +372,14 @@ impl Connector {
         self.end(Reason::Protocol(words));
     }
 
-    /// Gives up a server that is not heard of or does not read.
+    /// Gives up a server that gives no sign of life or does not read.
     fn unwell(&mut self, ailment: Ailment) {
         let health = &self.upstream.health;
         let words = ailment.text(health);
         let reason = match ailment {
-            Ailment::Silent | Ailment::Idle | Ailment::HeldUp => Reason::Unwell(words.clone()),
+            Ailment::Silent | Ailment::Idle | Ailment::HeldUp | Ailment::Dead => {
+                Reason::Unwell(words.clone())
+            }
             Ailment::Blocked => Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default()),
         };
         self.say_goodbye(Some(&CloseFrame::new(ailment.close_code(), words)));

@@ -10,10 +10,10 @@ use std::{
 
 use crate::{event::Value, settings, spare};
 
-/// So many replies may be overdue in a row, with none in time between them, before the connection is given
-/// up: an upstream that answers nothing any more, or whose replies are one behind its requests, does not
-/// come round by itself.
-pub const OVERDUE_MAX: usize = 8;
+/// Overdue replies that are remembered where replies have keys, so that a late one is not taken for that of a
+/// newer event with the same key. The oldest are forgotten. Where replies are found by order, all are
+/// remembered: they are fewer than `max_overdue`, or the connection ends.
+pub const LATE_MAX: usize = 8;
 
 /// Events sent on one connection; `T` is the obligation each carries.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct Exchange<T> {
     /// Whether replies are found by keys.
     correlated: bool,
     timeout: Duration,
+    /// Replies overdue in a row, with none in time between them, after which the connection is of no use: an
+    /// upstream that answers nothing any more, or whose replies are one behind its requests, does not recover.
+    max_overdue: usize,
     /// In the order of sending: first those on the wire, then those still queued.
     entries: VecDeque<Entry<T>>,
     /// How many of the front are on the wire.
@@ -79,11 +82,12 @@ pub struct Unsettled<T> {
 
 impl<T> Exchange<T> {
     /// Nothing sent yet.
-    pub fn new(mode: settings::Exchange, correlated: bool, timeout: Duration) -> Self {
+    pub fn new(mode: settings::Exchange, correlated: bool, timeout: Duration, max_overdue: usize) -> Self {
         Self {
             mode,
             correlated,
             timeout,
+            max_overdue,
             entries: VecDeque::new(),
             written: 0,
             overdue: 0,
@@ -171,7 +175,7 @@ impl<T> Exchange<T> {
     /// event in the time it had for its answer. Such an event cannot fail by itself, since its bytes are on
     /// their way (C6); the connection has to end with it.
     pub fn is_hopeless(&self, now: Instant) -> bool {
-        self.overdue_in_row >= OVERDUE_MAX || self.is_stalled(now)
+        self.overdue_in_row >= self.max_overdue || self.is_stalled(now)
     }
 
     /// Whether the upstream has not read an event in the time it had for its answer.
@@ -212,9 +216,9 @@ impl<T> Exchange<T> {
         unsettled.collect()
     }
 
-    /// Drops the oldest stand-ins beyond [`OVERDUE_MAX`]; only keys leave so many behind.
+    /// Drops the oldest stand-ins beyond [`LATE_MAX`] where replies have keys.
     fn forget_old(&mut self) {
-        while self.overdue > OVERDUE_MAX {
+        while self.correlated && self.overdue > LATE_MAX {
             let stand_in = self.entries.iter().position(|entry| entry.owed.is_none());
             if stand_in.and_then(|at| self.entries.remove(at)).is_none() {
                 return;
@@ -239,9 +243,10 @@ mod tests {
     use crate::settings::Exchange::{Request, Stream};
 
     const TIMEOUT: Duration = Duration::from_secs(30);
+    const MAX_OVERDUE: usize = 3;
 
     fn exchange(mode: settings::Exchange) -> Exchange<u64> {
-        Exchange::new(mode, false, TIMEOUT)
+        Exchange::new(mode, false, TIMEOUT, MAX_OVERDUE)
     }
 
     fn send(exchange: &mut Exchange<u64>, events: impl IntoIterator<Item = u64>) {
@@ -282,7 +287,7 @@ mod tests {
     #[test]
     fn keys_match_out_of_order_and_an_event_without_key_awaits_nothing() {
         let now = Instant::now();
-        let mut exchange = Exchange::new(Request, true, TIMEOUT);
+        let mut exchange = Exchange::new(Request, true, TIMEOUT, MAX_OVERDUE);
         let key = |text: &str| Some(Value::string(text));
         exchange.sent(0, Tags { key: key("a"), correlation: None }, 0, now);
         exchange.sent(1, Tags::default(), 1, now);
@@ -325,8 +330,8 @@ mod tests {
     fn an_upstream_that_answers_nothing_is_hopeless() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
-        send(&mut exchange, 0..OVERDUE_MAX as u64);
-        for _ in 0..OVERDUE_MAX {
+        send(&mut exchange, 0..MAX_OVERDUE as u64);
+        for _ in 0..MAX_OVERDUE {
             exchange.written(now);
         }
         assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
@@ -352,7 +357,7 @@ mod tests {
         let mut exchange = exchange(Request);
         send(&mut exchange, [0]);
         exchange.written(now);
-        for event in 1..=OVERDUE_MAX as u64 {
+        for event in 1..=MAX_OVERDUE as u64 {
             now += TIMEOUT;
             assert_eq!(exchange.expire(now).len(), 1);
             send(&mut exchange, [event]);
@@ -366,8 +371,8 @@ mod tests {
     fn one_reply_in_time_gives_the_connection_another_chance() {
         let now = Instant::now();
         let key = |number: usize| Some(Value::Int(number as i64));
-        let mut exchange = Exchange::new(Request, true, TIMEOUT);
-        for number in 0..3 * OVERDUE_MAX {
+        let mut exchange = Exchange::new(Request, true, TIMEOUT, MAX_OVERDUE);
+        for number in 0..3 * LATE_MAX {
             exchange.sent(number as u64, Tags { key: key(number), correlation: None }, number as u64, now);
             exchange.written(now);
             exchange.expire(now + TIMEOUT);
@@ -376,7 +381,7 @@ mod tests {
             assert_eq!(exchange.reply(key(1000).as_ref()), Match::Reply(1000, None));
             assert!(!exchange.is_hopeless(now));
         }
-        assert!(exchange.entries.len() <= OVERDUE_MAX, "stand-ins are bounded");
+        assert!(exchange.entries.len() <= LATE_MAX, "stand-ins are bounded");
     }
 
     #[derive(Debug, Clone, Copy)]
@@ -402,7 +407,7 @@ mod tests {
         /// Whatever happens, each obligation is given back once, and in order where there are no keys.
         #[test]
         fn every_obligation_is_given_back_once(acts in acts(), correlated: bool, stream: bool) {
-            let mut exchange = Exchange::new(if stream { Stream } else { Request }, correlated, TIMEOUT);
+            let mut exchange = Exchange::new(if stream { Stream } else { Request }, correlated, TIMEOUT, MAX_OVERDUE);
             let mut now = Instant::now();
             let (mut next, mut back) = (0, Vec::new());
             for act in acts {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::exchange::{Exchange, Match, OVERDUE_MAX, Tags, Unsettled};
+use super::exchange::{Exchange, LATE_MAX, Match, Tags, Unsettled};
 use crate::{
     event::Value,
     settings::Exchange::{Request, Stream},
@@ -38,6 +38,7 @@ struct Model {
     correlated: bool,
     sent: Vec<Sent>,
     overdue_in_row: usize,
+    max_overdue: usize,
     last_written: Option<u64>,
 }
 
@@ -85,7 +86,7 @@ impl Model {
             }
         }
         self.overdue_in_row += expired.len();
-        while self.count(Stage::Overdue) > OVERDUE_MAX {
+        while self.correlated && self.count(Stage::Overdue) > LATE_MAX {
             let oldest = self.first(&[Stage::Overdue], None).unwrap();
             self.sent[oldest].stage = Stage::Over;
         }
@@ -103,7 +104,7 @@ impl Model {
     }
 
     fn is_hopeless(&self, now: Instant) -> bool {
-        self.overdue_in_row >= OVERDUE_MAX || self.queued().is_some_and(|deadline| deadline <= now)
+        self.overdue_in_row >= self.max_overdue || self.queued().is_some_and(|deadline| deadline <= now)
     }
 
     /// What is not settled, and whether it was written.
@@ -160,10 +161,17 @@ proptest! {
     /// A reply is the oldest event's that awaits one, with its key where there are keys; never that of an event
     /// that was reported, and never another's instead. What is overdue, stalled or lost is told once, at its time.
     #[test]
-    fn the_exchange_does_as_its_model(acts in acts(), is_stream: bool, correlated: bool) {
+    fn the_exchange_does_as_its_model(
+        acts in acts(),
+        is_stream: bool,
+        correlated: bool,
+        max_overdue in prop_oneof![1..4_usize, 1..30_usize],
+    ) {
         let correlated = correlated && !is_stream;
-        let mut exchange = Exchange::new(if is_stream { Stream } else { Request }, correlated, TIMEOUT);
-        let mut model = Model { is_stream, correlated, sent: Vec::new(), overdue_in_row: 0, last_written: None };
+        let mode = if is_stream { Stream } else { Request };
+        let mut exchange = Exchange::new(mode, correlated, TIMEOUT, max_overdue);
+        let mut model =
+            Model { is_stream, correlated, sent: Vec::new(), overdue_in_row: 0, max_overdue, last_written: None };
         let mut now = Instant::now();
         for act in acts {
             match act {

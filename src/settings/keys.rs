@@ -124,6 +124,8 @@ const BYTES_A_SECOND: Kind = Kind::Size(0, 1024 * 1024 * MIB);
 const WORKERS_MAX: u64 = 1024;
 /// A ledger of more events than this is a queue, and a client that waits for so many has gone.
 const IN_FLIGHT_MAX: u64 = 1_000_000;
+/// A connection with more overdue replies in a row than this has stopped answering long ago.
+const OVERDUE_MAX: u64 = 1000;
 const RESTARTS_MAX: u64 = 1_000_000;
 /// More connections than a machine can hold.
 const SESSIONS_MAX: u64 = 10_000_000;
@@ -252,6 +254,7 @@ pub(super) static SECTIONS: [Section; 9] = [
             key("exchange", Kind::Choice(&["stream", "request"]), Preset::Text("stream")),
             key("correlation", Kind::Text, Preset::Text("")),
             key("reply_timeout", ANY_DURATION, Preset::Text("30s")),
+            key("max_overdue", Kind::Count(1, OVERDUE_MAX), Preset::Count(3)),
             key("max_in_flight", Kind::Count(1, IN_FLIGHT_MAX), Preset::Count(128)),
             key("connect_timeout", ANY_DURATION, Preset::Text("5s")),
             key("ping_interval", TICKED_OR_NEVER, Preset::Text("30s")),

@@ -308,6 +308,8 @@ pub struct Upstream {
     pub correlation: Option<Vec<String>>,
     /// How long an event may await its reply.
     pub reply_timeout: Duration,
+    /// After how many overdue replies in a row the connection is replaced.
+    pub max_overdue: usize,
     /// How many events of a session may be unsettled before its client is not read any more.
     pub max_in_flight: usize,
     /// How long a connection attempt may take, handshake included.

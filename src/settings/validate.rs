@@ -208,6 +208,7 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         exchange,
         correlation,
         reply_timeout: section.duration("reply_timeout"),
+        max_overdue: to_usize(section.count("max_overdue")),
         max_in_flight: to_usize(section.count("max_in_flight")),
         connect_timeout: section.duration("connect_timeout"),
         close_timeout: section.duration("close_timeout"),
@@ -234,8 +235,10 @@ fn upstream_url(text: &str) -> Result<UpstreamUrl, UrlError> {
 
 fn exchange(section: &Section<'_>) -> Exchange {
     let exchange = if section.chooses("exchange", "request") { Exchange::Request } else { Exchange::Stream };
-    if exchange == Exchange::Stream && section.said("reply_timeout").is_some() {
-        section.problem("reply_timeout", "needs exchange = \"request\": in a stream no event awaits a reply");
+    for key in ["reply_timeout", "max_overdue"] {
+        if exchange == Exchange::Stream && section.said(key).is_some() {
+            section.problem(key, "needs exchange = \"request\": in a stream no event awaits a reply");
+        }
     }
     exchange
 }

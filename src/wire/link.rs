@@ -198,6 +198,14 @@ where
         }
     }
 
+    /// Suspects the peer of being dead: pings it at once, and has [`Link::look_after`] find it ill if it gives no
+    /// sign of life soon.
+    pub fn suspect(&mut self) {
+        if self.vitals.suspect(now()) {
+            self.outbox.ping(Bytes::new());
+        }
+    }
+
     /// Whether the socket takes nothing of what is queued.
     pub fn is_blocked(&self) -> bool {
         self.vitals.is_blocked()

@@ -13,6 +13,10 @@ use crate::{
 
 const NEVER: Tick = Tick::NEVER;
 
+/// How long a suspected peer may take for a sign of life, where `ping_timeout` is not shorter. Longer than the
+/// way to any server and back; short, because clients wait meanwhile.
+const SUSPICION: Duration = Duration::from_secs(1);
+
 /// What is known of a peer's life.
 #[derive(Debug)]
 pub struct Vitals {
@@ -27,6 +31,8 @@ pub struct Vitals {
     pinged: Tick,
     /// Since when a message of it waits for memory.
     held_up: Tick,
+    /// When it was suspected of being dead, without a sign of life since.
+    suspected: Tick,
 }
 
 /// [`Health`] in ticks: a quarter of its size, and every connection has one.
@@ -36,6 +42,7 @@ struct Limits {
     ping_timeout: Ticks,
     idle: Ticks,
     blocked: Ticks,
+    suspicion: Ticks,
 }
 
 /// What is wrong with a peer.
@@ -49,6 +56,8 @@ pub enum Ailment {
     Idle,
     /// There was no memory for the rest of its message.
     HeldUp,
+    /// It was suspected and gave no sign of life.
+    Dead,
 }
 
 /// What is to be done about a peer.
@@ -70,14 +79,24 @@ impl Vitals {
             ping_timeout: Ticks::covering(health.ping_timeout),
             idle: health.idle_timeout.into(),
             blocked: health.slow_consumer_timeout.into(),
+            suspicion: suspicion(health).into(),
         };
-        Self { limits, heard: now, messaged: now, blocked: NEVER, pinged: NEVER, held_up: NEVER }
+        Self {
+            limits,
+            heard: now,
+            messaged: now,
+            blocked: NEVER,
+            pinged: NEVER,
+            held_up: NEVER,
+            suspected: NEVER,
+        }
     }
 
     /// Something came from the peer, whatever it is.
     pub fn heard(&mut self, now: Tick) {
         self.heard = now;
         self.pinged = NEVER;
+        self.suspected = NEVER;
     }
 
     /// A message came from the peer or goes to it.
@@ -103,6 +122,21 @@ impl Vitals {
         self.held_up = if waits { self.held_up.min(now) } else { NEVER };
     }
 
+    /// The peer may be dead: from now on it has a short time for a sign of life. True when it has to be pinged
+    /// for that. A peer that is never pinged is not suspected.
+    pub fn suspect(&mut self, now: Tick) -> bool {
+        if self.limits.suspicion == Ticks::FOREVER {
+            return false;
+        }
+        self.suspected = self.suspected.min(now);
+        // Behind what is blocked no ping gets out.
+        let asks = self.pinged == NEVER && !self.is_blocked();
+        if asks {
+            self.pinged = now;
+        }
+        asks
+    }
+
     /// Whether the socket takes nothing now.
     pub fn is_blocked(&self) -> bool {
         self.blocked != NEVER
@@ -116,7 +150,8 @@ impl Vitals {
             at => at + self.limits.ping_timeout,
         };
         let held_up = self.held_up + self.limits.blocked;
-        silence.min(held_up).min(self.messaged + self.limits.idle)
+        let suspicion = self.suspected + self.limits.suspicion;
+        silence.min(held_up).min(suspicion).min(self.messaged + self.limits.idle)
     }
 
     /// Looks after the peer; `reading` tells whether it is read at all.
@@ -131,6 +166,9 @@ impl Vitals {
         }
         if now >= self.messaged + self.limits.idle {
             return Finding::Ill(Ailment::Idle);
+        }
+        if now >= self.suspected + self.limits.suspicion {
+            return Finding::Ill(Ailment::Dead);
         }
         if self.is_blocked() {
             // Behind what is blocked no ping gets out.
@@ -159,7 +197,7 @@ impl Ailment {
     /// The close code that tells it (RFC 6455 section 7.4.1, and 1013 of the IANA registry).
     pub fn close_code(self) -> u16 {
         match self {
-            Self::Silent => 1011,
+            Self::Silent | Self::Dead => 1011,
             Self::Idle => 1001,
             Self::Blocked | Self::HeldUp => 1013,
         }
@@ -170,6 +208,9 @@ impl Ailment {
         let shown = |time: Option<Duration>| humantime::format_duration(time.unwrap_or_default());
         match self {
             Self::Silent => format!("no answer to a ping within {}", shown(Some(health.ping_timeout))),
+            Self::Dead => {
+                format!("no sign of life within {} after an overdue reply", shown(suspicion(health)))
+            }
             Self::Blocked => format!("nothing read within {}", shown(health.slow_consumer_timeout)),
             Self::Idle => format!("no message within {}", shown(health.idle_timeout)),
             Self::HeldUp => {
@@ -177,6 +218,11 @@ impl Ailment {
             }
         }
     }
+}
+
+/// How long a suspected peer has; none where peers are not pinged.
+fn suspicion(health: &Health) -> Option<Duration> {
+    health.ping_interval.map(|_| health.ping_timeout.min(SUSPICION))
 }
 
 #[cfg(test)]
@@ -208,6 +254,46 @@ mod tests {
         assert_eq!(vitals.next(), Tick(117));
         assert_eq!(vitals.check(Tick(116), true), Finding::Well);
         assert_eq!(vitals.check(Tick(117), true), Finding::Ill(Ailment::Silent));
+    }
+
+    #[test]
+    fn a_suspected_peer_is_pinged_at_once_and_given_up_soon() {
+        let mut vitals = fresh();
+        assert!(vitals.suspect(Tick(103)));
+        assert!(!vitals.suspect(Tick(104)), "one ping is enough");
+        assert_eq!(vitals.next(), Tick(109));
+        assert_eq!(vitals.check(Tick(108), true), Finding::Well);
+        assert_eq!(vitals.check(Tick(109), true), Finding::Ill(Ailment::Dead));
+        let health = Health { ping_timeout: Duration::from_secs(10), ..health() };
+        let mut vitals = Vitals::new(&health, Tick(0));
+        assert!(vitals.suspect(Tick(0)));
+        assert_eq!(vitals.next(), Tick(11), "not the whole ping_timeout");
+    }
+
+    #[test]
+    fn whatever_a_suspected_peer_sends_clears_it() {
+        let mut vitals = fresh();
+        assert!(vitals.suspect(Tick(103)));
+        vitals.heard(Tick(108));
+        assert_eq!(vitals.check(Tick(109), true), Finding::Well);
+        assert!(vitals.suspect(Tick(110)));
+    }
+
+    #[test]
+    fn a_suspected_peer_that_does_not_read_is_given_up_as_soon() {
+        let mut vitals = fresh();
+        vitals.blocked(Tick(102));
+        assert!(!vitals.suspect(Tick(103)), "no ping gets out");
+        assert_eq!(vitals.check(Tick(109), true), Finding::Ill(Ailment::Dead));
+        vitals.took(Tick(109));
+        assert_eq!(vitals.check(Tick(109), true), Finding::Well);
+    }
+
+    #[test]
+    fn a_peer_that_is_never_pinged_is_not_suspected() {
+        let mut vitals = Vitals::new(&Health { ping_interval: None, ..health() }, Tick(0));
+        assert!(!vitals.suspect(Tick(1)));
+        assert_eq!(vitals.check(Tick(1000), true), Finding::Well);
     }
 
     #[test]
@@ -271,7 +357,7 @@ mod tests {
         /// Who looks only when told to finds the same at the same moment as who looks all the time.
         #[test]
         fn the_next_look_is_the_first_that_finds_something(
-            acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..5], 1..400),
+            acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..6], 1..400),
         ) {
             let health = Health { idle_timeout: Some(Duration::from_secs(9)), ..health() };
             let (mut eager, mut lazy) = (Vitals::new(&health, Tick(0)), Vitals::new(&health, Tick(0)));
@@ -282,6 +368,7 @@ mod tests {
                         2 => vitals.messaged(tick),
                         3 => vitals.blocked(tick),
                         4 => vitals.took(tick),
+                        5 => _ = vitals.suspect(tick),
                         _ => {}
                     }
                 }

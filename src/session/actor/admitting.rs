@@ -123,7 +123,7 @@ impl Session {
         match ailment {
             // Whatever settles now, it would wait behind what is not read.
             Ailment::Blocked => self.close(Some(frame), false, true, Side::Proxy),
-            Ailment::Silent | Ailment::Idle | Ailment::HeldUp => {
+            Ailment::Silent | Ailment::Idle | Ailment::HeldUp | Ailment::Dead => {
                 let wait = self.listener.close_timeout;
                 self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, wait);
             }
