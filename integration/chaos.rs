@@ -179,6 +179,53 @@ fn in_stream_mode_every_message_is_delivered_or_named() {
     println!("{sent} sent, {} received, {errored} not sent, {} gaps", received.len(), notices.len());
 }
 
+/// Sessions in stream mode whose client is closed when the upstream dies: each event has one outcome, the account
+/// adds up, and the reason names the place where the gap begins.
+#[test]
+fn in_close_mode_every_session_names_its_first_lost_event() {
+    use std::io::Write;
+    let mut random = seeded();
+    let origin = Origin::silent();
+    let proxy = Proxy::start(&Settings::plain(&origin.url())).expect_restarts();
+    let mut lost = 0;
+    for session in 0..30 {
+        let mut client = proxy.client();
+        let mut sender = client.sender();
+        // the last ones may meet a closed connection
+        let mut send = |numbers: std::ops::Range<usize>| {
+            for number in numbers {
+                let _ = sender.write_all(&Frame::client(TEXT, number.to_string()).bytes());
+            }
+        };
+        let first = random.random_range(0..200);
+        send(0..first);
+        origin.stop(any_death(&mut random));
+        send(first..first + random.random_range(0..100));
+        let (messages, code, reason) = client.read_to_end();
+        assert_eq!((messages, code), (Vec::new(), Some(1012)), "no text of the proxy in the stream");
+        let account = proxy.account(&format!("1:{session}"));
+        assert!(account.is_balanced() && account.unsettled == 0, "{account:?}");
+        assert_eq!(account.delivered + account.errored, account.accepted, "{account:?}");
+        let expected = match (account.delivered, account.errored) {
+            (0, 0) => "upstream connection lost".to_owned(),
+            (delivered, 0) => {
+                format!("upstream connection lost; last event sent 1:{session}:{}", delivered - 1)
+            }
+            (delivered, _) => format!("upstream connection lost; first lost event 1:{session}:{delivered}"),
+        };
+        assert_eq!(reason, expected, "{account:?}");
+        let received: Vec<_> = origin.conn(session).texts();
+        assert!(received.len() <= account.delivered, "reported as lost, and sent all the same (C6)");
+        let all: Vec<_> = (0..received.len()).map(|number| number.to_string()).collect();
+        assert_eq!(received, all, "in order and none twice (C2)");
+        lost += account.errored;
+        origin.start();
+    }
+    assert_eq!(origin.connections(), 30, "no connector is restarted");
+    assert_eq!(proxy.count_log("connector restart"), 0);
+    println!("{lost} events lost in 30 sessions");
+}
+
 /// The events that were named as not sent, and those named as the last before a gap.
 fn sort(errors: &[Message]) -> (BTreeSet<usize>, BTreeSet<usize>) {
     let (mut refused, mut notices) = (BTreeSet::new(), BTreeSet::new());

@@ -2,6 +2,7 @@
 //! event is accounted for (C1), the other side is told, a neighbour notices nothing (C3), and nothing is left:
 //! no session, no connection, no descriptor, no memory (C4).
 
+mod closes;
 mod eof_mid_frame;
 mod flood;
 mod half_close;

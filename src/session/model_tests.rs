@@ -154,6 +154,7 @@ enum Act {
     Announce(u64),
     Error(u64, usize),
     ErrorDropped(u64),
+    ErrorUnreported(u64),
     Push(usize),
 }
 
@@ -171,6 +172,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => event().prop_map(Act::Announce),
         3 => (event(), count()).prop_map(|(event, count)| Act::Error(event, count)),
         1 => event().prop_map(Act::ErrorDropped),
+        2 => event().prop_map(Act::ErrorUnreported),
         2 => count().prop_map(Act::Push),
     ];
     prop::collection::vec(act, 0..120)
@@ -260,6 +262,17 @@ impl Model {
             }
         } else if !dropped {
             self.push(outputs);
+        }
+    }
+
+    /// An event that failed without a message to the client.
+    fn unreported(&mut self, event: u64) {
+        if self.book.is_failing(event) {
+            let lane = self.book.open[&event].lane;
+            self.book.end(event, Outcome::Errored);
+            self.close(lane);
+        } else {
+            self.error(event, &[], true);
         }
     }
 
@@ -363,6 +376,10 @@ impl Pair {
             Act::ErrorDropped(event) => {
                 delivery.error_dropped(event, emit);
                 model.error(event, &[], true);
+            }
+            Act::ErrorUnreported(event) => {
+                delivery.error_unreported(event, emit);
+                model.unreported(event);
             }
             Act::Push(_) => {
                 delivery.push(outputs.clone(), emit);
