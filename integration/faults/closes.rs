@@ -22,8 +22,10 @@ fn requests(url: &str) -> Settings {
 /// nothing more after the third.
 #[track_caller]
 fn closes_for(change: fn(Settings) -> Settings, fault: impl Fn(&Conn), stalls: bool) {
-    let modes: [(fn(&str) -> Settings, _, _); 2] =
-        [(plain, "last event sent 1:1:2", (3, 0, 3, 0)), (requests, "first lost event 1:1:2", (3, 2, 0, 1))];
+    let modes = [
+        (plain as fn(&str) -> Settings, "last event sent 1:1:2", (3, 0, 3, 0)),
+        (requests, "first lost event 1:1:2", (3, 2, 0, 1)),
+    ];
     for (mode, what, outcomes) in modes {
         let gate = Arc::new(Gate::default());
         let wait = Arc::clone(&gate);
