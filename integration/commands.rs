@@ -299,3 +299,56 @@ fn without_an_admin_address_there_is_none() {
     assert_eq!(program.exit_code(), Some(0));
     assert!(!program.log().iter().any(|line| matches(line, "listening admin")));
 }
+
+/// A program with one warning.
+fn with_unreached_code() -> Settings {
+    let program = "define script s\nscript\n    emit (9.0 >= 2); { \"never\": 1 };\nend;\ncreate script s;\n\
+                   select event from in into s;\nselect event from s into out;";
+    good().incoming(program)
+}
+
+#[test]
+fn check_prints_warnings_apart_from_the_settings() {
+    let finished = command("check", &with_unreached_code().text(), &[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stderr.starts_with("warning: this is never reached\n"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("pipeline.incoming:3:22"), "{}", finished.stderr);
+    let again = command("check", &finished.stdout, &[]);
+    assert_eq!((again.code, again.stderr), (Some(0), finished.stderr));
+}
+
+#[test]
+fn strict_makes_warnings_errors() {
+    for (settings, code) in [(with_unreached_code(), 78), (good(), 0)] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("towline.toml");
+        std::fs::write(&file, settings.text()).unwrap();
+        let args = ["check", "--strict", "--config", file.to_str().unwrap()];
+        let finished = Program::finish(&args, &[], folder.path());
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert_eq!(finished.stdout.is_empty(), code == 78, "{}", finished.stdout);
+        assert_eq!(finished.stderr.contains("never reached"), code == 78, "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_program_with_warnings_runs_and_they_are_logged() {
+    let origin = Origin::echo();
+    let text = with_unreached_code().with(&format!("upstream.echo.url = {:?}", origin.url()));
+    let proxy = Proxy::start(&text);
+    assert_eq!(proxy.client().ask("1"), "true");
+    proxy.wait_log("program warning text=*this is never reached at pipeline.incoming:3:22*");
+}
+
+#[test]
+fn eval_prints_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.tremor"), "drop; 2").unwrap();
+    std::fs::write(folder.path().join("in"), "1\n").unwrap();
+    for (strict, code) in [(&[][..], 0), (&["--strict"], 1)] {
+        let args = [&["eval", "a.tremor", "--in", "in"], strict].concat();
+        let finished = Program::finish(&args, &[], folder.path());
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert!(finished.stderr.contains("warning: this is never reached"), "{}", finished.stderr);
+    }
+}

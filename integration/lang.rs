@@ -14,7 +14,8 @@
 //! The text is a script, or a program if the name ends in `(program)`. Without `in` there is one event,
 //! `null`. In `out`, each event has a line for each output: the data, with `port:` before if the port is not
 //! `out`, and with `$ {…}` behind if there is metadata; `! line:column message` if it failed; `-` if nothing
-//! came out. A text that does not compile has `error` instead, with all its errors.
+//! came out. A text that does not compile has `error` instead, with all its errors; `warning` has those of one
+//! that does.
 //!
 //! `UPDATE=1 cargo test --test integration lang` writes what comes out into the files, to be read with care.
 
@@ -38,6 +39,7 @@ pub(crate) struct Case {
     pub(crate) name: String,
     pub(crate) text: String,
     pub(crate) input: Vec<String>,
+    pub(crate) warnings: String,
     pub(crate) expected: Expected,
 }
 
@@ -76,6 +78,7 @@ fn parse_case(part: &str) -> Case {
         name: name.trim().to_owned(),
         text: String::new(),
         input: vec!["null".to_owned()],
+        warnings: String::new(),
         expected: Expected::Nothing,
     };
     let lines = |section: &str| section.lines().filter(|l| !l.is_empty()).map(str::to_owned).collect();
@@ -84,6 +87,7 @@ fn parse_case(part: &str) -> Case {
         match title {
             _ if number == 0 => case.text = section.trim_matches('\n').to_owned(),
             "in" => case.input = lines(body),
+            "warning" => case.warnings = body.trim_matches('\n').to_owned(),
             "out" => case.expected = Expected::Out(lines(body)),
             "error" => case.expected = Expected::Error(body.trim_matches('\n').to_owned()),
             other => panic!("{name}: a section `{other}`"),
@@ -98,6 +102,9 @@ impl Case {
         if self.input != ["null"] {
             write!(to, "--- in\n{}\n", self.input.join("\n")).unwrap();
         }
+        if !self.warnings.is_empty() {
+            write!(to, "--- warning\n{}\n", self.warnings).unwrap();
+        }
         match &self.expected {
             Expected::Out(lines) => write!(to, "--- out\n{}", lines.join("\n")).unwrap(),
             Expected::Error(text) => write!(to, "--- error\n{text}").unwrap(),
@@ -108,6 +115,13 @@ impl Case {
     /// The file that errors name.
     fn file(&self) -> &'static str {
         if self.name.ends_with("(program)") { "case.trickle" } else { "case.tremor" }
+    }
+
+    /// The same case with what comes out.
+    fn found(&self) -> Self {
+        let subject = Subject::compile(self.file(), &self.text);
+        let warnings = subject.ok().and_then(|subject| subject.warnings().map(ToString::to_string));
+        Self { expected: self.run(), warnings: warnings.unwrap_or_default(), ..self.clone() }
     }
 
     pub(crate) fn run(&self) -> Expected {
@@ -179,7 +193,7 @@ fn every_case_comes_out_as_it_is_written() {
         let mut written = head;
         for case in cases {
             count += 1;
-            let found = Case { expected: case.run(), ..case.clone() };
+            let found = case.found();
             found.write(&mut written);
             if found != case {
                 let (mut old, mut new) = (String::new(), String::new());

@@ -148,6 +148,9 @@ pub struct Check {
     /// Print only what differs from the defaults
     #[arg(long)]
     pub changed: bool,
+    /// Take warnings about programs for errors
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `towline init`
@@ -203,6 +206,9 @@ pub struct Eval {
     /// Show the metadata of outputs
     #[arg(long)]
     pub meta: bool,
+    /// Take warnings for errors
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// `towline fmt`
@@ -236,9 +242,9 @@ mod tests {
     fn commands_take_their_options() {
         let source = |file: &str| Source { config: Some(file.into()), to: None, listen: Vec::new() };
         assert_eq!(parsed("run --config a.toml"), Ok(Command::Run(source("a.toml"))));
-        let check = |changed| Ok(Command::Check(Check { source: source("a.toml"), changed }));
-        assert_eq!(parsed("check -c a.toml"), check(false));
-        assert_eq!(parsed("check -c a.toml --changed"), check(true));
+        let check = |changed, strict| Ok(Command::Check(Check { source: source("a.toml"), changed, strict }));
+        assert_eq!(parsed("check -c a.toml"), check(false, false));
+        assert_eq!(parsed("check -c a.toml --changed --strict"), check(true, true));
         assert_eq!(parsed("demo --config=a.toml"), Ok(Command::Demo(Demo { config: Some("a.toml".into()) })));
         assert_eq!(parsed("init"), Ok(Command::Init(Init { file: "towline.toml".into() })));
         let bind = "127.0.0.1:0".parse().unwrap();
@@ -266,8 +272,9 @@ mod tests {
             input: Some("b".into()),
             module_path: vec!["c".into(), "d".into()],
             meta: true,
+            strict: true,
         };
-        let line = "eval a.trickle --in b --module-path c --module-path d --meta";
+        let line = "eval a.trickle --in b --module-path c --module-path d --meta --strict";
         assert_eq!(parsed(line), Ok(Command::Eval(eval)));
         let fmt = Fmt { check: true, files: vec!["-".into(), "b".into()] };
         assert_eq!(parsed("fmt --check - b"), Ok(Command::Fmt(fmt)));

@@ -76,6 +76,9 @@ const CONNECTIONS_MIN: usize = 25_000;
 /// # Errors
 /// When a socket cannot be opened; the text names the address and the key that says it.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    for warning in settings.warnings().flat_map(trickle::Diagnostics::lines) {
+        ::log::warn!("program warning text={}", log::Quoted(&warning));
+    }
     let status = Arc::new(Status::default());
     let (orders, drain_order) = watch::channel(None);
     let sessions = listener::capacity(settings.server.max_sessions);

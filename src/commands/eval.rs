@@ -26,6 +26,12 @@ pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
     let modules = settings::Folders::new(options.module_path.clone(), &settings::Machine);
     let subject = Subject::compile_with(&name, &text, &modules);
     let subject = subject.map_err(|errors| Failure::Program(errors.to_string()))?;
+    if let Some(warnings) = subject.warnings() {
+        if options.strict {
+            return Err(Failure::Program(warnings.to_string()));
+        }
+        eprintln!("{warnings}\n");
+    }
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr().lock();
     let mut evaluation = Evaluation::new(subject, options.meta);

@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Usage(String),
     /// Wrong settings.
     Settings(SettingsError),
+    /// Programs with warnings, where they count as errors.
+    Warnings(String),
     /// The system refused something.
     Io(io::Error),
     /// The proxy that was asked for its health is not well.
@@ -29,7 +31,7 @@ impl Failure {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => EXIT_USAGE,
-            Self::Settings(_) => EXIT_CONFIG,
+            Self::Settings(_) | Self::Warnings(_) => EXIT_CONFIG,
             Self::Io(_) | Self::Unhealthy(_) | Self::Program(_) | Self::Reported => EXIT_FAILURE,
         }
     }
@@ -40,7 +42,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Settings(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
-            Self::Usage(text) | Self::Unhealthy(text) | Self::Program(text) => f.write_str(text),
+            Self::Usage(text) | Self::Warnings(text) | Self::Unhealthy(text) | Self::Program(text) => {
+                f.write_str(text)
+            }
             Self::Reported => Ok(()),
         }
     }

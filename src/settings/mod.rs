@@ -56,7 +56,7 @@ use crate::{
     net::{Bind, TcpOptions},
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss},
     processor,
-    trickle::{Limits as ProgramLimits, Program},
+    trickle::{Diagnostics, Limits as ProgramLimits, Program},
 };
 
 /// Everything the program can be told, checked.
@@ -94,6 +94,11 @@ impl Settings {
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         Layers::read(config, env)?.check()
+    }
+
+    /// What programs can run with, and is likely a mistake: one item for each program.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostics> {
+        self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }
 }
 

@@ -68,6 +68,14 @@ impl Subject {
         }
     }
 
+    /// What the text can run with, and is likely a mistake.
+    pub fn warnings(&self) -> Option<&Diagnostics> {
+        match self {
+            Self::Program(instance) => instance.warnings(),
+            Self::Script(script) => script.warnings(),
+        }
+    }
+
     fn run(&mut self, event: Event) -> Result<Vec<(String, Event)>, RuntimeError> {
         match self {
             Self::Script(script) => {

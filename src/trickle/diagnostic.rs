@@ -17,7 +17,7 @@ pub(crate) struct Diagnostic {
     pub(crate) help: Option<String>,
 }
 
-/// Every error found in a program, in the order of its text.
+/// Every error found in a program, or every warning, in the order of its text.
 ///
 /// Prints one block for each, with an empty line between:
 ///
@@ -32,6 +32,7 @@ pub(crate) struct Diagnostic {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics {
     sources: Arc<Sources>,
+    severity: &'static str,
     list: Vec<Diagnostic>,
 }
 
@@ -84,15 +85,24 @@ impl Diagnostic {
 
 impl Diagnostics {
     /// The given errors, sorted by place.
-    pub(crate) fn new(sources: Arc<Sources>, mut list: Vec<Diagnostic>) -> Self {
+    pub(crate) fn new(sources: Arc<Sources>, list: Vec<Diagnostic>) -> Self {
+        Self::of(sources, "error", list)
+    }
+
+    /// The given warnings, sorted by place; none if there are none.
+    pub(crate) fn warnings(sources: Arc<Sources>, list: Vec<Diagnostic>) -> Option<Self> {
+        (!list.is_empty()).then(|| Self::of(sources, "warning", list))
+    }
+
+    fn of(sources: Arc<Sources>, severity: &'static str, mut list: Vec<Diagnostic>) -> Self {
         // The script of two nodes is compiled twice and has its errors twice.
         list.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         list.dedup();
         list.truncate(ERRORS_MAX);
-        Self { sources, list }
+        Self { sources, severity, list }
     }
 
-    /// How many errors there are, at least one.
+    /// How many there are, at least one.
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.list.len()
@@ -101,6 +111,15 @@ impl Diagnostics {
     /// Where each error is.
     pub fn positions(&self) -> impl Iterator<Item = Position> + '_ {
         self.list.iter().map(|diagnostic| self.sources.position(diagnostic.span))
+    }
+
+    /// One line for each: `message at name:line:column`.
+    pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
+        self.list.iter().map(|diagnostic| {
+            let Position { line, column } = self.sources.position(diagnostic.span);
+            let name = self.sources.name(diagnostic.span);
+            format!("{} at {name}:{line}:{column}", diagnostic.message)
+        })
     }
 
     /// What each error says, without its place.
@@ -116,6 +135,7 @@ impl fmt::Display for Diagnostics {
                 f.write_str("\n\n")?;
             }
             let note = Note {
+                severity: self.severity,
                 message: &diagnostic.message,
                 span: diagnostic.span,
                 label: &diagnostic.label,
@@ -124,7 +144,7 @@ impl fmt::Display for Diagnostics {
             self.sources.write_note(f, &note)?;
         }
         if self.list.len() == ERRORS_MAX {
-            write!(f, "\n\nthese are the first {ERRORS_MAX} errors, there may be more")?;
+            write!(f, "\n\nthese are the first {ERRORS_MAX} {}s, there may be more", self.severity)?;
         }
         Ok(())
     }
@@ -157,7 +177,7 @@ impl RuntimeError {
     /// The long form, several lines: message, place, source line, carets.
     pub fn highlighted(&self) -> String {
         let Fault { message, span, help } = &*self.fault;
-        let note = Note { message, span: *span, label: "", help: *help };
+        let note = Note { severity: "error", message, span: *span, label: "", help: *help };
         let mut text = String::new();
         self.sources.write_note(&mut text, &note).expect("writing to a string does not fail");
         text

@@ -54,6 +54,7 @@ struct Code {
     sources: Arc<Sources>,
     graph: Graph,
     limits: Limits,
+    warnings: Option<Diagnostics>,
     identity: bool,
     /// The order of the nodes is that of the statements, so outputs need not be sorted.
     in_order: bool,
@@ -119,9 +120,17 @@ impl Program {
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
         let mut world = World::new(&files, limits, errors);
         match graph::build(&mut world, files.program(), end) {
-            Some(graph) => Ok(Self { code: Arc::new(Code::new(sources, graph, limits)) }),
+            Some(graph) => {
+                let warnings = Diagnostics::warnings(Arc::clone(&sources), world.warnings);
+                Ok(Self { code: Arc::new(Code::new(sources, graph, limits, warnings)) })
+            }
             None => Err(Diagnostics::new(sources, world.errors)),
         }
+    }
+
+    /// What the program can run with, and is likely a mistake.
+    pub fn warnings(&self) -> Option<&Diagnostics> {
+        self.code.warnings.as_ref()
     }
 
     /// Whether every event leaves by `out` as it came, so that it need not be run at all.
@@ -173,10 +182,10 @@ pub(super) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
 // === impl Code ===
 
 impl Code {
-    fn new(sources: Arc<Sources>, graph: Graph, limits: Limits) -> Self {
+    fn new(sources: Arc<Sources>, graph: Graph, limits: Limits, warnings: Option<Diagnostics>) -> Self {
         let identity = passes_through(&graph);
         let in_order = graph.nodes.is_sorted_by_key(|node| node.order);
-        Self { sources, graph, limits, identity, in_order }
+        Self { sources, graph, limits, warnings, identity, in_order }
     }
 }
 
@@ -200,6 +209,11 @@ fn passes_through(graph: &Graph) -> bool {
 // === impl Instance ===
 
 impl Instance {
+    /// What the program can run with, and is likely a mistake.
+    pub fn warnings(&self) -> Option<&Diagnostics> {
+        self.code.warnings.as_ref()
+    }
+
     /// Runs the program over one event and appends what comes out to `outputs`, in the order of the
     /// statements. An event that reaches no port yields nothing. Outputs keep the event's id and time.
     ///

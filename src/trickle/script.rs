@@ -35,6 +35,7 @@ pub struct Script {
     locals: usize,
     ports: Vec<String>,
     state: State,
+    warnings: Option<Diagnostics>,
 }
 
 // === impl Script ===
@@ -81,10 +82,16 @@ impl Script {
         world.compile_all();
         match compiled {
             Some((body, last, locals, ports)) if world.errors.is_empty() => {
-                Ok(Self { sources, limits, body, last, locals, ports, state: State::default() })
+                let warnings = Diagnostics::warnings(Arc::clone(&sources), world.warnings);
+                Ok(Self { sources, limits, body, last, locals, ports, state: State::default(), warnings })
             }
             _ => Err(Diagnostics::new(sources, world.errors)),
         }
+    }
+
+    /// What the script can run with, and is likely a mistake.
+    pub fn warnings(&self) -> Option<&Diagnostics> {
+        self.warnings.as_ref()
     }
 
     /// The ports that the script may emit to, `out` first.

@@ -43,6 +43,8 @@ pub(crate) struct Sources {
 
 /// What an error says about a place: the parts of its long form.
 pub(crate) struct Note<'n> {
+    /// `error` or `warning`.
+    pub(crate) severity: &'static str,
     pub(crate) message: &'n str,
     pub(crate) span: Span,
     /// Stands beside the carets.
@@ -96,7 +98,7 @@ impl Sources {
     pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
         match self.find(note.span) {
             Some((source, span)) => source.write_note(f, &Note { span, ..*note }),
-            None => write!(f, "error: {}", note.message),
+            None => write!(f, "{}: {}", note.severity, note.message),
         }
     }
 
@@ -133,7 +135,7 @@ impl Source {
     pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
         let position = self.position(note.span);
         let gutter = " ".repeat(position.line.to_string().len());
-        writeln!(f, "error: {}", note.message)?;
+        writeln!(f, "{}: {}", note.severity, note.message)?;
         writeln!(f, "{gutter}--> {}:{}:{}", self.name, position.line, position.column)?;
         writeln!(f, "{gutter} |")?;
         let (shown, indent, carets) = self.shown_line(note.span, position.column);

@@ -195,6 +195,10 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.world.errors.push(diagnostic);
     }
 
+    fn warn(&mut self, diagnostic: Diagnostic) {
+        self.world.warnings.push(diagnostic);
+    }
+
     /// Whether no error has been found since the start, and nothing stands for what has one.
     pub(crate) fn sound(&self) -> bool {
         self.world.errors.len() == self.errors_before && !self.doubtful

@@ -16,13 +16,18 @@ impl Compiler<'_, '_> {
     /// Compiles statements; after the last of them a function ends if it is the `tail`.
     pub(super) fn acts(&mut self, body: &[Expr], tail: bool) -> Vec<Act> {
         let mut acts = Vec::with_capacity(body.len());
+        let mut ended = false;
         for (index, statement) in body.iter().enumerate() {
             let act = self.act(statement, tail && index + 1 == body.len());
-            if act.ends_script() && index + 1 < body.len() {
-                let next = body[index + 1].span;
-                self.error(Diagnostic::new(next, "this is never reached", "the script has ended before"));
+            // What is never reached is compiled for its errors only.
+            if ended {
+                continue;
             }
+            ended = act.ends_script();
             acts.push(act);
+            if ended && let Some(next) = body.get(index + 1) {
+                self.warn(Diagnostic::new(next.span, "this is never reached", "the script has ended before"));
+            }
         }
         acts
     }
@@ -72,8 +77,9 @@ impl Compiler<'_, '_> {
     fn assignment(&mut self, path: &Path, value: &Expr) -> Act {
         // The value comes first: `let x = x` reads the old one.
         let value = self.act(value, false);
-        if value.ends_script() {
-            self.error(Diagnostic::new(path.span, "this is never assigned", "its value ends the script"));
+        let ended = value.ends_script();
+        if ended {
+            self.warn(Diagnostic::new(path.span, "this is never assigned", "its value ends the script"));
         }
         let (target, taken) = self.target(path);
         let segments = &path.segments[taken..];
@@ -81,6 +87,9 @@ impl Compiler<'_, '_> {
             self.error(Diagnostic::new(range.span, "nothing can be assigned to a range", ""));
         }
         let steps = self.steps(segments);
+        if ended {
+            return value;
+        }
         Act::Let(Box::new(LetAct { target, steps, value, span: path.span }))
     }
 

@@ -62,6 +62,8 @@ pub(crate) struct World<'a> {
     /// Steps that are left for folding.
     pub(super) fold_steps: u32,
     pub(crate) errors: Vec<Diagnostic>,
+    /// What a program can run with, and is likely a mistake.
+    pub(crate) warnings: Vec<Diagnostic>,
     /// Something asks where events come from.
     pub(crate) reads_origin: bool,
     /// All texts did parse: what has no name here has none.
@@ -99,6 +101,7 @@ impl<'a> World<'a> {
             reads_origin: false,
             complete: errors.is_empty(),
             errors,
+            warnings: Vec::new(),
         };
         let mut uses = Vec::new();
         for (index, statements) in files.statements().enumerate() {

@@ -1,4 +1,4 @@
-//! Whether a graph makes sense: everything is reached, everything leads somewhere, nothing turns round.
+//! Whether a graph makes sense: a circle is an error, and what is not reached or leads nowhere a warning.
 
 use std::collections::HashSet;
 
@@ -7,25 +7,25 @@ use super::{
     names::{ChannelInfo, ChannelKind},
     nodes::Draft,
 };
-use crate::trickle::{diagnostic::Diagnostic, source::Span};
+use crate::trickle::{compile::world::World, diagnostic::Diagnostic, source::Span};
 
 /// How many names of a long circle are shown from its beginning, and from its end.
 const CIRCLE_ENDS: usize = 4;
 
-/// What is wrong with a graph. A graph that passes has its nodes in the order to run them.
-pub(super) fn check(draft: &mut Draft, end: Span) -> Vec<Diagnostic> {
-    let mut errors = loose_ends(draft);
-    if errors.is_empty() && draft.nodes.is_empty() {
+/// Adds what is wrong with a graph to the errors and warnings of the world. A graph without errors has its
+/// nodes in the order to run them.
+pub(super) fn check(draft: &mut Draft, end: Span, world: &mut World<'_>) {
+    world.warnings.extend(loose_ends(draft));
+    if draft.nodes.is_empty() {
         let error = Diagnostic::new(end, "this program lets no event through", "no select statement")
             .help("the smallest program is: select event from in into out;");
-        return vec![error];
+        return world.errors.push(error);
     }
     let nodes = std::mem::take(&mut draft.nodes);
     match sort(nodes, draft.channels.len()) {
         Ok(sorted) => draft.nodes = sorted,
-        Err(left) => errors.push(cycle(&left, &draft.channels)),
+        Err(left) => world.errors.push(cycle(&left, &draft.channels)),
     }
-    errors
 }
 
 // --- loose ends ---
@@ -35,7 +35,7 @@ fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
     let mut read = vec![false; draft.channels.len()];
     let mut written = vec![false; draft.channels.len()];
     written[IN] = true;
-    let mut errors = Vec::new();
+    let mut warnings = Vec::new();
     for node in &draft.nodes {
         read[node.input] = true;
         for channel in node.writes() {
@@ -51,10 +51,10 @@ fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
         .collect();
     for (channel, info) in infos() {
         if !(is_entrance(info) && !written[channel] && !entered.insert(info.span)) {
-            errors.extend(loose_end(info, read[channel], written[channel]));
+            warnings.extend(loose_end(info, read[channel], written[channel]));
         }
     }
-    errors
+    warnings
 }
 
 fn loose_end(info: &ChannelInfo, read: bool, written: bool) -> Option<Diagnostic> {

@@ -283,8 +283,7 @@ impl<'a> Builder<'a, '_> {
         self.level(level);
         self.open.pop();
         if self.world.errors.len() == before {
-            let errors = check::check(&mut self.draft, pipeline.name.span);
-            self.world.errors.extend(errors);
+            check::check(&mut self.draft, pipeline.name.span, self.world);
         }
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
     if !world.errors.is_empty() {
         return None;
     }
-    world.errors.extend(check::check(&mut draft, end));
+    check::check(&mut draft, end, world);
     if !world.errors.is_empty() {
         return None;
     }

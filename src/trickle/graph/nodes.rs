@@ -251,7 +251,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Refuses ports that selects read from and that are none.
+    /// Tells of ports that selects read from and that do not exist.
     pub(super) fn check_taps(&mut self, level: &Level<'a>, create: &'a Create, known: &[&str]) {
         let name = create.name.text.as_str();
         let noun = create.kind.noun();
@@ -272,7 +272,11 @@ impl<'a, 'w> Builder<'a, 'w> {
                 _ if self.world.is_crowded() => error,
                 _ => error.nearest(port, known.iter().copied()),
             };
-            self.world.errors.push(error);
+            match create.kind {
+                // The port of a script is where it emits to: of one without emit, no event comes.
+                Creation::Script => self.world.warnings.push(error),
+                _ => self.world.errors.push(error),
+            }
         }
     }
 
@@ -304,11 +308,11 @@ impl<'a, 'w> Builder<'a, 'w> {
     /// Tells the slips, when all that is created is known.
     pub(super) fn tell_slips(&mut self) {
         let slips = self.slips.drain(..).filter(|slip| !self.read.contains(&slip.span.start));
-        self.world.errors.extend(slips);
+        self.world.warnings.extend(slips);
     }
 
-    /// Refuses what no select reads any of the `wanted` ports of, nor tries to: a port that there is not has an
-    /// error of its own. The select may be one that does not parse.
+    /// Warns of what no select reads any of the `wanted` ports of, nor tries to: a port that does not exist is
+    /// told otherwise. The select may be one that does not parse.
     pub(super) fn must_be_read(
         &mut self,
         level: &Level<'a>,
@@ -318,7 +322,8 @@ impl<'a, 'w> Builder<'a, 'w> {
         let read = level.taps.keys().any(|(name, port)| *name == create.name.text && wanted(port));
         if self.world.complete && !read {
             let message = format!("nothing reads what this {} emits", create.kind.noun());
-            self.error(Diagnostic::new(create.name.span, message, "a select must read from it"));
+            let warning = Diagnostic::new(create.name.span, message, "no select reads from it");
+            self.world.warnings.push(warning);
         }
     }
 

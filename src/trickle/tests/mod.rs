@@ -25,6 +25,22 @@ fn errors(text: &str) -> Diagnostics {
     }
 }
 
+/// The errors of a program, or the warnings of one that runs.
+fn findings(text: &str) -> Diagnostics {
+    match Program::compile("test", text) {
+        Ok(program) => program.warnings().unwrap_or_else(|| panic!("no warning in {text}")).clone(),
+        Err(errors) => errors,
+    }
+}
+
+/// The message of the only warning of a program that runs.
+fn warning(text: &str) -> String {
+    let warnings = findings(text);
+    assert!(program(text).warnings().is_some_and(|warnings| warnings.len() == 1), "{warnings}");
+    assert!(warnings.to_string().starts_with("warning: "), "{warnings}");
+    warnings.messages().next().unwrap_or_default().to_owned()
+}
+
 #[test]
 fn programs_are_shared_and_instances_move() {
     fn shared<T: Send + Sync>() {}

@@ -1,4 +1,4 @@
-use super::{error, errors, event, program, run, show, try_feed};
+use super::{error, errors, event, findings, program, run, show, try_feed};
 
 #[test]
 fn pipelines_stand_where_they_are_created() {
@@ -102,7 +102,7 @@ fn graphs_of_pipelines_are_checked() {
         ("define pipeline p pipeline select event from in into ou; end; select event from in into out;".to_owned(), "there is no stream `ou`"),
         ("define pipeline p pipeline create stream s; select event from in into s; end; select event from in into out;".to_owned(), "nothing reads from the stream `s`"),
     ] {
-        let found = errors(&text);
+        let found = findings(&text);
         assert!(found.messages().any(|found| found == message), "{text}\n{found}");
     }
     let mut text = define.to_owned();

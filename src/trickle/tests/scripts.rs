@@ -1,4 +1,4 @@
-use super::{error, event, program, run, script, scripted, show, try_feed, with_meta};
+use super::{error, event, program, run, script, scripted, show, try_feed, warning, with_meta};
 use crate::event::{Data, Value};
 
 #[test]
@@ -73,7 +73,9 @@ fn emit_and_drop_end_a_script() {
     assert_eq!(script(body, "2"), "2");
     assert_eq!(script(body, "3"), "\"three\"");
     assert_eq!(script(body, "4"), "\"on\"");
-    assert_eq!(error(&scripted("emit 1; 2")), "this is never reached");
+    assert_eq!(warning(&scripted("emit 1; 2")), "this is never reached");
+    assert_eq!(script("emit 1; 2", "null"), "1");
+    assert_eq!(script("let x = emit 1; emit 2", "null"), "1");
     assert_eq!(
         error("select drop from in into out;"),
         "`drop` is a statement of a script and cannot stand inside an expression"
@@ -99,7 +101,7 @@ fn ports_of_scripts() {
     assert_eq!(run(text, r#"{"n":6}"#), r#"reply: {"high":6}"#);
     assert_eq!(run(text, r#"{}"#), "err: {}");
     assert_eq!(
-        error(&text.replace("route/odd", "route/odt")),
+        warning(&text.replace("route/odd", "route/odt")),
         "the script `route` never emits to a port `odt`"
     );
 }
