@@ -21,8 +21,17 @@ build: | needs ## Build the optimised program, target/release/towline
 	cargo build --locked --release
 
 .PHONY: test
-test: tools ## Run all tests; the first time this builds websocat, a client that they use
+test: tools realworld-packages ## Run all tests; the first time this builds websocat, a client that they use
 	cargo test --locked
+
+.PHONY: realworld
+realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through it, see docs/realworld.md
+	@integration/realworld/run.sh
+
+# Without them the tests that use them are skipped, and install.sh says why.
+.PHONY: realworld-packages
+realworld-packages: # Install the npm packages of the tests with real programs, where npm is available
+	@integration/realworld/install.sh node || true
 
 .PHONY: autobahn
 autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2.7, see docs/conformance.md

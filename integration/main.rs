@@ -47,6 +47,7 @@ mod rates;
 mod readme;
 mod reasons;
 mod refusals;
+mod realworld;
 mod routes;
 mod selftest;
 mod siege;

@@ -1,0 +1,59 @@
+//! Real servers and their client libraries through the program, see docs/realworld.md. `make test` installs
+//! the packages; where that is impossible, these tests are skipped and say so.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Runs a script, which starts its server and the program. It prints a line for each result.
+#[track_caller]
+fn run(name: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let modules = root.join("target/realworld");
+    if !installed(root, &modules) {
+        // Past the capture of the test runner, so that it is read.
+        let skipped = format!("realworld: SKIPPED: {name}: its npm packages are missing, see `make test`\n");
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        return;
+    }
+    let output = Command::new("node")
+        .arg(script(root, name))
+        .env("TOWLINE", env!("CARGO_BIN_EXE_towline"))
+        .env("REALWORLD_MODULES", &modules)
+        .stdin(Stdio::null())
+        .output()
+        .expect("node starts");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let passed = printed.lines().filter(|line| line.starts_with("PASS ")).count();
+    println!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name}: {}\n{printed}", output.status);
+    assert!(passed >= 3, "{name}: direct, with few settings and with default.toml\n{printed}");
+}
+
+fn script(root: &Path, name: &str) -> PathBuf {
+    root.join("integration/realworld").join(format!("{name}.mjs"))
+}
+
+/// Whether the packages of the lock file are installed, which install.sh notes.
+fn installed(root: &Path, modules: &Path) -> bool {
+    let lock = std::fs::read(root.join("integration/realworld/package-lock.json")).unwrap();
+    std::fs::read(modules.join("node_modules/.installed")).is_ok_and(|installed| installed == lock)
+}
+
+/// The transcript of a client with one subscription whose server restarts.
+#[test]
+fn a_graphql_ws_client_recovers_as_fast_as_without_a_proxy() {
+    run("graphql");
+}
+
+#[test]
+fn an_mqtt_client_gets_its_messages_across_a_loss() {
+    run("mqtt");
+}
+
+#[test]
+fn a_socket_io_client_connects_sends_5_mb_and_reconnects() {
+    run("socketio");
+}
