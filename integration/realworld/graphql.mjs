@@ -70,8 +70,12 @@ class Client {
     return after().length < 2 ? null : after()[0];
   }
 
+  closeAfter(lost) {
+    return this.closes.find(({ at }) => at >= lost);
+  }
+
   told(lost) {
-    const close = this.closes.find(({ at }) => at >= lost);
+    const close = this.closeAfter(lost);
     return close ? `${close.code}${close.reason ? ` "${close.reason}"` : ''} after ${seconds(close.at - lost)}` : 'nothing';
   }
 }
@@ -95,13 +99,15 @@ async function scenario() {
   }
   const packages = `graphql-ws ${version('graphql-ws')}, graphql ${version('graphql')}, ws ${version('ws')}`;
   clients.forEach((client, n) => {
+    const code = client === direct ? 1006 : 1012;
+    const closed = losses.every(({ lost }) => client.closeAfter(lost)?.code === code);
     const timely = losses.every(({ lost, times }) => times[n] !== null && times[0] !== null && times[n] <= times[0] + ALLOWED);
     const said = losses.map(({ lost, times }, nth) => {
       const time = times[n] === null ? null : times[n] - lost;
       return `outage of ${seconds(OUTAGES[nth])}: ticks again after ${seconds(time)}, closed with ${client.told(lost)}`;
     });
     if (client.failure) said.push(client.failure);
-    result(timely && !client.failure, `${packages}: ${client.name}`, said.join('; '));
+    result(closed && timely && !client.failure, `${packages}: ${client.name}`, said.join('; '));
   });
 }
 

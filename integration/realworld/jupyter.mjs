@@ -102,6 +102,8 @@ function handshake(url, model) {
 }
 
 async function scenario() {
+  // The library prints the address of each connection.
+  console.debug = () => {};
   const { port, version: jupyter } = await startJupyter();
   const upstream = `ws://127.0.0.1:${port}`;
   const packages = `jupyter_server ${jupyter}, @jupyterlab/services ${version('@jupyterlab/services')}`;

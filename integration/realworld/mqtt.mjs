@@ -74,7 +74,7 @@ async function scenario() {
   const packages = `mqtt.js ${version('mqtt')}, aedes ${version('aedes')}`;
   for (const [n, client] of clients.entries()) {
     const qos1 = await within(3_000, 'a QoS 1 message and its echo', client.publish()).catch((error) => error.message);
-    const passed = counts[n] >= ENOUGH && client.broken === 0 && qos1 === true;
+    const passed = counts[n] >= ENOUGH && client.broken === 0 && client.errors.length === 0 && qos1 === true;
     const errors = client.errors.length ? `, errors: ${[...new Set(client.errors)].join('; ')}` : '';
     const details = `${counts[n]} messages of 26, ${client.broken} of them damaged, ${client.connects} connections`;
     result(passed, `${packages}: ${client.name}`, `${details}, QoS 1 afterwards: ${qos1 === true ? 'intact' : qos1}${errors}`);
