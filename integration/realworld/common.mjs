@@ -78,6 +78,8 @@ class Listening {
 
 /** The real proxy. */
 export class Proxy extends Listening {
+  static all = [];
+
   /**
    * Starts it in front of `url` with a settings file that has `bind`, `url` and `more`. `more` is a text
    * for each of the tables listener, upstream and route.
@@ -110,6 +112,7 @@ ${more.route ?? ''}
     const program = process.env.TOWLINE ?? join(here, '../../target/debug/towline');
     // The admin address is fixed by default, and several proxies run at a time.
     const options = { lines: 'stderr', onLine: proxy.onLine, env: { RUST_LOG: 'info', TOWLINE__ADMIN__BIND: '127.0.0.1:0', ...env } };
+    Proxy.all.push(proxy);
     start(program, ['run', '--config', file], options).on('exit', proxy.onExit);
     proxy.url = `ws://127.0.0.1:${await within(10_000, 'the proxy listens', proxy.port)}`;
     return proxy;
@@ -191,5 +194,9 @@ export async function main(deadline, scenarios) {
     process.exit();
   });
   await within(deadline, 'all scenarios', scenarios()).catch(fail);
+  for (const { name, log } of Proxy.all) {
+    const panic = log.find((line) => line.includes('panicked'));
+    if (panic) result(false, name, panic);
+  }
   process.exit();
 }

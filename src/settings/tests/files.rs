@@ -88,6 +88,17 @@ fn the_shipped_files_are_right() {
     }
 }
 
+/// With the address of another server, it carries a protocol that Towline does not know.
+#[test]
+fn the_default_file_adds_no_messages_to_a_stream() {
+    let settings = Settings::load(Some(&root().join(DEFAULT_FILE)), std::iter::empty()).unwrap();
+    let route = &settings.routes[0];
+    assert!(!route.replies_errors());
+    assert!(!route.keeps_client());
+    let upstream = route.upstream.as_ref().unwrap();
+    assert_eq!((settings.listeners[0].format.codec.name(), upstream.format.codec.name()), ("message", "message"));
+}
+
 #[test]
 fn the_demo_is_the_reference_case() {
     let settings = Settings::load(Some(&root().join(DEMO_FILE)), std::iter::empty()).unwrap();
