@@ -96,7 +96,8 @@ fn the_default_file_adds_no_messages_to_a_stream() {
     assert!(!route.replies_errors());
     assert!(!route.keeps_client());
     let upstream = route.upstream.as_ref().unwrap();
-    assert_eq!((settings.listeners[0].format.codec.name(), upstream.format.codec.name()), ("message", "message"));
+    let codecs = [&settings.listeners[0].format, &upstream.format].map(|format| format.codec.name());
+    assert_eq!(codecs, ["message", "message"]);
 }
 
 #[test]
