@@ -335,7 +335,7 @@ fn strict_makes_warnings_errors() {
 fn a_program_with_warnings_runs_and_they_are_logged() {
     let origin = Origin::echo();
     let text = with_unreached_code().with(&format!("upstream.echo.url = {:?}", origin.url()));
-    let proxy = Proxy::start(&text);
+    let proxy = Proxy::start(&text).expect("program warning");
     assert_eq!(proxy.client().ask("1"), "true");
     proxy.wait_log("program warning text=*this is never reached at pipeline.incoming:3:22*");
 }

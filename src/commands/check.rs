@@ -12,7 +12,7 @@ pub(super) fn check(options: &Check) -> Result<(), Failure> {
         return Err(Failure::Warnings(warnings.join("\n\n")));
     }
     for warning in warnings {
-        eprintln!("{warning}\n");
+        writeln!(io::stderr(), "{warning}\n")?;
     }
     let extent = if options.changed { Extent::Changed } else { Extent::All };
     Ok(print(&layers.report(extent))?)

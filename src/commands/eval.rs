@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
     path::Path,
 };
 
@@ -30,7 +30,7 @@ pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
         if options.strict {
             return Err(Failure::Program(warnings.to_string()));
         }
-        eprintln!("{warnings}\n");
+        writeln!(io::stderr(), "{warnings}\n")?;
     }
     let mut output = io::BufWriter::new(io::stdout().lock());
     let mut errors = io::stderr().lock();
