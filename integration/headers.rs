@@ -216,3 +216,56 @@ fn headers_of_an_answer_have_a_bound() {
     assert_eq!(client.ask("hello"), "hello");
     proxy.wait_log("response headers left out listener=ws peer=*upstream=echo headers=1");
 }
+
+#[test]
+fn user_and_password_of_the_url_are_sent_in_place_of_the_clients() {
+    let origin = Origin::echo();
+    // percent-encoded: `:pä ss@`
+    let url = format!("ws://Aladdin:%3Ap%C3%A4%20ss%40@{}/chat?a=b", origin.addr());
+    let settings = Settings::request(&url).with("upstream.echo.forward_path = false");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = Opening::new(proxy.addr()).header("Authorization", "Bearer t0k3n").open();
+    assert_eq!(client.ask("hello"), "hello");
+    origin.conn(0).die(Death::Fin);
+    for number in [0, 1] {
+        let head = origin.head(number);
+        assert_eq!(head.get("authorization").as_deref(), Some("Basic QWxhZGRpbjo6cMOkIHNzQA=="));
+        assert_eq!(head.get("host"), Some(origin.addr().to_string()));
+        assert_eq!(head.line, "GET /chat?a=b HTTP/1.1");
+    }
+    let log = proxy.log().join("\n");
+    assert!(!log.contains("Aladdin") && !log.contains("QWxhZGRpbj"), "{log}");
+}
+
+#[test]
+fn user_and_password_reach_the_upstream_with_the_clients_path() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&format!("ws://me:pw@{}", origin.addr())));
+    let _client = Opening::new(proxy.addr()).path("/elsewhere?x=1").open();
+    let head = origin.head(0);
+    assert_eq!(head.line, "GET /elsewhere?x=1 HTTP/1.1");
+    assert_eq!(head.get("authorization").as_deref(), Some("Basic bWU6cHc="));
+}
+
+/// User and password belong to the entry that allows the URL, not to every URL that a program chooses.
+#[test]
+fn a_chosen_url_is_sent_the_credentials_of_its_entry() {
+    let (own, other, open) = (Origin::echo(), Origin::echo(), Origin::echo());
+    let allowed = format!(r#"["ws://you:pw2@{}/*", "ws://{}/*"]"#, other.addr(), open.addr());
+    let settings = Settings::request(&format!("ws://me:pw@{}", own.addr()))
+        .with(&format!("upstream.echo.allow_urls = {allowed}"))
+        .incoming(
+            "define script choose script match event of case \"own\" => null \
+             default => let $url = event end; event end; create script choose; \
+             select event from in into choose; select event from choose into out; select event from choose/err into err;",
+        );
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.ask("own");
+    client.ask(&format!("ws://{}/a", other.addr()));
+    client.ask(&format!("ws://{}/b", open.addr()));
+    assert_eq!(own.head(0).get("authorization").as_deref(), Some("Basic bWU6cHc="));
+    assert_eq!(other.head(0).get("authorization").as_deref(), Some("Basic eW91OnB3Mg=="));
+    assert_eq!(other.head(0).get("host"), Some(other.addr().to_string()));
+    assert_eq!(open.head(0).get("authorization"), None);
+}

@@ -20,6 +20,7 @@
 //! policy                      what a client learns of a lost upstream and of failures
 //! reply                       failures in words
 //! net                         socket options, names, connecting
+//! userinfo                    user and password of a URL
 //! turn, ticker, deadline      one turn of an actor with a socket; its alarms
 //! spare                       memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
@@ -59,6 +60,7 @@ pub mod ticker;
 pub mod tools;
 pub mod trickle;
 pub mod turn;
+pub mod userinfo;
 pub mod wire;
 
 use std::{future::Future, io, sync::Arc};

@@ -1,6 +1,7 @@
 //! The connector's handshake: awc's, on a TCP socket with options of ours.
 
 use std::{
+    borrow::Cow,
     error::Error,
     future::Future,
     io::{self, ErrorKind},
@@ -12,7 +13,10 @@ use std::{
 
 use actix_http::{
     error::ParseError,
-    header::{HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    header::{
+        AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+        UPGRADE,
+    },
 };
 use awc::{
     BoxedSocket, Client,
@@ -26,6 +30,7 @@ use crate::{
     net::{Connect, LookupError, Network, TcpOptions},
     reply::Reason,
     settings::{Upstream, UpstreamUrl},
+    userinfo,
 };
 
 /// awc's own limits on time are switched off by this: `connect_timeout` is the only one.
@@ -166,10 +171,16 @@ pub fn go_on(dialing: Dialing, promised: Option<String>) -> Dialing {
 }
 
 async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
+    let (url, credentials) = credentials(plan, url);
     // Names are spelled by the stream; this is for the value of `Connection`.
-    let mut request = plan.client.ws(url).set_camel_case_headers(true);
+    let mut request = plan.client.ws(&*url).set_camel_case_headers(true);
     for (name, value) in &*plan.headers {
-        request = request.header(name.clone(), value.clone());
+        if *name != AUTHORIZATION || credentials.is_none() {
+            request = request.header(name.clone(), value.clone());
+        }
+    }
+    if let Some(value) = credentials {
+        request = request.header(AUTHORIZATION, value);
     }
     if !plan.protocols.is_empty() {
         request = request.protocols(&*plan.protocols);
@@ -181,6 +192,18 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
     // Copied, because the handshake's buffer of 8 KiB would stay for as long as a byte of it does.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
     Ok(Dialed { socket: parts.io, rest, protocol, headers })
+}
+
+/// The URL without user and password, and the header that they become. They replace what the client sent, but
+/// not what `headers` says.
+fn credentials<'a>(plan: &Plan, url: &'a str) -> (Cow<'a, str>, Option<HeaderValue>) {
+    let (url, secret) = userinfo::split(url);
+    let is_configured = plan.upstream.headers.iter().any(|(name, _)| name == AUTHORIZATION.as_str());
+    let secret = secret.filter(|_| !is_configured);
+    let value = secret.and_then(|secret| userinfo::authorization(secret).ok().flatten());
+    let mut value = value.and_then(|value| HeaderValue::try_from(value).ok());
+    value.iter_mut().for_each(|value| value.set_sensitive(true));
+    (url, value)
 }
 
 /// The subprotocol that the upstream chose. awc looks at neither subprotocol nor extensions, and takes any

@@ -4,10 +4,14 @@ use config::{Value, ValueKind};
 use url::Url;
 
 use super::{
+    AllowedUrl, UpstreamUrl,
     read::{Section, list, quoted, text},
     url::MASK,
 };
-use crate::header_list::{is_hop_by_hop, is_token};
+use crate::{
+    header_list::{is_hop_by_hop, is_token},
+    userinfo,
+};
 
 /// The `Host` header of the handshakes with an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +77,25 @@ fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
         return Err("the text has control characters".to_owned());
     }
     Ok(text.to_owned())
+}
+
+/// Refuses user and password in a URL where `headers` has an `Authorization` of its own: only one can be sent.
+pub(super) fn check_credentials(
+    section: &Section<'_>,
+    fixed: &[(String, String)],
+    url: Option<&UpstreamUrl>,
+    allowed: Option<&[AllowedUrl]>,
+) {
+    if !fixed.iter().any(|(name, _)| name == "authorization") {
+        return;
+    }
+    let text = "has user and password, and headers has authorization: only one of them can be sent";
+    if url.is_some_and(|url| userinfo::split(&url.text).1.is_some()) {
+        section.problem("url", text);
+    }
+    if allowed.into_iter().flatten().any(|url| url.userinfo().is_some()) {
+        section.problem("allow_urls", text);
+    }
 }
 
 /// The headers passed on, names in lower case, without those that `fixed` replaces.

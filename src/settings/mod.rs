@@ -14,6 +14,7 @@
 //! are followed: whoever holds [`Settings`] need not ask again.
 
 mod address;
+mod allowed;
 mod embedded;
 mod environment;
 mod error;

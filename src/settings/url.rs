@@ -9,8 +9,12 @@
 
 use url::Url;
 
-use super::{AllowedUrl, Upstream, UpstreamUrl};
-use crate::{event::Origin, path};
+use super::UpstreamUrl;
+use crate::{
+    event::Origin,
+    path,
+    userinfo::{self, BadUserinfo},
+};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -36,9 +40,12 @@ pub enum UrlError {
     /// URL parsers silently drop some of them.
     #[error("spaces and control characters have no place in a URL")]
     Blank,
-    /// Only the settings may hold credentials, in `url`.
+    /// Only the settings may hold credentials, in `url` and `allow_urls`.
     #[error("user and password have no place here")]
     Userinfo,
+    /// A user or a password that cannot be sent.
+    #[error("{0}")]
+    BadUserinfo(BadUserinfo),
     /// Read as a slash by some and not by others.
     #[error("a backslash has no place in a URL")]
     Backslash,
@@ -89,6 +96,7 @@ impl UpstreamUrl {
         // What was written stays where it is the normal form but for the slash of an empty path,
         // because error replies show it and their text is known: `… server ws://localhost:8139: …`.
         let normal = String::from(url);
+        check_userinfo(&normal)?;
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
         let has_path = behind_authority(text).starts_with('/');
         Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text), has_path })
@@ -116,58 +124,6 @@ impl UpstreamUrl {
         let segments = url.path_segments().into_iter().flatten();
         let path = segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
         Some(Origin { host, port: url.port(), path })
-    }
-}
-
-// === impl AllowedUrl ===
-
-impl AllowedUrl {
-    /// Checks an entry of `allow_urls`: a URL, or the beginning of URLs with a `*` behind it.
-    ///
-    /// # Errors
-    /// Anything that cannot be a `$url`, and a prefix that leaves the host open.
-    pub fn parse(text: &str) -> Result<Self, UrlError> {
-        let Some(prefix) = text.strip_suffix('*') else {
-            return Ok(Self::Exact(entry(text)?));
-        };
-        let authority = prefix.split_once("://").map_or("", |(_, rest)| rest);
-        if !authority.contains('/') {
-            // The scheme's text is better where both are wrong.
-            checked(prefix).map_err(|error| match error {
-                UrlError::Syntax(_) => UrlError::OpenPrefix,
-                other => other,
-            })?;
-            return Err(UrlError::OpenPrefix);
-        }
-        Ok(Self::Prefix(entry(prefix)?))
-    }
-
-    fn admits(&self, normal: &str) -> bool {
-        match self {
-            Self::Exact(url) => url == normal,
-            Self::Prefix(prefix) => normal.starts_with(prefix.as_str()),
-        }
-    }
-}
-
-// === impl Upstream ===
-
-impl Upstream {
-    /// Checks a URL that a pipeline chose by `$url`. The upstream's own URL is always allowed.
-    ///
-    /// # Errors
-    /// [`UrlError::NotAllowed`] when no entry of `allow_urls` admits it, or what makes it no URL that
-    /// could be admitted.
-    pub fn allows(&self, text: &str) -> Result<UpstreamUrl, UrlError> {
-        if text == self.url.text {
-            return Ok(self.url.clone());
-        }
-        let normal = entry(text)?;
-        let own = Url::parse(&self.url.text).is_ok_and(|own| own.as_str() == normal);
-        if own || self.allow_urls.iter().any(|allowed| allowed.admits(&normal)) {
-            return UpstreamUrl::parse(text);
-        }
-        Err(UrlError::NotAllowed(self.name.clone()))
     }
 }
 
@@ -201,7 +157,7 @@ pub(super) fn check_unmasked(text: &str) -> Result<(), UrlError> {
 }
 
 /// A URL that is good for a connection.
-fn checked(text: &str) -> Result<Url, UrlError> {
+pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
     if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return Err(UrlError::Blank);
     }
@@ -228,8 +184,14 @@ fn checked(text: &str) -> Result<Url, UrlError> {
     Ok(url)
 }
 
+/// Refuses a user or a password that cannot be sent.
+fn check_userinfo(url: &str) -> Result<(), UrlError> {
+    let secret = userinfo::split(url).1.unwrap_or_default();
+    userinfo::authorization(secret).map(drop).map_err(UrlError::BadUserinfo)
+}
+
 /// The normal form of a URL for the allow-list, or of one to be compared with it.
-fn entry(text: &str) -> Result<String, UrlError> {
+pub(super) fn entry(text: &str) -> Result<String, UrlError> {
     let url = checked(text)?;
     if !url.username().is_empty() || url.password().is_some() || authority_of(text).contains('@') {
         return Err(UrlError::Userinfo);
@@ -267,7 +229,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings::fixture;
+    use crate::settings::{AllowedUrl, Upstream, fixture};
 
     fn upstream(allow: &[&str]) -> Upstream {
         let mut upstream = fixture::upstream();
@@ -323,6 +285,9 @@ mod tests {
             ("ws://h/a b", "spaces"),
             ("ws://h\t/", "spaces"),
             ("ws:\\\\h", "backslash"),
+            ("ws://a%3Ab:secret@h", "the user has no colon"),
+            ("ws://a:%0d%0ax@h", "without control characters"),
+            ("ws://a:%ff@h", "percent-encoded UTF-8"),
         ];
         for (text, expected) in table {
             let error = UpstreamUrl::parse(text).unwrap_err().to_string();
@@ -361,7 +326,8 @@ mod tests {
             ("ws://*/a", UrlError::Star),
             ("ws://h/*/a", UrlError::Star),
             ("ws://h/a**", UrlError::Star),
-            ("ws://u@h/", UrlError::Userinfo),
+            ("ws://u%3Av@h/", UrlError::BadUserinfo(BadUserinfo)),
+            ("ws://u@h*", UrlError::OpenPrefix),
             ("ws://h/../*", UrlError::DotSegment),
         ];
         for (text, error) in table {
@@ -382,6 +348,32 @@ mod tests {
             ("ws://127.1:8139/", "ws://127.0.0.1:8139/"),
         ] {
             assert_eq!(upstream.allows(text).map(|url| url.text).as_deref(), Ok(dialled), "{text}");
+        }
+    }
+
+    #[test]
+    fn user_and_password_are_those_of_the_entry_that_admits_a_url() {
+        let mut upstream = upstream(&["ws://me:s%C3%A9cret@good.example/app/*", "ws://you@good.example/x"]);
+        upstream.url = UpstreamUrl::parse("ws://own:pw@127.0.0.1:8139").unwrap();
+        for (text, dialled, shown) in [
+            (
+                "ws://good.example/app/a",
+                "ws://me:s%C3%A9cret@good.example/app/a",
+                "ws://***@good.example/app/a",
+            ),
+            ("ws://good.example/x", "ws://you@good.example/x", "ws://***@good.example/x"),
+            ("ws://127.0.0.1:8139", "ws://own:pw@127.0.0.1:8139", "ws://***@127.0.0.1:8139"),
+            ("ws://127.0.0.1:8139/", "ws://own:pw@127.0.0.1:8139/", "ws://***@127.0.0.1:8139/"),
+        ] {
+            let url = upstream.allows(text).unwrap();
+            assert_eq!((url.text.as_str(), url.shown.as_str()), (dialled, shown), "{text}");
+        }
+        for text in ["ws://me:s%C3%A9cret@good.example/app/a", "ws://you@good.example/x"] {
+            assert_eq!(
+                upstream.allows(text),
+                Err(UrlError::Userinfo),
+                "a program has no credentials: {text}"
+            );
         }
     }
 

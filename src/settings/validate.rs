@@ -197,6 +197,7 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let exchange = exchange(section);
     let correlation = correlation(section, exchange, format.as_ref());
     let headers = headers::fixed(section);
+    headers::check_credentials(section, &headers, url.as_ref(), allow_urls.as_deref());
     let forward_headers = headers::forwarded(section, &headers);
     let (health, tcp) = (guards::health(section, None), guards::tcp(section));
     guards::check_slow_consumer(section, &health, SlowConsumer::Disconnect, &tcp);
@@ -344,7 +345,7 @@ fn allowed_urls(value: &Value) -> Result<Vec<AllowedUrl>, String> {
         let url = check_unmasked(&entry)
             .and_then(|()| AllowedUrl::parse(&entry))
             .map_err(|error| format!("{}: {error}", quoted(&super::mask(&entry))))?;
-        if allowed.contains(&url) {
+        if allowed.iter().any(|known: &AllowedUrl| known.is_like(&url)) {
             return Err(format!("{} stands there twice", quoted(&super::mask(&entry))));
         }
         allowed.push(url);

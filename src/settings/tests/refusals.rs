@@ -313,6 +313,26 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
     ),
     ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
+    (
+        "upstream.echo",
+        "url = \"ws://me:secret@h\"\nheaders = { Authorization = \"Bearer x\" }",
+        "upstream.echo.url = \"ws://***@h\" (/etc/towline.toml): has user and password, and headers has authorization",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://me:secret@h/*\"]\nheaders = { Authorization = \"Bearer x\" }",
+        "upstream.echo.allow_urls = [\"ws://***@h/*\"] (/etc/towline.toml): has user and password, and headers has",
+    ),
+    (
+        "upstream.echo",
+        "url = \"ws://a%3Ab:secret@h\"",
+        "upstream.echo.url = \"ws://***@h\" (/etc/towline.toml): user and password are percent-encoded UTF-8",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://me:one@h/*\", \"ws://me:two@h/*\"]",
+        "(/etc/towline.toml): \"ws://***@h/*\" stands there twice",
+    ),
     ("upstream.echo", "url = \"h:80\"", "the scheme is not ws"),
     (
         "upstream.two",
@@ -326,8 +346,8 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     ),
     (
         "upstream.echo",
-        "allow_urls = [\"ws://me:secret@h/\"]",
-        "upstream.echo.allow_urls = [\"ws://***@h/\"] (/etc/towline.toml): \"ws://***@h/\": user and password have no place here",
+        "allow_urls = [\"ws://me:sec%00ret@h/\"]",
+        "upstream.echo.allow_urls = [\"ws://***@h/\"] (/etc/towline.toml): \"ws://***@h/\": user and password are percent-encoded",
     ),
     ("upstream.echo", "allow_urls = [\"ws://h/\", \"ws://H:80\"]", "\"ws://H:80\" stands there twice"),
     (
