@@ -1,5 +1,7 @@
 //! `towline check`
 
+use std::io::{self, Write};
+
 use super::{Failure, print, source};
 use crate::{cli::Check, settings::Extent};
 
