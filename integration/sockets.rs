@@ -21,6 +21,50 @@ fn timers(addr: SocketAddr, own_side: bool) -> Vec<u8> {
         .collect()
 }
 
+/// How many connections wait in TIME_WAIT that have this address on their own side, or on the other.
+fn time_waits(addr: SocketAddr, own_side: bool) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
+    let addr = written(addr);
+    rows.filter(|row| row[if own_side { 1 } else { 2 }] == addr && row[3] == "06").count()
+}
+
+/// RFC 6455 section 7.1.1: who ends TCP first keeps its port for a minute, and that is the server.
+#[test]
+fn the_server_ends_the_connection_to_an_upstream_first() {
+    let origin = Origin::echo();
+    origin.end_late();
+    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    // the server closes, and then the client does
+    origin.conn(0).die(Death::Close(1012, "restart"));
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("hello"), "hello");
+    client.close(1000, "");
+    client.expect_closed(1000);
+    for (number, code) in [1012, 1000].into_iter().enumerate() {
+        let conn = origin.conn(number);
+        assert!(matches!(conn.wait_end(), End::Close(end, _) if end == code), "{:?}", conn.end());
+        assert_eq!(conn.peer_ended_first(), Some(false), "connection {number}");
+    }
+    wait_for("the server's sockets to wait", PATIENCE, || time_waits(origin.addr(), true) == 2);
+    assert_eq!(time_waits(origin.addr(), false), 0, "none of the proxy's do");
+}
+
+/// Towards its clients the proxy is the server.
+#[test]
+fn the_proxy_ends_the_connection_of_a_client_first() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut raw = Raw::upgraded(proxy.addr());
+    raw.send(&Frame::client(CLOSE, Frame::close_payload(1000, "")));
+    raw.expect_closed(1000);
+    drop(raw);
+    wait_for("the proxy's socket to wait", PATIENCE, || time_waits(proxy.addr(), true) == 1);
+    assert_eq!(time_waits(proxy.addr(), false), 0, "none of the client's does");
+}
+
 #[test]
 fn both_sides_are_probed_unless_the_settings_say_never() {
     let origin = Origin::echo();

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
-use crate::{session::Drain, settings, status::Status, wire::CloseFrame};
+use crate::{connector, session::Drain, settings, status::Status, wire::CloseFrame};
 
 /// After all is said, closing handshakes may take this long beyond window and grace.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -43,7 +46,10 @@ pub async fn drain(settings: &settings::Drain, status: &Arc<Status>, orders: &wa
     );
     orders.send_replace(Some(Order::new(settings)));
     let limit = settings.window + settings.grace + LAST_WORDS;
-    if tokio::time::timeout(limit, status.empty()).await.is_err() {
+    let end = Instant::now() + limit;
+    if timeout_at(end, status.empty()).await.is_err() {
         log::warn!("drain is over with sessions left sessions={}", status.live());
     }
+    // The connections to upstreams end behind their sessions, with the same close frames.
+    let _cut_off = timeout_at(end, connector::all_closed()).await;
 }

@@ -1,7 +1,7 @@
 //! An upstream that does what a test tells it.
 
 use std::{
-    io::{self, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
@@ -99,6 +99,8 @@ struct Shared {
     endless: AtomicUsize,
     /// Whether close frames are neither answered nor an end.
     deaf: AtomicBool,
+    /// Whether connections stay open for a while behind the close frames.
+    late: AtomicBool,
 }
 
 impl Shared {
@@ -146,6 +148,7 @@ impl Origin {
             stranded: Mutex::default(),
             endless: AtomicUsize::new(0),
             deaf: AtomicBool::new(false),
+            late: AtomicBool::new(false),
         };
         Self { port: Port::take(), shared: Arc::new(shared), acceptor: Mutex::new(None) }
     }
@@ -173,6 +176,11 @@ impl Origin {
     /// From now on close frames are noted, but neither answered nor taken for an end.
     pub fn ignore_closes(&self) {
         self.shared.deaf.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on connections stay open for a while behind the close frames; see [`Conn::peer_ended_first`].
+    pub fn end_late(&self) {
+        self.shared.late.store(true, Ordering::SeqCst);
     }
 
     /// How many bytes of answers without end peers have taken.
@@ -393,6 +401,7 @@ struct Seen {
     closing: bool,
     /// The close frames that were ignored.
     closes: Vec<(u16, String)>,
+    peer_ended_first: Option<bool>,
     end: Option<End>,
 }
 
@@ -566,7 +575,13 @@ impl Conn {
                 CLOSE if shared.deaf.load(Ordering::SeqCst) => {
                     self.seen.lock().unwrap().closes.push(frame.close_parts());
                 }
-                CLOSE => return self.closed(&frame),
+                CLOSE => {
+                    let end = self.closed(&frame);
+                    if shared.late.load(Ordering::SeqCst) {
+                        self.wait_for_the_peer(reader);
+                    }
+                    return end;
+                }
                 _ => {
                     if let Some(message) = parts.take(frame) {
                         self.seen.lock().unwrap().messages.push(message.clone());
@@ -576,6 +591,17 @@ impl Conn {
                 }
             }
         }
+    }
+
+    /// Whether the peer ended the connection before us, once we have; see [`Origin::end_late`].
+    pub fn peer_ended_first(&self) -> Option<bool> {
+        self.seen.lock().unwrap().peer_ended_first
+    }
+
+    fn wait_for_the_peer(&self, reader: &mut BufReader<TcpStream>) {
+        reader.get_ref().set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let is_open = matches!(reader.fill_buf(), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.seen.lock().unwrap().peer_ended_first = Some(!is_open);
     }
 
     /// Completes the closing handshake.

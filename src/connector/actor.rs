@@ -13,6 +13,7 @@ use awc::BoxedSocket;
 use super::{
     dial::{DialError, Dialed, Dialing},
     exchange::{Exchange, Match, Tags},
+    linger::{Open, linger},
     messages::{Close, Ended, Fact, Generation, Report},
 };
 use crate::{
@@ -46,8 +47,10 @@ pub struct Connector {
     state: State,
     proved: bool,
     dialing: Option<SpawnHandle>,
-    /// That of the oldest awaited reply, then that of the closing handshake.
+    /// That of the oldest awaited reply.
     deadline: Deadline,
+    /// Counts the connection.
+    open: Option<Open>,
     /// What goes back in this turn.
     batch: Batch,
     /// The frames of the event that is being sent.
@@ -71,7 +74,6 @@ type UpstreamLink = Link<BoxedSocket, Sending>;
 enum State {
     Dialing(Vec<Parcel>),
     Up(Box<UpstreamLink>),
-    Closing(Box<UpstreamLink>),
     Ended,
 }
 
@@ -133,6 +135,7 @@ impl Connector {
             proved: false,
             dialing: None,
             deadline: Deadline::new(),
+            open: None,
             batch: Batch::default(),
             frames: Vec::new(),
             delivered: Vec::new(),
@@ -165,6 +168,7 @@ impl Connector {
             State::Dialing(waiting) => waiting,
             _ => Vec::new(),
         };
+        self.open = Some(Open::new());
         self.report(Fact::Up);
         self.send_all(waiting);
         drive(ctx);
@@ -323,15 +327,6 @@ impl Connector {
         }
     }
 
-    /// The deadline has passed.
-    fn due(&mut self) {
-        match self.state {
-            State::Up(_) => self.expire(),
-            State::Closing(_) => self.state = State::Ended,
-            State::Dialing(_) | State::Ended => {}
-        }
-    }
-
     fn expire(&mut self) {
         let now = Instant::now();
         let limit = self.upstream.reply_timeout;
@@ -398,13 +393,20 @@ impl Connector {
         }
     }
 
-    /// Ends the connection; what is left goes to the supervisor. The socket goes with it.
+    /// Ends the connection; what is left goes to the supervisor. Behind our close frame the socket lingers, else
+    /// it is closed.
     fn end(&mut self, reason: Reason) {
         self.hand_back();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
             State::Dialing(waiting) => waiting,
-            State::Up(_) => Vec::new(),
-            State::Closing(_) | State::Ended => return,
+            State::Up(mut link) => {
+                let open = self.open.take();
+                if link.outbox().is_closed() {
+                    linger(link, open, self.upstream.close_timeout);
+                }
+                Vec::new()
+            }
+            State::Ended => return,
         };
         self.report_end(reason, unsent);
     }
@@ -419,51 +421,28 @@ impl Connector {
         self.supervisor.tell(Report { generation: self.generation, fact });
     }
 
-    /// Closes at the session's end: events that await a reply are given back, those that are queued stay
-    /// where they are, and the closing handshake goes on without anybody waiting for it.
+    /// Closes at the session's end: what has no outcome is given back. The closing handshake goes on without
+    /// the session.
     fn closing(&mut self, frame: Option<&CloseFrame>, ctx: &mut Context<Self>) {
         // Ends what would keep a connector alive that is done.
         if let Some(dialing) = self.dialing.take() {
             ctx.cancel_future(dialing);
         }
-        match mem::replace(&mut self.state, State::Ended) {
-            State::Up(mut link) if !link.has_queued() => {
-                link.close(frame);
-                self.state = State::Closing(link);
-                self.deadline.set(self.upstream.close_timeout);
-                self.report_end(Reason::Closing, Vec::new());
-            }
-            state => {
-                self.state = state;
-                self.end(Reason::Closing);
-            }
-        }
-    }
-
-    fn poll_closing(&mut self, task: &mut task::Context<'_>) -> Poll<()> {
-        let State::Closing(link) = &mut self.state else { return Poll::Ready(()) };
-        match link.poll_flush(task, drop) {
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            _ => link.poll_peer_close(task, true),
-        }
+        self.say_goodbye(frame);
+        self.end(Reason::Closing);
     }
 }
 
 impl Driven for Connector {
     fn turn(&mut self, _: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if self.deadline.has_passed() {
-            self.due();
+            self.expire();
         }
         if let State::Up(_) = self.state {
             self.read(task);
             self.hand_back();
             self.flush(task);
             self.await_replies();
-        }
-        if let State::Closing(_) = self.state
-            && self.poll_closing(task).is_ready()
-        {
-            self.state = State::Ended;
         }
         if let State::Ended = self.state {
             return Poll::Ready(());
@@ -495,7 +474,7 @@ impl Handler<Flow> for Connector {
         match &mut self.state {
             State::Dialing(waiting) => waiting.extend(parcels),
             State::Up(_) => self.send_all(parcels),
-            State::Closing(_) | State::Ended => self.report(Fact::Unsent(parcels)),
+            State::Ended => self.report(Fact::Unsent(parcels)),
         }
     }
 }

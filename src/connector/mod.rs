@@ -5,16 +5,19 @@
 //!
 //! * *Dialing*: the handshake is under way; events wait.
 //! * *Up*: events are sent, messages come back.
-//! * *Closing*: the session is over; the closing handshake is under way.
 //! * *Ended*: what still comes in goes back to the supervisor, until nobody holds its address.
+//!
+//! Behind a close frame the socket outlives it, until the server ends the TCP connection or `close_timeout` is over.
 
 mod actor;
 pub mod dial;
 pub mod exchange;
 #[cfg(test)]
 mod exchange_tests;
+mod linger;
 mod messages;
 pub mod refused;
 
 pub use actor::{Connector, Start, Ties};
+pub use linger::all_closed;
 pub use messages::{Close, Ended, Fact, Generation, Report};

@@ -40,6 +40,7 @@ use crate::{
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},
     supervisor::{GivenUp, SessionOver, Withdraw},
+    ticker::TICK,
     turn::{Driven, TURN_STEPS, drive, yield_turn},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
@@ -445,7 +446,8 @@ impl Handler<Drain> for Session {
 
     fn handle(&mut self, drain: Drain, _: &mut Context<Self>) {
         if matches!(self.state, State::Open) {
-            self.deadline.set(drain.delay);
+            // A deadline is late by a tick on average: without it the closes of all sessions are spread evenly.
+            self.deadline.set(drain.delay.saturating_sub(TICK));
             self.drain = Some(Box::new(drain));
         }
     }

@@ -135,6 +135,12 @@ impl Decoder {
         self.message.as_ref().map_or(0, |partial| partial.payload.capacity())
     }
 
+    /// Frees the message and the control frame in the making; the decoder is of no use afterwards.
+    pub fn forget(&mut self) {
+        self.message = None;
+        self.control = BytesMut::new();
+    }
+
     /// Frees what serves one turn only.
     pub fn end_turn(&mut self) {
         self.small = BytesMut::new();

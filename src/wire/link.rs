@@ -279,7 +279,25 @@ where
         done
     }
 
-    /// Reads and forgets until the peer ends the connection.
+    /// Frees what was read: from now on only the end of the connection matters, see [`Link::poll_end`].
+    pub fn stop_reading(&mut self) {
+        self.end_turn();
+        self.rest = Bytes::new();
+        self.decoder.forget();
+    }
+
+    /// Ready when the peer has ended the connection, or it has failed. Writes what is queued; whatever the peer
+    /// sends is thrown away. Our direction stays open, for a peer that has to end the connection first.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ended = match self.poll_flush(cx, drop) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ => self.poll_forget(cx).map(drop),
+        };
+        self.end_turn();
+        ended
+    }
+
+    /// Reads and forgets until the peer ends the connection; ends our direction behind what is queued.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         if self.outbox.is_empty() {
             // The peer's close frame would not be recognised. So it sees the end at once, which a client that
@@ -287,6 +305,10 @@ where
             // could overtake our close frame. When this fails, reading does too.
             let _ = self.poll_shutdown(cx);
         }
+        self.poll_forget(cx)
+    }
+
+    fn poll_forget(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         while !self.is_turn_over(cx) {
             let sink = self.scratch.get_or_insert_with(buffer::take_read);
             let mut buffer = ReadBuf::new(&mut sink.bytes);
