@@ -87,7 +87,7 @@ fn what_does_not_fit_together_is_refused() {
         &["listener.other"],
     );
     refused(&good().route(&[r#"path = "/never""#, r#"upstream = "echo""#]), &["/never"]);
-    refused(&good().with(r#"upstream.echo.allow_urls = ["ws://u:p@h/"]"#), &["upstream.echo.allow_urls"]);
+    refused(&good().with(r#"upstream.echo.allow_urls = ["ws://u%3Ax:p@h/"]"#), &["upstream.echo.allow_urls"]);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn check_shows_what_is_effective_and_where_from() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("towline.toml");
     let settings = Settings::request("ws://user:hunter2@127.0.0.1:1/chat?key=s3cr3t")
-        .with(r#"upstream.echo.headers = { authorization = "Bearer t0k3n" }"#);
+        .with(r#"upstream.echo.headers = { x-token = "Bearer t0k3n" }"#);
     std::fs::write(&file, settings.text()).unwrap();
     let env = [("TOWLINE__LISTENER__WS__MAX_MESSAGE", "2MiB")];
     let finished = Program::finish(&["check", "--config", file.to_str().unwrap()], &env, Path::new("/"));
