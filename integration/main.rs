@@ -56,4 +56,5 @@ mod streaming;
 mod subprotocols;
 mod supervision;
 mod tools;
+mod unfinished;
 mod upstreams;

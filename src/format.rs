@@ -65,6 +65,20 @@ impl Inbound {
         Some(decoded.map_err(|error| error.to_string()))
     }
 
+    /// The peer has closed and sends nothing more: what is not finished becomes events, by
+    /// [`Inbound::next`].
+    pub fn finish(&mut self) {
+        if let Some(preprocessors) = &mut self.preprocessors {
+            preprocessors.finish();
+        }
+    }
+
+    /// The connection is gone: drops what is not finished, and tells what that was, if anything.
+    pub fn abandon(&mut self) -> Option<String> {
+        let error = self.preprocessors.as_mut()?.abandon()?;
+        Some(error.to_string())
+    }
+
     /// Bytes held of messages that are no events yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Message::len);

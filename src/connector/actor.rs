@@ -243,6 +243,7 @@ impl Connector {
             Incoming::Ping(payload) => link.outbox().pong(payload),
             Incoming::Pong(_) => {}
             Incoming::Close(frame) => {
+                self.finish_input();
                 self.say_goodbye(frame.as_ref());
                 self.close_received(frame);
             }
@@ -291,6 +292,18 @@ impl Connector {
         let failure = Failure::Deserialize(words);
         let failed = Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation };
         self.back.tell(Flow::Failed(vec![failed]));
+    }
+
+    /// The upstream has closed: what it has not finished, such as a last line without newline, are its last
+    /// messages.
+    fn finish_input(&mut self) {
+        self.inbound.finish();
+        while let Some(decoded) = self.inbound.next() {
+            match decoded {
+                Ok(data) => self.data(data),
+                Err(words) => self.undecodable(words),
+            }
+        }
     }
 
     fn hand_back(&mut self) {
@@ -396,6 +409,9 @@ impl Connector {
     /// Ends the connection; what is left goes to the supervisor. Behind our close frame the socket lingers, else
     /// it is closed.
     fn end(&mut self, reason: Reason) {
+        if let (State::Up(_), Some(words)) = (&self.state, self.inbound.abandon()) {
+            self.undecodable(words);
+        }
         self.hand_back();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
             State::Dialing(waiting) => waiting,

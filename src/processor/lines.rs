@@ -12,7 +12,9 @@
 //! | `\n` | one empty | one empty |
 //! | an empty message | one empty | none |
 //!
-//! An empty message gives one empty line because every message gets an outcome (C1).
+//! An empty message gives one empty line because every message gets an outcome (C1). What a buffered line
+//! has when the peer closes is the last line, as at the end of a file. When the connection ends in any other
+//! way, the line may have been cut: it is an error.
 
 use std::mem;
 
@@ -42,6 +44,8 @@ pub(super) struct Split {
     partial: BytesMut,
     /// Whether the bytes up to the next line end belong to a line that was refused.
     skipping: bool,
+    /// Whether the peer has closed: what is there is the last line.
+    finished: bool,
 }
 
 /// The postprocessor.
@@ -60,6 +64,7 @@ impl Split {
             begun: false,
             partial: BytesMut::new(),
             skipping: false,
+            finished: false,
         }
     }
 
@@ -130,7 +135,20 @@ impl Preprocessor for Split {
         if mem::take(&mut self.ends_message) && !self.buffered {
             return self.end_message(rest);
         }
+        if mem::take(&mut self.finished) && !self.partial.is_empty() {
+            return Some(self.complete(rest));
+        }
         self.keep(&rest).err().map(Err)
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    fn abandon(&mut self) -> Option<ProcessorError> {
+        let partial = mem::take(&mut self.partial);
+        let words = "line discarded: the connection ended before the end of the line";
+        (!partial.is_empty()).then(|| ProcessorError(words.to_owned()))
     }
 
     fn held(&self) -> usize {

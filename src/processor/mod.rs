@@ -33,6 +33,13 @@ pub trait Preprocessor {
     /// place of one chunk.
     fn next(&mut self) -> Option<Result<Bytes, ProcessorError>>;
 
+    /// The peer has closed and sends nothing more: what is not finished becomes chunks, by
+    /// [`next`](Self::next). Called when `next` has returned `None`.
+    fn finish(&mut self);
+
+    /// The connection is gone: drops what is not finished. The error says what that was, if anything.
+    fn abandon(&mut self) -> Option<ProcessorError>;
+
     /// Bytes that it holds: of what was fed and is not handed out.
     fn held(&self) -> usize;
 }
@@ -123,6 +130,9 @@ pub struct Preprocessors {
     stages: Vec<Box<dyn Preprocessor>>,
     /// What is handed out when there are no stages.
     passing: Option<Bytes>,
+    /// Whether the peer has closed, and how many stages have finished since.
+    finishing: bool,
+    finished: usize,
 }
 
 /// All postprocessors of one connection, in order. With none, a chunk is one message.
@@ -215,7 +225,7 @@ fn parse_lines(side: Side, options: &Record) -> Result<Spec, SpecError> {
 impl Preprocessors {
     /// Fresh preprocessors for one connection.
     pub fn new(specs: &[Spec]) -> Self {
-        Self { stages: specs.iter().map(Spec::preprocessor).collect(), passing: None }
+        Self { stages: specs.iter().map(Spec::preprocessor).collect(), ..Self::default() }
     }
 
     /// Takes one whole message.
@@ -234,10 +244,29 @@ impl Preprocessors {
     /// A preprocessor's; it stands in the place of one chunk, and more may follow.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
     pub fn next(&mut self) -> Option<Result<Bytes, ProcessorError>> {
-        match self.stages.len() {
-            0 => self.passing.take().map(Ok),
-            count => pull(&mut self.stages[..count]),
+        if self.stages.is_empty() {
+            return self.passing.take().map(Ok);
         }
+        loop {
+            if let Some(piece) = pull(&mut self.stages) {
+                return Some(piece);
+            }
+            // Each stage finishes behind the one before it, which feeds it until then.
+            let stage = self.stages.get_mut(self.finished).filter(|_| self.finishing)?;
+            stage.finish();
+            self.finished += 1;
+        }
+    }
+
+    /// The peer has closed and sends nothing more: what is not finished is handed out by
+    /// [`next`](Self::next).
+    pub fn finish(&mut self) {
+        self.finishing = true;
+    }
+
+    /// The connection is gone: drops what is not finished. The error says what that was, if anything.
+    pub fn abandon(&mut self) -> Option<ProcessorError> {
+        self.stages.iter_mut().filter_map(|stage| stage.abandon()).next_back()
     }
 
     /// Bytes that they hold: of what was fed and is not handed out.

@@ -24,6 +24,12 @@ impl Preprocessor for Picky {
         Some(if chunk.starts_with(b"!") { Err(ProcessorError("picky".to_owned())) } else { Ok(chunk) })
     }
 
+    fn finish(&mut self) {}
+
+    fn abandon(&mut self) -> Option<ProcessorError> {
+        None
+    }
+
     fn held(&self) -> usize {
         self.0.as_ref().map_or(0, Bytes::len)
     }
@@ -107,4 +113,23 @@ fn postprocessors_follow_each_other() {
     assert_eq!(out, ["before", "a\n\n"]);
     chain.stages.insert(0, Box::new(Picky(None)));
     assert_eq!(chain.process(Bytes::from_static(b"!"), &mut out).unwrap_err().to_string(), "picky");
+}
+
+#[test]
+fn what_is_not_finished_when_the_peer_closes_is_handed_out() {
+    let specs = [Spec::Lines { buffered: true }, Spec::Lines { buffered: true }];
+    let mut chain = Preprocessors::new(&specs);
+    assert_eq!(pulled(&mut chain, "a\nb"), []);
+    chain.finish();
+    assert_eq!(chain.next(), Some(Ok(Bytes::from("ab"))));
+    assert_eq!(chain.next(), None);
+    assert_eq!(chain.abandon(), None);
+}
+
+#[test]
+fn what_is_not_finished_when_the_connection_is_gone_is_told() {
+    let mut chain = Preprocessors::new(&[Spec::Lines { buffered: true }]);
+    assert_eq!(pulled(&mut chain, "a\nb"), [Ok(Bytes::from("a"))]);
+    assert!(chain.abandon().is_some());
+    assert_eq!((chain.abandon(), chain.next(), chain.held()), (None, None, 0));
 }

@@ -231,7 +231,10 @@ impl Session {
             Incoming::Message(message) => self.admit(message),
             Incoming::Ping(payload) => self.down.link.outbox().pong(payload),
             Incoming::Pong(_) => {}
-            Incoming::Close(frame) => self.client_ended(Farewell::Close(frame)),
+            Incoming::Close(frame) => {
+                self.finish_input();
+                self.client_ended(Farewell::Close(frame));
+            }
         }
     }
 

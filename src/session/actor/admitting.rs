@@ -84,6 +84,23 @@ impl Session {
         self.refuse(failure);
     }
 
+    /// The client has closed: what it has not finished, such as a last line without newline, are its last
+    /// events. There is at most one for each preprocessor.
+    pub(super) fn finish_input(&mut self) {
+        self.inbound.finish();
+        while let Some(decoded) = self.inbound.next() {
+            self.accept(decoded);
+        }
+        self.hand_on();
+    }
+
+    /// The client is not read any more: what it has not finished fails, because it may have been cut.
+    pub(super) fn abandon_input(&mut self) {
+        if let Some(words) = self.inbound.abandon() {
+            self.refuse(Failure::Decode(words));
+        }
+    }
+
     /// Whether the client is not read because it has sent too much; it is again when a timer fires.
     ///
     /// A timer, because a rate needs waits shorter than the ticker's grain. Nothing delays it: the client is not

@@ -64,6 +64,7 @@ impl Session {
             return;
         }
         self.state = State::Winding { farewell, peer_closed, side, withdrawn: false };
+        self.abandon_input();
         match wait {
             Duration::ZERO => self.withdraw(),
             wait => self.deadline.set(wait),

@@ -1,0 +1,95 @@
+//! What a peer has begun and not finished when it closes: lines that span messages.
+
+use std::io::Write;
+
+use crate::harness::*;
+
+const BUFFERED: &str = r#"preprocessors = [{ name = "lines", buffered = true }]"#;
+
+fn client_side(url: &str) -> Settings {
+    Settings::request(url).with(&format!("listener.ws.{BUFFERED}"))
+}
+
+fn upstream_side(settings: Settings) -> Settings {
+    settings.with(&format!("upstream.echo.{BUFFERED}")).on_route(r#"on_upstream_loss = "keep""#)
+}
+
+#[test]
+fn an_unfinished_line_is_the_last_event_when_the_client_closes() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&client_side(&origin.url()));
+    let mut client = proxy.client();
+    client.text("one\ntw");
+    assert_eq!(client.recv_text(), "one");
+    client.text("o");
+    client.close(1000, "");
+    let (messages, code, _) = client.read_to_end();
+    assert_eq!((messages, code), (vec![Message::text("two")], Some(1000)));
+    assert_eq!(origin.conn(0).texts(), ["one", "two"]);
+    proxy.wait_log("session closed session=1:0 code=1000 *accepted=2 answered=2 *errored=0 *unsettled=0");
+}
+
+#[test]
+fn an_unfinished_line_is_an_error_when_the_client_is_gone() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&client_side(&origin.url()));
+    let mut client = proxy.client();
+    client.text("one\ntw");
+    assert_eq!(client.recv_text(), "one");
+    client.vanish();
+    proxy.wait_log("session closed session=1:0 code=1006 *accepted=2 answered=1 *errored=1 *unsettled=0");
+    assert_eq!(origin.conn(0).texts(), ["one"], "half a line never goes out");
+}
+
+#[test]
+fn an_unfinished_line_is_an_error_reply_when_the_proxy_drains() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&client_side(&origin.url()));
+    let mut client = proxy.client();
+    client.text("one\ntw");
+    assert_eq!(client.recv_text(), "one");
+    proxy.signal("TERM");
+    let (error, id) = client.recv_error();
+    assert!(error.contains("the connection ended before the end of the line"), "{error}");
+    assert_eq!(id, "1:0:1");
+    client.expect_closed(1001);
+}
+
+#[test]
+fn an_unfinished_line_of_the_upstream_is_its_last_message_when_it_closes() {
+    let origin = Origin::with(|conn, _| {
+        conn.text("repl");
+        conn.text("y");
+        conn.die(Death::Close(1012, "restart"));
+    });
+    let proxy = Proxy::start(&upstream_side(Settings::request(&origin.url()))).expect_restarts();
+    assert_eq!(proxy.client().ask("a"), "reply");
+}
+
+#[test]
+fn an_unfinished_line_of_an_upstream_that_is_gone_is_an_error() {
+    let origin = Origin::with(|conn, _| {
+        conn.text("repl");
+        conn.die(Death::Fin);
+    });
+    let proxy = Proxy::start(&upstream_side(Settings::request(&origin.url()))).expect_restarts();
+    let mut client = proxy.client();
+    client.text("a");
+    let (error, id) = client.recv_error();
+    assert!(error.contains("the connection ended before the end of the line"), "{error}");
+    assert_eq!(id, "1:0:0");
+    client.close(1000, "");
+    proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 *errored=1 *unsettled=0");
+}
+
+/// The first fragment is not a message, so there is nothing to tell.
+#[test]
+fn an_unfinished_message_is_no_event() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("one"), "one");
+    client.sender().write_all(&Frame::client(TEXT, "tw").more().bytes()).unwrap();
+    client.vanish();
+    proxy.wait_log("session closed session=1:0 code=1006 *accepted=1 answered=1 *errored=0 *unsettled=0");
+}
