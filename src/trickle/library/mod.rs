@@ -16,6 +16,7 @@ mod array;
 mod base64;
 mod binary;
 mod call;
+mod chash;
 mod datetime;
 mod float;
 mod integer;
@@ -80,10 +81,11 @@ struct Constant {
 }
 
 /// Every function, module by module.
-static FUNCTIONS: [&[Function]; 22] = [
+static FUNCTIONS: [&[Function]; 23] = [
     array::FUNCTIONS,
     base64::FUNCTIONS,
     binary::FUNCTIONS,
+    chash::FUNCTIONS,
     datetime::FUNCTIONS,
     datetime::OLDER_FUNCTIONS,
     float::FUNCTIONS,

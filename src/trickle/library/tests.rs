@@ -18,10 +18,11 @@ use crate::{event::Origin, trickle::eval::limits};
 /// prints as `binary ` and its bytes.
 pub(super) type Case = (&'static str, &'static str, &'static str);
 
-const CASES: [&[Case]; 22] = [
+const CASES: [&[Case]; 23] = [
     array::CASES,
     base64::CASES,
     binary::CASES,
+    chash::CASES,
     datetime::CASES,
     datetime::OLDER_CASES,
     float::CASES,
