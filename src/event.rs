@@ -547,6 +547,12 @@ mod tests {
         assert_eq!(Data::json(r#"{"a": 1e999}"#.into()).unwrap().to_value().to_json(), r#"{"a":1e999}"#);
     }
 
+    /// Records and arrays are made of values, so a larger one costs every message.
+    #[test]
+    fn a_value_is_as_small_as_its_largest_usual_part() {
+        assert_eq!(size_of::<Value>(), size_of::<ByteString>() + size_of::<usize>());
+    }
+
     /// As floats, all of these would be the same.
     #[test]
     fn different_integers_are_never_equal() {

@@ -315,6 +315,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::Int),
+        r"-?[1-9][0-9]{20,30}|1e[1-9][0-9]{3}".prop_map(|text| Value::from_json(&text).expect("a number")),
         (-3..300_i64).prop_map(Value::Int),
         any::<u64>().prop_map(Value::from),
         any::<f64>().prop_filter("finite", |number| number.is_finite()).prop_map(Value::Float),
