@@ -75,7 +75,7 @@ pub enum First {
     Up(Box<Dialed>),
     /// The dial goes on; events wait for it.
     Pending(Dialing),
-    /// The dial failed.
+    /// The dial failed, and the route keeps its client.
     Failed(DialError),
     /// There was none: every event names its server by `$url`.
     NotNeeded,

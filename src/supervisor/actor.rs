@@ -110,9 +110,6 @@ impl Supervisor {
                     // The client's first events wait for its first connection.
                     supervisor.attach();
                 }
-                First::Failed(error) if !supervisor.ties.keeps_client => {
-                    supervisor.never_connected(error.reason());
-                }
                 First::Failed(error) => {
                     supervisor.main.down = error.reason().while_down();
                     supervisor.restart_main(&error.to_string(), 0, ctx);

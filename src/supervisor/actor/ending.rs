@@ -13,13 +13,6 @@ use crate::{
 };
 
 impl Supervisor {
-    /// The first connection was not made, and the client does not wait for another.
-    pub(super) fn never_connected(&mut self, reason: Reason) {
-        let fate = self.fate(self.main.generation, &reason);
-        let ended = Ended { reason, unsettled: Vec::new(), unsent: Vec::new(), last_written: None };
-        self.end_session(fate, ended, self.main_server(), 0);
-    }
-
     /// What the end of a connection for this reason means.
     pub(super) fn fate(&mut self, generation: Generation, reason: &Reason) -> Fate {
         let is_main = generation == self.main.generation;
