@@ -449,7 +449,7 @@ impl Handler<Drain> for Session {
 
     fn handle(&mut self, drain: Drain, _: &mut Context<Self>) {
         if matches!(self.state, State::Open) {
-            // A deadline is late by a tick on average: without it the closes of all sessions are spread evenly.
+            // Deadlines pass about one tick late. Setting them earlier by that keeps the closes within the window.
             self.deadline.set(drain.delay.saturating_sub(TICK));
             self.drain = Some(Box::new(drain));
         }
