@@ -82,6 +82,38 @@ fn an_unfinished_line_of_an_upstream_that_is_gone_is_an_error() {
     proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 *errored=1 *unsettled=0");
 }
 
+/// The line is part of the loss: the client learns of that, and not of a message that cannot be decoded.
+#[test]
+fn an_unfinished_line_of_an_upstream_that_is_gone_is_a_loss() {
+    let origin = Origin::silent();
+    let settings = Settings::plain(&origin.url()).with(&format!("upstream.echo.{BUFFERED}"));
+    let proxy = Proxy::start(&settings).expect("upstream ended");
+    let mut client = proxy.client();
+    client.text("a");
+    let conn = origin.conn(0);
+    conn.wait_messages(1);
+    conn.text("who");
+    conn.text("le\nhal");
+    assert_eq!(client.recv_text(), "whole");
+    conn.die(Death::Fin);
+    assert_eq!(client.expect_closed(1012), "upstream connection lost; last event sent 1:0:0");
+}
+
+#[test]
+fn an_unfinished_line_of_an_upstream_that_is_gone_does_not_close_a_client_that_is_kept() {
+    let origin = Origin::silent();
+    let settings = upstream_side(Settings::plain(&origin.url()));
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let conn = origin.conn(0);
+    conn.text("whole\nhal");
+    assert_eq!(client.recv_text(), "whole");
+    conn.die(Death::Fin);
+    proxy.wait_ups(2);
+    origin.conn(1).text("again\n");
+    assert_eq!(client.recv_text(), "again");
+}
+
 /// The first fragment is not a message, so there is nothing to tell.
 #[test]
 fn an_unfinished_message_is_no_event() {

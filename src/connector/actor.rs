@@ -284,14 +284,18 @@ impl Connector {
         self.batch.push(Parcel { event, kind, ticket, permit: Some(permit) });
     }
 
-    /// What cannot be read fails the event it would have answered, or stands as a push of its own.
+    /// What cannot be read fails the event it would have answered, or is a failed push.
     fn undecodable(&mut self, words: String) {
+        self.fail_reply(Failure::Deserialize(words));
+    }
+
+    /// Fails the event that is answered next, or a push where none awaits a reply.
+    fn fail_reply(&mut self, failure: Failure) {
         self.hand_back();
         let (ticket, correlation) = match self.exchange.reply(None) {
             Match::Reply(ticket, correlation) => (ticket, correlation),
             Match::Push => (self.tracker.issue(Cause::Push), None),
         };
-        let failure = Failure::Deserialize(words);
         let failed = Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation };
         self.back.tell(Flow::Failed(vec![failed]));
     }
@@ -306,6 +310,11 @@ impl Connector {
                 Err(words) => self.undecodable(words),
             }
         }
+    }
+
+    /// The server's name in error replies.
+    fn server(&self) -> Arc<str> {
+        self.upstream.url.shown.as_str().into()
     }
 
     fn hand_back(&mut self) {
@@ -346,7 +355,7 @@ impl Connector {
         let now = Instant::now();
         let limit = self.upstream.reply_timeout;
         let reason = Reason::Timeout(limit);
-        let server: Arc<str> = self.upstream.url.shown.as_str().into();
+        let server = self.server();
         let failed = self.exchange.expire(now).into_iter().map(|late| Failed {
             event: late.event,
             ticket: Some(late.owed),

@@ -11,7 +11,7 @@ use crate::{
         messages::{Ended, Fact, Report},
     },
     flow::Parcel,
-    reply::Reason,
+    reply::{Failure, Reason},
     wire::{Ailment, CloseFrame, LinkError},
 };
 
@@ -61,7 +61,8 @@ impl Connector {
     /// it is closed.
     pub(super) fn end(&mut self, reason: Reason) {
         if let (State::Up(_), Some(words)) = (&self.state, self.inbound.abandon()) {
-            self.undecodable(words);
+            // Part of the loss of the connection, which alone decides whether the client stays.
+            self.fail_reply(Failure::NoReply { server: self.server(), reason: Reason::Link(words) });
         }
         self.hand_back();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
