@@ -57,8 +57,10 @@ fn it_never_reads() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
     let origin = Origin::with(move |_, _| wait.wait());
+    // without pings: after the overdue reply it would be given up for its silence too, and the reasons race
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.reply_timeout = "300ms""#)
+        .with(r#"upstream.echo.ping_interval = "never""#)
         .with(r#"listener.ws.max_message = "20MiB""#)
         .with(r#"listener.ws.max_frame = "20MiB""#);
     let proxy = Proxy::start(&settings).expect_restarts();
