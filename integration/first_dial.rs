@@ -215,6 +215,20 @@ fn a_drain_ends_a_dial_that_takes_longer() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
+/// Without error replies the close frame is the only message about them (C1).
+#[test]
+fn a_drain_that_ends_a_dial_names_the_first_lost_event() {
+    let origin = undecided();
+    let settings = patient(Settings::plain(&origin.url())).with(r#"drain.grace = "200ms""#);
+    let mut proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    send(&mut client, &["a", "b"]);
+    proxy.signal("TERM");
+    assert_eq!(client.expect_closed(1001), "shutting down; first lost event 1:0:0");
+    assert_eq!(proxy.account("1:0").errored, 2);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
 #[test]
 fn events_for_another_server_do_not_wait() {
     let (origin, other) = (undecided(), Origin::echo());

@@ -80,7 +80,8 @@ pub struct Session {
     /// The session ends in this turn, with this close frame: a pipeline died, or something failed that the
     /// client must learn of.
     ending: Option<Box<CloseFrame>>,
-    /// The upstream connection is lost, and the session ends with it.
+    /// What the close frame tells of lost events: the session ends with its upstream connection, or drains
+    /// without error replies.
     loss: Option<Box<Loss>>,
     /// What goes on in this turn.
     batch: Batch,
@@ -449,8 +450,8 @@ impl Handler<Drain> for Session {
 
     fn handle(&mut self, drain: Drain, _: &mut Context<Self>) {
         if matches!(self.state, State::Open) {
-            // Deadlines pass about one tick late. Setting them earlier by that keeps the closes within the window.
-            self.deadline.set(drain.delay.saturating_sub(TICK));
+            // Deadlines pass one and a half ticks late on average. Earlier by that, the closes are spread evenly.
+            self.deadline.set(drain.delay.saturating_sub(TICK * 3 / 2));
             self.drain = Some(Box::new(drain));
         }
     }

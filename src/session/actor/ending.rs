@@ -85,6 +85,10 @@ impl Session {
     fn start_drain(&mut self) {
         if let Some(drain) = self.drain.take() {
             let Drain { grace, frame, .. } = *drain;
+            if !self.ties.replies_errors {
+                // The close frame is the only message about events that are lost in the meantime.
+                self.loss = Some(Box::default());
+            }
             self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, grace);
         }
     }

@@ -40,7 +40,7 @@ impl Session {
         }
     }
 
-    /// After the loss of the upstream connection, the earliest event that failed is where the gap begins.
+    /// The earliest event that failed is where the gap begins that the close frame tells of.
     fn note_loss(&mut self, event: u64, cause: Cause, failure: &Failure) {
         if let Some(loss) = &mut self.loss
             && cause == Cause::Message
@@ -81,7 +81,7 @@ impl Session {
         failed.into_iter().for_each(|failed| self.failed(failed));
     }
 
-    /// The close frame with what its reason has to name after a loss.
+    /// The close frame, whose reason names a lost event if there is one.
     pub(super) fn with_loss(&self, frame: CloseFrame) -> CloseFrame {
         let (what, event) = match self.loss.as_deref() {
             Some(Loss { first: Some(event), .. }) => ("first lost event", *event),
