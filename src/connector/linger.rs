@@ -2,13 +2,15 @@
 //!
 //! The server ends the TCP connection first (RFC 6455 section 7.1.1). Who ends it first keeps its port for a minute
 //! (TIME_WAIT), and a proxy that did so for each session would run out of ports to one address. So the connection
-//! waits for the server's end, apart from its session: no budget, no actor and nobody waits with it.
+//! waits for the server's end, without an actor and without budgets of its session.
 
 use std::{
     cell::Cell,
     future::poll_fn,
+    num::NonZero,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     task::Poll,
+    thread,
     time::Duration,
 };
 
@@ -22,8 +24,8 @@ use crate::{deadline::Deadline, wire::Link};
 /// Connections of one worker thread that may wait for their servers. Beyond that they are ended at once.
 const LINGERING_MAX: usize = 256;
 
-/// And at most this part of the descriptors that the process may have open.
-const DESCRIPTORS_PART: u64 = 64;
+/// And at most this part of the descriptors that the process may have open, on all worker threads together.
+const DESCRIPTORS_PART: usize = 16;
 
 /// A look at the connections that are left, at the end of the process.
 const LOOK: Duration = Duration::from_millis(5);
@@ -74,7 +76,9 @@ where
 
 fn places() -> usize {
     let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
-    LINGERING_MAX.min(usize::try_from(open_files / DESCRIPTORS_PART).unwrap_or(usize::MAX))
+    let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    LINGERING_MAX.min(open_files / DESCRIPTORS_PART / threads)
 }
 
 // === impl Open ===
