@@ -63,7 +63,7 @@ pub struct FilterError;
 pub struct Quoted<'a>(pub &'a str);
 
 /// How long the end of the process waits for the log's reader. A reader that is alive takes what is queued in a
-/// fraction of it; one that is not shall not hold up the end.
+/// fraction of it; a blocked one must not delay the end.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// The way to standard error, from the first text on.

@@ -50,7 +50,7 @@ pub enum LookupError {
 
 /// What a dial does next to get the addresses of a name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<B> {
+pub(super) enum Step<S> {
     /// Use these.
     Use(Addresses),
     /// Give up.
@@ -58,48 +58,48 @@ pub(super) enum Step<B> {
     /// Start the look-up, then ask again.
     Start,
     /// Wait for the look-up under way, but not beyond the given time, then ask again.
-    Wait(B, Option<Instant>),
+    Wait(S, Option<Instant>),
     /// Wait until any look-up has ended, then ask again.
     Full,
 }
 
-/// What is known of names. `B` is what those wait on who wait for one look-up.
+/// What is known of names. `S` signals the end of a look-up to the dials that wait for it.
 #[derive(Debug)]
-pub(super) struct Names<B> {
-    entries: HashMap<Box<str>, Entry<B>>,
+pub(super) struct Names<S> {
+    entries: HashMap<Box<str>, Entry<S>>,
     running: usize,
 }
 
 #[derive(Debug)]
-struct Entry<B> {
+struct Entry<S> {
     /// The last good answer, and when it came.
     known: Option<(Addresses, Instant)>,
     /// The last failure, and until when the name is left alone.
     failed: Option<(LookupError, Instant)>,
     /// The look-up under way, and since when.
-    running: Option<(B, Instant)>,
+    running: Option<(S, Instant)>,
     used: Instant,
 }
 
 /// The end of a look-up.
 #[derive(Debug)]
-pub(super) struct Ended<B> {
-    /// What those wait on who wait for it.
-    pub(super) bell: Option<B>,
+pub(super) struct Ended<S> {
+    /// Signals the end to the dials that wait.
+    pub(super) signal: Option<S>,
     /// Whether the last known addresses are used although the look-up failed.
     pub(super) is_stale: bool,
 }
 
-impl<B> Default for Names<B> {
+impl<S> Default for Names<S> {
     fn default() -> Self {
         Self { entries: HashMap::new(), running: 0 }
     }
 }
 
-impl<B: Clone> Names<B> {
+impl<S: Clone> Names<S> {
     /// What to do to get the addresses of `name`. Where the answer is [`Step::Start`], the look-up counts as
-    /// started, and those who ask from now on wait on the bell that `bell` makes.
-    pub(super) fn ask(&mut self, name: &str, now: Instant, bell: impl FnOnce() -> B) -> Step<B> {
+    /// started, and dials that ask from now on wait for the signal that `signal` makes.
+    pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> Step<S> {
         let is_full = self.running >= LOOKUPS_MAX;
         let entry = self.entry(name, now);
         entry.used = now;
@@ -107,11 +107,11 @@ impl<B: Clone> Names<B> {
             return Step::Use(addresses);
         }
         let stale = entry.known(now, STALE_MAX);
-        if let Some((bell, since)) = &entry.running {
+        if let Some((signal, since)) = &entry.running {
             let until = *since + STALE_AFTER;
             return match stale {
                 Some(addresses) if now >= until => Step::Use(addresses),
-                stale => Step::Wait(bell.clone(), stale.map(|_| until)),
+                stale => Step::Wait(signal.clone(), stale.map(|_| until)),
             };
         }
         match (&entry.failed, stale) {
@@ -120,7 +120,7 @@ impl<B: Clone> Names<B> {
             (_, Some(addresses)) if is_full => Step::Use(addresses),
             _ if is_full => Step::Full,
             _ => {
-                entry.running = Some((bell(), now));
+                entry.running = Some((signal(), now));
                 self.running += 1;
                 Step::Start
             }
@@ -133,10 +133,10 @@ impl<B: Clone> Names<B> {
         name: &str,
         now: Instant,
         answer: Result<Addresses, LookupError>,
-    ) -> Ended<B> {
-        let nobody = Ended { bell: None, is_stale: false };
-        let Some(entry) = self.entries.get_mut(name) else { return nobody };
-        let Some((bell, since)) = entry.running.take() else { return nobody };
+    ) -> Ended<S> {
+        let unknown = Ended { signal: None, is_stale: false };
+        let Some(entry) = self.entries.get_mut(name) else { return unknown };
+        let Some((signal, since)) = entry.running.take() else { return unknown };
         self.running -= 1;
         match answer {
             Ok(addresses) => {
@@ -152,10 +152,10 @@ impl<B: Clone> Names<B> {
             }
         }
         let is_stale = entry.failed.is_some() && entry.known(now, STALE_MAX).is_some();
-        Ended { bell: Some(bell), is_stale }
+        Ended { signal: Some(signal), is_stale }
     }
 
-    fn entry(&mut self, name: &str, now: Instant) -> &mut Entry<B> {
+    fn entry(&mut self, name: &str, now: Instant) -> &mut Entry<S> {
         if !self.entries.contains_key(name) && self.entries.len() >= NAMES_MAX {
             let idle = self.entries.iter().filter(|(_, entry)| entry.running.is_none());
             let oldest = idle.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
@@ -166,7 +166,7 @@ impl<B: Clone> Names<B> {
     }
 }
 
-impl<B> Entry<B> {
+impl<S> Entry<S> {
     /// The last good answer if it is younger than `age`.
     fn known(&self, now: Instant, age: Duration) -> Option<Addresses> {
         let (addresses, at) = self.known.as_ref()?;
@@ -331,8 +331,8 @@ mod tests {
                     event => {
                         let answer = if event == 1 { Ok(addresses(1)) } else { Err(silent()) };
                         let ended = clock.end(&key, ms(at), answer);
-                        prop_assert_eq!(ended.bell.is_some(), running.remove(&name));
-                        if ended.bell.is_some() {
+                        prop_assert_eq!(ended.signal.is_some(), running.remove(&name));
+                        if ended.signal.is_some() {
                             let next = clock.ask(&key, ms(at));
                             prop_assert!(matches!(next, Step::Use(_) | Step::Fail(_)), "{:?}", next);
                         }

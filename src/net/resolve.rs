@@ -2,7 +2,7 @@
 //!
 //! getaddrinfo does the work, so that the hosts file and nsswitch.conf hold. It blocks, and for as long as a
 //! silent name server makes it, so each look-up has a thread of its own: a name has one at most, all names
-//! together [`LOOKUPS_MAX`]. Those who wait give up at their own deadlines while the look-up goes on.
+//! together [`LOOKUPS_MAX`]. Dials that wait give up at their own deadlines; the look-up goes on.
 
 use std::{
     net::SocketAddr,
@@ -18,15 +18,15 @@ use tokio::{sync::watch, time::timeout_at};
 use super::names::LOOKUPS_MAX;
 use super::names::{ADDRESSES_MAX, Addresses, LookupError, Names, Step};
 
-/// What those wait on who wait for one look-up: true when it has ended.
-type Bell = watch::Sender<bool>;
+/// Signals the end of a look-up: true when it has ended.
+type Signal = watch::Sender<bool>;
 
 /// Looks names up, blocking.
 type LookUp = Box<dyn Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync>;
 
 /// The look-ups of the process and their answers.
 pub struct Resolver {
-    names: Mutex<Names<Bell>>,
+    names: Mutex<Names<Signal>>,
     /// Changes when a look-up ends.
     ended: watch::Sender<()>,
     look_up: LookUp,
@@ -62,7 +62,7 @@ impl Resolver {
                 Step::Use(addresses) => return Ok(addresses),
                 Step::Fail(error) => return Err(error),
                 Step::Start => self.start(&name),
-                Step::Wait(bell, until) => wait(&bell, until).await,
+                Step::Wait(signal, until) => wait(&signal, until).await,
                 // The sender is ours and lives as long as we do.
                 Step::Full => _ = ended.changed().await,
             }
@@ -86,19 +86,19 @@ impl Resolver {
                 "name look-up failed name={name} reason=\"{error}\": the last known addresses are used"
             );
         }
-        if let Some(bell) = ended.bell {
-            bell.send_replace(true);
+        if let Some(signal) = ended.signal {
+            signal.send_replace(true);
         }
         self.ended.send_replace(());
     }
 
-    fn names(&self) -> MutexGuard<'_, Names<Bell>> {
+    fn names(&self) -> MutexGuard<'_, Names<Signal>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn wait(bell: &Bell, until: Option<Instant>) {
-    let mut ended = bell.subscribe();
+async fn wait(signal: &Signal, until: Option<Instant>) {
+    let mut ended = signal.subscribe();
     // The sender is borrowed here, so the only end is that of the look-up.
     let ended = ended.wait_for(|ended| *ended);
     match until {

@@ -17,7 +17,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
         Failure::Decode(_) => (1007, "message cannot be decoded"),
         Failure::RateLimited(_) => (1008, "rate limit exceeded"),
         Failure::NotSent { reason: Reason::NotAllowed(_), .. } => (1011, "server is not allowed"),
-        // What an upstream sent by itself may be missing after any loss: `on_upstream_loss` decides on that.
+        // Pushes may be missing after any loss: `on_upstream_loss` decides on that.
         Failure::NotSent { .. } | Failure::NoReply { .. } if !of_client => return None,
         Failure::NotSent { .. } => (1012, "event cannot be sent to the upstream"),
         Failure::NoReply { reason: Reason::Timeout(_), .. } => (1012, "no reply from the upstream"),
