@@ -211,7 +211,11 @@ fn in_close_mode_every_session_names_its_first_lost_event() {
             (delivered, 0) => {
                 format!("upstream connection lost; last event sent 1:{session}:{}", delivered - 1)
             }
-            (delivered, _) => format!("upstream connection lost; first lost event 1:{session}:{delivered}"),
+            (0, _) => format!("upstream connection lost; first lost event 1:{session}:0"),
+            (delivered, _) => format!(
+                "upstream connection lost; first lost event 1:{session}:{delivered}; last event sent 1:{session}:{}",
+                delivered - 1
+            ),
         };
         assert_eq!(reason, expected, "{account:?}");
         let received: Vec<_> = origin.conn(session).texts();

@@ -87,7 +87,11 @@ fn the_reason_names_the_first_event_that_was_not_written() {
     let account = settled(&proxy, "1:0");
     assert!(account.errored > 0, "{account:?}");
     assert_eq!(account.delivered + account.errored, account.accepted);
-    assert_eq!(reason, format!("upstream connection lost; first lost event 1:0:{}", account.delivered));
+    let (first, last) = (account.delivered, account.delivered - 1);
+    assert_eq!(
+        reason,
+        format!("upstream connection lost; first lost event 1:0:{first}; last event sent 1:0:{last}")
+    );
     expect_no_restart(&proxy, &origin);
 }
 
@@ -152,7 +156,10 @@ fn keep_without_error_replies_covers_losses_without_lost_events() {
     client.text("b");
     // the push was event 1:0:1
     let reason = client.expect_closed(1012);
-    assert_eq!(reason, "event cannot be sent to the upstream; first lost event 1:0:2");
+    assert_eq!(
+        reason, "event cannot be sent to the upstream; first lost event 1:0:2; last event sent 1:0:0",
+        "an event that was written before the loss may be lost too"
+    );
     assert_eq!(settled(&proxy, "1:0").errored, 1);
 }
 

@@ -1,8 +1,12 @@
 //! Failures that a client without error replies learns of by a close (`error_replies = false`).
 
+use std::fmt::Write;
+
 use crate::{
+    event::EventId,
     flow::Cause,
     reply::{Failure, Reason},
+    wire::REASON_MAX,
 };
 
 /// The close code and the words of its reason for a failure that the client must learn of; none where it
@@ -33,9 +37,20 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
     })
 }
 
-/// The reason of a close: the words, and what the client has to know of its events.
-pub fn reason_with(words: &str, what: &str, event: impl std::fmt::Display) -> String {
-    format!("{words}; {what} {event}")
+/// The reason of a close: the words, and what the client must know of its events, such as
+/// `upstream connection lost; first lost event 1:0:7; last event sent 1:0:6`. A part that does not fit a close
+/// frame is left out, so that no event id is cut.
+pub fn reason_with(words: &str, events: impl IntoIterator<Item = (&'static str, EventId)>) -> String {
+    let mut reason = words.to_owned();
+    for (what, event) in events {
+        let end = reason.len();
+        // Writing to memory does not fail.
+        let _ = write!(reason, "; {what} {event}");
+        if reason.len() > REASON_MAX {
+            reason.truncate(end);
+        }
+    }
+    reason
 }
 
 #[cfg(test)]
@@ -43,7 +58,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::wire::{REASON_MAX, is_sendable};
+    use crate::wire::is_sendable;
 
     fn failures() -> Vec<(Failure, [Option<u16>; 2])> {
         let server: Arc<str> = "ws://h/".into();
@@ -79,11 +94,25 @@ mod tests {
 
     #[test]
     fn every_reason_fits_a_close_frame_with_the_longest_event_id() {
-        let id = crate::event::EventId { source: u32::MAX, stream: u64::MAX, event: u64::MAX };
+        let id = EventId { source: u32::MAX, stream: u64::MAX, event: u64::MAX };
         for (failure, _) in failures() {
             let Some((code, words)) = close_for(&failure, Cause::Message, true) else { continue };
             assert!(is_sendable(code));
-            assert!(reason_with(words, "first lost event", id).len() <= REASON_MAX, "{words}");
+            let reason = reason_with(words, [("first lost event", id), ("last event sent", id)]);
+            assert_eq!(reason, format!("{words}; first lost event {id}"), "whole ids only");
+            assert!(reason.len() <= REASON_MAX, "{words}");
         }
+    }
+
+    #[test]
+    fn a_reason_names_the_first_lost_event_and_the_last_one_sent() {
+        let id = |event| EventId { source: 1, stream: 9_999_999, event };
+        let events = [("first lost event", id(1_000_000)), ("last event sent", id(999_999))];
+        assert_eq!(
+            reason_with("event cannot be sent to the upstream", events),
+            "event cannot be sent to the upstream; first lost event 1:9999999:1000000; last event sent \
+             1:9999999:999999"
+        );
+        assert_eq!(reason_with("pipeline failed", []), "pipeline failed");
     }
 }

@@ -83,6 +83,8 @@ pub struct Session {
     /// What the close frame tells of lost events: the session ends with its upstream connection, or drains
     /// without error replies.
     loss: Option<Box<Loss>>,
+    /// The server of the latest stream connection that was lost, and the last event sent on it.
+    last_sent: Option<Box<(Arc<str>, u64)>>,
     /// What goes on in this turn.
     batch: Batch,
     /// The frames of the event that is being handed over.
@@ -178,6 +180,7 @@ impl Session {
             drain: None,
             ending: None,
             loss: None,
+            last_sent: None,
             batch: Batch::default(),
             frames: Vec::new(),
             opened: Instant::now(),

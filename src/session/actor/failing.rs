@@ -1,11 +1,13 @@
 //! How a session reports failures: by error replies, or by its end.
 
+use std::sync::Arc;
+
 use super::{
     Session,
     ending::{Farewell, Side, State},
 };
 use crate::{
-    event::{Event, Meta, Value},
+    event::{Event, EventId, Meta, Value},
     flow::{Cause, Failed, Flow, Kind, Loss, Parcel, Ticket, UpstreamEnd},
     log::Quoted,
     policy,
@@ -14,15 +16,27 @@ use crate::{
     wire::CloseFrame,
 };
 
+/// What the reason of a close calls the events that it names.
+const FIRST_LOST: &str = "first lost event";
+const LAST_SENT: &str = "last event sent";
+
 impl Session {
     /// An event failed behind the pipelines.
     pub(super) fn failed(&mut self, Failed { ticket, event, failure, correlation }: Failed) {
-        // A notice without a ticket is about an event that is settled.
-        let cause = ticket.map_or(Cause::Push, |ticket| {
-            let cause = ticket.cause();
-            ticket.redeem();
-            cause
-        });
+        let cause = match ticket {
+            Some(ticket) => {
+                let cause = ticket.cause();
+                ticket.redeem();
+                cause
+            }
+            // A notice: the event was the last one sent on a connection that is lost, and is settled.
+            None => {
+                if let Failure::NoReply { server, .. } = &failure {
+                    self.last_sent = Some(Box::new((Arc::clone(server), event)));
+                }
+                Cause::Push
+            }
+        };
         self.fail(event, cause, failure, correlation);
     }
 
@@ -59,8 +73,13 @@ impl Session {
         let is_ending = self.ending.is_some() || !matches!(self.state, State::Open);
         match policy::close_for(failure, cause, self.inbound.is_binary()).filter(|_| !is_ending) {
             Some((code, words)) => {
-                let what = if code == 1012 { "first lost event" } else { "event" };
-                let reason = policy::reason_with(words, what, id);
+                let reason = match code {
+                    1012 => policy::reason_with(
+                        words,
+                        [(FIRST_LOST, id)].into_iter().chain(self.last_sent(failure)),
+                    ),
+                    _ => policy::reason_with(words, [("event", id)]),
+                };
                 log::warn!("event failed session={self} event={id} close={code} reason={}", Quoted(words));
                 log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text()));
                 self.ending = Some(Box::new(CloseFrame::new(code, reason)));
@@ -83,12 +102,21 @@ impl Session {
 
     /// The close frame, whose reason names a lost event if there is one.
     pub(super) fn with_loss(&self, frame: CloseFrame) -> CloseFrame {
-        let (what, event) = match self.loss.as_deref() {
-            Some(Loss { first: Some(event), .. }) => ("first lost event", *event),
-            Some(Loss { last_written: Some(event), .. }) => ("last event sent", *event),
-            _ => return frame,
-        };
-        CloseFrame::new(frame.code, policy::reason_with(&frame.reason, what, self.tracker.id(event)))
+        let Some(Loss { first, last_written }) = self.loss.as_deref() else { return frame };
+        let events = [first.map(|event| (FIRST_LOST, event)), last_written.map(|event| (LAST_SENT, event))];
+        let events = events.into_iter().flatten().map(|(what, event)| (what, self.tracker.id(event)));
+        CloseFrame::new(frame.code, policy::reason_with(&frame.reason, events))
+    }
+
+    /// The last event sent on the latest lost connection to the server that an event cannot be sent to. It
+    /// counts as delivered, and may be lost as well.
+    fn last_sent(&self, failure: &Failure) -> Option<(&'static str, EventId)> {
+        match (failure, self.last_sent.as_deref()) {
+            (Failure::NotSent { server, .. }, Some((lost, event))) if server == lost => {
+                Some((LAST_SENT, self.tracker.id(*event)))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn reply_error(
