@@ -184,6 +184,32 @@ fn giving_up_may_close_the_client() {
     assert_eq!(proxy.count_log("connector restart session=1:0"), 3);
 }
 
+/// The close goes the way of the messages: through pipelines that still hold some of them.
+#[test]
+fn giving_up_closes_the_client_behind_what_the_upstream_sent() {
+    const MESSAGES: usize = 300;
+    const LINE: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    let origin = Origin::with(|conn, _| {
+        (0..MESSAGES).for_each(|number| conn.text(&number.to_string()));
+        conn.die(Death::Fin);
+    });
+    let settings = Settings::stream(&origin.url())
+        .with(r#"upstream.echo.on_give_up = "close""#)
+        .with(r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 1, window = "60s" }"#)
+        .on_route(&format!("outgoing = {LINE:?}"));
+    let settings = LINE
+        .iter()
+        .fold(settings, |settings, name| settings.pipeline(name, "select event from in into out;"));
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
+    let mut client = proxy.client();
+    origin.conn(0).die(Death::Fin);
+    proxy.wait_ups(2);
+    client.text("now");
+    let (messages, code, _) = client.read_to_end();
+    let pushes = messages.iter().filter(|message| !message.to_text().unwrap().contains("error")).count();
+    assert_eq!((pushes, code), (MESSAGES, Some(1013)));
+}
+
 #[test]
 fn giving_up_keeps_the_client_and_goes_on_probing() {
     let origin = Origin::stopped(|conn, message| conn.send(message));

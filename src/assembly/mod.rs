@@ -71,7 +71,6 @@ fn tie(
             supervisor::Ties {
                 outlet: started.last.unwrap_or_else(|| Edge::rare(session)),
                 back: outgoing.unwrap_or_else(|| Edge::to(session)),
-                session: Edge::rare(session),
                 tracker: Arc::clone(tracker),
                 budget: Arc::clone(&budget),
                 pacer,

@@ -39,7 +39,7 @@ use crate::{
     rate::Limiter,
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},
-    supervisor::{GivenUp, SessionOver, Withdraw},
+    supervisor::{SessionOver, Withdraw},
     ticker::TICK,
     turn::{Driven, TURN_STEPS, drive, yield_turn},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
@@ -436,15 +436,6 @@ impl Handler<Attach> for Session {
 
     fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
         self.ties.incoming.attach(attach);
-    }
-}
-
-impl Handler<GivenUp> for Session {
-    type Result = ();
-
-    fn handle(&mut self, _: GivenUp, _: &mut Context<Self>) {
-        let farewell = Farewell::Close(Some(CloseFrame::new(1013, "upstream is not available")));
-        self.wind(farewell, false, Side::Upstream, self.listener.close_timeout);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a session is told. Its data comes as [`Flow`](crate::flow::Flow), outcomes as
-//! [`Note`](crate::flow::Note), and its supervisor tells it [`GivenUp`](crate::supervisor::GivenUp).
+//! What a session is told. Its data and the upstream's end come as [`Flow`](crate::flow::Flow), outcomes as
+//! [`Note`](crate::flow::Note).
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use std::{mem, sync::Arc, time::Instant};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
 use super::{
-    GivenUp, Pacer, Policy, SessionOver, Verdict, Withdraw,
+    Pacer, Policy, SessionOver, Verdict, Withdraw,
     loss::{Fate, failed, not_sent, refused},
 };
 use crate::{
@@ -50,8 +50,6 @@ pub struct Ties {
     pub outlet: Edge<Attach>,
     /// The first outgoing pipeline, or the session.
     pub back: Edge<Flow>,
-    /// The session.
-    pub session: Edge<GivenUp>,
     /// The session's tracker.
     pub tracker: Arc<Tracker>,
     /// What the connectors may have read that is not with the client.
@@ -155,8 +153,7 @@ impl Supervisor {
         let verdict = self.main.policy.lost(Instant::now(), rand::random());
         self.log_restart(verdict, reason, unsettled);
         if verdict.gives_up && self.plan.upstream.on_give_up == OnGiveUp::Close {
-            self.ties.session.tell(GivenUp);
-            return;
+            return self.close_given_up();
         }
         ctx.run_later(verdict.delay, Self::wait_for_pace);
     }

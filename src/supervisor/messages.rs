@@ -20,10 +20,3 @@ pub struct Withdraw(pub Option<CloseFrame>);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SessionOver(pub Option<CloseFrame>);
-
-/// Supervisor → session, control plane: the upstream is given up, and `on_give_up` says to close.
-///
-/// Reply: none. On full: cannot be; there is one in a session's life, and `CONTROL_ROOM`.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct GivenUp;

@@ -12,6 +12,6 @@ mod pacer;
 mod policy;
 
 pub use actor::{Supervisor, Ties};
-pub use messages::{GivenUp, SessionOver, Withdraw};
+pub use messages::{SessionOver, Withdraw};
 pub use pacer::Pacer;
 pub use policy::{Policy, Verdict};

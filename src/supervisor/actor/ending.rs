@@ -10,6 +10,7 @@ use crate::{
     reply::Reason,
     settings::Exchange,
     supervisor::loss::{self, Connection, Fate},
+    wire::CloseFrame,
 };
 
 impl Supervisor {
@@ -23,6 +24,13 @@ impl Supervisor {
             None => Connection { is_main, was_up: false, was_up_before: false },
         };
         loss::fate(reason, connection, &self.plan.upstream, self.ties.keeps_client)
+    }
+
+    /// The upstream is given up, and the session ends. Servers that `$url` named answer until it withdraws.
+    pub(super) fn close_given_up(&self) {
+        let frame = Some(CloseFrame::new(1013, "upstream is not available"));
+        let end = UpstreamEnd { failed: Vec::new(), frame, loss: None };
+        self.ties.back.tell(Flow::Ended(Box::new(end)));
     }
 
     /// The session ends with this connection: nothing is connected to again.
