@@ -127,25 +127,32 @@ impl UpstreamUrl {
     }
 }
 
-/// A URL as a person may see it: userinfo and query masked.
+/// A URL as a person may see it: userinfo, query and fragment masked.
 ///
-/// Works on any text, because wrong URLs are shown too. Where the parser cannot tell the userinfo,
+/// Works on any text, because wrong URLs are shown too. Where the userinfo cannot be told from the rest,
 /// everything up to the last `@` counts as such.
 pub fn mask(text: &str) -> String {
-    let start = text.find("://").map_or(0, |at| at + "://".len());
-    let (scheme, rest) = text.split_at(start);
-    let authority = match Url::parse(text) {
-        Ok(url) if url.has_host() => rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()),
-        _ => rest.len(),
+    let (scheme, rest) = text.split_at(scheme_length(text));
+    let url = Url::parse(text).ok().filter(Url::has_host);
+    let authority = match &url {
+        Some(_) => rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()),
+        None => rest.len(),
     };
-    let (userinfo, rest) = match rest[..authority].rfind('@') {
-        Some(at) => (MASK, &rest[at..]),
-        None => ("", rest),
-    };
-    match rest.split_once('?') {
-        Some((head, _)) => format!("{scheme}{userinfo}{head}?{MASK}"),
+    // The parser accepts more than two slashes, or fewer, and finds a userinfo behind them.
+    let hidden = url.is_some_and(|url| !url.username().is_empty() || url.password().is_some());
+    let at = rest[..authority].rfind('@').or_else(|| rest.rfind('@').filter(|_| hidden));
+    let (userinfo, rest) = at.map_or(("", rest), |at| (MASK, &rest[at..]));
+    match rest.find(['?', '#']) {
+        Some(end) => format!("{scheme}{userinfo}{}{MASK}", &rest[..=end]),
         None => format!("{scheme}{userinfo}{rest}"),
     }
+}
+
+/// The length of the scheme and `://`; 0 where the text does not begin with them.
+fn scheme_length(text: &str) -> usize {
+    let Some((scheme, _)) = text.split_once("://") else { return 0 };
+    let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    if scheme.trim_start().bytes().all(letters) { scheme.len() + "://".len() } else { 0 }
 }
 
 /// Refuses a URL in which a secret is masked, as `towline check` prints it: it must not pass for the real one.
@@ -307,6 +314,15 @@ mod tests {
             ("http//me:secret@h", "***@h"),
             ("ws://me:sec@ret@h/", "ws://***@h/"),
             ("ws://me:sec?ret@h/", "ws://***@h/"),
+            ("ws:/me:secret@h/", "***@h/"),
+            ("ws:///me:secret@h/", "ws://***@h/"),
+            ("ws:me:secret@h/", "***@h/"),
+            ("ws:\\\\me:secret@h", "***@h"),
+            ("ws:/me:secret@h?next=ws://i", "***@h?***"),
+            ("foo://me:secret\\@h", "foo://***@h"),
+            (" ws://me:secret@h", " ws://***@h"),
+            ("ws://h/x#secret", "ws://h/x#***"),
+            ("ws://me:123#secret@h", "ws://me:123#***"),
         ];
         for (text, shown) in table {
             assert_eq!(mask(text), shown, "{text}");
