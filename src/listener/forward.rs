@@ -96,10 +96,11 @@ fn forwarding(
 ) -> Option<HeaderValue> {
     match name.as_str() {
         "x-forwarded-for" => {
-            let before = received.iter().filter_map(|value| value.to_str().ok());
+            // As bytes: a value that is no text may hold addresses that proxies before this one added.
+            let before = received.iter().map(|value| value.as_bytes());
             let peer = peer.ip().to_string();
-            let list: Vec<&str> = before.chain([peer.as_str()]).collect();
-            HeaderValue::try_from(list.join(", ")).ok()
+            let list: Vec<&[u8]> = before.chain([peer.as_bytes()]).collect();
+            HeaderValue::from_bytes(&list.join(&b", "[..])).ok()
         }
         "x-forwarded-proto" if received.is_empty() => Some(HeaderValue::from_static("http")),
         "x-forwarded-host" if received.is_empty() => host.cloned(),
@@ -170,6 +171,17 @@ mod tests {
         let (headers, left_out) = response(&answer(lines), &upstream);
         let text = |(name, value): &(HeaderName, HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         (headers.iter().map(text).collect(), left_out)
+    }
+
+    /// A client must not hide its address by bytes that are no text.
+    #[test]
+    fn any_bytes_of_a_client_stay_before_the_addresses_that_proxies_add() {
+        let values =
+            [&b"\xff, 192.0.2.7"[..], b"192.0.2.8"].map(|value| HeaderValue::from_bytes(value).unwrap());
+        let received: Vec<_> = values.iter().collect();
+        let name = HeaderName::from_static("x-forwarded-for");
+        let value = forwarding(&name, &received, None, SocketAddr::from(([127, 0, 0, 1], 1))).unwrap();
+        assert_eq!(value.as_bytes(), b"\xff, 192.0.2.7, 192.0.2.8, 127.0.0.1");
     }
 
     #[test]
