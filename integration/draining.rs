@@ -29,6 +29,23 @@ fn a_drain_answers_what_is_in_flight_and_refuses_what_is_new() {
     assert!(matches!(origin.conn(0).wait_end(), End::Close(1001, _)), "{:?}", origin.conn(0).end());
 }
 
+/// There is no session that the process would wait for.
+#[test]
+fn a_client_that_waits_for_its_upstream_is_refused_when_a_drain_begins() {
+    let origin = Origin::echo();
+    origin.set_door(Door::Wait);
+    let settings = Settings::request(&origin.url()).on_route(r#"dial_before_accept = "1h""#);
+    let mut proxy = Proxy::start(&settings).expect("client refused");
+    let addr = proxy.addr();
+    let waiting = std::thread::spawn(move || Opening::new(addr).refused());
+    origin.head(0);
+    proxy.signal("TERM");
+    let refusal = waiting.join().expect("an answer");
+    assert_eq!(refusal.status(), 503);
+    assert_eq!(refusal.head.get("retry-after").as_deref(), Some("5"));
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
 #[test]
 fn clients_are_closed_over_the_window() {
     let origin = Origin::echo();

@@ -89,10 +89,13 @@ impl Caller {
     }
 
     async fn answer(self, Request { head, mut rest }: Request) {
+        let _unanswered = self.desk.shared.status.answer();
         let admitted = tokio::select! {
             biased;
             admitted = admit(&self.desk, &head, self.peer) => admitted,
             () = head::gone(&self.socket, &mut rest, self.desk.listener.max_header) => return self.gone(),
+            // A client that waits for its upstream is refused like a new one.
+            () = self.desk.shared.draining() => Err(shutting_down()),
         };
         match admitted {
             Ok((way, slots)) => self.let_in(&head, rest, way, slots).await,
@@ -209,8 +212,7 @@ struct Entered {
 
 async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way, Slots), Refusal> {
     if desk.shared.status.is_draining() {
-        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
-        return Err(refusal.with(header::RETRY_AFTER, "5"));
+        return Err(shutting_down());
     }
     let offered = handshake::check(head)?;
     let route = desk.route(head.uri.path());
@@ -233,6 +235,10 @@ async fn admit(desk: &Desk, head: &RequestHead, peer: SocketAddr) -> Result<(Way
         }
     };
     Ok((Way { route, protocol, upside }, slots))
+}
+
+fn shutting_down() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").with(header::RETRY_AFTER, "5")
 }
 
 /// Dials the upstream before the client is answered, so that its choice of subprotocol can be the answer.

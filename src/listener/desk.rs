@@ -115,6 +115,13 @@ impl Shared {
             drain,
         }
     }
+
+    /// Waits for the order to drain.
+    pub(super) async fn draining(&self) {
+        let mut drain = self.drain.clone();
+        // An error means that the sender is gone, at the end of the process.
+        let _ = drain.wait_for(Option::is_some).await;
+    }
 }
 
 impl Desk {
