@@ -29,7 +29,8 @@ const REFERENCES: [(&str, &str); 5] = [
     ("errors", "pipeline"),
 ];
 
-/// The environment's variables that begin with `TOWLINE_`. What is not UTF-8 in them is replaced.
+/// The environment's variables that begin with `TOWLINE_`. What is not UTF-8 in them is replaced by U+FFFD, which
+/// [`Environment::new`] refuses.
 pub fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -68,6 +69,10 @@ impl Environment {
         let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
         let refused = |text: String| Refused { key: key_of(rest), text };
         check_path(&path).map_err(|text| refused(text.to_owned()))?;
+        // Another text than the one that was set would take effect, such as another password.
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(refused("takes UTF-8 text without U+FFFD".to_owned()));
+        }
         resolve_section(&mut path, file)?;
         resolve_header(&mut path, file).map_err(refused)?;
         let value = value(name, text, keys::find(&path)).map_err(refused)?;
@@ -298,6 +303,15 @@ incoming = ["in-1"]
             path.extend(self::path(inner));
         }
         path
+    }
+
+    #[test]
+    fn a_value_that_is_not_utf_8_is_refused() {
+        let value = String::from_utf8_lossy(b"pass\xffword").into_owned();
+        let env = [("TOWLINE__UPSTREAM__A_B2__URL".to_owned(), value)];
+        let layer = Environment::new(env.into_iter(), &toml("[upstream.a-b2]").unwrap());
+        assert_eq!(layer.problems[0].text, "takes UTF-8 text without U+FFFD");
+        assert!(layer.problems[0].value.is_none(), "the value may be a secret");
     }
 
     #[test]
