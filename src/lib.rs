@@ -13,7 +13,7 @@
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
 //! rate                        how much a client may send
-//! flow, event                 what travels: parcels, tickets, permits
+//! flow, event                 what travels: envelopes, tickets, permits
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
@@ -22,7 +22,7 @@
 //! net                         socket options, names, connecting
 //! userinfo                    user and password of a URL
 //! turn, ticker, deadline      one turn of an actor with a socket; its alarms
-//! spare                       memory of queues
+//! memory                       memory of queues
 //! status, drain, admin        the process as a whole, its end, its health
 //! echo                        the demo upstream
 //! tools                       programs away from the proxy: trying them out, formatting them
@@ -43,6 +43,7 @@ pub mod format;
 pub mod header_list;
 pub mod listener;
 pub mod log;
+pub mod memory;
 pub mod net;
 pub mod path;
 pub mod pipeline;
@@ -52,7 +53,6 @@ pub mod rate;
 pub mod reply;
 pub mod session;
 pub mod settings;
-pub mod spare;
 pub mod spelling;
 pub mod status;
 pub mod supervisor;
@@ -68,7 +68,7 @@ use std::{future::Future, io, sync::Arc};
 use actix_server::Server;
 use tokio::sync::watch;
 
-use crate::{drain::drain, listener::Shared, net::Listening, settings::Settings, status::Status};
+use crate::{drain::drain, listener::ServerState, net::Listening, settings::Settings, status::Status};
 
 /// A worker takes at least so many connections before their handshakes are looked at.
 const CONNECTIONS_MIN: usize = 25_000;
@@ -84,7 +84,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let status = Arc::new(Status::default());
     let (orders, drain_order) = watch::channel(None);
     let sessions = listener::capacity(settings.server.max_sessions);
-    let shared = Arc::new(Shared::new(&settings, sessions, Arc::clone(&status), drain_order));
+    let shared = Arc::new(ServerState::new(&settings, sessions, Arc::clone(&status), drain_order));
     let mut server = Server::build()
         .workers(settings.server.workers)
         // A worker's own count of handshakes is never the one that is used up.

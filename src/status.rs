@@ -7,7 +7,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
-use crate::session::Presence;
+use crate::session::SessionGuard;
 
 /// Shared by listeners, admin and drain.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Status {
     }
 }
 
-impl Presence for Live {}
+impl SessionGuard for Live {}
 
 impl Drop for Live {
     fn drop(&mut self) {

@@ -15,15 +15,15 @@ use actix_rt::net::{TcpListener, TcpStream};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Errors, Upside, start};
+use super::{LazyChain, UpstreamStart, start};
 use crate::{
     codec::{Codec, CodecError},
-    connector::dial::{self, Dialed, First, Plan},
+    connector::dial::{self, DialPlan, Dialed, First},
     event::{Data, Event},
-    flow::{Edge, Pool, Tracker, mailbox_room},
+    flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
     net::{Network, TcpOptions},
-    pipeline::{Outlet, Pipeline, Stage},
-    session::{self, Parts, Presence, Session},
+    pipeline::{Output, Pipeline, Stage},
+    session::{self, Parts, Session, SessionGuard},
     settings::{Limits, Listener, Route, Settings, Upstream, fixture},
     supervisor::Pacer,
     trickle::{Port, RuntimeError},
@@ -107,7 +107,7 @@ impl Count {
     }
 }
 
-impl Presence for Count {}
+impl SessionGuard for Count {}
 
 impl Drop for Count {
     fn drop(&mut self) {
@@ -119,7 +119,7 @@ impl Drop for Count {
 struct Lab {
     settings: Settings,
     count: Arc<AtomicUsize>,
-    tracker: Weak<Tracker>,
+    tracker: Weak<AckTracker>,
 }
 
 impl Lab {
@@ -150,7 +150,7 @@ impl Lab {
     /// The parts of a session, and its client.
     async fn parts(&mut self) -> (Parts, Peer) {
         let (client, socket) = pair().await;
-        let tracker = Tracker::new(1, 0);
+        let tracker = AckTracker::new(1, 0);
         self.tracker = Arc::downgrade(&tracker);
         let parts = Parts {
             tracker,
@@ -160,9 +160,9 @@ impl Lab {
             rest: Bytes::new(),
             origin: None,
             meta: None,
-            pool: Pool::new(usize::MAX),
+            global_budget: GlobalBudget::new(usize::MAX),
             address: None,
-            presence: Count::enter(&self.count),
+            guard: Count::enter(&self.count),
         };
         (parts, Peer::new(client, Role::Client))
     }
@@ -171,7 +171,7 @@ impl Lab {
     async fn proxy(&mut self) -> (Peer, Peer) {
         let (parts, client) = self.parts().await;
         let (upstream, socket) = pair().await;
-        let plan = Plan {
+        let plan = DialPlan {
             reads_origin: false,
             url: self.route().upstream.clone().unwrap().url.clone(),
             upstream: self.route().upstream.clone().unwrap(),
@@ -186,7 +186,7 @@ impl Lab {
             headers: HeaderMap::new(),
         }));
         let pacer = Arc::new(Pacer::new(1));
-        start(parts, self.route(), Some(Upside { plan, first, pacer }));
+        start(parts, self.route(), Some(UpstreamStart { plan, first, pacer }));
         (client, Peer::new(upstream, Role::Server))
     }
 
@@ -260,12 +260,12 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
         let room = mailbox_room(LIMITS.buffer);
         Session::start(parts, |session: &Addr<Session>| {
             let stage: Box<dyn Stage> = Box::new(Panics);
-            let home = Edge::rare(session);
-            let errors = Errors::new(&route, &home, room);
-            let out = Outlet::End;
-            let pipeline = Pipeline::start(&route.incoming[0], Some(stage), out, home, tracker, room);
-            session::Ties {
-                incoming: Outlet::Next(Edge::to(&pipeline)),
+            let to_session = Edge::rare(session);
+            let errors = LazyChain::new(&route, &to_session, room);
+            let out = Output::End;
+            let pipeline = Pipeline::start(&route.incoming[0], Some(stage), out, to_session, tracker, room);
+            session::SessionLinks {
+                incoming: Output::Next(Edge::to(&pipeline)),
                 errors,
                 supervisor: None,
                 upstream_budget: None,

@@ -14,7 +14,7 @@ use awc::BoxedSocket;
 
 use super::{
     dial::{DialError, Dialed, Dialing},
-    exchange::{Exchange, Match, Tags},
+    exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
     messages::{Close, Fact, Generation, Report},
 };
@@ -22,8 +22,8 @@ use crate::{
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
     flow::{
-        Batch, Budget, Cause, Edge, Failed, Flow, Hold, Kind, Parcel, Permit, Stamp, Ticket, Tracker,
-        mailbox_room, recycle,
+        AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Failed, Kind, PartialBytes,
+        Permit, Ticket, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
     reply::{Failure, Reason},
@@ -38,14 +38,14 @@ pub struct Connector {
     generation: Generation,
     supervisor: Edge<Report>,
     /// Where what comes from the upstream goes: the first outgoing pipeline, or the session.
-    back: Edge<Flow>,
-    tracker: Arc<Tracker>,
+    back: Edge<DataMessage>,
+    tracker: Arc<AckTracker>,
     /// The upstream's `buffer`: what was read from it and is not written to the client yet.
     budget: Arc<Budget>,
-    hold: Hold,
+    hold: PartialBytes,
     inbound: Inbound,
     outbound: Outbound,
-    exchange: Exchange<Ticket>,
+    exchange: InFlight<Ticket>,
     state: State,
     proved: bool,
     dialing: Option<SpawnHandle>,
@@ -74,7 +74,7 @@ struct Sending {
 type UpstreamLink = Link<BoxedSocket, Sending>;
 
 enum State {
-    Dialing(Vec<Parcel>),
+    Dialing(Vec<Envelope>),
     Up(Box<UpstreamLink>),
     Ended,
 }
@@ -88,13 +88,13 @@ pub enum Start {
 }
 
 /// The actors and accounts that a connector is tied to.
-pub struct Ties {
+pub struct ConnectorLinks {
     /// Who is told of its fate.
     pub supervisor: Edge<Report>,
     /// The first outgoing pipeline, or the session.
-    pub back: Edge<Flow>,
+    pub back: Edge<DataMessage>,
     /// The session's tracker.
-    pub tracker: Arc<Tracker>,
+    pub tracker: Arc<AckTracker>,
     /// What the connectors of the session may have read that is not with the client.
     pub budget: Arc<Budget>,
     /// The bytes of client messages that may come: the listener's `buffer`.
@@ -105,10 +105,15 @@ pub struct Ties {
 
 impl Connector {
     /// Starts a connector.
-    pub fn start(upstream: Arc<Upstream>, generation: Generation, ties: Ties, start: Start) -> Addr<Self> {
+    pub fn start(
+        upstream: Arc<Upstream>,
+        generation: Generation,
+        links: ConnectorLinks,
+        start: Start,
+    ) -> Addr<Self> {
         Self::create(|ctx| {
-            ctx.set_mailbox_capacity(mailbox_room(ties.room));
-            let mut connector = Self::new(upstream, generation, ties);
+            ctx.set_mailbox_capacity(mailbox_room(links.room));
+            let mut connector = Self::new(upstream, generation, links);
             match start {
                 Start::With(dialed) => connector.up(*dialed, ctx),
                 Start::Dialing(dialing) => connector.dial(dialing, ctx),
@@ -117,17 +122,17 @@ impl Connector {
         })
     }
 
-    fn new(upstream: Arc<Upstream>, generation: Generation, ties: Ties) -> Self {
+    fn new(upstream: Arc<Upstream>, generation: Generation, links: ConnectorLinks) -> Self {
         Self {
             generation,
-            supervisor: ties.supervisor,
-            back: ties.back,
-            tracker: ties.tracker,
-            hold: Hold::new(&ties.budget),
-            budget: ties.budget,
+            supervisor: links.supervisor,
+            back: links.back,
+            tracker: links.tracker,
+            hold: PartialBytes::new(&links.budget),
+            budget: links.budget,
             inbound: Inbound::new(&upstream.format),
             outbound: Outbound::new(&upstream.format),
-            exchange: Exchange::new(
+            exchange: InFlight::new(
                 upstream.exchange,
                 upstream.correlation.is_some(),
                 upstream.reply_timeout,
@@ -141,7 +146,7 @@ impl Connector {
             batch: Batch::default(),
             frames: Vec::new(),
             delivered: Vec::new(),
-            origin: ties.origin,
+            origin: links.origin,
             upstream,
         }
     }
@@ -176,22 +181,22 @@ impl Connector {
         drive(ctx);
     }
 
-    fn send_all(&mut self, mut parcels: Vec<Parcel>) {
+    fn send_all(&mut self, mut envelopes: Vec<Envelope>) {
         let now = Instant::now();
-        for parcel in parcels.drain(..) {
-            self.send(parcel, now);
+        for envelope in envelopes.drain(..) {
+            self.send(envelope, now);
         }
-        recycle(parcels);
+        recycle(envelopes);
     }
 
-    fn send(&mut self, Parcel { event, ticket, permit, .. }: Parcel, now: Instant) {
+    fn send(&mut self, Envelope { event, ticket, permit, .. }: Envelope, now: Instant) {
         let State::Up(link) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
         if let Err(words) = self.outbound.encode(event.data, &event.meta, &mut self.frames) {
-            return ticket.stamp(Stamp::failed(Failure::Serialize(words)));
+            return ticket.settle(AckStatus::failed(Failure::Serialize(words)));
         }
-        let Some(last) = self.frames.len().checked_sub(1) else { return ticket.stamp(Stamp::Dropped) };
+        let Some(last) = self.frames.len().checked_sub(1) else { return ticket.settle(AckStatus::Dropped) };
         self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now);
         let mut permit = permit;
         for (at, message) in self.frames.drain(..).enumerate() {
@@ -209,8 +214,8 @@ impl Connector {
         let State::Up(link) = &mut self.state else { return self.hold.set(0) };
         link.end_turn();
         self.hold.set(link.unfinished() + self.inbound.held());
-        if let Some(ailment) = link.look_after(task.waker(), reading) {
-            self.unwell(ailment);
+        if let Some(error) = link.check_liveness(task.waker(), reading) {
+            self.on_liveness_error(error);
         }
     }
 
@@ -246,7 +251,7 @@ impl Connector {
             Incoming::Pong(_) => {}
             Incoming::Close(frame) => {
                 self.finish_input();
-                self.say_goodbye(frame.as_ref());
+                self.send_close_frame(frame.as_ref());
                 self.close_received(frame);
             }
         }
@@ -266,13 +271,13 @@ impl Connector {
         let key = correlated.and_then(|path| lookup(&data, path));
         let mut meta = self.inbound.meta(&data, None);
         let (ticket, kind) = match self.exchange.reply(key.as_ref()) {
-            Match::Reply(ticket, correlation) => {
+            ReplyMatch::Reply(ticket, correlation) => {
                 if let Some(correlation) = correlation {
                     let _ = meta.set("correlation", correlation);
                 }
                 (ticket, Kind::Reply)
             }
-            Match::Push => (self.tracker.issue(Cause::Push), Kind::Push),
+            ReplyMatch::Push => (self.tracker.issue(Cause::Push), Kind::Push),
         };
         let event = Event {
             id: ticket.id(),
@@ -281,7 +286,7 @@ impl Connector {
             origin: self.origin.clone(),
             ingest_ns: self.batch.now_ns(),
         };
-        self.batch.push(Parcel { event, kind, ticket, permit: Some(permit) });
+        self.batch.push(Envelope { event, kind, ticket, permit: Some(permit) });
     }
 
     /// What cannot be read fails the event it would have answered, or is a failed push.
@@ -291,13 +296,13 @@ impl Connector {
 
     /// Fails the event that is answered next, or a push where none awaits a reply.
     fn fail_reply(&mut self, failure: Failure) {
-        self.hand_back();
+        self.flush_replies();
         let (ticket, correlation) = match self.exchange.reply(None) {
-            Match::Reply(ticket, correlation) => (ticket, correlation),
-            Match::Push => (self.tracker.issue(Cause::Push), None),
+            ReplyMatch::Reply(ticket, correlation) => (ticket, correlation),
+            ReplyMatch::Push => (self.tracker.issue(Cause::Push), None),
         };
         let failed = Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation };
-        self.back.tell(Flow::Failed(vec![failed]));
+        self.back.notify(DataMessage::Failed(vec![failed]));
     }
 
     /// The upstream has closed: what it has not finished, such as a last line without newline, are its last
@@ -317,9 +322,9 @@ impl Connector {
         self.upstream.url.shown.as_str().into()
     }
 
-    fn hand_back(&mut self) {
-        if let Some(parcels) = self.batch.take() {
-            self.back.tell(Flow::Events(parcels));
+    fn flush_replies(&mut self) {
+        if let Some(envelopes) = self.batch.take() {
+            self.back.notify(DataMessage::Events(envelopes));
         }
     }
 
@@ -364,7 +369,7 @@ impl Connector {
         });
         let failed: Vec<_> = failed.collect();
         if !failed.is_empty() {
-            self.back.tell(Flow::Failed(failed));
+            self.back.notify(DataMessage::Failed(failed));
             if let State::Up(link) = &mut self.state {
                 link.suspect();
             }
@@ -382,7 +387,7 @@ impl Driven for Connector {
         }
         if let State::Up(_) = self.state {
             self.read(task);
-            self.hand_back();
+            self.flush_replies();
             self.flush(task);
             self.await_replies();
         }
@@ -408,15 +413,15 @@ impl Drop for Connector {
     }
 }
 
-impl Handler<Flow> for Connector {
+impl Handler<DataMessage> for Connector {
     type Result = ();
 
-    fn handle(&mut self, flow: Flow, _: &mut Context<Self>) {
-        let Flow::Events(parcels) = flow else { return };
+    fn handle(&mut self, flow: DataMessage, _: &mut Context<Self>) {
+        let DataMessage::Events(envelopes) = flow else { return };
         match &mut self.state {
-            State::Dialing(waiting) => waiting.extend(parcels),
-            State::Up(_) => self.send_all(parcels),
-            State::Ended => self.report(Fact::Unsent(parcels)),
+            State::Dialing(waiting) => waiting.extend(envelopes),
+            State::Up(_) => self.send_all(envelopes),
+            State::Ended => self.report(Fact::Unsent(envelopes)),
         }
     }
 }

@@ -38,7 +38,7 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a session reaches its upstream: the same for each of its connections.
 #[derive(Clone)]
-pub struct Plan {
+pub struct DialPlan {
     /// The upstream's settings.
     pub upstream: Arc<Upstream>,
     /// Where the upstream is: the settings' URL with the client's path and query.
@@ -149,7 +149,7 @@ pub fn client(network: &Arc<Network>, options: TcpOptions) -> Client {
 }
 
 /// Connects to `url` as planned, within the upstream's `connect_timeout` from the first poll on.
-pub fn dial(plan: Plan, url: String) -> Dialing {
+pub fn dial(plan: DialPlan, url: String) -> Dialing {
     let limit = plan.upstream.connect_timeout;
     Box::pin(async move {
         let connecting = handshake(&plan, &url);
@@ -170,7 +170,7 @@ pub fn go_on(dialing: Dialing, promised: Option<String>) -> Dialing {
     })
 }
 
-async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
+async fn handshake(plan: &DialPlan, url: &str) -> Result<Dialed, DialError> {
     let (url, credentials) = credentials(plan, url);
     // Names are spelled by the stream; this is for the value of `Connection`.
     let mut request = plan.client.ws(&*url).set_camel_case_headers(true);
@@ -196,7 +196,7 @@ async fn handshake(plan: &Plan, url: &str) -> Result<Dialed, DialError> {
 
 /// The URL without user and password, and the header that they become. They replace what the client sent, but
 /// not what `headers` says.
-fn credentials<'a>(plan: &Plan, url: &'a str) -> (Cow<'a, str>, Option<HeaderValue>) {
+fn credentials<'a>(plan: &DialPlan, url: &'a str) -> (Cow<'a, str>, Option<HeaderValue>) {
     let (url, secret) = userinfo::split(url);
     let is_configured = plan.upstream.headers.iter().any(|(name, _)| name == AUTHORIZATION.as_str());
     let secret = secret.filter(|_| !is_configured);

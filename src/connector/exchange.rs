@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{event::Value, settings, spare};
+use crate::{event::Value, memory, settings};
 
 /// Overdue replies that are remembered where replies have keys, so that a late one is not taken for that of a
 /// newer event with the same key. The oldest are forgotten. Where replies are found by order, all are
@@ -17,8 +17,8 @@ pub const LATE_MAX: usize = 8;
 
 /// Events sent on one connection; `T` is the obligation each carries.
 #[derive(Debug)]
-pub struct Exchange<T> {
-    mode: settings::Exchange,
+pub struct InFlight<T> {
+    mode: settings::ExchangeMode,
     /// Whether replies are found by keys.
     correlated: bool,
     timeout: Duration,
@@ -60,7 +60,7 @@ pub struct Tags {
 
 /// Whose reply an upstream message is.
 #[derive(Debug, PartialEq)]
-pub enum Match<T> {
+pub enum ReplyMatch<T> {
     /// That of the event with this obligation and `$correlation`.
     Reply(T, Option<Value>),
     /// Nobody's, or that of an event that has been reported as failed.
@@ -80,9 +80,14 @@ pub struct Unsettled<T> {
     pub owed: T,
 }
 
-impl<T> Exchange<T> {
+impl<T> InFlight<T> {
     /// Nothing sent yet.
-    pub fn new(mode: settings::Exchange, correlated: bool, timeout: Duration, max_overdue: usize) -> Self {
+    pub fn new(
+        mode: settings::ExchangeMode,
+        correlated: bool,
+        timeout: Duration,
+        max_overdue: usize,
+    ) -> Self {
         Self {
             mode,
             correlated,
@@ -100,7 +105,7 @@ impl<T> Exchange<T> {
     /// one awaits a reply.
     pub fn sent(&mut self, event: u64, tags: Tags, owed: T, now: Instant) {
         let awaits_reply =
-            self.mode == settings::Exchange::Request && (!self.correlated || tags.key.is_some());
+            self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
         let (owed, deadline) = (Some(owed), now + self.timeout);
         let tagged = tags.key.is_some() || tags.correlation.is_some();
         let tags = tagged.then(|| Box::new(tags));
@@ -117,13 +122,13 @@ impl<T> Exchange<T> {
             return None;
         }
         let entry = self.entries.remove(self.written)?;
-        spare::trim(&mut self.entries);
+        memory::shrink_if_idle(&mut self.entries);
         entry.owed
     }
 
     /// Finds the event that an upstream message answers: the oldest with that key, or where there are no
     /// keys the oldest. The reply to an overdue event is a push, and never another event's reply.
-    pub fn reply(&mut self, key: Option<&Value>) -> Match<T> {
+    pub fn reply(&mut self, key: Option<&Value>) -> ReplyMatch<T> {
         let on_wire = self.entries.range(..self.written);
         let position = match self.correlated {
             false => (self.written > 0).then_some(0),
@@ -131,17 +136,17 @@ impl<T> Exchange<T> {
                 .and_then(|key| on_wire.enumerate().find(|(_, entry)| entry.key() == Some(key)))
                 .map(|(at, _)| at),
         };
-        let Some(entry) = position.and_then(|at| self.entries.remove(at)) else { return Match::Push };
+        let Some(entry) = position.and_then(|at| self.entries.remove(at)) else { return ReplyMatch::Push };
         self.written -= 1;
-        spare::trim(&mut self.entries);
+        memory::shrink_if_idle(&mut self.entries);
         match entry.owed {
             Some(owed) => {
                 self.overdue_in_row = 0;
-                Match::Reply(owed, entry.tags.and_then(|tags| tags.correlation))
+                ReplyMatch::Reply(owed, entry.tags.and_then(|tags| tags.correlation))
             }
             None => {
                 self.overdue -= 1;
-                Match::Push
+                ReplyMatch::Push
             }
         }
     }
@@ -164,7 +169,7 @@ impl<T> Exchange<T> {
         expired
     }
 
-    /// When [`Exchange::expire`] has something to do next, or an event will have waited too long for the
+    /// When [`InFlight::expire`] has something to do next, or an event will have waited too long for the
     /// wire.
     pub fn next_deadline(&self) -> Option<Instant> {
         let on_wire = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
@@ -185,7 +190,7 @@ impl<T> Exchange<T> {
 
     /// The oldest request that is not on the wire.
     fn queued(&self) -> Option<&Entry<T>> {
-        self.entries.get(self.written).filter(|_| self.mode == settings::Exchange::Request)
+        self.entries.get(self.written).filter(|_| self.mode == settings::ExchangeMode::Request)
     }
 
     /// The event that was last put on the wire.
@@ -240,16 +245,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings::Exchange::{Request, Stream};
+    use crate::settings::ExchangeMode::{Request, Stream};
 
     const TIMEOUT: Duration = Duration::from_secs(30);
     const MAX_OVERDUE: usize = 3;
 
-    fn exchange(mode: settings::Exchange) -> Exchange<u64> {
-        Exchange::new(mode, false, TIMEOUT, MAX_OVERDUE)
+    fn exchange(mode: settings::ExchangeMode) -> InFlight<u64> {
+        InFlight::new(mode, false, TIMEOUT, MAX_OVERDUE)
     }
 
-    fn send(exchange: &mut Exchange<u64>, events: impl IntoIterator<Item = u64>) {
+    fn send(exchange: &mut InFlight<u64>, events: impl IntoIterator<Item = u64>) {
         for event in events {
             exchange.sent(event, Tags::default(), event, Instant::now());
         }
@@ -260,12 +265,12 @@ mod tests {
         let now = Instant::now();
         let mut exchange = exchange(Request);
         send(&mut exchange, [0, 1]);
-        assert_eq!(exchange.reply(None), Match::Push, "nothing is on the wire yet");
+        assert_eq!(exchange.reply(None), ReplyMatch::Push, "nothing is on the wire yet");
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), None);
-        assert_eq!(exchange.reply(None), Match::Reply(0, None));
-        assert_eq!(exchange.reply(None), Match::Reply(1, None));
-        assert_eq!(exchange.reply(None), Match::Push);
+        assert_eq!(exchange.reply(None), ReplyMatch::Reply(0, None));
+        assert_eq!(exchange.reply(None), ReplyMatch::Reply(1, None));
+        assert_eq!(exchange.reply(None), ReplyMatch::Push);
         assert!(exchange.is_empty());
     }
 
@@ -280,14 +285,14 @@ mod tests {
         assert_eq!(expired, [Unsettled { event: 0, written: true, correlation: None, owed: 0 }]);
         send(&mut exchange, [1]);
         exchange.written(now + TIMEOUT);
-        assert_eq!(exchange.reply(None), Match::Push);
-        assert_eq!(exchange.reply(None), Match::Reply(1, None));
+        assert_eq!(exchange.reply(None), ReplyMatch::Push);
+        assert_eq!(exchange.reply(None), ReplyMatch::Reply(1, None));
     }
 
     #[test]
     fn keys_match_out_of_order_and_an_event_without_key_awaits_nothing() {
         let now = Instant::now();
-        let mut exchange = Exchange::new(Request, true, TIMEOUT, MAX_OVERDUE);
+        let mut exchange = InFlight::new(Request, true, TIMEOUT, MAX_OVERDUE);
         let key = |text: &str| Some(Value::string(text));
         exchange.sent(0, Tags { key: key("a"), correlation: None }, 0, now);
         exchange.sent(1, Tags::default(), 1, now);
@@ -295,10 +300,10 @@ mod tests {
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), Some(1));
         assert_eq!(exchange.written(now), None);
-        assert_eq!(exchange.reply(key("b").as_ref()), Match::Reply(2, key("tag")));
-        assert_eq!(exchange.reply(key("b").as_ref()), Match::Push);
-        assert_eq!(exchange.reply(None), Match::Push);
-        assert_eq!(exchange.reply(key("a").as_ref()), Match::Reply(0, None));
+        assert_eq!(exchange.reply(key("b").as_ref()), ReplyMatch::Reply(2, key("tag")));
+        assert_eq!(exchange.reply(key("b").as_ref()), ReplyMatch::Push);
+        assert_eq!(exchange.reply(None), ReplyMatch::Push);
+        assert_eq!(exchange.reply(key("a").as_ref()), ReplyMatch::Reply(0, None));
     }
 
     #[test]
@@ -308,7 +313,7 @@ mod tests {
         send(&mut exchange, [4, 5, 6]);
         assert_eq!(exchange.written(now), Some(4));
         assert_eq!(exchange.written(now), Some(5));
-        assert_eq!(exchange.reply(None), Match::Push);
+        assert_eq!(exchange.reply(None), ReplyMatch::Push);
         assert_eq!(exchange.last_written(), Some(5));
         assert_eq!(exchange.end(), [Unsettled { event: 6, written: false, correlation: None, owed: 6 }]);
     }
@@ -362,7 +367,7 @@ mod tests {
             assert_eq!(exchange.expire(now).len(), 1);
             send(&mut exchange, [event]);
             exchange.written(now);
-            assert_eq!(exchange.reply(None), Match::Push);
+            assert_eq!(exchange.reply(None), ReplyMatch::Push);
         }
         assert!(exchange.is_hopeless(now + TIMEOUT));
     }
@@ -371,14 +376,14 @@ mod tests {
     fn one_reply_in_time_gives_the_connection_another_chance() {
         let now = Instant::now();
         let key = |number: usize| Some(Value::Int(number as i64));
-        let mut exchange = Exchange::new(Request, true, TIMEOUT, MAX_OVERDUE);
+        let mut exchange = InFlight::new(Request, true, TIMEOUT, MAX_OVERDUE);
         for number in 0..3 * LATE_MAX {
             exchange.sent(number as u64, Tags { key: key(number), correlation: None }, number as u64, now);
             exchange.written(now);
             exchange.expire(now + TIMEOUT);
             exchange.sent(0, Tags { key: key(1000), correlation: None }, 1000, now);
             exchange.written(now);
-            assert_eq!(exchange.reply(key(1000).as_ref()), Match::Reply(1000, None));
+            assert_eq!(exchange.reply(key(1000).as_ref()), ReplyMatch::Reply(1000, None));
             assert!(!exchange.is_hopeless(now));
         }
         assert!(exchange.entries.len() <= LATE_MAX, "stand-ins are bounded");
@@ -407,7 +412,7 @@ mod tests {
         /// Whatever happens, each obligation is given back once, and in order where there are no keys.
         #[test]
         fn every_obligation_is_given_back_once(acts in acts(), correlated: bool, stream: bool) {
-            let mut exchange = Exchange::new(if stream { Stream } else { Request }, correlated, TIMEOUT, MAX_OVERDUE);
+            let mut exchange = InFlight::new(if stream { Stream } else { Request }, correlated, TIMEOUT, MAX_OVERDUE);
             let mut now = Instant::now();
             let (mut next, mut back) = (0, Vec::new());
             for act in acts {
@@ -421,7 +426,7 @@ mod tests {
                     Act::Write => back.extend(exchange.written(now)),
                     Act::Reply(key) => {
                         let key = key.map(|key| Value::Int(key.into()));
-                        if let Match::Reply(owed, _) = exchange.reply(key.as_ref()) {
+                        if let ReplyMatch::Reply(owed, _) = exchange.reply(key.as_ref()) {
                             back.push(owed);
                         }
                     }

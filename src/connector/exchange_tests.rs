@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::exchange::{Exchange, LATE_MAX, Match, Tags, Unsettled};
+use super::exchange::{InFlight, LATE_MAX, ReplyMatch, Tags, Unsettled};
 use crate::{
     event::Value,
-    settings::Exchange::{Request, Stream},
+    settings::ExchangeMode::{Request, Stream},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -169,7 +169,7 @@ proptest! {
     ) {
         let correlated = correlated && !is_stream;
         let mode = if is_stream { Stream } else { Request };
-        let mut exchange = Exchange::new(mode, correlated, TIMEOUT, max_overdue);
+        let mut exchange = InFlight::new(mode, correlated, TIMEOUT, max_overdue);
         let mut model =
             Model { is_stream, correlated, sent: Vec::new(), overdue_in_row: 0, max_overdue, last_written: None };
         let mut now = Instant::now();
@@ -183,7 +183,7 @@ proptest! {
                 }
                 Act::Write => prop_assert_eq!(exchange.written(now), model.written(now)),
                 Act::Reply(key) => {
-                    let expected = model.reply(key).map_or(Match::Push, |event| Match::Reply(event, tag(event)));
+                    let expected = model.reply(key).map_or(ReplyMatch::Push, |event| ReplyMatch::Reply(event, tag(event)));
                     prop_assert_eq!(exchange.reply(value(key).as_ref()), expected);
                 }
                 Act::Wait(seconds) => {

@@ -1,10 +1,10 @@
-//! What a connector is told and what it tells. Its data comes and goes as [`Flow`](crate::flow::Flow).
+//! What a connector is told and what it tells. Its data comes and goes as [`DataMessage`](crate::flow::DataMessage).
 
 use actix::Message;
 
 use crate::{
     connector::exchange::Unsettled,
-    flow::{Parcel, Ticket},
+    flow::{Envelope, Ticket},
     reply::Reason,
     wire::CloseFrame,
 };
@@ -49,7 +49,7 @@ pub enum Fact {
     /// It is over. Reported once, whatever the end: by the connector, or by its drop in a panic.
     Ended(Ended),
     /// Events that came after the end.
-    Unsent(Vec<Parcel>),
+    Unsent(Vec<Envelope>),
 }
 
 /// The end of a connection and what it leaves.
@@ -60,7 +60,7 @@ pub struct Ended {
     /// Events that were sent and are not settled, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
     /// Events that waited for the connection, when there never was one.
-    pub unsent: Vec<Parcel>,
+    pub unsent: Vec<Envelope>,
     /// The last event on the wire.
     pub last_written: Option<u64>,
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::Parcel;
+use super::Envelope;
 use crate::turn::now_ns;
 
 /// Emptied batches that a thread keeps: as many as are under way at a time between its actors in most
@@ -13,15 +13,15 @@ const KEPT: usize = 16;
 const KEPT_ROOM: usize = 256;
 
 thread_local! {
-    static EMPTIED: RefCell<Vec<Vec<Parcel>>> = const { RefCell::new(Vec::new()) };
+    static EMPTIED: RefCell<Vec<Vec<Envelope>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes a batch whose parcels are all gone, to be filled again.
-pub fn recycle(mut parcels: Vec<Parcel>) {
-    parcels.clear();
+/// Takes a batch whose envelopes are all gone, to be filled again.
+pub fn recycle(mut envelopes: Vec<Envelope>) {
+    envelopes.clear();
     EMPTIED.with_borrow_mut(|emptied| {
-        if emptied.len() < KEPT && (1..=KEPT_ROOM).contains(&parcels.capacity()) {
-            emptied.push(parcels);
+        if emptied.len() < KEPT && (1..=KEPT_ROOM).contains(&envelopes.capacity()) {
+            emptied.push(envelopes);
         }
     });
 }
@@ -29,7 +29,7 @@ pub fn recycle(mut parcels: Vec<Parcel>) {
 /// Parcels gathered in one turn, to be handed on together: one message instead of many.
 #[derive(Debug, Default)]
 pub struct Batch {
-    parcels: Vec<Parcel>,
+    envelopes: Vec<Envelope>,
     /// The time of this batch, asked for once.
     now_ns: Option<u64>,
 }
@@ -40,20 +40,20 @@ impl Batch {
         *self.now_ns.get_or_insert_with(now_ns)
     }
 
-    /// Adds a parcel.
-    pub fn push(&mut self, parcel: Parcel) {
-        if self.parcels.capacity() == 0 {
-            self.parcels = EMPTIED.with_borrow_mut(Vec::pop).unwrap_or_default();
+    /// Adds an envelope.
+    pub fn push(&mut self, envelope: Envelope) {
+        if self.envelopes.capacity() == 0 {
+            self.envelopes = EMPTIED.with_borrow_mut(Vec::pop).unwrap_or_default();
         }
-        self.parcels.push(parcel);
+        self.envelopes.push(envelope);
     }
 
-    /// Takes the parcels, if there are any; the next batch begins.
-    pub fn take(&mut self) -> Option<Vec<Parcel>> {
+    /// Takes the envelopes, if there are any; the next batch begins.
+    pub fn take(&mut self) -> Option<Vec<Envelope>> {
         self.now_ns = None;
-        if self.parcels.is_empty() {
+        if self.envelopes.is_empty() {
             return None;
         }
-        Some(std::mem::take(&mut self.parcels))
+        Some(std::mem::take(&mut self.envelopes))
     }
 }

@@ -19,14 +19,14 @@ const PIECE: usize = 16 * 1024;
 
 /// What each direction of a session may hold even when the pool is used up: enough to go on with small
 /// messages one by one, so that sessions which hold much cannot starve those which hold little (C3).
-const SUBSISTENCE: usize = 16 * 1024;
+const RESERVED_PER_DIRECTION: usize = 16 * 1024;
 
 /// Bytes that all sessions of the process may hold together (`server.buffer`).
 ///
 /// When it is used up, a session is read only while it holds less than 16 KiB itself. So the bytes in use
 /// exceed the limit by that much and one read (64 KiB) for each direction of a session at most.
 #[derive(Debug)]
-pub struct Pool {
+pub struct GlobalBudget {
     limit: usize,
     used: AtomicUsize,
 }
@@ -37,7 +37,7 @@ pub struct Pool {
 /// one message at most.
 #[derive(Debug)]
 pub struct Budget {
-    pool: Arc<Pool>,
+    global_budget: Arc<GlobalBudget>,
     limit: usize,
     /// Bytes of events.
     used: AtomicUsize,
@@ -52,7 +52,7 @@ pub struct Budget {
 
 /// Bytes of one connection that are no event yet, given back on drop.
 #[derive(Debug)]
-pub struct Hold {
+pub struct PartialBytes {
     budget: Arc<Budget>,
     bytes: usize,
 }
@@ -64,9 +64,9 @@ pub struct Permit {
     bytes: usize,
 }
 
-// === impl Pool ===
+// === impl GlobalBudget ===
 
-impl Pool {
+impl GlobalBudget {
     /// A pool of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
@@ -86,9 +86,9 @@ impl Pool {
 
 impl Budget {
     /// A budget of `limit` bytes out of a pool.
-    pub fn new(limit: usize, pool: &Arc<Pool>) -> Arc<Self> {
+    pub fn new(limit: usize, global_budget: &Arc<GlobalBudget>) -> Arc<Self> {
         Arc::new(Self {
-            pool: Arc::clone(pool),
+            global_budget: Arc::clone(global_budget),
             limit,
             used: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
@@ -106,7 +106,7 @@ impl Budget {
     /// Whether another message may be read, as far as events are concerned.
     pub fn has_room(&self) -> bool {
         let used = self.used();
-        used < self.limit && (used < SUBSISTENCE || !self.pool.is_used_up())
+        used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
     }
 
     /// As [`Budget::has_room`]; when there is none, `waker` is woken once there is.
@@ -134,7 +134,7 @@ impl Budget {
 
     /// How many bytes a message that is being read may hold before it has to wait for other sessions.
     pub fn allowance(&self) -> usize {
-        if self.pool.is_used_up() { SUBSISTENCE } else { usize::MAX }
+        if self.global_budget.is_used_up() { RESERVED_PER_DIRECTION } else { usize::MAX }
     }
 
     /// Draws on the pool, or gives back to it.
@@ -143,9 +143,9 @@ impl Budget {
         let drawn = self.drawn.load(Relaxed);
         let needed = held.next_multiple_of(PIECE);
         if needed > drawn {
-            self.pool.used.fetch_add(needed - drawn, Relaxed);
+            self.global_budget.used.fetch_add(needed - drawn, Relaxed);
         } else if needed < drawn && (held == 0 || drawn - needed > PIECE) {
-            self.pool.used.fetch_sub(drawn - needed, Relaxed);
+            self.global_budget.used.fetch_sub(drawn - needed, Relaxed);
         } else {
             return;
         }
@@ -165,13 +165,13 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        self.pool.used.fetch_sub(*self.drawn.get_mut(), Relaxed);
+        self.global_budget.used.fetch_sub(*self.drawn.get_mut(), Relaxed);
     }
 }
 
-// === impl Hold ===
+// === impl PartialBytes ===
 
-impl Hold {
+impl PartialBytes {
     /// Nothing held.
     pub fn new(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
@@ -188,7 +188,7 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for PartialBytes {
     fn drop(&mut self) {
         self.set(0);
     }
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_reader_is_woken_when_there_is_room_again() {
-        let budget = Budget::new(1000, &Pool::new(usize::MAX));
+        let budget = Budget::new(1000, &GlobalBudget::new(usize::MAX));
         let flag = Arc::new(Flag::default());
         let waker = Waker::from(Arc::clone(&flag));
         let first = budget.take(700);
@@ -265,39 +265,39 @@ mod tests {
 
     #[test]
     fn when_the_pool_is_used_up_who_holds_little_goes_on() {
-        let pool = Pool::new(64 * 1024);
-        let (rich, poor) = (Budget::new(1 << 20, &pool), Budget::new(1 << 20, &pool));
+        let global_budget = GlobalBudget::new(64 * 1024);
+        let (rich, poor) = (Budget::new(1 << 20, &global_budget), Budget::new(1 << 20, &global_budget));
         let flag = Arc::new(Flag::default());
         let waker = Waker::from(Arc::clone(&flag));
         let most = rich.take(60 * 1024);
         let rest = rich.take(20 * 1024);
         assert!(!rich.room_or_wake(&waker));
         assert!(poor.has_room());
-        assert_eq!(poor.allowance(), SUBSISTENCE);
-        let some = poor.take(SUBSISTENCE);
+        assert_eq!(poor.allowance(), RESERVED_PER_DIRECTION);
+        let some = poor.take(RESERVED_PER_DIRECTION);
         assert!(!poor.has_room());
         drop(rest);
-        assert!(!flag.0.load(SeqCst), "the pool is used up still");
+        assert!(!flag.0.load(SeqCst), "the global_budget is used up still");
         drop(most);
         assert!(flag.0.load(SeqCst));
         assert!(poor.has_room());
         assert_eq!(poor.allowance(), usize::MAX);
         drop(some);
-        assert_eq!(pool.used(), 0);
+        assert_eq!(global_budget.used(), 0);
     }
 
     #[test]
     fn what_is_unfinished_is_drawn_on_the_pool() {
-        let pool = Pool::new(1 << 20);
-        let budget = Budget::new(1 << 20, &pool);
-        let mut holds = [Hold::new(&budget), Hold::new(&budget)];
+        let global_budget = GlobalBudget::new(1 << 20);
+        let budget = Budget::new(1 << 20, &global_budget);
+        let mut holds = [PartialBytes::new(&budget), PartialBytes::new(&budget)];
         holds[0].set(100_000);
         holds[1].set(20_000);
-        assert_eq!(pool.used(), 120_000_usize.next_multiple_of(PIECE));
+        assert_eq!(global_budget.used(), 120_000_usize.next_multiple_of(PIECE));
         holds[0].set(0);
-        assert_eq!(pool.used(), 20_000_usize.next_multiple_of(PIECE));
+        assert_eq!(global_budget.used(), 20_000_usize.next_multiple_of(PIECE));
         drop(holds);
-        assert_eq!(pool.used(), 0);
+        assert_eq!(global_budget.used(), 0);
     }
 
     proptest! {
@@ -307,9 +307,9 @@ mod tests {
         fn the_pool_counts_what_is_held(
             acts in proptest::collection::vec((0_u8..5, 0_usize..100_000, 0_usize..2), 1..60),
         ) {
-            let pool = Pool::new(1 << 20);
-            let budgets = [Budget::new(1 << 16, &pool), Budget::new(1 << 16, &pool)];
-            let mut holds = [Hold::new(&budgets[0]), Hold::new(&budgets[1])];
+            let global_budget = GlobalBudget::new(1 << 20);
+            let budgets = [Budget::new(1 << 16, &global_budget), Budget::new(1 << 16, &global_budget)];
+            let mut holds = [PartialBytes::new(&budgets[0]), PartialBytes::new(&budgets[1])];
             let mut permits: Vec<Permit> = Vec::new();
             for (act, bytes, which) in acts {
                 match act {
@@ -325,12 +325,12 @@ mod tests {
                 let held: Vec<usize> =
                     budgets.iter().map(|budget| budget.used() + budget.unfinished.load(Relaxed)).collect();
                 let least: usize = held.iter().map(|held| held.next_multiple_of(PIECE)).sum();
-                prop_assert!(pool.used() >= least);
-                prop_assert!(pool.used() <= least + 2 * PIECE);
+                prop_assert!(global_budget.used() >= least);
+                prop_assert!(global_budget.used() <= least + 2 * PIECE);
             }
             drop(permits);
             drop(holds);
-            prop_assert_eq!(pool.used(), 0);
+            prop_assert_eq!(global_budget.used(), 0);
         }
     }
 }

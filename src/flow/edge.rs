@@ -80,7 +80,7 @@ where
     }
 
     /// Tells a fact or gives an order that means nothing to an actor that is gone.
-    pub fn tell(&self, message: M) {
+    pub fn notify(&self, message: M) {
         if let Pushed::Refused(_) = self.push(message) {
             log::trace!("message to an actor that is gone");
         }

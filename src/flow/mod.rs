@@ -1,13 +1,13 @@
 //! What actors hand to one another, and the rules by which they do.
 //!
-//! * [`Parcel`]: an event on its way, with its [`Ticket`] and its [`Permit`].
+//! * [`Envelope`]: an event on its way, with its [`Ticket`] and its [`Permit`].
 //! * [`Ticket`]: the obligation to give the event an outcome. Whoever ends an event's way stamps its
 //!   ticket; a ticket that is dropped without a stamp, in a panic say, is reported as lost (C1).
 //! * [`Permit`]: bytes of a bounded [`Budget`], given back on drop (C4).
 //! * [`Edge`]: the one way to send to an actor.
 //!
-//! Three planes, never mixed in one type: data is [`Flow`]; control are the messages of each actor's
-//! `messages.rs`; back are the [`Note`]s of the [`Tracker`], which no sender ever waits on.
+//! Three planes, never mixed in one type: data is [`DataMessage`]; control are the messages of each actor's
+//! `messages.rs`; back are the [`Ack`]s of the [`AckTracker`], which no sender ever waits on.
 //!
 //! # Correctness
 //! Tickets, budgets and trackers are shared between the actors of one session, which all live on one
@@ -19,9 +19,9 @@ mod edge;
 mod ticket;
 
 pub use batch::{Batch, recycle};
-pub use budget::{Budget, EVENT_COST, Hold, Permit, Pool};
+pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
-pub use ticket::{Cause, Note, Stamp, Ticket, Tracker};
+pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
 
 use actix::Message;
 
@@ -29,7 +29,7 @@ use crate::{event::Event, reply::Failure, wire::CloseFrame};
 
 /// An event on its way.
 #[derive(Debug)]
-pub struct Parcel {
+pub struct Envelope {
     /// The event.
     pub event: Event,
     /// Why it travels.
@@ -40,7 +40,7 @@ pub struct Parcel {
     pub permit: Option<Permit>,
 }
 
-/// Why a parcel travels.
+/// Why an envelope travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// From the client to the upstream.
@@ -61,9 +61,9 @@ pub enum Kind {
 /// On full: cannot be; permits run out first, and then the side they belong to is not read.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub enum Flow {
+pub enum DataMessage {
     /// Events, in order.
-    Events(Vec<Parcel>),
+    Events(Vec<Envelope>),
     /// Events that failed behind the pipelines, in order.
     Failed(Vec<Failed>),
     /// The upstream has ended, and the session ends with it.

@@ -1,4 +1,4 @@
-//! Tickets: no event is lost without a note.
+//! Tickets: no event is lost without a ack.
 
 use std::{
     fmt, mem,
@@ -15,15 +15,15 @@ use crate::{event::EventId, reply::Failure};
 ///
 /// Never waited on. Bounded by the events under way, which permits and `max_in_flight` bound.
 #[derive(Debug)]
-pub enum Note {
+pub enum Ack {
     /// A ticket was stamped.
-    Stamped {
+    Settled {
         /// The event's number in the session.
         event: u64,
         /// What the ticket was for.
         cause: Cause,
         /// What became of it.
-        stamp: Stamp,
+        status: AckStatus,
     },
     /// A pipeline of the session died.
     PipelineDied(String),
@@ -42,31 +42,31 @@ pub enum Cause {
 
 /// What has become of an event.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stamp {
+pub enum AckStatus {
     /// It has been written to the upstream connection and awaits nothing.
     Delivered,
     /// A pipeline let it end.
     Dropped,
     /// A pipeline made two of it; both share its outcome.
     Copied,
-    /// It failed. Boxed because it is rare: notes stay small.
+    /// It failed. Boxed because it is rare: acks stay small.
     Failed(Box<Failure>),
     /// Its ticket was dropped: something died that held it.
     Lost,
 }
 
-/// The place where the notes of one session come in, and where its event numbers come from.
+/// The place where the acks of one session come in, and where its event numbers come from.
 #[derive(Debug)]
-pub struct Tracker {
+pub struct AckTracker {
     source: u32,
     stream: u64,
     next: AtomicU64,
-    back: Mutex<Back>,
+    back: Mutex<AckQueue>,
 }
 
 #[derive(Debug, Default)]
-struct Back {
-    notes: Vec<Note>,
+struct AckQueue {
+    acks: Vec<Ack>,
     /// The session.
     waker: Option<Waker>,
     /// Whether the session wants to know of good outcomes at once, not at its next turn.
@@ -76,24 +76,24 @@ struct Back {
 /// The obligation to give an event an outcome.
 #[derive(Debug)]
 pub struct Ticket {
-    tracker: Arc<Tracker>,
+    tracker: Arc<AckTracker>,
     event: u64,
     cause: Cause,
     stamped: bool,
 }
 
-// === impl Stamp ===
+// === impl AckStatus ===
 
-impl Stamp {
+impl AckStatus {
     /// It failed.
     pub fn failed(failure: Failure) -> Self {
         Self::Failed(Box::new(failure))
     }
 }
 
-// === impl Tracker ===
+// === impl AckTracker ===
 
-impl Tracker {
+impl AckTracker {
     /// The tracker of a session: `source` and `stream` of its event ids.
     pub fn new(source: u32, stream: u64) -> Arc<Self> {
         Arc::new(Self { source, stream, next: AtomicU64::new(0), back: Mutex::default() })
@@ -118,9 +118,9 @@ impl Tracker {
         EventId { source: self.source, stream: self.stream, event }
     }
 
-    /// Takes the notes in their order, and keeps `waker` for the next one that matters. With `eager`,
+    /// Takes the acks in their order, and keeps `waker` for the next one that matters. With `eager`,
     /// good outcomes matter too.
-    pub fn take_notes(&self, waker: Option<&Waker>, eager: bool) -> Vec<Note> {
+    pub fn take_acks(&self, waker: Option<&Waker>, eager: bool) -> Vec<Ack> {
         let mut back = self.back();
         if let Some(waker) = waker {
             match &mut back.waker {
@@ -129,10 +129,10 @@ impl Tracker {
             }
             back.eager = eager;
         }
-        mem::take(&mut back.notes)
+        mem::take(&mut back.acks)
     }
 
-    /// Stamps tickets of this session as delivered, in their order: one look at the session's notes instead
+    /// Stamps tickets of this session as delivered, in their order: one look at the session's acks instead
     /// of many.
     pub fn delivered(&self, tickets: &mut Vec<Ticket>) {
         if tickets.is_empty() {
@@ -142,37 +142,39 @@ impl Tracker {
         for mut ticket in tickets.drain(..) {
             ticket.stamped = true;
             let (event, cause) = (ticket.event, ticket.cause);
-            back.notes.push(Note::Stamped { event, cause, stamp: Stamp::Delivered });
+            back.acks.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
         }
         back.wake_if(false);
     }
 
     /// Tells the session that one of its pipelines died.
     pub fn pipeline_died(&self, name: &str) {
-        self.note(Note::PipelineDied(name.to_owned()));
+        self.ack(Ack::PipelineDied(name.to_owned()));
     }
 
-    fn note(&self, note: Note) {
+    fn ack(&self, ack: Ack) {
         let mut back = self.back();
-        let good =
-            matches!(note, Note::Stamped { stamp: Stamp::Delivered | Stamp::Dropped | Stamp::Copied, .. });
-        back.notes.push(note);
+        let good = matches!(
+            ack,
+            Ack::Settled { status: AckStatus::Delivered | AckStatus::Dropped | AckStatus::Copied, .. }
+        );
+        back.acks.push(ack);
         back.wake_if(!good);
     }
 
-    fn back(&self) -> MutexGuard<'_, Back> {
+    fn back(&self) -> MutexGuard<'_, AckQueue> {
         self.back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Display for Tracker {
+impl fmt::Display for AckTracker {
     /// The session's name: `1:0` is the first session of the first listener.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.stream)
     }
 }
 
-impl Back {
+impl AckQueue {
     /// Wakes the session if it wants to know: of what is `urgent` always.
     fn wake_if(&mut self, urgent: bool) {
         if (urgent || self.eager)
@@ -202,11 +204,11 @@ impl Ticket {
     }
 
     /// Gives the event its outcome.
-    pub fn stamp(mut self, stamp: Stamp) {
-        self.note(stamp);
+    pub fn settle(mut self, status: AckStatus) {
+        self.ack(status);
     }
 
-    /// Takes the ticket off without a note: the session itself settles the event.
+    /// Takes the ticket off without a ack: the session itself settles the event.
     pub fn redeem(mut self) -> u64 {
         self.stamped = true;
         self.event
@@ -215,21 +217,21 @@ impl Ticket {
     /// A second ticket for a copy of the event.
     pub fn split(&self) -> Self {
         let Self { event, cause, .. } = *self;
-        self.tracker.note(Note::Stamped { event, cause, stamp: Stamp::Copied });
+        self.tracker.ack(Ack::Settled { event, cause, status: AckStatus::Copied });
         self.tracker.ticket(event, cause)
     }
 
-    fn note(&mut self, stamp: Stamp) {
+    fn ack(&mut self, status: AckStatus) {
         self.stamped = true;
         let Self { event, cause, .. } = *self;
-        self.tracker.note(Note::Stamped { event, cause, stamp });
+        self.tracker.ack(Ack::Settled { event, cause, status });
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.stamped {
-            self.note(Stamp::Lost);
+            self.ack(AckStatus::Lost);
         }
     }
 }
@@ -238,47 +240,50 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
-    fn stamps(tracker: &Tracker) -> Vec<(u64, Stamp)> {
-        let notes = tracker.take_notes(None, false).into_iter();
-        notes
-            .filter_map(|note| match note {
-                Note::Stamped { event, stamp, .. } => Some((event, stamp)),
-                Note::PipelineDied(_) => None,
-            })
-            .collect()
+    fn stamps(tracker: &AckTracker) -> Vec<(u64, AckStatus)> {
+        let acks = tracker.take_acks(None, false).into_iter();
+        acks.filter_map(|ack| match ack {
+            Ack::Settled { event, status, .. } => Some((event, status)),
+            Ack::PipelineDied(_) => None,
+        })
+        .collect()
     }
 
     #[test]
     fn a_ticket_dropped_in_a_panic_is_noted_as_lost() {
-        let tracker = Tracker::new(1, 0);
+        let tracker = AckTracker::new(1, 0);
         let ticket = tracker.issue(Cause::Message);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
             let _held = ticket;
             panic!("on purpose");
         }));
         assert!(result.is_err());
-        assert_eq!(stamps(&tracker), [(0, Stamp::Lost)]);
+        assert_eq!(stamps(&tracker), [(0, AckStatus::Lost)]);
     }
 
     #[test]
     fn every_ticket_leaves_one_note() {
-        let tracker = Tracker::new(1, 7);
-        tracker.issue(Cause::Message).stamp(Stamp::Delivered);
-        tracker.issue(Cause::Message).stamp(Stamp::failed(Failure::Lost));
+        let tracker = AckTracker::new(1, 7);
+        tracker.issue(Cause::Message).settle(AckStatus::Delivered);
+        tracker.issue(Cause::Message).settle(AckStatus::failed(Failure::Lost));
         drop(tracker.issue(Cause::Message));
         assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
-        let expected = [(0, Stamp::Delivered), (1, Stamp::failed(Failure::Lost)), (2, Stamp::Lost)];
+        let expected =
+            [(0, AckStatus::Delivered), (1, AckStatus::failed(Failure::Lost)), (2, AckStatus::Lost)];
         assert_eq!(stamps(&tracker), expected);
         assert_eq!(tracker.id(4).to_string(), "1:7:4");
     }
 
     #[test]
     fn a_copy_is_noted_before_its_outcome() {
-        let tracker = Tracker::new(1, 0);
+        let tracker = AckTracker::new(1, 0);
         let ticket = tracker.issue(Cause::Message);
         let copy = ticket.split();
-        copy.stamp(Stamp::Delivered);
-        ticket.stamp(Stamp::Dropped);
-        assert_eq!(stamps(&tracker), [(0, Stamp::Copied), (0, Stamp::Delivered), (0, Stamp::Dropped)]);
+        copy.settle(AckStatus::Delivered);
+        ticket.settle(AckStatus::Dropped);
+        assert_eq!(
+            stamps(&tracker),
+            [(0, AckStatus::Copied), (0, AckStatus::Delivered), (0, AckStatus::Dropped)]
+        );
     }
 }

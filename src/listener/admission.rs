@@ -16,29 +16,29 @@ use actix_http::{StatusCode, header};
 
 use super::{
     answer::Refusal,
-    clients::{Address, Clients, Visit},
+    clients::{Address, AddressPermit, Clients},
 };
 use crate::{
     rate::Limiter,
     settings::{Listener, OnLimit, Rate},
 };
 
-/// Places of which there are so many.
+/// A counting semaphore.
 #[derive(Debug)]
-pub struct Places {
+pub struct Slots {
     taken: AtomicUsize,
     number: usize,
 }
 
 /// One of them, until dropped.
 #[derive(Debug)]
-pub struct Place(Arc<Places>);
+pub struct Slot(Arc<Slots>);
 
 /// Who is let in at one listener.
 #[derive(Debug)]
-pub struct Gate {
-    process: Arc<Places>,
-    sessions: Option<Arc<Places>>,
+pub struct Admission {
+    process: Arc<Slots>,
+    sessions: Option<Arc<Slots>>,
     /// New sessions a second.
     starts: Option<Mutex<Limiter>>,
     clients: Option<Arc<Clients>>,
@@ -46,11 +46,11 @@ pub struct Gate {
 
 /// What a session has taken, until dropped.
 #[derive(Debug)]
-pub struct Slots {
+pub struct SessionPermit {
     /// What the sessions of the client's address share.
-    pub visit: Option<Visit>,
-    _process: Place,
-    _listener: Option<Place>,
+    pub address_permit: Option<AddressPermit>,
+    _process: Slot,
+    _listener: Option<Slot>,
 }
 
 /// Of what there is too much.
@@ -68,32 +68,32 @@ pub enum Full {
     Starts,
 }
 
-// === impl Places ===
+// === impl Slots ===
 
-impl Places {
+impl Slots {
     /// So many places, all free.
     pub fn new(number: usize) -> Arc<Self> {
         Arc::new(Self { taken: AtomicUsize::new(0), number })
     }
 
     /// Takes a place; none when all are taken.
-    pub fn take(self: &Arc<Self>) -> Option<Place> {
+    pub fn take(self: &Arc<Self>) -> Option<Slot> {
         let more = |taken| (taken < self.number).then_some(taken + 1);
-        self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Place(Arc::clone(self)))
+        self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Slot(Arc::clone(self)))
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.taken.fetch_sub(1, SeqCst);
     }
 }
 
-// === impl Gate ===
+// === impl Admission ===
 
-impl Gate {
+impl Admission {
     /// The gate of a listener; `process` are the places for sessions in the process.
-    pub fn new(listener: &Listener, process: &Arc<Places>, now: Instant) -> Self {
+    pub fn new(listener: &Listener, process: &Arc<Slots>, now: Instant) -> Self {
         let admission = &listener.admission;
         // A second's worth may come at once.
         let starts = Rate {
@@ -104,7 +104,7 @@ impl Gate {
         };
         Self {
             process: Arc::clone(process),
-            sessions: admission.max_sessions.map(Places::new),
+            sessions: admission.max_sessions.map(Slots::new),
             starts: Limiter::new(&starts, now).map(Mutex::new),
             clients: Clients::new(admission.max_sessions_per_address, listener.address_rate),
         }
@@ -114,15 +114,14 @@ impl Gate {
     ///
     /// # Errors
     /// When there is too much of something; nothing is taken then.
-    pub fn enter(&self, client: IpAddr, now: Instant) -> Result<Slots, Full> {
+    pub fn enter(&self, client: IpAddr, now: Instant) -> Result<SessionPermit, Full> {
         let enter = |clients: &Arc<Clients>| clients.enter(Address::from(client), now).ok_or(Full::Address);
-        let visit = self.clients.as_ref().map(enter).transpose()?;
+        let address_permit = self.clients.as_ref().map(enter).transpose()?;
         let process = self.process.take().ok_or(Full::Process)?;
-        let listener =
-            self.sessions.as_ref().map(|places| places.take().ok_or(Full::Listener)).transpose()?;
+        let listener = self.sessions.as_ref().map(|slots| slots.take().ok_or(Full::Listener)).transpose()?;
         // Last, so that nobody else's turn is spent on a client that is refused.
         self.start(now)?;
-        Ok(Slots { visit, _process: process, _listener: listener })
+        Ok(SessionPermit { address_permit, _process: process, _listener: listener })
     }
 
     fn start(&self, now: Instant) -> Result<(), Full> {
@@ -163,52 +162,52 @@ mod tests {
     const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
     const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-    fn gate(keys: &str, process: &Arc<Places>, now: Instant) -> Gate {
+    fn admission(keys: &str, process: &Arc<Slots>, now: Instant) -> Admission {
         let text = MINIMAL.replace("bind =", &format!("{keys}\nbind ="));
-        Gate::new(&load(&text, &[]).unwrap().listeners[0], process, now)
+        Admission::new(&load(&text, &[]).unwrap().listeners[0], process, now)
     }
 
-    fn full(gate: &Gate, client: IpAddr, now: Instant) -> Option<Full> {
-        gate.enter(client, now).err()
+    fn full(admission: &Admission, client: IpAddr, now: Instant) -> Option<Full> {
+        admission.enter(client, now).err()
     }
 
     #[test]
     fn without_caps_the_process_is_the_only_one() {
-        let (process, now) = (Places::new(2), Instant::now());
-        let gate = gate("", &process, now);
-        let held = [gate.enter(HERE, now).unwrap(), gate.enter(HERE, now).unwrap()];
-        assert_eq!(full(&gate, HERE, now), Some(Full::Process));
+        let (process, now) = (Slots::new(2), Instant::now());
+        let admission = admission("", &process, now);
+        let held = [admission.enter(HERE, now).unwrap(), admission.enter(HERE, now).unwrap()];
+        assert_eq!(full(&admission, HERE, now), Some(Full::Process));
         drop(held);
-        assert_eq!(full(&gate, HERE, now), None);
+        assert_eq!(full(&admission, HERE, now), None);
     }
 
     #[test]
     fn a_refusal_gives_back_what_it_had_taken() {
-        let (process, now) = (Places::new(9), Instant::now());
-        let gate = gate("max_sessions = 1\nmax_sessions_per_address = 1", &process, now);
-        let held = gate.enter(HERE, now).unwrap();
-        assert_eq!(full(&gate, HERE, now), Some(Full::Address));
-        assert_eq!(full(&gate, THERE, now), Some(Full::Listener));
+        let (process, now) = (Slots::new(9), Instant::now());
+        let admission = admission("max_sessions = 1\nmax_sessions_per_address = 1", &process, now);
+        let held = admission.enter(HERE, now).unwrap();
+        assert_eq!(full(&admission, HERE, now), Some(Full::Address));
+        assert_eq!(full(&admission, THERE, now), Some(Full::Listener));
         assert_eq!(process.taken.load(SeqCst), 1);
         drop(held);
-        let _held = gate.enter(THERE, now).unwrap();
-        assert_eq!(full(&gate, THERE, now), Some(Full::Address));
+        let _held = admission.enter(THERE, now).unwrap();
+        assert_eq!(full(&admission, THERE, now), Some(Full::Address));
         assert_eq!(process.taken.load(SeqCst), 1);
     }
 
     #[test]
     fn new_sessions_come_at_their_rate() {
-        let (process, now) = (Places::new(9), Instant::now());
-        let gate = gate("max_new_sessions = 2\nmax_sessions = 3", &process, now);
-        let mut held = vec![gate.enter(HERE, now).unwrap(), gate.enter(HERE, now).unwrap()];
-        assert_eq!(full(&gate, HERE, now), Some(Full::Starts));
+        let (process, now) = (Slots::new(9), Instant::now());
+        let admission = admission("max_new_sessions = 2\nmax_sessions = 3", &process, now);
+        let mut held = vec![admission.enter(HERE, now).unwrap(), admission.enter(HERE, now).unwrap()];
+        assert_eq!(full(&admission, HERE, now), Some(Full::Starts));
         let later = now + Duration::from_millis(500);
-        held.push(gate.enter(HERE, later).unwrap());
+        held.push(admission.enter(HERE, later).unwrap());
         // who is refused for another reason takes nobody's turn
         let later = later + Duration::from_millis(500);
-        assert_eq!(full(&gate, HERE, later), Some(Full::Listener));
+        assert_eq!(full(&admission, HERE, later), Some(Full::Listener));
         held.clear();
-        assert_eq!(full(&gate, HERE, later), None);
-        assert_eq!(full(&gate, HERE, later), Some(Full::Starts));
+        assert_eq!(full(&admission, HERE, later), None);
+        assert_eq!(full(&admission, HERE, later), Some(Full::Starts));
     }
 }

@@ -57,7 +57,7 @@ struct Entry {
 
 /// One session of an address, until dropped.
 #[derive(Debug)]
-pub struct Visit {
+pub struct AddressPermit {
     clients: Arc<Clients>,
     address: Address,
     /// What all sessions of the address may send together; none where that is not limited.
@@ -85,7 +85,7 @@ impl Clients {
     }
 
     /// Counts a session of an address; none when it has as many as it may have.
-    pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<Visit> {
+    pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<AddressPermit> {
         let mut shard = self.shard(address);
         let shard = &mut *shard;
         let entry = shard.entries.entry(address).or_insert_with(|| Entry {
@@ -97,10 +97,10 @@ impl Clients {
             return None;
         }
         entry.sessions += 1;
-        if let Some(place) = entry.idle.take() {
-            shard.idle.remove(&place);
+        if let Some(slot) = entry.idle.take() {
+            shard.idle.remove(&slot);
         }
-        Some(Visit { clients: Arc::clone(self), address, limiter: entry.limiter.clone() })
+        Some(AddressPermit { clients: Arc::clone(self), address, limiter: entry.limiter.clone() })
     }
 
     fn leave(&self, address: Address, now: Instant) {
@@ -142,8 +142,8 @@ impl Shard {
     }
 
     fn forget(&mut self, address: Address) {
-        if let Some(place) = self.entries.remove(&address).and_then(|entry| entry.idle) {
-            self.idle.remove(&place);
+        if let Some(slot) = self.entries.remove(&address).and_then(|entry| entry.idle) {
+            self.idle.remove(&slot);
         }
     }
 }
@@ -159,7 +159,7 @@ impl Entry {
     }
 }
 
-impl Drop for Visit {
+impl Drop for AddressPermit {
     fn drop(&mut self) {
         self.clients.leave(self.address, Instant::now());
     }
@@ -181,17 +181,17 @@ mod tests {
     }
 
     /// Ends a session at a moment of the test's.
-    fn leave(visit: Visit, now: Instant) {
-        visit.clients.leave(visit.address, now);
-        mem::forget(visit);
+    fn leave(address_permit: AddressPermit, now: Instant) {
+        address_permit.clients.leave(address_permit.address, now);
+        mem::forget(address_permit);
     }
 
     fn known(clients: &Clients) -> usize {
         clients.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum()
     }
 
-    fn send(visit: &Visit, now: Instant) {
-        visit.limiter.as_ref().unwrap().lock().unwrap().count(1, now);
+    fn send(address_permit: &AddressPermit, now: Instant) {
+        address_permit.limiter.as_ref().unwrap().lock().unwrap().count(1, now);
     }
 
     #[test]
@@ -252,9 +252,9 @@ mod tests {
         send(&live, now);
         let total = 3 * SHARDS * IDLE_MAX;
         for number in 0..total {
-            let visit = clients.enter(Address::V6(number as u64), now).unwrap();
-            send(&visit, now);
-            leave(visit, now);
+            let address_permit = clients.enter(Address::V6(number as u64), now).unwrap();
+            send(&address_permit, now);
+            leave(address_permit, now);
         }
         assert_eq!(known(&clients), SHARDS * IDLE_MAX + 1);
         let remembered =

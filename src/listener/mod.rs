@@ -7,13 +7,13 @@ mod admission;
 mod answer;
 mod capacity;
 mod clients;
-mod desk;
 mod forward;
 mod handshake;
 mod head;
-mod quiet;
+mod log_throttle;
 mod relay;
 mod target;
+mod worker;
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc};
 
@@ -22,7 +22,7 @@ use actix_service::fn_service;
 
 pub use self::{
     capacity::capacity,
-    desk::{Desk, Shared},
+    worker::{ListenerWorker, ServerState},
 };
 
 use crate::{
@@ -49,12 +49,12 @@ pub fn serve(
     server: ServerBuilder,
     socket: TcpListener,
     listener: &Arc<Listener>,
-    shared: &Arc<Shared>,
+    shared: &Arc<ServerState>,
 ) -> io::Result<ServerBuilder> {
     let (listener, shared) = (Arc::clone(listener), Arc::clone(shared));
     let name = listener.name.clone();
     server.listen(name, socket, move || {
-        let desk = Desk::open(Arc::clone(&listener), Arc::clone(&shared));
-        fn_service(move |client| accept::accept(Rc::clone(&desk), client))
+        let worker = ListenerWorker::open(Arc::clone(&listener), Arc::clone(&shared));
+        fn_service(move |client| accept::accept(Rc::clone(&worker), client))
     })
 }

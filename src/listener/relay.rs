@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{answer::Refusal, forward};
 use crate::{
     connector::{
-        dial::{DialError, Plan},
+        dial::{DialError, DialPlan},
         refused::{BodyError, Refused},
     },
     header_list::is_named_by_connection,
@@ -49,7 +49,7 @@ pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
 }
 
 /// The answer to a client whose upstream was dialed in vain, as behind a tunnel.
-pub(super) async fn answer(error: DialError, plan: &Plan, deadline: Instant) -> Refusal {
+pub(super) async fn answer(error: DialError, plan: &DialPlan, deadline: Instant) -> Refusal {
     let cause = error.to_string();
     let refusal = match error {
         DialError::Refused(refused) if is_for_client(refused.status) => {
@@ -72,7 +72,7 @@ fn is_for_client(status: StatusCode) -> bool {
 /// The upstream's refusal in the answer to the client: status, [`PASSED`] headers, and the body if it is
 /// whole within [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes by `deadline`. Otherwise a text says
 /// what is missing.
-async fn refusal(refused: Refused, plan: &Plan, deadline: Instant) -> Refusal {
+async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
     refusal.headers = passed(&headers, &plan.url.text);

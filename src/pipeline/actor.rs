@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler};
 
-use super::{Attach, Outlet};
+use super::{Attach, Output};
 use crate::{
     event::Event,
-    flow::{Edge, Flow, Kind, Parcel, Permit, Stamp, Ticket, Tracker},
+    flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Ticket},
     reply::Failure,
     settings,
     trickle::{Port, RuntimeError},
@@ -33,10 +33,10 @@ pub struct Pipeline {
     settings: Arc<settings::Pipeline>,
     /// None: everything passes as it is.
     stage: Option<Box<dyn Stage>>,
-    out: Outlet,
+    out: Output,
     /// The session: where ports `reply` and `err` lead.
-    home: Edge<Flow>,
-    tracker: Arc<Tracker>,
+    to_session: Edge<DataMessage>,
+    tracker: Arc<AckTracker>,
 }
 
 impl Drop for Pipeline {
@@ -54,24 +54,24 @@ impl Pipeline {
     pub fn start(
         settings: &Arc<settings::Pipeline>,
         stage: Option<Box<dyn Stage>>,
-        out: Outlet,
-        home: Edge<Flow>,
-        tracker: Arc<Tracker>,
+        out: Output,
+        to_session: Edge<DataMessage>,
+        tracker: Arc<AckTracker>,
         room: usize,
     ) -> Addr<Self> {
         let settings = Arc::clone(settings);
         Self::create(|ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(room);
-            Self { settings, stage, out, home, tracker }
+            Self { settings, stage, out, to_session, tracker }
         })
     }
 
-    fn run(&mut self, parcels: Vec<Parcel>) {
-        let Some(stage) = &mut self.stage else { return self.out.push(Flow::Events(parcels)) };
+    fn run(&mut self, envelopes: Vec<Envelope>) {
+        let Some(stage) = &mut self.stage else { return self.out.push(DataMessage::Events(envelopes)) };
         let now_ns = now_ns();
         let mut sorted = Sorted::default();
         let mut outputs = Vec::new();
-        for Parcel { event, kind, ticket, permit } in parcels {
+        for Envelope { event, kind, ticket, permit } in envelopes {
             // An error event that an errors pipeline fails on still reaches the client, as it was.
             let error_event = (kind == Kind::Error).then(|| event.clone());
             match (stage.run(event, now_ns, &mut outputs), error_event) {
@@ -82,7 +82,7 @@ impl Pipeline {
                         self.settings.name,
                         event.id
                     );
-                    sorted.home.push(Parcel { event, kind, ticket, permit });
+                    sorted.to_session.push(Envelope { event, kind, ticket, permit });
                 }
                 (Err(error), None) => {
                     log::debug!(
@@ -90,19 +90,19 @@ impl Pipeline {
                         self.settings.name,
                         ticket.id()
                     );
-                    ticket.stamp(Stamp::failed(Failure::Program(error.to_string())));
+                    ticket.settle(AckStatus::failed(Failure::Program(error.to_string())));
                 }
             }
         }
         self.send(sorted);
     }
 
-    fn send(&mut self, Sorted { out, home }: Sorted) {
+    fn send(&mut self, Sorted { out, to_session }: Sorted) {
         if !out.is_empty() {
-            self.out.push(Flow::Events(out));
+            self.out.push(DataMessage::Events(out));
         }
-        if !home.is_empty() {
-            self.home.tell(Flow::Events(home));
+        if !to_session.is_empty() {
+            self.to_session.notify(DataMessage::Events(to_session));
         }
     }
 }
@@ -110,8 +110,8 @@ impl Pipeline {
 /// Outputs by where they go.
 #[derive(Default)]
 struct Sorted {
-    out: Vec<Parcel>,
-    home: Vec<Parcel>,
+    out: Vec<Envelope>,
+    to_session: Vec<Envelope>,
 }
 
 impl Sorted {
@@ -119,7 +119,7 @@ impl Sorted {
     /// others gets a ticket of its own for the same event, and a permit for its own bytes.
     fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         if outputs.is_empty() {
-            return ticket.stamp(Stamp::Dropped);
+            return ticket.settle(AckStatus::Dropped);
         }
         let copies: Vec<_> =
             outputs[1..].iter().map(|(_, event)| copy(&ticket, permit.as_ref(), event)).collect();
@@ -128,11 +128,11 @@ impl Sorted {
         for ((port, event), (ticket, permit)) in outputs.drain(..).zip(owed) {
             let (place, kind) = match port {
                 Port::Out => (&mut self.out, kind),
-                Port::Err => (&mut self.home, Kind::Error),
-                Port::Reply if kind == Kind::Request => (&mut self.home, Kind::Reply),
-                Port::Reply => (&mut self.home, kind),
+                Port::Err => (&mut self.to_session, Kind::Error),
+                Port::Reply if kind == Kind::Request => (&mut self.to_session, Kind::Reply),
+                Port::Reply => (&mut self.to_session, kind),
             };
-            place.push(Parcel { event, kind, ticket, permit });
+            place.push(Envelope { event, kind, ticket, permit });
         }
     }
 }
@@ -145,12 +145,12 @@ impl Actor for Pipeline {
     type Context = Context<Self>;
 }
 
-impl Handler<Flow> for Pipeline {
+impl Handler<DataMessage> for Pipeline {
     type Result = ();
 
-    fn handle(&mut self, flow: Flow, _: &mut Context<Self>) {
+    fn handle(&mut self, flow: DataMessage, _: &mut Context<Self>) {
         match flow {
-            Flow::Events(parcels) => self.run(parcels),
+            DataMessage::Events(envelopes) => self.run(envelopes),
             failed => self.out.push(failed),
         }
     }

@@ -1,10 +1,10 @@
 //! A pipeline: the actor that runs one program over the events of one session.
 //!
 //! It stands between session and connector on the way there, between connector and session on the way
-//! back, or on the way of the errors. What a program sends to a port goes to the port's outlet.
+//! back, or on the way of the errors. What a program sends to a port goes to the port's output.
 
 mod actor;
-mod outlet;
+mod output;
 
 pub use actor::{Pipeline, Stage};
-pub use outlet::{Attach, Outlet, UpstreamEdge};
+pub use output::{Attach, Output, UpstreamEdge};

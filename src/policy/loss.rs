@@ -1,7 +1,7 @@
 //! Whether a route keeps its client when the upstream connection is lost, and whether failures become
 //! messages to the client.
 
-use crate::settings::{Exchange, Route};
+use crate::settings::{ExchangeMode, Route};
 
 /// `on_upstream_loss`: what becomes of the client when its upstream connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Route {
         match &self.upstream {
             None => (true, "the route has no upstream"),
             _ if self.stateless => (true, "stateless = true"),
-            Some(upstream) if upstream.exchange == Exchange::Request => (true, "exchange = \"request\""),
+            Some(upstream) if upstream.exchange == ExchangeMode::Request => (true, "exchange = \"request\""),
             Some(_) => (false, "exchange = \"stream\" and the route is not stateless"),
         }
     }
@@ -76,7 +76,7 @@ impl Route {
         match &self.upstream {
             None => (true, "the route has no upstream"),
             _ if !self.errors.is_empty() => (true, "the route has errors pipelines"),
-            Some(upstream) if upstream.exchange == Exchange::Request => (true, "exchange = \"request\""),
+            Some(upstream) if upstream.exchange == ExchangeMode::Request => (true, "exchange = \"request\""),
             Some(_) => (false, "exchange = \"stream\" and the route has no errors pipelines"),
         }
     }
@@ -89,34 +89,34 @@ mod tests {
     use super::*;
     use crate::settings::fixture;
 
-    fn route(exchange: Exchange) -> Route {
+    fn route(exchange: ExchangeMode) -> Route {
         let upstream = crate::settings::Upstream { exchange, ..fixture::upstream() };
         Route { upstream: Some(Arc::new(upstream)), ..fixture::route(None, "/") }
     }
 
     #[test]
     fn auto_keeps_what_can_go_on() {
-        let stream = route(Exchange::Stream);
+        let stream = route(ExchangeMode::Stream);
         assert!(!stream.keeps_client());
-        assert!(route(Exchange::Request).keeps_client());
+        assert!(route(ExchangeMode::Request).keeps_client());
         assert!(Route { stateless: true, ..stream.clone() }.keeps_client());
         assert!(Route { upstream: None, ..stream.clone() }.keeps_client());
         assert!(Route { on_upstream_loss: OnUpstreamLoss::Keep, ..stream }.keeps_client());
-        let close = Route { on_upstream_loss: OnUpstreamLoss::Close, ..route(Exchange::Request) };
+        let close = Route { on_upstream_loss: OnUpstreamLoss::Close, ..route(ExchangeMode::Request) };
         assert!(!close.keeps_client());
     }
 
     #[test]
     fn auto_puts_no_text_of_ours_into_a_stream() {
-        let stream = route(Exchange::Stream);
+        let stream = route(ExchangeMode::Stream);
         assert!(!stream.replies_errors());
         assert!(!Route { stateless: true, ..stream.clone() }.replies_errors());
-        assert!(route(Exchange::Request).replies_errors());
+        assert!(route(ExchangeMode::Request).replies_errors());
         assert!(Route { upstream: None, ..stream.clone() }.replies_errors());
         assert!(Route { error_replies: ErrorReplies::On, ..stream.clone() }.replies_errors());
         let errors = crate::settings::fixture::load(fixture::MINIMAL, &[]).unwrap().pipelines["pass"].clone();
         assert!(Route { errors: vec![errors], ..stream }.replies_errors());
-        let off = Route { error_replies: ErrorReplies::Off, ..route(Exchange::Request) };
+        let off = Route { error_replies: ErrorReplies::Off, ..route(ExchangeMode::Request) };
         assert!(!off.replies_errors());
     }
 }

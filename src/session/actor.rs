@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use self::{
     admitting::Limiters,
-    ending::{Farewell, Side, State},
+    ending::{CloseIntent, Side, State},
 };
 use super::{
     Drain,
@@ -27,19 +27,19 @@ use super::{
     ledger::Outcome,
 };
 use crate::{
-    assembly::Errors,
+    assembly::LazyChain,
     deadline::Deadline,
     event::{Data, Event, Origin, Record},
     flow::{
-        Batch, Budget, Cause, Edge, Flow, Hold, Kind, Loss, Note, Parcel, Permit, Pool, Stamp, Ticket,
-        Tracker, mailbox_room, recycle,
+        Ack, AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind,
+        Loss, PartialBytes, Permit, Ticket, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
-    pipeline::{Attach, Outlet},
+    pipeline::{Attach, Output},
     rate::Limiter,
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},
-    supervisor::{SessionOver, Withdraw},
+    supervisor::{SessionOver, StopUpstream},
     ticker::TICK,
     turn::{Driven, TURN_STEPS, drive, yield_turn},
     wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
@@ -50,7 +50,7 @@ const MAX_IN_FLIGHT: usize = 128;
 
 /// A client's session.
 pub struct Session {
-    tracker: Arc<Tracker>,
+    tracker: Arc<AckTracker>,
     listener: Arc<Listener>,
     down: Downstream,
     inbound: Inbound,
@@ -58,7 +58,7 @@ pub struct Session {
     delivery: Delivery<Frame>,
     /// The listener's `buffer`: what was read from the client and is not written to the upstream yet.
     budget: Arc<Budget>,
-    hold: Hold,
+    hold: PartialBytes,
     /// The upstream's `buffer`: the error replies for what it sent take room there, so that it is not read
     /// while they are not.
     upstream_budget: Option<Arc<Budget>>,
@@ -71,7 +71,7 @@ pub struct Session {
     meta: Option<Arc<Record>>,
     /// Where the client's events come from, when a pipeline asks.
     origin: Option<Arc<Origin>>,
-    ties: Ties,
+    links: SessionLinks,
     state: State,
     /// What it means depends on the state: see [`Session::due`].
     deadline: Deadline,
@@ -91,15 +91,15 @@ pub struct Session {
     frames: Vec<Message>,
     opened: Instant,
     /// Counted as live until dropped, whatever the end.
-    _presence: Box<dyn Presence>,
+    _guard: Box<dyn SessionGuard>,
 }
 
 /// The actors that a session is tied to.
-pub struct Ties {
+pub struct SessionLinks {
     /// The first incoming pipeline, or the upstream side.
-    pub incoming: Outlet,
+    pub incoming: Output,
     /// The errors pipelines.
-    pub errors: Errors,
+    pub errors: LazyChain,
     /// The supervisor, if the route has an upstream.
     pub supervisor: Option<SupervisorEdge>,
     /// The budget of the upstream side.
@@ -113,16 +113,16 @@ pub struct SupervisorEdge {
     /// At the end.
     pub over: Edge<SessionOver>,
     /// Before the end.
-    pub withdraw: Edge<Withdraw>,
+    pub stop_upstream: Edge<StopUpstream>,
 }
 
 /// Whatever counts the session as live; dropping it ends that.
-pub trait Presence {}
+pub trait SessionGuard {}
 
 /// What a session is made of.
 pub struct Parts {
     /// Its event numbers and notes.
-    pub tracker: Arc<Tracker>,
+    pub tracker: Arc<AckTracker>,
     /// Where the client came in.
     pub listener: Arc<Listener>,
     /// Where it is served.
@@ -136,45 +136,45 @@ pub struct Parts {
     /// Where the client's events come from, when a pipeline asks.
     pub origin: Option<Arc<Origin>>,
     /// What all sessions may hold together.
-    pub pool: Arc<Pool>,
+    pub global_budget: Arc<GlobalBudget>,
     /// What the sessions of the client's address may send together; none where that is not limited.
     pub address: Option<Arc<Mutex<Limiter>>>,
     /// Counts the session as live.
-    pub presence: Box<dyn Presence>,
+    pub guard: Box<dyn SessionGuard>,
 }
 
 impl Session {
     /// Starts a session; `ties` starts the actors it is tied to.
-    pub fn start(parts: Parts, ties: impl FnOnce(&Addr<Self>) -> Ties) -> Addr<Self> {
+    pub fn start(parts: Parts, links: impl FnOnce(&Addr<Self>) -> SessionLinks) -> Addr<Self> {
         Self::create(|ctx: &mut Context<Self>| {
             let upstream_buffer = parts.upstream.as_ref().map_or(0, |upstream| upstream.limits.buffer);
             ctx.set_mailbox_capacity(mailbox_room(parts.listener.limits.buffer + upstream_buffer));
-            let ties = ties(&ctx.address());
+            let links = links(&ctx.address());
             drive(ctx);
-            Self::new(parts, ties)
+            Self::new(parts, links)
         })
     }
 
-    fn new(parts: Parts, mut ties: Ties) -> Self {
-        let Parts { tracker, listener, upstream, socket, rest, meta, origin, pool, address, presence } =
+    fn new(parts: Parts, mut links: SessionLinks) -> Self {
+        let Parts { tracker, listener, upstream, socket, rest, meta, origin, global_budget, address, guard } =
             parts;
         let link = Link::new(socket, Role::Server, listener.limits, &listener.health, rest);
-        let budget = Budget::new(listener.limits.buffer, &pool);
+        let budget = Budget::new(listener.limits.buffer, &global_budget);
         Self {
             tracker,
             down: Downstream::new(link, listener.slow_consumer),
             inbound: Inbound::new(&listener.format),
             outbound: Outbound::new(&listener.format),
             delivery: Delivery::new(upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order())),
-            hold: Hold::new(&budget),
+            hold: PartialBytes::new(&budget),
             budget,
-            upstream_budget: ties.upstream_budget.take(),
+            upstream_budget: links.upstream_budget.take(),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
             limiters: Limiters::new(&listener, address),
             reading: true,
             meta,
             origin,
-            ties,
+            links,
             state: State::Open,
             deadline: Deadline::new(),
             drain: None,
@@ -184,7 +184,7 @@ impl Session {
             batch: Batch::default(),
             frames: Vec::new(),
             opened: Instant::now(),
-            _presence: presence,
+            _guard: guard,
             listener,
         }
     }
@@ -225,7 +225,7 @@ impl Session {
     fn has_room(&mut self, task: &mut task::Context<'_>) -> bool {
         if self.delivery.unsettled() >= self.max_in_flight {
             // Wakes the session at the next outcome from now on, good ones included.
-            self.take_notes(Some(task));
+            self.take_acks(Some(task));
         }
         self.delivery.unsettled() < self.max_in_flight && self.budget.room_or_wake(task.waker())
     }
@@ -237,18 +237,18 @@ impl Session {
             Incoming::Pong(_) => {}
             Incoming::Close(frame) => {
                 self.finish_input();
-                self.client_ended(Farewell::Close(frame));
+                self.client_ended(CloseIntent::Close(frame));
             }
         }
     }
 
     /// The client sends nothing more: what it sent has a while to settle, or not.
-    fn client_ended(&mut self, farewell: Farewell) {
+    fn client_ended(&mut self, intent: CloseIntent) {
         let wait = match self.listener.on_client_close {
             OnClientClose::Finish => self.listener.close_timeout,
             OnClientClose::Cancel => Duration::ZERO,
         };
-        self.wind(farewell, true, Side::Downstream, wait);
+        self.start_draining(intent, true, Side::Downstream, wait);
     }
 
     fn accept(&mut self, decoded: Result<Data, String>) {
@@ -267,7 +267,7 @@ impl Session {
             origin: self.origin.clone(),
             ingest_ns: self.batch.now_ns(),
         };
-        self.batch.push(Parcel { event, kind: Kind::Request, ticket, permit });
+        self.batch.push(Envelope { event, kind: Kind::Request, ticket, permit });
     }
 
     /// A message that does not become an event of its own kind is one that fails at once.
@@ -277,9 +277,9 @@ impl Session {
         self.fail(ticket.redeem(), Cause::Message, failure, None);
     }
 
-    fn hand_on(&mut self) {
-        if let Some(parcels) = self.batch.take() {
-            self.ties.incoming.push(Flow::Events(parcels));
+    fn flush_batch(&mut self) {
+        if let Some(envelopes) = self.batch.take() {
+            self.links.incoming.push(DataMessage::Events(envelopes));
         }
     }
 
@@ -289,43 +289,43 @@ impl Session {
                 let frame = CloseFrame::new(error.close_code(), error.to_string());
                 self.close(Some(frame), false, false, Side::Proxy);
             }
-            LinkError::Eof | LinkError::Io(_) => self.client_ended(Farewell::Nobody),
+            LinkError::Eof | LinkError::Io(_) => self.client_ended(CloseIntent::Nobody),
         }
     }
 
     // --- To the client
 
-    fn arrive(&mut self, flow: Flow) {
-        self.take_notes(None);
+    fn arrive(&mut self, flow: DataMessage) {
+        self.take_acks(None);
         match flow {
-            Flow::Events(mut parcels) => {
-                parcels.drain(..).for_each(|parcel| self.deliver(parcel));
-                recycle(parcels);
+            DataMessage::Events(mut envelopes) => {
+                envelopes.drain(..).for_each(|envelope| self.deliver(envelope));
+                recycle(envelopes);
             }
-            Flow::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
-            Flow::Ended(end) => self.upstream_ended(*end),
+            DataMessage::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
+            DataMessage::Ended(end) => self.upstream_ended(*end),
         }
     }
 
-    fn deliver(&mut self, Parcel { event, kind, ticket, permit }: Parcel) {
+    fn deliver(&mut self, Envelope { event, kind, ticket, permit }: Envelope) {
         let cause = ticket.cause();
         if kind == Kind::Error && cause != Cause::Error {
             return self.refused_by_pipeline(event, ticket);
         }
         let Event { data, meta, .. } = event;
         match self.outbound.encode(data, &meta, &mut self.frames) {
-            Ok(()) => self.hand_over(kind, ticket, permit),
+            Ok(()) => self.emit_to_client(kind, ticket, permit),
             Err(words) if kind == Kind::Error => {
                 // The listener's format cannot write a record: plain JSON can.
                 let data = error_data(&Failure::Encode(words), ticket.id(), None);
                 self.frames.push(Message::Text(data.to_json().into()));
-                self.hand_over(kind, ticket, permit);
+                self.emit_to_client(kind, ticket, permit);
             }
             Err(words) => self.fail(ticket.redeem(), cause, Failure::Encode(words), meta.get("correlation")),
         }
     }
 
-    fn hand_over(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
+    fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
         let class = match (kind, cause) {
@@ -349,31 +349,31 @@ impl Session {
 
     // --- Outcomes
 
-    fn take_notes(&mut self, task: Option<&task::Context<'_>>) {
+    fn take_acks(&mut self, task: Option<&task::Context<'_>>) {
         let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
-        for note in self.tracker.take_notes(task.map(|task| task.waker()), eager) {
+        for note in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
             match note {
-                Note::Stamped { event, cause, stamp } => self.stamped(event, cause, stamp),
-                Note::PipelineDied(name) => self.pipeline_died(&name),
+                Ack::Settled { event, cause, status } => self.acked(event, cause, status),
+                Ack::PipelineDied(name) => self.pipeline_died(&name),
             }
         }
     }
 
-    fn stamped(&mut self, event: u64, cause: Cause, stamp: Stamp) {
+    fn acked(&mut self, event: u64, cause: Cause, status: AckStatus) {
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
-        match (stamp, cause) {
-            (Stamp::Copied, Cause::Message) => self.delivery.copied(event),
-            (Stamp::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
-            (Stamp::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
-            (Stamp::Dropped, Cause::Error) => {
+        match (status, cause) {
+            (AckStatus::Copied, Cause::Message) => self.delivery.copied(event),
+            (AckStatus::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
+            (AckStatus::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
+            (AckStatus::Dropped, Cause::Error) => {
                 self.delivery.error_dropped(event, emit);
                 self.down.forget_notice(event);
             }
-            (Stamp::Failed(failure), cause) => self.fail(event, cause, *failure, None),
-            (Stamp::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
+            (AckStatus::Failed(failure), cause) => self.fail(event, cause, *failure, None),
+            (AckStatus::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
             // Nobody awaits a push.
-            (Stamp::Copied | Stamp::Delivered | Stamp::Dropped | Stamp::Lost, _) => {}
+            (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => {}
         }
     }
 
@@ -386,13 +386,13 @@ impl Session {
 
 impl Driven for Session {
     fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
-        self.take_notes(Some(task));
+        self.take_acks(Some(task));
         if self.deadline.has_passed() {
             self.due(ctx);
         }
         self.read(ctx, task);
-        self.hand_on();
-        self.look_after(task);
+        self.flush_batch();
+        self.check_liveness(task);
         let done = self.progress(ctx, task);
         self.deadline.arm(task.waker());
         done
@@ -410,8 +410,8 @@ impl Drop for Session {
             if std::thread::panicking() {
                 log::error!("session died session={self}");
             }
-            if let Some(supervisor) = &self.ties.supervisor {
-                supervisor.over.tell(SessionOver(Farewell::Nobody.to_upstream()));
+            if let Some(supervisor) = &self.links.supervisor {
+                supervisor.over.notify(SessionOver(CloseIntent::Nobody.to_upstream()));
             }
         }
     }
@@ -423,10 +423,10 @@ impl fmt::Display for Session {
     }
 }
 
-impl Handler<Flow> for Session {
+impl Handler<DataMessage> for Session {
     type Result = ();
 
-    fn handle(&mut self, flow: Flow, _: &mut Context<Self>) {
+    fn handle(&mut self, flow: DataMessage, _: &mut Context<Self>) {
         self.arrive(flow);
     }
 }
@@ -435,7 +435,7 @@ impl Handler<Attach> for Session {
     type Result = ();
 
     fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
-        self.ties.incoming.attach(attach);
+        self.links.incoming.attach(attach);
     }
 }
 

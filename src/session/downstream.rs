@@ -110,7 +110,7 @@ impl Downstream {
     pub(super) fn start_dropping(&mut self) -> bool {
         let Some(backlog) = &mut self.backlog else { return false };
         let freed = backlog.start_dropping();
-        self.link.excuse();
+        self.link.restart_write_timer();
         freed && self.link.outbox().tokens().flatten().all(Permit::has_room)
     }
 

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::sequencer::Slot;
-use crate::spare;
+use crate::memory;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,7 +162,7 @@ impl Ledger {
             Outcome::Answered => self.counts.answered += 1,
             Outcome::Errored => self.counts.errored += 1,
         }
-        spare::trim(&mut self.open);
+        memory::shrink_if_idle(&mut self.open);
         entry.slot
     }
 

@@ -1,5 +1,5 @@
-//! What a session is told. Its data and the upstream's end come as [`Flow`](crate::flow::Flow), outcomes as
-//! [`Note`](crate::flow::Note).
+//! What a session is told. Its data and the upstream's end come as [`DataMessage`](crate::flow::DataMessage), outcomes as
+//! [`Ack`](crate::flow::Ack).
 
 use std::time::Duration;
 

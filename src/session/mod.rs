@@ -4,7 +4,7 @@
 //! replies, pushes and errors in their order (the sequencer). Its states:
 //!
 //! * *Open*: the client is read.
-//! * *Winding*: the client is not read any more; events under way have a while to settle.
+//! * *Draining*: the client is not read any more; events under way have a while to settle.
 //! * *Closing*: our close frame is out; the client's is awaited.
 //! * *Over*.
 
@@ -18,6 +18,6 @@ mod messages;
 mod model_tests;
 mod sequencer;
 
-pub use actor::{Parts, Presence, Session, SupervisorEdge, Ties};
+pub use actor::{Parts, Session, SessionGuard, SessionLinks, SupervisorEdge};
 pub use ledger::Counts;
 pub use messages::Drain;

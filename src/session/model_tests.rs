@@ -420,12 +420,12 @@ struct Sheet {
     number: usize,
     kind: Kind,
     is_last: bool,
-    desk: Rc<Desk>,
+    desk: Rc<ListenerWorker>,
 }
 
 /// What is known of all sheets.
 #[derive(Debug, Default)]
-struct Desk {
+struct ListenerWorker {
     /// Messages of the upstream that wait.
     used: Cell<usize>,
     /// The numbers of the sheets that are gone.
@@ -443,7 +443,7 @@ enum Kind {
 const ROOM: usize = 3;
 
 impl Sheet {
-    fn new(number: usize, kind: Kind, is_last: bool, desk: &Rc<Desk>) -> Self {
+    fn new(number: usize, kind: Kind, is_last: bool, desk: &Rc<ListenerWorker>) -> Self {
         desk.used.set(desk.used.get() + usize::from(kind == Kind::Push && is_last));
         Self { number, kind, is_last, desk: Rc::clone(desk) }
     }
@@ -495,7 +495,7 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
 struct Reader {
     keep: Keep,
     backlog: Backlog<Sheet>,
-    desk: Rc<Desk>,
+    desk: Rc<ListenerWorker>,
     /// Of each message: what it is, and its frames that came out.
     messages: Vec<(Kind, usize, usize)>,
     /// Numbers in the order in which they came out.

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::spare;
+use crate::memory;
 
 /// A place in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ impl<O> Sequencer<O> {
                 std::mem::take(&mut place.held).into_iter().for_each(&mut emit);
             }
         }
-        spare::trim(&mut self.places);
+        memory::shrink_if_idle(&mut self.places);
     }
 
     /// Whether nothing is held back and no place is open.

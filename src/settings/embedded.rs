@@ -134,7 +134,7 @@ mod tests {
         let settings = layers.check().unwrap();
         assert_eq!(settings.listeners[0].bind.len(), 2);
         assert_eq!(settings.upstreams["main"].url.text, "ws://h:1");
-        assert_eq!(settings.upstreams["main"].exchange, crate::settings::Exchange::Request);
+        assert_eq!(settings.upstreams["main"].exchange, crate::settings::ExchangeMode::Request);
         let report = layers.report(Extent::Changed);
         assert!(report.contains("# command line"), "{report}");
     }

@@ -308,7 +308,7 @@ pub struct Upstream {
     /// Options of the sockets to it.
     pub tcp: TcpOptions,
     /// How events and replies belong together.
-    pub exchange: Exchange,
+    pub exchange: ExchangeMode,
     /// The key of an event by which requests and replies find each other: a path such as `id` or
     /// `params.id` into the data. None: in order.
     pub correlation: Option<Vec<String>>,
@@ -367,7 +367,7 @@ pub enum AllowedUrl {
 
 /// How events and replies belong together (C1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exchange {
+pub enum ExchangeMode {
     /// Each event awaits one reply.
     Request,
     /// An event is settled when it has been written.
@@ -463,7 +463,7 @@ impl std::fmt::Display for SlowConsumer {
 impl Upstream {
     /// Whether outcomes come in the order of the client's messages: replies are matched by their order.
     pub fn answers_in_order(&self) -> bool {
-        self.exchange == Exchange::Request && self.correlation.is_none()
+        self.exchange == ExchangeMode::Request && self.correlation.is_none()
     }
 }
 

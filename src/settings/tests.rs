@@ -62,7 +62,7 @@ fn what_nobody_says_is_built_in() {
 
     let upstream = &settings.upstreams["echo"];
     assert_eq!(upstream.url.text, "ws://127.0.0.1:8139");
-    assert_eq!(upstream.exchange, Exchange::Stream);
+    assert_eq!(upstream.exchange, ExchangeMode::Stream);
     assert_eq!(upstream.correlation, None);
     assert_eq!(upstream.max_in_flight, 128);
     assert_eq!((upstream.health, upstream.tcp), (listener.health, listener.tcp));
@@ -196,7 +196,7 @@ fn what_is_said_holds() {
     assert_eq!(upstream.url.shown, "ws://***@H:80/x?***");
     let allowed = [AllowedUrl::Exact("ws://a/".to_owned()), AllowedUrl::Prefix("ws://b/".to_owned())];
     assert_eq!(upstream.allow_urls, allowed);
-    assert_eq!(upstream.exchange, Exchange::Request);
+    assert_eq!(upstream.exchange, ExchangeMode::Request);
     assert_eq!(upstream.correlation, Some(vec!["params".to_owned(), "id".to_owned()]));
     assert_eq!(upstream.reply_timeout, Duration::from_millis(1500));
     assert_eq!(upstream.forward_response_headers, ["x-served-by", "set-cookie"]);

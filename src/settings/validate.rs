@@ -9,7 +9,7 @@ use config::{Value, ValueKind};
 use indexmap::IndexMap;
 
 use super::{
-    Admin, AllowedUrl, Drain, Exchange, Folders, Format, Language, Limits, Listener, Log, LogFormat,
+    Admin, AllowedUrl, Drain, ExchangeMode, Folders, Format, Language, Limits, Listener, Log, LogFormat,
     OnClientClose, OnGiveUp, Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer,
     Upstream, UpstreamUrl, address, guards, headers,
     host::Host,
@@ -234,23 +234,28 @@ fn upstream_url(text: &str) -> Result<UpstreamUrl, UrlError> {
     UpstreamUrl::parse(text)
 }
 
-fn exchange(section: &Section<'_>) -> Exchange {
-    let exchange = if section.chooses("exchange", "request") { Exchange::Request } else { Exchange::Stream };
+fn exchange(section: &Section<'_>) -> ExchangeMode {
+    let exchange =
+        if section.chooses("exchange", "request") { ExchangeMode::Request } else { ExchangeMode::Stream };
     for key in ["reply_timeout", "max_overdue"] {
-        if exchange == Exchange::Stream && section.said(key).is_some() {
+        if exchange == ExchangeMode::Stream && section.said(key).is_some() {
             section.problem(key, "needs exchange = \"request\": in a stream no event awaits a reply");
         }
     }
     exchange
 }
 
-fn correlation(section: &Section<'_>, exchange: Exchange, format: Option<&Format>) -> Option<Vec<String>> {
+fn correlation(
+    section: &Section<'_>,
+    exchange: ExchangeMode,
+    format: Option<&Format>,
+) -> Option<Vec<String>> {
     let path = section.text("correlation").filter(|path| !path.is_empty())?;
     let keys: Vec<_> = path.split('.').map(str::to_owned).collect();
     if keys.iter().any(|key| key.is_empty() || key.contains(char::is_whitespace)) {
         section.problem("correlation", "takes keys with dots between them, such as \"id\" or \"params.id\"");
     }
-    if exchange != Exchange::Request {
+    if exchange != ExchangeMode::Request {
         section.problem("correlation", "needs exchange = \"request\": in a stream no event awaits a reply");
     }
     if format.is_some_and(|format| format.codec.name() != "json") {

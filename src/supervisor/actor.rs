@@ -7,20 +7,20 @@ use std::{mem, sync::Arc, time::Instant};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
 use super::{
-    Pacer, Policy, SessionOver, Verdict, Withdraw,
+    Pacer, Policy, SessionOver, StopUpstream, Verdict,
     loss::{Fate, failed, not_sent, refused},
 };
 use crate::{
     connector::{
         self, Close, Connector, Ended, Fact, Generation, Report, Start,
-        dial::{self, First, Plan},
+        dial::{self, DialPlan, First},
     },
     event::Value,
-    flow::{Budget, Cause, Edge, Failed, Flow, Parcel, Tracker, mailbox_room},
+    flow::{AckTracker, Budget, Cause, DataMessage, Edge, Envelope, Failed, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
-    settings::{Exchange, OnGiveUp, UpstreamUrl},
+    settings::{ExchangeMode, OnGiveUp, UpstreamUrl},
     wire::CloseFrame,
 };
 
@@ -30,28 +30,28 @@ const OTHERS_MAX: usize = 8;
 
 /// The supervisor of one session's upstream side.
 pub struct Supervisor {
-    plan: Plan,
-    ties: Ties,
+    plan: DialPlan,
+    links: SupervisorLinks,
     /// The connector of the route's own upstream.
     main: Child,
     /// Connectors that `$url` asked for.
     others: Vec<Child>,
     next: Generation,
     /// The session winds up: nothing is connected any more.
-    withdrawn: bool,
+    upstream_stopped: bool,
     /// Programs set `$url` for every event: the route's own upstream is one of the others, if an event needs
     /// it, and `main` never connects.
     by_url: bool,
 }
 
 /// The actors and accounts that a supervisor is tied to.
-pub struct Ties {
+pub struct SupervisorLinks {
     /// The last room before the upstream: the last incoming pipeline, or the session.
-    pub outlet: Edge<Attach>,
+    pub output: Edge<Attach>,
     /// The first outgoing pipeline, or the session.
-    pub back: Edge<Flow>,
+    pub back: Edge<DataMessage>,
     /// The session's tracker.
-    pub tracker: Arc<Tracker>,
+    pub tracker: Arc<AckTracker>,
     /// What the connectors may have read that is not with the client.
     pub budget: Arc<Budget>,
     /// The pace of reconnects to the route's own upstream.
@@ -82,22 +82,22 @@ impl Supervisor {
     /// Starts the supervisor of a session, with what has become of the dial that its client's handshake
     /// waited for.
     pub fn start(
-        plan: Plan,
+        plan: DialPlan,
         first: First,
-        ties: impl FnOnce(&Addr<Self>) -> Ties,
+        links: impl FnOnce(&Addr<Self>) -> SupervisorLinks,
         room: usize,
     ) -> Addr<Self> {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(mailbox_room(room));
-            let ties = ties(&ctx.address());
+            let links = links(&ctx.address());
             let main = Child::new(plan.url.clone(), &plan);
             let mut supervisor = Self {
                 plan,
-                ties,
+                links,
                 main,
                 others: Vec::new(),
                 next: Generation(0),
-                withdrawn: false,
+                upstream_stopped: false,
                 by_url: matches!(first, First::NotNeeded),
             };
             match first {
@@ -132,15 +132,15 @@ impl Supervisor {
         start: Start,
         ctx: &mut Context<Self>,
     ) -> Addr<Connector> {
-        let ties = connector::Ties {
+        let links = connector::ConnectorLinks {
             supervisor: Edge::to(&ctx.address()),
-            back: self.ties.back.clone(),
-            tracker: Arc::clone(&self.ties.tracker),
-            budget: Arc::clone(&self.ties.budget),
-            room: self.ties.room,
+            back: self.links.back.clone(),
+            tracker: Arc::clone(&self.links.tracker),
+            budget: Arc::clone(&self.links.budget),
+            room: self.links.room,
             origin: self.plan.reads_origin.then(|| url.origin()).flatten().map(Arc::new),
         };
-        Connector::start(Arc::clone(&self.plan.upstream), generation, ties, start)
+        Connector::start(Arc::clone(&self.plan.upstream), generation, links, start)
     }
 
     fn next_generation(&mut self) -> Generation {
@@ -160,7 +160,7 @@ impl Supervisor {
 
     fn log_restart(&self, verdict: Verdict, reason: &str, unsettled: usize) {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
-        let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
+        let (session, upstream) = (&self.links.tracker, &self.plan.upstream.name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
         if gives_up {
             log::error!(
@@ -177,7 +177,7 @@ impl Supervisor {
 
     fn wait_for_pace(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        let wait = self.ties.pacer.reserve(now).duration_since(now);
+        let wait = self.links.pacer.reserve(now).duration_since(now);
         if wait.is_zero() {
             self.redial_main(ctx);
         } else {
@@ -186,7 +186,7 @@ impl Supervisor {
     }
 
     fn redial_main(&mut self, ctx: &mut Context<Self>) {
-        if !self.withdrawn {
+        if !self.upstream_stopped {
             let dialing = dial::dial(self.plan.clone(), self.main.url.text.clone());
             self.start_main(Start::Dialing(dialing), ctx);
         }
@@ -194,7 +194,7 @@ impl Supervisor {
 
     /// Sends the route's own events to its connector from now on.
     fn attach(&self) {
-        self.ties.outlet.tell(Attach(self.main.connector.as_ref().map(Edge::to)));
+        self.links.output.notify(Attach(self.main.connector.as_ref().map(Edge::to)));
     }
 
     // --- Reports
@@ -205,13 +205,13 @@ impl Supervisor {
             child.down = Reason::NoConnection;
             child.was_up_before = true;
         }
-        let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
+        let (session, upstream) = (&self.links.tracker, &self.plan.upstream.name);
         if generation == self.main.generation {
             log::info!("connector up session={session} upstream={upstream} generation={generation}");
             self.attach();
         } else if let Some(child) = self.child(generation) {
             let url = child.url.shown.clone();
-            let (session, upstream) = (&self.ties.tracker, &self.plan.upstream.name);
+            let (session, upstream) = (&self.links.tracker, &self.plan.upstream.name);
             log::info!(
                 "connector up session={session} upstream={upstream} generation={generation} url={}",
                 Quoted(&url)
@@ -226,7 +226,7 @@ impl Supervisor {
         if let Some(child) = self.child(generation) {
             child.connector = None;
         }
-        if self.withdrawn {
+        if self.upstream_stopped {
             return self.fail(self.failures(ended, server));
         }
         let fate = self.fate(generation, &ended.reason);
@@ -241,7 +241,7 @@ impl Supervisor {
             }
         }
         if generation == self.main.generation {
-            self.ties.outlet.tell(Attach(None));
+            self.links.output.notify(Attach(None));
             self.restart_main(&reason, unsettled, ctx);
         } else {
             self.other_ended(generation, &reason, unsettled);
@@ -251,7 +251,7 @@ impl Supervisor {
     /// A connector that `$url` asked for is not restarted by itself; the next event that names its server
     /// does that, once the backoff is over.
     fn other_ended(&mut self, generation: Generation, reason: &str, unsettled: usize) {
-        let (session, upstream) = (Arc::clone(&self.ties.tracker), self.plan.upstream.name.clone());
+        let (session, upstream) = (Arc::clone(&self.links.tracker), self.plan.upstream.name.clone());
         let Some(child) = self.child(generation) else { return };
         let Verdict { delay, attempt, .. } = child.policy.lost(Instant::now(), rand::random());
         child.not_before = Some(Instant::now() + delay);
@@ -268,7 +268,7 @@ impl Supervisor {
     /// then the events themselves, oldest first.
     fn failures(&self, ended: Ended, server: Arc<str>) -> Vec<Failed> {
         let Ended { reason, unsettled, unsent, last_written } = ended;
-        let streaming = self.plan.upstream.exchange == Exchange::Stream;
+        let streaming = self.plan.upstream.exchange == ExchangeMode::Stream;
         // Who closed the connection itself knows where it ended.
         let notice = last_written.filter(|_| streaming && reason != Reason::Closing).map(|event| Failed {
             ticket: None,
@@ -277,7 +277,7 @@ impl Supervisor {
             correlation: None,
         });
         let unsettled = unsettled.into_iter().map(|lost| failed(lost, &server, &reason));
-        let unsent = unsent.into_iter().map(|parcel| not_sent(parcel, &server, &reason));
+        let unsent = unsent.into_iter().map(|envelope| not_sent(envelope, &server, &reason));
         let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
         if failures.is_empty() && matches!(reason, Reason::Protocol(_)) {
             return vec![self.lost_push(server, reason)];
@@ -288,83 +288,83 @@ impl Supervisor {
     /// The notice of a message that the server sent and that could not be taken, when nobody else learns of
     /// it.
     fn lost_push(&self, server: Arc<str>, reason: Reason) -> Failed {
-        let ticket = self.ties.tracker.issue(Cause::Push);
+        let ticket = self.links.tracker.issue(Cause::Push);
         let failure = Failure::NoReply { server, reason };
         Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
     /// Events that came to a connection after its end.
-    fn unsent(&mut self, generation: Generation, parcels: Vec<Parcel>) {
+    fn unsent(&mut self, generation: Generation, envelopes: Vec<Envelope>) {
         let (server, down) = match self.child(generation) {
             Some(child) => (child.url.shown.as_str().into(), child.down.clone()),
             None => (self.main_server(), Reason::NoConnection),
         };
-        let reason = if self.withdrawn { Reason::Closing } else { down };
-        self.fail(parcels.into_iter().map(|late| not_sent(late, &server, &reason)).collect());
+        let reason = if self.upstream_stopped { Reason::Closing } else { down };
+        self.fail(envelopes.into_iter().map(|late| not_sent(late, &server, &reason)).collect());
     }
 
     fn fail(&self, failed: Vec<Failed>) {
         if !failed.is_empty() {
-            self.ties.back.tell(Flow::Failed(failed));
+            self.links.back.notify(DataMessage::Failed(failed));
         }
     }
 
     // --- Events that no connector took
 
-    fn take(&mut self, parcels: Vec<Parcel>, ctx: &mut Context<Self>) {
+    fn take(&mut self, envelopes: Vec<Envelope>, ctx: &mut Context<Self>) {
         let mut failures = Vec::new();
-        for parcel in parcels {
-            if let Err(failure) = self.dispatch(parcel, ctx) {
+        for envelope in envelopes {
+            if let Err(failure) = self.dispatch(envelope, ctx) {
                 failures.push(*failure);
             }
         }
         self.fail(failures);
     }
 
-    fn dispatch(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
-        let url = match parcel.event.meta.get("url") {
-            None => return self.dispatch_own(parcel, ctx),
-            Some(Value::String(url)) if url == self.main.url.text => return self.dispatch_own(parcel, ctx),
+    fn dispatch(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
+        let url = match envelope.event.meta.get("url") {
+            None => return self.dispatch_own(envelope, ctx),
+            Some(Value::String(url)) if url == self.main.url.text => return self.dispatch_own(envelope, ctx),
             Some(Value::String(url)) => url,
             Some(other) => {
                 let words = format!("$url takes a string, not {}", other.type_name());
-                return Err(refused(parcel, Failure::Program(words)).into());
+                return Err(refused(envelope, Failure::Program(words)).into());
             }
         };
         match self.plan.upstream.allows(&url) {
-            Ok(url) => self.dispatch_to(url, parcel, ctx),
+            Ok(url) => self.dispatch_to(url, envelope, ctx),
             Err(error) => {
                 let server: Arc<str> = crate::settings::mask(&url).into();
-                Err(not_sent(parcel, &server, &Reason::NotAllowed(error.to_string())).into())
+                Err(not_sent(envelope, &server, &Reason::NotAllowed(error.to_string())).into())
             }
         }
     }
 
     /// An event for the route's own upstream that no connector took.
-    fn dispatch_own(&mut self, parcel: Parcel, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
+    fn dispatch_own(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         if self.by_url {
-            return self.dispatch_to(self.main.url.clone(), parcel, ctx);
+            return self.dispatch_to(self.main.url.clone(), envelope, ctx);
         }
-        let reason = if self.withdrawn { Reason::Closing } else { self.main.down.clone() };
-        Err(not_sent(parcel, &self.main_server(), &reason).into())
+        let reason = if self.upstream_stopped { Reason::Closing } else { self.main.down.clone() };
+        Err(not_sent(envelope, &self.main_server(), &reason).into())
     }
 
     fn dispatch_to(
         &mut self,
         url: UpstreamUrl,
-        parcel: Parcel,
+        envelope: Envelope,
         ctx: &mut Context<Self>,
     ) -> Result<(), Box<Failed>> {
         let server: Arc<str> = url.shown.as_str().into();
-        if self.withdrawn {
-            return Err(not_sent(parcel, &server, &Reason::Closing).into());
+        if self.upstream_stopped {
+            return Err(not_sent(envelope, &server, &Reason::Closing).into());
         }
         match self.other(url, ctx) {
             Ok(connector) => {
-                Edge::to(connector).tell(Flow::Events(vec![parcel]));
+                Edge::to(connector).notify(DataMessage::Events(vec![envelope]));
                 Ok(())
             }
-            Err(reason) => Err(not_sent(parcel, &server, &reason).into()),
+            Err(reason) => Err(not_sent(envelope, &server, &reason).into()),
         }
     }
 
@@ -405,14 +405,14 @@ impl Supervisor {
 
     // --- The end
 
-    fn withdraw(&mut self, frame: Option<CloseFrame>) {
-        if mem::replace(&mut self.withdrawn, true) {
+    fn stop_upstream(&mut self, frame: Option<CloseFrame>) {
+        if mem::replace(&mut self.upstream_stopped, true) {
             return;
         }
-        self.ties.outlet.tell(Attach(None));
+        self.links.output.notify(Attach(None));
         for child in std::iter::once(&mut self.main).chain(&mut self.others) {
             if let Some(connector) = child.connector.take() {
-                Edge::to(&connector).tell(Close(frame.clone()));
+                Edge::to(&connector).notify(Close(frame.clone()));
             }
         }
     }
@@ -423,7 +423,7 @@ impl Supervisor {
 }
 
 impl Child {
-    fn new(url: UpstreamUrl, plan: &Plan) -> Self {
+    fn new(url: UpstreamUrl, plan: &DialPlan) -> Self {
         let policy = Policy::new(plan.upstream.restart);
         Self {
             url,
@@ -454,17 +454,17 @@ impl Handler<Report> for Supervisor {
                 }
             }
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
-            Fact::Unsent(parcels) => self.unsent(generation, parcels),
+            Fact::Unsent(envelopes) => self.unsent(generation, envelopes),
         }
     }
 }
 
-impl Handler<Flow> for Supervisor {
+impl Handler<DataMessage> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, flow: Flow, ctx: &mut Context<Self>) {
-        if let Flow::Events(parcels) = flow {
-            self.take(parcels, ctx);
+    fn handle(&mut self, flow: DataMessage, ctx: &mut Context<Self>) {
+        if let DataMessage::Events(envelopes) = flow {
+            self.take(envelopes, ctx);
         }
     }
 }
@@ -473,15 +473,15 @@ impl Handler<SessionOver> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, SessionOver(frame): SessionOver, ctx: &mut Context<Self>) {
-        self.withdraw(frame);
+        self.stop_upstream(frame);
         ctx.stop();
     }
 }
 
-impl Handler<Withdraw> for Supervisor {
+impl Handler<StopUpstream> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Withdraw(frame): Withdraw, _: &mut Context<Self>) {
-        self.withdraw(frame);
+    fn handle(&mut self, StopUpstream(frame): StopUpstream, _: &mut Context<Self>) {
+        self.stop_upstream(frame);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     connector::exchange::Unsettled,
-    flow::{Cause, Failed, Loss, Parcel, Ticket},
+    flow::{Cause, Envelope, Failed, Loss, Ticket},
     reply::{Failure, Reason},
     settings::Upstream,
     wire::CloseFrame,
@@ -91,15 +91,15 @@ pub fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, reason: &Reason) -> Fa
 }
 
 /// The failure of an event that no connection took.
-pub fn not_sent(parcel: Parcel, server: &Arc<str>, reason: &Reason) -> Failed {
+pub fn not_sent(envelope: Envelope, server: &Arc<str>, reason: &Reason) -> Failed {
     let failure = Failure::NotSent { server: Arc::clone(server), reason: reason.clone() };
-    refused(parcel, failure)
+    refused(envelope, failure)
 }
 
 /// The failure of an event on its way to the upstream.
-pub fn refused(parcel: Parcel, failure: Failure) -> Failed {
-    let correlation = parcel.event.meta.get("correlation");
-    Failed { event: parcel.ticket.event(), ticket: Some(parcel.ticket), failure, correlation }
+pub fn refused(envelope: Envelope, failure: Failure) -> Failed {
+    let correlation = envelope.event.meta.get("correlation");
+    Failed { event: envelope.ticket.event(), ticket: Some(envelope.ticket), failure, correlation }
 }
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        flow::Tracker,
+        flow::AckTracker,
         policy::{OnEnd, Otherwise, Range},
         settings::fixture,
     };
@@ -192,7 +192,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_gap_begins_at_the_first_event_that_failed(events in proptest::collection::vec(any::<bool>(), 0..20)) {
-            let tracker = Tracker::new(1, 0);
+            let tracker = AckTracker::new(1, 0);
             let server: Arc<str> = "ws://h/".into();
             let failed: Vec<_> = events
                 .iter()

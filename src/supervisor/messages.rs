@@ -1,5 +1,5 @@
 //! What a supervisor is told and what it tells. Events that no connector takes come to it as
-//! [`Flow`](crate::flow::Flow), connectors' fates as [`Report`](crate::connector::Report).
+//! [`DataMessage`](crate::flow::DataMessage), connectors' fates as [`Report`](crate::connector::Report).
 
 use actix::Message;
 
@@ -12,7 +12,7 @@ use crate::wire::CloseFrame;
 /// and `CONTROL_ROOM`.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Withdraw(pub Option<CloseFrame>);
+pub struct StopUpstream(pub Option<CloseFrame>);
 
 /// Session → supervisor, control plane: the session is over; close what is left, and end.
 ///

@@ -11,10 +11,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
-    Ailment, CloseFrame, Decoder, Incoming, Message, Outbox, Role, WireError,
+    CloseFrame, Decoder, Incoming, LivenessError, Message, Outbox, Role, WireError,
     buffer::{self, ReadBuffer},
+    liveness::{Check, Liveness},
     quota::Quota,
-    vitals::{Finding, Vitals},
 };
 use crate::{
     settings::{Health, Limits},
@@ -60,7 +60,7 @@ pub struct Link<S, T> {
     allowance: usize,
     /// What is left of this turn.
     quota: Quota,
-    vitals: Vitals,
+    liveness: Liveness,
     alarm: Alarm,
 }
 
@@ -79,7 +79,7 @@ where
             eof: false,
             allowance: usize::MAX,
             quota: Quota::new(),
-            vitals: Vitals::new(health, now()),
+            liveness: Liveness::new(health, now()),
             alarm: Alarm::new(),
         }
     }
@@ -99,7 +99,7 @@ where
     /// # Errors
     /// The token, when a close frame has been queued before.
     pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
-        self.vitals.messaged(now());
+        self.liveness.messaged(now());
         self.outbox.push(message, token)
     }
 
@@ -162,7 +162,7 @@ where
 
     fn noted(&mut self, incoming: Incoming) -> Incoming {
         if matches!(incoming, Incoming::Message(_)) {
-            self.vitals.messaged(now());
+            self.liveness.messaged(now());
         }
         incoming
     }
@@ -170,18 +170,18 @@ where
     /// Looks after the peer if it is time to: pings one of whom nothing was heard, and finds out what is
     /// wrong with one that does not answer or does not read. `waker` is woken for the next look, whatever
     /// the socket does. `reading` tells whether the peer is read at all. Call it before [`Link::poll_flush`].
-    pub fn look_after(&mut self, waker: &Waker, reading: bool) -> Option<Ailment> {
+    pub fn check_liveness(&mut self, waker: &Waker, reading: bool) -> Option<LivenessError> {
         let now = now();
-        self.vitals.held_up(now, self.is_held_up());
-        let next = self.vitals.next();
-        let mut finding = Finding::Well;
+        self.liveness.held_up(now, self.is_held_up());
+        let next = self.liveness.next();
+        let mut check = Check::Ok;
         if now >= next {
-            finding = self.vitals.check(now, reading);
+            check = self.liveness.check(now, reading);
         }
-        match finding {
-            Finding::Well => {}
-            Finding::Quiet => self.outbox.ping(Bytes::new()),
-            Finding::Ill(ailment) => return Some(ailment),
+        match check {
+            Check::Ok => {}
+            Check::SendPing => self.outbox.ping(Bytes::new()),
+            Check::Failed(error) => return Some(error),
         }
         self.set_alarm(waker);
         None
@@ -191,29 +191,29 @@ where
     /// it rings. A message that waits is tried again soon.
     fn set_alarm(&mut self, waker: &Waker) {
         let retry = if self.is_held_up() { now() + RETRY } else { Tick::NEVER };
-        let next = self.vitals.next().min(retry);
+        let next = self.liveness.next().min(retry);
         let due = self.alarm.due();
         if next < due || (due <= now() && next != Tick::NEVER) {
             self.alarm.set(next, waker);
         }
     }
 
-    /// Suspects the peer of being dead: pings it at once, and has [`Link::look_after`] find it ill if it gives no
+    /// Suspects the peer of being dead: pings it at once, and has [`Link::check_liveness`] report it if it gives no
     /// sign of life soon.
     pub fn suspect(&mut self) {
-        if self.vitals.suspect(now()) {
+        if self.liveness.suspect(now()) {
             self.outbox.ping(Bytes::new());
         }
     }
 
     /// Whether the socket takes nothing of what is queued.
     pub fn is_blocked(&self) -> bool {
-        self.vitals.is_blocked()
+        self.liveness.is_blocked()
     }
 
     /// Gives a blocked peer as much time again.
-    pub fn excuse(&mut self) {
-        self.vitals.excuse(now());
+    pub fn restart_write_timer(&mut self) {
+        self.liveness.restart_write_timer(now());
     }
 
     /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
@@ -250,13 +250,13 @@ where
             match written? {
                 Poll::Pending => {
                     self.outbox.blocked();
-                    self.vitals.blocked(now());
+                    self.liveness.blocked(now());
                     self.set_alarm(cx.waker());
                     return Poll::Pending;
                 }
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(count) => {
-                    self.vitals.took(now());
+                    self.liveness.took(now());
                     self.outbox.advance(count, &mut done);
                 }
             }
@@ -373,7 +373,7 @@ where
         self.quota.read(count);
         self.eof = count == 0;
         if count > 0 {
-            self.vitals.heard(now());
+            self.liveness.heard(now());
         }
     }
 }

@@ -13,15 +13,15 @@ mod close;
 mod decoder;
 mod frame;
 mod link;
+mod liveness;
 mod outbox;
 mod quota;
-mod vitals;
 
 pub use close::{CloseFrame, REASON_MAX, is_sendable};
 pub use decoder::{Decoder, WireError};
 pub use link::{Link, LinkError};
+pub use liveness::LivenessError;
 pub use outbox::Outbox;
-pub use vitals::Ailment;
 
 use bytes::Bytes;
 use bytestring::ByteString;

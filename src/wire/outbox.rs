@@ -8,7 +8,7 @@ use super::{
     CloseFrame, Message, Role, buffer,
     frame::{Header, Opcode, apply_mask},
 };
-use crate::spare;
+use crate::memory;
 
 /// Payloads from this size on are queued as they are; smaller ones are copied behind one another, which
 /// costs less than a slice of their own in the system call.
@@ -184,8 +184,8 @@ impl<T> Outbox<T> {
             // An idle connection holds no memory.
             buffer::give_back(mem::take(&mut self.tail));
             self.tail_at = 0;
-            spare::trim(&mut self.chunks);
-            spare::trim(&mut self.marks);
+            memory::shrink_if_idle(&mut self.chunks);
+            memory::shrink_if_idle(&mut self.marks);
         }
     }
 

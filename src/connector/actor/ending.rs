@@ -10,9 +10,9 @@ use crate::{
         linger::linger,
         messages::{Ended, Fact, Report},
     },
-    flow::Parcel,
+    flow::Envelope,
     reply::{Failure, Reason},
-    wire::{Ailment, CloseFrame, LinkError},
+    wire::{CloseFrame, LinkError, LivenessError},
 };
 
 impl Connector {
@@ -27,27 +27,27 @@ impl Connector {
     pub(super) fn link_failed(&mut self, error: &LinkError) {
         let words = error.to_string();
         let LinkError::Wire(error) = error else { return self.end(Reason::Link(words)) };
-        self.say_goodbye(Some(&CloseFrame::new(error.close_code(), error.to_string())));
+        self.send_close_frame(Some(&CloseFrame::new(error.close_code(), error.to_string())));
         self.end(Reason::Protocol(words));
     }
 
     /// Gives up a server that gives no sign of life or does not read.
-    pub(super) fn unwell(&mut self, ailment: Ailment) {
+    pub(super) fn on_liveness_error(&mut self, error: LivenessError) {
         let health = &self.upstream.health;
-        let words = ailment.text(health);
-        let reason = match ailment {
-            Ailment::Silent | Ailment::Idle | Ailment::HeldUp | Ailment::Dead => {
+        let words = error.text(health);
+        let reason = match error {
+            LivenessError::Silent | LivenessError::Idle | LivenessError::HeldUp | LivenessError::Dead => {
                 Reason::Unwell(words.clone())
             }
-            Ailment::Blocked => Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default()),
+            LivenessError::Blocked => Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default()),
         };
-        self.say_goodbye(Some(&CloseFrame::new(ailment.close_code(), words)));
+        self.send_close_frame(Some(&CloseFrame::new(error.close_code(), words)));
         self.end(reason);
     }
 
     /// Sends a close frame if it can go out at once. Behind events that are still queued it cannot: they
     /// must not go out any more, because they will be reported as not sent (C6).
-    pub(super) fn say_goodbye(&mut self, frame: Option<&CloseFrame>) {
+    pub(super) fn send_close_frame(&mut self, frame: Option<&CloseFrame>) {
         let State::Up(link) = &mut self.state else { return };
         if !link.has_queued() {
             link.close(frame);
@@ -64,7 +64,7 @@ impl Connector {
             // Part of the loss of the connection, which alone decides whether the client stays.
             self.fail_reply(Failure::NoReply { server: self.server(), reason: Reason::Link(words) });
         }
-        self.hand_back();
+        self.flush_replies();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
             State::Dialing(waiting) => waiting,
             State::Up(mut link) => {
@@ -79,14 +79,14 @@ impl Connector {
         self.report_end(reason, unsent);
     }
 
-    fn report_end(&mut self, reason: Reason, unsent: Vec<Parcel>) {
+    fn report_end(&mut self, reason: Reason, unsent: Vec<Envelope>) {
         let unsettled = self.exchange.end();
         let last_written = self.exchange.last_written();
         self.report(Fact::Ended(Ended { reason, unsettled, unsent, last_written }));
     }
 
     pub(super) fn report(&self, fact: Fact) {
-        self.supervisor.tell(Report { generation: self.generation, fact });
+        self.supervisor.notify(Report { generation: self.generation, fact });
     }
 
     /// Closes at the session's end: what has no outcome is given back. The closing handshake goes on without
@@ -96,7 +96,7 @@ impl Connector {
         if let Some(dialing) = self.dialing.take() {
             ctx.cancel_future(dialing);
         }
-        self.say_goodbye(frame);
+        self.send_close_frame(frame);
         self.end(Reason::Closing);
     }
 }

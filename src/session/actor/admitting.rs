@@ -8,13 +8,13 @@ use std::{
 
 use actix::{AsyncContext, Context};
 
-use super::{Farewell, Session, Side, State};
+use super::{CloseIntent, Session, Side, State};
 use crate::{
     flow::Cause,
     rate::{Excess, Limiter},
     reply::Failure,
     settings::{Listener, OnLimit},
-    wire::{Ailment, CloseFrame, Message},
+    wire::{CloseFrame, LivenessError, Message},
 };
 
 /// What a client may send in a time: in this session, and in all sessions of its address.
@@ -78,8 +78,8 @@ impl Session {
         let Err((excess, policy)) = counted else { return self.inbound.feed(message) };
         let failure = Failure::RateLimited(excess.noun());
         if policy == OnLimit::Close {
-            let farewell = Farewell::Close(Some(CloseFrame::new(1008, failure.text())));
-            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout);
+            let intent = CloseIntent::Close(Some(CloseFrame::new(1008, failure.text())));
+            self.start_draining(intent, false, Side::Proxy, self.listener.close_timeout);
         }
         self.refuse(failure);
     }
@@ -91,7 +91,7 @@ impl Session {
         while let Some(decoded) = self.inbound.next() {
             self.accept(decoded);
         }
-        self.hand_on();
+        self.flush_batch();
     }
 
     /// The client is not read any more: what it has not finished fails, because it may have been cut.
@@ -124,25 +124,25 @@ impl Session {
     }
 
     /// Looks after the client; whoever is silent, idle or blocked for too long is given up.
-    pub(super) fn look_after(&mut self, task: &task::Context<'_>) {
+    pub(super) fn check_liveness(&mut self, task: &task::Context<'_>) {
         if matches!(self.state, State::Open)
-            && let Some(ailment) = self.down.link.look_after(task.waker(), self.reading)
+            && let Some(error) = self.down.link.check_liveness(task.waker(), self.reading)
         {
-            self.unwell(ailment);
+            self.on_liveness_error(error);
         }
     }
 
-    fn unwell(&mut self, ailment: Ailment) {
-        if ailment == Ailment::Blocked && self.drop_for_it() {
+    fn on_liveness_error(&mut self, error: LivenessError) {
+        if error == LivenessError::Blocked && self.drop_for_it() {
             return;
         }
-        let frame = CloseFrame::new(ailment.close_code(), ailment.text(&self.listener.health));
-        match ailment {
+        let frame = CloseFrame::new(error.close_code(), error.text(&self.listener.health));
+        match error {
             // Whatever settles now, it would wait behind what is not read.
-            Ailment::Blocked => self.close(Some(frame), false, true, Side::Proxy),
-            Ailment::Silent | Ailment::Idle | Ailment::HeldUp | Ailment::Dead => {
+            LivenessError::Blocked => self.close(Some(frame), false, true, Side::Proxy),
+            LivenessError::Silent | LivenessError::Idle | LivenessError::HeldUp | LivenessError::Dead => {
                 let wait = self.listener.close_timeout;
-                self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, wait);
+                self.start_draining(CloseIntent::Close(Some(frame)), false, Side::Proxy, wait);
             }
         }
     }
@@ -162,9 +162,9 @@ impl Session {
     }
 
     /// Tells the client how many messages it missed.
-    pub(super) fn tell_gap(&mut self, count: u64) {
+    pub(super) fn report_gap(&mut self, count: u64) {
         log::info!("client reads again session={self} discarded={count}");
-        if !self.ties.replies_errors {
+        if !self.links.replies_errors {
             return;
         }
         let event = self.tracker.issue(Cause::Push).redeem();

@@ -13,21 +13,21 @@ use crate::{
     flow::Cause,
     log::Quoted,
     reply::Failure,
-    supervisor::{SessionOver, Withdraw},
+    supervisor::{SessionOver, StopUpstream},
     wire::CloseFrame,
 };
 
 #[derive(Debug)]
 pub(super) enum State {
     Open,
-    Winding {
-        farewell: Farewell,
+    Draining {
+        intent: CloseIntent,
         /// Whether the client has sent its close frame.
         peer_closed: bool,
         /// Who ended the session, for the log.
         side: Side,
         /// Whether the upstream side has been told to withdraw.
-        withdrawn: bool,
+        upstream_stopped: bool,
     },
     Closing {
         frame: Option<CloseFrame>,
@@ -42,7 +42,7 @@ pub(super) enum State {
 
 /// What the client is told in the end.
 #[derive(Debug, Clone)]
-pub(super) enum Farewell {
+pub(super) enum CloseIntent {
     /// Nothing: it is gone.
     Nobody,
     /// A close frame, with or without a code.
@@ -57,16 +57,22 @@ pub(super) enum Side {
 }
 
 impl Session {
-    /// Reads no more; when everything is settled, tells the client farewell and ends. What is not settled
+    /// Reads no more; when everything is settled, sends the close frame and ends. What is not settled
     /// after `wait` fails.
-    pub(super) fn wind(&mut self, farewell: Farewell, peer_closed: bool, side: Side, wait: Duration) {
+    pub(super) fn start_draining(
+        &mut self,
+        intent: CloseIntent,
+        peer_closed: bool,
+        side: Side,
+        wait: Duration,
+    ) {
         if !matches!(self.state, State::Open) {
             return;
         }
-        self.state = State::Winding { farewell, peer_closed, side, withdrawn: false };
+        self.state = State::Draining { intent, peer_closed, side, upstream_stopped: false };
         self.abandon_input();
         match wait {
-            Duration::ZERO => self.withdraw(),
+            Duration::ZERO => self.stop_upstream(),
             wait => self.deadline.set(wait),
         }
     }
@@ -75,8 +81,8 @@ impl Session {
     pub(super) fn due(&mut self, ctx: &mut Context<Self>) {
         match self.state {
             State::Open => self.start_drain(),
-            State::Winding { withdrawn: false, .. } => self.withdraw(),
-            State::Winding { withdrawn: true, .. } => self.last_call(ctx),
+            State::Draining { upstream_stopped: false, .. } => self.stop_upstream(),
+            State::Draining { upstream_stopped: true, .. } => self.drain_deadline(ctx),
             State::Closing { .. } => self.closed(ctx),
             State::Over => {}
         }
@@ -85,47 +91,47 @@ impl Session {
     fn start_drain(&mut self) {
         if let Some(drain) = self.drain.take() {
             let Drain { grace, frame, .. } = *drain;
-            if !self.ties.replies_errors {
+            if !self.links.replies_errors {
                 // The close frame is the only message about events that are lost in the meantime.
                 self.loss = Some(Box::default());
             }
-            self.wind(Farewell::Close(Some(frame)), false, Side::Proxy, grace);
+            self.start_draining(CloseIntent::Close(Some(frame)), false, Side::Proxy, grace);
         }
     }
 
     /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
-    fn withdraw(&mut self) {
-        let State::Winding { farewell, withdrawn, .. } = &mut self.state else { return };
-        if !mem::replace(withdrawn, true) {
-            let frame = farewell.to_upstream();
-            if let Some(supervisor) = &self.ties.supervisor {
-                supervisor.withdraw.tell(Withdraw(frame));
+    fn stop_upstream(&mut self) {
+        let State::Draining { intent, upstream_stopped, .. } = &mut self.state else { return };
+        if !mem::replace(upstream_stopped, true) {
+            let frame = intent.to_upstream();
+            if let Some(supervisor) = &self.links.supervisor {
+                supervisor.stop_upstream.notify(StopUpstream(frame));
             }
             self.deadline.set(self.listener.close_timeout);
         }
     }
 
     /// Whatever has no outcome even now, stuck in a pipeline say, fails here and goes out as it is.
-    fn last_call(&mut self, ctx: &mut Context<Self>) {
+    fn drain_deadline(&mut self, ctx: &mut Context<Self>) {
         for event in self.delivery.open() {
             self.delivery.fail(event);
             self.fail(event, Cause::Error, Failure::Lost, None);
         }
-        self.wound(ctx);
+        self.drained(ctx);
     }
 
     /// There is nothing to wait for any more.
-    fn wound(&mut self, ctx: &mut Context<Self>) {
-        let State::Winding { farewell, peer_closed, side, .. } = mem::replace(&mut self.state, State::Over)
+    fn drained(&mut self, ctx: &mut Context<Self>) {
+        let State::Draining { intent, peer_closed, side, .. } = mem::replace(&mut self.state, State::Over)
         else {
             return;
         };
-        match farewell {
-            Farewell::Close(frame) => {
+        match intent {
+            CloseIntent::Close(frame) => {
                 let frame = frame.map(|frame| self.with_loss(frame));
                 self.close(frame, peer_closed, true, side);
             }
-            Farewell::Nobody => self.over(Farewell::Nobody, side, ctx),
+            CloseIntent::Nobody => self.over(CloseIntent::Nobody, side, ctx),
         }
     }
 
@@ -139,21 +145,21 @@ impl Session {
 
     fn closed(&mut self, ctx: &mut Context<Self>) {
         if let State::Closing { frame, side, .. } = mem::replace(&mut self.state, State::Over) {
-            self.over(Farewell::Close(frame), side, ctx);
+            self.over(CloseIntent::Close(frame), side, ctx);
         }
     }
 
-    fn over(&mut self, farewell: Farewell, side: Side, ctx: &mut Context<Self>) {
-        self.log_end(&farewell, side);
+    fn over(&mut self, intent: CloseIntent, side: Side, ctx: &mut Context<Self>) {
+        self.log_end(&intent, side);
         self.state = State::Over;
-        if let Some(supervisor) = &self.ties.supervisor {
-            supervisor.over.tell(SessionOver(farewell.to_upstream()));
+        if let Some(supervisor) = &self.links.supervisor {
+            supervisor.over.notify(SessionOver(intent.to_upstream()));
         }
         ctx.stop();
     }
 
-    fn log_end(&self, farewell: &Farewell, side: Side) {
-        let (code, reason) = farewell.to_log();
+    fn log_end(&self, intent: &CloseIntent, side: Side) {
+        let (code, reason) = intent.to_log();
         let counts = self.delivery.counts();
         log::info!(
             "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
@@ -174,14 +180,14 @@ impl Session {
     /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if let Some(frame) = self.ending.take() {
-            let farewell = Farewell::Close(Some(*frame));
-            self.wind(farewell, false, Side::Proxy, self.listener.close_timeout);
+            let intent = CloseIntent::Close(Some(*frame));
+            self.start_draining(intent, false, Side::Proxy, self.listener.close_timeout);
         }
-        if let State::Winding { .. } = self.state {
+        if let State::Draining { .. } = self.state {
             // Wakes the session at the next outcome from now on, good ones included.
-            self.take_notes(Some(task));
+            self.take_acks(Some(task));
             if self.delivery.is_idle() {
-                self.wound(ctx);
+                self.drained(ctx);
             }
         }
         self.flush(ctx, task);
@@ -204,22 +210,22 @@ impl Session {
                 self.unwritable(ctx);
             }
             let Some(count) = self.down.take_gap() else { return };
-            self.tell_gap(count);
+            self.report_gap(count);
         }
     }
 
     /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            State::Open => self.client_ended(Farewell::Nobody),
-            State::Winding { farewell, .. } => *farewell = Farewell::Nobody,
+            State::Open => self.client_ended(CloseIntent::Nobody),
+            State::Draining { intent, .. } => *intent = CloseIntent::Nobody,
             State::Closing { .. } => self.closed(ctx),
             State::Over => {}
         }
     }
 }
 
-impl Farewell {
+impl CloseIntent {
     /// What the upstream is told: the same, and of a client that vanished that it is gone.
     pub(super) fn to_upstream(&self) -> Option<CloseFrame> {
         match self {

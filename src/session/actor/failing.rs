@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Session,
-    ending::{Farewell, Side, State},
+    ending::{CloseIntent, Side, State},
 };
 use crate::{
     event::{Event, EventId, Meta, Value},
-    flow::{Cause, Failed, Flow, Kind, Loss, Parcel, Ticket, UpstreamEnd},
+    flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Ticket, UpstreamEnd},
     log::Quoted,
     policy,
     reply::{Failure, error_data},
@@ -47,7 +47,7 @@ impl Session {
             return;
         }
         self.note_loss(event, cause, &failure);
-        if self.ties.replies_errors {
+        if self.links.replies_errors {
             self.reply_error(event, cause, failure, correlation);
         } else {
             self.close_for(event, cause, &failure);
@@ -95,7 +95,12 @@ impl Session {
         let UpstreamEnd { failed, frame, loss } = end;
         if matches!(self.state, State::Open) && self.ending.is_none() {
             self.loss = loss.map(Box::new);
-            self.wind(Farewell::Close(frame), false, Side::Upstream, self.listener.close_timeout);
+            self.start_draining(
+                CloseIntent::Close(frame),
+                false,
+                Side::Upstream,
+                self.listener.close_timeout,
+            );
         }
         failed.into_iter().for_each(|failed| self.failed(failed));
     }
@@ -150,7 +155,7 @@ impl Session {
         if !self.is_error_due(number, cause) {
             return;
         }
-        if self.ties.replies_errors {
+        if self.links.replies_errors {
             let ticket = self.tracker.issue_error(number);
             self.send_error(event, ticket, cause);
         } else {
@@ -180,10 +185,10 @@ impl Session {
             _ => &self.budget,
         };
         let permit = Some(budget.take(event.data.size()));
-        let parcel = Parcel { event, kind: Kind::Error, ticket, permit };
-        match self.ties.errors.head(&self.tracker) {
-            Some(errors) if cause != Cause::Error => errors.tell(Flow::Events(vec![parcel])),
-            _ => self.deliver(parcel),
+        let envelope = Envelope { event, kind: Kind::Error, ticket, permit };
+        match self.links.errors.head(&self.tracker) {
+            Some(errors) if cause != Cause::Error => errors.notify(DataMessage::Events(vec![envelope])),
+            _ => self.deliver(envelope),
         }
     }
 }

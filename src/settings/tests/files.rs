@@ -109,7 +109,7 @@ fn the_demo_is_the_reference_case() {
     assert_eq!((down.preprocessors.as_slice(), down.postprocessors.as_slice()), (&lines[..], &[][..]));
     let upstream = settings.routes[0].upstream.as_ref().unwrap();
     assert_eq!(upstream.url.text, "ws://localhost:8139");
-    assert_eq!(upstream.exchange, Exchange::Request);
+    assert_eq!(upstream.exchange, ExchangeMode::Request);
     let up = &upstream.format;
     assert_eq!(up.codec.name(), "string");
     assert_eq!((up.preprocessors.as_slice(), up.postprocessors.as_slice()), (&[][..], &lines[..]));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::Supervisor;
 use crate::{
     connector::{Ended, Generation},
-    flow::{Flow, UpstreamEnd},
+    flow::{DataMessage, UpstreamEnd},
     log::Quoted,
     reply::Reason,
-    settings::Exchange,
+    settings::ExchangeMode,
     supervisor::loss::{self, Connection, Fate},
     wire::CloseFrame,
 };
@@ -23,21 +23,21 @@ impl Supervisor {
             }
             None => Connection { is_main, was_up: false, was_up_before: false },
         };
-        loss::fate(reason, connection, &self.plan.upstream, self.ties.keeps_client)
+        loss::fate(reason, connection, &self.plan.upstream, self.links.keeps_client)
     }
 
     /// The upstream is given up, and the session ends. Servers that `$url` named answer until it withdraws.
     pub(super) fn close_given_up(&self) {
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
         let end = UpstreamEnd { failed: Vec::new(), frame, loss: None };
-        self.ties.back.tell(Flow::Ended(Box::new(end)));
+        self.links.back.notify(DataMessage::Ended(Box::new(end)));
     }
 
     /// The session ends with this connection: nothing is connected to again.
     pub(super) fn end_session(&mut self, fate: Fate, ended: Ended, server: Arc<str>, unsettled: usize) {
         let (reason, last_written) = (ended.reason.to_string(), ended.last_written);
         let failed = self.failures(ended, server);
-        let streaming = self.plan.upstream.exchange == Exchange::Stream;
+        let streaming = self.plan.upstream.exchange == ExchangeMode::Stream;
         let (frame, loss) = match fate {
             Fate::Keep => return self.fail(failed),
             Fate::Pass(frame) => (frame, None),
@@ -51,12 +51,16 @@ impl Supervisor {
         log::log!(
             level,
             "upstream ended session={} upstream={} close={} reason={} unsettled={unsettled}",
-            self.ties.tracker,
+            self.links.tracker,
             self.plan.upstream.name,
             frame.as_ref().map_or(1005, |frame| frame.code),
             Quoted(&reason),
         );
-        self.ties.back.tell(Flow::Ended(Box::new(UpstreamEnd { failed, frame: frame.clone(), loss })));
-        self.withdraw(frame);
+        self.links.back.notify(DataMessage::Ended(Box::new(UpstreamEnd {
+            failed,
+            frame: frame.clone(),
+            loss,
+        })));
+        self.stop_upstream(frame);
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Env, Evaluated, eval,
-    script::{Ending, Flow, Frame, State, Yield},
+    script::{Ending, Frame, State, Step, Yield},
 };
 use crate::{
     event::{Meta, Value},
@@ -78,7 +78,7 @@ fn run(
     loop {
         frame.locals = arranged(function, args);
         let value = match frame.block(&function.body, true)? {
-            Flow::End(Ending::Again { args: next, span }) => {
+            Step::End(Ending::Again { args: next, span }) => {
                 recursions += 1;
                 let max = env.steps.limits().max_recursion;
                 if recursions >= max {
@@ -89,8 +89,8 @@ fn run(
                 args = next.into_iter().map(Some).collect();
                 continue;
             }
-            Flow::On(Yield::Value(value)) => value,
-            Flow::On(Yield::Event | Yield::Nothing) | Flow::End(_) => Value::Null,
+            Step::On(Yield::Value(value)) => value,
+            Step::On(Yield::Event | Yield::Nothing) | Step::End(_) => Value::Null,
         };
         env.steps.check(&value, span)?;
         return Ok(value);

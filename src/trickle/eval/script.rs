@@ -44,7 +44,7 @@ pub(crate) enum Ending {
 }
 
 /// How one statement ended.
-pub(super) enum Flow {
+pub(super) enum Step {
     /// With its value, if it was wanted.
     On(Yield),
     /// With the end of the script.
@@ -60,9 +60,9 @@ pub(super) enum Yield {
 /// Runs a script. Its last statement's value leaves by the port `out`.
 pub(crate) fn run(body: &[Act], frame: &mut Frame<'_>) -> Result<Ending, Box<Fault>> {
     Ok(match frame.block(body, true)? {
-        Flow::End(ending) => ending,
-        Flow::On(Yield::Value(value)) => Ending::Value(OUT, value),
-        Flow::On(Yield::Event | Yield::Nothing) => Ending::Event(OUT),
+        Step::End(ending) => ending,
+        Step::On(Yield::Value(value)) => Ending::Value(OUT, value),
+        Step::On(Yield::Event | Yield::Nothing) => Ending::Event(OUT),
     })
 }
 
@@ -92,41 +92,41 @@ impl Frame<'_> {
     }
 
     /// Runs statements in order; only the last may be asked for its value.
-    pub(super) fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Flow, Box<Fault>> {
-        let mut last = Flow::On(Yield::Nothing);
+    pub(super) fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Step, Box<Fault>> {
+        let mut last = Step::On(Yield::Nothing);
         for (index, act) in acts.iter().enumerate() {
             last = self.act(act, wanted && index + 1 == acts.len())?;
-            if matches!(last, Flow::End(_)) {
+            if matches!(last, Step::End(_)) {
                 break;
             }
         }
         Ok(last)
     }
 
-    fn act(&mut self, act: &Act, wanted: bool) -> Result<Flow, Box<Fault>> {
+    fn act(&mut self, act: &Act, wanted: bool) -> Result<Step, Box<Fault>> {
         Ok(match act {
-            Act::Value(op) if op.is_event() => Flow::On(Yield::Event),
-            Act::Value(op) => Flow::On(Yield::Value(self.value(op)?)),
+            Act::Value(op) if op.is_event() => Step::On(Yield::Event),
+            Act::Value(op) => Step::On(Yield::Value(self.value(op)?)),
             Act::Let(assignment) => self.assign(assignment, wanted)?,
-            Act::Emit { value: None, port } => Flow::End(Ending::Event(*port)),
-            Act::Emit { value: Some(op), port } => Flow::End(Ending::Value(*port, self.value(op)?)),
+            Act::Emit { value: None, port } => Step::End(Ending::Event(*port)),
+            Act::Emit { value: Some(op), port } => Step::End(Ending::Value(*port, self.value(op)?)),
             Act::EmitErr(emit) => self.emit_err(&emit.0, emit.1)?,
-            Act::Drop => Flow::End(Ending::Dropped),
+            Act::Drop => Step::End(Ending::Dropped),
             Act::Match(match_op) => self.match_case(match_op, wanted)?,
             Act::For(for_op) => self.for_each(for_op, wanted)?,
-            Act::Recur { args, span } => Flow::End(self.again(args, *span)?),
+            Act::Recur { args, span } => Step::End(self.again(args, *span)?),
         })
     }
 
     /// What a script emits to its port `err`: nobody may miss it.
-    fn emit_err(&mut self, emit: &Act, span: Span) -> Result<Flow, Box<Fault>> {
+    fn emit_err(&mut self, emit: &Act, span: Span) -> Result<Step, Box<Fault>> {
         if self.err_is_read {
             return self.act(emit, true);
         }
         Err(Fault::new(span, "the script emitted this to `err`, and nothing reads from there"))
     }
 
-    fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
+    fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Step, Box<Fault>> {
         let (case, bound, args) = {
             let env = self.env();
             let subject = eval(&match_op.subject, &env)?;
@@ -157,7 +157,7 @@ impl Frame<'_> {
         Ok(Ending::Again { args: values, span })
     }
 
-    fn for_each(&mut self, for_op: &ForOp<Act>, wanted: bool) -> Result<Flow, Box<Fault>> {
+    fn for_each(&mut self, for_op: &ForOp<Act>, wanted: bool) -> Result<Step, Box<Fault>> {
         let subject = self.value(&for_op.subject)?;
         let mut results = if wanted { Some(each::Results::of(for_op, &self.env())?) } else { None };
         for at in 0..each::length(&subject) {
@@ -167,8 +167,8 @@ impl Frame<'_> {
             self.set_local(for_op.value, value);
             let Some(case) = each::choose(for_op, &self.env())? else { continue };
             let yielded = match self.block(&case.body, wanted)? {
-                end @ Flow::End(_) => return Ok(end),
-                Flow::On(yielded) => yielded,
+                end @ Step::End(_) => return Ok(end),
+                Step::On(yielded) => yielded,
             };
             if let Some(results) = &mut results {
                 results.add(self.yielded(yielded), self.steps)?;
@@ -177,7 +177,7 @@ impl Frame<'_> {
                 }
             }
         }
-        Ok(Flow::On(results.map_or(Yield::Nothing, |results| Yield::Value(results.into_value()))))
+        Ok(Step::On(results.map_or(Yield::Nothing, |results| Yield::Value(results.into_value()))))
     }
 
     fn yielded(&self, yielded: Yield) -> Value {
@@ -190,16 +190,16 @@ impl Frame<'_> {
 
     // --- let ---
 
-    fn assign(&mut self, assignment: &LetAct, wanted: bool) -> Result<Flow, Box<Fault>> {
+    fn assign(&mut self, assignment: &LetAct, wanted: bool) -> Result<Step, Box<Fault>> {
         self.steps.take(assignment.span)?;
         let value = match self.act(&assignment.value, true)? {
-            Flow::On(yielded) => self.yielded(yielded),
-            end @ Flow::End(_) => return Ok(end),
+            Step::On(yielded) => self.yielded(yielded),
+            end @ Step::End(_) => return Ok(end),
         };
         let size = self.measured(assignment, &value)?;
         let yielded = if wanted { Yield::Value(value.clone()) } else { Yield::Nothing };
         self.put(assignment, value, size)?;
-        Ok(Flow::On(yielded))
+        Ok(Step::On(yielded))
     }
 
     /// The size of a value to be stored. What comes from a path and goes to a root is not larger than

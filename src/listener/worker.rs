@@ -18,36 +18,36 @@ use awc::Client;
 use tokio::sync::watch;
 
 use super::{
-    admission::{Gate, Places, Slots},
+    admission::{Admission, SessionPermit, Slots},
     answer::Refusal,
-    quiet::{Line, PAUSE, Quiet},
+    log_throttle::{Line, LogThrottle, PAUSE},
 };
 use crate::{
     connector::dial,
     drain::Order,
-    flow::{Edge, Pool},
+    flow::{Edge, GlobalBudget},
     log::Quoted,
     net::Network,
-    session::{Drain, Presence, Session},
+    session::{Drain, Session, SessionGuard},
     settings::{Listener, Route, Settings, Upstream},
     status::{Live, Status},
     supervisor::Pacer,
 };
 
 /// What all listeners share on all threads.
-pub struct Shared {
+pub struct ServerState {
     /// The routes of all listeners.
     pub routes: Vec<Arc<Route>>,
     /// The pace of reconnects, by upstream.
     pub pacers: HashMap<String, Arc<Pacer>>,
     /// What all threads of a listener share, by its name.
-    pub fronts: HashMap<String, Arc<Front>>,
-    /// Places for handshakes in progress.
-    pub handshakes: Arc<Places>,
-    /// Places for clients who are told that there was none.
-    pub turned_away: Arc<Places>,
+    pub listeners: HashMap<String, Arc<ListenerState>>,
+    /// Slots for handshakes in progress.
+    pub handshakes: Arc<Slots>,
+    /// Slots for clients who are told that there was none.
+    pub turned_away: Arc<Slots>,
     /// What all sessions may hold together.
-    pub pool: Arc<Pool>,
+    pub global_budget: Arc<GlobalBudget>,
     /// How upstreams are reached.
     pub network: Arc<Network>,
     /// Live sessions and the end.
@@ -58,37 +58,37 @@ pub struct Shared {
 
 /// What one listener has on all threads together.
 #[derive(Debug)]
-pub struct Front {
+pub struct ListenerState {
     /// The number of the next session.
     next_stream: AtomicU64,
     /// Who is let in.
-    pub gate: Gate,
-    quiet: Mutex<Quiet>,
+    pub admission: Admission,
+    log_throttle: Mutex<LogThrottle>,
 }
 
 /// What one listener has on one worker thread.
-pub struct Desk {
+pub struct ListenerWorker {
     /// Its settings.
     pub listener: Arc<Listener>,
     /// What it shares with its listener's other threads.
-    pub front: Arc<Front>,
+    pub front: Arc<ListenerState>,
     /// What it shares with all.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<ServerState>,
     /// The thread's clients, by upstream.
     pub clients: HashMap<String, Client>,
     /// Its live sessions, by number.
     sessions: RefCell<HashMap<u64, Edge<Drain>>>,
 }
 
-/// A live session's entry at its desk, and in the count of the process.
+/// A live session's entry at its worker, and in the count of the process.
 struct Entry {
-    desk: Rc<Desk>,
+    worker: Rc<ListenerWorker>,
     stream: u64,
     _live: Live,
-    _slots: Slots,
+    _permit: SessionPermit,
 }
 
-impl Shared {
+impl ServerState {
     /// What the listeners of these settings share; `sessions` may live at a time.
     pub fn new(
         settings: &Settings,
@@ -97,19 +97,20 @@ impl Shared {
         drain: watch::Receiver<Option<Order>>,
     ) -> Self {
         let pacers = settings.upstreams.iter();
-        let (sessions, now) = (Places::new(sessions), Instant::now());
+        let (sessions, now) = (Slots::new(sessions), Instant::now());
         let front = |listener: &Arc<Listener>| {
-            let gate = Gate::new(listener, &sessions, now);
-            let front = Front { next_stream: AtomicU64::new(0), gate, quiet: Mutex::default() };
+            let admission = Admission::new(listener, &sessions, now);
+            let front =
+                ListenerState { next_stream: AtomicU64::new(0), admission, log_throttle: Mutex::default() };
             (listener.name.clone(), Arc::new(front))
         };
         Self {
             routes: settings.routes.clone(),
             pacers: pacers.map(|(name, up)| (name.clone(), Arc::new(Pacer::new(up.restart.rate)))).collect(),
-            fronts: settings.listeners.iter().map(front).collect(),
-            handshakes: Places::new(settings.server.max_handshakes),
-            turned_away: Places::new(settings.server.max_handshakes),
-            pool: Pool::new(settings.server.buffer),
+            listeners: settings.listeners.iter().map(front).collect(),
+            handshakes: Slots::new(settings.server.max_handshakes),
+            turned_away: Slots::new(settings.server.max_handshakes),
+            global_budget: GlobalBudget::new(settings.server.buffer),
             network: Network::system(),
             status,
             drain,
@@ -124,23 +125,23 @@ impl Shared {
     }
 }
 
-impl Desk {
-    /// Opens the desk on this thread; from the order to drain on it tells its sessions.
-    pub fn open(listener: Arc<Listener>, shared: Arc<Shared>) -> Rc<Self> {
+impl ListenerWorker {
+    /// Opens the worker on this thread; from the order to drain on it tells its sessions.
+    pub fn open(listener: Arc<Listener>, shared: Arc<ServerState>) -> Rc<Self> {
         let mut drain = shared.drain.clone();
         let upstreams = shared.routes.iter().filter_map(|route| route.upstream.as_ref());
         let client = |upstream: &Arc<Upstream>| dial::client(&shared.network, upstream.tcp);
         let clients = upstreams.map(|upstream| (upstream.name.clone(), client(upstream))).collect();
-        let front = Arc::clone(&shared.fronts[&listener.name]);
-        let desk = Rc::new(Self { listener, front, shared, clients, sessions: RefCell::default() });
-        let weak = Rc::downgrade(&desk);
+        let front = Arc::clone(&shared.listeners[&listener.name]);
+        let worker = Rc::new(Self { listener, front, shared, clients, sessions: RefCell::default() });
+        let weak = Rc::downgrade(&worker);
         actix_rt::spawn(async move {
             let order = drain.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-            if let (Some(desk), Some(order)) = (weak.upgrade(), order) {
-                desk.drain(&order);
+            if let (Some(worker), Some(order)) = (weak.upgrade(), order) {
+                worker.drain(&order);
             }
         });
-        desk
+        worker
     }
 
     /// The number of the next session.
@@ -153,19 +154,19 @@ impl Desk {
         self.shared.routes.iter().find(|route| route.matches(&self.listener.name, path))
     }
 
-    /// Counts a session from here on, and keeps what it has taken; see [`Desk::register`].
-    pub fn enter(self: &Rc<Self>, stream: u64, slots: Slots) -> Box<dyn Presence> {
+    /// Counts a session from here on, and keeps what it has taken; see [`ListenerWorker::register`].
+    pub fn enter(self: &Rc<Self>, stream: u64, permit: SessionPermit) -> Box<dyn SessionGuard> {
         let live = self.shared.status.enter();
-        Box::new(Entry { desk: Rc::clone(self), stream, _live: live, _slots: slots })
+        Box::new(Entry { worker: Rc::clone(self), stream, _live: live, _permit: permit })
     }
 
     /// Writes to the log that a client was refused, if there has not been such a line just now.
-    pub(super) fn tell_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
+    pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
         let reason = refusal.text;
-        let line = self.quiet().line(reason, Instant::now());
+        let line = self.log_throttle().line(reason, Instant::now());
         match line {
-            Line::Written(untold) => log::warn!(
-                "client refused listener={} peer={peer} path={} status={} reason={}{} untold={untold}",
+            Line::Written(suppressed) => log::warn!(
+                "client refused listener={} peer={peer} path={} status={} reason={}{} suppressed={suppressed}",
                 self.listener.name,
                 Quoted(path),
                 refusal.status.as_u16(),
@@ -173,14 +174,14 @@ impl Desk {
                 Cause(refusal.cause.as_deref())
             ),
             Line::First => {
-                let desk = Rc::clone(self);
+                let worker = Rc::clone(self);
                 actix_rt::spawn(async move {
                     tokio::time::sleep(PAUSE).await;
-                    let untold = desk.quiet().untold(reason, Instant::now());
-                    if untold > 0 {
-                        let (listener, reason) = (&desk.listener.name, Quoted(reason));
+                    let suppressed = worker.log_throttle().suppressed(reason, Instant::now());
+                    if suppressed > 0 {
+                        let (listener, reason) = (&worker.listener.name, Quoted(reason));
                         log::warn!(
-                            "client refused again listener={listener} reason={reason} untold={untold}"
+                            "client refused again listener={listener} reason={reason} suppressed={suppressed}"
                         );
                     }
                 });
@@ -189,8 +190,8 @@ impl Desk {
         }
     }
 
-    fn quiet(&self) -> MutexGuard<'_, Quiet> {
-        self.front.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
+        self.front.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Knows the session from here on, so that it can be told to drain. One that came while the order was
@@ -198,14 +199,14 @@ impl Desk {
     pub fn register(&self, stream: u64, session: &Addr<Session>) {
         let edge = Edge::rare(session);
         if let Some(order) = &*self.shared.drain.borrow() {
-            edge.tell(order.for_one());
+            edge.notify(order.for_one());
         }
         self.sessions.borrow_mut().insert(stream, edge);
     }
 
     fn drain(&self, order: &Order) {
         for session in self.sessions.borrow().values() {
-            session.tell(order.for_one());
+            session.notify(order.for_one());
         }
     }
 }
@@ -219,10 +220,10 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
-impl Presence for Entry {}
+impl SessionGuard for Entry {}
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.desk.sessions.borrow_mut().remove(&self.stream);
+        self.worker.sessions.borrow_mut().remove(&self.stream);
     }
 }

@@ -5,7 +5,7 @@ use bytestring::ByteString;
 
 use crate::{
     event::Value,
-    flow::{Edge, Flow, Parcel, Pushed, Stamp},
+    flow::{AckStatus, DataMessage, Edge, Envelope, Pushed},
 };
 
 /// Supervisor → the last room before the upstream, control plane: the connector to send to from now on,
@@ -14,13 +14,13 @@ use crate::{
 /// Reply: none. On full: cannot be; there are three of them in a connector's life, and `CONTROL_ROOM`.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Attach(pub Option<Edge<Flow>>);
+pub struct Attach(pub Option<Edge<DataMessage>>);
 
 /// Where events go from here.
 #[derive(Debug)]
-pub enum Outlet {
+pub enum Output {
     /// To the next pipeline, or to the session.
-    Next(Edge<Flow>),
+    Next(Edge<DataMessage>),
     /// To the upstream side.
     Upstream(UpstreamEdge),
     /// Nowhere: the route has no upstream, and the program had its say on port `reply`.
@@ -33,21 +33,21 @@ pub enum Outlet {
 pub struct UpstreamEdge {
     /// The route's own URL: an event that names it goes straight.
     url: ByteString,
-    supervisor: Edge<Flow>,
-    connector: Option<Edge<Flow>>,
+    supervisor: Edge<DataMessage>,
+    connector: Option<Edge<DataMessage>>,
 }
 
-impl Outlet {
+impl Output {
     /// Hands a batch on. What nobody takes is lost, and its tickets say so.
-    pub fn push(&mut self, flow: Flow) {
+    pub fn push(&mut self, flow: DataMessage) {
         match self {
-            Self::Next(edge) => edge.tell(flow),
+            Self::Next(edge) => edge.notify(flow),
             Self::Upstream(edge) => edge.push(flow),
             Self::End => end(flow),
         }
     }
 
-    /// Changes the connector of an outlet to the upstream side.
+    /// Changes the connector of an output to the upstream side.
     pub fn attach(&mut self, Attach(connector): Attach) {
         if let Self::Upstream(edge) = self {
             edge.connector = connector;
@@ -57,20 +57,22 @@ impl Outlet {
 
 impl UpstreamEdge {
     /// An edge with no connector attached.
-    pub fn new(url: &str, supervisor: Edge<Flow>) -> Self {
+    pub fn new(url: &str, supervisor: Edge<DataMessage>) -> Self {
         Self { url: url.into(), supervisor, connector: None }
     }
 
-    fn push(&mut self, flow: Flow) {
+    fn push(&mut self, flow: DataMessage) {
         match flow {
-            Flow::Events(parcels) if parcels.iter().any(|parcel| self.goes_elsewhere(parcel)) => {
-                self.push_apart(parcels);
+            DataMessage::Events(envelopes)
+                if envelopes.iter().any(|envelope| self.goes_elsewhere(envelope)) =>
+            {
+                self.push_apart(envelopes);
             }
             flow => self.push_straight(flow),
         }
     }
 
-    fn push_straight(&mut self, flow: Flow) {
+    fn push_straight(&mut self, flow: DataMessage) {
         let refused = match &self.connector {
             Some(connector) => match connector.push(flow) {
                 Pushed::Taken => return,
@@ -79,21 +81,21 @@ impl UpstreamEdge {
             None => flow,
         };
         self.connector = None;
-        self.supervisor.tell(refused);
+        self.supervisor.notify(refused);
     }
 
     /// Splits a batch where its server changes; each server gets its events in their order.
-    fn push_apart(&mut self, parcels: Vec<Parcel>) {
+    fn push_apart(&mut self, envelopes: Vec<Envelope>) {
         let (apart, straight): (Vec<_>, Vec<_>) =
-            parcels.into_iter().partition(|parcel| self.goes_elsewhere(parcel));
+            envelopes.into_iter().partition(|envelope| self.goes_elsewhere(envelope));
         if !straight.is_empty() {
-            self.push_straight(Flow::Events(straight));
+            self.push_straight(DataMessage::Events(straight));
         }
-        self.supervisor.tell(Flow::Events(apart));
+        self.supervisor.notify(DataMessage::Events(apart));
     }
 
-    fn goes_elsewhere(&self, parcel: &Parcel) -> bool {
-        let meta = &parcel.event.meta;
+    fn goes_elsewhere(&self, envelope: &Envelope) -> bool {
+        let meta = &envelope.event.meta;
         !meta.is_plain()
             && match meta.get("url") {
                 None => false,
@@ -103,10 +105,10 @@ impl UpstreamEdge {
     }
 }
 
-fn end(flow: Flow) {
-    if let Flow::Events(parcels) = flow {
-        for parcel in parcels {
-            parcel.ticket.stamp(Stamp::Dropped);
+fn end(flow: DataMessage) {
+    if let DataMessage::Events(envelopes) = flow {
+        for envelope in envelopes {
+            envelope.ticket.settle(AckStatus::Dropped);
         }
     }
 }

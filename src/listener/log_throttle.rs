@@ -12,7 +12,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// What was written not long ago, by reason.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub(super) struct LogThrottle {
     /// The reasons are those that stand in the code.
     reasons: HashMap<&'static str, Recent>,
 }
@@ -20,7 +20,7 @@ pub(super) struct Quiet {
 #[derive(Debug)]
 struct Recent {
     written: Instant,
-    untold: u64,
+    suppressed: u64,
 }
 
 /// What becomes of a line.
@@ -29,35 +29,35 @@ pub(super) enum Line {
     /// It is written, and that so many were not since the last one.
     Written(u64),
     /// It is the first that is not written after one that was: after [`PAUSE`] it is time for
-    /// [`Quiet::untold`].
+    /// [`LogThrottle::suppressed`].
     First,
     /// It is one more that is not written.
     More,
 }
 
-impl Quiet {
+impl LogThrottle {
     /// What becomes of a line with this reason.
     pub(super) fn line(&mut self, reason: &'static str, now: Instant) -> Line {
         let Some(recent) = self.reasons.get_mut(reason) else {
-            self.reasons.insert(reason, Recent { written: now, untold: 0 });
+            self.reasons.insert(reason, Recent { written: now, suppressed: 0 });
             return Line::Written(0);
         };
         if now.saturating_duration_since(recent.written) >= PAUSE {
-            let untold = recent.untold;
-            *recent = Recent { written: now, untold: 0 };
-            return Line::Written(untold);
+            let suppressed = recent.suppressed;
+            *recent = Recent { written: now, suppressed: 0 };
+            return Line::Written(suppressed);
         }
-        recent.untold += 1;
-        if recent.untold == 1 { Line::First } else { Line::More }
+        recent.suppressed += 1;
+        if recent.suppressed == 1 { Line::First } else { Line::More }
     }
 
     /// How many lines were not written, to be told now.
-    pub(super) fn untold(&mut self, reason: &'static str, now: Instant) -> u64 {
+    pub(super) fn suppressed(&mut self, reason: &'static str, now: Instant) -> u64 {
         let Some(recent) = self.reasons.get_mut(reason) else { return 0 };
-        if recent.untold > 0 {
+        if recent.suppressed > 0 {
             recent.written = now;
         }
-        std::mem::take(&mut recent.untold)
+        std::mem::take(&mut recent.suppressed)
     }
 }
 
@@ -68,18 +68,18 @@ mod tests {
     #[test]
     fn one_line_a_second_for_each_reason() {
         let now = Instant::now();
-        let mut quiet = Quiet::default();
-        assert_eq!(quiet.line("a", now), Line::Written(0));
-        assert_eq!(quiet.line("a", now), Line::First);
-        assert_eq!(quiet.line("a", now), Line::More);
-        assert_eq!(quiet.line("b", now), Line::Written(0));
+        let mut log_throttle = LogThrottle::default();
+        assert_eq!(log_throttle.line("a", now), Line::Written(0));
+        assert_eq!(log_throttle.line("a", now), Line::First);
+        assert_eq!(log_throttle.line("a", now), Line::More);
+        assert_eq!(log_throttle.line("b", now), Line::Written(0));
         let later = now + PAUSE;
-        assert_eq!(quiet.line("a", later), Line::Written(2));
-        assert_eq!(quiet.untold("a", later), 0, "told already");
-        assert_eq!(quiet.line("a", later), Line::First);
+        assert_eq!(log_throttle.line("a", later), Line::Written(2));
+        assert_eq!(log_throttle.suppressed("a", later), 0, "told already");
+        assert_eq!(log_throttle.line("a", later), Line::First);
         let later = later + PAUSE;
-        assert_eq!(quiet.untold("a", later), 1);
-        assert_eq!(quiet.line("a", later), Line::First, "that was a line too");
-        assert_eq!(quiet.untold("c", later), 0);
+        assert_eq!(log_throttle.suppressed("a", later), 1);
+        assert_eq!(log_throttle.line("a", later), Line::First, "that was a line too");
+        assert_eq!(log_throttle.suppressed("c", later), 0);
     }
 }

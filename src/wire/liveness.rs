@@ -19,7 +19,7 @@ const SUSPICION: Duration = Duration::from_secs(1);
 
 /// What is known of a peer's life.
 #[derive(Debug)]
-pub struct Vitals {
+pub struct Liveness {
     limits: Limits,
     /// When anything came from the peer.
     heard: Tick,
@@ -47,7 +47,7 @@ struct Limits {
 
 /// What is wrong with a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ailment {
+pub enum LivenessError {
     /// It did not answer a ping.
     Silent,
     /// It did not take what was queued for it.
@@ -62,16 +62,16 @@ pub enum Ailment {
 
 /// What is to be done about a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finding {
+pub enum Check {
     /// Nothing.
-    Well,
+    Ok,
     /// It has to be pinged.
-    Quiet,
+    SendPing,
     /// It is given up.
-    Ill(Ailment),
+    Failed(LivenessError),
 }
 
-impl Vitals {
+impl Liveness {
     /// A peer that has just finished its handshake.
     pub fn new(health: &Health, now: Tick) -> Self {
         let limits = Limits {
@@ -155,45 +155,45 @@ impl Vitals {
     }
 
     /// Looks after the peer; `reading` tells whether it is read at all.
-    pub fn check(&mut self, now: Tick, reading: bool) -> Finding {
+    pub fn check(&mut self, now: Tick, reading: bool) -> Check {
         if !reading {
             // What it sends, pongs included, stays in the socket.
             self.heard(now);
             self.messaged = now;
         }
         if now >= self.held_up + self.limits.blocked {
-            return Finding::Ill(Ailment::HeldUp);
+            return Check::Failed(LivenessError::HeldUp);
         }
         if now >= self.messaged + self.limits.idle {
-            return Finding::Ill(Ailment::Idle);
+            return Check::Failed(LivenessError::Idle);
         }
         if now >= self.suspected + self.limits.suspicion {
-            return Finding::Ill(Ailment::Dead);
+            return Check::Failed(LivenessError::Dead);
         }
         if self.is_blocked() {
             // Behind what is blocked no ping gets out.
             let ill = now >= self.blocked + self.limits.blocked;
-            return if ill { Finding::Ill(Ailment::Blocked) } else { Finding::Well };
+            return if ill { Check::Failed(LivenessError::Blocked) } else { Check::Ok };
         }
         if now >= self.pinged + self.limits.ping_timeout {
-            return Finding::Ill(Ailment::Silent);
+            return Check::Failed(LivenessError::Silent);
         }
         if self.pinged == NEVER && now >= self.heard + self.limits.ping_interval {
             self.pinged = now;
-            return Finding::Quiet;
+            return Check::SendPing;
         }
-        Finding::Well
+        Check::Ok
     }
 
     /// Begins the wait for a blocked socket anew.
-    pub fn excuse(&mut self, now: Tick) {
+    pub fn restart_write_timer(&mut self, now: Tick) {
         if self.is_blocked() {
             self.blocked = now;
         }
     }
 }
 
-impl Ailment {
+impl LivenessError {
     /// The close code that tells it (RFC 6455 section 7.4.1, and 1013 of the IANA registry).
     pub fn close_code(self) -> u16 {
         match self {
@@ -240,117 +240,117 @@ mod tests {
         }
     }
 
-    fn fresh() -> Vitals {
-        Vitals::new(&health(), Tick(100))
+    fn fresh() -> Liveness {
+        Liveness::new(&health(), Tick(100))
     }
 
     #[test]
     fn a_silent_peer_is_pinged_and_then_given_up() {
-        let mut vitals = fresh();
-        assert_eq!(vitals.next(), Tick(111));
-        assert_eq!(vitals.check(Tick(110), true), Finding::Well);
-        assert_eq!(vitals.check(Tick(111), true), Finding::Quiet);
-        assert_eq!(vitals.check(Tick(111), true), Finding::Well, "it is pinged once");
-        assert_eq!(vitals.next(), Tick(117));
-        assert_eq!(vitals.check(Tick(116), true), Finding::Well);
-        assert_eq!(vitals.check(Tick(117), true), Finding::Ill(Ailment::Silent));
+        let mut liveness = fresh();
+        assert_eq!(liveness.next(), Tick(111));
+        assert_eq!(liveness.check(Tick(110), true), Check::Ok);
+        assert_eq!(liveness.check(Tick(111), true), Check::SendPing);
+        assert_eq!(liveness.check(Tick(111), true), Check::Ok, "it is pinged once");
+        assert_eq!(liveness.next(), Tick(117));
+        assert_eq!(liveness.check(Tick(116), true), Check::Ok);
+        assert_eq!(liveness.check(Tick(117), true), Check::Failed(LivenessError::Silent));
     }
 
     #[test]
     fn a_suspected_peer_is_pinged_at_once_and_given_up_soon() {
-        let mut vitals = fresh();
-        assert!(vitals.suspect(Tick(103)));
-        assert!(!vitals.suspect(Tick(104)), "one ping is enough");
-        assert_eq!(vitals.next(), Tick(109));
-        assert_eq!(vitals.check(Tick(108), true), Finding::Well);
-        assert_eq!(vitals.check(Tick(109), true), Finding::Ill(Ailment::Dead));
+        let mut liveness = fresh();
+        assert!(liveness.suspect(Tick(103)));
+        assert!(!liveness.suspect(Tick(104)), "one ping is enough");
+        assert_eq!(liveness.next(), Tick(109));
+        assert_eq!(liveness.check(Tick(108), true), Check::Ok);
+        assert_eq!(liveness.check(Tick(109), true), Check::Failed(LivenessError::Dead));
         let health = Health { ping_timeout: Duration::from_secs(10), ..health() };
-        let mut vitals = Vitals::new(&health, Tick(0));
-        assert!(vitals.suspect(Tick(0)));
-        assert_eq!(vitals.next(), Tick(11), "not the whole ping_timeout");
+        let mut liveness = Liveness::new(&health, Tick(0));
+        assert!(liveness.suspect(Tick(0)));
+        assert_eq!(liveness.next(), Tick(11), "not the whole ping_timeout");
     }
 
     #[test]
     fn whatever_a_suspected_peer_sends_clears_it() {
-        let mut vitals = fresh();
-        assert!(vitals.suspect(Tick(103)));
-        vitals.heard(Tick(108));
-        assert_eq!(vitals.check(Tick(109), true), Finding::Well);
-        assert!(vitals.suspect(Tick(110)));
+        let mut liveness = fresh();
+        assert!(liveness.suspect(Tick(103)));
+        liveness.heard(Tick(108));
+        assert_eq!(liveness.check(Tick(109), true), Check::Ok);
+        assert!(liveness.suspect(Tick(110)));
     }
 
     #[test]
     fn a_suspected_peer_that_does_not_read_is_given_up_as_soon() {
-        let mut vitals = fresh();
-        vitals.blocked(Tick(102));
-        assert!(!vitals.suspect(Tick(103)), "no ping gets out");
-        assert_eq!(vitals.check(Tick(109), true), Finding::Ill(Ailment::Dead));
-        vitals.took(Tick(109));
-        assert_eq!(vitals.check(Tick(109), true), Finding::Well);
+        let mut liveness = fresh();
+        liveness.blocked(Tick(102));
+        assert!(!liveness.suspect(Tick(103)), "no ping gets out");
+        assert_eq!(liveness.check(Tick(109), true), Check::Failed(LivenessError::Dead));
+        liveness.took(Tick(109));
+        assert_eq!(liveness.check(Tick(109), true), Check::Ok);
     }
 
     #[test]
     fn a_peer_that_is_never_pinged_is_not_suspected() {
-        let mut vitals = Vitals::new(&Health { ping_interval: None, ..health() }, Tick(0));
-        assert!(!vitals.suspect(Tick(1)));
-        assert_eq!(vitals.check(Tick(1000), true), Finding::Well);
+        let mut liveness = Liveness::new(&Health { ping_interval: None, ..health() }, Tick(0));
+        assert!(!liveness.suspect(Tick(1)));
+        assert_eq!(liveness.check(Tick(1000), true), Check::Ok);
     }
 
     #[test]
     fn a_peer_that_answers_lives_on() {
-        let mut vitals = fresh();
-        assert_eq!(vitals.check(Tick(111), true), Finding::Quiet);
-        vitals.heard(Tick(111));
-        assert_eq!(vitals.check(Tick(117), true), Finding::Well);
-        assert_eq!(vitals.check(Tick(122), true), Finding::Quiet);
+        let mut liveness = fresh();
+        assert_eq!(liveness.check(Tick(111), true), Check::SendPing);
+        liveness.heard(Tick(111));
+        assert_eq!(liveness.check(Tick(117), true), Check::Ok);
+        assert_eq!(liveness.check(Tick(122), true), Check::SendPing);
     }
 
     #[test]
     fn a_peer_that_is_not_read_is_not_silent() {
-        let mut vitals = fresh();
-        assert_eq!(vitals.check(Tick(111), true), Finding::Quiet);
-        assert_eq!(vitals.check(Tick(117), false), Finding::Well);
-        assert_eq!(vitals.check(Tick(118), true), Finding::Well);
+        let mut liveness = fresh();
+        assert_eq!(liveness.check(Tick(111), true), Check::SendPing);
+        assert_eq!(liveness.check(Tick(117), false), Check::Ok);
+        assert_eq!(liveness.check(Tick(118), true), Check::Ok);
     }
 
     #[test]
     fn a_peer_that_does_not_read_is_not_pinged_but_given_up() {
-        let mut vitals = fresh();
-        vitals.blocked(Tick(105));
-        vitals.blocked(Tick(106));
-        assert_eq!(vitals.check(Tick(125), true), Finding::Well);
-        assert_eq!(vitals.next(), Tick(126));
-        assert_eq!(vitals.check(Tick(126), true), Finding::Ill(Ailment::Blocked));
-        vitals.excuse(Tick(126));
-        assert_eq!(vitals.check(Tick(127), true), Finding::Well);
-        vitals.took(Tick(180));
-        assert_eq!(vitals.check(Tick(190), true), Finding::Well);
-        assert_eq!(vitals.check(Tick(191), true), Finding::Quiet);
+        let mut liveness = fresh();
+        liveness.blocked(Tick(105));
+        liveness.blocked(Tick(106));
+        assert_eq!(liveness.check(Tick(125), true), Check::Ok);
+        assert_eq!(liveness.next(), Tick(126));
+        assert_eq!(liveness.check(Tick(126), true), Check::Failed(LivenessError::Blocked));
+        liveness.restart_write_timer(Tick(126));
+        assert_eq!(liveness.check(Tick(127), true), Check::Ok);
+        liveness.took(Tick(180));
+        assert_eq!(liveness.check(Tick(190), true), Check::Ok);
+        assert_eq!(liveness.check(Tick(191), true), Check::SendPing);
     }
 
     #[test]
     fn a_message_waits_for_memory_as_long_as_for_a_reader() {
-        let mut vitals = fresh();
+        let mut liveness = fresh();
         for tick in 105..110 {
-            vitals.held_up(Tick(tick), true);
+            liveness.held_up(Tick(tick), true);
         }
-        assert_eq!(vitals.check(Tick(125), false), Finding::Well);
-        assert_eq!(vitals.next(), Tick(126));
-        assert_eq!(vitals.check(Tick(126), false), Finding::Ill(Ailment::HeldUp));
-        vitals.held_up(Tick(126), false);
-        assert_eq!(vitals.check(Tick(126), false), Finding::Well);
+        assert_eq!(liveness.check(Tick(125), false), Check::Ok);
+        assert_eq!(liveness.next(), Tick(126));
+        assert_eq!(liveness.check(Tick(126), false), Check::Failed(LivenessError::HeldUp));
+        liveness.held_up(Tick(126), false);
+        assert_eq!(liveness.check(Tick(126), false), Check::Ok);
     }
 
     #[test]
     fn an_idle_peer_is_given_up_however_often_it_answers() {
         let health = Health { idle_timeout: Some(Duration::from_secs(3)), ..health() };
-        let mut vitals = Vitals::new(&health, Tick(0));
+        let mut liveness = Liveness::new(&health, Tick(0));
         for tick in 0..31 {
-            vitals.heard(Tick(tick));
-            assert_eq!(vitals.check(Tick(tick), true), Finding::Well);
+            liveness.heard(Tick(tick));
+            assert_eq!(liveness.check(Tick(tick), true), Check::Ok);
         }
-        vitals.heard(Tick(31));
-        assert_eq!(vitals.check(Tick(31), true), Finding::Ill(Ailment::Idle));
+        liveness.heard(Tick(31));
+        assert_eq!(liveness.check(Tick(31), true), Check::Failed(LivenessError::Idle));
     }
 
     proptest! {
@@ -360,25 +360,25 @@ mod tests {
             acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..6], 1..400),
         ) {
             let health = Health { idle_timeout: Some(Duration::from_secs(9)), ..health() };
-            let (mut eager, mut lazy) = (Vitals::new(&health, Tick(0)), Vitals::new(&health, Tick(0)));
+            let (mut eager, mut lazy) = (Liveness::new(&health, Tick(0)), Liveness::new(&health, Tick(0)));
             for (tick, act) in (1..).map(Tick).zip(acts) {
-                for vitals in [&mut eager, &mut lazy] {
+                for liveness in [&mut eager, &mut lazy] {
                     match act {
-                        1 => vitals.heard(tick),
-                        2 => vitals.messaged(tick),
-                        3 => vitals.blocked(tick),
-                        4 => vitals.took(tick),
-                        5 => _ = vitals.suspect(tick),
+                        1 => liveness.heard(tick),
+                        2 => liveness.messaged(tick),
+                        3 => liveness.blocked(tick),
+                        4 => liveness.took(tick),
+                        5 => _ = liveness.suspect(tick),
                         _ => {}
                     }
                 }
                 let found = eager.check(tick, true);
                 if tick < lazy.next() {
-                    prop_assert_eq!(found, Finding::Well);
+                    prop_assert_eq!(found, Check::Ok);
                 } else {
                     prop_assert_eq!(found, lazy.check(tick, true));
                 }
-                if matches!(found, Finding::Ill(_)) {
+                if matches!(found, Check::Failed(_)) {
                     return Ok(());
                 }
                 prop_assert!(lazy.next() > tick, "it never spins");

@@ -11,7 +11,7 @@ const SHORT: usize = 4;
 const KEPT: usize = 64;
 
 /// Frees the memory of an empty queue unless it is likely to be needed again soon.
-pub fn trim<T>(queue: &mut VecDeque<T>) {
+pub fn shrink_if_idle<T>(queue: &mut VecDeque<T>) {
     if queue.is_empty() && !(SHORT + 1..=KEPT).contains(&queue.capacity()) {
         *queue = VecDeque::new();
     }
@@ -25,11 +25,11 @@ mod tests {
     fn only_queues_of_middle_length_are_kept() {
         for (capacity, kept) in [(1, false), (4, false), (5, true), (64, true), (65, false)] {
             let mut queue: VecDeque<u8> = VecDeque::with_capacity(capacity);
-            trim(&mut queue);
+            shrink_if_idle(&mut queue);
             assert_eq!(queue.capacity() > 0, kept, "{capacity}");
         }
         let mut queue = VecDeque::from([1]);
-        trim(&mut queue);
+        shrink_if_idle(&mut queue);
         assert_eq!(queue, [1]);
     }
 }
