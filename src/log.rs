@@ -15,8 +15,11 @@
 //! standard error while it serves goes that way, panics included; lines that find no room are dropped and
 //! counted.
 
+mod config;
 mod queue;
 mod writer;
+
+pub use config::{Config, Format};
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -31,8 +34,6 @@ use env_logger::{Builder, Target};
 use log::{Level, LevelFilter};
 
 pub(crate) use self::writer::Writer;
-
-use crate::settings::{Log, LogFormat};
 
 /// The crate's own name, in front of its modules' names.
 const OWN: &str = "towline";
@@ -70,13 +71,13 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 static STDERR: OnceLock<Writer> = OnceLock::new();
 
 /// How lines look, once that is known.
-static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+static FORMAT: OnceLock<Format> = OnceLock::new();
 
 /// Starts the log and sends panics to it. `RUST_LOG` wins over the level of the settings.
 ///
 /// # Errors
 /// When the process has a logger already, or standard error cannot be used.
-pub fn init(log: &Log) -> io::Result<()> {
+pub fn init(log: &Config) -> io::Result<()> {
     let mut builder = Builder::new();
     let environment = std::env::var("RUST_LOG").ok();
     let chosen = choose(&mut builder, environment.as_deref(), &log.level);
@@ -134,7 +135,7 @@ fn write_dropped(count: u64, out: &mut Vec<u8>) {
         message: &format!("log lines dropped count={count}"),
     };
     // Writing to memory does not fail.
-    let _ = line.write(FORMAT.get().copied().unwrap_or(LogFormat::Text), out);
+    let _ = line.write(FORMAT.get().copied().unwrap_or(Format::Text), out);
 }
 
 /// Logs a panic. The standard hook would write to standard error itself, and wait for its reader.
@@ -243,13 +244,13 @@ fn directive(part: &str) -> Result<(Option<String>, LevelFilter), FilterError> {
 // === impl Line ===
 
 impl Line<'_> {
-    fn write(&self, format: LogFormat, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
         let time = humantime::format_rfc3339_millis(self.time);
         match format {
-            LogFormat::Text => {
+            Format::Text => {
                 writeln!(out, "{time} {:<5} {}: {}", self.level, self.room, Escaped(self.message))
             }
-            LogFormat::Json => {
+            Format::Json => {
                 let [room, message] = [self.room, self.message].map(serde_json::Value::from);
                 let level = self.level;
                 writeln!(out, r#"{{"time":"{time}","level":"{level}","room":{room},"message":{message}}}"#)
@@ -298,7 +299,7 @@ mod tests {
 
     use super::*;
 
-    fn written(format: LogFormat, message: &str) -> String {
+    fn written(format: Format, message: &str) -> String {
         let time = humantime::parse_rfc3339("2026-11-25T03:20:18.123Z").unwrap();
         let line = Line { time, level: Level::Info, room: room("towline::session"), message };
         let mut out = Vec::new();
@@ -309,11 +310,11 @@ mod tests {
     #[test]
     fn a_line_has_time_level_room_and_message() {
         assert_eq!(
-            written(LogFormat::Text, "opened peer=127.0.0.1"),
+            written(Format::Text, "opened peer=127.0.0.1"),
             "2026-11-25T03:20:18.123Z INFO  session: opened peer=127.0.0.1\n"
         );
         assert_eq!(
-            written(LogFormat::Json, "say \"hi\"\n"),
+            written(Format::Json, "say \"hi\"\n"),
             concat!(
                 r#"{"time":"2026-11-25T03:20:18.123Z","level":"INFO","#,
                 r#""room":"session","message":"say \"hi\"\n"}"#,
@@ -394,7 +395,7 @@ mod tests {
     #[test]
     fn a_panic_is_a_line_of_the_log_and_waits_for_no_reader() {
         if std::env::var_os(PANICS).is_some() {
-            init(&Log { level: "info".to_owned(), format: LogFormat::Text }).unwrap();
+            init(&Config { level: "info".to_owned(), format: Format::Text }).unwrap();
             for _ in 0..3000 {
                 std::panic::catch_unwind(|| panic!("boom\n")).unwrap_err();
             }
@@ -444,7 +445,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_message_makes_a_second_line(message in r"[a\r\n\x00-\x1f\x7f\u{85}]{0,20}") {
-            for format in [LogFormat::Text, LogFormat::Json] {
+            for format in [Format::Text, Format::Json] {
                 let line = written(format, &message);
                 prop_assert_eq!(line.lines().count(), 1);
                 let bare = line.trim_end_matches('\n');

@@ -6,7 +6,29 @@
 
 use std::time::{Duration, Instant};
 
-use crate::settings::Rate;
+/// What a client may send in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Messages per second.
+    pub messages: Option<u32>,
+    /// Bytes of messages per second.
+    pub bytes: Option<usize>,
+    /// The share of the rate that may be used at once, as a time.
+    pub burst: Duration,
+    /// What happens to a message above the rate.
+    pub on_limit: OnLimit,
+}
+
+/// What happens to a message above a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLimit {
+    /// It gets an error reply.
+    Error,
+    /// It is accepted, and the client is not read for a while.
+    Delay,
+    /// It gets an error reply, and the session is closed with 1008.
+    Close,
+}
 
 /// The limits on one client's messages.
 #[derive(Debug)]
@@ -129,7 +151,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings::OnLimit;
 
     fn rate(messages: u32, bytes: usize, burst: Duration) -> Rate {
         let (messages, bytes) = ((messages > 0).then_some(messages), (bytes > 0).then_some(bytes));

@@ -3,9 +3,8 @@
 //! An input is the payload of a close frame: two bytes of code, then the reason.
 
 use bytes::Bytes;
-use towline::{
-    settings::Limits,
-    wire::{CloseFrame, Decoder, Incoming, Outbox, REASON_MAX, Role, WireError, is_sendable},
+use towline::wire::{
+    CloseFrame, Decoder, Incoming, Limits, Outbox, REASON_MAX, Role, WireError, is_sendable,
 };
 
 use super::socket::{self, Socket};

@@ -5,10 +5,7 @@
 
 use std::task::{Context, Waker};
 
-use towline::{
-    settings::Limits,
-    wire::{Decoder, Incoming, Role, WireError},
-};
+use towline::wire::{Decoder, Incoming, Limits, Role, WireError};
 
 use super::{
     plain,

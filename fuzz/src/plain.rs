@@ -1,9 +1,6 @@
 //! A reading of RFC 6455 that has all bytes at once and takes no care for time or memory, to compare with.
 
-use towline::{
-    settings::Limits,
-    wire::{CloseFrame, Incoming, Message, Role, WireError, is_sendable},
-};
+use towline::wire::{CloseFrame, Incoming, Limits, Message, Role, WireError, is_sendable};
 
 /// The message in the making: whether it is binary, and its payload.
 type Partial = (bool, Vec<u8>);

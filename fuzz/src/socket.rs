@@ -11,13 +11,10 @@ use std::{
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use towline::{
-    settings::{Health, Limits},
-    wire::{Incoming, Link, LinkError, Role, WireError},
-};
+use towline::wire::{Incoming, Limits, Link, LinkError, LivenessConfig, Role, WireError};
 
 /// A peer that nobody looks after.
-const UNWATCHED: Health = Health {
+const UNWATCHED: LivenessConfig = LivenessConfig {
     ping_interval: None,
     ping_timeout: Duration::from_secs(10),
     idle_timeout: None,

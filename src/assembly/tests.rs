@@ -24,10 +24,10 @@ use crate::{
     net::{Network, TcpOptions},
     pipeline::{Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
-    settings::{Limits, Listener, Route, Settings, Upstream, fixture},
+    settings::{Listener, Route, Settings, Upstream, fixture},
     supervisor::Pacer,
     trickle::{Port, RuntimeError},
-    wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
+    wire::{CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, Message, Role},
 };
 
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 64 << 10 };
@@ -66,7 +66,7 @@ struct Peer(Link<TcpStream, ()>);
 
 impl Peer {
     fn new(socket: TcpStream, role: Role) -> Self {
-        Self(Link::new(socket, role, LIMITS, &fixture::UNWATCHED, Bytes::new()))
+        Self(Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new()))
     }
 
     async fn send(&mut self, text: &str) {

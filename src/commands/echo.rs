@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     echo,
-    settings::{Log, LogFormat},
+    log::{Config, Format},
 };
 
 /// Runs the echo server until a signal ends it.
 pub(super) fn echo(bind: SocketAddr) -> Result<(), Failure> {
-    start_log(&Log { level: "info".to_owned(), format: LogFormat::Text })?;
+    start_log(&Config { level: "info".to_owned(), format: Format::Text })?;
     block_on(async { echo::run(bind, signals::shutdown(Hangup::End)?).await })
 }

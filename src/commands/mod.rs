@@ -21,7 +21,6 @@ use self::failure::Failure;
 use crate::{
     cli::{Command, EXIT_OK},
     log,
-    settings::Log,
 };
 
 /// Runs a command to its end.
@@ -66,8 +65,8 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-fn start_log(settings: &Log) -> Result<(), Failure> {
-    Ok(log::init(settings)?)
+fn start_log(config: &log::Config) -> Result<(), Failure> {
+    Ok(log::init(config)?)
 }
 
 fn block_on(program: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {

@@ -169,8 +169,8 @@ impl Connector {
     // --- Up
 
     fn up(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
-        let Upstream { limits, health, .. } = &*self.upstream;
-        let link = Link::new(dialed.socket, Role::Client, *limits, health, dialed.rest);
+        let Upstream { limits, liveness, .. } = &*self.upstream;
+        let link = Link::new(dialed.socket, Role::Client, *limits, liveness, dialed.rest);
         let waiting = match mem::replace(&mut self.state, State::Up(Box::new(link))) {
             State::Dialing(waiting) => waiting,
             _ => Vec::new(),

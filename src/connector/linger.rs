@@ -119,17 +119,14 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
-    use crate::{
-        settings::{Limits, fixture},
-        wire::{CloseFrame, Role},
-    };
+    use crate::wire::{CloseFrame, Limits, LivenessConfig, Role};
 
     const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
 
     /// A connection that lingers behind its close frame, and the server's side of it.
     fn lingering(limit: Duration) -> DuplexStream {
         let (ours, theirs) = duplex(1024);
-        let mut link: Link<_, ()> = Link::new(ours, Role::Client, LIMITS, &fixture::UNWATCHED, Bytes::new());
+        let mut link: Link<_, ()> = Link::new(ours, Role::Client, LIMITS, &LivenessConfig::OFF, Bytes::new());
         link.close(Some(&CloseFrame::new(1000, "")));
         linger(Box::new(link), None, limit);
         theirs

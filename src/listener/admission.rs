@@ -19,8 +19,8 @@ use super::{
     clients::{Address, AddressPermit, Clients},
 };
 use crate::{
-    rate::Limiter,
-    settings::{Listener, OnLimit, Rate},
+    rate::{Limiter, OnLimit, Rate},
+    settings::Listener,
 };
 
 /// A counting semaphore.

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{rate::Limiter, settings::Rate};
+use crate::rate::{Limiter, Rate};
 
 /// So many threads may look up a client at once.
 const SHARDS: usize = 16;
@@ -170,7 +170,7 @@ mod tests {
     use std::{mem, time::Duration};
 
     use super::*;
-    use crate::settings::OnLimit;
+    use crate::rate::OnLimit;
 
     const RATE: Rate =
         Rate { messages: Some(1), bytes: None, burst: Duration::from_secs(10), on_limit: OnLimit::Error };

@@ -158,7 +158,7 @@ impl Session {
     fn new(parts: Parts, mut links: SessionLinks) -> Self {
         let Parts { tracker, listener, upstream, socket, rest, meta, origin, global_budget, address, guard } =
             parts;
-        let link = Link::new(socket, Role::Server, listener.limits, &listener.health, rest);
+        let link = Link::new(socket, Role::Server, listener.limits, &listener.liveness, rest);
         let budget = Budget::new(listener.limits.buffer, &global_budget);
         Self {
             tracker,

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::policy::{ErrorReplies, OnUpstreamLoss};
 
-use super::{Health, Layers, Route, Settings, SettingsError, Upstream};
+use super::{Layers, Route, Settings, SettingsError, Upstream};
 
 /// The smallest settings that are right.
 pub(crate) const MINIMAL: &str = r#"
@@ -52,11 +52,3 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
         dial_before_accept: Duration::from_secs(1),
     }
 }
-
-/// A peer that nobody looks after.
-pub(crate) const UNWATCHED: Health = Health {
-    ping_interval: None,
-    ping_timeout: Duration::from_secs(10),
-    idle_timeout: None,
-    slow_consumer_timeout: None,
-};

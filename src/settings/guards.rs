@@ -1,7 +1,11 @@
 //! The keys that guard against too much and too little: admission, liveness, rates.
 
-use super::{Admission, Health, OnLimit, Rate, SlowConsumer, read::Section, validate::to_usize};
-use crate::net::TcpOptions;
+use super::{Admission, SlowConsumer, read::Section, validate::to_usize};
+use crate::{
+    net::TcpOptions,
+    rate::{OnLimit, Rate},
+    wire::LivenessConfig,
+};
 
 /// A count, or none for 0.
 fn cap(section: &Section<'_>, name: &str) -> Option<usize> {
@@ -24,8 +28,8 @@ pub(super) fn admission(section: &Section<'_>) -> Admission {
     admission
 }
 
-pub(super) fn health(section: &Section<'_>, idle_timeout: Option<std::time::Duration>) -> Health {
-    Health {
+pub(super) fn liveness(section: &Section<'_>, idle_timeout: Option<std::time::Duration>) -> LivenessConfig {
+    LivenessConfig {
         ping_interval: section.timeout("ping_interval"),
         ping_timeout: section.duration("ping_timeout"),
         idle_timeout,
@@ -51,11 +55,11 @@ pub(super) fn tcp(section: &Section<'_>) -> TcpOptions {
 /// The kernel must not end a connection before the policy for those that do not read has its time.
 pub(super) fn check_slow_consumer(
     section: &Section<'_>,
-    health: &Health,
+    liveness: &LivenessConfig,
     policy: SlowConsumer,
     tcp: &TcpOptions,
 ) {
-    if policy != SlowConsumer::Disconnect && health.slow_consumer_timeout.is_none() {
+    if policy != SlowConsumer::Disconnect && liveness.slow_consumer_timeout.is_none() {
         let text = format!("is \"never\", so that slow_consumer = \"{policy}\" would never begin");
         section.problem("slow_consumer_timeout", text);
     }
@@ -65,7 +69,7 @@ pub(super) fn check_slow_consumer(
             "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: has to be \"never\""
         );
         section.problem("tcp_user_timeout", text);
-    } else if let Some(slow) = health.slow_consumer_timeout
+    } else if let Some(slow) = liveness.slow_consumer_timeout
         && kernel < slow
     {
         let slow = humantime::format_duration(slow);

@@ -54,10 +54,12 @@ pub use self::{
 
 use crate::{
     codec::Codec,
+    log,
     net::{Bind, TcpOptions},
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss},
-    processor,
+    processor, rate,
     trickle::{Diagnostics, Limits as ProgramLimits, Program},
+    wire,
 };
 
 /// Everything the program can be told, checked.
@@ -66,7 +68,7 @@ pub struct Settings {
     /// `[server]`
     pub server: Server,
     /// `[log]`
-    pub log: Log,
+    pub log: log::Config,
     /// `[admin]`; none when `bind` is empty.
     pub admin: Option<Admin>,
     /// `[drain]`
@@ -116,24 +118,6 @@ pub struct Server {
     pub buffer: usize,
 }
 
-/// `[log]`
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// A filter in `RUST_LOG`'s language; `RUST_LOG` itself wins.
-    pub level: String,
-    /// How a line looks.
-    pub format: LogFormat,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// `key=value` pairs behind time, level and room.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 /// `[admin]`: health and readiness, apart from the traffic.
 #[derive(Debug, Clone)]
 pub struct Admin {
@@ -175,18 +159,6 @@ pub struct Format {
     pub postprocessors: Vec<processor::Spec>,
 }
 
-/// Sizes that one connection may take, on either side.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Largest message accepted, in bytes, all its frames together.
-    pub max_message: usize,
-    /// Largest frame accepted, in bytes.
-    pub max_frame: usize,
-    /// Bytes of messages read from this side and not yet written to the other; reading stops when
-    /// they are used up.
-    pub buffer: usize,
-}
-
 /// `[listener.NAME]`: a socket that takes clients.
 #[derive(Debug, Clone)]
 pub struct Listener {
@@ -199,15 +171,15 @@ pub struct Listener {
     /// The downstream format.
     pub format: Format,
     /// Limits on what clients send.
-    pub limits: Limits,
+    pub limits: wire::Limits,
     /// The longest head of a handshake, in bytes.
     pub max_header: usize,
     /// Who is let in.
     pub admission: Admission,
     /// How long a client may take to send its handshake.
     pub handshake_timeout: Duration,
-    /// When a client counts as gone.
-    pub health: Health,
+    /// When a client counts as gone (C8).
+    pub liveness: wire::LivenessConfig,
     /// What becomes of a client that does not read.
     pub slow_consumer: SlowConsumer,
     /// Options of its clients' sockets.
@@ -217,9 +189,9 @@ pub struct Listener {
     /// What becomes of events under way when their client closes.
     pub on_client_close: OnClientClose,
     /// What one session may send.
-    pub rate: Rate,
+    pub rate: rate::Rate,
     /// What all sessions of one client address may send together.
-    pub address_rate: Rate,
+    pub address_rate: rate::Rate,
 }
 
 /// Who is let in at a listener.
@@ -231,19 +203,6 @@ pub struct Admission {
     pub max_sessions_per_address: Option<usize>,
     /// New sessions a second.
     pub max_new_sessions: Option<u32>,
-}
-
-/// When a peer counts as gone (C8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// It is pinged when nothing was heard of it for so long.
-    pub ping_interval: Option<Duration>,
-    /// And given up when nothing is heard for so long then.
-    pub ping_timeout: Duration,
-    /// It is given up when there was no message either way for so long.
-    pub idle_timeout: Option<Duration>,
-    /// It is given up when it takes nothing of what is queued for so long.
-    pub slow_consumer_timeout: Option<Duration>,
 }
 
 /// What becomes of a client that takes nothing for `slow_consumer_timeout`.
@@ -266,30 +225,6 @@ pub enum OnClientClose {
     Cancel,
 }
 
-/// What a client may send in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Messages a second.
-    pub messages: Option<u32>,
-    /// Bytes of messages a second.
-    pub bytes: Option<usize>,
-    /// So much of the rate may be used at once.
-    pub burst: Duration,
-    /// What becomes of a message beyond it.
-    pub on_limit: OnLimit,
-}
-
-/// What becomes of a message beyond a rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnLimit {
-    /// It gets an error reply.
-    Error,
-    /// It is taken, and the client is not read for a while.
-    Delay,
-    /// It gets an error reply, and the session is closed with 1008.
-    Close,
-}
-
 /// `[upstream.NAME]`: a server to connect sessions to.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -302,9 +237,9 @@ pub struct Upstream {
     /// The upstream format.
     pub format: Format,
     /// Limits on what the upstream sends.
-    pub limits: Limits,
-    /// When the server counts as gone.
-    pub health: Health,
+    pub limits: wire::Limits,
+    /// When the server counts as gone (C8).
+    pub liveness: wire::LivenessConfig,
     /// Options of the sockets to it.
     pub tcp: TcpOptions,
     /// How events and replies belong together.

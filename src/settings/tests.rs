@@ -13,6 +13,8 @@ use super::{
 use crate::{
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss, Otherwise, Range},
     processor::Spec,
+    rate::{OnLimit, Rate},
+    wire::LivenessConfig,
 };
 
 mod files;
@@ -27,7 +29,7 @@ fn what_nobody_says_is_built_in() {
     let settings = load(MINIMAL, &[]).unwrap();
     assert!(settings.server.workers >= 1);
     assert_eq!(settings.log.level, "info");
-    assert_eq!(settings.log.format, LogFormat::Text);
+    assert_eq!(settings.log.format, log::Format::Text);
     assert_eq!(settings.admin.unwrap().bind.to_string(), "127.0.0.1:9140");
     assert_eq!(settings.drain.window, Duration::from_secs(10));
     assert_eq!(settings.drain.grace, Duration::from_secs(30));
@@ -44,13 +46,13 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(listener.max_header, 16 * 1024);
     let open = Admission { max_sessions: None, max_sessions_per_address: None, max_new_sessions: None };
     assert_eq!(listener.admission, open);
-    let health = Health {
+    let liveness = LivenessConfig {
         ping_interval: Some(Duration::from_secs(30)),
         ping_timeout: Duration::from_secs(10),
         idle_timeout: None,
         slow_consumer_timeout: Some(Duration::from_secs(30)),
     };
-    assert_eq!(listener.health, health);
+    assert_eq!(listener.liveness, liveness);
     let minute = Some(Duration::from_secs(60));
     assert_eq!(listener.tcp, TcpOptions { keepalive: minute, user_timeout: minute });
     assert_eq!(listener.slow_consumer, SlowConsumer::Disconnect);
@@ -65,7 +67,7 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(upstream.exchange, ExchangeMode::Stream);
     assert_eq!(upstream.correlation, None);
     assert_eq!(upstream.max_in_flight, 128);
-    assert_eq!((upstream.health, upstream.tcp), (listener.health, listener.tcp));
+    assert_eq!((upstream.liveness, upstream.tcp), (listener.liveness, listener.tcp));
     assert_eq!(upstream.forward_headers.len(), 7);
     assert_eq!(upstream.forward_response_headers, ["set-cookie"]);
     assert_eq!((upstream.forward_path, &upstream.host), (true, &HostHeader::Upstream));
@@ -152,7 +154,7 @@ fn what_is_said_holds() {
     "#;
     let settings = load(text, &[]).unwrap();
     assert_eq!(settings.server.workers, 3);
-    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.log.format, log::Format::Json);
     assert!(settings.admin.is_none());
     assert_eq!(settings.drain.grace, Duration::from_secs(120));
     assert_eq!(settings.drain.close_code, 1012);
@@ -170,13 +172,13 @@ fn what_is_said_holds() {
     let admission =
         Admission { max_sessions: Some(5), max_sessions_per_address: Some(4), max_new_sessions: Some(3) };
     assert_eq!((listener.max_header, listener.admission), (1024, admission));
-    let health = Health {
+    let liveness = LivenessConfig {
         ping_interval: None,
         ping_timeout: Duration::from_secs(10),
         idle_timeout: Some(Duration::from_secs(3600)),
         slow_consumer_timeout: Some(Duration::from_millis(100)),
     };
-    assert_eq!((listener.health, listener.slow_consumer), (health, SlowConsumer::DropNewest));
+    assert_eq!((listener.liveness, listener.slow_consumer), (liveness, SlowConsumer::DropNewest));
     assert_eq!(listener.tcp, TcpOptions { keepalive: Some(Duration::from_secs(1)), user_timeout: None });
     assert_eq!(listener.on_client_close, OnClientClose::Cancel);
     let burst = Duration::from_secs(2);

@@ -9,9 +9,9 @@ use config::{Value, ValueKind};
 use indexmap::IndexMap;
 
 use super::{
-    Admin, AllowedUrl, Drain, ExchangeMode, Folders, Format, Language, Limits, Listener, Log, LogFormat,
-    OnClientClose, OnGiveUp, Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer,
-    Upstream, UpstreamUrl, address, guards, headers,
+    Admin, AllowedUrl, Drain, ExchangeMode, Folders, Format, Language, Listener, OnClientClose, OnGiveUp,
+    Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer, Upstream, UpstreamUrl, address,
+    guards, headers,
     host::Host,
     layers::Layers,
     policies,
@@ -22,10 +22,11 @@ use super::{
 use crate::{
     codec,
     event::{Record, Value as Data},
-    log::Filter,
+    log::{self, Filter},
     net::Bind,
     processor::{Side, Spec},
     trickle::{Limits as ProgramLimits, Program},
+    wire::Limits,
 };
 
 /// Checks everything the layers say.
@@ -100,14 +101,14 @@ fn server(section: &Section<'_>) -> Server {
     }
 }
 
-fn log(section: &Section<'_>) -> Log {
+fn log(section: &Section<'_>) -> log::Config {
     let level = section.read("level", |value| {
         let level = text(value)?;
         Filter::parse(level).map_err(|error| error.to_string())?;
         Ok(level.to_owned())
     });
-    let format = if section.chooses("format", "json") { LogFormat::Json } else { LogFormat::Text };
-    Log { level: level.unwrap_or_default(), format }
+    let format = if section.chooses("format", "json") { log::Format::Json } else { log::Format::Text };
+    log::Config { level: level.unwrap_or_default(), format }
 }
 
 fn admin(section: &Section<'_>) -> Option<Admin> {
@@ -165,10 +166,10 @@ fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> 
     let limits = limits(section);
     let handshake_timeout = section.duration("handshake_timeout");
     let close_timeout = section.duration("close_timeout");
-    let health = guards::health(section, section.timeout("idle_timeout"));
+    let liveness = guards::liveness(section, section.timeout("idle_timeout"));
     let slow_consumer = guards::slow_consumer(section);
     let tcp = guards::tcp(section);
-    guards::check_slow_consumer(section, &health, slow_consumer, &tcp);
+    guards::check_slow_consumer(section, &liveness, slow_consumer, &tcp);
     let cancels = section.chooses("on_client_close", "cancel");
     let on_client_close = if cancels { OnClientClose::Cancel } else { OnClientClose::Finish };
     Some(Listener {
@@ -180,7 +181,7 @@ fn listener(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> 
         max_header: section.size("max_header"),
         admission: guards::admission(section),
         handshake_timeout,
-        health,
+        liveness,
         slow_consumer,
         tcp,
         close_timeout,
@@ -199,12 +200,12 @@ fn upstream(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let headers = headers::fixed(section);
     headers::check_credentials(section, &headers, url.as_ref(), allow_urls.as_deref());
     let forward_headers = headers::forwarded(section, &headers);
-    let (health, tcp) = (guards::health(section, None), guards::tcp(section));
-    guards::check_slow_consumer(section, &health, SlowConsumer::Disconnect, &tcp);
+    let (liveness, tcp) = (guards::liveness(section, None), guards::tcp(section));
+    guards::check_slow_consumer(section, &liveness, SlowConsumer::Disconnect, &tcp);
     let upstream = Upstream {
         name: name.to_owned(),
         limits: limits(section),
-        health,
+        liveness,
         tcp,
         exchange,
         correlation,

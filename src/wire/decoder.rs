@@ -4,11 +4,11 @@ use std::mem;
 
 use bytes::{Bytes, BytesMut};
 
+use super::Limits;
 use super::{
     CloseFrame, Incoming, Message, Role,
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
 };
-use crate::settings::Limits;
 
 /// First room made for a payload whose bytes have not come yet. The room grows with what really comes,
 /// so that a header alone, whatever it declares, takes no more than this.

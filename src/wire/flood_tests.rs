@@ -14,11 +14,11 @@ use std::{
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::{Limits, LivenessConfig};
 use super::{
     quota::{TURN_BYTES, TURN_FRAMES, TURN_READS, TURN_WRITES},
     *,
 };
-use crate::settings::{Limits, fixture};
 
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
 
@@ -84,7 +84,7 @@ impl AsyncWrite for Endless {
 fn link(first: &[u8], again: &[u8], piece: usize) -> Link<Endless, ()> {
     let (first, again) = (first.to_vec(), again.to_vec());
     let socket = Endless { first, again, piece, given: 0, reads: 0, writes: 0 };
-    Link::new(socket, Role::Client, LIMITS, &fixture::UNWATCHED, Bytes::new())
+    Link::new(socket, Role::Client, LIMITS, &LivenessConfig::OFF, Bytes::new())
 }
 
 /// Polls until it is pending; how often it was ready, and how often the owner was woken.

@@ -11,13 +11,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
-    CloseFrame, Decoder, Incoming, LivenessError, Message, Outbox, Role, WireError,
+    CloseFrame, Decoder, Incoming, Limits, LivenessConfig, LivenessError, Message, Outbox, Role, WireError,
     buffer::{self, ReadBuffer},
     liveness::{Check, Liveness},
     quota::Quota,
 };
 use crate::{
-    settings::{Health, Limits},
     ticker::{Alarm, Tick, Ticks, now},
     turn::yield_turn,
 };
@@ -69,7 +68,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     /// A link on an upgraded socket; `rest` holds the bytes that came behind the handshake.
-    pub fn new(socket: S, role: Role, limits: Limits, health: &Health, rest: Bytes) -> Self {
+    pub fn new(socket: S, role: Role, limits: Limits, config: &LivenessConfig, rest: Bytes) -> Self {
         Self {
             socket,
             decoder: Decoder::new(role, limits),
@@ -79,7 +78,7 @@ where
             eof: false,
             allowance: usize::MAX,
             quota: Quota::new(),
-            liveness: Liveness::new(health, now()),
+            liveness: Liveness::new(config, now()),
             alarm: Alarm::new(),
         }
     }

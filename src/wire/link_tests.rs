@@ -14,11 +14,11 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::{Limits, LivenessConfig};
 use super::{
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
     *,
 };
-use crate::settings::{Limits, fixture};
 
 const LIMITS: Limits = Limits { max_message: 60_000, max_frame: 40_000, buffer: 0 };
 
@@ -120,7 +120,7 @@ impl AsyncWrite for Socket {
 fn link(role: Role, steps: &[Step], shared: Shared) -> (Tested, Rc<RefCell<Shared>>) {
     let shared = Rc::new(RefCell::new(shared));
     let socket = Socket { steps: steps.iter().copied().collect(), shared: Rc::clone(&shared) };
-    (Link::new(socket, role, LIMITS, &fixture::UNWATCHED, Bytes::new()), shared)
+    (Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new()), shared)
 }
 
 fn cx() -> Context<'static> {

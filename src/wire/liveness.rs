@@ -6,10 +6,8 @@
 
 use std::time::Duration;
 
-use crate::{
-    settings::Health,
-    ticker::{Tick, Ticks},
-};
+use super::LivenessConfig;
+use crate::ticker::{Tick, Ticks};
 
 const NEVER: Tick = Tick::NEVER;
 
@@ -35,7 +33,7 @@ pub struct Liveness {
     suspected: Tick,
 }
 
-/// [`Health`] in ticks: a quarter of its size, and every connection has one.
+/// [`LivenessConfig`] in ticks: a quarter of its size, and every connection has one.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     ping_interval: Ticks,
@@ -73,13 +71,13 @@ pub enum Check {
 
 impl Liveness {
     /// A peer that has just finished its handshake.
-    pub fn new(health: &Health, now: Tick) -> Self {
+    pub fn new(config: &LivenessConfig, now: Tick) -> Self {
         let limits = Limits {
-            ping_interval: health.ping_interval.into(),
-            ping_timeout: Ticks::covering(health.ping_timeout),
-            idle: health.idle_timeout.into(),
-            blocked: health.slow_consumer_timeout.into(),
-            suspicion: suspicion(health).into(),
+            ping_interval: config.ping_interval.into(),
+            ping_timeout: Ticks::covering(config.ping_timeout),
+            idle: config.idle_timeout.into(),
+            blocked: config.slow_consumer_timeout.into(),
+            suspicion: suspicion(config).into(),
         };
         Self {
             limits,
@@ -204,25 +202,25 @@ impl LivenessError {
     }
 
     /// What is wrong, and for how long it was.
-    pub fn text(self, health: &Health) -> String {
+    pub fn text(self, config: &LivenessConfig) -> String {
         let shown = |time: Option<Duration>| humantime::format_duration(time.unwrap_or_default());
         match self {
-            Self::Silent => format!("no answer to a ping within {}", shown(Some(health.ping_timeout))),
+            Self::Silent => format!("no answer to a ping within {}", shown(Some(config.ping_timeout))),
             Self::Dead => {
-                format!("no sign of life within {} after an overdue reply", shown(suspicion(health)))
+                format!("no sign of life within {} after an overdue reply", shown(suspicion(config)))
             }
-            Self::Blocked => format!("nothing read within {}", shown(health.slow_consumer_timeout)),
-            Self::Idle => format!("no message within {}", shown(health.idle_timeout)),
+            Self::Blocked => format!("nothing read within {}", shown(config.slow_consumer_timeout)),
+            Self::Idle => format!("no message within {}", shown(config.idle_timeout)),
             Self::HeldUp => {
-                format!("no memory for the message within {}", shown(health.slow_consumer_timeout))
+                format!("no memory for the message within {}", shown(config.slow_consumer_timeout))
             }
         }
     }
 }
 
 /// How long a suspected peer has; none where peers are not pinged.
-fn suspicion(health: &Health) -> Option<Duration> {
-    health.ping_interval.map(|_| health.ping_timeout.min(SUSPICION))
+fn suspicion(config: &LivenessConfig) -> Option<Duration> {
+    config.ping_interval.map(|_| config.ping_timeout.min(SUSPICION))
 }
 
 #[cfg(test)]
@@ -231,8 +229,8 @@ mod tests {
 
     use super::*;
 
-    fn health() -> Health {
-        Health {
+    fn config() -> LivenessConfig {
+        LivenessConfig {
             ping_interval: Some(Duration::from_secs(1)),
             ping_timeout: Duration::from_millis(500),
             idle_timeout: None,
@@ -241,7 +239,7 @@ mod tests {
     }
 
     fn fresh() -> Liveness {
-        Liveness::new(&health(), Tick(100))
+        Liveness::new(&config(), Tick(100))
     }
 
     #[test]
@@ -264,8 +262,8 @@ mod tests {
         assert_eq!(liveness.next(), Tick(109));
         assert_eq!(liveness.check(Tick(108), true), Check::Ok);
         assert_eq!(liveness.check(Tick(109), true), Check::Failed(LivenessError::Dead));
-        let health = Health { ping_timeout: Duration::from_secs(10), ..health() };
-        let mut liveness = Liveness::new(&health, Tick(0));
+        let config = LivenessConfig { ping_timeout: Duration::from_secs(10), ..config() };
+        let mut liveness = Liveness::new(&config, Tick(0));
         assert!(liveness.suspect(Tick(0)));
         assert_eq!(liveness.next(), Tick(11), "not the whole ping_timeout");
     }
@@ -291,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_is_never_pinged_is_not_suspected() {
-        let mut liveness = Liveness::new(&Health { ping_interval: None, ..health() }, Tick(0));
+        let mut liveness = Liveness::new(&LivenessConfig { ping_interval: None, ..config() }, Tick(0));
         assert!(!liveness.suspect(Tick(1)));
         assert_eq!(liveness.check(Tick(1000), true), Check::Ok);
     }
@@ -343,8 +341,8 @@ mod tests {
 
     #[test]
     fn an_idle_peer_is_given_up_however_often_it_answers() {
-        let health = Health { idle_timeout: Some(Duration::from_secs(3)), ..health() };
-        let mut liveness = Liveness::new(&health, Tick(0));
+        let config = LivenessConfig { idle_timeout: Some(Duration::from_secs(3)), ..config() };
+        let mut liveness = Liveness::new(&config, Tick(0));
         for tick in 0..31 {
             liveness.heard(Tick(tick));
             assert_eq!(liveness.check(Tick(tick), true), Check::Ok);
@@ -359,8 +357,8 @@ mod tests {
         fn the_next_look_is_the_first_that_finds_something(
             acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..6], 1..400),
         ) {
-            let health = Health { idle_timeout: Some(Duration::from_secs(9)), ..health() };
-            let (mut eager, mut lazy) = (Liveness::new(&health, Tick(0)), Liveness::new(&health, Tick(0)));
+            let config = LivenessConfig { idle_timeout: Some(Duration::from_secs(9)), ..config() };
+            let (mut eager, mut lazy) = (Liveness::new(&config, Tick(0)), Liveness::new(&config, Tick(0)));
             for (tick, act) in (1..).map(Tick).zip(acts) {
                 for liveness in [&mut eager, &mut lazy] {
                     match act {

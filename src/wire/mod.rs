@@ -10,6 +10,7 @@
 
 mod buffer;
 mod close;
+mod config;
 mod decoder;
 mod frame;
 mod link;
@@ -18,6 +19,7 @@ mod outbox;
 mod quota;
 
 pub use close::{CloseFrame, REASON_MAX, is_sendable};
+pub use config::{Limits, LivenessConfig};
 pub use decoder::{Decoder, WireError};
 pub use link::{Link, LinkError};
 pub use liveness::LivenessError;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::{Limits, LivenessConfig};
 use super::{frame::HEADER_MAX, *};
-use crate::settings::{Limits, fixture};
 
 const LIMITS: Limits = Limits { max_message: 100_000, max_frame: 50_000, buffer: 64 * 1024 };
 
@@ -260,7 +260,7 @@ impl AsyncWrite for Choppy {
 
 fn link(role: Role, input: Vec<u8>, sizes: &[usize]) -> Link<Choppy, usize> {
     let socket = Choppy { input, output: Vec::new(), sizes: sizes.to_vec(), turn: 0 };
-    Link::new(socket, role, LIMITS, &fixture::UNWATCHED, Bytes::new())
+    Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new())
 }
 
 /// Everything a link reads until the end of its input, turns ended at will.

@@ -33,13 +33,13 @@ impl Connector {
 
     /// Gives up a server that gives no sign of life or does not read.
     pub(super) fn on_liveness_error(&mut self, error: LivenessError) {
-        let health = &self.upstream.health;
-        let words = error.text(health);
+        let liveness = &self.upstream.liveness;
+        let words = error.text(liveness);
         let reason = match error {
             LivenessError::Silent | LivenessError::Idle | LivenessError::HeldUp | LivenessError::Dead => {
                 Reason::Unwell(words.clone())
             }
-            LivenessError::Blocked => Reason::Stalled(health.slow_consumer_timeout.unwrap_or_default()),
+            LivenessError::Blocked => Reason::Stalled(liveness.slow_consumer_timeout.unwrap_or_default()),
         };
         self.send_close_frame(Some(&CloseFrame::new(error.close_code(), words)));
         self.end(reason);

@@ -11,9 +11,9 @@ use actix::{AsyncContext, Context};
 use super::{CloseIntent, Session, Side, State};
 use crate::{
     flow::Cause,
-    rate::{Excess, Limiter},
+    rate::{Excess, Limiter, OnLimit},
     reply::Failure,
-    settings::{Listener, OnLimit},
+    settings::Listener,
     wire::{CloseFrame, LivenessError, Message},
 };
 
@@ -136,7 +136,7 @@ impl Session {
         if error == LivenessError::Blocked && self.drop_for_it() {
             return;
         }
-        let frame = CloseFrame::new(error.close_code(), error.text(&self.listener.health));
+        let frame = CloseFrame::new(error.close_code(), error.text(&self.listener.liveness));
         match error {
             // Whatever settles now, it would wait behind what is not read.
             LivenessError::Blocked => self.close(Some(frame), false, true, Side::Proxy),
