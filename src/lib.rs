@@ -9,7 +9,7 @@
 //! header_list                 header values that are lists, headers of one connection
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
-//! assembly                    ties the actors of its session together
+//! wiring                      ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
 //! rate                        how much a client may send
@@ -29,7 +29,6 @@
 //! ```
 
 pub mod admin;
-pub mod assembly;
 pub mod cli;
 pub mod codec;
 pub mod commands;
@@ -62,6 +61,7 @@ pub mod trickle;
 pub mod turn;
 pub mod userinfo;
 pub mod wire;
+pub mod wiring;
 
 use std::{future::Future, io, sync::Arc};
 

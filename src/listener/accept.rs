@@ -27,7 +27,6 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
-    assembly::{self, UpstreamStart},
     connector::dial::{self, DialPlan, First},
     event::Origin,
     flow::AckTracker,
@@ -36,6 +35,7 @@ use crate::{
     rate::Limiter,
     session::{Parts, SessionGuard},
     settings::{Route, Upstream},
+    wiring::{self, UpstreamStart},
 };
 
 /// What the server hears of a client: nothing.
@@ -181,7 +181,7 @@ impl Handshake {
             address,
             guard,
         };
-        worker.register(stream, &assembly::start(parts, &route, upstream_start));
+        worker.register(stream, &wiring::start(parts, &route, upstream_start));
     }
 
     async fn refuse(self, refusal: Refusal, head: Option<&RequestHead>) {

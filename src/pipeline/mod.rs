@@ -4,7 +4,9 @@
 //! back, or on the way of the errors. What a program sends to a port goes to the port's output.
 
 mod actor;
+mod chain;
 mod output;
 
 pub use actor::{Pipeline, Stage};
+pub use chain::{ChainEnds, LazyChain, PipelineChain};
 pub use output::{Attach, Output, UpstreamEdge};

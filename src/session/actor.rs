@@ -27,7 +27,6 @@ use super::{
     ledger::Outcome,
 };
 use crate::{
-    assembly::LazyChain,
     deadline::Deadline,
     event::{Data, Event, Origin, Record},
     flow::{
@@ -35,7 +34,7 @@ use crate::{
         Loss, PartialBytes, Permit, Ticket, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
-    pipeline::{Attach, Output},
+    pipeline::{Attach, LazyChain, Output},
     rate::Limiter,
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},

@@ -15,6 +15,7 @@
 
 mod address;
 mod allowed;
+mod auto;
 mod embedded;
 mod environment;
 mod error;

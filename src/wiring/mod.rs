@@ -14,10 +14,10 @@ use actix::Addr;
 
 use crate::{
     connector::dial::{DialPlan, First},
-    flow::{AckTracker, Budget, DataMessage, EVENT_COST, Edge, GlobalBudget, mailbox_room},
-    pipeline::{Attach, Output, Pipeline, Stage, UpstreamEdge},
+    flow::{AckTracker, Budget, EVENT_COST, Edge, GlobalBudget},
+    pipeline::{LazyChain, Output, PipelineChain, UpstreamEdge},
     session::{self, Parts, Session, SupervisorEdge},
-    settings::{self, Route},
+    settings::Route,
     supervisor::{self, Pacer, Supervisor},
 };
 
@@ -99,68 +99,6 @@ fn errors_room(room: usize, route: &Route) -> usize {
         .upstream
         .as_ref()
         .map_or(room, |upstream| room + upstream.limits.buffer + upstream.max_in_flight * EVENT_COST)
-}
-
-/// The errors pipelines of a session, started when the first error event is due: most sessions never need
-/// them, and an idle one shall be small.
-pub struct LazyChain {
-    route: Arc<Route>,
-    to_session: Edge<DataMessage>,
-    room: usize,
-    head: Option<Edge<DataMessage>>,
-}
-
-impl LazyChain {
-    /// The errors pipelines of a route, none of them started, for the session at `home`.
-    fn new(route: &Arc<Route>, to_session: &Edge<DataMessage>, room: usize) -> Self {
-        Self { route: Arc::clone(route), to_session: to_session.clone(), room, head: None }
-    }
-
-    /// The first errors pipeline, if the route has any.
-    pub fn head(&mut self, tracker: &Arc<AckTracker>) -> Option<&Edge<DataMessage>> {
-        if self.head.is_none() {
-            let chain = PipelineChain { tracker, to_session: &self.to_session, room: self.room };
-            self.head = chain.start(&self.route.errors, Output::Next(self.to_session.clone())).head;
-        }
-        self.head.as_ref()
-    }
-}
-
-/// Pipelines one behind the other.
-#[derive(Clone, Copy)]
-struct PipelineChain<'a> {
-    tracker: &'a Arc<AckTracker>,
-    /// The session: where `reply` and `err` lead.
-    to_session: &'a Edge<DataMessage>,
-    room: usize,
-}
-
-/// The two ends of a line.
-struct ChainEnds {
-    head: Option<Edge<DataMessage>>,
-    last: Option<Edge<Attach>>,
-}
-
-impl PipelineChain<'_> {
-    /// Starts the pipelines, the last one leading to `out`.
-    fn start(&self, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
-        let mut started = ChainEnds { head: None, last: None };
-        let mut next = out;
-        for pipeline in pipelines.iter().rev() {
-            let addr = self.start_one(pipeline, next);
-            started.last.get_or_insert_with(|| Edge::rare(&addr));
-            started.head = Some(Edge::to(&addr));
-            next = Output::Next(Edge::to(&addr));
-        }
-        started
-    }
-
-    fn start_one(&self, pipeline: &Arc<settings::Pipeline>, out: Output) -> Addr<Pipeline> {
-        let program = &pipeline.program;
-        let stage = (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>);
-        let to_session = self.to_session.clone();
-        Pipeline::start(pipeline, stage, out, to_session, Arc::clone(self.tracker), mailbox_room(self.room))
-    }
 }
 
 #[cfg(test)]

@@ -15,14 +15,14 @@ use actix_rt::net::{TcpListener, TcpStream};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{LazyChain, UpstreamStart, start};
+use super::{UpstreamStart, start};
 use crate::{
     codec::{Codec, CodecError},
     connector::dial::{self, DialPlan, Dialed, First},
     event::{Data, Event},
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
     net::{Network, TcpOptions},
-    pipeline::{Output, Pipeline, Stage},
+    pipeline::{LazyChain, Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
     settings::{Listener, Route, Settings, Upstream, fixture},
     supervisor::Pacer,

@@ -1,0 +1,81 @@
+//! Chains of pipelines. A chain starts from its last pipeline to its first, each with the next as output.
+
+use std::sync::Arc;
+
+use actix::Addr;
+
+use super::{Attach, Output, Pipeline, Stage};
+use crate::{
+    flow::{AckTracker, DataMessage, Edge, mailbox_room},
+    settings::{self, Route},
+};
+
+/// Starts chains of pipelines for one session.
+#[derive(Clone, Copy)]
+pub struct PipelineChain<'a> {
+    /// The session's acks.
+    pub tracker: &'a Arc<AckTracker>,
+    /// The session: the destination of ports `reply` and `err`.
+    pub to_session: &'a Edge<DataMessage>,
+    /// Bytes of events that may be in the chain.
+    pub room: usize,
+}
+
+/// The two ends of a started chain; none of a chain without pipelines.
+pub struct ChainEnds {
+    /// The input of the first pipeline.
+    pub head: Option<Edge<DataMessage>>,
+    /// The last pipeline, whose output can be attached to a connector.
+    pub last: Option<Edge<Attach>>,
+}
+
+/// The errors pipelines of a session. They start with the first error event: most sessions never have one,
+/// and an idle session should be small.
+pub struct LazyChain {
+    route: Arc<Route>,
+    to_session: Edge<DataMessage>,
+    room: usize,
+    head: Option<Edge<DataMessage>>,
+}
+
+// === impl PipelineChain ===
+
+impl PipelineChain<'_> {
+    /// Starts the pipelines. The last one's output is `out`.
+    pub fn start(&self, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
+        let mut started = ChainEnds { head: None, last: None };
+        let mut next = out;
+        for pipeline in pipelines.iter().rev() {
+            let addr = self.start_one(pipeline, next);
+            started.last.get_or_insert_with(|| Edge::rare(&addr));
+            started.head = Some(Edge::to(&addr));
+            next = Output::Next(Edge::to(&addr));
+        }
+        started
+    }
+
+    fn start_one(&self, pipeline: &Arc<settings::Pipeline>, out: Output) -> Addr<Pipeline> {
+        let program = &pipeline.program;
+        let stage = (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>);
+        let to_session = self.to_session.clone();
+        Pipeline::start(pipeline, stage, out, to_session, Arc::clone(self.tracker), mailbox_room(self.room))
+    }
+}
+
+// === impl LazyChain ===
+
+impl LazyChain {
+    /// The errors pipelines of a route, not started yet.
+    pub fn new(route: &Arc<Route>, to_session: &Edge<DataMessage>, room: usize) -> Self {
+        Self { route: Arc::clone(route), to_session: to_session.clone(), room, head: None }
+    }
+
+    /// The input of the first errors pipeline, if the route has any.
+    pub fn head(&mut self, tracker: &Arc<AckTracker>) -> Option<&Edge<DataMessage>> {
+        if self.head.is_none() {
+            let chain = PipelineChain { tracker, to_session: &self.to_session, room: self.room };
+            self.head = chain.start(&self.route.errors, Output::Next(self.to_session.clone())).head;
+        }
+        self.head.as_ref()
+    }
+}
