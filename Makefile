@@ -22,7 +22,7 @@ build: | needs ## Build the optimised program, target/release/towline
 
 .PHONY: test
 test: tools realworld-packages ## Run all tests; the first time this builds websocat, a client that they use
-	cargo test --locked
+	cargo test --locked --workspace
 
 .PHONY: realworld
 realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through it, see docs/realworld.md
@@ -47,9 +47,9 @@ fuzz: | needs ## Run the fuzzer, which needs cargo-fuzz: TARGET=frames SECONDS=3
 
 .PHONY: check
 check: | needs ## What CI runs: format, lints, documentation, dependencies, tests
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory test
 

@@ -2,15 +2,21 @@
 //! full. These tests hold its tables to the code (C4).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use quote::ToTokens;
-use syn::{Field, Fields, GenericArgument, Item, PathArguments, Type};
+use syn::{Field, Fields, GenericArgument, Item, PathArguments, Type, UseTree};
 
 /// Rooms whose collections are no queues: they grow with what the operator wrote, not with what peers do.
 const NOT_AT_RUN_TIME: [&str; 6] = ["settings", "trickle", "tools", "cli.rs", "commands", "log.rs"];
+
+/// The crates below the proxy, each in `crates/NAME`.
+const CRATES: [&str; 3] = ["event", "trickle", "wire"];
+
+/// Rooms that still use each other: evaluation calls library functions, which call functions of programs.
+const KNOWN_CIRCLES: [&[&str]; 1] = [&["eval", "library"]];
 
 /// What may grow.
 const GROWABLE: [&str; 8] =
@@ -31,24 +37,43 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The items of the files that `wanted` wants, given their paths below `src`; those of tests are left out.
-fn items(wanted: impl Fn(&Path) -> bool) -> Vec<Item> {
+/// The source folders: the proxy's with no name, and each crate's with its own.
+fn folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let crates = CRATES.map(|name| (name, root().join("crates").join(name).join("src")));
+    std::iter::once(("", root().join("src"))).chain(crates)
+}
+
+/// The files below a source folder that are no tests, with their paths below it.
+fn files(source: &Path) -> Vec<(PathBuf, Vec<Item>)> {
     let mut paths = Vec::new();
-    let source = root().join("src");
-    sources(&source, &mut paths);
-    paths.retain(|path| !is_test(path) && wanted(path.strip_prefix(&source).unwrap()));
-    let parsed = paths.iter().map(|path| syn::parse_file(&std::fs::read_to_string(path).unwrap()).unwrap());
+    sources(source, &mut paths);
+    paths.retain(|path| !is_test(path));
+    let parsed = paths.into_iter().map(|path| {
+        let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let mut items = Vec::new();
+        flatten(file.items, &mut items);
+        (path.strip_prefix(source).unwrap().to_owned(), items)
+    });
+    parsed.collect()
+}
+
+/// The items of the rooms that `wanted` wants; a crate is a room. Those of tests are left out.
+fn items(wanted: impl Fn(&str) -> bool) -> Vec<Item> {
     let mut items = Vec::new();
-    parsed.for_each(|file| flatten(file.items, &mut items));
+    for (name, source) in folders() {
+        for (path, found) in files(&source) {
+            let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
+            if wanted(if name.is_empty() { first } else { name }) {
+                items.extend(found);
+            }
+        }
+    }
     items
 }
 
 /// The items of all rooms that messages pass through.
 fn run_time_items() -> Vec<Item> {
-    items(|path| {
-        let room = path.components().next().unwrap().as_os_str().to_str().unwrap();
-        !NOT_AT_RUN_TIME.contains(&room)
-    })
+    items(|room| !NOT_AT_RUN_TIME.contains(&room))
 }
 
 fn is_test(path: &Path) -> bool {
@@ -213,4 +238,74 @@ fn the_table_of_queues_names_each_field_that_may_grow() {
     let documented = rows.iter().flat_map(|row| quoted(&row[0])).map(str::to_owned).collect();
     expect_same(&documented, &queues(&items));
     expect_bounds(&rows, 2, &constants());
+}
+
+/// The rooms of a source folder: its files and folders.
+type Rooms = BTreeMap<String, BTreeSet<String>>;
+
+/// Which room uses which, by the paths in their code that begin with `crate`.
+fn uses(source: &Path) -> Rooms {
+    let mut rooms = Rooms::new();
+    for (path, items) in files(source) {
+        let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
+        let room = first.trim_end_matches(".rs");
+        if ["lib", "main"].contains(&room) {
+            continue;
+        }
+        let used = rooms.entry(room.to_owned()).or_default();
+        for item in items {
+            match item {
+                Item::Use(item) => used_by(&item.tree, false, used),
+                item => used.extend(paths_in(&item.to_token_stream().to_string())),
+            }
+        }
+        used.remove(room);
+    }
+    let known: BTreeSet<_> = rooms.keys().cloned().collect();
+    rooms.values_mut().for_each(|used| used.retain(|room| known.contains(room)));
+    rooms
+}
+
+/// The rooms that a `use` names: the names behind `crate`.
+fn used_by(tree: &UseTree, below_crate: bool, used: &mut BTreeSet<String>) {
+    match tree {
+        UseTree::Path(path) if below_crate => _ = used.insert(path.ident.to_string()),
+        UseTree::Path(path) if path.ident == "crate" => used_by(&path.tree, true, used),
+        UseTree::Name(name) if below_crate => _ = used.insert(name.ident.to_string()),
+        UseTree::Rename(name) if below_crate => _ = used.insert(name.ident.to_string()),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| used_by(tree, below_crate, used)),
+        _ => {}
+    }
+}
+
+/// The names behind `crate ::` in the tokens of an item.
+fn paths_in(tokens: &str) -> impl Iterator<Item = String> {
+    let behind = tokens.split("crate :: ").skip(1);
+    behind.map(|rest| {
+        rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap().to_owned()
+    })
+}
+
+/// The rooms that can be reached from `room`, itself only by way of others.
+fn reachable(rooms: &Rooms, room: &str) -> BTreeSet<String> {
+    let mut reached = BTreeSet::new();
+    let mut next: Vec<_> = rooms[room].iter().collect();
+    while let Some(other) = next.pop() {
+        if reached.insert(other.clone()) {
+            next.extend(&rooms[other]);
+        }
+    }
+    reached
+}
+
+#[test]
+fn no_room_uses_itself_by_way_of_another() {
+    for (name, source) in folders() {
+        let rooms = uses(&source);
+        assert!(name == "event" || rooms.values().any(|used| !used.is_empty()), "nothing is read of {name}");
+        let in_circle = |room: &&String| reachable(&rooms, room).contains(*room);
+        let in_circles: Vec<_> = rooms.keys().filter(in_circle).map(String::as_str).collect();
+        let known = KNOWN_CIRCLES.contains(&in_circles.as_slice());
+        assert!(in_circles.is_empty() || known, "{name}: rooms in a circle: {in_circles:?}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{task::Waker, time::Duration};
 
-use crate::ticker::{self, Alarm, Tick, Ticks};
+use crate::wire::ticker::{self, Alarm, Tick, Ticks};
 
 /// A moment at which an actor has something to do, whatever its socket does (C8).
 ///

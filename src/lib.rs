@@ -36,13 +36,11 @@ pub mod connector;
 pub mod deadline;
 pub mod drain;
 pub mod echo;
-pub mod event;
 pub mod flow;
 pub mod format;
 pub mod header_list;
 pub mod listener;
 pub mod log;
-pub mod memory;
 pub mod net;
 pub mod path;
 pub mod pipeline;
@@ -55,13 +53,14 @@ pub mod settings;
 pub mod spelling;
 pub mod status;
 pub mod supervisor;
-pub mod ticker;
 pub mod tools;
-pub mod trickle;
 pub mod turn;
 pub mod userinfo;
-pub mod wire;
 pub mod wiring;
+
+pub use towline_event as event;
+pub use towline_trickle as trickle;
+pub use towline_wire as wire;
 
 use std::{future::Future, io, sync::Arc};
 

@@ -1,8 +1,7 @@
 //! One turn of an actor that drives a socket, and the time of it.
 
 use std::{
-    future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{self, Poll},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -38,15 +37,6 @@ impl<A: Driven> ActorFuture<A> for Drive {
     ) -> Poll<()> {
         actor.turn(ctx, task)
     }
-}
-
-/// Ends a turn after which there is more to do: wakes the task for another one, behind the thread's other tasks
-/// and whatever its sockets and timers have by then.
-///
-/// A task that wakes itself is run again up to 60 times before tokio looks at any socket, and its neighbours wait
-/// for all of them. A task that yields is not.
-pub fn yield_turn(task: &mut task::Context<'_>) {
-    let _pending = pin!(tokio::task::yield_now()).poll(task);
 }
 
 /// Nanoseconds since the Unix epoch; 0 before it.

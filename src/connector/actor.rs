@@ -28,8 +28,8 @@ use crate::{
     format::{Inbound, Outbound},
     reply::{Failure, Reason},
     settings::Upstream,
-    turn::{Driven, TURN_STEPS, drive, yield_turn},
-    wire::{Incoming, Link, LinkError, Message, Role},
+    turn::{Driven, TURN_STEPS, drive},
+    wire::{self, Incoming, Link, LinkError, Message, Role},
 };
 
 /// A connection to an upstream.
@@ -236,7 +236,7 @@ impl Connector {
                 },
             }
         }
-        yield_turn(task);
+        wire::yield_turn(task);
         true
     }
 

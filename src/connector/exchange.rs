@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{event::Value, memory, settings};
+use crate::{event::Value, settings, wire::memory};
 
 /// Overdue replies that are remembered where replies have keys, so that a late one is not taken for that of a
 /// newer event with the same key. The oldest are forgotten. Where replies are found by order, all are

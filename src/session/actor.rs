@@ -39,9 +39,9 @@ use crate::{
     reply::{Failure, error_data},
     settings::{Listener, OnClientClose, Upstream},
     supervisor::{SessionOver, StopUpstream},
-    ticker::TICK,
-    turn::{Driven, TURN_STEPS, drive, yield_turn},
-    wire::{CloseFrame, Incoming, Link, LinkError, Message, Role},
+    turn::{Driven, TURN_STEPS, drive},
+    wire::ticker::TICK,
+    wire::{self, CloseFrame, Incoming, Link, LinkError, Message, Role},
 };
 
 /// Events a session may have under way when it has no upstream whose settings say so.
@@ -216,7 +216,7 @@ impl Session {
                 },
             }
         }
-        yield_turn(task);
+        wire::yield_turn(task);
         true
     }
 

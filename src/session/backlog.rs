@@ -104,7 +104,7 @@ impl<F: Frame> Backlog<F> {
             return None;
         }
         let frame = self.waiting.pop_front();
-        crate::memory::shrink_if_idle(&mut self.waiting);
+        crate::wire::memory::shrink_if_idle(&mut self.waiting);
         frame
     }
 

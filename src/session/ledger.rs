@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::sequencer::Slot;
-use crate::memory;
+use crate::wire::memory;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

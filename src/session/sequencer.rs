@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use crate::memory;
+use crate::wire::memory;
 
 /// A place in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,0 +1,358 @@
+//! JSON text to values.
+//!
+//! serde_json gives a number that fits 64 bits of an integer as that, and any other as the nearest float.
+//! So a text is read twice where a float comes out that may be a whole number beyond 64 bits, or where a
+//! number is out of range: the second time with all such numbers replaced, and their digits at hand. Texts
+//! without such numbers, which is nearly all of them, are read once.
+
+use std::{cell::RefCell, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed},
+};
+
+use super::{BigNumber, Record, Value};
+
+/// The smallest amount that may be a whole number beyond 64 bits: 2^63.
+const BIG: f64 = 9_223_372_036_854_775_808.0;
+/// The number that replaces others. Longer ones are padded with zeros, so that errors keep their columns.
+const STAND_IN: (&str, &str) = ("9e", "307");
+const STAND_IN_VALUE: f64 = 9e307;
+
+/// Reads a document.
+///
+/// # Errors
+/// The parser's words, with line and column, when `text` is not one JSON document or nests deeper than
+/// 127 levels.
+pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
+    read(text, Small).or_else(|_| {
+        let (text, numbers) = replace_big(text);
+        read(&text, Exact(&RefCell::new(numbers.into_iter())))
+    })
+}
+
+/// Checks a document as closely as [`parse`] does, without making a value of it.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
+    match serde_json::from_str::<Skimmed>(text) {
+        Ok(_) => Ok(()),
+        Err(_) => serde_json::from_str::<Skimmed>(&replace_big(text).0).map(|_| ()),
+    }
+}
+
+fn read<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::Value, serde_json::Error> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end()?;
+    Ok(value)
+}
+
+/// The text with a stand-in for each number that must keep its digits, and for each stand-in in the new
+/// text, in order, the digits; none where the number was there before.
+fn replace_big(text: &str) -> (String, Vec<Option<BigNumber>>) {
+    let (mut out, mut numbers) = (String::with_capacity(text.len()), Vec::new());
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        let (before, token) = rest.split_at(at);
+        out.push_str(before);
+        let len = if token.starts_with('"') { string_len(token) } else { number_len(token) };
+        let (token, after) = token.split_at(len);
+        match token.parse::<f64>() {
+            Ok(number) if is_number(token) => put_number(token, number, &mut out, &mut numbers),
+            _ => out.push_str(token),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    (out, numbers)
+}
+
+fn put_number(token: &str, number: f64, out: &mut String, numbers: &mut Vec<Option<BigNumber>>) {
+    let is_integer = !token.contains(['.', 'e', 'E']);
+    let fits = token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok();
+    if number.is_infinite() || is_integer && !fits && number.abs() >= BIG {
+        let (head, tail) = STAND_IN;
+        let zeros = token.len().saturating_sub(head.len() + tail.len());
+        out.push_str(head);
+        out.extend(std::iter::repeat_n('0', zeros));
+        out.push_str(tail);
+        return numbers.push(Some(BigNumber::new(token)));
+    }
+    if number == STAND_IN_VALUE {
+        numbers.push(None);
+    }
+    out.push_str(token);
+}
+
+/// The length of the string at the beginning of a text, quotes included.
+fn string_len(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        match bytes[at + found] {
+            b'"' => return at + found + 1,
+            _ => at += found + 2,
+        }
+    }
+    text.len()
+}
+
+fn number_len(text: &str) -> usize {
+    text.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(text.len())
+}
+
+/// Whether a text is a number of JSON's grammar (RFC 8259 section 6).
+fn is_number(text: &str) -> bool {
+    let text = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
+        None => (text, "0"),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits(whole) && digits(fraction) && digits(exponent) && (whole == "0" || !whole.starts_with('0'))
+}
+
+/// Visitor methods that make a [`Value`] of a JSON value without parts. The user's crate depends on `serde`
+/// and has `Value` in scope. A float that may be a whole number beyond 64 bits is an error, so that the caller
+/// reads the text again with exact numbers.
+#[macro_export]
+macro_rules! visit_scalars {
+    () => {
+        $crate::visit_scalars!(but_floats);
+
+        fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
+            $crate::small_float(number)
+        }
+    };
+    (but_floats) => {
+        fn visit_unit<E>(self) -> Result<Value, E> {
+            Ok(Value::Null)
+        }
+
+        fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+            Ok(Value::Bool(flag))
+        }
+
+        fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+            Ok(Value::Int(number))
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+            Ok(Value::from(number))
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+            Ok(Value::string(text))
+        }
+    };
+}
+
+/// The value of a float that cannot be a whole number beyond 64 bits.
+///
+/// # Errors
+/// When it can.
+pub fn small_float<E: de::Error>(number: f64) -> Result<Value, E> {
+    match number.abs() < BIG {
+        true => Ok(Value::Float(number)),
+        false => Err(E::custom("a number that may be beyond 64 bits")),
+    }
+}
+
+macro_rules! visit_parts {
+    ($self:ident) => {
+        fn visit_string<E>(self, text: String) -> Result<Value, E> {
+            Ok(Value::string(text))
+        }
+
+        fn visit_seq<A: de::SeqAccess<'de>>($self, mut seq: A) -> Result<Value, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = seq.next_element_seed($self)? {
+                items.push(item);
+            }
+            Ok(Value::array(items))
+        }
+
+        fn visit_map<A: de::MapAccess<'de>>($self, mut map: A) -> Result<Value, A::Error> {
+            let mut record = Record::new();
+            while let Some(key) = map.next_key::<String>()? {
+                record.insert(key.into(), map.next_value_seed($self)?);
+            }
+            Ok(Value::Record(Arc::new(record)))
+        }
+    };
+}
+
+/// Reads a value without numbers that may be beyond 64 bits; where there is one, reading fails.
+#[derive(Clone, Copy)]
+pub struct Small;
+
+impl<'de> DeserializeSeed<'de> for Small {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Small {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    crate::visit_scalars!();
+    visit_parts!(self);
+}
+
+/// Reads a value of a text that [`replace_big`] made, with the digits of its stand-ins.
+#[derive(Clone, Copy)]
+struct Exact<'n>(&'n RefCell<std::vec::IntoIter<Option<BigNumber>>>);
+
+impl<'de> DeserializeSeed<'de> for Exact<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Exact<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Small.expecting(f)
+    }
+
+    crate::visit_scalars!(but_floats);
+    visit_parts!(self);
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        if number == STAND_IN_VALUE
+            && let Some(Some(big)) = self.0.borrow_mut().next()
+        {
+            return Ok(Value::Big(big));
+        }
+        Ok(Value::Float(number))
+    }
+}
+
+/// A document that was read as closely as a [`Value`] and not kept.
+struct Skimmed;
+
+impl<'de> Deserialize<'de> for Skimmed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> de::Visitor<'de> for Skimmed {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Small.expecting(f)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<Self, Self>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rewritten(text: &str) -> String {
+        parse(text).unwrap_or_else(|error| panic!("{text}: {error}")).to_json()
+    }
+
+    #[test]
+    fn integers_beyond_64_bits_keep_their_digits() {
+        for number in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "92233720368547758423",
+            "123456789012345678901234567890",
+            "1e400",
+            "-1.50E+400",
+            "18446744073709551615",
+            "-9223372036854775808",
+        ] {
+            for text in
+                [number.to_owned(), format!("[{number},{number}]"), format!("{{\"a\":{number},\"b\":1}}")]
+            {
+                assert_eq!(rewritten(&text), text);
+            }
+        }
+    }
+
+    #[test]
+    fn other_numbers_are_what_they_were() {
+        let text = r#"["1e400 \"18446744073709551616",9e307,1e30,18446744073709551616,90e306,-9e307,1e-400,-0.0,0.1]"#;
+        let expected = r#"["1e400 \"18446744073709551616",9e+307,1e+30,18446744073709551616,9e+307,-9e+307,0.0,-0.0,0.1]"#;
+        assert_eq!(rewritten(text), expected);
+    }
+
+    #[test]
+    fn what_is_no_json_stays_refused_at_its_column() {
+        for text in
+            ["01e400", "1.e400", "+1e400", "1e400 1", "[1e400,]", "-", "1e", "\"\\ud800\"", "[1e400,.5e400]"]
+        {
+            assert!(check(text).is_err() && parse(text).is_err(), "{text}");
+        }
+        let error = parse("[18446744073709551616, nul]").unwrap_err().to_string();
+        assert_eq!(error, "expected ident at line 1 column 27");
+        assert!(check(&format!("{}1e400{}", "[".repeat(200), "]".repeat(200))).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_checked_can_be_parsed(
+            text in r#"[\[\]{}",:0-9eE.\\u +-]{0,40}|(\[|)(-|)[0-9]{1,25}(\.[0-9]{1,3}|)([eE][+-]?[0-9]{1,4}|)(,9e307\]|)"#
+        ) {
+            prop_assert_eq!(check(&text).is_ok(), parse(&text).is_ok());
+        }
+
+        #[test]
+        fn every_integer_keeps_its_digits(numbers in prop::collection::vec(r"-?[1-9][0-9]{0,40}|9e\+307", 1..8)) {
+            let text = format!("[{}]", numbers.join(","));
+            prop_assert_eq!(rewritten(&text), text);
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What is said of names that stand for nothing here.
+
+use super::{
+    Compiler, Place,
+    scope::{Binding, KINDS, Kind, ScopeId, library_binding},
+    world::World,
+};
+use crate::{
+    ast::{BinaryOp, Expr, ExprKind, Link, Name, Qualified, Root, Segment, SegmentKind},
+    diagnostic::{Diagnostic, listed, nearest},
+    library,
+};
+
+/// Where the reference has its aggregates.
+const AGGREGATES: &str = "aggr";
+
+/// What other languages call null.
+const OTHER_NULLS: [&str; 4] = ["nil", "none", "undefined", "nul"];
+
+/// Words that are values, and one that ends a script.
+const WORDS: [&str; 4] = ["true", "false", "null", "drop"];
+
+impl Compiler<'_, '_> {
+    /// The error for a name that no statement before has given a value.
+    pub(super) fn unknown_local(&self, name: &Name) -> Diagnostic {
+        let text = name.text.as_str();
+        let mut error =
+            Diagnostic::new(name.span, format!("there is no local `{text}`"), "has no value here");
+        if self.world.is_crowded() {
+            return error;
+        }
+        if let Some(key) =
+            self.hyphenated.as_ref().filter(|(at, _)| *at == name.span.start).map(|(_, key)| key)
+        {
+            return error.help(format!("a key with a `-` stands in backticks: .`{key}-{text}`"));
+        }
+        if let Some(error) = self.world.of_another_kind(self.scope, &Qualified::of(name), Kind::Constant) {
+            return error;
+        }
+        let near = self.meant_word(text).map(str::to_owned).or_else(|| {
+            let mut known = vec!["event", "state", "args"];
+            known.extend(self.words());
+            known.extend(self.locals.keys().map(String::as_str));
+            known.extend(self.world.names_in(self.scope, Kind::Constant));
+            nearest(text, known).map(str::to_owned)
+        });
+        error.help = Some(match (near, self.place) {
+            (Some(near), _) => format!("did you mean `{near}`?"),
+            (None, Place::Script | Place::Function) => format!("give it one first: let {text} = …"),
+            (None, _) => format!("a field of the event is event.{text}, metadata is ${text}"),
+        });
+        error
+    }
+
+    /// Words of the language that may stand where a local may.
+    fn words(&self) -> &'static [&'static str] {
+        if self.place == Place::Script { &WORDS } else { &WORDS[..3] }
+    }
+
+    /// The word that was meant by one in capitals, or by that of another language.
+    fn meant_word(&self, text: &str) -> Option<&'static str> {
+        let lower = text.to_ascii_lowercase();
+        let null = OTHER_NULLS.contains(&lower.as_str()).then_some("null");
+        null.or_else(|| self.words().iter().copied().find(|word| *word == lower))
+    }
+
+    /// Remembers that a name behind a `-` belongs to the key before it, should it not be known: no blanks stand
+    /// in `event.user-name`.
+    pub(super) fn mark_hyphen(&mut self, before: &Expr, link: &Link) {
+        let close = before.span.end == link.span.start && link.span.end == link.operand.span.start;
+        let (ExprKind::Path(path), ExprKind::Path(next)) = (&before.kind, &link.operand.kind) else { return };
+        if let (true, BinaryOp::Sub, Some(Segment { kind: SegmentKind::Key(key), .. }), Root::Local(name)) =
+            (close, link.op, path.segments.last(), &next.root)
+        {
+            self.hyphenated = Some((name.span.start, key.to_string()));
+        }
+    }
+}
+
+impl World<'_> {
+    /// Reports a name that stands for nothing.
+    pub(crate) fn report_unknown(&mut self, scope: ScopeId, path: &Qualified, kind: Kind) {
+        let error = if self.is_crowded() {
+            Diagnostic::new(path.span, format!("there is no {} `{}`", kind.noun(), path.text()), "")
+        } else {
+            self.unknown(scope, path, kind)
+        };
+        self.errors.push(error);
+    }
+
+    /// Reports a `use` of something that there is not.
+    pub(super) fn nothing_to_use(&mut self, scope: ScopeId, path: &Qualified) {
+        let text = path.text();
+        let message = format!("there is no module `{text}`");
+        let label = "not in this program, the library or the module path";
+        let error = Diagnostic::new(path.span, message, label);
+        let error = if self.is_crowded() {
+            error
+        } else if let Some(error) = self.aggregate(scope, path) {
+            error
+        } else {
+            let modules = library_modules();
+            let near = nearest(&text, modules.iter().map(String::as_str))
+                .map(str::to_owned)
+                .or_else(|| nearest_in_library(&text, None))
+                .or_else(|| nearest(&text, self.names_in(scope, Kind::Module)).map(str::to_owned));
+            match near {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            }
+        };
+        self.errors.push(error);
+    }
+
+    fn unknown(&self, scope: ScopeId, path: &Qualified, kind: Kind) -> Diagnostic {
+        let special = self.aggregate(scope, path).or_else(|| self.of_another_kind(scope, path, kind));
+        if let Some(error) = special {
+            return error;
+        }
+        let text = path.text();
+        let label = match kind {
+            Kind::Script | Kind::Operator | Kind::Pipeline => "not defined in this program",
+            _ => "",
+        };
+        let message = format!("there is no {} `{text}`", kind.noun());
+        let mut error = Diagnostic::new(path.span, message, label);
+        let near = match path.names.as_slice() {
+            [_] => nearest(&text, self.names_in(scope, kind)).map(str::to_owned),
+            names => self.nearest_member(scope, names, kind),
+        };
+        if let Some(near) = near {
+            return error.help(format!("did you mean `{near}`?"));
+        }
+        let same = same_last_name(&text, kind);
+        match same.as_slice() {
+            [] if path.names.len() > 1 => error.label = format!("not in `{}`", module_of(&path.names)),
+            [] => {}
+            [only] => error = error.help(format!("did you mean `{only}`?")),
+            several => error = error.help(format!("there are {}", listed(several.iter().copied()))),
+        }
+        error
+    }
+
+    /// Aggregates belong to windows, which there are not.
+    fn aggregate(&self, scope: ScopeId, path: &Qualified) -> Option<Diagnostic> {
+        let first = path.names.first()?;
+        let is_one = first.text == AGGREGATES && self.visible(scope, Kind::Module, AGGREGATES).is_none();
+        is_one.then(|| Diagnostic::not_yet(path.span, "aggregates are"))
+    }
+
+    /// The error for a name that stands for something else than what is wanted.
+    fn of_another_kind(&self, scope: ScopeId, path: &Qualified, wanted: Kind) -> Option<Diagnostic> {
+        let kinds = KINDS.into_iter().filter(|kind| *kind != wanted && *kind != Kind::Window);
+        let mut found = kinds.filter_map(|kind| {
+            let binding = self.find(scope, path, kind).filter(|binding| !binding.is_missing())?;
+            Some((kind, binding))
+        });
+        let (kind, binding) = found.next()?;
+        let text = path.text();
+        let article =
+            if matches!(kind, Kind::Constant | Kind::Function | Kind::Module) { "a" } else { "the" };
+        let is = format!("`{text}` is {article} {}", kind.noun());
+        let label = match wanted {
+            Kind::Constant => "not a value",
+            Kind::Function => "not a function",
+            _ if article == "a" => return None,
+            _ => {
+                let message = format!("there is no {} `{text}`", wanted.noun());
+                return Some(Diagnostic::new(path.span, message, is));
+            }
+        };
+        let error = Diagnostic::new(path.span, is, label);
+        Some(match kind {
+            Kind::Function => {
+                let args = if self.takes_nothing(&binding) { "" } else { "…" };
+                error.help(format!("it is called by {text}({args})"))
+            }
+            Kind::Module => error.help(format!("what is in it has names such as {text}::name")),
+            _ => error,
+        })
+    }
+
+    fn takes_nothing(&self, binding: &Binding<'_>) -> bool {
+        match binding {
+            Binding::Function(id) => self.has_no_params(*id),
+            Binding::LibraryFunction(function) => function.arity.takes(0),
+            _ => false,
+        }
+    }
+
+    /// The nearest name in the module that a path leads to, or in the library.
+    fn nearest_member(&self, scope: ScopeId, names: &[Name], kind: Kind) -> Option<String> {
+        let [first, between @ .., last] = names else { return None };
+        let prefix = module_of(names);
+        let module = self.visible(scope, Kind::Module, &first.text);
+        match module.and_then(|module| self.descend(module, between)) {
+            Some(Binding::Module(inner)) => {
+                nearest(&last.text, self.members(inner, kind)).map(|near| format!("{prefix}::{near}"))
+            }
+            Some(Binding::LibraryModule(library)) => {
+                let near = nearest_in_library(&format!("{library}::{}", last.text), Some(kind))?;
+                near.strip_prefix(library.as_str()).map(|rest| format!("{prefix}{rest}"))
+            }
+            _ => nearest_in_library(&format!("{prefix}::{}", last.text), Some(kind)),
+        }
+    }
+}
+
+/// What stands before the last name of a path.
+fn module_of(names: &[Name]) -> String {
+    let before = names[..names.len() - 1].iter().map(|name| name.text.as_str());
+    before.collect::<Vec<_>>().join("::")
+}
+
+/// The name of the library that a path is nearest to. Its last name is measured by itself, and so is what stands
+/// before: a long beginning would excuse anything behind it.
+fn nearest_in_library(path: &str, kind: Option<Kind>) -> Option<String> {
+    let (prefix, last) = path.rsplit_once("::")?;
+    let modules = library_modules();
+    let known = |module: &str| modules.iter().any(|known| known == module);
+    let module = if known(prefix) { prefix } else { nearest(prefix, modules.iter().map(String::as_str))? };
+    let wanted = |name: &str| kind.is_none_or(|kind| library_binding(name, kind).is_some());
+    let members = || {
+        let inside = library::names().filter(|name| wanted(name)).filter_map(|name| name.rsplit_once("::"));
+        inside.filter(|(inside, _)| *inside == module).map(|(_, member)| member)
+    };
+    let exact = members().find(|member| *member == last && module != prefix);
+    let member = exact.or_else(|| nearest(last, members()))?;
+    Some(format!("{module}::{member}"))
+}
+
+/// What the library has under the same last name: `string::len` without its `use`, or `std::system::hostname`, which
+/// has another first name.
+fn same_last_name(path: &str, kind: Kind) -> Vec<&'static str> {
+    let mut ending = path;
+    loop {
+        let ends = |name: &&str| name.strip_suffix(ending).is_some_and(|before| before.ends_with("::"));
+        let same: Vec<&str> = library::names().filter(ends).collect();
+        let of_kind = same.iter().copied().filter(|name| library_binding(name, kind).is_some());
+        match (of_kind.collect::<Vec<_>>(), ending.split_once("::")) {
+            (of_kind, _) if !of_kind.is_empty() => return of_kind,
+            _ if !same.is_empty() && path.contains("::") => return same,
+            // The last name alone says too little, if others were given.
+            (_, Some((_, rest))) if rest.contains("::") => ending = rest,
+            _ => return Vec::new(),
+        }
+    }
+}
+
+/// All that names of the library begin with.
+fn library_modules() -> Vec<String> {
+    let mut modules: Vec<String> = library::names()
+        .filter_map(|name| name.rsplit_once("::"))
+        .map(|(module, _)| module.to_owned())
+        .collect();
+    modules.sort();
+    modules.dedup();
+    modules
+}

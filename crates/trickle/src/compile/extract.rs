@@ -1,0 +1,85 @@
+//! Extractors of patterns.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{Compiler, world::World};
+use crate::{
+    ast::Extract,
+    code::PatternOp,
+    diagnostic::{Diagnostic, nearest},
+    extract::{self, Budget, Extractor, KINDS, Wrong},
+    source::Span,
+};
+
+/// What other languages call some of the kinds.
+const OTHER_NAMES: [(&str, &str); 2] = [("regex", "re"), ("regexp", "re")];
+
+/// The extractors of a program so far: those of the same kind and format are one, however often what they stand
+/// in is created.
+#[derive(Default)]
+pub(super) struct Extractors {
+    compiled: HashMap<(String, String), Arc<Extractor>>,
+    budget: Budget,
+}
+
+impl Compiler<'_, '_> {
+    pub(super) fn extract(&mut self, extract: &Extract) -> PatternOp {
+        let kind = extract.kind.text.to_ascii_lowercase();
+        if !KINDS.contains(&kind.as_str()) {
+            self.error(unknown(&kind, extract.kind.span));
+            return PatternOp::Any;
+        }
+        match self.world.extractor(kind, extract) {
+            Some(extractor) => PatternOp::Extract(extractor, extract.span),
+            None => PatternOp::Any,
+        }
+    }
+}
+
+impl World<'_> {
+    /// The extractor of a kind that there is. None: it has errors, which are listed, or there are so many that
+    /// nobody reads one more.
+    fn extractor(&mut self, kind: String, extract: &Extract) -> Option<Arc<Extractor>> {
+        let key = (kind, extract.format.clone());
+        if let Some(known) = self.extractors.compiled.get(&key) {
+            return Some(Arc::clone(known));
+        }
+        if self.is_crowded() || self.extractors.budget.is_spent() {
+            return None;
+        }
+        match Extractor::compile(&key.0, &key.1, &mut self.extractors.budget) {
+            Ok(extractor) => {
+                let extractor = Arc::new(extractor);
+                self.extractors.compiled.insert(key, Arc::clone(&extractor));
+                Some(extractor)
+            }
+            Err(wrong) => {
+                self.errors.push(refused(extract, &key.0, wrong));
+                None
+            }
+        }
+    }
+}
+
+fn refused(extract: &Extract, kind: &str, wrong: Wrong) -> Diagnostic {
+    match wrong {
+        Wrong::TooMuch(message) => Diagnostic::new(extract.span, message, "with this one"),
+        Wrong::Format { words, letters } => {
+            let place = letters.map_or(extract.span, |letters| {
+                let inside = extract::written(&extract.format, &letters);
+                let start = extract.span.end as usize - 1 - extract.format.len();
+                Span::new(start + inside.start, start + inside.end)
+            });
+            Diagnostic::new(place, format!("`{kind}` {words}"), "")
+        }
+    }
+}
+
+fn unknown(kind: &str, span: Span) -> Diagnostic {
+    let error = Diagnostic::new(span, format!("there is no extractor `{kind}`"), "");
+    let other = OTHER_NAMES.iter().find(|(other, _)| *other == kind).map(|(_, known)| *known);
+    match other.or_else(|| nearest(kind, KINDS)) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(format!("there are {}", KINDS.map(|kind| format!("`{kind}`")).join(", "))),
+    }
+}

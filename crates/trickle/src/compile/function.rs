@@ -1,0 +1,177 @@
+//! Functions of programs, and calls of any.
+
+use super::{
+    Args, Compiler, Place,
+    scope::{Binding, Kind, ScopeId},
+    world::{CALL_HEIGHT, World},
+};
+use crate::{
+    ast::{Expr, FunctionBody, FunctionDefinition, Qualified},
+    code::{Act, CallOp, Callee, Function, MatchOp, Op, PathOp, Root},
+    diagnostic::Diagnostic,
+    library::Arity,
+    source::Span,
+};
+use towline_event::Value;
+
+/// What a compiler has to know of the function it compiles.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    /// Arguments with a name.
+    pub(super) params: usize,
+    /// Further ones are in the slot behind them.
+    pub(super) open: bool,
+}
+
+/// Compiles a function; `level` is how deep the stack is already. None: there is an error in it or in what it
+/// needs.
+pub(super) fn compile(
+    world: &mut World<'_>,
+    scope: ScopeId,
+    tree: &FunctionDefinition,
+    body: &FunctionBody,
+    level: u32,
+) -> Option<Function> {
+    let args = Args::default();
+    let mut compiler = Compiler::new(world, scope, Place::Function, &args);
+    compiler.level = level;
+    compiler.height = level;
+    for param in &tree.params {
+        compiler.bind(param);
+    }
+    if tree.open {
+        compiler.new_slot();
+    }
+    let params = tree.params.len();
+    compiler.frame = Some(Frame { params, open: tree.open });
+    let body: Box<[Act]> = match body {
+        FunctionBody::Statements(statements) => compiler.acts(statements, true).into(),
+        FunctionBody::Cases(cases) => {
+            let args = (0..params).map(|slot| local(slot, tree.name.span)).collect();
+            let cases = compiler.cases(cases, &mut |compiler, body| compiler.acts(body, true));
+            let span = tree.name.span;
+            Box::new([Act::Match(Box::new(MatchOp {
+                subject: Op::Array(args),
+                cases,
+                span,
+                function: true,
+            }))])
+        }
+    };
+    compiler.sound().then(|| Function {
+        params,
+        open: tree.open,
+        locals: compiler.slots,
+        body,
+        pure: compiler.pure,
+        height: compiler.height - level,
+    })
+}
+
+fn local(slot: usize, span: Span) -> Op {
+    Op::Path(Box::new(PathOp { root: Root::Local(slot), steps: Box::default(), span }))
+}
+
+impl Compiler<'_, '_> {
+    // --- calls ---
+
+    pub(super) fn call(&mut self, name: &Qualified, args: &[Expr], span: Span) -> Op {
+        let args: Box<[Op]> = args.iter().map(|arg| self.expr(arg)).collect();
+        let Some(callee) = self.callee(name) else { return Op::Const(self.unknown_value()) };
+        let wrong = match &callee {
+            Callee::Function(function) => function.refuses(args.len()),
+            Callee::Library(function) => (!function.arity.takes(args.len())).then_some(function.arity),
+        };
+        if let Some(wanted) = wrong {
+            let message = format!("`{}` takes {wanted}, not {}", name.text(), args.len());
+            self.error(Diagnostic::new(span, message, ""));
+            return Op::Const(Value::Null);
+        }
+        let pure = match &callee {
+            Callee::Function(function) => {
+                let height = self.level + CALL_HEIGHT + function.height;
+                self.height = self.height.max(height);
+                self.world.too_deep(height, name.span);
+                function.pure
+            }
+            Callee::Library(function) => function.pure,
+        };
+        self.pure &= pure;
+        let constant = pure && args.iter().all(|arg| arg.constant().is_some());
+        let call = Op::Call(Box::new(CallOp { callee, args, span: name.span }));
+        self.folded_if(constant, call)
+    }
+
+    fn callee(&mut self, name: &Qualified) -> Option<Callee> {
+        match self.world.find(self.scope, name, Kind::Function) {
+            Some(Binding::Function(id)) => {
+                self.world.function(id, name.span, self.level + CALL_HEIGHT).map(Callee::Function)
+            }
+            Some(Binding::LibraryFunction(function)) => {
+                self.world.reads_origin |= function.reads_origin();
+                Some(Callee::Library(function))
+            }
+            Some(binding) if binding.is_missing() => None,
+            _ => {
+                if self.world.complete {
+                    self.world.report_unknown(self.scope, name, Kind::Function);
+                }
+                None
+            }
+        }
+    }
+
+    // --- recur ---
+
+    /// `recur` where it is the last thing that a function does.
+    pub(super) fn recur(&mut self, args: &[Expr], span: Span) -> Act {
+        let args: Box<[Op]> = args.iter().map(|arg| self.expr(arg)).collect();
+        let Some(frame) = self.frame else { return Act::Value(self.misplaced_recur(span)) };
+        let fits = if frame.open { args.len() >= frame.params } else { args.len() == frame.params };
+        if !fits {
+            let wanted = if frame.open { Arity::AtLeast(frame.params) } else { Arity::Exactly(frame.params) };
+            let message = format!("this function takes {wanted}, not {}", args.len());
+            self.error(Diagnostic::new(span, message, ""));
+        }
+        Act::Recur { args, span }
+    }
+
+    pub(super) fn misplaced_recur(&mut self, span: Span) -> Op {
+        let error = if self.frame.is_some() {
+            Diagnostic::new(
+                span,
+                "`recur` must be the last thing that a function does",
+                "something follows it",
+            )
+        } else {
+            Diagnostic::new(span, "`recur` repeats a function, and there is none here", "")
+        };
+        self.error(error);
+        Op::Const(Value::Null)
+    }
+
+    // --- constants ---
+
+    /// The value of a constant with that name, if there is one.
+    pub(super) fn named_constant(&mut self, name: &Qualified) -> Option<Value> {
+        match self.world.find(self.scope, name, Kind::Constant)? {
+            Binding::Constant(id) => {
+                let value = self.world.constant(id, name.span, self.level + CALL_HEIGHT);
+                Some(value.unwrap_or_else(|| self.unknown_value()))
+            }
+            Binding::LibraryConstant(value) => Some(value),
+            binding if binding.is_missing() => Some(self.unknown_value()),
+            _ => None,
+        }
+    }
+}
+
+// === impl Function ===
+
+impl Function {
+    /// What it takes, if that many arguments are not it.
+    fn refuses(&self, count: usize) -> Option<Arity> {
+        let arity = if self.open { Arity::AtLeast(self.params) } else { Arity::Exactly(self.params) };
+        (!arity.takes(count)).then_some(arity)
+    }
+}

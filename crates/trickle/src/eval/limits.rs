@@ -1,0 +1,116 @@
+//! How much one event may cost, and how large a value may become.
+
+use towline_event::Value;
+
+/// Steps of one event: operators, cases, statements, nodes, calls, and what is built, by size. A step
+/// takes well below a microsecond, so an event holds its worker for less than a second, and no honest
+/// program comes near.
+pub(crate) const STEPS_MAX: u32 = 1_000_000;
+
+/// How often a function may begin again, as in the reference system.
+const RECURSION_MAX: u32 = 1_024;
+
+/// Messages that one event may become on its way: streams that fan out multiply.
+pub(crate) const MESSAGES_MAX: usize = 4_096;
+
+/// How deep a value that a program builds may nest: as deep as the JSON parser of the codecs reads.
+/// Without a bound `let state = [state]` would grow until dropping it overflows the stack.
+pub(crate) const DEPTH_MAX: u32 = 127;
+
+/// How large a value that a program builds may be, counted as its JSON might be long: a shared part
+/// counts as often as it is written. 16 times the largest message of the default settings.
+pub(crate) const SIZE_MAX: usize = 16 << 20;
+
+/// What one event may cost in a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Steps: operators, cases, statements, calls, and what is built, by size.
+    pub max_steps: u32,
+    /// How often a function may begin again by `recur`; this many is one too many.
+    pub max_recursion: u32,
+    /// Bytes of a value that the program builds, counted as its JSON might be long.
+    pub max_value: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_steps: STEPS_MAX, max_recursion: RECURSION_MAX, max_value: SIZE_MAX }
+    }
+}
+
+/// What a value without text counts.
+const SIZE_OF_ITEM: usize = 8;
+
+/// Why a value may not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TooMuch {
+    #[error("the value nests deeper than {DEPTH_MAX} levels")]
+    Deep,
+    #[error("the value is larger than {}", Size(*.0))]
+    Large(usize),
+}
+
+/// A number of bytes, in the largest unit that divides it.
+pub(crate) struct Size(pub(crate) usize);
+
+impl std::fmt::Display for Size {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            bytes if bytes % (1 << 20) == 0 => write!(f, "{} MiB", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => write!(f, "{} KiB", bytes >> 10),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}
+
+/// The size of a value, if it is at most `max` and nests within bounds when put `depth` levels deep.
+pub(crate) fn measure(value: &Value, depth: usize, max: usize) -> Result<usize, TooMuch> {
+    let mut size = 0;
+    add(value, u32::try_from(depth).unwrap_or(u32::MAX), &mut size, max)?;
+    Ok(size)
+}
+
+fn add(value: &Value, depth: u32, size: &mut usize, max: usize) -> Result<(), TooMuch> {
+    *size += SIZE_OF_ITEM;
+    match value {
+        Value::String(text) => *size += text.len(),
+        Value::Big(number) => *size += number.as_str().len(),
+        Value::Bytes(bytes) => *size += bytes.len(),
+        Value::Array(_) | Value::Record(_) if depth >= DEPTH_MAX => return Err(TooMuch::Deep),
+        Value::Array(items) => {
+            for item in items.iter() {
+                add(item, depth + 1, size, max)?;
+            }
+        }
+        Value::Record(record) => {
+            for (key, item) in record.iter() {
+                *size += key.len();
+                add(item, depth + 1, size, max)?;
+            }
+        }
+        _ => {}
+    }
+    if *size > max { Err(TooMuch::Large(max)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deep_and_shared_values_are_found_out() {
+        let mut deep = Value::Null;
+        let mut wide = Value::string("0123456789");
+        for level in 0..130 {
+            assert_eq!(measure(&deep, 0, SIZE_MAX).is_ok(), level <= DEPTH_MAX, "{level}");
+            deep = Value::array(vec![deep]);
+        }
+        for _ in 0..60 {
+            wide = Value::array(vec![wide.clone(), wide]);
+        }
+        assert_eq!(measure(&deep, 0, SIZE_MAX), Err(TooMuch::Deep));
+        assert_eq!(measure(&wide, 0, SIZE_MAX), Err(TooMuch::Large(SIZE_MAX)));
+        assert_eq!(measure(&Value::array(vec![]), 127, SIZE_MAX), Err(TooMuch::Deep));
+        assert_eq!(TooMuch::Large(SIZE_MAX).to_string(), "the value is larger than 16 MiB");
+    }
+}

@@ -1,0 +1,265 @@
+//! Reading and writing along a path.
+
+use std::{borrow::Cow, sync::Arc};
+
+use bytestring::ByteString;
+
+use super::{Env, Evaluated, article, eval};
+use crate::{
+    code::{PathOp, Root, Step, StepKind},
+    diagnostic::Fault,
+    source::Span,
+};
+use towline_event::{Record, Value};
+
+/// Why a path leads nowhere. The text is made only when somebody wants it: `present` does not.
+enum Lack {
+    /// There is no such key, index or local.
+    Missing(Missing),
+    /// An expression inside the path failed.
+    Fault(Box<Fault>),
+}
+
+struct Missing {
+    span: Span,
+    what: What,
+}
+
+enum What {
+    Key(ByteString),
+    Meta(ByteString),
+    Local,
+    /// A key of something that is not a record.
+    NotRecord(String),
+    /// An index into something that is not an array.
+    NotArray(String),
+    /// A subscript that is neither key nor index.
+    NotIndex(String),
+    /// The beginning or the end of a range that is no integer.
+    NotBound(String),
+    /// A range that ends before it begins.
+    Backwards(String),
+    Outside {
+        index: String,
+        len: usize,
+    },
+}
+
+/// The value at a path.
+pub(crate) fn read<'e>(path: &'e PathOp, env: &Env<'e>) -> Evaluated<'e> {
+    walk(path, env).map_err(|lack| failure(path, env, lack))
+}
+
+#[cold]
+fn failure(path: &PathOp, env: &Env<'_>, lack: Lack) -> Box<Fault> {
+    match (&path.root, lack) {
+        (Root::State, Lack::Missing(missing)) if *env.state == Value::Null => unset(missing.span),
+        (_, lack) => lack.into_fault(),
+    }
+}
+
+/// The failure of a path into a state that nothing has been put into.
+#[cold]
+pub(super) fn unset(span: Span) -> Box<Fault> {
+    Fault::new(span, "`state` is null until it is set, and has no parts before")
+        .help("let it begin with a value: match state of case null => let state = {} default => null end")
+}
+
+/// Whether a path leads to a value.
+pub(crate) fn is_present(path: &PathOp, env: &Env<'_>) -> Result<bool, Box<Fault>> {
+    match walk(path, env) {
+        Ok(_) => Ok(true),
+        Err(Lack::Missing(_)) => Ok(false),
+        Err(Lack::Fault(fault)) => Err(fault),
+    }
+}
+
+fn walk<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
+    let mut value = root(path, env)?;
+    for step in &path.steps {
+        value = match value {
+            Cow::Borrowed(value) => child(value, step, env)?,
+            Cow::Owned(value) => Cow::Owned(child(&value, step, env)?.into_owned()),
+        };
+    }
+    Ok(value)
+}
+
+fn root<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
+    let missing = |what| Lack::Missing(Missing { span: path.span, what });
+    Ok(match &path.root {
+        Root::Event => Cow::Borrowed(env.event()),
+        Root::Meta => Cow::Owned(env.message.meta.to_value()),
+        Root::MetaKey(key) => {
+            Cow::Borrowed(env.message.meta.get_ref(key).ok_or_else(|| missing(What::Meta(key.clone())))?)
+        }
+        Root::State => Cow::Borrowed(env.state),
+        Root::Local(slot) => Cow::Borrowed(env.local(*slot).ok_or_else(|| missing(What::Local))?),
+        Root::Value(op) => eval(op, env).map_err(Lack::Fault)?,
+    })
+}
+
+/// One step: a borrowed part of the value, or a range of it.
+fn child<'v>(value: &'v Value, step: &Step, env: &Env<'_>) -> Result<Cow<'v, Value>, Lack> {
+    match &step.kind {
+        StepKind::Key(key) => match value {
+            Value::Record(record) => member(record, key, step.span).map(Cow::Borrowed),
+            other => Err(step.lacks(What::NotRecord(article(other)))),
+        },
+        StepKind::Index(op) => {
+            let index = eval(op, env).map_err(Lack::Fault)?;
+            element(value, &index, step).map(Cow::Borrowed)
+        }
+        StepKind::Range(from, to) => {
+            let Value::Array(items) = value else { return Err(step.lacks(What::NotArray(article(value)))) };
+            let from = eval(from, env).map_err(Lack::Fault)?;
+            let to = eval(to, env).map_err(Lack::Fault)?;
+            range(items, &from, &to, step).map(Cow::Owned)
+        }
+    }
+}
+
+fn member<'v>(record: &'v Record, key: &str, span: Span) -> Result<&'v Value, Lack> {
+    record.get(key).ok_or_else(|| Lack::Missing(Missing { span, what: What::Key(key.into()) }))
+}
+
+/// The element an index names, or the member a string does.
+fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value, Lack> {
+    match (value, index) {
+        (Value::Record(record), Value::String(key)) => member(record, key, step.span),
+        (Value::Array(items), index) if index.type_name() == "integer" => position(index)
+            .and_then(|at| items.get(at))
+            .ok_or_else(|| step.lacks(What::Outside { index: index.to_json(), len: items.len() })),
+        (Value::Record(_) | Value::Array(_), other) => Err(step.lacks(What::NotIndex(article(other)))),
+        (other, Value::String(_)) => Err(step.lacks(What::NotRecord(article(other)))),
+        (other, _) => Err(step.lacks(What::NotArray(article(other)))),
+    }
+}
+
+fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Result<Value, Lack> {
+    for bound in [from, to] {
+        if bound.type_name() != "integer" {
+            return Err(step.lacks(What::NotBound(article(bound))));
+        }
+    }
+    match (position(from), position(to)) {
+        (Some(0), Some(end)) if end == items.len() => Ok(Value::Array(Arc::clone(items))),
+        (Some(start), Some(end)) if start <= end && end <= items.len() => {
+            Ok(Value::array(items[start..end].to_vec()))
+        }
+        (start, end) => {
+            let index = format!("{}:{}", from.to_json(), to.to_json());
+            Err(step.lacks(match (start, end) {
+                (Some(start), Some(end)) if start > end => What::Backwards(index),
+                _ => What::Outside { index, len: items.len() },
+            }))
+        }
+    }
+}
+
+fn position(index: &Value) -> Option<usize> {
+    match index {
+        Value::Int(index) => usize::try_from(*index).ok(),
+        _ => None,
+    }
+}
+
+/// Puts a value at the end of some steps below `target`. Records on the way that are missing are
+/// made; elements of arrays are not. `subscripts` are the values of the computed steps, in order.
+pub(crate) fn write(
+    target: &mut Value,
+    steps: &[Step],
+    subscripts: Vec<Value>,
+    value: Value,
+) -> Result<(), Box<Fault>> {
+    let mut subscripts = subscripts.into_iter();
+    let mut place = target;
+    for (index, step) in steps.iter().enumerate() {
+        let last = index + 1 == steps.len();
+        place = match &step.kind {
+            StepKind::Key(key) => member_mut(place, key, last, step)?,
+            StepKind::Index(_) | StepKind::Range(..) => {
+                let subscript = subscripts.next().unwrap_or_default();
+                element_mut(place, &subscript, last, step)?
+            }
+        };
+    }
+    *place = value;
+    Ok(())
+}
+
+fn member_mut<'v>(
+    place: &'v mut Value,
+    key: &ByteString,
+    last: bool,
+    step: &Step,
+) -> Result<&'v mut Value, Box<Fault>> {
+    let Value::Record(record) = place else {
+        return Err(step.lacks(What::NotRecord(article(place))).into_fault());
+    };
+    // What the assignment puts here replaces the null; on the way, a record is needed.
+    let fresh = || if last { Value::Null } else { Value::Record(Arc::default()) };
+    Ok(Arc::make_mut(record).entry(key.clone()).or_insert_with(fresh))
+}
+
+fn element_mut<'v>(
+    place: &'v mut Value,
+    subscript: &Value,
+    last: bool,
+    step: &Step,
+) -> Result<&'v mut Value, Box<Fault>> {
+    if let (Value::Record(_), Value::String(key)) = (&*place, subscript) {
+        return member_mut(place, key, last, step);
+    }
+    // The error is that of reading the same place.
+    element(place, subscript, step).map_err(Lack::into_fault)?;
+    match (place, position(subscript)) {
+        (Value::Array(items), Some(at)) if at < items.len() => Ok(&mut Arc::make_mut(items)[at]),
+        _ => Err(Fault::new(step.span, "nothing can be assigned here")),
+    }
+}
+
+/// A key as messages show it. It may come from an event: a long one would fill the error reply, and
+/// a line break in it would forge a line of the log.
+pub(crate) fn shown(key: &str) -> String {
+    const SHOWN_CHARS: usize = 64;
+    let cut: String = key.chars().take(SHOWN_CHARS).collect();
+    let dots = if cut.len() < key.len() { "…" } else { "" };
+    format!("{}{dots}", cut.escape_debug())
+}
+
+// === impl Step ===
+
+impl Step {
+    fn lacks(&self, what: What) -> Lack {
+        Lack::Missing(Missing { span: self.span, what })
+    }
+}
+
+// === impl Lack ===
+
+impl Lack {
+    fn into_fault(self) -> Box<Fault> {
+        let missing = match self {
+            Self::Missing(missing) => missing,
+            Self::Fault(fault) => return fault,
+        };
+        let message = match missing.what {
+            What::Key(key) => format!("there is no key `{}`", shown(&key)),
+            What::Meta(key) => format!("`${}` is not set", shown(&key)),
+            What::Local => "this local has no value yet".to_owned(),
+            What::NotRecord(found) => format!("only a record has keys, and this is {found}"),
+            What::NotArray(found) => format!("only an array has elements, and this is {found}"),
+            What::NotIndex(found) => {
+                format!("a record takes a string in brackets, an array an integer; this is {found}")
+            }
+            What::NotBound(found) => format!("a range takes integers, and this is {found}"),
+            What::Backwards(range) => format!("[{range}] ends before it begins"),
+            What::Outside { index, len } => {
+                let elements = if len == 1 { "element" } else { "elements" };
+                format!("[{index}] is outside of an array with {len} {elements}")
+            }
+        };
+        Fault::new(missing.span, message)
+    }
+}

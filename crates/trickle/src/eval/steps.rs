@@ -1,0 +1,98 @@
+//! What an event may still cost.
+
+use std::cell::Cell;
+
+use super::limits::{self, Limits, TooMuch};
+use crate::{diagnostic::Fault, source::Span};
+use towline_event::Value;
+
+/// Bytes of text that cost a step, and items of arrays and records: building them takes as long as a
+/// step does. So steps bound what an event builds, too.
+const BYTES_A_STEP: usize = 64;
+const ITEMS_A_STEP: usize = 8;
+
+/// How many steps an event may still take, and the other limits it is under.
+#[derive(Debug)]
+pub(crate) struct Steps {
+    left: Cell<u32>,
+    limits: Limits,
+}
+
+impl Steps {
+    /// All the steps of one event.
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { left: Cell::new(limits.max_steps), limits }
+    }
+
+    /// The limits.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Steps that are left.
+    pub(crate) fn left(&self) -> u32 {
+        self.left.get()
+    }
+
+    /// Takes one step.
+    pub(crate) fn take(&self, span: Span) -> Result<(), Box<Fault>> {
+        match self.left.get().checked_sub(1) {
+            Some(left) => {
+                self.left.set(left);
+                Ok(())
+            }
+            None => Err(Fault::new(span, self.used_up())),
+        }
+    }
+
+    /// Takes several steps: for functions of the library, which know no place.
+    ///
+    /// # Errors
+    /// When there are not so many left.
+    pub(crate) fn spend(&self, count: usize) -> Result<(), String> {
+        let left = u32::try_from(count).ok().and_then(|count| self.left.get().checked_sub(count));
+        self.left.set(left.unwrap_or(0));
+        left.map(|_| ()).ok_or_else(|| self.used_up())
+    }
+
+    fn used_up(&self) -> String {
+        format!("the event took more than {} steps", self.limits.max_steps)
+    }
+
+    /// Takes the steps for a value that was just built, by its own length.
+    pub(crate) fn weigh(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
+        let steps = match value {
+            Value::String(text) => text.len() / BYTES_A_STEP,
+            Value::Bytes(bytes) => bytes.len() / BYTES_A_STEP,
+            Value::Array(items) => items.len() / ITEMS_A_STEP,
+            Value::Record(record) => record.len() / ITEMS_A_STEP,
+            _ => return Ok(()),
+        };
+        self.spend(steps).map_err(|message| Fault::new(span, message))
+    }
+
+    /// The size of a value that will be kept `depth` levels deep, if it is within bounds.
+    pub(crate) fn measure(&self, value: &Value, depth: usize) -> Result<usize, TooMuch> {
+        limits::measure(value, depth, self.limits.max_value)
+    }
+
+    /// Refuses a value that is out of bounds. Looking takes steps, too.
+    pub(crate) fn check(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
+        if let Value::Array(_) | Value::Record(_) = value {
+            let size = self.measure(value, 0).map_err(|much| Fault::new(span, much.to_string()))?;
+            self.look(size, span)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the steps for having measured a value of that size.
+    pub(crate) fn look(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
+        self.spend(size / (4 * BYTES_A_STEP)).map_err(|message| Fault::new(span, message))
+    }
+
+    /// Refuses a text or a list that would be too large, before it is built.
+    pub(crate) fn room(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
+        let max = self.limits.max_value;
+        if size > max { Err(Fault::new(span, TooMuch::Large(max).to_string())) } else { Ok(()) }
+    }
+}

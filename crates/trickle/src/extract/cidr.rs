@@ -1,0 +1,68 @@
+//! `cidr`: addresses and networks, `cidr|10.0.0.0/8, 192.168.0.0/16|`.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+
+use towline_event::Value;
+
+/// Networks that the address has to be in. When there are none, any address or network will do.
+#[derive(Debug)]
+pub(super) struct Cidr(Vec<IpNet>);
+
+impl Cidr {
+    pub(super) fn compile(format: &str) -> Result<Self, String> {
+        let parts = format.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let network = |part: &str| {
+            network(part)
+                .or_else(|| short(part))
+                .ok_or_else(|| format!("takes networks such as 10.0.0.0/8, which {part:?} is not"))
+        };
+        parts.map(network).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// `{"prefix":[10,0,0,0],"mask":[255,0,0,0]}` of `10.1.2.3/8`; of an address the mask is full.
+    pub(super) fn extract(&self, text: &str) -> Option<Value> {
+        let found = network(text)?;
+        let single = || text.parse::<IpAddr>().ok();
+        let fits =
+            self.0.is_empty() || single().is_some_and(|one| self.0.iter().any(|known| known.contains(&one)));
+        let pair = || Value::record([("prefix", parts(found.network())), ("mask", parts(found.netmask()))]);
+        fits.then(pair)
+    }
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// A network of IP version 4 in fewer than four parts, of which the last one stands at the end: `10.0/16` is
+/// `10.0.0.0/16`, and `10.1` is `10.0.0.1`. So `10.1/16` would not be what it looks like, and is none.
+fn short(text: &str) -> Option<IpNet> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, digits(bits)?),
+        None => (text, 32),
+    };
+    let mut octets = [0; 4];
+    let mut parts = address.split('.');
+    octets[3] = digits(parts.next_back()?)?;
+    for (at, part) in parts.enumerate() {
+        // The last one has its place already.
+        *octets[..3].get_mut(at)? = digits(part)?;
+    }
+    let network = Ipv4Net::new(Ipv4Addr::from(octets), bits).ok()?;
+    (network.addr() == network.network()).then(|| network.into())
+}
+
+/// A number without a sign.
+fn digits(text: &str) -> Option<u8> {
+    text.bytes().all(|sign| sign.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+/// Four numbers of an IPv4 address, eight of an IPv6 one.
+fn parts(address: IpAddr) -> Value {
+    Value::array(match address {
+        IpAddr::V4(address) => address.octets().iter().map(|part| Value::Int((*part).into())).collect(),
+        IpAddr::V6(address) => address.segments().iter().map(|part| Value::Int((*part).into())).collect(),
+    })
+}

@@ -1,0 +1,134 @@
+//! `grok`: regular expressions made of named patterns, `grok|%{IPORHOST:client} %{WORD:method}|`.
+//!
+//! `%{NAME}` stands for a pattern, `%{NAME:field}` puts what it finds under a field, `%{NAME:field:int}` and
+//! `:float` as a number; groups with names of their own, `(?P<field>…)`, are fields too.
+
+use regex::Regex;
+
+use super::{
+    Wrong, float,
+    grok_logs::LOGS,
+    grok_patterns::PATTERNS,
+    integer,
+    regexes::{self, Budget, EXPRESSION_MAX},
+};
+use towline_event::{Record, Value};
+
+/// Patterns within patterns; the deepest of ours is half as deep.
+const DEPTH_MAX: usize = 16;
+
+/// A compiled format.
+#[derive(Debug)]
+pub(super) struct Grok {
+    regex: Regex,
+    fields: Vec<Field>,
+}
+
+/// A field and the group that it is found by.
+#[derive(Debug)]
+struct Field {
+    group: String,
+    name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Int,
+    Float,
+}
+
+impl Grok {
+    pub(super) fn compile(format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
+        let mut fields = Vec::new();
+        let mut expression = String::new();
+        expand(format, 0, &mut expression, &mut fields)?;
+        let regex = regexes::regex(&expression, budget).map_err(Wrong::without_place)?;
+        let ours: Vec<&str> = fields.iter().map(|field| field.group.as_str()).collect();
+        let own = regex.capture_names().flatten().filter(|name| !ours.contains(name));
+        let own: Vec<Field> = own
+            .map(|name| Field { group: name.to_owned(), name: name.to_owned(), kind: Kind::Text })
+            .collect();
+        fields.extend(own);
+        Ok(Self { regex, fields })
+    }
+
+    /// The fields that were found; none when the text does not match, or a number is none.
+    pub(super) fn extract(&self, text: &str) -> Option<Value> {
+        let captures = self.regex.captures(text)?;
+        let mut record = Record::new();
+        for field in &self.fields {
+            let Some(found) = captures.name(&field.group) else { continue };
+            let value = match field.kind {
+                Kind::Text => Value::string(found.as_str()),
+                Kind::Int => integer(found.as_str())?,
+                Kind::Float => float(found.as_str())?,
+            };
+            record.insert(field.name.as_str().into(), value);
+        }
+        Some(Value::Record(record.into()))
+    }
+}
+
+/// Appends the expression that a format stands for.
+fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>) -> Result<(), String> {
+    if depth > DEPTH_MAX {
+        return Err("has patterns that contain one another".to_owned());
+    }
+    let mut rest = format;
+    while let Some((before, behind)) = rest.split_once("%{") {
+        let (inside, behind) = behind.split_once('}').ok_or("has a %{ without its }")?;
+        out.push_str(before);
+        pattern(inside, depth, out, fields)?;
+        rest = behind;
+        if out.len() > EXPRESSION_MAX {
+            return Err(format!("grows to more than {} KiB", EXPRESSION_MAX >> 10));
+        }
+    }
+    out.push_str(rest);
+    Ok(())
+}
+
+/// `NAME`, `NAME:field` or `NAME:field:int`.
+fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>) -> Result<(), String> {
+    let mut parts = inside.splitn(3, ':');
+    let name = parts.next().unwrap_or_default();
+    let Some((_, source)) = patterns().find(|(known, _)| *known == name) else {
+        return Err(unknown(name));
+    };
+    let Some(field) = parts.next() else {
+        out.push_str("(?:");
+        expand(source, depth + 1, out, fields)?;
+        out.push(')');
+        return Ok(());
+    };
+    let kind = match parts.next() {
+        None | Some("string") => Kind::Text,
+        Some("int" | "integer") => Kind::Int,
+        Some("float") => Kind::Float,
+        Some(other) => return Err(format!("knows the types int, float and string, not {other:?}")),
+    };
+    // Fields may have any name, groups only some.
+    let group = format!("grok_{}", fields.len());
+    out.push_str(&format!("(?P<{group}>"));
+    fields.push(Field { group, name: field.to_owned(), kind });
+    expand(source, depth + 1, out, fields)?;
+    out.push(')');
+    Ok(())
+}
+
+/// All that have a name.
+pub(super) fn patterns() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    PATTERNS.iter().chain(LOGS)
+}
+
+fn unknown(name: &str) -> String {
+    let near = patterns().map(|(known, _)| (strsim::damerau_levenshtein(name, known), *known)).min();
+    match near {
+        Some((distance, known)) if distance <= 2 => {
+            format!("has no pattern %{{{name}}}; did you mean %{{{known}}}?")
+        }
+        _ => format!("has no pattern %{{{name}}}"),
+    }
+}

@@ -1,0 +1,127 @@
+//! `kv`: pairs of key and value, `a:1 b:2`.
+//!
+//! The format names what separates key and value, and what separates pairs: `%{key}=%{val}` is `a=1 b=2`, and
+//! `%{key}=>%{val}, ` is `a=>1, b=>2`. There may be several of each: `%{key}=%{val},%{key}:%{val};`. Without a
+//! format keys end at a colon and pairs at a space.
+
+use super::format::escapes;
+use towline_event::{Record, Value};
+
+const KEY: &str = "%{key}";
+const VAL: &str = "%{val}";
+
+/// How many separators there may be, of both sorts: a text is gone through for each of them.
+const SEPARATORS_MAX: usize = 32;
+
+/// Where keys and pairs end. No separator is part of another, and each list is in order: of two that overlap in
+/// a text the first one counts.
+#[derive(Debug)]
+pub(super) struct Kv {
+    between: Vec<String>,
+    behind: Vec<String>,
+}
+
+impl Kv {
+    pub(super) fn compile(format: &str) -> Result<Self, String> {
+        let mut kv = Self { between: Vec::new(), behind: Vec::new() };
+        let mut rest = format;
+        while !rest.is_empty() {
+            rest = match rest.strip_prefix(KEY) {
+                Some(behind_key) => {
+                    let (separator, behind) =
+                        behind_key.split_once(VAL).ok_or("needs a %{val} behind %{key}")?;
+                    add(&mut kv.between, separator)?;
+                    behind
+                }
+                None => {
+                    let (separator, pair) = rest.split_at(rest.find(KEY).unwrap_or(rest.len()));
+                    known(separator)?;
+                    add(&mut kv.behind, separator)?;
+                    pair
+                }
+            };
+            if kv.between.len() + kv.behind.len() > SEPARATORS_MAX {
+                return Err(format!("has more than {SEPARATORS_MAX} separators"));
+            }
+        }
+        for (list, default) in [(&mut kv.between, ":"), (&mut kv.behind, " ")] {
+            if list.is_empty() {
+                list.push(default.to_owned());
+            }
+            list.sort();
+        }
+        kv.check()
+    }
+
+    /// It is clear which separator a text has where.
+    fn check(self) -> Result<Self, String> {
+        let all = || self.between.iter().chain(&self.behind);
+        for (at, one) in all().enumerate() {
+            let within =
+                |(other_at, other): &(usize, &String)| *other_at != at && other.contains(one.as_str());
+            match all().enumerate().find(within) {
+                Some((_, other)) if other == one => {
+                    return Err(format!("cannot have {one:?} both within and between pairs"));
+                }
+                Some((_, other)) => {
+                    return Err(format!(
+                        "cannot have the separators {one:?} and {other:?}: the one is in the other"
+                    ));
+                }
+                None => {}
+            }
+        }
+        Ok(self)
+    }
+
+    /// `{"a":"1"}`; none when there is no pair. What is no pair is left out.
+    pub(super) fn extract(&self, text: &str) -> Option<Value> {
+        let mut record = Record::new();
+        split(text, &self.behind, &mut |pair| {
+            let (mut parts, mut count) = ([""; 2], 0);
+            split(pair, &self.between, &mut |part| {
+                if let Some(place) = parts.get_mut(count) {
+                    *place = part;
+                }
+                count += 1;
+            });
+            if count == 2 {
+                record.insert(parts[0].into(), Value::string(parts[1]));
+            }
+        });
+        (!record.is_empty()).then(|| Value::Record(record.into()))
+    }
+}
+
+/// A separator once more is the same one; nothing is none.
+fn add(list: &mut Vec<String>, separator: &str) -> Result<(), String> {
+    let separator = escapes(separator)?;
+    if !separator.is_empty() && !list.contains(&separator) {
+        list.push(separator);
+    }
+    Ok(())
+}
+
+/// What looks like a name within a separator is a slip.
+fn known(separator: &str) -> Result<(), String> {
+    if separator.contains(VAL) {
+        return Err("takes %{key} and %{val} in turns, as in %{key}=%{val}".to_owned());
+    }
+    let names = separator.split("%{").skip(1).filter_map(|rest| rest.split_once('}'));
+    match names.into_iter().any(|(name, _)| name.chars().all(|sign| sign.is_alphanumeric() || sign == '_')) {
+        true => Err("knows %{key} and %{val} only".to_owned()),
+        false => Ok(()),
+    }
+}
+
+/// Every piece of a text between separators, of which each is looked for in what the ones before it left.
+///
+/// Building no list, this takes no memory; and as no separator is looked for in what is shorter, no more time
+/// than the length of the text for each of them.
+fn split<'t>(text: &'t str, separators: &[String], piece: &mut dyn FnMut(&'t str)) {
+    match separators.split_first() {
+        None => piece(text),
+        Some((first, rest)) if first.len() > text.len() => split(text, rest, piece),
+        Some((first, rest)) => text.split(first.as_str()).for_each(|part| split(part, rest, piece)),
+    }
+}

@@ -1,0 +1,68 @@
+//! Programs as they should look: `towline fmt`.
+//!
+//! Works on tokens and changes nothing but the white space between them, so that the meaning cannot
+//! change. `lexemes` finds tokens, comments and blank lines, `measures` what opens and closes
+//! where and how long that is; `spacing` knows which neighbours stand apart, `layout` breaks lines.
+
+mod layout;
+mod lexemes;
+mod measures;
+mod spacing;
+
+use std::sync::Arc;
+
+use super::{diagnostic::Diagnostics, lexer::lex, parser, program::bounded, source::Sources};
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Statements of the query level.
+    Program,
+    /// A script without a program around it.
+    Script,
+}
+
+/// Formats a text that parses. `name` is what errors call it.
+///
+/// ```
+/// # use towline_trickle::{Form, format};
+/// let formatted = format("demo", "select   event from in\ninto out ;", Form::Program).unwrap();
+/// assert_eq!(formatted, "select event from in into out;\n");
+/// ```
+///
+/// # Errors
+/// All errors of a text that does not parse. Names are not looked up.
+pub fn format(name: &str, text: &str, form: Form) -> Result<String, Diagnostics> {
+    bounded(name, text)?;
+    let errors = match form {
+        Form::Program => parser::parse(text, 0).1,
+        Form::Script => parser::parse_script(text, 0).1,
+    };
+    if !errors.is_empty() {
+        let mut sources = Sources::default();
+        sources.add(name, text);
+        return Err(Diagnostics::new(Arc::new(sources), errors));
+    }
+    let formatted = layout::layout(&lexemes::lexemes(text));
+    // Formatting must not change what a program says, whatever is wrong with the formatter.
+    Ok(if says_the_same(text, &formatted) { formatted } else { text.to_owned() })
+}
+
+/// Whether two texts have the same tokens and the same comments.
+fn says_the_same(before: &str, after: &str) -> bool {
+    let (a, b) = (lex(before).0, lex(after).0);
+    let same = a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.token == b.token);
+    same && comments(before) == comments(after)
+}
+
+fn comments(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for lexeme in lexemes::lexemes(text) {
+        found.extend(lexeme.trailing);
+        found.extend(lexeme.comments.iter().map(|comment| comment.text));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! The names of a program, or of a pipeline in it: streams, and what is created.
+
+use std::collections::HashMap;
+
+use super::{Channel, Exit, nodes::Builder};
+use crate::{
+    ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
+    compile::{
+        Args,
+        scope::{Binding, Kind, ScopeId},
+    },
+    diagnostic::Diagnostic,
+    source::Span,
+};
+
+/// The statements of a program, or of one pipeline that was created, with the names in them.
+pub(super) struct Level<'a> {
+    pub(super) statements: &'a [Statement],
+    pub(super) scope: ScopeId,
+    pub(super) args: Args,
+    /// The order of all its nodes; in a program, each has that of its statement.
+    pub(super) order: Option<usize>,
+    /// Streams that events enter by.
+    pub(super) inputs: Vec<(String, Channel)>,
+    /// Streams that they leave by.
+    pub(super) exits: Vec<(String, Exit)>,
+    pub(super) entities: HashMap<&'a str, Entity<'a>>,
+    /// Ports that selects read from, with the name at its first use.
+    pub(super) taps: HashMap<(&'a str, &'a str), (Channel, &'a Name)>,
+}
+
+/// What a name stands for.
+#[derive(Clone)]
+pub(super) enum Entity<'a> {
+    Stream(Channel),
+    Created(Created<'a>),
+}
+
+/// A script, an operator or a pipeline.
+#[derive(Clone)]
+pub(super) struct Created<'a> {
+    /// The statement that has the name; others of the same name are refused.
+    pub(super) create: &'a Create,
+    pub(super) kind: Creation,
+    /// Where events enter it, by port.
+    pub(super) inputs: Vec<(&'a str, Channel)>,
+    /// Which of them is meant when no port is said: `in`, or else the first.
+    pub(super) usual: usize,
+    pub(super) definition: Option<Binding<'a>>,
+}
+
+/// What messages about a channel say.
+#[derive(Debug)]
+pub(super) struct ChannelInfo {
+    /// As the program writes it: `name` or `name/port`.
+    pub(super) name: String,
+    /// Where it was made.
+    pub(super) span: Span,
+    pub(super) kind: ChannelKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChannelKind {
+    In,
+    Stream,
+    /// The entrance of a script, an operator or a pipeline.
+    Entrance(Creation),
+    /// A port that a select reads from.
+    Port,
+}
+
+impl<'a> Level<'a> {
+    pub(super) fn new(statements: &'a [Statement], scope: ScopeId, args: Args) -> Self {
+        Self {
+            statements,
+            scope,
+            args,
+            order: None,
+            inputs: Vec::new(),
+            exits: Vec::new(),
+            entities: HashMap::new(),
+            taps: HashMap::new(),
+        }
+    }
+
+    pub(super) fn input(&self, name: &str) -> Option<Channel> {
+        self.inputs.iter().find(|(known, _)| known == name).map(|(_, channel)| *channel)
+    }
+
+    pub(super) fn exit(&self, name: &str) -> Option<Exit> {
+        self.exits.iter().find(|(known, _)| known == name).map(|(_, exit)| *exit)
+    }
+
+    /// The names of all its streams.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let inputs = self.inputs.iter().map(|(name, _)| name.as_str());
+        let exits = self.exits.iter().map(|(name, _)| name.as_str());
+        inputs.chain(exits).chain(self.entities.keys().copied())
+    }
+}
+
+impl<'a> Builder<'a, '_> {
+    /// Gathers all names of a level, so that its statements may stand in any order.
+    pub(super) fn gather(&mut self, level: &mut Level<'a>) {
+        for statement in level.statements {
+            match statement {
+                Statement::CreateStream(name) if self.is_free(level, name) => {
+                    let channel = self.add_channel(name.text.clone(), name.span, ChannelKind::Stream);
+                    level.entities.insert(&name.text, Entity::Stream(channel));
+                }
+                Statement::Create(create) => self.create(level, create),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn add_channel(&mut self, name: String, span: Span, kind: ChannelKind) -> Channel {
+        self.draft.channels.push(ChannelInfo { name, span, kind });
+        self.draft.channels.len() - 1
+    }
+
+    fn create(&mut self, level: &mut Level<'a>, create: &'a Create) {
+        let wanted = create.from.clone().unwrap_or_else(|| Qualified::of(&create.name));
+        let kind = create.kind.defined();
+        let definition = self.world.find(level.scope, &wanted, kind);
+        if definition.is_none() && self.world.complete {
+            self.world.report_unknown(level.scope, &wanted, kind);
+        }
+        if !self.is_free(level, &create.name) {
+            return;
+        }
+        let inputs = match definition {
+            Some(Binding::Pipeline(pipeline, _)) => pipeline.inputs(),
+            Some(Binding::Script(script, _)) => script.inputs(),
+            _ => vec!["in"],
+        };
+        let usual = inputs.iter().position(|port| *port == "in").unwrap_or(0);
+        let inputs = inputs.into_iter().enumerate().map(|(index, port)| {
+            let name = &create.name.text;
+            let name = if index == usual { name.clone() } else { format!("{name}/{port}") };
+            (port, self.add_channel(name, create.name.span, ChannelKind::Entrance(create.kind)))
+        });
+        let created = Created { create, kind: create.kind, inputs: inputs.collect(), usual, definition };
+        level.entities.insert(&create.name.text, Entity::Created(created));
+    }
+
+    fn is_free(&mut self, level: &Level<'a>, name: &Name) -> bool {
+        let text = name.text.as_str();
+        if level.input(text).is_some() || level.exit(text).is_some() {
+            let message = format!("`{text}` is a built-in stream");
+            self.world.errors.push(Diagnostic::new(name.span, message, "take another name"));
+            return false;
+        }
+        let what = match level.entities.get(text) {
+            None => return true,
+            Some(Entity::Stream(_)) => "a stream",
+            Some(Entity::Created(created)) => created.kind.article(),
+        };
+        let message = format!("there is {what} `{text}` already");
+        self.world.errors.push(Diagnostic::new(name.span, message, "second time here"));
+        false
+    }
+
+    /// Reports a name that is no stream. It may be one in a statement that does not parse.
+    pub(super) fn report_unknown_stream(&mut self, level: &Level<'a>, name: &Name) {
+        // One error beyond the most is as good as any.
+        if !self.world.complete || self.world.is_crowded() {
+            return;
+        }
+        let text = name.text.as_str();
+        let label = match self.open.is_empty() {
+            true => "not a stream or script of this program",
+            false => "not a stream or script of this pipeline",
+        };
+        let error = Diagnostic::new(name.span, format!("there is no stream `{text}`"), label);
+        let defined =
+            [Creation::Script, Creation::Operator, Creation::Pipeline].into_iter().find(|creation| {
+                self.world.find(level.scope, &Qualified::of(name), creation.defined()).is_some()
+            });
+        let error = match defined {
+            Some(kind) => {
+                error.help(format!("the {0} is only defined; add: create {0} {text};", kind.noun()))
+            }
+            None if self.is_outside(text) => error.help("a pipeline knows only streams of its own"),
+            None => error.nearest(text, level.names()),
+        };
+        self.world.errors.push(error);
+    }
+
+    /// Whether a name is known around the pipeline that is being built.
+    fn is_outside(&self, name: &str) -> bool {
+        let Some((_, around)) = self.open.split_last() else { return false };
+        let mut statements = self.world.program().iter().chain(around.iter().flat_map(|p| &p.statements));
+        statements.any(|statement| match statement {
+            Statement::CreateStream(known) => known.text == name,
+            Statement::Create(create) => create.name.text == name,
+            _ => false,
+        })
+    }
+}
+
+// === impl Creation ===
+
+impl Creation {
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Script => "script",
+            Self::Operator => "operator",
+            Self::Pipeline => "pipeline",
+        }
+    }
+
+    fn article(self) -> &'static str {
+        match self {
+            Self::Script => "a script",
+            Self::Operator => "an operator",
+            Self::Pipeline => "a pipeline",
+        }
+    }
+
+    /// Of which kind its definition is.
+    fn defined(self) -> Kind {
+        match self {
+            Self::Script => Kind::Script,
+            Self::Operator => Kind::Operator,
+            Self::Pipeline => Kind::Pipeline,
+        }
+    }
+}
+
+// === impl DefineScript ===
+
+impl DefineScript {
+    /// Where events enter it, in the order of its blocks.
+    fn inputs(&self) -> Vec<&str> {
+        let ports = self.blocks.iter().map(|block| block.port.as_ref());
+        ports.map(|port| port.map_or("in", |port| port.text.as_str())).collect()
+    }
+}
+
+// === impl DefinePipeline ===
+
+impl DefinePipeline {
+    /// Where events enter it.
+    pub(super) fn inputs(&self) -> Vec<&str> {
+        if self.from.is_empty() {
+            vec!["in"]
+        } else {
+            self.from.iter().map(|name| name.text.as_str()).collect()
+        }
+    }
+
+    /// Where they leave it.
+    pub(super) fn outputs(&self) -> Vec<&str> {
+        if self.into.is_empty() {
+            vec!["out", "err"]
+        } else {
+            self.into.iter().map(|name| name.text.as_str()).collect()
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Statements to nodes.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    Channel, Exit, Graph, Node, NodeKind, ScriptNode, SelectNode,
+    names::{ChannelInfo, ChannelKind, Created, Entity, Level},
+};
+use crate::{
+    ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
+    code::ERR,
+    compile::{Compiler, EmittedPort, Place, scope::Binding, world::World},
+    diagnostic::{Diagnostic, nearest},
+    eval::script::State,
+    reads::Reads,
+    source::Span,
+};
+
+/// How many nodes a program may have: pipelines in pipelines multiply.
+const NODES_MAX: usize = 10_000;
+
+/// How many pairs of names of ports are compared for slips, in all creations together: more than programs that
+/// people write have, and a tenth of a second for the longest names.
+const PAIRS_MAX: usize = 10_000;
+
+/// How much text all nodes may be made from: four programs of the greatest length.
+const TEXT_MAX: usize = 4 << 20;
+
+/// Nodes that are not known yet to make sense together.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) nodes: Vec<Node>,
+    pub(super) channels: Vec<ChannelInfo>,
+    pub(super) states: Vec<State>,
+    pub(super) reads_meta: bool,
+}
+
+pub(super) struct Builder<'a, 'w> {
+    pub(super) world: &'w mut World<'a>,
+    pub(super) draft: Draft,
+    /// Addresses of definitions that something was made from.
+    pub(super) used: HashSet<usize>,
+    /// The pipelines that are being built, each inside of the one before.
+    pub(super) open: Vec<&'a DefinePipeline>,
+    /// Where scripts emit to ports that some select reads.
+    read: HashSet<u32>,
+    /// Errors of emits to ports that no select reads there; another creation may be read by them.
+    slips: Vec<Diagnostic>,
+    /// How many pairs of ports have been compared.
+    pairs: usize,
+    /// Bytes of text that nodes were made from.
+    text: usize,
+    /// There are more than [`NODES_MAX`], or of more text than [`TEXT_MAX`]; it has been said.
+    full: bool,
+}
+
+impl<'a, 'w> Builder<'a, 'w> {
+    pub(super) fn new(world: &'w mut World<'a>) -> Self {
+        Self {
+            world,
+            draft: Draft::default(),
+            used: HashSet::new(),
+            open: Vec::new(),
+            read: HashSet::new(),
+            slips: Vec::new(),
+            pairs: 0,
+            text: 0,
+            full: false,
+        }
+    }
+
+    /// Makes nodes of all statements of a level.
+    pub(super) fn level(&mut self, mut level: Level<'a>) {
+        self.gather(&mut level);
+        // What is read from is known before anything is made, so that each port knows where it leads.
+        let sources: Vec<Option<Channel>> = level
+            .statements
+            .iter()
+            .map(|statement| match statement {
+                Statement::Select(select) => self.source(&mut level, &select.from),
+                _ => None,
+            })
+            .collect();
+        for (number, (statement, source)) in level.statements.iter().zip(sources).enumerate() {
+            let order = level.order.unwrap_or(number);
+            match statement {
+                Statement::Select(select) => self.select(&level, order, select, source),
+                Statement::Create(create) => self.created(&level, order, create),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn error(&mut self, diagnostic: Diagnostic) {
+        self.world.errors.push(diagnostic);
+    }
+
+    pub(super) fn push(&mut self, input: Channel, order: usize, kind: NodeKind, span: Span) {
+        if self.draft.nodes.len() < NODES_MAX {
+            self.draft.nodes.push(Node { input, last_reader: false, order, kind, span });
+        } else {
+            self.overflow(span, format!("the program has more than {NODES_MAX} nodes"));
+        }
+    }
+
+    /// Counts the text that a node is about to be made from. False: it is too much.
+    pub(super) fn takes_text(&mut self, from: Span, to: Span) -> bool {
+        self.text = self.text.saturating_add(to.end.saturating_sub(from.start) as usize);
+        let fits = self.text <= TEXT_MAX;
+        if !fits {
+            self.overflow(from, format!("the program comes to more than {} MiB of text", TEXT_MAX >> 20));
+        }
+        fits && !self.full
+    }
+
+    fn overflow(&mut self, span: Span, message: String) {
+        if !std::mem::replace(&mut self.full, true) {
+            self.error(Diagnostic::new(span, message, "pipelines inside of pipelines multiply"));
+        }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    // --- select ---
+
+    fn select(&mut self, level: &Level<'a>, order: usize, select: &'a Select, input: Option<Channel>) {
+        if let Some(window) = select.windows.first() {
+            self.error(Diagnostic::not_yet(window.span, "windows are"));
+        }
+        if let Some(group) = &select.group {
+            self.error(Diagnostic::not_yet(group.span, "grouping is"));
+        }
+        if !self.takes_text(select.target.span, select.into.stream.span) {
+            return;
+        }
+        let mut compiler = Compiler::new(self.world, level.scope, Place::Select, &level.args);
+        let filter = select.filter.as_ref().and_then(|filter| compiler.condition(filter, "where"));
+        let target = compiler.expr(&select.target);
+        let having = select.having.as_ref().and_then(|having| compiler.condition(having, "having"));
+        self.draft.reads_meta |= compiler.uses().meta;
+        let to = self.exit(level, &select.into);
+        if let (Some(input), Some(to)) = (input, to) {
+            let target = (!target.is_event()).then_some((target, select.target.span));
+            let kind = NodeKind::Select(SelectNode { target, filter, having, to, reads: None });
+            self.push(input, order, kind, select.into.stream.span);
+        }
+    }
+
+    /// The channel that a select reads from.
+    fn source(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Option<Channel> {
+        let name = &from.stream;
+        let text = name.text.as_str();
+        if let Some(channel) = level.input(text) {
+            return self.only_port(from, &["out"]).then_some(channel);
+        }
+        if level.exit(text).is_some() {
+            let message = format!("`{text}` is where events leave; nothing can be read from it");
+            self.error(Diagnostic::new(name.span, message, ""));
+            return None;
+        }
+        match level.entities.get(text) {
+            Some(Entity::Stream(channel)) => {
+                let channel = *channel;
+                self.only_port(from, &["out"]).then_some(channel)
+            }
+            Some(Entity::Created(_)) => Some(self.tap(level, from)),
+            None => {
+                self.report_unknown_stream(level, name);
+                None
+            }
+        }
+    }
+
+    /// The channel of a port.
+    fn tap(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Channel {
+        let name = from.stream.text.as_str();
+        let port = from.port.as_ref().map_or("out", |port| port.text.as_str());
+        if let Some((channel, _)) = level.taps.get(&(name, port)) {
+            return *channel;
+        }
+        let place = from.port.as_ref().unwrap_or(&from.stream);
+        let channel = self.add_channel(format!("{name}/{port}"), place.span, ChannelKind::Port);
+        level.taps.insert((name, port), (channel, place));
+        channel
+    }
+
+    /// Where a select writes to.
+    fn exit(&mut self, level: &Level<'a>, into: &StreamRef) -> Option<Exit> {
+        let name = &into.stream;
+        let text = name.text.as_str();
+        if let Some(exit) = level.exit(text) {
+            return self.only_port(into, &["in"]).then_some(exit);
+        }
+        if level.input(text).is_some() {
+            let message = format!("`{text}` is where events enter; nothing can be sent to it");
+            self.error(Diagnostic::new(name.span, message, ""));
+            return None;
+        }
+        match level.entities.get(text) {
+            Some(Entity::Stream(channel)) => self.only_port(into, &["in"]).then_some(Exit::Channel(*channel)),
+            Some(Entity::Created(created)) => self.entrance(into, created),
+            None => {
+                self.report_unknown_stream(level, name);
+                None
+            }
+        }
+    }
+
+    fn entrance(&mut self, into: &StreamRef, created: &Created<'a>) -> Option<Exit> {
+        let known: Vec<&str> = created.inputs.iter().map(|(port, _)| *port).collect();
+        let Some(port) = &into.port else {
+            return created.inputs.get(created.usual).map(|(_, channel)| Exit::Channel(*channel));
+        };
+        let found = created.inputs.iter().find(|(known, _)| *known == port.text);
+        let exit = found.map(|(_, channel)| Exit::Channel(*channel));
+        if exit.is_none() {
+            self.only_port(into, &known);
+        }
+        exit
+    }
+
+    /// Refuses any port but those there are.
+    fn only_port(&mut self, stream: &StreamRef, known: &[&str]) -> bool {
+        let Some(port) = stream.port.as_ref().filter(|port| !known.contains(&port.text.as_str())) else {
+            return true;
+        };
+        let message = format!("`{}` has no port `{}` here", stream.stream.text, port.text);
+        let label = match known {
+            [only] => format!("the only one is `{only}`"),
+            more => format!("there are `{}`", more.join("`, `")),
+        };
+        self.error(Diagnostic::new(port.span, message, label));
+        false
+    }
+
+    // --- create ---
+
+    fn created(&mut self, level: &Level<'a>, order: usize, create: &'a Create) {
+        let Some(Entity::Created(created)) = level.entities.get(create.name.text.as_str()) else { return };
+        if !std::ptr::eq(created.create, create) {
+            return;
+        }
+        let place = Placing { create, order, inputs: &created.inputs };
+        match created.definition.clone() {
+            Some(Binding::Script(definition, scopes)) => self.script(level, place, definition, &scopes),
+            Some(Binding::Operator(operator, scope)) => self.operator(level, place, operator, scope),
+            Some(Binding::Pipeline(pipeline, scope)) => self.pipeline(level, place, pipeline, scope),
+            _ => {}
+        }
+    }
+
+    /// Tells of ports that selects read from and that do not exist.
+    pub(super) fn check_taps(&mut self, level: &Level<'a>, create: &'a Create, known: &[&str]) {
+        let name = create.name.text.as_str();
+        let noun = create.kind.noun();
+        for ((created, port), (_, place)) in &level.taps {
+            if *created != name || known.contains(port) {
+                continue;
+            }
+            let message = match create.kind {
+                Creation::Script => {
+                    format!("the script `{name}` never emits to a port `{port}`")
+                }
+                _ => format!("the {noun} `{name}` has no port `{port}`"),
+            };
+            let error = Diagnostic::new(place.span, message, "");
+            let error = match *port {
+                // What later versions call it.
+                "error" if known.contains(&ERR) => error.help("did you mean `err`?"),
+                _ if self.world.is_crowded() => error,
+                _ => error.nearest(port, known.iter().copied()),
+            };
+            match create.kind {
+                // The port of a script is where it emits to: of one without emit, no event comes.
+                Creation::Script => self.world.warnings.push(error),
+                _ => self.world.errors.push(error),
+            }
+        }
+    }
+
+    /// Finds ports that a script emits to and no select reads, if one that is read is all but called the same: that
+    /// is a slip. To leave a port alone is no mistake, and a script may serve programs that want more of it.
+    fn find_slips(&mut self, level: &Level<'a>, create: &'a Create, emitted: &[&EmittedPort]) {
+        let name = create.name.text.as_str();
+        let read = level.taps.keys().filter(|(script, _)| *script == name).map(|(_, port)| *port);
+        let known: HashSet<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
+        let read: HashSet<&str> = read.filter(|read| known.contains(read)).collect();
+        for port in emitted {
+            if read.contains(port.name.as_str()) {
+                self.read.insert(port.span.start);
+                continue;
+            }
+            self.pairs = self.pairs.saturating_add(read.len());
+            if self.pairs > PAIRS_MAX {
+                continue;
+            }
+            let near = nearest(&port.name, read.iter().copied());
+            let given = port.name == "out" || port.name == ERR;
+            let Some(near) = near.filter(|near| !given && is_slip(&port.name, near)) else { continue };
+            let message = format!("nothing reads what is emitted to `{}`", port.name);
+            let error = Diagnostic::new(port.span, message, "what is emitted here is lost");
+            self.slips.push(error.help(format!("did you mean `{near}`?")));
+        }
+    }
+
+    /// Tells the slips, when all that is created is known.
+    pub(super) fn tell_slips(&mut self) {
+        let slips = self.slips.drain(..).filter(|slip| !self.read.contains(&slip.span.start));
+        self.world.warnings.extend(slips);
+    }
+
+    /// Warns of what no select reads any of the `wanted` ports of, nor tries to: a port that does not exist is
+    /// told otherwise. The select may be one that does not parse.
+    pub(super) fn must_be_read(
+        &mut self,
+        level: &Level<'a>,
+        create: &'a Create,
+        wanted: impl Fn(&str) -> bool,
+    ) {
+        let read = level.taps.keys().any(|(name, port)| *name == create.name.text && wanted(port));
+        if self.world.complete && !read {
+            let message = format!("nothing reads what this {} emits", create.kind.noun());
+            let warning = Diagnostic::new(create.name.span, message, "no select reads from it");
+            self.world.warnings.push(warning);
+        }
+    }
+
+    /// Makes the nodes of a script, one for each of its blocks: each with the ports it emits to.
+    pub(super) fn push_script(
+        &mut self,
+        level: &Level<'a>,
+        place: Placing<'a, '_>,
+        blocks: Vec<(ScriptNode, Vec<EmittedPort>)>,
+    ) {
+        let Placing { create, order, inputs } = place;
+        let name = create.name.text.as_str();
+        let emitted: Vec<&EmittedPort> = blocks.iter().flat_map(|(_, ports)| ports).collect();
+        let names: Vec<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
+        self.check_taps(level, create, &[&names[..], &[ERR]].concat());
+        self.find_slips(level, create, &emitted);
+        let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
+        self.must_be_read(level, create, |_| true);
+        for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {
+            let ports = ports.iter().map(|port| tap(&port.name)).collect();
+            let node = ScriptNode { ports, err: tap(ERR), ..node };
+            self.push(*input, order, NodeKind::Script(node), create.name.span);
+        }
+    }
+}
+
+/// Whether a name that is near another is so by a slip: not if both are numbered, nor if they are so short that
+/// near ones mean something else, such as `hot` and `not`.
+fn is_slip(name: &str, near: &str) -> bool {
+    let letters = |name: &str| name.chars().filter(|c| !c.is_numeric()).collect::<String>();
+    name.chars().count() > 3 && letters(name) != letters(near)
+}
+
+/// Where something that is created has its place.
+#[derive(Clone, Copy)]
+pub(super) struct Placing<'a, 'p> {
+    pub(super) create: &'a Create,
+    pub(super) order: usize,
+    /// Where events enter it, by port.
+    pub(super) inputs: &'p [(&'a str, Channel)],
+}
+
+// === impl Draft ===
+
+impl Draft {
+    /// Marks, per channel, the node that may take the messages instead of copying them.
+    pub(super) fn mark_last_readers(&mut self) {
+        let mut seen = vec![false; self.channels.len()];
+        for node in self.nodes.iter_mut().rev() {
+            node.last_reader = !std::mem::replace(&mut seen[node.input], true);
+        }
+    }
+
+    /// Tells the selects of a channel what all of them read, if none reads everything: then JSON text is
+    /// read as far as they look into it.
+    pub(super) fn mark_reads(&mut self) {
+        let mut reads = vec![Reads::default(); self.channels.len()];
+        for node in &self.nodes {
+            node.add_reads(&mut reads[node.input]);
+        }
+        let reads: Vec<Option<Arc<Reads>>> =
+            reads.into_iter().map(|reads| (!reads.is_whole()).then(|| Arc::new(reads))).collect();
+        for node in &mut self.nodes {
+            if let NodeKind::Select(select) = &mut node.kind {
+                select.reads = reads[node.input].clone();
+            }
+        }
+    }
+
+    pub(super) fn into_graph(self, reads_origin: bool) -> Graph {
+        Graph {
+            nodes: self.nodes.into(),
+            channels: self.channels.len(),
+            states: self.states.into(),
+            reads_meta: self.reads_meta,
+            reads_origin,
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Strings and comments of other languages, each of them one error.
+
+use super::Lexer;
+use crate::{diagnostic::Diagnostic, source::Span};
+
+impl Lexer<'_> {
+    /// `'…'`, or `'''…'''` with lines.
+    pub(super) fn single_quotes(&mut self) {
+        let start = self.at;
+        let lines = self.rest().strip_prefix("'''").and_then(|inside| inside.find("'''"));
+        let help = if let Some(length) = lines {
+            self.at += "'''".len() + length + "'''".len();
+            "a text of several lines stands between `\"\"\"`"
+        } else {
+            self.at += 1;
+            self.take_while(|c| c != '\'' && c != '\n');
+            if self.peek() == Some('\'') {
+                self.at += 1;
+            }
+            "a string stands in double quotes"
+        };
+        self.bad(start, "single quotes mean nothing here", "").help = Some(help.to_owned());
+    }
+
+    /// A string in the quotes of a text processor, up to the next such quote.
+    pub(super) fn curly_quotes(&mut self) {
+        let start = self.at;
+        let Some(first) = self.peek() else { return };
+        self.at += first.len_utf8();
+        self.take_while(|c| !matches!(c, '“' | '”' | '»' | '«' | '‘' | '’' | '\n'));
+        if let Some(last) = self.peek().filter(|c| *c != '\n') {
+            self.at += last.len_utf8();
+        }
+        let error = self.bad(start, format!("`{first}` means nothing here"), "");
+        error.help = Some("a string stands in straight double quotes".to_owned());
+    }
+
+    /// `// …` up to the end of the line, or `/* … */`. No token stands for it, so that what is behind is
+    /// read as if it were a comment.
+    pub(super) fn foreign_comment(&mut self) {
+        let start = self.at;
+        let rest = self.rest();
+        let sign = &rest[..2];
+        match rest.find("*/") {
+            Some(end) if sign == "/*" => self.at += end + "*/".len(),
+            _ => {
+                self.take_while(|c| c != '\n');
+            }
+        }
+        let span = Span::new(start, start + sign.len());
+        let error = Diagnostic::new(span, format!("`{sign}` begins no comment"), "");
+        self.errors.push(error.help("a comment begins with `#`"));
+    }
+}
+
+/// What to say of a `?` and what follows it.
+pub(super) fn question_mark(rest: &str) -> &'static str {
+    if rest.starts_with("?.") || rest.starts_with("??") {
+        "`present` asks whether a path leads anywhere"
+    } else {
+        "a choice is: match CONDITION of case true => … default => … end"
+    }
+}

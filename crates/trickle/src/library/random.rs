@@ -1,0 +1,102 @@
+//! `std::random`: chance, from the generator of the thread.
+//!
+//! Tremor seeds a generator anew with the time at which the event came in, so that two calls for one
+//! event give the same number. These do not.
+
+use rand::{
+    RngExt,
+    distr::{Alphanumeric, SampleString},
+};
+
+use super::{
+    Arity::{Between, Exactly},
+    Call, Function, Outcome,
+};
+use towline_event::Value;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::impure("std::random::bool", Exactly(0), bool, "true or false by chance"),
+    Function::impure("std::random::string", Exactly(1), string, "so many ASCII letters and digits by chance"),
+    Function::impure(
+        "std::random::integer",
+        Between(0, 2),
+        integer,
+        "an integer by chance, from 0 or a first one to below a last one",
+    ),
+    Function::impure(
+        "std::random::float",
+        Between(0, 2),
+        float,
+        "a float by chance, from 0 or a first one to below 1 or a last one",
+    ),
+];
+
+fn bool(_: &Call<'_>) -> Outcome {
+    Ok(Value::Bool(rand::random()))
+}
+
+fn string(call: &Call<'_>) -> Outcome {
+    let length = call.size(0)?;
+    call.room(length)?;
+    // A random character costs as much as many that are only looked at.
+    call.walk(length / 16)?;
+    Ok(Value::string(Alphanumeric.sample_string(&mut rand::rng(), length)))
+}
+
+fn integer(call: &Call<'_>) -> Outcome {
+    let (low, high) = match call.args.len() {
+        0 => return Ok(Value::Int(rand::random())),
+        1 => (0, call.integer(0)?),
+        _ => (call.integer(0)?, call.integer(1)?),
+    };
+    if low >= high {
+        return Err(call.fail(format_args!("there is no integer from {low} to below {high}")));
+    }
+    call.whole(rand::rng().random_range(low..high))
+}
+
+fn float(call: &Call<'_>) -> Outcome {
+    let (low, high) = match call.args.len() {
+        0 => (0.0, 1.0),
+        1 => (0.0, call.number(0)?.float()),
+        _ => (call.number(0)?.float(), call.number(1)?.float()),
+    };
+    if low >= high {
+        let (low, high) = (Value::Float(low).to_json(), Value::Float(high).to_json());
+        return Err(call.fail(format_args!("there is no float from {low} to below {high}")));
+    }
+    let chance: f64 = rand::random();
+    // Taken apart, because the difference of the two may be beyond a float. Rounding may lead up to
+    // `high`, which is not in the range.
+    let number = low * (1.0 - chance) + high * chance;
+    call.finite(number.clamp(low, high.next_down()))
+}
+
+#[cfg(test)]
+pub(super) const CASES: &[super::tests::Case] = &[
+    ("std::random::bool", "[1]", "error: std::random::bool takes no arguments, not 1"),
+    ("std::random::string", "[0]", r#""""#),
+    ("std::random::string", "[-1]", "error: std::random::string takes an integer of 0 or more, not -1"),
+    ("std::random::string", "[1.0]", "error: std::random::string takes an integer, not a float"),
+    (
+        "std::random::string",
+        "[16777217]",
+        "error: std::random::string: the result would be larger than 16 MiB",
+    ),
+    ("std::random::integer", "[42,43]", "42"),
+    ("std::random::integer", "[-42,-41]", "-42"),
+    ("std::random::integer", "[18446744073709551614,18446744073709551615]", "18446744073709551614"),
+    ("std::random::integer", "[1]", "0"),
+    ("std::random::integer", "[0]", "error: std::random::integer: there is no integer from 0 to below 0"),
+    ("std::random::integer", "[2,1]", "error: std::random::integer: there is no integer from 2 to below 1"),
+    ("std::random::integer", "[1.5]", "error: std::random::integer takes an integer, not a float"),
+    ("std::random::integer", "[1,2,3]", "error: std::random::integer takes 0 to 2 arguments, not 3"),
+    ("std::random::float", "[5e-324]", "0.0"),
+    ("std::random::float", "[0]", "error: std::random::float: there is no float from 0.0 to below 0.0"),
+    ("std::random::float", "[1,0.5]", "error: std::random::float: there is no float from 1.0 to below 0.5"),
+    (
+        "std::random::float",
+        r#"[0,"1"]"#,
+        "error: std::random::float takes a number as its second argument, not a string",
+    ),
+];

@@ -1,0 +1,74 @@
+//! An event on its way through a program.
+
+use std::{cell::OnceCell, sync::Arc};
+
+use super::reads::Reads;
+use towline_event::{Data, Event, EventId, Meta, Origin, Value};
+
+/// Data and metadata of an event. JSON text is parsed when somebody first looks into it, and kept:
+/// what nobody changes leaves as the text that came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// The JSON text, as long as nothing has changed it.
+    text: Option<Data>,
+    value: OnceCell<Value>,
+    /// What the readers of one channel read of the text, as long as nobody has parsed all of it.
+    part: OnceCell<Value>,
+    pub(crate) meta: Meta,
+}
+
+impl Message {
+    pub(crate) fn new(data: Data, meta: Meta) -> Self {
+        match data {
+            Data::Value(value) => Self::of(value, meta),
+            text @ Data::Json(_) => {
+                Self { text: Some(text), value: OnceCell::new(), part: OnceCell::new(), meta }
+            }
+        }
+    }
+
+    pub(crate) fn of(value: Value, meta: Meta) -> Self {
+        Self { text: None, value: OnceCell::from(value), part: OnceCell::new(), meta }
+    }
+
+    /// The data, parsed if need be.
+    pub(crate) fn value(&self) -> &Value {
+        self.value.get_or_init(|| self.text.as_ref().map(Data::to_value).unwrap_or_default())
+    }
+
+    /// The data as far as it is read here. All readers of a channel say the same.
+    pub(crate) fn part(&self, reads: &Reads) -> &Value {
+        match (&self.text, self.value.get()) {
+            (Some(Data::Json(text)), None) => self
+                .part
+                .get_or_init(|| reads.part_of(text.as_text()).unwrap_or_else(|| self.value().clone())),
+            _ => self.value(),
+        }
+    }
+
+    /// Forgets what the readers of one channel have read, on the way to others.
+    pub(crate) fn forget_part(&mut self) {
+        self.part = OnceCell::new();
+    }
+
+    /// The data, to be changed: from here on the text counts no more.
+    pub(crate) fn value_mut(&mut self) -> &mut Value {
+        self.value();
+        self.text = None;
+        self.forget_part();
+        self.value.get_mut().expect("the line before has set it")
+    }
+
+    /// Replaces the data.
+    pub(crate) fn set(&mut self, value: Value) {
+        self.text = None;
+        self.value = OnceCell::from(value);
+    }
+
+    /// The event that leaves, with what is told of the one that came.
+    pub(crate) fn into_event(self, id: EventId, origin: Option<Arc<Origin>>, ingest_ns: u64) -> Event {
+        let value = self.value;
+        let data = self.text.unwrap_or_else(|| Data::Value(value.into_inner().unwrap_or_default()));
+        Event { id, data, meta: self.meta, origin, ingest_ns }
+    }
+}

@@ -1,0 +1,199 @@
+//! Blocks that `end` closes: whether it is there, and the way out of them after an error.
+
+use super::{Failed, Parsed, Parser, STATEMENTS};
+use crate::{
+    diagnostic::{Diagnostic, similar},
+    token::{RESERVED, Token},
+};
+
+/// Words that open a block which `end` closes.
+pub(super) const BLOCKS: [&str; 6] = ["match", "for", "patch", "merge", "fn", "mod"];
+
+/// A block that is open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    /// The token that it begins with.
+    pub(super) opener: usize,
+    /// The first token inside.
+    inside: usize,
+    /// How many errors there were before.
+    errors: usize,
+}
+
+impl Parser<'_> {
+    /// Parses what stands between a word just taken and its `end`, the `end` included. `opener` is the
+    /// token that the block is known by.
+    pub(super) fn block<T>(
+        &mut self,
+        opener: usize,
+        parse: impl FnOnce(&mut Self) -> Parsed<T>,
+    ) -> Parsed<T> {
+        self.open(opener);
+        let parsed = parse(self)?;
+        if !self.is_word("end") {
+            return Err(self.not_closed("`end`"));
+        }
+        self.compare_indentation(opener);
+        self.advance();
+        self.blocks.pop();
+        if self.blocks.is_empty() {
+            self.suspect = None;
+        }
+        Ok(parsed)
+    }
+
+    /// Counts a block that begins at a token.
+    pub(super) fn open(&mut self, opener: usize) {
+        self.blocks.push(Block { opener, inside: self.at, errors: self.errors.len() });
+    }
+
+    /// After a failed statement of a program: if the head of a definition does not parse, there is still a
+    /// block to get out of.
+    pub(super) fn after_failed_head(&mut self, start: usize, blocks: usize) {
+        if self.blocks.len() == blocks && self.free_word(start) == Some("define") {
+            self.open(start);
+        }
+    }
+
+    /// An `end` that stands further left than the line on which its block begins is likely that of
+    /// another block.
+    fn compare_indentation(&mut self, opener: usize) {
+        if self.suspect.is_none()
+            && self.begins_line(self.at)
+            && self.indentation(self.at) < self.indentation(opener)
+        {
+            self.suspect = Some(opener);
+        }
+    }
+
+    /// Reports that a block is not closed where it should be, unless something in it did not parse: that
+    /// may be what hides the `end`.
+    pub(super) fn not_closed(&mut self, what: &str) -> Failed {
+        if self.has_errors_in_block() {
+            return Failed;
+        }
+        let mistyped = matches!(*self.peek(), Token::Word(word) if !RESERVED.contains(&word) && similar(word, &["end"]).is_some());
+        if mistyped || !self.cannot_go_on() {
+            return self.expected_words(&["end"]);
+        }
+        if let Token::Word(word) = *self.peek()
+            && STATEMENTS.contains(&word)
+            && self.is_within()
+        {
+            let message = format!("`{word}` stands in programs and pipelines only");
+            return self.fail(Diagnostic::new(self.span(), message, ""));
+        }
+        let help = self.advice_on_blocks();
+        self.complain(self.gap(), what, help)
+    }
+
+    /// Whether what stands here is certainly outside of the innermost block.
+    fn cannot_go_on(&self) -> bool {
+        self.begins_line(self.at)
+            || self.is_any_word(&STATEMENTS)
+            || self.is_any_word(&["from", "into", "group", "having"])
+            || matches!(self.peek(), Token::End | Token::Symbol(";" | ")" | "]" | "}"))
+    }
+
+    /// Whether something in the innermost block has already been reported.
+    pub(super) fn has_errors_in_block(&self) -> bool {
+        self.blocks.last().is_some_and(|block| self.errors.len() > block.errors)
+    }
+
+    /// Which block is not closed.
+    fn advice_on_blocks(&self) -> Option<String> {
+        let innermost = self.blocks.last()?.opener;
+        let suspect = self.suspect.filter(|suspect| *suspect > innermost);
+        let opener = suspect.unwrap_or(innermost);
+        let Token::Word(word) = self.tokens[opener].token else { return None };
+        let line = self.line(opener);
+        Some(match suspect {
+            Some(_) => format!("going by the indentation, the `{word}` of line {line} is not closed"),
+            None => format!("the `{word}` of line {line} is not closed"),
+        })
+    }
+
+    /// Whether a line begins here that is indented no further than the innermost block, though what is in
+    /// the block is: then the block should have ended.
+    pub(super) fn is_outdented(&self) -> bool {
+        let Some(block) = self.blocks.last() else { return false };
+        // After another error the indentation is not worth looking at.
+        if self.has_errors_in_block() || !self.begins_line(self.at) {
+            return false;
+        }
+        let depth = self.indentation(block.opener);
+        self.begins_line(block.inside)
+            && self.indentation(self.at) <= depth
+            && self.indentation(block.inside) > depth
+    }
+
+    /// Whether this is meant to be in the innermost block: as the first thing, or as far to the right.
+    fn is_within(&self) -> bool {
+        let Some(Block { opener, inside, .. }) = self.blocks.last().copied() else { return false };
+        let first = self.indentation(inside);
+        inside == self.at
+            || self.begins_line(self.at)
+                && self.begins_line(inside)
+                && first > self.indentation(opener)
+                && self.indentation(self.at) >= first
+    }
+
+    /// Reports a case behind one that takes everything. If it stands further left than the first case of
+    /// its block, it belongs to another.
+    pub(super) fn unreachable_case(&mut self, first: usize) -> Failed {
+        let stray = self.begins_line(self.at)
+            && self.begins_line(first)
+            && self.indentation(self.at) < self.indentation(first);
+        if stray && self.blocks.len() > 1 {
+            let failed = self.not_closed("`end`");
+            self.blocks.pop();
+            return failed;
+        }
+        let error = Diagnostic::new(self.span(), "this case is never reached", "")
+            .help("the case before it takes everything; make that one the last");
+        self.fail(error)
+    }
+
+    /// Reports an `end` without a block, unless it is what is left of one that did not parse.
+    pub(super) fn stray_end(&mut self) -> Failed {
+        if self.errors.is_empty() {
+            let error = Diagnostic::new(self.span(), "this `end` closes nothing", "no block is open here");
+            self.errors.push(error);
+        }
+        Failed
+    }
+
+    /// Whether the word `script` stands here and begins what is done with events of another port.
+    pub(super) fn at_separator(&self) -> bool {
+        self.separated == Some(self.blocks.len()) && self.is_word("script")
+    }
+
+    /// After an error: skips to the end of the statement that began with `blocks` open blocks. Stops
+    /// before its `;`, before the `end` of the block around it, or before the next statement of the
+    /// query level.
+    pub(super) fn recover(&mut self, blocks: usize) {
+        let mut deeper = self.blocks.len().saturating_sub(blocks);
+        let mut braces = 0_usize;
+        self.blocks.truncate(blocks);
+        while *self.peek() != Token::End {
+            let member = self.at > 0 && matches!(self.tokens[self.at - 1].token, Token::Symbol("." | "$"));
+            match self.peek() {
+                Token::Symbol(";") if deeper == 0 && braces == 0 => return,
+                // Blocks of other languages: their statements are no errors of their own.
+                Token::Symbol("{" | "%{") => braces += 1,
+                Token::Symbol("}") => braces = braces.saturating_sub(1),
+                Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
+                Token::Word("end") if !member => deeper = deeper.saturating_sub(1),
+                Token::Word("script") if !member && deeper == 0 && self.separated == Some(blocks) => return,
+                // In a patch, `merge` is an operation.
+                Token::Word("merge")
+                    if matches!(self.peek_second(), Token::TextStart | Token::Symbol("=>")) => {}
+                Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
+                // Met inside of a script, they say that an `end` is missing.
+                Token::Word(word) if !member && STATEMENTS.contains(word) => return,
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+}

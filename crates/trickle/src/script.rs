@@ -1,0 +1,141 @@
+//! A script without a program around it.
+
+use std::sync::Arc;
+
+use super::{
+    code::{Act, PortNumber},
+    compile::{Args, Compiler, Place, scope::Binding, world::World},
+    diagnostic::{Diagnostics, Fault, RuntimeError},
+    eval::{
+        Steps,
+        limits::Limits,
+        script::{self, Ending, Frame, State, checked},
+    },
+    files::{Loader, Modules, NoModules},
+    library::Context,
+    message::Message,
+    source::{Sources, Span},
+};
+use towline_event::Event;
+
+/// A compiled script of its own, with its state: what stands between `script` and `end` in a program.
+///
+/// ```
+/// # use towline_trickle::Script;
+/// let script = Script::compile("double.tremor", "event * 2").unwrap();
+/// assert_eq!(script.ports().collect::<Vec<_>>(), ["out"]);
+/// ```
+#[derive(Debug)]
+pub struct Script {
+    sources: Arc<Sources>,
+    limits: Limits,
+    body: Box<[Act]>,
+    /// The last statement: what the script yields comes from here, unless it emits.
+    last: Span,
+    locals: usize,
+    ports: Vec<String>,
+    state: State,
+    warnings: Option<Diagnostics>,
+}
+
+// === impl Script ===
+
+impl Script {
+    /// Compiles a script. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// All errors of the script at once.
+    pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
+        Self::compile_with(name, source, &NoModules, Limits::default())
+    }
+
+    /// Compiles a script that may `use` modules, and sets the limits of its events.
+    ///
+    /// # Errors
+    /// All errors of the script and its modules at once.
+    pub fn compile_with(
+        name: &str,
+        source: &str,
+        modules: &dyn Modules,
+        limits: Limits,
+    ) -> Result<Self, Diagnostics> {
+        let mut loader = Loader::new(modules);
+        loader.script(name, source)?;
+        let (files, sources, errors) = loader.into_files();
+        let sources = Arc::new(sources);
+        let mut world = World::new(&files, limits, errors);
+        let compiled = world.definitions().into_iter().find_map(|definition| match definition {
+            Binding::Script(definition, scopes) => {
+                Some((definition.blocks.last()?.script.as_ref()?, *scopes.blocks.last()?))
+            }
+            _ => None,
+        });
+        let compiled = compiled.map(|(script, scope)| {
+            let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
+            let args = Args::none();
+            let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
+            let body: Box<[Act]> = compiler.body(&script.body).into();
+            let locals = compiler.locals();
+            let ports: Vec<String> = compiler.into_ports().into_iter().map(|port| port.name).collect();
+            (body, last, locals, ports)
+        });
+        world.compile_all();
+        match compiled {
+            Some((body, last, locals, ports)) if world.errors.is_empty() => {
+                let warnings = Diagnostics::warnings(Arc::clone(&sources), world.warnings);
+                Ok(Self { sources, limits, body, last, locals, ports, state: State::default(), warnings })
+            }
+            _ => Err(Diagnostics::new(sources, world.errors)),
+        }
+    }
+
+    /// What the script can run with, and is likely a mistake.
+    pub fn warnings(&self) -> Option<&Diagnostics> {
+        self.warnings.as_ref()
+    }
+
+    /// The ports that the script may emit to, `out` first.
+    pub fn ports(&self) -> impl Iterator<Item = &str> {
+        self.ports.iter().map(String::as_str)
+    }
+
+    /// Runs the script over one event. Gives what leaves it, if anything does, and by which port.
+    /// `now_ns`, nanoseconds since the Unix epoch, is what the language knows as now.
+    ///
+    /// # Errors
+    /// When an expression fails, or a limit is reached. The state keeps what was written to it before.
+    pub fn run(&mut self, event: Event, now_ns: u64) -> Result<Option<(&str, Event)>, RuntimeError> {
+        let Event { id, data, meta, origin, ingest_ns } = event;
+        let context =
+            Context { now_ns, ingest_ns, origin: origin.as_deref(), size_max: self.limits.max_value };
+        match self.ending(Message::new(data, meta), &context) {
+            Ok(None) => Ok(None),
+            Ok(Some((port, message))) => {
+                let port = self.ports.get(port).map_or("out", String::as_str);
+                Ok(Some((port, message.into_event(id, origin.clone(), ingest_ns))))
+            }
+            Err(fault) => Err(RuntimeError::new(Arc::clone(&self.sources), fault)),
+        }
+    }
+
+    fn ending(
+        &mut self,
+        message: Message,
+        context: &Context<'_>,
+    ) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
+        let steps = Steps::new(self.limits);
+        let locals = vec![None; self.locals];
+        // Whoever runs the script sees all of its ports.
+        let err_is_read = true;
+        let mut frame =
+            Frame { message, state: &mut self.state, locals, steps: &steps, context, err_is_read };
+        Ok(match script::run(&self.body, &mut frame)? {
+            Ending::Event(port) => Some((port, frame.message)),
+            Ending::Value(port, value) => {
+                let value = checked(value, self.last, &steps)?;
+                Some((port, Message::of(value, frame.message.meta)))
+            }
+            Ending::Dropped | Ending::Again { .. } => None,
+        })
+    }
+}

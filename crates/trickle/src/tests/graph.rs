@@ -1,0 +1,195 @@
+use super::{error, errors, event, findings, program, run, try_feed};
+use crate::Port;
+use towline_event::Data;
+
+#[test]
+fn programs_that_pass_events_through() {
+    for text in [
+        "select event from in into out;",
+        "select event from in into out",
+        "# a comment\n#!config id = \"x\"\nselect event from in/out into out/in where_not_here;"
+            .split(" where")
+            .next()
+            .unwrap(),
+        "select event from in where true into out having 1 == 1;",
+        "create stream a; create stream b; select event from b into out; select event from a into b; select event from in into a;",
+        "define script s script event end; create script s; select event from in into s; select event from s into out;",
+        "define script s script emit event end; create script s; select event from in into s; select event from s into out;",
+    ] {
+        assert!(program(text).is_identity(), "{text}");
+        assert_eq!(run(text, r#"{"a":[1]}"#), r#"{"a":[1]}"#);
+    }
+    for text in [
+        "select event from in into reply;",
+        "select event from in into err;",
+        "select event from in into out; select event from in into out;",
+        "select event from in where event == 1 into out;",
+        "select event from in into out having event == 1;",
+        "select event.a from in into out;",
+        "define script s script emit event => \"p\" end; create script s; select event from in into s; select event from s/p into out;",
+    ] {
+        assert!(!program(text).is_identity(), "{text}");
+    }
+}
+
+#[test]
+fn ports_in_use() {
+    let program = program("select event from in where event == 1 into out; select event from in into reply;");
+    assert!(program.uses_port(Port::Out) && program.uses_port(Port::Reply) && !program.uses_port(Port::Err));
+}
+
+#[test]
+fn outputs_come_in_the_order_of_statements() {
+    let text = r#"
+        create stream late; create stream twice;
+        select ["first", event] from late into out;
+        select "second" from in where event > 0 into reply;
+        select event from in into twice;
+        select event + 100 from in into twice;
+        select event + 1 from twice where event != 5 into late;
+        select "last" from in where false into out;
+        select "err" from in into err;"#;
+    assert_eq!(run(text, "7"), "[\"first\",8]\n[\"first\",108]\nreply: \"second\"\nerr: \"err\"");
+    assert_eq!(run(text, "5"), "[\"first\",106]\nreply: \"second\"\nerr: \"err\"");
+}
+
+#[test]
+fn where_sees_the_input_and_having_the_result() {
+    let text = r#"select {"n": event.n + 1} from in where event.n > 1 into out having event.n < 5;"#;
+    assert_eq!(run(text, r#"{"n":1}"#), "");
+    assert_eq!(run(text, r#"{"n":3}"#), r#"{"n":4}"#);
+    assert_eq!(run(text, r#"{"n":4}"#), "");
+    assert_eq!(run(text, r#"{"n":"x"}"#), "error: `>` is not defined for string and integer at test:1:49");
+    let unsure = "select event from in where event into out;";
+    assert_eq!(run(unsure, "1"), "error: `where` takes a boolean, not an integer at test:1:28");
+}
+
+#[test]
+fn a_failure_leaves_no_output_behind() {
+    let text = "select 1 from in into out; select event.x from in into out;";
+    let mut instance = program(text).instance();
+    let mut outputs = vec![(Port::Err, event("0"))];
+    assert!(instance.run(event("{}"), 0, &mut outputs).is_err());
+    assert_eq!(outputs.len(), 1);
+    instance.run(event(r#"{"x":2}"#), 0, &mut outputs).unwrap();
+    assert_eq!(outputs.len(), 3);
+}
+
+#[test]
+fn a_filter_leaves_json_as_text() {
+    let text = "select event from in where event.a == 1 into out; select event from in into reply;";
+    let outputs = try_feed(&mut program(text).instance(), event(r#"{ "a": 1 }"#)).unwrap();
+    assert_eq!(outputs.len(), 2);
+    assert!(outputs.iter().all(|(_, event)| matches!(event.data, Data::Json(_))));
+}
+
+#[test]
+fn events_do_not_multiply_without_end() {
+    let mut text = "create stream s0; select event from in into s0;".to_owned();
+    for n in 0..40 {
+        text += &format!(
+            "create stream s{0}; select event from s{n} into s{0}; select event from s{n} into s{0};",
+            n + 1
+        );
+    }
+    text += "select event from s40 into out;";
+    assert!(run(&text, "1").starts_with("error: the event became more than 4096 messages"));
+}
+
+#[test]
+fn graphs_that_make_no_sense() {
+    for (text, message) in [
+        ("", "this program lets no event through"),
+        ("define script s script event end;", "this program lets no event through"),
+        ("select event from in into ou;", "there is no stream `ou`"),
+        ("select event from inn into out;", "there is no stream `inn`"),
+        ("select event from out into err;", "`out` is where events leave; nothing can be read from it"),
+        ("select event from in into in;", "`in` is where events enter; nothing can be sent to it"),
+        ("select event from in into out/x;", "`out` has no port `x` here"),
+        ("select event from in/x into out;", "`in` has no port `x` here"),
+        ("create stream out; select event from in into out;", "`out` is a built-in stream"),
+        ("create stream a; select event from in into out;", "the stream `a` is never used"),
+        (
+            "create stream a; select event from in into out; select 1 from in into a;",
+            "nothing reads from the stream `a`",
+        ),
+        (
+            "create stream a; select event from in into out; select 1 from a into out;",
+            "nothing flows into the stream `a`",
+        ),
+        (
+            "create script s; select event from in into s; select 1 from s into out;",
+            "there is no definition of a script `s`",
+        ),
+        (
+            "define script s script event end; select event from in into s; select event from in into out;",
+            "there is no stream `s`",
+        ),
+        (
+            "define script s script event end; create script s; select event from in into out; select 1 from s into out;",
+            "nothing flows into the script `s`",
+        ),
+        (
+            "define script s script event end; create script s; select event from in into out; select 1 from in into s;",
+            "nothing reads what this script emits",
+        ),
+        (
+            "define script s script 1 end; define script s script 2 end; create script s; select event from in into s; select 1 from s into out;",
+            "there is a definition of a script `s` already",
+        ),
+        (
+            "create stream a; create stream a; select event from in into a; select event from a into out;",
+            "there is a stream `a` already",
+        ),
+        (
+            "create stream a; create stream b; select event from in into a; select event from a into b; select event from b into a; select event from b into out;",
+            "events would go round for ever: b -> a -> b",
+        ),
+        (
+            "create stream a; select event from in into a; select event from a into a; select event from a into out;",
+            "events would go round for ever: a -> a",
+        ),
+    ] {
+        let found = findings(text);
+        assert_eq!(found.messages().collect::<Vec<_>>(), [message], "{text}");
+    }
+    let both = "create stream a; create stream b; select event from a into b; select event from b into a; select event from in into out;";
+    assert_eq!(error(both), "events would go round for ever: b -> a -> b");
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    for (text, message) in [
+        ("select event from in[w] into out;", "windows are not supported yet"),
+        (
+            "define tumbling window w with size = 2 end; select event from in into out;",
+            "windows are not supported yet",
+        ),
+        (
+            "define window w from tumbling with size = 2 end; select event from in into out;",
+            "windows are not supported yet",
+        ),
+        (
+            "define tumbling window w with size = 2 script event.t end; select event from in into out;",
+            "windows are not supported yet",
+        ),
+        (
+            "select event from in group by set(event.a, each(event.b)) into out;",
+            "grouping is not supported yet",
+        ),
+        ("select event from in group by event.a into out;", "grouping is not supported yet"),
+        (
+            "define qos::wal operator w; select event from in into out;",
+            "the operator `qos::wal` is not supported",
+        ),
+        ("select event | 1 from in into out;", "the operator `|` is not supported yet"),
+        ("create flow f; select event from in into out;", "a program has no flows"),
+        (
+            "intrinsic fn f(x) as string::f; select event from in into out;",
+            "a program cannot declare functions of the library",
+        ),
+    ] {
+        assert_eq!(errors(text).messages().next(), Some(message), "{text}");
+        assert_eq!(errors(text).len(), 1, "{}", errors(text));
+    }
+}

@@ -1,0 +1,397 @@
+//! A socket with a bounded read side and a write side that tells what it has written.
+
+use std::{
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+use super::{
+    CloseFrame, Decoder, Incoming, Limits, LivenessConfig, LivenessError, Message, Outbox, Role, WireError,
+    buffer::{self, ReadBuffer},
+    liveness::{Check, Liveness},
+    quota::Quota,
+};
+use crate::{
+    ticker::{Alarm, Tick, Ticks, now},
+    yield_turn,
+};
+
+/// A payload of which this much is missing is read to where it will stay, without a copy.
+const DIRECT_FROM: usize = 16 * 1024;
+
+/// How long a message that may not grow waits before it is tried again.
+const RETRY: Ticks = Ticks(3);
+
+/// Why a link ended without a close frame.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The peer broke the protocol or a limit.
+    #[error("WebSocket protocol error: {0}")]
+    Wire(#[from] WireError),
+    /// The peer ended the connection without a closing handshake.
+    #[error("WebSocket protocol error: Connection reset without closing handshake")]
+    Eof,
+    /// The socket failed.
+    #[error("IO error: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// A WebSocket on a socket: reads one incoming thing at a time, writes what is queued.
+///
+/// Between two turns an idle link holds neither read nor write buffer. A turn ends with [`Link::end_turn`]; what
+/// it may read, decode and write is bounded by a `Quota`, and then the owner is woken for another turn.
+#[derive(Debug)]
+pub struct Link<S, T> {
+    socket: S,
+    decoder: Decoder,
+    outbox: Outbox<T>,
+    /// The thread's read buffer during a turn.
+    scratch: Option<Box<ReadBuffer>>,
+    /// Bytes that were read and not decoded when the last turn ended.
+    rest: Bytes,
+    eof: bool,
+    /// How far a message may grow in this turn.
+    allowance: usize,
+    /// What is left of this turn.
+    quota: Quota,
+    liveness: Liveness,
+    alarm: Alarm,
+}
+
+impl<S, T> Link<S, T>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// A link on an upgraded socket; `rest` holds the bytes that came behind the handshake.
+    pub fn new(socket: S, role: Role, limits: Limits, config: &LivenessConfig, rest: Bytes) -> Self {
+        Self {
+            socket,
+            decoder: Decoder::new(role, limits),
+            outbox: Outbox::new(role),
+            scratch: None,
+            rest,
+            eof: false,
+            allowance: usize::MAX,
+            quota: Quota::new(),
+            liveness: Liveness::new(config, now()),
+            alarm: Alarm::new(),
+        }
+    }
+
+    /// The write side.
+    pub fn outbox(&mut self) -> &mut Outbox<T> {
+        &mut self.outbox
+    }
+
+    /// Whether the socket has not taken everything.
+    pub fn has_queued(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Queues a message; see [`Outbox::push`].
+    ///
+    /// # Errors
+    /// The token, when a close frame has been queued before.
+    pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
+        self.liveness.messaged(now());
+        self.outbox.push(message, token)
+    }
+
+    /// Queues a close frame; see [`Outbox::close`].
+    pub fn close(&mut self, frame: Option<&CloseFrame>) {
+        self.outbox.close(frame);
+    }
+
+    /// Lets a message grow to so many bytes in this turn: from there on no more of it is read.
+    pub fn allow(&mut self, bytes: usize) {
+        self.allowance = bytes;
+    }
+
+    /// Bytes held between two turns of what is no message yet: read and not decoded (64 KiB at most), or a
+    /// message that is not whole.
+    pub fn unfinished(&self) -> usize {
+        self.rest.len() + self.decoder.unfinished()
+    }
+
+    /// Whether a message waits because it may not grow.
+    pub fn is_held_up(&self) -> bool {
+        self.decoder.unfinished() >= self.allowance
+    }
+
+    /// The next thing the peer sent. Call [`Link::end_turn`] when done for now, and always when it is pending:
+    /// it may be so because the turn's quota is spent.
+    ///
+    /// Pending without a wake-up when a message may not grow: see [`Link::is_held_up`].
+    ///
+    /// # Errors
+    /// See [`LinkError`]; the link is of no use for reading afterwards.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        loop {
+            if let Some(incoming) = self.decode()? {
+                return Poll::Ready(Ok(self.noted(incoming)));
+            }
+            if self.is_turn_over(cx) {
+                return Poll::Pending;
+            }
+            if self.eof {
+                return Poll::Ready(Err(LinkError::Eof));
+            }
+            if self.is_held_up() {
+                return Poll::Pending;
+            }
+            if let Some(incoming) = ready!(self.poll_fill(cx))? {
+                return Poll::Ready(Ok(self.noted(incoming)));
+            }
+        }
+    }
+
+    /// Whether the quota is spent; then the owner is woken for another turn.
+    fn is_turn_over(&self, cx: &mut Context<'_>) -> bool {
+        let over = self.quota.is_spent();
+        if over {
+            yield_turn(cx);
+        }
+        over
+    }
+
+    fn noted(&mut self, incoming: Incoming) -> Incoming {
+        if matches!(incoming, Incoming::Message(_)) {
+            self.liveness.messaged(now());
+        }
+        incoming
+    }
+
+    /// Looks after the peer if it is time to: pings one of whom nothing was heard, and finds out what is
+    /// wrong with one that does not answer or does not read. `waker` is woken for the next look, whatever
+    /// the socket does. `reading` tells whether the peer is read at all. Call it before [`Link::poll_flush`].
+    pub fn check_liveness(&mut self, waker: &Waker, reading: bool) -> Option<LivenessError> {
+        let now = now();
+        self.liveness.held_up(now, self.is_held_up());
+        let next = self.liveness.next();
+        let mut check = Check::Ok;
+        if now >= next {
+            check = self.liveness.check(now, reading);
+        }
+        match check {
+            Check::Ok => {}
+            Check::SendPing => self.outbox.ping(Bytes::new()),
+            Check::Failed(error) => return Some(error),
+        }
+        self.set_alarm(waker);
+        None
+    }
+
+    /// Sets the alarm for the next look, unless it is set for an earlier moment: then it is set anew when
+    /// it rings. A message that waits is tried again soon.
+    fn set_alarm(&mut self, waker: &Waker) {
+        let retry = if self.is_held_up() { now() + RETRY } else { Tick::NEVER };
+        let next = self.liveness.next().min(retry);
+        let due = self.alarm.due();
+        if next < due || (due <= now() && next != Tick::NEVER) {
+            self.alarm.set(next, waker);
+        }
+    }
+
+    /// Suspects the peer of being dead: pings it at once, and has [`Link::check_liveness`] report it if it gives no
+    /// sign of life soon.
+    pub fn suspect(&mut self) {
+        if self.liveness.suspect(now()) {
+            self.outbox.ping(Bytes::new());
+        }
+    }
+
+    /// Whether the socket takes nothing of what is queued.
+    pub fn is_blocked(&self) -> bool {
+        self.liveness.is_blocked()
+    }
+
+    /// Gives a blocked peer as much time again.
+    pub fn restart_write_timer(&mut self) {
+        self.liveness.restart_write_timer(now());
+    }
+
+    /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
+    pub fn end_turn(&mut self) {
+        self.quota = Quota::new();
+        self.decoder.end_turn();
+        let Some(scratch) = self.scratch.take() else { return };
+        if !scratch.rest().is_empty() {
+            self.rest = Bytes::copy_from_slice(scratch.rest());
+        }
+        buffer::give_back_read(scratch);
+    }
+
+    /// Writes what is queued, as far as the socket takes it; `done` gets the tokens of the messages that
+    /// are through. Ready when the outbox is empty; pending when the socket takes no more, or when the turn's
+    /// quota of writes is spent.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(T)) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            if !self.quota.write() {
+                yield_turn(cx);
+                return Poll::Pending;
+            }
+            let socket = Pin::new(&mut self.socket);
+            let written = match self.outbox.front() {
+                Some(bytes) => socket.poll_write(cx, bytes),
+                None => {
+                    let (slices, count) = self.outbox.slices();
+                    socket.poll_write_vectored(cx, &slices[..count])
+                }
+            };
+            match written? {
+                Poll::Pending => {
+                    self.outbox.blocked();
+                    self.liveness.blocked(now());
+                    self.set_alarm(cx.waker());
+                    return Poll::Pending;
+                }
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(count) => {
+                    self.liveness.took(now());
+                    self.outbox.advance(count, &mut done);
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the peer has sent its close frame or ended the connection; whatever else it sends is
+    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol, and
+    /// our direction ends behind what is queued.
+    pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
+        let done = loop {
+            match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
+                Poll::Pending => break Poll::Pending,
+                Poll::Ready(Ok(Incoming::Close(_)) | Err(_)) => break Poll::Ready(()),
+                Poll::Ready(Ok(_)) => {}
+            }
+        };
+        self.end_turn();
+        done
+    }
+
+    /// Frees what was read: from now on only the end of the connection matters, see [`Link::poll_end`].
+    pub fn stop_reading(&mut self) {
+        self.end_turn();
+        self.rest = Bytes::new();
+        self.decoder.forget();
+    }
+
+    /// Ready when the peer has ended the connection, or it has failed. Writes what is queued; whatever the peer
+    /// sends is thrown away. Our direction stays open, for a peer that has to end the connection first.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let ended = match self.poll_flush(cx, drop) {
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            _ => self.poll_forget(cx).map(drop),
+        };
+        self.end_turn();
+        ended
+    }
+
+    /// Reads and forgets until the peer ends the connection; ends our direction behind what is queued.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        if self.outbox.is_empty() {
+            // The peer's close frame would not be recognised. So it sees the end at once, which a client that
+            // keeps to RFC 6455 section 7.1.1 awaits; what it still sends must not become a reset, which
+            // could overtake our close frame. When this fails, reading does too.
+            let _ = self.poll_shutdown(cx);
+        }
+        self.poll_forget(cx)
+    }
+
+    fn poll_forget(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        while !self.is_turn_over(cx) {
+            let sink = self.scratch.get_or_insert_with(buffer::take_read);
+            let mut buffer = ReadBuf::new(&mut sink.bytes);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+            let count = buffer.filled().len();
+            if count == 0 {
+                return Poll::Ready(Err(LinkError::Eof));
+            }
+            self.quota.read(count);
+        }
+        Poll::Pending
+    }
+
+    /// Ends our direction of the connection.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    #[cfg(test)]
+    pub(super) fn socket_mut(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    fn decode(&mut self) -> Result<Option<Incoming>, WireError> {
+        if !self.rest.is_empty() {
+            let mut input = &self.rest[..];
+            let incoming = self.decoder.decode(&mut input, &mut self.quota.frames)?;
+            let used = self.rest.len() - input.len();
+            self.rest.advance(used);
+            if self.rest.is_empty() {
+                self.rest = Bytes::new();
+            }
+            return Ok(incoming);
+        }
+        let Some(scratch) = &mut self.scratch else { return Ok(None) };
+        let mut input = scratch.rest();
+        let incoming = self.decoder.decode(&mut input, &mut self.quota.frames)?;
+        scratch.at = scratch.end - input.len();
+        Ok(incoming)
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
+        if let Some((payload, room)) = self.decoder.direct(DIRECT_FROM) {
+            let room = room.min(self.quota.bytes());
+            let count = ready!(poll_read_into(&mut self.socket, payload, room, cx))?;
+            self.read(count);
+            return Poll::Ready(Ok(self.decoder.filled(count)?));
+        }
+        let scratch = self.scratch.get_or_insert_with(buffer::take_read);
+        let mut buffer = ReadBuf::new(&mut scratch.bytes);
+        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+        let count = buffer.filled().len();
+        (scratch.at, scratch.end) = (0, count);
+        self.read(count);
+        Poll::Ready(Ok(None))
+    }
+
+    fn read(&mut self, count: usize) {
+        self.quota.read(count);
+        self.eof = count == 0;
+        if count > 0 {
+            self.liveness.heard(now());
+        }
+    }
+}
+
+impl<S, T> Drop for Link<S, T> {
+    fn drop(&mut self) {
+        if let Some(scratch) = self.scratch.take() {
+            buffer::give_back_read(scratch);
+        }
+    }
+}
+
+fn poll_read_into<S: AsyncRead + Unpin>(
+    socket: &mut S,
+    payload: &mut BytesMut,
+    room: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut limited = payload.limit(room);
+    // The future keeps nothing when it is pending: reading into a buffer is cancel safe.
+    pin!(socket.read_buf(&mut limited)).poll(cx)
+}
