@@ -352,3 +352,36 @@ fn eval_prints_warnings() {
         assert!(finished.stderr.contains("warning: this is never reached"), "{}", finished.stderr);
     }
 }
+
+/// A log line shows `session`, and not `towline::session`.
+#[test]
+fn the_level_of_a_module_is_set_by_the_name_in_the_log() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url()).with(r#"log.level = "info,session=off""#);
+    let mut proxy = Proxy::start(&settings);
+    assert_eq!(proxy.client().ask("a"), "a");
+    proxy.wait_log("connector up");
+    proxy.signal("TERM");
+    assert_eq!(proxy.exit_code(), Some(0));
+    assert!(!proxy.log().iter().any(|line| line.contains(" session: ")), "{:#?}", proxy.log());
+    refused(&good().with(r#"log.level = "info,sesion=debug""#), &["log.level", "did you mean \"session\""]);
+}
+
+#[test]
+fn check_tells_what_rust_log_does() {
+    for (filter, strict, code, words) in [
+        ("a=loud", false, 0, "warning: RUST_LOG = \"a=loud\" is not a filter and has no effect"),
+        ("a=loud", true, 78, "warning: RUST_LOG"),
+        ("sesion=debug", false, 0, "did you mean \"session\"?"),
+        ("session=debug", true, 0, "note: RUST_LOG = \"session=debug\" replaces log.level"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("towline.toml");
+        std::fs::write(&file, good().text()).unwrap();
+        let mut args = vec!["check", "--config", file.to_str().unwrap()];
+        args.extend(strict.then_some("--strict"));
+        let finished = Program::finish(&args, &[("RUST_LOG", filter)], folder.path());
+        assert_eq!(finished.code, Some(code), "{}", finished.stderr);
+        assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    }
+}

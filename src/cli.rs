@@ -148,7 +148,7 @@ pub struct Check {
     /// Print only what differs from the defaults
     #[arg(long)]
     pub changed: bool,
-    /// Take warnings about programs for errors
+    /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
 }

@@ -16,6 +16,7 @@
 //! counted.
 
 mod config;
+mod filter;
 mod queue;
 mod writer;
 
@@ -31,26 +32,13 @@ use std::{
 };
 
 use env_logger::{Builder, Target};
-use log::{Level, LevelFilter};
+use log::Level;
 
+pub use self::filter::{Filter, FilterError};
 pub(crate) use self::writer::Writer;
 
 /// The crate's own name, in front of its modules' names.
 const OWN: &str = "towline";
-
-/// Which messages are written, in `RUST_LOG`'s language: `info`, or `info,towline::session=debug`.
-///
-/// A level alone is for Towline's own rooms; other crates then tell no more than warnings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter(Vec<(Option<String>, LevelFilter)>);
-
-/// A text that is no filter.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "takes a level (off, error, warn, info, debug or trace), or levels of rooms with commas between \
-     them, such as \"info,towline::session=debug\""
-)]
-pub struct FilterError;
 
 /// A value in a `key=value` pair: quoted and escaped where it would not stand as one word.
 ///
@@ -94,7 +82,7 @@ pub fn init(log: &Config) -> io::Result<()> {
     builder.target(Target::Pipe(Box::new(Stderr(stderr()?))));
     builder.try_init().map_err(io::Error::other)?;
     std::panic::set_hook(Box::new(log_panic));
-    if let Err(FilterError) = chosen {
+    if chosen.is_err() {
         let value = environment.unwrap_or_default();
         log::warn!("RUST_LOG is not a filter, log.level applies value={}", Quoted(&value));
     }
@@ -176,19 +164,39 @@ impl Write for Stderr {
 /// settings apply: env_logger would complain on standard error itself.
 fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) -> Result<(), FilterError> {
     let environment = environment.filter(|text| !text.is_empty());
-    let (filter, outcome) = match environment.map(|text| (text, Filter::parse(text))) {
+    let (filter, outcome) = match environment.map(|text| (text, Filter::parse_any(text))) {
         Some((_, Ok(filter))) => (filter, Ok(())),
-        Some((text, Err(_))) if env_filter::Builder::new().try_parse(text).is_ok() => {
+        Some((text, Err(_))) if is_env_filter(text) => {
             builder.parse_filters(text);
             return Ok(());
         }
         Some((_, Err(error))) => (Filter::parse(settings).unwrap_or_default(), Err(error)),
         None => (Filter::parse(settings).unwrap_or_default(), Ok(())),
     };
-    for (room, level) in filter.0 {
-        builder.filter(room.as_deref(), level);
+    for (target, level) in filter.directives() {
+        builder.filter(target, level);
     }
     outcome
+}
+
+/// Whether env_logger can read the text.
+fn is_env_filter(text: &str) -> bool {
+    env_filter::Builder::new().try_parse(text).is_ok()
+}
+
+/// What is likely wrong with a `RUST_LOG`; none where nothing is.
+pub fn environment_warning(variable: &str) -> Option<String> {
+    match Filter::parse(variable) {
+        Ok(_) => None,
+        Err(FilterError::Syntax) if is_env_filter(variable) => None,
+        Err(FilterError::Syntax) => Some(format!(
+            "RUST_LOG = {variable:?} is not a filter and has no effect: log.level applies. A filter {}",
+            FilterError::Syntax
+        )),
+        Err(FilterError::Unknown { name, hint }) => {
+            Some(format!("RUST_LOG = {variable:?}: no module or crate is called {name:?}; {hint}"))
+        }
+    }
 }
 
 /// The module without the crate's name; other crates' modules in full.
@@ -201,44 +209,6 @@ struct Line<'a> {
     level: Level,
     room: &'a str,
     message: &'a str,
-}
-
-// === impl Filter ===
-
-impl Filter {
-    /// Reads a filter.
-    ///
-    /// # Errors
-    /// When a part of it is neither a level nor `room=level`.
-    pub fn parse(text: &str) -> Result<Self, FilterError> {
-        if let Ok(level) = text.trim().parse() {
-            return Ok(Self::of_level(level));
-        }
-        text.split(',').map(|part| directive(part.trim())).collect::<Result<_, _>>().map(Self)
-    }
-
-    fn of_level(level: LevelFilter) -> Self {
-        // A client that speaks no HTTP is no error of ours, and cannot write to the log at will.
-        let strangers = (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
-        Self(vec![(None, level.min(LevelFilter::Warn)), (Some(OWN.to_owned()), level), strangers])
-    }
-}
-
-/// `debug`, `towline::session=debug`, or `towline::session` for all of it.
-fn directive(part: &str) -> Result<(Option<String>, LevelFilter), FilterError> {
-    if let Ok(level) = part.parse() {
-        return Ok((None, level));
-    }
-    let (room, level) = match part.split_once('=') {
-        Some((room, level)) => (room, level.parse().map_err(|_| FilterError)?),
-        None if part.contains("::") || part == OWN => (part, LevelFilter::Trace),
-        None => return Err(FilterError),
-    };
-    let letters = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | ':');
-    if room.is_empty() || !room.chars().all(letters) {
-        return Err(FilterError);
-    }
-    Ok((Some(room.to_owned()), level))
 }
 
 // === impl Line ===
@@ -332,26 +302,6 @@ mod tests {
     }
 
     #[test]
-    fn a_level_alone_is_for_our_own_rooms() {
-        let parsed = |text| Filter::parse(text).unwrap().0;
-        let own = || Some("towline".to_owned());
-        let strangers = || (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
-        assert_eq!(parsed("debug"), [(None, LevelFilter::Warn), (own(), LevelFilter::Debug), strangers()]);
-        assert_eq!(parsed("OFF"), [(None, LevelFilter::Off), (own(), LevelFilter::Off), strangers()]);
-        assert_eq!(
-            parsed("info, towline::session=debug,towline::wire"),
-            [
-                (None, LevelFilter::Info),
-                (Some("towline::session".to_owned()), LevelFilter::Debug),
-                (Some("towline::wire".to_owned()), LevelFilter::Trace),
-            ]
-        );
-        for wrong in ["", "loud", "info,", "towline=loud", "=info", "a b=info", "info,session"] {
-            assert_eq!(Filter::parse(wrong), Err(FilterError), "{wrong}");
-        }
-    }
-
-    #[test]
     fn the_environment_wins() {
         let writes = |environment, settings, room: &str, level| {
             let mut builder = Builder::new();
@@ -369,16 +319,38 @@ mod tests {
         assert!(writes(Some(""), "debug", ours, Level::Debug), "set to nothing is not set");
         assert!(writes(Some("actix_server"), "info", other, Level::Trace), "RUST_LOG's own language");
         assert!(!writes(Some("actix_server"), "info", ours, Level::Error));
+        assert!(
+            writes(Some("warn,session=debug"), "info", ours, Level::Debug),
+            "names as the log shows them"
+        );
+        assert!(writes(Some("session"), "info", ours, Level::Trace));
+        assert!(writes(Some("warn,mine=debug,session=debug"), "info", ours, Level::Debug));
+        assert!(writes(Some("warn,mine=debug"), "info", "mine::own", Level::Debug));
     }
 
     #[test]
     fn where_the_environment_is_wrong_the_settings_apply() {
         let mut builder = Builder::new();
-        assert_eq!(choose(&mut builder, Some("a=loud"), "debug"), Err(FilterError));
+        assert_eq!(choose(&mut builder, Some("a=loud"), "debug"), Err(FilterError::Syntax));
         let logger = builder.build();
         assert!(
             logger.matches(&log::Record::builder().target("towline::session").level(Level::Debug).build())
         );
+    }
+
+    #[test]
+    fn a_wrong_rust_log_is_a_warning() {
+        for good in ["debug", "session=debug", "towline::wire,actix_http=trace", "info/regular expression"] {
+            assert_eq!(environment_warning(good), None, "{good}");
+        }
+        for (wrong, words) in [
+            ("a=loud", "RUST_LOG = \"a=loud\" is not a filter and has no effect: log.level applies"),
+            ("loud", "RUST_LOG = \"loud\": no module or crate is called \"loud\"; there are"),
+            ("sesion=debug", "did you mean \"session\"?"),
+        ] {
+            let warning = environment_warning(wrong).unwrap();
+            assert!(warning.contains(words), "{warning}");
+        }
     }
 
     #[test]

@@ -3,19 +3,34 @@
 use std::io::{self, Write};
 
 use super::{Failure, print, source};
-use crate::{cli::Check, settings::Extent};
+use crate::{
+    cli::Check,
+    log,
+    settings::{Extent, Settings},
+};
 
 /// Checks the settings and prints them. Warnings go to standard error, so that the output can be fed back.
 pub(super) fn check(options: &Check) -> Result<(), Failure> {
     let layers = source::layers(&options.source)?;
     let settings = layers.check()?;
-    let warnings: Vec<_> = settings.warnings().map(ToString::to_string).collect();
+    let rust_log = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let warnings = warnings(&settings, rust_log.as_deref());
     if options.strict && !warnings.is_empty() {
         return Err(Failure::Warnings(warnings.join("\n\n")));
     }
-    for warning in warnings {
+    for warning in &warnings {
         writeln!(io::stderr(), "{warning}\n")?;
+    }
+    if let Some(filter) = rust_log.filter(|filter| log::environment_warning(filter).is_none()) {
+        writeln!(io::stderr(), "note: RUST_LOG = {filter:?} replaces log.level\n")?;
     }
     let extent = if options.changed { Extent::Changed } else { Extent::All };
     Ok(print(&layers.report(extent))?)
+}
+
+/// What is accepted and is likely a mistake.
+fn warnings(settings: &Settings, rust_log: Option<&str>) -> Vec<String> {
+    let programs = settings.warnings().map(ToString::to_string);
+    let variable = rust_log.and_then(log::environment_warning).map(|text| format!("warning: {text}"));
+    programs.chain(variable).collect()
 }
