@@ -203,7 +203,11 @@ fn started_elsewhere_it_says_where_it_looked() {
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
     let looked = folder.path().join("settings/default.toml");
     assert!(finished.stderr.contains(looked.to_str().unwrap()), "{}", finished.stderr);
-    assert!(finished.stderr.contains("--config"), "{}", finished.stderr);
+    for command in
+        ["`towline init towline.toml`", "`towline run --config towline.toml`", "`towline run --to URL`"]
+    {
+        assert!(finished.stderr.contains(command), "{}", finished.stderr);
+    }
 }
 
 #[test]
@@ -383,5 +387,39 @@ fn check_tells_what_rust_log_does() {
         let finished = Program::finish(&args, &[("RUST_LOG", filter)], folder.path());
         assert_eq!(finished.code, Some(code), "{}", finished.stderr);
         assert!(finished.stderr.contains(words), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn a_section_that_no_route_names_is_a_warning() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .upstream("spare", "ws://127.0.0.1:1")
+        .pipeline("later", "select event from in into out;");
+    let finished = command("check", &settings.text(), &[]);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    for section in ["upstream.spare", "pipeline.later"] {
+        let warning = format!("warning: [{section}] has no effect: no route names it\n");
+        assert!(finished.stderr.contains(&warning), "{}", finished.stderr);
+    }
+    let again = command("check", &finished.stdout, &[]);
+    assert_eq!((again.code, again.stderr), (Some(0), finished.stderr));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, settings.text()).unwrap();
+    let args = ["check", "--strict", "--config", file.to_str().unwrap()];
+    assert_eq!(Program::finish(&args, &[], folder.path()).code, Some(78));
+    let proxy = Proxy::start(&settings).expect("settings warning");
+    assert_eq!(proxy.client().ask("a"), "a");
+    proxy.wait_log("settings warning text=*upstream.spare* has no effect: no route names it*");
+}
+
+/// A new user's first `check --strict` finds nothing.
+#[test]
+fn the_shipped_settings_have_no_warnings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["settings/default.toml", "settings/demo.toml"] {
+        let finished = Program::finish(&["check", "--strict", "--config", file], &[], root);
+        assert_eq!((finished.code, finished.stderr), (Some(0), String::new()), "{file}");
     }
 }

@@ -80,6 +80,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     for warning in settings.warnings().flat_map(trickle::Diagnostics::lines) {
         ::log::warn!("program warning text={}", log::Quoted(&warning));
     }
+    for section in settings.unused() {
+        ::log::warn!("settings warning text=\"[{section}] has no effect: no route names it\"");
+    }
     let status = Arc::new(Status::default());
     let (orders, drain_order) = watch::channel(None);
     let sessions = listener::capacity(settings.server.max_sessions);

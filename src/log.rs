@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_wrong_rust_log_is_a_warning() {
-        for good in ["debug", "session=debug", "towline::wire,actix_http=trace", "info/regular expression"] {
+        for good in ["debug", "session=debug", "towline::net,actix_http=trace", "info/regular expression"] {
             assert_eq!(environment_warning(good), None, "{good}");
         }
         for (wrong, words) in [

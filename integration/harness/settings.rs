@@ -9,6 +9,10 @@ pub struct Settings {
     routes: Vec<Vec<(String, String)>>,
 }
 
+/// Restarts for which no test waits long.
+const FAST: &str = "{ min = \"20ms\", max = \"100ms\", max_restarts = 100000, window = \"60s\", probe = \"100ms\", \
+                    rate = 5000 }";
+
 impl Settings {
     /// Nothing but what the harness needs to find its way: admin address, drain times.
     pub fn bare() -> Self {
@@ -51,14 +55,25 @@ impl Settings {
         self
     }
 
-    /// Adds an upstream that reconnects fast.
+    /// Adds an upstream that reconnects fast, if a route keeps its clients.
     pub fn upstream(self, name: &str, url: &str) -> Self {
         self.with(&format!(r#"upstream.{name}.url = "{url}""#))
             .with(&format!(r#"upstream.{name}.connect_timeout = "2s""#))
-            .with(&format!(
-                "upstream.{name}.restart = {{ min = \"20ms\", max = \"100ms\", max_restarts = 100000, \
-                 window = \"60s\", probe = \"100ms\", rate = 5000 }}"
-            ))
+            .with(&format!("upstream.{name}.restart = {FAST}"))
+    }
+
+    /// Whether a route may keep its clients when this upstream is lost: elsewhere the program refuses settings of
+    /// restarts.
+    fn keeps_clients_of(&self, upstream: &str) -> bool {
+        let is = |keys: &[(String, String)], key: &str, value: &str| {
+            keys.iter().any(|(known, text)| known == key && text == value)
+        };
+        let is_request = is(&self.keys, &format!("upstream.{upstream}.exchange"), r#""request""#);
+        let mut routes = self.routes.iter().filter(|route| is(route, "upstream", &format!("{upstream:?}")));
+        routes.any(|route| match route.iter().find(|(key, _)| key == "on_upstream_loss") {
+            Some((_, policy)) if policy != r#""auto""# => policy == r#""keep""#,
+            _ => is_request || is(route, "stateless", "true"),
+        })
     }
 
     /// Adds a pipeline.
@@ -88,7 +103,11 @@ impl Settings {
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (key, value) in &self.keys {
-            text += &format!("{key} = {value}\n");
+            let upstream = key.strip_prefix("upstream.").and_then(|key| key.strip_suffix(".restart"));
+            let is_idle = upstream.is_some_and(|upstream| !self.keeps_clients_of(upstream));
+            if !(is_idle && value == FAST) {
+                text += &format!("{key} = {value}\n");
+            }
         }
         for route in &self.routes {
             text += "\n[[route]]\n";

@@ -7,7 +7,6 @@ use super::OWN;
 /// The modules of the program, without its name. A test compares them with `lib.rs`.
 const MODULES: &[&str] = &[
     "admin",
-    "assembly",
     "cli",
     "codec",
     "commands",
@@ -15,7 +14,6 @@ const MODULES: &[&str] = &[
     "deadline",
     "drain",
     "echo",
-    "event",
     "flow",
     "format",
     "header_list",
@@ -30,16 +28,13 @@ const MODULES: &[&str] = &[
     "reply",
     "session",
     "settings",
-    "spare",
     "spelling",
     "status",
     "supervisor",
-    "ticker",
     "tools",
-    "trickle",
     "turn",
     "userinfo",
-    "wire",
+    "wiring",
 ];
 
 /// The dependencies that write log lines. A test compares them with `Cargo.lock`.
@@ -184,11 +179,11 @@ mod tests {
         assert_eq!(parsed("debug"), [(None, LevelFilter::Warn), (own(), LevelFilter::Debug), strangers()]);
         assert_eq!(parsed("OFF"), [(None, LevelFilter::Off), (own(), LevelFilter::Off), strangers()]);
         assert_eq!(
-            parsed("info, towline::session=debug,towline::wire"),
+            parsed("info, towline::session=debug,towline::net"),
             [
                 (None, LevelFilter::Info),
                 (Some("towline::session".to_owned()), LevelFilter::Debug),
-                (Some("towline::wire".to_owned()), LevelFilter::Trace),
+                (Some("towline::net".to_owned()), LevelFilter::Trace),
             ]
         );
         for wrong in ["", "info,", "towline=loud", "=info", "a b=info", "session=", "info/x"] {

@@ -6,7 +6,7 @@ use config::{Value, ValueKind};
 
 use super::{
     host::Host,
-    read::{Section, commas, list, quoted, text},
+    read::{Section, all, commas, list, quoted, text},
 };
 use crate::net::Bind;
 
@@ -26,12 +26,14 @@ pub(super) fn parse_all(value: &Value, host: &dyn Host) -> Result<Vec<Bind>, Str
     if entries.is_empty() {
         return Err(format!("{SHAPE}; at least one address is required"));
     }
-    let mut binds: Vec<Bind> = Vec::new();
-    for entry in &entries {
-        let bind = bind(entry, host).map_err(|error| match entries.len() {
+    let parsed = all(entries.iter().map(|entry| {
+        bind(entry, host).map_err(|error| match entries.len() {
             1 => error,
             _ => format!("{}: {error}", quoted(entry)),
-        })?;
+        })
+    }))?;
+    let mut binds: Vec<Bind> = Vec::new();
+    for bind in parsed {
         if let Some((one, other)) = clashing(&binds, &bind, false) {
             return Err(match one == other {
                 true => format!("lists {one} twice"),
@@ -77,8 +79,8 @@ pub(super) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds
     for bind in binds {
         for (other, known) in &*taken {
             if let Some((_, address)) = clashing(std::slice::from_ref(known), bind, true) {
-                let at = if binds.len() > 1 { format!(" at {address}") } else { String::new() };
-                let text = format!("{other} listens there already{at}; give them different addresses");
+                let what = if binds.len() > 1 { address.to_string() } else { "this address".to_owned() };
+                let text = format!("[{other}] already uses {what}; give them different addresses");
                 section.problem("bind", text);
             }
         }

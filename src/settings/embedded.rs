@@ -156,6 +156,7 @@ mod tests {
         let text = template();
         assert!(!text.lines().any(|line| line.starts_with("file = ")), "{text}");
         let settings = Layers::parse(Path::new("/nowhere/towline.toml"), &text, env(&[])).unwrap().check();
-        assert_eq!(settings.unwrap().pipelines.len(), 3);
+        assert_eq!(settings.unwrap().pipelines.len(), 2);
+        assert!(text.contains("\n# [pipeline.pass_errors]\n# source = "), "{text}");
     }
 }

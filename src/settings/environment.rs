@@ -90,12 +90,24 @@ fn key_of(rest: &str) -> String {
 /// `TOWLINE_PORT` that Kubernetes sets for a service, are not settings.
 fn check_prefix(name: &str) -> Result<(), Refused> {
     let rest = name.strip_prefix(PROGRAM_PREFIX).unwrap_or_default();
-    let Some((section, _)) = rest.split_once("__") else { return Ok(()) };
+    let Some((section, _)) = rest.split_once("__") else { return check_program_variable(rest) };
     if !keys::SECTIONS.iter().any(|known| known.name.eq_ignore_ascii_case(section)) {
         return Ok(());
     }
     let text = format!("a setting begins with two underscores after TOWLINE; did you mean {PREFIX}{rest}?");
     Err(Refused { key: key_of(rest), text })
+}
+
+/// Refuses a misspelt name of a variable that the command line reads.
+fn check_program_variable(rest: &str) -> Result<(), Refused> {
+    const KNOWN: [&str; 2] = ["CONFIG", "ECHO_BIND"];
+    match near(rest, &KNOWN) {
+        Some(known) if known != rest => {
+            let text = format!("unknown variable; did you mean {PROGRAM_PREFIX}{known}?");
+            Err(Refused { key: format!("{PROGRAM_PREFIX}{rest}"), text })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_path(path: &[String]) -> Result<(), &'static str> {

@@ -97,8 +97,8 @@ impl fmt::Display for SettingsError {
         match self {
             Self::NotFound { path } => write!(
                 f,
-                "no settings file at {}: name one with --config FILE or TOWLINE_CONFIG, write one with \
-                 `towline init`, or run without one by --to URL",
+                "no settings file at {}: write one with `towline init towline.toml` and run `towline run --config \
+                 towline.toml`, or run without a file: `towline run --to URL`",
                 path.display()
             ),
             Self::Unreadable { path, reason } => {

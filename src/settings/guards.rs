@@ -23,18 +23,23 @@ pub(super) fn admission(section: &Section<'_>) -> Admission {
         && of_one > all
     {
         let text = format!("is above max_sessions, which is {all}: it would never be reached");
-        section.problem("max_sessions_per_address", text);
+        section.conflict("max_sessions_per_address", &["max_sessions"], text);
     }
     admission
 }
 
 pub(super) fn liveness(section: &Section<'_>, idle_timeout: Option<std::time::Duration>) -> LivenessConfig {
-    LivenessConfig {
+    let liveness = LivenessConfig {
         ping_interval: section.timeout("ping_interval"),
         ping_timeout: section.duration("ping_timeout"),
         idle_timeout,
         slow_consumer_timeout: section.timeout("slow_consumer_timeout"),
+    };
+    if liveness.ping_interval.is_none() && section.said("ping_timeout").is_some() {
+        let text = "has no effect with ping_interval = \"never\": there are no pings";
+        section.conflict("ping_timeout", &["ping_interval"], text);
     }
+    liveness
 }
 
 pub(super) fn slow_consumer(section: &Section<'_>) -> SlowConsumer {
@@ -61,19 +66,20 @@ pub(super) fn check_slow_consumer(
 ) {
     if policy != SlowConsumer::Disconnect && liveness.slow_consumer_timeout.is_none() {
         let text = format!("is \"never\", so that slow_consumer = \"{policy}\" would never begin");
-        section.problem("slow_consumer_timeout", text);
+        section.conflict("slow_consumer_timeout", &["slow_consumer"], text);
     }
     let Some(kernel) = tcp.user_timeout else { return };
     if policy != SlowConsumer::Disconnect {
         let text = format!(
             "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: has to be \"never\""
         );
-        section.problem("tcp_user_timeout", text);
+        section.conflict("tcp_user_timeout", &["slow_consumer"], text);
     } else if let Some(slow) = liveness.slow_consumer_timeout
         && kernel < slow
     {
         let slow = humantime::format_duration(slow);
-        section.problem("tcp_user_timeout", format!("is below slow_consumer_timeout, which is {slow}"));
+        let text = format!("is below slow_consumer_timeout, which is {slow}");
+        section.conflict("tcp_user_timeout", &["slow_consumer", "slow_consumer_timeout"], text);
     }
 }
 
@@ -96,7 +102,8 @@ pub(super) fn rate(section: &Section<'_>, name: &str) -> Rate {
     if rate.messages.is_none() && rate.bytes.is_none() {
         for idle in [key("burst"), key("on_limit")] {
             if section.said(&idle).is_some() {
-                section.problem(&idle, format!("does nothing without {name}.messages or {name}.bytes"));
+                let text = format!("does nothing without {name}.messages or {name}.bytes");
+                section.conflict(&idle, &[&key("messages"), &key("bytes")], text);
             }
         }
     }

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{
     AllowedUrl, UpstreamUrl,
-    read::{Section, list, quoted, text},
+    read::{Section, all, list, quoted, text},
     url::MASK,
 };
 use crate::{
@@ -106,8 +106,8 @@ pub(super) fn forwarded(section: &Section<'_>, fixed: &[(String, String)]) -> Ve
         && let Some(name) = names.iter().find(|name| replaced(name))
     {
         let text =
-            format!("{} stands in headers too: either the client's text goes on or that one", quoted(name));
-        section.problem("forward_headers", text);
+            format!("{} stands in headers too: send either the client's value or this one", quoted(name));
+        section.conflict("forward_headers", &[], text);
     }
     names.retain(|name| !replaced(name));
     names
@@ -120,15 +120,15 @@ pub(super) fn of_answers(section: &Section<'_>) -> Vec<String> {
 
 fn names(value: &Value) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = Vec::new();
-    for name in list(value)? {
+    all(list(value)?.iter().map(|name| {
         let lower = name.to_ascii_lowercase();
-        check_name(&lower).map_err(|text| format!("{}: {text}", quoted(&name)))?;
+        check_name(&lower).map_err(|text| format!("{}: {text}", quoted(name)))?;
         if names.contains(&lower) {
-            return Err(format!("{} stands there twice", quoted(&name)));
+            return Err(format!("{} stands there twice", quoted(name)));
         }
-        names.push(lower);
-    }
-    Ok(names)
+        names.push(lower.clone());
+        Ok(lower)
+    }))
 }
 
 fn check_name(lower: &str) -> Result<(), String> {

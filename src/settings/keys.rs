@@ -379,11 +379,9 @@ impl fmt::Display for Kind {
                 f,
                 "a time with its unit such as \"30s\", from {} to {}",
                 humantime::format_duration(min),
-                humantime::format_duration(max)
+                humantime::format_duration(max).to_string().replace("1day", "1 day")
             ),
-            Self::Timeout(min, max) => {
-                write!(f, "{} or \"never\"", Self::Duration(min, max))
-            }
+            Self::Timeout(min, max) => write!(f, "{}, or \"never\"", Self::Duration(min, max)),
             Self::Size(min, max) => {
                 write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
             }

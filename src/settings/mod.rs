@@ -16,6 +16,7 @@
 mod address;
 mod allowed;
 mod auto;
+mod effects;
 mod embedded;
 mod environment;
 mod error;
@@ -423,6 +424,7 @@ impl Route {
         self.pipelines().any(|pipeline| pipeline.program.reads_origin())
     }
 
+    /// The pipelines that the route names.
     fn pipelines(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
         self.incoming.iter().chain(&self.outgoing).chain(&self.errors)
     }

@@ -4,7 +4,7 @@ use config::{Value, ValueKind};
 
 use super::{
     keys::Kind,
-    read::{Section, commas, flag, quoted, text},
+    read::{Section, all, commas, flag, quoted, text},
 };
 use crate::{
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss, Otherwise, Range},
@@ -33,15 +33,17 @@ pub(super) fn on_end(section: &Section<'_>, name: &str) -> OnEnd {
 
 /// Numbers, or texts such as "4000-4999"; from the environment with commas between them.
 fn codes(value: &Value, kind: Kind) -> Result<Vec<Range>, String> {
-    match &value.kind {
-        ValueKind::Array(items) => items.iter().map(|item| code(item, kind)).collect(),
+    let codes = match &value.kind {
+        ValueKind::Array(items) => all(items.iter().map(|item| code(item, kind))),
         ValueKind::String(text) if value.origin().is_some() => {
-            commas(text).iter().map(|part| range(part, kind)).collect()
+            all(commas(text).iter().map(|part| range(part, kind)))
         }
-        other => Err(format!("takes a list of {kind}, not {other}")),
-    }
+        other => return Err(format!("takes a list of {kind}, not {other}")),
+    };
+    codes.map_err(|wrong| format!("takes {kind}, not {wrong}"))
 }
 
+/// A code or a range; what is neither is the error.
 fn code(item: &Value, kind: Kind) -> Result<Range, String> {
     match &item.kind {
         ValueKind::String(text) => range(text, kind),
@@ -51,7 +53,7 @@ fn code(item: &Value, kind: Kind) -> Result<Range, String> {
 
 fn range(text: &str, kind: Kind) -> Result<Range, String> {
     let range = Range::parse(text).filter(|range| range.ends().into_iter().all(|end| allowed(end, kind)));
-    range.ok_or_else(|| format!("takes {kind}, not {}", quoted(text)))
+    range.ok_or_else(|| quoted(text))
 }
 
 fn allowed(end: u16, kind: Kind) -> bool {
@@ -73,15 +75,19 @@ pub(super) fn route(section: &Section<'_>, has_errors: bool) -> Policies {
     };
     if policies.stateless && policies.on_upstream_loss == OnUpstreamLoss::Close {
         let text = "contradicts on_upstream_loss = \"close\": the client of a stateless route is kept";
-        section.problem("stateless", text);
+        section.conflict("stateless", &["on_upstream_loss"], text);
     }
     if policies.error_replies == ErrorReplies::Off && has_errors {
-        section.problem("error_replies", "contradicts errors: these pipelines would never get an event");
+        section.conflict(
+            "error_replies",
+            &[],
+            "contradicts errors: these pipelines would never get an event",
+        );
     }
     if section.said("upstream").is_none() {
-        for key in ["on_upstream_loss", "stateless"] {
+        for key in ["on_upstream_loss", "stateless", "outgoing", "dial_before_accept"] {
             if section.said(key).is_some() {
-                section.problem(key, "has no effect without an upstream");
+                section.conflict(key, &[], "has no effect without an upstream");
             }
         }
     }

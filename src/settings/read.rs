@@ -20,6 +20,8 @@ pub(super) struct Reader<'a> {
     pub(super) layers: &'a Layers,
     host: &'a dyn Host,
     problems: RefCell<Vec<Problem>>,
+    /// The keys whose values are wrong in themselves: their defaults take part in no further check.
+    wrong: RefCell<Vec<String>>,
 }
 
 /// One section of the layers, such as `[listener.ws]`.
@@ -28,6 +30,8 @@ pub(super) struct Section<'a> {
     pub(super) path: String,
     shape: &'static keys::Section,
     table: Option<&'a Table>,
+    /// Whether something else is in the place of its table. That is reported, and nothing else is missing.
+    is_misplaced: bool,
     reader: &'a Reader<'a>,
 }
 
@@ -35,7 +39,8 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(layers: &'a Layers, host: &'a dyn Host) -> Self {
-        Self { layers, host, problems: RefCell::new(layers.problems.clone()) }
+        let problems = RefCell::new(layers.problems.clone());
+        Self { layers, host, problems, wrong: RefCell::default() }
     }
 
     /// What was found wrong so far.
@@ -45,6 +50,21 @@ impl<'a> Reader<'a> {
 
     pub(super) fn is_clean(&self) -> bool {
         self.problems.borrow().is_empty()
+    }
+
+    /// Whether a value is wrong whose key begins with `prefix`.
+    pub(super) fn has_wrong(&self, prefix: &str) -> bool {
+        self.wrong.borrow().iter().any(|key| key.starts_with(prefix))
+    }
+
+    /// Whether the settings have sections of this kind, right or wrong.
+    pub(super) fn mentions(&self, kind: &str) -> bool {
+        let is_empty = |kind: &ValueKind| match kind {
+            ValueKind::Table(table) => table.is_empty(),
+            ValueKind::Array(items) => items.is_empty(),
+            _ => false,
+        };
+        self.layers.root.get(kind).is_some_and(|value| !is_empty(&value.kind))
     }
 
     /// Notes what is wrong with something that is no key of a section.
@@ -106,7 +126,7 @@ impl<'a> Reader<'a> {
         let shape = keys::section(kind);
         let Some(value) = self.layers.root.get(kind) else { return Vec::new() };
         let ValueKind::Array(items) = &value.kind else {
-            self.problem(kind, Some(value), format!("stands in double brackets: [[{kind}]]"));
+            self.problem(kind, Some(value), format!("write [[{kind}]] with double brackets"));
             return Vec::new();
         };
         let number = |at: usize| format!("{kind}[{}]", at + 1);
@@ -127,7 +147,8 @@ impl<'a> Reader<'a> {
             }
             None => None,
         };
-        let section = Section { path, shape, table, reader: self };
+        let is_misplaced = table.is_none() && value.is_some();
+        let section = Section { path, shape, table, is_misplaced, reader: self };
         if let Some(table) = table {
             section.check_keys("", table);
         }
@@ -142,7 +163,7 @@ fn wrong_name(name: &str) -> Option<&'static str> {
         return Some("a name is made of a-z, 0-9, _ and -");
     }
     name.contains("__")
-        .then_some("a name has no two underscores side by side: environment variables could not tell it")
+        .then_some("a name has no two underscores side by side: environment variables could not express it")
 }
 
 // === impl Section ===
@@ -204,6 +225,7 @@ impl<'a> Section<'a> {
         match parse(value) {
             Ok(parsed) => Some(parsed),
             Err(text) => {
+                self.reader.wrong.borrow_mut().push(format!("{}.{name}", self.path));
                 self.problem(name, text);
                 // Go on with the default, so that everything else is checked as well.
                 preset.and_then(|preset| parse(&preset).ok())
@@ -223,6 +245,20 @@ impl<'a> Section<'a> {
         self.reader.note(Problem { key, value, origin, text: text.into() });
     }
 
+    /// Notes that the value of a key does not fit those of `others`. A value that is wrong in itself conflicts
+    /// with nothing.
+    pub(super) fn conflict(&self, name: &str, others: &[&str], text: impl Into<String>) {
+        if !self.is_wrong(name) && !others.iter().any(|other| self.is_wrong(other)) {
+            self.problem(name, text);
+        }
+    }
+
+    /// Whether the value of a key is wrong in itself.
+    pub(super) fn is_wrong(&self, name: &str) -> bool {
+        let key = format!("{}.{name}", self.path);
+        self.reader.wrong.borrow().contains(&key)
+    }
+
     /// Notes what is wrong with one entry of a table, which is not shown.
     pub(super) fn entry_problem(&self, name: &str, entry: &str, value: &Value, text: String) {
         let key = format!("{}.{name}.{entry}", self.path);
@@ -232,12 +268,17 @@ impl<'a> Section<'a> {
 
     /// Notes what is wrong with the section as a whole.
     pub(super) fn section_problem(&self, text: String) {
+        if self.is_misplaced {
+            return;
+        }
         let origin = self.section_origin();
         self.reader.note(Problem { key: self.path.clone(), value: None, origin, text });
     }
 
     fn missing(&self, name: &str) {
-        self.problem(name, "has to be said: it has no default");
+        if !self.is_misplaced {
+            self.problem(name, "has to be said: it has no default");
+        }
     }
 
     /// Where the section stands: where its first value came from.
@@ -336,6 +377,18 @@ pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
         ValueKind::String(text) if value.origin().is_some() => Ok(commas(text)),
         _ => Err(wrong()),
     }
+}
+
+/// All values, or all errors with semicolons between them.
+pub(super) fn all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(value) => values.push(value),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors.join("; ")) }
 }
 
 /// `true` or `false`, or these words from the environment.

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::{
     Pipeline, Route, Upstream, policies,
-    read::{Section, list, quoted, text},
+    read::{Section, all, list, quoted, text},
 };
 use crate::{header_list::is_token, path, trickle::Port};
 
@@ -70,8 +70,9 @@ pub(super) fn read(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
         let route = route(section, known);
         if let Some(hiding) = hidden_by(&route, &routes, known.listeners) {
             let numbers: Vec<_> = hiding.iter().map(|number| format!("route[{number}]")).collect();
-            let text = format!("no session ever comes here: {} takes them before", numbers.join(" and "));
-            section.problem("path", text);
+            let verb = if hiding.len() == 1 { "matches" } else { "match" };
+            let text = format!("unreachable: {} already {verb}", numbers.join(" and "));
+            section.conflict("path", &["listener"], text);
         }
         routes.push(route);
     }
@@ -127,7 +128,7 @@ fn strip_prefix(section: &Section<'_>, path: &str, upstream: Option<&Upstream>) 
         _ => None,
     };
     if let Some(text) = idle.filter(|_| strip) {
-        section.problem("strip_prefix", text);
+        section.conflict("strip_prefix", &["path"], text);
     }
     strip
 }
@@ -180,15 +181,13 @@ fn path(value: &Value) -> Result<String, String> {
 
 fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
     let names = list(value)?;
-    for (at, name) in names.iter().enumerate() {
-        if !is_token(name.as_bytes()) {
-            return Err(format!("{} is no subprotocol: a token without spaces and separators", quoted(name)));
+    all(names.iter().enumerate().map(|(at, name)| match name {
+        name if !is_token(name.as_bytes()) => {
+            Err(format!("{} is no subprotocol: a token without spaces and separators", quoted(name)))
         }
-        if names[..at].contains(name) {
-            return Err(format!("{} stands there twice", quoted(name)));
-        }
-    }
-    Ok(names)
+        name if names[..at].contains(name) => Err(format!("{} stands there twice", quoted(name))),
+        name => Ok(name.clone()),
+    }))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::{
     wire::LivenessConfig,
 };
 
+mod effects;
 mod files;
 mod refusals;
 mod reports;
@@ -147,6 +148,9 @@ fn what_is_said_holds() {
         path = "/echo"
         incoming = ["answer", "answer"]
         [[route]]
+        path = "/kept"
+        upstream = "u-1"
+        [[route]]
         upstream = "u-1"
         on_upstream_loss = "close"
         error_replies = false
@@ -214,9 +218,9 @@ fn what_is_said_holds() {
 
     assert_eq!(settings.routes[0].incoming.len(), 2);
     assert!(settings.routes[0].upstream.is_none());
-    let route = &settings.routes[1];
+    let route = &settings.routes[2];
     assert_eq!((route.on_upstream_loss, route.error_replies), (OnUpstreamLoss::Close, ErrorReplies::Off));
-    assert_eq!(settings.routes[1].subprotocols, ["v2", "v1"]);
+    assert_eq!(route.subprotocols, ["v2", "v1"]);
 }
 
 fn on_end(pass: &[&str], otherwise: Otherwise) -> OnEnd {

@@ -11,11 +11,11 @@ use indexmap::IndexMap;
 use super::{
     Admin, AllowedUrl, Drain, ExchangeMode, Folders, Format, Language, Listener, OnClientClose, OnGiveUp,
     Pipeline, Restart, Route, Server, Settings, SettingsError, SlowConsumer, Upstream, UpstreamUrl, address,
-    guards, headers,
+    effects, guards, headers,
     host::Host,
     layers::Layers,
     policies,
-    read::{Reader, Section, commas, list, quoted, text},
+    read::{Reader, Section, all, commas, list, quoted, text},
     routes,
     url::{UrlError, check_unmasked},
 };
@@ -49,14 +49,14 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let drain = drain(&reader.single("drain"));
     let language = language(&reader.single("language"));
     let mut taken = Vec::new();
-    if let Some(admin) = admin.as_ref().filter(|admin| admin.strict) {
+    if let Some(admin) = admin.as_ref().filter(|admin| admin.strict && !admin_section.is_wrong("bind")) {
         address::take(&mut taken, &admin_section, std::slice::from_ref(&admin.bind));
     }
     let sections = reader.named("listener");
     let listener_names: Vec<_> = sections.iter().map(|(name, _)| *name).collect();
     let listeners = listeners(&sections, &mut taken);
-    let upstreams: IndexMap<_, _> = reader
-        .named("upstream")
+    let upstream_sections = reader.named("upstream");
+    let upstreams: IndexMap<_, _> = upstream_sections
         .iter()
         .map(|(name, section)| ((*name).to_owned(), upstream(name, section)))
         .collect();
@@ -68,6 +68,9 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let known = routes::Known { listeners: &listener_names, upstreams: &upstreams, pipelines: &pipelines };
     let routes = routes::read(&reader.listed("route"), &known);
     check_presence(reader, &sections, &routes);
+    if !reader.has_wrong("route[") {
+        effects::check_restarts(&upstream_sections, &routes);
+    }
     Some(Settings {
         server,
         log,
@@ -240,7 +243,8 @@ fn exchange(section: &Section<'_>) -> ExchangeMode {
         if section.chooses("exchange", "request") { ExchangeMode::Request } else { ExchangeMode::Stream };
     for key in ["reply_timeout", "max_overdue"] {
         if exchange == ExchangeMode::Stream && section.said(key).is_some() {
-            section.problem(key, "needs exchange = \"request\": in a stream no event awaits a reply");
+            let text = "needs exchange = \"request\": in a stream no event awaits a reply";
+            section.conflict(key, &["exchange"], text);
         }
     }
     exchange
@@ -257,10 +261,12 @@ fn correlation(
         section.problem("correlation", "takes keys with dots between them, such as \"id\" or \"params.id\"");
     }
     if exchange != ExchangeMode::Request {
-        section.problem("correlation", "needs exchange = \"request\": in a stream no event awaits a reply");
+        let text = "needs exchange = \"request\": in a stream no event awaits a reply";
+        section.conflict("correlation", &["exchange"], text);
     }
     if format.is_some_and(|format| format.codec.name() != "json") {
-        section.problem("correlation", "needs codec = \"json\": other codecs give no keys to look at");
+        let text = "needs codec = \"json\": other codecs give no keys to look at";
+        section.conflict("correlation", &["codec"], text);
     }
     Some(keys)
 }
@@ -276,7 +282,8 @@ fn restart(section: &Section<'_>) -> Restart {
     };
     if restart.min > restart.max {
         let max = humantime::format_duration(restart.max);
-        section.problem("restart.min", format!("is above restart.max, which is {max}"));
+        let text = format!("is above restart.max, which is {max}");
+        section.conflict("restart.min", &["restart.max"], text);
     }
     restart
 }
@@ -284,8 +291,7 @@ fn restart(section: &Section<'_>) -> Restart {
 fn format(section: &Section<'_>) -> Option<Format> {
     let codec = section.read("codec", |value| {
         let name = text(value)?;
-        codec::lookup(name)
-            .ok_or_else(|| format!("no codec is called that; there are {}", codec::names().join(", ")))
+        codec::lookup(name).ok_or_else(|| format!("unknown codec; use {}", codec::names().join(", ")))
     });
     let preprocessors = section.read("preprocessors", |value| processors(value, Side::Pre));
     let postprocessors = section.read("postprocessors", |value| processors(value, Side::Post));
@@ -294,10 +300,10 @@ fn format(section: &Section<'_>) -> Option<Format> {
 
 fn processors(value: &Value, side: Side) -> Result<Vec<Spec>, String> {
     match &value.kind {
-        ValueKind::Array(items) => items.iter().map(|item| processor(item, side)).collect(),
+        ValueKind::Array(items) => all(items.iter().map(|item| processor(item, side))),
         ValueKind::String(names) if value.origin().is_some() => {
             let spec = |name: &String| Spec::parse(side, name, &Record::new());
-            commas(names).iter().map(|name| spec(name).map_err(|error| error.to_string())).collect()
+            all(commas(names).iter().map(|name| spec(name).map_err(|error| error.to_string())))
         }
         _ => Err(format!("takes a list of {}s", side.noun())),
     }
@@ -339,24 +345,24 @@ fn limits(section: &Section<'_>) -> Limits {
     };
     if limits.max_frame > limits.max_message {
         let explicit = if section.said("max_frame").is_some() { "max_frame" } else { "max_message" };
-        section
-            .problem(explicit, "a frame may not be longer than a message: max_frame is at most max_message");
+        let text = "a frame may not be longer than a message: max_frame is at most max_message";
+        section.conflict(explicit, &["max_frame", "max_message"], text);
     }
     limits
 }
 
 fn allowed_urls(value: &Value) -> Result<Vec<AllowedUrl>, String> {
-    let mut allowed = Vec::new();
-    for entry in list(value)? {
-        let url = check_unmasked(&entry)
-            .and_then(|()| AllowedUrl::parse(&entry))
-            .map_err(|error| format!("{}: {error}", quoted(&super::mask(&entry))))?;
-        if allowed.iter().any(|known: &AllowedUrl| known.is_like(&url)) {
-            return Err(format!("{} stands there twice", quoted(&super::mask(&entry))));
+    let mut allowed: Vec<AllowedUrl> = Vec::new();
+    all(list(value)?.iter().map(|entry| {
+        let url = check_unmasked(entry)
+            .and_then(|()| AllowedUrl::parse(entry))
+            .map_err(|error| format!("{}: {error}", quoted(&super::mask(entry))))?;
+        if allowed.iter().any(|known| known.is_like(&url)) {
+            return Err(format!("{} stands there twice", quoted(&super::mask(entry))));
         }
-        allowed.push(url);
-    }
-    Ok(allowed)
+        allowed.push(url.clone());
+        Ok(url)
+    }))
 }
 
 // --- pipelines ---
@@ -376,7 +382,7 @@ fn pipeline(name: &str, section: &Section<'_>, language: &Language) -> Option<Ar
             ("file", path.display().to_string(), source, Some(path))
         }
         (Some(_), Some(_)) => {
-            section.problem("file", "the program stands in source already; only one of them can be");
+            section.problem("file", "set either source or file, not both");
             return None;
         }
         (None, None) => {
@@ -399,7 +405,7 @@ fn pipeline(name: &str, section: &Section<'_>, language: &Language) -> Option<Ar
 
 /// A proxy takes clients somewhere and sends each of them somewhere.
 fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes: &[Route]) {
-    if listeners.is_empty() {
+    if listeners.is_empty() && !reader.mentions("listener") {
         reader.problem(
             "listener",
             None,
@@ -407,7 +413,10 @@ fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes
         );
     }
     if routes.is_empty() {
-        reader.problem("route", None, "needs at least one: [[route]] with upstream = \"NAME\"".to_owned());
+        if !reader.mentions("route") {
+            let text = "needs at least one: [[route]] with upstream = \"NAME\"".to_owned();
+            reader.problem("route", None, text);
+        }
         return;
     }
     let is_known = |name: &String| listeners.iter().any(|(known, _)| known == name);

@@ -23,7 +23,7 @@ fn uncommented(text: &str) -> String {
         line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| matches!(c, 'a'..='z' | '_' | '.')))
     };
     let bare = |line: &str| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) => rest.to_owned(),
+        Some(rest) if is_key(rest) || rest.starts_with("[pipeline.") => rest.to_owned(),
         _ => line.to_owned(),
     };
     text.lines().map(bare).collect::<Vec<_>>().join("\n")
@@ -80,11 +80,12 @@ fn the_default_file_explains_its_keys() {
 
 #[test]
 fn the_shipped_files_are_right() {
-    for name in [DEFAULT_FILE, DEMO_FILE] {
+    for (name, pipelines) in [(DEFAULT_FILE, 2), (DEMO_FILE, 3)] {
         let settings = Settings::load(Some(&root().join(name)), std::iter::empty());
         let settings = settings.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(settings.listeners[0].bind[0].to_string(), "127.0.0.1:9139");
-        assert_eq!(settings.pipelines.len(), 3);
+        assert_eq!(settings.pipelines.len(), pipelines);
+        assert_eq!(settings.unused(), [""; 0], "{name}");
     }
 }
 

@@ -15,7 +15,7 @@ fn the_report_says_where_each_value_came_from() {
         "\nurl = \"ws://***@h/?***\"                     # /etc/towline.toml\n",
         "\nheaders.\"a.b\" = \"***\"                       # /etc/towline.toml\n",
         "\nheaders.x-token = \"***\"                     # environment TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN\n",
-        "\nrestart.min = \"100ms\"                       # default\n",
+        "\n# restart.min = \"100ms\"                     # default\n",
         "\nsource = \"select event from in into out;\"   # /etc/towline.toml\n",
         "\n[[route]]\npath = \"/\"",
         "\nsubprotocols = [\"v1\"]                       # /etc/towline.toml\n",
@@ -85,8 +85,10 @@ fn values(report: &str) -> Vec<&str> {
 }
 
 /// Settings of many shapes: each has defaults that may not be set, because they have no effect there.
-const SHAPES: [&str; 8] = [
+const SHAPES: [&str; 10] = [
     "",
+    "[listener.two]\nbind = \"127.0.0.1:0\"\nping_interval = \"never\"\n",
+    "[upstream.two]\nurl = \"ws://h/\"\nallow_urls = [\"ws://g/\"]\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
     "[upstream.two]\nurl = \"ws://h/\"\nexchange = \"request\"\nreply_timeout = \"1s\"\n",
     "[upstream.two]\nurl = \"ws://h/\"\nexchange = \"request\"\ncodec = \"json\"\ncorrelation = \"id\"\n",
     "[upstream.two]\nurl = \"ws://h/\"\n[upstream.two.on_upstream_close]\npass = []\n",
@@ -118,11 +120,20 @@ fn the_report_gives_the_same_settings_whole_or_only_what_differs() {
 #[test]
 fn defaults_without_effect_are_comments() {
     let report = layers(MINIMAL, &[]).unwrap().report(Extent::All);
-    for line in ["\n# reply_timeout = \"30s\" ", "\n# rate.burst = \"1s\" ", "\ncorrelation = \"\" "] {
+    for line in [
+        "\n# reply_timeout = \"30s\" ",
+        "\n# rate.burst = \"1s\" ",
+        "\n# on_give_up = \"keep\" ",
+        "\ncorrelation = \"\" ",
+    ] {
         assert!(report.contains(line), "{line}\n{report}");
     }
     let request = layers(MINIMAL, &[("TOWLINE__UPSTREAM__ECHO__EXCHANGE", "request")]).unwrap();
-    assert!(request.report(Extent::All).contains("\nreply_timeout = \"30s\" "));
+    for line in ["\nreply_timeout = \"30s\" ", "\nrestart.min = \"100ms\" ", "\non_give_up = \"keep\" "] {
+        assert!(request.report(Extent::All).contains(line), "{line}");
+    }
+    let quiet = layers(MINIMAL, &[("TOWLINE__LISTENER__WS__PING_INTERVAL", "never")]).unwrap();
+    assert!(quiet.report(Extent::All).contains("\n# ping_timeout = \"10s\" "));
 }
 
 #[test]
