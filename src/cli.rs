@@ -29,13 +29,13 @@ Examples:
   TOWLINE__LISTENER__WS__BIND=0.0.0.0:80 towline run
 
 Any setting can be given in the environment as TOWLINE__SECTION__KEY, lists with commas.
-SIGTERM and SIGINT drain the sessions and end the program; SIGHUP is ignored.";
+SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit code 1.
+SIGHUP is ignored.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
   towline check --config /etc/towline.toml
   towline check && systemctl restart towline
-
   towline check --changed --listen 0.0.0.0:80 --to ws://10.0.0.7:8139 > towline.toml
 
 Nothing is opened. The output is a settings file. Secrets are masked, and a masked secret is refused
@@ -75,7 +75,7 @@ Examples:
   towline eval route.trickle --module-path lib --in events.jsonl
 
 Each line of the input is one JSON value; each output is one line {\"port\":\"out\",\"data\":...}.
-What is wrong with a line is told on standard error, and the next one is taken.
+Errors go to standard error; evaluation continues.
 Exits with 1 when the program does not compile, or anything went wrong.";
 
 const FMT_EXAMPLES: &str = "\
@@ -85,9 +85,10 @@ Examples:
   towline fmt - < old.trickle > new.trickle
 
 Files that do not parse are left alone, with their errors on standard error.
-Exits with 1 when there are such, and with --check when a file would change.";
+Exits with 1 if any file does not parse, and with --check if a file would change.";
 
-/// A programmable WebSocket proxy that keeps its clients while upstreams die, restart or move
+/// A programmable WebSocket proxy. When an upstream is lost, it keeps its clients or closes them with the last
+/// message sent, as the route says: clients of requests are kept by default, those of streams are closed
 #[derive(Debug, Parser, PartialEq, Eq)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
@@ -114,7 +115,7 @@ pub enum Command {
     /// Run the echo server alone, as an upstream to play with
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(Echo),
-    /// Ask a running proxy whether it is well
+    /// Ask a running proxy whether it is healthy
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(Health),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
@@ -131,7 +132,7 @@ pub struct Source {
     /// The settings file [default: settings/default.toml]
     #[arg(long, short, value_name = "FILE", env = "TOWLINE_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Proxy to this upstream, without a settings file
+    /// Use this upstream, without a settings file
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
     /// The address to listen on, with --to; may be given several times [default: 127.0.0.1:9139]
