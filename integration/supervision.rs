@@ -182,6 +182,7 @@ fn giving_up_may_close_the_client() {
     let line = proxy.wait_log("connector gave up session=1:0 upstream=echo");
     assert!(line.to_ascii_lowercase().contains("error"), "{line}");
     assert_eq!(proxy.count_log("connector restart session=1:0"), 3);
+    assert_eq!(proxy.count_log("upstream ended"), 0, "docs/closing.md: the line is another one");
 }
 
 /// The close goes the way of the messages: through pipelines that still hold some of them.

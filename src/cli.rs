@@ -29,8 +29,8 @@ Examples:
   TOWLINE__LISTENER__WS__BIND=0.0.0.0:80 towline run
 
 Any setting can be given in the environment as TOWLINE__SECTION__KEY, lists with commas.
-SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit code 1.
-SIGHUP is ignored.";
+SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit
+code 1. SIGHUP is ignored.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -87,8 +87,8 @@ Examples:
 Files that do not parse are left alone, with their errors on standard error.
 Exits with 1 if any file does not parse, and with --check if a file would change.";
 
-/// A programmable WebSocket proxy. When an upstream is lost, it keeps its clients or closes them with the last
-/// message sent, as the route says: clients of requests are kept by default, those of streams are closed
+/// A programmable WebSocket proxy. When an upstream is lost, it keeps the client (the default for requests), or
+/// closes it and names the messages that may be lost (the default for streams)
 #[derive(Debug, Parser, PartialEq, Eq)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
@@ -290,6 +290,17 @@ mod tests {
         assert_eq!(parsed(""), Err(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
         let error = Cli::try_parse_from(["towline", "fly"]).unwrap_err();
         assert_eq!(error.exit_code(), i32::from(EXIT_USAGE));
+    }
+
+    #[test]
+    fn the_help_of_run_says_what_signals_do() {
+        let mut root = Cli::command();
+        let help = root.find_subcommand_mut("run").unwrap().render_long_help().to_string();
+        let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("SIGTERM and SIGINT drain the sessions"), "{help}");
+        assert!(words.contains("a second signal ends it at once with exit code 1"), "{help}");
+        let help = root.render_long_help().to_string();
+        assert!(!help.contains("keeps its clients while"), "streams are closed by default: {help}");
     }
 
     #[test]

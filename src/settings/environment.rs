@@ -30,7 +30,7 @@ const REFERENCES: [(&str, &str); 5] = [
 ];
 
 /// The environment's variables that begin with `TOWLINE_`. What is not UTF-8 in them is replaced by U+FFFD, which
-/// [`Environment::new`] refuses.
+/// [`Layers`](super::Layers) refuses.
 pub fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
