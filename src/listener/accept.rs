@@ -13,7 +13,6 @@ use actix_http::{
     Method, RequestHead, StatusCode,
     header::{self, HeaderName, HeaderValue},
 };
-use actix_rt::net::TcpStream;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
@@ -31,7 +30,7 @@ use crate::{
     event::Origin,
     flow::AckTracker,
     log::Quoted,
-    net,
+    net::Stream,
     rate::Limiter,
     session::{Parts, SessionGuard},
     settings::{Route, Upstream},
@@ -44,7 +43,7 @@ type Served = Result<(), Infallible>;
 /// A client that knocks.
 struct Handshake {
     worker: Rc<ListenerWorker>,
-    socket: TcpStream,
+    stream: Stream,
     peer: SocketAddr,
     /// Its place among the handshakes, or among those who got none.
     slot: Option<Slot>,
@@ -54,14 +53,14 @@ struct Handshake {
 ///
 /// The future is on the heap, and so are its parts that come after the head: the server would keep it twice,
 /// and thousands of handshakes that never come so far shall not have room for all of it.
-pub(super) fn accept(worker: Rc<ListenerWorker>, socket: TcpStream) -> Pin<Box<dyn Future<Output = Served>>> {
+pub(super) fn accept(worker: Rc<ListenerWorker>, stream: Stream) -> Pin<Box<dyn Future<Output = Served>>> {
     let deadline = Instant::now() + worker.listener.handshake_timeout;
-    // A socket without peer is one whose client has gone.
-    let Ok(peer) = socket.peer_addr().map(net::canonical) else { return Box::pin(ready(Ok(()))) };
+    // A socket has no peer when the client has disconnected.
+    let Ok(peer) = stream.peer_addr() else { return Box::pin(ready(Ok(()))) };
     let slot = worker.shared.handshakes.take();
     let in_turn = slot.is_some();
     let slot = slot.or_else(|| worker.shared.turned_away.take());
-    let handshake_in_progress = Handshake { worker, socket, peer, slot };
+    let handshake_in_progress = Handshake { worker, stream, peer, slot };
     if in_turn {
         Box::pin(handshake_in_progress.run(deadline))
     } else {
@@ -72,9 +71,9 @@ pub(super) fn accept(worker: Rc<ListenerWorker>, socket: TcpStream) -> Pin<Box<d
 // === impl Handshake ===
 
 impl Handshake {
-    async fn run(self, deadline: Instant) -> Served {
+    async fn run(mut self, deadline: Instant) -> Served {
         let max = self.worker.listener.max_header;
-        let end = match timeout_at(deadline, head::read(&self.socket, max)).await {
+        let end = match timeout_at(deadline, head::read(&mut self.stream, max)).await {
             Ok(Ok(request)) => {
                 Box::pin(self.answer(request)).await;
                 return Ok(());
@@ -92,12 +91,12 @@ impl Handshake {
         Ok(())
     }
 
-    async fn answer(self, Request { head, mut rest }: Request) {
+    async fn answer(mut self, Request { head, mut rest }: Request) {
         let _unanswered = self.worker.shared.status.answer();
         let admitted = tokio::select! {
             biased;
             admitted = admit(&self.worker, &head, self.peer) => admitted,
-            () = head::gone(&self.socket, &mut rest, self.worker.listener.max_header) => return self.gone(),
+            () = head::gone(&mut self.stream, &mut rest, self.worker.listener.max_header) => return self.gone(),
             // A client that waits for its upstream is refused like a new one.
             () = self.worker.shared.draining() => Err(shutting_down()),
         };
@@ -116,13 +115,13 @@ impl Handshake {
     ) {
         let accepted =
             answer::accepted(head, destination.protocol.as_deref(), &self.response_headers(&destination));
-        let stream = self.worker.next_stream();
+        let number = self.worker.next_stream();
         let address =
             permit.address_permit.as_ref().and_then(|address_permit| address_permit.limiter.clone());
         // From here on a drain waits for the session.
-        let guard = self.worker.enter(stream, permit);
-        match answer::send(&mut self.socket, &accepted).await {
-            Ok(()) => self.open(head, rest, destination, Admitted { stream, guard, address }),
+        let guard = self.worker.enter(number, permit);
+        match answer::send(&mut self.stream, &accepted).await {
+            Ok(()) => self.open(head, rest, destination, Admitted { number, guard, address }),
             Err(_) => self.gone(),
         }
     }
@@ -146,14 +145,14 @@ impl Handshake {
 
     fn open(self, head: &RequestHead, rest: Vec<u8>, destination: Destination, admitted_session: Admitted) {
         // Its handshake is over: the place is free.
-        let Self { worker, socket, peer, slot: _ } = self;
+        let Self { worker, stream, peer, slot: _ } = self;
         let Destination { route, protocol, upstream_start } = destination;
-        let Admitted { stream, guard, address } = admitted_session;
-        if let Err(error) = net::tune(&socket, &worker.listener.tcp) {
+        let Admitted { number, guard, address } = admitted_session;
+        if let Err(error) = stream.tune(&worker.listener.tcp) {
             // The session will see the same.
             log::debug!("socket takes no options listener={} peer={peer}: {error}", worker.listener.name);
         }
-        let tracker = AckTracker::new(worker.listener.number, stream);
+        let tracker = AckTracker::new(worker.listener.number, number);
         log::info!(
             "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
             worker.listener.name,
@@ -164,7 +163,7 @@ impl Handshake {
         let meta = route
             .reads_meta()
             .then(|| forward::meta(head, peer, protocol.as_deref(), tracker.id(0), &worker.listener.name));
-        let origin = match socket.local_addr() {
+        let origin = match stream.local_addr() {
             Ok(local) if route.reads_origin() => Some(Arc::new(Origin::of_client(peer, local.port()))),
             _ => None,
         };
@@ -172,7 +171,7 @@ impl Handshake {
             tracker,
             listener: Arc::clone(&worker.listener),
             upstream: route.upstream.clone(),
-            socket,
+            socket: stream,
             // Copied: the room that it was read to would stay for as long as the session lives.
             rest: Bytes::copy_from_slice(&rest),
             meta,
@@ -181,13 +180,13 @@ impl Handshake {
             address,
             guard,
         };
-        worker.register(stream, &wiring::start(parts, &route, upstream_start));
+        worker.register(number, &wiring::start(parts, &route, upstream_start));
     }
 
     async fn refuse(self, refusal: Refusal, head: Option<&RequestHead>) {
         self.worker.log_refusal(&refusal, self.peer, head.map_or("-", |head| head.uri.path()));
         let with_body = head.is_none_or(|head| head.method != Method::HEAD);
-        answer::refuse(self.socket, &refusal.answer(with_body)).await;
+        answer::refuse(self.stream, &refusal.answer(with_body)).await;
     }
 
     /// For a client that got no place among the handshakes: nothing of it is read. Where too many are told so
@@ -200,7 +199,7 @@ impl Handshake {
         }
         self.worker.log_refusal(&refusal, self.peer, "-");
         // What does not fit at once is not sent.
-        let _ = self.socket.try_write(&refusal.answer(true));
+        let _ = self.stream.try_write(&refusal.answer(true));
         Ok(())
     }
 
@@ -218,7 +217,8 @@ struct Destination {
 
 /// What a session has of its listener.
 struct Admitted {
-    stream: u64,
+    /// The session's number on its listener.
+    number: u64,
     guard: Box<dyn SessionGuard>,
     /// What all sessions of its address may send together.
     address: Option<Arc<Mutex<Limiter>>>,

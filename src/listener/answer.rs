@@ -10,11 +10,16 @@ use actix_http::{
     header::{self, HeaderName, HeaderValue},
     ws,
 };
-use actix_rt::net::TcpStream;
 use bytes::Bytes;
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    time::timeout,
+};
 
-use crate::spelling;
+use crate::{
+    net::{Stream, read_through},
+    spelling,
+};
 
 /// How long a refused client may take for its answer, and to go away then. Its place among the handshakes is
 /// taken so long.
@@ -108,41 +113,35 @@ pub(super) fn accepted(
     answer.finish()
 }
 
-/// Sends the answer to a client that may come in.
-pub(super) async fn send(socket: &mut TcpStream, answer: &[u8]) -> io::Result<()> {
-    timeout(LINGER, socket.write_all(answer)).await?
+/// Sends the answer that accepts the handshake.
+pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
+    timeout(LINGER, stream.write_all(answer)).await?
 }
 
-/// Sends a refusal and closes the connection, so that the client reads the answer: what it still sends is
-/// read and thrown away for a while, as closing with bytes unread would reset the connection under it.
-pub(super) async fn refuse(mut socket: TcpStream, answer: &[u8]) {
-    // A client that is gone, or that takes too long, is not told.
+/// Sends a refusal and closes the connection in a way that lets the client read it.
+///
+/// Closing a socket with unread bytes resets the connection, and the client loses the answer. What it still
+/// sends is therefore read and discarded, within [`LINGER`] and [`LINGER_BYTES`].
+pub(super) async fn refuse(mut stream: Stream, answer: &[u8]) {
+    // A client that has disconnected, or that does not read in time, goes without the answer.
     let _ = timeout(LINGER, async {
-        socket.write_all(answer).await?;
-        socket.shutdown().await?;
-        drain(&socket).await
+        stream.write_all(answer).await?;
+        stream.shutdown().await?;
+        discard(&mut stream).await
     })
     .await;
 }
 
-/// Reads until the client has gone too, or has sent too much.
-async fn drain(socket: &TcpStream) -> io::Result<()> {
-    let mut drained = 0;
-    while drained < LINGER_BYTES {
-        socket.readable().await?;
-        match discard(socket) {
-            Ok(0) => break,
-            Ok(count) => drained += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+/// Reads until the client disconnects or has sent [`LINGER_BYTES`].
+async fn discard(stream: &mut Stream) -> io::Result<()> {
+    let mut discarded = 0;
+    while discarded < LINGER_BYTES {
+        match read_through(stream, LINGER_BYTES, |_| ()).await? {
+            0 => break,
+            count => discarded += count,
         }
     }
     Ok(())
-}
-
-/// A function of its own, so that the buffer lives on the stack and not in each connection's task.
-fn discard(socket: &TcpStream) -> io::Result<usize> {
-    socket.try_read(&mut [0; 4096])
 }
 
 /// The head of an answer in the making.

@@ -13,10 +13,10 @@ use actix_http::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
     uri::PathAndQuery,
 };
-use actix_rt::net::TcpStream;
-use bytes::BufMut;
+use tokio::io::AsyncRead;
 
 use super::answer::Refusal;
+use crate::net::read_through;
 
 /// Header lines in a head: several times what browsers and the proxies before us send.
 const HEADERS_MAX: usize = 100;
@@ -67,11 +67,11 @@ struct RequestLine {
 // --- The socket
 
 /// Reads a request's head of `max` bytes at most, and what came with it; all of that is `max` bytes at most.
-pub(super) async fn read(socket: &TcpStream, max: usize) -> Result<Request, End> {
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Request, End> {
     let mut reader = Reader::default();
     let mut bytes = Vec::new();
     loop {
-        more(socket, &mut bytes, max).await.map_err(|_| End::Gone)?;
+        more(stream, &mut bytes, max).await.map_err(|_| End::Gone)?;
         if let Some((head, length)) = reader.read(&bytes).map_err(End::Refused)? {
             return Ok(Request { head, rest: bytes.split_off(length) });
         }
@@ -85,30 +85,29 @@ pub(super) async fn read(socket: &TcpStream, max: usize) -> Result<Request, End>
 /// Keeps what a client sends behind its handshake, `max` bytes at most, until it goes away.
 ///
 /// With `max` bytes there it is not read any more, and so its going is not noticed.
-pub(super) async fn gone(socket: &TcpStream, rest: &mut Vec<u8>, max: usize) {
+pub(super) async fn gone(stream: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u8>, max: usize) {
     while rest.len() < max {
-        if more(socket, rest, max).await.is_err() {
+        if more(stream, rest, max).await.is_err() {
             return;
         }
     }
     std::future::pending().await
 }
 
-/// Waits for bytes and adds them; an error when none will come any more.
-async fn more(socket: &TcpStream, bytes: &mut Vec<u8>, max: usize) -> io::Result<()> {
-    loop {
-        socket.readable().await?;
-        if bytes.len() == bytes.capacity() {
-            let room = (2 * bytes.capacity()).clamp(ROOM.min(max), max);
-            bytes.reserve_exact(room - bytes.len());
-        }
-        let room = max - bytes.len();
-        match socket.try_read_buf(&mut bytes.limit(room)) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return result.map(drop),
-        }
+/// Waits for bytes and appends them, up to `max` in all; an error when none will come any more.
+async fn more(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, max: usize) -> io::Result<()> {
+    let count = read_through(stream, max - bytes.len(), |part| append(bytes, part, max)).await?;
+    if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+}
+
+/// Appends with a capacity that doubles from [`ROOM`] and never exceeds `max`.
+fn append(bytes: &mut Vec<u8>, part: &[u8], max: usize) {
+    let length = bytes.len() + part.len();
+    if length > bytes.capacity() {
+        let room = length.max(2 * bytes.capacity()).clamp(ROOM.min(max), max);
+        bytes.reserve_exact(room - bytes.len());
     }
+    bytes.extend_from_slice(part);
 }
 
 // === impl Reader ===

@@ -17,6 +17,7 @@ mod worker;
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc};
 
+use actix_rt::net::TcpStream;
 use actix_server::ServerBuilder;
 use actix_service::fn_service;
 
@@ -55,6 +56,6 @@ pub fn serve(
     let name = listener.name.clone();
     server.listen(name, socket, move || {
         let worker = ListenerWorker::open(Arc::clone(&listener), Arc::clone(&shared));
-        fn_service(move |client| accept::accept(Rc::clone(&worker), client))
+        fn_service(move |socket: TcpStream| accept::accept(Rc::clone(&worker), socket.into()))
     })
 }

@@ -1,4 +1,4 @@
-//! TCP connections: listening sockets, socket options, and connecting to upstreams.
+//! Connections: listening sockets, clients' streams, socket options, and connecting to upstreams.
 //!
 //! ```text
 //! Connect ─► resolve (names: the cache) ─► eyeballs (race: which address when) ─► options
@@ -12,6 +12,7 @@ mod options;
 mod race;
 mod resolve;
 mod spelled;
+mod stream;
 
 use std::net::SocketAddr;
 
@@ -21,10 +22,11 @@ pub use self::{
     names::{Addresses, LookupError},
     options::{TcpOptions, tune},
     resolve::Resolver,
+    stream::{Stream, read_through},
 };
 
-/// The address of a peer as it is known elsewhere: a client of IPv4 that came by an IPv6 socket has its IPv4
-/// address, not the mapping `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2).
+/// The address without IPv4 mapping: a peer that connects to an IPv6 socket over IPv4 has the address
+/// `::ffff:a.b.c.d` there (RFC 4291 section 2.5.5.2), and `a.b.c.d` here.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

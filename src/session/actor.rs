@@ -13,7 +13,6 @@ use std::{
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
-use actix_rt::net::TcpStream;
 use bytes::Bytes;
 
 use self::{
@@ -34,6 +33,7 @@ use crate::{
         Loss, PartialBytes, Permit, Ticket, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
+    net::Stream,
     pipeline::{Attach, LazyChain, Output},
     rate::Limiter,
     reply::{Failure, error_data},
@@ -126,8 +126,8 @@ pub struct Parts {
     pub listener: Arc<Listener>,
     /// Where it is served.
     pub upstream: Option<Arc<Upstream>>,
-    /// The upgraded socket.
-    pub socket: TcpStream,
+    /// The upgraded connection.
+    pub socket: Stream,
     /// Bytes that came behind the handshake.
     pub rest: Bytes,
     /// `$request` and `$session`, when a pipeline looks at metadata.

@@ -5,11 +5,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use actix_rt::net::TcpStream;
-
 use super::backlog::{self, Backlog, Keep};
 use crate::{
     flow::Permit,
+    net::Stream,
     settings::SlowConsumer,
     wire::{Link, Message},
 };
@@ -40,7 +39,7 @@ pub(super) enum Class {
 
 /// The client's socket, and what waits before it.
 pub(super) struct Downstream {
-    pub(super) link: Link<TcpStream, Option<Permit>>,
+    pub(super) link: Link<Stream, Option<Permit>>,
     /// None where nothing may be dropped: then all of it is with the socket.
     backlog: Option<Box<Backlog<Frame>>>,
 }
@@ -56,7 +55,7 @@ impl backlog::Frame for Frame {
 }
 
 impl Downstream {
-    pub(super) fn new(link: Link<TcpStream, Option<Permit>>, policy: SlowConsumer) -> Self {
+    pub(super) fn new(link: Link<Stream, Option<Permit>>, policy: SlowConsumer) -> Self {
         let keep = match policy {
             SlowConsumer::Disconnect => None,
             SlowConsumer::DropOldest => Some(Keep::Newest),

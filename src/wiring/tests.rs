@@ -156,7 +156,7 @@ impl Lab {
             tracker,
             listener: Arc::clone(&self.settings.listeners[0]),
             upstream: self.route().upstream.clone(),
-            socket,
+            socket: socket.into(),
             rest: Bytes::new(),
             origin: None,
             meta: None,

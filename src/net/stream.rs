@@ -1,0 +1,194 @@
+//! A client's connection: the bytes below the WebSocket frames.
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use actix_rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{TcpOptions, canonical, tune};
+
+/// Size of the buffer on the stack that [`read_through`] reads into.
+const CHUNK: usize = 4096;
+
+/// A client's connection. Everything above the socket reads and writes through this type, so that another
+/// transport, such as TLS, is one more variant here.
+#[derive(Debug)]
+pub enum Stream {
+    /// Plain TCP.
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    /// The address of the peer. An IPv4 peer on an IPv6 socket has its IPv4 address; see [`canonical`].
+    ///
+    /// # Errors
+    /// When the peer has disconnected.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr().map(canonical)
+    }
+
+    /// The address that the peer connected to.
+    ///
+    /// # Errors
+    /// When the socket has failed.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp().local_addr()
+    }
+
+    /// Sets the options of the TCP socket; see [`tune`].
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub fn tune(&self, options: &TcpOptions) -> io::Result<()> {
+        tune(self.tcp(), options)
+    }
+
+    /// Writes what the socket takes at once, without waiting; gives the number of bytes written.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket takes nothing now, another kind when it has failed.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => socket.try_write(bytes),
+        }
+    }
+
+    /// The TCP socket below.
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(socket) => socket,
+        }
+    }
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Self::Tcp(socket)
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(socket) => socket.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
+        }
+    }
+}
+
+/// Waits for bytes, reads `max` of them at most, and gives them to `take`; returns how many there were. Zero
+/// means that the peer sends nothing more, or that `max` is 0.
+///
+/// The bytes pass through a buffer on the stack, so that a connection which waits for its peer holds no memory.
+/// Dropping the future loses no bytes: it is pending only while nothing has been read.
+///
+/// # Errors
+/// When the connection has failed.
+pub async fn read_through(
+    stream: &mut (impl AsyncRead + Unpin),
+    max: usize,
+    mut take: impl FnMut(&[u8]),
+) -> io::Result<usize> {
+    poll_fn(|context| {
+        let mut chunk = [const { MaybeUninit::uninit() }; CHUNK];
+        let mut buffer = ReadBuf::uninit(&mut chunk[..max.min(CHUNK)]);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use tokio::{
+        io::{AsyncWriteExt, duplex},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[actix::test]
+    async fn reading_stops_at_the_maximum_and_loses_nothing() {
+        let (mut near, mut far) = duplex(64);
+        let mut bytes = Vec::new();
+        {
+            let mut idle = Box::pin(read_through(&mut near, 4, |part| bytes.extend_from_slice(part)));
+            let context = &mut Context::from_waker(std::task::Waker::noop());
+            assert!(idle.as_mut().poll(context).is_pending());
+        }
+        far.write_all(b"abcdef").await.unwrap();
+        drop(far);
+        for expected in [4, 2, 0] {
+            let count = read_through(&mut near, 4, |part| bytes.extend_from_slice(part)).await.unwrap();
+            assert_eq!(count, expected);
+        }
+        assert_eq!(bytes, b"abcdef");
+    }
+
+    #[actix::test]
+    async fn a_tcp_stream_has_addresses_and_vectored_writes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (mut near, mut far) = (Stream::from(near.unwrap()), Stream::from(far.unwrap().0));
+        assert_eq!((near.peer_addr().unwrap(), far.local_addr().unwrap()), (address, address));
+        assert_eq!(far.peer_addr().unwrap(), near.local_addr().unwrap());
+        assert!(near.is_write_vectored());
+        let slices = [IoSlice::new(b"ab"), IoSlice::new(b"c")];
+        let written = poll_fn(|cx| Pin::new(&mut near).poll_write_vectored(cx, &slices)).await;
+        assert_eq!(written.unwrap(), 3);
+        near.shutdown().await.unwrap();
+        let mut bytes = Vec::new();
+        while read_through(&mut far, CHUNK, |part| bytes.extend_from_slice(part)).await.unwrap() > 0 {}
+        assert_eq!(bytes, b"abc");
+    }
+}
