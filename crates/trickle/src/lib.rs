@@ -36,6 +36,7 @@ mod script;
 mod sets;
 mod source;
 mod token;
+mod value;
 
 /// The functions of the standard library: name, number of arguments, and what it gives, in words.
 ///
@@ -50,9 +51,9 @@ pub fn functions() -> impl Iterator<Item = (&'static str, String, &'static str)>
 mod tests;
 
 pub use diagnostic::{Diagnostics, RuntimeError};
-pub use eval::limits::Limits;
 pub use files::{Module, Modules, NoModules};
 pub use format::{Form, format};
 pub use program::{Instance, Port, Program};
 pub use script::Script;
 pub use source::Position;
+pub use value::limits::Limits;

@@ -7,10 +7,8 @@ use super::{
     compile::world::World,
     diagnostic::{Diagnostic, Diagnostics, Fault, RuntimeError},
     eval::{
-        Env, Steps, eval,
-        limits::{self, Limits},
+        Env, eval,
         script::{self, Ending, Frame, State, checked},
-        truth_of,
     },
     files::{Loader, Modules, NoModules},
     graph::{self, Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
@@ -19,6 +17,11 @@ use super::{
     reads::Reads,
     sets,
     source::{Sources, Span},
+    value::{
+        cost::Steps,
+        limits::{self, Limits},
+        ops::truth_of,
+    },
 };
 use towline_event::{Event, EventId, Origin, Value};
 

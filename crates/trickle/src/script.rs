@@ -6,15 +6,12 @@ use super::{
     code::{Act, PortNumber},
     compile::{Args, Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
-    eval::{
-        Steps,
-        limits::Limits,
-        script::{self, Ending, Frame, State, checked},
-    },
+    eval::script::{self, Ending, Frame, State, checked},
     files::{Loader, Modules, NoModules},
     library::Context,
     message::Message,
     source::{Sources, Span},
+    value::{cost::Steps, limits::Limits},
 };
 use towline_event::Event;
 

@@ -19,10 +19,11 @@ use super::{
     ast::Expr,
     code::{Op, Slot},
     diagnostic::{Diagnostic, Fault},
-    eval::{self, Env, Steps, limits::Limits},
+    eval::{self, Env},
     library::Context,
     message::Message,
     source::Span,
+    value::{cost::Steps, limits::Limits, words::article},
 };
 use towline_event::{Meta, Value};
 
@@ -154,7 +155,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
             Some(Value::Bool(true)) => return None,
             Some(Value::Bool(false)) | None => {}
             Some(other) if self.sound() => {
-                let message = format!("`{what}` takes a boolean, not {}", eval::article(other));
+                let message = format!("`{what}` takes a boolean, not {}", article(other));
                 self.error(Diagnostic::new(expr.span, message, ""));
             }
             Some(_) => {}

@@ -16,9 +16,9 @@ use crate::{
     ast::{Constant, DefineScript, FunctionDefinition, Name, Statement},
     code::Function,
     diagnostic::{Diagnostic, ERRORS_MAX},
-    eval::limits::Limits,
     files::Files,
     source::Span,
+    value::limits::Limits,
 };
 use towline_event::Value;
 

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::{Env, article, eval, ops::overflow};
+use super::{Env, eval};
 use crate::{
     ast::BytesKind,
     code::{BytesOp, BytesPartOp},
     diagnostic::Fault,
+    value::words::{article, overflow},
 };
 use towline_event::Value;
 

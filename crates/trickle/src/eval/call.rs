@@ -36,8 +36,7 @@ fn library_call(
     env: &Env<'_>,
 ) -> Result<Value, Box<Fault>> {
     let run = |args: &[&Value]| {
-        let steps = |count: u32| env.steps.spend(count as usize);
-        let called = function.call(args, env.context, &steps);
+        let called = function.call(args, env.context, env.steps);
         let value = called.map_err(|message| Fault::new(span, message))?;
         env.steps.weigh(&value, span)?;
         Ok(value)

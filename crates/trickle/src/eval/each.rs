@@ -2,12 +2,18 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Bound, Env, Steps, article, eval, last_of, limits::TooMuch, ops, truth_of};
+use super::{Bound, Env, eval, last_of};
 use crate::{
     ast::BinaryOp,
     code::{ForCaseOp, ForOp, Op},
     diagnostic::Fault,
     source::Span,
+    value::{
+        cost::Steps,
+        limits::TooMuch,
+        ops::{self, truth_of},
+        words::article,
+    },
 };
 use towline_event::Value;
 

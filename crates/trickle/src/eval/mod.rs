@@ -5,33 +5,32 @@
 //!
 //! # Correctness
 //! The evaluator recurses no deeper than the source nests (`parser::NESTING_MAX`), over values no
-//! deeper than [`limits::DEPTH_MAX`] and what the program adds in one expression. Every step is
+//! deeper than `limits::DEPTH_MAX` and what the program adds in one expression. Every step is
 //! counted, so that no event keeps a worker busy for long.
 
 mod bytes;
 mod call;
 mod each;
-pub(crate) mod limits;
-pub(crate) mod ops;
 mod patch;
 pub(crate) mod path;
 mod pattern;
 pub(crate) mod script;
-mod steps;
 mod text;
 
 use std::borrow::Cow;
 
-pub(crate) use self::steps::Steps;
-
-use super::{
+use crate::{
     ast::BinaryOp,
     code::{CaseOp, FieldOp, KeyOp, LogicOp, MatchOp, Op, Slot},
     diagnostic::Fault,
     library::Context,
     message::Message,
     reads::Reads,
-    source::Span,
+    value::{
+        cost::Steps,
+        ops::{self, truth_of},
+        words::article,
+    },
 };
 use towline_event::{Record, Value};
 
@@ -134,31 +133,6 @@ fn logic_op(logic: &LogicOp, env: &Env<'_>) -> Result<bool, Box<Fault>> {
         }
     }
     Ok(truth)
-}
-
-/// The boolean that some construct needs.
-pub(crate) fn truth_of(value: &Value, span: Span, what: &str) -> Result<bool, Box<Fault>> {
-    match value {
-        Value::Bool(truth) => Ok(*truth),
-        other => Err(Fault::new(span, format!("`{what}` takes a boolean, not {}", article(other)))),
-    }
-}
-
-/// `a string`, `an integer`
-pub(crate) fn article(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        _ if matches!(noun(value), "integer" | "array") => format!("an {}", noun(value)),
-        _ => format!("a {}", noun(value)),
-    }
-}
-
-/// `string`, `boolean`: as people say it, where [`Value::type_name`] has the names of the library.
-pub(crate) fn noun(value: &Value) -> &'static str {
-    match value {
-        Value::Bool(_) => "boolean",
-        other => other.type_name(),
-    }
 }
 
 // --- match ---

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::{Env, article, eval, key, path::shown};
+use super::{Env, eval, key, path::shown};
 use crate::{
     code::{KeyOp, MergeOp, Op, OperationKindOp, OperationOp, PatchOp},
     diagnostic::Fault,
     source::Span,
+    value::words::article,
 };
 use towline_event::{Record, Value};
 

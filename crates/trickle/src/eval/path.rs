@@ -4,11 +4,12 @@ use std::{borrow::Cow, sync::Arc};
 
 use bytestring::ByteString;
 
-use super::{Env, Evaluated, article, eval};
+use super::{Env, Evaluated, eval};
 use crate::{
     code::{PathOp, Root, Step, StepKind},
     diagnostic::Fault,
     source::Span,
+    value::words::article,
 };
 use towline_event::{Record, Value};
 

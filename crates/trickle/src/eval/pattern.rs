@@ -6,13 +6,14 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Env, eval, ops};
+use super::{Env, eval};
 use crate::{
     ast::BinaryOp,
     code::{FieldPatternOp, FieldTestOp, Op, PatternOp},
     diagnostic::Fault,
     extract::Extractor,
     source::Span,
+    value::ops,
 };
 use towline_event::{Record, Value};
 

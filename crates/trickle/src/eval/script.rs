@@ -1,12 +1,13 @@
 //! Running the statements of a script.
 
-use super::{Env, Steps, choose, each, eval, limits, path, pattern};
+use super::{Env, choose, each, eval, path, pattern};
 use crate::{
     code::{Act, ForOp, LetAct, MatchOp, OUT, Op, PortNumber, StepKind, Target},
     diagnostic::Fault,
     library::Context,
     message::Message,
     source::Span,
+    value::{cost::Steps, limits},
 };
 use towline_event::{Meta, Value};
 

@@ -4,10 +4,11 @@ use std::io;
 
 use bytestring::ByteString;
 
-use super::{Env, eval, limits::TooMuch};
+use super::{Env, eval};
 use crate::{
     code::{PieceOp, TextOp},
     diagnostic::Fault,
+    value::limits::TooMuch,
 };
 use towline_event::Value;
 

@@ -27,7 +27,7 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
 use self::{cidr::Cidr, dissect::Dissect, grok::Grok, kv::Kv, regexes::Captures};
 pub(crate) use self::{format::written, regexes::Budget};
-use super::eval::limits;
+use crate::value::limits;
 use towline_event::{Data, Value};
 
 /// The kinds of extractors.

@@ -1,7 +1,7 @@
 //! `std::array`
 
 use super::{Arity::Exactly, Call, Function, Outcome, order};
-use crate::eval::article;
+use crate::value::words::article;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[

@@ -5,7 +5,11 @@ use std::{fmt, io};
 use bytes::Bytes;
 
 use super::Outcome;
-use crate::eval::{article, ops::overflow};
+use crate::value::{
+    cost::Steps,
+    number::{Number, whole},
+    words::{article, overflow},
+};
 use towline_event::{Origin, Record, Value};
 
 /// How many bytes of text a function looks at in one step. The slowest (changing case, regular
@@ -18,9 +22,6 @@ const ITEM: usize = size_of::<Value>();
 /// Longest piece of a text that is shown in an error, in characters.
 const SHOWN_MAX: usize = 40;
 
-/// Takes so many of the steps that the event has left, or says that there are not enough.
-pub(crate) type Steps<'s> = dyn Fn(u32) -> Result<(), String> + 's;
-
 /// One call of a function.
 pub(crate) struct Call<'c> {
     /// The function's own name, for its errors.
@@ -28,7 +29,8 @@ pub(crate) struct Call<'c> {
     /// As many as its arity says.
     pub(super) args: &'c [&'c Value],
     pub(super) context: &'c Context<'c>,
-    pub(super) steps: &'c Steps<'c>,
+    /// The steps that the event has left.
+    pub(super) steps: &'c Steps,
 }
 
 /// What is known around a call.
@@ -48,13 +50,6 @@ pub(crate) struct Context<'c> {
 pub(super) struct Text<'t, 'c> {
     call: &'t Call<'c>,
     text: Vec<u8>,
-}
-
-/// A number, wide enough for both kinds of whole ones.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
-    Int(i128),
-    Float(f64),
 }
 
 // === impl Call: arguments ===
@@ -156,7 +151,7 @@ impl<'c> Call<'c> {
 
     /// Takes the steps for so many items.
     pub(super) fn walk(&self, items: usize) -> Result<(), String> {
-        (self.steps)(u32::try_from(items).unwrap_or(u32::MAX))
+        self.steps.spend(items)
     }
 
     /// Takes the steps for so many bytes of text.
@@ -184,11 +179,6 @@ impl<'c> Call<'c> {
     pub(super) fn finite(&self, number: f64) -> Outcome {
         if number.is_finite() { Ok(Value::Float(number)) } else { Err(self.fail("float overflow")) }
     }
-}
-
-/// The value of a whole number from -2^63 to 2^64 - 1.
-pub(super) fn whole(number: i128) -> Option<Value> {
-    i64::try_from(number).map(Value::Int).or_else(|_| u64::try_from(number).map(Value::Uint)).ok()
 }
 
 /// A text of an argument as errors show it: in backticks, cut when it is long.
@@ -251,25 +241,5 @@ impl io::Write for Text<'_, '_> {
 impl fmt::Write for Text<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text).map_err(|_| fmt::Error)
-    }
-}
-
-// === impl Number ===
-
-impl Number {
-    pub(super) fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Int(number) => Some(Self::Int(i128::from(*number))),
-            Value::Uint(number) => Some(Self::Int(i128::from(*number))),
-            Value::Float(number) => Some(Self::Float(*number)),
-            _ => None,
-        }
-    }
-
-    pub(super) fn float(self) -> f64 {
-        match self {
-            Self::Int(number) => number as f64,
-            Self::Float(number) => number,
-        }
     }
 }

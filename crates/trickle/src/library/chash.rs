@@ -4,11 +4,8 @@ use std::hash::{Hash, Hasher};
 
 use siphasher::sip::SipHasher13;
 
-use super::{
-    Arity::Exactly,
-    Call, Function, Outcome,
-    call::{Text, whole},
-};
+use super::{Arity::Exactly, Call, Function, Outcome, call::Text};
+use crate::value::number::whole;
 use towline_event::Value;
 
 /// The keys of `jump` in Tremor, so that both spread alike: "tremor" at either end of eight bytes.

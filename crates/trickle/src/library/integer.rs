@@ -1,10 +1,7 @@
 //! `std::integer`, `std::integer::signed` and `std::integer::unsigned`
 
-use super::{
-    Arity::Exactly,
-    Call, Constant, Function, Outcome,
-    call::{shown, whole},
-};
+use super::{Arity::Exactly, Call, Constant, Function, Outcome, call::shown};
+use crate::value::number::whole;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] =

@@ -2,12 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::{
-    Arity::Exactly,
-    Call, Function, Outcome,
-    call::{Number, whole},
-    order,
-};
+use super::{Arity::Exactly, Call, Function, Outcome, order};
+use crate::value::number::{Number, whole};
+
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure(
         "std::math::floor",

@@ -41,8 +41,9 @@ mod tests;
 
 use std::{borrow::Cow, fmt};
 
-pub(crate) use call::{Call, Context, Steps};
+pub(crate) use call::{Call, Context};
 
+use crate::value::cost::Steps;
 use towline_event::Value;
 
 /// What every function is at last: a value, or why there is none in words for people, without place.
@@ -194,7 +195,7 @@ impl Function {
     /// # Errors
     /// Why it has no result: `std::string::len takes a string, not an integer`. Or what `steps` says
     /// when there are not enough of them.
-    pub(crate) fn call(&'static self, args: &[&Value], context: &Context<'_>, steps: &Steps<'_>) -> Outcome {
+    pub(crate) fn call(&'static self, args: &[&Value], context: &Context<'_>, steps: &Steps) -> Outcome {
         if !self.arity.takes(args.len()) {
             return Err(format!("{} takes {}, not {}", self.name, self.arity, args.len()));
         }

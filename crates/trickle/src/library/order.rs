@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::call::Number;
+use crate::value::number::Number;
 use towline_event::{Record, Value, compare_int_to_float};
 
 /// Compares two values. Recurses no deeper than values nest.

@@ -1,7 +1,10 @@
 //! `std::range`
 
-use super::{Arity::Exactly, Call, Function, Outcome, call::whole, order};
-use crate::{ast::BinaryOp, eval::ops};
+use super::{Arity::Exactly, Call, Function, Outcome, order};
+use crate::{
+    ast::BinaryOp,
+    value::{number::whole, ops},
+};
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[

@@ -1,6 +1,7 @@
 //! `std::size`
 
-use super::{Arity::Exactly, Call, Function, Outcome, call::Number};
+use super::{Arity::Exactly, Call, Function, Outcome};
+use crate::value::number::Number;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::size::kiB", Exactly(1), |call| times(call, 1 << 10), "so many kibibytes in bytes"),

@@ -1,7 +1,6 @@
 //! The tables of all modules, and what holds for every function.
 
 use std::{
-    cell::Cell,
     collections::{HashMap, HashSet},
     sync::LazyLock,
 };
@@ -10,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::eval::limits;
+use crate::value::limits::{self, Limits};
 use towline_event::Origin;
 
 /// Name of the function, arguments as a JSON array, result as JSON or `error: ` with its text.
@@ -56,14 +55,13 @@ static CONTEXT: LazyLock<Context<'static>> = LazyLock::new(|| Context {
 });
 
 fn call_in(context: &Context<'_>, steps: u32, name: &str, args: &[Value]) -> Outcome {
-    let left = Cell::new(steps);
-    let take = |count: u32| {
-        let rest = left.get().checked_sub(count).ok_or("out of steps")?;
-        left.set(rest);
-        Ok(())
-    };
+    let counted = Steps::new(Limits { max_steps: steps, ..Limits::default() });
     let function = function(name).unwrap_or_else(|| panic!("no function {name}"));
-    function.call(&args.iter().collect::<Vec<_>>(), context, &take)
+    let outcome = function.call(&args.iter().collect::<Vec<_>>(), context, &counted);
+    outcome.map_err(|error| {
+        let used_up = error == format!("the event took more than {steps} steps");
+        if used_up { "out of steps".to_owned() } else { error }
+    })
 }
 
 pub(super) fn call(name: &str, args: &[Value]) -> Outcome {

@@ -1,4 +1,4 @@
-//! What an event may still cost.
+//! What an event may still cost. The evaluator, the library and the engine count with the same [`Steps`].
 
 use std::cell::Cell;
 
@@ -45,10 +45,10 @@ impl Steps {
         }
     }
 
-    /// Takes several steps: for functions of the library, which know no place.
+    /// Takes several steps. For functions of the library, whose errors carry no place in the program.
     ///
     /// # Errors
-    /// When there are not so many left.
+    /// When fewer than `count` steps are left; none are left afterwards.
     pub(crate) fn spend(&self, count: usize) -> Result<(), String> {
         let left = u32::try_from(count).ok().and_then(|count| self.left.get().checked_sub(count));
         self.left.set(left.unwrap_or(0));

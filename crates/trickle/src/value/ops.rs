@@ -5,7 +5,11 @@
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
-use super::{Steps, noun};
+use super::{
+    cost::Steps,
+    number::{self, Number},
+    words::{article, noun, overflow},
+};
 use crate::{
     ast::{BinaryOp, UnaryOp},
     diagnostic::Fault,
@@ -14,13 +18,6 @@ use crate::{
 use towline_event::{BigNumber, Value, compare_int_to_float};
 
 type Outcome = Result<Value, Box<Fault>>;
-
-/// A number, wide enough that no operator on two whole ones overflows.
-#[derive(Clone, Copy)]
-enum Number {
-    Int(i128),
-    Float(f64),
-}
 
 /// Applies an operator to one value.
 pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
@@ -79,6 +76,14 @@ pub(crate) fn binary(
             (Some(a), Some(b)) => arithmetic(op, span, a, b),
             _ => Err(undefined(op, span, &left, right)),
         },
+    }
+}
+
+/// The truth of a boolean. `what` is the construct that needs one, for the error: `` `where` takes a boolean ``.
+pub(crate) fn truth_of(value: &Value, span: Span, what: &str) -> Result<bool, Box<Fault>> {
+    match value {
+        Value::Bool(truth) => Ok(*truth),
+        other => Err(Fault::new(span, format!("`{what}` takes a boolean, not {}", article(other)))),
     }
 }
 
@@ -149,17 +154,6 @@ fn big_of<'v>(left: &'v Value, right: &'v Value) -> Option<&'v BigNumber> {
     }
 }
 
-/// `integer overflow: 18446744073709551616 does not fit 64 bits`
-pub(crate) fn overflow(big: &BigNumber) -> String {
-    const SHOWN: usize = 40;
-    let text = big.as_str();
-    let shown = text.get(..SHOWN).map_or_else(|| text.to_owned(), |head| format!("{head}…"));
-    match big.is_integer() {
-        true => format!("integer overflow: {shown} does not fit 64 bits"),
-        false => format!("float overflow: {shown} is beyond the range of floats"),
-    }
-}
-
 fn holds(op: BinaryOp, order: Ordering) -> bool {
     match op {
         BinaryOp::Gte => order.is_ge(),
@@ -217,12 +211,7 @@ fn arithmetic(op: BinaryOp, span: Span, left: Number, right: Number) -> Outcome 
 }
 
 fn whole(number: i128, span: Span) -> Outcome {
-    if let Ok(number) = i64::try_from(number) {
-        return Ok(Value::Int(number));
-    }
-    u64::try_from(number)
-        .map(Value::Uint)
-        .map_err(|_| Fault::new(span, "integer overflow: the result does not fit 64 bits"))
+    number::whole(number).ok_or_else(|| Fault::new(span, "integer overflow: the result does not fit 64 bits"))
 }
 
 fn float(number: f64, span: Span) -> Outcome {
@@ -257,31 +246,4 @@ fn shift(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Outcome {
         BinaryOp::Shr if signed => Value::Int(bits as i64 >> by),
         _ => Value::from(bits >> by),
     })
-}
-
-// === impl Number ===
-
-impl Number {
-    fn of(value: &Value) -> Option<Self> {
-        match value {
-            Value::Int(number) => Some(Self::Int(i128::from(*number))),
-            Value::Uint(number) => Some(Self::Int(i128::from(*number))),
-            Value::Float(number) => Some(Self::Float(*number)),
-            _ => None,
-        }
-    }
-
-    fn float(self) -> f64 {
-        match self {
-            Self::Int(number) => number as f64,
-            Self::Float(number) => number,
-        }
-    }
-
-    fn show(self) -> String {
-        match self {
-            Self::Int(number) => number.to_string(),
-            Self::Float(number) => Value::Float(number).to_json(),
-        }
-    }
 }
