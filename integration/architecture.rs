@@ -242,7 +242,8 @@ fn the_table_of_queues_names_each_field_that_may_grow() {
 /// The rooms of a source folder: its files and folders.
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
-/// Which room uses which, by the paths in their code that begin with `crate`.
+/// Which room uses which, by the paths in their code that begin with `crate`. In the file of a room itself `super`
+/// is the crate, too.
 fn uses(source: &Path) -> Rooms {
     let mut rooms = Rooms::new();
     for (path, items) in files(source) {
@@ -251,11 +252,16 @@ fn uses(source: &Path) -> Rooms {
         if ["lib", "main"].contains(&room) {
             continue;
         }
+        let at_top = path.components().count() == 1 || path.ends_with(format!("{room}/mod.rs"));
+        let roots: &[&str] = if at_top { &["crate", "super"] } else { &["crate"] };
         let used = rooms.entry(room.to_owned()).or_default();
         for item in items {
             match item {
-                Item::Use(item) => used_by(&item.tree, false, used),
-                item => used.extend(paths_in(&item.to_token_stream().to_string())),
+                Item::Use(item) => used_by(&item.tree, roots, false, used),
+                item => {
+                    let tokens = item.to_token_stream().to_string();
+                    roots.iter().for_each(|root| used.extend(paths_in(&tokens, root)));
+                }
             }
         }
         used.remove(room);
@@ -265,24 +271,27 @@ fn uses(source: &Path) -> Rooms {
     rooms
 }
 
-/// The rooms that a `use` names: the names behind `crate`.
-fn used_by(tree: &UseTree, below_crate: bool, used: &mut BTreeSet<String>) {
+/// The rooms that a `use` names: the names behind one of the roots.
+fn used_by(tree: &UseTree, roots: &[&str], below_crate: bool, used: &mut BTreeSet<String>) {
     match tree {
         UseTree::Path(path) if below_crate => _ = used.insert(path.ident.to_string()),
-        UseTree::Path(path) if path.ident == "crate" => used_by(&path.tree, true, used),
+        UseTree::Path(path) if roots.iter().any(|root| path.ident == root) => {
+            used_by(&path.tree, roots, true, used);
+        }
         UseTree::Name(name) if below_crate => _ = used.insert(name.ident.to_string()),
         UseTree::Rename(name) if below_crate => _ = used.insert(name.ident.to_string()),
-        UseTree::Group(group) => group.items.iter().for_each(|tree| used_by(tree, below_crate, used)),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| used_by(tree, roots, below_crate, used)),
         _ => {}
     }
 }
 
-/// The names behind `crate ::` in the tokens of an item.
-fn paths_in(tokens: &str) -> impl Iterator<Item = String> {
-    let behind = tokens.split("crate :: ").skip(1);
-    behind.map(|rest| {
+/// The names behind a root and `::` in the tokens of an item.
+fn paths_in(tokens: &str, root: &str) -> Vec<String> {
+    let root = format!("{root} :: ");
+    let behind = tokens.split(&root).skip(1).map(|rest| {
         rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next().unwrap().to_owned()
-    })
+    });
+    behind.collect()
 }
 
 /// The rooms that can be reached from `room`, itself only by way of others.

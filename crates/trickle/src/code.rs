@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::{
+use crate::{
     ast::{BinaryOp, BytesKind, UnaryOp},
     extract::Extractor,
     library,

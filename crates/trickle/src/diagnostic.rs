@@ -3,7 +3,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use super::source::{Note, Position, Sources, Span};
+use crate::source::{Note, Position, Sources, Span};
 
 /// How many errors of one program are kept; more would bury the first. Lexer and parser stop there.
 pub(crate) const ERRORS_MAX: usize = 50;

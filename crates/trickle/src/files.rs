@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 
-use super::{
+use crate::{
     ast::{DefineScript, Item, Name, Qualified, Script, ScriptBlock, Statement, Use},
-    compile::is_in_library,
+    bounds::{SOURCE_MAX, bounded, too_long},
     diagnostic::{Diagnostic, Diagnostics},
+    library::names,
+    operators::OPERATORS,
     parser,
-    program::{SOURCE_MAX, bounded, too_long},
     source::{Sources, Span},
 };
 
-/// How many modules one program may use; more is a mistake, or a folder that nobody has looked at.
+/// How many modules one program may use; more is a mistake, or the wrong folder.
 const FILES_MAX: usize = 256;
 
-/// How long the path of a module may be: each of its beginnings is looked for.
+/// How many names the path of a module may have: the loader looks for a module at each prefix of it.
 const NAMES_MAX: usize = 32;
 
 /// Where the modules of a program come from.
@@ -35,19 +36,7 @@ pub struct Module {
     pub text: String,
 }
 
-/// The operators that there are, and the scripts that do what they do.
-pub(crate) const OPERATORS: [(&str, &str); 2] = [
-    ("passthrough", "define script passthrough script event end"),
-    (
-        "generic::counter",
-        "define script counter script
-           match state of case null => let state = 1 case _ => let state = state + 1 end;
-           {\"count\": state, \"event\": event}
-         end",
-    ),
-];
-
-/// There are none.
+/// The modules of a program that has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoModules;
 
@@ -154,7 +143,7 @@ impl<'m> Loader<'m> {
     /// Reads the file that a path leads to, if it leads to one.
     fn follow(&mut self, path: &Qualified) {
         let text = path.text();
-        if is_in_library(&text) {
+        if names::is_known(&text) {
             return;
         }
         if path.names.len() > NAMES_MAX {

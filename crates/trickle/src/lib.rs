@@ -4,11 +4,14 @@
 //! select event from in where event.type == "chat" into out;
 //! ```
 //!
-//! The way of a program, in the order of the modules: `files` gathers its text and those of the modules
-//! it uses, `lexer` makes tokens of a text, `parser` a tree (`ast`), `compile` code (`code`) of its
-//! expressions, functions and scripts, `graph` nodes and channels of its statements. `program` sends
-//! events through the graph, and `eval` evaluates, with the functions of the `library` and the
-//! patterns of `extract`. `reads` looks into JSON just as far as a program does.
+//! A program is compiled in this order: `files` loads its text and the modules it uses, `lexer` splits a text into
+//! tokens, `parser` builds a tree (`ast`), `compile` turns expressions, functions and scripts into `code`, and
+//! `graph` turns statements into nodes and channels. `program` is the interface, and its `engine` sends events
+//! through the graph.
+//!
+//! Code is evaluated on floors, each of which uses only those below it: `eval`, `reads` (the part of the event that
+//! a program reads), `code`, `extract` (the patterns of `~`), `library` (the functions of `std` and `tremor`), and
+//! `value` (limits, numbers, operators, the count of steps).
 //!
 //! What is written once is resolved once: a running program looks no name up. Every failure, of a
 //! text or of an event, is a value with a place in the program ([`Diagnostics`], [`RuntimeError`]);
@@ -18,9 +21,11 @@
 //! spellings accepted. Windows, grouping and aggregates are not built yet and refused by name.
 
 mod ast;
+mod bounds;
 mod code;
 mod compile;
 mod diagnostic;
+mod engine;
 mod eval;
 mod extract;
 mod files;
@@ -29,7 +34,9 @@ mod graph;
 mod lexer;
 mod library;
 mod message;
+mod operators;
 mod parser;
+mod port;
 mod program;
 mod reads;
 mod script;
@@ -53,7 +60,8 @@ mod tests;
 pub use diagnostic::{Diagnostics, RuntimeError};
 pub use files::{Module, Modules, NoModules};
 pub use format::{Form, format};
-pub use program::{Instance, Port, Program};
+pub use port::Port;
+pub use program::{Instance, Program};
 pub use script::Script;
 pub use source::Position;
 pub use value::limits::Limits;

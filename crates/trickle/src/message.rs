@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, sync::Arc};
 
-use super::reads::Reads;
+use crate::reads::Reads;
 use towline_event::{Data, Event, EventId, Meta, Origin, Value};
 
 /// Data and metadata of an event. JSON text is parsed when somebody first looks into it, and kept:

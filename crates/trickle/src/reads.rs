@@ -8,7 +8,7 @@
 use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::code::{
+use crate::code::{
     CaseOp, FieldTestOp, KeyOp, Op, OperationKindOp, PathOp, PatternOp, PieceOp, Root, Step, StepKind,
 };
 use towline_event::{Record, Small, Value, visit_scalars};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
+use crate::{
     code::{Act, PortNumber},
     compile::{Args, Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},

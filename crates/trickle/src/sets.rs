@@ -3,10 +3,10 @@
 //! What is not sure counts as not set: a loop may run for nothing, and `let $ = …` may take a key away. An
 //! event that fails does not leave by `out`.
 
-use super::{
+use crate::{
     code::{Act, Target},
     graph::{Exit, Graph, IN, NodeKind},
-    program::Port,
+    port::Port,
 };
 
 /// Whether every event that leaves by `out` has the key, if every one that enters has it, or even if none

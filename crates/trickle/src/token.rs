@@ -1,6 +1,6 @@
 //! The words of the language.
 
-use super::source::Span;
+use crate::source::Span;
 
 /// Words that cannot name a local, a stream or a script. After a `.` and in backticks they are plain
 /// names. Those the grammar does not use yet are kept free for it.

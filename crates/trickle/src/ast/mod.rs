@@ -6,7 +6,7 @@ use bytestring::ByteString;
 
 pub(crate) use self::operators::{BinaryOp, UnaryOp};
 
-use super::source::Span;
+use crate::source::Span;
 use towline_event::Value;
 
 /// A name and its place.

@@ -221,7 +221,8 @@ fn nearest_in_library(path: &str, kind: Option<Kind>) -> Option<String> {
     let module = if known(prefix) { prefix } else { nearest(prefix, modules.iter().map(String::as_str))? };
     let wanted = |name: &str| kind.is_none_or(|kind| library_binding(name, kind).is_some());
     let members = || {
-        let inside = library::names().filter(|name| wanted(name)).filter_map(|name| name.rsplit_once("::"));
+        let inside =
+            library::names::names().filter(|name| wanted(name)).filter_map(|name| name.rsplit_once("::"));
         inside.filter(|(inside, _)| *inside == module).map(|(_, member)| member)
     };
     let exact = members().find(|member| *member == last && module != prefix);
@@ -235,7 +236,7 @@ fn same_last_name(path: &str, kind: Kind) -> Vec<&'static str> {
     let mut ending = path;
     loop {
         let ends = |name: &&str| name.strip_suffix(ending).is_some_and(|before| before.ends_with("::"));
-        let same: Vec<&str> = library::names().filter(ends).collect();
+        let same: Vec<&str> = library::names::names().filter(ends).collect();
         let of_kind = same.iter().copied().filter(|name| library_binding(name, kind).is_some());
         match (of_kind.collect::<Vec<_>>(), ending.split_once("::")) {
             (of_kind, _) if !of_kind.is_empty() => return of_kind,
@@ -249,7 +250,7 @@ fn same_last_name(path: &str, kind: Kind) -> Vec<&'static str> {
 
 /// All that names of the library begin with.
 fn library_modules() -> Vec<String> {
-    let mut modules: Vec<String> = library::names()
+    let mut modules: Vec<String> = library::names::names()
         .filter_map(|name| name.rsplit_once("::"))
         .map(|(module, _)| module.to_owned())
         .collect();

@@ -1,6 +1,14 @@
 //! The tree to code: names become slots, parameters and constant expressions become values.
 //!
-//! Goes on after an error, so that all errors of a program are found; the code is thrown away then.
+//! Compilation goes on after an error, so that all errors of a program are found; the code is thrown away then.
+//!
+//! # A circle on purpose
+//! `Compiler` and `World` use each other. A `Compiler` compiles one select, script or function and asks the
+//! `World` for the definitions it meets; the `World` starts another `Compiler` for a constant or function that
+//! is needed for the first time. Definitions may stand in any order, and the value of one may decide how another
+//! compiles (parameters, folded conditions), so no order is known before compilation. Definitions that need
+//! themselves are refused (see `world`), and `HEIGHT_MAX` bounds the recursion. The other files hold one part of
+//! these two types each.
 
 mod advice;
 mod build;
@@ -15,7 +23,7 @@ pub(crate) mod world;
 use std::collections::HashMap;
 
 use self::{function::Frame, scope::ScopeId, world::World};
-use super::{
+use crate::{
     ast::Expr,
     code::{Op, Slot},
     diagnostic::{Diagnostic, Fault},
@@ -104,13 +112,6 @@ impl Args {
     pub(crate) fn none() -> Self {
         Self { values: Value::record::<&str>([]), doubtful: false }
     }
-}
-
-/// Whether a path leads into the standard library.
-pub(crate) fn is_in_library(path: &str) -> bool {
-    scope::is_library_module(path)
-        || super::library::function(path).is_some()
-        || super::library::constant(path).is_some()
 }
 
 impl<'c, 'a> Compiler<'c, 'a> {

@@ -310,15 +310,9 @@ pub(super) fn library_binding<'a>(name: &str, kind: Kind) -> Option<Binding<'a>>
     match kind {
         Kind::Function => library::function(name).map(Binding::LibraryFunction),
         Kind::Constant => library::constant(name).map(Binding::LibraryConstant),
-        Kind::Module => is_library_module(name).then(|| Binding::LibraryModule(name.to_owned())),
+        Kind::Module => library::names::is_module(name).then(|| Binding::LibraryModule(name.to_owned())),
         _ => None,
     }
-}
-
-/// Whether names of the library begin so.
-pub(super) fn is_library_module(name: &str) -> bool {
-    let name = library::listed_name(name);
-    library::names().any(|known| known.strip_prefix(&*name).is_some_and(|rest| rest.starts_with("::")))
 }
 
 // === impl Kind ===

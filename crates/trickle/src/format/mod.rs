@@ -11,7 +11,7 @@ mod spacing;
 
 use std::sync::Arc;
 
-use super::{diagnostic::Diagnostics, lexer::lex, parser, program::bounded, source::Sources};
+use crate::{bounds::bounded, diagnostic::Diagnostics, lexer::lex, parser, source::Sources};
 
 /// What a text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use crate::{
     },
     diagnostic::Diagnostic,
     eval::script::State,
-    files::OPERATORS,
+    operators::OPERATORS,
 };
 use towline_event::{Record, Value};
 

@@ -5,6 +5,11 @@
 //! created, with channels of its own. Statements are nodes that read from one channel
 //! and write to others, or to a port of the program. The graph has no cycle, so every node runs once
 //! per event, after all that write to its channel.
+//!
+//! # A circle on purpose
+//! `nodes`, `names` and `create` are the parts of one type, `Builder`, and use each other: the statements of a
+//! level become nodes (`nodes`), their names are resolved (`names`), and a pipeline that is created (`create`) is a
+//! level of its own. The nesting of pipelines bounds this recursion (`create::PIPELINES_MAX`).
 
 mod check;
 mod create;
@@ -12,17 +17,16 @@ mod names;
 mod nodes;
 
 use self::names::{ChannelKind, Level};
-use super::{
+use crate::{
     ast::Statement,
     code::{Act, Op},
     compile::{Args, world::World},
     eval::script::State,
-    program::Port,
+    port::Port,
+    reads::Reads,
     source::Span,
 };
 use std::sync::Arc;
-
-use super::reads::Reads;
 
 /// The number of a channel; 0 is the program's entrance `in`.
 pub(crate) type Channel = usize;

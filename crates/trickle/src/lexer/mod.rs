@@ -6,7 +6,7 @@ mod foreign;
 mod number;
 mod text;
 
-use super::{
+use crate::{
     diagnostic::{Diagnostic, ERRORS_MAX},
     source::Span,
     token::{Placed, SYMBOLS, Token},

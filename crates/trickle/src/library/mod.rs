@@ -22,6 +22,7 @@ mod float;
 mod integer;
 mod json;
 mod math;
+pub(crate) mod names;
 mod order;
 mod origin;
 mod path;
@@ -39,7 +40,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, fmt};
+use std::fmt;
 
 pub(crate) use call::{Call, Context};
 
@@ -111,30 +112,16 @@ static FUNCTIONS: [&[Function]; 23] = [
 /// Every constant but those of the time zones.
 static CONSTANTS: [&[Constant]; 3] = [datetime::CONSTANTS, integer::CONSTANTS, time::CONSTANTS];
 
-/// In Tremor what is built in has names here too, as `core::string::len`.
-const BUILT_IN: &str = "core::";
-
-/// Modules that are built in below `tremor::`; all others are below `std::`.
-const OF_TREMOR: [&str; 2] = ["origin", "system"];
-
-/// The name that a function, a constant or a module has in the lists.
-pub(crate) fn listed_name(name: &str) -> Cow<'_, str> {
-    let Some(rest) = name.strip_prefix(BUILT_IN) else { return name.into() };
-    let module = rest.split("::").next().unwrap_or_default();
-    let root = if OF_TREMOR.contains(&module) { "tremor" } else { "std" };
-    format!("{root}::{rest}").into()
-}
-
 /// The function of that name.
 pub(crate) fn function(name: &str) -> Option<&'static Function> {
-    let name = listed_name(name);
+    let name = names::listed_name(name);
     functions().find(|known| known.name == name)
 }
 
 /// The value of the constant of that name, whose last word is in capitals (as in later versions of
 /// Tremor) or in small letters (as in 0.11).
 pub(crate) fn constant(name: &str) -> Option<Value> {
-    let name = listed_name(name);
+    let name = names::listed_name(name);
     let (module, word) = name.rsplit_once("::")?;
     let capitals = word.to_ascii_uppercase();
     if word != capitals && word != word.to_ascii_lowercase() {
@@ -143,12 +130,6 @@ pub(crate) fn constant(name: &str) -> Option<Value> {
     let is_it = |known: &str| known.rsplit_once("::") == Some((module, &capitals));
     let listed = CONSTANTS.iter().copied().flatten().find(|known| is_it(known.name));
     listed.map(|known| (known.value)()).or_else(|| datetime::zone_named(module, &capitals))
-}
-
-/// The names of all functions and constants, for `did you mean` and for the docs.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    let constants = CONSTANTS.iter().copied().flatten().map(|constant| constant.name);
-    functions().map(|function| function.name).chain(constants).chain(datetime::zone_names())
 }
 
 /// All functions, module by module.

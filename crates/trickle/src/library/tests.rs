@@ -126,7 +126,7 @@ fn every_function_has_cases_and_an_error_among_them() {
 
 #[test]
 fn functions_and_constants_are_found_by_name() {
-    let names: Vec<&str> = names().collect();
+    let names: Vec<&str> = names::names().collect();
     let distinct: HashSet<&&str> = names.iter().collect();
     assert_eq!(distinct.len(), names.len());
     for name in names {

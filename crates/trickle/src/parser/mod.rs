@@ -68,7 +68,7 @@ mod slips;
 
 use blocks::Block;
 
-use super::{
+use crate::{
     ast::{Name, Script, Statement},
     diagnostic::{Diagnostic, ERRORS_MAX, similar},
     lexer::lex,

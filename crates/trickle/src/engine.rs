@@ -1,0 +1,279 @@
+//! The run loop: sends one event through the graph of a program.
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    code::{Op, PortNumber},
+    diagnostic::{Fault, RuntimeError},
+    eval::{
+        Env, eval,
+        script::{self, Ending, Frame, State, checked},
+    },
+    graph::{Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
+    library::Context,
+    message::Message,
+    port::Port,
+    reads::Reads,
+    source::{Sources, Span},
+    value::{
+        cost::Steps,
+        limits::{self, Limits},
+        ops::truth_of,
+    },
+};
+use towline_event::{Event, EventId, Origin, Value};
+
+/// A program and the states of one session.
+pub(crate) struct Engine<'r> {
+    /// The texts of the program, for errors.
+    pub(crate) sources: &'r Arc<Sources>,
+    pub(crate) graph: &'r Graph,
+    /// One state for each script of the graph that has one.
+    pub(crate) states: &'r mut [State],
+    pub(crate) limits: Limits,
+    /// The nodes run in the order of their statements, so the outputs need no sorting.
+    pub(crate) in_order: bool,
+}
+
+/// One event's way through a program.
+struct Run<'r> {
+    sources: &'r Arc<Sources>,
+    graph: &'r Graph,
+    states: &'r mut [State],
+    context: Context<'r>,
+    channels: Vec<Vec<Message>>,
+    outputs: Outputs<'r>,
+    steps: Steps,
+    /// How many messages the event may still become.
+    messages: usize,
+}
+
+/// Collects the outputs of one event.
+struct Outputs<'r> {
+    list: &'r mut Vec<(Port, Event)>,
+    /// The number of the statement of each output; `None` if the outputs need no sorting.
+    orders: Option<Vec<usize>>,
+    id: EventId,
+    origin: Option<&'r Arc<Origin>>,
+    ingest_ns: u64,
+}
+
+// === impl Engine ===
+
+impl Engine<'_> {
+    /// Runs the program over one event and appends what leaves it to `outputs`, in the order of the statements.
+    ///
+    /// # Errors
+    /// When an expression fails or a limit is reached; `outputs` is then as it was.
+    pub(crate) fn run(
+        self,
+        event: Event,
+        now_ns: u64,
+        outputs: &mut Vec<(Port, Event)>,
+    ) -> Result<(), RuntimeError> {
+        let Self { sources, graph, states, limits, in_order } = self;
+        let before = outputs.len();
+        let Event { id, data, meta, origin, ingest_ns } = event;
+        let orders = if in_order { None } else { Some(Vec::new()) };
+        let mut run = Run {
+            sources,
+            graph,
+            states,
+            context: Context { now_ns, ingest_ns, origin: origin.as_deref(), size_max: limits.max_value },
+            channels: Vec::new(),
+            outputs: Outputs { list: outputs, orders, id, origin: origin.as_ref(), ingest_ns },
+            steps: Steps::new(limits),
+            messages: limits::MESSAGES_MAX,
+        };
+        let outcome = run.all(Message::new(data, meta));
+        let orders = run.outputs.orders.take();
+        if let Err(fault) = outcome {
+            outputs.truncate(before);
+            return Err(RuntimeError::new(Arc::clone(sources), fault));
+        }
+        sort_outputs(outputs, before, orders);
+        Ok(())
+    }
+}
+
+/// Sorts the outputs behind the first `before` by the number of their statement. `None`: they are in order.
+fn sort_outputs(outputs: &mut Vec<(Port, Event)>, before: usize, orders: Option<Vec<usize>>) {
+    let Some(orders) = orders.filter(|orders| !orders.is_sorted()) else { return };
+    let mut ordered: Vec<_> = orders.into_iter().zip(outputs.drain(before..)).collect();
+    ordered.sort_by_key(|(order, _)| *order);
+    outputs.extend(ordered.into_iter().map(|(_, output)| output));
+}
+
+// === impl Run ===
+
+impl Run<'_> {
+    fn all(&mut self, message: Message) -> Result<(), Box<Fault>> {
+        let graph = self.graph;
+        // The usual program is one statement, and needs no channels.
+        if let [only] = &*graph.nodes {
+            return self.node(only, Cow::Owned(message));
+        }
+        self.channels.resize_with(graph.channels, Vec::new);
+        self.channels[IN].push(message);
+        for node in &graph.nodes {
+            let waiting = std::mem::take(&mut self.channels[node.input]);
+            if node.last_reader {
+                for message in waiting {
+                    self.node(node, Cow::Owned(message))?;
+                }
+            } else {
+                for message in &waiting {
+                    self.node(node, Cow::Borrowed(message))?;
+                }
+                self.channels[node.input] = waiting;
+            }
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node, message: Cow<'_, Message>) -> Result<(), Box<Fault>> {
+        self.steps.take(node.span)?;
+        match &node.kind {
+            NodeKind::Select(select) => {
+                if let Some(message) = self.select(select, message)? {
+                    self.exit(node, select.to, message)?;
+                }
+                Ok(())
+            }
+            NodeKind::Script(script) => self.script(node, script, message.into_owned()),
+        }
+    }
+
+    fn exit(&mut self, node: &Node, to: Exit, message: Message) -> Result<(), Box<Fault>> {
+        match to {
+            Exit::Nowhere => Ok(()),
+            Exit::Channel(channel) => self.send(node.span, channel, message),
+            Exit::Port(port) => {
+                self.count(node.span)?;
+                self.outputs.push(node.order, port, message);
+                Ok(())
+            }
+        }
+    }
+
+    fn send(&mut self, span: Span, channel: Channel, mut message: Message) -> Result<(), Box<Fault>> {
+        self.count(span)?;
+        message.forget_part();
+        self.channels[channel].push(message);
+        Ok(())
+    }
+
+    fn count(&mut self, span: Span) -> Result<(), Box<Fault>> {
+        match self.messages.checked_sub(1) {
+            Some(left) => {
+                self.messages = left;
+                Ok(())
+            }
+            None => {
+                let max = limits::MESSAGES_MAX;
+                Err(Fault::new(span, format!("the event became more than {max} messages on its way")))
+            }
+        }
+    }
+
+    // --- select ---
+
+    fn select(&self, select: &SelectNode, message: Cow<'_, Message>) -> Result<Option<Message>, Box<Fault>> {
+        let reads = select.reads.as_deref();
+        if !self.holds(select.filter.as_ref(), &message, reads, "where")? {
+            return Ok(None);
+        }
+        let selected = match &select.target {
+            None => message.into_owned(),
+            Some((op, span)) => {
+                let value = eval(op, &self.env(&message, reads))?.into_owned();
+                let value = if op.is_path() { value } else { checked(value, *span, &self.steps)? };
+                match message {
+                    Cow::Owned(message) => Message::of(value, message.meta),
+                    Cow::Borrowed(message) => Message::of(value, message.meta.clone()),
+                }
+            }
+        };
+        let kept = self.holds(select.having.as_ref(), &selected, None, "having")?;
+        Ok(kept.then_some(selected))
+    }
+
+    fn holds(
+        &self,
+        condition: Option<&(Op, Span)>,
+        message: &Message,
+        reads: Option<&Reads>,
+        what: &str,
+    ) -> Result<bool, Box<Fault>> {
+        let Some((op, span)) = condition else { return Ok(true) };
+        truth_of(&*eval(op, &self.env(message, reads))?, *span, what)
+    }
+
+    fn env<'e>(&'e self, message: &'e Message, reads: Option<&'e Reads>) -> Env<'e> {
+        Env {
+            message,
+            reads,
+            state: &Value::Null,
+            locals: &[],
+            bound: None,
+            steps: &self.steps,
+            context: &self.context,
+        }
+    }
+
+    // --- script ---
+
+    /// Runs a script. A failure leaves by its port `err` if somebody reads from that.
+    fn script(&mut self, node: &Node, script: &ScriptNode, message: Message) -> Result<(), Box<Fault>> {
+        let original = script.err.map(|channel| (channel, message.clone()));
+        match (self.run_script(script, node.span, message), original) {
+            (Ok(Some((port, message))), _) => match script.ports.get(port).copied().flatten() {
+                Some(channel) => self.send(node.span, channel, message),
+                None => Ok(()),
+            },
+            (Ok(None), _) => Ok(()),
+            (Err(fault), Some((channel, original))) => {
+                let error = RuntimeError::new(Arc::clone(self.sources), fault).to_string();
+                let event = original.value().clone();
+                let data = Value::record([("error", Value::string(error)), ("event", event)]);
+                self.send(node.span, channel, Message::of(data, original.meta))
+            }
+            (Err(fault), None) => Err(fault),
+        }
+    }
+
+    /// What leaves a script, and by which of its ports.
+    fn run_script(
+        &mut self,
+        script: &ScriptNode,
+        span: Span,
+        message: Message,
+    ) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
+        let mut stateless = State::default();
+        let state = script.state.and_then(|index| self.states.get_mut(index)).unwrap_or(&mut stateless);
+        let locals = vec![None; script.locals];
+        let err_is_read = script.err.is_some();
+        let mut frame =
+            Frame { message, state, locals, steps: &self.steps, context: &self.context, err_is_read };
+        let ending = script::run(&script.body, &mut frame)?;
+        Ok(match ending {
+            Ending::Event(port) => Some((port, frame.message)),
+            Ending::Value(port, value) => {
+                let value = checked(value, span, &self.steps)?;
+                Some((port, Message::of(value, frame.message.meta)))
+            }
+            Ending::Dropped | Ending::Again { .. } => None,
+        })
+    }
+}
+
+// === impl Outputs ===
+
+impl Outputs<'_> {
+    fn push(&mut self, order: usize, port: Port, message: Message) {
+        if let Some(orders) = &mut self.orders {
+            orders.push(order);
+        }
+        self.list.push((port, message.into_event(self.id, self.origin.cloned(), self.ingest_ns)));
+    }
+}
