@@ -236,7 +236,7 @@ impl Session {
             Incoming::Pong(_) => {}
             Incoming::Close(frame) => {
                 self.finish_input();
-                self.client_ended(CloseIntent::Close(frame));
+                self.client_ended(CloseIntent::Answer(frame));
             }
         }
     }
@@ -247,7 +247,7 @@ impl Session {
             OnClientClose::Finish => self.listener.close_timeout,
             OnClientClose::Cancel => Duration::ZERO,
         };
-        self.start_draining(intent, true, Side::Downstream, wait);
+        self.start_draining(intent, wait);
     }
 
     fn accept(&mut self, decoded: Result<Data, String>) {
@@ -286,9 +286,9 @@ impl Session {
         match error {
             LinkError::Wire(error) => {
                 let frame = CloseFrame::new(error.close_code(), error.to_string());
-                self.close(Some(frame), false, false, Side::Proxy);
+                self.close(CloseIntent::Reject(frame));
             }
-            LinkError::Eof | LinkError::Io(_) => self.client_ended(CloseIntent::Nobody),
+            LinkError::Eof | LinkError::Io(_) => self.client_ended(CloseIntent::Gone(Side::Downstream)),
         }
     }
 
@@ -410,7 +410,7 @@ impl Drop for Session {
                 log::error!("session died session={self}");
             }
             if let Some(supervisor) = &self.links.supervisor {
-                supervisor.over.notify(SessionOver(CloseIntent::Nobody.to_upstream()));
+                supervisor.over.notify(SessionOver(CloseIntent::Gone(Side::Downstream).to_upstream()));
             }
         }
     }

@@ -78,8 +78,8 @@ impl Session {
         let Err((excess, policy)) = counted else { return self.inbound.feed(message) };
         let failure = Failure::RateLimited(excess.noun());
         if policy == OnLimit::Close {
-            let intent = CloseIntent::Close(Some(CloseFrame::new(1008, failure.text())));
-            self.start_draining(intent, false, Side::Proxy, self.listener.close_timeout);
+            let intent = CloseIntent::Close(Some(CloseFrame::new(1008, failure.text())), Side::Proxy);
+            self.start_draining(intent, self.listener.close_timeout);
         }
         self.refuse(failure);
     }
@@ -137,12 +137,12 @@ impl Session {
             return;
         }
         let frame = CloseFrame::new(error.close_code(), error.text(&self.listener.liveness));
+        let intent = CloseIntent::Close(Some(frame), Side::Proxy);
         match error {
             // Whatever settles now, it would wait behind what is not read.
-            LivenessError::Blocked => self.close(Some(frame), false, true, Side::Proxy),
+            LivenessError::Blocked => self.close(intent),
             LivenessError::Silent | LivenessError::Idle | LivenessError::HeldUp | LivenessError::Dead => {
-                let wait = self.listener.close_timeout;
-                self.start_draining(CloseIntent::Close(Some(frame)), false, Side::Proxy, wait);
+                self.start_draining(intent, self.listener.close_timeout);
             }
         }
     }

@@ -22,33 +22,27 @@ pub(super) enum State {
     Open,
     Draining {
         intent: CloseIntent,
-        /// Whether the client has sent its close frame.
-        peer_closed: bool,
-        /// Who ended the session, for the log.
-        side: Side,
-        /// Whether the upstream side has been told to withdraw.
+        /// Whether the upstream side has its order to stop.
         upstream_stopped: bool,
     },
-    Closing {
-        frame: Option<CloseFrame>,
-        /// Whether the client's close frame has come, so that nothing more is awaited.
-        peer_closed: bool,
-        /// Whether what the client sends can still be read as frames.
-        readable: bool,
-        side: Side,
-    },
+    Closing(CloseIntent),
     Over,
 }
 
-/// What the client is told in the end.
+/// How the session ends: which close frame the client gets, and what is awaited of it then.
 #[derive(Debug, Clone)]
 pub(super) enum CloseIntent {
-    /// Nothing: it is gone.
-    Nobody,
-    /// A close frame, with or without a code.
-    Close(Option<CloseFrame>),
+    /// The client is gone: it gets no close frame.
+    Gone(Side),
+    /// The client has sent its close frame: it gets ours, and nothing more is awaited.
+    Answer(Option<CloseFrame>),
+    /// The client gets a close frame, with or without a code. Its own is awaited.
+    Close(Option<CloseFrame>, Side),
+    /// The client broke the protocol: it gets a close frame, and what it sends is not read as frames any more.
+    Reject(CloseFrame),
 }
 
+/// Who ended the session, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
     Downstream,
@@ -59,17 +53,11 @@ pub(super) enum Side {
 impl Session {
     /// Reads no more; when everything is settled, sends the close frame and ends. What is not settled
     /// after `wait` fails.
-    pub(super) fn start_draining(
-        &mut self,
-        intent: CloseIntent,
-        peer_closed: bool,
-        side: Side,
-        wait: Duration,
-    ) {
+    pub(super) fn start_draining(&mut self, intent: CloseIntent, wait: Duration) {
         if !matches!(self.state, State::Open) {
             return;
         }
-        self.state = State::Draining { intent, peer_closed, side, upstream_stopped: false };
+        self.state = State::Draining { intent, upstream_stopped: false };
         self.abandon_input();
         match wait {
             Duration::ZERO => self.stop_upstream(),
@@ -83,7 +71,7 @@ impl Session {
             State::Open => self.start_drain(),
             State::Draining { upstream_stopped: false, .. } => self.stop_upstream(),
             State::Draining { upstream_stopped: true, .. } => self.drain_deadline(ctx),
-            State::Closing { .. } => self.closed(ctx),
+            State::Closing(_) => self.closed(ctx),
             State::Over => {}
         }
     }
@@ -95,13 +83,13 @@ impl Session {
                 // The close frame is the only message about events that are lost in the meantime.
                 self.loss = Some(Box::default());
             }
-            self.start_draining(CloseIntent::Close(Some(frame)), false, Side::Proxy, grace);
+            self.start_draining(CloseIntent::Close(Some(frame), Side::Proxy), grace);
         }
     }
 
     /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
     fn stop_upstream(&mut self) {
-        let State::Draining { intent, upstream_stopped, .. } = &mut self.state else { return };
+        let State::Draining { intent, upstream_stopped } = &mut self.state else { return };
         if !mem::replace(upstream_stopped, true) {
             let frame = intent.to_upstream();
             if let Some(supervisor) = &self.links.supervisor {
@@ -122,35 +110,29 @@ impl Session {
 
     /// There is nothing to wait for any more.
     fn drained(&mut self, ctx: &mut Context<Self>) {
-        let State::Draining { intent, peer_closed, side, .. } = mem::replace(&mut self.state, State::Over)
-        else {
-            return;
-        };
+        let State::Draining { intent, .. } = mem::replace(&mut self.state, State::Over) else { return };
         match intent {
-            CloseIntent::Close(frame) => {
-                let frame = frame.map(|frame| self.with_loss(frame));
-                self.close(frame, peer_closed, true, side);
-            }
-            CloseIntent::Nobody => self.over(CloseIntent::Nobody, side, ctx),
+            CloseIntent::Gone(_) => self.over(&intent, ctx),
+            _ => self.close(intent.map_frame(|frame| self.with_loss(frame))),
         }
     }
 
     /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
-    pub(super) fn close(&mut self, frame: Option<CloseFrame>, peer_closed: bool, readable: bool, side: Side) {
+    pub(super) fn close(&mut self, intent: CloseIntent) {
         self.down.release();
-        self.down.link.close(frame.as_ref());
-        self.state = State::Closing { frame, peer_closed, readable, side };
+        self.down.link.close(intent.frame());
+        self.state = State::Closing(intent);
         self.deadline.set(self.listener.close_timeout);
     }
 
     fn closed(&mut self, ctx: &mut Context<Self>) {
-        if let State::Closing { frame, side, .. } = mem::replace(&mut self.state, State::Over) {
-            self.over(CloseIntent::Close(frame), side, ctx);
+        if let State::Closing(intent) = mem::replace(&mut self.state, State::Over) {
+            self.over(&intent, ctx);
         }
     }
 
-    fn over(&mut self, intent: CloseIntent, side: Side, ctx: &mut Context<Self>) {
-        self.log_end(&intent, side);
+    fn over(&mut self, intent: &CloseIntent, ctx: &mut Context<Self>) {
+        self.log_end(intent);
         self.state = State::Over;
         if let Some(supervisor) = &self.links.supervisor {
             supervisor.over.notify(SessionOver(intent.to_upstream()));
@@ -158,8 +140,9 @@ impl Session {
         ctx.stop();
     }
 
-    fn log_end(&self, intent: &CloseIntent, side: Side) {
+    fn log_end(&self, intent: &CloseIntent) {
         let (code, reason) = intent.to_log();
+        let side = intent.side();
         let counts = self.delivery.counts();
         log::info!(
             "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
@@ -180,8 +163,8 @@ impl Session {
     /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if let Some(frame) = self.ending.take() {
-            let intent = CloseIntent::Close(Some(*frame));
-            self.start_draining(intent, false, Side::Proxy, self.listener.close_timeout);
+            let intent = CloseIntent::Close(Some(*frame), Side::Proxy);
+            self.start_draining(intent, self.listener.close_timeout);
         }
         if let State::Draining { .. } = self.state {
             // Wakes the session at the next outcome from now on, good ones included.
@@ -191,10 +174,13 @@ impl Session {
             }
         }
         self.flush(ctx, task);
-        if let State::Closing { peer_closed, readable, .. } = self.state {
-            let done = match peer_closed {
-                true => self.down.link.outbox().is_empty() && self.down.link.poll_shutdown(task).is_ready(),
-                false => self.down.link.poll_peer_close(task, readable).is_ready(),
+        if let State::Closing(intent) = &self.state {
+            let link = &mut self.down.link;
+            let done = match intent {
+                CloseIntent::Gone(_) => true,
+                CloseIntent::Answer(_) => link.outbox().is_empty() && link.poll_shutdown(task).is_ready(),
+                CloseIntent::Close(..) => link.poll_peer_close(task, true).is_ready(),
+                CloseIntent::Reject(_) => link.poll_peer_close(task, false).is_ready(),
             };
             if done {
                 self.closed(ctx);
@@ -217,9 +203,9 @@ impl Session {
     /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            State::Open => self.client_ended(CloseIntent::Nobody),
-            State::Draining { intent, .. } => *intent = CloseIntent::Nobody,
-            State::Closing { .. } => self.closed(ctx),
+            State::Open => self.client_ended(CloseIntent::Gone(Side::Downstream)),
+            State::Draining { intent, .. } => *intent = CloseIntent::Gone(intent.side()),
+            State::Closing(_) => self.closed(ctx),
             State::Over => {}
         }
     }
@@ -229,17 +215,43 @@ impl CloseIntent {
     /// What the upstream is told: the same, and of a client that vanished that it is gone.
     pub(super) fn to_upstream(&self) -> Option<CloseFrame> {
         match self {
-            Self::Close(frame) => frame.clone(),
-            Self::Nobody => Some(CloseFrame::new(1001, "client is gone")),
+            Self::Gone(_) => Some(CloseFrame::new(1001, "client is gone")),
+            _ => self.frame().cloned(),
+        }
+    }
+
+    /// Our close frame; none where it has no code, or where the client is gone.
+    fn frame(&self) -> Option<&CloseFrame> {
+        match self {
+            Self::Gone(_) => None,
+            Self::Answer(frame) | Self::Close(frame, _) => frame.as_ref(),
+            Self::Reject(frame) => Some(frame),
+        }
+    }
+
+    fn map_frame(self, change: impl FnOnce(CloseFrame) -> CloseFrame) -> Self {
+        match self {
+            Self::Gone(side) => Self::Gone(side),
+            Self::Answer(frame) => Self::Answer(frame.map(change)),
+            Self::Close(frame, side) => Self::Close(frame.map(change), side),
+            Self::Reject(frame) => Self::Reject(change(frame)),
+        }
+    }
+
+    fn side(&self) -> Side {
+        match self {
+            Self::Gone(side) | Self::Close(_, side) => *side,
+            Self::Answer(_) => Side::Downstream,
+            Self::Reject(_) => Side::Proxy,
         }
     }
 
     /// Code and reason; 1005 and 1006 are for the log only (RFC 6455 section 7.4.1).
     fn to_log(&self) -> (u16, &str) {
-        match self {
-            Self::Close(Some(frame)) => (frame.code, &frame.reason),
-            Self::Close(None) => (1005, ""),
-            Self::Nobody => (1006, ""),
+        match (self, self.frame()) {
+            (Self::Gone(_), _) => (1006, ""),
+            (_, Some(frame)) => (frame.code, &frame.reason),
+            (_, None) => (1005, ""),
         }
     }
 }

@@ -95,12 +95,7 @@ impl Session {
         let UpstreamEnd { failed, frame, loss } = end;
         if matches!(self.state, State::Open) && self.ending.is_none() {
             self.loss = loss.map(Box::new);
-            self.start_draining(
-                CloseIntent::Close(frame),
-                false,
-                Side::Upstream,
-                self.listener.close_timeout,
-            );
+            self.start_draining(CloseIntent::Close(frame, Side::Upstream), self.listener.close_timeout);
         }
         failed.into_iter().for_each(|failed| self.failed(failed));
     }
