@@ -16,7 +16,7 @@ use super::{
     dial::{DialError, Dialed, Dialing},
     exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
-    messages::{Close, Fact, Generation, Report},
+    messages::{Close, ConnectorLinks, Fact, Generation, Report, Start},
 };
 use crate::{
     deadline::Deadline,
@@ -77,30 +77,6 @@ enum State {
     Dialing(Vec<Envelope>),
     Up(Box<UpstreamLink>),
     Ended,
-}
-
-/// How a connector begins.
-pub enum Start {
-    /// With a connection that the listener made for the client's handshake.
-    With(Box<Dialed>),
-    /// With a dial, which may have begun before.
-    Dialing(Dialing),
-}
-
-/// The actors and accounts that a connector is tied to.
-pub struct ConnectorLinks {
-    /// Who is told of its fate.
-    pub supervisor: Edge<Report>,
-    /// The first outgoing pipeline, or the session.
-    pub back: Edge<DataMessage>,
-    /// The session's tracker.
-    pub tracker: Arc<AckTracker>,
-    /// What the connectors of the session may have read that is not with the client.
-    pub budget: Arc<Budget>,
-    /// The bytes of client messages that may come: the listener's `buffer`.
-    pub room: usize,
-    /// Where its events come from, if a program asks.
-    pub origin: Option<Arc<Origin>>,
 }
 
 impl Connector {

@@ -1,13 +1,50 @@
-//! What a connector is told and what it tells. Its data comes and goes as [`DataMessage`](crate::flow::DataMessage).
+//! The connector's interface: how one starts, what it takes, and what it reports.
+//!
+//! | message | from | plane |
+//! |---|---|---|
+//! | [`DataMessage`] | the last incoming pipeline or the session; the supervisor for `$url` | data |
+//! | [`Close`] | supervisor | control |
+//!
+//! It sends `DataMessage` to the first outgoing pipeline, else to the session, and [`Report`] to its supervisor.
+
+use std::sync::Arc;
 
 use actix::Message;
 
 use crate::{
-    connector::exchange::Unsettled,
-    flow::{Envelope, Ticket},
+    connector::{
+        dial::{Dialed, Dialing},
+        exchange::Unsettled,
+    },
+    event::Origin,
+    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
     reply::Reason,
     wire::CloseFrame,
 };
+
+/// How a connector starts.
+pub enum Start {
+    /// With a connection that the listener made for the client's handshake.
+    With(Box<Dialed>),
+    /// With a dial, which may be under way already.
+    Dialing(Dialing),
+}
+
+/// The actors and budgets that a connector works with.
+pub struct ConnectorLinks {
+    /// Gets its reports.
+    pub supervisor: Edge<Report>,
+    /// The first outgoing pipeline, or the session.
+    pub back: Edge<DataMessage>,
+    /// The session's tracker.
+    pub tracker: Arc<AckTracker>,
+    /// The bytes that the session's connectors may have read and not delivered to the client.
+    pub budget: Arc<Budget>,
+    /// The bytes of client messages that may be on their way: the listener's `buffer`.
+    pub room: usize,
+    /// The origin of its events; none where no program asks for it.
+    pub origin: Option<Arc<Origin>>,
+}
 
 /// Numbers the connections of a session: nothing of an old one is taken for a new one's (C6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

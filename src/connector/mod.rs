@@ -18,6 +18,6 @@ mod linger;
 mod messages;
 pub mod refused;
 
-pub use actor::{Connector, ConnectorLinks, Start};
+pub use actor::Connector;
 pub use linger::all_closed;
-pub use messages::{Close, Ended, Fact, Generation, Report};
+pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Report, Start};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler};
 
-use super::{Attach, Output};
+use super::{Attach, Output, Stage};
 use crate::{
     event::Event,
     flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Ticket},
@@ -13,20 +13,6 @@ use crate::{
     trickle::{Port, RuntimeError},
     turn::now_ns,
 };
-
-/// What a pipeline does to an event: a program's instance, most of the time.
-pub trait Stage {
-    /// Appends what becomes of the event to `outputs`; nothing means that it ends here.
-    ///
-    /// # Errors
-    /// When the program fails on the event; `outputs` is as it was.
-    fn run(
-        &mut self,
-        event: Event,
-        now_ns: u64,
-        outputs: &mut Vec<(Port, Event)>,
-    ) -> Result<(), RuntimeError>;
-}
 
 /// A pipeline of one session.
 pub struct Pipeline {

@@ -5,8 +5,10 @@
 
 mod actor;
 mod chain;
+mod messages;
 mod output;
 
-pub use actor::{Pipeline, Stage};
+pub use actor::Pipeline;
 pub use chain::{ChainEnds, LazyChain, PipelineChain};
-pub use output::{Attach, Output, UpstreamEdge};
+pub use messages::{Attach, Stage};
+pub use output::{Output, UpstreamEdge};

@@ -1,20 +1,12 @@
 //! Where a pipeline's port leads.
 
-use actix::Message;
 use bytestring::ByteString;
 
+use super::Attach;
 use crate::{
     event::Value,
     flow::{AckStatus, DataMessage, Edge, Envelope, Pushed},
 };
-
-/// Supervisor → the last room before the upstream, control plane: the connector to send to from now on,
-/// or none.
-///
-/// Reply: none. On full: cannot be; there are three of them in a connector's life, and `CONTROL_ROOM`.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct Attach(pub Option<Edge<DataMessage>>);
 
 /// Where events go from here.
 #[derive(Debug)]

@@ -7,38 +7,35 @@ mod failing;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex},
+    sync::Arc,
     task::{self, Poll},
     time::{Duration, Instant},
 };
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
-use bytes::Bytes;
 
 use self::{
     admitting::Limiters,
     ending::{CloseIntent, Side, State},
 };
 use super::{
-    Drain,
     delivery::Delivery,
     downstream::{Class, Downstream, Frame},
     ledger::Outcome,
+    messages::{Drain, Parts, SessionGuard, SessionLinks},
 };
 use crate::{
     deadline::Deadline,
     event::{Data, Event, Origin, Record},
     flow::{
-        Ack, AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind,
-        Loss, PartialBytes, Permit, Ticket, mailbox_room, recycle,
+        Ack, AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Envelope, Kind, Loss, PartialBytes,
+        Permit, Ticket, mailbox_room, recycle,
     },
     format::{Inbound, Outbound},
-    net::Stream,
-    pipeline::{Attach, LazyChain, Output},
-    rate::Limiter,
+    pipeline::Attach,
     reply::{Failure, error_data},
-    settings::{Listener, OnClientClose, Upstream},
-    supervisor::{SessionOver, StopUpstream},
+    settings::{Listener, OnClientClose},
+    supervisor::SessionOver,
     turn::{Driven, TURN_STEPS, drive},
     wire::ticker::TICK,
     wire::{self, CloseFrame, Incoming, Link, LinkError, Message, Role},
@@ -93,57 +90,8 @@ pub struct Session {
     _guard: Box<dyn SessionGuard>,
 }
 
-/// The actors that a session is tied to.
-pub struct SessionLinks {
-    /// The first incoming pipeline, or the upstream side.
-    pub incoming: Output,
-    /// The errors pipelines.
-    pub errors: LazyChain,
-    /// The supervisor, if the route has an upstream.
-    pub supervisor: Option<SupervisorEdge>,
-    /// The budget of the upstream side.
-    pub upstream_budget: Option<Arc<Budget>>,
-    /// Whether failures become messages to the client.
-    pub replies_errors: bool,
-}
-
-/// The ways to a session's supervisor.
-pub struct SupervisorEdge {
-    /// At the end.
-    pub over: Edge<SessionOver>,
-    /// Before the end.
-    pub stop_upstream: Edge<StopUpstream>,
-}
-
-/// Whatever counts the session as live; dropping it ends that.
-pub trait SessionGuard {}
-
-/// What a session is made of.
-pub struct Parts {
-    /// Its event numbers and notes.
-    pub tracker: Arc<AckTracker>,
-    /// Where the client came in.
-    pub listener: Arc<Listener>,
-    /// Where it is served.
-    pub upstream: Option<Arc<Upstream>>,
-    /// The upgraded connection.
-    pub socket: Stream,
-    /// Bytes that came behind the handshake.
-    pub rest: Bytes,
-    /// `$request` and `$session`, when a pipeline looks at metadata.
-    pub meta: Option<Arc<Record>>,
-    /// Where the client's events come from, when a pipeline asks.
-    pub origin: Option<Arc<Origin>>,
-    /// What all sessions may hold together.
-    pub global_budget: Arc<GlobalBudget>,
-    /// What the sessions of the client's address may send together; none where that is not limited.
-    pub address: Option<Arc<Mutex<Limiter>>>,
-    /// Counts the session as live.
-    pub guard: Box<dyn SessionGuard>,
-}
-
 impl Session {
-    /// Starts a session; `ties` starts the actors it is tied to.
+    /// Starts a session; `links` starts the actors that it sends to.
     pub fn start(parts: Parts, links: impl FnOnce(&Addr<Self>) -> SessionLinks) -> Addr<Self> {
         Self::create(|ctx: &mut Context<Self>| {
             let upstream_buffer = parts.upstream.as_ref().map_or(0, |upstream| upstream.limits.buffer);

@@ -1,15 +1,86 @@
-//! What a session is told. Its data and the upstream's end come as [`DataMessage`](crate::flow::DataMessage), outcomes as
-//! [`Ack`](crate::flow::Ack).
+//! The session's interface: how one starts, and what it takes.
+//!
+//! | message | from | plane |
+//! |---|---|---|
+//! | [`DataMessage`](crate::flow::DataMessage) | outgoing, errors and incoming pipelines, else connector and supervisor | data |
+//! | [`Attach`](crate::pipeline::Attach) | supervisor, on a route without incoming pipelines | control |
+//! | [`Drain`] | listener | control |
+//! | [`Ack`](crate::flow::Ack) | every ticket, through the session's `AckTracker` | back |
+//!
+//! It sends `DataMessage` to the first incoming and the first errors pipeline, and `StopUpstream` and `SessionOver`
+//! to its supervisor.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use actix::Message;
+use bytes::Bytes;
 
-use crate::wire::CloseFrame;
+use crate::{
+    event::{Origin, Record},
+    flow::{AckTracker, Budget, Edge, GlobalBudget},
+    net::Stream,
+    pipeline::{LazyChain, Output},
+    rate::Limiter,
+    settings::{Listener, Upstream},
+    supervisor::{SessionOver, StopUpstream},
+    wire::CloseFrame,
+};
+
+/// Everything that a session starts with.
+pub struct Parts {
+    /// Issues its event numbers and collects their outcomes.
+    pub tracker: Arc<AckTracker>,
+    /// The listener that accepted the client.
+    pub listener: Arc<Listener>,
+    /// The route's upstream, if it has one.
+    pub upstream: Option<Arc<Upstream>>,
+    /// The client's connection, after the handshake.
+    pub socket: Stream,
+    /// Bytes that arrived behind the handshake.
+    pub rest: Bytes,
+    /// `$request` and `$session`; none where no program reads metadata.
+    pub meta: Option<Arc<Record>>,
+    /// The origin of the client's events; none where no program asks for it.
+    pub origin: Option<Arc<Origin>>,
+    /// The bytes that all sessions may hold together.
+    pub global_budget: Arc<GlobalBudget>,
+    /// The rate limit that the sessions of the client's address share; none where there is no such limit.
+    pub address: Option<Arc<Mutex<Limiter>>>,
+    /// Counts the session as live until dropped.
+    pub guard: Box<dyn SessionGuard>,
+}
+
+/// Counts a session as live until it is dropped.
+pub trait SessionGuard {}
+
+/// The actors that a session sends to.
+pub struct SessionLinks {
+    /// The first incoming pipeline, or the upstream side.
+    pub incoming: Output,
+    /// The errors pipelines.
+    pub errors: LazyChain,
+    /// The supervisor, if the route has an upstream.
+    pub supervisor: Option<SupervisorEdge>,
+    /// The budget of the upstream side.
+    pub upstream_budget: Option<Arc<Budget>>,
+    /// Whether failures become messages to the client.
+    pub replies_errors: bool,
+}
+
+/// The edges to a session's supervisor.
+pub struct SupervisorEdge {
+    /// At the session's end.
+    pub over: Edge<SessionOver>,
+    /// While the session drains.
+    pub stop_upstream: Edge<StopUpstream>,
+}
 
 /// Listener → session, control plane: the process ends; close the client after `delay`, with `frame`.
 ///
-/// Until then the session goes on; then events that are not settled have `grace` to be.
+/// Until `delay` is over the session goes on. Then it reads no more, and unsettled events have `grace` to settle.
 /// Reply: none. On full: cannot be; there is one in a session's life, and `CONTROL_ROOM`.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]

@@ -18,6 +18,6 @@ mod messages;
 mod model_tests;
 mod sequencer;
 
-pub use actor::{Parts, Session, SessionGuard, SessionLinks, SupervisorEdge};
+pub use actor::Session;
 pub use ledger::Counts;
-pub use messages::Drain;
+pub use messages::{Drain, Parts, SessionGuard, SessionLinks, SupervisorEdge};

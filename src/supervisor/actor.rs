@@ -7,7 +7,7 @@ use std::{mem, sync::Arc, time::Instant};
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
 use super::{
-    Pacer, Policy, SessionOver, StopUpstream, Verdict,
+    Policy, SessionOver, StopUpstream, SupervisorLinks, Verdict,
     loss::{Fate, failed, not_sent, refused},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         dial::{self, DialPlan, First},
     },
     event::Value,
-    flow::{AckTracker, Budget, Cause, DataMessage, Edge, Envelope, Failed, mailbox_room},
+    flow::{Cause, DataMessage, Edge, Envelope, Failed, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
@@ -37,29 +37,11 @@ pub struct Supervisor {
     /// Connectors that `$url` asked for.
     others: Vec<Child>,
     next: Generation,
-    /// The session winds up: nothing is connected any more.
+    /// The session drains: nothing is connected any more.
     upstream_stopped: bool,
     /// Programs set `$url` for every event: the route's own upstream is one of the others, if an event needs
     /// it, and `main` never connects.
     by_url: bool,
-}
-
-/// The actors and accounts that a supervisor is tied to.
-pub struct SupervisorLinks {
-    /// The last room before the upstream: the last incoming pipeline, or the session.
-    pub output: Edge<Attach>,
-    /// The first outgoing pipeline, or the session.
-    pub back: Edge<DataMessage>,
-    /// The session's tracker.
-    pub tracker: Arc<AckTracker>,
-    /// What the connectors may have read that is not with the client.
-    pub budget: Arc<Budget>,
-    /// The pace of reconnects to the route's own upstream.
-    pub pacer: Arc<Pacer>,
-    /// The listener's `buffer`: what may be under way to the upstream.
-    pub room: usize,
-    /// Whether the client stays when an upstream connection is lost.
-    pub keeps_client: bool,
 }
 
 /// A connector and the history of those before it.

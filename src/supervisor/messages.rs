@@ -1,12 +1,45 @@
-//! What a supervisor is told and what it tells. Events that no connector takes come to it as
-//! [`DataMessage`](crate::flow::DataMessage), connectors' fates as [`Report`](crate::connector::Report).
+//! The supervisor's interface: what it works with, and what it takes.
+//!
+//! | message | from | plane |
+//! |---|---|---|
+//! | [`DataMessage`] | the last incoming pipeline or the session: events that no connector takes | data |
+//! | [`Report`](crate::connector::Report) | connector | control |
+//! | [`StopUpstream`], [`SessionOver`] | session | control |
+//!
+//! It sends `DataMessage` with failures to the first outgoing pipeline, else to the session; [`Attach`] to the last
+//! incoming pipeline, else to the session; and events with a `$url`, and `Close`, to its connectors.
+
+use std::sync::Arc;
 
 use actix::Message;
 
-use crate::wire::CloseFrame;
+use super::Pacer;
+use crate::{
+    flow::{AckTracker, Budget, DataMessage, Edge},
+    pipeline::Attach,
+    wire::CloseFrame,
+};
 
-/// Session → supervisor, control plane: the session winds up; close what it has upstream, and fail what is
-/// not settled.
+/// The actors and budgets that a supervisor works with.
+pub struct SupervisorLinks {
+    /// The last room before the upstream: the last incoming pipeline, or the session.
+    pub output: Edge<Attach>,
+    /// The first outgoing pipeline, or the session.
+    pub back: Edge<DataMessage>,
+    /// The session's tracker.
+    pub tracker: Arc<AckTracker>,
+    /// The bytes that the connectors may have read and not delivered to the client.
+    pub budget: Arc<Budget>,
+    /// The pace of reconnects to the route's own upstream.
+    pub pacer: Arc<Pacer>,
+    /// The bytes that may be on their way to the upstream: the listener's `buffer`.
+    pub room: usize,
+    /// Whether the client stays when an upstream connection is lost.
+    pub keeps_client: bool,
+}
+
+/// Session → supervisor, control plane: the session drains; close its connectors, and fail what is not
+/// settled.
 ///
 /// Reply: the failures, in the line of the replies. On full: cannot be; there is one in a session's life,
 /// and `CONTROL_ROOM`.

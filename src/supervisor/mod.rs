@@ -11,7 +11,7 @@ mod messages;
 mod pacer;
 mod policy;
 
-pub use actor::{Supervisor, SupervisorLinks};
-pub use messages::{SessionOver, StopUpstream};
+pub use actor::Supervisor;
+pub use messages::{SessionOver, StopUpstream, SupervisorLinks};
 pub use pacer::Pacer;
 pub use policy::{Policy, Verdict};

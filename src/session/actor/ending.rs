@@ -1,4 +1,4 @@
-//! How a session ends: winding up, closing, over.
+//! How a session ends: draining, closing, over.
 
 use std::{
     fmt, mem,
@@ -8,11 +8,12 @@ use std::{
 
 use actix::{ActorContext, Context};
 
-use super::{Drain, Session};
+use super::Session;
 use crate::{
     flow::Cause,
     log::Quoted,
     reply::Failure,
+    session::messages::Drain,
     supervisor::{SessionOver, StopUpstream},
     wire::CloseFrame,
 };
