@@ -1,5 +1,5 @@
 //! Messages to data and data to messages: processors and codec of one side, put together. The only room
-//! that knows both wire messages and event data.
+//! that translates between the two.
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@
 //! path                        paths of URLs, compared and checked
 //! wiring                      ties the actors of its session together
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
+//! channel                     socket, frames, format and byte budget: one bounded stream of events
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
 //! rate                        how much a client may send
 //! flow, event                 what travels: envelopes, tickets, permits
@@ -29,6 +30,7 @@
 //! ```
 
 pub mod admin;
+pub mod channel;
 pub mod cli;
 pub mod codec;
 pub mod commands;

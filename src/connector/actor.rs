@@ -1,6 +1,7 @@
-//! The connector actor. [`ending`] ends its connection.
+//! The connector actor. [`overdue`] fails events whose reply is late, [`ending`] ends its connection.
 
 mod ending;
+mod overdue;
 
 use std::{
     mem,
@@ -19,17 +20,17 @@ use super::{
     messages::{Close, ConnectorLinks, Fact, Generation, Report, Start},
 };
 use crate::{
+    channel::{Channel, Received},
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
     flow::{
-        AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Failed, Kind, PartialBytes,
-        Permit, Ticket, mailbox_room, recycle,
+        AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Failed, Kind, Permit,
+        Ticket, mailbox_room, recycle,
     },
-    format::{Inbound, Outbound},
     reply::{Failure, Reason},
     settings::Upstream,
-    turn::{Driven, TURN_STEPS, drive},
-    wire::{self, Incoming, Link, LinkError, Message, Role},
+    turn::{Driven, drive},
+    wire::{LinkError, Role},
 };
 
 /// A connection to an upstream.
@@ -42,9 +43,6 @@ pub struct Connector {
     tracker: Arc<AckTracker>,
     /// The upstream's `buffer`: what was read from it and is not written to the client yet.
     budget: Arc<Budget>,
-    hold: PartialBytes,
-    inbound: Inbound,
-    outbound: Outbound,
     exchange: InFlight<Ticket>,
     state: State,
     proved: bool,
@@ -55,27 +53,25 @@ pub struct Connector {
     open: Option<Open>,
     /// What goes back in this turn.
     batch: Batch,
-    /// The frames of the event that is being sent.
-    frames: Vec<Message>,
     /// The events that are written and await nothing.
     delivered: Vec<Ticket>,
     /// Where its events come from, if a program asks.
     origin: Option<Arc<Origin>>,
 }
 
-/// A frame on its way to the socket.
+/// A message on its way to the socket.
 struct Sending {
-    /// Whether it is the last frame of its event.
-    last: bool,
+    /// Whether it is the last message of its event.
+    is_last: bool,
     /// The bytes it took from the client's budget.
     _permit: Option<Permit>,
 }
 
-type UpstreamLink = Link<BoxedSocket, Sending>;
+type UpstreamChannel = Channel<BoxedSocket, Sending>;
 
 enum State {
     Dialing(Vec<Envelope>),
-    Up(Box<UpstreamLink>),
+    Up(Box<UpstreamChannel>),
     Ended,
 }
 
@@ -104,10 +100,7 @@ impl Connector {
             supervisor: links.supervisor,
             back: links.back,
             tracker: links.tracker,
-            hold: PartialBytes::new(&links.budget),
             budget: links.budget,
-            inbound: Inbound::new(&upstream.format),
-            outbound: Outbound::new(&upstream.format),
             exchange: InFlight::new(
                 upstream.exchange,
                 upstream.correlation.is_some(),
@@ -120,7 +113,6 @@ impl Connector {
             deadline: Deadline::new(),
             open: None,
             batch: Batch::default(),
-            frames: Vec::new(),
             delivered: Vec::new(),
             origin: links.origin,
             upstream,
@@ -146,8 +138,15 @@ impl Connector {
 
     fn up(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
         let Upstream { limits, liveness, .. } = &*self.upstream;
-        let link = Link::new(dialed.socket, Role::Client, *limits, liveness, dialed.rest);
-        let waiting = match mem::replace(&mut self.state, State::Up(Box::new(link))) {
+        let channel = Channel::new(
+            dialed.socket,
+            Role::Client,
+            (*limits, liveness),
+            &self.upstream.format,
+            &self.budget,
+            dialed.rest,
+        );
+        let waiting = match mem::replace(&mut self.state, State::Up(Box::new(channel))) {
             State::Dialing(waiting) => waiting,
             _ => Vec::new(),
         };
@@ -166,70 +165,59 @@ impl Connector {
     }
 
     fn send(&mut self, Envelope { event, ticket, permit, .. }: Envelope, now: Instant) {
-        let State::Up(link) = &mut self.state else { return };
+        let State::Up(channel) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
-        if let Err(words) = self.outbound.encode(event.data, &event.meta, &mut self.frames) {
-            return ticket.settle(AckStatus::failed(Failure::Serialize(words)));
-        }
-        let Some(last) = self.frames.len().checked_sub(1) else { return ticket.settle(AckStatus::Dropped) };
-        self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now);
-        let mut permit = permit;
-        for (at, message) in self.frames.drain(..).enumerate() {
-            let last = at == last;
-            let permit = if last { permit.take() } else { None };
-            // A link that is up has not sent its close frame.
-            let _ = link.push(message, Sending { last, _permit: permit });
+        let token = |is_last, permit| Sending { is_last, _permit: permit };
+        match channel.push_event(event.data, &event.meta, permit, token) {
+            Ok(0) => ticket.settle(AckStatus::Dropped),
+            Ok(_) => self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now),
+            Err(detail) => ticket.settle(AckStatus::failed(Failure::Serialize(detail))),
         }
     }
 
+    /// Takes one event or message at a time, as long as the budget has room.
     fn read(&mut self, task: &mut task::Context<'_>) {
-        let State::Up(link) = &mut self.state else { return };
-        link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
-        let reading = self.read_on(task);
-        let State::Up(link) = &mut self.state else { return self.hold.set(0) };
-        link.end_turn();
-        self.hold.set(link.unfinished() + self.inbound.held());
-        if let Some(error) = link.check_liveness(task.waker(), reading) {
+        let State::Up(channel) = &mut self.state else { return };
+        channel.begin_turn();
+        while let State::Up(channel) = &mut self.state
+            && let Poll::Ready(received) = channel.poll_event(task)
+        {
+            match received {
+                Ok(received) => self.received(received),
+                Err(error) => self.link_failed(&error),
+            }
+        }
+        let State::Up(channel) = &mut self.state else { return };
+        channel.end_turn();
+        if let Some(error) = channel.check_liveness(task.waker()) {
             self.on_liveness_error(error);
         }
     }
 
-    /// One event or message at a time, as long as the budget has room; false when it has none.
-    fn read_on(&mut self, task: &mut task::Context<'_>) -> bool {
-        for _ in 0..TURN_STEPS {
-            let State::Up(link) = &mut self.state else { return true };
-            if !self.budget.room_or_wake(task.waker()) {
-                return false;
+    fn received(&mut self, received: Received) {
+        match received {
+            Received::Event(decoded) => self.decoded(decoded),
+            Received::Message(message) => {
+                self.prove();
+                if let State::Up(channel) = &mut self.state {
+                    channel.feed(message);
+                }
             }
-            match self.inbound.next() {
-                Some(Ok(data)) => self.data(data),
-                Some(Err(words)) => self.undecodable(words),
-                None => match link.poll_next(task) {
-                    Poll::Pending => return !link.is_held_up(),
-                    Poll::Ready(Ok(incoming)) => self.incoming(incoming),
-                    Poll::Ready(Err(error)) => self.link_failed(&error),
-                },
-            }
-        }
-        wire::yield_turn(task);
-        true
-    }
-
-    fn incoming(&mut self, incoming: Incoming) {
-        if !matches!(incoming, Incoming::Close(_)) {
-            self.prove();
-        }
-        let State::Up(link) = &mut self.state else { return };
-        match incoming {
-            Incoming::Message(message) => self.inbound.feed(message),
-            Incoming::Ping(payload) => link.outbox().pong(payload),
-            Incoming::Pong(_) => {}
-            Incoming::Close(frame) => {
+            Received::Control => self.prove(),
+            Received::Close(frame) => {
                 self.finish_input();
                 self.send_close_frame(frame.as_ref());
                 self.close_received(frame);
             }
+        }
+    }
+
+    /// What cannot be decoded fails the event that it would have answered, or is a failed push.
+    fn decoded(&mut self, decoded: Result<Data, String>) {
+        match decoded {
+            Ok(data) => self.data(data),
+            Err(detail) => self.fail_reply(Failure::Deserialize(detail)),
         }
     }
 
@@ -242,10 +230,11 @@ impl Connector {
 
     /// Makes an event of what came and hands it back, as a reply or as a push.
     fn data(&mut self, data: Data) {
-        let permit = self.budget.take(data.size());
+        let State::Up(channel) = &mut self.state else { return };
+        let permit = channel.permit(&data);
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
-        let mut meta = self.inbound.meta(&data, None);
+        let mut meta = channel.meta(&data, None);
         let (ticket, kind) = match self.exchange.reply(key.as_ref()) {
             ReplyMatch::Reply(ticket, correlation) => {
                 if let Some(correlation) = correlation {
@@ -265,11 +254,6 @@ impl Connector {
         self.batch.push(Envelope { event, kind, ticket, permit: Some(permit) });
     }
 
-    /// What cannot be read fails the event it would have answered, or is a failed push.
-    fn undecodable(&mut self, words: String) {
-        self.fail_reply(Failure::Deserialize(words));
-    }
-
     /// Fails the event that is answered next, or a push where none awaits a reply.
     fn fail_reply(&mut self, failure: Failure) {
         self.flush_replies();
@@ -284,12 +268,10 @@ impl Connector {
     /// The upstream has closed: what it has not finished, such as a last line without newline, are its last
     /// messages.
     fn finish_input(&mut self) {
-        self.inbound.finish();
-        while let Some(decoded) = self.inbound.next() {
-            match decoded {
-                Ok(data) => self.data(data),
-                Err(words) => self.undecodable(words),
-            }
+        while let State::Up(channel) = &mut self.state
+            && let Some(decoded) = channel.take_unfinished()
+        {
+            self.decoded(decoded);
         }
     }
 
@@ -305,53 +287,18 @@ impl Connector {
     }
 
     fn flush(&mut self, task: &mut task::Context<'_>) {
-        let State::Up(link) = &mut self.state else { return };
+        let State::Up(channel) = &mut self.state else { return };
         let exchange = &mut self.exchange;
         let mut now = None;
         let delivered = &mut self.delivered;
-        let flushed = link.poll_flush(task, |sending| {
-            if sending.last {
+        let flushed = channel.link().poll_flush(task, |sending| {
+            if sending.is_last {
                 delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
             }
         });
         self.tracker.delivered(&mut self.delivered);
         if let Poll::Ready(Err(error)) = flushed {
             self.end(Reason::Link(LinkError::Io(error).to_string()));
-        }
-    }
-
-    // --- Deadlines
-
-    /// Sets the deadline of the oldest awaited reply. It is set again only when it has passed: a reply costs
-    /// nothing here.
-    fn await_replies(&mut self) {
-        if !self.deadline.is_set()
-            && let Some(deadline) = self.exchange.next_deadline()
-        {
-            self.deadline.set(deadline.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    fn expire(&mut self) {
-        let now = Instant::now();
-        let limit = self.upstream.reply_timeout;
-        let reason = Reason::Timeout(limit);
-        let server = self.server();
-        let failed = self.exchange.expire(now).into_iter().map(|late| Failed {
-            event: late.event,
-            ticket: Some(late.owed),
-            failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
-            correlation: late.correlation,
-        });
-        let failed: Vec<_> = failed.collect();
-        if !failed.is_empty() {
-            self.back.notify(DataMessage::Failed(failed));
-            if let State::Up(link) = &mut self.state {
-                link.suspect();
-            }
-        }
-        if self.exchange.is_hopeless(now) {
-            self.end(if self.exchange.is_stalled(now) { Reason::Stalled(limit) } else { reason });
         }
     }
 }

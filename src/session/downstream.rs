@@ -1,4 +1,4 @@
-//! The way of frames to the client: straight to the socket, or by the backlog where messages may be dropped.
+//! The frames to the client: queued for the socket at once, or through the backlog where messages may be dropped.
 
 use std::{
     io,
@@ -6,12 +6,7 @@ use std::{
 };
 
 use super::backlog::{self, Backlog, Keep};
-use crate::{
-    flow::Permit,
-    net::Stream,
-    settings::SlowConsumer,
-    wire::{Link, Message},
-};
+use crate::{channel::Channel, flow::Permit, net::Stream, settings::SlowConsumer, wire::Message};
 
 /// With a backlog, so much is with the socket at a time, and the rest can still be dropped. Enough for a
 /// write or two.
@@ -37,9 +32,9 @@ pub(super) enum Class {
     Notice,
 }
 
-/// The client's socket, and what waits before it.
+/// The client's connection, and what waits before it.
 pub(super) struct Downstream {
-    pub(super) link: Link<Stream, Option<Permit>>,
+    pub(super) channel: Channel<Stream, Option<Permit>>,
     /// None where nothing may be dropped: then all of it is with the socket.
     backlog: Option<Box<Backlog<Frame>>>,
 }
@@ -55,13 +50,13 @@ impl backlog::Frame for Frame {
 }
 
 impl Downstream {
-    pub(super) fn new(link: Link<Stream, Option<Permit>>, policy: SlowConsumer) -> Self {
+    pub(super) fn new(channel: Channel<Stream, Option<Permit>>, policy: SlowConsumer) -> Self {
         let keep = match policy {
             SlowConsumer::Disconnect => None,
             SlowConsumer::DropOldest => Some(Keep::Newest),
             SlowConsumer::DropNewest => Some(Keep::Oldest),
         };
-        Self { link, backlog: keep.map(|keep| Box::new(Backlog::new(keep))) }
+        Self { channel, backlog: keep.map(|keep| Box::new(Backlog::new(keep))) }
     }
 
     /// Queues a frame. After our close frame nothing may follow: then it is let go, and the client is told
@@ -72,19 +67,21 @@ impl Downstream {
                 let is_last = frame.permit.is_some();
                 backlog.notice(frame, is_last);
             }
-            Some(backlog) if !backlog.is_empty() || self.link.outbox().len() >= AHEAD => backlog.push(frame),
+            Some(backlog) if !backlog.is_empty() || self.channel.link().outbox().len() >= AHEAD => {
+                backlog.push(frame)
+            }
             _ => self.send(frame),
         }
     }
 
     fn send(&mut self, frame: Frame) {
-        let _ = self.link.push(frame.message, frame.permit);
+        let _ = self.channel.link().push(frame.message, frame.permit);
     }
 
     /// Writes as much as the socket takes.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.link.poll_flush(cx, drop))?;
+            ready!(self.channel.link().poll_flush(cx, drop))?;
             // The gap is told before what waits goes out.
             let has_gap = self.backlog.as_ref().is_some_and(|backlog| backlog.has_gap());
             if has_gap || !self.refill() {
@@ -95,13 +92,13 @@ impl Downstream {
 
     /// Hands the socket what waits, up to a bound; false when there is nothing to hand.
     fn refill(&mut self) -> bool {
-        let before = self.link.outbox().len();
-        while self.link.outbox().len() < AHEAD
+        let before = self.channel.link().outbox().len();
+        while self.channel.link().outbox().len() < AHEAD
             && let Some(frame) = self.backlog.as_mut().and_then(|backlog| backlog.pop())
         {
             self.send(frame);
         }
-        self.link.outbox().len() > before
+        self.channel.link().outbox().len() > before
     }
 
     /// The client has not read for too long. True when messages are dropped instead of it: that is the
@@ -109,13 +106,13 @@ impl Downstream {
     pub(super) fn start_dropping(&mut self) -> bool {
         let Some(backlog) = &mut self.backlog else { return false };
         let freed = backlog.start_dropping();
-        self.link.restart_write_timer();
-        freed && self.link.outbox().tokens().flatten().all(Permit::has_room)
+        self.channel.link().restart_write_timer();
+        freed && self.channel.link().outbox().tokens().flatten().all(Permit::has_room)
     }
 
     /// How many messages were dropped, once the client reads again and has not been told.
     pub(super) fn take_gap(&mut self) -> Option<u64> {
-        if self.link.is_blocked() {
+        if self.channel.link().is_blocked() {
             return None;
         }
         self.backlog.as_mut()?.stop_dropping()

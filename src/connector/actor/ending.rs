@@ -48,7 +48,8 @@ impl Connector {
     /// Sends a close frame if it can go out at once. Behind events that are still queued it cannot: they
     /// must not go out any more, because they will be reported as not sent (C6).
     pub(super) fn send_close_frame(&mut self, frame: Option<&CloseFrame>) {
-        let State::Up(link) = &mut self.state else { return };
+        let State::Up(channel) = &mut self.state else { return };
+        let link = channel.link();
         if !link.has_queued() {
             link.close(frame);
             let mut task = task::Context::from_waker(task::Waker::noop());
@@ -60,15 +61,18 @@ impl Connector {
     /// Ends the connection; what is left goes to the supervisor. Behind our close frame the socket lingers, else
     /// it is closed.
     pub(super) fn end(&mut self, reason: Reason) {
-        if let (State::Up(_), Some(words)) = (&self.state, self.inbound.abandon()) {
+        if let State::Up(channel) = &mut self.state
+            && let Some(words) = channel.abandon()
+        {
             // Part of the loss of the connection, which alone decides whether the client stays.
             self.fail_reply(Failure::NoReply { server: self.server(), reason: Reason::Link(words) });
         }
         self.flush_replies();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
             State::Dialing(waiting) => waiting,
-            State::Up(mut link) => {
+            State::Up(channel) => {
                 let open = self.open.take();
+                let mut link = Box::new(channel.into_link());
                 if link.outbox().is_closed() {
                     linger(link, open, self.upstream.close_timeout);
                 }

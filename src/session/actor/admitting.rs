@@ -75,7 +75,7 @@ impl Session {
             None => Ok(()),
             Some(limiters) => limiters.count(message.len(), Instant::now()),
         };
-        let Err((excess, policy)) = counted else { return self.inbound.feed(message) };
+        let Err((excess, policy)) = counted else { return self.down.channel.feed(message) };
         let failure = Failure::RateLimited(excess.noun());
         if policy == OnLimit::Close {
             let intent = CloseIntent::Close(Some(CloseFrame::new(1008, failure.text())), Side::Proxy);
@@ -87,8 +87,7 @@ impl Session {
     /// The client has closed: what it has not finished, such as a last line without newline, are its last
     /// events. There is at most one for each preprocessor.
     pub(super) fn finish_input(&mut self) {
-        self.inbound.finish();
-        while let Some(decoded) = self.inbound.next() {
+        while let Some(decoded) = self.down.channel.take_unfinished() {
             self.accept(decoded);
         }
         self.flush_batch();
@@ -96,7 +95,7 @@ impl Session {
 
     /// The client is not read any more: what it has not finished fails, because it may have been cut.
     pub(super) fn abandon_input(&mut self) {
-        if let Some(words) = self.inbound.abandon() {
+        if let Some(words) = self.down.channel.abandon() {
             self.refuse(Failure::Decode(words));
         }
     }
@@ -126,7 +125,7 @@ impl Session {
     /// Looks after the client; whoever is silent, idle or blocked for too long is given up.
     pub(super) fn check_liveness(&mut self, task: &task::Context<'_>) {
         if matches!(self.state, State::Open)
-            && let Some(error) = self.down.link.check_liveness(task.waker(), self.reading)
+            && let Some(error) = self.down.channel.check_liveness(task.waker())
         {
             self.on_liveness_error(error);
         }

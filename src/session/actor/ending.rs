@@ -121,7 +121,7 @@ impl Session {
     /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
     pub(super) fn close(&mut self, intent: CloseIntent) {
         self.down.release();
-        self.down.link.close(intent.frame());
+        self.down.channel.link().close(intent.frame());
         self.state = State::Closing(intent);
         self.deadline.set(self.listener.close_timeout);
     }
@@ -176,7 +176,7 @@ impl Session {
         }
         self.flush(ctx, task);
         if let State::Closing(intent) = &self.state {
-            let link = &mut self.down.link;
+            let link = self.down.channel.link();
             let done = match intent {
                 CloseIntent::Gone(_) => true,
                 CloseIntent::Answer(_) => link.outbox().is_empty() && link.poll_shutdown(task).is_ready(),

@@ -71,7 +71,7 @@ impl Session {
         self.delivery.error_unreported(event, |frame| down.emit(frame));
         let id = self.tracker.id(event);
         let is_ending = self.ending.is_some() || !matches!(self.state, State::Open);
-        match policy::close_for(failure, cause, self.inbound.is_binary()).filter(|_| !is_ending) {
+        match policy::close_for(failure, cause, self.down.channel.is_binary()).filter(|_| !is_ending) {
             Some((code, words)) => {
                 let reason = match code {
                     1012 => policy::reason_with(
@@ -177,7 +177,7 @@ impl Session {
         // either.
         let budget = match &self.upstream_budget {
             Some(budget) if cause == Cause::Push => budget,
-            _ => &self.budget,
+            _ => self.down.channel.budget(),
         };
         let permit = Some(budget.take(event.data.size()));
         let envelope = Envelope { event, kind: Kind::Error, ticket, permit };

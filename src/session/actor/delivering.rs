@@ -1,0 +1,108 @@
+//! What a session hands its client, and the outcomes that it learns.
+
+use std::task;
+
+use super::{Session, ending::State};
+use crate::{
+    channel::{self, Part},
+    event::Event,
+    flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
+    reply::{Failure, error_data},
+    session::{
+        downstream::{Class, Frame},
+        ledger::Outcome,
+    },
+    wire::{CloseFrame, Message},
+};
+
+impl Session {
+    pub(super) fn arrive(&mut self, flow: DataMessage) {
+        self.take_acks(None);
+        match flow {
+            DataMessage::Events(mut envelopes) => {
+                envelopes.drain(..).for_each(|envelope| self.deliver(envelope));
+                recycle(envelopes);
+            }
+            DataMessage::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
+            DataMessage::Ended(end) => self.upstream_ended(*end),
+        }
+    }
+
+    pub(super) fn deliver(&mut self, Envelope { event, kind, ticket, permit }: Envelope) {
+        let cause = ticket.cause();
+        if kind == Kind::Error && cause != Cause::Error {
+            return self.refused_by_pipeline(event, ticket);
+        }
+        let Event { data, meta, .. } = event;
+        match self.down.channel.encode(data, &meta) {
+            Ok(messages) => self.emit_to_client(messages, kind, ticket, permit),
+            Err(words) if kind == Kind::Error => {
+                // The listener's format cannot write a record: plain JSON can.
+                let data = error_data(&Failure::Encode(words), ticket.id(), None);
+                let messages = vec![Message::Text(data.to_json().into())];
+                self.emit_to_client(messages, kind, ticket, permit);
+            }
+            Err(words) => self.fail(ticket.redeem(), cause, Failure::Encode(words), meta.get("correlation")),
+        }
+    }
+
+    fn emit_to_client(
+        &mut self,
+        mut messages: Vec<Message>,
+        kind: Kind,
+        ticket: Ticket,
+        permit: Option<Permit>,
+    ) {
+        let cause = ticket.cause();
+        let event = ticket.redeem();
+        let class = match (kind, cause) {
+            (Kind::Error, _) => self.down.class_of_error(event),
+            (Kind::Push, _) | (_, Cause::Push) => Class::Push,
+            (Kind::Reply | Kind::Request, _) => Class::Owed,
+        };
+        let outputs = channel::parts(&mut messages, permit);
+        let outputs = outputs.map(|Part { message, permit, .. }| Frame { message, permit, class });
+        let down = &mut self.down;
+        let emit = |frame| down.emit(frame);
+        match (kind, cause) {
+            (Kind::Error, _) => self.delivery.error(event, outputs, emit),
+            (Kind::Push, _) | (_, Cause::Push) => self.delivery.push(outputs, emit),
+            (Kind::Reply | Kind::Request, _) => self.delivery.reply(event, outputs, emit),
+        }
+        self.down.channel.reuse(messages);
+    }
+
+    pub(super) fn take_acks(&mut self, task: Option<&task::Context<'_>>) {
+        let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
+        for note in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
+            match note {
+                Ack::Settled { event, cause, status } => self.acked(event, cause, status),
+                Ack::PipelineDied(name) => self.pipeline_died(&name),
+            }
+        }
+    }
+
+    fn acked(&mut self, event: u64, cause: Cause, status: AckStatus) {
+        let down = &mut self.down;
+        let emit = |frame| down.emit(frame);
+        match (status, cause) {
+            (AckStatus::Copied, Cause::Message) => self.delivery.copied(event),
+            (AckStatus::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
+            (AckStatus::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
+            (AckStatus::Dropped, Cause::Error) => {
+                self.delivery.error_dropped(event, emit);
+                self.down.forget_notice(event);
+            }
+            (AckStatus::Failed(failure), cause) => self.fail(event, cause, *failure, None),
+            (AckStatus::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
+            // Nobody awaits a push.
+            (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => {}
+        }
+    }
+
+    /// A dead pipeline cannot serve its session, and what it held has been reported as lost.
+    fn pipeline_died(&mut self, name: &str) {
+        log::error!("pipeline died session={self} pipeline={name}");
+        self.ending = Some(Box::new(CloseFrame::new(1011, "internal error")));
+    }
+}
