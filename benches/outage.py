@@ -3,7 +3,7 @@
 
     python3 benches/outage.py --towline target/debug/towline
 
-For nginx, HAProxy, and Towline with `exchange = "request"` and `"stream"`, on free ports of 127.0.0.1:
+For nginx, HAProxy, and Towline with `exchange = "request"` and `"stream"`, on a loopback address:
 
 1. start an echo upstream and the proxy, and connect the clients;
 2. each client sends a message and awaits its echo, then sends the messages that the upstream does not answer;
@@ -30,7 +30,11 @@ import threading
 import time
 
 HELD = "hold"  # the upstream reads messages that begin with this, and does not answer them
-DEADLINE = 20.0  # seconds that any one step may take
+DEADLINE = 30.0  # seconds that any one step may take
+
+# Proxy and upstream need ports that are known in advance. On Linux every process has a loopback address of its own,
+# so that nobody else takes a port between its choice and its use.
+HOST = "127.0.0.1" if sys.platform != "linux" else f"127.83.{os.getpid() >> 8 & 0xff}.{os.getpid() & 0x7f | 0x80}"
 
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
@@ -39,9 +43,9 @@ http {{
   access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
   server {{
-    listen 127.0.0.1:{port};
+    listen {host}:{port};
     location / {{
-      proxy_pass http://127.0.0.1:{upstream};
+      proxy_pass http://{host}:{upstream};
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection "upgrade";
@@ -59,10 +63,10 @@ defaults
   timeout server 1h
   timeout tunnel 1h
 frontend clients
-  bind 127.0.0.1:{port}
+  bind {host}:{port}
   default_backend echo
 backend echo
-  server echo 127.0.0.1:{upstream}
+  server echo {host}:{upstream}
 """
 
 TOWLINE = """
@@ -71,9 +75,9 @@ bind = ""
 [log]
 level = "error"
 [listener.ws]
-bind = "127.0.0.1:{port}"
+bind = "{host}:{port}"
 [upstream.echo]
-url = "ws://127.0.0.1:{upstream}"
+url = "ws://{host}:{upstream}"
 exchange = "{exchange}"
 [[route]]
 upstream = "echo"
@@ -96,10 +100,10 @@ class Connection:
 
     @classmethod
     def open(cls, port):
-        sock = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
+        sock = socket.create_connection((HOST, port), timeout=DEADLINE)
         key = base64.b64encode(os.urandom(16)).decode()
         sock.sendall(
-            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"GET / HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         status = read_head(sock).split(" ")[1]
@@ -153,11 +157,11 @@ def read_head(sock):
     return head.decode("latin-1")
 
 
-# === The upstream: this script, started with --upstream PORT ===
+# === The upstream: this script, started with --upstream HOST PORT ===
 
 
-def serve(port):
-    listening = socket.create_server(("127.0.0.1", port), backlog=512)
+def serve(host, port):
+    listening = socket.create_server((host, int(port)), backlog=512)
     print("listening", flush=True)
     while True:
         sock, _ = listening.accept()
@@ -187,7 +191,7 @@ def echo(sock):
 
 class Upstream:
     def __init__(self, port):
-        command = [sys.executable, os.path.abspath(__file__), "--upstream", str(port)]
+        command = [sys.executable, os.path.abspath(__file__), "--upstream", HOST, str(port)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "listening\n"
 
@@ -209,7 +213,7 @@ def command_of(name, folder, port, upstream, towline):
     exchange = "request" if "request" in name else "stream"
     path = os.path.join(folder, "proxy.conf")
     with open(path, "w", encoding="utf-8") as file:
-        file.write(text.format(folder=folder, port=port, upstream=upstream, exchange=exchange))
+        file.write(text.format(folder=folder, host=HOST, port=port, upstream=upstream, exchange=exchange))
     commands = {
         "nginx": ["nginx", "-p", folder, "-e", os.path.join(folder, "nginx.err"), "-c", path],
         "HAProxy": ["haproxy", "-f", path],
@@ -322,7 +326,7 @@ def summary(clients, reasons, messages, late):
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
     ports = [sock.getsockname()[1] for sock in sockets]
     for sock in sockets:
         sock.close()
@@ -334,10 +338,10 @@ def main():
     parser.add_argument("--towline", default="target/release/towline", help="the program to measure")
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--messages", type=int, default=3, help="messages in flight of each client")
-    parser.add_argument("--upstream", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--upstream", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.upstream:
-        serve(options.upstream)
+        serve(*options.upstream)
     names = ["nginx", "HAProxy", "Towline, `request`", "Towline, `stream`"]
     columns = {name: measure(name, options.clients, options.messages, options.towline) for name in names}
     columns = {name: cells for name, cells in columns.items() if cells}

@@ -1,6 +1,11 @@
 //! What README.md tells people to do can be done.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+    path::Path,
+    process::Command,
+};
 
 use crate::harness::*;
 
@@ -57,5 +62,40 @@ fn the_files_of_the_readme_exist() {
     assert!(links.contains(&"ARCHITECTURE.md"), "{links:?}");
     for link in links.into_iter().filter(|link| !link.contains("://")) {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");
+    }
+}
+
+/// The columns of the first table of a text, by their heads: what each row says, by its name.
+fn columns(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
+    let table =
+        text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| {
+        let row = row.trim_start_matches('|').trim_end_matches('|').replace("**", "");
+        row.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let rows: Vec<_> = table.map(cells).collect();
+    let column = |at: usize| rows[2..].iter().map(|row| (row[0].clone(), row[at].clone())).collect();
+    (1..rows[0].len()).map(|at| (rows[0][at].clone(), column(at))).collect()
+}
+
+/// `benches/outage.py` leaves out proxies that are not installed; without Python the test is skipped.
+#[test]
+fn the_outage_of_the_readme_is_what_clients_experience() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/outage.py");
+    let mut command = Command::new("python3");
+    let Ok(output) = command.arg(script).args(["--towline", env!("CARGO_BIN_EXE_towline")]).output() else {
+        std::io::stderr().write_all(b"readme: SKIPPED: the outage: no python3\n").unwrap();
+        return;
+    };
+    let (printed, errors) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+    let (measured, mut documented) = (columns(&printed), columns(README));
+    for rows in documented.values_mut() {
+        assert!(rows.remove("CPU time per message").is_some(), "a row of docs/performance.md");
+    }
+    assert!(measured.contains_key("Towline, `request`") && measured.contains_key("Towline, `stream`"));
+    for (proxy, rows) in &measured {
+        assert_eq!(rows, &documented[proxy], "{proxy}\n{errors}");
     }
 }
