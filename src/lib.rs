@@ -5,7 +5,8 @@
 //! ```text
 //! cli, commands               the command line, and a module for each command
 //! settings, log               the checked settings; the log
-//! listener                    takes a client's connection and answers its handshake
+//! listener                    accepts a client's connection and answers its handshake
+//! router                      which route a request takes
 //! header_list                 header values that are lists, headers of one connection
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
@@ -20,7 +21,7 @@
 //! supervisor                  above the connectors: restarts, losses
 //! policy                      what a client learns of a lost upstream and of failures
 //! reply                       failures in words
-//! net                         socket options, names, connecting
+//! net                         streams, socket options, names, connecting
 //! userinfo                    user and password of a URL
 //! turn, ticker, deadline      one turn of an actor with a socket; its alarms
 //! memory                       memory of queues
@@ -50,6 +51,7 @@ pub mod policy;
 pub mod processor;
 pub mod rate;
 pub mod reply;
+pub mod router;
 pub mod session;
 pub mod settings;
 pub mod spelling;
@@ -94,11 +96,11 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
         // A worker's own count of handshakes is never the one that is used up.
         .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
         .disable_signals();
-    for listener in &settings.listeners {
-        let listening = listener::bind(listener)?;
-        log_listening(&format!("listener={}", listener.name), &listening)?;
+    for state in &shared.listeners {
+        let listening = listener::bind(&state.listener)?;
+        log_listening(&format!("listener={}", state.listener.name), &listening)?;
         for socket in listening.sockets {
-            server = listener::serve(server, socket, listener, &shared)?;
+            server = listener::serve(server, socket, state, &shared)?;
         }
     }
     let admin = settings.admin.as_ref().map(|admin| {

@@ -1,18 +1,18 @@
-//! Listeners: the sockets that take clients, their handshakes, and the start of a session.
+//! Listeners: accept connections, check and answer their handshakes, and start sessions.
 //!
-//! Each listener runs on every worker thread; a session stays on the thread that accepted it.
+//! ```text
+//! accept ─► handshake ─► session
+//!              ├─ admission: limits on sessions and addresses
+//!              └─ router: which route the request takes
+//! ```
+//! Each listener runs on every worker thread. A session stays on the thread that accepted its connection.
 
 mod accept;
 mod admission;
 mod answer;
 mod capacity;
-mod clients;
-mod forward;
 mod handshake;
-mod head;
 mod log_throttle;
-mod relay;
-mod target;
 mod worker;
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc};
@@ -23,7 +23,7 @@ use actix_service::fn_service;
 
 pub use self::{
     capacity::capacity,
-    worker::{ListenerWorker, ServerState},
+    worker::{ListenerState, ListenerWorker, ServerState},
 };
 
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
 /// Opens the listener's sockets, one for each address.
 ///
 /// # Errors
-/// When an address cannot be listened on; the text names address and key.
+/// When an address cannot be listened on; the text names the address and the settings key.
 pub fn bind(listener: &Listener) -> io::Result<Listening> {
     net::listen(&listener.bind).map_err(|error| {
         let text = format!("cannot listen on {error} (listener.{}.bind)", listener.name);
@@ -42,20 +42,20 @@ pub fn bind(listener: &Listener) -> io::Result<Listening> {
     })
 }
 
-/// Adds one of the listener's sockets to the server.
+/// Adds one of a listener's sockets to the server.
 ///
 /// # Errors
-/// When the socket cannot be used.
+/// When the socket cannot be registered.
 pub fn serve(
-    server: ServerBuilder,
+    builder: ServerBuilder,
     socket: TcpListener,
-    listener: &Arc<Listener>,
-    shared: &Arc<ServerState>,
+    state: &Arc<ListenerState>,
+    server: &Arc<ServerState>,
 ) -> io::Result<ServerBuilder> {
-    let (listener, shared) = (Arc::clone(listener), Arc::clone(shared));
-    let name = listener.name.clone();
-    server.listen(name, socket, move || {
-        let worker = ListenerWorker::open(Arc::clone(&listener), Arc::clone(&shared));
+    let (state, server) = (Arc::clone(state), Arc::clone(server));
+    let name = state.listener.name.clone();
+    builder.listen(name, socket, move || {
+        let worker = ListenerWorker::open(Arc::clone(&state), Arc::clone(&server));
         fn_service(move |socket: TcpStream| accept::accept(Rc::clone(&worker), socket.into()))
     })
 }

@@ -28,6 +28,7 @@ use crate::{
     flow::{Edge, GlobalBudget},
     log::Quoted,
     net::Network,
+    router::Router,
     session::{Drain, Session, SessionGuard},
     settings::{Listener, Route, Settings, Upstream},
     status::{Live, Status},
@@ -36,51 +37,75 @@ use crate::{
 
 /// What all listeners share on all threads.
 pub struct ServerState {
-    /// The routes of all listeners.
-    pub routes: Vec<Arc<Route>>,
-    /// The pace of reconnects, by upstream.
-    pub pacers: HashMap<String, Arc<Pacer>>,
-    /// What all threads of a listener share, by its name.
-    pub listeners: HashMap<String, Arc<ListenerState>>,
+    /// The listeners, in the order of the settings.
+    pub listeners: Vec<Arc<ListenerState>>,
+    /// The routes of all listeners, each with the pacer of its upstream.
+    routes: Vec<(Arc<Route>, Option<PacedUpstream>)>,
     /// Slots for handshakes in progress.
     pub handshakes: Arc<Slots>,
-    /// Slots for clients who are told that there was none.
+    /// Slots for connections that are refused because all handshake slots are taken.
     pub turned_away: Arc<Slots>,
-    /// What all sessions may hold together.
+    /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
-    /// How upstreams are reached.
-    pub network: Arc<Network>,
-    /// Live sessions and the end.
+    /// Name resolution and connecting, for all upstreams.
+    network: Arc<Network>,
+    /// Live sessions, and whether the process is draining.
     pub status: Arc<Status>,
-    /// The order to drain, when it has been given.
-    pub drain: watch::Receiver<Option<Order>>,
+    /// The order to drain, once it has been given.
+    drain: watch::Receiver<Option<Order>>,
 }
 
-/// What one listener has on all threads together.
+/// An upstream and the pace of reconnects to it, which all threads share.
+struct PacedUpstream {
+    settings: Arc<Upstream>,
+    pacer: Arc<Pacer>,
+}
+
+/// What one listener shares between its threads.
 #[derive(Debug)]
 pub struct ListenerState {
+    /// The listener's settings.
+    pub listener: Arc<Listener>,
     /// The number of the next session.
     next_stream: AtomicU64,
-    /// Who is let in.
+    /// The limits on sessions.
     pub admission: Admission,
     log_throttle: Mutex<LogThrottle>,
 }
 
 /// What one listener has on one worker thread.
 pub struct ListenerWorker {
-    /// Its settings.
+    /// The listener's settings.
     pub listener: Arc<Listener>,
-    /// What it shares with its listener's other threads.
-    pub front: Arc<ListenerState>,
-    /// What it shares with all.
-    pub shared: Arc<ServerState>,
-    /// The thread's clients, by upstream.
-    pub clients: HashMap<String, Client>,
+    /// What it shares with the listener's other threads.
+    pub state: Arc<ListenerState>,
+    /// What it shares with all listeners.
+    pub server: Arc<ServerState>,
+    /// The routes, with the means to reach their upstreams from this thread.
+    pub router: Router<WorkerRoute>,
     /// Its live sessions, by number.
     sessions: RefCell<HashMap<u64, Edge<Drain>>>,
 }
 
-/// A live session's entry at its worker, and in the count of the process.
+/// A route as one worker thread uses it.
+pub struct WorkerRoute {
+    /// The route's settings.
+    pub route: Arc<Route>,
+    /// The route's upstream, if it has one.
+    pub upstream: Option<WorkerUpstream>,
+}
+
+/// An upstream as one worker thread uses it.
+pub struct WorkerUpstream {
+    /// The upstream's settings.
+    pub settings: Arc<Upstream>,
+    /// Dials the upstream; the routes of a worker share one for each upstream.
+    pub client: Client,
+    /// The pace of reconnects to it.
+    pub pacer: Arc<Pacer>,
+}
+
+/// Keeps a session registered at its worker and counted in the process, until dropped.
 struct Entry {
     worker: Rc<ListenerWorker>,
     stream: u64,
@@ -88,26 +113,31 @@ struct Entry {
     _permit: SessionPermit,
 }
 
+// === impl ServerState ===
+
 impl ServerState {
-    /// What the listeners of these settings share; `sessions` may live at a time.
+    /// The state of the listeners in these settings, with at most `sessions` sessions at a time.
     pub fn new(
         settings: &Settings,
         sessions: usize,
         status: Arc<Status>,
         drain: watch::Receiver<Option<Order>>,
     ) -> Self {
-        let pacers = settings.upstreams.iter();
         let (sessions, now) = (Slots::new(sessions), Instant::now());
-        let front = |listener: &Arc<Listener>| {
-            let admission = Admission::new(listener, &sessions, now);
-            let front =
-                ListenerState { next_stream: AtomicU64::new(0), admission, log_throttle: Mutex::default() };
-            (listener.name.clone(), Arc::new(front))
-        };
+        let listeners =
+            settings.listeners.iter().map(|listener| ListenerState::new(listener, &sessions, now));
+        let mut pacers: HashMap<&str, Arc<Pacer>> = HashMap::new();
+        let routes = settings.routes.iter().map(|route| {
+            let upstream = route.upstream.as_ref().map(|upstream| {
+                let new = || Arc::new(Pacer::new(upstream.restart.rate));
+                let pacer = Arc::clone(pacers.entry(&upstream.name).or_insert_with(new));
+                PacedUpstream { settings: Arc::clone(upstream), pacer }
+            });
+            (Arc::clone(route), upstream)
+        });
         Self {
-            routes: settings.routes.clone(),
-            pacers: pacers.map(|(name, up)| (name.clone(), Arc::new(Pacer::new(up.restart.rate)))).collect(),
-            listeners: settings.listeners.iter().map(front).collect(),
+            listeners: listeners.collect(),
+            routes: routes.collect(),
             handshakes: Slots::new(settings.server.max_handshakes),
             turned_away: Slots::new(settings.server.max_handshakes),
             global_budget: GlobalBudget::new(settings.server.buffer),
@@ -123,17 +153,47 @@ impl ServerState {
         // An error means that the sender is gone, at the end of the process.
         let _ = drain.wait_for(Option::is_some).await;
     }
+
+    /// The routes for one worker thread.
+    fn router(&self) -> Router<WorkerRoute> {
+        let mut clients: HashMap<&str, Client> = HashMap::new();
+        let routes = self.routes.iter().map(|(route, upstream)| {
+            let upstream = upstream.as_ref().map(|PacedUpstream { settings, pacer }| {
+                let client = || dial::client(&self.network, settings.tcp);
+                WorkerUpstream {
+                    settings: Arc::clone(settings),
+                    client: clients.entry(&settings.name).or_insert_with(client).clone(),
+                    pacer: Arc::clone(pacer),
+                }
+            });
+            (route.pattern.clone(), WorkerRoute { route: Arc::clone(route), upstream })
+        });
+        routes.collect()
+    }
 }
 
+// === impl ListenerState ===
+
+impl ListenerState {
+    /// The state of a listener without sessions; `process` are the process's slots for sessions.
+    fn new(listener: &Arc<Listener>, process: &Arc<Slots>, now: Instant) -> Arc<Self> {
+        Arc::new(Self {
+            listener: Arc::clone(listener),
+            next_stream: AtomicU64::new(0),
+            admission: Admission::new(listener, process, now),
+            log_throttle: Mutex::default(),
+        })
+    }
+}
+
+// === impl ListenerWorker ===
+
 impl ListenerWorker {
-    /// Opens the worker on this thread; from the order to drain on it tells its sessions.
-    pub fn open(listener: Arc<Listener>, shared: Arc<ServerState>) -> Rc<Self> {
-        let mut drain = shared.drain.clone();
-        let upstreams = shared.routes.iter().filter_map(|route| route.upstream.as_ref());
-        let client = |upstream: &Arc<Upstream>| dial::client(&shared.network, upstream.tcp);
-        let clients = upstreams.map(|upstream| (upstream.name.clone(), client(upstream))).collect();
-        let front = Arc::clone(&shared.listeners[&listener.name]);
-        let worker = Rc::new(Self { listener, front, shared, clients, sessions: RefCell::default() });
+    /// Opens the worker on this thread. When the order to drain comes, it passes it on to its sessions.
+    pub fn open(state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
+        let mut drain = server.drain.clone();
+        let (listener, router) = (Arc::clone(&state.listener), server.router());
+        let worker = Rc::new(Self { listener, state, server, router, sessions: RefCell::default() });
         let weak = Rc::downgrade(&worker);
         actix_rt::spawn(async move {
             let order = drain.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
@@ -146,21 +206,18 @@ impl ListenerWorker {
 
     /// The number of the next session.
     pub fn next_stream(&self) -> u64 {
-        self.front.next_stream.fetch_add(1, Relaxed)
+        self.state.next_stream.fetch_add(1, Relaxed)
     }
 
-    /// The route of a request.
-    pub fn route(&self, path: &str) -> Option<&Arc<Route>> {
-        self.shared.routes.iter().find(|route| route.matches(&self.listener.name, path))
-    }
-
-    /// Counts a session from here on, and keeps what it has taken; see [`ListenerWorker::register`].
+    /// Counts a session as live and holds its permit, until the guard is dropped; see
+    /// [`ListenerWorker::register`].
     pub fn enter(self: &Rc<Self>, stream: u64, permit: SessionPermit) -> Box<dyn SessionGuard> {
-        let live = self.shared.status.enter();
+        let live = self.server.status.enter();
         Box::new(Entry { worker: Rc::clone(self), stream, _live: live, _permit: permit })
     }
 
-    /// Writes to the log that a client was refused, if there has not been such a line just now.
+    /// Logs a refusal. At most one line for each reason and [`PAUSE`] is written; the next line counts the
+    /// others as `suppressed`.
     pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
         let reason = refusal.text;
         let line = self.log_throttle().line(reason, Instant::now());
@@ -191,14 +248,14 @@ impl ListenerWorker {
     }
 
     fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
-        self.front.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Knows the session from here on, so that it can be told to drain. One that came while the order was
-    /// given gets it at once.
+    /// Adds a session to those that receive the order to drain. When the order has already been given, the
+    /// session receives it at once.
     pub fn register(&self, stream: u64, session: &Addr<Session>) {
         let edge = Edge::rare(session);
-        if let Some(order) = &*self.shared.drain.borrow() {
+        if let Some(order) = &*self.server.drain.borrow() {
             edge.notify(order.for_one());
         }
         self.sessions.borrow_mut().insert(stream, edge);

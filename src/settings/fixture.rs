@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use crate::policy::{ErrorReplies, OnUpstreamLoss};
+use crate::{
+    policy::{ErrorReplies, OnUpstreamLoss},
+    router::Pattern,
+};
 
 use super::{Layers, Route, Settings, SettingsError, Upstream};
 
@@ -37,8 +40,7 @@ pub(crate) fn upstream() -> Upstream {
 /// A route without anything but where it matches.
 pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
-        listener: listener.map(str::to_owned),
-        path: path.to_owned(),
+        pattern: Pattern { listener: listener.map(str::to_owned), path: path.to_owned() },
         strip_prefix: false,
         incoming: Vec::new(),
         routed_by_url: false,

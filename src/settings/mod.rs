@@ -59,7 +59,7 @@ use crate::{
     log,
     net::{Bind, TcpOptions},
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss},
-    processor, rate,
+    processor, rate, router,
     trickle::{Diagnostics, Limits as ProgramLimits, Program},
     wire,
 };
@@ -351,11 +351,9 @@ pub struct Pipeline {
 /// `[[route]]`: which session goes where.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The listener's name; none matches all.
-    pub listener: Option<String>,
-    /// A prefix of the request's path, ending at a `/` or at the path's end.
-    pub path: String,
-    /// Whether `path` is removed before the client's path goes to the upstream.
+    /// The requests that take this route, if no route before it matches.
+    pub pattern: router::Pattern,
+    /// Whether the pattern's path is removed before the client's path goes to the upstream.
     pub strip_prefix: bool,
     /// The way upstream.
     pub incoming: Vec<Arc<Pipeline>>,

@@ -1,4 +1,4 @@
-//! Routes: which one a session takes, how they are read, and which no session could ever take.
+//! Routes: how they are read, and which of them no request can reach.
 
 use std::sync::Arc;
 
@@ -9,7 +9,11 @@ use super::{
     Pipeline, Route, Upstream, policies,
     read::{Section, all, list, quoted, text},
 };
-use crate::{header_list::is_token, path, trickle::Port};
+use crate::{
+    header_list::is_token,
+    router::{Pattern, hidden_by},
+    trickle::Port,
+};
 
 /// What routes may refer to. An entry that is wrong in itself is there all the same, without value.
 pub(super) struct Known<'a> {
@@ -18,58 +22,14 @@ pub(super) struct Known<'a> {
     pub(super) pipelines: &'a IndexMap<String, Option<Arc<Pipeline>>>,
 }
 
-// === impl Route ===
-
-impl Route {
-    /// Whether a session on `listener` that asked for `path` (without its query) takes this route,
-    /// if no route before it does.
-    ///
-    /// `/chat` matches `/chat`, `/chat/` and `/chat/room`, but not `/chatter`; `/chat/` matches only
-    /// what lies below it.
-    pub fn matches(&self, listener: &str, path: &str) -> bool {
-        let here = self.listener.as_deref().is_none_or(|name| name == listener);
-        here && self.rest_of(path).is_some()
-    }
-
-    /// What a request's path has behind the route's, if it lies at or below it.
-    pub fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let at_segment = |rest: &&str| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/');
-        path::behind(&self.path, path).filter(at_segment)
-    }
-}
-
-/// Whether routes before it take all that this route would take, on every listener: then the numbers
-/// of those routes from 1.
-///
-/// # Correctness
-/// A route that matches the path of another as if a client had asked for it matches everything below
-/// that path too, so it is enough to ask for the path itself.
-pub(super) fn hidden_by(route: &Route, before: &[Route], listeners: &[&str]) -> Option<Vec<usize>> {
-    let mut hiding = Vec::new();
-    for listener in listeners {
-        if route.listener.as_deref().is_some_and(|name| name != *listener) {
-            continue;
-        }
-        let number = before.iter().position(|earlier| earlier.matches(listener, &route.path))? + 1;
-        if !hiding.contains(&number) {
-            hiding.push(number);
-        }
-    }
-    (!hiding.is_empty()).then_some(hiding)
-}
-
-/// Whether some route takes sessions of the listener.
-pub(super) fn serves(routes: &[Route], listener: &str) -> bool {
-    routes.iter().any(|route| route.listener.as_deref().is_none_or(|name| name == listener))
-}
-
-/// The routes in order, with all that is wrong in them noted.
+/// The routes in order. Every mistake in them is reported to its section.
 pub(super) fn read(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for section in sections {
         let route = route(section, known);
-        if let Some(hiding) = hidden_by(&route, &routes, known.listeners) {
-            let numbers: Vec<_> = hiding.iter().map(|number| format!("route[{number}]")).collect();
+        let before: Vec<_> = routes.iter().map(|earlier| &earlier.pattern).collect();
+        if let Some(hiding) = hidden_by(&route.pattern, &before, known.listeners) {
+            let numbers: Vec<_> = hiding.iter().map(|position| format!("route[{}]", position + 1)).collect();
             let verb = if hiding.len() == 1 { "matches" } else { "match" };
             let text = format!("unreachable: {} already {verb}", numbers.join(" and "));
             section.conflict("path", &["listener"], text);
@@ -90,9 +50,8 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
     let upstream = route_upstream(section, known);
     let incoming = pipelines(section, "incoming", known);
     let route = Route {
-        listener,
         strip_prefix: strip_prefix(section, &path, upstream.as_deref()),
-        path,
+        pattern: Pattern { listener, path },
         routed_by_url: incoming.iter().fold(false, |set, pipeline| pipeline.program.always_sets("url", set)),
         incoming,
         upstream,
@@ -188,73 +147,4 @@ fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
         name if names[..at].contains(name) => Err(format!("{} stands there twice", quoted(name))),
         name => Ok(name.clone()),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::settings::fixture::route;
-
-    #[test]
-    fn a_path_is_a_prefix_by_segments() {
-        let table = [
-            ("/", "/", true),
-            ("/", "/a", true),
-            ("/a", "/a", true),
-            ("/a", "/a/", true),
-            ("/a", "/a/b", true),
-            ("/a", "/ab", false),
-            ("/a", "/", false),
-            ("/a/", "/a/b", true),
-            ("/a/", "/a/", true),
-            ("/a/", "/a", false),
-            ("/a", "/A", false),
-            ("/a", "/%61/b", true),
-            ("/a/b", "/a%2Fb", false),
-        ];
-        for (prefix, path, expected) in table {
-            assert_eq!(route(None, prefix).matches("ws", path), expected, "{prefix} {path}");
-        }
-        assert!(route(Some("ws"), "/").matches("ws", "/"));
-        assert!(!route(Some("other"), "/").matches("ws", "/"));
-    }
-
-    /// Listener and path.
-    type Place = (Option<&'static str>, &'static str);
-    /// The routes before, the route, and the numbers of those that hide it.
-    type Case = (&'static [Place], Place, Option<&'static [usize]>);
-
-    #[test]
-    fn routes_hide_later_ones() {
-        let table: [Case; 8] = [
-            (&[(None, "/")], (None, "/a"), Some(&[1])),
-            (&[(None, "/a")], (None, "/"), None),
-            (&[(None, "/a")], (None, "/ab"), None),
-            (&[(Some("x"), "/")], (None, "/"), None),
-            (&[(Some("x"), "/")], (Some("y"), "/"), None),
-            (&[(Some("x"), "/"), (Some("y"), "/")], (None, "/a"), Some(&[1, 2])),
-            (&[(None, "/a/")], (None, "/a"), None),
-            (&[(None, "/a")], (None, "/a/"), Some(&[1])),
-        ];
-        for (before, (listener, path), expected) in table {
-            let before: Vec<_> = before.iter().map(|(listener, path)| route(*listener, path)).collect();
-            let hidden = hidden_by(&route(listener, path), &before, &["x", "y"]);
-            assert_eq!(hidden.as_deref(), expected, "{listener:?} {path}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_route_that_matches_anything_first_is_not_hidden(
-            before in prop::collection::vec("(/[ab]{0,2}){1,3}", 0..4), path in "(/[ab]{0,2}){1,3}",
-            asked in "(/[ab]{0,2}){1,4}"
-        ) {
-            let before: Vec<_> = before.iter().map(|path| route(None, path)).collect();
-            let last = route(None, &path);
-            let taken = last.matches("x", &asked) && !before.iter().any(|earlier| earlier.matches("x", &asked));
-            prop_assert!(!(taken && hidden_by(&last, &before, &["x"]).is_some()));
-        }
-    }
 }

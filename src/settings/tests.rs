@@ -86,7 +86,7 @@ fn what_nobody_says_is_built_in() {
     assert_eq!(upstream.restart, restart);
 
     let route = &settings.routes[0];
-    assert_eq!((route.listener.as_deref(), route.path.as_str()), (None, "/"));
+    assert_eq!((route.pattern.listener.as_deref(), route.pattern.path.as_str()), (None, "/"));
     assert!(route.incoming.is_empty() && route.errors.is_empty() && !route.strip_prefix);
     assert_eq!((route.on_upstream_loss, route.stateless), (OnUpstreamLoss::Auto, false));
     assert_eq!(route.error_replies, ErrorReplies::Auto);

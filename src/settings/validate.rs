@@ -420,12 +420,12 @@ fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes
         return;
     }
     let is_known = |name: &String| listeners.iter().any(|(known, _)| known == name);
-    if !routes.iter().filter_map(|route| route.listener.as_ref()).all(is_known) {
+    if !routes.iter().filter_map(|route| route.pattern.listener.as_ref()).all(is_known) {
         // Where a name is misspelt, that is what is wrong.
         return;
     }
     for (name, section) in listeners {
-        if !routes::serves(routes, name) {
+        if !routes.iter().any(|route| route.pattern.serves(name)) {
             section.section_problem("no route takes sessions from here".to_owned());
         }
     }

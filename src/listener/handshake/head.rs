@@ -15,8 +15,7 @@ use actix_http::{
 };
 use tokio::io::AsyncRead;
 
-use super::answer::Refusal;
-use crate::net::read_through;
+use crate::{listener::answer::Refusal, net::read_through};
 
 /// Header lines in a head: several times what browsers and the proxies before us send.
 const HEADERS_MAX: usize = 100;

@@ -9,8 +9,8 @@ use std::fmt::Write;
 
 use actix_http::{StatusCode, Uri};
 
-use super::answer::Refusal;
 use crate::{
+    listener::answer::Refusal,
     path::{has_dot_segment, hex, is_unreserved},
     settings::{Route, Upstream, UpstreamUrl},
 };
@@ -46,7 +46,7 @@ pub(super) fn target(route: &Route, upstream: &Upstream, uri: &Uri) -> Result<Up
 /// The path to ask for. A path in the settings' URL replaces the route's.
 fn path(route: &Route, own: Option<&str>, asked: &str) -> String {
     let base = own.or(route.strip_prefix.then_some("/"));
-    match (base, route.rest_of(asked)) {
+    match (base, route.pattern.rest_of(asked)) {
         (Some(base), Some("")) => base.to_owned(),
         (Some(base), Some(rest)) => {
             let base = base.strip_suffix('/').unwrap_or(base);
@@ -90,7 +90,7 @@ mod tests {
         upstream.url = UpstreamUrl::parse(url).unwrap();
         let route = Route { strip_prefix: strip, ..fixture::route(None, route) };
         let uri = Uri::try_from(target).unwrap();
-        assert!(route.matches("ws", uri.path()), "{target}");
+        assert!(route.pattern.matches("ws", uri.path()), "{target}");
         super::target(&route, &upstream, &uri)
             .map(|target| {
                 assert_eq!(target.shown, upstream.url.shown, "the client's query is never shown");

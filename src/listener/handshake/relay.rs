@@ -7,13 +7,14 @@ use actix_http::{
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::{answer::Refusal, forward};
+use super::forward;
 use crate::{
     connector::{
         dial::{DialError, DialPlan},
         refused::{BodyError, Refused},
     },
     header_list::is_named_by_connection,
+    listener::answer::Refusal,
     settings::Upstream,
 };
 

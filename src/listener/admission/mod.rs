@@ -3,6 +3,8 @@
 //!
 //! Pure; `now` is passed in. What is taken is given back when its guard is dropped, whatever the end.
 
+mod clients;
+
 use std::{
     net::IpAddr,
     sync::{
@@ -14,10 +16,8 @@ use std::{
 
 use actix_http::{StatusCode, header};
 
-use super::{
-    answer::Refusal,
-    clients::{Address, AddressPermit, Clients},
-};
+use self::clients::{Address, AddressPermit, Clients};
+use super::answer::Refusal;
 use crate::{
     rate::{Limiter, OnLimit, Rate},
     settings::Listener,

@@ -2,11 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use actix_http::{
-    RequestHead,
-    header::{self, HeaderMap, HeaderName, HeaderValue},
-};
+use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::context::RequestContext;
 use crate::{
     event::{EventId, Record, Value},
     header_list,
@@ -18,16 +16,14 @@ use crate::{
 ///
 /// `X-Forwarded-For: 10.0.0.7` from a client at 192.0.2.1 becomes `X-Forwarded-For: 10.0.0.7, 192.0.2.1`.
 /// A header that the client's `Connection` names ends here (RFC 9110 section 7.6.1).
-pub(super) fn headers(
-    head: &RequestHead,
-    peer: SocketAddr,
-    upstream: &Upstream,
-) -> Vec<(HeaderName, HeaderValue)> {
-    let mut headers: Vec<_> = host(head, upstream).map(|host| (header::HOST, host)).into_iter().collect();
+pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(HeaderName, HeaderValue)> {
+    let received_headers = context.head.headers();
+    let mut headers: Vec<_> =
+        host(received_headers, upstream).map(|host| (header::HOST, host)).into_iter().collect();
     for name in &upstream.forward_headers {
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
-        let received: Vec<_> = received(head.headers(), &name).collect();
-        match forwarding(&name, &received, head.headers().get(header::HOST), peer) {
+        let received: Vec<_> = received(received_headers, &name).collect();
+        match forwarding(&name, &received, received_headers.get(header::HOST), context.peer) {
             Some(value) => headers.push((name, value)),
             None => headers.extend(received.into_iter().map(|value| (name.clone(), value.clone()))),
         }
@@ -72,11 +68,11 @@ fn is_one_line(value: &HeaderValue) -> bool {
 }
 
 /// The `Host` header, where it is another than that of the URL.
-fn host(head: &RequestHead, upstream: &Upstream) -> Option<HeaderValue> {
+fn host(headers: &HeaderMap, upstream: &Upstream) -> Option<HeaderValue> {
     match &upstream.host {
         HostHeader::Upstream => None,
         // A host without name names none, and the URL's does.
-        HostHeader::Client => head.headers().get(header::HOST).filter(|host| !host.is_empty()).cloned(),
+        HostHeader::Client => headers.get(header::HOST).filter(|host| !host.is_empty()).cloned(),
         HostHeader::Name(name) => HeaderValue::try_from(name).ok(),
     }
 }
@@ -116,13 +112,13 @@ fn forwarding(
 /// ```
 /// A header that occurs more than once is joined by commas; bytes that are no text are left out.
 pub(super) fn meta(
-    head: &RequestHead,
-    peer: SocketAddr,
+    context: &RequestContext,
     protocol: Option<&str>,
     id: EventId,
     listener: &str,
 ) -> Arc<Record> {
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::string);
+    let RequestContext { head, peer, .. } = context;
     let (ip, port) = (peer.ip().to_string(), peer.port());
     let peer = Value::record([("ip", Value::string(ip)), ("port", Value::Int(port.into()))]);
     let request = Value::record([

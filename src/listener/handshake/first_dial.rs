@@ -1,0 +1,58 @@
+//! The first connection to the upstream, dialed before the client is answered.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::relay;
+use crate::{
+    connector::dial::{self, DialPlan, First},
+    listener::answer::Refusal,
+    settings::Route,
+    supervisor::Pacer,
+    wiring::UpstreamStart,
+};
+
+/// Dials the upstream before the client is answered, so that the upstream's choice of subprotocol can be the
+/// answer. Gives the subprotocol to answer with and the connection, or the dial that goes on.
+///
+/// A refusal by the upstream with a 4xx status is passed on to the client. On a route that closes the client
+/// when the upstream is lost, every failure of the dial refuses the client. `dial_before_accept` bounds how long
+/// the client waits, not the dial: after it the client is let in, and the same dial goes on in the session.
+pub(super) async fn dial_first(
+    route: &Route,
+    plan: DialPlan,
+    pacer: Arc<Pacer>,
+) -> Result<(Option<String>, UpstreamStart), Refusal> {
+    // A client that offers subprotocols needs the upstream's choice.
+    if plan.protocols.is_empty() && route.routed_by_url {
+        return Ok((None, UpstreamStart { plan, first: First::NotNeeded, pacer }));
+    }
+    let deadline = Instant::now() + route.dial_before_accept;
+    let mut dialing = dial::dial(plan.clone(), plan.url.text.clone());
+    let dialed = timeout_at(deadline, &mut dialing).await;
+    let (protocol, first) = match dialed {
+        Ok(Err(error)) if relay::is_answer(&error, route.keeps_client()) => {
+            return Err(relay::answer(error, &plan, deadline).await);
+        }
+        Ok(Ok(dialed)) => (dialed.protocol.clone(), First::Up(Box::new(dialed))),
+        Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),
+        Err(_) => {
+            let promised = preferred(route, &plan.protocols);
+            (promised.clone(), First::Pending(dial::go_on(dialing, promised)))
+        }
+    };
+    // Later connections have to agree on the subprotocol that the client was answered with.
+    let plan = DialPlan { protocols: protocol.iter().cloned().collect(), ..plan };
+    Ok((protocol, UpstreamStart { plan, first, pacer }))
+}
+
+/// The subprotocol to answer with when the upstream has not chosen one: the first of the route's that the client
+/// offers. On a route that lists none, a client that offers exactly one gets it: without it a browser would close
+/// the connection, and the upstream has no other choice.
+pub(super) fn preferred(route: &Route, offered: &[String]) -> Option<String> {
+    match offered {
+        [only] if route.subprotocols.is_empty() => Some(only.clone()),
+        _ => route.subprotocols.iter().find(|protocol| offered.contains(protocol)).cloned(),
+    }
+}

@@ -1,0 +1,256 @@
+//! Handshakes of clients (RFC 6455 section 4.2): from the first byte of a connection to a session or a refusal.
+//!
+//! ```text
+//! head ─► context ─► checks ─► router ─► target ─► admission ─► first_dial ─► answer ─► session
+//!                                                                  └─ relay: the upstream's refusal
+//! ```
+
+mod checks;
+mod context;
+mod first_dial;
+mod forward;
+mod head;
+mod relay;
+mod target;
+
+use std::{
+    net::SocketAddr,
+    rc::Rc,
+    sync::{Arc, Mutex},
+};
+
+use actix_http::{
+    Method, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
+
+use self::{
+    context::RequestContext,
+    first_dial::{dial_first, preferred},
+    head::{End, Request},
+    target::target,
+};
+use super::{
+    admission::{Full, SessionPermit, Slot},
+    answer::{self, Refusal},
+    worker::ListenerWorker,
+};
+use crate::{
+    connector::dial::{DialPlan, First},
+    event::Origin,
+    flow::AckTracker,
+    log::Quoted,
+    net::Stream,
+    rate::Limiter,
+    session::{Parts, SessionGuard},
+    settings::Route,
+    wiring::{self, UpstreamStart},
+};
+
+/// A connection whose WebSocket handshake is in progress.
+pub(super) struct Handshake {
+    worker: Rc<ListenerWorker>,
+    stream: Stream,
+    peer: SocketAddr,
+    /// The connection's slot, of the handshakes or of those that are turned away; none when both are taken.
+    slot: Option<Slot>,
+}
+
+/// The route and upstream chosen for an admitted client.
+struct Target {
+    route: Arc<Route>,
+    /// The subprotocol to answer with.
+    protocol: Option<String>,
+    /// The connection to the upstream; none on a route without upstream.
+    upstream_start: Option<UpstreamStart>,
+}
+
+/// What a session holds of its listener.
+struct Admitted {
+    /// The session's number on its listener.
+    number: u64,
+    guard: Box<dyn SessionGuard>,
+    /// The rate limit that all sessions of the client's address share.
+    address: Option<Arc<Mutex<Limiter>>>,
+}
+
+// === impl Handshake ===
+
+impl Handshake {
+    /// A handshake of which nothing has been read.
+    pub(super) fn new(
+        worker: Rc<ListenerWorker>,
+        stream: Stream,
+        peer: SocketAddr,
+        slot: Option<Slot>,
+    ) -> Self {
+        Self { worker, stream, peer, slot }
+    }
+
+    /// Reads the request, answers it, and starts the session or refuses it. The request has to be complete by
+    /// `deadline`.
+    pub(super) async fn run(mut self, deadline: Instant) {
+        let max = self.worker.listener.max_header;
+        let end = match timeout_at(deadline, head::read(&mut self.stream, max)).await {
+            Ok(Ok(request)) => return Box::pin(self.answer(request)).await,
+            Ok(Err(end)) => end,
+            Err(_) => End::Refused(Refusal::new(StatusCode::REQUEST_TIMEOUT, "handshake timeout")),
+        };
+        match end {
+            End::Gone => self.log_disconnect(),
+            End::Refused(refusal) => Box::pin(self.refuse(refusal, None)).await,
+        }
+    }
+
+    async fn answer(mut self, Request { head, mut rest }: Request) {
+        let _unanswered = self.worker.server.status.answer();
+        let mut context = RequestContext::new(head, self.peer, self.stream.local_addr().ok());
+        let admitted = tokio::select! {
+            biased;
+            admitted = admit(&self.worker, &mut context) => admitted,
+            () = head::gone(&mut self.stream, &mut rest, self.worker.listener.max_header) => {
+                return self.log_disconnect();
+            }
+            // A client that waits for its upstream is refused like a new one.
+            () = self.worker.server.draining() => Err(shutting_down()),
+        };
+        match admitted {
+            Ok((target, permit)) => self.let_in(&context, rest, target, permit).await,
+            Err(refusal) => self.refuse(refusal, Some(&context)).await,
+        }
+    }
+
+    async fn let_in(
+        mut self,
+        context: &RequestContext,
+        rest: Vec<u8>,
+        target: Target,
+        permit: SessionPermit,
+    ) {
+        let headers = self.response_headers(&target);
+        let accepted = answer::accepted(&context.head, target.protocol.as_deref(), &headers);
+        let number = self.worker.next_stream();
+        let address = permit.address_permit.as_ref().and_then(|permit| permit.limiter.clone());
+        // From here on a drain waits for the session.
+        let guard = self.worker.enter(number, permit);
+        match answer::send(&mut self.stream, &accepted).await {
+            Ok(()) => self.open(context, &rest, target, Admitted { number, guard, address }),
+            Err(_) => self.log_disconnect(),
+        }
+    }
+
+    /// The headers of the upstream's answer that are passed on to the client; none while the upstream has not
+    /// answered.
+    fn response_headers(&self, target: &Target) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(UpstreamStart { plan, first: First::Up(dialed), .. }) = &target.upstream_start else {
+            return Vec::new();
+        };
+        let (headers, left_out) = forward::response(&dialed.headers, &plan.upstream);
+        if left_out > 0 {
+            log::warn!(
+                "response headers left out listener={} peer={} upstream={} headers={left_out}",
+                self.worker.listener.name,
+                self.peer,
+                plan.upstream.name,
+            );
+        }
+        headers
+    }
+
+    fn open(self, context: &RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
+        // The handshake is complete: its slot is free.
+        let Self { worker, stream, peer, slot: _ } = self;
+        let Target { route, protocol, upstream_start } = target;
+        let Admitted { number, guard, address } = admitted;
+        if let Err(error) = stream.tune(&worker.listener.tcp) {
+            // The session finds out by reading.
+            log::debug!("cannot set socket options listener={} peer={peer}: {error}", worker.listener.name);
+        }
+        let tracker = AckTracker::new(worker.listener.number, number);
+        log::info!(
+            "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
+            worker.listener.name,
+            Quoted(context.path()),
+            route.upstream.as_ref().map_or("-", |upstream| &upstream.name),
+            Quoted(protocol.as_deref().unwrap_or_default()),
+        );
+        let meta = route
+            .reads_meta()
+            .then(|| forward::meta(context, protocol.as_deref(), tracker.id(0), &worker.listener.name));
+        let local = context.local.filter(|_| route.reads_origin());
+        let parts = Parts {
+            tracker,
+            listener: Arc::clone(&worker.listener),
+            upstream: route.upstream.clone(),
+            socket: stream,
+            // Copied, because the head's whole buffer would otherwise live as long as the session.
+            rest: Bytes::copy_from_slice(rest),
+            meta,
+            origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
+            global_budget: Arc::clone(&worker.server.global_budget),
+            address,
+            guard,
+        };
+        worker.register(number, &wiring::start(parts, &route, upstream_start));
+    }
+
+    async fn refuse(self, refusal: Refusal, context: Option<&RequestContext>) {
+        self.worker.log_refusal(&refusal, self.peer, context.map_or("-", RequestContext::path));
+        let with_body = context.is_none_or(|context| context.head.method != Method::HEAD);
+        answer::refuse(self.stream, &refusal.answer(with_body)).await;
+    }
+
+    /// Refuses a connection that got no slot among the handshakes, without reading from it. When too many
+    /// connections are being refused like this, it is closed without waiting for the client to read the answer.
+    pub(super) async fn turn_away(self) {
+        let refusal = Refusal::from(Full::Handshakes);
+        if self.slot.is_some() {
+            return self.refuse(refusal, None).await;
+        }
+        self.worker.log_refusal(&refusal, self.peer, "-");
+        // Best effort: what the socket does not take at once is not sent.
+        let _ = self.stream.try_write(&refusal.answer(true));
+    }
+
+    fn log_disconnect(&self) {
+        log::debug!("client gone listener={} peer={}", self.worker.listener.name, self.peer);
+    }
+}
+
+/// Decides whether the client is let in and where it goes: its handshake is valid, a route matches, the limits
+/// on sessions have room, and its upstream does not refuse it.
+async fn admit(
+    worker: &ListenerWorker,
+    context: &mut RequestContext,
+) -> Result<(Target, SessionPermit), Refusal> {
+    if worker.server.status.is_draining() {
+        return Err(shutting_down());
+    }
+    checks::run(context)?;
+    let routed = worker.router.find(&worker.listener.name, context.path());
+    let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?;
+    let route = Arc::clone(&routed.route);
+    let Some(upstream) = &routed.upstream else {
+        let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
+        let protocol = preferred(&route, &context.subprotocols);
+        return Ok((Target { route, protocol, upstream_start: None }, permit));
+    };
+    let url = target(&route, &upstream.settings, &context.head.uri)?;
+    let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
+    let plan = DialPlan {
+        upstream: Arc::clone(&upstream.settings),
+        url,
+        reads_origin: route.reads_origin(),
+        headers: forward::headers(context, &upstream.settings).into(),
+        protocols: context.subprotocols.as_slice().into(),
+        client: upstream.client.clone(),
+    };
+    let (protocol, upstream_start) = dial_first(&route, plan, Arc::clone(&upstream.pacer)).await?;
+    Ok((Target { route, protocol, upstream_start: Some(upstream_start) }, permit))
+}
+
+fn shutting_down() -> Refusal {
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").with(header::RETRY_AFTER, "5")
+}
