@@ -47,12 +47,12 @@ impl Pattern {
     }
 }
 
-/// The positions in `before`, from 0, of the patterns that together match everything `pattern` matches on these
-/// listeners; none when a request can reach it.
+/// The positions in `before`, from 0, of the patterns that together match everything `pattern` matches on
+/// these listeners; none when a request can reach it.
 ///
 /// # Correctness
-/// A pattern that matches the path of another one, read as a request's path, matches everything below that path
-/// too. It is enough to look for the path itself.
+/// A pattern that matches the path of another one, read as a request's path, matches everything below that
+/// path too. It is enough to look for the path itself.
 pub fn hidden_by(pattern: &Pattern, before: &[&Pattern], listeners: &[&str]) -> Option<Vec<usize>> {
     let mut hiding = Vec::new();
     for listener in listeners.iter().filter(|listener| pattern.serves(listener)) {

@@ -17,9 +17,9 @@ type Served = Result<(), Infallible>;
 
 /// Serves a new connection until its session has started or it has been refused.
 ///
-/// The future is boxed, and so are the parts of it that run after the head has been read. The server would hold
-/// an unboxed future twice, and thousands of handshakes that never complete must not take the memory of complete
-/// ones.
+/// The future is boxed, and so are the parts of it that run after the head has been read. The server would
+/// hold an unboxed future twice, and thousands of handshakes that never complete must not take the memory of
+/// complete ones.
 pub(super) fn accept(worker: Rc<ListenerWorker>, stream: Stream) -> Pin<Box<dyn Future<Output = Served>>> {
     let deadline = Instant::now() + worker.listener.handshake_timeout;
     // A socket has no peer when the client has disconnected.

@@ -1,4 +1,4 @@
-//! The answer to a client's handshake, and the end of a connection that was refused.
+//! HTTP answers to handshakes, and the orderly end of a refused connection.
 
 use std::{
     io,
@@ -21,24 +21,25 @@ use crate::{
     spelling,
 };
 
-/// How long a refused client may take for its answer, and to go away then. Its place among the handshakes is
-/// taken so long.
+/// Time for a refused client to read its answer and to disconnect. Its connection holds a handshake slot
+/// until then.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// And so much may it send meanwhile.
+/// Bytes that a refused client may send in that time.
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Why a handshake is refused: an HTTP status, a text for log and client, and headers that say more.
+/// Why a handshake is refused, as an HTTP answer and as a line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
+    /// The reason, for the log and for the client.
     pub(super) text: &'static str,
-    /// What the log tells besides the text.
+    /// Details for the log only.
     pub(super) cause: Option<String>,
-    /// Goes on behind the text for the client.
+    /// Follows the text in the client's answer.
     pub(super) note: Option<&'static str>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body instead of the text; `headers` say what it is.
+    /// Replaces the text in the client's answer; `headers` describe it.
     pub(super) body: Option<Bytes>,
 }
 
@@ -52,21 +53,21 @@ impl Refusal {
         self
     }
 
-    /// The answer to the client, after which the connection is closed; the answer to a HEAD request has no
-    /// body.
+    /// The bytes of the answer, which announces that the connection closes. The answer to a HEAD request has
+    /// no body.
     ///
     /// ```text
     /// HTTP/1.1 400 Bad Request
     /// Connection: close
     /// Date: Sun, 06 Nov 1994 08:49:37 GMT
     /// Content-Type: text/plain
-    /// Content-Length: 30
+    /// Content-Length: 29
     ///
-    /// the request target is no path
+    /// request target is not a path
     /// ```
     pub(super) fn answer(&self, with_body: bool) -> Vec<u8> {
         let mut answer = Answer::new(self.status);
-        // RFC 9110 section 7.8: who sends Upgrade says so in Connection.
+        // RFC 9110 section 7.8: a sender of Upgrade lists it in Connection.
         let upgrades = self.headers.iter().any(|(name, _)| name == header::UPGRADE);
         answer.header("connection", if upgrades { b"close, Upgrade" } else { b"close" });
         answer.header("date", httpdate::fmt_http_date(SystemTime::now()).as_bytes());
@@ -75,7 +76,7 @@ impl Refusal {
         }
         let body = self.body.clone().unwrap_or_else(|| {
             answer.header("content-type", b"text/plain");
-            self.words().into()
+            self.message().into()
         });
         answer.header("content-length", body.len().to_string().as_bytes());
         let mut bytes = answer.finish();
@@ -85,7 +86,7 @@ impl Refusal {
         bytes
     }
 
-    fn words(&self) -> String {
+    fn message(&self) -> String {
         match self.note {
             None => format!("{}\n", self.text),
             Some(note) => format!("{}; {note}\n", self.text),
@@ -93,7 +94,8 @@ impl Refusal {
     }
 }
 
-/// The answer to a handshake that was checked (RFC 6455 section 4.2.2), with `headers` of the upstream's.
+/// The answer that accepts a checked handshake (RFC 6455 section 4.2.2), with `headers` of the upstream's
+/// answer.
 pub(super) fn accepted(
     head: &RequestHead,
     protocol: Option<&str>,
@@ -144,7 +146,7 @@ async fn discard(stream: &mut Stream) -> io::Result<()> {
     Ok(())
 }
 
-/// The head of an answer in the making.
+/// The head of an answer under construction.
 struct Answer(Vec<u8>);
 
 impl Answer {

@@ -1,16 +1,16 @@
-//! How many sessions the process can hold: descriptors are what runs out first.
+//! How many sessions the process can hold: file descriptors run out first.
 
-/// Descriptors that are no session's: of listeners and threads, of handshakes under way.
+/// Descriptors that are not available to sessions: those of listeners, threads and handshakes in progress.
 const RESERVED: u64 = 128;
 
-/// A session has its client's socket and its upstream's.
+/// Descriptors of a session: its client's socket and its upstream's.
 const PER_SESSION: u64 = 2;
 
-/// What most systems allow, where the system does not say.
+/// The usual default limit, for systems that report none.
 const OPEN_FILES: u64 = 1024;
 
-/// Raises the limit on open files as far as it may be, and tells for how many sessions there is room:
-/// `max_sessions`, or as many as that limit allows.
+/// Raises the limit on open files as far as the system permits. Gives the maximum number of sessions:
+/// `max_sessions`, or as many as the limit on open files allows.
 pub fn capacity(max_sessions: Option<usize>) -> usize {
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(OPEN_FILES);
     let room = room(open_files);
@@ -22,7 +22,7 @@ pub fn capacity(max_sessions: Option<usize>) -> usize {
     sessions
 }
 
-/// The sessions for which so many descriptors are enough. Where there are few, half of them are reserved.
+/// The number of sessions that fit into a limit on open files. With a low limit, half of it is reserved.
 fn room(open_files: u64) -> usize {
     let free = open_files - RESERVED.min(open_files / 2);
     usize::try_from(free / PER_SESSION).unwrap_or(usize::MAX)

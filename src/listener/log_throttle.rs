@@ -1,19 +1,20 @@
-//! Keeps lines about refusals from flooding the log: who is refused at will cannot write at will.
+//! Limits the rate of log lines about refusals, so that a client which provokes refusals cannot flood the
+//! log.
 //!
-//! Pure; `now` is passed in.
+//! Pure; `now` is an argument.
 
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
 };
 
-/// For each reason there is a line at most so often.
+/// Minimum time between two lines with the same reason.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// What was written not long ago, by reason.
+/// The latest line for each reason.
 #[derive(Debug, Default)]
 pub(super) struct LogThrottle {
-    /// The reasons are those that stand in the code.
+    /// Keyed by reason. Reasons are string literals, so their number is bounded.
     reasons: HashMap<&'static str, Recent>,
 }
 
@@ -23,20 +24,20 @@ struct Recent {
     suppressed: u64,
 }
 
-/// What becomes of a line.
+/// What to do with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Line {
-    /// It is written, and that so many were not since the last one.
+    /// Write it, with the number of lines that were suppressed since the last one.
     Written(u64),
-    /// It is the first that is not written after one that was: after [`PAUSE`] it is time for
-    /// [`LogThrottle::suppressed`].
+    /// Suppress it. It is the first one since a line was written: call [`LogThrottle::suppressed`] after
+    /// [`PAUSE`].
     First,
-    /// It is one more that is not written.
+    /// Suppress it.
     More,
 }
 
 impl LogThrottle {
-    /// What becomes of a line with this reason.
+    /// Decides about a line with this reason.
     pub(super) fn line(&mut self, reason: &'static str, now: Instant) -> Line {
         let Some(recent) = self.reasons.get_mut(reason) else {
             self.reasons.insert(reason, Recent { written: now, suppressed: 0 });
@@ -51,7 +52,7 @@ impl LogThrottle {
         if recent.suppressed == 1 { Line::First } else { Line::More }
     }
 
-    /// How many lines were not written, to be told now.
+    /// Number of lines suppressed since the last one was written; resets it, because the caller reports it.
     pub(super) fn suppressed(&mut self, reason: &'static str, now: Instant) -> u64 {
         let Some(recent) = self.reasons.get_mut(reason) else { return 0 };
         if recent.suppressed > 0 {

@@ -125,8 +125,8 @@ impl AsyncWrite for Stream {
 /// Waits for bytes, reads `max` of them at most, and gives them to `take`; returns how many there were. Zero
 /// means that the peer sends nothing more, or that `max` is 0.
 ///
-/// The bytes pass through a buffer on the stack, so that a connection which waits for its peer holds no memory.
-/// Dropping the future loses no bytes: it is pending only while nothing has been read.
+/// The bytes pass through a buffer on the stack, so that a connection which waits for its peer holds no
+/// memory. Dropping the future loses no bytes: it is pending only while nothing has been read.
 ///
 /// # Errors
 /// When the connection has failed.

@@ -1,8 +1,8 @@
-//! The addresses of a listener's clients: how many sessions each has, and what they may send together.
+//! The addresses of a listener's clients: the sessions of each, and the rate limit that they share.
 //!
-//! Pure; `now` is passed in, but by the guard that a session drops. An address whose last session is over is
-//! remembered while its limiter is not full, so that coming back is no way to a new one; such idle addresses
-//! are bounded in number, and the oldest go first.
+//! Pure; `now` is an argument, except where a session's guard is dropped. After its last session, an address
+//! is kept until its rate limiter has fully refilled, so that reconnecting does not reset the limit. The
+//! number of such idle addresses is bounded; the one that has been idle longest is forgotten first.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,23 +14,23 @@ use std::{
 
 use crate::rate::{Limiter, Rate};
 
-/// So many threads may look up a client at once.
+/// Number of locks: this many threads can look up an address at once.
 const SHARDS: usize = 16;
 
-/// Idle addresses that a shard remembers: some 4 MiB in all shards together.
+/// Idle addresses that a shard keeps: about 4 MiB in all shards together.
 const IDLE_MAX: usize = 1024;
 
-/// What counts as one client: an address of IPv4, a network of 64 bits of IPv6, of which anybody gets one at
-/// least.
+/// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, the smallest that providers
+/// assign to a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// An address of IPv4, mapped ones of IPv6 included.
+    /// An IPv4 address, also one that is mapped to IPv6.
     V4(Ipv4Addr),
-    /// The upper half of an address of IPv6.
+    /// The upper half of an IPv6 address.
     V6(u64),
 }
 
-/// All addresses that have a session at a listener, or had one not long ago.
+/// All addresses that have a session at a listener, or whose rate limiter has not refilled yet.
 #[derive(Debug)]
 pub struct Clients {
     shards: [Mutex<Shard>; SHARDS],
@@ -42,7 +42,7 @@ pub struct Clients {
 #[derive(Debug, Default)]
 struct Shard {
     entries: HashMap<Address, Entry>,
-    /// Addresses without sessions, by when they became idle.
+    /// Addresses without sessions, in the order in which they became idle.
     idle: BTreeMap<u64, Address>,
     next_idle: u64,
 }
@@ -51,7 +51,7 @@ struct Shard {
 struct Entry {
     sessions: usize,
     limiter: Option<Arc<Mutex<Limiter>>>,
-    /// Its place among the idle ones.
+    /// Its key in [`Shard::idle`]; none while it has sessions.
     idle: Option<u64>,
 }
 
@@ -60,7 +60,7 @@ struct Entry {
 pub struct AddressPermit {
     clients: Arc<Clients>,
     address: Address,
-    /// What all sessions of the address may send together; none where that is not limited.
+    /// The rate limit that all sessions of the address share; none where there is no limit.
     pub limiter: Option<Arc<Mutex<Limiter>>>,
 }
 
@@ -68,7 +68,7 @@ impl From<IpAddr> for Address {
     fn from(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip),
-            // The bits above 64 are what the cast keeps.
+            // After the shift only the upper 64 bits are left.
             IpAddr::V6(ip) => Self::V6((ip.to_bits() >> 64) as u64),
         }
     }
@@ -77,14 +77,14 @@ impl From<IpAddr> for Address {
 // === impl Clients ===
 
 impl Clients {
-    /// Nobody yet; none where nothing is limited by address.
+    /// No addresses yet; none where nothing is limited by address.
     pub fn new(sessions_max: Option<usize>, rate: Rate) -> Option<Arc<Self>> {
         let limits = sessions_max.is_some() || rate.messages.is_some() || rate.bytes.is_some();
         let clients = || Self { shards: Default::default(), hasher: RandomState::new(), sessions_max, rate };
         limits.then(|| Arc::new(clients()))
     }
 
-    /// Counts a session of an address; none when it has as many as it may have.
+    /// Counts a session of an address; none when the address has reached its limit.
     pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<AddressPermit> {
         let mut shard = self.shard(address);
         let shard = &mut *shard;
@@ -126,8 +126,8 @@ impl Clients {
 // === impl Shard ===
 
 impl Shard {
-    /// Forgets `left` if there is nothing to remember, then the oldest idle addresses of which the same is
-    /// true, and the oldest of all while there are too many.
+    /// Forgets `left` if its limiter has refilled. Then forgets idle addresses from the oldest on, as long as
+    /// they have refilled or there are more than [`IDLE_MAX`].
     fn sweep(&mut self, left: Address, now: Instant) {
         if self.entries.get_mut(&left).is_some_and(|entry| entry.can_go(now)) {
             self.forget(left);

@@ -1,7 +1,6 @@
-//! Who is let in: so many handshakes and sessions in the process, so many sessions and new sessions at a
-//! listener, so many of one address (C4).
+//! Limits on handshakes and sessions: of the process, of a listener, of a client's address (C4).
 //!
-//! Pure; `now` is passed in. What is taken is given back when its guard is dropped, whatever the end.
+//! Pure; `now` is an argument. Every slot and permit is a guard that is returned when it is dropped.
 
 mod clients;
 
@@ -27,33 +26,33 @@ use crate::{
 #[derive(Debug)]
 pub struct Slots {
     taken: AtomicUsize,
-    number: usize,
+    total: usize,
 }
 
-/// One of them, until dropped.
+/// One slot, returned when dropped.
 #[derive(Debug)]
 pub struct Slot(Arc<Slots>);
 
-/// Who is let in at one listener.
+/// The limits on sessions of one listener.
 #[derive(Debug)]
 pub struct Admission {
     process: Arc<Slots>,
     sessions: Option<Arc<Slots>>,
-    /// New sessions a second.
+    /// Limits new sessions per second.
     starts: Option<Mutex<Limiter>>,
     clients: Option<Arc<Clients>>,
 }
 
-/// What a session has taken, until dropped.
+/// Everything that a session counts against, returned when dropped.
 #[derive(Debug)]
 pub struct SessionPermit {
-    /// What the sessions of the client's address share.
+    /// The client address's share; none where nothing is limited by address.
     pub address_permit: Option<AddressPermit>,
     _process: Slot,
     _listener: Option<Slot>,
 }
 
-/// Of what there is too much.
+/// Which limit was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
     /// Handshakes in the process.
@@ -71,14 +70,14 @@ pub enum Full {
 // === impl Slots ===
 
 impl Slots {
-    /// So many places, all free.
-    pub fn new(number: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), number })
+    /// A semaphore with `total` slots, all free.
+    pub fn new(total: usize) -> Arc<Self> {
+        Arc::new(Self { taken: AtomicUsize::new(0), total })
     }
 
-    /// Takes a place; none when all are taken.
+    /// Takes a slot; none when all are taken.
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
-        let more = |taken| (taken < self.number).then_some(taken + 1);
+        let more = |taken| (taken < self.total).then_some(taken + 1);
         self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Slot(Arc::clone(self)))
     }
 }
@@ -92,10 +91,10 @@ impl Drop for Slot {
 // === impl Admission ===
 
 impl Admission {
-    /// The gate of a listener; `process` are the places for sessions in the process.
+    /// The limits of a listener. `process` has the slots for the sessions of all listeners.
     pub fn new(listener: &Listener, process: &Arc<Slots>, now: Instant) -> Self {
         let admission = &listener.admission;
-        // A second's worth may come at once.
+        // Permits a burst of one second's worth.
         let starts = Rate {
             messages: admission.max_new_sessions,
             bytes: None,
@@ -110,16 +109,16 @@ impl Admission {
         }
     }
 
-    /// Takes what a session of this client needs.
+    /// Admits a session of this client.
     ///
     /// # Errors
-    /// When there is too much of something; nothing is taken then.
+    /// The first limit that was hit. Nothing is taken then.
     pub fn enter(&self, client: IpAddr, now: Instant) -> Result<SessionPermit, Full> {
         let enter = |clients: &Arc<Clients>| clients.enter(Address::from(client), now).ok_or(Full::Address);
         let address_permit = self.clients.as_ref().map(enter).transpose()?;
         let process = self.process.take().ok_or(Full::Process)?;
         let listener = self.sessions.as_ref().map(|slots| slots.take().ok_or(Full::Listener)).transpose()?;
-        // Last, so that nobody else's turn is spent on a client that is refused.
+        // Last, so that a client refused for another reason does not use up the rate.
         self.start(now)?;
         Ok(SessionPermit { address_permit, _process: process, _listener: listener })
     }
@@ -140,7 +139,8 @@ impl Admission {
 impl From<Full> for Refusal {
     fn from(full: Full) -> Self {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
-        // Handshakes and starts make room within a second or so, sessions when one of them ends.
+        // Slots for handshakes and starts free up within about a second, slots for sessions when a session
+        // ends.
         let (status, text, seconds) = match full {
             Full::Handshakes => (unavailable, "too many handshakes", "1"),
             Full::Process => (unavailable, "too many sessions", "5"),
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(full(&admission, HERE, now), Some(Full::Starts));
         let later = now + Duration::from_millis(500);
         held.push(admission.enter(HERE, later).unwrap());
-        // who is refused for another reason takes nobody's turn
+        // a client that is refused for another reason does not count as a new session
         let later = later + Duration::from_millis(500);
         assert_eq!(full(&admission, HERE, later), Some(Full::Listener));
         held.clear();

@@ -15,8 +15,8 @@ pub(super) struct RequestContext {
     pub(super) local: Option<SocketAddr>,
     /// Method, path and query, headers.
     pub(super) head: RequestHead,
-    /// The subprotocols that the client offers, in its order of preference. Empty until the handshake has been
-    /// checked.
+    /// The subprotocols that the client offers, in its order of preference. Empty until the handshake has
+    /// been checked.
     pub(super) subprotocols: Vec<String>,
 }
 

@@ -17,8 +17,9 @@ use crate::{
 /// answer. Gives the subprotocol to answer with and the connection, or the dial that goes on.
 ///
 /// A refusal by the upstream with a 4xx status is passed on to the client. On a route that closes the client
-/// when the upstream is lost, every failure of the dial refuses the client. `dial_before_accept` bounds how long
-/// the client waits, not the dial: after it the client is let in, and the same dial goes on in the session.
+/// when the upstream is lost, every failure of the dial refuses the client. `dial_before_accept` bounds how
+/// long the client waits, not the dial: after it the client is let in, and the same dial goes on in the
+/// session.
 pub(super) async fn dial_first(
     route: &Route,
     plan: DialPlan,
@@ -47,9 +48,9 @@ pub(super) async fn dial_first(
     Ok((protocol, UpstreamStart { plan, first, pacer }))
 }
 
-/// The subprotocol to answer with when the upstream has not chosen one: the first of the route's that the client
-/// offers. On a route that lists none, a client that offers exactly one gets it: without it a browser would close
-/// the connection, and the upstream has no other choice.
+/// The subprotocol to answer with when the upstream has not chosen one: the first of the route's that the
+/// client offers. On a route that lists none, a client that offers exactly one gets it: without it a browser
+/// would close the connection, and the upstream has no other choice.
 pub(super) fn preferred(route: &Route, offered: &[String]) -> Option<String> {
     match offered {
         [only] if route.subprotocols.is_empty() => Some(only.clone()),

@@ -1,4 +1,4 @@
-//! What of a client's handshake goes on to the upstream, and what a pipeline sees of it.
+//! Headers that pass between the two handshakes, and the client's handshake as metadata for pipelines.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,11 +11,12 @@ use crate::{
     settings::{HostHeader, Upstream},
 };
 
-/// The headers of the upstream's handshake: those of the client that `forward_headers` names, the
-/// forwarding headers made or extended, then the configured ones, which replace others of their name.
+/// The headers of the upstream's handshake: the client's headers that `forward_headers` lists, with
+/// `X-Forwarded-*` added or extended, then the headers from the settings, which replace others of the same
+/// name.
 ///
 /// `X-Forwarded-For: 10.0.0.7` from a client at 192.0.2.1 becomes `X-Forwarded-For: 10.0.0.7, 192.0.2.1`.
-/// A header that the client's `Connection` names ends here (RFC 9110 section 7.6.1).
+/// A header that the client's `Connection` lists is not passed on (RFC 9110 section 7.6.1).
 pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(HeaderName, HeaderValue)> {
     let received_headers = context.head.headers();
     let mut headers: Vec<_> =
@@ -37,13 +38,14 @@ pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(Hea
     headers
 }
 
-/// Bytes that the headers of an upstream's answer may add to ours. Browsers take some 4 KiB of a cookie.
+/// Maximum size of the headers that are passed on from an upstream's answer. Browsers accept about 4 KiB for
+/// a cookie.
 const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 
-/// The headers of the upstream's answer that `forward_response_headers` names, in the order of the upstream's
-/// answer for each name, and how many were left out because there was no room.
+/// The headers of the upstream's answer that `forward_response_headers` lists, and the number of those that
+/// were left out because of [`RESPONSE_BYTES_MAX`]. Headers of the same name keep their order.
 ///
-/// A header that the answer's `Connection` names ends here (RFC 9110 section 7.6.1).
+/// A header that the answer's `Connection` lists is not passed on (RFC 9110 section 7.6.1).
 pub(super) fn response(answer: &HeaderMap, upstream: &Upstream) -> (Vec<(HeaderName, HeaderValue)>, usize) {
     let (mut headers, mut left_out, mut room) = (Vec::new(), 0, RESPONSE_BYTES_MAX);
     for name in &upstream.forward_response_headers {
@@ -62,16 +64,16 @@ pub(super) fn response(answer: &HeaderMap, upstream: &Upstream) -> (Vec<(HeaderN
     (headers, left_out)
 }
 
-/// Whether a value can begin no other header. The parser of the upstream's answer lets no other pass.
+/// Whether a value cannot inject another header. The parser of the upstream's answer already guarantees it.
 fn is_one_line(value: &HeaderValue) -> bool {
     value.as_bytes().iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// The `Host` header, where it is another than that of the URL.
+/// The `Host` header, if it differs from the host of the URL.
 fn host(headers: &HeaderMap, upstream: &Upstream) -> Option<HeaderValue> {
     match &upstream.host {
         HostHeader::Upstream => None,
-        // A host without name names none, and the URL's does.
+        // An empty `Host` is not passed on; the host of the URL is used instead.
         HostHeader::Client => headers.get(header::HOST).filter(|host| !host.is_empty()).cloned(),
         HostHeader::Name(name) => HeaderValue::try_from(name).ok(),
     }
@@ -83,7 +85,7 @@ fn received<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
     headers.get_all(name).filter(move |_| !ends_here)
 }
 
-/// The value of a header that proxies make; none for any other header, or when the received one is kept.
+/// The value of an `X-Forwarded-*` header; none for any other header, or when the received value is kept.
 fn forwarding(
     name: &HeaderName,
     received: &[&HeaderValue],
@@ -92,7 +94,7 @@ fn forwarding(
 ) -> Option<HeaderValue> {
     match name.as_str() {
         "x-forwarded-for" => {
-            // As bytes: a value that is no text may hold addresses that proxies before this one added.
+            // As bytes: a value that is not valid text may contain addresses added by earlier proxies.
             let before = received.iter().map(|value| value.as_bytes());
             let peer = peer.ip().to_string();
             let list: Vec<&[u8]> = before.chain([peer.as_bytes()]).collect();
@@ -110,7 +112,8 @@ fn forwarding(
 /// {"request":{"path":"/chat","query":"a=1","headers":{"host":"example"},"subprotocol":null,
 ///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws"}}
 /// ```
-/// A header that occurs more than once is joined by commas; bytes that are no text are left out.
+/// The values of a header that occurs more than once are joined by commas. Values that are not visible ASCII
+/// are left out.
 pub(super) fn meta(
     context: &RequestContext,
     protocol: Option<&str>,

@@ -1,10 +1,10 @@
-//! The head of a client's request, read closely (RFC 9112).
+//! Reads the head of a client's request (RFC 9112), strictly.
 //!
 //! # Security
-//! Whatever two readers of the same bytes could read differently is refused: line ends that are not CRLF,
-//! folded lines, white space around names, a second Host or Content-Length. `httparse` makes names and values
-//! of the lines, but sees only lines that were checked here. Whoever is refused has its connection closed, so
-//! nothing of a refused request is read as another one.
+//! Input that two parsers could interpret differently is refused: line ends other than CRLF, folded lines,
+//! white space around names, a second Host or Content-Length. `httparse` splits the lines into names and
+//! values, and sees only lines that were checked here. A refusal closes the connection, so no byte of a
+//! refused request is ever read as the start of another one.
 
 use std::io;
 
@@ -17,39 +17,40 @@ use tokio::io::AsyncRead;
 
 use crate::{listener::answer::Refusal, net::read_through};
 
-/// Header lines in a head: several times what browsers and the proxies before us send.
+/// Maximum number of header lines: several times what browsers and proxies in front of us send.
 const HEADERS_MAX: usize = 100;
 
-/// The first room for a head: most fit, and one that never comes costs little.
+/// Initial capacity for a head: enough for most, and cheap for one that never completes.
 const ROOM: usize = 1024;
 
-/// A request's head, and what came behind it.
+/// A request's head, and the bytes received behind it.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) head: RequestHead,
-    /// Bytes behind the head.
+    /// Bytes received behind the head.
     pub(super) rest: Vec<u8>,
 }
 
 /// Why there is no head.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The client went away.
+    /// The client disconnected.
     Gone,
-    /// What it sent is not accepted.
+    /// The request is malformed or too large.
     Refused(Refusal),
 }
 
-/// Reads a head piece by piece, each byte once.
+/// Reads a head as its bytes arrive, each byte once.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// So many bytes have been looked at.
+    /// Number of bytes that have been read.
     at: usize,
-    /// Where the line begins that is looked at.
+    /// Start of the current line.
     line: usize,
     request: Option<RequestLine>,
-    /// Where the header lines begin, and how many there are.
+    /// Start of the header lines.
     headers_at: usize,
+    /// Number of header lines so far.
     headers: usize,
 }
 
@@ -59,13 +60,13 @@ struct RequestLine {
     method: Method,
     /// Path and query.
     uri: Uri,
-    /// The host that the request target names, if it names one (RFC 9112 section 3.2.2).
+    /// The host in the request target, if the target is in absolute form (RFC 9112 section 3.2.2).
     authority: Option<HeaderValue>,
 }
 
 // --- The socket
 
-/// Reads a request's head of `max` bytes at most, and what came with it; all of that is `max` bytes at most.
+/// Reads a request's head. The head and the bytes received behind it have at most `max` bytes together.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Request, End> {
     let mut reader = Reader::default();
     let mut bytes = Vec::new();
@@ -76,14 +77,14 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> R
         }
         if bytes.len() >= max {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Err(End::Refused(Refusal::new(status, "the head of the request is too large")));
+            return Err(End::Refused(Refusal::new(status, "request head too large")));
         }
     }
 }
 
-/// Keeps what a client sends behind its handshake, `max` bytes at most, until it goes away.
+/// Completes when the client disconnects. Until then it collects what the client sends behind its handshake.
 ///
-/// With `max` bytes there it is not read any more, and so its going is not noticed.
+/// With `max` bytes in `rest` it stops reading, and a disconnect goes unnoticed.
 pub(super) async fn gone(stream: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u8>, max: usize) {
     while rest.len() < max {
         if more(stream, rest, max).await.is_err() {
@@ -93,7 +94,7 @@ pub(super) async fn gone(stream: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u
     std::future::pending().await
 }
 
-/// Waits for bytes and appends them, up to `max` in all; an error when none will come any more.
+/// Waits for bytes and appends them, up to a total of `max`; fails when the client has disconnected.
 async fn more(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, max: usize) -> io::Result<()> {
     let count = read_through(stream, max - bytes.len(), |part| append(bytes, part, max)).await?;
     if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
@@ -112,8 +113,8 @@ fn append(bytes: &mut Vec<u8>, part: &[u8], max: usize) {
 // === impl Reader ===
 
 impl Reader {
-    /// Looks at what came since the last call; `bytes` is all that came so far. The head and its length, once
-    /// it is whole.
+    /// Reads the bytes that were added to `bytes` since the last call; `bytes` holds everything from the
+    /// first byte on. Gives the head and its length once the head is complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
         while let Some(byte) = bytes.get(self.at) {
             match (byte, bytes.get(self.at + 1)) {
@@ -126,15 +127,15 @@ impl Reader {
                         return self.finish(bytes).map(|head| Some((head, self.at)));
                     }
                 }
-                (b'\r' | b'\n', _) => return Err(bad("a line ends with CR and LF")),
+                (b'\r' | b'\n', _) => return Err(bad("line not terminated by CRLF")),
                 (b'\t' | b' '..=b'~' | 0x80.., _) => self.at += 1,
-                _ => return Err(bad("a control character in the head")),
+                _ => return Err(bad("control character in the request head")),
             }
         }
         Ok(None)
     }
 
-    /// Looks at a line; whether it is the last one.
+    /// Reads a line; true if it is the empty line that ends the head.
     fn ends_with(&mut self, line: &[u8]) -> Result<bool, Refusal> {
         match (&self.request, line) {
             // RFC 9112 section 2.2: empty lines before the request are ignored.
@@ -144,10 +145,10 @@ impl Reader {
                 self.headers_at = self.at;
             }
             (Some(_), []) => return Ok(true),
-            (Some(_), [b' ' | b'\t', ..]) => return Err(bad("a header line is folded")),
+            (Some(_), [b' ' | b'\t', ..]) => return Err(bad("folded header line")),
             (Some(_), _) if self.headers == HEADERS_MAX => {
                 let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-                return Err(Refusal::new(status, "too many header lines"));
+                return Err(Refusal::new(status, "more than 100 header lines"));
             }
             (Some(_), _) => self.headers += 1,
         }
@@ -155,7 +156,7 @@ impl Reader {
     }
 
     fn finish(&mut self, bytes: &[u8]) -> Result<RequestHead, Refusal> {
-        let request = self.request.take().ok_or(bad("no request line"))?;
+        let request = self.request.take().ok_or(bad("missing request line"))?;
         let mut head = RequestHead::default();
         head.method = request.method;
         head.uri = request.uri;
@@ -163,7 +164,7 @@ impl Reader {
         head.headers = headers(&bytes[self.headers_at..self.at])?;
         check_host(&head.headers)?;
         if head.headers.get_all(header::CONTENT_LENGTH).count() > 1 {
-            return Err(bad("more than one Content-Length"));
+            return Err(bad("more than one Content-Length header"));
         }
         if let Some(authority) = request.authority {
             head.headers.insert(header::HOST, authority);
@@ -172,31 +173,32 @@ impl Reader {
     }
 }
 
-/// The headers of lines that end with an empty one. The values are copies: the bytes they stood in can go.
+/// Parses header lines, with the empty line behind them. Names and values are copies, so that the read buffer
+/// can be freed.
 fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
     let mut found = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(lines, &mut found) else {
-        return Err(bad("a header line is no name, colon and value"));
+        return Err(bad("malformed header line: expected name, colon and value"));
     };
     let mut headers = HeaderMap::with_capacity(found.len());
     for line in found {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         match (name, HeaderValue::from_bytes(line.value)) {
             (Ok(name), Ok(value)) => headers.append(name, value),
-            _ => return Err(bad("a header line is no name, colon and value")),
+            _ => return Err(bad("malformed header line: expected name, colon and value")),
         }
     }
     Ok(headers)
 }
 
-/// One Host, and one that may be one (RFC 9112 section 3.2, RFC 3986 section 3.2.2).
+/// Requires exactly one Host header with valid characters (RFC 9112 section 3.2, RFC 3986 section 3.2.2).
 fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(header::HOST);
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(bad("a request has one Host header"));
+        return Err(bad("expected exactly one Host header"));
     };
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
-    if host.as_bytes().iter().all(fits) { Ok(()) } else { Err(bad("the Host header is no host")) }
+    if host.as_bytes().iter().all(fits) { Ok(()) } else { Err(bad("invalid character in the Host header")) }
 }
 
 fn bad(text: &'static str) -> Refusal {
@@ -207,12 +209,12 @@ fn bad(text: &'static str) -> Refusal {
 
 impl RequestLine {
     fn parse(line: &[u8]) -> Result<Self, Refusal> {
-        let none = || bad("this is no request of HTTP/1.1");
+        let malformed = || bad("malformed HTTP/1.1 request line");
         let mut parts = line.split(|byte| *byte == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err(none());
+            return Err(malformed());
         };
         match version {
             b"HTTP/1.1" => {}
@@ -220,19 +222,19 @@ impl RequestLine {
                 if major.is_ascii_digit() && minor.is_ascii_digit() =>
             {
                 let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
-                return Err(Refusal::new(status, "only HTTP/1.1 is spoken here"));
+                return Err(Refusal::new(status, "only HTTP/1.1 is supported"));
             }
-            _ => return Err(none()),
+            _ => return Err(malformed()),
         }
-        let method = Method::from_bytes(method).map_err(|_| none())?;
-        let (uri, authority) = target_of(target).ok_or(bad("the request target is no path"))?;
+        let method = Method::from_bytes(method).map_err(|_| malformed())?;
+        let (uri, authority) = target_of(target).ok_or(bad("request target is not a path"))?;
         Ok(Self { method, uri, authority })
     }
 }
 
-/// Path and query of a request target, and the host of one in absolute form (RFC 9112 section 3.2).
+/// Path and query of a request target, and its host if it is in absolute form (RFC 9112 section 3.2).
 fn target_of(target: &[u8]) -> Option<(Uri, Option<HeaderValue>)> {
-    // A fragment is never sent, and what is not ASCII is sent with percent signs.
+    // A request target has no fragment, and bytes outside ASCII are percent-encoded.
     if target.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'#') {
         return None;
     }
@@ -245,7 +247,7 @@ fn target_of(target: &[u8]) -> Option<(Uri, Option<HeaderValue>)> {
         return None;
     }
     let authority = HeaderValue::from_str(authority).ok()?;
-    // As text an empty path is "/".
+    // An empty path is "/" in text form.
     let path = PathAndQuery::try_from(uri.path_and_query()?.as_str()).ok()?;
     Some((path.into(), Some(authority)))
 }

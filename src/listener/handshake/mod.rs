@@ -1,4 +1,5 @@
-//! Handshakes of clients (RFC 6455 section 4.2): from the first byte of a connection to a session or a refusal.
+//! Handshakes of clients (RFC 6455 section 4.2): from the first byte of a connection to a session or a
+//! refusal.
 //!
 //! ```text
 //! head ─► context ─► checks ─► router ─► target ─► admission ─► first_dial ─► answer ─► session
@@ -203,7 +204,8 @@ impl Handshake {
     }
 
     /// Refuses a connection that got no slot among the handshakes, without reading from it. When too many
-    /// connections are being refused like this, it is closed without waiting for the client to read the answer.
+    /// connections are being refused like this, it is closed without waiting for the client to read the
+    /// answer.
     pub(super) async fn turn_away(self) {
         let refusal = Refusal::from(Full::Handshakes);
         if self.slot.is_some() {
@@ -219,8 +221,8 @@ impl Handshake {
     }
 }
 
-/// Decides whether the client is let in and where it goes: its handshake is valid, a route matches, the limits
-/// on sessions have room, and its upstream does not refuse it.
+/// Decides whether the client is let in and where it goes: its handshake is valid, a route matches, the
+/// limits on sessions have room, and its upstream does not refuse it.
 async fn admit(
     worker: &ListenerWorker,
     context: &mut RequestContext,

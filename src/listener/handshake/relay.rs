@@ -1,4 +1,4 @@
-//! Tells a client that waits for its handshake that its upstream refused or cannot be reached.
+//! Answers a client whose upstream refused the handshake or cannot be reached.
 
 use actix_http::{
     StatusCode,
@@ -18,11 +18,11 @@ use crate::{
     settings::Upstream,
 };
 
-/// The reason in the log, and the answer's text where the upstream's body is not passed on.
+/// The reason in the log, and the text of the answer when the upstream's body is not passed on.
 const REFUSED: &str = "refused by the upstream";
 
-/// Headers that tell the client what to do about the refusal. All others end here, like
-/// `Proxy-Authenticate`, which is for the next hop only.
+/// Headers that tell the client how to react to the refusal. All others are dropped, for example
+/// `Proxy-Authenticate`, which applies to the next hop only.
 const PASSED: [HeaderName; 5] = [
     // required with 401 (RFC 9110 section 15.5.2)
     header::WWW_AUTHENTICATE,
@@ -35,11 +35,11 @@ const PASSED: [HeaderName; 5] = [
     header::SEC_WEBSOCKET_VERSION,
 ];
 
-/// Headers that describe the body and go with it.
+/// Headers that describe the body. They are passed on with it.
 const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 
-/// Whether a failed dial is the answer to the client's handshake: a 4xx always, anything where the route does
-/// not keep its client without upstream. Otherwise the client is let in.
+/// Whether a failed dial refuses the client: a 4xx always does, and on a route that closes its clients with
+/// the upstream every failure does. Otherwise the client is let in.
 pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
     match error {
         DialError::Refused(refused) => {
@@ -49,7 +49,8 @@ pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
     }
 }
 
-/// The answer to a client whose upstream was dialed in vain, as behind a tunnel.
+/// The refusal for a client whose upstream could not be connected, with the status codes of a gateway: 502,
+/// 504, or the upstream's own. `deadline` bounds the wait for the body of the upstream's answer.
 pub(super) async fn answer(error: DialError, plan: &DialPlan, deadline: Instant) -> Refusal {
     let cause = error.to_string();
     let refusal = match error {
@@ -64,15 +65,15 @@ pub(super) async fn answer(error: DialError, plan: &DialPlan, deadline: Instant)
     Refusal { cause: Some(cause), ..refusal }
 }
 
-/// Whether a status makes sense to the client. A 407 asks for credentials of the proxy towards the upstream,
-/// and a 1xx or 2xx does not answer a handshake.
+/// Whether a status is meaningful to the client. A 407 requests credentials of this proxy, and a 1xx or 2xx
+/// does not refuse a handshake.
 fn is_for_client(status: StatusCode) -> bool {
     status.as_u16() >= 300 && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED
 }
 
-/// The upstream's refusal in the answer to the client: status, [`PASSED`] headers, and the body if it is
-/// whole within [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes by `deadline`. Otherwise a text says
-/// what is missing.
+/// The upstream's refusal as the answer to the client: its status, the [`PASSED`] headers, and its body if
+/// that is complete by `deadline` and has at most [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes.
+/// Otherwise a text replaces the body and says why.
 async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
@@ -110,18 +111,18 @@ fn passed(headers: &HeaderMap, upstream: &str) -> Vec<(HeaderName, HeaderValue)>
     passed
 }
 
-/// The headers that `forward_response_headers` names, but those that the answer has anyway.
+/// The headers listed in `forward_response_headers`, without those that the answer has in any case.
 fn listed(headers: &HeaderMap, upstream: &Upstream) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let (listed, left_out) = forward::response(headers, upstream);
     if left_out > 0 {
-        log::debug!("headers of a refusal left out upstream={} count={left_out}", upstream.name);
+        log::debug!("response headers left out upstream={} headers={left_out}", upstream.name);
     }
     let known = |name: &HeaderName| PASSED.contains(name) || OF_BODY.contains(name) || *name == header::DATE;
     listed.into_iter().filter(move |(name, _)| !known(name))
 }
 
-/// Whether a client can use a location: one at the upstream's own host leads nowhere and tells an internal
-/// name.
+/// Whether a client can use a `Location`. One at the upstream's own host is unreachable for clients and
+/// reveals an internal name.
 fn is_location(value: &HeaderValue, upstream: &str) -> bool {
     let Ok(location) = value.to_str() else { return false };
     host(location).is_none_or(|named| !host(upstream).is_some_and(|own| own.eq_ignore_ascii_case(named)))

@@ -1,9 +1,10 @@
-//! Where a session's connections go: the upstream's URL with the client's path and query.
+//! The URL of a session's upstream connections: the upstream's URL with the client's path and query.
 //!
 //! # Security
-//! What a client sent becomes part of a URL here. A path with a dot segment is refused, however it is encoded,
-//! so that a client cannot leave its route's prefix. Bytes that a URL may not have are percent-encoded, which
-//! means the same to the upstream; the others arrive unchanged. The origin is the operator's always.
+//! A client's input becomes part of a URL here. A path with a dot segment, in any encoding, is refused, so
+//! that a client cannot leave its route's prefix. Bytes that are not allowed in a URL are percent-encoded,
+//! which has the same meaning to the upstream; all others arrive unchanged. Scheme, host and port always come
+//! from the settings.
 
 use std::fmt::Write;
 
@@ -15,35 +16,36 @@ use crate::{
     settings::{Route, Upstream, UpstreamUrl},
 };
 
-/// The URL of a session's connections to its route's upstream.
+/// The URL of a session's connections to its route's upstream. Refuses a path with dot segments (400) and one
+/// that makes the URL too long (414).
 pub(super) fn target(route: &Route, upstream: &Upstream, uri: &Uri) -> Result<UpstreamUrl, Refusal> {
     let url = &upstream.url;
     if !upstream.forward_path {
         return Ok(url.clone());
     }
     if has_dot_segment(uri.path()) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "the path has a segment . or .."));
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "path contains a . or .. segment"));
     }
     let parts = url.parts();
     let path = path(route, parts.path, uri.path());
     if path == "/" && parts.path.is_none() && uri.query().is_none() {
-        // The settings' own spelling, which programs compare with `$url`.
+        // Programs compare `$url` with the URL as it is spelled in the settings.
         return Ok(url.clone());
     }
     let mut text = format!("{}{path}", parts.origin);
     match (parts.query, uri.query()) {
-        // The operator's query may hold a token: the client adds nothing to it.
+        // The query in the settings may be a token, so the client's query is dropped.
         (Some(query), _) => text.extend(["?", query]),
         (None, Some(query)) => text.extend(["?", &encoded(query, b"/?")]),
         (None, None) => {}
     }
     match Uri::try_from(text.as_str()) {
         Ok(_) => Ok(url.at(text)),
-        Err(_) => Err(Refusal::new(StatusCode::URI_TOO_LONG, "the path is too long for the upstream")),
+        Err(_) => Err(Refusal::new(StatusCode::URI_TOO_LONG, "path too long for the upstream's URL")),
     }
 }
 
-/// The path to ask for. A path in the settings' URL replaces the route's.
+/// The path of the upstream request. A path in the upstream's URL replaces the route's path.
 fn path(route: &Route, own: Option<&str>, asked: &str) -> String {
     let base = own.or(route.strip_prefix.then_some("/"));
     match (base, route.pattern.rest_of(asked)) {
@@ -57,8 +59,8 @@ fn path(route: &Route, own: Option<&str>, asked: &str) -> String {
     }
 }
 
-/// The text with everything percent-encoded that RFC 3986 allows neither in a segment of a path nor among
-/// `more`, percent signs without two digits included.
+/// Percent-encodes every byte that is neither allowed in a path segment (RFC 3986 section 3.3) nor listed in
+/// `more`. A percent sign stays only where two hexadecimal digits follow it.
 fn encoded(text: &str, more: &[u8]) -> String {
     let bytes = text.as_bytes();
     let mut encoded = String::with_capacity(text.len());
