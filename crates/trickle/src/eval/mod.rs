@@ -4,7 +4,7 @@
 //! event, the metadata, the state, the locals or the program itself.
 //!
 //! # Correctness
-//! The evaluator recurses no deeper than the source nests (`parser::NESTING_MAX`), over values no
+//! The evaluator recurses no deeper than the source nests (`parser::cursor::NESTING_MAX`), over values no
 //! deeper than `limits::DEPTH_MAX` and what the program adds in one expression. Every step is
 //! counted, so that no event keeps a worker busy for long.
 

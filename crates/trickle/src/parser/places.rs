@@ -1,6 +1,6 @@
 //! Where tokens stand on their lines. Only asked when something is wrong, and at each `end`.
 
-use super::Parser;
+use super::cursor::Parser;
 use crate::{source::Span, token::Token};
 
 impl Parser<'_> {

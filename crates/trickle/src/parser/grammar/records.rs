@@ -1,22 +1,21 @@
 //! What builds values from values: `patch`, `merge`, and binaries.
 
-use super::{Parsed, Parser};
 use crate::{
     ast::{BytesKind, BytesPart, Expr, ExprKind, Operation, OperationKind, Patch},
     diagnostic::Diagnostic,
+    parser::{
+        cursor::{Parsed, Parser},
+        words::OPERATIONS,
+    },
     token::Token,
 };
-
-/// The words that begin an operation of a patch.
-pub(super) const OPERATIONS: [&str; 8] =
-    ["insert", "upsert", "update", "erase", "move", "copy", "merge", "default"];
 
 /// The words of a binary's types, which stand in any order.
 const BYTES_TYPES: [&str; 6] = ["integer", "binary", "signed", "unsigned", "big", "little"];
 
 impl Parser<'_> {
     /// `patch subject of operation; … end`
-    pub(super) fn patch_block(&mut self) -> Parsed<ExprKind> {
+    pub(in crate::parser) fn patch_block(&mut self) -> Parsed<ExprKind> {
         let opener = self.at;
         self.advance();
         let subject = self.expression()?;
@@ -93,7 +92,7 @@ impl Parser<'_> {
     }
 
     /// `merge subject of spec end`
-    pub(super) fn merge_block(&mut self) -> Parsed<ExprKind> {
+    pub(in crate::parser) fn merge_block(&mut self) -> Parsed<ExprKind> {
         let opener = self.at;
         self.advance();
         let subject = self.expression()?;
@@ -105,7 +104,7 @@ impl Parser<'_> {
     // --- binaries ---
 
     /// `<< part, … >>`
-    pub(super) fn bytes(&mut self) -> Parsed<ExprKind> {
+    pub(in crate::parser) fn bytes(&mut self) -> Parsed<ExprKind> {
         self.advance();
         let mut parts = Vec::new();
         while !self.is(">>") {

@@ -1,23 +1,23 @@
 //! `define` and `create`: scripts, operators, pipelines, windows, streams.
 
-use super::{Parsed, Parser, STATEMENTS};
 use crate::{
     ast::{
         Create, Creation, DefineOperator, DefinePipeline, DefineScript, DefineWindow, Name, Param, Qualified,
         Script, ScriptBlock, Statement,
     },
     diagnostic::Diagnostic,
+    parser::{
+        cursor::{Parsed, Parser},
+        words::{AFTER_PARAMS, STATEMENTS},
+    },
     token::Token,
 };
 
 /// What the reference system defines in its deployments; here it is in the settings.
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
-/// Words that end a list of parameters.
-pub(super) const AFTER_PARAMS: [&str; 7] = ["end", "with", "state", "script", "pipeline", "into", "from"];
-
 impl Parser<'_> {
-    pub(super) fn create(&mut self) -> Parsed<Statement> {
+    pub(in crate::parser) fn create(&mut self) -> Parsed<Statement> {
         self.advance();
         if self.eat_word("stream") {
             return Ok(Statement::CreateStream(self.name("a stream")?));
@@ -46,7 +46,7 @@ impl Parser<'_> {
         Err(self.fail(error))
     }
 
-    pub(super) fn define(&mut self) -> Parsed<Statement> {
+    pub(in crate::parser) fn define(&mut self) -> Parsed<Statement> {
         self.advance();
         self.refuse_settings()?;
         if self.eat_word("script") {
@@ -233,5 +233,22 @@ impl Parser<'_> {
         }
         self.check_end_of_params()?;
         Ok(params)
+    }
+
+    /// Fails if the parameters end here only because something else stands for a comma.
+    fn check_end_of_params(&mut self) -> Parsed<()> {
+        let another = *self.peek_second() == Token::Symbol("=") && matches!(self.peek(), Token::Word(_));
+        if another {
+            return Err(self.missing("`,`"));
+        }
+        let third = self.tokens.get(self.at + 2).map(|placed| &placed.token);
+        if self.is(";") && (third == Some(&Token::Symbol("=")) || self.is_end_of_params(self.at + 1)) {
+            return Err(self.no_comma_of_params());
+        }
+        Ok(())
+    }
+
+    fn is_end_of_params(&self, token: usize) -> bool {
+        self.free_word(token).is_some_and(|word| AFTER_PARAMS.contains(&word))
     }
 }

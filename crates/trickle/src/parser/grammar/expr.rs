@@ -1,9 +1,9 @@
 //! Expressions: operators, paths, literals.
 
-use super::{Failed, Parsed, Parser};
 use crate::{
     ast::{BinaryOp, Expr, ExprKind, Field, Link, Name, Path, Piece, Root, Segment, SegmentKind, UnaryOp},
     diagnostic::Diagnostic,
+    parser::cursor::{Failed, Parsed, Parser},
     source::Span,
     token::{RESERVED, Token},
 };
@@ -11,7 +11,7 @@ use towline_event::Value;
 
 impl Parser<'_> {
     /// Any expression. Where statements are not allowed, the compiler refuses them.
-    pub(super) fn expression(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn expression(&mut self) -> Parsed<Expr> {
         match self.peek() {
             Token::Word("let") => self.nested(Self::assignment),
             Token::Word("emit") => self.nested(Self::emit),
@@ -24,7 +24,7 @@ impl Parser<'_> {
     }
 
     /// Operators that bind at least as tightly as `power`.
-    pub(super) fn binary(&mut self, power: u8) -> Parsed<Expr> {
+    pub(in crate::parser) fn binary(&mut self, power: u8) -> Parsed<Expr> {
         self.nested(|parser| {
             let mut left = parser.unary()?;
             let mut built = u8::MAX;
@@ -64,7 +64,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn unary(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn unary(&mut self) -> Parsed<Expr> {
         let op = match self.peek() {
             Token::Symbol("+") => UnaryOp::Plus,
             Token::Symbol("-") => UnaryOp::Minus,
@@ -97,7 +97,7 @@ impl Parser<'_> {
     }
 
     /// What operators work on, with the path segments behind it.
-    pub(super) fn primary(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn primary(&mut self) -> Parsed<Expr> {
         let start = self.span();
         let kind = match self.peek() {
             Token::Int(number) => self.literal(Value::from(*number)),
@@ -179,6 +179,16 @@ impl Parser<'_> {
         Ok(ExprKind::Record(fields))
     }
 
+    /// Takes a `;` that stands for the comma between two fields of a record, and reports it.
+    fn semicolon_for_comma(&mut self) -> bool {
+        let goes_on = self.is(";") && *self.peek_second() == Token::TextStart;
+        if goes_on {
+            self.no_comma_of_fields();
+            self.advance();
+        }
+        goes_on
+    }
+
     fn field(&mut self) -> Parsed<Field> {
         if let Token::Word(word) | Token::Quoted(word) = *self.peek() {
             return Err(self.bare_key(word));
@@ -222,7 +232,7 @@ impl Parser<'_> {
     }
 
     /// A string without code in it.
-    pub(super) fn plain_text(&mut self, what: &str) -> Parsed<Name> {
+    pub(in crate::parser) fn plain_text(&mut self, what: &str) -> Parsed<Name> {
         if *self.peek() != Token::TextStart {
             return Err(self.expected(what));
         }
@@ -290,6 +300,14 @@ impl Parser<'_> {
         }
         let span = start.to(self.last_span());
         Ok(Expr { kind: ExprKind::Path(Path { root, segments, span }), span })
+    }
+
+    /// Takes the key behind a `.`.
+    fn member(&mut self) -> Parsed<Name> {
+        match self.peek() {
+            Token::Word(_) | Token::Quoted(_) => self.key("a key after `.`"),
+            _ => Err(self.no_member()),
+        }
     }
 
     fn subscript(&mut self) -> Parsed<SegmentKind> {

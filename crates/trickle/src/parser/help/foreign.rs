@@ -1,13 +1,13 @@
 //! What other languages write: words and operators that mean nothing here, with what does.
 
-use super::{Failed, Parser};
 use crate::{
     diagnostic::Diagnostic,
+    parser::cursor::{Failed, Parser},
     token::{RESERVED, Token},
 };
 
 const CHOICE: &str = "a choice is: match CONDITION of case true => … default => … end";
-pub(super) const LOOP: &str = "a loop is: for LIST of case (index, element) => … end";
+pub(in crate::parser) const LOOP: &str = "a loop is: for LIST of case (index, element) => … end";
 const FUNCTION: &str = "a function is: fn NAME(ARGUMENTS) with … end";
 const RESULT: &str = "the last value is the result; `emit` ends a script before";
 const LOCAL: &str = "a local is made by: let NAME = VALUE";
@@ -48,7 +48,7 @@ const BLOCKS: [&str; 8] = ["def", "foreach", "func", "function", "if", "switch",
 
 impl Parser<'_> {
     /// A word of another language at the beginning of the statement, right before this token, or here.
-    pub(super) fn foreign_word(&mut self, start: usize) -> Option<Diagnostic> {
+    pub(in crate::parser) fn foreign_word(&mut self, start: usize) -> Option<Diagnostic> {
         let token = [start, self.at - 1, self.at].into_iter().find(|token| self.is_foreign(*token))?;
         let word = self.free_word(token)?.to_owned();
         let (_, advice) = WORDS.into_iter().find(|(known, _)| word.eq_ignore_ascii_case(known))?;
@@ -87,7 +87,7 @@ impl Parser<'_> {
     // --- operators ---
 
     /// Reports an operator of other languages that consists of this token and those right behind it.
-    pub(super) fn no_operator(&mut self, tokens: usize, advice: &str) -> Failed {
+    pub(in crate::parser) fn no_operator(&mut self, tokens: usize, advice: &str) -> Failed {
         self.no_operator_at(self.at, tokens, advice)
     }
 
@@ -98,7 +98,7 @@ impl Parser<'_> {
     }
 
     /// Reports a `=` behind a value.
-    pub(super) fn equals_sign(&mut self) -> Failed {
+    pub(in crate::parser) fn equals_sign(&mut self) -> Failed {
         let next = if self.touches_last(self.at + 1) { self.peek_second() } else { &Token::End };
         match next {
             Token::Symbol("<") => return self.no_operator(2, "less or equal is `<=`"),
@@ -117,7 +117,7 @@ impl Parser<'_> {
     }
 
     /// Reports what stands where a value should.
-    pub(super) fn no_operand(&mut self) -> Failed {
+    pub(in crate::parser) fn no_operand(&mut self) -> Failed {
         let last = self.at.saturating_sub(1);
         let (Token::Symbol(sign), true) = (&self.tokens[last].token, self.touches_last(self.at)) else {
             return self.no_operand_behind(last);

@@ -1,21 +1,18 @@
 //! Definitions that scripts and queries share: constants, functions, modules, `use`; and calls.
 
-use super::{Parsed, Parser};
 use crate::{
     ast::{
         Case, Constant, Expr, ExprKind, FunctionBody, FunctionDefinition, Item, ModuleDefinition, Name, Path,
         Pattern, Qualified, Root, Use,
     },
     diagnostic::Diagnostic,
+    parser::cursor::{Parsed, Parser},
     token::{RESERVED, Token},
 };
 
-/// Words that begin a definition.
-pub(super) const ITEMS: [&str; 5] = ["const", "fn", "intrinsic", "mod", "use"];
-
 impl Parser<'_> {
     /// A definition, if one begins here.
-    pub(super) fn item(&mut self) -> Option<Parsed<Item>> {
+    pub(in crate::parser) fn item(&mut self) -> Option<Parsed<Item>> {
         let parse = match self.peek() {
             Token::Word("const") => Self::constant,
             Token::Word("fn") => Self::function,
@@ -159,7 +156,7 @@ impl Parser<'_> {
     }
 
     /// `a::b::c`
-    pub(super) fn qualified_name(&mut self, what: &str) -> Parsed<Qualified> {
+    pub(in crate::parser) fn qualified_name(&mut self, what: &str) -> Parsed<Qualified> {
         let mut names = vec![self.name(what)?];
         while self.eat("::") {
             names.push(self.key(what)?);
@@ -170,7 +167,7 @@ impl Parser<'_> {
     // --- calls ---
 
     /// Whether a name with `::` or `(` behind it stands here.
-    pub(super) fn is_qualified(&self) -> bool {
+    pub(in crate::parser) fn is_qualified(&self) -> bool {
         let named = match self.peek() {
             Token::Word(word) => !RESERVED.contains(word),
             Token::Quoted(_) => true,
@@ -180,7 +177,7 @@ impl Parser<'_> {
     }
 
     /// A call, or a constant of a module.
-    pub(super) fn qualified_expression(&mut self) -> Parsed<ExprKind> {
+    pub(in crate::parser) fn qualified_expression(&mut self) -> Parsed<ExprKind> {
         let name = self.qualified_name("a function or a constant")?;
         if self.is("(") {
             let args = self.nested(Self::arguments)?;
@@ -190,7 +187,7 @@ impl Parser<'_> {
         Ok(ExprKind::Path(Path::of(Root::Constant(name), span)))
     }
 
-    pub(super) fn recur(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn recur(&mut self) -> Parsed<Expr> {
         let start = self.span();
         self.advance();
         let args = self.nested(Self::arguments)?;

@@ -1,9 +1,9 @@
 //! Statements of the query level.
 
-use super::{Failed, Parsed, Parser};
 use crate::{
     ast::{Group, GroupBy, Qualified, Select, Statement, StreamRef},
     diagnostic::Diagnostic,
+    parser::cursor::{Failed, Parsed, Parser},
     token::Token,
 };
 
@@ -16,12 +16,12 @@ const AFTER_STREAM: [&str; 4] = ["where", "group", "into", "having"];
 
 impl Parser<'_> {
     /// All statements up to the end of the source.
-    pub(super) fn program(&mut self) -> Vec<Statement> {
+    pub(in crate::parser) fn program(&mut self) -> Vec<Statement> {
         self.statements(|_| false)
     }
 
     /// The statements of a module or a pipeline up to its `end`.
-    pub(super) fn statements_of_block(&mut self) -> Vec<Statement> {
+    pub(in crate::parser) fn statements_of_block(&mut self) -> Vec<Statement> {
         self.statements(|parser| parser.is_word("end"))
     }
 

@@ -1,7 +1,14 @@
 //! Slips within a statement, and what to say of them: cases, loops, patches, selects, keys.
 
-use super::{Failed, Parsed, Parser, define::AFTER_PARAMS, foreign::LOOP, quoted, records::OPERATIONS};
-use crate::{diagnostic::Diagnostic, token::Token};
+use super::{foreign::LOOP, quoted};
+use crate::{
+    diagnostic::Diagnostic,
+    parser::{
+        cursor::{Failed, Parser},
+        words::OPERATIONS,
+    },
+    token::Token,
+};
 
 /// What people write for `default`.
 const DEFAULTS: [&str; 5] = ["_", "else", "otherwise", "other", "any"];
@@ -9,13 +16,8 @@ const DEFAULTS: [&str; 5] = ["_", "else", "otherwise", "other", "any"];
 impl Parser<'_> {
     // --- cases and loops ---
 
-    /// Takes the `of` of a block.
-    pub(super) fn expect_of(&mut self, opener: usize) -> Parsed<()> {
-        if self.eat_word("of") { Ok(()) } else { Err(self.no_beginning(&["of"], opener)) }
-    }
-
     /// Reports that the word is missing behind which a block begins. There is still a block to get out of.
-    pub(super) fn no_beginning(&mut self, words: &[&str], opener: usize) -> Failed {
+    pub(in crate::parser) fn no_beginning(&mut self, words: &[&str], opener: usize) -> Failed {
         let failed = if self.is_word("in") && self.free_word(opener) == Some("for") {
             self.complain(self.span(), &quoted(words), Some(LOOP.to_owned()))
         } else if let Some(error) = self.mistaken_word(opener) {
@@ -28,7 +30,7 @@ impl Parser<'_> {
     }
 
     /// Reports what stands where a case should begin.
-    pub(super) fn no_case(&mut self, words: &[&str]) -> Failed {
+    pub(in crate::parser) fn no_case(&mut self, words: &[&str]) -> Failed {
         let help = match self.peek() {
             _ if self.is_default_of_others() => "the case for all others is `default`",
             Token::Symbol(",") => "no sign stands between cases",
@@ -38,16 +40,12 @@ impl Parser<'_> {
     }
 
     /// Whether a case for all others begins here as in other languages.
-    pub(super) fn is_default_of_others(&self) -> bool {
+    pub(in crate::parser) fn is_default_of_others(&self) -> bool {
         self.is_any_word(&DEFAULTS) && matches!(self.peek_second(), Token::Symbol("=>" | ":" | "-"))
     }
 
-    /// Takes the `=>` of a case.
-    pub(super) fn arrow(&mut self) -> Parsed<()> {
-        if self.eat("=>") { Ok(()) } else { Err(self.no_arrow()) }
-    }
-
-    fn no_arrow(&mut self) -> Failed {
+    /// Reports what stands where the `=>` of a case should.
+    pub(in crate::parser) fn no_arrow(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Symbol(":") => "what a case does stands behind `=>`",
             Token::Symbol("-") if *self.peek_second() == Token::Symbol(">") => "the arrow is `=>`",
@@ -60,7 +58,7 @@ impl Parser<'_> {
     }
 
     /// Reports a case of a loop with one name.
-    pub(super) fn no_pair(&mut self) -> Failed {
+    pub(in crate::parser) fn no_pair(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Word(word) => Some(format!(
                 "both index and element, or key and value, have names: case (index, {word}) => …"
@@ -73,7 +71,7 @@ impl Parser<'_> {
     // --- values ---
 
     /// Whether what stands before a missing value explains it; reports it then.
-    pub(super) fn no_operand_behind_word(&mut self, last: usize) -> Option<Failed> {
+    pub(in crate::parser) fn no_operand_behind_word(&mut self, last: usize) -> Option<Failed> {
         let Token::Symbol(sign) = *self.peek() else { return None };
         let help = match (self.free_word(last)?, sign) {
             ("case", "<" | "<=" | ">" | ">=" | "==" | "!=") => {
@@ -85,20 +83,19 @@ impl Parser<'_> {
         Some(self.complain(self.span(), "an expression", Some(help)))
     }
 
-    /// Takes the key behind a `.`.
-    pub(super) fn member(&mut self) -> Parsed<crate::ast::Name> {
+    /// Reports what stands behind a `.` instead of a key.
+    pub(in crate::parser) fn no_member(&mut self) -> Failed {
         let help = match self.peek() {
-            Token::Word(_) | Token::Quoted(_) => return self.key("a key after `.`"),
             Token::TextStart => "a key in quotes stands in brackets: event[\"KEY\"]",
             Token::Int(_) | Token::Float(_) => "an element stands in brackets: event[0]",
             Token::Symbol("[") => "no `.` stands before brackets",
-            _ => return Err(self.expected("a key after `.`")),
+            _ => return self.expected("a key after `.`"),
         };
-        Err(self.complain(self.span(), "a key after `.`", Some(help.to_owned())))
+        self.complain(self.span(), "a key after `.`", Some(help.to_owned()))
     }
 
     /// Advice on what was found, wherever it is.
-    pub(super) fn advice_on_found(&self) -> Option<String> {
+    pub(in crate::parser) fn advice_on_found(&self) -> Option<String> {
         let last = self.at.checked_sub(1)?;
         let advice = match (&self.tokens[last].token, self.peek()) {
             (Token::Format(_), _) if self.touches_last(self.at) => {
@@ -121,20 +118,23 @@ impl Parser<'_> {
         Some(advice.to_owned())
     }
 
-    /// Takes a `;` between the fields of a record, reported, for a comma.
-    pub(super) fn semicolon_for_comma(&mut self) -> bool {
-        let goes_on = self.is(";") && *self.peek_second() == Token::TextStart;
-        if goes_on {
-            self.complain(self.span(), "`,` or `}`", Some("`,` stands between fields".to_owned()));
-            self.advance();
-        }
-        goes_on
+    /// Reports a `;` between the fields of a record.
+    pub(in crate::parser) fn no_comma_of_fields(&mut self) -> Failed {
+        self.complain(self.span(), "`,` or `}`", Some("`,` stands between fields".to_owned()))
+    }
+
+    // --- parameters ---
+
+    /// Reports a `;` between parameters, or behind the last.
+    pub(in crate::parser) fn no_comma_of_params(&mut self) -> Failed {
+        let help = "`,` stands between parameters, and nothing behind the last".to_owned();
+        self.complain(self.span(), "`,` or the end of the parameters", Some(help))
     }
 
     // --- patches ---
 
     /// Reports a key of a patch that is no string.
-    pub(super) fn no_patch_key(&mut self) -> Failed {
+    pub(in crate::parser) fn no_patch_key(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Word(word) => Some(format!("write \"{word}\"")),
             _ => None,
@@ -143,37 +143,17 @@ impl Parser<'_> {
     }
 
     /// Reports what begins no operation of a patch.
-    pub(super) fn no_operation(&mut self) -> Failed {
+    pub(in crate::parser) fn no_operation(&mut self) -> Failed {
         if self.is_outdented() {
             return self.not_closed("`end`");
         }
         self.expected_words(&OPERATIONS)
     }
 
-    // --- parameters ---
-
-    /// Whether the parameters end where they do, and not because of what stands for a comma.
-    pub(super) fn check_end_of_params(&mut self) -> Parsed<()> {
-        let another = *self.peek_second() == Token::Symbol("=") && matches!(self.peek(), Token::Word(_));
-        if another {
-            return Err(self.missing("`,`"));
-        }
-        let third = self.tokens.get(self.at + 2).map(|placed| &placed.token);
-        if self.is(";") && (third == Some(&Token::Symbol("=")) || self.is_end_of_params(self.at + 1)) {
-            let help = "`,` stands between parameters, and nothing behind the last".to_owned();
-            return Err(self.complain(self.span(), "`,` or the end of the parameters", Some(help)));
-        }
-        Ok(())
-    }
-
-    fn is_end_of_params(&self, token: usize) -> bool {
-        self.free_word(token).is_some_and(|word| AFTER_PARAMS.contains(&word))
-    }
-
     // --- selects ---
 
     /// Reports what stands behind the target of a select instead of `from`.
-    pub(super) fn no_from(&mut self, start: usize) -> Failed {
+    pub(in crate::parser) fn no_from(&mut self, start: usize) -> Failed {
         if let Some(error) = self.mistaken_word(start) {
             return self.fail(error);
         }
@@ -186,7 +166,7 @@ impl Parser<'_> {
     }
 
     /// Reports what stands behind the source of a select instead of `into`.
-    pub(super) fn no_into(&mut self, filtered: bool, grouped: bool) -> Failed {
+    pub(in crate::parser) fn no_into(&mut self, filtered: bool, grouped: bool) -> Failed {
         let words: &[&str] = match (filtered, grouped) {
             (false, false) => &["where", "group", "into"],
             (true, false) => &["group", "into"],
@@ -203,7 +183,7 @@ impl Parser<'_> {
     }
 
     /// Reports what stands behind a statement of a program that began at `start`.
-    pub(super) fn program_goes_on(&mut self, start: usize) -> Failed {
+    pub(in crate::parser) fn program_goes_on(&mut self, start: usize) -> Failed {
         if self.joins_modules(start) {
             return self.no_joint();
         }
@@ -221,7 +201,7 @@ impl Parser<'_> {
     // --- comments ---
 
     /// A comment of other languages that was read as two signs.
-    pub(super) fn comment_of_others(&self, start: usize) -> Option<Diagnostic> {
+    pub(in crate::parser) fn comment_of_others(&self, start: usize) -> Option<Diagnostic> {
         let dashes = self.tokens[start].token == Token::Symbol("-")
             && self.tokens[start + 1].token == Token::Symbol("-")
             && self.touches_last(start + 1);

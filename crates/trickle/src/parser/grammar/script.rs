@@ -1,18 +1,21 @@
 //! Statements of the script level: sequences, `let`, `emit`, `drop`, `match`, `for`.
 
-use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::{
     ast::{
         BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Item, Match, Name, Path, Pattern, Root, Script,
     },
     diagnostic::Diagnostic,
+    parser::{
+        cursor::{Failed, Parsed, Parser},
+        words::STATEMENTS,
+    },
     token::{RESERVED, Token},
 };
 
 impl Parser<'_> {
     /// The statements and definitions of a script up to its `end`, or nothing if one of them does not
     /// parse: without it the others would be blamed for what it does.
-    pub(super) fn script_body(&mut self) -> Option<Script> {
+    pub(in crate::parser) fn script_body(&mut self) -> Option<Script> {
         let mut script = Script::default();
         // A constant at the end is the script's value; one that only defines passes the event on.
         let mut value = None;
@@ -40,7 +43,7 @@ impl Parser<'_> {
     }
 
     /// The statements of a function up to its `end`, or nothing if one of them does not parse.
-    pub(super) fn statements_until_end(&mut self) -> Option<Vec<Expr>> {
+    pub(in crate::parser) fn statements_until_end(&mut self) -> Option<Vec<Expr>> {
         let mut body = Vec::new();
         let sound = self.sequence(|parser| {
             body.push(parser.expression()?);
@@ -103,7 +106,7 @@ impl Parser<'_> {
     }
 
     /// `let path = value`
-    pub(super) fn assignment(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn assignment(&mut self) -> Parsed<Expr> {
         let start = self.span();
         self.advance();
         let path = self.assignable()?;
@@ -139,7 +142,7 @@ impl Parser<'_> {
     }
 
     /// `emit [value] [=> "port"]`
-    pub(super) fn emit(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn emit(&mut self) -> Parsed<Expr> {
         let start = self.span();
         self.advance();
         let bare = self.is(";") || self.is("=>") || self.ends_case() || *self.peek() == Token::End;
@@ -149,8 +152,18 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Emit { value, port }, span: start.to(self.last_span()) })
     }
 
+    /// Takes the `of` of a block.
+    pub(in crate::parser) fn expect_of(&mut self, opener: usize) -> Parsed<()> {
+        if self.eat_word("of") { Ok(()) } else { Err(self.no_beginning(&["of"], opener)) }
+    }
+
+    /// Takes the `=>` of a case.
+    pub(in crate::parser) fn arrow(&mut self) -> Parsed<()> {
+        if self.eat("=>") { Ok(()) } else { Err(self.no_arrow()) }
+    }
+
     /// `match subject of case … end`
-    pub(super) fn match_block(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn match_block(&mut self) -> Parsed<Expr> {
         let (start, opener) = (self.span(), self.at);
         self.advance();
         let subject = self.expression()?;
@@ -161,7 +174,7 @@ impl Parser<'_> {
     }
 
     /// All cases up to the `end`; `pattern` parses what they test for.
-    pub(super) fn cases_of(
+    pub(in crate::parser) fn cases_of(
         &mut self,
         mut pattern: impl FnMut(&mut Self) -> Parsed<Pattern>,
     ) -> Parsed<Vec<Case>> {
@@ -202,7 +215,7 @@ impl Parser<'_> {
     }
 
     /// `for subject of case (key, value) … end`
-    pub(super) fn for_block(&mut self) -> Parsed<Expr> {
+    pub(in crate::parser) fn for_block(&mut self) -> Parsed<Expr> {
         let (start, opener) = (self.span(), self.at);
         self.advance();
         let subject = self.expression()?;

@@ -1,9 +1,12 @@
 //! What to say of statements that do not end where they should.
 
-use super::{Failed, Parser, STATEMENTS, items::ITEMS};
 use crate::{
     ast::Script,
     diagnostic::{Diagnostic, similar},
+    parser::{
+        cursor::{Failed, Parser},
+        words::{BLOCKS, ITEMS, STATEMENTS},
+    },
     token::{RESERVED, Token},
 };
 
@@ -24,7 +27,7 @@ impl Parser<'_> {
 
     /// Reports what begins no statement of a program, a pipeline or a module. The short list is what most
     /// programs consist of; the advice knows the other words too.
-    pub(super) fn unknown_statement(&mut self) -> Failed {
+    pub(in crate::parser) fn unknown_statement(&mut self) -> Failed {
         if self.is_word("end") {
             return self.stray_end();
         }
@@ -53,7 +56,7 @@ impl Parser<'_> {
     }
 
     /// Reports what is behind a script without a program around it, and one that does nothing.
-    pub(super) fn check_end_of_script(&mut self, script: Option<&Script>) {
+    pub(in crate::parser) fn check_end_of_script(&mut self, script: Option<&Script>) {
         let span = self.span();
         if !self.errors.is_empty() {
             return;
@@ -83,7 +86,7 @@ impl Parser<'_> {
 
     /// Reports a definition where none is allowed: inside of a block that should have ended, or in an
     /// expression.
-    pub(super) fn misplaced(&mut self, word: &str, advice: &str) -> Failed {
+    pub(in crate::parser) fn misplaced(&mut self, word: &str, advice: &str) -> Failed {
         if self.is_outdented() {
             return self.not_closed("`end`");
         }
@@ -92,7 +95,7 @@ impl Parser<'_> {
     }
 
     /// Reports the key of a record that is no string.
-    pub(super) fn bare_key(&mut self, word: &str) -> Failed {
+    pub(in crate::parser) fn bare_key(&mut self, word: &str) -> Failed {
         let message = format!("the key `{word}` is not a string");
         let in_case = self.at > 1 && self.free_word(self.at - 2) == Some("case");
         let help = match self.peek_second() {
@@ -107,7 +110,7 @@ impl Parser<'_> {
     // --- statements of scripts ---
 
     /// Reports what stands behind a statement of a sequence that began at `start`.
-    pub(super) fn statement_goes_on(&mut self, start: usize) -> Failed {
+    pub(in crate::parser) fn statement_goes_on(&mut self, start: usize) -> Failed {
         if self.is_behind_unread(self.span()) {
             return Failed;
         }
@@ -124,17 +127,17 @@ impl Parser<'_> {
     }
 
     /// Whether a `use` that began at `start` joins names as other languages do.
-    pub(super) fn joins_modules(&self, start: usize) -> bool {
+    pub(in crate::parser) fn joins_modules(&self, start: usize) -> bool {
         self.free_word(start) == Some("use") && (self.is("/") || self.is("."))
     }
 
-    pub(super) fn no_joint(&mut self) -> Failed {
+    pub(in crate::parser) fn no_joint(&mut self) -> Failed {
         let help = "names of modules are joined by `::`".to_owned();
         self.complain(self.span(), "`::` or the end of the statement", Some(help))
     }
 
     /// Reports what stands behind the statement of a case that began at `start`.
-    pub(super) fn case_goes_on(&mut self, start: usize) -> Failed {
+    pub(in crate::parser) fn case_goes_on(&mut self, start: usize) -> Failed {
         if self.is_behind_unread(self.span()) {
             return Failed;
         }
@@ -161,7 +164,7 @@ impl Parser<'_> {
 
     /// What may be wrong with the words around here: one is from another language, or mistyped, and was
     /// taken for a local. `start` is where the statement begins.
-    pub(super) fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
+    pub(in crate::parser) fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
         if self.is_behind_unread(self.span()) {
             return None;
         }
@@ -185,7 +188,7 @@ impl Parser<'_> {
         let error = Diagnostic::new(self.tokens[last].span, message, "");
         Some(match near {
             Some(near) => {
-                if super::blocks::BLOCKS.contains(&near) {
+                if BLOCKS.contains(&near) {
                     self.open(last);
                 }
                 error.help(format!("did you mean `{near}`?"))
@@ -204,7 +207,7 @@ impl Parser<'_> {
     }
 
     /// Whether something in the text gives a value to this name.
-    pub(super) fn is_declared(&self, token: usize) -> bool {
+    pub(in crate::parser) fn is_declared(&self, token: usize) -> bool {
         let word = &self.tokens[token].token;
         self.tokens.windows(2).any(|two| {
             two[1].token == *word

@@ -1,9 +1,9 @@
 //! Patterns of `match` and of functions.
 
-use super::{Failed, Parsed, Parser};
 use crate::{
     ast::{BinaryOp, Extract, FieldPattern, FieldTest, Pattern},
     diagnostic::Diagnostic,
+    parser::cursor::{Failed, Parsed, Parser},
     token::Token,
 };
 
@@ -11,7 +11,7 @@ use crate::{
 const ABOVE_COMPARISON: u8 = 9;
 
 impl Parser<'_> {
-    pub(super) fn pattern(&mut self) -> Parsed<Pattern> {
+    pub(in crate::parser) fn pattern(&mut self) -> Parsed<Pattern> {
         match self.peek() {
             Token::Word("_") => {
                 self.advance();
@@ -113,7 +113,7 @@ impl Parser<'_> {
     }
 
     /// Patterns with commas between, and what closes them.
-    pub(super) fn patterns_until(&mut self, closing: &'static str) -> Parsed<Vec<Pattern>> {
+    pub(in crate::parser) fn patterns_until(&mut self, closing: &'static str) -> Parsed<Vec<Pattern>> {
         let mut items = Vec::new();
         while !self.is(closing) {
             items.push(self.pattern()?);

@@ -1,29 +1,18 @@
 //! Blocks that `end` closes: whether it is there, and the way out of them after an error.
 
-use super::{Failed, Parsed, Parser, STATEMENTS};
 use crate::{
     diagnostic::{Diagnostic, similar},
+    parser::{
+        cursor::{Block, Failed, Parsed, Parser},
+        words::{BLOCKS, STATEMENTS},
+    },
     token::{RESERVED, Token},
 };
-
-/// Words that open a block which `end` closes.
-pub(super) const BLOCKS: [&str; 6] = ["match", "for", "patch", "merge", "fn", "mod"];
-
-/// A block that is open.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Block {
-    /// The token that it begins with.
-    pub(super) opener: usize,
-    /// The first token inside.
-    inside: usize,
-    /// How many errors there were before.
-    errors: usize,
-}
 
 impl Parser<'_> {
     /// Parses what stands between a word just taken and its `end`, the `end` included. `opener` is the
     /// token that the block is known by.
-    pub(super) fn block<T>(
+    pub(in crate::parser) fn block<T>(
         &mut self,
         opener: usize,
         parse: impl FnOnce(&mut Self) -> Parsed<T>,
@@ -43,13 +32,13 @@ impl Parser<'_> {
     }
 
     /// Counts a block that begins at a token.
-    pub(super) fn open(&mut self, opener: usize) {
+    pub(in crate::parser) fn open(&mut self, opener: usize) {
         self.blocks.push(Block { opener, inside: self.at, errors: self.errors.len() });
     }
 
     /// After a failed statement of a program: if the head of a definition does not parse, there is still a
     /// block to get out of.
-    pub(super) fn after_failed_head(&mut self, start: usize, blocks: usize) {
+    pub(in crate::parser) fn after_failed_head(&mut self, start: usize, blocks: usize) {
         if self.blocks.len() == blocks && self.free_word(start) == Some("define") {
             self.open(start);
         }
@@ -68,7 +57,7 @@ impl Parser<'_> {
 
     /// Reports that a block is not closed where it should be, unless something in it did not parse: that
     /// may be what hides the `end`.
-    pub(super) fn not_closed(&mut self, what: &str) -> Failed {
+    pub(in crate::parser) fn not_closed(&mut self, what: &str) -> Failed {
         if self.has_errors_in_block() {
             return Failed;
         }
@@ -96,7 +85,7 @@ impl Parser<'_> {
     }
 
     /// Whether something in the innermost block has already been reported.
-    pub(super) fn has_errors_in_block(&self) -> bool {
+    pub(in crate::parser) fn has_errors_in_block(&self) -> bool {
         self.blocks.last().is_some_and(|block| self.errors.len() > block.errors)
     }
 
@@ -115,7 +104,7 @@ impl Parser<'_> {
 
     /// Whether a line begins here that is indented no further than the innermost block, though what is in
     /// the block is: then the block should have ended.
-    pub(super) fn is_outdented(&self) -> bool {
+    pub(in crate::parser) fn is_outdented(&self) -> bool {
         let Some(block) = self.blocks.last() else { return false };
         // After another error the indentation is not worth looking at.
         if self.has_errors_in_block() || !self.begins_line(self.at) {
@@ -140,7 +129,7 @@ impl Parser<'_> {
 
     /// Reports a case behind one that takes everything. If it stands further left than the first case of
     /// its block, it belongs to another.
-    pub(super) fn unreachable_case(&mut self, first: usize) -> Failed {
+    pub(in crate::parser) fn unreachable_case(&mut self, first: usize) -> Failed {
         let stray = self.begins_line(self.at)
             && self.begins_line(first)
             && self.indentation(self.at) < self.indentation(first);
@@ -155,7 +144,7 @@ impl Parser<'_> {
     }
 
     /// Reports an `end` without a block, unless it is what is left of one that did not parse.
-    pub(super) fn stray_end(&mut self) -> Failed {
+    pub(in crate::parser) fn stray_end(&mut self) -> Failed {
         if self.errors.is_empty() {
             let error = Diagnostic::new(self.span(), "this `end` closes nothing", "no block is open here");
             self.errors.push(error);
@@ -164,14 +153,14 @@ impl Parser<'_> {
     }
 
     /// Whether the word `script` stands here and begins what is done with events of another port.
-    pub(super) fn at_separator(&self) -> bool {
+    pub(in crate::parser) fn at_separator(&self) -> bool {
         self.separated == Some(self.blocks.len()) && self.is_word("script")
     }
 
     /// After an error: skips to the end of the statement that began with `blocks` open blocks. Stops
     /// before its `;`, before the `end` of the block around it, or before the next statement of the
     /// query level.
-    pub(super) fn recover(&mut self, blocks: usize) {
+    pub(in crate::parser) fn recover(&mut self, blocks: usize) {
         let mut deeper = self.blocks.len().saturating_sub(blocks);
         let mut braces = 0_usize;
         self.blocks.truncate(blocks);

@@ -1,0 +1,204 @@
+//! The state of the parser: the tokens of a text, the position among them, and the ways to look ahead and move on.
+
+use super::places;
+use crate::{
+    ast::Name,
+    diagnostic::{Diagnostic, ERRORS_MAX},
+    lexer::lex,
+    source::Span,
+    token::{Placed, RESERVED, Token},
+};
+
+/// How deep brackets, operators and blocks may nest. Parser, compiler and evaluator recurse over the
+/// tree, so this bounds their stack: 100 levels fit well into the 2 MiB of a worker thread even
+/// without optimisation, and no program that people read is a quarter as deep.
+const NESTING_MAX: u32 = 100;
+
+/// A rule failed. The error is in [`Parser::errors`] already, or an earlier error explains this one.
+#[derive(Debug)]
+pub(super) struct Failed;
+
+/// The result of a rule.
+pub(super) type Parsed<T> = Result<T, Failed>;
+
+/// A parser over one text. Its methods are spread over `grammar` (the rules), `help` (the errors) and `places` (the
+/// layout of the text).
+pub(super) struct Parser<'s> {
+    pub(super) text: &'s str,
+    /// The offset of the text among all texts of the program; spans count from the first of these.
+    pub(super) base: u32,
+    /// The tokens of the text. The last one is always [`Token::End`].
+    pub(super) tokens: Vec<Placed<'s>>,
+    /// The index of the next token.
+    pub(super) at: usize,
+    pub(super) errors: Vec<Diagnostic>,
+    /// What the lexer could not read, each up to the end of its line.
+    pub(super) unread: Vec<Span>,
+    /// How many levels deep the current rule is, at most [`NESTING_MAX`].
+    pub(super) nesting: u32,
+    /// The open blocks, outermost first. Recovery from an error has to leave them.
+    pub(super) blocks: Vec<Block>,
+    /// The opener of the first block whose `end` is indented less than the block itself.
+    pub(super) suspect: Option<usize>,
+    /// The number of open blocks at which the word `script` ends the statements for one port.
+    pub(super) separated: Option<usize>,
+}
+
+/// A block that is open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    /// The index of the token that opens it.
+    pub(super) opener: usize,
+    /// The index of the first token inside.
+    pub(super) inside: usize,
+    /// The number of errors before it was opened.
+    pub(super) errors: usize,
+}
+
+impl<'s> Parser<'s> {
+    /// A parser at the first token of a text. Errors of the lexer are the first of its errors.
+    pub(super) fn new(text: &'s str, base: u32) -> Self {
+        let (mut tokens, mut errors) = lex(text);
+        let unread = places::rests_of_lines(text, errors.iter().map(|error| error.span));
+        let unread = unread.into_iter().map(|span| span.shifted(base)).collect();
+        for placed in &mut tokens {
+            placed.span = placed.span.shifted(base);
+        }
+        for error in &mut errors {
+            error.span = error.span.shifted(base);
+        }
+        Self {
+            text,
+            base,
+            tokens,
+            at: 0,
+            errors,
+            unread,
+            nesting: 0,
+            blocks: Vec::new(),
+            suspect: None,
+            separated: None,
+        }
+    }
+
+    // --- looking ---
+
+    /// The next token.
+    pub(super) fn peek(&self) -> &Token<'s> {
+        &self.tokens[self.at].token
+    }
+
+    /// The token after the next one; the last token when there is none.
+    pub(super) fn peek_second(&self) -> &Token<'s> {
+        &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].token
+    }
+
+    /// The place of the next token.
+    pub(super) fn span(&self) -> Span {
+        self.tokens[self.at].span
+    }
+
+    /// The place of the token just taken.
+    pub(super) fn last_span(&self) -> Span {
+        self.tokens[self.at.saturating_sub(1)].span
+    }
+
+    /// Whether the next token is this symbol.
+    pub(super) fn is(&self, symbol: &str) -> bool {
+        matches!(self.peek(), Token::Symbol(found) if *found == symbol)
+    }
+
+    /// Whether the next token is this word, not in backticks.
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Token::Word(found) if *found == word)
+    }
+
+    /// Whether the next token is one of these words.
+    pub(super) fn is_any_word(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_word(word))
+    }
+
+    // --- taking ---
+
+    /// Takes a token; the last one, the end, stays.
+    pub(super) fn advance(&mut self) {
+        if self.at + 1 < self.tokens.len() {
+            self.at += 1;
+        }
+    }
+
+    /// Takes the next token if it is this symbol.
+    pub(super) fn eat(&mut self, symbol: &str) -> bool {
+        let found = self.is(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    /// Takes the next token if it is this word.
+    pub(super) fn eat_word(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    /// Takes this symbol; fails if it is missing.
+    pub(super) fn expect(&mut self, symbol: &'static str) -> Parsed<()> {
+        if self.eat(symbol) { Ok(()) } else { Err(self.missing(&format!("`{symbol}`"))) }
+    }
+
+    /// Takes this keyword; fails if it is missing, with advice on a near miss.
+    pub(super) fn expect_word(&mut self, word: &'static str) -> Parsed<()> {
+        if self.eat_word(word) { Ok(()) } else { Err(self.missing_words(&[word])) }
+    }
+
+    /// Takes a name that is not a keyword.
+    pub(super) fn name(&mut self, what: &str) -> Parsed<Name> {
+        let span = self.span();
+        let text = match self.peek() {
+            Token::Word(word) if RESERVED.contains(word) => {
+                let message = format!("`{word}` is a word of the language and cannot name {what}");
+                let help = format!("in backticks it can: `{word}` with one on each side");
+                self.errors.push(Diagnostic::new(span, message, "").help(help));
+                return Err(Failed);
+            }
+            Token::Word(word) | Token::Quoted(word) => (*word).to_owned(),
+            _ => return Err(self.expected(what)),
+        };
+        self.advance();
+        Ok(Name { text, span })
+    }
+
+    /// Takes any word as a name: after a `.`, where keywords have no meaning.
+    pub(super) fn key(&mut self, what: &str) -> Parsed<Name> {
+        let span = self.span();
+        let text = match self.peek() {
+            Token::Word(word) | Token::Quoted(word) => (*word).to_owned(),
+            _ => return Err(self.expected(what)),
+        };
+        self.advance();
+        Ok(Name { text, span })
+    }
+
+    // --- bounds ---
+
+    /// Whether there are tokens left, and fewer errors than are reported.
+    pub(super) fn goes_on(&self) -> bool {
+        *self.peek() != Token::End && self.errors.len() < ERRORS_MAX
+    }
+
+    /// Runs a rule one level deeper; fails beyond [`NESTING_MAX`] levels.
+    pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.nesting == NESTING_MAX {
+            let message = format!("this nests deeper than {NESTING_MAX} levels");
+            return Err(self.fail(Diagnostic::new(self.span(), message, "level too deep")));
+        }
+        self.nesting += 1;
+        let parsed = parse(self);
+        self.nesting -= 1;
+        parsed
+    }
+}

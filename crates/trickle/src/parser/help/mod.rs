@@ -1,0 +1,88 @@
+//! Errors of the grammar: what was expected, what was found, and advice for common mistakes.
+//!
+//! `advice` knows statements that do not end where they should, `slips` the mistakes within a statement, and
+//! `foreign` the words and signs of other languages. Nothing here takes a token that the grammar should take.
+
+mod advice;
+mod foreign;
+mod slips;
+
+use crate::{
+    diagnostic::{Diagnostic, similar},
+    parser::cursor::{Failed, Parser},
+    source::Span,
+    token::Token,
+};
+
+impl Parser<'_> {
+    /// Adds an error; the rule then returns the [`Failed`].
+    pub(in crate::parser) fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
+        self.errors.push(diagnostic);
+        Failed
+    }
+
+    /// Reports that something else was expected here.
+    pub(in crate::parser) fn expected(&mut self, what: &str) -> Failed {
+        let span = if *self.peek() == Token::End { self.gap() } else { self.span() };
+        self.complain(span, what, None)
+    }
+
+    /// Reports that something is missing here: behind the last token, if the next one is on a later line.
+    pub(in crate::parser) fn missing(&mut self, what: &str) -> Failed {
+        let span = if self.begins_line(self.at) { self.gap() } else { self.span() };
+        self.complain(span, what, None)
+    }
+
+    /// Reports that a statement does not end where it should: behind its last token.
+    pub(in crate::parser) fn expected_end(&mut self, what: &str) -> Failed {
+        self.complain(self.gap(), what, None)
+    }
+
+    /// Reports that one of some keywords was expected, with the nearest as advice.
+    pub(in crate::parser) fn expected_words(&mut self, words: &[&str]) -> Failed {
+        self.expected_words_or(words, words)
+    }
+
+    /// Reports that one of some keywords is missing here: behind the last token, if the next one is on a
+    /// later line and is no such word mistyped.
+    pub(in crate::parser) fn missing_words(&mut self, words: &[&str]) -> Failed {
+        match *self.peek() {
+            Token::Word(found) if similar(found, words).is_some() => self.expected_words(words),
+            _ => self.missing(&quoted(words)),
+        }
+    }
+
+    /// As [`Self::expected_words`], where the advice knows more words than the message.
+    pub(in crate::parser) fn expected_words_or(&mut self, words: &[&str], advised: &[&str]) -> Failed {
+        let what = quoted(words);
+        match *self.peek() {
+            Token::Word(found) => match similar(found, advised) {
+                Some(near) => self.complain(self.span(), &what, Some(format!("did you mean `{near}`?"))),
+                None => self.expected(&what),
+            },
+            _ => self.expected(&what),
+        }
+    }
+
+    /// Says what was expected at a place. One complaint about a place is enough, and what the lexer cannot
+    /// read explains what follows on its line.
+    pub(in crate::parser) fn complain(&mut self, span: Span, what: &str, help: Option<String>) -> Failed {
+        let blamed = self.errors.last().is_some_and(|error| error.span == span);
+        if blamed || *self.peek() == Token::Bad || self.is_behind_unread(span) {
+            return Failed;
+        }
+        let message = format!("expected {what}, found {}", self.peek().describe());
+        let help = help.or_else(|| self.advice_on_found());
+        self.fail(Diagnostic { help, ..Diagnostic::new(span, message, format!("expected {what}")) })
+    }
+}
+
+/// `a`, `a` or `b`, `a`, `b` or `c`
+fn quoted(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.as_slice() {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
