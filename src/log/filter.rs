@@ -7,6 +7,7 @@ use super::OWN;
 /// The modules of the program, without its name. A test compares them with `lib.rs`.
 const MODULES: &[&str] = &[
     "admin",
+    "channel",
     "cli",
     "codec",
     "commands",
@@ -26,6 +27,7 @@ const MODULES: &[&str] = &[
     "processor",
     "rate",
     "reply",
+    "router",
     "session",
     "settings",
     "spelling",
