@@ -1,12 +1,13 @@
 //! Bytes that one direction of a session may hold, and all sessions together.
 
-use std::{
-    mem,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+use std::{mem, sync::Arc, task::Waker};
+
+use super::sync::{
+    Mutex, PoisonError,
+    atomic::{
+        AtomicBool, AtomicUsize,
+        Ordering::{AcqRel, Relaxed},
     },
-    task::Waker,
 };
 
 /// What an event costs besides its payload: its own size in queues, tickets and ledger, rounded up.
@@ -121,7 +122,10 @@ impl Budget {
             waiting.push(waker.clone());
         }
         self.is_waiting.store(true, Relaxed);
-        false
+        // Looks again: a permit that was given back since the first look has found no waker. Adding nothing
+        // orders this look against `give_back`: either we see its bytes, or it sees `is_waiting`.
+        self.used.fetch_add(0, AcqRel);
+        self.has_room()
     }
 
     /// Takes what an event with `payload` bytes costs. Ask for room before.
@@ -142,18 +146,20 @@ impl Budget {
         let held = self.used() + self.unfinished.load(Relaxed);
         let drawn = self.drawn.load(Relaxed);
         let needed = held.next_multiple_of(PIECE);
-        if needed > drawn {
-            self.global_budget.used.fetch_add(needed - drawn, Relaxed);
-        } else if needed < drawn && (held == 0 || drawn - needed > PIECE) {
-            self.global_budget.used.fetch_sub(drawn - needed, Relaxed);
-        } else {
+        if needed == drawn || (needed < drawn && held > 0 && drawn - needed <= PIECE) {
             return;
         }
-        self.drawn.store(needed, Relaxed);
+        // Whoever replaces `drawn` settles the difference, so the pool always counts the sum of all `drawn`.
+        let before = self.drawn.swap(needed, Relaxed);
+        if needed > before {
+            self.global_budget.used.fetch_add(needed - before, Relaxed);
+        } else {
+            self.global_budget.used.fetch_sub(before - needed, Relaxed);
+        }
     }
 
     fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Relaxed);
+        self.used.fetch_sub(bytes, AcqRel);
         self.draw();
         if self.is_waiting.load(Relaxed) && self.has_room() {
             self.is_waiting.store(false, Relaxed);
@@ -165,7 +171,7 @@ impl Budget {
 
 impl Drop for Budget {
     fn drop(&mut self) {
-        self.global_budget.used.fetch_sub(*self.drawn.get_mut(), Relaxed);
+        self.global_budget.used.fetch_sub(self.drawn.load(Relaxed), Relaxed);
     }
 }
 

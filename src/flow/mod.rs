@@ -11,11 +11,13 @@
 //!
 //! # Correctness
 //! Tickets, budgets and trackers are shared between the actors of one session, which all live on one
-//! thread: their locks are never contended. They are `Sync` because an actor's messages must be.
+//! thread: their locks are never contended. They are `Sync` because an actor's messages must be, and no
+//! wake-up is lost if they are used from several threads: the models in `loom/` check that (`make loom`).
 
 mod batch;
 mod budget;
 mod edge;
+mod sync;
 mod ticket;
 
 pub use batch::{Batch, recycle};

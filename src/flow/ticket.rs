@@ -1,14 +1,11 @@
 //! Tickets: no event is lost without a ack.
 
-use std::{
-    fmt, mem,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    task::Waker,
-};
+use std::{fmt, mem, sync::Arc, task::Waker};
 
+use super::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 use crate::{event::EventId, reply::Failure};
 
 /// Back plane, any actor of a session → session: what has become of an event.
