@@ -8,6 +8,9 @@ WEBSOCAT := target/tools/bin/websocat
 
 .DEFAULT_GOAL := help
 
+# needs_tool COMMAND,INSTALLATION: says how to install a tool that is missing, and fails.
+needs_tool = $(1) >/dev/null 2>&1 || { echo "make $@: \`$(1)\` fails; to have it: $(2)" >&2; exit 1; }
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +26,37 @@ build: | needs ## Build the optimised program, target/release/towline
 .PHONY: test
 test: tools realworld-packages ## Run all tests; the first time this builds websocat, a client that they use
 	cargo test --locked --workspace
+
+# `make test` is `cargo test`, which needs no installation. nextest starts a process for each test and runs
+# the heavy ones alone (.config/nextest.toml); whether that is faster here has not been measured yet.
+.PHONY: nextest
+nextest: tools realworld-packages ## The same tests, each in a process of its own; needs cargo-nextest
+	@$(call needs_tool,cargo nextest --version,cargo install --locked cargo-nextest)
+	cargo nextest run --locked --workspace
+	cargo test --locked --workspace --doc
+
+.PHONY: loom
+loom: | needs ## Check the wake-ups of budgets and ack trackers in every order of threads
+	cargo test --locked --manifest-path loom/Cargo.toml
+
+.PHONY: coverage
+coverage: tools ## Measure which lines the tests run; needs cargo-llvm-cov
+	@$(call needs_tool,cargo llvm-cov --version,cargo install --locked cargo-llvm-cov && rustup component add llvm-tools)
+	cargo llvm-cov --locked --workspace --html
+
+# The pure cores: what decides, apart from sockets and timers. Their unit tests are to notice each change.
+CORES := src/connector/exchange.rs src/session/ledger.rs src/session/sequencer.rs src/supervisor/policy.rs \
+	src/flow/budget.rs
+
+.PHONY: mutants
+mutants: | needs ## Change the pure cores at random; their tests are to notice. Needs cargo-mutants
+	@$(call needs_tool,cargo mutants --version,cargo install --locked cargo-mutants)
+	cargo mutants --package towline $(addprefix --file ,$(CORES)) --output target -- --locked --lib
+
+.PHONY: book
+book: ## Build the documentation as a site below target/book; needs mdbook
+	@$(call needs_tool,mdbook --version,cargo install --locked mdbook)
+	mdbook build
 
 .PHONY: realworld
 realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through it, see docs/realworld.md
@@ -57,6 +91,8 @@ check: | needs ## What CI runs: format, lints, documentation, dependencies, test
 deny: | needs ## Check licences, advisories and sources of the dependencies, if cargo-deny is there
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --locked check; \
+	elif [ -n "$$CI" ]; then \
+		echo "make deny: no cargo-deny here, and CI needs it: cargo install --locked cargo-deny" >&2; exit 1; \
 	else \
 		echo "make deny: SKIPPED: no cargo-deny here, so dependencies are not checked" >&2; \
 		echo "make deny: to have it: cargo install --locked cargo-deny" >&2; \
