@@ -316,3 +316,75 @@ fn no_room_uses_itself_by_way_of_another() {
         assert!(in_circles.is_empty(), "{name}: rooms in a circle: {in_circles:?}");
     }
 }
+
+/// The lines that a file may have, and a function.
+const FILE_LINES_MAX: usize = 500;
+const FUNCTION_LINES_MAX: usize = 60;
+
+/// Files that are longer, and are to be split.
+const KNOWN_LONG_FILES: [&str; 6] = [
+    "crates/event/src/lib.rs",
+    "crates/wire/src/link_tests.rs",
+    "integration/harness/origin.rs",
+    "src/session/model_tests.rs",
+    "src/settings/read.rs",
+    "src/settings/tests/refusals.rs",
+];
+
+/// Functions that are longer, and are to be split.
+const KNOWN_LONG_FUNCTIONS: [&str; 4] = [
+    "integration/harness/origin.rs: serve",
+    "src/settings/tests.rs: what_is_said_holds",
+    "src/settings/tests.rs: what_nobody_says_is_built_in",
+    "src/settings/tests/refusals.rs: wrong_variables_are_told_by_name",
+];
+
+/// The name of the function that begins in a line.
+fn function_name(line: &str) -> Option<&str> {
+    let (before, behind) = line.split_once("fn ")?;
+    let qualifiers = ["pub", "pub(crate)", "pub(super)", "const", "async"];
+    let begins = before.split_whitespace().all(|word| qualifiers.contains(&word));
+    let name = behind.split(['(', '<']).next()?;
+    begins.then_some(name)
+}
+
+/// The functions of a formatted file with their lines: a function ends at the brace that is indented like its
+/// first line.
+fn function_lengths(text: &str) -> Vec<(&str, usize)> {
+    let lines: Vec<_> = text.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(name) = function_name(line).filter(|_| !line.ends_with(['}', ';'])) else { continue };
+        let end = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
+        let length = lines[at..].iter().position(|line| *line == end);
+        found.push((name, length.map_or(1, |length| length + 1)));
+    }
+    found
+}
+
+#[test]
+fn no_file_and_no_function_is_too_long() {
+    let mut paths = Vec::new();
+    for folder in ["src", "crates", "integration", "benches"] {
+        sources(&root().join(folder), &mut paths);
+    }
+    let mut too_long = Vec::new();
+    let mut functions = 0;
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+        let lines = text.lines().count();
+        if lines > FILE_LINES_MAX && !KNOWN_LONG_FILES.contains(&name) {
+            too_long.push(format!("{name}: {lines} lines"));
+        }
+        for (function, lines) in function_lengths(&text) {
+            functions += 1;
+            let function = format!("{name}: {function}");
+            if lines > FUNCTION_LINES_MAX && !KNOWN_LONG_FUNCTIONS.contains(&function.as_str()) {
+                too_long.push(format!("{function}: {lines} lines"));
+            }
+        }
+    }
+    assert!(functions > 1000, "only {functions} functions are found");
+    assert!(too_long.is_empty(), "split these: {too_long:#?}");
+}
