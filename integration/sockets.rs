@@ -101,7 +101,7 @@ fn a_client_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
 
 #[test]
 fn an_upstream_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
-    let origin = Origin::with(|_, _| std::thread::park_timeout(2 * PATIENCE));
+    let origin = Origin::with(|_, _| pause(2 * PATIENCE));
     let settings = Settings::stream(&origin.url())
         .with(r#"upstream.echo.slow_consumer_timeout = "never""#)
         .with(r#"upstream.echo.ping_interval = "never""#)

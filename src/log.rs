@@ -379,21 +379,13 @@ mod tests {
         child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
         let mut child = child.spawn().unwrap();
         // Nothing reads the pipe until the process has ended.
-        let end = std::time::Instant::now() + Duration::from_secs(60);
-        let status = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break status,
-                None if std::time::Instant::now() < end => {
-                    std::thread::park_timeout(Duration::from_millis(5))
-                }
-                None => {
-                    child.kill().unwrap();
-                    panic!("a panic waits for the log's reader");
-                }
-            }
-        };
+        let stderr = child.stderr.take().unwrap();
+        let (ended, end) = std::sync::mpsc::channel();
+        std::thread::spawn(move || ended.send(child.wait()));
+        let status =
+            end.recv_timeout(Duration::from_secs(60)).expect("a panic waits for the log's reader").unwrap();
         assert!(status.success());
-        let log = io::read_to_string(child.stderr.unwrap()).unwrap();
+        let log = io::read_to_string(stderr).unwrap();
         let line = log.lines().next().unwrap();
         assert!(line.contains("ERROR log: panic location=src/log.rs:"), "{line}");
         assert!(line.ends_with(r#"message="boom\n""#), "{line}");

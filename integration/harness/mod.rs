@@ -48,7 +48,25 @@ pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> b
     let end = Instant::now() + deadline;
     while !condition() {
         assert!(Instant::now() < end, "not within {deadline:?}: {what}");
-        std::thread::park_timeout(POLL);
+        pause(POLL);
+    }
+}
+
+/// How much `value` grows while the program is left alone for `window`: for rates, such as processor time, and
+/// for values that are to stay the same. Where there is a condition to wait for, use [`wait_for`].
+pub fn measure_for<T: Copy + std::ops::Sub>(window: Duration, value: impl Fn() -> T) -> T::Output {
+    let before = value();
+    pause(window);
+    value() - before
+}
+
+/// Lets time pass: between two looks, two messages or two measurements.
+#[expect(clippy::disallowed_methods, reason = "the one place where tests let time pass")]
+pub fn pause(length: Duration) {
+    let end = Instant::now() + length;
+    // parking may end early
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
     }
 }
 

@@ -111,7 +111,7 @@ impl Shared {
             if door != Door::Wait || stopped.load(Ordering::SeqCst) {
                 return door;
             }
-            std::thread::park_timeout(Duration::from_millis(2));
+            super::pause(super::POLL);
         }
     }
 }

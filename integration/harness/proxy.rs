@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Client, PATIENCE, Program, Settings, matches, wait_for};
+use super::{Client, PATIENCE, Program, Settings, matches, measure_for, wait_for};
 
 /// A running `towline run`. When dropped it is killed, and its log must hold no warning, error or panic
 /// that the test has not announced.
@@ -197,9 +197,8 @@ impl Proxy {
 
     /// Whether it has done nothing for 100 ms but look at its clock.
     pub fn is_quiet(&self) -> bool {
-        let before = self.busy();
-        std::thread::park_timeout(Duration::from_millis(100));
-        self.busy().saturating_sub(before) < Duration::from_millis(2)
+        // a thread that ends takes its time along
+        measure_for(Duration::from_millis(100), || self.busy().as_nanos() as i128) < 2_000_000
     }
 
     /// Sends a signal by name, such as `TERM`.

@@ -1,7 +1,5 @@
 //! Heads that are not well-formed, too long, or never complete (RFC 9112).
 
-use std::time::{Duration, Instant};
-
 use super::{Knock, Request, knock};
 use crate::harness::*;
 
@@ -208,12 +206,11 @@ fn a_byte_now_and_then() {
     let origin = Origin::echo();
     let proxy = hasty(&origin);
     let mut raw = Raw::connect(proxy.addr());
-    let start = Instant::now();
     raw.write(b"GET / HTTP/1.1\r\nX: ");
+    // if a byte prolonged it, this would go on for ever
     wait_for("the end", PATIENCE, || {
         raw.write(b"x");
         proxy.count_log("client refused *status=408") == 1
     });
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert_eq!(proxy.client().ask("hello"), "hello");
 }

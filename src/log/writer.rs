@@ -161,6 +161,10 @@ impl Shared {
                 self.state().failures += 1;
                 self.settled.notify_all();
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the stream reports no readiness; retry after a pause"
+            )]
             std::thread::park_timeout(pause);
         }
     }
