@@ -3,6 +3,11 @@
 //! The two files are the proxy's own, compiled once more. They name their locks and atomics by
 //! `super::sync`, which is the standard library's in the proxy and loom's here. `Arc` is the standard
 //! library's in both, because loom's cannot be the receiver of a method.
+//!
+//! # Found
+//! A permit given back on another thread, between a reader's look for room and its registration, woke nobody:
+//! `Budget::room_or_wake` now looks again after it has registered. Nothing was found in the tracker, whose
+//! acks and waker are under one lock.
 
 #[path = "../src/flow/budget.rs"]
 pub mod budget;
