@@ -80,12 +80,17 @@ fuzz: | needs ## Run the fuzzer, which needs cargo-fuzz: TARGET=frames SECONDS=3
 	@fuzz/run.sh "$(TARGET)" "$(SECONDS)"
 
 .PHONY: check
-check: | needs ## What CI runs: format, lints, documentation, dependencies, tests
+check: | needs ## What CI runs: format, lints, documentation, prose, dependencies, tests
 	cargo fmt --all --check
+	@$(MAKE) --no-print-directory prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory test
+
+.PHONY: prose
+prose: ## Find phrases that CONTRIBUTING.md asks to avoid; .ci/prose.txt lists them
+	@.ci/prose
 
 .PHONY: deny
 deny: | needs ## Check licences, advisories and sources of the dependencies, if cargo-deny is there
