@@ -42,7 +42,7 @@ fn no_payload_and_no_credential_is_logged_at_any_level() {
 fn each_line_of_the_json_log_is_an_object() {
     for line in some_life(Settings::bare().with(r#"log.format = "json""#)) {
         let value: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        for key in ["time", "level", "room", "message"] {
+        for key in ["time", "level", "target", "message"] {
             assert!(value[key].is_string(), "no {key} in {line}");
         }
     }

@@ -1,19 +1,19 @@
-//! The log: one line for each thing that happened, on standard error.
+//! The log: one line per entry, on standard error.
 //!
-//! Text, for people and `grep`; the room is the module without the crate's name:
+//! Text, for people and `grep`. The target is the module's path without the crate's name:
 //! ```text
 //! 2026-11-25T03:20:18.123Z INFO  session: opened session=1:0 listener=ws peer=127.0.0.1:51402
 //! ```
-//! JSON, for collectors:
+//! JSON, for log collectors:
 //! ```text
-//! {"time":"2026-11-25T03:20:18.123Z","level":"INFO","room":"session","message":"opened session=1:0"}
+//! {"time":"2026-11-25T03:20:18.123Z","level":"INFO","target":"session","message":"opened session=1:0"}
 //! ```
-//! Messages are a few words and then `key=value` pairs; [`Quoted`] writes values that may hold spaces.
+//! Messages are a few words followed by `key=value` pairs; [`Quoted`] writes values that may contain spaces.
 //! Control characters in a message are escaped, so that a peer cannot forge lines.
 //!
-//! Logging never blocks (C3): `writer` has a bounded queue and a thread. Everything that the process says on
-//! standard error while it serves goes that way, panics included; lines that find no room are dropped and
-//! counted.
+//! Logging never blocks (C3): the `writer` module has a bounded queue and a writer thread. Everything that
+//! the process prints to standard error while it serves goes through it, panics included. Lines that do not
+//! fit in the queue are dropped and counted.
 
 mod config;
 mod filter;
@@ -37,10 +37,10 @@ use log::Level;
 pub use self::filter::{Filter, FilterError};
 pub(crate) use self::writer::Writer;
 
-/// The crate's own name, in front of its modules' names.
+/// The crate's name, the first segment of its modules' paths.
 const OWN: &str = "towline";
 
-/// A value in a `key=value` pair: quoted and escaped where it would not stand as one word.
+/// A value in a `key=value` pair: quoted and escaped unless it is a single word.
 ///
 /// ```
 /// # use towline::log::Quoted;
@@ -51,17 +51,17 @@ const OWN: &str = "towline";
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub &'a str);
 
-/// How long the end of the process waits for the log's reader. A reader that is alive takes what is queued in a
-/// fraction of it; a blocked one must not delay the end.
+/// How long the process waits at its end for the log's reader. A live reader takes the whole queue in a
+/// fraction of this time; a blocked one must not delay the end.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// The way to standard error, from the first text on.
+/// The writer to standard error, created at the first text.
 static STDERR: OnceLock<Writer> = OnceLock::new();
 
-/// How lines look, once that is known.
+/// The format of a line, set by [`init`]; text before that.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
-/// Starts the log and sends panics to it. `RUST_LOG` wins over the level of the settings.
+/// Starts the log and sends panics to it. `RUST_LOG` takes precedence over `log.level`.
 ///
 /// # Errors
 /// When the process has a logger already, or standard error cannot be used.
@@ -74,7 +74,7 @@ pub fn init(log: &Config) -> io::Result<()> {
         let line = Line {
             time: SystemTime::now(),
             level: record.level(),
-            room: room(record.target()),
+            target: target(record.target()),
             message: &record.args().to_string(),
         };
         line.write(format, out)
@@ -89,8 +89,7 @@ pub fn init(log: &Config) -> io::Result<()> {
     Ok(())
 }
 
-/// Prints text of whole lines to standard error, behind what is in the log so far, without waiting for its
-/// reader.
+/// Queues whole lines for standard error, after everything logged so far. Does not wait for the reader.
 ///
 /// # Errors
 /// When standard error cannot be used at all.
@@ -99,7 +98,7 @@ pub fn print(text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits a moment until what was printed and logged is written. The process ends behind it.
+/// Waits up to one second until everything printed and logged so far is written. Called last in the process.
 pub fn flush() {
     if let Some(stderr) = STDERR.get() {
         stderr.flush(FLUSH_LIMIT);
@@ -114,19 +113,19 @@ fn stderr() -> io::Result<&'static Writer> {
     Ok(STDERR.get_or_init(|| stderr))
 }
 
-/// Appends the line that says how many lines are missing at this place.
+/// Appends the line that reports how many lines were dropped here.
 fn write_dropped(count: u64, out: &mut Vec<u8>) {
     let line = Line {
         time: SystemTime::now(),
         level: Level::Warn,
-        room: room(module_path!()),
+        target: target(module_path!()),
         message: &format!("log lines dropped count={count}"),
     };
     // Writing to memory does not fail.
     let _ = line.write(FORMAT.get().copied().unwrap_or(Format::Text), out);
 }
 
-/// Logs a panic. The standard hook would write to standard error itself, and wait for its reader.
+/// Logs a panic. The standard hook would block on standard error when its reader does not read.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
@@ -143,7 +142,7 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     }
 }
 
-/// The way of the log's lines to standard error.
+/// The sink of the logger: passes each formatted line to the [`Writer`].
 struct Stderr(&'static Writer);
 
 impl Write for Stderr {
@@ -158,10 +157,11 @@ impl Write for Stderr {
     }
 }
 
-/// Sets the filter of the environment, or of the settings when that is not set.
+/// Sets the filter from the environment, or from the settings when `RUST_LOG` is unset or empty.
 ///
-/// `RUST_LOG` may be more than a [`Filter`]: env_logger reads that. What it cannot read is an error, and the
-/// settings apply: env_logger would complain on standard error itself.
+/// `RUST_LOG` may use more of env_logger's syntax than [`Filter`] does; env_logger then parses it. A text
+/// that env_logger cannot parse is an error, and the settings apply: env_logger would print its complaint
+/// straight to standard error.
 fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) -> Result<(), FilterError> {
     let environment = environment.filter(|text| !text.is_empty());
     let (filter, outcome) = match environment.map(|text| (text, Filter::parse_any(text))) {
@@ -184,7 +184,7 @@ fn is_env_filter(text: &str) -> bool {
     env_filter::Builder::new().try_parse(text).is_ok()
 }
 
-/// What is likely wrong with a `RUST_LOG`; none where nothing is.
+/// A warning about the text of `RUST_LOG`; `None` when it can be used as it is.
 pub fn environment_warning(variable: &str) -> Option<String> {
     match Filter::parse(variable) {
         Ok(_) => None,
@@ -199,15 +199,15 @@ pub fn environment_warning(variable: &str) -> Option<String> {
     }
 }
 
-/// The module without the crate's name; other crates' modules in full.
-fn room(target: &str) -> &str {
-    target.strip_prefix(OWN).and_then(|rest| rest.strip_prefix("::")).unwrap_or(target)
+/// The module's path without the crate's name; the full path for other crates.
+fn target(module: &str) -> &str {
+    module.strip_prefix(OWN).and_then(|rest| rest.strip_prefix("::")).unwrap_or(module)
 }
 
 struct Line<'a> {
     time: SystemTime,
     level: Level,
-    room: &'a str,
+    target: &'a str,
     message: &'a str,
 }
 
@@ -218,12 +218,15 @@ impl Line<'_> {
         let time = humantime::format_rfc3339_millis(self.time);
         match format {
             Format::Text => {
-                writeln!(out, "{time} {:<5} {}: {}", self.level, self.room, Escaped(self.message))
+                writeln!(out, "{time} {:<5} {}: {}", self.level, self.target, Escaped(self.message))
             }
             Format::Json => {
-                let [room, message] = [self.room, self.message].map(serde_json::Value::from);
+                let [target, message] = [self.target, self.message].map(serde_json::Value::from);
                 let level = self.level;
-                writeln!(out, r#"{{"time":"{time}","level":"{level}","room":{room},"message":{message}}}"#)
+                writeln!(
+                    out,
+                    r#"{{"time":"{time}","level":"{level}","target":{target},"message":{message}}}"#
+                )
             }
         }
     }
@@ -271,14 +274,14 @@ mod tests {
 
     fn written(format: Format, message: &str) -> String {
         let time = humantime::parse_rfc3339("2026-11-25T03:20:18.123Z").unwrap();
-        let line = Line { time, level: Level::Info, room: room("towline::session"), message };
+        let line = Line { time, level: Level::Info, target: target("towline::session"), message };
         let mut out = Vec::new();
         line.write(format, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
-    fn a_line_has_time_level_room_and_message() {
+    fn a_line_has_time_level_target_and_message() {
         assert_eq!(
             written(Format::Text, "opened peer=127.0.0.1"),
             "2026-11-25T03:20:18.123Z INFO  session: opened peer=127.0.0.1\n"
@@ -287,27 +290,27 @@ mod tests {
             written(Format::Json, "say \"hi\"\n"),
             concat!(
                 r#"{"time":"2026-11-25T03:20:18.123Z","level":"INFO","#,
-                r#""room":"session","message":"say \"hi\"\n"}"#,
+                r#""target":"session","message":"say \"hi\"\n"}"#,
                 "\n"
             )
         );
     }
 
     #[test]
-    fn rooms_of_others_keep_their_crate() {
-        assert_eq!(room("towline::wire::link"), "wire::link");
-        assert_eq!(room("towline"), "towline");
-        assert_eq!(room("towlines::x"), "towlines::x");
-        assert_eq!(room("actix_server::worker"), "actix_server::worker");
+    fn modules_of_other_crates_keep_their_crate() {
+        assert_eq!(target("towline::wire::link"), "wire::link");
+        assert_eq!(target("towline"), "towline");
+        assert_eq!(target("towlines::x"), "towlines::x");
+        assert_eq!(target("actix_server::worker"), "actix_server::worker");
     }
 
     #[test]
     fn the_environment_wins() {
-        let writes = |environment, settings, room: &str, level| {
+        let writes = |environment, settings, target: &str, level| {
             let mut builder = Builder::new();
             choose(&mut builder, environment, settings).unwrap();
             let logger = builder.build();
-            logger.matches(&log::Record::builder().target(room).level(level).build())
+            logger.matches(&log::Record::builder().target(target).level(level).build())
         };
         let (ours, other) = ("towline::session", "actix_server");
         assert!(writes(None, "debug", ours, Level::Debug));

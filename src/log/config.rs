@@ -1,9 +1,10 @@
-//! What the log can be told.
+//! Settings of the log.
 
 /// `[log]`
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// A filter such as `info` or `info,towline::session=debug`. `RUST_LOG` wins.
+    /// A [`Filter`](super::Filter) such as `info` or `info,towline::session=debug`; `RUST_LOG` takes
+    /// precedence.
     pub level: String,
     /// The format of a line.
     pub format: Format,

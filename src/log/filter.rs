@@ -1,4 +1,4 @@
-//! Which lines are written: `log.level` and `RUST_LOG`.
+//! Filters of log lines: `log.level` and `RUST_LOG`.
 
 use log::LevelFilter;
 
@@ -56,28 +56,28 @@ const CRATES: &[&str] = &[
     "tracing",
 ];
 
-/// Which messages are written, in `RUST_LOG`'s language: `info`, or `info,session=debug`.
+/// Which messages are logged, in the syntax of `RUST_LOG`: `info`, or `info,session=debug`.
 ///
 /// A level alone is for Towline's own modules; other crates then log warnings only. A module of Towline is named
 /// as in a log line, `session::actor`, or in full, `towline::session::actor`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(Vec<(Option<String>, LevelFilter)>);
 
-/// A text that is no filter.
+/// A text that is not a filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A part is neither a level nor `module=level`.
     #[error(
-        "takes a level (off, error, warn, info, debug or trace), or levels of modules with commas between \
-         them, such as \"info,session=debug\""
+        "takes a level (off, error, warn, info, debug or trace), or comma-separated levels of modules, \
+         such as \"info,session=debug\""
     )]
     Syntax,
-    /// Nothing of that name writes log lines.
+    /// No module or crate that writes log lines has this name.
     #[error("{}; no module or crate is called {name:?}; {hint}", FilterError::Syntax)]
     Unknown {
         /// The name.
         name: String,
-        /// The name that was meant, or all there are.
+        /// The most similar name, or all names.
         hint: String,
     },
 }
@@ -93,7 +93,7 @@ impl Filter {
         Self::parse_by(text, target)
     }
 
-    /// Reads a filter; a name that is not a module of Towline's is a target as it is.
+    /// Reads a filter. Names that are not modules of Towline are used as targets unchanged.
     ///
     /// # Errors
     /// When a part of it is neither a level nor `module=level`.
@@ -101,7 +101,7 @@ impl Filter {
         Self::parse_by(text, |name| Ok(target(name).unwrap_or_else(|_| name.to_owned())))
     }
 
-    /// The targets and their levels; without a target, of everything else.
+    /// Targets and their levels; the level without a target applies to everything else.
     pub fn directives(&self) -> impl Iterator<Item = (Option<&str>, LevelFilter)> {
         self.0.iter().map(|(target, level)| (target.as_deref(), *level))
     }
@@ -117,13 +117,13 @@ impl Filter {
     }
 
     fn of_level(level: LevelFilter) -> Self {
-        // A client that speaks no HTTP is no error of ours, and cannot write to the log at will.
+        // actix-http logs clients that do not speak HTTP; clients must not be able to fill the log.
         let strangers = (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
         Self(vec![(None, level.min(LevelFilter::Warn)), (Some(OWN.to_owned()), level), strangers])
     }
 }
 
-/// `debug`, `session=debug`, or `session` for all of it.
+/// Parses `debug`, `session=debug`, or `session`, which means all levels of that module.
 fn directive(
     part: &str,
     target: impl Fn(&str) -> Result<String, FilterError>,
@@ -142,7 +142,7 @@ fn directive(
     Ok((Some(target(name)?), level))
 }
 
-/// The target that a name means: a module of Towline with or without `towline::` before it, or a crate.
+/// The target for a name: a module of Towline, with or without `towline::`, or a crate.
 fn target(name: &str) -> Result<String, FilterError> {
     let first = |path: &str| path.split("::").next().unwrap_or_default().to_owned();
     let own = name.strip_prefix(OWN).and_then(|rest| rest.strip_prefix("::"));

@@ -1,14 +1,14 @@
-//! The lines that wait for the writer, within a bound.
+//! Log lines that wait to be written, up to a fixed number of bytes.
 
-/// Bytes of lines that may wait: about five thousand lines, more than a busy proxy logs while its log reader
-/// pauses for a moment, and little beside the buffers of its sessions. The writer holds as much again while it
-/// writes.
+/// Bytes of lines that may wait: about five thousand lines. That is more than a busy proxy logs during a
+/// short pause of its log reader, and small compared with the buffers of its sessions. The writer holds up to
+/// the same amount while it writes.
 pub(super) const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Lines in order, and the number of those that found no room.
+/// Lines in order, and the number of lines that did not fit.
 ///
-/// From the first line without room on, all lines are dropped until the writer has taken what waits. So the
-/// dropped lines are one gap, and the count of them belongs right behind the lines taken.
+/// After the first line that does not fit, all lines are dropped until the writer has taken the queue. So the
+/// dropped lines form one gap, and their count belongs right after the lines taken.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lines: Vec<u8>,
