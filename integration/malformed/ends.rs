@@ -111,6 +111,6 @@ fn a_client_that_was_told_off_and_stays() {
     raw.expect_closed(1002);
     // nothing of ours waits for it
     proxy.wait_log("session closed session=1:0 code=1002 side=proxy");
-    assert_eq!(origin.conn(0).wait_end(), End::Close(1002, "frame without mask".into()));
+    assert_eq!(origin.conn(0).wait_end(), End::Close(1002, "unmasked frame from a client".into()));
     assert_eq!(origin.conn(0).messages(), []);
 }

@@ -60,7 +60,7 @@ fn reserved_opcodes() {
 
 #[test]
 fn masks() {
-    const UNMASKED: &str = "frame without mask";
+    const UNMASKED: &str = "unmasked frame from a client";
     let bare = |opcode| Frame::server(opcode, "a").bytes();
     speak(&[
         Case::new("unmasked text (5.1)", bare(TEXT), 1002, UNMASKED),

@@ -13,8 +13,8 @@ fn more(opcode: u8, payload: &[u8]) -> Vec<u8> {
 
 #[test]
 fn fragments() {
-    const NOTHING: &str = "continuation of nothing";
-    const INSIDE: &str = "new message inside a fragmented one";
+    const NOTHING: &str = "continuation frame outside a fragmented message";
+    const INSIDE: &str = "new message before the fragmented one has ended";
     speak(&[
         Case::new("a continuation of nothing (5.4)", whole(CONTINUATION, b"a"), 1002, NOTHING),
         Case::new("one that is not the last", more(CONTINUATION, b"a"), 1002, NOTHING),
@@ -86,7 +86,7 @@ fn closes() {
         "a close with one byte (5.5.1)",
         whole(CLOSE, &[3]),
         1002,
-        "close frame with half a code",
+        "close frame with a payload of one byte",
     )];
     // 7.4.1 and 7.4.2
     for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 9999, 65_535_u16] {

@@ -80,8 +80,13 @@ fn headers() {
     const FRAME: &str = "frame larger than the limit of 4096 bytes";
     let declared = |length| Frame::header(true, 0, BINARY, false, length);
     answered(vec![
-        Case::new("a masked frame (5.1)", Frame::client(TEXT, "a").bytes(), 1002, "masked frame"),
-        Case::new("a masked ping", Frame::client(PING, "a").bytes(), 1002, "masked frame"),
+        Case::new(
+            "a masked frame (5.1)",
+            Frame::client(TEXT, "a").bytes(),
+            1002,
+            "masked frame from a server",
+        ),
+        Case::new("a masked ping", Frame::client(PING, "a").bytes(), 1002, "masked frame from a server"),
         Case::new("RSV1, as compression has it (5.2)", frame(true, 4, TEXT, b"a"), 1002, RESERVED),
         Case::new("RSV2", frame(true, 2, TEXT, b"a"), 1002, RESERVED),
         Case::new("RSV3", frame(true, 1, TEXT, b"a"), 1002, RESERVED),
@@ -114,9 +119,14 @@ fn messages() {
             "a continuation of nothing (5.4)",
             whole(CONTINUATION, b"a"),
             1002,
-            "continuation of nothing",
+            "continuation frame outside a fragmented message",
         ),
-        Case::new("a message inside another (5.4)", inside, 1002, "new message inside a fragmented one"),
+        Case::new(
+            "a message inside another (5.4)",
+            inside,
+            1002,
+            "new message before the fragmented one has ended",
+        ),
         Case::new("above `max_message`", too_long, 1009, "message larger than the limit of 10240 bytes"),
         Case::new("text that is none (8.1)", whole(TEXT, b"\xff"), 1007, NO_TEXT),
         Case::new("a surrogate", whole(TEXT, b"\xed\xa0\x80"), 1007, NO_TEXT),
@@ -141,7 +151,7 @@ fn closes() {
             reason: "Connection closed by server".into(),
             end: End::Close(1005, String::new()),
         },
-        Case::new("half a code (5.5.1)", close(&[3]), 1002, "close frame with half a code"),
+        Case::new("half a code (5.5.1)", close(&[3]), 1002, "close frame with a payload of one byte"),
         Case::new("a reason that is no text", close(b"\x03\xe8\xff"), 1007, "close reason is not UTF-8"),
     ];
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535_u16] {

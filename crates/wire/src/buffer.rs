@@ -1,17 +1,17 @@
-//! The buffers of a thread: one to read to and one to write from, lent to the link whose turn it is.
+//! The read and write buffers of a thread, lent to the link whose turn it is.
 //!
-//! A link keeps neither between two turns unless its socket is blocked, so that idle connections hold no
-//! memory and busy ones need not allocate.
+//! A link holds no buffer between two turns unless its socket is blocked. So idle connections use no memory
+//! for buffers, and busy ones do not allocate.
 
 use std::cell::Cell;
 
 /// Bytes read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A write buffer above this size is not kept.
+/// A write buffer with a capacity above this size is freed, not kept.
 const WRITE_BYTES_MAX: usize = 128 * 1024;
 
-/// Bytes from a socket, and which of them have not been decoded.
+/// Bytes read from a socket, and the position up to which they are decoded.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     pub(super) bytes: Box<[u8]>,
@@ -20,7 +20,7 @@ pub(super) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// What has not been decoded.
+    /// The bytes that are not decoded yet.
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.at..self.end]
     }
@@ -31,25 +31,25 @@ thread_local! {
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The thread's read buffer, empty, or a new one when another link has it.
+/// The thread's read buffer, empty; a new one while another link has it.
 pub(super) fn take_read() -> Box<ReadBuffer> {
     READ.take().unwrap_or_else(|| {
         Box::new(ReadBuffer { bytes: vec![0; READ_BYTES].into_boxed_slice(), at: 0, end: 0 })
     })
 }
 
-/// Gives the read buffer back.
+/// Returns the read buffer to the thread.
 pub(super) fn give_back_read(mut buffer: Box<ReadBuffer>) {
     (buffer.at, buffer.end) = (0, 0);
     READ.set(Some(buffer));
 }
 
-/// The thread's write buffer, empty; without room when another link has it.
+/// The thread's write buffer, empty; one without capacity while another link has it.
 pub(super) fn take() -> Vec<u8> {
     WRITE.take()
 }
 
-/// Gives the write buffer back, or frees it when the thread has one.
+/// Returns the write buffer to the thread, or frees it when the thread has one.
 pub(super) fn give_back(mut buffer: Vec<u8>) {
     buffer.clear();
     let kept = WRITE.take();

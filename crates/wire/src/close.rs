@@ -12,15 +12,15 @@ pub const REASON_MAX: usize = 123;
 /// On the wire: two bytes of code, big-endian, then the reason: `03 e8 62 79 65` is 1000 `bye`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// The code; always one that may be sent.
+    /// The status code; always one that may be sent.
     pub code: u16,
     /// The reason; always short enough for a control frame.
     pub reason: ByteString,
 }
 
 impl CloseFrame {
-    /// A close frame that may be sent: a reserved code becomes 1000 (1005: the peer gave none) or 1011,
-    /// a long reason is cut at a character boundary.
+    /// A close frame that may be sent. A reserved code becomes 1011, and 1005 (the peer gave no code) becomes
+    /// 1000. A long reason is cut at a character boundary.
     pub fn new(code: u16, reason: impl Into<ByteString>) -> Self {
         let code = match code {
             code if is_sendable(code) => code,
@@ -30,7 +30,7 @@ impl CloseFrame {
         Self { code, reason: cut(reason.into()) }
     }
 
-    /// Reads the payload of a close frame; an empty one has no body.
+    /// Reads the payload of a close frame; `None` when the payload is empty.
     ///
     /// # Errors
     /// [`WireError::CloseBody`] for one byte, [`WireError::CloseCode`] for a code that must not be sent,
@@ -47,14 +47,14 @@ impl CloseFrame {
         Ok(Some(Self { code, reason: reason.into() }))
     }
 
-    /// The payload of the frame.
+    /// The payload of the frame: code, then reason.
     pub(super) fn encode(&self) -> Vec<u8> {
         [&self.code.to_be_bytes()[..], self.reason.as_bytes()].concat()
     }
 }
 
-/// Whether a code may stand in a close frame: 1005, 1006 and 1015 never, nor what nobody has defined
-/// (RFC 6455 section 7.4.2 and the IANA registry).
+/// Whether a code may be sent in a close frame. 1005, 1006, 1015 and undefined codes may not (RFC 6455
+/// section 7.4.2 and the IANA registry).
 pub fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }

@@ -1,28 +1,28 @@
-//! What a connection can be told, on either side.
+//! Settings of a WebSocket connection, for both sides of the proxy.
 
 use std::time::Duration;
 
-/// Sizes that one connection may use.
+/// Limits on the memory of one connection, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The largest message accepted, in bytes, all its frames together.
+    /// Largest message accepted, the sum of its frames' payloads.
     pub max_message: usize,
-    /// The largest frame accepted, in bytes.
+    /// Largest frame payload accepted.
     pub max_frame: usize,
-    /// Bytes read from this side and not yet written to the other. Reading stops when they are used up.
+    /// Bytes read from this side and not yet written to the other. When they reach this limit, reading stops.
     pub buffer: usize,
 }
 
-/// When a peer counts as gone (C8).
+/// Times after which a peer counts as gone (C8). `None` switches a check off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LivenessConfig {
     /// Send a ping after this long without receiving anything.
     pub ping_interval: Option<Duration>,
-    /// Give the peer up if nothing arrives within this time after a ping.
+    /// Close the connection if nothing arrives within this time after a ping.
     pub ping_timeout: Duration,
-    /// Give the peer up after this long without a message in either direction.
+    /// Close the connection after this long without a message in either direction.
     pub idle_timeout: Option<Duration>,
-    /// Give the peer up if it reads nothing of what is queued for this long.
+    /// Close the connection if the peer reads none of its queued data for this long.
     pub slow_consumer_timeout: Option<Duration>,
 }
 

@@ -10,55 +10,55 @@ use super::{
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
 };
 
-/// First room made for a payload whose bytes have not come yet. The room grows with what really comes,
-/// so that a header alone, whatever it declares, takes no more than this.
+/// Memory allocated at first for a payload that has not arrived. It grows as bytes arrive, so that a header
+/// alone takes no more memory than this, whatever length it declares.
 const FIRST_ROOM: usize = 4 * 1024;
 
-/// Messages up to this size that are all there are copied behind one another into one piece of memory of at
-/// most this size, which lives as long as any of them: a burst of them costs one allocation.
+/// Complete messages up to this size are copied one after another into a shared allocation of at most this
+/// size, which lives as long as any of them. A burst of small messages costs one allocation.
 const SMALL: usize = 4 * 1024;
 
-/// What a peer did that RFC 6455 or our limits forbid.
+/// A violation of RFC 6455 or of our limits by the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// A reserved bit is set and no extension was agreed on.
+    /// A reserved bit is set, and no extension is negotiated.
     #[error("reserved bits are set")]
     ReservedBits,
-    /// An opcode that nobody has defined.
+    /// An opcode that is not defined.
     #[error("unknown opcode {0}")]
     Opcode(u8),
-    /// A length of more than 63 bits, or in more bytes than it needs.
+    /// A length of more than 63 bits, or one that is not encoded in the fewest bytes.
     #[error("length out of range")]
     Length,
-    /// A control frame in fragments.
+    /// A control frame without FIN.
     #[error("fragmented control frame")]
     ControlFragmented,
-    /// A control frame of more than 125 bytes.
+    /// A control frame with more than 125 bytes of payload.
     #[error("control frame too long")]
     ControlTooLong,
-    /// A frame of a client without mask.
-    #[error("frame without mask")]
+    /// A frame from a client that is not masked.
+    #[error("unmasked frame from a client")]
     Unmasked,
-    /// A frame of a server with mask.
-    #[error("masked frame")]
+    /// A masked frame from a server.
+    #[error("masked frame from a server")]
     Masked,
-    /// A continuation frame without a message to continue.
-    #[error("continuation of nothing")]
+    /// A continuation frame outside a fragmented message.
+    #[error("continuation frame outside a fragmented message")]
     NothingToContinue,
-    /// A new message before the fragmented one has ended.
-    #[error("new message inside a fragmented one")]
+    /// A new message starts before the fragmented one has ended.
+    #[error("new message before the fragmented one has ended")]
     Unfinished,
-    /// A frame above `max_frame`.
+    /// A frame larger than `max_frame`.
     #[error("frame larger than the limit of {0} bytes")]
     FrameTooBig(usize),
-    /// A message above `max_message`.
+    /// A message larger than `max_message`.
     #[error("message larger than the limit of {0} bytes")]
     MessageTooBig(usize),
     /// A text message that is not UTF-8.
     #[error("text is not UTF-8")]
     NotUtf8,
     /// A close frame with one byte of payload.
-    #[error("close frame with half a code")]
+    #[error("close frame with a payload of one byte")]
     CloseBody,
     /// A close code that must not be sent.
     #[error("close code {0} must not be sent")]
@@ -69,7 +69,7 @@ pub enum WireError {
 }
 
 impl WireError {
-    /// The close code that the peer gets for it (RFC 6455 section 7.4.1).
+    /// The close code for this violation (RFC 6455 section 7.4.1).
     pub fn close_code(&self) -> u16 {
         match self {
             Self::NotUtf8 | Self::CloseReason => 1007,
@@ -79,10 +79,9 @@ impl WireError {
     }
 }
 
-/// Turns a peer's bytes into messages and control frames, in whatever pieces they come.
+/// Decodes a peer's bytes, in pieces of any size, into messages and control frames.
 ///
-/// Holds at most one message in the making (bounded by `max_message`), one control frame and one
-/// header.
+/// Holds at most one incomplete message (bounded by `max_message`), one control frame and one header.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
@@ -93,7 +92,7 @@ pub struct Decoder {
     frame: Option<Frame>,
     message: Option<Partial>,
     control: BytesMut,
-    /// Room for the small messages of this turn.
+    /// Allocation that the small messages of this turn share.
     small: BytesMut,
 }
 
@@ -101,7 +100,7 @@ pub struct Decoder {
 #[derive(Debug)]
 struct Frame {
     header: Header,
-    /// Bytes of its payload that have come.
+    /// Bytes of its payload received so far.
     got: usize,
 }
 
@@ -110,12 +109,12 @@ struct Frame {
 struct Partial {
     binary: bool,
     payload: BytesMut,
-    /// So many bytes of its payload have been seen to be UTF-8.
+    /// The length of the payload's prefix that is checked to be UTF-8.
     checked: usize,
 }
 
 impl Decoder {
-    /// A decoder for the frames of `role`'s peer.
+    /// A decoder for the frames that `role`'s peer sends.
     pub fn new(role: Role, limits: Limits) -> Self {
         Self {
             role,
@@ -130,27 +129,27 @@ impl Decoder {
         }
     }
 
-    /// Bytes held of a message that is not whole yet.
+    /// Bytes held of an incomplete message.
     pub fn unfinished(&self) -> usize {
         self.message.as_ref().map_or(0, |partial| partial.payload.capacity())
     }
 
-    /// Frees the message and the control frame in the making; the decoder is of no use afterwards.
+    /// Frees the incomplete message and control frame. The decoder must not be used afterwards.
     pub fn forget(&mut self) {
         self.message = None;
         self.control = BytesMut::new();
     }
 
-    /// Frees what serves one turn only.
+    /// Frees the memory that is needed within one turn only.
     pub fn end_turn(&mut self) {
         self.small = BytesMut::new();
     }
 
-    /// Takes bytes from the front of `input` until something is complete, `input` is used up, or `frames`
-    /// frames have been decoded. `frames` is reduced by what was decoded.
+    /// Takes bytes from the front of `input` until a message or control frame is complete, `input` is empty,
+    /// or `frames` frames have been decoded. Subtracts the number of decoded frames from `frames`.
     ///
     /// # Errors
-    /// The first thing the peer did that is not allowed; the decoder is of no use afterwards.
+    /// The peer's first violation. The decoder must not be used afterwards.
     pub fn decode(&mut self, input: &mut &[u8], frames: &mut usize) -> Result<Option<Incoming>, WireError> {
         while *frames > 0 {
             if let Some((header, size)) = self.whole_small(input) {
@@ -174,8 +173,8 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Where the bytes of a large payload may be read to directly, and how many may be: the caller reads
-    /// into the buffer, then calls [`Decoder::filled`]. None while less than `least` bytes are missing.
+    /// The buffer into which a large payload can be read directly, and how many bytes it may take. The caller
+    /// reads into it, then calls [`Decoder::filled`]. `None` while fewer than `least` bytes are missing.
     pub fn direct(&mut self, least: usize) -> Option<(&mut BytesMut, usize)> {
         let frame = self.frame.as_ref()?;
         let missing = frame.header.len as usize - frame.got;
@@ -188,7 +187,7 @@ impl Decoder {
         Some((payload, room))
     }
 
-    /// Tells that `count` bytes have been appended to the buffer that [`Decoder::direct`] gave.
+    /// Accounts for `count` bytes that the caller appended to the buffer from [`Decoder::direct`].
     ///
     /// # Errors
     /// As [`Decoder::decode`].
@@ -204,7 +203,8 @@ impl Decoder {
         if (frame.got as u64) < frame.header.len { Ok(None) } else { self.end() }
     }
 
-    /// The header of a small message in one frame that is all there, the usual case, and the header's size.
+    /// The header of a small unfragmented message that has arrived whole (the usual case), and the header's
+    /// size.
     fn whole_small(&self, input: &[u8]) -> Option<(Header, usize)> {
         if self.header_len > 0 || self.frame.is_some() || self.message.is_some() {
             return None;
@@ -233,7 +233,7 @@ impl Decoder {
         Partial::new(header.opcode == Opcode::Binary, payload).finish().map(Incoming::Message)
     }
 
-    /// Copies into the memory of the turn's small messages; `behind` bytes are yet to be decoded.
+    /// Copies a small message into the turn's shared allocation; `behind` bytes are yet to be decoded.
     fn copy_small(&mut self, bytes: &[u8], behind: usize) -> BytesMut {
         if self.small.capacity() < bytes.len() {
             self.small = BytesMut::with_capacity((bytes.len() + behind).min(SMALL));
@@ -261,7 +261,7 @@ impl Decoder {
         }
     }
 
-    /// Checks a header and makes room for its payload, as far as it has come.
+    /// Checks a header, then allocates for the part of the payload that has arrived.
     fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
         self.check(&header)?;
         if !header.opcode.is_control() {
@@ -273,7 +273,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Whether such a frame may come now, and is within the limits.
+    /// Checks that the protocol allows this frame now, and that it is within the limits.
     fn check(&self, header: &Header) -> Result<(), WireError> {
         match (self.role, header.mask) {
             (Role::Server, None) => return Err(WireError::Unmasked),
@@ -298,7 +298,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Moves payload from `input`; tells whether the frame is complete.
+    /// Moves payload from `input`; returns whether the frame is complete.
     fn read_payload(&mut self, input: &mut &[u8]) -> bool {
         let Some(frame) = &mut self.frame else { return false };
         let missing = frame.header.len as usize - frame.got;
@@ -317,7 +317,7 @@ impl Decoder {
         count == missing
     }
 
-    /// Ends the frame; gives what it completes.
+    /// Ends the frame, and returns the message or control frame that it completes.
     fn end(&mut self) -> Result<Option<Incoming>, WireError> {
         let Some(Frame { header, .. }) = self.frame.take() else { return Ok(None) };
         let incoming = match header.opcode {
@@ -343,8 +343,8 @@ impl Partial {
         Self { binary, payload, checked: 0 }
     }
 
-    /// Looks at what a fragment has added: what cannot become text any more is not waited for. The last
-    /// character may be incomplete.
+    /// Checks the UTF-8 of a new fragment, so that a message that cannot become valid is refused early. The
+    /// last character may be incomplete.
     fn check(&mut self) -> Result<(), WireError> {
         if self.binary {
             return Ok(());
@@ -357,7 +357,7 @@ impl Partial {
         Ok(())
     }
 
-    /// One pass of UTF-8 over the whole message, so that a character may span fragments.
+    /// Checks the UTF-8 of the whole message in one pass, since a character may span fragments.
     fn finish(self) -> Result<Message, WireError> {
         let payload = self.payload.freeze();
         if self.binary {
@@ -367,8 +367,8 @@ impl Partial {
     }
 }
 
-/// Makes room for `missing` bytes of which `available` are there: all of them when they are there, else
-/// twice of what there is. All room together is at most `max`.
+/// Reserves memory for `missing` bytes, of which `available` have arrived: for all of them when they have
+/// arrived, else for twice `available`. The total capacity stays within `max`.
 fn make_room(payload: &mut BytesMut, missing: usize, available: usize, max: usize) {
     if payload.capacity() - payload.len() < available.min(missing) || payload.capacity() == 0 {
         let ahead = available.max(payload.len()).max(FIRST_ROOM);
@@ -376,8 +376,8 @@ fn make_room(payload: &mut BytesMut, missing: usize, available: usize, max: usiz
     }
 }
 
-/// Makes room for `more` bytes, and for as many again as there are, so that growing costs little, but never
-/// for more than `max` (C4).
+/// Reserves memory for `more` bytes and doubles the capacity, so that growth costs little, but never exceeds
+/// `max` (C4).
 fn grow(payload: &mut BytesMut, more: usize, max: usize) {
     if payload.capacity() * 2 <= max {
         return payload.reserve(more);

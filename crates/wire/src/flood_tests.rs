@@ -1,4 +1,4 @@
-//! A peer that never stops: no turn of a link takes more than its quota, whatever is sent and whatever the
+//! Peers that send without end: no turn of a link exceeds its quota, whatever the peer sends and whatever the
 //! owner waits for, and the owner is woken for the next turn (C3).
 
 use std::{
@@ -22,14 +22,14 @@ use super::{
 
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
 
-/// One read buffer: what a turn may read beyond [`TURN_BYTES`].
+/// Bytes that a turn may read beyond [`TURN_BYTES`]: one read buffer.
 const READ_BYTES: usize = 64 << 10;
 
-/// A socket whose peer sends `first`, and then `again` without end.
+/// A socket whose peer sends `first`, then repeats `again` without end.
 struct Endless {
     first: Vec<u8>,
     again: Vec<u8>,
-    /// Bytes given at a time, at most.
+    /// Most bytes returned by one read.
     piece: usize,
     given: usize,
     reads: usize,
@@ -65,7 +65,7 @@ impl AsyncRead for Endless {
     }
 }
 
-/// It takes one byte at a time.
+/// Takes one byte per write.
 impl AsyncWrite for Endless {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.writes += 1;
@@ -87,7 +87,7 @@ fn link(first: &[u8], again: &[u8], piece: usize) -> Link<Endless, ()> {
     Link::new(socket, Role::Client, LIMITS, &LivenessConfig::OFF, Bytes::new())
 }
 
-/// Polls until it is pending; how often it was ready, and how often the owner was woken.
+/// Polls until pending. Returns how often it was ready, and how often the owner was woken.
 fn turn(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> (usize, usize) {
     let bell = Arc::new(Bell::default());
     let waker: Waker = Arc::clone(&bell).into();
@@ -100,7 +100,7 @@ fn turn(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> (usize, usize) {
     (steps, bell.0.load(SeqCst))
 }
 
-/// Frames of a server that are no message, with the size of each.
+/// Frames of a server that complete no message, with the size of each.
 const FLOODS: [(&str, &[u8], &[u8]); 5] = [
     ("empty fragments", &[0x02, 0], &[0x00, 0]),
     ("fragments of a byte", &[0x01, 0], &[0x00, 1, b'x']),

@@ -2,13 +2,13 @@
 
 use super::WireError;
 
-/// Longest header: two bytes, eight of length, four of mask.
+/// Longest header: two bytes, eight of extended length, four of masking key.
 pub(super) const HEADER_MAX: usize = 14;
 
 /// Longest payload of a control frame (RFC 6455 section 5.5).
 pub(super) const CONTROL_MAX: u64 = 125;
 
-/// What a frame is.
+/// The opcode of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opcode {
     Continuation = 0x0,
@@ -47,7 +47,7 @@ impl Opcode {
 }
 
 impl Header {
-    /// How many bytes the header takes, once its first two are known.
+    /// The size of the header in bytes, which its first two bytes determine.
     pub(super) fn size(first: [u8; 2]) -> usize {
         let length = match first[1] & 0x7f {
             126 => 2,
@@ -61,8 +61,8 @@ impl Header {
     /// Reads a header from exactly [`Header::size`] bytes.
     ///
     /// # Errors
-    /// Reserved bits or opcodes, a control frame that is long or fragmented, a length of more than 63 bits
-    /// or in more bytes than it needs.
+    /// Reserved bits or opcodes, a control frame that is too long or fragmented, a length of more than 63
+    /// bits, or one that is not encoded in the fewest bytes.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         if bytes[0] & 0x70 != 0 {
             return Err(WireError::ReservedBits);
@@ -89,7 +89,7 @@ impl Header {
         Ok(Self { fin, opcode, mask: rest.first_chunk().copied(), len })
     }
 
-    /// The header's bytes, and how many they are.
+    /// The encoded header, and its size in bytes.
     pub(super) fn encode(&self) -> ([u8; HEADER_MAX], usize) {
         let mut bytes = [0; HEADER_MAX];
         bytes[0] = u8::from(self.fin) << 7 | self.opcode as u8;
@@ -118,7 +118,7 @@ impl Header {
     }
 }
 
-/// The length and the bytes behind it; `bytes` begins at the length.
+/// The payload length and the bytes after it; `bytes` starts at the length.
 fn parse_length(bytes: &[u8]) -> (u64, &[u8]) {
     match bytes[0] & 0x7f {
         126 => (u64::from(u16::from_be_bytes([bytes[1], bytes[2]])), &bytes[3..]),
@@ -127,9 +127,9 @@ fn parse_length(bytes: &[u8]) -> (u64, &[u8]) {
     }
 }
 
-/// Masks or unmasks `data`, whose first byte is the payload's byte number `offset`.
+/// Masks or unmasks `data`, whose first byte is at `offset` in the payload.
 ///
-/// Sixteen bytes at a time: compilers turn the loop into vector instructions.
+/// Works on sixteen bytes at a time: compilers turn the loop into vector instructions.
 pub(super) fn apply_mask(data: &mut [u8], mask: [u8; 4], offset: usize) {
     let mut key = mask;
     key.rotate_left(offset % 4);
@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    /// RFC 6455 section 5.7.
+    /// The example of RFC 6455 section 5.7.
     #[test]
     fn the_masked_hello_of_the_rfc() {
         let header = Header::parse(&[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]).unwrap();

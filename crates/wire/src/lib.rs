@@ -1,12 +1,12 @@
-//! Frames to messages and back: RFC 6455 on a socket of ours, the same on both sides.
+//! RFC 6455 on an established connection: bytes to messages and back, the same code for both sides.
 //!
 //! ```text
 //! socket ──bytes──► Decoder ──Incoming──► session or connector
 //! socket ◄──bytes── Outbox  ◄──Message─── session or connector
 //! ```
 //!
-//! [`Decoder`] and [`Outbox`] are pure; [`Link`] puts them on a socket. Sizes are checked when a frame's
-//! header has been read, before any room is made for its payload (C4).
+//! [`Decoder`] and [`Outbox`] are pure; [`Link`] connects them to a socket. Sizes are checked as soon as a
+//! frame's header is read, before memory is allocated for its payload (C4).
 
 mod buffer;
 mod close;
@@ -32,39 +32,39 @@ use std::{future::Future, pin::pin, task::Context};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-/// Which end of the connection we are.
+/// Our end of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// We took the connection: our frames are bare, the peer's are masked.
+    /// We accepted the connection: our frames are unmasked, the peer's are masked.
     Server,
-    /// We made the connection: our frames are masked, the peer's are bare.
+    /// We opened the connection: our frames are masked, the peer's are unmasked.
     Client,
 }
 
-/// A whole message, whatever frames it came in or will go out as.
+/// A whole message, reassembled from its frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A text message, known to be UTF-8.
+    /// A text message; always valid UTF-8.
     Text(ByteString),
     /// A binary message.
     Binary(Bytes),
 }
 
-/// What a peer sent.
+/// A message or control frame from the peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Incoming {
-    /// A message, complete.
+    /// A complete message.
     Message(Message),
-    /// A ping; answer it with a pong of the same payload.
+    /// A ping; answer it with a pong that has the same payload.
     Ping(Bytes),
-    /// A pong, asked for or not.
+    /// A pong, solicited or not.
     Pong(Bytes),
-    /// A close frame, with its code and reason if it had any.
+    /// A close frame, with its code and reason unless its payload is empty.
     Close(Option<CloseFrame>),
 }
 
 impl Message {
-    /// Whether it is a binary message.
+    /// Whether this is a binary message.
     pub fn is_binary(&self) -> bool {
         matches!(self, Self::Binary(_))
     }
@@ -77,7 +77,7 @@ impl Message {
         }
     }
 
-    /// Bytes of payload.
+    /// Length of the payload in bytes.
     pub fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -91,11 +91,11 @@ impl Message {
     }
 }
 
-/// Ends a turn after which there is more to do: wakes the task for another one, behind the thread's other tasks
-/// and whatever its sockets and timers have by then.
+/// Ends a turn that has more work left: wakes the task for another turn, after the thread's other tasks and
+/// its ready sockets and timers.
 ///
-/// A task that wakes itself is run again up to 60 times before tokio looks at any socket, and its neighbours wait
-/// for all of them. A task that yields is not.
+/// Without yielding, a task that wakes itself runs up to 60 times before tokio polls any socket, and the
+/// other tasks of the thread wait that long.
 pub fn yield_turn(task: &mut Context<'_>) {
     let _pending = pin!(tokio::task::yield_now()).poll(task);
 }

@@ -1,4 +1,4 @@
-//! A socket with a bounded read side and a write side that tells what it has written.
+//! A WebSocket connection with bounded reading and a write queue that reports what is written.
 
 use std::{
     future::Future,
@@ -21,10 +21,10 @@ use crate::{
     yield_turn,
 };
 
-/// A payload of which this much is missing is read to where it will stay, without a copy.
+/// A payload with at least this many bytes missing is read straight into its message, without a copy.
 const DIRECT_FROM: usize = 16 * 1024;
 
-/// How long a message that may not grow waits before it is tried again.
+/// How long a message that may not grow waits until the next attempt.
 const RETRY: Ticks = Ticks(3);
 
 /// Why a link ended without a close frame.
@@ -41,10 +41,12 @@ pub enum LinkError {
     Io(#[from] io::Error),
 }
 
-/// A WebSocket on a socket: reads one incoming thing at a time, writes what is queued.
+/// A WebSocket connection on a socket: reads one message or control frame at a time, and writes what is
+/// queued.
 ///
-/// Between two turns an idle link holds neither read nor write buffer. A turn ends with [`Link::end_turn`]; what
-/// it may read, decode and write is bounded by a `Quota`, and then the owner is woken for another turn.
+/// Between two turns an idle link holds neither read nor write buffer. A turn ends with [`Link::end_turn`]. A
+/// `Quota` bounds what a turn reads, decodes and writes; when it is used up, the owner is woken for another
+/// turn.
 #[derive(Debug)]
 pub struct Link<S, T> {
     socket: S,
@@ -52,12 +54,12 @@ pub struct Link<S, T> {
     outbox: Outbox<T>,
     /// The thread's read buffer during a turn.
     scratch: Option<Box<ReadBuffer>>,
-    /// Bytes that were read and not decoded when the last turn ended.
+    /// Bytes that were read but not decoded when the last turn ended.
     rest: Bytes,
     eof: bool,
-    /// How far a message may grow in this turn.
+    /// Size in bytes up to which an incomplete message may grow in this turn.
     allowance: usize,
-    /// What is left of this turn.
+    /// What remains of this turn's quota.
     quota: Quota,
     liveness: Liveness,
     alarm: Alarm,
@@ -67,7 +69,7 @@ impl<S, T> Link<S, T>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// A link on an upgraded socket; `rest` holds the bytes that came behind the handshake.
+    /// A link on an upgraded socket; `rest` holds the bytes received after the handshake.
     pub fn new(socket: S, role: Role, limits: Limits, config: &LivenessConfig, rest: Bytes) -> Self {
         Self {
             socket,
@@ -83,20 +85,19 @@ where
         }
     }
 
-    /// The write side.
+    /// The write queue.
     pub fn outbox(&mut self) -> &mut Outbox<T> {
         &mut self.outbox
     }
 
-    /// Whether the socket has not taken everything.
+    /// Whether queued bytes wait for the socket.
     pub fn has_queued(&self) -> bool {
         !self.outbox.is_empty()
     }
 
     /// Queues a message; see [`Outbox::push`].
     ///
-    /// # Errors
-    /// The token, when a close frame has been queued before.
+    /// The token, when a close frame has been queued already.
     pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
         self.liveness.messaged(now());
         self.outbox.push(message, token)
@@ -107,29 +108,30 @@ where
         self.outbox.close(frame);
     }
 
-    /// Lets a message grow to so many bytes in this turn: from there on no more of it is read.
+    /// Sets the size in bytes up to which an incomplete message may grow in this turn. Beyond it the link
+    /// stops reading.
     pub fn allow(&mut self, bytes: usize) {
         self.allowance = bytes;
     }
 
-    /// Bytes held between two turns of what is no message yet: read and not decoded (64 KiB at most), or a
-    /// message that is not whole.
+    /// Bytes held between two turns that are not a message yet: bytes read but not decoded (at most 64 KiB),
+    /// or an incomplete message.
     pub fn unfinished(&self) -> usize {
         self.rest.len() + self.decoder.unfinished()
     }
 
-    /// Whether a message waits because it may not grow.
+    /// Whether an incomplete message waits because it may not grow.
     pub fn is_held_up(&self) -> bool {
         self.decoder.unfinished() >= self.allowance
     }
 
-    /// The next thing the peer sent. Call [`Link::end_turn`] when done for now, and always when it is pending:
-    /// it may be so because the turn's quota is spent.
+    /// The peer's next message or control frame. Call [`Link::end_turn`] at the end of a turn, and always
+    /// when this is pending, because the turn's quota may be used up.
     ///
-    /// Pending without a wake-up when a message may not grow: see [`Link::is_held_up`].
+    /// Pending without a wake-up while a message may not grow: see [`Link::is_held_up`].
     ///
     /// # Errors
-    /// See [`LinkError`]; the link is of no use for reading afterwards.
+    /// See [`LinkError`]. Nothing can be read from the link afterwards.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         loop {
             if let Some(incoming) = self.decode()? {
@@ -150,7 +152,7 @@ where
         }
     }
 
-    /// Whether the quota is spent; then the owner is woken for another turn.
+    /// Whether the quota is used up; the owner is then woken for another turn.
     fn is_turn_over(&self, cx: &mut Context<'_>) -> bool {
         let over = self.quota.is_spent();
         if over {
@@ -166,9 +168,9 @@ where
         incoming
     }
 
-    /// Looks after the peer if it is time to: pings one of whom nothing was heard, and finds out what is
-    /// wrong with one that does not answer or does not read. `waker` is woken for the next look, whatever
-    /// the socket does. `reading` tells whether the peer is read at all. Call it before [`Link::poll_flush`].
+    /// Runs the liveness checks that are due: sends a ping to a silent peer, and reports a peer that does not
+    /// answer or does not read. `waker` is woken for the next check, whatever the socket does. `reading` is
+    /// whether the peer is read at all. Call this before [`Link::poll_flush`].
     pub fn check_liveness(&mut self, waker: &Waker, reading: bool) -> Option<LivenessError> {
         let now = now();
         self.liveness.held_up(now, self.is_held_up());
@@ -186,8 +188,8 @@ where
         None
     }
 
-    /// Sets the alarm for the next look, unless it is set for an earlier moment: then it is set anew when
-    /// it rings. A message that waits is tried again soon.
+    /// Sets the alarm for the next check. An alarm that is already set for an earlier moment stays, and is
+    /// set again when it fires. A message that may not grow is tried again soon.
     fn set_alarm(&mut self, waker: &Waker) {
         let retry = if self.is_held_up() { now() + RETRY } else { Tick::NEVER };
         let next = self.liveness.next().min(retry);
@@ -197,25 +199,25 @@ where
         }
     }
 
-    /// Suspects the peer of being dead: pings it at once, and has [`Link::check_liveness`] report it if it gives no
-    /// sign of life soon.
+    /// Suspects that the peer is dead: sends a ping at once, and makes [`Link::check_liveness`] report the
+    /// peer if nothing arrives from it soon.
     pub fn suspect(&mut self) {
         if self.liveness.suspect(now()) {
             self.outbox.ping(Bytes::new());
         }
     }
 
-    /// Whether the socket takes nothing of what is queued.
+    /// Whether the socket takes none of the queued bytes.
     pub fn is_blocked(&self) -> bool {
         self.liveness.is_blocked()
     }
 
-    /// Gives a blocked peer as much time again.
+    /// Restarts the write-stall timer.
     pub fn restart_write_timer(&mut self) {
         self.liveness.restart_write_timer(now());
     }
 
-    /// Gives the thread's read buffer back; what was read and not decoded is kept aside.
+    /// Returns the read buffer to the thread; bytes that are not decoded are kept.
     pub fn end_turn(&mut self) {
         self.quota = Quota::new();
         self.decoder.end_turn();
@@ -226,9 +228,9 @@ where
         buffer::give_back_read(scratch);
     }
 
-    /// Writes what is queued, as far as the socket takes it; `done` gets the tokens of the messages that
-    /// are through. Ready when the outbox is empty; pending when the socket takes no more, or when the turn's
-    /// quota of writes is spent.
+    /// Writes queued bytes until the socket is full. `done` receives the token of each message that is
+    /// completely written. Ready when the outbox is empty; pending when the socket is full or the turn's
+    /// quota of writes is used up.
     ///
     /// # Errors
     /// When the socket fails.
@@ -263,9 +265,9 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when the peer has sent its close frame or ended the connection; whatever else it sends is
-    /// thrown away. With `readable` false the bytes are not even read as frames: they broke the protocol, and
-    /// our direction ends behind what is queued.
+    /// Ready when the peer has sent its close frame or ended the connection; discards everything else. With
+    /// `readable` false, bytes are not decoded, because they violated the protocol, and our direction of the
+    /// connection is shut down after the queued bytes.
     pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
         let done = loop {
             match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
@@ -278,15 +280,15 @@ where
         done
     }
 
-    /// Frees what was read: from now on only the end of the connection matters, see [`Link::poll_end`].
+    /// Frees the read side. From now on only the end of the connection matters; see [`Link::poll_end`].
     pub fn stop_reading(&mut self) {
         self.end_turn();
         self.rest = Bytes::new();
         self.decoder.forget();
     }
 
-    /// Ready when the peer has ended the connection, or it has failed. Writes what is queued; whatever the peer
-    /// sends is thrown away. Our direction stays open, for a peer that has to end the connection first.
+    /// Ready when the peer has ended the connection, or the connection has failed. Writes what is queued, and
+    /// discards what the peer sends. Our direction stays open, so that the peer can end the connection first.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ended = match self.poll_flush(cx, drop) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
@@ -296,12 +298,13 @@ where
         ended
     }
 
-    /// Reads and forgets until the peer ends the connection; ends our direction behind what is queued.
+    /// Reads and discards until the peer ends the connection. Shuts down our direction after the queued
+    /// bytes.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         if self.outbox.is_empty() {
-            // The peer's close frame would not be recognised. So it sees the end at once, which a client that
-            // keeps to RFC 6455 section 7.1.1 awaits; what it still sends must not become a reset, which
-            // could overtake our close frame. When this fails, reading does too.
+            // The peer's close frame cannot be recognised after a violation. So we shut down at once, as a
+            // client expects by RFC 6455 section 7.1.1, and keep reading: unread bytes would cause a reset,
+            // which could overtake our close frame. If the shutdown fails, reading fails too.
             let _ = self.poll_shutdown(cx);
         }
         self.poll_forget(cx)
@@ -321,7 +324,7 @@ where
         Poll::Pending
     }
 
-    /// Ends our direction of the connection.
+    /// Shuts down our direction of the connection.
     ///
     /// # Errors
     /// When the socket fails.
@@ -392,6 +395,6 @@ fn poll_read_into<S: AsyncRead + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut limited = payload.limit(room);
-    // The future keeps nothing when it is pending: reading into a buffer is cancel safe.
+    // A pending read keeps no data: reading into a buffer is cancel safe.
     pin!(socket.read_buf(&mut limited)).poll(cx)
 }

@@ -1,5 +1,5 @@
-//! Properties of a link on a socket that takes and gives what it likes, is not ready when it likes, and fails
-//! when it likes.
+//! Properties of a link on a socket that moves any number of bytes at a time, is pending at any time, and
+//! fails at any time.
 
 use std::{
     cell::RefCell,
@@ -22,19 +22,19 @@ use super::{
 
 const LIMITS: Limits = Limits { max_message: 60_000, max_frame: 40_000, buffer: 0 };
 
-/// Pongs that may be in an outbox: 16 in the queue, and the latest.
+/// Pongs that an outbox may hold: 16 in the queue, and the latest.
 const PONGS: usize = 17;
 
-/// What a socket does when it is asked.
+/// What a socket does at one call.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// It is not ready.
+    /// It is pending.
     Pending,
-    /// It takes or gives so many bytes at most.
+    /// It moves at most this many bytes.
     Bytes(usize),
 }
 
-/// A socket in memory; tests keep a handle of what happens in it.
+/// A socket in memory; the test keeps a handle to its state.
 struct Socket {
     steps: VecDeque<Step>,
     shared: Rc<RefCell<Shared>>,
@@ -44,7 +44,7 @@ struct Socket {
 struct Shared {
     input: Vec<u8>,
     output: Vec<u8>,
-    /// The socket fails when it has given or taken so many bytes.
+    /// The socket fails after it has moved this many bytes.
     fails_after: Option<usize>,
     moved: usize,
     /// How often it was read from.
@@ -55,7 +55,7 @@ struct Shared {
 type Tested = Link<Socket, usize>;
 
 impl Socket {
-    /// How many bytes of so many may move now.
+    /// How many of `len` bytes may move now.
     fn poll(&mut self, wanted: usize) -> Poll<io::Result<usize>> {
         self.steps.rotate_left(1);
         let mut shared = self.shared.borrow_mut();
@@ -156,7 +156,7 @@ fn message() -> impl Strategy<Value = Message> {
 
 // --- writing ---
 
-/// What an owner does with a link's write side.
+/// An operation of the owner on a link's write side.
 #[derive(Debug, Clone)]
 enum Act {
     Push(Message),
@@ -177,12 +177,12 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     proptest::collection::vec(act, 1..120)
 }
 
-/// The link's write side, its peer, and what ought to be.
+/// The link's write side, its peer, and the expected state.
 struct Writer {
     link: Tested,
     shared: Rc<RefCell<Shared>>,
     peer: Decoder,
-    /// How much of the output the peer has seen.
+    /// How much of the output the peer has decoded.
     seen: usize,
     got: Vec<Incoming>,
     pushed: Vec<Message>,
@@ -256,7 +256,7 @@ impl Writer {
         flushed
     }
 
-    /// Tokens are with us or in the outbox; that holds nothing but what was queued, and few pongs.
+    /// Each token is either back or in the outbox, the outbox holds only what was queued, and few pongs.
     fn check_held(&mut self) {
         let waiting: Vec<_> = self.link.outbox().tokens().copied().collect();
         assert_eq!(waiting, (self.done..self.pushed.len()).collect::<Vec<_>>());
@@ -265,7 +265,7 @@ impl Writer {
         assert!(self.link.outbox().len() <= messages + controls, "{} bytes", self.link.outbox().len());
     }
 
-    /// The peer has seen what was pushed, in order, and after a close frame nothing.
+    /// The peer has decoded what was pushed, in order, and nothing after a close frame.
     fn check_end(mut self, is_whole: bool) {
         let got = messages(&self.got).cloned().collect::<Vec<_>>();
         assert_eq!(got, self.pushed[..self.done]);
@@ -286,7 +286,7 @@ impl Writer {
     }
 }
 
-/// Shows a peer what was written since.
+/// Lets a peer decode what was written since the last call.
 fn see(output: &[u8], peer: &mut Decoder, seen: &mut usize, got: &mut Vec<Incoming>) {
     let mut bytes = &output[*seen..];
     while let Some(incoming) = peer.decode(&mut bytes, &mut { usize::MAX }).expect("what we write is allowed")
@@ -316,9 +316,9 @@ fn pong(incoming: &Incoming) -> Option<&Bytes> {
 #[derive(Debug, Clone)]
 struct Sent {
     message: Message,
-    /// Where it is cut, each modulo what is left.
+    /// Where it is cut into frames, each modulo the bytes left.
     cuts: Vec<usize>,
-    /// The frame before which a ping comes.
+    /// The frame before which a ping is sent.
     ping_at: usize,
 }
 
@@ -328,14 +328,14 @@ fn sent() -> impl Strategy<Value = Sent> {
     let message = prop_oneof![9 => message(), 1 => large];
     (message, cuts, 0..6_usize).prop_map(|(message, mut cuts, ping_at)| {
         if message.len() > LIMITS.max_frame {
-            // Two frames of it are short enough.
+            // Two frames are enough for a short payload.
             cuts = vec![30_000];
         }
         Sent { message, cuts, ping_at }
     })
 }
 
-/// The frames of the peer, and what has to be read of them with the place where each of that ends.
+/// The peer's frames, and what must be read from them, each with the position where it ends.
 fn stream(peer: Role, all: &[Sent]) -> (Vec<u8>, Vec<(usize, Incoming)>) {
     let (mut bytes, mut expected) = (Vec::new(), Vec::new());
     for (number, Sent { message, cuts, ping_at }) in all.iter().enumerate() {
@@ -367,7 +367,7 @@ fn frame(peer: Role, bytes: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[
     apply_mask(&mut bytes[at..], mask.unwrap_or_default(), 0);
 }
 
-/// Everything that is read until an error, turns ended and a message's growth held up now and then.
+/// Reads until an error, with turns ended and growth refused now and then.
 fn read(
     link: &mut Tested,
     shared: &RefCell<Shared>,
@@ -391,7 +391,7 @@ fn read(
                 Poll::Ready(Err(error)) => return (got, error),
             }
         }
-        // a message in the making, and what one read brought behind it
+        // an incomplete message, and the bytes that one read brought after it
         assert!(link.unfinished() <= LIMITS.max_message + (64 << 10), "{} bytes held", link.unfinished());
         if step % turns == 0 {
             link.end_turn();
@@ -403,8 +403,8 @@ fn read(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Messages arrive whole and in order, tokens come back once and when they are through, pongs stay few,
-    /// nothing follows a close frame: whatever is queued in whatever order, whatever the socket takes.
+    /// In any order of operations and for any socket: messages arrive whole and in order, each token comes
+    /// back once, after its message is written, pongs stay few, and nothing follows a close frame.
     #[test]
     fn what_is_queued_is_written_once(role in role(), acts in acts(), steps in steps()) {
         let mut writer = Writer::new(role, &steps, None);
@@ -421,7 +421,8 @@ proptest! {
         writer.check_end(true);
     }
 
-    /// A socket that fails has taken what is through, and the rest is still owed: nothing is lost or twice.
+    /// When a socket fails, the tokens that came back belong to written messages, and all others are still
+    /// owed.
     #[test]
     fn a_socket_that_fails_leaves_what_is_not_through(
         role in role(),
@@ -443,8 +444,8 @@ proptest! {
         writer.check_end(!fails);
     }
 
-    /// Whatever the socket gives at a time, however turns end, and however often a message may not grow:
-    /// everything that came is read, once and in order, and then the end.
+    /// However the socket splits bytes, turns end and growth is refused: everything is read once and in
+    /// order, then the end.
     #[test]
     fn what_comes_is_read_once(
         role in role(),
@@ -468,7 +469,7 @@ proptest! {
         }
     }
 
-    /// Who waits for the peer's close frame reads up to it, and throws away what comes before.
+    /// `poll_close` reads up to the peer's close frame and discards what comes before it.
     #[test]
     fn a_close_frame_is_found_behind_anything(
         role in role(),
@@ -488,7 +489,8 @@ proptest! {
         prop_assert!(shared.borrow().moved >= all, "not before");
     }
 
-    /// A peer that broke the protocol is read until it ends, and sees our end behind our close frame.
+    /// A peer that violated the protocol is read until it ends the connection, and sees our end after our
+    /// close frame.
     #[test]
     fn the_close_frame_goes_out_before_the_end(
         role in role(),

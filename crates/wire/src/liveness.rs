@@ -1,8 +1,8 @@
-//! Whether a peer is alive: when it was heard, whether it reads, when it was asked (C8).
+//! Whether a peer is alive: when data last arrived, whether it reads, and which ping is unanswered (C8).
 //!
-//! Pure. A peer of whom nothing was heard for a while is pinged, and given up when it does not answer. What
-//! it is not read, because there is no room for what it sends, is no silence of its own; and one that does
-//! not take what is queued for it cannot be pinged, so the blocked socket itself has a limit.
+//! Pure. A peer that is silent for a while gets a ping, and is given up when it does not answer. While we do
+//! not read from the peer because our buffers are full, it does not count as silent. A peer that does not
+//! read its queued data cannot receive a ping, so the time that a socket stays blocked has a limit too.
 
 use std::time::Duration;
 
@@ -11,29 +11,29 @@ use crate::ticker::{Tick, Ticks};
 
 const NEVER: Tick = Tick::NEVER;
 
-/// How long a suspected peer may take for a sign of life, where `ping_timeout` is not shorter. Longer than the
-/// way to any server and back; short, because clients wait meanwhile.
+/// How long a suspected peer may take to send anything, unless `ping_timeout` is shorter. Longer than any
+/// network round trip, and short because clients wait meanwhile.
 const SUSPICION: Duration = Duration::from_secs(1);
 
-/// What is known of a peer's life.
+/// The liveness state of one peer.
 #[derive(Debug)]
 pub struct Liveness {
     limits: Limits,
-    /// When anything came from the peer.
+    /// When data last arrived from the peer.
     heard: Tick,
-    /// When a message came from it or went to it.
+    /// When a message was last received or sent.
     messaged: Tick,
-    /// Since when the socket takes nothing of what is queued; never, if it does.
+    /// Since when the socket is full; `NEVER` while it is not.
     blocked: Tick,
-    /// When it was asked for a sign of life that has not come.
+    /// When the unanswered ping was sent.
     pinged: Tick,
-    /// Since when a message of it waits for memory.
+    /// Since when an incomplete message of the peer waits for memory.
     held_up: Tick,
-    /// When it was suspected of being dead, without a sign of life since.
+    /// When the peer was suspected of being dead; cleared when data arrives.
     suspected: Tick,
 }
 
-/// [`LivenessConfig`] in ticks: a quarter of its size, and every connection has one.
+/// [`LivenessConfig`] in ticks. Every connection has one, and it takes a quarter of the memory.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     ping_interval: Ticks,
@@ -43,34 +43,34 @@ struct Limits {
     suspicion: Ticks,
 }
 
-/// What is wrong with a peer.
+/// Which liveness check a peer failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LivenessError {
     /// It did not answer a ping.
     Silent,
-    /// It did not take what was queued for it.
+    /// It did not read its queued data.
     Blocked,
-    /// It is there, but there was no message for too long.
+    /// No message was received or sent for too long.
     Idle,
     /// There was no memory for the rest of its message.
     HeldUp,
-    /// It was suspected and gave no sign of life.
+    /// It was suspected of being dead and sent nothing.
     Dead,
 }
 
-/// What is to be done about a peer.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
     /// Nothing.
     Ok,
-    /// It has to be pinged.
+    /// Send a ping.
     SendPing,
-    /// It is given up.
+    /// Give the peer up.
     Failed(LivenessError),
 }
 
 impl Liveness {
-    /// A peer that has just finished its handshake.
+    /// The state right after the handshake.
     pub fn new(config: &LivenessConfig, now: Tick) -> Self {
         let limits = Limits {
             ping_interval: config.ping_interval.into(),
@@ -90,24 +90,24 @@ impl Liveness {
         }
     }
 
-    /// Something came from the peer, whatever it is.
+    /// Data arrived from the peer, of any kind.
     pub fn heard(&mut self, now: Tick) {
         self.heard = now;
         self.pinged = NEVER;
         self.suspected = NEVER;
     }
 
-    /// A message came from the peer or goes to it.
+    /// A message was received or sent.
     pub fn messaged(&mut self, now: Tick) {
         self.messaged = now;
     }
 
-    /// The socket takes no more for now.
+    /// The socket is full.
     pub fn blocked(&mut self, now: Tick) {
         self.blocked = self.blocked.min(now);
     }
 
-    /// The socket took something. A peer that makes room in a blocked one is alive.
+    /// The socket took bytes. A peer that reads is alive.
     pub fn took(&mut self, now: Tick) {
         if self.is_blocked() {
             self.blocked = NEVER;
@@ -120,14 +120,14 @@ impl Liveness {
         self.held_up = if waits { self.held_up.min(now) } else { NEVER };
     }
 
-    /// The peer may be dead: from now on it has a short time for a sign of life. True when it has to be pinged
-    /// for that. A peer that is never pinged is not suspected.
+    /// Suspects that the peer is dead: it now has a short time to send anything. Returns whether to send a
+    /// ping. A peer is never suspected when pings are off.
     pub fn suspect(&mut self, now: Tick) -> bool {
         if self.limits.suspicion == Ticks::FOREVER {
             return false;
         }
         self.suspected = self.suspected.min(now);
-        // Behind what is blocked no ping gets out.
+        // A ping cannot pass the blocked data.
         let asks = self.pinged == NEVER && !self.is_blocked();
         if asks {
             self.pinged = now;
@@ -135,12 +135,12 @@ impl Liveness {
         asks
     }
 
-    /// Whether the socket takes nothing now.
+    /// Whether the socket is full.
     pub fn is_blocked(&self) -> bool {
         self.blocked != NEVER
     }
 
-    /// When to look again, if nothing happens until then.
+    /// When the next check is due, if nothing happens until then.
     pub fn next(&self) -> Tick {
         let silence = match self.pinged {
             _ if self.is_blocked() => self.blocked + self.limits.blocked,
@@ -152,10 +152,10 @@ impl Liveness {
         silence.min(held_up).min(suspicion).min(self.messaged + self.limits.idle)
     }
 
-    /// Looks after the peer; `reading` tells whether it is read at all.
+    /// Runs the checks; `reading` is whether the peer is read at all.
     pub fn check(&mut self, now: Tick, reading: bool) -> Check {
         if !reading {
-            // What it sends, pongs included, stays in the socket.
+            // While it is not read, its data, pongs included, stays in the socket.
             self.heard(now);
             self.messaged = now;
         }
@@ -169,7 +169,7 @@ impl Liveness {
             return Check::Failed(LivenessError::Dead);
         }
         if self.is_blocked() {
-            // Behind what is blocked no ping gets out.
+            // A ping cannot pass the blocked data.
             let ill = now >= self.blocked + self.limits.blocked;
             return if ill { Check::Failed(LivenessError::Blocked) } else { Check::Ok };
         }
@@ -183,7 +183,7 @@ impl Liveness {
         Check::Ok
     }
 
-    /// Begins the wait for a blocked socket anew.
+    /// Restarts the write-stall timer.
     pub fn restart_write_timer(&mut self, now: Tick) {
         if self.is_blocked() {
             self.blocked = now;
@@ -192,7 +192,7 @@ impl Liveness {
 }
 
 impl LivenessError {
-    /// The close code that tells it (RFC 6455 section 7.4.1, and 1013 of the IANA registry).
+    /// The close code for this failure (RFC 6455 section 7.4.1, and 1013 of the IANA registry).
     pub fn close_code(self) -> u16 {
         match self {
             Self::Silent | Self::Dead => 1011,
@@ -201,7 +201,7 @@ impl LivenessError {
         }
     }
 
-    /// What is wrong, and for how long it was.
+    /// The close reason: what the peer did not do, and the time limit.
     pub fn text(self, config: &LivenessConfig) -> String {
         let shown = |time: Option<Duration>| humantime::format_duration(time.unwrap_or_default());
         match self {
@@ -218,7 +218,7 @@ impl LivenessError {
     }
 }
 
-/// How long a suspected peer has; none where peers are not pinged.
+/// How long a suspected peer has to send anything; `None` when pings are off.
 fn suspicion(config: &LivenessConfig) -> Option<Duration> {
     config.ping_interval.map(|_| config.ping_timeout.min(SUSPICION))
 }
@@ -352,7 +352,7 @@ mod tests {
     }
 
     proptest! {
-        /// Who looks only when told to finds the same at the same moment as who looks all the time.
+        /// Checking only when due finds the same at the same tick as checking at every tick.
         #[test]
         fn the_next_look_is_the_first_that_finds_something(
             acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..6], 1..400),

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-/// Queues this short are freed when they are empty: an idle session holds nothing, and the allocator has
-/// small pieces at hand.
+/// Queues up to this capacity are freed when empty: an idle session holds no memory, and small allocations
+/// are cheap.
 const SHORT: usize = 4;
 
-/// Queues up to this length keep their memory when they are empty: a session that works in bursts would
-/// allocate, grow and free them with each one.
+/// Queues up to this capacity keep their memory when empty: a session that works in bursts would otherwise
+/// allocate, grow and free them in each burst.
 const KEPT: usize = 64;
 
 /// Frees the memory of an empty queue unless it is likely to be needed again soon.

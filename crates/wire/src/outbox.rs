@@ -10,47 +10,47 @@ use super::{
 };
 use crate::memory;
 
-/// Payloads from this size on are queued as they are; smaller ones are copied behind one another, which
-/// costs less than a slice of their own in the system call.
+/// Payloads of at least this size are queued as they are. Smaller ones are copied one after another, which is
+/// cheaper than one more slice in the system call.
 const COPY_BELOW: usize = 16 * 1024;
 
-/// The copied part is closed at this size, so that written bytes give back their memory.
+/// Copied bytes are queued as a chunk at this size, so that written chunks free their memory.
 const CHUNK: usize = 64 * 1024;
 
-/// Pongs that may wait for the socket. A peer that sends several pings in a row, to tell them apart by their
-/// payload, has each of them answered; one that floods with them does not fill our memory.
+/// Pongs that may wait for the socket. A peer that sends several pings in a row gets an answer to each; a
+/// flood of pings does not fill our memory.
 const PONGS: u8 = 16;
 
-/// The memory of a blocked outbox grows by pieces of this size, not by doubling.
+/// The memory of a blocked outbox grows in steps of this size, instead of doubling.
 const PIECE: usize = 8 * 1024;
 
-/// Slices handed to one vectored write.
+/// Most slices passed to one vectored write.
 pub(super) const SLICES: usize = 16;
 
-/// Frames on their way to the socket, each with a token that comes back when its last byte is written.
+/// Frames to be written to the socket, each with a token that is returned when its last byte is written.
 ///
 /// # Correctness
-/// Unbounded by itself: every data frame carries a permit of a bounded budget as its token, or is refused
-/// after [`Outbox::close`]; of pongs few are held, and the latest (RFC 6455 section 5.5.3 allows to answer only
-/// that).
+/// The outbox itself has no bound. Every data frame carries a permit of a bounded budget as its token, and is
+/// refused after [`Outbox::close`]. Few pongs are held: beyond that number only the latest, which RFC 6455
+/// section 5.5.3 allows.
 #[derive(Debug)]
 pub struct Outbox<T> {
     role: Role,
     chunks: VecDeque<Bytes>,
-    /// What is behind the chunks; its first `tail_at` bytes are written.
+    /// Bytes after the chunks; the first `tail_at` of them are written.
     tail: Vec<u8>,
     tail_at: usize,
-    /// Bytes queued and written since the connection began.
+    /// Bytes queued and bytes written since the connection began.
     queued: u64,
     written: u64,
     /// Where each frame ends, in bytes since the connection began.
     marks: VecDeque<(u64, Mark<T>)>,
     /// Pongs among the queued frames.
     pongs: u8,
-    /// The latest that had no room among them.
+    /// The latest pong that did not fit in the queue.
     pong_waiting: Option<Bytes>,
     closed: bool,
-    /// The socket was full, and not everything is written yet.
+    /// The socket is full, and queued bytes remain.
     thrifty: bool,
 }
 
@@ -78,11 +78,12 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Queues a message; `token` comes back from [`Outbox::advance`] when the socket has all of it.
-    /// After a close frame nothing may follow (RFC 6455 section 5.5.1): the token comes back at once.
+    /// Queues a message. [`Outbox::advance`] returns `token` when all of the message is written.
+    ///
+    /// Nothing may follow a close frame (RFC 6455 section 5.5.1).
     ///
     /// # Errors
-    /// The token, when a close frame has been queued before.
+    /// The token, when a close frame has been queued already.
     pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
         if self.closed {
             return Err(token);
@@ -100,7 +101,8 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Queues a pong; when many wait already it is kept until one of them is written, if none comes after it.
+    /// Queues a pong. While many are queued, only the latest further one is kept, until one of them is
+    /// written.
     pub fn pong(&mut self, payload: Bytes) {
         if self.closed {
             return;
@@ -114,7 +116,7 @@ impl<T> Outbox<T> {
         self.marks.push_back((self.queued, Mark::Pong));
     }
 
-    /// Queues a close frame, the last of all; a second one is ignored.
+    /// Queues a close frame, the last frame of all; a second one is ignored.
     pub fn close(&mut self, frame: Option<&CloseFrame>) {
         if self.closed {
             return;
@@ -129,7 +131,7 @@ impl<T> Outbox<T> {
         self.closed
     }
 
-    /// The tokens of the messages that are not through.
+    /// The tokens of the messages that are not completely written.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.marks.iter().filter_map(|(_, mark)| match mark {
             Mark::Token(token) => Some(token),
@@ -137,17 +139,17 @@ impl<T> Outbox<T> {
         })
     }
 
-    /// Bytes that the socket has not taken yet.
+    /// Bytes queued and not written yet.
     pub fn len(&self) -> usize {
         (self.queued - self.written) as usize
     }
 
-    /// Whether the socket has taken everything.
+    /// Whether all queued bytes are written.
     pub fn is_empty(&self) -> bool {
         self.queued == self.written
     }
 
-    /// The next bytes for a plain write, when they lie in one piece.
+    /// The next bytes for a plain write, when they are contiguous.
     pub(super) fn front(&self) -> Option<&[u8]> {
         self.chunks.is_empty().then_some(&self.tail[self.tail_at..])
     }
@@ -164,7 +166,7 @@ impl<T> Outbox<T> {
         (slices, count)
     }
 
-    /// Takes `count` written bytes off the queue; `done` gets the tokens of the frames that are through.
+    /// Removes `count` written bytes. `done` receives the tokens of the frames that are completely written.
     pub fn advance(&mut self, count: usize, mut done: impl FnMut(T)) {
         self.written += count as u64;
         self.drop_written(count);
@@ -189,8 +191,8 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// The socket takes no more: from now on no more memory is held than what is queued needs. The thread's
-    /// write buffer is for those that are served at once.
+    /// Shrinks the memory to what the queued bytes need while the socket is full. The thread's write buffer
+    /// is for connections that do not block.
     pub fn blocked(&mut self) {
         self.thrifty = true;
         if self.tail.capacity() - self.tail.len() + self.tail_at > PIECE {
@@ -253,7 +255,7 @@ impl<T> Outbox<T> {
     }
 }
 
-/// The payload under its mask: in place when nobody else holds it, else in a copy.
+/// The masked payload: masked in place when it is not shared, else in a copy.
 fn masked(payload: Bytes, mask: Option<[u8; 4]>) -> Bytes {
     let Some(mask) = mask else { return payload };
     let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));

@@ -1,24 +1,24 @@
-//! What a link may do in one turn (C3).
+//! Limits on what a link does in one turn (C3).
 //!
-//! A turn that is bounded in messages only has no bound at all: fragments, empty frames, and bytes without
-//! meaning are no messages. tokio's own budget of a task (128 reads and writes) ends such a turn late, and
-//! then holds up everything else in the task: writes and timers.
+//! A limit on messages alone would not bound a turn: fragments, empty frames and control frames complete no
+//! message. tokio's own budget (128 reads and writes of a task) ends such a turn late, and then delays
+//! everything else in the task, writes and timers included.
 
-/// Frames decoded in one turn, empty ones included. At 30 ns each they take less time than
-/// messages that one turn takes.
+/// Frames decoded in one turn, empty ones included. At 30 ns per frame they take less time than the messages
+/// of one turn.
 pub(super) const TURN_FRAMES: usize = 4096;
 
-/// Reads from the socket in one turn. Far below tokio's budget, so that writes, timers, and the reads of TLS
-/// below one of ours have the rest of it.
+/// Reads from the socket in one turn. Far below tokio's budget, so that writes, timers and the reads of a TLS
+/// layer fit in the rest of it.
 pub(super) const TURN_READS: usize = 16;
 
-/// Bytes read in one turn, and at most one read buffer more.
+/// Bytes read in one turn, exceeded by one read buffer at most.
 pub(super) const TURN_BYTES: usize = 256 * 1024;
 
 /// Writes to the socket in one turn.
 pub(super) const TURN_WRITES: usize = 32;
 
-/// What is left of a turn.
+/// What remains of a turn's quota.
 #[derive(Debug)]
 pub(super) struct Quota {
     pub(super) frames: usize,
@@ -28,28 +28,28 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// A whole turn.
+    /// The quota of a whole turn.
     pub(super) const fn new() -> Self {
         Self { frames: TURN_FRAMES, reads: TURN_READS, bytes: TURN_BYTES, writes: TURN_WRITES }
     }
 
-    /// Whether nothing more is read or decoded in this turn.
+    /// Whether the turn's reading and decoding are over.
     pub(super) fn is_spent(&self) -> bool {
         self.frames == 0 || self.reads == 0 || self.bytes == 0
     }
 
-    /// Bytes that may be read.
+    /// Bytes that may still be read.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Notes a read of `count` bytes.
+    /// Accounts for a read of `count` bytes.
     pub(super) fn read(&mut self, count: usize) {
         self.reads = self.reads.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(count);
     }
 
-    /// Notes a write; false when there were enough of them.
+    /// Accounts for a write; returns false when the quota of writes is used up.
     pub(super) fn write(&mut self) -> bool {
         let may = self.writes > 0;
         self.writes = self.writes.saturating_sub(1);

@@ -15,7 +15,7 @@ use super::{frame::HEADER_MAX, *};
 
 const LIMITS: Limits = Limits { max_message: 100_000, max_frame: 50_000, buffer: 64 * 1024 };
 
-/// What a decoder makes of bytes that come in pieces of the given sizes, repeated.
+/// The messages that a decoder reads from bytes cut into pieces of the given sizes, repeated.
 fn decode(role: Role, bytes: &[u8], pieces: &[usize]) -> (Vec<Incoming>, Option<WireError>) {
     let mut decoder = Decoder::new(role, LIMITS);
     let mut got = Vec::new();
@@ -44,7 +44,7 @@ fn error(role: Role, bytes: &[u8]) -> Option<WireError> {
     whole.1
 }
 
-/// A frame of a client, under a mask of zeros.
+/// A client's frame with an all-zero mask.
 fn client(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() < 126);
     [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
@@ -101,7 +101,7 @@ fn text_that_cannot_be_utf8_any_more_ends_with_its_fragment() {
     assert_eq!(error(Role::Server, &binary), None);
 }
 
-/// The memory hole of other codecs: they look at the length once they have that many bytes.
+/// Codecs that check the length only after buffering the frame can be made to use too much memory.
 #[test]
 fn a_declared_length_beyond_the_limit_is_refused_at_the_header() {
     let header = [0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -192,7 +192,7 @@ fn message() -> impl Strategy<Value = Message> {
     })
 }
 
-/// A socket that gives and takes as many bytes at a time as it is told, and is not ready in between.
+/// A socket that moves the given number of bytes per call, and is pending in between.
 struct Choppy {
     input: Vec<u8>,
     output: Vec<u8>,
@@ -263,7 +263,7 @@ fn link(role: Role, input: Vec<u8>, sizes: &[usize]) -> Link<Choppy, usize> {
     Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new())
 }
 
-/// Everything a link reads until the end of its input, turns ended at will.
+/// Everything that a link reads until the end of its input, with turns ended at arbitrary points.
 fn read_all(mut link: Link<Choppy, usize>, turns: usize) -> Vec<Incoming> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut got = Vec::new();
@@ -281,7 +281,7 @@ fn read_all(mut link: Link<Choppy, usize>, turns: usize) -> Vec<Incoming> {
     got
 }
 
-/// Writes all messages, in bursts; the bytes, and the tokens in the order in which they came back.
+/// Writes all messages in bursts; returns the bytes, and the tokens in the order of their return.
 fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) -> (Vec<u8>, Vec<usize>) {
     let mut cx = Context::from_waker(Waker::noop());
     let mut link = link(role, Vec::new(), sizes);
@@ -301,8 +301,8 @@ fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) ->
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever the socket takes at a time: each message arrives once, whole and in order, and each token
-    /// comes back once and in order.
+    /// However the socket splits bytes: each message arrives once, whole and in order, and each token comes
+    /// back once and in order.
     #[test]
     fn messages_survive_any_socket(
         messages in proptest::collection::vec(message(), 1..12),
@@ -320,7 +320,7 @@ proptest! {
         prop_assert_eq!(got, messages.into_iter().map(Incoming::Message).collect::<Vec<_>>());
     }
 
-    /// Any bytes are refused or read, in any pieces alike, and never more is held than the limits say.
+    /// Any bytes, in any pieces, are refused or read alike, and memory stays within the limits.
     #[test]
     fn any_bytes_give_the_same_in_any_pieces(
         bytes in proptest::collection::vec(any::<u8>(), 0..400),

@@ -1,9 +1,9 @@
-//! The clock of a worker thread, and an alarm for each socket: one timer for the thread instead of one,
-//! or several, for each connection.
+//! The clock of a worker thread, with an alarm for each socket: one timer per thread instead of several per
+//! connection.
 //!
-//! An idle connection needs a look every half minute, and ten thousand of them must not cost ten thousand
-//! timers. So the thread's ticker wakes ten times a second while there are alarms, looks whether one is
-//! due, and wakes its owner. It runs whatever a socket does: a connection that is blocked is woken too (C8).
+//! An idle connection needs one check every half minute, and ten thousand of them must not cost ten thousand
+//! timers. So the thread's ticker wakes ten times a second while there are alarms, and wakes the owners of
+//! those that are due. It runs whatever a socket does: the owner of a blocked connection is woken too (C8).
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,21 +16,21 @@ use std::{
 use slab::Slab;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// The grain of time. Whatever is measured in it is late by two ticks at most, and never early.
+/// The resolution of time. A timeout is late by two ticks at most, and never early.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// A moment: ticks since the thread's clock began.
+/// A point in time: ticks since the thread's clock began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Tick(pub u32);
 
-/// A length of time in ticks.
+/// A duration in ticks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticks(pub u32);
 
-/// Wakes its owner when it is due. Dropped, it is forgotten.
+/// Wakes its owner when it is due. Dropping it cancels it.
 #[derive(Debug)]
 pub struct Alarm {
-    /// Its place at the thread's ticker, from its first setting on.
+    /// Its index in the thread's ticker, once it has been set.
     key: Option<u32>,
     due: Tick,
 }
@@ -38,7 +38,7 @@ pub struct Alarm {
 struct Ticker {
     begun: Instant,
     now: Cell<Tick>,
-    /// No alarm is due before this moment.
+    /// No alarm is due before this tick.
     next: Cell<Tick>,
     running: Cell<bool>,
     alarms: RefCell<Slab<Entry>>,
@@ -46,7 +46,7 @@ struct Ticker {
 
 struct Entry {
     due: Tick,
-    /// Wakes nobody while it is not set.
+    /// The waker to wake; `None` while the alarm is not set.
     waker: Waker,
 }
 
@@ -60,8 +60,8 @@ thread_local! {
     };
 }
 
-/// The moment, as the thread's ticker saw it last: a memory access instead of a system call, while the
-/// thread has alarms.
+/// The time at the ticker's last tick. While the thread has alarms, this is a memory access instead of a
+/// system call.
 pub fn now() -> Tick {
     TICKER.with(|ticker| {
         if !ticker.running.get() {
@@ -71,7 +71,7 @@ pub fn now() -> Tick {
     })
 }
 
-/// The moment, by the system's clock. For those who begin to measure a time: after a long turn of the thread,
+/// The current time by the system's clock. Use it to start a measurement: after a long turn of the thread,
 /// [`now`] may be behind.
 pub fn catch_up() -> Tick {
     TICKER.with(|ticker| {
@@ -83,7 +83,7 @@ pub fn catch_up() -> Tick {
 // === impl Tick ===
 
 impl Tick {
-    /// Later than any other.
+    /// Later than any other moment.
     pub const NEVER: Self = Self(u32::MAX);
 }
 
@@ -98,10 +98,10 @@ impl Add<Ticks> for Tick {
 // === impl Ticks ===
 
 impl Ticks {
-    /// Longer than any other: a moment so much later never comes.
+    /// Longer than any other duration: a timeout this long never ends.
     pub const FOREVER: Self = Self(u32::MAX);
 
-    /// As many ticks as it takes to be sure that `time` has passed: it may begin at the end of a tick.
+    /// The number of ticks after which `time` has certainly passed, even when it starts at the end of a tick.
     pub fn covering(time: Duration) -> Self {
         let ticks = time.as_millis().div_ceil(TICK.as_millis()) + 1;
         Self(u32::try_from(ticks).unwrap_or(u32::MAX))
@@ -109,7 +109,7 @@ impl Ticks {
 }
 
 impl From<Option<Duration>> for Ticks {
-    /// None is forever.
+    /// As [`Ticks::covering`]; `None` is forever.
     fn from(time: Option<Duration>) -> Self {
         time.map_or(Self::FOREVER, Self::covering)
     }
@@ -123,12 +123,12 @@ impl Alarm {
         Self { key: None, due: Tick::NEVER }
     }
 
-    /// The moment for which it was set last.
+    /// The moment for which the alarm was last set.
     pub fn due(&self) -> Tick {
         self.due
     }
 
-    /// Wakes `waker` at `due`, instead of whatever was set before.
+    /// Wakes `waker` at `due`; replaces an earlier setting.
     pub fn set(&mut self, due: Tick, waker: &Waker) {
         self.due = due;
         TICKER.with(|ticker| {
@@ -136,7 +136,7 @@ impl Alarm {
             let mut alarms = ticker.alarms.borrow_mut();
             match self.key.and_then(|key| alarms.get_mut(key as usize)) {
                 Some(place) => *place = entry,
-                // A thread has fewer sockets than 32 bits count: the descriptors of a process are 31.
+                // The index fits 32 bits: a process has at most 2^31 descriptors.
                 None => self.key = Some(alarms.insert(entry) as u32),
             }
             drop(alarms);
@@ -155,7 +155,7 @@ impl Default for Alarm {
 impl Drop for Alarm {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            // At the end of a thread its ticker may be gone before its alarms.
+            // When a thread ends, its ticker may be dropped before its alarms.
             let _ = TICKER.try_with(|ticker| ticker.alarms.borrow_mut().try_remove(key as usize));
         }
     }
@@ -163,7 +163,7 @@ impl Drop for Alarm {
 
 // === impl Ticker ===
 
-/// Dropped with the task that ticks, even when its runtime is.
+/// Marks the ticker as stopped when its task is dropped, even with the runtime.
 struct Running;
 
 impl Drop for Running {
@@ -173,7 +173,7 @@ impl Drop for Running {
 }
 
 impl Ticker {
-    /// Ticks from now on, until there is no alarm left.
+    /// Ticks until no alarm is left.
     fn run(&self) {
         if self.running.replace(true) {
             return;
@@ -197,11 +197,11 @@ impl Ticker {
         self.now.set(Tick(u32::try_from(ticks).unwrap_or(u32::MAX)));
     }
 
-    /// Rings what is due; false when nothing is left to wait for.
+    /// Wakes the owners of due alarms; returns false when no alarm is left.
     fn tick(&self) -> bool {
         self.catch_up();
         if self.now.get() >= self.next.get() {
-            // Woken outside of the borrow: nobody knows what a waker does.
+            // Wakers run outside of the borrow, because they may set alarms.
             for waker in self.take_due() {
                 waker.wake();
             }
