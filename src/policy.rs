@@ -1,6 +1,7 @@
-//! What becomes of a client when its upstream connection ends, and how failures are reported (C1, C5).
+//! Decides what happens to a client when its upstream connection ends, and how failures are reported (C1,
+//! C5).
 //!
-//! Pure: the settings of a route and an upstream go in, a decision comes out.
+//! Pure: maps the settings of a route and an upstream to a decision.
 
 mod close;
 mod failure;

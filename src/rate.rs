@@ -1,19 +1,19 @@
-//! How much a client may send: token buckets on messages and bytes.
+//! Rate limits on a client's messages: token buckets for messages and bytes.
 //!
-//! Pure; `now` is passed in. A bucket holds as many tokens as its rate gives in the time of its `burst`, one
-//! at least, and starts full. What costs more than a full bucket holds passes when it is full, and leaves a
-//! debt: a large message is late, not impossible.
+//! Pure; `now` is passed in. A bucket holds the tokens that its rate yields within `burst`, at least one, and
+//! starts full. A message that costs more than a full bucket is accepted when the bucket is full and leaves a
+//! debt: large messages are delayed, not impossible.
 
 use std::time::{Duration, Instant};
 
-/// What a client may send in a time.
+/// A rate limit. A rate of 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Messages per second.
     pub messages: Option<u32>,
     /// Bytes of messages per second.
     pub bytes: Option<usize>,
-    /// The share of the rate that may be used at once, as a time.
+    /// Size of the burst: the amount that the rate yields in this time may be used at once.
     pub burst: Duration,
     /// What happens to a message above the rate.
     pub on_limit: OnLimit,
@@ -22,37 +22,37 @@ pub struct Rate {
 /// What happens to a message above a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLimit {
-    /// It gets an error reply.
+    /// The client gets an error reply for it.
     Error,
-    /// It is accepted, and the client is not read for a while.
+    /// It is accepted, and the client is not read until the debt is paid.
     Delay,
-    /// It gets an error reply, and the session is closed with 1008.
+    /// The client gets an error reply, and the session is closed with 1008.
     Close,
 }
 
-/// The limits on one client's messages.
+/// The token buckets of one client, or of one client address.
 #[derive(Debug)]
 pub struct Limiter {
     messages: Option<Bucket>,
     bytes: Option<Bucket>,
 }
 
-/// What there is too much of.
+/// The limit that was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excess {
-    /// Messages.
+    /// Messages per second.
     Messages,
-    /// Bytes of messages.
+    /// Bytes per second.
     Bytes,
 }
 
-/// Tokens that come back with time.
+/// A token bucket.
 #[derive(Debug)]
 struct Bucket {
-    /// Tokens a second.
+    /// Tokens per second.
     rate: f64,
     depth: f64,
-    /// Below zero while there is a debt.
+    /// Tokens left; below zero while there is a debt.
     tokens: f64,
     at: Instant,
 }
@@ -60,14 +60,14 @@ struct Bucket {
 // === impl Limiter ===
 
 impl Limiter {
-    /// Full buckets; none where nothing is limited.
+    /// Full buckets; `None` when nothing is limited.
     pub fn new(rate: &Rate, now: Instant) -> Option<Self> {
         let messages = rate.messages.map(|messages| Bucket::new(messages.into(), rate.burst, now));
         let bytes = rate.bytes.map(|bytes| Bucket::new(bytes as f64, rate.burst, now));
         (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes })
     }
 
-    /// What there is too much of, if a message of so many bytes comes now.
+    /// The limit that a message of this many bytes would hit now, if any.
     pub fn excess(&mut self, bytes: usize, now: Instant) -> Option<Excess> {
         if self.messages.as_mut().is_some_and(|bucket| !bucket.has(1.0, now)) {
             return Some(Excess::Messages);
@@ -76,7 +76,7 @@ impl Limiter {
         lacks.then_some(Excess::Bytes)
     }
 
-    /// Counts a message of so many bytes, whether there is too much already or not.
+    /// Takes the tokens of a message of this many bytes, even when there are too few.
     pub fn count(&mut self, bytes: usize, now: Instant) {
         if let Some(bucket) = &mut self.messages {
             bucket.take(1.0, now);
@@ -86,13 +86,13 @@ impl Limiter {
         }
     }
 
-    /// How long it takes until what has been counted is paid for.
+    /// How long until the debt is paid.
     pub fn wait(&mut self, now: Instant) -> Duration {
         let buckets = self.messages.iter_mut().chain(&mut self.bytes);
         buckets.map(|bucket| bucket.wait(now)).max().unwrap_or_default()
     }
 
-    /// Whether all buckets are full: a limiter that is, is as good as a new one.
+    /// Whether all buckets are full: such a limiter equals a new one.
     pub fn is_full(&mut self, now: Instant) -> bool {
         self.messages.iter_mut().chain(&mut self.bytes).all(|bucket| bucket.is_full(now))
     }
@@ -126,7 +126,7 @@ impl Bucket {
 
     fn has(&mut self, cost: f64, now: Instant) -> bool {
         self.fill(now);
-        // Fractions of a token are lost to rounding: nobody waits for a billionth of one.
+        // Rounding loses fractions of a token; a missing billionth does not delay a message.
         self.tokens + 1e-9 >= cost.min(self.depth)
     }
 
@@ -194,7 +194,7 @@ mod tests {
     }
 
     proptest! {
-        /// In no time at all do more pass than burst and rate allow, one message more for the debt.
+        /// In no period do more pass than burst and rate allow, plus one message for the debt.
         #[test]
         fn never_more_than_burst_and_rate(
             messages in 1_u32..50,
@@ -214,7 +214,7 @@ mod tests {
             }
         }
 
-        /// Who waits as long as told is never refused then.
+        /// A client that waits as long as required is never refused afterwards.
         #[test]
         fn waiting_helps(bytes in 1_usize..10_000, costs in proptest::collection::vec(1_usize..5000, 1..50)) {
             let mut now = Instant::now();

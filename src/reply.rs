@@ -1,50 +1,50 @@
-//! The only place where a failure becomes words for a client.
+//! The only place where a failure becomes text for a client.
 //!
-//! An error reply is a record: `{"error":"Error sending event to server ws://localhost:8139: Trying to
-//! work with closed connection","event_id":"1:0:10"}`. The two texts about the server are those of the
-//! system this re-creates.
+//! An error reply is a record: `{"error":"Error sending event to server ws://localhost:8139: Trying to work
+//! with closed connection","event_id":"1:0:10"}`. Clients depend on the two texts about the server, `Error
+//! sending event to server` and `Error receiving reply from server`.
 //!
 //! # Security
-//! URLs come in masked; texts of pipelines and codecs speak of the client's own data.
+//! URLs are masked before they get here. Texts of pipelines and codecs contain only the client's own data.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::event::{EventId, Record, Value};
 
-/// What went wrong with an event, in terms of the house.
+/// Why an event failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// A client's message could not become an event: its preprocessors or codec say why.
+    /// A client's message could not become an event; the text of its preprocessors or codec.
     Decode(String),
-    /// The event could not be sent.
+    /// The event could not be sent to the upstream.
     NotSent {
         /// The upstream's URL, masked.
         server: Arc<str>,
         /// Why.
         reason: Reason,
     },
-    /// The event was sent and not answered.
+    /// The event was sent, and no reply arrived.
     NoReply {
         /// The upstream's URL, masked.
         server: Arc<str>,
         /// Why.
         reason: Reason,
     },
-    /// The upstream's codec or postprocessors could not write the event.
+    /// The upstream's codec or postprocessors could not encode the event.
     Serialize(String),
-    /// The upstream's codec or preprocessors could not read what came.
+    /// The upstream's codec or preprocessors could not decode a message.
     Deserialize(String),
-    /// The listener's codec or postprocessors could not write the reply.
+    /// The listener's codec or postprocessors could not encode the reply.
     Encode(String),
-    /// So many messages were dropped because the client did not read them.
+    /// This many messages were dropped because the client did not read them.
     Gap(u64),
-    /// The client sent more than it may in a time.
+    /// The client exceeded a rate limit.
     RateLimited(&'static str),
     /// A pipeline's program failed.
     Program(String),
-    /// A pipeline sent the event to its port `err`, with words of its own.
+    /// A pipeline sent the event to its port `err`, and the event's data is the text.
     Refused,
-    /// Something inside died that held the event.
+    /// An actor that held the event died.
     Lost,
 }
 
@@ -53,42 +53,42 @@ pub enum Failure {
 pub enum Reason {
     /// There is no connection now.
     NoConnection,
-    /// The connection is being closed because the client or the proxy ends.
+    /// The connection is being closed, because the client disconnected or the proxy shuts down.
     Closing,
-    /// The socket failed; the link's own words.
+    /// The socket failed; the link's error text.
     Link(String),
-    /// The server broke the protocol or a limit; the link's own words. Something that it sent is lost.
+    /// The server violated the protocol or a limit; the link's error text. A message from the server is lost.
     Protocol(String),
     /// The server closed the connection.
     Closed {
-        /// Its code; none when it gave none.
+        /// Its close code; `None` when it gave none.
         code: Option<u16>,
-        /// Its reason, empty when it gave none.
+        /// Its close reason; empty when it gave none.
         reason: String,
     },
-    /// The server cannot be used, and the reason helps: it refused with a status, has no address, did not
-    /// answer in time. The words are without address.
+    /// The connection attempt failed for a reason worth reporting: the name has no address, or the server did
+    /// not answer in time. The text contains no address.
     Dial(String),
     /// The TCP connection was refused, or closed before the handshake's answer: the server is not running.
-    /// The words are without address.
+    /// The text contains no address.
     Unreachable(String),
     /// The server refused the handshake with this status.
     Refused(u16),
-    /// The server may not be chosen by `$url`.
+    /// `$url` names a server that is not allowed.
     NotAllowed(String),
-    /// The reply did not come in time.
+    /// The reply did not arrive within this time.
     Timeout(Duration),
-    /// The server did not read what was sent in the time it had.
+    /// The server did not read the event within this time.
     Stalled(Duration),
-    /// The server did not answer a ping, or there was no memory for what it sent; the link's own words.
+    /// The server failed a liveness check, or there was no memory for its message; the link's error text.
     Unwell(String),
     /// The connector died.
     Panicked,
 }
 
 impl Reason {
-    /// Why later events are not sent after a connection ended for this reason: its own words where they tell
-    /// more than that there is no connection.
+    /// The reason for events sent after a connection ended for this reason: the same one where it says more
+    /// than that there is no connection.
     pub fn while_down(&self) -> Self {
         match self {
             Self::Dial(_) | Self::Refused(_) => self.clone(),
@@ -124,7 +124,7 @@ impl std::fmt::Display for Reason {
 }
 
 impl Failure {
-    /// The words for the client.
+    /// The text for the client.
     pub fn text(&self) -> String {
         match self {
             Self::Decode(words) => words.clone(),

@@ -1,22 +1,21 @@
-//! What an actor gathers in one turn.
+//! Batches: the envelopes that an actor collects in one turn.
 
 use std::cell::RefCell;
 
 use super::Envelope;
 use crate::turn::now_ns;
 
-/// Emptied batches that a thread keeps: as many as are under way at a time between its actors in most
-/// turns.
+/// Empty batches that a thread keeps: in most turns no more are in flight between its actors.
 const KEPT: usize = 16;
 
-/// A batch with more room than this is freed when it is empty.
+/// A batch with a larger capacity than this is freed when it is empty.
 const KEPT_ROOM: usize = 256;
 
 thread_local! {
     static EMPTIED: RefCell<Vec<Vec<Envelope>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Takes a batch whose envelopes are all gone, to be filled again.
+/// Keeps an empty batch for reuse by the thread.
 pub fn recycle(mut envelopes: Vec<Envelope>) {
     envelopes.clear();
     EMPTIED.with_borrow_mut(|emptied| {
@@ -26,16 +25,16 @@ pub fn recycle(mut envelopes: Vec<Envelope>) {
     });
 }
 
-/// Parcels gathered in one turn, to be handed on together: one message instead of many.
+/// Envelopes collected in one turn and sent on together, as one message.
 #[derive(Debug, Default)]
 pub struct Batch {
     envelopes: Vec<Envelope>,
-    /// The time of this batch, asked for once.
+    /// The time of this batch, read once.
     now_ns: Option<u64>,
 }
 
 impl Batch {
-    /// The time at which the batch was begun: nanoseconds since the Unix epoch.
+    /// The time at which the batch was begun, in nanoseconds since the Unix epoch.
     pub fn now_ns(&mut self) -> u64 {
         *self.now_ns.get_or_insert_with(now_ns)
     }
@@ -48,7 +47,7 @@ impl Batch {
         self.envelopes.push(envelope);
     }
 
-    /// Takes the envelopes, if there are any; the next batch begins.
+    /// Takes the envelopes, if there are any, and starts the next batch.
     pub fn take(&mut self) -> Option<Vec<Envelope>> {
         self.now_ns = None;
         if self.envelopes.is_empty() {

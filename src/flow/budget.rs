@@ -1,4 +1,4 @@
-//! Bytes that one direction of a session may hold, and all sessions together.
+//! Limits on the bytes that one direction of a session may hold, and all sessions together.
 
 use std::{mem, sync::Arc, task::Waker};
 
@@ -10,55 +10,55 @@ use super::sync::{
     },
 };
 
-/// What an event costs besides its payload: its own size in queues, tickets and ledger, rounded up.
-/// It bounds the number of tiny events that fit a budget.
+/// Bytes that an event costs besides its payload: its share of queues, tickets and ledger, rounded up. It
+/// bounds the number of tiny events that fit a budget.
 pub const EVENT_COST: usize = 256;
 
-/// A budget draws on its pool in pieces of this size: the threads share the pool's counter, and should not
-/// fight for it with each message.
+/// A budget draws on the global budget in pieces of this size, in bytes. The threads share the global counter
+/// and should not contend for it at every message.
 const PIECE: usize = 16 * 1024;
 
-/// What each direction of a session may hold even when the pool is used up: enough to go on with small
-/// messages one by one, so that sessions which hold much cannot starve those which hold little (C3).
+/// Bytes that each direction of a session may hold even when the global budget is used up: enough to process
+/// small messages one by one, so that sessions which hold much cannot starve those which hold little (C3).
 const RESERVED_PER_DIRECTION: usize = 16 * 1024;
 
-/// Bytes that all sessions of the process may hold together (`server.buffer`).
+/// The bytes that all sessions of the process may hold together (`server.buffer`).
 ///
-/// When it is used up, a session is read only while it holds less than 16 KiB itself. So the bytes in use
-/// exceed the limit by that much and one read (64 KiB) for each direction of a session at most.
+/// When it is used up, a session is read only while it holds less than 16 KiB in that direction. So the bytes
+/// in use exceed the limit by at most that much and one read (64 KiB) per direction of a session.
 #[derive(Debug)]
 pub struct GlobalBudget {
     limit: usize,
     used: AtomicUsize,
 }
 
-/// Bytes in use of one side's `buffer`.
+/// The bytes in use of one side's `buffer`.
 ///
-/// Reading from that side goes on while there is room at all, so the bytes in use exceed the limit by
-/// one message at most.
+/// That side is read as long as any room is left, so the bytes in use exceed the limit by one message at
+/// most.
 #[derive(Debug)]
 pub struct Budget {
     global_budget: Arc<GlobalBudget>,
     limit: usize,
     /// Bytes of events.
     used: AtomicUsize,
-    /// Bytes of what is no event yet: a message of which a part has come.
+    /// Bytes of incomplete messages and of undecoded input.
     unfinished: AtomicUsize,
-    /// Bytes drawn on the pool for both, in whole pieces.
+    /// Bytes drawn on the global budget for both, in whole pieces.
     drawn: AtomicUsize,
-    /// The readers that wait for room: one for each connection that may come under the budget.
+    /// The readers that wait for room: one for each connection that uses the budget.
     waiting: Mutex<Vec<Waker>>,
     is_waiting: AtomicBool,
 }
 
-/// Bytes of one connection that are no event yet, given back on drop.
+/// Bytes of one connection that are not events yet; returned to the budget on drop.
 #[derive(Debug)]
 pub struct PartialBytes {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
-/// Bytes of a budget, given back on drop.
+/// An event's bytes in a budget; returned to the budget on drop.
 #[derive(Debug)]
 pub struct Permit {
     budget: Arc<Budget>,
@@ -68,12 +68,12 @@ pub struct Permit {
 // === impl GlobalBudget ===
 
 impl GlobalBudget {
-    /// A pool of `limit` bytes.
+    /// A global budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    /// Bytes in use, rounded up to whole pieces for each budget.
+    /// Bytes drawn by all budgets, rounded up to whole pieces for each.
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
@@ -86,7 +86,7 @@ impl GlobalBudget {
 // === impl Budget ===
 
 impl Budget {
-    /// A budget of `limit` bytes out of a pool.
+    /// A budget of `limit` bytes that draws on the global budget.
     pub fn new(limit: usize, global_budget: &Arc<GlobalBudget>) -> Arc<Self> {
         Arc::new(Self {
             global_budget: Arc::clone(global_budget),
@@ -99,20 +99,21 @@ impl Budget {
         })
     }
 
-    /// Bytes of events in use.
+    /// Bytes in use by events.
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
 
-    /// Whether another message may be read, as far as events are concerned.
+    /// Whether events leave room to read another message.
     pub fn has_room(&self) -> bool {
         let used = self.used();
         used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
     }
 
-    /// As [`Budget::has_room`]; when there is none, `waker` is woken once there is.
+    /// As [`Budget::has_room`]; when there is no room, wakes `waker` once there is.
     ///
-    /// Whoever waits holds events of its own, and their end wakes it: nobody waits for other sessions here.
+    /// A waiting reader's session holds events of its own, and settling them wakes it. It does not wait for
+    /// other sessions here.
     pub fn room_or_wake(&self, waker: &Waker) -> bool {
         if self.has_room() {
             return true;
@@ -128,7 +129,7 @@ impl Budget {
         self.has_room()
     }
 
-    /// Takes what an event with `payload` bytes costs. Ask for room before.
+    /// Takes the cost of an event with `payload` bytes, without a check: call [`Budget::has_room`] before.
     pub fn take(self: &Arc<Self>, payload: usize) -> Permit {
         let bytes = payload + EVENT_COST;
         self.used.fetch_add(bytes, Relaxed);
@@ -136,12 +137,12 @@ impl Budget {
         Permit { budget: Arc::clone(self), bytes }
     }
 
-    /// How many bytes a message that is being read may hold before it has to wait for other sessions.
+    /// How many bytes an incomplete message may hold before it must wait for other sessions.
     pub fn allowance(&self) -> usize {
         if self.global_budget.is_used_up() { RESERVED_PER_DIRECTION } else { usize::MAX }
     }
 
-    /// Draws on the pool, or gives back to it.
+    /// Draws pieces on the global budget, or returns them.
     fn draw(&self) {
         let held = self.used() + self.unfinished.load(Relaxed);
         let drawn = self.drawn.load(Relaxed);
@@ -178,12 +179,12 @@ impl Drop for Budget {
 // === impl PartialBytes ===
 
 impl PartialBytes {
-    /// Nothing held.
+    /// Nothing held yet.
     pub fn new(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
-    /// So many bytes are held from now on.
+    /// Sets the number of bytes held.
     pub fn set(&mut self, bytes: usize) {
         let before = mem::replace(&mut self.bytes, bytes);
         if bytes != before {
@@ -203,13 +204,13 @@ impl Drop for PartialBytes {
 // === impl Permit ===
 
 impl Permit {
-    /// A permit of the same budget for another event of `payload` bytes, whether there is room or not: a
-    /// program may make several of one. No more is read until there is room again.
+    /// A permit of the same budget for another event of `payload` bytes, without a check: a program may make
+    /// several events of one. Nothing more is read until there is room again.
     pub fn another(&self, payload: usize) -> Self {
         self.budget.take(payload)
     }
 
-    /// The permit of the same event when it has `payload` bytes: a program may have changed it.
+    /// The same event's permit after its payload changed to `payload` bytes, in a program for example.
     pub fn resized(mut self, payload: usize) -> Self {
         let bytes = payload + EVENT_COST;
         if bytes > self.bytes {
@@ -222,7 +223,7 @@ impl Permit {
         self
     }
 
-    /// Whether the budget it is of has room.
+    /// Whether the permit's budget has room.
     pub fn has_room(&self) -> bool {
         self.budget.has_room()
     }
@@ -307,8 +308,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is taken, resized and given back in whatever order: the pool knows of it, and in the
-        /// end of nothing.
+        /// For any order of taking, resizing and returning: the global budget counts what is held, and in the
+        /// end nothing.
         #[test]
         fn the_pool_counts_what_is_held(
             acts in proptest::collection::vec((0_u8..5, 0_usize..100_000, 0_usize..2), 1..60),

@@ -1,4 +1,4 @@
-//! The one way to send to an actor.
+//! Edges: the only way to send a message to an actor.
 
 use std::fmt;
 
@@ -6,22 +6,22 @@ use actix::{Actor, Addr, Context, Handler, Message, Recipient, WeakRecipient, de
 
 use super::EVENT_COST;
 
-/// Room in each mailbox for control messages, beyond what permits admit: a session sends a handful in its
-/// life, and each restart two.
+/// Mailbox slots for control messages, beyond what permits admit: a session sends a handful in its life, and
+/// each restart two.
 pub const CONTROL_ROOM: usize = 64;
 
-/// The mailbox room for an edge whose events are bounded by a budget of `buffer` bytes: more batches than
-/// events cannot be under way, and one message may exceed the budget.
+/// The mailbox capacity for an edge whose events are bounded by a budget of `buffer` bytes. There are never
+/// more batches than events in flight, and one message may exceed the budget.
 pub fn mailbox_room(buffer: usize) -> usize {
     buffer / EVENT_COST + CONTROL_ROOM
 }
 
-/// A way to send to an actor.
+/// A sender to one actor.
 ///
 /// # Correctness
 /// An address that is cloned for each message ignores the mailbox's capacity. A *held* edge is therefore
-/// cloned when actors are tied together and at no other time. A *rare* edge makes its address anew for each
-/// message; it carries what is few by its nature or has permits, and saves an idle session's memory.
+/// cloned once, when actors are connected to each other. A *rare* edge makes its address anew for each
+/// message; it carries messages that are few or have permits, and saves memory in idle sessions.
 pub struct Edge<M: Message + Send + 'static>(Way<M>)
 where
     M::Result: Send;
@@ -34,13 +34,13 @@ where
     Rare(WeakRecipient<M>),
 }
 
-/// What became of a message.
+/// The result of sending a message.
 #[derive(Debug)]
-#[must_use = "a message that was not taken still owes its outcome"]
+#[must_use = "a message that was not sent still owes its outcome"]
 pub enum Pushed<M> {
-    /// It is in the mailbox.
+    /// The message is in the mailbox.
     Taken,
-    /// The actor is gone, or its mailbox is full, which permits rule out: here is the message.
+    /// The actor has stopped, or its mailbox is full, which permits rule out. Contains the message.
     Refused(M),
 }
 
@@ -48,7 +48,7 @@ impl<M: Message + Send + 'static> Edge<M>
 where
     M::Result: Send,
 {
-    /// A held edge to an actor, which keeps it alive.
+    /// A held edge to an actor; keeps the actor alive.
     pub fn to<A>(addr: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>> + Handler<M>,
@@ -56,7 +56,7 @@ where
         Self(Way::Held(addr.clone().recipient()))
     }
 
-    /// A rare edge to an actor, which does not keep it alive.
+    /// A rare edge to an actor; does not keep the actor alive.
     pub fn rare<A>(addr: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>> + Handler<M>,
@@ -64,7 +64,7 @@ where
         Self(Way::Rare(addr.clone().into()))
     }
 
-    /// Hands a message over, or gives it back.
+    /// Sends a message, or returns it when the actor cannot take it.
     pub fn push(&self, message: M) -> Pushed<M> {
         let sent = match &self.0 {
             Way::Held(address) => address.try_send(message),
@@ -79,10 +79,10 @@ where
         }
     }
 
-    /// Tells a fact or gives an order that means nothing to an actor that is gone.
+    /// Sends a message that may be dropped when the actor has stopped.
     pub fn notify(&self, message: M) {
         if let Pushed::Refused(_) = self.push(message) {
-            log::trace!("message to an actor that is gone");
+            log::trace!("message to a stopped actor");
         }
     }
 }

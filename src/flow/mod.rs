@@ -1,13 +1,13 @@
-//! What actors hand to one another, and the rules by which they do.
+//! The types that travel between actors, and the rules for sending them.
 //!
-//! * [`Envelope`]: an event on its way, with its [`Ticket`] and its [`Permit`].
-//! * [`Ticket`]: the obligation to give the event an outcome. Whoever ends an event's way stamps its
-//!   ticket; a ticket that is dropped without a stamp, in a panic say, is reported as lost (C1).
-//! * [`Permit`]: bytes of a bounded [`Budget`], given back on drop (C4).
-//! * [`Edge`]: the one way to send to an actor.
+//! * [`Envelope`]: an event in flight, with its [`Ticket`] and its [`Permit`].
+//! * [`Ticket`]: the obligation to give the event an outcome. The actor at which the event ends records the
+//!   outcome. A ticket that is dropped without one, in a panic for example, is reported as lost (C1).
+//! * [`Permit`]: bytes of a bounded [`Budget`], returned on drop (C4).
+//! * [`Edge`]: the only way to send to an actor.
 //!
-//! Three planes, never mixed in one type: data is [`DataMessage`]; control are the messages of each actor's
-//! `messages.rs`; back are the [`Ack`]s of the [`AckTracker`], which no sender ever waits on.
+//! There are three planes, never mixed in one type. Data: [`DataMessage`]. Control: the messages of each
+//! actor's `messages.rs`. Back: the [`Ack`]s of the [`AckTracker`], on which no sender ever waits.
 //!
 //! # Correctness
 //! Tickets, budgets and trackers are shared between the actors of one session, which all live on one
@@ -29,79 +29,80 @@ use actix::Message;
 
 use crate::{event::Event, reply::Failure, wire::CloseFrame};
 
-/// An event on its way.
+/// An event in flight.
 #[derive(Debug)]
 pub struct Envelope {
     /// The event.
     pub event: Event,
-    /// Why it travels.
+    /// The purpose of this delivery.
     pub kind: Kind,
-    /// The outcome it still owes.
+    /// The obligation to settle the event.
     pub ticket: Ticket,
-    /// The bytes it takes from the budget of the side it came from; none once they are written.
+    /// The bytes it uses of the budget of the side it came from; `None` once they are written.
     pub permit: Option<Permit>,
 }
 
-/// Why an envelope travels.
+/// The purpose of an envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// From the client to the upstream.
+    /// An event on its way from the client to the upstream.
     Request,
-    /// From the upstream, or from a pipeline's port `reply`, to the client: settles its event.
+    /// A reply on its way to the client, from the upstream or from a pipeline's port `reply`. It settles its
+    /// event.
     Reply,
-    /// From the upstream to the client, settling nothing.
+    /// A push: a message from the upstream to the client that settles no event.
     Push,
-    /// To the client: tells it that its event failed.
+    /// An error event on its way to the client: it reports a failed event.
     Error,
 }
 
-/// Data plane, along the arrows of the house: session → incoming pipelines → connector or supervisor,
-/// connector or supervisor → outgoing pipelines → session, any → errors pipelines → session.
+/// Data plane: session → incoming pipelines → connector or supervisor; connector or supervisor → outgoing
+/// pipelines → session; any actor → errors pipelines → session.
 ///
-/// Failures travel in the same line as replies, so that a loss is told after what came before it (C2).
-/// Reply: none; outcomes come back as stamps on the tickets.
-/// On full: cannot be; permits run out first, and then the side they belong to is not read.
+/// Failures travel in the same queue as replies, so that a loss is reported after everything that preceded it
+/// (C2). Reply: none; outcomes come back as [`Ack`]s. On full: cannot happen; permits run out first, and then
+/// the side they belong to is not read.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum DataMessage {
     /// Events, in order.
     Events(Vec<Envelope>),
-    /// Events that failed behind the pipelines, in order.
+    /// Failed events that do not pass the pipelines any more, in order.
     Failed(Vec<Failed>),
-    /// The upstream has ended, and the session ends with it.
+    /// The upstream connection has ended, and the session ends with it.
     Ended(Box<UpstreamEnd>),
 }
 
-/// The end of an upstream that ends its session. It travels in the line of the replies, so that what the
-/// upstream sent before it reaches the client before the close.
+/// An upstream's end that ends its session. It travels in the queue of the replies, so that everything the
+/// upstream sent before reaches the client before the close.
 #[derive(Debug)]
 pub struct UpstreamEnd {
-    /// Events that failed with it, in order.
+    /// Events that failed with the connection, in order.
     pub failed: Vec<Failed>,
-    /// The close frame for the client; none: one without a code.
+    /// The close frame for the client; `None` is a close frame without a code.
     pub frame: Option<CloseFrame>,
-    /// Where it is a loss, what the reason has to name.
+    /// For a loss, the events that the close reason names.
     pub loss: Option<Loss>,
 }
 
 /// Where the gap begins after the loss of an upstream connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loss {
-    /// The first event that was lost.
+    /// The first lost event.
     pub first: Option<u64>,
-    /// In a stream, the last event that was written; it and those before it may be lost as well.
+    /// In stream mode, the last event written; it and earlier ones may be lost as well.
     pub last_written: Option<u64>,
 }
 
-/// An event that failed, on its way to become an error reply.
+/// A failed event that is to become an error reply.
 #[derive(Debug)]
 pub struct Failed {
-    /// The outcome it still owes; none for a notice about an event that is settled already.
+    /// The obligation to settle the event; `None` for a notice about a settled event.
     pub ticket: Option<Ticket>,
-    /// The event that the reply names.
+    /// The event that the error reply names.
     pub event: u64,
-    /// What went wrong.
+    /// Why it failed.
     pub failure: Failure,
-    /// `$correlation` of the event, for the reply.
+    /// The event's `$correlation`, for the error reply.
     pub correlation: Option<crate::event::Value>,
 }

@@ -1,4 +1,4 @@
-//! Tickets: no event is lost without a ack.
+//! Tickets: every event ends with an ack, even in a panic.
 
 use std::{fmt, mem, sync::Arc, task::Waker};
 
@@ -8,18 +8,18 @@ use super::sync::{
 };
 use crate::{event::EventId, reply::Failure};
 
-/// Back plane, any actor of a session → session: what has become of an event.
+/// Back plane, any actor of a session → session: the outcome of an event.
 ///
-/// Never waited on. Bounded by the events under way, which permits and `max_in_flight` bound.
+/// Nobody waits on it. Bounded by the number of events in flight, which permits and `max_in_flight` bound.
 #[derive(Debug)]
 pub enum Ack {
-    /// A ticket was stamped.
+    /// A ticket has its outcome.
     Settled {
         /// The event's number in the session.
         event: u64,
-        /// What the ticket was for.
+        /// What the event is to the session.
         cause: Cause,
-        /// What became of it.
+        /// The outcome.
         status: AckStatus,
     },
     /// A pipeline of the session died.
@@ -29,30 +29,30 @@ pub enum Ack {
 /// What an event is to the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// A client's message: it owes an outcome.
+    /// A client's message, which needs an outcome.
     Message,
-    /// A message of the upstream's own: nobody awaits its outcome.
+    /// A push of the upstream; nobody awaits its outcome.
     Push,
-    /// The error event of a message or push that failed.
+    /// The error event about a failed message or push.
     Error,
 }
 
-/// What has become of an event.
+/// The outcome of an event, as its ticket reports it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AckStatus {
-    /// It has been written to the upstream connection and awaits nothing.
+    /// Written to the upstream connection; no reply is awaited.
     Delivered,
-    /// A pipeline let it end.
+    /// A pipeline dropped it.
     Dropped,
-    /// A pipeline made two of it; both share its outcome.
+    /// A pipeline copied it; both copies share its outcome.
     Copied,
-    /// It failed. Boxed because it is rare: acks stay small.
+    /// It failed. Boxed because failures are rare: acks stay small.
     Failed(Box<Failure>),
-    /// Its ticket was dropped: something died that held it.
+    /// Its ticket was dropped without an outcome, because an actor that held it died.
     Lost,
 }
 
-/// The place where the acks of one session come in, and where its event numbers come from.
+/// Collects the acks of one session, and assigns its event numbers.
 #[derive(Debug)]
 pub struct AckTracker {
     source: u32,
@@ -64,13 +64,13 @@ pub struct AckTracker {
 #[derive(Debug, Default)]
 struct AckQueue {
     acks: Vec<Ack>,
-    /// The session.
+    /// Wakes the session.
     waker: Option<Waker>,
-    /// Whether the session wants to know of good outcomes at once, not at its next turn.
+    /// Whether good outcomes wake the session at once, or wait for its next turn.
     eager: bool,
 }
 
-/// The obligation to give an event an outcome.
+/// The obligation to give an event its outcome. Dropping it without one reports the event as lost.
 #[derive(Debug)]
 pub struct Ticket {
     tracker: Arc<AckTracker>,
@@ -91,7 +91,7 @@ impl AckStatus {
 // === impl AckTracker ===
 
 impl AckTracker {
-    /// The tracker of a session: `source` and `stream` of its event ids.
+    /// The tracker of a session; `source` and `stream` are the first two parts of its event ids.
     pub fn new(source: u32, stream: u64) -> Arc<Self> {
         Arc::new(Self { source, stream, next: AtomicU64::new(0), back: Mutex::default() })
     }
@@ -110,13 +110,13 @@ impl AckTracker {
         Ticket { tracker: Arc::clone(self), event, cause, stamped: false }
     }
 
-    /// The full name of an event of this session.
+    /// The id of an event of this session.
     pub fn id(&self, event: u64) -> EventId {
         EventId { source: self.source, stream: self.stream, event }
     }
 
-    /// Takes the acks in their order, and keeps `waker` for the next one that matters. With `eager`,
-    /// good outcomes matter too.
+    /// Takes the acks in their order, and keeps `waker` for the next urgent one. With `eager`, good outcomes
+    /// are urgent too.
     pub fn take_acks(&self, waker: Option<&Waker>, eager: bool) -> Vec<Ack> {
         let mut back = self.back();
         if let Some(waker) = waker {
@@ -129,8 +129,8 @@ impl AckTracker {
         mem::take(&mut back.acks)
     }
 
-    /// Stamps tickets of this session as delivered, in their order: one look at the session's acks instead
-    /// of many.
+    /// Records the outcome "delivered" for tickets of this session, in their order, with one lock for all of
+    /// them.
     pub fn delivered(&self, tickets: &mut Vec<Ticket>) {
         if tickets.is_empty() {
             return;
@@ -144,7 +144,7 @@ impl AckTracker {
         back.wake_if(false);
     }
 
-    /// Tells the session that one of its pipelines died.
+    /// Reports to the session that one of its pipelines died.
     pub fn pipeline_died(&self, name: &str) {
         self.ack(Ack::PipelineDied(name.to_owned()));
     }
@@ -165,14 +165,14 @@ impl AckTracker {
 }
 
 impl fmt::Display for AckTracker {
-    /// The session's name: `1:0` is the first session of the first listener.
+    /// The session's name in the log: `1:0` is the first session of the first listener.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.stream)
     }
 }
 
 impl AckQueue {
-    /// Wakes the session if it wants to know: of what is `urgent` always.
+    /// Wakes the session if it waits for acks; always when `urgent`.
     fn wake_if(&mut self, urgent: bool) {
         if (urgent || self.eager)
             && let Some(waker) = self.waker.take()
@@ -185,12 +185,12 @@ impl AckQueue {
 // === impl Ticket ===
 
 impl Ticket {
-    /// The number of the event in its session.
+    /// The event's number in the session.
     pub fn event(&self) -> u64 {
         self.event
     }
 
-    /// The full name of the event.
+    /// The event's id.
     pub fn id(&self) -> EventId {
         self.tracker.id(self.event)
     }
@@ -205,13 +205,13 @@ impl Ticket {
         self.ack(status);
     }
 
-    /// Takes the ticket off without a ack: the session itself settles the event.
+    /// Removes the obligation without an ack: the session itself settles the event.
     pub fn redeem(mut self) -> u64 {
         self.stamped = true;
         self.event
     }
 
-    /// A second ticket for a copy of the event.
+    /// A second ticket, for a copy of the event.
     pub fn split(&self) -> Self {
         let Self { event, cause, .. } = *self;
         self.tracker.ack(Ack::Settled { event, cause, status: AckStatus::Copied });

@@ -17,16 +17,16 @@ use crate::{
 /// A pipeline of one session.
 pub struct Pipeline {
     settings: Arc<settings::Pipeline>,
-    /// None: everything passes as it is.
+    /// `None` passes every event unchanged.
     stage: Option<Box<dyn Stage>>,
     out: Output,
-    /// The session: where ports `reply` and `err` lead.
+    /// The session: the destination of ports `reply` and `err`.
     to_session: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
 }
 
 impl Drop for Pipeline {
-    /// Tells the session when the pipeline dies in a panic.
+    /// Reports to the session when the pipeline dies in a panic.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.tracker.pipeline_died(&self.settings.name);
@@ -35,8 +35,8 @@ impl Drop for Pipeline {
 }
 
 impl Pipeline {
-    /// Starts a pipeline: port `out` leads to `out`, ports `reply` and `err` to the session at `home`;
-    /// `room` is its mailbox's.
+    /// Starts a pipeline. Port `out` leads to `out`, ports `reply` and `err` to the session, `to_session`.
+    /// `room` is the capacity of its mailbox in messages.
     pub fn start(
         settings: &Arc<settings::Pipeline>,
         stage: Option<Box<dyn Stage>>,
@@ -58,7 +58,7 @@ impl Pipeline {
         let mut sorted = Sorted::default();
         let mut outputs = Vec::new();
         for Envelope { event, kind, ticket, permit } in envelopes {
-            // An error event that an errors pipeline fails on still reaches the client, as it was.
+            // When an errors pipeline fails, the error event still reaches the client, unchanged.
             let error_event = (kind == Kind::Error).then(|| event.clone());
             match (stage.run(event, now_ns, &mut outputs), error_event) {
                 (Ok(()), _) => sorted.take(&mut outputs, kind, ticket, permit),
@@ -93,7 +93,7 @@ impl Pipeline {
     }
 }
 
-/// Outputs by where they go.
+/// Outputs, sorted by destination.
 #[derive(Default)]
 struct Sorted {
     out: Vec<Envelope>,
@@ -101,8 +101,8 @@ struct Sorted {
 }
 
 impl Sorted {
-    /// Puts the outputs of one event in their places. The first takes over ticket and permit; each of the
-    /// others gets a ticket of its own for the same event, and a permit for its own bytes.
+    /// Sorts the outputs of one event. The first keeps the ticket and the permit; each of the others gets a
+    /// new ticket for the same event, and a permit for its own bytes.
     fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         if outputs.is_empty() {
             return ticket.settle(AckStatus::Dropped);

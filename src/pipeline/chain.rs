@@ -1,4 +1,5 @@
-//! Chains of pipelines. A chain starts from its last pipeline to its first, each with the next as output.
+//! Chains of pipelines. A chain starts from its last pipeline to its first, because each needs the next as
+//! output.
 
 use std::sync::Arc;
 
@@ -17,11 +18,11 @@ pub struct PipelineChain<'a> {
     pub tracker: &'a Arc<AckTracker>,
     /// The session: the destination of ports `reply` and `err`.
     pub to_session: &'a Edge<DataMessage>,
-    /// Bytes of events that may be in the chain.
+    /// Bytes of events that the chain may hold.
     pub room: usize,
 }
 
-/// The two ends of a started chain; none of a chain without pipelines.
+/// The two ends of a started chain; `None` for a chain without pipelines.
 pub struct ChainEnds {
     /// The input of the first pipeline.
     pub head: Option<Edge<DataMessage>>,
@@ -29,8 +30,8 @@ pub struct ChainEnds {
     pub last: Option<Edge<Attach>>,
 }
 
-/// The errors pipelines of a session. They start with the first error event: most sessions never have one,
-/// and an idle session should be small.
+/// The errors pipelines of a session. They start at the first error event: most sessions never have one, and
+/// idle sessions should use little memory.
 pub struct LazyChain {
     route: Arc<Route>,
     to_session: Edge<DataMessage>,
@@ -41,7 +42,7 @@ pub struct LazyChain {
 // === impl PipelineChain ===
 
 impl PipelineChain<'_> {
-    /// Starts the pipelines. The last one's output is `out`.
+    /// Starts the pipelines; `out` is the output of the last.
     pub fn start(&self, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
         let mut started = ChainEnds { head: None, last: None };
         let mut next = out;
@@ -70,7 +71,7 @@ impl LazyChain {
         Self { route: Arc::clone(route), to_session: to_session.clone(), room, head: None }
     }
 
-    /// The input of the first errors pipeline, if the route has any.
+    /// The input of the first errors pipeline; `None` when the route has none.
     pub fn head(&mut self, tracker: &Arc<AckTracker>) -> Option<&Edge<DataMessage>> {
         if self.head.is_none() {
             let chain = PipelineChain { tracker, to_session: &self.to_session, room: self.room };

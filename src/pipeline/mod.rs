@@ -1,7 +1,7 @@
 //! A pipeline: the actor that runs one program over the events of one session.
 //!
-//! It stands between session and connector on the way there, between connector and session on the way
-//! back, or on the way of the errors. What a program sends to a port goes to the port's output.
+//! Incoming pipelines sit between session and connector, outgoing ones between connector and session, and
+//! errors pipelines in front of the session. A port of the program leads to an output of the pipeline.
 
 mod actor;
 mod chain;

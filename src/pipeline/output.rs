@@ -1,4 +1,4 @@
-//! Where a pipeline's port leads.
+//! The destinations of a pipeline's ports.
 
 use bytestring::ByteString;
 
@@ -13,24 +13,24 @@ use crate::{
 pub enum Output {
     /// To the next pipeline, or to the session.
     Next(Edge<DataMessage>),
-    /// To the upstream side.
+    /// To the connector or supervisor.
     Upstream(UpstreamEdge),
-    /// Nowhere: the route has no upstream, and the program had its say on port `reply`.
+    /// Nowhere: the route has no upstream, and the program answers on port `reply`.
     End,
 }
 
-/// The edge to the upstream side: the connector while one is attached, else the supervisor, who answers
-/// for it. Events that name another server in `$url` are always the supervisor's.
+/// The edge to the upstream side: the connector while one is attached, else the supervisor. Events that name
+/// another server in `$url` always go to the supervisor.
 #[derive(Debug)]
 pub struct UpstreamEdge {
-    /// The route's own URL: an event that names it goes straight.
+    /// The route's own URL: events that name it go to the connector.
     url: ByteString,
     supervisor: Edge<DataMessage>,
     connector: Option<Edge<DataMessage>>,
 }
 
 impl Output {
-    /// Hands a batch on. What nobody takes is lost, and its tickets say so.
+    /// Sends a batch on. A batch that cannot be sent is dropped, and its tickets report the events as lost.
     pub fn push(&mut self, flow: DataMessage) {
         match self {
             Self::Next(edge) => edge.notify(flow),
@@ -39,7 +39,7 @@ impl Output {
         }
     }
 
-    /// Changes the connector of an output to the upstream side.
+    /// Changes the attached connector of an output to the upstream side.
     pub fn attach(&mut self, Attach(connector): Attach) {
         if let Self::Upstream(edge) = self {
             edge.connector = connector;
@@ -76,7 +76,7 @@ impl UpstreamEdge {
         self.supervisor.notify(refused);
     }
 
-    /// Splits a batch where its server changes; each server gets its events in their order.
+    /// Splits a batch by server; each server gets its events in their order.
     fn push_apart(&mut self, envelopes: Vec<Envelope>) {
         let (apart, straight): (Vec<_>, Vec<_>) =
             envelopes.into_iter().partition(|envelope| self.goes_elsewhere(envelope));

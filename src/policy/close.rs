@@ -1,20 +1,20 @@
-//! Which ends of an upstream are passed on to the client (`on_upstream_close`, `on_refused`).
+//! Which closes and refusals of an upstream are passed on to the client (`on_upstream_close`, `on_refused`).
 
 use std::fmt;
 
-/// Close codes or HTTP statuses from `first` to `last`, both included.
+/// Close codes or HTTP statuses from `first` to `last`, inclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     first: u16,
     last: u16,
 }
 
-/// What becomes of a code that is not listed.
+/// What happens for a code that is not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Otherwise {
-    /// The connection is lost: `on_upstream_loss` decides.
+    /// It counts as a lost connection: `on_upstream_loss` decides.
     Reconnect,
-    /// It is passed on as well.
+    /// It is passed on to the client as well.
     Pass,
 }
 
@@ -23,7 +23,7 @@ pub enum Otherwise {
 pub struct OnEnd {
     /// Codes that are always passed on.
     pub pass: Vec<Range>,
-    /// What becomes of the others.
+    /// What happens for all other codes.
     pub otherwise: Otherwise,
 }
 
@@ -35,12 +35,12 @@ impl OnEnd {
 }
 
 impl Range {
-    /// The codes from `first` to `last`; none when `first` is above `last`.
+    /// The codes from `first` to `last`; `None` when `first` is above `last`.
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (first <= last).then_some(Self { first, last })
     }
 
-    /// Reads `4000-4999` or `1008`.
+    /// Parses `4000-4999` or `1008`; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         let number = |text: &str| {
@@ -50,7 +50,7 @@ impl Range {
         Self::new(number(first)?, number(last)?)
     }
 
-    /// Whether the code is in the range.
+    /// Whether the range contains the code.
     pub fn contains(self, code: u16) -> bool {
         (self.first..=self.last).contains(&code)
     }
@@ -62,7 +62,7 @@ impl Range {
 }
 
 impl fmt::Display for Range {
-    /// As in the settings: `4000-4999` or `1008`
+    /// Writes the form of the settings: `4000-4999` or `1008`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.first == self.last {
             true => self.first.fmt(f),

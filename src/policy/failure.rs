@@ -1,4 +1,4 @@
-//! Failures that a client without error replies learns of by a close (`error_replies = false`).
+//! Failures that close the session of a client without error replies (`error_replies = false`).
 
 use std::fmt::Write;
 
@@ -9,11 +9,10 @@ use crate::{
     wire::REASON_MAX,
 };
 
-/// The close code and the words of its reason for a failure that the client must learn of; none where it
-/// need not.
+/// The close code and reason for a failure that the client must notice; `None` when it need not.
 ///
-/// `cause` is what failed: a message of the client's, or one of the upstream's. `is_binary` is whether an
-/// undecodable message was a binary one. docs/closing.md has this table for users.
+/// `cause` is what failed: a client's message or an upstream's. `is_binary` is whether an undecodable message
+/// was binary. docs/closing.md has this table for users.
 pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u16, &'static str)> {
     let of_client = cause != Cause::Push;
     Some(match failure {
@@ -21,7 +20,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
         Failure::Decode(_) => (1007, "message cannot be decoded"),
         Failure::RateLimited(_) => (1008, "rate limit exceeded"),
         Failure::NotSent { reason: Reason::NotAllowed(_), .. } => (1011, "server is not allowed"),
-        // Pushes may be missing after any loss: `on_upstream_loss` decides on that.
+        // After any loss, pushes may be missing: `on_upstream_loss` decides.
         Failure::NotSent { .. } | Failure::NoReply { .. } if !of_client => return None,
         Failure::NotSent { .. } => (1012, "event cannot be sent to the upstream"),
         Failure::NoReply { reason: Reason::Timeout(_), .. } => (1012, "no reply from the upstream"),
@@ -32,14 +31,14 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
         Failure::Program(_) => (1011, "pipeline failed"),
         Failure::Refused => (1011, "refused by a pipeline"),
         Failure::Lost => (1011, "internal error"),
-        // The settings chose to drop messages; the log has their number.
+        // The settings ask for dropping messages; the log has their number.
         Failure::Gap(_) => return None,
     })
 }
 
-/// The reason of a close: the words, and what the client must know of its events, such as
-/// `upstream connection lost; first lost event 1:0:7; last event sent 1:0:6`. A part that does not fit a close
-/// frame is left out, so that no event id is cut.
+/// A close reason: `words`, then the events concerned, as in `upstream connection lost; first lost event
+/// 1:0:7; last event sent 1:0:6`. A part that does not fit in a close frame is left out, so that no event id
+/// is truncated.
 pub fn reason_with(words: &str, events: impl IntoIterator<Item = (&'static str, EventId)>) -> String {
     let mut reason = words.to_owned();
     for (what, event) in events {

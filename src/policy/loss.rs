@@ -1,24 +1,24 @@
 //! Whether a route keeps its client when the upstream connection is lost, and whether failures become
 //! messages to the client.
 
-/// `on_upstream_loss`: what becomes of the client when its upstream connection is lost.
+/// `on_upstream_loss`: what happens to the client when its upstream connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUpstreamLoss {
-    /// The client is kept where its session can go on on a new connection, else closed.
+    /// Keep the client where its session can continue on a new connection, else close it.
     Auto,
-    /// The client is kept and the upstream is connected to again.
+    /// Keep the client and reconnect to the upstream.
     Keep,
-    /// The client is closed with 1012.
+    /// Close the client with 1012.
     Close,
 }
 
 /// `error_replies`: whether failures become messages to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorReplies {
-    /// They do where the client's protocol has a place for them.
+    /// Yes, where the client's protocol has a place for them.
     Auto,
-    /// They always do.
+    /// Yes.
     On,
-    /// They never do: a failure that the client must learn of closes the session.
+    /// No: a failure that the client must notice closes the session.
     Off,
 }

@@ -24,23 +24,23 @@ use crate::{
     wire::CloseFrame,
 };
 
-/// Servers that one session may have by `$url` at a time, besides the route's own. Each is a connection;
-/// an event that names one more gets an error reply.
+/// Most servers per session chosen by `$url`, besides the route's own. Each is a connection; an event that
+/// names one more gets an error reply.
 const OTHERS_MAX: usize = 8;
 
 /// The supervisor of one session's upstream side.
 pub struct Supervisor {
     plan: DialPlan,
     links: SupervisorLinks,
-    /// The connector of the route's own upstream.
+    /// The connector to the route's own upstream.
     main: Child,
-    /// Connectors that `$url` asked for.
+    /// Connectors to servers chosen by `$url`.
     others: Vec<Child>,
     next: Generation,
     /// The session drains: nothing is connected any more.
     upstream_stopped: bool,
-    /// Programs set `$url` for every event: the route's own upstream is one of the others, if an event needs
-    /// it, and `main` never connects.
+    /// Programs set `$url` for every event: when an event needs the route's own upstream, it is one of the
+    /// others, and `main` never connects.
     by_url: bool,
 }
 
@@ -49,20 +49,20 @@ struct Child {
     url: UpstreamUrl,
     generation: Generation,
     connector: Option<Addr<Connector>>,
-    /// Since when its connection is up.
+    /// When its connection was established.
     up: Option<Instant>,
-    /// Whether a connection to its server was up before.
+    /// Whether an earlier connection to its server was established.
     was_up_before: bool,
     policy: Policy,
-    /// Why events are not sent while there is no connection.
+    /// Why events cannot be sent while there is no connection.
     down: Reason,
-    /// No attempt before this moment; for those that `$url` asks for.
+    /// For servers chosen by `$url`: no attempt before this time.
     not_before: Option<Instant>,
 }
 
 impl Supervisor {
-    /// Starts the supervisor of a session, with what has become of the dial that its client's handshake
-    /// waited for.
+    /// Starts the supervisor of a session, with the result of the dial for which the client's handshake
+    /// waited.
     pub fn start(
         plan: DialPlan,
         first: First,
@@ -130,7 +130,7 @@ impl Supervisor {
         self.next
     }
 
-    /// Orders the restart of the route's own connector.
+    /// Schedules the restart of the route's own connector.
     fn restart_main(&mut self, reason: &str, unsettled: usize, ctx: &mut Context<Self>) {
         let verdict = self.main.policy.lost(Instant::now(), rand::random());
         self.log_restart(verdict, reason, unsettled);
@@ -230,8 +230,8 @@ impl Supervisor {
         }
     }
 
-    /// A connector that `$url` asked for is not restarted by itself; the next event that names its server
-    /// does that, once the backoff is over.
+    /// A connector to a server chosen by `$url` is not restarted automatically. The next event that names its
+    /// server starts it, once the backoff is over.
     fn other_ended(&mut self, generation: Generation, reason: &str, unsettled: usize) {
         let (session, upstream) = (Arc::clone(&self.links.tracker), self.plan.upstream.name.clone());
         let Some(child) = self.child(generation) else { return };
@@ -246,12 +246,12 @@ impl Supervisor {
         );
     }
 
-    /// What a connection leaves becomes failures: first the notice of the last event that a stream wrote,
-    /// then the events themselves, oldest first.
+    /// Turns a connection's unsettled events into failures: first the notice about the last event that a
+    /// stream wrote, then the events themselves, oldest first.
     fn failures(&self, ended: Ended, server: Arc<str>) -> Vec<Failed> {
         let Ended { reason, unsettled, unsent, last_written } = ended;
         let streaming = self.plan.upstream.exchange == ExchangeMode::Stream;
-        // Who closed the connection itself knows where it ended.
+        // A connection that we closed needs no notice.
         let notice = last_written.filter(|_| streaming && reason != Reason::Closing).map(|event| Failed {
             ticket: None,
             event,
@@ -267,15 +267,14 @@ impl Supervisor {
         failures
     }
 
-    /// The notice of a message that the server sent and that could not be taken, when nobody else learns of
-    /// it.
+    /// The notice of a server's message that could not be taken, when no failed event reports it.
     fn lost_push(&self, server: Arc<str>, reason: Reason) -> Failed {
         let ticket = self.links.tracker.issue(Cause::Push);
         let failure = Failure::NoReply { server, reason };
         Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
-    /// Events that came to a connection after its end.
+    /// Fails events that reached a connection after its end.
     fn unsent(&mut self, generation: Generation, envelopes: Vec<Envelope>) {
         let (server, down) = match self.child(generation) {
             Some(child) => (child.url.shown.as_str().into(), child.down.clone()),
@@ -322,7 +321,7 @@ impl Supervisor {
         }
     }
 
-    /// An event for the route's own upstream that no connector took.
+    /// Handles an event for the route's own upstream that no connector took.
     fn dispatch_own(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         if self.by_url {
             return self.dispatch_to(self.main.url.clone(), envelope, ctx);
@@ -350,7 +349,7 @@ impl Supervisor {
         }
     }
 
-    /// The connector of a server that `$url` names, started if need be.
+    /// The connector to a server that `$url` names; starts it if needed.
     fn other(&mut self, url: UpstreamUrl, ctx: &mut Context<Self>) -> Result<&Addr<Connector>, Reason> {
         let at = match self.others.iter().position(|child| child.url.text == url.text) {
             Some(at) => at,
@@ -370,7 +369,7 @@ impl Supervisor {
         self.others[at].connector.as_ref().ok_or(Reason::NoConnection)
     }
 
-    /// Makes room for another server, by forgetting one that has no connection now.
+    /// Makes room for another server by removing one that has no connection now.
     fn add_other(&mut self, url: UpstreamUrl) -> Result<usize, Reason> {
         if self.others.len() >= OTHERS_MAX {
             let idle = self.others.iter().position(|child| child.connector.is_none());

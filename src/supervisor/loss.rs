@@ -1,4 +1,4 @@
-//! What the end of a connection means for the session: whether the client stays.
+//! Decides whether the client stays when an upstream connection ends.
 //!
 //! Pure.
 
@@ -12,23 +12,23 @@ use crate::{
     wire::CloseFrame,
 };
 
-/// What is known of a connection that ended.
+/// Facts about a connection that ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection {
-    /// Whether it is the one to the route's own upstream, not one that `$url` asked for.
+    /// Whether it was the one to the route's own upstream, not one chosen by `$url`.
     pub is_main: bool,
-    /// Whether its handshake was done.
+    /// Whether its handshake was complete.
     pub was_up: bool,
-    /// Whether one to the same server was up before.
+    /// Whether an earlier connection to the same server was established.
     pub was_up_before: bool,
 }
 
-/// What becomes of the session.
+/// What happens to the session.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// The client stays, and the upstream is connected to again.
+    /// The client stays, and the proxy reconnects to the upstream.
     Keep,
-    /// The upstream's own end is passed on: a close frame, with a code or without.
+    /// The upstream's close is passed on: a close frame, with or without a code.
     Pass(Option<CloseFrame>),
     /// The client is closed, because the connection is lost.
     Close(CloseFrame),
@@ -44,12 +44,12 @@ pub fn fate(reason: &Reason, connection: Connection, upstream: &Upstream, keeps_
         _ if keeps_client => Fate::Keep,
         Connection { was_up: true, .. } => Fate::Close(CloseFrame::new(1012, "upstream connection lost")),
         Connection { is_main: true, .. } => Fate::Close(CloseFrame::new(1013, "upstream is not available")),
-        // No state was on a connection that never was; its events fail.
+        // A connection that was never established holds no state; only its events fail.
         Connection { .. } => Fate::Keep,
     }
 }
 
-/// The close frame that passes an end of the upstream on, if the settings say so.
+/// The close frame that passes an upstream's end on, if the settings ask for it.
 fn passed(
     reason: &Reason,
     connection: Connection,
@@ -62,7 +62,7 @@ fn passed(
             Some(code.map(|code| CloseFrame::new(code, reason.as_str())))
         }
         Reason::Refused(status) if upstream.on_refused.passes(*status) => {
-            // The first refusal of a server that an event named is that event's failure.
+            // The first refusal by a server that an event names is that event's failure.
             let ends = !keeps_client || connection.is_main || connection.was_up_before;
             let words = format!("upstream refused the connection with status {status}");
             ends.then(|| Some(CloseFrame::new(1008, words)))
@@ -71,7 +71,7 @@ fn passed(
     }
 }
 
-/// Where the gap begins, by what failed with the connection.
+/// Where the gap begins, according to the events that failed with the connection.
 pub fn gap(failed: &[Failed], last_written: Option<u64>) -> Loss {
     let lost = failed.iter().filter(|failed| {
         failed.ticket.as_ref().is_some_and(|ticket| ticket.cause() == Cause::Message)

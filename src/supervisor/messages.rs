@@ -41,15 +41,15 @@ pub struct SupervisorLinks {
 /// Session → supervisor, control plane: the session drains; close its connectors, and fail what is not
 /// settled.
 ///
-/// Reply: the failures, in the line of the replies. On full: cannot be; there is one in a session's life,
-/// and `CONTROL_ROOM`.
+/// Reply: the failures, in the queue of the replies. On full: cannot happen; there is one per session, which
+/// `CONTROL_ROOM` allows for.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopUpstream(pub Option<CloseFrame>);
 
-/// Session → supervisor, control plane: the session is over; close what is left, and end.
+/// Session → supervisor, control plane: the session is over. Close what is left, and stop.
 ///
-/// Reply: none. On full: cannot be; there is one in a session's life, and `CONTROL_ROOM`.
+/// Reply: none. On full: cannot happen; there is one per session, which `CONTROL_ROOM` allows for.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SessionOver(pub Option<CloseFrame>);

@@ -1,9 +1,8 @@
-//! The supervisor: one for each session, above its connectors.
+//! The supervisor: one per session, above its connectors.
 //!
-//! It starts connectors, learns of their end whatever the end is, and restarts the route's own by the
-//! policy, at the pacer's pace. It owns what outlives a connection: generation, backoff, and the
-//! obligations of events that a connection leaves unsettled, which it turns into failures in the line of
-//! the replies.
+//! It starts connectors, is notified of their end in every case, and restarts the route's own by the policy,
+//! at the pacer's pace. It owns what outlives a connection: generation, backoff, and the unsettled events of
+//! a lost connection, which it turns into failures in the queue of the replies.
 
 mod actor;
 mod loss;

@@ -1,7 +1,7 @@
-//! When a lost connector is started again (C7).
+//! When a lost connector is restarted (C7).
 //!
-//! Pure; `now` and chance are passed in. Exponential backoff with full jitter between a minimum and a
-//! maximum; a limit on restarts within a window, as in Erlang/OTP, and a slower probe beyond it.
+//! Pure; time and randomness are passed in. Exponential backoff with full jitter between a minimum and a
+//! maximum; a limit on restarts within a window, as in Erlang/OTP, and a slower probe beyond the limit.
 
 use std::{
     collections::VecDeque,
@@ -10,13 +10,13 @@ use std::{
 
 use crate::settings::Restart;
 
-/// The restarts of one connector.
+/// The restart state of one connector.
 #[derive(Debug)]
 pub struct Policy {
     restart: Restart,
     /// Attempts since a connection last proved good.
     attempt: u32,
-    /// When the restarts of the window were ordered, oldest first; at most `max_restarts`.
+    /// When the restarts within the window were ordered, oldest first; at most `max_restarts`.
     recent: VecDeque<Instant>,
     gave_up: bool,
 }
@@ -24,13 +24,13 @@ pub struct Policy {
 /// What to do about a lost connector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verdict {
-    /// Start it again after this long.
+    /// Restart it after this long.
     pub delay: Duration,
     /// The number of the attempt since a connection last proved good, from 1.
     pub attempt: u32,
-    /// The restarts within the window are used up, with this loss.
+    /// Whether this loss used up the restarts of the window.
     pub gives_up: bool,
-    /// They were used up before, or are now: `delay` is the pace of the probe.
+    /// Whether the restarts are used up; `delay` is then the interval of the probe.
     pub probing: bool,
 }
 
@@ -40,7 +40,7 @@ impl Policy {
         Self { restart, attempt: 0, recent: VecDeque::new(), gave_up: false }
     }
 
-    /// Decides about a loss; `chance` is a random number from 0 up to 1.
+    /// Decides about a loss; `chance` is a random number in [0, 1).
     pub fn lost(&mut self, now: Instant, chance: f64) -> Verdict {
         self.attempt = self.attempt.saturating_add(1);
         if self.gave_up {
@@ -57,16 +57,16 @@ impl Policy {
         Verdict { delay, attempt: self.attempt, gives_up: false, probing: false }
     }
 
-    /// Notes that a connection is lost that was up for `up`. One that lasted as long as the longest delay
-    /// has proved good even if its peer, a sink say, never sent anything.
+    /// Records the loss of a connection that lasted `up`. One that lasted at least the longest delay counts
+    /// as good, even if its peer, such as a sink, never sent anything.
     pub fn was_up(&mut self, up: Duration) {
         if up >= self.restart.max {
             self.proved();
         }
     }
 
-    /// Notes that the connection proved good: its peer sent something after the handshake. The backoff
-    /// begins anew, and a connector that was given up is no longer.
+    /// Records that the connection proved good: its peer sent something after the handshake. The backoff
+    /// starts over, and the connector no longer counts as given up.
     pub fn proved(&mut self) {
         self.attempt = 0;
         if self.gave_up {
@@ -80,9 +80,8 @@ impl Policy {
     }
 }
 
-/// Full jitter: evenly between `min` and `min * 2^(attempt - 1)`, the latter bounded by `max`. The first
-/// attempt has a spread too, from `min` to twice that, so that sessions which lost one upstream together do
-/// not come back together.
+/// Full jitter: uniform between `min` and `min * 2^(attempt - 1)`, at most `max`. The first attempt is spread
+/// too, from `min` to twice that, so that sessions which lost the same upstream do not reconnect together.
 fn backoff(attempt: u32, min: Duration, max: Duration, chance: f64) -> Duration {
     let factor = 1_u32.checked_shl(attempt).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
     let ceiling = min.saturating_mul(factor).min(max).max(min);

@@ -1,4 +1,4 @@
-//! How a supervisor ends its session with an upstream connection.
+//! Ends a session together with its upstream connection.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Supervisor {
-    /// What the end of a connection for this reason means.
+    /// What the end of a connection for this reason means for the session.
     pub(super) fn fate(&mut self, generation: Generation, reason: &Reason) -> Fate {
         let is_main = generation == self.main.generation;
         let connection = match self.child(generation) {
@@ -26,14 +26,14 @@ impl Supervisor {
         loss::fate(reason, connection, &self.plan.upstream, self.links.keeps_client)
     }
 
-    /// The upstream is given up, and the session ends. Servers that `$url` named answer until it withdraws.
+    /// Gives the upstream up and ends the session. Servers chosen by `$url` answer until the session ends.
     pub(super) fn close_given_up(&self) {
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
         let end = UpstreamEnd { failed: Vec::new(), frame, loss: None };
         self.links.back.notify(DataMessage::Ended(Box::new(end)));
     }
 
-    /// The session ends with this connection: nothing is connected to again.
+    /// Ends the session with this connection: nothing is connected to again.
     pub(super) fn end_session(&mut self, fate: Fate, ended: Ended, server: Arc<str>, unsettled: usize) {
         let (reason, last_written) = (ended.reason.to_string(), ended.last_written);
         let failed = self.failures(ended, server);
@@ -46,7 +46,7 @@ impl Supervisor {
                 (Some(frame), Some(loss))
             }
         };
-        // An end that is passed on is the application's business, not a fault.
+        // A close that is passed on is the application's decision, not a fault.
         let level = if loss.is_some() { log::Level::Warn } else { log::Level::Info };
         log::log!(
             level,
