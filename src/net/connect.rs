@@ -1,4 +1,4 @@
-//! The TCP connector under awc's handshake.
+//! The TCP connector beneath awc's handshake.
 
 use std::{
     future::Future,
@@ -21,10 +21,10 @@ use super::{
     tune,
 };
 
-/// What all dials of the process share.
+/// State that all dials of the process share.
 pub struct Network {
     resolver: Arc<Resolver>,
-    /// Sockets beyond the first of each dial.
+    /// Permits for each dial's sockets beyond its first.
     extra: Semaphore,
 }
 
@@ -34,7 +34,7 @@ impl Network {
         Arc::new(Self { resolver: Resolver::system(), extra: Semaphore::new(EXTRA_MAX) })
     }
 
-    /// A connection to `host`, a name or an address.
+    /// Connects to `host`, a name or an address.
     async fn connect(&self, host: &str, port: u16, options: &TcpOptions) -> Result<TcpStream, ConnectError> {
         let addresses = match literal(host) {
             Some(ip) => Arc::new([SocketAddr::new(ip, 0)]),
@@ -50,7 +50,7 @@ impl Network {
     }
 }
 
-/// The address that a host of a URL is, if it is no name.
+/// The address in a URL's host; `None` when the host is a name.
 fn literal(host: &str) -> Option<IpAddr> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     bare.unwrap_or(host).parse().ok()
@@ -61,7 +61,7 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address
 }
 
-/// Connects to the host of a URL and sets the options of the socket.
+/// Connects to the host of a URL and sets the socket's options.
 #[derive(Clone)]
 pub struct Connect {
     network: Arc<Network>,
@@ -69,7 +69,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// A connector whose sockets have these options.
+    /// A connector whose sockets get these options.
     pub fn new(network: Arc<Network>, options: TcpOptions) -> Self {
         Self { network, options }
     }

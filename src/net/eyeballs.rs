@@ -1,4 +1,4 @@
-//! A TCP connection to the first address that answers (Happy Eyeballs, RFC 8305).
+//! Connects to the first address that answers (Happy Eyeballs, RFC 8305).
 
 use std::{
     collections::VecDeque,
@@ -17,20 +17,20 @@ use tokio::{
 
 use super::race::{Race, Turn};
 
-/// Attempts of one dial at a time.
+/// Most concurrent attempts of one dial.
 const ATTEMPTS_MAX: usize = 4;
 
-/// Sockets of all dials together beyond the first of each. A session has a descriptor for its upstream, and
-/// these come on top of it.
+/// Most sockets of all dials together, not counting the first of each dial. A session has a descriptor
+/// reserved for its upstream; these come on top of it.
 pub(super) const EXTRA_MAX: usize = 64;
 
-/// Connects to the first of `addresses` that answers; `connect` makes one attempt. The attempts that are not
-/// needed any more are dropped.
+/// Connects to the first of `addresses` that answers; `connect` makes one attempt. The other attempts are
+/// dropped.
 ///
-/// Where an attempt is due and there is no room for another, it takes the place of the oldest.
+/// When an attempt is due and the limit is reached, it replaces the oldest attempt.
 ///
 /// # Errors
-/// When all attempts have failed, the failure that tells the most.
+/// When all attempts have failed: the most informative failure.
 pub(super) async fn first<T, F: Future<Output = io::Result<T>>>(
     addresses: impl IntoIterator<Item = SocketAddr>,
     extra: &Semaphore,
@@ -67,16 +67,16 @@ pub(super) async fn first<T, F: Future<Output = io::Result<T>>>(
     }
 }
 
-/// The attempts under way, the oldest first.
+/// The running attempts, oldest first.
 struct Attempts<'a, F> {
     running: VecDeque<Pin<Box<F>>>,
     extra: &'a Semaphore,
-    /// One for each attempt beyond the first.
+    /// A permit for each attempt beyond the first.
     permits: Vec<SemaphorePermit<'a>>,
 }
 
 impl<T, F: Future<Output = io::Result<T>>> Attempts<'_, F> {
-    /// Makes room for one attempt more, and gives the oldest back if it has to end for that.
+    /// Reserves a slot for another attempt. Returns the oldest attempt if it must be dropped for that.
     fn make_room(&mut self) -> Option<Pin<Box<F>>> {
         // The first attempt needs no permit.
         if self.running.len() <= self.permits.len() {
@@ -92,7 +92,7 @@ impl<T, F: Future<Output = io::Result<T>>> Attempts<'_, F> {
         }
     }
 
-    /// The first attempt that has ended.
+    /// Waits for the first attempt that ends.
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<io::Result<T>> {
         for at in 0..self.running.len() {
             if let Poll::Ready(ended) = self.running[at].as_mut().poll(task) {
@@ -110,16 +110,16 @@ mod tests {
 
     use super::*;
 
-    /// What an attempt at an address leads to.
+    /// How an address reacts to a connection attempt.
     #[derive(Clone, Copy)]
     enum Fate {
         Answers,
         Refuses,
-        /// It swallows packets.
+        /// It never answers.
         Silent,
     }
 
-    /// Notes when an attempt ends without an answer.
+    /// Records an attempt that ends without an answer.
     struct Held(IpAddr, Rc<RefCell<Vec<IpAddr>>>);
 
     impl Drop for Held {
@@ -167,7 +167,6 @@ mod tests {
         Semaphore::new(EXTRA_MAX)
     }
 
-    /// Row 41.
     #[actix::test]
     async fn an_address_that_swallows_packets_does_not_hide_the_next() {
         let network = Network::new(&[("::1", Fate::Silent), ("127.0.0.1", Fate::Answers)]);

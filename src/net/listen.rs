@@ -10,13 +10,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Backlog passed to listen(2); the kernel may cap it.
 const BACKLOG: i32 = 4096;
 
-/// How often a name with port 0 gets another port when one of its addresses does not have the first one free.
+/// How often a name with port 0 is tried with another port, when one of its addresses does not have the
+/// chosen port free.
 const PORT_ATTEMPTS: usize = 16;
 
 /// The address family is not supported by the kernel (EAFNOSUPPORT).
 const NO_FAMILY: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
 
-/// An address to listen on, or a name with all its addresses.
+/// An address to listen on, or a name that stands for all its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bind {
     /// The entry as written: `127.0.0.1:9139`, `localhost:9139`.
@@ -25,28 +26,29 @@ pub struct Bind {
     pub addresses: Vec<SocketAddr>,
 }
 
-/// The sockets of a list of [`Bind`]s.
+/// The open sockets of a list of [`Bind`]s.
 #[derive(Debug, Default)]
 pub struct Listening {
-    /// One socket for each address, in the order of the list.
+    /// One socket per address, in the order of the list.
     pub sockets: Vec<TcpListener>,
-    /// Addresses of names that this machine does not have.
+    /// Addresses of names that this machine does not have, each with its error.
     pub skipped: Vec<(SocketAddr, io::Error)>,
 }
 
 /// Opens the sockets of a list of addresses.
 ///
-/// A name is open when at least one of its addresses is: those that this machine does not have, such as `::1`
-/// where IPv6 is switched off, are skipped. With port 0 all addresses of a name get the same free port.
+/// A name counts as open when at least one of its addresses is open. Addresses that this machine does not
+/// have, such as `::1` with IPv6 disabled, are skipped. With port 0 all addresses of a name get the same free
+/// port.
 ///
 /// # Errors
-/// When an address is taken, or the machine has none of a name's addresses. The text names the address.
+/// When an address is in use, or the machine has none of a name's addresses. The error names the address.
 pub fn listen(binds: &[Bind]) -> io::Result<Listening> {
     let mut listening = Listening::default();
     for bind in binds {
         let has_v4 =
             |port| binds.iter().flat_map(|bind| &bind.addresses).any(|it| it.is_ipv4() && it.port() == port);
-        // `[::]` takes IPv4 clients too, unless an IPv4 address of that port is in the list.
+        // `[::]` accepts IPv4 clients too, unless an IPv4 address with the same port is in the list.
         let port = bind.addresses.first().map_or(0, SocketAddr::port);
         open_all(bind, has_v4(port), &mut listening)?;
     }
@@ -102,7 +104,7 @@ fn try_all(bind: &Bind, only_v6: bool) -> Result<Listening, (SocketAddr, io::Err
     }
 }
 
-/// Whether this machine does not have the address, or its whole family.
+/// Whether this machine lacks the address or its whole family.
 fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_FAMILY)
 }
@@ -119,7 +121,7 @@ fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
 }
 
 impl fmt::Display for Bind {
-    /// As written.
+    /// The entry as written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_name_gets_another_port_when_one_is_not_free_on_all_its_addresses() {
-        // taken on 127.0.0.2 in every attempt but those that meet none of these ports
+        // The first port is taken on 127.0.0.2 in nearly every attempt.
         let taken: Vec<_> = (0..500).map(|_| TcpListener::bind("127.0.0.2:0").unwrap()).collect();
         for _ in 0..200 {
             let open = addresses(&listen(&[bind(&["127.0.0.1:0", "127.0.0.2:0"])]).unwrap());
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn an_address_of_a_name_that_the_machine_does_not_have_is_skipped() {
-        // 203.0.113.0/24 is for documentation (RFC 5737)
+        // 203.0.113.0/24 is reserved for documentation (RFC 5737).
         for names in [["203.0.113.77:0", "127.0.0.1:0"], ["127.0.0.1:0", "203.0.113.77:0"]] {
             let listening = listen(&[bind(&names)]).unwrap();
             assert_eq!(addresses(&listening).len(), 1);

@@ -1,4 +1,5 @@
-//! The cache of resolved names, and which name may be looked up when. No clock, no threads: both are passed in.
+//! The cache of resolved names, and the rules for when to look a name up. Pure: time and signals are passed
+//! in.
 
 use std::{
     collections::HashMap,
@@ -8,33 +9,34 @@ use std::{
 };
 
 /// How long an answer is used without another look-up. It bounds the look-ups while many sessions reconnect,
-/// and is short because names are how upstreams are moved.
+/// and is short because operators move upstreams by changing names.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
 
-/// The shortest time between a failed look-up and the next for the same name: look-ups of a name that does
-/// not exist are few, and a name that appears is found soon.
+/// Shortest time between a failed look-up and the next for the same name. Names that do not exist cause few
+/// look-ups, and a new name is found soon.
 const FAILED_MIN: Duration = Duration::from_secs(1);
 
-/// The longest such time. In between, a name is left alone for as long as its look-up took to fail: a name
-/// whose server is silent occupies its thread for half of the time at most.
+/// Longest such time. In between, the pause is as long as the failed look-up took, so a name whose server is
+/// silent occupies a thread for half of the time at most.
 const FAILED_MAX: Duration = Duration::from_secs(30);
 
-/// How long a dial waits for a fresh answer where the last known addresses are there to be used instead.
+/// How long a dial waits for a fresh answer when older addresses of the name are known.
 pub(super) const STALE_AFTER: Duration = Duration::from_millis(500);
 
-/// The age at which the last known addresses are not used any more: others may own them by then.
+/// Age at which known addresses are not used any more: they may belong to another host by then.
 const STALE_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Look-ups at a time, each a thread. Only names that hang together could use them up, and those pause.
+/// Most concurrent look-ups, each on its own thread. Only names that hang together can reach this limit, and
+/// those pause.
 pub(super) const LOOKUPS_MAX: usize = 128;
 
-/// Names in the cache. When it is full, the name that was asked for longest ago makes room.
+/// Most names in the cache. When it is full, the least recently used name is removed.
 const NAMES_MAX: usize = 1024;
 
-/// Addresses of one name that are used, the first ones: a dial has no time for more.
+/// Most addresses used of one name, the first ones: a dial has no time for more.
 pub(super) const ADDRESSES_MAX: usize = 32;
 
-/// The addresses of a name in the order in which to try them, with port 0.
+/// The addresses of a name, in the order to try them, with port 0.
 pub type Addresses = Arc<[SocketAddr]>;
 
 /// Why a name has no addresses. The texts do not repeat the name.
@@ -43,7 +45,7 @@ pub enum LookupError {
     /// The name does not exist, or has no address.
     #[error("no such name")]
     NotFound,
-    /// The look-up failed for another reason, in the words of the system.
+    /// The look-up failed for another reason; the system's error text.
     #[error("{0}")]
     Failed(Arc<str>),
 }
@@ -51,19 +53,19 @@ pub enum LookupError {
 /// What a dial does next to get the addresses of a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<S> {
-    /// Use these.
+    /// Use these addresses.
     Use(Addresses),
-    /// Give up.
+    /// Fail with this error.
     Fail(LookupError),
     /// Start the look-up, then ask again.
     Start,
-    /// Wait for the look-up under way, but not beyond the given time, then ask again.
+    /// Wait for the running look-up, at most the given time, then ask again.
     Wait(S, Option<Instant>),
     /// Wait until any look-up has ended, then ask again.
     Full,
 }
 
-/// What is known of names. `S` signals the end of a look-up to the dials that wait for it.
+/// The names known and their look-ups. `S` signals the end of a look-up to the dials that wait for it.
 #[derive(Debug)]
 pub(super) struct Names<S> {
     entries: HashMap<Box<str>, Entry<S>>,
@@ -72,21 +74,21 @@ pub(super) struct Names<S> {
 
 #[derive(Debug)]
 struct Entry<S> {
-    /// The last good answer, and when it came.
+    /// The last good answer, and when it arrived.
     known: Option<(Addresses, Instant)>,
-    /// The last failure, and until when the name is left alone.
+    /// The last failure, and until when the next look-up must wait.
     failed: Option<(LookupError, Instant)>,
-    /// The look-up under way, and since when.
+    /// The running look-up, and when it started.
     running: Option<(S, Instant)>,
     used: Instant,
 }
 
-/// The end of a look-up.
+/// The result of a finished look-up.
 #[derive(Debug)]
 pub(super) struct Ended<S> {
-    /// Signals the end to the dials that wait.
+    /// Signals the end to the waiting dials.
     pub(super) signal: Option<S>,
-    /// Whether the last known addresses are used although the look-up failed.
+    /// Whether older addresses are used although the look-up failed.
     pub(super) is_stale: bool,
 }
 
@@ -97,8 +99,8 @@ impl<S> Default for Names<S> {
 }
 
 impl<S: Clone> Names<S> {
-    /// What to do to get the addresses of `name`. Where the answer is [`Step::Start`], the look-up counts as
-    /// started, and dials that ask from now on wait for the signal that `signal` makes.
+    /// The next step to get the addresses of `name`. After [`Step::Start`] the look-up counts as started, and
+    /// later dials wait for the signal that `signal` creates.
     pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> Step<S> {
         let is_full = self.running >= LOOKUPS_MAX;
         let entry = self.entry(name, now);
@@ -127,7 +129,7 @@ impl<S: Clone> Names<S> {
         }
     }
 
-    /// Notes how the look-up of `name` ended.
+    /// Records the result of the look-up of `name`.
     pub(super) fn end(
         &mut self,
         name: &str,
@@ -309,8 +311,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes: one look-up of a name at a time, their number is counted right, and the end of a
-        /// look-up gives everybody who waits an answer.
+        /// For any sequence of steps: a name has at most one look-up at a time, the look-ups are counted
+        /// correctly, and the end of a look-up answers all its waiting dials.
         #[test]
         fn nobody_waits_for_a_look_up_that_does_not_run(
             events in prop::collection::vec((0..4_usize, 0..3_usize, 0..8000_u64), 1..200)

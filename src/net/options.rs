@@ -1,13 +1,13 @@
-//! Options of TCP sockets, on either side.
+//! Options of TCP sockets, for both sides of the proxy.
 
 use std::{io, os::fd::AsFd, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// Probes without answer before the kernel gives a connection up.
+/// Unanswered keepalive probes after which the kernel drops a connection.
 const PROBES: u32 = 4;
 
-/// Options of TCP sockets.
+/// Options of TCP sockets; `None` switches an option off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpOptions {
     /// The kernel starts to probe a connection after this long without traffic.
@@ -16,10 +16,10 @@ pub struct TcpOptions {
     pub user_timeout: Option<Duration>,
 }
 
-/// Sets the options, and switches Nagle's algorithm off so that small messages are sent at once.
+/// Sets the options, and disables Nagle's algorithm so that small messages are sent at once.
 ///
 /// # Errors
-/// When the socket takes no options any more, as its connection has ended.
+/// When the connection has already ended.
 pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     let socket = SockRef::from(socket);
     socket.set_tcp_nodelay(true)?;
@@ -28,7 +28,7 @@ pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
         socket.set_tcp_keepalive(&keepalive)?;
     }
-    // Others have no such option; there the limits on silent and blocked peers do it.
+    // Other systems lack this option; there, the liveness checks find such peers.
     #[cfg(target_os = "linux")]
     if options.user_timeout.is_some() {
         socket.set_tcp_user_timeout(options.user_timeout)?;
@@ -36,8 +36,8 @@ pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Interval and number of probes: all of them together take as long as the first was waited for, in whole
-/// seconds, so that a dead peer is found after twice that.
+/// Interval and number of keepalive probes. Together they take as long as the idle time before the first, in
+/// whole seconds, so that a dead peer is found after twice the idle time.
 fn probing(idle: Duration) -> (Duration, u32) {
     let seconds = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).max(1);
     let probes = seconds.min(PROBES);

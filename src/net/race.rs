@@ -1,4 +1,4 @@
-//! Which address to try when: Happy Eyeballs (RFC 8305), without clock and sockets.
+//! The order and times of connection attempts: Happy Eyeballs (RFC 8305). Pure: no clock, no sockets.
 
 use std::{
     collections::VecDeque,
@@ -10,32 +10,32 @@ use std::{
 /// The next address is tried after this long without a connection (RFC 8305 section 5).
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// The addresses that are not tried yet, and how the attempts so far have ended.
+/// The addresses left to try, and the results of the attempts so far.
 #[derive(Debug)]
 pub(super) struct Race {
     waiting: VecDeque<SocketAddr>,
-    /// Attempts under way.
+    /// Number of running attempts.
     open: usize,
     /// When the next attempt is due.
     due: Option<Instant>,
-    /// The failure to report if there is no connection.
+    /// The failure to report if no attempt succeeds.
     failure: Option<io::Error>,
 }
 
-/// What to do next.
+/// The next step of a dial.
 #[derive(Debug)]
 pub(super) enum Turn {
     /// Try this address.
     Begin(SocketAddr),
-    /// Wait for the attempts under way, but not beyond the given time.
+    /// Wait for the running attempts, at most until the given time.
     Wait(Option<Instant>),
     /// All attempts have failed.
     Lost(io::Error),
 }
 
 impl Race {
-    /// A race of these addresses. Families alternate, beginning with that of the first address; within a
-    /// family the order stays (RFC 8305 section 4).
+    /// A race between these addresses. Address families alternate, starting with that of the first address;
+    /// within a family the order stays the same (RFC 8305 section 4).
     pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self { waiting: interleave(addresses), open: 0, due: None, failure: None }
     }
@@ -56,13 +56,13 @@ impl Race {
         }
     }
 
-    /// An attempt has failed: the next one is due at once.
+    /// Records a failed attempt: the next one is due at once.
     pub(super) fn failed(&mut self, error: io::Error) {
         self.due = None;
         self.ended(error);
     }
 
-    /// An attempt was dropped to make room for the next one.
+    /// Records an attempt that was dropped in favour of the next one.
     pub(super) fn dropped(&mut self) {
         self.ended(ErrorKind::TimedOut.into());
     }
@@ -75,8 +75,9 @@ impl Race {
     }
 }
 
-/// How much a failure tells, the most first. A host that refuses is there, so its answer comes before that of
-/// a family for which there is no route; of equal ones the first holds, as its address was the best.
+/// How informative a failure is; the highest is reported. A host that refuses exists, so its answer is
+/// preferred to that of a family without a route. Among equals the first is kept, because its address was
+/// preferred.
 fn rank(error: &io::Error) -> u8 {
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => 0,
@@ -136,7 +137,6 @@ mod tests {
         }
     }
 
-    /// Row 41.
     #[test]
     fn the_next_address_is_tried_after_a_quarter_of_a_second() {
         let mut race = Race::new(all(&["::1", "127.0.0.1", "127.0.0.2"]));

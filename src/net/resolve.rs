@@ -1,8 +1,8 @@
-//! Names to addresses, once for all sessions of the process.
+//! Resolves names to addresses, once for all sessions of the process.
 //!
-//! getaddrinfo does the work, so that the hosts file and nsswitch.conf hold. It blocks, and for as long as a
-//! silent name server makes it, so each look-up has a thread of its own: a name has one at most, all names
-//! together [`LOOKUPS_MAX`]. Dials that wait give up at their own deadlines; the look-up goes on.
+//! getaddrinfo does the work, so that the hosts file and nsswitch.conf apply. It blocks for as long as the
+//! name server is silent, so each look-up has its own thread: at most one per name, and at most
+//! [`LOOKUPS_MAX`] in total. Waiting dials give up at their own deadlines; the look-up goes on.
 
 use std::{
     net::SocketAddr,
@@ -21,10 +21,10 @@ use super::names::{ADDRESSES_MAX, Addresses, LookupError, Names, Step};
 /// Signals the end of a look-up: true when it has ended.
 type Signal = watch::Sender<bool>;
 
-/// Looks names up, blocking.
+/// Looks a name up; blocks.
 type LookUp = Box<dyn Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync>;
 
-/// The look-ups of the process and their answers.
+/// The running look-ups of the process and their answers.
 pub struct Resolver {
     names: Mutex<Names<Signal>>,
     /// Changes when a look-up ends.
@@ -33,12 +33,12 @@ pub struct Resolver {
 }
 
 impl Resolver {
-    /// A resolver that asks the system.
+    /// A resolver that uses the system's look-up.
     pub fn system() -> Arc<Self> {
         Self::with(system)
     }
 
-    /// A resolver that asks `look_up`, on a thread for each question.
+    /// A resolver that runs `look_up`, on a thread for each look-up.
     fn with(
         look_up: impl Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -46,13 +46,13 @@ impl Resolver {
         Arc::new(Self { names, ended, look_up: Box::new(look_up) })
     }
 
-    /// All addresses of a host name, with port 0. May wait for as long as the system's look-up takes: the
-    /// caller has a deadline.
+    /// All addresses of a host name, with port 0. May wait as long as the system's look-up takes, so the
+    /// caller needs a deadline.
     ///
     /// # Errors
-    /// When the name has no address, or the look-up fails and no address is known from before.
+    /// When the name has no address, or the look-up fails and no older addresses are known.
     pub async fn resolve(self: &Arc<Self>, name: &str) -> Result<Addresses, LookupError> {
-        // Names are the same in either case (RFC 4343).
+        // Names are case-insensitive (RFC 4343).
         let name = name.to_ascii_lowercase();
         let mut ended = self.ended.subscribe();
         loop {
@@ -63,7 +63,7 @@ impl Resolver {
                 Step::Fail(error) => return Err(error),
                 Step::Start => self.start(&name),
                 Step::Wait(signal, until) => wait(&signal, until).await,
-                // The sender is ours and lives as long as we do.
+                // The sender lives as long as the resolver.
                 Step::Full => _ = ended.changed().await,
             }
         }
@@ -72,7 +72,7 @@ impl Resolver {
     fn start(self: &Arc<Self>, name: &str) {
         let running = Running { resolver: Arc::clone(self), name: name.into(), answer: None };
         let thread = thread::Builder::new().name("name look-up".to_owned());
-        // Without a thread the closure is dropped, and with it the look-up ends.
+        // If no thread starts, the closure is dropped, and dropping it ends the look-up.
         if let Err(error) = thread.spawn(move || running.run()) {
             log::warn!("name look-up failed name={name} reason=\"no thread: {error}\"");
         }
@@ -82,9 +82,7 @@ impl Resolver {
         let reason = answer.as_ref().err().cloned();
         let ended = self.names().end(name, Instant::now(), answer);
         if let (Some(error), true) = (reason, ended.is_stale) {
-            log::warn!(
-                "name look-up failed name={name} reason=\"{error}\": the last known addresses are used"
-            );
+            log::warn!("name look-up failed name={name} reason=\"{error}\", using the last known addresses");
         }
         if let Some(signal) = ended.signal {
             signal.send_replace(true);
@@ -99,7 +97,7 @@ impl Resolver {
 
 async fn wait(signal: &Signal, until: Option<Instant>) {
     let mut ended = signal.subscribe();
-    // The sender is borrowed here, so the only end is that of the look-up.
+    // The sender is borrowed here, so a change can only be the end of the look-up.
     let ended = ended.wait_for(|ended| *ended);
     match until {
         Some(until) => _ = timeout_at(until.into(), ended).await,
@@ -107,7 +105,7 @@ async fn wait(signal: &Signal, until: Option<Instant>) {
     }
 }
 
-/// A look-up under way. It ends in a panic too.
+/// A running look-up. Dropping it ends the look-up, in a panic too.
 struct Running {
     resolver: Arc<Resolver>,
     name: Box<str>,
@@ -123,12 +121,12 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let answer = self.answer.take();
-        let failed = || Err(LookupError::Failed("the look-up could not be made".into()));
+        let failed = || Err(LookupError::Failed("the look-up did not finish".into()));
         self.resolver.end(&self.name, answer.unwrap_or_else(failed));
     }
 }
 
-/// The addresses to use, in the system's order (RFC 6724), each once.
+/// The addresses to use, in the system's order (RFC 6724), without duplicates.
 fn usable(found: Vec<SocketAddr>) -> Result<Addresses, LookupError> {
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for mut address in found {
@@ -141,7 +139,7 @@ fn usable(found: Vec<SocketAddr>) -> Result<Addresses, LookupError> {
 }
 
 fn system(name: &str) -> Result<Vec<SocketAddr>, LookupError> {
-    // Each address once, not once for each type of socket.
+    // getaddrinfo returns each address once per socket type.
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = getaddrinfo(Some(name), None, Some(hints)).map_err(|error| match error.kind() {
         LookupErrorKind::NoName | LookupErrorKind::NoData => LookupError::NotFound,
@@ -168,7 +166,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// A name server that answers for a name when it is told to.
+    /// A name server that answers for a name on request.
     #[derive(Default)]
     struct Server {
         answers: Mutex<HashMap<String, Result<Vec<SocketAddr>, LookupError>>>,
@@ -205,7 +203,7 @@ mod tests {
         tokio::time::timeout(PATIENCE, resolver.resolve(name)).await.expect("an answer in time")
     }
 
-    /// Whether a dial that waits for so short a time gets no answer.
+    /// Whether a dial gets no answer within a short time.
     async fn hangs(resolver: &Arc<Resolver>, name: &str) -> bool {
         tokio::time::timeout(Duration::from_millis(1), resolver.resolve(name)).await.is_err()
     }
@@ -261,7 +259,7 @@ mod tests {
         assert!(hangs(&resolver, "new").await);
         server.tell("hangs7", Err(LookupError::NotFound));
         assert_eq!(new.await.unwrap().unwrap()[..], [address(3)]);
-        // lets the other threads end
+        // Lets the other threads end.
         (0..LOOKUPS_MAX).for_each(|number| server.tell(&format!("hangs{number}"), Ok(Vec::new())));
     }
 

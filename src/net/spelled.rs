@@ -1,4 +1,4 @@
-//! A stream whose first head is spelled as the RFCs do.
+//! A stream that writes the header names of its first request as the RFCs spell them.
 
 use std::{
     io::{self, IoSlice},
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::spelling;
 
-/// Spells the header names in the head of the request that is written first: awc writes them in lower case.
+/// Changes the case of header names in the head of the first request: awc writes them in lower case.
 /// Everything else passes unchanged and is not copied.
 #[derive(Debug)]
 pub struct Spelled<S> {
@@ -23,25 +23,25 @@ pub struct Spelled<S> {
 enum Head {
     /// Nothing has been written.
     Awaited,
-    /// The spelled head, of which this many bytes have been written.
+    /// The respelled head, and how many of its bytes are written.
     Writing(Vec<u8>, usize),
-    /// The head has been written.
+    /// The head is written.
     Written,
 }
 
 impl<S> Spelled<S> {
-    /// A stream on which nothing has been written.
+    /// A stream on which nothing is written yet.
     pub fn new(stream: S) -> Self {
         Self { stream, head: Head::Awaited }
     }
 }
 
 impl<S: AsyncWrite + Unpin> Spelled<S> {
-    /// Writes the head instead of `bytes`, which begin with what is left of it.
+    /// Writes from the respelled head instead of `bytes`, which start with the unwritten rest of the head.
     ///
     /// # Correctness
-    /// awc gives the whole head to each write until all of it is taken. As spelling keeps the length, the
-    /// number of spelled bytes that were taken is the number of bytes of the head that were taken.
+    /// awc passes the whole rest of the head to each write until all of it is written. Respelling keeps the
+    /// length, so the number of respelled bytes written equals the number of head bytes written.
     fn write_head(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if let Head::Awaited = self.head {
             let mut head = bytes.to_vec();
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes at most `room` bytes with each write, and counts the slices it is offered.
+    /// Takes at most `room` bytes per write, and counts the slices passed to it.
     struct Narrow {
         room: usize,
         taken: Vec<u8>,
