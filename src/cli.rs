@@ -1,16 +1,16 @@
-//! The command line: what can be asked of the program, and how it ends.
+//! The command line: commands, options and exit codes.
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-/// A clean end.
+/// Exit code of a clean end.
 pub const EXIT_OK: u8 = 0;
-/// Anything that has no code of its own.
+/// Exit code of failures that have no specific code.
 pub const EXIT_FAILURE: u8 = 1;
-/// Wrong usage of the command line; clap's own code.
+/// Exit code for wrong usage of the command line; the one clap uses.
 pub const EXIT_USAGE: u8 = 2;
-/// Wrong settings: `EX_CONFIG` of BSD's `sysexits.h`.
+/// Exit code for invalid settings: `EX_CONFIG` of BSD's `sysexits.h`.
 pub const EXIT_CONFIG: u8 = 78;
 
 const EXAMPLES: &str = "\
@@ -92,12 +92,12 @@ Exits with 1 if any file does not parse, and with --check if a file would change
 #[derive(Debug, Parser, PartialEq, Eq)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What the program can do.
+/// The commands of the program.
 #[derive(Debug, Subcommand, PartialEq, Eq)]
 pub enum Command {
     /// Run the proxy
@@ -126,7 +126,7 @@ pub enum Command {
     Fmt(Fmt),
 }
 
-/// Which settings: those of a file, or `--listen` and `--to`.
+/// Where the settings come from: a file, or `--listen` and `--to`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Source {
     /// The settings file [default: settings/default.toml]
@@ -143,7 +143,7 @@ pub struct Source {
 /// `towline check`
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Check {
-    /// Which settings.
+    /// Where the settings come from.
     #[command(flatten)]
     pub source: Source,
     /// Print only what differs from the defaults
@@ -187,7 +187,7 @@ pub struct Echo {
 /// `towline health`
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Health {
-    /// What to ask
+    /// The URL to ask
     #[arg(default_value = "http://127.0.0.1:9140/healthz")]
     pub url: String,
 }
@@ -207,7 +207,7 @@ pub struct Eval {
     /// Show the metadata of outputs
     #[arg(long)]
     pub meta: bool,
-    /// Take warnings for errors
+    /// Treat warnings as errors
     #[arg(long)]
     pub strict: bool,
 }

@@ -4,10 +4,10 @@ use std::{task::Waker, time::Duration};
 
 use crate::wire::ticker::{self, Alarm, Tick, Ticks};
 
-/// A moment at which an actor has something to do, whatever its socket does (C8).
+/// A time at which an actor must act, whatever its socket does (C8).
 ///
-/// The thread's ticker wakes the actor. A timer in the actor's own task would wait while the socket uses up
-/// tokio's budget of the task. The deadline passes late by 0.2 s at most, and never early.
+/// The thread's ticker wakes the actor. A timer in the actor's own task would be delayed while the socket
+/// uses up the task's tokio budget. The deadline fires at most 0.2 s late, and never early.
 #[derive(Debug)]
 pub struct Deadline {
     at: Tick,
@@ -20,23 +20,23 @@ impl Deadline {
         Self { at: Tick::NEVER, alarm: Alarm::new() }
     }
 
-    /// Sets it to the moment at which `wait` has passed, whatever it was set to before. Takes effect with
+    /// Sets the deadline to `wait` from now; replaces an earlier setting. Takes effect with
     /// [`Deadline::arm`].
     pub fn set(&mut self, wait: Duration) {
         self.at = ticker::catch_up() + Ticks::covering(wait);
     }
 
-    /// Forgets the moment it was set to.
+    /// Clears the deadline.
     pub fn clear(&mut self) {
         self.at = Tick::NEVER;
     }
 
-    /// Whether it is set and has not been noticed to pass.
+    /// Whether it is set and not yet reported as passed.
     pub fn is_set(&self) -> bool {
         self.at != Tick::NEVER
     }
 
-    /// Whether it has passed; true once for each time it was set.
+    /// Whether it has passed; returns true once per setting.
     pub fn has_passed(&mut self) -> bool {
         let passed = self.is_set() && ticker::now() >= self.at;
         if passed {
@@ -45,7 +45,7 @@ impl Deadline {
         passed
     }
 
-    /// Has `waker` woken when it passes. Call it at the end of each turn.
+    /// Wakes `waker` when the deadline passes. Call it at the end of each turn.
     pub fn arm(&mut self, waker: &Waker) {
         if self.is_set() && self.alarm.due() != self.at {
             self.alarm.set(self.at, waker);
@@ -67,7 +67,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits as an actor does that is woken by nothing else.
+    /// Waits like an actor that nothing else wakes.
     async fn passed(deadline: &mut Deadline) {
         poll_fn(|task| {
             if deadline.has_passed() {

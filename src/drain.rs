@@ -1,4 +1,4 @@
-//! The orderly end of the process (C9).
+//! The drain: the orderly end of the process (C9).
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::{
 
 use crate::{connector, session::Drain, settings, status::Status, wire::CloseFrame};
 
-/// After all is said, closing handshakes may take this long beyond window and grace.
+/// How long closing handshakes may take after window and grace have passed.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The order to drain, for all listeners on all threads.
+/// The order to drain, broadcast to all listeners on all threads.
 #[derive(Debug, Clone)]
 pub struct Order {
     window: Duration,
@@ -21,21 +21,21 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of these settings.
+    /// The order for these settings.
     pub fn new(settings: &settings::Drain) -> Self {
         let frame = CloseFrame::new(settings.close_code, "shutting down");
         Self { window: settings.window, grace: settings.grace, frame }
     }
 
-    /// The order for one session: at a moment of its own within the window, so that the clients do not all
-    /// come back somewhere at once.
+    /// The order for one session: a random time within the window, so that clients do not all reconnect at
+    /// once.
     pub fn for_one(&self) -> Drain {
         let delay = self.window.mul_f64(rand::random());
         Drain { delay, grace: self.grace, frame: self.frame.clone() }
     }
 }
 
-/// Lets nobody in any more, closes the sessions one by one, and waits for the last.
+/// Stops accepting clients, closes the sessions one by one, and waits for the last.
 pub async fn drain(settings: &settings::Drain, status: &Arc<Status>, orders: &watch::Sender<Option<Order>>) {
     status.start_draining();
     log::info!(
@@ -50,6 +50,6 @@ pub async fn drain(settings: &settings::Drain, status: &Arc<Status>, orders: &wa
     if timeout_at(end, status.empty()).await.is_err() {
         log::warn!("drain is over with sessions left sessions={}", status.live());
     }
-    // The connections to upstreams end behind their sessions, with the same close frames.
+    // Connections to upstreams end after their sessions, with the same close frames.
     let _cut_off = timeout_at(end, connector::all_closed()).await;
 }

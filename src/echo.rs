@@ -1,12 +1,12 @@
-//! The demo upstream: echoes what it is sent, and answers `badger` to `snot`.
+//! The demo upstream: echoes messages, and answers `badger` to `snot`.
 //!
-//! A plain WebSocket actor of actix-web-actors with the processors, the codec and the pipeline of the
-//! reference system's echo server: lines in, one message a line out. It speaks through another
-//! implementation of the protocol than the proxy does, which makes it a test of the proxy too.
+//! A plain WebSocket actor of actix-web-actors that uses the proxy's processors, codec and pipeline: lines
+//! in, one message per line out. It uses another implementation of the protocol than the proxy, so it also
+//! tests the proxy.
 //!
 //! # Security
-//! For demos and tests: actix-web-actors takes a frame into memory before it looks at its size, so this
-//! server belongs on a loopback address.
+//! For demos and tests only. actix-web-actors buffers a frame before it checks the size, so bind this server
+//! to a loopback address.
 
 use std::{io, net::SocketAddr};
 
@@ -27,11 +27,10 @@ use crate::{
     wire::Message,
 };
 
-/// The program that it runs, a pipeline that answers on port `reply`.
+/// The program that it runs; it answers on port `reply`.
 const PROGRAM: &str = include_str!("../settings/pipelines/echo.trickle");
 
-/// Largest message it takes, the default of a listener's `max_message` and a line feed for each of many
-/// lines.
+/// Largest message accepted: the default of a listener's `max_message`, and the line feeds that `lines` adds.
 const MESSAGE_MAX: usize = 2 * 1024 * 1024;
 
 /// One connection.
@@ -39,16 +38,16 @@ struct Echo {
     inbound: Inbound,
     outbound: Outbound,
     program: Instance,
-    /// The fragments of a message that has not ended.
+    /// The fragments of an incomplete message.
     fragments: BytesMut,
     binary: bool,
     next: u64,
 }
 
-/// The echo server on `bind`, on its own thread; the address it got and the server to await.
+/// Starts the echo server on `bind`, on its own thread. Returns its address, and the server to await.
 ///
 /// # Errors
-/// When the address cannot be had; the text names it.
+/// When the address cannot be bound; the error names it.
 pub fn serve(bind: SocketAddr) -> io::Result<(SocketAddr, Server)> {
     let socket = std::net::TcpListener::bind(bind)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
@@ -190,10 +189,10 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Echo {
     }
 }
 
-/// Echoes until `shutdown` is ready; connections end without a closing handshake, as in a crash.
+/// Echoes until `shutdown` is ready. Connections then end without a closing handshake, as in a crash.
 ///
 /// # Errors
-/// When the address cannot be had.
+/// When the address cannot be bound.
 pub async fn run(bind: SocketAddr, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let (_, server) = serve(bind)?;
     let handle = server.handle();

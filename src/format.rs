@@ -13,31 +13,31 @@ use crate::{
     wire::Message,
 };
 
-/// From the wire: one message in, the data of any number of events out, one at a time.
+/// Decoding: one message in, the data of any number of events out, one at a time.
 pub struct Inbound {
     codec: &'static dyn Codec,
-    /// None: a message is one event.
+    /// `None`: a message is one event.
     preprocessors: Option<Box<Preprocessors>>,
     passing: Option<Message>,
     binary: bool,
 }
 
-/// To the wire: the data of one event in, any number of messages out.
+/// Encoding: the data of one event in, any number of messages out.
 pub struct Outbound {
     codec: &'static dyn Codec,
-    /// None: an event is one message.
+    /// `None`: an event is one message.
     postprocessors: Option<Box<Postprocessors>>,
 }
 
 impl Inbound {
-    /// The way in of one connection.
+    /// The decoder of one connection.
     pub fn new(format: &Format) -> Self {
         let specs = &format.preprocessors;
         let preprocessors = (!specs.is_empty()).then(|| Box::new(Preprocessors::new(specs)));
         Self { codec: format.codec, preprocessors, passing: None, binary: false }
     }
 
-    /// Takes a message. Ask [`Inbound::next`] until there is nothing more before the next one.
+    /// Takes a message. Call [`Inbound::next`] until it returns `None` before the next message.
     pub fn feed(&mut self, message: Message) {
         self.binary = message.is_binary();
         match &mut self.preprocessors {
@@ -49,7 +49,7 @@ impl Inbound {
     /// The data of the next event; `None` when another message is needed.
     ///
     /// # Errors
-    /// What preprocessors or codec say of bytes they cannot read; it stands in the place of one event.
+    /// The text of preprocessors or codec about bytes they cannot decode. It takes the place of one event.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
     pub fn next(&mut self) -> Option<Result<Data, String>> {
         let decoded = match &mut self.preprocessors {
@@ -65,57 +65,58 @@ impl Inbound {
         Some(decoded.map_err(|error| error.to_string()))
     }
 
-    /// The peer has closed and sends nothing more: what is not finished becomes events, by
-    /// [`Inbound::next`].
+    /// Marks the end of input, after the peer has closed: [`Inbound::next`] returns what is incomplete as
+    /// events.
     pub fn finish(&mut self) {
         if let Some(preprocessors) = &mut self.preprocessors {
             preprocessors.finish();
         }
     }
 
-    /// The connection is gone: drops what is not finished, and tells what that was, if anything.
+    /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
+    /// any.
     pub fn abandon(&mut self) -> Option<String> {
         let error = self.preprocessors.as_mut()?.abandon()?;
         Some(error.to_string())
     }
 
-    /// Bytes held of messages that are no events yet.
+    /// Bytes held of messages that are not events yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Message::len);
         passing + self.preprocessors.as_ref().map_or(0, |preprocessors| preprocessors.held())
     }
 
-    /// Whether the message that was fed last was a binary one.
+    /// Whether the last message was binary.
     pub fn is_binary(&self) -> bool {
         self.binary
     }
 
-    /// The metadata of an event with this data, made from the message that was fed last.
+    /// The metadata for an event with this data, made from the last message.
     pub fn meta(&self, data: &Data, rest: Option<Arc<Record>>) -> Meta {
         let meta = Meta::new(self.binary, rest);
-        // The other side's codec must not take the type for the kind where they differ.
+        // Where codecs differ, the other side must not choose the message kind by the data's type.
         let is_bytes = matches!(data, Data::Value(Value::Bytes(_)));
         if is_bytes == self.binary { meta } else { meta.with_binary_set() }
     }
 }
 
 impl Outbound {
-    /// The way out of one connection.
+    /// The encoder of one connection.
     pub fn new(format: &Format) -> Self {
         let specs = &format.postprocessors;
         let postprocessors = (!specs.is_empty()).then(|| Box::new(Postprocessors::new(specs)));
         Self { codec: format.codec, postprocessors }
     }
 
-    /// Appends the messages that an event becomes. Takes the data, so that a payload without another
-    /// owner is not copied later.
+    /// Appends the messages for an event. Takes ownership of the data, so that an unshared payload is not
+    /// copied later.
     ///
     /// # Errors
-    /// When codec or postprocessors cannot write the data, or a text message would not be UTF-8; then
-    /// `messages` is unchanged.
+    /// When codec or postprocessors cannot encode the data, or a text message would not be UTF-8. `messages`
+    /// is unchanged then.
     pub fn encode(&mut self, data: Data, meta: &Meta, messages: &mut Vec<Message>) -> Result<(), String> {
         let binary = self.codec.is_binary(&data, meta);
-        // One is the rule; the usual first growth to four would stay with every idle session.
+        // Usually one; the default growth to four would stay allocated in every idle session.
         messages.reserve_exact(1);
         let Some(postprocessors) = &mut self.postprocessors else {
             let encoded = match binary {

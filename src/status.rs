@@ -1,4 +1,4 @@
-//! What the whole process knows about itself: how many sessions live, and whether it is ending.
+//! Process-wide status: the number of live sessions, and whether the process is draining.
 
 use std::sync::{
     Arc,
@@ -14,17 +14,17 @@ use crate::session::SessionGuard;
 pub struct Status {
     draining: AtomicBool,
     live: AtomicUsize,
-    /// Handshakes that were read before the end began and are not answered.
+    /// Handshakes that were read before the drain and are not answered yet.
     unanswered: AtomicUsize,
-    /// Told when the last session ends, and when the last of these handshakes is answered.
+    /// Notified when the last session ends, and when the last of these handshakes is answered.
     empty: Notify,
 }
 
-/// One live session.
+/// Counts one live session; dropping it ends the count.
 #[derive(Debug)]
 pub struct Live(Arc<Status>);
 
-/// One handshake that awaits its answer.
+/// Counts one unanswered handshake; dropping it ends the count.
 #[derive(Debug)]
 pub struct Unanswered(Arc<Status>);
 
@@ -35,34 +35,34 @@ impl Status {
         Live(Arc::clone(self))
     }
 
-    /// Counts a handshake until the guard is dropped; none once the process is ending, so that new clients
-    /// cannot delay the end.
+    /// Counts a handshake until the guard is dropped. `None` once the process is draining, so that new
+    /// clients cannot delay its end.
     pub fn answer(self: &Arc<Self>) -> Option<Unanswered> {
         self.unanswered.fetch_add(1, SeqCst);
-        // Counted before the flag is read: the end either sees the count or is seen here.
+        // Counted before the flag is read, so that either the drain sees the count or this sees the flag.
         let guard = Unanswered(Arc::clone(self));
         (!self.is_draining()).then_some(guard)
     }
 
-    /// How many sessions live.
+    /// The number of live sessions.
     pub fn live(&self) -> usize {
         self.live.load(SeqCst)
     }
 
-    /// From now on nobody is let in.
+    /// Starts the drain: no client is accepted from now on.
     pub fn start_draining(&self) {
         self.draining.store(true, SeqCst);
     }
 
-    /// Whether the process is ending.
+    /// Whether the process is draining.
     pub fn is_draining(&self) -> bool {
         self.draining.load(SeqCst)
     }
 
-    /// Waits until no session lives and no handshake of before the end awaits its answer.
+    /// Waits until there is no live session, and no unanswered handshake from before the drain.
     pub async fn empty(&self) {
         loop {
-            // Asked for before the count is read: a session that ends in between is not missed.
+            // Registered before the count is read, so that a session that ends in between is not missed.
             let told = self.empty.notified();
             if self.live() == 0 && self.unanswered.load(SeqCst) == 0 {
                 return;

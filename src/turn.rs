@@ -1,4 +1,4 @@
-//! One turn of an actor that drives a socket, and the time of it.
+//! One turn of an actor that drives a socket, and the time of the turn.
 
 use std::{
     pin::Pin,
@@ -8,18 +8,18 @@ use std::{
 
 use actix::{Actor, AsyncContext, Context, fut::ActorFuture};
 
-/// Messages and events taken from one socket in one turn; then a chatty peer waits for the other sessions
-/// of its thread (C3). At about a microsecond each, a turn ends within the millisecond.
+/// Messages and events taken from one socket in one turn. After that many, a busy peer waits for the other
+/// sessions of its thread (C3). At about a microsecond each, a turn ends within a millisecond.
 pub const TURN_STEPS: usize = 512;
 
-/// An actor with a socket: polled as a future of its own context, whenever the socket or a message wakes
-/// it, with itself and its context at hand.
+/// An actor with a socket. It is polled as a future of its own context, whenever the socket or a message
+/// wakes it, with access to itself and the context.
 pub trait Driven: Actor<Context = Context<Self>> {
-    /// Reads, acts, writes. Ready when the socket is done with.
+    /// Reads, acts and writes. Ready when the actor is done with the socket.
     fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()>;
 }
 
-/// Starts driving.
+/// Starts polling the actor.
 pub fn drive<A: Driven>(ctx: &mut Context<A>) {
     ctx.spawn(Drive);
 }

@@ -1,7 +1,7 @@
-//! The admin address: health and readiness, apart from the traffic.
+//! The admin address: health and readiness pages, on a port apart from the traffic.
 //!
-//! `/healthz` is 200 while the process lives; `/readyz` is 200 while it accepts sessions, and 503 while it
-//! drains. Neither depends on an upstream. Both take GET and HEAD.
+//! `/healthz` answers 200 while the process lives. `/readyz` answers 200 while it accepts sessions, and 503
+//! during a drain. Neither depends on an upstream. Both accept GET and HEAD.
 
 use std::{
     io,
@@ -20,11 +20,11 @@ use crate::{
     status::Status,
 };
 
-/// Opens the admin sockets, one for each address of `admin.bind`; on a free port if the address is taken and not
-/// asked for.
+/// Opens a socket for each address of `admin.bind`. If the address is in use and the settings do not ask for
+/// it, a free port is used instead.
 ///
 /// # Errors
-/// When an address cannot be listened on; the text names address and key.
+/// When an address cannot be listened on. The error names address and key.
 pub fn bind(settings: &settings::Admin) -> io::Result<Listening> {
     let listening = match listen(&settings.bind) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && !settings.strict => {
@@ -45,7 +45,7 @@ fn on_free_port(bind: &Bind) -> Bind {
     Bind { text: bind.text.clone(), addresses: free }
 }
 
-/// The admin server on its own thread.
+/// The admin server, on its own thread.
 ///
 /// # Errors
 /// When a socket cannot be used.
@@ -64,7 +64,7 @@ pub fn serve(sockets: Vec<TcpListener>, status: Arc<Status>) -> io::Result<Serve
     Ok(server.run())
 }
 
-/// A page for health checks: GET and HEAD, as RFC 9110 section 9.1 demands; 405 for other methods.
+/// A health page: GET and HEAD, as RFC 9110 section 9.1 requires; 405 for other methods.
 pub(crate) fn page<F, Args>(path: &str, handler: F) -> Resource
 where
     F: Handler<Args>,

@@ -1,11 +1,11 @@
-//! `binary`: a message is bytes, whatever they mean.
+//! `binary`: a message is bytes, uninterpreted.
 
 use bytes::Bytes;
 
 use super::{Codec, CodecError, encode_raw};
 use crate::event::{Data, Value};
 
-/// Bytes to a binary value and back; strings are written raw, anything else as compact JSON.
+/// Decodes bytes to a bytes value. Encodes bytes and strings as they are, other values as compact JSON.
 #[derive(Debug)]
 pub(super) struct Binary;
 

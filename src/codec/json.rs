@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use super::{Codec, CodecError};
 use crate::event::Data;
 
-/// JSON text, checked but not parsed until a pipeline looks into it, and back.
+/// Decodes JSON text, checked but not parsed until a pipeline reads it. Encodes any value as JSON text.
 #[derive(Debug)]
 pub(super) struct Json;
 
@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(encoded(Value::Bytes(Bytes::from_static(b"ab"))), r#""YWI=""#);
     }
 
-    /// The parser's quick way is off by one in the last place here.
+    /// A parser's fast path would be off by one in the last digit here.
     #[test]
     fn a_float_is_the_same_number_after_a_pipeline_has_looked_at_it() {
         for text in

@@ -6,8 +6,8 @@ use bytestring::ByteString;
 use super::{Codec, CodecError, encode_raw, text_of};
 use crate::event::{Data, Meta, Value};
 
-/// A text message to a string value and a binary message to a bytes value, and back. Any other value is
-/// written as compact JSON, in a text message.
+/// Decodes a text message to a string and a binary message to bytes, and encodes them as the same kinds.
+/// Other values are encoded as compact JSON in a text message.
 #[derive(Debug)]
 pub(super) struct AsSent;
 

@@ -1,7 +1,7 @@
 //! Codecs: the bytes of a message to the data of an event, and back. One file each.
 //!
-//! A codec has no state, so one of each serves all connections: [`lookup`] finds it by the name that
-//! the settings use. Bytes are shared with the data wherever the codec leaves them as they are.
+//! A codec has no state, so all connections share one instance: [`lookup`] finds it by the name in the
+//! settings. The data shares memory with the message's bytes where the codec does not change them.
 
 mod binary;
 mod json;
@@ -18,7 +18,7 @@ use crate::event::{Data, Meta, Value};
 /// All codecs, in the order in which error texts list them.
 static CODECS: [&dyn Codec; 4] = [&message::AsSent, &string::Utf8, &json::Json, &binary::Binary];
 
-/// Bytes to data and back.
+/// Decodes bytes to data, and encodes data to bytes.
 pub trait Codec: Debug + Send + Sync {
     /// The name in the settings.
     fn name(&self) -> &'static str;
@@ -26,10 +26,10 @@ pub trait Codec: Debug + Send + Sync {
     /// Decodes one chunk.
     ///
     /// # Errors
-    /// When the chunk is not what the codec reads; the text goes into an error reply.
+    /// When the codec cannot decode the chunk; the text goes into an error reply.
     fn decode(&self, chunk: Bytes) -> Result<Data, CodecError>;
 
-    /// Decodes one chunk that is known to be UTF-8 already.
+    /// Decodes a chunk that is already known to be UTF-8.
     ///
     /// # Errors
     /// As [`Codec::decode`].
@@ -37,7 +37,7 @@ pub trait Codec: Debug + Send + Sync {
         self.decode(chunk.into_bytes())
     }
 
-    /// Decodes one chunk that preprocessors made; `binary` is the kind of the message it came in.
+    /// Decodes a chunk made by preprocessors; `binary` is whether it came in a binary message.
     ///
     /// # Errors
     /// As [`Codec::decode`].
@@ -50,28 +50,28 @@ pub trait Codec: Debug + Send + Sync {
         meta.binary
     }
 
-    /// Encodes the data of one event. Takes it, so that bytes nobody else holds stay unshared and can be
-    /// masked in place.
+    /// Encodes the data of one event. Takes ownership, so that unshared bytes stay unshared and can be masked
+    /// in place.
     ///
     /// # Errors
-    /// When the codec cannot write the data.
+    /// When the codec cannot encode the data.
     fn encode(&self, data: Data) -> Result<Bytes, CodecError>;
 
     /// Encodes the data of one event as text.
     ///
     /// # Errors
-    /// As [`Codec::encode`], and when what comes out is not UTF-8.
+    /// As [`Codec::encode`], and when the result is not UTF-8.
     fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
         self.encode(data).and_then(text_of)
     }
 }
 
-/// Why a codec could not read or write, in words for the client.
+/// Why a codec could not decode or encode; a text for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct CodecError(pub String);
 
-/// The codec of that name.
+/// The codec with this name; `None` if there is none.
 ///
 /// ```
 /// # use towline::codec::lookup;
@@ -96,8 +96,8 @@ pub fn text_of(chunk: Bytes) -> Result<ByteString, CodecError> {
     text.map_err(|error| CodecError(format!("{error} of a text message ($binary is false)")))
 }
 
-/// Writes text and bytes as they are, without a copy, and anything else as JSON. A JSON document that is a
-/// string is text like any other.
+/// Encodes strings and bytes as they are, without a copy, and other values as JSON. A JSON document that is a
+/// string is encoded as its text.
 fn encode_raw(data: Data) -> Bytes {
     match data {
         Data::Json(text) if text.is_string() => encode_raw(Data::Value(Data::Json(text).into_value())),

@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use super::{Codec, CodecError, encode_raw, text_of};
 use crate::event::{Data, Value};
 
-/// Text to a string value and back; what is no string is written as compact JSON.
+/// Decodes UTF-8 text to a string. Encodes a string as its text, other values as compact JSON.
 #[derive(Debug)]
 pub(super) struct Utf8;
 
@@ -59,7 +59,7 @@ mod tests {
         let refused = |bytes: &'static [u8]| Utf8.decode(Bytes::from_static(bytes)).unwrap_err().to_string();
         assert_eq!(refused(b"\xff\xfe "), "invalid utf-8 sequence of 1 bytes from index 0");
         assert_eq!(refused(b"ab\xe2\x82"), "incomplete utf-8 byte sequence from index 2");
-        // a lone surrogate is not UTF-8, RFC 3629 section 3
+        // A lone surrogate is not UTF-8 (RFC 3629 section 3).
         assert_eq!(refused(b"\xed\xa0\x80"), "invalid utf-8 sequence of 1 bytes from index 0");
     }
 

@@ -9,7 +9,8 @@ use crate::{
     settings::{Extent, Settings},
 };
 
-/// Checks the settings and prints them. Warnings go to standard error, so that the output can be fed back.
+/// Checks the settings and prints them. Warnings go to standard error, so that the output can be used as a
+/// settings file.
 pub(super) fn check(options: &Check) -> Result<(), Failure> {
     let layers = source::layers(&options.source)?;
     let settings = layers.check()?;
@@ -28,7 +29,7 @@ pub(super) fn check(options: &Check) -> Result<(), Failure> {
     Ok(print(&layers.report(extent))?)
 }
 
-/// What is accepted and is likely a mistake.
+/// Warnings about settings that are valid but likely a mistake.
 fn warnings(settings: &Settings, rust_log: Option<&str>) -> Vec<String> {
     let programs = settings.warnings().map(ToString::to_string);
     let variable = rust_log.and_then(log::environment_warning).map(|text| format!("warning: {text}"));

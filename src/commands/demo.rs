@@ -16,15 +16,15 @@ use crate::{
     settings::{self, Settings},
 };
 
-/// Added to the error when the port of the echo server is taken.
+/// Advice for an error about the echo server's port.
 const OTHER_UPSTREAM: &str = "The demo's echo server needs a free port. Choose another:\n  \
                               TOWLINE__UPSTREAM__ECHO__URL=ws://localhost:8239 towline demo";
 
-/// Added to the error when the port of the proxy is taken.
+/// Advice for an error about the proxy's port.
 const OTHER_LISTENER: &str = "The demo's proxy needs a free port. Choose another:\n  \
                               TOWLINE__LISTENER__WS__BIND=127.0.0.1:9239 towline demo";
 
-/// Runs the proxy and the echo server behind it until a signal ends them.
+/// Runs the proxy, with the echo server as its upstream, until a signal ends them.
 pub(super) fn demo(config: Option<&Path>) -> Result<(), Failure> {
     let settings = match config {
         Some(file) => Settings::load(Some(file), settings::environment())?,
@@ -37,12 +37,12 @@ pub(super) fn demo(config: Option<&Path>) -> Result<(), Failure> {
             bind.ok_or_else(|| io::Error::other("the demo's upstream is an address of this machine"))?;
         let (_, upstream) = echo::serve(bind).map_err(|error| advised(error, "", OTHER_UPSTREAM))?;
         actix_rt::spawn(upstream);
-        // Not by a blocking write: nobody may be reading.
+        // Queued, because a blocking write would wait for the reader.
         let stdout = Writer::stdout(|_, _| {})?;
         let invitation = invitation(&settings);
         let end = signals::shutdown(Hangup::End)?;
         let shutdown = async {
-            // The proxy awaits its end once it listens.
+            // The proxy waits for this end once it listens.
             stdout.print(invitation.as_bytes());
             end.await;
         };
@@ -51,7 +51,7 @@ pub(super) fn demo(config: Option<&Path>) -> Result<(), Failure> {
     })
 }
 
-/// Adds advice to the error of a taken port whose text has `part`.
+/// Adds advice to an address-in-use error whose text contains `part`.
 fn advised(error: io::Error, part: &str, advice: &str) -> io::Error {
     match error.kind() {
         ErrorKind::AddrInUse if error.to_string().contains(part) => {
@@ -61,7 +61,7 @@ fn advised(error: io::Error, part: &str, advice: &str) -> io::Error {
     }
 }
 
-/// How to use the demo.
+/// The text that explains how to use the demo.
 fn invitation(settings: &Settings) -> String {
     let bind = settings.listeners.first().and_then(|listener| listener.bind.first());
     let Some(url) = bind.map(|bind| format!("ws://{bind}")) else { return String::new() };

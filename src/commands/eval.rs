@@ -42,7 +42,7 @@ pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
     match ended {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::Reported),
-        // The reader of the output has closed it, as `head` does.
+        // The reader has closed the output, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! Why a command fails, and the exit code for it.
+//! Why a command fails, with its exit code.
 
 use std::{fmt, fs, io, path::Path};
 
@@ -11,15 +11,15 @@ use crate::{
 pub(super) enum Failure {
     /// Wrong usage of the command line.
     Usage(String),
-    /// Wrong settings.
+    /// Invalid settings.
     Settings(SettingsError),
-    /// Programs with warnings, where they count as errors.
+    /// Programs with warnings, when warnings count as errors.
     Warnings(String),
-    /// The system refused something.
+    /// An operation of the system failed.
     Io(io::Error),
-    /// The proxy that was asked for its health is not well.
+    /// The proxy asked for its health is not healthy.
     Unhealthy(String),
-    /// The given program is wrong: the text is its diagnostics, printed as they are.
+    /// The given program is invalid. The text is its diagnostics, printed unchanged.
     Program(String),
     /// The command has printed everything already.
     Reported,
@@ -62,12 +62,12 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// The text of a file; an error names the file.
+/// Reads a text file; an error names the file.
 pub(super) fn read(file: &Path) -> io::Result<String> {
     fs::read_to_string(file).map_err(|error| named(file, &error))
 }
 
-/// The error with the file's name before it.
+/// The error with the file's name in front.
 pub(super) fn named(file: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }

@@ -24,8 +24,8 @@ pub(super) fn fmt(options: &Fmt) -> Result<(), Failure> {
     if all_good { Ok(()) } else { Err(Failure::Reported) }
 }
 
-/// Formats one file in place; with `check` prints its name if it would change. False when the file does not
-/// parse, or would change.
+/// Formats one file in place; with `check` only prints its name if it would change. Returns false when the
+/// file does not parse or would change.
 fn format_file(file: &Path, check: bool) -> Result<bool, Failure> {
     let is_stdin = file == Path::new("-");
     let text = if is_stdin { io::read_to_string(io::stdin())? } else { read(file)? };

@@ -9,7 +9,7 @@ use std::{
 use super::{Failure, failure::named, print};
 use crate::settings::template;
 
-/// Writes a settings file with comments; never over another file.
+/// Writes a settings file with comments; never overwrites a file.
 pub(super) fn init(file: &Path) -> Result<(), Failure> {
     if file == Path::new("-") {
         return Ok(print(&template())?);
@@ -23,7 +23,7 @@ pub(super) fn init(file: &Path) -> Result<(), Failure> {
         _ => named(file, &error),
     })?;
     if let Err(error) = created.write_all(template().as_bytes()) {
-        // Half a file would be in the way of the next attempt.
+        // An incomplete file would make the next attempt fail.
         let _ = fs::remove_file(file);
         return Err(named(file, &error).into());
     }

@@ -1,4 +1,4 @@
-//! The commands of the program: a module for each.
+//! The commands of the program, one module each.
 
 mod check;
 mod demo;
@@ -23,7 +23,7 @@ use crate::{
     log,
 };
 
-/// Runs a command to its end.
+/// Runs a command until it ends.
 pub fn execute(command: Command) -> ExitCode {
     let result = match command {
         Command::Run(source) => run::run(&source),
@@ -48,16 +48,16 @@ pub fn execute(command: Command) -> ExitCode {
 
 /// Prints why the command failed.
 fn report(failure: &Failure) {
-    // A standard error that cannot be used leaves the exit code as the only report.
+    // If standard error cannot be used, the exit code is the only report.
     let _ = match failure {
         Failure::Reported => Ok(()),
-        // Diagnostics may be long: a tool waits for the reader of its output.
+        // Diagnostics may be long: a command-line tool waits for the reader of its output.
         Failure::Program(text) => writeln!(io::stderr(), "{text}"),
         failure => log::print(&format!("towline: {failure}\n")),
     };
 }
 
-/// Prints text to standard output. A reader that has closed it, as `head` does, has what it wants.
+/// Prints text to standard output. A closed output, as after `head`, is not an error.
 fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT end the program, SIGHUP does so only where a terminal may have sent it.
+//! Signals: SIGTERM and SIGINT end the program. SIGHUP does so only where a terminal may have sent it.
 
 use std::io;
 
@@ -6,13 +6,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{cli::EXIT_FAILURE, log};
 
-/// What SIGHUP does.
+/// The effect of SIGHUP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hangup {
-    /// Nothing: operators send it to have settings read again, which needs a restart. It must not end a proxy
+    /// Ignored: operators send it to reload settings, which needs a restart here. It must not end a proxy
     /// without a drain.
     Ignore,
-    /// The same as SIGTERM: the terminal of the program has gone.
+    /// As SIGTERM: the program's terminal has closed.
     End,
 }
 
@@ -23,7 +23,7 @@ struct Ends {
     hangup: Option<Signal>,
 }
 
-/// Ready at the first signal that ends the program; the second ends the process at once.
+/// Ready at the first signal that ends the program. A second signal ends the process at once.
 pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
     let hangups = signal(SignalKind::hangup())?;
     let mut ends = Ends {

@@ -1,4 +1,4 @@
-//! The settings that the command line asks for.
+//! Reads the settings that the command line asks for.
 
 use super::Failure;
 use crate::{
@@ -6,10 +6,10 @@ use crate::{
     settings::{Layers, environment, from_flags},
 };
 
-/// Where to listen when `--to` is given alone.
+/// The address to listen on when `--to` is given without `--listen`.
 const LISTEN: &str = "127.0.0.1:9139";
 
-/// Reads the settings file, or takes `--listen` and `--to` instead of one.
+/// Reads the settings file, or makes settings from `--listen` and `--to`.
 pub(super) fn layers(source: &Source) -> Result<Layers, Failure> {
     let Some(to) = &source.to else {
         return Ok(Layers::read(source.config.as_deref(), environment())?);

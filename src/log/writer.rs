@@ -3,9 +3,9 @@
 //! ```text
 //! workers ── print ──► Queue ── take ──► writer thread ── write(2) ──► standard error
 //! ```
-//! A pipe that nobody reads blocks the writer thread alone. An error, such as a full disk, makes it pause and
-//! try again. Meanwhile lines wait in the queue; those beyond its bound are dropped and counted, and the count
-//! is written as one line as soon as the stream takes text again.
+//! A pipe that is not read blocks the writer thread alone. After an error, such as a full disk, the thread
+//! pauses and tries again. Meanwhile lines wait in the queue. Lines beyond its bound are dropped and counted,
+//! and the count is written as one line as soon as the stream accepts text again.
 
 use std::{
     fs::File,
@@ -18,15 +18,15 @@ use std::{
 
 use super::queue::Queue;
 
-/// The pause after a write failed: short enough to use the room that a full disk has again, long enough to cost
-/// nothing.
+/// The pause after a failed write: short enough to notice soon when a full disk has space again, long enough
+/// to cost nothing.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// The pause when the stream is non-blocking and takes nothing at the moment.
+/// The pause when a non-blocking stream accepts nothing at the moment.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
-/// Memory of an empty batch that is kept for the next.
+/// Capacity in bytes that an empty batch keeps for reuse.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// A stream that never blocks whoever prints to it.
+/// A stream to which printing never blocks.
 #[derive(Debug)]
 pub(crate) struct Writer {
     shared: Arc<Shared>,

@@ -1,8 +1,9 @@
-//! `lines`: a message of lines to one chunk a line, and a line feed behind each chunk.
+//! `lines`: splits messages into one chunk per line, and appends a line feed to each outgoing chunk.
 //!
-//! Lines end at `\n`; a `\r` before it belongs to the line. As a preprocessor, `lines` also takes the
-//! end of a WebSocket message for the end of a line, so that a browser which sends `hello` without a
-//! newline is answered. With `buffered = true` it does not, and a line may span messages:
+//! Lines end at `
+//! `; a `\r` before it belongs to the line. As a preprocessor, `lines` also ends a line at the end of a
+//! WebSocket message, so that a browser gets an answer to `hello` without a newline. With `buffered = true`
+//! it does not, and a line may span messages:
 //!
 //! | messages | lines | lines, buffered |
 //! |---|---|---|
@@ -12,9 +13,9 @@
 //! | `\n` | one empty | one empty |
 //! | an empty message | one empty | none |
 //!
-//! An empty message gives one empty line because every message gets an outcome (C1). What a buffered line
-//! has when the peer closes is the last line, as at the end of a file. When the connection ends in any other
-//! way, the line may have been cut: it is an error.
+//! An empty message gives one empty line, because every message gets an outcome (C1). When the peer closes,
+//! an incomplete buffered line is the last line, as at the end of a file. When the connection ends in any
+//! other way, the line may be truncated, so it is an error.
 
 use std::mem;
 
@@ -22,29 +23,29 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{Postprocessor, Preprocessor, ProcessorError};
 
-/// The longest line in bytes, its newline not counted: the limit of the system that Towline
-/// re-creates. It bounds what a connection with `buffered = true` may keep (C4).
+/// Longest line in bytes, without its newline. Fixed for compatibility. It bounds what a connection with
+/// `buffered = true` may hold (C4).
 const LINE_BYTES_MAX: usize = 1_048_576;
 
 /// The preprocessor.
 ///
-/// Hands out slices of what it was fed; only a line that spans two chunks is copied.
+/// Returns slices of its input; only a line that spans two chunks is copied.
 #[derive(Debug)]
 pub(super) struct Split {
     /// Whether a line may span messages.
     buffered: bool,
     line_bytes_max: usize,
-    /// What was fed and not looked at yet.
+    /// Input that is not split yet.
     chunk: Bytes,
     /// Whether `chunk` is the last of its message.
     ends_message: bool,
-    /// Whether anything of the current message has come: only then may its end be no line.
+    /// Whether the current message has any bytes so far. If not, its end may be no line's end.
     begun: bool,
-    /// The beginning of a line whose end has not come. Without an allocation while it is empty.
+    /// The start of an incomplete line. Not allocated while empty.
     partial: BytesMut,
-    /// Whether the bytes up to the next line end belong to a line that was refused.
+    /// Whether the bytes up to the next line end belong to a refused line.
     skipping: bool,
-    /// Whether the peer has closed: what is there is the last line.
+    /// Whether the peer has closed: what remains is the last line.
     finished: bool,
 }
 
@@ -68,7 +69,7 @@ impl Split {
         }
     }
 
-    /// A line's end has come, and `tail` is what stands before it.
+    /// Ends a line; `tail` is its last part.
     fn complete(&mut self, tail: Bytes) -> Result<Bytes, ProcessorError> {
         if self.is_too_long_with(&tail) {
             self.partial = BytesMut::new();
@@ -81,7 +82,7 @@ impl Split {
         Ok(mem::take(&mut self.partial).freeze())
     }
 
-    /// Keeps the beginning of a line, copied: a slice would hold the whole chunk in memory.
+    /// Keeps the start of a line as a copy: a slice would keep the whole chunk in memory.
     fn keep(&mut self, head: &Bytes) -> Result<(), ProcessorError> {
         if self.skipping {
             return Ok(());
@@ -95,7 +96,7 @@ impl Split {
         Ok(())
     }
 
-    /// The message is over, and `tail` stands behind its last newline.
+    /// Ends the message; `tail` is what follows its last newline.
     fn end_message(&mut self, tail: Bytes) -> Option<Result<Bytes, ProcessorError>> {
         let begun = mem::take(&mut self.begun);
         let ended_by_newline = begun && tail.is_empty() && self.partial.is_empty();
@@ -177,7 +178,7 @@ mod tests {
     /// Messages, or lines.
     type Texts = &'static [&'static [u8]];
 
-    /// Feeds whole messages; an over-long line shows as `!`.
+    /// Feeds whole messages; a line that is too long appears as `!`.
     fn split(mut stage: Split, messages: &[&[u8]]) -> Vec<Vec<u8>> {
         let parts: Vec<_> = messages.iter().map(|message| (message.to_vec(), true)).collect();
         split_parts(&mut stage, &parts)
@@ -306,7 +307,7 @@ mod tests {
         assert_eq!(out, ["before", "hello\n", "\n", "a\n\n"]);
     }
 
-    /// Cuts `text` at the given places, each modulo what is left.
+    /// Cuts `text` at the given places, each modulo the rest.
     fn cut(text: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -319,7 +320,7 @@ mod tests {
         parts
     }
 
-    /// What a plain reading of the rules makes of a text; `!` for a line over four bytes.
+    /// A simple reading of the rules, as the expected result; `!` for a line over four bytes.
     fn plainly(text: &[u8]) -> Vec<Vec<u8>> {
         let lines = text.split(|byte| *byte == b'\n');
         lines.map(|line| if line.len() > 4 { b"!".to_vec() } else { line.to_vec() }).collect()

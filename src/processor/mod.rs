@@ -1,14 +1,12 @@
-//! Preprocessors and postprocessors: chunks of bytes to chunks of bytes, before and behind the codec.
-//! One file each.
+//! Preprocessors and postprocessors: transform chunks of bytes before and after the codec. One file each.
 //!
 //! ```text
 //! message ─► Preprocessors ─► chunk ─► codec ─► event ─► … ─► codec ─► chunk ─► Postprocessors ─► message
 //! ```
 //!
-//! A preprocessor is *pulled*: it takes the bytes of one message and then hands out one chunk at a
-//! time. So a message of a million empty lines never stands in memory as a million chunks, its owner
-//! can let others have a turn between two of them (C3, C4), and an error keeps its place between the
-//! chunks before and after it (C2).
+//! A preprocessor is *pulled*: it takes the bytes of one message, then returns one chunk at a time. So a
+//! message of a million empty lines is never held as a million chunks, other sessions get their turn between
+//! two chunks (C3, C4), and an error keeps its place between the chunks around it (C2).
 
 mod lines;
 
@@ -19,37 +17,38 @@ use crate::event::{Record, Value};
 /// The names of all processors, for error texts.
 const NAMES: &str = "\"lines\"";
 
-/// Chunks from the wire to chunks for the codec. One value for each connection; it may buffer.
+/// Splits or transforms incoming bytes into chunks for the codec. One instance per connection; it may buffer.
 pub trait Preprocessor {
-    /// Takes a message's bytes, or a part of them: `ends_message` tells that this is the last.
+    /// Takes the bytes of a message, or a part of them. `ends_message` is whether this is the last part.
     ///
     /// May be called again once [`next`](Self::next) has returned `None`.
     fn feed(&mut self, chunk: Bytes, ends_message: bool);
 
-    /// The next chunk that is complete; `None` when more has to be fed first.
+    /// The next complete chunk; `None` when more input is needed.
     ///
     /// # Errors
-    /// When the bytes are not what the preprocessor reads. It goes on after that: an error takes the
-    /// place of one chunk.
+    /// When the preprocessor cannot process the bytes. It continues after that: an error takes the place of
+    /// one chunk.
     fn next(&mut self) -> Option<Result<Bytes, ProcessorError>>;
 
-    /// The peer has closed and sends nothing more: what is not finished becomes chunks, by
-    /// [`next`](Self::next). Called when `next` has returned `None`.
+    /// Marks the end of input, after the peer has closed: [`next`](Self::next) returns what is incomplete as
+    /// chunks. Call it only after `next` has returned `None`.
     fn finish(&mut self);
 
-    /// The connection is gone: drops what is not finished. The error says what that was, if anything.
+    /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
+    /// any.
     fn abandon(&mut self) -> Option<ProcessorError>;
 
-    /// Bytes that it holds: of what was fed and is not handed out.
+    /// Bytes held: taken as input and not returned yet.
     fn held(&self) -> usize;
 }
 
-/// Chunks from the codec to messages for the wire.
+/// Transforms chunks from the codec into messages.
 pub trait Postprocessor {
     /// Takes one chunk and appends the results to `out`.
     ///
     /// # Errors
-    /// When the chunk cannot be written.
+    /// When the chunk cannot be processed.
     fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProcessorError>;
 }
 
@@ -58,36 +57,36 @@ pub trait Postprocessor {
 /// In settings: `"lines"`, or with options `{ name = "lines", buffered = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spec {
-    /// `lines`; `buffered`: a line may span messages.
+    /// `lines`, optionally buffered.
     Lines {
-        /// Whether a line may span messages. Only a preprocessor buffers.
+        /// Whether a line may span messages; for preprocessors only.
         buffered: bool,
     },
 }
 
-/// On which side of the codec a processor stands.
+/// The side of the codec on which a processor works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// Between the wire and the codec.
+    /// Before the codec, on incoming messages.
     Pre,
-    /// Between the codec and the wire.
+    /// After the codec, on outgoing messages.
     Post,
 }
 
-/// Why a processor could not go on, in words for the client.
+/// Why a processor failed; a text for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ProcessorError(pub String);
 
-/// Why a processor cannot be had as it was asked for, in words for the operator.
+/// Why a processor in the settings is refused; a text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     /// No such name.
     #[error("no {side} is called {name:?}; there is {NAMES}", side = side.noun())]
     UnknownName {
-        /// Where it was asked for.
+        /// The side on which it was named.
         side: Side,
-        /// What was asked for.
+        /// The name in the settings.
         name: String,
     },
     /// The processor has no such option.
@@ -95,12 +94,12 @@ pub enum SpecError {
     UnknownOption {
         /// The processor.
         name: &'static str,
-        /// What was asked for.
+        /// The option in the settings.
         option: String,
-        /// What there is.
+        /// The options that exist.
         known: &'static str,
     },
-    /// The option does nothing on that side.
+    /// The option has no effect on that side.
     #[error("{name} takes the option {option:?} as a preprocessor only")]
     PreprocessorOnly {
         /// The processor.
@@ -108,7 +107,7 @@ pub enum SpecError {
         /// The option.
         option: &'static str,
     },
-    /// The option is there, but takes something else.
+    /// The option exists but does not take this value.
     #[error("{option} of {name} takes {takes}, not {found}")]
     WrongType {
         /// The processor.
@@ -117,25 +116,25 @@ pub enum SpecError {
         option: &'static str,
         /// What it takes.
         takes: &'static str,
-        /// What it was given.
+        /// What the settings contain.
         found: &'static str,
     },
 }
 
-/// All preprocessors of one connection, in order. With none, a message is one chunk.
+/// All preprocessors of one connection, in order. Without any, a message is one chunk.
 ///
-/// Each chunk of one preprocessor is a message of its own to the next.
+/// Each chunk of one preprocessor is a whole message for the next.
 #[derive(Default)]
 pub struct Preprocessors {
     stages: Vec<Box<dyn Preprocessor>>,
-    /// What is handed out when there are no stages.
+    /// The next message to return when there are no stages.
     passing: Option<Bytes>,
-    /// Whether the peer has closed, and how many stages have finished since.
+    /// Whether the peer has closed, and how many stages have ended their input since.
     finishing: bool,
     finished: usize,
 }
 
-/// All postprocessors of one connection, in order. With none, a chunk is one message.
+/// All postprocessors of one connection, in order. Without any, a chunk is one message.
 #[derive(Default)]
 pub struct Postprocessors {
     stages: Vec<Box<dyn Postprocessor>>,
@@ -144,7 +143,7 @@ pub struct Postprocessors {
 // === impl Side ===
 
 impl Side {
-    /// What stands there.
+    /// The noun for error texts.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Pre => "preprocessor",
@@ -223,7 +222,7 @@ fn parse_lines(side: Side, options: &Record) -> Result<Spec, SpecError> {
 // === impl Preprocessors ===
 
 impl Preprocessors {
-    /// Fresh preprocessors for one connection.
+    /// New preprocessors for one connection.
     pub fn new(specs: &[Spec]) -> Self {
         Self { stages: specs.iter().map(Spec::preprocessor).collect(), ..Self::default() }
     }
@@ -238,10 +237,10 @@ impl Preprocessors {
         }
     }
 
-    /// The next chunk for the codec; `None` when another message has to be fed first.
+    /// The next chunk for the codec; `None` when another message is needed.
     ///
     /// # Errors
-    /// A preprocessor's; it stands in the place of one chunk, and more may follow.
+    /// A preprocessor's error. It takes the place of one chunk, and more may follow.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
     pub fn next(&mut self) -> Option<Result<Bytes, ProcessorError>> {
         if self.stages.is_empty() {
@@ -251,32 +250,32 @@ impl Preprocessors {
             if let Some(piece) = pull(&mut self.stages) {
                 return Some(piece);
             }
-            // Each stage finishes behind the one before it, which feeds it until then.
+            // A stage's input ends only after the stage before it, which feeds it, has ended.
             let stage = self.stages.get_mut(self.finished).filter(|_| self.finishing)?;
             stage.finish();
             self.finished += 1;
         }
     }
 
-    /// The peer has closed and sends nothing more: what is not finished is handed out by
-    /// [`next`](Self::next).
+    /// Marks the end of input, after the peer has closed: [`next`](Self::next) returns what is incomplete.
     pub fn finish(&mut self) {
         self.finishing = true;
     }
 
-    /// The connection is gone: drops what is not finished. The error says what that was, if anything.
+    /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
+    /// any.
     pub fn abandon(&mut self) -> Option<ProcessorError> {
         self.stages.iter_mut().filter_map(|stage| stage.abandon()).next_back()
     }
 
-    /// Bytes that they hold: of what was fed and is not handed out.
+    /// Bytes held: taken as input and not returned yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Bytes::len);
         passing + self.stages.iter().map(|stage| stage.held()).sum::<usize>()
     }
 }
 
-/// The next chunk of the last of `stages`, fed by those before it.
+/// The next chunk from the last of `stages`; the earlier ones feed it.
 fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, ProcessorError>> {
     let (last, before) = stages.split_last_mut()?;
     loop {
@@ -293,15 +292,15 @@ fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, ProcessorE
 // === impl Postprocessors ===
 
 impl Postprocessors {
-    /// Fresh postprocessors for one connection.
+    /// New postprocessors for one connection.
     pub fn new(specs: &[Spec]) -> Self {
         Self { stages: specs.iter().map(Spec::postprocessor).collect() }
     }
 
-    /// Appends the messages that `chunk` becomes to `out`.
+    /// Appends the messages for `chunk` to `out`.
     ///
     /// # Errors
-    /// A postprocessor's. What `out` holds of this chunk is then not complete.
+    /// A postprocessor's error. `out` then holds an incomplete result for this chunk.
     pub fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProcessorError> {
         push(&mut self.stages, chunk, out)
     }

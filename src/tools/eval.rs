@@ -1,6 +1,6 @@
 //! `towline eval`: a program over lines of JSON.
 //!
-//! Reads line by line and writes what comes out at once, so that it may stand in a pipe.
+//! Reads line by line and writes results at once, so that it can be used in a pipeline of commands.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
@@ -12,19 +12,19 @@ use crate::{
     turn::now_ns,
 };
 
-/// The longest line that is read: as long as the largest value that a program may build.
+/// Longest input line, in bytes: the size of the largest value that a program may build.
 pub const LINE_MAX: usize = 16 << 20;
 
-/// What is run over each line.
+/// The compiled text that runs over each line.
 #[derive(Debug)]
 pub enum Subject {
     /// A program.
     Program(Instance),
-    /// A script alone.
+    /// A script without a program around it.
     Script(Script),
 }
 
-/// A run over many lines: the state of the program, and how it went so far.
+/// A run over many lines: the state of the program, and whether all lines succeeded.
 #[derive(Debug)]
 pub struct Evaluation {
     subject: Subject,
@@ -33,7 +33,7 @@ pub struct Evaluation {
     failed: bool,
 }
 
-/// What one line became: outputs with their ports, or the words for what is wrong.
+/// The result of one line: outputs with their ports, or the error text.
 type Outcome = Result<Vec<(String, Event)>, String>;
 
 /// One line of the input.
@@ -49,15 +49,15 @@ impl Subject {
     /// Compiles a text: a script if `name` ends in `.tremor`, otherwise a program.
     ///
     /// # Errors
-    /// All errors of the text at once.
+    /// All errors of the text.
     pub fn compile(name: &str, text: &str) -> Result<Self, Diagnostics> {
         Self::compile_with(name, text, &NoModules)
     }
 
-    /// The same with modules to `use`.
+    /// As [`Subject::compile`], with modules for `use`.
     ///
     /// # Errors
-    /// All errors of the text and its modules at once.
+    /// All errors of the text and its modules.
     pub fn compile_with(name: &str, text: &str, modules: &dyn Modules) -> Result<Self, Diagnostics> {
         let limits = Limits::default();
         if is_script(name) {
@@ -68,7 +68,7 @@ impl Subject {
         }
     }
 
-    /// What the text can run with, and is likely a mistake.
+    /// Warnings: code that is valid and likely a mistake.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         match self {
             Self::Program(instance) => instance.warnings(),
@@ -94,7 +94,7 @@ impl Subject {
     }
 }
 
-/// Whether a file of this name holds a script without a program around it.
+/// Whether a file with this name holds a script without a program around it.
 pub fn is_script(name: &str) -> bool {
     name.ends_with(".tremor")
 }
@@ -110,16 +110,16 @@ fn port_name(port: Port) -> &'static str {
 // === impl Evaluation ===
 
 impl Evaluation {
-    /// A run that has not begun. With `meta`, outputs show their metadata.
+    /// A run that has not started. With `meta`, outputs include their metadata.
     pub fn new(subject: Subject, meta: bool) -> Self {
         Self { subject, meta, next: 0, failed: false }
     }
 
-    /// Runs over all lines of `input`; state and ids go on from run to run. What is wrong with a line is told on `errors`, and the next one is
-    /// taken. Gives whether all went well.
+    /// Runs over all lines of `input`. State and ids continue from call to call. Writes the error of a failed
+    /// line to `errors` and continues with the next line. Returns whether all lines succeeded.
     ///
     /// # Errors
-    /// When `input` cannot be read, or `output` or `errors` not be written.
+    /// When `input` cannot be read, or `output` or `errors` cannot be written.
     pub fn run(
         &mut self,
         input: impl Read,
@@ -138,7 +138,7 @@ impl Evaluation {
                 Ok(outputs) => self.write(outputs, output)?,
                 Err(words) => {
                     self.failed = true;
-                    // In the order in which it happened, should both be one terminal.
+                    // Keeps the order of events when both are the same terminal.
                     output.flush()?;
                     writeln!(
                         errors,
@@ -147,7 +147,7 @@ impl Evaluation {
                     )?;
                 }
             }
-            // Who waits for an answer gets it; who does not gets them by the buffer.
+            // Flushes when no more input is waiting; otherwise the buffer decides.
             if input.buffer().is_empty() {
                 output.flush()?;
             }
@@ -181,14 +181,14 @@ impl Evaluation {
     }
 }
 
-/// The parser's words, with the column alone: the line is that of the input.
+/// The parser's text without its line number, since the line is the input's.
 fn not_json(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let reason = words.rsplit_once(" at line ").map_or(words.as_str(), |(reason, _)| reason);
     format!("not JSON: {reason} at column {}", error.column())
 }
 
-/// Reads a line with its end. What is longer than [`LINE_MAX`] is skipped and not kept.
+/// Reads a line including its end. A line longer than [`LINE_MAX`] is skipped and not kept.
 fn read_line(input: &mut impl BufRead) -> io::Result<Line> {
     let mut line = Vec::new();
     let limit = LINE_MAX as u64 + 1;

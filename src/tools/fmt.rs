@@ -1,14 +1,14 @@
-//! `towline fmt`: what becomes of a text.
+//! `towline fmt`: formats a text.
 
 use super::eval::is_script;
 use crate::trickle::{Diagnostics, Form, format};
 
-/// What formatting makes of a text.
+/// The result of formatting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Formatted {
-    /// It is formatted already.
+    /// The text is formatted already.
     Same,
-    /// This is how it should look.
+    /// The formatted text.
     Changed(String),
 }
 

@@ -1,4 +1,4 @@
-//! What people use on programs away from the proxy: trying them out, and formatting them.
+//! Tools for programs without a running proxy: evaluation and formatting.
 
 pub mod eval;
 pub mod fmt;

@@ -1,4 +1,4 @@
-//! Ties the actors of one session together.
+//! Starts and connects the actors of one session.
 //!
 //! ```text
 //! session ─► incoming pipelines ─► connector ═► upstream
@@ -25,13 +25,13 @@ use crate::{
 pub struct UpstreamStart {
     /// How to reach the upstream.
     pub plan: DialPlan,
-    /// What has become of the dial that the client's handshake waited for.
+    /// The result of the dial that the client's handshake waited for.
     pub first: First,
-    /// The pace of reconnects to it.
+    /// The pacer of reconnects to the upstream.
     pub pacer: Arc<Pacer>,
 }
 
-/// Starts a session and everything it is tied to.
+/// Starts a session and all actors that belong to it.
 pub fn start(parts: Parts, route: &Arc<Route>, upstream_start: Option<UpstreamStart>) -> Addr<Session> {
     let tracker = Arc::clone(&parts.tracker);
     let global_budget = Arc::clone(&parts.global_budget);
@@ -93,7 +93,7 @@ fn link_actors(
     session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors }
 }
 
-/// What may fail at once: all that is under way in both directions, and all that awaits a reply.
+/// The most events that may fail at once: those in flight in both directions, and those that await a reply.
 fn errors_room(room: usize, route: &Route) -> usize {
     route
         .upstream

@@ -1,4 +1,4 @@
-//! Sessions whose parts die: what their clients learn, and that nobody else does.
+//! Sessions whose parts die: their clients get error replies or a close, and other sessions notice nothing.
 
 use std::{
     future::poll_fn,
@@ -32,7 +32,7 @@ use crate::{
 
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 64 << 10 };
 
-/// Echoes by itself, so that it serves without an upstream.
+/// Echoes in a pipeline, so that it serves without an upstream.
 const ECHO: &str = r#"
 [listener.ws]
 bind = "127.0.0.1:9139"
@@ -42,7 +42,7 @@ source = "select event from in into reply;"
 incoming = ["echo"]
 "#;
 
-/// Everything in request mode, with restarts that never come within a test.
+/// Request mode, with restarts that never happen within a test.
 const PROXY: &str = r#"
 [listener.ws]
 bind = "127.0.0.1:9139"
@@ -115,7 +115,7 @@ impl Drop for Count {
     }
 }
 
-/// A session under test and what it is made of.
+/// A session under test and its parts.
 struct Lab {
     settings: Settings,
     count: Arc<AtomicUsize>,
@@ -167,7 +167,7 @@ impl Lab {
         (parts, Peer::new(client, Role::Client))
     }
 
-    /// A session with a connection to an upstream, both in the test's hands.
+    /// A session with a connection to an upstream; the test holds both ends.
     async fn proxy(&mut self) -> (Peer, Peer) {
         let (parts, client) = self.parts().await;
         let (upstream, socket) = pair().await;
@@ -212,7 +212,7 @@ fn on_worker(test: impl Future<Output = ()>) {
     });
 }
 
-/// Another session on the same thread that goes on.
+/// Another session on the same thread, which must continue.
 async fn bystander() -> Peer {
     let mut lab = Lab::new(ECHO);
     let (parts, mut client) = lab.parts().await;
