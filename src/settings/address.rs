@@ -10,12 +10,13 @@ use super::{
 };
 use crate::net::Bind;
 
-/// `127.0.0.1:9139`, `[::1]:0`, or a name with all its addresses: `localhost:9139`.
+/// An address such as `127.0.0.1:9139` or `[::1]:0`, or a name with all its addresses, such as
+/// `localhost:9139`.
 pub(super) fn parse(value: &Value, host: &dyn Host) -> Result<Bind, String> {
     bind(text(value)?, host)
 }
 
-/// One address, a list of them, or addresses with commas between them from the environment.
+/// One address, a list of them, or comma-separated addresses from the environment.
 pub(super) fn parse_all(value: &Value, host: &dyn Host) -> Result<Vec<Bind>, String> {
     let entries = match &value.kind {
         ValueKind::String(text) if value.origin().is_some() => commas(text),
@@ -74,7 +75,7 @@ fn bind(text: &str, host: &dyn Host) -> Result<Bind, String> {
     }
 }
 
-/// Notes addresses that cannot be listened on because another section does.
+/// Reports addresses that another section uses already.
 pub(super) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds: &[Bind]) {
     for bind in binds {
         for (other, known) in &*taken {
@@ -88,15 +89,15 @@ pub(super) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds
     taken.extend(binds.iter().map(|bind| (section.path.clone(), bind.clone())));
 }
 
-/// The first two addresses of which only one can be listened on. `dual_stack` tells whether `[::]` takes
-/// IPv4 clients too, which it does unless an IPv4 address of its port is in the same list.
+/// The first two addresses that cannot both be listened on. `dual_stack` is whether `[::]` takes IPv4 clients
+/// too, which it does unless the same list has an IPv4 address with its port.
 fn clashing(binds: &[Bind], bind: &Bind, dual_stack: bool) -> Option<(SocketAddr, SocketAddr)> {
     let known = binds.iter().flat_map(|bind| &bind.addresses);
     let mut pairs = known.flat_map(|one| bind.addresses.iter().map(move |other| (*one, *other)));
     pairs.find(|(one, other)| clash(*one, *other, dual_stack))
 }
 
-/// Port 0 is another port each time; an unspecified address is all addresses of its family.
+/// Port 0 is a different port each time; an unspecified address covers all addresses of its family.
 fn clash(one: SocketAddr, other: SocketAddr, dual_stack: bool) -> bool {
     let all = |address: SocketAddr| address.ip().is_unspecified();
     let includes = |one: SocketAddr, other: SocketAddr| match one.is_ipv4() == other.is_ipv4() {

@@ -1,4 +1,4 @@
-//! The URLs that a pipeline may choose.
+//! The URLs that a pipeline may choose (`allow_urls`).
 
 use url::Url;
 
@@ -11,15 +11,15 @@ use crate::userinfo;
 // === impl AllowedUrl ===
 
 impl AllowedUrl {
-    /// Checks an entry of `allow_urls`: a URL, or the beginning of URLs with a `*` behind it. User and password
-    /// in it are for the URLs that it admits.
+    /// Checks an entry of `allow_urls`: a URL, or a prefix of URLs followed by `*`. User and password in it
+    /// are used for the URLs that it allows.
     ///
     /// # Errors
-    /// Anything that cannot be a `$url`, and a prefix that leaves the host open.
+    /// When the entry cannot be a `$url`, or is a prefix that does not fix the host.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let (bare, secret) = userinfo::split(text);
         if secret.is_some() {
-            // Their normal form, which is what is sent.
+            // The normal form is what is sent.
             let normal = UpstreamUrl::parse(text.strip_suffix('*').unwrap_or(text))?.text;
             let pattern = Self::parse(&bare)?;
             return Ok(pattern.with(userinfo::split(&normal).1));
@@ -29,7 +29,7 @@ impl AllowedUrl {
         };
         let authority = prefix.split_once("://").map_or("", |(_, rest)| rest);
         if !authority.contains('/') {
-            // The scheme's text is better where both are wrong.
+            // When both are wrong, the error about the scheme is the better one.
             checked(prefix).map_err(|error| match error {
                 UrlError::Syntax(_) => UrlError::OpenPrefix,
                 other => other,
@@ -47,13 +47,13 @@ impl AllowedUrl {
         }
     }
 
-    /// User and password for the URLs that it admits, percent-encoded.
+    /// User and password for the URLs that it allows, percent-encoded.
     pub(super) fn userinfo(&self) -> Option<&str> {
         let (Self::Exact(url) | Self::Prefix(url)) = self;
         userinfo::split(url).1
     }
 
-    /// Whether both admit the same URLs.
+    /// Whether both allow the same URLs.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let bare = |entry: &Self| match entry {
             Self::Exact(url) => (userinfo::split(url).0.into_owned(), false),
@@ -73,12 +73,12 @@ impl AllowedUrl {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Checks a URL that a pipeline chose by `$url`. The upstream's own URL is always allowed. The URL to dial has
-    /// the user and password of what admits it.
+    /// Checks a URL that a pipeline chose by `$url`. The upstream's own URL is always allowed. The returned
+    /// URL has the user and password of the entry that allows it.
     ///
     /// # Errors
-    /// [`UrlError::NotAllowed`] when no entry of `allow_urls` admits it, or what makes it no URL that
-    /// could be admitted.
+    /// [`UrlError::NotAllowed`] when no entry of `allow_urls` matches, or another error when the URL is
+    /// malformed.
     pub fn allows(&self, text: &str) -> Result<UpstreamUrl, UrlError> {
         if text == self.url.text {
             return Ok(self.url.clone());

@@ -1,4 +1,4 @@
-//! What the value `auto` of a route's keys means for that route.
+//! Resolves the value `auto` in a route's keys.
 
 use super::{ExchangeMode, Route};
 use crate::policy::{ErrorReplies, OnUpstreamLoss};
@@ -22,7 +22,7 @@ impl Route {
         }
     }
 
-    /// What the value `auto` of a key means for the route, as `; here "close": …`; none for other keys and
+    /// The meaning of a key's value `auto` for this route, as `; here "close": …`; `None` for other keys and
     /// values.
     pub fn explain_auto(&self, key: &str) -> Option<String> {
         let (means, why) = match key {
@@ -39,7 +39,7 @@ impl Route {
         Some(format!("; here {means}: {why}"))
     }
 
-    /// What `on_upstream_loss = "auto"` means for the route, and why.
+    /// What `on_upstream_loss = "auto"` means for the route: whether the client is kept, and why.
     pub fn auto_keeps_client(&self) -> (bool, &'static str) {
         match &self.upstream {
             None => (true, "the route has no upstream"),
@@ -49,7 +49,7 @@ impl Route {
         }
     }
 
-    /// What `error_replies = "auto"` means for the route, and why.
+    /// What `error_replies = "auto"` means for the route: whether there are error replies, and why.
     pub fn auto_replies_errors(&self) -> (bool, &'static str) {
         match &self.upstream {
             None => (true, "the route has no upstream"),

@@ -1,14 +1,14 @@
-//! What has no effect with the routes that there are.
+//! Finds settings that have no effect with the given routes.
 
 use super::{Route, Settings, read::Section};
 
-/// What decides how a route's own upstream is connected to again, and what happens when that fails too often.
+/// Keys about reconnecting to a route's own upstream.
 const OF_RESTARTS: [&str; 2] = ["on_give_up", "restart.rate"];
-/// The same for servers that a program names by `$url`.
+/// Keys about reconnecting to any server, those chosen by `$url` included.
 const OF_DELAYS: [&str; 5] =
     ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];
 
-/// Refuses keys about restarts for an upstream that is never connected to again.
+/// Refuses keys about restarts for an upstream to which the proxy never reconnects.
 pub(super) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     for (name, section) in upstreams {
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
@@ -16,7 +16,7 @@ pub(super) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
         if users.is_empty() || users.iter().any(|route| route.keeps_client()) {
             continue;
         }
-        // A server that an event names is tried again by the next such event, even if its failure closes nobody.
+        // The next event that names a server tries it again, even if its failure closes no client.
         let may_choose = |route: &&Route| {
             let listed = route.upstream.as_ref().is_some_and(|upstream| !upstream.allow_urls.is_empty());
             listed || route.routed_by_url

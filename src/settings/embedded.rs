@@ -1,4 +1,4 @@
-//! Settings and programs that are part of the program: those of the demo, and the file of `towline init`.
+//! Settings and programs built into the binary: those of the demo, and the file that `towline init` writes.
 
 use std::{
     io,
@@ -11,33 +11,33 @@ use super::{
     read::{Table, quoted},
 };
 
-/// The commented settings with every key.
+/// The commented settings file with every key.
 const DEFAULT: &str = include_str!("../../settings/default.toml");
 const DEMO: &str = include_str!("../../settings/demo.toml");
 
-/// The programs of these settings, by the names that they have there.
+/// The programs of these settings, by their paths in them.
 const PROGRAMS: [(&str, &str); 3] = [
     ("pipelines/pass_incoming.trickle", include_str!("../../settings/pipelines/pass_incoming.trickle")),
     ("pipelines/pass_outgoing.trickle", include_str!("../../settings/pipelines/pass_outgoing.trickle")),
     ("pipelines/pass_errors.trickle", include_str!("../../settings/pipelines/pass_errors.trickle")),
 ];
 
-/// Stands for the folder of the embedded files in paths.
+/// The folder of the embedded files, as it appears in paths.
 const FOLDER: &str = "(built in)";
 
 /// This machine, with the embedded files in the folder [`FOLDER`].
 struct Embedded;
 
-/// The settings of the demo, with `env` over them. They need no file.
+/// The settings of the demo, overridden by `env`. They need no file.
 ///
 /// # Errors
-/// With all that is wrong in `env`.
+/// When `env` has invalid settings; contains all problems.
 pub fn demo(env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
     Layers::of_text(DEMO, Origin::Demo, FOLDER.into(), env).check_on(&Embedded)
 }
 
-/// The layers of `--listen` and `--to`, with `env` over them: one listener `ws`, one upstream `main`, and a
-/// route between them. Paths in `env` begin at the working folder.
+/// The layers for `--listen` and `--to`, overridden by `env`: one listener `ws`, one upstream `main`, and a
+/// route between them. Relative paths in `env` start at the working folder.
 pub fn from_flags(listen: &[String], to: &str, env: impl Iterator<Item = (String, String)>) -> Layers {
     let addresses: Vec<_> = listen.iter().map(|address| quoted(address)).collect();
     let bind = match addresses.as_slice() {
@@ -52,7 +52,7 @@ pub fn from_flags(listen: &[String], to: &str, env: impl Iterator<Item = (String
     Layers::of_text(&text, Origin::CommandLine, folder, env)
 }
 
-/// The text of a settings file with every key and its meaning, which needs no other file.
+/// The text of a self-contained settings file with every key and its meaning.
 pub fn template() -> String {
     let mut text = DEFAULT.replace("# source = \"select event from in into out;\"\n", "");
     for (name, program) in PROGRAMS {
@@ -65,7 +65,7 @@ pub fn template() -> String {
 // === impl Layers ===
 
 impl Layers {
-    /// The layers of a text of ours, which is TOML.
+    /// The layers of an embedded text, which is known to be TOML.
     fn of_text(
         text: &str,
         base: Origin,

@@ -1,7 +1,7 @@
-//! The layer of environment variables.
+//! Settings from environment variables.
 //!
-//! `TOWLINE__LISTENER__WS__BIND` is `listener.ws.bind`. Lists take commas or a TOML array; tables take
-//! a TOML inline table, or a variable for each entry. Names of environment variables have no dashes, so
+//! `TOWLINE__LISTENER__WS__BIND` sets `listener.ws.bind`. A list is comma-separated or a TOML array. A table
+//! is a TOML inline table, or has one variable per entry. Names of environment variables have no dashes, so
 //! an underscore in a variable also matches a dash in the name of a section or a header.
 
 use config::{Map, Value, ValueKind};
@@ -13,14 +13,14 @@ use super::{
     read::{Table, near},
 };
 
-/// The beginning of the variables that are settings. `TOWLINE_CONFIG` is not one of them.
+/// Prefix of the variables that are settings. `TOWLINE_CONFIG` is not one of them.
 const PREFIX: &str = "TOWLINE__";
-/// The beginning of all variables of the program.
+/// Prefix of all variables of the program.
 const PROGRAM_PREFIX: &str = "TOWLINE_";
-/// More levels than any key has: the layers are walked by recursion.
+/// More levels than any key has. The limit keeps the recursion over the layers shallow.
 const DEPTH_MAX: usize = 8;
 
-/// The keys of a route that name sections, and the kinds of these sections.
+/// The keys of a route that name sections, with the kinds of these sections.
 const REFERENCES: [(&str, &str); 5] = [
     ("listener", "listener"),
     ("upstream", "upstream"),
@@ -29,29 +29,29 @@ const REFERENCES: [(&str, &str); 5] = [
     ("errors", "pipeline"),
 ];
 
-/// The environment's variables that begin with `TOWLINE_`. What is not UTF-8 in them is replaced by U+FFFD, which
-/// [`Layers`](super::Layers) refuses.
+/// The environment variables that begin with `TOWLINE_`. Bytes that are not UTF-8 are replaced by U+FFFD,
+/// which [`Layers`](super::Layers) refuses.
 pub fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
         .filter(|(name, _)| name.starts_with(PROGRAM_PREFIX))
 }
 
-/// What the variables say, and what is wrong with them.
+/// The settings in the environment, and the variables that were refused.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Environment {
     pub(super) root: Table,
     pub(super) problems: Vec<Problem>,
 }
 
-/// A variable that is refused.
+/// A refused variable.
 struct Refused {
     key: String,
     text: String,
 }
 
 impl Environment {
-    /// Reads the variables of settings in `env`. `file` has the names that variables can refer to.
+    /// Reads the settings in `env`. `file` has the names that variables can refer to.
     pub(super) fn new(env: impl Iterator<Item = (String, String)>, file: &Table) -> Self {
         let mut ours: Vec<_> = env.filter(|(name, _)| name.starts_with(PROGRAM_PREFIX)).collect();
         ours.sort();
@@ -69,7 +69,7 @@ impl Environment {
         let mut path: Vec<String> = rest.split("__").map(str::to_ascii_lowercase).collect();
         let refused = |text: String| Refused { key: key_of(rest), text };
         check_path(&path).map_err(|text| refused(text.to_owned()))?;
-        // Another text than the one that was set would take effect, such as another password.
+        // A replaced character would change the value, such as a password.
         if text.contains(char::REPLACEMENT_CHARACTER) {
             return Err(refused("takes UTF-8 text without U+FFFD".to_owned()));
         }
@@ -81,13 +81,13 @@ impl Environment {
     }
 }
 
-/// `LISTENER__WS__BIND` as a key: `listener.ws.bind`.
+/// Converts `LISTENER__WS__BIND` to the key `listener.ws.bind`.
 fn key_of(rest: &str) -> String {
     rest.to_ascii_lowercase().replace("__", ".")
 }
 
-/// Refuses a setting with one underscore after `TOWLINE`. Other variables, such as `TOWLINE_CONFIG` or the
-/// `TOWLINE_PORT` that Kubernetes sets for a service, are not settings.
+/// Refuses a setting with only one underscore after `TOWLINE`. Other variables are not settings, such as
+/// `TOWLINE_CONFIG`, or the `TOWLINE_PORT` that Kubernetes sets for a service.
 fn check_prefix(name: &str) -> Result<(), Refused> {
     let rest = name.strip_prefix(PROGRAM_PREFIX).unwrap_or_default();
     let Some((section, _)) = rest.split_once("__") else { return check_program_variable(rest) };
@@ -98,7 +98,7 @@ fn check_prefix(name: &str) -> Result<(), Refused> {
     Err(Refused { key: key_of(rest), text })
 }
 
-/// Refuses a misspelt name of a variable that the command line reads.
+/// Refuses a misspelt variable of the command line.
 fn check_program_variable(rest: &str) -> Result<(), Refused> {
     const KNOWN: [&str; 2] = ["CONFIG", "ECHO_BIND"];
     match near(rest, &KNOWN) {
@@ -115,7 +115,7 @@ fn check_path(path: &[String]) -> Result<(), &'static str> {
         return Err("a variable is named TOWLINE__SECTION__KEY, with two underscores between");
     }
     if path.len() > DEPTH_MAX {
-        return Err("no setting lies so deep");
+        return Err("no setting is nested this deep");
     }
     if path[0] == "route" {
         return Err("routes have no names, so they are set in the file only");
@@ -123,8 +123,8 @@ fn check_path(path: &[String]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Finds the section that a variable names. A section that the file does not have must be named by a route:
-/// anything else is a misspelling, or would have no effect.
+/// Finds the section that a variable names. A section that is not in the file must be named by a route:
+/// otherwise it is misspelt or has no effect.
 fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
     let [kind, name, ..] = path else { return Ok(()) };
     if !keys::SECTIONS.iter().any(|section| section.shape == Shape::Named && section.name == kind) {
@@ -155,7 +155,7 @@ fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Finds the header that a variable names; a header that the file does not have gets dashes.
+/// Finds the header that a variable names. A header that is not in the file gets dashes.
 fn resolve_header(path: &mut [String], file: &Table) -> Result<(), String> {
     let [section, name, table, header] = path else { return Ok(()) };
     if (section.as_str(), table.as_str()) != ("upstream", "headers") {
@@ -176,7 +176,7 @@ fn resolve_header(path: &mut [String], file: &Table) -> Result<(), String> {
     Ok(())
 }
 
-/// The names of a kind of sections that the file has, or that its routes name.
+/// The names of sections of this kind that the file defines or its routes refer to.
 fn known_names<'a>(kind: &str, file: &'a Table) -> Vec<&'a str> {
     let mut names: Vec<_> =
         entry(file, kind).into_iter().flat_map(|it| it.keys().map(String::as_str)).collect();
@@ -205,8 +205,7 @@ fn named_by_routes<'a>(kind: &str, file: &'a Table) -> Vec<&'a str> {
     names
 }
 
-/// The known names that a name of a variable can mean. A dash in it is a dash, which some container tools
-/// allow.
+/// The known names that a variable's name can mean. A dash in it is a dash, which some container tools allow.
 fn matching<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let equal = |known: &&&str| match name.contains('-') {
         true => known.eq_ignore_ascii_case(name),
@@ -229,7 +228,7 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// The text as a value that carries the variable's name.
+/// The text as a value that carries the variable's name as its origin.
 fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, String> {
     let origin = name.to_owned();
     let compound = key.is_some_and(|key| key.kind.is_compound());
@@ -241,12 +240,12 @@ fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, Strin
         (Some(parsed), _) => parsed,
         // `[::1]:9139`
         (None, Some(keys::Kind::Addresses)) => return Ok(Value::new(Some(&origin), text)),
-        (None, _) => return Err("begins like TOML and is not".to_owned()),
+        (None, _) => return Err("starts like TOML but is not valid TOML".to_owned()),
     };
     Ok(Value::new(Some(&origin), with_origin(parsed.kind, &origin)))
 }
 
-/// Writes the variable's name onto the entries of a table: tables are merged entry by entry.
+/// Sets the variable's name as the origin of a table's entries, because tables are merged entry by entry.
 fn with_origin(kind: ValueKind, origin: &String) -> ValueKind {
     match kind {
         ValueKind::Table(table) => ValueKind::Table(
@@ -270,7 +269,7 @@ fn insert(table: &mut Table, path: &[String], value: Value, name: &str) {
             let entry = table
                 .entry(key.clone())
                 .or_insert_with(|| Value::new(Some(&origin), ValueKind::Table(Map::new())));
-            // Where one variable sets a table and another an entry of it, the entry wins.
+            // When one variable sets a table and another sets an entry of it, the entry wins.
             if !matches!(entry.kind, ValueKind::Table(_)) {
                 *entry = Value::new(Some(&origin), ValueKind::Table(Map::new()));
             }
@@ -297,7 +296,7 @@ upstream = "not-there"
 incoming = ["in-1"]
 "#;
 
-    /// The layer of one variable with the text `v`, as JSON-like text, or what is wrong with it.
+    /// The layer of one variable with the text `v`, as JSON-like text, or the error.
     fn layer(name: &str) -> Result<Vec<String>, String> {
         let file = toml(FILE).unwrap();
         let env = [(name.to_owned(), "v".to_owned())];

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, in words for the operator (C10).
+//! Errors in the settings, as texts for the operator (C10).
 
 use std::{
     fmt,
@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody said it: it is built in.
+    /// Not set: the built-in default.
     Default,
     /// The settings file.
     File(Arc<Path>),
@@ -17,50 +17,50 @@ pub enum Origin {
     Demo,
     /// The command line.
     CommandLine,
-    /// The environment variable of that name.
+    /// The environment variable with this name.
     Env(String),
 }
 
-/// One thing that is wrong with one setting.
+/// One problem with one setting.
 ///
 /// Prints as `listener.ws.codec = "strng" (/etc/towline.toml): no codec is called …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, from the root: `upstream.echo.url`, `route[1].path`.
+    /// The full key: `upstream.echo.url`, `route[1].path`.
     pub key: String,
-    /// The value as TOML, secrets masked; none when there is no value.
+    /// The value as TOML, secrets masked; `None` when there is no value.
     pub value: Option<String>,
-    /// Where the value came from.
+    /// The origin of the value.
     pub origin: Origin,
-    /// What is wrong and what is allowed.
+    /// What is wrong, and what is allowed.
     pub text: String,
 }
 
-/// Why there are no settings.
+/// Why settings could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingsError {
-    /// There is no file where it was looked for.
+    /// The settings file does not exist.
     NotFound {
-        /// Where that was, absolute.
+        /// Its absolute path.
         path: PathBuf,
     },
-    /// The file is there and cannot be read.
+    /// The settings file cannot be read.
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's error text.
         reason: String,
     },
     /// The file is not TOML.
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Line and column from 1, where they are known.
+        /// Line and column from 1, where known.
         position: Option<(usize, usize)>,
-        /// The parser's words.
+        /// The parser's error text.
         message: String,
     },
-    /// The file was read, and these settings are wrong: all of them, not the first only.
+    /// The settings have these problems: all of them, not only the first.
     Invalid(Vec<Problem>),
 }
 

@@ -1,4 +1,4 @@
-//! The keys that guard against too much and too little: admission, liveness, rates.
+//! Keys that set limits: admission, liveness, rates.
 
 use super::{Admission, SlowConsumer, read::Section, validate::to_usize};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
     wire::LivenessConfig,
 };
 
-/// A count, or none for 0.
+/// A count; `None` for 0, which means no limit.
 fn cap(section: &Section<'_>, name: &str) -> Option<usize> {
     let count = section.count(name);
     (count > 0).then(|| to_usize(count))
@@ -57,7 +57,7 @@ pub(super) fn tcp(section: &Section<'_>) -> TcpOptions {
     }
 }
 
-/// The kernel must not end a connection before the policy for those that do not read has its time.
+/// The kernel must not end a connection before the slow-consumer policy has had its time.
 pub(super) fn check_slow_consumer(
     section: &Section<'_>,
     liveness: &LivenessConfig,
@@ -71,7 +71,7 @@ pub(super) fn check_slow_consumer(
     let Some(kernel) = tcp.user_timeout else { return };
     if policy != SlowConsumer::Disconnect {
         let text = format!(
-            "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: has to be \"never\""
+            "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: must be \"never\""
         );
         section.conflict("tcp_user_timeout", &["slow_consumer"], text);
     } else if let Some(slow) = liveness.slow_consumer_timeout
@@ -83,7 +83,7 @@ pub(super) fn check_slow_consumer(
     }
 }
 
-/// The keys `NAME.messages` and so on.
+/// Reads the keys `NAME.messages` and so on.
 pub(super) fn rate(section: &Section<'_>, name: &str) -> Rate {
     let key = |key: &str| format!("{name}.{key}");
     let bytes = section.size(&key("bytes"));

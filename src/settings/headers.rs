@@ -1,4 +1,4 @@
-//! Headers of the handshake with an upstream: those that are passed on, and those that are added.
+//! Headers of the handshake with an upstream: forwarded ones and added ones.
 
 use config::{Value, ValueKind};
 use url::Url;
@@ -13,18 +13,18 @@ use crate::{
     userinfo,
 };
 
-/// The `Host` header of the handshakes with an upstream.
+/// The `Host` header of handshakes with an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostHeader {
     /// Host and port of the URL.
     Upstream,
-    /// What the client sent.
+    /// The client's `Host` header.
     Client,
     /// This name, with or without a port.
     Name(String),
 }
 
-/// Which `Host` the upstream gets.
+/// Reads the key `host`.
 pub(super) fn host(section: &Section<'_>) -> HostHeader {
     let host = section.read("host", |value| match text(value)? {
         "upstream" => Ok(HostHeader::Upstream),
@@ -36,7 +36,7 @@ pub(super) fn host(section: &Section<'_>) -> HostHeader {
     host.unwrap_or(HostHeader::Upstream)
 }
 
-/// Whether the text is a host name or an address, with a port or without.
+/// Whether the text is a host name or an address, with or without a port.
 fn is_host(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
     text.bytes().all(fits)
@@ -44,7 +44,7 @@ fn is_host(text: &str) -> bool {
         && Url::parse(&format!("ws://{text}/")).is_ok_and(|url| url.has_host() && url.port() != Some(0))
 }
 
-/// The static headers, names in lower case.
+/// The headers added to handshakes, names in lower case.
 pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
     let mut headers: Vec<(String, String)> = Vec::new();
     let Some(value) = section.said("headers") else { return headers };
@@ -55,7 +55,7 @@ pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
     for (name, value) in table {
         let lower = name.to_ascii_lowercase();
         let twice = headers.iter().any(|(other, _)| *other == lower);
-        let checked = if twice { Err("stands there twice".to_owned()) } else { name_and_text(&lower, value) };
+        let checked = if twice { Err("is set twice".to_owned()) } else { name_and_text(&lower, value) };
         match checked {
             Ok(text) => headers.push((lower, text)),
             Err(problem) => section.entry_problem("headers", name, value, problem),
@@ -74,12 +74,12 @@ fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
         );
     }
     if text.chars().any(|letter| letter.is_control() && letter != '\t') {
-        return Err("the text has control characters".to_owned());
+        return Err("the value has control characters".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// Refuses user and password in a URL where `headers` has an `Authorization` of its own: only one can be sent.
+/// Refuses user and password in a URL when `headers` sets `Authorization`: only one can be sent.
 pub(super) fn check_credentials(
     section: &Section<'_>,
     fixed: &[(String, String)],
@@ -98,7 +98,7 @@ pub(super) fn check_credentials(
     }
 }
 
-/// The headers passed on, names in lower case, without those that `fixed` replaces.
+/// The headers forwarded to the upstream, names in lower case, without those that `fixed` replaces.
 pub(super) fn forwarded(section: &Section<'_>, fixed: &[(String, String)]) -> Vec<String> {
     let mut names = section.read("forward_headers", names).unwrap_or_default();
     let replaced = |name: &String| fixed.iter().any(|(other, _)| other == name);
@@ -106,14 +106,14 @@ pub(super) fn forwarded(section: &Section<'_>, fixed: &[(String, String)]) -> Ve
         && let Some(name) = names.iter().find(|name| replaced(name))
     {
         let text =
-            format!("{} stands in headers too: send either the client's value or this one", quoted(name));
+            format!("{} is set in headers too: send either the client's value or this one", quoted(name));
         section.conflict("forward_headers", &[], text);
     }
     names.retain(|name| !replaced(name));
     names
 }
 
-/// The headers of an upstream's answer that are passed on, names in lower case.
+/// The headers of an upstream's answer that are forwarded to the client, names in lower case.
 pub(super) fn of_answers(section: &Section<'_>) -> Vec<String> {
     section.read("forward_response_headers", names).unwrap_or_default()
 }
@@ -124,7 +124,7 @@ fn names(value: &Value) -> Result<Vec<String>, String> {
         let lower = name.to_ascii_lowercase();
         check_name(&lower).map_err(|text| format!("{}: {text}", quoted(name)))?;
         if names.contains(&lower) {
-            return Err(format!("{} stands there twice", quoted(name)));
+            return Err(format!("{} is listed twice", quoted(name)));
         }
         names.push(lower.clone());
         Ok(lower)
@@ -136,7 +136,7 @@ fn check_name(lower: &str) -> Result<(), String> {
         return Err("a header name is a token: letters, digits and dashes".to_owned());
     }
     if is_hop_by_hop(lower) || lower == "host" {
-        return Err("the handshake has its own header of that name".to_owned());
+        return Err("the handshake sets this header".to_owned());
     }
     Ok(())
 }

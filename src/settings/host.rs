@@ -1,4 +1,4 @@
-//! What checking settings asks of the machine, so that it can be checked without one.
+//! What the checks of settings need from the machine; tests replace it.
 
 use std::{
     io,
@@ -8,22 +8,22 @@ use std::{
 
 use super::layers::read_text;
 
-/// Where the settings are checked.
+/// The machine for which settings are checked.
 pub trait Host {
-    /// The text of a program's file.
+    /// Reads the text of a program's file.
     ///
     /// # Errors
-    /// When there is none, it cannot be read, or it is no text.
+    /// When the file does not exist, cannot be read, or is not UTF-8.
     fn read(&self, path: &Path) -> io::Result<String>;
 
-    /// The addresses of `host:port`.
+    /// Resolves `host:port` to addresses.
     ///
     /// # Errors
-    /// When the name cannot be found.
+    /// When the name cannot be resolved.
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>>;
 }
 
-/// This machine.
+/// The machine on which the process runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine;
 

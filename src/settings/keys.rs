@@ -1,9 +1,8 @@
-//! The table of all keys: what each takes and what it is when nobody says.
+//! The table of all keys: what values each takes, and its default.
 //!
-//! Reading, checking, `towline check` and the tests of the documents all work from this table, so a
-//! key cannot be known to one of them and unknown to another. It stands in place of one struct with
-//! optional fields for each section: such structs stop at the first mistake and forget where a value
-//! came from.
+//! Reading, checking, `towline check` and the tests of the documents all use this table, so they cannot
+//! disagree about a key. It replaces structs with optional fields, which would stop at the first error and
+//! lose the origin of each value.
 
 use std::{fmt, time::Duration};
 
@@ -19,7 +18,7 @@ pub(super) struct Section {
     pub(super) keys: &'static [Key],
 }
 
-/// How often a section stands in the settings.
+/// How often a section may occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// `[server]`
@@ -30,23 +29,23 @@ pub(super) enum Shape {
     Listed,
 }
 
-/// One key of a section; a dot in its name stands for a table in the section.
+/// One key of a section; a dot in its name separates a table in the section from the table's key.
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) preset: Preset,
 }
 
-/// What a key takes.
+/// The kind of values that a key takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Kind {
-    /// Any text, or text with a check of its own.
+    /// Any text, or text with a specific check.
     Text,
-    /// A text of which userinfo and query are secret.
+    /// A URL, whose userinfo and query are secret.
     Url,
-    /// One of these.
+    /// One of these texts.
     Choice(&'static [&'static str]),
-    /// A whole number within bounds.
+    /// An integer within bounds.
     Count(u64, u64),
     /// `true` or `false`.
     Flag,
@@ -58,86 +57,86 @@ pub(super) enum Kind {
     Statuses,
     /// One of these numbers.
     OneOf(&'static [u64]),
-    /// A time with a unit, within bounds.
+    /// A duration with a unit, within bounds.
     Duration(Duration, Duration),
-    /// The same, or "never".
+    /// A duration as above, or "never".
     Timeout(Duration, Duration),
-    /// A size with a unit, within bounds, in bytes.
+    /// A size in bytes with a unit, within bounds.
     Size(u64, u64),
     /// An address to listen on, or a list of them.
     Addresses,
-    /// Texts.
+    /// A list of texts.
     List,
-    /// URLs.
+    /// A list of URLs.
     Urls,
-    /// Processors, with options or without.
+    /// A list of processors, with or without options.
     Processors(Side),
-    /// Names and texts; the texts are secret.
+    /// A table of header names and values; the values are secret.
     Headers,
 }
 
-/// What a key is when nobody says.
+/// Default value of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Preset {
-    /// It has to be said.
+    /// Required: there is no default.
     Required,
-    /// Nothing.
+    /// Optional, without a default.
     Absent,
     Text(&'static str),
     Count(u64),
     Flag(bool),
-    /// Numbers and ranges of numbers such as "4000-4999".
+    /// Numbers, and ranges of numbers such as "4000-4999".
     Ranges(&'static [&'static str]),
     List(&'static [&'static str]),
-    /// `{}`
+    /// An empty table, `{}`.
     Empty,
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Every duration: zero would mean "never" to one reader and "at once" to another, and beyond a day
-/// somebody has mistaken the unit.
+/// Bounds of most durations. Zero would be ambiguous ("never" or "at once"), and more than a day is likely a
+/// wrong unit.
 const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
-/// What a worker's ticker measures: its grain is the least of it.
+/// Durations measured by a worker's ticker: the lower bound is its resolution.
 const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
-/// What the kernel measures for us, in seconds.
+/// Durations measured by the kernel, in seconds.
 const KERNEL: Kind = Kind::Timeout(Duration::from_secs(1), DAY);
-/// A burst of more than an hour is no rate.
+/// With a burst of more than an hour, a limit would not limit the rate.
 const BURST: Kind = Kind::Duration(MILLISECOND, Duration::from_secs(60 * 60));
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
-/// The largest message: what the system that Towline re-creates takes.
+/// The largest message; fixed for compatibility.
 const MESSAGE: Kind = Kind::Size(1, 64 * MIB);
-/// A buffer below 4 KiB costs a system call for every few small messages, and one above 64 MiB for
-/// each session is memory that nobody has.
+/// Below 4 KiB, a buffer costs a system call for every few small messages. Above 64 MiB per session, memory
+/// runs out.
 const BUFFER: Kind = Kind::Size(4 * KIB, 64 * MIB);
-/// From a handful of sessions to more than any machine has.
+/// From a handful of sessions to more memory than any machine has.
 const POOL: Kind = Kind::Size(MIB, 1024 * 1024 * MIB);
-/// Below a KiB no browser's handshake fits, and above a MiB it is an attack.
+/// Below 1 KiB no browser's handshake fits; above 1 MiB a head is an attack.
 const HEADER: Kind = Kind::Size(KIB, MIB);
-/// A second's bytes; 0 is no limit.
+/// Bytes per second; 0 is no limit.
 const BYTES_A_SECOND: Kind = Kind::Size(0, 1024 * 1024 * MIB);
 
-/// More threads than any machine has cores for.
+/// More threads than any machine has cores.
 const WORKERS_MAX: u64 = 1024;
-/// A ledger of more events than this is a queue, and a client that waits for so many has gone.
+/// A ledger with more events than this is a queue, and its client has given up waiting.
 const IN_FLIGHT_MAX: u64 = 1_000_000;
-/// A connection with more overdue replies in a row than this has stopped answering long ago.
+/// A connection with more overdue replies in a row than this stopped answering long ago.
 const OVERDUE_MAX: u64 = 1000;
 const RESTARTS_MAX: u64 = 1_000_000;
 /// More connections than a machine can hold.
 const SESSIONS_MAX: u64 = 10_000_000;
 const HANDSHAKES_MAX: u64 = 1_000_000;
-/// More than a second has.
+/// More per second than a machine can accept.
 const NEW_SESSIONS_MAX: u64 = 1_000_000;
 const MESSAGES_A_SECOND_MAX: u64 = 1_000_000_000;
 
-/// Minutes of a worker for one event.
+/// One event with this many steps takes minutes of a worker.
 const STEPS_MAX: u64 = 1_000_000_000;
 const RECURSION_MAX: u64 = 1_000_000;
-/// Below a KiB no event fits, and above the largest message nothing could be sent.
+/// Below 1 KiB no event fits; above the largest message the result could not be sent.
 const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
 
 const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
@@ -145,7 +144,7 @@ const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_ne
 const ON_END: Kind = Kind::Choice(&["reconnect", "pass"]);
 const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
 
-/// Client headers that upstreams want to see, unless told otherwise.
+/// Client headers that upstreams usually want to see; the default of `forward_headers`.
 const FORWARDED: &[&str] = &[
     "authorization",
     "cookie",
@@ -306,15 +305,15 @@ pub(super) static SECTIONS: [Section; 9] = [
     },
 ];
 
-/// The section of that name.
+/// The section with this name.
 ///
 /// # Panics
-/// When the table has none: the names are written in this room only.
+/// When the table has none; all callers pass literal names.
 pub(super) fn section(name: &str) -> &'static Section {
     SECTIONS.iter().find(|section| section.name == name).expect("sections are asked for by literal names")
 }
 
-/// The key at a path such as `["listener", "ws", "bind"]`, if there is one.
+/// The key at a path such as `["listener", "ws", "bind"]`; `None` if there is none.
 pub(super) fn find(path: &[String]) -> Option<&'static Key> {
     let section = SECTIONS.iter().find(|section| path.first().is_some_and(|name| name == section.name))?;
     let skipped = if section.shape == Shape::Single { 1 } else { 2 };
@@ -325,10 +324,10 @@ pub(super) fn find(path: &[String]) -> Option<&'static Key> {
 // === impl Section ===
 
 impl Section {
-    /// The key of that name.
+    /// The key with this name.
     ///
     /// # Panics
-    /// When the section has none: the names are written in this room only.
+    /// When the section has none; all callers pass literal names.
     pub(super) fn key(&self, name: &str) -> &'static Key {
         self.keys.iter().find(|key| key.name == name).expect("keys are asked for by literal names")
     }
@@ -353,7 +352,7 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
-    /// What is allowed, for people: `a whole number from 0 to 1024`.
+    /// Describes the allowed values: `a whole number from 0 to 1024`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Text | Self::Url => f.write_str("a text"),
@@ -413,7 +412,7 @@ impl fmt::Display for Size {
 // === impl Preset ===
 
 impl Preset {
-    /// The value, as if it stood in a file.
+    /// The value, as if it were written in a file.
     pub(super) fn value(self) -> Option<Value> {
         let kind = match self {
             Self::Required | Self::Absent => return None,
@@ -428,7 +427,7 @@ impl Preset {
     }
 }
 
-/// A number where the text is one, as it stands in a file.
+/// A number if the text is one, as it would be written in a file; else the text in quotes.
 pub(super) fn number_or_text(text: &str) -> Value {
     text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
 }

@@ -1,4 +1,4 @@
-//! The layers of settings: the file, and the environment over it. What neither says is built in.
+//! The layers of settings: the environment over the file over the built-in defaults.
 
 use std::path::{Path, PathBuf};
 
@@ -13,21 +13,21 @@ use super::{
     validate,
 };
 
-/// The settings file of `towline run` when none is named, from the working folder.
+/// The settings file of `towline run` when none is given, relative to the working folder.
 pub const DEFAULT_FILE: &str = "settings/default.toml";
-/// Far above any settings file or program that a person writes; keeps `/dev/zero` out.
+/// Larger than any settings file or program that a person writes; stops endless files such as `/dev/zero`.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What file and environment say, not checked yet.
+/// The merged settings of file and environment, unchecked.
 ///
-/// `towline check` reports from here; everything else takes [`Settings`] by [`check`](Self::check).
+/// `towline check` reports from here; everything else uses [`Settings`], made by [`check`](Self::check).
 #[derive(Debug, Clone)]
 pub struct Layers {
-    /// File and environment, merged; values from the environment carry the variable's name.
+    /// File and environment, merged; values from the environment have the variable's name as origin.
     pub(super) root: Table,
-    /// The layer under the environment.
+    /// The origin of the layer below the environment.
     pub(super) base: Origin,
-    /// The folder that paths in the settings begin at.
+    /// The folder at which relative paths in the settings start.
     folder: PathBuf,
     /// Environment variables that could not be merged.
     pub(super) problems: Vec<Problem>,
@@ -36,9 +36,9 @@ pub struct Layers {
 // === impl Layers ===
 
 impl Layers {
-    /// Reads `config`, or [`DEFAULT_FILE`], and lays `env` over it.
+    /// Reads `config`, or [`DEFAULT_FILE`], and overrides it by `env`.
     ///
-    /// `env` may hold variables that are none of Towline's.
+    /// `env` may contain unrelated variables.
     ///
     /// # Errors
     /// When the file is missing, cannot be read or is not TOML.
@@ -50,7 +50,7 @@ impl Layers {
         Self::parse(&file, &read_settings(&file)?, env)
     }
 
-    /// Takes `text` for that of `file`, an absolute path, and lays `env` over it. Reads nothing.
+    /// Uses `text` as the content of `file`, an absolute path, and overrides it by `env`. Reads no file.
     ///
     /// # Errors
     /// When the text is not TOML.
@@ -64,7 +64,7 @@ impl Layers {
         Ok(Self::over(root, Origin::File(file.into()), folder, env))
     }
 
-    /// Lays `env` over the tables of `base`.
+    /// Overrides the tables of `base` by `env`.
     pub(super) fn over(
         mut root: Table,
         base: Origin,
@@ -76,10 +76,10 @@ impl Layers {
         Self { root, base, folder, problems: environment.problems }
     }
 
-    /// Checks everything.
+    /// Checks all settings.
     ///
     /// # Errors
-    /// [`SettingsError::Invalid`] with all that is wrong.
+    /// [`SettingsError::Invalid`] with all problems.
     pub fn check(&self) -> Result<Settings, SettingsError> {
         self.check_on(&Machine)
     }
@@ -92,10 +92,10 @@ impl Layers {
         validate::validate(self, host)
     }
 
-    /// The effective settings as TOML that can be read back, with the origin of each value behind it. Secrets are
-    /// masked, and masks are refused where they are read back.
+    /// The effective settings as TOML that can be read back, each value with its origin in a comment. Secrets
+    /// are masked; a masked secret is refused when it is read back.
     ///
-    /// Only meaningful for settings that [`check`](Self::check) takes.
+    /// Only meaningful for settings that [`check`](Self::check) accepts.
     pub fn report(&self, extent: Extent) -> String {
         self.report_on(extent, &Machine)
     }
@@ -105,8 +105,8 @@ impl Layers {
         report::report(self, extent, host)
     }
 
-    /// Where a value came from; of a table, where its first value did, because the tables themselves are made by
-    /// merging.
+    /// The origin of a value. The origin of a table is that of its first value, because merging creates the
+    /// tables themselves.
     pub(super) fn origin(&self, value: &Value) -> Origin {
         if let ValueKind::Table(table) = &value.kind
             && let Some(first) = table.values().next()
@@ -119,7 +119,7 @@ impl Layers {
         }
     }
 
-    /// The folder that paths in the settings begin at.
+    /// The folder at which relative paths in the settings start.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -136,7 +136,7 @@ fn read_settings(file: &Path) -> Result<String, SettingsError> {
     })
 }
 
-/// Reads a text file of reasonable size.
+/// Reads a text file of at most [`FILE_BYTES_MAX`] bytes.
 pub(super) fn read_text(path: &Path) -> std::io::Result<String> {
     use std::io::{Error, ErrorKind, Read};
     let mut bytes = Vec::new();
@@ -152,8 +152,8 @@ pub(super) fn toml(text: &str) -> Result<Table, ConfigError> {
     File::from_str(text, FileFormat::Toml).collect()
 }
 
-/// Lays one table over another, entry by entry. `config` would take each key of the first level for a path,
-/// and make an array of a thousand million entries of `"a[1000000000]"`.
+/// Lays one table over another, entry by entry. `config` itself would treat each top-level key as a path, and
+/// create a billion array entries for `"a[1000000000]"`.
 fn lay_over(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
@@ -168,7 +168,7 @@ fn lay_over(under: &mut Table, over: Table) {
     }
 }
 
-/// The position and the parser's words, but not the line itself, which may hold a secret.
+/// The position and the parser's error text, without the line itself, which may contain a secret.
 fn syntax_error(file: &Path, text: &str, error: ConfigError) -> SettingsError {
     let (position, message) = match &error {
         ConfigError::FileParse { cause, .. } => match cause.downcast_ref::<toml::de::Error>() {
@@ -180,7 +180,7 @@ fn syntax_error(file: &Path, text: &str, error: ConfigError) -> SettingsError {
     SettingsError::Syntax { path: file.to_owned(), position, message: message.replace('\n', ", ") }
 }
 
-/// Line and column from 1 of a byte offset; columns count characters.
+/// Line and column, from 1, of a byte offset; columns count characters.
 fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);

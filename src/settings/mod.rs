@@ -1,4 +1,4 @@
-//! Settings in their checked form, and the way there from files and environment.
+//! Settings in their checked form, loaded from a file and the environment.
 //!
 //! ```text
 //! file ─┐
@@ -6,12 +6,12 @@
 //! env ──┘     └─► report: what holds, and where it came from
 //! ```
 //!
-//! [`Layers`] merges what file and environment say and remembers where each value came from. One
-//! validation makes [`Settings`] of it, or lists *all* that is wrong. The table in `keys` says what
-//! each key takes and what it is when nobody says; nothing else knows a default.
+//! [`Layers`] merges file and environment and keeps the origin of each value. Validation turns that into
+//! [`Settings`], or lists *all* problems. The table in `keys` has the allowed values and the default of each
+//! key; defaults are defined nowhere else.
 //!
-//! Programs are compiled here, names of listeners are resolved, and the references between sections
-//! are followed: whoever holds [`Settings`] need not ask again.
+//! Validation also compiles programs, resolves the names of listeners, and follows the references between
+//! sections, so users of [`Settings`] need no further checks.
 
 mod address;
 mod allowed;
@@ -64,14 +64,14 @@ use crate::{
     wire,
 };
 
-/// Everything the program can be told, checked.
+/// All settings of the program, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `[server]`
     pub server: Server,
     /// `[log]`
     pub log: log::Config,
-    /// `[admin]`; none when `bind` is empty.
+    /// `[admin]`; `None` when `bind` is empty.
     pub admin: Option<Admin>,
     /// `[drain]`
     pub drain: Drain,
@@ -88,12 +88,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks the file `config`, or [`DEFAULT_FILE`], with `env` laid over it.
+    /// Reads and checks the file `config`, or [`DEFAULT_FILE`], overridden by `env`.
     ///
-    /// `env` may hold variables that are none of Towline's; [`environment`] gives the process's own.
+    /// `env` may contain unrelated variables; [`environment`] returns the process's own.
     ///
     /// # Errors
-    /// When the file is missing or is not TOML, or with all settings that are wrong.
+    /// When the file is missing or is not TOML, or when settings are invalid; contains all problems.
     pub fn load(
         config: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
@@ -101,124 +101,124 @@ impl Settings {
         Layers::read(config, env)?.check()
     }
 
-    /// What programs can run with, and is likely a mistake: one item for each program.
+    /// Warnings about programs, one item per program with any: code that is valid and likely a mistake.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostics> {
         self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }
 }
 
-/// `[server]`: what the whole process shares.
+/// `[server]`: settings of the whole process.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Worker threads, at least one: `0` in the settings is one per core.
+    /// Number of worker threads, at least one; `0` in the settings is one per core.
     pub workers: usize,
-    /// Sessions at a time; none: as many as the limit on open files allows.
+    /// Maximum number of sessions; `None`: as many as the limit on open files allows.
     pub max_sessions: Option<usize>,
-    /// Handshakes in progress at a time.
+    /// Maximum number of handshakes in progress.
     pub max_handshakes: usize,
     /// Bytes of messages that all sessions together may hold.
     pub buffer: usize,
 }
 
-/// `[admin]`: health and readiness, apart from the traffic.
+/// `[admin]`: the address of the health pages.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where to listen: an address, or a name with all its addresses.
+    /// The address to listen on, or a name with all its addresses.
     pub bind: Bind,
-    /// Whether a taken address stops the start. Otherwise a free port is used: the settings do not ask for an
-    /// address.
+    /// Whether an address in use is an error. If false, a free port is used instead, because the settings do
+    /// not ask for this address.
     pub strict: bool,
 }
 
-/// `[drain]`: the end of the process (C9).
+/// `[drain]`: the orderly end of the process (C9).
 #[derive(Debug, Clone)]
 pub struct Drain {
-    /// Close frames are spread evenly at random over this time.
+    /// Close frames are sent at random times spread evenly over this duration.
     pub window: Duration,
-    /// How long events that await a reply are given to settle; also the most the end may take.
+    /// How long events that await a reply may take to settle; also the longest duration of the drain.
     pub grace: Duration,
-    /// The close code clients get, 1001 or 1012.
+    /// The close code that clients get: 1001 or 1012.
     pub close_code: u16,
 }
 
-/// `[language]`: what all programs share.
+/// `[language]`: settings for all programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Language {
-    /// Folders with the modules that programs `use`, absolute.
+    /// Folders of the modules that programs `use`; absolute paths.
     pub module_path: Vec<PathBuf>,
-    /// What one event may cost in a program.
+    /// Limits on the cost of one event in a program.
     pub limits: ProgramLimits,
 }
 
-/// How bytes become events and events bytes, on one side.
+/// How one side converts between messages and events.
 #[derive(Debug, Clone)]
 pub struct Format {
-    /// Bytes to value and back.
+    /// Converts between bytes and data.
     pub codec: &'static dyn Codec,
-    /// From the wire to the codec, in order.
+    /// Preprocessors of incoming messages, in order.
     pub preprocessors: Vec<processor::Spec>,
-    /// From the codec to the wire, in order.
+    /// Postprocessors of outgoing messages, in order.
     pub postprocessors: Vec<processor::Spec>,
 }
 
-/// `[listener.NAME]`: a socket that takes clients.
+/// `[listener.NAME]`: the addresses that accept clients.
 #[derive(Debug, Clone)]
 pub struct Listener {
     /// `NAME`
     pub name: String,
-    /// Its place in the settings from 1: the `source` of its event ids.
+    /// Its position in the settings, from 1: the `source` of its event ids.
     pub number: u32,
-    /// Where to listen.
+    /// The addresses to listen on.
     pub bind: Vec<Bind>,
-    /// The downstream format.
+    /// How clients' messages become events, and back.
     pub format: Format,
-    /// Limits on what clients send.
+    /// Limits on clients' messages.
     pub limits: wire::Limits,
-    /// The longest head of a handshake, in bytes.
+    /// Largest head of a handshake request, in bytes.
     pub max_header: usize,
-    /// Who is let in.
+    /// Limits on the number and rate of sessions.
     pub admission: Admission,
-    /// How long a client may take to send its handshake.
+    /// How long a client may take for its handshake.
     pub handshake_timeout: Duration,
     /// When a client counts as gone (C8).
     pub liveness: wire::LivenessConfig,
-    /// What becomes of a client that does not read.
+    /// What happens to a client that does not read.
     pub slow_consumer: SlowConsumer,
-    /// Options of its clients' sockets.
+    /// TCP options of clients' sockets.
     pub tcp: TcpOptions,
-    /// How long a closing handshake may take before the socket is dropped.
+    /// How long a closing handshake may take before the connection is cut.
     pub close_timeout: Duration,
-    /// What becomes of events under way when their client closes.
+    /// What happens to unsettled events when their client closes.
     pub on_client_close: OnClientClose,
-    /// What one session may send.
+    /// Rate limit per session.
     pub rate: rate::Rate,
-    /// What all sessions of one client address may send together.
+    /// Rate limit for all sessions of one client address together.
     pub address_rate: rate::Rate,
 }
 
-/// Who is let in at a listener.
+/// Limits on the number and rate of a listener's sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// Sessions at a time; none: no cap of the listener's own.
+    /// Maximum number of sessions; `None`: only the server's limit applies.
     pub max_sessions: Option<usize>,
-    /// Sessions of one client address at a time. Of IPv6, a network of 64 bits is one address.
+    /// Maximum number of sessions per client address. For IPv6, a /64 network counts as one address.
     pub max_sessions_per_address: Option<usize>,
-    /// New sessions a second.
+    /// New sessions per second.
     pub max_new_sessions: Option<u32>,
 }
 
-/// What becomes of a client that takes nothing for `slow_consumer_timeout`.
+/// What happens to a client that reads nothing for `slow_consumer_timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlowConsumer {
     /// It is closed with 1013.
     Disconnect,
-    /// It stays; of what the upstream sends by itself, the oldest messages are dropped.
+    /// It stays connected; the oldest pushes are dropped.
     DropOldest,
-    /// The same, but the newest.
+    /// It stays connected; the newest pushes are dropped.
     DropNewest,
 }
 
-/// What becomes of events under way when their client closes.
+/// What happens to unsettled events when their client closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClientClose {
     /// They have `close_timeout` to settle.
@@ -227,66 +227,65 @@ pub enum OnClientClose {
     Cancel,
 }
 
-/// `[upstream.NAME]`: a server to connect sessions to.
+/// `[upstream.NAME]`: a server to which sessions are connected.
 #[derive(Debug, Clone)]
 pub struct Upstream {
     /// `NAME`
     pub name: String,
-    /// Where it is.
+    /// Its URL.
     pub url: UpstreamUrl,
     /// URLs that a pipeline may choose instead, by `$url`.
     pub allow_urls: Vec<AllowedUrl>,
-    /// The upstream format.
+    /// How the upstream's messages become events, and back.
     pub format: Format,
-    /// Limits on what the upstream sends.
+    /// Limits on the upstream's messages.
     pub limits: wire::Limits,
     /// When the server counts as gone (C8).
     pub liveness: wire::LivenessConfig,
-    /// Options of the sockets to it.
+    /// TCP options of the sockets to the upstream.
     pub tcp: TcpOptions,
-    /// How events and replies belong together.
+    /// How events and replies are matched.
     pub exchange: ExchangeMode,
-    /// The key of an event by which requests and replies find each other: a path such as `id` or
-    /// `params.id` into the data. None: in order.
+    /// The correlation key: a path into the data, such as `id` or `params.id`, whose value matches replies to
+    /// requests. `None`: replies match in order.
     pub correlation: Option<Vec<String>>,
     /// How long an event may await its reply.
     pub reply_timeout: Duration,
-    /// After how many overdue replies in a row the connection is replaced.
+    /// Number of overdue replies in a row after which the connection is replaced.
     pub max_overdue: usize,
-    /// How many events of a session may be unsettled before its client is not read any more.
+    /// Number of unsettled events of a session at which its client is not read any more.
     pub max_in_flight: usize,
     /// How long a connection attempt may take, handshake included.
     pub connect_timeout: Duration,
-    /// How long a closing handshake may take before the socket is dropped.
+    /// How long a closing handshake may take before the connection is cut.
     pub close_timeout: Duration,
-    /// Whether the client's path and query reach the upstream.
+    /// Whether the client's path and query are sent to the upstream.
     pub forward_path: bool,
     /// The `Host` header of the handshakes.
     pub host: HostHeader,
-    /// Client headers that go to the upstream, in lower case. `x-forwarded-for`,
-    /// `x-forwarded-proto` and `x-forwarded-host` are made or extended.
+    /// Client headers that are forwarded to the upstream, in lower case. `x-forwarded-for`,
+    /// `x-forwarded-proto` and `x-forwarded-host` are created or extended.
     pub forward_headers: Vec<String>,
     /// Headers added to every handshake, names in lower case. None of them is in `forward_headers`.
     pub headers: Vec<(String, String)>,
-    /// Headers of the upstream's answer that go to the client, in lower case.
+    /// Headers of the upstream's answer that are forwarded to the client, in lower case.
     pub forward_response_headers: Vec<String>,
-    /// When and how often to connect again.
+    /// When to reconnect after a loss.
     pub restart: Restart,
     /// Which close codes of the upstream are passed on to the client.
     pub on_upstream_close: OnEnd,
     /// Which refusals of a reconnect close the client.
     pub on_refused: OnEnd,
-    /// What becomes of the client when the restarts are used up.
+    /// What happens to the client when the restarts are used up.
     pub on_give_up: OnGiveUp,
 }
 
 /// A checked `ws://` URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
-    /// What to dial: as it was written where that is unambiguous, or else the normal form, in ASCII
-    /// always.
+    /// The URL to dial, always ASCII: as written if it is unambiguous, else in normal form.
     pub text: String,
-    /// As people may see it: as it was written, userinfo and query masked.
+    /// The URL for texts and logs: as written, with userinfo and query masked.
     pub shown: String,
     /// Whether it was written with a path, even if that is `/`.
     pub(super) has_path: bool,
@@ -295,26 +294,26 @@ pub struct UpstreamUrl {
 /// An entry of `allow_urls`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AllowedUrl {
-    /// This very URL.
+    /// Exactly this URL.
     Exact(String),
-    /// Any URL that begins so (written with `*` at the end). Scheme, host and port are always in
-    /// the prefix, followed by a `/`.
+    /// Any URL with this prefix (written with `*` at the end). The prefix always includes scheme, host, port
+    /// and the `/` after them.
     Prefix(String),
 }
 
-/// How events and replies belong together (C1).
+/// How events and replies are matched (C1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeMode {
     /// Each event awaits one reply.
     Request,
-    /// An event is settled when it has been written.
+    /// An event is settled when it is written; no reply is awaited.
     Stream,
 }
 
-/// What becomes of the client when the restarts are used up.
+/// What happens to the client when the restarts are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnGiveUp {
-    /// It stays, and gets an error reply to each message; probes go on.
+    /// It stays connected and gets an error reply to each message; probes continue.
     Keep,
     /// It is closed with 1013.
     Close,
@@ -323,17 +322,17 @@ pub enum OnGiveUp {
 /// `restart = { … }` of an upstream (C7).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Restart {
-    /// The shortest delay.
+    /// Shortest delay.
     pub min: Duration,
-    /// The longest delay.
+    /// Longest delay.
     pub max: Duration,
-    /// So many restarts within `window`, then give up.
+    /// Give up after this many restarts within `window`.
     pub max_restarts: usize,
-    /// The window in which restarts are counted.
+    /// The time window in which restarts are counted.
     pub window: Duration,
-    /// The pace of attempts after giving up.
+    /// Interval between attempts after giving up.
     pub probe: Duration,
-    /// Reconnects a second to this upstream, of all sessions together.
+    /// Reconnects per second to this upstream, for all sessions together.
     pub rate: u32,
 }
 
@@ -342,38 +341,38 @@ pub struct Restart {
 pub struct Pipeline {
     /// `NAME`
     pub name: String,
-    /// Where the program stands; none when it is written in the settings.
+    /// The file of the program; `None` when the program is written in the settings.
     pub file: Option<PathBuf>,
     /// The compiled program.
     pub program: Arc<Program>,
 }
 
-/// `[[route]]`: which session goes where.
+/// `[[route]]`: selects the upstream and the pipelines of a session.
 #[derive(Debug, Clone)]
 pub struct Route {
     /// The requests that take this route, if no route before it matches.
     pub pattern: router::Pattern,
     /// Whether the pattern's path is removed before the client's path goes to the upstream.
     pub strip_prefix: bool,
-    /// The way upstream.
+    /// Pipelines from client to upstream, in order.
     pub incoming: Vec<Arc<Pipeline>>,
-    /// Whether `incoming` sets `$url` for every event, so that nothing goes to the route's own upstream unless
-    /// an event names it.
+    /// Whether `incoming` sets `$url` for every event, so that events reach the route's own upstream only if
+    /// they name it.
     pub routed_by_url: bool,
-    /// Where to; none when the incoming pipelines answer by themselves (port `reply`).
+    /// The upstream; `None` when the incoming pipelines answer on port `reply`.
     pub upstream: Option<Arc<Upstream>>,
-    /// The way back.
+    /// Pipelines from upstream to client, in order.
     pub outgoing: Vec<Arc<Pipeline>>,
-    /// The way of error events.
+    /// Pipelines for error events, in order.
     pub errors: Vec<Arc<Pipeline>>,
     /// Whether failures become messages to the client; [`Route::replies_errors`] resolves `auto`.
     pub error_replies: ErrorReplies,
-    /// What becomes of the client when its upstream connection is lost; [`Route::keeps_client`] resolves
+    /// What happens to the client when its upstream connection is lost; [`Route::keeps_client`] resolves
     /// `auto`.
     pub on_upstream_loss: OnUpstreamLoss,
-    /// Whether each message stands alone, so that a session can go on on a new connection.
+    /// Whether messages are independent of each other, so that a session can continue on a new connection.
     pub stateless: bool,
-    /// Subprotocols to answer with when the upstream could not be asked, in order of preference.
+    /// Subprotocols to offer when the upstream could not be asked, in order of preference.
     pub subprotocols: Vec<String>,
     /// How long the client's handshake waits for the upstream's.
     pub dial_before_accept: Duration,
@@ -385,7 +384,7 @@ pub(crate) mod fixture;
 mod tests;
 
 impl std::fmt::Display for SlowConsumer {
-    /// As in the settings: `drop_oldest`
+    /// The name in the settings: `drop_oldest`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Disconnect => "disconnect",
@@ -396,14 +395,14 @@ impl std::fmt::Display for SlowConsumer {
 }
 
 impl Upstream {
-    /// Whether outcomes come in the order of the client's messages: replies are matched by their order.
+    /// Whether outcomes come in the order of the client's messages, because replies are matched by order.
     pub fn answers_in_order(&self) -> bool {
         self.exchange == ExchangeMode::Request && self.correlation.is_none()
     }
 }
 
 impl UpstreamUrl {
-    /// An address of the URL's host, of IPv4 if it has one.
+    /// An address of the URL's host, preferably IPv4.
     pub fn address(&self) -> Option<SocketAddr> {
         let url = ::url::Url::parse(&self.text).ok()?;
         let addresses = url.socket_addrs(|| Some(80)).ok()?;
@@ -412,17 +411,17 @@ impl UpstreamUrl {
 }
 
 impl Route {
-    /// Whether a pipeline of the route looks at metadata.
+    /// Whether a pipeline of the route reads metadata.
     pub fn reads_meta(&self) -> bool {
         self.pipelines().any(|pipeline| pipeline.program.reads_meta())
     }
 
-    /// Whether a pipeline of the route asks where events come from.
+    /// Whether a pipeline of the route reads the origin of events.
     pub fn reads_origin(&self) -> bool {
         self.pipelines().any(|pipeline| pipeline.program.reads_origin())
     }
 
-    /// The pipelines that the route names.
+    /// All pipelines of the route.
     fn pipelines(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
         self.incoming.iter().chain(&self.outgoing).chain(&self.errors)
     }

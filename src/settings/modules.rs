@@ -1,15 +1,15 @@
-//! Modules of programs, from the folders of `language.module_path`.
+//! Finds modules of programs in the folders of `language.module_path`.
 
 use std::{io::ErrorKind, path::PathBuf};
 
 use super::host::Host;
 use crate::trickle::{Module, Modules};
 
-/// What the name of a module's file ends in: programs and their modules, and those of scripts.
+/// File extensions of modules: those for programs, and those for scripts.
 const ENDINGS: [&str; 2] = ["trickle", "tremor"];
 
-/// Folders in which the modules of programs are: `use a::b` is `a/b.trickle` or `a/b.tremor` in the first
-/// folder that has it.
+/// Folders that contain modules: `use a::b` is `a/b.trickle` or `a/b.tremor` in the first folder that has one
+/// of them.
 #[derive(Clone)]
 pub struct Folders<'h> {
     folders: Vec<PathBuf>,
@@ -17,7 +17,7 @@ pub struct Folders<'h> {
 }
 
 impl<'h> Folders<'h> {
-    /// The given folders, looked through in their order.
+    /// Searches the given folders in order.
     pub fn new(folders: Vec<PathBuf>, host: &'h dyn Host) -> Self {
         Self { folders, host }
     }
@@ -25,8 +25,8 @@ impl<'h> Folders<'h> {
 
 impl Modules for Folders<'_> {
     /// # Security
-    /// A name in backticks may hold anything; only letters, digits, `_` and `-` make a path of files, so that
-    /// none leads out of the folders.
+    /// A name in backticks may contain any characters. Only letters, digits, `_` and `-` are accepted in file
+    /// paths, so that no name leads out of the folders.
     fn load(&self, path: &[&str]) -> Result<Option<Module>, String> {
         let fits = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
         if path.iter().any(|name| name.is_empty() || !name.chars().all(fits)) {

@@ -1,4 +1,4 @@
-//! The keys that decide what becomes of a client when its upstream ends, and how failures are reported.
+//! Keys that decide what happens to a client when its upstream ends, and how failures are reported.
 
 use config::{Value, ValueKind};
 
@@ -11,14 +11,14 @@ use crate::{
     wire,
 };
 
-/// The route's keys about loss and failures.
+/// Reads the route's keys about loss and failures.
 pub(super) struct Policies {
     pub(super) on_upstream_loss: OnUpstreamLoss,
     pub(super) error_replies: ErrorReplies,
     pub(super) stateless: bool,
 }
 
-/// The keys `NAME.pass` and `NAME.else`.
+/// Reads the keys `NAME.pass` and `NAME.else`.
 pub(super) fn on_end(section: &Section<'_>, name: &str) -> OnEnd {
     let [pass, otherwise] = [format!("{name}.pass"), format!("{name}.else")];
     let kind = section.kind(&pass);
@@ -31,7 +31,7 @@ pub(super) fn on_end(section: &Section<'_>, name: &str) -> OnEnd {
     }
 }
 
-/// Numbers, or texts such as "4000-4999"; from the environment with commas between them.
+/// Numbers, or texts such as "4000-4999"; comma-separated in the environment.
 fn codes(value: &Value, kind: Kind) -> Result<Vec<Range>, String> {
     let codes = match &value.kind {
         ValueKind::Array(items) => all(items.iter().map(|item| code(item, kind))),
@@ -43,7 +43,7 @@ fn codes(value: &Value, kind: Kind) -> Result<Vec<Range>, String> {
     codes.map_err(|wrong| format!("takes {kind}, not {wrong}"))
 }
 
-/// A code or a range; what is neither is the error.
+/// Parses a code or a range; the error is the text that is neither.
 fn code(item: &Value, kind: Kind) -> Result<Range, String> {
     match &item.kind {
         ValueKind::String(text) => range(text, kind),

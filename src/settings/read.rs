@@ -1,4 +1,4 @@
-//! Reading one section: finds values, parses them, and keeps what is wrong for the report.
+//! Reads one section: finds values, parses them, and collects problems.
 
 use std::{cell::RefCell, path::Path, time::Duration};
 
@@ -15,12 +15,12 @@ use super::{
 /// A table of the merged layers.
 pub(super) type Table = Map<String, Value>;
 
-/// All sections of the layers, and what is wrong in them.
+/// All sections of the layers, and the problems found.
 pub(super) struct Reader<'a> {
     pub(super) layers: &'a Layers,
     host: &'a dyn Host,
     problems: RefCell<Vec<Problem>>,
-    /// The keys whose values are wrong in themselves: their defaults take part in no further check.
+    /// Keys with invalid values: further checks ignore their defaults.
     wrong: RefCell<Vec<String>>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Section<'a> {
     pub(super) path: String,
     shape: &'static keys::Section,
     table: Option<&'a Table>,
-    /// Whether something else is in the place of its table. That is reported, and nothing else is missing.
+    /// Whether the section is not a table. That is reported, and no key is reported as missing then.
     is_misplaced: bool,
     reader: &'a Reader<'a>,
 }
@@ -43,7 +43,7 @@ impl<'a> Reader<'a> {
         Self { layers, host, problems, wrong: RefCell::default() }
     }
 
-    /// What was found wrong so far.
+    /// The problems found so far.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
@@ -52,12 +52,12 @@ impl<'a> Reader<'a> {
         self.problems.borrow().is_empty()
     }
 
-    /// Whether a value is wrong whose key begins with `prefix`.
+    /// Whether a key that begins with `prefix` has an invalid value.
     pub(super) fn has_wrong(&self, prefix: &str) -> bool {
         self.wrong.borrow().iter().any(|key| key.starts_with(prefix))
     }
 
-    /// Whether the settings have sections of this kind, right or wrong.
+    /// Whether the settings have sections of this kind, valid or not.
     pub(super) fn mentions(&self, kind: &str) -> bool {
         let is_empty = |kind: &ValueKind| match kind {
             ValueKind::Table(table) => table.is_empty(),
@@ -67,11 +67,11 @@ impl<'a> Reader<'a> {
         self.layers.root.get(kind).is_some_and(|value| !is_empty(&value.kind))
     }
 
-    /// Notes what is wrong with something that is no key of a section.
+    /// Reports a problem with something that is not a key of a section.
     pub(super) fn problem(&self, key: &str, value: Option<&Value>, text: String) {
         let (shown, origin) = match value {
             Some(value) if matches!(value.kind, ValueKind::Table(_)) => (None, self.origin(value)),
-            // Whatever it is, it stands in a place of tables, and may hold anything.
+            // The value replaces tables, so any part of it may be secret.
             Some(value) => (Some(url::MASK.to_owned()), self.origin(value)),
             None => (None, self.layers.base.clone()),
         };
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         self.layers.origin(value)
     }
 
-    /// Refuses top-level keys that are no sections.
+    /// Refuses top-level keys that are not sections.
     pub(super) fn check_sections(&self) {
         let names: Vec<_> = keys::SECTIONS.iter().map(|section| section.name).collect();
         for (name, value) in &self.layers.root {
@@ -96,13 +96,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `[NAME]`, there or not.
+    /// The section `[NAME]`; empty when the settings do not have it.
     pub(super) fn single(&'a self, name: &'static str) -> Section<'a> {
         let value = self.layers.root.get(name);
         self.section(name.to_owned(), keys::section(name), value)
     }
 
-    /// All of `[KIND.NAME]`, with `NAME`.
+    /// All sections `[KIND.NAME]`, with `NAME`.
     pub(super) fn named(&'a self, kind: &'static str) -> Vec<(&'a str, Section<'a>)> {
         let shape = keys::section(kind);
         let Some(value) = self.layers.root.get(kind) else { return Vec::new() };
@@ -121,7 +121,7 @@ impl<'a> Reader<'a> {
         sections
     }
 
-    /// All of `[[KIND]]`.
+    /// All sections `[[KIND]]`.
     pub(super) fn listed(&'a self, kind: &'static str) -> Vec<Section<'a>> {
         let shape = keys::section(kind);
         let Some(value) = self.layers.root.get(kind) else { return Vec::new() };
@@ -156,7 +156,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Why that is no name for a listener, an upstream or a pipeline.
+/// Why a text is not a valid name of a listener, upstream or pipeline; `None` when it is.
 fn wrong_name(name: &str) -> Option<&'static str> {
     let letters = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-');
     if name.is_empty() || !name.chars().all(letters) {
@@ -169,7 +169,7 @@ fn wrong_name(name: &str) -> Option<&'static str> {
 // === impl Section ===
 
 impl<'a> Section<'a> {
-    /// Refuses keys that the table of keys does not have.
+    /// Refuses keys that are not in the table of keys.
     fn check_keys(&self, prefix: &str, table: &Table) {
         let names: Vec<_> = self.shape.keys.iter().map(|key| key.name).collect();
         for (name, value) in table {
@@ -198,7 +198,7 @@ impl<'a> Section<'a> {
         table.get(name).map_or(Origin::Default, |value| self.reader.origin(value))
     }
 
-    /// What file or environment say about a key.
+    /// The value of a key in file or environment.
     pub(super) fn said(&self, name: &str) -> Option<&'a Value> {
         let (path, last) = name.rsplit_once('.').map_or((None, name), |(path, last)| (Some(path), last));
         let mut table = self.table?;
@@ -211,8 +211,8 @@ impl<'a> Section<'a> {
         table.get(last)
     }
 
-    /// The value of a key by `parse`, which says what is wrong with it otherwise. None when there is
-    /// none or it is wrong.
+    /// The value of a key, parsed by `parse`; reports its error. `None` when there is no value or it is
+    /// invalid.
     pub(super) fn read<T>(&self, name: &str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         let key = self.shape.key(name);
         let preset = key.preset.value();
@@ -227,13 +227,13 @@ impl<'a> Section<'a> {
             Err(text) => {
                 self.reader.wrong.borrow_mut().push(format!("{}.{name}", self.path));
                 self.problem(name, text);
-                // Go on with the default, so that everything else is checked as well.
+                // Continue with the default, so that everything else is checked as well.
                 preset.and_then(|preset| parse(&preset).ok())
             }
         }
     }
 
-    /// Notes what is wrong with the value of a key.
+    /// Reports a problem with the value of a key.
     pub(super) fn problem(&self, name: &str, text: impl Into<String>) {
         let key = self.shape.key(name);
         let (value, origin) = match (self.said(name), key.preset.value()) {
@@ -245,28 +245,28 @@ impl<'a> Section<'a> {
         self.reader.note(Problem { key, value, origin, text: text.into() });
     }
 
-    /// Notes that the value of a key does not fit those of `others`. A value that is wrong in itself conflicts
-    /// with nothing.
+    /// Reports that the value of a key does not fit those of `others`. An invalid value conflicts with
+    /// nothing.
     pub(super) fn conflict(&self, name: &str, others: &[&str], text: impl Into<String>) {
         if !self.is_wrong(name) && !others.iter().any(|other| self.is_wrong(other)) {
             self.problem(name, text);
         }
     }
 
-    /// Whether the value of a key is wrong in itself.
+    /// Whether the value of a key is invalid.
     pub(super) fn is_wrong(&self, name: &str) -> bool {
         let key = format!("{}.{name}", self.path);
         self.reader.wrong.borrow().contains(&key)
     }
 
-    /// Notes what is wrong with one entry of a table, which is not shown.
+    /// Reports a problem with one entry of a table, without showing the entry.
     pub(super) fn entry_problem(&self, name: &str, entry: &str, value: &Value, text: String) {
         let key = format!("{}.{name}.{entry}", self.path);
         let origin = self.reader.origin(value);
         self.reader.note(Problem { key, value: Some(url::MASK.to_owned()), origin, text });
     }
 
-    /// Notes what is wrong with the section as a whole.
+    /// Reports a problem with the section as a whole.
     pub(super) fn section_problem(&self, text: String) {
         if self.is_misplaced {
             return;
@@ -277,11 +277,11 @@ impl<'a> Section<'a> {
 
     fn missing(&self, name: &str) {
         if !self.is_misplaced {
-            self.problem(name, "has to be said: it has no default");
+            self.problem(name, "required: it has no default");
         }
     }
 
-    /// Where the section stands: where its first value came from.
+    /// The origin of the section: that of its first value.
     fn section_origin(&self) -> Origin {
         match self.table.and_then(|table| table.values().next()) {
             Some(value) => self.reader.origin(value),
@@ -289,17 +289,17 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Where the settings are checked.
+    /// The machine for which the settings are checked.
     pub(super) fn host(&self) -> &'a dyn Host {
         self.reader.host
     }
 
-    /// Whether the settings are those of a file, not built in and not of the command line.
+    /// Whether the settings come from a file, not from the command line or the built-in demo.
     pub(super) fn is_of_file(&self) -> bool {
         matches!(self.reader.layers.base, Origin::File(_))
     }
 
-    /// The folder that paths in the settings begin at.
+    /// The folder at which relative paths in the settings start.
     pub(super) fn folder(&self) -> &Path {
         self.reader.layers.folder()
     }
@@ -309,7 +309,7 @@ impl<'a> Section<'a> {
         self.read(name, |value| duration(value, kind)).unwrap_or_default()
     }
 
-    /// A time, or none for "never".
+    /// A duration; `None` for "never".
     pub(super) fn timeout(&self, name: &str) -> Option<Duration> {
         let kind = self.shape.key(name).kind;
         self.read(name, |value| timeout(value, kind)).flatten()
@@ -325,7 +325,7 @@ impl<'a> Section<'a> {
         self.read(name, |value| count(value, kind)).unwrap_or_default()
     }
 
-    /// What the key takes.
+    /// The kind of values that the key takes.
     pub(super) fn kind(&self, name: &str) -> Kind {
         self.shape.key(name).kind
     }
@@ -339,7 +339,7 @@ impl<'a> Section<'a> {
         self.read(name, |value| text(value).map(str::to_owned))
     }
 
-    /// Which of the choices that the table of keys gives it the key says.
+    /// The value of a key that takes one of several choices.
     pub(super) fn choice(&self, name: &str) -> Option<String> {
         let kind = self.shape.key(name).kind;
         self.read(name, |value| match kind {
@@ -350,7 +350,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Whether the key says `choice`; for a key of two choices.
+    /// Whether the key's value is `choice`; for a key with two choices.
     pub(super) fn chooses(&self, name: &str, choice: &str) -> bool {
         self.choice(name).as_deref() == Some(choice)
     }
@@ -367,7 +367,7 @@ pub(super) fn text(value: &Value) -> Result<&str, String> {
     }
 }
 
-/// An array of texts, or texts with commas between them from the environment.
+/// An array of texts, or comma-separated texts from the environment.
 pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
     let wrong = || "takes a list of texts".to_owned();
     match &value.kind {
@@ -379,7 +379,7 @@ pub(super) fn list(value: &Value) -> Result<Vec<String>, String> {
     }
 }
 
-/// All values, or all errors with semicolons between them.
+/// All values, or all errors joined by semicolons.
 pub(super) fn all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
     let (mut values, mut errors) = (Vec::new(), Vec::new());
     for result in results {
@@ -456,7 +456,7 @@ fn count(value: &Value, kind: Kind) -> Result<u64, String> {
     }
 }
 
-/// `unknown key; did you mean "bind"?`, or a list of what exists.
+/// `unknown key; did you mean "bind"?`, or the list of existing names.
 fn unknown(what: &str, name: &str, names: &[&str]) -> String {
     match near(name, names) {
         Some(known) => format!("unknown {what}; did you mean {known:?}?"),
@@ -464,13 +464,13 @@ fn unknown(what: &str, name: &str, names: &[&str]) -> String {
     }
 }
 
-/// The name that `name` is most likely a misspelling of.
+/// The most similar name, if `name` is likely a misspelling of it.
 pub(super) fn near<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let nearest = names.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min();
     nearest.filter(|(distance, known)| *distance <= 2.max(known.len() / 4)).map(|(_, known)| known)
 }
 
-/// A value as TOML for people, without what its key keeps secret.
+/// A value as TOML for texts and reports, with secrets masked.
 pub(super) fn shown(value: &Value, kind: Kind) -> String {
     match &value.kind {
         ValueKind::Table(table) if table.is_empty() => "{}".to_owned(),
@@ -490,7 +490,7 @@ pub(super) fn shown(value: &Value, kind: Kind) -> String {
     }
 }
 
-/// A TOML basic string: JSON's escapes are among TOML's, which has one more.
+/// A TOML basic string. JSON's escapes are valid TOML, which has one more.
 pub(super) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

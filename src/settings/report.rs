@@ -1,4 +1,4 @@
-//! What `towline check` prints: the effective settings, and where each value came from.
+//! The output of `towline check`: the effective settings, and the origin of each value.
 
 use std::fmt::{self, Write};
 
@@ -13,10 +13,10 @@ use super::{
     url,
 };
 
-/// Where the comments begin, if the value is not longer.
+/// The column at which comments start, unless the value is longer.
 const COMMENT_COLUMN: usize = 43;
 
-/// How much of the settings a report has.
+/// Which keys a report contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// All keys.
@@ -25,7 +25,7 @@ pub enum Extent {
     Changed,
 }
 
-/// The line before a report with secrets.
+/// The line before a report that contains masked secrets.
 const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused when it is read back: replace it, or \
                          set its environment variable.";
 
@@ -37,7 +37,7 @@ const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused 
 /// codec = "message"                           # default
 /// # rate.burst = "1s"                         # default
 /// ```
-/// A default that would be refused if it were set, because it has no effect here, is a comment.
+/// A default that would be refused if it were set, because it has no effect here, is commented out.
 pub(super) fn report(layers: &Layers, extent: Extent, host: &dyn Host) -> String {
     let mut out = String::new();
     let routes = layers.check_on(host).map(|settings| settings.routes).unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn report(layers: &Layers, extent: Extent, host: &dyn Host) -> String
     if has_masks(layers) { format!("{MASK_NOTE}\n\n{out}") } else { out }
 }
 
-/// The keys whose defaults would be refused if they were set, such as `upstream.echo.reply_timeout`.
+/// Keys whose defaults would be refused if they were set, such as `upstream.echo.reply_timeout`.
 fn without_effect(layers: &Layers, host: &dyn Host) -> Vec<String> {
     let mut explicit = layers.clone();
     for section in &SECTIONS {
@@ -111,7 +111,7 @@ fn insert(table: &mut Table, name: &str, value: Value) {
     }
 }
 
-/// Whether a report shows masks in place of secrets.
+/// Whether a report contains masked secrets.
 fn has_masks(layers: &Layers) -> bool {
     SECTIONS.iter().any(|section| {
         let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Headers);
@@ -151,7 +151,7 @@ fn as_table(kind: &ValueKind) -> Option<&Table> {
     }
 }
 
-/// The keys of one section.
+/// Writes the keys of one section.
 struct Keys<'a> {
     layers: &'a Layers,
     section: &'static Section,
@@ -199,7 +199,7 @@ impl Keys<'_> {
         out
     }
 
-    /// One line for each header: they may come from different places.
+    /// One line per header, since they may have different origins.
     fn write_headers(&self, out: &mut String, key: &Key, value: &Value) {
         match as_table(&value.kind) {
             Some(headers) if !headers.is_empty() => {
@@ -213,7 +213,8 @@ impl Keys<'_> {
         }
     }
 
-    /// Paths of files with the folder that they begin at, so that the report means the same elsewhere.
+    /// Prefixes relative paths of files with the folder at which they start, so that the report means the
+    /// same elsewhere.
     fn absolute(&self, key: &str, value: Value) -> Value {
         let folder = self.layers.folder();
         let path = |text: String| folder.join(text).display().to_string();
@@ -231,7 +232,7 @@ impl Keys<'_> {
     }
 }
 
-/// Whether two values of a key mean the same: `"1m"` and `"60s"` do.
+/// Whether two values of a key mean the same, as `"1m"` and `"60s"` do.
 fn same(one: &Value, other: &Value, kind: Kind) -> bool {
     let texts = || match (&one.kind, &other.kind) {
         (ValueKind::String(one), ValueKind::String(other)) => Some((one, other)),
@@ -251,7 +252,7 @@ fn same(one: &Value, other: &Value, kind: Kind) -> bool {
     equal || shown(one, kind) == shown(other, kind)
 }
 
-/// A text of the environment as the number or list that it stands for.
+/// A text from the environment as the number or list that it represents.
 fn typed(value: &Value, kind: Kind) -> Value {
     let (ValueKind::String(text), Some(_)) = (&value.kind, value.origin()) else { return value.clone() };
     match kind {

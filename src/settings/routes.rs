@@ -15,7 +15,7 @@ use crate::{
     trickle::Port,
 };
 
-/// What routes may refer to. An entry that is wrong in itself is there all the same, without value.
+/// The sections that routes may refer to. An invalid section has its name here, without a value.
 pub(super) struct Known<'a> {
     pub(super) listeners: &'a [&'a str],
     pub(super) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
@@ -66,7 +66,7 @@ fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
     let replies = || route.incoming.iter().any(|pipeline| pipeline.program.uses_port(Port::Reply));
     let all_compiled = route.incoming.len() == section.list("incoming").len();
     if section.said("upstream").is_none() && all_compiled && !replies() {
-        let text = "needs an upstream, or an incoming pipeline that answers by itself (into reply)";
+        let text = "needs an upstream, or an incoming pipeline that answers (into reply)";
         section.section_problem(text.to_owned());
     }
     route
@@ -126,7 +126,7 @@ fn no_such<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> 
     }
 }
 
-/// The beginning of a request's path.
+/// Checks the prefix of a request's path.
 fn path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
     let wrong = |letter: char| matches!(letter, '?' | '#' | '*') || !letter.is_ascii_graphic();
@@ -142,9 +142,9 @@ fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
     let names = list(value)?;
     all(names.iter().enumerate().map(|(at, name)| match name {
         name if !is_token(name.as_bytes()) => {
-            Err(format!("{} is no subprotocol: a token without spaces and separators", quoted(name)))
+            Err(format!("{} is not a subprotocol: a token without spaces and separators", quoted(name)))
         }
-        name if names[..at].contains(name) => Err(format!("{} stands there twice", quoted(name))),
+        name if names[..at].contains(name) => Err(format!("{} is listed twice", quoted(name))),
         name => Ok(name.clone()),
     }))
 }

@@ -342,5 +342,5 @@ fn a_key_that_looks_like_a_path_is_an_unknown_key() {
 fn a_variable_of_endless_depth_is_refused() {
     let name = format!("TOWLINE__SERVER{}", "__A".repeat(100_000));
     let error = load(MINIMAL, &[(&name, "1")]).unwrap_err().to_string();
-    assert!(error.contains("no setting lies so deep"), "it is refused");
+    assert!(error.contains("no setting is nested this deep"), "it is refused");
 }

@@ -1,11 +1,11 @@
-//! Upstream URLs: which are taken, which a pipeline may choose, and how people see them.
+//! Upstream URLs: which are valid, which a pipeline may choose, and how they are shown.
 //!
 //! # Security
-//! A URL that a pipeline chose by `$url` may hold text that a client sent. It is compared with the
-//! allow-list in its *normal* form (as the WHATWG URL standard serialises it: host in lower case,
-//! IPv4 in dotted decimal, default port left out), and that form is what is dialled, so that no second
-//! parser can read another host or path from it. What normal forms do not settle is refused outright:
-//! userinfo, backslashes, control characters and dot segments, percent-encoded ones included.
+//! A URL that a pipeline chose by `$url` may contain text from a client. It is compared with the allow-list
+//! in its *normal* form, the serialisation of the WHATWG URL standard: host in lower case, IPv4 in dotted
+//! decimal, no default port. That form is also what is dialled, so that no second parser can read another
+//! host or path from it. What the normal form leaves ambiguous is refused: userinfo, backslashes, control
+//! characters and dot segments, percent-encoded ones included.
 
 use url::Url;
 
@@ -16,52 +16,52 @@ use crate::{
     userinfo::{self, BadUserinfo},
 };
 
-/// What stands in place of a secret.
+/// The text that replaces a secret.
 pub const MASK: &str = "***";
 
-/// Why a URL is not taken. The texts do not repeat the URL.
+/// Why a URL is refused. The texts do not repeat the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// Not a URL at all.
+    /// It cannot be parsed as a URL.
     #[error("not a URL: {0}; a WebSocket URL looks like ws://host:port/path")]
     Syntax(url::ParseError),
-    /// TLS to upstreams is not there yet.
+    /// TLS to upstreams is not supported yet.
     #[error("wss:// is not supported yet; only ws:// is")]
     TlsNotYet,
-    /// Some other scheme.
+    /// It has another scheme.
     #[error("the scheme is not ws; a WebSocket URL looks like ws://host:port/path")]
     Scheme,
-    /// RFC 6455, section 3 forbids it.
+    /// RFC 6455 section 3 forbids fragments.
     #[error("a WebSocket URL has no fragment (#)")]
     Fragment,
-    /// Nothing can be reached there.
+    /// Port 0 is not a valid destination.
     #[error("port 0 cannot be reached; ports are 1 to 65535")]
     PortZero,
-    /// URL parsers silently drop some of them.
-    #[error("spaces and control characters have no place in a URL")]
+    /// It has characters that URL parsers silently drop.
+    #[error("spaces and control characters are not allowed in a URL")]
     Blank,
-    /// Only the settings may hold credentials, in `url` and `allow_urls`.
-    #[error("user and password have no place here")]
+    /// It has userinfo, which is allowed only in the settings, in `url` and `allow_urls`.
+    #[error("user and password are not allowed here")]
     Userinfo,
-    /// A user or a password that cannot be sent.
+    /// Its user or password cannot be sent.
     #[error("{0}")]
     BadUserinfo(BadUserinfo),
-    /// Read as a slash by some and not by others.
-    #[error("a backslash has no place in a URL")]
+    /// It has a backslash, which only some parsers treat as a slash.
+    #[error("a backslash is not allowed in a URL")]
     Backslash,
-    /// Another place than it seems to be.
-    #[error("the segments . and .. have no place in the path")]
+    /// It has dot segments, so that it leads to another path than it seems.
+    #[error("the segments . and .. are not allowed in the path")]
     DotSegment,
-    /// `*` elsewhere than at the end.
-    #[error("a * stands at the end only, for any text")]
+    /// It has a `*` before the end.
+    #[error("a * is allowed only at the end, where it matches any text")]
     Star,
-    /// A prefix that would admit other hosts: `ws://good.example*`.
-    #[error("before the * belong scheme, host and a slash, as in ws://host:port/*")]
+    /// It is a prefix that would allow other hosts, such as `ws://good.example*`.
+    #[error("the part before the * needs scheme, host and a slash, as in ws://host:port/*")]
     OpenPrefix,
-    /// What `towline check` prints instead of a secret.
+    /// It contains the mask that `towline check` prints in place of a secret.
     #[error("a masked secret (***) is not accepted; write the secret, or set the key's environment variable")]
     Masked,
-    /// A good URL that is not in the list.
+    /// It is valid, but not in the allow-list.
     #[error("not among the allow_urls of upstream {0}")]
     NotAllowed(String),
 }
@@ -71,9 +71,9 @@ pub enum UrlError {
 pub struct UrlParts<'a> {
     /// Scheme, user, password, host and port.
     pub origin: &'a str,
-    /// The path, if one was written.
+    /// The path; `None` if none was written.
     pub path: Option<&'a str>,
-    /// The query, if one was written.
+    /// The query; `None` if none was written.
     pub query: Option<&'a str>,
 }
 
@@ -90,11 +90,11 @@ impl UpstreamUrl {
     /// ```
     ///
     /// # Errors
-    /// Anything but `ws://` with a host, or a URL with a fragment.
+    /// When the URL is not `ws://` with a host, or has a fragment.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let url = checked(text)?;
-        // What was written stays where it is the normal form but for the slash of an empty path,
-        // because error replies show it and their text is known: `… server ws://localhost:8139: …`.
+        // A URL stays as written if only the slash of an empty path is missing for its normal form, because
+        // clients know the text of error replies: `… server ws://localhost:8139: …`.
         let normal = String::from(url);
         check_userinfo(&normal)?;
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
@@ -102,12 +102,12 @@ impl UpstreamUrl {
         Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text), has_path })
     }
 
-    /// The same upstream at another path or query, which is not shown.
+    /// The same upstream with another path or query, which is not shown.
     pub fn at(&self, text: String) -> Self {
         Self { text, ..self.clone() }
     }
 
-    /// Its parts as they were written: a path only if there was one.
+    /// Its parts as written: a path only if there was one.
     pub fn parts(&self) -> UrlParts<'_> {
         let (origin, behind) = self.text.split_at(self.text.len() - behind_authority(&self.text).len());
         let (path, query) = match behind.split_once('?') {
@@ -117,7 +117,7 @@ impl UpstreamUrl {
         UrlParts { origin, path: self.has_path.then_some(path), query }
     }
 
-    /// What the language knows of where events from there come from.
+    /// The origin that the language reports for events from this upstream.
     pub fn origin(&self) -> Option<Origin> {
         let url = Url::parse(&self.text).ok()?;
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
@@ -127,10 +127,10 @@ impl UpstreamUrl {
     }
 }
 
-/// A URL as a person may see it: userinfo, query and fragment masked.
+/// A URL for texts and logs: userinfo, query and fragment masked.
 ///
-/// Works on any text, because wrong URLs are shown too. Where the userinfo cannot be told from the rest,
-/// everything up to the last `@` counts as such.
+/// Works on any text, because invalid URLs are shown too. Where the end of the userinfo is ambiguous,
+/// everything up to the last `@` is masked.
 pub fn mask(text: &str) -> String {
     let (scheme, rest) = text.split_at(scheme_length(text));
     let url = Url::parse(text).ok().filter(Url::has_host);
@@ -138,7 +138,7 @@ pub fn mask(text: &str) -> String {
         Some(_) => rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len()),
         None => rest.len(),
     };
-    // The parser accepts more than two slashes, or fewer, and finds a userinfo behind them.
+    // The parser accepts any number of slashes, and finds a userinfo after them.
     let hidden = url.is_some_and(|url| !url.username().is_empty() || url.password().is_some());
     let at = rest[..authority].rfind('@').or_else(|| rest.rfind('@').filter(|_| hidden));
     let (userinfo, rest) = at.map_or(("", rest), |at| (MASK, &rest[at..]));
@@ -148,14 +148,15 @@ pub fn mask(text: &str) -> String {
     }
 }
 
-/// The length of the scheme and `://`; 0 where the text does not begin with them.
+/// The length of the scheme and `://`; 0 when the text does not start with them.
 fn scheme_length(text: &str) -> usize {
     let Some((scheme, _)) = text.split_once("://") else { return 0 };
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     if scheme.trim_start().bytes().all(letters) { scheme.len() + "://".len() } else { 0 }
 }
 
-/// Refuses a URL in which a secret is masked, as `towline check` prints it: it must not pass for the real one.
+/// Refuses a URL with a masked secret, as `towline check` prints it, so that the mask is not used as the
+/// secret.
 pub(super) fn check_unmasked(text: &str) -> Result<(), UrlError> {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let userinfo = rest.strip_prefix(MASK).is_some_and(|rest| rest.starts_with('@'));
@@ -163,7 +164,7 @@ pub(super) fn check_unmasked(text: &str) -> Result<(), UrlError> {
     if userinfo || query { Err(UrlError::Masked) } else { Ok(()) }
 }
 
-/// A URL that is good for a connection.
+/// A URL that can be connected to.
 pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
     if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return Err(UrlError::Blank);
@@ -177,7 +178,7 @@ pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
         "wss" => return Err(UrlError::TlsNotYet),
         _ => return Err(UrlError::Scheme),
     }
-    // `ws:host` and `ws:///host` are read as if they had two slashes.
+    // The parser reads `ws:host` and `ws:///host` as if they had two slashes.
     let authority = text.get("ws:".len()..).and_then(|rest| rest.strip_prefix("//"));
     if authority.is_none_or(|rest| rest.starts_with('/')) {
         return Err(UrlError::Syntax(url::ParseError::EmptyHost));
@@ -197,7 +198,7 @@ fn check_userinfo(url: &str) -> Result<(), UrlError> {
     userinfo::authorization(secret).map(drop).map_err(UrlError::BadUserinfo)
 }
 
-/// The normal form of a URL for the allow-list, or of one to be compared with it.
+/// The normal form of a URL, for the allow-list or to be compared with it.
 pub(super) fn entry(text: &str) -> Result<String, UrlError> {
     let url = checked(text)?;
     if !url.username().is_empty() || url.password().is_some() || authority_of(text).contains('@') {

@@ -1,7 +1,7 @@
-//! From what file and environment say to [`Settings`]: the one place where settings are checked.
+//! Validation: turns the merged layers into [`Settings`]. All settings are checked here.
 //!
-//! Everything is checked, even after something was found wrong: an operator wants to correct a file
-//! once. A value that is wrong counts as its default for the rest of the check.
+//! The check continues after a problem, so that an operator can correct a file in one pass. An invalid value
+//! counts as its default for the rest of the check.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
     wire::Limits,
 };
 
-/// Checks everything the layers say.
+/// Checks all settings of the layers.
 pub(super) fn validate(layers: &Layers, host: &dyn Host) -> Result<Settings, SettingsError> {
     let reader = Reader::new(layers, host);
     let settings = settings(&reader);
@@ -39,7 +39,7 @@ pub(super) fn validate(layers: &Layers, host: &dyn Host) -> Result<Settings, Set
     }
 }
 
-/// Notes all that is wrong. There may be settings even then, but they must not be used.
+/// Reports all problems. Returns settings even if there are problems; they must not be used then.
 fn settings(reader: &Reader<'_>) -> Option<Settings> {
     reader.check_sections();
     let server = server(&reader.single("server"));
@@ -88,7 +88,7 @@ fn all_there<T>(map: IndexMap<String, Option<T>>) -> Option<IndexMap<String, T>>
     map.into_iter().map(|(name, value)| Some((name, value?))).collect()
 }
 
-// --- sections that stand once ---
+// --- sections that occur once ---
 
 fn server(section: &Section<'_>) -> Server {
     let workers = match section.count("workers") {
@@ -147,7 +147,7 @@ fn language(section: &Section<'_>) -> Language {
 
 // --- listeners and upstreams ---
 
-/// The listeners in order; one that is wrong is there all the same, without value.
+/// Reads the listeners in order; an invalid one is included without a value.
 fn listeners(
     sections: &[(&str, Section<'_>)],
     taken: &mut Vec<(String, Bind)>,
@@ -265,7 +265,7 @@ fn correlation(
         section.conflict("correlation", &["exchange"], text);
     }
     if format.is_some_and(|format| format.codec.name() != "json") {
-        let text = "needs codec = \"json\": other codecs give no keys to look at";
+        let text = "needs codec = \"json\": other codecs have no keys";
         section.conflict("correlation", &["codec"], text);
     }
     Some(keys)
@@ -358,7 +358,7 @@ fn allowed_urls(value: &Value) -> Result<Vec<AllowedUrl>, String> {
             .and_then(|()| AllowedUrl::parse(entry))
             .map_err(|error| format!("{}: {error}", quoted(&super::mask(entry))))?;
         if allowed.iter().any(|known| known.is_like(&url)) {
-            return Err(format!("{} stands there twice", quoted(&super::mask(entry))));
+            return Err(format!("{} is listed twice", quoted(&super::mask(entry))));
         }
         allowed.push(url.clone());
         Ok(url)
@@ -403,7 +403,7 @@ fn pipeline(name: &str, section: &Section<'_>, language: &Language) -> Option<Ar
     }
 }
 
-/// A proxy takes clients somewhere and sends each of them somewhere.
+/// A proxy needs at least one listener and one route.
 fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes: &[Route]) {
     if listeners.is_empty() && !reader.mentions("listener") {
         reader.problem(

@@ -36,7 +36,7 @@ fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// The sections of one kind: all that stand there.
+/// All sections of one kind.
 fn tables<'a>(root: &'a Value, section: &keys::Section) -> Vec<&'a Value> {
     match (section.shape, at(root, section.name).map(|value| &value.kind)) {
         (Shape::Single, Some(_)) => at(root, section.name).into_iter().collect(),

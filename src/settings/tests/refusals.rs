@@ -44,13 +44,13 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "upstream.echo",
         "forward_response_headers = [\"Sec-WebSocket-Accept\"]",
         "upstream.echo.forward_response_headers = [\"Sec-WebSocket-Accept\"] (/etc/towline.toml): \
-         \"Sec-WebSocket-Accept\": the handshake has its own header of that name",
+         \"Sec-WebSocket-Accept\": the handshake sets this header",
     ),
     (
         "upstream.echo",
         "forward_response_headers = [\"transfer-encoding\"]",
         "upstream.echo.forward_response_headers = [\"transfer-encoding\"] (/etc/towline.toml): \
-         \"transfer-encoding\": the handshake has its own header of that name",
+         \"transfer-encoding\": the handshake sets this header",
     ),
     (
         "upstream.echo",
@@ -123,7 +123,7 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "listener.ws",
         "slow_consumer = \"drop_oldest\"",
         "listener.ws.tcp_user_timeout = \"60s\" (default): ends a client that does not read, which slow_consumer = \
-         \"drop_oldest\" keeps: has to be \"never\"",
+         \"drop_oldest\" keeps: must be \"never\"",
     ),
     (
         "listener.ws",
@@ -258,7 +258,7 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "listener.two",
         "codec = \"json\"",
-        "listener.two.bind (/etc/towline.toml): has to be said: it has no default",
+        "listener.two.bind (/etc/towline.toml): required: it has no default",
     ),
     (
         "listener.two",
@@ -331,25 +331,21 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "upstream.echo",
         "allow_urls = [\"ws://me:one@h/*\", \"ws://me:two@h/*\"]",
-        "(/etc/towline.toml): \"ws://***@h/*\" stands there twice",
+        "(/etc/towline.toml): \"ws://***@h/*\" is listed twice",
     ),
     ("upstream.echo", "url = \"h:80\"", "the scheme is not ws"),
-    (
-        "upstream.two",
-        "codec = \"json\"",
-        "upstream.two.url (/etc/towline.toml): has to be said: it has no default",
-    ),
+    ("upstream.two", "codec = \"json\"", "upstream.two.url (/etc/towline.toml): required: it has no default"),
     (
         "upstream.echo",
         "allow_urls = [\"ws://h*\"]",
-        "upstream.echo.allow_urls = [\"ws://h*\"] (/etc/towline.toml): \"ws://h*\": before the * belong scheme, host and a slash",
+        "upstream.echo.allow_urls = [\"ws://h*\"] (/etc/towline.toml): \"ws://h*\": the part before the * needs scheme, host and a slash",
     ),
     (
         "upstream.echo",
         "allow_urls = [\"ws://me:sec%00ret@h/\"]",
         "upstream.echo.allow_urls = [\"ws://***@h/\"] (/etc/towline.toml): \"ws://***@h/\": user and password are percent-encoded",
     ),
-    ("upstream.echo", "allow_urls = [\"ws://h/\", \"ws://H:80\"]", "\"ws://H:80\" stands there twice"),
+    ("upstream.echo", "allow_urls = [\"ws://h/\", \"ws://H:80\"]", "\"ws://H:80\" is listed twice"),
     (
         "upstream.echo",
         "exchange = \"question\"",
@@ -383,10 +379,10 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "upstream.echo",
         "forward_headers = [\"Host\"]",
-        "upstream.echo.forward_headers = [\"Host\"] (/etc/towline.toml): \"Host\": the handshake has its own header of that name",
+        "upstream.echo.forward_headers = [\"Host\"] (/etc/towline.toml): \"Host\": the handshake sets this header",
     ),
     ("upstream.echo", "forward_headers = [\"a b\"]", "\"a b\": a header name is a token"),
-    ("upstream.echo", "forward_headers = [\"a\", \"A\"]", "\"A\" stands there twice"),
+    ("upstream.echo", "forward_headers = [\"a\", \"A\"]", "\"A\" is listed twice"),
     ("upstream.echo", "forward_headers = [1]", "takes a list of texts"),
     (
         "upstream.echo",
@@ -396,7 +392,7 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "upstream.echo",
         "headers.Sec-WebSocket-Key = \"secret\"",
-        "upstream.echo.headers.Sec-WebSocket-Key = *** (/etc/towline.toml): the handshake has its own header of that name",
+        "upstream.echo.headers.Sec-WebSocket-Key = *** (/etc/towline.toml): the handshake sets this header",
     ),
     (
         "upstream.echo",
@@ -406,17 +402,17 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "upstream.echo",
         "headers.a = \"sec\\r\\nret\"",
-        "upstream.echo.headers.a = *** (/etc/towline.toml): the text has control characters",
+        "upstream.echo.headers.a = *** (/etc/towline.toml): the value has control characters",
     ),
     (
         "upstream.echo",
         "headers = { a = \"1\", A = \"2\" }",
-        "upstream.echo.headers.A = *** (/etc/towline.toml): stands there twice",
+        "upstream.echo.headers.A = *** (/etc/towline.toml): is set twice",
     ),
     (
         "upstream.echo",
         "headers.cookie = \"a\"\nforward_headers = [\"cookie\"]",
-        "upstream.echo.forward_headers = [\"cookie\"] (/etc/towline.toml): \"cookie\" stands in headers too: send either the client's value or this one",
+        "upstream.echo.forward_headers = [\"cookie\"] (/etc/towline.toml): \"cookie\" is set in headers too: send either the client's value or this one",
     ),
     (
         "upstream.echo",
@@ -426,21 +422,21 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
     (
         "upstream.echo",
         "forward_headers = [\"host\", \"x y\", \"a\", \"A\"]",
-        "(/etc/towline.toml): \"host\": the handshake has its own header of that name; \"x y\": a header name is a \
-         token: letters, digits and dashes; \"A\" stands there twice",
+        "(/etc/towline.toml): \"host\": the handshake sets this header; \"x y\": a header name is a \
+         token: letters, digits and dashes; \"A\" is listed twice",
     ),
     (
         "upstream.echo",
         "allow_urls = [\"http://h/\", \"ws://h*\", \"ws://g/\"]",
         "\"http://h/\": the scheme is not ws; a WebSocket URL looks like ws://host:port/path; \"ws://h*\": \
-         before the *",
+         the part before the *",
     ),
     (
         "upstream.echo",
         "on_upstream_close.pass = [1005, 1008, \"x\"]",
         "from 1000 to 4999, not \"1005\"; \"x\"",
     ),
-    ("[route]", "subprotocols = [\"a b\", \"c\", \"c\"]", "separators; \"c\" stands there twice"),
+    ("[route]", "subprotocols = [\"a b\", \"c\", \"c\"]", "separators; \"c\" is listed twice"),
     (
         "listener.ws",
         "preprocessors = [\"line\", \"x\"]",
@@ -576,8 +572,8 @@ const WRONG_LINES: &[(&str, &str, &str)] = &[
         "route[1].stateless = true (/etc/towline.toml): contradicts on_upstream_loss = \"close\"",
     ),
     ("[route]", "on_upstream_loss = \"drop\"", "takes \"auto\", \"keep\" or \"close\""),
-    ("[route]", "subprotocols = [\"a b\"]", "\"a b\" is no subprotocol"),
-    ("[route]", "subprotocols = [\"a\", \"a\"]", "\"a\" stands there twice"),
+    ("[route]", "subprotocols = [\"a b\"]", "\"a b\" is not a subprotocol"),
+    ("[route]", "subprotocols = [\"a\", \"a\"]", "\"a\" is listed twice"),
     (
         "[route]",
         "dial_before_accept = \"0s\"",
@@ -700,7 +696,7 @@ fn wrong_variables_are_told_by_name() {
         (
             "TOWLINE__LISTENER__WS__PREPROCESSORS",
             "[lines]",
-            "listener.ws.preprocessors (environment TOWLINE__LISTENER__WS__PREPROCESSORS): begins like TOML and is not",
+            "listener.ws.preprocessors (environment TOWLINE__LISTENER__WS__PREPROCESSORS): starts like TOML but is not valid TOML",
         ),
         ("TOWLINE__LISTENER__WS__PREPROCESSORS", "lines,line", "no preprocessor is called \"line\""),
         (
@@ -716,7 +712,7 @@ fn wrong_variables_are_told_by_name() {
         (
             "TOWLINE__UPSTREAM__ECHO__HEADERS__HOST",
             "secret",
-            "upstream.echo.headers.host = *** (environment TOWLINE__UPSTREAM__ECHO__HEADERS__HOST): the handshake has its own",
+            "upstream.echo.headers.host = *** (environment TOWLINE__UPSTREAM__ECHO__HEADERS__HOST): the handshake sets this header",
         ),
         (
             "TOWLINE__UPSTREAM__ECHO__RESTART",
@@ -782,7 +778,7 @@ fn a_file_that_cannot_be_read_is_told_with_its_place() {
 }
 
 proptest::proptest! {
-    /// Whatever stands in the places of keys, there is an answer and no secret in it.
+    /// For any values, there is an answer without a secret in it.
     #[test]
     fn no_values_make_the_check_panic(
         picks in proptest::collection::vec((0_usize..8, 0_usize..32, 0_usize..12), 0..12)
