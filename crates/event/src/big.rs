@@ -5,9 +5,9 @@ use std::{cmp::Ordering, fmt, sync::Arc};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// A number as it stands in JSON: a whole number beyond 64 bits, or a number beyond the range of floats.
+/// A number in its JSON notation: an integer beyond 64 bits, or a number beyond the range of floats.
 ///
-/// Programs can pass it on and compare it; arithmetic with it is an overflow. Made by the parser only.
+/// Programs can forward and compare it; arithmetic on it is an overflow. Only the parser creates it.
 #[derive(Clone)]
 pub struct BigNumber(Arc<str>);
 
@@ -29,7 +29,7 @@ impl BigNumber {
         &self.0
     }
 
-    /// Whether it is written without decimal point and exponent.
+    /// The number as written in the input.
     pub fn is_integer(&self) -> bool {
         !self.0.contains(['.', 'e', 'E'])
     }

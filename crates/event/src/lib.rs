@@ -1,9 +1,9 @@
-//! What flows through the house: events, their ids, their data and their metadata.
+//! Events, the unit of data in the proxy: ids, data and metadata.
 //!
-//! An [`Event`] is one message on its way through the proxy. Its [`Data`] stays the text that came
-//! in until a pipeline looks into it; its [`Meta`] is the record that the language calls `$`.
+//! An [`Event`] is one message inside the proxy. Its [`Data`] stays unparsed JSON text until a pipeline reads
+//! it; its [`Meta`] is the record that programs call `$`.
 //!
-//! This room knows nothing of actors, sockets or clocks.
+//! This crate uses no actors, sockets or clocks.
 
 mod big;
 mod json;
@@ -51,51 +51,51 @@ pub struct EventId {
 #[error("an event id is three decimal numbers with colons between them, such as 1:0:9")]
 pub struct EventIdError;
 
-/// One message on its way through the proxy.
+/// One message inside the proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Its name; a reply keeps the name of the event it answers.
+    /// The event's id; a reply has the id of the event it answers.
     pub id: EventId,
-    /// What it says.
+    /// The content.
     pub data: Data,
-    /// What is known about it: `$` in the language.
+    /// The metadata: `$` in the language.
     pub meta: Meta,
-    /// Where it came from. Told only where a program asks for it.
+    /// The origin; `None` unless a program reads it.
     pub origin: Option<Arc<Origin>>,
-    /// When it entered the proxy: nanoseconds since the Unix epoch.
+    /// When it entered the proxy, in nanoseconds since the Unix epoch.
     pub ingest_ns: u64,
 }
 
-/// Where an event came from, as `tremor::origin` tells it.
+/// The origin of an event, as returned by `tremor::origin`.
 ///
 /// `tremor-ws://10.0.0.7:51334/9139` is a message of the client 10.0.0.7:51334 to the listener on
 /// port 9139; `tremor-ws://chat.internal:8139/rooms` is one of the upstream `ws://chat.internal:8139/rooms`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    /// Address or name of the peer; of IPv6 without brackets.
+    /// Address or name of the peer; IPv6 addresses without brackets.
     pub host: String,
-    /// The peer's port, where it is said.
+    /// The peer's port, if known.
     pub port: Option<u16>,
-    /// For a client the port it came to; for an upstream the segments of its path.
+    /// For a client, the port it connected to; for an upstream, the segments of its path.
     pub path: Box<[String]>,
 }
 
 impl Origin {
-    /// The scheme of every origin there is.
+    /// The scheme of every origin.
     pub const SCHEME: &str = "tremor-ws";
 
-    /// A client, and the port that it came to.
+    /// The origin of events from a client; `port` is the port that it connected to.
     pub fn of_client(peer: SocketAddr, port: u16) -> Self {
         Self { host: peer.ip().to_string(), port: Some(peer.port()), path: Box::new([port.to_string()]) }
     }
 }
 
-/// The data of an event: a value, or JSON text that nobody has looked into yet.
+/// The data of an event: a value, or JSON text that is not parsed yet.
 #[derive(Debug, Clone)]
 pub enum Data {
     /// A value.
     Value(Value),
-    /// JSON text, known to be well-formed, not parsed yet. Made by [`Data::json`] only.
+    /// Well-formed JSON text, not parsed yet. Made by [`Data::json`] only.
     Json(JsonText),
 }
 
@@ -115,11 +115,11 @@ pub enum Value {
     Bool(bool),
     /// A whole number that fits 64 signed bits.
     Int(i64),
-    /// A whole number above `i64::MAX`; smaller ones are always [`Value::Int`].
+    /// An integer above `i64::MAX`; smaller ones are always [`Value::Int`].
     Uint(u64),
-    /// Any other number that a float can hold.
+    /// Any other number in the range of floats.
     Float(f64),
-    /// A number that fits neither.
+    /// A number out of both ranges.
     Big(BigNumber),
     /// UTF-8 text.
     String(ByteString),
@@ -133,8 +133,8 @@ pub enum Value {
 
 /// The metadata of an event: the record `$` of the language.
 ///
-/// `$binary` (was it, or shall it be, a binary frame?) is kept apart because every message has it;
-/// the rest is one shared record, copied only when it is changed.
+/// `$binary`, whether the message is binary, is a separate field because every message has it. The rest is
+/// one shared record, copied only when it is changed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meta {
     /// `$binary`
@@ -145,7 +145,7 @@ pub struct Meta {
     rest: Option<Arc<Record>>,
 }
 
-/// A value that a metadata key does not take.
+/// A value that is not allowed for a metadata key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetaError {
     /// `$binary` is a boolean.
@@ -188,17 +188,17 @@ fn number<T: FromStr>(part: Option<&str>) -> Result<T, EventIdError> {
 // === impl Data ===
 
 impl Data {
-    /// Takes JSON text without building a value from it.
+    /// Checks JSON text without building a value.
     ///
     /// # Errors
-    /// The parser's own words, with line and column, when `text` is not one JSON document or nests
-    /// deeper than 127 levels.
+    /// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than
+    /// 127 levels.
     pub fn json(text: ByteString) -> Result<Self, serde_json::Error> {
         json::check(&text)?;
         Ok(Self::Json(JsonText(text)))
     }
 
-    /// Bytes that it takes in memory besides itself; see [`Value::size`].
+    /// Bytes of memory, without `size_of::<Self>()`; see [`Value::size`].
     pub fn size(&self) -> usize {
         match self {
             Self::Json(text) => text.0.len(),
@@ -206,7 +206,7 @@ impl Data {
         }
     }
 
-    /// The value, parsed if need be.
+    /// The value; parses JSON text.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Value(value) => value.clone(),
@@ -214,7 +214,7 @@ impl Data {
         }
     }
 
-    /// The value, parsed if need be, without a copy if it was a value already.
+    /// The value, without a copy if it is a value already; parses JSON text.
     pub fn into_value(self) -> Value {
         match self {
             Self::Value(value) => value,
@@ -236,7 +236,7 @@ impl PartialEq for Data {
 }
 
 impl JsonText {
-    /// The text as it came in, white space included.
+    /// The text as received, white space included.
     pub fn as_text(&self) -> &ByteString {
         &self.0
     }
@@ -259,7 +259,7 @@ impl JsonText {
 // === impl Value ===
 
 impl Value {
-    /// The name of the value's type, for messages to people.
+    /// The name of the value's type, for error texts.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -275,9 +275,9 @@ impl Value {
         }
     }
 
-    /// Bytes that it takes in memory besides itself, shared parts counted as often as they occur.
+    /// Bytes of memory, without `size_of::<Self>()`; a shared part counts each time it occurs.
     pub fn size(&self) -> usize {
-        /// A key, its value, and their places in the table.
+        /// Size of a key, its value, and their slot in the table.
         const ENTRY: usize = size_of::<(ByteString, Value)>() + 2 * size_of::<usize>();
         match self {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Float(_) => 0,
@@ -299,13 +299,13 @@ impl Value {
         Self::Array(Arc::new(items))
     }
 
-    /// A record value of the given pairs, in their order.
+    /// A record value with the given pairs, in their order.
     pub fn record<K: Into<ByteString>>(pairs: impl IntoIterator<Item = (K, Value)>) -> Self {
         let record: Record = pairs.into_iter().map(|(key, value)| (key.into(), value)).collect();
         Self::Record(Arc::new(record))
     }
 
-    /// The value under a key, if this is a record that has it.
+    /// The value of a key; `None` if this is not a record or lacks the key.
     pub fn get(&self, key: &str) -> Option<&Value> {
         match self {
             Self::Record(record) => record.get(key),
@@ -313,7 +313,7 @@ impl Value {
         }
     }
 
-    /// The text, if this is a string.
+    /// The text; `None` if this is not a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -321,23 +321,24 @@ impl Value {
         }
     }
 
-    /// The value of a JSON document.
+    /// Parses a JSON document.
     ///
     /// # Errors
-    /// The parser's words, with line and column, when `text` is not one JSON document or nests deeper than
+    /// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than
     /// 127 levels.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         json::parse(text)
     }
 
-    /// Compact JSON without a trailing newline. A float that JSON cannot write is `null`.
+    /// Compact JSON without a trailing newline. A float that JSON cannot represent becomes `null`.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|_| "null".to_owned())
     }
 }
 
 impl PartialEq for Value {
-    /// Numbers are equal when their amounts are: `1 == 1.0`. Records are equal in any order.
+    /// Numbers are equal when their numeric values are: `1 == 1.0`. The order of a record's keys does not
+    /// matter.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,
@@ -362,12 +363,12 @@ impl PartialEq for Value {
     }
 }
 
-/// Compares a whole number and a float by their amounts, exactly.
+/// Compares an integer and a float by their exact numeric values.
 pub fn compare_int_to_float(int: i128, float: f64) -> Ordering {
     if !float.is_finite() {
         return 0.0_f64.total_cmp(&float);
     }
-    // Of a float beyond 128 bits this is the outermost integer, which is still on its side.
+    // A float beyond 128 bits becomes the nearest `i128`, which compares the same.
     let whole = float.trunc();
     int.cmp(&(whole as i128)).then(0.0_f64.total_cmp(&(float - whole + 0.0)))
 }
@@ -424,13 +425,13 @@ impl Meta {
         Self { binary, binary_set: false, rest }
     }
 
-    /// The same, where `$binary` decides the kind of the message that goes out.
+    /// The same metadata, where `$binary` decides the kind of the outgoing message.
     #[must_use]
     pub fn with_binary_set(self) -> Self {
         Self { binary_set: true, ..self }
     }
 
-    /// Whether `$binary` decides the kind of the message that goes out, whatever the type of the data.
+    /// Whether `$binary` decides the kind of the outgoing message, whatever the type of the data.
     pub fn is_binary_set(&self) -> bool {
         self.binary_set
     }
@@ -449,7 +450,7 @@ impl Meta {
         self.rest.as_ref()?.get(key)
     }
 
-    /// Whether there is nothing but `$binary`.
+    /// Whether there is no key besides `$binary`.
     pub fn is_plain(&self) -> bool {
         self.rest.is_none()
     }
@@ -457,7 +458,7 @@ impl Meta {
     /// Sets `$key`.
     ///
     /// # Errors
-    /// When `$binary` is given anything but a boolean.
+    /// When `key` is `binary` and the value is not a boolean.
     pub fn set(&mut self, key: &str, value: Value) -> Result<(), MetaError> {
         if key == "binary" {
             let Value::Bool(flag) = value else {
@@ -470,7 +471,7 @@ impl Meta {
         Ok(())
     }
 
-    /// Removes `$key`; without `$binary`, it is false and decides nothing.
+    /// Removes `$key`. After `binary` is removed, it is false and does not decide the kind of the message.
     pub fn remove(&mut self, key: &str) {
         if key == "binary" {
             (self.binary, self.binary_set) = (false, false);
@@ -479,8 +480,8 @@ impl Meta {
         }
     }
 
-    /// Takes the place of the whole record `$`. A `$binary` that stays as it was counts as not set, so that
-    /// a program may add to the record without deciding the kind of the message.
+    /// Replaces the whole record `$`. An unchanged `$binary` counts as not set, so that a program may add to
+    /// the record without deciding the kind of the message.
     pub fn replace(&mut self, changed: Self) {
         let binary_set = self.binary_set || changed.binary_set && changed.binary != self.binary;
         *self = Self { binary_set, ..changed };
@@ -496,10 +497,10 @@ impl Meta {
         Value::Record(Arc::new(record))
     }
 
-    /// Metadata from a whole record `$`.
+    /// Makes metadata of a whole record `$`.
     ///
     /// # Errors
-    /// When `value` is not a record, or its `binary` not a boolean.
+    /// When `value` is not a record, or its `binary` is not a boolean.
     pub fn from_value(value: Value) -> Result<Self, MetaError> {
         let Value::Record(record) = value else {
             return Err(MetaError::NotRecord(value.type_name()));
@@ -547,13 +548,13 @@ mod tests {
         assert_eq!(Data::json(r#"{"a": 1e999}"#.into()).unwrap().to_value().to_json(), r#"{"a":1e999}"#);
     }
 
-    /// Records and arrays are made of values, so a larger one costs every message.
+    /// Records and arrays consist of values, so a larger value would cost every message.
     #[test]
     fn a_value_is_as_small_as_its_largest_usual_part() {
         assert_eq!(size_of::<Value>(), size_of::<ByteString>() + size_of::<usize>());
     }
 
-    /// As floats, all of these would be the same.
+    /// As floats, all of these would be equal.
     #[test]
     fn different_integers_are_never_equal() {
         let value = |text| Value::from_json(text).unwrap();
