@@ -29,7 +29,7 @@ pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
 }
 
 /// Whether the sender of these headers meant the header for this connection only: `Connection` names it, and
-/// whoever passes the message on has to remove it (RFC 9110 section 7.6.1).
+/// a proxy must remove it before it forwards the message (RFC 9110 section 7.6.1).
 pub fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     has_token(headers, &CONNECTION, name.as_str())
 }

@@ -1,6 +1,6 @@
 //! Towline: a programmable, supervised WebSocket proxy.
 //!
-//! The modules in the order in which a message meets them:
+//! The modules, in the order in which a message passes them:
 //!
 //! ```text
 //! cli, commands               the command line, and a module for each command
@@ -10,7 +10,7 @@
 //! header_list                 header values that are lists, headers of one connection
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
-//! wiring                      ties the actors of its session together
+//! wiring                      starts and connects the actors of its session
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! channel                     socket, frames, format and byte budget: one bounded stream of events
 //! session                     the client's actor: accepts events, owes outcomes, keeps order
@@ -23,11 +23,11 @@
 //! reply                       failures in words
 //! net                         streams, socket options, names, connecting
 //! userinfo                    user and password of a URL
-//! turn, ticker, deadline      one turn of an actor with a socket; its alarms
+//! turn, ticker, deadline      one turn of an actor with a socket; its timers
 //! memory                       memory of queues
-//! status, drain, admin        the process as a whole, its end, its health
+//! status, drain, admin        process-wide counts, the drain, health pages
 //! echo                        the demo upstream
-//! tools                       programs away from the proxy: trying them out, formatting them
+//! tools                       programs without a proxy: evaluation and formatting
 //! ```
 
 pub mod admin;
@@ -73,13 +73,13 @@ use tokio::sync::watch;
 
 use crate::{drain::drain, listener::ServerState, net::Listening, settings::Settings, status::Status};
 
-/// A worker takes at least so many connections before their handshakes are looked at.
+/// Lowest limit on connections per worker, handshakes in progress included.
 const CONNECTIONS_MIN: usize = 25_000;
 
 /// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
 ///
 /// # Errors
-/// When a socket cannot be opened; the text names the address and the key that says it.
+/// When a socket cannot be opened; the error names the address and its key.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     for warning in settings.warnings().flat_map(trickle::Diagnostics::lines) {
         ::log::warn!("program warning text={}", log::Quoted(&warning));
@@ -93,7 +93,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let shared = Arc::new(ServerState::new(&settings, sessions, Arc::clone(&status), drain_order));
     let mut server = Server::build()
         .workers(settings.server.workers)
-        // A worker's own count of handshakes is never the one that is used up.
+        // High enough that actix's own limit is never the one that is reached.
         .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
         .disable_signals();
     for state in &shared.listeners {

@@ -12,7 +12,7 @@ use actix::{Actor, AsyncContext, Context, fut::ActorFuture};
 /// sessions of its thread (C3). At about a microsecond each, a turn ends within a millisecond.
 pub const TURN_STEPS: usize = 512;
 
-/// An actor with a socket. It is polled as a future of its own context, whenever the socket or a message
+/// An actor with a socket. It is polled as a future of the actor's context, whenever the socket or a message
 /// wakes it, with access to itself and the context.
 pub trait Driven: Actor<Context = Context<Self>> {
     /// Reads, acts and writes. Ready when the actor is done with the socket.

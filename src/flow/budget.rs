@@ -112,7 +112,7 @@ impl Budget {
 
     /// As [`Budget::has_room`]; when there is no room, wakes `waker` once there is.
     ///
-    /// A waiting reader's session holds events of its own, and settling them wakes it. It does not wait for
+    /// A waiting reader's session holds events, and settling them wakes it. It does not wait for
     /// other sessions here.
     pub fn room_or_wake(&self, waker: &Waker) -> bool {
         if self.has_room() {

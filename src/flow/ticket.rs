@@ -10,7 +10,7 @@ use crate::{event::EventId, reply::Failure};
 
 /// Back plane, any actor of a session → session: the outcome of an event.
 ///
-/// Nobody waits on it. Bounded by the number of events in flight, which permits and `max_in_flight` bound.
+/// No sender waits on it. Bounded by the number of events in flight, which permits and `max_in_flight` bound.
 #[derive(Debug)]
 pub enum Ack {
     /// A ticket has its outcome.
@@ -31,7 +31,7 @@ pub enum Ack {
 pub enum Cause {
     /// A client's message, which needs an outcome.
     Message,
-    /// A push of the upstream; nobody awaits its outcome.
+    /// A push of the upstream; its outcome is not reported to anyone.
     Push,
     /// The error event about a failed message or push.
     Error,

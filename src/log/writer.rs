@@ -38,33 +38,34 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when something is queued.
     queued: Condvar,
-    /// Notified when everything is written, and when a write failed.
+    /// Notified when everything is written, and when a write fails.
     settled: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
-    /// Whether the thread has taken lines and not written them yet.
+    /// Whether the thread has taken lines that it has not written yet.
     is_writing: bool,
-    /// Writes that failed so far.
+    /// Number of failed writes so far.
     failures: u64,
 }
 
 // === impl Writer ===
 
 impl Writer {
-    /// Writes to standard error. `notice` appends the line that says how many lines were dropped.
+    /// A writer to standard error. `notice` appends the line that reports how many lines were dropped.
     pub(crate) fn stderr(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
         Self::duplicate(&io::stderr(), notice)
     }
 
-    /// Writes to standard output.
+    /// A writer to standard output.
     pub(crate) fn stdout(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
         Self::duplicate(&io::stdout(), notice)
     }
 
-    /// A descriptor of its own: the standard library's streams have locks, which a blocked write would hold.
+    /// Uses a duplicate descriptor: the standard library's streams have locks, which a blocked write would
+    /// hold.
     fn duplicate(stream: &impl AsFd, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
         Self::start(File::from(stream.as_fd().try_clone_to_owned()?), notice)
     }
@@ -77,18 +78,18 @@ impl Writer {
         Ok(Self { shared, thread: thread.thread().clone() })
     }
 
-    /// Queues text of whole lines; what finds no room is dropped and counted.
+    /// Queues whole lines. Lines that do not fit are dropped and counted.
     pub(crate) fn print(&self, text: &[u8]) {
         self.shared.state().queue.push(text);
         self.shared.queued.notify_one();
     }
 
-    /// Waits until everything is written, at most `limit`, and no longer than until a write fails.
+    /// Waits until everything is written, a write fails, or `limit` has passed.
     pub(crate) fn flush(&self, limit: Duration) {
         let end = Instant::now() + limit;
         let mut state = self.shared.state();
         let failures = state.failures;
-        // Ends the pause after a failure: this is the last chance to write.
+        // Ends the pause after a failure, since this is the last chance to write.
         self.thread.unpark();
         while !state.is_settled() && state.failures == failures {
             let left = end.saturating_duration_since(Instant::now());
@@ -130,8 +131,8 @@ impl Shared {
         }
     }
 
-    /// Reports the last batch as written, waits for lines and takes them; returns how many were dropped behind
-    /// them.
+    /// Marks the last batch as written, then waits for lines and takes them. Returns how many lines were
+    /// dropped after them.
     fn next(&self, batch: &mut Vec<u8>) -> u64 {
         let mut state = self.state();
         state.is_writing = false;
@@ -144,7 +145,7 @@ impl Shared {
         state.queue.take(batch)
     }
 
-    /// Writes all of it, however long that takes.
+    /// Writes all of `text`, however long that takes.
     fn write(&self, out: &mut impl Write, mut text: &[u8]) {
         while !text.is_empty() {
             let pause = match out.write(text) {
@@ -183,7 +184,7 @@ mod tests {
         out.extend_from_slice(format!("dropped {count}\n").as_bytes());
     }
 
-    /// Asks the test for the outcome of each write, and tells it what was written.
+    /// Gets the outcome of each write from the test, and reports what was written.
     struct Scripted {
         outcomes: Receiver<io::Result<usize>>,
         written: Sender<Vec<u8>>,
@@ -215,7 +216,7 @@ mod tests {
     fn a_blocked_stream_blocks_nobody_and_the_drops_are_told_behind_what_waited() {
         let (writer, outcomes, written) = scripted();
         writer.print(b"first\n");
-        // Waits until the thread has it, so that what follows is another batch.
+        // Waits until the thread has taken the line, so that the following lines are in another batch.
         let started = Instant::now();
         while !writer.shared.state().is_writing {
             assert!(started.elapsed() < PATIENCE);
