@@ -1,4 +1,4 @@
-//! What a program costs beside the JSON parse that it cannot do without.
+//! The cost of programs, compared with the JSON parse that every program needs.
 //!
 //! `cargo bench --bench language`; docs/performance.md has the numbers and what they mean.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking and is no interface")]
@@ -16,7 +16,7 @@ const SIZES: [usize; 3] = [100, 1024, 16 * 1024];
 
 const PASSTHROUGH: &str = "select event from in into out;";
 const FILTER: &str = "select event from in where event.type == \"a\" into out;";
-/// Looks for what is not there, and so through the whole text.
+/// Searches for a text that does not occur, so it reads all of the input.
 const FILTER_ABSENT: &str = "select event from in where absent event.nothing into out;";
 const PATCH: &str = "
 select patch event of
@@ -64,7 +64,7 @@ fn main() {
     divan::Divan::from_args().sample_size(50).main();
 }
 
-/// A record as chat and telemetry have them, of about `size` bytes: small fields first, then a list.
+/// A typical record of chat or telemetry, of about `size` bytes: small fields first, then a list.
 fn document(size: usize) -> ByteString {
     let mut text =
         String::from(r#"{"type":"a","id":1234567,"user":{"id":42,"name":"somebody"},"ok":true,"items":["#);
@@ -82,7 +82,7 @@ fn document(size: usize) -> ByteString {
     ByteString::from(text)
 }
 
-/// The parse alone: text to value. The value is freed when the clock has stopped.
+/// The parse alone: text to value. The value is freed after the clock has stopped.
 #[divan::bench(args = SIZES)]
 fn parse(bencher: Bencher, size: usize) {
     let text = document(size);
@@ -92,7 +92,7 @@ fn parse(bencher: Bencher, size: usize) {
         .bench_values(|text| Value::from_json(black_box(&text)).unwrap());
 }
 
-/// The same with the value freed, which programs cannot do without either.
+/// The parse and the freeing of the value, which programs need as well.
 #[divan::bench(args = SIZES)]
 fn parse_and_free(bencher: Bencher, size: usize) {
     let text = document(size);
@@ -102,7 +102,7 @@ fn parse_and_free(bencher: Bencher, size: usize) {
         .bench_values(|text| drop(Value::from_json(black_box(&text)).unwrap()));
 }
 
-/// What the codec does to every message: text is checked, and no value built.
+/// What the codec does to every message: it checks the text and builds no value.
 #[divan::bench(args = SIZES)]
 fn check(bencher: Bencher, size: usize) {
     let text = document(size);

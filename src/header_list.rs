@@ -1,9 +1,9 @@
-//! HTTP header values that are lists, and the headers that belong to one connection only.
+//! HTTP header values that are lists, and headers that belong to one connection.
 
 use actix_http::header::{CONNECTION, HeaderMap, HeaderName};
 
-/// Headers of one connection, which an intermediary never passes on (RFC 9110 section 7.6.1, RFC 6455 section
-/// 4.1), in lower case. Names that begin with `sec-websocket-` belong to them.
+/// Hop-by-hop headers, in lower case, which an intermediary never forwards (RFC 9110 section 7.6.1, RFC 6455
+/// section 4.1). Names that begin with `sec-websocket-` belong to them.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "content-length",
@@ -16,25 +16,25 @@ const HOP_BY_HOP: &[&str] = &[
     "upgrade",
 ];
 
-/// The elements of a header whose value is a list, over all lines of that name. Empty elements are skipped
-/// (RFC 9110 section 5.6.1.2: `chat, ,x` has two).
+/// The elements of a list header, over all header lines with that name. Empty elements are skipped (RFC 9110
+/// section 5.6.1.2: `chat, ,x` has two).
 pub fn elements<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     let values = headers.get_all(name).flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
     values.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// Whether a list contains the token, in any case.
+/// Whether a list contains the token, ignoring case.
 pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether the sender of these headers meant the header for this connection only: `Connection` names it, and
-/// a proxy must remove it before it forwards the message (RFC 9110 section 7.6.1).
+/// Whether the header is named in `Connection`: it is meant for this connection only, and a proxy must remove
+/// it before it forwards the message (RFC 9110 section 7.6.1).
 pub fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     has_token(headers, &CONNECTION, name.as_str())
 }
 
-/// Whether a header of this name, in lower case, belongs to one connection.
+/// Whether a header with this lower-case name is hop-by-hop.
 pub fn is_hop_by_hop(name: &str) -> bool {
     HOP_BY_HOP.contains(&name) || name.starts_with("sec-websocket-")
 }

@@ -13,9 +13,9 @@
 //! wiring                      starts and connects the actors of its session
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! channel                     socket, frames, format and byte budget: one bounded stream of events
-//! session                     the client's actor: accepts events, owes outcomes, keeps order
-//! rate                        how much a client may send
-//! flow, event                 what travels: envelopes, tickets, permits
+//! session                     the client's actor: accepts events, settles each, keeps order
+//! rate                        rate limits on clients
+//! flow, event                 types that travel between actors: envelopes, tickets, permits
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses

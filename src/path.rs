@@ -1,9 +1,9 @@
-//! Paths of URLs, compared and checked so that percent-encoding hides nothing.
+//! Compares and checks paths of URLs so that percent-encoding cannot hide anything.
 
-/// What follows `prefix` in `path`, if the path begins with it.
+/// The rest of `path` after `prefix`; `None` if the path does not begin with it.
 ///
-/// Compares as RFC 3986 section 6.2.2 does: `%7E` is `~`, and `%2f` is `%2F`, which is not `/`. So a client
-/// cannot avoid a route by writing its path differently.
+/// Compares by RFC 3986 section 6.2.2: `%7E` equals `~`, and `%2f` equals `%2F` but not `/`. So a client
+/// cannot avoid a route by encoding its path differently.
 ///
 /// ```
 /// # use towline::path::behind;
@@ -22,10 +22,10 @@ pub fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
     path.get(path.len() - rest.len()..)
 }
 
-/// An octet of a path, and whether its percent-encoding makes a difference.
+/// An octet of a path, and whether its percent-encoding is significant.
 type Octet = (u8, bool);
 
-/// The first octet of a path, and what follows it.
+/// The first octet of a path, and the rest.
 fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
     let (&byte, behind) = path.split_first()?;
     let encoded = (byte == b'%').then(|| behind.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair));
@@ -35,17 +35,17 @@ fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
     })
 }
 
-/// Whether the byte means the same with percent-encoding as without (RFC 3986 section 2.3).
+/// Whether the byte means the same with and without percent-encoding (RFC 3986 section 2.3).
 pub fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// Whether some server could read a segment of the path as `.` or `..`.
+/// Whether a server could interpret a segment of the path as `.` or `..`.
 ///
 /// # Security
-/// Servers differ in what they decode before they resolve these segments. All of their readings count:
+/// Servers differ in what they decode before they resolve these segments. All interpretations count:
 /// percent-encoding once or several times over (`%2e`, `%252e`), encoded slashes, backslashes, and parameters
-/// behind a semicolon (`..;a=b`).
+/// after a semicolon (`..;a=b`).
 pub fn has_dot_segment(path: &str) -> bool {
     let decoded = decode(path);
     decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| {
@@ -54,15 +54,15 @@ pub fn has_dot_segment(path: &str) -> bool {
     })
 }
 
-/// Percent-decodes until nothing changes: a server behind a server may decode twice.
+/// Percent-decodes until nothing changes: two servers in a row may decode twice.
 ///
-/// Takes time in proportion to the text, as texts of clients come here. Decoding what was decoded gives the
-/// same result in any order, since no two escapes overlap.
+/// Takes linear time, because the texts come from clients. The order of decoding does not change the result,
+/// since no two escapes overlap.
 pub fn decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     for byte in text.bytes() {
         decoded.push(byte);
-        // A byte that was decoded may end another escape: `%2%35` is `%25`.
+        // A decoded byte may complete another escape: `%2%35` is `%25`.
         while let Some((rest, &[b'%', high, low])) = decoded.split_last_chunk::<3>()
             && let Some(value) = hex([high, low])
         {

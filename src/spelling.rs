@@ -1,12 +1,12 @@
 //! Header names in the spelling of the RFCs: `Sec-WebSocket-Key`, `WWW-Authenticate`, `Host`.
 //!
-//! Names mean the same in any case (RFC 9110 section 5.1), but some devices compare bytes. Only the case of
+//! Names are case-insensitive (RFC 9110 section 5.1), but some devices compare bytes. Only the case of
 //! letters changes, so a text keeps its length.
 
-/// Words of names that are more than a capital and small letters.
+/// Words of header names that are not simply capitalised.
 const WORDS: [&str; 4] = ["ETag", "TE", "WebSocket", "WWW"];
 
-/// Spells a header name.
+/// Changes the case of a header name to the RFCs' spelling.
 pub fn spell(name: &mut [u8]) {
     for word in name.split_mut(|byte| *byte == b'-') {
         match WORDS.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(word)) {
@@ -21,8 +21,8 @@ pub fn spell(name: &mut [u8]) {
     }
 }
 
-/// Spells all header names in the head of a request or an answer. The first line and everything behind the
-/// empty line stay as they are.
+/// Changes the case of all header names in the head of a request or a response. The first line, and
+/// everything after the empty line, stay unchanged.
 pub fn spell_head(head: &mut [u8]) {
     for line in head.split_mut(|byte| *byte == b'\n').skip(1) {
         if line == b"\r" {

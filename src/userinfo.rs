@@ -1,16 +1,17 @@
-//! User and password of an upstream's URL, and the header that they become (RFC 7617).
+//! User and password of an upstream's URL, and the `Authorization` header made from them (RFC 7617).
 
 use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
 
-/// A user or a password that cannot be sent.
+/// A user or password that cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("user and password are percent-encoded UTF-8 without control characters, and the user has no colon")]
 pub struct BadUserinfo;
 
-/// A URL without its user and password, and those, percent-encoded. `ws://@host` has an empty one.
+/// Splits a URL into the URL without userinfo and the percent-encoded userinfo. `ws://@host` has an empty
+/// one.
 pub fn split(url: &str) -> (Cow<'_, str>, Option<&str>) {
     let start = url.find("://").map_or(0, |at| at + "://".len());
     let (scheme, rest) = url.split_at(start);
@@ -21,7 +22,7 @@ pub fn split(url: &str) -> (Cow<'_, str>, Option<&str>) {
     }
 }
 
-/// A URL with a user and password, as [`split`] gives them.
+/// Joins a URL and a userinfo, as [`split`] returns them.
 pub fn join(url: &str, userinfo: Option<&str>) -> String {
     match userinfo {
         Some(userinfo) => url.replacen("://", &format!("://{userinfo}@"), 1),
@@ -29,10 +30,10 @@ pub fn join(url: &str, userinfo: Option<&str>) -> String {
     }
 }
 
-/// The value of the header `Authorization`; none where user and password are empty.
+/// The value of the header `Authorization`; `None` when user and password are empty.
 ///
 /// # Errors
-/// When they cannot be sent.
+/// When user or password cannot be sent.
 pub fn authorization(userinfo: &str) -> Result<Option<String>, BadUserinfo> {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let [user, password] = [user, password].map(|part| percent_decode_str(part).decode_utf8());

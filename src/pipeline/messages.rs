@@ -29,10 +29,11 @@ pub trait Stage {
     ) -> Result<(), RuntimeError>;
 }
 
-/// Supervisor → the last room before the upstream, control plane: the connector to send to from now on,
-/// or none.
+/// Supervisor → the last actor before the upstream, control plane: the connector to send to from now on, or
+/// `None`.
 ///
-/// Reply: none. On full: cannot be; there are three of them in a connector's life, and `CONTROL_ROOM`.
+/// Reply: none. On full: cannot happen; there are three of them in a connector's life, which `CONTROL_ROOM`
+/// allows for.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Attach(pub Option<Edge<DataMessage>>);

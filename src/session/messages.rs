@@ -81,7 +81,7 @@ pub struct SupervisorEdge {
 /// Listener → session, control plane: the process ends; close the client after `delay`, with `frame`.
 ///
 /// Until `delay` is over the session goes on. Then it reads no more, and unsettled events have `grace` to settle.
-/// Reply: none. On full: cannot be; there is one in a session's life, and `CONTROL_ROOM`.
+/// Reply: none. On full: cannot happen; there is one per session, which `CONTROL_ROOM` allows for.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct Drain {

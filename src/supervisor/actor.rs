@@ -44,7 +44,7 @@ pub struct Supervisor {
     by_url: bool,
 }
 
-/// A connector and the history of those before it.
+/// A connector, and the history of its predecessors.
 struct Child {
     url: UpstreamUrl,
     generation: Generation,

@@ -22,7 +22,7 @@ use crate::{
 
 /// The actors and budgets that a supervisor works with.
 pub struct SupervisorLinks {
-    /// The last room before the upstream: the last incoming pipeline, or the session.
+    /// The last actor before the upstream: the last incoming pipeline, or the session.
     pub output: Edge<Attach>,
     /// The first outgoing pipeline, or the session.
     pub back: Edge<DataMessage>,
@@ -30,7 +30,7 @@ pub struct SupervisorLinks {
     pub tracker: Arc<AckTracker>,
     /// The bytes that the connectors may have read and not delivered to the client.
     pub budget: Arc<Budget>,
-    /// The pace of reconnects to the route's own upstream.
+    /// The pacer of reconnects to the route's own upstream.
     pub pacer: Arc<Pacer>,
     /// The bytes that may be on their way to the upstream: the listener's `buffer`.
     pub room: usize,

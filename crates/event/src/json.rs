@@ -1,9 +1,9 @@
-//! JSON text to values.
+//! Parses JSON text to values.
 //!
-//! serde_json gives a number that fits 64 bits of an integer as that, and any other as the nearest float.
-//! So a text is read twice where a float comes out that may be a whole number beyond 64 bits, or where a
-//! number is out of range: the second time with all such numbers replaced, and their digits at hand. Texts
-//! without such numbers, which is nearly all of them, are read once.
+//! serde_json parses an integer that fits 64 bits exactly, and any other number to the nearest float. When
+//! that float may be an integer beyond 64 bits, or a number is out of range, the text is parsed a second
+//! time, with such numbers replaced and their digits kept aside. Nearly all texts have no such numbers and
+//! are parsed once.
 
 use std::{cell::RefCell, sync::Arc};
 
@@ -14,17 +14,17 @@ use serde::{
 
 use super::{BigNumber, Record, Value};
 
-/// The smallest amount that may be a whole number beyond 64 bits: 2^63.
+/// The smallest absolute value that may be an integer beyond 64 bits: 2^63.
 const BIG: f64 = 9_223_372_036_854_775_808.0;
-/// The number that replaces others. Longer ones are padded with zeros, so that errors keep their columns.
+/// The number that replaces others. Longer numbers are padded with zeros, so that errors keep their columns.
 const STAND_IN: (&str, &str) = ("9e", "307");
 const STAND_IN_VALUE: f64 = 9e307;
 
-/// Reads a document.
+/// Parses a document.
 ///
 /// # Errors
-/// The parser's words, with line and column, when `text` is not one JSON document or nests deeper than
-/// 127 levels.
+/// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than 127
+/// levels.
 pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     read(text, Small).or_else(|_| {
         let (text, numbers) = replace_big(text);
@@ -32,7 +32,7 @@ pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// Checks a document as closely as [`parse`] does, without making a value of it.
+/// Checks a document as strictly as [`parse`] does, without building a value.
 ///
 /// # Errors
 /// As [`parse`].
@@ -50,8 +50,8 @@ fn read<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::Valu
     Ok(value)
 }
 
-/// The text with a stand-in for each number that must keep its digits, and for each stand-in in the new
-/// text, in order, the digits; none where the number was there before.
+/// Replaces each number whose digits must be kept. Returns the new text and, for each replacement number in
+/// it, in order, the original; `None` where the text itself has that number.
 fn replace_big(text: &str) -> (String, Vec<Option<BigNumber>>) {
     let (mut out, mut numbers) = (String::with_capacity(text.len()), Vec::new());
     let mut rest = text;
