@@ -19,7 +19,7 @@
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
-//! policy                      what a client learns of a lost upstream and of failures
+//! policy                      what happens to a client on the loss of its upstream and on failures
 //! reply                       failures in words
 //! net                         streams, socket options, names, connecting
 //! userinfo                    user and password of a URL
