@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Codec, CodecError, encode_raw, text_of};
+use super::{Codec, CodecError, encode_raw, encode_raw_text};
 use crate::event::{Data, Meta, Value};
 
 /// Decodes a text message to a string and a binary message to bytes, and encodes them as the same kinds.
@@ -45,10 +45,7 @@ impl Codec for AsSent {
     }
 
     fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
-        match data {
-            Data::Value(Value::String(text)) => Ok(text),
-            data => text_of(encode_raw(data)),
-        }
+        encode_raw_text(data)
     }
 }
 

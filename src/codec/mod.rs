@@ -108,6 +108,14 @@ fn encode_raw(data: Data) -> Bytes {
     }
 }
 
+/// Encodes data as [`encode_raw`] does, as text. A string is known to be UTF-8 and is not checked again.
+fn encode_raw_text(data: Data) -> Result<ByteString, CodecError> {
+    match data {
+        Data::Value(Value::String(text)) => Ok(text),
+        data => text_of(encode_raw(data)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

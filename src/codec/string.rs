@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Codec, CodecError, encode_raw, text_of};
+use super::{Codec, CodecError, encode_raw, encode_raw_text};
 use crate::event::{Data, Value};
 
 /// Decodes UTF-8 text to a string. Encodes a string as its text, other values as compact JSON.
@@ -29,10 +29,7 @@ impl Codec for Utf8 {
     }
 
     fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
-        match data {
-            Data::Value(Value::String(text)) => Ok(text),
-            data => text_of(encode_raw(data)),
-        }
+        encode_raw_text(data)
     }
 }
 
