@@ -1,5 +1,5 @@
-//! ARCHITECTURE.md names each way from actor to actor and each queue, with its bound and what happens when it is
-//! full. These tests hold its tables to the code (C4).
+//! The tables in docs/architecture list each edge between actors and each queue, with its bound and what happens
+//! when it is full. These tests compare them with the code (C4), which they parse.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -170,12 +170,12 @@ fn constants() -> BTreeSet<String> {
     names.collect()
 }
 
-/// The rows of the table under a heading of ARCHITECTURE.md, without head and line.
-fn table(heading: &str) -> Vec<Vec<String>> {
-    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let (_, below) = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+/// The rows of the table in a file of docs/architecture, without its header.
+fn table(file: &str) -> Vec<Vec<String>> {
+    let path = root().join("docs/architecture").join(file);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let rows =
-        below.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+        text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| row.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
     rows.skip(2).map(cells).collect()
 }
@@ -198,7 +198,7 @@ fn expect_same(documented: &BTreeSet<String>, real: &BTreeSet<String>) {
     let gone: Vec<_> = documented.difference(real).collect();
     assert!(
         missing.is_empty() && gone.is_empty(),
-        "not in ARCHITECTURE.md: {missing:?}; not in the code: {gone:?}"
+        "not in the table: {missing:?}; not in the code: {gone:?}"
     );
 }
 
@@ -219,7 +219,7 @@ fn expect_bounds(rows: &[Vec<String>], bound: usize, known: &BTreeSet<String>) {
 #[test]
 fn the_table_of_edges_names_each_message_that_an_actor_takes() {
     let items = run_time_items();
-    let rows = table("## Edges");
+    let rows = table("edges.md");
     let mut documented = BTreeSet::new();
     for row in &rows {
         for receiver in quoted(&row[1]) {
@@ -233,7 +233,7 @@ fn the_table_of_edges_names_each_message_that_an_actor_takes() {
 #[test]
 fn the_table_of_queues_names_each_field_that_may_grow() {
     let items = run_time_items();
-    let rows = table("## Queues");
+    let rows = table("queues.md");
     let documented = rows.iter().flat_map(|row| quoted(&row[0])).map(str::to_owned).collect();
     expect_same(&documented, &queues(&items));
     expect_bounds(&rows, 2, &constants());
