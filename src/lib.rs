@@ -19,6 +19,7 @@
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
+//! upstream                    dials servers, and paces the reconnects of all sessions
 //! policy                      what happens to a client on the loss of its upstream and on failures
 //! reply                       failures in words
 //! net                         streams, socket options, names, connecting
@@ -59,6 +60,7 @@ pub mod status;
 pub mod supervisor;
 pub mod tools;
 pub mod turn;
+pub mod upstream;
 pub mod userinfo;
 pub mod wiring;
 

@@ -14,7 +14,6 @@ use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHa
 use awc::BoxedSocket;
 
 use super::{
-    dial::{DialError, Dialed, Dialing},
     exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
     messages::{Close, ConnectorLinks, Fact, Generation, Report, Start},
@@ -30,6 +29,7 @@ use crate::{
     reply::{Failure, Reason},
     settings::Upstream,
     turn::{Driven, drive},
+    upstream::{DialError, Dialed, Dialing},
     wire::{LinkError, Role},
 };
 

@@ -12,13 +12,11 @@ use std::sync::Arc;
 use actix::Message;
 
 use crate::{
-    connector::{
-        dial::{Dialed, Dialing},
-        exchange::Unsettled,
-    },
+    connector::exchange::Unsettled,
     event::Origin,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
     reply::Reason,
+    upstream::{Dialed, Dialing},
     wire::CloseFrame,
 };
 

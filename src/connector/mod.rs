@@ -10,13 +10,11 @@
 //! Behind a close frame the socket outlives it, until the server ends the TCP connection or `close_timeout` is over.
 
 mod actor;
-pub mod dial;
 pub mod exchange;
 #[cfg(test)]
 mod exchange_tests;
 mod linger;
 mod messages;
-pub mod refused;
 
 pub use actor::Connector;
 pub use linger::all_closed;

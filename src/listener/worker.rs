@@ -23,7 +23,6 @@ use super::{
     log_throttle::{Line, LogThrottle, PAUSE},
 };
 use crate::{
-    connector::dial,
     drain::Order,
     flow::{Edge, GlobalBudget},
     log::Quoted,
@@ -32,7 +31,7 @@ use crate::{
     session::{Drain, Session, SessionGuard},
     settings::{Listener, Route, Settings, Upstream},
     status::{Live, Status},
-    supervisor::Pacer,
+    upstream::{Pacer, dial},
 };
 
 /// What all listeners share on all threads.

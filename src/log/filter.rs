@@ -35,6 +35,7 @@ const MODULES: &[&str] = &[
     "supervisor",
     "tools",
     "turn",
+    "upstream",
     "userinfo",
     "wiring",
 ];

@@ -11,16 +11,14 @@ use super::{
     loss::{Fate, failed, not_sent, refused},
 };
 use crate::{
-    connector::{
-        self, Close, Connector, Ended, Fact, Generation, Report, Start,
-        dial::{self, DialPlan, First},
-    },
+    connector::{self, Close, Connector, Ended, Fact, Generation, Report, Start},
     event::Value,
     flow::{Cause, DataMessage, Edge, Envelope, Failed, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
     settings::{ExchangeMode, OnGiveUp, UpstreamUrl},
+    upstream::{DialPlan, First, dial},
     wire::CloseFrame,
 };
 

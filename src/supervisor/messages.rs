@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use super::Pacer;
 use crate::{
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
+    upstream::Pacer,
     wire::CloseFrame,
 };
 

@@ -7,10 +7,8 @@
 mod actor;
 mod loss;
 mod messages;
-mod pacer;
 mod policy;
 
 pub use actor::Supervisor;
 pub use messages::{SessionOver, StopUpstream, SupervisorLinks};
-pub use pacer::Pacer;
 pub use policy::{Policy, Verdict};

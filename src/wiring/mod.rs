@@ -13,12 +13,12 @@ use std::sync::Arc;
 use actix::Addr;
 
 use crate::{
-    connector::dial::{DialPlan, First},
     flow::{AckTracker, Budget, EVENT_COST, Edge, GlobalBudget},
     pipeline::{LazyChain, Output, PipelineChain, UpstreamEdge},
     session::{self, Parts, Session, SupervisorEdge},
     settings::Route,
-    supervisor::{self, Pacer, Supervisor},
+    supervisor::{self, Supervisor},
+    upstream::{DialPlan, First, Pacer},
 };
 
 /// The upstream side of a new session.

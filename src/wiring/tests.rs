@@ -18,15 +18,14 @@ use serde_json::json;
 use super::{UpstreamStart, start};
 use crate::{
     codec::{Codec, CodecError},
-    connector::dial::{self, DialPlan, Dialed, First},
     event::{Data, Event},
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
     net::{Network, TcpOptions},
     pipeline::{LazyChain, Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
     settings::{Listener, Route, Settings, Upstream, fixture},
-    supervisor::Pacer,
     trickle::{Port, RuntimeError},
+    upstream::{DialPlan, Dialed, First, Pacer, dial},
     wire::{CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, Message, Role},
 };
 

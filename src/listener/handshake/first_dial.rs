@@ -6,10 +6,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::relay;
 use crate::{
-    connector::dial::{self, DialPlan, First},
     listener::answer::Refusal,
     settings::Route,
-    supervisor::Pacer,
+    upstream::{DialPlan, First, Pacer, dial},
     wiring::UpstreamStart,
 };
 
@@ -40,7 +39,7 @@ pub(super) async fn dial_first(
         Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),
         Err(_) => {
             let promised = preferred(route, &plan.protocols);
-            (promised.clone(), First::Pending(dial::go_on(dialing, promised)))
+            (promised.clone(), First::Pending(dial::with_promise(dialing, promised)))
         }
     };
     // Later connections have to agree on the subprotocol that the client was answered with.

@@ -39,7 +39,6 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
-    connector::dial::{DialPlan, First},
     event::Origin,
     flow::AckTracker,
     log::Quoted,
@@ -47,6 +46,7 @@ use crate::{
     rate::Limiter,
     session::{Parts, SessionGuard},
     settings::Route,
+    upstream::{DialPlan, First},
     wiring::{self, UpstreamStart},
 };
 

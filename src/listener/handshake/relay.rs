@@ -9,13 +9,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::forward;
 use crate::{
-    connector::{
-        dial::{DialError, DialPlan},
-        refused::{BodyError, Refused},
-    },
     header_list::is_named_by_connection,
     listener::answer::Refusal,
     settings::Upstream,
+    upstream::{
+        DialError, DialPlan,
+        refused::{BodyError, Refused},
+    },
 };
 
 /// The reason in the log, and the text of the answer when the upstream's body is not passed on.
@@ -72,7 +72,7 @@ fn is_for_client(status: StatusCode) -> bool {
 }
 
 /// The upstream's refusal as the answer to the client: its status, the [`PASSED`] headers, and its body if
-/// that is complete by `deadline` and has at most [`BODY_MAX`](crate::connector::refused::BODY_MAX) bytes.
+/// that is complete by `deadline` and has at most [`BODY_MAX`](crate::upstream::refused::BODY_MAX) bytes.
 /// Otherwise a text replaces the body and says why.
 async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
