@@ -19,7 +19,7 @@
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
-//! upstream                    dials servers, and paces the reconnects of all sessions
+//! upstream                    what all sessions share of an upstream: endpoint, pace of reconnects; dials
 //! policy                      what happens to a client on the loss of its upstream and on failures
 //! reply                       failures in words
 //! net                         streams, socket options, names, connecting

@@ -29,7 +29,7 @@ use crate::{
     reply::{Failure, Reason},
     settings::Upstream,
     turn::{Driven, drive},
-    upstream::{DialError, Dialed, Dialing},
+    upstream::{DialError, Dialed, Dialing, Live},
     wire::{LinkError, Role},
 };
 
@@ -51,6 +51,8 @@ pub struct Connector {
     deadline: Deadline,
     /// Counts the connection.
     open: Option<Open>,
+    /// Counts the connection as live at its endpoint.
+    live: Option<Live>,
     /// What goes back in this turn.
     batch: Batch,
     /// The events that are written and await nothing.
@@ -112,6 +114,7 @@ impl Connector {
             dialing: None,
             deadline: Deadline::new(),
             open: None,
+            live: None,
             batch: Batch::default(),
             delivered: Vec::new(),
             origin: links.origin,
@@ -151,6 +154,7 @@ impl Connector {
             _ => Vec::new(),
         };
         self.open = Some(Open::new());
+        self.live = Some(dialed.live);
         self.report(Fact::Up);
         self.send_all(waiting);
         drive(ctx);

@@ -14,7 +14,6 @@ use std::{
 };
 
 use actix::Addr;
-use awc::Client;
 use tokio::sync::watch;
 
 use super::{
@@ -29,35 +28,27 @@ use crate::{
     net::Network,
     router::Router,
     session::{Drain, Session, SessionGuard},
-    settings::{Listener, Route, Settings, Upstream},
+    settings::{Listener, Route, Settings},
     status::{Live, Status},
-    upstream::{Pacer, dial},
+    upstream::{Dialer, Upstream},
 };
 
 /// What all listeners share on all threads.
 pub struct ServerState {
     /// The listeners, in the order of the settings.
     pub listeners: Vec<Arc<ListenerState>>,
-    /// The routes of all listeners, each with the pacer of its upstream.
-    routes: Vec<(Arc<Route>, Option<PacedUpstream>)>,
+    /// The routes of all listeners, each with its upstream.
+    routes: Vec<(Arc<Route>, Option<Arc<Upstream>>)>,
     /// Slots for handshakes in progress.
     pub handshakes: Arc<Slots>,
     /// Slots for connections that are refused because all handshake slots are taken.
     pub turned_away: Arc<Slots>,
     /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
-    /// Name resolution and connecting, for all upstreams.
-    network: Arc<Network>,
     /// Live sessions, and whether the process is draining.
     pub status: Arc<Status>,
     /// The order to drain, once it has been given.
     drain: watch::Receiver<Option<Order>>,
-}
-
-/// An upstream and the pace of reconnects to it, which all threads share.
-struct PacedUpstream {
-    settings: Arc<Upstream>,
-    pacer: Arc<Pacer>,
 }
 
 /// What one listener shares between its threads.
@@ -90,18 +81,8 @@ pub struct ListenerWorker {
 pub struct WorkerRoute {
     /// The route's settings.
     pub route: Arc<Route>,
-    /// The route's upstream, if it has one.
-    pub upstream: Option<WorkerUpstream>,
-}
-
-/// An upstream as one worker thread uses it.
-pub struct WorkerUpstream {
-    /// The upstream's settings.
-    pub settings: Arc<Upstream>,
-    /// Dials the upstream; the routes of a worker share one for each upstream.
-    pub client: Client,
-    /// The pace of reconnects to it.
-    pub pacer: Arc<Pacer>,
+    /// Dials the route's upstream, if it has one. The routes of a worker share one dialer for each upstream.
+    pub dialer: Option<Dialer>,
 }
 
 /// Keeps a session registered at its worker and counted in the process, until dropped.
@@ -125,12 +106,12 @@ impl ServerState {
         let (sessions, now) = (Slots::new(sessions), Instant::now());
         let listeners =
             settings.listeners.iter().map(|listener| ListenerState::new(listener, &sessions, now));
-        let mut pacers: HashMap<&str, Arc<Pacer>> = HashMap::new();
+        let network = Network::system();
+        let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
         let routes = settings.routes.iter().map(|route| {
-            let upstream = route.upstream.as_ref().map(|upstream| {
-                let new = || Arc::new(Pacer::new(upstream.restart.rate));
-                let pacer = Arc::clone(pacers.entry(&upstream.name).or_insert_with(new));
-                PacedUpstream { settings: Arc::clone(upstream), pacer }
+            let upstream = route.upstream.as_ref().map(|settings| {
+                let new = || Upstream::new(Arc::clone(settings), Arc::clone(&network));
+                Arc::clone(upstreams.entry(&settings.name).or_insert_with(new))
             });
             (Arc::clone(route), upstream)
         });
@@ -140,7 +121,6 @@ impl ServerState {
             handshakes: Slots::new(settings.server.max_handshakes),
             turned_away: Slots::new(settings.server.max_handshakes),
             global_budget: GlobalBudget::new(settings.server.buffer),
-            network: Network::system(),
             status,
             drain,
         }
@@ -155,17 +135,13 @@ impl ServerState {
 
     /// The routes for one worker thread.
     fn router(&self) -> Router<WorkerRoute> {
-        let mut clients: HashMap<&str, Client> = HashMap::new();
+        let mut dialers: HashMap<&str, Dialer> = HashMap::new();
         let routes = self.routes.iter().map(|(route, upstream)| {
-            let upstream = upstream.as_ref().map(|PacedUpstream { settings, pacer }| {
-                let client = || dial::client(&self.network, settings.tcp);
-                WorkerUpstream {
-                    settings: Arc::clone(settings),
-                    client: clients.entry(&settings.name).or_insert_with(client).clone(),
-                    pacer: Arc::clone(pacer),
-                }
+            let dialer = upstream.as_ref().map(|upstream| {
+                let new = || Dialer::new(upstream);
+                dialers.entry(&upstream.settings().name).or_insert_with(new).clone()
             });
-            (route.pattern.clone(), WorkerRoute { route: Arc::clone(route), upstream })
+            (route.pattern.clone(), WorkerRoute { route: Arc::clone(route), dialer })
         });
         routes.collect()
     }

@@ -17,8 +17,8 @@ use crate::{
     log::Quoted,
     pipeline::Attach,
     reply::{Failure, Reason},
-    settings::{ExchangeMode, OnGiveUp, UpstreamUrl},
-    upstream::{DialPlan, First, dial},
+    settings::{ExchangeMode, OnGiveUp},
+    upstream::{Destination, DialPlan, First},
     wire::CloseFrame,
 };
 
@@ -44,7 +44,7 @@ pub struct Supervisor {
 
 /// A connector, and the history of its predecessors.
 struct Child {
-    url: UpstreamUrl,
+    destination: Destination,
     generation: Generation,
     connector: Option<Addr<Connector>>,
     /// When its connection was established.
@@ -70,7 +70,7 @@ impl Supervisor {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(mailbox_room(room));
             let links = links(&ctx.address());
-            let main = Child::new(plan.url.clone(), &plan);
+            let main = Child::new(plan.destination.clone(), &plan);
             let mut supervisor = Self {
                 plan,
                 links,
@@ -102,12 +102,12 @@ impl Supervisor {
     fn start_main(&mut self, start: Start, ctx: &mut Context<Self>) {
         let generation = self.next_generation();
         self.main.generation = generation;
-        self.main.connector = Some(self.start_connector(&self.main.url, generation, start, ctx));
+        self.main.connector = Some(self.start_connector(&self.main.destination, generation, start, ctx));
     }
 
     fn start_connector(
         &self,
-        url: &UpstreamUrl,
+        destination: &Destination,
         generation: Generation,
         start: Start,
         ctx: &mut Context<Self>,
@@ -118,9 +118,9 @@ impl Supervisor {
             tracker: Arc::clone(&self.links.tracker),
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
-            origin: self.plan.reads_origin.then(|| url.origin()).flatten().map(Arc::new),
+            origin: self.links.reads_origin.then(|| destination.url.origin()).flatten().map(Arc::new),
         };
-        Connector::start(Arc::clone(&self.plan.upstream), generation, links, start)
+        Connector::start(Arc::clone(self.plan.settings()), generation, links, start)
     }
 
     fn next_generation(&mut self) -> Generation {
@@ -132,7 +132,7 @@ impl Supervisor {
     fn restart_main(&mut self, reason: &str, unsettled: usize, ctx: &mut Context<Self>) {
         let verdict = self.main.policy.lost(Instant::now(), rand::random());
         self.log_restart(verdict, reason, unsettled);
-        if verdict.gives_up && self.plan.upstream.on_give_up == OnGiveUp::Close {
+        if verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
             return self.close_given_up();
         }
         ctx.run_later(verdict.delay, Self::wait_for_pace);
@@ -140,7 +140,7 @@ impl Supervisor {
 
     fn log_restart(&self, verdict: Verdict, reason: &str, unsettled: usize) {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
-        let (session, upstream) = (&self.links.tracker, &self.plan.upstream.name);
+        let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
         if gives_up {
             log::error!(
@@ -157,7 +157,7 @@ impl Supervisor {
 
     fn wait_for_pace(&mut self, ctx: &mut Context<Self>) {
         let now = Instant::now();
-        let wait = self.links.pacer.reserve(now).duration_since(now);
+        let wait = self.plan.upstream().reserve_reconnect(now).duration_since(now);
         if wait.is_zero() {
             self.redial_main(ctx);
         } else {
@@ -167,7 +167,7 @@ impl Supervisor {
 
     fn redial_main(&mut self, ctx: &mut Context<Self>) {
         if !self.upstream_stopped {
-            let dialing = dial::dial(self.plan.clone(), self.main.url.text.clone());
+            let dialing = self.plan.dial(&self.main.destination);
             self.start_main(Start::Dialing(dialing), ctx);
         }
     }
@@ -185,13 +185,13 @@ impl Supervisor {
             child.down = Reason::NoConnection;
             child.was_up_before = true;
         }
-        let (session, upstream) = (&self.links.tracker, &self.plan.upstream.name);
+        let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         if generation == self.main.generation {
             log::info!("connector up session={session} upstream={upstream} generation={generation}");
             self.attach();
         } else if let Some(child) = self.child(generation) {
-            let url = child.url.shown.clone();
-            let (session, upstream) = (&self.links.tracker, &self.plan.upstream.name);
+            let url = child.destination.url.shown.clone();
+            let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
             log::info!(
                 "connector up session={session} upstream={upstream} generation={generation} url={}",
                 Quoted(&url)
@@ -202,9 +202,15 @@ impl Supervisor {
     fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
         let (reason, down) = (ended.reason.to_string(), ended.reason.while_down());
         let unsettled = ended.unsettled.len() + ended.unsent.len();
-        let server: Arc<str> = self.child(generation).map_or("", |child| child.url.shown.as_str()).into();
+        let server: Arc<str> =
+            self.child(generation).map_or("", |child| child.destination.url.shown.as_str()).into();
+        let upstream = Arc::clone(self.plan.upstream());
         if let Some(child) = self.child(generation) {
             child.connector = None;
+            // The dial itself reports that it failed.
+            if child.up.is_some() {
+                upstream.report_end(&child.destination.endpoint, &ended.reason);
+            }
         }
         if self.upstream_stopped {
             return self.fail(self.failures(ended, server));
@@ -231,14 +237,14 @@ impl Supervisor {
     /// A connector to a server chosen by `$url` is not restarted automatically. The next event that names its
     /// server starts it, once the backoff is over.
     fn other_ended(&mut self, generation: Generation, reason: &str, unsettled: usize) {
-        let (session, upstream) = (Arc::clone(&self.links.tracker), self.plan.upstream.name.clone());
+        let (session, upstream) = (Arc::clone(&self.links.tracker), self.plan.settings().name.clone());
         let Some(child) = self.child(generation) else { return };
         let Verdict { delay, attempt, .. } = child.policy.lost(Instant::now(), rand::random());
         child.not_before = Some(Instant::now() + delay);
         log::warn!(
             "connector lost session={session} upstream={upstream} url={} attempt={attempt} pause={}ms \
              reason={} unsettled={unsettled}",
-            Quoted(&child.url.shown),
+            Quoted(&child.destination.url.shown),
             delay.as_millis(),
             Quoted(reason),
         );
@@ -248,7 +254,7 @@ impl Supervisor {
     /// stream wrote, then the events themselves, oldest first.
     fn failures(&self, ended: Ended, server: Arc<str>) -> Vec<Failed> {
         let Ended { reason, unsettled, unsent, last_written } = ended;
-        let streaming = self.plan.upstream.exchange == ExchangeMode::Stream;
+        let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         // A connection that we closed needs no notice.
         let notice = last_written.filter(|_| streaming && reason != Reason::Closing).map(|event| Failed {
             ticket: None,
@@ -275,7 +281,7 @@ impl Supervisor {
     /// Fails events that reached a connection after its end.
     fn unsent(&mut self, generation: Generation, envelopes: Vec<Envelope>) {
         let (server, down) = match self.child(generation) {
-            Some(child) => (child.url.shown.as_str().into(), child.down.clone()),
+            Some(child) => (child.destination.url.shown.as_str().into(), child.down.clone()),
             None => (self.main_server(), Reason::NoConnection),
         };
         let reason = if self.upstream_stopped { Reason::Closing } else { down };
@@ -303,15 +309,17 @@ impl Supervisor {
     fn dispatch(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         let url = match envelope.event.meta.get("url") {
             None => return self.dispatch_own(envelope, ctx),
-            Some(Value::String(url)) if url == self.main.url.text => return self.dispatch_own(envelope, ctx),
+            Some(Value::String(url)) if url == self.main.destination.url.text => {
+                return self.dispatch_own(envelope, ctx);
+            }
             Some(Value::String(url)) => url,
             Some(other) => {
                 let words = format!("$url takes a string, not {}", other.type_name());
                 return Err(refused(envelope, Failure::Program(words)).into());
             }
         };
-        match self.plan.upstream.allows(&url) {
-            Ok(url) => self.dispatch_to(url, envelope, ctx),
+        match self.plan.settings().allows(&url) {
+            Ok(url) => self.dispatch_to(Destination::chosen(url), envelope, ctx),
             Err(error) => {
                 let server: Arc<str> = crate::settings::mask(&url).into();
                 Err(not_sent(envelope, &server, &Reason::NotAllowed(error.to_string())).into())
@@ -322,7 +330,7 @@ impl Supervisor {
     /// Handles an event for the route's own upstream that no connector took.
     fn dispatch_own(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
         if self.by_url {
-            return self.dispatch_to(self.main.url.clone(), envelope, ctx);
+            return self.dispatch_to(self.main.destination.clone(), envelope, ctx);
         }
         let reason = if self.upstream_stopped { Reason::Closing } else { self.main.down.clone() };
         Err(not_sent(envelope, &self.main_server(), &reason).into())
@@ -330,15 +338,15 @@ impl Supervisor {
 
     fn dispatch_to(
         &mut self,
-        url: UpstreamUrl,
+        destination: Destination,
         envelope: Envelope,
         ctx: &mut Context<Self>,
     ) -> Result<(), Box<Failed>> {
-        let server: Arc<str> = url.shown.as_str().into();
+        let server: Arc<str> = destination.url.shown.as_str().into();
         if self.upstream_stopped {
             return Err(not_sent(envelope, &server, &Reason::Closing).into());
         }
-        match self.other(url, ctx) {
+        match self.other(destination, ctx) {
             Ok(connector) => {
                 Edge::to(connector).notify(DataMessage::Events(vec![envelope]));
                 Ok(())
@@ -348,10 +356,15 @@ impl Supervisor {
     }
 
     /// The connector to a server that `$url` names; starts it if needed.
-    fn other(&mut self, url: UpstreamUrl, ctx: &mut Context<Self>) -> Result<&Addr<Connector>, Reason> {
-        let at = match self.others.iter().position(|child| child.url.text == url.text) {
+    fn other(
+        &mut self,
+        destination: Destination,
+        ctx: &mut Context<Self>,
+    ) -> Result<&Addr<Connector>, Reason> {
+        let at = match self.others.iter().position(|child| child.destination.url.text == destination.url.text)
+        {
             Some(at) => at,
-            None => self.add_other(url)?,
+            None => self.add_other(destination)?,
         };
         if self.others[at].connector.is_none() {
             let now = Instant::now();
@@ -359,27 +372,27 @@ impl Supervisor {
                 return Err(self.others[at].down.clone());
             }
             let generation = self.next_generation();
-            let start = Start::Dialing(dial::dial(self.plan.clone(), self.others[at].url.text.clone()));
+            let start = Start::Dialing(self.plan.dial(&self.others[at].destination));
             self.others[at].generation = generation;
-            let connector = self.start_connector(&self.others[at].url, generation, start, ctx);
+            let connector = self.start_connector(&self.others[at].destination, generation, start, ctx);
             self.others[at].connector = Some(connector);
         }
         self.others[at].connector.as_ref().ok_or(Reason::NoConnection)
     }
 
     /// Makes room for another server by removing one that has no connection now.
-    fn add_other(&mut self, url: UpstreamUrl) -> Result<usize, Reason> {
+    fn add_other(&mut self, destination: Destination) -> Result<usize, Reason> {
         if self.others.len() >= OTHERS_MAX {
             let idle = self.others.iter().position(|child| child.connector.is_none());
             let words = format!("more than {OTHERS_MAX} servers in one session");
             self.others.swap_remove(idle.ok_or(Reason::NotAllowed(words))?);
         }
-        self.others.push(Child::new(url, &self.plan));
+        self.others.push(Child::new(destination, &self.plan));
         Ok(self.others.len() - 1)
     }
 
     fn main_server(&self) -> Arc<str> {
-        self.main.url.shown.as_str().into()
+        self.main.destination.url.shown.as_str().into()
     }
 
     // --- The end
@@ -402,10 +415,10 @@ impl Supervisor {
 }
 
 impl Child {
-    fn new(url: UpstreamUrl, plan: &DialPlan) -> Self {
-        let policy = Policy::new(plan.upstream.restart);
+    fn new(destination: Destination, plan: &DialPlan) -> Self {
+        let policy = Policy::new(plan.settings().restart);
         Self {
-            url,
+            destination,
             generation: Generation(0),
             connector: None,
             up: None,

@@ -16,7 +16,6 @@ use actix::Message;
 use crate::{
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
-    upstream::Pacer,
     wire::CloseFrame,
 };
 
@@ -30,12 +29,12 @@ pub struct SupervisorLinks {
     pub tracker: Arc<AckTracker>,
     /// The bytes that the connectors may have read and not delivered to the client.
     pub budget: Arc<Budget>,
-    /// The pacer of reconnects to the route's own upstream.
-    pub pacer: Arc<Pacer>,
     /// The bytes that may be on their way to the upstream: the listener's `buffer`.
     pub room: usize,
     /// Whether the client stays when an upstream connection is lost.
     pub keeps_client: bool,
+    /// Whether a program of the route reads the origin of events.
+    pub reads_origin: bool,
 }
 
 /// Session → supervisor, control plane: the session drains; close its connectors, and fail what is not

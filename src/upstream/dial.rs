@@ -7,34 +7,34 @@ use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 
 use super::{
-    DialError,
+    Destination, DialError, Live, Upstream,
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
-use crate::{
-    net::{Connect, Network, TcpOptions},
-    settings::{Upstream, UpstreamUrl},
-};
+use crate::{net::Connect, settings};
 
 /// Longer than any connection lasts. It disables awc's time limit, so that `connect_timeout` is the only one.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Dials an upstream from one worker thread.
+#[derive(Clone)]
+pub struct Dialer {
+    upstream: Arc<Upstream>,
+    pub(super) client: Client,
+}
+
 /// How a session reaches its upstream: the same for each of its connections.
 #[derive(Clone)]
 pub struct DialPlan {
-    /// The upstream's settings.
-    pub upstream: Arc<Upstream>,
-    /// Where the upstream is: the settings' URL with the client's path and query.
-    pub url: UpstreamUrl,
-    /// Whether a program of the route reads the origin of events.
-    pub reads_origin: bool,
+    /// Dials the upstream.
+    pub dialer: Dialer,
+    /// Where the session's connections to the upstream itself go.
+    pub destination: Destination,
     /// Headers of the handshake: the client's that are forwarded, and the configured ones.
     pub headers: Rc<[(HeaderName, HeaderValue)]>,
     /// Subprotocols to offer: the client's whole list until the client is answered, afterwards the one it was
     /// answered with.
     pub protocols: Rc<[String]>,
-    /// The worker's client for this upstream.
-    pub client: Client,
 }
 
 /// A connection whose handshake is complete.
@@ -47,6 +47,8 @@ pub struct Dialed {
     pub protocol: Option<String>,
     /// The headers of the server's answer.
     pub headers: HeaderMap,
+    /// Counts the connection as live at its endpoint.
+    pub live: Live,
 }
 
 /// A dial in progress. Dropping it ends it.
@@ -64,24 +66,52 @@ pub enum First {
     NotNeeded,
 }
 
-/// The client of one worker thread for one upstream. Its sockets have these options.
-pub fn client(network: &Arc<Network>, options: TcpOptions) -> Client {
-    let connector = awc::Connector::new()
-        .connector(Connect::new(Arc::clone(network), options))
-        .timeout(FOREVER)
-        // A WebSocket keeps its place in awc's pool for life. The number of sessions is bounded instead.
-        .limit(0);
-    let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
-    client.no_default_headers().wrap(KeepRefusals).finish()
+impl Dialer {
+    /// A dialer for this thread.
+    pub fn new(upstream: &Arc<Upstream>) -> Self {
+        let connect = Connect::new(Arc::clone(&upstream.network), upstream.settings.tcp);
+        let connector = awc::Connector::new()
+            .connector(connect)
+            .timeout(FOREVER)
+            // A WebSocket keeps its place in awc's pool for life. The number of sessions is bounded instead.
+            .limit(0);
+        let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
+        let client = client.no_default_headers().wrap(KeepRefusals).finish();
+        Self { upstream: Arc::clone(upstream), client }
+    }
+
+    /// The upstream that it dials.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
 }
 
-/// Connects to `url` as planned, within the upstream's `connect_timeout` from the first poll on.
-pub fn dial(plan: DialPlan, url: String) -> Dialing {
-    let limit = plan.upstream.connect_timeout;
-    Box::pin(async move {
-        let connecting = handshake(&plan, &url);
-        tokio::time::timeout(limit, connecting).await.unwrap_or(Err(DialError::Timeout(limit)))
-    })
+impl DialPlan {
+    /// The upstream.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.dialer.upstream
+    }
+
+    /// The upstream's settings.
+    pub fn settings(&self) -> &Arc<settings::Upstream> {
+        &self.dialer.upstream.settings
+    }
+
+    /// Connects to `destination` within the upstream's `connect_timeout` from the first poll on, and reports
+    /// the result to the upstream.
+    pub fn dial(&self, destination: &Destination) -> Dialing {
+        let (plan, destination) = (self.clone(), destination.clone());
+        Box::pin(async move {
+            let limit = plan.settings().connect_timeout;
+            let connecting = handshake(&plan, &destination);
+            let dialed = tokio::time::timeout(limit, connecting).await;
+            let dialed = dialed.unwrap_or(Err(DialError::Timeout(limit)));
+            if let Err(error) = &dialed {
+                plan.upstream().report_end(&destination.endpoint, &error.reason());
+            }
+            dialed
+        })
+    }
 }
 
 /// Continues a dial after the client has been answered with the subprotocol `promised`. A connection with
@@ -97,12 +127,13 @@ pub fn with_promise(dialing: Dialing, promised: Option<String>) -> Dialing {
     })
 }
 
-async fn handshake(plan: &DialPlan, url: &str) -> Result<Dialed, DialError> {
-    let (response, framed) = prepare(plan, url).connect().await?;
+async fn handshake(plan: &DialPlan, destination: &Destination) -> Result<Dialed, DialError> {
+    let (response, framed) = prepare(plan, &destination.url.text).connect().await?;
     let headers = response.headers().clone();
     let protocol = chosen_protocol(&headers, &plan.protocols)?;
     let parts = framed.into_parts();
     // Copied, because otherwise one byte would keep the handshake's buffer of 8 KiB alive.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
-    Ok(Dialed { socket: parts.io, rest, protocol, headers })
+    let live = plan.upstream().report_up(&destination.endpoint);
+    Ok(Dialed { socket: parts.io, rest, protocol, headers, live })
 }

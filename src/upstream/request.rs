@@ -14,7 +14,7 @@ use crate::{header_list::elements, userinfo};
 pub(super) fn prepare(plan: &DialPlan, url: &str) -> WebsocketsRequest {
     let (url, authorization) = authorization(plan, url);
     // The socket restores the spelling of header names. Camel case is for the value of `Connection`.
-    let mut request = plan.client.ws(&*url).set_camel_case_headers(true);
+    let mut request = plan.dialer.client.ws(&*url).set_camel_case_headers(true);
     for (name, value) in &*plan.headers {
         if *name != AUTHORIZATION || authorization.is_none() {
             request = request.header(name.clone(), value.clone());
@@ -30,7 +30,7 @@ pub(super) fn prepare(plan: &DialPlan, url: &str) -> WebsocketsRequest {
 /// client's, but not one from the setting `headers`.
 fn authorization<'a>(plan: &DialPlan, url: &'a str) -> (Cow<'a, str>, Option<HeaderValue>) {
     let (url, secret) = userinfo::split(url);
-    let is_configured = plan.upstream.headers.iter().any(|(name, _)| name == AUTHORIZATION.as_str());
+    let is_configured = plan.settings().headers.iter().any(|(name, _)| name == AUTHORIZATION.as_str());
     let secret = secret.filter(|_| !is_configured);
     let value = secret.and_then(|secret| userinfo::authorization(secret).ok().flatten());
     let mut value = value.and_then(|value| HeaderValue::try_from(value).ok());

@@ -18,7 +18,7 @@ use crate::{
     session::{self, Parts, Session, SupervisorEdge},
     settings::Route,
     supervisor::{self, Supervisor},
-    upstream::{DialPlan, First, Pacer},
+    upstream::{DialPlan, First},
 };
 
 /// The upstream side of a new session.
@@ -27,8 +27,6 @@ pub struct UpstreamStart {
     pub plan: DialPlan,
     /// The result of the dial that the client's handshake waited for.
     pub first: First,
-    /// The pacer of reconnects to the upstream.
-    pub pacer: Arc<Pacer>,
 }
 
 /// Starts a session and all actors that belong to it.
@@ -53,7 +51,7 @@ fn link_actors(
     let replies_errors = route.replies_errors();
     let errors = LazyChain::new(route, &to_session, errors_room(room, route));
     let chain = PipelineChain { tracker, to_session: &to_session, room };
-    let Some(UpstreamStart { plan, first, pacer }) = upstream_start else {
+    let Some(UpstreamStart { plan, first }) = upstream_start else {
         let incoming = chain.start(&route.incoming, Output::End);
         let incoming = incoming.head.map_or(Output::End, Output::Next);
         return session::SessionLinks {
@@ -64,10 +62,10 @@ fn link_actors(
             replies_errors,
         };
     };
-    let chain = PipelineChain { room: room + plan.upstream.limits.buffer, ..chain };
+    let chain = PipelineChain { room: room + plan.settings().limits.buffer, ..chain };
     let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
-    let url = plan.url.text.clone();
-    let budget = Budget::new(plan.upstream.limits.buffer, global_budget);
+    let url = plan.destination.url.text.clone();
+    let budget = Budget::new(plan.settings().limits.buffer, global_budget);
     let mut incoming = Output::End;
     let supervisor = Supervisor::start(
         plan,
@@ -81,9 +79,9 @@ fn link_actors(
                 back: outgoing.unwrap_or_else(|| Edge::to(session)),
                 tracker: Arc::clone(tracker),
                 budget: Arc::clone(&budget),
-                pacer,
                 room,
                 keeps_client: route.keeps_client(),
+                reads_origin: route.reads_origin(),
             }
         },
         room,

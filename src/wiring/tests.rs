@@ -20,12 +20,12 @@ use crate::{
     codec::{Codec, CodecError},
     event::{Data, Event},
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
-    net::{Network, TcpOptions},
+    net::Network,
     pipeline::{LazyChain, Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
-    settings::{Listener, Route, Settings, Upstream, fixture},
+    settings::{self, Listener, Route, Settings, fixture},
     trickle::{Port, RuntimeError},
-    upstream::{DialPlan, Dialed, First, Pacer, dial},
+    upstream::{Destination, DialPlan, Dialed, Dialer, First, Upstream},
     wire::{CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, Message, Role},
 };
 
@@ -139,7 +139,7 @@ impl Lab {
     }
 
     fn with_upstream(mut self, codec: &'static dyn Codec) -> Self {
-        let mut upstream = Upstream::clone(&self.settings.upstreams["echo"]);
+        let mut upstream = settings::Upstream::clone(&self.settings.upstreams["echo"]);
         upstream.format.codec = codec;
         let route = Route { upstream: Some(Arc::new(upstream)), ..Route::clone(self.route()) };
         self.settings.routes[0] = Arc::new(route);
@@ -170,22 +170,23 @@ impl Lab {
     async fn proxy(&mut self) -> (Peer, Peer) {
         let (parts, client) = self.parts().await;
         let (upstream, socket) = pair().await;
+        let shared = Upstream::new(self.route().upstream.clone().unwrap(), Network::system());
+        let endpoint = Arc::clone(shared.endpoint());
+        let destination = Destination { url: endpoint.url().clone(), endpoint };
         let plan = DialPlan {
-            reads_origin: false,
-            url: self.route().upstream.clone().unwrap().url.clone(),
-            upstream: self.route().upstream.clone().unwrap(),
+            dialer: Dialer::new(&shared),
+            destination: destination.clone(),
             headers: [].into(),
             protocols: [].into(),
-            client: dial::client(&Network::system(), TcpOptions { keepalive: None, user_timeout: None }),
         };
         let first = First::Up(Box::new(Dialed {
             socket: Box::new(socket),
             rest: Bytes::new(),
             protocol: None,
             headers: HeaderMap::new(),
+            live: shared.report_up(&destination.endpoint),
         }));
-        let pacer = Arc::new(Pacer::new(1));
-        start(parts, self.route(), Some(UpstreamStart { plan, first, pacer }));
+        start(parts, self.route(), Some(UpstreamStart { plan, first }));
         (client, Peer::new(upstream, Role::Server))
     }
 

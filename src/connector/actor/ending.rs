@@ -72,6 +72,7 @@ impl Connector {
             State::Dialing(waiting) => waiting,
             State::Up(channel) => {
                 let open = self.open.take();
+                self.live = None;
                 let mut link = Box::new(channel.into_link());
                 if link.outbox().is_closed() {
                     linger(link, open, self.upstream.close_timeout);

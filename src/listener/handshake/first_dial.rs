@@ -1,14 +1,12 @@
 //! The first connection to the upstream, dialed before the client is answered.
 
-use std::sync::Arc;
-
 use tokio::time::{Instant, timeout_at};
 
 use super::relay;
 use crate::{
     listener::answer::Refusal,
     settings::Route,
-    upstream::{DialPlan, First, Pacer, dial},
+    upstream::{DialPlan, First, dial::with_promise},
     wiring::UpstreamStart,
 };
 
@@ -22,14 +20,13 @@ use crate::{
 pub(super) async fn dial_first(
     route: &Route,
     plan: DialPlan,
-    pacer: Arc<Pacer>,
 ) -> Result<(Option<String>, UpstreamStart), Refusal> {
     // A client that offers subprotocols needs the upstream's choice.
     if plan.protocols.is_empty() && route.routed_by_url {
-        return Ok((None, UpstreamStart { plan, first: First::NotNeeded, pacer }));
+        return Ok((None, UpstreamStart { plan, first: First::NotNeeded }));
     }
     let deadline = Instant::now() + route.dial_before_accept;
-    let mut dialing = dial::dial(plan.clone(), plan.url.text.clone());
+    let mut dialing = plan.dial(&plan.destination);
     let dialed = timeout_at(deadline, &mut dialing).await;
     let (protocol, first) = match dialed {
         Ok(Err(error)) if relay::is_answer(&error, route.keeps_client()) => {
@@ -39,12 +36,12 @@ pub(super) async fn dial_first(
         Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),
         Err(_) => {
             let promised = preferred(route, &plan.protocols);
-            (promised.clone(), First::Pending(dial::with_promise(dialing, promised)))
+            (promised.clone(), First::Pending(with_promise(dialing, promised)))
         }
     };
     // Later connections have to agree on the subprotocol that the client was answered with.
     let plan = DialPlan { protocols: protocol.iter().cloned().collect(), ..plan };
-    Ok((protocol, UpstreamStart { plan, first, pacer }))
+    Ok((protocol, UpstreamStart { plan, first }))
 }
 
 /// The subprotocol to answer with when the upstream has not chosen one: the first of the route's that the

@@ -46,7 +46,7 @@ use crate::{
     rate::Limiter,
     session::{Parts, SessionGuard},
     settings::Route,
-    upstream::{DialPlan, First},
+    upstream::{Destination, DialPlan, First},
     wiring::{self, UpstreamStart},
 };
 
@@ -145,16 +145,16 @@ impl Handshake {
     /// The headers of the upstream's answer that are passed on to the client; none while the upstream has not
     /// answered.
     fn response_headers(&self, target: &Target) -> Vec<(HeaderName, HeaderValue)> {
-        let Some(UpstreamStart { plan, first: First::Up(dialed), .. }) = &target.upstream_start else {
+        let Some(UpstreamStart { plan, first: First::Up(dialed) }) = &target.upstream_start else {
             return Vec::new();
         };
-        let (headers, left_out) = forward::response(&dialed.headers, &plan.upstream);
+        let (headers, left_out) = forward::response(&dialed.headers, plan.settings());
         if left_out > 0 {
             log::warn!(
                 "response headers left out listener={} peer={} upstream={} headers={left_out}",
                 self.worker.listener.name,
                 self.peer,
-                plan.upstream.name,
+                plan.settings().name,
             );
         }
         headers
@@ -234,22 +234,21 @@ async fn admit(
     let routed = worker.router.find(&worker.listener.name, context.path());
     let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?;
     let route = Arc::clone(&routed.route);
-    let Some(upstream) = &routed.upstream else {
+    let Some(dialer) = &routed.dialer else {
         let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
         let protocol = preferred(&route, &context.subprotocols);
         return Ok((Target { route, protocol, upstream_start: None }, permit));
     };
-    let url = target(&route, &upstream.settings, &context.head.uri)?;
+    let (settings, endpoint) = (dialer.upstream().settings(), dialer.upstream().endpoint());
+    let url = target(&route, settings, endpoint.url(), &context.head.uri)?;
     let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
     let plan = DialPlan {
-        upstream: Arc::clone(&upstream.settings),
-        url,
-        reads_origin: route.reads_origin(),
-        headers: forward::headers(context, &upstream.settings).into(),
+        dialer: dialer.clone(),
+        destination: Destination { endpoint: Arc::clone(endpoint), url },
+        headers: forward::headers(context, settings).into(),
         protocols: context.subprotocols.as_slice().into(),
-        client: upstream.client.clone(),
     };
-    let (protocol, upstream_start) = dial_first(&route, plan, Arc::clone(&upstream.pacer)).await?;
+    let (protocol, upstream_start) = dial_first(&route, plan).await?;
     Ok((Target { route, protocol, upstream_start: Some(upstream_start) }, permit))
 }
 

@@ -16,10 +16,14 @@ use crate::{
     settings::{Route, Upstream, UpstreamUrl},
 };
 
-/// The URL of a session's connections to its route's upstream. Refuses a path with dot segments (400) and one
-/// that makes the URL too long (414).
-pub(super) fn target(route: &Route, upstream: &Upstream, uri: &Uri) -> Result<UpstreamUrl, Refusal> {
-    let url = &upstream.url;
+/// The URL of a session's connections to an endpoint with the URL `url`, for a client that requests `uri`.
+/// Refuses a path with dot segments (400) and one that makes the URL too long (414).
+pub(super) fn target(
+    route: &Route,
+    upstream: &Upstream,
+    url: &UpstreamUrl,
+    uri: &Uri,
+) -> Result<UpstreamUrl, Refusal> {
     if !upstream.forward_path {
         return Ok(url.clone());
     }
@@ -93,7 +97,7 @@ mod tests {
         let route = Route { strip_prefix: strip, ..fixture::route(None, route) };
         let uri = Uri::try_from(target).unwrap();
         assert!(route.pattern.matches("ws", uri.path()), "{target}");
-        super::target(&route, &upstream, &uri)
+        super::target(&route, &upstream, &upstream.url, &uri)
             .map(|target| {
                 assert_eq!(target.shown, upstream.url.shown, "the client's query is never shown");
                 target.text
@@ -205,7 +209,8 @@ mod tests {
         let mut upstream = fixture::upstream();
         upstream.forward_path = false;
         let uri = Uri::from_static("/a/../b?c");
-        assert_eq!(super::target(&fixture::route(None, "/"), &upstream, &uri), Ok(upstream.url.clone()));
+        let target = super::target(&fixture::route(None, "/"), &upstream, &upstream.url, &uri);
+        assert_eq!(target, Ok(upstream.url.clone()));
     }
 
     proptest! {

@@ -23,7 +23,7 @@ impl Supervisor {
             }
             None => Connection { is_main, was_up: false, was_up_before: false },
         };
-        loss::fate(reason, connection, &self.plan.upstream, self.links.keeps_client)
+        loss::fate(reason, connection, self.plan.settings(), self.links.keeps_client)
     }
 
     /// Gives the upstream up and ends the session. Servers chosen by `$url` answer until the session ends.
@@ -37,7 +37,7 @@ impl Supervisor {
     pub(super) fn end_session(&mut self, fate: Fate, ended: Ended, server: Arc<str>, unsettled: usize) {
         let (reason, last_written) = (ended.reason.to_string(), ended.last_written);
         let failed = self.failures(ended, server);
-        let streaming = self.plan.upstream.exchange == ExchangeMode::Stream;
+        let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         let (frame, loss) = match fate {
             Fate::Keep => return self.fail(failed),
             Fate::Pass(frame) => (frame, None),
@@ -52,7 +52,7 @@ impl Supervisor {
             level,
             "upstream ended session={} upstream={} close={} reason={} unsettled={unsettled}",
             self.links.tracker,
-            self.plan.upstream.name,
+            self.plan.settings().name,
             frame.as_ref().map_or(1005, |frame| frame.code),
             Quoted(&reason),
         );

@@ -1,0 +1,121 @@
+//! The servers of an upstream, and what the process knows about each.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+};
+
+use crate::{reply::Reason, settings::UpstreamUrl};
+
+/// A server that sessions connect to, with what all sessions have learned about it.
+#[derive(Debug)]
+pub struct Endpoint {
+    url: UpstreamUrl,
+    /// Connections that are up now.
+    live: AtomicUsize,
+    /// Failures since a connection was last established.
+    failures: AtomicU32,
+}
+
+/// Counts a connection as live at its endpoint, until dropped.
+#[derive(Debug)]
+pub struct Live(Arc<Endpoint>);
+
+/// Where a connection goes: a server, and the URL to request from it.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The server.
+    pub endpoint: Arc<Endpoint>,
+    /// The server's URL, with the client's path and query where the settings forward them.
+    pub url: UpstreamUrl,
+}
+
+impl Endpoint {
+    /// An endpoint without connections.
+    pub fn new(url: UpstreamUrl) -> Arc<Self> {
+        Arc::new(Self { url, live: AtomicUsize::new(0), failures: AtomicU32::new(0) })
+    }
+
+    /// Its URL, without a client's path and query.
+    pub fn url(&self) -> &UpstreamUrl {
+        &self.url
+    }
+
+    /// The number of connections that are up now.
+    pub fn live(&self) -> usize {
+        self.live.load(Relaxed)
+    }
+
+    /// The number of failed dials and lost connections since a connection was last established.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Relaxed)
+    }
+
+    /// Records that a connection was established.
+    pub(super) fn connected(self: &Arc<Self>) -> Live {
+        self.live.fetch_add(1, Relaxed);
+        self.failures.store(0, Relaxed);
+        Live(Arc::clone(self))
+    }
+
+    /// Records the end of a connection or dial, and returns whether it is a failure of the server. A close
+    /// frame from either side is not.
+    pub(super) fn ended(&self, reason: &Reason) -> bool {
+        let is_failure = !matches!(reason, Reason::Closing | Reason::Closed { .. });
+        if is_failure {
+            self.failures.fetch_add(1, Relaxed);
+        }
+        is_failure
+    }
+}
+
+impl Destination {
+    /// A server that only this session connects to, because an event names it by `$url`.
+    pub fn chosen(url: UpstreamUrl) -> Self {
+        Self { endpoint: Endpoint::new(url.clone()), url }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Arc<Endpoint> {
+        Endpoint::new(UpstreamUrl::parse("ws://h:1").unwrap())
+    }
+
+    #[test]
+    fn a_connection_counts_until_its_guard_is_dropped() {
+        let endpoint = endpoint();
+        let (one, two) = (endpoint.connected(), endpoint.connected());
+        assert_eq!(endpoint.live(), 2);
+        drop(one);
+        assert_eq!(endpoint.live(), 1);
+        drop(two);
+        assert_eq!(endpoint.live(), 0);
+    }
+
+    #[test]
+    fn failures_count_from_the_last_established_connection() {
+        let endpoint = endpoint();
+        let refused = Reason::Refused(503);
+        assert!(endpoint.ended(&refused) && endpoint.ended(&refused));
+        assert_eq!(endpoint.failures(), 2);
+        let _live = endpoint.connected();
+        assert_eq!(endpoint.failures(), 0);
+    }
+
+    #[test]
+    fn a_close_frame_is_not_a_failure_of_the_server() {
+        let endpoint = endpoint();
+        assert!(!endpoint.ended(&Reason::Closed { code: Some(1000), reason: String::new() }));
+        assert!(!endpoint.ended(&Reason::Closing));
+        assert_eq!(endpoint.failures(), 0);
+    }
+}
