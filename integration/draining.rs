@@ -115,17 +115,22 @@ fn an_idle_program_ends_at_once() {
 #[test]
 fn a_second_signal_ends_at_once() {
     let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"drain.grace = "1h""#);
+    let settings =
+        Settings::request(&origin.url()).with(r#"drain.window = "1h""#).with(r#"drain.grace = "1h""#);
     let mut proxy = Proxy::start(&settings).expect("signal").expect("drain");
-    let mut client = proxy.client();
-    client.text("a");
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
+    clients[0].text("a");
     origin.conn(0).wait_messages(1);
     let admin = proxy.admin();
     proxy.signal("TERM");
     wait_for("the drain", PATIENCE, || get(admin, "/readyz").0 == 503);
     proxy.signal("TERM");
-    // waits for less than the grace of an hour
     assert_eq!(proxy.exit_code(), Some(1));
+    // The exit comes before the closes that the window schedules: no client gets an error reply or a close frame.
+    for mut client in clients {
+        assert_eq!(client.read_to_end(), (vec![], None, String::new()));
+    }
+    assert_eq!(proxy.count_log("session closed"), 0);
 }
 
 #[test]

@@ -133,9 +133,9 @@ pub struct Admin {
 /// `[drain]`: the orderly end of the process (C9).
 #[derive(Debug, Clone)]
 pub struct Drain {
-    /// Close frames are sent at random times spread evenly over this duration.
+    /// Each session starts to drain at a random moment within this duration.
     pub window: Duration,
-    /// How long events that await a reply may take to settle; also the longest duration of the drain.
+    /// How long the session's unsettled events may then take to settle.
     pub grace: Duration,
     /// The close code that clients get: 1001 or 1012.
     pub close_code: u16,
