@@ -203,3 +203,22 @@ fn a_handshake_that_waits_for_its_upstream_does_not_hold_the_end() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
     assert_eq!(proxy.exit_code(), Some(0));
 }
+
+#[test]
+fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
+    let origin = Origin::echo();
+    let settings = Settings::request(&origin.url())
+        .with(r#"listener.ws.close_timeout = "1h""#)
+        .with(r#"drain.window = "1ms""#)
+        .with(r#"drain.grace = "1ms""#);
+    let mut proxy = Proxy::start(&settings).expect("drain");
+    // This client never answers the close frame.
+    let raw = Raw::upgraded(proxy.addr());
+    wait_for("the session", PATIENCE, || proxy.count_log("session opened") == 1);
+    proxy.signal("TERM");
+    assert_eq!(proxy.exit_code(), Some(0));
+    proxy.wait_log("drain is over with sessions left sessions=1");
+    proxy
+        .wait_log("drain cuts off session=1:0 listener=ws route=/ peer=127.0.0.1:*state=closing unsettled=0");
+    drop(raw);
+}

@@ -16,8 +16,8 @@ use actix_web::{
 
 use crate::{
     net::{self, Bind, Listening},
+    server::Status,
     settings,
-    status::Status,
 };
 
 /// Opens a socket for each address of `admin.bind`. If the address is in use and the settings do not ask for

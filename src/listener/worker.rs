@@ -1,7 +1,6 @@
 //! What one listener has on one worker thread.
 
 use std::{
-    cell::RefCell,
     collections::HashMap,
     fmt,
     net::SocketAddr,
@@ -14,7 +13,6 @@ use std::{
 };
 
 use actix::Addr;
-use tokio::sync::watch;
 
 use super::{
     admission::{Admission, SessionPermit, Slots},
@@ -22,14 +20,13 @@ use super::{
     log_throttle::{Line, LogThrottle, PAUSE},
 };
 use crate::{
-    drain::Order,
     flow::{Edge, GlobalBudget},
     log::Quoted,
     net::Network,
     router::Router,
-    session::{Drain, Session, SessionGuard},
+    server::{Registration, Registry, SessionId, SessionInfo},
+    session::{Session, SessionGuard},
     settings::{Listener, Route, Settings},
-    status::{Live, Status},
     upstream::{Dialer, Upstream},
 };
 
@@ -46,9 +43,7 @@ pub struct ServerState {
     /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
     /// Live sessions, and whether the process is draining.
-    pub status: Arc<Status>,
-    /// The order to drain, once it has been given.
-    drain: watch::Receiver<Option<Order>>,
+    pub registry: Arc<Registry>,
 }
 
 /// What one listener shares between its threads.
@@ -73,8 +68,6 @@ pub struct ListenerWorker {
     pub server: Arc<ServerState>,
     /// The routes, with the means to reach their upstreams from this thread.
     pub router: Router<WorkerRoute>,
-    /// Its live sessions, by number.
-    sessions: RefCell<HashMap<u64, Edge<Drain>>>,
 }
 
 /// A route as one worker thread uses it.
@@ -85,11 +78,9 @@ pub struct WorkerRoute {
     pub dialer: Option<Dialer>,
 }
 
-/// Keeps a session registered at its worker and counted in the process, until dropped.
+/// Keeps a session registered, and holds its permit, until dropped.
 struct Entry {
-    worker: Rc<ListenerWorker>,
-    stream: u64,
-    _live: Live,
+    _registration: Registration,
     _permit: SessionPermit,
 }
 
@@ -97,12 +88,7 @@ struct Entry {
 
 impl ServerState {
     /// The state of the listeners in these settings, with at most `sessions` sessions at a time.
-    pub fn new(
-        settings: &Settings,
-        sessions: usize,
-        status: Arc<Status>,
-        drain: watch::Receiver<Option<Order>>,
-    ) -> Self {
+    pub fn new(settings: &Settings, sessions: usize, registry: Arc<Registry>) -> Self {
         let (sessions, now) = (Slots::new(sessions), Instant::now());
         let listeners =
             settings.listeners.iter().map(|listener| ListenerState::new(listener, &sessions, now));
@@ -121,16 +107,8 @@ impl ServerState {
             handshakes: Slots::new(settings.server.max_handshakes),
             turned_away: Slots::new(settings.server.max_handshakes),
             global_budget: GlobalBudget::new(settings.server.buffer),
-            status,
-            drain,
+            registry,
         }
-    }
-
-    /// Waits for the order to drain.
-    pub(super) async fn draining(&self) {
-        let mut drain = self.drain.clone();
-        // An error means that the sender is gone, at the end of the process.
-        let _ = drain.wait_for(Option::is_some).await;
     }
 
     /// The routes for one worker thread.
@@ -164,31 +142,29 @@ impl ListenerState {
 // === impl ListenerWorker ===
 
 impl ListenerWorker {
-    /// Opens the worker on this thread. When the order to drain comes, it passes it on to its sessions.
+    /// Opens the worker on this thread.
     pub fn open(state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
-        let mut drain = server.drain.clone();
         let (listener, router) = (Arc::clone(&state.listener), server.router());
-        let worker = Rc::new(Self { listener, state, server, router, sessions: RefCell::default() });
-        let weak = Rc::downgrade(&worker);
-        actix_rt::spawn(async move {
-            let order = drain.wait_for(Option::is_some).await.ok().and_then(|order| order.clone());
-            if let (Some(worker), Some(order)) = (weak.upgrade(), order) {
-                worker.drain(&order);
-            }
-        });
-        worker
+        Rc::new(Self { listener, state, server, router })
     }
 
-    /// The number of the next session.
-    pub fn next_stream(&self) -> u64 {
-        self.state.next_stream.fetch_add(1, Relaxed)
+    /// The id of the next session.
+    pub fn next_session(&self) -> SessionId {
+        let number = self.state.next_stream.fetch_add(1, Relaxed);
+        SessionId { listener: self.listener.number, number }
     }
 
-    /// Counts a session as live and holds its permit, until the guard is dropped; see
-    /// [`ListenerWorker::register`].
-    pub fn enter(self: &Rc<Self>, stream: u64, permit: SessionPermit) -> Box<dyn SessionGuard> {
-        let live = self.server.status.enter();
-        Box::new(Entry { worker: Rc::clone(self), stream, _live: live, _permit: permit })
+    /// Registers a session and holds its permit, until the guard is dropped; see [`ListenerWorker::attach`].
+    pub fn enter(
+        &self,
+        id: SessionId,
+        route: &Arc<Route>,
+        peer: SocketAddr,
+        permit: SessionPermit,
+    ) -> Box<dyn SessionGuard> {
+        let listener = Arc::clone(&self.listener);
+        let info = SessionInfo { id, listener, route: Arc::clone(route), peer, since: Instant::now() };
+        Box::new(Entry { _registration: self.server.registry.enter(info), _permit: permit })
     }
 
     /// Logs a refusal. At most one line for each reason and [`PAUSE`] is written; the next line counts the
@@ -226,20 +202,9 @@ impl ListenerWorker {
         self.state.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a session to those that receive the order to drain. When the order has already been given, the
-    /// session receives it at once.
-    pub fn register(&self, stream: u64, session: &Addr<Session>) {
-        let edge = Edge::rare(session);
-        if let Some(order) = &*self.server.drain.borrow() {
-            edge.notify(order.for_one());
-        }
-        self.sessions.borrow_mut().insert(stream, edge);
-    }
-
-    fn drain(&self, order: &Order) {
-        for session in self.sessions.borrow().values() {
-            session.notify(order.for_one());
-        }
+    /// Connects the actor of a registered session with the process.
+    pub fn attach(&self, id: SessionId, session: &Addr<Session>) {
+        self.server.registry.attach(id, Edge::rare(session));
     }
 }
 
@@ -253,9 +218,3 @@ impl fmt::Display for Cause<'_> {
 }
 
 impl SessionGuard for Entry {}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.worker.sessions.borrow_mut().remove(&self.stream);
-    }
-}

@@ -22,7 +22,7 @@ use self::{
 use super::{
     delivery::Delivery,
     downstream::{Downstream, Frame},
-    messages::{Drain, Parts, SessionGuard, SessionLinks},
+    messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot},
 };
 use crate::{
     channel::{Channel, Received},
@@ -34,7 +34,7 @@ use crate::{
     settings::{Listener, OnClientClose},
     supervisor::SessionOver,
     turn::{Driven, drive},
-    wire::{CloseFrame, LinkError, Role, ticker::TICK},
+    wire::{CloseFrame, LinkError, Role},
 };
 
 /// Events a session may have under way when it has no upstream whose settings say so.
@@ -265,14 +265,17 @@ impl Handler<Attach> for Session {
     }
 }
 
-impl Handler<Drain> for Session {
+impl Handler<Control> for Session {
     type Result = ();
 
-    fn handle(&mut self, drain: Drain, _: &mut Context<Self>) {
-        if matches!(self.state, State::Open) {
-            // Deadlines pass one and a half ticks late on average. Earlier by that, the closes are spread evenly.
-            self.deadline.set(drain.delay.saturating_sub(TICK * 3 / 2));
-            self.drain = Some(Box::new(drain));
+    fn handle(&mut self, control: Control, _: &mut Context<Self>) {
+        match control {
+            Control::Drain(drain) => self.schedule_drain(drain),
+            Control::Inspect(reply) => {
+                let snapshot = Snapshot { state: self.state.name(), unsettled: self.delivery.unsettled() };
+                // The process may have stopped waiting for the answer.
+                let _ = reply.send(snapshot);
+            }
         }
     }
 }

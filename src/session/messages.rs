@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`DataMessage`](crate::flow::DataMessage) | outgoing, errors and incoming pipelines, else connector and supervisor | data |
 //! | [`Attach`](crate::pipeline::Attach) | supervisor, on a route without incoming pipelines | control |
-//! | [`Drain`] | listener | control |
+//! | [`Control`] | the process, through its registry of sessions | control |
 //! | [`Ack`](crate::flow::Ack) | every ticket, through the session's `AckTracker` | back |
 //!
 //! It sends `DataMessage` to the first incoming and the first errors pipeline, and `StopUpstream` and `SessionOver`
@@ -17,6 +17,7 @@ use std::{
 
 use actix::Message;
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use crate::{
     event::{Origin, Record},
@@ -78,17 +79,37 @@ pub struct SupervisorEdge {
     pub stop_upstream: Edge<StopUpstream>,
 }
 
-/// Listener → session, control plane: the process ends; close the client after `delay`, with `frame`.
+/// Process → session, control plane: an order or a question from outside the session.
 ///
-/// Until `delay` is over the session goes on. Then it reads no more, and unsettled events have `grace` to settle.
-/// Reply: none. On full: cannot happen; there is one per session, which `CONTROL_ROOM` allows for.
-#[derive(Debug, Clone, Message)]
+/// On full: cannot happen; a session receives one of each kind, which `CONTROL_ROOM` allows for.
+#[derive(Debug, Message)]
 #[rtype(result = "()")]
+pub enum Control {
+    /// The process ends: close the client. Reply: none.
+    Drain(Drain),
+    /// Report what the session is doing. Reply: the snapshot, in the session's next turn.
+    Inspect(oneshot::Sender<Snapshot>),
+}
+
+/// The order to close the client after `delay`, with `frame`.
+///
+/// Until `delay` is over, the session continues. Then it stops reading, and its unsettled events have `grace` to
+/// settle.
+#[derive(Debug, Clone)]
 pub struct Drain {
     /// When to begin.
     pub delay: Duration,
-    /// How long to wait for outcomes then.
+    /// How long unsettled events may then take to settle.
     pub grace: Duration,
-    /// What the client is told.
+    /// The close frame for the client.
     pub frame: CloseFrame,
+}
+
+/// What a session is doing at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its state: `open`, `draining`, `closing` or `over`.
+    pub state: &'static str,
+    /// The number of its events without outcome.
+    pub unsettled: usize,
 }

@@ -20,4 +20,4 @@ mod sequencer;
 
 pub use actor::Session;
 pub use ledger::Counts;
-pub use messages::{Drain, Parts, SessionGuard, SessionLinks, SupervisorEdge};
+pub use messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};

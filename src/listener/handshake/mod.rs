@@ -44,6 +44,7 @@ use crate::{
     log::Quoted,
     net::Stream,
     rate::Limiter,
+    server::SessionId,
     session::{Parts, SessionGuard},
     settings::Route,
     upstream::{Destination, DialPlan, First},
@@ -70,8 +71,7 @@ struct Target {
 
 /// What a session holds of its listener.
 struct Admitted {
-    /// The session's number on its listener.
-    number: u64,
+    id: SessionId,
     guard: Box<dyn SessionGuard>,
     /// The rate limit that all sessions of the client's address share.
     address: Option<Arc<Mutex<Limiter>>>,
@@ -106,7 +106,7 @@ impl Handshake {
     }
 
     async fn answer(mut self, Request { head, mut rest }: Request) {
-        let _unanswered = self.worker.server.status.answer();
+        let _unanswered = self.worker.server.registry.status().answer();
         let mut context = RequestContext::new(head, self.peer, self.stream.local_addr().ok());
         let admitted = tokio::select! {
             biased;
@@ -115,7 +115,7 @@ impl Handshake {
                 return self.log_disconnect();
             }
             // A client that waits for its upstream is refused like a new one.
-            () = self.worker.server.draining() => Err(shutting_down()),
+            () = self.worker.server.registry.status().draining() => Err(shutting_down()),
         };
         match admitted {
             Ok((target, permit)) => self.let_in(&context, rest, target, permit).await,
@@ -132,12 +132,12 @@ impl Handshake {
     ) {
         let headers = self.response_headers(&target);
         let accepted = answer::accepted(&context.head, target.protocol.as_deref(), &headers);
-        let number = self.worker.next_stream();
+        let id = self.worker.next_session();
         let address = permit.address_permit.as_ref().and_then(|permit| permit.limiter.clone());
         // From here on a drain waits for the session.
-        let guard = self.worker.enter(number, permit);
+        let guard = self.worker.enter(id, &target.route, self.peer, permit);
         match answer::send(&mut self.stream, &accepted).await {
-            Ok(()) => self.open(context, &rest, target, Admitted { number, guard, address }),
+            Ok(()) => self.open(context, &rest, target, Admitted { id, guard, address }),
             Err(_) => self.log_disconnect(),
         }
     }
@@ -164,12 +164,12 @@ impl Handshake {
         // The handshake is complete: its slot is free.
         let Self { worker, stream, peer, slot: _ } = self;
         let Target { route, protocol, upstream_start } = target;
-        let Admitted { number, guard, address } = admitted;
+        let Admitted { id, guard, address } = admitted;
         if let Err(error) = stream.tune(&worker.listener.tcp) {
             // The session finds out by reading.
             log::debug!("cannot set socket options listener={} peer={peer}: {error}", worker.listener.name);
         }
-        let tracker = AckTracker::new(worker.listener.number, number);
+        let tracker = AckTracker::new(id.listener, id.number);
         log::info!(
             "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
             worker.listener.name,
@@ -194,7 +194,7 @@ impl Handshake {
             address,
             guard,
         };
-        worker.register(number, &wiring::start(parts, &route, upstream_start));
+        worker.attach(id, &wiring::start(parts, &route, upstream_start));
     }
 
     async fn refuse(self, refusal: Refusal, context: Option<&RequestContext>) {
@@ -227,7 +227,7 @@ async fn admit(
     worker: &ListenerWorker,
     context: &mut RequestContext,
 ) -> Result<(Target, SessionPermit), Refusal> {
-    if worker.server.status.is_draining() {
+    if worker.server.registry.status().is_draining() {
         return Err(shutting_down());
     }
     checks::run(context)?;

@@ -2,17 +2,17 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::session::SessionGuard;
 
 /// Shared by listeners, admin and drain.
 #[derive(Debug, Default)]
 pub struct Status {
-    draining: AtomicBool,
+    draining: watch::Sender<bool>,
     live: AtomicUsize,
     /// Handshakes that were read before the drain and are not answered yet.
     unanswered: AtomicUsize,
@@ -51,23 +51,29 @@ impl Status {
 
     /// Starts the drain: no client is accepted from now on.
     pub fn start_draining(&self) {
-        self.draining.store(true, SeqCst);
+        self.draining.send_replace(true);
     }
 
     /// Whether the process is draining.
     pub fn is_draining(&self) -> bool {
-        self.draining.load(SeqCst)
+        *self.draining.borrow()
+    }
+
+    /// Waits until the process drains.
+    pub async fn draining(&self) {
+        // The sender is a field of `self`, so the wait cannot fail.
+        let _ = self.draining.subscribe().wait_for(|draining| *draining).await;
     }
 
     /// Waits until there is no live session, and no unanswered handshake from before the drain.
     pub async fn empty(&self) {
         loop {
             // Registered before the count is read, so that a session that ends in between is not missed.
-            let told = self.empty.notified();
+            let changed = self.empty.notified();
             if self.live() == 0 && self.unanswered.load(SeqCst) == 0 {
                 return;
             }
-            told.await;
+            changed.await;
         }
     }
 }

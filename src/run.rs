@@ -1,0 +1,79 @@
+//! The run of the proxy: from the settings to the end of the process.
+
+use std::{future::Future, io, sync::Arc};
+
+use actix_server::Server;
+
+use crate::{
+    admin,
+    listener::{self, ServerState},
+    log::Quoted,
+    net::Listening,
+    server::{self, Registry, Status},
+    settings::Settings,
+    trickle::Diagnostics,
+};
+
+/// Lowest limit on connections per worker, handshakes in progress included.
+const CONNECTIONS_MIN: usize = 25_000;
+
+/// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
+///
+/// # Errors
+/// When a socket cannot be opened; the error names the address and its key.
+pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    for warning in settings.warnings().flat_map(Diagnostics::lines) {
+        log::warn!("program warning text={}", Quoted(&warning));
+    }
+    for section in settings.unused() {
+        log::warn!("settings warning text=\"[{section}] has no effect: no route names it\"");
+    }
+    let status = Arc::new(Status::default());
+    let registry = Registry::new(Arc::clone(&status));
+    let sessions = listener::capacity(settings.server.max_sessions);
+    let shared = Arc::new(ServerState::new(&settings, sessions, Arc::clone(&registry)));
+    let mut server = Server::build()
+        .workers(settings.server.workers)
+        // High enough that actix's own limit is never the one that is reached.
+        .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
+        .disable_signals();
+    for state in &shared.listeners {
+        let listening = listener::bind(&state.listener)?;
+        log_listening(&format!("listener={}", state.listener.name), &listening)?;
+        for socket in listening.sockets {
+            server = listener::serve(server, socket, state, &shared)?;
+        }
+    }
+    let admin = settings.admin.as_ref().map(|admin| {
+        let listening = admin::bind(admin)?;
+        log_listening("admin", &listening)?;
+        admin::serve(listening.sockets, Arc::clone(&status))
+    });
+    let admin = admin.transpose()?;
+    let admin_handle = admin.as_ref().map(|admin| admin.handle());
+    let server = server.run();
+    let handle = server.handle();
+    let servers = actix_rt::spawn(server);
+    let admin = admin.map(actix_rt::spawn);
+    shutdown.await;
+    server::drain(&settings.drain, &registry).await;
+    handle.stop(false).await;
+    if let (Some(handle), Some(admin)) = (admin_handle, admin) {
+        handle.stop(false).await;
+        let _ = admin.await;
+    }
+    let _ = servers.await;
+    log::info!("stopped");
+    Ok(())
+}
+
+/// Writes one line for each address, and one for each that this machine does not have.
+fn log_listening(who: &str, listening: &Listening) -> io::Result<()> {
+    for socket in &listening.sockets {
+        log::info!("listening {who} address={}", socket.local_addr()?);
+    }
+    for (address, error) in &listening.skipped {
+        log::info!("address skipped {who} address={address}: {error}");
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The drain: the orderly end of the process (C9).
+
+use std::{fmt, time::Duration};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use super::registry::{Registry, SessionInfo, SessionState};
+use crate::{
+    connector,
+    log::Quoted,
+    session::{Control, Drain, Snapshot},
+    settings,
+    wire::CloseFrame,
+};
+
+/// How long closing handshakes may take after window and grace have passed.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+/// How many of the sessions that are cut off get a log line each.
+const CUT_OFF_LOGGED_MAX: usize = 10;
+
+/// How long these sessions may take to report what they are doing. A session answers in its next turn.
+const INSPECT_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The order to drain, from which each session gets its own.
+#[derive(Debug, Clone)]
+pub struct Order {
+    window: Duration,
+    grace: Duration,
+    frame: CloseFrame,
+}
+
+/// What a session that is cut off was doing.
+#[derive(Debug, Clone, Copy)]
+enum Doing {
+    /// Its handshake is being answered.
+    Starting,
+    /// The session's own report.
+    Running(Snapshot),
+    /// It has not reported in time.
+    Unknown,
+}
+
+// === impl Order ===
+
+impl Order {
+    /// The order for these settings.
+    pub fn new(settings: &settings::Drain) -> Self {
+        let frame = CloseFrame::new(settings.close_code, "shutting down");
+        Self { window: settings.window, grace: settings.grace, frame }
+    }
+
+    /// The order for one session. `moment`, from 0 to 1, is its place in the window; random moments prevent that
+    /// all clients reconnect at once.
+    pub fn for_session(&self, moment: f64) -> Drain {
+        Drain { delay: self.window.mul_f64(moment), grace: self.grace, frame: self.frame.clone() }
+    }
+}
+
+/// Stops accepting clients, closes the sessions one by one, and waits for the last.
+pub async fn drain(settings: &settings::Drain, registry: &Registry) {
+    let status = registry.status();
+    status.start_draining();
+    log::info!(
+        "draining sessions={} window={} grace={}",
+        status.live(),
+        humantime::format_duration(settings.window),
+        humantime::format_duration(settings.grace)
+    );
+    registry.drain(&Order::new(settings));
+    let end = Instant::now() + settings.window + settings.grace + CLOSING_TIME;
+    if timeout_at(end, status.empty()).await.is_err() {
+        log::warn!("drain is over with sessions left sessions={}", status.live());
+        log_cut_off(registry.sessions(CUT_OFF_LOGGED_MAX)).await;
+    }
+    // Connections to upstreams end after their sessions, with the same close frames.
+    let _cut_off = timeout_at(end, connector::all_closed()).await;
+}
+
+/// Logs what each of these sessions is doing.
+async fn log_cut_off(sessions: Vec<(SessionInfo, SessionState)>) {
+    let end = Instant::now() + INSPECT_TIMEOUT;
+    // All are asked before the first answer is awaited, so that they share the time.
+    let asked: Vec<_> = sessions.into_iter().map(|(info, state)| (info, ask(&state))).collect();
+    for (info, answer) in asked {
+        let doing = match answer {
+            None => Doing::Starting,
+            Some(answer) => match timeout_at(end, answer).await {
+                Ok(Ok(snapshot)) => Doing::Running(snapshot),
+                Ok(Err(_)) | Err(_) => Doing::Unknown,
+            },
+        };
+        log::warn!(
+            "drain cuts off session={} listener={} route={} peer={} seconds={:.3} {doing}",
+            info.id,
+            info.listener.name,
+            Quoted(&info.route.pattern.path),
+            info.peer,
+            info.since.elapsed().as_secs_f64(),
+        );
+    }
+}
+
+/// Asks a session what it is doing; `None` when it has no actor yet.
+fn ask(state: &SessionState) -> Option<oneshot::Receiver<Snapshot>> {
+    let SessionState::Running(control) = state else { return None };
+    let (reply, answer) = oneshot::channel();
+    control.notify(Control::Inspect(reply));
+    Some(answer)
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("state=starting"),
+            Self::Running(Snapshot { state, unsettled }) => {
+                write!(f, "state={state} unsettled={unsettled}")
+            }
+            Self::Unknown => f.write_str("state=unknown"),
+        }
+    }
+}

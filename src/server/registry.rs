@@ -1,0 +1,296 @@
+//! The registry of live sessions, through which the process reaches each of them.
+//!
+//! A session is registered before its handshake is answered and removed when its guard is dropped, after a panic
+//! too. Admission bounds the number of sessions.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use super::{
+    drain::Order,
+    status::{Live, Status},
+};
+use crate::{
+    flow::Edge,
+    session::Control,
+    settings::{Listener, Route},
+};
+
+/// The number of independently locked parts. Consecutive sessions of a listener go to different parts, so that
+/// worker threads hardly ever wait for each other.
+const PARTS: usize = 16;
+
+/// The live sessions of the process.
+pub struct Registry {
+    parts: [Mutex<Part>; PARTS],
+    status: Arc<Status>,
+}
+
+#[derive(Default)]
+struct Part {
+    sessions: HashMap<SessionId, LiveSession>,
+    /// The order to drain, once it has been given.
+    order: Option<Order>,
+}
+
+struct LiveSession {
+    info: SessionInfo,
+    /// The edge to the session's actor; none until it has started.
+    control: Option<Edge<Control>>,
+}
+
+/// Identifies a session within the process: the first two parts of its event ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId {
+    /// The listener's number, from 1.
+    pub listener: u32,
+    /// The session's number on that listener, from 0.
+    pub number: u64,
+}
+
+/// What is known about a session from outside.
+#[derive(Debug, Clone)]
+pub struct SessionInfo {
+    /// Its id.
+    pub id: SessionId,
+    /// The listener that accepted it.
+    pub listener: Arc<Listener>,
+    /// The route that it takes.
+    pub route: Arc<Route>,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// When its handshake was accepted.
+    pub since: Instant,
+}
+
+/// How far a session has come, as the registry knows it.
+#[derive(Debug, Clone)]
+pub enum SessionState {
+    /// Its handshake is being answered.
+    Starting,
+    /// Its actor runs, and takes control messages.
+    Running(Edge<Control>),
+}
+
+/// Keeps a session registered and counted as live, until dropped.
+pub struct Registration {
+    registry: Arc<Registry>,
+    id: SessionId,
+    _live: Live,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// A registry without sessions. It counts its sessions in `status`.
+    pub fn new(status: Arc<Status>) -> Arc<Self> {
+        Arc::new(Self { parts: Default::default(), status })
+    }
+
+    /// The number of live sessions, and whether the process is draining.
+    pub fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// Registers a session that admission has let pass; see [`Registry::attach`].
+    pub fn enter(self: &Arc<Self>, info: SessionInfo) -> Registration {
+        let (id, live) = (info.id, self.status.enter());
+        self.part(id).sessions.insert(id, LiveSession { info, control: None });
+        Registration { registry: Arc::clone(self), id, _live: live }
+    }
+
+    /// Connects a registered session's actor. If the order to drain has been given, the session receives it at
+    /// once. A session that has already ended is ignored.
+    pub fn attach(&self, id: SessionId, control: Edge<Control>) {
+        let mut part = self.part(id);
+        let Part { sessions, order } = &mut *part;
+        let Some(entry) = sessions.get_mut(&id) else { return };
+        if let Some(order) = order {
+            control.notify(Control::Drain(order.for_session(rand::random())));
+        }
+        entry.control = Some(control);
+    }
+
+    /// Sends the order to drain to each session: those whose actors run receive it now, the others when they are
+    /// attached.
+    ///
+    /// # Correctness
+    /// The order is stored and sent under the lock that [`Registry::attach`] takes, so each session receives it
+    /// exactly once.
+    pub fn drain(&self, order: &Order) {
+        for part in &self.parts {
+            let mut part = lock(part);
+            part.order = Some(order.clone());
+            for control in part.sessions.values().filter_map(|entry| entry.control.as_ref()) {
+                control.notify(Control::Drain(order.for_session(rand::random())));
+            }
+        }
+    }
+
+    /// At most `limit` live sessions.
+    pub fn sessions(&self, limit: usize) -> Vec<(SessionInfo, SessionState)> {
+        let mut found = Vec::new();
+        for part in &self.parts {
+            let part = lock(part);
+            found.extend(part.sessions.values().take(limit - found.len()).map(LiveSession::describe));
+        }
+        found
+    }
+
+    fn part(&self, id: SessionId) -> MutexGuard<'_, Part> {
+        let part = (id.number % PARTS as u64) as usize;
+        lock(&self.parts[part])
+    }
+}
+
+fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+// === impl LiveSession ===
+
+impl LiveSession {
+    fn describe(&self) -> (SessionInfo, SessionState) {
+        let state = self.control.clone().map_or(SessionState::Starting, SessionState::Running);
+        (self.info.clone(), state)
+    }
+}
+
+// === impl Registration ===
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.registry.part(self.id).sessions.remove(&self.id);
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.listener, self.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::Ipv4Addr, panic::catch_unwind};
+
+    use actix::{Actor, Context, Handler};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::settings::{
+        Settings,
+        fixture::{MINIMAL, load},
+    };
+
+    /// Stands for a session: passes on what it receives.
+    struct Recorder(mpsc::UnboundedSender<Control>);
+
+    impl Actor for Recorder {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Control> for Recorder {
+        type Result = ();
+
+        fn handle(&mut self, control: Control, _: &mut Context<Self>) {
+            self.0.send(control).unwrap();
+        }
+    }
+
+    fn settings() -> Settings {
+        load(MINIMAL, &[]).unwrap()
+    }
+
+    fn info(settings: &Settings, number: u64) -> SessionInfo {
+        SessionInfo {
+            id: SessionId { listener: 1, number },
+            listener: Arc::clone(&settings.listeners[0]),
+            route: Arc::clone(&settings.routes[0]),
+            peer: (Ipv4Addr::LOCALHOST, 9).into(),
+            since: Instant::now(),
+        }
+    }
+
+    fn registry() -> Arc<Registry> {
+        Registry::new(Arc::default())
+    }
+
+    fn ids(registry: &Registry, limit: usize) -> Vec<u64> {
+        let mut ids: Vec<_> = registry.sessions(limit).into_iter().map(|(info, _)| info.id.number).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn a_session_is_listed_while_its_registration_lives() {
+        let (settings, registry) = (settings(), registry());
+        let mut held: Vec<_> = (0..40).map(|number| registry.enter(info(&settings, number))).collect();
+        assert_eq!(ids(&registry, usize::MAX), (0..40).collect::<Vec<_>>());
+        assert_eq!(registry.sessions(7).len(), 7);
+        assert_eq!(registry.status().live(), 40);
+        held.truncate(2);
+        assert_eq!(ids(&registry, usize::MAX), [0, 1]);
+        assert_eq!(registry.status().live(), 2);
+    }
+
+    #[test]
+    fn a_session_that_panics_is_removed() {
+        let (settings, registry) = (settings(), registry());
+        let registration = registry.enter(info(&settings, 3));
+        let died = catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _registration = registration;
+            panic!("the session dies");
+        }));
+        assert!(died.is_err());
+        assert_eq!(ids(&registry, usize::MAX), [0_u64; 0]);
+        assert_eq!(registry.status().live(), 0);
+    }
+
+    #[actix::test]
+    async fn each_session_receives_the_order_to_drain_once() {
+        let (settings, registry) = (settings(), registry());
+        let (sent, mut received) = mpsc::unbounded_channel();
+        let [running, starting, late] = [0, 1, 2].map(|number| info(&settings, number));
+        let attach = |info: &SessionInfo| {
+            registry.attach(info.id, Edge::to(&Recorder(sent.clone()).start()));
+        };
+        let _running = registry.enter(running.clone());
+        attach(&running);
+        let _starting = registry.enter(starting.clone());
+        registry.drain(&Order::new(&settings.drain));
+        attach(&starting);
+        let _late = registry.enter(late.clone());
+        attach(&late);
+        drop(sent);
+        for _ in 0..3 {
+            let Some(Control::Drain(drain)) = received.recv().await else { panic!("no order") };
+            assert!(drain.delay < settings.drain.window);
+            assert_eq!(drain.grace, settings.drain.grace);
+        }
+        drop((_running, _starting, _late));
+        assert!(received.recv().await.is_none());
+    }
+
+    #[actix::test]
+    async fn a_session_that_has_ended_is_not_attached() {
+        let (settings, registry) = (settings(), registry());
+        let (sent, mut received) = mpsc::unbounded_channel();
+        let ended = info(&settings, 0);
+        drop(registry.enter(ended.clone()));
+        registry.attach(ended.id, Edge::to(&Recorder(sent).start()));
+        registry.drain(&Order::new(&settings.drain));
+        assert!(received.recv().await.is_none());
+        assert_eq!(ids(&registry, usize::MAX), [0_u64; 0]);
+    }
+
+    #[test]
+    fn a_session_id_reads_like_the_start_of_its_event_ids() {
+        assert_eq!(SessionId { listener: 2, number: 17 }.to_string(), "2:17");
+    }
+}
