@@ -24,7 +24,7 @@
 //! policy                      what happens to a client on the loss of its upstream and on failures
 //! reply                       failures in words
 //! net                         streams, socket options, names, connecting
-//! userinfo                    user and password of a URL
+//! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! turn, ticker, deadline      one turn of an actor with a socket; its timers
 //! memory                       memory of queues
 //! server                      the process: live sessions, the drain
@@ -34,6 +34,7 @@
 //! ```
 
 pub mod admin;
+pub mod authority;
 pub mod channel;
 pub mod cli;
 pub mod codec;

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
 
+use crate::authority;
+
 /// A user or password that cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("user and password are percent-encoded UTF-8 without control characters, and the user has no colon")]
@@ -13,11 +15,9 @@ pub struct BadUserinfo;
 /// Splits a URL into the URL without userinfo and the percent-encoded userinfo. `ws://@host` has an empty
 /// one.
 pub fn split(url: &str) -> (Cow<'_, str>, Option<&str>) {
-    let start = url.find("://").map_or(0, |at| at + "://".len());
-    let (scheme, rest) = url.split_at(start);
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    match authority.rfind('@') {
-        Some(at) => (format!("{scheme}{}", &rest[at + 1..]).into(), Some(&rest[..at])),
+    let parts = authority::split(url);
+    match parts.userinfo {
+        Some(userinfo) => (format!("{}{}{}", parts.scheme, parts.host, parts.behind).into(), Some(userinfo)),
         None => (url.into(), None),
     }
 }

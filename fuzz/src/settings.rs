@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use towline::settings::{Extent, Host, Layers, Settings, SettingsError};
+use towline::settings::{Extent, Host, Layers, Settings, SettingsError, check_on, report_on};
 
 /// A machine with two programs, and a name that has two addresses.
 struct Elsewhere;
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
         Err(error) => check_words(&error),
         Ok((layers, settings)) => {
             for extent in [Extent::All, Extent::Changed] {
-                check_report(&layers.report_on(extent, &Elsewhere), &settings);
+                check_report(&report_on(&layers, extent, &Elsewhere), &settings);
             }
         }
     }
@@ -34,7 +34,7 @@ fn environment(text: &str) -> Vec<(String, String)> {
 
 fn load(text: &str, env: Vec<(String, String)>) -> Result<(Layers, Settings), SettingsError> {
     let layers = Layers::parse(Path::new("/etc/towline/towline.toml"), text, env.into_iter())?;
-    let settings = layers.check_on(&Elsewhere)?;
+    let settings = check_on(&layers, &Elsewhere)?;
     Ok((layers, settings))
 }
 

@@ -6,14 +6,14 @@ use super::{Failure, print, source};
 use crate::{
     cli::Check,
     log,
-    settings::{Extent, Settings},
+    settings::{self, Extent, Settings},
 };
 
 /// Checks the settings and prints them. Warnings go to standard error, so that the output can be used as a
 /// settings file.
 pub(super) fn check(options: &Check) -> Result<(), Failure> {
     let layers = source::layers(&options.source)?;
-    let settings = layers.check()?;
+    let settings = settings::check(&layers)?;
     let rust_log = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let warnings = warnings(&settings, rust_log.as_deref());
     if options.strict && !warnings.is_empty() {
@@ -26,7 +26,7 @@ pub(super) fn check(options: &Check) -> Result<(), Failure> {
         writeln!(io::stderr(), "note: RUST_LOG = {filter:?} replaces log.level\n")?;
     }
     let extent = if options.changed { Extent::Changed } else { Extent::All };
-    Ok(print(&layers.report(extent))?)
+    Ok(print(&settings::report(&layers, extent))?)
 }
 
 /// Warnings about settings that are valid but likely a mistake.

@@ -5,11 +5,11 @@ use super::{
     signals::{self, Hangup},
     source, start_log,
 };
-use crate::cli::Source;
+use crate::{cli::Source, settings};
 
 /// Runs the proxy until a signal ends it.
 pub(super) fn run(source: &Source) -> Result<(), Failure> {
-    let settings = source::layers(source)?.check()?;
+    let settings = settings::check(&source::layers(source)?)?;
     start_log(&settings.log)?;
     block_on(async { crate::run(settings, signals::shutdown(Hangup::Ignore)?).await })
 }

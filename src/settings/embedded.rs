@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
-    Host, Layers, Machine, Origin, Settings, SettingsError,
-    read::{Table, quoted},
+    Host, Layers, Machine, Origin, Settings, SettingsError, check_on,
+    layers::{Table, toml},
+    read::quoted,
 };
 
 /// The commented settings file with every key.
@@ -33,7 +34,7 @@ struct Embedded;
 /// # Errors
 /// When `env` has invalid settings; contains all problems.
 pub fn demo(env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
-    Layers::of_text(DEMO, Origin::Demo, FOLDER.into(), env).check_on(&Embedded)
+    check_on(&Layers::of_text(DEMO, Origin::Demo, FOLDER.into(), env), &Embedded)
 }
 
 /// The layers for `--listen` and `--to`, overridden by `env`: one listener `ws`, one upstream `main`, and a
@@ -72,7 +73,7 @@ impl Layers {
         folder: PathBuf,
         env: impl Iterator<Item = (String, String)>,
     ) -> Self {
-        let root: Table = super::layers::toml(text).expect("embedded settings are TOML, which tests hold");
+        let root: Table = toml(text).expect("embedded settings are TOML, which tests hold");
         Self::over(root, base, folder, env)
     }
 }
@@ -96,7 +97,7 @@ impl Host for Embedded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Extent;
+    use crate::settings::{Extent, check, report};
 
     fn env(variables: &[(&str, &str)]) -> impl Iterator<Item = (String, String)> {
         variables.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
@@ -129,13 +130,13 @@ mod tests {
         let listen = ["127.0.0.1:9139".to_owned(), "[::1]:9139".to_owned()];
         let variable = [("TOWLINE__UPSTREAM__MAIN__EXCHANGE", "request")];
         let layers = from_flags(&listen, "ws://h:1/\"\\", env(&variable));
-        assert!(layers.check().is_err(), "a backslash is wrong in a URL, and comes through");
+        assert!(check(&layers).is_err(), "a backslash is wrong in a URL, and comes through");
         let layers = from_flags(&listen, "ws://h:1", env(&variable));
-        let settings = layers.check().unwrap();
+        let settings = check(&layers).unwrap();
         assert_eq!(settings.listeners[0].bind.len(), 2);
         assert_eq!(settings.upstreams["main"].url.text, "ws://h:1");
         assert_eq!(settings.upstreams["main"].exchange, crate::settings::ExchangeMode::Request);
-        let report = layers.report(Extent::Changed);
+        let report = report(&layers, Extent::Changed);
         assert!(report.contains("# command line"), "{report}");
     }
 
@@ -145,17 +146,17 @@ mod tests {
         assert!(!strict(&[]));
         assert!(strict(&[("TOWLINE__ADMIN__BIND", "127.0.0.1:9140")]));
         let listen = ["127.0.0.1:9140".to_owned()];
-        let settings = from_flags(&listen, "ws://h", env(&[])).check().unwrap();
+        let settings = check(&from_flags(&listen, "ws://h", env(&[]))).unwrap();
         assert!(!settings.admin.unwrap().strict, "the listener's address wins");
         let file = Layers::parse(Path::new("/etc/t.toml"), crate::settings::fixture::MINIMAL, env(&[]));
-        assert!(file.unwrap().check().unwrap().admin.unwrap().strict);
+        assert!(check(&file.unwrap()).unwrap().admin.unwrap().strict);
     }
 
     #[test]
     fn the_template_needs_no_other_file() {
         let text = template();
         assert!(!text.lines().any(|line| line.starts_with("file = ")), "{text}");
-        let settings = Layers::parse(Path::new("/nowhere/towline.toml"), &text, env(&[])).unwrap().check();
+        let settings = check(&Layers::parse(Path::new("/nowhere/towline.toml"), &text, env(&[])).unwrap());
         assert_eq!(settings.unwrap().pipelines.len(), 2);
         assert!(text.contains("\n# [pipeline.pass_errors]\n# source = "), "{text}");
     }

@@ -7,7 +7,7 @@ use crate::{
     router::Pattern,
 };
 
-use super::{Layers, Route, Settings, SettingsError, Upstream};
+use super::{Layers, Route, Settings, SettingsError, Upstream, check};
 
 /// The smallest settings that are right.
 pub(crate) const MINIMAL: &str = r#"
@@ -29,7 +29,7 @@ pub(crate) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, Setting
 
 /// The settings of a file of that text, and of an environment.
 pub(crate) fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-    layers(text, env)?.check()
+    check(&layers(text, env)?)
 }
 
 /// The upstream of [`MINIMAL`].

@@ -6,7 +6,8 @@ use std::{
     path::Path,
 };
 
-use super::layers::read_text;
+/// Larger than any settings file or program that a person writes; stops endless files such as `/dev/zero`.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The machine for which settings are checked.
 pub trait Host {
@@ -35,4 +36,15 @@ impl Host for Machine {
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
         Ok(address.to_socket_addrs()?.collect())
     }
+}
+
+/// Reads a text file of at most [`FILE_BYTES_MAX`] bytes.
+pub(crate) fn read_text(path: &Path) -> std::io::Result<String> {
+    use std::io::{Error, ErrorKind, Read};
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(Error::new(ErrorKind::FileTooLarge, format!("longer than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error.utf8_error()))
 }

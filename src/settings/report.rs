@@ -5,13 +5,17 @@ use std::fmt::{self, Write};
 use config::{Value, ValueKind};
 
 use super::{
-    Origin, Route, SettingsError,
-    host::Host,
     keys::{Key, Kind, SECTIONS, Section, Shape, number_or_text},
-    layers::Layers,
-    read::{Table, commas, quoted, shown},
-    url,
+    layers::{Layers, Table, as_table, insert, lookup},
+    model::Settings,
+    problem::{Origin, SettingsError},
+    read::{commas, quoted, shown},
+    sections::route::Route,
 };
+use crate::authority::MASK;
+
+/// Checks layers.
+type Check<'a> = &'a dyn Fn(&Layers) -> Result<Settings, SettingsError>;
 
 /// The column at which comments start, unless the value is longer.
 const COMMENT_COLUMN: usize = 43;
@@ -38,11 +42,11 @@ const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused 
 /// # rate.burst = "1s"                         # default
 /// ```
 /// A default that would be refused if it were set, because it has no effect here, is commented out.
-pub(super) fn report(layers: &Layers, extent: Extent, host: &dyn Host) -> String {
+pub(crate) fn report(layers: &Layers, extent: Extent, check: Check<'_>) -> String {
     let mut out = String::new();
-    let routes = layers.check_on(host).map(|settings| settings.routes).unwrap_or_default();
+    let routes = check(layers).map(|settings| settings.routes).unwrap_or_default();
     let without_effect = match extent {
-        Extent::All => without_effect(layers, host),
+        Extent::All => without_effect(layers, check),
         Extent::Changed => Vec::new(),
     };
     for section in &SECTIONS {
@@ -61,7 +65,7 @@ pub(super) fn report(layers: &Layers, extent: Extent, host: &dyn Host) -> String
 }
 
 /// Keys whose defaults would be refused if they were set, such as `upstream.echo.reply_timeout`.
-fn without_effect(layers: &Layers, host: &dyn Host) -> Vec<String> {
+fn without_effect(layers: &Layers, check: Check<'_>) -> Vec<String> {
     let mut explicit = layers.clone();
     for section in &SECTIONS {
         match section.shape {
@@ -82,7 +86,7 @@ fn without_effect(layers: &Layers, host: &dyn Host) -> Vec<String> {
             }
         }
     }
-    match explicit.check_on(host) {
+    match check(&explicit) {
         Err(SettingsError::Invalid(problems)) => problems.into_iter().map(|problem| problem.key).collect(),
         _ => Vec::new(),
     }
@@ -91,7 +95,7 @@ fn without_effect(layers: &Layers, host: &dyn Host) -> Vec<String> {
 /// Sets every key of a section that is not set to its default.
 fn set_defaults(section: &Section, value: &mut Value) {
     let ValueKind::Table(table) = &mut value.kind else { return };
-    for key in section.keys {
+    for key in section.keys() {
         let preset = key.preset.value().filter(|_| lookup(table, key.name).is_none());
         if let Some(preset) = preset {
             insert(table, key.name, preset);
@@ -99,27 +103,15 @@ fn set_defaults(section: &Section, value: &mut Value) {
     }
 }
 
-fn insert(table: &mut Table, name: &str, value: Value) {
-    let Some((outer, inner)) = name.split_once('.') else {
-        table.insert(name.to_owned(), value);
-        return;
-    };
-    let empty = || Value::new(None, ValueKind::Table(Table::new()));
-    let entry = table.entry(outer.to_owned()).or_insert_with(empty);
-    if let ValueKind::Table(table) = &mut entry.kind {
-        insert(table, inner, value);
-    }
-}
-
 /// Whether a report contains masked secrets.
 fn has_masks(layers: &Layers) -> bool {
     SECTIONS.iter().any(|section| {
         let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Headers);
-        let keys = || section.keys.iter().filter(|key| secret(key.kind));
+        let keys = || section.keys().filter(|key| secret(key.kind));
         sections(layers, section).iter().any(|(_, _, table)| {
             keys().any(|key| {
                 let value = table.and_then(|table| lookup(table, key.name));
-                value.is_some_and(|value| shown(&typed(value, key.kind), key.kind).contains(url::MASK))
+                value.is_some_and(|value| shown(&typed(value, key.kind), key.kind).contains(MASK))
             })
         })
     })
@@ -128,26 +120,18 @@ fn has_masks(layers: &Layers) -> bool {
 /// The tables of a section, with their paths in problems and their headings.
 fn sections<'a>(layers: &'a Layers, section: &Section) -> Vec<(String, String, Option<&'a Table>)> {
     let name = section.name;
-    match (section.shape, layers.root.get(name).map(|value| &value.kind)) {
-        (Shape::Single, kind) => vec![(name.to_owned(), format!("[{name}]"), kind.and_then(as_table))],
+    let value = layers.root.get(name);
+    match (section.shape, value.map(|value| &value.kind)) {
+        (Shape::Single, _) => vec![(name.to_owned(), format!("[{name}]"), value.and_then(as_table))],
         (Shape::Named, Some(ValueKind::Table(named))) => named
             .iter()
-            .map(|(entry, value)| {
-                (format!("{name}.{entry}"), format!("[{name}.{entry}]"), as_table(&value.kind))
-            })
+            .map(|(entry, value)| (format!("{name}.{entry}"), format!("[{name}.{entry}]"), as_table(value)))
             .collect(),
         (Shape::Listed, Some(ValueKind::Array(items))) => (1..)
             .zip(items)
-            .map(|(number, item)| (format!("{name}[{number}]"), format!("[[{name}]]"), as_table(&item.kind)))
+            .map(|(number, item)| (format!("{name}[{number}]"), format!("[[{name}]]"), as_table(item)))
             .collect(),
         _ => Vec::new(),
-    }
-}
-
-fn as_table(kind: &ValueKind) -> Option<&Table> {
-    match kind {
-        ValueKind::Table(table) => Some(table),
-        _ => None,
     }
 }
 
@@ -167,7 +151,7 @@ struct Keys<'a> {
 impl Keys<'_> {
     fn lines(&self, without_effect: &[String]) -> String {
         let mut out = String::new();
-        for key in self.section.keys {
+        for key in self.section.keys() {
             let auto = self.route.and_then(|route| route.explain_auto(key.name)).unwrap_or_default();
             let set = self.table.and_then(|table| lookup(table, key.name));
             match (set, key.preset.value()) {
@@ -201,11 +185,11 @@ impl Keys<'_> {
 
     /// One line per header, since they may have different origins.
     fn write_headers(&self, out: &mut String, key: &Key, value: &Value) {
-        match as_table(&value.kind) {
+        match as_table(value) {
             Some(headers) if !headers.is_empty() => {
                 for (name, text) in headers {
                     let key = format!("{}.{}", key.name, bare_or_quoted(name));
-                    write_line(out, &key, &quoted(url::MASK), self.layers.origin(text));
+                    write_line(out, &key, &quoted(MASK), self.layers.origin(text));
                 }
             }
             _ if self.extent == Extent::All => write_line(out, key.name, "{}", self.layers.origin(value)),
@@ -271,13 +255,6 @@ fn typed(value: &Value, kind: Kind) -> Value {
 fn write_line(out: &mut String, key: &str, value: &str, comment: impl fmt::Display) {
     let line = format!("{key} = {value}");
     let _ = writeln!(out, "{line:<COMMENT_COLUMN$} # {comment}");
-}
-
-fn lookup<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
-    match name.split_once('.') {
-        None => table.get(name),
-        Some((outer, inner)) => as_table(&table.get(outer)?.kind).and_then(|table| lookup(table, inner)),
-    }
 }
 
 fn bare_or_quoted(name: &str) -> String {

@@ -11,9 +11,12 @@ use super::{
     *,
 };
 use crate::{
+    log,
+    net::TcpOptions,
     policy::{ErrorReplies, OnEnd, OnUpstreamLoss, Otherwise, Range},
     processor::Spec,
     rate::{OnLimit, Rate},
+    trickle::Limits as ProgramLimits,
     wire::LivenessConfig,
 };
 
@@ -333,7 +336,7 @@ fn a_program_stands_in_a_file_beside_the_settings() {
 fn a_key_that_looks_like_a_path_is_an_unknown_key() {
     for key in ["a[1000000000]", "listener.ws.bind", "server[-5]"] {
         let layers = layers(&format!("{key:?} = 1\n{MINIMAL}"), &[]).unwrap();
-        let error = layers.check().unwrap_err().to_string();
+        let error = check(&layers).unwrap_err().to_string();
         assert!(error.contains(&format!("{key} ")) && error.contains("unknown section"), "{error}");
     }
 }

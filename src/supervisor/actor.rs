@@ -321,7 +321,7 @@ impl Supervisor {
         match self.plan.settings().allows(&url) {
             Ok(url) => self.dispatch_to(Destination::chosen(url), envelope, ctx),
             Err(error) => {
-                let server: Arc<str> = crate::settings::mask(&url).into();
+                let server: Arc<str> = crate::authority::mask(&url).into();
                 Err(not_sent(envelope, &server, &Reason::NotAllowed(error.to_string())).into())
             }
         }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::forward;
 use crate::{
+    authority::host,
     header_list::is_named_by_connection,
     listener::answer::Refusal,
     settings::Upstream,
@@ -126,18 +127,6 @@ fn listed(headers: &HeaderMap, upstream: &Upstream) -> impl Iterator<Item = (Hea
 fn is_location(value: &HeaderValue, upstream: &str) -> bool {
     let Ok(location) = value.to_str() else { return false };
     host(location).is_none_or(|named| !host(upstream).is_some_and(|own| own.eq_ignore_ascii_case(named)))
-}
-
-/// The host of a URL, without port; none in a relative reference (RFC 3986 section 4.2).
-fn host(url: &str) -> Option<&str> {
-    let reference = url.split(['?', '#']).next()?;
-    let rest = reference.strip_prefix("//").or_else(|| reference.split_once("://").map(|(_, rest)| rest))?;
-    let authority = rest.split('/').next()?;
-    let (_, host_port) = authority.rsplit_once('@').unwrap_or(("", authority));
-    match host_port.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
-        _ => Some(host_port),
-    }
 }
 
 #[cfg(test)]

@@ -790,7 +790,8 @@ proptest::proptest! {
         let mut lines = std::collections::BTreeMap::new();
         for (section, key, value) in picks {
             let section = &SECTIONS[section];
-            let key = section.keys[key % section.keys.len()].name;
+            let names: Vec<_> = section.keys().map(|key| key.name).collect();
+            let key = names[key % names.len()];
             let name = match section.shape {
                 Shape::Single => section.name.to_owned(),
                 Shape::Named => format!("{}.x", section.name),
@@ -800,8 +801,8 @@ proptest::proptest! {
         }
         let text: String = lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         let layers = layers(&text.replace("restart_", "restart."), &[]).unwrap();
-        let report = layers.report(Extent::All);
-        let error = layers.check().unwrap_err();
+        let report = load::report(&layers, Extent::All);
+        let error = check(&layers).unwrap_err();
         let is_secret = |line: &str| line.contains("SECRET") && (line.contains("url") || line.contains("headers."));
         proptest::prop_assert!(!report.lines().any(is_secret), "{}", report);
         proptest::prop_assert!(matches!(error, SettingsError::Invalid(_)));

@@ -8,7 +8,7 @@ fn the_report_says_where_each_value_came_from() {
     let text = text.replace("[pipeline", "headers = { \"a.b\" = \"hidden\" }\n[pipeline");
     let text = format!("{text}subprotocols = [\"v1\"]\n");
     let env = [(BIND, "127.0.0.1:0"), ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN", "hidden")];
-    let report = layers(&text, &env).unwrap().report(Extent::All);
+    let report = load::report(&layers(&text, &env).unwrap(), Extent::All);
     for line in [
         "[listener.ws]\nbind = \"127.0.0.1:0\"                        # environment TOWLINE__LISTENER__WS__BIND\n",
         "\ncodec = \"message\"                           # default\n",
@@ -32,7 +32,7 @@ fn the_report_says_what_auto_means_for_each_route() {
          [[route]]\nupstream = \"echo\"\npath = \"/c\"\non_upstream_loss = \"keep\"\nerror_replies = false\n"
     );
     let lines = |text: &str, env: &[(&str, &str)]| -> Vec<String> {
-        let report = layers(text, env).unwrap().report(Extent::All);
+        let report = load::report(&layers(text, env).unwrap(), Extent::All);
         let keys = ["on_upstream_loss = ", "error_replies = "];
         let lines = report.lines().filter(|line| keys.iter().any(|key| line.starts_with(key)));
         lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
@@ -72,8 +72,8 @@ fn the_report_can_be_read_again() {
         ("TOWLINE__UPSTREAM__ECHO__ON_REFUSED__PASS", "401,500-599"),
         (BIND, "127.0.0.1:1,[::1]:1"),
     ];
-    let report = layers(&text, &env).unwrap().report(Extent::All);
-    let again = layers(&report, &[]).unwrap().report(Extent::All);
+    let report = load::report(&layers(&text, &env).unwrap(), Extent::All);
+    let again = load::report(&layers(&report, &[]).unwrap(), Extent::All);
     assert_eq!(values(&report), values(&again));
     assert!(report.contains("preprocessors = [\"lines\", \"lines\"]"), "{report}");
     assert!(report.contains("on_refused.pass = [401, \"500-599\"]"), "{report}");
@@ -106,20 +106,20 @@ fn the_report_gives_the_same_settings_whole_or_only_what_differs() {
         let (head, route) = MINIMAL.split_once("[[route]]").unwrap();
         let text = format!("{head}{before}\n[[route]]{route}\n{after}");
         let first = layers(&text, &[]).unwrap();
-        let settings = first.check().unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let settings = check(&first).unwrap_or_else(|error| panic!("{error}\n{text}"));
         for extent in [Extent::All, Extent::Changed] {
-            let report = first.report(extent);
+            let report = load::report(&first, extent);
             let again = layers(&report, &[]).unwrap();
-            let same = again.check().unwrap_or_else(|error| panic!("{error}\n{report}"));
+            let same = check(&again).unwrap_or_else(|error| panic!("{error}\n{report}"));
             assert_eq!(format!("{same:?}"), format!("{settings:?}"), "{report}");
-            assert_eq!(values(&again.report(extent)), values(&report));
+            assert_eq!(values(&load::report(&again, extent)), values(&report));
         }
     }
 }
 
 #[test]
 fn defaults_without_effect_are_comments() {
-    let report = layers(MINIMAL, &[]).unwrap().report(Extent::All);
+    let report = load::report(&layers(MINIMAL, &[]).unwrap(), Extent::All);
     for line in [
         "\n# reply_timeout = \"30s\" ",
         "\n# rate.burst = \"1s\" ",
@@ -130,17 +130,17 @@ fn defaults_without_effect_are_comments() {
     }
     let request = layers(MINIMAL, &[("TOWLINE__UPSTREAM__ECHO__EXCHANGE", "request")]).unwrap();
     for line in ["\nreply_timeout = \"30s\" ", "\nrestart.min = \"100ms\" ", "\non_give_up = \"keep\" "] {
-        assert!(request.report(Extent::All).contains(line), "{line}");
+        assert!(load::report(&request, Extent::All).contains(line), "{line}");
     }
     let quiet = layers(MINIMAL, &[("TOWLINE__LISTENER__WS__PING_INTERVAL", "never")]).unwrap();
-    assert!(quiet.report(Extent::All).contains("\n# ping_timeout = \"10s\" "));
+    assert!(load::report(&quiet, Extent::All).contains("\n# ping_timeout = \"10s\" "));
 }
 
 #[test]
 fn a_report_of_changes_has_what_differs_and_nothing_else() {
     let text = format!("{MINIMAL}path = \"/\"\n[drain]\nwindow = \"10000ms\"\ngrace = \"1m\"\n");
     let env = [("TOWLINE__SERVER__BUFFER", "1024MiB"), ("TOWLINE__UPSTREAM__ECHO__MAX_MESSAGE", "2MiB")];
-    let report = layers(&text, &env).unwrap().report(Extent::Changed);
+    let report = load::report(&layers(&text, &env).unwrap(), Extent::Changed);
     assert_eq!(
         values(&report).join("\n"),
         "[drain]\ngrace = \"1m\"\n\n[listener.ws]\nbind = \"127.0.0.1:9139\"\n\n[upstream.echo]\n\
@@ -155,10 +155,10 @@ fn a_masked_secret_is_refused_when_the_report_is_read_back() {
         + "[upstream.echo.headers]\nx-token = \"secret\"\n";
     let text = text.replace("[upstream.echo]\n", "[upstream.echo]\nallow_urls = [\"ws://h/?secret\"]\n");
     for extent in [Extent::All, Extent::Changed] {
-        let report = layers(&text, &[]).unwrap().report(extent);
+        let report = load::report(&layers(&text, &[]).unwrap(), extent);
         assert!(report.starts_with("# Secrets are masked"), "{report}");
         assert!(!report.contains("secret"), "{report}");
-        let error = layers(&report, &[]).unwrap().check().unwrap_err().to_string();
+        let error = check(&layers(&report, &[]).unwrap()).unwrap_err().to_string();
         for key in ["upstream.echo.url", "upstream.echo.allow_urls", "upstream.echo.headers.x-token"] {
             let line = error.lines().find(|line| line.contains(key));
             assert!(line.is_some_and(|line| line.contains("a masked secret")), "{key}\n{error}");
@@ -168,7 +168,7 @@ fn a_masked_secret_is_refused_when_the_report_is_read_back() {
             ("TOWLINE__UPSTREAM__ECHO__ALLOW_URLS", "ws://h/?secret"),
             ("TOWLINE__UPSTREAM__ECHO__HEADERS__X_TOKEN", "secret"),
         ];
-        let whole = layers(&report, &secrets).unwrap().check().unwrap();
+        let whole = check(&layers(&report, &secrets).unwrap()).unwrap();
         assert_eq!(format!("{whole:?}"), format!("{:?}", load(&text, &[]).unwrap()));
     }
     for half in ["ws://***@h/", "ws://***@h/?real", "ws://me:real@h/?***"] {
@@ -185,9 +185,9 @@ fn paths_in_a_report_are_absolute() {
     let text = MINIMAL.replace("source = \"select event from in into out;\"", "file = \"p.trickle\"")
         + "[language]\nmodule_path = [\"lib\"]\n";
     let here = Layers::parse(&folder.path().join("a.toml"), &text, std::iter::empty()).unwrap();
-    let settings = here.check().unwrap();
+    let settings = check(&here).unwrap();
     for extent in [Extent::All, Extent::Changed] {
-        let there = layers(&here.report(extent), &[]).unwrap();
-        assert_eq!(format!("{:?}", there.check().unwrap()), format!("{settings:?}"));
+        let there = layers(&load::report(&here, extent), &[]).unwrap();
+        assert_eq!(format!("{:?}", check(&there).unwrap()), format!("{settings:?}"));
     }
 }

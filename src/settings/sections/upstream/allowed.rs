@@ -1,12 +1,42 @@
 //! The URLs that a pipeline may choose (`allow_urls`).
 
+use config::Value;
 use url::Url;
 
 use super::{
-    AllowedUrl, Upstream, UpstreamUrl,
-    url::{UrlError, checked, entry},
+    Upstream,
+    url::{UpstreamUrl, UrlError, check_unmasked, checked, entry},
 };
-use crate::userinfo;
+use crate::{
+    authority::mask,
+    settings::read::{all, list, quoted},
+    userinfo,
+};
+
+/// An entry of `allow_urls`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AllowedUrl {
+    /// Exactly this URL.
+    Exact(String),
+    /// Any URL with this prefix (written with `*` at the end). The prefix always includes scheme, host, port
+    /// and the `/` after them.
+    Prefix(String),
+}
+
+/// Parses the key `allow_urls`.
+pub(super) fn parse(value: &Value) -> Result<Vec<AllowedUrl>, String> {
+    let mut allowed: Vec<AllowedUrl> = Vec::new();
+    all(list(value)?.iter().map(|entry| {
+        let url = check_unmasked(entry)
+            .and_then(|()| AllowedUrl::parse(entry))
+            .map_err(|error| format!("{}: {error}", quoted(&mask(entry))))?;
+        if allowed.iter().any(|known| known.is_like(&url)) {
+            return Err(format!("{} is listed twice", quoted(&mask(entry))));
+        }
+        allowed.push(url.clone());
+        Ok(url)
+    }))
+}
 
 // === impl AllowedUrl ===
 

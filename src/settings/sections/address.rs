@@ -4,20 +4,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use config::{Value, ValueKind};
 
-use super::{
-    host::Host,
-    read::{Section, all, commas, list, quoted, text},
+use crate::{
+    net::Bind,
+    settings::{
+        host::Host,
+        read::{Section, all, commas, list, quoted, text},
+    },
 };
-use crate::net::Bind;
 
 /// An address such as `127.0.0.1:9139` or `[::1]:0`, or a name with all its addresses, such as
 /// `localhost:9139`.
-pub(super) fn parse(value: &Value, host: &dyn Host) -> Result<Bind, String> {
+pub(crate) fn parse(value: &Value, host: &dyn Host) -> Result<Bind, String> {
     bind(text(value)?, host)
 }
 
 /// One address, a list of them, or comma-separated addresses from the environment.
-pub(super) fn parse_all(value: &Value, host: &dyn Host) -> Result<Vec<Bind>, String> {
+pub(crate) fn parse_all(value: &Value, host: &dyn Host) -> Result<Vec<Bind>, String> {
     let entries = match &value.kind {
         ValueKind::String(text) if value.origin().is_some() => commas(text),
         ValueKind::String(text) => vec![text.clone()],
@@ -76,7 +78,7 @@ fn bind(text: &str, host: &dyn Host) -> Result<Bind, String> {
 }
 
 /// Reports addresses that another section uses already.
-pub(super) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds: &[Bind]) {
+pub(crate) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds: &[Bind]) {
     for bind in binds {
         for (other, known) in &*taken {
             if let Some((_, address)) = clashing(std::slice::from_ref(known), bind, true) {

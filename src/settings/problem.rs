@@ -120,3 +120,19 @@ impl fmt::Display for SettingsError {
 }
 
 impl std::error::Error for SettingsError {}
+
+// === suggestions ===
+
+/// `unknown key; did you mean "bind"?`, or the list of existing names.
+pub(crate) fn unknown(what: &str, name: &str, names: &[&str]) -> String {
+    match near(name, names) {
+        Some(known) => format!("unknown {what}; did you mean {known:?}?"),
+        None => format!("unknown {what}; there are {}", names.join(", ")),
+    }
+}
+
+/// The most similar name, if `name` is likely a misspelling of it.
+pub(crate) fn near<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
+    let nearest = names.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min();
+    nearest.filter(|(distance, known)| *distance <= 2.max(known.len() / 4)).map(|(_, known)| known)
+}

@@ -1,6 +1,7 @@
 //! Finds settings that have no effect with the given routes.
 
-use super::{Route, Settings, read::Section};
+use super::route::Route;
+use crate::settings::read::Section;
 
 /// Keys about reconnecting to a route's own upstream.
 const OF_RESTARTS: [&str; 2] = ["on_give_up", "restart.rate"];
@@ -9,7 +10,7 @@ const OF_DELAYS: [&str; 5] =
     ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];
 
 /// Refuses keys about restarts for an upstream to which the proxy never reconnects.
-pub(super) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     for (name, section) in upstreams {
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
         let users: Vec<_> = routes.iter().filter(of_it).collect();
@@ -28,23 +29,5 @@ pub(super) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
                         (on_upstream_loss)";
             section.conflict(key, &["exchange", "allow_urls"], text);
         }
-    }
-}
-
-// === impl Settings ===
-
-impl Settings {
-    /// The sections that no route names, such as `upstream.spare`.
-    pub fn unused(&self) -> Vec<String> {
-        let upstreams = self.upstreams.keys().filter(|name| {
-            let mut named = self.routes.iter().filter_map(|route| route.upstream.as_ref());
-            !named.any(|upstream| upstream.name == **name)
-        });
-        let pipelines = self.pipelines.keys().filter(|name| {
-            let mut named = self.routes.iter().flat_map(|route| route.pipelines());
-            !named.any(|pipeline| pipeline.name == **name)
-        });
-        let upstreams = upstreams.map(|name| format!("upstream.{name}"));
-        upstreams.chain(pipelines.map(|name| format!("pipeline.{name}"))).collect()
     }
 }

@@ -2,8 +2,10 @@
 
 use std::{io::ErrorKind, path::PathBuf};
 
-use super::host::Host;
-use crate::trickle::{Module, Modules};
+use crate::{
+    settings::host::Host,
+    trickle::{Module, Modules},
+};
 
 /// File extensions of modules: those for programs, and those for scripts.
 const ENDINGS: [&str; 2] = ["trickle", "tremor"];

@@ -1,32 +1,65 @@
-//! Routes: how they are read, and which of them no request can reach.
+//! `[[route]]`
 
-use std::sync::Arc;
+mod auto;
+mod policies;
+
+use std::{sync::Arc, time::Duration};
 
 use config::Value;
 use indexmap::IndexMap;
 
-use super::{
-    Pipeline, Route, Upstream, policies,
-    read::{Section, all, list, quoted, text},
-};
+use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
     header_list::is_token,
-    router::{Pattern, hidden_by},
+    policy::{ErrorReplies, OnUpstreamLoss},
+    router::{self, Pattern, hidden_by},
+    settings::read::{Section, all, list, quoted, text},
     trickle::Port,
 };
 
+/// `[[route]]`: selects the upstream and the pipelines of a session.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The requests that take this route, if no route before it matches.
+    pub pattern: router::Pattern,
+    /// Whether the pattern's path is removed before the client's path goes to the upstream.
+    pub strip_prefix: bool,
+    /// Pipelines from client to upstream, in order.
+    pub incoming: Vec<Arc<Pipeline>>,
+    /// Whether `incoming` sets `$url` for every event, so that events reach the route's own upstream only if
+    /// they name it.
+    pub routed_by_url: bool,
+    /// The upstream; `None` when the incoming pipelines answer on port `reply`.
+    pub upstream: Option<Arc<Upstream>>,
+    /// Pipelines from upstream to client, in order.
+    pub outgoing: Vec<Arc<Pipeline>>,
+    /// Pipelines for error events, in order.
+    pub errors: Vec<Arc<Pipeline>>,
+    /// Whether failures become messages to the client; [`Route::replies_errors`] resolves `auto`.
+    pub error_replies: ErrorReplies,
+    /// What happens to the client when its upstream connection is lost; [`Route::keeps_client`] resolves
+    /// `auto`.
+    pub on_upstream_loss: OnUpstreamLoss,
+    /// Whether messages are independent of each other, so that a session can continue on a new connection.
+    pub stateless: bool,
+    /// Subprotocols to offer when the upstream could not be asked, in order of preference.
+    pub subprotocols: Vec<String>,
+    /// How long the client's handshake waits for the upstream's.
+    pub dial_before_accept: Duration,
+}
+
 /// The sections that routes may refer to. An invalid section has its name here, without a value.
-pub(super) struct Known<'a> {
-    pub(super) listeners: &'a [&'a str],
-    pub(super) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
-    pub(super) pipelines: &'a IndexMap<String, Option<Arc<Pipeline>>>,
+pub(crate) struct Known<'a> {
+    pub(crate) listeners: &'a [&'a str],
+    pub(crate) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
+    pub(crate) pipelines: &'a IndexMap<String, Option<Arc<Pipeline>>>,
 }
 
 /// The routes in order. Every mistake in them is reported to its section.
-pub(super) fn read(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
+pub(crate) fn read_all(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for section in sections {
-        let route = route(section, known);
+        let route = read(section, known);
         let before: Vec<_> = routes.iter().map(|earlier| &earlier.pattern).collect();
         if let Some(hiding) = hidden_by(&route.pattern, &before, known.listeners) {
             let numbers: Vec<_> = hiding.iter().map(|position| format!("route[{}]", position + 1)).collect();
@@ -39,13 +72,13 @@ pub(super) fn read(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
     routes
 }
 
-fn route(section: &Section<'_>, known: &Known<'_>) -> Route {
+fn read(section: &Section<'_>, known: &Known<'_>) -> Route {
     let listener = section.text("listener");
     if let Some(name) = listener.as_deref().filter(|name| !known.listeners.contains(name)) {
         section.problem("listener", no_such("listener", name, known.listeners.iter().copied()));
     }
     let errors = pipelines(section, "errors", known);
-    let policies = policies::route(section, !errors.is_empty());
+    let policies = policies::read(section, !errors.is_empty());
     let path = section.read("path", path).unwrap_or_default();
     let upstream = route_upstream(section, known);
     let incoming = pipelines(section, "incoming", known);
@@ -147,4 +180,23 @@ fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
         name if names[..at].contains(name) => Err(format!("{} is listed twice", quoted(name))),
         name => Ok(name.clone()),
     }))
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Whether a pipeline of the route reads metadata.
+    pub fn reads_meta(&self) -> bool {
+        self.pipelines().any(|pipeline| pipeline.program.reads_meta())
+    }
+
+    /// Whether a pipeline of the route reads the origin of events.
+    pub fn reads_origin(&self) -> bool {
+        self.pipelines().any(|pipeline| pipeline.program.reads_origin())
+    }
+
+    /// All pipelines of the route.
+    pub(crate) fn pipelines(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
+        self.incoming.iter().chain(&self.outgoing).chain(&self.errors)
+    }
 }

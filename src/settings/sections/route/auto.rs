@@ -1,7 +1,10 @@
 //! Resolves the value `auto` in a route's keys.
 
-use super::{ExchangeMode, Route};
-use crate::policy::{ErrorReplies, OnUpstreamLoss};
+use super::Route;
+use crate::{
+    policy::{ErrorReplies, OnUpstreamLoss},
+    settings::sections::upstream::ExchangeMode,
+};
 
 impl Route {
     /// Whether a client stays connected when its upstream connection is lost.

@@ -6,11 +6,10 @@
 
 use config::{Map, Value, ValueKind};
 
-use super::{
-    Origin, Problem,
+use super::table::{Table, as_table, toml};
+use crate::settings::{
     keys::{self, Shape},
-    layers::toml,
-    read::{Table, near},
+    problem::{Origin, Problem, near},
 };
 
 /// Prefix of the variables that are settings. `TOWLINE_CONFIG` is not one of them.
@@ -39,9 +38,9 @@ pub fn variables() -> impl Iterator<Item = (String, String)> {
 
 /// The settings in the environment, and the variables that were refused.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Environment {
-    pub(super) root: Table,
-    pub(super) problems: Vec<Problem>,
+pub(crate) struct Environment {
+    pub(crate) root: Table,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// A refused variable.
@@ -52,7 +51,7 @@ struct Refused {
 
 impl Environment {
     /// Reads the settings in `env`. `file` has the names that variables can refer to.
-    pub(super) fn new(env: impl Iterator<Item = (String, String)>, file: &Table) -> Self {
+    pub(crate) fn new(env: impl Iterator<Item = (String, String)>, file: &Table) -> Self {
         let mut ours: Vec<_> = env.filter(|(name, _)| name.starts_with(PROGRAM_PREFIX)).collect();
         ours.sort();
         let mut layer = Self::default();
@@ -215,10 +214,7 @@ fn matching<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn entry<'a>(table: &'a Table, key: &str) -> Option<&'a Table> {
-    match &table.get(key)?.kind {
-        ValueKind::Table(inner) => Some(inner),
-        _ => None,
-    }
+    as_table(table.get(key)?)
 }
 
 fn text(value: &Value) -> Option<&str> {

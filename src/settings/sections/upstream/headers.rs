@@ -3,13 +3,11 @@
 use config::{Value, ValueKind};
 use url::Url;
 
-use super::{
-    AllowedUrl, UpstreamUrl,
-    read::{Section, all, list, quoted, text},
-    url::MASK,
-};
+use super::{AllowedUrl, UpstreamUrl};
 use crate::{
+    authority::MASK,
     header_list::{is_hop_by_hop, is_token},
+    settings::read::{Section, all, list, quoted, text},
     userinfo,
 };
 

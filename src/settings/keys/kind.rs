@@ -1,0 +1,165 @@
+//! The kinds of values that keys take, and the defaults of keys.
+
+use std::{fmt, time::Duration};
+
+use config::{Value, ValueKind};
+
+use crate::processor::Side;
+
+/// The kind of values that a key takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// Any text, or text with a specific check.
+    Text,
+    /// A URL, whose userinfo and query are secret.
+    Url,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// An integer within bounds.
+    Count(u64, u64),
+    /// `true` or `false`.
+    Flag,
+    /// `"auto"`, `true` or `false`.
+    AutoFlag,
+    /// Close codes: numbers, and texts such as "4000-4999".
+    CloseCodes,
+    /// HTTP statuses, in the same form.
+    Statuses,
+    /// One of these numbers.
+    OneOf(&'static [u64]),
+    /// A duration with a unit, within bounds.
+    Duration(Duration, Duration),
+    /// A duration as above, or "never".
+    Timeout(Duration, Duration),
+    /// A size in bytes with a unit, within bounds.
+    Size(u64, u64),
+    /// An address to listen on, or a list of them.
+    Addresses,
+    /// A list of texts.
+    List,
+    /// A list of URLs.
+    Urls,
+    /// A list of processors, with or without options.
+    Processors(Side),
+    /// A table of header names and values; the values are secret.
+    Headers,
+}
+
+/// Default value of a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Preset {
+    /// Required: there is no default.
+    Required,
+    /// Optional, without a default.
+    Absent,
+    Text(&'static str),
+    Count(u64),
+    Flag(bool),
+    /// Numbers, and ranges of numbers such as "4000-4999".
+    Ranges(&'static [&'static str]),
+    List(&'static [&'static str]),
+    /// An empty table, `{}`.
+    Empty,
+}
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+// === impl Kind ===
+
+impl Kind {
+    /// Whether the value may be more than one scalar.
+    pub(crate) fn is_compound(self) -> bool {
+        matches!(
+            self,
+            Self::Addresses
+                | Self::List
+                | Self::Urls
+                | Self::CloseCodes
+                | Self::Statuses
+                | Self::Processors(_)
+                | Self::Headers
+        )
+    }
+}
+
+impl fmt::Display for Kind {
+    /// Describes the allowed values: `a whole number from 0 to 1024`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Text | Self::Url => f.write_str("a text"),
+            Self::Choice(choices) => {
+                let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+                match quoted.split_last() {
+                    Some((last, before)) => write!(f, "{} or {last}", before.join(", ")),
+                    None => Ok(()),
+                }
+            }
+            Self::Flag => f.write_str("true or false"),
+            Self::AutoFlag => f.write_str("\"auto\", true or false"),
+            Self::CloseCodes => f.write_str(
+                "close codes that a close frame may carry, such as 1008 or \"4000-4999\", from 1000 to 4999",
+            ),
+            Self::Statuses => f.write_str("HTTP statuses such as 401 or \"500-599\", from 300 to 599"),
+            Self::OneOf(numbers) => {
+                let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
+                f.write_str(&numbers.join(" or "))
+            }
+            Self::Count(min, max) => write!(f, "a whole number from {min} to {max}"),
+            Self::Duration(min, max) => write!(
+                f,
+                "a time with its unit such as \"30s\", from {} to {}",
+                humantime::format_duration(min),
+                humantime::format_duration(max).to_string().replace("1day", "1 day")
+            ),
+            Self::Timeout(min, max) => write!(f, "{}, or \"never\"", Self::Duration(min, max)),
+            Self::Size(min, max) => {
+                write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
+            }
+            Self::Addresses => f.write_str("an address such as \"127.0.0.1:9139\", or a list of addresses"),
+            Self::List | Self::Urls => f.write_str("a list of texts"),
+            Self::Processors(side) => {
+                write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
+            }
+            Self::Headers => f.write_str("a table of header names and texts"),
+        }
+    }
+}
+
+/// A number of bytes, printed in the largest binary unit that divides it.
+pub(crate) struct Size(pub(crate) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes > 0 && bytes % (MIB * MIB) == 0 => write!(f, "{}TiB", bytes / (MIB * MIB)),
+            bytes if bytes > 0 && bytes % (KIB * MIB) == 0 => write!(f, "{}GiB", bytes / (KIB * MIB)),
+            bytes if bytes > 0 && bytes % MIB == 0 => write!(f, "{}MiB", bytes / MIB),
+            bytes if bytes > 0 && bytes % KIB == 0 => write!(f, "{}KiB", bytes / KIB),
+            bytes => write!(f, "{bytes}B"),
+        }
+    }
+}
+
+// === impl Preset ===
+
+impl Preset {
+    /// The value, as if it were written in a file.
+    pub(crate) fn value(self) -> Option<Value> {
+        let kind = match self {
+            Self::Required | Self::Absent => return None,
+            Self::Text(text) => ValueKind::from(text),
+            Self::Count(number) => ValueKind::from(number),
+            Self::List(items) => ValueKind::Array(items.iter().map(|item| Value::from(*item)).collect()),
+            Self::Flag(flag) => ValueKind::from(flag),
+            Self::Ranges(items) => ValueKind::Array(items.iter().map(|item| number_or_text(item)).collect()),
+            Self::Empty => ValueKind::Table(config::Map::new()),
+        };
+        Some(Value::new(None, kind))
+    }
+}
+
+/// A number if the text is one, as it would be written in a file; else the text in quotes.
+pub(crate) fn number_or_text(text: &str) -> Value {
+    text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
+}

@@ -1,0 +1,252 @@
+//! The rows of the table of keys, and the bounds of their values.
+
+use std::time::Duration;
+
+use super::{Key, Kind, Preset, Section, Shape};
+use crate::processor::Side;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bounds of most durations. Zero would be ambiguous ("never" or "at once"), and more than a day is likely a
+/// wrong unit.
+const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
+/// Durations measured by a worker's ticker: the lower bound is its resolution.
+const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
+const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
+/// Durations measured by the kernel, in seconds.
+const KERNEL: Kind = Kind::Timeout(Duration::from_secs(1), DAY);
+/// With a burst of more than an hour, a limit would not limit the rate.
+const BURST: Kind = Kind::Duration(MILLISECOND, Duration::from_secs(60 * 60));
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+/// The largest message; fixed for compatibility.
+const MESSAGE: Kind = Kind::Size(1, 64 * MIB);
+/// Below 4 KiB, a buffer costs a system call for every few small messages. Above 64 MiB per session, memory
+/// runs out.
+const BUFFER: Kind = Kind::Size(4 * KIB, 64 * MIB);
+/// From a handful of sessions to more memory than any machine has.
+const POOL: Kind = Kind::Size(MIB, 1024 * 1024 * MIB);
+/// Below 1 KiB no browser's handshake fits; above 1 MiB a head is an attack.
+const HEADER: Kind = Kind::Size(KIB, MIB);
+/// Bytes per second; 0 is no limit.
+const BYTES_A_SECOND: Kind = Kind::Size(0, 1024 * 1024 * MIB);
+
+/// More threads than any machine has cores.
+const WORKERS_MAX: u64 = 1024;
+/// A ledger with more events than this is a queue, and its client has given up waiting.
+const IN_FLIGHT_MAX: u64 = 1_000_000;
+/// A connection with more overdue replies in a row than this stopped answering long ago.
+const OVERDUE_MAX: u64 = 1000;
+const RESTARTS_MAX: u64 = 1_000_000;
+/// More connections than a machine can hold.
+const SESSIONS_MAX: u64 = 10_000_000;
+const HANDSHAKES_MAX: u64 = 1_000_000;
+/// More per second than a machine can accept.
+const NEW_SESSIONS_MAX: u64 = 1_000_000;
+const MESSAGES_A_SECOND_MAX: u64 = 1_000_000_000;
+
+/// One event with this many steps takes minutes of a worker.
+const STEPS_MAX: u64 = 1_000_000_000;
+const RECURSION_MAX: u64 = 1_000_000;
+/// Below 1 KiB no event fits; above the largest message the result could not be sent.
+const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
+
+const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
+const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_newest"]);
+const ON_END: Kind = Kind::Choice(&["reconnect", "pass"]);
+const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
+
+/// Client headers that upstreams usually want to see; the default of `forward_headers`.
+const FORWARDED: &[&str] = &[
+    "authorization",
+    "cookie",
+    "origin",
+    "user-agent",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+];
+
+const fn key(name: &'static str, kind: Kind, preset: Preset) -> Key {
+    Key { name, kind, preset }
+}
+
+// Groups of keys that listeners and upstreams share.
+
+/// How messages become events, and back.
+const FORMAT: &[Key] = &[
+    key("codec", Kind::Text, Preset::Text("message")),
+    key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
+    key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
+];
+
+/// Limits on the peer's messages.
+const LIMITS: &[Key] = &[
+    key("max_message", MESSAGE, Preset::Text("1MiB")),
+    key("max_frame", MESSAGE, Preset::Text("1MiB")),
+    key("buffer", BUFFER, Preset::Text("64KiB")),
+];
+
+/// When a silent peer counts as gone.
+const PINGS: &[Key] = &[
+    key("ping_interval", TICKED_OR_NEVER, Preset::Text("30s")),
+    key("ping_timeout", TICKED, Preset::Text("10s")),
+];
+
+/// When a peer that reads nothing counts as gone.
+const SLOW_CONSUMER_TIMEOUT: &[Key] = &[key("slow_consumer_timeout", TICKED_OR_NEVER, Preset::Text("30s"))];
+
+/// How the kernel watches the connection.
+const TCP: &[Key] = &[
+    key("tcp_keepalive", KERNEL, Preset::Text("60s")),
+    key("tcp_user_timeout", KERNEL, Preset::Text("60s")),
+];
+
+/// The end of the connection.
+const CLOSING: &[Key] = &[key("close_timeout", ANY_DURATION, Preset::Text("1s"))];
+
+/// The table of a rate limit.
+macro_rules! rate {
+    ($table:literal) => {
+        &[
+            key(concat!($table, ".messages"), MESSAGES_A_SECOND, Preset::Count(0)),
+            key(concat!($table, ".bytes"), BYTES_A_SECOND, Preset::Text("0B")),
+            key(concat!($table, ".burst"), BURST, Preset::Text("1s")),
+            key(concat!($table, ".on_limit"), ON_LIMIT, Preset::Text("error")),
+        ]
+    };
+}
+
+/// All sections, in the order of the documents.
+pub(crate) static SECTIONS: [Section; 9] = [
+    Section {
+        name: "server",
+        shape: Shape::Single,
+        groups: &[&[
+            key("workers", Kind::Count(0, WORKERS_MAX), Preset::Count(0)),
+            key("max_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+            key("max_handshakes", Kind::Count(1, HANDSHAKES_MAX), Preset::Count(1024)),
+            key("buffer", POOL, Preset::Text("1GiB")),
+        ]],
+    },
+    Section {
+        name: "log",
+        shape: Shape::Single,
+        groups: &[&[
+            key("level", Kind::Text, Preset::Text("info")),
+            key("format", Kind::Choice(&["text", "json"]), Preset::Text("text")),
+        ]],
+    },
+    Section {
+        name: "admin",
+        shape: Shape::Single,
+        groups: &[&[key("bind", Kind::Text, Preset::Text("127.0.0.1:9140"))]],
+    },
+    Section {
+        name: "drain",
+        shape: Shape::Single,
+        groups: &[&[
+            key("window", ANY_DURATION, Preset::Text("10s")),
+            key("grace", ANY_DURATION, Preset::Text("30s")),
+            key("close_code", Kind::OneOf(&[1001, 1012]), Preset::Count(1001)),
+        ]],
+    },
+    Section {
+        name: "language",
+        shape: Shape::Single,
+        groups: &[&[
+            key("module_path", Kind::List, Preset::List(&[])),
+            key("max_steps", Kind::Count(1_000, STEPS_MAX), Preset::Count(1_000_000)),
+            key("max_recursion", Kind::Count(1, RECURSION_MAX), Preset::Count(1024)),
+            key("max_value", VALUE, Preset::Text("16MiB")),
+        ]],
+    },
+    Section {
+        name: "listener",
+        shape: Shape::Named,
+        groups: &[
+            &[key("bind", Kind::Addresses, Preset::Required)],
+            FORMAT,
+            LIMITS,
+            &[
+                key("max_header", HEADER, Preset::Text("16KiB")),
+                key("max_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+                key("max_sessions_per_address", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+                key("max_new_sessions", Kind::Count(0, NEW_SESSIONS_MAX), Preset::Count(0)),
+                key("handshake_timeout", TICKED, Preset::Text("5s")),
+            ],
+            PINGS,
+            &[key("idle_timeout", TICKED_OR_NEVER, Preset::Text("never"))],
+            SLOW_CONSUMER_TIMEOUT,
+            &[key("slow_consumer", SLOW_CONSUMER, Preset::Text("disconnect"))],
+            TCP,
+            CLOSING,
+            &[key("on_client_close", Kind::Choice(&["finish", "cancel"]), Preset::Text("finish"))],
+            rate!("rate"),
+            rate!("address_rate"),
+        ],
+    },
+    Section {
+        name: "upstream",
+        shape: Shape::Named,
+        groups: &[
+            &[key("url", Kind::Url, Preset::Required), key("allow_urls", Kind::Urls, Preset::List(&[]))],
+            FORMAT,
+            LIMITS,
+            &[
+                key("exchange", Kind::Choice(&["stream", "request"]), Preset::Text("stream")),
+                key("correlation", Kind::Text, Preset::Text("")),
+                key("reply_timeout", ANY_DURATION, Preset::Text("30s")),
+                key("max_overdue", Kind::Count(1, OVERDUE_MAX), Preset::Count(3)),
+                key("max_in_flight", Kind::Count(1, IN_FLIGHT_MAX), Preset::Count(128)),
+                key("connect_timeout", ANY_DURATION, Preset::Text("5s")),
+            ],
+            PINGS,
+            SLOW_CONSUMER_TIMEOUT,
+            TCP,
+            CLOSING,
+            &[
+                key("forward_path", Kind::Flag, Preset::Flag(true)),
+                key("host", Kind::Text, Preset::Text("upstream")),
+                key("forward_headers", Kind::List, Preset::List(FORWARDED)),
+                key("headers", Kind::Headers, Preset::Empty),
+                key("forward_response_headers", Kind::List, Preset::List(&["set-cookie"])),
+                key("restart.min", ANY_DURATION, Preset::Text("100ms")),
+                key("restart.max", ANY_DURATION, Preset::Text("10s")),
+                key("restart.max_restarts", Kind::Count(1, RESTARTS_MAX), Preset::Count(10)),
+                key("restart.window", ANY_DURATION, Preset::Text("60s")),
+                key("restart.probe", ANY_DURATION, Preset::Text("30s")),
+                key("restart.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
+                key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),
+                key("on_upstream_close.else", ON_END, Preset::Text("reconnect")),
+                key("on_refused.pass", Kind::Statuses, Preset::Ranges(&["401", "403"])),
+                key("on_refused.else", ON_END, Preset::Text("reconnect")),
+                key("on_give_up", Kind::Choice(&["keep", "close"]), Preset::Text("keep")),
+            ],
+        ],
+    },
+    Section {
+        name: "pipeline",
+        shape: Shape::Named,
+        groups: &[&[key("source", Kind::Text, Preset::Absent), key("file", Kind::Text, Preset::Absent)]],
+    },
+    Section {
+        name: "route",
+        shape: Shape::Listed,
+        groups: &[&[
+            key("listener", Kind::Text, Preset::Absent),
+            key("path", Kind::Text, Preset::Text("/")),
+            key("strip_prefix", Kind::Flag, Preset::Flag(false)),
+            key("incoming", Kind::List, Preset::List(&[])),
+            key("upstream", Kind::Text, Preset::Absent),
+            key("outgoing", Kind::List, Preset::List(&[])),
+            key("errors", Kind::List, Preset::List(&[])),
+            key("error_replies", Kind::AutoFlag, Preset::Text("auto")),
+            key("on_upstream_loss", Kind::Choice(&["auto", "keep", "close"]), Preset::Text("auto")),
+            key("stateless", Kind::Flag, Preset::Flag(false)),
+            key("subprotocols", Kind::List, Preset::List(&[])),
+            key("dial_before_accept", ANY_DURATION, Preset::Text("1s")),
+        ]],
+    },
+];

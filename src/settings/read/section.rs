@@ -1,0 +1,241 @@
+//! One section of the layers, and the typed readers of its keys.
+
+use std::{path::Path, time::Duration};
+
+use config::{Value, ValueKind};
+
+use super::{Reader, shown::shown, values};
+use crate::{
+    authority::MASK,
+    settings::{
+        host::Host,
+        keys::{self, Kind, Preset},
+        layers::{Table, as_table, lookup},
+        problem::{Origin, Problem, unknown},
+    },
+};
+
+/// One section of the layers, such as `[listener.ws]`.
+pub(crate) struct Section<'a> {
+    /// `listener.ws`, `route[1]`
+    pub(crate) path: String,
+    keys: &'static keys::Section,
+    table: Option<&'a Table>,
+    /// Whether the section is not a table. That is reported, and no key is reported as missing then.
+    is_misplaced: bool,
+    reader: &'a Reader<'a>,
+}
+
+// === impl Section ===
+
+impl<'a> Section<'a> {
+    /// The section with that path and value; reports a value that is not a table, and keys that are not in
+    /// the table of keys.
+    pub(super) fn new(
+        reader: &'a Reader<'a>,
+        path: String,
+        keys: &'static keys::Section,
+        value: Option<&'a Value>,
+    ) -> Self {
+        let table = value.and_then(as_table);
+        let is_misplaced = table.is_none() && value.is_some();
+        if is_misplaced {
+            reader.problem(&path, value, "is a section, not a key: it takes a table".to_owned());
+        }
+        let section = Section { path, keys, table, is_misplaced, reader };
+        if let Some(table) = table {
+            section.check_keys("", table);
+        }
+        section
+    }
+
+    /// Refuses keys that are not in the table of keys.
+    fn check_keys(&self, prefix: &str, table: &Table) {
+        let names: Vec<_> = self.keys.keys().map(|key| key.name).collect();
+        for (name, value) in table {
+            let full = format!("{prefix}{name}");
+            if names.contains(&full.as_str()) {
+                continue;
+            }
+            let deeper = format!("{full}.");
+            let is_table = names.iter().any(|name| name.starts_with(&deeper));
+            match &value.kind {
+                ValueKind::Table(inner) if is_table => self.check_keys(&deeper, inner),
+                _ => {
+                    let text = match is_table {
+                        true => format!("takes a table: {full} = {{ … }}"),
+                        false => unknown("key", &full, &names),
+                    };
+                    let key = format!("{}.{full}", self.path);
+                    let value = is_table.then(|| shown(value, Kind::Text));
+                    self.reader.note(Problem { key, value, origin: self.origin_of(table, name), text });
+                }
+            }
+        }
+    }
+
+    fn origin_of(&self, table: &Table, name: &str) -> Origin {
+        table.get(name).map_or(Origin::Default, |value| self.reader.origin(value))
+    }
+
+    /// The value of a key in file or environment.
+    pub(crate) fn said(&self, name: &str) -> Option<&'a Value> {
+        lookup(self.table?, name)
+    }
+
+    /// The value of a key, parsed by `parse`; reports its error. `None` when there is no value or it is
+    /// invalid.
+    pub(crate) fn read<T>(&self, name: &str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
+        let key = self.keys.key(name);
+        let preset = key.preset.value();
+        let Some(value) = self.said(name).or(preset.as_ref()) else {
+            if matches!(key.preset, Preset::Required) {
+                self.missing(name);
+            }
+            return None;
+        };
+        match parse(value) {
+            Ok(parsed) => Some(parsed),
+            Err(text) => {
+                self.reader.wrong.borrow_mut().push(format!("{}.{name}", self.path));
+                self.problem(name, text);
+                // Continue with the default, so that everything else is checked as well.
+                preset.and_then(|preset| parse(&preset).ok())
+            }
+        }
+    }
+
+    /// Reports a problem with the value of a key.
+    pub(crate) fn problem(&self, name: &str, text: impl Into<String>) {
+        let key = self.keys.key(name);
+        let (value, origin) = match (self.said(name), key.preset.value()) {
+            (Some(value), _) => (Some(shown(value, key.kind)), self.reader.origin(value)),
+            (None, Some(preset)) => (Some(shown(&preset, key.kind)), Origin::Default),
+            (None, None) => (None, self.section_origin()),
+        };
+        let key = format!("{}.{name}", self.path);
+        self.reader.note(Problem { key, value, origin, text: text.into() });
+    }
+
+    /// Reports that the value of a key does not fit those of `others`. An invalid value conflicts with
+    /// nothing.
+    pub(crate) fn conflict(&self, name: &str, others: &[&str], text: impl Into<String>) {
+        if !self.is_wrong(name) && !others.iter().any(|other| self.is_wrong(other)) {
+            self.problem(name, text);
+        }
+    }
+
+    /// Whether the value of a key is invalid.
+    pub(crate) fn is_wrong(&self, name: &str) -> bool {
+        let key = format!("{}.{name}", self.path);
+        self.reader.wrong.borrow().contains(&key)
+    }
+
+    /// Reports a problem with one entry of a table, without showing the entry.
+    pub(crate) fn entry_problem(&self, name: &str, entry: &str, value: &Value, text: String) {
+        let key = format!("{}.{name}.{entry}", self.path);
+        let origin = self.reader.origin(value);
+        self.reader.note(Problem { key, value: Some(MASK.to_owned()), origin, text });
+    }
+
+    /// Reports a problem with the section as a whole.
+    pub(crate) fn section_problem(&self, text: String) {
+        if self.is_misplaced {
+            return;
+        }
+        let origin = self.section_origin();
+        self.reader.note(Problem { key: self.path.clone(), value: None, origin, text });
+    }
+
+    fn missing(&self, name: &str) {
+        if !self.is_misplaced {
+            self.problem(name, "required: it has no default");
+        }
+    }
+
+    /// The origin of the section: that of its first value.
+    fn section_origin(&self) -> Origin {
+        match self.table.and_then(|table| table.values().next()) {
+            Some(value) => self.reader.origin(value),
+            None => self.reader.layers.base.clone(),
+        }
+    }
+
+    /// The machine for which the settings are checked.
+    pub(crate) fn host(&self) -> &'a dyn Host {
+        self.reader.host
+    }
+
+    /// Whether the settings come from a file, not from the command line or the built-in demo.
+    pub(crate) fn is_of_file(&self) -> bool {
+        matches!(self.reader.layers.base, Origin::File(_))
+    }
+
+    /// The folder at which relative paths in the settings start.
+    pub(crate) fn folder(&self) -> &Path {
+        self.reader.layers.folder()
+    }
+
+    pub(crate) fn duration(&self, name: &str) -> Duration {
+        let kind = self.kind(name);
+        self.read(name, |value| values::duration(value, kind)).unwrap_or_default()
+    }
+
+    /// A duration; `None` for "never".
+    pub(crate) fn timeout(&self, name: &str) -> Option<Duration> {
+        let kind = self.kind(name);
+        self.read(name, |value| values::timeout(value, kind)).flatten()
+    }
+
+    pub(crate) fn size(&self, name: &str) -> usize {
+        let kind = self.kind(name);
+        self.read(name, |value| values::size(value, kind)).unwrap_or_default()
+    }
+
+    /// A count; 0 when it is invalid.
+    pub(crate) fn count<T: TryFrom<u64> + Default>(&self, name: &str) -> T {
+        let kind = self.kind(name);
+        let parse = |value: &Value| {
+            let count = values::count(value, kind)?;
+            T::try_from(count).map_err(|_| format!("takes {kind}"))
+        };
+        self.read(name, parse).unwrap_or_default()
+    }
+
+    /// A count of which 0 means no limit, which is `None`.
+    pub(crate) fn cap<T: TryFrom<u64> + Default + PartialEq>(&self, name: &str) -> Option<T> {
+        Some(self.count(name)).filter(|count| *count != T::default())
+    }
+
+    /// The kind of values that the key takes.
+    pub(crate) fn kind(&self, name: &str) -> Kind {
+        self.keys.key(name).kind
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        let kind = self.kind(name);
+        self.read(name, |value| values::flag(value, kind)).unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.read(name, |value| values::text(value).map(str::to_owned))
+    }
+
+    /// The value of a key that takes one of several choices.
+    pub(crate) fn choice(&self, name: &str) -> Option<String> {
+        let kind = self.kind(name);
+        self.read(name, |value| match (kind, values::text(value)) {
+            (Kind::Choice(choices), Ok(text)) if choices.contains(&text) => Ok(text.to_owned()),
+            _ => Err(format!("takes {kind}")),
+        })
+    }
+
+    /// Whether the key's value is `choice`; for a key with two choices.
+    pub(crate) fn chooses(&self, name: &str, choice: &str) -> bool {
+        self.choice(name).as_deref() == Some(choice)
+    }
+
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        self.read(name, values::list).unwrap_or_default()
+    }
+}

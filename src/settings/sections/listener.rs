@@ -1,0 +1,109 @@
+//! `[listener.NAME]`
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    address,
+    admission::{self, Admission},
+    format::{self, Format},
+    limits, liveness, rate,
+    slow_consumer::{self, SlowConsumer},
+    tcp,
+};
+use crate::{
+    net::{Bind, TcpOptions},
+    rate::Rate,
+    settings::read::Section,
+    wire,
+};
+
+/// `[listener.NAME]`: the addresses that accept clients.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// `NAME`
+    pub name: String,
+    /// Its position in the settings, from 1: the `source` of its event ids.
+    pub number: u32,
+    /// The addresses to listen on.
+    pub bind: Vec<Bind>,
+    /// How clients' messages become events, and back.
+    pub format: Format,
+    /// Limits on clients' messages.
+    pub limits: wire::Limits,
+    /// Largest head of a handshake request, in bytes.
+    pub max_header: usize,
+    /// Limits on the number and rate of sessions.
+    pub admission: Admission,
+    /// How long a client may take for its handshake.
+    pub handshake_timeout: Duration,
+    /// When a client counts as gone (C8).
+    pub liveness: wire::LivenessConfig,
+    /// What happens to a client that does not read.
+    pub slow_consumer: SlowConsumer,
+    /// TCP options of clients' sockets.
+    pub tcp: TcpOptions,
+    /// How long a closing handshake may take before the connection is cut.
+    pub close_timeout: Duration,
+    /// What happens to unsettled events when their client closes.
+    pub on_client_close: OnClientClose,
+    /// Rate limit per session.
+    pub rate: Rate,
+    /// Rate limit for all sessions of one client address together.
+    pub address_rate: Rate,
+}
+
+/// What happens to unsettled events when their client closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClientClose {
+    /// They have `close_timeout` to settle.
+    Finish,
+    /// They fail at once.
+    Cancel,
+}
+
+/// Reads the listeners in order; an invalid one is included without a value.
+pub(crate) fn read_all(
+    sections: &[(&str, Section<'_>)],
+    taken: &mut Vec<(String, Bind)>,
+) -> Vec<Option<Arc<Listener>>> {
+    let mut listeners = Vec::new();
+    for (number, (name, section)) in (1..).zip(sections) {
+        let listener = read(name, number, section);
+        if let Some(listener) = &listener {
+            address::take(taken, section, &listener.bind);
+        }
+        listeners.push(listener.map(Arc::new));
+    }
+    listeners
+}
+
+fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
+    let bind = section.read("bind", |value| address::parse_all(value, section.host()));
+    let format = format::read(section);
+    let limits = limits::read(section);
+    let handshake_timeout = section.duration("handshake_timeout");
+    let close_timeout = section.duration("close_timeout");
+    let liveness = liveness::read(section, section.timeout("idle_timeout"));
+    let slow_consumer = slow_consumer::read(section);
+    let tcp = tcp::read(section);
+    slow_consumer::check(section, &liveness, slow_consumer, &tcp);
+    let cancels = section.chooses("on_client_close", "cancel");
+    let on_client_close = if cancels { OnClientClose::Cancel } else { OnClientClose::Finish };
+    Some(Listener {
+        name: name.to_owned(),
+        number,
+        bind: bind?,
+        format: format?,
+        limits,
+        max_header: section.size("max_header"),
+        admission: admission::read(section),
+        handshake_timeout,
+        liveness,
+        slow_consumer,
+        tcp,
+        close_timeout,
+        on_client_close,
+        rate: rate::read(section, "rate"),
+        address_rate: rate::read(section, "address_rate"),
+    })
+}

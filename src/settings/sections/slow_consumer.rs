@@ -1,0 +1,64 @@
+//! The key `slow_consumer` of listeners, and how it fits the time limits of listeners and upstreams.
+
+use std::fmt;
+
+use crate::{net::TcpOptions, settings::read::Section, wire::LivenessConfig};
+
+/// What happens to a client that reads nothing for `slow_consumer_timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlowConsumer {
+    /// It is closed with 1013.
+    Disconnect,
+    /// It stays connected; the oldest pushes are dropped.
+    DropOldest,
+    /// It stays connected; the newest pushes are dropped.
+    DropNewest,
+}
+
+/// Reads the key.
+pub(crate) fn read(section: &Section<'_>) -> SlowConsumer {
+    match section.choice("slow_consumer").as_deref() {
+        Some("drop_oldest") => SlowConsumer::DropOldest,
+        Some("drop_newest") => SlowConsumer::DropNewest,
+        _ => SlowConsumer::Disconnect,
+    }
+}
+
+/// The kernel must not end a connection before the slow-consumer policy has had its time.
+pub(crate) fn check(
+    section: &Section<'_>,
+    liveness: &LivenessConfig,
+    policy: SlowConsumer,
+    tcp: &TcpOptions,
+) {
+    if policy != SlowConsumer::Disconnect && liveness.slow_consumer_timeout.is_none() {
+        let text = format!("is \"never\", so that slow_consumer = \"{policy}\" would never begin");
+        section.conflict("slow_consumer_timeout", &["slow_consumer"], text);
+    }
+    let Some(kernel) = tcp.user_timeout else { return };
+    if policy != SlowConsumer::Disconnect {
+        let text = format!(
+            "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: must be \"never\""
+        );
+        section.conflict("tcp_user_timeout", &["slow_consumer"], text);
+    } else if let Some(slow) = liveness.slow_consumer_timeout
+        && kernel < slow
+    {
+        let slow = humantime::format_duration(slow);
+        let text = format!("is below slow_consumer_timeout, which is {slow}");
+        section.conflict("tcp_user_timeout", &["slow_consumer", "slow_consumer_timeout"], text);
+    }
+}
+
+// === impl SlowConsumer ===
+
+impl fmt::Display for SlowConsumer {
+    /// The name in the settings: `drop_oldest`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disconnect => "disconnect",
+            Self::DropOldest => "drop_oldest",
+            Self::DropNewest => "drop_newest",
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! `[upstream.NAME]`
+
+mod allowed;
+mod exchange;
+mod headers;
+mod restart;
+mod url;
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    format::{self, Format},
+    limits, liveness, on_end,
+    slow_consumer::{self, SlowConsumer},
+    tcp,
+};
+use crate::{net::TcpOptions, policy::OnEnd, settings::read::Section, wire};
+
+pub use self::{
+    allowed::AllowedUrl,
+    exchange::ExchangeMode,
+    headers::HostHeader,
+    restart::Restart,
+    url::{UpstreamUrl, UrlError, UrlParts},
+};
+
+/// `[upstream.NAME]`: a server to which sessions are connected.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// `NAME`
+    pub name: String,
+    /// Its URL.
+    pub url: UpstreamUrl,
+    /// URLs that a pipeline may choose instead, by `$url`.
+    pub allow_urls: Vec<AllowedUrl>,
+    /// How the upstream's messages become events, and back.
+    pub format: Format,
+    /// Limits on the upstream's messages.
+    pub limits: wire::Limits,
+    /// When the server counts as gone (C8).
+    pub liveness: wire::LivenessConfig,
+    /// TCP options of the sockets to the upstream.
+    pub tcp: TcpOptions,
+    /// How events and replies are matched.
+    pub exchange: ExchangeMode,
+    /// The correlation key: a path into the data, such as `id` or `params.id`, whose value matches replies to
+    /// requests. `None`: replies match in order.
+    pub correlation: Option<Vec<String>>,
+    /// How long an event may await its reply.
+    pub reply_timeout: Duration,
+    /// Number of overdue replies in a row after which the connection is replaced.
+    pub max_overdue: usize,
+    /// Number of unsettled events of a session at which its client is not read any more.
+    pub max_in_flight: usize,
+    /// How long a connection attempt may take, handshake included.
+    pub connect_timeout: Duration,
+    /// How long a closing handshake may take before the connection is cut.
+    pub close_timeout: Duration,
+    /// Whether the client's path and query are sent to the upstream.
+    pub forward_path: bool,
+    /// The `Host` header of the handshakes.
+    pub host: HostHeader,
+    /// Client headers that are forwarded to the upstream, in lower case. `x-forwarded-for`,
+    /// `x-forwarded-proto` and `x-forwarded-host` are created or extended.
+    pub forward_headers: Vec<String>,
+    /// Headers added to every handshake, names in lower case. None of them is in `forward_headers`.
+    pub headers: Vec<(String, String)>,
+    /// Headers of the upstream's answer that are forwarded to the client, in lower case.
+    pub forward_response_headers: Vec<String>,
+    /// When to reconnect after a loss.
+    pub restart: Restart,
+    /// Which close codes of the upstream are passed on to the client.
+    pub on_upstream_close: OnEnd,
+    /// Which refusals of a reconnect close the client.
+    pub on_refused: OnEnd,
+    /// What happens to the client when the restarts are used up.
+    pub on_give_up: OnGiveUp,
+}
+
+/// What happens to the client when the restarts are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnGiveUp {
+    /// It stays connected and gets an error reply to each message; probes continue.
+    Keep,
+    /// It is closed with 1013.
+    Close,
+}
+
+/// Reads the section; `None` when a value without a default is invalid.
+pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
+    let url = section.read("url", url::parse);
+    let allow_urls = section.read("allow_urls", allowed::parse);
+    let format = format::read(section);
+    let exchange = exchange::exchange(section);
+    let correlation = exchange::correlation(section, exchange, format.as_ref());
+    let headers = headers::fixed(section);
+    headers::check_credentials(section, &headers, url.as_ref(), allow_urls.as_deref());
+    let forward_headers = headers::forwarded(section, &headers);
+    let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
+    slow_consumer::check(section, &liveness, SlowConsumer::Disconnect, &tcp);
+    let upstream = Upstream {
+        name: name.to_owned(),
+        limits: limits::read(section),
+        liveness,
+        tcp,
+        exchange,
+        correlation,
+        reply_timeout: section.duration("reply_timeout"),
+        max_overdue: section.count("max_overdue"),
+        max_in_flight: section.count("max_in_flight"),
+        connect_timeout: section.duration("connect_timeout"),
+        close_timeout: section.duration("close_timeout"),
+        forward_path: section.flag("forward_path"),
+        host: headers::host(section),
+        forward_headers,
+        forward_response_headers: headers::of_answers(section),
+        headers,
+        restart: restart::read(section),
+        on_upstream_close: on_end::read(section, "on_upstream_close"),
+        on_refused: on_end::read(section, "on_refused"),
+        on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
+        url: url?,
+        allow_urls: allow_urls?,
+        format: format?,
+    };
+    Some(Arc::new(upstream))
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Whether outcomes come in the order of the client's messages, because replies are matched by order.
+    pub fn answers_in_order(&self) -> bool {
+        self.exchange == ExchangeMode::Request && self.correlation.is_none()
+    }
+}
