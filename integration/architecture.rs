@@ -322,11 +322,10 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
 
 /// Files that are longer, and are to be split.
-const KNOWN_LONG_FILES: [&str; 5] = [
+const KNOWN_LONG_FILES: [&str; 4] = [
     "crates/event/src/lib.rs",
     "crates/wire/src/link_tests.rs",
     "integration/harness/origin.rs",
-    "src/session/model_tests.rs",
     "src/settings/tests/refusals.rs",
 ];
 

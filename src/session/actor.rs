@@ -1,5 +1,9 @@
-//! The session actor, and what it does with a client's messages. [`admitting`] decides which of them it takes,
-//! [`delivering`] hands the client its replies, [`failing`] reports failures, [`ending`] closes it.
+//! The session actor. This file reads the client's messages and turns them into events.
+//!
+//! * [`admitting`]: rate limits, and the liveness of the client.
+//! * [`delivering`]: sends messages to the client and records outcomes.
+//! * [`failing`]: reports failed events.
+//! * [`ending`]: drains and closes the session.
 
 mod admitting;
 mod delivering;
@@ -21,7 +25,7 @@ use self::{
 };
 use super::{
     delivery::Delivery,
-    downstream::{Downstream, Frame},
+    downstream::{ClientFrame, Downstream},
     messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot},
 };
 use crate::{
@@ -37,7 +41,7 @@ use crate::{
     wire::{CloseFrame, LinkError, Role},
 };
 
-/// Events a session may have under way when it has no upstream whose settings say so.
+/// Limit on unsettled events of a session without upstream. With an upstream, its `max_in_flight` applies.
 const MAX_IN_FLIGHT: usize = 128;
 
 /// A client's session.
@@ -45,40 +49,41 @@ pub struct Session {
     tracker: Arc<AckTracker>,
     listener: Arc<Listener>,
     down: Downstream,
-    delivery: Delivery<Frame>,
-    /// The upstream's `buffer`: the error replies for what it sent take room there, so that it is not read
-    /// while they are not.
+    delivery: Delivery<ClientFrame>,
+    /// The upstream's `buffer`. Error replies about pushes use it until the client has read them, so that an
+    /// upstream whose pushes fail is not read faster than the client reads.
     upstream_budget: Option<Arc<Budget>>,
+    /// Limit on unsettled events; at the limit the client is not read.
     max_in_flight: usize,
-    /// What the client may send in a time; none where nothing is limited.
+    /// Rate limits on the client's messages; `None` without limits.
     limiters: Option<Box<Limiters>>,
-    /// `$request` and `$session`, when a pipeline looks at metadata.
+    /// `$request` and `$session`; `None` when no pipeline reads metadata.
     meta: Option<Arc<Record>>,
-    /// Where the client's events come from, when a pipeline asks.
+    /// The origin of the client's events; `None` when no pipeline reads it.
     origin: Option<Arc<Origin>>,
     links: SessionLinks,
     state: State,
-    /// What it means depends on the state: see [`Session::due`].
+    /// The deadline of the current state: see [`Session::due`].
     deadline: Deadline,
-    /// The order to drain, while its moment has not come.
+    /// The order to drain, until its delay has passed.
     drain: Option<Box<Drain>>,
-    /// The session ends in this turn, with this close frame: a pipeline died, or something failed that the
-    /// client must learn of.
+    /// Set when the session must end in this turn: the close frame for the client. A pipeline died, or an event
+    /// failed on a route without error replies.
     ending: Option<Box<CloseFrame>>,
-    /// What the close frame tells of lost events: the session ends with its upstream connection, or drains
-    /// without error replies.
+    /// The lost events that the close reason names. Set when the session ends because its upstream connection
+    /// was lost, or when it drains on a route without error replies.
     loss: Option<Box<Loss>>,
-    /// The server of the latest stream connection that was lost, and the last event sent on it.
+    /// For the stream connection that was lost last: its server, and the last event sent on it.
     last_sent: Option<Box<(Arc<str>, u64)>>,
-    /// What goes on in this turn.
+    /// The events accepted in this turn.
     batch: Batch,
     opened: Instant,
-    /// Counted as live until dropped, whatever the end.
+    /// Counts the session as live until it is dropped.
     _guard: Box<dyn SessionGuard>,
 }
 
 impl Session {
-    /// Starts a session; `links` starts the actors that it sends to.
+    /// Starts a session. `links` gets its address, and starts the actors that the session sends to.
     pub fn start(parts: Parts, links: impl FnOnce(&Addr<Self>) -> SessionLinks) -> Addr<Self> {
         Self::create(|ctx: &mut Context<Self>| {
             let upstream_buffer = parts.upstream.as_ref().map_or(0, |upstream| upstream.limits.buffer);
@@ -120,7 +125,7 @@ impl Session {
 
     // --- From the client
 
-    /// Takes one event or message at a time, as long as there is room for another event.
+    /// Reads from the client until it has sent nothing more, the turn's steps are used up, or a limit is reached.
     fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
         self.down.channel.begin_turn();
         while matches!(self.state, State::Open) && self.ending.is_none() {
@@ -137,10 +142,10 @@ impl Session {
         self.down.channel.end_turn();
     }
 
-    /// Whether another event may be under way; when not, the session is woken once it may.
+    /// Whether there are fewer unsettled events than `max_in_flight`. If not, wakes the task when there are.
     fn has_room(&mut self, task: &mut task::Context<'_>) -> bool {
         if self.delivery.unsettled() >= self.max_in_flight {
-            // Wakes the session at the next outcome from now on, good ones included.
+            // Asks to be woken by the next ack of any kind.
             self.take_acks(Some(task));
         }
         self.delivery.unsettled() < self.max_in_flight
@@ -158,7 +163,8 @@ impl Session {
         }
     }
 
-    /// The client sends nothing more: what it sent has a while to settle, or not.
+    /// Drains the session after the client has closed or vanished. `on_client_close` decides whether its events in
+    /// flight get time to settle.
     fn client_ended(&mut self, intent: CloseIntent) {
         let wait = match self.listener.on_client_close {
             OnClientClose::Finish => self.listener.close_timeout,
@@ -186,7 +192,7 @@ impl Session {
         self.batch.push(Envelope { event, kind: Kind::Request, ticket, permit });
     }
 
-    /// A message that does not become an event of its own kind is one that fails at once.
+    /// Fails a message that cannot become an event. It is counted as an event, so that it gets an error reply.
     fn refuse(&mut self, failure: Failure) {
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
@@ -230,7 +236,7 @@ impl Actor for Session {
 }
 
 impl Drop for Session {
-    /// A session that ends in a panic, or with its worker, leaves no connection behind either.
+    /// Ends the upstream side of a session that did not end in order: it panicked, or its worker thread ended.
     fn drop(&mut self) {
         if !matches!(self.state, State::Over) {
             if std::thread::panicking() {
@@ -252,8 +258,8 @@ impl fmt::Display for Session {
 impl Handler<DataMessage> for Session {
     type Result = ();
 
-    fn handle(&mut self, flow: DataMessage, _: &mut Context<Self>) {
-        self.arrive(flow);
+    fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
+        self.arrive(message);
     }
 }
 

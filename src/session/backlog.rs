@@ -1,51 +1,54 @@
-//! What waits for a client that does not read, where the settings say that messages may be dropped then.
+//! The queue of frames for a client that reads too slowly, on listeners whose `slow_consumer` policy drops messages.
 //!
-//! Pure. Only what the upstream sent by itself is ever dropped: replies and error replies are outcomes, and
-//! each of them is owed (C1). What was dropped is told in one notice, at the place of the gap (C2).
+//! Pure. Only pushes are dropped. Replies and error replies are *owed*: they are outcomes of the client's messages
+//! (C1). One error reply, the *notice*, reports how many messages were dropped; the client gets it at the position
+//! of the gap (C2).
 
 use std::collections::VecDeque;
 
-/// Which messages are dropped.
+/// Which messages are kept when there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// The oldest go: the client wants to know what holds now.
+    /// Drop the oldest, for clients that want the current state.
     Newest,
-    /// The newest go: the client wants to know what came first.
+    /// Drop the newest, for clients that want the first messages.
     Oldest,
 }
 
-/// A frame that waits.
-pub trait Frame {
-    /// Whether it is, or is part of, a message that may be dropped.
+/// A frame that can wait in a [`Backlog`].
+pub trait QueuedFrame {
+    /// Whether the frame belongs to a message that may be dropped: a push.
     fn may_drop(&self) -> bool;
 
-    /// For the last frame of a message: whether the side that it came from is read on.
+    /// For the last frame of a message: whether the message's budget has room, so that the side it came from is
+    /// read. `None` for other frames.
     fn has_room(&self) -> Option<bool>;
 }
 
-/// Frames that wait, and the gap among them.
+/// The frames that wait for the client, and the gap where messages were dropped.
 #[derive(Debug)]
 pub struct Backlog<F> {
     keep: Keep,
     waiting: VecDeque<F>,
-    /// Whether the client has not read for so long that messages are dropped.
+    /// Whether messages are being dropped, because the client has not read for too long.
     dropping: bool,
-    /// Messages dropped that no notice tells of yet.
+    /// Number of dropped messages that no notice has reported yet.
     dropped: u64,
-    /// The event whose notice has to come before what waits, and how many frames of it are here.
+    /// The event of a notice that must be sent before the waiting frames, and the number of its frames that have
+    /// arrived.
     notice: Option<(u64, usize)>,
-    /// Messages dropped since the beginning.
+    /// Number of messages dropped since the session began.
     total: u64,
 }
 
-impl<F: Frame> Backlog<F> {
-    /// Nothing waits.
+impl<F: QueuedFrame> Backlog<F> {
+    /// An empty backlog.
     pub fn new(keep: Keep) -> Self {
         Self { keep, waiting: VecDeque::new(), dropping: false, dropped: 0, notice: None, total: 0 }
     }
 
-    /// Adds a frame at the end, or drops it: where the newest go, all go that come behind the first of them,
-    /// so that there is one gap and not many.
+    /// Adds a frame at the end, or drops it. With [`Keep::Oldest`], all pushes after the first dropped one are
+    /// dropped as well, so that there is a single gap.
     pub fn push(&mut self, frame: F) {
         if self.dropping && self.keep == Keep::Oldest && self.dropped > 0 && frame.may_drop() {
             self.count_dropped(frame.has_room().is_some());
@@ -57,48 +60,49 @@ impl<F: Frame> Backlog<F> {
         }
     }
 
-    /// Drops messages from now on, as far as it takes for the upstream to be read. False when that is not
-    /// enough, because too much of what waits is owed.
+    /// Starts to drop messages: as many as are needed to give the upstream's budget room. False when that is
+    /// impossible, because the frames that must be kept fill the budget.
     pub fn start_dropping(&mut self) -> bool {
         self.dropping = true;
         self.make_room();
         self.waiting.iter().all(|frame| frame.has_room() != Some(false))
     }
 
-    /// The client reads again. Tells how many messages no notice has told of, if there are any.
+    /// Stops dropping, because the client reads again. Returns the number of dropped messages to report; `None` if
+    /// there are none.
     pub fn stop_dropping(&mut self) -> Option<u64> {
         self.dropping = false;
-        let told = std::mem::take(&mut self.dropped);
-        (told > 0).then_some(told)
+        let reported = std::mem::take(&mut self.dropped);
+        (reported > 0).then_some(reported)
     }
 
-    /// The notice of the gap is on its way, as the error event of `event`. Where the gap is before what
-    /// waits, that stays until the notice is there.
+    /// Announces the notice: it will arrive as the error reply of `event`. With [`Keep::Newest`] the gap precedes
+    /// the waiting frames, so they wait for the notice. With [`Keep::Oldest`] it follows them.
     pub fn expect(&mut self, event: u64) {
         self.notice = (self.keep == Keep::Newest).then_some((event, 0));
     }
 
-    /// Whether the notice that is expected is this event's.
+    /// Whether the error reply of `event` is the notice that the waiting frames wait for.
     pub fn expects(&self, event: u64) -> bool {
         self.notice.is_some_and(|(expected, _)| expected == event)
     }
 
-    /// A frame of the notice is here; with the last one, what waits may go out.
+    /// Inserts a frame of the notice before the waiting frames. After its last frame they may be sent.
     pub fn notice(&mut self, frame: F, is_last: bool) {
-        let place = self.notice.map_or(0, |(_, count)| count);
-        self.waiting.insert(place.min(self.waiting.len()), frame);
+        let at = self.notice.map_or(0, |(_, count)| count);
+        self.waiting.insert(at.min(self.waiting.len()), frame);
         self.notice = match self.notice {
             Some((event, count)) if !is_last => Some((event, count + 1)),
             _ => None,
         };
     }
 
-    /// The notice will never come.
+    /// Stops waiting for the notice: an errors pipeline has dropped it.
     pub fn forget_notice(&mut self) {
         self.notice = None;
     }
 
-    /// The next frame that may go out.
+    /// Removes the next frame that may be sent.
     pub fn pop(&mut self) -> Option<F> {
         if self.notice.is_some() {
             return None;
@@ -108,38 +112,38 @@ impl<F: Frame> Backlog<F> {
         frame
     }
 
-    /// Takes all frames, at the end.
+    /// Removes all frames, because the session ends.
     pub fn take(&mut self) -> VecDeque<F> {
         self.notice = None;
         std::mem::take(&mut self.waiting)
     }
 
-    /// Whether nothing waits, so that a frame may go straight to the socket.
+    /// Whether no frame and no notice waits, so that a new frame may be sent at once.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.notice.is_none()
     }
 
-    /// Whether messages were dropped of which no notice tells yet.
+    /// Whether there are dropped messages that no notice has reported.
     pub fn has_gap(&self) -> bool {
         self.dropped > 0
     }
 
-    /// How many messages were dropped since the beginning.
+    /// Number of messages dropped since the session began.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Drops whole messages until the upstream has room, or nothing is left that may be dropped.
+    /// Drops whole messages until the upstream's budget has room, or no message may be dropped.
     fn make_room(&mut self) {
-        while self.last_word() == Some(false) && self.drop_one() {}
+        while self.upstream_has_room() == Some(false) && self.drop_one() {}
     }
 
-    /// Whether the upstream has room, by the last message that waits; none when nothing waits that came
-    /// from there.
-    fn last_word(&self) -> Option<bool> {
-        self.waiting.iter().rev().filter(|frame| frame.may_drop()).find_map(Frame::has_room)
+    /// Whether the upstream's budget has room, according to a waiting push; `None` when no push waits.
+    fn upstream_has_room(&self) -> Option<bool> {
+        self.waiting.iter().rev().filter(|frame| frame.may_drop()).find_map(QueuedFrame::has_room)
     }
 
+    /// Drops one message with all its frames; false when there is none that may be dropped.
     fn drop_one(&mut self) -> bool {
         let ends = |frame: &F| frame.may_drop() && frame.has_room().is_some();
         let end = match self.keep {
@@ -153,6 +157,7 @@ impl<F: Frame> Backlog<F> {
         true
     }
 
+    /// Counts a message when its last frame is dropped.
     fn count_dropped(&mut self, is_whole: bool) {
         self.dropped += u64::from(is_whole);
         self.total += u64::from(is_whole);
@@ -167,9 +172,9 @@ mod tests {
 
     use super::*;
 
-    /// A frame of one message `number`, of a budget of so many messages.
+    /// A frame of message `number`. Pushes use a budget of `limit` messages, of which `used` are in use.
     #[derive(Debug)]
-    struct Sheet {
+    struct TestFrame {
         number: u32,
         push: bool,
         last: bool,
@@ -177,20 +182,20 @@ mod tests {
         limit: usize,
     }
 
-    impl Sheet {
+    impl TestFrame {
         fn new(number: u32, push: bool, last: bool, used: &Rc<Cell<usize>>, limit: usize) -> Self {
             used.set(used.get() + usize::from(push && last));
             Self { number, push, last, used: Rc::clone(used), limit }
         }
     }
 
-    impl Drop for Sheet {
+    impl Drop for TestFrame {
         fn drop(&mut self) {
             self.used.set(self.used.get() - usize::from(self.push && self.last));
         }
     }
 
-    impl Frame for Sheet {
+    impl QueuedFrame for TestFrame {
         fn may_drop(&self) -> bool {
             self.push
         }
@@ -200,55 +205,55 @@ mod tests {
         }
     }
 
-    fn numbers(backlog: &mut Backlog<Sheet>) -> Vec<u32> {
-        std::iter::from_fn(|| backlog.pop()).map(|sheet| sheet.number).collect()
+    fn numbers(backlog: &mut Backlog<TestFrame>) -> Vec<u32> {
+        std::iter::from_fn(|| backlog.pop()).map(|frame| frame.number).collect()
     }
 
-    fn filled(keep: Keep) -> (Backlog<Sheet>, Rc<Cell<usize>>) {
+    fn filled(keep: Keep) -> (Backlog<TestFrame>, Rc<Cell<usize>>) {
         let used = Rc::default();
         let mut backlog = Backlog::new(keep);
-        (0..4).for_each(|number| backlog.push(Sheet::new(number, number != 1, true, &used, 3)));
+        (0..4).for_each(|number| backlog.push(TestFrame::new(number, number != 1, true, &used, 3)));
         assert!(backlog.start_dropping());
-        (4..7).for_each(|number| backlog.push(Sheet::new(number, true, true, &used, 3)));
+        (4..7).for_each(|number| backlog.push(TestFrame::new(number, true, true, &used, 3)));
         (backlog, used)
     }
 
     #[test]
-    fn the_newest_are_kept_and_what_is_owed() {
+    fn keep_newest_drops_the_oldest_pushes_and_no_reply() {
         let (mut backlog, _) = filled(Keep::Newest);
         assert_eq!(backlog.stop_dropping(), Some(4));
         assert_eq!(numbers(&mut backlog), [1, 5, 6]);
     }
 
     #[test]
-    fn the_oldest_are_kept_and_what_is_owed() {
+    fn keep_oldest_drops_the_newest_pushes_and_no_reply() {
         let (mut backlog, used) = filled(Keep::Oldest);
-        assert_eq!(backlog.pop().map(|sheet| sheet.number), Some(0));
-        backlog.push(Sheet::new(7, true, true, &used, 3));
-        assert_eq!(backlog.stop_dropping(), Some(5), "behind the gap nothing comes in, room or not");
+        assert_eq!(backlog.pop().map(|frame| frame.number), Some(0));
+        backlog.push(TestFrame::new(7, true, true, &used, 3));
+        assert_eq!(backlog.stop_dropping(), Some(5), "after the gap every push is dropped, even with room");
         assert_eq!(numbers(&mut backlog), [1, 2]);
         assert_eq!(backlog.stop_dropping(), None);
         assert_eq!(backlog.total(), 5);
     }
 
     #[test]
-    fn the_notice_stands_where_the_gap_is() {
+    fn the_notice_precedes_the_frames_after_the_gap() {
         let (mut backlog, used) = filled(Keep::Newest);
         backlog.expect(9);
         assert!(backlog.expects(9) && !backlog.expects(8));
         assert!(backlog.pop().is_none());
-        backlog.notice(Sheet::new(90, false, false, &used, 3), false);
+        backlog.notice(TestFrame::new(90, false, false, &used, 3), false);
         assert!(backlog.pop().is_none());
-        backlog.notice(Sheet::new(91, false, true, &used, 3), true);
+        backlog.notice(TestFrame::new(91, false, true, &used, 3), true);
         assert_eq!(numbers(&mut backlog), [90, 91, 1, 5, 6]);
     }
 
     #[test]
-    fn what_is_owed_cannot_make_room() {
+    fn replies_are_kept_even_when_they_fill_the_budget() {
         let used = Rc::new(Cell::new(3));
         let mut backlog = Backlog::new(Keep::Newest);
-        backlog.push(Sheet::new(0, false, true, &used, 3));
-        backlog.push(Sheet::new(1, true, true, &used, 3));
+        backlog.push(TestFrame::new(0, false, true, &used, 3));
+        backlog.push(TestFrame::new(1, true, true, &used, 3));
         assert!(!backlog.start_dropping());
         assert_eq!(numbers(&mut backlog), [0]);
         used.set(0);
@@ -256,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_are_dropped_whole_and_the_rest_keeps_its_order(
+        fn messages_are_dropped_whole_and_the_others_stay_in_order(
             messages in proptest::collection::vec((any::<bool>(), 1_usize..4), 1..40),
             begin in 0_usize..40,
             newest: bool,
@@ -269,7 +274,7 @@ mod tests {
                     backlog.start_dropping();
                 }
                 for frame in 1..=*frames {
-                    backlog.push(Sheet::new(number as u32, *push, frame == *frames, &used, 2));
+                    backlog.push(TestFrame::new(number as u32, *push, frame == *frames, &used, 2));
                 }
             }
             let dropped = backlog.stop_dropping().unwrap_or(0) as usize;
@@ -282,7 +287,7 @@ mod tests {
                 whole += usize::from(*push && count > 0);
             }
             prop_assert_eq!(whole + dropped, pushes);
-            prop_assert!(begin >= messages.len() || whole <= 2, "no more is kept than there is room for");
+            prop_assert!(begin >= messages.len() || whole <= 2, "at most as many pushes as the budget has room for");
         }
     }
 }

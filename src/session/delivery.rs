@@ -1,212 +1,219 @@
-//! Outcomes and their order: the [`Ledger`] and the [`Sequencer`] of one session, put together.
+//! Combines the [`Ledger`] and the [`Sequencer`] of one session: which outcomes are missing, and in which order
+//! messages are sent to the client.
 //!
-//! Pure. `O` is what the client is handed: a frame with its permit.
+//! Pure. `O` is an output for the client: a frame with its permit. Methods pass the outputs that may be sent now to
+//! their argument `emit`.
 
 use super::{
     ledger::{Counts, Ledger, Outcome, Settled},
-    sequencer::{Sequencer, Slot},
+    sequencer::{Position, Sequencer},
 };
 
-/// What a session owes its client, and in which order it hands it over.
+/// The outcomes that a session still has to give, and the order of its messages to the client.
 #[derive(Debug)]
 pub struct Delivery<O> {
-    /// Whether outcomes come in the order of the client's messages: where replies are matched in order.
-    /// Elsewhere they come in the order in which they are known.
+    /// Whether the client gets outcomes in the order of its messages: when replies match by order. Otherwise it
+    /// gets them in the order in which they become known.
     ordered: bool,
     ledger: Ledger,
     sequencer: Sequencer<O>,
-    /// The place of the last reply: what the upstream sends by itself after it stays behind it.
-    last_reply: Option<Slot>,
-    /// Error events on their way that no open event owns, and their places.
-    loose: Vec<(u64, Option<Slot>)>,
+    /// The position of the last reply. When `ordered`, later pushes follow it.
+    last_reply: Option<Position>,
+    /// Events whose error reply is expected although they are not in the ledger, such as a failed push. With the
+    /// position of the error reply.
+    unowned: Vec<(u64, Option<Position>)>,
     pushed: u64,
 }
 
 impl<O> Delivery<O> {
-    /// Nothing owed.
+    /// A delivery without events.
     pub fn new(ordered: bool) -> Self {
         Self {
             ordered,
             ledger: Ledger::default(),
             sequencer: Sequencer::default(),
             last_reply: None,
-            loose: Vec::new(),
+            unowned: Vec::new(),
             pushed: 0,
         }
     }
 
-    /// A message of the client became an event.
+    /// Adds an event, made of a client's message.
     pub fn accept(&mut self, event: u64) {
-        let slot = self.ordered.then(|| self.sequencer.reserve());
-        self.ledger.accept(event, slot);
+        let position = self.ordered.then(|| self.sequencer.reserve());
+        self.ledger.accept(event, position);
     }
 
-    /// A pipeline made a copy of an event.
+    /// Notes that a pipeline copied an event.
     pub fn copied(&mut self, event: u64) {
         self.ledger.copied(event);
     }
 
-    /// The reply to an event, or to one of its copies, is here. If the event has been reported as failed
-    /// it is handed over as what it is now: a push.
+    /// Sends the reply to an event or to one of its copies, and settles it. If the event has already been reported
+    /// as failed, the reply counts as a push.
     pub fn reply(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
         match self.ledger.settle(event, Outcome::Answered) {
             Settled::Unknown => self.push(outputs, emit),
-            Settled::Partly(slot) => self.put(slot, outputs, &mut emit),
-            Settled::Done(slot) => {
-                self.put(slot, outputs, &mut emit);
-                self.close(slot, emit);
+            Settled::Partly(position) => self.put(position, outputs, &mut emit),
+            Settled::Done(position) => {
+                self.put(position, outputs, &mut emit);
+                self.close(position, emit);
             }
         }
     }
 
-    /// The upstream sent something by itself.
+    /// Sends a push. It overtakes no reply that the upstream sent before it.
     pub fn push(&mut self, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
         self.pushed += 1;
         for output in outputs {
             match (self.ordered, self.last_reply) {
-                (true, Some(slot)) => self.sequencer.put(slot, output, &mut emit),
+                (true, Some(position)) => self.sequencer.put(position, output, &mut emit),
                 (true, None) => emit(output),
                 (false, _) => self.sequencer.append(output, &mut emit),
             }
         }
     }
 
-    /// An event, or a copy of it, ended well without a reply.
+    /// Settles an event, or one of its copies, that needs no reply.
     pub fn settle(&mut self, event: u64, outcome: Outcome, emit: impl FnMut(O)) {
-        if let Settled::Done(slot) = self.ledger.settle(event, outcome) {
-            self.close(slot, emit);
+        if let Settled::Done(position) = self.ledger.settle(event, outcome) {
+            self.close(position, emit);
         }
     }
 
-    /// A message's event failed. True when an error reply is due: the first time, and never after the
-    /// outcome.
+    /// Notes that an event failed. True when it needs an error reply; false when it already has an outcome or has
+    /// failed before.
     pub fn fail(&mut self, event: u64) -> bool {
         if !self.ledger.fail(event) {
             return false;
         }
         if !self.ordered {
-            let slot = self.sequencer.reserve();
-            self.ledger.set_slot(event, slot);
+            let position = self.sequencer.reserve();
+            self.ledger.set_position(event, position);
         }
         true
     }
 
-    /// Something went wrong that is no message's outcome: a push failed, or the client is told where a gap
-    /// begins. An error reply is due, at the place of a push that came now.
-    pub fn fail_loose(&mut self, event: u64) {
-        let slot = if self.ordered { self.last_reply } else { Some(self.sequencer.reserve()) };
-        self.loose.push((event, slot));
+    /// Notes a failure that is no event's outcome: a push failed, or a lost connection leaves a gap. Its error reply
+    /// has the position that a push would have now.
+    pub fn fail_unowned(&mut self, event: u64) {
+        let position = if self.ordered { self.last_reply } else { Some(self.sequencer.reserve()) };
+        self.unowned.push((event, position));
     }
 
-    /// The client is to be told something that waits for nothing that is held back.
+    /// Notes that the notice of a gap will be sent as the error reply of `event`. When `ordered`, it does not wait
+    /// for outputs that are held back.
     pub fn announce(&mut self, event: u64) {
-        let slot = (!self.ordered).then(|| self.sequencer.reserve());
-        self.loose.push((event, slot));
+        let position = (!self.ordered).then(|| self.sequencer.reserve());
+        self.unowned.push((event, position));
     }
 
-    /// The error reply of an event is here. An errors pipeline may make several of one: what comes after the
-    /// first is a push.
+    /// Sends the error reply of an event, and settles it. An errors pipeline may make several error replies; those
+    /// after the first count as pushes.
     pub fn error(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
         if !self.ledger.is_failing(event) {
-            return self.error_loose(event, outputs, emit);
+            return self.error_unowned(event, outputs, emit);
         }
-        let slot = self.ledger.slot(event);
-        self.put(slot, outputs, &mut emit);
+        let position = self.ledger.position(event);
+        self.put(position, outputs, &mut emit);
         self.end_error(event, Outcome::Errored, emit);
     }
 
-    fn error_loose(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
-        let Some(slot) = self.take_loose(event) else { return self.push(outputs, emit) };
+    fn error_unowned(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
+        let Some(position) = self.take_unowned(event) else { return self.push(outputs, emit) };
         self.pushed += 1;
-        match slot {
-            Some(slot) if self.ordered => {
-                outputs.into_iter().for_each(|output| self.sequencer.put(slot, output, &mut emit));
+        match position {
+            Some(position) if self.ordered => {
+                outputs.into_iter().for_each(|output| self.sequencer.put(position, output, &mut emit));
             }
-            Some(slot) => {
-                self.put(Some(slot), outputs, &mut emit);
-                self.close(Some(slot), emit);
+            Some(position) => {
+                self.put(Some(position), outputs, &mut emit);
+                self.close(Some(position), emit);
             }
             None => outputs.into_iter().for_each(emit),
         }
     }
 
-    /// The errors pipelines let the error reply of an event end.
+    /// Settles a failed event whose error reply an errors pipeline dropped.
     pub fn error_dropped(&mut self, event: u64, emit: impl FnMut(O)) {
-        if self.ledger.is_failing(event) {
-            self.end_error(event, Outcome::Dropped, emit);
-        } else if let Some(slot) = self.take_loose(event)
-            && !self.ordered
-        {
-            self.close(slot, emit);
-        }
+        self.end_without_message(event, Outcome::Dropped, emit);
     }
 
-    /// An event failed, and the client gets no message about it.
+    /// Settles a failed event without a message to the client.
     pub fn error_unreported(&mut self, event: u64, emit: impl FnMut(O)) {
-        if self.ledger.is_failing(event) {
-            self.end_error(event, Outcome::Errored, emit);
-        } else if let Some(slot) = self.take_loose(event)
-            && !self.ordered
-        {
-            self.close(slot, emit);
-        }
+        self.end_without_message(event, Outcome::Errored, emit);
     }
 
-    /// Whether an error reply is due that has not come.
+    /// Whether an event has failed and its error reply has not arrived yet.
     pub fn awaits_error(&mut self, event: u64) -> bool {
-        self.ledger.is_failing(event) || self.loose.iter().any(|(loose, _)| *loose == event)
+        self.ledger.is_failing(event) || self.unowned.iter().any(|(unowned, _)| *unowned == event)
     }
 
-    /// The events that have no outcome, oldest first.
+    /// The unsettled events, oldest first.
     pub fn open(&self) -> Vec<u64> {
         self.ledger.unsettled().collect()
     }
 
-    /// How many events have no outcome.
+    /// Number of unsettled events.
     pub fn unsettled(&self) -> usize {
         self.ledger.len()
     }
 
-    /// Whether nothing is owed and nothing held back.
+    /// Whether no outcome is missing and no output is held back.
     pub fn is_idle(&self) -> bool {
-        self.ledger.is_empty() && self.sequencer.is_empty() && self.loose.is_empty()
+        self.ledger.is_empty() && self.sequencer.is_empty() && self.unowned.is_empty()
     }
 
-    /// How many events ended how.
+    /// Number of events for each outcome.
     pub fn counts(&self) -> Counts {
         self.ledger.counts()
     }
 
-    /// How many messages were handed over that settle nothing.
+    /// Number of messages sent to the client that settle no event.
     pub fn pushed(&self) -> u64 {
         self.pushed
     }
 
     fn end_error(&mut self, event: u64, outcome: Outcome, emit: impl FnMut(O)) {
-        if let Settled::Done(slot) = self.ledger.errored(event, outcome) {
-            self.close(slot, emit);
+        if let Settled::Done(position) = self.ledger.errored(event, outcome) {
+            self.close(position, emit);
         }
     }
 
-    fn put(&mut self, slot: Option<Slot>, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
-        self.last_reply = self.last_reply.max(slot);
+    fn end_without_message(&mut self, event: u64, outcome: Outcome, emit: impl FnMut(O)) {
+        if self.ledger.is_failing(event) {
+            self.end_error(event, outcome, emit);
+        } else if let Some(position) = self.take_unowned(event)
+            && !self.ordered
+        {
+            self.close(position, emit);
+        }
+    }
+
+    fn put(
+        &mut self,
+        position: Option<Position>,
+        outputs: impl IntoIterator<Item = O>,
+        mut emit: impl FnMut(O),
+    ) {
+        self.last_reply = self.last_reply.max(position);
         for output in outputs {
-            match slot {
-                Some(slot) => self.sequencer.put(slot, output, &mut emit),
+            match position {
+                Some(position) => self.sequencer.put(position, output, &mut emit),
                 None => self.sequencer.append(output, &mut emit),
             }
         }
     }
 
-    fn close(&mut self, slot: Option<Slot>, emit: impl FnMut(O)) {
-        if let Some(slot) = slot {
-            self.sequencer.close(slot, emit);
+    fn close(&mut self, position: Option<Position>, emit: impl FnMut(O)) {
+        if let Some(position) = position {
+            self.sequencer.close(position, emit);
         }
     }
 
-    fn take_loose(&mut self, event: u64) -> Option<Option<Slot>> {
-        let at = self.loose.iter().position(|(loose, _)| *loose == event)?;
-        Some(self.loose.remove(at).1)
+    fn take_unowned(&mut self, event: u64) -> Option<Option<Position>> {
+        let at = self.unowned.iter().position(|(unowned, _)| *unowned == event)?;
+        Some(self.unowned.remove(at).1)
     }
 }
 
@@ -244,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn in_order_an_early_error_waits_for_the_reply_before_it() {
+    fn with_order_an_early_error_waits_for_the_reply_before_it() {
         let mut client = Client::new(true);
         client.delivery.accept(0);
         client.delivery.accept(1);
@@ -257,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_does_not_wait_for_replies_still_to_come() {
+    fn a_push_does_not_wait_for_missing_replies() {
         let mut client = Client::new(true);
         client.delivery.accept(0);
         client.push("news");
@@ -266,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_push_stays_behind_the_reply_that_the_upstream_sent_before_it() {
+    fn a_push_does_not_overtake_an_earlier_reply_of_the_upstream() {
         let mut client = Client::new(true);
         client.delivery.accept(0);
         client.delivery.accept(1);
@@ -277,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn out_of_order_what_comes_after_an_error_stays_after_it() {
+    fn without_order_messages_after_an_error_do_not_overtake_it() {
         let mut client = Client::new(false);
         client.delivery.accept(0);
         client.delivery.accept(1);
@@ -292,12 +299,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_notice_is_told_though_its_event_is_settled() {
+    fn a_gap_notice_is_sent_although_its_event_is_settled() {
         for ordered in [true, false] {
             let mut client = Client::new(ordered);
             client.delivery.accept(0);
             client.settle(0, Outcome::Delivered);
-            client.delivery.fail_loose(0);
+            client.delivery.fail_unowned(0);
             assert!(client.delivery.awaits_error(0));
             client.error(0);
             assert_eq!(client.got, ["error 0"]);
@@ -307,17 +314,17 @@ mod tests {
     }
 
     #[test]
-    fn the_error_of_a_push_stays_behind_the_reply_that_came_before_it() {
+    fn the_error_of_a_push_does_not_overtake_an_earlier_reply() {
         let mut client = Client::new(true);
         client.delivery.accept(0);
         client.delivery.accept(1);
         client.reply(1);
-        client.delivery.fail_loose(2);
+        client.delivery.fail_unowned(2);
         client.delivery.announce(3);
         client.error(2);
         client.error(3);
         client.push("news");
-        assert_eq!(client.got, ["error 3"], "what is announced waits for nothing");
+        assert_eq!(client.got, ["error 3"], "a notice waits for nothing");
         client.reply(0);
         assert_eq!(client.got, ["error 3", "reply 0", "reply 1", "error 2", "news"]);
         assert!(client.delivery.is_idle());
@@ -336,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_that_the_errors_pipeline_drops_holds_nobody_up() {
+    fn an_error_that_the_errors_pipeline_drops_releases_later_replies() {
         let mut client = Client::new(true);
         client.delivery.accept(0);
         client.delivery.accept(1);
@@ -347,38 +354,40 @@ mod tests {
         assert_eq!(client.delivery.counts().dropped, 1);
     }
 
-    /// What happens to an event in the end.
+    /// How an event ends.
     #[derive(Debug, Clone, Copy, PartialEq)]
-    enum Fate {
+    enum End {
         Reply,
         Error,
         Drop,
-        Lose,
+        /// It fails, and its error reply arrives after everything else.
+        LateError,
     }
 
     proptest! {
-        /// Whatever becomes known in whatever order: one outcome for each event, in order where promised.
+        /// Outcomes become known in any order. The client gets one message for each event that was not dropped, in
+        /// the order of its messages when `ordered`.
         #[test]
-        fn each_event_is_told_once_and_in_order(
-            fates in proptest::collection::vec(
-                prop_oneof![Just(Fate::Reply), Just(Fate::Error), Just(Fate::Drop), Just(Fate::Lose)], 1..30),
+        fn each_event_is_reported_once_and_in_order(
+            ends in proptest::collection::vec(
+                prop_oneof![Just(End::Reply), Just(End::Error), Just(End::Drop), Just(End::LateError)], 1..30),
             seed: u64,
             ordered: bool,
         ) {
             let mut client = Client::new(ordered);
-            (0..fates.len() as u64).for_each(|event| client.delivery.accept(event));
-            let mut known: Vec<u64> = (0..fates.len() as u64).collect();
+            (0..ends.len() as u64).for_each(|event| client.delivery.accept(event));
+            let mut known: Vec<u64> = (0..ends.len() as u64).collect();
             known.sort_by_key(|event| event.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let mut late_errors = Vec::new();
             for event in known {
-                match fates[event as usize] {
-                    Fate::Reply => client.reply(event),
-                    Fate::Drop => client.settle(event, Outcome::Dropped),
-                    Fate::Error => {
+                match ends[event as usize] {
+                    End::Reply => client.reply(event),
+                    End::Drop => client.settle(event, Outcome::Dropped),
+                    End::Error => {
                         prop_assert!(client.delivery.fail(event));
                         client.error(event);
                     }
-                    Fate::Lose => {
+                    End::LateError => {
                         prop_assert!(client.delivery.fail(event));
                         prop_assert!(!client.delivery.fail(event));
                         late_errors.push(event);
@@ -386,13 +395,13 @@ mod tests {
                 }
             }
             late_errors.into_iter().for_each(|event| client.error(event));
-            let told: Vec<u64> = client.got.iter().map(|text| text[6..].parse().unwrap()).collect();
+            let reported: Vec<u64> = client.got.iter().map(|text| text[6..].parse().unwrap()).collect();
             let mut expected: Vec<u64> =
-                (0..fates.len() as u64).filter(|event| fates[*event as usize] != Fate::Drop).collect();
+                (0..ends.len() as u64).filter(|event| ends[*event as usize] != End::Drop).collect();
             if ordered {
-                prop_assert_eq!(&told, &expected);
+                prop_assert_eq!(&reported, &expected);
             }
-            let mut sorted = told;
+            let mut sorted = reported;
             sorted.sort_unstable();
             expected.sort_unstable();
             prop_assert_eq!(sorted, expected);

@@ -1,45 +1,46 @@
-//! The frames to the client: queued for the socket at once, or through the backlog where messages may be dropped.
+//! The client's connection. Frames for the client are queued for the socket; where the `slow_consumer` policy drops
+//! messages, most of them wait in a backlog before that.
 
 use std::{
     io,
     task::{Context, Poll, ready},
 };
 
-use super::backlog::{self, Backlog, Keep};
+use super::backlog::{Backlog, Keep, QueuedFrame};
 use crate::{channel::Channel, flow::Permit, net::Stream, settings::SlowConsumer, wire::Message};
 
-/// With a backlog, so much is with the socket at a time, and the rest can still be dropped. Enough for a
-/// write or two.
+/// With a backlog, the bytes queued for the socket at a time: enough for one or two writes. All other frames stay in
+/// the backlog, where they can still be dropped.
 const AHEAD: usize = 16 * 1024;
 
-/// A frame for the client and the bytes it takes from a budget until it is written.
+/// A message for the client, with its event's permit until the socket has taken it.
 #[derive(Debug)]
-pub(super) struct Frame {
+pub(super) struct ClientFrame {
     pub(super) message: Message,
-    /// With the last frame of its event.
+    /// `None` except in the last message of an event.
     pub(super) permit: Option<Permit>,
     pub(super) class: Class,
 }
 
-/// What a frame is to the client.
+/// Whether a frame may be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// The outcome of a message, or an error reply.
+    /// A reply or an error reply: never dropped.
     Owed,
-    /// The upstream sent it by itself.
+    /// A push: may be dropped.
     Push,
-    /// Of the notice of a gap, which has to come before what waits.
+    /// Part of the notice about dropped messages: never dropped, and sent before the backlog.
     Notice,
 }
 
-/// The client's connection, and what waits before it.
+/// The client's connection, and the backlog of frames for it.
 pub(super) struct Downstream {
     pub(super) channel: Channel<Stream, Option<Permit>>,
-    /// None where nothing may be dropped: then all of it is with the socket.
-    backlog: Option<Box<Backlog<Frame>>>,
+    /// `None` when messages are never dropped: then all frames are queued for the socket.
+    backlog: Option<Box<Backlog<ClientFrame>>>,
 }
 
-impl backlog::Frame for Frame {
+impl QueuedFrame for ClientFrame {
     fn may_drop(&self) -> bool {
         self.class == Class::Push
     }
@@ -59,9 +60,9 @@ impl Downstream {
         Self { channel, backlog: keep.map(|keep| Box::new(Backlog::new(keep))) }
     }
 
-    /// Queues a frame. After our close frame nothing may follow: then it is let go, and the client is told
-    /// by the close.
-    pub(super) fn emit(&mut self, frame: Frame) {
+    /// Queues a frame. After our close frame it is dropped: nothing may follow a close frame, and the close reports
+    /// the client that its session is over.
+    pub(super) fn emit(&mut self, frame: ClientFrame) {
         match &mut self.backlog {
             Some(backlog) if frame.class == Class::Notice => {
                 let is_last = frame.permit.is_some();
@@ -74,15 +75,15 @@ impl Downstream {
         }
     }
 
-    fn send(&mut self, frame: Frame) {
+    fn send(&mut self, frame: ClientFrame) {
         let _ = self.channel.link().push(frame.message, frame.permit);
     }
 
-    /// Writes as much as the socket takes.
+    /// Writes until the socket takes no more. Ready when everything is written that may be sent now.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.channel.link().poll_flush(cx, drop))?;
-            // The gap is told before what waits goes out.
+            // The notice of a gap must be sent before the rest of the backlog.
             let has_gap = self.backlog.as_ref().is_some_and(|backlog| backlog.has_gap());
             if has_gap || !self.refill() {
                 return Poll::Ready(Ok(()));
@@ -90,7 +91,7 @@ impl Downstream {
         }
     }
 
-    /// Hands the socket what waits, up to a bound; false when there is nothing to hand.
+    /// Moves frames from the backlog to the socket's queue, up to [`AHEAD`]; false when there are none.
     fn refill(&mut self) -> bool {
         let before = self.channel.link().outbox().len();
         while self.channel.link().outbox().len() < AHEAD
@@ -101,8 +102,8 @@ impl Downstream {
         self.channel.link().outbox().len() > before
     }
 
-    /// The client has not read for too long. True when messages are dropped instead of it: that is the
-    /// policy, and it lets the upstream be read.
+    /// Handles a client that has not read for too long. True when messages are dropped and the session continues.
+    /// False when the client must be closed: the policy says so, or dropping does not free enough of the budget.
     pub(super) fn start_dropping(&mut self) -> bool {
         let Some(backlog) = &mut self.backlog else { return false };
         let freed = backlog.start_dropping();
@@ -110,7 +111,7 @@ impl Downstream {
         freed && self.channel.link().outbox().tokens().flatten().all(Permit::has_room)
     }
 
-    /// How many messages were dropped, once the client reads again and has not been told.
+    /// Number of dropped messages to report, once the client reads again; `None` when there are none.
     pub(super) fn take_gap(&mut self) -> Option<u64> {
         if self.channel.link().is_blocked() {
             return None;
@@ -118,14 +119,14 @@ impl Downstream {
         self.backlog.as_mut()?.stop_dropping()
     }
 
-    /// The error event of `event` tells of the gap.
+    /// Announces that the error reply of `event` is the notice of the gap.
     pub(super) fn expect_notice(&mut self, event: u64) {
         if let Some(backlog) = &mut self.backlog {
             backlog.expect(event);
         }
     }
 
-    /// What the error reply of an event is.
+    /// The class of an event's error reply.
     pub(super) fn class_of_error(&self, event: u64) -> Class {
         match &self.backlog {
             Some(backlog) if backlog.expects(event) => Class::Notice,
@@ -133,7 +134,7 @@ impl Downstream {
         }
     }
 
-    /// The error event of `event` will never come.
+    /// Stops waiting for the error reply of `event`, which an errors pipeline has dropped.
     pub(super) fn forget_notice(&mut self, event: u64) {
         if let Some(backlog) = &mut self.backlog
             && backlog.expects(event)
@@ -142,14 +143,14 @@ impl Downstream {
         }
     }
 
-    /// Hands everything to the socket: the close frame comes next.
+    /// Moves the whole backlog to the socket's queue, because the close frame comes next.
     pub(super) fn release(&mut self) {
         for frame in self.backlog.as_mut().map(|backlog| backlog.take()).unwrap_or_default() {
             self.send(frame);
         }
     }
 
-    /// How many messages were dropped since the session began.
+    /// Number of messages dropped since the session began.
     pub(super) fn discarded(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |backlog| backlog.total())
     }

@@ -1,39 +1,39 @@
-//! The delivery ledger: every event accepted and not yet settled (C1).
+//! The ledger: a session's record of the events that were accepted and have no outcome yet (C1).
 //!
-//! Pure: numbers in, facts out. An entry is made when an event is accepted and ends with exactly one
-//! outcome. Copies that a pipeline makes of an event share its entry: the event is settled when the last
-//! copy is, by the gravest of their outcomes.
+//! Pure. An event has an entry from its acceptance to its outcome, and gets exactly one outcome. Copies that a
+//! pipeline makes of an event share its entry: the event is settled when its last copy ends, and its outcome is the
+//! gravest of theirs.
 
 use std::collections::VecDeque;
 
-use super::sequencer::Slot;
+use super::sequencer::Position;
 use crate::wire::memory;
 
-/// What became of an event.
+/// The outcome of an event, the gravest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A pipeline let it end.
+    /// A pipeline dropped it.
     Dropped,
-    /// It was written to the upstream, which owes no reply.
+    /// It was written to the upstream connection and needs no reply.
     Delivered,
-    /// Its reply was handed to the client.
+    /// The client was sent its reply.
     Answered,
-    /// Its error reply was handed to the client.
+    /// It failed. The client was sent an error reply, or the session ends because of the failure.
     Errored,
 }
 
-/// How many events ended how. `accepted` is the sum of the others and of the open entries.
+/// Number of events for each [`Outcome`]. `accepted` is the sum of the others and of the unsettled events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Entries made.
+    /// All events.
     pub accepted: u64,
-    /// Their reply was handed to the client.
+    /// Events whose reply was sent to the client.
     pub answered: u64,
-    /// They were written to the upstream, which owes no reply.
+    /// Events that were written to the upstream connection and need no reply.
     pub delivered: u64,
-    /// Their error reply was handed to the client.
+    /// Events that failed.
     pub errored: u64,
-    /// A pipeline let them end.
+    /// Events that a pipeline dropped.
     pub dropped: u64,
 }
 
@@ -47,44 +47,44 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Entry {
     event: u64,
-    slot: Option<Slot>,
-    /// Copies under way, the event itself included.
+    position: Option<Position>,
+    /// Copies that have not ended, the event itself included.
     copies: u32,
     /// The gravest outcome of the copies that have ended.
     outcome: Outcome,
-    /// An error reply is on its way; whatever else comes is no outcome any more.
+    /// The event has failed and waits for its error reply. A reply that arrives now is not its outcome.
     failing: bool,
 }
 
-/// What a settled event leaves behind.
+/// The result of settling an event or one of its copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The event has its outcome; its place in the order of replies, if it had one, can be closed.
-    Done(Option<Slot>),
-    /// Other copies of the event are still under way.
-    Partly(Option<Slot>),
-    /// There is no such event, or it has its outcome already.
+    /// The event has its outcome. Its position, if it has one, can be closed.
+    Done(Option<Position>),
+    /// Other copies of the event have not ended.
+    Partly(Option<Position>),
+    /// The event does not exist, has failed, or has an outcome already.
     Unknown,
 }
 
 impl Ledger {
-    /// Makes an entry. Events are accepted in the order of their numbers.
-    pub fn accept(&mut self, event: u64, slot: Option<Slot>) {
+    /// Adds an entry. Events must be accepted in the order of their numbers.
+    pub fn accept(&mut self, event: u64, position: Option<Position>) {
         debug_assert!(self.open.back().is_none_or(|last| last.event < event));
         self.counts.accepted += 1;
-        self.open.push_back(Entry { event, slot, copies: 1, outcome: Outcome::Dropped, failing: false });
+        self.open.push_back(Entry { event, position, copies: 1, outcome: Outcome::Dropped, failing: false });
     }
 
-    /// Notes that a copy of an event was made.
+    /// Notes that a pipeline copied an event.
     pub fn copied(&mut self, event: u64) {
         if let Some(entry) = self.find(event) {
             entry.copies = entry.copies.saturating_add(1);
         }
     }
 
-    /// Notes a good outcome of an event or of one of its copies.
+    /// Records the outcome of an event or of one of its copies, other than [`Outcome::Errored`].
     pub fn settle(&mut self, event: u64, outcome: Outcome) -> Settled {
-        let Some(at) = self.position(event) else { return Settled::Unknown };
+        let Some(at) = self.index(event) else { return Settled::Unknown };
         let entry = &mut self.open[at];
         if entry.failing {
             return Settled::Unknown;
@@ -92,13 +92,13 @@ impl Ledger {
         entry.copies -= 1;
         entry.outcome = entry.outcome.max(outcome);
         if entry.copies > 0 {
-            return Settled::Partly(entry.slot);
+            return Settled::Partly(entry.position);
         }
         Settled::Done(self.close(at))
     }
 
-    /// Notes that an event failed. True the first time: an error reply is due, and [`Ledger::errored`]
-    /// when it has been handed to the client.
+    /// Notes that an event failed. True the first time: the event needs an error reply. Call [`Ledger::errored`]
+    /// when that has been sent.
     pub fn fail(&mut self, event: u64) -> bool {
         match self.find(event) {
             Some(entry) if !entry.failing => {
@@ -109,37 +109,37 @@ impl Ledger {
         }
     }
 
-    /// Notes that the error reply of a failed event has been handed over, or that the errors pipelines let
-    /// it end (`outcome` tells).
+    /// Settles a failed event with [`Outcome::Errored`], or with [`Outcome::Dropped`] when an errors pipeline dropped
+    /// its error reply.
     pub fn errored(&mut self, event: u64, outcome: Outcome) -> Settled {
-        let Some(at) = self.position(event) else { return Settled::Unknown };
+        let Some(at) = self.index(event) else { return Settled::Unknown };
         self.open[at].outcome = outcome;
         Settled::Done(self.close(at))
     }
 
-    /// Whether the event awaits its error reply.
+    /// Whether the event has failed and waits for its error reply.
     pub fn is_failing(&mut self, event: u64) -> bool {
         self.find(event).is_some_and(|entry| entry.failing)
     }
 
-    /// The place of an open event in the order of replies.
-    pub fn slot(&mut self, event: u64) -> Option<Slot> {
-        self.find(event)?.slot
+    /// The position of an unsettled event in the order of messages to the client.
+    pub fn position(&mut self, event: u64) -> Option<Position> {
+        self.find(event)?.position
     }
 
-    /// Gives an open event a place in the order of replies.
-    pub fn set_slot(&mut self, event: u64, slot: Slot) {
+    /// Sets the position of an unsettled event.
+    pub fn set_position(&mut self, event: u64, position: Position) {
         if let Some(entry) = self.find(event) {
-            entry.slot = Some(slot);
+            entry.position = Some(position);
         }
     }
 
-    /// The events without outcome, oldest first.
+    /// The unsettled events, oldest first.
     pub fn unsettled(&self) -> impl Iterator<Item = u64> + '_ {
         self.open.iter().map(|entry| entry.event)
     }
 
-    /// How many events have no outcome.
+    /// Number of unsettled events.
     pub fn len(&self) -> usize {
         self.open.len()
     }
@@ -149,12 +149,12 @@ impl Ledger {
         self.open.is_empty()
     }
 
-    /// How many events ended how.
+    /// Number of events for each outcome.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    fn close(&mut self, at: usize) -> Option<Slot> {
+    fn close(&mut self, at: usize) -> Option<Position> {
         let entry = self.open.remove(at)?;
         match entry.outcome {
             Outcome::Dropped => self.counts.dropped += 1,
@@ -163,16 +163,16 @@ impl Ledger {
             Outcome::Errored => self.counts.errored += 1,
         }
         memory::shrink_if_idle(&mut self.open);
-        entry.slot
+        entry.position
     }
 
     fn find(&mut self, event: u64) -> Option<&mut Entry> {
-        let at = self.position(event)?;
+        let at = self.index(event)?;
         self.open.get_mut(at)
     }
 
-    /// The front is the usual answer; the rest is sorted.
-    fn position(&self, event: u64) -> Option<usize> {
+    /// The index of an event's entry. Most often it is the first; the entries are sorted.
+    fn index(&self, event: u64) -> Option<usize> {
         if self.open.front()?.event == event {
             return Some(0);
         }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_that_comes_after_the_failure_settles_nothing() {
+    fn a_reply_after_the_failure_settles_nothing() {
         let mut ledger = Ledger::default();
         ledger.accept(0, None);
         assert!(ledger.fail(0));
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn copies_share_one_outcome_the_gravest() {
+    fn copies_share_the_gravest_outcome() {
         let mut ledger = Ledger::default();
         ledger.accept(0, None);
         ledger.copied(0);
@@ -217,9 +217,9 @@ mod tests {
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
     }
 
-    /// What can happen to an event, in any order and any number.
+    /// An operation of the ledger.
     #[derive(Debug, Clone, Copy)]
-    enum Act {
+    enum Operation {
         Accept,
         Copy(u64),
         Settle(u64, Outcome),
@@ -227,40 +227,42 @@ mod tests {
         Errored(u64),
     }
 
-    fn act() -> impl Strategy<Value = Act> {
+    fn operation() -> impl Strategy<Value = Operation> {
         let outcome = prop_oneof![Just(Outcome::Dropped), Just(Outcome::Delivered), Just(Outcome::Answered)];
         prop_oneof![
-            3 => Just(Act::Accept),
-            1 => (0..20_u64).prop_map(Act::Copy),
-            3 => (0..20_u64, outcome).prop_map(|(event, outcome)| Act::Settle(event, outcome)),
-            1 => (0..20_u64).prop_map(Act::Fail),
-            1 => (0..20_u64).prop_map(Act::Errored),
+            3 => Just(Operation::Accept),
+            1 => (0..20_u64).prop_map(Operation::Copy),
+            3 => (0..20_u64, outcome).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
+            1 => (0..20_u64).prop_map(Operation::Fail),
+            1 => (0..20_u64).prop_map(Operation::Errored),
         ]
     }
 
     proptest! {
         #[test]
-        fn every_event_has_one_outcome_or_is_open(acts in proptest::collection::vec(act(), 0..200)) {
+        fn every_event_has_one_outcome_or_is_unsettled(
+            operations in proptest::collection::vec(operation(), 0..200),
+        ) {
             let mut ledger = Ledger::default();
             let mut next = 0;
             let mut done = std::collections::HashSet::new();
-            for act in acts {
-                let settled = match act {
-                    Act::Accept => {
+            for operation in operations {
+                let settled = match operation {
+                    Operation::Accept => {
                         ledger.accept(next, None);
                         next += 1;
                         continue;
                     }
-                    Act::Copy(event) => {
+                    Operation::Copy(event) => {
                         ledger.copied(event);
                         continue;
                     }
-                    Act::Fail(event) => {
+                    Operation::Fail(event) => {
                         prop_assert!(!ledger.fail(event) || !done.contains(&event));
                         continue;
                     }
-                    Act::Settle(event, outcome) => (event, ledger.settle(event, outcome)),
-                    Act::Errored(event) => (event, ledger.errored(event, Outcome::Errored)),
+                    Operation::Settle(event, outcome) => (event, ledger.settle(event, outcome)),
+                    Operation::Errored(event) => (event, ledger.errored(event, Outcome::Errored)),
                 };
                 if let (event, Settled::Done(_)) = settled {
                     prop_assert!(done.insert(event), "{} settled twice", event);

@@ -1,4 +1,4 @@
-//! The session's interface: how one starts, and what it takes.
+//! The session's interface: how to start one, and the messages it handles.
 //!
 //! | message | from | plane |
 //! |---|---|---|
@@ -32,7 +32,7 @@ use crate::{
 
 /// Everything that a session starts with.
 pub struct Parts {
-    /// Issues its event numbers and collects their outcomes.
+    /// Assigns the numbers of its events and collects their outcomes.
     pub tracker: Arc<AckTracker>,
     /// The listener that accepted the client.
     pub listener: Arc<Listener>,
@@ -40,15 +40,15 @@ pub struct Parts {
     pub upstream: Option<Arc<Upstream>>,
     /// The client's connection, after the handshake.
     pub socket: Stream,
-    /// Bytes that arrived behind the handshake.
+    /// Bytes received after the handshake.
     pub rest: Bytes,
-    /// `$request` and `$session`; none where no program reads metadata.
+    /// `$request` and `$session`; `None` when no program of the route reads metadata.
     pub meta: Option<Arc<Record>>,
-    /// The origin of the client's events; none where no program asks for it.
+    /// The origin of the client's events; `None` when no program of the route reads it.
     pub origin: Option<Arc<Origin>>,
-    /// The bytes that all sessions may hold together.
+    /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
-    /// The rate limit that the sessions of the client's address share; none where there is no such limit.
+    /// The rate limit that the sessions of the client's address share; `None` when there is no such limit.
     pub address: Option<Arc<Mutex<Limiter>>>,
     /// Counts the session as live until dropped.
     pub guard: Box<dyn SessionGuard>,
@@ -59,23 +59,23 @@ pub trait SessionGuard {}
 
 /// The actors that a session sends to.
 pub struct SessionLinks {
-    /// The first incoming pipeline, or the upstream side.
+    /// The first incoming pipeline; on a route without one, the connector or the supervisor.
     pub incoming: Output,
     /// The errors pipelines.
     pub errors: LazyChain,
     /// The supervisor, if the route has an upstream.
     pub supervisor: Option<SupervisorEdge>,
-    /// The budget of the upstream side.
+    /// The upstream's `buffer`, if the route has an upstream.
     pub upstream_budget: Option<Arc<Budget>>,
-    /// Whether failures become messages to the client.
+    /// Whether a failed event becomes an error reply to the client.
     pub replies_errors: bool,
 }
 
 /// The edges to a session's supervisor.
 pub struct SupervisorEdge {
-    /// At the session's end.
+    /// Reports the end of the session.
     pub over: Edge<SessionOver>,
-    /// While the session drains.
+    /// Ends the upstream connection while the session drains.
     pub stop_upstream: Edge<StopUpstream>,
 }
 
@@ -97,9 +97,9 @@ pub enum Control {
 /// settle.
 #[derive(Debug, Clone)]
 pub struct Drain {
-    /// When to begin.
+    /// Time until the session starts to drain.
     pub delay: Duration,
-    /// How long unsettled events may then take to settle.
+    /// Time for unsettled events after that.
     pub grace: Duration,
     /// The close frame for the client.
     pub frame: CloseFrame,

@@ -1,22 +1,26 @@
-//! A session: the actor that owns one client's connection, from the upgrade to its end.
+//! A session: the actor that owns one client's connection, from the end of its handshake to its close.
 //!
-//! It makes events of the client's messages, owes each an outcome (the ledger), and hands the client
-//! replies, pushes and errors in their order (the sequencer). Its states:
+//! It turns the client's messages into events and sends the client replies, pushes and errors. The ledger
+//! records which events have no outcome yet; the sequencer keeps the order. Its states:
 //!
-//! * *Open*: the client is read.
-//! * *Draining*: the client is not read any more; events under way have a while to settle.
-//! * *Closing*: our close frame is out; the client's is awaited.
-//! * *Over*.
+//! * *Open*: the session reads from the client.
+//! * *Draining*: it reads no more, and waits for the outcomes of events in flight until a deadline.
+//! * *Closing*: it has sent its close frame and waits for the client's.
+//! * *Over*: the connection is closed, and the actor stops.
 
 mod actor;
 mod backlog;
+#[cfg(test)]
+mod backlog_tests;
 mod delivery;
+#[cfg(test)]
+mod delivery_tests;
 mod downstream;
 mod ledger;
 mod messages;
-#[cfg(test)]
-mod model_tests;
 mod sequencer;
+#[cfg(test)]
+mod sequencer_tests;
 
 pub use actor::Session;
 pub use ledger::Counts;

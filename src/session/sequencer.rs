@@ -1,86 +1,91 @@
-//! The order in which a session's client is told things (C2).
+//! The order in which a session sends messages to its client (C2).
 //!
-//! Pure. Where events are answered in order, each has a [`Slot`] from the moment it is accepted, and
-//! whatever becomes known about a later one waits behind it. Where they are not, only an error has a slot,
-//! from the moment it is known until it comes back from the errors pipelines, so that what comes after it
-//! stays after it.
+//! Pure. The sequencer holds messages back until everything that precedes them has been sent. There are two ways to
+//! use it:
+//!
+//! * Replies match by order: every event reserves a [`Position`] when it is accepted, so replies and errors leave in
+//!   the order of the client's messages.
+//! * Replies match by key: only an error reserves a position, from the failure until the error reply returns from
+//!   the errors pipelines. Messages that arrive in the meantime follow the error reply.
 
 use std::collections::VecDeque;
 
 use crate::wire::memory;
 
-/// A place in the order.
+/// A reserved position in the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Slot(u64);
+pub struct Position(u64);
 
-/// Holds back outputs until everything before them is out.
+/// Holds back outputs until everything before them has been emitted.
 ///
-/// What it holds is bounded by what the outputs' permits admit.
+/// The outputs carry permits, which bound the memory that it holds.
 #[derive(Debug)]
 pub struct Sequencer<O> {
-    /// The number of the first place that is not over.
+    /// The number of the first position in `positions`.
     first: u64,
-    places: VecDeque<Place<O>>,
+    /// From the first open position on.
+    positions: VecDeque<Pending<O>>,
 }
 
+/// The state of a position that is not finished, or that follows one.
 #[derive(Debug)]
-struct Place<O> {
+struct Pending<O> {
     closed: bool,
     held: Vec<O>,
 }
 
 impl<O> Default for Sequencer<O> {
     fn default() -> Self {
-        Self { first: 0, places: VecDeque::new() }
+        Self { first: 0, positions: VecDeque::new() }
     }
 }
 
 impl<O> Sequencer<O> {
-    /// Takes the next place.
-    pub fn reserve(&mut self) -> Slot {
-        self.places.push_back(Place { closed: false, held: Vec::new() });
-        Slot(self.first + self.places.len() as u64 - 1)
+    /// Reserves the next position.
+    pub fn reserve(&mut self) -> Position {
+        self.positions.push_back(Pending { closed: false, held: Vec::new() });
+        Position(self.first + self.positions.len() as u64 - 1)
     }
 
-    /// Puts an output in a place: out at once when nothing is before it.
-    pub fn put(&mut self, slot: Slot, output: O, mut emit: impl FnMut(O)) {
-        match self.index(slot) {
+    /// Puts an output at a position. Emits it at once when no open position precedes it.
+    pub fn put(&mut self, position: Position, output: O, mut emit: impl FnMut(O)) {
+        match self.index(position) {
             None | Some(0) => emit(output),
-            Some(at) => self.places[at].held.push(output),
+            Some(at) => self.positions[at].held.push(output),
         }
     }
 
-    /// Puts an output behind everything there is now.
+    /// Puts an output after all positions reserved so far.
     pub fn append(&mut self, output: O, mut emit: impl FnMut(O)) {
-        match self.places.back_mut() {
+        match self.positions.back_mut() {
             None => emit(output),
-            Some(place) if place.closed => place.held.push(output),
-            Some(_) => self.places.push_back(Place { closed: true, held: vec![output] }),
+            Some(last) if last.closed => last.held.push(output),
+            Some(_) => self.positions.push_back(Pending { closed: true, held: vec![output] }),
         }
     }
 
-    /// Ends a place; what was held behind it comes out up to the next open place, its own outputs included.
-    pub fn close(&mut self, slot: Slot, mut emit: impl FnMut(O)) {
-        let Some(at) = self.index(slot) else { return };
-        self.places[at].closed = true;
-        while self.places.pop_front_if(|place| place.closed).is_some() {
+    /// Closes a position. Emits the outputs that it held back: those up to and including the next open position.
+    pub fn close(&mut self, position: Position, mut emit: impl FnMut(O)) {
+        let Some(at) = self.index(position) else { return };
+        self.positions[at].closed = true;
+        while self.positions.pop_front_if(|pending| pending.closed).is_some() {
             self.first += 1;
-            if let Some(place) = self.places.front_mut() {
-                std::mem::take(&mut place.held).into_iter().for_each(&mut emit);
+            if let Some(pending) = self.positions.front_mut() {
+                std::mem::take(&mut pending.held).into_iter().for_each(&mut emit);
             }
         }
-        memory::shrink_if_idle(&mut self.places);
+        memory::shrink_if_idle(&mut self.positions);
     }
 
-    /// Whether nothing is held back and no place is open.
+    /// Whether no output is held back and no position is open.
     pub fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.positions.is_empty()
     }
 
-    /// The index of a place that is not over.
-    fn index(&self, slot: Slot) -> Option<usize> {
-        let at = usize::try_from(slot.0.checked_sub(self.first)?).ok()?;
-        (at < self.places.len()).then_some(at)
+    /// The index of a position; `None` when it has been closed and everything before it as well.
+    fn index(&self, position: Position) -> Option<usize> {
+        let at = usize::try_from(position.0.checked_sub(self.first)?).ok()?;
+        (at < self.positions.len()).then_some(at)
     }
 }
 
@@ -91,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_output_waits_for_the_earlier_place() {
+    fn a_later_output_waits_for_the_earlier_position() {
         let mut sequencer = Sequencer::default();
         let mut out = Vec::new();
         let first = sequencer.reserve();
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_waits_for_open_places_only() {
+    fn an_appended_output_waits_for_open_positions_only() {
         let mut sequencer = Sequencer::default();
         let mut out = Vec::new();
         sequencer.append(1, |output| out.push(output));
@@ -121,24 +126,25 @@ mod tests {
     }
 
     proptest! {
-        /// Each reserved place gets outputs `(place, n)`; closed in any order, they come out sorted.
+        /// Each position gets outputs `(position, n)`. In whatever order the positions are closed, the outputs are
+        /// emitted in sorted order.
         #[test]
-        fn outputs_leave_in_the_order_of_their_places(
+        fn outputs_leave_in_the_order_of_their_positions(
             puts in proptest::collection::vec((0..10_usize, 1..4_usize), 0..40),
             order in Just((0..10_usize).collect::<Vec<_>>()).prop_shuffle(),
         ) {
             let mut sequencer = Sequencer::default();
-            let slots: Vec<Slot> = (0..10).map(|_| sequencer.reserve()).collect();
+            let positions: Vec<Position> = (0..10).map(|_| sequencer.reserve()).collect();
             let mut out = Vec::new();
             let mut total = 0;
-            for (serial, (place, count)) in puts.iter().enumerate() {
+            for (serial, (at, count)) in puts.iter().enumerate() {
                 for _ in 0..*count {
                     total += 1;
-                    sequencer.put(slots[*place], (*place, serial), |output| out.push(output));
+                    sequencer.put(positions[*at], (*at, serial), |output| out.push(output));
                 }
             }
-            for place in order {
-                sequencer.close(slots[place], |output| out.push(output));
+            for at in order {
+                sequencer.close(positions[at], |output| out.push(output));
             }
             prop_assert!(out.is_sorted());
             prop_assert_eq!(out.len(), total);

@@ -1,4 +1,4 @@
-//! What a session lets in, and what it does about a client that is silent, idle or does not read.
+//! Rate limits on the client's messages, and the reaction to a client that is silent, idle or does not read.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,10 +17,10 @@ use crate::{
     wire::{CloseFrame, LivenessError, Message},
 };
 
-/// What a client may send in a time: in this session, and in all sessions of its address.
+/// The rate limits on a client's messages: one for this session, one for all sessions of its address.
 pub(super) struct Limiters {
     limits: Vec<Limit>,
-    /// The client is not read until a timer fires.
+    /// Whether the session reads nothing until a timer fires.
     is_waiting: bool,
 }
 
@@ -36,7 +36,7 @@ impl Limit {
 }
 
 impl Limiters {
-    /// The limits of a listener on a new session; none where there are none. `address` is what the sessions
+    /// The limits for a new session; `None` when the listener has none. `address` is the limiter that the sessions
     /// of the client's address share.
     pub(super) fn new(listener: &Listener, address: Option<Arc<Mutex<Limiter>>>) -> Option<Box<Self>> {
         let own = Limiter::new(&listener.rate, Instant::now());
@@ -47,10 +47,13 @@ impl Limiters {
         (!limits.is_empty()).then(|| Box::new(Self { limits, is_waiting: false }))
     }
 
-    /// Counts a message of so many bytes; or tells what there is too much of, and then it is not counted.
+    /// Counts a message of `bytes` bytes.
+    ///
+    /// # Errors
+    /// The limit that the message exceeds, and that limit's policy. The message is not counted then.
     fn count(&self, bytes: usize, now: Instant) -> Result<(), (Excess, OnLimit)> {
         for limit in &self.limits {
-            // Who delays takes the message, and reads no more until it is paid for.
+            // A delaying limit accepts every message. The session then stops reading until the debt is paid.
             if limit.policy != OnLimit::Delay
                 && let Some(excess) = limit.limiter().excess(bytes, now)
             {
@@ -61,7 +64,7 @@ impl Limiters {
         Ok(())
     }
 
-    /// How long the client is not read from now on.
+    /// How long the session must not read from the client, from now on.
     fn wait(&self, now: Instant) -> Duration {
         let delaying = self.limits.iter().filter(|limit| limit.policy == OnLimit::Delay);
         delaying.map(|limit| limit.limiter().wait(now)).max().unwrap_or_default()
@@ -69,7 +72,7 @@ impl Limiters {
 }
 
 impl Session {
-    /// Takes a message of the client, if it may send one now.
+    /// Accepts a message of the client, or refuses it when it exceeds a rate limit.
     pub(super) fn admit(&mut self, message: Message) {
         let counted = match &self.limiters {
             None => Ok(()),
@@ -84,8 +87,8 @@ impl Session {
         self.refuse(failure);
     }
 
-    /// The client has closed: what it has not finished, such as a last line without newline, are its last
-    /// events. There is at most one for each preprocessor.
+    /// Accepts incomplete input, such as a last line without newline, as the client's last events. Called when the
+    /// client has closed. Each preprocessor has at most one.
     pub(super) fn finish_input(&mut self) {
         while let Some(decoded) = self.down.channel.take_unfinished() {
             self.accept(decoded);
@@ -93,17 +96,17 @@ impl Session {
         self.flush_batch();
     }
 
-    /// The client is not read any more: what it has not finished fails, because it may have been cut.
+    /// Fails incomplete input, because the rest of it will not be read.
     pub(super) fn abandon_input(&mut self) {
         if let Some(words) = self.down.channel.abandon() {
             self.refuse(Failure::Decode(words));
         }
     }
 
-    /// Whether the client is not read because it has sent too much; it is again when a timer fires.
+    /// Whether the session must not read from the client because of a rate limit. A timer ends that.
     ///
-    /// A timer, because a rate needs waits shorter than the ticker's grain. Nothing delays it: the client is not
-    /// read meanwhile, and writes are bounded by their turn.
+    /// This is a timer and no alarm of the ticker, because a rate needs waits shorter than a tick. The socket cannot
+    /// delay it: the session does not read meanwhile, and writes are bounded in each turn.
     pub(super) fn is_held_back(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) -> bool {
         let Some(limiters) = &mut self.limiters else { return false };
         if !limiters.is_waiting {
@@ -122,7 +125,7 @@ impl Session {
         limiters.is_waiting
     }
 
-    /// Looks after the client; whoever is silent, idle or blocked for too long is given up.
+    /// Pings a silent client, and ends the session of one that is silent, idle or blocked for too long.
     pub(super) fn check_liveness(&mut self, task: &task::Context<'_>) {
         if matches!(self.state, State::Open)
             && let Some(error) = self.down.channel.check_liveness(task.waker())
@@ -132,13 +135,13 @@ impl Session {
     }
 
     fn on_liveness_error(&mut self, error: LivenessError) {
-        if error == LivenessError::Blocked && self.drop_for_it() {
+        if error == LivenessError::Blocked && self.start_dropping() {
             return;
         }
         let frame = CloseFrame::new(error.close_code(), error.text(&self.listener.liveness));
         let intent = CloseIntent::Close(Some(frame), Side::Proxy);
         match error {
-            // Whatever settles now, it would wait behind what is not read.
+            // Draining is pointless: outcomes would wait behind the frames that the client does not read.
             LivenessError::Blocked => self.close(intent),
             LivenessError::Silent | LivenessError::Idle | LivenessError::HeldUp | LivenessError::Dead => {
                 self.start_draining(intent, self.listener.close_timeout);
@@ -146,9 +149,9 @@ impl Session {
         }
     }
 
-    /// Drops messages for a client that does not read, if the policy says so; false when it does not, or
-    /// when that is not enough.
-    fn drop_for_it(&mut self) -> bool {
+    /// Starts to drop messages for a client that does not read. False when the policy does not allow that, or when
+    /// it does not free enough of the budget.
+    fn start_dropping(&mut self) -> bool {
         let discarded = self.down.discarded();
         let drops = self.down.start_dropping();
         if drops && discarded == 0 {
@@ -160,7 +163,7 @@ impl Session {
         drops
     }
 
-    /// Tells the client how many messages it missed.
+    /// Reports to the client how many messages it missed.
     pub(super) fn report_gap(&mut self, count: u64) {
         log::info!("client reads again session={self} discarded={count}");
         if !self.links.replies_errors {

@@ -1,4 +1,4 @@
-//! What a session hands its client, and the outcomes that it learns.
+//! Messages to the client, and the outcomes that tickets report.
 
 use std::task;
 
@@ -9,16 +9,16 @@ use crate::{
     flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
     reply::{Failure, error_data},
     session::{
-        downstream::{Class, Frame},
+        downstream::{Class, ClientFrame},
         ledger::Outcome,
     },
     wire::{CloseFrame, Message},
 };
 
 impl Session {
-    pub(super) fn arrive(&mut self, flow: DataMessage) {
+    pub(super) fn arrive(&mut self, message: DataMessage) {
         self.take_acks(None);
-        match flow {
+        match message {
             DataMessage::Events(mut envelopes) => {
                 envelopes.drain(..).for_each(|envelope| self.deliver(envelope));
                 recycle(envelopes);
@@ -37,7 +37,7 @@ impl Session {
         match self.down.channel.encode(data, &meta) {
             Ok(messages) => self.emit_to_client(messages, kind, ticket, permit),
             Err(words) if kind == Kind::Error => {
-                // The listener's format cannot write a record: plain JSON can.
+                // The listener's format cannot encode a record. JSON text always can.
                 let data = error_data(&Failure::Encode(words), ticket.id(), None);
                 let messages = vec![Message::Text(data.to_json().into())];
                 self.emit_to_client(messages, kind, ticket, permit);
@@ -61,7 +61,7 @@ impl Session {
             (Kind::Reply | Kind::Request, _) => Class::Owed,
         };
         let outputs = channel::parts(&mut messages, permit);
-        let outputs = outputs.map(|Part { message, permit, .. }| Frame { message, permit, class });
+        let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
         match (kind, cause) {
@@ -72,10 +72,12 @@ impl Session {
         self.down.channel.reuse(messages);
     }
 
+    /// Applies the outcomes that tickets have reported. With `task`, later acks wake the task; while the session
+    /// waits for outcomes, acks of any kind do.
     pub(super) fn take_acks(&mut self, task: Option<&task::Context<'_>>) {
         let eager = !matches!(self.state, State::Open) || self.delivery.unsettled() >= self.max_in_flight;
-        for note in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
-            match note {
+        for ack in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
+            match ack {
                 Ack::Settled { event, cause, status } => self.acked(event, cause, status),
                 Ack::PipelineDied(name) => self.pipeline_died(&name),
             }
@@ -95,12 +97,12 @@ impl Session {
             }
             (AckStatus::Failed(failure), cause) => self.fail(event, cause, *failure, None),
             (AckStatus::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
-            // Nobody awaits a push.
+            // The outcome of a push is of no interest, and an error event has no copies to count.
             (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => {}
         }
     }
 
-    /// A dead pipeline cannot serve its session, and what it held has been reported as lost.
+    /// Ends the session, which cannot work without the pipeline. The pipeline's events have been reported as lost.
     fn pipeline_died(&mut self, name: &str) {
         log::error!("pipeline died session={self} pipeline={name}");
         self.ending = Some(Box::new(CloseFrame::new(1011, "internal error")));

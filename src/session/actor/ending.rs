@@ -1,4 +1,4 @@
-//! How a session ends: draining, closing, over.
+//! The end of a session, and its states.
 
 use std::{
     fmt, mem,
@@ -18,28 +18,29 @@ use crate::{
     wire::{CloseFrame, ticker::TICK},
 };
 
+/// The state of a session; the module [`session`](crate::session) describes them.
 #[derive(Debug)]
 pub(super) enum State {
     Open,
     Draining {
         intent: CloseIntent,
-        /// Whether the upstream side has its order to stop.
+        /// Whether `StopUpstream` has been sent.
         upstream_stopped: bool,
     },
     Closing(CloseIntent),
     Over,
 }
 
-/// How the session ends: which close frame the client gets, and what is awaited of it then.
+/// How to close the client's connection.
 #[derive(Debug, Clone)]
 pub(super) enum CloseIntent {
-    /// The client is gone: it gets no close frame.
+    /// The connection is gone. Send no close frame.
     Gone(Side),
-    /// The client has sent its close frame: it gets ours, and nothing more is awaited.
+    /// The client has sent its close frame. Send ours, then end the connection.
     Answer(Option<CloseFrame>),
-    /// The client gets a close frame, with or without a code. Its own is awaited.
+    /// Send a close frame, with or without a code, and wait for the client's.
     Close(Option<CloseFrame>, Side),
-    /// The client broke the protocol: it gets a close frame, and what it sends is not read as frames any more.
+    /// The client broke the protocol. Send a close frame, and discard what the client sends until it disconnects.
     Reject(CloseFrame),
 }
 
@@ -52,8 +53,8 @@ pub(super) enum Side {
 }
 
 impl Session {
-    /// Reads no more; when everything is settled, sends the close frame and ends. What is not settled
-    /// after `wait` fails.
+    /// Stops reading. The session closes as `intent` says when all events are settled. After `wait` the upstream is
+    /// stopped, which fails the unsettled events.
     pub(super) fn start_draining(&mut self, intent: CloseIntent, wait: Duration) {
         if !matches!(self.state, State::Open) {
             return;
@@ -66,7 +67,7 @@ impl Session {
         }
     }
 
-    /// The deadline has passed.
+    /// Acts on the deadline of the current state.
     pub(super) fn due(&mut self, ctx: &mut Context<Self>) {
         match self.state {
             State::Open => self.start_drain(),
@@ -90,14 +91,15 @@ impl Session {
         if let Some(drain) = self.drain.take() {
             let Drain { grace, frame, .. } = *drain;
             if !self.links.replies_errors {
-                // The close frame is the only message about events that are lost in the meantime.
+                // Without error replies, only the close reason can name an event that is lost while draining.
                 self.loss = Some(Box::default());
             }
             self.start_draining(CloseIntent::Close(Some(frame), Side::Proxy), grace);
         }
     }
 
-    /// The time for outcomes is over: the upstream side closes, and tells what that leaves unsettled.
+    /// Ends the upstream connections, because the time for outcomes is over. The supervisor then reports the events
+    /// that this leaves unsettled.
     fn stop_upstream(&mut self) {
         let State::Draining { intent, upstream_stopped } = &mut self.state else { return };
         if !mem::replace(upstream_stopped, true) {
@@ -109,7 +111,8 @@ impl Session {
         }
     }
 
-    /// Whatever has no outcome even now, stuck in a pipeline say, fails here and goes out as it is.
+    /// Fails the events that have no outcome even after the upstream was stopped, because they are stuck in a
+    /// pipeline for example. Their error replies bypass the errors pipelines.
     fn drain_deadline(&mut self, ctx: &mut Context<Self>) {
         for event in self.delivery.open() {
             self.delivery.fail(event);
@@ -118,7 +121,7 @@ impl Session {
         self.drained(ctx);
     }
 
-    /// There is nothing to wait for any more.
+    /// Closes the connection after the drain.
     fn drained(&mut self, ctx: &mut Context<Self>) {
         let State::Draining { intent, .. } = mem::replace(&mut self.state, State::Over) else { return };
         match intent {
@@ -127,7 +130,7 @@ impl Session {
         }
     }
 
-    /// Sends our close frame; the client's is awaited for a while, so that it can read ours.
+    /// Sends our close frame, and starts the deadline for the rest of the closing handshake.
     pub(super) fn close(&mut self, intent: CloseIntent) {
         self.down.release();
         self.down.channel.link().close(intent.frame());
@@ -170,14 +173,15 @@ impl Session {
         );
     }
 
-    /// Moves on towards the end: when everything is settled, and when the closing handshake is done.
+    /// Writes, and enters the next state when its condition is met: all events are settled, or the closing handshake
+    /// is done. Ready when the session is over.
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if let Some(frame) = self.ending.take() {
             let intent = CloseIntent::Close(Some(*frame), Side::Proxy);
             self.start_draining(intent, self.listener.close_timeout);
         }
         if let State::Draining { .. } = self.state {
-            // Wakes the session at the next outcome from now on, good ones included.
+            // Asks to be woken by the next ack of any kind.
             self.take_acks(Some(task));
             if self.delivery.is_idle() {
                 self.drained(ctx);
@@ -199,7 +203,7 @@ impl Session {
         if matches!(self.state, State::Over) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Writes what is queued. A client that reads again after messages were dropped is told of the gap.
+    /// Writes what is queued. When the client reads again after messages were dropped, reports the gap to it.
     fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
         loop {
             if let Poll::Ready(Err(_)) = self.down.poll_flush(task) {
@@ -210,7 +214,7 @@ impl Session {
         }
     }
 
-    /// The client is gone: there is nothing to tell it, but what it sent has a while to be delivered.
+    /// Handles a failed write. The client gets nothing more, but the events that it sent still get time to settle.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
             State::Open => self.client_ended(CloseIntent::Gone(Side::Downstream)),
@@ -234,7 +238,7 @@ impl State {
 }
 
 impl CloseIntent {
-    /// What the upstream is told: the same, and of a client that vanished that it is gone.
+    /// The close frame for the upstream: the client's, or 1001 when the client has vanished.
     pub(super) fn to_upstream(&self) -> Option<CloseFrame> {
         match self {
             Self::Gone(_) => Some(CloseFrame::new(1001, "client is gone")),
@@ -242,7 +246,7 @@ impl CloseIntent {
         }
     }
 
-    /// Our close frame; none where it has no code, or where the client is gone.
+    /// The close frame for the client; `None` when it has no code, or when the connection is gone.
     fn frame(&self) -> Option<&CloseFrame> {
         match self {
             Self::Gone(_) => None,
@@ -268,7 +272,7 @@ impl CloseIntent {
         }
     }
 
-    /// Code and reason; 1005 and 1006 are for the log only (RFC 6455 section 7.4.1).
+    /// Code and reason for the log. 1005 and 1006 are never sent (RFC 6455 section 7.4.1).
     fn to_log(&self) -> (u16, &str) {
         match (self, self.frame()) {
             (Self::Gone(_), _) => (1006, ""),

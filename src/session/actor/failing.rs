@@ -1,4 +1,4 @@
-//! How a session reports failures: by error replies, or by its end.
+//! Reports failed events to the client: by an error reply, or by closing the session.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use crate::{
     wire::CloseFrame,
 };
 
-/// What the reason of a close calls the events that it names.
+/// Labels of the events that a close reason names.
 const FIRST_LOST: &str = "first lost event";
 const LAST_SENT: &str = "last event sent";
 
 impl Session {
-    /// An event failed behind the pipelines.
+    /// Handles a failure that a connector or the supervisor reports.
     pub(super) fn failed(&mut self, Failed { ticket, event, failure, correlation }: Failed) {
         let cause = match ticket {
             Some(ticket) => {
@@ -29,7 +29,7 @@ impl Session {
                 ticket.redeem();
                 cause
             }
-            // A notice: the event was the last one sent on a connection that is lost, and is settled.
+            // A notice about the last event sent on a lost connection. The event itself is settled.
             None => {
                 if let Failure::NoReply { server, .. } = &failure {
                     self.last_sent = Some(Box::new((Arc::clone(server), event)));
@@ -40,8 +40,8 @@ impl Session {
         self.fail(event, cause, failure, correlation);
     }
 
-    /// Gives a failed event its outcome, unless it has one: an error reply, or where there are none, a close
-    /// if the client must learn of the failure.
+    /// Reports the failure of an event that has no outcome yet: by an error reply, or on a route without error
+    /// replies by closing the session, where the policy requires that.
     pub(super) fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
         if !self.is_error_due(event, cause) {
             return;
@@ -54,7 +54,7 @@ impl Session {
         }
     }
 
-    /// The earliest event that failed is where the gap begins that the close frame tells of.
+    /// Remembers the earliest event that was lost, for the close reason.
     fn note_loss(&mut self, event: u64, cause: Cause, failure: &Failure) {
         if let Some(loss) = &mut self.loss
             && cause == Cause::Message
@@ -64,8 +64,8 @@ impl Session {
         }
     }
 
-    /// Settles a failed event without a message to the client, and ends the session if the client must learn
-    /// of the failure.
+    /// Settles a failed event without a message to the client, and ends the session if [`policy::close_for`] has a
+    /// close code for the failure.
     fn close_for(&mut self, event: u64, cause: Cause, failure: &Failure) {
         let down = &mut self.down;
         self.delivery.error_unreported(event, |frame| down.emit(frame));
@@ -84,13 +84,13 @@ impl Session {
                 log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text()));
                 self.ending = Some(Box::new(CloseFrame::new(code, reason)));
             }
-            // One line a session is enough; after it there may be many at once.
+            // One warning per session is enough: many events may fail at once.
             None => log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text())),
         }
     }
 
-    /// The upstream has ended, and the session ends with it: when what came before it is out and every event
-    /// has its outcome.
+    /// Drains the session because its upstream has ended. The close frame follows everything that the upstream sent
+    /// before.
     pub(super) fn upstream_ended(&mut self, end: UpstreamEnd) {
         let UpstreamEnd { failed, frame, loss } = end;
         if matches!(self.state, State::Open) && self.ending.is_none() {
@@ -100,7 +100,7 @@ impl Session {
         failed.into_iter().for_each(|failed| self.failed(failed));
     }
 
-    /// The close frame, whose reason names a lost event if there is one.
+    /// The close frame, with the lost events added to its reason.
     pub(super) fn with_loss(&self, frame: CloseFrame) -> CloseFrame {
         let Some(Loss { first, last_written }) = self.loss.as_deref() else { return frame };
         let events = [first.map(|event| (FIRST_LOST, event)), last_written.map(|event| (LAST_SENT, event))];
@@ -108,8 +108,8 @@ impl Session {
         CloseFrame::new(frame.code, policy::reason_with(&frame.reason, events))
     }
 
-    /// The last event sent on the latest lost connection to the server that an event cannot be sent to. It
-    /// counts as delivered, and may be lost as well.
+    /// For an event that could not be sent: the last event that was sent to the same server, on the connection that
+    /// was lost. It counts as delivered, but may be lost as well.
     fn last_sent(&self, failure: &Failure) -> Option<(&'static str, EventId)> {
         match (failure, self.last_sent.as_deref()) {
             (Failure::NotSent { server, .. }, Some((lost, event))) if server == lost => {
@@ -119,6 +119,7 @@ impl Session {
         }
     }
 
+    /// Makes the error event of a failure and sends it towards the client.
     pub(super) fn reply_error(
         &mut self,
         event: u64,
@@ -143,7 +144,7 @@ impl Session {
         self.send_error(event, ticket, cause);
     }
 
-    /// A pipeline sent an event to port `err`: that is its failure, in the pipeline's words.
+    /// Fails an event that a pipeline sent to port `err`. The event that came from the port is the error event.
     pub(super) fn refused_by_pipeline(&mut self, event: Event, ticket: Ticket) {
         let cause = ticket.cause();
         let number = ticket.redeem();
@@ -158,23 +159,23 @@ impl Session {
         }
     }
 
-    /// Whether an error reply is due: once for an event that has no outcome. An error event that failed
-    /// itself stays due.
+    /// Whether a failure must be reported: once per event, and not when the event has an outcome. The failure of an
+    /// error event is reported while its event still waits for the error reply.
     fn is_error_due(&mut self, event: u64, cause: Cause) -> bool {
         match cause {
             Cause::Message => self.delivery.fail(event),
             Cause::Push => {
-                self.delivery.fail_loose(event);
+                self.delivery.fail_unowned(event);
                 true
             }
             Cause::Error => self.delivery.awaits_error(event),
         }
     }
 
-    /// Sends an error event through the errors pipelines; one that comes from there goes to the client.
+    /// Sends an error event through the errors pipelines. One that failed there goes directly to the client.
     fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
-        // An error reply takes room until it is written: who provokes errors that are not read is not read
-        // either.
+        // An error reply uses the budget of the side that caused it until it is written. So a peer that causes
+        // errors faster than the client reads them is itself not read.
         let budget = match &self.upstream_budget {
             Some(budget) if cause == Cause::Push => budget,
             _ => self.down.channel.budget(),
