@@ -68,7 +68,7 @@ fn the_process_has_so_many_sessions() {
 }
 
 #[test]
-fn an_address_has_so_many_sessions() {
+fn the_sessions_of_an_address_are_limited() {
     let origin = Origin::echo();
     let proxy = start(&origin.url(), &["listener.ws.max_sessions_per_address = 1"]);
     let opening = Opening::new(proxy.addr());

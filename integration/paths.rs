@@ -83,7 +83,7 @@ fn an_absolute_target_is_forwarded_by_its_path() {
 }
 
 #[test]
-fn what_a_url_may_not_have_is_encoded() {
+fn bytes_not_allowed_in_a_url_are_encoded() {
     let origin = Origin::echo();
     asked(
         &origin,

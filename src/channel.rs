@@ -1,5 +1,5 @@
-//! A peer's connection as a bounded stream of events: socket, frames, format and byte budget put together, the same on
-//! both sides.
+//! A peer's connection as a bounded stream of events: it joins socket, frames, format and byte budget. Session and
+//! connector use it in the same way.
 //!
 //! ```text
 //! socket ──► Link ──Message──► Inbound ──Data──► session or connector      poll_event
@@ -11,9 +11,9 @@
 //!
 //! # Correctness
 //! A turn is bounded in steps here, and in frames, reads and bytes by the link (C3). Nothing is read while the budget
-//! has no room (C4). Each way to be pending has its own wake-up: the socket, the budget's next free bytes, a yield at
-//! the end of the turn's steps or quota, or the alarm that [`Channel::check_liveness`] sets for a message that may not
-//! grow.
+//! has no room (C4). Whenever [`Channel::poll_event`] is pending, one of these wakes the task: the socket, the budget
+//! when bytes are returned, a yield when the turn's steps or quota are used up, or the alarm that
+//! [`Channel::check_liveness`] sets for a message that may not grow.
 
 use std::{
     mem,
@@ -36,44 +36,45 @@ use crate::{
     },
 };
 
-/// A connection that carries events. `T` travels with each message until the socket has taken it.
+/// A connection that carries events. Each queued message has a token `T`, which is returned or dropped when the socket
+/// has taken the message.
 pub struct Channel<S, T> {
     link: Link<S, T>,
     inbound: Inbound,
     outbound: Outbound,
-    /// The bytes that may be read from this peer and not be written to the other side yet.
+    /// The budget for bytes that were read from this peer and are not written to the other side yet.
     budget: Arc<Budget>,
-    /// What is read and is no event yet.
+    /// Bytes that were read and are not events yet.
     partial: PartialBytes,
-    /// What is left of this turn's `TURN_STEPS`.
+    /// Number of steps left in this turn.
     steps: usize,
-    /// Whether this turn reads from the peer; false once there is no room for what it sends.
+    /// Whether this turn reads from the peer; false when the budget or the owner has no room.
     is_reading: bool,
-    /// Room for the messages of one event, kept from event to event.
+    /// The messages of one event; kept to reuse its memory.
     messages: Vec<Message>,
 }
 
-/// A step of reading.
+/// What one step of reading yields.
 #[derive(Debug)]
 pub enum Received {
     /// The data of the next event, or why it cannot be decoded.
     Event(Result<Data, String>),
     /// A message. [`Channel::feed`] makes it the source of the next events.
     Message(Message),
-    /// A ping or a pong. A ping has its pong queued.
+    /// A ping or a pong. The answer to a ping has been queued.
     Control,
-    /// The peer's close frame. What it left unfinished comes from [`Channel::take_unfinished`].
+    /// The peer's close frame. [`Channel::take_unfinished`] yields the incomplete input before it.
     Close(Option<CloseFrame>),
 }
 
-/// A message of an event, on its way to the socket.
+/// One message of an event that is sent.
 #[derive(Debug)]
 pub struct Part {
     /// The message.
     pub message: Message,
     /// Whether it is the last one of its event.
     pub is_last: bool,
-    /// The event's permit, with its last message.
+    /// The event's permit; `None` except in the last message.
     pub permit: Option<Permit>,
 }
 
@@ -90,7 +91,7 @@ impl<S, T> Channel<S, T>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// A channel on an upgraded socket; `rest` holds the bytes that arrived behind the handshake.
+    /// A channel on an upgraded socket. `rest` holds the bytes received after the handshake.
     pub fn new(
         socket: S,
         role: Role,
@@ -116,7 +117,8 @@ where
         &mut self.link
     }
 
-    /// The connection without format and budget, to close it. What was partly read is free.
+    /// The connection without format and budget, to close it. Drops incomplete input and returns its bytes to the
+    /// budget.
     pub fn into_link(self) -> Link<S, T> {
         self.link
     }
@@ -130,8 +132,8 @@ where
         self.is_reading = true;
     }
 
-    /// The next step: an event, a message or a control frame. Pending when the socket has nothing, the budget has no
-    /// room, a message may not grow, or the turn is over; the owner is woken in each of these cases.
+    /// Takes the next step: an event, a message or a control frame. Pending when the socket has no data, the budget has
+    /// no room, an incomplete message may not grow, or the turn's steps are used up. The task is woken in each case.
     ///
     /// # Errors
     /// See [`LinkError`]; nothing can be read afterwards.
@@ -163,46 +165,48 @@ where
         }))
     }
 
-    /// Notes that the owner has no room for another event: while it is not read, the peer does not count as silent.
+    /// Notes that the owner does not read, because it has no room for another event. Meanwhile the peer does not count
+    /// as silent.
     pub fn hold_back(&mut self) {
         self.is_reading = false;
     }
 
-    /// Ends a turn: counts what is read and is no event yet, and gives the thread's read buffer back.
+    /// Ends a turn: updates the number of bytes that are not events yet, and releases the thread's read buffer.
     pub fn end_turn(&mut self) {
         self.link.end_turn();
         self.partial.set(self.link.unfinished() + self.inbound.held());
     }
 
-    /// Pings a silent peer, and finds one that is silent, idle or blocked for too long. Call it after
-    /// [`Channel::end_turn`] and before writing; `waker` is woken for the next check.
+    /// Pings a silent peer. Returns an error when the peer has been silent, idle or blocked for too long. Call it after
+    /// [`Channel::end_turn`] and before writing; wakes `waker` when the next check is due.
     pub fn check_liveness(&mut self, waker: &Waker) -> Option<LivenessError> {
         self.link.check_liveness(waker, self.is_reading)
     }
 
-    /// Makes a message the source of the next events. The events of the one before have to be taken.
+    /// Makes a message the source of the next events. All events of the previous message must have been taken.
     pub fn feed(&mut self, message: Message) {
         self.inbound.feed(message);
     }
 
-    /// The peer has closed and sends nothing more. What it left unfinished, such as a last line without newline, are
-    /// its last events: call this until there is none. Each preprocessor has one at most, so no budget is asked.
+    /// After the peer has closed: the next event of incomplete input, such as a last line without newline. Call it until
+    /// it returns `None`. It does not wait for the budget, since each preprocessor has at most one such event.
     pub fn take_unfinished(&mut self) -> Option<Result<Data, String>> {
         self.inbound.finish();
         self.inbound.next()
     }
 
-    /// The connection is gone, or is not read any more: drops what is unfinished and says what that was, if anything.
+    /// Drops incomplete input, because the rest of it will not be read. Returns the error to report for it, if there was
+    /// any.
     pub fn abandon(&mut self) -> Option<String> {
         self.inbound.abandon()
     }
 
-    /// The bytes that may be read from this peer and not be written to the other side yet.
+    /// The budget for bytes that were read from this peer and are not written to the other side yet.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// The bytes of an event with this data, taken from the budget.
+    /// Takes the bytes of an event with this data from the budget.
     pub fn permit(&self, data: &Data) -> Permit {
         self.budget.take(data.size())
     }
@@ -219,11 +223,11 @@ where
 
     // --- Writing
 
-    /// Encodes an event and queues its messages, each with a token that `token` makes of it. Returns how many there
-    /// are.
+    /// Encodes an event and queues its messages. `token` makes the token of each message from whether it is the last one
+    /// and its permit. Returns the number of messages.
     ///
     /// # Errors
-    /// When the format cannot write the data; then nothing is queued.
+    /// When the format cannot encode the data. Nothing is queued then.
     pub fn push_event(
         &mut self,
         data: Data,
@@ -234,18 +238,18 @@ where
         let mut messages = self.encode(data, meta)?;
         let count = messages.len();
         for Part { message, is_last, permit } in parts(&mut messages, permit) {
-            // Behind our close frame nothing may follow: the token is dropped with its message.
+            // After our close frame `push` refuses; message and token are dropped.
             let _ = self.link.push(message, token(is_last, permit));
         }
         self.reuse(messages);
         Ok(count)
     }
 
-    /// Encodes an event for an owner that queues its messages later, by [`Link::push`]. Give the emptied vector back to
+    /// Encodes an event for an owner that queues its messages itself with [`Link::push`]. Pass the emptied vector to
     /// [`Channel::reuse`].
     ///
     /// # Errors
-    /// When the format cannot write the data.
+    /// When the format cannot encode the data.
     pub fn encode(&mut self, data: Data, meta: &Meta) -> Result<Vec<Message>, String> {
         let mut messages = mem::take(&mut self.messages);
         match self.outbound.encode(data, meta, &mut messages) {
@@ -257,7 +261,7 @@ where
         }
     }
 
-    /// Takes an emptied vector back, for the next event.
+    /// Keeps an emptied vector for the next event.
     pub fn reuse(&mut self, messages: Vec<Message>) {
         self.messages = messages;
     }
@@ -277,7 +281,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 1 << 20 };
 
-    /// A client's channel with a budget of so many bytes, and the server's end of the socket.
+    /// A client's channel with a budget of `budget` bytes, and the server's end of the socket.
     fn channel(budget: usize) -> (Channel<DuplexStream, bool>, DuplexStream) {
         let (ours, theirs) = duplex(1 << 20);
         let format = Format {
@@ -290,7 +294,7 @@ mod tests {
         (Channel::new(ours, Role::Client, limits, &format, &budget, Bytes::new()), theirs)
     }
 
-    /// The events of one turn, with a permit each, and how many steps it took.
+    /// The events of one turn, each with a permit, and the number of steps.
     fn turn(channel: &mut Channel<DuplexStream, bool>) -> (Vec<(Value, Permit)>, usize) {
         let mut cx = Context::from_waker(Waker::noop());
         let (mut events, mut steps) = (Vec::new(), 0);
@@ -311,16 +315,16 @@ mod tests {
         (events, steps)
     }
 
-    /// A bare text frame of at most 125 bytes.
+    /// An unmasked text frame with at most 125 bytes of payload.
     fn text(payload: &str) -> Vec<u8> {
         [&[0x81, payload.len() as u8], payload.as_bytes()].concat()
     }
 
     #[actix::test]
-    async fn a_turn_ends_after_its_steps_and_the_next_goes_on() {
+    async fn a_turn_ends_after_its_steps_and_the_next_one_continues() {
         let (mut channel, mut server) = channel(usize::MAX);
         server.write_all(&text("a\n").repeat(TURN_STEPS)).await.unwrap();
-        // A message and its event are a step each.
+        // A message is one step, and its event another.
         for _ in 0..2 {
             let (events, steps) = turn(&mut channel);
             assert_eq!((events.len(), steps), (TURN_STEPS / 2, TURN_STEPS));
@@ -330,7 +334,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn without_room_nothing_is_read_until_a_permit_is_back() {
+    async fn without_room_nothing_is_read_until_a_permit_is_dropped() {
         let (mut channel, mut server) = channel(2 * EVENT_COST);
         server.write_all(&text("a\nb\nc\nd\n")).await.unwrap();
         let (events, _) = turn(&mut channel);
@@ -343,7 +347,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn what_is_unfinished_becomes_the_last_event_or_is_abandoned() {
+    async fn incomplete_input_becomes_the_last_event_or_is_dropped() {
         let (mut channel, mut server) = channel(usize::MAX);
         server.write_all(&text("a\nb")).await.unwrap();
         assert_eq!(turn(&mut channel).0.len(), 1);
@@ -365,7 +369,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_event_goes_out_with_its_mark_on_the_last_message() {
+    async fn only_the_last_message_of_an_event_has_its_permit() {
         let (mut channel, _server) = channel(usize::MAX);
         let data = Data::from(Value::string("a"));
         let count = channel.push_event(data, &Meta::new(false, None), None, |is_last, _| is_last);

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_definition_is_sound() {
+    fn the_definition_of_the_commands_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_usage_is_told() {
+    fn wrong_usage_is_an_error() {
         assert_eq!(parsed("run extra"), Err(ErrorKind::UnknownArgument));
         assert_eq!(parsed("fly"), Err(ErrorKind::InvalidSubcommand));
         assert_eq!(parsed("echo --bind nowhere"), Err(ErrorKind::ValueValidation));
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_help_of_run_says_what_signals_do() {
+    fn the_help_of_run_describes_signals() {
         let mut root = Cli::command();
         let help = root.find_subcommand_mut("run").unwrap().render_long_help().to_string();
         let words = help.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_deadline_that_is_set_again_or_cleared_forgets_its_moment() {
+    async fn setting_or_clearing_a_deadline_replaces_the_earlier_one() {
         let mut deadline = Deadline::new();
         deadline.set(Duration::from_secs(24 * 60 * 60));
         deadline.arm(Waker::noop());

@@ -169,13 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn a_message_of_lines_is_an_event_a_line() {
+    fn each_line_of_a_message_is_an_event() {
         let got = decoded(&format("string", true), Message::Text("a\nb\n".into()));
         assert_eq!(got, [Ok("\"a\"".to_owned()), Ok("\"b\"".to_owned())]);
     }
 
     #[test]
-    fn what_cannot_be_decoded_stands_in_its_place() {
+    fn an_error_has_the_position_of_its_chunk() {
         let got = decoded(&format("json", true), Message::Text("1\n{\n2".into()));
         assert!(matches!(&got[..], [Ok(_), Err(_), Ok(_)]), "{got:?}");
         let bytes = Message::Binary(Bytes::from_static(b"\xff"));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_go_out_as_binary_only() {
+    fn bytes_that_are_not_utf8_are_sent_as_binary_only() {
         let mut outbound = Outbound::new(&format("binary", true));
         let data = || Data::from(Value::Bytes(Bytes::from_static(b"\xff")));
         let mut messages = Vec::new();

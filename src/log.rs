@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins() {
+    fn the_environment_takes_precedence() {
         let writes = |environment, settings, target: &str, level| {
             let mut builder = Builder::new();
             choose(&mut builder, environment, settings).unwrap();
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_environment_is_wrong_the_settings_apply() {
+    fn with_an_invalid_environment_the_settings_apply() {
         let mut builder = Builder::new();
         assert_eq!(choose(&mut builder, Some("a=loud"), "debug"), Err(FilterError::Syntax));
         let logger = builder.build();
@@ -368,7 +368,7 @@ mod tests {
     const PANICS: &str = "TOWLINE_TEST_PANICS";
 
     #[test]
-    fn a_panic_is_a_line_of_the_log_and_waits_for_no_reader() {
+    fn a_panic_is_logged_without_waiting_for_a_reader() {
         if std::env::var_os(PANICS).is_some() {
             init(&Config { level: "info".to_owned(), format: Format::Text }).unwrap();
             for _ in 0..3000 {
@@ -376,7 +376,7 @@ mod tests {
             }
             return flush();
         }
-        let name = "log::tests::a_panic_is_a_line_of_the_log_and_waits_for_no_reader";
+        let name = "log::tests::a_panic_is_logged_without_waiting_for_a_reader";
         let mut child = std::process::Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", name]).env(PANICS, "").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
         child.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_one_word_stand_bare() {
+    fn single_words_are_not_quoted() {
         let table = [
             ("abc", "abc"),
             ("ws://h:1/ü?***", "ws://h:1/ü?***"),
@@ -411,7 +411,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_message_makes_a_second_line(message in r"[a\r\n\x00-\x1f\x7f\u{85}]{0,20}") {
+        fn every_message_is_one_line(message in r"[a\r\n\x00-\x1f\x7f\u{85}]{0,20}") {
             for format in [Format::Text, Format::Json] {
                 let line = written(format, &message);
                 prop_assert_eq!(line.lines().count(), 1);

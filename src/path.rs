@@ -138,7 +138,7 @@ mod tests {
 
     /// Decoding layer by layer would take minutes for such a text.
     #[test]
-    fn many_layers_of_encoding_are_decoded_at_once() {
+    fn many_layers_of_encoding_are_decoded_in_one_pass() {
         let text = format!("%{}2e", "25".repeat(1_000_000));
         assert_eq!(decode(&text), b".");
     }
@@ -160,7 +160,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn decoding_at_once_is_decoding_again_and_again(text in "(%|2|5|e|E|/|a){0,24}") {
+        fn one_pass_decodes_as_much_as_repeated_decoding(text in "(%|2|5|e|E|/|a){0,24}") {
             let mut layers = text.as_bytes().to_vec();
             loop {
                 let next = decode_once(&layers);

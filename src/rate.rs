@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_passes_and_then_the_rate_holds() {
+    fn after_a_burst_the_rate_applies() {
         let now = Instant::now();
         let mut limiter = Limiter::new(&rate(10, 0, Duration::from_secs(2)), now).unwrap();
         assert_eq!((0..30).filter(|_| admitted(&mut limiter, 1, now)).count(), 20);
@@ -196,7 +196,7 @@ mod tests {
     proptest! {
         /// In no period do more pass than burst and rate allow, plus one message for the debt.
         #[test]
-        fn never_more_than_burst_and_rate(
+        fn a_limit_admits_at_most_burst_and_rate(
             messages in 1_u32..50,
             burst_ms in 1_u64..3000,
             steps in proptest::collection::vec(0_u64..200, 1..200),
@@ -216,7 +216,7 @@ mod tests {
 
         /// A client that waits as long as required is never refused afterwards.
         #[test]
-        fn waiting_helps(bytes in 1_usize..10_000, costs in proptest::collection::vec(1_usize..5000, 1..50)) {
+        fn a_client_that_waits_as_required_is_not_refused(bytes in 1_usize..10_000, costs in proptest::collection::vec(1_usize..5000, 1..50)) {
             let mut now = Instant::now();
             let mut limiter = Limiter::new(&rate(0, bytes, Duration::from_secs(1)), now).unwrap();
             for cost in costs {

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn values_and_what_follows_a_head_stay() {
+    fn values_and_bytes_after_a_head_are_unchanged() {
         let mut head = b"GET /a:b HTTP/1.1\r\nhost: h:1\r\nx-id: a-b: c\r\n\r\nx-id: a\r\n".to_vec();
         spell_head(&mut head);
         assert_eq!(head, b"GET /a:b HTTP/1.1\r\nHost: h:1\r\nX-Id: a-b: c\r\n\r\nx-id: a\r\n");

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_and_password_become_a_header() {
+    fn user_and_password_become_an_authorization_header() {
         let table = [
             // RFC 7617 sections 2 and 2.1
             ("Aladdin:open%20sesame", Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_the_url_stays() {
+    fn the_rest_of_the_url_is_unchanged() {
         let table = [
             ("ws://h", "ws://h", None),
             ("ws://u:p@h:1/a@b?c@d", "ws://h:1/a@b?c@d", Some("u:p")),
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_of_user_and_password_stays_in_the_url(
+        fn user_and_password_are_removed_from_the_url(
             userinfo in "[a-z%:]{0,8}", host in "[a-z]{1,5}(:[1-9]{1,4})?", rest in "(/[a-z@:/?]{0,9})?"
         ) {
             let url = format!("ws://{userinfo}@{host}{rest}");

@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_pass_as_they_are() {
+    fn bytes_pass_unchanged() {
         let chunk = Bytes::from(vec![0xff, 0, 10]);
         let data = Binary.decode(chunk.clone()).unwrap();
         assert!(matches!(&data, Data::Value(Value::Bytes(bytes)) if *bytes == chunk));

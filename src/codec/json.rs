@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_stays_the_text_that_came_in() {
+    fn a_document_is_not_changed() {
         let chunk = Bytes::from(r#" {"z": 1.0, "a": [1, 2]} "#.to_owned());
         let data = Json.decode(chunk.clone()).unwrap();
         assert!(matches!(data, Data::Json(_)));
@@ -60,7 +60,7 @@ mod tests {
 
     /// A parser's fast path would be off by one in the last digit here.
     #[test]
-    fn a_float_is_the_same_number_after_a_pipeline_has_looked_at_it() {
+    fn a_float_keeps_its_value_when_a_pipeline_reads_it() {
         for text in
             ["1.2844674407376744e20", "7.038531e-26", "2.2250738585072014e-308", "0.30000000000000004"]
         {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_document_is_refused() {
+    fn anything_but_one_document_is_refused() {
         assert_eq!(refused(b"{"), "invalid JSON: EOF while parsing an object at line 1 column 1");
         assert_eq!(refused(b""), "invalid JSON: EOF while parsing a value at line 1 column 0");
         assert_eq!(refused(b"1 2"), "invalid JSON: trailing characters at line 1 column 3");

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_leads_to_its_codec() {
+    fn every_codec_is_found_by_its_name() {
         assert_eq!(names(), ["message", "string", "json", "binary"]);
         for name in names() {
             assert_eq!(lookup(name).unwrap().name(), name);
@@ -133,7 +133,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_a_codec_decodes_it_encodes_to_the_same_bytes(
+        fn decoded_data_is_encoded_to_the_same_bytes(
             bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..40), r#"[\[\]{}",:0-9a ]{0,12}"#.prop_map(String::into_bytes)]
         ) {
             let chunk = Bytes::from(bytes);

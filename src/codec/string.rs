@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_refused_in_the_words_of_the_standard_library() {
+    fn invalid_utf8_is_refused_with_the_error_of_the_standard_library() {
         let refused = |bytes: &'static [u8]| Utf8.decode(Bytes::from_static(bytes)).unwrap_err().to_string();
         assert_eq!(refused(b"\xff\xfe "), "invalid utf-8 sequence of 1 bytes from index 0");
         assert_eq!(refused(b"ab\xe2\x82"), "incomplete utf-8 byte sequence from index 2");

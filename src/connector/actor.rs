@@ -1,4 +1,4 @@
-//! The connector actor. [`overdue`] fails events whose reply is late, [`ending`] ends its connection.
+//! The connector actor. [`overdue`] fails events whose reply is overdue; [`ending`] ends the connection.
 
 mod ending;
 mod overdue;
@@ -33,39 +33,40 @@ use crate::{
     wire::{LinkError, Role},
 };
 
-/// A connection to an upstream.
+/// The actor that owns one connection to an upstream.
 pub struct Connector {
     upstream: Arc<Upstream>,
     generation: Generation,
     supervisor: Edge<Report>,
-    /// Where what comes from the upstream goes: the first outgoing pipeline, or the session.
+    /// The first outgoing pipeline, or the session: gets replies and pushes.
     back: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
-    /// The upstream's `buffer`: what was read from it and is not written to the client yet.
+    /// The upstream's `buffer`: bytes that were read from the upstream and are not written to the client yet.
     budget: Arc<Budget>,
     exchange: InFlight<Ticket>,
     state: State,
+    /// Whether [`Fact::Proved`] has been reported.
     proved: bool,
     dialing: Option<SpawnHandle>,
-    /// That of the oldest awaited reply.
+    /// The time of [`InFlight::next_deadline`].
     deadline: Deadline,
-    /// Counts the connection.
+    /// Counts the connection in the process.
     open: Option<Open>,
     /// Counts the connection as live at its endpoint.
     live: Option<Live>,
-    /// What goes back in this turn.
+    /// The replies and pushes read in this turn.
     batch: Batch,
-    /// The events that are written and await nothing.
+    /// Tickets of written events that await no reply, collected in this turn.
     delivered: Vec<Ticket>,
-    /// Where its events come from, if a program asks.
+    /// The origin of its events; `None` when no program reads it.
     origin: Option<Arc<Origin>>,
 }
 
-/// A message on its way to the socket.
+/// A message that is queued for the socket.
 struct Sending {
     /// Whether it is the last message of its event.
     is_last: bool,
-    /// The bytes it took from the client's budget.
+    /// The event's bytes in the listener's budget, returned when the message is written.
     _permit: Option<Permit>,
 }
 
@@ -180,7 +181,8 @@ impl Connector {
         }
     }
 
-    /// Takes one event or message at a time, as long as the budget has room.
+    /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget has no
+    /// room.
     fn read(&mut self, task: &mut task::Context<'_>) {
         let State::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
@@ -217,7 +219,8 @@ impl Connector {
         }
     }
 
-    /// What cannot be decoded fails the event that it would have answered, or is a failed push.
+    /// Handles the data of a message. If it cannot be decoded, the event that it answers fails; if it answers none, it
+    /// counts as a failed push.
     fn decoded(&mut self, decoded: Result<Data, String>) {
         match decoded {
             Ok(data) => self.data(data),
@@ -232,7 +235,7 @@ impl Connector {
         }
     }
 
-    /// Makes an event of what came and hands it back, as a reply or as a push.
+    /// Adds the data to the batch, as a reply or as a push.
     fn data(&mut self, data: Data) {
         let State::Up(channel) = &mut self.state else { return };
         let permit = channel.permit(&data);
@@ -258,7 +261,7 @@ impl Connector {
         self.batch.push(Envelope { event, kind, ticket, permit: Some(permit) });
     }
 
-    /// Fails the event that is answered next, or a push where none awaits a reply.
+    /// Fails the event whose reply is next in order, or a push if no event awaits a reply.
     fn fail_reply(&mut self, failure: Failure) {
         self.flush_replies();
         let (ticket, correlation) = match self.exchange.reply(None) {
@@ -269,8 +272,8 @@ impl Connector {
         self.back.notify(DataMessage::Failed(vec![failed]));
     }
 
-    /// The upstream has closed: what it has not finished, such as a last line without newline, are its last
-    /// messages.
+    /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. Called when the
+    /// upstream has closed.
     fn finish_input(&mut self) {
         while let State::Up(channel) = &mut self.state
             && let Some(decoded) = channel.take_unfinished()
@@ -321,7 +324,7 @@ impl Driven for Connector {
         if let State::Ended = self.state {
             return Poll::Ready(());
         }
-        // Nothing else may ever wake a connector whose peer is silent.
+        // While the peer is silent, nothing but this alarm wakes the connector.
         self.deadline.arm(task.waker());
         Poll::Pending
     }
@@ -332,7 +335,7 @@ impl Actor for Connector {
 }
 
 impl Drop for Connector {
-    /// The last word of a connector that died in a panic; any other has had it.
+    /// Reports the end of the connection when the connector panics.
     fn drop(&mut self) {
         if std::thread::panicking() && !matches!(self.state, State::Ended) {
             self.end(Reason::Panicked);
@@ -343,8 +346,8 @@ impl Drop for Connector {
 impl Handler<DataMessage> for Connector {
     type Result = ();
 
-    fn handle(&mut self, flow: DataMessage, _: &mut Context<Self>) {
-        let DataMessage::Events(envelopes) = flow else { return };
+    fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
+        let DataMessage::Events(envelopes) = message else { return };
         match &mut self.state {
             State::Dialing(waiting) => waiting.extend(envelopes),
             State::Up(_) => self.send_all(envelopes),

@@ -1,7 +1,7 @@
-//! What one connection owes: events sent and not yet settled, and which reply belongs to which (C1, C6).
+//! The events in flight on one connection, and the matching of replies to events (C1, C6).
 //!
-//! Pure; `now` is passed in. It lives and dies with its connection, so nothing of an old connection can
-//! meet a new one.
+//! Pure; `now` is passed in. Each connection has its own instance, so a reply on a new connection cannot match an
+//! event of an old one.
 
 use std::{
     collections::VecDeque,
@@ -10,26 +10,26 @@ use std::{
 
 use crate::{event::Value, settings, wire::memory};
 
-/// Overdue replies that are remembered where replies have keys, so that a late one is not taken for that of a
-/// newer event with the same key. The oldest are forgotten. Where replies are found by order, all are
-/// remembered: they are fewer than `max_overdue`, or the connection ends.
+/// Number of overdue events that are kept when replies match by key, so that a late reply is not mistaken for the
+/// reply to a newer event with the same key. The oldest are removed first. When replies match by order, all overdue
+/// events are kept: the connection ends before there are more than `max_overdue`.
 pub const LATE_MAX: usize = 8;
 
-/// Events sent on one connection; `T` is the obligation each carries.
+/// The events in flight on one connection. `T` is the obligation to settle an event: its ticket.
 #[derive(Debug)]
 pub struct InFlight<T> {
     mode: settings::ExchangeMode,
-    /// Whether replies are found by keys.
+    /// Whether replies match by key.
     correlated: bool,
     timeout: Duration,
-    /// Replies overdue in a row, with none in time between them, after which the connection is of no use: an
-    /// upstream that answers nothing any more, or whose replies are one behind its requests, does not recover.
+    /// The number of overdue replies in a row, without a reply in time between them, that ends the connection. An
+    /// upstream that stops answering, or whose replies lag one behind its requests, does not recover.
     max_overdue: usize,
-    /// In the order of sending: first those on the wire, then those still queued.
+    /// In the order of sending: first the written events, then the queued ones.
     entries: VecDeque<Entry<T>>,
-    /// How many of the front are on the wire.
+    /// Number of written events at the front of `entries`.
     written: usize,
-    /// Entries whose time is over and whose reply may still come.
+    /// Number of entries that are overdue. Their reply may still arrive.
     overdue: usize,
     overdue_in_row: usize,
     last_written: Option<u64>,
@@ -38,50 +38,51 @@ pub struct InFlight<T> {
 /// An event that was sent.
 #[derive(Debug)]
 struct Entry<T> {
-    /// Its number in the session.
+    /// The event's number in the session.
     event: u64,
-    /// Rare, and boxed to keep the others small.
+    /// Boxed to keep entries small: few events have tags.
     tags: Option<Box<Tags>>,
-    /// What is owed; taken from an entry that is overdue.
+    /// The obligation; `None` once the event is overdue and has been reported.
     owed: Option<T>,
     awaits_reply: bool,
-    /// When it has to be on the wire, and from then on when its reply is overdue.
+    /// For a queued event, the time by which it must be written; for a written one, the time by which its reply must
+    /// arrive.
     deadline: Instant,
 }
 
-/// What an event is found by and what its reply carries on.
+/// Values that match an event with its reply and that its reply carries.
 #[derive(Debug, Default)]
 pub struct Tags {
-    /// Its correlation key, where the upstream has one configured.
+    /// The event's correlation key; `None` when the upstream has no `correlation`, or the event has no such value.
     pub key: Option<Value>,
-    /// Its `$correlation`.
+    /// The event's `$correlation`, which its reply gets too.
     pub correlation: Option<Value>,
 }
 
-/// Whose reply an upstream message is.
+/// The result of matching an upstream message.
 #[derive(Debug, PartialEq)]
 pub enum ReplyMatch<T> {
-    /// That of the event with this obligation and `$correlation`.
+    /// The message is the reply to the event with this obligation and this `$correlation`.
     Reply(T, Option<Value>),
-    /// Nobody's, or that of an event that has been reported as failed.
+    /// The message answers no event, or one that has already been reported as failed.
     Push,
 }
 
-/// An event whose connection is gone.
+/// An event that is overdue, or whose connection has ended.
 #[derive(Debug, PartialEq)]
 pub struct Unsettled<T> {
-    /// Its number in the session.
+    /// The event's number in the session.
     pub event: u64,
-    /// Whether it is on the wire, so that the upstream may have acted on it.
+    /// Whether the socket has taken the event, so that the upstream may have acted on it.
     pub written: bool,
-    /// `$correlation`.
+    /// The event's `$correlation`.
     pub correlation: Option<Value>,
-    /// What is owed.
+    /// The obligation.
     pub owed: T,
 }
 
 impl<T> InFlight<T> {
-    /// Nothing sent yet.
+    /// No events in flight.
     pub fn new(
         mode: settings::ExchangeMode,
         correlated: bool,
@@ -101,8 +102,7 @@ impl<T> InFlight<T> {
         }
     }
 
-    /// Notes that an event was queued for the wire. Where replies are found by keys, only an event that has
-    /// one awaits a reply.
+    /// Adds an event that was queued for the socket. When replies match by key, only events with a key await a reply.
     pub fn sent(&mut self, event: u64, tags: Tags, owed: T, now: Instant) {
         let awaits_reply =
             self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
@@ -112,7 +112,7 @@ impl<T> InFlight<T> {
         self.entries.push_back(Entry { event, tags, owed, awaits_reply, deadline });
     }
 
-    /// Notes that the oldest queued event is on the wire. Gives back what is owed when that settles it.
+    /// Notes that the socket has taken the oldest queued event. Returns its obligation if it awaits no reply.
     pub fn written(&mut self, now: Instant) -> Option<T> {
         let entry = self.entries.get_mut(self.written)?;
         self.last_written = Some(entry.event);
@@ -126,14 +126,14 @@ impl<T> InFlight<T> {
         entry.owed
     }
 
-    /// Finds the event that an upstream message answers: the oldest with that key, or where there are no
-    /// keys the oldest. The reply to an overdue event is a push, and never another event's reply.
+    /// Matches an upstream message with the oldest written event, or with the oldest that has this key when replies
+    /// match by key. The late reply to an overdue event is a push; it is never taken for another event's reply.
     pub fn reply(&mut self, key: Option<&Value>) -> ReplyMatch<T> {
-        let on_wire = self.entries.range(..self.written);
+        let written = self.entries.range(..self.written);
         let position = match self.correlated {
             false => (self.written > 0).then_some(0),
             true => key
-                .and_then(|key| on_wire.enumerate().find(|(_, entry)| entry.key() == Some(key)))
+                .and_then(|key| written.enumerate().find(|(_, entry)| entry.key() == Some(key)))
                 .map(|(at, _)| at),
         };
         let Some(entry) = position.and_then(|at| self.entries.remove(at)) else { return ReplyMatch::Push };
@@ -151,7 +151,7 @@ impl<T> InFlight<T> {
         }
     }
 
-    /// The events whose reply is overdue. Each stays in its place as a stand-in for its late reply.
+    /// Takes the obligations of events whose reply is overdue. Their entries remain, to match late replies.
     pub fn expire(&mut self, now: Instant) -> Vec<Unsettled<T>> {
         let mut expired = Vec::new();
         for entry in self.entries.range_mut(..self.written) {
@@ -165,40 +165,39 @@ impl<T> InFlight<T> {
                 expired.push(Unsettled { event: entry.event, written: true, correlation, owed });
             }
         }
-        self.forget_old();
+        self.forget_oldest();
         expired
     }
 
-    /// When [`InFlight::expire`] has something to do next, or an event will have waited too long for the
-    /// wire.
+    /// The earliest time at which a reply becomes overdue or the connection stalls; see [`InFlight::expire`] and
+    /// [`InFlight::is_stalled`].
     pub fn next_deadline(&self) -> Option<Instant> {
-        let on_wire = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
-        on_wire.into_iter().chain(self.queued()).map(|entry| entry.deadline).min()
+        let written = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
+        written.into_iter().chain(self.queued()).map(|entry| entry.deadline).min()
     }
 
-    /// Whether the connection is of no use: so many replies are overdue, or the upstream has not read an
-    /// event in the time it had for its answer. Such an event cannot fail by itself, since its bytes are on
-    /// their way (C6); the connection has to end with it.
-    pub fn is_hopeless(&self, now: Instant) -> bool {
+    /// Whether the connection must be replaced: `max_overdue` replies in a row are overdue, or it is stalled.
+    pub fn must_be_replaced(&self, now: Instant) -> bool {
         self.overdue_in_row >= self.max_overdue || self.is_stalled(now)
     }
 
-    /// Whether the upstream has not read an event in the time it had for its answer.
+    /// Whether the upstream has not read a request within `reply_timeout`. The request alone cannot be failed: part
+    /// of it may have been written, and the rest would follow (C6). So the whole connection must end.
     pub fn is_stalled(&self, now: Instant) -> bool {
         self.queued().is_some_and(|entry| entry.deadline <= now)
     }
 
-    /// The oldest request that is not on the wire.
+    /// The oldest request that is not written.
     fn queued(&self) -> Option<&Entry<T>> {
         self.entries.get(self.written).filter(|_| self.mode == settings::ExchangeMode::Request)
     }
 
-    /// The event that was last put on the wire.
+    /// The last event that the socket has taken.
     pub fn last_written(&self) -> Option<u64> {
         self.last_written
     }
 
-    /// How many events are not settled.
+    /// Number of unsettled events.
     pub fn len(&self) -> usize {
         self.entries.len() - self.overdue
     }
@@ -208,7 +207,7 @@ impl<T> InFlight<T> {
         self.len() == 0
     }
 
-    /// Everything that is not settled, oldest first; nothing is owed any more.
+    /// Takes all unsettled events, oldest first, because the connection has ended.
     pub fn end(&mut self) -> Vec<Unsettled<T>> {
         let written = std::mem::take(&mut self.written);
         self.overdue = 0;
@@ -221,11 +220,11 @@ impl<T> InFlight<T> {
         unsettled.collect()
     }
 
-    /// Drops the oldest stand-ins beyond [`LATE_MAX`] where replies have keys.
-    fn forget_old(&mut self) {
+    /// When replies match by key, removes the oldest overdue entries beyond [`LATE_MAX`].
+    fn forget_oldest(&mut self) {
         while self.correlated && self.overdue > LATE_MAX {
-            let stand_in = self.entries.iter().position(|entry| entry.owed.is_none());
-            if stand_in.and_then(|at| self.entries.remove(at)).is_none() {
+            let oldest = self.entries.iter().position(|entry| entry.owed.is_none());
+            if oldest.and_then(|at| self.entries.remove(at)).is_none() {
                 return;
             }
             self.written -= 1;
@@ -261,11 +260,11 @@ mod tests {
     }
 
     #[test]
-    fn replies_settle_the_oldest_event_on_the_wire() {
+    fn replies_settle_the_oldest_written_event() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
         send(&mut exchange, [0, 1]);
-        assert_eq!(exchange.reply(None), ReplyMatch::Push, "nothing is on the wire yet");
+        assert_eq!(exchange.reply(None), ReplyMatch::Push, "no event is written yet");
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.reply(None), ReplyMatch::Reply(0, None));
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_match_out_of_order_and_an_event_without_key_awaits_nothing() {
+    fn keys_match_in_any_order_and_an_event_without_key_awaits_no_reply() {
         let now = Instant::now();
         let mut exchange = InFlight::new(Request, true, TIMEOUT, MAX_OVERDUE);
         let key = |text: &str| Some(Value::string(text));
@@ -307,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_settles_what_it_writes_and_tells_the_last() {
+    fn a_stream_settles_written_events_and_remembers_the_last() {
         let now = Instant::now();
         let mut exchange = exchange(Stream);
         send(&mut exchange, [4, 5, 6]);
@@ -319,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_tells_the_written_from_the_queued() {
+    fn the_end_distinguishes_written_from_queued_events() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
         send(&mut exchange, [0, 1, 2]);
@@ -332,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_that_answers_nothing_is_hopeless() {
+    fn a_connection_without_replies_must_be_replaced() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
         send(&mut exchange, 0..MAX_OVERDUE as u64);
@@ -341,23 +340,26 @@ mod tests {
         }
         assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
         exchange.expire(now + TIMEOUT);
-        assert!(exchange.is_hopeless(now + TIMEOUT));
+        assert!(exchange.must_be_replaced(now + TIMEOUT));
         assert_eq!(exchange.next_deadline(), None);
     }
 
     #[test]
-    fn an_upstream_that_does_not_read_is_hopeless() {
+    fn a_connection_whose_upstream_does_not_read_must_be_replaced() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
         exchange.sent(0, Tags::default(), 0, now);
         assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
-        assert!(!exchange.is_hopeless(now));
-        assert!(exchange.expire(now + TIMEOUT).is_empty(), "it may still be read");
-        assert!(exchange.is_hopeless(now + TIMEOUT));
+        assert!(!exchange.must_be_replaced(now));
+        assert!(
+            exchange.expire(now + TIMEOUT).is_empty(),
+            "an event that is not written does not fail alone"
+        );
+        assert!(exchange.must_be_replaced(now + TIMEOUT));
     }
 
     #[test]
-    fn an_upstream_whose_replies_are_one_behind_is_hopeless() {
+    fn a_connection_whose_replies_lag_one_behind_must_be_replaced() {
         let mut now = Instant::now();
         let mut exchange = exchange(Request);
         send(&mut exchange, [0]);
@@ -369,11 +371,11 @@ mod tests {
             exchange.written(now);
             assert_eq!(exchange.reply(None), ReplyMatch::Push);
         }
-        assert!(exchange.is_hopeless(now + TIMEOUT));
+        assert!(exchange.must_be_replaced(now + TIMEOUT));
     }
 
     #[test]
-    fn one_reply_in_time_gives_the_connection_another_chance() {
+    fn one_reply_in_time_resets_the_count_of_overdue_replies() {
         let now = Instant::now();
         let key = |number: usize| Some(Value::Int(number as i64));
         let mut exchange = InFlight::new(Request, true, TIMEOUT, MAX_OVERDUE);
@@ -384,53 +386,53 @@ mod tests {
             exchange.sent(0, Tags { key: key(1000), correlation: None }, 1000, now);
             exchange.written(now);
             assert_eq!(exchange.reply(key(1000).as_ref()), ReplyMatch::Reply(1000, None));
-            assert!(!exchange.is_hopeless(now));
+            assert!(!exchange.must_be_replaced(now));
         }
-        assert!(exchange.entries.len() <= LATE_MAX, "stand-ins are bounded");
+        assert!(exchange.entries.len() <= LATE_MAX, "overdue entries are bounded");
     }
 
     #[derive(Debug, Clone, Copy)]
-    enum Act {
+    enum Operation {
         Send(Option<u8>),
         Write,
         Reply(Option<u8>),
         Expire,
     }
 
-    fn acts() -> impl Strategy<Value = Vec<Act>> {
+    fn operations() -> impl Strategy<Value = Vec<Operation>> {
         let key = || proptest::option::of(0..3_u8);
-        let act = prop_oneof![
-            3 => key().prop_map(Act::Send),
-            3 => Just(Act::Write),
-            3 => key().prop_map(Act::Reply),
-            1 => Just(Act::Expire),
+        let operation = prop_oneof![
+            3 => key().prop_map(Operation::Send),
+            3 => Just(Operation::Write),
+            3 => key().prop_map(Operation::Reply),
+            1 => Just(Operation::Expire),
         ];
-        proptest::collection::vec(act, 0..100)
+        proptest::collection::vec(operation, 0..100)
     }
 
     proptest! {
-        /// Whatever happens, each obligation is given back once, and in order where there are no keys.
+        /// Each obligation is returned once; in order, when replies match by order.
         #[test]
-        fn every_obligation_is_given_back_once(acts in acts(), correlated: bool, stream: bool) {
+        fn every_obligation_is_returned_once(operations in operations(), correlated: bool, stream: bool) {
             let mut exchange = InFlight::new(if stream { Stream } else { Request }, correlated, TIMEOUT, MAX_OVERDUE);
             let mut now = Instant::now();
             let (mut next, mut back) = (0, Vec::new());
-            for act in acts {
+            for operation in operations {
                 now += Duration::from_secs(1);
-                match act {
-                    Act::Send(key) => {
+                match operation {
+                    Operation::Send(key) => {
                         let key = key.filter(|_| correlated).map(|key| Value::Int(key.into()));
                         exchange.sent(next, Tags { key, correlation: None }, next, now);
                         next += 1;
                     }
-                    Act::Write => back.extend(exchange.written(now)),
-                    Act::Reply(key) => {
+                    Operation::Write => back.extend(exchange.written(now)),
+                    Operation::Reply(key) => {
                         let key = key.map(|key| Value::Int(key.into()));
                         if let ReplyMatch::Reply(owed, _) = exchange.reply(key.as_ref()) {
                             back.push(owed);
                         }
                     }
-                    Act::Expire => {
+                    Operation::Expire => {
                         now += TIMEOUT;
                         back.extend(exchange.expire(now).into_iter().map(|late| late.owed));
                     }

@@ -1,5 +1,4 @@
-//! The exchange against a model that forgets nothing: random operations, and after each of them the same
-//! answer (C1, C6).
+//! Compares [`InFlight`] with a simple model after each of a series of random operations (C1, C6).
 
 use std::time::{Duration, Instant};
 
@@ -13,13 +12,13 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where an event is on its way.
+/// The state of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Queued,
-    /// Its reply is awaited.
+    /// It is written and awaits its reply.
     Written,
-    /// It was reported, and its reply may still come.
+    /// Its reply is overdue, which has been reported. The reply may still arrive.
     Overdue,
     Over,
 }
@@ -31,7 +30,7 @@ struct Sent {
     deadline: Instant,
 }
 
-/// All events that were ever sent, by number.
+/// A model that keeps all events for ever, by number.
 #[derive(Debug)]
 struct Model {
     is_stream: bool,
@@ -43,7 +42,7 @@ struct Model {
 }
 
 impl Model {
-    /// The first at that stage, and with that key where one is asked for.
+    /// The first event in one of these stages, and with this key if one is given.
     fn first(&self, stages: &[Stage], key: Option<u8>) -> Option<usize> {
         let fits = |sent: &Sent| stages.contains(&sent.stage) && (key.is_none() || sent.key == key);
         self.sent.iter().position(fits)
@@ -63,7 +62,7 @@ impl Model {
         is_done.then_some(event as u64)
     }
 
-    /// Whose reply it is; none when it is a push.
+    /// The event that a message with this key answers; `None` when it is a push.
     fn reply(&mut self, key: Option<u8>) -> Option<u64> {
         if self.correlated && key.is_none() {
             return None;
@@ -93,7 +92,7 @@ impl Model {
         expired
     }
 
-    /// The oldest request that the upstream has not read.
+    /// The deadline of the oldest request that is not written.
     fn queued(&self) -> Option<Instant> {
         self.first(&[Stage::Queued], None).filter(|_| !self.is_stream).map(|event| self.sent[event].deadline)
     }
@@ -103,11 +102,11 @@ impl Model {
         written.map(|sent| sent.deadline).chain(self.queued()).min()
     }
 
-    fn is_hopeless(&self, now: Instant) -> bool {
+    fn must_be_replaced(&self, now: Instant) -> bool {
         self.overdue_in_row >= self.max_overdue || self.queued().is_some_and(|deadline| deadline <= now)
     }
 
-    /// What is not settled, and whether it was written.
+    /// The unsettled events, and whether each is written.
     fn unsettled(&self) -> Vec<(u64, bool)> {
         let open = |(event, sent): (usize, &Sent)| match sent.stage {
             Stage::Queued => Some((event as u64, false)),
@@ -119,34 +118,34 @@ impl Model {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Act {
+enum Operation {
     Send(Option<u8>),
     Write,
     Reply(Option<u8>),
     Wait(u64),
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let key = || proptest::option::weighted(0.8, 0..4_u8);
-    let act = prop_oneof![
-        4 => key().prop_map(Act::Send),
-        4 => Just(Act::Write),
-        4 => key().prop_map(Act::Reply),
-        2 => prop_oneof![1..5_u64, 10..40_u64].prop_map(Act::Wait),
+    let operation = prop_oneof![
+        4 => key().prop_map(Operation::Send),
+        4 => Just(Operation::Write),
+        4 => key().prop_map(Operation::Reply),
+        2 => prop_oneof![1..5_u64, 10..40_u64].prop_map(Operation::Wait),
     ];
-    proptest::collection::vec(act, 0..150)
+    proptest::collection::vec(operation, 0..150)
 }
 
 fn value(key: Option<u8>) -> Option<Value> {
     key.map(|key| Value::Int(key.into()))
 }
 
-/// What an event carries for its reply or its error.
+/// The `$correlation` of an event: every third one has some.
 fn tag(event: u64) -> Option<Value> {
     event.is_multiple_of(3).then(|| Value::from(event))
 }
 
-/// The parts of what is not settled, each with its own obligation and tag.
+/// Number and `written` of each event, after checking its obligation and its `$correlation`.
 fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, bool)> {
     let part = |Unsettled { event, written, correlation, owed }| {
         assert_eq!((owed, correlation), (event, tag(event)));
@@ -158,11 +157,11 @@ fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, bool)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// A reply is the oldest event's that awaits one, with its key where there are keys; never that of an event
-    /// that was reported, and never another's instead. What is overdue, stalled or lost is told once, at its time.
+    /// A reply settles the oldest event that it matches, and never one that was reported as overdue. Overdue, stalled
+    /// and lost events are reported once, at the right time.
     #[test]
-    fn the_exchange_does_as_its_model(
-        acts in acts(),
+    fn in_flight_events_match_their_model(
+        operations in operations(),
         is_stream: bool,
         correlated: bool,
         max_overdue in prop_oneof![1..4_usize, 1..30_usize],
@@ -173,31 +172,31 @@ proptest! {
         let mut model =
             Model { is_stream, correlated, sent: Vec::new(), overdue_in_row: 0, max_overdue, last_written: None };
         let mut now = Instant::now();
-        for act in acts {
-            match act {
-                Act::Send(key) => {
+        for operation in operations {
+            match operation {
+                Operation::Send(key) => {
                     let key = key.filter(|_| correlated);
                     let event = model.sent.len() as u64;
                     exchange.sent(event, Tags { key: value(key), correlation: tag(event) }, event, now);
                     model.sent.push(Sent { key, stage: Stage::Queued, deadline: now + TIMEOUT });
                 }
-                Act::Write => prop_assert_eq!(exchange.written(now), model.written(now)),
-                Act::Reply(key) => {
+                Operation::Write => prop_assert_eq!(exchange.written(now), model.written(now)),
+                Operation::Reply(key) => {
                     let expected = model.reply(key).map_or(ReplyMatch::Push, |event| ReplyMatch::Reply(event, tag(event)));
                     prop_assert_eq!(exchange.reply(value(key).as_ref()), expected);
                 }
-                Act::Wait(seconds) => {
+                Operation::Wait(seconds) => {
                     now += Duration::from_secs(seconds);
                     let expired = model.expire(now).into_iter().map(|event| (event, true)).collect::<Vec<_>>();
                     prop_assert_eq!(parts(exchange.expire(now)), expired);
                 }
             }
             prop_assert_eq!(exchange.next_deadline(), model.next_deadline());
-            prop_assert_eq!(exchange.is_hopeless(now), model.is_hopeless(now));
+            prop_assert_eq!(exchange.must_be_replaced(now), model.must_be_replaced(now));
             prop_assert_eq!(exchange.is_stalled(now), model.queued().is_some_and(|deadline| deadline <= now));
             prop_assert_eq!(exchange.last_written(), model.last_written);
             prop_assert_eq!(exchange.len(), model.unsettled().len());
-            if model.is_hopeless(now) {
+            if model.must_be_replaced(now) {
                 // The connection ends.
                 break;
             }

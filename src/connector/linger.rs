@@ -1,8 +1,8 @@
 //! The end of a connection to an upstream, after our close frame.
 //!
-//! The server ends the TCP connection first (RFC 6455 section 7.1.1). Who ends it first keeps its port for a minute
-//! (TIME_WAIT), and a proxy that did so for each session would run out of ports to one address. So the connection
-//! waits for the server's end, without an actor and without budgets of its session.
+//! The server should end the TCP connection first (RFC 6455 section 7.1.1). The side that does so keeps the port for a
+//! minute (TIME_WAIT), and a proxy that always did would run out of ports to a server. So the socket stays open until
+//! the server ends the connection, for a limited time. It needs no actor and no budget meanwhile.
 
 use std::{
     cell::Cell,
@@ -21,48 +21,50 @@ use tokio::{
 
 use crate::{deadline::Deadline, wire::Link};
 
-/// Connections of one worker thread that may wait for their servers. Beyond that they are ended at once.
+/// Most lingering sockets of one worker thread. Any further socket is closed at once.
 const LINGERING_MAX: usize = 256;
 
-/// And at most this part of the descriptors that the process may have open, on all worker threads together.
+/// The lingering sockets of all threads together use at most one part in this many of the process's descriptors.
 const DESCRIPTORS_PART: usize = 16;
 
-/// A look at the connections that are left, at the end of the process.
-const LOOK: Duration = Duration::from_millis(5);
+/// Interval at which [`all_closed`] looks at the number of open connections.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Connections to upstreams in the process, lingering ones included.
+/// Number of connections to upstreams in the process, lingering ones included.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    static FREE: Cell<usize> = Cell::new(places());
+    /// Number of sockets of this thread that may still start to linger.
+    static FREE: Cell<usize> = Cell::new(slots());
 }
 
 /// Counts a connection until it is dropped.
 #[derive(Debug)]
 pub(super) struct Open(());
 
-/// A place among the lingering connections of the thread.
-struct Place(());
+/// A slot for a lingering socket of the thread, returned when dropped.
+struct LingerSlot(());
 
 /// Waits until no connection to an upstream is left in the process.
 pub async fn all_closed() {
     while OPEN.load(SeqCst) > 0 {
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Writes what is queued, and waits for the server's end of the connection, `limit` at most.
+/// Writes what is queued, then waits until the server ends the connection, at most for `limit`. Closes the socket at
+/// once when no slot is free.
 pub(super) fn linger<S, T>(mut link: Box<Link<S, T>>, open: Option<Open>, limit: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
     T: 'static,
 {
-    let Some(place) = Place::take() else { return };
+    let Some(slot) = LingerSlot::take() else { return };
     link.stop_reading();
     let mut deadline = Deadline::new();
     deadline.set(limit);
     actix_rt::spawn(async move {
-        let _held = (place, open);
+        let _held = (slot, open);
         poll_fn(|task| {
             if deadline.has_passed() {
                 return Poll::Ready(());
@@ -74,7 +76,8 @@ where
     });
 }
 
-fn places() -> usize {
+/// Number of sockets of one thread that may linger.
+fn slots() -> usize {
     let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
     let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -96,9 +99,9 @@ impl Drop for Open {
     }
 }
 
-// === impl Place ===
+// === impl LingerSlot ===
 
-impl Place {
+impl LingerSlot {
     fn take() -> Option<Self> {
         let free = FREE.get().checked_sub(1)?;
         FREE.set(free);
@@ -106,9 +109,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for LingerSlot {
     fn drop(&mut self) {
-        // At the end of a thread the count may be gone before its tasks.
+        // When a thread ends, the count may be dropped before the thread's tasks.
         let _ = FREE.try_with(|free| free.set(free.get() + 1));
     }
 }
@@ -123,7 +126,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
 
-    /// A connection that lingers behind its close frame, and the server's side of it.
+    /// The server's side of a connection that lingers after a close frame.
     fn lingering(limit: Duration) -> DuplexStream {
         let (ours, theirs) = duplex(1024);
         let mut link: Link<_, ()> = Link::new(ours, Role::Client, LIMITS, &LivenessConfig::OFF, Bytes::new());
@@ -141,17 +144,17 @@ mod tests {
 
     #[actix::test]
     async fn the_server_ends_the_connection_first() {
-        let places = FREE.get();
+        let slots = FREE.get();
         let mut server = lingering(Duration::from_secs(60));
         close_frame(&mut server).await;
-        // more than it holds, so that all of it is read
+        // More than the duplex buffer holds, so that the write ends only when the bytes are read.
         server.write_all(&[7; 10_000]).await.unwrap();
-        assert_eq!(FREE.get(), places - 1);
+        assert_eq!(FREE.get(), slots - 1);
         server.shutdown().await.unwrap();
         let mut rest = Vec::new();
         server.read_to_end(&mut rest).await.unwrap();
         assert!(rest.is_empty(), "nothing but the end follows our close frame");
-        assert_eq!(FREE.get(), places, "its place is free");
+        assert_eq!(FREE.get(), slots, "its slot is free");
     }
 
     #[actix::test]
@@ -164,13 +167,13 @@ mod tests {
     }
 
     #[actix::test]
-    async fn beyond_the_bound_connections_end_at_once() {
+    async fn without_a_free_slot_connections_end_at_once() {
         let servers: Vec<_> = (0..FREE.get()).map(|_| lingering(Duration::from_secs(60))).collect();
         let mut server = lingering(Duration::from_secs(60));
         let mut rest = Vec::new();
         server.read_to_end(&mut rest).await.unwrap();
         drop(servers);
-        while FREE.get() < places() {
+        while FREE.get() < slots() {
             tokio::task::yield_now().await;
         }
     }

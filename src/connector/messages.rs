@@ -1,4 +1,4 @@
-//! The connector's interface: how one starts, what it takes, and what it reports.
+//! The connector's interface: how to start one, the messages it handles, and what it reports.
 //!
 //! | message | from | plane |
 //! |---|---|---|
@@ -22,29 +22,30 @@ use crate::{
 
 /// How a connector starts.
 pub enum Start {
-    /// With a connection that the listener made for the client's handshake.
+    /// On a connection that was made during the client's handshake.
     With(Box<Dialed>),
-    /// With a dial, which may be under way already.
+    /// With a dial, which may already be in progress.
     Dialing(Dialing),
 }
 
 /// The actors and budgets that a connector works with.
 pub struct ConnectorLinks {
-    /// Gets its reports.
+    /// The supervisor, which gets the reports.
     pub supervisor: Edge<Report>,
     /// The first outgoing pipeline, or the session.
     pub back: Edge<DataMessage>,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
-    /// The bytes that the session's connectors may have read and not delivered to the client.
+    /// The upstream's `buffer`: the bytes that the session's connectors may have read and the client has not been
+    /// sent.
     pub budget: Arc<Budget>,
-    /// The bytes of client messages that may be on their way: the listener's `buffer`.
+    /// The listener's `buffer` in bytes. It bounds the events in flight to the connector.
     pub room: usize,
-    /// The origin of its events; none where no program asks for it.
+    /// The origin of its events; `None` when no program reads it.
     pub origin: Option<Arc<Origin>>,
 }
 
-/// Numbers the connections of a session: nothing of an old one is taken for a new one's (C6).
+/// The number of a connector within its session. The supervisor ignores reports of older connectors (C6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Generation(pub u64);
 
@@ -54,48 +55,48 @@ impl std::fmt::Display for Generation {
     }
 }
 
-/// Supervisor → connector, control plane: close the connection, the session is over.
+/// Supervisor → connector, control plane: close the connection, because the session ends.
 ///
-/// Reply: [`Ended`]. On full: cannot be; there is one in a connector's life, and `CONTROL_ROOM`.
+/// Reply: [`Ended`]. On full: cannot happen; a connector gets one, which `CONTROL_ROOM` allows for.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Close(pub Option<CloseFrame>);
 
-/// Connector → supervisor, control plane: what has become of a connection.
+/// Connector → supervisor, control plane: a change of the connection's state.
 ///
-/// Reply: none. On full: cannot be; there are three facts in a connector's life, and `CONTROL_ROOM`, and
-/// events that came too late have the permits of their side.
+/// Reply: none. On full: cannot happen; a connector sends at most three, which `CONTROL_ROOM` allows for, and one for
+/// each batch of late events, whose number is bounded by their permits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Report {
-    /// Which connection.
+    /// The connector that reports.
     pub generation: Generation,
-    /// What became of it.
+    /// The change.
     pub fact: Fact,
 }
 
-/// What has become of a connection.
+/// A change of a connection's state.
 #[derive(Debug)]
 pub enum Fact {
-    /// Its handshake is done.
+    /// The handshake is done.
     Up,
-    /// Its peer has sent something else than a close frame: it works.
+    /// The upstream has sent a frame other than a close frame, which proves that it works.
     Proved,
-    /// It is over. Reported once, whatever the end: by the connector, or by its drop in a panic.
+    /// The connection has ended. Reported exactly once; if the connector panics, its drop reports it.
     Ended(Ended),
-    /// Events that came after the end.
+    /// Events that arrived after the end of the connection.
     Unsent(Vec<Envelope>),
 }
 
-/// The end of a connection and what it leaves.
+/// The end of a connection, with the events that it leaves unsettled.
 #[derive(Debug)]
 pub struct Ended {
-    /// Why.
+    /// Why the connection ended.
     pub reason: Reason,
-    /// Events that were sent and are not settled, oldest first.
+    /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
-    /// Events that waited for the connection, when there never was one.
+    /// Events that were waiting for the end of a dial that failed.
     pub unsent: Vec<Envelope>,
-    /// The last event on the wire.
+    /// The last event that the socket has taken.
     pub last_written: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! A connector: the actor that owns one connection to an upstream, from its dialing to its end.
 //!
-//! It is never restarted itself; its supervisor starts another one, with the next [`Generation`]. Its
-//! states:
+//! A connector is never reused. For a new connection, its supervisor starts another one with the next [`Generation`].
+//! Its states:
 //!
 //! * *Dialing*: the handshake is under way; events wait.
 //! * *Up*: events are sent, messages come back.

@@ -123,8 +123,8 @@ impl Budget {
             waiting.push(waker.clone());
         }
         self.is_waiting.store(true, Relaxed);
-        // Looks again: a permit that was given back since the first look has found no waker. Adding nothing
-        // orders this look against `give_back`: either we see its bytes, or it sees `is_waiting`.
+        // Checks again: a permit that was dropped since the first check has found no waker. Adding zero orders
+        // this check against `give_back`: either this thread sees the returned bytes, or that one sees `is_waiting`.
         self.used.fetch_add(0, AcqRel);
         self.has_room()
     }
@@ -150,7 +150,8 @@ impl Budget {
         if needed == drawn || (needed < drawn && held > 0 && drawn - needed <= PIECE) {
             return;
         }
-        // Whoever replaces `drawn` settles the difference, so the pool always counts the sum of all `drawn`.
+        // The thread that replaces `drawn` also adds the difference to the global budget, which therefore always
+        // counts the sum of all `drawn`.
         let before = self.drawn.swap(needed, Relaxed);
         if needed > before {
             self.global_budget.used.fetch_add(needed - before, Relaxed);
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_pool_is_used_up_who_holds_little_goes_on() {
+    fn with_the_global_budget_used_up_a_session_that_holds_little_is_read() {
         let global_budget = GlobalBudget::new(64 * 1024);
         let (rich, poor) = (Budget::new(1 << 20, &global_budget), Budget::new(1 << 20, &global_budget));
         let flag = Arc::new(Flag::default());
@@ -284,7 +285,7 @@ mod tests {
         let some = poor.take(RESERVED_PER_DIRECTION);
         assert!(!poor.has_room());
         drop(rest);
-        assert!(!flag.0.load(SeqCst), "the global_budget is used up still");
+        assert!(!flag.0.load(SeqCst), "the global budget is still used up");
         drop(most);
         assert!(flag.0.load(SeqCst));
         assert!(poor.has_room());
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unfinished_is_drawn_on_the_pool() {
+    fn incomplete_messages_count_against_the_global_budget() {
         let global_budget = GlobalBudget::new(1 << 20);
         let budget = Budget::new(1 << 20, &global_budget);
         let mut holds = [PartialBytes::new(&budget), PartialBytes::new(&budget)];
@@ -308,10 +309,10 @@ mod tests {
     }
 
     proptest! {
-        /// For any order of taking, resizing and returning: the global budget counts what is held, and in the
-        /// end nothing.
+        /// For any order of taking, resizing and returning permits, the global budget counts the bytes held, and zero
+        /// at the end.
         #[test]
-        fn the_pool_counts_what_is_held(
+        fn the_global_budget_counts_the_bytes_held(
             acts in proptest::collection::vec((0_u8..5, 0_usize..100_000, 0_usize..2), 1..60),
         ) {
             let global_budget = GlobalBudget::new(1 << 20);

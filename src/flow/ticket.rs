@@ -237,7 +237,7 @@ impl Drop for Ticket {
 mod tests {
     use super::*;
 
-    fn stamps(tracker: &AckTracker) -> Vec<(u64, AckStatus)> {
+    fn statuses(tracker: &AckTracker) -> Vec<(u64, AckStatus)> {
         let acks = tracker.take_acks(None, false).into_iter();
         acks.filter_map(|ack| match ack {
             Ack::Settled { event, status, .. } => Some((event, status)),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_dropped_in_a_panic_is_noted_as_lost() {
+    fn a_ticket_dropped_in_a_panic_reports_its_event_as_lost() {
         let tracker = AckTracker::new(1, 0);
         let ticket = tracker.issue(Cause::Message);
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
@@ -255,11 +255,11 @@ mod tests {
             panic!("on purpose");
         }));
         assert!(result.is_err());
-        assert_eq!(stamps(&tracker), [(0, AckStatus::Lost)]);
+        assert_eq!(statuses(&tracker), [(0, AckStatus::Lost)]);
     }
 
     #[test]
-    fn every_ticket_leaves_one_note() {
+    fn every_ticket_reports_one_ack() {
         let tracker = AckTracker::new(1, 7);
         tracker.issue(Cause::Message).settle(AckStatus::Delivered);
         tracker.issue(Cause::Message).settle(AckStatus::failed(Failure::Lost));
@@ -267,19 +267,19 @@ mod tests {
         assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
         let expected =
             [(0, AckStatus::Delivered), (1, AckStatus::failed(Failure::Lost)), (2, AckStatus::Lost)];
-        assert_eq!(stamps(&tracker), expected);
+        assert_eq!(statuses(&tracker), expected);
         assert_eq!(tracker.id(4).to_string(), "1:7:4");
     }
 
     #[test]
-    fn a_copy_is_noted_before_its_outcome() {
+    fn a_copy_is_reported_before_its_outcome() {
         let tracker = AckTracker::new(1, 0);
         let ticket = tracker.issue(Cause::Message);
         let copy = ticket.split();
         copy.settle(AckStatus::Delivered);
         ticket.settle(AckStatus::Dropped);
         assert_eq!(
-            stamps(&tracker),
+            statuses(&tracker),
             [(0, AckStatus::Copied), (0, AckStatus::Delivered), (0, AckStatus::Dropped)]
         );
     }

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_session_takes_two_descriptors() {
+    fn each_session_uses_two_descriptors() {
         let table = [(0, 0), (64, 16), (256, 64), (1024, 448), (4096, 1984), (20_000, 9936)];
         for (open_files, sessions) in table {
             assert_eq!(room(open_files), sessions, "{open_files}");

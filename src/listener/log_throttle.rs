@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_a_second_for_each_reason() {
+    fn each_reason_has_one_line_per_second() {
         let now = Instant::now();
         let mut log_throttle = LogThrottle::default();
         assert_eq!(log_throttle.line("a", now), Line::Written(0));
@@ -76,11 +76,11 @@ mod tests {
         assert_eq!(log_throttle.line("b", now), Line::Written(0));
         let later = now + PAUSE;
         assert_eq!(log_throttle.line("a", later), Line::Written(2));
-        assert_eq!(log_throttle.suppressed("a", later), 0, "told already");
+        assert_eq!(log_throttle.suppressed("a", later), 0, "already reported");
         assert_eq!(log_throttle.line("a", later), Line::First);
         let later = later + PAUSE;
         assert_eq!(log_throttle.suppressed("a", later), 1);
-        assert_eq!(log_throttle.line("a", later), Line::First, "that was a line too");
+        assert_eq!(log_throttle.line("a", later), Line::First, "the summary counts as a line");
         assert_eq!(log_throttle.suppressed("c", later), 0);
     }
 }

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_level_alone_is_for_our_own_modules() {
+    fn a_level_alone_applies_to_our_own_modules() {
         let own = || Some("towline".to_owned());
         let strangers = || (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
         assert_eq!(parsed("debug"), [(None, LevelFilter::Warn), (own(), LevelFilter::Debug), strangers()]);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_are_those_of_the_program() {
+    fn the_tables_list_the_modules_and_dependencies() {
         let lib = include_str!("../lib.rs");
         let modules = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
         assert_eq!(modules.collect::<Vec<_>>(), MODULES);

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn each_line_of_a_dropped_text_counts() {
+    fn each_line_of_a_dropped_text_is_counted() {
         let mut queue = Queue::default();
         let long = vec![b'\n'; QUEUE_BYTES_MAX + 1];
         for _ in 0..3 {

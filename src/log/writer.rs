@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_stream_blocks_nobody_and_the_drops_are_told_behind_what_waited() {
+    fn a_blocked_stream_blocks_no_caller_and_dropped_lines_are_counted_after_the_queued_ones() {
         let (writer, outcomes, written) = scripted();
         writer.print(b"first\n");
         // Waits until the thread has taken the line, so that the following lines are in another batch.
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_error_the_rest_is_written_and_nothing_twice() {
+    fn after_an_error_the_rest_is_written_once() {
         let (writer, outcomes, written) = scripted();
         writer.print(b"0123456789\n");
         for outcome in [Ok(4), Err(ErrorKind::StorageFull.into()), Ok(0), Err(ErrorKind::Interrupted.into())]

@@ -112,7 +112,7 @@ mod tests {
 
     /// How an address reacts to a connection attempt.
     #[derive(Clone, Copy)]
-    enum Fate {
+    enum Reaction {
         Answers,
         Refuses,
         /// It never answers.
@@ -129,29 +129,29 @@ mod tests {
     }
 
     struct Network {
-        fates: Vec<(SocketAddr, Fate)>,
+        reactions: Vec<(SocketAddr, Reaction)>,
         begun: RefCell<Vec<IpAddr>>,
         dropped: Rc<RefCell<Vec<IpAddr>>>,
     }
 
     impl Network {
-        fn new(fates: &[(&str, Fate)]) -> Self {
+        fn new(reactions: &[(&str, Reaction)]) -> Self {
             let address = |text: &str| SocketAddr::new(text.parse().unwrap(), 80);
-            let fates = fates.iter().map(|(text, fate)| (address(text), *fate)).collect();
-            Self { fates, begun: RefCell::default(), dropped: Rc::default() }
+            let reactions = reactions.iter().map(|(text, reaction)| (address(text), *reaction)).collect();
+            Self { reactions, begun: RefCell::default(), dropped: Rc::default() }
         }
 
         async fn dial(&self, extra: &Semaphore) -> io::Result<IpAddr> {
-            let addresses: Vec<_> = self.fates.iter().map(|(address, _)| *address).collect();
+            let addresses: Vec<_> = self.reactions.iter().map(|(address, _)| *address).collect();
             first(addresses, extra, |address| self.attempt(address)).await
         }
 
         async fn attempt(&self, address: SocketAddr) -> io::Result<IpAddr> {
             self.begun.borrow_mut().push(address.ip());
-            match self.fates.iter().find(|(known, _)| *known == address).unwrap().1 {
-                Fate::Answers => Ok(address.ip()),
-                Fate::Refuses => ready(Err(io::ErrorKind::ConnectionRefused.into())).await,
-                Fate::Silent => {
+            match self.reactions.iter().find(|(known, _)| *known == address).unwrap().1 {
+                Reaction::Answers => Ok(address.ip()),
+                Reaction::Refuses => ready(Err(io::ErrorKind::ConnectionRefused.into())).await,
+                Reaction::Silent => {
                     let _held = Held(address.ip(), Rc::clone(&self.dropped));
                     pending().await
                 }
@@ -168,8 +168,8 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_address_that_swallows_packets_does_not_hide_the_next() {
-        let network = Network::new(&[("::1", Fate::Silent), ("127.0.0.1", Fate::Answers)]);
+    async fn an_address_without_answer_does_not_block_the_next() {
+        let network = Network::new(&[("::1", Reaction::Silent), ("127.0.0.1", Reaction::Answers)]);
         let begun = Instant::now();
         assert_eq!(network.dial(&extra()).await.unwrap().to_string(), "127.0.0.1");
         assert!(begun.elapsed() >= Duration::from_millis(250));
@@ -177,35 +177,35 @@ mod tests {
     }
 
     #[actix::test]
-    async fn the_first_address_wins_where_it_answers() {
-        let network = Network::new(&[("::1", Fate::Answers), ("127.0.0.1", Fate::Answers)]);
+    async fn the_first_address_wins_if_it_answers() {
+        let network = Network::new(&[("::1", Reaction::Answers), ("127.0.0.1", Reaction::Answers)]);
         assert_eq!(network.dial(&extra()).await.unwrap().to_string(), "::1");
         assert_eq!(network.begun(), ["::1"]);
     }
 
     #[actix::test]
-    async fn refusals_cost_no_time() {
+    async fn after_a_refusal_the_next_address_is_tried_at_once() {
         let network = Network::new(&[
-            ("::1", Fate::Refuses),
-            ("127.0.0.1", Fate::Refuses),
-            ("::2", Fate::Refuses),
-            ("127.0.0.2", Fate::Answers),
+            ("::1", Reaction::Refuses),
+            ("127.0.0.1", Reaction::Refuses),
+            ("::2", Reaction::Refuses),
+            ("127.0.0.2", Reaction::Answers),
         ]);
         // without a timer running out: none of the attempts ever waits
         let extra = extra();
         let dialing = tokio::time::timeout(Duration::ZERO, network.dial(&extra));
         assert_eq!(dialing.await.unwrap().unwrap().to_string(), "127.0.0.2");
-        let network = Network::new(&[("::1", Fate::Refuses), ("127.0.0.1", Fate::Refuses)]);
+        let network = Network::new(&[("::1", Reaction::Refuses), ("127.0.0.1", Reaction::Refuses)]);
         assert_eq!(network.dial(&extra).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[actix::test]
-    async fn attempts_at_a_time_are_bounded_and_every_address_is_tried() {
+    async fn concurrent_attempts_are_bounded_and_every_address_is_tried() {
         let silent: Vec<_> = (1..=6).map(|last| format!("10.0.0.{last}")).collect();
-        let mut fates: Vec<_> = silent.iter().map(|text| (text.as_str(), Fate::Silent)).collect();
-        fates.push(("10.0.0.7", Fate::Answers));
+        let mut reactions: Vec<_> = silent.iter().map(|text| (text.as_str(), Reaction::Silent)).collect();
+        reactions.push(("10.0.0.7", Reaction::Answers));
         for (permits, open) in [(EXTRA_MAX, ATTEMPTS_MAX), (1, 2), (0, 1)] {
-            let network = Network::new(&fates);
+            let network = Network::new(&reactions);
             let extra = Semaphore::new(permits);
             assert_eq!(network.dial(&extra).await.unwrap().to_string(), "10.0.0.7");
             assert_eq!(network.begun().len(), 7);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn nothing_to_try_is_a_failure() {
+    async fn no_address_is_a_failure() {
         assert!(Network::new(&[]).dial(&extra()).await.is_err());
     }
 }

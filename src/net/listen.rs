@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_has_one_port_on_all_its_addresses() {
+    fn a_name_has_the_same_port_on_all_its_addresses() {
         let listening = listen(&[bind(&["127.0.0.1:0", "127.0.0.2:0"])]).unwrap();
         let open = addresses(&listening);
         assert_eq!(open.len(), 2);

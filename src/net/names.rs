@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn all_who_ask_for_a_name_share_one_look_up() {
+    fn all_dials_of_a_name_share_one_look_up() {
         let mut clock = Clock::new();
         assert_eq!(clock.ask("a", ms(0)), Step::Start);
         for at in 1..100 {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_hangs_delays_no_other() {
+    fn a_hanging_look_up_delays_no_other() {
         let mut clock = Clock::new();
         assert_eq!(clock.ask("hangs", ms(0)), Step::Start);
         assert_eq!(clock.ask("other", ms(1)), Step::Start);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_shared_and_asked_again_after_a_second() {
+    fn a_failure_is_shared_and_retried_after_a_second() {
         let mut clock = Clock::new();
         assert_eq!(clock.ask("a", ms(0)), Step::Start);
         clock.end("a", ms(10), Err(LookupError::NotFound));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_that_took_long_to_fail_pauses_as_long() {
+    fn the_pause_after_a_failure_is_as_long_as_the_look_up() {
         for (took, pause) in [(10, 1000), (4000, 4000), (90_000, 30_000)] {
             let mut clock = Clock::new();
             assert_eq!(clock.ask("a", ms(0)), Step::Start);
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn the_addresses_of_a_name_that_is_gone_are_forgotten() {
+    fn the_addresses_of_a_removed_name_are_forgotten() {
         let mut clock = Clock::new();
         assert_eq!(clock.ask("a", ms(0)), Step::Start);
         clock.end("a", ms(0), Ok(addresses(1)));
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn look_ups_at_a_time_are_bounded_and_known_names_go_on() {
+    fn concurrent_look_ups_are_bounded_and_known_names_still_resolve() {
         let mut clock = Clock::new();
         assert_eq!(clock.ask("known", ms(0)), Step::Start);
         clock.end("known", ms(0), Ok(addresses(1)));
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_was_asked_for_longest_ago_makes_room() {
+    fn the_least_recently_used_name_is_removed() {
         let mut clock = Clock::new();
         assert_eq!(clock.ask("hangs", ms(0)), Step::Start);
         for number in 0..2 * NAMES_MAX as u64 {
@@ -314,7 +314,7 @@ mod tests {
         /// For any sequence of steps: a name has at most one look-up at a time, the look-ups are counted
         /// correctly, and the end of a look-up answers all its waiting dials.
         #[test]
-        fn nobody_waits_for_a_look_up_that_does_not_run(
+        fn no_dial_waits_for_a_look_up_that_does_not_run(
             events in prop::collection::vec((0..4_usize, 0..3_usize, 0..8000_u64), 1..200)
         ) {
             let mut clock = Clock::new();

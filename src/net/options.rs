@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_has_what_the_settings_say() {
+    fn a_socket_has_the_configured_options() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let options = TcpOptions { keepalive: None, user_timeout: None };

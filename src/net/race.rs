@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn families_alternate_and_the_systems_first_choice_leads() {
+    fn families_alternate_starting_with_the_systems_first_choice() {
         let table: [(&[&str], &[&str]); 6] = [
             (&[], &[]),
             (&["10.0.0.1"], &["10.0.0.1"]),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_failure_that_tells_the_most_is_reported() {
+    fn the_most_informative_failure_is_reported() {
         use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
         let table = [
             (NetworkUnreachable, ConnectionRefused, ConnectionRefused),

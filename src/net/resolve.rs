@@ -170,7 +170,7 @@ mod tests {
     #[derive(Default)]
     struct Server {
         answers: Mutex<HashMap<String, Result<Vec<SocketAddr>, LookupError>>>,
-        told: Condvar,
+        answered: Condvar,
         asked: AtomicUsize,
     }
 
@@ -185,13 +185,13 @@ mod tests {
             self.asked.fetch_add(1, SeqCst);
             assert_ne!(name, "panics");
             let answers = self.answers.lock().unwrap();
-            let answers = self.told.wait_while(answers, |answers| !answers.contains_key(name)).unwrap();
+            let answers = self.answered.wait_while(answers, |answers| !answers.contains_key(name)).unwrap();
             answers[name].clone()
         }
 
-        fn tell(&self, name: &str, answer: Result<Vec<SocketAddr>, LookupError>) {
+        fn release(&self, name: &str, answer: Result<Vec<SocketAddr>, LookupError>) {
             self.answers.lock().unwrap().insert(name.to_owned(), answer);
-            self.told.notify_all();
+            self.answered.notify_all();
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[actix::test]
-    async fn one_look_up_answers_all_who_wait() {
+    async fn one_look_up_answers_all_waiting_dials() {
         let (server, resolver) = Server::resolver();
         let waiting: Vec<_> = (0..100)
             .map(|_| {
@@ -218,7 +218,7 @@ mod tests {
             })
             .collect();
         assert!(hangs(&resolver, "SHARED").await);
-        server.tell("shared", Ok(vec![address(1), address(2), address(1)]));
+        server.release("shared", Ok(vec![address(1), address(2), address(1)]));
         for waiting in waiting {
             assert_eq!(waiting.await.unwrap().unwrap()[..], [address(1), address(2)]);
         }
@@ -226,9 +226,9 @@ mod tests {
     }
 
     #[actix::test]
-    async fn a_name_that_hangs_delays_no_other() {
+    async fn a_hanging_look_up_delays_no_other() {
         let (server, resolver) = Server::resolver();
-        server.tell("other", Ok(vec![address(2)]));
+        server.release("other", Ok(vec![address(2)]));
         for _ in 0..1000 {
             assert!(hangs(&resolver, "hangs").await);
             if server.asked.load(SeqCst) == 1 {
@@ -237,7 +237,7 @@ mod tests {
         }
         assert_eq!(resolve(&resolver, "other").await.unwrap()[..], [address(2)]);
         assert_eq!(server.asked.load(SeqCst), 2, "one thread for the name that hangs");
-        server.tell("hangs", Err(LookupError::NotFound));
+        server.release("hangs", Err(LookupError::NotFound));
         assert_eq!(resolve(&resolver, "hangs").await, Err(LookupError::NotFound));
     }
 
@@ -253,20 +253,20 @@ mod tests {
         for number in 0..LOOKUPS_MAX {
             assert!(hangs(&resolver, &format!("hangs{number}")).await);
         }
-        server.tell("new", Ok(vec![address(3)]));
+        server.release("new", Ok(vec![address(3)]));
         let waiting = Arc::clone(&resolver);
         let new = actix_rt::spawn(async move { resolve(&waiting, "new").await });
         assert!(hangs(&resolver, "new").await);
-        server.tell("hangs7", Err(LookupError::NotFound));
+        server.release("hangs7", Err(LookupError::NotFound));
         assert_eq!(new.await.unwrap().unwrap()[..], [address(3)]);
         // Lets the other threads end.
-        (0..LOOKUPS_MAX).for_each(|number| server.tell(&format!("hangs{number}"), Ok(Vec::new())));
+        (0..LOOKUPS_MAX).for_each(|number| server.release(&format!("hangs{number}"), Ok(Vec::new())));
     }
 
     #[actix::test]
     async fn a_name_without_addresses_is_not_found() {
         let (server, resolver) = Server::resolver();
-        server.tell("empty", Ok(Vec::new()));
+        server.release("empty", Ok(Vec::new()));
         assert_eq!(resolve(&resolver, "empty").await, Err(LookupError::NotFound));
     }
 

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_as_they_are_written() {
+    fn ranges_are_parsed() {
         for text in ["1008", "4000-4999", "401-401"] {
             let range = Range::parse(text).unwrap();
             assert_eq!(Range::parse(&range.to_string()), Some(range), "{text}");
@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_range_prints_as_it_is_read(first: u16, last: u16, code: u16) {
+        fn a_printed_range_parses_to_the_same_range(first: u16, last: u16, code: u16) {
             let Some(range) = Range::new(first, last) else { return Ok(()) };
             prop_assert_eq!(Range::parse(&range.to_string()), Some(range));
             prop_assert_eq!(range.contains(code), first <= code && code <= last);

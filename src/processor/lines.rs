@@ -337,7 +337,7 @@ mod tests {
             let mut stage = short(true);
             let mut lines = split_parts(&mut stage, &messages);
             if open.is_some_and(|open| open == b"!") {
-                prop_assert_eq!(lines.pop(), Some(b"!".to_vec()), "told before the line's end has come");
+                prop_assert_eq!(lines.pop(), Some(b"!".to_vec()), "reported before the end of the line arrives");
             }
             prop_assert_eq!(lines, expected);
         }
@@ -357,7 +357,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_joined_is_split_again(lines in prop::collection::vec("[^\n]{0,20}", 0..10)) {
+        fn joined_lines_are_split_again(lines in prop::collection::vec("[^\n]{0,20}", 0..10)) {
             let mut joined = Vec::new();
             for line in &lines {
                 Join.process(Bytes::from(line.clone()), &mut joined).unwrap();

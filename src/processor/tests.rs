@@ -54,7 +54,7 @@ fn a_processor_is_found_by_name_and_options() {
 }
 
 #[test]
-fn a_processor_that_cannot_be_had_is_refused_in_words() {
+fn an_unknown_processor_or_option_is_refused() {
     let refused = |side, name, pairs: &[_]| Spec::parse(side, name, &options(pairs)).unwrap_err().to_string();
     assert_eq!(refused(Side::Pre, "line", &[]), r#"no preprocessor is called "line"; there is "lines""#);
     assert_eq!(refused(Side::Post, "gzip", &[]), r#"no postprocessor is called "gzip"; there is "lines""#);
@@ -73,7 +73,7 @@ fn a_processor_that_cannot_be_had_is_refused_in_words() {
 }
 
 #[test]
-fn without_processors_bytes_pass_as_they_are() {
+fn without_processors_bytes_pass_unchanged() {
     let chunk = Bytes::from(b"a\nb".to_vec());
     let mut before = Preprocessors::new(&[]);
     before.feed(chunk.clone());
@@ -105,7 +105,7 @@ fn an_error_keeps_its_place_between_the_chunks() {
 }
 
 #[test]
-fn postprocessors_follow_each_other() {
+fn each_postprocessor_feeds_the_next() {
     let twice = [Spec::Lines { buffered: false }, Spec::Lines { buffered: false }];
     let mut chain = Postprocessors::new(&twice);
     let mut out = vec![Bytes::from_static(b"before")];
@@ -116,7 +116,7 @@ fn postprocessors_follow_each_other() {
 }
 
 #[test]
-fn what_is_not_finished_when_the_peer_closes_is_handed_out() {
+fn incomplete_input_is_returned_when_the_peer_closes() {
     let specs = [Spec::Lines { buffered: true }, Spec::Lines { buffered: true }];
     let mut chain = Preprocessors::new(&specs);
     assert_eq!(pulled(&mut chain, "a\nb"), []);
@@ -127,7 +127,7 @@ fn what_is_not_finished_when_the_peer_closes_is_handed_out() {
 }
 
 #[test]
-fn what_is_not_finished_when_the_connection_is_gone_is_told() {
+fn incomplete_input_is_an_error_when_the_connection_is_lost() {
     let mut chain = Preprocessors::new(&[Spec::Lines { buffered: true }]);
     assert_eq!(pulled(&mut chain, "a\nb"), [Ok(Bytes::from("a"))]);
     assert!(chain.abandon().is_some());

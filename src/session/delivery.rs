@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(client.delivery.counts().dropped, 1);
     }
 
-    /// How an event ends.
+    /// How an event ends in the test.
     #[derive(Debug, Clone, Copy, PartialEq)]
     enum End {
         Reply,

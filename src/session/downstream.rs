@@ -60,8 +60,8 @@ impl Downstream {
         Self { channel, backlog: keep.map(|keep| Box::new(Backlog::new(keep))) }
     }
 
-    /// Queues a frame. After our close frame it is dropped: nothing may follow a close frame, and the close reports
-    /// the client that its session is over.
+    /// Queues a frame. After our close frame it is dropped: nothing may follow a close frame, and the client
+    /// learns from it that its session is over.
     pub(super) fn emit(&mut self, frame: ClientFrame) {
         match &mut self.backlog {
             Some(backlog) if frame.class == Class::Notice => {

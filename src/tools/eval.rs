@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_refused_and_the_next_one_taken() {
+    fn a_line_that_is_too_long_is_an_error_and_the_next_is_read() {
         let mut input = vec![b'1'; LINE_MAX + 10];
         input.extend(b"\n \n2");
         let (well, output, errors) = run("x.tremor", "event + 1", &input);
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_just_the_limit_is_taken() {
+    fn a_line_of_exactly_the_limit_is_read() {
         let mut input = vec![b' '; LINE_MAX - 1];
         input.extend(b"7\n8\n");
         let (well, output, _) = run("x.tremor", "event", &input);

@@ -1,4 +1,4 @@
-//! Sessions whose parts die: their clients get error replies or a close, and other sessions notice nothing.
+//! Sessions whose actors panic: their clients get error replies or a close frame, and other sessions are unaffected.
 
 use std::{
     future::poll_fn,
@@ -114,14 +114,14 @@ impl Drop for Count {
     }
 }
 
-/// A session under test and its parts.
-struct Lab {
+/// Starts sessions for tests.
+struct TestBed {
     settings: Settings,
     count: Arc<AtomicUsize>,
     tracker: Weak<AckTracker>,
 }
 
-impl Lab {
+impl TestBed {
     fn new(settings: &str) -> Self {
         let settings = fixture::load(settings, &[]).unwrap();
         Self { settings, count: Arc::default(), tracker: Weak::new() }
@@ -146,7 +146,7 @@ impl Lab {
         self
     }
 
-    /// The parts of a session, and its client.
+    /// The parts of a new session, and the client's end of its socket.
     async fn parts(&mut self) -> (Parts, Peer) {
         let (client, socket) = pair().await;
         let tracker = AckTracker::new(1, 0);
@@ -214,15 +214,15 @@ fn on_worker(test: impl Future<Output = ()>) {
 
 /// Another session on the same thread, which must continue.
 async fn bystander() -> Peer {
-    let mut lab = Lab::new(ECHO);
-    let (parts, mut client) = lab.parts().await;
-    start(parts, lab.route(), None);
+    let mut bed = TestBed::new(ECHO);
+    let (parts, mut client) = bed.parts().await;
+    start(parts, bed.route(), None);
     client.send("before").await;
     assert_eq!(client.text().await, "before");
     client
 }
 
-async fn goes_on(mut bystander: Peer) {
+async fn assert_echoes(mut bystander: Peer) {
     bystander.send("after").await;
     assert_eq!(bystander.text().await, "after");
 }
@@ -254,9 +254,9 @@ impl Codec for Panics {
 fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies() {
     on_worker(async {
         let bystander = bystander().await;
-        let mut lab = Lab::new(ECHO);
-        let (parts, mut client) = lab.parts().await;
-        let (route, tracker) = (Arc::clone(lab.route()), Arc::clone(&parts.tracker));
+        let mut bed = TestBed::new(ECHO);
+        let (parts, mut client) = bed.parts().await;
+        let (route, tracker) = (Arc::clone(bed.route()), Arc::clone(&parts.tracker));
         let room = mailbox_room(LIMITS.buffer);
         Session::start(parts, |session: &Addr<Session>| {
             let stage: Box<dyn Stage> = Box::new(Panics);
@@ -277,17 +277,17 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
         assert_eq!(client.json().await, reply);
         assert_eq!(client.close_code().await, 1011);
         drop(client);
-        lab.gone().await;
-        goes_on(bystander).await;
+        bed.gone().await;
+        assert_echoes(bystander).await;
     });
 }
 
 #[test]
-fn a_connector_that_panics_fails_what_it_owed_and_its_session_goes_on() {
+fn a_connector_that_panics_fails_its_events_and_its_session_continues() {
     on_worker(async {
         let bystander = bystander().await;
-        let mut lab = Lab::new(PROXY).with_upstream(&Panics);
-        let (mut client, mut upstream) = lab.proxy().await;
+        let mut bed = TestBed::new(PROXY).with_upstream(&Panics);
+        let (mut client, mut upstream) = bed.proxy().await;
         client.send("one").await;
         assert_eq!(upstream.text().await, "one");
         upstream.send("a reply that the codec panics on").await;
@@ -297,33 +297,33 @@ fn a_connector_that_panics_fails_what_it_owed_and_its_session_goes_on() {
         let down = "Error sending event to server ws://127.0.0.1:1: Trying to work with closed connection";
         assert_eq!(client.json().await, json!({"error": down, "event_id": "1:0:1"}));
         drop(client);
-        lab.gone().await;
-        goes_on(bystander).await;
+        bed.gone().await;
+        assert_echoes(bystander).await;
     });
 }
 
 #[test]
-fn a_session_that_panics_takes_its_connection_with_it_and_nobody_else() {
+fn a_session_that_panics_ends_only_its_own_connection() {
     on_worker(async {
         let bystander = bystander().await;
-        let mut lab = Lab::new(PROXY).with_listener(&Panics);
-        let (mut client, mut upstream) = lab.proxy().await;
+        let mut bed = TestBed::new(PROXY).with_listener(&Panics);
+        let (mut client, mut upstream) = bed.proxy().await;
         client.0.push(Message::Binary(Bytes::from_static(b"one")), ()).unwrap();
         poll_fn(|cx| client.0.poll_flush(cx, drop)).await.unwrap();
         assert!(client.recv().await.is_err(), "the client's connection ends");
         assert_eq!(upstream.close_code().await, 1001);
         drop(upstream);
-        lab.gone().await;
-        goes_on(bystander).await;
+        bed.gone().await;
+        assert_echoes(bystander).await;
     });
 }
 
 #[test]
-fn nothing_is_left_of_a_session_that_ends() {
+fn no_actor_remains_after_a_session() {
     on_worker(async {
-        let mut lab = Lab::new(PROXY);
+        let mut bed = TestBed::new(PROXY);
         for way in 0..3 {
-            let (mut client, mut upstream) = lab.proxy().await;
+            let (mut client, mut upstream) = bed.proxy().await;
             client.send("one").await;
             assert_eq!(upstream.text().await, "one");
             upstream.send("two").await;
@@ -341,7 +341,7 @@ fn nothing_is_left_of_a_session_that_ends() {
                     assert_eq!(upstream.close_code().await, 1000);
                 }
             }
-            lab.gone().await;
+            bed.gone().await;
         }
     });
 }

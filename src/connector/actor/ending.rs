@@ -1,4 +1,4 @@
-//! How a connection to an upstream ends.
+//! The end of a connection to an upstream.
 
 use std::{mem, task};
 
@@ -31,7 +31,7 @@ impl Connector {
         self.end(Reason::Protocol(words));
     }
 
-    /// Gives up a server that gives no sign of life or does not read.
+    /// Ends the connection to a server that is silent, idle or does not read.
     pub(super) fn on_liveness_error(&mut self, error: LivenessError) {
         let liveness = &self.upstream.liveness;
         let words = error.text(liveness);
@@ -45,26 +45,26 @@ impl Connector {
         self.end(reason);
     }
 
-    /// Sends a close frame if it can go out at once. Behind events that are still queued it cannot: they
-    /// must not go out any more, because they will be reported as not sent (C6).
+    /// Sends a close frame, unless events are queued before it. Queued events will be reported as not sent, so they
+    /// must not be sent any more, and the close frame cannot overtake them (C6).
     pub(super) fn send_close_frame(&mut self, frame: Option<&CloseFrame>) {
         let State::Up(channel) = &mut self.state else { return };
         let link = channel.link();
         if !link.has_queued() {
             link.close(frame);
             let mut task = task::Context::from_waker(task::Waker::noop());
-            // There is nobody to tell when it fails: the connection is over either way.
+            // A failure makes no difference, since the connection ends in any case.
             let _ = link.poll_flush(&mut task, drop);
         }
     }
 
-    /// Ends the connection; what is left goes to the supervisor. Behind our close frame the socket lingers, else
-    /// it is closed.
+    /// Ends the connection, and reports its unsettled events to the supervisor. After our close frame the socket
+    /// lingers; otherwise it is closed at once.
     pub(super) fn end(&mut self, reason: Reason) {
         if let State::Up(channel) = &mut self.state
             && let Some(words) = channel.abandon()
         {
-            // Part of the loss of the connection, which alone decides whether the client stays.
+            // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the client.
             self.fail_reply(Failure::NoReply { server: self.server(), reason: Reason::Link(words) });
         }
         self.flush_replies();
@@ -94,10 +94,10 @@ impl Connector {
         self.supervisor.notify(Report { generation: self.generation, fact });
     }
 
-    /// Closes at the session's end: what has no outcome is given back. The closing handshake goes on without
-    /// the session.
+    /// Closes the connection because the session ends, and reports the unsettled events. The closing handshake
+    /// continues after the end of the session.
     pub(super) fn closing(&mut self, frame: Option<&CloseFrame>, ctx: &mut Context<Self>) {
-        // Ends what would keep a connector alive that is done.
+        // A dial in progress would keep the actor alive.
         if let Some(dialing) = self.dialing.take() {
             ctx.cancel_future(dialing);
         }

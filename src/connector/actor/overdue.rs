@@ -1,4 +1,4 @@
-//! Replies that are awaited for too long.
+//! Fails events whose reply is overdue.
 
 use std::{sync::Arc, time::Instant};
 
@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Connector {
-    /// Sets the deadline of the oldest awaited reply. It is set again only when it has passed: a reply costs
-    /// nothing here.
+    /// Sets the deadline to that of the oldest awaited reply, unless a deadline is set. A reply does not change it, so
+    /// that replies in time cost nothing here; it may pass too early and is then set again.
     pub(super) fn await_replies(&mut self) {
         if !self.deadline.is_set()
             && let Some(deadline) = self.exchange.next_deadline()
@@ -19,6 +19,7 @@ impl Connector {
         }
     }
 
+    /// Fails overdue events, and ends the connection when it must be replaced.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
         let limit = self.upstream.reply_timeout;
@@ -37,7 +38,7 @@ impl Connector {
                 channel.link().suspect();
             }
         }
-        if self.exchange.is_hopeless(now) {
+        if self.exchange.must_be_replaced(now) {
             self.end(if self.exchange.is_stalled(now) { Reason::Stalled(limit) } else { reason });
         }
     }

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_those_of_people() {
+    fn an_ipv6_network_and_an_ipv4_address_count_as_one_client() {
         assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
         assert_ne!(address("192.0.2.2"), address("192.0.2.1"));
         assert_eq!(address("2001:db8:1:2::1"), address("2001:db8:1:2:ffff::9"));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_so_many_sessions() {
+    fn the_sessions_of_an_address_are_limited() {
         let now = Instant::now();
         let clients = Clients::new(Some(2), NO_RATE).unwrap();
         let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
@@ -216,16 +216,16 @@ mod tests {
         assert!(clients.enter(here, now).is_none());
         assert_eq!(known(&clients), 2);
         drop((second, third, fourth));
-        assert_eq!(known(&clients), 0, "nothing is remembered of who is gone");
+        assert_eq!(known(&clients), 0, "without sessions no address is kept");
     }
 
     #[test]
-    fn without_limits_nobody_is_counted() {
+    fn without_limits_no_session_is_counted() {
         assert!(Clients::new(None, NO_RATE).is_none());
     }
 
     #[test]
-    fn an_address_that_comes_again_is_the_same_until_its_limiter_is_full() {
+    fn reconnecting_does_not_reset_the_rate_limit() {
         let now = Instant::now();
         let clients = Clients::new(None, RATE).unwrap();
         let here = address("192.0.2.1");
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_idle_addresses_are_forgotten_first() {
+    fn the_longest_idle_addresses_are_removed_first() {
         let now = Instant::now();
         let clients = Clients::new(None, RATE).unwrap();
         let far = address("2001:db8::");
@@ -260,8 +260,8 @@ mod tests {
         let remembered =
             |number: u64| clients.shard(Address::V6(number)).entries.contains_key(&Address::V6(number));
         assert!(!remembered(0) && remembered(total as u64 - 1));
-        assert!(clients.shard(far).entries.contains_key(&far), "who has a session stays");
-        // and when their limiters are full all of them go with the next that leaves
+        assert!(clients.shard(far).entries.contains_key(&far), "an address with a session is kept");
+        // Once their limiters have refilled, all idle addresses are removed when the next session ends.
         leave(live, now);
         let later = now + Duration::from_secs(20);
         for number in 0..100 * SHARDS as u64 {

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn without_caps_the_process_is_the_only_one() {
+    fn without_limits_of_its_own_a_listener_has_those_of_the_process() {
         let (process, now) = (Slots::new(2), Instant::now());
         let admission = admission("", &process, now);
         let held = [admission.enter(HERE, now).unwrap(), admission.enter(HERE, now).unwrap()];
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_gives_back_what_it_had_taken() {
+    fn a_refused_client_takes_no_slot() {
         let (process, now) = (Slots::new(9), Instant::now());
         let admission = admission("max_sessions = 1\nmax_sessions_per_address = 1", &process, now);
         let held = admission.enter(HERE, now).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn new_sessions_come_at_their_rate() {
+    fn new_sessions_are_limited_by_rate() {
         let (process, now) = (Slots::new(9), Instant::now());
         let admission = admission("max_new_sessions = 2\nmax_sessions = 3", &process, now);
         let mut held = vec![admission.enter(HERE, now).unwrap(), admission.enter(HERE, now).unwrap()];

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_good_handshake_passes() {
+    fn a_valid_handshake_passes() {
         assert_eq!(status(&good()), Ok(vec![]));
         assert_eq!(status(&with("content-length", "0")), Ok(vec![]));
         let offered = with("sec-websocket-protocol", "graphql-ws, chat.v2");
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn other_handshakes_are_refused() {
         let cases = [
             (without("upgrade"), ("upgrade", 426)),
             (instead("upgrade", "h2c"), ("upgrade", 426)),

@@ -10,13 +10,12 @@ use crate::{
     wiring::UpstreamStart,
 };
 
-/// Dials the upstream before the client is answered, so that the upstream's choice of subprotocol can be the
-/// answer. Gives the subprotocol to answer with and the connection, or the dial that goes on.
+/// Dials the upstream before the client is answered, so that the client gets the subprotocol that the upstream
+/// chooses. Returns the subprotocol to answer with, and the connection or the dial in progress.
 ///
-/// A refusal by the upstream with a 4xx status is passed on to the client. On a route that closes the client
-/// when the upstream is lost, every failure of the dial refuses the client. `dial_before_accept` bounds how
-/// long the client waits, not the dial: after it the client is let in, and the same dial goes on in the
-/// session.
+/// A refusal by the upstream with a 4xx status is passed on to the client. On a route that closes the client when the
+/// upstream is lost, every failure of the dial refuses the client. `dial_before_accept` limits how long the client
+/// waits, but not the dial: after that time the client is accepted, and the same dial continues in the session.
 pub(super) async fn dial_first(
     route: &Route,
     plan: DialPlan,
@@ -39,14 +38,14 @@ pub(super) async fn dial_first(
             (promised.clone(), First::Pending(with_promise(dialing, promised)))
         }
     };
-    // Later connections have to agree on the subprotocol that the client was answered with.
+    // Later connections must use the subprotocol that the client was answered with.
     let plan = DialPlan { protocols: protocol.iter().cloned().collect(), ..plan };
     Ok((protocol, UpstreamStart { plan, first }))
 }
 
-/// The subprotocol to answer with when the upstream has not chosen one: the first of the route's that the
-/// client offers. On a route that lists none, a client that offers exactly one gets it: without it a browser
-/// would close the connection, and the upstream has no other choice.
+/// The subprotocol to answer with when the upstream has not chosen one: the first of the route's `subprotocols` that
+/// the client offers. If the route lists none and the client offers exactly one, that one: a browser would close a
+/// connection without it, and the upstream can choose no other.
 pub(super) fn preferred(route: &Route, offered: &[String]) -> Option<String> {
     match offered {
         [only] if route.subprotocols.is_empty() => Some(only.clone()),

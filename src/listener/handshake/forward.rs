@@ -174,7 +174,7 @@ mod tests {
 
     /// A client must not hide its address by bytes that are no text.
     #[test]
-    fn any_bytes_of_a_client_stay_before_the_addresses_that_proxies_add() {
+    fn bytes_that_are_not_text_stay_before_the_addresses_that_proxies_add() {
         let values =
             [&b"\xff, 192.0.2.7"[..], b"192.0.2.8"].map(|value| HeaderValue::from_bytes(value).unwrap());
         let received: Vec<_> = values.iter().collect();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_of_an_answer_have_a_bound() {
+    fn the_size_of_passed_headers_is_limited() {
         let large = "x".repeat(RESPONSE_BYTES_MAX / 2);
         let lines =
             [("set-cookie", &*large), ("set-cookie", "a=1"), ("set-cookie", &*large), ("set-cookie", "b=2")];

@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_line_is_refused_at_its_end() {
+    fn a_malformed_request_line_is_refused_at_its_end() {
         for (line, expected) in [
             ("SSH-2.0-OpenSSH_9.9", 400),
             ("GET /", 400),
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_line_is_refused() {
+    fn a_malformed_header_line_is_refused() {
         for lines in [
             "no colon\r\n",
             ": no name\r\n",
@@ -376,7 +376,7 @@ mod tests {
     proptest! {
         /// In whatever pieces a head comes, it is the same head.
         #[test]
-        fn pieces_make_no_difference(cuts in proptest::collection::vec(1_usize..20, 1..100)) {
+        fn a_head_is_the_same_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..100)) {
             let mut reader = Reader::default();
             let (mut end, mut found) = (0, None);
             for cut in cuts {
@@ -392,7 +392,7 @@ mod tests {
 
         /// Any bytes are a head, the beginning of one, or refused; and the same in one piece as in many.
         #[test]
-        fn any_bytes_are_judged_alike(
+        fn any_bytes_get_the_same_result_in_any_pieces(
             bytes in proptest::collection::vec(
                 prop_oneof![Just(b"\r\n".to_vec()), Just(b"GET / HTTP/1.1".to_vec()), Just(b"Host: h".to_vec()),
                     proptest::collection::vec(any::<u8>(), 1..4)], 0..12).prop_map(|parts| parts.concat()),

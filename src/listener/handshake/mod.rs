@@ -56,7 +56,7 @@ pub(super) struct Handshake {
     worker: Rc<ListenerWorker>,
     stream: Stream,
     peer: SocketAddr,
-    /// The connection's slot, of the handshakes or of those that are turned away; none when both are taken.
+    /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind is free.
     slot: Option<Slot>,
 }
 
@@ -65,11 +65,11 @@ struct Target {
     route: Arc<Route>,
     /// The subprotocol to answer with.
     protocol: Option<String>,
-    /// The connection to the upstream; none on a route without upstream.
+    /// The connection to the upstream; `None` on a route without upstream.
     upstream_start: Option<UpstreamStart>,
 }
 
-/// What a session holds of its listener.
+/// The session's registration at its listener.
 struct Admitted {
     id: SessionId,
     guard: Box<dyn SessionGuard>,
@@ -80,7 +80,7 @@ struct Admitted {
 // === impl Handshake ===
 
 impl Handshake {
-    /// A handshake of which nothing has been read.
+    /// The handshake on a new connection.
     pub(super) fn new(
         worker: Rc<ListenerWorker>,
         stream: Stream,
@@ -114,16 +114,17 @@ impl Handshake {
             () = head::gone(&mut self.stream, &mut rest, self.worker.listener.max_header) => {
                 return self.log_disconnect();
             }
-            // A client that waits for its upstream is refused like a new one.
+            // During a drain, a client that waits for its upstream is refused like a new one.
             () = self.worker.server.registry.status().draining() => Err(shutting_down()),
         };
         match admitted {
-            Ok((target, permit)) => self.let_in(&context, rest, target, permit).await,
+            Ok((target, permit)) => self.accept(&context, rest, target, permit).await,
             Err(refusal) => self.refuse(refusal, Some(&context)).await,
         }
     }
 
-    async fn let_in(
+    /// Answers with 101 and starts the session.
+    async fn accept(
         mut self,
         context: &RequestContext,
         rest: Vec<u8>,
@@ -134,7 +135,7 @@ impl Handshake {
         let accepted = answer::accepted(&context.head, target.protocol.as_deref(), &headers);
         let id = self.worker.next_session();
         let address = permit.address_permit.as_ref().and_then(|permit| permit.limiter.clone());
-        // From here on a drain waits for the session.
+        // From here on, a drain waits for the session.
         let guard = self.worker.enter(id, &target.route, self.peer, permit);
         match answer::send(&mut self.stream, &accepted).await {
             Ok(()) => self.open(context, &rest, target, Admitted { id, guard, address }),
@@ -142,8 +143,8 @@ impl Handshake {
         }
     }
 
-    /// The headers of the upstream's answer that are passed on to the client; none while the upstream has not
-    /// answered.
+    /// The headers of the upstream's answer that are passed on to the client; empty if the upstream has not answered
+    /// yet.
     fn response_headers(&self, target: &Target) -> Vec<(HeaderName, HeaderValue)> {
         let Some(UpstreamStart { plan, first: First::Up(dialed) }) = &target.upstream_start else {
             return Vec::new();
@@ -166,7 +167,7 @@ impl Handshake {
         let Target { route, protocol, upstream_start } = target;
         let Admitted { id, guard, address } = admitted;
         if let Err(error) = stream.tune(&worker.listener.tcp) {
-            // The session finds out by reading.
+            // The socket has failed. The session notices when it reads.
             log::debug!("cannot set socket options listener={} peer={peer}: {error}", worker.listener.name);
         }
         let tracker = AckTracker::new(id.listener, id.number);
@@ -186,7 +187,7 @@ impl Handshake {
             listener: Arc::clone(&worker.listener),
             upstream: route.upstream.clone(),
             socket: stream,
-            // Copied, because the head's whole buffer would otherwise live as long as the session.
+            // Copied, so that the session does not keep the whole buffer of the request head.
             rest: Bytes::copy_from_slice(rest),
             meta,
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
@@ -203,16 +204,15 @@ impl Handshake {
         answer::refuse(self.stream, &refusal.answer(with_body)).await;
     }
 
-    /// Refuses a connection that got no slot among the handshakes, without reading from it. When too many
-    /// connections are being refused like this, it is closed without waiting for the client to read the
-    /// answer.
+    /// Refuses a connection for which no handshake slot was free, without reading from it. When too many connections
+    /// are being refused in this way, closes it without waiting for the client to read the answer.
     pub(super) async fn turn_away(self) {
         let refusal = Refusal::from(Full::Handshakes);
         if self.slot.is_some() {
             return self.refuse(refusal, None).await;
         }
         self.worker.log_refusal(&refusal, self.peer, "-");
-        // Best effort: what the socket does not take at once is not sent.
+        // Best effort: only what the socket takes at once is sent.
         let _ = self.stream.try_write(&refusal.answer(true));
     }
 
@@ -221,8 +221,8 @@ impl Handshake {
     }
 }
 
-/// Decides whether the client is let in and where it goes: its handshake is valid, a route matches, the
-/// limits on sessions have room, and its upstream does not refuse it.
+/// Admits or refuses a client. It is admitted if its handshake is valid, a route matches, the limits on sessions are
+/// not reached, and the upstream does not refuse it.
 async fn admit(
     worker: &ListenerWorker,
     context: &mut RequestContext,

@@ -39,8 +39,8 @@ const PASSED: [HeaderName; 5] = [
 /// Headers that describe the body. They are passed on with it.
 const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 
-/// Whether a failed dial refuses the client: a 4xx always does, and on a route that closes its clients with
-/// the upstream every failure does. Otherwise the client is let in.
+/// Whether a failed dial refuses the client. A 4xx always does. On a route that closes its clients when the upstream is
+/// lost, every failure does. Otherwise the client is accepted.
 pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
     match error {
         DialError::Refused(refused) => {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_needs_is_passed_on_and_nothing_else() {
+    fn only_headers_that_concern_the_client_are_passed_on() {
         let given = [
             ("www-authenticate", "Basic realm=\"a\""),
             ("www-authenticate", "Bearer"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_connection_names_ends_here() {
+    fn a_header_that_connection_names_is_not_passed_on() {
         assert_eq!(names(&[("connection", "close, Retry-After"), ("retry-after", "7")]), [""; 0]);
     }
 
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_answers_where_the_client_is_not_kept() {
+    fn a_failed_dial_refuses_the_client_unless_the_route_keeps_it() {
         let error = DialError::Resolve(LookupError::NotFound);
         assert!(is_answer(&error, false));
         assert!(!is_answer(&error, true));
     }
 
     #[test]
-    fn statuses_for_the_client() {
+    fn statuses_from_300_except_407_are_passed_on() {
         let meant = [301, 401, 403, 404, 429, 500, 503, 599].map(|code| StatusCode::from_u16(code).unwrap());
         assert!(meant.into_iter().all(is_for_client));
         let others = [103, 200, 204, 407].map(|code| StatusCode::from_u16(code).unwrap());

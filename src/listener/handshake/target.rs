@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_without_path_gets_the_clients() {
+    fn a_url_without_path_gets_the_clients_path() {
         for (target, expected) in [
             ("/", "ws://h:1"),
             ("/?a", "ws://h:1/?a"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_with_a_path_replaces_the_routes() {
+    fn a_path_in_the_url_replaces_the_routes_path() {
         for (route, url, target, expected) in [
             ("/chat", "ws://h/ws", "/chat", "ws://h/ws"),
             ("/chat", "ws://h/ws", "/chat/", "ws://h/ws/"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_query_of_the_settings_stays_as_it_is() {
+    fn a_configured_query_is_unchanged() {
         for (url, target, expected) in [
             ("ws://h/ws?token=1", "/?token=2", "ws://h/ws?token=1"),
             ("ws://h?token=1", "/a?token=2", "ws://h/a?token=1"),
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_stripped_where_the_route_says_so() {
+    fn a_prefix_is_stripped_if_the_route_requires_it() {
         for (route, target, expected) in [
             ("/chat", "/chat", "ws://h"),
             ("/chat", "/chat/", "ws://h"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_url_may_not_have_is_encoded() {
+    fn bytes_not_allowed_in_a_url_are_encoded() {
         for (target, expected) in [
             ("/a|b[c]{d}^e\"f", "ws://h/a%7Cb%5Bc%5D%7Bd%7D%5Ee%22f"),
             ("/a\\b", "ws://h/a%5Cb"),
@@ -198,14 +198,14 @@ mod tests {
     }
 
     #[test]
-    fn a_path_may_be_too_long() {
+    fn a_path_that_is_too_long_is_refused() {
         let target = format!("/{}", "x".repeat(65_000));
         assert_eq!(ask("/", "ws://h", false, &target).map(|text| text.len()), Ok(65_007));
         assert_eq!(ask("/", &format!("ws://h/{}", "y".repeat(1000)), false, &target), Err(414));
     }
 
     #[test]
-    fn a_path_that_is_not_forwarded_changes_nothing() {
+    fn without_forwarding_the_path_has_no_effect() {
         let mut upstream = fixture::upstream();
         upstream.forward_path = false;
         let uri = Uri::from_static("/a/../b?c");
