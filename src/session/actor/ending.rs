@@ -81,7 +81,7 @@ impl Session {
     /// Takes the order to drain, which an open session follows after its delay.
     pub(super) fn schedule_drain(&mut self, drain: Drain) {
         if matches!(self.state, State::Open) {
-            // Deadlines pass one and a half ticks late on average. Earlier by that, the closes are spread evenly.
+            // Deadlines pass one and a half ticks late on average. Subtracting that keeps the closes in the window.
             self.deadline.set(drain.delay.saturating_sub(TICK * 3 / 2));
             self.drain = Some(Box::new(drain));
         }
