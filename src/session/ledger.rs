@@ -1,8 +1,8 @@
 //! The ledger: a session's record of the events that were accepted and have no outcome yet (C1).
 //!
 //! Pure. An event has an entry from its acceptance to its outcome, and gets exactly one outcome. Copies that a
-//! pipeline makes of an event share its entry: the event is settled when its last copy ends, and its outcome is the
-//! gravest of theirs.
+//! pipeline makes of an event share its entry: the event is settled when its last copy ends, with the gravest
+//! outcome of all copies.
 
 use std::collections::VecDeque;
 
