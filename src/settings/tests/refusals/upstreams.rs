@@ -1,0 +1,250 @@
+//! `[upstream.NAME]`
+
+use super::{WrongLine, expect_problems};
+
+const WRONG_LINES: &[WrongLine] = &[
+    (
+        "upstream.echo",
+        "forward_path = \"yes\"",
+        "upstream.echo.forward_path = \"yes\" (/etc/towline.toml): takes true or false",
+    ),
+    (
+        "upstream.echo",
+        "forward_response_headers = [\"Sec-WebSocket-Accept\"]",
+        "upstream.echo.forward_response_headers = [\"Sec-WebSocket-Accept\"] (/etc/towline.toml): \
+         \"Sec-WebSocket-Accept\": the handshake sets this header",
+    ),
+    (
+        "upstream.echo",
+        "forward_response_headers = [\"transfer-encoding\"]",
+        "upstream.echo.forward_response_headers = [\"transfer-encoding\"] (/etc/towline.toml): \
+         \"transfer-encoding\": the handshake sets this header",
+    ),
+    (
+        "upstream.echo",
+        "host = \"http://h\"",
+        "upstream.echo.host = \"http://h\" (/etc/towline.toml): takes \"upstream\", \"client\", or a host with or \
+         without a port, such as \"chat.example.com:8080\"",
+    ),
+    (
+        "upstream.echo",
+        "host = \"h:0\"",
+        "upstream.echo.host = \"h:0\" (/etc/towline.toml): takes \"upstream\",",
+    ),
+    ("upstream.echo", "host = \"\"", "upstream.echo.host = \"\" (/etc/towline.toml): takes \"upstream\","),
+    (
+        "upstream.echo",
+        "host = \"h:\"",
+        "upstream.echo.host = \"h:\" (/etc/towline.toml): takes \"upstream\",",
+    ),
+    (
+        "upstream.echo",
+        "host = \"a@h\"",
+        "upstream.echo.host = \"a@h\" (/etc/towline.toml): takes \"upstream\",",
+    ),
+    (
+        "upstream.echo",
+        "slow_consumer_timeout = \"2m\"",
+        "upstream.echo.tcp_user_timeout = \"60s\" (default): is below slow_consumer_timeout, which is 2m",
+    ),
+    (
+        "upstream.echo",
+        "url = \"wss://h\"",
+        "upstream.echo.url = \"wss://h\" (/etc/towline.toml): wss:// is not supported yet; only ws:// is",
+    ),
+    (
+        "upstream.echo",
+        "url = \"http://me:secret@h?secret\"",
+        "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
+    ),
+    ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
+    (
+        "upstream.echo",
+        "url = \"ws://me:secret@h\"\nheaders = { Authorization = \"Bearer x\" }",
+        "upstream.echo.url = \"ws://***@h\" (/etc/towline.toml): has user and password, and headers has authorization",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://me:secret@h/*\"]\nheaders = { Authorization = \"Bearer x\" }",
+        "upstream.echo.allow_urls = [\"ws://***@h/*\"] (/etc/towline.toml): has user and password, and headers has",
+    ),
+    (
+        "upstream.echo",
+        "url = \"ws://a%3Ab:secret@h\"",
+        "upstream.echo.url = \"ws://***@h\" (/etc/towline.toml): user and password are percent-encoded UTF-8",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://me:one@h/*\", \"ws://me:two@h/*\"]",
+        "(/etc/towline.toml): \"ws://***@h/*\" is listed twice",
+    ),
+    ("upstream.echo", "url = \"h:80\"", "the scheme is not ws"),
+    ("upstream.two", "codec = \"json\"", "upstream.two.url (/etc/towline.toml): required: it has no default"),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://h*\"]",
+        "upstream.echo.allow_urls = [\"ws://h*\"] (/etc/towline.toml): \"ws://h*\": the part before the * needs scheme, host and a slash",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"ws://me:sec%00ret@h/\"]",
+        "upstream.echo.allow_urls = [\"ws://***@h/\"] (/etc/towline.toml): \"ws://***@h/\": user and password are percent-encoded",
+    ),
+    ("upstream.echo", "allow_urls = [\"ws://h/\", \"ws://H:80\"]", "\"ws://H:80\" is listed twice"),
+    (
+        "upstream.echo",
+        "exchange = \"question\"",
+        "upstream.echo.exchange = \"question\" (/etc/towline.toml): takes \"stream\" or \"request\"",
+    ),
+    (
+        "upstream.echo",
+        "reply_timeout = \"1s\"",
+        "upstream.echo.reply_timeout = \"1s\" (/etc/towline.toml): needs exchange = \"request\"",
+    ),
+    (
+        "upstream.echo",
+        "correlation = \"id\"\ncodec = \"json\"",
+        "upstream.echo.correlation = \"id\" (/etc/towline.toml): needs exchange = \"request\"",
+    ),
+    (
+        "upstream.echo",
+        "correlation = \"id\"\nexchange = \"request\"",
+        "upstream.echo.correlation = \"id\" (/etc/towline.toml): needs codec = \"json\"",
+    ),
+    (
+        "upstream.echo",
+        "correlation = \"a..b\"\nexchange = \"request\"\ncodec = \"json\"",
+        "takes keys with dots between them, such as \"id\" or \"params.id\"",
+    ),
+    (
+        "upstream.echo",
+        "max_in_flight = 0",
+        "upstream.echo.max_in_flight = 0 (/etc/towline.toml): takes a whole number from 1 to 1000000",
+    ),
+    (
+        "upstream.echo",
+        "forward_headers = [\"Host\"]",
+        "upstream.echo.forward_headers = [\"Host\"] (/etc/towline.toml): \"Host\": the handshake sets this header",
+    ),
+    ("upstream.echo", "forward_headers = [\"a b\"]", "\"a b\": a header name is a token"),
+    ("upstream.echo", "forward_headers = [\"a\", \"A\"]", "\"A\" is listed twice"),
+    ("upstream.echo", "forward_headers = [1]", "takes a list of texts"),
+    (
+        "upstream.echo",
+        "headers = \"secret\"",
+        "upstream.echo.headers = \"***\" (/etc/towline.toml): takes a table of header names and texts",
+    ),
+    (
+        "upstream.echo",
+        "headers.Sec-WebSocket-Key = \"secret\"",
+        "upstream.echo.headers.Sec-WebSocket-Key = *** (/etc/towline.toml): the handshake sets this header",
+    ),
+    (
+        "upstream.echo",
+        "headers.\"a b\" = \"secret\"",
+        "upstream.echo.headers.a b = *** (/etc/towline.toml): a header name is a token",
+    ),
+    (
+        "upstream.echo",
+        "headers.a = \"sec\\r\\nret\"",
+        "upstream.echo.headers.a = *** (/etc/towline.toml): the value has control characters",
+    ),
+    (
+        "upstream.echo",
+        "headers = { a = \"1\", A = \"2\" }",
+        "upstream.echo.headers.A = *** (/etc/towline.toml): is set twice",
+    ),
+    (
+        "upstream.echo",
+        "headers.cookie = \"a\"\nforward_headers = [\"cookie\"]",
+        "upstream.echo.forward_headers = [\"cookie\"] (/etc/towline.toml): \"cookie\" is set in headers too: send either the client's value or this one",
+    ),
+    (
+        "upstream.echo",
+        "forward_headers = [\"x y\"]\nheaders = { Authorization = \"secret\" }",
+        "upstream.echo.forward_headers = [\"x y\"] (/etc/towline.toml): \"x y\": a header name is a token",
+    ),
+    (
+        "upstream.echo",
+        "forward_headers = [\"host\", \"x y\", \"a\", \"A\"]",
+        "(/etc/towline.toml): \"host\": the handshake sets this header; \"x y\": a header name is a \
+         token: letters, digits and dashes; \"A\" is listed twice",
+    ),
+    (
+        "upstream.echo",
+        "allow_urls = [\"http://h/\", \"ws://h*\", \"ws://g/\"]",
+        "\"http://h/\": the scheme is not ws; a WebSocket URL looks like ws://host:port/path; \"ws://h*\": \
+         the part before the *",
+    ),
+    (
+        "upstream.echo",
+        "on_upstream_close.pass = [1005, 1008, \"x\"]",
+        "from 1000 to 4999, not \"1005\"; \"x\"",
+    ),
+    (
+        "upstream.echo",
+        "ping_interval = \"never\"\nping_timeout = \"5s\"",
+        "upstream.echo.ping_timeout = \"5s\" (/etc/towline.toml): has no effect with ping_interval = \"never\"",
+    ),
+    (
+        "upstream.echo",
+        "on_give_up = \"close\"",
+        "upstream.echo.on_give_up = \"close\" (/etc/towline.toml): has no effect: each route to this upstream closes \
+         the client when the connection is lost (on_upstream_loss)",
+    ),
+    (
+        "upstream.echo",
+        "restart.max = \"5s\"",
+        "upstream.echo.restart.max = \"5s\" (/etc/towline.toml): has no effect: each",
+    ),
+    (
+        "upstream.echo",
+        "restart = { rate = 5, max = \"1s\" }\nallow_urls = [\"ws://h/\"]",
+        "upstream.echo.restart.rate = 5 (/etc/towline.toml): has no effect: each",
+    ),
+    (
+        "upstream.echo",
+        "restart = 5",
+        "upstream.echo.restart = 5 (/etc/towline.toml): takes a table: restart = { … }",
+    ),
+    (
+        "upstream.echo",
+        "restart.mim = \"1s\"",
+        "upstream.echo.restart.mim (/etc/towline.toml): unknown key; did you mean \"restart.min\"?",
+    ),
+    (
+        "upstream.echo",
+        "restart.min = \"11s\"\nexchange = \"request\"",
+        "upstream.echo.restart.min = \"11s\" (/etc/towline.toml): is above restart.max, which is 10s",
+    ),
+    (
+        "upstream.echo",
+        "restart.max = \"1ms\"\nexchange = \"request\"",
+        "upstream.echo.restart.min = \"100ms\" (default): is above restart.max, which is 1ms",
+    ),
+    ("upstream.echo", "restart.max_restarts = 0", "takes a whole number from 1 to"),
+    ("upstream.echo", "restart.rate = 0", "takes a whole number from 1 to"),
+    ("upstream.echo", "on_give_up = \"cry\"", "takes \"keep\" or \"close\""),
+    ("upstream.echo", "on_upstream_close.else = \"close\"", "takes \"reconnect\" or \"pass\""),
+    (
+        "upstream.echo",
+        "on_upstream_close.pass = [1005]",
+        "upstream.echo.on_upstream_close.pass = [1005] (/etc/towline.toml): takes close codes that a close frame may \
+         carry, such as 1008 or \"4000-4999\", from 1000 to 4999, not \"1005\"",
+    ),
+    ("upstream.echo", "on_upstream_close.pass = [\"1000-1006\"]", "not \"1000-1006\""),
+    ("upstream.echo", "on_upstream_close.pass = [\"4999-4000\"]", "not \"4999-4000\""),
+    ("upstream.echo", "on_upstream_close.pass = [4000.5]", "not \"4000.5\""),
+    ("upstream.echo", "on_upstream_close.pass = 4000", "not 4000"),
+    ("upstream.echo", "on_upstream_close = [4000]", "takes a table: on_upstream_close = { … }"),
+    (
+        "upstream.echo",
+        "on_refused.pass = [200]",
+        "takes HTTP statuses such as 401 or \"500-599\", from 300 to 599, not \"200\"",
+    ),
+];
+
+#[test]
+fn wrong_lines_of_an_upstream_are_refused() {
+    expect_problems(WRONG_LINES);
+}
