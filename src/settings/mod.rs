@@ -58,8 +58,8 @@ pub use self::{
         server::Server,
         slow_consumer::SlowConsumer,
         upstream::{
-            AllowedUrl, ExchangeMode, HostHeader, OnGiveUp, Restart, Upstream, UpstreamUrl, UrlError,
-            UrlParts,
+            AddedHeaders, AllowedUrl, ExchangeMode, HostHeader, OnGiveUp, Restart, Upstream, UpstreamUrl,
+            UrlError, UrlParts,
         },
     },
 };

@@ -29,7 +29,7 @@ pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(Hea
             None => headers.extend(received.into_iter().map(|value| (name.clone(), value.clone()))),
         }
     }
-    for (name, value) in &upstream.headers {
+    for (name, value) in upstream.headers.iter() {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value)) {
             headers.retain(|(known, _)| *known != name);
             headers.push((name, value));

@@ -1,5 +1,7 @@
 //! The URLs that a pipeline may choose (`allow_urls`).
 
+use std::fmt;
+
 use config::Value;
 use url::Url;
 
@@ -14,7 +16,10 @@ use crate::{
 };
 
 /// An entry of `allow_urls`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// # Security
+/// The `Debug` form is masked.
+#[derive(Clone, PartialEq, Eq)]
 pub enum AllowedUrl {
     /// Exactly this URL.
     Exact(String),
@@ -97,6 +102,16 @@ impl AllowedUrl {
             Self::Exact(url) => userinfo::split(url).0 == normal,
             Self::Prefix(prefix) => normal.starts_with(&*userinfo::split(prefix).0),
         }
+    }
+}
+
+impl fmt::Debug for AllowedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, url) = match self {
+            Self::Exact(url) => ("Exact", url),
+            Self::Prefix(url) => ("Prefix", url),
+        };
+        f.debug_tuple(name).field(&mask(url)).finish()
     }
 }
 

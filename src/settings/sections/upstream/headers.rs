@@ -1,13 +1,18 @@
 //! Headers of the handshake with an upstream: forwarded ones and added ones.
 
-use config::{Value, ValueKind};
+use std::{fmt, ops::Deref};
+
+use config::Value;
 use url::Url;
 
 use super::{AllowedUrl, UpstreamUrl};
 use crate::{
     authority::MASK,
     header_list::{is_hop_by_hop, is_token},
-    settings::read::{Section, all, list, quoted, text},
+    settings::{
+        layers::as_table,
+        read::{Section, all, list, quoted, text},
+    },
     userinfo,
 };
 
@@ -21,6 +26,13 @@ pub enum HostHeader {
     /// This name, with or without a port.
     Name(String),
 }
+
+/// The headers that `headers` adds to every handshake, names in lower case.
+///
+/// # Security
+/// The values may be secrets, so they do not appear in the `Debug` form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AddedHeaders(Vec<(String, String)>);
 
 /// Reads the key `host`.
 pub(super) fn host(section: &Section<'_>) -> HostHeader {
@@ -42,15 +54,15 @@ fn is_host(text: &str) -> bool {
         && Url::parse(&format!("ws://{text}/")).is_ok_and(|url| url.has_host() && url.port() != Some(0))
 }
 
-/// The headers added to handshakes, names in lower case.
-pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
+/// Reads the key `headers`.
+pub(super) fn added(section: &Section<'_>) -> AddedHeaders {
     let mut headers: Vec<(String, String)> = Vec::new();
-    let Some(value) = section.said("headers") else { return headers };
-    let ValueKind::Table(table) = &value.kind else {
+    let set = section.said("headers");
+    let table = set.and_then(as_table);
+    if set.is_some() && table.is_none() {
         section.problem("headers", "takes a table of header names and texts");
-        return headers;
-    };
-    for (name, value) in table {
+    }
+    for (name, value) in table.into_iter().flatten() {
         let lower = name.to_ascii_lowercase();
         let twice = headers.iter().any(|(other, _)| *other == lower);
         let checked = if twice { Err("is set twice".to_owned()) } else { name_and_text(&lower, value) };
@@ -59,7 +71,7 @@ pub(super) fn fixed(section: &Section<'_>) -> Vec<(String, String)> {
             Err(problem) => section.entry_problem("headers", name, value, problem),
         }
     }
-    headers
+    AddedHeaders(headers)
 }
 
 fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
@@ -80,11 +92,11 @@ fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
 /// Refuses user and password in a URL when `headers` sets `Authorization`: only one can be sent.
 pub(super) fn check_credentials(
     section: &Section<'_>,
-    fixed: &[(String, String)],
+    added: &AddedHeaders,
     url: Option<&UpstreamUrl>,
     allowed: Option<&[AllowedUrl]>,
 ) {
-    if !fixed.iter().any(|(name, _)| name == "authorization") {
+    if !added.iter().any(|(name, _)| name == "authorization") {
         return;
     }
     let text = "has user and password, and headers has authorization: only one of them can be sent";
@@ -96,10 +108,10 @@ pub(super) fn check_credentials(
     }
 }
 
-/// The headers forwarded to the upstream, names in lower case, without those that `fixed` replaces.
-pub(super) fn forwarded(section: &Section<'_>, fixed: &[(String, String)]) -> Vec<String> {
+/// The headers forwarded to the upstream, names in lower case, without those that `added` replaces.
+pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<String> {
     let mut names = section.read("forward_headers", names).unwrap_or_default();
-    let replaced = |name: &String| fixed.iter().any(|(other, _)| other == name);
+    let replaced = |name: &String| added.iter().any(|(other, _)| other == name);
     if section.said("forward_headers").is_some()
         && let Some(name) = names.iter().find(|name| replaced(name))
     {
@@ -137,4 +149,20 @@ fn check_name(lower: &str) -> Result<(), String> {
         return Err("the handshake sets this header".to_owned());
     }
     Ok(())
+}
+
+// === impl AddedHeaders ===
+
+impl Deref for AddedHeaders {
+    type Target = [(String, String)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl fmt::Debug for AddedHeaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(name, _)| (name, MASK))).finish()
+    }
 }

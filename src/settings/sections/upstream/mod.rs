@@ -19,7 +19,7 @@ use crate::{net::TcpOptions, policy::OnEnd, settings::read::Section, wire};
 pub use self::{
     allowed::AllowedUrl,
     exchange::ExchangeMode,
-    headers::HostHeader,
+    headers::{AddedHeaders, HostHeader},
     restart::Restart,
     url::{UpstreamUrl, UrlError, UrlParts},
 };
@@ -63,8 +63,8 @@ pub struct Upstream {
     /// Client headers that are forwarded to the upstream, in lower case. `x-forwarded-for`,
     /// `x-forwarded-proto` and `x-forwarded-host` are created or extended.
     pub forward_headers: Vec<String>,
-    /// Headers added to every handshake, names in lower case. None of them is in `forward_headers`.
-    pub headers: Vec<(String, String)>,
+    /// Headers added to every handshake. None of them is in `forward_headers`.
+    pub headers: AddedHeaders,
     /// Headers of the upstream's answer that are forwarded to the client, in lower case.
     pub forward_response_headers: Vec<String>,
     /// When to reconnect after a loss.
@@ -93,7 +93,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let format = format::read(section);
     let exchange = exchange::exchange(section);
     let correlation = exchange::correlation(section, exchange, format.as_ref());
-    let headers = headers::fixed(section);
+    let headers = headers::added(section);
     headers::check_credentials(section, &headers, url.as_ref(), allow_urls.as_deref());
     let forward_headers = headers::forwarded(section, &headers);
     let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
@@ -132,5 +132,32 @@ impl Upstream {
     /// Whether outcomes come in the order of the client's messages, because replies are matched by order.
     pub fn answers_in_order(&self) -> bool {
         self.exchange == ExchangeMode::Request && self.correlation.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::fixture::{MINIMAL, load};
+
+    #[test]
+    fn no_secret_is_in_the_debug_form() {
+        let text = MINIMAL.replace("ws://127.0.0.1:8139", "ws://me:SECRET@h/chat?token=SECRET").replace(
+            "[pipeline",
+            "allow_urls = [\"ws://me:SECRET@i/*\", \"ws://me:SECRET@j/?SECRET\"]\nheaders.x-token = \"SECRET\"\n[pipeline",
+        );
+        let settings = load(&text, &[]).unwrap();
+        assert_eq!(settings.upstreams["echo"].url.text, "ws://me:SECRET@h/chat?token=SECRET");
+        let debug = format!("{settings:?}");
+        assert!(!debug.contains("SECRET"), "{debug}");
+        for shown in [
+            "ws://***@h/chat?***",
+            "Prefix(\"ws://***@i/\")",
+            "Exact(\"ws://***@j/?***\")",
+            "\"x-token\": \"***\"",
+        ] {
+            assert!(debug.contains(shown), "{shown}\n{debug}");
+        }
+        let chosen = settings.upstreams["echo"].allows("ws://i/?SECRET").unwrap();
+        assert!(!format!("{:?}", chosen.at("ws://me:SECRET@i/".to_owned())).contains("SECRET"));
     }
 }

@@ -7,7 +7,7 @@
 //! host or path from it. What the normal form leaves ambiguous is refused: userinfo, backslashes, control
 //! characters and dot segments, percent-encoded ones included.
 
-use std::net::SocketAddr;
+use std::{fmt, net::SocketAddr};
 
 use config::Value;
 use url::Url;
@@ -68,7 +68,10 @@ pub enum UrlError {
 }
 
 /// A checked `ws://` URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// # Security
+/// The `Debug` form is the masked one.
+#[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
     /// The URL to dial, always ASCII: as written if it is unambiguous, else in normal form.
     pub text: String,
@@ -90,6 +93,12 @@ pub struct UrlParts<'a> {
 }
 
 // === impl UpstreamUrl ===
+
+impl fmt::Debug for UpstreamUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UpstreamUrl").field(&self.shown).finish()
+    }
+}
 
 impl UpstreamUrl {
     /// Checks a URL of the settings. Userinfo is allowed, and masked in `shown`.
