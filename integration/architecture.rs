@@ -7,7 +7,10 @@ use std::{
 };
 
 use quote::ToTokens;
-use syn::{Field, Fields, GenericArgument, Item, PathArguments, Type, UseTree};
+use syn::{
+    Field, Fields, FnArg, GenericArgument, ImplItem, Item, PathArguments, ReturnType, Signature, TraitItem,
+    Type, UseTree, Visibility,
+};
 
 /// Rooms whose collections are no queues: they grow with what the operator wrote, not with what peers do.
 const NOT_AT_RUN_TIME: [&str; 7] =
@@ -315,6 +318,86 @@ fn no_room_uses_itself_by_way_of_another() {
         let in_circles: Vec<_> = rooms.keys().filter(in_circle).map(String::as_str).collect();
         assert!(in_circles.is_empty(), "{name}: rooms in a circle: {in_circles:?}");
     }
+}
+
+/// Whether a type is a `Result` whose error is a `String`, or holds one.
+fn fails_with_text(of: &Type) -> bool {
+    let Type::Path(path) = of else { return false };
+    path.path.segments.iter().any(|segment| {
+        let PathArguments::AngleBracketed(arguments) = &segment.arguments else { return false };
+        let inner = arguments.args.iter().filter_map(|argument| match argument {
+            GenericArgument::Type(inner) => Some(inner),
+            _ => None,
+        });
+        let inner: Vec<_> = inner.collect();
+        let error = inner.get(1).and_then(|error| last_name(error));
+        (segment.ident == "Result" && error.is_some_and(|name| name == "String"))
+            || inner.into_iter().any(fails_with_text)
+    })
+}
+
+/// A function's name, and the types of its arguments and of its result.
+fn function(signature: &Signature) -> (String, Vec<&Type>) {
+    let arguments = signature.inputs.iter().filter_map(|argument| match argument {
+        FnArg::Typed(argument) => Some(&*argument.ty),
+        FnArg::Receiver(_) => None,
+    });
+    let output = match &signature.output {
+        ReturnType::Type(_, output) => Some(&**output),
+        ReturnType::Default => None,
+    };
+    (signature.ident.to_string(), arguments.chain(output).collect())
+}
+
+/// The public parts of an item, each with its name and its types.
+fn public_parts(item: &Item) -> Vec<(String, Vec<&Type>)> {
+    let is_public = |visibility: &Visibility| matches!(visibility, Visibility::Public(_));
+    match item {
+        Item::Fn(item) if is_public(&item.vis) => vec![function(&item.sig)],
+        Item::Type(item) if is_public(&item.vis) => vec![(item.ident.to_string(), vec![&*item.ty])],
+        Item::Struct(item) => {
+            let fields = item.fields.iter().filter(|field| is_public(&field.vis));
+            vec![(item.ident.to_string(), fields.map(|field| &field.ty).collect())]
+        }
+        Item::Enum(item) if is_public(&item.vis) => {
+            let fields = item.variants.iter().flat_map(|variant| &variant.fields);
+            vec![(item.ident.to_string(), fields.map(|field| &field.ty).collect())]
+        }
+        Item::Trait(item) if is_public(&item.vis) => {
+            let functions = item.items.iter().filter_map(|item| match item {
+                TraitItem::Fn(item) => Some(function(&item.sig)),
+                _ => None,
+            });
+            functions.collect()
+        }
+        Item::Impl(item) if item.trait_.is_none() => {
+            let functions = item.items.iter().filter_map(|item| match item {
+                ImplItem::Fn(item) if is_public(&item.vis) => Some(function(&item.sig)),
+                _ => None,
+            });
+            functions.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn no_error_crosses_a_room_as_a_string() {
+    let mut parts = 0;
+    let mut found = Vec::new();
+    for item in items(|room| room != "trickle") {
+        for (name, types) in public_parts(&item) {
+            parts += 1;
+            if types.into_iter().any(fails_with_text) {
+                found.push(name);
+            }
+        }
+    }
+    assert!(parts > 500, "only {parts} public parts are found");
+    assert!(found.is_empty(), "give these errors a type with a kind and a detail: {found:?}");
+    let texts: Type = syn::parse_quote!(Option<Result<Vec<u8>, String>>);
+    let kinds: Type = syn::parse_quote!(Result<String, FormatError>);
+    assert!(fails_with_text(&texts) && !fails_with_text(&kinds));
 }
 
 /// The lines that a file may have, and a function.

@@ -28,6 +28,7 @@ use crate::{
     event::{Data, Meta, Record},
     flow::{Budget, PartialBytes, Permit},
     format::{Inbound, Outbound},
+    format_error::FormatError,
     settings::Format,
     turn::TURN_STEPS,
     wire::{
@@ -58,7 +59,7 @@ pub struct Channel<S, T> {
 #[derive(Debug)]
 pub enum Received {
     /// The data of the next event, or why it cannot be decoded.
-    Event(Result<Data, String>),
+    Event(Result<Data, FormatError>),
     /// A message. [`Channel::feed`] makes it the source of the next events.
     Message(Message),
     /// A ping or a pong. The answer to a ping has been queued.
@@ -190,14 +191,14 @@ where
 
     /// After the peer has closed: the next event of incomplete input, such as a last line without newline. Call it until
     /// it returns `None`. It does not wait for the budget, since each preprocessor has at most one such event.
-    pub fn take_unfinished(&mut self) -> Option<Result<Data, String>> {
+    pub fn take_unfinished(&mut self) -> Option<Result<Data, FormatError>> {
         self.inbound.finish();
         self.inbound.next()
     }
 
     /// Drops incomplete input, because the rest of it will not be read. Returns the error to report for it, if there was
     /// any.
-    pub fn abandon(&mut self) -> Option<String> {
+    pub fn abandon(&mut self) -> Option<FormatError> {
         self.inbound.abandon()
     }
 
@@ -234,7 +235,7 @@ where
         meta: &Meta,
         permit: Option<Permit>,
         token: impl Fn(bool, Option<Permit>) -> T,
-    ) -> Result<usize, String> {
+    ) -> Result<usize, FormatError> {
         let mut messages = self.encode(data, meta)?;
         let count = messages.len();
         for Part { message, is_last, permit } in parts(&mut messages, permit) {
@@ -250,13 +251,13 @@ where
     ///
     /// # Errors
     /// When the format cannot encode the data.
-    pub fn encode(&mut self, data: Data, meta: &Meta) -> Result<Vec<Message>, String> {
+    pub fn encode(&mut self, data: Data, meta: &Meta) -> Result<Vec<Message>, FormatError> {
         let mut messages = mem::take(&mut self.messages);
         match self.outbound.encode(data, meta, &mut messages) {
             Ok(()) => Ok(messages),
-            Err(detail) => {
+            Err(error) => {
                 self.messages = messages;
-                Err(detail)
+                Err(error)
             }
         }
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::{
     codec::{self, Codec},
     event::{Data, Meta, Record, Value},
+    format_error::FormatError,
     processor::{Postprocessors, Preprocessors},
     settings::Format,
     wire::Message,
@@ -49,20 +50,20 @@ impl Inbound {
     /// The data of the next event; `None` when another message is needed.
     ///
     /// # Errors
-    /// The text of preprocessors or codec about bytes they cannot decode. It takes the place of one event.
+    /// When preprocessors or codec cannot decode the bytes. The error takes the place of one event.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
-    pub fn next(&mut self) -> Option<Result<Data, String>> {
+    pub fn next(&mut self) -> Option<Result<Data, FormatError>> {
         let decoded = match &mut self.preprocessors {
             Some(preprocessors) => match preprocessors.next()? {
                 Ok(chunk) => self.codec.decode_chunk(chunk, self.binary),
-                Err(error) => return Some(Err(error.to_string())),
+                Err(error) => return Some(Err(error)),
             },
             None => match self.passing.take()? {
                 Message::Text(text) => self.codec.decode_text(text),
                 Message::Binary(bytes) => self.codec.decode(bytes),
             },
         };
-        Some(decoded.map_err(|error| error.to_string()))
+        Some(decoded)
     }
 
     /// Marks the end of input, after the peer has closed: [`Inbound::next`] returns what is incomplete as
@@ -75,9 +76,8 @@ impl Inbound {
 
     /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
     /// any.
-    pub fn abandon(&mut self) -> Option<String> {
-        let error = self.preprocessors.as_mut()?.abandon()?;
-        Some(error.to_string())
+    pub fn abandon(&mut self) -> Option<FormatError> {
+        self.preprocessors.as_mut()?.abandon()
     }
 
     /// Bytes held of messages that are not events yet.
@@ -114,7 +114,12 @@ impl Outbound {
     /// # Errors
     /// When codec or postprocessors cannot encode the data, or a text message would not be UTF-8. `messages`
     /// is unchanged then.
-    pub fn encode(&mut self, data: Data, meta: &Meta, messages: &mut Vec<Message>) -> Result<(), String> {
+    pub fn encode(
+        &mut self,
+        data: Data,
+        meta: &Meta,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), FormatError> {
         let binary = self.codec.is_binary(&data, meta);
         // Usually one; the default growth to four would stay allocated in every idle session.
         messages.reserve_exact(1);
@@ -123,19 +128,19 @@ impl Outbound {
                 true => self.codec.encode(data).map(Message::Binary),
                 false => self.codec.encode_text(data).map(Message::Text),
             };
-            messages.push(encoded.map_err(|error| error.to_string())?);
+            messages.push(encoded?);
             return Ok(());
         };
-        let chunk = self.codec.encode(data).map_err(|error| error.to_string())?;
+        let chunk = self.codec.encode(data)?;
         let mut chunks = Vec::with_capacity(1);
-        postprocessors.process(chunk, &mut chunks).map_err(|error| error.to_string())?;
+        postprocessors.process(chunk, &mut chunks)?;
         let before = messages.len();
         for chunk in chunks {
             match message(chunk, binary) {
                 Ok(message) => messages.push(message),
-                Err(words) => {
+                Err(error) => {
                     messages.truncate(before);
-                    return Err(words);
+                    return Err(error);
                 }
             }
         }
@@ -143,24 +148,24 @@ impl Outbound {
     }
 }
 
-fn message(chunk: Bytes, binary: bool) -> Result<Message, String> {
+fn message(chunk: Bytes, binary: bool) -> Result<Message, FormatError> {
     match binary {
         true => Ok(Message::Binary(chunk)),
-        false => codec::text_of(chunk).map(Message::Text).map_err(|error| error.to_string()),
+        false => codec::text_of(chunk).map(Message::Text),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{codec, processor::Spec};
+    use crate::{codec, format_error::FormatErrorKind, processor::Spec};
 
     fn format(name: &str, lines: bool) -> Format {
         let specs = || if lines { vec![Spec::Lines { buffered: false }] } else { Vec::new() };
         Format { codec: codec::lookup(name).unwrap(), preprocessors: specs(), postprocessors: specs() }
     }
 
-    fn decoded(format: &Format, message: Message) -> Vec<Result<String, String>> {
+    fn decoded(format: &Format, message: Message) -> Vec<Result<String, FormatError>> {
         let mut inbound = Inbound::new(format);
         inbound.feed(message);
         std::iter::from_fn(|| inbound.next())
@@ -179,7 +184,8 @@ mod tests {
         let got = decoded(&format("json", true), Message::Text("1\n{\n2".into()));
         assert!(matches!(&got[..], [Ok(_), Err(_), Ok(_)]), "{got:?}");
         let bytes = Message::Binary(Bytes::from_static(b"\xff"));
-        let expected = "invalid utf-8 sequence of 1 bytes from index 0".to_owned();
+        let expected =
+            FormatError::new(FormatErrorKind::NotUtf8, "invalid utf-8 sequence of 1 bytes from index 0");
         assert_eq!(decoded(&format("string", false), bytes), [Err(expected)]);
     }
 

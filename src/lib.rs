@@ -21,8 +21,9 @@
 //! connector                   the upstream's actor: one connection, what it owes
 //! supervisor                  above the connectors: restarts, losses
 //! upstream                    what all sessions share of an upstream: endpoint, pace of reconnects; dials
-//! policy                      what happens to a client on the loss of its upstream and on failures
-//! reply                       failures in words
+//! policy                      what happens to a client on the loss of its upstream
+//! failure, format_error       what went wrong, in kinds
+//! reply                       failures in words and codes for the client
 //! net                         streams, socket options, names, connecting
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! turn, ticker, deadline      one turn of an actor with a socket; its timers
@@ -42,8 +43,10 @@ pub mod commands;
 pub mod connector;
 pub mod deadline;
 pub mod echo;
+pub mod failure;
 pub mod flow;
 pub mod format;
+pub mod format_error;
 pub mod header_list;
 pub mod listener;
 pub mod log;

@@ -38,7 +38,7 @@ pub struct Limiter {
 }
 
 /// The limit that was hit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Excess {
     /// Messages per second.
     Messages,

@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 use towline::{
-    codec::{Codec, CodecError, lookup, names},
+    codec::{Codec, lookup, names},
     event::{Data, Value},
+    format_error::FormatError,
 };
 
 /// Whatever was decoded is encoded to the same bytes; and when a pipeline has looked into it, to bytes that
@@ -30,7 +31,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// Only codec `message` distinguishes text from binary messages.
-fn decode(codec: &dyn Codec, chunk: Bytes) -> Result<Data, CodecError> {
+fn decode(codec: &dyn Codec, chunk: Bytes) -> Result<Data, FormatError> {
     let binary = std::str::from_utf8(&chunk).is_err();
     codec.decode_chunk(chunk, binary)
 }

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Codec, CodecError, encode_raw};
-use crate::event::{Data, Value};
+use super::{Codec, encode_raw};
+use crate::{
+    event::{Data, Value},
+    format_error::FormatError,
+};
 
 /// Decodes bytes to a bytes value. Encodes bytes and strings as they are, other values as compact JSON.
 #[derive(Debug)]
@@ -14,11 +17,11 @@ impl Codec for Binary {
         "binary"
     }
 
-    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
+    fn decode(&self, chunk: Bytes) -> Result<Data, FormatError> {
         Ok(Data::Value(Value::Bytes(chunk)))
     }
 
-    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
         Ok(encode_raw(data))
     }
 }

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Codec, CodecError};
-use crate::event::Data;
+use super::{Codec, utf8};
+use crate::{
+    event::Data,
+    format_error::{FormatError, FormatErrorKind},
+};
 
 /// Decodes JSON text, checked but not parsed until a pipeline reads it. Encodes any value as JSON text.
 #[derive(Debug)]
@@ -15,15 +18,16 @@ impl Codec for Json {
         "json"
     }
 
-    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
-        self.decode_text(ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?)
+    fn decode(&self, chunk: Bytes) -> Result<Data, FormatError> {
+        self.decode_text(utf8(chunk)?)
     }
 
-    fn decode_text(&self, text: ByteString) -> Result<Data, CodecError> {
-        Data::json(text).map_err(|error| CodecError(format!("invalid JSON: {error}")))
+    fn decode_text(&self, text: ByteString) -> Result<Data, FormatError> {
+        Data::json(text)
+            .map_err(|error| FormatError::new(FormatErrorKind::Malformed, format!("invalid JSON: {error}")))
     }
 
-    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
         match data {
             Data::Json(text) => Ok(text.into_text().into_bytes()),
             Data::Value(value) => Ok(Bytes::from(value.to_json())),

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Codec, CodecError, encode_raw, encode_raw_text};
-use crate::event::{Data, Meta, Value};
+use super::{Codec, encode_raw, encode_raw_text, utf8};
+use crate::{
+    event::{Data, Meta, Value},
+    format_error::FormatError,
+};
 
 /// Decodes a text message to a string and a binary message to bytes, and encodes them as the same kinds.
 /// Other values are encoded as compact JSON in a text message.
@@ -16,19 +19,19 @@ impl Codec for AsSent {
         "message"
     }
 
-    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
+    fn decode(&self, chunk: Bytes) -> Result<Data, FormatError> {
         Ok(Data::Value(Value::Bytes(chunk)))
     }
 
-    fn decode_text(&self, chunk: ByteString) -> Result<Data, CodecError> {
+    fn decode_text(&self, chunk: ByteString) -> Result<Data, FormatError> {
         Ok(Data::Value(Value::String(chunk)))
     }
 
-    fn decode_chunk(&self, chunk: Bytes, binary: bool) -> Result<Data, CodecError> {
+    fn decode_chunk(&self, chunk: Bytes, binary: bool) -> Result<Data, FormatError> {
         if binary {
             return self.decode(chunk);
         }
-        let text = ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?;
+        let text = utf8(chunk)?;
         self.decode_text(text)
     }
 
@@ -40,11 +43,11 @@ impl Codec for AsSent {
         }
     }
 
-    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
         Ok(encode_raw(data))
     }
 
-    fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
+    fn encode_text(&self, data: Data) -> Result<ByteString, FormatError> {
         encode_raw_text(data)
     }
 }

@@ -13,7 +13,10 @@ use std::fmt::Debug;
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::event::{Data, Meta, Value};
+use crate::{
+    event::{Data, Meta, Value},
+    format_error::{FormatError, FormatErrorKind},
+};
 
 /// All codecs, in the order in which error texts list them.
 static CODECS: [&dyn Codec; 4] = [&message::AsSent, &string::Utf8, &json::Json, &binary::Binary];
@@ -27,13 +30,13 @@ pub trait Codec: Debug + Send + Sync {
     ///
     /// # Errors
     /// When the codec cannot decode the chunk; the text goes into an error reply.
-    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError>;
+    fn decode(&self, chunk: Bytes) -> Result<Data, FormatError>;
 
     /// Decodes a chunk that is already known to be UTF-8.
     ///
     /// # Errors
     /// As [`Codec::decode`].
-    fn decode_text(&self, chunk: ByteString) -> Result<Data, CodecError> {
+    fn decode_text(&self, chunk: ByteString) -> Result<Data, FormatError> {
         self.decode(chunk.into_bytes())
     }
 
@@ -41,7 +44,7 @@ pub trait Codec: Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`Codec::decode`].
-    fn decode_chunk(&self, chunk: Bytes, _binary: bool) -> Result<Data, CodecError> {
+    fn decode_chunk(&self, chunk: Bytes, _binary: bool) -> Result<Data, FormatError> {
         self.decode(chunk)
     }
 
@@ -55,21 +58,16 @@ pub trait Codec: Debug + Send + Sync {
     ///
     /// # Errors
     /// When the codec cannot encode the data.
-    fn encode(&self, data: Data) -> Result<Bytes, CodecError>;
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError>;
 
     /// Encodes the data of one event as text.
     ///
     /// # Errors
     /// As [`Codec::encode`], and when the result is not UTF-8.
-    fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
+    fn encode_text(&self, data: Data) -> Result<ByteString, FormatError> {
         self.encode(data).and_then(text_of)
     }
 }
-
-/// Why a codec could not decode or encode; a text for the client.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct CodecError(pub String);
 
 /// The codec with this name; `None` if there is none.
 ///
@@ -91,9 +89,15 @@ pub fn names() -> Vec<&'static str> {
 ///
 /// # Errors
 /// When it is not UTF-8.
-pub fn text_of(chunk: Bytes) -> Result<ByteString, CodecError> {
-    let text = ByteString::try_from(chunk);
-    text.map_err(|error| CodecError(format!("{error} of a text message ($binary is false)")))
+pub fn text_of(chunk: Bytes) -> Result<ByteString, FormatError> {
+    utf8(chunk).map_err(|FormatError { kind, detail }| {
+        FormatError::new(kind, format!("{detail} of a text message ($binary is false)"))
+    })
+}
+
+/// The chunk as text, for a codec whose data is text.
+fn utf8(chunk: Bytes) -> Result<ByteString, FormatError> {
+    ByteString::try_from(chunk).map_err(|error| FormatError::new(FormatErrorKind::NotUtf8, error.to_string()))
 }
 
 /// Encodes strings and bytes as they are, without a copy, and other values as JSON. A JSON document that is a
@@ -109,7 +113,7 @@ fn encode_raw(data: Data) -> Bytes {
 }
 
 /// Encodes data as [`encode_raw`] does, as text. A string is known to be UTF-8 and is not checked again.
-fn encode_raw_text(data: Data) -> Result<ByteString, CodecError> {
+fn encode_raw_text(data: Data) -> Result<ByteString, FormatError> {
     match data {
         Data::Value(Value::String(text)) => Ok(text),
         data => text_of(encode_raw(data)),

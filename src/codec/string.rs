@@ -3,8 +3,11 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Codec, CodecError, encode_raw, encode_raw_text};
-use crate::event::{Data, Value};
+use super::{Codec, encode_raw, encode_raw_text, utf8};
+use crate::{
+    event::{Data, Value},
+    format_error::FormatError,
+};
 
 /// Decodes UTF-8 text to a string. Encodes a string as its text, other values as compact JSON.
 #[derive(Debug)]
@@ -15,20 +18,20 @@ impl Codec for Utf8 {
         "string"
     }
 
-    fn decode(&self, chunk: Bytes) -> Result<Data, CodecError> {
-        let text = ByteString::try_from(chunk).map_err(|error| CodecError(error.to_string()))?;
+    fn decode(&self, chunk: Bytes) -> Result<Data, FormatError> {
+        let text = utf8(chunk)?;
         Ok(Data::Value(Value::String(text)))
     }
 
-    fn decode_text(&self, chunk: ByteString) -> Result<Data, CodecError> {
+    fn decode_text(&self, chunk: ByteString) -> Result<Data, FormatError> {
         Ok(Data::Value(Value::String(chunk)))
     }
 
-    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
         Ok(encode_raw(data))
     }
 
-    fn encode_text(&self, data: Data) -> Result<ByteString, CodecError> {
+    fn encode_text(&self, data: Data) -> Result<ByteString, FormatError> {
         encode_raw_text(data)
     }
 }

@@ -22,11 +22,12 @@ use crate::{
     channel::{Channel, Received},
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
+    failure::{Failure, FailureOrigin},
     flow::{
         AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Failed, Kind, Permit,
         Ticket, mailbox_room, recycle,
     },
-    reply::{Failure, Reason},
+    format_error::FormatError,
     settings::Upstream,
     turn::{Driven, drive},
     upstream::{DialError, Dialed, Dialing, Live},
@@ -134,7 +135,7 @@ impl Connector {
         match result {
             _ if matches!(connector.state, State::Ended) => {}
             Ok(dialed) => connector.up(dialed, ctx),
-            Err(error) => connector.end(error.reason()),
+            Err(error) => connector.end(error.failure()),
         }
     }
 
@@ -177,7 +178,9 @@ impl Connector {
         match channel.push_event(event.data, &event.meta, permit, token) {
             Ok(0) => ticket.settle(AckStatus::Dropped),
             Ok(_) => self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now),
-            Err(detail) => ticket.settle(AckStatus::failed(Failure::Serialize(detail))),
+            Err(error) => {
+                ticket.settle(AckStatus::failed(Failure::encode(FailureOrigin::Upstream, error)));
+            }
         }
     }
 
@@ -221,10 +224,10 @@ impl Connector {
 
     /// Handles the data of a message. If it cannot be decoded, the event that it answers fails; if it answers none, it
     /// counts as a failed push.
-    fn decoded(&mut self, decoded: Result<Data, String>) {
+    fn decoded(&mut self, decoded: Result<Data, FormatError>) {
         match decoded {
             Ok(data) => self.data(data),
-            Err(detail) => self.fail_reply(Failure::Deserialize(detail)),
+            Err(error) => self.fail_reply(Failure::decode(FailureOrigin::Upstream, error)),
         }
     }
 
@@ -305,7 +308,7 @@ impl Connector {
         });
         self.tracker.delivered(&mut self.delivered);
         if let Poll::Ready(Err(error)) = flushed {
-            self.end(Reason::Link(LinkError::Io(error).to_string()));
+            self.end((&LinkError::Io(error)).into());
         }
     }
 }
@@ -338,7 +341,7 @@ impl Drop for Connector {
     /// Reports the end of the connection when the connector panics.
     fn drop(&mut self) {
         if std::thread::panicking() && !matches!(self.state, State::Ended) {
-            self.end(Reason::Panicked);
+            self.end(Failure::lost());
         }
     }
 }

@@ -14,8 +14,8 @@ use actix::Message;
 use crate::{
     connector::exchange::Unsettled,
     event::Origin,
+    failure::Failure,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
-    reply::Reason,
     upstream::{Dialed, Dialing},
     wire::CloseFrame,
 };
@@ -92,7 +92,7 @@ pub enum Fact {
 #[derive(Debug)]
 pub struct Ended {
     /// Why the connection ended.
-    pub reason: Reason,
+    pub failure: Failure,
     /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
     /// Events that were waiting for the end of a dial that failed.

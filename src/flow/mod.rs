@@ -27,7 +27,7 @@ pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
 
 use actix::Message;
 
-use crate::{event::Event, reply::Failure, wire::CloseFrame};
+use crate::{event::Event, failure::Failure, wire::CloseFrame};
 
 /// An event in flight.
 #[derive(Debug)]

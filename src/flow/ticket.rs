@@ -6,7 +6,7 @@ use super::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
-use crate::{event::EventId, reply::Failure};
+use crate::{event::EventId, failure::Failure};
 
 /// Back plane, any actor of a session → session: the outcome of an event.
 ///
@@ -262,11 +262,11 @@ mod tests {
     fn every_ticket_reports_one_ack() {
         let tracker = AckTracker::new(1, 7);
         tracker.issue(Cause::Message).settle(AckStatus::Delivered);
-        tracker.issue(Cause::Message).settle(AckStatus::failed(Failure::Lost));
+        tracker.issue(Cause::Message).settle(AckStatus::failed(Failure::lost()));
         drop(tracker.issue(Cause::Message));
         assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
         let expected =
-            [(0, AckStatus::Delivered), (1, AckStatus::failed(Failure::Lost)), (2, AckStatus::Lost)];
+            [(0, AckStatus::Delivered), (1, AckStatus::failed(Failure::lost())), (2, AckStatus::Lost)];
         assert_eq!(statuses(&tracker), expected);
         assert_eq!(tracker.id(4).to_string(), "1:7:4");
     }

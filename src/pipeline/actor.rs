@@ -7,8 +7,8 @@ use actix::{Actor, Addr, Context, Handler};
 use super::{Attach, Output, Stage};
 use crate::{
     event::Event,
+    failure::Failure,
     flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Ticket},
-    reply::Failure,
     settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
@@ -76,7 +76,10 @@ impl Pipeline {
                         self.settings.name,
                         ticket.id()
                     );
-                    ticket.settle(AckStatus::failed(Failure::Program(error.to_string())));
+                    ticket.settle(AckStatus::failed(Failure::program(
+                        error.to_string(),
+                        kind == Kind::Request,
+                    )));
                 }
             }
         }

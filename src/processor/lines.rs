@@ -21,7 +21,8 @@ use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{Postprocessor, Preprocessor, ProcessorError};
+use super::{Postprocessor, Preprocessor};
+use crate::format_error::{FormatError, FormatErrorKind};
 
 /// Longest line in bytes, without its newline. Fixed for compatibility. It bounds what a connection with
 /// `buffered = true` may hold (C4).
@@ -70,7 +71,7 @@ impl Split {
     }
 
     /// Ends a line; `tail` is its last part.
-    fn complete(&mut self, tail: Bytes) -> Result<Bytes, ProcessorError> {
+    fn complete(&mut self, tail: Bytes) -> Result<Bytes, FormatError> {
         if self.is_too_long_with(&tail) {
             self.partial = BytesMut::new();
             return Err(self.too_long());
@@ -83,7 +84,7 @@ impl Split {
     }
 
     /// Keeps the start of a line as a copy: a slice would keep the whole chunk in memory.
-    fn keep(&mut self, head: &Bytes) -> Result<(), ProcessorError> {
+    fn keep(&mut self, head: &Bytes) -> Result<(), FormatError> {
         if self.skipping {
             return Ok(());
         }
@@ -97,7 +98,7 @@ impl Split {
     }
 
     /// Ends the message; `tail` is what follows its last newline.
-    fn end_message(&mut self, tail: Bytes) -> Option<Result<Bytes, ProcessorError>> {
+    fn end_message(&mut self, tail: Bytes) -> Option<Result<Bytes, FormatError>> {
         let begun = mem::take(&mut self.begun);
         let ended_by_newline = begun && tail.is_empty() && self.partial.is_empty();
         if mem::take(&mut self.skipping) || ended_by_newline {
@@ -110,9 +111,12 @@ impl Split {
         self.partial.len() + more.len() > self.line_bytes_max
     }
 
-    fn too_long(&self) -> ProcessorError {
+    fn too_long(&self) -> FormatError {
         let max = self.line_bytes_max;
-        ProcessorError(format!("line discarded: it is longer than the {max} bytes that a line may have"))
+        FormatError::new(
+            FormatErrorKind::TooLarge,
+            format!("line discarded: it is longer than the {max} bytes that a line may have"),
+        )
     }
 }
 
@@ -124,7 +128,7 @@ impl Preprocessor for Split {
         self.ends_message = ends_message;
     }
 
-    fn next(&mut self) -> Option<Result<Bytes, ProcessorError>> {
+    fn next(&mut self) -> Option<Result<Bytes, FormatError>> {
         while let Some(end) = memchr::memchr(b'\n', &self.chunk) {
             let tail = self.chunk.split_to(end);
             self.chunk.advance(1);
@@ -146,10 +150,10 @@ impl Preprocessor for Split {
         self.finished = true;
     }
 
-    fn abandon(&mut self) -> Option<ProcessorError> {
+    fn abandon(&mut self) -> Option<FormatError> {
         let partial = mem::take(&mut self.partial);
         let words = "line discarded: the connection ended before the end of the line";
-        (!partial.is_empty()).then(|| ProcessorError(words.to_owned()))
+        (!partial.is_empty()).then(|| FormatError::new(FormatErrorKind::Truncated, words))
     }
 
     fn held(&self) -> usize {
@@ -160,7 +164,7 @@ impl Preprocessor for Split {
 // === impl Join ===
 
 impl Postprocessor for Join {
-    fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProcessorError> {
+    fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), FormatError> {
         let mut line = BytesMut::with_capacity(chunk.len() + 1);
         line.extend_from_slice(&chunk);
         line.extend_from_slice(b"\n");

@@ -12,7 +12,10 @@ mod lines;
 
 use bytes::Bytes;
 
-use crate::event::{Record, Value};
+use crate::{
+    event::{Record, Value},
+    format_error::FormatError,
+};
 
 /// The names of all processors, for error texts.
 const NAMES: &str = "\"lines\"";
@@ -29,7 +32,7 @@ pub trait Preprocessor {
     /// # Errors
     /// When the preprocessor cannot process the bytes. It continues after that: an error takes the place of
     /// one chunk.
-    fn next(&mut self) -> Option<Result<Bytes, ProcessorError>>;
+    fn next(&mut self) -> Option<Result<Bytes, FormatError>>;
 
     /// Marks the end of input, after the peer has closed: [`next`](Self::next) returns what is incomplete as
     /// chunks. Call it only after `next` has returned `None`.
@@ -37,7 +40,7 @@ pub trait Preprocessor {
 
     /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
     /// any.
-    fn abandon(&mut self) -> Option<ProcessorError>;
+    fn abandon(&mut self) -> Option<FormatError>;
 
     /// Bytes held: taken as input and not returned yet.
     fn held(&self) -> usize;
@@ -49,7 +52,7 @@ pub trait Postprocessor {
     ///
     /// # Errors
     /// When the chunk cannot be processed.
-    fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProcessorError>;
+    fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), FormatError>;
 }
 
 /// A processor and its options, as the settings name it.
@@ -72,11 +75,6 @@ pub enum Side {
     /// After the codec, on outgoing messages.
     Post,
 }
-
-/// Why a processor failed; a text for the client.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ProcessorError(pub String);
 
 /// Why a processor in the settings is refused; a text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -242,7 +240,7 @@ impl Preprocessors {
     /// # Errors
     /// A preprocessor's error. It takes the place of one chunk, and more may follow.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
-    pub fn next(&mut self) -> Option<Result<Bytes, ProcessorError>> {
+    pub fn next(&mut self) -> Option<Result<Bytes, FormatError>> {
         if self.stages.is_empty() {
             return self.passing.take().map(Ok);
         }
@@ -264,7 +262,7 @@ impl Preprocessors {
 
     /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
     /// any.
-    pub fn abandon(&mut self) -> Option<ProcessorError> {
+    pub fn abandon(&mut self) -> Option<FormatError> {
         self.stages.iter_mut().filter_map(|stage| stage.abandon()).next_back()
     }
 
@@ -276,7 +274,7 @@ impl Preprocessors {
 }
 
 /// The next chunk from the last of `stages`; the earlier ones feed it.
-fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, ProcessorError>> {
+fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, FormatError>> {
     let (last, before) = stages.split_last_mut()?;
     loop {
         if let Some(piece) = last.next() {
@@ -301,7 +299,7 @@ impl Postprocessors {
     ///
     /// # Errors
     /// A postprocessor's error. `out` then holds an incomplete result for this chunk.
-    pub fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProcessorError> {
+    pub fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), FormatError> {
         push(&mut self.stages, chunk, out)
     }
 }
@@ -310,7 +308,7 @@ fn push(
     stages: &mut [Box<dyn Postprocessor>],
     chunk: Bytes,
     out: &mut Vec<Bytes>,
-) -> Result<(), ProcessorError> {
+) -> Result<(), FormatError> {
     match stages {
         [] => out.push(chunk),
         [last] => last.process(chunk, out)?,

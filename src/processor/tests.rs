@@ -1,12 +1,13 @@
 //! Tests of choosing and chaining processors.
 
 use super::*;
+use crate::format_error::FormatErrorKind;
 
 fn options(pairs: &[(&'static str, Value)]) -> Record {
     pairs.iter().map(|(key, value)| ((*key).into(), value.clone())).collect()
 }
 
-fn pulled(chain: &mut Preprocessors, message: &'static str) -> Vec<Result<Bytes, ProcessorError>> {
+fn pulled(chain: &mut Preprocessors, message: &'static str) -> Vec<Result<Bytes, FormatError>> {
     chain.feed(Bytes::from_static(message.as_bytes()));
     std::iter::from_fn(|| chain.next()).collect()
 }
@@ -19,14 +20,18 @@ impl Preprocessor for Picky {
         self.0 = Some(chunk);
     }
 
-    fn next(&mut self) -> Option<Result<Bytes, ProcessorError>> {
+    fn next(&mut self) -> Option<Result<Bytes, FormatError>> {
         let chunk = self.0.take()?;
-        Some(if chunk.starts_with(b"!") { Err(ProcessorError("picky".to_owned())) } else { Ok(chunk) })
+        Some(if chunk.starts_with(b"!") {
+            Err(FormatError::new(FormatErrorKind::Malformed, "picky"))
+        } else {
+            Ok(chunk)
+        })
     }
 
     fn finish(&mut self) {}
 
-    fn abandon(&mut self) -> Option<ProcessorError> {
+    fn abandon(&mut self) -> Option<FormatError> {
         None
     }
 
@@ -36,7 +41,7 @@ impl Preprocessor for Picky {
 }
 
 impl Postprocessor for Picky {
-    fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), ProcessorError> {
+    fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), FormatError> {
         self.0 = Some(chunk);
         out.extend(self.next().transpose()?);
         Ok(())
@@ -99,7 +104,7 @@ fn an_error_keeps_its_place_between_the_chunks() {
     let mut chain = Preprocessors::new(&[Spec::Lines { buffered: false }]);
     chain.stages.push(Box::new(Picky(None)));
     chain.stages.push(Spec::Lines { buffered: false }.preprocessor());
-    let picky = || Err(ProcessorError("picky".to_owned()));
+    let picky = || Err(FormatError::new(FormatErrorKind::Malformed, "picky"));
     let expected = [Ok(Bytes::from("a")), picky(), picky(), Ok(Bytes::from("b"))];
     assert_eq!(pulled(&mut chain, "a\n!\n!\nb"), expected);
 }

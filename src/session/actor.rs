@@ -32,9 +32,10 @@ use crate::{
     channel::{Channel, Received},
     deadline::Deadline,
     event::{Data, Event, Origin, Record},
+    failure::{Failure, FailureOrigin},
     flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, Kind, Loss, mailbox_room},
+    format_error::FormatError,
     pipeline::Attach,
-    reply::Failure,
     settings::{Listener, OnClientClose},
     supervisor::SessionOver,
     turn::{Driven, drive},
@@ -173,10 +174,10 @@ impl Session {
         self.start_draining(intent, wait);
     }
 
-    fn accept(&mut self, decoded: Result<Data, String>) {
+    fn accept(&mut self, decoded: Result<Data, FormatError>) {
         let data = match decoded {
             Ok(data) => data,
-            Err(words) => return self.refuse(Failure::Decode(words)),
+            Err(error) => return self.refuse(Failure::decode(FailureOrigin::Downstream, error)),
         };
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());

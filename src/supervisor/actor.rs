@@ -13,10 +13,11 @@ use super::{
 use crate::{
     connector::{self, Close, Connector, Ended, Fact, Generation, Report, Start},
     event::Value,
+    failure::{Failure, FailureKind},
     flow::{Cause, DataMessage, Edge, Envelope, Failed, mailbox_room},
     log::Quoted,
     pipeline::Attach,
-    reply::{Failure, Reason},
+    reply,
     settings::{ExchangeMode, OnGiveUp},
     upstream::{Destination, DialPlan, First},
     wire::CloseFrame,
@@ -53,7 +54,7 @@ struct Child {
     was_up_before: bool,
     policy: Policy,
     /// Why events cannot be sent while there is no connection.
-    down: Reason,
+    down: Failure,
     /// For servers chosen by `$url`: no attempt before this time.
     not_before: Option<Instant>,
 }
@@ -89,7 +90,7 @@ impl Supervisor {
                     supervisor.attach();
                 }
                 First::Failed(error) => {
-                    supervisor.main.down = error.reason().while_down();
+                    supervisor.main.down = error.failure().while_down();
                     supervisor.restart_main(&error.to_string(), 0, ctx);
                 }
             }
@@ -182,7 +183,7 @@ impl Supervisor {
     fn up(&mut self, generation: Generation) {
         if let Some(child) = self.child(generation) {
             child.up = Some(Instant::now());
-            child.down = Reason::NoConnection;
+            child.down = Failure::not_connected();
             child.was_up_before = true;
         }
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
@@ -200,7 +201,7 @@ impl Supervisor {
     }
 
     fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
-        let (reason, down) = (ended.reason.to_string(), ended.reason.while_down());
+        let (reason, down) = (reply::reason(&ended.failure), ended.failure.while_down());
         let unsettled = ended.unsettled.len() + ended.unsent.len();
         let server: Arc<str> =
             self.child(generation).map_or("", |child| child.destination.url.shown.as_str()).into();
@@ -209,13 +210,13 @@ impl Supervisor {
             child.connector = None;
             // The dial itself reports that it failed.
             if child.up.is_some() {
-                upstream.report_end(&child.destination.endpoint, &ended.reason);
+                upstream.report_end(&child.destination.endpoint, &ended.failure);
             }
         }
         if self.upstream_stopped {
             return self.fail(self.failures(ended, server));
         }
-        let fate = self.fate(generation, &ended.reason);
+        let fate = self.fate(generation, &ended.failure);
         if fate != Fate::Keep {
             return self.end_session(fate, ended, server, unsettled);
         }
@@ -253,28 +254,28 @@ impl Supervisor {
     /// Turns a connection's unsettled events into failures: first the notice about the last event that a
     /// stream wrote, then the events themselves, oldest first.
     fn failures(&self, ended: Ended, server: Arc<str>) -> Vec<Failed> {
-        let Ended { reason, unsettled, unsent, last_written } = ended;
+        let Ended { failure, unsettled, unsent, last_written } = ended;
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         // A connection that we closed needs no notice.
-        let notice = last_written.filter(|_| streaming && reason != Reason::Closing).map(|event| Failed {
-            ticket: None,
-            event,
-            failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
-            correlation: None,
-        });
-        let unsettled = unsettled.into_iter().map(|lost| failed(lost, &server, &reason));
-        let unsent = unsent.into_iter().map(|envelope| not_sent(envelope, &server, &reason));
+        let notice =
+            last_written.filter(|_| streaming && failure.kind != FailureKind::Draining).map(|event| Failed {
+                ticket: None,
+                event,
+                failure: failure.for_event(&server, true),
+                correlation: None,
+            });
+        let unsettled = unsettled.into_iter().map(|lost| failed(lost, &server, &failure));
+        let unsent = unsent.into_iter().map(|envelope| not_sent(envelope, &server, &failure));
         let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
-        if failures.is_empty() && matches!(reason, Reason::Protocol(_)) {
-            return vec![self.lost_push(server, reason)];
+        if failures.is_empty() && failure.kind.loses_message() {
+            return vec![self.lost_push(failure.for_event(&server, true))];
         }
         failures
     }
 
     /// The notice of a server's message that could not be taken, when no failed event reports it.
-    fn lost_push(&self, server: Arc<str>, reason: Reason) -> Failed {
+    fn lost_push(&self, failure: Failure) -> Failed {
         let ticket = self.links.tracker.issue(Cause::Push);
-        let failure = Failure::NoReply { server, reason };
         Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
@@ -282,10 +283,10 @@ impl Supervisor {
     fn unsent(&mut self, generation: Generation, envelopes: Vec<Envelope>) {
         let (server, down) = match self.child(generation) {
             Some(child) => (child.destination.url.shown.as_str().into(), child.down.clone()),
-            None => (self.main_server(), Reason::NoConnection),
+            None => (self.main_server(), Failure::not_connected()),
         };
-        let reason = if self.upstream_stopped { Reason::Closing } else { down };
-        self.fail(envelopes.into_iter().map(|late| not_sent(late, &server, &reason)).collect());
+        let failure = if self.upstream_stopped { Failure::draining() } else { down };
+        self.fail(envelopes.into_iter().map(|late| not_sent(late, &server, &failure)).collect());
     }
 
     fn fail(&self, failed: Vec<Failed>) {
@@ -315,14 +316,15 @@ impl Supervisor {
             Some(Value::String(url)) => url,
             Some(other) => {
                 let words = format!("$url takes a string, not {}", other.type_name());
-                return Err(refused(envelope, Failure::Program(words)).into());
+                return Err(refused(envelope, Failure::program(words, true)).into());
             }
         };
         match self.plan.settings().allows(&url) {
             Ok(url) => self.dispatch_to(Destination::chosen(url), envelope, ctx),
             Err(error) => {
                 let server: Arc<str> = crate::authority::mask(&url).into();
-                Err(not_sent(envelope, &server, &Reason::NotAllowed(error.to_string())).into())
+                let failure = Failure::connection(FailureKind::NotAllowed, error.to_string());
+                Err(not_sent(envelope, &server, &failure).into())
             }
         }
     }
@@ -332,8 +334,8 @@ impl Supervisor {
         if self.by_url {
             return self.dispatch_to(self.main.destination.clone(), envelope, ctx);
         }
-        let reason = if self.upstream_stopped { Reason::Closing } else { self.main.down.clone() };
-        Err(not_sent(envelope, &self.main_server(), &reason).into())
+        let failure = if self.upstream_stopped { Failure::draining() } else { self.main.down.clone() };
+        Err(not_sent(envelope, &self.main_server(), &failure).into())
     }
 
     fn dispatch_to(
@@ -344,14 +346,14 @@ impl Supervisor {
     ) -> Result<(), Box<Failed>> {
         let server: Arc<str> = destination.url.shown.as_str().into();
         if self.upstream_stopped {
-            return Err(not_sent(envelope, &server, &Reason::Closing).into());
+            return Err(not_sent(envelope, &server, &Failure::draining()).into());
         }
         match self.other(destination, ctx) {
             Ok(connector) => {
                 Edge::to(connector).notify(DataMessage::Events(vec![envelope]));
                 Ok(())
             }
-            Err(reason) => Err(not_sent(envelope, &server, &reason).into()),
+            Err(failure) => Err(not_sent(envelope, &server, &failure).into()),
         }
     }
 
@@ -360,7 +362,7 @@ impl Supervisor {
         &mut self,
         destination: Destination,
         ctx: &mut Context<Self>,
-    ) -> Result<&Addr<Connector>, Reason> {
+    ) -> Result<&Addr<Connector>, Failure> {
         let at = match self.others.iter().position(|child| child.destination.url.text == destination.url.text)
         {
             Some(at) => at,
@@ -377,15 +379,18 @@ impl Supervisor {
             let connector = self.start_connector(&self.others[at].destination, generation, start, ctx);
             self.others[at].connector = Some(connector);
         }
-        self.others[at].connector.as_ref().ok_or(Reason::NoConnection)
+        self.others[at].connector.as_ref().ok_or_else(Failure::not_connected)
     }
 
     /// Makes room for another server by removing one that has no connection now.
-    fn add_other(&mut self, destination: Destination) -> Result<usize, Reason> {
+    fn add_other(&mut self, destination: Destination) -> Result<usize, Failure> {
         if self.others.len() >= OTHERS_MAX {
             let idle = self.others.iter().position(|child| child.connector.is_none());
-            let words = format!("more than {OTHERS_MAX} servers in one session");
-            self.others.swap_remove(idle.ok_or(Reason::NotAllowed(words))?);
+            let full = || {
+                let detail = format!("more than {OTHERS_MAX} servers in one session");
+                Failure::connection(FailureKind::NotAllowed, detail)
+            };
+            self.others.swap_remove(idle.ok_or_else(full)?);
         }
         self.others.push(Child::new(destination, &self.plan));
         Ok(self.others.len() - 1)
@@ -424,7 +429,7 @@ impl Child {
             up: None,
             was_up_before: false,
             policy,
-            down: Reason::NoConnection,
+            down: Failure::not_connected(),
             not_before: None,
         }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::{
     connector::exchange::Unsettled,
+    failure::{ConnectFailure, Failure, FailureKind},
     flow::{Cause, Envelope, Failed, Loss, Ticket},
-    reply::{Failure, Reason},
     settings::Upstream,
     wire::CloseFrame,
 };
@@ -36,8 +36,8 @@ pub enum Fate {
 
 /// Decides what the end of a connection means; `keeps_client` is the route's
 /// [`keeps_client`](crate::settings::Route::keeps_client).
-pub fn fate(reason: &Reason, connection: Connection, upstream: &Upstream, keeps_client: bool) -> Fate {
-    if let Some(frame) = passed(reason, connection, upstream, keeps_client) {
+pub fn fate(failure: &Failure, connection: Connection, upstream: &Upstream, keeps_client: bool) -> Fate {
+    if let Some(frame) = passed(failure, connection, upstream, keeps_client) {
         return Fate::Pass(frame);
     }
     match connection {
@@ -51,17 +51,17 @@ pub fn fate(reason: &Reason, connection: Connection, upstream: &Upstream, keeps_
 
 /// The close frame that passes an upstream's end on, if the settings ask for it.
 fn passed(
-    reason: &Reason,
+    failure: &Failure,
     connection: Connection,
     upstream: &Upstream,
     keeps_client: bool,
 ) -> Option<Option<CloseFrame>> {
-    match reason {
+    match failure.kind {
         // A close frame without a code is 1005 (RFC 6455 section 7.1.5).
-        Reason::Closed { code, reason } if upstream.on_upstream_close.passes(code.unwrap_or(1005)) => {
-            Some(code.map(|code| CloseFrame::new(code, reason.as_str())))
+        FailureKind::Closed(code) if upstream.on_upstream_close.passes(code.unwrap_or(1005)) => {
+            Some(code.map(|code| CloseFrame::new(code, failure.detail.as_str())))
         }
-        Reason::Refused(status) if upstream.on_refused.passes(*status) => {
+        FailureKind::Connect(ConnectFailure::Status(status)) if upstream.on_refused.passes(status) => {
             // The first refusal by a server that an event names is that event's failure.
             let ends = !keeps_client || connection.is_main || connection.was_up_before;
             let words = format!("upstream refused the connection with status {status}");
@@ -75,25 +75,20 @@ fn passed(
 pub fn gap(failed: &[Failed], last_written: Option<u64>) -> Loss {
     let lost = failed.iter().filter(|failed| {
         failed.ticket.as_ref().is_some_and(|ticket| ticket.cause() == Cause::Message)
-            && matches!(failed.failure, Failure::NotSent { .. } | Failure::NoReply { .. })
+            && failed.failure.server.is_some()
     });
     Loss { first: lost.map(|failed| failed.event).min(), last_written }
 }
 
 /// The failure of an event that a connection left unsettled.
-pub fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, reason: &Reason) -> Failed {
-    let (server, reason) = (Arc::clone(server), reason.clone());
-    let failure = match lost.written {
-        true => Failure::NoReply { server, reason },
-        false => Failure::NotSent { server, reason },
-    };
+pub fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, failure: &Failure) -> Failed {
+    let failure = failure.for_event(server, lost.written);
     Failed { event: lost.event, ticket: Some(lost.owed), failure, correlation: lost.correlation }
 }
 
 /// The failure of an event that no connection took.
-pub fn not_sent(envelope: Envelope, server: &Arc<str>, reason: &Reason) -> Failed {
-    let failure = Failure::NotSent { server: Arc::clone(server), reason: reason.clone() };
-    refused(envelope, failure)
+pub fn not_sent(envelope: Envelope, server: &Arc<str>, failure: &Failure) -> Failed {
+    refused(envelope, failure.for_event(server, false))
 }
 
 /// The failure of an event on its way to the upstream.
@@ -115,8 +110,12 @@ mod tests {
 
     const MAIN: Connection = Connection { is_main: true, was_up: true, was_up_before: true };
 
-    fn closed(code: impl Into<Option<u16>>, reason: &str) -> Reason {
-        Reason::Closed { code: code.into(), reason: reason.to_owned() }
+    fn closed(code: impl Into<Option<u16>>, reason: &str) -> Failure {
+        Failure::connection(FailureKind::Closed(code.into()), reason)
+    }
+
+    fn refused_with(status: u16) -> Failure {
+        Failure::connection(FailureKind::Connect(ConnectFailure::Status(status)), "")
     }
 
     fn code(fate: &Fate) -> Option<u16> {
@@ -147,7 +146,7 @@ mod tests {
         let upstream = Upstream { on_upstream_close, ..fixture::upstream() };
         assert_eq!(code(&fate(&closed(1000, ""), MAIN, &upstream, true)), Some(1000));
         assert_eq!(fate(&closed(None, ""), MAIN, &upstream, true), Fate::Pass(None));
-        let reset = Reason::Link("reset".to_owned());
+        let reset = Failure::connection(FailureKind::Socket, "reset");
         assert_eq!(fate(&reset, MAIN, &upstream, true), Fate::Keep);
         assert_eq!(code(&fate(&reset, MAIN, &upstream, false)), Some(1012));
     }
@@ -164,29 +163,29 @@ mod tests {
         let upstream = fixture::upstream();
         let dial = Connection { was_up: false, ..MAIN };
         for keeps in [true, false] {
-            let fate_of = |status| fate(&Reason::Refused(status), dial, &upstream, keeps);
+            let fate_of = |status| fate(&refused_with(status), dial, &upstream, keeps);
             let words = "upstream refused the connection with status 401";
             assert_eq!(fate_of(401), Fate::Pass(Some(CloseFrame::new(1008, words))));
             assert_eq!(code(&fate_of(503)), (!keeps).then_some(1013));
         }
         let on_refused = OnEnd { pass: vec![Range::new(500, 599).unwrap()], otherwise: Otherwise::Reconnect };
         let upstream = Upstream { on_refused, ..upstream };
-        assert_eq!(code(&fate(&Reason::Refused(503), dial, &upstream, true)), Some(1008));
-        assert_eq!(fate(&Reason::Refused(401), dial, &upstream, true), Fate::Keep);
+        assert_eq!(code(&fate(&refused_with(503), dial, &upstream, true)), Some(1008));
+        assert_eq!(fate(&refused_with(401), dial, &upstream, true), Fate::Keep);
     }
 
     #[test]
     fn the_first_refusal_of_a_chosen_server_fails_its_event_where_the_client_stays() {
         let upstream = fixture::upstream();
         let chosen = Connection { is_main: false, was_up: false, was_up_before: false };
-        assert_eq!(fate(&Reason::Refused(401), chosen, &upstream, true), Fate::Keep);
-        assert_eq!(code(&fate(&Reason::Refused(401), chosen, &upstream, false)), Some(1008));
+        assert_eq!(fate(&refused_with(401), chosen, &upstream, true), Fate::Keep);
+        assert_eq!(code(&fate(&refused_with(401), chosen, &upstream, false)), Some(1008));
         let again = Connection { was_up_before: true, ..chosen };
-        assert_eq!(code(&fate(&Reason::Refused(401), again, &upstream, true)), Some(1008));
-        let lost = Reason::Dial("IO error".to_owned());
+        assert_eq!(code(&fate(&refused_with(401), again, &upstream, true)), Some(1008));
+        let lost = Failure::connection(FailureKind::Connect(ConnectFailure::Socket), "IO error");
         assert_eq!(fate(&lost, chosen, &upstream, false), Fate::Keep, "no state was on it");
         let up = Connection { was_up: true, ..chosen };
-        assert_eq!(code(&fate(&Reason::Panicked, up, &upstream, false)), Some(1012), "state was on it");
+        assert_eq!(code(&fate(&Failure::lost(), up, &upstream, false)), Some(1012), "state was on it");
     }
 
     proptest! {
@@ -198,7 +197,7 @@ mod tests {
                 .iter()
                 .map(|of_client| {
                     let ticket = tracker.issue(if *of_client { Cause::Message } else { Cause::Push });
-                    let failure = Failure::NotSent { server: Arc::clone(&server), reason: Reason::NoConnection };
+                    let failure = Failure::not_connected().for_event(&server, false);
                     Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
                 })
                 .collect();

@@ -107,7 +107,7 @@ impl DialPlan {
             let dialed = tokio::time::timeout(limit, connecting).await;
             let dialed = dialed.unwrap_or(Err(DialError::Timeout(limit)));
             if let Err(error) = &dialed {
-                plan.upstream().report_end(&destination.endpoint, &error.reason());
+                plan.upstream().report_end(&destination.endpoint, &error.failure());
             }
             dialed
         })

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
-use crate::{reply::Reason, settings::UpstreamUrl};
+use crate::{
+    failure::{Failure, FailureKind, FailureOrigin},
+    settings::UpstreamUrl,
+};
 
 /// A server that sessions connect to, with what all sessions have learned about it.
 #[derive(Debug)]
@@ -59,9 +62,10 @@ impl Endpoint {
     }
 
     /// Records the end of a connection or dial, and returns whether it is a failure of the server. A close
-    /// frame from either side is not.
-    pub(super) fn ended(&self, reason: &Reason) -> bool {
-        let is_failure = !matches!(reason, Reason::Closing | Reason::Closed { .. });
+    /// frame from either side is not, and neither is what went wrong in the proxy.
+    pub(super) fn ended(&self, failure: &Failure) -> bool {
+        let is_close = matches!(failure.kind, FailureKind::Closed(_));
+        let is_failure = failure.origin == FailureOrigin::Upstream && !is_close;
         if is_failure {
             self.failures.fetch_add(1, Relaxed);
         }
@@ -85,6 +89,7 @@ impl Drop for Live {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::ConnectFailure;
 
     fn endpoint() -> Arc<Endpoint> {
         Endpoint::new(UpstreamUrl::parse("ws://h:1").unwrap())
@@ -104,7 +109,7 @@ mod tests {
     #[test]
     fn failures_count_from_the_last_established_connection() {
         let endpoint = endpoint();
-        let refused = Reason::Refused(503);
+        let refused = Failure::connection(FailureKind::Connect(ConnectFailure::Status(503)), "");
         assert!(endpoint.ended(&refused) && endpoint.ended(&refused));
         assert_eq!(endpoint.failures(), 2);
         let _live = endpoint.connected();
@@ -114,8 +119,8 @@ mod tests {
     #[test]
     fn a_close_frame_is_not_a_failure_of_the_server() {
         let endpoint = endpoint();
-        assert!(!endpoint.ended(&Reason::Closed { code: Some(1000), reason: String::new() }));
-        assert!(!endpoint.ended(&Reason::Closing));
+        assert!(!endpoint.ended(&Failure::connection(FailureKind::Closed(Some(1000)), "")));
+        assert!(!endpoint.ended(&Failure::draining()));
         assert_eq!(endpoint.failures(), 0);
     }
 }

@@ -10,7 +10,10 @@ use actix_http::error::ParseError;
 use awc::error::{ConnectError, SendRequestError, WsClientError};
 
 use super::refused::Refused;
-use crate::{net::LookupError, reply::Reason};
+use crate::{
+    failure::{ConnectFailure, Failure, FailureKind},
+    net::LookupError,
+};
 
 /// Why a server could not be connected. The texts contain neither addresses nor credentials.
 #[derive(Debug, thiserror::Error)]
@@ -45,25 +48,30 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// The reason for logs and error replies.
-    pub fn reason(&self) -> Reason {
-        if let Self::Refused(refused) = self {
-            return Reason::Refused(refused.status.as_u16());
-        }
-        let text = self.to_string();
-        if self.is_unreachable() { Reason::Unreachable(text) } else { Reason::Dial(text) }
+    /// The failure of the connection, for decisions, logs and error replies.
+    pub fn failure(&self) -> Failure {
+        let detail = match self {
+            // The kind has the status, and that is all there is to say.
+            Self::Refused(_) => String::new(),
+            other => other.to_string(),
+        };
+        Failure::connection(FailureKind::Connect(self.kind()), detail)
     }
 
-    /// Whether nothing listens at the address, or the connection ended before the answer. A stopped server
-    /// looks like this.
-    fn is_unreachable(&self) -> bool {
+    fn kind(&self) -> ConnectFailure {
         match self {
-            Self::Closed => true,
-            Self::Io(error) => matches!(
-                error.kind(),
-                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
-            ),
-            _ => false,
+            Self::Refused(refused) => ConnectFailure::Status(refused.status.as_u16()),
+            Self::Subprotocol | Self::Promised | Self::Extension | Self::Handshake(_) => {
+                ConnectFailure::Handshake
+            }
+            Self::Closed => ConnectFailure::Reset,
+            Self::Resolve(_) => ConnectFailure::Lookup,
+            Self::Io(error) => match error.kind() {
+                ErrorKind::ConnectionRefused => ConnectFailure::Refused,
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => ConnectFailure::Reset,
+                _ => ConnectFailure::Socket,
+            },
+            Self::Timeout(_) => ConnectFailure::Timeout,
         }
     }
 }

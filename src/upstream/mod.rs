@@ -29,9 +29,10 @@ pub use error::DialError;
 pub use pacer::Pacer;
 
 use crate::{
+    failure::Failure,
     log::Quoted,
     net::Network,
-    reply::Reason,
+    reply,
     settings::{self, UpstreamUrl},
 };
 
@@ -75,15 +76,15 @@ impl Upstream {
     }
 
     /// Reports that a dial of `endpoint` failed, or that an established connection to it ended.
-    pub fn report_end(&self, endpoint: &Endpoint, reason: &Reason) {
-        if endpoint.ended(reason) {
+    pub fn report_end(&self, endpoint: &Endpoint, failure: &Failure) {
+        if endpoint.ended(failure) {
             let UpstreamUrl { shown, .. } = endpoint.url();
             log::debug!(
                 "endpoint failed upstream={} url={} failures={} reason={}",
                 self.settings.name,
                 Quoted(shown),
                 endpoint.failures(),
-                Quoted(&reason.to_string()),
+                Quoted(&reply::reason(failure)),
             );
         }
     }
@@ -92,7 +93,7 @@ impl Upstream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::fixture;
+    use crate::{settings::fixture, wire::LinkError};
 
     #[test]
     fn all_sessions_share_the_endpoint_and_the_pace_of_reconnects() {
@@ -100,7 +101,7 @@ mod tests {
         settings.restart.rate = 10;
         let upstream = Upstream::new(Arc::new(settings), Network::system());
         let live = upstream.report_up(upstream.endpoint());
-        upstream.report_end(upstream.endpoint(), &Reason::Panicked);
+        upstream.report_end(upstream.endpoint(), &Failure::from(&LinkError::Eof));
         assert_eq!((upstream.endpoint().live(), upstream.endpoint().failures()), (1, 1));
         drop(live);
         assert_eq!(upstream.endpoint().live(), 0);

@@ -17,9 +17,10 @@ use serde_json::json;
 
 use super::{UpstreamStart, start};
 use crate::{
-    codec::{Codec, CodecError},
+    codec::Codec,
     event::{Data, Event},
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
+    format_error::FormatError,
     net::Network,
     pipeline::{LazyChain, Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
@@ -241,11 +242,11 @@ impl Codec for Panics {
         "panics"
     }
 
-    fn decode(&self, _: Bytes) -> Result<Data, CodecError> {
+    fn decode(&self, _: Bytes) -> Result<Data, FormatError> {
         panic!("a codec, on purpose")
     }
 
-    fn encode(&self, data: Data) -> Result<Bytes, CodecError> {
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
         crate::codec::lookup("string").unwrap().encode(data)
     }
 }

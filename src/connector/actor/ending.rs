@@ -10,8 +10,8 @@ use crate::{
         linger::linger,
         messages::{Ended, Fact, Report},
     },
+    failure::{Failure, FailureKind},
     flow::Envelope,
-    reply::{Failure, Reason},
     wire::{CloseFrame, LinkError, LivenessError},
 };
 
@@ -21,28 +21,23 @@ impl Connector {
             Some(frame) => (Some(frame.code), frame.reason.to_string()),
             None => (None, String::new()),
         };
-        self.end(Reason::Closed { code, reason });
+        self.end(Failure::connection(FailureKind::Closed(code), reason));
     }
 
     pub(super) fn link_failed(&mut self, error: &LinkError) {
-        let words = error.to_string();
-        let LinkError::Wire(error) = error else { return self.end(Reason::Link(words)) };
-        self.send_close_frame(Some(&CloseFrame::new(error.close_code(), error.to_string())));
-        self.end(Reason::Protocol(words));
+        if let LinkError::Wire(error) = error {
+            self.send_close_frame(Some(&CloseFrame::new(error.close_code(), error.to_string())));
+        }
+        self.end(error.into());
     }
 
     /// Ends the connection to a server that is silent, idle or does not read.
     pub(super) fn on_liveness_error(&mut self, error: LivenessError) {
         let liveness = &self.upstream.liveness;
-        let words = error.text(liveness);
-        let reason = match error {
-            LivenessError::Silent | LivenessError::Idle | LivenessError::HeldUp | LivenessError::Dead => {
-                Reason::Unwell(words.clone())
-            }
-            LivenessError::Blocked => Reason::Stalled(liveness.slow_consumer_timeout.unwrap_or_default()),
-        };
-        self.send_close_frame(Some(&CloseFrame::new(error.close_code(), words)));
-        self.end(reason);
+        let text = error.text(liveness);
+        let kind = FailureKind::of_liveness(error, liveness.slow_consumer_timeout.unwrap_or_default());
+        self.send_close_frame(Some(&CloseFrame::new(error.close_code(), text.as_str())));
+        self.end(Failure::connection(kind, text));
     }
 
     /// Sends a close frame, unless events are queued before it. Queued events will be reported as not sent, so they
@@ -60,12 +55,13 @@ impl Connector {
 
     /// Ends the connection, and reports its unsettled events to the supervisor. After our close frame the socket
     /// lingers; otherwise it is closed at once.
-    pub(super) fn end(&mut self, reason: Reason) {
+    pub(super) fn end(&mut self, failure: Failure) {
         if let State::Up(channel) = &mut self.state
-            && let Some(words) = channel.abandon()
+            && let Some(error) = channel.abandon()
         {
             // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the client.
-            self.fail_reply(Failure::NoReply { server: self.server(), reason: Reason::Link(words) });
+            let lost = Failure::connection(FailureKind::Socket, error.detail);
+            self.fail_reply(lost.for_event(&self.server(), true));
         }
         self.flush_replies();
         let unsent = match mem::replace(&mut self.state, State::Ended) {
@@ -81,13 +77,13 @@ impl Connector {
             }
             State::Ended => return,
         };
-        self.report_end(reason, unsent);
+        self.report_end(failure, unsent);
     }
 
-    fn report_end(&mut self, reason: Reason, unsent: Vec<Envelope>) {
+    fn report_end(&mut self, failure: Failure, unsent: Vec<Envelope>) {
         let unsettled = self.exchange.end();
         let last_written = self.exchange.last_written();
-        self.report(Fact::Ended(Ended { reason, unsettled, unsent, last_written }));
+        self.report(Fact::Ended(Ended { failure, unsettled, unsent, last_written }));
     }
 
     pub(super) fn report(&self, fact: Fact) {
@@ -102,6 +98,6 @@ impl Connector {
             ctx.cancel_future(dialing);
         }
         self.send_close_frame(frame);
-        self.end(Reason::Closing);
+        self.end(Failure::draining());
     }
 }

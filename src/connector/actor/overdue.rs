@@ -1,11 +1,11 @@
 //! Fails events whose reply is overdue.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use super::{Connector, State};
 use crate::{
+    failure::{Failure, FailureKind},
     flow::{DataMessage, Failed},
-    reply::{Failure, Reason},
 };
 
 impl Connector {
@@ -23,13 +23,13 @@ impl Connector {
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
         let limit = self.upstream.reply_timeout;
-        let reason = Reason::Timeout(limit);
+        let late = Failure::connection(FailureKind::NoReply(limit), "");
         let server = self.server();
-        let failed = self.exchange.expire(now).into_iter().map(|late| Failed {
-            event: late.event,
-            ticket: Some(late.owed),
-            failure: Failure::NoReply { server: Arc::clone(&server), reason: reason.clone() },
-            correlation: late.correlation,
+        let failed = self.exchange.expire(now).into_iter().map(|overdue| Failed {
+            event: overdue.event,
+            ticket: Some(overdue.owed),
+            failure: late.for_event(&server, true),
+            correlation: overdue.correlation,
         });
         let failed: Vec<_> = failed.collect();
         if !failed.is_empty() {
@@ -39,7 +39,11 @@ impl Connector {
             }
         }
         if self.exchange.must_be_replaced(now) {
-            self.end(if self.exchange.is_stalled(now) { Reason::Stalled(limit) } else { reason });
+            let is_stalled = self.exchange.is_stalled(now);
+            self.end(match is_stalled {
+                true => Failure::connection(FailureKind::NotRead(limit), ""),
+                false => late,
+            });
         }
     }
 }

@@ -10,9 +10,10 @@ use actix::{AsyncContext, Context};
 
 use super::{CloseIntent, Session, Side, State};
 use crate::{
+    failure::{Failure, FailureOrigin},
     flow::Cause,
     rate::{Excess, Limiter, OnLimit},
-    reply::Failure,
+    reply,
     settings::Listener,
     wire::{CloseFrame, LivenessError, Message},
 };
@@ -79,9 +80,9 @@ impl Session {
             Some(limiters) => limiters.count(message.len(), Instant::now()),
         };
         let Err((excess, policy)) = counted else { return self.down.channel.feed(message) };
-        let failure = Failure::RateLimited(excess.noun());
+        let failure = Failure::rate_limited(excess);
         if policy == OnLimit::Close {
-            let intent = CloseIntent::Close(Some(CloseFrame::new(1008, failure.text())), Side::Proxy);
+            let intent = CloseIntent::Close(Some(CloseFrame::new(1008, reply::text(&failure))), Side::Proxy);
             self.start_draining(intent, self.listener.close_timeout);
         }
         self.refuse(failure);
@@ -98,8 +99,8 @@ impl Session {
 
     /// Fails incomplete input, because the rest of it will not be read.
     pub(super) fn abandon_input(&mut self) {
-        if let Some(words) = self.down.channel.abandon() {
-            self.refuse(Failure::Decode(words));
+        if let Some(error) = self.down.channel.abandon() {
+            self.refuse(Failure::decode(FailureOrigin::Downstream, error));
         }
     }
 
@@ -172,6 +173,6 @@ impl Session {
         let event = self.tracker.issue(Cause::Push).redeem();
         self.down.expect_notice(event);
         self.delivery.announce(event);
-        self.reply_error(event, Cause::Push, Failure::Gap(count), None);
+        self.reply_error(event, Cause::Push, Failure::gap(count), None);
     }
 }

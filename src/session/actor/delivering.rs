@@ -6,8 +6,9 @@ use super::{Session, ending::State};
 use crate::{
     channel::{self, Part},
     event::Event,
+    failure::{Failure, FailureOrigin},
     flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
-    reply::{Failure, error_data},
+    reply::error_data,
     session::{
         downstream::{Class, ClientFrame},
         ledger::Outcome,
@@ -36,13 +37,16 @@ impl Session {
         let Event { data, meta, .. } = event;
         match self.down.channel.encode(data, &meta) {
             Ok(messages) => self.emit_to_client(messages, kind, ticket, permit),
-            Err(words) if kind == Kind::Error => {
+            Err(error) if kind == Kind::Error => {
                 // The listener's format cannot encode a record. JSON text always can.
-                let data = error_data(&Failure::Encode(words), ticket.id(), None);
+                let data = error_data(&Failure::encode(FailureOrigin::Downstream, error), ticket.id(), None);
                 let messages = vec![Message::Text(data.to_json().into())];
                 self.emit_to_client(messages, kind, ticket, permit);
             }
-            Err(words) => self.fail(ticket.redeem(), cause, Failure::Encode(words), meta.get("correlation")),
+            Err(error) => {
+                let failure = Failure::encode(FailureOrigin::Downstream, error);
+                self.fail(ticket.redeem(), cause, failure, meta.get("correlation"));
+            }
         }
     }
 
@@ -96,7 +100,9 @@ impl Session {
                 self.down.forget_notice(event);
             }
             (AckStatus::Failed(failure), cause) => self.fail(event, cause, *failure, None),
-            (AckStatus::Lost, Cause::Message | Cause::Error) => self.fail(event, cause, Failure::Lost, None),
+            (AckStatus::Lost, Cause::Message | Cause::Error) => {
+                self.fail(event, cause, Failure::lost(), None)
+            }
             // The outcome of a push is of no interest, and an error event has no copies to count.
             (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => {}
         }

@@ -10,9 +10,9 @@ use actix::{ActorContext, Context};
 
 use super::Session;
 use crate::{
+    failure::Failure,
     flow::Cause,
     log::Quoted,
-    reply::Failure,
     session::messages::Drain,
     supervisor::{SessionOver, StopUpstream},
     wire::{CloseFrame, ticker::TICK},
@@ -116,7 +116,7 @@ impl Session {
     fn drain_deadline(&mut self, ctx: &mut Context<Self>) {
         for event in self.delivery.open() {
             self.delivery.fail(event);
-            self.fail(event, Cause::Error, Failure::Lost, None);
+            self.fail(event, Cause::Error, Failure::lost(), None);
         }
         self.drained(ctx);
     }

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     event::{Event, EventId, Meta, Value},
+    failure::{Failure, FailureKind, FailureOrigin},
     flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Ticket, UpstreamEnd},
     log::Quoted,
-    policy,
-    reply::{Failure, error_data},
+    reply::{self, error_data},
     turn::now_ns,
     wire::CloseFrame,
 };
@@ -31,7 +31,7 @@ impl Session {
             }
             // A notice about the last event sent on a lost connection. The event itself is settled.
             None => {
-                if let Failure::NoReply { server, .. } = &failure {
+                if let Some(server) = &failure.server {
                     self.last_sent = Some(Box::new((Arc::clone(server), event)));
                 }
                 Cause::Push
@@ -58,7 +58,7 @@ impl Session {
     fn note_loss(&mut self, event: u64, cause: Cause, failure: &Failure) {
         if let Some(loss) = &mut self.loss
             && cause == Cause::Message
-            && matches!(failure, Failure::NotSent { .. } | Failure::NoReply { .. })
+            && failure.server.is_some()
         {
             loss.first = Some(loss.first.map_or(event, |first| first.min(event)));
         }
@@ -71,21 +71,23 @@ impl Session {
         self.delivery.error_unreported(event, |frame| down.emit(frame));
         let id = self.tracker.id(event);
         let is_ending = self.ending.is_some() || !matches!(self.state, State::Open);
-        match policy::close_for(failure, cause, self.down.channel.is_binary()).filter(|_| !is_ending) {
+        match reply::close_for(failure, cause, self.down.channel.is_binary()).filter(|_| !is_ending) {
             Some((code, words)) => {
                 let reason = match code {
-                    1012 => policy::reason_with(
+                    1012 => reply::reason_with(
                         words,
                         [(FIRST_LOST, id)].into_iter().chain(self.last_sent(failure)),
                     ),
-                    _ => policy::reason_with(words, [("event", id)]),
+                    _ => reply::reason_with(words, [("event", id)]),
                 };
                 log::warn!("event failed session={self} event={id} close={code} reason={}", Quoted(words));
-                log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text()));
+                log::debug!("event failed session={self} event={id} error={}", Quoted(&reply::text(failure)));
                 self.ending = Some(Box::new(CloseFrame::new(code, reason)));
             }
             // One warning per session is enough: many events may fail at once.
-            None => log::debug!("event failed session={self} event={id} error={}", Quoted(&failure.text())),
+            None => {
+                log::debug!("event failed session={self} event={id} error={}", Quoted(&reply::text(failure)))
+            }
         }
     }
 
@@ -105,18 +107,15 @@ impl Session {
         let Some(Loss { first, last_written }) = self.loss.as_deref() else { return frame };
         let events = [first.map(|event| (FIRST_LOST, event)), last_written.map(|event| (LAST_SENT, event))];
         let events = events.into_iter().flatten().map(|(what, event)| (what, self.tracker.id(event)));
-        CloseFrame::new(frame.code, policy::reason_with(&frame.reason, events))
+        CloseFrame::new(frame.code, reply::reason_with(&frame.reason, events))
     }
 
     /// For an event that could not be sent: the last event that was sent to the same server, on the connection that
     /// was lost. It counts as delivered, but may be lost as well.
     fn last_sent(&self, failure: &Failure) -> Option<(&'static str, EventId)> {
-        match (failure, self.last_sent.as_deref()) {
-            (Failure::NotSent { server, .. }, Some((lost, event))) if server == lost => {
-                Some((LAST_SENT, self.tracker.id(*event)))
-            }
-            _ => None,
-        }
+        let (lost, event) = self.last_sent.as_deref()?;
+        let is_for_it = failure.retryable && failure.server.as_ref() == Some(lost);
+        is_for_it.then(|| (LAST_SENT, self.tracker.id(*event)))
     }
 
     /// Makes the error event of a failure and sends it towards the client.
@@ -127,7 +126,10 @@ impl Session {
         failure: Failure,
         correlation: Option<Value>,
     ) {
-        let undecodable = matches!(failure, Failure::Decode(_));
+        let undecodable = matches!(
+            failure,
+            Failure { kind: FailureKind::Decode(_), origin: FailureOrigin::Downstream, .. }
+        );
         let ticket = self.tracker.issue_error(event);
         let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));
         let mut meta = Meta::new(false, self.meta.clone());
@@ -155,7 +157,7 @@ impl Session {
             let ticket = self.tracker.issue_error(number);
             self.send_error(event, ticket, cause);
         } else {
-            self.close_for(number, cause, &Failure::Refused);
+            self.close_for(number, cause, &Failure::rejected());
         }
     }
 

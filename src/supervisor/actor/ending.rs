@@ -5,17 +5,18 @@ use std::sync::Arc;
 use super::Supervisor;
 use crate::{
     connector::{Ended, Generation},
+    failure::Failure,
     flow::{DataMessage, UpstreamEnd},
     log::Quoted,
-    reply::Reason,
+    reply,
     settings::ExchangeMode,
     supervisor::loss::{self, Connection, Fate},
     wire::CloseFrame,
 };
 
 impl Supervisor {
-    /// What the end of a connection for this reason means for the session.
-    pub(super) fn fate(&mut self, generation: Generation, reason: &Reason) -> Fate {
+    /// What the end of a connection by this failure means for the session.
+    pub(super) fn fate(&mut self, generation: Generation, failure: &Failure) -> Fate {
         let is_main = generation == self.main.generation;
         let connection = match self.child(generation) {
             Some(child) => {
@@ -23,7 +24,7 @@ impl Supervisor {
             }
             None => Connection { is_main, was_up: false, was_up_before: false },
         };
-        loss::fate(reason, connection, self.plan.settings(), self.links.keeps_client)
+        loss::fate(failure, connection, self.plan.settings(), self.links.keeps_client)
     }
 
     /// Gives the upstream up and ends the session. Servers chosen by `$url` answer until the session ends.
@@ -35,7 +36,7 @@ impl Supervisor {
 
     /// Ends the session with this connection: nothing is connected to again.
     pub(super) fn end_session(&mut self, fate: Fate, ended: Ended, server: Arc<str>, unsettled: usize) {
-        let (reason, last_written) = (ended.reason.to_string(), ended.last_written);
+        let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
         let failed = self.failures(ended, server);
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         let (frame, loss) = match fate {

@@ -1,0 +1,379 @@
+//! What went wrong with an event or with a connection to an upstream: kinds for decisions, not texts.
+//!
+//! A [`Failure`] travels from the place where something fails to the session, which reports it. On the way, code
+//! decides by [`FailureKind`], [`FailureOrigin`] and `retryable`. Only [`reply`](crate::reply) turns a failure into
+//! words and codes for the client.
+//!
+//! A connection fails once, and its events fail with it: [`Failure::connection`] describes the connection's failure,
+//! and [`Failure::for_event`] makes the failure of one of its events.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    format_error::{FormatError, FormatErrorKind},
+    rate::Excess,
+    wire::{LinkError, LivenessError, WireError},
+};
+
+/// Why an event or a connection failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// Where it went wrong.
+    pub origin: FailureOrigin,
+    /// Whether the event certainly did not reach the upstream: to send it again cannot duplicate it. Whether that is
+    /// of use depends on `kind`.
+    pub retryable: bool,
+    /// The upstream server that the event was for, as a masked URL. `None` where the failure concerns no server, and
+    /// for the failure of a connection.
+    pub server: Option<Arc<str>>,
+    /// What the kind does not say, such as the text of the socket's error; may be empty. It contains no secrets.
+    pub detail: String,
+}
+
+/// What went wrong. Each kind has a [label](FailureKind::label) for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// A message cannot be decoded by preprocessors or codec.
+    Decode(FormatErrorKind),
+    /// An event cannot be encoded by codec or postprocessors.
+    Encode(FormatErrorKind),
+    /// The client exceeded a rate limit.
+    RateLimited(Excess),
+    /// This many messages were dropped because the client did not read them.
+    Gap(u64),
+    /// A pipeline's program failed.
+    Program,
+    /// A pipeline sent the event to its port `err`; the event's data is the text.
+    Rejected,
+    /// `$url` names a server that is not allowed.
+    NotAllowed,
+    /// There is no connection now.
+    NotConnected,
+    /// The connection attempt failed.
+    Connect(ConnectFailure),
+    /// The socket failed, or the server ended the connection without a close frame.
+    Socket,
+    /// The server closed the connection with this code; `None` when it gave none. `detail` is its close reason.
+    Closed(Option<u16>),
+    /// The server violated the WebSocket protocol.
+    Protocol,
+    /// The server's frame or message is larger than the limit.
+    TooLarge,
+    /// The server failed a liveness check.
+    Unresponsive,
+    /// There was no memory for the server's message.
+    OutOfMemory,
+    /// The reply did not arrive within this time.
+    NoReply(Duration),
+    /// The server did not read the event within this time.
+    NotRead(Duration),
+    /// The connection is being closed, because the client disconnected or the proxy shuts down.
+    Draining,
+    /// The actor that held the event or the connection died.
+    Lost,
+}
+
+/// Why there is no connection after an attempt to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectFailure {
+    /// The host name has no address.
+    Lookup,
+    /// TCP refused the connection: nothing listens there.
+    Refused,
+    /// The connection ended before the handshake's answer.
+    Reset,
+    /// The socket failed in another way.
+    Socket,
+    /// The attempt took longer than `connect_timeout`.
+    Timeout,
+    /// The answer is no valid WebSocket handshake, or agrees to something that was not offered.
+    Handshake,
+    /// The server refused the handshake with this HTTP status.
+    Status(u16),
+}
+
+/// Where something went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureOrigin {
+    /// The client, its messages or its connection.
+    Downstream,
+    /// An upstream server, its messages or its connection.
+    Upstream,
+    /// A pipeline's program.
+    Program,
+    /// Towline itself.
+    Proxy,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A message of `origin` cannot be decoded.
+    pub fn decode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
+        // A client's message was sent nowhere. An upstream's may be the reply to an event.
+        let retryable = origin == FailureOrigin::Downstream;
+        Self { kind: FailureKind::Decode(kind), origin, retryable, server: None, detail }
+    }
+
+    /// An event cannot be encoded for `origin`.
+    pub fn encode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
+        let retryable = origin == FailureOrigin::Upstream;
+        Self { kind: FailureKind::Encode(kind), origin, retryable, server: None, detail }
+    }
+
+    /// The client sent more than a rate limit allows.
+    pub fn rate_limited(excess: Excess) -> Self {
+        Self { retryable: true, ..Self::plain(FailureKind::RateLimited(excess), FailureOrigin::Downstream) }
+    }
+
+    /// This many messages were dropped because the client did not read them.
+    pub fn gap(count: u64) -> Self {
+        Self::plain(FailureKind::Gap(count), FailureOrigin::Downstream)
+    }
+
+    /// A program failed. `before_upstream` is whether the event was on its way to the upstream.
+    pub fn program(detail: impl Into<String>, before_upstream: bool) -> Self {
+        Self {
+            retryable: before_upstream,
+            detail: detail.into(),
+            ..Self::plain(FailureKind::Program, FailureOrigin::Program)
+        }
+    }
+
+    /// A pipeline sent the event to its port `err`.
+    pub fn rejected() -> Self {
+        Self::plain(FailureKind::Rejected, FailureOrigin::Program)
+    }
+
+    /// An actor that held the event died.
+    pub fn lost() -> Self {
+        Self::plain(FailureKind::Lost, FailureOrigin::Proxy)
+    }
+
+    /// A connection to an upstream failed, or there is none.
+    pub fn connection(kind: FailureKind, detail: impl Into<String>) -> Self {
+        let origin = match kind {
+            FailureKind::NotAllowed => FailureOrigin::Program,
+            FailureKind::OutOfMemory | FailureKind::Draining | FailureKind::Lost => FailureOrigin::Proxy,
+            _ => FailureOrigin::Upstream,
+        };
+        let never_sent =
+            matches!(kind, FailureKind::NotAllowed | FailureKind::NotConnected | FailureKind::Connect(_));
+        Self { retryable: never_sent, detail: detail.into(), ..Self::plain(kind, origin) }
+    }
+
+    /// There is no connection now.
+    pub fn not_connected() -> Self {
+        Self::connection(FailureKind::NotConnected, "")
+    }
+
+    /// The connection is being closed by the proxy.
+    pub fn draining() -> Self {
+        Self::connection(FailureKind::Draining, "")
+    }
+
+    /// The failure of one of a connection's events. `is_written` is whether the event was written to the connection:
+    /// then it may have reached `server`.
+    pub fn for_event(&self, server: &Arc<str>, is_written: bool) -> Self {
+        Self { server: Some(Arc::clone(server)), retryable: !is_written, ..self.clone() }
+    }
+
+    /// The failure of events that are sent after a connection ended in this way: the same one where it says more than
+    /// that there is no connection.
+    pub fn while_down(&self) -> Self {
+        match self.kind {
+            FailureKind::Connect(ConnectFailure::Refused | ConnectFailure::Reset) => Self::not_connected(),
+            FailureKind::Connect(_) => self.clone(),
+            _ => Self::not_connected(),
+        }
+    }
+
+    fn plain(kind: FailureKind, origin: FailureOrigin) -> Self {
+        Self { kind, origin, retryable: false, server: None, detail: String::new() }
+    }
+}
+
+impl From<&LinkError> for Failure {
+    /// The failure of a connection to an upstream.
+    fn from(error: &LinkError) -> Self {
+        let kind = match error {
+            LinkError::Wire(WireError::FrameTooBig(_) | WireError::MessageTooBig(_)) => FailureKind::TooLarge,
+            LinkError::Wire(_) => FailureKind::Protocol,
+            LinkError::Eof | LinkError::Io(_) => FailureKind::Socket,
+        };
+        Self::connection(kind, error.to_string())
+    }
+}
+
+// === impl FailureKind ===
+
+impl FailureKind {
+    /// The kind of a failed liveness check of an upstream, whose write-stall timeout is `not_read`.
+    pub fn of_liveness(error: LivenessError, not_read: Duration) -> Self {
+        match error {
+            LivenessError::Blocked => Self::NotRead(not_read),
+            LivenessError::HeldUp => Self::OutOfMemory,
+            LivenessError::Silent | LivenessError::Idle | LivenessError::Dead => Self::Unresponsive,
+        }
+    }
+
+    /// Whether the server sent something that cannot be read, so that one of its messages is lost.
+    pub fn loses_message(self) -> bool {
+        matches!(self, Self::Protocol | Self::TooLarge)
+    }
+
+    /// The name in metrics. There is a fixed number of them: numbers and times are left out.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Decode(FormatErrorKind::NotUtf8) => "decode_not_utf8",
+            Self::Decode(FormatErrorKind::Malformed) => "decode_malformed",
+            Self::Decode(FormatErrorKind::TooLarge) => "decode_too_large",
+            Self::Decode(FormatErrorKind::Truncated) => "decode_truncated",
+            Self::Encode(_) => "encode",
+            Self::RateLimited(_) => "rate_limited",
+            Self::Gap(_) => "gap",
+            Self::Program => "program",
+            Self::Rejected => "rejected",
+            Self::NotAllowed => "not_allowed",
+            Self::NotConnected => "not_connected",
+            Self::Connect(ConnectFailure::Lookup) => "connect_lookup",
+            Self::Connect(ConnectFailure::Refused) => "connect_refused",
+            Self::Connect(ConnectFailure::Reset) => "connect_reset",
+            Self::Connect(ConnectFailure::Socket) => "connect_socket",
+            Self::Connect(ConnectFailure::Timeout) => "connect_timeout",
+            Self::Connect(ConnectFailure::Handshake) => "connect_handshake",
+            Self::Connect(ConnectFailure::Status(_)) => "connect_status",
+            Self::Socket => "socket",
+            Self::Closed(_) => "closed",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too_large",
+            Self::Unresponsive => "unresponsive",
+            Self::OutOfMemory => "out_of_memory",
+            Self::NoReply(_) => "no_reply",
+            Self::NotRead(_) => "not_read",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_written_event_may_have_been_delivered() {
+        let server: Arc<str> = "ws://h/".into();
+        let failure = Failure::from(&LinkError::Eof);
+        assert!(!failure.retryable, "the connection may have delivered events");
+        for is_written in [true, false] {
+            let of_event = failure.for_event(&server, is_written);
+            assert_eq!(of_event.retryable, !is_written);
+            assert_eq!((of_event.kind, of_event.server.as_ref()), (FailureKind::Socket, Some(&server)));
+        }
+    }
+
+    #[test]
+    fn a_message_that_fails_before_the_upstream_can_be_sent_again() {
+        let error = || FormatError::new(FormatErrorKind::Malformed, "detail");
+        for (failure, retryable) in [
+            (Failure::decode(FailureOrigin::Downstream, error()), true),
+            (Failure::decode(FailureOrigin::Upstream, error()), false),
+            (Failure::encode(FailureOrigin::Upstream, error()), true),
+            (Failure::encode(FailureOrigin::Downstream, error()), false),
+            (Failure::program("detail", true), true),
+            (Failure::program("detail", false), false),
+            (Failure::rate_limited(Excess::Bytes), true),
+            (Failure::lost(), false),
+        ] {
+            assert_eq!(failure.retryable, retryable, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_says_no_more_than_that_there_is_no_connection_is_replaced() {
+        let kept = |kind| Failure::connection(kind, "detail").while_down().kind == kind;
+        for cause in [ConnectFailure::Refused, ConnectFailure::Reset] {
+            assert!(!kept(FailureKind::Connect(cause)), "{cause:?}");
+        }
+        for cause in [
+            ConnectFailure::Lookup,
+            ConnectFailure::Socket,
+            ConnectFailure::Timeout,
+            ConnectFailure::Handshake,
+            ConnectFailure::Status(401),
+        ] {
+            assert!(kept(FailureKind::Connect(cause)), "{cause:?}");
+        }
+        for kind in [FailureKind::Socket, FailureKind::Closed(Some(1000)), FailureKind::Lost] {
+            assert!(!kept(kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_a_connections_failure_names_the_party_at_fault() {
+        let origin = |kind| Failure::connection(kind, "").origin;
+        assert_eq!(origin(FailureKind::Connect(ConnectFailure::Timeout)), FailureOrigin::Upstream);
+        assert_eq!(origin(FailureKind::NotAllowed), FailureOrigin::Program);
+        for error in [LivenessError::Silent, LivenessError::Idle, LivenessError::Dead, LivenessError::Blocked]
+        {
+            let kind = FailureKind::of_liveness(error, Duration::from_secs(1));
+            assert_eq!(origin(kind), FailureOrigin::Upstream, "{error:?}");
+        }
+        let kind = FailureKind::of_liveness(LivenessError::HeldUp, Duration::ZERO);
+        assert_eq!(origin(kind), FailureOrigin::Proxy, "the proxy has no memory");
+    }
+
+    #[test]
+    fn violations_of_limits_are_told_apart_from_those_of_the_protocol() {
+        let kind = |error: WireError| Failure::from(&LinkError::from(error)).kind;
+        assert_eq!(kind(WireError::MessageTooBig(9)), FailureKind::TooLarge);
+        assert_eq!(kind(WireError::FrameTooBig(9)), FailureKind::TooLarge);
+        assert_eq!(kind(WireError::Masked), FailureKind::Protocol);
+        assert!(kind(WireError::Masked).loses_message() && kind(WireError::FrameTooBig(9)).loses_message());
+        assert!(!FailureKind::Socket.loses_message());
+    }
+
+    #[test]
+    fn labels_are_distinct_and_without_numbers() {
+        let second = Duration::from_secs(1);
+        let kinds = [
+            FailureKind::Decode(FormatErrorKind::NotUtf8),
+            FailureKind::Decode(FormatErrorKind::Malformed),
+            FailureKind::Decode(FormatErrorKind::TooLarge),
+            FailureKind::Decode(FormatErrorKind::Truncated),
+            FailureKind::Encode(FormatErrorKind::NotUtf8),
+            FailureKind::RateLimited(Excess::Bytes),
+            FailureKind::Gap(3),
+            FailureKind::Program,
+            FailureKind::Rejected,
+            FailureKind::NotAllowed,
+            FailureKind::NotConnected,
+            FailureKind::Connect(ConnectFailure::Lookup),
+            FailureKind::Connect(ConnectFailure::Refused),
+            FailureKind::Connect(ConnectFailure::Reset),
+            FailureKind::Connect(ConnectFailure::Socket),
+            FailureKind::Connect(ConnectFailure::Timeout),
+            FailureKind::Connect(ConnectFailure::Handshake),
+            FailureKind::Connect(ConnectFailure::Status(401)),
+            FailureKind::Socket,
+            FailureKind::Closed(Some(1000)),
+            FailureKind::Protocol,
+            FailureKind::TooLarge,
+            FailureKind::Unresponsive,
+            FailureKind::OutOfMemory,
+            FailureKind::NoReply(second),
+            FailureKind::NotRead(second),
+            FailureKind::Draining,
+            FailureKind::Lost,
+        ];
+        let mut labels: Vec<_> = kinds.iter().map(|kind| kind.label()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), kinds.len(), "{labels:?}");
+        let is_plain = |label: &str| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        assert!(labels.into_iter().all(|label| is_plain(label.trim_end_matches("utf8"))));
+    }
+}
