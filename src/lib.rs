@@ -28,7 +28,7 @@
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! turn, ticker, deadline      one turn of an actor with a socket; its timers
 //! memory                       memory of queues
-//! server                      the process: live sessions, the drain
+//! server                      the process: live sessions, the configuration, the drain
 //! admin                       health pages
 //! echo                        the demo upstream
 //! tools                       programs without a proxy: evaluation and formatting

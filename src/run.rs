@@ -6,7 +6,7 @@ use actix_server::Server;
 
 use crate::{
     admin,
-    listener::{self, ServerState},
+    listener::{self, ListenerState, ServerState},
     log::Quoted,
     net::Listening,
     server::{self, Registry, Status},
@@ -31,17 +31,18 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let status = Arc::new(Status::default());
     let registry = Registry::new(Arc::clone(&status));
     let sessions = listener::capacity(settings.server.max_sessions);
-    let shared = Arc::new(ServerState::new(&settings, sessions, Arc::clone(&registry)));
+    let shared = ServerState::new(&settings, sessions, Arc::clone(&registry));
     let mut server = Server::build()
         .workers(settings.server.workers)
         // High enough that actix's own limit is never the one that is reached.
         .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
         .disable_signals();
-    for state in &shared.listeners {
-        let listening = listener::bind(&state.listener)?;
-        log_listening(&format!("listener={}", state.listener.name), &listening)?;
+    for listener in &settings.listeners {
+        let state = ListenerState::new(listener, &shared);
+        let listening = listener::bind(listener)?;
+        log_listening(&format!("listener={}", listener.name), &listening)?;
         for socket in listening.sockets {
-            server = listener::serve(server, socket, state, &shared)?;
+            server = listener::serve(server, socket, listener, &state, &shared)?;
         }
     }
     let admin = settings.admin.as_ref().map(|admin| {

@@ -21,19 +21,20 @@ type Served = Result<(), Infallible>;
 /// hold an unboxed future twice, and thousands of handshakes that never complete must not take the memory of
 /// complete ones.
 pub(super) fn accept(worker: Rc<ListenerWorker>, stream: Stream) -> Pin<Box<dyn Future<Output = Served>>> {
-    let deadline = Instant::now() + worker.listener.handshake_timeout;
+    let configuration = worker.configuration();
+    let deadline = Instant::now() + configuration.listener.handshake_timeout;
     // A socket has no peer when the client has disconnected.
     let Ok(peer) = stream.peer_addr() else { return Box::pin(ready(Ok(()))) };
     let slot = worker.server.handshakes.take();
     if slot.is_some() {
-        let handshake = Handshake::new(worker, stream, peer, slot);
+        let handshake = Handshake::new(worker, configuration, stream, peer, slot);
         return Box::pin(async move {
             handshake.run(deadline).await;
             Ok(())
         });
     }
     let slot = worker.server.turned_away.take();
-    let handshake = Handshake::new(worker, stream, peer, slot);
+    let handshake = Handshake::new(worker, configuration, stream, peer, slot);
     Box::pin(async move {
         handshake.turn_away().await;
         Ok(())

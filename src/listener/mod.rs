@@ -11,8 +11,10 @@ mod accept;
 mod admission;
 mod answer;
 mod capacity;
+mod configuration;
 mod handshake;
 mod log_throttle;
+mod state;
 mod worker;
 
 use std::{io, net::TcpListener, rc::Rc, sync::Arc};
@@ -23,9 +25,11 @@ use actix_service::fn_service;
 
 pub use self::{
     capacity::capacity,
-    worker::{ListenerState, ListenerWorker, ServerState},
+    configuration::Routing,
+    state::{ListenerState, ServerState},
 };
 
+use self::worker::ListenerWorker;
 use crate::{
     net::{self, Listening},
     settings::Listener,
@@ -49,13 +53,13 @@ pub fn bind(listener: &Listener) -> io::Result<Listening> {
 pub fn serve(
     builder: ServerBuilder,
     socket: TcpListener,
+    listener: &Arc<Listener>,
     state: &Arc<ListenerState>,
     server: &Arc<ServerState>,
 ) -> io::Result<ServerBuilder> {
-    let (state, server) = (Arc::clone(state), Arc::clone(server));
-    let name = state.listener.name.clone();
-    builder.listen(name, socket, move || {
-        let worker = ListenerWorker::open(Arc::clone(&state), Arc::clone(&server));
+    let (listener, state, server) = (Arc::clone(listener), Arc::clone(state), Arc::clone(server));
+    builder.listen(listener.name.clone(), socket, move || {
+        let worker = ListenerWorker::open(&listener, Arc::clone(&state), Arc::clone(&server));
         fn_service(move |socket: TcpStream| accept::accept(Rc::clone(&worker), socket.into()))
     })
 }

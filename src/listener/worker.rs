@@ -1,181 +1,111 @@
 //! What one listener has on one worker thread.
 
 use std::{
-    collections::HashMap,
+    cell::RefCell,
     fmt,
     net::SocketAddr,
     rc::Rc,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
 use actix::Addr;
 
 use super::{
-    admission::{Admission, SessionPermit, Slots},
+    admission::SessionPermit,
     answer::Refusal,
-    log_throttle::{Line, LogThrottle, PAUSE},
+    configuration::{Routing, WorkerConfiguration},
+    log_throttle::{Line, PAUSE},
+    state::{ListenerState, ServerState},
 };
 use crate::{
-    flow::{Edge, GlobalBudget},
+    flow::Edge,
     log::Quoted,
-    net::Network,
-    router::Router,
-    server::{Registration, Registry, SessionId, SessionInfo},
+    server::{Configuration, Registration, SessionId, SessionInfo},
     session::{Session, SessionGuard},
-    settings::{Listener, Route, Settings},
-    upstream::{Dialer, Upstream},
+    settings::{Listener, Route},
 };
-
-/// What all listeners share on all threads.
-pub struct ServerState {
-    /// The listeners, in the order of the settings.
-    pub listeners: Vec<Arc<ListenerState>>,
-    /// The routes of all listeners, each with its upstream.
-    routes: Vec<(Arc<Route>, Option<Arc<Upstream>>)>,
-    /// Slots for handshakes in progress.
-    pub handshakes: Arc<Slots>,
-    /// Slots for connections that are refused because all handshake slots are taken.
-    pub turned_away: Arc<Slots>,
-    /// The bytes that all sessions together may hold.
-    pub global_budget: Arc<GlobalBudget>,
-    /// Live sessions, and whether the process is draining.
-    pub registry: Arc<Registry>,
-}
-
-/// What one listener shares between its threads.
-#[derive(Debug)]
-pub struct ListenerState {
-    /// The listener's settings.
-    pub listener: Arc<Listener>,
-    /// The number of the next session.
-    next_stream: AtomicU64,
-    /// The limits on sessions.
-    pub admission: Admission,
-    log_throttle: Mutex<LogThrottle>,
-}
 
 /// What one listener has on one worker thread.
 pub struct ListenerWorker {
-    /// The listener's settings.
-    pub listener: Arc<Listener>,
     /// What it shares with the listener's other threads.
     pub state: Arc<ListenerState>,
     /// What it shares with all listeners.
     pub server: Arc<ServerState>,
-    /// The routes, with the means to reach their upstreams from this thread.
-    pub router: Router<WorkerRoute>,
+    /// The configuration that the latest connection used.
+    configuration: RefCell<Rc<WorkerConfiguration>>,
 }
 
-/// A route as one worker thread uses it.
-pub struct WorkerRoute {
-    /// The route's settings.
-    pub route: Arc<Route>,
-    /// Dials the route's upstream, if it has one. The routes of a worker share one dialer for each upstream.
-    pub dialer: Option<Dialer>,
-}
-
-/// Keeps a session registered, and holds its permit, until dropped.
+/// What a session holds until its end: its place in the registry, its permit, and its configuration.
 struct Entry {
     _registration: Registration,
     _permit: SessionPermit,
-}
-
-// === impl ServerState ===
-
-impl ServerState {
-    /// The state of the listeners in these settings, with at most `sessions` sessions at a time.
-    pub fn new(settings: &Settings, sessions: usize, registry: Arc<Registry>) -> Self {
-        let (sessions, now) = (Slots::new(sessions), Instant::now());
-        let listeners =
-            settings.listeners.iter().map(|listener| ListenerState::new(listener, &sessions, now));
-        let network = Network::system();
-        let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
-        let routes = settings.routes.iter().map(|route| {
-            let upstream = route.upstream.as_ref().map(|settings| {
-                let new = || Upstream::new(Arc::clone(settings), Arc::clone(&network));
-                Arc::clone(upstreams.entry(&settings.name).or_insert_with(new))
-            });
-            (Arc::clone(route), upstream)
-        });
-        Self {
-            listeners: listeners.collect(),
-            routes: routes.collect(),
-            handshakes: Slots::new(settings.server.max_handshakes),
-            turned_away: Slots::new(settings.server.max_handshakes),
-            global_budget: GlobalBudget::new(settings.server.buffer),
-            registry,
-        }
-    }
-
-    /// The routes for one worker thread.
-    fn router(&self) -> Router<WorkerRoute> {
-        let mut dialers: HashMap<&str, Dialer> = HashMap::new();
-        let routes = self.routes.iter().map(|(route, upstream)| {
-            let dialer = upstream.as_ref().map(|upstream| {
-                let new = || Dialer::new(upstream);
-                dialers.entry(&upstream.settings().name).or_insert_with(new).clone()
-            });
-            (route.pattern.clone(), WorkerRoute { route: Arc::clone(route), dialer })
-        });
-        routes.collect()
-    }
-}
-
-// === impl ListenerState ===
-
-impl ListenerState {
-    /// The state of a listener without sessions; `process` are the process's slots for sessions.
-    fn new(listener: &Arc<Listener>, process: &Arc<Slots>, now: Instant) -> Arc<Self> {
-        Arc::new(Self {
-            listener: Arc::clone(listener),
-            next_stream: AtomicU64::new(0),
-            admission: Admission::new(listener, process, now),
-            log_throttle: Mutex::default(),
-        })
-    }
+    _configuration: Arc<Configuration<Routing>>,
 }
 
 // === impl ListenerWorker ===
 
 impl ListenerWorker {
-    /// Opens the worker on this thread.
-    pub fn open(state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
-        let (listener, router) = (Arc::clone(&state.listener), server.router());
-        Rc::new(Self { listener, state, server, router })
+    /// Opens the worker on this thread, for a listener with these settings.
+    pub fn open(listener: &Arc<Listener>, state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
+        let mut changes = server.configurations.subscribe();
+        let configuration = WorkerConfiguration::new(server.configurations.current(), listener);
+        let worker = Rc::new(Self { state, server, configuration: RefCell::new(configuration) });
+        let weak = Rc::downgrade(&worker);
+        // Without this, a worker without connections would keep a replaced configuration alive.
+        actix_rt::spawn(async move {
+            while changes.changed().await.is_ok() {
+                let Some(worker) = weak.upgrade() else { return };
+                worker.configuration();
+            }
+        });
+        worker
+    }
+
+    /// The configuration in force, for a new connection.
+    pub fn configuration(&self) -> Rc<WorkerConfiguration> {
+        let shared = self.server.configurations.current();
+        let mut latest = self.configuration.borrow_mut();
+        if !Arc::ptr_eq(&shared, &latest.shared) {
+            *latest = WorkerConfiguration::new(shared, &latest.listener);
+        }
+        Rc::clone(&latest)
     }
 
     /// The id of the next session.
     pub fn next_session(&self) -> SessionId {
         let number = self.state.next_stream.fetch_add(1, Relaxed);
-        SessionId { listener: self.listener.number, number }
+        SessionId { listener: self.state.number, number }
     }
 
-    /// Registers a session and holds its permit, until the guard is dropped; see [`ListenerWorker::attach`].
+    /// Registers a session. Until the guard is dropped, the session holds its permit and its configuration; see
+    /// [`ListenerWorker::attach`].
     pub fn enter(
         &self,
+        configuration: &WorkerConfiguration,
         id: SessionId,
         route: &Arc<Route>,
         peer: SocketAddr,
         permit: SessionPermit,
     ) -> Box<dyn SessionGuard> {
-        let listener = Arc::clone(&self.listener);
+        let listener = Arc::clone(&configuration.listener);
         let info = SessionInfo { id, listener, route: Arc::clone(route), peer, since: Instant::now() };
-        Box::new(Entry { _registration: self.server.registry.enter(info), _permit: permit })
+        Box::new(Entry {
+            _registration: self.server.registry.enter(info),
+            _permit: permit,
+            _configuration: Arc::clone(&configuration.shared),
+        })
     }
 
     /// Logs a refusal. At most one line for each reason and [`PAUSE`] is written; the next line counts the
     /// others as `suppressed`.
     pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
         let reason = refusal.text;
-        let line = self.log_throttle().line(reason, Instant::now());
+        let line = self.state.log_throttle().line(reason, Instant::now());
         match line {
             Line::Written(suppressed) => log::warn!(
                 "client refused listener={} peer={peer} path={} status={} reason={}{} suppressed={suppressed}",
-                self.listener.name,
+                self.state.name,
                 Quoted(path),
                 refusal.status.as_u16(),
                 Quoted(reason),
@@ -185,9 +115,9 @@ impl ListenerWorker {
                 let worker = Rc::clone(self);
                 actix_rt::spawn(async move {
                     tokio::time::sleep(PAUSE).await;
-                    let suppressed = worker.log_throttle().suppressed(reason, Instant::now());
+                    let suppressed = worker.state.log_throttle().suppressed(reason, Instant::now());
                     if suppressed > 0 {
-                        let (listener, reason) = (&worker.listener.name, Quoted(reason));
+                        let (listener, reason) = (&worker.state.name, Quoted(reason));
                         log::warn!(
                             "client refused again listener={listener} reason={reason} suppressed={suppressed}"
                         );
@@ -196,10 +126,6 @@ impl ListenerWorker {
             }
             Line::More => {}
         }
-    }
-
-    fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
-        self.state.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Connects the actor of a registered session with the process.
@@ -218,3 +144,81 @@ impl fmt::Display for Cause<'_> {
 }
 
 impl SessionGuard for Entry {}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        server::Registry,
+        settings::{
+            Settings,
+            fixture::{MINIMAL, load},
+        },
+    };
+
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    /// Settings with one route, for this path.
+    fn settings(path: &str) -> Settings {
+        load(&MINIMAL.replace("[[route]]", &format!("[[route]]\npath = \"{path}\"")), &[]).unwrap()
+    }
+
+    /// A worker of the only listener in these settings.
+    fn worker(settings: &Settings) -> Rc<ListenerWorker> {
+        let listener = &settings.listeners[0];
+        let server = ServerState::new(settings, 9, Registry::new(Arc::default()));
+        ListenerWorker::open(listener, ListenerState::new(listener, &server), server)
+    }
+
+    fn has_route(configuration: &WorkerConfiguration, path: &str) -> bool {
+        configuration.router.find(&configuration.listener.name, path).is_some()
+    }
+
+    #[actix::test]
+    async fn a_session_keeps_its_configuration_and_a_new_connection_uses_the_current_one() {
+        let worker = worker(&settings("/old"));
+        let configurations = &worker.server.configurations;
+        let first = worker.configuration();
+        let route = Arc::clone(&first.router.find("ws", "/old").unwrap().route);
+        let permit = worker.state.admission.enter(CLIENT, Instant::now()).unwrap();
+        let session = worker.enter(&first, worker.next_session(), &route, (CLIENT, 9).into(), permit);
+
+        worker.server.configure(&settings("/new"));
+        let second = worker.configuration();
+        assert_eq!((first.shared.number(), second.shared.number()), (1, 2));
+        assert!(has_route(&first, "/old") && !has_route(&first, "/new"));
+        assert!(has_route(&second, "/new") && !has_route(&second, "/old"));
+        assert!(Rc::ptr_eq(&second, &worker.configuration()));
+
+        drop(first);
+        assert_eq!(configurations.alive(), 2);
+        drop(session);
+        assert_eq!(configurations.alive(), 1);
+    }
+
+    #[actix::test]
+    async fn a_worker_without_connections_releases_a_replaced_configuration() {
+        let worker = worker(&settings("/old"));
+        worker.server.configure(&settings("/new"));
+        let released = async {
+            while worker.server.configurations.alive() > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), released).await.expect("the old one is released");
+    }
+
+    #[actix::test]
+    async fn a_listener_that_a_configuration_does_not_have_keeps_its_settings() {
+        let worker = worker(&settings("/old"));
+        let text = MINIMAL.replace("listener.ws", "listener.other");
+        worker.server.configure(&load(&text, &[]).unwrap());
+        let configuration = worker.configuration();
+        assert_eq!((configuration.shared.number(), &*configuration.listener.name), (2, "ws"));
+    }
+}

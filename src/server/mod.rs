@@ -1,4 +1,4 @@
-//! The process behind all listeners: its live sessions, and its drain (C9).
+//! The process behind all listeners: its live sessions, its configuration, and its drain (C9).
 //!
 //! ```text
 //! listener ─► registry ◄─ drain
@@ -7,11 +7,13 @@
 //!             session
 //! ```
 
+mod configuration;
 mod drain;
 mod registry;
 mod status;
 
 pub use self::{
+    configuration::{Configuration, Configurations},
     drain::{Order, drain},
     registry::{Registration, Registry, SessionId, SessionInfo, SessionState},
     status::{Live, Status, Unanswered},

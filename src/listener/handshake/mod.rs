@@ -36,6 +36,7 @@ use self::{
 use super::{
     admission::{Full, SessionPermit, Slot},
     answer::{self, Refusal},
+    configuration::WorkerConfiguration,
     worker::ListenerWorker,
 };
 use crate::{
@@ -54,6 +55,8 @@ use crate::{
 /// A connection whose WebSocket handshake is in progress.
 pub(super) struct Handshake {
     worker: Rc<ListenerWorker>,
+    /// The configuration in force when the connection was accepted.
+    configuration: Rc<WorkerConfiguration>,
     stream: Stream,
     peer: SocketAddr,
     /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind is free.
@@ -83,17 +86,18 @@ impl Handshake {
     /// The handshake on a new connection.
     pub(super) fn new(
         worker: Rc<ListenerWorker>,
+        configuration: Rc<WorkerConfiguration>,
         stream: Stream,
         peer: SocketAddr,
         slot: Option<Slot>,
     ) -> Self {
-        Self { worker, stream, peer, slot }
+        Self { worker, configuration, stream, peer, slot }
     }
 
     /// Reads the request, answers it, and starts the session or refuses it. The request has to be complete by
     /// `deadline`.
     pub(super) async fn run(mut self, deadline: Instant) {
-        let max = self.worker.listener.max_header;
+        let max = self.configuration.listener.max_header;
         let end = match timeout_at(deadline, head::read(&mut self.stream, max)).await {
             Ok(Ok(request)) => return Box::pin(self.answer(request)).await,
             Ok(Err(end)) => end,
@@ -110,8 +114,8 @@ impl Handshake {
         let mut context = RequestContext::new(head, self.peer, self.stream.local_addr().ok());
         let admitted = tokio::select! {
             biased;
-            admitted = admit(&self.worker, &mut context) => admitted,
-            () = head::gone(&mut self.stream, &mut rest, self.worker.listener.max_header) => {
+            admitted = admit(&self.worker, &self.configuration, &mut context) => admitted,
+            () = head::gone(&mut self.stream, &mut rest, self.configuration.listener.max_header) => {
                 return self.log_disconnect();
             }
             // During a drain, a client that waits for its upstream is refused like a new one.
@@ -136,7 +140,7 @@ impl Handshake {
         let id = self.worker.next_session();
         let address = permit.address_permit.as_ref().and_then(|permit| permit.limiter.clone());
         // From here on, a drain waits for the session.
-        let guard = self.worker.enter(id, &target.route, self.peer, permit);
+        let guard = self.worker.enter(&self.configuration, id, &target.route, self.peer, permit);
         match answer::send(&mut self.stream, &accepted).await {
             Ok(()) => self.open(context, &rest, target, Admitted { id, guard, address }),
             Err(_) => self.log_disconnect(),
@@ -153,7 +157,7 @@ impl Handshake {
         if left_out > 0 {
             log::warn!(
                 "response headers left out listener={} peer={} upstream={} headers={left_out}",
-                self.worker.listener.name,
+                self.configuration.listener.name,
                 self.peer,
                 plan.settings().name,
             );
@@ -163,28 +167,29 @@ impl Handshake {
 
     fn open(self, context: &RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
         // The handshake is complete: its slot is free.
-        let Self { worker, stream, peer, slot: _ } = self;
+        let Self { worker, configuration, stream, peer, slot: _ } = self;
+        let listener = &configuration.listener;
         let Target { route, protocol, upstream_start } = target;
         let Admitted { id, guard, address } = admitted;
-        if let Err(error) = stream.tune(&worker.listener.tcp) {
+        if let Err(error) = stream.tune(&listener.tcp) {
             // The socket has failed. The session notices when it reads.
-            log::debug!("cannot set socket options listener={} peer={peer}: {error}", worker.listener.name);
+            log::debug!("cannot set socket options listener={} peer={peer}: {error}", listener.name);
         }
         let tracker = AckTracker::new(id.listener, id.number);
         log::info!(
             "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
-            worker.listener.name,
+            listener.name,
             Quoted(context.path()),
             route.upstream.as_ref().map_or("-", |upstream| &upstream.name),
             Quoted(protocol.as_deref().unwrap_or_default()),
         );
         let meta = route
             .reads_meta()
-            .then(|| forward::meta(context, protocol.as_deref(), tracker.id(0), &worker.listener.name));
+            .then(|| forward::meta(context, protocol.as_deref(), tracker.id(0), &listener.name));
         let local = context.local.filter(|_| route.reads_origin());
         let parts = Parts {
             tracker,
-            listener: Arc::clone(&worker.listener),
+            listener: Arc::clone(listener),
             upstream: route.upstream.clone(),
             socket: stream,
             // Copied, so that the session does not keep the whole buffer of the request head.
@@ -217,7 +222,7 @@ impl Handshake {
     }
 
     fn log_disconnect(&self) {
-        log::debug!("client gone listener={} peer={}", self.worker.listener.name, self.peer);
+        log::debug!("client gone listener={} peer={}", self.configuration.listener.name, self.peer);
     }
 }
 
@@ -225,13 +230,14 @@ impl Handshake {
 /// not reached, and the upstream does not refuse it.
 async fn admit(
     worker: &ListenerWorker,
+    configuration: &WorkerConfiguration,
     context: &mut RequestContext,
 ) -> Result<(Target, SessionPermit), Refusal> {
     if worker.server.registry.status().is_draining() {
         return Err(shutting_down());
     }
     checks::run(context)?;
-    let routed = worker.router.find(&worker.listener.name, context.path());
+    let routed = configuration.router.find(&configuration.listener.name, context.path());
     let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?;
     let route = Arc::clone(&routed.route);
     let Some(dialer) = &routed.dialer else {

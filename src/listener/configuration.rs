@@ -1,0 +1,78 @@
+//! What listeners take from a configuration: their settings, and the routes.
+
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+use crate::{
+    net::Network,
+    router::Router,
+    server::Configuration,
+    settings::{Listener, Route, Settings},
+    upstream::{Dialer, Upstream},
+};
+
+/// The listeners and routes of one configuration, which all threads share.
+pub struct Routing {
+    listeners: Vec<Arc<Listener>>,
+    /// The routes of all listeners, each with its upstream.
+    routes: Vec<(Arc<Route>, Option<Arc<Upstream>>)>,
+}
+
+/// A configuration as one listener uses it on one worker thread.
+pub struct WorkerConfiguration {
+    /// The configuration itself.
+    pub shared: Arc<Configuration<Routing>>,
+    /// The listener's settings.
+    pub listener: Arc<Listener>,
+    /// The routes, with the means to reach their upstreams from this thread.
+    pub router: Router<WorkerRoute>,
+}
+
+/// A route as one worker thread uses it.
+pub struct WorkerRoute {
+    /// The route's settings.
+    pub route: Arc<Route>,
+    /// Dials the route's upstream, if it has one. The routes of a worker share one dialer for each upstream.
+    pub dialer: Option<Dialer>,
+}
+
+// === impl Routing ===
+
+impl Routing {
+    /// The listeners and routes of these settings. Routes with the same upstream share its state.
+    pub fn new(settings: &Settings, network: &Arc<Network>) -> Self {
+        let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
+        let routes = settings.routes.iter().map(|route| {
+            let upstream = route.upstream.as_ref().map(|settings| {
+                let new = || Upstream::new(Arc::clone(settings), Arc::clone(network));
+                Arc::clone(upstreams.entry(&settings.name).or_insert_with(new))
+            });
+            (Arc::clone(route), upstream)
+        });
+        Self { listeners: settings.listeners.clone(), routes: routes.collect() }
+    }
+
+    /// The routes for one worker thread.
+    fn router(&self) -> Router<WorkerRoute> {
+        let mut dialers: HashMap<&str, Dialer> = HashMap::new();
+        let routes = self.routes.iter().map(|(route, upstream)| {
+            let dialer = upstream.as_ref().map(|upstream| {
+                let new = || Dialer::new(upstream);
+                dialers.entry(&upstream.settings().name).or_insert_with(new).clone()
+            });
+            (route.pattern.clone(), WorkerRoute { route: Arc::clone(route), dialer })
+        });
+        routes.collect()
+    }
+}
+
+// === impl WorkerConfiguration ===
+
+impl WorkerConfiguration {
+    /// The configuration for the listener that has been using `listener`. If the configuration no longer has that
+    /// listener, it keeps its settings until it is closed.
+    pub fn new(shared: Arc<Configuration<Routing>>, listener: &Arc<Listener>) -> Rc<Self> {
+        let same = shared.listeners.iter().find(|other| other.name == listener.name);
+        let (listener, router) = (Arc::clone(same.unwrap_or(listener)), shared.router());
+        Rc::new(Self { shared, listener, router })
+    }
+}

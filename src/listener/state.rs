@@ -1,0 +1,94 @@
+//! What listeners share: all of them in the process, and each between its threads.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::Instant,
+};
+
+use super::{
+    admission::{Admission, Slots},
+    configuration::Routing,
+    log_throttle::LogThrottle,
+};
+use crate::{
+    flow::GlobalBudget,
+    net::Network,
+    server::{Configurations, Registry},
+    settings::{Listener, Settings},
+};
+
+/// What all listeners share on all threads.
+pub struct ServerState {
+    /// Slots for the sessions of all listeners.
+    sessions: Arc<Slots>,
+    /// Slots for handshakes in progress.
+    pub handshakes: Arc<Slots>,
+    /// Slots for connections that are refused because all handshake slots are taken.
+    pub turned_away: Arc<Slots>,
+    /// The bytes that all sessions together may hold.
+    pub global_budget: Arc<GlobalBudget>,
+    /// Name look-ups and connecting, the same for all upstreams.
+    network: Arc<Network>,
+    /// Live sessions, and whether the process is draining.
+    pub registry: Arc<Registry>,
+    /// The configuration for new connections.
+    pub configurations: Configurations<Routing>,
+}
+
+/// What one listener shares between its threads.
+#[derive(Debug)]
+pub struct ListenerState {
+    /// The listener's name.
+    pub name: String,
+    /// The listener's number, from 1: the `source` of its event ids.
+    pub number: u32,
+    /// The number of the next session.
+    pub next_stream: AtomicU64,
+    /// The limits on sessions.
+    pub admission: Admission,
+    log_throttle: Mutex<LogThrottle>,
+}
+
+// === impl ServerState ===
+
+impl ServerState {
+    /// The state of a process with these settings and at most `sessions` sessions at a time.
+    pub fn new(settings: &Settings, sessions: usize, registry: Arc<Registry>) -> Arc<Self> {
+        let network = Network::system();
+        Arc::new(Self {
+            sessions: Slots::new(sessions),
+            handshakes: Slots::new(settings.server.max_handshakes),
+            turned_away: Slots::new(settings.server.max_handshakes),
+            global_budget: GlobalBudget::new(settings.server.buffer),
+            configurations: Configurations::new(Routing::new(settings, &network)),
+            network,
+            registry,
+        })
+    }
+
+    /// Puts the listeners' settings and the routes of these settings in force for new connections. Sessions keep
+    /// what they started with.
+    pub fn configure(&self, settings: &Settings) {
+        self.configurations.replace(Routing::new(settings, &self.network));
+    }
+}
+
+// === impl ListenerState ===
+
+impl ListenerState {
+    /// The state of a listener without sessions.
+    pub fn new(listener: &Listener, server: &ServerState) -> Arc<Self> {
+        Arc::new(Self {
+            name: listener.name.clone(),
+            number: listener.number,
+            next_stream: AtomicU64::new(0),
+            admission: Admission::new(listener, &server.sessions, Instant::now()),
+            log_throttle: Mutex::default(),
+        })
+    }
+
+    /// Decides which refusals are logged.
+    pub(super) fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
+        self.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,132 @@
+//! The configuration in force, which can be replaced while the process runs.
+//!
+//! A connection uses the configuration that is in force when it is accepted, and its session keeps it to its end.
+//! A configuration is freed when the last of its sessions has ended.
+
+use std::{
+    mem,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use tokio::sync::watch;
+
+/// The configuration in force, and the count of those that are still in use.
+#[derive(Debug)]
+pub struct Configurations<T> {
+    current: watch::Sender<Arc<Configuration<T>>>,
+    alive: Arc<AtomicUsize>,
+}
+
+/// One configuration, with its number.
+#[derive(Debug)]
+pub struct Configuration<T> {
+    number: u64,
+    content: T,
+    _alive: Alive,
+}
+
+/// Counts a configuration as in use; dropping it ends the count.
+#[derive(Debug)]
+struct Alive(Arc<AtomicUsize>);
+
+// === impl Configurations ===
+
+impl<T> Configurations<T> {
+    /// Puts the first configuration in force. Its number is 1.
+    pub fn new(content: T) -> Self {
+        let alive = Arc::default();
+        let first = Configuration::new(1, content, &alive);
+        Self { current: watch::Sender::new(first), alive }
+    }
+
+    /// The configuration in force.
+    pub fn current(&self) -> Arc<Configuration<T>> {
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Puts another configuration in force, with the next number.
+    pub fn replace(&self, content: T) {
+        let mut previous = None;
+        self.current.send_modify(|current| {
+            let next = Configuration::new(current.number + 1, content, &self.alive);
+            previous = Some(mem::replace(current, next));
+        });
+        // Dropped here, because freeing a configuration under the lock would delay connections.
+        drop(previous);
+    }
+
+    /// A receiver that sees each change of the configuration in force.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<Configuration<T>>> {
+        self.current.subscribe()
+    }
+
+    /// How many configurations are in use: the one in force, and those that sessions keep.
+    pub fn alive(&self) -> usize {
+        self.alive.load(SeqCst)
+    }
+}
+
+// === impl Configuration ===
+
+impl<T> Configuration<T> {
+    fn new(number: u64, content: T, alive: &Arc<AtomicUsize>) -> Arc<Self> {
+        alive.fetch_add(1, SeqCst);
+        Arc::new(Self { number, content, _alive: Alive(Arc::clone(alive)) })
+    }
+
+    /// Its number, from 1.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl<T> Deref for Configuration<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.content
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_configuration_lives_as_long_as_its_last_user() {
+        let configurations = Configurations::new("first");
+        let kept = [configurations.current(), configurations.current()];
+        configurations.replace("second");
+        configurations.replace("third");
+        let current = configurations.current();
+        assert_eq!((current.number(), **current), (3, "third"));
+        assert_eq!((kept[0].number(), **kept[1]), (1, "first"));
+        // The second one had no user.
+        assert_eq!(configurations.alive(), 2);
+        let [kept, last] = kept;
+        drop(kept);
+        assert_eq!(configurations.alive(), 2);
+        drop(last);
+        assert_eq!(configurations.alive(), 1);
+    }
+
+    #[test]
+    fn a_subscriber_sees_each_change() {
+        let configurations = Configurations::new(1);
+        let mut receiver = configurations.subscribe();
+        assert!(!receiver.has_changed().unwrap());
+        configurations.replace(2);
+        assert!(receiver.has_changed().unwrap());
+        assert_eq!(***receiver.borrow_and_update(), 2);
+    }
+}
