@@ -405,11 +405,8 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
 
 /// Files that are longer, and are to be split.
-const KNOWN_LONG_FILES: &[&str] = &[
-    "crates/event/src/lib.rs",
-    "crates/wire/src/link_tests.rs",
-    "integration/harness/origin.rs",
-];
+const KNOWN_LONG_FILES: &[&str] =
+    &["crates/event/src/lib.rs", "crates/wire/src/link_tests.rs", "integration/harness/origin.rs"];
 
 /// Functions that are longer, and are to be split.
 const KNOWN_LONG_FUNCTIONS: &[&str] = &["integration/harness/origin.rs: serve"];

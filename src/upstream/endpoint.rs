@@ -73,13 +73,6 @@ impl Endpoint {
     }
 }
 
-impl Destination {
-    /// A server that only this session connects to, because an event names it by `$url`.
-    pub fn chosen(url: UpstreamUrl) -> Self {
-        Self { endpoint: Endpoint::new(url.clone()), url }
-    }
-}
-
 impl Drop for Live {
     fn drop(&mut self) {
         self.0.live.fetch_sub(1, Relaxed);

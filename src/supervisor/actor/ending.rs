@@ -1,30 +1,82 @@
-//! Ends a session together with its upstream connection.
+//! The end of a connection: the failures of its events, and what it means for the session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use super::Supervisor;
+use actix::Context;
+
+use super::{Lost, Supervisor};
 use crate::{
     connector::{Ended, Generation},
-    failure::Failure,
-    flow::{DataMessage, UpstreamEnd},
+    failure::{Failure, FailureKind},
+    flow::{Cause, DataMessage, Failed, UpstreamEnd},
     log::Quoted,
     reply,
     settings::ExchangeMode,
-    supervisor::loss::{self, Connection, Fate},
+    supervisor::{
+        child::Redial,
+        children::Next,
+        loss::{self, Fate, failed, not_sent},
+    },
     wire::CloseFrame,
 };
 
 impl Supervisor {
-    /// What the end of a connection by this failure means for the session.
-    pub(super) fn fate(&mut self, generation: Generation, failure: &Failure) -> Fate {
-        let is_main = generation == self.main.generation;
-        let connection = match self.child(generation) {
-            Some(child) => {
-                Connection { is_main, was_up: child.up.is_some(), was_up_before: child.was_up_before }
+    pub(super) fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
+        let server = self.server(generation);
+        let (reason, unsettled) = (reply::reason(&ended.failure), ended.unsettled.len() + ended.unsent.len());
+        self.report_loss(generation, &ended.failure);
+        let (settings, keeps_client) = (self.plan.settings(), self.links.keeps_client);
+        let (now, chance) = (Instant::now(), rand::random());
+        let next = self.children.ended(generation, &ended.failure, now, chance, |connection| {
+            loss::fate(&ended.failure, connection, settings, keeps_client)
+        });
+        match next {
+            Next::Nothing => self.fail(self.failures(ended, &server)),
+            Next::EndSession(fate) => self.end_session(fate, ended, &server, unsettled),
+            Next::Redial(redial, verdict) => {
+                self.fail(self.failures(ended, &server));
+                if redial == Redial::Automatic {
+                    self.attach(None);
+                }
+                let lost = Lost { generation, redial, verdict, reason: &reason, unsettled };
+                self.redial_later(&lost, ctx);
             }
-            None => Connection { is_main, was_up: false, was_up_before: false },
-        };
-        loss::fate(failure, connection, self.plan.settings(), self.links.keeps_client)
+        }
+    }
+
+    /// Reports the loss of an established connection to the upstream. A failed dial has been reported already.
+    fn report_loss(&self, generation: Generation, failure: &Failure) {
+        if let Some(child) = self.children.get(generation).filter(|child| child.connection().was_up) {
+            self.plan.upstream().report_end(&child.destination().endpoint, failure);
+        }
+    }
+
+    /// Turns a connection's unsettled events into failures: first the notice about the last event that a
+    /// stream wrote, then the events themselves, oldest first.
+    fn failures(&self, ended: Ended, server: &Arc<str>) -> Vec<Failed> {
+        let Ended { failure, unsettled, unsent, last_written } = ended;
+        let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
+        // A connection that we closed needs no notice.
+        let notice = last_written.filter(|_| streaming && failure.kind != FailureKind::Draining);
+        let notice = notice.map(|event| Failed {
+            ticket: None,
+            event,
+            failure: failure.for_event(server, true),
+            correlation: None,
+        });
+        let unsettled = unsettled.into_iter().map(|lost| failed(lost, server, &failure));
+        let unsent = unsent.into_iter().map(|envelope| not_sent(envelope, server, &failure));
+        let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
+        if failures.is_empty() && failure.kind.loses_message() {
+            return vec![self.lost_push(failure.for_event(server, true))];
+        }
+        failures
+    }
+
+    /// The notice of a server's message that could not be taken, when no failed event reports it.
+    fn lost_push(&self, failure: Failure) -> Failed {
+        let ticket = self.links.tracker.issue(Cause::Push);
+        Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
     /// Gives the upstream up and ends the session. Servers chosen by `$url` answer until the session ends.
@@ -34,8 +86,8 @@ impl Supervisor {
         self.links.back.notify(DataMessage::Ended(Box::new(end)));
     }
 
-    /// Ends the session with this connection: nothing is connected to again.
-    pub(super) fn end_session(&mut self, fate: Fate, ended: Ended, server: Arc<str>, unsettled: usize) {
+    /// Ends the session with this connection. Nothing is connected to again.
+    fn end_session(&mut self, fate: Fate, ended: Ended, server: &Arc<str>, unsettled: usize) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
         let failed = self.failures(ended, server);
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
@@ -62,6 +114,6 @@ impl Supervisor {
             frame: frame.clone(),
             loss,
         })));
-        self.stop_upstream(frame);
+        self.stop_upstream(frame.as_ref());
     }
 }

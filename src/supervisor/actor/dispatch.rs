@@ -1,0 +1,87 @@
+//! Events that no connector took: events that name a server by `$url`, and those for which there is no
+//! connection.
+
+use std::{sync::Arc, time::Instant};
+
+use actix::Context;
+
+use super::Supervisor;
+use crate::{
+    authority::mask,
+    connector::Generation,
+    event::Value,
+    failure::{Failure, FailureKind},
+    flow::{DataMessage, Edge, Envelope, Failed},
+    supervisor::{
+        child::{Redial, Target, Wanted},
+        loss::{not_sent, refused},
+    },
+};
+
+impl Supervisor {
+    pub(super) fn take(&mut self, envelopes: Vec<Envelope>, ctx: &mut Context<Self>) {
+        let mut failures = Vec::new();
+        for envelope in envelopes {
+            if let Err(failure) = self.dispatch(envelope, ctx) {
+                failures.push(*failure);
+            }
+        }
+        self.fail(failures);
+    }
+
+    fn dispatch(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
+        let own = &self.own.url.text;
+        let target = match envelope.event.meta.get("url") {
+            None => self.own.clone(),
+            Some(Value::String(url)) if url == *own => self.own.clone(),
+            Some(Value::String(url)) => match self.plan.settings().allows(&url) {
+                Ok(url) => Target { url, endpoint: None, redial: Redial::OnDemand },
+                Err(error) => {
+                    let failure = Failure::connection(FailureKind::NotAllowed, error.to_string());
+                    return Err(not_sent(envelope, &mask(&url).into(), &failure).into());
+                }
+            },
+            Some(other) => {
+                let text = format!("$url takes a string, not {}", other.type_name());
+                return Err(refused(envelope, Failure::program(text, true)).into());
+            }
+        };
+        self.send(&target, envelope, ctx)
+    }
+
+    /// Sends an event to a server, and starts a connector if there is none.
+    fn send(
+        &mut self,
+        target: &Target,
+        envelope: Envelope,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), Box<Failed>> {
+        let connector = match self.children.wanted(target, Instant::now()) {
+            Wanted::Send(connector) => connector,
+            Wanted::Dial(generation) => self.dial(generation, ctx),
+            Wanted::Fail(failure) => {
+                let server: Arc<str> = target.url.shown.as_str().into();
+                return Err(not_sent(envelope, &server, &failure).into());
+            }
+        };
+        Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
+        Ok(())
+    }
+
+    /// Fails events that reached a connection after its end.
+    pub(super) fn unsent(&mut self, generation: Generation, envelopes: Vec<Envelope>) {
+        let server = self.server(generation);
+        let failure = match self.children.get(generation) {
+            _ if self.children.is_stopped() => Failure::draining(),
+            Some(child) => child.down().clone(),
+            None => Failure::not_connected(),
+        };
+        self.fail(envelopes.into_iter().map(|late| not_sent(late, &server, &failure)).collect());
+    }
+
+    pub(super) fn fail(&self, failed: Vec<Failed>) {
+        if !failed.is_empty() {
+            self.links.back.notify(DataMessage::Failed(failed));
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! One server of a session, and the state of its connector.
+//!
+//! Pure: time and chance are passed in, and `C` stands for the connector's address. Each method is an input of
+//! the state machine; what the supervisor has to do is returned.
+//!
+//! ```text
+//! Idle ─► Dialing ─► Up
+//!           ▲  └──┬──┘
+//!           │     ▼
+//!         Paced ◄ Backoff        a server that `$url` names skips Paced
+//! ```
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Policy, Verdict, loss::Connection};
+use crate::{
+    connector::Generation,
+    failure::Failure,
+    settings::{Restart, UpstreamUrl},
+    upstream::{Destination, Endpoint},
+};
+
+/// A server that the session may connect to.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The URL to request from it.
+    pub url: UpstreamUrl,
+    /// The upstream's endpoint; `None` for a server that an event names and only this session connects to.
+    pub endpoint: Option<Arc<Endpoint>>,
+    /// What starts a new connector after a loss.
+    pub redial: Redial,
+}
+
+/// What starts a connector after the loss of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redial {
+    /// A timer, at the pace of the upstream: for the route's own upstream.
+    Automatic,
+    /// The next event for the server, once the backoff is over: for servers that events name by `$url`.
+    OnDemand,
+}
+
+/// What a server's connector does.
+#[derive(Debug)]
+enum State<C> {
+    /// There is no connector.
+    Idle,
+    /// There is no connector, and none starts before this time.
+    Backoff(Instant),
+    /// The backoff is over. A connector starts at this time, which the pacer chose.
+    Paced(Instant),
+    /// The connector dials.
+    Dialing(C),
+    /// The connection is up since this time.
+    Up(C, Instant),
+}
+
+/// What to do with an event for a server.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wanted<C> {
+    /// Send it to this connector.
+    Send(C),
+    /// Start a connector of this generation, and send the event to it.
+    Dial(Generation),
+    /// Fail it in this way.
+    Fail(Failure),
+}
+
+/// What to do when a timer of a server fires.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Start a connector of this generation.
+    Dial(Generation),
+    /// Set the timer again, for this duration.
+    Wait(Duration),
+    /// Nothing: the timer is out of date.
+    Ignore,
+}
+
+/// A server of a session, its connector, and the history of earlier connectors.
+#[derive(Debug)]
+pub struct Child<C> {
+    destination: Destination,
+    redial: Redial,
+    state: State<C>,
+    /// That of its connector, or of the last one.
+    generation: Generation,
+    /// Whether any connection to the server was established.
+    was_up: bool,
+    policy: Policy,
+    /// Why events cannot be sent while there is no connection.
+    down: Failure,
+}
+
+impl<C: Clone> Child<C> {
+    /// A server to which nothing has been connected.
+    pub fn new(Target { url, endpoint, redial }: Target, restart: Restart) -> Self {
+        let endpoint = endpoint.unwrap_or_else(|| Endpoint::new(url.clone()));
+        Self {
+            destination: Destination { endpoint, url },
+            redial,
+            state: State::Idle,
+            generation: Generation::default(),
+            was_up: false,
+            policy: Policy::new(restart),
+            down: Failure::not_connected(),
+        }
+    }
+
+    // --- Questions
+
+    /// Whether it is this server, redialed for the same cause.
+    pub fn is(&self, target: &Target) -> bool {
+        self.redial == target.redial && self.destination.url.text == target.url.text
+    }
+
+    /// Where its connections go.
+    pub fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// What starts a connector after a loss.
+    pub fn redial(&self) -> Redial {
+        self.redial
+    }
+
+    /// The generation of its connector, or of the last one.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Its connector.
+    pub fn connector(&self) -> Option<&C> {
+        match &self.state {
+            State::Dialing(connector) | State::Up(connector, _) => Some(connector),
+            State::Idle | State::Backoff(_) | State::Paced(_) => None,
+        }
+    }
+
+    /// Why events cannot be sent while there is no connection.
+    pub fn down(&self) -> &Failure {
+        &self.down
+    }
+
+    /// Facts about the connection of its connector. `was_up_before` includes this connection.
+    pub fn connection(&self) -> Connection {
+        Connection {
+            is_main: self.redial == Redial::Automatic,
+            was_up: matches!(self.state, State::Up(..)),
+            was_up_before: self.was_up,
+        }
+    }
+
+    // --- Inputs
+
+    /// An event for the server came that no connector took. `next` is the generation of a connector that
+    /// starts now.
+    pub fn wanted(&mut self, now: Instant, next: Generation) -> Wanted<C> {
+        match (&self.state, self.redial) {
+            // Events for the route's own upstream go to its connector directly. One that comes here was sent
+            // before the connector was attached; later events may be at the connector already.
+            (_, Redial::Automatic) => Wanted::Fail(self.down.clone()),
+            (State::Dialing(connector) | State::Up(connector, _), _) => Wanted::Send(connector.clone()),
+            (State::Backoff(until) | State::Paced(until), _) if now < *until => {
+                Wanted::Fail(self.down.clone())
+            }
+            (State::Idle | State::Backoff(_) | State::Paced(_), _) => Wanted::Dial(self.begin(next)),
+        }
+    }
+
+    /// Takes the generation of a connector that starts now.
+    pub fn begin(&mut self, next: Generation) -> Generation {
+        self.generation = next;
+        next
+    }
+
+    /// Its connector was started.
+    pub fn started(&mut self, connector: C) {
+        self.state = State::Dialing(connector);
+    }
+
+    /// Its connector reports that the connection is up. Ignored when the connector was stopped meanwhile.
+    pub fn up(&mut self, now: Instant) {
+        self.was_up = true;
+        self.down = Failure::not_connected();
+        if let State::Dialing(connector) = &self.state {
+            self.state = State::Up(connector.clone(), now);
+        }
+    }
+
+    /// Its connector reports that the peer has sent something: the connection works.
+    pub fn proved(&mut self) {
+        self.policy.proved();
+    }
+
+    /// Its connector ended, or a first dial without connector failed, and the client stays. Returns when to
+    /// connect again; `chance` is a random number in [0, 1).
+    pub fn lost(&mut self, failure: &Failure, now: Instant, chance: f64) -> Verdict {
+        if let State::Up(_, since) = self.state {
+            self.policy.was_up(now.saturating_duration_since(since));
+        }
+        self.down = failure.while_down();
+        let verdict = self.policy.lost(now, chance);
+        self.state = State::Backoff(now + verdict.delay);
+        verdict
+    }
+
+    /// Its timer fired. `next` is the generation of a connector that starts now; `reserve` asks the pacer when
+    /// a reconnect may begin.
+    pub fn due(&mut self, now: Instant, next: Generation, reserve: impl FnOnce(Instant) -> Instant) -> Due {
+        match self.state {
+            State::Backoff(_) => {
+                let start = reserve(now);
+                if start <= now {
+                    return Due::Dial(self.begin(next));
+                }
+                self.state = State::Paced(start);
+                Due::Wait(start.saturating_duration_since(now))
+            }
+            State::Paced(_) => Due::Dial(self.begin(next)),
+            State::Idle | State::Dialing(_) | State::Up(..) => Due::Ignore,
+        }
+    }
+
+    /// Forgets its connector and its timer, and returns the connector.
+    pub fn stop(&mut self) -> Option<C> {
+        let connector = self.connector().cloned();
+        self.state = State::Idle;
+        connector
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        failure::{ConnectFailure, FailureKind},
+        settings::fixture,
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const NEXT: Generation = Generation(7);
+
+    fn child(redial: Redial) -> Child<&'static str> {
+        let url = UpstreamUrl::parse("ws://h:1").unwrap();
+        let restart = Restart { min: SECOND, max: 10 * SECOND, ..fixture::upstream().restart };
+        Child::new(Target { url, endpoint: None, redial }, restart)
+    }
+
+    fn broken() -> Failure {
+        Failure::connection(FailureKind::Socket, "reset")
+    }
+
+    fn refused() -> Failure {
+        Failure::connection(FailureKind::Connect(ConnectFailure::Status(503)), "")
+    }
+
+    #[test]
+    fn events_for_a_chosen_server_start_a_connector_and_then_go_to_it() {
+        let (mut child, now) = (child(Redial::OnDemand), Instant::now());
+        assert_eq!(child.wanted(now, NEXT), Wanted::Dial(NEXT));
+        child.started("a");
+        assert_eq!(child.wanted(now, NEXT), Wanted::Send("a"));
+        child.up(now);
+        assert_eq!(child.wanted(now, NEXT), Wanted::Send("a"));
+    }
+
+    #[test]
+    fn a_chosen_server_is_dialed_by_the_first_event_after_its_backoff() {
+        let (mut child, now) = (child(Redial::OnDemand), Instant::now());
+        child.started("a");
+        let refused = refused();
+        let verdict = child.lost(&refused, now, 0.0);
+        assert_eq!(verdict.delay, SECOND);
+        assert_eq!(child.connector(), None);
+        assert_eq!(child.wanted(now, NEXT), Wanted::Fail(refused));
+        assert_eq!(child.wanted(now + SECOND, NEXT), Wanted::Dial(NEXT));
+    }
+
+    #[test]
+    fn the_routes_own_upstream_is_dialed_by_its_timer_only() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        child.started("a");
+        child.lost(&broken(), now, 0.0);
+        let later = now + SECOND;
+        assert_eq!(child.wanted(later, NEXT), Wanted::Fail(Failure::not_connected()));
+        assert_eq!(child.due(later, NEXT, |now| now), Due::Dial(NEXT));
+    }
+
+    #[test]
+    fn a_reconnect_waits_for_its_slot_once() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        child.lost(&broken(), now, 0.0);
+        assert_eq!(child.due(now + SECOND, NEXT, |now| now + SECOND), Due::Wait(SECOND));
+        let again = child.due(now + 2 * SECOND, NEXT, |_| panic!("a second slot is reserved"));
+        assert_eq!(again, Due::Dial(NEXT));
+    }
+
+    #[test]
+    fn a_timer_of_a_connection_that_is_up_or_stopped_is_ignored() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        child.lost(&broken(), now, 0.0);
+        child.started("b");
+        assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
+        child.up(now);
+        assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
+        assert_eq!(child.stop(), Some("b"));
+        assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
+        assert_eq!(child.stop(), None);
+    }
+
+    #[test]
+    fn the_backoff_starts_over_after_a_connection_that_lasted() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        let lost_after = |child: &mut Child<_>, up: Duration| {
+            child.started("a");
+            child.up(now);
+            child.lost(&broken(), now + up, 1.0).attempt
+        };
+        assert_eq!(lost_after(&mut child, SECOND), 1);
+        assert_eq!(lost_after(&mut child, 9 * SECOND), 2);
+        assert_eq!(lost_after(&mut child, 10 * SECOND), 1);
+        child.proved();
+        assert_eq!(lost_after(&mut child, SECOND), 1, "a message of the peer is proof, too");
+    }
+
+    #[test]
+    fn what_is_known_of_a_connection_follows_its_state() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        let facts = |child: &Child<_>| {
+            let Connection { is_main, was_up, was_up_before } = child.connection();
+            (is_main, was_up, was_up_before)
+        };
+        child.started("a");
+        assert_eq!(facts(&child), (true, false, false));
+        child.up(now);
+        assert_eq!(facts(&child), (true, true, true));
+        child.lost(&broken(), now, 0.0);
+        child.started("b");
+        assert_eq!(facts(&child), (true, false, true));
+    }
+
+    #[test]
+    fn the_reason_of_the_last_dial_is_forgotten_once_a_connection_is_up() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        child.lost(&refused(), now, 0.0);
+        assert_eq!(*child.down(), refused());
+        child.started("a");
+        child.up(now);
+        assert_eq!(*child.down(), Failure::not_connected());
+    }
+}

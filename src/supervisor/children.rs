@@ -1,0 +1,313 @@
+//! The servers of one session, and which of their reports still count.
+//!
+//! Pure: see [`child`](super::child).
+
+use std::{mem, time::Instant};
+
+use super::{
+    Verdict,
+    child::{Child, Due, Redial, Target, Wanted},
+    loss::{Connection, Fate},
+};
+use crate::{
+    connector::Generation,
+    failure::{Failure, FailureKind},
+    settings::Restart,
+};
+
+/// Most servers per session that events name by `$url`. Each has a connection. An event that names one more
+/// gets an error reply.
+const OTHERS_MAX: usize = 8;
+
+/// The servers of a session.
+#[derive(Debug)]
+pub struct Children<C> {
+    /// The route's own upstream, if the supervisor redials it, and servers that events name by `$url`.
+    all: Vec<Child<C>>,
+    /// The generation of the last connector.
+    last: Generation,
+    /// The session drains, and nothing is connected any more.
+    stopped: bool,
+    restart: Restart,
+}
+
+/// What the end of a connection requires, besides the failures of its events.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing.
+    Nothing,
+    /// The client stays. Connect again according to the verdict.
+    Redial(Redial, Verdict),
+    /// The session ends.
+    EndSession(Fate),
+}
+
+impl<C: Clone> Children<C> {
+    /// The route's own upstream, where the supervisor connects to it without being asked by events.
+    /// Connections are restarted by these settings.
+    pub fn new(own: Option<Target>, restart: Restart) -> Self {
+        let all = own.into_iter().map(|target| Child::new(target, restart)).collect();
+        Self { all, last: Generation::default(), stopped: false, restart }
+    }
+
+    // --- Questions
+
+    /// Whether the session has stopped its upstream side.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The server whose connector has this generation, or whose last connector had it.
+    pub fn get(&self, generation: Generation) -> Option<&Child<C>> {
+        self.all.iter().find(|child| child.generation() == generation)
+    }
+
+    /// Facts about the connection of this generation.
+    fn connection(&self, generation: Generation) -> Connection {
+        let unknown = Connection { is_main: false, was_up: false, was_up_before: false };
+        self.get(generation).map_or(unknown, Child::connection)
+    }
+
+    fn get_mut(&mut self, generation: Generation) -> Option<&mut Child<C>> {
+        self.all.iter_mut().find(|child| child.generation() == generation)
+    }
+
+    // --- Inputs
+
+    /// The route's own upstream was dialed before the session started. Returns the generation of its
+    /// connector.
+    pub fn begin_own(&mut self) -> Generation {
+        let next = self.next();
+        self.last = next;
+        self.get_mut(Generation::default()).map_or(next, |own| own.begin(next))
+    }
+
+    /// The connector of this generation was started.
+    pub fn started(&mut self, generation: Generation, connector: C) {
+        if let Some(child) = self.get_mut(generation) {
+            child.started(connector);
+        }
+    }
+
+    /// The connection of this generation is up.
+    pub fn up(&mut self, generation: Generation, now: Instant) {
+        if let Some(child) = self.get_mut(generation) {
+            child.up(now);
+        }
+    }
+
+    /// The connection of this generation works.
+    pub fn proved(&mut self, generation: Generation) {
+        if let Some(child) = self.get_mut(generation) {
+            child.proved();
+        }
+    }
+
+    /// The connector of this generation ended. `fate` decides what that means for the session; `chance` is a
+    /// random number in [0, 1).
+    pub fn ended(
+        &mut self,
+        generation: Generation,
+        failure: &Failure,
+        now: Instant,
+        chance: f64,
+        fate: impl FnOnce(Connection) -> Fate,
+    ) -> Next {
+        if self.stopped {
+            return Next::Nothing;
+        }
+        match fate(self.connection(generation)) {
+            Fate::Keep => self.lost(generation, failure, now, chance),
+            fate => {
+                self.get_mut(generation).and_then(Child::stop);
+                Next::EndSession(fate)
+            }
+        }
+    }
+
+    /// There is no connection of this generation any more, or the first dial has failed, and the client stays.
+    pub fn lost(&mut self, generation: Generation, failure: &Failure, now: Instant, chance: f64) -> Next {
+        self.get_mut(generation).map_or(Next::Nothing, |child| {
+            let verdict = child.lost(failure, now, chance);
+            Next::Redial(child.redial(), verdict)
+        })
+    }
+
+    /// The timer of the server with this generation fired. `reserve` asks the pacer when a reconnect may
+    /// begin.
+    pub fn due(
+        &mut self,
+        generation: Generation,
+        now: Instant,
+        reserve: impl FnOnce(Instant) -> Instant,
+    ) -> Due {
+        let next = self.next();
+        let due = self.get_mut(generation).map_or(Due::Ignore, |child| child.due(now, next, reserve));
+        if due == Due::Dial(next) {
+            self.last = next;
+        }
+        due
+    }
+
+    /// An event for `target` came that no connector took.
+    pub fn wanted(&mut self, target: &Target, now: Instant) -> Wanted<C> {
+        if self.stopped {
+            return Wanted::Fail(Failure::draining());
+        }
+        let at = match self.all.iter().position(|child| child.is(target)) {
+            Some(at) => at,
+            None => match self.add(target.clone()) {
+                Ok(at) => at,
+                Err(failure) => return Wanted::Fail(failure),
+            },
+        };
+        let next = self.next();
+        let wanted = self.all[at].wanted(now, next);
+        if matches!(wanted, Wanted::Dial(_)) {
+            self.last = next;
+        }
+        wanted
+    }
+
+    /// The session stops its upstream side. Returns the connectors to close; `None` when it has been stopped
+    /// before.
+    pub fn stop(&mut self) -> Option<Vec<C>> {
+        if mem::replace(&mut self.stopped, true) {
+            return None;
+        }
+        Some(self.all.iter_mut().filter_map(Child::stop).collect())
+    }
+
+    fn next(&self) -> Generation {
+        Generation(self.last.0 + 1)
+    }
+
+    /// Adds a server that an event names, and removes one without connector if there are too many.
+    fn add(&mut self, target: Target) -> Result<usize, Failure> {
+        let is_other = |child: &&Child<C>| child.redial() == Redial::OnDemand;
+        if self.all.iter().filter(is_other).count() >= OTHERS_MAX {
+            let idle = self.all.iter().position(|child| is_other(&child) && child.connector().is_none());
+            let full = || {
+                let detail = format!("more than {OTHERS_MAX} servers in one session");
+                Failure::connection(FailureKind::NotAllowed, detail)
+            };
+            self.all.swap_remove(idle.ok_or_else(full)?);
+        }
+        self.all.push(Child::new(target, self.restart));
+        Ok(self.all.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        settings::{UpstreamUrl, fixture},
+        wire::CloseFrame,
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn target(url: &str, redial: Redial) -> Target {
+        Target { url: UpstreamUrl::parse(url).unwrap(), endpoint: None, redial }
+    }
+
+    fn own() -> Target {
+        target("ws://own:1", Redial::Automatic)
+    }
+
+    fn other(number: usize) -> Target {
+        target(&format!("ws://other{number}:1"), Redial::OnDemand)
+    }
+
+    fn children() -> Children<String> {
+        let restart = Restart { min: SECOND, max: 10 * SECOND, ..fixture::upstream().restart };
+        Children::new(Some(own()), restart)
+    }
+
+    /// Starts a connector for an event, if one is to be started.
+    fn start(children: &mut Children<String>, target: &Target, now: Instant) -> Wanted<String> {
+        let wanted = children.wanted(target, now);
+        if let Wanted::Dial(generation) = wanted {
+            children.started(generation, generation.to_string());
+        }
+        wanted
+    }
+
+    #[test]
+    fn each_connector_has_a_generation_of_its_own() {
+        let (mut children, now) = (children(), Instant::now());
+        assert_eq!(children.begin_own(), Generation(1));
+        children.started(Generation(1), "1".to_owned());
+        assert_eq!(start(&mut children, &other(0), now), Wanted::Dial(Generation(2)));
+        assert_eq!(start(&mut children, &other(1), now), Wanted::Dial(Generation(3)));
+        assert_eq!(start(&mut children, &other(0), now), Wanted::Send("2".to_owned()));
+        children.lost(Generation(1), &Failure::not_connected(), now, 0.0);
+        let due = children.due(Generation(1), now + SECOND, |now| now);
+        assert_eq!(due, Due::Dial(Generation(4)));
+        assert!(children.get(Generation(1)).is_none(), "reports of the old connector are ignored");
+    }
+
+    #[test]
+    fn the_routes_own_url_named_by_an_event_is_a_server_of_its_own() {
+        let (mut children, now) = (children(), Instant::now());
+        children.begin_own();
+        assert_eq!(children.wanted(&own(), now), Wanted::Fail(Failure::not_connected()));
+        let named = target("ws://own:1", Redial::OnDemand);
+        assert_eq!(children.wanted(&named, now), Wanted::Dial(Generation(2)));
+    }
+
+    #[test]
+    fn a_server_without_connection_makes_room_for_another_one() {
+        let (mut children, now) = (children(), Instant::now());
+        children.begin_own();
+        for number in 0..OTHERS_MAX {
+            assert!(matches!(start(&mut children, &other(number), now), Wanted::Dial(_)));
+        }
+        let full = start(&mut children, &other(99), now);
+        let failure = Failure::connection(FailureKind::NotAllowed, "more than 8 servers in one session");
+        assert_eq!(full, Wanted::Fail(failure));
+        let third = Generation(4);
+        assert_eq!(
+            children.lost(third, &Failure::not_connected(), now, 0.0),
+            Next::Redial(
+                Redial::OnDemand,
+                Verdict { delay: SECOND, attempt: 1, gives_up: false, probing: false }
+            )
+        );
+        assert!(matches!(start(&mut children, &other(99), now), Wanted::Dial(_)));
+        assert!(children.get(third).is_none(), "the one without connection is gone");
+        assert!(children.get(Generation(1)).is_some(), "the route's own upstream is not counted");
+    }
+
+    #[test]
+    fn the_fate_of_a_connection_decides_what_follows() {
+        let (mut children, now) = (children(), Instant::now());
+        let first = children.begin_own();
+        children.started(first, "1".to_owned());
+        children.up(first, now);
+        let close = Fate::Close(CloseFrame::new(1012, "lost"));
+        let next = children.ended(first, &Failure::not_connected(), now, 0.0, |connection| {
+            assert!(connection.is_main && connection.was_up);
+            Fate::Close(CloseFrame::new(1012, "lost"))
+        });
+        assert_eq!(next, Next::EndSession(close));
+        assert_eq!(children.stop(), Some(Vec::new()), "its connector is not closed again");
+    }
+
+    #[test]
+    fn nothing_is_connected_after_the_stop() {
+        let (mut children, now) = (children(), Instant::now());
+        let first = children.begin_own();
+        children.started(first, "1".to_owned());
+        start(&mut children, &other(0), now);
+        assert_eq!(children.stop(), Some(vec!["1".to_owned(), "2".to_owned()]));
+        assert_eq!(children.stop(), None);
+        let next = children.ended(first, &Failure::draining(), now, 0.0, |_| panic!("no fate is asked for"));
+        assert_eq!(next, Next::Nothing);
+        assert_eq!(children.due(first, now + SECOND, |_| panic!("no slot is reserved")), Due::Ignore);
+        assert_eq!(children.wanted(&other(0), now), Wanted::Fail(Failure::draining()));
+    }
+}
