@@ -22,10 +22,10 @@ mod sync {
 
 use towline_event as event;
 
-mod reply {
+mod failure {
     /// Stands for the proxy's failures: the tracker only passes them on.
     #[derive(Debug, PartialEq, Eq)]
     pub struct Failure;
 }
 
-pub use reply::Failure;
+pub use failure::Failure;

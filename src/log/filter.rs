@@ -7,6 +7,7 @@ use super::OWN;
 /// The modules of the program, without its name. A test compares them with `lib.rs`.
 const MODULES: &[&str] = &[
     "admin",
+    "authority",
     "channel",
     "cli",
     "codec",
