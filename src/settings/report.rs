@@ -1,6 +1,9 @@
 //! The output of `towline check`: the effective settings, and the origin of each value.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    path::Path,
+};
 
 use config::{Value, ValueKind};
 
@@ -159,7 +162,7 @@ impl Keys<'_> {
                     self.write_headers(&mut out, key, value)
                 }
                 (Some(value), preset) => {
-                    let value_of_kind = self.absolute(key.name, typed(value, key.kind));
+                    let value_of_kind = absolute(typed(value, key.kind), key.kind, self.layers.folder());
                     let is_default = preset.is_some_and(|preset| same(&value_of_kind, &preset, key.kind));
                     if self.extent == Extent::All || !is_default {
                         let comment = format!("{}{auto}", self.layers.origin(value));
@@ -196,23 +199,21 @@ impl Keys<'_> {
             _ => {}
         }
     }
+}
 
-    /// Prefixes relative paths of files with the folder at which they start, so that the report means the
-    /// same elsewhere.
-    fn absolute(&self, key: &str, value: Value) -> Value {
-        let folder = self.layers.folder();
-        let path = |text: String| folder.join(text).display().to_string();
-        match (self.section.name, key, value.kind) {
-            ("pipeline", "file", ValueKind::String(text)) => Value::from(path(text)),
-            ("language", "module_path", ValueKind::Array(items)) => {
-                let paths = items.into_iter().map(|item| match item.kind {
-                    ValueKind::String(text) => Value::from(path(text)),
-                    kind => Value::new(None, kind),
-                });
-                Value::new(None, ValueKind::Array(paths.collect()))
-            }
-            (_, _, kind) => Value::new(None, kind),
+/// Prefixes relative paths with the folder at which they start, so that the report means the same elsewhere.
+fn absolute(value: Value, kind: Kind, folder: &Path) -> Value {
+    let path = |text: String| Value::from(folder.join(text).display().to_string());
+    match (kind, value.kind) {
+        (Kind::Path, ValueKind::String(text)) => path(text),
+        (Kind::Paths, ValueKind::Array(items)) => {
+            let paths = items.into_iter().map(|item| match item.kind {
+                ValueKind::String(text) => path(text),
+                kind => Value::new(None, kind),
+            });
+            Value::new(None, ValueKind::Array(paths.collect()))
         }
+        (_, kind) => Value::new(None, kind),
     }
 }
 
@@ -247,7 +248,9 @@ fn typed(value: &Value, kind: Kind) -> Value {
             Value::new(None, ValueKind::Array(items.collect()))
         }
         Kind::Addresses if text.contains(',') => Value::from(commas(text)),
-        Kind::List | Kind::Urls | Kind::Processors(_) => Value::from(commas(text)),
+        Kind::List | Kind::Paths | Kind::References(_) | Kind::Urls | Kind::Processors(_) => {
+            Value::from(commas(text))
+        }
         _ => value.clone(),
     }
 }

@@ -25,6 +25,7 @@ mod effects;
 mod files;
 mod refusals;
 mod reports;
+mod table;
 mod values;
 
 /// The variable of `listener.ws.bind`, which the tests like to set.

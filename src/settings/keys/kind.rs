@@ -37,6 +37,14 @@ pub(crate) enum Kind {
     Addresses,
     /// A list of texts.
     List,
+    /// A path; a relative one starts at the folder of the settings.
+    Path,
+    /// A list of such paths.
+    Paths,
+    /// The name of a section of this kind, such as `upstream`.
+    Reference(&'static str),
+    /// A list of such names.
+    References(&'static str),
     /// A list of URLs.
     Urls,
     /// A list of processors, with or without options.
@@ -74,6 +82,8 @@ impl Kind {
             self,
             Self::Addresses
                 | Self::List
+                | Self::Paths
+                | Self::References(_)
                 | Self::Urls
                 | Self::CloseCodes
                 | Self::Statuses
@@ -87,7 +97,7 @@ impl fmt::Display for Kind {
     /// Describes the allowed values: `a whole number from 0 to 1024`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Text | Self::Url => f.write_str("a text"),
+            Self::Text | Self::Path | Self::Reference(_) | Self::Url => f.write_str("a text"),
             Self::Choice(choices) => {
                 let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
                 match quoted.split_last() {
@@ -117,7 +127,7 @@ impl fmt::Display for Kind {
                 write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
             }
             Self::Addresses => f.write_str("an address such as \"127.0.0.1:9139\", or a list of addresses"),
-            Self::List | Self::Urls => f.write_str("a list of texts"),
+            Self::List | Self::Paths | Self::References(_) | Self::Urls => f.write_str("a list of texts"),
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
             }

@@ -6,9 +6,9 @@
 
 use config::{Map, Value, ValueKind};
 
-use super::table::{Table, as_table, toml};
+use super::table::{Table, as_table, lookup, toml};
 use crate::settings::{
-    keys::{self, Shape},
+    keys::{self, Kind, Shape},
     problem::{Origin, Problem, near},
 };
 
@@ -18,15 +18,6 @@ const PREFIX: &str = "TOWLINE__";
 const PROGRAM_PREFIX: &str = "TOWLINE_";
 /// More levels than any key has. The limit keeps the recursion over the layers shallow.
 const DEPTH_MAX: usize = 8;
-
-/// The keys of a route that name sections, with the kinds of these sections.
-const REFERENCES: [(&str, &str); 5] = [
-    ("listener", "listener"),
-    ("upstream", "upstream"),
-    ("incoming", "pipeline"),
-    ("outgoing", "pipeline"),
-    ("errors", "pipeline"),
-];
 
 /// The environment variables that begin with `TOWLINE_`. Bytes that are not UTF-8 are replaced by U+FFFD,
 /// which [`Layers`](super::Layers) refuses.
@@ -156,11 +147,11 @@ fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
 
 /// Finds the header that a variable names. A header that is not in the file gets dashes.
 fn resolve_header(path: &mut [String], file: &Table) -> Result<(), String> {
-    let [section, name, table, header] = path else { return Ok(()) };
-    if (section.as_str(), table.as_str()) != ("upstream", "headers") {
+    let Some((header, table)) = path.split_last_mut() else { return Ok(()) };
+    if !keys::find(table).is_some_and(|key| matches!(key.kind, Kind::Headers)) {
         return Ok(());
     }
-    let headers = entry(file, section).and_then(|table| entry(table, name)).and_then(|it| entry(it, table));
+    let headers = table.iter().try_fold(file, |table, name| entry(table, name));
     let known: Vec<_> = headers.into_iter().flat_map(|headers| headers.keys().map(String::as_str)).collect();
     match matching(header, &known).as_slice() {
         [one] => *header = (*one).to_owned(),
@@ -190,11 +181,14 @@ fn known_names<'a>(kind: &str, file: &'a Table) -> Vec<&'a str> {
 fn named_by_routes<'a>(kind: &str, file: &'a Table) -> Vec<&'a str> {
     let routes = file.get("route").map(|value| &value.kind);
     let Some(ValueKind::Array(routes)) = routes else { return Vec::new() };
+    let refers = |key: &&keys::Key| match key.kind {
+        Kind::Reference(named) | Kind::References(named) => named == kind,
+        _ => false,
+    };
     let mut names = Vec::new();
-    for (key, _) in REFERENCES.iter().filter(|(_, names)| *names == kind) {
-        for route in routes {
-            let ValueKind::Table(route) = &route.kind else { continue };
-            match route.get(*key).map(|value| &value.kind) {
+    for key in keys::section("route").keys().filter(refers) {
+        for route in routes.iter().filter_map(as_table) {
+            match lookup(route, key.name).map(|value| &value.kind) {
                 Some(ValueKind::String(name)) => names.push(name.as_str()),
                 Some(ValueKind::Array(items)) => names.extend(items.iter().filter_map(text)),
                 _ => {}
@@ -235,7 +229,7 @@ fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, Strin
     let parsed = match (parsed, key.map(|key| key.kind)) {
         (Some(parsed), _) => parsed,
         // `[::1]:9139`
-        (None, Some(keys::Kind::Addresses)) => return Ok(Value::new(Some(&origin), text)),
+        (None, Some(Kind::Addresses)) => return Ok(Value::new(Some(&origin), text)),
         (None, _) => return Err("starts like TOML but is not valid TOML".to_owned()),
     };
     Ok(Value::new(Some(&origin), with_origin(parsed.kind, &origin)))

@@ -1,6 +1,6 @@
 //! One section of the layers, and the typed readers of its keys.
 
-use std::{path::Path, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use config::{Value, ValueKind};
 
@@ -171,11 +171,6 @@ impl<'a> Section<'a> {
         matches!(self.reader.layers.base, Origin::File(_))
     }
 
-    /// The folder at which relative paths in the settings start.
-    pub(crate) fn folder(&self) -> &Path {
-        self.reader.layers.folder()
-    }
-
     pub(crate) fn duration(&self, name: &str) -> Duration {
         let kind = self.kind(name);
         self.read(name, |value| values::duration(value, kind)).unwrap_or_default()
@@ -237,5 +232,15 @@ impl<'a> Section<'a> {
 
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         self.read(name, values::list).unwrap_or_default()
+    }
+
+    /// A path; a relative one starts at the folder of the settings.
+    pub(crate) fn path_to(&self, name: &str) -> Option<PathBuf> {
+        self.text(name).map(|path| self.reader.layers.folder().join(path))
+    }
+
+    /// A list of such paths.
+    pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
+        self.list(name).iter().map(|path| self.reader.layers.folder().join(path)).collect()
     }
 }

@@ -16,7 +16,7 @@ pub struct Language {
 /// Reads the section.
 pub(crate) fn read(section: &Section<'_>) -> Language {
     Language {
-        module_path: section.list("module_path").iter().map(|folder| section.folder().join(folder)).collect(),
+        module_path: section.paths("module_path"),
         limits: ProgramLimits {
             max_steps: section.count("max_steps"),
             max_recursion: section.count("max_recursion"),

@@ -21,10 +21,9 @@ pub struct Pipeline {
 
 /// Reads the section; `None` without a valid program.
 pub(crate) fn read(name: &str, section: &Section<'_>, language: &Language) -> Option<Arc<Pipeline>> {
-    let (key, label, source, file) = match (section.text("source"), section.text("file")) {
+    let (key, label, source, file) = match (section.text("source"), section.path_to("file")) {
         (Some(source), None) => ("source", section.path.clone(), source, None),
-        (None, Some(file)) => {
-            let path = section.folder().join(file);
+        (None, Some(path)) => {
             let source = match section.host().read(&path) {
                 Ok(source) => source,
                 Err(error) => {

@@ -1,0 +1,65 @@
+//! The table of keys, held against the sections that read it.
+
+use super::*;
+
+/// The table of a section in the layers, and the path of its keys in problems.
+fn table_of<'a>(layers: &'a mut Layers, section: &keys::Section) -> (&'a mut layers::Table, String) {
+    let root = &mut layers.root;
+    let value = root.entry(section.name.to_owned()).or_insert_with(|| Value::from(layers::Table::new()));
+    let (path, value) = match section.shape {
+        Shape::Single => (section.name.to_owned(), value),
+        Shape::Named => {
+            let ValueKind::Table(named) = &mut value.kind else { panic!("no [{}.NAME]", section.name) };
+            let (name, value) = named.first_mut().unwrap();
+            (format!("{}.{name}", section.name), value)
+        }
+        Shape::Listed => {
+            let ValueKind::Array(items) = &mut value.kind else { panic!("no [[{}]]", section.name) };
+            (format!("{}[1]", section.name), &mut items[0])
+        }
+    };
+    match &mut value.kind {
+        ValueKind::Table(table) => (table, path),
+        other => panic!("{path} is {other}"),
+    }
+}
+
+/// C10: what is accepted has an effect. A value of no key's kind is a problem, unless nothing reads the key.
+#[test]
+fn every_key_is_read() {
+    let wrong = || Value::from(vec![Value::from(vec![1])]);
+    let mut keys = 0;
+    for section in &SECTIONS {
+        for key in section.keys() {
+            let mut layers = layers(MINIMAL, &[]).unwrap();
+            let (table, path) = table_of(&mut layers, section);
+            layers::insert(table, key.name, wrong());
+            let path = format!("{path}.{}", key.name);
+            let Err(SettingsError::Invalid(problems)) = check(&layers) else {
+                panic!("nothing reads {path}")
+            };
+            assert!(problems.iter().any(|problem| problem.key == path), "{path}: {problems:#?}");
+            keys += 1;
+        }
+    }
+    assert!(keys > 80, "{keys}");
+}
+
+#[test]
+fn no_section_has_a_key_twice() {
+    for section in &SECTIONS {
+        let mut names: Vec<_> = section.keys().map(|key| key.name).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}: {names:?}", section.name);
+    }
+}
+
+#[test]
+fn every_reference_names_a_kind_of_section() {
+    for key in SECTIONS.iter().flat_map(keys::Section::keys) {
+        if let keys::Kind::Reference(kind) | keys::Kind::References(kind) = key.kind {
+            let section = SECTIONS.iter().find(|section| section.name == kind);
+            assert!(section.is_some_and(|section| section.shape == Shape::Named), "{}: {kind}", key.name);
+        }
+    }
+}
