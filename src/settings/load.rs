@@ -141,7 +141,7 @@ fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes
     }
     for (name, section) in listeners {
         if !routes.iter().any(|route| route.pattern.serves(name)) {
-            section.section_problem("no route takes sessions from here".to_owned());
+            section.section_problem("no route serves this listener".to_owned());
         }
     }
 }

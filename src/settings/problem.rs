@@ -127,7 +127,7 @@ impl std::error::Error for SettingsError {}
 pub(crate) fn unknown(what: &str, name: &str, names: &[&str]) -> String {
     match near(name, names) {
         Some(known) => format!("unknown {what}; did you mean {known:?}?"),
-        None => format!("unknown {what}; there are {}", names.join(", ")),
+        None => format!("unknown {what}; known: {}", names.join(", ")),
     }
 }
 

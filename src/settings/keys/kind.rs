@@ -97,7 +97,7 @@ impl fmt::Display for Kind {
     /// Describes the allowed values: `a whole number from 0 to 1024`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Text | Self::Path | Self::Reference(_) | Self::Url => f.write_str("a text"),
+            Self::Text | Self::Path | Self::Reference(_) | Self::Url => f.write_str("a string"),
             Self::Choice(choices) => {
                 let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
                 match quoted.split_last() {
@@ -118,20 +118,20 @@ impl fmt::Display for Kind {
             Self::Count(min, max) => write!(f, "a whole number from {min} to {max}"),
             Self::Duration(min, max) => write!(
                 f,
-                "a time with its unit such as \"30s\", from {} to {}",
+                "a duration with a unit, such as \"30s\", from {} to {}",
                 humantime::format_duration(min),
                 humantime::format_duration(max).to_string().replace("1day", "1 day")
             ),
             Self::Timeout(min, max) => write!(f, "{}, or \"never\"", Self::Duration(min, max)),
             Self::Size(min, max) => {
-                write!(f, "a size with its unit such as \"64KiB\", from {} to {}", Size(min), Size(max))
+                write!(f, "a size with a unit, such as \"64KiB\", from {} to {}", Size(min), Size(max))
             }
             Self::Addresses => f.write_str("an address such as \"127.0.0.1:9139\", or a list of addresses"),
-            Self::List | Self::Paths | Self::References(_) | Self::Urls => f.write_str("a list of texts"),
+            Self::List | Self::Paths | Self::References(_) | Self::Urls => f.write_str("a list of strings"),
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
             }
-            Self::Headers => f.write_str("a table of header names and texts"),
+            Self::Headers => f.write_str("a table of header names and values"),
         }
     }
 }

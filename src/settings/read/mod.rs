@@ -133,8 +133,9 @@ impl<'a> Reader<'a> {
 fn wrong_name(name: &str) -> Option<&'static str> {
     let letters = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-');
     if name.is_empty() || !name.chars().all(letters) {
-        return Some("a name is made of a-z, 0-9, _ and -");
+        return Some("a name consists of a-z, 0-9, _ and -");
     }
-    name.contains("__")
-        .then_some("a name has no two underscores side by side: environment variables could not express it")
+    name.contains("__").then_some(
+        "a name cannot contain two underscores in a row: they separate the parts of an environment variable",
+    )
 }

@@ -9,13 +9,13 @@ use crate::settings::keys::Kind;
 pub(crate) fn text(value: &Value) -> Result<&str, String> {
     match &value.kind {
         ValueKind::String(text) => Ok(text),
-        _ => Err("takes a text in quotes".to_owned()),
+        _ => Err("takes a string in quotes".to_owned()),
     }
 }
 
 /// An array of texts, or comma-separated texts from the environment.
 pub(crate) fn list(value: &Value) -> Result<Vec<String>, String> {
-    let wrong = || "takes a list of texts".to_owned();
+    let wrong = || "takes a list of strings".to_owned();
     match &value.kind {
         ValueKind::Array(items) => {
             items.iter().map(|item| text(item).map(str::to_owned).map_err(|_| wrong())).collect()

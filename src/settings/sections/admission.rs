@@ -23,7 +23,7 @@ pub(crate) fn read(section: &Section<'_>) -> Admission {
     if let (Some(all), Some(of_one)) = (admission.max_sessions, admission.max_sessions_per_address)
         && of_one > all
     {
-        let text = format!("is above max_sessions, which is {all}: it would never be reached");
+        let text = format!("is above max_sessions, which is {all}, so it can never be reached");
         section.conflict("max_sessions_per_address", &["max_sessions"], text);
     }
     admission

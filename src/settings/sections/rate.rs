@@ -23,7 +23,7 @@ pub(crate) fn read(section: &Section<'_>, name: &str) -> Rate {
     if rate.messages.is_none() && rate.bytes.is_none() {
         for idle in [key("burst"), key("on_limit")] {
             if section.said(&idle).is_some() {
-                let text = format!("does nothing without {name}.messages or {name}.bytes");
+                let text = format!("has no effect without {name}.messages or {name}.bytes");
                 section.conflict(&idle, &[&key("messages"), &key("bytes")], text);
             }
         }

@@ -32,13 +32,13 @@ pub(crate) fn check(
     tcp: &TcpOptions,
 ) {
     if policy != SlowConsumer::Disconnect && liveness.slow_consumer_timeout.is_none() {
-        let text = format!("is \"never\", so that slow_consumer = \"{policy}\" would never begin");
+        let text = format!("with \"never\", slow_consumer = \"{policy}\" would never drop a message");
         section.conflict("slow_consumer_timeout", &["slow_consumer"], text);
     }
     let Some(kernel) = tcp.user_timeout else { return };
     if policy != SlowConsumer::Disconnect {
         let text = format!(
-            "ends a client that does not read, which slow_consumer = \"{policy}\" keeps: must be \"never\""
+            "must be \"never\" with slow_consumer = \"{policy}\": the kernel would end a client that does not read"
         );
         section.conflict("tcp_user_timeout", &["slow_consumer"], text);
     } else if let Some(slow) = liveness.slow_consumer_timeout

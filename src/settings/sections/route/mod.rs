@@ -154,8 +154,8 @@ fn pipelines(section: &Section<'_>, key: &str, known: &Known<'_>) -> Vec<Arc<Pip
 fn no_such<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.collect();
     match names.as_slice() {
-        [] => format!("there is no {what} {}, and no other", quoted(name)),
-        names => format!("there is no {what} {}; there are {}", quoted(name), names.join(", ")),
+        [] => format!("there is no {what} {}; the settings have none", quoted(name)),
+        names => format!("there is no {what} {}; known: {}", quoted(name), names.join(", ")),
     }
 }
 
@@ -165,7 +165,8 @@ fn path(value: &Value) -> Result<String, String> {
     let wrong = |letter: char| matches!(letter, '?' | '#' | '*') || !letter.is_ascii_graphic();
     if !path.starts_with('/') || path.contains(wrong) {
         return Err(
-            "takes the beginning of a path such as \"/chat\": / first, and no spaces, ?, # or *".to_owned()
+            "takes the prefix of a path, such as \"/chat\"; it starts with / and has no spaces, ?, # or *"
+                .to_owned(),
         );
     }
     Ok(path.to_owned())

@@ -33,7 +33,7 @@ pub(crate) fn correlation(
     let path = section.text("correlation").filter(|path| !path.is_empty())?;
     let keys: Vec<_> = path.split('.').map(str::to_owned).collect();
     if keys.iter().any(|key| key.is_empty() || key.contains(char::is_whitespace)) {
-        section.problem("correlation", "takes keys with dots between them, such as \"id\" or \"params.id\"");
+        section.problem("correlation", "takes keys separated by dots, such as \"id\" or \"params.id\"");
     }
     if exchange != ExchangeMode::Request {
         let text = "needs exchange = \"request\": in a stream no event awaits a reply";

@@ -60,7 +60,7 @@ pub(super) fn added(section: &Section<'_>) -> AddedHeaders {
     let set = section.said("headers");
     let table = set.and_then(as_table);
     if set.is_some() && table.is_none() {
-        section.problem("headers", "takes a table of header names and texts");
+        section.problem("headers", "takes a table of header names and values");
     }
     for (name, value) in table.into_iter().flatten() {
         let lower = name.to_ascii_lowercase();

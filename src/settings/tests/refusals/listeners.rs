@@ -6,19 +6,19 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
         "max_sessions_per_address = 3\nmax_sessions = 2",
-        "listener.ws.max_sessions_per_address = 3 (/etc/towline.toml): is above max_sessions, which is 2: it would \
+        "listener.ws.max_sessions_per_address = 3 (/etc/towline.toml): is above max_sessions, which is 2, so it can \
          never be reached",
     ),
     (
         "listener.ws",
         "ping_interval = \"always\"",
-        "listener.ws.ping_interval = \"always\" (/etc/towline.toml): takes a time with its unit such as \"30s\", \
+        "listener.ws.ping_interval = \"always\" (/etc/towline.toml): takes a duration with a unit, such as \"30s\", \
          from 100ms to 1 day, or \"never\"",
     ),
     (
         "listener.ws",
         "ping_timeout = \"never\"",
-        "listener.ws.ping_timeout = \"never\" (/etc/towline.toml): takes a time with its unit such as \"30s\", from \
+        "listener.ws.ping_timeout = \"never\" (/etc/towline.toml): takes a duration with a unit, such as \"30s\", from \
          100ms to 1 day",
     ),
     (
@@ -35,24 +35,24 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
         "slow_consumer = \"drop_oldest\"",
-        "listener.ws.tcp_user_timeout = \"60s\" (default): ends a client that does not read, which slow_consumer = \
-         \"drop_oldest\" keeps: must be \"never\"",
+        "listener.ws.tcp_user_timeout = \"60s\" (default): must be \"never\" with slow_consumer = \
+         \"drop_oldest\": the kernel would end a client that does not read",
     ),
     (
         "listener.ws",
         "slow_consumer = \"drop_newest\"\ntcp_user_timeout = \"never\"\nslow_consumer_timeout = \"never\"",
-        "listener.ws.slow_consumer_timeout = \"never\" (/etc/towline.toml): is \"never\", so that slow_consumer = \
-         \"drop_newest\" would never begin",
+        "listener.ws.slow_consumer_timeout = \"never\" (/etc/towline.toml): with \"never\", slow_consumer = \
+         \"drop_newest\" would never drop a message",
     ),
     (
         "listener.ws",
         "rate.on_limit = \"close\"",
-        "listener.ws.rate.on_limit = \"close\" (/etc/towline.toml): does nothing without rate.messages or rate.bytes",
+        "listener.ws.rate.on_limit = \"close\" (/etc/towline.toml): has no effect without rate.messages or rate.bytes",
     ),
     (
         "listener.ws",
         "address_rate.burst = \"2h\"\naddress_rate.messages = 1",
-        "listener.ws.address_rate.burst = \"2h\" (/etc/towline.toml): takes a time with its unit such as \"30s\", \
+        "listener.ws.address_rate.burst = \"2h\" (/etc/towline.toml): takes a duration with a unit, such as \"30s\", \
          from 1ms to 1h",
     ),
     (
@@ -105,11 +105,11 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
         "max_message = 1024",
-        "listener.ws.max_message = 1024 (/etc/towline.toml): takes a size with its unit such as \"64KiB\", from 1B to 64MiB",
+        "listener.ws.max_message = 1024 (/etc/towline.toml): takes a size with a unit, such as \"64KiB\", from 1B to 64MiB",
     ),
-    ("listener.ws", "max_message = \"1024\"", "takes a size with its unit"),
-    ("listener.ws", "max_message = \"65MiB\"", "takes a size with its unit"),
-    ("listener.ws", "max_message = \"many MiB\"", "takes a size with its unit"),
+    ("listener.ws", "max_message = \"1024\"", "takes a size with a unit"),
+    ("listener.ws", "max_message = \"65MiB\"", "takes a size with a unit"),
+    ("listener.ws", "max_message = \"many MiB\"", "takes a size with a unit"),
     (
         "listener.ws",
         "max_message = \"1KiB\"",
@@ -123,23 +123,23 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
         "buffer = \"4095B\"",
-        "listener.ws.buffer = \"4095B\" (/etc/towline.toml): takes a size with its unit such as \"64KiB\", from 4KiB to 64MiB",
+        "listener.ws.buffer = \"4095B\" (/etc/towline.toml): takes a size with a unit, such as \"64KiB\", from 4KiB to 64MiB",
     ),
     ("listener.ws", "bnid = 1", "listener.ws.bnid (/etc/towline.toml): unknown key; did you mean \"bind\"?"),
     (
         "listener.ws",
         "colour = 1",
-        "listener.ws.colour (/etc/towline.toml): unknown key; there are bind, codec, ",
+        "listener.ws.colour (/etc/towline.toml): unknown key; known: bind, codec, ",
     ),
     (
         "listener.Two",
         "bind = \"127.0.0.1:0\"",
-        "listener.Two (/etc/towline.toml): a name is made of a-z, 0-9, _ and -",
+        "listener.Two (/etc/towline.toml): a name consists of a-z, 0-9, _ and -",
     ),
     (
         "listener.a__b",
         "bind = \"127.0.0.1:0\"",
-        "listener.a__b (/etc/towline.toml): a name has no two underscores side by side",
+        "listener.a__b (/etc/towline.toml): a name cannot contain two underscores in a row",
     ),
     (
         "listener.two",

@@ -16,7 +16,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "server",
         "buffer = \"1023KiB\"",
-        "server.buffer = \"1023KiB\" (/etc/towline.toml): takes a size with its unit such as \"64KiB\", from 1MiB \
+        "server.buffer = \"1023KiB\" (/etc/towline.toml): takes a size with a unit, such as \"64KiB\", from 1MiB \
          to 1TiB",
     ),
     (
@@ -28,7 +28,7 @@ const WRONG_LINES: &[WrongLine] = &[
     ("server", "workers = \"2\"", "server.workers = \"2\" (/etc/towline.toml): takes a whole number"),
     ("server", "workers = 1.5", "server.workers = 1.5 (/etc/towline.toml): takes a whole number"),
     ("log", "level = \"loud\"", "log.level = \"loud\" (/etc/towline.toml): takes a level (off, error, warn,"),
-    ("log", "level = 1", "log.level = 1 (/etc/towline.toml): takes a text in quotes"),
+    ("log", "level = 1", "log.level = 1 (/etc/towline.toml): takes a string in quotes"),
     ("log", "format = \"xml\"", "log.format = \"xml\" (/etc/towline.toml): takes \"text\" or \"json\""),
     ("admin", "bind = \"nowhere\"", "admin.bind = \"nowhere\" (/etc/towline.toml): takes host:port, such as"),
     (
@@ -39,16 +39,16 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "drain",
         "window = 10",
-        "drain.window = 10 (/etc/towline.toml): takes a time with its unit such as \"30s\", from 1ms to 1 day",
+        "drain.window = 10 (/etc/towline.toml): takes a duration with a unit, such as \"30s\", from 1ms to 1 day",
     ),
-    ("drain", "window = \"10\"", "drain.window = \"10\" (/etc/towline.toml): takes a time with its unit"),
-    ("drain", "window = \"0s\"", "drain.window = \"0s\" (/etc/towline.toml): takes a time with its unit"),
-    ("drain", "grace = \"25h\"", "drain.grace = \"25h\" (/etc/towline.toml): takes a time with its unit"),
-    ("drain", "grace = \"5 parsecs\"", "drain.grace = \"5 parsecs\" (/etc/towline.toml): takes a time"),
+    ("drain", "window = \"10\"", "drain.window = \"10\" (/etc/towline.toml): takes a duration with a unit"),
+    ("drain", "window = \"0s\"", "drain.window = \"0s\" (/etc/towline.toml): takes a duration with a unit"),
+    ("drain", "grace = \"25h\"", "drain.grace = \"25h\" (/etc/towline.toml): takes a duration with a unit"),
+    ("drain", "grace = \"5 parsecs\"", "drain.grace = \"5 parsecs\" (/etc/towline.toml): takes a duration"),
     ("drain", "close_code = 1005", "drain.close_code = 1005 (/etc/towline.toml): takes 1001 or 1012"),
-    ("admin", "bind = [\"127.0.0.1:1\"]", "(/etc/towline.toml): takes a text in quotes"),
+    ("admin", "bind = [\"127.0.0.1:1\"]", "(/etc/towline.toml): takes a string in quotes"),
     ("sever", "workers = 1", "sever (/etc/towline.toml): unknown section; did you mean \"server\"?"),
-    ("weather", "rain = true", "weather (/etc/towline.toml): unknown section; there are server, log, "),
+    ("weather", "rain = true", "weather (/etc/towline.toml): unknown section; known: server, log, "),
 ];
 
 #[test]

@@ -21,23 +21,23 @@ const WRONG_LINES: &[WrongLine] = &[
         "pipeline.two.file = \"none.trickle\" (/etc/towline.toml): cannot read /etc/none.trickle: No such file",
     ),
     ("pipeline.two", "# nothing", "pipeline.two (/etc/towline.toml): needs a program"),
-    ("pipeline.two", "source = 1", "pipeline.two.source = 1 (/etc/towline.toml): takes a text in quotes"),
+    ("pipeline.two", "source = 1", "pipeline.two.source = 1 (/etc/towline.toml): takes a string in quotes"),
     (
         "[route]",
         "listener = \"wz\"",
-        "route[1].listener = \"wz\" (/etc/towline.toml): there is no listener \"wz\"; there are ws",
+        "route[1].listener = \"wz\" (/etc/towline.toml): there is no listener \"wz\"; known: ws",
     ),
     (
         "[route]",
         "path = \"chat\"",
-        "route[1].path = \"chat\" (/etc/towline.toml): takes the beginning of a path such as \"/chat\"",
+        "route[1].path = \"chat\" (/etc/towline.toml): takes the prefix of a path, such as \"/chat\"",
     ),
-    ("[route]", "path = \"/a?b\"", "takes the beginning of a path"),
-    ("[route]", "path = \"/a/*\"", "takes the beginning of a path"),
+    ("[route]", "path = \"/a?b\"", "takes the prefix of a path"),
+    ("[route]", "path = \"/a/*\"", "takes the prefix of a path"),
     (
         "[route]",
         "incoming = [\"pas\"]",
-        "route[1].incoming = [\"pas\"] (/etc/towline.toml): there is no pipeline \"pas\"; there are pass",
+        "route[1].incoming = [\"pas\"] (/etc/towline.toml): there is no pipeline \"pas\"; known: pass",
     ),
     (
         "[route]",
@@ -52,7 +52,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "[route]",
         "upstream = \"eco\"",
-        "route[1].upstream = \"eco\" (/etc/towline.toml): there is no upstream \"eco\"; there are echo",
+        "route[1].upstream = \"eco\" (/etc/towline.toml): there is no upstream \"eco\"; known: echo",
     ),
     ("[route]", "error_replies = \"true\"", "takes \"auto\", true or false"),
     ("[route]", "error_replies = 1", "takes \"auto\", true or false"),
@@ -73,7 +73,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "[route]",
         "dial_before_accept = \"0s\"",
-        "route[1].dial_before_accept = \"0s\" (/etc/towline.toml): takes a time",
+        "route[1].dial_before_accept = \"0s\" (/etc/towline.toml): takes a duration",
     ),
 ];
 
@@ -102,13 +102,13 @@ fn missing_and_misplaced_sections_are_refused() {
         ),
         (&no_listener, &["listener (/etc/towline.toml): needs at least one: [listener.NAME]"]),
         (&no_route, &["route (/etc/towline.toml): needs at least one: [[route]]"]),
-        (&unserved, &["listener.two (/etc/towline.toml): no route takes sessions from here"]),
+        (&unserved, &["listener.two (/etc/towline.toml): no route serves this listener"]),
         (
             &no_upstream,
             &["route[1] (/etc/towline.toml): needs an upstream, or an incoming pipeline that answers"],
         ),
         (&hidden, &["route[2].path = \"/a\" (/etc/towline.toml): unreachable: route[1] already matches"]),
-        (&empty_path, &["route[2].path = 1 (/etc/towline.toml): takes a text in quotes"]),
+        (&empty_path, &["route[2].path = 1 (/etc/towline.toml): takes a string in quotes"]),
         (&format!("server = 1\n{MINIMAL}"), &["server = *** (/etc/towline.toml): is a section, not a key"]),
         (
             &format!("{MINIMAL}[listener]\nbind = \"x\"\n"),

@@ -114,7 +114,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.echo",
         "correlation = \"a..b\"\nexchange = \"request\"\ncodec = \"json\"",
-        "takes keys with dots between them, such as \"id\" or \"params.id\"",
+        "takes keys separated by dots, such as \"id\" or \"params.id\"",
     ),
     (
         "upstream.echo",
@@ -128,11 +128,11 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     ("upstream.echo", "forward_headers = [\"a b\"]", "\"a b\": a header name is a token"),
     ("upstream.echo", "forward_headers = [\"a\", \"A\"]", "\"A\" is listed twice"),
-    ("upstream.echo", "forward_headers = [1]", "takes a list of texts"),
+    ("upstream.echo", "forward_headers = [1]", "takes a list of strings"),
     (
         "upstream.echo",
         "headers = \"secret\"",
-        "upstream.echo.headers = \"***\" (/etc/towline.toml): takes a table of header names and texts",
+        "upstream.echo.headers = \"***\" (/etc/towline.toml): takes a table of header names and values",
     ),
     (
         "upstream.echo",
