@@ -28,7 +28,7 @@ Examples:
   towline run --config /etc/towline.toml
   TOWLINE__LISTENER__WS__BIND=0.0.0.0:80 towline run
 
-Any setting can be given in the environment as TOWLINE__SECTION__KEY, lists with commas.
+The environment variable TOWLINE__SECTION__KEY overrides a key; commas separate the items of a list.
 SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit
 code 1. SIGHUP is ignored.";
 
@@ -38,8 +38,8 @@ Examples:
   towline check && systemctl restart towline
   towline check --changed --listen 0.0.0.0:80 --to ws://10.0.0.7:8139 > towline.toml
 
-Nothing is opened. The output is a settings file. Secrets are masked, and a masked secret is refused
-where it is read back. Exits with 78 when anything is wrong, and lists all of it.";
+Opens no socket. The output is a settings file with its secrets masked; a masked secret is refused when
+the file is read back. If settings are wrong, lists every error and exits with 78.";
 
 const DEMO_EXAMPLES: &str = "\
 In another terminal:
@@ -59,14 +59,14 @@ Examples:
   towline echo
   towline echo --bind 127.0.0.1:9000
 
-Everything comes back as it was sent, but `snot` comes back as `badger`.";
+Sends every message back unchanged, except `snot`, which it answers with `badger`.";
 
 const HEALTH_EXAMPLES: &str = "\
 Examples:
   towline health
   towline health http://127.0.0.1:9140/readyz
 
-Exits with 0 when the answer is 200, and with 1 otherwise; made for container health checks.";
+Exits with 0 if the answer is 200, and with 1 otherwise. Use it for health checks of containers.";
 
 const EVAL_EXAMPLES: &str = "\
 Examples:
@@ -75,8 +75,8 @@ Examples:
   towline eval route.trickle --module-path lib --in events.jsonl
 
 Each line of the input is one JSON value; each output is one line {\"port\":\"out\",\"data\":...}.
-Errors go to standard error; evaluation continues.
-Exits with 1 when the program does not compile, or anything went wrong.";
+Errors go to standard error, and evaluation continues with the next line.
+Exits with 1 if the program does not compile or a line fails.";
 
 const FMT_EXAMPLES: &str = "\
 Examples:
@@ -84,7 +84,7 @@ Examples:
   towline fmt --check settings/pipelines/*.trickle
   towline fmt - < old.trickle > new.trickle
 
-Files that do not parse are left alone, with their errors on standard error.
+A file that does not parse stays unchanged; its errors go to standard error.
 Exits with 1 if any file does not parse, and with --check if a file would change.";
 
 /// A programmable WebSocket proxy. When an upstream is lost, it keeps the client (the default for requests), or
@@ -103,19 +103,19 @@ pub enum Command {
     /// Run the proxy
     #[command(after_help = RUN_EXAMPLES)]
     Run(Source),
-    /// Check the settings and print the effective ones, and where each value came from
+    /// Check the settings, and print the effective values and their origins
     #[command(after_help = CHECK_EXAMPLES)]
     Check(Check),
     /// Write a settings file with comments
     #[command(after_help = INIT_EXAMPLES)]
     Init(Init),
-    /// Run the proxy and the echo server behind it, to try it out
+    /// Run the proxy with an echo server as its upstream, to try it out
     #[command(after_help = DEMO_EXAMPLES)]
     Demo(Demo),
-    /// Run the echo server alone, as an upstream to play with
+    /// Run only the echo server, as an upstream for experiments
     #[command(after_help = ECHO_EXAMPLES)]
     Echo(Echo),
-    /// Ask a running proxy whether it is healthy
+    /// Check the health of a running proxy
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(Health),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
@@ -126,7 +126,7 @@ pub enum Command {
     Fmt(Fmt),
 }
 
-/// Where the settings come from: a file, or `--listen` and `--to`.
+/// The source of the settings: a file, or `--listen` and `--to`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Source {
     /// The settings file [default: settings/default.toml]
@@ -135,7 +135,7 @@ pub struct Source {
     /// Use this upstream, without a settings file
     #[arg(long, value_name = "URL")]
     pub to: Option<String>,
-    /// The address to listen on, with --to; may be given several times [default: 127.0.0.1:9139]
+    /// The address to listen on, with --to; can be repeated [default: 127.0.0.1:9139]
     #[arg(long, value_name = "ADDR:PORT", requires = "to")]
     pub listen: Vec<String>,
 }
@@ -143,7 +143,7 @@ pub struct Source {
 /// `towline check`
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Check {
-    /// Where the settings come from.
+    /// The source of the settings.
     #[command(flatten)]
     pub source: Source,
     /// Print only what differs from the defaults
@@ -173,7 +173,7 @@ pub struct Demo {
 /// `towline echo`
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Echo {
-    /// Where to listen
+    /// The address to listen on
     #[arg(
         long,
         short,
@@ -187,7 +187,7 @@ pub struct Echo {
 /// `towline health`
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Health {
-    /// The URL to ask
+    /// The URL of a health page
     #[arg(default_value = "http://127.0.0.1:9140/healthz")]
     pub url: String,
 }
@@ -201,7 +201,7 @@ pub struct Eval {
     /// The input [default: standard input]
     #[arg(long = "in", value_name = "FILE")]
     pub input: Option<PathBuf>,
-    /// A folder of modules; may be given several times
+    /// A folder of modules; can be repeated
     #[arg(long, value_name = "DIR")]
     pub module_path: Vec<PathBuf>,
     /// Show the metadata of outputs
