@@ -52,7 +52,7 @@ fn wait_for_acks(tracker: &AckTracker, events: usize, eager: bool) -> Vec<(u64, 
     block_on(poll_fn(|cx: &mut Context<'_>| {
         for ack in tracker.take_acks(Some(cx.waker()), eager) {
             if let Ack::Settled { event, status, .. } = ack {
-                found.push((event, status));
+                found.push((event.0, status));
             }
         }
         if found.len() < events { Poll::Pending } else { Poll::Ready(()) }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{event::Value, settings, wire::memory};
+use crate::{event::Value, flow::EventNumber, settings, wire::memory};
 
 /// Number of overdue events that are kept when replies match by key, so that a late reply is not mistaken for the
 /// reply to a newer event with the same key. The oldest are removed first. When replies match by order, all overdue
@@ -32,14 +32,14 @@ pub struct InFlight<T> {
     /// Number of entries that are overdue. Their reply may still arrive.
     overdue: usize,
     overdue_in_row: usize,
-    last_written: Option<u64>,
+    last_written: Option<EventNumber>,
 }
 
 /// An event that was sent.
 #[derive(Debug)]
 struct Entry<T> {
     /// The event's number in the session.
-    event: u64,
+    event: EventNumber,
     /// Boxed to keep entries small: few events have tags.
     tags: Option<Box<Tags>>,
     /// The obligation; `None` once the event is overdue and has been reported.
@@ -72,7 +72,7 @@ pub enum ReplyMatch<T> {
 #[derive(Debug, PartialEq)]
 pub struct Unsettled<T> {
     /// The event's number in the session.
-    pub event: u64,
+    pub event: EventNumber,
     /// Whether the socket has taken the event, so that the upstream may have acted on it.
     pub written: bool,
     /// The event's `$correlation`.
@@ -103,7 +103,7 @@ impl<T> InFlight<T> {
     }
 
     /// Adds an event that was queued for the socket. When replies match by key, only events with a key await a reply.
-    pub fn sent(&mut self, event: u64, tags: Tags, owed: T, now: Instant) {
+    pub fn sent(&mut self, event: EventNumber, tags: Tags, owed: T, now: Instant) {
         let awaits_reply =
             self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
         let (owed, deadline) = (Some(owed), now + self.timeout);
@@ -193,7 +193,7 @@ impl<T> InFlight<T> {
     }
 
     /// The last event that the socket has taken.
-    pub fn last_written(&self) -> Option<u64> {
+    pub fn last_written(&self) -> Option<EventNumber> {
         self.last_written
     }
 
@@ -255,7 +255,7 @@ mod tests {
 
     fn send(exchange: &mut InFlight<u64>, events: impl IntoIterator<Item = u64>) {
         for event in events {
-            exchange.sent(event, Tags::default(), event, Instant::now());
+            exchange.sent(EventNumber(event), Tags::default(), event, Instant::now());
         }
     }
 
@@ -281,7 +281,7 @@ mod tests {
         exchange.written(now);
         assert!(exchange.expire(now).is_empty());
         let expired = exchange.expire(now + TIMEOUT);
-        assert_eq!(expired, [Unsettled { event: 0, written: true, correlation: None, owed: 0 }]);
+        assert_eq!(expired, [Unsettled { event: EventNumber(0), written: true, correlation: None, owed: 0 }]);
         send(&mut exchange, [1]);
         exchange.written(now + TIMEOUT);
         assert_eq!(exchange.reply(None), ReplyMatch::Push);
@@ -293,9 +293,9 @@ mod tests {
         let now = Instant::now();
         let mut exchange = InFlight::new(Request, true, TIMEOUT, MAX_OVERDUE);
         let key = |text: &str| Some(Value::string(text));
-        exchange.sent(0, Tags { key: key("a"), correlation: None }, 0, now);
-        exchange.sent(1, Tags::default(), 1, now);
-        exchange.sent(2, Tags { key: key("b"), correlation: key("tag") }, 2, now);
+        exchange.sent(EventNumber(0), Tags { key: key("a"), correlation: None }, 0, now);
+        exchange.sent(EventNumber(1), Tags::default(), 1, now);
+        exchange.sent(EventNumber(2), Tags { key: key("b"), correlation: key("tag") }, 2, now);
         assert_eq!(exchange.written(now), None);
         assert_eq!(exchange.written(now), Some(1));
         assert_eq!(exchange.written(now), None);
@@ -313,8 +313,11 @@ mod tests {
         assert_eq!(exchange.written(now), Some(4));
         assert_eq!(exchange.written(now), Some(5));
         assert_eq!(exchange.reply(None), ReplyMatch::Push);
-        assert_eq!(exchange.last_written(), Some(5));
-        assert_eq!(exchange.end(), [Unsettled { event: 6, written: false, correlation: None, owed: 6 }]);
+        assert_eq!(exchange.last_written(), Some(EventNumber(5)));
+        assert_eq!(
+            exchange.end(),
+            [Unsettled { event: EventNumber(6), written: false, correlation: None, owed: 6 }]
+        );
     }
 
     #[test]
@@ -326,7 +329,7 @@ mod tests {
         exchange.written(now);
         exchange.reply(None);
         let ends: Vec<_> = exchange.end().into_iter().map(|lost| (lost.event, lost.written)).collect();
-        assert_eq!(ends, [(1, true), (2, false)]);
+        assert_eq!(ends, [(EventNumber(1), true), (EventNumber(2), false)]);
         assert!(exchange.end().is_empty());
     }
 
@@ -348,7 +351,7 @@ mod tests {
     fn a_connection_whose_upstream_does_not_read_must_be_replaced() {
         let now = Instant::now();
         let mut exchange = exchange(Request);
-        exchange.sent(0, Tags::default(), 0, now);
+        exchange.sent(EventNumber(0), Tags::default(), 0, now);
         assert_eq!(exchange.next_deadline(), Some(now + TIMEOUT));
         assert!(!exchange.must_be_replaced(now));
         assert!(
@@ -380,10 +383,15 @@ mod tests {
         let key = |number: usize| Some(Value::Int(number as i64));
         let mut exchange = InFlight::new(Request, true, TIMEOUT, MAX_OVERDUE);
         for number in 0..3 * LATE_MAX {
-            exchange.sent(number as u64, Tags { key: key(number), correlation: None }, number as u64, now);
+            exchange.sent(
+                EventNumber(number as u64),
+                Tags { key: key(number), correlation: None },
+                number as u64,
+                now,
+            );
             exchange.written(now);
             exchange.expire(now + TIMEOUT);
-            exchange.sent(0, Tags { key: key(1000), correlation: None }, 1000, now);
+            exchange.sent(EventNumber(0), Tags { key: key(1000), correlation: None }, 1000, now);
             exchange.written(now);
             assert_eq!(exchange.reply(key(1000).as_ref()), ReplyMatch::Reply(1000, None));
             assert!(!exchange.must_be_replaced(now));
@@ -422,7 +430,7 @@ mod tests {
                 match operation {
                     Operation::Send(key) => {
                         let key = key.filter(|_| correlated).map(|key| Value::Int(key.into()));
-                        exchange.sent(next, Tags { key, correlation: None }, next, now);
+                        exchange.sent(EventNumber(next), Tags { key, correlation: None }, next, now);
                         next += 1;
                     }
                     Operation::Write => back.extend(exchange.written(now)),

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::exchange::{InFlight, LATE_MAX, ReplyMatch, Tags, Unsettled};
 use crate::{
     event::Value,
+    flow::EventNumber,
     settings::ExchangeMode::{Request, Stream},
 };
 
@@ -148,8 +149,8 @@ fn tag(event: u64) -> Option<Value> {
 /// Number and `written` of each event, after checking its obligation and its `$correlation`.
 fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, bool)> {
     let part = |Unsettled { event, written, correlation, owed }| {
-        assert_eq!((owed, correlation), (event, tag(event)));
-        (event, written)
+        assert_eq!((EventNumber(owed), correlation), (event, tag(owed)));
+        (owed, written)
     };
     unsettled.into_iter().map(part).collect()
 }
@@ -177,7 +178,7 @@ proptest! {
                 Operation::Send(key) => {
                     let key = key.filter(|_| correlated);
                     let event = model.sent.len() as u64;
-                    exchange.sent(event, Tags { key: value(key), correlation: tag(event) }, event, now);
+                    exchange.sent(EventNumber(event), Tags { key: value(key), correlation: tag(event) }, event, now);
                     model.sent.push(Sent { key, stage: Stage::Queued, deadline: now + TIMEOUT });
                 }
                 Operation::Write => prop_assert_eq!(exchange.written(now), model.written(now)),
@@ -194,7 +195,7 @@ proptest! {
             prop_assert_eq!(exchange.next_deadline(), model.next_deadline());
             prop_assert_eq!(exchange.must_be_replaced(now), model.must_be_replaced(now));
             prop_assert_eq!(exchange.is_stalled(now), model.queued().is_some_and(|deadline| deadline <= now));
-            prop_assert_eq!(exchange.last_written(), model.last_written);
+            prop_assert_eq!(exchange.last_written(), model.last_written.map(EventNumber));
             prop_assert_eq!(exchange.len(), model.unsettled().len());
             if model.must_be_replaced(now) {
                 // The connection ends.

@@ -15,7 +15,7 @@ use crate::{
     connector::exchange::Unsettled,
     event::Origin,
     failure::Failure,
-    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
+    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, EventNumber, Ticket},
     upstream::{Dialed, Dialing},
     wire::CloseFrame,
 };
@@ -98,5 +98,5 @@ pub struct Ended {
     /// Events that were waiting for the end of a dial that failed.
     pub unsent: Vec<Envelope>,
     /// The last event that the socket has taken.
-    pub last_written: Option<u64>,
+    pub last_written: Option<EventNumber>,
 }

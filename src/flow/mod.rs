@@ -23,7 +23,7 @@ mod ticket;
 pub use batch::{Batch, recycle};
 pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
-pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
+pub use ticket::{Ack, AckStatus, AckTracker, Cause, EventNumber, Ticket};
 
 use actix::Message;
 
@@ -89,9 +89,9 @@ pub struct UpstreamEnd {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loss {
     /// The first lost event.
-    pub first: Option<u64>,
+    pub first: Option<EventNumber>,
     /// In stream mode, the last event written; it and earlier ones may be lost as well.
-    pub last_written: Option<u64>,
+    pub last_written: Option<EventNumber>,
 }
 
 /// A failed event that is to become an error reply.
@@ -100,7 +100,7 @@ pub struct Failed {
     /// The obligation to settle the event; `None` for a notice about a settled event.
     pub ticket: Option<Ticket>,
     /// The event that the error reply names.
-    pub event: u64,
+    pub event: EventNumber,
     /// Why it failed.
     pub failure: Failure,
     /// The event's `$correlation`, for the error reply.

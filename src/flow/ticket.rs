@@ -16,7 +16,7 @@ pub enum Ack {
     /// A ticket has its outcome.
     Settled {
         /// The event's number in the session.
-        event: u64,
+        event: EventNumber,
         /// What the event is to the session.
         cause: Cause,
         /// The outcome.
@@ -52,6 +52,10 @@ pub enum AckStatus {
     Lost,
 }
 
+/// The number of an event in its session, from 0: the last part of its [`EventId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventNumber(pub u64);
+
 /// Collects the acks of one session, and assigns its event numbers.
 #[derive(Debug)]
 pub struct AckTracker {
@@ -74,7 +78,7 @@ struct AckQueue {
 #[derive(Debug)]
 pub struct Ticket {
     tracker: Arc<AckTracker>,
-    event: u64,
+    event: EventNumber,
     cause: Cause,
     stamped: bool,
 }
@@ -98,21 +102,21 @@ impl AckTracker {
 
     /// A ticket for a new event.
     pub fn issue(self: &Arc<Self>, cause: Cause) -> Ticket {
-        self.ticket(self.next.fetch_add(1, Relaxed), cause)
+        self.ticket(EventNumber(self.next.fetch_add(1, Relaxed)), cause)
     }
 
     /// A ticket for the error event of a known event.
-    pub fn issue_error(self: &Arc<Self>, event: u64) -> Ticket {
+    pub fn issue_error(self: &Arc<Self>, event: EventNumber) -> Ticket {
         self.ticket(event, Cause::Error)
     }
 
-    fn ticket(self: &Arc<Self>, event: u64, cause: Cause) -> Ticket {
+    fn ticket(self: &Arc<Self>, event: EventNumber, cause: Cause) -> Ticket {
         Ticket { tracker: Arc::clone(self), event, cause, stamped: false }
     }
 
     /// The id of an event of this session.
-    pub fn id(&self, event: u64) -> EventId {
-        EventId { source: self.source, stream: self.stream, event }
+    pub fn id(&self, event: EventNumber) -> EventId {
+        EventId { source: self.source, stream: self.stream, event: event.0 }
     }
 
     /// Takes the acks in their order, and keeps `waker` for the next urgent one. With `eager`, good outcomes
@@ -186,7 +190,7 @@ impl AckQueue {
 
 impl Ticket {
     /// The event's number in the session.
-    pub fn event(&self) -> u64 {
+    pub fn event(&self) -> EventNumber {
         self.event
     }
 
@@ -206,7 +210,7 @@ impl Ticket {
     }
 
     /// Removes the obligation without an ack: the session itself settles the event.
-    pub fn redeem(mut self) -> u64 {
+    pub fn redeem(mut self) -> EventNumber {
         self.stamped = true;
         self.event
     }
@@ -240,7 +244,7 @@ mod tests {
     fn statuses(tracker: &AckTracker) -> Vec<(u64, AckStatus)> {
         let acks = tracker.take_acks(None, false).into_iter();
         acks.filter_map(|ack| match ack {
-            Ack::Settled { event, status, .. } => Some((event, status)),
+            Ack::Settled { event, status, .. } => Some((event.0, status)),
             Ack::PipelineDied(_) => None,
         })
         .collect()
@@ -264,11 +268,11 @@ mod tests {
         tracker.issue(Cause::Message).settle(AckStatus::Delivered);
         tracker.issue(Cause::Message).settle(AckStatus::failed(Failure::lost()));
         drop(tracker.issue(Cause::Message));
-        assert_eq!(tracker.issue(Cause::Message).redeem(), 3);
+        assert_eq!(tracker.issue(Cause::Message).redeem(), EventNumber(3));
         let expected =
             [(0, AckStatus::Delivered), (1, AckStatus::failed(Failure::lost())), (2, AckStatus::Lost)];
         assert_eq!(statuses(&tracker), expected);
-        assert_eq!(tracker.id(4).to_string(), "1:7:4");
+        assert_eq!(tracker.id(EventNumber(4)).to_string(), "1:7:4");
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::{
     deadline::Deadline,
     event::{Data, Event, Origin, Record},
     failure::{Failure, FailureOrigin},
-    flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, Kind, Loss, mailbox_room},
+    flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, EventNumber, Kind, Loss, mailbox_room},
     format_error::FormatError,
     pipeline::Attach,
     settings::{Listener, OnClientClose},
@@ -75,7 +75,7 @@ pub struct Session {
     /// was lost, or when it drains on a route without error replies.
     loss: Option<Box<Loss>>,
     /// For the stream connection that was lost last: its server, and the last event sent on it.
-    last_sent: Option<Box<(Arc<str>, u64)>>,
+    last_sent: Option<Box<(Arc<str>, EventNumber)>>,
     /// The events accepted in this turn.
     batch: Batch,
     opened: Instant,

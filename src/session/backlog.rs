@@ -6,6 +6,8 @@
 
 use std::collections::VecDeque;
 
+use crate::flow::EventNumber;
+
 /// Which messages are kept when there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -36,7 +38,7 @@ pub struct Backlog<F> {
     dropped: u64,
     /// The event of a notice that must be sent before the waiting frames, and the number of its frames that have
     /// arrived.
-    notice: Option<(u64, usize)>,
+    notice: Option<(EventNumber, usize)>,
     /// Number of messages dropped since the session began.
     total: u64,
 }
@@ -78,12 +80,12 @@ impl<F: QueuedFrame> Backlog<F> {
 
     /// Announces the notice: it will arrive as the error reply of `event`. With [`Keep::Newest`] the gap precedes
     /// the waiting frames, so they wait for the notice. With [`Keep::Oldest`] it follows them.
-    pub fn expect(&mut self, event: u64) {
+    pub fn expect(&mut self, event: EventNumber) {
         self.notice = (self.keep == Keep::Newest).then_some((event, 0));
     }
 
     /// Whether the error reply of `event` is the notice that the waiting frames wait for.
-    pub fn expects(&self, event: u64) -> bool {
+    pub fn expects(&self, event: EventNumber) -> bool {
         self.notice.is_some_and(|(expected, _)| expected == event)
     }
 
@@ -239,8 +241,8 @@ mod tests {
     #[test]
     fn the_notice_precedes_the_frames_after_the_gap() {
         let (mut backlog, used) = filled(Keep::Newest);
-        backlog.expect(9);
-        assert!(backlog.expects(9) && !backlog.expects(8));
+        backlog.expect(EventNumber(9));
+        assert!(backlog.expects(EventNumber(9)) && !backlog.expects(EventNumber(8)));
         assert!(backlog.pop().is_none());
         backlog.notice(TestFrame::new(90, false, false, &used, 3), false);
         assert!(backlog.pop().is_none());

@@ -8,6 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::backlog::{Backlog, Keep, QueuedFrame};
+use crate::flow::EventNumber;
 
 /// A frame of the message or notice `number`.
 #[derive(Debug)]
@@ -100,7 +101,7 @@ struct Checked {
     dropping: bool,
     reported: u64,
     /// Notices that were announced and have not arrived.
-    notices: Vec<u64>,
+    notices: Vec<EventNumber>,
     /// Number of frames that were gone before this operation.
     gone_before: usize,
 }
@@ -156,7 +157,7 @@ impl Checked {
     }
 
     fn expect(&mut self) {
-        let event = self.messages.len() as u64;
+        let event = EventNumber(self.messages.len() as u64);
         self.backlog.expect(event);
         self.notices.push(event);
     }

@@ -8,6 +8,7 @@ use super::{
     ledger::{Counts, Ledger, Outcome, Settled},
     sequencer::{Position, Sequencer},
 };
+use crate::flow::EventNumber;
 
 /// The outcomes that a session still has to give, and the order of its messages to the client.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub struct Delivery<O> {
     last_reply: Option<Position>,
     /// Events whose error reply is expected although they are not in the ledger, such as a failed push. With the
     /// position of the error reply.
-    unowned: Vec<(u64, Option<Position>)>,
+    unowned: Vec<(EventNumber, Option<Position>)>,
     pushed: u64,
 }
 
@@ -39,19 +40,24 @@ impl<O> Delivery<O> {
     }
 
     /// Adds an event, made of a client's message.
-    pub fn accept(&mut self, event: u64) {
+    pub fn accept(&mut self, event: EventNumber) {
         let position = self.ordered.then(|| self.sequencer.reserve());
         self.ledger.accept(event, position);
     }
 
     /// Notes that a pipeline copied an event.
-    pub fn copied(&mut self, event: u64) {
+    pub fn copied(&mut self, event: EventNumber) {
         self.ledger.copied(event);
     }
 
     /// Sends the reply to an event or to one of its copies, and settles it. If the event has already been reported
     /// as failed, the reply counts as a push.
-    pub fn reply(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
+    pub fn reply(
+        &mut self,
+        event: EventNumber,
+        outputs: impl IntoIterator<Item = O>,
+        mut emit: impl FnMut(O),
+    ) {
         match self.ledger.settle(event, Outcome::Answered) {
             Settled::Unknown => self.push(outputs, emit),
             Settled::Partly(position) => self.put(position, outputs, &mut emit),
@@ -75,7 +81,7 @@ impl<O> Delivery<O> {
     }
 
     /// Settles an event, or one of its copies, that needs no reply.
-    pub fn settle(&mut self, event: u64, outcome: Outcome, emit: impl FnMut(O)) {
+    pub fn settle(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
         if let Settled::Done(position) = self.ledger.settle(event, outcome) {
             self.close(position, emit);
         }
@@ -83,7 +89,7 @@ impl<O> Delivery<O> {
 
     /// Notes that an event failed. True when it needs an error reply; false when it already has an outcome or has
     /// failed before.
-    pub fn fail(&mut self, event: u64) -> bool {
+    pub fn fail(&mut self, event: EventNumber) -> bool {
         if !self.ledger.fail(event) {
             return false;
         }
@@ -96,21 +102,26 @@ impl<O> Delivery<O> {
 
     /// Notes a failure that is no event's outcome: a push failed, or a lost connection leaves a gap. Its error reply
     /// has the position that a push would have now.
-    pub fn fail_unowned(&mut self, event: u64) {
+    pub fn fail_unowned(&mut self, event: EventNumber) {
         let position = if self.ordered { self.last_reply } else { Some(self.sequencer.reserve()) };
         self.unowned.push((event, position));
     }
 
     /// Notes that the notice of a gap will be sent as the error reply of `event`. When `ordered`, it does not wait
     /// for outputs that are held back.
-    pub fn announce(&mut self, event: u64) {
+    pub fn announce(&mut self, event: EventNumber) {
         let position = (!self.ordered).then(|| self.sequencer.reserve());
         self.unowned.push((event, position));
     }
 
     /// Sends the error reply of an event, and settles it. An errors pipeline may make several error replies; those
     /// after the first count as pushes.
-    pub fn error(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
+    pub fn error(
+        &mut self,
+        event: EventNumber,
+        outputs: impl IntoIterator<Item = O>,
+        mut emit: impl FnMut(O),
+    ) {
         if !self.ledger.is_failing(event) {
             return self.error_unowned(event, outputs, emit);
         }
@@ -119,7 +130,12 @@ impl<O> Delivery<O> {
         self.end_error(event, Outcome::Errored, emit);
     }
 
-    fn error_unowned(&mut self, event: u64, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
+    fn error_unowned(
+        &mut self,
+        event: EventNumber,
+        outputs: impl IntoIterator<Item = O>,
+        mut emit: impl FnMut(O),
+    ) {
         let Some(position) = self.take_unowned(event) else { return self.push(outputs, emit) };
         self.pushed += 1;
         match position {
@@ -135,22 +151,22 @@ impl<O> Delivery<O> {
     }
 
     /// Settles a failed event whose error reply an errors pipeline dropped.
-    pub fn error_dropped(&mut self, event: u64, emit: impl FnMut(O)) {
+    pub fn error_dropped(&mut self, event: EventNumber, emit: impl FnMut(O)) {
         self.end_without_message(event, Outcome::Dropped, emit);
     }
 
     /// Settles a failed event without a message to the client.
-    pub fn error_unreported(&mut self, event: u64, emit: impl FnMut(O)) {
+    pub fn error_unreported(&mut self, event: EventNumber, emit: impl FnMut(O)) {
         self.end_without_message(event, Outcome::Errored, emit);
     }
 
     /// Whether an event has failed and its error reply has not arrived yet.
-    pub fn awaits_error(&mut self, event: u64) -> bool {
+    pub fn awaits_error(&mut self, event: EventNumber) -> bool {
         self.ledger.is_failing(event) || self.unowned.iter().any(|(unowned, _)| *unowned == event)
     }
 
     /// The unsettled events, oldest first.
-    pub fn open(&self) -> Vec<u64> {
+    pub fn open(&self) -> Vec<EventNumber> {
         self.ledger.unsettled().collect()
     }
 
@@ -174,13 +190,13 @@ impl<O> Delivery<O> {
         self.pushed
     }
 
-    fn end_error(&mut self, event: u64, outcome: Outcome, emit: impl FnMut(O)) {
+    fn end_error(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
         if let Settled::Done(position) = self.ledger.errored(event, outcome) {
             self.close(position, emit);
         }
     }
 
-    fn end_without_message(&mut self, event: u64, outcome: Outcome, emit: impl FnMut(O)) {
+    fn end_without_message(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
         if self.ledger.is_failing(event) {
             self.end_error(event, outcome, emit);
         } else if let Some(position) = self.take_unowned(event)
@@ -211,7 +227,7 @@ impl<O> Delivery<O> {
         }
     }
 
-    fn take_unowned(&mut self, event: u64) -> Option<Option<Position>> {
+    fn take_unowned(&mut self, event: EventNumber) -> Option<Option<Position>> {
         let at = self.unowned.iter().position(|(unowned, _)| *unowned == event)?;
         Some(self.unowned.remove(at).1)
     }
@@ -234,7 +250,8 @@ mod tests {
         }
 
         fn reply(&mut self, event: u64) {
-            self.delivery.reply(event, [format!("reply {event}")], |output| self.got.push(output));
+            self.delivery
+                .reply(EventNumber(event), [format!("reply {event}")], |output| self.got.push(output));
         }
 
         fn push(&mut self, name: &str) {
@@ -242,20 +259,21 @@ mod tests {
         }
 
         fn error(&mut self, event: u64) {
-            self.delivery.error(event, [format!("error {event}")], |output| self.got.push(output));
+            self.delivery
+                .error(EventNumber(event), [format!("error {event}")], |output| self.got.push(output));
         }
 
         fn settle(&mut self, event: u64, outcome: Outcome) {
-            self.delivery.settle(event, outcome, |output| self.got.push(output));
+            self.delivery.settle(EventNumber(event), outcome, |output| self.got.push(output));
         }
     }
 
     #[test]
     fn with_order_an_early_error_waits_for_the_reply_before_it() {
         let mut client = Client::new(true);
-        client.delivery.accept(0);
-        client.delivery.accept(1);
-        assert!(client.delivery.fail(1));
+        client.delivery.accept(EventNumber(0));
+        client.delivery.accept(EventNumber(1));
+        assert!(client.delivery.fail(EventNumber(1)));
         client.error(1);
         assert!(client.got.is_empty());
         client.reply(0);
@@ -266,7 +284,7 @@ mod tests {
     #[test]
     fn a_push_does_not_wait_for_missing_replies() {
         let mut client = Client::new(true);
-        client.delivery.accept(0);
+        client.delivery.accept(EventNumber(0));
         client.push("news");
         client.reply(0);
         assert_eq!(client.got, ["news", "reply 0"]);
@@ -275,8 +293,8 @@ mod tests {
     #[test]
     fn a_push_does_not_overtake_an_earlier_reply_of_the_upstream() {
         let mut client = Client::new(true);
-        client.delivery.accept(0);
-        client.delivery.accept(1);
+        client.delivery.accept(EventNumber(0));
+        client.delivery.accept(EventNumber(1));
         client.reply(1);
         client.push("news");
         client.settle(0, Outcome::Dropped);
@@ -286,10 +304,10 @@ mod tests {
     #[test]
     fn without_order_messages_after_an_error_do_not_overtake_it() {
         let mut client = Client::new(false);
-        client.delivery.accept(0);
-        client.delivery.accept(1);
+        client.delivery.accept(EventNumber(0));
+        client.delivery.accept(EventNumber(1));
         client.push("before");
-        assert!(client.delivery.fail(0));
+        assert!(client.delivery.fail(EventNumber(0)));
         client.reply(1);
         client.push("after");
         assert_eq!(client.got, ["before"]);
@@ -302,10 +320,10 @@ mod tests {
     fn a_gap_notice_is_sent_although_its_event_is_settled() {
         for ordered in [true, false] {
             let mut client = Client::new(ordered);
-            client.delivery.accept(0);
+            client.delivery.accept(EventNumber(0));
             client.settle(0, Outcome::Delivered);
-            client.delivery.fail_unowned(0);
-            assert!(client.delivery.awaits_error(0));
+            client.delivery.fail_unowned(EventNumber(0));
+            assert!(client.delivery.awaits_error(EventNumber(0)));
             client.error(0);
             assert_eq!(client.got, ["error 0"]);
             assert_eq!(client.delivery.pushed(), 1, "it settles nothing");
@@ -316,11 +334,11 @@ mod tests {
     #[test]
     fn the_error_of_a_push_does_not_overtake_an_earlier_reply() {
         let mut client = Client::new(true);
-        client.delivery.accept(0);
-        client.delivery.accept(1);
+        client.delivery.accept(EventNumber(0));
+        client.delivery.accept(EventNumber(1));
         client.reply(1);
-        client.delivery.fail_unowned(2);
-        client.delivery.announce(3);
+        client.delivery.fail_unowned(EventNumber(2));
+        client.delivery.announce(EventNumber(3));
         client.error(2);
         client.error(3);
         client.push("news");
@@ -333,8 +351,8 @@ mod tests {
     #[test]
     fn a_reply_after_the_error_is_a_push() {
         let mut client = Client::new(true);
-        client.delivery.accept(0);
-        assert!(client.delivery.fail(0));
+        client.delivery.accept(EventNumber(0));
+        assert!(client.delivery.fail(EventNumber(0)));
         client.reply(0);
         client.error(0);
         assert_eq!(client.got, ["reply 0", "error 0"]);
@@ -345,11 +363,11 @@ mod tests {
     #[test]
     fn an_error_that_the_errors_pipeline_drops_releases_later_replies() {
         let mut client = Client::new(true);
-        client.delivery.accept(0);
-        client.delivery.accept(1);
-        assert!(client.delivery.fail(0));
+        client.delivery.accept(EventNumber(0));
+        client.delivery.accept(EventNumber(1));
+        assert!(client.delivery.fail(EventNumber(0)));
         client.reply(1);
-        client.delivery.error_dropped(0, |output| client.got.push(output));
+        client.delivery.error_dropped(EventNumber(0), |output| client.got.push(output));
         assert_eq!(client.got, ["reply 1"]);
         assert_eq!(client.delivery.counts().dropped, 1);
     }
@@ -375,7 +393,7 @@ mod tests {
             ordered: bool,
         ) {
             let mut client = Client::new(ordered);
-            (0..ends.len() as u64).for_each(|event| client.delivery.accept(event));
+            (0..ends.len() as u64).for_each(|event| client.delivery.accept(EventNumber(event)));
             let mut known: Vec<u64> = (0..ends.len() as u64).collect();
             known.sort_by_key(|event| event.wrapping_add(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
             let mut late_errors = Vec::new();
@@ -384,12 +402,12 @@ mod tests {
                     End::Reply => client.reply(event),
                     End::Drop => client.settle(event, Outcome::Dropped),
                     End::Error => {
-                        prop_assert!(client.delivery.fail(event));
+                        prop_assert!(client.delivery.fail(EventNumber(event)));
                         client.error(event);
                     }
                     End::LateError => {
-                        prop_assert!(client.delivery.fail(event));
-                        prop_assert!(!client.delivery.fail(event));
+                        prop_assert!(client.delivery.fail(EventNumber(event)));
+                        prop_assert!(!client.delivery.fail(EventNumber(event)));
                         late_errors.push(event);
                     }
                 }

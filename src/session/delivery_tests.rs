@@ -9,6 +9,7 @@ use super::{
     ledger::{Counts, Ledger, Outcome, Settled},
     sequencer_tests::ModelSequencer,
 };
+use crate::flow::EventNumber;
 
 /// An unsettled event.
 #[derive(Debug, Clone, Copy)]
@@ -22,24 +23,24 @@ struct UnsettledEvent {
 /// A ledger: the unsettled events, and the number of events for each outcome.
 #[derive(Debug, Default)]
 struct ModelLedger {
-    open: BTreeMap<u64, UnsettledEvent>,
+    open: BTreeMap<EventNumber, UnsettledEvent>,
     counts: Counts,
 }
 
 impl ModelLedger {
-    fn accept(&mut self, event: u64, position: Option<usize>) {
+    fn accept(&mut self, event: EventNumber, position: Option<usize>) {
         self.counts.accepted += 1;
         self.open
             .insert(event, UnsettledEvent { copies: 1, gravest: Outcome::Dropped, failing: false, position });
     }
 
     /// An event that has neither an outcome nor failed.
-    fn not_failed(&mut self, event: u64) -> Option<&mut UnsettledEvent> {
+    fn not_failed(&mut self, event: EventNumber) -> Option<&mut UnsettledEvent> {
         self.open.get_mut(&event).filter(|open| !open.failing)
     }
 
     /// Whether all copies have ended; `None` when there is nothing to settle.
-    fn settle(&mut self, event: u64, outcome: Outcome) -> Option<bool> {
+    fn settle(&mut self, event: EventNumber, outcome: Outcome) -> Option<bool> {
         let open = self.not_failed(event)?;
         open.copies -= 1;
         open.gravest = open.gravest.max(outcome);
@@ -50,7 +51,7 @@ impl ModelLedger {
         Some(ended)
     }
 
-    fn end(&mut self, event: u64, outcome: Outcome) {
+    fn end(&mut self, event: EventNumber, outcome: Outcome) {
         self.open.remove(&event);
         *match outcome {
             Outcome::Dropped => &mut self.counts.dropped,
@@ -60,7 +61,7 @@ impl ModelLedger {
         } += 1;
     }
 
-    fn is_failing(&self, event: u64) -> bool {
+    fn is_failing(&self, event: EventNumber) -> bool {
         self.open.get(&event).is_some_and(|open| open.failing)
     }
 }
@@ -69,20 +70,20 @@ impl ModelLedger {
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     Accept,
-    Copied(u64),
-    Reply(u64, usize),
-    Settle(u64, Outcome),
-    Fail(u64),
-    FailUnowned(u64),
-    Announce(u64),
-    Error(u64, usize),
-    ErrorDropped(u64),
-    ErrorUnreported(u64),
+    Copied(EventNumber),
+    Reply(EventNumber, usize),
+    Settle(EventNumber, Outcome),
+    Fail(EventNumber),
+    FailUnowned(EventNumber),
+    Announce(EventNumber),
+    Error(EventNumber, usize),
+    ErrorDropped(EventNumber),
+    ErrorUnreported(EventNumber),
     Push(usize),
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
-    let event = || 0..16_u64;
+    let event = || (0..16_u64).prop_map(EventNumber);
     let count = || 0..4_usize;
     let good = prop_oneof![Just(Outcome::Dropped), Just(Outcome::Delivered)];
     let operation = prop_oneof![
@@ -108,19 +109,19 @@ struct ModelDelivery {
     ledger: ModelLedger,
     sequencer: ModelSequencer,
     /// Failures that are no event's outcome, and the positions of their error replies.
-    unowned: Vec<(u64, Option<usize>)>,
+    unowned: Vec<(EventNumber, Option<usize>)>,
     /// The position of the last reply.
     last: Option<usize>,
     pushed: u64,
 }
 
 impl ModelDelivery {
-    fn accept(&mut self, event: u64) {
+    fn accept(&mut self, event: EventNumber) {
         let position = self.ordered.then(|| self.sequencer.reserve());
         self.ledger.accept(event, position);
     }
 
-    fn reply(&mut self, event: u64, outputs: &[u32]) {
+    fn reply(&mut self, event: EventNumber, outputs: &[u32]) {
         let position = self.ledger.open.get(&event).and_then(|open| open.position);
         match self.ledger.settle(event, Outcome::Answered) {
             None => self.push(outputs),
@@ -131,13 +132,13 @@ impl ModelDelivery {
         }
     }
 
-    fn settle(&mut self, event: u64, outcome: Outcome) {
+    fn settle(&mut self, event: EventNumber, outcome: Outcome) {
         let position = self.ledger.open.get(&event).and_then(|open| open.position);
         let ended = self.ledger.settle(event, outcome) == Some(true);
         self.close(position.filter(|_| ended));
     }
 
-    fn fail(&mut self, event: u64) -> bool {
+    fn fail(&mut self, event: EventNumber) -> bool {
         let Some(open) = self.ledger.not_failed(event) else { return false };
         open.failing = true;
         if !self.ordered {
@@ -146,18 +147,18 @@ impl ModelDelivery {
         true
     }
 
-    fn fail_unowned(&mut self, event: u64) {
+    fn fail_unowned(&mut self, event: EventNumber) {
         let position = if self.ordered { self.last } else { Some(self.sequencer.reserve()) };
         self.unowned.push((event, position));
     }
 
-    fn announce(&mut self, event: u64) {
+    fn announce(&mut self, event: EventNumber) {
         let position = (!self.ordered).then(|| self.sequencer.reserve());
         self.unowned.push((event, position));
     }
 
     /// An error reply. With `dropped` and without outputs: one that an errors pipeline dropped.
-    fn error(&mut self, event: u64, outputs: &[u32], dropped: bool) {
+    fn error(&mut self, event: EventNumber, outputs: &[u32], dropped: bool) {
         if self.ledger.is_failing(event) {
             let position = self.ledger.open[&event].position;
             if !dropped {
@@ -189,7 +190,7 @@ impl ModelDelivery {
     }
 
     /// An event that failed without a message to the client.
-    fn unreported(&mut self, event: u64) {
+    fn unreported(&mut self, event: EventNumber) {
         if self.ledger.is_failing(event) {
             let position = self.ledger.open[&event].position;
             self.ledger.end(event, Outcome::Errored);
@@ -224,7 +225,7 @@ impl ModelDelivery {
         }
     }
 
-    fn awaits_error(&self, event: u64) -> bool {
+    fn awaits_error(&self, event: EventNumber) -> bool {
         self.ledger.is_failing(event) || self.unowned.iter().any(|(unowned, _)| *unowned == event)
     }
 
@@ -256,7 +257,7 @@ impl Compared {
     }
 
     fn apply(&mut self, operation: Operation) {
-        let event = self.accepted;
+        let event = EventNumber(self.accepted);
         let outputs = match operation {
             Operation::Reply(_, count) | Operation::Error(_, count) | Operation::Push(count) => {
                 self.outputs(count)
@@ -320,8 +321,8 @@ impl Compared {
         assert_eq!(self.delivery.open(), self.model.ledger.open.keys().copied().collect::<Vec<_>>());
         assert_eq!(self.delivery.unsettled(), self.model.ledger.open.len());
         assert_eq!(self.delivery.is_idle(), self.model.is_idle());
-        for event in 0..16 {
-            assert_eq!(self.delivery.awaits_error(event), self.model.awaits_error(event), "{event}");
+        for event in (0..16).map(EventNumber) {
+            assert_eq!(self.delivery.awaits_error(event), self.model.awaits_error(event), "{event:?}");
         }
     }
 
@@ -346,7 +347,7 @@ proptest! {
         for operation in operations {
             match operation {
                 Operation::Accept => {
-                    let event = model.counts.accepted;
+                    let event = EventNumber(model.counts.accepted);
                     ledger.accept(event, None);
                     model.accept(event, None);
                 }
@@ -377,7 +378,7 @@ proptest! {
             }
             prop_assert_eq!(ledger.counts(), model.counts);
             prop_assert!(ledger.unsettled().eq(model.open.keys().copied()));
-            for event in 0..16 {
+            for event in (0..16).map(EventNumber) {
                 prop_assert_eq!(ledger.is_failing(event), model.is_failing(event));
             }
         }

@@ -7,7 +7,13 @@ use std::{
 };
 
 use super::backlog::{Backlog, Keep, QueuedFrame};
-use crate::{channel::Channel, flow::Permit, net::Stream, settings::SlowConsumer, wire::Message};
+use crate::{
+    channel::Channel,
+    flow::{EventNumber, Permit},
+    net::Stream,
+    settings::SlowConsumer,
+    wire::Message,
+};
 
 /// With a backlog, the bytes queued for the socket at a time: enough for one or two writes. All other frames stay in
 /// the backlog, where they can still be dropped.
@@ -120,14 +126,14 @@ impl Downstream {
     }
 
     /// Announces that the error reply of `event` is the notice of the gap.
-    pub(super) fn expect_notice(&mut self, event: u64) {
+    pub(super) fn expect_notice(&mut self, event: EventNumber) {
         if let Some(backlog) = &mut self.backlog {
             backlog.expect(event);
         }
     }
 
     /// The class of an event's error reply.
-    pub(super) fn class_of_error(&self, event: u64) -> Class {
+    pub(super) fn class_of_error(&self, event: EventNumber) -> Class {
         match &self.backlog {
             Some(backlog) if backlog.expects(event) => Class::Notice,
             _ => Class::Owed,
@@ -135,7 +141,7 @@ impl Downstream {
     }
 
     /// Stops waiting for the error reply of `event`, which an errors pipeline has dropped.
-    pub(super) fn forget_notice(&mut self, event: u64) {
+    pub(super) fn forget_notice(&mut self, event: EventNumber) {
         if let Some(backlog) = &mut self.backlog
             && backlog.expects(event)
         {

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::sequencer::Position;
-use crate::wire::memory;
+use crate::{flow::EventNumber, wire::memory};
 
 /// The outcome of an event, the gravest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ pub struct Ledger {
 
 #[derive(Debug)]
 struct Entry {
-    event: u64,
+    event: EventNumber,
     position: Option<Position>,
     /// Copies that have not ended, the event itself included.
     copies: u32,
@@ -69,21 +69,21 @@ pub enum Settled {
 
 impl Ledger {
     /// Adds an entry. Events must be accepted in the order of their numbers.
-    pub fn accept(&mut self, event: u64, position: Option<Position>) {
+    pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
         debug_assert!(self.open.back().is_none_or(|last| last.event < event));
         self.counts.accepted += 1;
         self.open.push_back(Entry { event, position, copies: 1, outcome: Outcome::Dropped, failing: false });
     }
 
     /// Notes that a pipeline copied an event.
-    pub fn copied(&mut self, event: u64) {
+    pub fn copied(&mut self, event: EventNumber) {
         if let Some(entry) = self.find(event) {
             entry.copies = entry.copies.saturating_add(1);
         }
     }
 
     /// Records the outcome of an event or of one of its copies, other than [`Outcome::Errored`].
-    pub fn settle(&mut self, event: u64, outcome: Outcome) -> Settled {
+    pub fn settle(&mut self, event: EventNumber, outcome: Outcome) -> Settled {
         let Some(at) = self.index(event) else { return Settled::Unknown };
         let entry = &mut self.open[at];
         if entry.failing {
@@ -99,7 +99,7 @@ impl Ledger {
 
     /// Notes that an event failed. True the first time: the event needs an error reply. Call [`Ledger::errored`]
     /// when that has been sent.
-    pub fn fail(&mut self, event: u64) -> bool {
+    pub fn fail(&mut self, event: EventNumber) -> bool {
         match self.find(event) {
             Some(entry) if !entry.failing => {
                 entry.failing = true;
@@ -111,31 +111,31 @@ impl Ledger {
 
     /// Settles a failed event with [`Outcome::Errored`], or with [`Outcome::Dropped`] when an errors pipeline dropped
     /// its error reply.
-    pub fn errored(&mut self, event: u64, outcome: Outcome) -> Settled {
+    pub fn errored(&mut self, event: EventNumber, outcome: Outcome) -> Settled {
         let Some(at) = self.index(event) else { return Settled::Unknown };
         self.open[at].outcome = outcome;
         Settled::Done(self.close(at))
     }
 
     /// Whether the event has failed and waits for its error reply.
-    pub fn is_failing(&mut self, event: u64) -> bool {
+    pub fn is_failing(&mut self, event: EventNumber) -> bool {
         self.find(event).is_some_and(|entry| entry.failing)
     }
 
     /// The position of an unsettled event in the order of messages to the client.
-    pub fn position(&mut self, event: u64) -> Option<Position> {
+    pub fn position(&mut self, event: EventNumber) -> Option<Position> {
         self.find(event)?.position
     }
 
     /// Sets the position of an unsettled event.
-    pub fn set_position(&mut self, event: u64, position: Position) {
+    pub fn set_position(&mut self, event: EventNumber, position: Position) {
         if let Some(entry) = self.find(event) {
             entry.position = Some(position);
         }
     }
 
     /// The unsettled events, oldest first.
-    pub fn unsettled(&self) -> impl Iterator<Item = u64> + '_ {
+    pub fn unsettled(&self) -> impl Iterator<Item = EventNumber> + '_ {
         self.open.iter().map(|entry| entry.event)
     }
 
@@ -166,13 +166,13 @@ impl Ledger {
         entry.position
     }
 
-    fn find(&mut self, event: u64) -> Option<&mut Entry> {
+    fn find(&mut self, event: EventNumber) -> Option<&mut Entry> {
         let at = self.index(event)?;
         self.open.get_mut(at)
     }
 
     /// The index of an event's entry. Most often it is the first; the entries are sorted.
-    fn index(&self, event: u64) -> Option<usize> {
+    fn index(&self, event: EventNumber) -> Option<usize> {
         if self.open.front()?.event == event {
             return Some(0);
         }
@@ -189,31 +189,31 @@ mod tests {
     #[test]
     fn an_event_is_settled_once() {
         let mut ledger = Ledger::default();
-        ledger.accept(3, None);
-        assert_eq!(ledger.settle(3, Outcome::Answered), Settled::Done(None));
-        assert_eq!(ledger.settle(3, Outcome::Answered), Settled::Unknown);
-        assert!(!ledger.fail(3));
+        ledger.accept(EventNumber(3), None);
+        assert_eq!(ledger.settle(EventNumber(3), Outcome::Answered), Settled::Done(None));
+        assert_eq!(ledger.settle(EventNumber(3), Outcome::Answered), Settled::Unknown);
+        assert!(!ledger.fail(EventNumber(3)));
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
     }
 
     #[test]
     fn a_reply_after_the_failure_settles_nothing() {
         let mut ledger = Ledger::default();
-        ledger.accept(0, None);
-        assert!(ledger.fail(0));
-        assert!(!ledger.fail(0));
-        assert_eq!(ledger.settle(0, Outcome::Answered), Settled::Unknown);
-        assert_eq!(ledger.errored(0, Outcome::Errored), Settled::Done(None));
+        ledger.accept(EventNumber(0), None);
+        assert!(ledger.fail(EventNumber(0)));
+        assert!(!ledger.fail(EventNumber(0)));
+        assert_eq!(ledger.settle(EventNumber(0), Outcome::Answered), Settled::Unknown);
+        assert_eq!(ledger.errored(EventNumber(0), Outcome::Errored), Settled::Done(None));
         assert_eq!(ledger.counts(), Counts { accepted: 1, errored: 1, ..Counts::default() });
     }
 
     #[test]
     fn copies_share_the_gravest_outcome() {
         let mut ledger = Ledger::default();
-        ledger.accept(0, None);
-        ledger.copied(0);
-        assert_eq!(ledger.settle(0, Outcome::Answered), Settled::Partly(None));
-        assert_eq!(ledger.settle(0, Outcome::Dropped), Settled::Done(None));
+        ledger.accept(EventNumber(0), None);
+        ledger.copied(EventNumber(0));
+        assert_eq!(ledger.settle(EventNumber(0), Outcome::Answered), Settled::Partly(None));
+        assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Done(None));
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
     }
 
@@ -221,20 +221,21 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     enum Operation {
         Accept,
-        Copy(u64),
-        Settle(u64, Outcome),
-        Fail(u64),
-        Errored(u64),
+        Copy(EventNumber),
+        Settle(EventNumber, Outcome),
+        Fail(EventNumber),
+        Errored(EventNumber),
     }
 
     fn operation() -> impl Strategy<Value = Operation> {
+        let event = || (0..20_u64).prop_map(EventNumber);
         let outcome = prop_oneof![Just(Outcome::Dropped), Just(Outcome::Delivered), Just(Outcome::Answered)];
         prop_oneof![
             3 => Just(Operation::Accept),
-            1 => (0..20_u64).prop_map(Operation::Copy),
-            3 => (0..20_u64, outcome).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
-            1 => (0..20_u64).prop_map(Operation::Fail),
-            1 => (0..20_u64).prop_map(Operation::Errored),
+            1 => event().prop_map(Operation::Copy),
+            3 => (event(), outcome).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
+            1 => event().prop_map(Operation::Fail),
+            1 => event().prop_map(Operation::Errored),
         ]
     }
 
@@ -249,7 +250,7 @@ mod tests {
             for operation in operations {
                 let settled = match operation {
                     Operation::Accept => {
-                        ledger.accept(next, None);
+                        ledger.accept(EventNumber(next), None);
                         next += 1;
                         continue;
                     }
@@ -265,7 +266,7 @@ mod tests {
                     Operation::Errored(event) => (event, ledger.errored(event, Outcome::Errored)),
                 };
                 if let (event, Settled::Done(_)) = settled {
-                    prop_assert!(done.insert(event), "{} settled twice", event);
+                    prop_assert!(done.insert(event), "{:?} settled twice", event);
                 }
             }
             let Counts { accepted, answered, delivered, errored, dropped } = ledger.counts();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::{
     connector::exchange::Unsettled,
     failure::{ConnectFailure, Failure, FailureKind},
-    flow::{Cause, Envelope, Failed, Loss, Ticket},
+    flow::{Cause, Envelope, EventNumber, Failed, Loss, Ticket},
     settings::Upstream,
     wire::CloseFrame,
 };
@@ -72,7 +72,7 @@ fn passed(
 }
 
 /// Where the gap begins, according to the events that failed with the connection.
-pub fn gap(failed: &[Failed], last_written: Option<u64>) -> Loss {
+pub fn gap(failed: &[Failed], last_written: Option<EventNumber>) -> Loss {
     let lost = failed.iter().filter(|failed| {
         failed.ticket.as_ref().is_some_and(|ticket| ticket.cause() == Cause::Message)
             && failed.failure.server.is_some()
@@ -201,7 +201,7 @@ mod tests {
                     Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
                 })
                 .collect();
-            let expected = events.iter().position(|of_client| *of_client).map(|at| at as u64);
+            let expected = events.iter().position(|of_client| *of_client).map(|at| EventNumber(at as u64));
             prop_assert_eq!(gap(&failed, None).first, expected);
         }
     }

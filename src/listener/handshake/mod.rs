@@ -41,7 +41,7 @@ use super::{
 };
 use crate::{
     event::Origin,
-    flow::AckTracker,
+    flow::{AckTracker, EventNumber},
     log::Quoted,
     net::Stream,
     rate::Limiter,
@@ -185,7 +185,7 @@ impl Handshake {
         );
         let meta = route
             .reads_meta()
-            .then(|| forward::meta(context, protocol.as_deref(), tracker.id(0), &listener.name));
+            .then(|| forward::meta(context, protocol.as_deref(), tracker.id(EventNumber(0)), &listener.name));
         let local = context.local.filter(|_| route.reads_origin());
         let parts = Parts {
             tracker,

@@ -7,7 +7,7 @@ use crate::{
     channel::{self, Part},
     event::Event,
     failure::{Failure, FailureOrigin},
-    flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
+    flow::{Ack, AckStatus, Cause, DataMessage, Envelope, EventNumber, Kind, Permit, Ticket, recycle},
     reply::error_data,
     session::{
         downstream::{Class, ClientFrame},
@@ -88,7 +88,7 @@ impl Session {
         }
     }
 
-    fn acked(&mut self, event: u64, cause: Cause, status: AckStatus) {
+    fn acked(&mut self, event: EventNumber, cause: Cause, status: AckStatus) {
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
         match (status, cause) {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     event::{Event, EventId, Meta, Value},
     failure::{Failure, FailureKind, FailureOrigin},
-    flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Ticket, UpstreamEnd},
+    flow::{Cause, DataMessage, Envelope, EventNumber, Failed, Kind, Loss, Ticket, UpstreamEnd},
     log::Quoted,
     reply::{self, error_data},
     turn::now_ns,
@@ -42,7 +42,13 @@ impl Session {
 
     /// Reports the failure of an event that has no outcome yet: by an error reply, or on a route without error
     /// replies by closing the session, where the policy requires that.
-    pub(super) fn fail(&mut self, event: u64, cause: Cause, failure: Failure, correlation: Option<Value>) {
+    pub(super) fn fail(
+        &mut self,
+        event: EventNumber,
+        cause: Cause,
+        failure: Failure,
+        correlation: Option<Value>,
+    ) {
         if !self.is_error_due(event, cause) {
             return;
         }
@@ -55,7 +61,7 @@ impl Session {
     }
 
     /// Remembers the earliest event that was lost, for the close reason.
-    fn note_loss(&mut self, event: u64, cause: Cause, failure: &Failure) {
+    fn note_loss(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         if let Some(loss) = &mut self.loss
             && cause == Cause::Message
             && failure.server.is_some()
@@ -66,7 +72,7 @@ impl Session {
 
     /// Settles a failed event without a message to the client, and ends the session if [`policy::close_for`] has a
     /// close code for the failure.
-    fn close_for(&mut self, event: u64, cause: Cause, failure: &Failure) {
+    fn close_for(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         let down = &mut self.down;
         self.delivery.error_unreported(event, |frame| down.emit(frame));
         let id = self.tracker.id(event);
@@ -121,7 +127,7 @@ impl Session {
     /// Makes the error event of a failure and sends it towards the client.
     pub(super) fn reply_error(
         &mut self,
-        event: u64,
+        event: EventNumber,
         cause: Cause,
         failure: Failure,
         correlation: Option<Value>,
@@ -163,7 +169,7 @@ impl Session {
 
     /// Whether a failure must be reported: once per event, and not when the event has an outcome. The failure of an
     /// error event is reported while its event still waits for the error reply.
-    fn is_error_due(&mut self, event: u64, cause: Cause) -> bool {
+    fn is_error_due(&mut self, event: EventNumber, cause: Cause) -> bool {
         match cause {
             Cause::Message => self.delivery.fail(event),
             Cause::Push => {
