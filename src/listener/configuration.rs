@@ -38,17 +38,27 @@ pub struct WorkerRoute {
 // === impl Routing ===
 
 impl Routing {
-    /// The listeners and routes of these settings. Routes with the same upstream share its state.
-    pub fn new(settings: &Settings, network: &Arc<Network>) -> Self {
+    /// The listeners and routes of these settings. Routes with the same upstream share its state, also with the
+    /// `previous` configuration.
+    pub fn new(settings: &Settings, network: &Arc<Network>, previous: Option<&Self>) -> Self {
         let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
         let routes = settings.routes.iter().map(|route| {
             let upstream = route.upstream.as_ref().map(|settings| {
-                let new = || Upstream::new(Arc::clone(settings), Arc::clone(network));
+                let new = || match previous.and_then(|previous| previous.upstream(&settings.name)) {
+                    Some(known) => known.with_settings(Arc::clone(settings)),
+                    None => Upstream::new(Arc::clone(settings), Arc::clone(network)),
+                };
                 Arc::clone(upstreams.entry(&settings.name).or_insert_with(new))
             });
             (Arc::clone(route), upstream)
         });
         Self { listeners: settings.listeners.clone(), routes: routes.collect() }
+    }
+
+    /// The upstream of that name, if a route uses it.
+    fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
+        let mut upstreams = self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref());
+        upstreams.find(|upstream| upstream.settings().name == name)
     }
 
     /// The routes for one worker thread.
@@ -74,5 +84,23 @@ impl WorkerConfiguration {
         let same = shared.listeners.iter().find(|other| other.name == listener.name);
         let (listener, router) = (Arc::clone(same.unwrap_or(listener)), shared.router());
         Rc::new(Self { shared, listener, router })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::fixture::{MINIMAL, load};
+
+    #[test]
+    fn routes_and_configurations_share_the_state_of_an_upstream() {
+        let network = Network::system();
+        let text = MINIMAL.replace("[[route]]", "[[route]]\npath = \"/a\"\nupstream = \"echo\"\n[[route]]");
+        let first = Routing::new(&load(&text, &[]).unwrap(), &network, None);
+        let next = Routing::new(&load(MINIMAL, &[]).unwrap(), &network, Some(&first));
+        let endpoint = first.upstream("echo").unwrap().endpoint();
+        let all = first.routes.iter().chain(&next.routes).map(|(_, upstream)| upstream.as_ref().unwrap());
+        assert!(all.map(|upstream| upstream.endpoint()).all(|other| Arc::ptr_eq(endpoint, other)));
+        assert!(first.upstream("other").is_none());
     }
 }

@@ -60,7 +60,7 @@ impl ServerState {
             handshakes: Slots::new(settings.server.max_handshakes),
             turned_away: Slots::new(settings.server.max_handshakes),
             global_budget: GlobalBudget::new(settings.server.buffer),
-            configurations: Configurations::new(Routing::new(settings, &network)),
+            configurations: Configurations::new(Routing::new(settings, &network, None)),
             network,
             registry,
         })
@@ -69,7 +69,8 @@ impl ServerState {
     /// Puts the listeners' settings and the routes of these settings in force for new connections. Sessions keep
     /// what they started with.
     pub fn configure(&self, settings: &Settings) {
-        self.configurations.replace(Routing::new(settings, &self.network));
+        let current = self.configurations.current();
+        self.configurations.replace(Routing::new(settings, &self.network, Some(&current)));
     }
 }
 

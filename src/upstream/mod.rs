@@ -41,7 +41,7 @@ use crate::{
 pub struct Upstream {
     settings: Arc<settings::Upstream>,
     endpoint: Arc<Endpoint>,
-    pacer: Pacer,
+    pacer: Arc<Pacer>,
     /// Name look-ups and connecting, the same for all upstreams.
     network: Arc<Network>,
 }
@@ -50,8 +50,22 @@ impl Upstream {
     /// An upstream to which nothing is connected.
     pub fn new(settings: Arc<settings::Upstream>, network: Arc<Network>) -> Arc<Self> {
         let endpoint = Endpoint::new(settings.url.clone());
-        let pacer = Pacer::new(settings.restart.rate);
+        let pacer = Arc::new(Pacer::new(settings.restart.rate));
         Arc::new(Self { settings, endpoint, pacer, network })
+    }
+
+    /// The same upstream under other settings. It keeps the endpoint's counters where the URL stays, and the
+    /// reserved slots for reconnects where the rate stays, because connections under the old settings continue.
+    pub fn with_settings(&self, settings: Arc<settings::Upstream>) -> Arc<Self> {
+        let endpoint = match *self.endpoint.url() == settings.url {
+            true => Arc::clone(&self.endpoint),
+            false => Endpoint::new(settings.url.clone()),
+        };
+        let pacer = match self.settings.restart.rate == settings.restart.rate {
+            true => Arc::clone(&self.pacer),
+            false => Arc::new(Pacer::new(settings.restart.rate)),
+        };
+        Arc::new(Self { settings, endpoint, pacer, network: Arc::clone(&self.network) })
     }
 
     /// Its settings.
@@ -108,5 +122,25 @@ mod tests {
         let now = Instant::now();
         let slots = [(); 3].map(|()| upstream.reserve_reconnect(now).duration_since(now).as_millis());
         assert_eq!(slots, [0, 100, 200]);
+    }
+
+    #[test]
+    fn counters_and_slots_survive_a_change_of_other_settings() {
+        let settings = fixture::upstream();
+        let upstream = Upstream::new(Arc::new(settings.clone()), Network::system());
+        let _live = upstream.report_up(upstream.endpoint());
+        let now = Instant::now();
+        upstream.reserve_reconnect(now);
+
+        let max_in_flight = settings.max_in_flight + 1;
+        let changed = settings::Upstream { max_in_flight, ..settings.clone() };
+        let same = upstream.with_settings(Arc::new(changed));
+        assert_eq!((same.settings().max_in_flight, same.endpoint().live()), (max_in_flight, 1));
+        assert!(same.reserve_reconnect(now) > now);
+
+        let url = UpstreamUrl::parse("ws://other:1").unwrap();
+        let restart = settings::Restart { rate: settings.restart.rate + 1, ..settings.restart };
+        let moved = same.with_settings(Arc::new(settings::Upstream { url, restart, ..settings }));
+        assert_eq!((moved.endpoint().live(), moved.reserve_reconnect(now)), (0, now));
     }
 }
