@@ -158,3 +158,10 @@ fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
     let peers: BTreeSet<_> = proxy.log().iter().filter(|line| line.contains("ffff")).cloned().collect();
     assert!(peers.is_empty(), "{peers:?}");
 }
+
+#[test]
+fn there_may_be_more_than_512_workers() {
+    let origin = Origin::echo();
+    let proxy = Proxy::start(&Settings::request(&origin.url()).with("server.workers = 513"));
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}

@@ -15,14 +15,14 @@ fn when_descriptors_run_out_sessions_go_on_and_later_clients_are_served() {
         .with(r#"listener.ws.handshake_timeout = "3s""#)
         .with(r#"upstream.echo.restart = { min = "1s", max = "1s" }"#);
     let proxy = Proxy::start_limited(&settings, OPEN_FILES)
-        .expect("Error accepting connection: Too many open files")
+        .expect("cannot accept connections listener=ws: Too many open files")
         .expect("client refused")
         .expect_restarts();
     proxy.wait_log(&format!("limits sessions=16 open_files={OPEN_FILES}"));
     let mut client = proxy.client();
     assert_eq!(client.ask("before"), "before");
     let mut idle: Vec<_> = (0..OPEN_FILES).map(|_| Raw::connect(proxy.addr())).collect();
-    proxy.wait_log("Error accepting connection: Too many open files");
+    proxy.wait_log("cannot accept connections listener=ws: Too many open files");
     let full = proxy.descriptors();
     assert_eq!(client.ask("meanwhile"), "meanwhile");
     // a loop that cannot accept and tries all the time would take a processor

@@ -2,20 +2,15 @@
 
 use std::{future::Future, io, sync::Arc};
 
-use actix_server::Server;
-
 use crate::{
     admin,
-    listener::{self, ListenerState, ServerState},
+    listener::{self, OpenListener, ServerState},
     log::Quoted,
     net::Listening,
-    server::{self, Registry, Status},
+    server::{self, Registry, Status, Workers},
     settings::Settings,
     trickle::Diagnostics,
 };
-
-/// Lowest limit on connections per worker, handshakes in progress included.
-const CONNECTIONS_MIN: usize = 25_000;
 
 /// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
 ///
@@ -32,18 +27,12 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let registry = Registry::new(Arc::clone(&status));
     let sessions = listener::capacity(settings.server.max_sessions);
     let shared = ServerState::new(&settings, sessions, Arc::clone(&registry));
-    let mut server = Server::build()
-        .workers(settings.server.workers)
-        // High enough that actix's own limit is never the one that is reached.
-        .max_concurrent_connections(CONNECTIONS_MIN.max(2 * settings.server.max_handshakes))
-        .disable_signals();
+    let workers = Workers::start(settings.server.workers)?;
+    let mut bound = Vec::new();
     for listener in &settings.listeners {
-        let state = ListenerState::new(listener, &shared);
         let listening = listener::bind(listener)?;
         log_listening(&format!("listener={}", listener.name), &listening)?;
-        for socket in listening.sockets {
-            server = listener::serve(server, socket, listener, &state, &shared)?;
-        }
+        bound.push((listener, listening.sockets));
     }
     let admin = settings.admin.as_ref().map(|admin| {
         let listening = admin::bind(admin)?;
@@ -52,18 +41,20 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     });
     let admin = admin.transpose()?;
     let admin_handle = admin.as_ref().map(|admin| admin.handle());
-    let server = server.run();
-    let handle = server.handle();
-    let servers = actix_rt::spawn(server);
     let admin = admin.map(actix_rt::spawn);
+    let open =
+        bound.into_iter().map(|(listener, sockets)| OpenListener::open(listener, sockets, &shared, &workers));
+    let listeners: Vec<_> = open.collect::<io::Result<_>>()?;
     shutdown.await;
     server::drain(&settings.drain, &registry).await;
-    handle.stop(false).await;
+    for listener in listeners {
+        listener.close().await;
+    }
+    workers.stop();
     if let (Some(handle), Some(admin)) = (admin_handle, admin) {
         handle.stop(false).await;
         let _ = admin.await;
     }
-    let _ = servers.await;
     log::info!("stopped");
     Ok(())
 }

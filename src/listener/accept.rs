@@ -1,7 +1,6 @@
 //! Accepts connections, as many handshakes at a time as the process has slots for.
 
 use std::{
-    convert::Infallible,
     future::{Future, ready},
     pin::Pin,
     rc::Rc,
@@ -12,31 +11,21 @@ use tokio::time::Instant;
 use super::{handshake::Handshake, worker::ListenerWorker};
 use crate::net::Stream;
 
-/// The server learns nothing about a client: its end is never an error of the server.
-type Served = Result<(), Infallible>;
-
 /// Serves a new connection until its session has started or it has been refused.
 ///
-/// The future is boxed, and so are the parts of it that run after the head has been read. The server would
-/// hold an unboxed future twice, and thousands of handshakes that never complete must not take the memory of
-/// complete ones.
-pub(super) fn accept(worker: Rc<ListenerWorker>, stream: Stream) -> Pin<Box<dyn Future<Output = Served>>> {
+/// The future is boxed, and so are the parts of it that run after the head has been read: thousands of handshakes
+/// that never complete must not take the memory of complete ones.
+pub(super) fn accept(worker: Rc<ListenerWorker>, stream: Stream) -> Pin<Box<dyn Future<Output = ()>>> {
     let configuration = worker.configuration();
     let deadline = Instant::now() + configuration.listener.handshake_timeout;
     // A socket has no peer when the client has disconnected.
-    let Ok(peer) = stream.peer_addr() else { return Box::pin(ready(Ok(()))) };
+    let Ok(peer) = stream.peer_addr() else { return Box::pin(ready(())) };
     let slot = worker.server.handshakes.take();
     if slot.is_some() {
         let handshake = Handshake::new(worker, configuration, stream, peer, slot);
-        return Box::pin(async move {
-            handshake.run(deadline).await;
-            Ok(())
-        });
+        return Box::pin(handshake.run(deadline));
     }
     let slot = worker.server.turned_away.take();
     let handshake = Handshake::new(worker, configuration, stream, peer, slot);
-    Box::pin(async move {
-        handshake.turn_away().await;
-        Ok(())
-    })
+    Box::pin(handshake.turn_away())
 }

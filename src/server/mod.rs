@@ -11,10 +11,12 @@ mod configuration;
 mod drain;
 mod registry;
 mod status;
+mod workers;
 
 pub use self::{
     configuration::{Configuration, Configurations},
     drain::{Order, drain},
     registry::{Registration, Registry, SessionId, SessionInfo, SessionState},
     status::{Live, Status, Unanswered},
+    workers::Workers,
 };

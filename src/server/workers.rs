@@ -1,0 +1,48 @@
+//! The worker threads, each with its own event loop.
+
+use std::io;
+
+use actix_rt::Arbiter;
+
+/// The worker threads. All listeners share them; a session stays on the thread that took its connection.
+pub struct Workers {
+    threads: Vec<Arbiter>,
+}
+
+// === impl Workers ===
+
+impl Workers {
+    /// Starts `count` threads. Call it on an actix system.
+    ///
+    /// # Errors
+    /// When a thread or its event loop cannot be created.
+    pub fn start(count: usize) -> io::Result<Self> {
+        let threads: io::Result<Vec<_>> = (0..count).map(|_| Arbiter::try_new()).collect();
+        let failed = |error: io::Error| {
+            io::Error::new(
+                error.kind(),
+                format!("cannot start {count} worker threads (server.workers): {error}"),
+            )
+        };
+        threads.map(|threads| Self { threads }).map_err(failed)
+    }
+
+    /// The number of threads.
+    pub fn count(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Runs one of these tasks on each thread. A task is the function that runs there.
+    pub fn run_each<F: FnOnce() + Send + 'static>(&self, tasks: impl IntoIterator<Item = F>) {
+        for (thread, task) in self.threads.iter().zip(tasks) {
+            thread.spawn_fn(task);
+        }
+    }
+
+    /// Stops all threads. Whatever still runs there is dropped.
+    pub fn stop(self) {
+        for thread in &self.threads {
+            thread.stop();
+        }
+    }
+}
