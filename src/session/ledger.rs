@@ -22,7 +22,7 @@ pub enum Outcome {
     Errored,
 }
 
-/// Number of events for each [`Outcome`]. `accepted` is the sum of the others and of the unsettled events.
+/// Number of events for each outcome. `accepted` is the sum of the others and of the unsettled events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// All events.
