@@ -7,8 +7,11 @@ use std::{
 };
 
 use super::{
-    Host, Layers, Machine, Origin, Settings, SettingsError, check_on,
-    layers::{Table, toml},
+    host::{Host, Machine},
+    layers::{Layers, Table, toml},
+    load::check_on,
+    model::Settings,
+    problem::{Origin, SettingsError},
     read::quoted,
 };
 

@@ -63,3 +63,35 @@ fn every_reference_names_a_kind_of_section() {
         }
     }
 }
+
+/// Each choice of a key, and each flag, gives other settings than the key's other values.
+#[test]
+fn every_choice_has_an_effect() {
+    let text = MINIMAL
+        .replace(
+            "[upstream",
+            "tcp_user_timeout = \"never\"\nrate.messages = 1\naddress_rate.messages = 1\n[upstream",
+        )
+        .replace("[pipeline", "exchange = \"request\"\n[pipeline")
+        + "path = \"/a\"\n";
+    for section in &SECTIONS {
+        for key in section.keys() {
+            let values: Vec<Value> = match key.kind {
+                keys::Kind::Choice(choices) => choices.iter().map(|choice| Value::from(*choice)).collect(),
+                keys::Kind::Flag => vec![Value::from(true), Value::from(false)],
+                _ => continue,
+            };
+            let mut seen = Vec::new();
+            for value in values {
+                let mut layers = layers(&text, &[]).unwrap();
+                let (table, path) = table_of(&mut layers, section);
+                layers::insert(table, key.name, value.clone());
+                let settings =
+                    check(&layers).unwrap_or_else(|error| panic!("{path}.{} {value}: {error}", key.name));
+                let settings = format!("{settings:?}");
+                assert!(!seen.contains(&settings), "{path}.{} = {value} changes nothing", key.name);
+                seen.push(settings);
+            }
+        }
+    }
+}
