@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_lies_over_the_demo_and_names_it_where_it_is_wrong() {
+    fn the_environment_overrides_the_demo() {
         let variable = [("TOWLINE__LISTENER__WS__BIND", "127.0.0.1:1")];
         assert_eq!(demo(env(&variable)).unwrap().listeners[0].bind[0].text, "127.0.0.1:1");
         let variable = [("TOWLINE__UPSTREAM__ECHO__MAX_FRAME", "2MiB")];
@@ -129,11 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_settings() {
+    fn flags_become_settings() {
         let listen = ["127.0.0.1:9139".to_owned(), "[::1]:9139".to_owned()];
         let variable = [("TOWLINE__UPSTREAM__MAIN__EXCHANGE", "request")];
         let layers = from_flags(&listen, "ws://h:1/\"\\", env(&variable));
-        assert!(check(&layers).is_err(), "a backslash is wrong in a URL, and comes through");
+        assert!(check(&layers).is_err(), "a backslash is quoted for TOML and refused in a URL");
         let layers = from_flags(&listen, "ws://h:1", env(&variable));
         let settings = check(&layers).unwrap();
         assert_eq!(settings.listeners[0].bind.len(), 2);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_address_may_be_another_unless_it_is_asked_for() {
+    fn the_admin_address_is_strict_only_if_it_is_set() {
         let strict = |variables: &[(&str, &str)]| demo(env(variables)).unwrap().admin.unwrap().strict;
         assert!(!strict(&[]));
         assert!(strict(&[("TOWLINE__ADMIN__BIND", "127.0.0.1:9140")]));

@@ -1,5 +1,4 @@
-//! Tests of the way from text to settings: layers, checks, report, and the files and documents that
-//! belong to them.
+//! Tests from the text of a file to checked settings, and of the shipped files and documents.
 
 use std::{path::Path, time::Duration};
 
@@ -28,7 +27,7 @@ mod reports;
 mod table;
 mod values;
 
-/// The variable of `listener.ws.bind`, which the tests like to set.
+/// The variable of `listener.ws.bind`.
 const BIND: &str = "TOWLINE__LISTENER__WS__BIND";
 
 fn on_end(pass: &[&str], otherwise: Otherwise) -> OnEnd {
@@ -36,7 +35,7 @@ fn on_end(pass: &[&str], otherwise: Otherwise) -> OnEnd {
 }
 
 #[test]
-fn a_static_header_replaces_the_clients() {
+fn an_added_header_replaces_the_clients() {
     let text = MINIMAL.replace("[pipeline", "headers.Authorization = \"Bearer x\"\n[pipeline");
     let settings = load(&text, &[]).unwrap();
     let upstream = &settings.upstreams["echo"];
@@ -115,7 +114,7 @@ fn a_listener_takes_one_address_or_a_list() {
 }
 
 #[test]
-fn the_environment_may_add_a_section_that_a_route_names() {
+fn the_environment_can_add_a_section_that_a_route_names() {
     let env = [("TOWLINE__LISTENER__TWO__BIND", "127.0.0.1:0")];
     let text = format!("{MINIMAL}[[route]]\nlistener = \"two\"\npath = \"/two\"\nupstream = \"echo\"\n")
         .replacen("[[route]]", "[[route]]\nlistener = \"ws\"", 1);
@@ -136,7 +135,7 @@ fn a_program_can_be_in_a_file_next_to_the_settings() {
     assert_eq!(settings.pipelines["pass"].file, Some(folder.path().join("p/a.trickle")));
 }
 
-/// Keys are keys: `config` itself makes a thousand million entries of the one, and a table of the other.
+/// `config` itself would create a billion array entries for the first key, and tables for the second.
 #[test]
 fn a_key_that_looks_like_a_path_is_an_unknown_key() {
     for key in ["a[1000000000]", "listener.ws.bind", "server[-5]"] {
@@ -147,7 +146,7 @@ fn a_key_that_looks_like_a_path_is_an_unknown_key() {
 }
 
 #[test]
-fn a_variable_of_endless_depth_is_refused() {
+fn a_deeply_nested_variable_is_refused() {
     let name = format!("TOWLINE__SERVER{}", "__A".repeat(100_000));
     let error = load(MINIMAL, &[(&name, "1")]).unwrap_err().to_string();
     assert!(error.contains("no setting is nested this deep"), "it is refused");

@@ -21,7 +21,7 @@ pub(crate) struct Section<'a> {
     pub(crate) path: String,
     keys: &'static keys::Section,
     table: Option<&'a Table>,
-    /// Whether the section is not a table. That is reported, and no key is reported as missing then.
+    /// Whether the value of the section is not a table. That is reported once, instead of missing keys.
     is_misplaced: bool,
     reader: &'a Reader<'a>,
 }
@@ -197,7 +197,7 @@ impl<'a> Section<'a> {
         self.read(name, parse).unwrap_or_default()
     }
 
-    /// A count of which 0 means no limit, which is `None`.
+    /// A count; `None` for 0, which means no limit.
     pub(crate) fn cap<T: TryFrom<u64> + Default + PartialEq>(&self, name: &str) -> Option<T> {
         Some(self.count(name)).filter(|count| *count != T::default())
     }

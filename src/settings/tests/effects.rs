@@ -1,11 +1,11 @@
-//! What is accepted has an effect, and what is wrong is one problem.
+//! Keys without effect are refused, and a wrong value is one problem.
 
 use super::{
     refusals::{problems, with},
     *,
 };
 
-/// A value that is wrong in itself is one problem, and its default is compared with nothing.
+/// An invalid value is one problem: neither it nor its default is compared with other keys.
 #[test]
 fn a_wrong_value_conflicts_with_nothing() {
     for (section, lines) in [
@@ -44,7 +44,7 @@ fn keys_of_an_upstream_are_refused_on_a_route_without_one() {
 }
 
 #[test]
-fn keys_of_restarts_are_taken_where_a_route_keeps_its_clients() {
+fn keys_of_restarts_are_accepted_if_a_route_keeps_its_clients() {
     let restart = with("upstream.echo", "restart.max = \"5s\"\non_give_up = \"close\"");
     for kept in [
         "stateless = true",
@@ -58,7 +58,7 @@ fn keys_of_restarts_are_taken_where_a_route_keeps_its_clients() {
 }
 
 #[test]
-fn sections_that_no_route_names_are_known() {
+fn sections_that_no_route_names_are_listed() {
     let text = with("upstream.two", "url = \"ws://h/\"");
     assert_eq!(load(&text, &[]).unwrap().unused(), ["upstream.two", "pipeline.pass"]);
     let used = format!("{MINIMAL}errors = [\"pass\"]\n");

@@ -1,4 +1,4 @@
-//! The files in `settings/` and the reference in `docs/`, held against the table of keys.
+//! Compares the files in `settings/` and the reference in `docs/` with the table of keys.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn tree(text: &str) -> Value {
     Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build().unwrap().cache
 }
 
-/// `default.toml` with the keys that are commented out in force.
+/// `default.toml` with the comment marks of its keys removed.
 fn uncommented(text: &str) -> String {
     let is_key = |line: &str| {
         line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| matches!(c, 'a'..='z' | '_' | '.')))
@@ -79,7 +79,7 @@ fn the_default_file_explains_its_keys() {
 }
 
 #[test]
-fn the_shipped_files_are_right() {
+fn the_shipped_files_are_valid() {
     for (name, pipelines) in [(DEFAULT_FILE, 2), (DEMO_FILE, 3)] {
         let settings = Settings::load(Some(&root().join(name)), std::iter::empty());
         let settings = settings.unwrap_or_else(|error| panic!("{error}"));
@@ -89,7 +89,7 @@ fn the_shipped_files_are_right() {
     }
 }
 
-/// With the address of another server, it carries a protocol that Towline does not know.
+/// With only its URL changed, the default file may carry a protocol that Towline does not know.
 #[test]
 fn the_default_file_adds_no_messages_to_a_stream() {
     let settings = Settings::load(Some(&root().join(DEFAULT_FILE)), std::iter::empty()).unwrap();
@@ -120,7 +120,7 @@ fn the_demo_is_the_reference_case() {
 }
 
 #[test]
-fn the_echo_pipeline_answers_by_itself() {
+fn the_echo_pipeline_needs_no_upstream() {
     let file = root().join("settings/pipelines/echo.trickle");
     let text = format!(
         "[listener.ws]\nbind = \"127.0.0.1:0\"\n[pipeline.echo]\nfile = {:?}\n[[route]]\nincoming = [\"echo\"]\n",

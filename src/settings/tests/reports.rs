@@ -1,9 +1,9 @@
-//! What `towline check` prints, and reading it back.
+//! The output of `towline check`, and reading it back.
 
 use super::*;
 
 #[test]
-fn the_report_says_where_each_value_came_from() {
+fn the_report_has_the_origin_of_each_value() {
     let text = MINIMAL.replace("ws://127.0.0.1:8139", "ws://me:hidden@h/?t=hidden");
     let text = text.replace("[pipeline", "headers = { \"a.b\" = \"hidden\" }\n[pipeline");
     let text = format!("{text}subprotocols = [\"v1\"]\n");
@@ -84,7 +84,7 @@ fn values(report: &str) -> Vec<&str> {
     report.lines().map(|line| line.split(" # ").next().unwrap().trim_end()).collect()
 }
 
-/// Settings of many shapes: each has defaults that may not be set, because they have no effect there.
+/// Settings of many shapes. Each has keys whose defaults would be refused, because they have no effect there.
 const SHAPES: [&str; 10] = [
     "",
     "[listener.two]\nbind = \"127.0.0.1:0\"\nping_interval = \"never\"\n",
@@ -101,7 +101,7 @@ const SHAPES: [&str; 10] = [
 #[test]
 fn the_report_gives_the_same_settings_whole_or_only_what_differs() {
     for shape in SHAPES {
-        // Routes match in order, so one that is added comes first.
+        // The first route that matches is used, so an added one comes first.
         let (before, after) = if shape.contains("[[route]]") { (shape, "") } else { ("", shape) };
         let (head, route) = MINIMAL.split_once("[[route]]").unwrap();
         let text = format!("{head}{before}\n[[route]]{route}\n{after}");
@@ -137,7 +137,7 @@ fn defaults_without_effect_are_comments() {
 }
 
 #[test]
-fn a_report_of_changes_has_what_differs_and_nothing_else() {
+fn a_report_of_changes_has_only_what_differs() {
     let text = format!("{MINIMAL}path = \"/\"\n[drain]\nwindow = \"10000ms\"\ngrace = \"1m\"\n");
     let env = [("TOWLINE__SERVER__BUFFER", "1024MiB"), ("TOWLINE__UPSTREAM__ECHO__MAX_MESSAGE", "2MiB")];
     let report = load::report(&layers(&text, &env).unwrap(), Extent::Changed);

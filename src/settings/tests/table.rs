@@ -1,4 +1,4 @@
-//! The table of keys, held against the sections that read it.
+//! Compares the table of keys with the sections that read it.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn table_of<'a>(layers: &'a mut Layers, section: &keys::Section) -> (&'a mut lay
     }
 }
 
-/// C10: what is accepted has an effect. A value of no key's kind is a problem, unless nothing reads the key.
+/// C10: what is accepted has an effect. The value is wrong for every kind, so a key without a problem is unread.
 #[test]
 fn every_key_is_read() {
     let wrong = || Value::from(vec![Value::from(vec![1])]);
@@ -64,7 +64,7 @@ fn every_reference_names_a_kind_of_section() {
     }
 }
 
-/// Each choice of a key, and each flag, gives other settings than the key's other values.
+/// Any two choices of a key, or values of a flag, give different settings.
 #[test]
 fn every_choice_has_an_effect() {
     let text = MINIMAL

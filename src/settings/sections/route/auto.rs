@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_keeps_what_can_go_on() {
+    fn auto_keeps_a_client_whose_session_can_continue() {
         let stream = route(ExchangeMode::Stream);
         assert!(!stream.keeps_client());
         assert!(route(ExchangeMode::Request).keeps_client());
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_puts_no_text_of_ours_into_a_stream() {
+    fn auto_sends_no_error_replies_into_a_stream() {
         let stream = route(ExchangeMode::Stream);
         assert!(!stream.replies_errors());
         assert!(!Route { stateless: true, ..stream.clone() }.replies_errors());

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_upstream_is_refused() {
+    fn invalid_urls_are_refused() {
         let table = [
             ("", "not a URL: relative URL without a base"),
             ("127.0.0.1:8139", "not a URL: relative URL without a base"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_chooses_among_the_allowed() {
+    fn a_pipeline_chooses_among_the_allowed_urls() {
         let upstream = upstream(&["ws://good.example/app/*", "ws://other.example:81/x"]);
         for (text, dialled) in [
             ("ws://good.example/app/a?b", "ws://good.example/app/a?b"),
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_passes_for_an_allowed_url() {
+    fn lookalikes_of_an_allowed_url_are_refused() {
         let upstream = upstream(&["ws://good.example/app/*"]);
         let other = UrlError::NotAllowed("echo".to_owned());
         let table = [

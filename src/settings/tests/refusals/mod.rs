@@ -1,4 +1,4 @@
-//! Settings that are refused, with the problems in words.
+//! Wrong settings, and the texts of the problems.
 
 mod listeners;
 mod process;
@@ -44,7 +44,7 @@ fn expect_problems(table: &[WrongLine]) {
     }
 }
 
-/// There is one problem, with that text and without a secret.
+/// Expects one problem, with that text and without a secret.
 fn expect_one(problems: &[String], what: &str, expected: &str) {
     let [problem] = problems else { panic!("expected one problem of {what}\n{problems:#?}") };
     assert!(problem.contains(expected), "{what}\n   {problem}\nnot {expected}");
@@ -64,7 +64,7 @@ fn all_problems_are_reported_at_once() {
 }
 
 proptest::proptest! {
-    /// For any values, there is an answer without a secret in it.
+    /// For any values there is an answer, and no secret is in it.
     #[test]
     fn no_values_make_the_check_panic(
         picks in proptest::collection::vec((0_usize..8, 0_usize..32, 0_usize..12), 0..12)

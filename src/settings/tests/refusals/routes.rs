@@ -82,7 +82,7 @@ fn wrong_lines_of_pipelines_and_routes_are_refused() {
     expect_problems(WRONG_LINES);
 }
 
-/// Whole files that are wrong, and all problems they make.
+/// Whole files, and all problems that each makes.
 #[test]
 fn missing_and_misplaced_sections_are_refused() {
     let no_listener = MINIMAL.replace("[listener.ws]", "[admin]");
