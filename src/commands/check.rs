@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Failure, print, source};
+use super::{CommandError, print, source};
 use crate::{
     cli::Check,
     log,
@@ -11,13 +11,13 @@ use crate::{
 
 /// Checks the settings and prints them. Warnings go to standard error, so that the output can be used as a
 /// settings file.
-pub(super) fn check(options: &Check) -> Result<(), Failure> {
+pub(super) fn check(options: &Check) -> Result<(), CommandError> {
     let layers = source::layers(&options.source)?;
     let settings = settings::check(&layers)?;
     let rust_log = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let warnings = warnings(&settings, rust_log.as_deref());
     if options.strict && !warnings.is_empty() {
-        return Err(Failure::Warnings(warnings.join("\n\n")));
+        return Err(CommandError::Warnings(warnings.join("\n\n")));
     }
     for warning in &warnings {
         writeln!(io::stderr(), "{warning}\n")?;

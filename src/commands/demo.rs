@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Failure, block_on,
+    CommandError, block_on,
     signals::{self, Hangup},
     start_log,
 };
@@ -25,7 +25,7 @@ const OTHER_LISTENER: &str = "The demo's proxy needs a free port. Choose another
                               TOWLINE__LISTENER__WS__BIND=127.0.0.1:9239 towline demo";
 
 /// Runs the proxy, with the echo server as its upstream, until a signal ends them.
-pub(super) fn demo(config: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn demo(config: Option<&Path>) -> Result<(), CommandError> {
     let settings = match config {
         Some(file) => Settings::load(Some(file), settings::environment())?,
         None => settings::demo(settings::environment())?,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Failure, block_on,
+    CommandError, block_on,
     signals::{self, Hangup},
     start_log,
 };
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Runs the echo server until a signal ends it.
-pub(super) fn echo(bind: SocketAddr) -> Result<(), Failure> {
+pub(super) fn echo(bind: SocketAddr) -> Result<(), CommandError> {
     start_log(&Config { level: "info".to_owned(), format: Format::Text })?;
     block_on(async { echo::run(bind, signals::shutdown(Hangup::End)?).await })
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Failure,
-    failure::{named, read},
+    CommandError,
+    error::{named, read},
 };
 use crate::{
     cli::Eval,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Runs a program over lines of JSON.
-pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
+pub(super) fn eval(options: &Eval) -> Result<(), CommandError> {
     let name = options.program.display().to_string();
     let text = read(&options.program)?;
     for folder in &options.module_path {
@@ -25,10 +25,10 @@ pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
     }
     let modules = settings::Folders::new(options.module_path.clone(), &settings::Machine);
     let subject = Subject::compile_with(&name, &text, &modules);
-    let subject = subject.map_err(|errors| Failure::Program(errors.to_string()))?;
+    let subject = subject.map_err(|errors| CommandError::Program(errors.to_string()))?;
     if let Some(warnings) = subject.warnings() {
         if options.strict {
-            return Err(Failure::Program(warnings.to_string()));
+            return Err(CommandError::Program(warnings.to_string()));
         }
         writeln!(io::stderr(), "{warnings}\n")?;
     }
@@ -41,7 +41,7 @@ pub(super) fn eval(options: &Eval) -> Result<(), Failure> {
     };
     match ended {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::Reported),
+        Ok(false) => Err(CommandError::Reported),
         // The reader has closed the output, as `head` does.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(error.into()),

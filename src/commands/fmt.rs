@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Failure,
-    failure::{named, read},
+    CommandError,
+    error::{named, read},
 };
 use crate::{
     cli::Fmt,
@@ -16,17 +16,17 @@ use crate::{
 };
 
 /// Formats programs and scripts.
-pub(super) fn fmt(options: &Fmt) -> Result<(), Failure> {
+pub(super) fn fmt(options: &Fmt) -> Result<(), CommandError> {
     let mut all_good = true;
     for file in &options.files {
         all_good &= format_file(file, options.check)?;
     }
-    if all_good { Ok(()) } else { Err(Failure::Reported) }
+    if all_good { Ok(()) } else { Err(CommandError::Reported) }
 }
 
 /// Formats one file in place; with `check` only prints its name if it would change. Returns false when the
 /// file does not parse or would change.
-fn format_file(file: &Path, check: bool) -> Result<bool, Failure> {
+fn format_file(file: &Path, check: bool) -> Result<bool, CommandError> {
     let is_stdin = file == Path::new("-");
     let text = if is_stdin { io::read_to_string(io::stdin())? } else { read(file)? };
     let name = if is_stdin { "standard input".to_owned() } else { file.display().to_string() };

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use super::Failure;
+use super::CommandError;
 
 /// Shorter than the usual timeout of a container's health check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Asks a running proxy for its health.
-pub(super) fn health(url: &str) -> Result<(), Failure> {
+pub(super) fn health(url: &str) -> Result<(), CommandError> {
     let answer = async {
         let request = awc::Client::default().get(url).timeout(TIMEOUT);
         request.send().await.map(|response| response.status()).map_err(|error| error.to_string())
     };
     match actix::System::new().block_on(answer) {
         Ok(status) if status.is_success() => Ok(()),
-        Ok(status) => Err(Failure::Unhealthy(format!("{url} answers {status}"))),
-        Err(error) => Err(Failure::Unhealthy(format!("{url}: {error}"))),
+        Ok(status) => Err(CommandError::Unhealthy(format!("{url} answers {status}"))),
+        Err(error) => Err(CommandError::Unhealthy(format!("{url}: {error}"))),
     }
 }

@@ -6,11 +6,11 @@ use std::{
     path::Path,
 };
 
-use super::{Failure, failure::named, print};
+use super::{CommandError, error::named, print};
 use crate::settings::template;
 
 /// Writes a settings file with comments; never overwrites a file.
-pub(super) fn init(file: &Path) -> Result<(), Failure> {
+pub(super) fn init(file: &Path) -> Result<(), CommandError> {
     if file == Path::new("-") {
         return Ok(print(&template())?);
     }

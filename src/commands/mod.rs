@@ -3,8 +3,8 @@
 mod check;
 mod demo;
 mod echo;
+mod error;
 mod eval;
-mod failure;
 mod fmt;
 mod health;
 mod init;
@@ -17,7 +17,7 @@ use std::{
     process::ExitCode,
 };
 
-use self::failure::Failure;
+use self::error::CommandError;
 use crate::{
     cli::{Command, EXIT_OK},
     log,
@@ -37,9 +37,9 @@ pub fn execute(command: Command) -> ExitCode {
     };
     let code = match result {
         Ok(()) => EXIT_OK,
-        Err(failure) => {
-            report(&failure);
-            failure.exit_code()
+        Err(error) => {
+            report(&error);
+            error.exit_code()
         }
     };
     log::flush();
@@ -47,13 +47,13 @@ pub fn execute(command: Command) -> ExitCode {
 }
 
 /// Prints why the command failed.
-fn report(failure: &Failure) {
+fn report(error: &CommandError) {
     // If standard error cannot be used, the exit code is the only report.
-    let _ = match failure {
-        Failure::Reported => Ok(()),
+    let _ = match error {
+        CommandError::Reported => Ok(()),
         // Diagnostics may be long: a command-line tool waits for the reader of its output.
-        Failure::Program(text) => writeln!(io::stderr(), "{text}"),
-        failure => log::print(&format!("towline: {failure}\n")),
+        CommandError::Program(text) => writeln!(io::stderr(), "{text}"),
+        error => log::print(&format!("towline: {error}\n")),
     };
 }
 
@@ -65,10 +65,10 @@ fn print(text: &str) -> io::Result<()> {
     }
 }
 
-fn start_log(config: &log::Config) -> Result<(), Failure> {
+fn start_log(config: &log::Config) -> Result<(), CommandError> {
     Ok(log::init(config)?)
 }
 
-fn block_on(program: impl Future<Output = io::Result<()>>) -> Result<(), Failure> {
+fn block_on(program: impl Future<Output = io::Result<()>>) -> Result<(), CommandError> {
     Ok(actix::System::new().block_on(program)?)
 }

@@ -1,6 +1,6 @@
 //! Reads the settings that the command line asks for.
 
-use super::Failure;
+use super::CommandError;
 use crate::{
     cli::Source,
     settings::{Layers, environment, from_flags},
@@ -10,7 +10,7 @@ use crate::{
 const LISTEN: &str = "127.0.0.1:9139";
 
 /// Reads the settings file, or makes settings from `--listen` and `--to`.
-pub(super) fn layers(source: &Source) -> Result<Layers, Failure> {
+pub(super) fn layers(source: &Source) -> Result<Layers, CommandError> {
     let Some(to) = &source.to else {
         return Ok(Layers::read(source.config.as_deref(), environment())?);
     };
@@ -20,7 +20,7 @@ pub(super) fn layers(source: &Source) -> Result<Layers, Failure> {
              one of them",
             file.display()
         );
-        return Err(Failure::Usage(text));
+        return Err(CommandError::Usage(text));
     }
     match source.listen.as_slice() {
         [] => Ok(from_flags(&[LISTEN.to_owned()], to, environment())),

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Why a command fails.
-pub(super) enum Failure {
+pub(super) enum CommandError {
     /// Wrong usage of the command line.
     Usage(String),
     /// Invalid settings.
@@ -25,9 +25,9 @@ pub(super) enum Failure {
     Reported,
 }
 
-// === impl Failure ===
+// === impl CommandError ===
 
-impl Failure {
+impl CommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => EXIT_USAGE,
@@ -37,7 +37,7 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settings(error) => error.fmt(f),
@@ -50,13 +50,13 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<SettingsError> for Failure {
+impl From<SettingsError> for CommandError {
     fn from(error: SettingsError) -> Self {
         Self::Settings(error)
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
