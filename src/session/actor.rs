@@ -177,7 +177,7 @@ impl Session {
     fn accept(&mut self, decoded: Result<Data, FormatError>) {
         let data = match decoded {
             Ok(data) => data,
-            Err(error) => return self.refuse(Failure::decode(FailureOrigin::Downstream, error)),
+            Err(error) => return self.reject(Failure::decode(FailureOrigin::Downstream, error)),
         };
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
@@ -194,7 +194,7 @@ impl Session {
     }
 
     /// Fails a message that cannot become an event. It is counted as an event, so that it gets an error reply.
-    fn refuse(&mut self, failure: Failure) {
+    fn reject(&mut self, failure: Failure) {
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
         self.fail(ticket.redeem(), Cause::Message, failure, None);

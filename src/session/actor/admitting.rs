@@ -85,7 +85,7 @@ impl Session {
             let intent = CloseIntent::Close(Some(CloseFrame::new(1008, reply::text(&failure))), Side::Proxy);
             self.start_draining(intent, self.listener.close_timeout);
         }
-        self.refuse(failure);
+        self.reject(failure);
     }
 
     /// Accepts incomplete input, such as a last line without newline, as the client's last events. Called when the
@@ -100,7 +100,7 @@ impl Session {
     /// Fails incomplete input, because the rest of it will not be read.
     pub(super) fn abandon_input(&mut self) {
         if let Some(error) = self.down.channel.abandon() {
-            self.refuse(Failure::decode(FailureOrigin::Downstream, error));
+            self.reject(Failure::decode(FailureOrigin::Downstream, error));
         }
     }
 

@@ -32,7 +32,7 @@ impl Session {
     pub(super) fn deliver(&mut self, Envelope { event, kind, ticket, permit }: Envelope) {
         let cause = ticket.cause();
         if kind == Kind::Error && cause != Cause::Error {
-            return self.refused_by_pipeline(event, ticket);
+            return self.fail_by_program(event, ticket);
         }
         let Event { data, meta, .. } = event;
         match self.down.channel.encode(data, &meta) {

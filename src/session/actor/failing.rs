@@ -153,7 +153,7 @@ impl Session {
     }
 
     /// Fails an event that a pipeline sent to port `err`. The event that came from the port is the error event.
-    pub(super) fn refused_by_pipeline(&mut self, event: Event, ticket: Ticket) {
+    pub(super) fn fail_by_program(&mut self, event: Event, ticket: Ticket) {
         let cause = ticket.cause();
         let number = ticket.redeem();
         if !self.is_error_due(number, cause) {
