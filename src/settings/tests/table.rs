@@ -38,7 +38,13 @@ fn every_key_is_read() {
             let Err(SettingsError::Invalid(problems)) = check(&layers) else {
                 panic!("nothing reads {path}")
             };
-            assert!(problems.iter().any(|problem| problem.key == path), "{path}: {problems:#?}");
+            // A reader says what the key takes; a conflict with another key could be reported unread.
+            let is_read = |problem: &Problem| {
+                let says_kind =
+                    ["takes ", "processor is a name"].iter().any(|words| problem.text.contains(words));
+                problem.key == path && says_kind
+            };
+            assert!(problems.iter().any(is_read), "{path}: {problems:#?}");
             keys += 1;
         }
     }
