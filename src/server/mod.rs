@@ -6,6 +6,8 @@
 //!                ▼
 //!             session
 //! ```
+//!
+//! Listeners and admin pages use this room, so it knows neither: [`run`](crate::run::run()) connects them.
 
 mod configuration;
 mod drain;
