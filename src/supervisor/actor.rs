@@ -148,6 +148,10 @@ impl Supervisor {
                 ctx.run_later(delay, move |supervisor, ctx| supervisor.due(generation, ctx));
             }
             Due::Dial(generation) => {
+                // A URL that is too long for this endpoint leaves the destination as it was.
+                if let Ok(destination) = upstream.destination(&self.plan.path) {
+                    self.children.redirect(generation, destination);
+                }
                 self.dial(generation, ctx);
             }
         }

@@ -177,6 +177,11 @@ impl<C: Clone> Child<C> {
         next
     }
 
+    /// Its next connections go there.
+    pub fn redirect(&mut self, destination: Destination) {
+        self.destination = destination;
+    }
+
     /// Its connector was started.
     pub fn started(&mut self, connector: C) {
         self.state = State::Dialing(connector);

@@ -13,6 +13,7 @@ use crate::{
     connector::Generation,
     failure::{Failure, FailureKind},
     settings::Restart,
+    upstream::Destination,
 };
 
 /// Most servers per session that events name by `$url`. Each has a connection. An event that names one more
@@ -80,6 +81,13 @@ impl<C: Clone> Children<C> {
         let next = self.next();
         self.last = next;
         self.get_mut(Generation::default()).map_or(next, |own| own.begin(next))
+    }
+
+    /// Connections of this generation go there.
+    pub fn redirect(&mut self, generation: Generation, destination: Destination) {
+        if let Some(child) = self.get_mut(generation) {
+            child.redirect(destination);
+        }
     }
 
     /// The connector of this generation was started.

@@ -7,7 +7,7 @@ use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 
 use super::{
-    Destination, DialError, Live, Upstream,
+    ClientPath, Destination, DialError, Live, Upstream,
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
@@ -28,7 +28,9 @@ pub struct Dialer {
 pub struct DialPlan {
     /// Dials the upstream.
     pub dialer: Dialer,
-    /// Where the session's connections to the upstream itself go.
+    /// What the client's request adds to the URL of an endpoint.
+    pub path: Rc<ClientPath>,
+    /// Where the session's first connection to the upstream itself goes.
     pub destination: Destination,
     /// Headers of the handshake: the client's that are forwarded, and the configured ones.
     pub headers: Rc<[(HeaderName, HeaderValue)]>,

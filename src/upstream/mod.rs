@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Upstream (one per [upstream.NAME], shared by all threads)
-//!  ├─ Endpoint: the server, its live connections and failures
+//!  ├─ Endpoint: the server, its live connections and failures; with a ClientPath it gives the Destination
 //!  └─ Pacer: when reconnects of all sessions together may begin
 //! Dialer (one per upstream and thread) ─► DialPlan (one per session) ─► Dialing
 //! ```
@@ -14,6 +14,7 @@
 //!   request and checks the answer.
 //! * [`refused`]: an upstream's answer that refuses the handshake.
 
+mod client_path;
 pub mod dial;
 mod endpoint;
 mod error;
@@ -23,6 +24,7 @@ mod request;
 
 use std::{sync::Arc, time::Instant};
 
+pub use client_path::{ClientPath, PathError};
 pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
 pub use endpoint::{Destination, Endpoint, Live};
 pub use error::DialError;
@@ -73,9 +75,18 @@ impl Upstream {
         &self.settings
     }
 
-    /// The endpoint for the next connection of a session.
+    /// Its endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// Where the next connection of a session goes, whose client requested `path`.
+    ///
+    /// # Errors
+    /// When the URL would be too long.
+    pub fn destination(&self, path: &ClientPath) -> Result<Destination, PathError> {
+        let endpoint = Arc::clone(&self.endpoint);
+        Ok(Destination { url: path.at(endpoint.url())?, endpoint })
     }
 
     /// When a reconnect may begin that is due `now`: now or later, so that all sessions together keep to

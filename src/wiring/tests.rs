@@ -2,6 +2,7 @@
 
 use std::{
     future::poll_fn,
+    rc::Rc,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use actix::Addr;
-use actix_http::header::HeaderMap;
+use actix_http::{Uri, header::HeaderMap};
 use actix_rt::net::{TcpListener, TcpStream};
 use bytes::Bytes;
 use serde_json::json;
@@ -26,7 +27,7 @@ use crate::{
     session::{self, Parts, Session, SessionGuard},
     settings::{self, Listener, Route, Settings, fixture},
     trickle::{Port, RuntimeError},
-    upstream::{Destination, DialPlan, Dialed, Dialer, First, Upstream},
+    upstream::{ClientPath, DialPlan, Dialed, Dialer, First, Upstream},
     wire::{CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, Message, Role},
 };
 
@@ -172,10 +173,11 @@ impl TestBed {
         let (parts, client) = self.parts().await;
         let (upstream, socket) = pair().await;
         let shared = Upstream::new(self.route().upstream.clone().unwrap(), Network::system());
-        let endpoint = Arc::clone(shared.endpoint());
-        let destination = Destination { url: endpoint.url().clone(), endpoint };
+        let path = ClientPath::new(self.route(), shared.settings(), &Uri::from_static("/")).unwrap();
+        let destination = shared.destination(&path).unwrap();
         let plan = DialPlan {
             dialer: Dialer::new(&shared),
+            path: Rc::new(path),
             destination: destination.clone(),
             headers: [].into(),
             protocols: [].into(),

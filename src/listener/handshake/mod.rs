@@ -48,7 +48,7 @@ use crate::{
     server::SessionId,
     session::{Parts, SessionGuard},
     settings::Route,
-    upstream::{Destination, DialPlan, First},
+    upstream::{DialPlan, First},
     wiring::{self, UpstreamStart},
 };
 
@@ -245,13 +245,13 @@ async fn admit(
         let protocol = preferred(&route, &context.subprotocols);
         return Ok((Target { route, protocol, upstream_start: None }, permit));
     };
-    let (settings, endpoint) = (dialer.upstream().settings(), dialer.upstream().endpoint());
-    let url = target(&route, settings, endpoint.url(), &context.head.uri)?;
+    let (path, destination) = target(&route, dialer.upstream(), &context.head.uri)?;
     let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
     let plan = DialPlan {
         dialer: dialer.clone(),
-        destination: Destination { endpoint: Arc::clone(endpoint), url },
-        headers: forward::headers(context, settings).into(),
+        path: Rc::new(path),
+        destination,
+        headers: forward::headers(context, dialer.upstream().settings()).into(),
         protocols: context.subprotocols.as_slice().into(),
     };
     let (protocol, upstream_start) = dial_first(&route, plan).await?;

@@ -1,87 +1,30 @@
-//! The URL of a session's upstream connections: the upstream's URL with the client's path and query.
-//!
-//! # Security
-//! A client's input becomes part of a URL here. A path with a dot segment, in any encoding, is refused, so
-//! that a client cannot leave its route's prefix. Bytes that are not allowed in a URL are percent-encoded,
-//! which has the same meaning to the upstream; all others arrive unchanged. Scheme, host and port always come
-//! from the settings.
-
-use std::fmt::Write;
+//! Where the connections of a client's session go.
 
 use actix_http::{StatusCode, Uri};
 
 use crate::{
     listener::answer::Refusal,
-    path::{has_dot_segment, hex, is_unreserved},
-    settings::{Route, Upstream, UpstreamUrl},
+    settings::Route,
+    upstream::{ClientPath, Destination, PathError, Upstream},
 };
 
-/// The URL of a session's connections to an endpoint with the URL `url`, for a client that requests `uri`.
-/// Refuses a path with dot segments (400) and one that makes the URL too long (414).
+/// What the request adds to the upstream's URL, and where the first connection goes. Refuses a path with dot
+/// segments (400) and one that makes the URL too long (414).
 pub(super) fn target(
     route: &Route,
     upstream: &Upstream,
-    url: &UpstreamUrl,
     uri: &Uri,
-) -> Result<UpstreamUrl, Refusal> {
-    if !upstream.forward_path {
-        return Ok(url.clone());
-    }
-    if has_dot_segment(uri.path()) {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "path contains a . or .. segment"));
-    }
-    let parts = url.parts();
-    let path = path(route, parts.path, uri.path());
-    if path == "/" && parts.path.is_none() && uri.query().is_none() {
-        // Programs compare `$url` with the URL as it is spelled in the settings.
-        return Ok(url.clone());
-    }
-    let mut text = format!("{}{path}", parts.origin);
-    match (parts.query, uri.query()) {
-        // The query in the settings may be a token, so the client's query is dropped.
-        (Some(query), _) => text.extend(["?", query]),
-        (None, Some(query)) => text.extend(["?", &encoded(query, b"/?")]),
-        (None, None) => {}
-    }
-    match Uri::try_from(text.as_str()) {
-        Ok(_) => Ok(url.at(text)),
-        Err(_) => Err(Refusal::new(StatusCode::URI_TOO_LONG, "path too long for the upstream's URL")),
-    }
+) -> Result<(ClientPath, Destination), Refusal> {
+    let path = ClientPath::new(route, upstream.settings(), uri).map_err(refused)?;
+    let destination = upstream.destination(&path).map_err(refused)?;
+    Ok((path, destination))
 }
 
-/// The path of the upstream request. A path in the upstream's URL replaces the route's path.
-fn path(route: &Route, own: Option<&str>, asked: &str) -> String {
-    let base = own.or(route.strip_prefix.then_some("/"));
-    match (base, route.pattern.rest_of(asked)) {
-        (Some(base), Some("")) => base.to_owned(),
-        (Some(base), Some(rest)) => {
-            let base = base.strip_suffix('/').unwrap_or(base);
-            let rest = rest.strip_prefix('/').unwrap_or(rest);
-            format!("{base}/{}", encoded(rest, b"/"))
-        }
-        _ => encoded(asked, b"/"),
+fn refused(error: PathError) -> Refusal {
+    match error {
+        PathError::DotSegment => Refusal::new(StatusCode::BAD_REQUEST, "path contains a . or .. segment"),
+        PathError::TooLong => Refusal::new(StatusCode::URI_TOO_LONG, "path too long for the upstream's URL"),
     }
-}
-
-/// Percent-encodes every byte that is neither allowed in a path segment (RFC 3986 section 3.3) nor listed in
-/// `more`. A percent sign stays only where two hexadecimal digits follow it.
-fn encoded(text: &str, more: &[u8]) -> String {
-    let bytes = text.as_bytes();
-    let mut encoded = String::with_capacity(text.len());
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = || bytes[at + 1..].first_chunk::<2>().and_then(|pair| hex(*pair));
-        let stays = match byte {
-            b'%' => escape().is_some(),
-            _ => is_unreserved(byte) || b"!$&'()*+,;=:@".contains(&byte) || more.contains(&byte),
-        };
-        if stays {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]
@@ -89,7 +32,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings::fixture;
+    use crate::{
+        path::has_dot_segment,
+        settings::{UpstreamUrl, fixture},
+    };
 
     fn ask(route: &str, url: &str, strip: bool, target: &str) -> Result<String, u16> {
         let mut upstream = fixture::upstream();
@@ -97,12 +43,13 @@ mod tests {
         let route = Route { strip_prefix: strip, ..fixture::route(None, route) };
         let uri = Uri::try_from(target).unwrap();
         assert!(route.pattern.matches("ws", uri.path()), "{target}");
-        super::target(&route, &upstream, &upstream.url, &uri)
+        ClientPath::new(&route, &upstream, &uri)
+            .and_then(|path| path.at(&upstream.url))
             .map(|target| {
                 assert_eq!(target.shown, upstream.url.shown, "the client's query is never shown");
                 target.text
             })
-            .map_err(|refusal| refusal.status.as_u16())
+            .map_err(|error| refused(error).status.as_u16())
     }
 
     #[test]
@@ -209,8 +156,8 @@ mod tests {
         let mut upstream = fixture::upstream();
         upstream.forward_path = false;
         let uri = Uri::from_static("/a/../b?c");
-        let target = super::target(&fixture::route(None, "/"), &upstream, &upstream.url, &uri);
-        assert_eq!(target, Ok(upstream.url.clone()));
+        let path = ClientPath::new(&fixture::route(None, "/"), &upstream, &uri);
+        assert_eq!(path.and_then(|path| path.at(&upstream.url)), Ok(upstream.url.clone()));
     }
 
     proptest! {
