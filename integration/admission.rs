@@ -1,4 +1,4 @@
-//! Who is let in: each cap with its answer, and that what a client had taken is given back (C4).
+//! Limits on sessions and handshakes: the answer of each, and that ended clients free their slots (C4).
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -15,7 +15,7 @@ fn start(url: &str, lines: &[&str]) -> Proxy {
     Proxy::start(&settings).expect("client refused")
 }
 
-/// Expects a refusal that says when to come again.
+/// Expects a refusal with `Retry-After`.
 #[track_caller]
 fn refused(opening: &Opening, status: u16, text: &str) {
     let refusal = opening.refused();
@@ -24,7 +24,7 @@ fn refused(opening: &Opening, status: u16, text: &str) {
     assert!((1..=5).contains(&seconds), "{seconds}");
 }
 
-/// Waits until a client is let in.
+/// Retries until a client is accepted.
 #[track_caller]
 fn let_in(opening: &Opening) -> Client {
     let mut client = None;
@@ -36,7 +36,7 @@ fn let_in(opening: &Opening) -> Client {
 }
 
 #[test]
-fn a_listener_has_so_many_sessions() {
+fn the_sessions_of_a_listener_are_limited() {
     let origin = Origin::echo();
     let proxy = start(&origin.url(), &["listener.ws.max_sessions = 2"]);
     let opening = Opening::new(proxy.addr());
@@ -44,7 +44,7 @@ fn a_listener_has_so_many_sessions() {
     refused(&opening, 503, "too many sessions at this listener");
     assert_eq!(origin.handshakes(), 2, "nobody is dialled for a client that is refused");
     assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
-    // whatever the end of a session, its place is free
+    // However a session ends, its slot is free afterwards.
     clients.remove(0).reset();
     let mut third = let_in(&opening);
     refused(&opening, 503, "too many sessions at this listener");
@@ -54,7 +54,7 @@ fn a_listener_has_so_many_sessions() {
 }
 
 #[test]
-fn the_process_has_so_many_sessions() {
+fn the_sessions_of_the_process_are_limited() {
     let origin = Origin::echo();
     let lines = ["server.max_sessions = 2", r#"listener.other.bind = "127.0.0.1:0""#];
     let proxy = start(&origin.url(), &lines);
@@ -80,14 +80,14 @@ fn the_sessions_of_an_address_are_limited() {
 }
 
 #[test]
-fn sessions_start_at_their_rate() {
+fn new_sessions_are_limited_by_rate() {
     let origin = Origin::echo();
     let proxy = start(&origin.url(), &["listener.ws.max_new_sessions = 3"]);
     let opening = Opening::new(proxy.addr());
     let begun = Instant::now();
     let tries: Vec<_> = (0..20).map(|_| opening.try_open()).collect();
     let clients = tries.iter().filter(|tried| tried.is_ok()).count();
-    // and three for each second that a busy machine took
+    // Three more per second may have been accepted if the machine is slow.
     assert!((3..=3 + 3 * (1 + begun.elapsed().as_secs() as usize)).contains(&clients), "{clients}");
     if let Some(Err(refusal)) = tries.iter().find(|tried| tried.is_err()) {
         assert_eq!((refusal.status(), refusal.head.get("retry-after").as_deref()), (503, Some("1")));
@@ -97,14 +97,14 @@ fn sessions_start_at_their_rate() {
 }
 
 #[test]
-fn the_process_has_so_many_handshakes() {
+fn the_handshakes_of_the_process_are_limited() {
     let origin = Origin::echo();
-    // one worker takes clients in the order in which they came
+    // A single worker accepts clients in the order of their connections.
     let lines =
         ["server.workers = 1", "server.max_handshakes = 2", r#"listener.ws.handshake_timeout = "1m""#];
     let proxy = start(&origin.url(), &lines);
     let opening = Opening::new(proxy.addr());
-    // who has its session is in no handshake any more
+    // A client with a session does not count as a handshake.
     let mut clients: Vec<_> = (0..3).map(|_| let_in(&opening)).collect();
     assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
     let mut slow = [Raw::connect(proxy.addr()), Raw::connect(proxy.addr())];
@@ -118,20 +118,20 @@ fn the_process_has_so_many_handshakes() {
 }
 
 #[test]
-fn a_client_that_the_upstream_refuses_gives_its_place_back() {
+fn a_client_that_the_upstream_refuses_frees_its_slot() {
     let origin = Origin::echo();
     let lines = ["listener.ws.max_sessions = 1", "listener.ws.max_sessions_per_address = 1"];
     let proxy = start(&origin.url(), &lines);
-    origin.set_door(Door::Refuse(403));
+    origin.set_answer(Answer::Refuse(403));
     for _ in 0..3 {
         assert_eq!(Opening::new(proxy.addr()).refused().status(), 403);
     }
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
 #[test]
-fn a_client_that_goes_during_the_dial_gives_its_place_back() {
+fn a_client_that_disconnects_during_the_dial_frees_its_slot() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with("listener.ws.max_sessions = 1")
@@ -139,18 +139,18 @@ fn a_client_that_goes_during_the_dial_gives_its_place_back() {
         .on_route(r#"dial_before_accept = "1h""#);
     let proxy = Proxy::start(&settings).expect("client refused");
     let opening = Opening::new(proxy.addr());
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(request("/", &[]).as_bytes());
     origin.head(0);
     refused(&opening, 503, "too many sessions at this listener");
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     drop(raw);
     assert_eq!(let_in(&opening).ask("hello"), "hello");
 }
 
 #[test]
-fn a_flood_of_refusals_is_no_flood_of_lines() {
+fn a_flood_of_refusals_causes_few_log_lines() {
     let origin = Origin::echo();
     let proxy = start(&origin.url(), &["listener.ws.max_sessions = 1"]);
     let _client = proxy.client();
@@ -172,7 +172,7 @@ fn a_flood_of_refusals_is_no_flood_of_lines() {
 }
 
 #[test]
-fn the_start_tells_how_many_sessions_there_may_be() {
+fn the_limit_on_sessions_is_logged_at_start() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url());
     let proxy = Proxy::start(&settings);

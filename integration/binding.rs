@@ -1,4 +1,4 @@
-//! Where listeners listen: several addresses, names, both families.
+//! Addresses of listeners: several addresses, names, and both address families.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::harness::*;
 
-/// Whether this machine has IPv6; says so when it does not.
+/// Whether this machine has IPv6; prints a note if not.
 fn has_ipv6() -> bool {
     let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
@@ -34,7 +34,7 @@ fn listening_on(origin: &Origin, bind: &str) -> Settings {
 }
 
 #[test]
-fn a_listener_takes_clients_at_each_of_its_addresses() {
+fn a_listener_accepts_clients_at_each_of_its_addresses() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&listening_on(&origin, r#"["127.0.0.1:0", "127.0.0.2:0"]"#));
     proxy.wait_log("listening admin");
@@ -46,9 +46,9 @@ fn a_listener_takes_clients_at_each_of_its_addresses() {
     }
 }
 
-/// Limits, numbers and drain are the listener's.
+/// Limits, session numbers and the drain apply to the listener as a whole.
 #[test]
-fn the_addresses_of_a_listener_are_one_listener() {
+fn the_addresses_of_a_listener_share_limits_and_numbers() {
     let origin = Origin::echo();
     let settings =
         listening_on(&origin, r#"["127.0.0.1:0", "127.0.0.2:0"]"#).with("listener.ws.max_sessions = 2");
@@ -69,7 +69,7 @@ fn the_addresses_of_a_listener_are_one_listener() {
 }
 
 #[test]
-fn localhost_is_both_families_with_one_port() {
+fn localhost_listens_on_both_families_with_one_port() {
     if !has_ipv6() {
         return;
     }
@@ -92,7 +92,7 @@ fn localhost_is_both_families_with_one_port() {
 }
 
 #[test]
-fn all_addresses_of_both_families_are_one_list() {
+fn wildcard_addresses_of_both_families_can_be_listed_together() {
     if !has_ipv6() {
         return;
     }
@@ -106,7 +106,7 @@ fn all_addresses_of_both_families_are_one_list() {
 }
 
 #[test]
-fn a_taken_address_among_several_stops_the_start() {
+fn one_taken_address_among_several_prevents_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
     let origin = Origin::echo();
@@ -121,7 +121,7 @@ fn a_taken_address_among_several_stops_the_start() {
     assert!(finished.stderr.contains("(listener.ws.bind)"), "{}", finished.stderr);
 }
 
-/// Row 45: `::ffff:127.0.0.1` is a mapping, not an address of the client.
+/// `::ffff:127.0.0.1` is how an IPv6 socket shows an IPv4 client; its address is `127.0.0.1`.
 #[test]
 fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
     if !has_ipv6() {
@@ -151,7 +151,7 @@ fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
     assert!(!answer["uri"].as_str().unwrap().contains("ffff"), "{answer}");
     assert_eq!(origin.head(0).get("x-forwarded-for").as_deref(), Some("127.0.0.1"));
     proxy.wait_log("session opened session=1:0 listener=ws peer=127.0.0.1:*");
-    // the limit is that of 127.0.0.1: another IPv4 address is another client, although both map to one /64
+    // The limit is per IPv4 address, although all mapped addresses are in the same /64 network.
     assert_eq!(Opening::new(v4).refused().status(), 429);
     let other: IpAddr = "127.0.0.2".parse().unwrap();
     assert!(!Opening::new(v4).from(other).open().ask("1").is_empty());

@@ -13,10 +13,10 @@ use crate::harness::*;
 
 const SESSIONS: usize = 20;
 const DEATHS: usize = 50;
-/// Messages of a session that may be without outcome.
+/// Messages of a session that are in flight at a time.
 const WINDOW: usize = 8;
 
-/// What all sessions together have seen.
+/// Counts of all sessions together.
 #[derive(Debug, Default)]
 struct Tally {
     answered: AtomicUsize,
@@ -29,7 +29,7 @@ fn every_message_has_one_outcome_in_order() {
     let mut random = seeded();
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
-    // one after the other, so that the sessions' numbers are known
+    // Opened one after the other, so that each client knows its session's number.
     let clients: Vec<_> = (0..SESSIONS).map(|_| proxy.client()).collect();
     let tally = Arc::new(Tally::default());
     let sessions: Vec<_> = clients
@@ -77,14 +77,14 @@ fn after(count: &AtomicUsize, more: usize) {
     wait_for("the load to go on", Duration::from_secs(20), || count.load(SeqCst) >= goal);
 }
 
-/// One client that keeps a window of messages in flight and accounts for each.
+/// A client that keeps a window of messages in flight and expects one outcome for each.
 struct Session {
     number: usize,
     client: Client,
     tally: Arc<Tally>,
     next: usize,
     waiting: VecDeque<usize>,
-    /// Messages that were named as not sent.
+    /// Messages whose error reply says that they were not sent.
     refused: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ impl Session {
         Self { number, client, tally, next: 0, waiting: VecDeque::new(), refused: Vec::new() }
     }
 
-    /// Tells which messages were named as not sent.
+    /// Returns the messages that were reported as not sent.
     fn run(mut self) -> Vec<String> {
         while !self.tally.enough.load(SeqCst) {
             while self.waiting.len() < WINDOW {
@@ -106,7 +106,7 @@ impl Session {
         while !self.waiting.is_empty() {
             self.outcome();
         }
-        // nothing is left over: the next thing that comes is the answer to the close
+        // The next frame is the answer to the close: there is no extra message.
         self.client.close(1000, "");
         self.client.expect_closed(1000);
         self.refused
@@ -116,7 +116,7 @@ impl Session {
         format!("session {} message {number}", self.number)
     }
 
-    /// The next message is the outcome of the oldest that has none.
+    /// Expects the outcome of the oldest message in flight.
     fn outcome(&mut self) {
         let message = self.waiting.pop_front().expect("something is in flight");
         let reply = self.client.recv_text();
@@ -136,12 +136,12 @@ impl Session {
 
 /// Messages of one session in stream mode, while the upstream dies 20 times.
 #[test]
-fn in_stream_mode_every_message_is_delivered_or_named() {
+fn in_stream_mode_every_message_is_delivered_or_reported() {
     let mut random = seeded();
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
     let mut client = proxy.client();
-    // no pushes, so that a message is the number of its event
+    // Without pushes, the n-th message is event number n.
     let mut sent = 0;
     let mut send = |client: &mut Client, count: usize| {
         (sent..sent + count).for_each(|number| client.text(&number.to_string()));
@@ -179,8 +179,8 @@ fn in_stream_mode_every_message_is_delivered_or_named() {
     println!("{sent} sent, {} received, {errored} not sent, {} gaps", received.len(), notices.len());
 }
 
-/// Sessions in stream mode whose client is closed when the upstream dies: each event has one outcome, the account
-/// adds up, and the reason names the place where the gap begins.
+/// Stream sessions whose client is closed when the upstream dies: each event has one outcome, and the close reason
+/// names the first lost event.
 #[test]
 fn in_close_mode_every_session_names_its_first_lost_event() {
     use std::io::Write;
@@ -191,7 +191,7 @@ fn in_close_mode_every_session_names_its_first_lost_event() {
     for session in 0..30 {
         let mut client = proxy.client();
         let mut sender = client.sender();
-        // the last ones may meet a closed connection
+        // The connection may close while the last messages are sent.
         let mut send = |numbers: std::ops::Range<usize>| {
             for number in numbers {
                 let _ = sender.write_all(&Frame::client(TEXT, number.to_string()).bytes());
@@ -230,7 +230,7 @@ fn in_close_mode_every_session_names_its_first_lost_event() {
     println!("{lost} events lost in 30 sessions");
 }
 
-/// The events that were named as not sent, and those named as the last before a gap.
+/// The events that were reported as not sent, and those reported as the last one sent before a loss.
 fn sort(errors: &[Message]) -> (BTreeSet<usize>, BTreeSet<usize>) {
     let (mut refused, mut notices) = (BTreeSet::new(), BTreeSet::new());
     for error in errors {

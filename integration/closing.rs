@@ -1,4 +1,4 @@
-//! The client's end is the upstream connection's end; codes and reasons pass (C9).
+//! When a client's connection ends, its upstream connection ends with the same code and reason (C9).
 
 use crate::harness::*;
 
@@ -21,7 +21,7 @@ fn code_and_reason_of_the_client_reach_the_upstream() {
 }
 
 #[test]
-fn a_close_without_code_stays_without() {
+fn a_close_without_code_is_passed_without_code() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut raw = Raw::upgraded(proxy.addr());
@@ -30,7 +30,7 @@ fn a_close_without_code_stays_without() {
     assert_eq!(answer.opcode, CLOSE);
     assert!(matches!(answer.close_parts().0, 1005 | 1000), "{answer:?}");
     assert_eq!(raw.frame(), None);
-    // 1005 is never on the wire: no code, or a real one
+    // 1005 is never sent (RFC 6455 section 7.4.1).
     match origin.conn(0).wait_end() {
         End::Close(1005 | 1000, reason) => assert_eq!(reason, ""),
         other => panic!("{other:?}"),
@@ -60,7 +60,7 @@ fn a_client_that_resets_ends_its_upstream_connection() {
 }
 
 #[test]
-fn a_client_that_goes_while_the_upstream_is_away_leaves_nothing() {
+fn a_client_that_disconnects_while_the_upstream_is_down_leaves_nothing() {
     let origin = Origin::stopped(|_, _| ());
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
@@ -69,7 +69,7 @@ fn a_client_that_goes_while_the_upstream_is_away_leaves_nothing() {
     client.expect_closed(1000);
     proxy.wait_log("session closed session=1:0");
     origin.start();
-    // another session's connection comes and the first one's does not
+    // The other session's connection is made, and the first one's is not.
     let mut other = proxy.client();
     other.text("hello");
     origin.conn(0).wait_messages(1);
@@ -77,7 +77,7 @@ fn a_client_that_goes_while_the_upstream_is_away_leaves_nothing() {
 }
 
 #[test]
-fn unsettled_events_of_a_client_that_goes_are_counted() {
+fn unsettled_events_of_a_client_that_disconnects_are_counted() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();
@@ -90,7 +90,7 @@ fn unsettled_events_of_a_client_that_goes_are_counted() {
 }
 
 #[test]
-fn a_hundred_sessions_come_and_go_and_none_is_left() {
+fn a_hundred_sessions_leave_nothing_behind() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     for number in 0..100 {
@@ -108,21 +108,21 @@ fn a_hundred_sessions_come_and_go_and_none_is_left() {
 }
 
 #[test]
-fn a_client_that_never_answers_a_close_is_dropped() {
+fn a_client_that_never_answers_a_close_is_disconnected() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "200ms""#);
     let mut proxy = Proxy::start(&settings);
     let mut raw = Raw::upgraded(proxy.addr());
     proxy.wait_log("session opened session=1:0");
     proxy.signal("TERM");
-    // reads the close frame, does not answer it, and sees the end all the same
+    // The client does not answer the close frame, and the connection ends nevertheless.
     raw.expect_closed(1001);
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// "Fail at step n": the client ends after n bytes of handshake and message.
+/// The client disconnects after n bytes of handshake and message, for each n.
 #[test]
-fn an_end_of_the_client_at_any_byte_leaves_nothing() {
+fn a_disconnect_at_any_byte_leaves_nothing() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("handshake");
     let mut bytes = request("/", &[]).into_bytes();
@@ -133,7 +133,7 @@ fn an_end_of_the_client_at_any_byte_leaves_nothing() {
         raw.write(&bytes[..cut]);
         raw.finish();
         let mut rest = Vec::new();
-        // however it ends, it ends
+        // Any end of the connection is fine.
         let _ = std::io::Read::read_to_end(&mut raw.stream(), &mut rest)
             .map_err(|error| assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "at byte {cut}"));
     }

@@ -1,8 +1,8 @@
-//! Codecs and processors at both ends.
+//! Codecs and processors of listeners and upstreams.
 
 use crate::harness::*;
 
-/// Listener and upstream as in the reference system: `lines` before and behind, codec `string`.
+/// Listener and upstream as in the reference system: codec `string`, with `lines` as preprocessor and postprocessor.
 fn reference(url: &str) -> Settings {
     Settings::request(url)
         .with(r#"listener.ws.codec = "string""#)
@@ -11,7 +11,7 @@ fn reference(url: &str) -> Settings {
         .with(r#"upstream.echo.postprocessors = ["lines"]"#)
 }
 
-/// Answers with what it got, without the line's end.
+/// Answers with the same text, without the end of the line.
 fn chomping() -> Origin {
     Origin::with(|conn, message| match message {
         Message::Text(text) => conn.text(text.as_str().strip_suffix('\n').unwrap_or("no line")),
@@ -21,7 +21,7 @@ fn chomping() -> Origin {
 }
 
 #[test]
-fn the_reference_case_answers_as_it_should() {
+fn the_reference_case_gets_the_expected_answers() {
     let origin = chomping();
     let proxy = Proxy::start(&reference(&origin.url()));
     let mut client = proxy.client();
@@ -30,7 +30,7 @@ fn the_reference_case_answers_as_it_should() {
     {
         assert_eq!(client.ask(sent), reply, "{sent:?}");
     }
-    // the rest of the last: an empty line, and one that the message's end has ended
+    // The rest of the last message: an empty line, and a line that ends with the message.
     assert_eq!(client.recv_text(), "");
     assert_eq!(client.recv_text(), "b");
     client.send(binary("bin\n"));
@@ -81,7 +81,7 @@ fn two_sessions_do_not_share_a_line() {
 }
 
 #[test]
-fn json_that_does_not_parse_is_an_error_reply() {
+fn json_that_does_not_parse_gets_an_error_reply() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::json(&origin.url()));
     let mut client = proxy.client();
@@ -99,7 +99,7 @@ fn json_that_does_not_parse_is_an_error_reply() {
 }
 
 #[test]
-fn json_from_the_upstream_that_does_not_parse_is_an_error_reply() {
+fn a_reply_that_is_not_json_becomes_an_error_reply() {
     let origin = Origin::with(|conn, _| conn.text("{"));
     let proxy = Proxy::start(&Settings::json(&origin.url()));
     let mut client = proxy.client();
@@ -111,8 +111,8 @@ fn json_from_the_upstream_that_does_not_parse_is_an_error_reply() {
     }
 }
 
-/// JSON on the client's side, plain text on the upstream's: a JSON string is its text there, and it makes no
-/// difference whether a program has looked into it.
+/// With JSON on the client's side and plain text on the upstream's, a JSON string becomes its text, whether or not a
+/// program has read it.
 fn json_to_text(settings: Settings, origin: &Origin) {
     let proxy = Proxy::start(&settings.with(r#"listener.ws.codec = "json""#));
     let mut client = proxy.client();
@@ -124,20 +124,20 @@ fn json_to_text(settings: Settings, origin: &Origin) {
 }
 
 #[test]
-fn a_json_string_is_a_text_upstream() {
+fn a_json_string_becomes_text_for_the_upstream() {
     let origin = Origin::echo();
     json_to_text(Settings::request(&origin.url()), &origin);
 }
 
 #[test]
-fn a_json_string_that_a_program_has_seen_is_a_text_upstream() {
+fn a_json_string_read_by_a_program_becomes_text_for_the_upstream() {
     let origin = Origin::echo();
     let program = r#"select event from in where event != "x" into out;"#;
     json_to_text(Settings::request(&origin.url()).incoming(program), &origin);
 }
 
 #[test]
-fn a_text_is_a_json_string_upstream() {
+fn text_becomes_a_json_string_for_the_upstream() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"upstream.echo.codec = "json""#));
     assert_eq!(proxy.client().ask("he\"llo"), "he\"llo");
@@ -172,7 +172,7 @@ const BIG: [&str; 5] = [
 ];
 
 #[test]
-fn numbers_that_no_program_looks_at_pass_as_they_came() {
+fn numbers_that_no_program_reads_are_unchanged() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::json(&origin.url()));
     let mut client = proxy.client();
@@ -222,7 +222,7 @@ fn the_binary_codec_passes_any_bytes() {
 }
 
 #[test]
-fn lines_of_the_upstream_are_events_too() {
+fn lines_of_the_upstream_are_events() {
     let origin = Origin::with(|conn, _| conn.text("reply\npush\n"));
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.preprocessors = ["lines"]"#)
@@ -233,13 +233,13 @@ fn lines_of_the_upstream_are_events_too() {
     assert_eq!(client.recv_text(), "push\n");
 }
 
-/// Every byte there is, and more than one TCP segment of them.
+/// All byte values, and more than fits in one TCP segment.
 fn any_bytes() -> Vec<u8> {
     (0..=255).cycle().take(100_000).collect()
 }
 
 #[test]
-fn with_default_settings_text_stays_text_and_binary_stays_binary() {
+fn by_default_text_stays_text_and_binary_stays_binary() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::stream(&origin.url()));
     let mut client = proxy.client();
@@ -253,7 +253,7 @@ fn with_default_settings_text_stays_text_and_binary_stays_binary() {
 }
 
 #[test]
-fn the_kind_survives_programs_that_do_not_change_the_data() {
+fn the_message_kind_is_kept_by_programs_that_do_not_change_the_data() {
     let origin = Origin::echo();
     let program = "define script mark script let $ = merge $ of {\"seen\": true} end; event end; create script mark; \
                    select event from in into mark; select event from mark into out;";
@@ -269,7 +269,7 @@ fn the_kind_survives_programs_that_do_not_change_the_data() {
     }
 }
 
-/// What a program makes of the text message `a` at the upstream.
+/// The message that the upstream gets when a program changes the text message `a`.
 fn made(script: &str) -> Message {
     let origin = Origin::silent();
     let program = format!(
@@ -283,7 +283,7 @@ fn made(script: &str) -> Message {
 }
 
 #[test]
-fn a_program_that_changes_the_type_changes_the_kind() {
+fn a_program_that_changes_the_type_changes_the_message_kind() {
     assert_eq!(made("<< 255 >>"), binary(b"\xff"));
     assert_eq!(made(r#"{"a": event}"#), Message::text(r#"{"a":"a"}"#));
     assert_eq!(made("let $binary = true; event"), binary("a"));
@@ -291,7 +291,7 @@ fn a_program_that_changes_the_type_changes_the_kind() {
 }
 
 #[test]
-fn bytes_that_shall_be_text_and_are_not_are_an_error() {
+fn sending_invalid_utf8_as_text_is_an_error() {
     let origin = Origin::echo();
     let program = "define script cut script let $binary = false; event end; create script cut; \
                    select event from in into cut; select event from cut into out;";

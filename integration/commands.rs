@@ -1,10 +1,10 @@
-//! The command line and what it says when something is wrong (C10).
+//! The command line and its error texts (C10).
 
 use std::{net::TcpListener, path::Path};
 
 use crate::harness::*;
 
-/// Runs `towline run` on these settings to its end.
+/// Runs `towline run` on these settings until it ends.
 fn run(settings: &str, env: &[(&str, &str)]) -> Finished {
     command("run", settings, env)
 }
@@ -16,7 +16,7 @@ fn command(name: &str, settings: &str, env: &[(&str, &str)]) -> Finished {
     Program::finish(&[name, "--config", file.to_str().unwrap()], env, folder.path())
 }
 
-/// Expects exit code 78 and a text that holds all `words`.
+/// Expects exit code 78 and an error text that contains all of `words`.
 #[track_caller]
 fn refused(settings: &Settings, words: &[&str]) {
     let finished = run(&settings.text(), &[]);
@@ -65,7 +65,7 @@ fn a_wrong_value_names_key_value_and_what_is_allowed() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_refused() {
+fn contradictory_settings_are_refused() {
     refused(
         &Settings::stream("ws://127.0.0.1:1").with(r#"upstream.echo.reply_timeout = "1s""#),
         &["upstream.echo.reply_timeout", "request"],
@@ -91,7 +91,7 @@ fn what_does_not_fit_together_is_refused() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_and_names_itself() {
+fn the_error_about_an_unknown_key_names_it() {
     refused(&good().with(r#"listener.ws.bnid = "127.0.0.1:0""#), &["bnid"]);
     refused(&good().with(r#"lisstener.ws.bind = "127.0.0.1:0""#), &["lisstener"]);
     refused(&good().on_route(r#"pth = "/""#), &["pth"]);
@@ -105,7 +105,7 @@ fn a_wrong_type_is_refused() {
 }
 
 #[test]
-fn settings_that_are_no_toml_name_file_and_line() {
+fn an_error_in_the_toml_syntax_names_file_and_line() {
     let finished = run("[listener.ws]\nbind = \"127.0.0.1:0\n", &[]);
     assert_eq!(finished.code, Some(78));
     for word in ["towline.toml", "towline.toml:2:"] {
@@ -114,14 +114,14 @@ fn settings_that_are_no_toml_name_file_and_line() {
 }
 
 #[test]
-fn a_missing_file_names_itself() {
+fn the_error_about_a_missing_file_names_it() {
     let finished = Program::finish(&["run", "--config", "/nowhere/x.toml"], &[], Path::new("/"));
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
     assert!(finished.stderr.contains("/nowhere/x.toml"), "{}", finished.stderr);
 }
 
 #[test]
-fn a_program_that_does_not_parse_names_line_and_column() {
+fn a_syntax_error_in_a_program_names_line_and_column() {
     let settings = good().incoming("select event from in into out;\nselect event frm in into out;");
     refused(&settings, &["incoming", "2:", "frm", "^"]);
     let folder = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_program_that_does_not_parse_names_line_and_column() {
 }
 
 #[test]
-fn a_wrong_environment_variable_names_itself() {
+fn the_error_about_a_wrong_environment_variable_names_it() {
     let finished = run(&good().text(), &[("TOWLINE__LISTENER__WS__CODEC", "yaml")]);
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
     for word in ["TOWLINE__LISTENER__WS__CODEC", "yaml", "json"] {
@@ -148,7 +148,7 @@ fn a_wrong_environment_variable_names_itself() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file() {
+fn the_environment_takes_precedence_over_the_file() {
     let origin = Origin::echo();
     let settings = Settings::request("ws://127.0.0.1:1").with(r#"listener.ws.codec = "json""#);
     let url = origin.url();
@@ -197,7 +197,7 @@ fn help_and_version_end_with_0() {
 }
 
 #[test]
-fn started_elsewhere_it_says_where_it_looked() {
+fn without_a_settings_file_the_error_names_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let finished = Program::finish(&["run"], &[], folder.path());
     assert_eq!(finished.code, Some(78), "{}", finished.stderr);
@@ -211,7 +211,7 @@ fn started_elsewhere_it_says_where_it_looked() {
 }
 
 #[test]
-fn a_variable_reaches_names_with_a_dash() {
+fn a_variable_can_set_names_with_a_dash() {
     let settings = Settings::bare()
         .with(r#"listener.ws-public.bind = "127.0.0.1:1""#)
         .with(r#"upstream.chat-api.url = "ws://127.0.0.1:1""#)
@@ -231,7 +231,7 @@ fn a_variable_reaches_names_with_a_dash() {
 }
 
 #[test]
-fn a_variable_that_nothing_uses_stops_the_start() {
+fn an_unused_variable_prevents_the_start() {
     for name in ["TOWLINE__LISTENER__W__BIND", "TOWLINE__UPSTREAM__ECO__URL", "TOWLINE_UPSTREAM__ECHO__URL"] {
         let finished = run(&good().text(), &[(name, "ws://127.0.0.1:1")]);
         assert_eq!(finished.code, Some(78), "{name}");
@@ -244,7 +244,7 @@ fn a_variable_that_nothing_uses_stops_the_start() {
 }
 
 #[test]
-fn the_settings_file_may_be_named_by_the_environment() {
+fn the_environment_can_name_the_settings_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.toml");
     std::fs::write(&file, good().text()).unwrap();
@@ -254,7 +254,7 @@ fn the_settings_file_may_be_named_by_the_environment() {
 }
 
 #[test]
-fn check_shows_what_is_effective_and_where_from() {
+fn check_shows_effective_values_and_their_origin() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("towline.toml");
     let settings = Settings::request("ws://user:hunter2@127.0.0.1:1/chat?key=s3cr3t")
@@ -293,7 +293,7 @@ fn nothing_listens_when_one_setting_is_wrong() {
 }
 
 #[test]
-fn without_an_admin_address_there_is_none() {
+fn without_an_admin_address_there_are_no_admin_pages() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("towline.toml");
     std::fs::write(&file, good().with(r#"admin.bind = """#).text()).unwrap();
@@ -312,7 +312,7 @@ fn with_unreached_code() -> Settings {
 }
 
 #[test]
-fn check_prints_warnings_apart_from_the_settings() {
+fn check_prints_warnings_to_standard_error() {
     let finished = command("check", &with_unreached_code().text(), &[]);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stderr.starts_with("warning: this is never reached\n"), "{}", finished.stderr);
@@ -322,7 +322,7 @@ fn check_prints_warnings_apart_from_the_settings() {
 }
 
 #[test]
-fn strict_makes_warnings_errors() {
+fn with_strict_warnings_are_errors() {
     for (settings, code) in [(with_unreached_code(), 78), (good(), 0)] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("towline.toml");
@@ -336,7 +336,7 @@ fn strict_makes_warnings_errors() {
 }
 
 #[test]
-fn a_program_with_warnings_runs_and_they_are_logged() {
+fn warnings_of_programs_are_logged() {
     let origin = Origin::echo();
     let text = with_unreached_code().with(&format!("upstream.echo.url = {:?}", origin.url()));
     let proxy = Proxy::start(&text).expect("program warning");
@@ -357,9 +357,9 @@ fn eval_prints_warnings() {
     }
 }
 
-/// A log line shows `session`, and not `towline::session`.
+/// The filter accepts `session`, which log lines show, without the prefix `towline::`.
 #[test]
-fn the_level_of_a_module_is_set_by_the_name_in_the_log() {
+fn the_log_level_of_a_module_is_set_by_the_name_in_the_log() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).with(r#"log.level = "info,session=off""#);
     let mut proxy = Proxy::start(&settings);
@@ -372,7 +372,7 @@ fn the_level_of_a_module_is_set_by_the_name_in_the_log() {
 }
 
 #[test]
-fn check_tells_what_rust_log_does() {
+fn check_reports_the_effect_of_rust_log() {
     for (filter, strict, code, words) in [
         ("a=loud", false, 0, "warning: RUST_LOG = \"a=loud\" is not a filter and has no effect"),
         ("a=loud", true, 78, "warning: RUST_LOG"),

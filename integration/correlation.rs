@@ -1,4 +1,4 @@
-//! Replies matched by a key of the event.
+//! Replies that match their event by key (`correlation`).
 
 use crate::harness::*;
 
@@ -27,7 +27,7 @@ fn replies_out_of_order_find_their_events() {
 }
 
 #[test]
-fn a_key_may_be_a_path_and_any_scalar() {
+fn a_correlation_key_may_be_a_path_to_any_scalar() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&correlated(&origin.url(), "params.id"));
     let mut client = proxy.client();
@@ -47,7 +47,7 @@ fn a_key_may_be_a_path_and_any_scalar() {
 }
 
 #[test]
-fn a_message_without_the_key_is_not_awaited_and_a_stranger_is_a_push() {
+fn a_message_without_key_awaits_no_reply_and_an_unknown_key_is_a_push() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&correlated(&origin.url(), "id"));
     let mut client = proxy.client();
@@ -60,12 +60,12 @@ fn a_message_without_the_key_is_not_awaited_and_a_stranger_is_a_push() {
         assert_eq!(client.recv_text(), message);
     }
     client.close(1000, "");
-    // the first was settled by being written
+    // The first event was settled when it was written.
     proxy.wait_log("session closed session=1:0 *accepted=2 answered=1 delivered=1 errored=0 dropped=0");
 }
 
 #[test]
-fn a_loss_names_each_event_in_flight_and_no_other() {
+fn a_loss_reports_exactly_the_events_in_flight() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&correlated(&origin.url(), "id")).expect_restarts();
     let mut client = proxy.client();
@@ -87,7 +87,7 @@ fn a_loss_names_each_event_in_flight_and_no_other() {
 }
 
 #[test]
-fn a_late_reply_is_a_push_even_when_its_key_is_used_again() {
+fn a_late_reply_is_a_push_even_if_its_key_is_reused() {
     let origin = Origin::silent();
     let settings = correlated(&origin.url(), "id").with(r#"upstream.echo.reply_timeout = "300ms""#);
     let proxy = Proxy::start(&settings);
@@ -102,9 +102,9 @@ fn a_late_reply_is_a_push_even_when_its_key_is_used_again() {
     proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 delivered=0 errored=1 dropped=0");
 }
 
-/// As floats, the two are the same number.
+/// As floats, the two keys would be equal.
 #[test]
-fn keys_beyond_64_bits_are_told_apart_by_their_digits() {
+fn keys_beyond_64_bits_are_compared_by_their_digits() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&correlated(&origin.url(), "id").on_route(r#"on_upstream_loss = "keep""#))
         .expect_restarts();

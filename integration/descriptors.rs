@@ -1,15 +1,15 @@
-//! Descriptors run out: whoever is there goes on, nothing spins, and who comes later is served when there are
-//! some again (C3, C4).
+//! When the process runs out of file descriptors, sessions continue, no thread spins, and later clients are served as
+//! soon as descriptors are free (C3, C4).
 
 use std::time::Duration;
 
 use crate::harness::*;
 
-/// Enough for the program and some forty connections.
+/// Enough for the program and about forty connections.
 const OPEN_FILES: usize = 64;
 
 #[test]
-fn when_descriptors_run_out_sessions_go_on_and_later_clients_are_served() {
+fn when_descriptors_run_out_sessions_continue_and_later_clients_are_served() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"listener.ws.handshake_timeout = "3s""#)
@@ -25,11 +25,11 @@ fn when_descriptors_run_out_sessions_go_on_and_later_clients_are_served() {
     proxy.wait_log("cannot accept connections listener=ws: Too many open files");
     let full = proxy.descriptors();
     assert_eq!(client.ask("meanwhile"), "meanwhile");
-    // a loop that cannot accept and tries all the time would take a processor
+    // A loop that retried to accept without a pause would use a whole core.
     let busy = measure_for(Duration::from_millis(400), || proxy.busy());
     assert!(busy < Duration::from_millis(100), "{busy:?}");
 
-    // the descriptor of a lost connection is taken by a client that waits, so the next dial has none
+    // A waiting client takes the descriptor of the lost connection, so the next dial has none.
     origin.conn(0).die(Death::Fin);
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1");
     wait_for("descriptors to be used up again", PATIENCE, || proxy.descriptors() == full);

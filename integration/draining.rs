@@ -1,11 +1,11 @@
-//! The clean end (C9), readiness and health.
+//! The drain (C9), readiness and health.
 
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
 #[test]
-fn a_drain_answers_what_is_in_flight_and_refuses_what_is_new() {
+fn a_drain_answers_events_in_flight_and_refuses_new_clients() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"drain.grace = "8s""#);
     let mut proxy = Proxy::start(&settings).expect("client refused");
@@ -29,11 +29,11 @@ fn a_drain_answers_what_is_in_flight_and_refuses_what_is_new() {
     assert!(matches!(origin.conn(0).wait_end(), End::Close(1001, _)), "{:?}", origin.conn(0).end());
 }
 
-/// There is no session that the process would wait for.
+/// The client has no session yet, so the drain does not wait for it.
 #[test]
 fn a_client_that_waits_for_its_upstream_is_refused_when_a_drain_begins() {
     let origin = Origin::echo();
-    origin.set_door(Door::Wait);
+    origin.set_answer(Answer::Wait);
     let settings = Settings::request(&origin.url()).on_route(r#"dial_before_accept = "1h""#);
     let mut proxy = Proxy::start(&settings).expect("client refused");
     let addr = proxy.addr();
@@ -67,12 +67,12 @@ fn clients_are_closed_over_the_window() {
     let ends: Vec<_> = ends.into_iter().map(|end| end.join().unwrap()).collect();
     assert_eq!(proxy.exit_code(), Some(0));
     let (first, last) = (ends.iter().min().unwrap(), ends.iter().max().unwrap());
-    // 20 points drawn evenly from a second lie this close once in 10^11 runs
+    // 20 points drawn uniformly from one second lie this close together in 1 of 10^11 runs.
     assert!(*last - *first > Duration::from_millis(250), "{ends:?}");
 }
 
 #[test]
-fn what_is_never_answered_is_an_error_when_the_grace_is_over() {
+fn events_without_reply_fail_after_the_grace_period() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"drain.grace = "500ms""#);
     let mut proxy = Proxy::start(&settings).expect("drain").expect("grace");
@@ -87,9 +87,9 @@ fn what_is_never_answered_is_an_error_when_the_grace_is_over() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// Whoever was answered with 101 is a client, from that moment on.
+/// A client counts from the moment it is answered with 101.
 #[test]
-fn a_client_let_in_at_the_last_moment_is_closed_like_the_others() {
+fn a_client_accepted_just_before_the_drain_is_closed_like_the_others() {
     let origin = Origin::echo();
     for _ in 0..10 {
         let mut proxy = Proxy::start(&Settings::request(&origin.url()));
@@ -101,7 +101,7 @@ fn a_client_let_in_at_the_last_moment_is_closed_like_the_others() {
 }
 
 #[test]
-fn an_idle_program_ends_at_once() {
+fn an_idle_process_ends_at_once() {
     let origin = Origin::echo();
     for signal in ["TERM", "INT"] {
         let settings =
@@ -145,7 +145,7 @@ fn the_close_code_of_the_drain_may_be_1012() {
 }
 
 #[test]
-fn a_drain_while_the_upstream_is_away_ends() {
+fn a_drain_ends_while_the_upstream_is_down() {
     let port = Port::take();
     let mut proxy = Proxy::start(&Settings::request(&port.url())).expect_restarts();
     let mut client = proxy.client();
@@ -157,12 +157,12 @@ fn a_drain_while_the_upstream_is_away_ends() {
 }
 
 #[test]
-fn a_client_that_never_reads_does_not_hold_the_end() {
+fn a_client_that_never_reads_does_not_delay_the_end() {
     let origin = Origin::with(|conn, message| conn.send(message));
     let mut proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session").expect("drain");
     let mut raw = Raw::upgraded(proxy.addr());
     raw.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
-    // until nothing goes any more
+    // Until the socket takes no more.
     let frame = Frame::client(BINARY, vec![0; 60_000]).bytes();
     while std::io::Write::write_all(&mut raw.stream(), &frame).is_ok() {}
     proxy.signal("TERM");
@@ -171,7 +171,7 @@ fn a_client_that_never_reads_does_not_hold_the_end() {
 }
 
 #[test]
-fn health_is_asked_by_a_command() {
+fn the_health_command_reports_the_health() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let folder = std::env::temp_dir();
@@ -186,9 +186,9 @@ fn health_is_asked_by_a_command() {
 }
 
 #[test]
-fn a_handshake_that_waits_for_its_upstream_does_not_hold_the_end() {
+fn a_handshake_that_waits_for_its_upstream_does_not_delay_the_end() {
     let origin = Origin::echo();
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "1h""#)
         .with(r#"drain.grace = "1h""#)

@@ -1,5 +1,5 @@
-//! The end of a process with a thousand sessions under traffic (C9): every event settled, every client told,
-//! spread over the window.
+//! The drain of a process with a thousand busy sessions (C9): every event is settled, and the clients are closed over
+//! the whole window.
 
 use std::{
     sync::{
@@ -14,12 +14,12 @@ use crate::harness::*;
 
 const SESSIONS: usize = 1000;
 
-/// The window of the drain: long enough for a busy machine to keep up.
+/// The window of the drain, long enough for a slow machine.
 const WINDOW: Duration = Duration::from_secs(4);
 
-/// What became of one client.
+/// The end of one client.
 struct Fate {
-    /// The code of the close frame; none when the connection ended without.
+    /// The code of the close frame; `None` when there was no close frame.
     code: Option<u16>,
     closed: Instant,
     asked: usize,
@@ -27,7 +27,7 @@ struct Fate {
     errors: usize,
 }
 
-/// Asks and waits for the answer, over and over, until the proxy closes.
+/// Sends requests one after another, each after the reply to the last, until the proxy closes.
 fn chat(mut raw: Raw, asking: &AtomicUsize) -> Fate {
     let mut fate = Fate { code: None, closed: Instant::now(), asked: 0, answered: 0, errors: 0 };
     loop {
@@ -52,7 +52,8 @@ fn chat(mut raw: Raw, asking: &AtomicUsize) -> Fate {
     fate
 }
 
-/// A client that thinks: a thousand that do not would only measure the machine. What comes meanwhile ends it.
+/// Pauses between two requests: a thousand clients without a pause would only measure the machine. A message that
+/// arrives ends the pause.
 fn think(raw: &Raw) {
     raw.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let _ = raw.stream().peek(&mut [0]);
@@ -67,7 +68,7 @@ fn start(addr: std::net::SocketAddr, asking: &Arc<AtomicUsize>) -> JoinHandle<Fa
 }
 
 #[test]
-fn a_thousand_sessions_under_traffic_are_closed_over_the_window_and_nothing_is_lost() {
+fn a_thousand_busy_sessions_are_closed_over_the_window_without_loss() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(&format!("drain.window = \"{}s\"", WINDOW.as_secs()))
@@ -84,7 +85,7 @@ fn a_thousand_sessions_under_traffic_are_closed_over_the_window_and_nothing_is_l
 
     assert!(fates.iter().all(|fate| fate.code == Some(1001)), "every client got its close frame");
     assert_eq!(fates.iter().map(|fate| fate.errors).sum::<usize>(), 0, "the upstream was there all the time");
-    // what a client asked and the proxy took was answered; what crossed the close frame was not taken
+    // Every request that the proxy accepted was answered. It did not accept requests that crossed the close frame.
     assert!(fates.iter().all(|fate| fate.asked - fate.answered <= 1));
     let ends: Vec<_> = proxy.log().into_iter().filter(|line| line.contains("session closed")).collect();
     assert_eq!(ends.len(), SESSIONS);
@@ -92,11 +93,11 @@ fn a_thousand_sessions_under_traffic_are_closed_over_the_window_and_nothing_is_l
 
     let curve = curve(&fates, begun);
     println!("clients closed in each tenth of the window: {curve:?}");
-    // evenly spread, a tenth has 100 of them; fewer than 50 or more than 150 once in 10^6 runs
+    // A tenth of the window has 100 closes on average; fewer than 50 or more than 150 in 1 of 10^6 runs.
     assert!(curve.iter().all(|closed| (50..=150).contains(closed)), "{curve:?}");
 }
 
-/// How many clients were closed in each tenth of the window; late ones count in the last.
+/// Number of clients closed in each tenth of the window; later ones count in the last.
 fn curve(fates: &[Fate], begun: Instant) -> [usize; 10] {
     let mut curve = [0; 10];
     for fate in fates {

@@ -7,14 +7,14 @@ use std::{
 
 use crate::harness::*;
 
-/// The default of `admin.bind`, taken until the guard is dropped, by the test or by whoever was first.
+/// Occupies the default address of `admin.bind` until the guard is dropped. Another process may occupy it already.
 fn take_admin_port() -> Option<TcpListener> {
     TcpListener::bind("127.0.0.1:9140").ok()
 }
 
 const ANY_ADMIN: (&str, &str) = ("TOWLINE__ADMIN__BIND", "127.0.0.1:0");
 
-/// All addresses of lines that match.
+/// The addresses in all log lines that match.
 fn addresses(program: &Program, pattern: &str) -> Vec<SocketAddr> {
     let log = program.log();
     let found = log.iter().filter(|line| matches(line, pattern));
@@ -27,7 +27,7 @@ fn end(mut program: Program) {
 }
 
 #[test]
-fn run_proxies_to_an_upstream_without_a_file() {
+fn run_works_without_a_settings_file() {
     let origin = Origin::echo();
     let folder = tempfile::tempdir().unwrap();
     let args = ["run", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--to", &origin.url()];
@@ -45,7 +45,7 @@ fn run_proxies_to_an_upstream_without_a_file() {
 }
 
 #[test]
-fn the_environment_lies_over_the_flags() {
+fn the_environment_takes_precedence_over_flags() {
     let origin = Origin::echo();
     let env = [ANY_ADMIN, ("TOWLINE__LISTENER__WS__BIND", "127.0.0.1:0")];
     let args = ["run", "--listen", "192.0.2.1:1", "--to", &origin.url()];
@@ -56,7 +56,7 @@ fn the_environment_lies_over_the_flags() {
 }
 
 #[test]
-fn flags_that_do_not_fit_together_are_wrong_usage() {
+fn contradictory_flags_are_wrong_usage() {
     let to = ["--to", "ws://127.0.0.1:1"];
     for command in ["run", "check"] {
         let args = [&[command, "--config", "a.toml"][..], &to].concat();
@@ -76,7 +76,7 @@ fn flags_that_do_not_fit_together_are_wrong_usage() {
 }
 
 #[test]
-fn a_wrong_flag_is_a_wrong_setting() {
+fn a_wrong_flag_is_reported_as_a_wrong_setting() {
     for (args, words) in [
         (&["--to", "http://h"][..], &["upstream.main.url", "command line", "ws://"][..]),
         (&["--to", "ws://h", "--listen", "nonsense"], &["listener.ws.bind", "command line", "nonsense"]),
@@ -91,7 +91,7 @@ fn a_wrong_flag_is_a_wrong_setting() {
 }
 
 #[test]
-fn a_taken_admin_port_stops_only_those_who_ask_for_it() {
+fn a_taken_admin_port_prevents_the_start_only_if_it_is_configured() {
     let origin = Origin::echo();
     let _taken = take_admin_port();
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +116,7 @@ fn a_taken_admin_port_stops_only_those_who_ask_for_it() {
     assert!(finished.stderr.contains("127.0.0.1:9140") && finished.stderr.contains("admin.bind"));
 }
 
-/// The variables that put a demo on these ports.
+/// The environment variables for a demo on these ports.
 fn demo_ports(listener: &str, upstream: &str) -> [(&'static str, String); 2] {
     [
         ("TOWLINE__LISTENER__WS__BIND", listener.to_owned()),
@@ -125,7 +125,7 @@ fn demo_ports(listener: &str, upstream: &str) -> [(&'static str, String); 2] {
 }
 
 #[test]
-fn the_demo_runs_in_any_folder_and_beside_another_admin_page() {
+fn the_demo_runs_in_any_folder_and_with_the_admin_port_taken() {
     let (upstream, _taken) = (Port::take(), take_admin_port());
     let folder = tempfile::tempdir().unwrap();
     let ports = demo_ports("127.0.0.1:0", &upstream.addr().to_string());
@@ -141,7 +141,7 @@ fn the_demo_runs_in_any_folder_and_beside_another_admin_page() {
 }
 
 #[test]
-fn a_demo_whose_ports_are_taken_says_how_to_choose_others() {
+fn the_error_about_a_taken_demo_port_says_how_to_choose_another() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let (taken, free) = (taken.local_addr().unwrap().to_string(), Port::take().addr().to_string());
     for (listener, upstream, variable) in
@@ -159,13 +159,13 @@ fn a_demo_whose_ports_are_taken_says_how_to_choose_others() {
     }
 }
 
-/// A report without its comments, which name where each value came from.
+/// A report without its comments, which name the origin of each value.
 fn values(report: &str) -> Vec<&str> {
     report.lines().map(|line| line.split(" # ").next().unwrap().trim_end()).collect()
 }
 
 #[test]
-fn what_check_prints_can_be_checked_again_from_another_folder() {
+fn the_output_of_check_is_valid_in_another_folder() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let flags = ["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--to", "ws://127.0.0.1:1/a"];
     for args in [&["--config", "settings/default.toml"][..], &["--config", "settings/demo.toml"], &flags] {
@@ -182,9 +182,9 @@ fn what_check_prints_can_be_checked_again_from_another_folder() {
     }
 }
 
-/// As behind `head`.
+/// As when the output is piped into `head`.
 #[test]
-fn check_ends_well_when_the_reader_closes_its_output() {
+fn check_succeeds_when_the_reader_closes_its_output() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_towline"));
@@ -194,14 +194,14 @@ fn check_ends_well_when_the_reader_closes_its_output() {
 }
 
 #[test]
-fn check_may_print_changes_only() {
+fn check_can_print_changes_only() {
     let finished = Program::finish(&["check", "--changed", "--to", "ws://h"], &[], Path::new("/"));
     let changed = "[listener.ws]\nbind = \"127.0.0.1:9139\"\n\n[upstream.main]\nurl = \"ws://h\"\n\n[[route]]\nupstream = \"main\"";
     assert_eq!(values(&finished.stdout).join("\n"), changed);
 }
 
 #[test]
-fn a_masked_secret_never_passes_for_a_real_one() {
+fn a_masked_secret_is_refused_as_a_value() {
     let folder = tempfile::tempdir().unwrap();
     let secret = "ws://me:hunter2@127.0.0.1:1/?token=hunter2";
     let report = Program::finish(&["check", "--changed", "--to", secret], &[], Path::new("/"));
@@ -221,7 +221,7 @@ fn a_masked_secret_never_passes_for_a_real_one() {
 }
 
 #[test]
-fn init_writes_a_file_that_is_right_everywhere_and_overwrites_none() {
+fn init_writes_a_valid_file_and_overwrites_none() {
     let folder = tempfile::tempdir().unwrap();
     for args in [&["init"][..], &["init", "other.toml"]] {
         let name = args.get(1).unwrap_or(&"towline.toml");

@@ -1,19 +1,19 @@
-//! A first dial that takes longer than `dial_before_accept`: the client is let in, the same dial goes on, and
-//! the client's messages wait for it.
+//! A first dial that takes longer than `dial_before_accept`: the client is accepted, the dial continues, and the
+//! client's messages wait for it.
 
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
-/// The client is let in after 50 ms, and the dial may take as long as the test wants.
+/// The client is accepted after 50 ms. The dial has no limit that a test reaches.
 fn patient(settings: Settings) -> Settings {
     settings.with(r#"upstream.echo.connect_timeout = "1m""#).on_route(r#"dial_before_accept = "50ms""#)
 }
 
-/// An upstream that takes connections, and answers handshakes when the test sets another door.
+/// An upstream that accepts TCP connections, but answers no handshake until the test sets an answer.
 fn undecided() -> Origin {
     let origin = Origin::echo();
-    origin.set_door(Door::Wait);
+    origin.set_answer(Answer::Wait);
     origin
 }
 
@@ -21,7 +21,7 @@ fn sending(origin: &Origin, reason: &str) -> String {
     format!("Error sending event to server {}: {reason}", origin.url())
 }
 
-/// Sends texts; when this returns, the proxy has read them.
+/// Sends texts, and returns when the proxy has read them.
 fn send(client: &mut Client, texts: &[&str]) {
     texts.iter().for_each(|text| client.text(text));
     client.ping(b"read?");
@@ -36,7 +36,7 @@ fn messages_wait_for_a_slow_upgrade_and_there_is_one_handshake() {
     let texts = ["a", "b", "c", "d", "e"];
     send(&mut client, &texts);
     assert_eq!(origin.received(), 0);
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     for text in texts {
         assert_eq!(client.recv_text(), text);
     }
@@ -50,12 +50,12 @@ fn messages_wait_for_a_slow_upgrade_and_there_is_one_handshake() {
 }
 
 #[test]
-fn messages_of_a_stream_wait_too() {
+fn messages_in_stream_mode_wait_for_the_dial() {
     let origin = undecided();
     let proxy = Proxy::start(&patient(Settings::stream(&origin.url())));
     let mut client = proxy.client();
     send(&mut client, &["a", "b"]);
-    origin.set_door(Door::Greet("welcome"));
+    origin.set_answer(Answer::Greet("welcome"));
     assert_eq!(client.recv_text(), "welcome");
     assert_eq!(client.recv_text(), "a");
     assert_eq!(client.recv_text(), "b");
@@ -68,7 +68,7 @@ fn each_message_gets_the_reason_when_the_dial_fails() {
     let proxy = Proxy::start(&patient(Settings::request(&origin.url()))).expect_restarts();
     let mut client = proxy.client();
     send(&mut client, &["a", "b", "c"]);
-    origin.set_door(Door::Refuse(503));
+    origin.set_answer(Answer::Refuse(503));
     let error = sending(&origin, "handshake refused with status 503");
     for event in ["1:0:0", "1:0:1", "1:0:2"] {
         assert_eq!(client.recv_error(), (error.clone(), event.to_owned()));
@@ -77,7 +77,7 @@ fn each_message_gets_the_reason_when_the_dial_fails() {
     assert!(line.contains("reason=\"handshake refused with status 503\" unsettled=3"), "{line}");
     client.text("d");
     assert_eq!(client.recv_error(), (error, "1:0:3".to_owned()), "while it is away, the same reason");
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     proxy.wait_ups(1);
     assert_eq!(client.ask("e"), "e");
     assert_eq!(origin.received(), 1, "what was reported as not sent is not sent");
@@ -89,7 +89,7 @@ fn each_message_gets_the_reason_when_the_dial_fails() {
 #[test]
 fn the_dial_has_connect_timeout_from_its_start() {
     let origin = Origin::echo();
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "600ms""#)
         .on_route(r#"dial_before_accept = "300ms""#);
@@ -102,7 +102,7 @@ fn the_dial_has_connect_timeout_from_its_start() {
     assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
 }
 
-/// The client is not read while its messages fill `buffer`; what was read is all delivered, in order.
+/// The client is not read while its messages fill `buffer`. All messages that were read are delivered in order.
 #[test]
 fn a_full_buffer_stops_the_client_until_the_upstream_answers() {
     const MUCH: usize = 64 << 20;
@@ -116,14 +116,14 @@ fn a_full_buffer_stops_the_client_until_the_upstream_answers() {
     assert!(taken < MUCH, "the client is not read");
     assert!(proxy.resident_kib() < before + (16 << 10));
     assert_eq!(origin.received(), 0);
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     let whole = taken / Frame::client(BINARY, vec![7; 10_000]).bytes().len();
     assert!(origin.conn(0).wait_messages(whole).iter().all(|message| message.len() == 10_000));
     assert_eq!(origin.handshakes(), 1);
 }
 
 #[test]
-fn no_more_than_max_in_flight_events_wait() {
+fn at_most_max_in_flight_events_wait() {
     let origin = undecided();
     let settings = patient(Settings::request(&origin.url())).with("upstream.echo.max_in_flight = 4");
     let proxy = Proxy::start(&settings);
@@ -131,7 +131,7 @@ fn no_more_than_max_in_flight_events_wait() {
     for number in 0..20 {
         client.text(&number.to_string());
     }
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     for number in 0..20 {
         assert_eq!(client.recv_text(), number.to_string());
     }
@@ -150,22 +150,22 @@ fn a_client_that_leaves_ends_the_dial() {
     assert_eq!(origin.connections(), 0);
 }
 
-/// What a client sent before it leaves has `close_timeout` to be delivered.
+/// Messages that a client sent before it left have `close_timeout` to be delivered.
 #[test]
-fn what_a_client_sent_before_it_leaves_is_delivered_in_time() {
+fn messages_sent_before_the_client_closes_are_delivered() {
     let origin = undecided();
     let proxy = Proxy::start(&patient(Settings::stream(&origin.url())));
     let mut client = proxy.client();
     send(&mut client, &["a", "b"]);
     client.close(1000, "bye");
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(origin.conn(0).wait_end(), End::Close(1000, "bye".into()));
     assert_eq!(origin.conn(0).texts(), ["a", "b"]);
     assert_eq!(proxy.account("1:0").delivered, 2);
 }
 
 #[test]
-fn what_a_client_sent_before_it_leaves_fails_when_the_time_is_over() {
+fn messages_sent_before_the_client_closes_fail_after_close_timeout() {
     let origin = undecided();
     let settings = patient(Settings::request(&origin.url())).with(r#"listener.ws.close_timeout = "200ms""#);
     let proxy = Proxy::start(&settings);
@@ -180,13 +180,13 @@ fn what_a_client_sent_before_it_leaves_fails_when_the_time_is_over() {
     assert_eq!(code, Some(1000));
     assert_eq!(proxy.account("1:0").errored, 2);
     proxy.wait_idle(before);
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(proxy.client().ask("hello"), "hello");
     assert_eq!(origin.received(), 1, "nothing stale is sent");
 }
 
 #[test]
-fn a_drain_gives_the_dial_its_grace() {
+fn a_drain_waits_for_the_dial_within_the_grace_period() {
     let origin = undecided();
     let settings = patient(Settings::request(&origin.url())).with(r#"drain.grace = "30s""#);
     let mut proxy = Proxy::start(&settings);
@@ -194,7 +194,7 @@ fn a_drain_gives_the_dial_its_grace() {
     send(&mut client, &["a"]);
     proxy.signal("TERM");
     proxy.wait_log("drain");
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(client.recv_text(), "a");
     client.expect_closed(1001);
     assert_eq!(proxy.exit_code(), Some(0));
@@ -215,7 +215,7 @@ fn a_drain_ends_a_dial_that_takes_longer() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// Without error replies the close frame is the only message about them (C1).
+/// Without error replies, only the close frame reports lost events (C1).
 #[test]
 fn a_drain_that_ends_a_dial_names_the_first_lost_event() {
     let origin = undecided();
@@ -245,28 +245,28 @@ fn events_for_another_server_do_not_wait() {
     let mut client = proxy.client();
     send(&mut client, &[r#"{"id":1}"#, &format!(r#"{{"id":2,"url":"{}"}}"#, other.url()), r#"{"id":3}"#]);
     assert_eq!(client.recv_json()["id"], 2);
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(client.recv_json()["id"], 1);
     assert_eq!(client.recv_json()["id"], 3);
     assert_eq!((origin.handshakes(), other.handshakes()), (1, 1));
 }
 
 #[test]
-fn the_choice_that_the_client_was_told_is_good() {
+fn an_upstream_that_chooses_the_answered_subprotocol_is_accepted() {
     let origin = undecided();
     let settings = patient(Settings::request(&origin.url())).on_route(r#"subprotocols = ["b"]"#);
     let proxy = Proxy::start(&settings);
     let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
     assert_eq!(client.protocol().as_deref(), Some("b"));
     send(&mut client, &["hello"]);
-    origin.set_door(Door::Choose("b"));
+    origin.set_answer(Answer::Choose("b"));
     assert_eq!(client.recv_text(), "hello");
     assert_eq!(origin.handshakes(), 1);
 }
 
-/// The dial in progress offered the whole list; what the client was told cannot be taken back.
+/// The dial in progress offered the whole list, but the client has already been answered with one subprotocol.
 #[test]
-fn another_choice_than_the_client_was_told_is_no_connection() {
+fn an_upstream_that_chooses_another_subprotocol_is_rejected() {
     for (known, promised) in [(r#"subprotocols = ["b"]"#, Some("b")), ("subprotocols = []", None)] {
         let origin = undecided();
         let proxy =
@@ -274,10 +274,10 @@ fn another_choice_than_the_client_was_told_is_no_connection() {
         let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
         assert_eq!(client.protocol().as_deref(), promised);
         send(&mut client, &["hello"]);
-        origin.set_door(Door::Choose("a"));
+        origin.set_answer(Answer::Choose("a"));
         let reason = "handshake failed: client was answered with another subprotocol";
         assert_eq!(client.recv_error(), (sending(&origin, reason), "1:0:0".to_owned()));
-        origin.set_door(promised.map_or(Door::Accept, Door::Choose));
+        origin.set_answer(promised.map_or(Answer::Accept, Answer::Choose));
         proxy.wait_ups(1);
         assert_eq!(origin.head(1).get("sec-websocket-protocol").as_deref(), promised);
         assert_eq!(client.ask("again"), "again");
@@ -286,7 +286,7 @@ fn another_choice_than_the_client_was_told_is_no_connection() {
 }
 
 #[test]
-fn the_shortest_wait_is_enough() {
+fn the_shortest_dial_before_accept_works() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).on_route(r#"dial_before_accept = "1ms""#);
     let proxy = Proxy::start(&settings);
@@ -296,26 +296,26 @@ fn the_shortest_wait_is_enough() {
     assert_eq!(origin.handshakes(), 20);
 }
 
-/// A reconnect is not a first dial: events fail at once while it goes on, as in the reference.
+/// A reconnect is not a first dial: while it is in progress, events fail at once, as in the reference system.
 #[test]
-fn after_a_loss_messages_do_not_wait() {
+fn messages_do_not_wait_for_a_reconnect() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&patient(Settings::request(&origin.url()))).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
-    origin.set_door(Door::Wait);
+    origin.set_answer(Answer::Wait);
     origin.conn(0).die(Death::Fin);
     origin.head(1);
     client.text("b");
     let closed = sending(&origin, "Trying to work with closed connection");
     assert_eq!(client.recv_error(), (closed, "1:0:1".to_owned()));
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     proxy.wait_ups(2);
     assert_eq!(client.ask("c"), "c");
 }
 
-/// Where the client is not kept, a dial that fails after the client was let in closes it: its events fail, and
-/// the reason names the first of them.
+/// On a route that closes its client on a loss, a dial that fails after the accept closes the client. Its events fail,
+/// and the close reason names the first one.
 #[test]
 fn a_client_that_is_not_kept_is_closed_with_1013_when_the_dial_fails() {
     let origin = undecided();
@@ -323,7 +323,7 @@ fn a_client_that_is_not_kept_is_closed_with_1013_when_the_dial_fails() {
     let before = proxy.descriptors_at_rest();
     let mut client = proxy.client();
     send(&mut client, &["a", "b"]);
-    origin.set_door(Door::Refuse(503));
+    origin.set_answer(Answer::Refuse(503));
     let (messages, code, reason) = client.read_to_end();
     assert_eq!((messages, code), (vec![], Some(1013)), "no text of ours in a stream");
     assert!(reason.ends_with("first lost event 1:0:0"), "{reason}");
@@ -334,9 +334,9 @@ fn a_client_that_is_not_kept_is_closed_with_1013_when_the_dial_fails() {
 }
 
 #[test]
-fn a_client_that_is_not_kept_and_sent_nothing_is_closed_with_1013_too() {
+fn a_silent_client_that_is_not_kept_is_closed_with_1013_when_the_dial_fails() {
     let origin = Origin::echo();
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     let settings = Settings::plain(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "300ms""#)
         .on_route(r#"dial_before_accept = "50ms""#);
@@ -348,23 +348,23 @@ fn a_client_that_is_not_kept_and_sent_nothing_is_closed_with_1013_too() {
 
 /// 401 and 403 end the session on purpose (`on_refused`).
 #[test]
-fn a_refusal_that_is_passed_on_closes_a_client_that_was_let_in() {
+fn a_refusal_closes_a_client_that_was_accepted_before() {
     for settings in [Settings::plain, Settings::request] {
         let origin = undecided();
         let proxy = Proxy::start(&patient(settings(&origin.url())));
         let mut client = proxy.client();
-        origin.set_door(Door::Refuse(401));
+        origin.set_answer(Answer::Refuse(401));
         client.expect_closed(1008);
     }
 }
 
 #[test]
-fn a_client_that_is_not_kept_is_served_once_its_slow_upstream_answers() {
+fn a_client_that_is_not_kept_is_served_when_its_slow_upstream_answers() {
     let origin = undecided();
     let proxy = Proxy::start(&patient(Settings::plain(&origin.url())));
     let mut client = proxy.client();
     send(&mut client, &["a", "b"]);
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(client.recv_text(), "a");
     assert_eq!(client.recv_text(), "b");
     assert_eq!(origin.handshakes(), 1);

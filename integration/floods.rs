@@ -1,5 +1,5 @@
-//! Peers that send without end: every deadline holds all the same, and the other sessions of the worker have
-//! their turns (C3, C8).
+//! Peers that send without end: every deadline still holds, and the other sessions of the worker get their turns (C3,
+//! C8).
 
 use std::{
     io::Write,
@@ -10,13 +10,14 @@ use std::{
 
 use crate::harness::*;
 
-/// The listener's `close_timeout` of these tests.
+/// `close_timeout` of the listener in these tests.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a busy machine may add to a deadline. Without its fix, each of these tests waits for ever.
+/// What a slow machine may add to a deadline. A wall-clock limit, because the process under test can only be observed
+/// from outside. It is far from tight: a deadline that a flood disables would never pass.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Sends `first`, and then `again` until the connection ends.
+/// Sends `first`, then `again` repeatedly until the connection ends.
 struct Flood {
     stream: TcpStream,
     thread: JoinHandle<()>,
@@ -47,7 +48,7 @@ impl Flood {
         Self::start(stream, Vec::new(), &Frame::client(TEXT, "").bytes())
     }
 
-    /// The peer ends the connection in time.
+    /// Waits until the peer ends the connection, which must be in time.
     #[track_caller]
     fn end(self) {
         wait_for("the end of the flood", CLOSE_TIMEOUT + SLACK, || self.thread.is_finished());
@@ -69,7 +70,7 @@ fn close_frame(raw: &mut Raw) -> (u16, String) {
     }
 }
 
-/// A client floods; it gets a close frame with `code`, goes on, and is cut off `close_timeout` later.
+/// A client floods the proxy. It gets a close frame with `code`, continues, and is disconnected after `close_timeout`.
 #[track_caller]
 fn is_cut_off(line: &str, code: u16, flood: impl FnOnce(&TcpStream) -> Flood) {
     let origin = Origin::silent();
@@ -143,7 +144,7 @@ fn an_upstream_that_floods_does_not_disable_the_reply_timeout() {
     client.expect_closed(1000);
 }
 
-/// The median time of a ping through the only worker, while another client floods it.
+/// The median round trip of a ping on the only worker while another client floods it.
 fn round_trip_beside(flood: fn(&TcpStream) -> Flood) -> Duration {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::stream(&origin.url()).with("server.workers = 1"));
@@ -162,10 +163,10 @@ fn round_trip_beside(flood: fn(&TcpStream) -> Flood) -> Duration {
     times[times.len() / 2]
 }
 
-/// The bound of a turn itself is tested in steps: `wire::flood_tests`. This compares two floods on the same
-/// machine; without that bound the first is slower by a factor of 40.
+/// Compares two floods on the same machine. Without the bound on a turn, the first is slower by a factor of 40.
+/// `wire::flood_tests` tests the bound itself, in steps.
 #[test]
-fn a_flood_of_fragments_holds_up_a_neighbour_no_more_than_one_of_messages() {
+fn a_flood_of_fragments_delays_a_neighbour_no_more_than_a_flood_of_messages() {
     let (fragments, messages) =
         (round_trip_beside(Flood::of_fragments), round_trip_beside(Flood::of_messages));
     assert!(

@@ -1,4 +1,4 @@
-//! Frames: what RFC 6455, section 5, allows. What it does not stands in `malformed` and `upstreams`.
+//! Frames that RFC 6455 section 5 allows. `malformed` and `upstreams` have those that it forbids.
 
 use crate::harness::*;
 
@@ -6,20 +6,20 @@ fn frame(fin: bool, rsv: u8, opcode: u8, payload: &[u8]) -> Frame {
     Frame { fin, rsv, opcode, masked: true, payload: payload.to_vec() }
 }
 
-/// RFC 6455, section 7.1.1: the server is to end the connection first.
+/// RFC 6455 section 7.1.1: the server ends the TCP connection first.
 #[test]
-fn who_broke_the_protocol_sees_the_end_at_once() {
+fn a_client_that_broke_the_protocol_sees_the_end_at_once() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "10m""#);
     let proxy = Proxy::start(&settings).expect("protocol");
     let mut raw = Raw::upgraded(proxy.addr());
     raw.write(&frame(true, 2, TEXT, b"a").bytes());
-    // reads the close frame and the end behind it, and neither answers nor ends anything itself
+    // The client reads the close frame and the end of the stream. It neither answers nor closes.
     raw.expect_closed(1002);
 }
 
 #[test]
-fn a_message_as_big_as_the_limit_passes_in_frames() {
+fn a_message_of_the_maximum_size_passes_in_frames() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"listener.ws.max_message = "10KiB""#)
@@ -47,7 +47,7 @@ fn fragments_are_one_message_with_control_frames_between() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut raw = Raw::upgraded(proxy.addr());
-    // a character is split between the frames (5.4: fragments need no character boundaries)
+    // A character is split between two frames, which RFC 6455 section 5.4 allows.
     raw.send(&frame(false, 0, TEXT, &[b'a', 0xe2]));
     raw.send(&Frame::client(PING, "one"));
     raw.send(&frame(false, 0, CONTINUATION, &[]));
@@ -60,7 +60,7 @@ fn fragments_are_one_message_with_control_frames_between() {
 }
 
 #[test]
-fn a_message_byte_by_byte_is_a_message() {
+fn a_message_may_arrive_byte_by_byte() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut raw = Raw::upgraded(proxy.addr());

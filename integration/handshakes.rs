@@ -1,10 +1,10 @@
-//! Handshakes that are not, on either side (RFC 6455, 4.2.1 and 4.1).
+//! Invalid handshakes of clients and upstreams (RFC 6455 sections 4.2.1 and 4.1).
 
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
-/// A request's head, line by line; the empty line is added.
+/// A request head made of these lines and the empty line.
 fn knock(proxy: &Proxy, lines: &[&str]) -> (Head, Raw) {
     let mut raw = Raw::connect(proxy.addr());
     raw.write(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes());
@@ -18,12 +18,12 @@ const CONNECTION: &str = "Connection: Upgrade";
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 const VERSION: &str = "Sec-WebSocket-Version: 13";
 
-/// Refusals are warnings.
+/// A proxy whose log may contain warnings about refusals.
 fn start(origin: &Origin) -> Proxy {
     Proxy::start(&Settings::request(&origin.url())).expect("client refused")
 }
 
-/// Expects that the upstream has heard of none of it, and that the proxy still serves.
+/// Expects that the upstream got no handshake, and that the proxy still serves.
 fn nothing_happened(proxy: &Proxy, origin: &Origin) {
     assert_eq!(origin.handshakes(), 0);
     assert_eq!(proxy.client().ask("hello"), "hello");
@@ -31,7 +31,7 @@ fn nothing_happened(proxy: &Proxy, origin: &Origin) {
 }
 
 #[test]
-fn a_request_that_is_no_upgrade_is_told_to_upgrade() {
+fn a_request_without_upgrade_gets_426() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for lines in [vec![GET, HOST], vec![GET, HOST, KEY, VERSION], vec![GET, HOST, CONNECTION, KEY, VERSION]] {
@@ -43,7 +43,7 @@ fn a_request_that_is_no_upgrade_is_told_to_upgrade() {
 }
 
 #[test]
-fn another_version_is_told_the_right_one() {
+fn another_version_gets_426_with_the_supported_one() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for version in ["8", "7", "14", "x"] {
@@ -56,7 +56,7 @@ fn another_version_is_told_the_right_one() {
 }
 
 #[test]
-fn a_key_that_is_none_is_a_bad_request() {
+fn an_invalid_key_is_a_bad_request() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for keys in [
@@ -75,7 +75,7 @@ fn a_key_that_is_none_is_a_bad_request() {
 }
 
 #[test]
-fn a_handshake_is_a_get() {
+fn a_handshake_requires_get() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for method in ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"] {
@@ -87,7 +87,7 @@ fn a_handshake_is_a_get() {
 }
 
 #[test]
-fn a_handshake_has_no_body() {
+fn a_handshake_with_a_body_is_refused() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for (header, body) in
@@ -102,11 +102,11 @@ fn a_handshake_has_no_body() {
 }
 
 #[test]
-fn what_is_not_http_is_refused() {
+fn bytes_that_are_not_http_are_refused() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for (bytes, status) in [
-        // refused before anything else comes
+        // Refused before the rest of the request arrives.
         (b"\x16\x03\x01".as_slice(), 400),
         (b"SSH-2.0-OpenSSH_9.9\r\n", 400),
         (b"GET / HTTP/9.9\r\n\r\n", 505),
@@ -132,9 +132,9 @@ fn http_1_0_cannot_be_upgraded() {
     nothing_happened(&proxy, &origin);
 }
 
-/// What two readers of the same bytes may read differently (RFC 9112, 2.2, 5 and 5.2; 6.3).
+/// Requests that two servers may interpret differently (RFC 9112 sections 2.2, 5, 5.2 and 6.3).
 #[test]
-fn what_could_be_read_in_two_ways_is_refused() {
+fn ambiguous_requests_are_refused() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for odd in [
@@ -157,7 +157,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
 }
 
 #[test]
-fn a_request_behind_a_refused_one_gets_nothing() {
+fn a_request_after_a_refused_one_gets_no_answer() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for refused in ["GET / HTTP/1.1\r\nHost: towline.test\r\n\r\n", "GET /\r\n\r\n"] {
@@ -174,7 +174,7 @@ fn a_request_behind_a_refused_one_gets_nothing() {
 }
 
 #[test]
-fn a_head_may_come_in_pieces_and_behind_empty_lines() {
+fn a_head_may_arrive_in_pieces_and_after_empty_lines() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut raw = Raw::connect(proxy.addr());
@@ -201,7 +201,7 @@ fn a_head_that_is_too_large_is_refused() {
     raw.write(of(fits).as_bytes());
     assert_eq!(raw.head().status(), 101);
     drop(raw);
-    // more than a client gets rid of before it reads the answer, and without end
+    // More than the sockets hold before the client reads the answer, and without an end.
     for text in [of(fits + 1), of(100_000), of(100_000).replace("\r\n\r\n", "")] {
         let mut raw = Raw::connect(proxy.addr());
         raw.write(text.as_bytes());
@@ -252,7 +252,7 @@ fn a_handshake_byte_by_byte_is_ended_in_time() {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => break,
         }
-        // answered after the timeout, and a client that goes on after its answer is cut off a second later
+        // The proxy answers after the timeout, and disconnects a client that keeps sending one second later.
         assert!(begun.elapsed() < timeout + PATIENCE, "the connection does not end");
     }
     assert!(begun.elapsed() >= timeout, "{:?}", begun.elapsed());
@@ -262,17 +262,17 @@ fn a_handshake_byte_by_byte_is_ended_in_time() {
 }
 
 #[test]
-fn the_shortest_handshake_timeout_lets_good_clients_in() {
+fn the_shortest_handshake_timeout_is_enough_for_fast_clients() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "100ms""#);
-    // on a busy machine the odd one may be late
+    // On a slow machine some handshakes may take longer than the timeout.
     let proxy = Proxy::start(&settings).expect("client refused*status=408");
     let served = (0..100).filter(|_| Opening::new(proxy.addr()).try_open().is_ok()).count();
     assert!(served > 50, "{served}");
 }
 
 #[test]
-fn names_are_read_in_any_case() {
+fn header_names_are_case_insensitive() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let lines = [
@@ -290,7 +290,7 @@ fn names_are_read_in_any_case() {
 }
 
 #[test]
-fn a_message_may_come_with_the_handshake() {
+fn a_message_may_arrive_with_the_handshake() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut raw = Raw::connect(proxy.addr());
@@ -303,32 +303,31 @@ fn a_message_may_come_with_the_handshake() {
 }
 
 #[test]
-fn a_message_of_the_upstream_may_come_with_its_handshake() {
+fn a_message_may_arrive_with_the_answer_of_the_upstream() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
-    // in one segment with the answer to the handshake
-    origin.set_door(Door::Greet("greetings"));
+    // In the same segment as the answer to the handshake.
+    origin.set_answer(Answer::Greet("greetings"));
     let mut client = proxy.client();
     assert_eq!(client.recv_text(), "greetings");
 }
 
 #[test]
-fn the_upstreams_refusal_is_the_clients() {
+fn the_upstreams_refusal_is_passed_to_the_client() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("refused").expect("403");
     for status in [400, 401, 403, 404, 429] {
-        origin.set_door(Door::Refuse(status));
+        origin.set_answer(Answer::Refuse(status));
         assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
     }
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// An upstream that takes connections but is none: the client is served with error replies until the
-/// upstream has come to its senses.
-fn not_an_upstream(door: Door) {
+/// An upstream that answers handshakes wrongly: the client gets error replies until the upstream answers correctly.
+fn not_an_upstream(answer: Answer) {
     let origin = Origin::echo();
-    origin.set_door(door);
+    origin.set_answer(answer);
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "300ms""#)
         .on_route(r#"dial_before_accept = "200ms""#);
@@ -340,7 +339,7 @@ fn not_an_upstream(door: Door) {
         assert!(error.starts_with("Error sending event to server"), "{error}");
         assert_eq!(id, event);
     }
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     proxy.wait_log("connector up session=1:0 upstream=echo");
     assert_eq!(client.ask("hello"), "hello");
     assert_eq!(origin.received(), 1);
@@ -348,32 +347,32 @@ fn not_an_upstream(door: Door) {
 
 #[test]
 fn an_upstream_that_answers_500_is_waited_for() {
-    not_an_upstream(Door::Refuse(500));
+    not_an_upstream(Answer::Refuse(500));
 }
 
 #[test]
 fn an_upstream_that_answers_503_is_waited_for() {
-    not_an_upstream(Door::Refuse(503));
+    not_an_upstream(Answer::Refuse(503));
 }
 
 #[test]
 fn an_upstream_that_answers_200_is_waited_for() {
-    not_an_upstream(Door::Refuse(200));
+    not_an_upstream(Answer::Refuse(200));
 }
 
 #[test]
-fn an_upstream_that_speaks_something_else_is_waited_for() {
-    not_an_upstream(Door::Garbage);
+fn an_upstream_that_does_not_speak_http_is_waited_for() {
+    not_an_upstream(Answer::Garbage);
 }
 
 #[test]
 fn an_upstream_with_the_wrong_accept_key_is_waited_for() {
-    not_an_upstream(Door::WrongKey);
+    not_an_upstream(Answer::WrongKey);
 }
 
 #[test]
 fn an_upstream_that_never_answers_its_handshake_is_waited_for() {
-    not_an_upstream(Door::Silent);
+    not_an_upstream(Answer::Silent);
 }
 
 #[test]
@@ -382,18 +381,18 @@ fn a_refusal_after_a_loss_does_not_end_the_session_where_no_status_is_passed_on(
     let settings = Settings::request(&origin.url()).with("upstream.echo.on_refused.pass = []");
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    origin.set_door(Door::Refuse(403));
+    origin.set_answer(Answer::Refuse(403));
     origin.conn(0).die(Death::Fin);
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=2");
     client.text("a");
     assert_eq!(client.recv_error().1, "1:0:0");
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     proxy.wait_ups(2);
     assert_eq!(client.ask("b"), "b");
 }
 
 #[test]
-fn a_client_that_goes_while_its_upstream_is_dialled_ends_the_dial() {
+fn a_client_that_disconnects_during_the_dial_ends_it() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "1h""#)
@@ -402,33 +401,33 @@ fn a_client_that_goes_while_its_upstream_is_dialled_ends_the_dial() {
     assert_eq!(proxy.client().ask("hello"), "hello");
     wait_for("the end of the first session", PATIENCE, || origin.live() == 0);
     let before = proxy.descriptors();
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     for number in 1..6 {
         let mut raw = Raw::connect(proxy.addr());
         raw.write(request("/", &[]).as_bytes());
         origin.head(number);
-        // one that has sent a message already goes like any other
+        // Also for a client that has already sent a message.
         raw.send(&Frame::client(TEXT, "early"));
     }
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
 }
 
 #[test]
-fn a_message_may_come_while_the_upstream_is_dialled() {
+fn a_message_may_arrive_during_the_dial() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url())
         .with(r#"listener.ws.max_header = "1KiB""#)
         .on_route(r#"dial_before_accept = "500ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(request("/", &[]).as_bytes());
     origin.head(0);
-    // more than is read before the handshake's end
+    // More than is read before the end of the handshake.
     let large = "x".repeat(100_000);
     raw.send(&Frame::client(TEXT, "early"));
     raw.send(&Frame::client(TEXT, &large));
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     assert_eq!(raw.head().status(), 101);
     for event in ["1:0:0", "1:0:1"] {
         let frame = raw.frame().expect("an error reply");
@@ -439,7 +438,7 @@ fn a_message_may_come_while_the_upstream_is_dialled() {
 }
 
 #[test]
-fn a_subprotocol_that_is_no_token_is_a_bad_request() {
+fn a_subprotocol_that_is_not_a_token_is_a_bad_request() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for list in ["a b", "a,,b{", "\"x\"", "ä"] {
@@ -450,7 +449,7 @@ fn a_subprotocol_that_is_no_token_is_a_bad_request() {
 }
 
 #[test]
-fn a_request_in_absolute_form_is_a_request() {
+fn a_request_target_in_absolute_form_is_accepted() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).on_route(r#"path = "/chat""#);
     let proxy = Proxy::start(&settings);

@@ -1,4 +1,4 @@
-//! What of the client's handshake reaches the upstream.
+//! Headers that pass between the client's handshake and the upstream's.
 
 use crate::harness::*;
 
@@ -44,7 +44,7 @@ fn forwarding_headers_are_extended() {
 }
 
 #[test]
-fn the_settings_say_what_is_forwarded_and_added() {
+fn the_settings_choose_forwarded_and_added_headers() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.forward_headers = ["X-Tenant"]"#)
@@ -72,7 +72,7 @@ fn headers_are_sent_again_after_a_loss() {
 }
 
 #[test]
-fn host_is_what_the_settings_say() {
+fn the_host_header_follows_the_settings() {
     let origin = Origin::echo();
     for (number, (host, expected)) in [
         ("upstream", origin.addr().to_string()),
@@ -94,7 +94,7 @@ fn host_is_what_the_settings_say() {
 }
 
 #[test]
-fn extensions_are_neither_offered_nor_agreed() {
+fn extensions_are_neither_offered_nor_accepted() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let client = Opening::new(proxy.addr()).header("Sec-WebSocket-Extensions", "permessage-deflate").open();
@@ -103,7 +103,7 @@ fn extensions_are_neither_offered_nor_agreed() {
 }
 
 #[test]
-fn a_list_of_proxies_in_several_headers_is_one_list() {
+fn x_forwarded_for_in_several_headers_is_one_list() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let _client = Opening::new(proxy.addr())
@@ -115,9 +115,9 @@ fn a_list_of_proxies_in_several_headers_is_one_list() {
     assert_eq!(list, ["192.0.2.7", "198.51.100.1", "198.51.100.2", "127.0.0.1"]);
 }
 
-/// RFC 9110, 7.6.1.
+/// RFC 9110 section 7.6.1.
 #[test]
-fn a_header_that_connection_names_ends_here() {
+fn a_header_that_connection_names_is_not_forwarded() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.forward_headers = ["X-Token", "X-Other", "X-Forwarded-For"]"#);
@@ -135,11 +135,11 @@ fn a_header_that_connection_names_ends_here() {
     assert_eq!(head.get("x-forwarded-for").as_deref(), Some("127.0.0.1"), "the client's list ends here");
 }
 
-/// Devices that compare bytes know the RFCs' spelling.
+/// Some devices compare header names byte by byte, in the RFCs' spelling.
 #[test]
 fn names_are_spelled_as_in_the_rfcs() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("chat"));
+    origin.set_answer(Answer::Choose("chat"));
     let settings = Settings::request(&origin.url()).with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
     let proxy = Proxy::start(&settings).expect("client refused");
     let mut raw = Raw::connect(proxy.addr());
@@ -163,7 +163,7 @@ fn names_are_spelled_as_in_the_rfcs() {
     let starts_small = |name: &&String| name.starts_with(|letter: char| letter.is_ascii_lowercase());
     assert_eq!(asked.names.iter().find(starts_small), None);
     assert_eq!(asked.get("connection").as_deref(), Some("Upgrade"));
-    // frames pass behind the head as they are
+    // The frames after the head are unchanged.
     raw.send(&Frame::client(TEXT, "host: a\r\nhost: b\r\n"));
     assert_eq!(raw.frame(), Some(Frame::server(TEXT, "host: a\r\nhost: b\r\n")));
 
@@ -176,7 +176,7 @@ fn names_are_spelled_as_in_the_rfcs() {
 #[test]
 fn cookies_of_the_upstreams_answer_reach_the_client() {
     let origin = Origin::echo();
-    origin.set_door(Door::With(
+    origin.set_answer(Answer::AcceptWith(
         "Set-Cookie: a=1; Path=/\r\nX-Served-By: one\r\nSet-Cookie: b=2, c\r\nSet-Cookie: d\r\nServer: x\r\n",
     ));
     let proxy = Proxy::start(&Settings::request(&origin.url()));
@@ -193,10 +193,11 @@ fn cookies_of_the_upstreams_answer_reach_the_client() {
 }
 
 #[test]
-fn the_settings_say_which_headers_of_an_answer_reach_the_client() {
+fn only_configured_headers_of_an_answer_reach_the_client() {
     let origin = Origin::echo();
-    origin
-        .set_door(Door::With("Connection: x-hop\r\nX-Hop: here\r\nSet-Cookie: a=1\r\nX-Served-By: one\r\n"));
+    origin.set_answer(Answer::AcceptWith(
+        "Connection: x-hop\r\nX-Hop: here\r\nSet-Cookie: a=1\r\nX-Served-By: one\r\n",
+    ));
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.forward_response_headers = ["X-Served-By", "x-hop"]"#);
     let proxy = Proxy::start(&settings);
@@ -206,10 +207,10 @@ fn the_settings_say_which_headers_of_an_answer_reach_the_client() {
 }
 
 #[test]
-fn headers_of_an_answer_have_a_bound() {
+fn the_size_of_forwarded_answer_headers_is_limited() {
     let origin = Origin::echo();
     let lines = format!("Set-Cookie: a={}\r\nSet-Cookie: b=1\r\n", "x".repeat(20_000));
-    origin.set_door(Door::With(lines.leak()));
+    origin.set_answer(Answer::AcceptWith(lines.leak()));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("response headers left out*headers=1");
     let mut client = proxy.client();
     assert_eq!(client.header("set-cookie").as_deref(), Some("b=1"));
@@ -220,7 +221,7 @@ fn headers_of_an_answer_have_a_bound() {
 #[test]
 fn user_and_password_of_the_url_are_sent_in_place_of_the_clients() {
     let origin = Origin::echo();
-    // percent-encoded: `:pä ss@`
+    // Percent-encoded: `:pä ss@`.
     let url = format!("ws://Aladdin:%3Ap%C3%A4%20ss%40@{}/chat?a=b", origin.addr());
     let settings = Settings::request(&url).with("upstream.echo.forward_path = false");
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -247,9 +248,9 @@ fn user_and_password_reach_the_upstream_with_the_clients_path() {
     assert_eq!(head.get("authorization").as_deref(), Some("Basic bWU6cHc="));
 }
 
-/// User and password belong to the entry that allows the URL, not to every URL that a program chooses.
+/// User and password belong to the setting that allows the URL. Other URLs that a program chooses do not get them.
 #[test]
-fn a_chosen_url_is_sent_the_credentials_of_its_entry() {
+fn a_chosen_url_gets_the_credentials_of_its_setting() {
     let (own, other, open) = (Origin::echo(), Origin::echo(), Origin::echo());
     let allowed = format!(r#"["ws://you:pw2@{}/*", "ws://{}/*"]"#, other.addr(), open.addr());
     let settings = Settings::request(&format!("ws://me:pw@{}", own.addr()))

@@ -1,4 +1,4 @@
-//! The health pages, as probes of all kinds ask for them.
+//! The health pages, requested as various probes do.
 
 use std::{
     io::{Read, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::harness::*;
 
-/// The whole answer to a request for one page; the connection closes behind it.
+/// The whole answer to a request for a page; the connection ends after it.
 fn answer(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -22,7 +22,7 @@ fn ask(addr: SocketAddr, method: &str, path: &str) -> String {
     answer(addr, &format!("{method} {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"))
 }
 
-/// Head in lower case, and body.
+/// The head in lower case, and the body.
 fn parts(answer: &str) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer}"));
     (head.to_ascii_lowercase(), body.to_owned())
@@ -50,7 +50,7 @@ fn expect_pages(addr: SocketAddr, pages: &[&str]) {
 }
 
 #[test]
-fn health_pages_take_get_and_head_and_name_them_to_other_methods() {
+fn health_pages_accept_get_and_head_and_answer_405_to_other_methods() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     expect_pages(proxy.admin(), &["/healthz", "/readyz"]);
@@ -66,7 +66,7 @@ fn the_health_page_of_the_echo_server_is_the_same() {
 }
 
 #[test]
-fn head_tells_of_a_drain() {
+fn head_requests_report_a_drain() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"drain.grace = "8s""#);
     let mut proxy = Proxy::start(&settings);

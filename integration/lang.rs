@@ -1,4 +1,4 @@
-//! Golden cases of the language: `lang/*.cases`, a file for each construct.
+//! Golden cases of the language: `lang/*.cases`, one file for each construct.
 //!
 //! ```text
 //! === the name of the case
@@ -17,7 +17,7 @@
 //! came out. A text that does not compile has `error` instead, with all its errors; `warning` has those of one
 //! that does.
 //!
-//! `UPDATE=1 cargo test --test integration lang` writes what comes out into the files, to be read with care.
+//! `UPDATE=1 cargo test --test integration lang` writes the actual results into the files. Review them with care.
 
 use std::{
     fmt::Write,
@@ -31,7 +31,7 @@ use towline::tools::{
 
 use crate::harness::*;
 
-/// How many cases there must be at least: a file that is not found any more is noticed.
+/// Lower bound on the number of cases, so that a missing file is noticed.
 const AT_LEAST: usize = 250;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(crate) struct Case {
 pub(crate) enum Expected {
     Out(Vec<String>),
     Error(String),
-    /// Not written yet.
+    /// The case has no expectation yet.
     Nothing,
 }
 
@@ -117,7 +117,7 @@ impl Case {
         if self.name.ends_with("(program)") { "case.trickle" } else { "case.tremor" }
     }
 
-    /// The same case with what comes out.
+    /// The case with its actual result as expectation.
     fn found(&self) -> Self {
         let subject = Subject::compile(self.file(), &self.text);
         let warnings = subject.ok().and_then(|subject| subject.warnings().map(ToString::to_string));
@@ -135,7 +135,7 @@ impl Case {
     }
 }
 
-/// What one event became, as lines of a case.
+/// The result of one event, as lines of a case.
 fn outcome(evaluation: &mut Evaluation, line: &str) -> Vec<String> {
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     evaluation.run(line.as_bytes(), &mut output, &mut errors).unwrap();
@@ -168,7 +168,7 @@ fn failure(errors: &str) -> String {
     format!("! {place} {message}")
 }
 
-/// Both texts, with `-` and `+` before the lines that only one of them has.
+/// A line diff of both texts, with `-` and `+`.
 fn diff(expected: &str, found: &str) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
     let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
@@ -185,7 +185,7 @@ fn diff(expected: &str, found: &str) -> String {
 }
 
 #[test]
-fn every_case_comes_out_as_it_is_written() {
+fn every_case_has_the_expected_result() {
     let update = std::env::var_os("UPDATE").is_some();
     let (mut count, mut wrong) = (0, String::new());
     for file in files() {
@@ -204,7 +204,7 @@ fn every_case_comes_out_as_it_is_written() {
             }
         }
         if update {
-            // At once, so that nobody reads half of it.
+            // Renamed into place, so that no other test reads half of the file.
             let new = file.with_extension("new");
             std::fs::write(&new, written + "\n").unwrap();
             std::fs::rename(&new, &file).unwrap();
@@ -222,9 +222,9 @@ fn every_function_of_the_library_has_a_case() {
     assert!(missing.is_empty(), "no golden case calls {missing:?}");
 }
 
-/// Formatted programs do what they did.
+/// Formatting does not change what a program does.
 #[test]
-fn every_case_does_the_same_when_it_is_formatted() {
+fn every_case_has_the_same_result_when_formatted() {
     let mut changed = 0;
     for file in files() {
         let (_, cases) = parse(&std::fs::read_to_string(&file).unwrap());
@@ -239,7 +239,7 @@ fn every_case_does_the_same_when_it_is_formatted() {
     assert!(changed > 50, "only {changed} texts changed");
 }
 
-/// Places move when a text is formatted.
+/// Formatting changes the positions that errors name.
 fn without_places(outcome: Expected) -> Expected {
     let message = |line: String| match line.strip_prefix("! ").and_then(|words| words.split_once(' ')) {
         Some((_, message)) => message.to_owned(),
@@ -254,9 +254,9 @@ fn without_places(outcome: Expected) -> Expected {
     }
 }
 
-/// The first case of each file, through the program itself.
+/// Runs the first case of each file with `towline eval`.
 #[test]
-fn the_command_says_what_the_library_says() {
+fn the_command_has_the_same_results() {
     let folder = tempfile::tempdir().unwrap();
     for file in files() {
         let (_, cases) = parse(&std::fs::read_to_string(&file).unwrap());
@@ -286,7 +286,7 @@ fn the_command_says_what_the_library_says() {
 }
 
 #[test]
-fn a_case_is_written_as_it_was_read() {
+fn writing_a_case_reproduces_its_text() {
     let text = "# head\n\n=== a\nx\n--- in\n1\n2\n--- out\n1\n! 1:1 bad\n\n=== b (program)\ny\n--- error\nerror: z\n\n  q";
     let (head, cases) = parse(text);
     let mut written = head;

@@ -1,25 +1,25 @@
-//! What docs/language.md shows comes out as it shows.
+//! Runs the examples in docs/language.md and compares the results.
 //!
-//! A block `trickle` or `tremor` is a program or a script, `json in` behind it the input, `json out` what
-//! `towline eval` writes (`json out meta` with `--meta`), and `text error` its errors.
+//! A block `trickle` or `tremor` is a program or a script. The blocks after it are its input (`json in`), the output
+//! of `towline eval` (`json out`, or `json out meta` with `--meta`), and its errors (`text error`).
 //!
-//! `UPDATE=1 cargo test --test integration language` writes what comes out into the document.
+//! `UPDATE=1 cargo test --test integration language` writes the actual results into the document.
 
 use std::path::Path;
 
 use towline::tools::eval::{Evaluation, Subject};
 
-/// How many examples there must be at least.
+/// Lower bound on the number of examples.
 const AT_LEAST: usize = 15;
 
-/// A fenced block: its title, and what stands in it.
+/// A fenced block: its title and its text.
 #[derive(Debug, Clone)]
 struct Block {
     title: String,
     text: String,
 }
 
-/// What stands outside of blocks and inside, in turns.
+/// The texts between the blocks, and the blocks.
 fn blocks(document: &str) -> (Vec<String>, Vec<Block>) {
     let (mut prose, mut blocks) = (vec![String::new()], Vec::new());
     let mut open: Option<Block> = None;
@@ -46,7 +46,7 @@ fn written(prose: &[String], blocks: &[Block]) -> String {
     text
 }
 
-/// What `towline eval` writes to standard output and standard error.
+/// The output of `towline eval` on standard output and standard error.
 fn run(kind: &str, program: &str, input: &str, meta: bool) -> (String, String) {
     let subject = match Subject::compile(&format!("example.{kind}"), program) {
         Ok(subject) => subject,
@@ -57,7 +57,7 @@ fn run(kind: &str, program: &str, input: &str, meta: bool) -> (String, String) {
     (String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
 }
 
-/// Puts into the blocks of one example what really comes out.
+/// Replaces the blocks of one example by the actual results.
 fn fill(example: &mut [Block]) {
     let find = |title: &str| example.iter().position(|block| block.title.starts_with(title));
     let (input, output, error) = (find("json in"), find("json out"), find("text error"));
@@ -76,7 +76,7 @@ fn fill(example: &mut [Block]) {
 }
 
 #[test]
-fn every_example_of_the_document_comes_out_as_it_shows() {
+fn every_example_of_the_document_has_the_shown_result() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language.md");
     let document = std::fs::read_to_string(&path).unwrap();
     let (prose, mut all) = blocks(&document);
@@ -100,19 +100,19 @@ fn every_example_of_the_document_comes_out_as_it_shows() {
     }
 }
 
-/// Examples look as `towline fmt` makes them.
+/// All examples are formatted as by `towline fmt`.
 #[test]
 fn every_example_of_the_document_is_formatted() {
     let (_, blocks) = blocks(include_str!("../docs/language.md"));
     for block in blocks.iter().filter(|block| ["trickle", "tremor"].contains(&block.title.as_str())) {
-        // Those that show an error may not parse.
+        // An example of an error may not parse.
         if let Ok(formatted) = towline::tools::fmt::formatted(&format!("x.{}", block.title), &block.text) {
             assert_eq!(formatted, towline::tools::fmt::Formatted::Same, "{}", block.text);
         }
     }
 }
 
-/// docs/library.md is what the library says of itself; with `UPDATE=1` it is written anew.
+/// docs/library.md is generated from the library; `UPDATE=1` writes it.
 #[test]
 fn the_library_is_documented() {
     let mut text = "# The library of the language\n\nWritten by `UPDATE=1 cargo test --test integration language` from \

@@ -1,4 +1,4 @@
-//! Peers that are silent, idle, or do not read: found within their time, on both sides (C8).
+//! Peers that are silent, idle, or do not read are found in time, on both sides (C8).
 
 use std::{
     io::Write,
@@ -8,22 +8,22 @@ use std::{
 
 use crate::harness::*;
 
-/// An upstream whose reader stops at its first message, until the gate opens: it answers no ping either.
+/// An upstream that stops reading at its first message until the gate opens. It answers no pings meanwhile.
 fn stuck() -> (Origin, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
     (Origin::with(move |_, _| wait.wait()), gate)
 }
 
-/// Settings with these lines.
+/// Settings with these additional lines.
 fn with(settings: Settings, lines: &[&str]) -> Settings {
     lines.iter().fold(settings, |settings, line| settings.with(line))
 }
 
-/// More than the sockets of loopback hold, on both of the proxy's sides.
+/// More bytes than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// How many descriptors the proxy has when it has had a session and has none.
+/// Number of descriptors of the proxy after its first session has ended.
 #[track_caller]
 fn at_rest(proxy: &Proxy, origin: &Origin) -> usize {
     let mut client = proxy.client();
@@ -36,7 +36,7 @@ fn at_rest(proxy: &Proxy, origin: &Origin) -> usize {
     proxy.descriptors()
 }
 
-/// Nothing is left of the proxy's sessions: no connection, no descriptor beyond `before`.
+/// Waits until no session, no connection and no descriptor beyond `before` is left.
 #[track_caller]
 fn expect_nothing_left(proxy: &Proxy, origin: &Origin, before: usize) {
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
@@ -64,7 +64,7 @@ fn a_silent_client_is_pinged_and_then_closed() {
 }
 
 #[test]
-fn a_client_that_answers_pings_stays() {
+fn a_client_that_answers_pings_stays_connected() {
     let origin = Origin::echo();
     let settings = with(
         Settings::stream(&origin.url()),
@@ -101,7 +101,7 @@ fn a_silent_upstream_is_pinged_and_then_replaced() {
 }
 
 #[test]
-fn an_upstream_that_answers_pings_stays() {
+fn an_upstream_that_answers_pings_stays_connected() {
     let origin = Origin::echo();
     let settings = with(
         Settings::stream(&origin.url()),
@@ -115,7 +115,7 @@ fn an_upstream_that_answers_pings_stays() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_closed_and_its_memory_given_back() {
+fn a_client_that_does_not_read_is_closed_and_its_memory_freed() {
     let origin = Origin::silent();
     let settings = Settings::stream(&origin.url()).with(r#"listener.ws.slow_consumer_timeout = "300ms""#);
     let proxy = Proxy::start(&settings);
@@ -125,7 +125,7 @@ fn a_client_that_does_not_read_is_closed_and_its_memory_given_back() {
     conn.flood(50_000, MUCH);
     let reason = "nothing read within 300ms";
     proxy.wait_log(&format!("session closed session=1:1 code=1013 side=proxy reason=\"{reason}\""));
-    // the upstream is told, behind what it had sent
+    // The upstream gets a close frame.
     assert!(matches!(conn.wait_end(), End::Close(1013, _) | End::Broken(_)));
     expect_nothing_left(&proxy, &origin, before);
     drop(stalled);
@@ -152,8 +152,8 @@ fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     assert_eq!(number(&client.recv_error().1), last + 1);
     origin.set(|_, _| {});
     gate.open();
-    // The rest fails while there is no connection, and goes to a new one then. On a busy machine the new one may be
-    // found not to be read, too.
+    // The other events fail until a new connection is up, and are sent on that one. On a slow machine the new
+    // connection may stall as well.
     let failed = std::thread::spawn(move || std::iter::from_fn(|| client.try_recv().ok()).count());
     let is_served = || (1..origin.connections()).any(|at| !origin.conn(at).messages().is_empty());
     wait_for("messages on a new connection", 3 * PATIENCE, is_served);
@@ -162,14 +162,14 @@ fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     let account = proxy.account("1:0");
     assert_eq!((account.accepted, account.unsettled), (EVENTS, 0), "{account:?}");
     assert_eq!(account.delivered + account.errored, EVENTS, "{account:?}");
-    // One reply for each event that failed, and a notice for each loss; the first of both came before.
+    // One error reply for each failed event, and a notice for each loss. The first of each has already been received.
     let losses = proxy.count_log("connector restart session=1:0 *reason=\"not read within 300ms\"");
     assert_eq!(failed.join().unwrap() + 2, account.errored + losses, "{account:?}");
 }
 
-/// While one side is blocked, the other is read, pinged and answered.
+/// While the client is blocked, the upstream is still read, and its pings are answered.
 #[test]
-fn a_blocked_client_does_not_keep_the_upstream_from_its_pongs() {
+fn a_blocked_client_does_not_delay_the_upstreams_pongs() {
     let origin = Origin::silent();
     let settings = Settings::stream(&origin.url()).with(r#"upstream.echo.ping_interval = "100ms""#);
     let proxy = Proxy::start(&settings).expect("session");
@@ -177,7 +177,7 @@ fn a_blocked_client_does_not_keep_the_upstream_from_its_pongs() {
     let conn = origin.conn(0);
     assert!(conn.flood(50_000, MUCH) < MUCH);
     let before = conn.pings();
-    // it is not read, so that its silence means nothing, and nothing of it is given up
+    // The proxy does not read from the upstream now, so its silence does not count, and the connection stays.
     wait_for("quiet", PATIENCE, || proxy.is_quiet());
     assert_eq!(proxy.client().ping(b"a neighbour"), ());
     assert!(conn.end().is_none());
@@ -185,7 +185,7 @@ fn a_blocked_client_does_not_keep_the_upstream_from_its_pongs() {
 }
 
 #[test]
-fn an_idle_client_is_closed_however_well_it_answers_pings() {
+fn an_idle_client_is_closed_even_if_it_answers_pings() {
     let origin = Origin::echo();
     let settings = with(
         Settings::request(&origin.url()),
@@ -197,7 +197,7 @@ fn an_idle_client_is_closed_however_well_it_answers_pings() {
     assert_eq!(client.expect_closed(1001), "no message within 400ms");
 }
 
-/// Numbered messages of 10 kB.
+/// A message of 10 kB that begins with its number.
 fn numbered(number: usize) -> Message {
     Message::text(format!("{number:05}{}", "x".repeat(10_000)))
 }
@@ -206,7 +206,7 @@ fn number(message: &Message) -> Option<usize> {
     message.to_text().unwrap().get(..5)?.parse().ok()
 }
 
-/// What a client gets that does not read while `total` numbered messages come, and then reads.
+/// The messages that a client gets if it reads only after `total` numbered messages have been sent.
 fn overrun(policy: &str, total: usize) -> Vec<Message> {
     let origin = Origin::silent();
     let settings = with(
@@ -220,7 +220,7 @@ fn overrun(policy: &str, total: usize) -> Vec<Message> {
     let proxy = Proxy::start(&settings).expect("client does not read: dropping session=1:0");
     let mut client = proxy.client();
     let conn = origin.conn(0);
-    // all of it is taken, for the most part to be dropped
+    // The proxy takes all messages and drops most of them.
     (0..total).for_each(|at| conn.send(numbered(at)));
     wait_for("the proxy to have taken all of it", PATIENCE, || proxy.is_quiet());
     let mut got = vec![client.recv()];
@@ -239,7 +239,7 @@ fn overrun(policy: &str, total: usize) -> Vec<Message> {
     got
 }
 
-/// The numbers before the notice, how many messages it tells of, and the numbers behind it.
+/// The numbers before the notice, the count in the notice, and the numbers after it.
 fn around_the_gap(got: &[Message]) -> (Vec<usize>, usize, Vec<usize>) {
     let at = got.iter().position(|message| message.to_text().unwrap().starts_with('{')).expect("a notice");
     let (error, _) = error_reply(&got[at]);
@@ -252,7 +252,7 @@ fn around_the_gap(got: &[Message]) -> (Vec<usize>, usize, Vec<usize>) {
 }
 
 #[test]
-fn the_oldest_messages_are_dropped_and_the_gap_is_told_where_it_is() {
+fn the_oldest_messages_are_dropped_and_the_notice_precedes_the_rest() {
     const TOTAL: usize = 3000;
     let (before, count, after) = around_the_gap(&overrun("drop_oldest", TOTAL));
     assert!(before.iter().copied().eq(0..before.len()), "{before:?}");
@@ -262,7 +262,7 @@ fn the_oldest_messages_are_dropped_and_the_gap_is_told_where_it_is() {
 }
 
 #[test]
-fn the_newest_messages_are_dropped_and_the_gap_is_told_where_it_is() {
+fn the_newest_messages_are_dropped_and_the_notice_follows_the_rest() {
     const TOTAL: usize = 3000;
     let (before, count, after) = around_the_gap(&overrun("drop_newest", TOTAL));
     assert!(before.iter().copied().eq(0..before.len()), "{before:?}");
@@ -270,7 +270,7 @@ fn the_newest_messages_are_dropped_and_the_gap_is_told_where_it_is() {
     assert_eq!(after, Vec::<usize>::new());
 }
 
-/// Replies are outcomes: they are never dropped, and who does not read them is closed in the end (C1).
+/// Replies are outcomes and are never dropped. A client that does not read them is closed (C1).
 #[test]
 fn replies_are_not_dropped_for_a_client_that_does_not_read() {
     let origin = Origin::with(|conn, _| conn.send(Message::binary(vec![7; 500_000])));
@@ -304,7 +304,7 @@ fn a_closing_client_lets_its_events_finish() {
 }
 
 #[test]
-fn a_closing_client_cancels_its_events_where_the_settings_say_so() {
+fn a_closing_client_cancels_its_events_if_configured() {
     let origin = Origin::silent();
     let settings = with(
         Settings::request(&origin.url()),
@@ -323,7 +323,7 @@ fn a_closing_client_cancels_its_events_where_the_settings_say_so() {
 }
 
 #[test]
-fn an_upstream_that_sends_too_much_is_closed_and_the_client_told() {
+fn an_upstream_that_sends_too_large_a_message_is_closed_and_the_client_gets_an_error() {
     let origin = Origin::silent();
     let settings = Settings::stream(&origin.url())
         .with(r#"upstream.echo.max_message = "1KiB""#)
@@ -341,14 +341,14 @@ fn an_upstream_that_sends_too_much_is_closed_and_the_client_told() {
 
 const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Times of pings as they are by default, far longer than these tests wait.
+/// The default ping times, far longer than these tests take.
 fn overdue(url: &str) -> Settings {
     let timeout = format!("upstream.echo.reply_timeout = \"{}ms\"", REPLY_TIMEOUT.as_millis());
     Settings::request(url).with("server.workers = 1").with(&timeout)
 }
 
-/// The client is served again within `reply_timeout` and 2 seconds. The fastest of three runs counts, because a
-/// busy machine adds to the time of some.
+/// The client is served again within `reply_timeout` and 2 seconds. The fastest of three runs counts, because a slow
+/// machine delays some of them.
 #[track_caller]
 fn expect_in_time(recover: impl Fn() -> Duration) {
     let limit = REPLY_TIMEOUT + Duration::from_secs(2);
@@ -359,8 +359,8 @@ fn expect_in_time(recover: impl Fn() -> Duration) {
     assert!(times.iter().any(|took| *took < limit), "{times:?}");
 }
 
-/// The first connection answers nothing; the next one echoes. The client has its error, then an answer. Returns the
-/// time from event to answer.
+/// The first connection sends no replies, the next one echoes. The client gets an error reply, then a reply. Returns
+/// the time from the event to the reply.
 #[track_caller]
 fn recovery(origin: &Origin, stop: impl FnOnce(&Conn)) -> Duration {
     let proxy = Proxy::start(&overdue(&origin.url())).expect_restarts();
@@ -388,7 +388,7 @@ fn a_silent_upstream_is_replaced_soon_after_an_overdue_reply() {
 fn a_half_open_upstream_is_replaced_soon_after_an_overdue_reply() {
     expect_in_time(|| {
         let (origin, gate) = stuck();
-        // its reader stops here, and so it learns of nothing more
+        // The reader stops here, so the upstream sees no pings and no end.
         let took = recovery(&origin, |conn| conn.ignore_pings());
         gate.open();
         took
@@ -403,7 +403,7 @@ fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
         let proxy = Proxy::start(&settings).expect_restarts();
         let mut client = proxy.client();
         let mut sender = client.sender();
-        // more than its socket takes
+        // More than its socket holds.
         let frame = Frame::client(TEXT, "x".repeat(100_000)).bytes();
         let start = Instant::now();
         let sending = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! A log reader that does not read, and a disk that is full, cost log lines and nothing else (C3).
+//! A blocked log reader or a full disk costs log lines and nothing else (C3).
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,13 +9,13 @@ use std::{
 
 use crate::harness::*;
 
-/// Sessions that come and go while nobody reads: a pipe is full after about 140.
+/// Sessions opened while the log is not read. The pipe is full after about 140.
 const SESSIONS: usize = 1100;
 
-/// Log lines beyond the pipe, the queue and the writer: each is longer than 100 bytes.
+/// More log lines, of more than 100 bytes each, than pipe, queue and writer hold.
 const FAILING_MESSAGES: usize = 30_000;
 
-/// A proxy whose standard error is the test's own, killed when dropped.
+/// A proxy whose standard error the test controls; killed when dropped.
 struct Muted {
     child: Child,
     _folder: tempfile::TempDir,
@@ -52,14 +52,14 @@ impl Muted {
 
 impl Drop for Muted {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Settings at known addresses: the log is not there to look them up. Each message is a line of the log at
-/// level debug, because the program fails for it, except `hello`.
+/// Settings with fixed addresses, because the test cannot look them up in the log. Every message except `hello` causes
+/// a debug log line, because the program fails on it.
 fn settings(origin: &Origin, listener: &Port, admin: &Port) -> Settings {
     Settings::request(&origin.url())
         .with(&format!("listener.ws.bind = \"{}\"", listener.addr()))
@@ -72,7 +72,7 @@ fn wait_ready(admin: &Port) {
     wait_for("the proxy to be ready", PATIENCE, || get(admin.addr(), "/readyz").0 == 200);
 }
 
-/// Sessions come and go, an old one is answered all the time, and many lines are logged.
+/// Opens and closes sessions and causes many log lines, while an older session keeps getting replies.
 fn live(listener: &Port) -> Client {
     let mut old = Client::connect(listener.addr());
     for _ in 0..SESSIONS {
@@ -94,7 +94,7 @@ fn live(listener: &Port) -> Client {
     old
 }
 
-/// Reads a pipe to its end, in a thread.
+/// Reads a pipe to its end on a thread of its own.
 fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -107,21 +107,21 @@ fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-/// How long a file of the process may be.
+/// Sets the maximum size of the process's files.
 fn file_limit(pid: u32) -> usize {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max file size")).expect("the limit");
     line.split_whitespace().next().expect("a number").parse().unwrap()
 }
 
-/// The count of a line that tells how many were dropped.
+/// The number in a line that reports dropped lines.
 fn dropped(line: &str) -> Option<u64> {
     let (_, count) = line.split_once("log lines dropped count=")?;
     Some(count.parse().unwrap_or_else(|_| panic!("no count: {line}")))
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_stops_nothing_and_the_reader_learns_the_number_of_dropped_lines() {
+fn a_blocked_log_pipe_stops_nothing_and_dropped_lines_are_counted() {
     let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
     let settings = settings(&origin, &listener, &admin);
     let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[("RUST_LOG", "debug")]);
@@ -148,7 +148,7 @@ fn a_pipe_that_nobody_reads_stops_nothing_and_the_reader_learns_the_number_of_dr
 }
 
 #[test]
-fn a_drain_ends_in_time_though_nobody_reads_the_log() {
+fn a_drain_ends_in_time_with_a_blocked_log_pipe() {
     let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
     let settings = settings(&origin, &listener, &admin);
     let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[("RUST_LOG", "debug")]);
@@ -172,15 +172,15 @@ fn a_full_device_stops_nothing() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// A file that may not grow refuses text as a full disk does.
+/// A file of maximum size refuses writes, as a full disk does.
 #[test]
-fn a_disk_that_has_room_again_gets_the_number_of_dropped_lines() {
+fn a_disk_with_space_again_gets_the_number_of_dropped_lines() {
     let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
     let settings = settings(&origin, &listener, &admin);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let file = std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
-    // blocks of 512 bytes, or of 1024 where sh is bash
+    // `ulimit -f` counts blocks of 512 bytes, or of 1024 if sh is bash.
     let script = "trap '' XFSZ; ulimit -f 512; exec \"$@\"";
     let mut proxy = Muted::start(&settings, script, file.into(), &[("RUST_LOG", "debug")]);
     wait_ready(&admin);
@@ -190,7 +190,7 @@ fn a_disk_that_has_room_again_gets_the_number_of_dropped_lines() {
     wait_for("a line that tells the number of dropped lines", PATIENCE, || {
         let text = std::fs::read_to_string(&log).unwrap();
         let found = text.lines().find_map(dropped).is_some_and(|count| count > 0);
-        // A file that is full does not change: no line is missed.
+        // A full file does not change, so the test misses no line.
         if !found && text.len() == limit {
             truncate();
         }
@@ -204,7 +204,7 @@ fn a_disk_that_has_room_again_gets_the_number_of_dropped_lines() {
 }
 
 #[test]
-fn an_error_at_the_start_is_told_and_ends_the_program() {
+fn an_error_at_the_start_is_printed_and_ends_the_program() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = Origin::echo();
     let addr = taken.local_addr().unwrap();
@@ -217,7 +217,7 @@ fn an_error_at_the_start_is_told_and_ends_the_program() {
 }
 
 #[test]
-fn a_wrong_filter_in_the_environment_is_a_line_of_the_log() {
+fn a_wrong_filter_in_the_environment_is_logged() {
     let folder = tempfile::tempdir().unwrap();
     let env = [("RUST_LOG", "towline=loud")];
     let mut echo = Program::start(&["echo", "--bind", "127.0.0.1:0"], &env, folder.path());
@@ -228,7 +228,7 @@ fn a_wrong_filter_in_the_environment_is_a_line_of_the_log() {
 }
 
 #[test]
-fn sighup_ends_no_proxy_and_is_a_line_of_the_log() {
+fn sighup_does_not_end_the_proxy_and_is_logged() {
     let origin = Origin::echo();
     let mut proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();
@@ -242,7 +242,7 @@ fn sighup_ends_no_proxy_and_is_a_line_of_the_log() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// The terminal of a demo that is closed ends it.
+/// Closing the terminal ends the echo server.
 #[test]
 fn sighup_ends_the_echo_server_in_order() {
     let mut echo = Program::start(&["echo", "--bind", "127.0.0.1:0"], &[], Path::new("/"));

@@ -1,8 +1,8 @@
-//! What the log looks like and what never stands in it.
+//! The format of the log, and texts that it must not contain.
 
 use crate::harness::*;
 
-/// A session with a message, an error reply and an end.
+/// Runs a session with a message and an error reply.
 fn some_life(settings: Settings) -> Vec<String> {
     let origin = Origin::echo();
     let settings = settings
@@ -49,7 +49,7 @@ fn each_line_of_the_json_log_is_an_object() {
 }
 
 #[test]
-fn each_session_is_two_lines_at_info() {
+fn each_session_has_two_log_lines_at_info() {
     let log = some_life(Settings::bare());
     let about: Vec<_> = log.iter().filter(|line| matches(line, "session=1:0")).collect();
     let of = |pattern: &str| about.iter().filter(|line| matches(line, pattern)).count();

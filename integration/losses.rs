@@ -1,14 +1,14 @@
-//! C1 and C5 by policy: what a client learns when its upstream ends (`on_upstream_loss`, `on_upstream_close`,
-//! `on_refused`), and that no message of ours enters its stream where `error_replies` is off.
+//! C1 and C5 by policy: what a client gets when its upstream ends (`on_upstream_loss`, `on_upstream_close`,
+//! `on_refused`), and that the proxy adds no message of its own with `error_replies` off.
 
 use crate::harness::*;
 
-/// A proxy before this upstream, whose client is closed on a loss and gets no error replies.
+/// A proxy that closes its client when this upstream is lost, and sends no error replies.
 fn plain(origin: &Origin) -> Proxy {
     Proxy::start(&Settings::plain(&origin.url())).expect_restarts()
 }
 
-/// The session's account: nothing is unsettled, and the numbers add up.
+/// Expects that the first session's events are all settled and its counts add up.
 #[track_caller]
 fn settled(proxy: &Proxy, session: &str) -> Account {
     let account = proxy.account(session);
@@ -16,7 +16,7 @@ fn settled(proxy: &Proxy, session: &str) -> Account {
     account
 }
 
-/// No connector was restarted, and the upstream saw one connection.
+/// Expects that no connector was restarted and the upstream got one connection.
 #[track_caller]
 fn expect_no_restart(proxy: &Proxy, origin: &Origin) {
     assert_eq!(proxy.count_log("connector restart"), 0);
@@ -24,7 +24,7 @@ fn expect_no_restart(proxy: &Proxy, origin: &Origin) {
 }
 
 #[test]
-fn a_stream_is_closed_with_1012_behind_what_the_upstream_sent() {
+fn a_stream_is_closed_with_1012_after_everything_the_upstream_sent() {
     for death in [Death::Fin, Death::Reset, Death::Close(1001, "bye"), Death::Close(1011, "")] {
         let origin = Origin::silent();
         let proxy = plain(&origin);
@@ -34,7 +34,7 @@ fn a_stream_is_closed_with_1012_behind_what_the_upstream_sent() {
         conn.wait_messages(3);
         (0..50).for_each(|number| conn.text(&format!("push {number}")));
         if matches!(death, Death::Reset) {
-            // a reset throws away what is not read yet
+            // A reset discards bytes that have not been read yet.
             assert_eq!(client.recv_text(), "push 0");
             (1..50).for_each(|number| assert_eq!(client.recv_text(), format!("push {number}")));
             conn.die(death);
@@ -65,7 +65,7 @@ fn a_stream_that_sent_nothing_is_closed_with_a_plain_reason() {
     expect_no_restart(&proxy, &origin);
 }
 
-/// The upstream reads nothing, so that most messages are not written when it is lost.
+/// The upstream reads nothing, so most messages are not written when it is lost.
 #[test]
 fn the_reason_names_the_first_event_that_was_not_written() {
     let gate = std::sync::Arc::new(Gate::default());
@@ -154,7 +154,7 @@ fn keep_without_error_replies_covers_losses_without_lost_events() {
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1 *");
     wait_for("the loss", PATIENCE, || proxy.count_log("connector restart") > 1);
     client.text("b");
-    // the push was event 1:0:1
+    // The push has the number 1:0:1.
     let reason = client.expect_closed(1012);
     assert_eq!(
         reason, "event cannot be sent to the upstream; first lost event 1:0:2; last event sent 1:0:0",
@@ -181,9 +181,9 @@ fn an_application_close_reaches_the_client() {
     }
 }
 
-/// Row 62: the upstream closes with 4401 right after its handshake.
+/// The upstream closes with 4401 right after its handshake.
 #[test]
-fn requests_under_way_are_errored_before_an_application_close() {
+fn requests_in_flight_fail_before_an_application_close() {
     let origin = Origin::with(|conn, _| conn.die(Death::Close(4401, "who are you")));
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();
@@ -225,7 +225,7 @@ fn a_listed_close_code_is_passed_on_and_others_are_not() {
     assert_eq!(client.expect_closed(1000), "done");
 }
 
-/// Row 77: the token has expired when the connection is made again.
+/// For example, the client's token has expired when the connector reconnects.
 #[test]
 fn a_refused_reconnect_closes_the_client_with_1008() {
     for status in [401, 403] {
@@ -233,7 +233,7 @@ fn a_refused_reconnect_closes_the_client_with_1008() {
         let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
         let mut client = proxy.client();
         assert_eq!(client.ask("hello"), "hello");
-        origin.set_door(Door::Refuse(status));
+        origin.set_answer(Answer::Refuse(status));
         origin.conn(0).die(Death::Fin);
         let reason = client.expect_closed(1008);
         assert_eq!(reason, format!("upstream refused the connection with status {status}"));
@@ -243,15 +243,15 @@ fn a_refused_reconnect_closes_the_client_with_1008() {
 }
 
 #[test]
-fn other_refusals_are_tried_again_or_close_by_setting() {
+fn other_refusals_are_retried_or_close_by_setting() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
     origin.conn(0);
-    origin.set_door(Door::Refuse(503));
+    origin.set_answer(Answer::Refuse(503));
     origin.kill_all(Death::Fin);
     wait_for("attempts", PATIENCE, || origin.handshakes() > 3);
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     proxy.wait_ups(2);
     assert_eq!(client.ask("again"), "again");
 
@@ -259,12 +259,12 @@ fn other_refusals_are_tried_again_or_close_by_setting() {
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
-    origin.set_door(Door::Refuse(503));
+    origin.set_answer(Answer::Refuse(503));
     origin.kill_all(Death::Fin);
     assert_eq!(client.expect_closed(1008), "upstream refused the connection with status 503");
 }
 
-/// The connection of a server that an event named carries state as well.
+/// A connection to a server that `$url` names carries state as well.
 #[test]
 fn the_loss_of_a_chosen_server_closes_the_client_too() {
     let (main, other) = (Origin::silent(), Origin::silent());
@@ -284,9 +284,9 @@ fn the_loss_of_a_chosen_server_closes_the_client_too() {
     wait_for("the end of the main connection", PATIENCE, || main.live() == 0);
 }
 
-/// The failures of a client's message, or of one of the upstream's, and what the client learns of each.
+/// Each failure of a client's or an upstream's message, with the close code and reason that the client gets.
 #[test]
-fn without_error_replies_a_failure_is_a_close_and_no_text() {
+fn without_error_replies_a_failure_closes_the_client() {
     let cases: &[(&str, &str, Message, u16, &str)] = &[
         (
             r#"listener.ws.codec = "json""#,

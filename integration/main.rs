@@ -1,7 +1,8 @@
-//! Tests of the real program, end to end. One file for each concern; `harness` is what they stand on.
+//! End-to-end tests of the real program, one file for each concern. `harness` has the proxy under test, upstreams and
+//! clients.
 //!
-//! Three folders are tables: `malformed`, what clients send that they must not; `upstreams`, what upstreams
-//! do that they must not; `faults`, one file for each fault, with a test for either side.
+//! Three folders are collections of cases: `malformed`, invalid input from clients; `upstreams`, misbehaving
+//! upstreams; `faults`, one file for each fault, with a test for each side.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

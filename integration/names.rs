@@ -1,4 +1,4 @@
-//! Names of upstreams: how they are looked up, and which of their addresses is connected to.
+//! Name resolution for upstreams, and the choice among several addresses.
 
 use std::{
     io::ErrorKind,
@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::harness::*;
 
-/// A name server that never answers; none where port 53 is not ours to take.
+/// A name server that never answers; `None` if the test may not bind port 53.
 fn silent_server() -> Option<(UdpSocket, IpAddr)> {
     for last in 1..=254 {
         let ip = Ipv4Addr::new(127, 53, 0, last);
@@ -26,14 +26,14 @@ fn silent_server() -> Option<(UdpSocket, IpAddr)> {
     None
 }
 
-/// A listening socket whose backlog is full: it answers no SYN.
+/// A listening socket whose backlog is full, so that it answers no SYN.
 struct BlackHole {
     _listener: Socket,
     _queued: Vec<Socket>,
 }
 
 impl BlackHole {
-    /// At this address; none when the kernel answers all the same, or the address is not there.
+    /// Such a socket at this address; `None` if the kernel answers anyway, or the machine does not have the address.
     fn open(address: SocketAddr) -> Option<Self> {
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         listener.set_reuse_address(true).unwrap();
@@ -54,7 +54,7 @@ impl BlackHole {
     }
 }
 
-/// Routes `/silent` to a name that the name server does not answer for, and `/live` to one of the hosts file.
+/// Routes `/silent` to a name that the name server does not resolve, and `/live` to one in the hosts file.
 fn two_routes(port: u16) -> Settings {
     Settings::bare()
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
@@ -66,9 +66,9 @@ fn two_routes(port: u16) -> Settings {
         .route(&[r#"path = "/live""#, r#"upstream = "live""#])
 }
 
-/// Item 3: as many sessions as the threads of the look-ups' pool wait for one name; others go on.
+/// Many sessions wait for the same name, and sessions of another upstream are unaffected.
 #[test]
-fn a_silent_name_server_takes_no_other_upstream_down() {
+fn a_silent_name_server_affects_no_other_upstream() {
     let Some((_server, ip)) = silent_server() else { return };
     let origin = Origin::echo();
     let settings = two_routes(origin.addr().port());
@@ -89,14 +89,14 @@ fn a_silent_name_server_takes_no_other_upstream_down() {
         let mut client = Opening::new(proxy.addr()).path("/live").open();
         assert_eq!(client.ask("hello"), "hello");
     }
-    // the resolver gives a silent server five seconds: whoever waited for it would take longer
+    // The resolver waits five seconds for a silent server. A session that waited for it would take longer.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(proxy.threads("name look-up"), 1, "one thread for one name, however many wait");
     drop(waiting);
 }
 
 #[test]
-fn a_dial_gives_up_at_its_own_deadline_while_the_look_up_goes_on() {
+fn a_dial_ends_at_its_own_deadline_while_the_look_up_continues() {
     let Some((_server, ip)) = silent_server() else { return };
     let settings = two_routes(1).with(r#"upstream.silent.connect_timeout = "300ms""#);
     let Some(proxy) = Proxy::start_with_names(&settings, "", ip) else { return };
@@ -108,7 +108,7 @@ fn a_dial_gives_up_at_its_own_deadline_while_the_look_up_goes_on() {
     assert_eq!(proxy.threads("name look-up"), 1);
 }
 
-/// Row 41: the first address of a name swallows SYNs.
+/// The first address of the name does not answer SYNs.
 #[test]
 fn the_second_address_is_tried_when_the_first_is_a_black_hole() {
     let origin = Origin::echo();
@@ -123,12 +123,12 @@ fn the_second_address_is_tried_when_the_first_is_a_black_hole() {
     assert_eq!(client.ask("hello"), "hello");
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(200), "::1 was not tried first: {took:?}");
-    // a dial that waited for ::1 to end would be given up, and another begun
+    // A dial that waited for `::1` would time out, and the connector would restart.
     assert_eq!(proxy.count_log("connector restart"), 0);
 }
 
 #[test]
-fn a_refused_address_costs_no_time_and_the_other_is_used() {
+fn after_a_refused_address_the_other_is_used_at_once() {
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         println!("skipped: this machine has no IPv6 loopback address");
         return;
@@ -142,9 +142,9 @@ fn a_refused_address_costs_no_time_and_the_other_is_used() {
 }
 
 #[test]
-fn a_name_without_address_is_told_as_such() {
+fn an_unknown_name_is_reported_as_such() {
     let settings = Settings::request("ws://nowhere.invalid:1");
-    // nothing listens there, so that the look-up fails at once
+    // No name server listens there, so the look-up fails at once.
     let Some(proxy) = Proxy::start_with_names(&settings, "", Ipv4Addr::new(127, 53, 1, 1).into()) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! C1 and C2 in request mode: one outcome for each message, in order.
+//! C1 and C2 in request mode: each message has one outcome, in order.
 
 use crate::harness::*;
 
@@ -18,7 +18,7 @@ fn sending(url: &str, reason: &str) -> String {
 }
 
 #[test]
-fn replies_come_in_order() {
+fn replies_arrive_in_order() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();
@@ -33,7 +33,7 @@ fn replies_come_in_order() {
 }
 
 #[test]
-fn text_stays_text_and_binary_binary() {
+fn text_stays_text_and_binary_stays_binary() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();
@@ -44,8 +44,8 @@ fn text_stays_text_and_binary_binary() {
     assert_eq!(origin.conn(0).messages()[..2], [Message::text("grüße"), binary("grüße")]);
 }
 
-/// Sends three messages to an upstream that answers the first only, ends it by `death`, and expects an error
-/// reply with `reason` for the other two; then the upstream comes back and the session works again.
+/// Sends three messages to an upstream that answers only the first, ends the upstream by `death`, and expects an error
+/// reply with `reason` for the other two. Then the upstream starts again, and the session works.
 fn loss_in_flight(death: Death, reason: &str) {
     let origin = Origin::with(|conn, message| {
         if conn.messages().len() == 1 {
@@ -74,27 +74,27 @@ fn loss_in_flight(death: Death, reason: &str) {
 }
 
 #[test]
-fn an_end_without_closing_handshake_is_named() {
+fn an_end_without_closing_handshake_is_reported() {
     loss_in_flight(Death::Fin, "WebSocket protocol error: Connection reset without closing handshake");
 }
 
 #[test]
-fn an_end_in_the_middle_of_a_frame_is_named() {
+fn an_end_in_the_middle_of_a_frame_is_reported() {
     loss_in_flight(Death::MidFrame, "WebSocket protocol error: Connection reset without closing handshake");
 }
 
 #[test]
-fn a_reset_is_named() {
+fn a_reset_is_reported() {
     loss_in_flight(Death::Reset, "IO error: Connection reset by peer (os error 104)");
 }
 
 #[test]
-fn a_close_frame_is_named() {
+fn a_close_frame_is_reported() {
     loss_in_flight(Death::Close(1000, ""), "Connection closed by server with code 1000");
 }
 
 #[test]
-fn a_close_frame_with_a_reason_is_named() {
+fn a_close_frame_with_a_reason_is_reported() {
     loss_in_flight(
         Death::Close(1001, "moving house"),
         "Connection closed by server with code 1001: moving house",
@@ -102,12 +102,12 @@ fn a_close_frame_with_a_reason_is_named() {
 }
 
 #[test]
-fn a_close_frame_of_the_application_is_named() {
+fn a_close_frame_of_the_application_is_reported() {
     loss_in_flight(Death::Close(4321, "x"), "Connection closed by server with code 4321: x");
 }
 
 #[test]
-fn an_upstream_that_was_never_there_does_not_refuse_the_client() {
+fn an_upstream_that_never_ran_does_not_refuse_the_client() {
     let origin = Origin::stopped(|conn, message| conn.send(message));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
@@ -123,7 +123,7 @@ fn an_upstream_that_was_never_there_does_not_refuse_the_client() {
 }
 
 #[test]
-fn a_message_without_reply_is_an_error_and_a_late_reply_a_push() {
+fn a_message_without_reply_is_an_error_and_the_late_reply_a_push() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&impatient(&origin.url()));
     let mut client = proxy.client();
@@ -135,10 +135,10 @@ fn a_message_without_reply_is_an_error_and_a_late_reply_a_push() {
     conn.wait_messages(2);
     conn.text("late a");
     conn.text("b");
-    // which of the two answers `b` is the proxy's to know: the first is late for `a`
+    // Both texts are equal. The proxy knows that the first is the late reply to `a`.
     assert_eq!(client.recv_text(), "late a");
     assert_eq!(client.recv_text(), "b");
-    // the push has taken number 2 (C1), so this is number 3
+    // The push has number 2, so this event has number 3.
     client.text("c");
     assert_eq!(client.recv_error(), (error, "1:0:3".into()));
     client.close(1000, "");
@@ -155,7 +155,7 @@ fn errors_keep_the_order_of_the_messages() {
     }
     let conn = origin.conn(0);
     conn.wait_messages(2);
-    // the second message has been read and has failed; its error may not overtake the answer to the first
+    // The second message has failed. Its error reply must not overtake the reply to the first.
     client.ping(b"read?");
     conn.text("[1]");
     assert_eq!(client.recv_text(), "[1]");
@@ -175,7 +175,7 @@ fn pushes_are_delivered_and_counted() {
     assert_eq!(client.ask("hello"), "hello");
     conn.text("more news");
     assert_eq!(client.recv_text(), "more news");
-    // event ids so far: 0 push, 1 hello, 2 push
+    // Numbers so far: 0 push, 1 `hello`, 2 push.
     client.send(binary([0xff]));
     assert_eq!(client.recv_error().1, "1:0:3");
     client.close(1000, "");
@@ -237,7 +237,7 @@ fn error_replies_begin_with_the_error() {
 }
 
 #[test]
-fn an_undecodable_reply_is_an_error_with_the_events_id() {
+fn an_undecodable_reply_is_an_error_with_the_id_of_its_event() {
     let origin = Origin::with(|conn, message| match message.to_text().unwrap() {
         "bad" => conn.send(binary([0xff])),
         _ => conn.send(message),
@@ -271,7 +271,7 @@ fn more_messages_than_may_be_in_flight_are_all_answered() {
 }
 
 #[test]
-fn ids_count_sessions_and_events_from_nought() {
+fn ids_count_sessions_and_events_from_zero() {
     let origin = Origin::stopped(|_, _| ());
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     for session in 0..3 {

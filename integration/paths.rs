@@ -1,8 +1,8 @@
-//! The client's path and query at the upstream.
+//! Path and query of the upstream's handshake, made from the client's.
 
 use crate::harness::*;
 
-/// Opens a session for each target at `settings`, and compares what the upstream was asked for.
+/// Opens a session for each request target, and compares the target that the upstream gets.
 #[track_caller]
 fn asked(origin: &Origin, settings: &Settings, cases: &[(&str, &str)]) {
     let before = origin.handshakes();
@@ -50,7 +50,7 @@ fn a_path_in_the_url_replaces_the_routes() {
 }
 
 #[test]
-fn a_query_in_the_url_is_not_the_clients_to_change() {
+fn a_client_cannot_change_a_query_in_the_url() {
     let origin = Origin::echo();
     let settings = Settings::request(&format!("{}/ws?token=op", origin.url()));
     asked(&origin, &settings, &[("/?token=client", "/ws?token=op"), ("/a", "/ws/a?token=op")]);
@@ -65,7 +65,7 @@ fn a_route_may_strip_its_path() {
 }
 
 #[test]
-fn a_path_may_stay_here() {
+fn a_route_may_keep_the_path() {
     let origin = Origin::echo();
     let settings = Settings::request(&format!("{}/ws?a", origin.url()));
     let settings = settings.with("upstream.echo.forward_path = false");
@@ -114,7 +114,7 @@ fn a_client_cannot_leave_its_prefix() {
 }
 
 #[test]
-fn reconnects_ask_for_the_same() {
+fn reconnects_use_the_same_path() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = Opening::new(proxy.addr()).path("/room/a%2Fb?token=t0k3n").open();
@@ -124,9 +124,9 @@ fn reconnects_ask_for_the_same() {
     assert_eq!(client.ask("hello"), "hello");
 }
 
-/// The client's query may hold a token.
+/// The client's query may contain a token.
 #[test]
-fn the_clients_query_is_neither_logged_nor_replied() {
+fn the_clients_query_appears_in_no_log_line_or_reply() {
     let origin = Origin::stopped(|conn, message| conn.send(message));
     let settings = Settings::request(&origin.url()).with(r#"log.level = "trace""#);
     let proxy = Proxy::start(&settings).expect_restarts().expect("client refused");
@@ -148,7 +148,7 @@ fn the_clients_query_is_neither_logged_nor_replied() {
     assert!(told.is_empty(), "{told:?}");
 }
 
-/// A path that a program chooses: no connection is made that no event uses.
+/// When programs set `$url` for every event, no connection to the route's own URL is made.
 #[test]
 fn a_session_routed_by_url_alone_has_no_idle_connection() {
     let origin = Origin::echo();
@@ -167,7 +167,7 @@ fn a_session_routed_by_url_alone_has_no_idle_connection() {
     assert_eq!(client.ask("again"), "again");
     assert_eq!(origin.head(0).line, "GET /room/a%2Fb HTTP/1.1");
     assert_eq!((origin.handshakes(), proxy.count_log("connector restart")), (1, 0));
-    // the session goes on after a loss
+    // The session continues after a loss.
     origin.conn(0).die(Death::Fin);
     proxy.wait_log("connector lost session=1:0 ");
     let mut answer = client.ask("back?");
@@ -182,11 +182,11 @@ fn a_session_routed_by_url_alone_has_no_idle_connection() {
     assert!(proxy.account("1:0").is_balanced());
 }
 
-/// Which subprotocol a client gets is the upstream's choice, so it is asked.
+/// A client that offers subprotocols needs the upstream's choice, so the upstream is dialed.
 #[test]
-fn a_session_routed_by_url_asks_for_the_subprotocol() {
+fn a_session_routed_by_url_dials_the_upstream_for_the_subprotocol() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("chat"));
+    origin.set_answer(Answer::Choose("chat"));
     let program = "define script s script let $url = event; event end; create script s;
                    select event from in into s; select event from s into out;";
     let proxy = Proxy::start(&Settings::request(&origin.url()).incoming(program));
@@ -195,7 +195,7 @@ fn a_session_routed_by_url_asks_for_the_subprotocol() {
     assert_eq!(origin.handshakes(), 1);
 }
 
-/// An event that names the session's own target belongs to the route's connector.
+/// An event whose `$url` is the session's own target uses the route's connector.
 #[test]
 fn an_event_may_name_the_sessions_own_target() {
     let origin = Origin::echo();
@@ -210,7 +210,7 @@ fn an_event_may_name_the_sessions_own_target() {
     assert_eq!(client.ask("own"), "own");
     assert_eq!(client.ask("other"), "other");
     assert_eq!(origin.handshakes(), 1);
-    // without connection it is told so, like any other event
+    // Without a connection it fails like any other event.
     origin.stop(Death::Fin);
     proxy.wait_log("connector restart session=1:0 ");
     client.text("own");
@@ -218,7 +218,7 @@ fn an_event_may_name_the_sessions_own_target() {
     assert!(error.ends_with("Trying to work with closed connection"), "{error}");
 }
 
-/// Its own URL is one that a program may choose like any other: then the path is the program's.
+/// A program may choose the upstream's own URL with another path.
 #[test]
 fn a_program_may_choose_the_whole_url() {
     let origin = Origin::echo();

@@ -1,4 +1,4 @@
-//! Programs on the way: filters, ports, streams, errors, the choice of the upstream.
+//! Pipelines: filters, ports, streams, errors, and the choice of the upstream.
 
 use crate::harness::*;
 
@@ -40,7 +40,7 @@ fn an_event_sent_to_reply_does_not_go_upstream() {
 }
 
 #[test]
-fn copies_of_an_event_are_one_event() {
+fn copies_of_an_event_share_one_outcome() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).incoming(
         r#"select event from in into out;
@@ -59,7 +59,7 @@ fn copies_of_an_event_are_one_event() {
 }
 
 #[test]
-fn an_answer_of_a_pipeline_waits_for_its_turn() {
+fn a_reply_from_a_pipeline_keeps_the_order() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).incoming(
         r#"select "pong" from in where event == "ping" into reply;
@@ -108,7 +108,7 @@ fn correlation_travels_from_request_to_reply_and_error() {
 }
 
 #[test]
-fn a_route_without_upstream_answers_by_itself() {
+fn a_route_without_upstream_answers_from_its_pipeline() {
     let settings = Settings::bare()
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
         .with(r#"listener.ws.codec = "json""#)
@@ -121,7 +121,7 @@ fn a_route_without_upstream_answers_by_itself() {
 }
 
 #[test]
-fn an_event_sent_to_err_comes_back_through_the_errors_pipeline() {
+fn an_event_sent_to_err_passes_the_errors_pipeline() {
     let origin = Origin::echo();
     let settings = Settings::json(&origin.url())
         .incoming(
@@ -155,7 +155,7 @@ fn an_errors_pipeline_shapes_error_replies() {
 }
 
 #[test]
-fn events_go_through_streams_and_pipelines_in_turn() {
+fn events_pass_streams_and_pipelines_in_order() {
     let origin = Origin::echo();
     let settings = Settings::json(&origin.url())
         .pipeline(
@@ -180,7 +180,7 @@ fn events_go_through_streams_and_pipelines_in_turn() {
 }
 
 #[test]
-fn a_reply_dropped_on_the_way_back_is_an_outcome() {
+fn a_reply_dropped_by_an_outgoing_pipeline_is_an_outcome() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .pipeline("outgoing", r#"select event from in where event != "b" into out;"#)
@@ -214,7 +214,7 @@ fn a_runtime_error_is_an_error_reply() {
 }
 
 #[test]
-fn a_runtime_error_on_the_way_back_is_an_error_reply() {
+fn a_runtime_error_in_an_outgoing_pipeline_is_an_error_reply() {
     let origin = Origin::echo();
     let settings = Settings::json(&origin.url())
         .pipeline("outgoing", "select event.wanted from in into out;")
@@ -228,7 +228,7 @@ fn a_runtime_error_on_the_way_back_is_an_error_reply() {
 }
 
 #[test]
-fn a_program_knows_request_and_session() {
+fn a_program_can_read_request_and_session() {
     let settings = Settings::bare().with(r#"listener.ws.bind = "127.0.0.1:0""#).route(&[]).incoming(
         r#"select {"path": $request.path, "query": $request.query, "agent": $request.headers["user-agent"],
                        "listener": $session.listener, "binary": $binary, "data": event} from in into reply;"#,
@@ -246,7 +246,7 @@ fn a_program_knows_request_and_session() {
 }
 
 #[test]
-fn a_program_knows_where_events_come_from() {
+fn a_program_can_read_the_origin_of_events() {
     let (home, other) = (Origin::echo(), Origin::echo());
     let settings = Settings::json(&home.url())
         .with(&format!(r#"upstream.echo.allow_urls = ["{}/*"]"#, other.url()))
@@ -284,7 +284,7 @@ fn a_program_knows_where_events_come_from() {
 }
 
 #[test]
-fn a_script_chooses_the_frame() {
+fn a_script_chooses_the_message_kind() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url()).incoming(
         "define script b script let $binary = true; event end;
@@ -299,7 +299,7 @@ fn a_script_chooses_the_frame() {
     assert_eq!(origin.conn(0).messages(), [binary("hello")]);
 }
 
-/// Takes the upstream from the event.
+/// A program that takes the upstream's URL from the event.
 const BY_URL: &str = "define script r script let $url = event.url; event end;
                       create script r;
                       select event from in into r;
@@ -363,7 +363,7 @@ fn an_upstream_that_is_not_allowed_is_an_error_reply() {
 }
 
 #[test]
-fn the_death_of_a_chosen_upstream_leaves_the_others_alone() {
+fn the_loss_of_a_chosen_upstream_affects_no_other() {
     let (home, other) = (labelled("home"), labelled("other"));
     let settings = Settings::json(&home.url())
         .with(&format!(r#"upstream.echo.allow_urls = ["{}"]"#, other.url()))

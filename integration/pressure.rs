@@ -1,13 +1,14 @@
-//! Floods and stalls: nothing is kept that the other side does not take (C4), and nothing is left over.
+//! Floods and stalls: the proxy does not buffer what the other side does not read (C4), and nothing is left
+//! afterwards.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
 use crate::harness::*;
 
-/// More than the socket buffers of loopback hold, on both of the proxy's sides.
+/// More bytes than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// What the proxy may have grown by: far below [`MUCH`], far above what one session may keep.
+/// Limit on the growth of the process: far below [`MUCH`], far above what one session may hold.
 const LITTLE_KIB: u64 = 16 << 10;
 
 #[test]
@@ -47,7 +48,7 @@ fn a_flood_to_a_client_that_does_not_read_is_pushed_back() {
     let taken = conn.flood(50_000, MUCH);
     assert!(taken < MUCH);
     assert!(proxy.resident_kib() < before + LITTLE_KIB);
-    // a neighbour does not notice
+    // Another session is unaffected.
     origin.set(|conn, message| conn.send(message));
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
@@ -71,10 +72,10 @@ fn losses_leave_no_descriptor_and_no_connection() {
     assert_eq!(origin.live(), 1);
 }
 
-/// The upstream stops to read and dies: what it was sent is named once, and what was still here is named event
-/// by event (C1, stream mode).
+/// The upstream stops reading and dies. In stream mode, one error reply names the last event written, and each event
+/// that was not written gets its own (C1).
 #[test]
-fn a_loss_under_pressure_names_every_event_that_was_not_written() {
+fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
     const EVENTS: usize = 200;
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
@@ -89,10 +90,10 @@ fn a_loss_under_pressure_names_every_event_that_was_not_written() {
     });
     let conn = origin.conn(0);
     conn.wait_messages(1);
-    // the pressure is there when the proxy has stopped to take: then the sender is stuck
+    // The client is blocked once the proxy has stopped reading.
     wait_for("the sender to be stuck", PATIENCE, || proxy.is_quiet());
     assert!(!sending.is_finished());
-    origin.close_door();
+    origin.stop_listening();
     conn.die(Death::Reset);
     gate.open();
     let (notice, last_written) = client.recv_error();
@@ -111,9 +112,9 @@ fn a_loss_under_pressure_names_every_event_that_was_not_written() {
     ));
 }
 
-/// The upstream goes on living but reads no more: what cannot even be written has its time, too (C1).
+/// The upstream stays connected but stops reading. Events that cannot be written time out as well (C1).
 #[test]
-fn an_upstream_that_reads_no_more_leaves_no_event_without_outcome() {
+fn events_for_an_upstream_that_stops_reading_all_have_outcomes() {
     const EVENTS: usize = 3;
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
@@ -128,7 +129,7 @@ fn an_upstream_that_reads_no_more_leaves_no_event_without_outcome() {
     origin.conn(0).wait_messages(1);
     assert_eq!(client.recv_error().1, "1:0:0");
     let mut sender = client.sender();
-    // more than the sockets hold, so that not even one of them is ever written
+    // More than the sockets hold, so that no event is written completely.
     let frame = Frame::client(BINARY, vec![b'x'; 16_000_000]).bytes();
     let sending = std::thread::spawn(move || (0..EVENTS).all(|_| sender.write_all(&frame).is_ok()));
     for event in 1..=EVENTS {

@@ -11,7 +11,7 @@ fn limited(url: &str, lines: &[&str]) -> Settings {
 const TOO_MANY: &str = "Error accepting message: more messages than allowed";
 
 #[test]
-fn messages_beyond_the_rate_get_error_replies_and_never_reach_the_upstream() {
+fn messages_above_the_rate_get_error_replies_and_never_reach_the_upstream() {
     let origin = Origin::echo();
     let lines = ["listener.ws.rate.messages = 1", r#"listener.ws.rate.burst = "5s""#];
     let proxy = Proxy::start(&limited(&origin.url(), &lines));
@@ -20,7 +20,7 @@ fn messages_beyond_the_rate_get_error_replies_and_never_reach_the_upstream() {
     let begun = Instant::now();
     let got: Vec<_> = (0..20).map(|_| client.recv()).collect();
     let replies = got.iter().filter(|message| !message.to_text().unwrap().starts_with('{')).count();
-    // one more for each second that a busy machine took
+    // One more per second may have been accepted if the machine is slow.
     assert!((5..=5 + 1 + begun.elapsed().as_secs() as usize).contains(&replies), "{replies}");
     for (number, message) in got.iter().enumerate().skip(replies) {
         assert_eq!(error_reply(message), (TOO_MANY.to_owned(), format!("1:0:{number}")));
@@ -29,7 +29,7 @@ fn messages_beyond_the_rate_get_error_replies_and_never_reach_the_upstream() {
 }
 
 #[test]
-fn bytes_beyond_the_rate_get_error_replies() {
+fn bytes_above_the_rate_get_error_replies() {
     let origin = Origin::echo();
     let lines = [r#"listener.ws.rate.bytes = "10KiB""#, r#"listener.ws.rate.burst = "10s""#];
     let proxy = Proxy::start(&limited(&origin.url(), &lines));
@@ -42,7 +42,7 @@ fn bytes_beyond_the_rate_get_error_replies() {
 }
 
 #[test]
-fn beyond_the_rate_a_client_is_not_read_for_a_while_where_the_settings_say_so() {
+fn with_delay_a_client_above_the_rate_is_not_read() {
     let origin = Origin::echo();
     let lines = [
         "listener.ws.rate.messages = 20",
@@ -54,12 +54,12 @@ fn beyond_the_rate_a_client_is_not_read_for_a_while_where_the_settings_say_so() 
     let begun = Instant::now();
     (0..22).for_each(|number| client.text(&format!("{number}")));
     (0..22).for_each(|number| assert_eq!(client.recv_text(), format!("{number}")));
-    // 2 at once and 20 at 20 a second; the last of them is not waited for
+    // Two messages at once, then 20 per second. The test does not wait for the last one.
     assert!(begun.elapsed() >= Duration::from_millis(850), "{:?}", begun.elapsed());
 }
 
 #[test]
-fn beyond_the_rate_a_client_is_closed_where_the_settings_say_so() {
+fn with_close_a_client_above_the_rate_is_closed() {
     let origin = Origin::echo();
     let lines = [
         "listener.ws.rate.messages = 1",
@@ -89,7 +89,7 @@ fn the_sessions_of_an_address_share_its_rate() {
         replies += usize::from(!client.ask("hello").starts_with('{'));
     }
     assert!((4..=4 + 1 + begun.elapsed().as_secs() as usize).contains(&replies), "{replies}");
-    // an address that comes again is the same
+    // Reconnecting does not reset the limit.
     drop(clients);
     proxy.wait_log("session closed session=1:1");
     assert!(replies < 20 && proxy.client().ask("hello").starts_with('{'));

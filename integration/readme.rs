@@ -1,4 +1,4 @@
-//! What README.md tells people to do can be done.
+//! The commands, files, settings and measurements in README.md are right.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +12,7 @@ use crate::harness::*;
 const README: &str = include_str!("../README.md");
 const MAKEFILE: &str = include_str!("../Makefile");
 
-/// What stands between backticks, one by one or three by three.
+/// The texts in backquotes: code spans and code blocks.
 fn code() -> impl Iterator<Item = &'static str> {
     README.split('`').skip(1).step_by(2)
 }
@@ -65,7 +65,7 @@ fn the_files_of_the_readme_exist() {
     }
 }
 
-/// The columns of the first table of a text, by their heads: what each row says, by its name.
+/// The columns of the first table of a text, by their headers: the cell of each row, by the row's name.
 fn columns(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let table =
         text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));

@@ -1,5 +1,5 @@
-//! Real servers and their client libraries through the program, see docs/realworld.md. `make test` installs
-//! the packages; where that is impossible, these tests are skipped and say so.
+//! Real servers and client libraries through the proxy; see docs/realworld.md. `make test` installs the packages. If
+//! that is impossible, these tests are skipped with a note.
 
 use std::{
     io::Write,
@@ -13,7 +13,7 @@ fn run(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = root.join("target/realworld");
     if !installed(root, &modules) {
-        // Past the capture of the test runner, so that it is read.
+        // Written directly to standard error, because the test runner captures `println!`.
         let skipped = format!("realworld: SKIPPED: {name}: its npm packages are missing, see `make test`\n");
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
@@ -36,20 +36,20 @@ fn script(root: &Path, name: &str) -> PathBuf {
     root.join("integration/realworld").join(format!("{name}.mjs"))
 }
 
-/// Whether the packages of the lock file are installed, which install.sh notes.
+/// Whether install.sh has installed the packages of the current lock file.
 fn installed(root: &Path, modules: &Path) -> bool {
     let lock = std::fs::read(root.join("integration/realworld/package-lock.json")).unwrap();
     std::fs::read(modules.join("node_modules/.installed")).is_ok_and(|installed| installed == lock)
 }
 
-/// The transcript of a client with one subscription whose server restarts.
+/// Runs a client with one subscription while its server restarts.
 #[test]
 fn a_graphql_ws_client_recovers_as_fast_as_without_a_proxy() {
     run("graphql");
 }
 
 #[test]
-fn an_mqtt_client_gets_its_messages_across_a_loss() {
+fn an_mqtt_client_gets_its_messages_despite_a_loss() {
     run("mqtt");
 }
 

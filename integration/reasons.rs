@@ -1,13 +1,13 @@
-//! Error replies name the real reason why an upstream cannot be used, where it is known; the reference's text
-//! stays for one that is not running (public reports, row 46).
+//! Error replies give the specific reason why an upstream cannot be used, if it is known. For a server that is not
+//! running they have the text of the reference system.
 
 use crate::harness::*;
 
-/// Attempts that follow the first one come after the test.
+/// Settings with a delay between attempts that is longer than the test.
 const ONCE: &str =
     r#"upstream.echo.restart = { min = "1h", max = "1h", max_restarts = 10, window = "2h", probe = "1h" }"#;
 
-/// What the client of a new session is told about two messages, one after the other.
+/// The error texts for two messages of a new session, sent one after the other.
 #[track_caller]
 fn told(url: &str) -> [String; 2] {
     let settings = Settings::request(url).with(ONCE).with(r#"upstream.echo.connect_timeout = "20s""#);
@@ -28,9 +28,9 @@ fn a_name_without_address() {
     assert_eq!(first, second);
 }
 
-/// By address, and by a name with addresses of both families.
+/// Given by address, and by a name with addresses of both families.
 #[test]
-fn a_server_that_is_not_running() {
+fn a_server_that_is_not_running_has_the_reference_text() {
     let port = Port::take();
     for url in [port.url(), format!("ws://localhost:{}", port.addr().port())] {
         let error = format!("Error sending event to server {url}: Trying to work with closed connection");
@@ -39,12 +39,12 @@ fn a_server_that_is_not_running() {
 }
 
 #[test]
-fn a_refusal_on_a_reconnect_and_a_loss_after_it() {
+fn a_refused_reconnect_and_a_later_loss_have_their_reasons() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
-    origin.set_door(Door::Refuse(503));
+    origin.set_answer(Answer::Refuse(503));
     origin.conn(0).die(Death::Fin);
     proxy.wait_log("connector restart session=1:0 *attempt=2 ");
     client.text("b");
@@ -56,11 +56,11 @@ fn a_refusal_on_a_reconnect_and_a_loss_after_it() {
     assert_eq!(client.recv_error().0, sending("Trying to work with closed connection"));
 }
 
-/// A server that an event names is tried again after a pause; events that come before get the same reason.
+/// A server that `$url` names is dialed again after a delay. Events before that get the same reason.
 #[test]
-fn another_server_during_its_pause() {
+fn a_chosen_server_has_its_reason_during_the_delay() {
     let (home, other) = (Origin::echo(), Origin::echo());
-    other.set_door(Door::Refuse(503));
+    other.set_answer(Answer::Refuse(503));
     let settings = Settings::json(&home.url())
         .with(ONCE)
         .with(&format!(r#"upstream.echo.allow_urls = ["{}"]"#, other.url()))

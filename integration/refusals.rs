@@ -1,11 +1,11 @@
-//! An upstream's refusal of the handshake reaches the client with what the client needs: status, challenge,
-//! time to wait, and a bounded body (RFC 9110, 15.5.2 and 10.2.3).
+//! When an upstream refuses the handshake, the client gets its status, challenge, `Retry-After` and a bounded body
+//! (RFC 9110 sections 15.5.2 and 10.2.3).
 
 use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
-/// A proxy before an upstream that answers handshakes with what a test says.
+/// A proxy whose upstream answers handshakes as the test sets.
 struct Scene {
     origin: Origin,
     proxy: Proxy,
@@ -22,16 +22,16 @@ impl Scene {
         Self { origin, proxy: proxy.expect("client refused") }
     }
 
-    /// What a client is told when the upstream answers like this.
+    /// The refusal that a client gets when the upstream gives this answer.
     #[track_caller]
-    fn refused(&self, door: Door) -> Refusal {
-        self.origin.set_door(door);
+    fn refused(&self, answer: Answer) -> Refusal {
+        self.origin.set_answer(answer);
         Opening::new(self.proxy.addr()).refused()
     }
 
     #[track_caller]
     fn serves(&self) {
-        self.origin.set_door(Door::Accept);
+        self.origin.set_answer(Answer::Accept);
         assert_eq!(self.proxy.client().ask("hello"), "hello");
     }
 }
@@ -39,7 +39,7 @@ impl Scene {
 #[test]
 fn a_challenge_and_its_body_reach_the_client() {
     let scene = Scene::new();
-    let refusal = scene.refused(Door::Say(
+    let refusal = scene.refused(Answer::Bytes(
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"chat\", error=\"invalid_token\"\r\n\
          WWW-Authenticate: Basic realm=\"chat\"\r\nContent-Type: application/json; charset=utf-8\r\n\
          Content-Length: 28\r\nServer: internal/1.0\r\nProxy-Authenticate: Basic\r\n\r\n\
@@ -56,12 +56,12 @@ fn a_challenge_and_its_body_reach_the_client() {
     scene.serves();
 }
 
-/// A session that is over takes its cookie with it.
+/// For example, an upstream removes the cookie of an expired login.
 #[test]
 fn listed_headers_reach_the_client_once() {
     let list = r#"upstream.echo.forward_response_headers = ["set-cookie", "retry-after", "date", "x-id"]"#;
     let scene = Scene::with(|settings| settings.with(list));
-    let refusal = scene.refused(Door::Say(
+    let refusal = scene.refused(Answer::Bytes(
         "HTTP/1.1 401 Unauthorized\r\nSet-Cookie: sid=; Max-Age=0\r\nSet-Cookie: a=b\r\nRetry-After: 1\r\n\
          Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Id: 7\r\nX-Other: 8\r\nContent-Length: 0\r\n\r\n",
     ));
@@ -76,15 +76,16 @@ fn listed_headers_reach_the_client_once() {
 #[test]
 fn the_time_to_wait_reaches_the_client() {
     let scene = Scene::new();
-    let refusal = scene
-        .refused(Door::Say("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n"));
+    let refusal = scene.refused(Answer::Bytes(
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\nContent-Length: 0\r\n\r\n",
+    ));
     assert_eq!((refusal.status(), refusal.body.as_str()), (429, ""));
     assert_eq!(refusal.head.get("retry-after").as_deref(), Some("17"));
     scene.serves();
 }
 
 #[test]
-fn a_body_is_read_however_it_is_framed() {
+fn a_body_is_read_with_any_framing() {
     let scene = Scene::new();
     for (name, answer, body) in [
         (
@@ -105,7 +106,7 @@ fn a_body_is_read_however_it_is_framed() {
             "not",
         ),
     ] {
-        let refusal = scene.refused(Door::Say(answer));
+        let refusal = scene.refused(Answer::Bytes(answer));
         assert_eq!((refusal.status(), refusal.body.as_str()), (403, body), "{name}");
     }
     scene.serves();
@@ -122,10 +123,10 @@ fn a_body_of_16_kib_is_passed_on_and_a_larger_one_replaced() {
     };
     const MAX: usize = 16 * 1024;
     for framing in ["", "Content-Length: 16384\r\n", "Transfer-Encoding: chunked\r\n"] {
-        let refusal = scene.refused(Door::Say(answer(MAX, framing)));
+        let refusal = scene.refused(Answer::Bytes(answer(MAX, framing)));
         assert_eq!(refusal.body.len(), MAX, "{framing}");
         let larger = framing.replace("16384", "16385");
-        let refusal = scene.refused(Door::Say(answer(MAX + 1, &larger)));
+        let refusal = scene.refused(Answer::Bytes(answer(MAX + 1, &larger)));
         assert_eq!(refusal.status(), 403);
         let text = "refused by the upstream; its answer has more than 16 KiB and is not passed on\n";
         assert_eq!(refusal.body, text, "{framing}");
@@ -135,7 +136,7 @@ fn a_body_of_16_kib_is_passed_on_and_a_larger_one_replaced() {
 }
 
 #[test]
-fn a_body_that_never_ends_does_not_hold_the_answer() {
+fn a_body_that_never_ends_does_not_delay_the_answer() {
     let scene = Scene::with(|settings| settings.on_route(r#"dial_before_accept = "300ms""#));
     for answer in [
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 100\r\n\r\nthe beginning",
@@ -143,7 +144,7 @@ fn a_body_that_never_ends_does_not_hold_the_answer() {
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nthe ",
     ] {
         let begun = Instant::now();
-        let refusal = scene.refused(Door::Hold(answer));
+        let refusal = scene.refused(Answer::BytesThenSilence(answer));
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert_eq!(refusal.status(), 401);
         assert_eq!(refusal.head.get("www-authenticate").as_deref(), Some("Bearer"));
@@ -157,18 +158,18 @@ fn a_body_that_never_ends_does_not_hold_the_answer() {
 fn a_body_that_ends_early_is_replaced() {
     let scene = Scene::new();
     let refusal =
-        scene.refused(Door::Say("HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nthe beginning"));
+        scene.refused(Answer::Bytes("HTTP/1.1 404 Not Found\r\nContent-Length: 100\r\n\r\nthe beginning"));
     assert_eq!(refusal.status(), 404);
     assert_eq!(refusal.body, "refused by the upstream; its answer was incomplete and is not passed on\n");
     scene.serves();
 }
 
-/// Nothing that the upstream says in a header adds a line to our answer.
+/// A header of the upstream cannot add a line to the proxy's answer.
 #[test]
 fn a_header_cannot_add_another() {
     let scene = Scene::new();
     let mut raw = Raw::connect(scene.proxy.addr());
-    scene.origin.set_door(Door::Say(
+    scene.origin.set_answer(Answer::Bytes(
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\nX-Injected: a\r\nContent-Length: 0\r\n\r\n",
     ));
     raw.write(request("/", &[]).as_bytes());
@@ -179,7 +180,7 @@ fn a_header_cannot_add_another() {
 }
 
 #[test]
-fn a_location_inside_is_not_told() {
+fn an_internal_location_is_not_passed_on() {
     let scene = Scene::new();
     for (location, expected) in [
         ("http://127.0.0.1:1/login", None),
@@ -187,16 +188,16 @@ fn a_location_inside_is_not_told() {
         ("/login", Some("/login")),
     ] {
         let answer = format!("HTTP/1.1 403 Forbidden\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-        let refusal = scene.refused(Door::Say(answer.leak()));
+        let refusal = scene.refused(Answer::Bytes(answer.leak()));
         assert_eq!(refusal.head.get("location").as_deref(), expected);
     }
 }
 
-/// A 407 asks for the proxy's own credentials: the client cannot answer it.
+/// A 407 requests credentials of the proxy, which the client does not have.
 #[test]
-fn a_407_is_not_the_clients() {
+fn a_407_is_not_passed_on() {
     let origin = Origin::echo();
-    origin.set_door(Door::Refuse(407));
+    origin.set_answer(Answer::Refuse(407));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let _client = proxy.client();
     proxy.wait_log("connector restart session=1:0 *reason=\"handshake refused with status 407\"");
@@ -206,7 +207,7 @@ fn a_407_is_not_the_clients() {
 fn interim_answers_of_the_upstream_are_skipped() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
-    origin.set_door(Door::Say(
+    origin.set_answer(Answer::Bytes(
         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\
          Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n",
     ));
@@ -214,8 +215,8 @@ fn interim_answers_of_the_upstream_are_skipped() {
     proxy.wait_ups(1);
 }
 
-/// Where the loss of the upstream closes the client, a dial that fails before the accept is the client's
-/// answer, as behind a tunnel.
+/// On a route that closes its client on a loss, a dial that fails before the accept refuses the client, as a tunnel
+/// would.
 mod where_the_client_is_not_kept {
     use super::*;
 
@@ -229,7 +230,7 @@ mod where_the_client_is_not_kept {
         Scene { origin, proxy }
     }
 
-    /// Nothing is left of the client, and nothing is tried again for it.
+    /// Expects that no session exists and the upstream is not dialed again.
     #[track_caller]
     fn is_served_next(scene: &Scene) {
         assert_eq!((scene.proxy.sessions(), scene.proxy.count_log("connector")), (0, 0));
@@ -254,8 +255,8 @@ mod where_the_client_is_not_kept {
     #[test]
     fn an_upstream_that_does_not_answer_is_a_504() {
         let scene = scene();
-        for door in [Door::Silent, Door::Half(60)] {
-            let refusal = scene.refused(door);
+        for answer in [Answer::Silent, Answer::Half(60)] {
+            let refusal = scene.refused(answer);
             let text = "the upstream did not answer in time\n";
             assert_eq!((refusal.status(), refusal.body.as_str()), (504, text));
         }
@@ -274,13 +275,13 @@ mod where_the_client_is_not_kept {
     }
 
     #[test]
-    fn its_status_is_the_clients() {
+    fn the_status_of_the_upstream_is_passed_on() {
         let scene = scene();
         for status in [301, 307, 400, 401, 404, 429, 500, 502, 503, 504, 599] {
-            let refusal = scene.refused(Door::Refuse(status));
+            let refusal = scene.refused(Answer::Refuse(status));
             assert_eq!((refusal.status(), refusal.body.as_str()), (status, "no entry"));
         }
-        let refusal = scene.refused(Door::Say(
+        let refusal = scene.refused(Answer::Bytes(
             "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 120\r\nContent-Type: text/html\r\n\r\n<p>later",
         ));
         assert_eq!((refusal.status(), refusal.body.as_str()), (503, "<p>later"));
@@ -290,25 +291,25 @@ mod where_the_client_is_not_kept {
     }
 
     #[test]
-    fn what_is_no_refusal_is_a_502() {
+    fn an_invalid_answer_is_a_502() {
         let scene = scene();
-        for door in [
-            Door::Refuse(200),
-            Door::Refuse(204),
-            Door::Refuse(407),
-            Door::Garbage,
-            Door::WrongKey,
-            Door::Cut(60),
-            Door::Choose("chat"),
+        for answer in [
+            Answer::Refuse(200),
+            Answer::Refuse(204),
+            Answer::Refuse(407),
+            Answer::Garbage,
+            Answer::WrongKey,
+            Answer::Cut(60),
+            Answer::Choose("chat"),
         ] {
-            assert_eq!(scene.refused(door.clone()).status(), 502, "{door:?}");
+            assert_eq!(scene.refused(answer.clone()).status(), 502, "{answer:?}");
         }
         is_served_next(&scene);
     }
 
-    /// A kept client is let in instead.
+    /// A route that keeps its client accepts it instead.
     #[test]
-    fn a_setting_decides() {
+    fn a_route_that_keeps_its_client_accepts_it() {
         let origin = Origin::stopped(|conn, message| conn.send(message));
         let kept = Settings::plain(&origin.url()).on_route(r#"on_upstream_loss = "keep""#);
         let _client = Proxy::start(&kept).expect_restarts().client();

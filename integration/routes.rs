@@ -1,4 +1,4 @@
-//! Several listeners, upstreams and routes; sessions that do not know of each other.
+//! Several listeners, upstreams and routes, and the isolation of sessions from each other.
 
 use crate::harness::*;
 
@@ -80,7 +80,7 @@ fn each_session_has_its_own_connection() {
 }
 
 #[test]
-fn the_loss_of_one_sessions_connection_is_no_other_sessions() {
+fn a_lost_connection_affects_only_its_session() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("connector restart session=1:0 ");
     let (mut one, mut other) = (proxy.client(), proxy.client());
@@ -95,7 +95,7 @@ fn the_loss_of_one_sessions_connection_is_no_other_sessions() {
 }
 
 #[test]
-fn a_client_that_does_not_read_stalls_nobody_else() {
+fn a_client_that_does_not_read_delays_no_other_session() {
     let big = "x".repeat(100_000);
     let origin = Origin::with(move |conn, message| match message.to_text().unwrap() {
         "flood" => (0..200).for_each(|_| conn.text(&big)),
@@ -109,7 +109,7 @@ fn a_client_that_does_not_read_stalls_nobody_else() {
         let mut other = proxy.client();
         assert_eq!(other.ask(&format!("{number}")), format!("{number}"));
     }
-    // and it gets everything when it reads again
+    // The client gets all messages when it reads again.
     for _ in 0..200 {
         assert_eq!(stalled.recv_text().len(), 100_000);
     }

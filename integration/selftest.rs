@@ -1,4 +1,4 @@
-//! The harness against itself: its clients at its upstream, without the program.
+//! Tests of the harness itself: its clients connect to its upstream directly.
 
 use std::{
     io::ErrorKind,
@@ -25,7 +25,7 @@ fn a_client_talks_to_an_upstream() {
 }
 
 #[test]
-fn an_upstream_dies_as_it_is_told() {
+fn an_upstream_ends_connections_as_requested() {
     for (death, code) in [
         (Death::Fin, None),
         (Death::Reset, None),
@@ -45,7 +45,7 @@ fn an_upstream_dies_as_it_is_told() {
 }
 
 #[test]
-fn a_reset_is_a_reset_and_an_end_an_end() {
+fn resets_and_ends_are_distinguished() {
     let origin = Origin::silent();
     for (death, kind) in [(Death::Reset, Some(ErrorKind::ConnectionReset)), (Death::Fin, None)] {
         let mut raw = Raw::upgraded(origin.addr());
@@ -60,12 +60,12 @@ fn a_reset_is_a_reset_and_an_end_an_end() {
 }
 
 #[test]
-fn an_upstream_refuses_as_it_is_told() {
+fn an_upstream_refuses_handshakes_as_requested() {
     let origin = Origin::echo();
-    origin.set_door(Door::Refuse(403));
+    origin.set_answer(Answer::Refuse(403));
     let refusal = Opening::new(origin.addr()).refused();
     assert_eq!((refusal.status(), refusal.body.as_str()), (403, "no entry"));
-    origin.set_door(Door::Choose("b"));
+    origin.set_answer(Answer::Choose("b"));
     let client = Opening::new(origin.addr()).protocols("a, b").open();
     assert_eq!(client.protocol().as_deref(), Some("b"));
     assert_eq!(origin.handshakes(), 2);
@@ -74,7 +74,7 @@ fn an_upstream_refuses_as_it_is_told() {
 }
 
 #[test]
-fn frames_are_read_as_they_are_written() {
+fn frames_are_decoded_as_encoded() {
     for length in [0, 1, 125, 126, 127, 65_535, 65_536] {
         for frame in [Frame::client(BINARY, vec![7; length]), Frame::server(TEXT, vec![b'a'; length]).more()]
         {
@@ -86,7 +86,7 @@ fn frames_are_read_as_they_are_written() {
 }
 
 #[test]
-fn a_port_is_refused_until_it_is_listened_on() {
+fn connections_to_a_port_are_refused_until_a_server_listens() {
     let port = Port::take();
     assert_eq!(TcpStream::connect(port.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     let listener: TcpListener = port.listen();
@@ -103,7 +103,7 @@ fn patterns_match_in_order() {
 }
 
 #[test]
-fn trouble_is_recognized() {
+fn warnings_errors_and_panics_are_recognized() {
     for line in [
         "2026-01-01T00:00:00Z WARN session connector restart",
         "[2026-01-01T00:00:00Z ERROR towline] x",

@@ -1,5 +1,5 @@
-//! Attacks on memory and time: the process stays within what it is configured to take, measured from the
-//! operating system, and another session is served as ever (C3, C4).
+//! Attacks on memory and time: the resident memory of the process stays within its configured limits, and another
+//! session is served throughout (C3, C4).
 
 use std::{
     io::Write,
@@ -14,24 +14,24 @@ use std::{
 
 use crate::harness::*;
 
-/// What all sessions may hold together, in these tests.
+/// `server.buffer` in these tests.
 const POOL_KIB: u64 = 8 << 10;
 
-/// What the process may take besides: for each session of an attack twice 16 KiB that nobody is denied and
-/// its own size, the threads' read and write buffers, and what the allocator keeps.
+/// Memory that the process may use in addition: for each attacking session its own size and twice the reserved 16 KiB,
+/// the read and write buffers of the threads, and what the allocator keeps.
 const BESIDES_KIB: u64 = 12 << 10;
 
-/// What a handshake may take that has come to a line or two: its task, and a KiB for what it reads.
+/// Memory of a handshake that has sent one or two lines: its task, and 1 KiB for the bytes read.
 const HANDSHAKE_KIB: u64 = 3;
 
-/// Attackers at a time: what they send is far above the pool.
+/// Number of attackers. Together they send far more than `server.buffer`.
 const ATTACKERS: usize = 60;
 
-/// Attackers that fill every buffer on a way there and back, the sockets' own included: some 25 MB each.
+/// Number of attackers that fill all buffers in both directions, those of the sockets included: about 25 MB each.
 const FLOODERS: usize = 12;
 
-/// No answer takes longer, whatever goes on: far above what two busy cores need for one, and far below what it
-/// would take if the neighbour had to wait for the attack to end.
+/// Limit on the time of a reply to the neighbour. A wall-clock limit, because the process under test has no steps
+/// that the test could count. It is far above the time on two busy cores, and far below the length of an attack.
 const PROMPT: Duration = Duration::from_secs(5);
 
 fn settings(url: &str) -> Settings {
@@ -41,7 +41,7 @@ fn settings(url: &str) -> Settings {
         .with(r#"upstream.echo.buffer = "1MiB""#)
 }
 
-/// A session that asks all the time.
+/// A session that sends requests one after another.
 struct Neighbour {
     stop: Arc<AtomicBool>,
     thread: JoinHandle<Vec<Duration>>,
@@ -65,7 +65,7 @@ impl Neighbour {
         Self { stop, thread }
     }
 
-    /// Ends it; every answer was prompt.
+    /// Ends the session, and expects that every reply was in time.
     fn finish(self) {
         self.stop.store(true, SeqCst);
         let mut times = self.thread.join().expect("the neighbour is served");
@@ -80,12 +80,12 @@ impl Neighbour {
     }
 }
 
-/// Runs an attack beside a neighbour; what it gives is held until memory has been measured.
+/// Runs an attack beside a neighbour. Keeps the result of the attack, such as its sockets, until memory is measured.
 fn besiege<T>(proxy: &Proxy, attack: impl FnOnce() -> T) -> T {
     besiege_within(proxy, POOL_KIB + BESIDES_KIB, attack)
 }
 
-/// The same with another limit on what the process may grow by.
+/// As [`besiege`], with another limit on the growth of the process.
 fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) -> T {
     let neighbour = Neighbour::start(proxy.addr());
     let before = proxy.resident_kib();
@@ -97,8 +97,8 @@ fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) 
     held
 }
 
-/// Writes `piece` over and over to each of the sockets in turns, until none takes any more for a while. Each goes
-/// on where it stopped: what they send stays well-formed.
+/// Writes `piece` repeatedly to each of the sockets in turn, until none takes more for a while. A socket that takes
+/// part of a piece gets the rest next, so that the stream of frames stays valid.
 fn press(raws: &[Raw], piece: &[u8]) {
     for raw in raws {
         raw.stream().set_write_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -116,7 +116,7 @@ fn press(raws: &[Raw], piece: &[u8]) {
     }
 }
 
-/// An upstream that echoes a neighbour and floods whoever asks for it.
+/// An upstream that echoes the neighbour and floods sessions that request it.
 fn flooding() -> Origin {
     Origin::with(|conn, message| {
         if message == Message::text("flood") {
@@ -130,7 +130,7 @@ fn flooding() -> Origin {
 #[test]
 fn clients_that_flood_and_never_read() {
     let origin = Origin::echo();
-    // they are to stay until they have been measured
+    // The clients stay connected until memory has been measured.
     let patient = settings(&origin.url())
         .with(r#"listener.ws.slow_consumer_timeout = "10m""#)
         .with(r#"listener.ws.tcp_user_timeout = "10m""#)
@@ -161,9 +161,9 @@ fn upstreams_that_flood_clients_that_never_read() {
     });
 }
 
-/// What cannot be read becomes error replies: they are under the upstream's budget like what can.
+/// Messages that cannot be decoded become error replies, which use the upstream's budget as well.
 #[test]
-fn upstreams_that_flood_what_cannot_be_read() {
+fn upstreams_that_flood_undecodable_messages() {
     let origin = Origin::with(|conn, message| {
         if message == Message::text(r#""flood""#) {
             conn.flood(100, 16 << 20);
@@ -211,14 +211,14 @@ fn messages_of_fragments_without_end() {
             let mut raw = Raw::upgraded(proxy.addr());
             raw.send(&Frame::client(TEXT, "x".repeat(1000)).more());
             let fragments = Frame::client(CONTINUATION, "x".repeat(1000)).more().bytes().repeat(100);
-            // twice as much as a message may have
+            // Twice as much as `max_message`.
             (0..20).for_each(|_| raw.write(&fragments));
             raw.expect_closed(1009);
         }
     });
 }
 
-/// Each of them is within its own limit; all of them together are not.
+/// Each message is within its own limit, but all of them together exceed `server.buffer`.
 #[test]
 fn messages_that_are_never_finished() {
     let origin = Origin::echo();
@@ -233,7 +233,7 @@ fn messages_that_are_never_finished() {
         press(&raws, &[0; 50_000]);
         raws
     });
-    // who waits for memory longer than it may is closed, which gives its memory back
+    // A client that waits too long for memory is closed, which frees its memory.
     proxy.wait_log(
         r#"session closed session=* code=1013 side=proxy reason="no memory for the message within 1s""#,
     );
@@ -244,7 +244,7 @@ fn messages_that_are_never_finished() {
 }
 
 #[test]
-fn empty_fragments_without_end_keep_nobody_waiting() {
+fn endless_empty_fragments_delay_no_other_session() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&settings(&origin.url())).expect("session");
     besiege(&proxy, || {
@@ -258,8 +258,7 @@ fn empty_fragments_without_end_keep_nobody_waiting() {
     });
 }
 
-/// As many connections as this process and the one under test may each have besides what else they do, at
-/// most so many.
+/// Number of connections, at most `wanted`, for which this process and the one under test have descriptors.
 fn connections(most: usize) -> usize {
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     most.min(usize::try_from(open_files / 2).unwrap())
@@ -287,7 +286,7 @@ fn ten_thousand_half_finished_handshakes() {
         raws
     });
     println!("{number} handshakes after {:?}", begun.elapsed());
-    // all are told the same, and a second later all are gone, whether they go or not
+    // All get the same answer, and one second later the proxy has ended all connections.
     assert!(raws.iter_mut().all(|raw| raw.head().status() == 408));
     wait_for("all of them to be gone", PATIENCE, || proxy.descriptors() <= before + 2);
     assert_eq!(proxy.client().ask("hello"), "hello");

@@ -1,17 +1,16 @@
-//! Options of the sockets on both sides: the kernel finds dead and blocked peers too (C8).
+//! Socket options on both sides: the kernel also finds dead and blocked peers (C8).
 
 use std::{net::SocketAddr, time::Instant};
 
 use crate::harness::*;
 
-/// `0100007F:23B3`, as the kernel writes an address of IPv4.
+/// An IPv4 address as the kernel writes it: `0100007F:23B3`.
 fn written(addr: SocketAddr) -> String {
     let SocketAddr::V4(addr) = addr else { panic!("not an address of IPv4: {addr}") };
     format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port())
 }
 
-/// The timers of the established connections that have this address on their own side, or on the other:
-/// 0 for none, 2 for keepalive.
+/// The timers of the established connections with this local or remote address: 0 for none, 2 for keepalive.
 fn timers(addr: SocketAddr, own_side: bool) -> Vec<u8> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -21,7 +20,7 @@ fn timers(addr: SocketAddr, own_side: bool) -> Vec<u8> {
         .collect()
 }
 
-/// How many connections wait in TIME_WAIT that have this address on their own side, or on the other.
+/// Number of connections in TIME_WAIT with this local or remote address.
 fn time_waits(addr: SocketAddr, own_side: bool) -> usize {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -29,7 +28,7 @@ fn time_waits(addr: SocketAddr, own_side: bool) -> usize {
     rows.filter(|row| row[if own_side { 1 } else { 2 }] == addr && row[3] == "06").count()
 }
 
-/// RFC 6455 section 7.1.1: who ends TCP first keeps its port for a minute, and that is the server.
+/// RFC 6455 section 7.1.1: the server ends the TCP connection first, so that it has the port in TIME_WAIT.
 #[test]
 fn the_server_ends_the_connection_to_an_upstream_first() {
     let origin = Origin::echo();
@@ -37,7 +36,7 @@ fn the_server_ends_the_connection_to_an_upstream_first() {
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
-    // the server closes, and then the client does
+    // Once closed by the server, once by the client.
     origin.conn(0).die(Death::Close(1012, "restart"));
     proxy.wait_ups(2);
     assert_eq!(client.ask("hello"), "hello");
@@ -52,7 +51,7 @@ fn the_server_ends_the_connection_to_an_upstream_first() {
     assert_eq!(time_waits(origin.addr(), false), 0, "none of the proxy's do");
 }
 
-/// Towards its clients the proxy is the server.
+/// For its clients, the proxy is the server.
 #[test]
 fn the_proxy_ends_the_connection_of_a_client_first() {
     let origin = Origin::echo();
@@ -66,7 +65,7 @@ fn the_proxy_ends_the_connection_of_a_client_first() {
 }
 
 #[test]
-fn both_sides_are_probed_unless_the_settings_say_never() {
+fn keepalive_is_set_on_both_sides_unless_switched_off() {
     let origin = Origin::echo();
     for (value, timer) in [("60s", 2), ("never", 0)] {
         let settings = Settings::request(&origin.url())
@@ -75,7 +74,7 @@ fn both_sides_are_probed_unless_the_settings_say_never() {
         let proxy = Proxy::start(&settings);
         let mut client = proxy.client();
         assert_eq!(client.ask("hello"), "hello");
-        // a moment after data the timer is one for its acknowledgement
+        // Shortly after data was sent, the timer is that of its acknowledgement.
         wait_for("both sockets to rest", PATIENCE, || {
             timers(proxy.addr(), true) == [timer] && timers(origin.addr(), false) == [timer]
         });
@@ -86,7 +85,7 @@ fn both_sides_are_probed_unless_the_settings_say_never() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
+fn the_kernel_ends_the_connection_of_a_client_that_acknowledges_nothing() {
     let origin = Origin::with(|conn, _| _ = conn.flood(1000, 64 << 20));
     let settings = Settings::stream(&origin.url())
         .with(r#"listener.ws.slow_consumer_timeout = "never""#)
@@ -100,7 +99,7 @@ fn a_client_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
 }
 
 #[test]
-fn an_upstream_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
+fn the_kernel_ends_the_connection_of_an_upstream_that_acknowledges_nothing() {
     let origin = Origin::with(|_, _| pause(2 * PATIENCE));
     let settings = Settings::stream(&origin.url())
         .with(r#"upstream.echo.slow_consumer_timeout = "never""#)
@@ -110,7 +109,7 @@ fn an_upstream_that_takes_nothing_is_given_up_by_the_kernel_as_well() {
     let mut raw = Raw::upgraded(proxy.addr());
     let begun = Instant::now();
     raw.stream().set_write_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    // more than both connections hold
+    // More than both connections hold.
     (0..200).for_each(|_| raw.write(&Frame::client(TEXT, "x".repeat(100_000)).bytes()));
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1*timed out");
     assert!(begun.elapsed().as_secs() >= 1, "{:?}", begun.elapsed());

@@ -1,4 +1,4 @@
-//! C1 in stream mode: an event is settled when it is written; everything from the upstream is a push.
+//! C1 in stream mode: an event is settled when it is written, and every message of the upstream is a push.
 
 use crate::harness::*;
 
@@ -24,7 +24,7 @@ fn messages_flow_both_ways_without_waiting() {
 }
 
 #[test]
-fn the_upstream_may_speak_first() {
+fn the_upstream_may_send_first() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::stream(&origin.url()));
     let mut client = proxy.client();
@@ -33,7 +33,7 @@ fn the_upstream_may_speak_first() {
 }
 
 #[test]
-fn a_loss_names_the_last_event_written() {
+fn a_loss_reports_the_last_event_written() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
     let mut client = proxy.client();
@@ -49,7 +49,7 @@ fn a_loss_names_the_last_event_written() {
         "{error}"
     );
     assert_eq!(id, "1:0:2");
-    // not written: an error each
+    // Each event that was not written gets an error reply.
     for event in ["1:0:3", "1:0:4"] {
         client.text("lost");
         let (error, id) = client.recv_error();
@@ -67,14 +67,14 @@ fn a_loss_names_the_last_event_written() {
 }
 
 #[test]
-fn a_loss_before_anything_was_written_says_nothing_of_events() {
+fn a_loss_before_any_write_names_no_event() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
     let mut client = proxy.client();
     origin.conn(0).die(Death::Fin);
     proxy.wait_ups(2);
     origin.conn(1).text("welcome back");
-    // whatever the client is told of the loss, it names no event that was never sent
+    // No error reply names an event that was never sent.
     assert_eq!(client.recv_text(), "welcome back");
 }
 
@@ -109,7 +109,7 @@ fn a_message_of_the_upstream_that_is_undecodable_is_an_error_reply() {
 }
 
 #[test]
-fn a_big_message_passes_both_ways() {
+fn a_large_message_passes_in_both_directions() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::stream(&origin.url()));
     let mut client = proxy.client();

@@ -1,4 +1,4 @@
-//! Subprotocols: the upstream chooses, where it can be asked (RFC 6455, 1.9 and 4.2.2).
+//! Subprotocols: the upstream chooses, if it can be reached (RFC 6455 sections 1.9 and 4.2.2).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn offered(origin: &Origin, handshake: usize) -> Option<String> {
 #[test]
 fn the_upstream_chooses_from_the_clients_list() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("graphql-ws"));
+    origin.set_answer(Answer::Choose("graphql-ws"));
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = Opening::new(proxy.addr()).protocols("mqtt, graphql-ws,soap").open();
     assert_eq!(client.protocol().as_deref(), Some("graphql-ws"));
@@ -21,9 +21,9 @@ fn the_upstream_chooses_from_the_clients_list() {
 }
 
 #[test]
-fn two_lists_are_one() {
+fn two_subprotocol_headers_are_one_list() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("b"));
+    origin.set_answer(Answer::Choose("b"));
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let client = Opening::new(proxy.addr()).protocols("a").protocols("b, c").open();
     assert_eq!(client.protocol().as_deref(), Some("b"));
@@ -31,11 +31,11 @@ fn two_lists_are_one() {
     assert_eq!(list.split(',').map(str::trim).collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
-/// RFC 9110, 5.6.1.2.
+/// RFC 9110 section 5.6.1.2.
 #[test]
 fn empty_elements_of_the_list_are_ignored() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("chat"));
+    origin.set_answer(Answer::Choose("chat"));
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     for (number, (list, expected)) in [
         ("chat, ", vec!["chat"]),
@@ -54,7 +54,7 @@ fn empty_elements_of_the_list_are_ignored() {
 }
 
 #[test]
-fn a_list_of_empty_elements_is_no_list() {
+fn a_list_of_empty_elements_counts_as_no_list() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let client = Opening::new(proxy.addr()).protocols(", ,").open();
@@ -63,7 +63,7 @@ fn a_list_of_empty_elements_is_no_list() {
 }
 
 #[test]
-fn the_upstream_may_choose_none() {
+fn the_upstream_may_choose_no_subprotocol() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()).on_route(r#"subprotocols = ["a"]"#));
     let mut client = Opening::new(proxy.addr()).protocols("a").open();
@@ -81,9 +81,9 @@ fn without_a_list_there_is_no_header() {
 }
 
 #[test]
-fn an_upstream_that_is_away_gets_what_the_route_has_chosen() {
+fn without_upstream_the_route_chooses_the_subprotocol() {
     let origin = Origin::stopped(|conn, message| conn.send(message));
-    origin.set_door(Door::Choose("b"));
+    origin.set_answer(Answer::Choose("b"));
     let settings = Settings::request(&origin.url()).on_route(r#"subprotocols = ["x", "b", "a"]"#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
@@ -95,7 +95,7 @@ fn an_upstream_that_is_away_gets_what_the_route_has_chosen() {
 }
 
 #[test]
-fn an_upstream_that_is_away_and_no_route_that_knows_means_none() {
+fn without_upstream_and_configured_subprotocols_none_is_chosen() {
     let origin = Origin::stopped(|conn, message| conn.send(message));
     for known in [r#"subprotocols = []"#, r#"subprotocols = ["x"]"#] {
         let proxy = Proxy::start(&Settings::request(&origin.url()).on_route(known)).expect_restarts();
@@ -105,9 +105,9 @@ fn an_upstream_that_is_away_and_no_route_that_knows_means_none() {
 
 /// A browser closes a connection without the one subprotocol that it offered.
 #[test]
-fn the_only_one_offered_is_agreed_to_while_the_upstream_is_away() {
+fn without_upstream_the_only_offered_subprotocol_is_chosen() {
     let origin = Origin::stopped(|conn, message| conn.send(message));
-    origin.set_door(Door::Choose("mqtt"));
+    origin.set_answer(Answer::Choose("mqtt"));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = Opening::new(proxy.addr()).protocols("mqtt").open();
     assert_eq!(client.protocol().as_deref(), Some("mqtt"));
@@ -120,9 +120,9 @@ fn the_only_one_offered_is_agreed_to_while_the_upstream_is_away() {
 }
 
 #[test]
-fn after_a_loss_only_the_agreed_one_is_offered() {
+fn a_reconnect_offers_only_the_agreed_subprotocol() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("b"));
+    origin.set_answer(Answer::Choose("b"));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
     origin.conn(0).die(Death::Fin);
@@ -132,9 +132,9 @@ fn after_a_loss_only_the_agreed_one_is_offered() {
 }
 
 #[test]
-fn an_upstream_that_never_answers_delays_the_client_only_so_long() {
+fn an_upstream_that_never_answers_delays_the_client_by_dial_before_accept() {
     let origin = Origin::echo();
-    origin.set_door(Door::Silent);
+    origin.set_answer(Answer::Silent);
     let settings = Settings::request(&origin.url())
         .on_route(r#"dial_before_accept = "200ms""#)
         .on_route(r#"subprotocols = ["a"]"#)
@@ -146,9 +146,9 @@ fn an_upstream_that_never_answers_delays_the_client_only_so_long() {
 }
 
 #[test]
-fn an_upstream_that_chooses_what_was_not_offered_is_no_upstream() {
+fn an_upstream_that_chooses_an_unoffered_subprotocol_is_rejected() {
     let origin = Origin::echo();
-    origin.set_door(Door::Choose("z"));
+    origin.set_answer(Answer::Choose("z"));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
     assert_eq!(client.protocol(), None);

@@ -1,5 +1,5 @@
-//! The upstream dies and comes back; the session stays (C5, C6, C7). The scenarios of the README, with the
-//! real echo as upstream where it is to be killed.
+//! The upstream dies and starts again, and the session stays (C5, C6, C7). The scenarios of the README use the real
+//! echo server.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::harness::*;
 const EOF: &str = "WebSocket protocol error: Connection reset without closing handshake";
 
 #[test]
-fn kill_9_and_back_with_one_session_open() {
+fn one_session_survives_a_kill_and_restart_of_its_upstream() {
     let mut echo = EchoProcess::start();
     let proxy = Proxy::start(&Settings::request(&echo.url())).expect_restarts();
     let mut client = proxy.client();
@@ -33,7 +33,7 @@ fn kill_9_and_back_with_one_session_open() {
 }
 
 #[test]
-fn kill_9_as_websocat_sees_it() {
+fn websocat_survives_a_kill_and_restart_of_the_upstream() {
     let mut echo = EchoProcess::start();
     let settings = Settings::request(&echo.url())
         .with(r#"listener.ws.preprocessors = ["lines"]"#)
@@ -55,8 +55,8 @@ fn kill_9_as_websocat_sees_it() {
     assert_eq!(websocat.line(), "hello");
 }
 
-/// The upstream ends the connection by `death` while a message is in flight and stays away; three messages
-/// get one error reply each, with consecutive ids; then it comes back.
+/// Ends the upstream by `death` while a message is in flight. Three messages get one error reply each, with
+/// consecutive ids. Then the upstream starts again.
 fn away_and_back(death: Death, reason: &str) {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
@@ -89,27 +89,27 @@ fn away_and_back(death: Death, reason: &str) {
 }
 
 #[test]
-fn an_end_and_back() {
+fn a_session_survives_the_end_of_its_upstream_connection() {
     away_and_back(Death::Fin, EOF);
 }
 
 #[test]
-fn an_end_in_the_middle_of_a_frame_and_back() {
+fn a_session_survives_an_end_in_the_middle_of_a_frame() {
     away_and_back(Death::MidFrame, EOF);
 }
 
 #[test]
-fn a_reset_and_back() {
+fn a_session_survives_a_reset() {
     away_and_back(Death::Reset, "IO error: Connection reset by peer (os error 104)");
 }
 
 #[test]
-fn a_close_and_back() {
+fn a_session_survives_a_close_frame() {
     away_and_back(Death::Close(1000, ""), "Connection closed by server with code 1000");
 }
 
 #[test]
-fn an_upstream_that_accepts_and_never_answers() {
+fn events_time_out_if_the_upstream_never_answers() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "300ms""#);
     let proxy = Proxy::start(&settings);
@@ -125,7 +125,7 @@ fn an_upstream_that_accepts_and_never_answers() {
 }
 
 #[test]
-fn a_connection_that_answers_nothing_any_more_is_replaced() {
+fn a_connection_without_replies_is_replaced() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -140,12 +140,12 @@ fn a_connection_that_answers_nothing_any_more_is_replaced() {
     assert!(events >= 3, "one slow reply is no reason: {events}");
     origin.set(|conn, message| conn.send(message));
     proxy.wait_ups(2);
-    // a message of before may have been sent to the new connection, and its time may not be over
+    // An earlier message may have been sent on the new connection and may still await its reply.
     wait_for("an answer", PATIENCE, || client.ask("hello") == "hello");
 }
 
 #[test]
-fn a_flapping_upstream_is_met_with_longer_and_longer_delays() {
+fn the_delays_grow_for_a_flapping_upstream() {
     let origin = Origin::silent();
     let proxy = Proxy::start(
         &Settings::request(&origin.url()).with(
@@ -154,8 +154,8 @@ fn a_flapping_upstream_is_met_with_longer_and_longer_delays() {
     )
     .expect_restarts();
     let mut client = proxy.client();
-    // it accepts and ends each connection at once, politely or not: no proof of life, so no reset of the
-    // backoff
+    // The upstream accepts and ends each connection at once, with or without a close frame. That does not prove that
+    // it works, so the backoff is not reset.
     for number in 0..6 {
         let death = if number % 2 == 0 { Death::Fin } else { Death::Close(1013, "try later") };
         origin.conn(number).die(death);
@@ -185,9 +185,9 @@ fn giving_up_may_close_the_client() {
     assert_eq!(proxy.count_log("upstream ended"), 0, "docs/closing.md: the line is another one");
 }
 
-/// The close goes the way of the messages: through pipelines that still hold some of them.
+/// The close passes the pipelines after the messages that they still hold.
 #[test]
-fn giving_up_closes_the_client_behind_what_the_upstream_sent() {
+fn giving_up_closes_the_client_after_everything_the_upstream_sent() {
     const MESSAGES: usize = 300;
     const LINE: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
     let origin = Origin::with(|conn, _| {
@@ -212,7 +212,7 @@ fn giving_up_closes_the_client_behind_what_the_upstream_sent() {
 }
 
 #[test]
-fn giving_up_keeps_the_client_and_goes_on_probing() {
+fn giving_up_keeps_the_client_and_probes() {
     let origin = Origin::stopped(|conn, message| conn.send(message));
     let settings = Settings::request(&origin.url()).with(
         r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 2, window = "60s", probe = "200ms" }"#,
@@ -225,7 +225,7 @@ fn giving_up_keeps_the_client_and_goes_on_probing() {
     origin.start();
     proxy.wait_log("connector up session=1:0 upstream=echo");
     assert_eq!(client.ask("b"), "b");
-    // and the next loss is met with fresh restarts
+    // The next loss starts with a full number of restarts.
     origin.conn(0).die(Death::Fin);
     proxy.wait_ups(2);
     assert_eq!(client.ask("c"), "c");
@@ -242,7 +242,7 @@ fn reconnects_to_one_upstream_are_paced_together() {
     let start = Instant::now();
     origin.kill_all(Death::Fin);
     wait_for("all to be back", PATIENCE, || origin.connections() == 60);
-    // 30 reconnects at 20 a second; a burst of some is fine
+    // 30 reconnects at 20 per second, with a small burst.
     assert!(start.elapsed() > Duration::from_millis(400), "stormed in {:?}", start.elapsed());
     wait_for("all to be up", PATIENCE, || proxy.count_log("connector up") == 60);
     for client in &mut clients {
@@ -251,7 +251,7 @@ fn reconnects_to_one_upstream_are_paced_together() {
 }
 
 #[test]
-fn an_independent_server_is_an_upstream_too() {
+fn a_server_of_another_implementation_works_as_upstream() {
     let port = Port::take();
     let listener = port.listen();
     let server = std::thread::spawn(move || {
@@ -272,9 +272,9 @@ fn an_independent_server_is_an_upstream_too() {
     server.join().unwrap();
 }
 
-/// "Fail at step n": the upstream ends after exactly n bytes of its reply, for each n.
+/// The upstream ends after n bytes of its reply, for each n.
 #[test]
-fn an_end_at_any_byte_of_the_reply_is_one_outcome() {
+fn an_end_at_any_byte_of_a_reply_gives_one_outcome() {
     let reply = Frame::server(TEXT, "reply").bytes();
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
@@ -295,15 +295,15 @@ fn an_end_at_any_byte_of_the_reply_is_one_outcome() {
     }
 }
 
-/// "Fail at step n": the upstream ends after n bytes of its handshake.
+/// The upstream ends after n bytes of its handshake, for each n.
 #[test]
-fn an_end_at_any_byte_of_the_handshake_is_no_connection() {
+fn an_end_at_any_byte_of_the_handshake_fails_the_dial() {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.restart = { min = "1h", max = "1h", max_restarts = 10, window = "2h" }"#);
     let proxy = Proxy::start(&settings).expect_restarts();
     for (session, cut) in (0..129).step_by(8).enumerate() {
-        origin.set_door(Door::Cut(cut));
+        origin.set_answer(Answer::Cut(cut));
         let mut client = proxy.client();
         client.text("anybody?");
         let (error, id) = client.recv_error();

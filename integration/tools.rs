@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::*;
 
-/// Runs a command in a folder with these files; `stdin` is what it reads.
+/// Runs a command in a folder with these files and this standard input.
 fn command(args: &[&str], files: &[(&str, &str)], stdin: &str) -> (Finished, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -19,7 +19,7 @@ fn text_of(folder: &tempfile::TempDir, name: &str) -> String {
 }
 
 #[test]
-fn eval_goes_on_after_what_is_wrong_and_ends_with_1() {
+fn eval_continues_after_errors_and_exits_with_1() {
     let program = ("p.trickle", "select event.a from in into out;\n");
     let input = "{\"a\":1}\n\n{\"b\":2}\n{bad\n{\"a\":[3]}";
     let (finished, _folder) = command(&["eval", "p.trickle"], &[program], input);
@@ -58,7 +58,7 @@ fn eval_shows_every_error_of_a_program() {
 }
 
 #[test]
-fn eval_names_files_that_are_not_there() {
+fn eval_names_missing_files() {
     for args in [
         &["eval", "none.trickle"][..],
         &["eval", "p.trickle", "--in", "none.jsonl"],
@@ -71,9 +71,9 @@ fn eval_names_files_that_are_not_there() {
     }
 }
 
-/// `head -1` behind it, so to say.
+/// As when the output is piped into `head -1`.
 #[test]
-fn eval_ends_quietly_when_nobody_reads_on() {
+fn eval_ends_quietly_when_its_output_is_closed() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("p.trickle"), "select event from in into out;").unwrap();
     std::fs::write(folder.path().join("in"), "1234567890\n".repeat(100_000)).unwrap();
@@ -108,7 +108,7 @@ const UGLY: &str = "select   event+1 from in\ninto out;# end";
 const NEAT: &str = "select event + 1 from in into out; # end\n";
 
 #[test]
-fn fmt_formats_in_place_and_leaves_alone_what_does_not_parse() {
+fn fmt_formats_in_place_and_leaves_invalid_files_unchanged() {
     let files = [("a.trickle", UGLY), ("bad.trickle", "selct"), ("c.tremor", "event+1")];
     let (finished, folder) = command(&["fmt", "a.trickle", "bad.trickle", "c.tremor"], &files, "");
     assert_eq!(finished.code, Some(1));
@@ -119,7 +119,7 @@ fn fmt_formats_in_place_and_leaves_alone_what_does_not_parse() {
 }
 
 #[test]
-fn fmt_check_names_what_would_change_and_changes_nothing() {
+fn fmt_check_names_unformatted_files_and_changes_nothing() {
     let files = [("a.trickle", UGLY), ("b.trickle", NEAT)];
     let (finished, folder) = command(&["fmt", "--check", "a.trickle", "b.trickle"], &files, "");
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(1), "a.trickle\n"), "{}", finished.stderr);

@@ -1,4 +1,4 @@
-//! What a peer has begun and not finished when it closes: lines that span messages.
+//! Incomplete input when a peer closes: lines that span messages.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ fn upstream_side(settings: Settings) -> Settings {
 }
 
 #[test]
-fn an_unfinished_line_is_the_last_event_when_the_client_closes() {
+fn an_incomplete_line_is_the_last_event_when_the_client_closes() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&client_side(&origin.url()));
     let mut client = proxy.client();
@@ -30,7 +30,7 @@ fn an_unfinished_line_is_the_last_event_when_the_client_closes() {
 }
 
 #[test]
-fn an_unfinished_line_is_an_error_when_the_client_is_gone() {
+fn an_incomplete_line_is_an_error_when_the_client_vanishes() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&client_side(&origin.url()));
     let mut client = proxy.client();
@@ -42,7 +42,7 @@ fn an_unfinished_line_is_an_error_when_the_client_is_gone() {
 }
 
 #[test]
-fn an_unfinished_line_is_an_error_reply_when_the_proxy_drains() {
+fn an_incomplete_line_is_an_error_reply_when_the_proxy_drains() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&client_side(&origin.url()));
     let mut client = proxy.client();
@@ -56,7 +56,7 @@ fn an_unfinished_line_is_an_error_reply_when_the_proxy_drains() {
 }
 
 #[test]
-fn an_unfinished_line_of_the_upstream_is_its_last_message_when_it_closes() {
+fn an_incomplete_line_of_the_upstream_is_its_last_message_when_it_closes() {
     let origin = Origin::with(|conn, _| {
         conn.text("repl");
         conn.text("y");
@@ -67,7 +67,7 @@ fn an_unfinished_line_of_the_upstream_is_its_last_message_when_it_closes() {
 }
 
 #[test]
-fn an_unfinished_line_of_an_upstream_that_is_gone_is_an_error() {
+fn an_incomplete_line_of_a_lost_upstream_is_an_error() {
     let origin = Origin::with(|conn, _| {
         conn.text("repl");
         conn.die(Death::Fin);
@@ -82,9 +82,9 @@ fn an_unfinished_line_of_an_upstream_that_is_gone_is_an_error() {
     proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 *errored=1 *unsettled=0");
 }
 
-/// The line is part of the loss: the client learns of that, and not of a message that cannot be decoded.
+/// The incomplete line counts as part of the loss, not as a message that cannot be decoded.
 #[test]
-fn an_unfinished_line_of_an_upstream_that_is_gone_is_a_loss() {
+fn an_incomplete_line_of_a_lost_upstream_is_part_of_the_loss() {
     let origin = Origin::silent();
     let settings = Settings::plain(&origin.url()).with(&format!("upstream.echo.{BUFFERED}"));
     let proxy = Proxy::start(&settings).expect("upstream ended");
@@ -100,7 +100,7 @@ fn an_unfinished_line_of_an_upstream_that_is_gone_is_a_loss() {
 }
 
 #[test]
-fn an_unfinished_line_of_an_upstream_that_is_gone_does_not_close_a_client_that_is_kept() {
+fn an_incomplete_line_of_a_lost_upstream_does_not_close_a_kept_client() {
     let origin = Origin::silent();
     let settings = upstream_side(Settings::plain(&origin.url()));
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -114,9 +114,9 @@ fn an_unfinished_line_of_an_upstream_that_is_gone_does_not_close_a_client_that_i
     assert_eq!(client.recv_text(), "again");
 }
 
-/// The first fragment is not a message, so there is nothing to tell.
+/// The first fragment is not a message, so there is nothing to report.
 #[test]
-fn an_unfinished_message_is_no_event() {
+fn an_incomplete_message_is_not_an_event() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();

@@ -133,8 +133,9 @@ where
         self.is_reading = true;
     }
 
-    /// Takes the next step: an event, a message or a control frame. Pending when the socket has no data, the budget has
-    /// no room, an incomplete message may not grow, or the turn's steps are used up. The task is woken in each case.
+    /// Takes the next step: an event, a message or a control frame. Pending when the socket has no data, the budget
+    /// has no room, an incomplete message may not grow, or the turn's steps are used up. The task is woken in each
+    /// case.
     ///
     /// # Errors
     /// See [`LinkError`]; nothing can be read afterwards.
@@ -178,8 +179,8 @@ where
         self.partial.set(self.link.unfinished() + self.inbound.held());
     }
 
-    /// Pings a silent peer. Returns an error when the peer has been silent, idle or blocked for too long. Call it after
-    /// [`Channel::end_turn`] and before writing; wakes `waker` when the next check is due.
+    /// Pings a silent peer. Returns an error when the peer has been silent, idle or blocked for too long. Call it
+    /// after [`Channel::end_turn`] and before writing; wakes `waker` when the next check is due.
     pub fn check_liveness(&mut self, waker: &Waker) -> Option<LivenessError> {
         self.link.check_liveness(waker, self.is_reading)
     }
@@ -189,15 +190,15 @@ where
         self.inbound.feed(message);
     }
 
-    /// After the peer has closed: the next event of incomplete input, such as a last line without newline. Call it until
-    /// it returns `None`. It does not wait for the budget, since each preprocessor has at most one such event.
+    /// After the peer has closed: the next event of incomplete input, such as a last line without newline. Call it
+    /// until it returns `None`. It does not wait for the budget, since each preprocessor has at most one such event.
     pub fn take_unfinished(&mut self) -> Option<Result<Data, FormatError>> {
         self.inbound.finish();
         self.inbound.next()
     }
 
-    /// Drops incomplete input, because the rest of it will not be read. Returns the error to report for it, if there was
-    /// any.
+    /// Drops incomplete input, because the rest of it will not be read. Returns the error to report for it, if there
+    /// was any.
     pub fn abandon(&mut self) -> Option<FormatError> {
         self.inbound.abandon()
     }
@@ -224,8 +225,8 @@ where
 
     // --- Writing
 
-    /// Encodes an event and queues its messages. `token` makes the token of each message from whether it is the last one
-    /// and its permit. Returns the number of messages.
+    /// Encodes an event and queues its messages. `token` makes the token of each message from whether it is the last
+    /// one and its permit. Returns the number of messages.
     ///
     /// # Errors
     /// When the format cannot encode the data. Nothing is queued then.

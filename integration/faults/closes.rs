@@ -1,16 +1,16 @@
-//! The column of the matrix for routes that close their client (`on_upstream_loss`): each fault of the upstream
-//! closes the client with 1012, behind what the upstream sent before, and leaves nothing.
+//! The faults of upstreams on routes that close their client (`on_upstream_loss`): the client gets everything that the
+//! upstream sent before, then a close frame with 1012, and nothing is left.
 
 use super::*;
 
-/// The defaults of a stream, with short times.
+/// The defaults of stream mode, with short times.
 fn plain(url: &str) -> Settings {
     Settings::plain(url)
         .with(r#"listener.ws.close_timeout = "200ms""#)
         .with(r#"upstream.echo.close_timeout = "200ms""#)
 }
 
-/// The same, with requests: three await their replies when the fault happens.
+/// Request mode: three events await their replies when the fault happens.
 fn requests(url: &str) -> Settings {
     plain(url)
         .with(r#"upstream.echo.exchange = "request""#)
@@ -18,8 +18,7 @@ fn requests(url: &str) -> Settings {
         .on_route("error_replies = false")
 }
 
-/// With three messages sent and two pushes or replies received, the upstream fails; with `stalls`, it reads
-/// nothing more after the third.
+/// Lets the upstream fail after three messages to it and two from it. With `stalls`, it stops reading after the third.
 #[track_caller]
 fn closes_for(change: fn(Settings) -> Settings, fault: impl Fn(&Conn), stalls: bool) {
     let modes = [

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The whole message before it is answered, the half one never leaves.
+/// The complete message before it is answered. The incomplete one is not forwarded.
 #[test]
 fn downstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));
@@ -19,7 +19,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// Half a reply is none.
+/// An incomplete reply does not settle its event.
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);

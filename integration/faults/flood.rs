@@ -1,8 +1,9 @@
-//! A peer that sends as fast as it can, to another that does not read.
+//! A peer sends as fast as it can while the other side does not read.
 
 use super::*;
 
-/// The client floods an echo and never reads: its answers fill its own way back, and then it is not read.
+/// The client floods an echo server and never reads. When the replies fill the buffers, the proxy stops reading from
+/// it.
 #[test]
 fn downstream() {
     let mut scene = Scene::with(quick, |conn, message| conn.send(message));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What the client sent before is answered; then the upstream is told that it is gone.
+/// The messages before the end are answered, then the upstream gets a close frame.
 #[test]
 fn downstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));
@@ -21,7 +21,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The client keeps its connection, and has an error for each event.
+/// The client keeps its connection and gets an error reply for each event.
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);

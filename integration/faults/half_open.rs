@@ -1,11 +1,11 @@
-//! A peer that is there no more and says so to nobody: no frame, no pong, no end (C8).
+//! A peer disappears without a trace: it sends no frame, no pong, and does not end the connection (C8).
 
 use super::*;
 
 const REASON: &str = "no answer to a ping within 200ms";
 
-/// The client is pinged, and closed when nothing comes, its events have their errors, should it be there after
-/// all; the upstream is told.
+/// The client is pinged, and closed when nothing arrives. Its events get error replies, in case it still reads, and
+/// the upstream gets a close frame.
 #[test]
 fn downstream() {
     let watched = |url: &str| {
@@ -35,12 +35,12 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The upstream is pinged, and replaced when nothing comes; the client's events have an error that says so.
+/// The upstream is pinged, and its connection replaced when nothing arrives. The client gets error replies.
 #[test]
 fn upstream() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    // at the third message its reader stops: it answers no ping either
+    // Its reader stops at the third message, so it answers no pings.
     let scene = Scene::with(pinged, move |_, message| {
         if message == Message::text("c") {
             wait.wait();

@@ -1,6 +1,6 @@
-//! The fault matrix: one file for each fault, one test for each side it can come from. Whatever happens, each
-//! event is accounted for (C1), the other side is told, a neighbour notices nothing (C3), and nothing is left:
-//! no session, no connection, no descriptor, no memory (C4).
+//! The fault matrix: one file for each fault, with a test for each side that can cause it. After each fault, every
+//! event has an outcome (C1), the other side gets a close frame or error replies, other sessions are unaffected (C3),
+//! and no session, connection, descriptor or memory is left (C4).
 
 mod closes;
 mod eof_mid_frame;
@@ -20,25 +20,25 @@ use std::sync::Arc;
 
 use crate::harness::*;
 
-/// More than the socket buffers of loopback hold, on both of the proxy's sides.
+/// More bytes than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// What the proxy may have grown by: far below [`MUCH`], far above what one session may keep.
+/// Limit on the growth of the process: far below [`MUCH`], far above what one session may hold.
 const LITTLE_KIB: u64 = 16 << 10;
 
-/// What the upstream is told of a client that vanished.
+/// The end that the upstream sees when the client has vanished.
 fn gone() -> End {
     End::Close(1001, "client is gone".into())
 }
 
-/// Request mode with short times for closing handshakes.
+/// Request mode with a short `close_timeout`.
 fn quick(url: &str) -> Settings {
     Settings::request(url)
         .with(r#"listener.ws.close_timeout = "200ms""#)
         .with(r#"upstream.echo.close_timeout = "200ms""#)
 }
 
-/// A proxy in which a fault will happen in session 1:1, while session 1:0 looks on.
+/// A proxy with two sessions: the fault happens in session 1:1, and session 1:0, the neighbour, must be unaffected.
 struct Scene {
     origin: Origin,
     proxy: Proxy,
@@ -50,12 +50,12 @@ struct Scene {
 // === impl Scene ===
 
 impl Scene {
-    /// With an upstream that answers the neighbour, and nobody else: that is the test's business.
+    /// With an upstream that answers only the neighbour. The test answers session 1:1.
     fn new(settings: impl FnOnce(&str) -> Settings) -> Self {
         Self::with(settings, |_, _| ())
     }
 
-    /// With an upstream that does `on_message` with what is not the neighbour's.
+    /// With an upstream that calls `on_message` for the messages of session 1:1.
     fn with(
         settings: impl FnOnce(&str) -> Settings,
         on_message: impl Fn(&Conn, Message) + Send + Sync + 'static,
@@ -77,20 +77,20 @@ impl Scene {
         self.origin.conn(1)
     }
 
-    /// The neighbour is answered.
+    /// Expects that the neighbour is still served.
     #[track_caller]
     fn neighbour_is_served(&mut self) {
         assert_eq!(self.neighbour.ask("neighbour"), "neighbour");
     }
 
-    /// The process has not grown by more than a session may keep.
+    /// Expects that the process has not grown by more than [`LITTLE_KIB`].
     #[track_caller]
     fn memory_is_bounded(&self) {
         let grown = self.proxy.resident_kib().saturating_sub(self.kib);
         assert!(grown < LITTLE_KIB, "{grown} KiB");
     }
 
-    /// How session 1:1 ended, when it ended: all its events are accounted for.
+    /// Waits until session 1:1 has ended, and expects that each of its events has one outcome.
     #[track_caller]
     fn account(&self) -> Account {
         let account = self.proxy.account("1:1");
@@ -113,7 +113,8 @@ impl Scene {
         format!("Error receiving reply from server {}: {reason}", self.origin.url())
     }
 
-    /// Session 1:1 is over; the neighbour has not noticed, and when it goes, nothing is left.
+    /// Expects that session 1:1 is over and the neighbour unaffected. Then ends the neighbour, and expects that
+    /// nothing is left.
     #[track_caller]
     fn nothing_is_left(mut self) {
         self.proxy.wait_log("session closed session=1:1 ");
@@ -128,21 +129,21 @@ impl Scene {
     }
 }
 
-/// Sends three messages, which the upstream gets and does not answer.
+/// Sends three messages, which the upstream receives and does not answer.
 #[track_caller]
 fn three_in_flight(scene: &Scene, send: impl FnMut(&str)) {
     ["a", "b", "c"].into_iter().for_each(send);
     scene.conn().wait_messages(3);
 }
 
-/// Upstreams are pinged, and lost when they do not answer within 200 ms.
+/// Settings in which an upstream that does not answer a ping within 200 ms is lost.
 fn pinged(url: &str) -> Settings {
     quick(url)
         .with(r#"upstream.echo.ping_interval = "300ms""#)
         .with(r#"upstream.echo.ping_timeout = "200ms""#)
 }
 
-/// The upstream fails with three messages in flight, for this reason; the client recovers.
+/// The upstream connection fails for this reason with three messages in flight, and the session recovers.
 #[track_caller]
 fn recovers_from(scene: &Scene, fault: impl FnOnce(&Conn), reason: &str) {
     let mut client = scene.proxy.client();
@@ -151,8 +152,7 @@ fn recovers_from(scene: &Scene, fault: impl FnOnce(&Conn), reason: &str) {
     recovers_from_a_loss(scene, client, reason);
 }
 
-/// The upstream's connection was lost with three messages in flight: each has its error, the next message goes
-/// over the next connection.
+/// Expects an error reply for each of three messages in flight, and that the next message uses a new connection.
 #[track_caller]
 fn recovers_from_a_loss(scene: &Scene, mut client: Client, reason: &str) {
     for event in 0..3 {

@@ -1,10 +1,10 @@
-//! A peer that does not answer our close frame.
+//! A peer does not answer the proxy's close frame.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// The proxy has given the upstream up and closes the client, which neither answers nor goes.
+/// The proxy gives up the upstream and closes the client, which neither answers nor disconnects.
 #[test]
 fn downstream() {
     let closes = |url: &str| {
@@ -15,7 +15,7 @@ fn downstream() {
     let mut scene = Scene::new(closes);
     scene.proxy = scene.proxy.expect("connector gave up session=1:1");
     let mut raw = Raw::upgraded(scene.proxy.addr());
-    scene.origin.set_door(Door::Garbage);
+    scene.origin.set_answer(Answer::Garbage);
     scene.conn().die(Death::Fin);
     let start = Instant::now();
     raw.expect_closed(1013);
@@ -24,7 +24,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The client has closed; its upstream neither answers the close frame nor goes.
+/// The client has closed. Its upstream neither answers the close frame nor disconnects.
 #[test]
 fn upstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));
@@ -40,8 +40,7 @@ fn upstream() {
     scene.nothing_is_left();
 }
 
-/// The same with an event in flight: its error comes first, then the close frame, and the session still ends
-/// when that is not answered.
+/// With an event in flight, the error reply precedes the close frame, and the session ends without an answer to it.
 #[test]
 fn downstream_with_an_event_in_flight() {
     let settings = |url: &str| quick(url).with(r#"drain.window = "1ms""#).with(r#"drain.grace = "200ms""#);

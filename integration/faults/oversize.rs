@@ -1,8 +1,8 @@
-//! A frame or a message above the limits: it ends before it is read.
+//! A frame or a message exceeds the limits. The connection ends before it is read.
 
 use super::*;
 
-/// A header that declares 4 GiB, and a message of fragments without end.
+/// A header that declares 4 GiB, and a message whose fragments never end.
 fn beyond(masked: bool) -> [Vec<u8>; 2] {
     let header = [Frame::header(true, 0, BINARY, masked, 1 << 32), vec![0; 4]].concat();
     let fragment = |opcode| Frame { masked, ..Frame::client(opcode, vec![7; 1 << 18]).more() }.bytes();
@@ -15,7 +15,7 @@ fn words(bytes: &str) -> String {
     format!("{bytes} larger than the limit of 1048576 bytes")
 }
 
-/// The client gets 1009 and why; so does the upstream.
+/// Client and upstream get 1009 and the reason.
 #[test]
 fn downstream() {
     for (bytes, what) in beyond(true).into_iter().zip(["frame", "message"]) {
@@ -32,7 +32,7 @@ fn downstream() {
     }
 }
 
-/// The upstream gets 1009 and why; the client's events have an error that says so.
+/// The upstream gets 1009 and the reason. The client gets error replies with the reason.
 #[test]
 fn upstream() {
     for (bytes, what) in beyond(false).into_iter().zip(["frame", "message"]) {

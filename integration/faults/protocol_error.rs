@@ -1,8 +1,8 @@
-//! A frame that RFC 6455 forbids.
+//! A peer sends a frame that RFC 6455 forbids.
 
 use super::*;
 
-/// The client is told how it broke the protocol, and the upstream, too; what was in flight is counted.
+/// Client and upstream get 1002 and the reason. Events in flight are counted as unsettled.
 #[test]
 fn downstream() {
     let scene = Scene::new(quick);
@@ -16,7 +16,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The upstream is told how it broke the protocol; the client keeps its connection.
+/// The upstream gets 1002 and the reason. The client keeps its connection.
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);

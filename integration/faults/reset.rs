@@ -1,8 +1,8 @@
-//! The connection is reset.
+//! A peer resets the connection.
 
 use super::*;
 
-/// The upstream is told that the client is gone; what was in flight is counted.
+/// The upstream gets a close frame. Events in flight are counted as unsettled.
 #[test]
 fn downstream() {
     let scene = Scene::new(quick);
@@ -15,7 +15,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The client keeps its connection, and has an error for each event.
+/// The client keeps its connection and gets an error reply for each event.
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);

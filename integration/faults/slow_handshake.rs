@@ -1,9 +1,9 @@
-//! A handshake that is never completed.
+//! A peer never completes its handshake.
 
 use super::*;
 
-/// Many clients begin and do not end: they are sent away when their time is over, the upstream hears of none,
-/// and who shakes hands properly meanwhile is served.
+/// Many clients start a handshake and never complete it. They are refused after `handshake_timeout`, the upstream gets
+/// no connection, and other clients are served meanwhile.
 #[test]
 fn downstream() {
     let hasty = |url: &str| quick(url).with(r#"listener.ws.handshake_timeout = "1s""#);
@@ -29,8 +29,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The upstream takes the connection, and its answer stops half way: each dial ends in its time, and the
-/// client is served once the upstream is well.
+/// The upstream sends half an answer. Each dial times out, and the client is served when the upstream answers.
 #[test]
 fn upstream() {
     let hasty = |url: &str| {
@@ -39,14 +38,14 @@ fn upstream() {
             .on_route(r#"dial_before_accept = "100ms""#)
     };
     let scene = Scene::with(hasty, |conn, message| conn.send(message));
-    scene.origin.set_door(Door::Half(60));
+    scene.origin.set_answer(Answer::Half(60));
     let mut client = scene.proxy.client();
     client.text("a");
     let reason = "no connection within 100ms";
     let error = format!("Error sending event to server {}: {reason}", scene.origin.url());
     assert_eq!(client.recv_error(), (error, "1:1:0".into()));
     scene.proxy.wait_log("connector restart session=1:1 *attempt=3 *reason=\"no connection within 100ms\"");
-    scene.origin.set_door(Door::Accept);
+    scene.origin.set_answer(Answer::Accept);
     scene.proxy.wait_ups_of("1:1", 1);
     assert_eq!(client.ask("b"), "b");
     let account = scene.goodbye(client);

@@ -1,13 +1,14 @@
-//! A peer that reads no more: the other side is read no more either, and nothing is lost when it reads again.
+//! A peer stops reading. The proxy stops reading from the other side, and no message is lost when the peer reads
+//! again.
 
 use super::*;
 
-/// A payload that says which message it is.
+/// The payload of message `number`, which contains the number.
 fn numbered(number: usize) -> String {
     format!("{number:0>60000}")
 }
 
-/// The upstream's pushes wait in the upstream, and come in order when the client reads again.
+/// The upstream's pushes wait, and arrive in order when the client reads again.
 #[test]
 fn downstream() {
     const PUSHES: usize = 500;
@@ -27,7 +28,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The client's messages wait in the client, and arrive in order when the upstream reads again.
+/// The client's messages wait, and arrive in order when the upstream reads again.
 #[test]
 fn upstream() {
     const MESSAGES: usize = 500;
@@ -58,14 +59,14 @@ fn upstream() {
     scene.nothing_is_left();
 }
 
-/// A client that reads nothing for longer than it may is closed; the upstream is told, and its memory is given
-/// back. It gets no close frame, for it would not read it.
+/// A client that does not read for `slow_consumer_timeout` is disconnected, and its memory is freed. The upstream
+/// gets a close frame; the client does not, because it would not read it.
 #[test]
 fn downstream_for_too_long() {
     let mut scene = Scene::new(|url| quick(url).with(r#"listener.ws.slow_consumer_timeout = "300ms""#));
     let stalled = Raw::upgraded(scene.proxy.addr());
     let conn = scene.conn();
-    // it is pushed back at first, and thrown away when the session is over
+    // The proxy stops reading the flood, and discards it when the session is over.
     conn.flood(50_000, MUCH);
     scene.neighbour_is_served();
     let reason = "nothing read within 300ms";
@@ -76,8 +77,8 @@ fn downstream_for_too_long() {
     drop(stalled);
 }
 
-/// An upstream that reads nothing for longer than it may is replaced: each event has one outcome, sent again is
-/// none.
+/// The connection to an upstream that does not read for `slow_consumer_timeout` is replaced. Each event has one
+/// outcome, and none is sent twice.
 #[test]
 fn upstream_for_too_long() {
     const MESSAGES: usize = 300;
@@ -88,7 +89,7 @@ fn upstream_for_too_long() {
             .with(r#"upstream.echo.exchange = "stream""#)
             .with(r#"upstream.echo.slow_consumer_timeout = "300ms""#)
     };
-    // the first connection's reader stops, the next ones read
+    // Only the reader of the first connection stops.
     let stopped = std::sync::atomic::AtomicBool::new(false);
     let scene = Scene::with(settings, move |_, _| {
         if !stopped.swap(true, std::sync::atomic::Ordering::SeqCst) {
@@ -103,7 +104,7 @@ fn upstream_for_too_long() {
             sender.write_all(&Frame::client(TEXT, numbered(number)).bytes()).unwrap();
         }
     });
-    // the notice names the last event written; what was not written fails, or goes to the next connection
+    // The notice names the last event written. Later events fail or are sent on the next connection.
     let (notice, last_written) = client.recv_error();
     assert_eq!(notice, scene.receiving("not read within 300ms"));
     let last = event(&last_written);

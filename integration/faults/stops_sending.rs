@@ -1,8 +1,8 @@
-//! A peer that stops in the middle of a frame, and lives on.
+//! A peer stops sending in the middle of a frame and stays connected.
 
 use super::*;
 
-/// What comes for the client meanwhile arrives; the rest of the frame makes it a message.
+/// Messages for the client arrive meanwhile. When the rest of the frame arrives, the message is complete.
 #[test]
 fn downstream() {
     let mut scene = Scene::new(quick);
@@ -26,8 +26,8 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The event has an error when its time is over, and the upstream a second to go on; what comes late is a push, and
-/// the connection serves on.
+/// The event gets an error reply after `reply_timeout`. If the upstream continues within a second, the late reply is a
+/// push, and the connection stays.
 #[test]
 fn upstream() {
     let scene = Scene::new(|url| quick(url).with(r#"upstream.echo.reply_timeout = "150ms""#));
@@ -35,7 +35,7 @@ fn upstream() {
     client.text("question");
     let conn = scene.conn();
     conn.wait_messages(1);
-    // no pong can stand in the middle of a frame
+    // The upstream cannot send a pong in the middle of a frame.
     conn.ignore_pings();
     let bytes = Frame::server(TEXT, "in two halves").bytes();
     let (half, rest) = bytes.split_at(5);
@@ -49,7 +49,7 @@ fn upstream() {
     scene.nothing_is_left();
 }
 
-/// Who stops for longer than a ping waits is given up, in the middle of a frame as anywhere.
+/// A client that sends nothing for `ping_timeout` after a ping is closed, also in the middle of a frame.
 #[test]
 fn downstream_for_too_long() {
     let watched = |url: &str| {
@@ -74,7 +74,7 @@ fn downstream_for_too_long() {
     scene.nothing_is_left();
 }
 
-/// The same at the upstream: half a reply is none.
+/// The same for the upstream. The incomplete reply does not settle its event.
 #[test]
 fn upstream_for_too_long() {
     let gate = Arc::new(Gate::default());

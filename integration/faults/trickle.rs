@@ -1,8 +1,8 @@
-//! A peer that sends one byte at a time: slow, and nothing else.
+//! A peer sends one byte at a time, which is slow but valid.
 
 use super::*;
 
-/// Handshake, messages and close frame come byte by byte.
+/// Handshake, messages and close frame arrive byte by byte.
 #[test]
 fn downstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));
@@ -22,7 +22,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// Replies come byte by byte.
+/// Replies arrive byte by byte.
 #[test]
 fn upstream() {
     let scene = Scene::with(quick, |conn, message| {
@@ -42,7 +42,7 @@ fn upstream() {
     scene.nothing_is_left();
 }
 
-/// Bytes are no messages: who trickles one for ever is idle.
+/// A client that never completes a message is idle, even if its bytes keep arriving.
 #[test]
 fn downstream_for_too_long() {
     let watched = |url: &str| {

@@ -1,4 +1,5 @@
-//! A well-behaved client: `tungstenite` behind a handshake of our own, which shows status and headers.
+//! A client that follows the protocol: `tungstenite`, with a handshake of our own that gives access to status and
+//! headers.
 
 use std::{
     io::{self, BufReader, Write},
@@ -15,7 +16,7 @@ use tungstenite::{
 
 use super::{Head, PATIENCE, Value, error_reply, http};
 
-/// A handshake to make.
+/// A client's handshake before it is sent.
 #[derive(Debug, Clone)]
 pub struct Opening {
     addr: SocketAddr,
@@ -24,7 +25,7 @@ pub struct Opening {
     headers: Vec<(String, String)>,
 }
 
-/// A handshake that was not answered with 101.
+/// An answer to a handshake with another status than 101.
 #[derive(Debug, Clone)]
 pub struct Refusal {
     pub head: Head,
@@ -111,7 +112,7 @@ impl Opening {
         self.try_open().unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
     }
 
-    /// Shakes hands and expects to be refused.
+    /// Sends the handshake and expects a refusal.
     #[track_caller]
     pub fn refused(&self) -> Refusal {
         self.try_open().expect_err("the handshake should be refused")
@@ -130,7 +131,7 @@ pub struct Client {
 // === impl Client ===
 
 impl Client {
-    /// Shakes hands at path `/`.
+    /// Connects with path `/`.
     #[track_caller]
     pub fn connect(addr: SocketAddr) -> Self {
         Opening::new(addr).open()
@@ -163,14 +164,14 @@ impl Client {
         self.send(Message::text(text));
     }
 
-    /// Sends a text and tells the next message.
+    /// Sends a text and returns the next message.
     #[track_caller]
     pub fn ask(&mut self, text: &str) -> String {
         self.text(text);
         self.recv_text()
     }
 
-    /// The next message; control frames are kept apart.
+    /// The next message; skips control frames.
     #[track_caller]
     pub fn recv(&mut self) -> Message {
         match self.try_recv() {
@@ -179,7 +180,7 @@ impl Client {
         }
     }
 
-    /// The next message, or why there is none.
+    /// The next message, or an error when the connection ends first.
     pub fn try_recv(&mut self) -> Result<Message, Error> {
         loop {
             match self.socket.read()? {
@@ -236,8 +237,8 @@ impl Client {
         self.socket.flush().expect("the client can close");
     }
 
-    /// Waits for a close frame with `code` and for the end of the connection; tells the reason.
-    /// No message may come before.
+    /// Waits for a close frame with `code` and for the end of the connection; returns the reason. Panics if a message
+    /// arrives before.
     #[track_caller]
     pub fn expect_closed(&mut self, code: u16) -> String {
         let (messages, seen, reason) = self.read_to_end();
@@ -245,8 +246,8 @@ impl Client {
         reason
     }
 
-    /// All messages up to the end of the connection, with code (1005: a close frame without one; none: no
-    /// close frame) and reason.
+    /// All messages until the end of the connection, with code and reason of the close frame. The code is 1005 for a
+    /// close frame without one, and `None` without a close frame.
     #[track_caller]
     pub fn read_to_end(&mut self) -> (Vec<Message>, Option<u16>, String) {
         let (mut messages, mut code, mut reason) = (Vec::new(), None, String::new());

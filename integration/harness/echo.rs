@@ -1,4 +1,4 @@
-//! The program's own echo as a process to kill.
+//! The program's own echo server, as a process that a test can kill.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ pub struct EchoProcess {
 }
 
 impl EchoProcess {
-    /// Starts it.
+    /// Starts the server on a free port.
     pub fn start() -> Self {
         let mut echo = Self { port: Port::take(), program: None };
         echo.start_again();
         echo
     }
 
-    /// Starts it again on its port.
+    /// Starts the server again on the same port.
     pub fn start_again(&mut self) {
         let bind = self.port.addr().to_string();
         let program = Program::start(&["echo", "--bind", &bind], &[], Path::new("."));

@@ -1,5 +1,5 @@
-//! Frames as bytes, well-formed and not: RFC 6455 section 5.2 written down a second time, so that the
-//! program is not tested against its own idea of it.
+//! Frames as bytes, valid or not: a second implementation of RFC 6455 section 5.2, so that the program is not tested
+//! against its own.
 
 use std::io::{self, Read};
 
@@ -22,17 +22,17 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A whole message in one masked frame, as clients send it.
+    /// A message in one masked frame, as clients send it.
     pub fn client(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
         Self { fin: true, rsv: 0, opcode, masked: true, payload: payload.as_ref().to_vec() }
     }
 
-    /// A whole message in one frame without a mask, as servers send it.
+    /// A message in one unmasked frame, as servers send it.
     pub fn server(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
         Self { masked: false, ..Self::client(opcode, payload) }
     }
 
-    /// Not the last of its message.
+    /// Clears the FIN bit: more frames of the message follow.
     pub fn more(self) -> Self {
         Self { fin: false, ..self }
     }
@@ -42,7 +42,7 @@ impl Frame {
         [&code.to_be_bytes(), reason.as_bytes()].concat()
     }
 
-    /// Code and reason of a close frame; 1005 when it has none.
+    /// Code and reason of a close frame; the code is 1005 if it has none.
     pub fn close_parts(&self) -> (u16, String) {
         match self.payload.as_slice() {
             [high, low, reason @ ..] => {
@@ -52,7 +52,7 @@ impl Frame {
         }
     }
 
-    /// The bytes for the wire.
+    /// The encoded frame.
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Self::header(self.fin, self.rsv, self.opcode, self.masked, self.payload.len() as u64);
         if self.masked {
@@ -65,7 +65,7 @@ impl Frame {
         bytes
     }
 
-    /// A header alone, its length possibly a lie.
+    /// An encoded header that declares any length.
     pub fn header(fin: bool, rsv: u8, opcode: u8, masked: bool, length: u64) -> Vec<u8> {
         let mut bytes = vec![u8::from(fin) << 7 | rsv << 4 | opcode];
         let mask_bit = u8::from(masked) << 7;
@@ -83,7 +83,7 @@ impl Frame {
         bytes
     }
 
-    /// Reads one frame; none at the end of the stream, be it in the middle of a frame.
+    /// Reads one frame; `None` at the end of the stream, also in the middle of a frame.
     pub fn read(stream: &mut impl Read) -> io::Result<Option<Self>> {
         match Self::read_whole(stream) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),

@@ -1,4 +1,4 @@
-//! Heads of requests and answers, and a socket on which a test may write anything.
+//! Heads of HTTP requests and answers, and a socket to which a test can write any bytes.
 
 use std::{
     io::{self, BufReader, Read, Write},
@@ -14,14 +14,14 @@ use super::{Frame, PATIENCE};
 pub struct Head {
     /// The first line.
     pub line: String,
-    /// Names in lower case, in the order of the wire.
+    /// Headers with names in lower case, in their order in the head.
     pub headers: Vec<(String, String)>,
-    /// Names as they stand on the wire.
+    /// The names as they are spelled in the head.
     pub names: Vec<String>,
 }
 
 impl Head {
-    /// Reads up to the empty line; none when the stream ends before.
+    /// Reads a head; `None` when the stream ends before it is complete.
     pub fn read(stream: &mut impl Read) -> io::Result<Option<Self>> {
         let mut bytes = Vec::new();
         while !bytes.ends_with(b"\r\n\r\n") {
@@ -45,7 +45,7 @@ impl Head {
         Self { line, names: names.collect(), headers: lines.iter().copied().filter_map(header).collect() }
     }
 
-    /// A header's value; several of one name joined by `, `.
+    /// The value of a header. Several with the same name are joined by `, `.
     pub fn get(&self, name: &str) -> Option<String> {
         let values: Vec<_> =
             self.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
@@ -64,17 +64,17 @@ impl Head {
             .unwrap_or_else(|| panic!("not an answer: {:?}", self.line))
     }
 
-    /// The body that follows this head, by its `Content-Length` or up to the end.
+    /// The body after this head, of `Content-Length` bytes or until the end of the stream.
     pub fn body(&self, stream: &mut impl Read) -> String {
         let mut bytes = Vec::new();
         let limit = self.get("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
-        // an end by reset is an end
+        // A reset also ends the body.
         let _ = stream.take(limit).read_to_end(&mut bytes);
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }
 
-/// A connection on which a test writes what it likes.
+/// A connection to which a test writes any bytes.
 #[derive(Debug)]
 pub struct Raw {
     reader: BufReader<TcpStream>,
@@ -93,7 +93,7 @@ impl Raw {
         Self { reader: BufReader::new(stream) }
     }
 
-    /// Connects and shakes hands properly.
+    /// Connects and completes a valid handshake.
     pub fn upgraded(addr: SocketAddr) -> Self {
         Self::connect(addr).shaken()
     }
@@ -104,7 +104,7 @@ impl Raw {
         self
     }
 
-    /// The same with a socket that takes little that is not read: whoever does not read is full soon.
+    /// As [`Raw::open`], with a small receive buffer, which is soon full if the test does not read.
     pub fn upgraded_narrow(addr: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
@@ -112,7 +112,7 @@ impl Raw {
         Self::with(socket.into()).shaken()
     }
 
-    /// Writes bytes; that the peer has gone is not this method's business.
+    /// Writes bytes. Ignores errors, such as that the peer has disconnected.
     pub fn write(&mut self, bytes: &[u8]) {
         let _ = self.reader.get_mut().write_all(bytes);
     }
@@ -133,7 +133,7 @@ impl Raw {
         head.body(&mut self.reader)
     }
 
-    /// Reads everything up to the end of the connection.
+    /// Reads until the end of the connection.
     #[track_caller]
     pub fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -141,7 +141,7 @@ impl Raw {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Reads one frame; none at the end of the stream.
+    /// Reads one frame; `None` at the end of the stream.
     #[track_caller]
     pub fn frame(&mut self) -> Option<Frame> {
         match Frame::read(&mut self.reader) {
@@ -159,10 +159,10 @@ impl Raw {
         assert_eq!(self.frame(), None);
     }
 
-    /// Everything up to the end of the connection, and whether that was a reset.
+    /// Reads until the end of the connection; returns the bytes and whether the end was a reset.
     ///
     /// # Panics
-    /// When it does not end.
+    /// When the connection does not end.
     #[track_caller]
     pub fn rest(&mut self) -> (Vec<u8>, bool) {
         let mut bytes = Vec::new();
@@ -179,8 +179,8 @@ impl Raw {
         socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
-    /// Writes binary messages until the peer takes no more for half a second, or `limit` bytes are sent;
-    /// tells how many bytes it took.
+    /// Sends binary messages until the peer takes nothing for half a second, or `limit` bytes are sent. Returns the
+    /// number of bytes that it took.
     pub fn flood(&mut self, payload: usize, limit: usize) -> usize {
         super::flood(self.reader.get_mut(), &Frame::client(super::BINARY, vec![7; payload]), limit)
     }
@@ -196,7 +196,7 @@ impl Raw {
     }
 }
 
-/// A handshake's request; `headers` come behind the necessary ones.
+/// The request of a valid handshake, with additional `headers`.
 pub fn request(path: &str, headers: &[(&str, &str)]) -> String {
     let mut text = format!(
         "GET {path} HTTP/1.1\r\nHost: towline.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -208,7 +208,7 @@ pub fn request(path: &str, headers: &[(&str, &str)]) -> String {
     text + "\r\n"
 }
 
-/// The key of all our handshakes: the one of RFC 6455 section 1.3.
+/// The `Sec-WebSocket-Key` of all handshakes: the example in RFC 6455 section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Status and body of a plain GET.

@@ -1,6 +1,6 @@
-//! What the tests stand on: the real program, an upstream that does what a test tells it, clients.
+//! The test harness: the real program, an upstream that the test controls, and clients.
 //!
-//! Nothing here sleeps for a fixed time: everything waits for a condition, with a deadline.
+//! Tests wait for conditions with a deadline, never for a fixed time.
 
 mod client;
 mod echo;
@@ -23,7 +23,7 @@ pub use client::{Client, Opening, Refusal};
 pub use echo::EchoProcess;
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub use http::{Head, Raw, get, request};
-pub use origin::{Conn, Death, Door, End, Origin};
+pub use origin::{Answer, Conn, Death, End, Origin};
 pub use program::{Finished, Program};
 pub use proxy::{Account, Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -32,17 +32,17 @@ pub use settings::Settings;
 pub use tungstenite::Message;
 pub use websocat::Websocat;
 
-/// How long a condition may take before the test fails. Long enough for two busy cores; a test that
-/// passes never waits so long.
+/// How long a condition may take before the test fails. Long enough for two busy cores; a test that passes waits much
+/// less.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The pause between two looks at a condition.
+/// The pause between two checks of a condition.
 const POLL: Duration = Duration::from_millis(3);
 
-/// Waits until `condition` holds.
+/// Waits until `condition` is true.
 ///
 /// # Panics
-/// When it does not within `deadline`.
+/// When that takes longer than `deadline`.
 #[track_caller]
 pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + deadline;
@@ -52,26 +52,26 @@ pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> b
     }
 }
 
-/// How much `value` grows while the program is left alone for `window`: for rates, such as processor time, and
-/// for values that are to stay the same. Where there is a condition to wait for, use [`wait_for`].
+/// Measures how much `value` grows within `window`: for rates, such as processor time, and for values that must not
+/// change. To wait for a condition, use [`wait_for`].
 pub fn measure_for<T: Copy + std::ops::Sub>(window: Duration, value: impl Fn() -> T) -> T::Output {
     let before = value();
     pause(window);
     value() - before
 }
 
-/// Lets time pass: between two looks, two messages or two measurements.
+/// Lets time pass between two checks, two messages or two measurements.
 #[expect(clippy::disallowed_methods, reason = "the one place where tests let time pass")]
 pub fn pause(length: Duration) {
     let end = Instant::now() + length;
-    // parking may end early
+    // Parking may end early.
     while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
         std::thread::park_timeout(left);
     }
 }
 
-/// Writes a frame again and again until the peer takes no more for half a second, or `limit` bytes are
-/// sent; tells how many bytes it took.
+/// Writes a frame repeatedly until the peer takes nothing for half a second, or `limit` bytes are sent. Returns the
+/// number of bytes that it took.
 fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
     stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let bytes = frame.bytes();
@@ -82,7 +82,7 @@ fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
     written
 }
 
-/// Closed at first; who waits at it goes on when it is opened.
+/// Blocks threads until it is opened.
 #[derive(Debug, Default)]
 pub struct Gate {
     open: Mutex<bool>,
@@ -98,15 +98,15 @@ impl Gate {
         drop(self.bell.wait_while(guard, |open| !*open).unwrap());
     }
 
-    /// Lets everybody through.
+    /// Releases all threads that wait, now and later.
     pub fn open(&self) {
         *self.open.lock().unwrap() = true;
         self.bell.notify_all();
     }
 }
 
-/// A generator for a random test, from `TOWLINE_TEST_SEED` or fresh. Its seed is printed, which the test
-/// runner shows when the test fails.
+/// A random number generator for a test, with a fresh seed or the one in `TOWLINE_TEST_SEED`. Prints its seed, which
+/// the test runner shows when the test fails.
 pub fn seeded() -> StdRng {
     let seed = match std::env::var("TOWLINE_TEST_SEED") {
         Ok(text) => text.parse().expect("TOWLINE_TEST_SEED is a number"),
@@ -116,8 +116,8 @@ pub fn seeded() -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// A port on loopback that stays ours: bound, so that nobody else gets it, but not listening, so that
-/// connections are refused until somebody listens with `SO_REUSEADDR` (which `TcpListener::bind` sets).
+/// A reserved port on loopback. It is bound, so that no other process gets it, but does not listen, so that
+/// connections are refused. A server can still listen on it with `SO_REUSEADDR`, which `TcpListener::bind` sets.
 #[derive(Debug)]
 pub struct Port {
     addr: SocketAddr,
@@ -144,13 +144,13 @@ impl Port {
         format!("ws://{}", self.addr)
     }
 
-    /// Listens on it.
+    /// Listens on the port.
     pub fn listen(&self) -> TcpListener {
         TcpListener::bind(self.addr).unwrap()
     }
 }
 
-/// Whether `line` contains the pieces of `pattern` between its `*`s, in order.
+/// Whether `line` contains the parts of `pattern` between its `*`s, in order.
 pub fn matches(line: &str, pattern: &str) -> bool {
     let mut rest = line;
     pattern.split('*').all(|piece| match rest.find(piece) {
@@ -170,7 +170,7 @@ pub fn binary(bytes: impl AsRef<[u8]>) -> Message {
 /// The `error` text and `event_id` of an error reply.
 ///
 /// # Panics
-/// When the message is not one.
+/// When the message is not an error reply.
 #[track_caller]
 pub fn error_reply(message: &Message) -> (String, String) {
     let text = message.to_text().expect("an error reply is text");

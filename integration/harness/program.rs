@@ -1,4 +1,4 @@
-//! The program as a process: its log as it comes, signals, its end.
+//! The program as a process: its log, signals, and its exit code.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,7 +11,7 @@ use std::{
 
 use super::{PATIENCE, matches, wait_for};
 
-/// A mount namespace, by a user namespace where the test is not run by root.
+/// Options of `unshare`: a mount namespace, and a user namespace so that this works without root.
 const NAMESPACE: &str = "-rm";
 
 /// A running `towline`, killed when dropped.
@@ -22,7 +22,7 @@ pub struct Program {
     reader: Option<JoinHandle<()>>,
 }
 
-/// The lines of the log so far, and a bell for new ones.
+/// The lines of the log so far, and a condition variable for new ones.
 #[derive(Debug, Default)]
 struct Lines {
     lines: Mutex<(Vec<String>, bool)>,
@@ -38,20 +38,20 @@ pub struct Finished {
 }
 
 impl Program {
-    /// Starts it in `folder`, without any of our environment's settings.
+    /// Starts the program in `folder`, without settings from the test's environment.
     pub fn start(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Self {
         Self::spawn(command(args, env, folder))
     }
 
-    /// The same with a limit on open files.
+    /// As [`start`](Self::start), with a limit on open files.
     pub fn start_limited(open_files: usize, args: &[&str], folder: &Path) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
         Self::start_by(shell, args, folder)
     }
 
-    /// The same in a mount namespace of its own, where the files `hosts`, `resolv.conf` and `nsswitch.conf` of
-    /// `folder` are those of `/etc`.
+    /// As [`start`](Self::start), in a mount namespace in which the files `hosts`, `resolv.conf` and `nsswitch.conf`
+    /// in `folder` replace those in `/etc`.
     pub fn start_with_names(args: &[&str], folder: &Path) -> Self {
         let mount = |name| format!("mount --bind {name} /etc/{name} && ");
         let mounts = ["hosts", "resolv.conf", "nsswitch.conf"].map(mount).concat();
@@ -60,14 +60,14 @@ impl Program {
         Self::start_by(shell, args, folder)
     }
 
-    /// Whether [`start_with_names`](Self::start_with_names) is allowed here.
+    /// Whether the system permits [`start_with_names`](Self::start_with_names).
     pub fn has_namespaces() -> bool {
         let mount = "mount --bind /etc/hosts /etc/hosts && test -e /etc/resolv.conf -a -e /etc/nsswitch.conf";
         let allowed = Command::new("unshare").args([NAMESPACE, "sh", "-c", mount]).output();
         allowed.is_ok_and(|output| output.status.success())
     }
 
-    /// Starts the program by another, to whose arguments program and arguments are added.
+    /// Starts the program through another command, whose last arguments are the program and its arguments.
     fn start_by(mut other: Command, args: &[&str], folder: &Path) -> Self {
         let program = command(args, &[], folder);
         other.arg(program.get_program()).args(program.get_args()).current_dir(folder);
@@ -97,12 +97,12 @@ impl Program {
         Self { child, log, reader: Some(reader) }
     }
 
-    /// Runs a command to its end; it reads nothing.
+    /// Runs a command until it ends, with empty standard input.
     pub fn finish(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Finished {
         run_to_end(command(args, env, folder), "")
     }
 
-    /// Runs a command to its end; `stdin` is what it reads.
+    /// Runs a command until it ends, with this standard input.
     pub fn finish_with(args: &[&str], folder: &Path, stdin: &str) -> Finished {
         run_to_end(command(args, &[], folder), stdin)
     }
@@ -112,7 +112,7 @@ impl Program {
         self.log.lines.lock().unwrap().0.clone()
     }
 
-    /// Waits for a line that matches; pieces of a pattern stand between `*`.
+    /// Waits for a line that matches `pattern`, in which `*` stands for any text.
     #[track_caller]
     pub fn wait_log(&self, pattern: &str) -> String {
         match self.find_log(pattern, PATIENCE) {
@@ -121,7 +121,7 @@ impl Program {
         }
     }
 
-    /// The first line that matches, waiting for it; none at the deadline or at the program's end.
+    /// Waits for a line that matches; `None` at the deadline or when the program ends.
     pub fn find_log(&self, pattern: &str, patience: Duration) -> Option<String> {
         let end = Instant::now() + patience;
         let mut guard = self.log.lines.lock().unwrap();
@@ -137,7 +137,7 @@ impl Program {
         }
     }
 
-    /// Its process id.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -148,7 +148,7 @@ impl Program {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Waits for its end and tells its exit code; none when a signal ended it.
+    /// Waits for the end of the process; returns its exit code, or `None` when a signal ended it.
     #[track_caller]
     pub fn exit_code(&mut self) -> Option<i32> {
         let status = wait_end(&mut self.child, PATIENCE);
@@ -156,9 +156,9 @@ impl Program {
         status.code()
     }
 
-    /// Kills it as `kill -9` does and reads the log to its end.
+    /// Kills the process with SIGKILL, and reads the rest of the log.
     pub fn kill(&mut self) {
-        // it may have ended already
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.join();
@@ -188,12 +188,12 @@ fn command(args: &[&str], env: &[(&str, &str)], folder: &Path) -> Command {
     command
 }
 
-/// Runs any command to its end.
+/// Runs a command until it ends.
 #[track_caller]
 pub(super) fn run_to_end(mut command: Command, stdin: &str) -> Finished {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // the command may not read it
+    // The command may not read its input.
     let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
     let stdout = collect(child.stdout.take().unwrap());
     let stderr = collect(child.stderr.take().unwrap());
@@ -209,7 +209,7 @@ fn collect(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-/// Waits for a child's end; kills it at the deadline, so that nothing outlives the test.
+/// Waits for the end of a child process. Kills it at the deadline, so that it does not outlive the test.
 #[track_caller]
 fn wait_end(child: &mut Child, patience: Duration) -> ExitStatus {
     let end = Instant::now() + patience;

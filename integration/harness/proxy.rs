@@ -8,37 +8,37 @@ use std::{
 
 use super::{Client, PATIENCE, Program, Settings, matches, measure_for, wait_for};
 
-/// A running `towline run`. When dropped it is killed, and its log must hold no warning, error or panic
-/// that the test has not announced.
+/// A running `towline run`. Its drop kills it, and fails the test if the log has a warning, error or panic that the
+/// test does not expect.
 #[derive(Debug)]
 pub struct Proxy {
     program: Program,
-    /// Holds the settings file.
+    /// The folder of the settings file.
     _folder: tempfile::TempDir,
     announced: Vec<String>,
 }
 
 impl Proxy {
-    /// Starts it and waits until it listens.
+    /// Starts the proxy and waits until it listens.
     #[track_caller]
     pub fn start(settings: &Settings) -> Self {
         Self::start_with(settings, &[])
     }
 
-    /// The same with environment variables.
+    /// As [`start`](Self::start), with environment variables.
     #[track_caller]
     pub fn start_with(settings: &Settings, env: &[(&str, &str)]) -> Self {
         Self::run(settings, |args, folder| Program::start(args, env, folder))
     }
 
-    /// The same with a limit on open files.
+    /// As [`start`](Self::start), with a limit on open files.
     #[track_caller]
     pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
         Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
     }
 
-    /// The same where `hosts` is the hosts file and `server` the name server; none when this machine does not
-    /// allow that.
+    /// As [`start`](Self::start), with another hosts file and name server; `None` when the system does not permit
+    /// that.
     #[track_caller]
     pub fn start_with_names(settings: &Settings, hosts: &str, server: IpAddr) -> Option<Self> {
         if !Program::has_namespaces() {
@@ -66,33 +66,33 @@ impl Proxy {
         proxy
     }
 
-    /// Announces that lines of level WARN or ERROR which match `pattern` are part of the test.
+    /// Expects log lines of level WARN or ERROR that match `pattern`.
     pub fn expect(mut self, pattern: &str) -> Self {
         self.announced.push(pattern.to_owned());
         self
     }
 
-    /// Announces the loss of an upstream.
+    /// Expects the log lines about the loss of an upstream.
     pub fn expect_restarts(self) -> Self {
         self.expect("connector restart").expect("upstream ended")
     }
 
-    /// Where the first listener listens.
+    /// The address of the first listener.
     pub fn addr(&self) -> SocketAddr {
         address(&self.wait_log("listening listener=*address="))
     }
 
-    /// Where a listener listens.
+    /// The address of a listener.
     pub fn listener(&self, name: &str) -> SocketAddr {
         address(&self.wait_log(&format!("listening listener={name} *address=")))
     }
 
-    /// Where the admin pages are.
+    /// The admin address.
     pub fn admin(&self) -> SocketAddr {
         address(&self.wait_log("listening admin address="))
     }
 
-    /// A well-behaved client at the first listener.
+    /// A new client of the first listener.
     #[track_caller]
     pub fn client(&self) -> Client {
         Client::connect(self.addr())
@@ -103,24 +103,24 @@ impl Proxy {
         self.program.log()
     }
 
-    /// How many lines match.
+    /// Number of log lines that match.
     pub fn count_log(&self, pattern: &str) -> usize {
         self.log().iter().filter(|line| matches(line, pattern)).count()
     }
 
-    /// Waits for a line that matches; pieces of a pattern stand between `*`.
+    /// Waits for a line that matches `pattern`, in which `*` stands for any text.
     #[track_caller]
     pub fn wait_log(&self, pattern: &str) -> String {
         self.program.wait_log(pattern)
     }
 
-    /// Waits until the first session's connector has been up `count` times.
+    /// Waits until the first session has had `count` upstream connections.
     #[track_caller]
     pub fn wait_ups(&self, count: usize) {
         self.wait_ups_of("1:0", count);
     }
 
-    /// Waits until a session's connector has been up `count` times.
+    /// Waits until a session has had `count` upstream connections.
     #[track_caller]
     pub fn wait_ups_of(&self, session: &str, count: usize) {
         let what = format!("connection {count} of session {session}");
@@ -134,40 +134,37 @@ impl Proxy {
         self.program.find_log(pattern, patience).is_some()
     }
 
-    /// Its resident memory.
+    /// The resident memory of the process.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         line.split_whitespace().next().expect("a number").parse().unwrap()
     }
 
-    /// How many descriptors it has open.
+    /// Number of open descriptors of the process.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
     }
 
-    /// How many sessions there are: opened and not closed, by its log.
+    /// Number of live sessions, according to the log.
     pub fn sessions(&self) -> usize {
         self.count_log("session opened session=").saturating_sub(self.count_log("session closed session="))
     }
 
-    /// What a closed session's last line says of its events, waiting for it: how many were accepted, and how
-    /// many have which outcome.
+    /// Waits for the last log line of a session, and returns its counts of events by outcome.
     #[track_caller]
     pub fn account(&self, session: &str) -> Account {
         Account::parse(&self.wait_log(&format!("session closed session={session} ")))
     }
 
-    /// Waits until nothing is left of the sessions that were: no session, and no more descriptors than
-    /// `before`.
+    /// Waits until there are no sessions and no more descriptors than `before`.
     #[track_caller]
     pub fn wait_idle(&self, before: usize) {
         wait_for("the end of all sessions", PATIENCE, || self.sessions() == 0);
         wait_for("descriptors to be closed", PATIENCE, || self.descriptors() <= before);
     }
 
-    /// How many descriptors it has open once it has all that it needs for itself. Call it before the first
-    /// client.
+    /// Number of descriptors of the process after its start. Call it before the first client.
     #[track_caller]
     pub fn descriptors_at_rest(&self) -> usize {
         // The accepting thread of the admin server is the last thing that starts. A busy machine can make the
@@ -177,7 +174,7 @@ impl Proxy {
         self.descriptors()
     }
 
-    /// How many of its threads have a name that begins so.
+    /// Number of threads whose name begins with `name`.
     pub fn threads(&self, name: &str) -> usize {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
         let names =
@@ -185,20 +182,20 @@ impl Proxy {
         names.filter(|found| found.starts_with(name)).count()
     }
 
-    /// The processor time that its threads have used.
+    /// The processor time of all threads.
     pub fn busy(&self) -> Duration {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
         let times = threads.filter_map(|thread| {
-            // a thread may end while it is looked at
+            // A thread may end meanwhile.
             let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
             stat.split_whitespace().next()?.parse::<u64>().ok()
         });
         Duration::from_nanos(times.sum())
     }
 
-    /// Whether it has done nothing for 100 ms but look at its clock.
+    /// Whether the process is idle for 100 ms, apart from its ticker.
     pub fn is_quiet(&self) -> bool {
-        // a thread that ends takes its time along
+        // The time of a thread that ends is subtracted.
         measure_for(Duration::from_millis(100), || self.busy().as_nanos() as i128) < 2_000_000
     }
 
@@ -207,7 +204,7 @@ impl Proxy {
         self.program.signal(name);
     }
 
-    /// Waits for its end; none when a signal ended it.
+    /// Waits for the end of the process; returns its exit code, or `None` when a signal ended it.
     #[track_caller]
     pub fn exit_code(&mut self) -> Option<i32> {
         self.program.exit_code()
@@ -236,7 +233,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The outcomes of a session's events.
+/// The counts in the last log line of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
     pub accepted: usize,
@@ -265,7 +262,7 @@ impl Account {
         }
     }
 
-    /// Whether each event has one outcome, or is known to have none (C1).
+    /// Whether the counts of all outcomes and of unsettled events add up to the accepted events (C1).
     pub fn is_balanced(&self) -> bool {
         let settled = self.answered + self.delivered + self.errored + self.dropped;
         self.accepted == settled + self.unsettled
@@ -286,6 +283,6 @@ pub fn is_trouble(line: &str) -> bool {
 fn address(line: &str) -> SocketAddr {
     let (_, rest) = line.split_once("address=").expect("address=");
     let word = rest.split_whitespace().next().unwrap_or(rest);
-    // a line of the JSON log ends with a quote and a brace
+    // A line of the JSON log ends with a quote and a brace.
     word.trim_end_matches(['"', '}']).parse().unwrap_or_else(|_| panic!("not an address: {line}"))
 }

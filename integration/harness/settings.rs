@@ -1,20 +1,20 @@
-//! The settings a test gives to the program.
+//! Builds the settings file of a test.
 
-/// Settings in the program's own format, one `key = value` after another; `key` is a dotted path.
+/// Settings as lines `key = value`, in which `key` is a dotted path.
 ///
-/// Short times where the defaults would make a test wait, everything else as the program has it.
+/// Where the defaults would make a test wait, the times are shorter.
 #[derive(Debug, Clone)]
 pub struct Settings {
     keys: Vec<(String, String)>,
     routes: Vec<Vec<(String, String)>>,
 }
 
-/// Restarts for which no test waits long.
+/// `restart` with short delays.
 const FAST: &str = "{ min = \"20ms\", max = \"100ms\", max_restarts = 100000, window = \"60s\", probe = \"100ms\", \
                     rate = 5000 }";
 
 impl Settings {
-    /// Nothing but what the harness needs to find its way: admin address, drain times.
+    /// Only the admin address and the times of the drain.
     pub fn bare() -> Self {
         let settings = Self { keys: Vec::new(), routes: Vec::new() };
         settings
@@ -24,14 +24,14 @@ impl Settings {
             .with(r#"drain.grace = "2s""#)
     }
 
-    /// One listener `ws`, one upstream `echo` at `url`, one route between them, in stream mode. The client
-    /// survives the loss of its upstream and gets error replies: [`Settings::plain`] has the defaults.
+    /// One listener `ws`, one upstream `echo` at `url`, and a route between them, in stream mode. The client is kept
+    /// when its upstream is lost, and gets error replies. [`Settings::plain`] has the default policies.
     pub fn stream(url: &str) -> Self {
         Self::plain(url).on_route("stateless = true").on_route("error_replies = true")
     }
 
-    /// The same, with the default policies of a stream: the client is closed when its upstream is lost, and
-    /// gets no error replies.
+    /// With the default policies of stream mode: the client is closed when its upstream is lost, and gets no error
+    /// replies.
     pub fn plain(url: &str) -> Self {
         Self::bare()
             .with(r#"listener.ws.bind = "127.0.0.1:0""#)
@@ -39,12 +39,12 @@ impl Settings {
             .route(&[r#"upstream = "echo""#])
     }
 
-    /// The same in request mode.
+    /// In request mode.
     pub fn request(url: &str) -> Self {
         Self::stream(url).with(r#"upstream.echo.exchange = "request""#)
     }
 
-    /// The same with codec `json` on both sides.
+    /// With codec `json` on both sides.
     pub fn json(url: &str) -> Self {
         Self::request(url).with(r#"listener.ws.codec = "json""#).with(r#"upstream.echo.codec = "json""#)
     }
@@ -55,15 +55,15 @@ impl Settings {
         self
     }
 
-    /// Adds an upstream that reconnects fast, if a route keeps its clients.
+    /// Adds an upstream. If a route keeps its clients, its reconnects have short delays.
     pub fn upstream(self, name: &str, url: &str) -> Self {
         self.with(&format!(r#"upstream.{name}.url = "{url}""#))
             .with(&format!(r#"upstream.{name}.connect_timeout = "2s""#))
             .with(&format!("upstream.{name}.restart = {FAST}"))
     }
 
-    /// Whether a route may keep its clients when this upstream is lost: elsewhere the program refuses settings of
-    /// restarts.
+    /// Whether a route may keep its clients when this upstream is lost. Otherwise the program refuses the key
+    /// `restart`.
     fn keeps_clients_of(&self, upstream: &str) -> bool {
         let is = |keys: &[(String, String)], key: &str, value: &str| {
             keys.iter().any(|(known, text)| known == key && text == value)
@@ -82,7 +82,7 @@ impl Settings {
         self.with(&format!("pipeline.{name}.source = '''{source}'''"))
     }
 
-    /// Adds a pipeline on the way upstream of the last route.
+    /// Adds an incoming pipeline to the last route.
     pub fn incoming(self, source: &str) -> Self {
         self.pipeline("incoming", source).on_route(r#"incoming = ["incoming"]"#)
     }
@@ -99,7 +99,7 @@ impl Settings {
         self
     }
 
-    /// The file's text.
+    /// The text of the settings file.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for (key, value) in &self.keys {

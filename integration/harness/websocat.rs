@@ -1,4 +1,4 @@
-//! The real websocat, as in the README.
+//! The real `websocat`, as in the README.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,7 +10,7 @@ use std::{
 
 use super::{PATIENCE, program::run_to_end};
 
-/// A websocat that stays open, one message a line; killed when dropped.
+/// A `websocat` that stays connected, with one message per line; killed when dropped.
 #[derive(Debug)]
 pub struct Websocat {
     child: Child,
@@ -19,10 +19,10 @@ pub struct Websocat {
 }
 
 impl Websocat {
-    /// `printf INPUT | websocat -n1 ws://ADDR`: what it prints.
+    /// Runs `printf INPUT | websocat -n1 ws://ADDR`, and returns its output.
     ///
     /// # Panics
-    /// When it fails or does not end.
+    /// When `websocat` fails or does not end.
     #[track_caller]
     pub fn one(addr: SocketAddr, input: &str) -> String {
         let mut command = Command::new(path());
@@ -45,19 +45,19 @@ impl Websocat {
         let (sender, lines) = channel();
         std::thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // nobody listens any more when the test is over
+                // The receiver is gone when the test is over.
                 let _ = sender.send(line);
             }
         });
         Self { child, stdin, lines }
     }
 
-    /// Types a line.
+    /// Writes a line to its standard input.
     pub fn type_line(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
-    /// The next line it prints.
+    /// The next line of its output.
     #[track_caller]
     pub fn line(&mut self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line from websocat")
@@ -66,7 +66,7 @@ impl Websocat {
 
 impl Drop for Websocat {
     fn drop(&mut self) {
-        // it may have ended already
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

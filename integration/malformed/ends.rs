@@ -1,9 +1,9 @@
-//! Connections that end where they must not, and bytes behind an end.
+//! Connections that end in the middle of a message, and bytes after a close frame.
 
 use super::narrow;
 use crate::harness::*;
 
-/// Where a connection ends, and the messages that came before.
+/// The bytes before the end of a connection, and the complete messages among them.
 type Cut = (&'static str, Vec<u8>, &'static [&'static str]);
 
 fn cuts() -> Vec<Cut> {
@@ -36,8 +36,7 @@ fn cuts() -> Vec<Cut> {
     ]
 }
 
-/// The client is gone, so it is told nothing; the upstream is told that it is gone, and gets nothing of what
-/// was not complete.
+/// Expects that the upstream gets the complete messages and a close frame, and nothing of the incomplete one.
 #[track_caller]
 fn ended(end: impl Fn(Raw) -> Option<Raw>) {
     let origin = Origin::echo();
@@ -77,9 +76,9 @@ fn by_reset() {
     });
 }
 
-/// Nothing is read behind a close frame, good or bad (RFC 6455, 5.5.1).
+/// Bytes after a close frame are not read, whether valid or not (RFC 6455 section 5.5.1).
 #[test]
-fn bytes_behind_a_close_frame() {
+fn bytes_after_a_close_frame() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&narrow(&origin));
     let behind = [
@@ -101,15 +100,15 @@ fn bytes_behind_a_close_frame() {
     }
 }
 
-/// Who was told off and does not end the connection has it ended.
+/// A client that is rejected and does not disconnect is disconnected.
 #[test]
-fn a_client_that_was_told_off_and_stays() {
+fn a_rejected_client_that_stays_connected() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&narrow(&origin));
     let mut raw = Raw::upgraded(proxy.addr());
     raw.send(&Frame::server(TEXT, "unmasked"));
     raw.expect_closed(1002);
-    // nothing of ours waits for it
+    // The session does not wait for the client.
     proxy.wait_log("session closed session=1:0 code=1002 side=proxy");
     assert_eq!(origin.conn(0).wait_end(), End::Close(1002, "unmasked frame from a client".into()));
     assert_eq!(origin.conn(0).messages(), []);

@@ -1,14 +1,14 @@
-//! Frame headers that RFC 6455 or our limits forbid.
+//! Frame headers that RFC 6455 or the limits forbid.
 
 use super::{Case, speak};
 use crate::harness::*;
 
-/// A frame as clients send it, whatever its bits.
+/// A masked frame with these header bits.
 fn frame(fin: bool, rsv: u8, opcode: u8, payload: &[u8]) -> Vec<u8> {
     Frame { fin, rsv, opcode, masked: true, payload: payload.to_vec() }.bytes()
 }
 
-/// A header with its length in as many bytes as `marker` says: 126 in two, 127 in eight.
+/// A header with a length of two bytes (`marker` 126) or eight bytes (`marker` 127).
 fn long_form(opcode: u8, marker: u8, length: u64) -> Vec<u8> {
     let bytes = length.to_be_bytes();
     let length = if marker == 126 { &bytes[6..] } else { &bytes[..] };
@@ -105,7 +105,7 @@ fn lengths() {
     ]);
 }
 
-/// What is too big ends before any of it is read (C4): only the header is sent.
+/// A frame that is too large is rejected by its header alone (C4), so the payload is not sent.
 #[test]
 fn sizes() {
     const FRAME: &str = "frame larger than the limit of 4096 bytes";

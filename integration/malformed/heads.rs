@@ -1,4 +1,4 @@
-//! Heads that are not well-formed, too long, or never complete (RFC 9112).
+//! Request heads that are malformed, too long, or never complete (RFC 9112).
 
 use super::{Knock, Request, knock};
 use crate::harness::*;
@@ -107,7 +107,7 @@ fn other_versions() {
 
 #[test]
 fn other_protocols() {
-    // a ClientHello as far as it goes: a record of a handshake, its length, its version
+    // The start of a TLS ClientHello: record type, version and length.
     let hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[0x5a; 505]].concat();
     knock(&[
         bad("TLS", hello),
@@ -142,9 +142,9 @@ fn sizes() {
     ]);
 }
 
-/// A head without end is refused when it is too long, however much of it comes.
+/// A head that never ends is refused as soon as it is too long.
 #[test]
-fn a_head_without_end() {
+fn a_head_that_never_ends() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
     let before = proxy.resident_kib();
@@ -152,7 +152,7 @@ fn a_head_without_end() {
     raw.write(b"GET / HTTP/1.1\r\nHost: towline.test\r\n");
     let header = format!("X-Padding: {}\r\n", "x".repeat(8000));
     (0..1000).for_each(|_| raw.write(header.as_bytes()));
-    // an answer that a reset overtook is none; the log has it all the same
+    // A reset may have overtaken the answer. The log has the refusal in any case.
     let (bytes, _) = raw.rest();
     assert!(bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 431 "), "{}", String::from_utf8_lossy(&bytes));
     proxy.wait_log("client refused *status=431");
@@ -160,7 +160,7 @@ fn a_head_without_end() {
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// A proxy whose clients have 300 ms for their handshakes.
+/// A proxy with a `handshake_timeout` of 300 ms.
 fn hasty(origin: &Origin) -> Proxy {
     let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "300ms""#);
     Proxy::start(&settings).expect("client refused")
@@ -190,7 +190,7 @@ fn never_complete() {
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// Whoever says nothing at all is told so, too.
+/// A client that sends nothing gets 408 as well.
 #[test]
 fn silence() {
     let origin = Origin::echo();
@@ -200,14 +200,14 @@ fn silence() {
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// The time is the whole head's: a byte now and then does not prolong it.
+/// The timeout is for the whole head: single bytes do not extend it.
 #[test]
-fn a_byte_now_and_then() {
+fn single_bytes_do_not_extend_the_timeout() {
     let origin = Origin::echo();
     let proxy = hasty(&origin);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(b"GET / HTTP/1.1\r\nX: ");
-    // if a byte prolonged it, this would go on for ever
+    // If a byte extended the timeout, this loop would not end.
     wait_for("the end", PATIENCE, || {
         raw.write(b"x");
         proxy.count_log("client refused *status=408") == 1

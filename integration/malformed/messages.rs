@@ -1,4 +1,4 @@
-//! Frames in a wrong order, text that is none, close frames that say nothing.
+//! Frames in a wrong order, text that is not UTF-8, and invalid close frames.
 
 use super::{Case, speak};
 use crate::harness::*;
@@ -88,7 +88,7 @@ fn closes() {
         1002,
         "close frame with a payload of one byte",
     )];
-    // 7.4.1 and 7.4.2
+    // RFC 6455 sections 7.4.1 and 7.4.2
     for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 9999, 65_535_u16] {
         let name = format!("a close with code {code} (7.4)").leak();
         let reason = format!("close code {code} must not be sent").leak();

@@ -1,5 +1,5 @@
-//! What clients send that they must not: one table for each part of it. A case has a name, the bytes, and
-//! the exact answer; of none of it may the upstream hear anything.
+//! Invalid input from clients, one table for each part of the protocol. A case has a name, the bytes, and the exact
+//! answer. None of it may reach the upstream.
 
 mod ends;
 mod frames;
@@ -9,10 +9,10 @@ mod requests;
 
 use crate::harness::*;
 
-/// The close timeout of a proxy under test: who is told off and does not go is sent away then.
+/// A short `close_timeout`, after which a rejected client is disconnected.
 const CLOSE_TIMEOUT: &str = r#"listener.ws.close_timeout = "300ms""#;
 
-/// A handshake and the status it is refused with.
+/// A handshake, and the status with which it is refused.
 #[derive(Debug)]
 struct Knock {
     name: &'static str,
@@ -20,19 +20,18 @@ struct Knock {
     status: u16,
 }
 
-/// Bytes behind a good handshake and the close frame that answers them; the reason is without the limit's
-/// number at its end.
+/// Bytes after a valid handshake, and the close frame that answers them. The reason may omit the number at its end.
 #[derive(Debug)]
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
     code: u16,
     reason: &'static str,
-    /// The messages of `bytes` that are good, and so go on.
+    /// The valid messages in `bytes`, which reach the upstream.
     delivered: &'static [&'static str],
 }
 
-/// A request's head, line by line, and what follows it.
+/// A request: the lines of its head, and its body.
 #[derive(Debug, Clone)]
 struct Request {
     lines: Vec<Vec<u8>>,
@@ -46,8 +45,8 @@ impl Knock {
         Self { name, bytes: bytes.into(), status }
     }
 
-    /// Sends it on a connection of its own, with a good handshake right behind it that must not be read, and
-    /// expects one answer and the end.
+    /// Sends the request on a new connection, followed by a valid handshake that must not be read. Expects one answer
+    /// and the end.
     #[track_caller]
     fn check(&self, proxy: &Proxy) {
         println!("{}", self.name);
@@ -75,7 +74,7 @@ impl Knock {
         self.check_headers(&head);
     }
 
-    /// What the answer must say besides (RFC 9110, 15.5.6 and 15.5.22; RFC 6455, 4.4).
+    /// The headers that the answer must have (RFC 9110 sections 15.5.6 and 15.5.22; RFC 6455 section 4.4).
     #[track_caller]
     fn check_headers(&self, head: &Head) {
         let said = |header, value| head.get(header).is_some_and(|said| said.eq_ignore_ascii_case(value));
@@ -89,7 +88,7 @@ impl Knock {
     }
 }
 
-/// Each of `cases` is refused as it says, and the upstream has heard of none of it.
+/// Expects that each case is refused as it says, and that no case reaches the upstream.
 #[track_caller]
 fn knock(cases: &[Knock]) {
     let origin = Origin::echo();
@@ -101,7 +100,7 @@ fn knock(cases: &[Knock]) {
     assert_eq!(origin.handshakes(), 0, "a refused client's upstream is not dialled");
     assert_eq!(proxy.sessions(), 0);
     for case in cases {
-        // of several with one reason the first is told at once
+        // The log throttle suppresses later refusals with the same reason.
         proxy.wait_log(&format!("client refused listener=ws *status={} reason=", case.status));
     }
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
@@ -118,19 +117,19 @@ impl Request {
         Self { lines: lines.collect(), body: Vec::new() }
     }
 
-    /// With another first line.
+    /// Replaces the request line.
     fn line(mut self, line: &str) -> Self {
         self.lines[0] = line.into();
         self
     }
 
-    /// With another header.
+    /// Adds a header.
     fn with(mut self, line: impl AsRef<[u8]>) -> Self {
         self.lines.push(line.as_ref().to_vec());
         self
     }
 
-    /// Without a header.
+    /// Removes a header.
     fn without(mut self, name: &str) -> Self {
         let before = self.lines.len();
         self.lines.retain(|line| !line.starts_with(format!("{name}:").as_bytes()));
@@ -138,17 +137,17 @@ impl Request {
         self
     }
 
-    /// With another value of a header.
+    /// Replaces the value of a header.
     fn instead(self, name: &str, value: &str) -> Self {
         self.without(name).with(format!("{name}: {value}"))
     }
 
-    /// With a body.
+    /// Adds a body.
     fn body(self, body: &str) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    /// Lines that end with something else than CR LF.
+    /// Replaces the CR LF at the end of lines.
     fn ended_by(&self, end: &str) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.lines.iter().flat_map(|line| [line, end.as_bytes()].concat()).collect();
         bytes.extend(end.as_bytes());
@@ -170,12 +169,12 @@ impl Case {
         Self { name, bytes, code, reason, delivered: &[] }
     }
 
-    /// With messages that are good, and so go on.
+    /// Sets the valid messages that reach the upstream.
     fn delivering(self, delivered: &'static [&'static str]) -> Self {
         Self { delivered, ..self }
     }
 
-    /// The bytes at once, then one by one: both must be read alike.
+    /// Sends the bytes at once, then one by one, and expects the same result.
     fn ways(&self) -> [Vec<&[u8]>; 2] {
         [vec![&self.bytes], self.bytes.chunks(1 + self.bytes.len() / 1000).collect()]
     }
@@ -198,7 +197,7 @@ impl Case {
     }
 }
 
-/// Limits that a test can reach: `max_frame` 4 KiB, `max_message` 10 KiB.
+/// A proxy with low limits: `max_frame` 4 KiB, `max_message` 10 KiB.
 fn narrow(origin: &Origin) -> Settings {
     Settings::request(&origin.url())
         .with(CLOSE_TIMEOUT)
@@ -206,7 +205,7 @@ fn narrow(origin: &Origin) -> Settings {
         .with(r#"listener.ws.max_frame = "4KiB""#)
 }
 
-/// Each of `cases` ends its own connection as it says, and nobody else's.
+/// Expects that each case ends its own connection as it says, and no other connection.
 #[track_caller]
 fn speak(cases: &[Case]) {
     let origin = Origin::silent();

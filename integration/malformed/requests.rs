@@ -1,4 +1,4 @@
-//! Requests that are well-formed and no handshake (RFC 6455, 4.2.1; RFC 9112).
+//! Well-formed requests that are not valid handshakes (RFC 6455 section 4.2.1; RFC 9112).
 
 use super::{Knock, Request, knock};
 
@@ -114,7 +114,7 @@ fn bodies() {
         length("a length that is none", "x"),
         length("no length", ""),
         length("a length above 64 bits", "18446744073709551616"),
-        // it would be read as frames, or never
+        // It would be read as frames, or never.
         Knock::new(
             "a request as body",
             good().with("Content-Length: 40").body("GET /admin HTTP/1.1\r\nHost: towline.test\r\n\r\n"),

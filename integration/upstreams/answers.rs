@@ -1,37 +1,38 @@
-//! Answers to the handshake that are none (RFC 6455, 4.1): the client is let in and told for each event why
-//! there is no connection, until the upstream answers as it should.
+//! Invalid answers to the proxy's handshake (RFC 6455 section 4.1): the client is accepted, and its events fail with
+//! the reason until the upstream answers correctly.
 
 use super::{finish, sending};
 use crate::harness::*;
 
-/// An answer and what the log says of it.
-type Case = (&'static str, Door, &'static str);
+/// A name, an answer to the handshake, and the reason in the log.
+type Case = (&'static str, Answer, &'static str);
 
-/// Each of `cases` in a session of its own, one after another. The client is told what the log says.
+/// Runs each case in a session of its own. The error reply has the same reason as the log.
 #[track_caller]
 fn answered(cases: &[Case]) {
     answered_with(cases, 0, |reason| reason);
 }
 
-/// The same; `waiting` events wait for the dial, and `told` makes the client's reason from the log's.
+/// As [`answered`], but `waiting` events wait for the dial, and `reported` gives the reason in the error reply for
+/// the one in the log.
 #[track_caller]
-fn answered_with(cases: &[Case], waiting: usize, told: impl Fn(&'static str) -> &'static str) {
+fn answered_with(cases: &[Case], waiting: usize, reported: impl Fn(&'static str) -> &'static str) {
     let origin = Origin::echo();
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.connect_timeout = "200ms""#)
         .on_route(r#"dial_before_accept = "150ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
-    for (session, (name, door, reason)) in cases.iter().enumerate() {
+    for (session, (name, answer, reason)) in cases.iter().enumerate() {
         println!("{name}");
-        origin.set_door(door.clone());
+        origin.set_answer(answer.clone());
         let mut client = proxy.client();
-        client.text("anybody?");
-        let error = sending(&origin, told(reason));
+        client.text("question");
+        let error = sending(&origin, reported(reason));
         assert_eq!(client.recv_error(), (error, format!("1:{session}:0")), "{name}");
         let line = format!("connector restart session=1:{session} upstream=echo attempt=1 delay=*ms reason=");
         let line = proxy.wait_log(&line);
         assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled={waiting}")), "{name}: {line}");
-        origin.set_door(Door::Accept);
+        origin.set_answer(Answer::Accept);
         proxy.wait_ups_of(&format!("1:{session}"), 1);
         assert_eq!(client.ask("hello"), "hello", "{name}");
         finish(client, &proxy, session, 2);
@@ -41,7 +42,7 @@ fn answered_with(cases: &[Case], waiting: usize, told: impl Fn(&'static str) -> 
 
 #[test]
 fn statuses() {
-    let refuses = |name, status, reason| (name, Door::Refuse(status), reason);
+    let refuses = |name, status, reason| (name, Answer::Refuse(status), reason);
     answered(&[
         refuses("200", 200, "handshake refused with status 200"),
         refuses("204", 204, "handshake refused with status 204"),
@@ -54,22 +55,22 @@ fn statuses() {
         refuses("a status that nobody knows", 599, "handshake refused with status 599"),
         (
             "a redirect that says where",
-            Door::Say("HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
+            Answer::Bytes("HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
             "handshake refused with status 301",
         ),
     ]);
 }
 
-/// An upstream that refuses this very client has its refusal passed on.
+/// A refusal with a 4xx status is passed on to the client.
 #[test]
 fn refusals() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
     for status in [400, 401, 403, 404, 410, 421, 426, 429, 499] {
-        origin.set_door(Door::Refuse(status));
+        origin.set_answer(Answer::Refuse(status));
         assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
     }
-    // the first is told at once, more of them together
+    // The log has a line for the first refusal; the throttle combines the others.
     proxy.wait_log("client refused listener=ws *path=/ status=400 reason=\"refused by the upstream\"");
     assert_eq!(proxy.sessions(), 0);
     assert_eq!(proxy.count_log("connector"), 0, "nobody tries again for a client that is refused");
@@ -84,11 +85,11 @@ fn headers() {
     const EXTENSION: &str = "handshake failed: extension was not offered";
     macro_rules! answer {
         ($($line:literal),*) => {
-            Door::Say(concat!("HTTP/1.1 101 Switching Protocols\r\n", $($line, "\r\n",)* "\r\n"))
+            Answer::Bytes(concat!("HTTP/1.1 101 Switching Protocols\r\n", $($line, "\r\n",)* "\r\n"))
         };
     }
     answered(&[
-        ("another key's accept", Door::WrongKey, KEY),
+        ("another key's accept", Answer::WrongKey, KEY),
         ("no accept", answer!("Upgrade: websocket", "Connection: Upgrade"), KEY),
         (
             "an empty accept",
@@ -112,38 +113,42 @@ fn headers() {
             answer!("Upgrade: websocket", "Connection: close", "Sec-WebSocket-Accept: {accept}"),
             CONNECTION,
         ),
-        ("a subprotocol nobody asked for", Door::Choose("chat"), PROTOCOL),
-        ("an empty subprotocol", Door::With("Sec-WebSocket-Protocol: \r\n"), PROTOCOL),
+        ("a subprotocol nobody asked for", Answer::Choose("chat"), PROTOCOL),
+        ("an empty subprotocol", Answer::AcceptWith("Sec-WebSocket-Protocol: \r\n"), PROTOCOL),
         (
             "two subprotocols",
-            Door::With("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n"),
+            Answer::AcceptWith("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n"),
             PROTOCOL,
         ),
         (
             "compression nobody asked for",
-            Door::With("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+            Answer::AcceptWith("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
             EXTENSION,
         ),
-        ("an extension nobody knows", Door::With("Sec-WebSocket-Extensions: x-new; a=b\r\n"), EXTENSION),
+        (
+            "an extension nobody knows",
+            Answer::AcceptWith("Sec-WebSocket-Extensions: x-new; a=b\r\n"),
+            EXTENSION,
+        ),
     ]);
 }
 
-/// Empty elements of lists are ignored (RFC 9110, 5.6.1.2).
+/// Empty elements of lists are ignored (RFC 9110 section 5.6.1.2).
 #[test]
 fn empty_list_elements_in_an_answer_are_ignored() {
     let origin = Origin::echo();
-    origin.set_door(Door::With(
+    origin.set_answer(Answer::AcceptWith(
         "Upgrade: ,\r\nConnection: , ,\r\nSec-WebSocket-Extensions: \r\nSec-WebSocket-Extensions: ,\r\n",
     ));
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// One of them would be taken, and which one is anybody's guess (RFC 6455, 11.3.4).
+/// An answer may have only one subprotocol (RFC 6455 section 11.3.4).
 #[test]
 fn two_subprotocols_that_were_offered() {
     let origin = Origin::echo();
-    origin.set_door(Door::With("Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Protocol: a\r\n"));
+    origin.set_answer(Answer::AcceptWith("Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Protocol: a\r\n"));
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let client = Opening::new(proxy.addr()).protocols("a, b").open();
     assert_eq!(client.protocol(), None);
@@ -155,53 +160,53 @@ fn two_subprotocols_that_were_offered() {
 fn bytes() {
     const NO_HTTP: &str = "handshake failed: no HTTP answer";
     answered(&[
-        ("something else than HTTP", Door::Garbage, NO_HTTP),
+        ("something else than HTTP", Answer::Garbage, NO_HTTP),
         (
             "a header without colon",
-            Door::Say("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"),
+            Answer::Bytes("HTTP/1.1 101 Switching Protocols\r\nno colon\r\n\r\n"),
             NO_HTTP,
         ),
-        ("a frame", Door::Say("\u{1}\u{5}hello\r\n\r\n"), NO_HTTP),
+        ("a frame", Answer::Bytes("\u{1}\u{5}hello\r\n\r\n"), NO_HTTP),
     ]);
 }
 
-/// The client is let in before the dial fails, and its event waits for the dial.
+/// The client is accepted before the dial fails, and its event waits for the dial.
 #[test]
 fn silence() {
     let cases = [
-        ("silence", Door::Silent, "no connection within 200ms"),
-        ("half an answer and silence", Door::Half(60), "no connection within 200ms"),
+        ("silence", Answer::Silent, "no connection within 200ms"),
+        ("half an answer and silence", Answer::Half(60), "no connection within 200ms"),
     ];
     answered_with(&cases, 1, |reason| reason);
 }
 
-/// What an upstream that is being stopped looks like: the reference's text.
+/// A connection that ends during the handshake has the reference system's text for a server that is not running.
 #[test]
 fn ends() {
     const RESET: &str = "IO error: Connection reset by peer (os error 104)";
     const CLOSED: &str = "handshake failed: connection closed before the answer";
     let cases = [
-        ("the end", Door::Cut(0), CLOSED),
-        ("the end in the first line", Door::Cut(12), CLOSED),
-        ("the end in the headers", Door::Cut(60), CLOSED),
-        ("a reset", Door::Reset(0), RESET),
+        ("the end", Answer::Cut(0), CLOSED),
+        ("the end in the first line", Answer::Cut(12), CLOSED),
+        ("the end in the headers", Answer::Cut(60), CLOSED),
+        ("a reset", Answer::Reset(0), RESET),
     ];
     answered_with(&cases, 0, |_| "Trying to work with closed connection");
 }
 
-/// An answer without end takes no more memory than a head may have.
+/// An answer that never ends is limited to the maximum size of a head.
 #[test]
-fn an_answer_without_end() {
+fn an_answer_that_never_ends() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let before = proxy.resident_kib();
-    origin.set_door(Door::Endless);
+    origin.set_answer(Answer::Endless);
     let mut client = proxy.client();
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=3");
     let grown = proxy.resident_kib().saturating_sub(before);
     assert!(grown < 8 << 10, "{grown} KiB");
     assert!(origin.endless_taken() < 32 << 20, "{} bytes in 3 answers", origin.endless_taken());
-    origin.set_door(Door::Accept);
+    origin.set_answer(Answer::Accept);
     proxy.wait_ups(1);
     assert_eq!(client.ask("hello"), "hello");
 }

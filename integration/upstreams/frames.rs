@@ -1,10 +1,10 @@
-//! Frames and ends of the upstream in the middle of an exchange: the event gets its error reply, the upstream
-//! is told why, and another connection is made.
+//! Invalid or closing frames of an upstream while an event awaits its reply: the event gets an error reply, the
+//! upstream a close frame with the reason, and the connection is replaced.
 
 use super::{finish, receiving};
 use crate::harness::*;
 
-/// What the upstream sends instead of a reply, what the client and the log are told, and the close code that
+/// The bytes that the upstream sends instead of a reply, the reason in error reply and log, and the close frame that
 /// the upstream gets.
 struct Case {
     name: &'static str,
@@ -16,13 +16,13 @@ struct Case {
 // === impl Case ===
 
 impl Case {
-    /// Breaks the protocol: the upstream is told how.
+    /// A violation of the protocol, which the close frame for the upstream names.
     fn new(name: &'static str, bytes: Vec<u8>, code: u16, reason: &str) -> Self {
         let end = End::Close(code, reason.into());
         Self { name, bytes, reason: format!("WebSocket protocol error: {reason}"), end }
     }
 
-    /// Closes: its close frame is answered.
+    /// A close frame, which the proxy answers with the same.
     fn closes(name: &'static str, code: u16, reason: &'static str) -> Self {
         let words = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         let bytes = frame(true, 0, CLOSE, &Frame::close_payload(code, reason));
@@ -31,7 +31,7 @@ impl Case {
     }
 }
 
-/// A frame as servers send it, whatever its bits.
+/// An unmasked frame with these header bits.
 fn frame(fin: bool, rsv: u8, opcode: u8, payload: &[u8]) -> Vec<u8> {
     Frame { fin, rsv, opcode, masked: false, payload: payload.to_vec() }.bytes()
 }
@@ -40,7 +40,7 @@ fn whole(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame(true, 0, opcode, payload)
 }
 
-/// Each of `cases` in a session of its own.
+/// Runs each case in a session of its own.
 #[track_caller]
 fn answered(cases: Vec<Case>) {
     let origin = Origin::silent();
@@ -161,7 +161,7 @@ fn closes() {
     answered(cases);
 }
 
-/// What comes before the fault is a reply; the fault hits the next event.
+/// A message before the fault is a reply. The fault fails the next event.
 #[test]
 fn a_reply_and_a_fault_at_once() {
     let origin = Origin::silent();

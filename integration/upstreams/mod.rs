@@ -1,9 +1,8 @@
-//! What upstreams do that they must not: what the client is told of it, what the log says, and that the
-//! session lives on (C1, C5).
+//! Misbehaving upstreams: the client gets error replies, the log names the reason, and the session continues (C1, C5).
 
 mod answers;
+mod behaviour;
 mod frames;
-mod manners;
 
 use crate::harness::*;
 
@@ -17,7 +16,7 @@ fn sending(origin: &Origin, reason: &str) -> String {
     format!("Error sending event to server {}: {reason}", origin.url())
 }
 
-/// Ends a session whose upstream has come to its senses, and expects that all its events are accounted for.
+/// Ends the session, and expects that each of its `accepted` events has one outcome.
 #[track_caller]
 fn finish(mut client: Client, proxy: &Proxy, session: usize, accepted: usize) {
     client.close(1000, "");

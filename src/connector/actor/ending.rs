@@ -59,7 +59,8 @@ impl Connector {
         if let State::Up(channel) = &mut self.state
             && let Some(error) = channel.abandon()
         {
-            // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the client.
+            // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the
+            // client.
             let lost = Failure::connection(FailureKind::Socket, error.detail);
             self.fail_reply(lost.for_event(&self.server(), true));
         }

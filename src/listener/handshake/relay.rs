@@ -39,8 +39,8 @@ const PASSED: [HeaderName; 5] = [
 /// Headers that describe the body. They are passed on with it.
 const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 
-/// Whether a failed dial refuses the client. A 4xx always does. On a route that closes its clients when the upstream is
-/// lost, every failure does. Otherwise the client is accepted.
+/// Whether a failed dial refuses the client. A 4xx always does. On a route that closes its clients when the upstream
+/// is lost, every failure does. Otherwise the client is accepted.
 pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
     match error {
         DialError::Refused(refused) => {

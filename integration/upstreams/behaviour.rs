@@ -1,18 +1,18 @@
-//! Upstreams that keep to the protocol and behave badly all the same.
+//! Upstreams that follow the protocol and still misbehave.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{finish, receiving, sending};
 use crate::harness::*;
 
-/// More than the socket buffers of loopback hold, on both of the proxy's sides.
+/// More bytes than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// What the proxy may have grown by: far below [`MUCH`], far above what one session may keep.
+/// Limit on the growth of the process: far below [`MUCH`], far above what one session may hold.
 const LITTLE_KIB: u64 = 16 << 10;
 
 #[test]
-fn it_answers_twice() {
+fn an_upstream_that_answers_twice() {
     let origin = Origin::with(|conn, message| {
         conn.send(message.clone());
         conn.send(message);
@@ -28,7 +28,7 @@ fn it_answers_twice() {
 }
 
 #[test]
-fn it_answers_before_it_is_asked() {
+fn an_upstream_that_sends_before_any_request() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let mut client = proxy.client();
@@ -40,12 +40,12 @@ fn it_answers_before_it_is_asked() {
 }
 
 #[test]
-fn it_never_answers() {
+fn an_upstream_that_never_answers() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
-    client.text("anybody?");
+    client.text("question");
     assert_eq!(client.recv_error(), (receiving(&origin, "no reply within 100ms"), "1:0:0".into()));
     assert_eq!(origin.live(), 1, "one slow reply is no reason to go");
     assert_eq!(proxy.count_log("connector restart"), 0);
@@ -53,11 +53,11 @@ fn it_never_answers() {
 }
 
 #[test]
-fn it_never_reads() {
+fn an_upstream_that_never_reads() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
     let origin = Origin::with(move |_, _| wait.wait());
-    // without pings: after the overdue reply it would be given up for its silence too, and the reasons race
+    // Without pings: after the overdue reply a ping could fail as well, and either reason could be first.
     let settings = Settings::request(&origin.url())
         .with(r#"upstream.echo.reply_timeout = "300ms""#)
         .with(r#"upstream.echo.ping_interval = "never""#)
@@ -77,9 +77,10 @@ fn it_never_reads() {
     finish(client, &proxy, 0, 2);
 }
 
-/// A client that reads gets the flood, one that does not stops it; neither costs memory.
+/// A client that reads gets the whole flood. For one that does not, the proxy stops reading. Neither needs much
+/// memory.
 #[test]
-fn it_floods() {
+fn an_upstream_that_floods() {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url()));
     let before = proxy.resident_kib();
@@ -101,9 +102,9 @@ fn it_floods() {
     drop(stalled);
 }
 
-/// Pings are answered as far as the upstream reads; what it does not read is not kept.
+/// Pings are answered while the upstream reads. Pongs that it does not read are not buffered.
 #[test]
-fn it_pings_without_end() {
+fn an_upstream_that_pings_without_end() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
     let origin = Origin::echo();
@@ -112,7 +113,7 @@ fn it_pings_without_end() {
     let mut client = proxy.client();
     let mut bystander = proxy.client();
     origin.set(move |conn, _| {
-        // it does not read while it pings: the pongs find no way
+        // The upstream does not read while it sends pings, so the pongs cannot be written.
         let pings = Frame::server(PING, [7; 125]).bytes().repeat(1000);
         (0..100).for_each(|_| conn.write(&pings));
         wait.wait();
@@ -131,9 +132,9 @@ fn it_pings_without_end() {
     finish(client, &proxy, 0, 1);
 }
 
-/// It says goodbye and stays: the connection is over all the same.
+/// The upstream sends a close frame and does not disconnect. The connection counts as ended.
 #[test]
-fn it_closes_and_keeps_the_socket_open() {
+fn an_upstream_that_closes_and_keeps_the_socket_open() {
     let origin = Origin::silent();
     origin.ignore_closes();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
@@ -150,9 +151,9 @@ fn it_closes_and_keeps_the_socket_open() {
     assert_eq!(origin.live(), 1);
 }
 
-/// What it says behind its close frame is not read (RFC 6455, 5.5.1).
+/// Bytes after the upstream's close frame are not read (RFC 6455 section 5.5.1).
 #[test]
-fn it_goes_on_talking_behind_its_close_frame() {
+fn an_upstream_that_sends_after_its_close_frame() {
     let origin = Origin::silent();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
@@ -171,9 +172,9 @@ fn it_goes_on_talking_behind_its_close_frame() {
     finish(client, &proxy, 0, 2);
 }
 
-/// The session is over, its upstream does not answer the close frame: it has `close_timeout`.
+/// The session is over, and the upstream does not answer the close frame within `close_timeout`.
 #[test]
-fn it_never_completes_the_closing_handshake() {
+fn an_upstream_that_never_completes_the_closing_handshake() {
     let origin = Origin::echo();
     origin.ignore_closes();
     let settings = Settings::request(&origin.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
@@ -190,9 +191,9 @@ fn it_never_completes_the_closing_handshake() {
     proxy.wait_idle(before);
 }
 
-/// The session is over, its upstream sends and sends instead of answering the close frame.
+/// The session is over, and the upstream keeps sending instead of answering the close frame.
 #[test]
-fn it_floods_instead_of_closing() {
+fn an_upstream_that_floods_instead_of_closing() {
     let origin = Origin::echo();
     origin.ignore_closes();
     let settings = Settings::request(&origin.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
@@ -207,9 +208,9 @@ fn it_floods_instead_of_closing() {
     proxy.wait_idle(before);
 }
 
-/// A reason is text of the peer's, which may not pass for a line of ours.
+/// A close reason is text from the peer and must not look like a log line of the proxy.
 #[test]
-fn its_reason_would_forge_a_line_of_the_log() {
+fn a_close_reason_cannot_forge_a_log_line() {
     let origin = Origin::silent();
     let settings = Settings::request(&origin.url()).with("upstream.echo.on_upstream_close.pass = []");
     let proxy = Proxy::start(&settings).expect_restarts();
