@@ -28,7 +28,7 @@ fn refused(opening: &Opening, status: u16, text: &str) {
 #[track_caller]
 fn let_in(opening: &Opening) -> Client {
     let mut client = None;
-    wait_for("a client to be let in", PATIENCE, || {
+    wait_for("a client to be accepted", PATIENCE, || {
         client = opening.try_open().ok();
         client.is_some()
     });
@@ -42,7 +42,7 @@ fn the_sessions_of_a_listener_are_limited() {
     let opening = Opening::new(proxy.addr());
     let mut clients = vec![opening.open(), opening.open()];
     refused(&opening, 503, "too many sessions at this listener");
-    assert_eq!(origin.handshakes(), 2, "nobody is dialled for a client that is refused");
+    assert_eq!(origin.handshakes(), 2, "a refused client causes no dial");
     assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
     // However a session ends, its slot is free afterwards.
     clients.remove(0).reset();
@@ -159,13 +159,13 @@ fn a_flood_of_refusals_causes_few_log_lines() {
         Opening::new(proxy.addr()).refused();
     }
     let seconds = begun.elapsed().as_secs() as usize;
-    let told =
+    let suppressed_in =
         |line: &str| line.rsplit_once("suppressed=").map_or(0, |(_, count)| count.parse::<usize>().unwrap());
-    wait_for("all refusals to be told", PATIENCE, || {
+    wait_for("all refusals to be logged", PATIENCE, || {
         let log = proxy.log();
         let lines: Vec<_> = log.iter().filter(|line| line.contains("client refused ")).collect();
         let written = lines.iter().filter(|line| line.contains("status=503")).count();
-        let suppressed: usize = lines.iter().map(|line| told(line)).sum();
+        let suppressed: usize = lines.iter().map(|line| suppressed_in(line)).sum();
         assert!(lines.len() <= seconds + 3, "{lines:?}");
         written + suppressed == 200
     });

@@ -12,14 +12,14 @@ use syn::{
     Type, UseTree, Visibility,
 };
 
-/// Rooms whose collections are no queues: they grow with what the operator wrote, not with what peers do.
+/// Rooms whose collections are not queues, because their size depends on settings and programs, not on peers.
 const NOT_AT_RUN_TIME: [&str; 7] =
     ["settings", "trickle", "tools", "cli.rs", "commands", "log.rs", "log/filter.rs"];
 
 /// The crates below the proxy, each in `crates/NAME`.
 const CRATES: [&str; 3] = ["event", "trickle", "wire"];
 
-/// What may grow.
+/// Types that can grow.
 const GROWABLE: [&str; 8] =
     ["Vec", "VecDeque", "HashMap", "BTreeMap", "IndexMap", "Slab", "BytesMut", "UnboundedReceiver"];
 
@@ -44,7 +44,7 @@ fn folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
     std::iter::once(("", root().join("src"))).chain(crates)
 }
 
-/// The files below a source folder that are no tests, with their paths below it.
+/// The files in a source folder, without tests, with their relative paths.
 fn files(source: &Path) -> Vec<(PathBuf, Vec<Item>)> {
     let mut paths = Vec::new();
     sources(source, &mut paths);
@@ -58,7 +58,7 @@ fn files(source: &Path) -> Vec<(PathBuf, Vec<Item>)> {
     parsed.collect()
 }
 
-/// The items of the rooms and files that `wanted` wants; a crate is a room. Those of tests are left out.
+/// The items of all rooms and files for which `wanted` is true, without tests. A crate counts as a room.
 fn items(wanted: impl Fn(&str) -> bool) -> Vec<Item> {
     let mut items = Vec::new();
     for (name, source) in folders() {
@@ -103,7 +103,7 @@ fn last_name(of: &Type) -> Option<String> {
     }
 }
 
-/// Whether a type is, or holds, something that may grow.
+/// Whether a type is or contains one of [`GROWABLE`].
 fn grows(of: &Type) -> bool {
     let Type::Path(path) = of else { return false };
     path.path.segments.iter().any(|segment| {
@@ -126,7 +126,7 @@ fn fields(of: &Fields) -> impl Iterator<Item = (String, &Field)> {
     })
 }
 
-/// `Outbox::chunks` for each field that may grow.
+/// The fields that can grow, as `Outbox::chunks`.
 fn queues(items: &[Item]) -> BTreeSet<String> {
     let mut queues = BTreeSet::new();
     for item in items {
@@ -147,7 +147,7 @@ fn queues(items: &[Item]) -> BTreeSet<String> {
     queues
 }
 
-/// `Session ← Flow` for each message that an actor takes.
+/// The messages that actors handle, as `Session ← DataMessage`.
 fn edges(items: &[Item]) -> BTreeSet<String> {
     let mut edges = BTreeSet::new();
     for item in items {
@@ -183,12 +183,12 @@ fn table(file: &str) -> Vec<Vec<String>> {
     rows.skip(2).map(cells).collect()
 }
 
-/// What stands in backquotes.
+/// The texts in backquotes.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// What the settings call by that name: `buffer`, `server.buffer`.
+/// Whether a settings key has this name: `buffer`, `server.buffer`.
 fn is_key(name: &str) -> bool {
     let text = std::fs::read_to_string(root().join("docs/settings.md")).unwrap();
     let last = name.rsplit('.').next().unwrap();
@@ -220,7 +220,7 @@ fn expect_bounds(rows: &[Vec<String>], bound: usize, known: &BTreeSet<String>) {
 }
 
 #[test]
-fn the_table_of_edges_names_each_message_that_an_actor_takes() {
+fn the_table_of_edges_lists_every_message_that_an_actor_handles() {
     let items = run_time_items();
     let rows = table("edges.md");
     let mut documented = BTreeSet::new();
@@ -234,7 +234,7 @@ fn the_table_of_edges_names_each_message_that_an_actor_takes() {
 }
 
 #[test]
-fn the_table_of_queues_names_each_field_that_may_grow() {
+fn the_table_of_queues_lists_every_field_that_can_grow() {
     let items = run_time_items();
     let rows = table("queues.md");
     let documented = rows.iter().flat_map(|row| quoted(&row[0])).map(str::to_owned).collect();
@@ -245,8 +245,8 @@ fn the_table_of_queues_names_each_field_that_may_grow() {
 /// The rooms of a source folder: its files and folders.
 type Rooms = BTreeMap<String, BTreeSet<String>>;
 
-/// Which room uses which, by the paths in their code that begin with `crate`. In the file of a room itself `super`
-/// is the crate, too.
+/// The rooms that each room uses, by paths in its code that begin with `crate`. In a room's top file, `super` is the
+/// crate as well.
 fn uses(source: &Path) -> Rooms {
     let mut rooms = Rooms::new();
     for (path, items) in files(source) {
@@ -274,7 +274,7 @@ fn uses(source: &Path) -> Rooms {
     rooms
 }
 
-/// The rooms that a `use` names: the names behind one of the roots.
+/// Collects the rooms that a `use` names: the names after one of the roots.
 fn used_by(tree: &UseTree, roots: &[&str], below_crate: bool, used: &mut BTreeSet<String>) {
     match tree {
         UseTree::Path(path) if below_crate => _ = used.insert(path.ident.to_string()),
@@ -288,7 +288,7 @@ fn used_by(tree: &UseTree, roots: &[&str], below_crate: bool, used: &mut BTreeSe
     }
 }
 
-/// The names behind a root and `::` in the tokens of an item.
+/// The names after a root and `::` in the tokens of an item.
 fn paths_in(tokens: &str, root: &str) -> Vec<String> {
     let root = format!("{root} :: ");
     let behind = tokens.split(&root).skip(1).map(|rest| {
@@ -297,7 +297,7 @@ fn paths_in(tokens: &str, root: &str) -> Vec<String> {
     behind.collect()
 }
 
-/// The rooms that can be reached from `room`, itself only by way of others.
+/// The rooms that `room` depends on, directly or indirectly.
 fn reachable(rooms: &Rooms, room: &str) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
     let mut next: Vec<_> = rooms[room].iter().collect();
@@ -313,7 +313,10 @@ fn reachable(rooms: &Rooms, room: &str) -> BTreeSet<String> {
 fn no_module_depends_on_itself_indirectly() {
     for (name, source) in folders() {
         let rooms = uses(&source);
-        assert!(name == "event" || rooms.values().any(|used| !used.is_empty()), "nothing is read of {name}");
+        assert!(
+            name == "event" || rooms.values().any(|used| !used.is_empty()),
+            "no dependencies found in {name}"
+        );
         let in_circle = |room: &&String| reachable(&rooms, room).contains(*room);
         let in_circles: Vec<_> = rooms.keys().filter(in_circle).map(String::as_str).collect();
         assert!(in_circles.is_empty(), "{name}: rooms in a circle: {in_circles:?}");
@@ -400,14 +403,14 @@ fn no_error_crosses_a_room_as_a_string() {
     assert!(fails_with_text(&texts) && !fails_with_text(&kinds));
 }
 
-/// The lines that a file may have, and a function.
+/// Limits on the lines of a file and of a function.
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
 
-/// Files that are longer, and are to be split.
+/// Longer files, to be split.
 const KNOWN_LONG_FILES: &[&str] = &["crates/event/src/lib.rs", "crates/wire/src/link_tests.rs"];
 
-/// Functions that are longer, and are to be split.
+/// Longer functions, to be split.
 const KNOWN_LONG_FUNCTIONS: &[&str] = &[];
 
 /// The name of the function that begins in a line.
@@ -419,8 +422,8 @@ fn function_name(line: &str) -> Option<&str> {
     begins.then_some(name)
 }
 
-/// The functions of a formatted file with their lines: a function ends at the brace that is indented like its
-/// first line.
+/// The functions of a formatted file, with their numbers of lines. A function ends at the brace with the indentation of
+/// its first line.
 fn function_lengths(text: &str) -> Vec<(&str, usize)> {
     let lines: Vec<_> = text.lines().collect();
     let mut found = Vec::new();

@@ -55,7 +55,7 @@ fn every_message_has_one_outcome_in_order() {
     }
     let received = (0..origin.connections()).flat_map(|number| origin.conn(number).texts()).collect();
     let both: Vec<_> = refused.intersection(&received).collect();
-    assert!(both.is_empty(), "named as not sent, and sent all the same: {both:?} (C6)");
+    assert!(both.is_empty(), "reported as not sent, but sent: {both:?} (C6)");
     assert!(proxy.count_log("connector restart") >= DEATHS);
     wait_for("a line for each session", PATIENCE, || proxy.count_log("session closed") == SESSIONS);
     assert_eq!(proxy.count_log("session closed *dropped=0"), SESSIONS);
@@ -169,12 +169,12 @@ fn in_stream_mode_every_message_is_delivered_or_reported() {
     ));
     let received: Vec<usize> =
         (0..21).flat_map(|number| origin.conn(number).texts()).map(|text| text.parse().unwrap()).collect();
-    assert!(received.is_sorted_by(|one, next| one < next), "in order and none twice (C2)");
+    assert!(received.is_sorted_by(|one, next| one < next), "in order and each once (C2)");
     let received = BTreeSet::from_iter(received);
     let both: Vec<_> = received.intersection(&refused).collect();
-    assert!(both.is_empty(), "named as not sent, and sent all the same: {both:?} (C6)");
+    assert!(both.is_empty(), "reported as not sent, but sent: {both:?} (C6)");
     for message in (0..sent).filter(|message| !received.contains(message) && !refused.contains(message)) {
-        assert!(notices.iter().any(|last| *last >= message), "message {message} is lost without a word");
+        assert!(notices.iter().any(|last| *last >= message), "message {message} is lost without a report");
     }
     println!("{sent} sent, {} received, {errored} not sent, {} gaps", received.len(), notices.len());
 }
@@ -219,9 +219,9 @@ fn in_close_mode_every_session_names_its_first_lost_event() {
         };
         assert_eq!(reason, expected, "{account:?}");
         let received: Vec<_> = origin.conn(session).texts();
-        assert!(received.len() <= account.delivered, "reported as lost, and sent all the same (C6)");
+        assert!(received.len() <= account.delivered, "reported as lost, but sent (C6)");
         let all: Vec<_> = (0..received.len()).map(|number| number.to_string()).collect();
-        assert_eq!(received, all, "in order and none twice (C2)");
+        assert_eq!(received, all, "in order and each once (C2)");
         lost += account.errored;
         origin.start();
     }
@@ -240,7 +240,7 @@ fn sort(errors: &[Message]) -> (BTreeSet<usize>, BTreeSet<usize>) {
             true => &mut refused,
             false => &mut notices,
         };
-        assert!(kind.insert(event), "named twice: {error}");
+        assert!(kind.insert(event), "reported twice: {error}");
     }
     (refused, notices)
 }

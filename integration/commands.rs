@@ -80,7 +80,7 @@ fn contradictory_settings_are_refused() {
     );
     refused(&good().on_route(r#"upstream = "nowhere""#), &["route", "upstream", "nowhere", "echo"]);
     refused(&good().on_route(r#"incoming = ["nothing"]"#), &["route", "incoming", "nothing"]);
-    refused(&good().on_route(r#"listener = "nobody""#), &["route", "listener", "nobody", "ws"]);
+    refused(&good().on_route(r#"listener = "unknown""#), &["route", "listener", "unknown", "ws"]);
     refused(&good().on_route(r#"path = "chat""#), &["route", "path", "chat"]);
     refused(
         &good().with(r#"listener.other.bind = "127.0.0.1:0""#).on_route(r#"listener = "ws""#),

@@ -17,7 +17,7 @@ fn a_drain_answers_events_in_flight_and_refuses_new_clients() {
     assert_eq!(get(admin, "/readyz").0, 200);
     proxy.signal("TERM");
     wait_for("readiness to turn", PATIENCE, || get(admin, "/readyz").0 == 503);
-    assert_eq!(get(admin, "/healthz").0, 200, "it lives while it drains");
+    assert_eq!(get(admin, "/healthz").0, 200, "the process is healthy while it drains");
     let refusal = Opening::new(addr).refused();
     assert_eq!(refusal.status(), 503);
     let seconds: u32 = refusal.head.get("retry-after").expect("Retry-After").parse().unwrap();

@@ -155,7 +155,7 @@ fn the_error_about_a_taken_demo_port_says_how_to_choose_another() {
         for word in [taken.as_str(), variable, "towline demo"] {
             assert!(finished.stderr.contains(word), "no {word}: {}", finished.stderr);
         }
-        assert_eq!(finished.stdout, "", "no invitation to a demo that does not run");
+        assert_eq!(finished.stdout, "", "a demo that does not run prints no instructions");
     }
 }
 

@@ -76,7 +76,11 @@ fn each_message_gets_the_reason_when_the_dial_fails() {
     let line = proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1 ");
     assert!(line.contains("reason=\"handshake refused with status 503\" unsettled=3"), "{line}");
     client.text("d");
-    assert_eq!(client.recv_error(), (error, "1:0:3".to_owned()), "while it is away, the same reason");
+    assert_eq!(
+        client.recv_error(),
+        (error, "1:0:3".to_owned()),
+        "the same reason until the next dial succeeds"
+    );
     origin.set_answer(Answer::Accept);
     proxy.wait_ups(1);
     assert_eq!(client.ask("e"), "e");
@@ -175,14 +179,14 @@ fn messages_sent_before_the_client_closes_fail_after_close_timeout() {
     client.close(1000, "");
     let (messages, code, _) = client.read_to_end();
     let error = sending(&origin, "Connection is closing");
-    let told: Vec<_> = messages.iter().map(error_reply).collect();
-    assert_eq!(told, [(error.clone(), "1:0:0".to_owned()), (error, "1:0:1".to_owned())]);
+    let replies: Vec<_> = messages.iter().map(error_reply).collect();
+    assert_eq!(replies, [(error.clone(), "1:0:0".to_owned()), (error, "1:0:1".to_owned())]);
     assert_eq!(code, Some(1000));
     assert_eq!(proxy.account("1:0").errored, 2);
     proxy.wait_idle(before);
     origin.set_answer(Answer::Accept);
     assert_eq!(proxy.client().ask("hello"), "hello");
-    assert_eq!(origin.received(), 1, "nothing stale is sent");
+    assert_eq!(origin.received(), 1, "failed events are not sent");
 }
 
 #[test]
@@ -325,12 +329,12 @@ fn a_client_that_is_not_kept_is_closed_with_1013_when_the_dial_fails() {
     send(&mut client, &["a", "b"]);
     origin.set_answer(Answer::Refuse(503));
     let (messages, code, reason) = client.read_to_end();
-    assert_eq!((messages, code), (vec![], Some(1013)), "no text of ours in a stream");
+    assert_eq!((messages, code), (vec![], Some(1013)), "the proxy adds no text to a stream");
     assert!(reason.ends_with("first lost event 1:0:0"), "{reason}");
     let account = proxy.account("1:0");
     assert_eq!((account.accepted, account.errored), (2, 2), "{account:?}");
     proxy.wait_idle(before);
-    assert_eq!(origin.handshakes(), 1, "nothing is tried again");
+    assert_eq!(origin.handshakes(), 1, "the upstream is not dialed again");
 }
 
 #[test]

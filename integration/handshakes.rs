@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::harness::*;
 
-/// A request head made of these lines and the empty line.
-fn knock(proxy: &Proxy, lines: &[&str]) -> (Head, Raw) {
+/// Sends a request head made of these lines, and returns the head of the answer.
+fn send_head(proxy: &Proxy, lines: &[&str]) -> (Head, Raw) {
     let mut raw = Raw::connect(proxy.addr());
     raw.write(format!("{}\r\n\r\n", lines.join("\r\n")).as_bytes());
     (raw.head(), raw)
@@ -35,7 +35,7 @@ fn a_request_without_upgrade_gets_426() {
     let origin = Origin::echo();
     let proxy = start(&origin);
     for lines in [vec![GET, HOST], vec![GET, HOST, KEY, VERSION], vec![GET, HOST, CONNECTION, KEY, VERSION]] {
-        let (head, _) = knock(&proxy, &lines);
+        let (head, _) = send_head(&proxy, &lines);
         assert_eq!(head.status(), 426, "{lines:?}");
         assert_eq!(head.get("upgrade").unwrap().to_ascii_lowercase(), "websocket");
     }
@@ -48,7 +48,7 @@ fn another_version_gets_426_with_the_supported_one() {
     let proxy = start(&origin);
     for version in ["8", "7", "14", "x"] {
         let version = format!("Sec-WebSocket-Version: {version}");
-        let (head, _) = knock(&proxy, &[GET, HOST, UPGRADE, CONNECTION, KEY, &version]);
+        let (head, _) = send_head(&proxy, &[GET, HOST, UPGRADE, CONNECTION, KEY, &version]);
         assert_eq!(head.status(), 426, "{version}");
         assert_eq!(head.get("sec-websocket-version").as_deref(), Some("13"), "RFC 6455, 4.4");
     }
@@ -68,7 +68,7 @@ fn an_invalid_key_is_a_bad_request() {
         vec![KEY, KEY],
     ] {
         let lines = [vec![GET, HOST, UPGRADE, CONNECTION, VERSION], keys].concat();
-        let (head, _) = knock(&proxy, &lines);
+        let (head, _) = send_head(&proxy, &lines);
         assert_eq!(head.status(), 400, "{lines:?}");
     }
     nothing_happened(&proxy, &origin);
@@ -80,7 +80,7 @@ fn a_handshake_requires_get() {
     let proxy = start(&origin);
     for method in ["POST", "PUT", "HEAD", "OPTIONS", "DELETE"] {
         let line = format!("{method} / HTTP/1.1");
-        let (head, _) = knock(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
+        let (head, _) = send_head(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
         assert_eq!(head.status(), 405, "{method}");
     }
     nothing_happened(&proxy, &origin);
@@ -127,7 +127,7 @@ fn bytes_that_are_not_http_are_refused() {
 fn http_1_0_cannot_be_upgraded() {
     let origin = Origin::echo();
     let proxy = start(&origin);
-    let (head, _) = knock(&proxy, &["GET / HTTP/1.0", HOST, UPGRADE, CONNECTION, KEY, VERSION]);
+    let (head, _) = send_head(&proxy, &["GET / HTTP/1.0", HOST, UPGRADE, CONNECTION, KEY, VERSION]);
     assert_eq!(head.status(), 505);
     nothing_happened(&proxy, &origin);
 }
@@ -283,7 +283,7 @@ fn header_names_are_case_insensitive() {
         "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==",
         "SEC-WEBSOCKET-VERSION: 13",
     ];
-    let (head, _) = knock(&proxy, &lines);
+    let (head, _) = send_head(&proxy, &lines);
     assert_eq!(head.status(), 101);
     assert_eq!(head.get("sec-websocket-accept").as_deref(), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!(head.get("connection").unwrap().to_ascii_lowercase(), "upgrade");
@@ -334,7 +334,7 @@ fn not_an_upstream(answer: Answer) {
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     for event in ["1:0:0", "1:0:1"] {
-        client.text("anybody?");
+        client.text("question");
         let (error, id) = client.recv_error();
         assert!(error.starts_with("Error sending event to server"), "{error}");
         assert_eq!(id, event);
@@ -454,7 +454,7 @@ fn a_request_target_in_absolute_form_is_accepted() {
     let settings = Settings::request(&origin.url()).on_route(r#"path = "/chat""#);
     let proxy = Proxy::start(&settings);
     let line = format!("GET http://{}/chat/x HTTP/1.1", proxy.addr());
-    let (head, _) = knock(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
+    let (head, _) = send_head(&proxy, &[&line, HOST, UPGRADE, CONNECTION, KEY, VERSION]);
     assert_eq!(head.status(), 101, "RFC 9112, 3.2.2");
 }
 
@@ -464,7 +464,7 @@ fn a_request_without_host_is_a_bad_request() {
     let proxy = start(&origin);
     for hosts in [vec![], vec![HOST, "Host: other.test"]] {
         let lines = [vec![GET, UPGRADE, CONNECTION, KEY, VERSION], hosts].concat();
-        let (head, _) = knock(&proxy, &lines);
+        let (head, _) = send_head(&proxy, &lines);
         assert_eq!(head.status(), 400, "{lines:?} (RFC 9112, 3.2)");
     }
     nothing_happened(&proxy, &origin);

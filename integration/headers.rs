@@ -132,7 +132,11 @@ fn a_header_that_connection_names_is_not_forwarded() {
     let head = origin.head(0);
     assert_eq!(head.get("x-token"), None);
     assert_eq!(head.get("x-other").as_deref(), Some("three"));
-    assert_eq!(head.get("x-forwarded-for").as_deref(), Some("127.0.0.1"), "the client's list ends here");
+    assert_eq!(
+        head.get("x-forwarded-for").as_deref(),
+        Some("127.0.0.1"),
+        "the client's header is not passed on"
+    );
 }
 
 /// Some devices compare header names byte by byte, in the RFCs' spelling.

@@ -67,10 +67,10 @@ fn fill(example: &mut [Block]) {
     for (found, place) in [(out, output), (err, error)] {
         match place {
             Some(at) => {
-                assert!(!found.is_empty(), "nothing comes out of\n{}", example[0].text);
+                assert!(!found.is_empty(), "no output of\n{}", example[0].text);
                 example[at].text = found;
             }
-            None => assert_eq!(found, "", "this is not shown behind\n{}", example[0].text),
+            None => assert_eq!(found, "", "the document does not show the output after\n{}", example[0].text),
         }
     }
 }

@@ -449,7 +449,7 @@ fn an_upstream_that_is_never_pinged_is_not_suspected() {
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     for event in 0..3 {
-        client.text("anybody?");
+        client.text("question");
         assert_eq!(client.recv_error().1, format!("1:0:{event}"));
     }
     assert_eq!((origin.conn(0).pings(), origin.connections(), origin.live()), (0, 1, 1));

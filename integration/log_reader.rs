@@ -94,7 +94,7 @@ fn live(listener: &Port) -> Client {
     old
 }
 
-/// Reads a pipe to its end on a thread of its own.
+/// Reads a pipe to its end on another thread.
 fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -131,7 +131,7 @@ fn a_blocked_log_pipe_stops_nothing_and_dropped_lines_are_counted() {
     let lines = lines_of(proxy.child.stderr.take().unwrap());
     let mut all = 0;
     let missing = loop {
-        let line = lines.recv_timeout(PATIENCE).expect("a line that tells the number of dropped lines");
+        let line = lines.recv_timeout(PATIENCE).expect("a line with the number of dropped lines");
         match dropped(&line) {
             Some(count) => break count,
             None => all += 1,
@@ -187,7 +187,7 @@ fn a_disk_with_space_again_gets_the_number_of_dropped_lines() {
     let limit = file_limit(proxy.child.id());
     let mut old = live(&listener);
     let truncate = || std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
-    wait_for("a line that tells the number of dropped lines", PATIENCE, || {
+    wait_for("a line with the number of dropped lines", PATIENCE, || {
         let text = std::fs::read_to_string(&log).unwrap();
         let found = text.lines().find_map(dropped).is_some_and(|count| count > 0);
         // A full file does not change, so the test misses no line.

@@ -1,5 +1,5 @@
 //! C1 and C5 by policy: what a client gets when its upstream ends (`on_upstream_loss`, `on_upstream_close`,
-//! `on_refused`), and that the proxy adds no message of its own with `error_replies` off.
+//! `on_refused`), and that the proxy adds no messages with `error_replies` off.
 
 use crate::harness::*;
 
@@ -148,8 +148,8 @@ fn keep_without_error_replies_covers_losses_without_lost_events() {
     origin.conn(0).wait_messages(1);
     origin.conn(0).die(Death::Fin);
     proxy.wait_ups(2);
-    origin.conn(1).text("no word of the loss");
-    assert_eq!(client.recv_text(), "no word of the loss");
+    origin.conn(1).text("the loss is not reported");
+    assert_eq!(client.recv_text(), "the loss is not reported");
     origin.stop(Death::Fin);
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1 *");
     wait_for("the loss", PATIENCE, || proxy.count_log("connector restart") > 1);
@@ -177,7 +177,7 @@ fn an_application_close_reaches_the_client() {
             assert_eq!(client.expect_closed(*code), *reason);
             proxy.wait_log(&format!("session closed session=1:{number} code={code} side=upstream"));
         }
-        assert_eq!(origin.handshakes(), 3, "the refused token is not tried again");
+        assert_eq!(origin.handshakes(), 3, "the upstream is not dialed again");
     }
 }
 
@@ -237,7 +237,7 @@ fn a_refused_reconnect_closes_the_client_with_1008() {
         origin.conn(0).die(Death::Fin);
         let reason = client.expect_closed(1008);
         assert_eq!(reason, format!("upstream refused the connection with status {status}"));
-        assert_eq!(origin.handshakes(), 2, "the refused token is not tried again");
+        assert_eq!(origin.handshakes(), 2, "the upstream is not dialed again");
         proxy.wait_log("session closed session=1:0 code=1008 side=upstream");
     }
 }

@@ -8,7 +8,7 @@
     clippy::print_stdout,
     unreachable_pub,
     missing_docs,
-    reason = "a test fails by panicking and prints for whoever reads why, and nothing here is a public interface"
+    reason = "a test fails by panicking and prints for its reader, and nothing here is a public interface"
 )]
 
 mod admission;

@@ -91,7 +91,7 @@ fn a_silent_name_server_affects_no_other_upstream() {
     }
     // The resolver waits five seconds for a silent server. A session that waited for it would take longer.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(proxy.threads("name look-up"), 1, "one thread for one name, however many wait");
+    assert_eq!(proxy.threads("name look-up"), 1, "one look-up thread for one name");
     drop(waiting);
 }
 

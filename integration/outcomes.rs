@@ -70,7 +70,7 @@ fn loss_in_flight(death: Death, reason: &str) {
     origin.start();
     proxy.wait_ups(2);
     assert_eq!(client.ask("e"), "e");
-    assert_eq!(origin.conn(1).texts(), ["e"], "nothing of the old connection reaches the new one (C6)");
+    assert_eq!(origin.conn(1).texts(), ["e"], "no message of the old connection is sent on the new one (C6)");
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn an_upstream_that_never_ran_does_not_refuse_the_client() {
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
     let mut client = proxy.client();
     for event in 0..3 {
-        client.text("anybody?");
+        client.text("question");
         let closed = sending(&origin.url(), "Trying to work with closed connection");
         assert_eq!(client.recv_error(), (closed, format!("1:0:{event}")));
     }

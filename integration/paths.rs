@@ -144,8 +144,8 @@ fn the_clients_query_appears_in_no_log_line_or_reply() {
     assert_eq!(Opening::new(proxy.addr()).path("/../room?token=t0k3n").refused().status(), 400);
     proxy.wait_log("session opened session=1:0 *path=/room ");
     let log = proxy.log().join("\n");
-    let told: Vec<_> = log.lines().filter(|line| line.contains("t0k3n")).collect();
-    assert!(told.is_empty(), "{told:?}");
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("t0k3n")).collect();
+    assert!(lines.is_empty(), "{lines:?}");
 }
 
 /// When programs set `$url` for every event, no connection to the route's own URL is made.
@@ -162,7 +162,7 @@ fn a_session_routed_by_url_alone_has_no_idle_connection() {
         .incoming(&program);
     let proxy = Proxy::start(&settings).expect("connector lost");
     let mut client = Opening::new(proxy.addr()).path("/room/a%2Fb").open();
-    assert_eq!(origin.handshakes(), 0, "nothing is connected before an event needs it");
+    assert_eq!(origin.handshakes(), 0, "no connection before an event needs it");
     assert_eq!(client.ask("hello"), "hello");
     assert_eq!(client.ask("again"), "again");
     assert_eq!(origin.head(0).line, "GET /room/a%2Fb HTTP/1.1");

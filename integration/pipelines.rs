@@ -267,10 +267,10 @@ fn a_program_can_read_the_origin_of_events() {
         .on_route(r#"outgoing = ["outgoing"]"#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
-    let told = |url: &str| url.replacen("ws://", "tremor-ws://", 1);
+    let as_origin = |url: &str| url.replacen("ws://", "tremor-ws://", 1);
     for (url, server) in [
-        (home.url(), told(&home.url())),
-        (format!("{}/rooms/7", other.url()), format!("{}/rooms/7", told(&other.url()))),
+        (home.url(), as_origin(&home.url())),
+        (format!("{}/rooms/7", other.url()), format!("{}/rooms/7", as_origin(&other.url()))),
     ] {
         client.text(&json!({ "url": url }).to_string());
         let reply = client.recv_json();

@@ -36,7 +36,7 @@ fn bytes_above_the_rate_get_error_replies() {
     let mut client = proxy.client();
     let large = "x".repeat(100_000);
     assert_eq!(client.ask(&large), large);
-    assert_eq!(client.ask("more"), "more", "what is left of the burst");
+    assert_eq!(client.ask("more"), "more", "the rest of the burst");
     client.text(&large);
     assert_eq!(client.recv_error().0, "Error accepting message: more bytes than allowed");
 }

@@ -9,7 +9,7 @@ const ONCE: &str =
 
 /// The error texts for two messages of a new session, sent one after the other.
 #[track_caller]
-fn told(url: &str) -> [String; 2] {
+fn reported(url: &str) -> [String; 2] {
     let settings = Settings::request(url).with(ONCE).with(r#"upstream.echo.connect_timeout = "20s""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
@@ -22,7 +22,7 @@ fn told(url: &str) -> [String; 2] {
 #[test]
 fn a_name_without_address() {
     let url = "ws://no-such-host.invalid:81";
-    let [first, second] = told(url);
+    let [first, second] = reported(url);
     let error = format!("Error sending event to server {url}: host name cannot be resolved");
     assert!(first.starts_with(&error), "{first}");
     assert_eq!(first, second);
@@ -34,7 +34,7 @@ fn a_server_that_is_not_running_has_the_reference_text() {
     let port = Port::take();
     for url in [port.url(), format!("ws://localhost:{}", port.addr().port())] {
         let error = format!("Error sending event to server {url}: Trying to work with closed connection");
-        assert_eq!(told(&url), [error.clone(), error]);
+        assert_eq!(reported(&url), [error.clone(), error]);
     }
 }
 

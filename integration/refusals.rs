@@ -52,7 +52,7 @@ fn a_challenge_and_its_body_reach_the_client() {
     assert_eq!(refusal.head.get("content-length").as_deref(), Some("28"));
     assert_eq!(refusal.body, "{\"error\": \"token expired\"}\r\n");
     assert_eq!(refusal.head.get("server"), None);
-    assert_eq!(refusal.head.get("proxy-authenticate"), None, "for the next hop only");
+    assert_eq!(refusal.head.get("proxy-authenticate"), None, "hop-by-hop headers are not passed on");
     scene.serves();
 }
 
@@ -69,7 +69,7 @@ fn listed_headers_reach_the_client_once() {
     assert_eq!(refusal.head.get("retry-after").as_deref(), Some("1"));
     assert_eq!(refusal.head.get("x-id").as_deref(), Some("7"));
     assert_eq!(refusal.head.get("x-other"), None);
-    assert!(!refusal.head.get("date").unwrap().contains("1994"), "the date is that of our answer");
+    assert!(!refusal.head.get("date").unwrap().contains("1994"), "the date is that of the proxy's answer");
     scene.serves();
 }
 
@@ -143,6 +143,7 @@ fn a_body_that_never_ends_does_not_delay_the_answer() {
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nthe beginning",
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nthe ",
     ] {
+        // A wall-clock limit, because only the time shows which deadline ended the wait: `connect_timeout` is 5 s.
         let begun = Instant::now();
         let refusal = scene.refused(Answer::BytesThenSilence(answer));
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());

@@ -48,7 +48,7 @@ fn the_server_ends_the_connection_to_an_upstream_first() {
         assert_eq!(conn.peer_ended_first(), Some(false), "connection {number}");
     }
     wait_for("the server's sockets to wait", PATIENCE, || time_waits(origin.addr(), true) == 2);
-    assert_eq!(time_waits(origin.addr(), false), 0, "none of the proxy's do");
+    assert_eq!(time_waits(origin.addr(), false), 0, "no connection of the proxy is in TIME_WAIT");
 }
 
 /// For its clients, the proxy is the server.
@@ -61,7 +61,7 @@ fn the_proxy_ends_the_connection_of_a_client_first() {
     raw.expect_closed(1000);
     drop(raw);
     wait_for("the proxy's socket to wait", PATIENCE, || time_waits(proxy.addr(), true) == 1);
-    assert_eq!(time_waits(proxy.addr(), false), 0, "none of the client's does");
+    assert_eq!(time_waits(proxy.addr(), false), 0, "no connection of the client is in TIME_WAIT");
 }
 
 #[test]

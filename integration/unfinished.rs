@@ -38,7 +38,7 @@ fn an_incomplete_line_is_an_error_when_the_client_vanishes() {
     assert_eq!(client.recv_text(), "one");
     client.vanish();
     proxy.wait_log("session closed session=1:0 code=1006 *accepted=2 answered=1 *errored=1 *unsettled=0");
-    assert_eq!(origin.conn(0).texts(), ["one"], "half a line never goes out");
+    assert_eq!(origin.conn(0).texts(), ["one"], "an incomplete line is not sent");
 }
 
 #[test]

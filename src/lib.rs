@@ -27,7 +27,7 @@
 //! net                         streams, socket options, names, connecting
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! turn, ticker, deadline      one turn of an actor with a socket; its timers
-//! memory                       memory of queues
+//! memory                      frees memory of idle queues
 //! server                      the process: live sessions, the configuration, the drain
 //! admin                       health pages
 //! echo                        the demo upstream

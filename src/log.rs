@@ -71,7 +71,7 @@ pub fn init(log: &Config) -> io::Result<()> {
     let chosen = choose(&mut builder, environment.as_deref(), &log.level);
     let format = *FORMAT.get_or_init(|| log.format);
     builder.format(move |out, record| {
-        let line = Line {
+        let line = LogLine {
             time: SystemTime::now(),
             level: record.level(),
             target: target(record.target()),
@@ -115,7 +115,7 @@ fn stderr() -> io::Result<&'static Writer> {
 
 /// Appends the line that reports how many lines were dropped here.
 fn write_dropped(count: u64, out: &mut Vec<u8>) {
-    let line = Line {
+    let line = LogLine {
         time: SystemTime::now(),
         level: Level::Warn,
         target: target(module_path!()),
@@ -204,16 +204,16 @@ fn target(module: &str) -> &str {
     module.strip_prefix(OWN).and_then(|rest| rest.strip_prefix("::")).unwrap_or(module)
 }
 
-struct Line<'a> {
+struct LogLine<'a> {
     time: SystemTime,
     level: Level,
     target: &'a str,
     message: &'a str,
 }
 
-// === impl Line ===
+// === impl LogLine ===
 
-impl Line<'_> {
+impl LogLine<'_> {
     fn write(&self, format: Format, out: &mut impl Write) -> io::Result<()> {
         let time = humantime::format_rfc3339_millis(self.time);
         match format {
@@ -274,7 +274,7 @@ mod tests {
 
     fn written(format: Format, message: &str) -> String {
         let time = humantime::parse_rfc3339("2026-11-25T03:20:18.123Z").unwrap();
-        let line = Line { time, level: Level::Info, target: target("towline::session"), message };
+        let line = LogLine { time, level: Level::Info, target: target("towline::session"), message };
         let mut out = Vec::new();
         line.write(format, &mut out).unwrap();
         String::from_utf8(out).unwrap()

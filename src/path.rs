@@ -6,18 +6,18 @@
 /// cannot avoid a route by encoding its path differently.
 ///
 /// ```
-/// # use towline::path::behind;
-/// assert_eq!(behind("/chat", "/%63hat/a%2Fb"), Some("/a%2Fb"));
-/// assert_eq!(behind("/a/b", "/a%2Fb"), None);
+/// # use towline::path::rest_after;
+/// assert_eq!(rest_after("/chat", "/%63hat/a%2Fb"), Some("/a%2Fb"));
+/// assert_eq!(rest_after("/a/b", "/a%2Fb"), None);
 /// ```
-pub fn behind<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
+pub fn rest_after<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
     let (mut wanted, mut rest) = (prefix.as_bytes(), path.as_bytes());
     while !wanted.is_empty() {
-        let ((expected, behind), (found, left)) = (octet(wanted)?, octet(rest)?);
+        let ((expected, tail), (found, left)) = (octet(wanted)?, octet(rest)?);
         if expected != found {
             return None;
         }
-        (wanted, rest) = (behind, left);
+        (wanted, rest) = (tail, left);
     }
     path.get(path.len() - rest.len()..)
 }
@@ -27,11 +27,11 @@ type Octet = (u8, bool);
 
 /// The first octet of a path, and the rest.
 fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
-    let (&byte, behind) = path.split_first()?;
-    let encoded = (byte == b'%').then(|| behind.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair));
+    let (&byte, tail) = path.split_first()?;
+    let encoded = (byte == b'%').then(|| tail.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair));
     Some(match encoded {
-        Some(value) => ((value, !is_unreserved(value)), &behind[2..]),
-        None => ((byte, false), behind),
+        Some(value) => ((value, !is_unreserved(value)), &tail[2..]),
+        None => ((byte, false), tail),
     })
 }
 
@@ -102,7 +102,7 @@ mod tests {
             ("/a%", "/a%", Some("")),
             ("/a%2", "/a%2x", Some("x")),
         ] {
-            assert_eq!(behind(prefix, path), expected, "{prefix} {path}");
+            assert_eq!(rest_after(prefix, path), expected, "{prefix} {path}");
         }
     }
 
@@ -145,12 +145,12 @@ mod tests {
 
     fn decode_once(bytes: &[u8]) -> Vec<u8> {
         let (mut decoded, mut rest) = (Vec::new(), bytes);
-        while let Some((&byte, behind)) = rest.split_first() {
-            rest = behind;
-            match (byte == b'%').then(|| behind.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair)) {
+        while let Some((&byte, tail)) = rest.split_first() {
+            rest = tail;
+            match (byte == b'%').then(|| tail.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair)) {
                 Some(value) => {
                     decoded.push(value);
-                    rest = &behind[2..];
+                    rest = &tail[2..];
                 }
                 None => decoded.push(byte),
             }
@@ -172,9 +172,9 @@ mod tests {
 
         #[test]
         fn a_path_begins_with_itself(path in "(/|%|2|f|7|e|~|a){0,12}", rest in "(/|a|b){0,4}") {
-            prop_assert_eq!(behind(&path, &path), Some(""));
+            prop_assert_eq!(rest_after(&path, &path), Some(""));
             let longer = format!("{path}/{rest}");
-            prop_assert_eq!(behind(&path, &longer).map(str::len), Some(rest.len() + 1));
+            prop_assert_eq!(rest_after(&path, &longer).map(str::len), Some(rest.len() + 1));
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::path;
 /// The requests that a route matches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    /// The listener's name; none matches all listeners.
+    /// The listener's name; `None` matches all listeners.
     pub listener: Option<String>,
     /// A prefix of the request's path, which ends at a `/` or at the path's end: `/chat`.
     pub path: String,
@@ -40,15 +40,15 @@ impl Pattern {
         self.listener.as_deref().is_none_or(|name| name == listener)
     }
 
-    /// What follows the route's path in a request's path; none when the request is not at or below it.
+    /// What follows the route's path in a request's path; `None` when the request is not at or below it.
     pub fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
         let at_segment = |rest: &&str| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/');
-        path::behind(&self.path, path).filter(at_segment)
+        path::rest_after(&self.path, path).filter(at_segment)
     }
 }
 
 /// The positions in `before`, from 0, of the patterns that together match everything `pattern` matches on
-/// these listeners; none when a request can reach it.
+/// these listeners; `None` when a request can reach it.
 ///
 /// # Correctness
 /// A pattern that matches the path of another one, read as a request's path, matches everything below that

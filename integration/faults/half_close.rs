@@ -14,7 +14,7 @@ fn downstream() {
     for text in ["a", "b"] {
         assert_eq!(raw.frame(), Some(Frame::server(TEXT, text)));
     }
-    assert_eq!(raw.frame(), None, "no close frame for who sent none");
+    assert_eq!(raw.frame(), None, "a client without a close frame gets none");
     assert_eq!(scene.conn().wait_end(), gone());
     let account = scene.account();
     assert_eq!((account.accepted, account.answered), (2, 2), "{account:?}");

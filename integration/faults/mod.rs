@@ -163,7 +163,7 @@ fn recovers_from_a_loss(scene: &Scene, mut client: Client, reason: &str) {
     scene.proxy.wait_ups_of("1:1", 2);
     client.text("d");
     let conn = scene.origin.conn(2);
-    assert_eq!(conn.wait_messages(1), [Message::text("d")], "nothing of before (C6)");
+    assert_eq!(conn.wait_messages(1), [Message::text("d")], "no earlier message is sent (C6)");
     conn.text("answer");
     assert_eq!(client.recv_text(), "answer");
     let account = scene.goodbye(client);

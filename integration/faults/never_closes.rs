@@ -19,7 +19,7 @@ fn downstream() {
     scene.conn().die(Death::Fin);
     let start = Instant::now();
     raw.expect_closed(1013);
-    assert!(start.elapsed() > Duration::from_millis(200), "it has `close_timeout` to answer");
+    assert!(start.elapsed() > Duration::from_millis(200), "the peer has `close_timeout` to answer");
     assert_eq!(scene.account().accepted, 0);
     scene.nothing_is_left();
 }
@@ -36,7 +36,7 @@ fn upstream() {
     scene.goodbye(client);
     assert_eq!(conn.wait_end(), End::Eof);
     assert_eq!(conn.closes(), [(1000, String::new())]);
-    assert!(start.elapsed() > Duration::from_millis(200), "it has `close_timeout` to answer");
+    assert!(start.elapsed() > Duration::from_millis(200), "the peer has `close_timeout` to answer");
     scene.nothing_is_left();
 }
 

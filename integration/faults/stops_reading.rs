@@ -21,7 +21,7 @@ fn downstream() {
     scene.memory_is_bounded();
     scene.neighbour_is_served();
     for number in 0..PUSHES {
-        assert!(client.recv_text() == numbered(number), "push {number} in its place");
+        assert!(client.recv_text() == numbered(number), "push {number} in order");
     }
     pushing.join().unwrap();
     scene.goodbye(client);
@@ -53,7 +53,7 @@ fn upstream() {
     gate.open();
     sending.join().unwrap();
     let all: Vec<_> = (0..MESSAGES).map(|number| Message::text(numbered(number))).collect();
-    assert!(conn.wait_messages(MESSAGES) == all, "all, once, in order");
+    assert!(conn.wait_messages(MESSAGES) == all, "all messages, once and in order");
     let account = scene.goodbye(client);
     assert_eq!((account.accepted, account.delivered), (MESSAGES, MESSAGES), "{account:?}");
     scene.nothing_is_left();
@@ -125,7 +125,7 @@ fn upstream_for_too_long() {
     let arrived = conn.texts().into_iter().filter_map(|text| text.parse::<usize>().ok());
     let mut rest: Vec<_> = failed.chain(arrived).collect();
     rest.sort_unstable();
-    assert!(rest.iter().copied().eq(last + 1..MESSAGES), "one outcome for each behind {last}: {rest:?}");
+    assert!(rest.iter().copied().eq(last + 1..MESSAGES), "one outcome for each event after {last}: {rest:?}");
     let account = scene.account();
     assert_eq!((account.errored, account.unsettled), (replies.len(), 0), "{account:?}");
     scene.nothing_is_left();

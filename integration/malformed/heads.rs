@@ -1,14 +1,14 @@
 //! Request heads that are malformed, too long, or never complete (RFC 9112).
 
-use super::{Knock, Request, knock};
+use super::{RefusedRequest, Request, expect_refused};
 use crate::harness::*;
 
 fn good() -> Request {
     Request::good()
 }
 
-fn bad(name: &'static str, bytes: impl Into<Vec<u8>>) -> Knock {
-    Knock::new(name, bytes, 400)
+fn bad(name: &'static str, bytes: impl Into<Vec<u8>>) -> RefusedRequest {
+    RefusedRequest::new(name, bytes, 400)
 }
 
 #[test]
@@ -16,7 +16,7 @@ fn ends_of_lines() {
     let end = |name, end| bad(name, good().ended_by(end));
     let mut last_line = good().ended_by("\r\n");
     last_line.drain(last_line.len() - 2..);
-    knock(&[
+    expect_refused(&[
         end("bare LF (RFC 9112, 2.2)", "\n"),
         end("bare CR", "\r"),
         end("CR CR LF", "\r\r\n"),
@@ -35,7 +35,7 @@ fn ends_of_lines() {
 #[test]
 fn headers() {
     let header = |name, line: &[u8]| bad(name, good().with(line));
-    knock(&[
+    expect_refused(&[
         header("no colon (RFC 9112, 5)", b"X-Header value"),
         header("no name", b": value"),
         header("a space before the colon (RFC 9112, 5.1)", b"X-Header : value"),
@@ -63,7 +63,7 @@ fn headers() {
 #[test]
 fn first_lines() {
     let line = |name, line: &str| bad(name, good().line(line));
-    knock(&[
+    expect_refused(&[
         line("no version (HTTP/0.9)", "GET /"),
         line("no target", "GET HTTP/1.1"),
         line("nothing", "GET"),
@@ -94,14 +94,15 @@ fn first_lines() {
 
 #[test]
 fn other_versions() {
-    let version = |name, version: &str| Knock::new(name, good().line(&format!("GET / {version}")), 505);
-    knock(&[
+    let version =
+        |name, version: &str| RefusedRequest::new(name, good().line(&format!("GET / {version}")), 505);
+    expect_refused(&[
         version("HTTP/1.0", "HTTP/1.0"),
         version("HTTP/1.2", "HTTP/1.2"),
         version("HTTP/0.9", "HTTP/0.9"),
         version("HTTP/2.0", "HTTP/2.0"),
         version("HTTP/9.9", "HTTP/9.9"),
-        Knock::new("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), 505),
+        RefusedRequest::new("the preface of HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), 505),
     ]);
 }
 
@@ -109,7 +110,7 @@ fn other_versions() {
 fn other_protocols() {
     // The start of a TLS ClientHello: record type, version and length.
     let hello = [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".as_slice(), &[0x5a; 505]].concat();
-    knock(&[
+    expect_refused(&[
         bad("TLS", hello),
         bad("SSH", b"SSH-2.0-OpenSSH_9.9\r\n\r\n".as_slice()),
         bad("a frame", Frame::client(TEXT, "no handshake").bytes()),
@@ -127,18 +128,18 @@ fn other_protocols() {
 fn sizes() {
     let long = "x".repeat(17 << 10);
     let many = |count| (0..count).fold(good(), |request, number| request.with(format!("X-{number}: a")));
-    knock(&[
-        Knock::new("a header above `max_header`", good().with(format!("X: {long}")), 431),
-        Knock::new("a name above it", good().with(format!("{long}: x")), 431),
-        Knock::new("a target above it", good().line(&format!("GET /{long} HTTP/1.1")), 431),
-        Knock::new("a method above it", good().line(&format!("{long} / HTTP/1.1")), 431),
-        Knock::new(
+    expect_refused(&[
+        RefusedRequest::new("a header above `max_header`", good().with(format!("X: {long}")), 431),
+        RefusedRequest::new("a name above it", good().with(format!("{long}: x")), 431),
+        RefusedRequest::new("a target above it", good().line(&format!("GET /{long} HTTP/1.1")), 431),
+        RefusedRequest::new("a method above it", good().line(&format!("{long} / HTTP/1.1")), 431),
+        RefusedRequest::new(
             "headers above it together",
             (0..10).fold(good(), |request, _| request.with(format!("X: {}", &long[..2000]))),
             431,
         ),
-        Knock::new("more than 100 headers", many(101), 431),
-        Knock::new("many more than 100 headers", many(1500), 431),
+        RefusedRequest::new("more than 100 headers", many(101), 431),
+        RefusedRequest::new("many more than 100 headers", many(1500), 431),
     ]);
 }
 
@@ -181,7 +182,7 @@ fn never_complete() {
     let slow = beginnings.map(|beginning| {
         let mut raw = Raw::connect(proxy.addr());
         raw.write(beginning.as_bytes());
-        (Knock { name: "never complete", bytes: beginning.into(), status: 408 }, raw)
+        (RefusedRequest { name: "never complete", bytes: beginning.into(), status: 408 }, raw)
     });
     for (case, mut raw) in slow {
         case.check_answer(&mut raw);

@@ -14,7 +14,7 @@ const CLOSE_TIMEOUT: &str = r#"listener.ws.close_timeout = "300ms""#;
 
 /// A handshake, and the status with which it is refused.
 #[derive(Debug)]
-struct Knock {
+struct RefusedRequest {
     name: &'static str,
     bytes: Vec<u8>,
     status: u16,
@@ -38,9 +38,9 @@ struct Request {
     body: Vec<u8>,
 }
 
-// === impl Knock ===
+// === impl RefusedRequest ===
 
-impl Knock {
+impl RefusedRequest {
     fn new(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16) -> Self {
         Self { name, bytes: bytes.into(), status }
     }
@@ -90,14 +90,14 @@ impl Knock {
 
 /// Expects that each case is refused as it says, and that no case reaches the upstream.
 #[track_caller]
-fn knock(cases: &[Knock]) {
+fn expect_refused(cases: &[RefusedRequest]) {
     let origin = Origin::echo();
     let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
     let before = proxy.descriptors_at_rest();
     for case in cases {
         case.check(&proxy);
     }
-    assert_eq!(origin.handshakes(), 0, "a refused client's upstream is not dialled");
+    assert_eq!(origin.handshakes(), 0, "the upstream of a refused client is not dialed");
     assert_eq!(proxy.sessions(), 0);
     for case in cases {
         // The log throttle suppresses later refusals with the same reason.
@@ -192,7 +192,7 @@ impl Case {
         raw.finish();
         assert_eq!(raw.frame(), None, "{name}: nothing follows");
         let conn = conn();
-        assert_eq!(conn.wait_end(), End::Close(code, reason), "{name}: the upstream is told the same");
+        assert_eq!(conn.wait_end(), End::Close(code, reason), "{name}: the upstream gets the same close");
         assert_eq!(conn.texts(), self.delivered, "{name}: the upstream gets nothing else");
     }
 }
@@ -223,5 +223,5 @@ fn speak(cases: &[Case]) {
         bystander.send(&Frame::client(PING, "still here"));
         assert_eq!(bystander.frame(), Some(Frame::server(PONG, "still here")));
     }
-    assert_eq!(origin.live(), 1, "the bystander's");
+    assert_eq!(origin.live(), 1, "the other client's message");
 }

@@ -7,7 +7,7 @@ use crate::harness::*;
 /// A name, an answer to the handshake, and the reason in the log.
 type Case = (&'static str, Answer, &'static str);
 
-/// Runs each case in a session of its own. The error reply has the same reason as the log.
+/// Runs each case in a new session. The error reply has the same reason as the log.
 #[track_caller]
 fn answered(cases: &[Case]) {
     answered_with(cases, 0, |reason| reason);
@@ -37,7 +37,7 @@ fn answered_with(cases: &[Case], waiting: usize, reported: impl Fn(&'static str)
         assert_eq!(client.ask("hello"), "hello", "{name}");
         finish(client, &proxy, session, 2);
     }
-    assert_eq!(origin.received(), cases.len(), "nothing is sent twice, and nothing stale");
+    assert_eq!(origin.received(), cases.len(), "each message is sent once");
 }
 
 #[test]
@@ -52,9 +52,9 @@ fn statuses() {
         refuses("500", 500, "handshake refused with status 500"),
         refuses("502", 502, "handshake refused with status 502"),
         refuses("503", 503, "handshake refused with status 503"),
-        refuses("a status that nobody knows", 599, "handshake refused with status 599"),
+        refuses("an unassigned status", 599, "handshake refused with status 599"),
         (
-            "a redirect that says where",
+            "a redirect with a location",
             Answer::Bytes("HTTP/1.1 301 Moved\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
             "handshake refused with status 301",
         ),
@@ -73,7 +73,7 @@ fn refusals() {
     // The log has a line for the first refusal; the throttle combines the others.
     proxy.wait_log("client refused listener=ws *path=/ status=400 reason=\"refused by the upstream\"");
     assert_eq!(proxy.sessions(), 0);
-    assert_eq!(proxy.count_log("connector"), 0, "nobody tries again for a client that is refused");
+    assert_eq!(proxy.count_log("connector"), 0, "a refused client causes no reconnects");
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn headers() {
             answer!("Upgrade: websocket", "Connection: close", "Sec-WebSocket-Accept: {accept}"),
             CONNECTION,
         ),
-        ("a subprotocol nobody asked for", Answer::Choose("chat"), PROTOCOL),
+        ("a subprotocol that was not offered", Answer::Choose("chat"), PROTOCOL),
         ("an empty subprotocol", Answer::AcceptWith("Sec-WebSocket-Protocol: \r\n"), PROTOCOL),
         (
             "two subprotocols",
@@ -121,12 +121,12 @@ fn headers() {
             PROTOCOL,
         ),
         (
-            "compression nobody asked for",
+            "compression that was not offered",
             Answer::AcceptWith("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
             EXTENSION,
         ),
         (
-            "an extension nobody knows",
+            "an unknown extension that was not offered",
             Answer::AcceptWith("Sec-WebSocket-Extensions: x-new; a=b\r\n"),
             EXTENSION,
         ),

@@ -40,7 +40,7 @@ fn whole(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame(true, 0, opcode, payload)
 }
 
-/// Runs each case in a session of its own.
+/// Runs each case in a new session.
 #[track_caller]
 fn answered(cases: Vec<Case>) {
     let origin = Origin::silent();
@@ -128,7 +128,7 @@ fn messages() {
             "new message before the fragmented one has ended",
         ),
         Case::new("above `max_message`", too_long, 1009, "message larger than the limit of 10240 bytes"),
-        Case::new("text that is none (8.1)", whole(TEXT, b"\xff"), 1007, NO_TEXT),
+        Case::new("text that is not UTF-8 (8.1)", whole(TEXT, b"\xff"), 1007, NO_TEXT),
         Case::new("a surrogate", whole(TEXT, b"\xed\xa0\x80"), 1007, NO_TEXT),
         Case::new("a character that breaks between two frames", broken, 1007, NO_TEXT),
     ]);
@@ -152,7 +152,7 @@ fn closes() {
             end: End::Close(1005, String::new()),
         },
         Case::new("half a code (5.5.1)", close(&[3]), 1002, "close frame with a payload of one byte"),
-        Case::new("a reason that is no text", close(b"\x03\xe8\xff"), 1007, "close reason is not UTF-8"),
+        Case::new("a reason that is not UTF-8", close(b"\x03\xe8\xff"), 1007, "close reason is not UTF-8"),
     ];
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65_535_u16] {
         let words = format!("close code {code} must not be sent");

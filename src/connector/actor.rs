@@ -45,7 +45,7 @@ pub struct Connector {
     /// The upstream's `buffer`: bytes that were read from the upstream and are not written to the client yet.
     budget: Arc<Budget>,
     exchange: InFlight<Ticket>,
-    state: State,
+    state: ConnectorState,
     /// Whether [`Fact::Proved`] has been reported.
     proved: bool,
     dialing: Option<SpawnHandle>,
@@ -73,7 +73,7 @@ struct Sending {
 
 type UpstreamChannel = Channel<BoxedSocket, Sending>;
 
-enum State {
+enum ConnectorState {
     Dialing(Vec<Envelope>),
     Up(Box<UpstreamChannel>),
     Ended,
@@ -111,7 +111,7 @@ impl Connector {
                 upstream.reply_timeout,
                 upstream.max_overdue,
             ),
-            state: State::Dialing(Vec::new()),
+            state: ConnectorState::Dialing(Vec::new()),
             proved: false,
             dialing: None,
             deadline: Deadline::new(),
@@ -133,7 +133,7 @@ impl Connector {
     fn dialed(result: Result<Dialed, DialError>, connector: &mut Self, ctx: &mut Context<Self>) {
         connector.dialing = None;
         match result {
-            _ if matches!(connector.state, State::Ended) => {}
+            _ if matches!(connector.state, ConnectorState::Ended) => {}
             Ok(dialed) => connector.up(dialed, ctx),
             Err(error) => connector.end(error.failure()),
         }
@@ -151,8 +151,8 @@ impl Connector {
             &self.budget,
             dialed.rest,
         );
-        let waiting = match mem::replace(&mut self.state, State::Up(Box::new(channel))) {
-            State::Dialing(waiting) => waiting,
+        let waiting = match mem::replace(&mut self.state, ConnectorState::Up(Box::new(channel))) {
+            ConnectorState::Dialing(waiting) => waiting,
             _ => Vec::new(),
         };
         self.open = Some(Open::new());
@@ -171,7 +171,7 @@ impl Connector {
     }
 
     fn send(&mut self, Envelope { event, ticket, permit, .. }: Envelope, now: Instant) {
-        let State::Up(channel) = &mut self.state else { return };
+        let ConnectorState::Up(channel) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
         let token = |is_last, permit| Sending { is_last, _permit: permit };
@@ -187,9 +187,9 @@ impl Connector {
     /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget has no
     /// room.
     fn read(&mut self, task: &mut task::Context<'_>) {
-        let State::Up(channel) = &mut self.state else { return };
+        let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
-        while let State::Up(channel) = &mut self.state
+        while let ConnectorState::Up(channel) = &mut self.state
             && let Poll::Ready(received) = channel.poll_event(task)
         {
             match received {
@@ -197,7 +197,7 @@ impl Connector {
                 Err(error) => self.link_failed(&error),
             }
         }
-        let State::Up(channel) = &mut self.state else { return };
+        let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.end_turn();
         if let Some(error) = channel.check_liveness(task.waker()) {
             self.on_liveness_error(error);
@@ -209,7 +209,7 @@ impl Connector {
             Received::Event(decoded) => self.decoded(decoded),
             Received::Message(message) => {
                 self.prove();
-                if let State::Up(channel) = &mut self.state {
+                if let ConnectorState::Up(channel) = &mut self.state {
                     channel.feed(message);
                 }
             }
@@ -240,7 +240,7 @@ impl Connector {
 
     /// Adds the data to the batch, as a reply or as a push.
     fn data(&mut self, data: Data) {
-        let State::Up(channel) = &mut self.state else { return };
+        let ConnectorState::Up(channel) = &mut self.state else { return };
         let permit = channel.permit(&data);
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
@@ -278,7 +278,7 @@ impl Connector {
     /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. Called when the
     /// upstream has closed.
     fn finish_input(&mut self) {
-        while let State::Up(channel) = &mut self.state
+        while let ConnectorState::Up(channel) = &mut self.state
             && let Some(decoded) = channel.take_unfinished()
         {
             self.decoded(decoded);
@@ -297,7 +297,7 @@ impl Connector {
     }
 
     fn flush(&mut self, task: &mut task::Context<'_>) {
-        let State::Up(channel) = &mut self.state else { return };
+        let ConnectorState::Up(channel) = &mut self.state else { return };
         let exchange = &mut self.exchange;
         let mut now = None;
         let delivered = &mut self.delivered;
@@ -318,13 +318,13 @@ impl Driven for Connector {
         if self.deadline.has_passed() {
             self.expire();
         }
-        if let State::Up(_) = self.state {
+        if let ConnectorState::Up(_) = self.state {
             self.read(task);
             self.flush_replies();
             self.flush(task);
             self.await_replies();
         }
-        if let State::Ended = self.state {
+        if let ConnectorState::Ended = self.state {
             return Poll::Ready(());
         }
         // While the peer is silent, nothing but this alarm wakes the connector.
@@ -340,7 +340,7 @@ impl Actor for Connector {
 impl Drop for Connector {
     /// Reports the end of the connection when the connector panics.
     fn drop(&mut self) {
-        if std::thread::panicking() && !matches!(self.state, State::Ended) {
+        if std::thread::panicking() && !matches!(self.state, ConnectorState::Ended) {
             self.end(Failure::lost());
         }
     }
@@ -352,9 +352,9 @@ impl Handler<DataMessage> for Connector {
     fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
         let DataMessage::Events(envelopes) = message else { return };
         match &mut self.state {
-            State::Dialing(waiting) => waiting.extend(envelopes),
-            State::Up(_) => self.send_all(envelopes),
-            State::Ended => self.report(Fact::Unsent(envelopes)),
+            ConnectorState::Dialing(waiting) => waiting.extend(envelopes),
+            ConnectorState::Up(_) => self.send_all(envelopes),
+            ConnectorState::Ended => self.report(Fact::Unsent(envelopes)),
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct InFlight<T> {
     /// upstream that stops answering, or whose replies lag one behind its requests, does not recover.
     max_overdue: usize,
     /// In the order of sending: first the written events, then the queued ones.
-    entries: VecDeque<Entry<T>>,
+    entries: VecDeque<InFlightEvent<T>>,
     /// Number of written events at the front of `entries`.
     written: usize,
     /// Number of entries that are overdue. Their reply may still arrive.
@@ -37,7 +37,7 @@ pub struct InFlight<T> {
 
 /// An event that was sent.
 #[derive(Debug)]
-struct Entry<T> {
+struct InFlightEvent<T> {
     /// The event's number in the session.
     event: EventNumber,
     /// Boxed to keep entries small: few events have tags.
@@ -77,7 +77,7 @@ pub struct Unsettled<T> {
     pub written: bool,
     /// The event's `$correlation`.
     pub correlation: Option<Value>,
-    /// The obligation.
+    /// The obligation to settle the event.
     pub owed: T,
 }
 
@@ -109,7 +109,7 @@ impl<T> InFlight<T> {
         let (owed, deadline) = (Some(owed), now + self.timeout);
         let tagged = tags.key.is_some() || tags.correlation.is_some();
         let tags = tagged.then(|| Box::new(tags));
-        self.entries.push_back(Entry { event, tags, owed, awaits_reply, deadline });
+        self.entries.push_back(InFlightEvent { event, tags, owed, awaits_reply, deadline });
     }
 
     /// Notes that the socket has taken the oldest queued event. Returns its obligation if it awaits no reply.
@@ -188,7 +188,7 @@ impl<T> InFlight<T> {
     }
 
     /// The oldest request that is not written.
-    fn queued(&self) -> Option<&Entry<T>> {
+    fn queued(&self) -> Option<&InFlightEvent<T>> {
         self.entries.get(self.written).filter(|_| self.mode == settings::ExchangeMode::Request)
     }
 
@@ -213,7 +213,7 @@ impl<T> InFlight<T> {
         self.overdue = 0;
         let entries = std::mem::take(&mut self.entries);
         let unsettled = entries.into_iter().enumerate().filter_map(|(at, entry)| {
-            let Entry { event, tags, owed, .. } = entry;
+            let InFlightEvent { event, tags, owed, .. } = entry;
             let correlation = tags.and_then(|tags| tags.correlation);
             Some(Unsettled { event, written: at < written, correlation, owed: owed? })
         });
@@ -233,7 +233,7 @@ impl<T> InFlight<T> {
     }
 }
 
-impl<T> Entry<T> {
+impl<T> InFlightEvent<T> {
     fn key(&self) -> Option<&Value> {
         self.tags.as_ref()?.key.as_ref()
     }

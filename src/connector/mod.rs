@@ -7,7 +7,8 @@
 //! * *Up*: events are sent, messages come back.
 //! * *Ended*: what still comes in goes back to the supervisor, until nobody holds its address.
 //!
-//! Behind a close frame the socket outlives it, until the server ends the TCP connection or `close_timeout` is over.
+//! After a close frame the socket outlives the actor, until the server ends the TCP connection or `close_timeout` has
+//! passed.
 
 mod actor;
 pub mod exchange;

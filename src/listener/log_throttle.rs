@@ -26,7 +26,7 @@ struct Recent {
 
 /// What to do with a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum LineDecision {
     /// Write it, with the number of lines that were suppressed since the last one.
     Written(u64),
     /// Suppress it. It is the first one since a line was written: call [`LogThrottle::suppressed`] after
@@ -38,18 +38,18 @@ pub(super) enum Line {
 
 impl LogThrottle {
     /// Decides about a line with this reason.
-    pub(super) fn line(&mut self, reason: &'static str, now: Instant) -> Line {
+    pub(super) fn line(&mut self, reason: &'static str, now: Instant) -> LineDecision {
         let Some(recent) = self.reasons.get_mut(reason) else {
             self.reasons.insert(reason, Recent { written: now, suppressed: 0 });
-            return Line::Written(0);
+            return LineDecision::Written(0);
         };
         if now.saturating_duration_since(recent.written) >= PAUSE {
             let suppressed = recent.suppressed;
             *recent = Recent { written: now, suppressed: 0 };
-            return Line::Written(suppressed);
+            return LineDecision::Written(suppressed);
         }
         recent.suppressed += 1;
-        if recent.suppressed == 1 { Line::First } else { Line::More }
+        if recent.suppressed == 1 { LineDecision::First } else { LineDecision::More }
     }
 
     /// Number of lines suppressed since the last one was written; resets it, because the caller reports it.
@@ -70,17 +70,17 @@ mod tests {
     fn each_reason_has_one_line_per_second() {
         let now = Instant::now();
         let mut log_throttle = LogThrottle::default();
-        assert_eq!(log_throttle.line("a", now), Line::Written(0));
-        assert_eq!(log_throttle.line("a", now), Line::First);
-        assert_eq!(log_throttle.line("a", now), Line::More);
-        assert_eq!(log_throttle.line("b", now), Line::Written(0));
+        assert_eq!(log_throttle.line("a", now), LineDecision::Written(0));
+        assert_eq!(log_throttle.line("a", now), LineDecision::First);
+        assert_eq!(log_throttle.line("a", now), LineDecision::More);
+        assert_eq!(log_throttle.line("b", now), LineDecision::Written(0));
         let later = now + PAUSE;
-        assert_eq!(log_throttle.line("a", later), Line::Written(2));
+        assert_eq!(log_throttle.line("a", later), LineDecision::Written(2));
         assert_eq!(log_throttle.suppressed("a", later), 0, "already reported");
-        assert_eq!(log_throttle.line("a", later), Line::First);
+        assert_eq!(log_throttle.line("a", later), LineDecision::First);
         let later = later + PAUSE;
         assert_eq!(log_throttle.suppressed("a", later), 1);
-        assert_eq!(log_throttle.line("a", later), Line::First, "the summary counts as a line");
+        assert_eq!(log_throttle.line("a", later), LineDecision::First, "the summary counts as a line");
         assert_eq!(log_throttle.suppressed("c", later), 0);
     }
 }

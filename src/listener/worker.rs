@@ -15,7 +15,7 @@ use super::{
     admission::SessionPermit,
     answer::Refusal,
     configuration::{Routing, WorkerConfiguration},
-    log_throttle::{Line, PAUSE},
+    log_throttle::{LineDecision, PAUSE},
     state::{ListenerState, ServerState},
 };
 use crate::{
@@ -103,7 +103,7 @@ impl ListenerWorker {
         let reason = refusal.text;
         let line = self.state.log_throttle().line(reason, Instant::now());
         match line {
-            Line::Written(suppressed) => log::warn!(
+            LineDecision::Written(suppressed) => log::warn!(
                 "client refused listener={} peer={peer} path={} status={} reason={}{} suppressed={suppressed}",
                 self.state.name,
                 Quoted(path),
@@ -111,7 +111,7 @@ impl ListenerWorker {
                 Quoted(reason),
                 Cause(refusal.cause.as_deref())
             ),
-            Line::First => {
+            LineDecision::First => {
                 let worker = Rc::clone(self);
                 actix_rt::spawn(async move {
                     tokio::time::sleep(PAUSE).await;
@@ -124,7 +124,7 @@ impl ListenerWorker {
                     }
                 });
             }
-            Line::More => {}
+            LineDecision::More => {}
         }
     }
 

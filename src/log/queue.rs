@@ -29,7 +29,7 @@ impl Queue {
         }
     }
 
-    /// Moves all lines into `batch`, which is empty, and returns how many were dropped behind them.
+    /// Moves all lines into `batch`, which is empty, and returns how many were dropped after them.
     pub(super) fn take(&mut self, batch: &mut Vec<u8>) -> u64 {
         std::mem::swap(&mut self.lines, batch);
         std::mem::take(&mut self.dropped)
@@ -61,7 +61,7 @@ mod tests {
         }
         queue.push(b"short\n");
         batch.clear();
-        assert_eq!(queue.take(&mut batch), 3, "a short line does not slip in behind a dropped one");
+        assert_eq!(queue.take(&mut batch), 3, "a short line after a dropped one is dropped too");
         assert_eq!(batch.len(), QUEUE_BYTES_MAX);
 
         queue.push(b"short\n");

@@ -35,7 +35,7 @@ pub(crate) struct Writer {
 
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     /// Notified when something is queued.
     queued: Condvar,
     /// Notified when everything is written, and when a write fails.
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct WriterState {
     queue: Queue,
     /// Whether the thread has taken lines that it has not written yet.
     is_writing: bool,
@@ -102,9 +102,9 @@ impl Writer {
     }
 }
 
-// === impl State ===
+// === impl WriterState ===
 
-impl State {
+impl WriterState {
     fn is_settled(&self) -> bool {
         self.queue.is_empty() && !self.is_writing
     }
@@ -113,7 +113,7 @@ impl State {
 // === impl Shared ===
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -15,7 +15,7 @@ use tokio::{
     time::sleep_until,
 };
 
-use super::race::{Race, Turn};
+use super::race::{Race, RaceStep};
 
 /// Most concurrent attempts of one dial.
 const ATTEMPTS_MAX: usize = 4;
@@ -40,14 +40,14 @@ pub(super) async fn first<T, F: Future<Output = io::Result<T>>>(
     let mut attempts = Attempts { running: VecDeque::new(), extra, permits: Vec::new() };
     loop {
         match race.turn(Instant::now()) {
-            Turn::Begin(address) => {
+            RaceStep::Begin(address) => {
                 if attempts.make_room().is_some() {
                     race.dropped();
                 }
                 attempts.running.push_back(Box::pin(connect(address)));
             }
-            Turn::Lost(error) => return Err(error),
-            Turn::Wait(until) => {
+            RaceStep::Lost(error) => return Err(error),
+            RaceStep::Wait(until) => {
                 let due = async {
                     match until {
                         Some(until) => sleep_until(until.into()).await,

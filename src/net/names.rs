@@ -52,7 +52,7 @@ pub enum LookupError {
 
 /// What a dial does next to get the addresses of a name.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<S> {
+pub(super) enum LookupStep<S> {
     /// Use these addresses.
     Use(Addresses),
     /// Fail with this error.
@@ -68,12 +68,12 @@ pub(super) enum Step<S> {
 /// The names known and their look-ups. `S` signals the end of a look-up to the dials that wait for it.
 #[derive(Debug)]
 pub(super) struct Names<S> {
-    entries: HashMap<Box<str>, Entry<S>>,
+    entries: HashMap<Box<str>, NameEntry<S>>,
     running: usize,
 }
 
 #[derive(Debug)]
-struct Entry<S> {
+struct NameEntry<S> {
     /// The last good answer, and when it arrived.
     known: Option<(Addresses, Instant)>,
     /// The last failure, and until when the next look-up must wait.
@@ -85,7 +85,7 @@ struct Entry<S> {
 
 /// The result of a finished look-up.
 #[derive(Debug)]
-pub(super) struct Ended<S> {
+pub(super) struct LookupEnd<S> {
     /// Signals the end to the waiting dials.
     pub(super) signal: Option<S>,
     /// Whether older addresses are used although the look-up failed.
@@ -99,32 +99,32 @@ impl<S> Default for Names<S> {
 }
 
 impl<S: Clone> Names<S> {
-    /// The next step to get the addresses of `name`. After [`Step::Start`] the look-up counts as started, and
+    /// The next step to get the addresses of `name`. After [`LookupStep::Start`] the look-up counts as started, and
     /// later dials wait for the signal that `signal` creates.
-    pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> Step<S> {
+    pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> LookupStep<S> {
         let is_full = self.running >= LOOKUPS_MAX;
         let entry = self.entry(name, now);
         entry.used = now;
         if let Some(addresses) = entry.known(now, FRESH) {
-            return Step::Use(addresses);
+            return LookupStep::Use(addresses);
         }
         let stale = entry.known(now, STALE_MAX);
         if let Some((signal, since)) = &entry.running {
             let until = *since + STALE_AFTER;
             return match stale {
-                Some(addresses) if now >= until => Step::Use(addresses),
-                stale => Step::Wait(signal.clone(), stale.map(|_| until)),
+                Some(addresses) if now >= until => LookupStep::Use(addresses),
+                stale => LookupStep::Wait(signal.clone(), stale.map(|_| until)),
             };
         }
         match (&entry.failed, stale) {
-            (Some((_, until)), Some(addresses)) if now < *until => Step::Use(addresses),
-            (Some((error, until)), None) if now < *until => Step::Fail(error.clone()),
-            (_, Some(addresses)) if is_full => Step::Use(addresses),
-            _ if is_full => Step::Full,
+            (Some((_, until)), Some(addresses)) if now < *until => LookupStep::Use(addresses),
+            (Some((error, until)), None) if now < *until => LookupStep::Fail(error.clone()),
+            (_, Some(addresses)) if is_full => LookupStep::Use(addresses),
+            _ if is_full => LookupStep::Full,
             _ => {
                 entry.running = Some((signal(), now));
                 self.running += 1;
-                Step::Start
+                LookupStep::Start
             }
         }
     }
@@ -135,8 +135,8 @@ impl<S: Clone> Names<S> {
         name: &str,
         now: Instant,
         answer: Result<Addresses, LookupError>,
-    ) -> Ended<S> {
-        let unknown = Ended { signal: None, is_stale: false };
+    ) -> LookupEnd<S> {
+        let unknown = LookupEnd { signal: None, is_stale: false };
         let Some(entry) = self.entries.get_mut(name) else { return unknown };
         let Some((signal, since)) = entry.running.take() else { return unknown };
         self.running -= 1;
@@ -154,21 +154,21 @@ impl<S: Clone> Names<S> {
             }
         }
         let is_stale = entry.failed.is_some() && entry.known(now, STALE_MAX).is_some();
-        Ended { signal: Some(signal), is_stale }
+        LookupEnd { signal: Some(signal), is_stale }
     }
 
-    fn entry(&mut self, name: &str, now: Instant) -> &mut Entry<S> {
+    fn entry(&mut self, name: &str, now: Instant) -> &mut NameEntry<S> {
         if !self.entries.contains_key(name) && self.entries.len() >= NAMES_MAX {
             let idle = self.entries.iter().filter(|(_, entry)| entry.running.is_none());
             let oldest = idle.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
             oldest.map(|name| self.entries.remove(&name));
         }
-        let new = Entry { known: None, failed: None, running: None, used: now };
+        let new = NameEntry { known: None, failed: None, running: None, used: now };
         self.entries.entry(name.into()).or_insert(new)
     }
 }
 
-impl<S> Entry<S> {
+impl<S> NameEntry<S> {
     /// The last good answer if it is younger than `age`.
     fn known(&self, now: Instant, age: Duration) -> Option<Addresses> {
         let (addresses, at) = self.known.as_ref()?;
@@ -205,11 +205,11 @@ mod tests {
             Self { names: Names::default(), begun: Instant::now() }
         }
 
-        fn ask(&mut self, name: &str, at: Duration) -> Step<()> {
+        fn ask(&mut self, name: &str, at: Duration) -> LookupStep<()> {
             self.names.ask(name, self.begun + at, || ())
         }
 
-        fn end(&mut self, name: &str, at: Duration, answer: Result<Addresses, LookupError>) -> Ended<()> {
+        fn end(&mut self, name: &str, at: Duration, answer: Result<Addresses, LookupError>) -> LookupEnd<()> {
             self.names.end(name, self.begun + at, answer)
         }
     }
@@ -217,97 +217,97 @@ mod tests {
     #[test]
     fn all_dials_of_a_name_share_one_look_up() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        assert_eq!(clock.ask("a", ms(0)), LookupStep::Start);
         for at in 1..100 {
-            assert_eq!(clock.ask("a", ms(at)), Step::Wait((), None));
+            assert_eq!(clock.ask("a", ms(at)), LookupStep::Wait((), None));
         }
         clock.end("a", ms(100), Ok(addresses(1)));
-        assert_eq!(clock.ask("a", ms(101)), Step::Use(addresses(1)));
-        assert_eq!(clock.ask("a", ms(5099)), Step::Use(addresses(1)));
-        assert_eq!(clock.ask("a", ms(5100)), Step::Start);
+        assert_eq!(clock.ask("a", ms(101)), LookupStep::Use(addresses(1)));
+        assert_eq!(clock.ask("a", ms(5099)), LookupStep::Use(addresses(1)));
+        assert_eq!(clock.ask("a", ms(5100)), LookupStep::Start);
     }
 
     #[test]
     fn a_hanging_look_up_delays_no_other() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("hangs", ms(0)), Step::Start);
-        assert_eq!(clock.ask("other", ms(1)), Step::Start);
+        assert_eq!(clock.ask("hangs", ms(0)), LookupStep::Start);
+        assert_eq!(clock.ask("other", ms(1)), LookupStep::Start);
         clock.end("other", ms(2), Ok(addresses(2)));
-        assert_eq!(clock.ask("other", ms(3)), Step::Use(addresses(2)));
-        assert_eq!(clock.ask("hangs", ms(3)), Step::Wait((), None));
+        assert_eq!(clock.ask("other", ms(3)), LookupStep::Use(addresses(2)));
+        assert_eq!(clock.ask("hangs", ms(3)), LookupStep::Wait((), None));
     }
 
     #[test]
     fn a_failure_is_shared_and_retried_after_a_second() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        assert_eq!(clock.ask("a", ms(0)), LookupStep::Start);
         clock.end("a", ms(10), Err(LookupError::NotFound));
-        assert_eq!(clock.ask("a", ms(1009)), Step::Fail(LookupError::NotFound));
-        assert_eq!(clock.ask("a", ms(1010)), Step::Start);
+        assert_eq!(clock.ask("a", ms(1009)), LookupStep::Fail(LookupError::NotFound));
+        assert_eq!(clock.ask("a", ms(1010)), LookupStep::Start);
     }
 
     #[test]
     fn the_pause_after_a_failure_is_as_long_as_the_look_up() {
         for (took, pause) in [(10, 1000), (4000, 4000), (90_000, 30_000)] {
             let mut clock = Clock::new();
-            assert_eq!(clock.ask("a", ms(0)), Step::Start);
+            assert_eq!(clock.ask("a", ms(0)), LookupStep::Start);
             clock.end("a", ms(took), Err(silent()));
-            assert_eq!(clock.ask("a", ms(took + pause - 1)), Step::Fail(silent()));
-            assert_eq!(clock.ask("a", ms(took + pause)), Step::Start);
+            assert_eq!(clock.ask("a", ms(took + pause - 1)), LookupStep::Fail(silent()));
+            assert_eq!(clock.ask("a", ms(took + pause)), LookupStep::Start);
         }
     }
 
     #[test]
     fn known_addresses_are_used_while_the_name_server_is_silent() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        assert_eq!(clock.ask("a", ms(0)), LookupStep::Start);
         clock.end("a", ms(0), Ok(addresses(1)));
-        assert_eq!(clock.ask("a", ms(6000)), Step::Start);
+        assert_eq!(clock.ask("a", ms(6000)), LookupStep::Start);
         let until = clock.begun + ms(6500);
-        assert_eq!(clock.ask("a", ms(6001)), Step::Wait((), Some(until)));
-        assert_eq!(clock.ask("a", ms(6500)), Step::Use(addresses(1)));
+        assert_eq!(clock.ask("a", ms(6001)), LookupStep::Wait((), Some(until)));
+        assert_eq!(clock.ask("a", ms(6500)), LookupStep::Use(addresses(1)));
         assert!(clock.end("a", ms(16_000), Err(silent())).is_stale);
-        assert_eq!(clock.ask("a", ms(16_001)), Step::Use(addresses(1)), "a failed look-up, and no wait");
-        assert_eq!(clock.ask("a", ms(3_600_000)), Step::Start, "others may own the address after an hour");
-        assert_eq!(clock.ask("a", ms(3_600_001)), Step::Wait((), None));
+        assert_eq!(clock.ask("a", ms(16_001)), LookupStep::Use(addresses(1)), "a failed look-up, and no wait");
+        assert_eq!(clock.ask("a", ms(3_600_000)), LookupStep::Start, "others may own the address after an hour");
+        assert_eq!(clock.ask("a", ms(3_600_001)), LookupStep::Wait((), None));
     }
 
     #[test]
     fn the_addresses_of_a_removed_name_are_forgotten() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("a", ms(0)), Step::Start);
+        assert_eq!(clock.ask("a", ms(0)), LookupStep::Start);
         clock.end("a", ms(0), Ok(addresses(1)));
-        assert_eq!(clock.ask("a", ms(6000)), Step::Start);
+        assert_eq!(clock.ask("a", ms(6000)), LookupStep::Start);
         assert!(!clock.end("a", ms(6001), Err(LookupError::NotFound)).is_stale);
-        assert_eq!(clock.ask("a", ms(6002)), Step::Fail(LookupError::NotFound));
+        assert_eq!(clock.ask("a", ms(6002)), LookupStep::Fail(LookupError::NotFound));
     }
 
     #[test]
     fn concurrent_look_ups_are_bounded_and_known_names_still_resolve() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("known", ms(0)), Step::Start);
+        assert_eq!(clock.ask("known", ms(0)), LookupStep::Start);
         clock.end("known", ms(0), Ok(addresses(1)));
         for number in 0..LOOKUPS_MAX {
-            assert_eq!(clock.ask(&format!("hangs{number}"), ms(1)), Step::Start);
+            assert_eq!(clock.ask(&format!("hangs{number}"), ms(1)), LookupStep::Start);
         }
-        assert_eq!(clock.ask("new", ms(2)), Step::Full);
-        assert_eq!(clock.ask("known", ms(6000)), Step::Use(addresses(1)));
+        assert_eq!(clock.ask("new", ms(2)), LookupStep::Full);
+        assert_eq!(clock.ask("known", ms(6000)), LookupStep::Use(addresses(1)));
         clock.end("hangs0", ms(6001), Err(silent()));
-        assert_eq!(clock.ask("new", ms(6002)), Step::Start);
-        assert_eq!(clock.ask("hangs0", ms(6003)), Step::Fail(silent()));
+        assert_eq!(clock.ask("new", ms(6002)), LookupStep::Start);
+        assert_eq!(clock.ask("hangs0", ms(6003)), LookupStep::Fail(silent()));
     }
 
     #[test]
     fn the_least_recently_used_name_is_removed() {
         let mut clock = Clock::new();
-        assert_eq!(clock.ask("hangs", ms(0)), Step::Start);
+        assert_eq!(clock.ask("hangs", ms(0)), LookupStep::Start);
         for number in 0..2 * NAMES_MAX as u64 {
             let name = number.to_string();
-            assert_eq!(clock.ask(&name, ms(number)), Step::Start);
+            assert_eq!(clock.ask(&name, ms(number)), LookupStep::Start);
             clock.end(&name, ms(number), Ok(addresses(1)));
             assert!(clock.names.entries.len() <= NAMES_MAX);
         }
-        assert_eq!(clock.ask("hangs", ms(3000)), Step::Wait((), None));
+        assert_eq!(clock.ask("hangs", ms(3000)), LookupStep::Wait((), None));
     }
 
     proptest! {
@@ -325,10 +325,10 @@ mod tests {
                 let key = name.to_string();
                 match event {
                     0 => match clock.ask(&key, ms(at)) {
-                        Step::Start => prop_assert!(running.insert(name)),
-                        Step::Wait(..) => prop_assert!(running.contains(&name)),
-                        Step::Full => prop_assert!(false, "four names are not too many"),
-                        Step::Use(_) | Step::Fail(_) => {}
+                        LookupStep::Start => prop_assert!(running.insert(name)),
+                        LookupStep::Wait(..) => prop_assert!(running.contains(&name)),
+                        LookupStep::Full => prop_assert!(false, "four names are not too many"),
+                        LookupStep::Use(_) | LookupStep::Fail(_) => {}
                     },
                     event => {
                         let answer = if event == 1 { Ok(addresses(1)) } else { Err(silent()) };
@@ -336,7 +336,7 @@ mod tests {
                         prop_assert_eq!(ended.signal.is_some(), running.remove(&name));
                         if ended.signal.is_some() {
                             let next = clock.ask(&key, ms(at));
-                            prop_assert!(matches!(next, Step::Use(_) | Step::Fail(_)), "{:?}", next);
+                            prop_assert!(matches!(next, LookupStep::Use(_) | LookupStep::Fail(_)), "{:?}", next);
                         }
                     }
                 }

@@ -24,7 +24,7 @@ pub(super) struct Race {
 
 /// The next step of a dial.
 #[derive(Debug)]
-pub(super) enum Turn {
+pub(super) enum RaceStep {
     /// Try this address.
     Begin(SocketAddr),
     /// Wait for the running attempts, at most until the given time.
@@ -40,18 +40,18 @@ impl Race {
         Self { waiting: interleave(addresses), open: 0, due: None, failure: None }
     }
 
-    pub(super) fn turn(&mut self, now: Instant) -> Turn {
+    pub(super) fn turn(&mut self, now: Instant) -> RaceStep {
         let is_due = self.open == 0 || self.due.is_none_or(|due| now >= due);
         match self.waiting.front() {
-            Some(_) if !is_due => Turn::Wait(self.due),
-            None if self.open > 0 => Turn::Wait(None),
+            Some(_) if !is_due => RaceStep::Wait(self.due),
+            None if self.open > 0 => RaceStep::Wait(None),
             _ => match self.waiting.pop_front() {
                 Some(address) => {
                     self.open += 1;
                     self.due = Some(now + ATTEMPT_DELAY);
-                    Turn::Begin(address)
+                    RaceStep::Begin(address)
                 }
-                None => Turn::Lost(self.failure.take().unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())),
+                None => RaceStep::Lost(self.failure.take().unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())),
             },
         }
     }
@@ -75,7 +75,7 @@ impl Race {
     }
 }
 
-/// How informative a failure is; the highest is reported. A host that refuses exists, so its answer is
+/// How informative a failure is; the failure with the highest rank is reported. A host that refuses exists, so its answer is
 /// preferred to that of a family without a route. Among equals the first is kept, because its address was
 /// preferred.
 fn rank(error: &io::Error) -> u8 {
@@ -111,9 +111,9 @@ mod tests {
         texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 80)).collect()
     }
 
-    fn begun(turn: Turn) -> String {
+    fn begun(turn: RaceStep) -> String {
         match turn {
-            Turn::Begin(address) => address.ip().to_string(),
+            RaceStep::Begin(address) => address.ip().to_string(),
             other => panic!("{other:?}"),
         }
     }
@@ -143,11 +143,11 @@ mod tests {
         let begin = Instant::now();
         let at = |millis| begin + Duration::from_millis(millis);
         assert_eq!(begun(race.turn(at(0))), "::1");
-        assert!(matches!(race.turn(at(0)), Turn::Wait(Some(until)) if until == at(250)));
-        assert!(matches!(race.turn(at(249)), Turn::Wait(Some(until)) if until == at(250)));
+        assert!(matches!(race.turn(at(0)), RaceStep::Wait(Some(until)) if until == at(250)));
+        assert!(matches!(race.turn(at(249)), RaceStep::Wait(Some(until)) if until == at(250)));
         assert_eq!(begun(race.turn(at(250))), "127.0.0.1");
         assert_eq!(begun(race.turn(at(500))), "127.0.0.2");
-        assert!(matches!(race.turn(at(10_000)), Turn::Wait(None)));
+        assert!(matches!(race.turn(at(10_000)), RaceStep::Wait(None)));
     }
 
     #[test]
@@ -157,9 +157,9 @@ mod tests {
         assert_eq!(begun(race.turn(now)), "::1");
         race.failed(error(ErrorKind::ConnectionRefused));
         assert_eq!(begun(race.turn(now)), "127.0.0.1");
-        assert!(matches!(race.turn(now), Turn::Wait(None)));
+        assert!(matches!(race.turn(now), RaceStep::Wait(None)));
         race.failed(error(ErrorKind::ConnectionRefused));
-        assert!(matches!(race.turn(now), Turn::Lost(error) if error.kind() == ErrorKind::ConnectionRefused));
+        assert!(matches!(race.turn(now), RaceStep::Lost(error) if error.kind() == ErrorKind::ConnectionRefused));
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
             begun(race.turn(now));
             race.failed(error(second));
             assert!(
-                matches!(race.turn(now), Turn::Lost(error) if error.kind() == reported),
+                matches!(race.turn(now), RaceStep::Lost(error) if error.kind() == reported),
                 "{first} {second}"
             );
         }

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout_at};
 
 #[cfg(doc)]
 use super::names::LOOKUPS_MAX;
-use super::names::{ADDRESSES_MAX, Addresses, LookupError, Names, Step};
+use super::names::{ADDRESSES_MAX, Addresses, LookupError, Names, LookupStep};
 
 /// Signals the end of a look-up: true when it has ended.
 type Signal = watch::Sender<bool>;
@@ -59,12 +59,12 @@ impl Resolver {
             ended.mark_unchanged();
             let step = self.names().ask(&name, Instant::now(), || watch::Sender::new(false));
             match step {
-                Step::Use(addresses) => return Ok(addresses),
-                Step::Fail(error) => return Err(error),
-                Step::Start => self.start(&name),
-                Step::Wait(signal, until) => wait(&signal, until).await,
+                LookupStep::Use(addresses) => return Ok(addresses),
+                LookupStep::Fail(error) => return Err(error),
+                LookupStep::Start => self.start(&name),
+                LookupStep::Wait(signal, until) => wait(&signal, until).await,
                 // The sender lives as long as the resolver.
-                Step::Full => _ = ended.changed().await,
+                LookupStep::Full => _ = ended.changed().await,
             }
         }
     }

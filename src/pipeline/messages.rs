@@ -17,7 +17,7 @@ use crate::{
 
 /// Turns one event into any number of events: a program's instance, or a double in a test.
 pub trait Stage {
-    /// Appends the events that `event` becomes to `outputs`; none drops it.
+    /// Appends the events that `event` becomes to `outputs`. Appending nothing drops the event.
     ///
     /// # Errors
     /// When the program fails on the event; `outputs` is unchanged.

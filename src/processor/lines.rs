@@ -316,9 +316,9 @@ mod tests {
         let mut parts = Vec::new();
         let mut rest = text;
         for cut in cuts {
-            let (part, behind) = rest.split_at(cut % (rest.len() + 1));
+            let (part, tail) = rest.split_at(cut % (rest.len() + 1));
             parts.push(part.to_vec());
-            rest = behind;
+            rest = tail;
         }
         parts.push(rest.to_vec());
         parts

@@ -21,7 +21,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler};
 
 use self::{
     admitting::Limiters,
-    ending::{CloseIntent, Side, State},
+    ending::{CloseIntent, Side, SessionState},
 };
 use super::{
     delivery::Delivery,
@@ -63,7 +63,7 @@ pub struct Session {
     /// The origin of the client's events; `None` when no pipeline reads it.
     origin: Option<Arc<Origin>>,
     links: SessionLinks,
-    state: State,
+    state: SessionState,
     /// The deadline of the current state: see [`Session::due`].
     deadline: Deadline,
     /// The order to drain, until its delay has passed.
@@ -111,7 +111,7 @@ impl Session {
             meta,
             origin,
             links,
-            state: State::Open,
+            state: SessionState::Open,
             deadline: Deadline::new(),
             drain: None,
             ending: None,
@@ -129,7 +129,7 @@ impl Session {
     /// Reads from the client until it has sent nothing more, the turn's steps are used up, or a limit is reached.
     fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
         self.down.channel.begin_turn();
-        while matches!(self.state, State::Open) && self.ending.is_none() {
+        while matches!(self.state, SessionState::Open) && self.ending.is_none() {
             if !self.has_room(task) || self.is_held_back(ctx, task) {
                 self.down.channel.hold_back();
                 break;
@@ -239,7 +239,7 @@ impl Actor for Session {
 impl Drop for Session {
     /// Ends the upstream side of a session that did not end in order: it panicked, or its worker thread ended.
     fn drop(&mut self) {
-        if !matches!(self.state, State::Over) {
+        if !matches!(self.state, SessionState::Over) {
             if std::thread::panicking() {
                 log::error!("session died session={self}");
             }

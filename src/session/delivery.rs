@@ -100,7 +100,7 @@ impl<O> Delivery<O> {
         true
     }
 
-    /// Notes a failure that is no event's outcome: a push failed, or a lost connection leaves a gap. Its error reply
+    /// Notes a failure that is not the outcome of an event: a push failed, or a lost connection leaves a gap. Its error reply
     /// has the position that a push would have now.
     pub fn fail_unowned(&mut self, event: EventNumber) {
         let position = if self.ordered { self.last_reply } else { Some(self.sequencer.reserve()) };

@@ -108,7 +108,7 @@ struct ModelDelivery {
     ordered: bool,
     ledger: ModelLedger,
     sequencer: ModelSequencer,
-    /// Failures that are no event's outcome, and the positions of their error replies.
+    /// Failures that are not the outcome of an event, and the positions of their error replies.
     unowned: Vec<(EventNumber, Option<usize>)>,
     /// The position of the last reply.
     last: Option<usize>,

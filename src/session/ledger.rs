@@ -40,12 +40,12 @@ pub struct Counts {
 /// Events accepted and not yet settled, in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    open: VecDeque<Entry>,
+    open: VecDeque<LedgerEntry>,
     counts: Counts,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct LedgerEntry {
     event: EventNumber,
     position: Option<Position>,
     /// Copies that have not ended, the event itself included.
@@ -72,7 +72,7 @@ impl Ledger {
     pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
         debug_assert!(self.open.back().is_none_or(|last| last.event < event));
         self.counts.accepted += 1;
-        self.open.push_back(Entry { event, position, copies: 1, outcome: Outcome::Dropped, failing: false });
+        self.open.push_back(LedgerEntry { event, position, copies: 1, outcome: Outcome::Dropped, failing: false });
     }
 
     /// Notes that a pipeline copied an event.
@@ -166,7 +166,7 @@ impl Ledger {
         entry.position
     }
 
-    fn find(&mut self, event: EventNumber) -> Option<&mut Entry> {
+    fn find(&mut self, event: EventNumber) -> Option<&mut LedgerEntry> {
         let at = self.index(event)?;
         self.open.get_mut(at)
     }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each position gets outputs `(position, n)`. In whatever order the positions are closed, the outputs are
+        /// Each position gets outputs `(position, n)`. For any order of closing the positions, the outputs are
         /// emitted in sorted order.
         #[test]
         fn outputs_leave_in_the_order_of_their_positions(

@@ -34,10 +34,10 @@ pub struct Evaluation {
 }
 
 /// The result of one line: outputs with their ports, or the error text.
-type Outcome = Result<Vec<(String, Event)>, String>;
+type LineResult = Result<Vec<(String, Event)>, String>;
 
 /// One line of the input.
-enum Line {
+enum InputLine {
     Text(Vec<u8>),
     TooLong,
     End,
@@ -129,10 +129,10 @@ impl Evaluation {
         let mut input = BufReader::new(input);
         for number in 1_u64.. {
             let line = match read_line(&mut input)? {
-                Line::End => break,
-                Line::Text(line) if line.trim_ascii().is_empty() => continue,
-                Line::Text(line) => Ok(line),
-                Line::TooLong => Err(format!("the line is longer than {} MiB", LINE_MAX >> 20)),
+                InputLine::End => break,
+                InputLine::Text(line) if line.trim_ascii().is_empty() => continue,
+                InputLine::Text(line) => Ok(line),
+                InputLine::TooLong => Err(format!("the line is longer than {} MiB", LINE_MAX >> 20)),
             };
             match line.and_then(|line| self.line(&line)) {
                 Ok(outputs) => self.write(outputs, output)?,
@@ -156,7 +156,7 @@ impl Evaluation {
         Ok(!self.failed)
     }
 
-    fn line(&mut self, line: &[u8]) -> Outcome {
+    fn line(&mut self, line: &[u8]) -> LineResult {
         let text = std::str::from_utf8(line.trim_ascii()).map_err(|error| format!("not UTF-8: {error}"))?;
         let data = Data::json(ByteString::from(text)).map_err(|error| not_json(&error))?;
         let id = EventId { source: 1, stream: 0, event: self.next };
@@ -189,18 +189,18 @@ fn not_json(error: &serde_json::Error) -> String {
 }
 
 /// Reads a line including its end. A line longer than [`LINE_MAX`] is skipped and not kept.
-fn read_line(input: &mut impl BufRead) -> io::Result<Line> {
+fn read_line(input: &mut impl BufRead) -> io::Result<InputLine> {
     let mut line = Vec::new();
     let limit = LINE_MAX as u64 + 1;
     input.by_ref().take(limit).read_until(b'\n', &mut line)?;
     if line.is_empty() {
-        return Ok(Line::End);
+        return Ok(InputLine::End);
     }
     if line.len() <= LINE_MAX || line.ends_with(b"\n") {
-        return Ok(Line::Text(line));
+        return Ok(InputLine::Text(line));
     }
     input.skip_until(b'\n')?;
-    Ok(Line::TooLong)
+    Ok(InputLine::TooLong)
 }
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl Origin {
     /// Starts to listen.
     pub fn start(&self) {
         let mut acceptor = self.acceptor.lock().unwrap();
-        assert!(acceptor.is_none(), "the origin runs already");
+        assert!(acceptor.is_none(), "the origin already listens");
         let listener = self.port.listen();
         let stopped = Arc::new(AtomicBool::new(false));
         let (shared, flag) = (Arc::clone(&self.shared), Arc::clone(&stopped));

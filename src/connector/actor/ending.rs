@@ -4,7 +4,7 @@ use std::{mem, task};
 
 use actix::{AsyncContext, Context};
 
-use super::{Connector, State};
+use super::{Connector, ConnectorState};
 use crate::{
     connector::{
         linger::linger,
@@ -43,7 +43,7 @@ impl Connector {
     /// Sends a close frame, unless events are queued before it. Queued events will be reported as not sent, so they
     /// must not be sent any more, and the close frame cannot overtake them (C6).
     pub(super) fn send_close_frame(&mut self, frame: Option<&CloseFrame>) {
-        let State::Up(channel) = &mut self.state else { return };
+        let ConnectorState::Up(channel) = &mut self.state else { return };
         let link = channel.link();
         if !link.has_queued() {
             link.close(frame);
@@ -56,7 +56,7 @@ impl Connector {
     /// Ends the connection, and reports its unsettled events to the supervisor. After our close frame the socket
     /// lingers; otherwise it is closed at once.
     pub(super) fn end(&mut self, failure: Failure) {
-        if let State::Up(channel) = &mut self.state
+        if let ConnectorState::Up(channel) = &mut self.state
             && let Some(error) = channel.abandon()
         {
             // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the
@@ -65,9 +65,9 @@ impl Connector {
             self.fail_reply(lost.for_event(&self.server(), true));
         }
         self.flush_replies();
-        let unsent = match mem::replace(&mut self.state, State::Ended) {
-            State::Dialing(waiting) => waiting,
-            State::Up(channel) => {
+        let unsent = match mem::replace(&mut self.state, ConnectorState::Ended) {
+            ConnectorState::Dialing(waiting) => waiting,
+            ConnectorState::Up(channel) => {
                 let open = self.open.take();
                 self.live = None;
                 let mut link = Box::new(channel.into_link());
@@ -76,7 +76,7 @@ impl Connector {
                 }
                 Vec::new()
             }
-            State::Ended => return,
+            ConnectorState::Ended => return,
         };
         self.report_end(failure, unsent);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Connector, State};
+use super::{Connector, ConnectorState};
 use crate::{
     failure::{Failure, FailureKind},
     flow::{DataMessage, Failed},
@@ -34,7 +34,7 @@ impl Connector {
         let failed: Vec<_> = failed.collect();
         if !failed.is_empty() {
             self.back.notify(DataMessage::Failed(failed));
-            if let State::Up(channel) = &mut self.state {
+            if let ConnectorState::Up(channel) = &mut self.state {
                 channel.link().suspect();
             }
         }

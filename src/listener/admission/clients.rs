@@ -41,17 +41,17 @@ pub struct Clients {
 
 #[derive(Debug, Default)]
 struct Shard {
-    entries: HashMap<Address, Entry>,
+    entries: HashMap<Address, AddressEntry>,
     /// Addresses without sessions, in the order in which they became idle.
     idle: BTreeMap<u64, Address>,
     next_idle: u64,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct AddressEntry {
     sessions: usize,
     limiter: Option<Arc<Mutex<Limiter>>>,
-    /// Its key in [`Shard::idle`]; none while it has sessions.
+    /// Its key in [`Shard::idle`]; `None` while it has sessions.
     idle: Option<u64>,
 }
 
@@ -60,7 +60,7 @@ struct Entry {
 pub struct AddressPermit {
     clients: Arc<Clients>,
     address: Address,
-    /// The rate limit that all sessions of the address share; none where there is no limit.
+    /// The rate limit that all sessions of the address share; `None` when there is no limit.
     pub limiter: Option<Arc<Mutex<Limiter>>>,
 }
 
@@ -77,18 +77,18 @@ impl From<IpAddr> for Address {
 // === impl Clients ===
 
 impl Clients {
-    /// No addresses yet; none where nothing is limited by address.
+    /// An empty set of addresses; `None` when no limit is by address.
     pub fn new(sessions_max: Option<usize>, rate: Rate) -> Option<Arc<Self>> {
         let limits = sessions_max.is_some() || rate.messages.is_some() || rate.bytes.is_some();
         let clients = || Self { shards: Default::default(), hasher: RandomState::new(), sessions_max, rate };
         limits.then(|| Arc::new(clients()))
     }
 
-    /// Counts a session of an address; none when the address has reached its limit.
+    /// Counts a session of an address; `None` when the address has reached its limit.
     pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<AddressPermit> {
         let mut shard = self.shard(address);
         let shard = &mut *shard;
-        let entry = shard.entries.entry(address).or_insert_with(|| Entry {
+        let entry = shard.entries.entry(address).or_insert_with(|| AddressEntry {
             sessions: 0,
             limiter: Limiter::new(&self.rate, now).map(|limiter| Arc::new(Mutex::new(limiter))),
             idle: None,
@@ -148,9 +148,9 @@ impl Shard {
     }
 }
 
-// === impl Entry ===
+// === impl AddressEntry ===
 
-impl Entry {
+impl AddressEntry {
     fn can_go(&mut self, now: Instant) -> bool {
         let full = |limiter: &Arc<Mutex<Limiter>>| {
             limiter.lock().unwrap_or_else(PoisonError::into_inner).is_full(now)

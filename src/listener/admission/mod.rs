@@ -46,7 +46,7 @@ pub struct Admission {
 /// Everything that a session counts against, returned when dropped.
 #[derive(Debug)]
 pub struct SessionPermit {
-    /// The client address's share; none where nothing is limited by address.
+    /// The client address's share; `None` when no limit is by address.
     pub address_permit: Option<AddressPermit>,
     _process: Slot,
     _listener: Option<Slot>,
@@ -75,7 +75,7 @@ impl Slots {
         Arc::new(Self { taken: AtomicUsize::new(0), total })
     }
 
-    /// Takes a slot; none when all are taken.
+    /// Takes a slot; `None` when all are taken.
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
         let more = |taken| (taken < self.total).then_some(taken + 1);
         self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Slot(Arc::clone(self)))

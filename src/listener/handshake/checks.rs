@@ -68,7 +68,7 @@ fn upgrade(context: &mut RequestContext) -> Result<(), Refusal> {
     Err(refusal.with(header::UPGRADE, "websocket"))
 }
 
-/// A server behind this one could read a body as frames, or frames as a body.
+/// The upstream could read a body as frames, or frames as a body.
 fn body(context: &mut RequestContext) -> Result<(), Refusal> {
     let headers = context.head.headers();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH);

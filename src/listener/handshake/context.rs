@@ -11,7 +11,7 @@ use actix_http::RequestHead;
 pub(super) struct RequestContext {
     /// The client's address.
     pub(super) peer: SocketAddr,
-    /// The address that the client connected to; none when the socket has failed.
+    /// The address that the client connected to; `None` when the socket has failed.
     pub(super) local: Option<SocketAddr>,
     /// Method, path and query, headers.
     pub(super) head: RequestHead,

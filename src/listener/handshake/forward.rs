@@ -85,7 +85,7 @@ fn received<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
     headers.get_all(name).filter(move |_| !ends_here)
 }
 
-/// The value of an `X-Forwarded-*` header; none for any other header, or when the received value is kept.
+/// The value of an `X-Forwarded-*` header; `None` for any other header, or when the received value is kept.
 fn forwarding(
     name: &HeaderName,
     received: &[&HeaderValue],
@@ -172,7 +172,7 @@ mod tests {
         (headers.iter().map(text).collect(), left_out)
     }
 
-    /// A client must not hide its address by bytes that are no text.
+    /// A client must not be able to hide its address behind bytes that are not text.
     #[test]
     fn bytes_that_are_not_text_stay_before_the_addresses_that_proxies_add() {
         let values =

@@ -23,11 +23,11 @@ const HEADERS_MAX: usize = 100;
 /// Initial capacity for a head: enough for most, and cheap for one that never completes.
 const ROOM: usize = 1024;
 
-/// A request's head, and the bytes received behind it.
+/// A request's head, and the bytes received after it.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) head: RequestHead,
-    /// Bytes received behind the head.
+    /// Bytes received after the head.
     pub(super) rest: Vec<u8>,
 }
 
@@ -66,7 +66,7 @@ struct RequestLine {
 
 // --- The socket
 
-/// Reads a request's head. The head and the bytes received behind it have at most `max` bytes together.
+/// Reads a request's head. The head and the bytes received after it have at most `max` bytes together.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Request, End> {
     let mut reader = Reader::default();
     let mut bytes = Vec::new();
@@ -82,7 +82,7 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> R
     }
 }
 
-/// Completes when the client disconnects. Until then it collects what the client sends behind its handshake.
+/// Completes when the client disconnects. Until then it collects what the client sends after its handshake.
 ///
 /// With `max` bytes in `rest` it stops reading, and a disconnect goes unnoticed.
 pub(super) async fn gone(stream: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u8>, max: usize) {
@@ -173,7 +173,7 @@ impl Reader {
     }
 }
 
-/// Parses header lines, with the empty line behind them. Names and values are copies, so that the read buffer
+/// Parses header lines, with the empty line after them. Names and values are copies, so that the read buffer
 /// can be freed.
 fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
     let mut found = [httparse::EMPTY_HEADER; HEADERS_MAX];
@@ -374,7 +374,7 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever pieces a head comes, it is the same head.
+        /// A head is read the same in any pieces.
         #[test]
         fn a_head_is_the_same_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..100)) {
             let mut reader = Reader::default();
@@ -390,7 +390,7 @@ mod tests {
             }
         }
 
-        /// Any bytes are a head, the beginning of one, or refused; and the same in one piece as in many.
+        /// Any bytes are a head, the beginning of one, or refused, with the same result in one piece as in many.
         #[test]
         fn any_bytes_get_the_same_result_in_any_pieces(
             bytes in proptest::collection::vec(

@@ -22,7 +22,7 @@ use crate::{
 /// The reason in the log, and the text of the answer when the upstream's body is not passed on.
 const REFUSED: &str = "refused by the upstream";
 
-/// Headers that tell the client how to react to the refusal. All others are dropped, for example
+/// Headers that the client needs to react to the refusal. All others are dropped, for example
 /// `Proxy-Authenticate`, which applies to the next hop only.
 const PASSED: [HeaderName; 5] = [
     // required with 401 (RFC 9110 section 15.5.2)

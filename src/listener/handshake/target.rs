@@ -161,7 +161,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a client asks for, the upstream's origin and path stay, and an URL parser reads the same.
+        /// For any request target, the upstream's origin and path are unchanged, and a URL parser reads the same URL.
         #[test]
         fn a_target_stays_below_the_upstreams_url(
             route in prop_oneof![Just("/"), Just("/chat"), Just("/chat/")],
@@ -177,8 +177,8 @@ mod tests {
             };
             let base = url.split('?').next().unwrap().trim_end_matches('/');
             prop_assert!(text.starts_with(base), "{}", text);
-            let behind = &text[base.len()..];
-            prop_assert!(behind.is_empty() || behind.starts_with(['/', '?']), "{}", text);
+            let tail = &text[base.len()..];
+            prop_assert!(tail.is_empty() || tail.starts_with(['/', '?']), "{}", text);
             let read = Uri::try_from(text.as_str()).unwrap();
             prop_assert_eq!(read.authority().unwrap().as_str(), "h:1");
             prop_assert!(!has_dot_segment(read.path()), "{}", text);

@@ -8,7 +8,7 @@ use std::{
 
 use actix::{AsyncContext, Context};
 
-use super::{CloseIntent, Session, Side, State};
+use super::{CloseIntent, Session, Side, SessionState};
 use crate::{
     failure::{Failure, FailureOrigin},
     flow::Cause,
@@ -128,7 +128,7 @@ impl Session {
 
     /// Pings a silent client, and ends the session of one that is silent, idle or blocked for too long.
     pub(super) fn check_liveness(&mut self, task: &task::Context<'_>) {
-        if matches!(self.state, State::Open)
+        if matches!(self.state, SessionState::Open)
             && let Some(error) = self.down.channel.check_liveness(task.waker())
         {
             self.on_liveness_error(error);

@@ -20,7 +20,7 @@ use crate::{
 
 /// The state of a session; the module [`session`](crate::session) describes them.
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum SessionState {
     Open,
     Draining {
         intent: CloseIntent,
@@ -44,7 +44,7 @@ pub(super) enum CloseIntent {
     Reject(CloseFrame),
 }
 
-/// Who ended the session, for the log.
+/// The side that ended the session, for the log.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Side {
     Downstream,
@@ -56,10 +56,10 @@ impl Session {
     /// Stops reading. The session closes as `intent` says when all events are settled. After `wait` the upstream is
     /// stopped, which fails the unsettled events.
     pub(super) fn start_draining(&mut self, intent: CloseIntent, wait: Duration) {
-        if !matches!(self.state, State::Open) {
+        if !matches!(self.state, SessionState::Open) {
             return;
         }
-        self.state = State::Draining { intent, upstream_stopped: false };
+        self.state = SessionState::Draining { intent, upstream_stopped: false };
         self.abandon_input();
         match wait {
             Duration::ZERO => self.stop_upstream(),
@@ -70,17 +70,17 @@ impl Session {
     /// Acts on the deadline of the current state.
     pub(super) fn due(&mut self, ctx: &mut Context<Self>) {
         match self.state {
-            State::Open => self.start_drain(),
-            State::Draining { upstream_stopped: false, .. } => self.stop_upstream(),
-            State::Draining { upstream_stopped: true, .. } => self.drain_deadline(ctx),
-            State::Closing(_) => self.closed(ctx),
-            State::Over => {}
+            SessionState::Open => self.start_drain(),
+            SessionState::Draining { upstream_stopped: false, .. } => self.stop_upstream(),
+            SessionState::Draining { upstream_stopped: true, .. } => self.drain_deadline(ctx),
+            SessionState::Closing(_) => self.closed(ctx),
+            SessionState::Over => {}
         }
     }
 
     /// Takes the order to drain, which an open session follows after its delay.
     pub(super) fn schedule_drain(&mut self, drain: Drain) {
-        if matches!(self.state, State::Open) {
+        if matches!(self.state, SessionState::Open) {
             // Deadlines pass one and a half ticks late on average. Subtracting that keeps the closes in the window.
             self.deadline.set(drain.delay.saturating_sub(TICK * 3 / 2));
             self.drain = Some(Box::new(drain));
@@ -101,7 +101,7 @@ impl Session {
     /// Ends the upstream connections, because the time for outcomes is over. The supervisor then reports the events
     /// that this leaves unsettled.
     fn stop_upstream(&mut self) {
-        let State::Draining { intent, upstream_stopped } = &mut self.state else { return };
+        let SessionState::Draining { intent, upstream_stopped } = &mut self.state else { return };
         if !mem::replace(upstream_stopped, true) {
             let frame = intent.to_upstream();
             if let Some(supervisor) = &self.links.supervisor {
@@ -123,7 +123,7 @@ impl Session {
 
     /// Closes the connection after the drain.
     fn drained(&mut self, ctx: &mut Context<Self>) {
-        let State::Draining { intent, .. } = mem::replace(&mut self.state, State::Over) else { return };
+        let SessionState::Draining { intent, .. } = mem::replace(&mut self.state, SessionState::Over) else { return };
         match intent {
             CloseIntent::Gone(_) => self.over(&intent, ctx),
             _ => self.close(intent.map_frame(|frame| self.with_loss(frame))),
@@ -134,19 +134,19 @@ impl Session {
     pub(super) fn close(&mut self, intent: CloseIntent) {
         self.down.release();
         self.down.channel.link().close(intent.frame());
-        self.state = State::Closing(intent);
+        self.state = SessionState::Closing(intent);
         self.deadline.set(self.listener.close_timeout);
     }
 
     fn closed(&mut self, ctx: &mut Context<Self>) {
-        if let State::Closing(intent) = mem::replace(&mut self.state, State::Over) {
+        if let SessionState::Closing(intent) = mem::replace(&mut self.state, SessionState::Over) {
             self.over(&intent, ctx);
         }
     }
 
     fn over(&mut self, intent: &CloseIntent, ctx: &mut Context<Self>) {
         self.log_end(intent);
-        self.state = State::Over;
+        self.state = SessionState::Over;
         if let Some(supervisor) = &self.links.supervisor {
             supervisor.over.notify(SessionOver(intent.to_upstream()));
         }
@@ -180,7 +180,7 @@ impl Session {
             let intent = CloseIntent::Close(Some(*frame), Side::Proxy);
             self.start_draining(intent, self.listener.close_timeout);
         }
-        if let State::Draining { .. } = self.state {
+        if let SessionState::Draining { .. } = self.state {
             // Asks to be woken by the next ack of any kind.
             self.take_acks(Some(task));
             if self.delivery.is_idle() {
@@ -188,7 +188,7 @@ impl Session {
             }
         }
         self.flush(ctx, task);
-        if let State::Closing(intent) = &self.state {
+        if let SessionState::Closing(intent) = &self.state {
             let link = self.down.channel.link();
             let done = match intent {
                 CloseIntent::Gone(_) => true,
@@ -200,7 +200,7 @@ impl Session {
                 self.closed(ctx);
             }
         }
-        if matches!(self.state, State::Over) { Poll::Ready(()) } else { Poll::Pending }
+        if matches!(self.state, SessionState::Over) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Writes what is queued. When the client reads again after messages were dropped, reports the gap to it.
@@ -217,15 +217,15 @@ impl Session {
     /// Handles a failed write. The client gets nothing more, but the events that it sent still get time to settle.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            State::Open => self.client_ended(CloseIntent::Gone(Side::Downstream)),
-            State::Draining { intent, .. } => *intent = CloseIntent::Gone(intent.side()),
-            State::Closing(_) => self.closed(ctx),
-            State::Over => {}
+            SessionState::Open => self.client_ended(CloseIntent::Gone(Side::Downstream)),
+            SessionState::Draining { intent, .. } => *intent = CloseIntent::Gone(intent.side()),
+            SessionState::Closing(_) => self.closed(ctx),
+            SessionState::Over => {}
         }
     }
 }
 
-impl State {
+impl SessionState {
     /// The state's name in logs and reports.
     pub(super) fn name(&self) -> &'static str {
         match self {

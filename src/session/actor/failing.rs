@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Session,
-    ending::{CloseIntent, Side, State},
+    ending::{CloseIntent, Side, SessionState},
 };
 use crate::{
     event::{Event, EventId, Meta, Value},
@@ -76,7 +76,7 @@ impl Session {
         let down = &mut self.down;
         self.delivery.error_unreported(event, |frame| down.emit(frame));
         let id = self.tracker.id(event);
-        let is_ending = self.ending.is_some() || !matches!(self.state, State::Open);
+        let is_ending = self.ending.is_some() || !matches!(self.state, SessionState::Open);
         match reply::close_for(failure, cause, self.down.channel.is_binary()).filter(|_| !is_ending) {
             Some((code, words)) => {
                 let reason = match code {
@@ -101,7 +101,7 @@ impl Session {
     /// before.
     pub(super) fn upstream_ended(&mut self, end: UpstreamEnd) {
         let UpstreamEnd { failed, frame, loss } = end;
-        if matches!(self.state, State::Open) && self.ending.is_none() {
+        if matches!(self.state, SessionState::Open) && self.ending.is_none() {
             self.loss = loss.map(Box::new);
             self.start_draining(CloseIntent::Close(frame, Side::Upstream), self.listener.close_timeout);
         }
