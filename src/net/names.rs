@@ -267,8 +267,16 @@ mod tests {
         assert_eq!(clock.ask("a", ms(6001)), LookupStep::Wait((), Some(until)));
         assert_eq!(clock.ask("a", ms(6500)), LookupStep::Use(addresses(1)));
         assert!(clock.end("a", ms(16_000), Err(silent())).is_stale);
-        assert_eq!(clock.ask("a", ms(16_001)), LookupStep::Use(addresses(1)), "a failed look-up, and no wait");
-        assert_eq!(clock.ask("a", ms(3_600_000)), LookupStep::Start, "others may own the address after an hour");
+        assert_eq!(
+            clock.ask("a", ms(16_001)),
+            LookupStep::Use(addresses(1)),
+            "a failed look-up, and no wait"
+        );
+        assert_eq!(
+            clock.ask("a", ms(3_600_000)),
+            LookupStep::Start,
+            "others may own the address after an hour"
+        );
         assert_eq!(clock.ask("a", ms(3_600_001)), LookupStep::Wait((), None));
     }
 

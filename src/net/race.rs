@@ -51,7 +51,9 @@ impl Race {
                     self.due = Some(now + ATTEMPT_DELAY);
                     RaceStep::Begin(address)
                 }
-                None => RaceStep::Lost(self.failure.take().unwrap_or_else(|| ErrorKind::AddrNotAvailable.into())),
+                None => {
+                    RaceStep::Lost(self.failure.take().unwrap_or_else(|| ErrorKind::AddrNotAvailable.into()))
+                }
             },
         }
     }
@@ -159,7 +161,9 @@ mod tests {
         assert_eq!(begun(race.turn(now)), "127.0.0.1");
         assert!(matches!(race.turn(now), RaceStep::Wait(None)));
         race.failed(error(ErrorKind::ConnectionRefused));
-        assert!(matches!(race.turn(now), RaceStep::Lost(error) if error.kind() == ErrorKind::ConnectionRefused));
+        assert!(
+            matches!(race.turn(now), RaceStep::Lost(error) if error.kind() == ErrorKind::ConnectionRefused)
+        );
     }
 
     #[test]

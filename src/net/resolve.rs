@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout_at};
 
 #[cfg(doc)]
 use super::names::LOOKUPS_MAX;
-use super::names::{ADDRESSES_MAX, Addresses, LookupError, Names, LookupStep};
+use super::names::{ADDRESSES_MAX, Addresses, LookupError, LookupStep, Names};
 
 /// Signals the end of a look-up: true when it has ended.
 type Signal = watch::Sender<bool>;

@@ -21,7 +21,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler};
 
 use self::{
     admitting::Limiters,
-    ending::{CloseIntent, Side, SessionState},
+    ending::{CloseIntent, SessionState, Side},
 };
 use super::{
     delivery::Delivery,

@@ -72,7 +72,13 @@ impl Ledger {
     pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
         debug_assert!(self.open.back().is_none_or(|last| last.event < event));
         self.counts.accepted += 1;
-        self.open.push_back(LedgerEntry { event, position, copies: 1, outcome: Outcome::Dropped, failing: false });
+        self.open.push_back(LedgerEntry {
+            event,
+            position,
+            copies: 1,
+            outcome: Outcome::Dropped,
+            failing: false,
+        });
     }
 
     /// Notes that a pipeline copied an event.

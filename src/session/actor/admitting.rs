@@ -8,7 +8,7 @@ use std::{
 
 use actix::{AsyncContext, Context};
 
-use super::{CloseIntent, Session, Side, SessionState};
+use super::{CloseIntent, Session, SessionState, Side};
 use crate::{
     failure::{Failure, FailureOrigin},
     flow::Cause,

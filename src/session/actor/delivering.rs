@@ -79,7 +79,8 @@ impl Session {
     /// Applies the outcomes that tickets have reported. With `task`, later acks wake the task; while the session
     /// waits for outcomes, acks of any kind do.
     pub(super) fn take_acks(&mut self, task: Option<&task::Context<'_>>) {
-        let eager = !matches!(self.state, SessionState::Open) || self.delivery.unsettled() >= self.max_in_flight;
+        let eager =
+            !matches!(self.state, SessionState::Open) || self.delivery.unsettled() >= self.max_in_flight;
         for ack in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
             match ack {
                 Ack::Settled { event, cause, status } => self.acked(event, cause, status),

@@ -123,7 +123,9 @@ impl Session {
 
     /// Closes the connection after the drain.
     fn drained(&mut self, ctx: &mut Context<Self>) {
-        let SessionState::Draining { intent, .. } = mem::replace(&mut self.state, SessionState::Over) else { return };
+        let SessionState::Draining { intent, .. } = mem::replace(&mut self.state, SessionState::Over) else {
+            return;
+        };
         match intent {
             CloseIntent::Gone(_) => self.over(&intent, ctx),
             _ => self.close(intent.map_frame(|frame| self.with_loss(frame))),

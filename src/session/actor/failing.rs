@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Session,
-    ending::{CloseIntent, Side, SessionState},
+    ending::{CloseIntent, SessionState, Side},
 };
 use crate::{
     event::{Event, EventId, Meta, Value},
