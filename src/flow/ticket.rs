@@ -17,7 +17,7 @@ pub enum Ack {
     Settled {
         /// The event's number in the session.
         event: EventNumber,
-        /// What the event is to the session.
+        /// Whether it is a client message, a push or an error event.
         cause: Cause,
         /// The outcome.
         status: AckStatus,
@@ -26,7 +26,7 @@ pub enum Ack {
     PipelineDied(String),
 }
 
-/// What an event is to the session.
+/// The source of an event, which decides how the session treats its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// A client's message, which needs an outcome.
@@ -199,7 +199,7 @@ impl Ticket {
         self.tracker.id(self.event)
     }
 
-    /// What the event is to the session.
+    /// Whether it is a client message, a push or an error event.
     pub fn cause(&self) -> Cause {
         self.cause
     }

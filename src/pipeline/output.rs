@@ -8,7 +8,7 @@ use crate::{
     flow::{AckStatus, DataMessage, Edge, Envelope, Pushed},
 };
 
-/// Where events go from here.
+/// The next destination of events that a session or a pipeline passes on.
 #[derive(Debug)]
 pub enum Output {
     /// To the next pipeline, or to the session.
