@@ -408,7 +408,7 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 60;
 
 /// Longer files, to be split.
-const KNOWN_LONG_FILES: &[&str] = &["crates/event/src/lib.rs", "crates/wire/src/link_tests.rs"];
+const KNOWN_LONG_FILES: &[&str] = &[];
 
 /// Longer functions, to be split.
 const KNOWN_LONG_FUNCTIONS: &[&str] = &[];

@@ -19,31 +19,31 @@ struct Decimal {
 }
 
 impl BigNumber {
-    /// Keeps a number of JSON's grammar.
+    /// Stores a number that JSON's grammar allows.
     pub(super) fn new(text: &str) -> Self {
         Self(text.into())
     }
 
-    /// The number as it came in.
+    /// The number's JSON notation, as it was received.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The number as written in the input.
+    /// Whether the notation is an integer's: no fraction and no exponent.
     pub fn is_integer(&self) -> bool {
         !self.0.contains(['.', 'e', 'E'])
     }
 
-    /// Compares the amounts, exactly.
+    /// Compares the numeric values exactly.
     pub fn cmp_float(&self, float: f64) -> Ordering {
         match float.is_finite() {
-            // Without decimals it is written with all its digits. A big number has no neighbour below 2^63.
+            // `.0` prints all integer digits. Floats that are close to a big number have no fraction.
             true => Decimal::parse(&self.0).cmp(&Decimal::parse(&format!("{float:.0}"))),
             false => 0.0_f64.total_cmp(&float),
         }
     }
 
-    /// Compares the amounts, exactly.
+    /// Compares the numeric values exactly.
     pub fn cmp_int(&self, int: i128) -> Ordering {
         Decimal::parse(&self.0).cmp(&Decimal::parse(&int.to_string()))
     }
@@ -68,9 +68,9 @@ impl Ord for BigNumber {
         if self.0 == other.0 {
             return Ordering::Equal;
         }
-        let amounts = Decimal::parse(&self.0).cmp(&Decimal::parse(&other.0));
-        // Exponents beyond 128 bits compare as equal above: different texts never do.
-        if amounts.is_eq() && Decimal::is_vast(&self.0) { self.0.cmp(&other.0) } else { amounts }
+        let order = Decimal::parse(&self.0).cmp(&Decimal::parse(&other.0));
+        // Exponents beyond 128 bits saturate, so they compare as equal. Compare the texts then.
+        if order.is_eq() && Decimal::is_vast(&self.0) { self.0.cmp(&other.0) } else { order }
     }
 }
 
@@ -117,8 +117,8 @@ impl Decimal {
 
     fn cmp(&self, other: &Self) -> Ordering {
         let signs = other.negative.cmp(&self.negative);
-        let amounts = self.point.cmp(&other.point).then_with(|| self.digits.cmp(&other.digits));
-        signs.then(if self.negative { amounts.reverse() } else { amounts })
+        let order = self.point.cmp(&other.point).then_with(|| self.digits.cmp(&other.digits));
+        signs.then(if self.negative { order.reverse() } else { order })
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_compared_by_all_their_digits() {
+    fn all_digits_count_in_a_comparison() {
         let ascending = [
             "-1e999999999999999999999999999999999999999999",
             "-1e400",
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_compared_with_those_of_small_numbers() {
+    fn big_and_small_numbers_are_compared_by_value() {
         assert_eq!(big("18446744073709551616").cmp_float(18_446_744_073_709_551_616.0), Ordering::Equal);
         assert_eq!(big("18446744073709551617").cmp_float(18_446_744_073_709_551_616.0), Ordering::Greater);
         assert_eq!(big("-1e400").cmp_float(f64::MIN), Ordering::Less);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_written_as_it_came() {
+    fn a_big_number_keeps_its_notation() {
         for text in ["123456789012345678901234567890", "-1.50E+400"] {
             assert_eq!(serde_json::to_string(&big(text)).unwrap(), text);
         }

@@ -16,9 +16,10 @@ use super::{BigNumber, Record, Value};
 
 /// The smallest absolute value that may be an integer beyond 64 bits: 2^63.
 const BIG: f64 = 9_223_372_036_854_775_808.0;
-/// The number that replaces others. Longer numbers are padded with zeros, so that errors keep their columns.
-const STAND_IN: (&str, &str) = ("9e", "307");
-const STAND_IN_VALUE: f64 = 9e307;
+/// Mantissa and exponent of the placeholder for such a number. Zeros between them pad it to the length of the
+/// number it replaces, so that error columns stay correct.
+const PLACEHOLDER: (&str, &str) = ("9e", "307");
+const PLACEHOLDER_VALUE: f64 = 9e307;
 
 /// Parses a document.
 ///
@@ -74,14 +75,14 @@ fn put_number(token: &str, number: f64, out: &mut String, numbers: &mut Vec<Opti
     let is_integer = !token.contains(['.', 'e', 'E']);
     let fits = token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok();
     if number.is_infinite() || is_integer && !fits && number.abs() >= BIG {
-        let (head, tail) = STAND_IN;
+        let (head, tail) = PLACEHOLDER;
         let zeros = token.len().saturating_sub(head.len() + tail.len());
         out.push_str(head);
         out.extend(std::iter::repeat_n('0', zeros));
         out.push_str(tail);
         return numbers.push(Some(BigNumber::new(token)));
     }
-    if number == STAND_IN_VALUE {
+    if number == PLACEHOLDER_VALUE {
         numbers.push(None);
     }
     out.push_str(token);
@@ -116,8 +117,8 @@ fn is_number(text: &str) -> bool {
     digits(whole) && digits(fraction) && digits(exponent) && (whole == "0" || !whole.starts_with('0'))
 }
 
-/// Visitor methods that make a [`Value`] of a JSON value without parts. The user's crate depends on `serde`
-/// and has `Value` in scope. A float that may be a whole number beyond 64 bits is an error, so that the caller
+/// Visitor methods that build a [`Value`] from a JSON scalar. The calling crate depends on `serde`
+/// and has `Value` in scope. A float that may be an integer beyond 64 bits is an error, so that the caller
 /// reads the text again with exact numbers.
 #[macro_export]
 macro_rules! visit_scalars {
@@ -151,10 +152,10 @@ macro_rules! visit_scalars {
     };
 }
 
-/// The value of a float that cannot be a whole number beyond 64 bits.
+/// A float value, if it is certainly not an integer beyond 64 bits.
 ///
 /// # Errors
-/// When it can.
+/// When the float is at least 2^63 in absolute value.
 pub fn small_float<E: de::Error>(number: f64) -> Result<Value, E> {
     match number.abs() < BIG {
         true => Ok(Value::Float(number)),
@@ -186,7 +187,7 @@ macro_rules! visit_parts {
     };
 }
 
-/// Reads a value without numbers that may be beyond 64 bits; where there is one, reading fails.
+/// Deserializes a value; fails at a number that may be an integer beyond 64 bits.
 #[derive(Clone, Copy)]
 pub struct Small;
 
@@ -209,7 +210,7 @@ impl<'de> de::Visitor<'de> for Small {
     visit_parts!(self);
 }
 
-/// Reads a value of a text that [`replace_big`] made, with the digits of its stand-ins.
+/// Deserializes a value from the result of [`replace_big`], and puts the original numbers back.
 #[derive(Clone, Copy)]
 struct Exact<'n>(&'n RefCell<std::vec::IntoIter<Option<BigNumber>>>);
 
@@ -232,7 +233,7 @@ impl<'de> de::Visitor<'de> for Exact<'_> {
     visit_parts!(self);
 
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        if number == STAND_IN_VALUE
+        if number == PLACEHOLDER_VALUE
             && let Some(Some(big)) = self.0.borrow_mut().next()
         {
             return Ok(Value::Big(big));
@@ -241,7 +242,7 @@ impl<'de> de::Visitor<'de> for Exact<'_> {
     }
 }
 
-/// A document that was read as closely as a [`Value`] and not kept.
+/// Parses a document as strictly as [`Value`] does, and discards it.
 struct Skimmed;
 
 impl<'de> Deserialize<'de> for Skimmed {
@@ -323,14 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn other_numbers_are_what_they_were() {
+    fn other_numbers_are_unchanged() {
         let text = r#"["1e400 \"18446744073709551616",9e307,1e30,18446744073709551616,90e306,-9e307,1e-400,-0.0,0.1]"#;
         let expected = r#"["1e400 \"18446744073709551616",9e+307,1e+30,18446744073709551616,9e+307,-9e+307,0.0,-0.0,0.1]"#;
         assert_eq!(rewritten(text), expected);
     }
 
     #[test]
-    fn what_is_no_json_stays_refused_at_its_column() {
+    fn invalid_json_is_refused_at_its_column() {
         for text in
             ["01e400", "1.e400", "+1e400", "1e400 1", "[1e400,]", "-", "1e", "\"\\ud800\"", "[1e400,.5e400]"]
         {
@@ -343,7 +344,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_checked_can_be_parsed(
+        fn check_and_parse_accept_the_same_texts(
             text in r#"[\[\]{}",:0-9eE.\\u +-]{0,40}|(\[|)(-|)[0-9]{1,25}(\.[0-9]{1,3}|)([eE][+-]?[0-9]{1,4}|)(,9e307\]|)"#
         ) {
             prop_assert_eq!(check(&text).is_ok(), parse(&text).is_ok());

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reserved_codes_never_leave() {
+    fn reserved_codes_are_replaced() {
         assert_eq!(CloseFrame::new(1005, "").code, 1000);
         assert_eq!(CloseFrame::new(1006, "").code, 1011);
         assert_eq!(CloseFrame::new(1015, "").code, 1011);
@@ -100,7 +100,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_close_frame_can_be_read_again(code: u16, reason in ".{0,200}") {
+        fn close_frames_round_trip(code: u16, reason in ".{0,200}") {
             let frame = CloseFrame::new(code, reason);
             prop_assert_eq!(CloseFrame::parse(&frame.encode()), Ok(Some(frame)));
         }

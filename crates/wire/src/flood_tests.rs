@@ -37,9 +37,9 @@ struct Endless {
 }
 
 #[derive(Default)]
-struct Bell(AtomicUsize);
+struct CountingWaker(AtomicUsize);
 
-impl Wake for Bell {
+impl Wake for CountingWaker {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, SeqCst);
     }
@@ -89,18 +89,18 @@ fn link(first: &[u8], again: &[u8], piece: usize) -> Link<Endless, ()> {
 
 /// Polls until pending. Returns how often it was ready, and how often the owner was woken.
 fn turn(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> (usize, usize) {
-    let bell = Arc::new(Bell::default());
-    let waker: Waker = Arc::clone(&bell).into();
+    let counter = Arc::new(CountingWaker::default());
+    let waker: Waker = Arc::clone(&counter).into();
     let mut task = Context::from_waker(&waker);
     let mut steps = 0;
     while poll(&mut task) {
         steps += 1;
         assert!(steps <= 10 * TURN_FRAMES, "the turn does not end");
     }
-    (steps, bell.0.load(SeqCst))
+    (steps, counter.0.load(SeqCst))
 }
 
-/// Frames of a server that complete no message, with the size of each.
+/// What a server sends without end: a name, the first bytes, and the bytes that repeat.
 const FLOODS: [(&str, &[u8], &[u8]); 5] = [
     ("empty fragments", &[0x02, 0], &[0x00, 0]),
     ("fragments of a byte", &[0x01, 0], &[0x00, 1, b'x']),
@@ -128,7 +128,7 @@ fn a_flood_of_frames_ends_the_turn_and_wakes_for_the_next() {
 }
 
 #[test]
-fn no_turn_decodes_more_than_its_frames() {
+fn no_turn_decodes_more_frames_than_its_quota() {
     let mut link = link(&[0x02, 0], &[0x00, 0], usize::MAX);
     for number in 1..=3 {
         turn(|task| link.poll_next(task).is_ready());
@@ -139,7 +139,7 @@ fn no_turn_decodes_more_than_its_frames() {
 }
 
 #[test]
-fn who_waits_for_the_peers_close_frame_takes_turns_too() {
+fn waiting_for_the_peers_close_frame_takes_turns_too() {
     for readable in [true, false] {
         for (what, first, again) in FLOODS {
             let mut link = link(first, again, usize::MAX);
@@ -182,7 +182,7 @@ fn a_large_message_is_read_in_several_turns() {
 }
 
 #[test]
-fn a_turn_writes_so_often_and_the_socket_does_not_count_as_blocked() {
+fn a_turn_ends_after_its_writes_and_the_socket_does_not_count_as_blocked() {
     let mut link = link(&[], &[0x89, 0], 1);
     link.push(Message::Binary(vec![7; 100].into()), ()).unwrap();
     for number in 1..=3 {

@@ -152,7 +152,7 @@ mod tests {
 
     /// The example of RFC 6455 section 5.7.
     #[test]
-    fn the_masked_hello_of_the_rfc() {
+    fn the_masked_hello_of_the_rfc_is_unmasked() {
         let header = Header::parse(&[0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d]).unwrap();
         assert_eq!(header.mask, Some([0x37, 0xfa, 0x21, 0x3d]));
         let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
@@ -162,7 +162,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_header_survives_its_bytes(
+        fn headers_round_trip(
             fin: bool,
             opcode in prop_oneof![Just(Opcode::Text), Just(Opcode::Binary), Just(Opcode::Continuation)],
             mask: Option<[u8; 4]>,
@@ -175,7 +175,7 @@ mod tests {
         }
 
         #[test]
-        fn masking_in_pieces_is_masking_at_once(
+        fn masking_in_pieces_equals_masking_at_once(
             data in proptest::collection::vec(any::<u8>(), 0..200),
             mask: [u8; 4],
             at in 0..200_usize,

@@ -97,6 +97,7 @@ where
 
     /// Queues a message; see [`Outbox::push`].
     ///
+    /// # Errors
     /// The token, when a close frame has been queued already.
     pub fn push(&mut self, message: Message, token: T) -> Result<(), T> {
         self.liveness.messaged(now());

@@ -1,6 +1,6 @@
 //! Whether a peer is alive: when data last arrived, whether it reads, and which ping is unanswered (C8).
 //!
-//! Pure. A peer that is silent for a while gets a ping, and is given up when it does not answer. While we do
+//! Pure. A peer that is silent for a while gets a ping, and counts as dead when it does not answer. While we do
 //! not read from the peer because our buffers are full, it does not count as silent. A peer that does not
 //! read its queued data cannot receive a ping, so the time that a socket stays blocked has a limit too.
 
@@ -61,11 +61,11 @@ pub enum LivenessError {
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// Nothing.
+    /// The peer is alive, as far as we know.
     Ok,
     /// Send a ping.
     SendPing,
-    /// Give the peer up.
+    /// Close the connection: the peer failed this check.
     Failed(LivenessError),
 }
 
@@ -170,8 +170,8 @@ impl Liveness {
         }
         if self.is_blocked() {
             // A ping cannot pass the blocked data.
-            let ill = now >= self.blocked + self.limits.blocked;
-            return if ill { Check::Failed(LivenessError::Blocked) } else { Check::Ok };
+            let failed = now >= self.blocked + self.limits.blocked;
+            return if failed { Check::Failed(LivenessError::Blocked) } else { Check::Ok };
         }
         if now >= self.pinged + self.limits.ping_timeout {
             return Check::Failed(LivenessError::Silent);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_peer_is_pinged_and_then_given_up() {
+    fn a_silent_peer_is_pinged_then_fails() {
         let mut liveness = fresh();
         assert_eq!(liveness.next(), Tick(111));
         assert_eq!(liveness.check(Tick(110), true), Check::Ok);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspected_peer_is_pinged_at_once_and_given_up_soon() {
+    fn a_suspected_peer_is_pinged_at_once_and_fails_soon() {
         let mut liveness = fresh();
         assert!(liveness.suspect(Tick(103)));
         assert!(!liveness.suspect(Tick(104)), "one ping is enough");
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_a_suspected_peer_sends_clears_it() {
+    fn any_data_clears_a_suspicion() {
         let mut liveness = fresh();
         assert!(liveness.suspect(Tick(103)));
         liveness.heard(Tick(108));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suspected_peer_that_does_not_read_is_given_up_as_soon() {
+    fn a_suspected_peer_that_does_not_read_fails_as_soon() {
         let mut liveness = fresh();
         liveness.blocked(Tick(102));
         assert!(!liveness.suspect(Tick(103)), "no ping gets out");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_answers_lives_on() {
+    fn a_peer_that_answers_passes() {
         let mut liveness = fresh();
         assert_eq!(liveness.check(Tick(111), true), Check::SendPing);
         liveness.heard(Tick(111));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_read_is_not_pinged_but_given_up() {
+    fn a_peer_that_does_not_read_fails_without_a_ping() {
         let mut liveness = fresh();
         liveness.blocked(Tick(105));
         liveness.blocked(Tick(106));
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_waits_for_memory_as_long_as_for_a_reader() {
+    fn waiting_for_memory_has_the_limit_of_a_slow_consumer() {
         let mut liveness = fresh();
         for tick in 105..110 {
             liveness.held_up(Tick(tick), true);
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_peer_is_given_up_however_often_it_answers() {
+    fn an_idle_peer_fails_even_if_it_answers_pings() {
         let config = LivenessConfig { idle_timeout: Some(Duration::from_secs(3)), ..config() };
         let mut liveness = Liveness::new(&config, Tick(0));
         for tick in 0..31 {
@@ -352,9 +352,9 @@ mod tests {
     }
 
     proptest! {
-        /// Checking only when due finds the same at the same tick as checking at every tick.
+        /// Checking only at [`Liveness::next`] finds the same failure at the same tick as checking at every tick.
         #[test]
-        fn the_next_look_is_the_first_that_finds_something(
+        fn the_first_failure_is_found_when_the_next_check_is_due(
             acts in proptest::collection::vec(prop_oneof![9 => Just(0_u8), 1 => 1_u8..6], 1..400),
         ) {
             let config = LivenessConfig { idle_timeout: Some(Duration::from_secs(9)), ..config() };

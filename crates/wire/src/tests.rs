@@ -33,7 +33,7 @@ fn decode(role: Role, bytes: &[u8], pieces: &[usize]) -> (Vec<Incoming>, Option<
                 Err(error) => return (got, Some(error)),
             }
         }
-        assert!(piece.is_empty(), "the decoder takes all it is given");
+        assert!(piece.is_empty(), "the decoder consumes all input");
     }
     (got, None)
 }
@@ -51,7 +51,7 @@ fn client(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_client_may_not_send_has_its_error_and_code() {
+fn each_violation_has_its_error_and_close_code() {
     let cases: Vec<(Vec<u8>, WireError, u16)> = vec![
         (client(0xc1, b""), WireError::ReservedBits, 1002),
         (client(0xa1, b""), WireError::ReservedBits, 1002),
@@ -91,7 +91,7 @@ fn a_character_may_span_fragments_with_control_frames_between() {
 }
 
 #[test]
-fn text_that_cannot_be_utf8_any_more_ends_with_its_fragment() {
+fn invalid_utf8_is_refused_at_the_end_of_its_fragment() {
     let begin = client(0x01, b"ab\xce");
     for (rest, expected) in [(b"\xba", None), (b"\xff", Some(WireError::NotUtf8))] {
         let (_, error) = decode(Role::Server, &[begin.clone(), client(0x00, rest)].concat(), &[1]);
@@ -140,7 +140,7 @@ fn a_header_alone_takes_little_memory() {
 
 /// Growing by doubling would take up to twice as much.
 #[test]
-fn a_message_in_the_making_takes_no_more_than_a_message_may() {
+fn an_incomplete_message_takes_at_most_max_message() {
     for size in [1, 100, 5_000, 40_000] {
         let mut decoder = Decoder::new(Role::Client, LIMITS);
         for number in 0..LIMITS.max_message / size {
@@ -157,7 +157,7 @@ fn a_message_in_the_making_takes_no_more_than_a_message_may() {
 }
 
 #[test]
-fn of_many_pings_the_first_and_the_latest_are_answered() {
+fn a_flood_of_pings_has_its_first_and_latest_answered() {
     let mut outbox: Outbox<()> = Outbox::new(Role::Server);
     for number in 0..1000_u32 {
         outbox.pong(number.to_be_bytes().to_vec().into());
@@ -304,7 +304,7 @@ proptest! {
     /// However the socket splits bytes: each message arrives once, whole and in order, and each token comes
     /// back once and in order.
     #[test]
-    fn messages_survive_any_socket(
+    fn messages_arrive_over_any_socket(
         messages in proptest::collection::vec(message(), 1..12),
         writes in proptest::collection::vec(0..20_000_usize, 1..6),
         reads in proptest::collection::vec(0..20_000_usize, 1..6),
@@ -320,9 +320,9 @@ proptest! {
         prop_assert_eq!(got, messages.into_iter().map(Incoming::Message).collect::<Vec<_>>());
     }
 
-    /// Any bytes, in any pieces, are refused or read alike, and memory stays within the limits.
+    /// Arbitrary bytes are read or refused the same way, however they are split.
     #[test]
-    fn any_bytes_give_the_same_in_any_pieces(
+    fn the_split_into_pieces_does_not_matter(
         bytes in proptest::collection::vec(any::<u8>(), 0..400),
         pieces in proptest::collection::vec(1..20_usize, 1..5),
         server: bool,

@@ -238,16 +238,16 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Bell(AtomicUsize);
+    struct CountingWaker(AtomicUsize);
 
-    impl Wake for Bell {
+    impl Wake for CountingWaker {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, SeqCst);
         }
     }
 
-    async fn until(bell: &Bell, rings: usize) {
-        while bell.0.load(SeqCst) < rings {
+    async fn until(waker: &CountingWaker, wakes: usize) {
+        while waker.0.load(SeqCst) < wakes {
             tokio::time::sleep(TICK / 4).await;
         }
     }
@@ -261,8 +261,8 @@ mod tests {
     }
 
     #[actix::test]
-    async fn an_alarm_rings_once_and_a_dropped_one_never() {
-        let (kept, dropped) = (Arc::new(Bell::default()), Arc::new(Bell::default()));
+    async fn an_alarm_fires_once_and_a_dropped_one_never() {
+        let (kept, dropped) = (Arc::new(CountingWaker::default()), Arc::new(CountingWaker::default()));
         let (mut alarm, mut forgotten) = (Alarm::new(), Alarm::new());
         forgotten.set(now() + Ticks(1), &Arc::clone(&dropped).into());
         alarm.set(now() + Ticks(2), &Arc::clone(&kept).into());
@@ -271,15 +271,15 @@ mod tests {
         alarm.set(now() + Ticks(1), &Arc::clone(&kept).into());
         until(&kept, 2).await;
         assert_eq!(dropped.0.load(SeqCst), 0);
-        assert_eq!(Arc::strong_count(&dropped), 1, "what is forgotten is given back");
+        assert_eq!(Arc::strong_count(&dropped), 1, "a dropped alarm drops its waker");
     }
 
     #[actix::test]
     async fn a_thread_without_alarms_does_not_tick() {
-        let bell = Arc::new(Bell::default());
+        let waker = Arc::new(CountingWaker::default());
         let mut alarm = Alarm::new();
-        alarm.set(now() + Ticks(1), &Arc::clone(&bell).into());
-        until(&bell, 1).await;
+        alarm.set(now() + Ticks(1), &Arc::clone(&waker).into());
+        until(&waker, 1).await;
         drop(alarm);
         while TICKER.with(|ticker| ticker.running.get()) {
             tokio::time::sleep(TICK / 4).await;

@@ -1,0 +1,167 @@
+//! Received messages are read once, in order, up to the end of the connection.
+
+use super::*;
+
+/// What a peer sends: a message in any number of frames, with control frames anywhere.
+#[derive(Debug, Clone)]
+struct Sent {
+    message: Message,
+    /// Where it is cut into frames, each modulo the bytes left.
+    cuts: Vec<usize>,
+    /// The frame before which a ping is sent.
+    ping_at: usize,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let cuts = proptest::collection::vec(any::<usize>(), 0..4);
+    let large = (30_000..60_000_usize).prop_map(|size| Message::Binary(vec![7; size].into()));
+    let message = prop_oneof![9 => message(), 1 => large];
+    (message, cuts, 0..6_usize).prop_map(|(message, mut cuts, ping_at)| {
+        if message.len() > LIMITS.max_frame {
+            // Two frames are enough for a short payload.
+            cuts = vec![30_000];
+        }
+        Sent { message, cuts, ping_at }
+    })
+}
+
+/// The peer's frames, and the messages that must be read from them, each with the position where it ends.
+fn stream(peer: Role, all: &[Sent]) -> (Vec<u8>, Vec<(usize, Incoming)>) {
+    let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+    for (number, Sent { message, cuts, ping_at }) in all.iter().enumerate() {
+        let mut opcode = if message.is_binary() { Opcode::Binary } else { Opcode::Text };
+        let payload = message.clone().into_bytes();
+        let mut rest = &payload[..];
+        for at in 0..=cuts.len() {
+            if at == *ping_at {
+                let ping = Bytes::from(vec![number as u8; number % 126]);
+                frame(peer, &mut bytes, true, Opcode::Ping, &ping);
+                expected.push((bytes.len(), Incoming::Ping(ping)));
+            }
+            let size = cuts.get(at).map_or(rest.len(), |cut| cut % (rest.len() + 1));
+            let (piece, behind) = rest.split_at(size);
+            frame(peer, &mut bytes, at == cuts.len(), opcode, piece);
+            (rest, opcode) = (behind, Opcode::Continuation);
+        }
+        expected.push((bytes.len(), Incoming::Message(message.clone())));
+    }
+    (bytes, expected)
+}
+
+fn frame(peer: Role, bytes: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[u8]) {
+    let mask = (peer == Role::Client).then_some([1, 2, 3, 0xff]);
+    let (header, size) = Header { fin, opcode, mask, len: payload.len() as u64 }.encode();
+    bytes.extend_from_slice(&header[..size]);
+    let at = bytes.len();
+    bytes.extend_from_slice(payload);
+    apply_mask(&mut bytes[at..], mask.unwrap_or_default(), 0);
+}
+
+/// Reads until an error, with turns ended and growth refused now and then.
+fn read(
+    link: &mut Tested,
+    shared: &RefCell<Shared>,
+    turns: usize,
+    allowances: &[usize],
+) -> (Vec<Incoming>, LinkError) {
+    let mut got = Vec::new();
+    for step in 1.. {
+        link.allow(allowances[step % allowances.len()]);
+        if link.is_held_up() {
+            let reads = shared.borrow().reads;
+            match link.poll_next(&mut cx()) {
+                Poll::Pending => {
+                    assert_eq!(shared.borrow().reads, reads, "nothing is read while the message may not grow")
+                }
+                Poll::Ready(Ok(incoming)) => got.push(incoming),
+                Poll::Ready(Err(error)) => return (got, error),
+            }
+        } else {
+            match link.poll_next(&mut cx()) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(incoming)) => got.push(incoming),
+                Poll::Ready(Err(error)) => return (got, error),
+            }
+        }
+        // An incomplete message, and the bytes that the same read returned after it.
+        assert!(link.unfinished() <= LIMITS.max_message + (64 << 10), "{} bytes held", link.unfinished());
+        if step % turns == 0 {
+            link.end_turn();
+        }
+    }
+    unreachable!("reading ends with an error")
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// However the socket splits bytes, and whenever turns end or growth is refused: everything is read once, in
+    /// order, and then the end.
+    #[test]
+    fn received_messages_are_read_once(
+        role in role(),
+        all in proptest::collection::vec(sent(), 0..8),
+        steps in steps(),
+        turns in 1..5_usize,
+        allowances in proptest::collection::vec(prop_oneof![0..60_000_usize, Just(usize::MAX)], 0..3),
+        fails_after in proptest::option::of(any::<proptest::sample::Index>()),
+    ) {
+        let (input, expected) = stream(peer_of(role), &all);
+        let fails_after = fails_after.map(|at| at.index(input.len() + 1));
+        let end = fails_after.unwrap_or(input.len());
+        let (mut link, shared) = link(role, &steps, Shared { input, fails_after, ..Shared::default() });
+        let (got, error) = read(&mut link, &shared, turns, &[&allowances[..], &[usize::MAX]].concat());
+        let expected = expected.into_iter().take_while(|(at, _)| *at <= end).map(|(_, incoming)| incoming);
+        prop_assert_eq!(got, expected.collect::<Vec<_>>());
+        match error {
+            LinkError::Io(_) => prop_assert!(fails_after.is_some()),
+            LinkError::Eof => prop_assert!(fails_after.is_none()),
+            LinkError::Wire(error) => panic!("{error}"),
+        }
+    }
+
+    /// `poll_close` reads up to the peer's close frame and discards what comes before it.
+    #[test]
+    fn a_close_frame_is_found_after_any_messages(
+        role in role(),
+        all in proptest::collection::vec(sent(), 0..6),
+        steps in steps(),
+        is_sent: bool,
+    ) {
+        let (mut input, _) = stream(peer_of(role), &all);
+        if is_sent {
+            frame(peer_of(role), &mut input, true, Opcode::Close, b"\x03\xe8bye");
+        }
+        let all = input.len();
+        input.extend([0xff; 10]);
+        input.truncate(if is_sent { all + 10 } else { all });
+        let (mut link, shared) = link(role, &steps, Shared { input, ..Shared::default() });
+        while link.poll_peer_close(&mut cx(), true).is_pending() {}
+        prop_assert!(shared.borrow().moved >= all, "it is not ready before the close frame is read");
+    }
+
+    /// A peer that violated the protocol is read until it ends the connection, and sees our end after our
+    /// close frame.
+    #[test]
+    fn the_close_frame_is_sent_before_the_shutdown(
+        role in role(),
+        input in proptest::collection::vec(any::<u8>(), 0..20_000),
+        steps in steps(),
+        late in 0..4_usize,
+    ) {
+        let (mut link, shared) = link(role, &steps, Shared { input, ..Shared::default() });
+        link.push(Message::Text("last words".into()), 0).unwrap();
+        link.close(Some(&CloseFrame::new(1002, "")));
+        let mut flushed = false;
+        for turn in 0.. {
+            if turn >= late && !flushed {
+                flushed = link.poll_flush(&mut cx(), drop).is_ready();
+            }
+            prop_assert_eq!(shared.borrow().is_shut && !flushed, false, "the shutdown waits for the queued bytes");
+            if link.poll_peer_close(&mut cx(), false).is_ready() {
+                break;
+            }
+        }
+        prop_assert!(shared.borrow().input.is_empty(), "all input is read");
+    }
+}
