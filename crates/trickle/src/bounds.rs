@@ -1,4 +1,4 @@
-//! How long the texts of a program may be.
+//! The maximum length of a program's texts.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use crate::{
     source::{Sources, Span},
 };
 
-/// The longest program text that is compiled, in bytes: a thousand times what people write, and short enough
-/// that a wrong file named as a program is refused at once.
+/// Maximum length of a program text, in bytes: about a thousand times the length of usual programs, and short
+/// enough to refuse a wrong file at once.
 pub(crate) const SOURCE_MAX: usize = 1 << 20;
 
-/// Refuses a text that is too long to be a program. `name` is what the error calls it.
+/// Refuses a text that is too long to be a program. `name` is its name in the error.
 ///
 /// # Errors
 /// When the text is longer than [`SOURCE_MAX`].

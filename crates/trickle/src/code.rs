@@ -1,7 +1,6 @@
-//! A compiled program: everything is resolved, no name is looked up any more.
-//!
-//! Two kinds of code. An [`Op`] is an expression: it reads and yields a value. An [`Act`] is a
-//! statement of a script: it may change the event, `$`, the state or a local, and may end the script.
+//! Compiled code: all names are resolved, so that a running program looks none up. There are two kinds of
+//! code. An [`Op`] is an expression: it reads and yields a value. An [`Act`] is a statement of a script: it
+//! may change the event, `$`, the state or a local, and may end the script.
 
 use std::sync::Arc;
 
@@ -44,7 +43,7 @@ pub(crate) enum Op {
     Bytes(Box<BytesOp>),
 }
 
-/// A path: where it starts, and the steps from there.
+/// A path: its root, and the steps from there.
 #[derive(Debug)]
 pub(crate) struct PathOp {
     pub(crate) root: Root,
@@ -64,7 +63,7 @@ pub(crate) enum Root {
     Value(Op),
 }
 
-/// The number of a local within its script or select.
+/// The index of a local within its script, function or select.
 pub(crate) type Slot = usize;
 
 #[derive(Debug)]
@@ -123,7 +122,7 @@ pub(crate) struct LinkOp {
 pub(crate) struct LogicOp {
     /// [`BinaryOp::And`], [`BinaryOp::Or`] or [`BinaryOp::Xor`].
     pub(crate) op: BinaryOp,
-    /// At least two, with their places.
+    /// At least two, with their spans.
     pub(crate) operands: Box<[(Op, Span)]>,
 }
 
@@ -133,7 +132,7 @@ pub(crate) struct MatchOp<B> {
     pub(crate) subject: Op,
     pub(crate) cases: Box<[CaseOp<B>]>,
     pub(crate) span: Span,
-    /// These are the cases of a function, and the subject its arguments.
+    /// Whether these are the cases of a function; the subject is then the array of its arguments.
     pub(crate) function: bool,
 }
 
@@ -141,16 +140,16 @@ pub(crate) struct MatchOp<B> {
 #[derive(Debug)]
 pub(crate) struct ForOp<B> {
     pub(crate) subject: Op,
-    /// Where key or index and value are, in every case.
+    /// Slot of the key or index; the same in every case.
     pub(crate) key: Slot,
     pub(crate) value: Slot,
     pub(crate) cases: Box<[ForCaseOp<B>]>,
-    /// None: the results are an array.
+    /// How to combine the results; `None` collects them in an array.
     pub(crate) fold: Option<FoldOp>,
     pub(crate) span: Span,
 }
 
-/// What the results of a loop are put together to.
+/// How the results of a loop are combined into one value.
 #[derive(Debug)]
 pub(crate) struct FoldOp {
     pub(crate) start: Op,
@@ -161,7 +160,7 @@ pub(crate) struct FoldOp {
 #[derive(Debug)]
 pub(crate) struct ForCaseOp<B> {
     pub(crate) guard: Option<(Op, Span)>,
-    /// At least one; the last yields the value.
+    /// At least one statement; the last one yields the value.
     pub(crate) body: Box<[B]>,
 }
 
@@ -169,7 +168,7 @@ pub(crate) struct ForCaseOp<B> {
 pub(crate) struct PatchOp {
     pub(crate) subject: Op,
     pub(crate) operations: Box<[OperationOp]>,
-    /// The subject.
+    /// Span of the subject.
     pub(crate) span: Span,
 }
 
@@ -179,7 +178,7 @@ pub(crate) struct OperationOp {
     pub(crate) span: Span,
 }
 
-/// As in the tree.
+/// The compiled form of the operation in the tree.
 #[derive(Debug)]
 pub(crate) enum OperationKindOp {
     Insert(KeyOp, Op),
@@ -209,7 +208,7 @@ pub(crate) struct CallOp {
 
 #[derive(Debug)]
 pub(crate) enum Callee {
-    /// One of the program.
+    /// A function that the program defines.
     Function(Arc<Function>),
     Library(&'static library::Function),
 }
@@ -217,16 +216,16 @@ pub(crate) enum Callee {
 /// A function of the program.
 #[derive(Debug)]
 pub(crate) struct Function {
-    /// Arguments with a name: the first locals.
+    /// Number of named parameters; they are the first locals.
     pub(crate) params: usize,
-    /// Further ones are an array in the local behind them.
+    /// Whether it takes further arguments, as an array in the local after the named ones.
     pub(crate) open: bool,
     pub(crate) locals: usize,
-    /// The last yields the value.
+    /// The statements; the last one yields the value.
     pub(crate) body: Box<[Act]>,
-    /// The same arguments give the same result.
+    /// Whether the same arguments always give the same result.
     pub(crate) pure: bool,
-    /// How deep it nests, calls included.
+    /// Nesting depth, calls included.
     pub(crate) height: u32,
 }
 
@@ -239,7 +238,7 @@ pub(crate) struct BytesOp {
 pub(crate) struct BytesPartOp {
     pub(crate) value: Op,
     pub(crate) kind: BytesKind,
-    /// Bits of a number; bytes of a binary, `None` for all.
+    /// Size in bits for a number, in bytes for a binary; `None` for all bytes.
     pub(crate) size: Option<u64>,
     pub(crate) little: bool,
     pub(crate) span: Span,
@@ -250,7 +249,7 @@ pub(crate) struct CaseOp<B> {
     pub(crate) bind: Option<Slot>,
     pub(crate) pattern: PatternOp,
     pub(crate) guard: Option<(Op, Span)>,
-    /// At least one; the last yields the value.
+    /// At least one statement; the last one yields the value.
     pub(crate) body: Box<[B]>,
 }
 
@@ -264,14 +263,14 @@ pub(crate) enum PatternOp {
         items: Box<[PatternOp]>,
         open: bool,
     },
-    /// An extractor, which those of the same format share, and where it stands.
+    /// An extractor, shared by all patterns of the same format, and its span.
     Extract(Arc<Extractor>, Span),
 }
 
 #[derive(Debug)]
 pub(crate) struct FieldPatternOp {
     pub(crate) key: ByteString,
-    /// Under which key the result has it.
+    /// The key of the field in the result.
     pub(crate) alias: ByteString,
     pub(crate) test: FieldTestOp,
 }
@@ -293,25 +292,25 @@ pub(crate) enum Act {
         value: Option<Op>,
         port: PortNumber,
     },
-    /// An emit to the port `err`, and where it stands: it fails if nothing reads from there.
+    /// An `emit` to the port `err`, and its span. It fails if nothing reads from the port.
     EmitErr(Box<(Act, Span)>),
     Drop,
     Match(Box<MatchOp<Act>>),
     For(Box<ForOp<Act>>),
-    /// The end of a function, which begins again with other arguments.
+    /// A tail call: the function restarts with other arguments.
     Recur {
         args: Box<[Op]>,
         span: Span,
     },
 }
 
-/// The number of one of a script's ports; [`OUT`] is the port `out`.
+/// The index of a port of a script; [`OUT`] is the port `out`.
 pub(crate) type PortNumber = usize;
 
 /// The port `out` of a script.
 pub(crate) const OUT: PortNumber = 0;
 
-/// The port of a script that carries its errors: those at run time, and what it emits there itself.
+/// The port of a script for its errors: run-time errors, and events that the script emits to it.
 pub(crate) const ERR: &str = "err";
 
 #[derive(Debug)]
@@ -319,7 +318,7 @@ pub(crate) struct LetAct {
     pub(crate) target: Target,
     pub(crate) steps: Box<[Step]>,
     pub(crate) value: Act,
-    /// The path that is assigned to.
+    /// Span of the path that is assigned to.
     pub(crate) span: Span,
 }
 
@@ -336,7 +335,7 @@ pub(crate) enum Target {
 // === impl Op ===
 
 impl Op {
-    /// The constant, if this is one.
+    /// The value, if this is a constant.
     pub(crate) fn constant(&self) -> Option<&Value> {
         match self {
             Self::Const(value) => Some(value),
@@ -344,12 +343,12 @@ impl Op {
         }
     }
 
-    /// Whether this is the event as it is.
+    /// Whether this is the unchanged event.
     pub(crate) fn is_event(&self) -> bool {
         matches!(self, Self::Path(path) if path.steps.is_empty() && matches!(path.root, Root::Event))
     }
 
-    /// Whether this is the value of a path, which nests no deeper than what it was taken from.
+    /// Whether this is a path. Its value nests no deeper than the value it is read from.
     pub(crate) fn is_path(&self) -> bool {
         matches!(self, Self::Path(_))
     }

@@ -1,11 +1,11 @@
-//! Errors of a program: found while it is compiled ([`Diagnostics`]) or while it runs
-//! ([`RuntimeError`]).
+//! Errors of a program, at compile time ([`Diagnostics`]) and at run time ([`RuntimeError`]).
 
 use std::{error::Error, fmt, sync::Arc};
 
 use crate::source::{Note, Position, Sources, Span};
 
-/// How many errors of one program are kept; more would bury the first. Lexer and parser stop there.
+/// Maximum number of errors kept for one program. Lexer and parser stop at this number, because a longer list
+/// hides the first errors.
 pub(crate) const ERRORS_MAX: usize = 50;
 
 /// One error in a program's text.
@@ -17,9 +17,8 @@ pub(crate) struct Diagnostic {
     pub(crate) help: Option<String>,
 }
 
-/// Every error found in a program, or every warning, in the order of its text.
-///
-/// Prints one block for each, with an empty line between:
+/// All errors of a program, or all warnings, in source order.
+/// Its `Display` prints one block for each, separated by empty lines:
 ///
 /// ```text
 /// error: there is no stream `ou`
@@ -36,21 +35,20 @@ pub struct Diagnostics {
     list: Vec<Diagnostic>,
 }
 
-/// Why a program failed on an event, and where in its text.
-///
-/// Prints as one line, `message at name:line:column`; [`RuntimeError::highlighted`] has the long form.
+/// Why a program failed on an event, with the position in its text.
+/// Its `Display` is one line, `message at name:line:column`; [`RuntimeError::highlighted`] is the long form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeError {
     sources: Arc<Sources>,
     fault: Box<Fault>,
 }
 
-/// A failure at a place, before anybody asks which line that is.
+/// A run-time failure with its span. It becomes a [`RuntimeError`] when the engine returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) span: Span,
-    /// A line of advice, which only the long form has.
+    /// A line of advice, shown in the long form only.
     pub(crate) help: Option<&'static str>,
 }
 
@@ -67,7 +65,7 @@ impl Diagnostic {
         self
     }
 
-    /// Adds `did you mean` when one of the known names is near.
+    /// Adds `did you mean …` if one of the known names is similar.
     pub(crate) fn nearest<'n>(self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
         match nearest(name, known) {
             Some(near) => self.help(format!("did you mean `{near}`?")),
@@ -75,7 +73,7 @@ impl Diagnostic {
         }
     }
 
-    /// A construct of the language that has its place in the grammar but does not run.
+    /// The error for a construct that the parser accepts but the engine does not support yet.
     pub(crate) fn not_yet(span: Span, what: &str) -> Self {
         Self::new(span, format!("{what} not supported yet"), "")
     }
@@ -84,31 +82,31 @@ impl Diagnostic {
 // === impl Diagnostics ===
 
 impl Diagnostics {
-    /// The given errors, sorted by place.
+    /// The given errors, sorted by position.
     pub(crate) fn new(sources: Arc<Sources>, list: Vec<Diagnostic>) -> Self {
         Self::of(sources, "error", list)
     }
 
-    /// The given warnings, sorted by place; none if there are none.
+    /// The given warnings, sorted by position; `None` if the list is empty.
     pub(crate) fn warnings(sources: Arc<Sources>, list: Vec<Diagnostic>) -> Option<Self> {
         (!list.is_empty()).then(|| Self::of(sources, "warning", list))
     }
 
     fn of(sources: Arc<Sources>, severity: &'static str, mut list: Vec<Diagnostic>) -> Self {
-        // The script of two nodes is compiled twice and has its errors twice.
+        // A script that is created twice is compiled twice and reports its errors twice.
         list.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
         list.dedup();
         list.truncate(ERRORS_MAX);
         Self { sources, severity, list }
     }
 
-    /// How many there are, at least one.
+    /// The number of errors or warnings, at least one.
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Where each error is.
+    /// The position of each error.
     pub fn positions(&self) -> impl Iterator<Item = Position> + '_ {
         self.list.iter().map(|diagnostic| self.sources.position(diagnostic.span))
     }
@@ -122,7 +120,7 @@ impl Diagnostics {
         })
     }
 
-    /// What each error says, without its place.
+    /// The message of each error, without its position.
     pub fn messages(&self) -> impl Iterator<Item = &str> + '_ {
         self.list.iter().map(|diagnostic| diagnostic.message.as_str())
     }
@@ -159,22 +157,22 @@ impl RuntimeError {
         Self { sources, fault }
     }
 
-    /// What went wrong, without the place.
+    /// The message, without the position.
     pub fn message(&self) -> &str {
         &self.fault.message
     }
 
-    /// Where it went wrong.
+    /// The position in the program.
     pub fn position(&self) -> Position {
         self.sources.position(self.fault.span)
     }
 
-    /// The file or settings key of the text that the place is in.
+    /// The file or settings key of the text that contains the position.
     pub fn program(&self) -> &str {
         self.sources.name(self.fault.span)
     }
 
-    /// The long form, several lines: message, place, source line, carets.
+    /// The long form, several lines: message, position, source line, carets.
     pub fn highlighted(&self) -> String {
         let Fault { message, span, help } = &*self.fault;
         let note = Note { severity: "error", message, span: *span, label: "", help: *help };
@@ -196,7 +194,7 @@ impl Error for RuntimeError {}
 // === impl Fault ===
 
 impl Fault {
-    /// Boxed, so that a result that is nearly always a value stays small.
+    /// Boxed to keep `Result<Value, _>` small.
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Box<Self> {
         Box::new(Self { message: message.into(), span, help: None })
     }
@@ -208,7 +206,7 @@ impl Fault {
     }
 }
 
-/// Names as a sentence has them: `` `a`, `b` and `c` ``
+/// Names joined for a sentence: `` `a`, `b` and `c` ``
 pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
@@ -217,8 +215,8 @@ pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// The known name that a mistyped one is nearest to: at most one slip in three characters, and some of it is
-/// right. Of equally near ones the first by the alphabet, whatever order they come in.
+/// The known name most similar to a mistyped one, with at most one edit per three characters. Of equally
+/// similar names, the alphabetically first.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (name.chars().count() / 3).max(1);
     known
@@ -231,15 +229,15 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// The word that a mistyped one is nearest to, whether in upper or lower case.
+/// The known word most similar to a mistyped one, regardless of case.
 pub(crate) fn similar<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
     let lower = word.to_lowercase();
     let same = known.iter().copied().find(|known| *known == lower);
     same.or_else(|| nearest(&lower, known.iter().copied()))
 }
 
-/// The number of letters to add, drop, change or swap with a neighbour to get from one word to the other.
-fn slips(from: &str, to: &str) -> usize {
+/// The edit distance: letters to insert, delete, replace or swap with a neighbour.
+fn edit_distance(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().take(64).collect();
     let to: Vec<char> = to.chars().take(64).collect();
     let mut older: Vec<usize> = Vec::new();
@@ -263,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_names_are_found_and_far_ones_are_not() {
+    fn only_similar_names_are_found() {
         let known = ["in", "out", "err", "reply"];
         assert_eq!(nearest("ou", known), Some("out"));
         assert_eq!(nearest("rpely", known), Some("reply"));

@@ -23,19 +23,19 @@ use crate::{
 };
 use towline_event::{Event, EventId, Origin, Value};
 
-/// A program and the states of one session.
+/// A program with the script states of one session.
 pub(crate) struct Engine<'r> {
-    /// The texts of the program, for errors.
+    /// The texts of the program, for error messages.
     pub(crate) sources: &'r Arc<Sources>,
     pub(crate) graph: &'r Graph,
-    /// One state for each script of the graph that has one.
+    /// The state of each stateful script in the graph.
     pub(crate) states: &'r mut [State],
     pub(crate) limits: Limits,
-    /// The nodes run in the order of their statements, so the outputs need no sorting.
+    /// Whether the nodes run in the order of their statements, so that the outputs need no sorting.
     pub(crate) in_order: bool,
 }
 
-/// One event's way through a program.
+/// The run of one event through a program.
 struct Run<'r> {
     sources: &'r Arc<Sources>,
     graph: &'r Graph,
@@ -44,14 +44,14 @@ struct Run<'r> {
     channels: Vec<Vec<Message>>,
     outputs: Outputs<'r>,
     steps: Steps,
-    /// How many messages the event may still become.
+    /// The number of messages that the event may still produce.
     messages: usize,
 }
 
 /// Collects the outputs of one event.
 struct Outputs<'r> {
     list: &'r mut Vec<(Port, Event)>,
-    /// The number of the statement of each output; `None` if the outputs need no sorting.
+    /// For each output, the number of its statement; `None` if the outputs need no sorting.
     orders: Option<Vec<usize>>,
     id: EventId,
     origin: Option<&'r Arc<Origin>>,
@@ -61,10 +61,10 @@ struct Outputs<'r> {
 // === impl Engine ===
 
 impl Engine<'_> {
-    /// Runs the program over one event and appends what leaves it to `outputs`, in the order of the statements.
+    /// Runs the program over one event and appends the outputs in the order of the statements.
     ///
     /// # Errors
-    /// When an expression fails or a limit is reached; `outputs` is then as it was.
+    /// When an expression fails or a limit is reached; `outputs` is then unchanged.
     pub(crate) fn run(
         self,
         event: Event,
@@ -96,7 +96,8 @@ impl Engine<'_> {
     }
 }
 
-/// Sorts the outputs behind the first `before` by the number of their statement. `None`: they are in order.
+/// Sorts the outputs after the first `before` by the number of their statement. With `None`, they are already
+/// in order.
 fn sort_outputs(outputs: &mut Vec<(Port, Event)>, before: usize, orders: Option<Vec<usize>>) {
     let Some(orders) = orders.filter(|orders| !orders.is_sorted()) else { return };
     let mut ordered: Vec<_> = orders.into_iter().zip(outputs.drain(before..)).collect();
@@ -109,7 +110,7 @@ fn sort_outputs(outputs: &mut Vec<(Port, Event)>, before: usize, orders: Option<
 impl Run<'_> {
     fn all(&mut self, message: Message) -> Result<(), Box<Fault>> {
         let graph = self.graph;
-        // The usual program is one statement, and needs no channels.
+        // Fast path: most programs are one statement and need no channels.
         if let [only] = &*graph.nodes {
             return self.node(only, Cow::Owned(message));
         }
@@ -223,7 +224,7 @@ impl Run<'_> {
 
     // --- script ---
 
-    /// Runs a script. A failure leaves by its port `err` if somebody reads from that.
+    /// Runs a script. A failure leaves by its port `err` if something reads from that port.
     fn script(&mut self, node: &Node, script: &ScriptNode, message: Message) -> Result<(), Box<Fault>> {
         let original = script.err.map(|channel| (channel, message.clone()));
         match (self.run_script(script, node.span, message), original) {
@@ -242,7 +243,7 @@ impl Run<'_> {
         }
     }
 
-    /// What leaves a script, and by which of its ports.
+    /// The message that leaves a script, and its port.
     fn run_script(
         &mut self,
         script: &ScriptNode,

@@ -1,4 +1,4 @@
-//! The texts of a program: its own, and those of the modules it uses.
+//! Loads the texts of a program: the program itself and the modules it uses.
 
 use std::collections::HashMap;
 
@@ -12,31 +12,31 @@ use crate::{
     source::{Sources, Span},
 };
 
-/// How many modules one program may use; more is a mistake, or the wrong folder.
+/// Maximum number of modules of one program. More than this is a mistake, such as the wrong folder.
 const FILES_MAX: usize = 256;
 
-/// How many names the path of a module may have: the loader looks for a module at each prefix of it.
+/// Maximum number of names in the path of a module, because the loader tries each prefix of it.
 const NAMES_MAX: usize = 32;
 
 /// Where the modules of a program come from.
 pub trait Modules {
-    /// The module at a path such as `["filters", "chat"]`; none when there is no such module.
+    /// The module at a path such as `["filters", "chat"]`; `None` if it does not exist.
     ///
     /// # Errors
-    /// In words for people, when it is there and cannot be read.
+    /// A message for users, if the module exists and cannot be read.
     fn load(&self, path: &[&str]) -> Result<Option<Module>, String>;
 }
 
 /// The text of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// What errors call it: its file.
+    /// Its name in errors: the file.
     pub name: String,
-    /// Definitions, as they stand in a program.
+    /// Its definitions, in the syntax of programs.
     pub text: String,
 }
 
-/// The modules of a program that has none.
+/// A source without modules.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoModules;
 
@@ -46,25 +46,25 @@ impl Modules for NoModules {
     }
 }
 
-/// The trees of all texts; the first is that of the program itself.
+/// The trees of all texts; the program itself is the first.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     trees: Vec<Vec<Statement>>,
-    /// Files by the path that names them.
+    /// Indices of files by module path.
     by_path: HashMap<String, usize>,
-    /// What each `use` leads to: a file, and how many names of the path lead there.
+    /// The result of each `use`: the index of a file, and the number of path names that lead to it.
     found: HashMap<String, (usize, usize)>,
-    /// The trees of [`OPERATORS`].
+    /// The parsed definitions of [`OPERATORS`].
     operators: Vec<Statement>,
 }
 
-/// Texts, trees, and what is wrong with them.
+/// Loads and parses texts, and collects their errors.
 pub(crate) struct Loader<'m> {
     modules: &'m dyn Modules,
     files: Files,
     pub(crate) sources: Sources,
     pub(crate) errors: Vec<Diagnostic>,
-    /// Paths of the files that are being read, each used by the one before.
+    /// Paths of the files being read; each one is used by the one before it.
     reading: Vec<String>,
 }
 
@@ -79,21 +79,21 @@ impl<'m> Loader<'m> {
         }
     }
 
-    /// Reads a program and all that it uses.
+    /// Reads a program and all modules that it uses.
     ///
     /// # Errors
-    /// When it is so long that nobody has written it.
+    /// When the text is longer than [`SOURCE_MAX`](crate::bounds::SOURCE_MAX).
     pub(crate) fn program(&mut self, name: &str, text: &str) -> Result<(), Diagnostics> {
         bounded(name, text)?;
         self.file(name, text);
         Ok(())
     }
 
-    /// Reads a script without a program around it, and all that it uses. Its tree is that of a program
-    /// which defines it.
+    /// Reads a standalone script and all modules that it uses. The resulting tree is a program that defines
+    /// the script.
     ///
     /// # Errors
-    /// When it is so long that nobody has written it.
+    /// When the text is longer than [`SOURCE_MAX`](crate::bounds::SOURCE_MAX).
     pub(crate) fn script(&mut self, name: &str, text: &str) -> Result<(), Diagnostics> {
         bounded(name, text)?;
         let base = self.sources.add(name, text);
@@ -111,7 +111,7 @@ impl<'m> Loader<'m> {
         Ok(())
     }
 
-    /// All trees that were read.
+    /// All parsed trees, with their sources and errors.
     pub(crate) fn into_files(mut self) -> (Files, Sources, Vec<Diagnostic>) {
         for (name, text) in OPERATORS {
             let base = self.sources.add(name, text);
@@ -127,7 +127,7 @@ impl<'m> Loader<'m> {
         self.tree(statements)
     }
 
-    /// Keeps a tree, and reads what it uses.
+    /// Stores a tree, and reads the modules that it uses.
     fn tree(&mut self, statements: Vec<Statement>) -> usize {
         let mut uses = Vec::new();
         uses_in(&statements, &mut uses);
@@ -140,7 +140,7 @@ impl<'m> Loader<'m> {
         index
     }
 
-    /// Reads the file that a path leads to, if it leads to one.
+    /// Reads the file that a path leads to, if there is one.
     fn follow(&mut self, path: &Qualified) {
         let text = path.text();
         if names::is_known(&text) {
@@ -198,7 +198,7 @@ impl<'m> Loader<'m> {
     }
 }
 
-/// Every `use` in some statements and those inside of them.
+/// Collects every `use` in some statements, at any depth.
 fn uses_in<'a>(statements: &'a [Statement], uses: &mut Vec<&'a Use>) {
     for statement in statements {
         match statement {
@@ -240,7 +240,7 @@ impl Files {
         self.trees.first().map_or(&[], Vec::as_slice)
     }
 
-    /// The script that does what an operator of that name does.
+    /// The script that implements the operator of that name.
     pub(crate) fn operator(&self, name: &str) -> Option<&DefineScript> {
         let at = OPERATORS.iter().position(|(known, _)| *known == name)?;
         match self.operators.get(at) {
@@ -249,7 +249,7 @@ impl Files {
         }
     }
 
-    /// The file that a `use` leads to, and how many names of its path lead there.
+    /// The file that a `use` leads to, and the number of path names that lead to it.
     pub(crate) fn find(&self, path: &Qualified) -> Option<(usize, usize)> {
         self.found.get(&path.text()).copied()
     }

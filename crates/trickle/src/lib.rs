@@ -4,21 +4,17 @@
 //! select event from in where event.type == "chat" into out;
 //! ```
 //!
-//! A program is compiled in this order: `files` loads its text and the modules it uses, `lexer` splits a text into
-//! tokens, `parser` builds a tree (`ast`), `compile` turns expressions, functions and scripts into `code`, and
-//! `graph` turns statements into nodes and channels. `program` is the interface, and its `engine` sends events
-//! through the graph.
-//!
-//! Code is evaluated on floors, each of which uses only those below it: `eval`, `reads` (the part of the event that
-//! a program reads), `code`, `extract` (the patterns of `~`), `library` (the functions of `std` and `tremor`), and
-//! `value` (limits, numbers, operators, the count of steps).
-//!
-//! What is written once is resolved once: a running program looks no name up. Every failure, of a
-//! text or of an event, is a value with a place in the program ([`Diagnostics`], [`RuntimeError`]);
-//! nothing here panics, and nothing here knows of sockets, timers or clocks.
-//!
-//! The language is that of the reference system, tremor-query and tremor-script 0.11 with the newer
-//! spellings accepted. Windows, grouping and aggregates are not built yet and refused by name.
+//! A program is compiled in this order: `files` loads its text and the modules it uses, `lexer` splits a text
+//! into tokens, `parser` builds a tree (`ast`), `compile` turns expressions, functions and scripts into
+//! `code`, and `graph` turns statements into nodes and channels. `program` is the interface, and its `engine`
+//! sends events through the graph. Evaluation is layered, and each layer uses only those after it in this
+//! list: `eval`, `reads` (the part of the event that a program reads), `code`, `extract` (the patterns of
+//! `~`), `library` (the functions of `std` and `tremor`), and `value` (limits, numbers, operators, step
+//! counting). All names are resolved at compile time. Every failure, at compile time or on an event, is a
+//! value with a position in the program ([`Diagnostics`], [`RuntimeError`]). This crate does not panic, and
+//! uses no sockets, timers or clocks. The language is that of the reference system, tremor-query and
+//! tremor-script 0.11; newer spellings are accepted too. Windows, grouping and aggregates are not supported
+//! yet; errors name them.
 
 mod ast;
 mod bounds;
@@ -45,7 +41,7 @@ mod source;
 mod token;
 mod value;
 
-/// The functions of the standard library: name, number of arguments, and what it gives, in words.
+/// The functions of the standard library: name, number of arguments, and a description of the result.
 ///
 /// ```
 /// /// assert!(towline_trickle::functions().any(|(name, arguments, _)| name == "std::string::len" && arguments == "1 argument"));

@@ -5,14 +5,14 @@ use std::{cell::OnceCell, sync::Arc};
 use crate::reads::Reads;
 use towline_event::{Data, Event, EventId, Meta, Origin, Value};
 
-/// Data and metadata of an event. JSON text is parsed when somebody first looks into it, and kept:
-/// what nobody changes leaves as the text that came in.
+/// Data and metadata of an event. JSON text is parsed when it is first read, and is kept, so that unchanged
+/// data leaves as the text that was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// The JSON text, as long as nothing has changed it.
+    /// The JSON text, until the data is changed.
     text: Option<Data>,
     value: OnceCell<Value>,
-    /// What the readers of one channel read of the text, as long as nobody has parsed all of it.
+    /// The part of the text that the readers of one channel need, parsed without the rest.
     part: OnceCell<Value>,
     pub(crate) meta: Meta,
 }
@@ -31,12 +31,12 @@ impl Message {
         Self { text: None, value: OnceCell::from(value), part: OnceCell::new(), meta }
     }
 
-    /// The data, parsed if need be.
+    /// The data, parsed if necessary.
     pub(crate) fn value(&self) -> &Value {
         self.value.get_or_init(|| self.text.as_ref().map(Data::to_value).unwrap_or_default())
     }
 
-    /// The data as far as it is read here. All readers of a channel say the same.
+    /// The part of the data that `reads` covers. All readers of a channel pass the same `reads`.
     pub(crate) fn part(&self, reads: &Reads) -> &Value {
         match (&self.text, self.value.get()) {
             (Some(Data::Json(text)), None) => self
@@ -46,17 +46,17 @@ impl Message {
         }
     }
 
-    /// Forgets what the readers of one channel have read, on the way to others.
+    /// Discards the parsed part when the message moves to another channel.
     pub(crate) fn forget_part(&mut self) {
         self.part = OnceCell::new();
     }
 
-    /// The data, to be changed: from here on the text counts no more.
+    /// The data, mutable; discards the JSON text.
     pub(crate) fn value_mut(&mut self) -> &mut Value {
         self.value();
         self.text = None;
         self.forget_part();
-        self.value.get_mut().expect("the line before has set it")
+        self.value.get_mut().expect("the previous line sets it")
     }
 
     /// Replaces the data.
@@ -65,7 +65,7 @@ impl Message {
         self.value = OnceCell::from(value);
     }
 
-    /// The event that leaves, with what is told of the one that came.
+    /// Builds the outgoing event, with the id, origin and time of the incoming one.
     pub(crate) fn into_event(self, id: EventId, origin: Option<Arc<Origin>>, ingest_ns: u64) -> Event {
         let value = self.value;
         let data = self.text.unwrap_or_else(|| Data::Value(value.into_inner().unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! The built-in operators of the query level, each written as a script.
+//! The built-in operators of the query level, each implemented as a script.
 
 /// Name and definition of each operator.
 pub(crate) const OPERATORS: [(&str, &str); 2] = [

@@ -1,12 +1,12 @@
 //! The ports by which events leave a program.
 
-/// Where an output of a program goes.
+/// The destination of a program's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Port {
-    /// To the next stage of the message's path.
+    /// The next stage: the next pipeline, the upstream or the client.
     Out,
-    /// To the error pipelines.
+    /// The error pipelines.
     Err,
-    /// To the client, as the answer.
+    /// The client, as the reply to its event.
     Reply,
 }

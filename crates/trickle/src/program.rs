@@ -28,7 +28,7 @@ pub struct Program {
     code: Arc<Code>,
 }
 
-/// What all instances of a program share.
+/// The part of a program that all its instances share.
 #[derive(Debug)]
 struct Code {
     /// The texts of the program, for errors at run time.
@@ -36,9 +36,9 @@ struct Code {
     graph: Graph,
     limits: Limits,
     warnings: Option<Diagnostics>,
-    /// Every event leaves by `out` as it came.
+    /// Whether every event leaves by `out` unchanged.
     identity: bool,
-    /// The order of the nodes is that of the statements, so outputs need not be sorted.
+    /// Whether the nodes are in the order of their statements, so that outputs need no sorting.
     in_order: bool,
 }
 
@@ -54,10 +54,10 @@ pub struct Instance {
 // === impl Program ===
 
 impl Program {
-    /// Compiles a program. `name` is what errors call it: its file or its key in the settings.
+    /// Compiles a program. `name` is its name in errors: its file or its key in the settings.
     ///
     /// # Errors
-    /// All errors of the program at once.
+    /// All errors of the program.
     pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
         Self::compile_with(name, source, &NoModules, Limits::default())
     }
@@ -65,7 +65,7 @@ impl Program {
     /// Compiles a program that may `use` modules, and sets the limits of its events.
     ///
     /// # Errors
-    /// All errors of the program and its modules at once.
+    /// All errors of the program and its modules.
     pub fn compile_with(
         name: &str,
         source: &str,
@@ -87,28 +87,28 @@ impl Program {
         }
     }
 
-    /// What the program can run with, and is likely a mistake.
+    /// Likely mistakes that do not prevent the program from running.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         self.code.warnings.as_ref()
     }
 
-    /// Whether every event leaves by `out` as it came, so that it need not be run at all.
+    /// Whether every event leaves by `out` unchanged, so that the program need not run.
     pub fn is_identity(&self) -> bool {
         self.code.identity
     }
 
-    /// Whether the program looks at `$`. If not, metadata need not be gathered for it.
+    /// Whether the program reads `$`. If not, the caller need not collect metadata.
     pub fn reads_meta(&self) -> bool {
         self.code.graph.reads_meta
     }
 
-    /// Whether the program asks where events come from. If not, it need not be told.
+    /// Whether the program reads the origin of events. If not, the caller may leave [`Event::origin`] empty.
     pub fn reads_origin(&self) -> bool {
         self.code.graph.reads_origin
     }
 
-    /// Whether every event that leaves by `out` has `$key`, by what is sure without running the program.
-    /// `entering`: every event that enters has it.
+    /// Whether every event that leaves by `out` certainly has `$key`, by static analysis. `entering` says
+    /// whether every incoming event has it.
     pub fn always_sets(&self, key: &str, entering: bool) -> bool {
         sets::always_sets(&self.code.graph, key, entering)
     }
@@ -121,7 +121,7 @@ impl Program {
         })
     }
 
-    /// The program with a state of its own, for one session.
+    /// An instance with its own state, for one session.
     pub fn instance(&self) -> Instance {
         Instance { code: Arc::clone(&self.code), states: self.code.graph.states.clone() }
     }
@@ -152,19 +152,18 @@ fn passes_through(graph: &Graph) -> bool {
 // === impl Instance ===
 
 impl Instance {
-    /// What the program can run with, and is likely a mistake.
+    /// Likely mistakes that do not prevent the program from running.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         self.code.warnings.as_ref()
     }
 
-    /// Runs the program over one event and appends what comes out to `outputs`, in the order of the
-    /// statements. An event that reaches no port yields nothing. Outputs keep the event's id and time.
-    ///
-    /// The time `now_ns`, nanoseconds since the Unix epoch, is what the language knows as now.
+    /// Runs the program over one event and appends the outputs in the order of the statements. An event that
+    /// reaches no port yields no output. Outputs keep the event's id and time. `now_ns` is the current time
+    /// for the program, in nanoseconds since the Unix epoch.
     ///
     /// # Errors
-    /// When an expression fails, or a limit is reached: then `outputs` is as it was, while a `state`
-    /// keeps what was written to it before.
+    /// When an expression fails or a limit is reached. `outputs` is then unchanged; a `state` keeps what was
+    /// written to it before the failure.
     pub fn run(
         &mut self,
         event: Event,

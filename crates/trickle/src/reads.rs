@@ -1,9 +1,9 @@
-//! What a program reads of an event, and reading just that from JSON text.
+//! Which parts of an event a program reads, and parsing only those from JSON text.
 //!
 //! # Correctness
-//! The part of a value that some paths lead to is read as a full parse would read it: of a key that stands
-//! twice the last counts, and where a path leads into something that is no record, that something is
-//! there. So whoever follows these paths only cannot tell the difference.
+//! Parsing a part gives the same values at its paths as a full parse: the last of duplicate keys counts, and
+//! where a path leads into a value that is not a record, that value is present. So a program that follows
+//! only these paths cannot observe the difference.
 
 use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -13,14 +13,14 @@ use crate::code::{
 };
 use towline_event::{Record, Small, Value, visit_scalars};
 
-/// How many keys of a path are followed; what is below is read as a whole. Trees are walked by recursion, and
-/// a path may have as many steps as a text has room for.
+/// Maximum number of keys of a path that are followed; the value below is read whole. The tree is walked
+/// recursively, and a path may have as many steps as fit in a program text.
 const DEPTH_MAX: usize = 16;
 
 /// Paths of keys from the event, as a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
-    /// All that is here is read, not just some keys of it.
+    /// Whether the whole value at this path is read, not only some of its keys.
     whole: bool,
     keys: Vec<(ByteString, Reads)>,
 }
@@ -76,7 +76,7 @@ impl Reads {
                 self.add(&merge.subject.0);
                 self.add(&merge.spec.0);
             }
-            // A function knows its arguments only.
+            // A function reads nothing but its arguments.
             Op::Call(call) => call.args.iter().for_each(|arg| self.add(arg)),
             Op::Bytes(bytes) => bytes.parts.iter().for_each(|part| self.add(&part.value)),
         }
@@ -100,7 +100,7 @@ impl Reads {
         }
     }
 
-    /// Adds a path, up to its first step that is not a key, and not too far.
+    /// Adds a path, up to its first step that is not a key, and at most [`DEPTH_MAX`] keys.
     fn add_keys(&mut self, steps: &[Step]) {
         let mut at = self;
         for step in steps.iter().take(DEPTH_MAX) {
@@ -179,8 +179,8 @@ impl Reads {
 
     // --- reading ---
 
-    /// The part of a JSON text that these paths lead to; none if the text is not JSON, or a number in the part
-    /// may be beyond 64 bits.
+    /// The part of a JSON text that these paths lead to; `None` if the text is not JSON, or a number in the
+    /// part may be beyond 64 bits.
     pub(crate) fn part_of(&self, json: &str) -> Option<Value> {
         self.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
     }
@@ -203,7 +203,7 @@ impl<'de> Visitor<'de> for &Reads {
 
     visit_scalars!();
 
-    /// Only keys are asked for, and an array has none: that it is one is all that can be seen of it.
+    /// The paths ask for keys, and an array has none, so an empty array stands for any array.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::array(Vec::new()))
@@ -225,7 +225,7 @@ impl<'de> Visitor<'de> for &Reads {
     }
 }
 
-/// Which of the keys one is, if it is one of them.
+/// Deserializes a key to its index among the wanted keys, if it is wanted.
 struct Wanted<'r>(&'r Reads);
 
 impl<'de> DeserializeSeed<'de> for Wanted<'_> {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn just_the_paths_are_read() {
+    fn only_the_paths_are_parsed() {
         let part = |paths: &[&[&str]], json: &str| reads(paths).part_of(json).unwrap().to_json();
         let json = r#"{"b":{"c":[1],"d":2},"a":1,"a":{"x":[3]},"z":0}"#;
         assert_eq!(part(&[&["a"]], json), r#"{"a":{"x":[3]}}"#);

@@ -1,4 +1,4 @@
-//! A script without a program around it.
+//! Standalone scripts.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 use towline_event::Event;
 
-/// A compiled script of its own, with its state: what stands between `script` and `end` in a program.
+/// A compiled standalone script, with its state. Its text is what a program has between `script` and `end`.
 ///
 /// ```
 /// # use towline_trickle::Script;
@@ -27,7 +27,7 @@ pub struct Script {
     sources: Arc<Sources>,
     limits: Limits,
     body: Box<[Act]>,
-    /// The last statement: what the script yields comes from here, unless it emits.
+    /// Span of the last statement, which yields the result unless the script emits.
     last: Span,
     locals: usize,
     ports: Vec<String>,
@@ -38,10 +38,10 @@ pub struct Script {
 // === impl Script ===
 
 impl Script {
-    /// Compiles a script. `name` is what errors call it.
+    /// Compiles a script. `name` is its name in errors.
     ///
     /// # Errors
-    /// All errors of the script at once.
+    /// All errors of the script.
     pub fn compile(name: &str, source: &str) -> Result<Self, Diagnostics> {
         Self::compile_with(name, source, &NoModules, Limits::default())
     }
@@ -49,7 +49,7 @@ impl Script {
     /// Compiles a script that may `use` modules, and sets the limits of its events.
     ///
     /// # Errors
-    /// All errors of the script and its modules at once.
+    /// All errors of the script and its modules.
     pub fn compile_with(
         name: &str,
         source: &str,
@@ -86,7 +86,7 @@ impl Script {
         }
     }
 
-    /// What the script can run with, and is likely a mistake.
+    /// Likely mistakes that do not prevent the script from running.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         self.warnings.as_ref()
     }
@@ -96,11 +96,11 @@ impl Script {
         self.ports.iter().map(String::as_str)
     }
 
-    /// Runs the script over one event. Gives what leaves it, if anything does, and by which port.
-    /// `now_ns`, nanoseconds since the Unix epoch, is what the language knows as now.
+    /// Runs the script over one event. Returns the outgoing event with its port, or `None` if the event is
+    /// dropped. `now_ns` is the current time for the script, in nanoseconds since the Unix epoch.
     ///
     /// # Errors
-    /// When an expression fails, or a limit is reached. The state keeps what was written to it before.
+    /// When an expression fails or a limit is reached. The state keeps what was written to it before the failure.
     pub fn run(&mut self, event: Event, now_ns: u64) -> Result<Option<(&str, Event)>, RuntimeError> {
         let Event { id, data, meta, origin, ingest_ns } = event;
         let context =
@@ -122,7 +122,7 @@ impl Script {
     ) -> Result<Option<(PortNumber, Message)>, Box<Fault>> {
         let steps = Steps::new(self.limits);
         let locals = vec![None; self.locals];
-        // Whoever runs the script sees all of its ports.
+        // The caller of the script receives events from all of its ports.
         let err_is_read = true;
         let mut frame =
             Frame { message, state: &mut self.state, locals, steps: &steps, context, err_is_read };

@@ -1,7 +1,6 @@
-//! Whether a program sets a key of `$` for every event that leaves it.
-//!
-//! What is not sure counts as not set: a loop may run for nothing, and `let $ = …` may take a key away. An
-//! event that fails does not leave by `out`.
+//! Static analysis: whether a program sets a key of `$` for every event that leaves it. The analysis is
+//! conservative: a loop may have no iterations, and `let $ = …` may remove a key. An event that fails does
+//! not leave by `out`.
 
 use crate::{
     code::{Act, Target},
@@ -9,10 +8,9 @@ use crate::{
     port::Port,
 };
 
-/// Whether every event that leaves by `out` has the key, if every one that enters has it, or even if none
-/// does.
+/// Whether every event that leaves by `out` has the key. `entering` says whether every incoming event has it.
 pub(super) fn always_sets(graph: &Graph, key: &str, entering: bool) -> bool {
-    // The channels that an event without the key may come to.
+    // The channels that an event without the key may reach.
     let mut without = vec![false; graph.channels];
     without[IN] = !entering;
     let mut sure = true;
@@ -27,13 +25,13 @@ pub(super) fn always_sets(graph: &Graph, key: &str, entering: bool) -> bool {
             NodeKind::Script(script) => {
                 let mut walk = Walk { key, leaks: false };
                 let end = walk.block(&script.body, Some(set));
-                // The last statement yields what leaves.
+                // The last statement yields the outgoing value.
                 let leaks = walk.leaks || end == Some(false);
                 for channel in script.ports.iter().flatten() {
                     without[*channel] |= leaks;
                 }
                 if let Some(channel) = script.err {
-                    // An event that fails leaves as it came, or changed by half.
+                    // A failed event may leave unchanged or partly changed.
                     without[channel] = true;
                 }
             }
@@ -45,12 +43,12 @@ pub(super) fn always_sets(graph: &Graph, key: &str, entering: bool) -> bool {
 /// A walk over the statements of a script.
 struct Walk<'a> {
     key: &'a str,
-    /// An event may leave before the key is set.
+    /// Whether an event may leave before the key is set.
     leaks: bool,
 }
 
 impl Walk<'_> {
-    /// Whether the key is set behind the statements; none if they never end there.
+    /// Whether the key is set after the statements; `None` if they always end the script.
     fn block(&mut self, acts: &[Act], before: Option<bool>) -> Option<bool> {
         acts.iter().fold(before, |set, act| self.act(act, set?))
     }
@@ -73,7 +71,7 @@ impl Walk<'_> {
             Act::EmitErr(_) | Act::Drop | Act::Recur { .. } => None,
             Act::Match(cases) => {
                 let ends: Vec<_> = cases.cases.iter().map(|case| self.block(&case.body, Some(set))).collect();
-                // An event that no case takes fails.
+                // An event that matches no case fails.
                 let mut ends = ends.into_iter().flatten().peekable();
                 ends.peek().is_some().then(|| ends.all(|set| set))
             }
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_through_the_graph_counts() {
+    fn every_path_through_the_graph_counts() {
         let set =
             "define script s script let $url = 1; event end; create script s; select event from in into s;";
         let ways = [

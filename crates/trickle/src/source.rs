@@ -1,21 +1,20 @@
-//! Program text, and places in it.
+//! Program texts, and positions in them.
 
 use std::fmt;
 
 use unicode_width::UnicodeWidthStr;
 
-/// How many columns of a source line an error shows; a generated line may be megabytes long.
+/// Maximum number of columns of a source line shown in an error; a generated line may be megabytes long.
 const SHOWN_COLUMNS: usize = 120;
 
-/// Where a thing stands: byte offsets, the end not included. All texts of a program share one line of
-/// offsets, see [`Sources`].
+/// A range of byte offsets, the end not included. All texts of a program share one offset space; see [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
     pub(crate) start: u32,
     pub(crate) end: u32,
 }
 
-/// A place as people count: both from 1, the column in characters.
+/// A line and column, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// Line, from 1.
@@ -31,25 +30,25 @@ pub(crate) struct Source {
     text: Box<str>,
 }
 
-/// All texts of a program: its own and those of the modules it uses, one behind the other, so that an
-/// offset tells the text too.
+/// All texts of a program, its own and those of its modules, concatenated in one offset space, so that an
+/// offset also identifies the text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
-    /// Each with the offset of its first byte, in order.
+    /// The texts in order, each with the offset of its first byte.
     list: Vec<(u32, Source)>,
-    /// Where the next text begins.
+    /// The offset at which the next text begins.
     next: u32,
 }
 
-/// What an error says about a place: the parts of its long form.
+/// The parts of an error's long form.
 pub(crate) struct Note<'n> {
     /// `error` or `warning`.
     pub(crate) severity: &'static str,
     pub(crate) message: &'n str,
     pub(crate) span: Span,
-    /// Stands beside the carets.
+    /// Shown beside the carets.
     pub(crate) label: &'n str,
-    /// A line of its own below.
+    /// A line of advice below the source line.
     pub(crate) help: Option<&'n str>,
 }
 
@@ -61,7 +60,7 @@ impl Span {
         Self { start: start as u32, end: end as u32 }
     }
 
-    /// The same place in a text that begins at `base`.
+    /// The same range in a text that begins at `base`.
     pub(crate) fn shifted(self, base: u32) -> Self {
         Self { start: self.start + base, end: self.end + base }
     }
@@ -75,26 +74,26 @@ impl Span {
 // === impl Sources ===
 
 impl Sources {
-    /// Adds a text, and tells the offset of its first byte.
+    /// Adds a text, and returns the offset of its first byte.
     pub(crate) fn add(&mut self, name: &str, text: &str) -> u32 {
         let base = self.next;
-        // One offset more than there are bytes: the end of a text is a place too.
+        // One more offset than bytes, because the end of a text is a position too.
         self.next += text.len() as u32 + 1;
         self.list.push((base, Source::new(name, text)));
         base
     }
 
-    /// The name of the text that a place is in.
+    /// The name of the text that contains a span.
     pub(crate) fn name(&self, span: Span) -> &str {
         self.find(span).map_or("", |(source, _)| source.name())
     }
 
-    /// Line and column of the start of a place.
+    /// Line and column of the start of a span.
     pub(crate) fn position(&self, span: Span) -> Position {
         self.find(span).map_or(Position { line: 1, column: 1 }, |(source, span)| source.position(span))
     }
 
-    /// Writes the long form of an error: message, place, source line, carets, help.
+    /// Writes the long form of an error: message, position, source line, carets, help.
     pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
         match self.find(note.span) {
             Some((source, span)) => source.write_note(f, &Note { span, ..*note }),
@@ -102,7 +101,7 @@ impl Sources {
         }
     }
 
-    /// The text a place is in, and the place in that text alone.
+    /// The text that contains a span, and the span relative to that text.
     fn find(&self, span: Span) -> Option<(&Source, Span)> {
         let after = self.list.partition_point(|(base, _)| *base <= span.start);
         let (base, source) = self.list.get(after.checked_sub(1)?)?;
@@ -131,7 +130,7 @@ impl Source {
         }
     }
 
-    /// Writes the long form of an error: message, place, source line, carets, help.
+    /// Writes the long form of an error: message, position, source line, carets, help.
     pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
         let position = self.position(note.span);
         let gutter = " ".repeat(position.line.to_string().len());
@@ -148,11 +147,11 @@ impl Source {
         Ok(())
     }
 
-    /// The part of the line to show, how far the carets stand in, and how many they are.
+    /// The part of the line to show, the indentation of the carets, and their number.
     fn shown_line(&self, span: Span, column: usize) -> (String, usize, usize) {
         let line = self.text.lines().nth(self.position(span).line - 1).unwrap_or("");
         let skipped = if column > SHOWN_COLUMNS { column - SHOWN_COLUMNS / 2 } else { 0 };
-        // A tab or control character would move the carets away from what they point at.
+        // A tab or control character would misalign the carets.
         let shown: String = line
             .chars()
             .skip(skipped)

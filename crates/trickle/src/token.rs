@@ -1,9 +1,9 @@
-//! The words of the language.
+//! The tokens of the language.
 
 use crate::source::Span;
 
-/// Words that cannot name a local, a stream or a script. After a `.` and in backticks they are plain
-/// names. Those the grammar does not use yet are kept free for it.
+/// Words that cannot name a local, a stream or a script. After a `.` and in backticks they are plain names.
+/// Some are reserved for future use.
 pub(crate) const RESERVED: [&str; 50] = [
     "absent",
     "and",
@@ -57,20 +57,18 @@ pub(crate) const RESERVED: [&str; 50] = [
     "xor",
 ];
 
-/// Signs, longest first where one begins another.
+/// Operators and punctuation. Where one is a prefix of another, the longer one comes first.
 pub(crate) const SYMBOLS: [&str; 39] = [
     "...", ">>>", "%{", "%[", "%(", "=>", "==", "!=", "<=", ">=", "<<", ">>", "::", "~=", "..", "+", "-",
     "*", "/", "%", "<", ">", "=", "!", "&", "|", "^", "~", ".", ",", ";", ":", "(", ")", "[", "]", "{", "}",
     "$",
 ];
 
-/// One word, with what it carries.
-///
-/// A text is several tokens, so that code inside it nests: `"a#{1}"` is `TextStart`, `Piece("a")`,
-/// `CodeStart`, `Int(1)`, `CodeEnd`, `TextEnd`.
+/// A token, with its content. A string is several tokens, so that interpolated code can nest: `"a#{1}"` is
+/// `TextStart`, `Piece("a")`, `CodeStart`, `Int(1)`, `CodeEnd`, `TextEnd`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token<'s> {
-    /// A name or a keyword; the parser knows which it wants.
+    /// A name or a keyword; the parser decides which.
     Word(&'s str),
     /// A name in backticks: never a keyword.
     Quoted(&'s str),
@@ -83,17 +81,17 @@ pub(crate) enum Token<'s> {
     TextEnd,
     /// One of [`SYMBOLS`].
     Symbol(&'static str),
-    /// What follows `#!config` on its line.
+    /// The rest of a line after `#!config`.
     Config(&'s str),
     /// The format of an extractor, `|…|`.
     Format(&'s str),
-    /// Something the lexer has already reported.
+    /// Invalid text, already reported by the lexer.
     Bad,
     /// The end of the source.
     End,
 }
 
-/// A token and its place.
+/// A token and its span.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Placed<'s> {
     pub(crate) token: Token<'s>,
@@ -101,7 +99,7 @@ pub(crate) struct Placed<'s> {
 }
 
 impl Token<'_> {
-    /// How a message to people calls it.
+    /// The token's name in error messages.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Word(word) | Self::Quoted(word) => format!("`{word}`"),

@@ -1,4 +1,4 @@
-//! The tree that the parser builds: what a program says, before anybody asks what it means.
+//! The syntax tree that the parser builds, before names are resolved.
 
 mod operators;
 
@@ -9,7 +9,7 @@ pub(crate) use self::operators::{BinaryOp, UnaryOp};
 use crate::source::Span;
 use towline_event::Value;
 
-/// A name and its place.
+/// A name and its span.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Name {
     pub(crate) text: String,
@@ -24,9 +24,9 @@ pub(crate) struct Qualified {
     pub(crate) span: Span,
 }
 
-// --- what scripts and queries may define ---
+// --- definitions in scripts and queries ---
 
-/// A definition that stands at the query level, in a module or at the beginning of a script.
+/// A definition at the query level, in a module or at the beginning of a script.
 #[derive(Debug)]
 pub(crate) enum Item {
     Constant(Constant),
@@ -47,16 +47,16 @@ pub(crate) struct Constant {
 pub(crate) struct FunctionDefinition {
     pub(crate) name: Name,
     pub(crate) params: Vec<Name>,
-    /// Takes further arguments, which it knows as `args`.
+    /// Whether it takes further arguments, available as `args`.
     pub(crate) open: bool,
-    /// Missing when it does not parse.
+    /// `None` if it does not parse.
     pub(crate) body: Option<FunctionBody>,
 }
 
 #[derive(Debug)]
 pub(crate) enum FunctionBody {
     Statements(Vec<Expr>),
-    /// Patterns over the arguments, tuples all of them.
+    /// Cases over the arguments; each pattern is a tuple.
     Cases(Vec<Case>),
 }
 
@@ -67,14 +67,14 @@ pub(crate) struct ModuleDefinition {
     pub(crate) statements: Vec<Statement>,
 }
 
-/// `use path [as alias]`; a list in braces is one of these for each.
+/// `use path [as alias]`; a list in braces becomes one `Use` for each entry.
 #[derive(Debug)]
 pub(crate) struct Use {
     pub(crate) path: Qualified,
     pub(crate) alias: Option<Name>,
 }
 
-/// The statements of a script, and what it defines for itself.
+/// The statements and local definitions of a script.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     pub(crate) items: Vec<Item>,
@@ -108,9 +108,9 @@ pub(crate) struct Select {
     pub(crate) having: Option<Expr>,
 }
 
-/// What a windowed select groups by.
+/// The `group by` of a windowed select.
 #[derive(Debug)]
-#[allow(dead_code, reason = "grouping has its place here; the checker refuses it until windows run")]
+#[allow(dead_code, reason = "parsed, but refused by the checker until windows are supported")]
 pub(crate) struct Group {
     pub(crate) by: GroupBy,
     pub(crate) span: Span,
@@ -118,7 +118,7 @@ pub(crate) struct Group {
 
 /// `expr`, `set(a, b)` or `each(expr)`.
 #[derive(Debug)]
-#[allow(dead_code, reason = "grouping has its place here; the checker refuses it until windows run")]
+#[allow(dead_code, reason = "parsed, but refused by the checker until windows are supported")]
 pub(crate) enum GroupBy {
     Value(Expr),
     Set(Vec<Group>),
@@ -137,18 +137,18 @@ pub(crate) struct StreamRef {
 pub(crate) struct DefineScript {
     pub(crate) name: Name,
     pub(crate) params: Vec<Param>,
-    /// What the state is at first; null when nothing is said.
+    /// The initial state; null by default.
     pub(crate) state: Option<Expr>,
-    /// What is done with events, by the port that they come in by. The last is for `in`.
+    /// The statements for the events of each input port. The last block is for `in`.
     pub(crate) blocks: Vec<ScriptBlock>,
 }
 
 /// `script from port …`, or `script …` for the port `in`.
 #[derive(Debug)]
 pub(crate) struct ScriptBlock {
-    /// None: `in`.
+    /// The input port; `None` means `in`.
     pub(crate) port: Option<Name>,
-    /// Missing when it does not parse.
+    /// `None` if it does not parse.
     pub(crate) script: Option<Script>,
 }
 
@@ -164,15 +164,15 @@ pub(crate) struct DefineOperator {
 #[derive(Debug)]
 pub(crate) struct DefinePipeline {
     pub(crate) name: Name,
-    /// Where events enter; `in` when nothing is said.
+    /// Input ports; empty means `in`.
     pub(crate) from: Vec<Name>,
-    /// Where events leave; `out` and `err` when nothing is said.
+    /// Output ports; empty means `out` and `err`.
     pub(crate) into: Vec<Name>,
     pub(crate) params: Vec<Param>,
     pub(crate) statements: Vec<Statement>,
 }
 
-/// `create script name from definition with key = value … end`, and the same of operators and pipelines
+/// `create script name from definition with key = value … end`; the same for operators and pipelines
 #[derive(Debug)]
 pub(crate) struct Create {
     pub(crate) kind: Creation,
@@ -181,7 +181,7 @@ pub(crate) struct Create {
     pub(crate) params: Vec<Param>,
 }
 
-/// What a `create` makes.
+/// The kind of node that a `create` adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Creation {
     Script,
@@ -191,7 +191,7 @@ pub(crate) enum Creation {
 
 /// `define tumbling window name with key = value … script … end`
 #[derive(Debug)]
-#[allow(dead_code, reason = "windows have their place here; the checker refuses them until they run")]
+#[allow(dead_code, reason = "parsed, but refused by the checker until windows are supported")]
 pub(crate) struct DefineWindow {
     pub(crate) kind: Name,
     pub(crate) name: Name,
@@ -199,11 +199,11 @@ pub(crate) struct DefineWindow {
     pub(crate) script: Option<Script>,
 }
 
-/// `key = value` of a `with`.
+/// A parameter: `key = value` in a `with`.
 #[derive(Debug)]
 pub(crate) struct Param {
     pub(crate) name: Name,
-    /// `args a, b` gives none: then every creation has to.
+    /// The default. `args a, b` has none; then every `create` must give a value.
     pub(crate) value: Option<Expr>,
 }
 
@@ -219,7 +219,7 @@ pub(crate) struct Expr {
 #[derive(Debug)]
 pub(crate) enum ExprKind {
     Literal(Value),
-    /// A string with code in it.
+    /// A string with interpolated code.
     Text(Vec<Piece>),
     Array(Vec<Expr>),
     Record(Vec<Field>),
@@ -269,14 +269,14 @@ pub(crate) enum Piece {
     Code(Expr),
 }
 
-/// `"key": value`; the key may hold code.
+/// `"key": value`; the key may contain interpolated code.
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) key: Expr,
     pub(crate) value: Expr,
 }
 
-/// An operator with its right-hand side.
+/// An operator with its right operand.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) op: BinaryOp,
@@ -341,7 +341,7 @@ pub(crate) struct For {
     pub(crate) fold: Option<Fold>,
 }
 
-/// `into start use operator`: what the results of a loop are put together to.
+/// `into start use operator`: how the results of a loop are combined.
 #[derive(Debug)]
 pub(crate) struct Fold {
     pub(crate) start: Expr,
@@ -351,7 +351,7 @@ pub(crate) struct Fold {
 
 #[derive(Debug)]
 pub(crate) struct ForCase {
-    /// Names of key or index, and of the value; none for `default`.
+    /// Names for the key or index and for the value; `None` for `default`.
     pub(crate) names: Option<(Name, Name)>,
     pub(crate) guard: Option<Expr>,
     pub(crate) body: Vec<Expr>,
@@ -371,7 +371,7 @@ pub(crate) struct Operation {
     pub(crate) span: Span,
 }
 
-/// Keys are strings, with code in them or without.
+/// The kind of an operation. Keys are strings, with or without interpolated code.
 #[derive(Debug)]
 pub(crate) enum OperationKind {
     Insert(Expr, Expr),
@@ -391,7 +391,7 @@ pub(crate) enum OperationKind {
 pub(crate) struct BytesPart {
     pub(crate) value: Expr,
     pub(crate) kind: BytesKind,
-    /// Bits of a number; bytes of a binary, all of them when nothing is said.
+    /// Size in bits for a number, in bytes for a binary; `None` for the default.
     pub(crate) size: Option<u64>,
     pub(crate) little: bool,
 }
@@ -420,9 +420,9 @@ pub(crate) enum Pattern {
     Value(Expr),
     /// `%{ … }`
     Record(Vec<FieldPattern>),
-    /// `%[ … ]`: each is matched by some element.
+    /// `%[ … ]`: each pattern must match some element.
     Array(Vec<Pattern>),
-    /// `%( …, ... )`: each is matched by the element at its place; `open` allows more.
+    /// `%( …, ... )`: each pattern must match the element at its index; `open` allows more elements.
     Tuple { items: Vec<Pattern>, open: bool },
     /// `~ kind|format|`
     Extract(Extract),
@@ -438,7 +438,7 @@ pub(crate) struct Extract {
 #[derive(Debug)]
 pub(crate) struct FieldPattern {
     pub(crate) key: ByteString,
-    /// `alias = key ~= pattern`: the name under which the result has it.
+    /// `alias = key ~= pattern`: the name of the field in the result.
     pub(crate) alias: Option<ByteString>,
     pub(crate) test: FieldTest,
 }
@@ -447,7 +447,7 @@ pub(crate) struct FieldPattern {
 pub(crate) enum FieldTest {
     Present,
     Absent,
-    /// `key == value` and the other comparisons, with the operator's place.
+    /// `key == value` and the other comparisons, with the operator's span.
     Compare(BinaryOp, Span, Expr),
     /// `key ~= pattern`
     Matches(Pattern),

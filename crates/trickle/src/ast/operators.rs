@@ -1,4 +1,4 @@
-//! Operators, and how tightly they bind.
+//! Operators and their precedence.
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnaryOp {
@@ -36,13 +36,13 @@ pub(crate) enum BinaryOp {
 // === impl BinaryOp ===
 
 impl BinaryOp {
-    /// The operator a token stands for, with how tightly it binds.
+    /// The operator that a token stands for, with its binding power.
     pub(crate) fn of(token: &str) -> Option<(Self, u8)> {
         Some(match token {
             "or" => (Self::Or, 1),
             "xor" => (Self::Xor, 2),
             "and" => (Self::And, 3),
-            // 4 is kept for `|`, which the reference has in its grammar only.
+            // 4 is reserved for `|`, which the reference parses but does not implement.
             "^" => (Self::BitXor, 5),
             "&" => (Self::BitAnd, 6),
             "==" => (Self::Eq, 7),
@@ -63,11 +63,11 @@ impl BinaryOp {
         })
     }
 
-    /// Those that put the results of a loop together, with their signs.
+    /// The operators allowed in `into … use`, with their symbols.
     pub(crate) const FOLDING: [&str; 13] =
         ["or", "xor", "and", "^", "&", "<<", ">>", ">>>", "+", "-", "*", "/", "%"];
 
-    /// How programs write it.
+    /// The operator's symbol in programs.
     pub(crate) fn symbol(self) -> &'static str {
         match self {
             Self::Or => "or",
@@ -96,7 +96,7 @@ impl BinaryOp {
 // === impl UnaryOp ===
 
 impl UnaryOp {
-    /// How programs write it.
+    /// The operator's symbol in programs.
     pub(crate) fn symbol(self) -> &'static str {
         match self {
             Self::Plus => "+",

@@ -1,4 +1,4 @@
-//! What is said of names that stand for nothing here.
+//! Errors and advice for unknown names.
 
 use super::{
     Compiler, Place,
@@ -11,17 +11,17 @@ use crate::{
     library,
 };
 
-/// Where the reference has its aggregates.
+/// The module of the reference system's aggregates.
 const AGGREGATES: &str = "aggr";
 
-/// What other languages call null.
+/// Null in other languages.
 const OTHER_NULLS: [&str; 4] = ["nil", "none", "undefined", "nul"];
 
-/// Words that are values, and one that ends a script.
+/// Keywords that may be meant where a local is expected.
 const WORDS: [&str; 4] = ["true", "false", "null", "drop"];
 
 impl Compiler<'_, '_> {
-    /// The error for a name that no statement before has given a value.
+    /// The error for a local that has no value yet.
     pub(super) fn unknown_local(&self, name: &Name) -> Diagnostic {
         let text = name.text.as_str();
         let mut error =
@@ -52,20 +52,20 @@ impl Compiler<'_, '_> {
         error
     }
 
-    /// Words of the language that may stand where a local may.
+    /// Keywords that may be used where a local may.
     fn words(&self) -> &'static [&'static str] {
         if self.place == Place::Script { &WORDS } else { &WORDS[..3] }
     }
 
-    /// The word that was meant by one in capitals, or by that of another language.
+    /// The keyword meant by a word in capitals, or by a word of another language.
     fn meant_word(&self, text: &str) -> Option<&'static str> {
         let lower = text.to_ascii_lowercase();
         let null = OTHER_NULLS.contains(&lower.as_str()).then_some("null");
         null.or_else(|| self.words().iter().copied().find(|word| *word == lower))
     }
 
-    /// Remembers that a name behind a `-` belongs to the key before it, should it not be known: no blanks stand
-    /// in `event.user-name`.
+    /// Remembers the key before a `-` without spaces, as in `event.user-name`. If the name after it is
+    /// unknown, the error suggests a key in backticks.
     pub(super) fn mark_hyphen(&mut self, before: &Expr, link: &Link) {
         let close = before.span.end == link.span.start && link.span.end == link.operand.span.start;
         let (ExprKind::Path(path), ExprKind::Path(next)) = (&before.kind, &link.operand.kind) else { return };
@@ -78,7 +78,7 @@ impl Compiler<'_, '_> {
 }
 
 impl World<'_> {
-    /// Reports a name that stands for nothing.
+    /// Reports an unknown name.
     pub(crate) fn report_unknown(&mut self, scope: ScopeId, path: &Qualified, kind: Kind) {
         let error = if self.is_crowded() {
             Diagnostic::new(path.span, format!("there is no {} `{}`", kind.noun(), path.text()), "")
@@ -88,7 +88,7 @@ impl World<'_> {
         self.errors.push(error);
     }
 
-    /// Reports a `use` of something that there is not.
+    /// Reports a `use` of an unknown name.
     pub(super) fn nothing_to_use(&mut self, scope: ScopeId, path: &Qualified) {
         let text = path.text();
         let message = format!("there is no module `{text}`");
@@ -141,14 +141,14 @@ impl World<'_> {
         error
     }
 
-    /// Aggregates belong to windows, which there are not.
+    /// The error for an aggregate, which needs windows.
     fn aggregate(&self, scope: ScopeId, path: &Qualified) -> Option<Diagnostic> {
         let first = path.names.first()?;
         let is_one = first.text == AGGREGATES && self.visible(scope, Kind::Module, AGGREGATES).is_none();
         is_one.then(|| Diagnostic::not_yet(path.span, "aggregates are"))
     }
 
-    /// The error for a name that stands for something else than what is wanted.
+    /// The error for a name of another kind than the expected one.
     fn of_another_kind(&self, scope: ScopeId, path: &Qualified, wanted: Kind) -> Option<Diagnostic> {
         let kinds = KINDS.into_iter().filter(|kind| *kind != wanted && *kind != Kind::Window);
         let mut found = kinds.filter_map(|kind| {
@@ -188,7 +188,7 @@ impl World<'_> {
         }
     }
 
-    /// The nearest name in the module that a path leads to, or in the library.
+    /// The most similar name in the module that a path leads to, or in the library.
     fn nearest_member(&self, scope: ScopeId, names: &[Name], kind: Kind) -> Option<String> {
         let [first, between @ .., last] = names else { return None };
         let prefix = module_of(names);
@@ -206,14 +206,14 @@ impl World<'_> {
     }
 }
 
-/// What stands before the last name of a path.
+/// The path without its last name.
 fn module_of(names: &[Name]) -> String {
     let before = names[..names.len() - 1].iter().map(|name| name.text.as_str());
     before.collect::<Vec<_>>().join("::")
 }
 
-/// The name of the library that a path is nearest to. Its last name is measured by itself, and so is what stands
-/// before: a long beginning would excuse anything behind it.
+/// The library name most similar to a path. The last name and the part before it are compared separately,
+/// because a long matching prefix would hide any difference in the last name.
 fn nearest_in_library(path: &str, kind: Option<Kind>) -> Option<String> {
     let (prefix, last) = path.rsplit_once("::")?;
     let modules = library_modules();
@@ -230,8 +230,8 @@ fn nearest_in_library(path: &str, kind: Option<Kind>) -> Option<String> {
     Some(format!("{module}::{member}"))
 }
 
-/// What the library has under the same last name: `string::len` without its `use`, or `std::system::hostname`, which
-/// has another first name.
+/// Library names with the same last name: for `string::len` without its `use`, or for
+/// `std::system::hostname`, whose module is `tremor::system`.
 fn same_last_name(path: &str, kind: Kind) -> Vec<&'static str> {
     let mut ending = path;
     loop {
@@ -241,14 +241,14 @@ fn same_last_name(path: &str, kind: Kind) -> Vec<&'static str> {
         match (of_kind.collect::<Vec<_>>(), ending.split_once("::")) {
             (of_kind, _) if !of_kind.is_empty() => return of_kind,
             _ if !same.is_empty() && path.contains("::") => return same,
-            // The last name alone says too little, if others were given.
+            // If the path has several names, the last one alone is not specific enough.
             (_, Some((_, rest))) if rest.contains("::") => ending = rest,
             _ => return Vec::new(),
         }
     }
 }
 
-/// All that names of the library begin with.
+/// The paths of all library modules.
 fn library_modules() -> Vec<String> {
     let mut modules: Vec<String> = library::names::names()
         .filter_map(|name| name.rsplit_once("::"))

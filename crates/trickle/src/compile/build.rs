@@ -1,4 +1,4 @@
-//! What builds values from values, and loops.
+//! Loops, `patch`, `merge` and binary literals.
 
 use super::Compiler;
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 impl Compiler<'_, '_> {
     // --- for ---
 
-    /// Compiles a loop; `compile_body` says what its cases are made of.
+    /// Compiles a loop; `compile_body` compiles the bodies of its cases.
     pub(super) fn for_op<B>(
         &mut self,
         for_expr: &For,
@@ -47,12 +47,12 @@ impl Compiler<'_, '_> {
         ForCaseOp { guard, body }
     }
 
-    /// Gives a name to a slot for a while; the slot that had it before is given back.
+    /// Binds a name to a slot for the current scope. Returns the slot that the name had before.
     pub(super) fn hide(&mut self, name: &Name, slot: Slot) -> Option<Slot> {
         self.locals.insert(name.text.clone(), slot)
     }
 
-    /// Ends what [`Compiler::hide`] began.
+    /// Ends the binding of [`Compiler::hide`] and restores the previous one.
     pub(super) fn show(&mut self, name: &Name, hidden: Option<Slot>) {
         match hidden {
             Some(slot) => self.locals.insert(name.text.clone(), slot),

@@ -13,12 +13,12 @@ use crate::{
 use towline_event::Value;
 
 impl Compiler<'_, '_> {
-    /// Compiles an expression that changes nothing.
+    /// Compiles an expression without side effects.
     pub(crate) fn expr(&mut self, expr: &Expr) -> Op {
         self.deeper(|compiler| compiler.expr_of_kind(expr))
     }
 
-    /// Compiles something one level deeper.
+    /// Compiles something one nesting level deeper.
     pub(super) fn deeper<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> T {
         self.level += 1;
         self.height = self.height.max(self.level);
@@ -34,7 +34,7 @@ impl Compiler<'_, '_> {
             ExprKind::Array(items) => self.array(items),
             ExprKind::Record(fields) => self.record(fields),
             ExprKind::Path(path) => self.path(path),
-            // What has no value anywhere is absent.
+            // An unknown local is absent, not an error.
             ExprKind::Presence { present, path } if self.is_unknown(path) => Op::Const(Value::Bool(!present)),
             ExprKind::Presence { present, path } => {
                 let path = Box::new(self.path_op(path));
@@ -90,7 +90,7 @@ impl Compiler<'_, '_> {
         FieldOp { key, value: self.expr(&field.value) }
     }
 
-    /// Compiles a key: a string, with code in it or without.
+    /// Compiles a key: a string, with or without interpolated code.
     pub(super) fn key(&mut self, key: &Expr) -> KeyOp {
         match self.expr(key) {
             Op::Text(text) => KeyOp::Text(*text),
@@ -139,7 +139,7 @@ impl Compiler<'_, '_> {
         self.folded_if(constant, Op::Chain(Box::new(ChainOp { first, rest })))
     }
 
-    /// The three logical operators have a precedence each, so a chain holds only one of them.
+    /// Compiles a chain of one logical operator; each of the three has its own precedence.
     fn logic(&mut self, first: &Expr, rest: &[Link]) -> Op {
         let op = rest[0].op;
         let operands: Box<[(Op, Span)]> = std::iter::once(first)
@@ -156,7 +156,7 @@ impl Compiler<'_, '_> {
 
     // --- match ---
 
-    /// Compiles a match; `compile_body` says what its cases are made of.
+    /// Compiles a match; `compile_body` compiles the bodies of its cases.
     pub(super) fn match_op<B>(
         &mut self,
         match_expr: &Match,
@@ -182,7 +182,7 @@ impl Compiler<'_, '_> {
         compile_body: &mut impl FnMut(&mut Self, &[Expr]) -> Vec<B>,
     ) -> CaseOp<B> {
         let pattern = self.pattern(&case.pattern);
-        // The name is known in this case only, and hides another of its kind there.
+        // The name is bound in this case only, and shadows a local of the same name.
         let bind = case.bind.as_ref().map(|name| (name, self.new_slot()));
         let hidden = bind.map(|(name, slot)| self.hide(name, slot));
         let guard = case.guard.as_ref().and_then(|guard| self.condition(guard, "when"));

@@ -1,4 +1,4 @@
-//! Extractors of patterns.
+//! Compiles the extractors of patterns.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -11,11 +11,11 @@ use crate::{
     source::Span,
 };
 
-/// What other languages call some of the kinds.
+/// Names that other languages use for some of the kinds.
 const OTHER_NAMES: [(&str, &str); 2] = [("regex", "re"), ("regexp", "re")];
 
-/// The extractors of a program so far: those of the same kind and format are one, however often what they stand
-/// in is created.
+/// The extractors of a program. Extractors of the same kind and format are shared, even when the definition
+/// that contains them is created several times.
 #[derive(Default)]
 pub(super) struct Extractors {
     compiled: HashMap<(String, String), Arc<Extractor>>,
@@ -37,8 +37,7 @@ impl Compiler<'_, '_> {
 }
 
 impl World<'_> {
-    /// The extractor of a kind that there is. None: it has errors, which are listed, or there are so many that
-    /// nobody reads one more.
+    /// The extractor of a known kind. `None` if it has errors, which are reported, or if the error list is full.
     fn extractor(&mut self, kind: String, extract: &Extract) -> Option<Arc<Extractor>> {
         let key = (kind, extract.format.clone());
         if let Some(known) = self.extractors.compiled.get(&key) {

@@ -1,4 +1,4 @@
-//! Functions of programs, and calls of any.
+//! Functions of programs, and function calls.
 
 use super::{
     Args, Compiler, Place,
@@ -14,17 +14,17 @@ use crate::{
 };
 use towline_event::Value;
 
-/// What a compiler has to know of the function it compiles.
+/// The signature of the function being compiled.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame {
-    /// Arguments with a name.
+    /// Number of named parameters.
     pub(super) params: usize,
-    /// Further ones are in the slot behind them.
+    /// Whether further arguments are in the slot after the named ones.
     pub(super) open: bool,
 }
 
-/// Compiles a function; `level` is how deep the stack is already. None: there is an error in it or in what it
-/// needs.
+/// Compiles a function; `level` is the nesting depth so far. Returns `None` if there is an error in it or in
+/// a definition that it uses.
 pub(super) fn compile(
     world: &mut World<'_>,
     scope: ScopeId,
@@ -123,7 +123,7 @@ impl Compiler<'_, '_> {
 
     // --- recur ---
 
-    /// `recur` where it is the last thing that a function does.
+    /// `recur` in tail position.
     pub(super) fn recur(&mut self, args: &[Expr], span: Span) -> Act {
         let args: Box<[Op]> = args.iter().map(|arg| self.expr(arg)).collect();
         let Some(frame) = self.frame else { return Act::Value(self.misplaced_recur(span)) };
@@ -169,7 +169,7 @@ impl Compiler<'_, '_> {
 // === impl Function ===
 
 impl Function {
-    /// What it takes, if that many arguments are not it.
+    /// The function's arity, if it does not accept `count` arguments.
     fn refuses(&self, count: usize) -> Option<Arity> {
         let arity = if self.open { Arity::AtLeast(self.params) } else { Arity::Exactly(self.params) };
         (!arity.takes(count)).then_some(arity)

@@ -1,14 +1,12 @@
-//! The tree to code: names become slots, parameters and constant expressions become values.
-//!
-//! Compilation goes on after an error, so that all errors of a program are found; the code is thrown away then.
-//!
-//! # A circle on purpose
+//! Compiles the tree to code: names become slots, parameters and constant expressions become values.
+//! Compilation continues after an error, to find all errors of a program; the code is then discarded.
+//! # An intended cycle
 //! `Compiler` and `World` use each other. A `Compiler` compiles one select, script or function and asks the
-//! `World` for the definitions it meets; the `World` starts another `Compiler` for a constant or function that
-//! is needed for the first time. Definitions may stand in any order, and the value of one may decide how another
-//! compiles (parameters, folded conditions), so no order is known before compilation. Definitions that need
-//! themselves are refused (see `world`), and `HEIGHT_MAX` bounds the recursion. The other files hold one part of
-//! these two types each.
+//! `World` for the definitions it meets; the `World` starts another `Compiler` when a constant or function is
+//! needed for the first time. Definitions may be in any order, and the value of one may decide how another
+//! compiles (parameters, folded conditions), so no order is known before compilation. Definitions that depend
+//! on themselves are refused (see `world`), and `HEIGHT_MAX` bounds the recursion. Each of the other files
+//! has one part of these two types.
 
 mod advice;
 mod build;
@@ -35,58 +33,59 @@ use crate::{
 };
 use towline_event::{Meta, Value};
 
-/// Where an expression stands: what it may read.
+/// The context of an expression, which decides what it may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In a `select`.
     Select,
     /// In a script.
     Script,
-    /// In a function, which knows its arguments only.
+    /// In a function, which may read its arguments only.
     Function,
-    /// The value of a parameter: known before any event comes.
+    /// The value of a parameter, evaluated at compile time.
     Parameter,
-    /// What a state is at first: known likewise.
+    /// The initial value of a state, evaluated at compile time.
     State,
-    /// The value of a constant, known likewise.
+    /// The value of a constant, evaluated at compile time.
     Constant,
 }
 
-/// What the compiled code makes use of.
+/// Which parts of the environment the compiled code uses.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Uses {
-    /// Something of `$` is read.
+    /// Whether `$` is read.
     pub(crate) meta: bool,
-    /// The state is read or written.
+    /// Whether the state is read or written.
     pub(crate) state: bool,
 }
 
 /// Compiles the expressions of one select, one script, or one function.
 pub(crate) struct Compiler<'c, 'a> {
     world: &'c mut World<'a>,
-    /// Where names of definitions are looked up.
+    /// The scope in which definitions are looked up.
     scope: ScopeId,
     place: Place,
     args: &'c Args,
-    /// The names that are known here.
+    /// The locals that are in scope.
     locals: HashMap<String, Slot>,
-    /// How many slots there are.
+    /// The number of slots.
     slots: usize,
-    /// The ports a script emits to; the index is the number.
+    /// The ports that a script emits to, by index.
     ports: Vec<EmittedPort>,
     uses: Uses,
-    /// The function, if this is one.
+    /// The signature, if this is a function.
     frame: Option<Frame>,
-    /// How deep the expression at hand nests, and the deepest of all, calls included.
+    /// Nesting depth of the current expression, calls included, and the maximum so far.
     level: u32,
     height: u32,
-    /// Nothing so far depends on anything but arguments.
+    /// Whether everything so far depends on arguments only.
     pure: bool,
-    /// Where a name stands behind a `-` without blanks, and the key before that.
+    /// The offset of a name after a `-` without spaces, and the key before the `-`.
     hyphenated: Option<(u32, String)>,
-    /// How many errors there were at the start: with new ones, nothing is folded any more.
+    /// The number of errors at the start. After new errors, folding stops.
     errors_before: usize,
-    /// Something stands for what could not be compiled elsewhere: what it would come to is not known either.
+    /// Whether a placeholder stands for a definition that does not compile, so that values derived from it
+    /// are unknown.
     doubtful: bool,
 }
 
@@ -94,21 +93,21 @@ pub(crate) struct Compiler<'c, 'a> {
 #[derive(Debug)]
 pub(crate) struct EmittedPort {
     pub(crate) name: String,
-    /// Where it is named first.
+    /// Span of its first use.
     pub(crate) span: Span,
 }
 
-/// What `args` stands for.
+/// The value of `args`.
 #[derive(Debug, Default)]
 pub(crate) struct Args {
-    /// The parameters of a script or a pipeline, a record; null where there are none to have.
+    /// The parameters of a script or a pipeline, as a record; null where parameters do not exist.
     pub(crate) values: Value,
-    /// There are errors in them: they are not what they will be.
+    /// Whether some of them are placeholders, because of errors.
     pub(crate) doubtful: bool,
 }
 
 impl Args {
-    /// Those of what has no parameters.
+    /// The arguments where parameters do not exist.
     pub(crate) fn none() -> Self {
         Self { values: Value::record::<&str>([]), doubtful: false }
     }
@@ -139,7 +138,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.uses
     }
 
-    /// How many locals the code needs room for.
+    /// The number of locals that the code needs.
     pub(crate) fn locals(&self) -> usize {
         self.slots
     }
@@ -149,7 +148,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.ports
     }
 
-    /// Compiles a condition: always true is none at all.
+    /// Compiles a condition; `None` if it is always true.
     pub(crate) fn condition(&mut self, expr: &Expr, what: &str) -> Option<(Op, Span)> {
         let op = self.expr(expr);
         match op.constant() {
@@ -164,7 +163,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         Some((op, expr.span))
     }
 
-    /// Compiles the value of a parameter, a constant, or what a state is at first.
+    /// Compiles and evaluates the value of a parameter or a constant, or the initial value of a state.
     pub(crate) fn parameter(&mut self, expr: &Expr) -> Value {
         let op = self.expr(expr);
         let op = if self.pure && op.constant().is_none() { self.fold(op) } else { op };
@@ -177,7 +176,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
                         Place::State => "what a state begins with",
                         _ => "the value of a parameter",
                     };
-                    // What the event has to be asked for is refused where it stands.
+                    // Code that reads the event has already been refused at its span.
                     let (message, label) = if self.pure {
                         (
                             format!("{what} takes too long to find out"),
@@ -201,12 +200,12 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.world.warnings.push(diagnostic);
     }
 
-    /// Whether no error has been found since the start, and nothing stands for what has one.
+    /// Whether there are no errors since the start, and no placeholders for definitions with errors.
     pub(crate) fn sound(&self) -> bool {
         self.world.errors.len() == self.errors_before && !self.doubtful
     }
 
-    /// Stands for a value that is not known, because of an error that has been told where it is.
+    /// A placeholder for a value that is unknown because of an error that has been reported.
     fn unknown_value(&mut self) -> Value {
         self.doubtful = true;
         Value::Null
@@ -214,8 +213,8 @@ impl<'c, 'a> Compiler<'c, 'a> {
 
     // --- folding ---
 
-    /// Evaluates what depends on nothing. A failure would be one on every event, so it is an error. What
-    /// takes very long is left for the events.
+    /// Evaluates constant code. A failure would occur on every event, so it is a compile error. Code that
+    /// exceeds the step limit is not folded, and runs for each event.
     fn fold(&mut self, op: Op) -> Op {
         let max_steps = self.world.fold_steps.min(self.world.limits.max_steps);
         if max_steps == 0 {
@@ -233,7 +232,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         }
         let message = Message::of(Value::Null, Meta::default());
         let locals = vec![None; self.slots];
-        // What is known of an event before there is one.
+        // The environment without an event.
         let context = Context { now_ns: 0, ingest_ns: 0, origin: None, size_max: steps.limits().max_value };
         let env = Env {
             message: &message,

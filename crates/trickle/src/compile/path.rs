@@ -1,4 +1,4 @@
-//! Paths, and what they may start from.
+//! Paths and their roots.
 
 use super::{Compiler, Place, scope::Kind};
 use crate::{
@@ -43,7 +43,7 @@ impl Compiler<'_, '_> {
         Step { kind, span: segment.span }
     }
 
-    /// The root of a path, and how many of its segments it takes: `$key` is one root.
+    /// The root of a path, and the number of segments that the root includes: `$key` is one root.
     fn root(&mut self, path: &Path) -> (code::Root, usize) {
         match &path.root {
             Root::Event => (self.event(path), 0),
@@ -56,7 +56,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The arguments of a script or pipeline; in a function, those without a name.
+    /// The parameters of a script or pipeline; in a function, the arguments without a name.
     fn args_root(&mut self, path: &Path) -> code::Root {
         match self.frame {
             Some(frame) if frame.open => return code::Root::Local(frame.params),
@@ -67,12 +67,13 @@ impl Compiler<'_, '_> {
             }
             None => {}
         }
-        // A parameter may be missing in a text that did not parse.
+        // A parameter may be missing because its definition did not parse.
         self.doubtful |= self.args.doubtful || !self.world.complete;
         code::Root::Value(Op::Const(self.args.values.clone()))
     }
 
-    /// Refuses a parameter that there is not; their names are known, unlike the keys of other records.
+    /// Refuses an unknown parameter. Unlike the keys of other records, the names of parameters are known at
+    /// compile time.
     fn need_parameter(&mut self, path: &Path) {
         let (Root::Args, Some(first), None) = (&path.root, path.segments.first(), self.frame) else { return };
         let SegmentKind::Key(key) = &first.kind else { return };
@@ -114,7 +115,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Refuses what is known with an event only, where there is none.
+    /// Refuses event data in contexts without an event.
     pub(super) fn need_event(&mut self, path: &Path) {
         let (message, help) = match self.place {
             Place::Select | Place::Script => return,
@@ -156,7 +157,7 @@ impl Compiler<'_, '_> {
         code::Root::State
     }
 
-    /// A local, or else a constant of that name.
+    /// A local, or the constant of that name.
     fn local_or_constant(&mut self, name: &Name) -> code::Root {
         if let Some(slot) = self.locals.get(&name.text) {
             return code::Root::Local(*slot);
@@ -167,7 +168,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Whether a path begins with a name that stands for nothing, and is not meant to be another.
+    /// Whether a path begins with an unknown name that is not similar to a known one.
     pub(super) fn is_unknown(&mut self, path: &Path) -> bool {
         let Root::Local(name) = &path.root else { return false };
         !self.locals.contains_key(&name.text)
@@ -175,7 +176,7 @@ impl Compiler<'_, '_> {
             && !self.unknown_local(name).help.is_some_and(|help| help.starts_with("did you mean"))
     }
 
-    /// The slot of a local that some statement before has given a value.
+    /// The slot of a local that an earlier statement has assigned.
     fn local(&mut self, name: &Name) -> Slot {
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
@@ -185,7 +186,7 @@ impl Compiler<'_, '_> {
         0
     }
 
-    /// The slot of a local that is given a value here.
+    /// The slot of a local that is assigned here.
     pub(super) fn bind(&mut self, name: &Name) -> Slot {
         if self.world.is_constant(self.scope, name) {
             let message = format!("`{}` is a constant", name.text);

@@ -1,4 +1,4 @@
-//! Names of definitions: where they are known, and what they stand for.
+//! Scopes of definitions: where names are visible, and what they refer to.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -11,10 +11,10 @@ use crate::{
 };
 use towline_event::Value;
 
-/// The number of a scope.
+/// The index of a scope.
 pub(crate) type ScopeId = usize;
 
-/// What a name may stand for; each kind has names of its own.
+/// The kind of a definition. Each kind has its own namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     Constant,
@@ -26,7 +26,7 @@ pub(crate) enum Kind {
     Window,
 }
 
-/// All kinds, for `use`, which takes whatever has the name.
+/// All kinds. A `use` imports the definitions of all kinds that have the name.
 pub(super) const KINDS: [Kind; 7] = [
     Kind::Constant,
     Kind::Function,
@@ -37,7 +37,7 @@ pub(super) const KINDS: [Kind; 7] = [
     Kind::Window,
 ];
 
-/// What a name stands for.
+/// The definition that a name refers to.
 #[derive(Clone)]
 pub(crate) enum Binding<'a> {
     Constant(ConstantId),
@@ -49,35 +49,35 @@ pub(crate) enum Binding<'a> {
     Window,
     LibraryConstant(Value),
     LibraryFunction(&'static library::Function),
-    /// The beginning of names of the library: `std::string`.
+    /// A module of the library, such as `std::string`.
     LibraryModule(String),
-    /// A `use` of something that there is not: said once, where it stands.
+    /// A `use` of an unknown name, reported once at the `use`.
     Missing,
 }
 
 /// The scopes of a script.
 #[derive(Debug)]
 pub(crate) struct ScriptScopes {
-    /// Where it is defined.
+    /// The enclosing scope.
     pub(crate) around: ScopeId,
-    /// Of each of its blocks.
+    /// The scope of each of its blocks.
     pub(crate) blocks: Vec<ScopeId>,
 }
 
-/// A program, a module, a pipeline, or a script: the definitions in it.
+/// The definitions in a program, a module, a pipeline or a script.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
-    /// Where names are looked for that are not known here.
+    /// The scope in which names are looked up that are not defined here.
     parent: Option<ScopeId>,
-    /// What is defined here or brought in by a `use`: others have both from here.
+    /// The definitions and imports of this scope. Both are visible to others through it.
     entries: HashMap<(Kind, &'a str), Binding<'a>>,
 }
 
 impl<'a> World<'a> {
     // --- gathering ---
 
-    /// Makes a scope for statements and those inside of them. The uses are left for later: they need
-    /// all that is defined.
+    /// Creates scopes for statements and nested statements. Imports are resolved later, because they need all
+    /// definitions.
     pub(super) fn scope_of(
         &mut self,
         parent: Option<ScopeId>,
@@ -85,7 +85,7 @@ impl<'a> World<'a> {
         uses: &mut Vec<(ScopeId, &'a Use)>,
     ) -> ScopeId {
         let scope = self.new_scope(parent);
-        // The uses of this scope come before those of the scopes in it, which build on them.
+        // The imports of this scope precede those of nested scopes, which may depend on them.
         for statement in statements {
             if let Statement::Item(Item::Use(list)) = statement {
                 uses.extend(list.iter().map(|used| (scope, used)));
@@ -161,7 +161,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A module defines; it has no streams of its own.
+    /// Refuses statements other than definitions in a module.
     pub(super) fn refuse_actions(&mut self, statements: &[Statement]) {
         for statement in statements {
             let (span, word) = match statement {
@@ -192,7 +192,7 @@ impl<'a> World<'a> {
 
     // --- use ---
 
-    /// Makes what a `use` names known in its scope.
+    /// Adds the definitions that a `use` names to its scope.
     pub(super) fn import(&mut self, scope: ScopeId, used: &'a Use) {
         let found = self.imported(scope, &used.path);
         let last = &used.path.names[used.path.names.len() - 1];
@@ -238,7 +238,7 @@ impl<'a> World<'a> {
 
     // --- looking up ---
 
-    /// What a name stands for, looked at from a scope.
+    /// The definition that a path refers to, seen from a scope.
     pub(crate) fn find(&self, scope: ScopeId, path: &Qualified, kind: Kind) -> Option<Binding<'a>> {
         match path.names.as_slice() {
             [only] => self.visible(scope, kind, &only.text),
@@ -251,7 +251,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// A name as it is known in a scope and those around it.
+    /// The definition of a name in a scope or its enclosing scopes.
     pub(super) fn visible(&self, scope: ScopeId, kind: Kind, name: &str) -> Option<Binding<'a>> {
         let mut at = Some(scope);
         while let Some(id) = at {
@@ -263,12 +263,12 @@ impl<'a> World<'a> {
         None
     }
 
-    /// From a module to one inside of it.
+    /// Follows names from a module to a nested module.
     pub(super) fn descend(&self, start: Binding<'a>, names: &[Name]) -> Option<Binding<'a>> {
         names.iter().try_fold(start, |module, name| self.member(&module, Kind::Module, &name.text))
     }
 
-    /// What a module has under a name.
+    /// The definition of a name in a module.
     fn member(&self, module: &Binding<'a>, kind: Kind, name: &str) -> Option<Binding<'a>> {
         match module {
             Binding::Module(scope) => self.scopes[*scope].entries.get(&(kind, name)).cloned(),
@@ -278,7 +278,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The names of a kind that are known in a scope and those around it.
+    /// The names of a kind that are visible in a scope.
     pub(crate) fn names_in(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
         let mut names = Vec::new();
         let mut at = Some(scope);
@@ -289,19 +289,19 @@ impl<'a> World<'a> {
         names.into_iter()
     }
 
-    /// The names of a kind that a scope has itself.
+    /// The names of a kind that a scope defines or imports.
     pub(super) fn members(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
         let entries = self.scopes[scope].entries.iter();
         entries.filter(move |((known, _), _)| *known == kind).map(|((_, name), _)| *name)
     }
 
-    /// Whether a name is a constant here, and so cannot be a local.
+    /// Whether a name is a constant in a scope, so that it cannot be a local.
     pub(crate) fn is_constant(&self, scope: ScopeId, name: &Name) -> bool {
         matches!(self.visible(scope, Kind::Constant, &name.text), Some(Binding::Constant(_)))
     }
 }
 
-/// What all kinds give, of those that give something.
+/// The results of a lookup for each kind that has one.
 fn all_of<'a>(find: impl Fn(Kind) -> Option<Binding<'a>>) -> Vec<(Kind, Binding<'a>)> {
     KINDS.into_iter().filter_map(|kind| Some((kind, find(kind)?))).collect()
 }
@@ -339,16 +339,16 @@ impl Kind {
 // === impl Qualified ===
 
 impl Qualified {
-    /// As programs write it.
+    /// The path as programs write it.
     pub(crate) fn text(&self) -> String {
         self.names.iter().map(|name| name.text.as_str()).collect::<Vec<_>>().join("::")
     }
 
-    /// A single name.
+    /// The path of a single name.
     pub(crate) fn of(name: &Name) -> Self {
         Self { names: vec![name.clone()], span: name.span }
     }
 }
 
-/// A place that no source has, for what is made up.
+/// A span outside of all sources, for synthetic nodes.
 pub(super) const NOWHERE: Span = Span { start: 0, end: 0 };

@@ -1,4 +1,4 @@
-//! Statements of scripts.
+//! Compiles the statements of scripts.
 
 use super::{Compiler, EmittedPort};
 use crate::{
@@ -13,13 +13,13 @@ impl Compiler<'_, '_> {
         self.acts(body, false)
     }
 
-    /// Compiles statements; after the last of them a function ends if it is the `tail`.
+    /// Compiles statements. With `tail`, the last of them is in tail position of a function.
     pub(super) fn acts(&mut self, body: &[Expr], tail: bool) -> Vec<Act> {
         let mut acts = Vec::with_capacity(body.len());
         let mut ended = false;
         for (index, statement) in body.iter().enumerate() {
             let act = self.act(statement, tail && index + 1 == body.len());
-            // What is never reached is compiled for its errors only.
+            // Unreachable statements are compiled for their errors only.
             if ended {
                 continue;
             }
@@ -75,7 +75,7 @@ impl Compiler<'_, '_> {
     }
 
     fn assignment(&mut self, path: &Path, value: &Expr) -> Act {
-        // The value comes first: `let x = x` reads the old one.
+        // Compile the value first: `let x = x` reads the old `x`.
         let value = self.act(value, false);
         let ended = value.ends_script();
         if ended {
@@ -116,7 +116,8 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Below a key, the rest of its value is kept, so it is read too.
+    /// The target of an assignment to `$`. An assignment below a key keeps the rest of its value, so it also
+    /// reads `$`.
     fn meta_target(&mut self, path: &Path) -> (Target, usize) {
         let Some(first) = path.segments.first() else { return (Target::Meta, 0) };
         let SegmentKind::Key(key) = &first.kind else {
@@ -140,12 +141,12 @@ impl Compiler<'_, '_> {
 }
 
 impl Act {
-    /// Whether nothing after this statement is reached.
+    /// Whether statements after this one are unreachable.
     fn ends_script(&self) -> bool {
         matches!(self, Self::Drop | Self::Emit { .. } | Self::EmitErr(_))
     }
 
-    /// Whether a script that is only this passes the event on as it is.
+    /// Whether a script with only this expression passes the event on unchanged.
     pub(crate) fn passes_event(&self) -> bool {
         match self {
             Self::Value(op) => op.is_event(),

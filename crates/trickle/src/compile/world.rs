@@ -1,9 +1,9 @@
-//! All definitions of a program and its modules, compiled when they are first needed.
+//! All definitions of a program and its modules, compiled on first use.
 //!
 //! # Correctness
-//! A function or constant that is needed while it is being compiled needs itself, which is refused.
-//! So calls form no circle, and [`HEIGHT_MAX`] bounds how deep they nest: evaluation cannot overflow
-//! the stack however functions call each other.
+//! A function or constant that is needed while it is being compiled depends on itself, which is refused. So
+//! calls form no cycle, and [`HEIGHT_MAX`] bounds their depth. Evaluation therefore cannot overflow the
+//! stack.
 
 use std::sync::Arc;
 
@@ -22,34 +22,34 @@ use crate::{
 };
 use towline_event::Value;
 
-/// The number of a constant.
+/// The index of a constant.
 pub(crate) type ConstantId = usize;
 
-/// The number of a function.
+/// The index of a function.
 pub(crate) type FunctionId = usize;
 
-/// How deep expressions may nest, through all calls: what a stack of 2 MiB holds without
-/// optimisation, with room to spare.
+/// Maximum nesting of expressions through all calls. It fits in a stack of 2 MiB in an unoptimised build,
+/// with a margin.
 pub(crate) const HEIGHT_MAX: u32 = 160;
 
-/// How many levels of an expression a call takes on the stack.
+/// Stack use of a call, in levels of expression nesting.
 pub(crate) const CALL_HEIGHT: u32 = 4;
 
-/// How large all constants that a program's expressions come to may be together. Each by itself has
-/// the bound of any value; this keeps a short program from taking gigabytes by many.
+/// Maximum total size of the folded constants of a program, in bytes. Each constant also has the limit of any
+/// value; the total keeps a short program with many constants from using gigabytes.
 const FOLDED_MAX: usize = 64 << 20;
 
-/// How many steps all that is evaluated beforehand may take together: a second or two. What is beyond
-/// is left for the events.
+/// Maximum number of steps for all compile-time evaluation together, one or two seconds. Code beyond this
+/// limit is evaluated for each event.
 const FOLD_STEPS: u32 = 10_000_000;
 
-/// Definitions, and what came of them.
+/// The definitions, and their compiled forms.
 pub(crate) struct World<'a> {
     pub(super) files: &'a Files,
     /// The scope of each file.
     pub(super) file_scopes: Vec<ScopeId>,
     pub(super) scopes: Vec<Scope<'a>>,
-    /// Of scripts, operators and pipelines, in every scope.
+    /// The scripts, operators and pipelines of all scopes.
     pub(super) definitions: Vec<Binding<'a>>,
     constants: Vec<Definition<'a, Constant, Value>>,
     functions: Vec<Definition<'a, FunctionDefinition, Arc<Function>>>,
@@ -57,14 +57,14 @@ pub(crate) struct World<'a> {
     pub(crate) limits: Limits,
     /// Bytes of folded constants so far.
     folded: usize,
-    /// Steps that are left for folding.
+    /// Remaining steps for folding.
     pub(super) fold_steps: u32,
     pub(crate) errors: Vec<Diagnostic>,
-    /// What a program can run with, and is likely a mistake.
+    /// Likely mistakes that do not prevent the program from running.
     pub(crate) warnings: Vec<Diagnostic>,
-    /// Something asks where events come from.
+    /// Whether the program reads the origin of events.
     pub(crate) reads_origin: bool,
-    /// All texts did parse: what has no name here has none.
+    /// Whether all texts parsed, so that an unknown name is certainly undefined.
     pub(crate) complete: bool,
 }
 
@@ -78,12 +78,12 @@ struct Definition<'a, D, C> {
 enum Progress<C> {
     Waiting,
     Compiling,
-    /// None: it has errors, which are listed.
+    /// The result; `None` if it has errors, which are reported.
     Done(Option<C>),
 }
 
 impl<'a> World<'a> {
-    /// Gathers the definitions of all files; `errors` are those found while parsing.
+    /// Collects the definitions of all files; `errors` are those found while parsing.
     pub(crate) fn new(files: &'a Files, limits: Limits, errors: Vec<Diagnostic>) -> Self {
         let mut world = Self {
             files,
@@ -130,7 +130,7 @@ impl<'a> World<'a> {
         self.definitions.clone()
     }
 
-    /// The script that does what an operator of that name does.
+    /// The script that implements the operator of that name.
     pub(crate) fn operator(&self, name: &str) -> Option<&'a DefineScript> {
         self.files.operator(name)
     }
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
         self.functions.len() - 1
     }
 
-    /// Compiles what nothing has needed, for its errors.
+    /// Compiles unused definitions, for their errors.
     pub(crate) fn compile_all(&mut self) {
         for id in 0..self.constants.len() {
             let name = &self.constants[id].tree.name;
@@ -157,7 +157,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The value of a constant; `level` is how deep the stack is already.
+    /// The value of a constant; `level` is the nesting depth so far.
     pub(crate) fn constant(&mut self, id: ConstantId, place: Span, level: u32) -> Option<Value> {
         let Definition { tree, scope, .. } = self.constants[id];
         match self.constants[id].state.clone() {
@@ -179,7 +179,7 @@ impl<'a> World<'a> {
         value
     }
 
-    /// The code of a function; `level` is how deep the stack is already.
+    /// The code of a function; `level` is the nesting depth so far.
     pub(crate) fn function(&mut self, id: FunctionId, place: Span, level: u32) -> Option<Arc<Function>> {
         let Definition { tree, scope, .. } = self.functions[id];
         match self.functions[id].state.clone() {
@@ -199,13 +199,13 @@ impl<'a> World<'a> {
         function
     }
 
-    /// Whether a function is called with nothing.
+    /// Whether a function takes no arguments.
     pub(super) fn has_no_params(&self, id: FunctionId) -> bool {
         let tree = self.functions[id].tree;
         tree.params.is_empty() && !tree.open
     }
 
-    /// Whether there are more errors than anybody reads: then looking for near names is not worth it.
+    /// Whether the error list is full, so that searching for similar names is not worth the time.
     pub(crate) fn is_crowded(&self) -> bool {
         self.errors.len() >= ERRORS_MAX
     }
@@ -215,7 +215,7 @@ impl<'a> World<'a> {
         self.errors.push(Diagnostic::new(place, message, why));
     }
 
-    /// Whether the stack is used up; says so.
+    /// Whether the nesting limit is exceeded; reports it.
     pub(super) fn too_deep(&mut self, height: u32, place: Span) -> bool {
         let deep = height > HEIGHT_MAX;
         if deep {
@@ -229,7 +229,7 @@ impl<'a> World<'a> {
         deep
     }
 
-    /// Counts a folded constant. False: there are too many large ones.
+    /// Counts a folded constant; returns false if the limit is exceeded.
     pub(super) fn has_room(&mut self, size: usize) -> bool {
         self.folded = self.folded.saturating_add(size);
         self.folded <= FOLDED_MAX
@@ -237,7 +237,7 @@ impl<'a> World<'a> {
 }
 
 impl Binding<'_> {
-    /// Whether this was reported already.
+    /// Whether this is a failed `use`, which was reported already.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Binding::Missing)
     }

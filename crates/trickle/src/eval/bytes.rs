@@ -11,19 +11,19 @@ use crate::{
 };
 use towline_event::Value;
 
-/// Bits of a number when nothing is said.
+/// Default size of a number, in bits.
 const BITS: u64 = 8;
 
-/// Bits in the order in which they were written; the last byte may not be full yet.
+/// A bit string under construction.
 #[derive(Default)]
 struct Bits {
     bytes: Vec<u8>,
-    /// The bits that do not make a byte yet, and how many they are.
+    /// The bits that do not fill a byte yet, and their number.
     rest: u8,
     pending: u32,
 }
 
-/// Builds a binary. Bits that do not fill the last byte stand at its low end.
+/// Builds a binary. Bits that do not fill the last byte are its low bits.
 pub(super) fn bytes(op: &BytesOp, env: &Env<'_>) -> Result<Value, Box<Fault>> {
     let mut bits = Bits::default();
     for part in &op.parts {
@@ -61,7 +61,7 @@ fn number(part: &BytesPartOp, value: &Value, bits: &mut Bits) -> Result<(), Box<
     Ok(())
 }
 
-/// The bytes that `size` bits touch, in the opposite order.
+/// Reverses the bytes that `size` bits occupy.
 fn swapped(number: u64, size: u32) -> u64 {
     let bytes = size.div_ceil(8);
     if bytes == 0 { 0 } else { number.swap_bytes() >> (64 - 8 * bytes) }
@@ -95,7 +95,7 @@ fn binary(part: &BytesPartOp, value: &Value, bits: &mut Bits, env: &Env<'_>) -> 
 }
 
 impl Bits {
-    /// Adds the low `size` bits of a number, the highest of them first.
+    /// Appends the low `size` bits of a number, highest bit first.
     fn push(&mut self, number: u64, size: u32) {
         for at in (0..size).rev() {
             self.rest = self.rest << 1 | (number >> at & 1) as u8;

@@ -1,4 +1,4 @@
-//! Calls of functions.
+//! Function calls.
 
 use std::borrow::Cow;
 
@@ -41,7 +41,7 @@ fn library_call(
         env.steps.weigh(&value, span)?;
         Ok(value)
     };
-    // Most functions take one or two arguments: no room on the heap is needed for them.
+    // Most functions take one or two arguments, which need no heap allocation.
     match args {
         [] => run(&[]),
         [one] => run(&[&*eval(one, env)?]),
@@ -54,7 +54,7 @@ fn library_call(
     }
 }
 
-/// Runs a function of the program until it does not begin again. It knows nothing but its arguments.
+/// Runs a function of the program, with a loop for its tail calls. Its environment has only its arguments.
 fn run(
     function: &Function,
     mut args: Vec<Option<Value>>,
@@ -94,7 +94,7 @@ fn run(
     }
 }
 
-/// Arguments to locals: those without a name become an array.
+/// Places arguments in locals; those without a name become an array.
 fn arranged(function: &Function, mut args: Vec<Option<Value>>) -> Vec<Option<Value>> {
     if function.open {
         let rest: Vec<Value> = args.drain(function.params.min(args.len())..).flatten().collect();

@@ -17,7 +17,7 @@ use crate::{
 };
 use towline_event::Value;
 
-/// What the results come to, one for each element that a case takes.
+/// Evaluates a loop. Each element that matches a case contributes a result.
 pub(super) fn for_value(for_op: &ForOp<Op>, env: &Env<'_>) -> Result<Value, Box<Fault>> {
     let subject = eval(&for_op.subject, env)?;
     let mut results = Results::of(for_op, env)?;
@@ -38,7 +38,7 @@ pub(super) fn for_value(for_op: &ForOp<Op>, env: &Env<'_>) -> Result<Value, Box<
     Ok(results.into_value())
 }
 
-/// The first case whose guard holds.
+/// The first case whose guard is true.
 pub(super) fn choose<'p, B>(
     for_op: &'p ForOp<B>,
     env: &Env<'_>,
@@ -58,7 +58,7 @@ pub(super) fn choose<'p, B>(
     Ok(None)
 }
 
-/// How many turns a loop over a value takes; what has no elements has none.
+/// The number of iterations over a value; 0 for a value without elements.
 pub(super) fn length(subject: &Value) -> usize {
     match subject {
         Value::Array(items) => items.len(),
@@ -67,7 +67,7 @@ pub(super) fn length(subject: &Value) -> usize {
     }
 }
 
-/// Key or index, and the value, of one turn.
+/// Key or index, and value, of one iteration.
 pub(super) fn pair(subject: &Value, at: usize) -> Option<(Value, Value)> {
     match subject {
         Value::Array(items) => Some((Value::from(at as u64), items.get(at)?.clone())),
@@ -78,17 +78,17 @@ pub(super) fn pair(subject: &Value, at: usize) -> Option<(Value, Value)> {
     }
 }
 
-/// What the turns of a loop have come to.
+/// The accumulated results of a loop.
 pub(super) struct Results {
     value: Value,
     op: BinaryOp,
     span: Span,
-    /// The size of the value when it was last measured, and what has been put to it since.
+    /// The size of the value when it was last measured, plus the size of what was added since.
     size: usize,
 }
 
 impl Results {
-    /// Before the first turn.
+    /// The results before the first iteration.
     pub(super) fn of<B>(for_op: &ForOp<B>, env: &Env<'_>) -> Result<Self, Box<Fault>> {
         let Some(fold) = &for_op.fold else {
             return Ok(Self {
@@ -104,8 +104,8 @@ impl Results {
         Ok(results)
     }
 
-    /// After a turn. An array takes the result as an element, a record its fields, and everything else what
-    /// the operator makes of both.
+    /// Adds the result of an iteration: to an array as an element, to a record by its fields, and to any
+    /// other value by the operator.
     pub(super) fn add(&mut self, result: Value, steps: &Steps) -> Result<(), Box<Fault>> {
         if let Value::Array(_) | Value::Record(_) = self.value {
             self.grow(&result, steps)?;
@@ -143,7 +143,7 @@ impl Results {
         Ok(())
     }
 
-    /// Whether no further turn can change anything.
+    /// Whether further iterations cannot change the result.
     pub(super) fn settled(&self) -> bool {
         match self.op {
             BinaryOp::And => self.value == Value::Bool(false),
@@ -152,8 +152,8 @@ impl Results {
         }
     }
 
-    /// Counts what is about to be put to the value. When that looks like too much, the value is measured
-    /// anew: fields may replace others.
+    /// Counts a result before it is added. If the sum exceeds the limit, the value is measured again, because
+    /// fields may have replaced others.
     fn grow(&mut self, result: &Value, steps: &Steps) -> Result<(), Box<Fault>> {
         let fault = |much: TooMuch| Fault::new(self.span, much.to_string());
         let added = steps.measure(result, 1).map_err(fault)?;

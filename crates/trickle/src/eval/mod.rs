@@ -1,12 +1,10 @@
-//! Evaluation of expressions.
-//!
-//! An expression reads and changes nothing, so values are borrowed as long as they can be: from the
-//! event, the metadata, the state, the locals or the program itself.
+//! Evaluation of expressions. Expressions have no side effects, so values are borrowed where possible: from
+//! the event, the metadata, the state, the locals or the program itself.
 //!
 //! # Correctness
-//! The evaluator recurses no deeper than the source nests (`parser::cursor::NESTING_MAX`), over values no
-//! deeper than `limits::DEPTH_MAX` and what the program adds in one expression. Every step is
-//! counted, so that no event keeps a worker busy for long.
+//! The recursion of the evaluator is bounded by the nesting of the source (`parser::cursor::NESTING_MAX`) and
+//! by the depth of values (`limits::DEPTH_MAX`, plus what one expression adds). Every step is counted, so
+//! that no event occupies a worker for long.
 
 mod bytes;
 mod call;
@@ -36,15 +34,15 @@ use towline_event::{Record, Value};
 
 pub(crate) type Evaluated<'e> = Result<Cow<'e, Value>, Box<Fault>>;
 
-/// All that an expression may read.
+/// The environment: everything that an expression may read.
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'e> {
     pub(crate) message: &'e Message,
-    /// How much of the event's data is read here, if that is not the whole.
+    /// The part of the event's data that is read here; `None` for all of it.
     pub(crate) reads: Option<&'e Reads>,
     pub(crate) state: &'e Value,
     pub(crate) locals: &'e [Option<Value>],
-    /// Locals that the matches around this expression have bound, innermost first.
+    /// Locals bound by the enclosing matches and loops, innermost first.
     pub(crate) bound: Option<&'e Bound<'e>>,
     pub(crate) steps: &'e Steps,
     pub(crate) context: &'e Context<'e>,
@@ -109,7 +107,7 @@ fn record<'e>(fields: &'e [FieldOp], env: &Env<'e>) -> Evaluated<'e> {
     Ok(Cow::Owned(Value::Record(std::sync::Arc::new(record))))
 }
 
-/// The text of a key.
+/// Evaluates a key.
 fn key(key: &KeyOp, env: &Env<'_>) -> Result<bytestring::ByteString, Box<Fault>> {
     match key {
         KeyOp::Const(key) => Ok(key.clone()),
@@ -158,10 +156,10 @@ fn last_of<'e>(body: &'e [Op], env: &Env<'e>) -> Evaluated<'e> {
     Ok(last)
 }
 
-/// A case, and the local that it binds.
+/// A chosen case, and the local that it binds.
 pub(crate) type Choice<'p, B> = (&'p CaseOp<B>, Option<(Slot, Value)>);
 
-/// The first case whose pattern and guard hold.
+/// The first case whose pattern matches and whose guard is true.
 pub(crate) fn choose<'p, B>(
     match_op: &'p MatchOp<B>,
     subject: &Value,
@@ -175,14 +173,14 @@ pub(crate) fn choose<'p, B>(
     }
     let message = match match_op.function {
         true => "no case of this function takes these arguments".to_owned(),
-        false => format!("no case of this match takes {}", told(subject)),
+        false => format!("no case of this match takes {}", shown_value(subject)),
     };
     Err(Fault::new(match_op.span, message))
 }
 
-/// A value as an error tells it: itself if it is short, otherwise what it is. JSON has no line breaks, so nothing
-/// in it looks like another error.
-fn told(value: &Value) -> String {
+/// A value as shown in an error: its JSON if short, otherwise its kind. JSON has no line breaks, so a value
+/// cannot forge another log line.
+fn shown_value(value: &Value) -> String {
     const SHORT: usize = 40;
     let short = match value {
         Value::String(text) => text.len() <= SHORT,
@@ -193,7 +191,7 @@ fn told(value: &Value) -> String {
     if short { value.to_json() } else { article(value) }
 }
 
-/// Whether pattern and guard of a case hold, and what it binds.
+/// Whether a case applies, and the value that it binds.
 fn applies<B>(
     case: &CaseOp<B>,
     subject: &Value,
@@ -217,7 +215,7 @@ fn applies<B>(
 // === impl Env ===
 
 impl<'e> Env<'e> {
-    /// The event's data, or what is read of it.
+    /// The event's data, or the part that is read.
     pub(crate) fn event(&self) -> &'e Value {
         match self.reads {
             Some(reads) => self.message.part(reads),

@@ -23,12 +23,12 @@ enum Ready<'p> {
     Copy(ByteString, ByteString),
     Merge(ByteString, Value),
     MergeAll(Value),
-    /// Evaluated only if it is needed.
+    /// A default, evaluated only if the key is missing.
     Default(ByteString, &'p Op),
     DefaultAll(Value),
 }
 
-/// A record with some operations applied in their order. Their values are those before all of them.
+/// Applies the operations of a patch in order. All values are evaluated before the first operation.
 pub(super) fn patch(patch: &PatchOp, env: &Env<'_>) -> Result<Value, Box<Fault>> {
     let subject = eval(&patch.subject, env)?.into_owned();
     let mut ready = Vec::with_capacity(patch.operations.len());
@@ -118,7 +118,7 @@ fn empty() -> Value {
     Value::Record(Arc::default())
 }
 
-/// Without a key, `merge` works on the whole record, which has to stay one.
+/// `merge` without a key: merges into the whole record, which must remain a record.
 fn merge_all(record: &mut Record, spec: &Value, span: Span, env: &Env<'_>) -> Result<(), Box<Fault>> {
     match spec {
         Value::Record(spec) => merge_records(record, spec, span, env),
@@ -126,7 +126,7 @@ fn merge_all(record: &mut Record, spec: &Value, span: Span, env: &Env<'_>) -> Re
     }
 }
 
-/// Puts in what is missing, in records inside of records too.
+/// Adds missing keys, recursively in nested records.
 fn apply_defaults(
     record: &mut Record,
     defaults: &Record,
@@ -150,7 +150,7 @@ fn apply_defaults(
 
 // --- merge ---
 
-/// A record changed as RFC 7386 says: null removes a key, records are merged, anything else replaces.
+/// Merges by RFC 7386: null removes a key, records are merged recursively, anything else replaces.
 pub(super) fn merge(merge: &MergeOp, env: &Env<'_>) -> Result<Value, Box<Fault>> {
     let (subject, span) = &merge.subject;
     let subject = match eval(subject, env)?.into_owned() {
@@ -189,7 +189,7 @@ fn merge_records(record: &mut Record, spec: &Record, span: Span, env: &Env<'_>) 
             Value::Null => {
                 record.shift_remove(key);
             }
-            // RFC 7386 merges into an empty record where there is none, so that nulls inside go.
+            // RFC 7386 merges into an empty record if there is none, so that nulls in the new record are removed.
             change => merge_into(record.entry(key.clone()).or_insert(Value::Null), change, span, env)?,
         }
     }

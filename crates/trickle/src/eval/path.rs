@@ -1,4 +1,4 @@
-//! Reading and writing along a path.
+//! Reading and writing by path.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -13,9 +13,9 @@ use crate::{
 };
 use towline_event::{Record, Value};
 
-/// Why a path leads nowhere. The text is made only when somebody wants it: `present` does not.
+/// Why a path has no value. The error text is built on demand, because `present` does not need it.
 enum Lack {
-    /// There is no such key, index or local.
+    /// The key, index or local does not exist.
     Missing(Missing),
     /// An expression inside the path failed.
     Fault(Box<Fault>),
@@ -36,7 +36,7 @@ enum What {
     NotArray(String),
     /// A subscript that is neither key nor index.
     NotIndex(String),
-    /// The beginning or the end of a range that is no integer.
+    /// A bound of a range that is not an integer.
     NotBound(String),
     /// A range that ends before it begins.
     Backwards(String),
@@ -59,14 +59,14 @@ fn failure(path: &PathOp, env: &Env<'_>, lack: Lack) -> Box<Fault> {
     }
 }
 
-/// The failure of a path into a state that nothing has been put into.
+/// The failure of a path into a state that was never set.
 #[cold]
 pub(super) fn unset(span: Span) -> Box<Fault> {
     Fault::new(span, "`state` is null until it is set, and has no parts before")
         .help("let it begin with a value: match state of case null => let state = {} default => null end")
 }
 
-/// Whether a path leads to a value.
+/// Whether a path has a value.
 pub(crate) fn is_present(path: &PathOp, env: &Env<'_>) -> Result<bool, Box<Fault>> {
     match walk(path, env) {
         Ok(_) => Ok(true),
@@ -124,7 +124,7 @@ fn member<'v>(record: &'v Record, key: &str, span: Span) -> Result<&'v Value, La
     record.get(key).ok_or_else(|| Lack::Missing(Missing { span, what: What::Key(key.into()) }))
 }
 
-/// The element an index names, or the member a string does.
+/// The element at an index, or the member at a string key.
 fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value, Lack> {
     match (value, index) {
         (Value::Record(record), Value::String(key)) => member(record, key, step.span),
@@ -165,8 +165,8 @@ fn position(index: &Value) -> Option<usize> {
     }
 }
 
-/// Puts a value at the end of some steps below `target`. Records on the way that are missing are
-/// made; elements of arrays are not. `subscripts` are the values of the computed steps, in order.
+/// Writes a value at the end of some steps below `target`. Missing records on the way are created, array
+/// elements are not. `subscripts` are the values of the computed steps, in order.
 pub(crate) fn write(
     target: &mut Value,
     steps: &[Step],
@@ -198,7 +198,7 @@ fn member_mut<'v>(
     let Value::Record(record) = place else {
         return Err(step.lacks(What::NotRecord(article(place))).into_fault());
     };
-    // What the assignment puts here replaces the null; on the way, a record is needed.
+    // The last step replaces the null; the steps before it need a record.
     let fresh = || if last { Value::Null } else { Value::Record(Arc::default()) };
     Ok(Arc::make_mut(record).entry(key.clone()).or_insert_with(fresh))
 }
@@ -212,7 +212,7 @@ fn element_mut<'v>(
     if let (Value::Record(_), Value::String(key)) = (&*place, subscript) {
         return member_mut(place, key, last, step);
     }
-    // The error is that of reading the same place.
+    // The error is the same as for reading this path.
     element(place, subscript, step).map_err(Lack::into_fault)?;
     match (place, position(subscript)) {
         (Value::Array(items), Some(at)) if at < items.len() => Ok(&mut Arc::make_mut(items)[at]),
@@ -220,8 +220,8 @@ fn element_mut<'v>(
     }
 }
 
-/// A key as messages show it. It may come from an event: a long one would fill the error reply, and
-/// a line break in it would forge a line of the log.
+/// A key as shown in messages: cut and escaped. It may come from an event, and a long key would fill the
+/// error reply, and a line break would forge a log line.
 pub(crate) fn shown(key: &str) -> String {
     const SHOWN_CHARS: usize = 64;
     let cut: String = key.chars().take(SHOWN_CHARS).collect();

@@ -1,8 +1,7 @@
-//! Testing a value against a pattern, and taking out of it what the pattern names.
-//!
-//! What a case binds is the result of its pattern, as in the reference system: of a record pattern the
-//! fields that are present or extracted, of an array pattern the pairs of index and element that fit,
-//! of a tuple the elements, of an extractor what it extracts, and of all others the value itself.
+//! Matching a value against a pattern, and extracting the parts that the pattern names. A case binds the
+//! result of its pattern, as in the reference system: for a record pattern the fields that are present or
+//! extracted, for an array pattern the pairs of index and matching element, for a tuple the elements, for an
+//! extractor the extracted value, and for all others the value itself.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -17,7 +16,7 @@ use crate::{
 };
 use towline_event::{Record, Value};
 
-/// Whether a value is what a pattern describes.
+/// Whether a value matches a pattern.
 pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Result<bool, Box<Fault>> {
     match (pattern, value) {
         (PatternOp::Any, _) => Ok(true),
@@ -44,7 +43,7 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
     }
 }
 
-/// An extractor, after the steps for the text that it will read are taken.
+/// Takes the steps for the text that an extractor will read, and returns the extractor.
 fn of_text<'p>(
     extractor: &'p Extractor,
     span: Span,
@@ -92,7 +91,7 @@ fn compares(
     env: &Env<'_>,
 ) -> Result<bool, Box<Fault>> {
     let operand = eval(operand, env)?;
-    // A field of another type is no failure of the program: it does not match.
+    // A field of another type does not match; this is not an error.
     if !ops::comparable(op, value, &operand) {
         return Ok(false);
     }
@@ -102,7 +101,7 @@ fn compares(
 
 // --- extracting ---
 
-/// The result of a pattern, if the value is what it describes.
+/// The result of a pattern, if the value matches.
 pub(super) fn extract(
     pattern: &PatternOp,
     value: &Value,
@@ -136,7 +135,7 @@ fn extract_record(
                 Some(extracted) => Some(extracted),
                 None => return Ok(None),
             },
-            // What is only compared, or absent, is not part of the result.
+            // Fields that are only compared, or absent, are not part of the result.
             _ if field_matches(field, record, env)? => None,
             _ => return Ok(None),
         };
@@ -147,7 +146,7 @@ fn extract_record(
     Ok(Some(Value::Record(Arc::new(result))))
 }
 
-/// The arguments of a function as the pattern of its case has taken them apart, if it takes any apart.
+/// The arguments of a function as extracted by the pattern of its case, if the pattern extracts any.
 pub(super) fn arguments(
     pattern: &PatternOp,
     args: &Value,
@@ -166,7 +165,7 @@ pub(super) fn arguments(
     Ok(Some(taken))
 }
 
-/// Every element that fits some pattern, with its index, pattern by pattern.
+/// Every element that matches some pattern, with its index, pattern by pattern.
 fn extract_array(
     patterns: &[PatternOp],
     items: &[Value],
@@ -174,7 +173,7 @@ fn extract_array(
 ) -> Result<Option<Value>, Box<Fault>> {
     let mut result = Vec::new();
     for pattern in patterns {
-        // `_` asks for an element and names none.
+        // `_` requires an element but extracts none.
         if matches!(pattern, PatternOp::Any) {
             if items.is_empty() {
                 return Ok(None);

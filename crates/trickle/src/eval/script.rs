@@ -1,4 +1,4 @@
-//! Running the statements of a script.
+//! Runs the statements of a script.
 
 use super::{Env, choose, each, eval, path, pattern};
 use crate::{
@@ -11,42 +11,42 @@ use crate::{
 };
 use towline_event::{Meta, Value};
 
-/// What a script works on.
+/// The data that a script reads and changes.
 pub(crate) struct Frame<'f> {
     pub(crate) message: Message,
     pub(crate) state: &'f mut State,
     pub(crate) locals: Vec<Option<Value>>,
     pub(crate) steps: &'f Steps,
     pub(crate) context: &'f Context<'f>,
-    /// Something reads from its port `err`.
+    /// Whether something reads from its port `err`.
     pub(crate) err_is_read: bool,
 }
 
-/// What a script remembers from event to event.
+/// The `state` of a script, kept between events.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct State {
     value: Value,
-    /// Its size when it was last measured, and what has been written to it since.
+    /// The size of the value when it was last measured, plus the size of what was written since.
     size: usize,
 }
 
 /// How a script ended.
 pub(crate) enum Ending {
-    /// The event as it is now leaves by a port.
+    /// The event, in its current form, leaves by a port.
     Event(PortNumber),
     /// A value leaves by a port.
     Value(PortNumber, Value),
     /// Nothing leaves.
     Dropped,
-    /// A function begins again.
+    /// A tail call of a function.
     Again { args: Vec<Value>, span: Span },
 }
 
 /// How one statement ended.
 pub(super) enum Step {
-    /// With its value, if it was wanted.
+    /// The script continues; with the statement's value if it was wanted.
     On(Yield),
-    /// With the end of the script.
+    /// The script ends.
     End(Ending),
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn run(body: &[Act], frame: &mut Frame<'_>) -> Result<Ending, Box<Fau
     })
 }
 
-/// What a limit says about a value that a statement or a select has built.
+/// Checks a value built by a statement or a select against the limits.
 pub(crate) fn checked(value: Value, span: Span, steps: &Steps) -> Result<Value, Box<Fault>> {
     match steps.measure(&value, 0) {
         Ok(_) => Ok(value),
@@ -90,7 +90,7 @@ impl Frame<'_> {
         Ok(eval(op, &self.env())?.into_owned())
     }
 
-    /// Runs statements in order; only the last may be asked for its value.
+    /// Runs statements in order. `wanted` says whether the last one must yield its value.
     pub(super) fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Step, Box<Fault>> {
         let mut last = Step::On(Yield::Nothing);
         for (index, act) in acts.iter().enumerate() {
@@ -117,7 +117,7 @@ impl Frame<'_> {
         })
     }
 
-    /// What a script emits to its port `err`: nobody may miss it.
+    /// An `emit` to the port `err`, which fails if nothing reads from the port.
     fn emit_err(&mut self, emit: &Act, span: Span) -> Result<Step, Box<Fault>> {
         if self.err_is_read {
             return self.act(emit, true);
@@ -143,7 +143,7 @@ impl Frame<'_> {
         self.block(&case.body, wanted)
     }
 
-    /// The arguments with which a function begins again.
+    /// The arguments of a tail call.
     fn again(&self, args: &[Op], span: Span) -> Result<Ending, Box<Fault>> {
         let mut values = Vec::with_capacity(args.len());
         for arg in args {
@@ -201,8 +201,8 @@ impl Frame<'_> {
         Ok(Step::On(yielded))
     }
 
-    /// The size of a value to be stored. What comes from a path and goes to a root is not larger than
-    /// what is there already, so it is not looked at, unless it goes to the state, which adds up.
+    /// The size of a value to be stored. A value read from a path and assigned to a root is not larger than
+    /// an existing value, so it is not measured, except for the state, which accumulates.
     fn measured(&self, assignment: &LetAct, value: &Value) -> Result<usize, Box<Fault>> {
         let plain = matches!(&assignment.value, Act::Value(op) if op.is_path());
         if plain && assignment.steps.is_empty() && !matches!(assignment.target, Target::State) {
@@ -232,8 +232,8 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Writes to the state, and counts what is written. When that looks like too much, the state is measured
-    /// as it would be, because most of what is written replaces something.
+    /// Writes to the state, and adds up the sizes of written values. If the sum exceeds the limit, the new
+    /// state is measured, because writes mostly replace earlier values.
     fn put_state(
         &mut self,
         assignment: &LetAct,
@@ -278,7 +278,7 @@ impl Frame<'_> {
         let outcome = match &assignment.target {
             Target::MetaKey(key) if steps.is_empty() => meta.set(key, value),
             Target::MetaKey(key) => {
-                // A key that is not set yet is made, as any record on a path is.
+                // A missing key is created, like any missing record on a path.
                 let mut whole = meta.get(key).unwrap_or_else(|| Value::record::<&str>([]));
                 path::write(&mut whole, steps, subscripts, value)?;
                 meta.set(key, whole)
@@ -311,7 +311,7 @@ impl Frame<'_> {
 }
 
 impl State {
-    /// What a state is at first; a value within bounds.
+    /// A state with an initial value, which is within the limits.
     pub(crate) fn new(value: Value) -> Self {
         let size = limits::measure(&value, 0, usize::MAX).unwrap_or_default();
         Self { value, size }

@@ -1,4 +1,4 @@
-//! Strings with code in them.
+//! String interpolation.
 
 use std::io;
 
@@ -12,7 +12,7 @@ use crate::{
 };
 use towline_event::Value;
 
-/// Puts a string together. Strings stand in it as they are, everything else as JSON.
+/// Builds an interpolated string. String values are inserted unchanged, all others as JSON.
 pub(super) fn render(text: &TextOp, env: &Env<'_>) -> Result<ByteString, Box<Fault>> {
     let mut out = Vec::new();
     let max = env.steps.limits().max_value;
@@ -42,7 +42,7 @@ fn put(out: &mut Vec<u8>, text: &str, max: usize) -> bool {
     io::Write::write_all(&mut Bounded { out, max }, text.as_bytes()).is_ok()
 }
 
-/// Takes bytes up to the largest value there may be.
+/// A writer that fails beyond the size limit of a value.
 struct Bounded<'o> {
     out: &'o mut Vec<u8>,
     max: usize,

@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use towline_event::Value;
 
-/// Networks that the address has to be in. When there are none, any address or network will do.
+/// The address must be in one of these networks. Without networks, any address or network matches.
 #[derive(Debug)]
 pub(super) struct Cidr(Vec<IpNet>);
 
@@ -21,7 +21,7 @@ impl Cidr {
         parts.map(network).collect::<Result<_, _>>().map(Self)
     }
 
-    /// `{"prefix":[10,0,0,0],"mask":[255,0,0,0]}` of `10.1.2.3/8`; of an address the mask is full.
+    /// `{"prefix":[10,0,0,0],"mask":[255,0,0,0]}` for `10.1.2.3/8`. The mask of a single address has all bits set.
     pub(super) fn extract(&self, text: &str) -> Option<Value> {
         let found = network(text)?;
         let single = || text.parse::<IpAddr>().ok();
@@ -36,8 +36,8 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// A network of IP version 4 in fewer than four parts, of which the last one stands at the end: `10.0/16` is
-/// `10.0.0.0/16`, and `10.1` is `10.0.0.1`. So `10.1/16` would not be what it looks like, and is none.
+/// An IPv4 network with fewer than four parts; the last part is the last byte: `10.0/16` is `10.0.0.0/16`,
+/// and `10.1` is `10.0.0.1`. `10.1/16` is refused, because it would mean `10.0.0.1/16`.
 fn short(text: &str) -> Option<IpNet> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, digits(bits)?),
@@ -47,14 +47,14 @@ fn short(text: &str) -> Option<IpNet> {
     let mut parts = address.split('.');
     octets[3] = digits(parts.next_back()?)?;
     for (at, part) in parts.enumerate() {
-        // The last one has its place already.
+        // The last part is at its position already.
         *octets[..3].get_mut(at)? = digits(part)?;
     }
     let network = Ipv4Net::new(Ipv4Addr::from(octets), bits).ok()?;
     (network.addr() == network.network()).then(|| network.into())
 }
 
-/// A number without a sign.
+/// A decimal number from 0 to 255, without a sign.
 fn digits(text: &str) -> Option<u8> {
     text.bytes().all(|sign| sign.is_ascii_digit()).then(|| text.parse().ok())?
 }

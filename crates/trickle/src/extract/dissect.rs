@@ -1,26 +1,26 @@
-//! `dissect`: fields between fixed texts, `dissect|%{ip} [%{when}] %{method} %{path}|`.
+//! `dissect`: fields between literal texts, `dissect|%{ip} [%{when}] %{method} %{path}|`.
 //!
 //! | field | means |
 //! |---|---|
-//! | `%{name}` | up to the text behind it |
-//! | `%{name:int}`, `:float`, `:string` | the same as that type; what is none does not match |
-//! | `%{name->}` | the text behind it may stand there more than once |
-//! | `%{+name}` | more of `name`, joined by a space, or by the last padding before it |
-//! | `%{?name}`, `%{&name}` | the first is a key, and the second the value under that key |
-//! | `%{}`, `%{?}` | left out |
-//! | `%{_}`, `%{_(x)}` | spaces, or `x`, as many as there are |
-//!
-//! In a text `\n`, `\r` and `\t` are what they are in strings.
+//! | `%{name}` | the text up to the next literal |
+//! | `%{name:int}`, `:float`, `:string` | the same, converted to that type; no match if it cannot be converted |
+//! | `%{name->}` | the literal after it may be repeated |
+//! | `%{+name}` | appended to `name`, after a space or the last padding before it |
+//! | `%{?name}`, `%{&name}` | the first matches a key, the second the value under that key |
+//! | `%{}`, `%{?}` | skipped |
+//! | `%{_}`, `%{_(x)}` | padding: any number of spaces, or of `x` |
+//! In literals, `
+`, `\r` and `\t` are escapes as in strings.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{float, format::escapes, integer};
 use towline_event::{Record, Value};
 
-/// How many different paddings there may be: a text may be searched for each of them.
+/// Maximum number of different paddings, because the text may be searched for each of them.
 const PADDINGS_MAX: usize = 16;
 
-/// A compiled format: texts and fields in turns.
+/// A compiled format: literals, fields and paddings.
 #[derive(Debug)]
 pub(super) struct Dissect(Vec<Part>);
 
@@ -37,9 +37,9 @@ struct Field {
     name: String,
     role: Role,
     kind: Kind,
-    /// The text behind it may stand there more than once.
+    /// Whether the literal after it may be repeated.
     greedy: bool,
-    /// For what adds: what stands between.
+    /// The text between the parts of an appended field.
     joint: String,
 }
 
@@ -93,7 +93,8 @@ impl Dissect {
         dissect.check()
     }
 
-    /// What is under a key has its key, no name stands for two fields, and there are not too many paddings.
+    /// Checks that every `%{&name}` has its `%{?name}`, that no name is used twice, and that there are not
+    /// too many paddings.
     fn check(self) -> Result<Self, String> {
         let (mut plain, mut keys, mut paddings) = (HashSet::new(), HashSet::new(), HashSet::new());
         for part in &self.0 {
@@ -117,7 +118,7 @@ impl Dissect {
     }
 }
 
-/// What stands between `%{` and `}`.
+/// Parses the text between `%{` and `}`.
 fn part(field: &str) -> Result<Part, String> {
     if field == "_" {
         return Ok(Part::Padding(" ".to_owned()));
@@ -154,7 +155,7 @@ fn part(field: &str) -> Result<Part, String> {
     Ok(Part::Field(Field { name: name.to_owned(), role, kind, greedy, joint: String::new() }))
 }
 
-// === taking apart ===
+// === matching ===
 
 impl Dissect {
     pub(super) fn extract(&self, text: &str) -> Option<Value> {
@@ -178,10 +179,9 @@ impl Dissect {
         rest.is_empty().then(|| found.into_value())
     }
 
-    /// Where the field at that place ends: at the text behind it, or at the padding. A padding that does not
-    /// come may be empty, and the field ends at what stands behind that.
-    ///
-    /// What is missing in a text is missing in the rest of it, and not looked for again.
+    /// The end of the field at an index: at the next literal or padding. A padding may be empty; the field
+    /// then ends at the part after it. `missing` has the literals that the rest of the text does not contain;
+    /// they are not searched again.
     fn end<'p>(&'p self, at: usize, rest: &str, missing: &mut HashSet<&'p str>) -> Option<usize> {
         match self.0.get(at + 1) {
             None => Some(rest.len()),
@@ -204,7 +204,7 @@ impl Dissect {
     }
 }
 
-/// The rest from the last of several texts in a row.
+/// Skips repeated literals; returns the rest from the last of them.
 fn last_of<'r>(text: &str, mut rest: &'r str) -> &'r str {
     while let Some(more) = rest.strip_prefix(text)
         && more.starts_with(text)
@@ -214,12 +214,12 @@ fn last_of<'r>(text: &str, mut rest: &'r str) -> &'r str {
     rest
 }
 
-/// What was found so far.
+/// The fields found so far.
 #[derive(Default)]
 struct Found<'f> {
     record: Record,
     keys: HashMap<&'f str, String>,
-    /// Fields that are still added to; the record has only their places.
+    /// Appended fields, which may grow. The record has placeholders for them, to keep the order.
     growing: HashMap<&'f str, String>,
 }
 

@@ -1,24 +1,22 @@
-//! Formats as they are written, and what they are without their escapes.
-//!
-//! `\|` is a `|`, and `\\` a backslash; any other backslash is one, so that `\d` and `\\d` are the same. Behind
-//! a backslash at the end of a line the format goes on in the next. What all of its lines are indented by is not
-//! part of it, nor are the blanks that a format of one line begins with.
+//! Escapes in formats. `\|` is a `|`, and `\\` a backslash. Any other backslash stands for itself, so `\d`
+//! and `\\d` are the same. After a backslash at the end of a line, the format continues on the next line. The
+//! common indentation of its lines is removed, as are the leading spaces of a format of one line.
 
 use std::ops::Range;
 
-/// A format without its escapes.
+/// The format with its escapes replaced.
 pub(super) fn unescaped(format: &str) -> String {
     letters(format).map(|(_, letter)| letter).collect()
 }
 
-/// The letters of a format as it is written that become some letters of it without its escapes.
+/// Maps a range of the unescaped format to the range in the source text.
 pub(crate) fn written(format: &str, range: &Range<usize>) -> Range<usize> {
     let starts: Vec<usize> = letters(format).map(|(at, _)| at).collect();
     let place = |letter: usize| starts.get(letter).copied().unwrap_or(format.len());
     place(range.start)..place(range.end)
 }
 
-/// The letters of a format without its escapes, each with where it is written.
+/// The characters of the unescaped format, each with its offset in the source text.
 fn letters(format: &str) -> impl Iterator<Item = (usize, char)> {
     let lines = lines(format);
     let indented = lines.iter().filter(|line| !line.is_empty());
@@ -41,12 +39,13 @@ fn lines(format: &str) -> Vec<Vec<(usize, char)>> {
     lines
 }
 
-/// How many blanks a line begins with.
+/// The number of leading spaces of a line.
 fn indentation(line: &[(usize, char)]) -> usize {
     line.iter().take_while(|(_, letter)| letter.is_whitespace()).count()
 }
 
-/// A text of a format in which `\n`, `\r`, `\t` and `\\` stand for what they do in strings.
+/// Replaces the escapes `
+`, `\r`, `\t` and `\\` in a part of a format, as in strings.
 pub(super) fn escapes(text: &str) -> Result<String, String> {
     let mut found = String::with_capacity(text.len());
     let mut letters = text.chars();

@@ -1,7 +1,6 @@
-//! `grok`: regular expressions made of named patterns, `grok|%{IPORHOST:client} %{WORD:method}|`.
-//!
-//! `%{NAME}` stands for a pattern, `%{NAME:field}` puts what it finds under a field, `%{NAME:field:int}` and
-//! `:float` as a number; groups with names of their own, `(?P<field>…)`, are fields too.
+//! `grok`: regular expressions built from named patterns, `grok|%{IPORHOST:client} %{WORD:method}|`.
+//! `%{NAME}` matches a pattern, `%{NAME:field}` also stores the match in a field, `%{NAME:field:int}` and
+//! `:float` store it as a number. Named groups, `(?P<field>…)`, are fields too.
 
 use regex::Regex;
 
@@ -14,7 +13,7 @@ use super::{
 };
 use towline_event::{Record, Value};
 
-/// Patterns within patterns; the deepest of ours is half as deep.
+/// Maximum nesting of patterns. The built-in patterns nest half as deep at most.
 const DEPTH_MAX: usize = 16;
 
 /// A compiled format.
@@ -24,7 +23,7 @@ pub(super) struct Grok {
     fields: Vec<Field>,
 }
 
-/// A field and the group that it is found by.
+/// A field and the group that captures it.
 #[derive(Debug)]
 struct Field {
     group: String,
@@ -54,7 +53,7 @@ impl Grok {
         Ok(Self { regex, fields })
     }
 
-    /// The fields that were found; none when the text does not match, or a number is none.
+    /// The captured fields; `None` if the text does not match, or if a numeric field is not a number.
     pub(super) fn extract(&self, text: &str) -> Option<Value> {
         let captures = self.regex.captures(text)?;
         let mut record = Record::new();
@@ -71,7 +70,7 @@ impl Grok {
     }
 }
 
-/// Appends the expression that a format stands for.
+/// Appends the regular expression of a format.
 fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>) -> Result<(), String> {
     if depth > DEPTH_MAX {
         return Err("has patterns that contain one another".to_owned());
@@ -109,7 +108,7 @@ fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>
         Some("float") => Kind::Float,
         Some(other) => return Err(format!("knows the types int, float and string, not {other:?}")),
     };
-    // Fields may have any name, groups only some.
+    // Field names are arbitrary, but group names are not, so groups are numbered.
     let group = format!("grok_{}", fields.len());
     out.push_str(&format!("(?P<{group}>"));
     fields.push(Field { group, name: field.to_owned(), kind });
@@ -118,7 +117,7 @@ fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>
     Ok(())
 }
 
-/// All that have a name.
+/// All named patterns.
 pub(super) fn patterns() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     PATTERNS.iter().chain(LOGS)
 }

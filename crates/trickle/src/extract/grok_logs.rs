@@ -1,7 +1,7 @@
-//! The named patterns of `grok` for lines of logs: the usual names, with what the usual expressions look ahead
-//! or behind for left out or said otherwise.
+//! The named patterns of `grok` for log lines. They have the usual names; expressions with look-around are
+//! rewritten without it.
 
-/// Names and what they stand for, which may be made of others.
+/// Pattern names and expressions. An expression may refer to other patterns.
 pub(super) const LOGS: &[(&str, &str)] = &[
     // Syslog
     ("SYSLOGTIMESTAMP", "%{MONTH} +%{MONTHDAY} %{TIME}"),
@@ -185,7 +185,7 @@ pub(super) const LOGS: &[(&str, &str)] = &[
             r#"%{INT:backend_response:int} %{INT:received_bytes:int} %{INT:bytes:int} "%{ELB_REQUEST_LINE}""#
         ),
     ),
-    // Data bases and programs
+    // Databases and applications
     ("POSTGRESQL", "%{DATESTAMP:timestamp} %{TZ} %{DATA:user_id} %{GREEDYDATA:connection_id} %{POSINT:pid}"),
     ("REDISTIMESTAMP", "%{MONTHDAY} %{MONTH} %{TIME}"),
     ("REDISLOG", r"\[%{POSINT:pid}\] %{REDISTIMESTAMP:timestamp} \* "),

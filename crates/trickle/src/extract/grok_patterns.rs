@@ -1,7 +1,7 @@
-//! The named patterns of `grok`: the usual names, in expressions of linear time. Those of whole lines of logs
-//! are in `grok_logs`.
+//! The named patterns of `grok`: the usual names, as regular expressions that run in linear time. Patterns
+//! for whole log lines are in `grok_logs`.
 
-/// Names and what they stand for, which may be made of others.
+/// Pattern names and expressions. An expression may refer to other patterns.
 pub(super) const PATTERNS: &[(&str, &str)] = &[
     // Names and words
     ("USERNAME", r"[a-zA-Z0-9._-]+"),

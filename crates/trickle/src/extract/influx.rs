@@ -1,12 +1,13 @@
-//! `influx`: the line protocol, `weather,city=Graz temperature=21.5,rain=f 1465839830100400200`.
+//! `influx`: the InfluxDB line protocol, `weather,city=Graz temperature=21.5,rain=f 1465839830100400200`.
 
 use std::str::FromStr;
 
 use super::{float, integer};
 use towline_event::{Record, Value};
 
-/// `{"measurement":…,"tags":{…},"fields":{…},"timestamp":…}`; the time of a line without one is `ingest_ns`,
-/// when its event came in. Blanks around the line do not matter, and a comment is no line.
+/// Parses a line to `{"measurement":…,"tags":{…},"fields":{…},"timestamp":…}`. The default timestamp is
+/// `ingest_ns`, when the event was received. White space around the line is ignored. A comment does not
+/// match.
 pub(super) fn extract(line: &str, ingest_ns: u64) -> Option<Value> {
     let line = line.trim();
     if line.starts_with('#') {
@@ -43,8 +44,8 @@ impl Reader<'_> {
         found.is_some()
     }
 
-    /// A text up to one of the signs, which has to come. A backslash makes one of them, or another backslash,
-    /// part of the text; before all others it is just a backslash.
+    /// Reads up to one of the `ends`, which is required. A backslash escapes one of them or another
+    /// backslash; before any other character it stands for itself.
     fn word(&mut self, ends: &[char]) -> Option<String> {
         let mut word = String::new();
         let mut letters = self.rest.char_indices();
@@ -64,7 +65,7 @@ impl Reader<'_> {
         None
     }
 
-    /// All fields, to the end of the line or the blank before the time.
+    /// Reads all fields, up to the end of the line or the space before the timestamp.
     fn fields(&mut self) -> Option<Record> {
         let mut fields = Record::new();
         loop {
@@ -78,7 +79,7 @@ impl Reader<'_> {
         (self.rest.is_empty() || self.rest.starts_with(' ')).then_some(fields)
     }
 
-    /// A number, a whole one with an `i` behind it, a boolean, or a string in quotes.
+    /// Reads a float, an integer with the suffix `i`, a boolean, or a quoted string.
     fn field(&mut self) -> Option<Value> {
         if self.eat('"') {
             let text = self.word(&['"'])?;

@@ -1,8 +1,7 @@
-//! `kv`: pairs of key and value, `a:1 b:2`.
-//!
-//! The format names what separates key and value, and what separates pairs: `%{key}=%{val}` is `a=1 b=2`, and
-//! `%{key}=>%{val}, ` is `a=>1, b=>2`. There may be several of each: `%{key}=%{val},%{key}:%{val};`. Without a
-//! format keys end at a colon and pairs at a space.
+//! `kv`: key-value pairs, `a:1 b:2`. The format has the separator within a pair and the separator between
+//! pairs: `%{key}=%{val}` matches `a=1 b=2`, and `%{key}=>%{val}, ` matches `a=>1, b=>2`. There may be
+//! several of each: `%{key}=%{val},%{key}:%{val};`. Without a format, keys end at a colon and pairs at a
+//! space.
 
 use super::format::escapes;
 use towline_event::{Record, Value};
@@ -10,11 +9,11 @@ use towline_event::{Record, Value};
 const KEY: &str = "%{key}";
 const VAL: &str = "%{val}";
 
-/// How many separators there may be, of both sorts: a text is gone through for each of them.
+/// Maximum number of separators of both sorts together, because the text is scanned for each of them.
 const SEPARATORS_MAX: usize = 32;
 
-/// Where keys and pairs end. No separator is part of another, and each list is in order: of two that overlap in
-/// a text the first one counts.
+/// The separators within and between pairs. No separator contains another. If two overlap in a text, the one
+/// listed first counts.
 #[derive(Debug)]
 pub(super) struct Kv {
     between: Vec<String>,
@@ -53,7 +52,7 @@ impl Kv {
         kv.check()
     }
 
-    /// It is clear which separator a text has where.
+    /// Checks that the separators are unambiguous.
     fn check(self) -> Result<Self, String> {
         let all = || self.between.iter().chain(&self.behind);
         for (at, one) in all().enumerate() {
@@ -74,7 +73,7 @@ impl Kv {
         Ok(self)
     }
 
-    /// `{"a":"1"}`; none when there is no pair. What is no pair is left out.
+    /// `{"a":"1"}`; `None` if there is no pair. Pieces that are not pairs are skipped.
     pub(super) fn extract(&self, text: &str) -> Option<Value> {
         let mut record = Record::new();
         split(text, &self.behind, &mut |pair| {
@@ -93,7 +92,7 @@ impl Kv {
     }
 }
 
-/// A separator once more is the same one; nothing is none.
+/// Adds a separator, unless it is empty or listed already.
 fn add(list: &mut Vec<String>, separator: &str) -> Result<(), String> {
     let separator = escapes(separator)?;
     if !separator.is_empty() && !list.contains(&separator) {
@@ -102,7 +101,7 @@ fn add(list: &mut Vec<String>, separator: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What looks like a name within a separator is a slip.
+/// Refuses a separator that contains something like a field name, which is likely a mistake.
 fn known(separator: &str) -> Result<(), String> {
     if separator.contains(VAL) {
         return Err("takes %{key} and %{val} in turns, as in %{key}=%{val}".to_owned());
@@ -114,10 +113,9 @@ fn known(separator: &str) -> Result<(), String> {
     }
 }
 
-/// Every piece of a text between separators, of which each is looked for in what the ones before it left.
-///
-/// Building no list, this takes no memory; and as no separator is looked for in what is shorter, no more time
-/// than the length of the text for each of them.
+/// Calls `piece` with every piece of a text between separators. Each separator splits the pieces that the
+/// earlier ones left. It builds no list, so it needs no memory. It does not search a piece that is shorter
+/// than the separator, so the time is at most linear in the text for each separator.
 fn split<'t>(text: &'t str, separators: &[String], piece: &mut dyn FnMut(&'t str)) {
     match separators.split_first() {
         None => piece(text),

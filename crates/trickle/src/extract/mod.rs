@@ -1,11 +1,10 @@
-//! Extractors: tests of a string that take it apart, `re|(?P<year>\d{4})|` in a pattern.
-//!
-//! A format is compiled when its program is; what is wrong with it is said then. At run time a value matches
-//! and yields what was found, or it does not match: there is no third way.
+//! Extractors: patterns that match a string and extract parts of it, such as `re|(?P<year>\d{4})|`. A format
+//! is compiled with its program, which reports its errors. At run time a value either matches and yields the
+//! extracted parts, or it does not match; extractors do not fail.
 //!
 //! # Security
-//! Regular expressions are those that take linear time, of a bounded size; everything else reads its input once
-//! from left to right.
+//! Regular expressions run in linear time and have a bounded size. All other extractors read their input
+//! once, from left to right.
 
 mod cidr;
 mod dissect;
@@ -34,7 +33,7 @@ use towline_event::{Data, Value};
 pub(crate) const KINDS: [&str; 11] =
     ["base64", "cidr", "datetime", "dissect", "glob", "grok", "influx", "json", "kv", "re", "rerg"];
 
-/// The standard alphabet; the padding may be left out.
+/// The standard alphabet; padding is optional.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -44,18 +43,19 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[derive(Debug)]
 pub(crate) struct Extractor(Kind);
 
-/// Why there is no extractor of a format.
+/// Why an extractor does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// What the kind says of the format, `takes …`, and which of its letters are meant.
+    /// An error in the format: the message, which follows the name of the kind, and the range of the format
+    /// that it refers to.
     Format { words: String, letters: Option<Range<usize>> },
-    /// Those before have taken all that a program may take.
+    /// The extractors of the program together exceed a limit.
     TooMuch(String),
 }
 
 #[derive(Debug)]
 enum Kind {
-    /// The text that base64 stands for.
+    /// The decoded text.
     Base64,
     /// Prefix and mask of an address, in one of these networks.
     Cidr(Cidr),
@@ -65,13 +65,13 @@ enum Kind {
     /// `true`.
     Glob(glob::Pattern),
     Grok(Box<Grok>),
-    /// Measurement, tags, fields and timestamp of a line; without one, when the event came in.
+    /// Measurement, tags, fields and timestamp of a line; the default timestamp is the ingest time.
     Influx,
     Json,
     Kv(Kv),
-    /// What the first match captures by name.
+    /// The named captures of the first match.
     Re(Captures),
-    /// What all matches capture by name, an array each.
+    /// The named captures of all matches, as one array per name.
     Rerg(Captures),
 }
 
@@ -79,7 +79,7 @@ impl Extractor {
     /// Compiles `kind|format|`.
     ///
     /// # Errors
-    /// An unknown kind, or what is wrong with the format, in words.
+    /// An unknown kind, or an error in the format.
     pub(crate) fn compile(kind: &str, format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
         let format = format::unescaped(format);
         let kind = kind.to_ascii_lowercase();
@@ -104,8 +104,8 @@ impl Extractor {
         Ok(Self(compiled))
     }
 
-    /// What is found in the value of an event that came in at `ingest_ns`; none when it does not match. Only
-    /// strings do.
+    /// The parts extracted from a value; `None` if it does not match. Only strings match. `ingest_ns` is the
+    /// time at which the event was received.
     pub(crate) fn extract(&self, value: &Value, ingest_ns: u64) -> Option<Value> {
         let text = value.as_str()?;
         let found = match &self.0 {
@@ -124,8 +124,8 @@ impl Extractor {
         limits::measure(&found, 0, limits::SIZE_MAX).is_ok().then_some(found)
     }
 
-    /// Whether the value matches, at less cost where that can be. What is never looked at need not be a string:
-    /// base64 of any bytes will do.
+    /// Whether the value matches, without building the result where possible. The decoded bytes of base64
+    /// need not be UTF-8 here.
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match (&self.0, value.as_str()) {
             (_, None) => false,
@@ -142,7 +142,7 @@ fn no_glob(error: &glob::PatternError) -> Wrong {
     Wrong::Format { words, letters: Some(error.pos..error.pos + 1) }
 }
 
-/// A format that chrono knows.
+/// Checks a format of chrono.
 fn datetime_format(format: String) -> Result<String, String> {
     if format.is_empty() {
         return Err("takes a format such as %Y-%m-%d %H:%M:%S".to_owned());
@@ -154,7 +154,7 @@ fn datetime_format(format: String) -> Result<String, String> {
     }
 }
 
-/// Nanoseconds since the epoch; without a zone in the format it is UTC, without a time midnight.
+/// Nanoseconds since the epoch. The default zone is UTC, and the default time is midnight.
 fn datetime(text: &str, format: &str) -> Option<Value> {
     let nanos = match DateTime::parse_from_str(text, format) {
         Ok(moment) => moment.timestamp_nanos_opt(),
@@ -172,7 +172,7 @@ fn datetime(text: &str, format: &str) -> Option<Value> {
 // === impl Wrong ===
 
 impl Wrong {
-    /// The same, of letters that are not those of the format.
+    /// The same error without its range, where the range does not refer to the format itself.
     fn without_place(self) -> Self {
         match self {
             Self::Format { words, .. } => words.into(),
@@ -193,12 +193,12 @@ impl From<&str> for Wrong {
     }
 }
 
-/// A number as JSON has it; none if it has none.
+/// A float; `None` if JSON cannot represent it.
 fn float(text: &str) -> Option<Value> {
     f64::from_str(text).ok().filter(|number| number.is_finite()).map(Value::Float)
 }
 
-/// A whole number.
+/// An integer.
 fn integer(text: &str) -> Option<Value> {
     i64::from_str(text).ok().map(Value::Int)
 }

@@ -5,32 +5,32 @@ use regex::{Regex, RegexBuilder};
 use super::Wrong;
 use towline_event::{Record, Value};
 
-/// The largest compiled expression, in bytes: what one of some pages needs.
+/// Maximum size of a compiled expression, in bytes: enough for an expression of several pages.
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
-/// The longest expression, in bytes. One of plain letters is too large when it is compiled, from about that
-/// length on; one of classes such as `\w` takes thousands of times its length while it is compiled.
+/// Maximum length of an expression, in bytes. Literal text of about this length exceeds [`REGEX_BYTES_MAX`],
+/// and classes such as `\w` take thousands of times their length during compilation.
 pub(super) const EXPRESSION_MAX: usize = 64 << 10;
 
-/// How large all expressions of a program may be when they are compiled, in bytes: some half a second of
-/// compiling, and some thousand small ones or a hundred large ones.
+/// Maximum total size of a program's compiled expressions, in bytes: about half a second of compilation,
+/// several thousand small expressions or a hundred large ones.
 const BUDGET: usize = 64 << 20;
 
-/// With which size the search for the size of an expression begins, in bytes; few are smaller.
+/// The first size limit tried when the size of an expression is determined, in bytes. Few expressions are smaller.
 const SMALLEST: usize = 1 << 10;
 
-/// How many bytes a letter of an expression counts at least: as many as it mostly takes when compiled.
+/// Minimum size counted per byte of an expression, in bytes. Most expressions take about this much when compiled.
 const BYTES_OF_LETTER: usize = 16;
 
-/// The longest text that all matches are looked for in: each of them may look at all that is left, so that
-/// the time grows with the square of the length.
+/// Maximum length of a text that `rerg` searches for all matches. Each match may scan the rest of the text,
+/// so the time is quadratic in the length.
 const ALL_BYTES_MAX: usize = 64 << 10;
 
 /// A compiled expression.
 #[derive(Debug)]
 pub(super) struct Captures(Regex);
 
-/// What is left for the expressions of a program.
+/// The remaining size for the expressions of a program.
 #[derive(Debug)]
 pub(crate) struct Budget {
     left: usize,
@@ -44,7 +44,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Whether more was wanted than there was: then nothing is compiled any more.
+    /// Whether the limit was exceeded; no more expressions are compiled then.
     pub(crate) fn is_spent(&self) -> bool {
         self.spent
     }
@@ -62,9 +62,9 @@ impl Budget {
     }
 }
 
-/// Compiles an expression, whose time is linear in what it is run over. Nobody tells how large a compiled one
-/// is, only whether it is too large: so it is tried with one size after the other, and counts as large as the
-/// first that will do.
+/// Compiles an expression, which runs in linear time. The `regex` crate does not report the size of a
+/// compiled expression, only whether it exceeds a limit. So the limit is increased until it fits, and that
+/// limit counts as the size.
 pub(super) fn regex(expression: &str, budget: &mut Budget) -> Result<Regex, Wrong> {
     if expression.len() > EXPRESSION_MAX {
         return Err(format!("takes a regular expression of at most {} KiB", EXPRESSION_MAX >> 10).into());
@@ -83,7 +83,8 @@ pub(super) fn regex(expression: &str, budget: &mut Budget) -> Result<Regex, Wron
     }
 }
 
-/// Why a text is no expression. The error has several lines, with a picture; the last says what is wrong.
+/// The error of an invalid expression. The error of the `regex` crate has several lines that quote the
+/// expression; the last line is the message.
 fn none(error: &regex::Error) -> Wrong {
     if matches!(error, regex::Error::CompiledTooBig(_)) {
         return "takes a smaller regular expression: this one is too large when it is compiled".into();
@@ -95,8 +96,8 @@ fn none(error: &regex::Error) -> Wrong {
     Wrong::Format { words, letters: marked(&text) }
 }
 
-/// Which letters the picture marks: a line of them, four blanks further in, and carets below. An expression of
-/// several lines has another picture.
+/// The range that the error of the `regex` crate marks: it quotes the expression, indented by four spaces,
+/// with carets below. An expression of several lines is quoted in another form.
 fn marked(picture: &str) -> Option<std::ops::Range<usize>> {
     let carets = picture.lines().nth(2)?.strip_prefix("    ")?;
     let start = carets.find('^')?;
@@ -113,7 +114,7 @@ impl Captures {
         self.0.is_match(text)
     }
 
-    /// `{"year":"2026"}`: the named captures of the first match; those that took no part are not there.
+    /// `{"year":"2026"}`: the named captures of the first match, without those that did not participate.
     pub(super) fn first(&self, text: &str) -> Option<Value> {
         let captures = self.0.captures(text)?;
         let named = self.0.capture_names().flatten();
@@ -122,7 +123,7 @@ impl Captures {
         Some(Value::record(pairs))
     }
 
-    /// `{"word":["a","b"]}`: the named captures of all matches, in a text of 64 KiB at most.
+    /// `{"word":["a","b"]}`: the named captures of all matches. A text of more than 64 KiB does not match.
     pub(super) fn all(&self, text: &str) -> Option<Value> {
         if text.len() > ALL_BYTES_MAX {
             return None;

@@ -1,4 +1,4 @@
-//! Extractors, case by case.
+//! Tables of cases for each extractor.
 
 use proptest::prelude::*;
 
@@ -10,14 +10,14 @@ fn compile(kind: &str, format: &str) -> Result<Extractor, Wrong> {
 
 const INGEST_NS: u64 = 7;
 
-/// What an extractor finds in a text, as JSON; `no` when it does not match, or what is wrong with the format.
+/// The result of an extractor as JSON; `no` if the text does not match, or the error of the format.
 pub(super) fn found(kind: &str, format: &str, text: &str) -> String {
     match compile(kind, format) {
         Err(Wrong::Format { words, .. } | Wrong::TooMuch(words)) => format!("error: {words}"),
         Ok(extractor) => {
             let value = Value::string(text);
             let found = extractor.extract(&value, INGEST_NS);
-            // What is not UTF-8 matches, as long as nobody looks at it.
+            // Decoded bytes that are not UTF-8 match, but cannot be extracted.
             let same = extractor.matches(&value) == found.is_some();
             assert!(same || kind == "base64", "{kind}|{format}| on {text:?}");
             found.map_or("no".to_owned(), |value| value.to_json())
