@@ -1,7 +1,6 @@
-//! Where lines break, and how far they stand in.
-//!
-//! One way through the lexemes, with the open brackets and blocks on a list. A bracket, a `merge` or a
-//! `select` that fits on its line stays there; every other block has a line for each of its parts.
+//! Line breaks and indentation. One pass over the lexemes, with a stack of open brackets and blocks. A
+//! bracket, a `merge` or a `select` stays on one line if it fits; every other block has one line for each of
+//! its parts.
 
 use super::{
     lexemes::{Kind, Lexeme},
@@ -11,29 +10,29 @@ use super::{
 
 const INDENT: &str = "    ";
 
-/// What is open.
+/// An open bracket or block.
 #[derive(Debug)]
 struct Frame {
     part: Part,
-    /// How far the line stands in that this was opened on.
+    /// Indentation of the line that opened it.
     base: usize,
-    /// How far its lines stand in.
+    /// Indentation of its lines.
     inner: usize,
-    /// Whether it is on lines of its own; otherwise it fits on one.
+    /// Whether its parts are on separate lines; otherwise it fits on one line.
     broken: bool,
-    /// Where the statement or item begins that is being written.
+    /// Index of the first lexeme of the current statement or item.
     start: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Statements: those of the whole text, a script, a function, a module.
+    /// The statements of the whole text, a script, a function or a module.
     Statements,
-    /// Before the `of`, `with` or `script` of a block.
+    /// The head of a block, before its `of`, `with` or `script`.
     Head(Block),
-    /// Cases, each with an arrow and statements; the arrow has not come yet.
+    /// The pattern of a case, before its arrow.
     Pattern,
-    /// The statements of a case.
+    /// The statements of a case, after its arrow.
     Body,
     /// The operations of a `patch`.
     Operations,
@@ -43,9 +42,9 @@ enum Part {
     Fold,
     /// `key = value` of a `with`.
     Params { of_define: bool },
-    /// What the state of a script is at first.
+    /// The initial state of a script.
     State,
-    /// `from port` behind the `script` of a definition.
+    /// `from port` after the `script` of a definition.
     Port,
     /// A bracket.
     Bracket(&'static str),
@@ -56,11 +55,11 @@ struct Layout<'l, 's> {
     measures: Measures,
     frames: Vec<Frame>,
     out: String,
-    /// How far the present line stands in.
+    /// Indentation of the current line.
     indent: usize,
 }
 
-/// The whole text, formatted.
+/// Formats a whole text.
 pub(super) fn layout(lexemes: &[Lexeme<'_>]) -> String {
     let top = Frame { part: Part::Statements, base: 0, inner: 0, broken: true, start: 0 };
     let measures = Measures::new(lexemes);
@@ -80,11 +79,11 @@ pub(super) fn layout(lexemes: &[Lexeme<'_>]) -> String {
 
 impl<'l> Layout<'l, '_> {
     fn frame(&self) -> &Frame {
-        self.frames.last().expect("the frame of the text is never closed")
+        self.frames.last().expect("the outermost frame is never closed")
     }
 
     fn frame_mut(&mut self) -> &mut Frame {
-        self.frames.last_mut().expect("the frame of the text is never closed")
+        self.frames.last_mut().expect("the outermost frame is never closed")
     }
 
     fn pop(&mut self) {
@@ -105,7 +104,7 @@ impl<'l> Layout<'l, '_> {
         self.out.rsplit('\n').next().unwrap_or("").chars().count()
     }
 
-    /// Writes one lexeme with what stands before it.
+    /// Writes one lexeme with the comments and white space before it.
     fn lexeme(&mut self, at: usize) {
         let line = self.line_before(at);
         self.separate(at, line);
@@ -115,7 +114,7 @@ impl<'l> Layout<'l, '_> {
 
     // --- before a lexeme ---
 
-    /// How far in the lexeme stands, if it begins a line. Closes what it closes.
+    /// The indentation of the lexeme, if it begins a line. Pops the frames that it closes.
     fn line_before(&mut self, at: usize) -> Option<usize> {
         let lexeme = &self.lexemes[at];
         let first_of_item = self.frame().start == at;
@@ -139,7 +138,7 @@ impl<'l> Layout<'l, '_> {
         keeps_break(lexeme).then_some(inner + 1)
     }
 
-    /// The line of an `end`, which closes a block or only its `with`.
+    /// The indentation of an `end`, which closes a block or only its `with`.
     fn end(&mut self, at: usize) -> Option<usize> {
         if self.frame().part == Part::Body {
             self.pop();
@@ -158,7 +157,7 @@ impl<'l> Layout<'l, '_> {
         broken.then_some(base)
     }
 
-    /// The line of a word that begins a part of a block or of a statement.
+    /// The indentation of a word that begins a part of a block or statement.
     fn part_begins(&mut self, at: usize) -> Option<usize> {
         let lexeme = &self.lexemes[at];
         if matches!(self.frame().part, Part::Pattern | Part::Body)
@@ -220,7 +219,7 @@ impl<'l> Layout<'l, '_> {
         None
     }
 
-    /// Whether a lexeme is the `script` that ends the statements for one port of a script.
+    /// Whether a lexeme is the `script` that separates the blocks of a script's ports.
     fn separates(&self, at: usize) -> bool {
         let named = |lexeme: &Lexeme<'_>| matches!(lexeme.text, "create" | "define" | "/" | "." | "::");
         self.lexemes[at].text == "script"
@@ -230,7 +229,7 @@ impl<'l> Layout<'l, '_> {
             && self.before(at).is_some_and(|before| !named(before))
     }
 
-    /// The lexeme behind the last of the statement that begins at `start`.
+    /// The index after the last lexeme of the statement that begins at `start`.
     fn end_of_statement(&self, start: usize) -> usize {
         let mut at = start;
         while at < self.lexemes.len() {
@@ -269,7 +268,7 @@ impl<'l> Layout<'l, '_> {
             }
             return;
         };
-        // Comments before a closing word stand as far in as what it closes.
+        // Comments before a closing word have the indentation of the block.
         let comment_indent = if closes && line.is_some() { indent + 1 } else { indent };
         for comment in &lexeme.comments {
             self.break_line(comment_indent, comment.blank);
@@ -318,9 +317,9 @@ impl<'l> Layout<'l, '_> {
         apart(at.checked_sub(2).map(|at| &self.lexemes[at]), left, right, inside)
     }
 
-    // --- behind a lexeme ---
+    // --- after a lexeme ---
 
-    /// Opens what the lexeme opens, and sets where the next item begins.
+    /// Pushes a frame for a block or bracket that the lexeme opens, and marks the start of the next item.
     fn open(&mut self, at: usize) {
         let lexeme = &self.lexemes[at];
         if let Some(closing) = opens_bracket(self.lexemes, at) {
@@ -331,7 +330,7 @@ impl<'l> Layout<'l, '_> {
         }
         if let Some(block) = block(self.lexemes, at) {
             let fits = block == Block::Merge && self.bracket_fits(at);
-            // Its own head is written as it comes.
+            // The head of a case needs no frame.
             let inner = self.indent;
             self.frames.push(Frame {
                 part: Part::Head(block),
@@ -349,7 +348,7 @@ impl<'l> Layout<'l, '_> {
         self.item(at, lexeme);
     }
 
-    /// Whether what a bracket or a `merge` holds goes on this line, with what follows at once.
+    /// Whether the contents of a bracket or a `merge` fit on this line, with the adjacent lexemes after it.
     fn bracket_fits(&self, at: usize) -> bool {
         if !self.frame().broken && matches!(self.frame().part, Part::Bracket(_) | Part::Merge) {
             return true;
@@ -375,7 +374,7 @@ impl<'l> Layout<'l, '_> {
         };
         match part {
             Part::Head(block) => self.head(at, lexeme, block),
-            // The port's name is the second word.
+            // The second word is the name of the port.
             Part::Port if at > self.frame().start => next(self.frame_mut(), Part::Statements, base + 1, true),
             Part::Pattern if lexeme.is("=>") => {
                 let several = self.has_several(at + 1);
@@ -411,10 +410,10 @@ impl<'l> Layout<'l, '_> {
         self.lexemes[self.frame().start].is_keyword("create")
     }
 
-    /// A word of a block's head: what follows is a part of it.
+    /// Handles a word in the head of a block that begins a part of the block.
     fn head(&mut self, at: usize, lexeme: &Lexeme<'_>, block: Block) {
         let from = self.lexemes.get(at + 1).is_some_and(|next| next.is_keyword("from"));
-        let frame = self.frames.last_mut().expect("the frame of the text is never closed");
+        let frame = self.frames.last_mut().expect("the outermost frame is never closed");
         let part = match (block, lexeme.text) {
             (Block::Match | Block::For | Block::Fn, "of") => Part::Pattern,
             (Block::Patch, "of") => Part::Operations,

@@ -1,35 +1,35 @@
-//! Tokens with the comments before them.
+//! Tokens, each with the comments before it.
 
 use crate::{
     lexer::lex,
     token::{Placed, RESERVED, Token},
 };
 
-/// What the formatter moves as one piece.
+/// The unit of formatting.
 #[derive(Debug)]
 pub(super) struct Lexeme<'s> {
     pub(super) text: &'s str,
     pub(super) kind: Kind,
-    /// Behind the lexeme before, on its line.
+    /// The comment after the previous lexeme, on the same line.
     pub(super) trailing: Option<&'s str>,
-    /// On lines of their own before this.
+    /// Comments on separate lines before this lexeme.
     pub(super) comments: Vec<Comment<'s>>,
-    /// An empty line stands right before this.
+    /// Whether an empty line precedes it.
     pub(super) blank: bool,
-    /// This begins a line in the source.
+    /// Whether it begins a line in the source.
     pub(super) newline: bool,
-    /// Nothing at all stands between this and the lexeme before.
+    /// Whether it follows the previous lexeme without white space or comments.
     pub(super) adjacent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A word with a meaning of its own.
+    /// A keyword.
     Keyword,
-    /// A name, or a keyword where it is one.
+    /// A name, or a keyword used as a name.
     Name,
     Number,
-    /// A string, with all that is in it.
+    /// A string, with its interpolated code.
     Text,
     Symbol,
     Config,
@@ -41,14 +41,14 @@ pub(super) enum Kind {
 #[derive(Debug)]
 pub(super) struct Comment<'s> {
     pub(super) text: &'s str,
-    /// An empty line stands before it.
+    /// Whether an empty line precedes it.
     pub(super) blank: bool,
 }
 
-/// Words that are values or roots of paths: what follows them is as after a name.
+/// Keywords that are values or roots of paths; the spacing after them is as after a name.
 const VALUES: [&str; 7] = ["event", "state", "args", "true", "false", "null", "recur"];
 
-/// All lexemes of a text, the last of which is the end.
+/// The lexemes of a text; the last one is the end.
 pub(super) fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
     let (tokens, _) = lex(text);
     let mut lexemes = Vec::with_capacity(tokens.len());
@@ -66,7 +66,7 @@ pub(super) fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
     lexemes
 }
 
-/// The token that ends the text which begins at `at`: texts nest through code.
+/// The index of the token that ends the string that begins at `at`; strings may nest through interpolated code.
 fn end_of_text(tokens: &[Placed<'_>], at: usize) -> usize {
     let mut depth = 0_usize;
     for (offset, placed) in tokens[at..].iter().enumerate() {
@@ -99,7 +99,7 @@ fn is_keyword(word: &str) -> bool {
     RESERVED.contains(&word) && !VALUES.contains(&word)
 }
 
-/// Reads the comments of what stands before a lexeme.
+/// A lexeme, with the comments of the `gap` before it.
 fn lexeme<'s>(gap: &'s str, text: &'s str, kind: Kind) -> Lexeme<'s> {
     let mut lines = gap.split('\n').map(str::trim);
     let trailing = lines.next().filter(|line| line.starts_with('#'));

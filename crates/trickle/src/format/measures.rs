@@ -1,14 +1,14 @@
-//! What opens and closes where, and how long it is in one line.
+//! Matching brackets and blocks, and their lengths on one line.
 
 use super::{
     lexemes::{Kind, Lexeme},
     spacing::{Inside, apart, begins_value},
 };
 
-/// How long a line may be, if brackets can make it shorter.
+/// Maximum length of a line that can be broken at brackets.
 const WIDTH: usize = 100;
 
-/// What an `end` closes.
+/// A block closed by `end`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Block {
     Match,
@@ -20,15 +20,15 @@ pub(super) enum Block {
     Define,
 }
 
-/// Lengths that tell whether a stretch fits on a line.
+/// Lengths for deciding whether a range of lexemes fits on one line.
 pub(super) struct Measures {
-    /// How long all lexemes before each are in one line.
+    /// For each lexeme, the length of all lexemes before it on one line.
     widths: Vec<usize>,
-    /// How many of the lexemes before each do not go with one line.
+    /// For each lexeme, the number of lexemes before it that require a line break.
     breaks: Vec<usize>,
-    /// The bracket or `end` that closes what each opens.
+    /// For each opening lexeme, the index of the bracket or `end` that closes it.
     pub(super) closing: Vec<usize>,
-    /// The other way round.
+    /// For each closing lexeme, the index of the one that opens it.
     pub(super) opening: Vec<usize>,
 }
 
@@ -73,7 +73,7 @@ impl Measures {
         measures
     }
 
-    /// Whether the lexemes from `from` up to `to` go on a line that is `used` long already.
+    /// Whether the lexemes from `from` up to `to` fit on a line with `used` characters.
     pub(super) fn fits(&self, from: usize, to: usize, used: usize) -> bool {
         self.breaks[from + 1] == self.breaks[to] && used + self.widths[to] - self.widths[from] <= WIDTH
     }
@@ -91,7 +91,7 @@ pub(super) fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
         "match" => Block::Match,
         "for" => Block::For,
         "patch" => Block::Patch,
-        // In a `patch` it is an operation: that has a key or an arrow behind it, and no `of`.
+        // In a `patch`, `merge` is an operation, followed by a key or an arrow and without `of`.
         "merge" if is_expression(lexemes, at) => Block::Merge,
         "fn" if at.checked_sub(1).is_none_or(|before| lexemes[before].text != "intrinsic") => Block::Fn,
         "mod" => Block::Mod,
@@ -100,7 +100,7 @@ pub(super) fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
     })
 }
 
-/// Whether a word is the key in a record pattern: `%{ match == 1 }`.
+/// Whether a word is a key in a record pattern: `%{ match == 1 }`.
 pub(super) fn is_field(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     let after = |text: &str| at.checked_sub(1).is_some_and(|before| lexemes[before].text == text);
     let compared = ["}", ",", "==", "!=", "~="].iter().any(|sign| lexemes[at + 1].is(sign));
@@ -114,7 +114,7 @@ fn is_port(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     at >= 3 && lexemes[at - 1].is("/") && matches!(lexemes[at - 3].text, "from" | "into")
 }
 
-/// Whether a `define` is that of an operator without a `with`, which no `end` closes.
+/// Whether a `define` is that of an operator without `with`, which has no `end`.
 fn is_bare_operator(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     let opens =
         |lexeme: &Lexeme<'_>| matches!(lexeme.text, "with" | "args" | "script" | "pipeline" | "window");
@@ -124,7 +124,7 @@ fn is_bare_operator(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     !behind.any(opens)
 }
 
-/// Whether a `merge` has its `of` before the statement ends.
+/// Whether a `merge` has an `of` before the statement ends.
 fn is_expression(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     let mut depth = 0_usize;
     for lexeme in &lexemes[at + 1..] {
@@ -141,12 +141,12 @@ fn is_expression(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     false
 }
 
-/// Whether the source has begun a line with this, and keeps it.
+/// Whether the lexeme keeps the line break that the source has before it.
 pub(super) fn keeps_break(lexeme: &Lexeme<'_>) -> bool {
     lexeme.newline && lexeme.kind == Kind::Keyword && matches!(lexeme.text, "and" | "or" | "xor")
 }
 
-/// The bracket that closes what a lexeme opens.
+/// The closing bracket for a lexeme that opens one.
 pub(super) fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'static str> {
     let lexeme = &lexemes[at];
     if lexeme.kind != Kind::Symbol {

@@ -1,8 +1,6 @@
-//! Programs as they should look: `towline fmt`.
-//!
-//! Works on tokens and changes nothing but the white space between them, so that the meaning cannot
-//! change. `lexemes` finds tokens, comments and blank lines, `measures` what opens and closes
-//! where and how long that is; `spacing` knows which neighbours stand apart, `layout` breaks lines.
+//! The formatter behind `towline fmt`. It works on tokens and changes only the white space between them, so
+//! the meaning cannot change. `lexemes` finds tokens, comments and blank lines; `measures` matches brackets
+//! and blocks and computes lengths; `spacing` decides where spaces go; `layout` breaks lines.
 
 mod layout;
 mod lexemes;
@@ -13,16 +11,16 @@ use std::sync::Arc;
 
 use crate::{bounds::bounded, diagnostic::Diagnostics, lexer::lex, parser, source::Sources};
 
-/// What a text is.
+/// The form of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Statements of the query level.
     Program,
-    /// A script without a program around it.
+    /// A standalone script.
     Script,
 }
 
-/// Formats a text that parses. `name` is what errors call it.
+/// Formats a text that parses. `name` is its name in errors.
 ///
 /// ```
 /// # use towline_trickle::{Form, format};
@@ -31,7 +29,7 @@ pub enum Form {
 /// ```
 ///
 /// # Errors
-/// All errors of a text that does not parse. Names are not looked up.
+/// All syntax errors. Names are not resolved.
 pub fn format(name: &str, text: &str, form: Form) -> Result<String, Diagnostics> {
     bounded(name, text)?;
     let errors = match form {
@@ -44,12 +42,12 @@ pub fn format(name: &str, text: &str, form: Form) -> Result<String, Diagnostics>
         return Err(Diagnostics::new(Arc::new(sources), errors));
     }
     let formatted = layout::layout(&lexemes::lexemes(text));
-    // Formatting must not change what a program says, whatever is wrong with the formatter.
-    Ok(if says_the_same(text, &formatted) { formatted } else { text.to_owned() })
+    // A bug in the formatter must not change a program.
+    Ok(if is_equivalent(text, &formatted) { formatted } else { text.to_owned() })
 }
 
 /// Whether two texts have the same tokens and the same comments.
-fn says_the_same(before: &str, after: &str) -> bool {
+fn is_equivalent(before: &str, after: &str) -> bool {
     let (a, b) = (lex(before).0, lex(after).0);
     let same = a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| a.token == b.token);
     same && comments(before) == comments(after)

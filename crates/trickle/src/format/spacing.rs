@@ -1,11 +1,11 @@
-//! Which neighbours stand apart.
+//! Spaces between neighbouring lexemes.
 
 use super::lexemes::{Kind, Lexeme};
 
-/// What the two lexemes stand in.
+/// The kind of bracket around two lexemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
-    /// `[ ]`, where a colon is that of a range.
+    /// `[ ]`, where a colon separates the bounds of a range.
     Subscript,
     /// `<< >>`, where `:`, `/` and `-` belong to types.
     Binary,
@@ -13,7 +13,7 @@ pub(super) enum Inside {
     Other,
 }
 
-/// Whether a value may begin here, so that a sign is one and `<<` opens a literal.
+/// Whether a value may begin here, so that `+` or `-` is a sign and `<<` opens a binary literal.
 pub(super) fn begins_value(before: Option<&Lexeme<'_>>) -> bool {
     let Some(before) = before else { return true };
     match before.kind {
@@ -24,8 +24,8 @@ pub(super) fn begins_value(before: Option<&Lexeme<'_>>) -> bool {
     }
 }
 
-/// Whether a space stands between `left` and `right`. `before` is what stands before `left`. The braces
-/// of record patterns are the layout's.
+/// Whether there is a space between `left` and `right`. `before` is the lexeme before `left`. The braces of
+/// record patterns are handled by `layout`.
 pub(super) fn apart(
     before: Option<&Lexeme<'_>>,
     left: &Lexeme<'_>,
@@ -60,7 +60,7 @@ pub(super) fn apart(
     true
 }
 
-/// Whether a bracket belongs to what stands before it: a call, a subscript.
+/// Whether a bracket continues the lexeme before it, as in a call or a subscript.
 fn continues(left: &Lexeme<'_>, right: &Lexeme<'_>) -> bool {
     match left.kind {
         Kind::Name | Kind::Text => true,

@@ -14,7 +14,7 @@ fn check(before: &str, after: &str) {
 }
 
 #[test]
-fn spaces_stand_where_they_should() {
+fn spaces_are_normalized() {
     check("event.a+1", "event.a + 1\n");
     check("-event . a * - 1", "-event.a * -1\n");
     check("not(event . a[ 0 ] [1 : 2])", "not (event.a[0][1:2])\n");
@@ -38,7 +38,7 @@ fn blocks_have_lines() {
 }
 
 #[test]
-fn queries_have_a_line_or_a_line_for_each_clause() {
+fn queries_have_one_line_or_one_per_clause() {
     check(
         "define script a with x=1,y = 2 script let event.x=args.x;event end; create script a from a with x=3 end;\n\n\nselect event from in into a;select event from a/other where event.x into out;select event from a into out",
         "define script a\nwith\n    x = 1,\n    y = 2\nscript\n    let event.x = args.x;\n    event\nend;\ncreate script a from a with x = 3 end;\n\nselect event from in into a;\nselect event from a/other where event.x into out;\nselect event from a into out\n",
@@ -50,7 +50,7 @@ fn queries_have_a_line_or_a_line_for_each_clause() {
 }
 
 #[test]
-fn operators_are_lines() {
+fn operators_without_parameters_are_one_line() {
     check(
         "define generic::counter operator c;create operator c;mod m with define operator d from passthrough end;select event from in into c;select event from c into out",
         "define generic::counter operator c;\ncreate operator c;\nmod m with\n    define operator d from passthrough\nend;\nselect event from in into c;\nselect event from c into out\n",
@@ -58,7 +58,7 @@ fn operators_are_lines() {
 }
 
 #[test]
-fn blocks_of_ports_stand_side_by_side() {
+fn blocks_of_ports_have_the_same_indentation() {
     check(
         "define script s args a,b=1 state {\"n\":args.a} script from x let state=args.state;drop script from y event script use a::b;state end;create script s;select event from in into s/x",
         "define script s\nargs\n    a,\n    b = 1\nstate\n    {\"n\": args.a}\nscript from x\n    let state = args.state;\n    drop\nscript from y\n    event\nscript\n    use a::b;\n    state\nend;\ncreate script s;\nselect event from in into s/x\n",
@@ -107,7 +107,7 @@ fn blocks_have_lines_in_scripts() {
 }
 
 #[test]
-fn comments_and_empty_lines_stay() {
+fn comments_and_empty_lines_are_kept() {
     check(
         "# first\n\n\n#!config id = \"x\"\n# second\nselect event # third\nfrom in into out;  # fourth\n# fifth\n\n",
         "# first\n\n#!config id = \"x\"\n# second\nselect event # third\nfrom in\ninto out; # fourth\n# fifth\n",
@@ -121,7 +121,7 @@ fn comments_and_empty_lines_stay() {
     check("let x = \"\"\"\n  a\n b\"\"\";x", "let x = \"\"\"\n  a\n b\"\"\";\nx\n");
 }
 
-/// Not by the clock: what is quadratic takes minutes here.
+/// No time limit: a quadratic formatter would take minutes.
 #[test]
 fn the_longest_program_is_formatted() {
     let record = format!("[{}]", vec!["{\"a\":[1,{}]}"; 10_000].join(","));
@@ -135,11 +135,12 @@ fn the_longest_program_is_formatted() {
 }
 
 #[test]
-fn what_does_not_parse_is_an_error() {
+fn a_syntax_error_is_reported() {
     assert_eq!(format("x", "select event frm in;", Form::Program).unwrap_err().len(), 1);
 }
 
-/// Pieces of programs, put together at random: what parses must keep its tokens and be stable.
+/// Random combinations of program fragments. Those that parse must keep their tokens, and formatting must be
+/// idempotent.
 fn any_script() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("event".to_owned()),
@@ -177,7 +178,7 @@ proptest! {
     fn formatting_keeps_tokens_and_is_stable(parts in prop::collection::vec(any_script(), 1..4)) {
         let text = parts.join(";\n");
         let Ok(once) = format("x", &text, Form::Script) else { return Ok(()) };
-        // Straight from the layout: `format` would hide a change.
+        // Call the layout directly: `format` returns the original text if tokens changed.
         let laid = layout::layout(&lexemes::lexemes(&text));
         prop_assert!(says_the_same(&text, &laid), "changed:\n{text}\nto\n{laid}");
         prop_assert_eq!(format("x", &once, Form::Script).unwrap(), once);

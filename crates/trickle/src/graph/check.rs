@@ -1,4 +1,4 @@
-//! Whether a graph makes sense: a circle is an error, and what is not reached or leads nowhere a warning.
+//! Checks of a graph: a cycle is an error; unreachable nodes and unread streams are warnings.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{compile::world::World, diagnostic::Diagnostic, source::Span};
 
-/// How many names of a long circle are shown from its beginning, and from its end.
-const CIRCLE_ENDS: usize = 4;
+/// Number of names shown from the beginning, and from the end, of a long cycle.
+const CYCLE_ENDS: usize = 4;
 
-/// Adds what is wrong with a graph to the errors and warnings of the world. A graph without errors has its
-/// nodes in the order to run them.
+/// Adds the errors and warnings of a graph to the world. If there are no errors, the nodes are sorted in
+/// execution order.
 pub(super) fn check(draft: &mut Draft, end: Span, world: &mut World<'_>) {
     world.warnings.extend(loose_ends(draft));
     if draft.nodes.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn check(draft: &mut Draft, end: Span, world: &mut World<'_>) {
 
 // --- loose ends ---
 
-/// Channels that nothing flows into, and channels that nothing flows out of.
+/// The warnings for channels without writers and channels without readers.
 fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
     let mut read = vec![false; draft.channels.len()];
     let mut written = vec![false; draft.channels.len()];
@@ -42,7 +42,7 @@ fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
             written[channel] = true;
         }
     }
-    // Of what has several entrances, one is enough; without any, it is said once.
+    // For a node with several inputs, one that is written is enough; otherwise warn once.
     let is_entrance = |info: &ChannelInfo| matches!(info.kind, ChannelKind::Entrance(_));
     let infos = || draft.channels.iter().enumerate();
     let mut entered: HashSet<Span> = infos()
@@ -75,7 +75,7 @@ fn loose_end(info: &ChannelInfo, read: bool, written: bool) -> Option<Diagnostic
             format!("the {} `{name}` does not read what flows into it", kind.noun()),
             "what flows into it is lost",
         ),
-        // A port is made by the select that reads from it, and written by its script.
+        // A port exists because a select reads it, and its script writes it.
         (ChannelKind::Port, ..) => return None,
     };
     Some(Diagnostic::new(info.span, message, label))
@@ -83,8 +83,8 @@ fn loose_end(info: &ChannelInfo, read: bool, written: bool) -> Option<Diagnostic
 
 // --- order ---
 
-/// Puts nodes in an order to run them: of those that are ready always the one that the program names
-/// first. Gives back what is left when nothing is ready any more.
+/// Sorts nodes topologically; of several ready nodes, the first in the program comes first. In case of a
+/// cycle, returns the nodes that are never ready.
 fn sort(mut left: Vec<Node>, channels: usize) -> Result<Vec<Node>, Vec<Node>> {
     let mut writers = vec![0_usize; channels];
     for channel in left.iter().flat_map(Node::writes) {
@@ -103,11 +103,11 @@ fn sort(mut left: Vec<Node>, channels: usize) -> Result<Vec<Node>, Vec<Node>> {
     Ok(sorted)
 }
 
-/// The error for nodes that wait for each other.
+/// The error for a cycle.
 fn cycle(left: &[Node], channels: &[ChannelInfo]) -> Diagnostic {
     let mut seen: Vec<Channel> = Vec::new();
     let mut at = &left[0];
-    // Upwards from writer to writer, until a channel comes again: all that is left has a writer left.
+    // Follow writers upstream until a channel repeats: every remaining channel has a remaining writer.
     while !seen.contains(&at.input) {
         seen.push(at.input);
         at = left.iter().find(|node| node.writes().contains(&at.input)).unwrap_or(at);
@@ -118,8 +118,8 @@ fn cycle(left: &[Node], channels: &[ChannelInfo]) -> Diagnostic {
     if let Some(first) = names.first().copied() {
         names.push(first);
     }
-    if names.len() > 2 * CIRCLE_ENDS {
-        names.splice(CIRCLE_ENDS..names.len() - CIRCLE_ENDS, ["…"]);
+    if names.len() > 2 * CYCLE_ENDS {
+        names.splice(CYCLE_ENDS..names.len() - CYCLE_ENDS, ["…"]);
     }
     let message = format!("events would go round for ever: {}", names.join(" -> "));
     Diagnostic::new(at.span, message, "this closes the circle")

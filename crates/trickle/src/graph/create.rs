@@ -1,4 +1,4 @@
-//! What definitions become when something is made from them: scripts, operators, pipelines.
+//! Creates nodes from the definitions of scripts, operators and pipelines.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 use towline_event::{Record, Value};
 
-/// How deep pipelines may stand inside of each other.
+/// Maximum nesting of pipelines.
 const PIPELINES_MAX: usize = 32;
 
 impl<'a> Builder<'a, '_> {
@@ -39,8 +39,7 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    /// The code of a script's blocks and the ports they emit to, without the channels these lead to. All of
-    /// them share one state.
+    /// The code of a script's blocks, and the ports they emit to, without channels. The blocks share one state.
     fn compiled(
         &mut self,
         definition: &DefineScript,
@@ -64,7 +63,7 @@ impl<'a> Builder<'a, '_> {
         Some(blocks)
     }
 
-    /// One block, with the number 0 for its state if it has one.
+    /// Compiles one block; if it has a state, its index is 0 for now.
     fn block(
         &mut self,
         script: Option<&Script>,
@@ -89,7 +88,7 @@ impl<'a> Builder<'a, '_> {
 
     // --- operators ---
 
-    /// An operator is a script of our own.
+    /// Creates an operator, which is a built-in script.
     pub(super) fn operator(
         &mut self,
         level: &Level<'a>,
@@ -123,7 +122,7 @@ impl<'a> Builder<'a, '_> {
 
     // --- pipelines ---
 
-    /// Puts the statements of a pipeline in its place, with channels of their own.
+    /// Expands the statements of a pipeline in place, with their own channels.
     pub(super) fn pipeline(
         &mut self,
         level: &Level<'a>,
@@ -172,7 +171,7 @@ impl<'a> Builder<'a, '_> {
 
     // --- parameters ---
 
-    /// The parameters of a definition with the values that a creation gives.
+    /// The parameters of a definition, with the values of a `create`.
     fn args(
         &mut self,
         level: &Level<'a>,
@@ -188,7 +187,7 @@ impl<'a> Builder<'a, '_> {
         for param in params {
             let (value, doubtful) = self.parameter(param, scope, &Args::default());
             let missing = param.value.is_none() && !given.iter().any(|one| one.name.text == param.name.text);
-            // Of what nothing is made from, nobody knows what a creation would give.
+            // For an unused definition, the values of a `create` are unknown.
             args.doubtful |= doubtful || missing;
             if let Some(create) = create.filter(|_| missing) {
                 let name = &param.name.text;
@@ -206,7 +205,7 @@ impl<'a> Builder<'a, '_> {
         args
     }
 
-    /// Puts what a creation gives in the place of the defaults. Gives whether any of it is doubtful.
+    /// Replaces defaults by the values of a `create`. Returns whether any of them is a placeholder for an error.
     fn given(
         &mut self,
         level: &Level<'a>,
@@ -235,7 +234,7 @@ impl<'a> Builder<'a, '_> {
         doubtful
     }
 
-    /// The value of a parameter, and whether it is doubtful.
+    /// The value of a parameter, and whether it is a placeholder for an error.
     fn parameter(&mut self, param: &Param, scope: ScopeId, args: &Args) -> (Value, bool) {
         let Some(value) = &param.value else { return (Value::Null, false) };
         let mut compiler = Compiler::new(self.world, scope, Place::Parameter, args);
@@ -243,9 +242,9 @@ impl<'a> Builder<'a, '_> {
         (value, !compiler.sound())
     }
 
-    // --- what nothing is made from ---
+    // --- unused definitions ---
 
-    /// Compiles definitions that nothing is made from, for their errors only.
+    /// Compiles unused definitions, for their errors only.
     pub(super) fn check_unused(&mut self) {
         let draft = std::mem::take(&mut self.draft);
         for definition in self.world.definitions() {

@@ -1,15 +1,12 @@
-//! The query level: names to channels, statements to nodes, and whether the whole makes sense.
-//!
-//! A channel is a place where messages wait for the statements that read from it: `in`, each stream,
-//! each script's entrance, and each port of a script. What stands in a pipeline is put where it is
-//! created, with channels of its own. Statements are nodes that read from one channel
-//! and write to others, or to a port of the program. The graph has no cycle, so every node runs once
-//! per event, after all that write to its channel.
-//!
-//! # A circle on purpose
-//! `nodes`, `names` and `create` are the parts of one type, `Builder`, and use each other: the statements of a
-//! level become nodes (`nodes`), their names are resolved (`names`), and a pipeline that is created (`create`) is a
-//! level of its own. The nesting of pipelines bounds this recursion (`create::PIPELINES_MAX`).
+//! The query level: resolves names to channels, compiles statements to nodes, and checks the resulting graph.
+//! A channel holds messages for the statements that read from it: `in`, each stream, each input of a script,
+//! and each port of a script. A pipeline is expanded where it is created, with its own channels. Statements
+//! are nodes that read from one channel and write to others, or to a port of the program. The graph has no
+//! cycles, so every node runs once per event, after all nodes that write to its channel.
+//! # An intended cycle
+//! `nodes`, `names` and `create` are the parts of one type, `Builder`, and use each other: the statements of
+//! a level become nodes (`nodes`), their names are resolved (`names`), and each created pipeline (`create`)
+//! is another level. The nesting of pipelines bounds this recursion (`create::PIPELINES_MAX`).
 
 mod check;
 mod create;
@@ -28,7 +25,7 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The number of a channel; 0 is the program's entrance `in`.
+/// The index of a channel; 0 is the program's input `in`.
 pub(crate) type Channel = usize;
 
 /// The channel of the built-in stream `in`.
@@ -37,25 +34,25 @@ pub(crate) const IN: Channel = 0;
 /// The checked graph, ready to run.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    /// In an order in which all that write to a channel come before all that read from it.
+    /// In execution order: all writers of a channel come before its readers.
     pub(crate) nodes: Box<[Node]>,
     pub(crate) channels: usize,
-    /// The states of its scripts as they are at first.
+    /// The initial states of its scripts.
     pub(crate) states: Box<[State]>,
     pub(crate) reads_meta: bool,
-    /// Something asks where events come from.
+    /// Whether the program reads the origin of events.
     pub(crate) reads_origin: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) input: Channel,
-    /// No node after this one reads from `input`.
+    /// Whether this is the last node that reads from `input`.
     pub(crate) last_reader: bool,
-    /// The number of the statement that made this node: outputs leave in this order.
+    /// The number of its statement, which determines the order of outputs.
     pub(crate) order: usize,
     pub(crate) kind: NodeKind,
-    /// The statement's name for messages: the word `select` or the script's name.
+    /// Span of the statement for errors: the word `select`, or the script's name.
     pub(crate) span: Span,
 }
 
@@ -67,12 +64,12 @@ pub(crate) enum NodeKind {
 
 #[derive(Debug)]
 pub(crate) struct SelectNode {
-    /// `None` passes the event on as it is.
+    /// The target expression; `None` passes the event on unchanged.
     pub(crate) target: Option<(Op, Span)>,
     pub(crate) filter: Option<(Op, Span)>,
     pub(crate) having: Option<(Op, Span)>,
     pub(crate) to: Exit,
-    /// What all that read from its channel read of an event's data, if that is not the whole.
+    /// The part of an event's data that the readers of its channel need together; `None` for all of it.
     pub(crate) reads: Option<Arc<Reads>>,
 }
 
@@ -80,11 +77,11 @@ pub(crate) struct SelectNode {
 pub(crate) struct ScriptNode {
     pub(crate) body: Box<[Act]>,
     pub(crate) locals: usize,
-    /// Where its state is kept, if it has one.
+    /// The index of its state, if it has one.
     pub(crate) state: Option<usize>,
-    /// The channel of each port by its number; `None` where nobody reads.
+    /// The channel of each port by index; `None` for ports without readers.
     pub(crate) ports: Box<[Option<Channel>]>,
-    /// The channel of the port `err`, if somebody reads from it.
+    /// The channel of the port `err`, if something reads from it.
     pub(crate) err: Option<Channel>,
 }
 
@@ -93,12 +90,12 @@ pub(crate) struct ScriptNode {
 pub(crate) enum Exit {
     Channel(Channel),
     Port(Port),
-    /// A port of a pipeline that nobody reads from.
+    /// A port of a pipeline without readers.
     Nowhere,
 }
 
-/// Builds the graph of a program, or adds what is wrong with it to the errors of the world. When there
-/// are errors before, what is left is only looked through for errors of its own.
+/// Builds the graph of a program, or adds its errors to the world. After earlier errors, the statements are
+/// only checked for further errors.
 pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end: Span) -> Option<Graph> {
     let root = world.root();
     let mut builder = nodes::Builder::new(world);
@@ -137,14 +134,14 @@ impl Node {
         }
     }
 
-    /// Adds what it reads of an event's data.
+    /// Adds the parts of an event's data that this node reads.
     fn add_reads(&self, reads: &mut Reads) {
         match &self.kind {
             NodeKind::Select(select) => {
                 let target = select.target.iter().map(|(target, _)| target);
                 let filter = select.filter.iter().map(|(filter, _)| filter);
                 target.chain(filter).for_each(|op| reads.add(op));
-                // What passes as it is, is looked at as it is.
+                // An event that is passed on unchanged is read whole.
                 if select.target.is_none() && select.having.is_some() {
                     *reads = Reads::whole();
                 }
@@ -153,7 +150,7 @@ impl Node {
         }
     }
 
-    /// Where every event leaves as it came, if that is so.
+    /// The exit of every event, if all events pass unchanged.
     pub(crate) fn passes_to(&self) -> Option<Exit> {
         match &self.kind {
             NodeKind::Select(SelectNode { target: None, filter: None, having: None, to, .. }) => Some(*to),

@@ -1,4 +1,4 @@
-//! The names of a program, or of a pipeline in it: streams, and what is created.
+//! The names in a program or a pipeline: streams and created nodes.
 
 use std::collections::HashMap;
 
@@ -13,23 +13,24 @@ use crate::{
     source::Span,
 };
 
-/// The statements of a program, or of one pipeline that was created, with the names in them.
+/// The statements of a program or of a created pipeline, with the names they define.
 pub(super) struct Level<'a> {
     pub(super) statements: &'a [Statement],
     pub(super) scope: ScopeId,
     pub(super) args: Args,
-    /// The order of all its nodes; in a program, each has that of its statement.
+    /// In a pipeline, the statement number of all its nodes; in a program, `None`: each node has that of its
+    /// own statement.
     pub(super) order: Option<usize>,
-    /// Streams that events enter by.
+    /// Input streams.
     pub(super) inputs: Vec<(String, Channel)>,
-    /// Streams that they leave by.
+    /// Output streams.
     pub(super) exits: Vec<(String, Exit)>,
     pub(super) entities: HashMap<&'a str, Entity<'a>>,
-    /// Ports that selects read from, with the name at its first use.
+    /// Ports that selects read from, with the name at their first use.
     pub(super) taps: HashMap<(&'a str, &'a str), (Channel, &'a Name)>,
 }
 
-/// What a name stands for.
+/// What a name refers to.
 #[derive(Clone)]
 pub(super) enum Entity<'a> {
     Stream(Channel),
@@ -39,22 +40,22 @@ pub(super) enum Entity<'a> {
 /// A script, an operator or a pipeline.
 #[derive(Clone)]
 pub(super) struct Created<'a> {
-    /// The statement that has the name; others of the same name are refused.
+    /// The first statement with the name; others are refused.
     pub(super) create: &'a Create,
     pub(super) kind: Creation,
-    /// Where events enter it, by port.
+    /// Its input channels, by port.
     pub(super) inputs: Vec<(&'a str, Channel)>,
-    /// Which of them is meant when no port is said: `in`, or else the first.
+    /// The index of the default input: `in`, or else the first.
     pub(super) usual: usize,
     pub(super) definition: Option<Binding<'a>>,
 }
 
-/// What messages about a channel say.
+/// What error messages need to know about a channel.
 #[derive(Debug)]
 pub(super) struct ChannelInfo {
     /// As the program writes it: `name` or `name/port`.
     pub(super) name: String,
-    /// Where it was made.
+    /// Span of its definition.
     pub(super) span: Span,
     pub(super) kind: ChannelKind,
 }
@@ -63,7 +64,7 @@ pub(super) struct ChannelInfo {
 pub(super) enum ChannelKind {
     In,
     Stream,
-    /// The entrance of a script, an operator or a pipeline.
+    /// The input of a script, an operator or a pipeline.
     Entrance(Creation),
     /// A port that a select reads from.
     Port,
@@ -100,7 +101,7 @@ impl<'a> Level<'a> {
 }
 
 impl<'a> Builder<'a, '_> {
-    /// Gathers all names of a level, so that its statements may stand in any order.
+    /// Collects all names of a level first, so that its statements may be in any order.
     pub(super) fn gather(&mut self, level: &mut Level<'a>) {
         for statement in level.statements {
             match statement {
@@ -161,9 +162,9 @@ impl<'a> Builder<'a, '_> {
         false
     }
 
-    /// Reports a name that is no stream. It may be one in a statement that does not parse.
+    /// Reports an unknown stream, unless a statement that does not parse may define it.
     pub(super) fn report_unknown_stream(&mut self, level: &Level<'a>, name: &Name) {
-        // One error beyond the most is as good as any.
+        // The error list is full; skip the search for similar names.
         if !self.world.complete || self.world.is_crowded() {
             return;
         }
@@ -187,7 +188,7 @@ impl<'a> Builder<'a, '_> {
         self.world.errors.push(error);
     }
 
-    /// Whether a name is known around the pipeline that is being built.
+    /// Whether a name is defined outside of the pipeline that is being built.
     fn is_outside(&self, name: &str) -> bool {
         let Some((_, around)) = self.open.split_last() else { return false };
         let mut statements = self.world.program().iter().chain(around.iter().flat_map(|p| &p.statements));
@@ -218,7 +219,7 @@ impl Creation {
         }
     }
 
-    /// Of which kind its definition is.
+    /// The kind of its definition.
     fn defined(self) -> Kind {
         match self {
             Self::Script => Kind::Script,
@@ -231,7 +232,7 @@ impl Creation {
 // === impl DefineScript ===
 
 impl DefineScript {
-    /// Where events enter it, in the order of its blocks.
+    /// Its input ports, in the order of its blocks.
     fn inputs(&self) -> Vec<&str> {
         let ports = self.blocks.iter().map(|block| block.port.as_ref());
         ports.map(|port| port.map_or("in", |port| port.text.as_str())).collect()
@@ -241,7 +242,7 @@ impl DefineScript {
 // === impl DefinePipeline ===
 
 impl DefinePipeline {
-    /// Where events enter it.
+    /// Its input ports.
     pub(super) fn inputs(&self) -> Vec<&str> {
         if self.from.is_empty() {
             vec!["in"]
@@ -250,7 +251,7 @@ impl DefinePipeline {
         }
     }
 
-    /// Where they leave it.
+    /// Its output ports.
     pub(super) fn outputs(&self) -> Vec<&str> {
         if self.into.is_empty() {
             vec!["out", "err"]

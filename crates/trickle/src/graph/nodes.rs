@@ -1,4 +1,4 @@
-//! Statements to nodes.
+//! Compiles statements to nodes.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -16,17 +16,17 @@ use crate::{
     source::Span,
 };
 
-/// How many nodes a program may have: pipelines in pipelines multiply.
+/// Maximum number of nodes of a program, because nested pipelines multiply.
 const NODES_MAX: usize = 10_000;
 
-/// How many pairs of names of ports are compared for slips, in all creations together: more than programs that
-/// people write have, and a tenth of a second for the longest names.
+/// Maximum number of pairs of port names that are compared to find typos, for all creations together.
+/// Hand-written programs have fewer, and this many take a tenth of a second for the longest names.
 const PAIRS_MAX: usize = 10_000;
 
-/// How much text all nodes may be made from: four programs of the greatest length.
+/// Maximum text size of all nodes together, in bytes: four programs of maximum length.
 const TEXT_MAX: usize = 4 << 20;
 
-/// Nodes that are not known yet to make sense together.
+/// The nodes and channels before the checks.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) nodes: Vec<Node>,
@@ -38,19 +38,20 @@ pub(super) struct Draft {
 pub(super) struct Builder<'a, 'w> {
     pub(super) world: &'w mut World<'a>,
     pub(super) draft: Draft,
-    /// Addresses of definitions that something was made from.
+    /// Addresses of used definitions.
     pub(super) used: HashSet<usize>,
-    /// The pipelines that are being built, each inside of the one before.
+    /// The pipelines that are being built; each is inside the one before it.
     pub(super) open: Vec<&'a DefinePipeline>,
-    /// Where scripts emit to ports that some select reads.
+    /// Offsets of emits to ports that some select reads.
     read: HashSet<u32>,
-    /// Errors of emits to ports that no select reads there; another creation may be read by them.
+    /// Likely typos: emits to ports that no select of this creation reads. Another creation of the same
+    /// script may read them.
     slips: Vec<Diagnostic>,
-    /// How many pairs of ports have been compared.
+    /// The number of port pairs that have been compared.
     pairs: usize,
-    /// Bytes of text that nodes were made from.
+    /// Text size of the nodes so far, in bytes.
     text: usize,
-    /// There are more than [`NODES_MAX`], or of more text than [`TEXT_MAX`]; it has been said.
+    /// Whether [`NODES_MAX`] or [`TEXT_MAX`] was exceeded and reported.
     full: bool,
 }
 
@@ -69,10 +70,10 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Makes nodes of all statements of a level.
+    /// Compiles all statements of a level to nodes.
     pub(super) fn level(&mut self, mut level: Level<'a>) {
         self.gather(&mut level);
-        // What is read from is known before anything is made, so that each port knows where it leads.
+        // Resolve all sources first, so that the readers of each port are known when it is created.
         let sources: Vec<Option<Channel>> = level
             .statements
             .iter()
@@ -103,7 +104,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Counts the text that a node is about to be made from. False: it is too much.
+    /// Counts the text of a node before it is built; returns false if the limit is exceeded.
     pub(super) fn takes_text(&mut self, from: Span, to: Span) -> bool {
         self.text = self.text.saturating_add(to.end.saturating_sub(from.start) as usize);
         let fits = self.text <= TEXT_MAX;
@@ -186,7 +187,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         channel
     }
 
-    /// Where a select writes to.
+    /// The exit that a select writes to.
     fn exit(&mut self, level: &Level<'a>, into: &StreamRef) -> Option<Exit> {
         let name = &into.stream;
         let text = name.text.as_str();
@@ -221,7 +222,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         exit
     }
 
-    /// Refuses any port but those there are.
+    /// Refuses an unknown port.
     fn only_port(&mut self, stream: &StreamRef, known: &[&str]) -> bool {
         let Some(port) = stream.port.as_ref().filter(|port| !known.contains(&port.text.as_str())) else {
             return true;
@@ -251,7 +252,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Tells of ports that selects read from and that do not exist.
+    /// Reports ports that selects read but that do not exist.
     pub(super) fn check_taps(&mut self, level: &Level<'a>, create: &'a Create, known: &[&str]) {
         let name = create.name.text.as_str();
         let noun = create.kind.noun();
@@ -267,22 +268,23 @@ impl<'a, 'w> Builder<'a, 'w> {
             };
             let error = Diagnostic::new(place.span, message, "");
             let error = match *port {
-                // What later versions call it.
+                // Its name in later versions of the reference system.
                 "error" if known.contains(&ERR) => error.help("did you mean `err`?"),
                 _ if self.world.is_crowded() => error,
                 _ => error.nearest(port, known.iter().copied()),
             };
             match create.kind {
-                // The port of a script is where it emits to: of one without emit, no event comes.
+                // A script has the ports that it emits to. No event leaves by any other port.
                 Creation::Script => self.world.warnings.push(error),
                 _ => self.world.errors.push(error),
             }
         }
     }
 
-    /// Finds ports that a script emits to and no select reads, if one that is read is all but called the same: that
-    /// is a slip. To leave a port alone is no mistake, and a script may serve programs that want more of it.
-    fn find_slips(&mut self, level: &Level<'a>, create: &'a Create, emitted: &[&EmittedPort]) {
+    /// Finds ports that a script emits to and no select reads, if a port with a similar name is read: that is
+    /// likely a typo. An unread port alone is not a mistake, because a script may be used by several
+    /// programs.
+    fn find_typos(&mut self, level: &Level<'a>, create: &'a Create, emitted: &[&EmittedPort]) {
         let name = create.name.text.as_str();
         let read = level.taps.keys().filter(|(script, _)| *script == name).map(|(_, port)| *port);
         let known: HashSet<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
@@ -305,14 +307,14 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Tells the slips, when all that is created is known.
-    pub(super) fn tell_slips(&mut self) {
+    /// Reports likely typos, after all creations are known.
+    pub(super) fn report_typos(&mut self) {
         let slips = self.slips.drain(..).filter(|slip| !self.read.contains(&slip.span.start));
         self.world.warnings.extend(slips);
     }
 
-    /// Warns of what no select reads any of the `wanted` ports of, nor tries to: a port that does not exist is
-    /// told otherwise. The select may be one that does not parse.
+    /// Warns if no select reads any of the `wanted` ports. There is no warning if a select reads a port that
+    /// does not exist, which is another error, or if some statement does not parse.
     pub(super) fn must_be_read(
         &mut self,
         level: &Level<'a>,
@@ -327,7 +329,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Makes the nodes of a script, one for each of its blocks: each with the ports it emits to.
+    /// Adds the nodes of a script: one for each of its blocks, with the ports that the block emits to.
     pub(super) fn push_script(
         &mut self,
         level: &Level<'a>,
@@ -350,26 +352,26 @@ impl<'a, 'w> Builder<'a, 'w> {
     }
 }
 
-/// Whether a name that is near another is so by a slip: not if both are numbered, nor if they are so short that
-/// near ones mean something else, such as `hot` and `not`.
-fn is_slip(name: &str, near: &str) -> bool {
+/// Whether a name is likely a typo of a similar one. Numbered names are not, and neither are short ones, such
+/// as `hot` and `not`.
+fn is_typo(name: &str, near: &str) -> bool {
     let letters = |name: &str| name.chars().filter(|c| !c.is_numeric()).collect::<String>();
     name.chars().count() > 3 && letters(name) != letters(near)
 }
 
-/// Where something that is created has its place.
+/// The position of a created node in the graph.
 #[derive(Clone, Copy)]
 pub(super) struct Placing<'a, 'p> {
     pub(super) create: &'a Create,
     pub(super) order: usize,
-    /// Where events enter it, by port.
+    /// Its input channels, by port.
     pub(super) inputs: &'p [(&'a str, Channel)],
 }
 
 // === impl Draft ===
 
 impl Draft {
-    /// Marks, per channel, the node that may take the messages instead of copying them.
+    /// Marks, for each channel, the last reader, which may move the messages instead of copying them.
     pub(super) fn mark_last_readers(&mut self) {
         let mut seen = vec![false; self.channels.len()];
         for node in self.nodes.iter_mut().rev() {
@@ -377,8 +379,8 @@ impl Draft {
         }
     }
 
-    /// Tells the selects of a channel what all of them read, if none reads everything: then JSON text is
-    /// read as far as they look into it.
+    /// Sets the `reads` of the selects of each channel, if none of them reads everything. JSON text is then
+    /// parsed only as far as needed.
     pub(super) fn mark_reads(&mut self) {
         let mut reads = vec![Reads::default(); self.channels.len()];
         for node in &self.nodes {

@@ -1,10 +1,10 @@
-//! Strings and comments of other languages, each of them one error.
+//! Strings and comments of other languages; each is one error.
 
 use super::Lexer;
 use crate::{diagnostic::Diagnostic, source::Span};
 
 impl Lexer<'_> {
-    /// `'…'`, or `'''…'''` with lines.
+    /// `'…'`, or `'''…'''` with several lines.
     pub(super) fn single_quotes(&mut self) {
         let start = self.at;
         let lines = self.rest().strip_prefix("'''").and_then(|inside| inside.find("'''"));
@@ -22,7 +22,7 @@ impl Lexer<'_> {
         self.bad(start, "single quotes mean nothing here", "").help = Some(help.to_owned());
     }
 
-    /// A string in the quotes of a text processor, up to the next such quote.
+    /// A string in typographic quotes, up to the next such quote.
     pub(super) fn curly_quotes(&mut self) {
         let start = self.at;
         let Some(first) = self.peek() else { return };
@@ -35,8 +35,8 @@ impl Lexer<'_> {
         error.help = Some("a string stands in straight double quotes".to_owned());
     }
 
-    /// `// …` up to the end of the line, or `/* … */`. No token stands for it, so that what is behind is
-    /// read as if it were a comment.
+    /// `// …` up to the end of the line, or `/* … */`. It produces no token, so that the following text is
+    /// parsed as if this were a comment.
     pub(super) fn foreign_comment(&mut self) {
         let start = self.at;
         let rest = self.rest();
@@ -53,7 +53,7 @@ impl Lexer<'_> {
     }
 }
 
-/// What to say of a `?` and what follows it.
+/// The advice for a `?` and the text after it.
 pub(super) fn question_mark(rest: &str) -> &'static str {
     if rest.starts_with("?.") || rest.starts_with("??") {
         "`present` asks whether a path leads anywhere"

@@ -1,6 +1,5 @@
-//! Text to tokens.
-//!
-//! Nesting of strings and interpolated code is kept on a list, not on the stack: no text is too deep.
+//! Splits text into tokens. The nesting of strings and interpolated code is kept in a list instead of on the
+//! stack, so that deep nesting cannot overflow it.
 
 mod foreign;
 mod number;
@@ -12,7 +11,7 @@ use crate::{
     token::{Placed, SYMBOLS, Token},
 };
 
-/// What the lexer is inside of.
+/// A construct that the lexer is inside of.
 enum Mode {
     /// Interpolated code, with its own open braces.
     Code { braces: u32, start: usize },
@@ -28,10 +27,10 @@ struct Lexer<'s> {
     errors: Vec<Diagnostic>,
 }
 
-/// Splits a source into tokens, the last of which is [`Token::End`], and lists what is not one.
+/// Splits a source into tokens, the last of which is [`Token::End`], and returns the errors.
 pub(crate) fn lex(text: &str) -> (Vec<Placed<'_>>, Vec<Diagnostic>) {
     let mut lexer = Lexer { text, at: 0, modes: Vec::new(), tokens: Vec::new(), errors: Vec::new() };
-    // Some editors begin a file with a byte order mark.
+    // Some editors write a byte order mark at the beginning of a file.
     lexer.take_while(|c| c == '\u{feff}');
     while lexer.at < text.len() && lexer.errors.len() < ERRORS_MAX {
         match lexer.modes.last() {
@@ -66,7 +65,7 @@ impl<'s> Lexer<'s> {
         &mut self.errors[index]
     }
 
-    /// Takes characters as long as they fit.
+    /// Takes characters while they satisfy a predicate.
     fn take_while(&mut self, fits: impl Fn(char) -> bool) -> &'s str {
         let rest = self.rest();
         let end = rest.find(|c| !fits(c)).unwrap_or(rest.len());
@@ -107,7 +106,7 @@ impl<'s> Lexer<'s> {
         let start = self.at;
         let line = self.take_while(|c| c != '\n');
         if let Some(directive) = line.strip_prefix("#!") {
-            // All others are comments, such as the line that makes a file a program of a shell.
+            // All other `#!` lines are comments, such as `#!/usr/bin/env towline`.
             if let Some(setting) = directive.trim_start().strip_prefix("config") {
                 self.push(Token::Config(setting.trim()), start);
             }
@@ -153,7 +152,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// Whether `~ name` or `~= name` stands just before: then `|` opens a format, not an operator.
+    /// Whether `~ name` or `~= name` precedes; a `|` then opens a format instead of being an operator.
     fn after_extractor_name(&self) -> bool {
         let [.., tilde, name] = self.tokens.as_slice() else { return false };
         matches!(tilde.token, Token::Symbol("~" | "~=")) && matches!(name.token, Token::Word(_))
@@ -187,10 +186,10 @@ impl<'s> Lexer<'s> {
     }
 
     fn finish(&mut self) {
-        // Whatever else is open, code that does not end hides the end of its string.
+        // Report only the innermost unclosed code: it hides the end of the string around it.
         let code = self.modes.iter().rfind(|mode| matches!(mode, Mode::Code { .. }));
         match code.or(self.modes.first()) {
-            // What is wrong in the code may be what hides its end.
+            // An error inside the code may hide its end, so report nothing more.
             Some(Mode::Code { start, .. }) if self.has_errors_behind(*start) => self.push(Token::Bad, *start),
             Some(Mode::Code { start, .. }) => self.open_code(*start),
             Some(Mode::Text { start, heredoc }) => {
@@ -311,7 +310,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_tokens_in_order(text in r##"([a-z0-9 "#{}\\|~=.%`\n_]|\PC){0,60}"##) {
+        fn tokens_of_any_text_are_in_order(text in r##"([a-z0-9 "#{}\\|~=.%`\n_]|\PC){0,60}"##) {
             let (tokens, _) = lex(&text);
             let mut last = 0;
             for placed in &tokens {

@@ -1,4 +1,4 @@
-//! Strings and heredocs, with escapes and code in them.
+//! Strings and heredocs, with escapes and interpolated code.
 
 use super::{Lexer, Mode};
 use crate::{diagnostic::Diagnostic, source::Span, token::Token};
@@ -20,7 +20,7 @@ impl Lexer<'_> {
         self.modes.push(Mode::Text { heredoc, start });
     }
 
-    /// Literal text up to the end of the string or the next piece of code.
+    /// Reads literal text up to the end of the string or the next interpolated code.
     pub(super) fn piece(&mut self, heredoc: bool, opened: usize) {
         let start = self.at;
         let mut piece = String::new();
@@ -65,7 +65,7 @@ impl Lexer<'_> {
                     _ => None,
                 };
                 self.leave_line();
-                // In code in a string, the quote that opened this was meant to close that string.
+                // Inside interpolated code, the quote that opened this string was meant to close the outer one.
                 if let Some(start) = around {
                     return self.open_code(start);
                 }
@@ -76,7 +76,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Leaves the strings that cannot go on behind the end of their line, with the code in them.
+    /// Closes the strings that may not span lines, with their interpolated code.
     fn leave_line(&mut self) {
         while self.modes.last().is_some_and(|mode| !matches!(mode, Mode::Text { heredoc: true, .. })) {
             self.modes.pop();
@@ -125,7 +125,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Four hex digits, or two surrogates as JSON writes them.
+    /// Four hex digits, or a surrogate pair as in JSON.
     fn unicode(&mut self) -> Option<char> {
         let high = self.hex4()?;
         if !(0xd800..0xdc00).contains(&high) {

@@ -5,23 +5,23 @@ use crate::value::words::article;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::array::len", Exactly(1), len, "how many elements an array has"),
+    Function::pure("std::array::len", Exactly(1), len, "the number of elements of an array"),
     Function::pure("std::array::is_empty", Exactly(1), is_empty, "whether an array has no elements"),
-    Function::pure("std::array::contains", Exactly(2), contains, "whether a value is among the elements"),
-    Function::pure("std::array::push", Exactly(2), push, "the array with a value added at its end"),
-    Function::pure("std::array::zip", Exactly(2), zip, "the pairs of two arrays of one length"),
-    Function::pure("std::array::unzip", Exactly(1), unzip, "an array of pairs as an array of two arrays"),
-    Function::pure("std::array::flatten", Exactly(1), flatten, "the array with all arrays in it dissolved"),
+    Function::pure("std::array::contains", Exactly(2), contains, "whether an array contains a value"),
+    Function::pure("std::array::push", Exactly(2), push, "the array with a value appended"),
+    Function::pure("std::array::zip", Exactly(2), zip, "the pairs of elements of two arrays of the same length"),
+    Function::pure("std::array::unzip", Exactly(1), unzip, "two arrays, of the first and of the second elements of an array of pairs"),
+    Function::pure("std::array::flatten", Exactly(1), flatten, "the array with all nested arrays flattened"),
     Function::pure("std::array::coalesce", Exactly(1), coalesce, "the array without its null elements"),
     Function::pure(
         "std::array::join",
         Exactly(2),
         join,
-        "the elements as one string, with a separator between",
+        "the elements joined to a string with a separator",
     ),
     Function::pure("std::array::sort", Exactly(1), sort, "the elements in ascending order"),
-    Function::pure("std::array::reverse", Exactly(1), reverse, "the elements from the last to the first"),
-    Function::pure("std::array::concatenate", Exactly(2), concatenate, "the elements of two arrays in one"),
+    Function::pure("std::array::reverse", Exactly(1), reverse, "the elements in reverse order"),
+    Function::pure("std::array::concatenate", Exactly(2), concatenate, "the elements of two arrays in one array"),
 ];
 
 fn len(call: &Call<'_>) -> Outcome {
@@ -49,10 +49,10 @@ fn zip(call: &Call<'_>) -> Outcome {
     if left.len() != right.len() {
         let (left, right) = (left.len(), right.len());
         return Err(
-            call.fail(format_args!("the arrays have {left} and {right} elements, not the same number"))
+            call.fail(format_args!("the arrays have different lengths, {left} and {right}"))
         );
     }
-    // Every pair is an array of two within the array of pairs.
+    // Each pair is an array of two elements inside the array of pairs.
     call.build(left.len().saturating_mul(3))?;
     let pairs = left.iter().zip(right).map(|(a, b)| Value::array(vec![a.clone(), b.clone()]));
     Ok(Value::array(pairs.collect()))
@@ -70,25 +70,25 @@ fn unzip(call: &Call<'_>) -> Outcome {
     Ok(Value::array(vec![Value::array(left), Value::array(right)]))
 }
 
-/// The two elements of an element that has to be an array of two.
+/// The two elements of a pair; an error if `pair` is not an array of two elements.
 pub(super) fn pair_of<'v>(call: &Call<'_>, pair: &'v Value) -> Result<(&'v Value, &'v Value), String> {
     let Value::Array(items) = pair else {
         return Err(call.not(
             0,
-            "an array of arrays of two",
-            &format_args!("one with {} in it", article(pair)),
+            "an array of pairs",
+            &format_args!("one with {}", article(pair)),
         ));
     };
     match &items[..] {
         [first, second] => Ok((first, second)),
         other => {
-            let found = format!("one with an array of {} in it", other.len());
-            Err(call.not(0, "an array of arrays of two", &found))
+            let found = format!("one with an array of length {}", other.len());
+            Err(call.not(0, "an array of pairs", &found))
         }
     }
 }
 
-/// Dissolves arrays in arrays, however deep; of what is no array it makes one.
+/// Flattens nested arrays at any depth. A value that is not an array becomes an array with one element.
 fn flatten(call: &Call<'_>) -> Outcome {
     let mut flat = Vec::new();
     let mut open = vec![std::slice::from_ref(call.any(0)).iter()];
@@ -176,7 +176,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::array::zip",
         "[[1],[]]",
-        "error: std::array::zip: the arrays have 1 and 0 elements, not the same number",
+        "error: std::array::zip: the arrays have different lengths, 1 and 0",
     ),
     (
         "std::array::zip",
@@ -188,12 +188,12 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::array::unzip",
         "[[[1,2],[3]]]",
-        "error: std::array::unzip takes an array of arrays of two, not one with an array of 1 in it",
+        "error: std::array::unzip takes an array of pairs, not one with an array of length 1",
     ),
     (
         "std::array::unzip",
         "[[true]]",
-        "error: std::array::unzip takes an array of arrays of two, not one with a boolean in it",
+        "error: std::array::unzip takes an array of pairs, not one with a boolean",
     ),
     ("std::array::flatten", "[[1,[2,[3,[]]],[4]]]", "[1,2,3,4]"),
     ("std::array::flatten", "[[[[[]]]]]", "[]"),

@@ -9,11 +9,11 @@ use super::{Arity::Exactly, Call, Function, Outcome, call::shown};
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::base64::encode", Exactly(1), encode, "a binary as base64 text, with padding"),
-    Function::pure("std::base64::decode", Exactly(1), decode, "the binary that base64 text stands for"),
+    Function::pure("std::base64::encode", Exactly(1), encode, "a binary encoded as base64 text, with padding"),
+    Function::pure("std::base64::decode", Exactly(1), decode, "base64 text decoded to a binary"),
 ];
 
-/// The common alphabet. Padding is written, and not missed in what others wrote.
+/// The standard alphabet. Output has padding; input may omit it.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

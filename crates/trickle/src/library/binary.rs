@@ -5,12 +5,12 @@ use crate::value::words::article;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::binary::len", Exactly(1), len, "how many bytes a binary has"),
+    Function::pure("std::binary::len", Exactly(1), len, "the number of bytes of a binary"),
     Function::pure(
         "std::binary::from_bytes",
         Exactly(1),
         from_bytes,
-        "the binary of an array of integers from 0 to 255",
+        "a binary built from an array of integers from 0 to 255",
     ),
     Function::pure(
         "std::binary::into_bytes",
@@ -35,9 +35,9 @@ fn byte(call: &Call<'_>, item: &Value) -> Result<u8, String> {
     let wanted = "an array of integers from 0 to 255";
     match item {
         Value::Int(number) => {
-            u8::try_from(*number).map_err(|_| call.not(0, wanted, &format_args!("one with {number} in it")))
+            u8::try_from(*number).map_err(|_| call.not(0, wanted, &format_args!("one with {number}")))
         }
-        other => Err(call.not(0, wanted, &format_args!("one with {} in it", article(other)))),
+        other => Err(call.not(0, wanted, &format_args!("one with {}", article(other)))),
     }
 }
 
@@ -57,17 +57,17 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::binary::from_bytes",
         "[[256]]",
-        "error: std::binary::from_bytes takes an array of integers from 0 to 255, not one with 256 in it",
+        "error: std::binary::from_bytes takes an array of integers from 0 to 255, not one with 256",
     ),
     (
         "std::binary::from_bytes",
         "[[-1]]",
-        "error: std::binary::from_bytes takes an array of integers from 0 to 255, not one with -1 in it",
+        "error: std::binary::from_bytes takes an array of integers from 0 to 255, not one with -1",
     ),
     (
         "std::binary::from_bytes",
         "[[1.0]]",
-        "error: std::binary::from_bytes takes an array of integers from 0 to 255, not one with a float in it",
+        "error: std::binary::from_bytes takes an array of integers from 0 to 255, not one with a float",
     ),
     ("std::binary::into_bytes", r#"[{"bytes":"snot"}]"#, "[115,110,111,116]"),
     ("std::binary::into_bytes", r#"[{"bytes":""}]"#, "[]"),

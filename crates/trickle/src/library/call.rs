@@ -1,4 +1,4 @@
-//! What a function is called with, how it looks at its arguments, and how it builds its result.
+//! The call of a library function: access to its arguments, and limits for building its result.
 
 use std::{fmt, io};
 
@@ -12,41 +12,41 @@ use crate::value::{
 };
 use towline_event::{Origin, Record, Value};
 
-/// How many bytes of text a function looks at in one step. The slowest (changing case, regular
-/// expressions) manage some hundred megabytes a second, so a step stays below two microseconds.
+/// Bytes of text that a function processes in one step. The slowest functions (changing case, regular
+/// expressions) process several hundred megabytes per second, so a step takes less than two microseconds.
 pub(crate) const BYTES_PER_STEP: usize = 256;
 
-/// What an item of an array takes in memory besides what it points to.
+/// Size of an array element in bytes, without the data it points to.
 const ITEM: usize = size_of::<Value>();
 
-/// Longest piece of a text that is shown in an error, in characters.
+/// Maximum length of a text shown in an error, in characters.
 const SHOWN_MAX: usize = 40;
 
 /// One call of a function.
 pub(crate) struct Call<'c> {
-    /// The function's own name, for its errors.
+    /// The function's name, for its errors.
     pub(super) name: &'static str,
-    /// As many as its arity says.
+    /// The arguments, as many as its arity requires.
     pub(super) args: &'c [&'c Value],
     pub(super) context: &'c Context<'c>,
-    /// The steps that the event has left.
+    /// The steps that remain for the event.
     pub(super) steps: &'c Steps,
 }
 
-/// What is known around a call.
+/// The context of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'c> {
     /// The time: nanoseconds since the Unix epoch.
     pub(crate) now_ns: u64,
     /// When the event entered the proxy: nanoseconds since the Unix epoch.
     pub(crate) ingest_ns: u64,
-    /// Where the event came from, if that is known.
+    /// The origin of the event, if known.
     pub(crate) origin: Option<&'c Origin>,
-    /// How large a value may become, in bytes.
+    /// Maximum size of a value, in bytes.
     pub(crate) size_max: usize,
 }
 
-/// A text under construction that stays within the bounds of a value.
+/// A text under construction, within the size limit of a value.
 pub(super) struct Text<'t, 'c> {
     call: &'t Call<'c>,
     text: Vec<u8>,
@@ -55,7 +55,7 @@ pub(super) struct Text<'t, 'c> {
 // === impl Call: arguments ===
 
 impl<'c> Call<'c> {
-    /// An argument, whatever it is. A function asks for no more of them than its arity has.
+    /// An argument of any type. `index` is less than the function's arity.
     pub(super) fn any(&self, index: usize) -> &'c Value {
         static NULL: Value = Value::Null;
         self.args.get(index).copied().unwrap_or(&NULL)
@@ -101,11 +101,11 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// An integer of 0 or more; one that is larger than any size counts as the largest.
+    /// A non-negative integer, clamped to the range of `usize`.
     pub(super) fn size(&self, index: usize) -> Result<usize, String> {
         let number = self.integer(index)?;
         if number < 0 {
-            return Err(self.not(index, "an integer of 0 or more", &number));
+            return Err(self.not(index, "a non-negative integer", &number));
         }
         Ok(usize::try_from(number).unwrap_or(usize::MAX))
     }
@@ -119,7 +119,7 @@ impl Call<'_> {
         self.not(index, wanted, &article(self.any(index)))
     }
 
-    /// The same with what the argument is in other words.
+    /// The same, with another description of the argument.
     pub(super) fn not(&self, index: usize, wanted: &str, found: &dyn fmt::Display) -> String {
         const PLACES: [&str; 3] = ["first", "second", "third"];
         match PLACES.get(index) {
@@ -139,7 +139,7 @@ impl Call<'_> {
 // === impl Call: bounds ===
 
 impl<'c> Call<'c> {
-    /// Whether a result of so many bytes may be built.
+    /// Fails if a result of `bytes` bytes would be too large.
     pub(super) fn room(&self, bytes: usize) -> Result<(), String> {
         let most = self.context.size_max;
         if bytes <= most {
@@ -149,17 +149,17 @@ impl<'c> Call<'c> {
         Err(self.fail(format_args!("the result would be larger than {most} {unit}")))
     }
 
-    /// Takes the steps for so many items.
+    /// Takes the steps for visiting `items` items.
     pub(super) fn walk(&self, items: usize) -> Result<(), String> {
         self.steps.spend(items)
     }
 
-    /// Takes the steps for so many bytes of text.
+    /// Takes the steps for reading `bytes` bytes of text.
     pub(super) fn read(&self, bytes: usize) -> Result<(), String> {
         self.walk(bytes / BYTES_PER_STEP)
     }
 
-    /// Takes the steps and makes sure of the room for an array or a record of so many items.
+    /// Takes the steps for an array or a record of `items` items, and checks its size.
     pub(super) fn build(&self, items: usize) -> Result<(), String> {
         self.walk(items)?;
         self.room(items.saturating_mul(ITEM))
@@ -170,18 +170,18 @@ impl<'c> Call<'c> {
         Text { call: self, text: Vec::new() }
     }
 
-    /// The value of a whole number, if it fits 64 bits.
+    /// An integer value; fails if it does not fit 64 bits.
     pub(super) fn whole(&self, number: i128) -> Outcome {
         whole(number).ok_or_else(|| self.fail("integer overflow: the result does not fit 64 bits"))
     }
 
-    /// The value of a float, if JSON can write it.
+    /// A float value; fails if it is not finite, because JSON cannot represent it.
     pub(super) fn finite(&self, number: f64) -> Outcome {
         if number.is_finite() { Ok(Value::Float(number)) } else { Err(self.fail("float overflow")) }
     }
 }
 
-/// A text of an argument as errors show it: in backticks, cut when it is long.
+/// A text argument as shown in errors: in backticks, cut if long.
 pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN_MAX) {
         None => format!("`{text}`"),
@@ -198,7 +198,7 @@ impl Text<'_, '_> {
         Ok(())
     }
 
-    /// Adds a string as it is, everything else as JSON.
+    /// Appends a string unchanged, any other value as JSON.
     pub(super) fn push_value(&mut self, value: &Value) -> Result<(), String> {
         match value {
             Value::String(text) => self.push(text),
@@ -213,7 +213,7 @@ impl Text<'_, '_> {
         } else {
             serde_json::to_writer(&mut *self, value)
         };
-        // A value has no key that JSON cannot write, so what fails is the size.
+        // Every value can be written as JSON, so only the size limit can fail.
         written.map_err(|_| call.room(usize::MAX).err().unwrap_or_default())
     }
 

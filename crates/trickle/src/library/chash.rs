@@ -8,22 +8,23 @@ use super::{Arity::Exactly, Call, Function, Outcome, call::Text};
 use crate::value::number::whole;
 use towline_event::Value;
 
-/// The keys of `jump` in Tremor, so that both spread alike: "tremor" at either end of eight bytes.
+/// The hash keys of `jump` in Tremor, so that both assign the same slots: "tremor", padded to eight bytes at
+/// the end and at the beginning.
 const KEYS: (u64, u64) = (8_390_880_576_440_238_080, 128_034_676_764_530);
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("tremor::chash::jump", Exactly(2), jump, "the slot of a string among a number of slots"),
+    Function::pure("tremor::chash::jump", Exactly(2), jump, "the slot of a string, given the number of slots"),
     Function::pure(
         "tremor::chash::jump_with_keys",
         Exactly(4),
         jump_with_keys,
-        "the same, after two integers that seed the hash",
+        "the same, with two integers that seed the hash as the first arguments",
     ),
     Function::pure(
         "tremor::chash::sorted_serialize",
         Exactly(1),
         sorted_serialize,
-        "a value as JSON text with the keys of records in order",
+        "a value as JSON text with sorted keys",
     ),
 ];
 
@@ -32,12 +33,12 @@ fn jump(call: &Call<'_>) -> Outcome {
 }
 
 fn jump_with_keys(call: &Call<'_>) -> Outcome {
-    // Negative ones count as the 64 bits that they are.
+    // Negative integers are reinterpreted as unsigned 64-bit integers.
     let keys = (call.integer(0)? as u64, call.integer(1)? as u64);
     slot(call, keys, 2)
 }
 
-/// The slot of the string at argument `first` among as many slots as the argument after it says.
+/// The slot of the string at argument `first`; the next argument is the number of slots.
 fn slot(call: &Call<'_>, (k1, k2): (u64, u64), first: usize) -> Outcome {
     let text = call.string(first)?;
     call.read(text.len())?;
@@ -50,8 +51,8 @@ fn slot(call: &Call<'_>, (k1, k2): (u64, u64), first: usize) -> Outcome {
     whole(slot_of(hasher.finish(), slots).into()).ok_or_else(|| call.fail("no slot"))
 }
 
-/// Jump consistent hash, by J. Lamping and E. Veach, <https://arxiv.org/abs/1406.2294>. Takes a few dozen turns
-/// at most, whatever the number of slots.
+/// Jump consistent hash, by J. Lamping and E. Veach, <https://arxiv.org/abs/1406.2294>. Takes a few dozen
+/// iterations at most, for any number of slots.
 fn slot_of(mut key: u64, slots: u32) -> i64 {
     let (mut slot, mut next) = (0, 0_i64);
     while next < i64::from(slots) {
@@ -139,9 +140,9 @@ pub(super) const CASES: &[super::tests::Case] = &[
 mod tests {
     use super::*;
 
-    /// Vectors that several implementations of the paper share.
+    /// Test vectors shared by several implementations of the paper.
     #[test]
-    fn slots_are_those_of_other_implementations() {
+    fn slots_match_other_implementations() {
         for (key, slots, slot) in [
             (0, 1, 0),
             (42, 57, 43),
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_slot_takes_keys_and_moves_no_others() {
+    fn a_new_slot_moves_keys_only_to_itself() {
         for key in 0..2_000_u64 {
             let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let (before, after) = (slot_of(key, 10), slot_of(key, 11));

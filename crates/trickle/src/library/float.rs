@@ -1,29 +1,27 @@
-//! `std::float`
-//!
-//! A float of this language is always finite, so the three questions have one answer each. They are
-//! here for the programs that ask.
+//! `std::float` Floats of this language are always finite, so `is_finite`, `is_nan` and `is_infinite` have
+//! constant results. They exist for compatibility.
 
 use super::{Arity::Exactly, Call, Function, Outcome, call::shown};
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::float::parse", Exactly(1), parse, "the float that a text stands for"),
+    Function::pure("std::float::parse", Exactly(1), parse, "a text parsed as a float"),
     Function::pure(
         "std::float::is_finite",
         Exactly(1),
         is_finite,
-        "whether a number is finite, as all are here",
+        "whether a number is finite: always true here",
     ),
-    Function::pure("std::float::is_nan", Exactly(1), is_never, "whether a number is none, as none is here"),
+    Function::pure("std::float::is_nan", Exactly(1), is_never, "whether a number is NaN: always false here"),
     Function::pure(
         "std::float::is_infinite",
         Exactly(1),
         is_never,
-        "whether a number is infinite, as none is here",
+        "whether a number is infinite: always false here",
     ),
 ];
 
-/// Takes what Rust takes for a float, without the names of what is not finite.
+/// Accepts the syntax of Rust's floats, except for infinities and NaN.
 fn parse(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;

@@ -5,7 +5,7 @@ use crate::value::number::whole;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] =
-    &[Function::pure("std::integer::parse", Exactly(1), parse, "the integer that a decimal text stands for")];
+    &[Function::pure("std::integer::parse", Exactly(1), parse, "a decimal text parsed as an integer")];
 
 pub(super) static CONSTANTS: &[Constant] = &[
     Constant { name: "std::integer::MAX", value: || Value::Int(i64::MAX) },

@@ -4,21 +4,21 @@ use super::{Arity::Exactly, Call, Function, Outcome};
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::json::decode", Exactly(1), decode, "the value that JSON text stands for"),
+    Function::pure("std::json::decode", Exactly(1), decode, "JSON text parsed as a value"),
     Function::pure("std::json::encode", Exactly(1), encode, "a value as JSON text"),
     Function::pure(
         "std::json::encode_pretty",
         Exactly(1),
         encode_pretty,
-        "a value as JSON text on indented lines",
+        "a value as indented JSON text",
     ),
 ];
 
-/// Reads one document, as deep as messages may be.
+/// Parses one document, with the same nesting limit as messages.
 fn decode(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;
-    // As many values as a document may have by its punctuation, before they are made.
+    // Estimate the number of values from the punctuation, and take the steps before building them.
     call.build(text.bytes().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count())?;
     Value::from_json(text).map_err(|error| call.fail(format_args!("not JSON: {error}")))
 }

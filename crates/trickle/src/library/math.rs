@@ -10,19 +10,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::math::floor",
         Exactly(1),
         |call| rounded(call, f64::floor),
-        "the largest integer that is not above a number",
+        "the largest integer less than or equal to a number",
     ),
     Function::pure(
         "std::math::ceil",
         Exactly(1),
         |call| rounded(call, f64::ceil),
-        "the smallest integer that is not below a number",
+        "the smallest integer greater than or equal to a number",
     ),
     Function::pure(
         "std::math::round",
         Exactly(1),
         |call| rounded(call, f64::round),
-        "the nearest integer, of two the one farther from 0",
+        "the nearest integer; halfway cases round away from 0",
     ),
     Function::pure(
         "std::math::trunc",
@@ -38,7 +38,7 @@ fn rounded(call: &Call<'_>, round: fn(f64) -> f64) -> Outcome {
     match call.number(0)? {
         Number::Int(_) => Ok(call.any(0).clone()),
         Number::Float(number) => {
-            // Beyond 128 bits this is the outermost integer, which does not fit either.
+            // Beyond 128 bits the cast saturates, and the result does not fit 64 bits either.
             let result = whole(round(number) as i128).filter(|_| number.is_finite());
             result.ok_or_else(|| call.fail("the result does not fit 64 bits"))
         }
@@ -53,7 +53,8 @@ fn min(call: &Call<'_>) -> Outcome {
     picked(call, Ordering::is_le)
 }
 
-/// The first number if it stands so to the second; a float if one of them is a float.
+/// The first number if `is_first` accepts the order of both, else the second. The result is a float if one of
+/// them is a float.
 fn picked(call: &Call<'_>, is_first: fn(Ordering) -> bool) -> Outcome {
     let (first, second) = (call.number(0)?, call.number(1)?);
     let picked = if is_first(order::numbers(first, second)) { first } else { second };

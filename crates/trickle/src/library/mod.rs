@@ -1,16 +1,13 @@
-//! The standard library: what programs call as `std::…` and `tremor::…`.
-//!
-//! Names, arities and results are those of Tremor 0.11, with what its later versions added; where
-//! the two spell a name differently, both are known. A [`Function`] is found by name when a program
-//! is compiled, and called with borrowed arguments when it runs.
-//!
-//! There is no number here that JSON cannot write: a function whose result would be infinite or not
-//! a number fails instead, and so there are no constants for these two either.
+//! The standard library: what programs call as `std::…` and `tremor::…`. Names, arities and results are those
+//! of Tremor 0.11, with the additions of its later versions. Where they spell a name differently, both
+//! spellings are accepted. A [`Function`] is looked up when a program is compiled, and called with borrowed
+//! arguments at run time. All numbers can be represented in JSON: a function whose result would be infinite
+//! or not a number fails instead. For the same reason there are no constants for infinity and NaN.
 //!
 //! # Correctness
-//! No function panics, whatever its arguments. A function that may build something large asks
-//! [`Call::room`] before it builds it, and takes a step for every item and for every
-//! [`call::BYTES_PER_STEP`] bytes that it looks at, so that the limits of an event hold in here too.
+//! No function panics, for any arguments. A function that may build a large value calls [`Call::room`] first.
+//! It takes a step for every item and for every [`call::BYTES_PER_STEP`] bytes of text that it reads, so that
+//! the limits of an event also apply to the library.
 
 mod array;
 mod base64;
@@ -47,37 +44,37 @@ pub(crate) use call::{Call, Context};
 use crate::value::cost::Steps;
 use towline_event::Value;
 
-/// What every function is at last: a value, or why there is none in words for people, without place.
+/// The result of a function: a value, or an error message without position.
 pub(crate) type Outcome = Result<Value, String>;
 
 /// One function of the library.
 pub(crate) struct Function {
     /// `std::string::len`
     pub(crate) name: &'static str,
-    /// With how many arguments it is called.
+    /// The number of arguments.
     pub(crate) arity: Arity,
-    /// What it does; called by [`Function::call`].
+    /// The implementation; called by [`Function::call`].
     run: fn(&Call<'_>) -> Outcome,
-    /// Whether the same arguments always have the same result, so that a call may be folded.
+    /// Whether the same arguments always give the same result, so that calls can be evaluated at compile time.
     pub(crate) pure: bool,
-    /// What it gives, in one line for people: `how many characters a string has`
+    /// A description of the result, for users: `the number of characters in a string`
     pub(crate) about: &'static str,
 }
 
-/// How many arguments a function takes.
+/// The number of arguments that a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arity {
-    /// So many.
+    /// Exactly this many.
     Exactly(usize),
-    /// From the first number to the second.
+    /// From the first number to the second, inclusive.
     Between(usize, usize),
-    /// So many or more.
+    /// At least this many.
     AtLeast(usize),
 }
 
 /// One constant of the library.
 struct Constant {
-    /// `std::integer::MAX`, the last word in capitals
+    /// `std::integer::MAX`; the last name is in capitals.
     name: &'static str,
     value: fn() -> Value,
 }
@@ -109,7 +106,7 @@ static FUNCTIONS: [&[Function]; 23] = [
     url::FUNCTIONS,
 ];
 
-/// Every constant but those of the time zones.
+/// Every constant except those of the time zones.
 static CONSTANTS: [&[Constant]; 3] = [datetime::CONSTANTS, integer::CONSTANTS, time::CONSTANTS];
 
 /// The function of that name.
@@ -118,8 +115,8 @@ pub(crate) fn function(name: &str) -> Option<&'static Function> {
     functions().find(|known| known.name == name)
 }
 
-/// The value of the constant of that name, whose last word is in capitals (as in later versions of
-/// Tremor) or in small letters (as in 0.11).
+/// The value of the constant of that name. Its last name is in upper case (as in later versions of Tremor) or
+/// in lower case (as in 0.11).
 pub(crate) fn constant(name: &str) -> Option<Value> {
     let name = names::listed_name(name);
     let (module, word) = name.rsplit_once("::")?;
@@ -146,12 +143,12 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
-    /// Whether it tells where the event came from.
+    /// Whether it reads the origin of the event.
     pub(crate) fn reads_origin(&self) -> bool {
         self.name.starts_with("tremor::origin::")
     }
 
-    /// A function whose calls may be folded.
+    /// A function whose calls can be evaluated at compile time.
     const fn pure(
         name: &'static str,
         arity: Arity,
@@ -161,7 +158,7 @@ impl Function {
         Self { name, arity, run, pure: true, about }
     }
 
-    /// A function that asks for more than its arguments: the event, the clock, the host, chance.
+    /// A function that depends on more than its arguments: the event, the clock, the host or random numbers.
     const fn impure(
         name: &'static str,
         arity: Arity,
@@ -174,8 +171,8 @@ impl Function {
     /// Calls it.
     ///
     /// # Errors
-    /// Why it has no result: `std::string::len takes a string, not an integer`. Or what `steps` says
-    /// when there are not enough of them.
+    /// A message such as `std::string::len takes a string, not an integer`, or the message of
+    /// [`Steps::spend`] when the steps are used up.
     pub(crate) fn call(&'static self, args: &[&Value], context: &Context<'_>, steps: &Steps) -> Outcome {
         if !self.arity.takes(args.len()) {
             return Err(format!("{} takes {}, not {}", self.name, self.arity, args.len()));
@@ -187,7 +184,7 @@ impl Function {
 // === impl Arity ===
 
 impl Arity {
-    /// Whether so many arguments will do.
+    /// Whether it accepts `count` arguments.
     pub(crate) fn takes(self, count: usize) -> bool {
         match self {
             Self::Exactly(wanted) => count == wanted,

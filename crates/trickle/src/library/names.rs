@@ -1,17 +1,16 @@
-//! The names of the library: which there are, and how programs may spell them.
+//! The names of the library, and their alternative spellings.
 
 use std::borrow::Cow;
 
 use super::{CONSTANTS, constant, datetime, function, functions};
 
-/// In Tremor built-in modules are also known by this root: `core::string::len`.
+/// Another root of built-in modules in Tremor: `core::string::len`.
 const BUILT_IN: &str = "core::";
 
-/// The built-in modules below `tremor::`; all others are below `std::`.
+/// The built-in modules in `tremor::`; all others are in `std::`.
 const OF_TREMOR: [&str; 2] = ["origin", "system"];
 
-/// The name under which the library lists a function, a constant or a module: `std::string::len` for
-/// `core::string::len`.
+/// The canonical name of a function, a constant or a module: `std::string::len` for `core::string::len`.
 pub(crate) fn listed_name(name: &str) -> Cow<'_, str> {
     let Some(rest) = name.strip_prefix(BUILT_IN) else { return name.into() };
     let module = rest.split("::").next().unwrap_or_default();
@@ -31,7 +30,7 @@ pub(crate) fn is_module(path: &str) -> bool {
     names().any(|known| known.strip_prefix(&*path).is_some_and(|rest| rest.starts_with("::")))
 }
 
-/// Whether a path names anything of the library: a module, a function or a constant.
+/// Whether a path names a module, a function or a constant of the library.
 pub(crate) fn is_known(path: &str) -> bool {
     is_module(path) || function(path).is_some() || constant(path).is_some()
 }

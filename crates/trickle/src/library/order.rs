@@ -1,8 +1,6 @@
-//! One order over all values: `null`, booleans, numbers, strings, binaries, arrays, records.
-//!
-//! It is exact, and so it is a total order: sorting demands one, and panics when it finds out that
-//! it was not given one. Comparing whole numbers and floats as floats would not do, for there are
-//! whole numbers that no float tells apart.
+//! A total order over all values: `null`, booleans, numbers, strings, binaries, arrays, records. Numbers are
+//! compared exactly, because sorting requires a total order and may panic without one. Comparing integers
+//! with floats as floats would not be transitive: several large integers convert to the same float.
 
 use std::cmp::Ordering;
 
@@ -27,7 +25,7 @@ pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
     }
 }
 
-/// Compares a number that fits no 64 bits to one that does.
+/// Compares two numbers if at least one of them is a [`Value::Big`].
 fn big(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, Number::of(right)?) {
         (Value::Big(big), Number::Int(number)) => Some(big.cmp_int(number)),
@@ -48,11 +46,11 @@ fn rank(value: &Value) -> u8 {
     }
 }
 
-/// Compares two numbers by their amounts.
+/// Compares two numbers by value.
 pub(super) fn numbers(left: Number, right: Number) -> Ordering {
     match (left, right) {
         (Number::Int(a), Number::Int(b)) => a.cmp(&b),
-        // Zero has one amount, with either sign.
+        // 0.0 and -0.0 are equal.
         (Number::Float(a), Number::Float(b)) => (a + 0.0).total_cmp(&(b + 0.0)),
         (Number::Int(a), Number::Float(b)) => compare_int_to_float(a, b),
         (Number::Float(a), Number::Int(b)) => compare_int_to_float(b, a).reverse(),
@@ -67,7 +65,7 @@ fn arrays(left: &[Value], right: &[Value]) -> Ordering {
     first.unwrap_or_else(|| left.len().cmp(&right.len()))
 }
 
-/// By the pairs in the order of their keys, for the order in which they were written does not count.
+/// Compares the pairs sorted by key, so that the order of insertion does not matter.
 fn records(left: &Record, right: &Record) -> Ordering {
     if std::ptr::eq(left, right) {
         return Ordering::Equal;
@@ -89,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_in_one_order() {
+    fn values_have_a_total_order() {
         let ascending = r#"[null,false,true,-1e400,-9223372036854775809,-9223372036854775808,-1.5,-1,0,0.5,1,9007199254740992.0,
             9007199254740993,18446744073709551615,18446744073709551616,18446744073709551617,1e300,1e400,"","a","b",[],[1],[1,2],[2],{},{"a":1},{"a":2},{"b":0}]"#;
         let Ok(Value::Array(values)) = Value::from_json(ascending) else { panic!("no array") };
@@ -101,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_compared_exactly() {
+    fn numbers_are_compared_exactly() {
         let (int, float) = (Number::Int, Number::Float);
         assert_eq!(numbers(float(-0.0), int(0)), Ordering::Equal);
         assert_eq!(numbers(float(-0.0), float(0.0)), Ordering::Equal);
@@ -113,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_keys_does_not_count() {
+    fn the_order_of_keys_does_not_matter() {
         let ab: Value = Value::from_json(r#"{"a":1,"b":2}"#).unwrap();
         let ba: Value = Value::from_json(r#"{"b":2,"a":1}"#).unwrap();
         assert_eq!(compare(&ab, &ba), Ordering::Equal);

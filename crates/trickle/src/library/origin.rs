@@ -1,4 +1,4 @@
-//! `tremor::origin`: where the event came from; `null` where that is not known.
+//! `tremor::origin`: the origin of the event; `null` if unknown.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use towline_event::{Origin, Value};
@@ -26,7 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "tremor::origin::path",
         Exactly(0),
         |call| told(call, path),
-        "the port that a client came to, or the path of an upstream, as an array",
+        "the port that a client connected to, or the path of an upstream, as an array",
     ),
     Function::impure(
         "tremor::origin::as_uri_string",
@@ -42,7 +42,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-fn told(call: &Call<'_>, tell: fn(&Origin) -> Value) -> Outcome {
+fn of_origin(call: &Call<'_>, read: fn(&Origin) -> Value) -> Outcome {
     Ok(call.context.origin.map_or(Value::Null, tell))
 }
 
@@ -63,7 +63,7 @@ fn path(origin: &Origin) -> Value {
 }
 
 fn as_uri_string(origin: &Origin) -> Value {
-    // An address of IP version 6 has colons of its own.
+    // An IPv6 address contains colons, so it needs brackets.
     let host = if origin.host.contains(':') { format!("[{}]", origin.host) } else { origin.host.clone() };
     let port = origin.port.map(|port| format!(":{port}")).unwrap_or_default();
     let path = origin.path.iter().fold(String::new(), |path, segment| path + "/" + segment);

@@ -7,7 +7,7 @@ pub(super) static FUNCTIONS: &[Function] = &[Function::pure(
     "std::path::try_default",
     Exactly(3),
     try_default,
-    "the value that an array of keys and indices leads to, or a default",
+    "the value at a path of keys and indices, or a default",
 )];
 
 fn try_default(call: &Call<'_>) -> Outcome {
@@ -19,7 +19,7 @@ fn try_default(call: &Call<'_>) -> Outcome {
         return Ok(call.any(2).clone());
     }
     call.walk(segments.len())?;
-    // A record has no use for what is no key: by nothing but that one does not get anywhere.
+    // A step into a record must be a string; any other value leads nowhere.
     if matches!(call.any(0), Value::Record(_)) && segments.iter().all(|segment| segment.as_str().is_none()) {
         return Ok(call.any(0).clone());
     }

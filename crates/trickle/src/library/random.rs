@@ -1,7 +1,6 @@
-//! `std::random`: chance, from the generator of the thread.
-//!
-//! Tremor seeds a generator anew with the time at which the event came in, so that two calls for one
-//! event give the same number. These do not.
+//! `std::random`: random values, from the thread's generator. Tremor seeds a new generator with the ingest
+//! time of the event, so that two calls for one event return the same number. Here, every call returns a new
+//! one.
 
 use rand::{
     RngExt,
@@ -15,19 +14,19 @@ use super::{
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::impure("std::random::bool", Exactly(0), bool, "true or false by chance"),
-    Function::impure("std::random::string", Exactly(1), string, "so many ASCII letters and digits by chance"),
+    Function::impure("std::random::bool", Exactly(0), bool, "a random boolean"),
+    Function::impure("std::random::string", Exactly(1), string, "a random string of ASCII letters and digits, of a given length"),
     Function::impure(
         "std::random::integer",
         Between(0, 2),
         integer,
-        "an integer by chance, from 0 or a first one to below a last one",
+        "a random integer, at least 0 or the first argument, and below the last",
     ),
     Function::impure(
         "std::random::float",
         Between(0, 2),
         float,
-        "a float by chance, from 0 or a first one to below 1 or a last one",
+        "a random float, at least 0 or the first argument, and below 1 or the last",
     ),
 ];
 
@@ -38,7 +37,7 @@ fn bool(_: &Call<'_>) -> Outcome {
 fn string(call: &Call<'_>) -> Outcome {
     let length = call.size(0)?;
     call.room(length)?;
-    // A random character costs as much as many that are only looked at.
+    // Generating a character costs as much as reading many.
     call.walk(length / 16)?;
     Ok(Value::string(Alphanumeric.sample_string(&mut rand::rng(), length)))
 }
@@ -50,7 +49,7 @@ fn integer(call: &Call<'_>) -> Outcome {
         _ => (call.integer(0)?, call.integer(1)?),
     };
     if low >= high {
-        return Err(call.fail(format_args!("there is no integer from {low} to below {high}")));
+        return Err(call.fail(format_args!("the range from {low} to {high} is empty")));
     }
     call.whole(rand::rng().random_range(low..high))
 }
@@ -63,11 +62,11 @@ fn float(call: &Call<'_>) -> Outcome {
     };
     if low >= high {
         let (low, high) = (Value::Float(low).to_json(), Value::Float(high).to_json());
-        return Err(call.fail(format_args!("there is no float from {low} to below {high}")));
+        return Err(call.fail(format_args!("the range from {low} to {high} is empty")));
     }
     let chance: f64 = rand::random();
-    // Taken apart, because the difference of the two may be beyond a float. Rounding may lead up to
-    // `high`, which is not in the range.
+    // Scale both bounds separately, because their difference may overflow. Rounding may yield `high`, which
+    // is outside the range.
     let number = low * (1.0 - chance) + high * chance;
     call.finite(number.clamp(low, high.next_down()))
 }
@@ -76,7 +75,7 @@ fn float(call: &Call<'_>) -> Outcome {
 pub(super) const CASES: &[super::tests::Case] = &[
     ("std::random::bool", "[1]", "error: std::random::bool takes no arguments, not 1"),
     ("std::random::string", "[0]", r#""""#),
-    ("std::random::string", "[-1]", "error: std::random::string takes an integer of 0 or more, not -1"),
+    ("std::random::string", "[-1]", "error: std::random::string takes a non-negative integer, not -1"),
     ("std::random::string", "[1.0]", "error: std::random::string takes an integer, not a float"),
     (
         "std::random::string",
@@ -87,13 +86,13 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::random::integer", "[-42,-41]", "-42"),
     ("std::random::integer", "[18446744073709551614,18446744073709551615]", "18446744073709551614"),
     ("std::random::integer", "[1]", "0"),
-    ("std::random::integer", "[0]", "error: std::random::integer: there is no integer from 0 to below 0"),
-    ("std::random::integer", "[2,1]", "error: std::random::integer: there is no integer from 2 to below 1"),
+    ("std::random::integer", "[0]", "error: std::random::integer: the range from 0 to 0 is empty"),
+    ("std::random::integer", "[2,1]", "error: std::random::integer: the range from 2 to 1 is empty"),
     ("std::random::integer", "[1.5]", "error: std::random::integer takes an integer, not a float"),
     ("std::random::integer", "[1,2,3]", "error: std::random::integer takes 0 to 2 arguments, not 3"),
     ("std::random::float", "[5e-324]", "0.0"),
-    ("std::random::float", "[0]", "error: std::random::float: there is no float from 0.0 to below 0.0"),
-    ("std::random::float", "[1,0.5]", "error: std::random::float: there is no float from 1.0 to below 0.5"),
+    ("std::random::float", "[0]", "error: std::random::float: the range from 0.0 to 0.0 is empty"),
+    ("std::random::float", "[1,0.5]", "error: std::random::float: the range from 1.0 to 0.5 is empty"),
     (
         "std::random::float",
         r#"[0,"1"]"#,

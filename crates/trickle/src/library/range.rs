@@ -8,12 +8,12 @@ use crate::{
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::range::range", Exactly(2), range, "the integers from the first to below the second"),
+    Function::pure("std::range::range", Exactly(2), range, "the integers from the first up to, but not including, the second"),
     Function::pure(
         "std::range::contains",
         Exactly(2),
         contains,
-        "whether a value lies between the ends of a sorted array",
+        "whether a value is between the first and last element of a sorted array",
     ),
 ];
 
@@ -23,14 +23,14 @@ fn range(call: &Call<'_>) -> Outcome {
     Ok(Value::array((first..end).filter_map(whole).collect()))
 }
 
-/// Looks at the first and the last element only, as in Tremor.
+/// Compares with the first and the last element only, as in Tremor.
 fn contains(call: &Call<'_>) -> Outcome {
     let (items, value) = (call.array(0)?, call.any(1));
     let (Some(first), Some(last)) = (items.first(), items.last()) else { return Ok(Value::Bool(false)) };
     for end in [first, last] {
         if !ops::comparable(BinaryOp::Lte, end, value) {
             return Err(call.fail(format_args!(
-                "{} is not compared to {}",
+                "cannot compare {} with {}",
                 value.type_name(),
                 end.type_name()
             )));
@@ -64,7 +64,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::range::contains",
         r#"[[1,2],"a"]"#,
-        "error: std::range::contains: string is not compared to integer",
+        "error: std::range::contains: cannot compare string with integer",
     ),
     (
         "std::range::contains",

@@ -1,9 +1,9 @@
-//! `std::re`: regular expressions, in time linear to the text.
+//! `std::re`: regular expressions, in time linear in the length of the text.
 //!
 //! # Correctness
-//! An expression has a largest size, as text and compiled, and so has what a thread keeps of them.
-//! Programs mostly use a few all the time; a thread keeps those of its last calls, and one that has
-//! to be compiled takes [`COMPILE_STEPS`].
+//! The size of an expression is limited, as text and compiled, and so is the number of compiled expressions
+//! that a thread caches. Most programs use a few expressions repeatedly, so the cache has the most recently
+//! used ones. Compiling another one costs [`COMPILE_STEPS`].
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -43,36 +43,36 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Longest expression, in bytes.
+/// Maximum length of an expression, in bytes.
 const PATTERN_MAX: usize = 32 << 10;
 
-/// Largest compiled expression, in bytes: `\w{40}` just fits, for there are many letters. It bounds
-/// the time of a search too, which is mostly some nanoseconds for a byte, but some microseconds with
-/// an expression such as `.*1.{1000}z`, whose count has to begin anew at every character.
+/// Maximum size of a compiled expression, in bytes: `\w{40}` just fits, because Unicode has many letters.
+/// This also bounds the time of a search, which is usually a few nanoseconds per byte, but a few microseconds
+/// for an expression such as `.*1.{1000}z`, whose counter restarts at every character.
 const COMPILED_MAX: usize = 2 << 20;
 
-/// Memory that the fast way of searching may take, in bytes; beyond it the slower one is taken.
+/// Maximum cache of the lazy DFA, in bytes; beyond it the search falls back to a slower engine.
 const CACHE_MAX: usize = 1 << 20;
 
-/// Compiled expressions that a thread keeps.
+/// Maximum number of compiled expressions in a thread's cache.
 const KEPT_MAX: usize = 16;
 
-/// What compiling an expression costs: up to some 15 milliseconds.
+/// Steps for compiling an expression, which takes up to about 15 milliseconds.
 const COMPILE_STEPS: usize = 20_000;
 
-/// Steps of searching are this much slower than those of other functions.
+/// Searching is slower per byte than other functions by this factor.
 const SEARCH_COST: usize = 4;
 
 thread_local! {
-    /// The last ones used, the latest at the end.
+    /// The most recently used expressions, the latest at the end.
     static KEPT: RefCell<Vec<Rc<Regex>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A part of what a match is replaced with.
+/// A part of a replacement.
 #[derive(Debug, PartialEq, Eq)]
 enum Piece<'p> {
     Literal(&'p str),
-    /// What the group of that number or name has matched; nothing if there is no such group.
+    /// The match of the group with that number or name; empty if there is no such group.
     Group(&'p str),
 }
 
@@ -130,8 +130,8 @@ fn expand(captures: &Captures<'_>, pieces: &[Piece<'_>], out: &mut Text<'_, '_>)
     Ok(())
 }
 
-/// Takes a replacement apart: `$1`, `$name` and `${name}` stand for groups, `$$` for `$`. A name
-/// without braces is as long as it can be.
+/// Parses a replacement: `$1`, `$name` and `${name}` stand for groups, `$$` for `$`. A name without braces
+/// extends as far as possible.
 fn pieces(template: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = template;
@@ -162,17 +162,17 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The expression and the text of a call.
+/// The compiled expression and the text of a call.
 fn subject<'c>(call: &Call<'c>) -> Result<(Rc<Regex>, &'c str), String> {
     let (pattern, text) = (call.string(0)?, call.string(1)?);
     call.read(text.len().saturating_mul(SEARCH_COST))?;
     Ok((compiled(call, pattern)?, text))
 }
 
-/// The expression from among those kept, or compiled.
+/// The expression from the cache, or newly compiled.
 fn compiled(call: &Call<'_>, pattern: &str) -> Result<Rc<Regex>, String> {
     if pattern.len() > PATTERN_MAX {
-        return Err(call.fail(format_args!("a regular expression is at most {} KiB long", PATTERN_MAX >> 10)));
+        return Err(call.fail(format_args!("the regular expression is longer than {} KiB", PATTERN_MAX >> 10)));
     }
     KEPT.with_borrow_mut(|kept| {
         let regex = match kept.iter().position(|regex| regex.as_str() == pattern) {
@@ -192,9 +192,9 @@ fn compile(call: &Call<'_>, pattern: &str) -> Result<Regex, String> {
     let built = RegexBuilder::new(pattern).size_limit(COMPILED_MAX).dfa_size_limit(CACHE_MAX).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => {
-            call.fail(format_args!("{} is too large a regular expression", shown(pattern)))
+            call.fail(format_args!("the regular expression {} is too large", shown(pattern)))
         }
-        // The text has several lines, with a picture; the last one says what is wrong.
+        // The error has several lines that quote the expression; the last line is the message.
         other => {
             let text = other.to_string();
             let last = text.lines().last().unwrap_or_default();
@@ -238,7 +238,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::re::is_match",
         r#"["((a{100}){100}){100}","a"]"#,
-        "error: std::re::is_match: `((a{100}){100}){100}` is too large a regular expression",
+        "error: std::re::is_match: the regular expression `((a{100}){100}){100}` is too large",
     ),
     (
         "std::re::is_match",
@@ -260,7 +260,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn replacements_are_taken_apart() {
+    fn replacements_are_parsed() {
         use Piece::{Group, Literal};
         let table: &[(&str, &[Piece<'_>])] = &[
             ("", &[Literal("")]),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn replacements_mean_what_the_crate_means() {
+    fn replacements_expand_as_in_the_regex_crate() {
         let text = "John Smith, Jane Doe";
         let regex = Regex::new(r"(?P<first>\w+) (\w+)").unwrap();
         for template in ["$2 $1", "${first}s", "$first_", "$first-$$-$9", "é$", "$ 1", "${1", "$1$2", "${}"]

@@ -1,6 +1,5 @@
 //! `std::record`
-//!
-//! Records keep the order of their keys, so what is made of them has one too.
+//! Records keep the order of their keys, and so do the results of these functions.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -9,7 +8,7 @@ use crate::value::words::article;
 use towline_event::{Record, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::record::len", Exactly(1), len, "how many keys a record has"),
+    Function::pure("std::record::len", Exactly(1), len, "the number of keys of a record"),
     Function::pure("std::record::is_empty", Exactly(1), is_empty, "whether a record has no keys"),
     Function::pure("std::record::contains", Exactly(2), contains, "whether a record has a key"),
     Function::pure("std::record::keys", Exactly(1), keys, "the keys of a record as an array"),
@@ -18,28 +17,28 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::record::to_array",
         Exactly(1),
         to_array,
-        "the keys and values of a record as an array of pairs",
+        "the key-value pairs of a record as an array",
     ),
     Function::pure(
         "std::record::from_array",
         Exactly(1),
         from_array,
-        "the record of an array of pairs of key and value",
+        "the record built from an array of key-value pairs",
     ),
-    Function::pure("std::record::select", Exactly(2), select, "the record with none but the given keys"),
+    Function::pure("std::record::select", Exactly(2), select, "the record with only the given keys"),
     Function::pure("std::record::extract", Exactly(2), select, "the same as std::record::select"),
     Function::pure(
         "std::record::merge",
         Exactly(2),
         merge,
-        "two records in one, the second has the last word",
+        "two records merged; the second takes precedence",
     ),
     Function::pure("std::record::combine", Exactly(2), merge, "the same as std::record::merge"),
     Function::pure(
         "std::record::rename",
         Exactly(2),
         rename,
-        "the record with its keys renamed by another, old name to new",
+        "the record with its keys renamed by a record of old to new names",
     ),
 ];
 
@@ -69,14 +68,14 @@ fn values(call: &Call<'_>) -> Outcome {
 
 fn to_array(call: &Call<'_>) -> Outcome {
     let record = call.record(0)?;
-    // Every pair is an array of two within the array of pairs.
+    // Each pair is an array of two elements inside the array of pairs.
     call.build(record.len().saturating_mul(3))?;
     let pairs =
         record.iter().map(|(key, value)| Value::array(vec![Value::String(key.clone()), value.clone()]));
     Ok(Value::array(pairs.collect()))
 }
 
-/// Of two pairs with one key, the last has the last word.
+/// Builds a record from pairs; the last of several pairs with the same key counts.
 fn from_array(call: &Call<'_>) -> Outcome {
     let pairs = call.array(0)?;
     build(call, pairs.len())?;
@@ -84,15 +83,15 @@ fn from_array(call: &Call<'_>) -> Outcome {
     for pair in pairs {
         let (key, value) = pair_of(call, pair)?;
         let Value::String(key) = key else {
-            let found = format!("one with {} for a key", article(key));
-            return Err(call.not(0, "an array of pairs of key and value", &found));
+            let found = format!("one whose key is {}", article(key));
+            return Err(call.not(0, "an array of key-value pairs", &found));
         };
         record.insert(key.clone(), value.clone());
     }
     Ok(Value::Record(Arc::new(record)))
 }
 
-/// In the order of the record. What is not a string is no key.
+/// Keeps the given keys, in the order of the record. Elements that are not strings are ignored.
 fn select(call: &Call<'_>) -> Outcome {
     let (record, keys) = (call.record(0)?, call.array(1)?);
     call.walk(keys.len())?;
@@ -108,7 +107,7 @@ fn merge(call: &Call<'_>) -> Outcome {
     Ok(Value::record(left.iter().chain(right).map(|(key, value)| (key.clone(), value.clone()))))
 }
 
-/// A key that is renamed to what is no string keeps its name.
+/// Renames keys. A key whose new name is not a string keeps its name.
 fn rename(call: &Call<'_>) -> Outcome {
     let (record, changes) = (call.record(0)?, call.record(1)?);
     build(call, record.len())?;
@@ -119,7 +118,7 @@ fn rename(call: &Call<'_>) -> Outcome {
     Ok(Value::record(renamed))
 }
 
-/// A pair takes about the place of two items.
+/// Takes the steps and room for a record; a pair counts as two items.
 fn build(call: &Call<'_>, pairs: usize) -> Result<(), String> {
     call.build(pairs.saturating_mul(2))
 }
@@ -153,12 +152,12 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::record::from_array",
         r#"[[["a"]]]"#,
-        "error: std::record::from_array takes an array of arrays of two, not one with an array of 1 in it",
+        "error: std::record::from_array takes an array of pairs, not one with an array of length 1",
     ),
     (
         "std::record::from_array",
         "[[[1,2]]]",
-        "error: std::record::from_array takes an array of pairs of key and value, not one with an integer for a key",
+        "error: std::record::from_array takes an array of key-value pairs, not one whose key is an integer",
     ),
     ("std::record::select", r#"[{"a":1,"b":2,"c":3},["c","a","x",1]]"#, r#"{"a":1,"c":3}"#),
     ("std::record::select", r#"[{"a":1},[]]"#, "{}"),

@@ -4,18 +4,18 @@ use super::{Arity::Exactly, Call, Function, Outcome};
 use crate::value::number::Number;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::size::kiB", Exactly(1), |call| times(call, 1 << 10), "so many kibibytes in bytes"),
-    Function::pure("std::size::MiB", Exactly(1), |call| times(call, 1 << 20), "so many mebibytes in bytes"),
-    Function::pure("std::size::GiB", Exactly(1), |call| times(call, 1 << 30), "so many gibibytes in bytes"),
-    Function::pure("std::size::TiB", Exactly(1), |call| times(call, 1 << 40), "so many tebibytes in bytes"),
-    Function::pure("std::size::PiB", Exactly(1), |call| times(call, 1 << 50), "so many pebibytes in bytes"),
-    Function::pure("std::size::EiB", Exactly(1), |call| times(call, 1 << 60), "so many exbibytes in bytes"),
+    Function::pure("std::size::kiB", Exactly(1), |call| times(call, 1 << 10), "kibibytes converted to bytes"),
+    Function::pure("std::size::MiB", Exactly(1), |call| times(call, 1 << 20), "mebibytes converted to bytes"),
+    Function::pure("std::size::GiB", Exactly(1), |call| times(call, 1 << 30), "gibibytes converted to bytes"),
+    Function::pure("std::size::TiB", Exactly(1), |call| times(call, 1 << 40), "tebibytes converted to bytes"),
+    Function::pure("std::size::PiB", Exactly(1), |call| times(call, 1 << 50), "pebibytes converted to bytes"),
+    Function::pure("std::size::EiB", Exactly(1), |call| times(call, 1 << 60), "exbibytes converted to bytes"),
 ];
 
-/// The only argument in a smaller unit, an integer if it is one.
+/// Multiplies the argument by a unit; an integer stays an integer.
 pub(super) fn times(call: &Call<'_>, unit: i64) -> Outcome {
     match call.number(0)? {
-        // Two numbers of 64 bits do not leave 128.
+        // The product of two 64-bit numbers fits 128 bits.
         Number::Int(number) => call.whole(number * i128::from(unit)),
         Number::Float(number) => call.finite(number * unit as f64),
     }

@@ -11,19 +11,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "tremor::system::ingest_ns",
         Exactly(0),
         ingest_ns,
-        "when the event came in, in nanoseconds since the Unix epoch",
+        "the ingest time of the event, in nanoseconds since the Unix epoch",
     ),
     Function::impure("tremor::system::instance", Exactly(0), instance, "the name of this proxy: towline"),
     Function::impure(
         "tremor::system::nanotime",
         Exactly(0),
         nanotime,
-        "the time in nanoseconds since the Unix epoch",
+        "the current time, in nanoseconds since the Unix epoch",
     ),
     Function::impure("tremor::system::version", Exactly(0), version, "the version of this proxy"),
 ];
 
-/// Asked for once, since events do not wait for the operating system.
+/// Looked up once, so that events do not wait for the operating system.
 static HOSTNAME: LazyLock<String> =
     LazyLock::new(|| gethostname::gethostname().to_string_lossy().into_owned());
 

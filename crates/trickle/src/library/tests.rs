@@ -1,4 +1,4 @@
-//! The tables of all modules, and what holds for every function.
+//! The case tables of all modules, and properties of all functions.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,10 +12,9 @@ use super::*;
 use crate::value::limits::{self, Limits};
 use towline_event::Origin;
 
-/// Name of the function, arguments as a JSON array, result as JSON or `error: ` with its text.
-///
-/// A record with nothing but `bytes` in it, a text or an array, stands for a binary; a binary result
-/// prints as `binary ` and its bytes.
+/// Name of the function, arguments as a JSON array, result as JSON or `error: ` with the message. A record
+/// with the only key `bytes`, a text or an array, stands for a binary. A binary result prints as `binary `
+/// and its bytes.
 pub(super) type Case = (&'static str, &'static str, &'static str);
 
 const CASES: [&[Case]; 23] = [
@@ -118,7 +117,7 @@ fn every_function_has_cases_and_an_error_among_them() {
     }
     for function in functions() {
         let (cases, errors) = counts.get(function.name).copied().unwrap_or_default();
-        // Without arguments there is one result, or none to foresee.
+        // Functions without arguments have no error cases.
         let least = if function.arity == Arity::Exactly(0) { 1 } else { 3 };
         assert!(cases >= least && errors >= 1, "{}: {cases} cases, {errors} errors", function.name);
     }
@@ -174,7 +173,7 @@ fn constants_have_both_spellings() {
 }
 
 #[test]
-fn formats_of_dates_read_what_they_write() {
+fn date_formats_round_trip() {
     for name in ["RFC3339", "RFC2822", "RFC5322"] {
         let format = constant(&format!("std::datetime::formats::{name}")).unwrap();
         let date = Value::Int(1_559_655_782_000_000_000);
@@ -192,7 +191,7 @@ fn an_unknown_origin_is_null() {
 }
 
 #[test]
-fn chance_stays_in_its_range() {
+fn random_values_are_in_their_range() {
     let number = |value: Outcome| match value {
         Ok(Value::Float(number)) => number,
         other => panic!("{other:?}"),
@@ -215,9 +214,9 @@ fn chance_stays_in_its_range() {
     assert!(call("tremor::system::hostname", &[]).unwrap().as_str().is_some_and(|name| !name.is_empty()));
 }
 
-/// Calls that would build more than a value may have, each from little.
+/// Each call would build a value above the size limit from small arguments.
 #[test]
-fn no_result_is_larger_than_a_value_may_be() {
+fn no_result_exceeds_the_size_limit() {
     let small = Context { size_max: 1_000, ..*CONTEXT };
     let text = Value::string("ΐ".repeat(200));
     let many = Value::array(vec![text.clone(); 20]);
@@ -254,9 +253,9 @@ fn no_result_is_larger_than_a_value_may_be() {
     }
 }
 
-/// A function that goes through all of something takes steps for it.
+/// A function that visits all items of a value takes steps for them.
 #[test]
-fn what_is_long_takes_steps() {
+fn long_arguments_take_steps() {
     let text = Value::string("a".repeat(100 * call::BYTES_PER_STEP));
     let items = Value::array(vec![text.clone(); 100]);
     for (name, args) in [
@@ -350,10 +349,10 @@ fn is_finite(value: &Value) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// No function panics on any values in any number; no result is a number that JSON cannot write;
-    /// a pure function has the same result again; no error says nothing.
+    /// With any number of any arguments: no function panics, no result is a number that JSON cannot
+    /// represent, a pure function returns the same result again, and no error message is empty.
     #[test]
-    fn no_arguments_upset_a_function(args in prop::collection::vec(any_value(), 0..5)) {
+    fn no_function_panics_on_any_arguments(args in prop::collection::vec(any_value(), 0..5)) {
         for function in functions() {
             let outcome = call(function.name, &args);
             match &outcome {
@@ -366,9 +365,9 @@ proptest! {
         }
     }
 
-    /// The same with as many arguments as the function takes, of which the first is a text.
+    /// The same, with the right number of arguments, of which the first is a text.
     #[test]
-    fn no_text_upsets_a_function(text in any_text(), more in prop::collection::vec(any_text(), 2)) {
+    fn no_function_panics_on_any_text(text in any_text(), more in prop::collection::vec(any_text(), 2)) {
         let args: Vec<Value> = [text].into_iter().chain(more).map(Value::string).collect();
         for function in functions() {
             for count in 1..=3 {
@@ -381,9 +380,9 @@ proptest! {
         }
     }
 
-    /// What the tables call with good arguments, with one of them changed.
+    /// The calls of the case tables, with one argument changed.
     #[test]
-    fn one_bad_argument_upsets_no_function(place in 0..3_usize, bad in any_value()) {
+    fn no_function_panics_on_one_bad_argument(place in 0..3_usize, bad in any_value()) {
         for (name, args, _) in CASES.iter().copied().flatten() {
             let Ok(Value::Array(args)) = Value::from_json(args).map(with_binaries) else { panic!("no array") };
             let mut args = args.to_vec();
@@ -396,9 +395,9 @@ proptest! {
         }
     }
 
-    /// Without steps and room a function fails or is cheap; it does not panic then either.
+    /// With few steps and a small size limit, a function fails or is cheap, and does not panic.
     #[test]
-    fn no_bound_upsets_a_function(args in prop::collection::vec(any_value(), 1..4), steps in 0..50_u32, size_max in 0..200_usize) {
+    fn no_function_panics_at_any_limit(args in prop::collection::vec(any_value(), 1..4), steps in 0..50_u32, size_max in 0..200_usize) {
         let narrow = Context { size_max, ..*CONTEXT };
         for function in functions() {
             if let Err(error) = call_in(&narrow, steps, function.name, &args) {

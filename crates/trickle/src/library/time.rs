@@ -1,7 +1,6 @@
-//! `std::time::nanos`: between nanoseconds and other units.
-//!
-//! As everywhere in the language, dividing gives a float: `to_seconds(1500000000)` is 1.5. Tremor's
-//! own docs promise an integer here, its library divides.
+//! `std::time::nanos`: conversions between nanoseconds and other units. As everywhere in the language,
+//! division yields a float: `to_seconds(1500000000)` is 1.5. The documentation of Tremor promises an integer,
+//! but its library divides too.
 
 use super::{Arity::Exactly, Call, Constant, Function, Outcome, size::times};
 use towline_event::Value;
@@ -29,121 +28,121 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::time::nanos::from_micros",
         Exactly(1),
         |call| times(call, MICROSECOND),
-        "so many microseconds in nanoseconds",
+        "microseconds converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::from_millis",
         Exactly(1),
         |call| times(call, MILLISECOND),
-        "so many milliseconds in nanoseconds",
+        "milliseconds converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::from_seconds",
         Exactly(1),
         |call| times(call, SECOND),
-        "so many seconds in nanoseconds",
+        "seconds converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::from_minutes",
         Exactly(1),
         |call| times(call, MINUTE),
-        "so many minutes in nanoseconds",
+        "minutes converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::from_hours",
         Exactly(1),
         |call| times(call, HOUR),
-        "so many hours in nanoseconds",
+        "hours converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::from_days",
         Exactly(1),
         |call| times(call, DAY),
-        "so many days in nanoseconds",
+        "days converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::from_weeks",
         Exactly(1),
         |call| times(call, WEEK),
-        "so many weeks in nanoseconds",
+        "weeks converted to nanoseconds",
     ),
     Function::pure(
         "std::time::nanos::to_micros",
         Exactly(1),
         |call| over(call, MICROSECOND),
-        "so many nanoseconds in microseconds, as a float",
+        "nanoseconds converted to microseconds, as a float",
     ),
     Function::pure(
         "std::time::nanos::to_millis",
         Exactly(1),
         |call| over(call, MILLISECOND),
-        "so many nanoseconds in milliseconds, as a float",
+        "nanoseconds converted to milliseconds, as a float",
     ),
     Function::pure(
         "std::time::nanos::to_seconds",
         Exactly(1),
         |call| over(call, SECOND),
-        "so many nanoseconds in seconds, as a float",
+        "nanoseconds converted to seconds, as a float",
     ),
     Function::pure(
         "std::time::nanos::to_minutes",
         Exactly(1),
         |call| over(call, MINUTE),
-        "so many nanoseconds in minutes, as a float",
+        "nanoseconds converted to minutes, as a float",
     ),
     Function::pure(
         "std::time::nanos::to_hours",
         Exactly(1),
         |call| over(call, HOUR),
-        "so many nanoseconds in hours, as a float",
+        "nanoseconds converted to hours, as a float",
     ),
     Function::pure(
         "std::time::nanos::to_days",
         Exactly(1),
         |call| over(call, DAY),
-        "so many nanoseconds in days, as a float",
+        "nanoseconds converted to days, as a float",
     ),
     Function::pure(
         "std::time::nanos::to_weeks",
         Exactly(1),
         |call| over(call, WEEK),
-        "so many nanoseconds in weeks, as a float",
+        "nanoseconds converted to weeks, as a float",
     ),
     Function::pure(
         "std::time::nanos::truncate_micros",
         Exactly(1),
         |call| truncated(call, MICROSECOND),
-        "nanoseconds without what is less than full microseconds",
+        "nanoseconds truncated to whole microseconds",
     ),
     Function::pure(
         "std::time::nanos::truncate_millis",
         Exactly(1),
         |call| truncated(call, MILLISECOND),
-        "nanoseconds without what is less than full milliseconds",
+        "nanoseconds truncated to whole milliseconds",
     ),
     Function::pure(
         "std::time::nanos::truncate_seconds",
         Exactly(1),
         |call| truncated(call, SECOND),
-        "nanoseconds without what is less than full seconds",
+        "nanoseconds truncated to whole seconds",
     ),
     Function::pure(
         "std::time::nanos::truncate_minutes",
         Exactly(1),
         |call| truncated(call, MINUTE),
-        "nanoseconds without what is less than full minutes",
+        "nanoseconds truncated to whole minutes",
     ),
     Function::pure(
         "std::time::nanos::truncate_hours",
         Exactly(1),
         |call| truncated(call, HOUR),
-        "nanoseconds without what is less than full hours",
+        "nanoseconds truncated to whole hours",
     ),
     Function::pure(
         "std::time::nanos::truncate_days",
         Exactly(1),
         |call| truncated(call, DAY),
-        "nanoseconds without what is less than full days",
+        "nanoseconds truncated to whole days",
     ),
 ];
 
@@ -151,7 +150,7 @@ fn over(call: &Call<'_>, unit: i64) -> Outcome {
     call.finite(call.number(0)?.float() / unit as f64)
 }
 
-/// Down to full units. Below zero, full units go down by one more, as in Tremor.
+/// Truncates to whole units. A negative time is truncated by one more unit, as in Tremor.
 fn truncated(call: &Call<'_>, unit: i64) -> Outcome {
     let (nanos, unit) = (call.integer(0)?, i128::from(unit));
     let one_more = if nanos < 0 { unit } else { 0 };

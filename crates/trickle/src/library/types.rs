@@ -16,8 +16,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::type::is_binary", Exactly(1), is_binary, "whether a value is a binary"),
 ];
 
-/// `null`, `bool`, `integer`, `float`, `string`, `bytes`, `array` or `record`. The errors of the
-/// language say binary where Tremor says `bytes` here.
+/// `null`, `bool`, `integer`, `float`, `string`, `bytes`, `array` or `record`, as in Tremor. Error messages
+/// call `bytes` a binary.
 fn as_string(call: &Call<'_>) -> Outcome {
     let name = match call.any(0) {
         Value::Bytes(_) => "bytes",

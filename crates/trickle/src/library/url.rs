@@ -10,9 +10,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::url::encode",
         Exactly(1),
         encode,
-        "a text with all but ASCII letters and digits percent-encoded",
+        "a text with all characters except ASCII letters and digits percent-encoded",
     ),
-    Function::pure("std::url::decode", Exactly(1), decode, "the text that was percent-encoded"),
+    Function::pure("std::url::decode", Exactly(1), decode, "percent-encoded text decoded"),
 ];
 
 fn encode(call: &Call<'_>) -> Outcome {
@@ -23,13 +23,13 @@ fn encode(call: &Call<'_>) -> Outcome {
     Ok(Value::string(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()))
 }
 
-/// A percent sign without two digits stays, and so does a plus sign.
+/// A percent sign without two hex digits stays unchanged, and so does a plus sign.
 fn decode(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;
     match percent_decode_str(text).decode_utf8() {
         Ok(decoded) => Ok(Value::string(&*decoded)),
-        Err(_) => Err(call.fail(format_args!("{} is not encoded UTF-8", shown(text)))),
+        Err(_) => Err(call.fail(format_args!("{} is not percent-encoded UTF-8", shown(text)))),
     }
 }
 
@@ -42,6 +42,6 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::url::decode", r#"["%22snot%20badger%22"]"#, r#""\"snot badger\"""#),
     ("std::url::decode", r#"["a+b%c3%A9"]"#, r#""a+bé""#),
     ("std::url::decode", r#"["100%"]"#, r#""100%""#),
-    ("std::url::decode", r#"["%ff"]"#, "error: std::url::decode: `%ff` is not encoded UTF-8"),
+    ("std::url::decode", r#"["%ff"]"#, "error: std::url::decode: `%ff` is not percent-encoded UTF-8"),
     ("std::url::decode", "[null]", "error: std::url::decode takes a string, not null"),
 ];

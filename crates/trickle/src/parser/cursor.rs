@@ -1,4 +1,4 @@
-//! The state of the parser: the tokens of a text, the position among them, and the ways to look ahead and move on.
+//! The state of the parser: the tokens, the current position, and the methods to look ahead and to advance.
 
 use super::places;
 use crate::{
@@ -9,9 +9,9 @@ use crate::{
     token::{Placed, RESERVED, Token},
 };
 
-/// How deep brackets, operators and blocks may nest. Parser, compiler and evaluator recurse over the
-/// tree, so this bounds their stack: 100 levels fit well into the 2 MiB of a worker thread even
-/// without optimisation, and no program that people read is a quarter as deep.
+/// Maximum nesting of brackets, operators and blocks. Parser, compiler and evaluator recurse over the tree,
+/// so this bounds their stack: 100 levels fit in the 2 MiB of a worker thread even in an unoptimised build.
+/// Hand-written programs nest far less.
 const NESTING_MAX: u32 = 100;
 
 /// A rule failed. The error is in [`Parser::errors`] already, or an earlier error explains this one.
@@ -32,7 +32,7 @@ pub(super) struct Parser<'s> {
     /// The index of the next token.
     pub(super) at: usize,
     pub(super) errors: Vec<Diagnostic>,
-    /// What the lexer could not read, each up to the end of its line.
+    /// Spans of text that the lexer could not read, each extended to the end of its line.
     pub(super) unread: Vec<Span>,
     /// How many levels deep the current rule is, at most [`NESTING_MAX`].
     pub(super) nesting: u32,
@@ -93,12 +93,12 @@ impl<'s> Parser<'s> {
         &self.tokens[(self.at + 1).min(self.tokens.len() - 1)].token
     }
 
-    /// The place of the next token.
+    /// The span of the next token.
     pub(super) fn span(&self) -> Span {
         self.tokens[self.at].span
     }
 
-    /// The place of the token just taken.
+    /// The span of the token just taken.
     pub(super) fn last_span(&self) -> Span {
         self.tokens[self.at.saturating_sub(1)].span
     }
@@ -120,7 +120,7 @@ impl<'s> Parser<'s> {
 
     // --- taking ---
 
-    /// Takes a token; the last one, the end, stays.
+    /// Takes a token; the last one, the end, is never taken.
     pub(super) fn advance(&mut self) {
         if self.at + 1 < self.tokens.len() {
             self.at += 1;
@@ -150,7 +150,7 @@ impl<'s> Parser<'s> {
         if self.eat(symbol) { Ok(()) } else { Err(self.missing(&format!("`{symbol}`"))) }
     }
 
-    /// Takes this keyword; fails if it is missing, with advice on a near miss.
+    /// Takes this keyword; fails if it is missing, with advice if the word there is similar.
     pub(super) fn expect_word(&mut self, word: &'static str) -> Parsed<()> {
         if self.eat_word(word) { Ok(()) } else { Err(self.missing_words(&[word])) }
     }

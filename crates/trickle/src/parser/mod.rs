@@ -1,11 +1,8 @@
-//! Tokens to a tree: recursive descent, with binding powers for operators.
-//!
-//! Every error of a program is found in one go: after an error the parser skips to the end of the
-//! statement and reads on. What the lexer has reported is not reported again.
-//! `cursor` walks the tokens, `grammar` has the rules, and `help` writes the errors: a rule calls it where it fails.
-//! All three are parts of one type, `Parser`, and share the tables of `words`.
-//!
-//! The grammar, where `x,*` is a list of any length with commas between and a last one allowed:
+//! Parses tokens to a tree by recursive descent, with binding powers for operators. One pass finds all syntax
+//! errors: after an error the parser skips to the end of the statement and continues. Errors of the lexer are
+//! not reported again. `cursor` walks the tokens, `grammar` has the rules, and `help` writes the errors: a
+//! rule calls it where it fails. All three are parts of one type, `Parser`, and share the tables of `words`.
+//! The grammar, where `x,*` is a comma-separated list of any length, with an optional trailing comma:
 //!
 //! ```text
 //! program   = { statement ";" }
@@ -33,7 +30,7 @@
 //! script    = { ( expr | item ) ";" }
 //! body      = { expr ";" }
 //! expr      = "let" place "=" expr | "emit" [ expr ] [ "=>" string ] | "drop" | binary
-//! binary    = unary { operator unary }                    (see BinaryOp::of for what binds how)
+//! binary    = unary { operator unary }                    (see BinaryOp::of for the precedence)
 //! unary     = ( "+" | "-" | "!" | "not" ) unary | ( "present" | "absent" ) place | primary
 //! primary   = literal | string | "[" expr,* "]" | "{" ( string ":" expr ),* "}" | "(" expr ")"
 //!           | "match" expr "of" { case } "end"
@@ -66,7 +63,7 @@ use crate::{
     diagnostic::Diagnostic,
 };
 
-/// Parses a whole program, as far as it can be, and lists every error. `base` is the offset of its
+/// Parses a whole program, and returns all statements that parse and all errors. `base` is the offset of its
 /// first byte among the texts of the program.
 pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
@@ -74,7 +71,7 @@ pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) 
     (statements, parser.errors)
 }
 
-/// Parses a script without a program around it; without a tree when a statement does not parse.
+/// Parses a standalone script. The tree is `None` when a statement does not parse.
 pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
     let script = parser.script_body();

@@ -1,16 +1,16 @@
-//! Where tokens stand on their lines. Only asked when something is wrong, and at each `end`.
+//! The layout of the source text around tokens. Used for errors, and at each `end`.
 
 use super::cursor::Parser;
 use crate::{source::Span, token::Token};
 
 impl Parser<'_> {
-    /// The text of the source between two places.
+    /// The source text between two offsets.
     fn text_between(&self, start: u32, end: u32) -> &str {
         let offset = |place: u32| place.saturating_sub(self.base) as usize;
         self.text.get(offset(start)..offset(end)).unwrap_or("")
     }
 
-    /// What was written from one token up to another, the other not included.
+    /// The source text from one token up to another, the other not included.
     pub(super) fn written(&self, from: usize, to: usize) -> &str {
         self.text_between(self.tokens[from].span.start, self.tokens[to.max(1) - 1].span.end)
     }
@@ -23,35 +23,35 @@ impl Parser<'_> {
                 .contains('\n')
     }
 
-    /// Whether nothing at all stands between a token and the one before.
+    /// Whether a token follows the previous one without white space.
     pub(super) fn touches_last(&self, token: usize) -> bool {
         token > 0 && self.tokens[token - 1].span.end == self.tokens[token].span.start
     }
 
-    /// How far the line of a token is indented.
+    /// The indentation of a token's line.
     pub(super) fn indentation(&self, token: usize) -> usize {
         let before = self.text_between(self.base, self.tokens[token].span.start);
         let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
         line.chars().take_while(|c| c.is_whitespace()).count()
     }
 
-    /// The number of a token's line.
+    /// The line number of a token.
     pub(super) fn line(&self, token: usize) -> usize {
         self.text_between(self.base, self.tokens[token].span.start).matches('\n').count() + 1
     }
 
-    /// The place right behind the token just taken.
+    /// The empty span right after the token just taken.
     pub(super) fn gap(&self) -> Span {
         let end = self.last_span().end.min(self.span().end);
         Span { start: end, end }
     }
 
-    /// Whether a place is behind what the lexer cannot read, on the same line, or touches it.
+    /// Whether a span follows text that the lexer cannot read on the same line, or touches it.
     pub(super) fn is_behind_unread(&self, span: Span) -> bool {
         self.unread.iter().any(|unread| unread.start <= span.end && span.start <= unread.end)
     }
 
-    /// Whether a token is a word that can be a name by itself: neither a key of a path nor a keyword.
+    /// The word of a token, if it can be a name: neither a key in a path nor a keyword.
     pub(super) fn free_word(&self, token: usize) -> Option<&str> {
         let member = token > 0 && matches!(self.tokens[token - 1].token, Token::Symbol("." | "$" | "::"));
         match self.tokens[token].token {
@@ -61,7 +61,7 @@ impl Parser<'_> {
     }
 }
 
-/// From each of some places to the end of its line.
+/// For each span, the span from its start to the end of its line.
 pub(super) fn rests_of_lines(text: &str, starts: impl Iterator<Item = Span>) -> Vec<Span> {
     starts
         .map(|span| {

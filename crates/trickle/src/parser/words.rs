@@ -1,15 +1,15 @@
-//! Words with a place in the grammar, which both its rules and the advice look up.
+//! Lists of keywords, used by both the grammar and the advice.
 
-/// Words that begin a statement of the query level, and stand nowhere else.
+/// Words that begin a statement of the query level, and occur nowhere else.
 pub(super) const STATEMENTS: [&str; 3] = ["select", "create", "define"];
 
 /// Words that begin a definition.
 pub(super) const ITEMS: [&str; 5] = ["const", "fn", "intrinsic", "mod", "use"];
 
-/// Words that open a block which `end` closes.
+/// Words that open a block closed by `end`.
 pub(super) const BLOCKS: [&str; 6] = ["match", "for", "patch", "merge", "fn", "mod"];
 
-/// The words that begin an operation of a patch.
+/// Words that begin an operation of a patch.
 pub(super) const OPERATIONS: [&str; 8] =
     ["insert", "upsert", "update", "erase", "move", "copy", "merge", "default"];
 

@@ -1,4 +1,4 @@
-//! What an event may still cost. The evaluator, the library and the engine count with the same [`Steps`].
+//! The remaining cost of an event. The evaluator, the library and the engine share one [`Steps`].
 
 use std::cell::Cell;
 
@@ -6,12 +6,12 @@ use super::limits::{self, Limits, TooMuch};
 use crate::{diagnostic::Fault, source::Span};
 use towline_event::Value;
 
-/// Bytes of text that cost a step, and items of arrays and records: building them takes as long as a
-/// step does. So steps bound what an event builds, too.
+/// Bytes of text, and items of arrays and records, that are built in the time of one step. So the steps also
+/// bound the size of built values.
 const BYTES_A_STEP: usize = 64;
 const ITEMS_A_STEP: usize = 8;
 
-/// How many steps an event may still take, and the other limits it is under.
+/// The remaining steps of an event, and its other limits.
 #[derive(Debug)]
 pub(crate) struct Steps {
     left: Cell<u32>,
@@ -19,7 +19,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// All the steps of one event.
+    /// The steps of a new event.
     pub(crate) fn new(limits: Limits) -> Self {
         Self { left: Cell::new(limits.max_steps), limits }
     }
@@ -29,7 +29,7 @@ impl Steps {
         &self.limits
     }
 
-    /// Steps that are left.
+    /// The remaining steps.
     pub(crate) fn left(&self) -> u32 {
         self.left.get()
     }
@@ -45,10 +45,10 @@ impl Steps {
         }
     }
 
-    /// Takes several steps. For functions of the library, whose errors carry no place in the program.
+    /// Takes several steps. For library functions, whose errors have no position in the program.
     ///
     /// # Errors
-    /// When fewer than `count` steps are left; none are left afterwards.
+    /// When fewer than `count` steps remain. No steps remain afterwards.
     pub(crate) fn spend(&self, count: usize) -> Result<(), String> {
         let left = u32::try_from(count).ok().and_then(|count| self.left.get().checked_sub(count));
         self.left.set(left.unwrap_or(0));
@@ -59,7 +59,7 @@ impl Steps {
         format!("the event took more than {} steps", self.limits.max_steps)
     }
 
-    /// Takes the steps for a value that was just built, by its own length.
+    /// Takes the steps for building a value, by its own length.
     pub(crate) fn weigh(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
         let steps = match value {
             Value::String(text) => text.len() / BYTES_A_STEP,
@@ -71,12 +71,12 @@ impl Steps {
         self.spend(steps).map_err(|message| Fault::new(span, message))
     }
 
-    /// The size of a value that will be kept `depth` levels deep, if it is within bounds.
+    /// The size of a value that will be stored `depth` levels deep, if it is within the limits.
     pub(crate) fn measure(&self, value: &Value, depth: usize) -> Result<usize, TooMuch> {
         limits::measure(value, depth, self.limits.max_value)
     }
 
-    /// Refuses a value that is out of bounds. Looking takes steps, too.
+    /// Refuses a value beyond the limits. Measuring it takes steps too.
     pub(crate) fn check(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
         if let Value::Array(_) | Value::Record(_) = value {
             let size = self.measure(value, 0).map_err(|much| Fault::new(span, much.to_string()))?;
@@ -85,12 +85,12 @@ impl Steps {
         Ok(())
     }
 
-    /// Takes the steps for having measured a value of that size.
+    /// Takes the steps for measuring a value of that size.
     pub(crate) fn look(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
         self.spend(size / (4 * BYTES_A_STEP)).map_err(|message| Fault::new(span, message))
     }
 
-    /// Refuses a text or a list that would be too large, before it is built.
+    /// Refuses a text or a list that would be too large; called before it is built.
     pub(crate) fn room(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
         let max = self.limits.max_value;
         if size > max { Err(Fault::new(span, TooMuch::Large(max).to_string())) } else { Ok(()) }

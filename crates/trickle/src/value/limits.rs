@@ -1,34 +1,34 @@
-//! How much one event may cost, and how large a value may become.
+//! Limits on the cost of an event and on the size of a value.
 
 use towline_event::Value;
 
-/// Steps of one event: operators, cases, statements, nodes, calls, and what is built, by size. A step
-/// takes well below a microsecond, so an event holds its worker for less than a second, and no honest
-/// program comes near.
+/// Maximum steps of one event. Operators, cases, statements, nodes and calls take steps, and so does building
+/// values, by size. A step takes well below a microsecond, so an event occupies its worker for less than a
+/// second. Ordinary programs use far fewer.
 pub(crate) const STEPS_MAX: u32 = 1_000_000;
 
-/// How often a function may begin again, as in the reference system.
+/// Maximum number of tail calls of a function, as in the reference system.
 const RECURSION_MAX: u32 = 1_024;
 
-/// Messages that one event may become on its way: streams that fan out multiply.
+/// Maximum number of messages that one event may produce inside a program, because streams that fan out multiply.
 pub(crate) const MESSAGES_MAX: usize = 4_096;
 
-/// How deep a value that a program builds may nest: as deep as the JSON parser of the codecs reads.
-/// Without a bound `let state = [state]` would grow until dropping it overflows the stack.
+/// Maximum nesting of a value that a program builds, the same as the JSON parser of the codecs accepts.
+/// Without it, `let state = [state]` would grow until dropping it overflows the stack.
 pub(crate) const DEPTH_MAX: u32 = 127;
 
-/// How large a value that a program builds may be, counted as its JSON might be long: a shared part
-/// counts as often as it is written. 16 times the largest message of the default settings.
+/// Maximum size of a value that a program builds, in bytes, estimated as the length of its JSON: a shared
+/// part counts each time it occurs. This is 16 times the maximum message size of the default settings.
 pub(crate) const SIZE_MAX: usize = 16 << 20;
 
-/// What one event may cost in a program.
+/// Limits on the cost of one event in a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Steps: operators, cases, statements, calls, and what is built, by size.
+    /// Maximum steps: operators, cases, statements, calls, and built values by size.
     pub max_steps: u32,
-    /// How often a function may begin again by `recur`; this many is one too many.
+    /// Number of `recur` calls at which a function fails.
     pub max_recursion: u32,
-    /// Bytes of a value that the program builds, counted as its JSON might be long.
+    /// Maximum size of a value that the program builds, in bytes, estimated as the length of its JSON.
     pub max_value: usize,
 }
 
@@ -38,10 +38,10 @@ impl Default for Limits {
     }
 }
 
-/// What a value without text counts.
+/// Size counted for a value without text, in bytes.
 const SIZE_OF_ITEM: usize = 8;
 
-/// Why a value may not be.
+/// Which limit a value exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TooMuch {
     #[error("the value nests deeper than {DEPTH_MAX} levels")]
@@ -63,7 +63,7 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// The size of a value, if it is at most `max` and nests within bounds when put `depth` levels deep.
+/// The size of a value, if it is at most `max` and does not nest too deeply when stored `depth` levels deep.
 pub(crate) fn measure(value: &Value, depth: usize, max: usize) -> Result<usize, TooMuch> {
     let mut size = 0;
     add(value, u32::try_from(depth).unwrap_or(u32::MAX), &mut size, max)?;
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deep_and_shared_values_are_found_out() {
+    fn depth_and_shared_parts_are_measured() {
         let mut deep = Value::Null;
         let mut wide = Value::string("0123456789");
         for level in 0..130 {

@@ -1,7 +1,6 @@
-//! Operators.
-//!
-//! Whole numbers reach from -2^63 to 2^64 - 1, as in JSON; arithmetic that leaves this range is an
-//! error, as is a float that is not finite. So no operator yields a value that JSON cannot write.
+//! Evaluation of operators. Integers range from -2^63 to 2^64 - 1, as in JSON. Arithmetic that leaves this
+//! range is an error, and so is a float that is not finite. So no operator yields a value that JSON cannot
+//! represent.
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
@@ -26,7 +25,7 @@ pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
         (UnaryOp::Minus | UnaryOp::BitNot, Value::Big(big), _) => Err(Fault::new(span, overflow(big))),
         (UnaryOp::Not | UnaryOp::BitNot, Value::Bool(truth), _) => Ok(Value::Bool(!truth)),
         (UnaryOp::BitNot, Value::Int(bits @ ..0), _) => Ok(Value::Int(!bits)),
-        // What is not negative has 64 bits without a sign.
+        // A non-negative integer is treated as an unsigned 64-bit integer.
         (UnaryOp::BitNot, Value::Int(bits), _) => Ok(Value::from(!(*bits as u64))),
         (UnaryOp::BitNot, Value::Uint(bits), _) => Ok(Value::from(!bits)),
         (UnaryOp::Plus, _, Some(_)) => Ok(operand.clone()),
@@ -39,8 +38,8 @@ pub(crate) fn unary(op: UnaryOp, span: Span, operand: &Value) -> Outcome {
     }
 }
 
-/// Applies an operator to two values. `and`, `or` and `xor` are not among them: they look at their
-/// right side only if they must.
+/// Applies an operator to two values, except `and`, `or` and `xor`, which the evaluator handles because they
+/// may skip their right operand.
 pub(crate) fn binary(
     op: BinaryOp,
     span: Span,
@@ -87,7 +86,7 @@ pub(crate) fn truth_of(value: &Value, span: Span, what: &str) -> Result<bool, Bo
     }
 }
 
-/// Whether a comparison of the two has an answer.
+/// Whether the operator can compare the two values.
 pub(crate) fn comparable(op: BinaryOp, left: &Value, right: &Value) -> bool {
     matches!(op, BinaryOp::Eq | BinaryOp::NotEq) || compare(left, right).is_some()
 }
@@ -103,7 +102,7 @@ fn undefined(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Box<Fault
     }
 }
 
-/// Whether two values are equal; bytes are so to the text that is written with them.
+/// Whether two values are equal. Bytes equal a string with the same bytes.
 pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Bytes(_), Value::String(_)) | (Value::String(_), Value::Bytes(_)) => {
@@ -113,7 +112,7 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// The bytes of bytes, and of a text.
+/// The bytes of a binary or a string.
 fn octets(value: &Value) -> Option<&[u8]> {
     match value {
         Value::Bytes(bytes) => Some(bytes),
@@ -145,7 +144,7 @@ fn compare_big(big: &BigNumber, other: &Value) -> Option<Ordering> {
     })
 }
 
-/// The number beyond 64 bits among two numbers.
+/// The first number beyond 64 bits of the two.
 fn big_of<'v>(left: &'v Value, right: &'v Value) -> Option<&'v BigNumber> {
     let is_number = |value: &Value| matches!(value, Value::Big(_)) || Number::of(value).is_some();
     match (left, right) {
@@ -202,7 +201,7 @@ fn arithmetic(op: BinaryOp, span: Span, left: Number, right: Number) -> Outcome 
         (BinaryOp::Mod, ..) => Err(Fault::new(span, "`%` takes whole numbers")),
         (BinaryOp::Add, Number::Int(a), Number::Int(b)) => whole(a + b, span),
         (BinaryOp::Sub, Number::Int(a), Number::Int(b)) => whole(a - b, span),
-        // Of two numbers beyond 63 bits even these 128 bits overflow.
+        // The product of two numbers above 2^63 may overflow 128 bits.
         (_, Number::Int(a), Number::Int(b)) => whole(a.checked_mul(b).unwrap_or(i128::MAX), span),
         (BinaryOp::Add, a, b) => float(a.float() + b.float(), span),
         (BinaryOp::Sub, a, b) => float(a.float() - b.float(), span),
@@ -227,8 +226,8 @@ fn bitwise(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Outcome {
     }
 }
 
-/// Bits pushed out on either side are lost; the sign stays with `>>` and not with `>>>`. What is not negative
-/// has 64 bits without a sign.
+/// Shifts an integer by 0 to 63 bits. `>>` keeps the sign, `>>>` does not. A non-negative integer is treated
+/// as an unsigned 64-bit integer.
 fn shift(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Outcome {
     let (bits, signed) = match left {
         Value::Int(bits) => (*bits as u64, *bits < 0),

@@ -1,4 +1,4 @@
-//! How error texts name values.
+//! Names of values in error texts.
 
 use towline_event::{BigNumber, Value};
 
@@ -11,8 +11,7 @@ pub(crate) fn article(value: &Value) -> String {
     }
 }
 
-/// The kind of a value in plain words: `string`, `boolean`. [`Value::type_name`] has the name that the library
-/// gives it.
+/// The kind of a value for error texts: `string`, `boolean`. [`Value::type_name`] has the name that programs see.
 pub(crate) fn noun(value: &Value) -> &'static str {
     match value {
         Value::Bool(_) => "boolean",
@@ -20,7 +19,7 @@ pub(crate) fn noun(value: &Value) -> &'static str {
     }
 }
 
-/// The error for a number beyond 64 bits that takes part in arithmetic:
+/// The error for arithmetic with a number beyond 64 bits:
 /// `integer overflow: 18446744073709551616 does not fit 64 bits`. A long number is cut.
 pub(crate) fn overflow(big: &BigNumber) -> String {
     const SHOWN: usize = 40;

@@ -1,8 +1,6 @@
-//! `std::datetime`, with its formats and time zones.
-//!
-//! A date is an integer, nanoseconds since the Unix epoch; or a record `{"timestamp": …, "tz": …}`
-//! with a time zone, by its name or as an offset such as `+02:00`. Formats are those of `strftime`
-//! as chrono has them.
+//! `std::datetime`, with its formats and time zones. A date is an integer, nanoseconds since the Unix epoch,
+//! or a record `{"timestamp": …, "tz": …}` with a time zone, given by name or as an offset such as `+02:00`.
+//! Formats are `strftime` formats, as implemented by chrono.
 
 mod older;
 mod zone;
@@ -32,20 +30,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::datetime::parse",
         Exactly(2),
         parse,
-        "the date that a text is in a format, as nanoseconds since the Unix epoch",
+        "a text parsed by a format, as nanoseconds since the Unix epoch",
     ),
-    Function::pure("std::datetime::format", Exactly(2), format, "a date as text in a format"),
+    Function::pure("std::datetime::format", Exactly(2), format, "a date formatted as text"),
     Function::pure(
         "std::datetime::rfc3339",
         Exactly(1),
         rfc3339,
-        "a date as text, such as 1970-01-01T00:00:00+00:00",
+        "a date as RFC 3339 text, such as 1970-01-01T00:00:00+00:00",
     ),
     Function::pure(
         "std::datetime::rfc2822",
         Exactly(1),
         rfc2822,
-        "a date as text, such as Thu, 1 Jan 1970 00:00:00 +0000",
+        "a date as RFC 2822 text, such as Thu, 1 Jan 1970 00:00:00 +0000",
     ),
     Function::pure("std::datetime::with_timezone", Exactly(2), with_timezone, "the date in a time zone"),
     Function::pure(
@@ -70,13 +68,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::datetime::day_of_month",
         Exactly(1),
         |call| part(call, |local| local.day().into()),
-        "the day in the month of a date, from 1",
+        "the day of the month of a date, from 1",
     ),
     Function::pure(
         "std::datetime::day_of_year",
         Exactly(1),
         |call| part(call, |local| local.ordinal().into()),
-        "the day in the year of a date, from 1",
+        "the day of the year of a date, from 1",
     ),
     Function::pure(
         "std::datetime::hour",
@@ -100,19 +98,19 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::datetime::subsecond_millis",
         Exactly(1),
         |call| part(call, |local| (local.nanosecond() / 1_000_000).into()),
-        "the milliseconds since the last full second",
+        "the milliseconds of a date within its second",
     ),
     Function::pure(
         "std::datetime::subsecond_micros",
         Exactly(1),
         |call| part(call, |local| (local.nanosecond() / 1_000).into()),
-        "the microseconds since the last full second",
+        "the microseconds of a date within its second",
     ),
     Function::pure(
         "std::datetime::subsecond_nanos",
         Exactly(1),
         |call| part(call, |local| local.nanosecond().into()),
-        "the nanoseconds since the last full second",
+        "the nanoseconds of a date within its second",
     ),
 ];
 
@@ -124,7 +122,7 @@ enum Moment {
     Fixed(DateTime<FixedOffset>),
 }
 
-/// A date without an offset is one in UTC.
+/// Parses a date. Without an offset in the text, it is in UTC.
 fn parse(call: &Call<'_>) -> Outcome {
     let (text, format) = (call.string(0)?, call.string(1)?);
     call.read(text.len().saturating_add(format.len()))?;
@@ -151,14 +149,14 @@ fn formatted(call: &Call<'_>, moment: &Moment, format: &str) -> Outcome {
     call.read(format.len())?;
     let items = StrftimeItems::new(format)
         .parse()
-        .map_err(|_| call.fail(format_args!("{} is not a format of dates", shown(format))))?;
+        .map_err(|_| call.fail(format_args!("{} is not a date format", shown(format))))?;
     call.walk(items.len())?;
     let mut text = call.text();
     let written = match moment {
         Moment::Named(date) => date.format_with_items(items.iter()).write_to(&mut text),
         Moment::Fixed(date) => date.format_with_items(items.iter()).write_to(&mut text),
     };
-    // What a date has for every item is known, so what fails is the size.
+    // The format is valid, so only the size limit can fail.
     written.map_err(|_| call.room(usize::MAX).err().unwrap_or_default())?;
     text.finish()
 }
@@ -190,7 +188,7 @@ fn part(call: &Call<'_>, part: fn(NaiveDateTime) -> i64) -> Outcome {
     })))
 }
 
-/// The date that the first argument is.
+/// The date in the first argument, with its time zone.
 fn moment(call: &Call<'_>) -> Result<Moment, String> {
     let date = utc(timestamp(call)?).ok_or_else(|| call.fail("the date is out of range"))?;
     let zone = match call.any(0).get("tz") {
@@ -203,7 +201,7 @@ fn moment(call: &Call<'_>) -> Result<Moment, String> {
     })
 }
 
-/// The nanoseconds of the date that the first argument is.
+/// The date in the first argument, in nanoseconds since the Unix epoch.
 fn timestamp(call: &Call<'_>) -> Result<i128, String> {
     let timestamp = match call.any(0) {
         Value::Record(record) => record.get("timestamp"),
@@ -213,7 +211,7 @@ fn timestamp(call: &Call<'_>) -> Result<i128, String> {
         Some(Value::Int(nanos)) => Ok(i128::from(*nanos)),
         Some(Value::Uint(nanos)) => Ok(i128::from(*nanos)),
         _ if matches!(call.any(0), Value::Record(_)) => {
-            Err(call.fail("the record has no integer under `timestamp`"))
+            Err(call.fail("the record has no integer `timestamp`"))
         }
         _ => Err(call.wrong(0, "an integer or a record with timestamp and tz")),
     }
@@ -294,7 +292,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ),
     ("std::datetime::format", r#"[18446744073709551615,"%F"]"#, r#""2554-07-21""#),
     ("std::datetime::format", r#"[0,""]"#, r#""""#),
-    ("std::datetime::format", r#"[0,"%Q"]"#, "error: std::datetime::format: `%Q` is not a format of dates"),
+    ("std::datetime::format", r#"[0,"%Q"]"#, "error: std::datetime::format: `%Q` is not a date format"),
     (
         "std::datetime::format",
         r#"[1.5,"%F"]"#,
@@ -314,7 +312,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::datetime::rfc3339",
         r#"[{"tz":"UTC"}]"#,
-        "error: std::datetime::rfc3339: the record has no integer under `timestamp`",
+        "error: std::datetime::rfc3339: the record has no integer `timestamp`",
     ),
     ("std::datetime::rfc2822", "[0]", r#""Thu, 1 Jan 1970 00:00:00 +0000""#),
     ("std::datetime::rfc2822", r#"[{"timestamp":0,"tz":"+02:00"}]"#, r#""Thu, 1 Jan 1970 02:00:00 +0200""#),
@@ -365,7 +363,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::datetime::day_of_month",
         "[{}]",
-        "error: std::datetime::day_of_month: the record has no integer under `timestamp`",
+        "error: std::datetime::day_of_month: the record has no integer `timestamp`",
     ),
     ("std::datetime::day_of_year", "[0]", "1"),
     ("std::datetime::day_of_year", "[-1]", "365"),

@@ -1,4 +1,4 @@
-//! What only Tremor 0.11 has of dates: without time zones, and with lengths of time.
+//! Functions of `std::datetime` that exist in Tremor 0.11 only: dates without time zones, and durations.
 
 use chrono::{Datelike, Timelike};
 
@@ -15,37 +15,37 @@ pub(in crate::library) static FUNCTIONS: &[Function] = &[
         "std::datetime::iso8601",
         Exactly(1),
         iso8601,
-        "a date as text, such as 1970-01-01T00:00:00.000000000+00:00",
+        "a date as ISO 8601 text, such as 1970-01-01T00:00:00.000000000+00:00",
     ),
     Function::pure(
         "std::datetime::day",
         Exactly(1),
         |call| part(call, |local| local.day().into()),
-        "the day in the month of a date, from 1",
+        "the day of the month of a date, from 1",
     ),
     Function::pure(
         "std::datetime::millisecond",
         Exactly(1),
         |call| part(call, |local| (local.nanosecond() / 1_000_000).into()),
-        "the milliseconds since the last full second",
+        "the milliseconds of a date within its second",
     ),
     Function::pure(
         "std::datetime::microsecond",
         Exactly(1),
         |call| part(call, |local| (local.nanosecond() / 1_000 % 1_000).into()),
-        "the microseconds since the last full millisecond",
+        "the microseconds of a date within its millisecond",
     ),
     Function::pure(
         "std::datetime::nanosecond",
         Exactly(1),
         |call| part(call, |local| (local.nanosecond() % 1_000).into()),
-        "the nanoseconds since the last full microsecond",
+        "the nanoseconds of a date within its microsecond",
     ),
     Function::pure(
         "std::datetime::subsecond",
         Exactly(1),
         |call| part(call, |local| local.nanosecond().into()),
-        "the nanoseconds since the last full second",
+        "the nanoseconds of a date within its second",
     ),
     Function::impure("std::datetime::today", Exactly(0), today, "the last midnight in UTC"),
     Function::pure(
@@ -70,67 +70,67 @@ pub(in crate::library) static FUNCTIONS: &[Function] = &[
         "std::datetime::without_subseconds",
         Exactly(1),
         without_subseconds,
-        "a date in full seconds since the Unix epoch",
+        "a date in whole seconds since the Unix epoch",
     ),
     Function::pure(
         "std::datetime::from_human_format",
         Exactly(1),
         from_human_format,
-        "a length such as 3 days 5 minutes in nanoseconds",
+        "a duration such as `3 days 5 minutes` in nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_nanoseconds",
         Exactly(1),
         |call| length(call, 1),
-        "so many nanoseconds in nanoseconds",
+        "a number of nanoseconds, unchanged",
     ),
     Function::pure(
         "std::datetime::with_microseconds",
         Exactly(1),
         |call| length(call, MICROSECOND),
-        "so many microseconds in nanoseconds",
+        "microseconds converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_milliseconds",
         Exactly(1),
         |call| length(call, MILLISECOND),
-        "so many milliseconds in nanoseconds",
+        "milliseconds converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_seconds",
         Exactly(1),
         |call| length(call, SECOND),
-        "so many seconds in nanoseconds",
+        "seconds converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_minutes",
         Exactly(1),
         |call| length(call, MINUTE),
-        "so many minutes in nanoseconds",
+        "minutes converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_hours",
         Exactly(1),
         |call| length(call, HOUR),
-        "so many hours in nanoseconds",
+        "hours converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_days",
         Exactly(1),
         |call| length(call, DAY),
-        "so many days in nanoseconds",
+        "days converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_weeks",
         Exactly(1),
         |call| length(call, WEEK),
-        "so many weeks in nanoseconds",
+        "weeks converted to nanoseconds",
     ),
     Function::pure(
         "std::datetime::with_years",
         Exactly(1),
         with_years,
-        "so many years in nanoseconds, every fourth with a day more",
+        "years converted to nanoseconds; every fourth year has 366 days",
     ),
 ];
 
@@ -143,7 +143,7 @@ fn today(call: &Call<'_>) -> Outcome {
     call.whole(now - now % i128::from(DAY))
 }
 
-/// Half a unit is rounded up.
+/// Rounds to a unit; half a unit is rounded up.
 fn nearest(call: &Call<'_>, unit: i64) -> Outcome {
     let unit = i128::from(unit);
     call.whole((timestamp(call)? + unit / 2).div_euclid(unit) * unit)
@@ -167,18 +167,18 @@ fn years(count: i128) -> i128 {
 
 fn count(call: &Call<'_>) -> Result<i128, String> {
     match call.integer(0)? {
-        negative if negative < 0 => Err(call.not(0, "an integer of 0 or more", &negative)),
+        negative if negative < 0 => Err(call.not(0, "a non-negative integer", &negative)),
         count => Ok(count),
     }
 }
 
-/// Adds up pairs of a number and a unit with spaces between.
+/// Adds up pairs of a number and a unit, separated by spaces.
 fn from_human_format(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;
     let sum = lengths(text);
     let sum = sum.ok_or_else(|| {
-        call.fail(format_args!("{} is not a length of time such as `3 days 5 minutes`", shown(text)))
+        call.fail(format_args!("{} is not a duration such as `3 days 5 minutes`", shown(text)))
     })?;
     call.whole(sum)
 }
@@ -189,7 +189,7 @@ fn lengths(text: &str) -> Option<i128> {
     let mut sum: i128 = 0;
     while let Some(number) = words.next() {
         let number = i128::from(number.parse::<u32>().ok()?);
-        // Every pair is below 2^80, and no text has 2^40 of them.
+        // Each pair is below 2^80, and a text cannot have 2^40 pairs, so the sum does not overflow.
         sum += match words.next()? {
             "year" | "years" => years(number),
             unit => number * i128::from(unit_named(unit)?),
@@ -292,17 +292,17 @@ pub(super) const CASES: &[crate::library::tests::Case] = &[
     (
         "std::datetime::from_human_format",
         r#"["3"]"#,
-        "error: std::datetime::from_human_format: `3` is not a length of time such as `3 days 5 minutes`",
+        "error: std::datetime::from_human_format: `3` is not a duration such as `3 days 5 minutes`",
     ),
     (
         "std::datetime::from_human_format",
         r#"[""]"#,
-        "error: std::datetime::from_human_format: `` is not a length of time such as `3 days 5 minutes`",
+        "error: std::datetime::from_human_format: `` is not a duration such as `3 days 5 minutes`",
     ),
     (
         "std::datetime::from_human_format",
         r#"["-3 days"]"#,
-        "error: std::datetime::from_human_format: `-3 days` is not a length of time such as `3 days 5 minutes`",
+        "error: std::datetime::from_human_format: `-3 days` is not a duration such as `3 days 5 minutes`",
     ),
     (
         "std::datetime::from_human_format",
@@ -314,7 +314,7 @@ pub(super) const CASES: &[crate::library::tests::Case] = &[
     (
         "std::datetime::with_nanoseconds",
         "[-1]",
-        "error: std::datetime::with_nanoseconds takes an integer of 0 or more, not -1",
+        "error: std::datetime::with_nanoseconds takes a non-negative integer, not -1",
     ),
     ("std::datetime::with_microseconds", "[5000000]", "5000000000"),
     ("std::datetime::with_microseconds", "[0]", "0"),
@@ -359,7 +359,7 @@ pub(super) const CASES: &[crate::library::tests::Case] = &[
     (
         "std::datetime::with_weeks",
         "[-1]",
-        "error: std::datetime::with_weeks takes an integer of 0 or more, not -1",
+        "error: std::datetime::with_weeks takes a non-negative integer, not -1",
     ),
     ("std::datetime::with_years", "[1]", "31536000000000000"),
     ("std::datetime::with_years", "[4]", "126230400000000000"),

@@ -1,4 +1,4 @@
-//! Time zones: their names, their constants, and offsets.
+//! Time zones: names, constants and offsets.
 
 use std::{str::FromStr, sync::LazyLock};
 
@@ -7,7 +7,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use towline_event::Value;
 
-/// Where the constants are.
+/// The module of the constants.
 const MODULE: &str = "std::datetime::timezones";
 
 /// The full names of the constants, in the order of the zones.
@@ -18,7 +18,7 @@ static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
 /// A time zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Zone {
-    /// One of the IANA database, such as `Europe/Berlin`.
+    /// A zone of the IANA database, such as `Europe/Berlin`.
     Named(Tz),
     /// An offset from UTC, such as `+02:00`.
     Fixed(FixedOffset),
@@ -28,8 +28,8 @@ impl Zone {
     pub(super) const UTC: Self = Self::Named(Tz::UTC);
 }
 
-/// Takes the name of a zone as the IANA database spells it; or hours with a sign or without, and
-/// minutes with a colon or without: `+02:00`, `-0930`, `02`.
+/// Parses a zone name of the IANA database, or an offset: hours with an optional sign, and optional minutes
+/// with an optional colon: `+02:00`, `-0930`, `02`.
 impl FromStr for Zone {
     type Err = ();
 
@@ -52,8 +52,8 @@ fn two_digits(text: &str) -> Option<i32> {
     text.parse().ok().filter(|_| digits)
 }
 
-/// The value of the constant in that module of that name: the name of the zone. Tremor has a number
-/// there that changes with its database, and says not to use it.
+/// The value of a time zone constant: the name of the zone. In Tremor the value is a number that changes with
+/// its database and must not be used directly.
 pub(in crate::library) fn zone_named(module: &str, name: &str) -> Option<Value> {
     if module != MODULE {
         return None;
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offsets_are_read_and_others_refused() {
+    fn only_valid_offsets_are_accepted() {
         let table = [
             ("+02:00", 7200),
             ("-0930", -34_200),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_zone_has_a_constant_of_its_own() {
+    fn every_zone_has_its_own_constant() {
         let names: HashSet<&str> = zone_names().collect();
         assert_eq!(names.len(), TZ_VARIANTS.len());
         for name in names {

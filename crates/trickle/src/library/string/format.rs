@@ -2,12 +2,11 @@
 
 use crate::library::{Call, Outcome};
 
-/// Replaces each `{}` by the next argument, strings as they are and everything else as JSON. `{{`
-/// and `\{` stand for a brace, and so do `}}` and `\}`.
+/// Replaces each `{}` by the next argument: strings unchanged, all other values as JSON. `{{` and `\{` stand
+/// for an opening brace, `}}` and `\}` for a closing one.
 ///
 /// # Errors
-/// With the index of the character, when a brace stands alone; when there are too few or too many
-/// arguments.
+/// When a brace is unpaired (the message has its index), or there are too few or too many arguments.
 pub(super) fn format(call: &Call<'_>) -> Outcome {
     let template = call.string(0)?;
     call.read(template.len())?;
@@ -21,7 +20,7 @@ pub(super) fn format(call: &Call<'_>) -> Outcome {
         if let Some(beyond) = rest.strip_prefix('}').filter(|_| special.starts_with('{')) {
             call.walk(1)?;
             let value =
-                values.next().ok_or_else(|| call.fail("there are fewer arguments than {} in the text"))?;
+                values.next().ok_or_else(|| call.fail("too few arguments for the {} in the text"))?;
             out.push_value(value)?;
             rest = beyond;
             continue;
@@ -29,7 +28,7 @@ pub(super) fn format(call: &Call<'_>) -> Outcome {
         let (brace, beyond) = literal_brace(special).ok_or_else(|| {
             let index = template[..template.len() - special.len()].chars().count();
             call.fail(format_args!(
-                "the brace at {index} stands alone; write it twice if it is meant as it is"
+                "the brace at {index} is unpaired; for a literal brace write it twice"
             ))
         })?;
         out.push(brace)?;
@@ -37,15 +36,15 @@ pub(super) fn format(call: &Call<'_>) -> Outcome {
     }
     out.push(rest)?;
     if values.len() > 0 {
-        return Err(call.fail("there are more arguments than {} in the text"));
+        return Err(call.fail("too many arguments for the {} in the text"));
     }
     out.finish()
 }
 
-/// What a brace or a backslash that is no placeholder stands for, and what follows.
+/// The literal text for an escape at the beginning of `special`, and the text after it.
 fn literal_brace(special: &str) -> Option<(&str, &str)> {
     let (sign, after) = special.split_at(1);
-    // A backslash before anything but a brace is a backslash.
+    // A backslash before any character other than a brace stands for itself.
     let twice = match sign {
         "\\" if !after.starts_with(['{', '}']) => return Some((sign, after)),
         "\\" => true,
@@ -63,22 +62,22 @@ pub(super) const CASES: &[crate::library::tests::Case] = &[
     (
         "std::string::format",
         r#"["é{x"]"#,
-        "error: std::string::format: the brace at 1 stands alone; write it twice if it is meant as it is",
+        "error: std::string::format: the brace at 1 is unpaired; for a literal brace write it twice",
     ),
     (
         "std::string::format",
         r#"["é}"]"#,
-        "error: std::string::format: the brace at 1 stands alone; write it twice if it is meant as it is",
+        "error: std::string::format: the brace at 1 is unpaired; for a literal brace write it twice",
     ),
     (
         "std::string::format",
         r#"["{}"]"#,
-        "error: std::string::format: there are fewer arguments than {} in the text",
+        "error: std::string::format: too few arguments for the {} in the text",
     ),
     (
         "std::string::format",
         r#"["{}",1,2,3]"#,
-        "error: std::string::format: there are more arguments than {} in the text",
+        "error: std::string::format: too many arguments for the {} in the text",
     ),
     ("std::string::format", "[1]", "error: std::string::format takes a string, not an integer"),
     ("std::string::format", "[]", "error: std::string::format takes at least 1 argument, not 0"),

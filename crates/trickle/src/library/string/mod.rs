@@ -1,6 +1,5 @@
 //! `std::string`
-//!
-//! Indices and lengths count characters, that is Unicode scalar values, unless they say bytes.
+//! Indices and lengths count characters (Unicode scalar values), except in functions whose name says bytes.
 
 mod format;
 
@@ -15,22 +14,22 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::string::format",
         AtLeast(1),
         format::format,
-        "the text with each {} in it replaced by the next argument",
+        "the text with each {} replaced by the next argument",
     ),
     Function::pure("std::string::is_empty", Exactly(1), is_empty, "whether a string has no characters"),
-    Function::pure("std::string::len", Exactly(1), len, "how many characters a string has"),
-    Function::pure("std::string::bytes", Exactly(1), bytes, "how many bytes a string takes as UTF-8"),
+    Function::pure("std::string::len", Exactly(1), len, "the number of characters of a string"),
+    Function::pure("std::string::bytes", Exactly(1), bytes, "the number of bytes of a string in UTF-8"),
     Function::pure(
         "std::string::replace",
         Exactly(3),
         replace,
-        "the string with a text in it replaced wherever it is",
+        "the string with all occurrences of a text replaced",
     ),
     Function::pure(
         "std::string::trim",
         Exactly(1),
         |call| trimmed(call, str::trim),
-        "the string without white space at both ends",
+        "the string without white space at its start and end",
     ),
     Function::pure(
         "std::string::trim_start",
@@ -48,37 +47,37 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "std::string::substr",
         Exactly(3),
         substr,
-        "the characters from the first index to before the second",
+        "the characters from the first index up to, but not including, the second",
     ),
-    Function::pure("std::string::split", Exactly(2), split, "the parts of a string between separators"),
-    Function::pure("std::string::contains", Exactly(2), contains, "whether a text is somewhere in a string"),
+    Function::pure("std::string::split", Exactly(2), split, "the parts of a string between separators, as an array"),
+    Function::pure("std::string::contains", Exactly(2), contains, "whether a string contains a text"),
     Function::pure(
         "std::string::from_utf8_lossy",
         Exactly(1),
         from_utf8_lossy,
-        "a binary as a string, with a sign in place of what is not UTF-8",
+        "a binary as a string, with replacement characters for invalid UTF-8",
     ),
-    Function::pure("std::string::into_binary", Exactly(1), into_binary, "the UTF-8 of a string as a binary"),
-    Function::pure("std::string::reverse", Exactly(1), reverse, "the characters from the last to the first"),
+    Function::pure("std::string::into_binary", Exactly(1), into_binary, "the UTF-8 bytes of a string as a binary"),
+    Function::pure("std::string::reverse", Exactly(1), reverse, "the string with its characters in reverse order"),
 ];
 
-/// Those that change capitals and small letters.
+/// The functions that change case.
 pub(super) static CASE_FUNCTIONS: &[Function] = &[
-    Function::pure("std::string::lowercase", Exactly(1), lowercase, "the string in small letters"),
-    Function::pure("std::string::uppercase", Exactly(1), uppercase, "the string in capitals"),
+    Function::pure("std::string::lowercase", Exactly(1), lowercase, "the string in lower case"),
+    Function::pure("std::string::uppercase", Exactly(1), uppercase, "the string in upper case"),
     Function::pure(
         "std::string::capitalize",
         Exactly(1),
         capitalize,
-        "the string with its first character a capital",
+        "the string with its first character in upper case",
     ),
 ];
 
-/// How many times its bytes a character may take in the other case: U+0390 has two bytes, and three
-/// characters of two bytes each for a capital.
+/// Maximum growth factor of the bytes of a character when its case changes: U+0390 has two bytes, and its
+/// upper case is three characters of two bytes each.
 const GROWTH_OF_CASE: usize = 3;
 
-/// The first argument, and the steps to look at it.
+/// The first argument; takes the steps for reading it.
 fn subject<'c>(call: &Call<'c>) -> Result<&'c str, String> {
     let text = call.string(0)?;
     call.read(text.len())?;
@@ -97,7 +96,7 @@ fn bytes(call: &Call<'_>) -> Outcome {
     Ok(Value::from(call.string(0)?.len() as u64))
 }
 
-/// An empty text to look for is found before every character and at the end.
+/// An empty search text matches before every character and at the end.
 fn replace(call: &Call<'_>) -> Outcome {
     let (text, from, to) = (subject(call)?, call.string(1)?, call.string(2)?);
     let found = text.matches(from).count();
@@ -111,14 +110,14 @@ fn trimmed(call: &Call<'_>, trim: fn(&str) -> &str) -> Outcome {
     Ok(Value::string(trim(subject(call)?)))
 }
 
-/// What lies beyond the end is empty, as is what ends before it starts.
+/// A range beyond the end is empty, and so is one that ends before it starts.
 fn substr(call: &Call<'_>) -> Outcome {
     let (text, start, end) = (subject(call)?, call.size(1)?, call.size(2)?);
     let at = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
     Ok(Value::string(text.get(at(start)..at(end)).unwrap_or_default()))
 }
 
-/// An empty separator is found before every character and at the end.
+/// An empty separator matches before every character and at the end.
 fn split(call: &Call<'_>) -> Outcome {
     let (text, separator) = (subject(call)?, call.string(1)?);
     call.build(text.matches(separator).count() + 1)?;
@@ -132,7 +131,7 @@ fn contains(call: &Call<'_>) -> Outcome {
 fn from_utf8_lossy(call: &Call<'_>) -> Outcome {
     let bytes = call.bytes(0)?;
     call.read(bytes.len())?;
-    // A byte that is not UTF-8 becomes a sign of three.
+    // An invalid byte becomes a replacement character of three bytes.
     let size: usize = bytes
         .utf8_chunks()
         .map(|chunk| chunk.valid().len() + if chunk.invalid().is_empty() { 0 } else { 3 })
@@ -166,7 +165,7 @@ fn uppercase(call: &Call<'_>) -> Outcome {
     Ok(Value::string(text.to_uppercase()))
 }
 
-/// The rest stays as it is.
+/// Converts the first character to upper case.
 fn capitalize(call: &Call<'_>) -> Outcome {
     let text = subject(call)?;
     let mut chars = text.chars();
@@ -217,7 +216,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     (
         "std::string::substr",
         r#"["abc",-1,1]"#,
-        "error: std::string::substr takes an integer of 0 or more as its second argument, not -1",
+        "error: std::string::substr takes a non-negative integer as its second argument, not -1",
     ),
     (
         "std::string::substr",

@@ -1,4 +1,4 @@
-//! Blocks that `end` closes: whether it is there, and the way out of them after an error.
+//! Blocks closed by `end`: errors about missing ones, and recovery after errors.
 
 use crate::{
     diagnostic::{Diagnostic, similar},
@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// Parses what stands between a word just taken and its `end`, the `end` included. `opener` is the
-    /// token that the block is known by.
+    /// Parses a block up to and including its `end`, after its first word was taken. `opener` is the token
+    /// that errors name the block by.
     pub(in crate::parser) fn block<T>(
         &mut self,
         opener: usize,
@@ -31,21 +31,21 @@ impl Parser<'_> {
         Ok(parsed)
     }
 
-    /// Counts a block that begins at a token.
+    /// Records a block that begins at a token.
     pub(in crate::parser) fn open(&mut self, opener: usize) {
         self.blocks.push(Block { opener, inside: self.at, errors: self.errors.len() });
     }
 
-    /// After a failed statement of a program: if the head of a definition does not parse, there is still a
-    /// block to get out of.
+    /// Recovers after a failed statement of a program. If the head of a definition does not parse, its block
+    /// is skipped too.
     pub(in crate::parser) fn after_failed_head(&mut self, start: usize, blocks: usize) {
         if self.blocks.len() == blocks && self.free_word(start) == Some("define") {
             self.open(start);
         }
     }
 
-    /// An `end` that stands further left than the line on which its block begins is likely that of
-    /// another block.
+    /// Compares the indentation of an `end` with that of its block. If the `end` is indented less, it likely
+    /// belongs to another block.
     fn compare_indentation(&mut self, opener: usize) {
         if self.suspect.is_none()
             && self.begins_line(self.at)
@@ -55,8 +55,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Reports that a block is not closed where it should be, unless something in it did not parse: that
-    /// may be what hides the `end`.
+    /// Reports that a block is not closed, unless something in it did not parse, because that error may hide
+    /// the `end`.
     pub(in crate::parser) fn not_closed(&mut self, what: &str) -> Failed {
         if self.has_errors_in_block() {
             return Failed;
@@ -76,7 +76,7 @@ impl Parser<'_> {
         self.complain(self.gap(), what, help)
     }
 
-    /// Whether what stands here is certainly outside of the innermost block.
+    /// Whether the next token is certainly outside of the innermost block.
     fn cannot_go_on(&self) -> bool {
         self.begins_line(self.at)
             || self.is_any_word(&STATEMENTS)
@@ -89,7 +89,7 @@ impl Parser<'_> {
         self.blocks.last().is_some_and(|block| self.errors.len() > block.errors)
     }
 
-    /// Which block is not closed.
+    /// The advice about which block is not closed.
     fn advice_on_blocks(&self) -> Option<String> {
         let innermost = self.blocks.last()?.opener;
         let suspect = self.suspect.filter(|suspect| *suspect > innermost);
@@ -102,11 +102,11 @@ impl Parser<'_> {
         })
     }
 
-    /// Whether a line begins here that is indented no further than the innermost block, though what is in
-    /// the block is: then the block should have ended.
+    /// Whether a line begins here that is not indented more than the innermost block, although the contents
+    /// of the block are. The block should then have ended.
     pub(in crate::parser) fn is_outdented(&self) -> bool {
         let Some(block) = self.blocks.last() else { return false };
-        // After another error the indentation is not worth looking at.
+        // After another error, the indentation is not reliable.
         if self.has_errors_in_block() || !self.begins_line(self.at) {
             return false;
         }
@@ -116,7 +116,8 @@ impl Parser<'_> {
             && self.indentation(block.inside) > depth
     }
 
-    /// Whether this is meant to be in the innermost block: as the first thing, or as far to the right.
+    /// Whether the next token seems to be inside the innermost block: it is the first token there, or its
+    /// line has the same indentation.
     fn is_within(&self) -> bool {
         let Some(Block { opener, inside, .. }) = self.blocks.last().copied() else { return false };
         let first = self.indentation(inside);
@@ -127,8 +128,8 @@ impl Parser<'_> {
                 && self.indentation(self.at) >= first
     }
 
-    /// Reports a case behind one that takes everything. If it stands further left than the first case of
-    /// its block, it belongs to another.
+    /// Reports a case after one that matches everything. If it is indented less than the first case of its
+    /// block, it belongs to another block.
     pub(in crate::parser) fn unreachable_case(&mut self, first: usize) -> Failed {
         let stray = self.begins_line(self.at)
             && self.begins_line(first)
@@ -143,7 +144,7 @@ impl Parser<'_> {
         self.fail(error)
     }
 
-    /// Reports an `end` without a block, unless it is what is left of one that did not parse.
+    /// Reports an `end` without a block, unless the block did not parse.
     pub(in crate::parser) fn stray_end(&mut self) -> Failed {
         if self.errors.is_empty() {
             let error = Diagnostic::new(self.span(), "this `end` closes nothing", "no block is open here");
@@ -152,7 +153,7 @@ impl Parser<'_> {
         Failed
     }
 
-    /// Whether the word `script` stands here and begins what is done with events of another port.
+    /// Whether the next token is a `script` that begins the block of another port.
     pub(in crate::parser) fn at_separator(&self) -> bool {
         self.separated == Some(self.blocks.len()) && self.is_word("script")
     }
@@ -168,7 +169,7 @@ impl Parser<'_> {
             let member = self.at > 0 && matches!(self.tokens[self.at - 1].token, Token::Symbol("." | "$"));
             match self.peek() {
                 Token::Symbol(";") if deeper == 0 && braces == 0 => return,
-                // Blocks of other languages: their statements are no errors of their own.
+                // A block of another language: its statements are not reported separately.
                 Token::Symbol("{" | "%{") => braces += 1,
                 Token::Symbol("}") => braces = braces.saturating_sub(1),
                 Token::Word("end") if !member && deeper == 0 && blocks > 0 => return,
@@ -178,7 +179,7 @@ impl Parser<'_> {
                 Token::Word("merge")
                     if matches!(self.peek_second(), Token::TextStart | Token::Symbol("=>")) => {}
                 Token::Word(word) if !member && BLOCKS.contains(word) => deeper += 1,
-                // Met inside of a script, they say that an `end` is missing.
+                // Inside a script, these words show that an `end` is missing.
                 Token::Word(word) if !member && STATEMENTS.contains(word) => return,
                 _ => {}
             }

@@ -13,7 +13,7 @@ use crate::{
     token::Token,
 };
 
-/// What the reference system defines in its deployments; here it is in the settings.
+/// Definitions of the reference system's deployments; Towline has them in its settings.
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
 impl Parser<'_> {
@@ -84,7 +84,7 @@ impl Parser<'_> {
         Ok(Statement::DefineScript(DefineScript { name, params, state, blocks: blocks? }))
     }
 
-    /// What stands behind the first `script`, up to the `end`.
+    /// Parses the blocks after the first `script`, up to the `end`.
     fn script_blocks(&mut self) -> Parsed<Vec<ScriptBlock>> {
         let mut blocks: Vec<ScriptBlock> = Vec::new();
         while self.eat_word("from") {
@@ -212,7 +212,7 @@ impl Parser<'_> {
         if self.eat_word("with") { self.block(opener, |parser| parser.params(false)) } else { Ok(Vec::new()) }
     }
 
-    /// `key = value, …`, a comma at the end allowed; the value may be missing if `bare`.
+    /// `key = value, …`, with an optional trailing comma. With `bare`, values may be missing.
     fn params(&mut self, bare: bool) -> Parsed<Vec<Param>> {
         let mut params = Vec::new();
         while !self.is_any_word(&AFTER_PARAMS) || *self.peek_second() == Token::Symbol("=") {
@@ -235,7 +235,7 @@ impl Parser<'_> {
         Ok(params)
     }
 
-    /// Fails if the parameters end here only because something else stands for a comma.
+    /// Fails if the parameters end here only because another sign is used instead of a comma.
     fn check_end_of_params(&mut self) -> Parsed<()> {
         let another = *self.peek_second() == Token::Symbol("=") && matches!(self.peek(), Token::Word(_));
         if another {

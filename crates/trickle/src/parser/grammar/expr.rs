@@ -10,7 +10,7 @@ use crate::{
 use towline_event::Value;
 
 impl Parser<'_> {
-    /// Any expression. Where statements are not allowed, the compiler refuses them.
+    /// Parses any expression or statement. The compiler refuses statements where they are not allowed.
     pub(in crate::parser) fn expression(&mut self) -> Parsed<Expr> {
         match self.peek() {
             Token::Word("let") => self.nested(Self::assignment),
@@ -23,7 +23,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Operators that bind at least as tightly as `power`.
+    /// Parses operators with a binding power of at least `power`.
     pub(in crate::parser) fn binary(&mut self, power: u8) -> Parsed<Expr> {
         self.nested(|parser| {
             let mut left = parser.unary()?;
@@ -42,7 +42,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The operator that stands here, if one does.
+    /// The operator at the current position, if there is one.
     fn operator(&mut self) -> Parsed<Option<(BinaryOp, u8)>> {
         match *self.peek() {
             Token::Word(word) => Ok(BinaryOp::of(word)),
@@ -96,7 +96,7 @@ impl Parser<'_> {
         }
     }
 
-    /// What operators work on, with the path segments behind it.
+    /// Parses an operand, with the path segments after it.
     pub(in crate::parser) fn primary(&mut self) -> Parsed<Expr> {
         let start = self.span();
         let kind = match self.peek() {
@@ -131,7 +131,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `group[0]`, `window`: what a select with windows knows of them.
+    /// Reports `group[0]` and `window`, which are available in selects with windows only.
     fn of_windows(&mut self, word: &str) -> Failed {
         let what = if word == "group" { "grouping is" } else { "windows are" };
         self.fail(Diagnostic::not_yet(self.span(), what))
@@ -179,7 +179,7 @@ impl Parser<'_> {
         Ok(ExprKind::Record(fields))
     }
 
-    /// Takes a `;` that stands for the comma between two fields of a record, and reports it.
+    /// Takes and reports a `;` used instead of a comma between two fields of a record.
     fn semicolon_for_comma(&mut self) -> bool {
         let goes_on = self.is(";") && *self.peek_second() == Token::TextStart;
         if goes_on {
@@ -231,7 +231,7 @@ impl Parser<'_> {
         }
     }
 
-    /// A string without code in it.
+    /// Parses a string without interpolated code.
     pub(in crate::parser) fn plain_text(&mut self, what: &str) -> Parsed<Name> {
         if *self.peek() != Token::TextStart {
             return Err(self.expected(what));
@@ -270,7 +270,7 @@ impl Parser<'_> {
         self.segments(root, start)
     }
 
-    /// `$`, `$name`, and what follows.
+    /// Parses `$` or `$name`, and the segments after it.
     fn meta(&mut self) -> Parsed<Expr> {
         let start = self.span();
         self.advance();
@@ -302,7 +302,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Path(Path { root, segments, span }), span })
     }
 
-    /// Takes the key behind a `.`.
+    /// Takes the key after a `.`.
     fn member(&mut self) -> Parsed<Name> {
         match self.peek() {
             Token::Word(_) | Token::Quoted(_) => self.key("a key after `.`"),
@@ -327,7 +327,7 @@ impl Parser<'_> {
     }
 }
 
-/// What to say of words that define something.
+/// The advice for a definition inside an expression.
 fn misplaced(word: &str) -> Option<&'static str> {
     match word {
         "fn" | "const" | "mod" | "use" => {
@@ -338,7 +338,7 @@ fn misplaced(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Adds an operator to a chain of its own precedence, or begins one.
+/// Adds an operator to a chain of the same precedence, or begins a new chain.
 fn chain(left: Expr, link: Link, same: bool) -> Expr {
     let span = left.span.to(link.operand.span);
     match left.kind {
@@ -353,7 +353,7 @@ fn chain(left: Expr, link: Link, same: bool) -> Expr {
     }
 }
 
-/// A string without code is a literal.
+/// Turns a string without interpolated code into a literal.
 fn plain(mut pieces: Vec<Piece>) -> ExprKind {
     match pieces.as_mut_slice() {
         [] => ExprKind::Literal(Value::string("")),

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// A definition, if one begins here.
+    /// Parses a definition, if one begins here.
     pub(in crate::parser) fn item(&mut self) -> Option<Parsed<Item>> {
         let parse = match self.peek() {
             Token::Word("const") => Self::constant,
@@ -31,7 +31,7 @@ impl Parser<'_> {
         Ok(Item::Constant(Constant { name, value: self.expression()? }))
     }
 
-    /// The reference declares its library so; ours needs no declaration.
+    /// Reports `intrinsic`, by which the reference system declares its library.
     fn intrinsic(&mut self) -> Parsed<Item> {
         let error = Diagnostic::new(self.span(), "a program cannot declare functions of the library", "")
             .help("they are there without");
@@ -85,7 +85,7 @@ impl Parser<'_> {
         self.cases_of(|parser| parser.argument_patterns(arity))
     }
 
-    /// `(pattern, …)`: a tuple with a pattern for each argument; `_` alone takes any.
+    /// `(pattern, …)`: a tuple with a pattern for each argument. `_` alone matches any arguments.
     fn argument_patterns(&mut self, arity: usize) -> Parsed<Pattern> {
         if self.eat_word("_") {
             return Ok(Pattern::Any);
@@ -166,7 +166,7 @@ impl Parser<'_> {
 
     // --- calls ---
 
-    /// Whether a name with `::` or `(` behind it stands here.
+    /// Whether a name followed by `::` or `(` begins here.
     pub(in crate::parser) fn is_qualified(&self) -> bool {
         let named = match self.peek() {
             Token::Word(word) => !RESERVED.contains(word),
@@ -176,7 +176,7 @@ impl Parser<'_> {
         named && matches!(self.peek_second(), Token::Symbol("::" | "("))
     }
 
-    /// A call, or a constant of a module.
+    /// Parses a call, or a constant of a module.
     pub(in crate::parser) fn qualified_expression(&mut self) -> Parsed<ExprKind> {
         let name = self.qualified_name("a function or a constant")?;
         if self.is("(") {

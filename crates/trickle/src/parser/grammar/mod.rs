@@ -2,7 +2,7 @@
 //!
 //! `query` has the statements of programs, `define` definitions and creations, `items` constants, functions and
 //! modules, `script` the statements of scripts, `expr` expressions, `records` patches, merges and binaries, and
-//! `pattern` the patterns of cases. `blocks` finds the `end` of a block, and the way out of it after an error.
+//! `pattern` the patterns of cases. `blocks` handles the `end` of blocks, and recovery after errors.
 
 mod blocks;
 mod define;

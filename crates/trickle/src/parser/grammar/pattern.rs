@@ -7,7 +7,7 @@ use crate::{
     token::Token,
 };
 
-/// What binds tighter than a comparison: the operand of `key == value` in a record pattern.
+/// The binding power above comparisons, for the operand of `key == value` in a record pattern.
 const ABOVE_COMPARISON: u8 = 9;
 
 impl Parser<'_> {
@@ -57,7 +57,7 @@ impl Parser<'_> {
     }
 
     fn field_pattern(&mut self) -> Parsed<FieldPattern> {
-        // A field may itself be called `present`: then no other name follows.
+        // A field may be called `present`; no other name follows then.
         let names = matches!(self.peek_second(), Token::Word(_) | Token::Quoted(_) | Token::TextStart);
         if names && self.is_any_word(&["present", "absent"]) {
             let test = if self.is_word("present") { FieldTest::Present } else { FieldTest::Absent };
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Ok(Pattern::Array(self.patterns_until("]")?))
     }
 
-    /// Patterns with commas between, and what closes them.
+    /// Parses comma-separated patterns, up to and including the closing sign.
     pub(in crate::parser) fn patterns_until(&mut self, closing: &'static str) -> Parsed<Vec<Pattern>> {
         let mut items = Vec::new();
         while !self.is(closing) {
@@ -127,7 +127,7 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// Both `...` and the older `..` leave a tuple open.
+    /// Parses a tuple pattern. Both `...` and the older `..` leave it open.
     fn tuple_pattern(&mut self) -> Parsed<Pattern> {
         self.advance();
         let mut items = Vec::new();
@@ -150,7 +150,7 @@ impl Parser<'_> {
 
     // --- advice ---
 
-    /// Reports a `=` in a record pattern that gives nothing another name.
+    /// Reports a `=` in a record pattern that does not define an alias.
     fn no_alias(&mut self, sign: usize) -> Failed {
         let help = match self.peek() {
             Token::Symbol("~") => "an extractor stands behind `~=`",
@@ -165,7 +165,7 @@ impl Parser<'_> {
         self.fail(error.help(help))
     }
 
-    /// Reports what a field of a record pattern cannot be followed by.
+    /// Reports an unexpected token after a field of a record pattern.
     fn no_field_test(&mut self, what: &str) -> Failed {
         let help = match self.peek() {
             Token::Symbol(":") => "a comparison is `==`",

@@ -7,20 +7,20 @@ use crate::{
     token::Token,
 };
 
-/// Settings of `#!config`. Programs of the reference system carry them; here a program's name is its
-/// key in the settings, and metrics are always on, so they are checked and have no effect.
+/// Keys of `#!config`, which programs of the reference system use. Here the name of a program is its key in
+/// the settings, and metrics are always on, so these keys are checked but have no effect.
 const CONFIG_KEYS: [&str; 2] = ["id", "metrics_interval_s"];
 
-/// Words behind a stream in a `select`.
+/// Words that may follow a stream in a `select`.
 const AFTER_STREAM: [&str; 4] = ["where", "group", "into", "having"];
 
 impl Parser<'_> {
-    /// All statements up to the end of the source.
+    /// Parses all statements up to the end of the source.
     pub(in crate::parser) fn program(&mut self) -> Vec<Statement> {
         self.statements(|_| false)
     }
 
-    /// The statements of a module or a pipeline up to its `end`.
+    /// Parses the statements of a module or a pipeline up to its `end`.
     pub(in crate::parser) fn statements_of_block(&mut self) -> Vec<Statement> {
         self.statements(|parser| parser.is_word("end"))
     }
@@ -37,7 +37,7 @@ impl Parser<'_> {
                 Ok(statement) => statements.push(statement),
                 Err(Failed) => {
                     self.after_failed_head(start, blocks);
-                    // A statement keyword that failed on itself must not be met again.
+                    // Skip a keyword that failed at its own position, so that the loop makes progress.
                     if self.at == start {
                         self.advance();
                     }
@@ -108,7 +108,7 @@ impl Parser<'_> {
     }
 
     fn stream_ref(&mut self, what: &str) -> Parsed<StreamRef> {
-        // A keyword that goes on with what can only follow it is not meant as a name.
+        // A keyword followed by a token that fits only after the keyword is not meant as a name.
         let goes_on = matches!(self.peek_second(), Token::Word(next) if !AFTER_STREAM.contains(next));
         if goes_on && self.is_any_word(&AFTER_STREAM) {
             return Err(self.expected(what));

@@ -1,4 +1,4 @@
-//! What builds values from values: `patch`, `merge`, and binaries.
+//! `patch`, `merge`, and binary literals.
 
 use crate::{
     ast::{BytesKind, BytesPart, Expr, ExprKind, Operation, OperationKind, Patch},
@@ -10,7 +10,7 @@ use crate::{
     token::Token,
 };
 
-/// The words of a binary's types, which stand in any order.
+/// The words of a type in a binary literal, in any order.
 const BYTES_TYPES: [&str; 6] = ["integer", "binary", "signed", "unsigned", "big", "little"];
 
 impl Parser<'_> {
@@ -75,8 +75,8 @@ impl Parser<'_> {
         Ok((from, self.patch_key()?))
     }
 
-    /// A string, or as in version 0.11 of the reference any expression; but a bare word is a key that lacks its
-    /// quotes.
+    /// Parses a string, or any expression as in version 0.11 of the reference system. A bare word is an
+    /// error: a key without quotes.
     fn patch_key(&mut self) -> Parsed<Expr> {
         let ends = matches!(self.peek_second(), Token::Symbol("=>" | ";" | ",") | Token::Word("end"));
         match self.peek() {
@@ -141,7 +141,7 @@ impl Parser<'_> {
         Ok(size)
     }
 
-    /// `unsigned-big-integer`, with `-` or `_` between the words, and each of them optional.
+    /// `unsigned-big-integer`: words joined by `-` or `_`, each of them optional.
     fn bytes_type(&mut self, part: &mut BytesPart) -> Parsed<()> {
         loop {
             let span = self.span();

@@ -13,11 +13,11 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// The statements and definitions of a script up to its `end`, or nothing if one of them does not
-    /// parse: without it the others would be blamed for what it does.
+    /// Parses the statements and definitions of a script up to its `end`. Returns `None` if one of them does
+    /// not parse, because its absence would cause misleading errors in the others.
     pub(in crate::parser) fn script_body(&mut self) -> Option<Script> {
         let mut script = Script::default();
-        // A constant at the end is the script's value; one that only defines passes the event on.
+        // A constant at the end is the script's value. A script with definitions only passes the event on.
         let mut value = None;
         let sound = self.sequence(|parser| {
             let span = parser.span();
@@ -42,7 +42,7 @@ impl Parser<'_> {
         sound.then_some(script)
     }
 
-    /// The statements of a function up to its `end`, or nothing if one of them does not parse.
+    /// Parses the statements of a function up to its `end`. Returns `None` if one of them does not parse.
     pub(in crate::parser) fn statements_until_end(&mut self) -> Option<Vec<Expr>> {
         let mut body = Vec::new();
         let sound = self.sequence(|parser| {
@@ -52,7 +52,7 @@ impl Parser<'_> {
         sound.then_some(body)
     }
 
-    /// Parses what stands between semicolons up to an `end`, and tells whether all of it parses.
+    /// Parses a sequence separated by semicolons, up to an `end`. Returns whether all of it parses.
     fn sequence(&mut self, mut parse: impl FnMut(&mut Self) -> Parsed<()>) -> bool {
         let mut sound = true;
         let blocks = self.blocks.len();
@@ -77,7 +77,7 @@ impl Parser<'_> {
     }
 
     fn ends_statement(&self) -> bool {
-        // A script on its own ends with its text.
+        // A standalone script ends with its text.
         let ends_alone = self.blocks.is_empty() && *self.peek() == Token::End;
         self.is(";") || self.is_word("end") || self.at_separator() || ends_alone
     }
@@ -86,11 +86,11 @@ impl Parser<'_> {
         self.is_word("end") || self.is_any_word(&STATEMENTS) || self.at_separator()
     }
 
-    /// The statements of a case up to the next case or the `end` of the match.
+    /// Parses the statements of a case, up to the next case or the `end` of the match.
     fn case_body(&mut self) -> Parsed<Vec<Expr>> {
         let mut start = self.at;
         let mut body = vec![self.expression()?];
-        // Version 0.11 of the reference has commas here.
+        // Version 0.11 of the reference system has commas here.
         while (self.eat(";") || self.eat(",")) && !self.ends_case() && !self.is_any_word(&STATEMENTS) {
             start = self.at;
             body.push(self.expression()?);
@@ -127,13 +127,13 @@ impl Parser<'_> {
         }
     }
 
-    /// Some words of the language begin a value, which nobody means behind `let`.
+    /// Refuses keywords that begin a value after `let`.
     fn refuse_keyword(&mut self) -> Parsed<()> {
         match *self.peek() {
             Token::Word("event" | "state" | "args") => Ok(()),
             Token::Word(word) if RESERVED.contains(&word) => {
                 let refused = self.name("a local").map(drop);
-                // It opens no block.
+                // Here the word opens no block.
                 self.advance();
                 refused
             }
@@ -173,7 +173,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Match(Box::new(Match { subject, cases })), span })
     }
 
-    /// All cases up to the `end`; `pattern` parses what they test for.
+    /// Parses all cases up to the `end`; `pattern` parses their patterns.
     pub(in crate::parser) fn cases_of(
         &mut self,
         mut pattern: impl FnMut(&mut Self) -> Parsed<Pattern>,
@@ -235,7 +235,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::For(Box::new(For { subject, cases, fold })), span })
     }
 
-    /// `start [use operator]` behind `into`
+    /// `start [use operator]` after `into`
     fn fold(&mut self) -> Parsed<Fold> {
         let start = self.expression()?;
         let mut fold = Fold { span: start.span, start, op: BinaryOp::Add };

@@ -1,4 +1,4 @@
-//! What to say of statements that do not end where they should.
+//! Errors about statements that do not end where they should.
 
 use crate::{
     ast::Script,
@@ -13,20 +13,20 @@ use crate::{
 /// Words that begin a statement of a script.
 const BEGINNINGS: [&str; 8] = ["match", "for", "patch", "merge", "let", "emit", "drop", "recur"];
 
-/// Words that begin a part of an expression, with another part behind.
+/// Words that are followed by an expression.
 const PREFIXES: [&str; 7] = ["match", "for", "patch", "merge", "not", "present", "absent"];
 
-/// Words that begin a statement of a script, and none of a program.
+/// Words that begin a statement of a script but not of a program.
 const OF_SCRIPTS: [&str; 8] = ["let", "emit", "drop", "match", "for", "patch", "merge", "event"];
 
-/// What a module consists of.
+/// Words that begin a statement of a module.
 const OF_MODULES: [&str; 5] = ["const", "fn", "define", "mod", "use"];
 
 impl Parser<'_> {
     // --- programs ---
 
-    /// Reports what begins no statement of a program, a pipeline or a module. The short list is what most
-    /// programs consist of; the advice knows the other words too.
+    /// Reports a token that begins no statement of a program, a pipeline or a module. The error lists only
+    /// the most common statements; the advice knows all of them.
     pub(in crate::parser) fn unknown_statement(&mut self) -> Failed {
         if self.is_word("end") {
             return self.stray_end();
@@ -43,8 +43,7 @@ impl Parser<'_> {
         self.expected_words_or(expected, &advised)
     }
 
-    /// Reports a statement of scripts that stands in a program, unless it is what is left of a script that
-    /// did not parse.
+    /// Reports a script statement in a program, unless it is the rest of a script that did not parse.
     fn statement_of_scripts(&mut self) -> Failed {
         let Token::Word(word) = *self.peek() else { return Failed };
         if self.errors.is_empty() {
@@ -55,7 +54,7 @@ impl Parser<'_> {
         Failed
     }
 
-    /// Reports what is behind a script without a program around it, and one that does nothing.
+    /// Reports text after a standalone script, and an empty script.
     pub(in crate::parser) fn check_end_of_script(&mut self, script: Option<&Script>) {
         let span = self.span();
         if !self.errors.is_empty() {
@@ -84,8 +83,7 @@ impl Parser<'_> {
 
     // --- expressions ---
 
-    /// Reports a definition where none is allowed: inside of a block that should have ended, or in an
-    /// expression.
+    /// Reports a definition where none is allowed: inside a block that should have ended, or in an expression.
     pub(in crate::parser) fn misplaced(&mut self, word: &str, advice: &str) -> Failed {
         if self.is_outdented() {
             return self.not_closed("`end`");
@@ -94,7 +92,7 @@ impl Parser<'_> {
         self.fail(error)
     }
 
-    /// Reports the key of a record that is no string.
+    /// Reports the key of a record that is not a string.
     pub(in crate::parser) fn bare_key(&mut self, word: &str) -> Failed {
         let message = format!("the key `{word}` is not a string");
         let in_case = self.at > 1 && self.free_word(self.at - 2) == Some("case");
@@ -109,7 +107,7 @@ impl Parser<'_> {
 
     // --- statements of scripts ---
 
-    /// Reports what stands behind a statement of a sequence that began at `start`.
+    /// Reports an unexpected token after a statement that began at `start`.
     pub(in crate::parser) fn statement_goes_on(&mut self, start: usize) -> Failed {
         if self.is_behind_unread(self.span()) {
             return Failed;
@@ -126,7 +124,7 @@ impl Parser<'_> {
         self.expected_end("`;` or `end` after the statement")
     }
 
-    /// Whether a `use` that began at `start` joins names as other languages do.
+    /// Whether a `use` that began at `start` joins names by the sign of another language.
     pub(in crate::parser) fn joins_modules(&self, start: usize) -> bool {
         self.free_word(start) == Some("use") && (self.is("/") || self.is("."))
     }
@@ -136,7 +134,7 @@ impl Parser<'_> {
         self.complain(self.span(), "`::` or the end of the statement", Some(help))
     }
 
-    /// Reports what stands behind the statement of a case that began at `start`.
+    /// Reports an unexpected token after the statement of a case that began at `start`.
     pub(in crate::parser) fn case_goes_on(&mut self, start: usize) -> Failed {
         if self.is_behind_unread(self.span()) {
             return Failed;
@@ -156,14 +154,14 @@ impl Parser<'_> {
         self.expected_words(&["case", "default", "end"])
     }
 
-    /// The keyword that the word here may be meant as.
+    /// The keyword that is similar to the word here.
     fn word_like<'n>(&self, words: &[&'n str]) -> Option<&'n str> {
         let Token::Word(word) = *self.peek() else { return None };
         similar(word, words)
     }
 
-    /// What may be wrong with the words around here: one is from another language, or mistyped, and was
-    /// taken for a local. `start` is where the statement begins.
+    /// The error for a word near the current position that is from another language or mistyped, and was
+    /// parsed as a local. `start` is the first token of the statement.
     pub(in crate::parser) fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
         if self.is_behind_unread(self.span()) {
             return None;
@@ -197,7 +195,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The keyword that a word may be meant as, with what is behind it.
+    /// The keyword that a word may be meant as, considering the token after it.
     fn meant(&self, token: usize, start: usize) -> Option<&'static str> {
         let word = self.free_word(token).filter(|word| word.chars().count() > 2)?;
         if token > start {
@@ -206,7 +204,7 @@ impl Parser<'_> {
         similar(word, &BEGINNINGS).or_else(|| similar(word, &ITEMS))
     }
 
-    /// Whether something in the text gives a value to this name.
+    /// Whether the text assigns a value to this name anywhere.
     pub(in crate::parser) fn is_declared(&self, token: usize) -> bool {
         let word = &self.tokens[token].token;
         self.tokens.windows(2).any(|two| {

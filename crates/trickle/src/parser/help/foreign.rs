@@ -1,4 +1,4 @@
-//! What other languages write: words and operators that mean nothing here, with what does.
+//! Words and operators of other languages, with their equivalents in this one.
 
 use crate::{
     diagnostic::Diagnostic,
@@ -13,7 +13,7 @@ const RESULT: &str = "the last value is the result; `emit` ends a script before"
 const LOCAL: &str = "a local is made by: let NAME = VALUE";
 const ERASE: &str = "a key is removed by: let event = patch event of erase \"KEY\" end";
 
-/// Words of other languages, in small letters, and what is written here instead.
+/// Words of other languages, in lower case, with the advice for each.
 const WORDS: [(&str, &str); 26] = [
     ("def", FUNCTION),
     ("delete", ERASE),
@@ -43,7 +43,7 @@ const WORDS: [(&str, &str); 26] = [
     ("while", LOOP),
 ];
 
-/// Those that an `end` may close.
+/// The words of other languages that may open a block closed by `end`.
 const BLOCKS: [&str; 8] = ["def", "foreach", "func", "function", "if", "switch", "unless", "while"];
 
 impl Parser<'_> {
@@ -63,7 +63,7 @@ impl Parser<'_> {
         Some(Diagnostic::new(self.tokens[token].span, message, "").help(advice))
     }
 
-    /// Whether a token is a word of another language, and is followed by what cannot follow a name.
+    /// Whether a token is a word of another language, followed by a token that cannot follow a name.
     fn is_foreign(&self, token: usize) -> bool {
         let Some(word) = self.free_word(token) else { return false };
         let followed = match self.tokens.get(token + 1).map(|next| &next.token) {
@@ -77,7 +77,7 @@ impl Parser<'_> {
             && !self.is_declared(token)
     }
 
-    /// Whether the rest of this line has an opening brace: what is in it is skipped with it.
+    /// Whether the rest of this line has an opening brace; the block is then skipped.
     fn has_braces_ahead(&self) -> bool {
         (self.at..self.tokens.len())
             .take_while(|token| *token == self.at || !self.begins_line(*token))
@@ -86,7 +86,7 @@ impl Parser<'_> {
 
     // --- operators ---
 
-    /// Reports an operator of other languages that consists of this token and those right behind it.
+    /// Reports an operator of other languages that consists of this token and those directly after it.
     pub(in crate::parser) fn no_operator(&mut self, tokens: usize, advice: &str) -> Failed {
         self.no_operator_at(self.at, tokens, advice)
     }
@@ -97,7 +97,7 @@ impl Parser<'_> {
         self.fail(Diagnostic::new(span, message, "").help(advice))
     }
 
-    /// Reports a `=` behind a value.
+    /// Reports a `=` after a value.
     pub(in crate::parser) fn equals_sign(&mut self) -> Failed {
         let next = if self.touches_last(self.at + 1) { self.peek_second() } else { &Token::End };
         match next {
@@ -116,7 +116,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Reports what stands where a value should.
+    /// Reports an unexpected token where an operand should be.
     pub(in crate::parser) fn no_operand(&mut self) -> Failed {
         let last = self.at.saturating_sub(1);
         let (Token::Symbol(sign), true) = (&self.tokens[last].token, self.touches_last(self.at)) else {
@@ -137,7 +137,7 @@ impl Parser<'_> {
         }
     }
 
-    /// As [`Self::no_operand`], where the sign before stands apart.
+    /// As [`Self::no_operand`], when white space precedes the token.
     fn no_operand_behind(&mut self, last: usize) -> Failed {
         let twice =
             last > 0 && self.touches_last(last) && self.tokens[last].token == self.tokens[last - 1].token;
@@ -153,7 +153,7 @@ impl Parser<'_> {
         self.expected("an expression")
     }
 
-    /// The path right before a token, if it begins a statement.
+    /// The path directly before a token, if it begins a statement.
     fn assigned(&self, end: usize) -> Option<&str> {
         let begin = self.path_before(end)?;
         let begins = begin == 0

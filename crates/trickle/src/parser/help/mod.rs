@@ -1,7 +1,6 @@
-//! Errors of the grammar: what was expected, what was found, and advice for common mistakes.
-//!
-//! `advice` knows statements that do not end where they should, `slips` the mistakes within a statement, and
-//! `foreign` the words and signs of other languages. Nothing here takes a token that the grammar should take.
+//! Errors of the grammar: what was expected, what was found, and advice for common mistakes. `advice` handles
+//! statements that do not end where they should, `mistakes` mistakes within a statement, and `foreign` the
+//! words and signs of other languages. This module never takes a token that the grammar should take.
 
 mod advice;
 mod foreign;
@@ -27,24 +26,24 @@ impl Parser<'_> {
         self.complain(span, what, None)
     }
 
-    /// Reports that something is missing here: behind the last token, if the next one is on a later line.
+    /// Reports that something is missing here: after the last token, if the next one is on a later line.
     pub(in crate::parser) fn missing(&mut self, what: &str) -> Failed {
         let span = if self.begins_line(self.at) { self.gap() } else { self.span() };
         self.complain(span, what, None)
     }
 
-    /// Reports that a statement does not end where it should: behind its last token.
+    /// Reports that a statement does not end where it should: after its last token.
     pub(in crate::parser) fn expected_end(&mut self, what: &str) -> Failed {
         self.complain(self.gap(), what, None)
     }
 
-    /// Reports that one of some keywords was expected, with the nearest as advice.
+    /// Reports that one of some keywords was expected, and suggests the most similar one.
     pub(in crate::parser) fn expected_words(&mut self, words: &[&str]) -> Failed {
         self.expected_words_or(words, words)
     }
 
-    /// Reports that one of some keywords is missing here: behind the last token, if the next one is on a
-    /// later line and is no such word mistyped.
+    /// Reports that one of some keywords is missing here: after the last token, if the next one is on a later
+    /// line and is not a misspelled keyword.
     pub(in crate::parser) fn missing_words(&mut self, words: &[&str]) -> Failed {
         match *self.peek() {
             Token::Word(found) if similar(found, words).is_some() => self.expected_words(words),
@@ -52,7 +51,7 @@ impl Parser<'_> {
         }
     }
 
-    /// As [`Self::expected_words`], where the advice knows more words than the message.
+    /// As [`Self::expected_words`], but suggestions come from a longer list than the message has.
     pub(in crate::parser) fn expected_words_or(&mut self, words: &[&str], advised: &[&str]) -> Failed {
         let what = quoted(words);
         match *self.peek() {
@@ -64,8 +63,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Says what was expected at a place. One complaint about a place is enough, and what the lexer cannot
-    /// read explains what follows on its line.
+    /// Reports what was expected at a span. Reports only one error per span, and none after text on the same
+    /// line that the lexer could not read.
     pub(in crate::parser) fn complain(&mut self, span: Span, what: &str, help: Option<String>) -> Failed {
         let blamed = self.errors.last().is_some_and(|error| error.span == span);
         if blamed || *self.peek() == Token::Bad || self.is_behind_unread(span) {

@@ -1,4 +1,4 @@
-//! Slips within a statement, and what to say of them: cases, loops, patches, selects, keys.
+//! Errors and advice for mistakes within a statement: cases, loops, patches, selects, keys.
 
 use super::{foreign::LOOP, quoted};
 use crate::{
@@ -10,13 +10,13 @@ use crate::{
     token::Token,
 };
 
-/// What people write for `default`.
+/// Words that may be meant as `default`.
 const DEFAULTS: [&str; 5] = ["_", "else", "otherwise", "other", "any"];
 
 impl Parser<'_> {
     // --- cases and loops ---
 
-    /// Reports that the word is missing behind which a block begins. There is still a block to get out of.
+    /// Reports that the word that begins the contents of a block is missing, and skips the block.
     pub(in crate::parser) fn no_beginning(&mut self, words: &[&str], opener: usize) -> Failed {
         let failed = if self.is_word("in") && self.free_word(opener) == Some("for") {
             self.complain(self.span(), &quoted(words), Some(LOOP.to_owned()))
@@ -29,7 +29,7 @@ impl Parser<'_> {
         failed
     }
 
-    /// Reports what stands where a case should begin.
+    /// Reports an unexpected token where a case should begin.
     pub(in crate::parser) fn no_case(&mut self, words: &[&str]) -> Failed {
         let help = match self.peek() {
             _ if self.is_default_of_others() => "the case for all others is `default`",
@@ -39,12 +39,12 @@ impl Parser<'_> {
         self.complain(self.span(), &quoted(words), Some(help.to_owned()))
     }
 
-    /// Whether a case for all others begins here as in other languages.
+    /// Whether a default case of another language begins here.
     pub(in crate::parser) fn is_default_of_others(&self) -> bool {
         self.is_any_word(&DEFAULTS) && matches!(self.peek_second(), Token::Symbol("=>" | ":" | "-"))
     }
 
-    /// Reports what stands where the `=>` of a case should.
+    /// Reports an unexpected token where the `=>` of a case should be.
     pub(in crate::parser) fn no_arrow(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Symbol(":") => "what a case does stands behind `=>`",
@@ -57,7 +57,7 @@ impl Parser<'_> {
         self.complain(self.span(), "`=>`", Some(help.to_owned()))
     }
 
-    /// Reports a case of a loop with one name.
+    /// Reports a case of a loop with only one name.
     pub(in crate::parser) fn no_pair(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Word(word) => Some(format!(
@@ -70,7 +70,7 @@ impl Parser<'_> {
 
     // --- values ---
 
-    /// Whether what stands before a missing value explains it; reports it then.
+    /// Reports a missing operand if the word before it explains the mistake.
     pub(in crate::parser) fn no_operand_behind_word(&mut self, last: usize) -> Option<Failed> {
         let Token::Symbol(sign) = *self.peek() else { return None };
         let help = match (self.free_word(last)?, sign) {
@@ -83,7 +83,7 @@ impl Parser<'_> {
         Some(self.complain(self.span(), "an expression", Some(help)))
     }
 
-    /// Reports what stands behind a `.` instead of a key.
+    /// Reports an unexpected token after a `.`.
     pub(in crate::parser) fn no_member(&mut self) -> Failed {
         let help = match self.peek() {
             Token::TextStart => "a key in quotes stands in brackets: event[\"KEY\"]",
@@ -94,7 +94,7 @@ impl Parser<'_> {
         self.complain(self.span(), "a key after `.`", Some(help.to_owned()))
     }
 
-    /// Advice on what was found, wherever it is.
+    /// Advice for the unexpected token, independent of the context.
     pub(in crate::parser) fn advice_on_found(&self) -> Option<String> {
         let last = self.at.checked_sub(1)?;
         let advice = match (&self.tokens[last].token, self.peek()) {
@@ -125,7 +125,7 @@ impl Parser<'_> {
 
     // --- parameters ---
 
-    /// Reports a `;` between parameters, or behind the last.
+    /// Reports a `;` between parameters, or after the last one.
     pub(in crate::parser) fn no_comma_of_params(&mut self) -> Failed {
         let help = "`,` stands between parameters, and nothing behind the last".to_owned();
         self.complain(self.span(), "`,` or the end of the parameters", Some(help))
@@ -133,7 +133,7 @@ impl Parser<'_> {
 
     // --- patches ---
 
-    /// Reports a key of a patch that is no string.
+    /// Reports a key of a patch that is not a string.
     pub(in crate::parser) fn no_patch_key(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Word(word) => Some(format!("write \"{word}\"")),
@@ -142,7 +142,7 @@ impl Parser<'_> {
         self.complain(self.span(), "a key in double quotes", help)
     }
 
-    /// Reports what begins no operation of a patch.
+    /// Reports a token that begins no operation of a patch.
     pub(in crate::parser) fn no_operation(&mut self) -> Failed {
         if self.is_outdented() {
             return self.not_closed("`end`");
@@ -152,7 +152,7 @@ impl Parser<'_> {
 
     // --- selects ---
 
-    /// Reports what stands behind the target of a select instead of `from`.
+    /// Reports an unexpected token after the target of a select, instead of `from`.
     pub(in crate::parser) fn no_from(&mut self, start: usize) -> Failed {
         if let Some(error) = self.mistaken_word(start) {
             return self.fail(error);
@@ -165,7 +165,7 @@ impl Parser<'_> {
         self.complain(self.span(), "`from`", Some(help.to_owned()))
     }
 
-    /// Reports what stands behind the source of a select instead of `into`.
+    /// Reports an unexpected token after the source of a select, instead of `into`.
     pub(in crate::parser) fn no_into(&mut self, filtered: bool, grouped: bool) -> Failed {
         let words: &[&str] = match (filtered, grouped) {
             (false, false) => &["where", "group", "into"],
@@ -182,7 +182,7 @@ impl Parser<'_> {
         self.complain(self.span(), &quoted(words), Some(help.to_owned()))
     }
 
-    /// Reports what stands behind a statement of a program that began at `start`.
+    /// Reports an unexpected token after a statement of a program that began at `start`.
     pub(in crate::parser) fn program_goes_on(&mut self, start: usize) -> Failed {
         if self.joins_modules(start) {
             return self.no_joint();
@@ -200,7 +200,7 @@ impl Parser<'_> {
 
     // --- comments ---
 
-    /// A comment of other languages that was read as two signs.
+    /// The error for a comment of another language that was parsed as two operators.
     pub(in crate::parser) fn comment_of_others(&self, start: usize) -> Option<Diagnostic> {
         let dashes = self.tokens[start].token == Token::Symbol("-")
             && self.tokens[start + 1].token == Token::Symbol("-")
