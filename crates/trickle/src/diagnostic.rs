@@ -222,7 +222,7 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     known
         .into_iter()
         .filter(|candidate| *candidate != name && candidate.len().abs_diff(name.len()) <= allowed * 4)
-        .map(|candidate| (slips(name, candidate), candidate))
+        .map(|candidate| (edit_distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .filter(|(distance, candidate)| *distance < name.chars().count().min(candidate.chars().count()))
         .min()

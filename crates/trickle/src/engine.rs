@@ -7,7 +7,7 @@ use crate::{
     diagnostic::{Fault, RuntimeError},
     eval::{
         Env, eval,
-        script::{self, Ending, Frame, State, checked},
+        script::{self, Ending, ScriptFrame, State, checked},
     },
     graph::{Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
     library::Context,
@@ -255,7 +255,7 @@ impl Run<'_> {
         let locals = vec![None; script.locals];
         let err_is_read = script.err.is_some();
         let mut frame =
-            Frame { message, state, locals, steps: &self.steps, context: &self.context, err_is_read };
+            ScriptFrame { message, state, locals, steps: &self.steps, context: &self.context, err_is_read };
         let ending = script::run(&script.body, &mut frame)?;
         Ok(match ending {
             Ending::Event(port) => Some((port, frame.message)),

@@ -25,7 +25,7 @@ mod engine;
 mod eval;
 mod extract;
 mod files;
-mod format;
+mod formatter;
 mod graph;
 mod lexer;
 mod library;
@@ -55,7 +55,7 @@ mod tests;
 
 pub use diagnostic::{Diagnostics, RuntimeError};
 pub use files::{Module, Modules, NoModules};
-pub use format::{Form, format};
+pub use formatter::{Form, format};
 pub use port::Port;
 pub use program::{Instance, Program};
 pub use script::Script;

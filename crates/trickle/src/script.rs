@@ -6,7 +6,7 @@ use crate::{
     code::{Act, PortNumber},
     compile::{Args, Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
-    eval::script::{self, Ending, Frame, State, checked},
+    eval::script::{self, Ending, ScriptFrame, State, checked},
     files::{Loader, Modules, NoModules},
     library::Context,
     message::Message,
@@ -125,7 +125,7 @@ impl Script {
         // The caller of the script receives events from all of its ports.
         let err_is_read = true;
         let mut frame =
-            Frame { message, state: &mut self.state, locals, steps: &steps, context, err_is_read };
+            ScriptFrame { message, state: &mut self.state, locals, steps: &steps, context, err_is_read };
         Ok(match script::run(&self.body, &mut frame)? {
             Ending::Event(port) => Some((port, frame.message)),
             Ending::Value(port, value) => {

@@ -89,8 +89,8 @@ pub struct Decoder {
     max_frame: u32,
     header: [u8; HEADER_MAX],
     header_len: usize,
-    frame: Option<Frame>,
-    message: Option<Partial>,
+    frame: Option<PartialFrame>,
+    message: Option<PartialMessage>,
     control: BytesMut,
     /// Allocation that the small messages of this turn share.
     small: BytesMut,
@@ -98,7 +98,7 @@ pub struct Decoder {
 
 /// The frame whose payload is being read.
 #[derive(Debug)]
-struct Frame {
+struct PartialFrame {
     header: Header,
     /// Bytes of its payload received so far.
     got: usize,
@@ -106,7 +106,7 @@ struct Frame {
 
 /// The message whose frames are being read.
 #[derive(Debug)]
-struct Partial {
+struct PartialMessage {
     binary: bool,
     payload: BytesMut,
     /// The length of the payload's prefix that is checked to be UTF-8.
@@ -230,7 +230,7 @@ impl Decoder {
         if let Some(mask) = header.mask {
             apply_mask(&mut payload, mask, 0);
         }
-        Partial::new(header.opcode == Opcode::Binary, payload).finish().map(Incoming::Message)
+        PartialMessage::new(header.opcode == Opcode::Binary, payload).finish().map(Incoming::Message)
     }
 
     /// Copies a small message into the turn's shared allocation; `behind` bytes are yet to be decoded.
@@ -266,10 +266,10 @@ impl Decoder {
         self.check(&header)?;
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
-            let partial = self.message.get_or_insert_with(|| Partial::new(binary, BytesMut::new()));
+            let partial = self.message.get_or_insert_with(|| PartialMessage::new(binary, BytesMut::new()));
             make_room(&mut partial.payload, header.len as usize, available, self.max_message as usize);
         }
-        self.frame = Some(Frame { header, got: 0 });
+        self.frame = Some(PartialFrame { header, got: 0 });
         Ok(())
     }
 
@@ -319,12 +319,14 @@ impl Decoder {
 
     /// Ends the frame, and returns the message or control frame that it completes.
     fn end(&mut self) -> Result<Option<Incoming>, WireError> {
-        let Some(Frame { header, .. }) = self.frame.take() else { return Ok(None) };
+        let Some(PartialFrame { header, .. }) = self.frame.take() else { return Ok(None) };
         let incoming = match header.opcode {
             Opcode::Close => Incoming::Close(CloseFrame::parse(&self.take_control())?),
             Opcode::Ping => Incoming::Ping(self.take_control()),
             Opcode::Pong => Incoming::Pong(self.take_control()),
-            _ if !header.fin => return self.message.as_mut().map_or(Ok(()), Partial::check).map(|()| None),
+            _ if !header.fin => {
+                return self.message.as_mut().map_or(Ok(()), PartialMessage::check).map(|()| None);
+            }
             _ => match self.message.take() {
                 Some(partial) => Incoming::Message(partial.finish()?),
                 None => return Ok(None),
@@ -338,7 +340,7 @@ impl Decoder {
     }
 }
 
-impl Partial {
+impl PartialMessage {
     fn new(binary: bool, payload: BytesMut) -> Self {
         Self { binary, payload, checked: 0 }
     }

@@ -41,10 +41,10 @@ struct Ticker {
     /// No alarm is due before this tick.
     next: Cell<Tick>,
     running: Cell<bool>,
-    alarms: RefCell<Slab<Entry>>,
+    alarms: RefCell<Slab<AlarmEntry>>,
 }
 
-struct Entry {
+struct AlarmEntry {
     due: Tick,
     /// The waker to wake; `None` while the alarm is not set.
     waker: Waker,
@@ -132,7 +132,7 @@ impl Alarm {
     pub fn set(&mut self, due: Tick, waker: &Waker) {
         self.due = due;
         TICKER.with(|ticker| {
-            let entry = Entry { due, waker: waker.clone() };
+            let entry = AlarmEntry { due, waker: waker.clone() };
             let mut alarms = ticker.alarms.borrow_mut();
             match self.key.and_then(|key| alarms.get_mut(key as usize)) {
                 Some(place) => *place = entry,

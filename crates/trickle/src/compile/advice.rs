@@ -2,7 +2,7 @@
 
 use super::{
     Compiler, Place,
-    scope::{Binding, KINDS, Kind, ScopeId, library_binding},
+    scope::{Binding, DEFINITION_KINDS, DefinitionKind, ScopeId, library_binding},
     world::World,
 };
 use crate::{
@@ -34,14 +34,16 @@ impl Compiler<'_, '_> {
         {
             return error.help(format!("a key with a `-` stands in backticks: .`{key}-{text}`"));
         }
-        if let Some(error) = self.world.of_another_kind(self.scope, &Qualified::of(name), Kind::Constant) {
+        if let Some(error) =
+            self.world.of_another_kind(self.scope, &Qualified::of(name), DefinitionKind::Constant)
+        {
             return error;
         }
         let near = self.meant_word(text).map(str::to_owned).or_else(|| {
             let mut known = vec!["event", "state", "args"];
             known.extend(self.words());
             known.extend(self.locals.keys().map(String::as_str));
-            known.extend(self.world.names_in(self.scope, Kind::Constant));
+            known.extend(self.world.names_in(self.scope, DefinitionKind::Constant));
             nearest(text, known).map(str::to_owned)
         });
         error.help = Some(match (near, self.place) {
@@ -79,7 +81,7 @@ impl Compiler<'_, '_> {
 
 impl World<'_> {
     /// Reports an unknown name.
-    pub(crate) fn report_unknown(&mut self, scope: ScopeId, path: &Qualified, kind: Kind) {
+    pub(crate) fn report_unknown(&mut self, scope: ScopeId, path: &Qualified, kind: DefinitionKind) {
         let error = if self.is_crowded() {
             Diagnostic::new(path.span, format!("there is no {} `{}`", kind.noun(), path.text()), "")
         } else {
@@ -103,7 +105,7 @@ impl World<'_> {
             let near = nearest(&text, modules.iter().map(String::as_str))
                 .map(str::to_owned)
                 .or_else(|| nearest_in_library(&text, None))
-                .or_else(|| nearest(&text, self.names_in(scope, Kind::Module)).map(str::to_owned));
+                .or_else(|| nearest(&text, self.names_in(scope, DefinitionKind::Module)).map(str::to_owned));
             match near {
                 Some(near) => error.help(format!("did you mean `{near}`?")),
                 None => error,
@@ -112,14 +114,16 @@ impl World<'_> {
         self.errors.push(error);
     }
 
-    fn unknown(&self, scope: ScopeId, path: &Qualified, kind: Kind) -> Diagnostic {
+    fn unknown(&self, scope: ScopeId, path: &Qualified, kind: DefinitionKind) -> Diagnostic {
         let special = self.aggregate(scope, path).or_else(|| self.of_another_kind(scope, path, kind));
         if let Some(error) = special {
             return error;
         }
         let text = path.text();
         let label = match kind {
-            Kind::Script | Kind::Operator | Kind::Pipeline => "not defined in this program",
+            DefinitionKind::Script | DefinitionKind::Operator | DefinitionKind::Pipeline => {
+                "not defined in this program"
+            }
             _ => "",
         };
         let message = format!("there is no {} `{text}`", kind.noun());
@@ -144,13 +148,20 @@ impl World<'_> {
     /// The error for an aggregate, which needs windows.
     fn aggregate(&self, scope: ScopeId, path: &Qualified) -> Option<Diagnostic> {
         let first = path.names.first()?;
-        let is_one = first.text == AGGREGATES && self.visible(scope, Kind::Module, AGGREGATES).is_none();
+        let is_one =
+            first.text == AGGREGATES && self.visible(scope, DefinitionKind::Module, AGGREGATES).is_none();
         is_one.then(|| Diagnostic::not_yet(path.span, "aggregates are"))
     }
 
     /// The error for a name of another kind than the expected one.
-    fn of_another_kind(&self, scope: ScopeId, path: &Qualified, wanted: Kind) -> Option<Diagnostic> {
-        let kinds = KINDS.into_iter().filter(|kind| *kind != wanted && *kind != Kind::Window);
+    fn of_another_kind(
+        &self,
+        scope: ScopeId,
+        path: &Qualified,
+        wanted: DefinitionKind,
+    ) -> Option<Diagnostic> {
+        let kinds =
+            DEFINITION_KINDS.into_iter().filter(|kind| *kind != wanted && *kind != DefinitionKind::Window);
         let mut found = kinds.filter_map(|kind| {
             let binding = self.find(scope, path, kind).filter(|binding| !binding.is_missing())?;
             Some((kind, binding))
@@ -158,11 +169,15 @@ impl World<'_> {
         let (kind, binding) = found.next()?;
         let text = path.text();
         let article =
-            if matches!(kind, Kind::Constant | Kind::Function | Kind::Module) { "a" } else { "the" };
+            if matches!(kind, DefinitionKind::Constant | DefinitionKind::Function | DefinitionKind::Module) {
+                "a"
+            } else {
+                "the"
+            };
         let is = format!("`{text}` is {article} {}", kind.noun());
         let label = match wanted {
-            Kind::Constant => "not a value",
-            Kind::Function => "not a function",
+            DefinitionKind::Constant => "not a value",
+            DefinitionKind::Function => "not a function",
             _ if article == "a" => return None,
             _ => {
                 let message = format!("there is no {} `{text}`", wanted.noun());
@@ -171,11 +186,11 @@ impl World<'_> {
         };
         let error = Diagnostic::new(path.span, is, label);
         Some(match kind {
-            Kind::Function => {
+            DefinitionKind::Function => {
                 let args = if self.takes_nothing(&binding) { "" } else { "…" };
                 error.help(format!("it is called by {text}({args})"))
             }
-            Kind::Module => error.help(format!("what is in it has names such as {text}::name")),
+            DefinitionKind::Module => error.help(format!("what is in it has names such as {text}::name")),
             _ => error,
         })
     }
@@ -189,10 +204,10 @@ impl World<'_> {
     }
 
     /// The most similar name in the module that a path leads to, or in the library.
-    fn nearest_member(&self, scope: ScopeId, names: &[Name], kind: Kind) -> Option<String> {
+    fn nearest_member(&self, scope: ScopeId, names: &[Name], kind: DefinitionKind) -> Option<String> {
         let [first, between @ .., last] = names else { return None };
         let prefix = module_of(names);
-        let module = self.visible(scope, Kind::Module, &first.text);
+        let module = self.visible(scope, DefinitionKind::Module, &first.text);
         match module.and_then(|module| self.descend(module, between)) {
             Some(Binding::Module(inner)) => {
                 nearest(&last.text, self.members(inner, kind)).map(|near| format!("{prefix}::{near}"))
@@ -214,7 +229,7 @@ fn module_of(names: &[Name]) -> String {
 
 /// The library name most similar to a path. The last name and the part before it are compared separately,
 /// because a long matching prefix would hide any difference in the last name.
-fn nearest_in_library(path: &str, kind: Option<Kind>) -> Option<String> {
+fn nearest_in_library(path: &str, kind: Option<DefinitionKind>) -> Option<String> {
     let (prefix, last) = path.rsplit_once("::")?;
     let modules = library_modules();
     let known = |module: &str| modules.iter().any(|known| known == module);
@@ -232,7 +247,7 @@ fn nearest_in_library(path: &str, kind: Option<Kind>) -> Option<String> {
 
 /// Library names with the same last name: for `string::len` without its `use`, or for
 /// `std::system::hostname`, whose module is `tremor::system`.
-fn same_last_name(path: &str, kind: Kind) -> Vec<&'static str> {
+fn same_last_name(path: &str, kind: DefinitionKind) -> Vec<&'static str> {
     let mut ending = path;
     loop {
         let ends = |name: &&str| name.strip_suffix(ending).is_some_and(|before| before.ends_with("::"));

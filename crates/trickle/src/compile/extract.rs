@@ -7,7 +7,7 @@ use crate::{
     ast::Extract,
     code::PatternOp,
     diagnostic::{Diagnostic, nearest},
-    extract::{self, Budget, Extractor, KINDS, Wrong},
+    extract::{self, Budget, Extractor, FormatError, KINDS},
     source::Span,
 };
 
@@ -60,16 +60,16 @@ impl World<'_> {
     }
 }
 
-fn refused(extract: &Extract, kind: &str, wrong: Wrong) -> Diagnostic {
+fn refused(extract: &Extract, kind: &str, wrong: FormatError) -> Diagnostic {
     match wrong {
-        Wrong::TooMuch(message) => Diagnostic::new(extract.span, message, "with this one"),
-        Wrong::Format { words, letters } => {
-            let place = letters.map_or(extract.span, |letters| {
-                let inside = extract::written(&extract.format, &letters);
+        FormatError::OverBudget(message) => Diagnostic::new(extract.span, message, "with this one"),
+        FormatError::Format { message, range } => {
+            let place = range.map_or(extract.span, |range| {
+                let inside = extract::written(&extract.format, &range);
                 let start = extract.span.end as usize - 1 - extract.format.len();
                 Span::new(start + inside.start, start + inside.end)
             });
-            Diagnostic::new(place, format!("`{kind}` {words}"), "")
+            Diagnostic::new(place, format!("`{kind}` {message}"), "")
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Args, Compiler, Place,
-    scope::{Binding, Kind, ScopeId},
+    scope::{Binding, DefinitionKind, ScopeId},
     world::{CALL_HEIGHT, World},
 };
 use crate::{
@@ -16,7 +16,7 @@ use towline_event::Value;
 
 /// The signature of the function being compiled.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
+pub(super) struct Signature {
     /// Number of named parameters.
     pub(super) params: usize,
     /// Whether further arguments are in the slot after the named ones.
@@ -43,7 +43,7 @@ pub(super) fn compile(
         compiler.new_slot();
     }
     let params = tree.params.len();
-    compiler.frame = Some(Frame { params, open: tree.open });
+    compiler.frame = Some(Signature { params, open: tree.open });
     let body: Box<[Act]> = match body {
         FunctionBody::Statements(statements) => compiler.acts(statements, true).into(),
         FunctionBody::Cases(cases) => {
@@ -103,7 +103,7 @@ impl Compiler<'_, '_> {
     }
 
     fn callee(&mut self, name: &Qualified) -> Option<Callee> {
-        match self.world.find(self.scope, name, Kind::Function) {
+        match self.world.find(self.scope, name, DefinitionKind::Function) {
             Some(Binding::Function(id)) => {
                 self.world.function(id, name.span, self.level + CALL_HEIGHT).map(Callee::Function)
             }
@@ -114,7 +114,7 @@ impl Compiler<'_, '_> {
             Some(binding) if binding.is_missing() => None,
             _ => {
                 if self.world.complete {
-                    self.world.report_unknown(self.scope, name, Kind::Function);
+                    self.world.report_unknown(self.scope, name, DefinitionKind::Function);
                 }
                 None
             }
@@ -154,7 +154,7 @@ impl Compiler<'_, '_> {
 
     /// The value of a constant with that name, if there is one.
     pub(super) fn named_constant(&mut self, name: &Qualified) -> Option<Value> {
-        match self.world.find(self.scope, name, Kind::Constant)? {
+        match self.world.find(self.scope, name, DefinitionKind::Constant)? {
             Binding::Constant(id) => {
                 let value = self.world.constant(id, name.span, self.level + CALL_HEIGHT);
                 Some(value.unwrap_or_else(|| self.unknown_value()))

@@ -20,7 +20,7 @@ pub(crate) mod world;
 
 use std::collections::HashMap;
 
-use self::{function::Frame, scope::ScopeId, world::World};
+use self::{function::Signature, scope::ScopeId, world::World};
 use crate::{
     ast::Expr,
     code::{Op, Slot},
@@ -29,7 +29,7 @@ use crate::{
     library::Context,
     message::Message,
     source::Span,
-    value::{cost::Steps, limits::Limits, words::article},
+    value::{cost::Steps, describe::article, limits::Limits},
 };
 use towline_event::{Meta, Value};
 
@@ -74,7 +74,7 @@ pub(crate) struct Compiler<'c, 'a> {
     ports: Vec<EmittedPort>,
     uses: Uses,
     /// The signature, if this is a function.
-    frame: Option<Frame>,
+    frame: Option<Signature>,
     /// Nesting depth of the current expression, calls included, and the maximum so far.
     level: u32,
     height: u32,

@@ -1,6 +1,6 @@
 //! Paths and their roots.
 
-use super::{Compiler, Place, scope::Kind};
+use super::{Compiler, Place, scope::DefinitionKind};
 use crate::{
     ast::{Name, Path, Qualified, Root, Segment, SegmentKind},
     code::{self, Op, PathOp, Slot, Step, StepKind},
@@ -108,7 +108,7 @@ impl Compiler<'_, '_> {
             Some(value) => value,
             None => {
                 if self.world.complete {
-                    self.world.report_unknown(self.scope, name, Kind::Constant);
+                    self.world.report_unknown(self.scope, name, DefinitionKind::Constant);
                 }
                 self.unknown_value()
             }

@@ -16,7 +16,7 @@ pub(crate) type ScopeId = usize;
 
 /// The kind of a definition. Each kind has its own namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
+pub(crate) enum DefinitionKind {
     Constant,
     Function,
     Module,
@@ -27,14 +27,14 @@ pub(crate) enum Kind {
 }
 
 /// All kinds. A `use` imports the definitions of all kinds that have the name.
-pub(super) const KINDS: [Kind; 7] = [
-    Kind::Constant,
-    Kind::Function,
-    Kind::Module,
-    Kind::Script,
-    Kind::Operator,
-    Kind::Pipeline,
-    Kind::Window,
+pub(super) const DEFINITION_KINDS: [DefinitionKind; 7] = [
+    DefinitionKind::Constant,
+    DefinitionKind::Function,
+    DefinitionKind::Module,
+    DefinitionKind::Script,
+    DefinitionKind::Operator,
+    DefinitionKind::Pipeline,
+    DefinitionKind::Window,
 ];
 
 /// The definition that a name refers to.
@@ -70,7 +70,7 @@ pub(super) struct Scope<'a> {
     /// The scope in which names are looked up that are not defined here.
     parent: Option<ScopeId>,
     /// The definitions and imports of this scope. Both are visible to others through it.
-    entries: HashMap<(Kind, &'a str), Binding<'a>>,
+    entries: HashMap<(DefinitionKind, &'a str), Binding<'a>>,
 }
 
 impl<'a> World<'a> {
@@ -125,18 +125,28 @@ impl<'a> World<'a> {
             Statement::DefineScript(script) => {
                 let blocks = script.blocks.iter().map(|b| self.script_scope(scope, b.script.as_ref(), uses));
                 let scopes = Rc::new(ScriptScopes { blocks: blocks.collect(), around: scope });
-                self.define(scope, Kind::Script, &script.name, Binding::Script(script, scopes));
+                self.define(scope, DefinitionKind::Script, &script.name, Binding::Script(script, scopes));
             }
             Statement::DefineOperator(operator) => {
-                self.define(scope, Kind::Operator, &operator.name, Binding::Operator(operator, scope));
+                self.define(
+                    scope,
+                    DefinitionKind::Operator,
+                    &operator.name,
+                    Binding::Operator(operator, scope),
+                );
             }
             Statement::DefinePipeline(pipeline) => {
                 let inner = self.scope_of(Some(scope), &pipeline.statements, uses);
-                self.define(scope, Kind::Pipeline, &pipeline.name, Binding::Pipeline(pipeline, inner));
+                self.define(
+                    scope,
+                    DefinitionKind::Pipeline,
+                    &pipeline.name,
+                    Binding::Pipeline(pipeline, inner),
+                );
             }
             Statement::DefineWindow(window) => {
                 self.errors.push(Diagnostic::not_yet(window.name.span, "windows are"));
-                self.bind(scope, Kind::Window, &window.name, Binding::Window);
+                self.bind(scope, DefinitionKind::Window, &window.name, Binding::Window);
             }
             Statement::Select(_) | Statement::CreateStream(_) | Statement::Create(_) => {}
         }
@@ -146,16 +156,16 @@ impl<'a> World<'a> {
         match item {
             Item::Constant(constant) => {
                 let id = self.add_constant(constant, scope);
-                self.bind(scope, Kind::Constant, &constant.name, Binding::Constant(id));
+                self.bind(scope, DefinitionKind::Constant, &constant.name, Binding::Constant(id));
             }
             Item::Function(function) => {
                 let id = self.add_function(function, scope);
-                self.bind(scope, Kind::Function, &function.name, Binding::Function(id));
+                self.bind(scope, DefinitionKind::Function, &function.name, Binding::Function(id));
             }
             Item::Module(module) => {
                 self.refuse_actions(&module.statements);
                 let inner = self.scope_of(Some(scope), &module.statements, uses);
-                self.bind(scope, Kind::Module, &module.name, Binding::Module(inner));
+                self.bind(scope, DefinitionKind::Module, &module.name, Binding::Module(inner));
             }
             Item::Use(_) => {}
         }
@@ -175,12 +185,12 @@ impl<'a> World<'a> {
         }
     }
 
-    fn define(&mut self, scope: ScopeId, kind: Kind, name: &'a Name, binding: Binding<'a>) {
+    fn define(&mut self, scope: ScopeId, kind: DefinitionKind, name: &'a Name, binding: Binding<'a>) {
         self.definitions.push(binding.clone());
         self.bind(scope, kind, name, binding);
     }
 
-    fn bind(&mut self, scope: ScopeId, kind: Kind, name: &'a Name, binding: Binding<'a>) {
+    fn bind(&mut self, scope: ScopeId, kind: DefinitionKind, name: &'a Name, binding: Binding<'a>) {
         let entries = &mut self.scopes[scope].entries;
         if entries.contains_key(&(kind, name.text.as_str())) {
             let message = format!("there is {} `{}` already", kind.article(), name.text);
@@ -200,7 +210,7 @@ impl<'a> World<'a> {
         if found.is_empty() {
             self.nothing_to_use(scope, &used.path);
         }
-        let missing = found.is_empty().then_some(KINDS).into_iter().flatten();
+        let missing = found.is_empty().then_some(DEFINITION_KINDS).into_iter().flatten();
         let missing = missing.map(|kind| (kind, Binding::Missing));
         for (kind, binding) in found.into_iter().chain(missing) {
             let entries = &mut self.scopes[scope].entries;
@@ -208,18 +218,18 @@ impl<'a> World<'a> {
         }
     }
 
-    fn imported(&self, scope: ScopeId, path: &Qualified) -> Vec<(Kind, Binding<'a>)> {
+    fn imported(&self, scope: ScopeId, path: &Qualified) -> Vec<(DefinitionKind, Binding<'a>)> {
         let names = &path.names;
         if let [first, .., last] = names.as_slice()
-            && let Some(start) = self.visible(scope, Kind::Module, &first.text)
+            && let Some(start) = self.visible(scope, DefinitionKind::Module, &first.text)
         {
             let Some(module) = self.descend(start, &names[1..names.len() - 1]) else { return Vec::new() };
             return all_of(|kind| self.member(&module, kind, &last.text));
         }
         if let [only] = names.as_slice()
-            && let Some(module) = self.visible(scope, Kind::Module, &only.text)
+            && let Some(module) = self.visible(scope, DefinitionKind::Module, &only.text)
         {
-            return vec![(Kind::Module, module)];
+            return vec![(DefinitionKind::Module, module)];
         }
         let in_library = all_of(|kind| library_binding(&path.text(), kind));
         if !in_library.is_empty() {
@@ -228,7 +238,7 @@ impl<'a> World<'a> {
         let Some((file, taken)) = self.files.find(path) else { return Vec::new() };
         let module = Binding::Module(self.file_scopes[file]);
         match &names[taken..] {
-            [] => vec![(Kind::Module, module)],
+            [] => vec![(DefinitionKind::Module, module)],
             [between @ .., last] => match self.descend(module, between) {
                 Some(module) => all_of(|kind| self.member(&module, kind, &last.text)),
                 None => Vec::new(),
@@ -239,10 +249,10 @@ impl<'a> World<'a> {
     // --- looking up ---
 
     /// The definition that a path refers to, seen from a scope.
-    pub(crate) fn find(&self, scope: ScopeId, path: &Qualified, kind: Kind) -> Option<Binding<'a>> {
+    pub(crate) fn find(&self, scope: ScopeId, path: &Qualified, kind: DefinitionKind) -> Option<Binding<'a>> {
         match path.names.as_slice() {
             [only] => self.visible(scope, kind, &only.text),
-            [first, between @ .., last] => match self.visible(scope, Kind::Module, &first.text) {
+            [first, between @ .., last] => match self.visible(scope, DefinitionKind::Module, &first.text) {
                 Some(Binding::Missing) => Some(Binding::Missing),
                 Some(module) => self.member(&self.descend(module, between)?, kind, &last.text),
                 None => library_binding(&path.text(), kind),
@@ -252,7 +262,7 @@ impl<'a> World<'a> {
     }
 
     /// The definition of a name in a scope or its enclosing scopes.
-    pub(super) fn visible(&self, scope: ScopeId, kind: Kind, name: &str) -> Option<Binding<'a>> {
+    pub(super) fn visible(&self, scope: ScopeId, kind: DefinitionKind, name: &str) -> Option<Binding<'a>> {
         let mut at = Some(scope);
         while let Some(id) = at {
             if let Some(binding) = self.scopes[id].entries.get(&(kind, name)) {
@@ -265,11 +275,11 @@ impl<'a> World<'a> {
 
     /// Follows names from a module to a nested module.
     pub(super) fn descend(&self, start: Binding<'a>, names: &[Name]) -> Option<Binding<'a>> {
-        names.iter().try_fold(start, |module, name| self.member(&module, Kind::Module, &name.text))
+        names.iter().try_fold(start, |module, name| self.member(&module, DefinitionKind::Module, &name.text))
     }
 
     /// The definition of a name in a module.
-    fn member(&self, module: &Binding<'a>, kind: Kind, name: &str) -> Option<Binding<'a>> {
+    fn member(&self, module: &Binding<'a>, kind: DefinitionKind, name: &str) -> Option<Binding<'a>> {
         match module {
             Binding::Module(scope) => self.scopes[*scope].entries.get(&(kind, name)).cloned(),
             Binding::LibraryModule(prefix) => library_binding(&format!("{prefix}::{name}"), kind),
@@ -279,7 +289,7 @@ impl<'a> World<'a> {
     }
 
     /// The names of a kind that are visible in a scope.
-    pub(crate) fn names_in(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn names_in(&self, scope: ScopeId, kind: DefinitionKind) -> impl Iterator<Item = &'a str> {
         let mut names = Vec::new();
         let mut at = Some(scope);
         while let Some(id) = at {
@@ -290,34 +300,36 @@ impl<'a> World<'a> {
     }
 
     /// The names of a kind that a scope defines or imports.
-    pub(super) fn members(&self, scope: ScopeId, kind: Kind) -> impl Iterator<Item = &'a str> {
+    pub(super) fn members(&self, scope: ScopeId, kind: DefinitionKind) -> impl Iterator<Item = &'a str> {
         let entries = self.scopes[scope].entries.iter();
         entries.filter(move |((known, _), _)| *known == kind).map(|((_, name), _)| *name)
     }
 
     /// Whether a name is a constant in a scope, so that it cannot be a local.
     pub(crate) fn is_constant(&self, scope: ScopeId, name: &Name) -> bool {
-        matches!(self.visible(scope, Kind::Constant, &name.text), Some(Binding::Constant(_)))
+        matches!(self.visible(scope, DefinitionKind::Constant, &name.text), Some(Binding::Constant(_)))
     }
 }
 
 /// The results of a lookup for each kind that has one.
-fn all_of<'a>(find: impl Fn(Kind) -> Option<Binding<'a>>) -> Vec<(Kind, Binding<'a>)> {
-    KINDS.into_iter().filter_map(|kind| Some((kind, find(kind)?))).collect()
+fn all_of<'a>(find: impl Fn(DefinitionKind) -> Option<Binding<'a>>) -> Vec<(DefinitionKind, Binding<'a>)> {
+    DEFINITION_KINDS.into_iter().filter_map(|kind| Some((kind, find(kind)?))).collect()
 }
 
-pub(super) fn library_binding<'a>(name: &str, kind: Kind) -> Option<Binding<'a>> {
+pub(super) fn library_binding<'a>(name: &str, kind: DefinitionKind) -> Option<Binding<'a>> {
     match kind {
-        Kind::Function => library::function(name).map(Binding::LibraryFunction),
-        Kind::Constant => library::constant(name).map(Binding::LibraryConstant),
-        Kind::Module => library::names::is_module(name).then(|| Binding::LibraryModule(name.to_owned())),
+        DefinitionKind::Function => library::function(name).map(Binding::LibraryFunction),
+        DefinitionKind::Constant => library::constant(name).map(Binding::LibraryConstant),
+        DefinitionKind::Module => {
+            library::names::is_module(name).then(|| Binding::LibraryModule(name.to_owned()))
+        }
         _ => None,
     }
 }
 
-// === impl Kind ===
+// === impl DefinitionKind ===
 
-impl Kind {
+impl DefinitionKind {
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Constant => "constant",

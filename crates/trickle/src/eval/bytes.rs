@@ -7,7 +7,7 @@ use crate::{
     ast::BytesKind,
     code::{BytesOp, BytesPartOp},
     diagnostic::Fault,
-    value::words::{article, overflow},
+    value::describe::{article, overflow},
 };
 use towline_event::Value;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{
     Env, Evaluated, eval,
-    script::{Ending, Frame, State, Step, Yield},
+    script::{Ending, ScriptFrame, State, Step, Yield},
 };
 use crate::{
     code::{CallOp, Callee, Function, Op},
@@ -63,7 +63,7 @@ fn run(
 ) -> Result<Value, Box<Fault>> {
     let mut state = State::default();
     let message = Message::of(Value::Null, Meta::default());
-    let mut frame = Frame {
+    let mut frame = ScriptFrame {
         message,
         state: &mut state,
         locals: Vec::new(),

@@ -10,9 +10,9 @@ use crate::{
     source::Span,
     value::{
         cost::Steps,
-        limits::TooMuch,
+        describe::article,
+        limits::LimitExceeded,
         ops::{self, truth_of},
-        words::article,
     },
 };
 use towline_event::Value;
@@ -155,7 +155,7 @@ impl Results {
     /// Counts a result before it is added. If the sum exceeds the limit, the value is measured again, because
     /// fields may have replaced others.
     fn grow(&mut self, result: &Value, steps: &Steps) -> Result<(), Box<Fault>> {
-        let fault = |much: TooMuch| Fault::new(self.span, much.to_string());
+        let fault = |much: LimitExceeded| Fault::new(self.span, much.to_string());
         let added = steps.measure(result, 1).map_err(fault)?;
         if self.size == 0 || self.size + added > steps.limits().max_value {
             steps.check(&self.value, self.span)?;

@@ -26,8 +26,8 @@ use crate::{
     reads::Reads,
     value::{
         cost::Steps,
+        describe::article,
         ops::{self, truth_of},
-        words::article,
     },
 };
 use towline_event::{Record, Value};

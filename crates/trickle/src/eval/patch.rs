@@ -9,7 +9,7 @@ use crate::{
     code::{KeyOp, MergeOp, Op, OperationKindOp, OperationOp, PatchOp},
     diagnostic::Fault,
     source::Span,
-    value::words::article,
+    value::describe::article,
 };
 use towline_event::{Record, Value};
 

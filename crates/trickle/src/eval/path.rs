@@ -9,12 +9,12 @@ use crate::{
     code::{PathOp, Root, Step, StepKind},
     diagnostic::Fault,
     source::Span,
-    value::words::article,
+    value::describe::article,
 };
 use towline_event::{Record, Value};
 
 /// Why a path has no value. The error text is built on demand, because `present` does not need it.
-enum Lack {
+enum NoValue {
     /// The key, index or local does not exist.
     Missing(Missing),
     /// An expression inside the path failed.
@@ -23,10 +23,10 @@ enum Lack {
 
 struct Missing {
     span: Span,
-    what: What,
+    what: Obstacle,
 }
 
-enum What {
+enum Obstacle {
     Key(ByteString),
     Meta(ByteString),
     Local,
@@ -39,7 +39,7 @@ enum What {
     /// A bound of a range that is not an integer.
     NotBound(String),
     /// A range that ends before it begins.
-    Backwards(String),
+    Reversed(String),
     Outside {
         index: String,
         len: usize,
@@ -52,9 +52,9 @@ pub(crate) fn read<'e>(path: &'e PathOp, env: &Env<'e>) -> Evaluated<'e> {
 }
 
 #[cold]
-fn failure(path: &PathOp, env: &Env<'_>, lack: Lack) -> Box<Fault> {
+fn failure(path: &PathOp, env: &Env<'_>, lack: NoValue) -> Box<Fault> {
     match (&path.root, lack) {
-        (Root::State, Lack::Missing(missing)) if *env.state == Value::Null => unset(missing.span),
+        (Root::State, NoValue::Missing(missing)) if *env.state == Value::Null => unset(missing.span),
         (_, lack) => lack.into_fault(),
     }
 }
@@ -70,12 +70,12 @@ pub(super) fn unset(span: Span) -> Box<Fault> {
 pub(crate) fn is_present(path: &PathOp, env: &Env<'_>) -> Result<bool, Box<Fault>> {
     match walk(path, env) {
         Ok(_) => Ok(true),
-        Err(Lack::Missing(_)) => Ok(false),
-        Err(Lack::Fault(fault)) => Err(fault),
+        Err(NoValue::Missing(_)) => Ok(false),
+        Err(NoValue::Fault(fault)) => Err(fault),
     }
 }
 
-fn walk<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
+fn walk<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, NoValue> {
     let mut value = root(path, env)?;
     for step in &path.steps {
         value = match value {
@@ -86,61 +86,63 @@ fn walk<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
     Ok(value)
 }
 
-fn root<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, Lack> {
-    let missing = |what| Lack::Missing(Missing { span: path.span, what });
+fn root<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, NoValue> {
+    let missing = |what| NoValue::Missing(Missing { span: path.span, what });
     Ok(match &path.root {
         Root::Event => Cow::Borrowed(env.event()),
         Root::Meta => Cow::Owned(env.message.meta.to_value()),
         Root::MetaKey(key) => {
-            Cow::Borrowed(env.message.meta.get_ref(key).ok_or_else(|| missing(What::Meta(key.clone())))?)
+            Cow::Borrowed(env.message.meta.get_ref(key).ok_or_else(|| missing(Obstacle::Meta(key.clone())))?)
         }
         Root::State => Cow::Borrowed(env.state),
-        Root::Local(slot) => Cow::Borrowed(env.local(*slot).ok_or_else(|| missing(What::Local))?),
-        Root::Value(op) => eval(op, env).map_err(Lack::Fault)?,
+        Root::Local(slot) => Cow::Borrowed(env.local(*slot).ok_or_else(|| missing(Obstacle::Local))?),
+        Root::Value(op) => eval(op, env).map_err(NoValue::Fault)?,
     })
 }
 
 /// One step: a borrowed part of the value, or a range of it.
-fn child<'v>(value: &'v Value, step: &Step, env: &Env<'_>) -> Result<Cow<'v, Value>, Lack> {
+fn child<'v>(value: &'v Value, step: &Step, env: &Env<'_>) -> Result<Cow<'v, Value>, NoValue> {
     match &step.kind {
         StepKind::Key(key) => match value {
             Value::Record(record) => member(record, key, step.span).map(Cow::Borrowed),
-            other => Err(step.lacks(What::NotRecord(article(other)))),
+            other => Err(step.lacks(Obstacle::NotRecord(article(other)))),
         },
         StepKind::Index(op) => {
-            let index = eval(op, env).map_err(Lack::Fault)?;
+            let index = eval(op, env).map_err(NoValue::Fault)?;
             element(value, &index, step).map(Cow::Borrowed)
         }
         StepKind::Range(from, to) => {
-            let Value::Array(items) = value else { return Err(step.lacks(What::NotArray(article(value)))) };
-            let from = eval(from, env).map_err(Lack::Fault)?;
-            let to = eval(to, env).map_err(Lack::Fault)?;
+            let Value::Array(items) = value else {
+                return Err(step.lacks(Obstacle::NotArray(article(value))));
+            };
+            let from = eval(from, env).map_err(NoValue::Fault)?;
+            let to = eval(to, env).map_err(NoValue::Fault)?;
             range(items, &from, &to, step).map(Cow::Owned)
         }
     }
 }
 
-fn member<'v>(record: &'v Record, key: &str, span: Span) -> Result<&'v Value, Lack> {
-    record.get(key).ok_or_else(|| Lack::Missing(Missing { span, what: What::Key(key.into()) }))
+fn member<'v>(record: &'v Record, key: &str, span: Span) -> Result<&'v Value, NoValue> {
+    record.get(key).ok_or_else(|| NoValue::Missing(Missing { span, what: Obstacle::Key(key.into()) }))
 }
 
 /// The element at an index, or the member at a string key.
-fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value, Lack> {
+fn element<'v>(value: &'v Value, index: &Value, step: &Step) -> Result<&'v Value, NoValue> {
     match (value, index) {
         (Value::Record(record), Value::String(key)) => member(record, key, step.span),
         (Value::Array(items), index) if index.type_name() == "integer" => position(index)
             .and_then(|at| items.get(at))
-            .ok_or_else(|| step.lacks(What::Outside { index: index.to_json(), len: items.len() })),
-        (Value::Record(_) | Value::Array(_), other) => Err(step.lacks(What::NotIndex(article(other)))),
-        (other, Value::String(_)) => Err(step.lacks(What::NotRecord(article(other)))),
-        (other, _) => Err(step.lacks(What::NotArray(article(other)))),
+            .ok_or_else(|| step.lacks(Obstacle::Outside { index: index.to_json(), len: items.len() })),
+        (Value::Record(_) | Value::Array(_), other) => Err(step.lacks(Obstacle::NotIndex(article(other)))),
+        (other, Value::String(_)) => Err(step.lacks(Obstacle::NotRecord(article(other)))),
+        (other, _) => Err(step.lacks(Obstacle::NotArray(article(other)))),
     }
 }
 
-fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Result<Value, Lack> {
+fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Result<Value, NoValue> {
     for bound in [from, to] {
         if bound.type_name() != "integer" {
-            return Err(step.lacks(What::NotBound(article(bound))));
+            return Err(step.lacks(Obstacle::NotBound(article(bound))));
         }
     }
     match (position(from), position(to)) {
@@ -151,8 +153,8 @@ fn range(items: &Arc<Vec<Value>>, from: &Value, to: &Value, step: &Step) -> Resu
         (start, end) => {
             let index = format!("{}:{}", from.to_json(), to.to_json());
             Err(step.lacks(match (start, end) {
-                (Some(start), Some(end)) if start > end => What::Backwards(index),
-                _ => What::Outside { index, len: items.len() },
+                (Some(start), Some(end)) if start > end => Obstacle::Reversed(index),
+                _ => Obstacle::Outside { index, len: items.len() },
             }))
         }
     }
@@ -196,7 +198,7 @@ fn member_mut<'v>(
     step: &Step,
 ) -> Result<&'v mut Value, Box<Fault>> {
     let Value::Record(record) = place else {
-        return Err(step.lacks(What::NotRecord(article(place))).into_fault());
+        return Err(step.lacks(Obstacle::NotRecord(article(place))).into_fault());
     };
     // The last step replaces the null; the steps before it need a record.
     let fresh = || if last { Value::Null } else { Value::Record(Arc::default()) };
@@ -213,7 +215,7 @@ fn element_mut<'v>(
         return member_mut(place, key, last, step);
     }
     // The error is the same as for reading this path.
-    element(place, subscript, step).map_err(Lack::into_fault)?;
+    element(place, subscript, step).map_err(NoValue::into_fault)?;
     match (place, position(subscript)) {
         (Value::Array(items), Some(at)) if at < items.len() => Ok(&mut Arc::make_mut(items)[at]),
         _ => Err(Fault::new(step.span, "nothing can be assigned here")),
@@ -232,31 +234,31 @@ pub(crate) fn shown(key: &str) -> String {
 // === impl Step ===
 
 impl Step {
-    fn lacks(&self, what: What) -> Lack {
-        Lack::Missing(Missing { span: self.span, what })
+    fn lacks(&self, what: Obstacle) -> NoValue {
+        NoValue::Missing(Missing { span: self.span, what })
     }
 }
 
-// === impl Lack ===
+// === impl NoValue ===
 
-impl Lack {
+impl NoValue {
     fn into_fault(self) -> Box<Fault> {
         let missing = match self {
             Self::Missing(missing) => missing,
             Self::Fault(fault) => return fault,
         };
         let message = match missing.what {
-            What::Key(key) => format!("there is no key `{}`", shown(&key)),
-            What::Meta(key) => format!("`${}` is not set", shown(&key)),
-            What::Local => "this local has no value yet".to_owned(),
-            What::NotRecord(found) => format!("only a record has keys, and this is {found}"),
-            What::NotArray(found) => format!("only an array has elements, and this is {found}"),
-            What::NotIndex(found) => {
+            Obstacle::Key(key) => format!("there is no key `{}`", shown(&key)),
+            Obstacle::Meta(key) => format!("`${}` is not set", shown(&key)),
+            Obstacle::Local => "this local has no value yet".to_owned(),
+            Obstacle::NotRecord(found) => format!("only a record has keys, and this is {found}"),
+            Obstacle::NotArray(found) => format!("only an array has elements, and this is {found}"),
+            Obstacle::NotIndex(found) => {
                 format!("a record takes a string in brackets, an array an integer; this is {found}")
             }
-            What::NotBound(found) => format!("a range takes integers, and this is {found}"),
-            What::Backwards(range) => format!("[{range}] ends before it begins"),
-            What::Outside { index, len } => {
+            Obstacle::NotBound(found) => format!("a range takes integers, and this is {found}"),
+            Obstacle::Reversed(range) => format!("[{range}] ends before it begins"),
+            Obstacle::Outside { index, len } => {
                 let elements = if len == 1 { "element" } else { "elements" };
                 format!("[{index}] is outside of an array with {len} {elements}")
             }

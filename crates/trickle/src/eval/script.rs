@@ -12,7 +12,7 @@ use crate::{
 use towline_event::{Meta, Value};
 
 /// The data that a script reads and changes.
-pub(crate) struct Frame<'f> {
+pub(crate) struct ScriptFrame<'f> {
     pub(crate) message: Message,
     pub(crate) state: &'f mut State,
     pub(crate) locals: Vec<Option<Value>>,
@@ -57,7 +57,7 @@ pub(super) enum Yield {
 }
 
 /// Runs a script. Its last statement's value leaves by the port `out`.
-pub(crate) fn run(body: &[Act], frame: &mut Frame<'_>) -> Result<Ending, Box<Fault>> {
+pub(crate) fn run(body: &[Act], frame: &mut ScriptFrame<'_>) -> Result<Ending, Box<Fault>> {
     Ok(match frame.block(body, true)? {
         Step::End(ending) => ending,
         Step::On(Yield::Value(value)) => Ending::Value(OUT, value),
@@ -73,7 +73,7 @@ pub(crate) fn checked(value: Value, span: Span, steps: &Steps) -> Result<Value, 
     }
 }
 
-impl Frame<'_> {
+impl ScriptFrame<'_> {
     fn env(&self) -> Env<'_> {
         Env {
             message: &self.message,

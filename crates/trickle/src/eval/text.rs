@@ -8,7 +8,7 @@ use super::{Env, eval};
 use crate::{
     code::{PieceOp, TextOp},
     diagnostic::Fault,
-    value::limits::TooMuch,
+    value::limits::LimitExceeded,
 };
 use towline_event::Value;
 
@@ -26,7 +26,7 @@ pub(super) fn render(text: &TextOp, env: &Env<'_>) -> Result<ByteString, Box<Fau
             },
         };
         if !fits {
-            return Err(Fault::new(text.span, TooMuch::Large(max).to_string()));
+            return Err(Fault::new(text.span, LimitExceeded::Large(max).to_string()));
         }
     }
     let rendered = String::from_utf8(out).expect("only strings and JSON were written");

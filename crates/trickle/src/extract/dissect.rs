@@ -9,12 +9,11 @@
 //! | `%{?name}`, `%{&name}` | the first matches a key, the second the value under that key |
 //! | `%{}`, `%{?}` | skipped |
 //! | `%{_}`, `%{_(x)}` | padding: any number of spaces, or of `x` |
-//! In literals, `
-`, `\r` and `\t` are escapes as in strings.
+//! In literals, `\n`, `\r` and `\t` are escapes as in strings.
 
 use std::collections::{HashMap, HashSet};
 
-use super::{float, format::escapes, integer};
+use super::{escapes::escapes, float, integer};
 use towline_event::{Record, Value};
 
 /// Maximum number of different paddings, because the text may be searched for each of them.
@@ -36,7 +35,7 @@ enum Part {
 struct Field {
     name: String,
     role: Role,
-    kind: Kind,
+    kind: FieldType,
     /// Whether the literal after it may be repeated.
     greedy: bool,
     /// The text between the parts of an appended field.
@@ -53,7 +52,7 @@ enum Role {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FieldType {
     Text,
     Int,
     Float,
@@ -141,15 +140,15 @@ fn part(field: &str) -> Result<Part, String> {
         Some(_) => (Role::Plain, field),
     };
     let (name, kind) = match name.split_once(':') {
-        None | Some((_, "string")) => (name.split(':').next().unwrap_or(name), Kind::Text),
-        Some((name, "int" | "integer")) => (name, Kind::Int),
-        Some((name, "float")) => (name, Kind::Float),
+        None | Some((_, "string")) => (name.split(':').next().unwrap_or(name), FieldType::Text),
+        Some((name, "int" | "integer")) => (name, FieldType::Int),
+        Some((name, "float")) => (name, FieldType::Float),
         Some((_, other)) => return Err(format!("knows the types int, float and string, not {other:?}")),
     };
     if name.is_empty() && role != Role::Skipped {
         return Err(format!("has a %{{{field}}} without a name"));
     }
-    if kind != Kind::Text && role == Role::More {
+    if kind != FieldType::Text && role == Role::More {
         return Err("can only add text to text: %{+…} takes no type".to_owned());
     }
     Ok(Part::Field(Field { name: name.to_owned(), role, kind, greedy, joint: String::new() }))
@@ -227,9 +226,9 @@ impl<'f> Found<'f> {
     fn put(&mut self, field: &'f Field, found: &str) -> Option<()> {
         let name = field.name.as_str();
         let value = match field.kind {
-            Kind::Text => Value::string(found),
-            Kind::Int => integer(found)?,
-            Kind::Float => float(found)?,
+            FieldType::Text => Value::string(found),
+            FieldType::Int => integer(found)?,
+            FieldType::Float => float(found)?,
         };
         match field.role {
             Role::Plain => self.set(name, value),

@@ -5,7 +5,7 @@
 use regex::Regex;
 
 use super::{
-    Wrong, float,
+    FormatError, float,
     grok_logs::LOGS,
     grok_patterns::PATTERNS,
     integer,
@@ -28,26 +28,26 @@ pub(super) struct Grok {
 struct Field {
     group: String,
     name: String,
-    kind: Kind,
+    kind: FieldType,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FieldType {
     Text,
     Int,
     Float,
 }
 
 impl Grok {
-    pub(super) fn compile(format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
+    pub(super) fn compile(format: &str, budget: &mut Budget) -> Result<Self, FormatError> {
         let mut fields = Vec::new();
         let mut expression = String::new();
         expand(format, 0, &mut expression, &mut fields)?;
-        let regex = regexes::regex(&expression, budget).map_err(Wrong::without_place)?;
+        let regex = regexes::regex(&expression, budget).map_err(FormatError::without_place)?;
         let ours: Vec<&str> = fields.iter().map(|field| field.group.as_str()).collect();
         let own = regex.capture_names().flatten().filter(|name| !ours.contains(name));
         let own: Vec<Field> = own
-            .map(|name| Field { group: name.to_owned(), name: name.to_owned(), kind: Kind::Text })
+            .map(|name| Field { group: name.to_owned(), name: name.to_owned(), kind: FieldType::Text })
             .collect();
         fields.extend(own);
         Ok(Self { regex, fields })
@@ -60,9 +60,9 @@ impl Grok {
         for field in &self.fields {
             let Some(found) = captures.name(&field.group) else { continue };
             let value = match field.kind {
-                Kind::Text => Value::string(found.as_str()),
-                Kind::Int => integer(found.as_str())?,
-                Kind::Float => float(found.as_str())?,
+                FieldType::Text => Value::string(found.as_str()),
+                FieldType::Int => integer(found.as_str())?,
+                FieldType::Float => float(found.as_str())?,
             };
             record.insert(field.name.as_str().into(), value);
         }
@@ -103,9 +103,9 @@ fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>
         return Ok(());
     };
     let kind = match parts.next() {
-        None | Some("string") => Kind::Text,
-        Some("int" | "integer") => Kind::Int,
-        Some("float") => Kind::Float,
+        None | Some("string") => FieldType::Text,
+        Some("int" | "integer") => FieldType::Int,
+        Some("float") => FieldType::Float,
         Some(other) => return Err(format!("knows the types int, float and string, not {other:?}")),
     };
     // Field names are arbitrary, but group names are not, so groups are numbered.

@@ -3,7 +3,7 @@
 //! several of each: `%{key}=%{val},%{key}:%{val};`. Without a format, keys end at a colon and pairs at a
 //! space.
 
-use super::format::escapes;
+use super::escapes::escapes;
 use towline_event::{Record, Value};
 
 const KEY: &str = "%{key}";

@@ -8,7 +8,7 @@
 
 mod cidr;
 mod dissect;
-mod format;
+mod escapes;
 mod grok;
 mod grok_logs;
 mod grok_patterns;
@@ -25,7 +25,7 @@ use base64::{
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 
 use self::{cidr::Cidr, dissect::Dissect, grok::Grok, kv::Kv, regexes::Captures};
-pub(crate) use self::{format::written, regexes::Budget};
+pub(crate) use self::{escapes::written, regexes::Budget};
 use crate::value::limits;
 use towline_event::{Data, Value};
 
@@ -41,20 +41,20 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A compiled extractor.
 #[derive(Debug)]
-pub(crate) struct Extractor(Kind);
+pub(crate) struct Extractor(ExtractorKind);
 
 /// Why an extractor does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wrong {
+pub(crate) enum FormatError {
     /// An error in the format: the message, which follows the name of the kind, and the range of the format
     /// that it refers to.
-    Format { words: String, letters: Option<Range<usize>> },
+    Format { message: String, range: Option<Range<usize>> },
     /// The extractors of the program together exceed a limit.
-    TooMuch(String),
+    OverBudget(String),
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ExtractorKind {
     /// The decoded text.
     Base64,
     /// Prefix and mask of an address, in one of these networks.
@@ -80,25 +80,25 @@ impl Extractor {
     ///
     /// # Errors
     /// An unknown kind, or an error in the format.
-    pub(crate) fn compile(kind: &str, format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
-        let format = format::unescaped(format);
+    pub(crate) fn compile(kind: &str, format: &str, budget: &mut Budget) -> Result<Self, FormatError> {
+        let format = escapes::unescaped(format);
         let kind = kind.to_ascii_lowercase();
-        let plain = |kind: Kind| match format.is_empty() {
+        let plain = |kind: ExtractorKind| match format.is_empty() {
             true => Ok(kind),
-            false => Err(Wrong::from("takes no format: nothing stands between its `|`")),
+            false => Err(FormatError::from("takes no format: nothing stands between its `|`")),
         };
         let compiled = match kind.as_str() {
-            "base64" => plain(Kind::Base64)?,
-            "json" => plain(Kind::Json)?,
-            "influx" => plain(Kind::Influx)?,
-            "cidr" => Kind::Cidr(Cidr::compile(&format)?),
-            "datetime" => Kind::Datetime(datetime_format(format)?),
-            "dissect" => Kind::Dissect(Dissect::compile(&format)?),
-            "glob" => Kind::Glob(glob::Pattern::new(&format).map_err(|error| no_glob(&error))?),
-            "grok" => Kind::Grok(Box::new(Grok::compile(&format, budget)?)),
-            "kv" => Kind::Kv(Kv::compile(&format)?),
-            "re" => Kind::Re(Captures::compile(&format, budget)?),
-            "rerg" => Kind::Rerg(Captures::compile(&format, budget)?),
+            "base64" => plain(ExtractorKind::Base64)?,
+            "json" => plain(ExtractorKind::Json)?,
+            "influx" => plain(ExtractorKind::Influx)?,
+            "cidr" => ExtractorKind::Cidr(Cidr::compile(&format)?),
+            "datetime" => ExtractorKind::Datetime(datetime_format(format)?),
+            "dissect" => ExtractorKind::Dissect(Dissect::compile(&format)?),
+            "glob" => ExtractorKind::Glob(glob::Pattern::new(&format).map_err(|error| no_glob(&error))?),
+            "grok" => ExtractorKind::Grok(Box::new(Grok::compile(&format, budget)?)),
+            "kv" => ExtractorKind::Kv(Kv::compile(&format)?),
+            "re" => ExtractorKind::Re(Captures::compile(&format, budget)?),
+            "rerg" => ExtractorKind::Rerg(Captures::compile(&format, budget)?),
             other => return Err(format!("is no extractor: {other:?}").into()),
         };
         Ok(Self(compiled))
@@ -109,17 +109,17 @@ impl Extractor {
     pub(crate) fn extract(&self, value: &Value, ingest_ns: u64) -> Option<Value> {
         let text = value.as_str()?;
         let found = match &self.0 {
-            Kind::Base64 => Value::string(String::from_utf8(BASE64.decode(text).ok()?).ok()?),
-            Kind::Cidr(cidr) => cidr.extract(text)?,
-            Kind::Datetime(format) => datetime(text, format)?,
-            Kind::Dissect(dissect) => dissect.extract(text)?,
-            Kind::Glob(glob) => glob.matches(text).then_some(Value::Bool(true))?,
-            Kind::Grok(grok) => grok.extract(text)?,
-            Kind::Influx => influx::extract(text, ingest_ns)?,
-            Kind::Json => Data::json(text.into()).ok()?.into_value(),
-            Kind::Kv(kv) => kv.extract(text)?,
-            Kind::Re(captures) => captures.first(text)?,
-            Kind::Rerg(captures) => captures.all(text)?,
+            ExtractorKind::Base64 => Value::string(String::from_utf8(BASE64.decode(text).ok()?).ok()?),
+            ExtractorKind::Cidr(cidr) => cidr.extract(text)?,
+            ExtractorKind::Datetime(format) => datetime(text, format)?,
+            ExtractorKind::Dissect(dissect) => dissect.extract(text)?,
+            ExtractorKind::Glob(glob) => glob.matches(text).then_some(Value::Bool(true))?,
+            ExtractorKind::Grok(grok) => grok.extract(text)?,
+            ExtractorKind::Influx => influx::extract(text, ingest_ns)?,
+            ExtractorKind::Json => Data::json(text.into()).ok()?.into_value(),
+            ExtractorKind::Kv(kv) => kv.extract(text)?,
+            ExtractorKind::Re(captures) => captures.first(text)?,
+            ExtractorKind::Rerg(captures) => captures.all(text)?,
         };
         limits::measure(&found, 0, limits::SIZE_MAX).is_ok().then_some(found)
     }
@@ -129,17 +129,17 @@ impl Extractor {
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match (&self.0, value.as_str()) {
             (_, None) => false,
-            (Kind::Base64, Some(text)) => BASE64.decode(text).is_ok(),
-            (Kind::Glob(glob), Some(text)) => glob.matches(text),
-            (Kind::Re(captures), Some(text)) => captures.is_match(text),
+            (ExtractorKind::Base64, Some(text)) => BASE64.decode(text).is_ok(),
+            (ExtractorKind::Glob(glob), Some(text)) => glob.matches(text),
+            (ExtractorKind::Re(captures), Some(text)) => captures.is_match(text),
             _ => self.extract(value, 0).is_some(),
         }
     }
 }
 
-fn no_glob(error: &glob::PatternError) -> Wrong {
-    let words = format!("takes a pattern, and this is none: {}", error.msg);
-    Wrong::Format { words, letters: Some(error.pos..error.pos + 1) }
+fn no_glob(error: &glob::PatternError) -> FormatError {
+    let message = format!("takes a pattern, and this is none: {}", error.msg);
+    FormatError::Format { message, range: Some(error.pos..error.pos + 1) }
 }
 
 /// Checks a format of chrono.
@@ -169,27 +169,27 @@ fn datetime(text: &str, format: &str) -> Option<Value> {
     nanos.map(Value::Int)
 }
 
-// === impl Wrong ===
+// === impl FormatError ===
 
-impl Wrong {
+impl FormatError {
     /// The same error without its range, where the range does not refer to the format itself.
     fn without_place(self) -> Self {
         match self {
-            Self::Format { words, .. } => words.into(),
-            much @ Self::TooMuch(_) => much,
+            Self::Format { message, .. } => message.into(),
+            much @ Self::OverBudget(_) => much,
         }
     }
 }
 
-impl From<String> for Wrong {
-    fn from(words: String) -> Self {
-        Self::Format { words, letters: None }
+impl From<String> for FormatError {
+    fn from(message: String) -> Self {
+        Self::Format { message, range: None }
     }
 }
 
-impl From<&str> for Wrong {
-    fn from(words: &str) -> Self {
-        words.to_owned().into()
+impl From<&str> for FormatError {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
     }
 }
 

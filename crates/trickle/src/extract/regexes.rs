@@ -2,7 +2,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::Wrong;
+use super::FormatError;
 use towline_event::{Record, Value};
 
 /// Maximum size of a compiled expression, in bytes: enough for an expression of several pages.
@@ -49,11 +49,11 @@ impl Budget {
         self.spent
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), Wrong> {
+    fn take(&mut self, bytes: usize) -> Result<(), FormatError> {
         self.spent |= bytes > self.left;
         self.left = self.left.saturating_sub(bytes);
         match self.spent {
-            true => Err(Wrong::TooMuch(format!(
+            true => Err(FormatError::OverBudget(format!(
                 "the regular expressions of this program come to more than {} MiB",
                 BUDGET >> 20
             ))),
@@ -65,7 +65,7 @@ impl Budget {
 /// Compiles an expression, which runs in linear time. The `regex` crate does not report the size of a
 /// compiled expression, only whether it exceeds a limit. So the limit is increased until it fits, and that
 /// limit counts as the size.
-pub(super) fn regex(expression: &str, budget: &mut Budget) -> Result<Regex, Wrong> {
+pub(super) fn regex(expression: &str, budget: &mut Budget) -> Result<Regex, FormatError> {
     if expression.len() > EXPRESSION_MAX {
         return Err(format!("takes a regular expression of at most {} KiB", EXPRESSION_MAX >> 10).into());
     }
@@ -85,15 +85,15 @@ pub(super) fn regex(expression: &str, budget: &mut Budget) -> Result<Regex, Wron
 
 /// The error of an invalid expression. The error of the `regex` crate has several lines that quote the
 /// expression; the last line is the message.
-fn none(error: &regex::Error) -> Wrong {
+fn none(error: &regex::Error) -> FormatError {
     if matches!(error, regex::Error::CompiledTooBig(_)) {
         return "takes a smaller regular expression: this one is too large when it is compiled".into();
     }
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     let why = last.strip_prefix("error: ").unwrap_or(last);
-    let words = format!("takes a regular expression, and this is none: {why}");
-    Wrong::Format { words, letters: marked(&text) }
+    let message = format!("takes a regular expression, and this is none: {why}");
+    FormatError::Format { message, range: marked(&text) }
 }
 
 /// The range that the error of the `regex` crate marks: it quotes the expression, indented by four spaces,
@@ -106,7 +106,7 @@ fn marked(picture: &str) -> Option<std::ops::Range<usize>> {
 }
 
 impl Captures {
-    pub(super) fn compile(format: &str, budget: &mut Budget) -> Result<Self, Wrong> {
+    pub(super) fn compile(format: &str, budget: &mut Budget) -> Result<Self, FormatError> {
         regex(format, budget).map(Self)
     }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn compile(kind: &str, format: &str) -> Result<Extractor, Wrong> {
+fn compile(kind: &str, format: &str) -> Result<Extractor, FormatError> {
     Extractor::compile(kind, format, &mut Budget::default())
 }
 
@@ -13,7 +13,9 @@ const INGEST_NS: u64 = 7;
 /// The result of an extractor as JSON; `no` if the text does not match, or the error of the format.
 pub(super) fn found(kind: &str, format: &str, text: &str) -> String {
     match compile(kind, format) {
-        Err(Wrong::Format { words, .. } | Wrong::TooMuch(words)) => format!("error: {words}"),
+        Err(FormatError::Format { message, .. } | FormatError::OverBudget(message)) => {
+            format!("error: {message}")
+        }
         Ok(extractor) => {
             let value = Value::string(text);
             let found = extractor.extract(&value, INGEST_NS);
@@ -30,7 +32,7 @@ fn check(kind: &str, cases: &[(&str, &str, &str)]) {
     for (format, text, expected) in cases {
         let got = found(kind, format, text);
         let same = match expected.strip_prefix("error: ") {
-            Some(words) => got.strip_prefix("error: ").is_some_and(|got| got.contains(words)),
+            Some(message) => got.strip_prefix("error: ").is_some_and(|got| got.contains(message)),
             None => got == *expected,
         };
         assert!(same, "{kind}|{format}| on {text:?}\n     got {got}\nexpected {expected}");
@@ -372,8 +374,8 @@ fn what_is_wrong_is_shown_in_the_format_as_it_is_written() {
         ("a\n\n(", ""),
         (r"\w{1000}{1000}", ""),
     ] {
-        let Err(Wrong::Format { letters, .. }) = compile("re", format) else { panic!("{format}") };
-        let place = letters.map(|letters| written(format, &letters));
+        let Err(FormatError::Format { range, .. }) = compile("re", format) else { panic!("{format}") };
+        let place = range.map(|range| written(format, &range));
         assert_eq!(place.map_or("", |place| &format[place]), marked, "{format}");
     }
 }
@@ -391,12 +393,12 @@ proptest! {
                 let same = extractor.matches(&value) == extractor.extract(&value, 0).is_some();
                 prop_assert!(same || kind == "base64");
             }
-            Err(Wrong::Format { words, letters }) => {
-                prop_assert!(!words.contains('\n'), "{words}");
-                let place = letters.map(|letters| written(&format, &letters));
+            Err(FormatError::Format { message, range }) => {
+                prop_assert!(!message.contains('\n'), "{message}");
+                let place = range.map(|range| written(&format, &range));
                 prop_assert!(place.is_none_or(|place| format.get(place).is_some()));
             }
-            Err(Wrong::TooMuch(words)) => prop_assert!(false, "{words}"),
+            Err(FormatError::OverBudget(message)) => prop_assert!(false, "{message}"),
         }
     }
 }

@@ -106,7 +106,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
         .map(|(name, port)| (name.to_owned(), Exit::Port(port)))
         .to_vec();
     builder.level(level);
-    builder.tell_slips();
+    builder.report_typos();
     builder.check_unused();
     let mut draft = builder.draft;
     world.compile_all();

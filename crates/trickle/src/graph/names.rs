@@ -7,7 +7,7 @@ use crate::{
     ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
     compile::{
         Args,
-        scope::{Binding, Kind, ScopeId},
+        scope::{Binding, DefinitionKind, ScopeId},
     },
     diagnostic::Diagnostic,
     source::Span,
@@ -220,11 +220,11 @@ impl Creation {
     }
 
     /// The kind of its definition.
-    fn defined(self) -> Kind {
+    fn defined(self) -> DefinitionKind {
         match self {
-            Self::Script => Kind::Script,
-            Self::Operator => Kind::Operator,
-            Self::Pipeline => Kind::Pipeline,
+            Self::Script => DefinitionKind::Script,
+            Self::Operator => DefinitionKind::Operator,
+            Self::Pipeline => DefinitionKind::Pipeline,
         }
     }
 }

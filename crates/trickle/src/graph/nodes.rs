@@ -46,7 +46,7 @@ pub(super) struct Builder<'a, 'w> {
     read: HashSet<u32>,
     /// Likely typos: emits to ports that no select of this creation reads. Another creation of the same
     /// script may read them.
-    slips: Vec<Diagnostic>,
+    typos: Vec<Diagnostic>,
     /// The number of port pairs that have been compared.
     pairs: usize,
     /// Text size of the nodes so far, in bytes.
@@ -63,7 +63,7 @@ impl<'a, 'w> Builder<'a, 'w> {
             used: HashSet::new(),
             open: Vec::new(),
             read: HashSet::new(),
-            slips: Vec::new(),
+            typos: Vec::new(),
             pairs: 0,
             text: 0,
             full: false,
@@ -300,17 +300,17 @@ impl<'a, 'w> Builder<'a, 'w> {
             }
             let near = nearest(&port.name, read.iter().copied());
             let given = port.name == "out" || port.name == ERR;
-            let Some(near) = near.filter(|near| !given && is_slip(&port.name, near)) else { continue };
+            let Some(near) = near.filter(|near| !given && is_typo(&port.name, near)) else { continue };
             let message = format!("nothing reads what is emitted to `{}`", port.name);
             let error = Diagnostic::new(port.span, message, "what is emitted here is lost");
-            self.slips.push(error.help(format!("did you mean `{near}`?")));
+            self.typos.push(error.help(format!("did you mean `{near}`?")));
         }
     }
 
     /// Reports likely typos, after all creations are known.
     pub(super) fn report_typos(&mut self) {
-        let slips = self.slips.drain(..).filter(|slip| !self.read.contains(&slip.span.start));
-        self.world.warnings.extend(slips);
+        let typos = self.typos.drain(..).filter(|typo| !self.read.contains(&typo.span.start));
+        self.world.warnings.extend(typos);
     }
 
     /// Warns if no select reads any of the `wanted` ports. There is no warning if a select reads a port that
@@ -341,7 +341,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         let emitted: Vec<&EmittedPort> = blocks.iter().flat_map(|(_, ports)| ports).collect();
         let names: Vec<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
         self.check_taps(level, create, &[&names[..], &[ERR]].concat());
-        self.find_slips(level, create, &emitted);
+        self.find_typos(level, create, &emitted);
         let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
         self.must_be_read(level, create, |_| true);
         for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {

@@ -1,7 +1,7 @@
 //! `std::array`
 
 use super::{Arity::Exactly, Call, Function, Outcome, order};
-use crate::value::words::article;
+use crate::value::describe::article;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -9,19 +9,29 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::array::is_empty", Exactly(1), is_empty, "whether an array has no elements"),
     Function::pure("std::array::contains", Exactly(2), contains, "whether an array contains a value"),
     Function::pure("std::array::push", Exactly(2), push, "the array with a value appended"),
-    Function::pure("std::array::zip", Exactly(2), zip, "the pairs of elements of two arrays of the same length"),
-    Function::pure("std::array::unzip", Exactly(1), unzip, "two arrays, of the first and of the second elements of an array of pairs"),
+    Function::pure(
+        "std::array::zip",
+        Exactly(2),
+        zip,
+        "the pairs of elements of two arrays of the same length",
+    ),
+    Function::pure(
+        "std::array::unzip",
+        Exactly(1),
+        unzip,
+        "two arrays, of the first and of the second elements of an array of pairs",
+    ),
     Function::pure("std::array::flatten", Exactly(1), flatten, "the array with all nested arrays flattened"),
     Function::pure("std::array::coalesce", Exactly(1), coalesce, "the array without its null elements"),
-    Function::pure(
-        "std::array::join",
-        Exactly(2),
-        join,
-        "the elements joined to a string with a separator",
-    ),
+    Function::pure("std::array::join", Exactly(2), join, "the elements joined to a string with a separator"),
     Function::pure("std::array::sort", Exactly(1), sort, "the elements in ascending order"),
     Function::pure("std::array::reverse", Exactly(1), reverse, "the elements in reverse order"),
-    Function::pure("std::array::concatenate", Exactly(2), concatenate, "the elements of two arrays in one array"),
+    Function::pure(
+        "std::array::concatenate",
+        Exactly(2),
+        concatenate,
+        "the elements of two arrays in one array",
+    ),
 ];
 
 fn len(call: &Call<'_>) -> Outcome {
@@ -48,9 +58,7 @@ fn zip(call: &Call<'_>) -> Outcome {
     let (left, right) = (call.array(0)?, call.array(1)?);
     if left.len() != right.len() {
         let (left, right) = (left.len(), right.len());
-        return Err(
-            call.fail(format_args!("the arrays have different lengths, {left} and {right}"))
-        );
+        return Err(call.fail(format_args!("the arrays have different lengths, {left} and {right}")));
     }
     // Each pair is an array of two elements inside the array of pairs.
     call.build(left.len().saturating_mul(3))?;
@@ -73,11 +81,7 @@ fn unzip(call: &Call<'_>) -> Outcome {
 /// The two elements of a pair; an error if `pair` is not an array of two elements.
 pub(super) fn pair_of<'v>(call: &Call<'_>, pair: &'v Value) -> Result<(&'v Value, &'v Value), String> {
     let Value::Array(items) = pair else {
-        return Err(call.not(
-            0,
-            "an array of pairs",
-            &format_args!("one with {}", article(pair)),
-        ));
+        return Err(call.not(0, "an array of pairs", &format_args!("one with {}", article(pair))));
     };
     match &items[..] {
         [first, second] => Ok((first, second)),
@@ -173,11 +177,7 @@ pub(super) const CASES: &[super::tests::Case] = &[
     ("std::array::push", "[[]]", "error: std::array::push takes 2 arguments, not 1"),
     ("std::array::zip", r#"[[1,2],["a","b"]]"#, r#"[[1,"a"],[2,"b"]]"#),
     ("std::array::zip", "[[],[]]", "[]"),
-    (
-        "std::array::zip",
-        "[[1],[]]",
-        "error: std::array::zip: the arrays have different lengths, 1 and 0",
-    ),
+    ("std::array::zip", "[[1],[]]", "error: std::array::zip: the arrays have different lengths, 1 and 0"),
     (
         "std::array::zip",
         "[[1],1]",

@@ -9,7 +9,12 @@ use super::{Arity::Exactly, Call, Function, Outcome, call::shown};
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::base64::encode", Exactly(1), encode, "a binary encoded as base64 text, with padding"),
+    Function::pure(
+        "std::base64::encode",
+        Exactly(1),
+        encode,
+        "a binary encoded as base64 text, with padding",
+    ),
     Function::pure("std::base64::decode", Exactly(1), decode, "base64 text decoded to a binary"),
 ];
 

@@ -1,7 +1,7 @@
 //! `std::binary`
 
 use super::{Arity::Exactly, Call, Function, Outcome};
-use crate::value::words::article;
+use crate::value::describe::article;
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[

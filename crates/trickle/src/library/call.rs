@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::Outcome;
 use crate::value::{
     cost::Steps,
+    describe::{article, overflow},
     number::{Number, whole},
-    words::{article, overflow},
 };
 use towline_event::{Origin, Record, Value};
 

@@ -13,7 +13,12 @@ use towline_event::Value;
 const KEYS: (u64, u64) = (8_390_880_576_440_238_080, 128_034_676_764_530);
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("tremor::chash::jump", Exactly(2), jump, "the slot of a string, given the number of slots"),
+    Function::pure(
+        "tremor::chash::jump",
+        Exactly(2),
+        jump,
+        "the slot of a string, given the number of slots",
+    ),
     Function::pure(
         "tremor::chash::jump_with_keys",
         Exactly(4),

@@ -6,12 +6,7 @@ use towline_event::Value;
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::json::decode", Exactly(1), decode, "JSON text parsed as a value"),
     Function::pure("std::json::encode", Exactly(1), encode, "a value as JSON text"),
-    Function::pure(
-        "std::json::encode_pretty",
-        Exactly(1),
-        encode_pretty,
-        "a value as indented JSON text",
-    ),
+    Function::pure("std::json::encode_pretty", Exactly(1), encode_pretty, "a value as indented JSON text"),
 ];
 
 /// Parses one document, with the same nesting limit as messages.

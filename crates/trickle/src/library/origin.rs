@@ -7,43 +7,43 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::impure(
         "tremor::origin::scheme",
         Exactly(0),
-        |call| told(call, scheme),
+        |call| of_origin(call, scheme),
         "the scheme of the event's origin: tremor-ws",
     ),
     Function::impure(
         "tremor::origin::host",
         Exactly(0),
-        |call| told(call, host),
+        |call| of_origin(call, host),
         "the address of the peer that sent the event",
     ),
     Function::impure(
         "tremor::origin::port",
         Exactly(0),
-        |call| told(call, port),
+        |call| of_origin(call, port),
         "the port of the peer that sent the event",
     ),
     Function::impure(
         "tremor::origin::path",
         Exactly(0),
-        |call| told(call, path),
+        |call| of_origin(call, path),
         "the port that a client connected to, or the path of an upstream, as an array",
     ),
     Function::impure(
         "tremor::origin::as_uri_string",
         Exactly(0),
-        |call| told(call, as_uri_string),
+        |call| of_origin(call, as_uri_string),
         "the event's origin as a URI",
     ),
     Function::impure(
         "tremor::origin::as_uri_record",
         Exactly(0),
-        |call| told(call, as_uri_record),
+        |call| of_origin(call, as_uri_record),
         "scheme, host, port and path of the event's origin",
     ),
 ];
 
 fn of_origin(call: &Call<'_>, read: fn(&Origin) -> Value) -> Outcome {
-    Ok(call.context.origin.map_or(Value::Null, tell))
+    Ok(call.context.origin.map_or(Value::Null, read))
 }
 
 fn scheme(_: &Origin) -> Value {

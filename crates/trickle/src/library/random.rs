@@ -15,7 +15,12 @@ use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::impure("std::random::bool", Exactly(0), bool, "a random boolean"),
-    Function::impure("std::random::string", Exactly(1), string, "a random string of ASCII letters and digits, of a given length"),
+    Function::impure(
+        "std::random::string",
+        Exactly(1),
+        string,
+        "a random string of ASCII letters and digits, of a given length",
+    ),
     Function::impure(
         "std::random::integer",
         Between(0, 2),

@@ -8,7 +8,12 @@ use crate::{
 use towline_event::Value;
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::pure("std::range::range", Exactly(2), range, "the integers from the first up to, but not including, the second"),
+    Function::pure(
+        "std::range::range",
+        Exactly(2),
+        range,
+        "the integers from the first up to, but not including, the second",
+    ),
     Function::pure(
         "std::range::contains",
         Exactly(2),

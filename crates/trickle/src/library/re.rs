@@ -172,7 +172,9 @@ fn subject<'c>(call: &Call<'c>) -> Result<(Rc<Regex>, &'c str), String> {
 /// The expression from the cache, or newly compiled.
 fn compiled(call: &Call<'_>, pattern: &str) -> Result<Rc<Regex>, String> {
     if pattern.len() > PATTERN_MAX {
-        return Err(call.fail(format_args!("the regular expression is longer than {} KiB", PATTERN_MAX >> 10)));
+        return Err(
+            call.fail(format_args!("the regular expression is longer than {} KiB", PATTERN_MAX >> 10))
+        );
     }
     KEPT.with_borrow_mut(|kept| {
         let regex = match kept.iter().position(|regex| regex.as_str() == pattern) {

@@ -4,7 +4,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{Arity::Exactly, Call, Function, Outcome, array::pair_of};
-use crate::value::words::article;
+use crate::value::describe::article;
 use towline_event::{Record, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::limits::{self, Limits, TooMuch};
+use super::limits::{self, LimitExceeded, Limits};
 use crate::{diagnostic::Fault, source::Span};
 use towline_event::Value;
 
@@ -72,7 +72,7 @@ impl Steps {
     }
 
     /// The size of a value that will be stored `depth` levels deep, if it is within the limits.
-    pub(crate) fn measure(&self, value: &Value, depth: usize) -> Result<usize, TooMuch> {
+    pub(crate) fn measure(&self, value: &Value, depth: usize) -> Result<usize, LimitExceeded> {
         limits::measure(value, depth, self.limits.max_value)
     }
 
@@ -93,6 +93,6 @@ impl Steps {
     /// Refuses a text or a list that would be too large; called before it is built.
     pub(crate) fn room(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
         let max = self.limits.max_value;
-        if size > max { Err(Fault::new(span, TooMuch::Large(max).to_string())) } else { Ok(()) }
+        if size > max { Err(Fault::new(span, LimitExceeded::Large(max).to_string())) } else { Ok(()) }
     }
 }

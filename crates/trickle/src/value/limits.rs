@@ -43,7 +43,7 @@ const SIZE_OF_ITEM: usize = 8;
 
 /// Which limit a value exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TooMuch {
+pub(crate) enum LimitExceeded {
     #[error("the value nests deeper than {DEPTH_MAX} levels")]
     Deep,
     #[error("the value is larger than {}", Size(*.0))]
@@ -64,19 +64,19 @@ impl std::fmt::Display for Size {
 }
 
 /// The size of a value, if it is at most `max` and does not nest too deeply when stored `depth` levels deep.
-pub(crate) fn measure(value: &Value, depth: usize, max: usize) -> Result<usize, TooMuch> {
+pub(crate) fn measure(value: &Value, depth: usize, max: usize) -> Result<usize, LimitExceeded> {
     let mut size = 0;
     add(value, u32::try_from(depth).unwrap_or(u32::MAX), &mut size, max)?;
     Ok(size)
 }
 
-fn add(value: &Value, depth: u32, size: &mut usize, max: usize) -> Result<(), TooMuch> {
+fn add(value: &Value, depth: u32, size: &mut usize, max: usize) -> Result<(), LimitExceeded> {
     *size += SIZE_OF_ITEM;
     match value {
         Value::String(text) => *size += text.len(),
         Value::Big(number) => *size += number.as_str().len(),
         Value::Bytes(bytes) => *size += bytes.len(),
-        Value::Array(_) | Value::Record(_) if depth >= DEPTH_MAX => return Err(TooMuch::Deep),
+        Value::Array(_) | Value::Record(_) if depth >= DEPTH_MAX => return Err(LimitExceeded::Deep),
         Value::Array(items) => {
             for item in items.iter() {
                 add(item, depth + 1, size, max)?;
@@ -90,7 +90,7 @@ fn add(value: &Value, depth: u32, size: &mut usize, max: usize) -> Result<(), To
         }
         _ => {}
     }
-    if *size > max { Err(TooMuch::Large(max)) } else { Ok(()) }
+    if *size > max { Err(LimitExceeded::Large(max)) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -108,9 +108,9 @@ mod tests {
         for _ in 0..60 {
             wide = Value::array(vec![wide.clone(), wide]);
         }
-        assert_eq!(measure(&deep, 0, SIZE_MAX), Err(TooMuch::Deep));
-        assert_eq!(measure(&wide, 0, SIZE_MAX), Err(TooMuch::Large(SIZE_MAX)));
-        assert_eq!(measure(&Value::array(vec![]), 127, SIZE_MAX), Err(TooMuch::Deep));
-        assert_eq!(TooMuch::Large(SIZE_MAX).to_string(), "the value is larger than 16 MiB");
+        assert_eq!(measure(&deep, 0, SIZE_MAX), Err(LimitExceeded::Deep));
+        assert_eq!(measure(&wide, 0, SIZE_MAX), Err(LimitExceeded::Large(SIZE_MAX)));
+        assert_eq!(measure(&Value::array(vec![]), 127, SIZE_MAX), Err(LimitExceeded::Deep));
+        assert_eq!(LimitExceeded::Large(SIZE_MAX).to_string(), "the value is larger than 16 MiB");
     }
 }

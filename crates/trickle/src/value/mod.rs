@@ -3,7 +3,7 @@
 //! steps of an event. This layer does not depend on compiled code, functions or messages.
 
 pub(crate) mod cost;
+pub(crate) mod describe;
 pub(crate) mod limits;
 pub(crate) mod number;
 pub(crate) mod ops;
-pub(crate) mod words;

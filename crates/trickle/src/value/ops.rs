@@ -6,8 +6,8 @@ use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use super::{
     cost::Steps,
+    describe::{article, noun, overflow},
     number::{self, Number},
-    words::{article, noun, overflow},
 };
 use crate::{
     ast::{BinaryOp, UnaryOp},

@@ -221,7 +221,7 @@ fn zone_of(call: &Call<'_>, index: usize, value: &Value) -> Result<Zone, String>
     let wanted = "a time zone by name or as an offset such as +02:00";
     match value.as_str() {
         Some(text) => text.parse().map_err(|()| call.not(index, wanted, &shown(text))),
-        None => Err(call.not(index, wanted, &crate::value::words::article(value))),
+        None => Err(call.not(index, wanted, &crate::value::describe::article(value))),
     }
 }
 

@@ -19,17 +19,14 @@ pub(super) fn format(call: &Call<'_>) -> Outcome {
         rest = &special[1..];
         if let Some(beyond) = rest.strip_prefix('}').filter(|_| special.starts_with('{')) {
             call.walk(1)?;
-            let value =
-                values.next().ok_or_else(|| call.fail("too few arguments for the {} in the text"))?;
+            let value = values.next().ok_or_else(|| call.fail("too few arguments for the {} in the text"))?;
             out.push_value(value)?;
             rest = beyond;
             continue;
         }
         let (brace, beyond) = literal_brace(special).ok_or_else(|| {
             let index = template[..template.len() - special.len()].chars().count();
-            call.fail(format_args!(
-                "the brace at {index} is unpaired; for a literal brace write it twice"
-            ))
+            call.fail(format_args!("the brace at {index} is unpaired; for a literal brace write it twice"))
         })?;
         out.push(brace)?;
         rest = beyond;

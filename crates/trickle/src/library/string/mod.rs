@@ -49,7 +49,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         substr,
         "the characters from the first index up to, but not including, the second",
     ),
-    Function::pure("std::string::split", Exactly(2), split, "the parts of a string between separators, as an array"),
+    Function::pure(
+        "std::string::split",
+        Exactly(2),
+        split,
+        "the parts of a string between separators, as an array",
+    ),
     Function::pure("std::string::contains", Exactly(2), contains, "whether a string contains a text"),
     Function::pure(
         "std::string::from_utf8_lossy",
@@ -57,8 +62,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
         from_utf8_lossy,
         "a binary as a string, with replacement characters for invalid UTF-8",
     ),
-    Function::pure("std::string::into_binary", Exactly(1), into_binary, "the UTF-8 bytes of a string as a binary"),
-    Function::pure("std::string::reverse", Exactly(1), reverse, "the string with its characters in reverse order"),
+    Function::pure(
+        "std::string::into_binary",
+        Exactly(1),
+        into_binary,
+        "the UTF-8 bytes of a string as a binary",
+    ),
+    Function::pure(
+        "std::string::reverse",
+        Exactly(1),
+        reverse,
+        "the string with its characters in reverse order",
+    ),
 ];
 
 /// The functions that change case.

@@ -4,7 +4,7 @@ use crate::{
     diagnostic::{Diagnostic, similar},
     parser::{
         cursor::{Block, Failed, Parsed, Parser},
-        words::{BLOCKS, STATEMENTS},
+        keywords::{BLOCKS, STATEMENTS},
     },
     token::{RESERVED, Token},
 };

@@ -8,7 +8,7 @@ use crate::{
     diagnostic::Diagnostic,
     parser::{
         cursor::{Parsed, Parser},
-        words::{AFTER_PARAMS, STATEMENTS},
+        keywords::{AFTER_PARAMS, STATEMENTS},
     },
     token::Token,
 };

@@ -7,7 +7,7 @@ use crate::{
     diagnostic::Diagnostic,
     parser::{
         cursor::{Failed, Parsed, Parser},
-        words::STATEMENTS,
+        keywords::STATEMENTS,
     },
     token::{RESERVED, Token},
 };

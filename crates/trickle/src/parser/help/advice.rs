@@ -5,7 +5,7 @@ use crate::{
     diagnostic::{Diagnostic, similar},
     parser::{
         cursor::{Failed, Parser},
-        words::{BLOCKS, ITEMS, STATEMENTS},
+        keywords::{BLOCKS, ITEMS, STATEMENTS},
     },
     token::{RESERVED, Token},
 };

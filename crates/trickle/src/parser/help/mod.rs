@@ -4,7 +4,7 @@
 
 mod advice;
 mod foreign;
-mod slips;
+mod mistakes;
 
 use crate::{
     diagnostic::{Diagnostic, similar},

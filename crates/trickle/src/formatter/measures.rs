@@ -1,7 +1,7 @@
 //! Matching brackets and blocks, and their lengths on one line.
 
 use super::{
-    lexemes::{Kind, Lexeme},
+    lexemes::{Lexeme, LexemeKind},
     spacing::{Inside, apart, begins_value},
 };
 
@@ -61,7 +61,7 @@ impl Measures {
             } else if closes_bracket(lexeme) || lexeme.is_keyword("end") {
                 // A `>>` may be an operator, and the `end` of a `with` has no opener of its own.
                 if let Some(opener) = open.last().copied()
-                    && (lexeme.text == "end") == (lexemes[opener].kind == Kind::Keyword)
+                    && (lexeme.text == "end") == (lexemes[opener].kind == LexemeKind::Keyword)
                     && (lexeme.text == ">>") == (lexemes[opener].text == "<<")
                 {
                     measures.closing[opener] = at;
@@ -84,7 +84,8 @@ pub(super) fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
     let lexeme = &lexemes[at];
     let next = lexemes.get(at + 1)?;
     let names_something = next.is("=") || next.is("=>") || next.is(":");
-    if lexeme.kind != Kind::Keyword || names_something || is_field(lexemes, at) || is_port(lexemes, at) {
+    if lexeme.kind != LexemeKind::Keyword || names_something || is_field(lexemes, at) || is_port(lexemes, at)
+    {
         return None;
     }
     Some(match lexeme.text {
@@ -106,7 +107,7 @@ pub(super) fn is_field(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     let compared = ["}", ",", "==", "!=", "~="].iter().any(|sign| lexemes[at + 1].is(sign));
     after("%{")
         || compared
-        || ((after("present") || after("absent")) && lexemes[at - 1].kind == Kind::Keyword)
+        || ((after("present") || after("absent")) && lexemes[at - 1].kind == LexemeKind::Keyword)
 }
 
 /// Whether a word names a port: `from script/match`.
@@ -120,7 +121,7 @@ fn is_bare_operator(lexemes: &[Lexeme<'_>], at: usize) -> bool {
         |lexeme: &Lexeme<'_>| matches!(lexeme.text, "with" | "args" | "script" | "pipeline" | "window");
     let mut behind = lexemes[at + 1..]
         .iter()
-        .take_while(|lexeme| !(lexeme.is(";") || lexeme.is_keyword("end") || lexeme.kind == Kind::End));
+        .take_while(|lexeme| !(lexeme.is(";") || lexeme.is_keyword("end") || lexeme.kind == LexemeKind::End));
     !behind.any(opens)
 }
 
@@ -129,12 +130,12 @@ fn is_expression(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     let mut depth = 0_usize;
     for lexeme in &lexemes[at + 1..] {
         match lexeme.text {
-            "of" if lexeme.kind == Kind::Keyword && depth == 0 => return true,
-            "match" | "for" | "patch" | "merge" if lexeme.kind == Kind::Keyword => depth += 1,
-            "end" if lexeme.kind == Kind::Keyword && depth > 0 => depth -= 1,
-            "end" if lexeme.kind == Kind::Keyword => return false,
-            ";" | "=>" if depth == 0 && lexeme.kind == Kind::Symbol => return false,
-            "of" if lexeme.kind == Kind::Keyword => {}
+            "of" if lexeme.kind == LexemeKind::Keyword && depth == 0 => return true,
+            "match" | "for" | "patch" | "merge" if lexeme.kind == LexemeKind::Keyword => depth += 1,
+            "end" if lexeme.kind == LexemeKind::Keyword && depth > 0 => depth -= 1,
+            "end" if lexeme.kind == LexemeKind::Keyword => return false,
+            ";" | "=>" if depth == 0 && lexeme.kind == LexemeKind::Symbol => return false,
+            "of" if lexeme.kind == LexemeKind::Keyword => {}
             _ => {}
         }
     }
@@ -143,13 +144,13 @@ fn is_expression(lexemes: &[Lexeme<'_>], at: usize) -> bool {
 
 /// Whether the lexeme keeps the line break that the source has before it.
 pub(super) fn keeps_break(lexeme: &Lexeme<'_>) -> bool {
-    lexeme.newline && lexeme.kind == Kind::Keyword && matches!(lexeme.text, "and" | "or" | "xor")
+    lexeme.newline && lexeme.kind == LexemeKind::Keyword && matches!(lexeme.text, "and" | "or" | "xor")
 }
 
 /// The closing bracket for a lexeme that opens one.
 pub(super) fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'static str> {
     let lexeme = &lexemes[at];
-    if lexeme.kind != Kind::Symbol {
+    if lexeme.kind != LexemeKind::Symbol {
         return None;
     }
     match lexeme.text {
@@ -163,9 +164,9 @@ pub(super) fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'stati
 
 /// Whether a lexeme opens a pattern in brackets.
 pub(super) fn opens_pattern(lexeme: &Lexeme<'_>) -> bool {
-    lexeme.kind == Kind::Symbol && matches!(lexeme.text, "%{" | "%[" | "%(")
+    lexeme.kind == LexemeKind::Symbol && matches!(lexeme.text, "%{" | "%[" | "%(")
 }
 
 pub(super) fn closes_bracket(lexeme: &Lexeme<'_>) -> bool {
-    lexeme.kind == Kind::Symbol && matches!(lexeme.text, ")" | "]" | "}" | ">>")
+    lexeme.kind == LexemeKind::Symbol && matches!(lexeme.text, ")" | "]" | "}" | ">>")
 }

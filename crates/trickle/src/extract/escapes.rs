@@ -44,8 +44,7 @@ fn indentation(line: &[(usize, char)]) -> usize {
     line.iter().take_while(|(_, letter)| letter.is_whitespace()).count()
 }
 
-/// Replaces the escapes `
-`, `\r`, `\t` and `\\` in a part of a format, as in strings.
+/// Replaces the escapes `\n`, `\r`, `\t` and `\\` in a part of a format, as in strings.
 pub(super) fn escapes(text: &str) -> Result<String, String> {
     let mut found = String::with_capacity(text.len());
     let mut letters = text.chars();

@@ -1,6 +1,6 @@
 //! Spaces between neighbouring lexemes.
 
-use super::lexemes::{Kind, Lexeme};
+use super::lexemes::{Lexeme, LexemeKind};
 
 /// The kind of bracket around two lexemes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub(super) enum Inside {
 pub(super) fn begins_value(before: Option<&Lexeme<'_>>) -> bool {
     let Some(before) = before else { return true };
     match before.kind {
-        Kind::Keyword => before.text != "end",
-        Kind::Symbol => !matches!(before.text, ")" | "]" | "}" | "$" | ">>"),
-        Kind::Config => true,
+        LexemeKind::Keyword => before.text != "end",
+        LexemeKind::Symbol => !matches!(before.text, ")" | "]" | "}" | "$" | ">>"),
+        LexemeKind::Config => true,
         _ => false,
     }
 }
@@ -32,13 +32,13 @@ pub(super) fn apart(
     right: &Lexeme<'_>,
     inside: Inside,
 ) -> bool {
-    if left.kind == Kind::Number && right.is(".") {
+    if left.kind == LexemeKind::Number && right.is(".") {
         return true;
     }
-    if right.kind == Kind::Format || left.is("$") && right.adjacent {
+    if right.kind == LexemeKind::Format || left.is("$") && right.adjacent {
         return false;
     }
-    if right.kind == Kind::Symbol {
+    if right.kind == LexemeKind::Symbol {
         match right.text {
             "," | ";" | "." | "::" | ":" => return false,
             ")" | "]" | "}" => return false,
@@ -47,7 +47,7 @@ pub(super) fn apart(
             _ => {}
         }
     }
-    if left.kind == Kind::Symbol {
+    if left.kind == LexemeKind::Symbol {
         return match left.text {
             "(" | "[" | "{" | "." | "::" => false,
             ":" => inside == Inside::Other,
@@ -63,9 +63,9 @@ pub(super) fn apart(
 /// Whether a bracket continues the lexeme before it, as in a call or a subscript.
 fn continues(left: &Lexeme<'_>, right: &Lexeme<'_>) -> bool {
     match left.kind {
-        Kind::Name | Kind::Text => true,
-        Kind::Keyword => right.is("(") && matches!(left.text, "set" | "each"),
-        Kind::Symbol => {
+        LexemeKind::Name | LexemeKind::Text => true,
+        LexemeKind::Keyword => right.is("(") && matches!(left.text, "set" | "each"),
+        LexemeKind::Symbol => {
             matches!(left.text, "(" | "[" | "{" | "%(" | "%[" | "." | "::" | "!")
                 || right.is("[") && matches!(left.text, ")" | "]" | "}" | "$")
         }

@@ -5,7 +5,7 @@ use crate::{
     diagnostic::Diagnostic,
     parser::{
         cursor::{Failed, Parser},
-        words::OPERATIONS,
+        keywords::OPERATIONS,
     },
     token::Token,
 };

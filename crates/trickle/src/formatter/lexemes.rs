@@ -9,7 +9,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Lexeme<'s> {
     pub(super) text: &'s str,
-    pub(super) kind: Kind,
+    pub(super) kind: LexemeKind,
     /// The comment after the previous lexeme, on the same line.
     pub(super) trailing: Option<&'s str>,
     /// Comments on separate lines before this lexeme.
@@ -23,7 +23,7 @@ pub(super) struct Lexeme<'s> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LexemeKind {
     /// A keyword.
     Keyword,
     /// A name, or a keyword used as a name.
@@ -82,16 +82,16 @@ fn end_of_text(tokens: &[Placed<'_>], at: usize) -> usize {
     tokens.len() - 1
 }
 
-fn kind(token: &Token<'_>, member: bool) -> Kind {
+fn kind(token: &Token<'_>, member: bool) -> LexemeKind {
     match token {
-        Token::Word(word) if !member && is_keyword(word) => Kind::Keyword,
-        Token::Word(_) | Token::Quoted(_) => Kind::Name,
-        Token::Int(_) | Token::Float(_) => Kind::Number,
-        Token::TextStart | Token::Piece(_) | Token::TextEnd => Kind::Text,
-        Token::CodeStart | Token::CodeEnd | Token::Symbol(_) | Token::Bad => Kind::Symbol,
-        Token::Config(_) => Kind::Config,
-        Token::Format(_) => Kind::Format,
-        Token::End => Kind::End,
+        Token::Word(word) if !member && is_keyword(word) => LexemeKind::Keyword,
+        Token::Word(_) | Token::Quoted(_) => LexemeKind::Name,
+        Token::Int(_) | Token::Float(_) => LexemeKind::Number,
+        Token::TextStart | Token::Piece(_) | Token::TextEnd => LexemeKind::Text,
+        Token::CodeStart | Token::CodeEnd | Token::Symbol(_) | Token::Bad => LexemeKind::Symbol,
+        Token::Config(_) => LexemeKind::Config,
+        Token::Format(_) => LexemeKind::Format,
+        Token::End => LexemeKind::End,
     }
 }
 
@@ -100,7 +100,7 @@ fn is_keyword(word: &str) -> bool {
 }
 
 /// A lexeme, with the comments of the `gap` before it.
-fn lexeme<'s>(gap: &'s str, text: &'s str, kind: Kind) -> Lexeme<'s> {
+fn lexeme<'s>(gap: &'s str, text: &'s str, kind: LexemeKind) -> Lexeme<'s> {
     let mut lines = gap.split('\n').map(str::trim);
     let trailing = lines.next().filter(|line| line.starts_with('#'));
     let mut comments = Vec::new();
@@ -120,11 +120,11 @@ fn lexeme<'s>(gap: &'s str, text: &'s str, kind: Kind) -> Lexeme<'s> {
 
 impl Lexeme<'_> {
     pub(super) fn is(&self, symbol: &str) -> bool {
-        self.kind == Kind::Symbol && self.text == symbol
+        self.kind == LexemeKind::Symbol && self.text == symbol
     }
 
     pub(super) fn is_keyword(&self, word: &str) -> bool {
-        self.kind == Kind::Keyword && self.text == word
+        self.kind == LexemeKind::Keyword && self.text == word
     }
 
     pub(super) fn has_comments(&self) -> bool {

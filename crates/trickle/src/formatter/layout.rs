@@ -3,7 +3,7 @@
 //! its parts.
 
 use super::{
-    lexemes::{Kind, Lexeme},
+    lexemes::{Lexeme, LexemeKind},
     measures::{Block, Measures, block, closes_bracket, is_field, keeps_break, opens_bracket, opens_pattern},
     spacing::{Inside, apart},
 };
@@ -12,7 +12,7 @@ const INDENT: &str = "    ";
 
 /// An open bracket or block.
 #[derive(Debug)]
-struct Frame {
+struct OpenBlock {
     part: Part,
     /// Indentation of the line that opened it.
     base: usize,
@@ -53,7 +53,7 @@ enum Part {
 struct Layout<'l, 's> {
     lexemes: &'l [Lexeme<'s>],
     measures: Measures,
-    frames: Vec<Frame>,
+    frames: Vec<OpenBlock>,
     out: String,
     /// Indentation of the current line.
     indent: usize,
@@ -61,7 +61,7 @@ struct Layout<'l, 's> {
 
 /// Formats a whole text.
 pub(super) fn layout(lexemes: &[Lexeme<'_>]) -> String {
-    let top = Frame { part: Part::Statements, base: 0, inner: 0, broken: true, start: 0 };
+    let top = OpenBlock { part: Part::Statements, base: 0, inner: 0, broken: true, start: 0 };
     let measures = Measures::new(lexemes);
     let mut layout = Layout { lexemes, measures, frames: vec![top], out: String::new(), indent: 0 };
     for at in 0..lexemes.len() {
@@ -78,11 +78,11 @@ pub(super) fn layout(lexemes: &[Lexeme<'_>]) -> String {
 // === impl Layout ===
 
 impl<'l> Layout<'l, '_> {
-    fn frame(&self) -> &Frame {
+    fn frame(&self) -> &OpenBlock {
         self.frames.last().expect("the outermost frame is never closed")
     }
 
-    fn frame_mut(&mut self) -> &mut Frame {
+    fn frame_mut(&mut self) -> &mut OpenBlock {
         self.frames.last_mut().expect("the outermost frame is never closed")
     }
 
@@ -93,7 +93,7 @@ impl<'l> Layout<'l, '_> {
     }
 
     fn push(&mut self, part: Part, inner: usize, broken: bool, at: usize) {
-        self.frames.push(Frame { part, base: self.indent, inner, broken, start: at + 1 });
+        self.frames.push(OpenBlock { part, base: self.indent, inner, broken, start: at + 1 });
     }
 
     fn before(&self, at: usize) -> Option<&'l Lexeme<'_>> {
@@ -120,7 +120,7 @@ impl<'l> Layout<'l, '_> {
         let first_of_item = self.frame().start == at;
         match self.frame().part {
             Part::Bracket(closing) if lexeme.is(closing) => {
-                let Frame { base, broken, .. } = *self.frame();
+                let OpenBlock { base, broken, .. } = *self.frame();
                 let empty = first_of_item && !lexeme.has_comments();
                 self.pop();
                 return (broken && !empty).then_some(base);
@@ -131,7 +131,7 @@ impl<'l> Layout<'l, '_> {
         if let Some(line) = self.part_begins(at) {
             return Some(line);
         }
-        let Frame { broken, inner, start, .. } = *self.frame();
+        let OpenBlock { broken, inner, start, .. } = *self.frame();
         if broken && at == start && at > 0 {
             return Some(inner);
         }
@@ -143,9 +143,9 @@ impl<'l> Layout<'l, '_> {
         if self.frame().part == Part::Body {
             self.pop();
         }
-        let Frame { part, base, broken, .. } = *self.frame();
+        let OpenBlock { part, base, broken, .. } = *self.frame();
         let goes_on = self.lexemes.get(at + 1).is_some_and(|next| {
-            matches!(next.text, "script" | "pipeline" | "state") && next.kind == Kind::Name
+            matches!(next.text, "script" | "pipeline" | "state") && next.kind == LexemeKind::Name
         });
         if part == (Part::Params { of_define: true }) && goes_on {
             let frame = self.frame_mut();
@@ -180,7 +180,7 @@ impl<'l> Layout<'l, '_> {
             self.frame_mut().part = Part::Fold;
             return Some(self.frame().base);
         }
-        let Frame { part, base, inner, start, .. } = *self.frame();
+        let OpenBlock { part, base, inner, start, .. } = *self.frame();
         if part == Part::Statements && self.separates(at) {
             let frame = self.frame_mut();
             frame.part = Part::Head(Block::Define);
@@ -190,7 +190,7 @@ impl<'l> Layout<'l, '_> {
         let clause = matches!(lexeme.text, "from" | "where" | "group" | "into" | "having");
         if part == Part::Statements
             && clause
-            && lexeme.kind == Kind::Keyword
+            && lexeme.kind == LexemeKind::Keyword
             && self.lexemes[start].is_keyword("select")
         {
             let end = self.end_of_statement(start);
@@ -223,7 +223,7 @@ impl<'l> Layout<'l, '_> {
     fn separates(&self, at: usize) -> bool {
         let named = |lexeme: &Lexeme<'_>| matches!(lexeme.text, "create" | "define" | "/" | "." | "::");
         self.lexemes[at].text == "script"
-            && self.lexemes[at].kind == Kind::Name
+            && self.lexemes[at].kind == LexemeKind::Name
             && self.lexemes.get(at + 1).is_some_and(|next| !next.is("=") && !next.is("::"))
             && self.frames.len() > 1
             && self.before(at).is_some_and(|before| !named(before))
@@ -236,7 +236,7 @@ impl<'l> Layout<'l, '_> {
             let closing = self.measures.closing[at];
             match &self.lexemes[at] {
                 lexeme if lexeme.is(";") => return at + 1,
-                lexeme if lexeme.kind == Kind::End => return at,
+                lexeme if lexeme.kind == LexemeKind::End => return at,
                 lexeme if lexeme.is_keyword("end") && !self.creates() => return at,
                 _ if closing != usize::MAX => at = closing + 1,
                 _ => at += 1,
@@ -302,7 +302,7 @@ impl<'l> Layout<'l, '_> {
         let port = |at: usize| {
             at >= 2
                 && self.lexemes[at].is("/")
-                && self.lexemes[at - 2].kind == Kind::Keyword
+                && self.lexemes[at - 2].kind == LexemeKind::Keyword
                 && matches!(self.lexemes[at - 2].text, "from" | "into")
                 && self.frame().part == Part::Statements
         };
@@ -332,7 +332,7 @@ impl<'l> Layout<'l, '_> {
             let fits = block == Block::Merge && self.bracket_fits(at);
             // The head of a case needs no frame.
             let inner = self.indent;
-            self.frames.push(Frame {
+            self.frames.push(OpenBlock {
                 part: Part::Head(block),
                 base: self.indent,
                 inner,
@@ -365,8 +365,8 @@ impl<'l> Layout<'l, '_> {
     }
 
     fn item(&mut self, at: usize, lexeme: &Lexeme<'_>) {
-        let Frame { part, base, .. } = *self.frame();
-        let next = |frame: &mut Frame, part: Part, inner: usize, broken: bool| {
+        let OpenBlock { part, base, .. } = *self.frame();
+        let next = |frame: &mut OpenBlock, part: Part, inner: usize, broken: bool| {
             frame.part = part;
             frame.inner = inner;
             frame.broken = broken;
@@ -379,7 +379,7 @@ impl<'l> Layout<'l, '_> {
             Part::Pattern if lexeme.is("=>") => {
                 let several = self.has_several(at + 1);
                 self.frame_mut().inner = base + 1;
-                self.frames.push(Frame {
+                self.frames.push(OpenBlock {
                     part: Part::Body,
                     base,
                     inner: if several { base + 2 } else { base + 1 },
@@ -387,7 +387,7 @@ impl<'l> Layout<'l, '_> {
                     start: at + 1,
                 });
             }
-            Part::Statements | Part::Operations if lexeme.is(";") || lexeme.kind == Kind::Config => {
+            Part::Statements | Part::Operations if lexeme.is(";") || lexeme.kind == LexemeKind::Config => {
                 self.frame_mut().start = at + 1;
             }
             Part::Body if lexeme.is(";") => {
@@ -396,7 +396,7 @@ impl<'l> Layout<'l, '_> {
                 next(frame, Part::Body, inner, true);
             }
             Part::Statements if lexeme.is_keyword("with") && self.creates() => {
-                let Frame { start, inner, .. } = *self.frame();
+                let OpenBlock { start, inner, .. } = *self.frame();
                 let end = self.end_of_statement(start);
                 let broken = !self.measures.fits(start, end, inner * INDENT.len());
                 self.push(Part::Params { of_define: false }, self.indent + 1, broken, at);
@@ -419,7 +419,7 @@ impl<'l> Layout<'l, '_> {
             (Block::Patch, "of") => Part::Operations,
             (Block::Merge, "of") => Part::Merge,
             (Block::Fn | Block::Mod, "with") => Part::Statements,
-            (Block::Define, "with" | "args") if lexeme.kind != Kind::Name || lexeme.text == "args" => {
+            (Block::Define, "with" | "args") if lexeme.kind != LexemeKind::Name || lexeme.text == "args" => {
                 Part::Params { of_define: true }
             }
             (Block::Define, "state") if at > frame.start + 1 => Part::State,
@@ -442,12 +442,12 @@ impl<'l> Layout<'l, '_> {
             let lexeme = &self.lexemes[at];
             let next = self.lexemes.get(at + 1);
             let ends = |l: &Lexeme<'_>| {
-                l.kind == Kind::Keyword && matches!(l.text, "case" | "default" | "into" | "end")
+                l.kind == LexemeKind::Keyword && matches!(l.text, "case" | "default" | "into" | "end")
             };
             if lexeme.is(";") {
                 return !next.is_some_and(ends);
             }
-            if ends(lexeme) || lexeme.kind == Kind::End {
+            if ends(lexeme) || lexeme.kind == LexemeKind::End {
                 return false;
             }
             at = if closing == usize::MAX { at + 1 } else { closing + 1 };
