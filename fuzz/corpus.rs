@@ -1,10 +1,10 @@
-//! Runs the bodies of the fuzz targets over the inputs in `corpus/`: what the fuzzer has found, and what we
-//! thought of, stays found.
+//! Runs the bodies of the fuzz targets over the inputs in `corpus/`: inputs that the fuzzer found, and inputs
+//! written by hand.
 #![allow(
     clippy::print_stderr,
     missing_docs,
     unreachable_pub,
-    reason = "a test prints for whoever reads why, and nothing here is a public interface"
+    reason = "a test prints the failing input, and nothing here is a public interface"
 )]
 
 #[path = "src/lib.rs"]
@@ -18,7 +18,7 @@ use std::{
 
 use bodies::TARGETS;
 
-/// So much a folder may hold: inputs that say nothing new are not kept (`cargo fuzz cmin`).
+/// Maximum size and number of files of a folder. Remove inputs without new coverage with `cargo fuzz cmin`.
 const BYTES_MAX: u64 = 300 * 1024;
 const FILES_MAX: usize = 150;
 
@@ -33,13 +33,13 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Names without extension.
+/// The file names in a folder, without extension.
 fn stems(folder: &Path) -> BTreeSet<String> {
     let stem = |path: PathBuf| path.file_stem().map(|name| name.to_string_lossy().into_owned());
     entries(folder).into_iter().filter_map(stem).collect()
 }
 
-/// Says which input it was when one fails.
+/// Prints the path of the input when the body panics.
 struct Running(PathBuf);
 
 impl Drop for Running {
@@ -88,9 +88,9 @@ fn settings() {
     run("settings");
 }
 
-/// A target for each folder of inputs, a folder for each target, and each of them is built and tested here.
+/// Every target has a folder of inputs, a file, an entry in the manifest and a test here.
 #[test]
-fn targets_and_folders_belong_together() {
+fn every_target_has_its_folder_and_test() {
     let listed: BTreeSet<_> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(stems(&folder().join("corpus")), listed, "fuzz/corpus");
     assert_eq!(stems(&folder().join("targets")), listed, "fuzz/targets");
@@ -103,7 +103,7 @@ fn targets_and_folders_belong_together() {
 }
 
 #[test]
-fn each_folder_has_inputs_and_stays_small() {
+fn each_folder_has_inputs_within_the_limits() {
     for (name, _) in TARGETS {
         let files = entries(&folder().join("corpus").join(name));
         let sizes = files.iter().map(|file| fs::metadata(file).expect("the file is there").len());

@@ -1,13 +1,13 @@
-//! The proxy's budgets and trackers with loom's locks and atomics, for the models in `wake_ups.rs`.
+//! The proxy's budgets and ack tracker with loom's locks and atomics, for the models in `wake_ups.rs`.
 //!
-//! The two files are the proxy's own, compiled once more. They name their locks and atomics by
-//! `super::sync`, which is the standard library's in the proxy and loom's here. `Arc` is the standard
+//! Both files are part of the proxy, and are compiled a second time here. They import locks and atomics from
+//! `super::sync`, which re-exports the standard library's in the proxy and loom's here. `Arc` is the standard
 //! library's in both, because loom's cannot be the receiver of a method.
 //!
 //! # Found
-//! A permit given back on another thread, between a reader's look for room and its registration, woke nobody:
-//! `Budget::room_or_wake` now looks again after it has registered. Nothing was found in the tracker, whose
-//! acks and waker are under one lock.
+//! A permit returned on another thread, between a reader's check for room and the registration of its waker,
+//! did not wake the reader. `Budget::room_or_wake` now checks again after it has registered the waker. The
+//! models found nothing in the tracker, whose acks and waker are under one lock.
 
 #[path = "../src/flow/budget.rs"]
 pub mod budget;
@@ -23,7 +23,7 @@ mod sync {
 use towline_event as event;
 
 mod failure {
-    /// Stands for the proxy's failures: the tracker only passes them on.
+    /// A stand-in for the proxy's failures, which the tracker only passes on.
     #[derive(Debug, PartialEq, Eq)]
     pub struct Failure;
 }

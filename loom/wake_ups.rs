@@ -1,5 +1,5 @@
-//! No wake-up is lost: whoever waits for room or for an ack gets it, whatever order the threads run in.
-//! A model whose reader waits for ever fails, because loom finds that no thread can go on.
+//! No wake-up is lost: a reader that waits for room or for an ack gets it, for any interleaving of the
+//! threads. A model whose reader waits forever fails, because loom detects that no thread can continue.
 
 use std::{
     future::poll_fn,
@@ -18,15 +18,15 @@ use towline_loom::{
 const LIMIT: usize = 1000;
 const LARGE: usize = 800;
 
-/// Explores the orders of three threads in which one is interrupted at most twice. Without that bound a
-/// model of three threads does not end within minutes; few bugs need more interruptions.
+/// Explores the interleavings of three threads with at most two preemptions. Without this bound a model of
+/// three threads takes many minutes, and few bugs need more preemptions.
 fn few_switches() -> loom::model::Builder {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder
 }
 
-/// Waits as a session does: asks for room, and asks again when it is woken.
+/// Waits like a session: checks for room, and checks again when woken.
 fn wait_for_room(budget: &Budget) {
     block_on(poll_fn(|cx: &mut Context<'_>| match budget.room_or_wake(cx.waker()) {
         true => Poll::Ready(()),
@@ -34,7 +34,7 @@ fn wait_for_room(budget: &Budget) {
     }));
 }
 
-/// A budget without room, and the permits that use it up.
+/// A budget without room, and the permits that exhaust it.
 fn exhausted(
     global_budget: &Arc<GlobalBudget>,
     limit: usize,
@@ -46,7 +46,7 @@ fn exhausted(
     (budget, permits)
 }
 
-/// Waits for acks as a session does until all `events` have one; returns them in their order.
+/// Waits for acks like a session, until all `events` have one; returns them in order of arrival.
 fn wait_for_acks(tracker: &AckTracker, events: usize, eager: bool) -> Vec<(u64, AckStatus)> {
     let mut found = Vec::new();
     block_on(poll_fn(|cx: &mut Context<'_>| {
@@ -61,7 +61,7 @@ fn wait_for_acks(tracker: &AckTracker, events: usize, eager: bool) -> Vec<(u64, 
 }
 
 #[test]
-fn a_reader_gets_the_room_that_another_thread_gives_back() {
+fn a_reader_gets_room_returned_by_another_thread() {
     loom::model(|| {
         let global_budget = GlobalBudget::new(usize::MAX);
         let (budget, permits) = exhausted(&global_budget, LIMIT, &[LARGE]);
@@ -75,7 +75,7 @@ fn a_reader_gets_the_room_that_another_thread_gives_back() {
 }
 
 #[test]
-fn a_reader_gets_room_when_two_threads_give_back_at_once() {
+fn a_reader_gets_room_when_two_threads_return_permits_at_once() {
     few_switches().check(|| {
         let global_budget = GlobalBudget::new(usize::MAX);
         let (budget, mut permits) = exhausted(&global_budget, LIMIT, &[0, LARGE]);
@@ -114,9 +114,9 @@ fn both_readers_of_a_budget_get_room() {
     });
 }
 
-/// Each session lives on a thread of its own, and both draw on one pool that is too small for them.
+/// Each session is on its own thread, and both use one global budget that is too small for them.
 #[test]
-fn sessions_that_exhaust_the_pool_together_both_go_on() {
+fn sessions_that_exhaust_the_global_budget_both_continue() {
     const POOL: usize = 64 * 1024;
     const MOST: usize = 40 * 1024;
     loom::model(|| {
@@ -136,9 +136,9 @@ fn sessions_that_exhaust_the_pool_together_both_go_on() {
     });
 }
 
-/// The reader waits only because the pool is used up, and its own permit ends on another thread.
+/// The reader waits only because the global budget is exhausted, and its own permit is dropped on another thread.
 #[test]
-fn a_reader_that_waits_for_the_pool_is_woken_by_its_own_permit() {
+fn a_reader_that_waits_for_the_global_budget_is_woken_by_its_own_permit() {
     const POOL: usize = 16 * 1024;
     loom::model(|| {
         let global_budget = GlobalBudget::new(POOL);
@@ -164,9 +164,10 @@ fn an_eager_session_gets_the_acks_of_two_threads() {
     });
 }
 
-/// A session that is not eager leaves good outcomes for its next turn; a failure brings them along.
+/// A session that is not eager leaves successful outcomes for its next turn; a failure wakes it and delivers
+/// them too.
 #[test]
-fn a_failure_wakes_a_session_that_does_not_wait_for_good_outcomes() {
+fn a_failure_wakes_a_session_that_does_not_wait_for_successes() {
     loom::model(|| {
         let tracker = AckTracker::new(1, 0);
         let (first, second) = (tracker.issue(Cause::Message), tracker.issue(Cause::Message));

@@ -1,4 +1,4 @@
-//! Close frames, read and made.
+//! Decoding and building close frames.
 //!
 //! An input is the payload of a close frame: two bytes of code, then the reason.
 
@@ -11,8 +11,8 @@ use super::socket::{self, Socket};
 
 const LIMITS: Limits = Limits { max_message: 1, max_frame: 1, buffer: 0 };
 
-/// A close frame is read as what it says or refused with its own error; what we make of any code and
-/// reason may be sent, and is read as we made it.
+/// A close frame is decoded correctly or refused with the right error. A close frame built from any code and
+/// reason is valid, and decodes to the same code and reason.
 pub fn run(payload: &[u8]) {
     let read = decode(&frame(payload));
     match payload.split_first_chunk() {
@@ -37,35 +37,35 @@ fn with_code(code: u16, reason: &[u8], read: Result<Option<Incoming>, WireError>
     make(code, &String::from_utf8_lossy(reason));
 }
 
-/// Makes a close frame, which is always one that may be sent.
+/// Builds a close frame, which is always valid.
 fn make(code: u16, reason: &str) {
     let frame = CloseFrame::new(code, reason);
     assert!(is_sendable(frame.code) && frame.reason.len() <= REASON_MAX);
-    assert!(frame.code == code || !is_sendable(code), "a code that may be sent stays");
+    assert!(frame.code == code || !is_sendable(code), "a code that may be sent is unchanged");
     let is_cut = frame.reason.len() < reason.len();
     assert!(reason.starts_with(&*frame.reason));
-    assert!(!is_cut || frame.reason.len() + 4 > REASON_MAX, "no more is cut than has to be");
+    assert!(!is_cut || frame.reason.len() + 4 > REASON_MAX, "the reason is cut only as much as necessary");
     let socket = Socket::new(&[], 1);
     let output = socket.output();
     let mut link = socket::link(socket, Role::Server, LIMITS);
     link.close(Some(&frame));
-    say_more(link.outbox());
+    queue_more(link.outbox());
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     while link.poll_flush(&mut cx, drop).is_pending() {
         link.end_turn();
     }
     let written = output.take();
-    assert_eq!(decode(&written), Ok(Some(Incoming::Close(Some(frame)))), "nothing follows it");
+    assert_eq!(decode(&written), Ok(Some(Incoming::Close(Some(frame)))), "nothing follows the close frame");
 }
 
-/// Says what must not be heard any more.
-fn say_more(outbox: &mut Outbox<usize>) {
+/// Queues frames that must not be sent after the close frame.
+fn queue_more(outbox: &mut Outbox<usize>) {
     outbox.ping(Bytes::new());
     outbox.pong(Bytes::new());
     outbox.close(None);
 }
 
-/// A server's close frame, however long.
+/// An unmasked close frame with a payload of any length.
 fn frame(payload: &[u8]) -> Vec<u8> {
     let length = match payload.len() {
         len @ 0..126 => vec![len as u8],
@@ -74,7 +74,7 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&[0x88][..], &length, payload].concat()
 }
 
-/// What stands there alone.
+/// Decodes the only frame in `bytes`.
 fn decode(mut bytes: &[u8]) -> Result<Option<Incoming>, WireError> {
     let decoded = Decoder::new(Role::Client, LIMITS).decode(&mut bytes, &mut { usize::MAX });
     assert!(decoded.is_err() || bytes.is_empty(), "{bytes:?} is left");

@@ -1,7 +1,7 @@
-//! The bytes of a message to data, and back.
+//! Decoding the bytes of a message to data, and encoding them again.
 //!
-//! The first byte of an input chooses the codec: `m`, `s`, `j` or `b`, else one of all by its number. The
-//! rest is the message; codec `message` reads it as a text message where it is UTF-8.
+//! The first byte of an input chooses the codec: `m`, `s`, `j` or `b`, or any other byte as an index. The
+//! rest is the message; codec `message` treats it as a text message if it is UTF-8.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -11,8 +11,8 @@ use towline::{
     format_error::FormatError,
 };
 
-/// Whatever was decoded is encoded to the same bytes; and when a pipeline has looked into it, to bytes that
-/// decode to the same data.
+/// Decoded data is encoded to the same bytes. After it was parsed, as by a pipeline, it is encoded to bytes
+/// that decode to the same data.
 pub fn run(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let codec = chosen(*choice);
@@ -24,7 +24,7 @@ pub fn run(data: &[u8]) {
     match decoded {
         Err(error) => assert!(!error.to_string().is_empty()),
         Ok(data) => {
-            assert_eq!(codec.encode(data.clone()), Ok(chunk), "as it came");
+            assert_eq!(codec.encode(data.clone()), Ok(chunk), "unchanged");
             look_into(codec, data);
         }
     }
@@ -46,20 +46,20 @@ fn chosen(choice: u8) -> &'static dyn Codec {
 fn look_into(codec: &dyn Codec, data: Data) {
     let value = data.into_value();
     for other in names().into_iter().filter_map(lookup) {
-        let encoded = other.encode(Data::from(value.clone())).expect("every codec writes every value");
+        let encoded = other.encode(Data::from(value.clone())).expect("every codec encodes every value");
         if let Ok(text) = other.encode_text(Data::from(value.clone())) {
             assert_eq!(text.into_bytes(), encoded, "as text");
         }
     }
-    let encoded = codec.encode(Data::from(value.clone())).expect("every codec writes every value");
-    let again = decode(codec, encoded).expect("a codec reads what it wrote").into_value();
+    let encoded = codec.encode(Data::from(value.clone())).expect("every codec encodes every value");
+    let again = decode(codec, encoded).expect("a codec decodes its own output").into_value();
     assert_eq!(again, value, "decoded again");
     as_json(&value);
 }
 
-/// Any value is written as JSON that is read as that value, bytes as base64.
+/// Every value is written as JSON that parses to the same value, with bytes as base64.
 fn as_json(value: &Value) {
     let text = value.to_json();
-    let again = Data::json(text.clone().into()).expect("what we write is JSON").into_value();
+    let again = Data::json(text.clone().into()).expect("the output is JSON").into_value();
     assert_eq!(again.to_json(), text);
 }

@@ -1,7 +1,7 @@
-//! What a peer sends, to messages and control frames.
+//! Decoding a peer's bytes to messages and control frames.
 //!
-//! The first byte of an input chooses our role and the limits ([`chosen`]), the second how the rest is cut.
-//! The rest is what the peer sends.
+//! The first byte of an input chooses our role and the limits ([`chosen`]), the second how the rest is cut
+//! into pieces. The rest is sent by the peer.
 
 use std::task::{Context, Waker};
 
@@ -20,8 +20,8 @@ const LIMITS: [Limits; 4] = [
     Limits { max_message: 10_000, max_frame: 1, buffer: 0 },
 ];
 
-/// Whatever the peer sends is read alike in any pieces, as a plain reading of the RFC does; memory keeps to
-/// the limits; and what was read can be sent and read again.
+/// The result does not depend on how the input is cut, agrees with the reference decoder, and stays within
+/// the memory limits. Decoded messages can be sent and decoded again.
 pub fn run(data: &[u8]) {
     let Some(([options, cuts], bytes)) = data.split_first_chunk() else { return };
     let (role, limits) = chosen(*options);
@@ -38,7 +38,7 @@ fn chosen(options: u8) -> (Role, Limits) {
     (role, LIMITS[usize::from(options >> 1) % LIMITS.len()])
 }
 
-/// The bytes cut as the seed says.
+/// The bytes, cut into pieces determined by the seed.
 fn pieces(mut bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let mut sizes = Sizes::new(seed);
     std::iter::from_fn(move || {
@@ -66,13 +66,13 @@ fn decode<'a>(
                 Err(error) => return (got, Some(error)),
             }
         }
-        assert!(piece.is_empty(), "the decoder takes all it is given");
+        assert!(piece.is_empty(), "the decoder consumes all input");
         decoder.end_turn();
     }
     (got, None)
 }
 
-/// Sends what was read from a link in the peer's place, and reads it.
+/// Sends decoded messages through a link in the peer's role, and decodes the result.
 fn send_again(role: Role, mut sent: Vec<Incoming>, seed: u8) {
     if let Some(at) = sent.iter().position(|incoming| matches!(incoming, Incoming::Close(_))) {
         sent.truncate(at + 1);
@@ -98,7 +98,7 @@ fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
             }
             Incoming::Ping(payload) => link.outbox().ping(payload),
             Incoming::Pong(payload) => {
-                // Of many pongs few are kept.
+                // The outbox keeps only some of many pongs.
                 while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
                     link.end_turn();
                 }
@@ -110,7 +110,7 @@ fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
     while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
         link.end_turn();
     }
-    assert_eq!(done, pushed, "each token comes back, in order");
+    assert_eq!(done, pushed, "each token is returned, in order");
     assert!(!link.has_queued(), "all is written");
     output.take()
 }

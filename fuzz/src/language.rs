@@ -1,21 +1,21 @@
-//! A program, and events that go through it.
+//! Compiling a program, and running it over events.
 //!
-//! An input is a program. Its lines `#< JSON`, comments to the language, are events; without any, a few that
-//! are always there.
+//! An input is a program. Its lines `#< JSON`, which are comments of the language, are events; without any,
+//! there are a few default events.
 
 use towline::{
     event::{Data, Event, EventId, Meta},
     trickle::{Instance, Port, Program},
 };
 
-/// Events for programs that bring none.
+/// Events for programs without their own.
 const EVENTS: [&str; 4] = [r#""text""#, r#"{"a":1,"b":[true,null,{"c":"d"}],"x":0.5}"#, "[1,2,3]", "-7"];
 
-/// No more messages come of one event.
+/// Maximum number of messages that one event may produce.
 const MESSAGES_MAX: usize = 4096;
 
-/// A text is refused in words that point into it, or is a program; and that gives every event an outcome, the
-/// same each time.
+/// A text is refused with an error that has a position in it, or compiles to a program that gives every event
+/// an outcome, the same each time.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Program::compile("fuzz", text) {
@@ -51,11 +51,11 @@ fn run_over(program: &Program, events: &[Event]) {
     }
 }
 
-/// What comes out, or what went wrong.
+/// The outputs for an event, or the error.
 fn outcome(instance: &mut Instance, event: &Event) -> Result<Vec<(Port, String)>, String> {
     let mut outputs = vec![(Port::Err, event.clone())];
     if let Err(error) = instance.run(event.clone(), 0, &mut outputs) {
-        assert_eq!(outputs.len(), 1, "an event that fails leaves nothing");
+        assert_eq!(outputs.len(), 1, "a failed event leaves no output");
         assert!(error.highlighted().contains('^'));
         return Err(error.to_string());
     }
@@ -63,7 +63,7 @@ fn outcome(instance: &mut Instance, event: &Event) -> Result<Vec<(Port, String)>
     let outputs = outputs.into_iter().skip(1).map(|(port, out)| {
         assert_eq!((out.id, out.ingest_ns), (event.id, event.ingest_ns));
         let text = out.data.to_value().to_json();
-        Data::json(text.clone().into()).expect("what comes out can be written and read");
+        Data::json(text.clone().into()).expect("the output can be written and parsed");
         (port, text)
     });
     Ok(outputs.collect())

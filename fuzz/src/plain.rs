@@ -1,11 +1,11 @@
-//! A reading of RFC 6455 that has all bytes at once and takes no care for time or memory, to compare with.
+//! A reference decoder for RFC 6455, which gets all bytes at once and has no limits on time or memory.
 
 use towline::wire::{CloseFrame, Incoming, Limits, Message, Role, WireError, is_sendable};
 
-/// The message in the making: whether it is binary, and its payload.
+/// The incomplete message: whether it is binary, and its payload.
 type Partial = (bool, Vec<u8>);
 
-/// What stands in `bytes`, up to the first violation or the first thing that is not all there.
+/// Decodes `bytes`, up to the first violation or incomplete frame.
 pub fn read(role: Role, limits: Limits, mut bytes: &[u8]) -> (Vec<Incoming>, Option<WireError>) {
     let mut got = Vec::new();
     let mut partial = None;
@@ -18,7 +18,7 @@ pub fn read(role: Role, limits: Limits, mut bytes: &[u8]) -> (Vec<Incoming>, Opt
     }
 }
 
-/// Reads one frame; `None` when it is not all there.
+/// Reads one frame; `None` when it is incomplete.
 fn frame(
     role: Role,
     limits: Limits,
@@ -61,7 +61,7 @@ struct Header {
     mask: Option<[u8; 4]>,
 }
 
-/// The header and its size, if it is all there.
+/// The header and its size, if it is complete.
 fn header(bytes: &[u8]) -> Option<(Header, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let mut rest = &bytes[2..];

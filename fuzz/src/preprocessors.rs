@@ -1,25 +1,25 @@
-//! Messages to chunks for the codec, and chunks to messages.
+//! Splitting messages into chunks for the codec, and joining chunks to messages.
 //!
 //! The first byte of an input chooses the processors: `l` for lines, `b` for buffered lines, `c` for both in
-//! a row, else none. The second chooses how messages are cut when they come in parts. The rest is messages
-//! with a 0 between them, in which each byte 255 stands for 400,000 letters.
+//! a row, any other for none. The second chooses how messages are cut into parts. The rest is messages,
+//! separated by bytes 0, in which each byte 255 stands for 400,000 letters.
 
 use bytes::Bytes;
 use towline::processor::{Postprocessors, Preprocessor, Preprocessors, Spec};
 
 use super::socket::Sizes;
 
-/// The longest line.
+/// Maximum length of a line.
 const LINE_MAX: usize = 1 << 20;
 
-/// What a byte 255 stands for.
+/// The number of letters for a byte 255.
 const LONG: usize = 400_000;
 
-/// A chunk, or none where a line was refused.
+/// A chunk, or `None` for a refused line.
 type Chunk = Option<Vec<u8>>;
 
-/// Chunks are those of a plain reading, however a message is cut; little is held between messages; and what
-/// was joined is split again.
+/// The chunks agree with the reference, for any cut of a message. Little memory is held between messages.
+/// Joined chunks are split to the same chunks.
 pub fn run(data: &[u8]) {
     let Some(([choice, cuts], text)) = data.split_first_chunk() else { return };
     let specs = chosen(*choice);
@@ -62,7 +62,8 @@ fn whole(messages: &[Vec<u8>]) -> Vec<Chunk> {
     messages.iter().cloned().map(Some).collect()
 }
 
-/// What `lines` makes of chunks, an over-long line told when it ends or can only become one.
+/// Reference implementation of `lines`. An over-long line is reported when it ends, or when it is certain to
+/// be over-long.
 fn plainly(spec: &Spec, chunks: Vec<Chunk>) -> Vec<Chunk> {
     let Spec::Lines { buffered } = *spec;
     let mut out = Vec::new();
@@ -115,7 +116,7 @@ fn in_parts(spec: &Spec, messages: &[Vec<u8>], cuts: u8) -> Vec<Chunk> {
     let mut chunks = Vec::new();
     for message in messages {
         let mut rest = &message[..];
-        // Pieces of a long message are long: it is the cuts that matter, not their number.
+        // Cut long messages into long pieces: the positions of cuts matter, not their number.
         let scale = 1 + rest.len() / 4096;
         while let Some(size) = sizes.next().map(|size| size * scale).filter(|size| *size < rest.len()) {
             feed(&mut *stage, &rest[..size], false, &mut chunks);
@@ -134,12 +135,12 @@ fn feed(stage: &mut dyn Preprocessor, part: &[u8], ends_message: bool, chunks: &
     check_held(stage.held());
 }
 
-/// Between messages no more is held than a line in the making, in a buffer that grows by doubling.
+/// Between messages, only an incomplete line is held, in a buffer that grows by doubling.
 fn check_held(bytes: usize) {
     assert!(bytes <= 2 * LINE_MAX, "{bytes} bytes held");
 }
 
-/// Chunks without line feed that were joined are split to the same.
+/// Chunks without line feeds are split to the same chunks after they were joined.
 fn join(chunks: Vec<Chunk>) {
     let lines: Vec<Vec<u8>> = chunks
         .into_iter()

@@ -1,7 +1,7 @@
-//! The text of a settings file and an environment, through the whole validation.
+//! Validating the text of a settings file and an environment.
 //!
-//! An input is TOML. Its lines `#! NAME=VALUE`, comments to TOML, are the environment. Nothing of the machine
-//! is read: the files of pipelines and the names of listeners are those of [`Elsewhere`].
+//! An input is TOML. Its lines `#! NAME=VALUE`, which are comments of TOML, are the environment. Nothing is
+//! read from the machine: program files and host names come from [`FakeHost`].
 
 use std::{
     io,
@@ -11,17 +11,17 @@ use std::{
 
 use towline::settings::{Extent, Host, Layers, Settings, SettingsError, check_on, report_on};
 
-/// A machine with two programs, and a name that has two addresses.
-struct Elsewhere;
+/// A simulated host with two program files, and one host name that has two addresses.
+struct FakeHost;
 
-/// Any text is refused in words, or gives settings whose report gives the same settings.
+/// A text is refused with an error message, or gives settings whose report gives the same settings.
 pub fn run(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     match load(&text, environment(&text)) {
-        Err(error) => check_words(&error),
+        Err(error) => check_texts(&error),
         Ok((layers, settings)) => {
             for extent in [Extent::All, Extent::Changed] {
-                check_report(&report_on(&layers, extent, &Elsewhere), &settings);
+                check_report(&report_on(&layers, extent, &FakeHost), &settings);
             }
         }
     }
@@ -34,11 +34,11 @@ fn environment(text: &str) -> Vec<(String, String)> {
 
 fn load(text: &str, env: Vec<(String, String)>) -> Result<(Layers, Settings), SettingsError> {
     let layers = Layers::parse(Path::new("/etc/towline/towline.toml"), text, env.into_iter())?;
-    let settings = check_on(&layers, &Elsewhere)?;
+    let settings = check_on(&layers, &FakeHost)?;
     Ok((layers, settings))
 }
 
-fn check_words(error: &SettingsError) {
+fn check_texts(error: &SettingsError) {
     assert!(!error.to_string().is_empty());
     if let SettingsError::Invalid(problems) = error {
         assert!(!problems.is_empty());
@@ -46,12 +46,16 @@ fn check_words(error: &SettingsError) {
     }
 }
 
-/// The report is a settings file, and one with masked secrets is refused.
+/// The report is a valid settings file, unless secrets in it are masked; then it is refused.
 fn check_report(report: &str, settings: &Settings) {
     let is_masked = report.starts_with("# Secrets are masked");
     match load(report, Vec::new()) {
         Ok((_, again)) => {
-            assert!(!is_masked, "a mask passes for a secret in\n{report}");
+            assert!(
+                !is_masked,
+                "a mask is accepted as a secret in
+{report}"
+            );
             assert_eq!(format!("{again:?}"), format!("{settings:?}"), "{report}");
         }
         Err(SettingsError::Invalid(problems)) => assert!(is_masked, "{report}\n{problems:?}"),
@@ -59,7 +63,7 @@ fn check_report(report: &str, settings: &Settings) {
     }
 }
 
-impl Host for Elsewhere {
+impl Host for FakeHost {
     fn read(&self, path: &Path) -> io::Result<String> {
         match path.file_name().and_then(|name| name.to_str()) {
             Some("pass.trickle") => Ok("select event from in into out;".to_owned()),

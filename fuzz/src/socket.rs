@@ -1,4 +1,4 @@
-//! A socket in memory that gives and takes little at a time, and is not always ready.
+//! A socket in memory that moves few bytes at a time, and is sometimes pending.
 
 use std::{
     cell::RefCell,
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use towline::wire::{Incoming, Limits, Link, LinkError, LivenessConfig, Role, WireError};
 
-/// A peer that nobody looks after.
+/// Liveness settings without checks.
 const UNWATCHED: LivenessConfig = LivenessConfig {
     ping_interval: None,
     ping_timeout: Duration::from_secs(10),
@@ -21,11 +21,11 @@ const UNWATCHED: LivenessConfig = LivenessConfig {
     slow_consumer_timeout: None,
 };
 
-/// Sizes of pieces, from 1 to 4096 and mostly small, as a seed decides.
+/// Pseudo-random sizes of pieces, from 1 to 4096 and mostly small, determined by a seed.
 #[derive(Debug, Clone)]
 pub struct Sizes(u32);
 
-/// What a link reads from, and writes to.
+/// A socket with fixed input, which records its output.
 #[derive(Debug)]
 pub struct Socket {
     input: Vec<u8>,
@@ -36,7 +36,7 @@ pub struct Socket {
 }
 
 impl Sizes {
-    /// The sizes of a seed; those of 0 are all 1.
+    /// The sizes for a seed; with seed 0, all are 1.
     pub fn new(seed: u8) -> Self {
         Self(seed.into())
     }
@@ -53,7 +53,7 @@ impl Iterator for Sizes {
 }
 
 impl Socket {
-    /// A socket whose peer sends `input` and then ends.
+    /// A socket whose peer sends `input` and then closes.
     pub fn new(input: &[u8], seed: u8) -> Self {
         Self {
             input: input.to_vec(),
@@ -64,24 +64,24 @@ impl Socket {
         }
     }
 
-    /// Where what is written can be found.
+    /// A handle to the written bytes.
     pub fn output(&self) -> Rc<RefCell<Vec<u8>>> {
         Rc::clone(&self.output)
     }
 
-    /// So many bytes, every second time.
+    /// The number of bytes to move; pending on every other call.
     fn poll_size(&mut self) -> Poll<usize> {
         self.was_ready = !self.was_ready;
         if self.was_ready { Poll::Ready(self.sizes.next().unwrap_or(1)) } else { Poll::Pending }
     }
 }
 
-/// A link on a socket that nobody looks after.
+/// A link without liveness checks.
 pub fn link(socket: Socket, role: Role, limits: Limits) -> Link<Socket, usize> {
     Link::new(socket, role, limits, &UNWATCHED, Bytes::new())
 }
 
-/// What a link reads of `bytes`, turns ended now and then.
+/// Reads `bytes` through a link, with a new turn after each pending read.
 pub fn read(role: Role, limits: Limits, bytes: &[u8], seed: u8) -> (Vec<Incoming>, Option<WireError>) {
     let mut link = link(Socket::new(bytes, seed), role, limits);
     let mut cx = Context::from_waker(Waker::noop());

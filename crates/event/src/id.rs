@@ -4,9 +4,8 @@ use std::{fmt, str::FromStr};
 
 /// The id of an event, unique within one run of the process.
 ///
-/// Its text is `source:stream:event`, all decimal: the number of the listener in the
-/// settings from 1, the number of the session on that listener since start from 0, the number of
-/// the event in that session from 0.
+/// Its text is `source:stream:event`, all decimal: the number of the listener in the settings from 1, the
+/// number of the session on that listener since start from 0, the number of the event in that session from 0.
 ///
 /// ```
 /// # use towline_event::EventId;

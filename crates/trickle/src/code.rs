@@ -1,6 +1,7 @@
-//! Compiled code: all names are resolved, so that a running program looks none up. There are two kinds of
-//! code. An [`Op`] is an expression: it reads and yields a value. An [`Act`] is a statement of a script: it
-//! may change the event, `$`, the state or a local, and may end the script.
+//! Compiled code: all names are resolved, so that a running program looks none up.
+//!
+//! There are two kinds of code. An [`Op`] is an expression: it reads and yields a value. An [`Act`] is a
+//! statement of a script: it may change the event, `$`, the state or a local, and may end the script.
 
 use std::sync::Arc;
 

@@ -18,6 +18,7 @@ pub(crate) struct Diagnostic {
 }
 
 /// All errors of a program, or all warnings, in source order.
+///
 /// Its `Display` prints one block for each, separated by empty lines:
 ///
 /// ```text
@@ -36,6 +37,7 @@ pub struct Diagnostics {
 }
 
 /// Why a program failed on an event, with the position in its text.
+///
 /// Its `Display` is one line, `message at name:line:column`; [`RuntimeError::highlighted`] is the long form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeError {

@@ -172,7 +172,7 @@ impl Run<'_> {
             }
             None => {
                 let max = limits::MESSAGES_MAX;
-                Err(Fault::new(span, format!("the event became more than {max} messages on its way")))
+                Err(Fault::new(span, format!("the event produced more than {max} messages")))
             }
         }
     }

@@ -163,8 +163,8 @@ impl<'m> Loader<'m> {
         if let Some(begin) = self.reading.iter().position(|reading| *reading == path) {
             let mut circle = self.reading[begin..].to_vec();
             circle.push(path);
-            let message = format!("modules use each other in a circle: {}", circle.join(" -> "));
-            self.errors.push(Diagnostic::new(span, message, "this closes the circle"));
+            let message = format!("modules use each other in a cycle: {}", circle.join(" -> "));
+            self.errors.push(Diagnostic::new(span, message, "this closes the cycle"));
             return None;
         }
         if let Some(file) = self.files.by_path.get(&path) {

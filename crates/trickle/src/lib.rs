@@ -7,14 +7,18 @@
 //! A program is compiled in this order: `files` loads its text and the modules it uses, `lexer` splits a text
 //! into tokens, `parser` builds a tree (`ast`), `compile` turns expressions, functions and scripts into
 //! `code`, and `graph` turns statements into nodes and channels. `program` is the interface, and its `engine`
-//! sends events through the graph. Evaluation is layered, and each layer uses only those after it in this
-//! list: `eval`, `reads` (the part of the event that a program reads), `code`, `extract` (the patterns of
-//! `~`), `library` (the functions of `std` and `tremor`), and `value` (limits, numbers, operators, step
-//! counting). All names are resolved at compile time. Every failure, at compile time or on an event, is a
+//! sends events through the graph.
+//!
+//! Evaluation is layered, and each layer uses only those after it in this list: `eval`, `reads` (the part of
+//! the event that a program reads), `code`, `extract` (the patterns of `~`), `library` (the functions of
+//! `std` and `tremor`), and `value` (limits, numbers, operators, step counting).
+//!
+//! All names are resolved at compile time. Every failure, at compile time or on an event, is a
 //! value with a position in the program ([`Diagnostics`], [`RuntimeError`]). This crate does not panic, and
-//! uses no sockets, timers or clocks. The language is that of the reference system, tremor-query and
-//! tremor-script 0.11; newer spellings are accepted too. Windows, grouping and aggregates are not supported
-//! yet; errors name them.
+//! uses no sockets, timers or clocks.
+//!
+//! The language is that of the reference system, tremor-query and tremor-script 0.11; newer spellings are
+//! accepted too. Windows, grouping and aggregates are not supported yet; errors name them.
 
 mod ast;
 mod bounds;

@@ -158,8 +158,9 @@ impl Instance {
     }
 
     /// Runs the program over one event and appends the outputs in the order of the statements. An event that
-    /// reaches no port yields no output. Outputs keep the event's id and time. `now_ns` is the current time
-    /// for the program, in nanoseconds since the Unix epoch.
+    /// reaches no port yields no output. Outputs keep the event's id and time.
+    ///
+    /// `now_ns` is the current time for the program, in nanoseconds since the Unix epoch.
     ///
     /// # Errors
     /// When an expression fails or a limit is reached. `outputs` is then unchanged; a `state` keeps what was

@@ -1,6 +1,7 @@
-//! Static analysis: whether a program sets a key of `$` for every event that leaves it. The analysis is
-//! conservative: a loop may have no iterations, and `let $ = …` may remove a key. An event that fails does
-//! not leave by `out`.
+//! Static analysis: whether a program sets a key of `$` for every event that leaves it.
+//!
+//! The analysis is conservative: a loop may have no iterations, and `let $ = …` may remove a key. An event
+//! that fails does not leave by `out`.
 
 use crate::{
     code::{Act, Target},

@@ -64,8 +64,10 @@ pub(crate) const SYMBOLS: [&str; 39] = [
     "$",
 ];
 
-/// A token, with its content. A string is several tokens, so that interpolated code can nest: `"a#{1}"` is
-/// `TextStart`, `Piece("a")`, `CodeStart`, `Int(1)`, `CodeEnd`, `TextEnd`.
+/// A token, with its content.
+///
+/// A string is several tokens, so that interpolated code can nest: `"a#{1}"` is `TextStart`, `Piece("a")`,
+/// `CodeStart`, `Int(1)`, `CodeEnd`, `TextEnd`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token<'s> {
     /// A name or a keyword; the parser decides which.

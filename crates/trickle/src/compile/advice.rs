@@ -32,7 +32,7 @@ impl Compiler<'_, '_> {
         if let Some(key) =
             self.hyphenated.as_ref().filter(|(at, _)| *at == name.span.start).map(|(_, key)| key)
         {
-            return error.help(format!("a key with a `-` stands in backticks: .`{key}-{text}`"));
+            return error.help(format!("write a key with a `-` in backticks: .`{key}-{text}`"));
         }
         if let Some(error) =
             self.world.of_another_kind(self.scope, &Qualified::of(name), DefinitionKind::Constant)
@@ -48,7 +48,7 @@ impl Compiler<'_, '_> {
         });
         error.help = Some(match (near, self.place) {
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Place::Script | Place::Function) => format!("give it one first: let {text} = …"),
+            (None, Place::Script | Place::Function) => format!("assign it first: let {text} = …"),
             (None, _) => format!("a field of the event is event.{text}, metadata is ${text}"),
         });
         error
@@ -140,7 +140,7 @@ impl World<'_> {
             [] if path.names.len() > 1 => error.label = format!("not in `{}`", module_of(&path.names)),
             [] => {}
             [only] => error = error.help(format!("did you mean `{only}`?")),
-            several => error = error.help(format!("there are {}", listed(several.iter().copied()))),
+            several => error = error.help(format!("known ones are {}", listed(several.iter().copied()))),
         }
         error
     }
@@ -188,9 +188,9 @@ impl World<'_> {
         Some(match kind {
             DefinitionKind::Function => {
                 let args = if self.takes_nothing(&binding) { "" } else { "…" };
-                error.help(format!("it is called by {text}({args})"))
+                error.help(format!("call it: {text}({args})"))
             }
-            DefinitionKind::Module => error.help(format!("what is in it has names such as {text}::name")),
+            DefinitionKind::Module => error.help(format!("use its members, such as {text}::name")),
             _ => error,
         })
     }

@@ -66,7 +66,7 @@ impl Compiler<'_, '_> {
     }
 
     fn misplaced(&mut self, span: Span, word: &str) -> Op {
-        let message = format!("`{word}` is a statement of a script and cannot stand inside an expression");
+        let message = format!("`{word}` is a statement of a script and is not allowed inside an expression");
         self.error(Diagnostic::new(span, message, ""));
         Op::Const(Value::Null)
     }

@@ -79,6 +79,6 @@ fn unknown(kind: &str, span: Span) -> Diagnostic {
     let other = OTHER_NAMES.iter().find(|(other, _)| *other == kind).map(|(_, known)| *known);
     match other.or_else(|| nearest(kind, KINDS)) {
         Some(near) => error.help(format!("did you mean `{near}`?")),
-        None => error.help(format!("there are {}", KINDS.map(|kind| format!("`{kind}`")).join(", "))),
+        None => error.help(format!("known ones are {}", KINDS.map(|kind| format!("`{kind}`")).join(", "))),
     }
 }

@@ -138,13 +138,9 @@ impl Compiler<'_, '_> {
 
     pub(super) fn misplaced_recur(&mut self, span: Span) -> Op {
         let error = if self.frame.is_some() {
-            Diagnostic::new(
-                span,
-                "`recur` must be the last thing that a function does",
-                "something follows it",
-            )
+            Diagnostic::new(span, "`recur` must be the last operation of a function", "something follows it")
         } else {
-            Diagnostic::new(span, "`recur` repeats a function, and there is none here", "")
+            Diagnostic::new(span, "`recur` is allowed in functions only", "")
         };
         self.error(error);
         Op::Const(Value::Null)

@@ -1,5 +1,7 @@
 //! Compiles the tree to code: names become slots, parameters and constant expressions become values.
+//!
 //! Compilation continues after an error, to find all errors of a program; the code is then discarded.
+//!
 //! # An intended cycle
 //! `Compiler` and `World` use each other. A `Compiler` compiles one select, script or function and asks the
 //! `World` for the definitions it meets; the `World` starts another `Compiler` when a constant or function is
@@ -173,17 +175,17 @@ impl<'c, 'a> Compiler<'c, 'a> {
                 if self.sound() {
                     let what = match self.place {
                         Place::Constant => "the value of a constant",
-                        Place::State => "what a state begins with",
+                        Place::State => "an initial state",
                         _ => "the value of a parameter",
                     };
                     // Code that reads the event has already been refused at its span.
                     let (message, label) = if self.pure {
                         (
-                            format!("{what} takes too long to find out"),
-                            "more steps than all constants may take",
+                            format!("{what} takes too many steps to evaluate"),
+                            "exceeds the step limit of all constants together",
                         )
                     } else {
-                        (format!("{what} is the same for all events, and this is not"), "not a constant")
+                        (format!("{what} must be the same for all events"), "not a constant")
                     };
                     self.error(Diagnostic::new(expr.span, message, label));
                 }
@@ -257,7 +259,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
             }
             Err(_) if steps.left() == 0 => op,
             Err(fault) => {
-                let mut error = Diagnostic::new(fault.span, fault.message, "so it would be for every event");
+                let mut error = Diagnostic::new(fault.span, fault.message, "this would fail for every event");
                 error.help = fault.help.map(str::to_owned);
                 self.error(error);
                 op

@@ -62,7 +62,7 @@ impl Compiler<'_, '_> {
             Some(frame) if frame.open => return code::Root::Local(frame.params),
             Some(_) => {
                 let error = Diagnostic::new(path.span, "this function has no further arguments", "")
-                    .help("with `...` at the end of its arguments, `args` holds those without a name");
+                    .help("with `...` at the end of its parameters, `args` has the arguments without a name");
                 self.error(error);
             }
             None => {}
@@ -97,7 +97,7 @@ impl Compiler<'_, '_> {
             let error = Diagnostic::new(first.span, message, "").nearest(key, known.keys().map(|key| &**key));
             match error.help {
                 Some(_) => error,
-                None => error.help(format!("there are {}", listed(known.keys().map(|key| &**key)))),
+                None => error.help(format!("known ones are {}", listed(known.keys().map(|key| &**key)))),
             }
         };
         self.error(error);
@@ -120,7 +120,7 @@ impl Compiler<'_, '_> {
         let (message, help) = match self.place {
             Place::Select | Place::Script => return,
             Place::Parameter => ("a parameter cannot depend on the event", None),
-            Place::State => ("what a state begins with cannot depend on the event", None),
+            Place::State => ("an initial state cannot depend on the event", None),
             Place::Constant => ("a constant cannot depend on the event", None),
             Place::Function => {
                 ("a function knows only its arguments and constants", Some("pass it what it needs"))
@@ -190,7 +190,7 @@ impl Compiler<'_, '_> {
     pub(super) fn bind(&mut self, name: &Name) -> Slot {
         if self.world.is_constant(self.scope, name) {
             let message = format!("`{}` is a constant", name.text);
-            self.error(Diagnostic::new(name.span, message, "nothing can be assigned to it"));
+            self.error(Diagnostic::new(name.span, message, "cannot assign to a constant"));
         }
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;

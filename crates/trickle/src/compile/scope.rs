@@ -193,8 +193,8 @@ impl<'a> World<'a> {
     fn bind(&mut self, scope: ScopeId, kind: DefinitionKind, name: &'a Name, binding: Binding<'a>) {
         let entries = &mut self.scopes[scope].entries;
         if entries.contains_key(&(kind, name.text.as_str())) {
-            let message = format!("there is {} `{}` already", kind.article(), name.text);
-            self.errors.push(Diagnostic::new(name.span, message, "second time here"));
+            let message = format!("there is already {} `{}`", kind.article(), name.text);
+            self.errors.push(Diagnostic::new(name.span, message, "defined again here"));
         } else {
             entries.insert((kind, &name.text), binding);
         }

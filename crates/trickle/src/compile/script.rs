@@ -84,7 +84,7 @@ impl Compiler<'_, '_> {
         let (target, taken) = self.target(path);
         let segments = &path.segments[taken..];
         if let Some(range) = segments.iter().find(|s| matches!(s.kind, SegmentKind::Range(..))) {
-            self.error(Diagnostic::new(range.span, "nothing can be assigned to a range", ""));
+            self.error(Diagnostic::new(range.span, "cannot assign to a range", ""));
         }
         let steps = self.steps(segments);
         if ended {
@@ -110,7 +110,7 @@ impl Compiler<'_, '_> {
             Root::Local(name) if path.segments.is_empty() => (Target::Local(self.bind(name)), 0),
             Root::Local(name) => (Target::Local(self.known(name)), 0),
             Root::Args | Root::Constant(_) | Root::Expr(_) => {
-                self.error(Diagnostic::new(path.span, "nothing can be assigned to this", ""));
+                self.error(Diagnostic::new(path.span, "cannot assign to this", ""));
                 (Target::Event, 0)
             }
         }

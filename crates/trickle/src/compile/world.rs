@@ -185,7 +185,7 @@ impl<'a> World<'a> {
         match self.functions[id].state.clone() {
             Progress::Done(function) => return function,
             Progress::Compiling => {
-                self.needs_itself(&tree.name, place, "function", "a function repeats itself by `recur` only");
+                self.needs_itself(&tree.name, place, "function", "use `recur` to repeat a function");
                 return None;
             }
             Progress::Waiting if self.too_deep(level, place) => return None,
@@ -211,7 +211,7 @@ impl<'a> World<'a> {
     }
 
     fn needs_itself(&mut self, name: &Name, place: Span, what: &str, why: &str) {
-        let message = format!("the {what} `{}` needs itself", name.text);
+        let message = format!("the {what} `{}` depends on itself", name.text);
         self.errors.push(Diagnostic::new(place, message, why));
     }
 
@@ -219,12 +219,8 @@ impl<'a> World<'a> {
     pub(super) fn too_deep(&mut self, height: u32, place: Span) -> bool {
         let deep = height > HEIGHT_MAX;
         if deep {
-            let message = "calls nest too deep here";
-            self.errors.push(Diagnostic::new(
-                place,
-                message,
-                "functions that call functions, too many levels",
-            ));
+            let message = "calls nest too deeply here";
+            self.errors.push(Diagnostic::new(place, message, "too many levels of function calls"));
         }
         deep
     }

@@ -77,7 +77,7 @@ fn binary(part: &BytesPartOp, value: &Value, bits: &mut Bits, env: &Env<'_>) -> 
     };
     let taken = match part.size {
         Some(size) => usize::try_from(size).ok().and_then(|size| whole.get(..size)).ok_or_else(|| {
-            let message = format!("{size} bytes are wanted, and the binary has {}", whole.len());
+            let message = format!("{size} bytes are required, but the binary has {}", whole.len());
             Fault::new(part.span, message)
         })?,
         None => whole,

@@ -79,7 +79,7 @@ fn run(
                 recursions += 1;
                 let max = env.steps.limits().max_recursion;
                 if recursions >= max {
-                    let message = format!("the function has begun again {max} times, which is the limit");
+                    let message = format!("recursion limit of {max} exceeded");
                     return Err(Fault::new(span, message));
                 }
                 env.steps.take(span)?;

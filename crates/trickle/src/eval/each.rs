@@ -117,12 +117,13 @@ impl Results {
                 Arc::make_mut(record).extend(fields);
             }
             (Value::Record(_), result, BinaryOp::Add) => {
-                let message = format!("a record is folded of records, not of {}", article(&result));
+                let message =
+                    format!("a record can be combined with records only, not with {}", article(&result));
                 return Err(Fault::new(self.span, message));
             }
             (Value::Array(_) | Value::Record(_), _, op) => {
                 let what = article(&self.value);
-                let message = format!("{what} is folded by `+` only, not by `{}`", op.symbol());
+                let message = format!("{what} can be combined by `+` only, not by `{}`", op.symbol());
                 return Err(Fault::new(self.span, message));
             }
             (left, result, BinaryOp::And | BinaryOp::Or | BinaryOp::Xor) => {

@@ -1,5 +1,7 @@
-//! Evaluation of expressions. Expressions have no side effects, so values are borrowed where possible: from
-//! the event, the metadata, the state, the locals or the program itself.
+//! Evaluation of expressions.
+//!
+//! Expressions have no side effects, so values are borrowed where possible: from the event, the metadata, the
+//! state, the locals or the program itself.
 //!
 //! # Correctness
 //! The recursion of the evaluator is bounded by the nesting of the source (`parser::cursor::NESTING_MAX`) and
@@ -114,7 +116,7 @@ fn key(key: &KeyOp, env: &Env<'_>) -> Result<bytestring::ByteString, Box<Fault>>
         KeyOp::Text(text) => text::render(text, env),
         KeyOp::Value(op, span) => match &*eval(op, env)? {
             Value::String(key) => Ok(key.clone()),
-            other => Err(Fault::new(*span, format!("a key is a string, not {}", article(other)))),
+            other => Err(Fault::new(*span, format!("a key must be a string, not {}", article(other)))),
         },
     }
 }
@@ -172,8 +174,8 @@ pub(crate) fn choose<'p, B>(
         }
     }
     let message = match match_op.function {
-        true => "no case of this function takes these arguments".to_owned(),
-        false => format!("no case of this match takes {}", shown_value(subject)),
+        true => "no case of this function fits these arguments".to_owned(),
+        false => format!("no case of this match fits {}", shown_value(subject)),
     };
     Err(Fault::new(match_op.span, message))
 }

@@ -107,7 +107,7 @@ fn apply(record: &mut Record, operation: Ready<'_>, span: Span, env: &Env<'_>) -
 }
 
 fn taken(key: &str, span: Span) -> Box<Fault> {
-    Fault::new(span, format!("there is a key `{}` already", shown(key)))
+    Fault::new(span, format!("there is already a key `{}`", shown(key)))
 }
 
 fn not_record(what: &str, found: &Value, span: Span) -> Box<Fault> {

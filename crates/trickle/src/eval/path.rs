@@ -62,8 +62,8 @@ fn failure(path: &PathOp, env: &Env<'_>, lack: NoValue) -> Box<Fault> {
 /// The failure of a path into a state that was never set.
 #[cold]
 pub(super) fn unset(span: Span) -> Box<Fault> {
-    Fault::new(span, "`state` is null until it is set, and has no parts before")
-        .help("let it begin with a value: match state of case null => let state = {} default => null end")
+    Fault::new(span, "`state` is null until it is set, so it has no parts yet")
+        .help("give it an initial value: match state of case null => let state = {} default => null end")
 }
 
 /// Whether a path has a value.
@@ -218,7 +218,7 @@ fn element_mut<'v>(
     element(place, subscript, step).map_err(NoValue::into_fault)?;
     match (place, position(subscript)) {
         (Value::Array(items), Some(at)) if at < items.len() => Ok(&mut Arc::make_mut(items)[at]),
-        _ => Err(Fault::new(step.span, "nothing can be assigned here")),
+        _ => Err(Fault::new(step.span, "cannot assign here")),
     }
 }
 
@@ -251,16 +251,16 @@ impl NoValue {
             Obstacle::Key(key) => format!("there is no key `{}`", shown(&key)),
             Obstacle::Meta(key) => format!("`${}` is not set", shown(&key)),
             Obstacle::Local => "this local has no value yet".to_owned(),
-            Obstacle::NotRecord(found) => format!("only a record has keys, and this is {found}"),
-            Obstacle::NotArray(found) => format!("only an array has elements, and this is {found}"),
+            Obstacle::NotRecord(found) => format!("only records have keys, but this is {found}"),
+            Obstacle::NotArray(found) => format!("only arrays have elements, but this is {found}"),
             Obstacle::NotIndex(found) => {
-                format!("a record takes a string in brackets, an array an integer; this is {found}")
+                format!("brackets take a string for a record and an integer for an array; this is {found}")
             }
-            Obstacle::NotBound(found) => format!("a range takes integers, and this is {found}"),
+            Obstacle::NotBound(found) => format!("a range takes integers, but this is {found}"),
             Obstacle::Reversed(range) => format!("[{range}] ends before it begins"),
             Obstacle::Outside { index, len } => {
                 let elements = if len == 1 { "element" } else { "elements" };
-                format!("[{index}] is outside of an array with {len} {elements}")
+                format!("[{index}] is out of bounds for an array with {len} {elements}")
             }
         };
         Fault::new(missing.span, message)

@@ -1,7 +1,8 @@
-//! Matching a value against a pattern, and extracting the parts that the pattern names. A case binds the
-//! result of its pattern, as in the reference system: for a record pattern the fields that are present or
-//! extracted, for an array pattern the pairs of index and matching element, for a tuple the elements, for an
-//! extractor the extracted value, and for all others the value itself.
+//! Matching a value against a pattern, and extracting the parts that the pattern names.
+//!
+//! A case binds the result of its pattern, as in the reference system: for a record pattern the fields that
+//! are present or extracted, for an array pattern the pairs of index and matching element, for a tuple the
+//! elements, for an extractor the extracted value, and for all others the value itself.
 
 use std::{borrow::Cow, sync::Arc};
 

@@ -122,7 +122,7 @@ impl ScriptFrame<'_> {
         if self.err_is_read {
             return self.act(emit, true);
         }
-        Err(Fault::new(span, "the script emitted this to `err`, and nothing reads from there"))
+        Err(Fault::new(span, "the script emitted this to `err`, but nothing reads from that port"))
     }
 
     fn match_case(&mut self, match_op: &MatchOp<Act>, wanted: bool) -> Result<Step, Box<Fault>> {

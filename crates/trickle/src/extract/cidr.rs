@@ -16,7 +16,7 @@ impl Cidr {
         let network = |part: &str| {
             network(part)
                 .or_else(|| short(part))
-                .ok_or_else(|| format!("takes networks such as 10.0.0.0/8, which {part:?} is not"))
+                .ok_or_else(|| format!("takes networks such as 10.0.0.0/8, not {part:?}"))
         };
         parts.map(network).collect::<Result<_, _>>().map(Self)
     }

@@ -9,6 +9,7 @@
 //! | `%{?name}`, `%{&name}` | the first matches a key, the second the value under that key |
 //! | `%{}`, `%{?}` | skipped |
 //! | `%{_}`, `%{_(x)}` | padding: any number of spaces, or of `x` |
+//!
 //! In literals, `\n`, `\r` and `\t` are escapes as in strings.
 
 use std::collections::{HashMap, HashSet};
@@ -76,14 +77,16 @@ impl Dissect {
             let mut part = part(field)?;
             match &mut part {
                 Part::Padding(padding) if behind.starts_with(padding.as_str()) => {
-                    return Err(format!("has {padding:?} behind the padding that takes all of them"));
+                    return Err(format!("has {padding:?} after the padding that consumes all of them"));
                 }
                 Part::Padding(padding) => joint.clone_from(padding),
                 Part::Field(field) if field.role == Role::More => field.joint.clone_from(&joint),
                 _ => {}
             }
             if matches!((parts.last(), &part), (Some(Part::Field(_)), Part::Field(_))) {
-                return Err("has two fields with nothing between them: where would the first end?".to_owned());
+                return Err(
+                    "has two fields with nothing between them, so the end of the first is unknown".to_owned()
+                );
             }
             parts.push(part);
             rest = behind;
@@ -105,7 +108,7 @@ impl Dissect {
                     return Err(format!("has %{{&{name}}} without a %{{?{name}}} before it"));
                 }
                 Part::Field(Field { name, role: Role::Plain, .. }) if !plain.insert(name) => {
-                    return Err(format!("has %{{{name}}} twice; more of it is %{{+{name}}}"));
+                    return Err(format!("has %{{{name}}} twice; to append to it, write %{{+{name}}}"));
                 }
                 Part::Field(_) => {}
             }
@@ -124,7 +127,7 @@ fn part(field: &str) -> Result<Part, String> {
     }
     if let Some(padding) = field.strip_prefix("_(").and_then(|rest| rest.strip_suffix(')')) {
         return match padding.is_empty() {
-            true => Err("has a %{_()} of nothing".to_owned()),
+            true => Err("has an empty padding %{_()}".to_owned()),
             false => Ok(Part::Padding(padding.to_owned())),
         };
     }
@@ -149,7 +152,7 @@ fn part(field: &str) -> Result<Part, String> {
         return Err(format!("has a %{{{field}}} without a name"));
     }
     if kind != FieldType::Text && role == Role::More {
-        return Err("can only add text to text: %{+…} takes no type".to_owned());
+        return Err("can append text only: %{+…} takes no type".to_owned());
     }
     Ok(Part::Field(Field { name: name.to_owned(), role, kind, greedy, joint: String::new() }))
 }
@@ -179,8 +182,9 @@ impl Dissect {
     }
 
     /// The end of the field at an index: at the next literal or padding. A padding may be empty; the field
-    /// then ends at the part after it. `missing` has the literals that the rest of the text does not contain;
-    /// they are not searched again.
+    /// then ends at the part after it.
+    ///
+    /// `missing` has the literals that the rest of the text does not contain; they are not searched again.
     fn end<'p>(&'p self, at: usize, rest: &str, missing: &mut HashSet<&'p str>) -> Option<usize> {
         match self.0.get(at + 1) {
             None => Some(rest.len()),

@@ -1,6 +1,8 @@
-//! Escapes in formats. `\|` is a `|`, and `\\` a backslash. Any other backslash stands for itself, so `\d`
-//! and `\\d` are the same. After a backslash at the end of a line, the format continues on the next line. The
-//! common indentation of its lines is removed, as are the leading spaces of a format of one line.
+//! Escapes in formats.
+//!
+//! `\|` is a `|`, and `\\` a backslash. Any other backslash stands for itself, so `\d` and `\\d` are the
+//! same. After a backslash at the end of a line, the format continues on the next line. The common
+//! indentation of its lines is removed, as are the leading spaces of a format of one line.
 
 use std::ops::Range;
 
@@ -65,5 +67,5 @@ pub(super) fn escapes(text: &str) -> Result<String, String> {
 
 fn unknown_escape(letter: Option<char>) -> String {
     let found = letter.map_or_else(|| "nothing".to_owned(), |letter| format!("{letter:?}"));
-    format!("has a backslash before {found}; there are \\n, \\r, \\t and \\\\")
+    format!("has a backslash before {found}; the escapes are \\n, \\r, \\t and \\\\")
 }

@@ -1,4 +1,5 @@
 //! `grok`: regular expressions built from named patterns, `grok|%{IPORHOST:client} %{WORD:method}|`.
+//!
 //! `%{NAME}` matches a pattern, `%{NAME:field}` also stores the match in a field, `%{NAME:field:int}` and
 //! `:float` store it as a number. Named groups, `(?P<field>…)`, are fields too.
 
@@ -73,7 +74,7 @@ impl Grok {
 /// Appends the regular expression of a format.
 fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>) -> Result<(), String> {
     if depth > DEPTH_MAX {
-        return Err("has patterns that contain one another".to_owned());
+        return Err("has patterns that contain each other".to_owned());
     }
     let mut rest = format;
     while let Some((before, behind)) = rest.split_once("%{") {
@@ -82,7 +83,7 @@ fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>)
         pattern(inside, depth, out, fields)?;
         rest = behind;
         if out.len() > EXPRESSION_MAX {
-            return Err(format!("grows to more than {} KiB", EXPRESSION_MAX >> 10));
+            return Err(format!("expands to more than {} KiB", EXPRESSION_MAX >> 10));
         }
     }
     out.push_str(rest);

@@ -1,7 +1,8 @@
-//! `kv`: key-value pairs, `a:1 b:2`. The format has the separator within a pair and the separator between
-//! pairs: `%{key}=%{val}` matches `a=1 b=2`, and `%{key}=>%{val}, ` matches `a=>1, b=>2`. There may be
-//! several of each: `%{key}=%{val},%{key}:%{val};`. Without a format, keys end at a colon and pairs at a
-//! space.
+//! `kv`: key-value pairs, `a:1 b:2`.
+//!
+//! The format has the separator within a pair and the separator between pairs: `%{key}=%{val}` matches `a=1
+//! b=2`, and `%{key}=>%{val}, ` matches `a=>1, b=>2`. There may be several of each:
+//! `%{key}=%{val},%{key}:%{val};`. Without a format, keys end at a colon and pairs at a space.
 
 use super::escapes::escapes;
 use towline_event::{Record, Value};
@@ -28,7 +29,7 @@ impl Kv {
             rest = match rest.strip_prefix(KEY) {
                 Some(behind_key) => {
                     let (separator, behind) =
-                        behind_key.split_once(VAL).ok_or("needs a %{val} behind %{key}")?;
+                        behind_key.split_once(VAL).ok_or("needs a %{val} after %{key}")?;
                     add(&mut kv.between, separator)?;
                     behind
                 }
@@ -64,7 +65,7 @@ impl Kv {
                 }
                 Some((_, other)) => {
                     return Err(format!(
-                        "cannot have the separators {one:?} and {other:?}: the one is in the other"
+                        "cannot have the separators {one:?} and {other:?}: one contains the other"
                     ));
                 }
                 None => {}
@@ -104,7 +105,7 @@ fn add(list: &mut Vec<String>, separator: &str) -> Result<(), String> {
 /// Refuses a separator that contains something like a field name, which is likely a mistake.
 fn known(separator: &str) -> Result<(), String> {
     if separator.contains(VAL) {
-        return Err("takes %{key} and %{val} in turns, as in %{key}=%{val}".to_owned());
+        return Err("takes %{key} and %{val} alternately, as in %{key}=%{val}".to_owned());
     }
     let names = separator.split("%{").skip(1).filter_map(|rest| rest.split_once('}'));
     match names.into_iter().any(|(name, _)| name.chars().all(|sign| sign.is_alphanumeric() || sign == '_')) {
@@ -114,7 +115,9 @@ fn known(separator: &str) -> Result<(), String> {
 }
 
 /// Calls `piece` with every piece of a text between separators. Each separator splits the pieces that the
-/// earlier ones left. It builds no list, so it needs no memory. It does not search a piece that is shorter
+/// earlier ones left.
+///
+/// It builds no list, so it needs no memory. It does not search a piece that is shorter
 /// than the separator, so the time is at most linear in the text for each separator.
 fn split<'t>(text: &'t str, separators: &[String], piece: &mut dyn FnMut(&'t str)) {
     match separators.split_first() {

@@ -1,6 +1,7 @@
-//! Extractors: patterns that match a string and extract parts of it, such as `re|(?P<year>\d{4})|`. A format
-//! is compiled with its program, which reports its errors. At run time a value either matches and yields the
-//! extracted parts, or it does not match; extractors do not fail.
+//! Extractors: patterns that match a string and extract parts of it, such as `re|(?P<year>\d{4})|`.
+//!
+//! A format is compiled with its program, which reports its errors. At run time a value either matches and
+//! yields the extracted parts, or it does not match; extractors do not fail.
 //!
 //! # Security
 //! Regular expressions run in linear time and have a bounded size. All other extractors read their input
@@ -85,7 +86,7 @@ impl Extractor {
         let kind = kind.to_ascii_lowercase();
         let plain = |kind: ExtractorKind| match format.is_empty() {
             true => Ok(kind),
-            false => Err(FormatError::from("takes no format: nothing stands between its `|`")),
+            false => Err(FormatError::from("takes no format; leave the space between its `|` empty")),
         };
         let compiled = match kind.as_str() {
             "base64" => plain(ExtractorKind::Base64)?,
@@ -99,7 +100,7 @@ impl Extractor {
             "kv" => ExtractorKind::Kv(Kv::compile(&format)?),
             "re" => ExtractorKind::Re(Captures::compile(&format, budget)?),
             "rerg" => ExtractorKind::Rerg(Captures::compile(&format, budget)?),
-            other => return Err(format!("is no extractor: {other:?}").into()),
+            other => return Err(format!("is not an extractor: {other:?}").into()),
         };
         Ok(Self(compiled))
     }
@@ -138,7 +139,7 @@ impl Extractor {
 }
 
 fn no_glob(error: &glob::PatternError) -> FormatError {
-    let message = format!("takes a pattern, and this is none: {}", error.msg);
+    let message = format!("takes a glob pattern, and this one is invalid: {}", error.msg);
     FormatError::Format { message, range: Some(error.pos..error.pos + 1) }
 }
 

@@ -54,7 +54,7 @@ impl Budget {
         self.left = self.left.saturating_sub(bytes);
         match self.spent {
             true => Err(FormatError::OverBudget(format!(
-                "the regular expressions of this program come to more than {} MiB",
+                "the compiled regular expressions of this program take more than {} MiB",
                 BUDGET >> 20
             ))),
             false => Ok(()),
@@ -87,12 +87,12 @@ pub(super) fn regex(expression: &str, budget: &mut Budget) -> Result<Regex, Form
 /// expression; the last line is the message.
 fn none(error: &regex::Error) -> FormatError {
     if matches!(error, regex::Error::CompiledTooBig(_)) {
-        return "takes a smaller regular expression: this one is too large when it is compiled".into();
+        return "takes a regular expression of at most 1 MiB when compiled".into();
     }
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     let why = last.strip_prefix("error: ").unwrap_or(last);
-    let message = format!("takes a regular expression, and this is none: {why}");
+    let message = format!("takes a regular expression, and this one is invalid: {why}");
     FormatError::Format { message, range: marked(&text) }
 }
 

@@ -56,8 +56,8 @@ fn re() {
             ("\\\n  ^a\\\n\\\n  b$\\\n", "ab", "{}"),
             ("\\\n\u{3000}é\\\n  a", "é a", "{}"),
             (r"^\d+$", "x", "no"),
-            ("(", "x", "error: takes a regular expression, and this is none: unclosed group"),
-            (r"\w{1000}{1000}", "x", "error: takes a smaller regular expression"),
+            ("(", "x", "error: takes a regular expression, and this one is invalid: unclosed group"),
+            (r"\w{1000}{1000}", "x", "error: takes a regular expression of at most 1 MiB when compiled"),
         ],
     );
 }
@@ -72,7 +72,11 @@ fn rerg() {
             (r"(?P<a>x)|(?P<b>y)", "yy", r#"{"b":["y","y"]}"#),
             (r"\d", "1", "{}"),
             (r"\d", "x", "no"),
-            ("[", "x", "error: takes a regular expression, and this is none: unclosed character class"),
+            (
+                "[",
+                "x",
+                "error: takes a regular expression, and this one is invalid: unclosed character class",
+            ),
         ],
     );
     assert_eq!(found("rerg", "a", &"a".repeat(100_000)), "no".to_owned());
@@ -151,11 +155,11 @@ fn kv() {
             ("ab%{key}=%{val}ba", "babx=1abay=2", r#"{"x":"1","ay":"2"}"#),
             ("&", "a:1&b:2", r#"{"a":"1","b":"2"}"#),
             ("%{key}=%{val}=", "a=1", "error: cannot have \"=\" both"),
-            ("%{key}=%{val};;%{key}=%{val};", "a=1", "error: \";\" and \";;\": the one is in the other"),
-            ("%{key}==%{val}=", "a=1", "error: the one is in the other"),
+            ("%{key}=%{val};;%{key}=%{val};", "a=1", "error: \";\" and \";;\": one contains the other"),
+            ("%{key}==%{val}=", "a=1", "error: one contains the other"),
             ("%{key}=%{val};%{key}", "a=1", "error: needs a %{val}"),
             (r"%{key}=%{val}\\x", "a=1", "error: has a backslash before 'x'"),
-            ("%{val}%{val}", "a1", "error: in turns"),
+            ("%{val}%{val}", "a1", "error: alternately"),
             ("%{name}", "a", "error: knows %{key} and %{val} only"),
         ],
     );
@@ -243,7 +247,7 @@ fn dissect() {
             ("  %{a}", "x", r#"{"a":"x"}"#),
             (r"%{a}\\x%{b}", "x", "error: has a backslash before 'x'"),
             (r"%{a}x\\", "x", "error: has a backslash before nothing"),
-            ("%{_} x", "x", "error: behind the padding"),
+            ("%{_} x", "x", "error: after the padding"),
             ("%{a %{b}", "x", "error: without its }"),
             ("%{a}%{b}", "xy", "error: two fields with nothing between"),
             ("%{a", "x", "error: without its }"),
@@ -343,7 +347,7 @@ fn influx() {
 }
 
 #[test]
-fn every_pattern_of_grok_has_its_name_and_compiles() {
+fn every_grok_pattern_has_a_unique_name_and_compiles() {
     let names: std::collections::HashSet<_> = grok::patterns().map(|(name, _)| name).collect();
     assert_eq!(names.len(), grok::patterns().count());
     for (name, _) in grok::patterns() {
@@ -352,19 +356,19 @@ fn every_pattern_of_grok_has_its_name_and_compiles() {
 }
 
 #[test]
-fn kinds_are_known_in_any_case_and_others_are_not() {
+fn kinds_are_case_insensitive() {
     for kind in KINDS {
         let format = if kind == "datetime" { "%Y" } else { "" };
         assert!(compile(&kind.to_uppercase(), format).is_ok(), "{kind}");
     }
-    assert!(found("regex", "", "").contains("is no extractor"));
+    assert!(found("regex", "", "").contains("is not an extractor"));
     for value in [Value::Null, Value::Int(1), Value::array(vec![])] {
         assert!(!compile("re", "").unwrap().matches(&value));
     }
 }
 
 #[test]
-fn what_is_wrong_is_shown_in_the_format_as_it_is_written() {
+fn errors_point_into_the_format_as_written() {
     for (format, marked) in [
         ("(?<x>[a-z)", "["),
         (r"a\|b{2,1}", "{2,1}"),
@@ -382,7 +386,7 @@ fn what_is_wrong_is_shown_in_the_format_as_it_is_written() {
 
 proptest! {
     #[test]
-    fn no_format_and_no_text_makes_an_extractor_panic(
+    fn extractors_never_panic(
         kind in proptest::sample::select(KINDS.to_vec()),
         format in r"([%{}a-zA-Z_:+?&*|\\.()\[\]-]|%\{(key|val|WORD|IP|a|\+a|_)\}|\\\n *| |\PC){0,20}",
         text in r#"([a-z0-9 ,=:"\\{}\[\].-]|\PC){0,40}"#,

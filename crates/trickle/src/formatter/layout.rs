@@ -1,6 +1,7 @@
-//! Line breaks and indentation. One pass over the lexemes, with a stack of open brackets and blocks. A
-//! bracket, a `merge` or a `select` stays on one line if it fits; every other block has one line for each of
-//! its parts.
+//! Line breaks and indentation.
+//!
+//! One pass over the lexemes, with a stack of open brackets and blocks. A bracket, a `merge` or a `select`
+//! stays on one line if it fits; every other block has one line for each of its parts.
 
 use super::{
     lexemes::{Lexeme, LexemeKind},

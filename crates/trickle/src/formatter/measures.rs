@@ -59,7 +59,7 @@ impl Measures {
             if opens_bracket(lexemes, at).is_some() || block(lexemes, at).is_some() {
                 open.push(at);
             } else if closes_bracket(lexeme) || lexeme.is_keyword("end") {
-                // A `>>` may be an operator, and the `end` of a `with` has no opener of its own.
+                // A `>>` may be an operator, and the `end` of a `with` has no separate opener.
                 if let Some(opener) = open.last().copied()
                     && (lexeme.text == "end") == (lexemes[opener].kind == LexemeKind::Keyword)
                     && (lexeme.text == ">>") == (lexemes[opener].text == "<<")

@@ -1,6 +1,8 @@
-//! The formatter behind `towline fmt`. It works on tokens and changes only the white space between them, so
-//! the meaning cannot change. `lexemes` finds tokens, comments and blank lines; `measures` matches brackets
-//! and blocks and computes lengths; `spacing` decides where spaces go; `layout` breaks lines.
+//! The formatter behind `towline fmt`.
+//!
+//! It works on tokens and changes only the white space between them, so the meaning cannot change. `lexemes`
+//! finds tokens, comments and blank lines; `measures` matches brackets and blocks and computes lengths;
+//! `spacing` decides where spaces go; `layout` breaks lines.
 
 mod layout;
 mod lexemes;

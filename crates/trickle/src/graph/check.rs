@@ -17,7 +17,7 @@ const CYCLE_ENDS: usize = 4;
 pub(super) fn check(draft: &mut Draft, end: Span, world: &mut World<'_>) {
     world.warnings.extend(loose_ends(draft));
     if draft.nodes.is_empty() {
-        let error = Diagnostic::new(end, "this program lets no event through", "no select statement")
+        let error = Diagnostic::new(end, "the program has no `select` statement", "")
             .help("the smallest program is: select event from in into out;");
         return world.errors.push(error);
     }
@@ -63,17 +63,17 @@ fn loose_end(info: &ChannelInfo, read: bool, written: bool) -> Option<Diagnostic
         (ChannelKind::In, ..) | (_, true, true) => return None,
         (ChannelKind::Stream, false, false) => (format!("the stream `{name}` is never used"), ""),
         (ChannelKind::Stream, true, false) => {
-            (format!("nothing flows into the stream `{name}`"), "selects from it are never reached")
+            (format!("nothing writes to the stream `{name}`"), "selects from it receive no events")
         }
         (ChannelKind::Stream, false, true) => {
-            (format!("nothing reads from the stream `{name}`"), "what flows into it is lost")
+            (format!("nothing reads from the stream `{name}`"), "events sent to it are lost")
         }
         (ChannelKind::Entrance(kind), _, false) => {
-            (format!("nothing flows into the {} `{name}`", kind.noun()), "it is never reached")
+            (format!("nothing writes to the {} `{name}`", kind.noun()), "it is never reached")
         }
         (ChannelKind::Entrance(kind), false, true) => (
-            format!("the {} `{name}` does not read what flows into it", kind.noun()),
-            "what flows into it is lost",
+            format!("the {} `{name}` does not read the events sent to it", kind.noun()),
+            "events sent to it are lost",
         ),
         // A port exists because a select reads it, and its script writes it.
         (ChannelKind::Port, ..) => return None,
@@ -121,6 +121,6 @@ fn cycle(left: &[Node], channels: &[ChannelInfo]) -> Diagnostic {
     if names.len() > 2 * CYCLE_ENDS {
         names.splice(CYCLE_ENDS..names.len() - CYCLE_ENDS, ["…"]);
     }
-    let message = format!("events would go round for ever: {}", names.join(" -> "));
-    Diagnostic::new(at.span, message, "this closes the circle")
+    let message = format!("events would circulate forever: {}", names.join(" -> "));
+    Diagnostic::new(at.span, message, "this closes the cycle")
 }

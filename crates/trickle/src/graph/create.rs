@@ -112,7 +112,7 @@ impl<'a> Builder<'a, '_> {
             let names: Vec<String> = OPERATORS.iter().map(|(name, _)| format!("`{name}`")).collect();
             let message = format!("the operator `{kind}` is not supported");
             let error = Diagnostic::new(operator.kind.span, message, "");
-            self.error(error.help(format!("there are {}", names.join(" and "))));
+            self.error(error.help(format!("known ones are {}", names.join(" and "))));
         } else if let Some(param) = operator.params.first() {
             let message = format!("`{kind}` has no parameter `{}`", param.name.text);
             self.error(Diagnostic::new(param.name.span, message, ""));
@@ -161,9 +161,9 @@ impl<'a> Builder<'a, '_> {
         let inside = self.open.iter().any(|open| std::ptr::eq(*open, pipeline));
         if inside {
             let message = format!("the pipeline `{}` would contain itself", pipeline.name.text);
-            self.error(Diagnostic::new(create.name.span, message, "created inside of itself"));
+            self.error(Diagnostic::new(create.name.span, message, "created inside itself"));
         } else if self.open.len() >= PIPELINES_MAX {
-            let message = format!("pipelines stand inside of each other deeper than {PIPELINES_MAX} levels");
+            let message = format!("pipelines nest deeper than {PIPELINES_MAX} levels");
             self.error(Diagnostic::new(create.name.span, message, ""));
         }
         !inside && self.open.len() < PIPELINES_MAX && !self.is_full()

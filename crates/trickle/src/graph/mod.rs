@@ -1,8 +1,10 @@
 //! The query level: resolves names to channels, compiles statements to nodes, and checks the resulting graph.
+//!
 //! A channel holds messages for the statements that read from it: `in`, each stream, each input of a script,
 //! and each port of a script. A pipeline is expanded where it is created, with its own channels. Statements
 //! are nodes that read from one channel and write to others, or to a port of the program. The graph has no
 //! cycles, so every node runs once per event, after all nodes that write to its channel.
+//!
 //! # An intended cycle
 //! `nodes`, `names` and `create` are the parts of one type, `Builder`, and use each other: the statements of
 //! a level become nodes (`nodes`), their names are resolved (`names`), and each created pipeline (`create`)

@@ -149,7 +149,7 @@ impl<'a> Builder<'a, '_> {
         let text = name.text.as_str();
         if level.input(text).is_some() || level.exit(text).is_some() {
             let message = format!("`{text}` is a built-in stream");
-            self.world.errors.push(Diagnostic::new(name.span, message, "take another name"));
+            self.world.errors.push(Diagnostic::new(name.span, message, "use another name"));
             return false;
         }
         let what = match level.entities.get(text) {
@@ -157,8 +157,8 @@ impl<'a> Builder<'a, '_> {
             Some(Entity::Stream(_)) => "a stream",
             Some(Entity::Created(created)) => created.kind.article(),
         };
-        let message = format!("there is {what} `{text}` already");
-        self.world.errors.push(Diagnostic::new(name.span, message, "second time here"));
+        let message = format!("there is already {what} `{text}`");
+        self.world.errors.push(Diagnostic::new(name.span, message, "defined again here"));
         false
     }
 
@@ -182,7 +182,7 @@ impl<'a> Builder<'a, '_> {
             Some(kind) => {
                 error.help(format!("the {0} is only defined; add: create {0} {text};", kind.noun()))
             }
-            None if self.is_outside(text) => error.help("a pipeline knows only streams of its own"),
+            None if self.is_outside(text) => error.help("a pipeline sees only the streams that it defines"),
             None => error.nearest(text, level.names()),
         };
         self.world.errors.push(error);

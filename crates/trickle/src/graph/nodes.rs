@@ -109,14 +109,14 @@ impl<'a, 'w> Builder<'a, 'w> {
         self.text = self.text.saturating_add(to.end.saturating_sub(from.start) as usize);
         let fits = self.text <= TEXT_MAX;
         if !fits {
-            self.overflow(from, format!("the program comes to more than {} MiB of text", TEXT_MAX >> 20));
+            self.overflow(from, format!("the program expands to more than {} MiB of text", TEXT_MAX >> 20));
         }
         fits && !self.full
     }
 
     fn overflow(&mut self, span: Span, message: String) {
         if !std::mem::replace(&mut self.full, true) {
-            self.error(Diagnostic::new(span, message, "pipelines inside of pipelines multiply"));
+            self.error(Diagnostic::new(span, message, "nested pipelines multiply"));
         }
     }
 
@@ -157,7 +157,7 @@ impl<'a, 'w> Builder<'a, 'w> {
             return self.only_port(from, &["out"]).then_some(channel);
         }
         if level.exit(text).is_some() {
-            let message = format!("`{text}` is where events leave; nothing can be read from it");
+            let message = format!("`{text}` is an output; it cannot be read");
             self.error(Diagnostic::new(name.span, message, ""));
             return None;
         }
@@ -195,7 +195,7 @@ impl<'a, 'w> Builder<'a, 'w> {
             return self.only_port(into, &["in"]).then_some(exit);
         }
         if level.input(text).is_some() {
-            let message = format!("`{text}` is where events enter; nothing can be sent to it");
+            let message = format!("`{text}` is an input; events cannot be sent to it");
             self.error(Diagnostic::new(name.span, message, ""));
             return None;
         }
@@ -230,7 +230,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         let message = format!("`{}` has no port `{}` here", stream.stream.text, port.text);
         let label = match known {
             [only] => format!("the only one is `{only}`"),
-            more => format!("there are `{}`", more.join("`, `")),
+            more => format!("known ones are `{}`", more.join("`, `")),
         };
         self.error(Diagnostic::new(port.span, message, label));
         false
@@ -302,7 +302,7 @@ impl<'a, 'w> Builder<'a, 'w> {
             let given = port.name == "out" || port.name == ERR;
             let Some(near) = near.filter(|near| !given && is_typo(&port.name, near)) else { continue };
             let message = format!("nothing reads what is emitted to `{}`", port.name);
-            let error = Diagnostic::new(port.span, message, "what is emitted here is lost");
+            let error = Diagnostic::new(port.span, message, "events emitted here are lost");
             self.typos.push(error.help(format!("did you mean `{near}`?")));
         }
     }

@@ -10,16 +10,16 @@ impl Lexer<'_> {
         let lines = self.rest().strip_prefix("'''").and_then(|inside| inside.find("'''"));
         let help = if let Some(length) = lines {
             self.at += "'''".len() + length + "'''".len();
-            "a text of several lines stands between `\"\"\"`"
+            "a string of several lines uses `\"\"\"`"
         } else {
             self.at += 1;
             self.take_while(|c| c != '\'' && c != '\n');
             if self.peek() == Some('\'') {
                 self.at += 1;
             }
-            "a string stands in double quotes"
+            "strings use double quotes"
         };
-        self.bad(start, "single quotes mean nothing here", "").help = Some(help.to_owned());
+        self.bad(start, "single quotes are not valid here", "").help = Some(help.to_owned());
     }
 
     /// A string in typographic quotes, up to the next such quote.
@@ -31,8 +31,8 @@ impl Lexer<'_> {
         if let Some(last) = self.peek().filter(|c| *c != '\n') {
             self.at += last.len_utf8();
         }
-        let error = self.bad(start, format!("`{first}` means nothing here"), "");
-        error.help = Some("a string stands in straight double quotes".to_owned());
+        let error = self.bad(start, format!("`{first}` is not valid here"), "");
+        error.help = Some("strings use straight double quotes".to_owned());
     }
 
     /// `// …` up to the end of the line, or `/* … */`. It produces no token, so that the following text is
@@ -48,7 +48,7 @@ impl Lexer<'_> {
             }
         }
         let span = Span::new(start, start + sign.len());
-        let error = Diagnostic::new(span, format!("`{sign}` begins no comment"), "");
+        let error = Diagnostic::new(span, format!("`{sign}` does not begin a comment"), "");
         self.errors.push(error.help("a comment begins with `#`"));
     }
 }
@@ -56,8 +56,8 @@ impl Lexer<'_> {
 /// The advice for a `?` and the text after it.
 pub(super) fn question_mark(rest: &str) -> &'static str {
     if rest.starts_with("?.") || rest.starts_with("??") {
-        "`present` asks whether a path leads anywhere"
+        "use `present` to test whether a path exists"
     } else {
-        "a choice is: match CONDITION of case true => … default => … end"
+        "for a choice, use: match CONDITION of case true => … default => … end"
     }
 }

@@ -1,5 +1,7 @@
-//! Splits text into tokens. The nesting of strings and interpolated code is kept in a list instead of on the
-//! stack, so that deep nesting cannot overflow it.
+//! Splits text into tokens.
+//!
+//! The nesting of strings and interpolated code is kept in a list instead of on the stack, so that deep
+//! nesting cannot overflow it.
 
 mod foreign;
 mod number;
@@ -118,7 +120,7 @@ impl<'s> Lexer<'s> {
         let rest = self.rest();
         let Some(symbol) = SYMBOLS.into_iter().find(|symbol| rest.starts_with(symbol)) else {
             self.at += first.len_utf8();
-            let error = self.bad(start, format!("`{}` means nothing here", first.escape_debug()), "");
+            let error = self.bad(start, format!("`{}` is not valid here", first.escape_debug()), "");
             if first == '?' {
                 error.help = Some(foreign::question_mark(rest).to_owned());
             }
@@ -299,7 +301,7 @@ mod tests {
         assert_eq!(tokens("~ re|a\\\n  b|")[2], Token::Format("a\\\n  b"));
         assert_eq!(tokens("`a b`")[0], Token::Quoted("a b"));
         assert_eq!(tokens("\u{feff}x\r\n"), [Token::Word("x"), Token::End]);
-        assert_eq!(error("§"), "`§` means nothing here");
+        assert_eq!(error("§"), "`§` is not valid here");
     }
 
     #[test]

@@ -17,7 +17,7 @@ impl Lexer<'_> {
             self.tokens.pop();
             let exponent = stuck.starts_with(['e', 'E']);
             let pointed = self.text[start..self.at].contains('.');
-            let error = self.bad(start, format!("`{stuck}` is stuck to a number"), "not a number");
+            let error = self.bad(start, format!("`{stuck}` directly follows a number"), "not a number");
             if exponent {
                 let missing =
                     if pointed { "an exponent needs digits" } else { "an exponent needs a decimal point" };
@@ -40,7 +40,7 @@ impl Lexer<'_> {
                     2 => "the digits are 0 and 1",
                     _ => "the digits are 0 to 9 and a to f",
                 };
-                self.bad(start, "not a whole number of 64 bits", label);
+                self.bad(start, "not a 64-bit integer", label);
             }
         }
     }

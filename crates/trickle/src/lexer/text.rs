@@ -87,11 +87,7 @@ impl Lexer<'_> {
     pub(super) fn open_code(&mut self, start: usize) {
         self.push(Token::Bad, start);
         let span = Span::new(start, start + "#{".len());
-        self.errors.push(Diagnostic::new(
-            span,
-            "this `#{` is not closed",
-            "a `}` is missing behind the code",
-        ));
+        self.errors.push(Diagnostic::new(span, "this `#{` is not closed", "a `}` is missing after the code"));
     }
 
     fn escape(&mut self, piece: &mut String) {
@@ -110,17 +106,13 @@ impl Lexer<'_> {
                 Some(c) => piece.push(c),
                 None => {
                     let half = self.at - start > "\\u".len();
-                    let label = if half {
-                        "half of a character, which is a pair of these"
-                    } else {
-                        "`\\u` takes four hex digits"
-                    };
+                    let label = if half { "half of a surrogate pair" } else { "`\\u` takes four hex digits" };
                     self.bad(start, "not a Unicode escape", label);
                 }
             },
             other => {
                 let message = format!("unknown escape `\\{}`", other.escape_debug());
-                self.bad(start, message, "a backslash itself is `\\\\`");
+                self.bad(start, message, "write a backslash as `\\\\`");
             }
         }
     }

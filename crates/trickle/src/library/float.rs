@@ -1,4 +1,6 @@
-//! `std::float` Floats of this language are always finite, so `is_finite`, `is_nan` and `is_infinite` have
+//! `std::float`
+//!
+//! Floats of this language are always finite, so `is_finite`, `is_nan` and `is_infinite` have
 //! constant results. They exist for compatibility.
 
 use super::{Arity::Exactly, Call, Function, Outcome, call::shown};

@@ -1,8 +1,11 @@
-//! The standard library: what programs call as `std::…` and `tremor::…`. Names, arities and results are those
-//! of Tremor 0.11, with the additions of its later versions. Where they spell a name differently, both
-//! spellings are accepted. A [`Function`] is looked up when a program is compiled, and called with borrowed
-//! arguments at run time. All numbers can be represented in JSON: a function whose result would be infinite
-//! or not a number fails instead. For the same reason there are no constants for infinity and NaN.
+//! The standard library: what programs call as `std::…` and `tremor::…`.
+//!
+//! Names, arities and results are those of Tremor 0.11, with the additions of its later versions. Where they
+//! spell a name differently, both spellings are accepted. A [`Function`] is looked up when a program is
+//! compiled, and called with borrowed arguments at run time.
+//!
+//! All numbers can be represented in JSON: a function whose result would be infinite or not a number fails
+//! instead. For the same reason there are no constants for infinity and NaN.
 //!
 //! # Correctness
 //! No function panics, for any arguments. A function that may build a large value calls [`Call::room`] first.

@@ -1,6 +1,7 @@
-//! A total order over all values: `null`, booleans, numbers, strings, binaries, arrays, records. Numbers are
-//! compared exactly, because sorting requires a total order and may panic without one. Comparing integers
-//! with floats as floats would not be transitive: several large integers convert to the same float.
+//! A total order over all values: `null`, booleans, numbers, strings, binaries, arrays, records.
+//!
+//! Numbers are compared exactly, because sorting requires a total order and may panic without one. Comparing
+//! integers with floats as floats would not be transitive: several large integers convert to the same float.
 
 use std::cmp::Ordering;
 

@@ -1,6 +1,7 @@
-//! `std::random`: random values, from the thread's generator. Tremor seeds a new generator with the ingest
-//! time of the event, so that two calls for one event return the same number. Here, every call returns a new
-//! one.
+//! `std::random`: random values, from the thread's generator.
+//!
+//! Tremor seeds a new generator with the ingest time of the event, so that two calls for one event return the
+//! same number. Here, every call returns a new one.
 
 use rand::{
     RngExt,

@@ -1,4 +1,5 @@
 //! `std::record`
+//!
 //! Records keep the order of their keys, and so do the results of these functions.
 
 use std::{collections::HashSet, sync::Arc};

@@ -12,9 +12,10 @@ use super::*;
 use crate::value::limits::{self, Limits};
 use towline_event::Origin;
 
-/// Name of the function, arguments as a JSON array, result as JSON or `error: ` with the message. A record
-/// with the only key `bytes`, a text or an array, stands for a binary. A binary result prints as `binary `
-/// and its bytes.
+/// Name of the function, arguments as a JSON array, result as JSON or `error: ` with the message.
+///
+/// A record with the only key `bytes`, a text or an array, stands for a binary. A binary result prints as
+/// `binary ` and its bytes.
 pub(super) type Case = (&'static str, &'static str, &'static str);
 
 const CASES: [&[Case]; 23] = [

@@ -1,6 +1,7 @@
-//! `std::time::nanos`: conversions between nanoseconds and other units. As everywhere in the language,
-//! division yields a float: `to_seconds(1500000000)` is 1.5. The documentation of Tremor promises an integer,
-//! but its library divides too.
+//! `std::time::nanos`: conversions between nanoseconds and other units.
+//!
+//! As everywhere in the language, division yields a float: `to_seconds(1500000000)` is 1.5. The documentation
+//! of Tremor promises an integer, but its library divides too.
 
 use super::{Arity::Exactly, Call, Constant, Function, Outcome, size::times};
 use towline_event::Value;

@@ -160,8 +160,8 @@ impl<'s> Parser<'s> {
         let span = self.span();
         let text = match self.peek() {
             Token::Word(word) if RESERVED.contains(word) => {
-                let message = format!("`{word}` is a word of the language and cannot name {what}");
-                let help = format!("in backticks it can: `{word}` with one on each side");
+                let message = format!("`{word}` is a keyword and cannot name {what}");
+                let help = format!("write it in backticks: `{word}` with one on each side");
                 self.errors.push(Diagnostic::new(span, message, "").help(help));
                 return Err(Failed);
             }
@@ -194,7 +194,7 @@ impl<'s> Parser<'s> {
     pub(super) fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.nesting == NESTING_MAX {
             let message = format!("this nests deeper than {NESTING_MAX} levels");
-            return Err(self.fail(Diagnostic::new(self.span(), message, "level too deep")));
+            return Err(self.fail(Diagnostic::new(self.span(), message, "nested too deeply")));
         }
         self.nesting += 1;
         let parsed = parse(self);

@@ -1,7 +1,10 @@
-//! Parses tokens to a tree by recursive descent, with binding powers for operators. One pass finds all syntax
-//! errors: after an error the parser skips to the end of the statement and continues. Errors of the lexer are
-//! not reported again. `cursor` walks the tokens, `grammar` has the rules, and `help` writes the errors: a
-//! rule calls it where it fails. All three are parts of one type, `Parser`, and share the tables of `keywords`.
+//! Parses tokens to a tree by recursive descent, with binding powers for operators.
+//!
+//! One pass finds all syntax errors: after an error the parser skips to the end of the statement and
+//! continues. Errors of the lexer are not reported again. `cursor` walks the tokens, `grammar` has the rules,
+//! and `help` writes the errors: a rule calls it where it fails. All three are parts of one type, `Parser`,
+//! and share the tables of `keywords`.
+//!
 //! The grammar, where `x,*` is a comma-separated list of any length, with an optional trailing comma:
 //!
 //! ```text

@@ -1,12 +1,12 @@
-//! What compiling a program costs at most, whatever it says. Not by the clock: what was not bounded would take
-//! minutes or gigabytes here.
+//! Limits on the cost of compilation. There are no time limits: without the bounds, these programs would take
+//! minutes or gigabytes.
 
 use std::cell::Cell;
 
 use super::errors;
 use crate::{Limits, Module, Modules, Program, Script};
 
-/// Statements that make a program of the definitions before them.
+/// A statement that completes a program of definitions.
 const PASSES: &str = "select event from in into out;";
 
 /// Pipelines `p0` to `p{levels}`, each of which creates `width` times the one before.
@@ -28,22 +28,22 @@ fn nested(levels: usize, width: usize) -> String {
 }
 
 #[test]
-fn pipelines_do_not_multiply_without_end() {
+fn nested_pipelines_have_a_limit_of_nodes() {
     assert!(Program::compile("few", &nested(8, 2)).is_ok());
     let many = errors(&nested(30, 2));
     assert_eq!(many.messages().collect::<Vec<_>>(), ["the program has more than 10000 nodes"]);
 }
 
 #[test]
-fn pipelines_nest_only_so_deep() {
+fn pipelines_have_a_nesting_limit() {
     assert!(Program::compile("deep", &nested(31, 1)).is_ok());
     let deep = errors(&nested(32, 1));
-    let expected = "pipelines stand inside of each other deeper than 32 levels";
+    let expected = "pipelines nest deeper than 32 levels";
     assert_eq!(deep.messages().next(), Some(expected));
 }
 
 #[test]
-fn what_is_put_in_its_place_has_a_bound_of_text() {
+fn expanded_pipelines_have_a_limit_of_text() {
     let long = vec!["event.key"; 20_000].join(", ");
     let mut text = format!("define pipeline p pipeline select [{long}] from in into out end;");
     for copy in 0..100 {
@@ -52,16 +52,16 @@ fn what_is_put_in_its_place_has_a_bound_of_text() {
         );
     }
     let found = errors(&text);
-    assert_eq!(found.messages().collect::<Vec<_>>(), ["the program comes to more than 4 MiB of text"]);
+    assert_eq!(found.messages().collect::<Vec<_>>(), ["the program expands to more than 4 MiB of text"]);
 }
 
 #[test]
-fn what_takes_long_to_fold_is_left_for_the_events() {
+fn slow_constants_are_evaluated_for_each_event() {
     let slow = "fn slow(x) with for std::range::range(0, 900) of \
                 case (i, e) => (for std::range::range(0, 900) of case (j, f) => x into 0 end) into 0 end end;";
     let selects: String = (0..300).map(|n| format!("select slow({n}) from in into out;")).collect();
     let program = super::program(&format!("{slow}{selects}"));
-    // The first of them are constants; all of them together are more than an event may take.
+    // The first ones are folded; all of them together exceed the steps of an event.
     let outcome = super::try_feed(&mut program.instance(), super::event("null"));
     assert_eq!(outcome.unwrap_err().message(), "the event took more than 1000000 steps");
 }
@@ -73,8 +73,8 @@ fn cases(patterns: impl Iterator<Item = String>) -> String {
 }
 
 #[test]
-fn regular_expressions_have_a_bound_of_size() {
-    let too_much = "the regular expressions of this program come to more than 64 MiB";
+fn regular_expressions_have_a_total_size_limit() {
+    let too_much = "the compiled regular expressions of this program take more than 64 MiB";
     let large = |n: usize| format!("re|(a{{1,100}}){{1,100}}x{n}|");
     let refused = |n: usize| format!("re|(a{{1,1000}}){{1,1000}}x{n}|");
     let grok = |n: usize| format!("grok|{} {n}|", "%{COMBINEDAPACHELOG}".repeat(4));
@@ -103,14 +103,14 @@ fn equal_regular_expressions_are_compiled_once() {
 }
 
 #[test]
-fn a_regular_expression_has_a_greatest_length() {
+fn a_regular_expression_has_a_maximum_length() {
     let found = Script::compile("long", &cases([format!("re|{}|", r"\w".repeat(200_000))].into_iter()));
     let expected = "`re` takes a regular expression of at most 64 KiB";
     assert_eq!(found.unwrap_err().messages().next(), Some(expected));
 }
 
 #[test]
-fn nobody_is_advised_about_thousands_of_names() {
+fn only_shown_errors_get_suggestions() {
     let name = |n: usize| format!("{}{n}", "a".repeat(20));
     let lets: String = (0..1_000).map(|n| format!("let {} = 1;", name(n))).collect();
     let reads: String = (10_000..14_000).map(|n| format!("{};", name(n))).collect();
@@ -133,11 +133,11 @@ fn thousands_of_ports_are_not_compared_with_each_other() {
     assert!(Program::compile("ports", &text).is_ok());
 }
 
-/// Has no module, and counts how often it is asked.
+/// A source without modules, which counts the lookups.
 #[derive(Default)]
-struct Nothing(Cell<usize>);
+struct CountingSource(Cell<usize>);
 
-impl Modules for Nothing {
+impl Modules for CountingSource {
     fn load(&self, _: &[&str]) -> Result<Option<Module>, String> {
         self.0.set(self.0.get() + 1);
         Ok(None)
@@ -145,9 +145,9 @@ impl Modules for Nothing {
 }
 
 #[test]
-fn each_beginning_of_a_path_is_looked_for_and_of_long_ones_none() {
+fn each_prefix_of_a_path_is_looked_up_unless_the_path_is_too_long() {
     for (names, asked) in [(2, 2), (32, 32), (33, 0), (5_000, 0)] {
-        let modules = Nothing::default();
+        let modules = CountingSource::default();
         let path = vec!["m"; names].join("::");
         let text = format!("use {path}; {PASSES}");
         let found = Program::compile_with("long", &text, &modules, Limits::default()).unwrap_err();
@@ -168,7 +168,7 @@ impl Modules for Chain {
 }
 
 #[test]
-fn modules_have_a_greatest_number() {
+fn a_program_has_a_maximum_number_of_modules() {
     let text = format!("use m1; {PASSES}");
     let found = Program::compile_with("chain", &text, &Chain, Limits::default()).unwrap_err();
     let expected = "the program uses more than 256 modules";
@@ -176,7 +176,7 @@ fn modules_have_a_greatest_number() {
 }
 
 #[test]
-fn a_program_has_a_greatest_length() {
+fn a_program_has_a_maximum_length() {
     let long = format!("{PASSES}{}", " ".repeat(1 << 20));
     assert_eq!(errors(&long).messages().next(), Some("the program is longer than 1 MiB"));
     let fits = format!("{PASSES}{}", " ".repeat((1 << 20) - PASSES.len()));

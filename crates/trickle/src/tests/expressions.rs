@@ -23,7 +23,7 @@ fn literals() {
     }
 }
 
-/// The table of `reference/tremor.md` 3.3 and what 4.6 observed, with its overflows made errors.
+/// Results of the reference system, except that overflows are errors.
 #[test]
 fn operators() {
     for (text, json) in [
@@ -80,10 +80,10 @@ fn operators() {
 #[test]
 fn operators_that_fail() {
     for (text, message) in [
-        ("1 / 0", "1 is divided by zero"),
-        ("1.5 / 0.0", "1.5 is divided by zero"),
-        ("1 % 0", "the remainder of a division by zero"),
-        ("1.5 % 2", "`%` takes whole numbers"),
+        ("1 / 0", "division of 1 by zero"),
+        ("1.5 / 0.0", "division of 1.5 by zero"),
+        ("1 % 0", "remainder of a division by zero"),
+        ("1.5 % 2", "`%` takes integers"),
         ("18446744073709551615 + 1", "integer overflow: the result does not fit 64 bits"),
         ("18446744073709551615 * 18446744073709551615", "integer overflow: the result does not fit 64 bits"),
         ("-9223372036854775808 - 1", "integer overflow: the result does not fit 64 bits"),
@@ -92,24 +92,24 @@ fn operators_that_fail() {
         ("1 < \"a\"", "`<` is not defined for integer and string"),
         ("null < null", "`<` is not defined for null and null"),
         ("[1] + 1", "`+` is not defined for array and integer"),
-        ("1 << 64", "a shift is by 0 to 63 bits, not by 64"),
-        ("1 << -1", "a shift is by 0 to 63 bits, not by -1"),
+        ("1 << 64", "a shift must be by 0 to 63 bits, not by 64"),
+        ("1 << -1", "a shift must be by 0 to 63 bits, not by -1"),
         ("1.0 & 1", "`&` is not defined for float and integer"),
         ("-\"a\"", "`-` is not defined for string"),
         ("1 and true", "`and` takes a boolean, not an integer"),
         ("not null", "`not` is not defined for null"),
     ] {
         assert_eq!(constant(text), message, "{text}");
-        // Not folded, it fails on the event with the same words.
+        // Unfolded, it fails on the event with the same message.
         let late = format!("match event of case null => {text} default => 0 end");
         assert_eq!(constant(&late), message, "{late}");
     }
-    assert_eq!(value("event.a / event.b", r#"{"a":1,"b":0}"#), "1 is divided by zero");
+    assert_eq!(value("event.a / event.b", r#"{"a":1,"b":0}"#), "division of 1 by zero");
     assert_eq!(value("event.a % event.b", r#"{"a":-9223372036854775808,"b":-1}"#), "0");
 }
 
 #[test]
-fn logic_looks_no_further_than_it_must() {
+fn logical_operators_short_circuit() {
     assert_eq!(value("false and event.missing", "{}"), "false");
     assert_eq!(value("true or event.missing", "{}"), "true");
     assert_eq!(value("true and event.missing", "{}"), "there is no key `missing`");
@@ -143,16 +143,16 @@ fn paths() {
         ("{\"x\": event.i}.x", "1"),
         ("[1,2,3][event.i]", "2"),
         ("event.x", "there is no key `x`"),
-        ("event.i.x", "only a record has keys, and this is an integer"),
-        ("event.a[0]", "a record takes a string in brackets, an array an integer; this is an integer"),
-        ("event.k[0]", "only an array has elements, and this is a string"),
-        ("event.a[\"b c\"][3]", "[3] is outside of an array with 3 elements"),
-        ("event.a[\"b c\"][-1]", "[-1] is outside of an array with 3 elements"),
-        ("event.a[\"b c\"][2:4]", "[2:4] is outside of an array with 3 elements"),
+        ("event.i.x", "only records have keys, but this is an integer"),
+        ("event.a[0]", "brackets take a string for a record and an integer for an array; this is an integer"),
+        ("event.k[0]", "only arrays have elements, but this is a string"),
+        ("event.a[\"b c\"][3]", "[3] is out of bounds for an array with 3 elements"),
+        ("event.a[\"b c\"][-1]", "[-1] is out of bounds for an array with 3 elements"),
+        ("event.a[\"b c\"][2:4]", "[2:4] is out of bounds for an array with 3 elements"),
         ("event.a[\"b c\"][2:1]", "[2:1] ends before it begins"),
         (
             "event.a[\"b c\"][18446744073709551615]",
-            "[18446744073709551615] is outside of an array with 3 elements",
+            "[18446744073709551615] is out of bounds for an array with 3 elements",
         ),
     ] {
         assert_eq!(value(text, json), found, "{text}");
@@ -160,7 +160,7 @@ fn paths() {
 }
 
 #[test]
-fn keys_of_events_are_shown_short_and_on_one_line() {
+fn keys_in_errors_are_cut_and_escaped() {
     let json = format!(r#"{{"k":"a\nb{}"}}"#, "x".repeat(1_000));
     assert_eq!(value("event[event.k]", &json), format!("there is no key `a\\nb{}…`", "x".repeat(61)));
 }
@@ -182,7 +182,7 @@ fn presence() {
     ] {
         assert_eq!(value(text, json), found, "{text}");
     }
-    assert_eq!(error("select present 1 from in into out;"), "`present` asks about a path");
+    assert_eq!(error("select present 1 from in into out;"), "`present` needs a path");
 }
 
 #[test]
@@ -214,13 +214,13 @@ fn a_match_can_be_a_value() {
     let bound = r#"select match event of case r = %{ present a } when r.a > 1 => [r.a, r] case _ => 0 end from in into out;"#;
     assert_eq!(run(bound, r#"{"a":2}"#), r#"[2,{"a":2}]"#);
     assert_eq!(run(bound, r#"{"a":1}"#), "0");
-    assert_eq!(value("match event of case 1 => 1 end", "[]"), "no case of this match takes an array");
+    assert_eq!(value("match event of case 1 => 1 end", "[]"), "no case of this match fits an array");
 }
 
 #[test]
-fn constants_are_folded_and_their_failures_found_at_once() {
-    assert_eq!(error("select event + (1 / 0) from in into out;"), "1 is divided by zero");
-    assert_eq!(error("select [1][2] from in into out;"), "[2] is outside of an array with 1 element");
+fn constants_are_folded_and_their_failures_are_compile_errors() {
+    assert_eq!(error("select event + (1 / 0) from in into out;"), "division of 1 by zero");
+    assert_eq!(error("select [1][2] from in into out;"), "[2] is out of bounds for an array with 1 element");
     assert_eq!(error("select event from in where 1 into out;"), "`where` takes a boolean, not an integer");
     let folded = Program::compile("test", "select event from in where 1 < 2 and true into out;").unwrap();
     assert!(folded.is_identity());

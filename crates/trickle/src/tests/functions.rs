@@ -65,7 +65,7 @@ fn scripts_have_definitions_of_their_own() {
 }
 
 #[test]
-fn the_library_is_there() {
+fn library_functions_can_be_called_and_imported() {
     assert_eq!(constant("std::string::len(\"abc\")"), "3");
     assert_eq!(value("std::string::len(event)", "\"äö\""), "2");
     assert_eq!(value("std::type::is_string(event.a)", r#"{"a":1}"#), "false");
@@ -87,7 +87,7 @@ fn the_library_is_there() {
 }
 
 #[test]
-fn mistakes_with_functions_are_named() {
+fn mistakes_with_functions_are_reported() {
     for (definitions, expr, message) in [
         ("", "std::string::length(event)", "there is no function `std::string::length`"),
         ("", "f(1)", "there is no function `f`"),
@@ -97,19 +97,19 @@ fn mistakes_with_functions_are_named() {
         ("", "std::string::NONE", "there is no constant `std::string::NONE`"),
         ("fn f(a, b) with a end;", "f(1)", "`f` takes 2 arguments, not 1"),
         ("fn f(a, ...) with a end;", "f()", "`f` takes at least 1 argument, not 0"),
-        ("fn f(a) with a end; fn f(b) with b end;", "f(1)", "there is a function `f` already"),
-        ("const A = 1; const A = 2;", "A", "there is a constant `A` already"),
-        ("fn f(a, a) with a end;", "f(1, 2)", "there is an argument `a` already"),
-        ("const A = A + 1;", "A", "the constant `A` needs itself"),
-        ("const A = B; const B = A;", "1", "the constant `A` needs itself"),
+        ("fn f(a) with a end; fn f(b) with b end;", "f(1)", "there is already a function `f`"),
+        ("const A = 1; const A = 2;", "A", "there is already a constant `A`"),
+        ("fn f(a, a) with a end;", "f(1, 2)", "there is already an argument `a`"),
+        ("const A = A + 1;", "A", "the constant `A` depends on itself"),
+        ("const A = B; const B = A;", "1", "the constant `A` depends on itself"),
         ("const A = event;", "A", "a constant cannot depend on the event"),
         (
             "const A = tremor::system::nanotime();",
             "A",
-            "the value of a constant is the same for all events, and this is not",
+            "the value of a constant must be the same for all events",
         ),
-        ("fn f(x) with f(x) end;", "1", "the function `f` needs itself"),
-        ("fn f(x) with g(x) end; fn g(x) with f(x) end;", "f(1)", "the function `f` needs itself"),
+        ("fn f(x) with f(x) end;", "1", "the function `f` depends on itself"),
+        ("fn f(x) with g(x) end; fn g(x) with f(x) end;", "f(1)", "the function `f` depends on itself"),
         ("fn f(x) with event end;", "1", "a function knows only its arguments and constants"),
         ("fn f(x) with $meta end;", "1", "a function knows only its arguments and constants"),
         ("fn f(x) with state end;", "1", "a function knows only its arguments and constants"),
@@ -117,16 +117,16 @@ fn mistakes_with_functions_are_named() {
         ("fn f(x) with args end;", "1", "this function has no further arguments"),
         ("fn f(x) with drop end;", "1", "a function cannot `drop`"),
         ("fn f(x) with emit x end;", "1", "a function cannot `emit`"),
-        ("fn f(x) with recur(x); 1 end;", "1", "`recur` must be the last thing that a function does"),
-        ("fn f(x) with 1 + recur(x) end;", "1", "`recur` must be the last thing that a function does"),
-        ("fn f(x) with let y = recur(x); y end;", "1", "`recur` must be the last thing that a function does"),
+        ("fn f(x) with recur(x); 1 end;", "1", "`recur` must be the last operation of a function"),
+        ("fn f(x) with 1 + recur(x) end;", "1", "`recur` must be the last operation of a function"),
+        ("fn f(x) with let y = recur(x); y end;", "1", "`recur` must be the last operation of a function"),
         ("fn f(x) with recur() end;", "1", "this function takes 1 argument, not 0"),
-        ("", "recur(1)", "`recur` repeats a function, and there is none here"),
+        ("", "recur(1)", "`recur` is allowed in functions only"),
         ("fn f(a, b) of case (1) => 2 default => 3 end;", "1", "1 pattern for 2 arguments"),
         ("fn f(a) of default => 1 case (1) => 2 end;", "1", "this case is never reached"),
         ("fn f(a) x end;", "1", "expected `with` or `of`, found `x`"),
         ("fn f(a) with y end;", "1", "there is no local `y`"),
-        ("fn f(a) with a / 0 end;", "f(1)", "1 is divided by zero"),
+        ("fn f(a) with a / 0 end;", "f(1)", "division of 1 by zero"),
         ("use std::strin;", "1", "there is no module `std::strin`"),
     ] {
         assert_eq!(error(&with(definitions, expr)), message, "{definitions} {expr}");
@@ -135,12 +135,12 @@ fn mistakes_with_functions_are_named() {
     assert_eq!(error(&scripted("const X = 1; let X.a = 2; X")), "`X` is a constant");
     assert_eq!(
         error(&scripted("match event of case 1 => fn f() with 1 end default => 2 end")),
-        "`fn` cannot stand here"
+        "`fn` is not allowed here"
     );
 }
 
 #[test]
-fn names_that_are_near_are_advised() {
+fn similar_names_are_suggested() {
     for (text, advice) in [
         (with("fn double(x) with x end;", "duoble(1)"), "did you mean `double`?"),
         (with("const LIMIT = 1;", "LIMT"), "did you mean `LIMIT`?"),
@@ -157,7 +157,7 @@ fn names_that_are_near_are_advised() {
 }
 
 #[test]
-fn an_error_in_a_function_is_one_error_and_points_there() {
+fn an_error_in_a_function_is_reported_once_with_its_position() {
     let text =
         "fn f(x) with\n  x.a.b\nend;\nselect f(event) from in into out; select f(event) from in into reply;";
     assert_eq!(run(text, r#"{"a":{}}"#), "error: there is no key `b` at test:2:6");
@@ -174,10 +174,7 @@ fn recursion_ends() {
         )
     };
     assert_eq!(run(&count(1023), "0"), "1023");
-    assert_eq!(
-        run(&count(1024), "0"),
-        "error: the function has begun again 1024 times, which is the limit at test:1:41"
-    );
+    assert_eq!(run(&count(1024), "0"), "error: recursion limit of 1024 exceeded at test:1:41");
     let grows =
         with("fn f(x, n) of case (x, n) when n > 0 => recur([x], n - 1) default => x end;", "f(event, 1000)");
     assert!(run(&grows, "0").contains("the value nests deeper than 127 levels"), "{}", run(&grows, "0"));
@@ -186,7 +183,7 @@ fn recursion_ends() {
         "f(event, 1000)",
     );
     assert!(run(&doubles, "\"0123456789\"").contains("the value is larger than 16 MiB"));
-    // A call that takes too long is left to the event.
+    // A call that exceeds the step limit is evaluated for each event.
     let long = with(
         "fn f(n) of case (n) when n > 0 => recur(n - 1) default => 0 end;
          fn g(n) of case (n) when f(1000) == 0 and n > 0 => recur(n - 1) default => 0 end;
@@ -210,6 +207,6 @@ fn calls_nest_as_deep_as_the_stack_allows() {
     let longest = (1..200).take_while(|length| compiles(*length)).last().unwrap();
     assert!(longest >= 20, "{longest}");
     assert_eq!(run(&chain(longest), "1"), "[1]");
-    assert!(errors(&chain(longest + 1)).messages().any(|message| message == "calls nest too deep here"));
+    assert!(errors(&chain(longest + 1)).messages().any(|message| message == "calls nest too deeply here"));
     assert!(errors(&chain(3_000)).len() > 0);
 }

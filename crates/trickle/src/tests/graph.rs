@@ -39,7 +39,7 @@ fn ports_in_use() {
 }
 
 #[test]
-fn outputs_come_in_the_order_of_statements() {
+fn outputs_have_the_order_of_statements() {
     let text = r#"
         create stream late; create stream twice;
         select ["first", event] from late into out;
@@ -54,7 +54,7 @@ fn outputs_come_in_the_order_of_statements() {
 }
 
 #[test]
-fn where_sees_the_input_and_having_the_result() {
+fn where_tests_the_input_and_having_the_result() {
     let text = r#"select {"n": event.n + 1} from in where event.n > 1 into out having event.n < 5;"#;
     assert_eq!(run(text, r#"{"n":1}"#), "");
     assert_eq!(run(text, r#"{"n":3}"#), r#"{"n":4}"#);
@@ -65,7 +65,7 @@ fn where_sees_the_input_and_having_the_result() {
 }
 
 #[test]
-fn a_failure_leaves_no_output_behind() {
+fn a_failure_discards_all_output() {
     let text = "select 1 from in into out; select event.x from in into out;";
     let mut instance = program(text).instance();
     let mut outputs = vec![(Port::Err, event("0"))];
@@ -76,7 +76,7 @@ fn a_failure_leaves_no_output_behind() {
 }
 
 #[test]
-fn a_filter_leaves_json_as_text() {
+fn a_filter_keeps_json_as_text() {
     let text = "select event from in where event.a == 1 into out; select event from in into reply;";
     let outputs = try_feed(&mut program(text).instance(), event(r#"{ "a": 1 }"#)).unwrap();
     assert_eq!(outputs.len(), 2);
@@ -84,7 +84,7 @@ fn a_filter_leaves_json_as_text() {
 }
 
 #[test]
-fn events_do_not_multiply_without_end() {
+fn an_event_has_a_limit_of_messages() {
     let mut text = "create stream s0; select event from in into s0;".to_owned();
     for n in 0..40 {
         text += &format!(
@@ -93,18 +93,18 @@ fn events_do_not_multiply_without_end() {
         );
     }
     text += "select event from s40 into out;";
-    assert!(run(&text, "1").starts_with("error: the event became more than 4096 messages"));
+    assert!(run(&text, "1").starts_with("error: the event produced more than 4096 messages"));
 }
 
 #[test]
-fn graphs_that_make_no_sense() {
+fn invalid_graphs_are_reported() {
     for (text, message) in [
-        ("", "this program lets no event through"),
-        ("define script s script event end;", "this program lets no event through"),
+        ("", "the program has no `select` statement"),
+        ("define script s script event end;", "the program has no `select` statement"),
         ("select event from in into ou;", "there is no stream `ou`"),
         ("select event from inn into out;", "there is no stream `inn`"),
-        ("select event from out into err;", "`out` is where events leave; nothing can be read from it"),
-        ("select event from in into in;", "`in` is where events enter; nothing can be sent to it"),
+        ("select event from out into err;", "`out` is an output; it cannot be read"),
+        ("select event from in into in;", "`in` is an input; events cannot be sent to it"),
         ("select event from in into out/x;", "`out` has no port `x` here"),
         ("select event from in/x into out;", "`in` has no port `x` here"),
         ("create stream out; select event from in into out;", "`out` is a built-in stream"),
@@ -115,7 +115,7 @@ fn graphs_that_make_no_sense() {
         ),
         (
             "create stream a; select event from in into out; select 1 from a into out;",
-            "nothing flows into the stream `a`",
+            "nothing writes to the stream `a`",
         ),
         (
             "create script s; select event from in into s; select 1 from s into out;",
@@ -127,7 +127,7 @@ fn graphs_that_make_no_sense() {
         ),
         (
             "define script s script event end; create script s; select event from in into out; select 1 from s into out;",
-            "nothing flows into the script `s`",
+            "nothing writes to the script `s`",
         ),
         (
             "define script s script event end; create script s; select event from in into out; select 1 from in into s;",
@@ -135,30 +135,30 @@ fn graphs_that_make_no_sense() {
         ),
         (
             "define script s script 1 end; define script s script 2 end; create script s; select event from in into s; select 1 from s into out;",
-            "there is a definition of a script `s` already",
+            "there is already a definition of a script `s`",
         ),
         (
             "create stream a; create stream a; select event from in into a; select event from a into out;",
-            "there is a stream `a` already",
+            "there is already a stream `a`",
         ),
         (
             "create stream a; create stream b; select event from in into a; select event from a into b; select event from b into a; select event from b into out;",
-            "events would go round for ever: b -> a -> b",
+            "events would circulate forever: b -> a -> b",
         ),
         (
             "create stream a; select event from in into a; select event from a into a; select event from a into out;",
-            "events would go round for ever: a -> a",
+            "events would circulate forever: a -> a",
         ),
     ] {
         let found = findings(text);
         assert_eq!(found.messages().collect::<Vec<_>>(), [message], "{text}");
     }
     let both = "create stream a; create stream b; select event from a into b; select event from b into a; select event from in into out;";
-    assert_eq!(error(both), "events would go round for ever: b -> a -> b");
+    assert_eq!(error(both), "events would circulate forever: b -> a -> b");
 }
 
 #[test]
-fn what_comes_later_is_refused_by_name() {
+fn unsupported_features_are_refused_by_name() {
     for (text, message) in [
         ("select event from in[w] into out;", "windows are not supported yet"),
         (

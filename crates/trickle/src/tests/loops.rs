@@ -1,9 +1,9 @@
-//! `for`, `patch`, `merge`, binaries, and what patterns extract.
+//! `for`, `patch`, `merge`, binaries, and the results of patterns.
 
 use super::{constant, error, errors, script, scripted, value};
 
 #[test]
-fn loops_give_a_result_for_each_element() {
+fn loops_have_a_result_for_each_element() {
     for (text, json, found) in [
         ("for event of case (k, v) => [k, v] end", r#"{"a":1,"b":2}"#, r#"[["a",1],["b",2]]"#),
         ("for event of case (i, e) => i + e end", "[10,20]", "[10,21]"),
@@ -83,16 +83,16 @@ fn patches_change_records() {
     let json = r#"{"a":1,"b":{"c":2}}"#;
     for (operations, found) in [
         (r#"insert "x" => 2"#, r#"{"a":1,"b":{"c":2},"x":2}"#),
-        (r#"insert "a" => 2"#, "there is a key `a` already"),
+        (r#"insert "a" => 2"#, "there is already a key `a`"),
         (r#"upsert "a" => 2; upsert "x" => 3"#, r#"{"a":2,"b":{"c":2},"x":3}"#),
         (r#"update "a" => event.b.c"#, r#"{"a":2,"b":{"c":2}}"#),
         (r#"update "x" => 2"#, "there is no key `x` to update"),
         (r#"erase "a"; erase "nothing""#, r#"{"b":{"c":2}}"#),
         (r#"move "a" => "z""#, r#"{"b":{"c":2},"z":1}"#),
-        (r#"move "a" => "b""#, "there is a key `b` already"),
+        (r#"move "a" => "b""#, "there is already a key `b`"),
         (r#"move "nothing" => "z""#, json),
         (r#"copy "a" => "z""#, r#"{"a":1,"b":{"c":2},"z":1}"#),
-        (r#"copy "a" => "b""#, "there is a key `b` already"),
+        (r#"copy "a" => "b""#, "there is already a key `b`"),
         (r#"copy "nothing" => "z";"#, json),
         (r#"merge "b" => {"c": null, "d": {"e": null, "f": 1}}"#, r#"{"a":1,"b":{"d":{"f":1}}}"#),
         (r#"merge "new" => {"x": 1}"#, r#"{"a":1,"b":{"c":2},"new":{"x":1}}"#),
@@ -104,14 +104,14 @@ fn patches_change_records() {
         (r#"default => {"a": 5, "b": {"c": 0, "d": 4}, "e": 6}"#, r#"{"a":1,"b":{"c":2,"d":4},"e":6}"#),
         (r#"default => 1"#, "`default` takes a record, not an integer"),
         (r##"insert "#{event.a}k" => 1"##, r#"{"a":1,"b":{"c":2},"1k":1}"#),
-        // Values are those before the patch.
+        // Values are evaluated before the patch.
         (r#"upsert "a" => 5; insert "was" => event.a"#, r#"{"a":5,"b":{"c":2},"was":1}"#),
     ] {
         assert_eq!(value(&format!("patch event of {operations} end"), json), found, "{operations}");
     }
     assert_eq!(value("patch event of erase \"a\" end", "[1]"), "`patch` takes a record, not an array");
     assert_eq!(constant(r#"patch {"a": 1} of insert "b" => 2; move "a" => "c" end"#), r#"{"b":2,"c":1}"#);
-    assert_eq!(constant(r#"patch {"a": 1} of insert "a" => 2 end"#), "there is a key `a` already");
+    assert_eq!(constant(r#"patch {"a": 1} of insert "a" => 2 end"#), "there is already a key `a`");
     assert_eq!(script(r#"let event = patch event of merge => {"n": 1} end; event.n"#, "{}"), "1");
     assert_eq!(value(r#"(patch event of insert "x" => 2 end).x"#, "{}"), "2");
 }
@@ -138,7 +138,7 @@ fn merges_follow_rfc_7386() {
 }
 
 #[test]
-fn binaries_are_put_together_bit_by_bit() {
+fn binaries_are_built_bit_by_bit() {
     let bytes = |text: &str| {
         use base64::Engine as _;
         let json = constant(text);
@@ -169,11 +169,11 @@ fn binaries_are_put_together_bit_by_bit() {
     }
     for (text, message) in [
         ("<< 1:65 >>", "a number has at most 64 bits"),
-        ("<< 1/unsinged >>", "`unsinged` is not a type of binaries"),
+        ("<< 1/unsinged >>", "`unsinged` is not a binary type"),
         ("<< -1 >>", "an unsigned integer is needed here, not -1"),
         ("<< \"a\" >>", "an unsigned integer is needed here, not a string"),
         ("<< 1/binary >>", "a binary is needed here, not an integer"),
-        ("<< \"ab\":3/binary >>", "3 bytes are wanted, and the binary has 2"),
+        ("<< \"ab\":3/binary >>", "3 bytes are required, but the binary has 2"),
         ("<< 1 2 >>", "expected `:`, `/`, `,` or `>>`, found a number"),
     ] {
         assert_eq!(constant(text), message, "{text}");
@@ -217,7 +217,7 @@ fn patterns_extract() {
         "there is no extractor `jsn`"
     );
     for (extractor, message) in [
-        ("json|x|", "`json` takes no format: nothing stands between its `|`"),
+        ("json|x|", "`json` takes no format; leave the space between its `|` empty"),
         ("datetime||", "`datetime` takes a format such as %Y-%m-%d %H:%M:%S"),
     ] {
         let text = scripted(&format!("match event of case ~ {extractor} => 1 default => 2 end"));

@@ -1,12 +1,12 @@
 use super::{errors, event, program, try_feed};
 
-/// The whole text of a program's errors, as people see it.
+/// The whole text of a program's errors, as users see it.
 fn printed(text: &str) -> String {
     errors(text).to_string()
 }
 
 #[test]
-fn an_error_shows_its_place_and_what_was_meant() {
+fn an_error_shows_its_position_and_a_suggestion() {
     let expected = "\
 error: there is no stream `ou`
  --> test:2:6
@@ -29,9 +29,9 @@ error: expected an expression, found `;`
 }
 
 #[test]
-fn carets_stand_below_what_is_wide_and_what_has_no_width() {
+fn carets_are_aligned_below_wide_and_zero_width_characters() {
     let lines = |text: &str| printed(text).lines().skip(3).take(2).map(str::to_owned).collect::<Vec<_>>();
-    // Each of the three takes the room of two.
+    // Each of the three characters is two columns wide.
     assert_eq!(
         lines("select \"日本語\" + ;"),
         ["1 | select \"日本語\" + ;", "  |                   ^ expected an expression"]
@@ -40,7 +40,7 @@ fn carets_stand_below_what_is_wide_and_what_has_no_width() {
         lines("select 日本 from in into out;"),
         ["1 | select 日本 from in into out;", "  |        ^^^^ has no value here"]
     );
-    // The accent is a letter of its own, above the one before it.
+    // The accent is a separate character of zero width.
     assert_eq!(lines("select \"e\u{301}\"+;")[1], "  |            ^ expected an expression");
 }
 
@@ -95,12 +95,12 @@ fn a_missing_end_is_one_error() {
 }
 
 #[test]
-fn no_text_has_more_errors_than_people_read() {
+fn the_number_of_errors_is_limited() {
     for text in [
         "§".repeat(100_000),
         "x;".repeat(100_000),
         "select zz from in into out;".repeat(1_000),
-        // Looking for advice takes no time that grows with what was read before.
+        // The search for advice takes constant time, independent of the text before it.
         format!("define script s script §; {}", "x x;".repeat(200_000)),
         format!("define script s script §; {} let cast = 1", "cast event;".repeat(80_000)),
         format!("fn f(a) with {} x\n{}", " ".repeat(400_000), "x x\n;".repeat(100_000)),
@@ -124,17 +124,17 @@ fn mistakes_get_advice() {
         ("select foo from in into out;", "a field of the event is event.foo, metadata is $foo"),
         ("select evnt from in into out;", "did you mean `event`?"),
         ("select event %(3) from in into out;", "for the remainder of a division write a space after `%`"),
-        ("create stream from; select event from in into out;", "in backticks it can: `from`"),
+        ("create stream from; select event from in into out;", "write it in backticks: `from`"),
         ("#!config idd = 1\nselect event from in into out;", "did you mean `id`?"),
         (
             "define script sript script event end; create script script; select 1 from in into out;",
             "did you mean `sript`?",
         ),
-        ("select match 1 of default => 1 case 2 => 2 end from in into out;", "make that one the last"),
-        ("select 'a' from in into out;", "a string stands in double quotes"),
-        ("select event from in where event.a = 1 into out;", "a comparison is `==`"),
-        ("select event && 1 from in into out;", "the operator is `and`"),
-        ("select event || 1 from in into out;", "the operator is `or`"),
+        ("select match 1 of default => 1 case 2 => 2 end from in into out;", "move that case to the end"),
+        ("select 'a' from in into out;", "strings use double quotes"),
+        ("select event from in where event.a = 1 into out;", "use `==` to compare"),
+        ("select event && 1 from in into out;", "use `and`"),
+        ("select event || 1 from in into out;", "use `or`"),
         ("deploy flow x; select event from in into out;", "routes and upstreams are in the settings"),
     ] {
         let printed = printed(text);
@@ -159,7 +159,7 @@ error: `+` is not defined for integer and string
 }
 
 #[test]
-fn depth_is_refused_and_length_is_not() {
+fn deep_nesting_is_refused_and_long_chains_are_not() {
     for deep in [
         "(",
         "[",
@@ -186,7 +186,7 @@ fn depth_is_refused_and_length_is_not() {
 }
 
 #[test]
-fn the_deepest_program_that_is_allowed_runs() {
+fn a_program_at_the_nesting_limit_runs() {
     let parens = |depth: usize| {
         format!("select {}event + 1{} from in into out;", "[".repeat(depth), "]".repeat(depth))
     };

@@ -1,4 +1,4 @@
-//! Programs, run as users run them: text and JSON in, JSON out.
+//! Tests of whole programs: text and JSON in, JSON out.
 
 mod bounds;
 mod expressions;
@@ -89,7 +89,7 @@ fn show(outputs: &[(Port, Event)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Runs a program over one event; shows what comes out, a line each, or the error.
+/// Runs a program over one event; returns the outputs, one per line, or the error.
 fn run(text: &str, json: &str) -> String {
     match try_feed(&mut program(text).instance(), event(json)) {
         Ok(outputs) => show(&outputs),
@@ -102,7 +102,7 @@ fn script(body: &str, json: &str) -> String {
     run(&scripted(body), json)
 }
 
-/// A program that is one script.
+/// A program with one script, between `in` and `out`.
 fn scripted(body: &str) -> String {
     format!(
         "define script s script {body} end; create script s; select event from in into s; select event from s into out;"
@@ -118,7 +118,7 @@ fn value(expr: &str, json: &str) -> String {
     }
 }
 
-/// The value of a constant expression, or the message of its error; the same unfolded.
+/// The value of a constant expression, or the message of its error; checks that it is the same unfolded.
 fn constant(expr: &str) -> String {
     let text = format!("select {expr} from in into out;");
     match Program::compile("test", &text) {

@@ -3,10 +3,10 @@ use std::collections::HashMap;
 use super::{show, try_feed};
 use crate::{Limits, Module, Modules, Program};
 
-/// Modules by path; `!` in front is an error.
-struct Shelf(HashMap<String, String>);
+/// Modules by path; a text that begins with `!` is a load error.
+struct InMemory(HashMap<String, String>);
 
-impl Modules for Shelf {
+impl Modules for InMemory {
     fn load(&self, path: &[&str]) -> Result<Option<Module>, String> {
         let path = path.join("/");
         match self.0.get(&path) {
@@ -17,12 +17,12 @@ impl Modules for Shelf {
     }
 }
 
-fn shelf(modules: &[(&str, &str)]) -> Shelf {
-    Shelf(modules.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
+fn in_memory(modules: &[(&str, &str)]) -> InMemory {
+    InMemory(modules.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect())
 }
 
 fn compile(modules: &[(&str, &str)], text: &str) -> Result<Program, String> {
-    Program::compile_with("main", text, &shelf(modules), Limits::default())
+    Program::compile_with("main", text, &in_memory(modules), Limits::default())
         .map_err(|errors| errors.to_string())
 }
 
@@ -84,7 +84,7 @@ fn modules_define_scripts_and_pipelines() {
 }
 
 #[test]
-fn mistakes_with_modules_are_named_in_their_file() {
+fn mistakes_with_modules_are_reported_in_their_file() {
     let all = [
         MATH,
         ("broken", "fn f(x) with x + end;\nconst B = 1;"),
@@ -100,8 +100,8 @@ fn mistakes_with_modules_are_named_in_their_file() {
         ("use broken;", "broken.trickle:1:18", "expected an expression, found `end`"),
         ("use wrong;", "wrong.trickle:2:14", "there is no local `y`"),
         ("use acts;", "acts.trickle:1:19", "a module cannot `select`"),
-        ("use a;", "c.trickle:1:5", "modules use each other in a circle: a -> b -> c -> a"),
-        ("use me;", "me.trickle:1:5", "modules use each other in a circle: me -> me"),
+        ("use a;", "c.trickle:1:5", "modules use each other in a cycle: a -> b -> c -> a"),
+        ("use me;", "me.trickle:1:5", "modules use each other in a cycle: me -> me"),
         ("use locked;", "main:1:5", "cannot read the module `locked`: permission denied"),
         ("use nothing;", "main:1:5", "there is no module `nothing`"),
         ("use lib::math::nothing;", "main:1:5", "there is no module `lib::math::nothing`"),
@@ -111,7 +111,7 @@ fn mistakes_with_modules_are_named_in_their_file() {
         (
             "mod m with const A = 1; end; mod m with const B = 1 end;",
             "main:1:34",
-            "there is a module `m` already",
+            "there is already a module `m`",
         ),
     ] {
         let errors = compile(&all, &format!("{text} select event from in into out;")).unwrap_err();
@@ -136,7 +136,7 @@ fn a_failure_in_a_module_names_its_file() {
 fn limits_are_given_with_the_program() {
     let text = "fn f(n) of case (n) when n > 0 => recur(n - 1) default => \"0123456789\" + \"#{n}\" end; select f(event) from in into out;";
     let run = |limits: Limits, json: &str| {
-        let program = Program::compile_with("main", text, &shelf(&[]), limits).unwrap();
+        let program = Program::compile_with("main", text, &in_memory(&[]), limits).unwrap();
         match try_feed(&mut program.instance(), super::event(json)) {
             Ok(outputs) => show(&outputs),
             Err(error) => error.message().to_owned(),
@@ -144,10 +144,7 @@ fn limits_are_given_with_the_program() {
     };
     let limits = Limits::default();
     assert_eq!(run(limits, "50"), "\"01234567890\"");
-    assert_eq!(
-        run(Limits { max_recursion: 50, ..limits }, "50"),
-        "the function has begun again 50 times, which is the limit"
-    );
+    assert_eq!(run(Limits { max_recursion: 50, ..limits }, "50"), "recursion limit of 50 exceeded");
     assert_eq!(run(Limits { max_steps: 50, ..limits }, "50"), "the event took more than 50 steps");
     assert_eq!(run(Limits { max_value: 10, ..limits }, "50"), "the value is larger than 10 bytes");
 }

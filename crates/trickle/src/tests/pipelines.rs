@@ -1,7 +1,7 @@
 use super::{error, errors, event, findings, program, run, show, try_feed};
 
 #[test]
-fn pipelines_stand_where_they_are_created() {
+fn pipelines_are_expanded_where_they_are_created() {
     let text = "
         define pipeline add
         args n, twice = false
@@ -25,12 +25,12 @@ fn pipelines_stand_where_they_are_created() {
     assert_eq!(run(text, "95"), "reply: 106");
     assert_eq!(run(text, "0"), "11\nerr: [\"one\",[0,false]]");
     assert_eq!(run(text, "-1"), "10\nerr: [\"add\",[0,true]]");
-    // The first instance drops what nobody reads.
+    // The first instance drops events that nothing reads.
     assert_eq!(run(text, "99"), "");
 }
 
 #[test]
-fn pipelines_nest_and_have_states_of_their_own() {
+fn nested_pipelines_have_separate_states() {
     let text = "
         define pipeline outer pipeline
           define pipeline inner pipeline
@@ -52,7 +52,7 @@ fn pipelines_nest_and_have_states_of_their_own() {
 }
 
 #[test]
-fn pipelines_have_several_entrances() {
+fn pipelines_have_several_inputs() {
     let text = "
         define pipeline two from in, other pipeline
           select [\"in\", event] from in into out; select [\"other\", event] from other into out;
@@ -65,7 +65,7 @@ fn pipelines_have_several_entrances() {
 }
 
 #[test]
-fn operators_are_made_of_what_there_is() {
+fn known_operators_are_created_and_others_refused() {
     let text = "
         define generic::counter operator counter;
         define operator pass from passthrough;
@@ -77,7 +77,7 @@ fn operators_are_made_of_what_there_is() {
     assert_eq!(feed("\"b\""), r#"{"count":2,"event":"b"}"#);
     let errors = errors(&text.replace("generic::counter", "generic::batch")).to_string();
     assert!(errors.contains("the operator `generic::batch` is not supported"), "{errors}");
-    assert!(errors.contains("there are `passthrough` and `generic::counter`"), "{errors}");
+    assert!(errors.contains("known ones are `passthrough` and `generic::counter`"), "{errors}");
 }
 
 #[test]
@@ -86,19 +86,19 @@ fn graphs_of_pipelines_are_checked() {
     let all = "create pipeline p; select event from in into p; select event from p into out;";
     for (text, message) in [
         (format!("{define} create pipeline q; select event from in into q; select event from q into out;"), "there is no definition of a pipeline `q`"),
-        (format!("{define} create pipeline p; select event from in into out; select event from p into out;"), "nothing flows into the pipeline `p`"),
+        (format!("{define} create pipeline p; select event from in into out; select event from p into out;"), "nothing writes to the pipeline `p`"),
         (format!("{define} create pipeline p; select event from in into p; select event from in into out;"), "nothing reads what this pipeline emits"),
         (format!("{define} {all} select event from p/x into out;"), "the pipeline `p` has no port `x`"),
         (format!("{define} select event from in into p; select event from p into out;"), "there is no stream `p`"),
         (format!("define pipeline p pipeline select event from inn into out; end; {all}"), "there is no stream `inn`"),
         (format!("define pipeline p pipeline select event from in into reply; end; {all}"), "there is no stream `reply`"),
         (format!("define pipeline p pipeline create stream s; select event from in into out; end; {all}"), "the stream `s` is never used"),
-        (format!("define pipeline p pipeline select 1 from in where false into out; create stream a; select event from a into a; end; {all}"), "events would go round for ever: a -> a"),
-        (format!("define pipeline p pipeline create stream s; select 1 from s into out; end; {all}"), "nothing flows into the stream `s`"),
+        (format!("define pipeline p pipeline select 1 from in where false into out; create stream a; select event from a into a; end; {all}"), "events would circulate forever: a -> a"),
+        (format!("define pipeline p pipeline create stream s; select 1 from s into out; end; {all}"), "nothing writes to the stream `s`"),
         (format!("define pipeline p args a pipeline select event from in into out; end; {all}"), "`p` needs a value for its parameter `a`"),
         (format!("{define} create pipeline p with a = 1 end; select event from in into p; select event from p into out;"), "`p` has no parameter `a`"),
         (format!("define pipeline p pipeline create pipeline p; select event from in into p; select event from p into out; end; {all}"), "the pipeline `p` would contain itself"),
-        (format!("{define} {define} {all}"), "there is a definition of a pipeline `p` already"),
+        (format!("{define} {define} {all}"), "there is already a definition of a pipeline `p`"),
         ("define pipeline p pipeline select event from in into ou; end; select event from in into out;".to_owned(), "there is no stream `ou`"),
         ("define pipeline p pipeline create stream s; select event from in into s; end; select event from in into out;".to_owned(), "nothing reads from the stream `s`"),
     ] {

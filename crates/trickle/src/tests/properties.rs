@@ -4,7 +4,7 @@ use super::{event, scripted};
 use crate::Program;
 use towline_event::Value;
 
-/// Words that a program may be made of: often wrong, sometimes right.
+/// Fragments for random programs, which are mostly invalid.
 const WORDS: [&str; 106] = [
     "select ",
     "from ",
@@ -211,7 +211,7 @@ select event from shape/odd into reply;
 select event from shape/err into err;
 "##;
 
-/// Another, with what the first has not.
+/// Another program, with the features that the first lacks.
 const WIDE: &str = r##"
 use std::{string, type as t};
 const LIMIT = string::len("abc") + 1;
@@ -253,7 +253,7 @@ fn the_wide_program_runs() {
     assert_eq!(super::run(WIDE, r#"{"n":0,"k":[1,2,3,4]}"#), "reply: 4");
 }
 
-/// A program with a piece of it moved, and with that piece gone; none if the cuts are within a letter.
+/// A program with a piece of it moved, and with that piece removed; empty if a cut is inside a character.
 fn damage(whole: &str, cut: usize, length: usize, moved: usize) -> Vec<String> {
     let end = (cut + length).min(whole.len());
     let (Some(before), Some(piece), Some(after)) = (whole.get(..cut), whole.get(cut..end), whole.get(end..))
@@ -266,14 +266,14 @@ fn damage(whole: &str, cut: usize, length: usize, moved: usize) -> Vec<String> {
 }
 
 #[track_caller]
-fn compiles_or_says_why_not(text: &str, input: &Value) {
+fn compiles_or_reports_errors(text: &str, input: &Value) {
     match Program::compile("any", text) {
         Err(errors) => assert!(!errors.to_string().is_empty()),
         Ok(program) => drop(program.instance().run(event(&input.to_json()), 0, &mut Vec::new())),
     }
 }
 
-/// JSON texts in which keys may stand twice, and be written in several ways.
+/// JSON texts with duplicate keys and escaped keys.
 fn json_text() -> impl Strategy<Value = String> {
     let leaf =
         prop::sample::select(vec!["null", "true", "1", "-2", "1.5", "\"a\"", "\"\\u0061b\"", "[]", "{}"]);
@@ -290,7 +290,7 @@ fn json_text() -> impl Strategy<Value = String> {
     })
 }
 
-/// Expressions that look at some paths of the event.
+/// Expressions that read some paths of the event.
 fn reading() -> impl Strategy<Value = String> {
     let path = || {
         prop::sample::select(vec![
@@ -343,21 +343,21 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_wide_program_compiles_or_says_why_not(
+    fn a_damaged_wide_program_compiles_or_reports_errors(
         cut in 0..WIDE.len(), length in 0..40_usize, moved in 0..WIDE.len(), input in json(),
     ) {
-        damage(WIDE, cut, length, moved).iter().for_each(|text| compiles_or_says_why_not(text, &input));
+        damage(WIDE, cut, length, moved).iter().for_each(|text| compiles_or_reports_errors(text, &input));
     }
 
     #[test]
-    fn a_damaged_program_compiles_or_says_why_not(
+    fn a_damaged_program_compiles_or_reports_errors(
         cut in 0..WHOLE.len(), length in 0..40_usize, moved in 0..WHOLE.len(), input in json(),
     ) {
-        damage(WHOLE, cut, length, moved).iter().for_each(|text| compiles_or_says_why_not(text, &input));
+        damage(WHOLE, cut, length, moved).iter().for_each(|text| compiles_or_reports_errors(text, &input));
     }
 
     #[test]
-    fn any_text_compiles_or_says_why_not(text in r##"(\PC|[\n"#{}$%;.]){0,80}"##) {
+    fn any_text_compiles_or_reports_errors(text in r##"(\PC|[\n"#{}$%;.]){0,80}"##) {
         if let Err(errors) = Program::compile("any", &text) {
             prop_assert!(errors.len() > 0);
             prop_assert!(!errors.to_string().is_empty());
@@ -365,11 +365,11 @@ proptest! {
     }
 
     #[test]
-    fn any_words_compile_or_say_why_not(
+    fn any_words_compile_or_reports_errors(
         words in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..40),
         input in json(),
     ) {
-        compiles_or_says_why_not(&words.concat(), &input);
+        compiles_or_reports_errors(&words.concat(), &input);
     }
 
     #[test]

@@ -2,7 +2,7 @@ use super::{error, event, program, run, script, scripted, show, try_feed, warnin
 use towline_event::{Data, Value};
 
 #[test]
-fn the_last_value_leaves() {
+fn the_last_value_is_the_output() {
     assert_eq!(script("event", "1"), "1");
     assert_eq!(script("1; 2", "0"), "2");
     assert_eq!(script("let event.a = 1", "{}"), "1");
@@ -11,7 +11,7 @@ fn the_last_value_leaves() {
 }
 
 #[test]
-fn let_changes_what_it_names() {
+fn let_assigns_to_its_path() {
     for (body, json, found) in [
         ("let event.a.b.c = 1; event", "{}", r#"{"a":{"b":{"c":1}}}"#),
         ("let event[\"x y\"] = 1; event", "{}", r#"{"x y":1}"#),
@@ -26,10 +26,10 @@ fn let_changes_what_it_names() {
         assert_eq!(script(body, json), found, "{body}");
     }
     for (body, json, message) in [
-        ("let event.a.b = 1", r#"{"a":1}"#, "only a record has keys, and this is an integer"),
-        ("let event.l[2] = 9", r#"{"l":[1,2]}"#, "[2] is outside of an array with 2 elements"),
+        ("let event.a.b = 1", r#"{"a":1}"#, "only records have keys, but this is an integer"),
+        ("let event.l[2] = 9", r#"{"l":[1,2]}"#, "[2] is out of bounds for an array with 2 elements"),
         ("match event of case 1 => let x = 1 default => 0 end; x", "2", "this local has no value yet"),
-        ("let state.a = 1", "null", "`state` is null until it is set, and has no parts before"),
+        ("let state.a = 1", "null", "`state` is null until it is set, so it has no parts yet"),
     ] {
         let found = script(body, json);
         assert!(found.starts_with(&format!("error: {message} at test:1:")), "{body}: {found}");
@@ -78,7 +78,7 @@ fn emit_and_drop_end_a_script() {
     assert_eq!(script("let x = emit 1; emit 2", "null"), "1");
     assert_eq!(
         error("select drop from in into out;"),
-        "`drop` is a statement of a script and cannot stand inside an expression"
+        "`drop` is a statement of a script and is not allowed inside an expression"
     );
 }
 
@@ -110,10 +110,10 @@ fn ports_of_scripts() {
 fn errors_of_a_script_leave_by_its_port() {
     let text = "define script s\nscript\n  let event.a = event.x.y;\n  event\nend;\ncreate script s;
 select event from in into s; select event from s into out;";
-    assert_eq!(run(text, r#"{"x":1}"#), "error: only a record has keys, and this is an integer at test:3:24");
+    assert_eq!(run(text, r#"{"x":1}"#), "error: only records have keys, but this is an integer at test:3:24");
     let wired = format!("{text} select event from s/err into err;");
     let error =
-        r#"err: {"error":"only a record has keys, and this is an integer at test:3:24","event":{"x":1}}"#;
+        r#"err: {"error":"only records have keys, but this is an integer at test:3:24","event":{"x":1}}"#;
     assert_eq!(run(&wired, r#"{"x":1}"#), error);
     assert_eq!(run(&wired, r#"{"x":{"y":2}}"#), r#"{"x":{"y":2},"a":2}"#);
 }
@@ -141,7 +141,7 @@ fn every_spelling_of_a_script() {
 }
 
 #[test]
-fn a_state_lives_in_its_instance() {
+fn each_instance_has_its_own_state() {
     let text = scripted(
         "match state of case null => let state = {\"n\": 1} default => let state.n = state.n + 1 end; state.n",
     );
@@ -156,7 +156,7 @@ fn a_state_lives_in_its_instance() {
 }
 
 #[test]
-fn a_name_bound_by_a_case_is_known_there_only() {
+fn a_name_bound_by_a_case_is_local_to_it() {
     let body =
         "let x = 1; let y = match event of case x = %{ a } => let z = x.a; x case _ => x end; [x, y, z]";
     assert_eq!(script(body, r#"{"a":2}"#), r#"[1,{"a":2},2]"#);
@@ -213,7 +213,7 @@ fn patterns() {
 }
 
 #[test]
-fn what_is_built_stays_within_limits() {
+fn built_values_are_limited() {
     let mut deep = program(&scripted("let state = [state]; 1")).instance();
     let last = (0..200).find_map(|_| try_feed(&mut deep, event("1")).err()).unwrap();
     assert_eq!(last.message(), "the value nests deeper than 127 levels");
@@ -251,7 +251,7 @@ fn what_is_built_stays_within_limits() {
 }
 
 #[test]
-fn untouched_json_stays_text() {
+fn unchanged_json_stays_text() {
     let json = r#"{ "a": 1 }"#;
     for body in [
         "event",

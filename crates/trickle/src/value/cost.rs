@@ -59,7 +59,7 @@ impl Steps {
         format!("the event took more than {} steps", self.limits.max_steps)
     }
 
-    /// Takes the steps for building a value, by its own length.
+    /// Takes the steps for building a value, by its length without nested values.
     pub(crate) fn weigh(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
         let steps = match value {
             Value::String(text) => text.len() / BYTES_A_STEP,

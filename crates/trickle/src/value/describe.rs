@@ -19,8 +19,8 @@ pub(crate) fn noun(value: &Value) -> &'static str {
     }
 }
 
-/// The error for arithmetic with a number beyond 64 bits:
-/// `integer overflow: 18446744073709551616 does not fit 64 bits`. A long number is cut.
+/// The error for arithmetic with a number beyond 64 bits: `integer overflow: 18446744073709551616 does not
+/// fit 64 bits`. A long number is cut.
 pub(crate) fn overflow(big: &BigNumber) -> String {
     const SHOWN: usize = 40;
     let text = big.as_str();

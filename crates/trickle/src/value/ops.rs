@@ -1,6 +1,7 @@
-//! Evaluation of operators. Integers range from -2^63 to 2^64 - 1, as in JSON. Arithmetic that leaves this
-//! range is an error, and so is a float that is not finite. So no operator yields a value that JSON cannot
-//! represent.
+//! Evaluation of operators.
+//!
+//! Integers range from -2^63 to 2^64 - 1, as in JSON. Arithmetic that leaves this range is an error, and so
+//! is a float that is not finite. So no operator yields a value that JSON cannot represent.
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
@@ -193,12 +194,12 @@ fn add(span: Span, left: Cow<'_, Value>, right: &Value, steps: &Steps) -> Outcom
 fn arithmetic(op: BinaryOp, span: Span, left: Number, right: Number) -> Outcome {
     match (op, left, right) {
         (BinaryOp::Div, a, b) if b.float() == 0.0 => {
-            Err(Fault::new(span, format!("{} is divided by zero", a.show())))
+            Err(Fault::new(span, format!("division of {} by zero", a.show())))
         }
         (BinaryOp::Div, a, b) => float(a.float() / b.float(), span),
-        (BinaryOp::Mod, _, Number::Int(0)) => Err(Fault::new(span, "the remainder of a division by zero")),
+        (BinaryOp::Mod, _, Number::Int(0)) => Err(Fault::new(span, "remainder of a division by zero")),
         (BinaryOp::Mod, Number::Int(a), Number::Int(b)) => whole(a % b, span),
-        (BinaryOp::Mod, ..) => Err(Fault::new(span, "`%` takes whole numbers")),
+        (BinaryOp::Mod, ..) => Err(Fault::new(span, "`%` takes integers")),
         (BinaryOp::Add, Number::Int(a), Number::Int(b)) => whole(a + b, span),
         (BinaryOp::Sub, Number::Int(a), Number::Int(b)) => whole(a - b, span),
         // The product of two numbers above 2^63 may overflow 128 bits.
@@ -238,7 +239,7 @@ fn shift(op: BinaryOp, span: Span, left: &Value, right: &Value) -> Outcome {
     let by = u32::try_from(*by)
         .ok()
         .filter(|by| *by < u64::BITS)
-        .ok_or_else(|| Fault::new(span, format!("a shift is by 0 to 63 bits, not by {by}")))?;
+        .ok_or_else(|| Fault::new(span, format!("a shift must be by 0 to 63 bits, not by {by}")))?;
     Ok(match op {
         BinaryOp::Shl if signed => Value::Int((bits << by) as i64),
         BinaryOp::Shl => Value::from(bits << by),

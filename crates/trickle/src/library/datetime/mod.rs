@@ -1,6 +1,8 @@
-//! `std::datetime`, with its formats and time zones. A date is an integer, nanoseconds since the Unix epoch,
-//! or a record `{"timestamp": …, "tz": …}` with a time zone, given by name or as an offset such as `+02:00`.
-//! Formats are `strftime` formats, as implemented by chrono.
+//! `std::datetime`, with its formats and time zones.
+//!
+//! A date is an integer, nanoseconds since the Unix epoch, or a record `{"timestamp": …, "tz": …}` with a
+//! time zone, given by name or as an offset such as `+02:00`. Formats are `strftime` formats, as implemented
+//! by chrono.
 
 mod older;
 mod zone;

@@ -243,7 +243,7 @@ pub(super) const CASES: &[crate::library::tests::Case] = &[
     (
         "std::datetime::nanosecond",
         "[{}]",
-        "error: std::datetime::nanosecond: the record has no integer under `timestamp`",
+        "error: std::datetime::nanosecond: the record has no integer `timestamp`",
     ),
     ("std::datetime::subsecond", "[1559655782123456789]", "123456789"),
     ("std::datetime::subsecond", "[1000000000]", "0"),

@@ -1,4 +1,5 @@
 //! `std::string`
+//!
 //! Indices and lengths count characters (Unicode scalar values), except in functions whose name says bytes.
 
 mod format;

@@ -69,7 +69,7 @@ impl Parser<'_> {
             && STATEMENTS.contains(&word)
             && self.is_within()
         {
-            let message = format!("`{word}` stands in programs and pipelines only");
+            let message = format!("`{word}` is allowed in programs and pipelines only");
             return self.fail(Diagnostic::new(self.span(), message, ""));
         }
         let help = self.advice_on_blocks();
@@ -97,7 +97,7 @@ impl Parser<'_> {
         let Token::Word(word) = self.tokens[opener].token else { return None };
         let line = self.line(opener);
         Some(match suspect {
-            Some(_) => format!("going by the indentation, the `{word}` of line {line} is not closed"),
+            Some(_) => format!("judging by the indentation, the `{word}` of line {line} is not closed"),
             None => format!("the `{word}` of line {line} is not closed"),
         })
     }
@@ -140,7 +140,7 @@ impl Parser<'_> {
             return failed;
         }
         let error = Diagnostic::new(self.span(), "this case is never reached", "")
-            .help("the case before it takes everything; make that one the last");
+            .help("the case before it matches everything; move that case to the end");
         self.fail(error)
     }
 

@@ -94,8 +94,8 @@ impl Parser<'_> {
                 self.errors.push(error);
             }
             if blocks.iter().any(|block| block.port.as_ref().is_some_and(|known| known.text == port.text)) {
-                let message = format!("there is a block for the port `{}` already", port.text);
-                self.errors.push(Diagnostic::new(port.span, message, "second time here"));
+                let message = format!("there is already a block for the port `{}`", port.text);
+                self.errors.push(Diagnostic::new(port.span, message, "defined again here"));
             }
             self.separated = Some(self.blocks.len());
             let script = self.script_body();
@@ -148,8 +148,8 @@ impl Parser<'_> {
         while self.eat(",") {
             let port = self.name("a port")?;
             if ports.iter().any(|known| known.text == port.text) {
-                let message = format!("there is a port `{}` already", port.text);
-                self.errors.push(Diagnostic::new(port.span, message, "second time here"));
+                let message = format!("there is already a port `{}`", port.text);
+                self.errors.push(Diagnostic::new(port.span, message, "defined again here"));
             }
             ports.push(port);
         }
@@ -199,8 +199,7 @@ impl Parser<'_> {
         Ok(Statement::DefineWindow(DefineWindow { kind, name, params, script }))
     }
 
-    /// `with param,* end`, or nothing.
-    /// `[args params] [with params end]`
+    /// `with param,* end`, or nothing. `[args params] [with params end]`
     fn operator_params(&mut self) -> Parsed<Vec<Param>> {
         let mut params = if self.eat_word("args") { self.params(true)? } else { Vec::new() };
         params.extend(self.params_with_end()?);

@@ -48,10 +48,10 @@ impl Parser<'_> {
             Token::Word(word) => Ok(BinaryOp::of(word)),
             Token::Symbol("=") => Err(self.equals_sign()),
             Token::Symbol("&") if *self.peek_second() == Token::Symbol("&") => {
-                Err(self.no_operator(2, "the operator is `and`"))
+                Err(self.no_operator(2, "use `and`"))
             }
             Token::Symbol("|") if *self.peek_second() == Token::Symbol("|") => {
-                Err(self.no_operator(2, "the operator is `or`"))
+                Err(self.no_operator(2, "use `or`"))
             }
             Token::Symbol("|") => Err(self.fail(Diagnostic::not_yet(self.span(), "the operator `|` is"))),
             Token::Symbol("%(" | "%[" | "%{") => {
@@ -90,7 +90,7 @@ impl Parser<'_> {
             ExprKind::Path(path) => Ok(Expr { kind: ExprKind::Presence { present, path }, span }),
             _ => {
                 let word = if present { "present" } else { "absent" };
-                let error = Diagnostic::new(asked.span, format!("`{word}` asks about a path"), "not a path");
+                let error = Diagnostic::new(asked.span, format!("`{word}` needs a path"), "not a path");
                 Err(self.fail(error))
             }
         }
@@ -330,10 +330,10 @@ impl Parser<'_> {
 /// The advice for a definition inside an expression.
 fn misplaced(word: &str) -> Option<&'static str> {
     match word {
-        "fn" | "const" | "mod" | "use" => {
-            Some("definitions stand between statements of a program, a module or a script, not inside one")
-        }
-        "intrinsic" => Some("functions of the library are there without being declared"),
+        "fn" | "const" | "mod" | "use" => Some(
+            "definitions are statements of a program, a module or a script, and are not allowed inside one",
+        ),
+        "intrinsic" => Some("library functions need no declaration"),
         _ => None,
     }
 }

@@ -67,8 +67,8 @@ impl Parser<'_> {
             }
             let name = self.name("an argument")?;
             if params.iter().any(|param| param.text == name.text) {
-                let message = format!("there is an argument `{}` already", name.text);
-                self.errors.push(Diagnostic::new(name.span, message, "second time here"));
+                let message = format!("there is already an argument `{}`", name.text);
+                self.errors.push(Diagnostic::new(name.span, message, "defined again here"));
             }
             params.push(name);
             if !self.eat(",") {

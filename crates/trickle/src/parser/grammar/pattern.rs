@@ -153,9 +153,9 @@ impl Parser<'_> {
     /// Reports a `=` in a record pattern that does not define an alias.
     fn no_alias(&mut self, sign: usize) -> Failed {
         let help = match self.peek() {
-            Token::Symbol("~") => "an extractor stands behind `~=`",
-            Token::Symbol("|") => "an extractor stands behind `~=`: KEY ~= KIND|FORMAT|",
-            _ => "a comparison is `==`",
+            Token::Symbol("~") => "write `~=` before an extractor",
+            Token::Symbol("|") => "write `~=` before an extractor: KEY ~= KIND|FORMAT|",
+            _ => "use `==` to compare",
         };
         if *self.peek() == Token::Bad {
             return Failed;
@@ -168,15 +168,13 @@ impl Parser<'_> {
     /// Reports an unexpected token after a field of a record pattern.
     fn no_field_test(&mut self, what: &str) -> Failed {
         let help = match self.peek() {
-            Token::Symbol(":") => "a comparison is `==`",
+            Token::Symbol(":") => "use `==` to compare",
             Token::Symbol(".") if self.free_word(self.at - 1) == Some("event") => {
-                "the fields of the record stand here by themselves, without `event.`"
+                "name the fields of the record without `event.`"
             }
-            Token::Symbol(".") => {
-                "a part of a field is reached by a pattern in the pattern: KEY ~= %{ KEY == VALUE }"
-            }
-            Token::Word("and") => "`,` stands for `and`",
-            Token::Word("or") => "a case takes all of its fields; write one case for each alternative",
+            Token::Symbol(".") => "for a part of a field, use a nested pattern: KEY ~= %{ KEY == VALUE }",
+            Token::Word("and") => "use `,` instead of `and`",
+            Token::Word("or") => "all fields of a pattern must match; write one case for each alternative",
             _ => return self.missing(what),
         };
         self.complain(self.span(), what, Some(help.to_owned()))

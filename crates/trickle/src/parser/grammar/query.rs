@@ -56,7 +56,7 @@ impl Parser<'_> {
         let has_value = setting.split_once('=').is_some_and(|(_, value)| !value.trim().is_empty());
         if !CONFIG_KEYS.contains(&key) {
             let message = format!("unknown setting `{key}`");
-            let error = Diagnostic::new(self.span(), message, "known are `id` and `metrics_interval_s`");
+            let error = Diagnostic::new(self.span(), message, "known keys are `id` and `metrics_interval_s`");
             let error = error.nearest(key, CONFIG_KEYS);
             self.errors.push(error);
         } else if !has_value {

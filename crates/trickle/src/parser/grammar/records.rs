@@ -153,7 +153,7 @@ impl Parser<'_> {
                     "binary" => part.kind = BytesKind::Binary,
                     "little" => part.little = true,
                     _ => {
-                        let message = format!("`{word}` is not a type of binaries");
+                        let message = format!("`{word}` is not a binary type");
                         let error = Diagnostic::new(span, message, "").nearest(word, BYTES_TYPES);
                         return Err(self.fail(error));
                     }

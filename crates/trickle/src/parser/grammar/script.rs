@@ -121,9 +121,7 @@ impl Parser<'_> {
         let target = self.nested(Self::primary)?;
         match target.kind {
             ExprKind::Path(path) => Ok(path),
-            _ => {
-                Err(self.fail(Diagnostic::new(target.span, "nothing can be assigned to this", "not a path")))
-            }
+            _ => Err(self.fail(Diagnostic::new(target.span, "cannot assign to this", "not a path"))),
         }
     }
 

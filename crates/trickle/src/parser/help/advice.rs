@@ -47,7 +47,7 @@ impl Parser<'_> {
     fn statement_of_scripts(&mut self) -> Failed {
         let Token::Word(word) = *self.peek() else { return Failed };
         if self.errors.is_empty() {
-            let error = Diagnostic::new(self.span(), format!("`{word}` stands in scripts only"), "")
+            let error = Diagnostic::new(self.span(), format!("`{word}` is allowed in scripts only"), "")
                 .help("a program consists of selects and definitions: define script NAME script … end");
             self.errors.push(error);
         }
@@ -65,7 +65,7 @@ impl Parser<'_> {
                 self.stray_end();
             }
             Token::Word(word) if STATEMENTS.contains(&word) => {
-                let message = format!("`{word}` begins a statement of a program, and this is a script");
+                let message = format!("`{word}` begins a statement of a program, but this is a script");
                 let help = "the name of a program's file ends in .trickle";
                 self.errors.push(Diagnostic::new(span, message, "").help(help));
             }
@@ -88,7 +88,7 @@ impl Parser<'_> {
         if self.is_outdented() {
             return self.not_closed("`end`");
         }
-        let error = Diagnostic::new(self.span(), format!("`{word}` cannot stand here"), "").help(advice);
+        let error = Diagnostic::new(self.span(), format!("`{word}` is not allowed here"), "").help(advice);
         self.fail(error)
     }
 
@@ -97,8 +97,8 @@ impl Parser<'_> {
         let message = format!("the key `{word}` is not a string");
         let in_case = self.at > 1 && self.free_word(self.at - 2) == Some("case");
         let help = match self.peek_second() {
-            _ if in_case => "a pattern of records begins with `%{`".to_owned(),
-            Token::Symbol("." | "[") => "a key that is computed is a string with code: \"#{…}\"".to_owned(),
+            _ if in_case => "a record pattern begins with `%{`".to_owned(),
+            Token::Symbol("." | "[") => "for a computed key, use a string with code: \"#{…}\"".to_owned(),
             _ => format!("write \"{word}\""),
         };
         let error = Diagnostic::new(self.span(), message, "").help(help);
@@ -130,7 +130,7 @@ impl Parser<'_> {
     }
 
     pub(in crate::parser) fn no_joint(&mut self) -> Failed {
-        let help = "names of modules are joined by `::`".to_owned();
+        let help = "join the names of modules by `::`".to_owned();
         self.complain(self.span(), "`::` or the end of the statement", Some(help))
     }
 
@@ -179,8 +179,8 @@ impl Parser<'_> {
         }
         let near = self.meant(last, start);
         let message = match near {
-            _ if last == start => format!("there is no statement `{word}`"),
-            Some(_) => format!("`{word}` is not a word of the language"),
+            _ if last == start => format!("unknown statement `{word}`"),
+            Some(_) => format!("`{word}` is not a keyword"),
             None => return None,
         };
         let error = Diagnostic::new(self.tokens[last].span, message, "");

@@ -6,12 +6,12 @@ use crate::{
     token::{RESERVED, Token},
 };
 
-const CHOICE: &str = "a choice is: match CONDITION of case true => … default => … end";
-pub(in crate::parser) const LOOP: &str = "a loop is: for LIST of case (index, element) => … end";
-const FUNCTION: &str = "a function is: fn NAME(ARGUMENTS) with … end";
-const RESULT: &str = "the last value is the result; `emit` ends a script before";
-const LOCAL: &str = "a local is made by: let NAME = VALUE";
-const ERASE: &str = "a key is removed by: let event = patch event of erase \"KEY\" end";
+const CHOICE: &str = "for a choice, use: match CONDITION of case true => … default => … end";
+pub(in crate::parser) const LOOP: &str = "for a loop, use: for LIST of case (index, element) => … end";
+const FUNCTION: &str = "to define a function, use: fn NAME(ARGUMENTS) with … end";
+const RESULT: &str = "the last value is the result; use `emit` to end a script early";
+const LOCAL: &str = "to set a local, use: let NAME = VALUE";
+const ERASE: &str = "to remove a key, use: let event = patch event of erase \"KEY\" end";
 
 /// Words of other languages, in lower case, with the advice for each.
 const WORDS: [(&str, &str); 26] = [
@@ -22,20 +22,20 @@ const WORDS: [(&str, &str); 26] = [
     ("else", CHOICE),
     ("elseif", CHOICE),
     ("elsif", CHOICE),
-    ("exists", "`present` asks whether a path leads anywhere"),
+    ("exists", "use `present` to test whether a path exists"),
     ("foreach", LOOP),
     ("func", FUNCTION),
     ("function", FUNCTION),
     ("if", CHOICE),
-    ("import", "modules are named by `use`"),
-    ("include", "modules are named by `use`"),
+    ("import", "to import a module, write `use`"),
+    ("include", "to import a module, write `use`"),
     ("local", LOCAL),
     ("remove", ERASE),
-    ("require", "modules are named by `use`"),
+    ("require", "to import a module, write `use`"),
     ("return", RESULT),
-    ("switch", "a choice is: match VALUE of case … => … default => … end"),
+    ("switch", "for a choice, use: match VALUE of case … => … default => … end"),
     ("then", CHOICE),
-    ("throw", "an error leaves by: emit VALUE => \"err\""),
+    ("throw", "to raise an error, use: emit VALUE => \"err\""),
     ("unless", CHOICE),
     ("unset", ERASE),
     ("val", LOCAL),
@@ -56,9 +56,9 @@ impl Parser<'_> {
             self.open(token);
         }
         let message = if token == start {
-            format!("there is no statement `{word}`")
+            format!("unknown statement `{word}`")
         } else {
-            format!("`{word}` is not a word of the language")
+            format!("`{word}` is not a keyword")
         };
         Some(Diagnostic::new(self.tokens[token].span, message, "").help(advice))
     }
@@ -101,18 +101,18 @@ impl Parser<'_> {
     pub(in crate::parser) fn equals_sign(&mut self) -> Failed {
         let next = if self.touches_last(self.at + 1) { self.peek_second() } else { &Token::End };
         match next {
-            Token::Symbol("<") => return self.no_operator(2, "less or equal is `<=`"),
+            Token::Symbol("<") => return self.no_operator(2, "use `<=` for less or equal"),
             Token::Symbol("~") => {
-                return self.no_operator(2, "in a pattern, an extractor stands behind `~=`");
+                return self.no_operator(2, "in a pattern, write `~=` before an extractor");
             }
             _ => {}
         }
         match self.assigned(self.at) {
             Some(path) => {
-                let advice = format!("an assignment begins with `let`: let {path} = …");
+                let advice = format!("to assign, use `let`: let {path} = …");
                 self.no_operator(1, &advice)
             }
-            None => self.no_operator(1, "a comparison is `==`"),
+            None => self.no_operator(1, "use `==` to compare"),
         }
     }
 
@@ -124,15 +124,13 @@ impl Parser<'_> {
         };
         let sign = *sign;
         match (sign, self.peek()) {
-            ("==" | "!=", Token::Symbol("=")) => {
-                self.no_operator_at(last, 2, &format!("it is written `{sign}`"))
-            }
+            ("==" | "!=", Token::Symbol("=")) => self.no_operator_at(last, 2, &format!("write `{sign}`")),
             ("+" | "-" | "*" | "/" | "%" | "&" | "|" | "^", Token::Symbol("=")) => {
                 let path = self.assigned(last).unwrap_or("NAME").to_owned();
                 self.no_operator_at(last, 2, &format!("write: let {path} = {path} {sign} …"))
             }
-            ("<", Token::Symbol(">")) => self.no_operator_at(last, 2, "not equal is `!=`"),
-            ("-", Token::Symbol(">")) => self.no_operator_at(last, 2, "the arrow of a case is `=>`"),
+            ("<", Token::Symbol(">")) => self.no_operator_at(last, 2, "use `!=` for not equal"),
+            ("-", Token::Symbol(">")) => self.no_operator_at(last, 2, "write `=>` in a case"),
             _ => self.no_operand_behind(last),
         }
     }

@@ -32,8 +32,8 @@ impl Parser<'_> {
     /// Reports an unexpected token where a case should begin.
     pub(in crate::parser) fn no_case(&mut self, words: &[&str]) -> Failed {
         let help = match self.peek() {
-            _ if self.is_default_of_others() => "the case for all others is `default`",
-            Token::Symbol(",") => "no sign stands between cases",
+            _ if self.is_default_of_others() => "use `default` for all other values",
+            Token::Symbol(",") => "cases need no separator",
             _ => return self.expected_words(words),
         };
         self.complain(self.span(), &quoted(words), Some(help.to_owned()))
@@ -47,10 +47,10 @@ impl Parser<'_> {
     /// Reports an unexpected token where the `=>` of a case should be.
     pub(in crate::parser) fn no_arrow(&mut self) -> Failed {
         let help = match self.peek() {
-            Token::Symbol(":") => "what a case does stands behind `=>`",
-            Token::Symbol("-") if *self.peek_second() == Token::Symbol(">") => "the arrow is `=>`",
+            Token::Symbol(":") => "write `=>` before the body of a case",
+            Token::Symbol("-") if *self.peek_second() == Token::Symbol(">") => "write `=>`",
             Token::Symbol(",") => "a case has one pattern; write one case for each",
-            Token::Word("if") => "a condition stands behind `when`",
+            Token::Word("if") => "write `when` before a condition",
             Token::Word("when") => "`default` has no condition; write: case _ when …",
             _ => return self.missing("`=>`"),
         };
@@ -61,7 +61,7 @@ impl Parser<'_> {
     pub(in crate::parser) fn no_pair(&mut self) -> Failed {
         let help = match self.peek() {
             Token::Word(word) => Some(format!(
-                "both index and element, or key and value, have names: case (index, {word}) => …"
+                "a loop has two names, for index and element or for key and value: case (index, {word}) => …"
             )),
             _ => None,
         };
@@ -75,9 +75,9 @@ impl Parser<'_> {
         let Token::Symbol(sign) = *self.peek() else { return None };
         let help = match (self.free_word(last)?, sign) {
             ("case", "<" | "<=" | ">" | ">=" | "==" | "!=") => {
-                format!("a comparison stands behind `when`: case x = _ when x {sign} …")
+                format!("use `when` for a comparison: case x = _ when x {sign} …")
             }
-            ("select", "*") => "the whole event is `event`".to_owned(),
+            ("select", "*") => "use `event` for the whole event".to_owned(),
             _ => return None,
         };
         Some(self.complain(self.span(), "an expression", Some(help)))
@@ -86,9 +86,9 @@ impl Parser<'_> {
     /// Reports an unexpected token after a `.`.
     pub(in crate::parser) fn no_member(&mut self) -> Failed {
         let help = match self.peek() {
-            Token::TextStart => "a key in quotes stands in brackets: event[\"KEY\"]",
-            Token::Int(_) | Token::Float(_) => "an element stands in brackets: event[0]",
-            Token::Symbol("[") => "no `.` stands before brackets",
+            Token::TextStart => "put a quoted key in brackets: event[\"KEY\"]",
+            Token::Int(_) | Token::Float(_) => "put an index in brackets: event[0]",
+            Token::Symbol("[") => "omit the `.` before brackets",
             _ => return self.expected("a key after `.`"),
         };
         self.complain(self.span(), "a key after `.`", Some(help.to_owned()))
@@ -104,14 +104,14 @@ impl Parser<'_> {
             (Token::Word(_), Token::Symbol("("))
                 if last > 0 && self.tokens[last - 1].token == Token::Symbol(".") =>
             {
-                "functions are called by the names of their modules: std::string::len(event.name)"
+                "call a function with the names of its modules: std::string::len(event.name)"
             }
-            (Token::Symbol("::"), Token::Symbol("*")) => "names are listed one by one: {A, B}",
+            (Token::Symbol("::"), Token::Symbol("*")) => "list the names: {A, B}",
             (Token::Word("end"), Token::Word(_)) if !self.begins_line(self.at) => {
-                "`end` stands by itself, whatever it closes"
+                "write only `end`, for any block"
             }
             (_, Token::Symbol("~=")) => {
-                "an extractor stands in patterns only; a condition calls std::re::is_match"
+                "extractors are allowed in patterns only; in a condition, call std::re::is_match"
             }
             _ => return None,
         };
@@ -120,14 +120,14 @@ impl Parser<'_> {
 
     /// Reports a `;` between the fields of a record.
     pub(in crate::parser) fn no_comma_of_fields(&mut self) -> Failed {
-        self.complain(self.span(), "`,` or `}`", Some("`,` stands between fields".to_owned()))
+        self.complain(self.span(), "`,` or `}`", Some("separate fields by `,`".to_owned()))
     }
 
     // --- parameters ---
 
     /// Reports a `;` between parameters, or after the last one.
     pub(in crate::parser) fn no_comma_of_params(&mut self) -> Failed {
-        let help = "`,` stands between parameters, and nothing behind the last".to_owned();
+        let help = "separate parameters by `,`, with nothing after the last".to_owned();
         self.complain(self.span(), "`,` or the end of the parameters", Some(help))
     }
 
@@ -159,7 +159,7 @@ impl Parser<'_> {
         }
         let help = match self.peek() {
             Token::Symbol(",") => "a select has one value: [A, B], or {\"a\": A, \"b\": B}",
-            Token::Word("as") => "names are given by a record: {\"NAME\": VALUE}",
+            Token::Word("as") => "to name values, use a record: {\"NAME\": VALUE}",
             _ => return self.missing_words(&["from"]),
         };
         self.complain(self.span(), "`from`", Some(help.to_owned()))
@@ -173,7 +173,7 @@ impl Parser<'_> {
             _ => &["into"],
         };
         let help = match self.peek() {
-            Token::Word("having") => "`having` stands behind `into`",
+            Token::Word("having") => "`having` goes after `into`",
             Token::Symbol(",") if !filtered && !grouped => {
                 "a select reads from one stream; write one select for each"
             }
@@ -189,8 +189,8 @@ impl Parser<'_> {
         }
         let help = match self.peek() {
             _ if self.free_word(start) != Some("select") => None,
-            Token::Word("where") => Some("`where` stands before `into`"),
-            Token::Word("group") => Some("`group by` stands before `into`"),
+            Token::Word("where") => Some("`where` goes before `into`"),
+            Token::Word("group") => Some("`group by` goes before `into`"),
             Token::Symbol(",") => Some("a select writes to one stream; write one select for each"),
             _ => None,
         };
@@ -206,6 +206,8 @@ impl Parser<'_> {
             && self.tokens[start + 1].token == Token::Symbol("-")
             && self.touches_last(start + 1);
         let span = self.tokens[start].span.to(self.tokens[start + 1].span);
-        dashes.then(|| Diagnostic::new(span, "`--` begins no comment", "").help("a comment begins with `#`"))
+        dashes.then(|| {
+            Diagnostic::new(span, "`--` does not begin a comment", "").help("a comment begins with `#`")
+        })
     }
 }

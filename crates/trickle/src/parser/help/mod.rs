@@ -1,6 +1,8 @@
-//! Errors of the grammar: what was expected, what was found, and advice for common mistakes. `advice` handles
-//! statements that do not end where they should, `mistakes` mistakes within a statement, and `foreign` the
-//! words and signs of other languages. This module never takes a token that the grammar should take.
+//! Errors of the grammar: what was expected, what was found, and advice for common mistakes.
+//!
+//! `advice` handles statements that do not end where they should, `mistakes` mistakes within a statement, and
+//! `foreign` the words and signs of other languages. This module never takes a token that the grammar should
+//! take.
 
 mod advice;
 mod foreign;
