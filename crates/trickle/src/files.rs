@@ -161,9 +161,9 @@ impl<'m> Loader<'m> {
     fn module(&mut self, names: &[&str], span: Span) -> Option<usize> {
         let path = names.join("::");
         if let Some(begin) = self.reading.iter().position(|reading| *reading == path) {
-            let mut circle = self.reading[begin..].to_vec();
-            circle.push(path);
-            let message = format!("modules use each other in a cycle: {}", circle.join(" -> "));
+            let mut cycle = self.reading[begin..].to_vec();
+            cycle.push(path);
+            let message = format!("modules use each other in a cycle: {}", cycle.join(" -> "));
             self.errors.push(Diagnostic::new(span, message, "this closes the cycle"));
             return None;
         }

@@ -1,4 +1,4 @@
-//! Bytes to messages: headers, limits, unmasking, reassembly, UTF-8.
+//! Decodes bytes to messages: headers, limits, unmasking, reassembly, UTF-8.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! Messages to bytes, queued until the socket takes them.
+//! Encodes messages to frames, and queues them until the socket takes them.
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 

@@ -199,7 +199,7 @@ impl Parser<'_> {
         Ok(Statement::DefineWindow(DefineWindow { kind, name, params, script }))
     }
 
-    /// `with param,* end`, or nothing. `[args params] [with params end]`
+    /// `[args params] [with params end]`, both optional.
     fn operator_params(&mut self) -> Parsed<Vec<Param>> {
         let mut params = if self.eat_word("args") { self.params(true)? } else { Vec::new() };
         params.extend(self.params_with_end()?);
