@@ -22,11 +22,11 @@ pub fn mailbox_room(buffer: usize) -> usize {
 /// An address that is cloned for each message ignores the mailbox's capacity. A *held* edge is therefore
 /// cloned once, when actors are connected to each other. A *rare* edge makes its address anew for each
 /// message; it carries messages that are few or have permits, and saves memory in idle sessions.
-pub struct Edge<M: Message + Send + 'static>(Way<M>)
+pub struct Edge<M: Message + Send + 'static>(Sender<M>)
 where
     M::Result: Send;
 
-enum Way<M: Message + Send + 'static>
+enum Sender<M: Message + Send + 'static>
 where
     M::Result: Send,
 {
@@ -53,7 +53,7 @@ where
     where
         A: Actor<Context = Context<A>> + Handler<M>,
     {
-        Self(Way::Held(addr.clone().recipient()))
+        Self(Sender::Held(addr.clone().recipient()))
     }
 
     /// A rare edge to an actor; does not keep the actor alive.
@@ -61,14 +61,14 @@ where
     where
         A: Actor<Context = Context<A>> + Handler<M>,
     {
-        Self(Way::Rare(addr.clone().into()))
+        Self(Sender::Rare(addr.clone().into()))
     }
 
     /// Sends a message, or returns it when the actor cannot take it.
     pub fn push(&self, message: M) -> Pushed<M> {
         let sent = match &self.0 {
-            Way::Held(address) => address.try_send(message),
-            Way::Rare(address) => match address.upgrade() {
+            Sender::Held(address) => address.try_send(message),
+            Sender::Rare(address) => match address.upgrade() {
                 Some(address) => address.try_send(message),
                 None => return Pushed::Refused(message),
             },
@@ -93,8 +93,8 @@ where
 {
     fn clone(&self) -> Self {
         Self(match &self.0 {
-            Way::Held(address) => Way::Held(address.clone()),
-            Way::Rare(address) => Way::Rare(address.clone()),
+            Sender::Held(address) => Sender::Held(address.clone()),
+            Sender::Rare(address) => Sender::Rare(address.clone()),
         })
     }
 }

@@ -80,7 +80,7 @@ pub struct Ticket {
     tracker: Arc<AckTracker>,
     event: EventNumber,
     cause: Cause,
-    stamped: bool,
+    is_settled: bool,
 }
 
 // === impl AckStatus ===
@@ -111,7 +111,7 @@ impl AckTracker {
     }
 
     fn ticket(self: &Arc<Self>, event: EventNumber, cause: Cause) -> Ticket {
-        Ticket { tracker: Arc::clone(self), event, cause, stamped: false }
+        Ticket { tracker: Arc::clone(self), event, cause, is_settled: false }
     }
 
     /// The id of an event of this session.
@@ -141,7 +141,7 @@ impl AckTracker {
         }
         let mut back = self.back();
         for mut ticket in tickets.drain(..) {
-            ticket.stamped = true;
+            ticket.is_settled = true;
             let (event, cause) = (ticket.event, ticket.cause);
             back.acks.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
         }
@@ -211,7 +211,7 @@ impl Ticket {
 
     /// Removes the obligation without an ack: the session itself settles the event.
     pub fn redeem(mut self) -> EventNumber {
-        self.stamped = true;
+        self.is_settled = true;
         self.event
     }
 
@@ -223,7 +223,7 @@ impl Ticket {
     }
 
     fn ack(&mut self, status: AckStatus) {
-        self.stamped = true;
+        self.is_settled = true;
         let Self { event, cause, .. } = *self;
         self.tracker.ack(Ack::Settled { event, cause, status });
     }
@@ -231,7 +231,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.stamped {
+        if !self.is_settled {
             self.ack(AckStatus::Lost);
         }
     }

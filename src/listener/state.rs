@@ -68,6 +68,9 @@ impl ServerState {
 
     /// Puts the listeners' settings and the routes of these settings in force for new connections. Sessions keep
     /// what they started with.
+    ///
+    /// What was opened with the first settings stays: sockets, the numbers of listeners, the limits of
+    /// `Admission`, the slots, and the global budget.
     pub fn configure(&self, settings: &Settings) {
         let current = self.configurations.current();
         self.configurations.replace(Routing::new(settings, &self.network, Some(&current)));

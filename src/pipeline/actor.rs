@@ -137,8 +137,8 @@ impl Actor for Pipeline {
 impl Handler<DataMessage> for Pipeline {
     type Result = ();
 
-    fn handle(&mut self, flow: DataMessage, _: &mut Context<Self>) {
-        match flow {
+    fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
+        match message {
             DataMessage::Events(envelopes) => self.run(envelopes),
             failed => self.out.push(failed),
         }

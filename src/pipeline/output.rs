@@ -31,11 +31,11 @@ pub struct UpstreamEdge {
 
 impl Output {
     /// Sends a batch on. A batch that cannot be sent is dropped, and its tickets report the events as lost.
-    pub fn push(&mut self, flow: DataMessage) {
+    pub fn push(&mut self, message: DataMessage) {
         match self {
-            Self::Next(edge) => edge.notify(flow),
-            Self::Upstream(edge) => edge.push(flow),
-            Self::End => end(flow),
+            Self::Next(edge) => edge.notify(message),
+            Self::Upstream(edge) => edge.push(message),
+            Self::End => end(message),
         }
     }
 
@@ -53,24 +53,24 @@ impl UpstreamEdge {
         Self { url: url.into(), supervisor, connector: None }
     }
 
-    fn push(&mut self, flow: DataMessage) {
-        match flow {
+    fn push(&mut self, message: DataMessage) {
+        match message {
             DataMessage::Events(envelopes)
                 if envelopes.iter().any(|envelope| self.goes_elsewhere(envelope)) =>
             {
                 self.push_apart(envelopes);
             }
-            flow => self.push_straight(flow),
+            message => self.push_straight(message),
         }
     }
 
-    fn push_straight(&mut self, flow: DataMessage) {
+    fn push_straight(&mut self, message: DataMessage) {
         let refused = match &self.connector {
-            Some(connector) => match connector.push(flow) {
+            Some(connector) => match connector.push(message) {
                 Pushed::Taken => return,
-                Pushed::Refused(flow) => flow,
+                Pushed::Refused(message) => message,
             },
-            None => flow,
+            None => message,
         };
         self.connector = None;
         self.supervisor.notify(refused);
@@ -97,8 +97,8 @@ impl UpstreamEdge {
     }
 }
 
-fn end(flow: DataMessage) {
-    if let DataMessage::Events(envelopes) = flow {
+fn end(message: DataMessage) {
+    if let DataMessage::Events(envelopes) = message {
         for envelope in envelopes {
             envelope.ticket.settle(AckStatus::Dropped);
         }

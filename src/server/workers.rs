@@ -39,7 +39,7 @@ impl Workers {
         }
     }
 
-    /// Stops all threads. Whatever still runs there is dropped.
+    /// Tells all threads to stop, and does not wait for them. Whatever still runs there is dropped.
     pub fn stop(self) {
         for thread in &self.threads {
             thread.stop();
