@@ -222,3 +222,27 @@ fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
         .wait_log("drain cuts off session=1:0 listener=ws route=/ peer=127.0.0.1:*state=closing unsettled=0");
     drop(raw);
 }
+
+/// The process stands still while the clients connect, so that the signal and all connections reach it at once.
+#[test]
+fn clients_that_connect_just_before_the_signal_get_an_answer() {
+    let origin = Origin::echo();
+    let mut proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    proxy.signal("STOP");
+    let clients: Vec<_> = (0..64)
+        .map(|_| {
+            let mut raw = Raw::connect(proxy.addr());
+            raw.write(request("/", &[]).as_bytes());
+            raw
+        })
+        .collect();
+    proxy.signal("TERM");
+    proxy.signal("CONT");
+    for raw in clients {
+        let mut answer = Vec::new();
+        std::io::Read::read_to_end(&mut raw.stream(), &mut answer).expect("the connection is not reset");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 503") || answer.starts_with("HTTP/1.1 101"), "{answer}");
+    }
+    assert_eq!(proxy.exit_code(), Some(0));
+}

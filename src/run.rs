@@ -1,6 +1,8 @@
 //! The run of the proxy: from the settings to the end of the process.
 
-use std::{future::Future, io, sync::Arc};
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
 
 use crate::{
     admin,
@@ -12,10 +14,14 @@ use crate::{
     trickle::Diagnostics,
 };
 
+/// How long connections that were accepted during the drain may take to get their refusal after it.
+const REFUSING_TIME: Duration = Duration::from_millis(500);
+
 /// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
 ///
 /// # Errors
-/// When a socket cannot be opened; the error names the address and its key.
+/// When a socket cannot be opened; the error names the address and its key. When a listener stops accepting because of
+/// an error in the program; the proxy has been drained then.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     for warning in settings.warnings().flat_map(Diagnostics::lines) {
         log::warn!("program warning text={}", Quoted(&warning));
@@ -44,19 +50,35 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let admin = admin.map(actix_rt::spawn);
     let open =
         bound.into_iter().map(|(listener, sockets)| OpenListener::open(listener, sockets, &shared, &workers));
-    let listeners: Vec<_> = open.collect::<io::Result<_>>()?;
-    shutdown.await;
+    let mut listeners: Vec<_> = open.collect::<io::Result<_>>()?;
+    let ended = tokio::select! {
+        () = shutdown => Ok(()),
+        name = OpenListener::failed(&mut listeners) => Err(stopped_accepting(&name)),
+    };
     server::drain(&settings.drain, &registry).await;
-    for listener in listeners {
-        listener.close().await;
-    }
+    close(listeners, &status).await;
     workers.stop();
     if let (Some(handle), Some(admin)) = (admin_handle, admin) {
         handle.stop(false).await;
         let _ = admin.await;
     }
     log::info!("stopped");
-    Ok(())
+    ended
+}
+
+/// Closes the listeners, and refuses the connections that they have accepted meanwhile, within [`REFUSING_TIME`].
+async fn close(listeners: Vec<OpenListener>, status: &Status) {
+    let _cut_off = timeout(REFUSING_TIME, async {
+        for listener in listeners {
+            listener.close().await;
+        }
+        status.nothing_pending().await;
+    })
+    .await;
+}
+
+fn stopped_accepting(listener: &str) -> io::Error {
+    io::Error::other(format!("listener {listener} has stopped accepting connections: internal error"))
 }
 
 /// Writes one line for each address, and one for each that this machine does not have.

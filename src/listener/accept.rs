@@ -1,31 +1,30 @@
 //! Accepts connections, as many handshakes at a time as the process has slots for.
 
-use std::{
-    future::{Future, ready},
-    pin::Pin,
-    rc::Rc,
-};
+use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc};
 
 use tokio::time::Instant;
 
 use super::{handshake::Handshake, worker::ListenerWorker};
-use crate::net::Stream;
+use crate::{net::Stream, server::Pending};
 
 /// Serves a new connection until its session has started or it has been refused.
 ///
 /// The future is boxed, and so are the parts of it that run after the head has been read: thousands of handshakes
 /// that never complete must not take the memory of complete ones.
-pub(super) fn accept(worker: Rc<ListenerWorker>, stream: Stream) -> Pin<Box<dyn Future<Output = ()>>> {
+pub(super) fn accept(
+    worker: Rc<ListenerWorker>,
+    stream: Stream,
+    peer: SocketAddr,
+    pending: Pending,
+) -> Pin<Box<dyn Future<Output = ()>>> {
     let configuration = worker.configuration();
     let deadline = Instant::now() + configuration.listener.handshake_timeout;
-    // A socket has no peer when the client has disconnected.
-    let Ok(peer) = stream.peer_addr() else { return Box::pin(ready(())) };
     let slot = worker.server.handshakes.take();
     if slot.is_some() {
-        let handshake = Handshake::new(worker, configuration, stream, peer, slot);
+        let handshake = Handshake { worker, configuration, stream, peer, slot, pending };
         return Box::pin(handshake.run(deadline));
     }
     let slot = worker.server.turned_away.take();
-    let handshake = Handshake::new(worker, configuration, stream, peer, slot);
+    let handshake = Handshake { worker, configuration, stream, peer, slot, pending };
     Box::pin(handshake.turn_away())
 }

@@ -6,16 +6,23 @@
 //! ```
 
 use std::{
+    future::{Future, poll_fn, ready},
     io::{self, ErrorKind},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
+    pin::Pin,
     rc::Rc,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use actix_rt::task::JoinHandle;
 use tokio::{
-    sync::mpsc::{self, error::TrySendError},
+    io::unix::AsyncFd,
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
     time::sleep,
 };
 
@@ -24,27 +31,49 @@ use super::{
     state::{ListenerState, ServerState},
     worker::ListenerWorker,
 };
-use crate::{net::Stream, server::Workers, settings::Listener};
+use crate::{
+    net::{Stream, canonical},
+    server::{Pending, Status, Workers},
+    settings::Listener,
+};
 
 /// Connections of a listener that wait for one worker thread. When all queues are full, connections wait in the
-/// kernel.
-const ACCEPT_QUEUE_MAX: usize = 256;
+/// kernel. Small, because queued sockets take descriptors from no slot; see `capacity`.
+const ACCEPT_QUEUE_MAX: usize = 32;
 
 /// The pause after an error that is not about one connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// A listener that accepts connections. It can be closed without the others.
+/// A listener that accepts connections. It can be closed without the others. Dropping it closes its sockets and drops
+/// the connection that waits for a queue, if any.
 pub struct OpenListener {
+    /// The listener's name.
+    name: String,
     /// The accepting tasks, one for each socket.
     accepting: Vec<JoinHandle<()>>,
+    /// Whether the tasks are to accept connections.
+    is_open: watch::Sender<bool>,
 }
 
 /// The queues of accepted connections, one for each worker thread.
 struct Queues {
-    workers: Vec<mpsc::Sender<TcpStream>>,
+    workers: Vec<mpsc::Sender<Accepted>>,
     /// The position of the worker for the next connection.
     next: usize,
 }
+
+/// A connection that has been accepted.
+struct Accepted {
+    /// In no event loop yet. The worker thread registers it with its own.
+    socket: TcpStream,
+    /// The client's address.
+    peer: SocketAddr,
+    pending: Pending,
+}
+
+/// No worker thread takes connections any more.
+#[derive(Debug, PartialEq, Eq)]
+struct NoWorker;
 
 // === impl OpenListener ===
 
@@ -52,39 +81,65 @@ impl OpenListener {
     /// Opens the listener on all worker threads. `sockets` listen already; see [`bind`](super::bind).
     ///
     /// # Errors
-    /// When a socket cannot be registered with the event loop.
+    /// When a socket cannot be registered with the event loop. Nothing has been started then.
     pub fn open(
         listener: &Arc<Listener>,
         sockets: Vec<TcpListener>,
         server: &Arc<ServerState>,
         workers: &Workers,
     ) -> io::Result<Self> {
+        let sockets = sockets.into_iter().map(register).collect::<io::Result<Vec<_>>>()?;
         let state = ListenerState::new(listener, server);
         let (queues, queued): (Vec<_>, Vec<_>) =
             (0..workers.count()).map(|_| mpsc::channel(ACCEPT_QUEUE_MAX)).unzip();
-        let mut accepting = Vec::new();
-        for socket in sockets {
-            socket.set_nonblocking(true)?;
-            let socket = tokio::net::TcpListener::from_std(socket)?;
-            let queues = Queues { workers: queues.clone(), next: 0 };
-            accepting.push(actix_rt::spawn(accept_all(listener.name.clone(), socket, queues)));
-        }
         workers.run_each(queued.into_iter().map(|queue| {
             let (listener, state, server) = (Arc::clone(listener), Arc::clone(&state), Arc::clone(server));
             move || {
                 let worker = ListenerWorker::open(&listener, state, server);
-                actix_rt::spawn(serve(worker, queue));
+                actix_rt::spawn(serve(queue, move |connection| start(Rc::clone(&worker), connection)));
             }
         }));
-        Ok(Self { accepting })
+        let is_open = watch::Sender::new(true);
+        let status = server.registry.status();
+        let accepting = sockets.into_iter().map(|socket| {
+            let queues = Queues { workers: queues.clone(), next: 0 };
+            let (state, status) = (Arc::clone(&state), Arc::clone(status));
+            actix_rt::spawn(accept_all(state, socket, queues, status, is_open.subscribe()))
+        });
+        Ok(Self { name: listener.name.clone(), accepting: accepting.collect(), is_open })
     }
 
-    /// Closes the sockets. Connections that have been accepted continue.
-    pub async fn close(self) {
-        for task in self.accepting {
-            task.abort();
-            // The socket is closed when the task has ended; that it was aborted is no news.
+    /// Passes on the connections that the kernel has accepted, and closes the sockets. Connections that have been
+    /// accepted continue. Waits while the queues of all workers are full.
+    pub async fn close(mut self) {
+        self.is_open.send_replace(false);
+        for task in &mut self.accepting {
+            // A task that has panicked has closed its socket too.
             let _ = task.await;
+        }
+        self.accepting.clear();
+    }
+
+    /// Waits until one of these listeners stops accepting, which is an error of the program; gives its name.
+    pub async fn failed(listeners: &mut [Self]) -> String {
+        poll_fn(|context| {
+            for listener in &mut *listeners {
+                let ended = |task: &mut JoinHandle<()>| Pin::new(task).poll(context).is_ready();
+                if let Some(position) = listener.accepting.iter_mut().position(ended) {
+                    listener.accepting.swap_remove(position);
+                    return Poll::Ready(listener.name.clone());
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Drop for OpenListener {
+    fn drop(&mut self) {
+        for task in &self.accepting {
+            task.abort();
         }
     }
 }
@@ -92,61 +147,158 @@ impl OpenListener {
 // === impl Queues ===
 
 impl Queues {
-    /// Passes a connection to the next worker with room in its queue. Waits when there is none.
-    async fn push(&mut self, mut connection: TcpStream) {
+    /// Passes a connection to the next worker with room in its queue. Waits for the first that has room when there is
+    /// none.
+    async fn push(&mut self, mut connection: Accepted, listener: &str) -> Result<(), NoWorker> {
         for _ in 0..self.workers.len() {
-            match self.take_next().try_send(connection) {
-                Ok(()) => return,
-                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => connection = back,
+            let worker = self.next % self.workers.len();
+            self.next = worker + 1;
+            match self.workers[worker].try_send(connection) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Full(back)) => connection = back,
+                Err(TrySendError::Closed(back)) => {
+                    connection = back;
+                    self.workers.swap_remove(worker);
+                    log::error!("a worker thread takes no more connections listener={listener}");
+                }
             }
         }
-        // An error means that the thread has stopped, at the end of the process.
-        let _ = self.take_next().send(connection).await;
-    }
-
-    fn take_next(&mut self) -> &mpsc::Sender<TcpStream> {
-        let worker = self.next;
-        self.next = (worker + 1) % self.workers.len();
-        &self.workers[worker]
+        first_with_room(&self.workers).await.map(|permit| permit.send(connection)).ok_or(NoWorker)
     }
 }
 
-/// Accepts the connections of one socket, until the task is aborted.
-async fn accept_all(listener: String, socket: tokio::net::TcpListener, mut queues: Queues) {
+/// Waits until a queue has room. `None` when all are closed.
+async fn first_with_room(queues: &[mpsc::Sender<Accepted>]) -> Option<mpsc::Permit<'_, Accepted>> {
+    let mut waits: Vec<_> = queues.iter().map(|queue| Box::pin(queue.reserve())).collect();
+    poll_fn(|context| {
+        let mut room = None;
+        waits.retain_mut(|wait| {
+            if room.is_some() {
+                return true;
+            }
+            let reserved = wait.as_mut().poll(context);
+            let waits_on = reserved.is_pending();
+            if let Poll::Ready(Ok(permit)) = reserved {
+                room = Some(permit);
+            }
+            waits_on
+        });
+        if room.is_none() && !waits.is_empty() { Poll::Pending } else { Poll::Ready(room) }
+    })
+    .await
+}
+
+/// Registers a listening socket with this thread's event loop.
+#[expect(
+    deprecated,
+    reason = "the other constructors are unsafe; this value owns its socket and never replaces it"
+)]
+fn register(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    socket.set_nonblocking(true)?;
+    AsyncFd::new(socket)
+}
+
+/// Accepts the connections of one socket, until the listener is closed and the kernel has no more of them.
+async fn accept_all(
+    state: Arc<ListenerState>,
+    socket: AsyncFd<TcpListener>,
+    mut queues: Queues,
+    status: Arc<Status>,
+    mut is_open: watch::Receiver<bool>,
+) {
+    let mut is_closing = false;
     loop {
-        // Taken off this thread's event loop, because the connection is for another one.
-        match socket.accept().await.and_then(|(connection, _)| connection.into_std()) {
-            Ok(connection) => queues.push(connection).await,
-            Err(error) if is_of_connection(error.kind()) => {}
+        let accepted = if is_closing {
+            // Asks the kernel, because the event loop may not have reported the latest connections yet.
+            socket.get_ref().accept()
+        } else {
+            tokio::select! {
+                biased;
+                accepted = accept_one(&socket) => accepted,
+                // An error means that the listener has been dropped.
+                _closed = is_open.wait_for(|is_open| !is_open) => {
+                    is_closing = true;
+                    continue;
+                }
+            }
+        };
+        match accepted {
+            Ok((socket, peer)) => {
+                let accepted = Accepted { socket, peer: canonical(peer), pending: status.accept() };
+                if queues.push(accepted, &state.name).await == Err(NoWorker) {
+                    log::error!("no worker thread takes connections listener={}", state.name);
+                    return;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                log::error!("cannot accept connections listener={listener}: {error}");
+                state.log_socket_error("cannot accept connections", &error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-/// Whether an error of accept(2) is about the connection, which has failed before it was accepted.
-fn is_of_connection(error: ErrorKind) -> bool {
-    matches!(error, ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset)
+/// Accepts a connection without registering it with this thread's event loop, because it is for another one.
+async fn accept_one(socket: &AsyncFd<TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        if let Ok(accepted) = socket.readable().await?.try_io(|socket| socket.get_ref().accept()) {
+            return accepted;
+        }
+    }
 }
 
-/// Serves the connections that one worker thread receives.
-async fn serve(worker: Rc<ListenerWorker>, mut queue: mpsc::Receiver<TcpStream>) {
+/// Whether an error of accept(2) is about the connection, which has failed before it was accepted. The kernel has
+/// removed such a connection, so accepting continues at once.
+fn is_of_connection(error: &io::Error) -> bool {
+    /// EPROTO, ENOPROTOOPT, EOPNOTSUPP, EHOSTDOWN, ENONET: accept(2) of Linux passes them on from the connection.
+    const LINUX: [i32; 5] = [71, 92, 95, 112, 64];
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::HostUnreachable
+            | ErrorKind::Interrupted
+            | ErrorKind::NetworkDown
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::PermissionDenied
+            | ErrorKind::TimedOut
+    ) || cfg!(target_os = "linux") && error.raw_os_error().is_some_and(|code| LINUX.contains(&code))
+}
+
+/// Serves the connections that one worker thread receives, each in a task of its own: a panic costs one connection.
+async fn serve<F: Future<Output = ()> + 'static>(
+    mut queue: mpsc::Receiver<Accepted>,
+    start: impl Fn(Accepted) -> F + Clone + 'static,
+) {
     while let Some(connection) = queue.recv().await {
-        match actix_rt::net::TcpStream::from_std(connection) {
-            Ok(connection) => _ = actix_rt::spawn(accept(Rc::clone(&worker), Stream::from(connection))),
-            Err(error) => {
-                log::error!("cannot serve a connection listener={}: {error}", worker.state.name);
-            }
+        let start = start.clone();
+        actix_rt::spawn(async move { start(connection).await });
+    }
+}
+
+/// Registers a connection with the event loop of the worker's thread, and starts its handshake.
+fn start(
+    worker: Rc<ListenerWorker>,
+    Accepted { socket, peer, pending }: Accepted,
+) -> Pin<Box<dyn Future<Output = ()>>> {
+    let registered = socket.set_nonblocking(true).and_then(|()| actix_rt::net::TcpStream::from_std(socket));
+    match registered {
+        Ok(socket) => accept(worker, Stream::from(socket), peer, pending),
+        Err(error) => {
+            worker.state.log_socket_error("cannot serve connections", &error);
+            Box::pin(ready(()))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::cell::Cell;
 
+    use tokio::time::timeout;
     use tungstenite::{Message, WebSocket, client};
 
     use super::*;
@@ -214,20 +366,121 @@ incoming = ["echo"]
         workers.stop();
     }
 
+    /// Longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// Connections to a socket of this process, and the queues of two workers.
+    struct Fixture {
+        listening: TcpListener,
+        queues: Queues,
+        receivers: Vec<mpsc::Receiver<Accepted>>,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (workers, receivers) = (0..2).map(|_| mpsc::channel(2)).unzip();
+            let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+            Self { listening, queues: Queues { workers, next: 0 }, receivers }
+        }
+
+        async fn push(&mut self, count: usize) {
+            for _ in 0..count {
+                self.queues.push(connection(&self.listening), "ws").await.unwrap();
+            }
+        }
+
+        fn queued(&self) -> Vec<usize> {
+            self.receivers.iter().map(mpsc::Receiver::len).collect()
+        }
+    }
+
+    fn connection(to: &TcpListener) -> Accepted {
+        let peer = to.local_addr().unwrap();
+        Accepted {
+            socket: TcpStream::connect(peer).unwrap(),
+            peer,
+            pending: Arc::<Status>::default().accept(),
+        }
+    }
+
     #[actix::test]
     async fn connections_go_to_the_workers_in_turn_and_past_those_that_are_full() {
+        let mut fixture = Fixture::new();
+        fixture.push(2).await;
+        assert_eq!(fixture.queued(), [1, 1]);
+        fixture.receivers[1].recv().await.unwrap();
+        fixture.push(3).await;
+        assert_eq!(fixture.queued(), [2, 2]);
+    }
+
+    #[actix::test]
+    async fn the_first_worker_with_room_takes_a_connection_when_all_queues_are_full() {
+        for freed in [0, 1] {
+            let mut fixture = Fixture::new();
+            fixture.push(4).await;
+            let Fixture { listening, queues, receivers } = &mut fixture;
+            let (pushed, _received) = tokio::join!(
+                timeout(PATIENCE, queues.push(connection(listening), "ws")),
+                receivers[freed].recv()
+            );
+            assert_eq!(pushed.expect("the other worker does not delay it"), Ok(()));
+            assert_eq!(fixture.queued(), [2, 2]);
+        }
+    }
+
+    #[actix::test]
+    async fn a_worker_that_has_ended_is_left_out() {
+        let mut fixture = Fixture::new();
+        drop(fixture.receivers.remove(0));
+        fixture.push(2).await;
+        assert_eq!((fixture.queued(), fixture.queues.workers.len()), (vec![2], 1));
+        fixture.receivers.clear();
+        let last = connection(&fixture.listening);
+        assert_eq!(fixture.queues.push(last, "ws").await, Err(NoWorker));
+    }
+
+    #[actix::test]
+    async fn a_panic_costs_one_connection() {
         let listening = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = || TcpStream::connect(listening.local_addr().unwrap()).unwrap();
-        let (senders, mut receivers): (Vec<_>, Vec<_>) = (0..2).map(|_| mpsc::channel(2)).unzip();
-        let mut queues = Queues { workers: senders, next: 0 };
+        let (queue, queued) = mpsc::channel(2);
+        let (started, mut starts) = mpsc::unbounded_channel();
+        thread_local! { static FIRST: Cell<bool> = const { Cell::new(true) }; }
+        actix_rt::spawn(serve(queued, move |connection: Accepted| {
+            started.send(connection.peer).unwrap();
+            assert!(!FIRST.take(), "the first connection panics");
+            ready(())
+        }));
         for _ in 0..2 {
-            queues.push(connection()).await;
+            assert!(queue.send(connection(&listening)).await.is_ok());
+            assert!(timeout(PATIENCE, starts.recv()).await.unwrap().is_some());
         }
-        assert_eq!(receivers.iter().map(mpsc::Receiver::len).collect::<Vec<_>>(), [1, 1]);
-        receivers[1].recv().await.unwrap();
-        for _ in 0..3 {
-            queues.push(connection()).await;
-        }
-        assert_eq!(receivers.iter().map(mpsc::Receiver::len).collect::<Vec<_>>(), [2, 2]);
+    }
+
+    #[actix::test]
+    async fn a_listener_whose_workers_have_ended_is_reported() {
+        let settings = load(TWO, &[]).unwrap();
+        let workers = Workers::start(1).unwrap();
+        let (mut listeners, addresses): (Vec<_>, Vec<_>) = open(&settings, &workers).into_iter().unzip();
+        workers.stop();
+        let address = addresses[1];
+        let connecting = blocking(move || {
+            // The queue is closed when the thread has stopped.
+            while TcpStream::connect(address).is_ok() {}
+        });
+        let (name, ()) =
+            timeout(PATIENCE, async { tokio::join!(OpenListener::failed(&mut listeners), connecting) })
+                .await
+                .expect("the listener ends");
+        assert_eq!(name, "two");
+    }
+
+    #[actix::test]
+    async fn a_dropped_listener_closes_its_sockets() {
+        let settings = load(TWO, &[]).unwrap();
+        let workers = Workers::start(1).unwrap();
+        let (listeners, addresses): (Vec<_>, Vec<_>) = open(&settings, &workers).into_iter().unzip();
+        drop(listeners);
+        let closed = blocking(move || while TcpStream::connect(addresses[0]).is_ok() {});
+        timeout(PATIENCE, closed).await.expect("the socket closes");
     }
 }

@@ -1,6 +1,7 @@
 //! What listeners share: all of them in the process, and each between its threads.
 
 use std::{
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Instant,
 };
@@ -8,7 +9,7 @@ use std::{
 use super::{
     admission::{Admission, Slots},
     configuration::Routing,
-    log_throttle::LogThrottle,
+    log_throttle::{LineDecision, LogThrottle},
 };
 use crate::{
     flow::GlobalBudget,
@@ -94,5 +95,14 @@ impl ListenerState {
     /// Decides which refusals are logged.
     pub(super) fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
         self.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs an error of a listening socket or of a new connection's; `what` says what it prevents. At most one line
+    /// in [`PAUSE`](super::log_throttle::PAUSE) is written.
+    pub(super) fn log_socket_error(&self, what: &'static str, error: &io::Error) {
+        let line = self.log_throttle().line(what, Instant::now());
+        if let LineDecision::Written(suppressed) = line {
+            log::error!("{what} listener={}: {error} suppressed={suppressed}", self.name);
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     wire::CloseFrame,
 };
 
-/// How long closing handshakes may take after window and grace have passed.
+/// How long closing handshakes may take after window and grace have passed, [`INSPECT_TIMEOUT`] included.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// How many of the sessions that are cut off get a log line each.
@@ -72,17 +72,19 @@ pub async fn drain(settings: &settings::Drain, registry: &Registry) {
     );
     registry.drain(&Order::new(settings));
     let end = Instant::now() + settings.window + settings.grace + CLOSING_TIME;
-    if timeout_at(end, status.empty()).await.is_err() {
-        log::warn!("drain is over with sessions left sessions={}", status.live());
-        log_cut_off(registry.sessions(CUT_OFF_LOGGED_MAX)).await;
+    if timeout_at(end - INSPECT_TIMEOUT, status.empty()).await.is_err() {
+        match status.live() {
+            0 => log::warn!("drain is over with handshakes left handshakes={}", status.unanswered()),
+            sessions => log::warn!("drain is over with sessions left sessions={sessions}"),
+        }
+        log_cut_off(registry.sessions(CUT_OFF_LOGGED_MAX), end).await;
     }
     // Connections to upstreams end after their sessions, with the same close frames.
     let _cut_off = timeout_at(end, connector::all_closed()).await;
 }
 
-/// Logs what each of these sessions is doing.
-async fn log_cut_off(sessions: Vec<(SessionInfo, SessionState)>) {
-    let end = Instant::now() + INSPECT_TIMEOUT;
+/// Logs what each of these sessions is doing. The sessions have until `end` to report it.
+async fn log_cut_off(sessions: Vec<(SessionInfo, SessionState)>, end: Instant) {
     // All are asked before the first answer is awaited, so that they share the time.
     let asked: Vec<_> = sessions.into_iter().map(|(info, state)| (info, ask(&state))).collect();
     for (info, answer) in asked {

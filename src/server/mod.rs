@@ -19,6 +19,6 @@ pub use self::{
     configuration::{Configuration, Configurations},
     drain::{Order, drain},
     registry::{Registration, Registry, SessionId, SessionInfo, SessionState},
-    status::{Live, Status, Unanswered},
+    status::{Live, Pending, Status, Unanswered},
     workers::Workers,
 };

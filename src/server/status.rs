@@ -16,7 +16,9 @@ pub struct Status {
     live: AtomicUsize,
     /// Handshakes that were read before the drain and are not answered yet.
     unanswered: AtomicUsize,
-    /// Notified when the last session ends, and when the last of these handshakes is answered.
+    /// Connections that have neither a session yet nor been refused.
+    pending: AtomicUsize,
+    /// Notified when one of these counts becomes zero.
     empty: Notify,
 }
 
@@ -28,7 +30,18 @@ pub struct Live(Arc<Status>);
 #[derive(Debug)]
 pub struct Unanswered(Arc<Status>);
 
+/// Counts one connection that has been accepted, until its session has started or it has been refused; dropping it
+/// ends the count.
+#[derive(Debug)]
+pub struct Pending(Arc<Status>);
+
 impl Status {
+    /// Counts a connection that has been accepted, until the guard is dropped.
+    pub fn accept(self: &Arc<Self>) -> Pending {
+        self.pending.fetch_add(1, SeqCst);
+        Pending(Arc::clone(self))
+    }
+
     /// Counts a session until the guard is dropped.
     pub fn enter(self: &Arc<Self>) -> Live {
         self.live.fetch_add(1, SeqCst);
@@ -67,10 +80,24 @@ impl Status {
 
     /// Waits until there is no live session, and no unanswered handshake from before the drain.
     pub async fn empty(&self) {
+        self.wait_for(|| self.live() == 0 && self.unanswered() == 0).await;
+    }
+
+    /// The number of unanswered handshakes from before the drain.
+    pub fn unanswered(&self) -> usize {
+        self.unanswered.load(SeqCst)
+    }
+
+    /// Waits until each connection that has been accepted has a session or has been refused.
+    pub async fn nothing_pending(&self) {
+        self.wait_for(|| self.pending.load(SeqCst) == 0).await;
+    }
+
+    async fn wait_for(&self, is_done: impl Fn() -> bool) {
         loop {
-            // Registered before the count is read, so that a session that ends in between is not missed.
+            // Registered before the counts are read, so that a change in between is not missed.
             let changed = self.empty.notified();
-            if self.live() == 0 && self.unanswered.load(SeqCst) == 0 {
+            if is_done() {
                 return;
             }
             changed.await;
@@ -91,6 +118,14 @@ impl Drop for Live {
 impl Drop for Unanswered {
     fn drop(&mut self) {
         if self.0.unanswered.fetch_sub(1, SeqCst) == 1 {
+            self.0.empty.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.0.pending.fetch_sub(1, SeqCst) == 1 {
             self.0.empty.notify_waiters();
         }
     }

@@ -4,7 +4,8 @@ use std::io;
 
 use actix_rt::Arbiter;
 
-/// The worker threads. All listeners share them; a session stays on the thread that took its connection.
+/// The worker threads. All listeners share them; a session stays on the thread that took its connection. Dropping the
+/// value stops them.
 pub struct Workers {
     threads: Vec<Arbiter>,
 }
@@ -41,6 +42,12 @@ impl Workers {
 
     /// Tells all threads to stop, and does not wait for them. Whatever still runs there is dropped.
     pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
         for thread in &self.threads {
             thread.stop();
         }

@@ -45,7 +45,7 @@ use crate::{
     log::Quoted,
     net::Stream,
     rate::Limiter,
-    server::SessionId,
+    server::{Pending, SessionId},
     session::{Parts, SessionGuard},
     settings::Route,
     upstream::{DialPlan, First},
@@ -54,13 +54,18 @@ use crate::{
 
 /// A connection whose WebSocket handshake is in progress.
 pub(super) struct Handshake {
-    worker: Rc<ListenerWorker>,
+    /// The listener on this thread.
+    pub(super) worker: Rc<ListenerWorker>,
     /// The configuration in force when the connection was accepted.
-    configuration: Rc<WorkerConfiguration>,
-    stream: Stream,
-    peer: SocketAddr,
+    pub(super) configuration: Rc<WorkerConfiguration>,
+    /// The connection, from its first byte.
+    pub(super) stream: Stream,
+    /// The client's address.
+    pub(super) peer: SocketAddr,
     /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind is free.
-    slot: Option<Slot>,
+    pub(super) slot: Option<Slot>,
+    /// Counts the connection until its session has started or it has been refused.
+    pub(super) pending: Pending,
 }
 
 /// The route and upstream chosen for an admitted client.
@@ -83,17 +88,6 @@ struct Admitted {
 // === impl Handshake ===
 
 impl Handshake {
-    /// The handshake on a new connection.
-    pub(super) fn new(
-        worker: Rc<ListenerWorker>,
-        configuration: Rc<WorkerConfiguration>,
-        stream: Stream,
-        peer: SocketAddr,
-        slot: Option<Slot>,
-    ) -> Self {
-        Self { worker, configuration, stream, peer, slot }
-    }
-
     /// Reads the request, answers it, and starts the session or refuses it. The request has to be complete by
     /// `deadline`.
     pub(super) async fn run(mut self, deadline: Instant) {
@@ -166,8 +160,8 @@ impl Handshake {
     }
 
     fn open(self, context: &RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
-        // The handshake is complete: its slot is free.
-        let Self { worker, configuration, stream, peer, slot: _ } = self;
+        // The handshake is complete: its slot is free, and the session counts as live.
+        let Self { worker, configuration, stream, peer, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
         let Target { route, protocol, upstream_start } = target;
         let Admitted { id, guard, address } = admitted;
@@ -204,9 +198,10 @@ impl Handshake {
     }
 
     async fn refuse(self, refusal: Refusal, context: Option<&RequestContext>) {
-        self.worker.log_refusal(&refusal, self.peer, context.map_or("-", RequestContext::path));
+        let Self { worker, stream, peer, slot: _slot, pending: _pending, .. } = self;
+        worker.log_refusal(&refusal, peer, context.map_or("-", RequestContext::path));
         let with_body = context.is_none_or(|context| context.head.method != Method::HEAD);
-        answer::refuse(self.stream, &refusal.answer(with_body)).await;
+        answer::refuse(stream, &refusal.answer(with_body)).await;
     }
 
     /// Refuses a connection for which no handshake slot was free, without reading from it. When too many connections
