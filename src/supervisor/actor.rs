@@ -190,7 +190,9 @@ impl Supervisor {
     // --- Reports
 
     fn up(&mut self, generation: Generation) {
-        self.children.up(generation, Instant::now());
+        if !self.children.up(generation, Instant::now()) {
+            return;
+        }
         let Some(child) = self.children.get(generation) else { return };
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         match child.redial() {

@@ -187,13 +187,14 @@ impl<C: Clone> Child<C> {
         self.state = State::Dialing(connector);
     }
 
-    /// Its connector reports that the connection is up. Ignored when the connector was stopped meanwhile.
-    pub fn up(&mut self, now: Instant) {
+    /// Its connector reports that the connection is up. Returns whether it counts: the report of a connector that was
+    /// stopped meanwhile is ignored.
+    pub fn up(&mut self, now: Instant) -> bool {
+        let State::Dialing(connector) = &self.state else { return false };
+        self.state = State::Up(connector.clone(), now);
         self.was_up = true;
         self.down = Failure::not_connected();
-        if let State::Dialing(connector) = &self.state {
-            self.state = State::Up(connector.clone(), now);
-        }
+        true
     }
 
     /// Its connector reports that the peer has sent something: the connection works.
@@ -315,6 +316,15 @@ mod tests {
         assert_eq!(child.stop(), Some("b"));
         assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
         assert_eq!(child.stop(), None);
+    }
+
+    #[test]
+    fn a_connection_that_comes_up_after_the_stop_is_ignored() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        child.started("a");
+        child.stop();
+        assert!(!child.up(now));
+        assert!(!child.connection().was_up_before);
     }
 
     #[test]

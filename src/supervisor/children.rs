@@ -97,11 +97,10 @@ impl<C: Clone> Children<C> {
         }
     }
 
-    /// The connection of this generation is up.
-    pub fn up(&mut self, generation: Generation, now: Instant) {
-        if let Some(child) = self.get_mut(generation) {
-            child.up(now);
-        }
+    /// The connection of this generation is up. Returns whether it counts: the report of a connector that was stopped
+    /// meanwhile is ignored.
+    pub fn up(&mut self, generation: Generation, now: Instant) -> bool {
+        self.get_mut(generation).is_some_and(|child| child.up(now))
     }
 
     /// The connection of this generation works.
@@ -313,6 +312,7 @@ mod tests {
         start(&mut children, &other(0), now);
         assert_eq!(children.stop(), Some(vec!["1".to_owned(), "2".to_owned()]));
         assert_eq!(children.stop(), None);
+        assert!(!children.up(first, now), "a late report of success is ignored");
         let next = children.ended(first, &Failure::draining(), now, 0.0, |_| panic!("no fate is asked for"));
         assert_eq!(next, Next::Nothing);
         assert_eq!(children.due(first, now + SECOND, |_| panic!("no slot is reserved")), Due::Ignore);
