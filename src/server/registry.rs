@@ -165,7 +165,9 @@ impl LiveSession {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.registry.part(self.id).sessions.remove(&self.id);
+        // Dropped after the lock is released: it may hold the last reference to its listener and route.
+        let session = self.registry.part(self.id).sessions.remove(&self.id);
+        drop(session);
     }
 }
 
