@@ -7,7 +7,7 @@ use std::{mem, time::Instant};
 use super::{
     Verdict,
     child::{Child, Due, Redial, Target, Wanted},
-    loss::{Connection, Fate},
+    loss::{Connection, Fate, SessionEnd},
 };
 use crate::{
     connector::Generation,
@@ -40,7 +40,7 @@ pub enum Next {
     /// The client stays. Connect again according to the verdict.
     Redial(Redial, Verdict),
     /// The session ends.
-    EndSession(Fate),
+    EndSession(SessionEnd),
 }
 
 impl<C: Clone> Children<C> {
@@ -125,9 +125,9 @@ impl<C: Clone> Children<C> {
         }
         match fate(self.connection(generation)) {
             Fate::Keep => self.lost(generation, failure, now, chance),
-            fate => {
+            Fate::End(end) => {
                 self.get_mut(generation).and_then(Child::stop);
-                Next::EndSession(fate)
+                Next::EndSession(end)
             }
         }
     }
@@ -295,12 +295,12 @@ mod tests {
         let first = children.begin_own();
         children.started(first, "1".to_owned());
         children.up(first, now);
-        let close = Fate::Close(CloseFrame::new(1012, "lost"));
+        let close = || SessionEnd::Close(CloseFrame::new(1012, "lost"));
         let next = children.ended(first, &Failure::not_connected(), now, 0.0, |connection| {
             assert!(connection.is_main && connection.was_up);
-            Fate::Close(CloseFrame::new(1012, "lost"))
+            Fate::End(close())
         });
-        assert_eq!(next, Next::EndSession(close));
+        assert_eq!(next, Next::EndSession(close()));
         assert_eq!(children.stop(), Some(Vec::new()), "its connector is not closed again");
     }
 

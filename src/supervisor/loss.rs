@@ -28,6 +28,13 @@ pub struct Connection {
 pub enum Fate {
     /// The client stays, and the proxy reconnects to the upstream.
     Keep,
+    /// The session ends.
+    End(SessionEnd),
+}
+
+/// How a session ends with its upstream.
+#[derive(Debug, PartialEq, Eq)]
+pub enum SessionEnd {
     /// The upstream's close is passed on: a close frame, with or without a code.
     Pass(Option<CloseFrame>),
     /// The client is closed, because the connection is lost.
@@ -38,15 +45,19 @@ pub enum Fate {
 /// [`keeps_client`](crate::settings::Route::keeps_client).
 pub fn fate(failure: &Failure, connection: Connection, upstream: &Upstream, keeps_client: bool) -> Fate {
     if let Some(frame) = passed(failure, connection, upstream, keeps_client) {
-        return Fate::Pass(frame);
+        return Fate::End(SessionEnd::Pass(frame));
     }
     match connection {
         _ if keeps_client => Fate::Keep,
-        Connection { was_up: true, .. } => Fate::Close(CloseFrame::new(1012, "upstream connection lost")),
-        Connection { is_main: true, .. } => Fate::Close(CloseFrame::new(1013, "upstream is not available")),
+        Connection { was_up: true, .. } => closed_with(1012, "upstream connection lost"),
+        Connection { is_main: true, .. } => closed_with(1013, "upstream is not available"),
         // A connection that was never established holds no state; only its events fail.
         Connection { .. } => Fate::Keep,
     }
+}
+
+fn closed_with(code: u16, reason: &str) -> Fate {
+    Fate::End(SessionEnd::Close(CloseFrame::new(code, reason)))
 }
 
 /// The close frame that passes an upstream's end on, if the settings ask for it.
@@ -118,10 +129,14 @@ mod tests {
         Failure::connection(FailureKind::Connect(ConnectFailure::Status(status)), "")
     }
 
+    fn passed_on(code: u16, reason: &str) -> Fate {
+        Fate::End(SessionEnd::Pass(Some(CloseFrame::new(code, reason))))
+    }
+
     fn code(fate: &Fate) -> Option<u16> {
         match fate {
-            Fate::Keep | Fate::Pass(None) => None,
-            Fate::Pass(Some(frame)) | Fate::Close(frame) => Some(frame.code),
+            Fate::Keep | Fate::End(SessionEnd::Pass(None)) => None,
+            Fate::End(SessionEnd::Pass(Some(frame)) | SessionEnd::Close(frame)) => Some(frame.code),
         }
     }
 
@@ -131,7 +146,7 @@ mod tests {
         for keeps in [true, false] {
             for passed in [4000, 4401, 4999, 1008] {
                 let fate = fate(&closed(passed, "bye"), MAIN, &upstream, keeps);
-                assert_eq!(fate, Fate::Pass(Some(CloseFrame::new(passed, "bye"))));
+                assert_eq!(fate, passed_on(passed, "bye"));
             }
             for lost in [1000, 1001, 1011, 1012, 3000] {
                 let fate = fate(&closed(lost, ""), MAIN, &upstream, keeps);
@@ -145,7 +160,7 @@ mod tests {
         let on_upstream_close = OnEnd { pass: Vec::new(), otherwise: Otherwise::Pass };
         let upstream = Upstream { on_upstream_close, ..fixture::upstream() };
         assert_eq!(code(&fate(&closed(1000, ""), MAIN, &upstream, true)), Some(1000));
-        assert_eq!(fate(&closed(None, ""), MAIN, &upstream, true), Fate::Pass(None));
+        assert_eq!(fate(&closed(None, ""), MAIN, &upstream, true), Fate::End(SessionEnd::Pass(None)));
         let reset = Failure::connection(FailureKind::Socket, "reset");
         assert_eq!(fate(&reset, MAIN, &upstream, true), Fate::Keep);
         assert_eq!(code(&fate(&reset, MAIN, &upstream, false)), Some(1012));
@@ -154,7 +169,7 @@ mod tests {
     #[test]
     fn a_long_reason_is_cut() {
         let fate = fate(&closed(4000, &"ä".repeat(100)), MAIN, &fixture::upstream(), true);
-        let Fate::Pass(Some(frame)) = fate else { panic!("{fate:?}") };
+        let Fate::End(SessionEnd::Pass(Some(frame))) = fate else { panic!("{fate:?}") };
         assert_eq!(frame.reason.len(), 122);
     }
 
@@ -165,7 +180,7 @@ mod tests {
         for keeps in [true, false] {
             let fate_of = |status| fate(&refused_with(status), dial, &upstream, keeps);
             let words = "upstream refused the connection with status 401";
-            assert_eq!(fate_of(401), Fate::Pass(Some(CloseFrame::new(1008, words))));
+            assert_eq!(fate_of(401), passed_on(1008, words));
             assert_eq!(code(&fate_of(503)), (!keeps).then_some(1013));
         }
         let on_refused = OnEnd { pass: vec![Range::new(500, 599).unwrap()], otherwise: Otherwise::Reconnect };

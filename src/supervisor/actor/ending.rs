@@ -15,7 +15,7 @@ use crate::{
     supervisor::{
         child::Redial,
         children::Next,
-        loss::{self, Fate, failed, not_sent},
+        loss::{self, SessionEnd, failed, not_sent},
     },
     wire::CloseFrame,
 };
@@ -32,7 +32,7 @@ impl Supervisor {
         });
         match next {
             Next::Nothing => self.fail(self.failures(ended, &server)),
-            Next::EndSession(fate) => self.end_session(fate, ended, &server, unsettled),
+            Next::EndSession(end) => self.end_session(end, ended, &server, unsettled),
             Next::Redial(redial, verdict) => {
                 self.fail(self.failures(ended, &server));
                 if redial == Redial::Automatic {
@@ -87,14 +87,13 @@ impl Supervisor {
     }
 
     /// Ends the session with this connection. Nothing is connected to again.
-    fn end_session(&mut self, fate: Fate, ended: Ended, server: &Arc<str>, unsettled: usize) {
+    fn end_session(&mut self, end: SessionEnd, ended: Ended, server: &Arc<str>, unsettled: usize) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
         let failed = self.failures(ended, server);
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
-        let (frame, loss) = match fate {
-            Fate::Keep => return self.fail(failed),
-            Fate::Pass(frame) => (frame, None),
-            Fate::Close(frame) => {
+        let (frame, loss) = match end {
+            SessionEnd::Pass(frame) => (frame, None),
+            SessionEnd::Close(frame) => {
                 let loss = loss::gap(&failed, last_written.filter(|_| streaming));
                 (Some(frame), Some(loss))
             }
