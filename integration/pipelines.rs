@@ -388,3 +388,17 @@ fn the_loss_of_a_chosen_upstream_affects_no_other() {
         }
     });
 }
+
+#[test]
+fn an_error_reply_names_the_chosen_server_that_does_not_answer() {
+    let (home, other) = (labelled("home"), Origin::silent());
+    let settings = Settings::json(&home.url())
+        .with(&format!(r#"upstream.echo.allow_urls = ["{}"]"#, other.url()))
+        .with(r#"upstream.echo.reply_timeout = "300ms""#)
+        .incoming(BY_URL);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text(&json!({ "url": other.url() }).to_string());
+    let (error, _) = client.recv_error();
+    assert_eq!(error, format!("Error receiving reply from server {}: no reply within 300ms", other.url()));
+}

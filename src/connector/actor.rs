@@ -59,6 +59,8 @@ pub struct Connector {
     batch: Batch,
     /// Tickets of written events that await no reply, collected in this turn.
     delivered: Vec<Ticket>,
+    /// The server's name in error replies.
+    server: Arc<str>,
     /// The origin of its events; `None` when no program reads it.
     origin: Option<Arc<Origin>>,
 }
@@ -119,6 +121,7 @@ impl Connector {
             live: None,
             batch: Batch::default(),
             delivered: Vec::new(),
+            server: links.server,
             origin: links.origin,
             upstream,
         }
@@ -283,11 +286,6 @@ impl Connector {
         {
             self.decoded(decoded);
         }
-    }
-
-    /// The server's name in error replies.
-    fn server(&self) -> Arc<str> {
-        self.upstream.url.shown.as_str().into()
     }
 
     fn flush_replies(&mut self) {

@@ -41,6 +41,8 @@ pub struct ConnectorLinks {
     pub budget: Arc<Budget>,
     /// The listener's `buffer` in bytes. It bounds the events in flight to the connector.
     pub room: usize,
+    /// The server's name in error replies: its masked URL.
+    pub server: Arc<str>,
     /// The origin of its events; `None` when no program reads it.
     pub origin: Option<Arc<Origin>>,
 }

@@ -113,6 +113,7 @@ impl Supervisor {
             tracker: Arc::clone(&self.links.tracker),
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
+            server: self.server(generation),
             origin: self.links.reads_origin.then(origin).flatten(),
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);

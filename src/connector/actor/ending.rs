@@ -62,7 +62,7 @@ impl Connector {
             // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the
             // client.
             let lost = Failure::connection(FailureKind::Socket, error.detail);
-            self.fail_reply(lost.for_event(&self.server(), true));
+            self.fail_reply(lost.for_event(&self.server, true));
         }
         self.flush_replies();
         let unsent = match mem::replace(&mut self.state, ConnectorState::Ended) {

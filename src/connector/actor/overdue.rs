@@ -24,11 +24,10 @@ impl Connector {
         let now = Instant::now();
         let limit = self.upstream.reply_timeout;
         let late = Failure::connection(FailureKind::NoReply(limit), "");
-        let server = self.server();
         let failed = self.exchange.expire(now).into_iter().map(|overdue| Failed {
             event: overdue.event,
             ticket: Some(overdue.owed),
-            failure: late.for_event(&server, true),
+            failure: late.for_event(&self.server, true),
             correlation: overdue.correlation,
         });
         let failed: Vec<_> = failed.collect();
