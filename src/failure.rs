@@ -22,14 +22,27 @@ pub struct Failure {
     pub kind: FailureKind,
     /// Where it went wrong.
     pub origin: FailureOrigin,
-    /// Whether the event certainly did not reach the upstream: to send it again cannot duplicate it. Whether that is
-    /// of use depends on `kind`.
+    /// Whether no part and no copy of the event reached the upstream: to send it again cannot duplicate it. Whether
+    /// that is of use depends on `kind`.
     pub retryable: bool,
     /// The upstream server that the event was for, as a masked URL. `None` where the failure concerns no server, and
     /// for the failure of a connection.
     pub server: Option<Arc<str>>,
+    /// How much of the event was written to the connection to `server`.
+    pub written: Written,
     /// What the kind does not say, such as the text of the socket's error; may be empty. It contains no secrets.
     pub detail: String,
+}
+
+/// How much of an event was written to a connection. An event is one message or several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// None of its messages.
+    Nothing,
+    /// Some of its messages, but not the last one. The upstream may have acted on them.
+    Partly,
+    /// All of its messages.
+    Whole,
 }
 
 /// What went wrong. Each kind has a [label](FailureKind::label) for metrics.
@@ -114,13 +127,13 @@ impl Failure {
     pub fn decode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
         // A client's message was sent nowhere. An upstream's may be the reply to an event.
         let retryable = origin == FailureOrigin::Downstream;
-        Self { kind: FailureKind::Decode(kind), origin, retryable, server: None, detail }
+        Self { retryable, detail, ..Self::plain(FailureKind::Decode(kind), origin) }
     }
 
     /// An event cannot be encoded for `origin`.
     pub fn encode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
         let retryable = origin == FailureOrigin::Upstream;
-        Self { kind: FailureKind::Encode(kind), origin, retryable, server: None, detail }
+        Self { retryable, detail, ..Self::plain(FailureKind::Encode(kind), origin) }
     }
 
     /// The client sent more than a rate limit allows.
@@ -174,10 +187,15 @@ impl Failure {
         Self::connection(FailureKind::Draining, "")
     }
 
-    /// The failure of one of a connection's events. `is_written` is whether the event was written to the connection:
-    /// then it may have reached `server`.
-    pub fn for_event(&self, server: &Arc<str>, is_written: bool) -> Self {
-        Self { server: Some(Arc::clone(server)), retryable: !is_written, ..self.clone() }
+    /// The failure of one of a connection's events. `written` is how much of it may have reached `server`.
+    pub fn for_event(&self, server: &Arc<str>, written: Written) -> Self {
+        let retryable = written == Written::Nothing;
+        Self { server: Some(Arc::clone(server)), retryable, written, ..self.clone() }
+    }
+
+    /// The failure of an event with copies. One of them may have reached the upstream.
+    pub fn of_copies(self) -> Self {
+        Self { retryable: false, ..self }
     }
 
     /// The failure of events that are sent after a connection ended in this way: the same one where it says more than
@@ -191,7 +209,8 @@ impl Failure {
     }
 
     fn plain(kind: FailureKind, origin: FailureOrigin) -> Self {
-        Self { kind, origin, retryable: false, server: None, detail: String::new() }
+        let (server, written) = (None, Written::Nothing);
+        Self { kind, origin, retryable: false, server, written, detail: String::new() }
     }
 }
 
@@ -264,14 +283,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_written_event_may_have_been_delivered() {
+    fn an_event_of_which_nothing_was_written_can_be_sent_again() {
         let server: Arc<str> = "ws://h/".into();
         let failure = Failure::from(&LinkError::Eof);
         assert!(!failure.retryable, "the connection may have delivered events");
-        for is_written in [true, false] {
-            let of_event = failure.for_event(&server, is_written);
-            assert_eq!(of_event.retryable, !is_written);
+        for (written, retryable) in
+            [(Written::Nothing, true), (Written::Partly, false), (Written::Whole, false)]
+        {
+            let of_event = failure.for_event(&server, written);
+            assert_eq!((of_event.written, of_event.retryable), (written, retryable));
             assert_eq!((of_event.kind, of_event.server.as_ref()), (FailureKind::Socket, Some(&server)));
+            assert!(!of_event.of_copies().retryable, "a copy may have been written");
         }
     }
 

@@ -16,13 +16,16 @@ use std::sync::Arc;
 
 use crate::{
     event::{EventId, Record, Value},
-    failure::{ConnectFailure, Failure, FailureKind, FailureOrigin},
+    failure::{ConnectFailure, Failure, FailureKind, FailureOrigin, Written},
 };
 
 /// The text of a failure for the client.
 pub fn text(failure: &Failure) -> String {
     if let Some(server) = &failure.server {
-        let what = if failure.retryable { "sending event to" } else { "receiving reply from" };
+        let what = match failure.written {
+            Written::Nothing | Written::Partly => "sending event to",
+            Written::Whole => "receiving reply from",
+        };
         return format!("Error {what} server {server}: {}", reason(failure));
     }
     let detail = &failure.detail;
@@ -110,12 +113,16 @@ mod tests {
     fn the_two_texts_of_the_reference_system() {
         let lost = Failure::from(&LinkError::Eof);
         assert_eq!(
-            text(&lost.for_event(&server(), true)),
+            text(&lost.for_event(&server(), Written::Whole)),
             "Error receiving reply from server ws://localhost:8139: \
              WebSocket protocol error: Connection reset without closing handshake"
         );
         assert_eq!(
-            text(&Failure::not_connected().for_event(&server(), false)),
+            text(&Failure::not_connected().for_event(&server(), Written::Nothing)),
+            "Error sending event to server ws://localhost:8139: Trying to work with closed connection"
+        );
+        assert_eq!(
+            text(&Failure::not_connected().for_event(&server(), Written::Partly)),
             "Error sending event to server ws://localhost:8139: Trying to work with closed connection"
         );
     }
@@ -169,9 +176,9 @@ mod tests {
         ] {
             let failure = Failure::connection(kind, detail);
             assert_eq!(reason(&failure), expected, "{failure:?}");
-            let sending = text(&failure.for_event(&server(), false));
+            let sending = text(&failure.for_event(&server(), Written::Nothing));
             assert_eq!(sending, format!("Error sending event to server ws://localhost:8139: {expected}"));
-            let receiving = text(&failure.for_event(&server(), true));
+            let receiving = text(&failure.for_event(&server(), Written::Whole));
             assert_eq!(
                 receiving,
                 format!("Error receiving reply from server ws://localhost:8139: {expected}")

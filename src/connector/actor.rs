@@ -302,6 +302,8 @@ impl Connector {
         let flushed = channel.link().poll_flush(task, |sending| {
             if sending.is_last {
                 delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
+            } else {
+                exchange.partly_written();
             }
         });
         self.tracker.delivered(&mut self.delivered);

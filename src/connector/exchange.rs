@@ -4,11 +4,12 @@
 //! event of an old one.
 
 use std::{
+    cmp::Ordering,
     collections::VecDeque,
     time::{Duration, Instant},
 };
 
-use crate::{event::Value, flow::EventNumber, settings, wire::memory};
+use crate::{event::Value, failure::Written, flow::EventNumber, settings, wire::memory};
 
 /// Number of overdue events that are kept when replies match by key, so that a late reply is not mistaken for the
 /// reply to a newer event with the same key. The oldest are removed first. When replies match by order, all overdue
@@ -29,6 +30,8 @@ pub struct InFlight<T> {
     entries: VecDeque<InFlightEvent<T>>,
     /// Number of written events at the front of `entries`.
     written: usize,
+    /// Whether messages of the event behind them have been written, but not its last one.
+    is_partly_written: bool,
     /// Number of entries that are overdue. Their reply may still arrive.
     overdue: usize,
     overdue_in_row: usize,
@@ -73,8 +76,8 @@ pub enum ReplyMatch<T> {
 pub struct Unsettled<T> {
     /// The event's number in the session.
     pub event: EventNumber,
-    /// Whether the socket has taken the event, so that the upstream may have acted on it.
-    pub written: bool,
+    /// How much of the event the socket has taken: the upstream may have acted on it.
+    pub written: Written,
     /// The event's `$correlation`.
     pub correlation: Option<Value>,
     /// The obligation to settle the event.
@@ -96,6 +99,7 @@ impl<T> InFlight<T> {
             max_overdue,
             entries: VecDeque::new(),
             written: 0,
+            is_partly_written: false,
             overdue: 0,
             overdue_in_row: 0,
             last_written: None,
@@ -112,8 +116,14 @@ impl<T> InFlight<T> {
         self.entries.push_back(InFlightEvent { event, tags, owed, awaits_reply, deadline });
     }
 
+    /// Notes that the socket has taken a message of the oldest queued event, but not its last one.
+    pub fn partly_written(&mut self) {
+        self.is_partly_written = true;
+    }
+
     /// Notes that the socket has taken the oldest queued event. Returns its obligation if it awaits no reply.
     pub fn written(&mut self, now: Instant) -> Option<T> {
+        self.is_partly_written = false;
         let entry = self.entries.get_mut(self.written)?;
         self.last_written = Some(entry.event);
         if entry.awaits_reply {
@@ -162,7 +172,7 @@ impl<T> InFlight<T> {
                 self.overdue += 1;
                 self.overdue_in_row += 1;
                 let correlation = entry.tags.as_mut().and_then(|tags| tags.correlation.take());
-                expired.push(Unsettled { event: entry.event, written: true, correlation, owed });
+                expired.push(Unsettled { event: entry.event, written: Written::Whole, correlation, owed });
             }
         }
         self.forget_oldest();
@@ -210,12 +220,18 @@ impl<T> InFlight<T> {
     /// Takes all unsettled events, oldest first, because the connection has ended.
     pub fn end(&mut self) -> Vec<Unsettled<T>> {
         let written = std::mem::take(&mut self.written);
+        let is_partly_written = std::mem::take(&mut self.is_partly_written);
         self.overdue = 0;
         let entries = std::mem::take(&mut self.entries);
         let unsettled = entries.into_iter().enumerate().filter_map(|(at, entry)| {
             let InFlightEvent { event, tags, owed, .. } = entry;
             let correlation = tags.and_then(|tags| tags.correlation);
-            Some(Unsettled { event, written: at < written, correlation, owed: owed? })
+            let written = match at.cmp(&written) {
+                Ordering::Less => Written::Whole,
+                Ordering::Equal if is_partly_written => Written::Partly,
+                Ordering::Equal | Ordering::Greater => Written::Nothing,
+            };
+            Some(Unsettled { event, written, correlation, owed: owed? })
         });
         unsettled.collect()
     }
@@ -281,7 +297,10 @@ mod tests {
         exchange.written(now);
         assert!(exchange.expire(now).is_empty());
         let expired = exchange.expire(now + TIMEOUT);
-        assert_eq!(expired, [Unsettled { event: EventNumber(0), written: true, correlation: None, owed: 0 }]);
+        assert_eq!(
+            expired,
+            [Unsettled { event: EventNumber(0), written: Written::Whole, correlation: None, owed: 0 }]
+        );
         send(&mut exchange, [1]);
         exchange.written(now + TIMEOUT);
         assert_eq!(exchange.reply(None), ReplyMatch::Push);
@@ -316,7 +335,7 @@ mod tests {
         assert_eq!(exchange.last_written(), Some(EventNumber(5)));
         assert_eq!(
             exchange.end(),
-            [Unsettled { event: EventNumber(6), written: false, correlation: None, owed: 6 }]
+            [Unsettled { event: EventNumber(6), written: Written::Nothing, correlation: None, owed: 6 }]
         );
     }
 
@@ -329,8 +348,23 @@ mod tests {
         exchange.written(now);
         exchange.reply(None);
         let ends: Vec<_> = exchange.end().into_iter().map(|lost| (lost.event, lost.written)).collect();
-        assert_eq!(ends, [(EventNumber(1), true), (EventNumber(2), false)]);
+        assert_eq!(ends, [(EventNumber(1), Written::Whole), (EventNumber(2), Written::Nothing)]);
         assert!(exchange.end().is_empty());
+    }
+
+    #[test]
+    fn the_end_tells_an_event_of_which_some_messages_were_written_from_one_that_was_not_begun() {
+        for mode in [Request, Stream] {
+            let now = Instant::now();
+            let mut exchange = exchange(mode);
+            send(&mut exchange, [0, 1, 2]);
+            exchange.partly_written();
+            exchange.written(now);
+            exchange.partly_written();
+            let ends: Vec<_> = exchange.end().into_iter().map(|lost| (lost.event.0, lost.written)).collect();
+            let unwritten = [(1, Written::Partly), (2, Written::Nothing)];
+            assert_eq!(ends[ends.len() - 2..], unwritten, "{mode:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::exchange::{InFlight, LATE_MAX, ReplyMatch, Tags, Unsettled};
 use crate::{
     event::Value,
+    failure::Written,
     flow::EventNumber,
     settings::ExchangeMode::{Request, Stream},
 };
@@ -107,11 +108,11 @@ impl Model {
         self.overdue_in_row >= self.max_overdue || self.queued().is_some_and(|deadline| deadline <= now)
     }
 
-    /// The unsettled events, and whether each is written.
-    fn unsettled(&self) -> Vec<(u64, bool)> {
+    /// The unsettled events, and how much of each is written.
+    fn unsettled(&self) -> Vec<(u64, Written)> {
         let open = |(event, sent): (usize, &Sent)| match sent.stage {
-            Stage::Queued => Some((event as u64, false)),
-            Stage::Written => Some((event as u64, true)),
+            Stage::Queued => Some((event as u64, Written::Nothing)),
+            Stage::Written => Some((event as u64, Written::Whole)),
             Stage::Overdue | Stage::Over => None,
         };
         self.sent.iter().enumerate().filter_map(open).collect()
@@ -147,7 +148,7 @@ fn tag(event: u64) -> Option<Value> {
 }
 
 /// Number and `written` of each event, after checking its obligation and its `$correlation`.
-fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, bool)> {
+fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, Written)> {
     let part = |Unsettled { event, written, correlation, owed }| {
         assert_eq!((EventNumber(owed), correlation), (event, tag(owed)));
         (owed, written)
@@ -188,7 +189,7 @@ proptest! {
                 }
                 Operation::Wait(seconds) => {
                     now += Duration::from_secs(seconds);
-                    let expired = model.expire(now).into_iter().map(|event| (event, true)).collect::<Vec<_>>();
+                    let expired = model.expire(now).into_iter().map(|event| (event, Written::Whole)).collect::<Vec<_>>();
                     prop_assert_eq!(parts(exchange.expire(now)), expired);
                 }
             }

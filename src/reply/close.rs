@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     event::EventId,
-    failure::{Failure, FailureKind, FailureOrigin},
+    failure::{Failure, FailureKind, FailureOrigin, Written},
     flow::Cause,
     wire::REASON_MAX,
 };
@@ -41,7 +41,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
 /// What the client loses when a server does not serve an event.
 fn loss_of(failure: &Failure) -> &'static str {
     match failure.kind {
-        _ if failure.retryable => "event cannot be sent to the upstream",
+        _ if failure.written != Written::Whole => "event cannot be sent to the upstream",
         FailureKind::NoReply(_) => "no reply from the upstream",
         _ => "upstream connection lost",
     }
@@ -76,8 +76,8 @@ mod tests {
 
     fn failures() -> Vec<(Failure, [Option<u16>; 2])> {
         let server: Arc<str> = "ws://h/".into();
-        let not_sent = |failure: Failure| failure.for_event(&server, false);
-        let no_reply = |failure: Failure| failure.for_event(&server, true);
+        let not_sent = |failure: Failure| failure.for_event(&server, Written::Nothing);
+        let no_reply = |failure: Failure| failure.for_event(&server, Written::Whole);
         let error = || FormatError::new(FormatErrorKind::Malformed, "detail");
         let timeout = FailureKind::NoReply(Duration::from_secs(1));
         let protocol = LinkError::from(WireError::Masked);

@@ -8,7 +8,7 @@ use super::{
     ledger::{Counts, Ledger, Outcome, Settled},
     sequencer::{Position, Sequencer},
 };
-use crate::flow::EventNumber;
+use crate::{failure::Failure, flow::EventNumber};
 
 /// The outcomes that a session still has to give, and the order of its messages to the client.
 #[derive(Debug)]
@@ -98,6 +98,12 @@ impl<O> Delivery<O> {
             self.ledger.set_position(event, position);
         }
         true
+    }
+
+    /// The failure to report for an event. That of an event with copies is not retryable, because one of them may have
+    /// reached the upstream.
+    pub fn failure_of(&mut self, event: EventNumber, failure: Failure) -> Failure {
+        if self.ledger.is_copied(event) { failure.of_copies() } else { failure }
     }
 
     /// Notes a failure that is not the outcome of an event: a push failed, or a lost connection leaves a gap. Its error reply
@@ -299,6 +305,18 @@ mod tests {
         client.push("news");
         client.settle(0, Outcome::Dropped);
         assert_eq!(client.got, ["reply 1", "news"]);
+    }
+
+    #[test]
+    fn the_failure_of_an_event_with_copies_is_not_retryable() {
+        let mut client = Client::new(true);
+        let (copied, whole, not_sent) = (EventNumber(0), EventNumber(1), Failure::not_connected());
+        client.delivery.accept(copied);
+        client.delivery.accept(whole);
+        client.delivery.copied(copied);
+        client.settle(0, Outcome::Delivered);
+        assert!(not_sent.retryable && client.delivery.failure_of(whole, not_sent.clone()).retryable);
+        assert!(!client.delivery.failure_of(copied, not_sent).retryable, "one copy was delivered");
     }
 
     #[test]

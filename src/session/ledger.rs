@@ -50,6 +50,8 @@ struct LedgerEntry {
     position: Option<Position>,
     /// Copies that have not ended, the event itself included.
     copies: u32,
+    /// Whether a pipeline has ever copied it.
+    is_copied: bool,
     /// The gravest outcome of the copies that have ended.
     outcome: Outcome,
     /// The event has failed and waits for its error reply. A reply that arrives now is not its outcome.
@@ -76,6 +78,7 @@ impl Ledger {
             event,
             position,
             copies: 1,
+            is_copied: false,
             outcome: Outcome::Dropped,
             failing: false,
         });
@@ -85,6 +88,7 @@ impl Ledger {
     pub fn copied(&mut self, event: EventNumber) {
         if let Some(entry) = self.find(event) {
             entry.copies = entry.copies.saturating_add(1);
+            entry.is_copied = true;
         }
     }
 
@@ -121,6 +125,11 @@ impl Ledger {
         let Some(at) = self.index(event) else { return Settled::Unknown };
         self.open[at].outcome = outcome;
         Settled::Done(self.close(at))
+    }
+
+    /// Whether a pipeline has copied an unsettled event. One of the copies may have been delivered.
+    pub fn is_copied(&mut self, event: EventNumber) -> bool {
+        self.find(event).is_some_and(|entry| entry.is_copied)
     }
 
     /// Whether the event has failed and waits for its error reply.

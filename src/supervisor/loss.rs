@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{
     connector::exchange::Unsettled,
-    failure::{ConnectFailure, Failure, FailureKind},
+    failure::{ConnectFailure, Failure, FailureKind, Written},
     flow::{Cause, Envelope, EventNumber, Failed, Loss, Ticket},
     settings::Upstream,
     wire::CloseFrame,
@@ -99,7 +99,7 @@ pub fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, failure: &Failure) -> 
 
 /// The failure of an event that no connection took.
 pub fn not_sent(envelope: Envelope, server: &Arc<str>, failure: &Failure) -> Failed {
-    refused(envelope, failure.for_event(server, false))
+    refused(envelope, failure.for_event(server, Written::Nothing))
 }
 
 /// The failure of an event on its way to the upstream.
@@ -212,7 +212,7 @@ mod tests {
                 .iter()
                 .map(|of_client| {
                     let ticket = tracker.issue(if *of_client { Cause::Message } else { Cause::Push });
-                    let failure = Failure::not_connected().for_event(&server, false);
+                    let failure = Failure::not_connected().for_event(&server, Written::Nothing);
                     Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
                 })
                 .collect();

@@ -10,7 +10,7 @@ use crate::{
         linger::linger,
         messages::{Ended, Fact, Report},
     },
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, Written},
     flow::Envelope,
     wire::{CloseFrame, LinkError, LivenessError},
 };
@@ -62,7 +62,7 @@ impl Connector {
             // Reported as a lost reply, not as one that cannot be decoded: `on_upstream_loss` decides about the
             // client.
             let lost = Failure::connection(FailureKind::Socket, error.detail);
-            self.fail_reply(lost.for_event(&self.server, true));
+            self.fail_reply(lost.for_event(&self.server, Written::Whole));
         }
         self.flush_replies();
         let unsent = match mem::replace(&mut self.state, ConnectorState::Ended) {

@@ -27,7 +27,7 @@ impl Connector {
         let failed = self.exchange.expire(now).into_iter().map(|overdue| Failed {
             event: overdue.event,
             ticket: Some(overdue.owed),
-            failure: late.for_event(&self.server, true),
+            failure: late.for_event(&self.server, overdue.written),
             correlation: overdue.correlation,
         });
         let failed: Vec<_> = failed.collect();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Event, EventId, Meta, Value},
-    failure::{Failure, FailureKind, FailureOrigin},
+    failure::{Failure, FailureKind, FailureOrigin, Written},
     flow::{Cause, DataMessage, Envelope, EventNumber, Failed, Kind, Loss, Ticket, UpstreamEnd},
     log::Quoted,
     reply::{self, error_data},
@@ -52,6 +52,7 @@ impl Session {
         if !self.is_error_due(event, cause) {
             return;
         }
+        let failure = self.delivery.failure_of(event, failure);
         self.note_loss(event, cause, &failure);
         if self.links.replies_errors {
             self.reply_error(event, cause, failure, correlation);
@@ -120,7 +121,7 @@ impl Session {
     /// was lost. It counts as delivered, but may be lost as well.
     fn last_sent(&self, failure: &Failure) -> Option<(&'static str, EventId)> {
         let (lost, event) = self.last_sent.as_deref()?;
-        let is_for_it = failure.retryable && failure.server.as_ref() == Some(lost);
+        let is_for_it = failure.written != Written::Whole && failure.server.as_ref() == Some(lost);
         is_for_it.then(|| (LAST_SENT, self.tracker.id(*event)))
     }
 

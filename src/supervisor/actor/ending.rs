@@ -7,7 +7,7 @@ use actix::Context;
 use super::{Lost, Supervisor};
 use crate::{
     connector::{Ended, Generation},
-    failure::{Failure, FailureKind},
+    failure::{Failure, FailureKind, Written},
     flow::{Cause, DataMessage, Failed, UpstreamEnd},
     log::Quoted,
     reply,
@@ -61,14 +61,14 @@ impl Supervisor {
         let notice = notice.map(|event| Failed {
             ticket: None,
             event,
-            failure: failure.for_event(server, true),
+            failure: failure.for_event(server, Written::Whole),
             correlation: None,
         });
         let unsettled = unsettled.into_iter().map(|lost| failed(lost, server, &failure));
         let unsent = unsent.into_iter().map(|envelope| not_sent(envelope, server, &failure));
         let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
         if failures.is_empty() && failure.kind.loses_message() {
-            return vec![self.lost_push(failure.for_event(server, true))];
+            return vec![self.lost_push(failure.for_event(server, Written::Whole))];
         }
         failures
     }
