@@ -44,19 +44,26 @@ coverage: tools ## Measure which lines the tests run; needs cargo-llvm-cov
 	@$(call needs_tool,cargo llvm-cov --version,cargo install --locked cargo-llvm-cov && rustup component add llvm-tools)
 	cargo llvm-cov --locked --workspace --html
 
-# The pure cores: what decides, apart from sockets and timers. Their unit tests are to notice each change.
+# The pure cores: they decide, and know no sockets or timers.
 CORES := src/connector/exchange.rs src/session/ledger.rs src/session/sequencer.rs src/supervisor/policy.rs \
-	src/flow/budget.rs
+	src/supervisor/child.rs src/supervisor/children.rs src/flow/budget.rs
+
+# The unit tests that run against each mutant.
+CORE_TESTS := connector:: session:: supervisor:: flow::
 
 .PHONY: mutants
-mutants: | needs ## Change the pure cores at random; their tests are to notice. Needs cargo-mutants
+mutants: | needs ## List changes to the pure cores that no unit test notices; needs cargo-mutants
 	@$(call needs_tool,cargo mutants --version,cargo install --locked cargo-mutants)
-	cargo mutants --package towline $(addprefix --file ,$(CORES)) --output target -- --locked --lib
+	cargo mutants --package towline $(addprefix --file ,$(CORES)) --output target -- --locked --lib -- $(CORE_TESTS)
 
 .PHONY: book
-book: ## Build the documentation as a site below target/book; needs mdbook
+book: ## Build the documentation as a site, target/book/docs/index.html; needs mdbook
 	@$(call needs_tool,mdbook --version,cargo install --locked mdbook)
+	rm -rf target/book
 	mdbook build
+	mkdir -p target/book/integration
+	cp -R settings target/book
+	cp -R integration/autobahn integration/realworld target/book/integration
 
 .PHONY: realworld
 realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through it, see docs/realworld.md
