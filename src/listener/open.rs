@@ -268,7 +268,7 @@ fn is_of_connection(error: &io::Error) -> bool {
     ) || cfg!(target_os = "linux") && error.raw_os_error().is_some_and(|code| LINUX.contains(&code))
 }
 
-/// Serves the connections that one worker thread receives, each in a task of its own: a panic costs one connection.
+/// Serves the connections that one worker thread receives, each in its own task: a panic costs one connection.
 async fn serve<F: Future<Output = ()> + 'static>(
     mut queue: mpsc::Receiver<Accepted>,
     start: impl Fn(Accepted) -> F + Clone + 'static,
