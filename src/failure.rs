@@ -155,9 +155,10 @@ impl Failure {
         }
     }
 
-    /// A pipeline sent the event to its port `err`.
-    pub fn rejected() -> Self {
-        Self::plain(FailureKind::Rejected, FailureOrigin::Program)
+    /// A pipeline sent the event to its port `err`. `before_upstream` is whether the event was on its way to the
+    /// upstream.
+    pub fn rejected(before_upstream: bool) -> Self {
+        Self { retryable: before_upstream, ..Self::plain(FailureKind::Rejected, FailureOrigin::Program) }
     }
 
     /// An actor that held the event died.
@@ -307,6 +308,8 @@ mod tests {
             (Failure::encode(FailureOrigin::Downstream, error()), false),
             (Failure::program("detail", true), true),
             (Failure::program("detail", false), false),
+            (Failure::rejected(true), true),
+            (Failure::rejected(false), false),
             (Failure::rate_limited(Excess::Bytes), true),
             (Failure::lost(), false),
         ] {

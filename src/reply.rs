@@ -146,7 +146,7 @@ mod tests {
             (Failure::rate_limited(Excess::Messages), "Error accepting message: more messages than allowed"),
             (Failure::rate_limited(Excess::Bytes), "Error accepting message: more bytes than allowed"),
             (Failure::program("no such field", true), "Error in pipeline: no such field"),
-            (Failure::rejected(), "Error in pipeline: event was refused"),
+            (Failure::rejected(true), "Error in pipeline: event was refused"),
             (Failure::lost(), "Error processing event: internal error"),
         ] {
             assert_eq!(text(&failure), expected, "{failure:?}");

@@ -54,6 +54,22 @@ pub enum Kind {
     Push,
     /// An error event on its way to the client: it reports a failed event.
     Error,
+    /// An event that a pipeline sent to its port `err`, on its way to the session, which fails it.
+    Rejected {
+        /// Whether it was on its way from the client to the upstream.
+        before_upstream: bool,
+    },
+}
+
+impl Kind {
+    /// The kind of an event that a pipeline sends to its port `err`. An error event stays one.
+    pub fn rejected(self) -> Self {
+        match self {
+            Self::Request => Self::Rejected { before_upstream: true },
+            Self::Reply | Self::Push => Self::Rejected { before_upstream: false },
+            Self::Error | Self::Rejected { .. } => self,
+        }
+    }
 }
 
 /// Data plane: session → incoming pipelines → connector or supervisor; connector or supervisor → outgoing

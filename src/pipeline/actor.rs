@@ -117,7 +117,7 @@ impl Sorted {
         for ((port, event), (ticket, permit)) in outputs.drain(..).zip(owed) {
             let (place, kind) = match port {
                 Port::Out => (&mut self.out, kind),
-                Port::Err => (&mut self.to_session, Kind::Error),
+                Port::Err => (&mut self.to_session, kind.rejected()),
                 Port::Reply if kind == Kind::Request => (&mut self.to_session, Kind::Reply),
                 Port::Reply => (&mut self.to_session, kind),
             };

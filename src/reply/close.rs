@@ -93,7 +93,7 @@ mod tests {
             (Failure::decode(FailureOrigin::Upstream, error()), [Some(1011), Some(1011)]),
             (Failure::encode(FailureOrigin::Downstream, error()), [Some(1011), Some(1011)]),
             (Failure::program("detail", true), [Some(1011), Some(1011)]),
-            (Failure::rejected(), [Some(1011), Some(1011)]),
+            (Failure::rejected(true), [Some(1011), Some(1011)]),
             (Failure::lost(), [Some(1011), Some(1011)]),
             (Failure::gap(3), [None, None]),
         ]

@@ -30,10 +30,10 @@ impl Session {
     }
 
     pub(super) fn deliver(&mut self, Envelope { event, kind, ticket, permit }: Envelope) {
-        let cause = ticket.cause();
-        if kind == Kind::Error && cause != Cause::Error {
-            return self.fail_by_program(event, ticket);
+        if let Kind::Rejected { before_upstream } = kind {
+            return self.fail_by_program(event, ticket, before_upstream);
         }
+        let cause = ticket.cause();
         let Event { data, meta, .. } = event;
         match self.down.channel.encode(data, &meta) {
             Ok(messages) => self.emit_to_client(messages, kind, ticket, permit),
@@ -62,7 +62,7 @@ impl Session {
         let class = match (kind, cause) {
             (Kind::Error, _) => self.down.class_of_error(event),
             (Kind::Push, _) | (_, Cause::Push) => Class::Push,
-            (Kind::Reply | Kind::Request, _) => Class::Owed,
+            (Kind::Reply | Kind::Request | Kind::Rejected { .. }, _) => Class::Owed,
         };
         let outputs = channel::parts(&mut messages, permit);
         let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
@@ -71,7 +71,9 @@ impl Session {
         match (kind, cause) {
             (Kind::Error, _) => self.delivery.error(event, outputs, emit),
             (Kind::Push, _) | (_, Cause::Push) => self.delivery.push(outputs, emit),
-            (Kind::Reply | Kind::Request, _) => self.delivery.reply(event, outputs, emit),
+            (Kind::Reply | Kind::Request | Kind::Rejected { .. }, _) => {
+                self.delivery.reply(event, outputs, emit)
+            }
         }
         self.down.channel.reuse(messages);
     }

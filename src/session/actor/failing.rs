@@ -153,8 +153,9 @@ impl Session {
         self.send_error(event, ticket, cause);
     }
 
-    /// Fails an event that a pipeline sent to port `err`. The event that came from the port is the error event.
-    pub(super) fn fail_by_program(&mut self, event: Event, ticket: Ticket) {
+    /// Fails an event that a pipeline sent to port `err`, before or after the upstream. The event that came from the
+    /// port is the error event.
+    pub(super) fn fail_by_program(&mut self, event: Event, ticket: Ticket, before_upstream: bool) {
         let cause = ticket.cause();
         let number = ticket.redeem();
         if !self.is_error_due(number, cause) {
@@ -164,7 +165,8 @@ impl Session {
             let ticket = self.tracker.issue_error(number);
             self.send_error(event, ticket, cause);
         } else {
-            self.close_for(number, cause, &Failure::rejected());
+            let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
+            self.close_for(number, cause, &failure);
         }
     }
 
