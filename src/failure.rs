@@ -99,6 +99,8 @@ pub enum ConnectFailure {
     Reset,
     /// The socket failed in another way.
     Socket,
+    /// This machine lacks what a connection needs: a file descriptor, a local address or port, or memory.
+    Local,
     /// The attempt took longer than `connect_timeout`.
     Timeout,
     /// The answer is no valid WebSocket handshake, or agrees to something that was not offered.
@@ -170,7 +172,10 @@ impl Failure {
     pub fn connection(kind: FailureKind, detail: impl Into<String>) -> Self {
         let origin = match kind {
             FailureKind::NotAllowed => FailureOrigin::Program,
-            FailureKind::OutOfMemory | FailureKind::Draining | FailureKind::Lost => FailureOrigin::Proxy,
+            FailureKind::Connect(ConnectFailure::Local)
+            | FailureKind::OutOfMemory
+            | FailureKind::Draining
+            | FailureKind::Lost => FailureOrigin::Proxy,
             _ => FailureOrigin::Upstream,
         };
         let never_sent =
@@ -262,6 +267,7 @@ impl FailureKind {
             Self::Connect(ConnectFailure::Refused) => "connect_refused",
             Self::Connect(ConnectFailure::Reset) => "connect_reset",
             Self::Connect(ConnectFailure::Socket) => "connect_socket",
+            Self::Connect(ConnectFailure::Local) => "connect_local",
             Self::Connect(ConnectFailure::Timeout) => "connect_timeout",
             Self::Connect(ConnectFailure::Handshake) => "connect_handshake",
             Self::Connect(ConnectFailure::Status(_)) => "connect_status",
@@ -326,6 +332,7 @@ mod tests {
         for cause in [
             ConnectFailure::Lookup,
             ConnectFailure::Socket,
+            ConnectFailure::Local,
             ConnectFailure::Timeout,
             ConnectFailure::Handshake,
             ConnectFailure::Status(401),
@@ -341,6 +348,7 @@ mod tests {
     fn the_kind_of_a_connections_failure_names_the_party_at_fault() {
         let origin = |kind| Failure::connection(kind, "").origin;
         assert_eq!(origin(FailureKind::Connect(ConnectFailure::Timeout)), FailureOrigin::Upstream);
+        assert_eq!(origin(FailureKind::Connect(ConnectFailure::Local)), FailureOrigin::Proxy);
         assert_eq!(origin(FailureKind::NotAllowed), FailureOrigin::Program);
         for error in [LivenessError::Silent, LivenessError::Idle, LivenessError::Dead, LivenessError::Blocked]
         {
@@ -380,6 +388,7 @@ mod tests {
             FailureKind::Connect(ConnectFailure::Refused),
             FailureKind::Connect(ConnectFailure::Reset),
             FailureKind::Connect(ConnectFailure::Socket),
+            FailureKind::Connect(ConnectFailure::Local),
             FailureKind::Connect(ConnectFailure::Timeout),
             FailureKind::Connect(ConnectFailure::Handshake),
             FailureKind::Connect(ConnectFailure::Status(401)),

@@ -114,6 +114,8 @@ mod tests {
         let endpoint = endpoint();
         assert!(!endpoint.ended(&Failure::connection(FailureKind::Closed(Some(1000)), "")));
         assert!(!endpoint.ended(&Failure::draining()));
+        let local = Failure::connection(FailureKind::Connect(ConnectFailure::Local), "");
+        assert!(!endpoint.ended(&local), "the proxy lacked something");
         assert_eq!(endpoint.failures(), 0);
     }
 }

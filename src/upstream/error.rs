@@ -15,6 +15,15 @@ use crate::{
     net::LookupError,
 };
 
+/// The process has no file descriptor left (EMFILE).
+const PROCESS_FILES: i32 = 24;
+
+/// The system has no file descriptor left (ENFILE).
+const SYSTEM_FILES: i32 = 23;
+
+/// The kernel has no buffer left (ENOBUFS).
+const KERNEL_BUFFERS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
+
 /// Why a server could not be connected. The texts contain neither addresses nor credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
@@ -69,6 +78,7 @@ impl DialError {
             Self::Io(error) => match error.kind() {
                 ErrorKind::ConnectionRefused => ConnectFailure::Refused,
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => ConnectFailure::Reset,
+                _ if is_local(error) => ConnectFailure::Local,
                 _ => ConnectFailure::Socket,
             },
             Self::Timeout(_) => ConnectFailure::Timeout,
@@ -119,7 +129,38 @@ impl From<SendRequestError> for DialError {
     }
 }
 
+/// Whether this machine lacks what a connection needs, which says nothing about the server.
+fn is_local(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::OutOfMemory)
+        || matches!(error.raw_os_error(), Some(PROCESS_FILES | SYSTEM_FILES | KERNEL_BUFFERS))
+}
+
 /// The error of a failed look-up, as `net::Connect` returned it.
 fn lookup_error(error: &(dyn Error + 'static)) -> LookupError {
     error.downcast_ref().cloned().unwrap_or(LookupError::NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::FailureOrigin;
+
+    #[test]
+    fn what_this_machine_lacks_is_not_the_servers_failure() {
+        let failure = |number| DialError::Io(io::Error::from_raw_os_error(number)).failure();
+        for number in [PROCESS_FILES, SYSTEM_FILES, KERNEL_BUFFERS] {
+            let Failure { kind, origin, detail, .. } = failure(number);
+            assert_eq!((kind, origin), (FailureKind::Connect(ConnectFailure::Local), FailureOrigin::Proxy));
+            assert!(detail.starts_with("IO error: "), "{detail}");
+        }
+        for kind in [ErrorKind::AddrNotAvailable, ErrorKind::OutOfMemory] {
+            let failure = DialError::Io(kind.into()).failure();
+            assert_eq!(failure.origin, FailureOrigin::Proxy, "{kind:?}");
+        }
+        for kind in [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable]
+        {
+            let failure = DialError::Io(kind.into()).failure();
+            assert_eq!(failure.origin, FailureOrigin::Upstream, "{kind:?}");
+        }
+    }
 }
