@@ -273,14 +273,15 @@ fn an_upstream_that_chooses_the_answered_subprotocol_is_accepted() {
 fn an_upstream_that_chooses_another_subprotocol_is_rejected() {
     for (known, promised) in [(r#"subprotocols = ["b"]"#, Some("b")), ("subprotocols = []", None)] {
         let origin = undecided();
-        let proxy =
-            Proxy::start(&patient(Settings::request(&origin.url())).on_route(known)).expect_restarts();
+        let settings = patient(Settings::request(&origin.url())).on_route(known);
+        let proxy = Proxy::start_with(&settings, &[("RUST_LOG", "info,upstream=debug")]).expect_restarts();
         let mut client = Opening::new(proxy.addr()).protocols("a, b").open();
         assert_eq!(client.protocol().as_deref(), promised);
         send(&mut client, &["hello"]);
         origin.set_answer(Answer::Choose("a"));
         let reason = "handshake failed: client was answered with another subprotocol";
         assert_eq!(client.recv_error(), (sending(&origin, reason), "1:0:0".to_owned()));
+        proxy.wait_log("endpoint failed upstream=echo *failures=1 reason=\"handshake failed");
         origin.set_answer(promised.map_or(Answer::Accept, Answer::Choose));
         proxy.wait_ups(1);
         assert_eq!(origin.head(1).get("sec-websocket-protocol").as_deref(), promised);

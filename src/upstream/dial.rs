@@ -1,6 +1,14 @@
 //! Dials a server: awc's WebSocket handshake over a socket of [`net::Connect`](crate::net::Connect).
 
-use std::{future::Future, pin::Pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::OnceCell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use awc::{BoxedSocket, Client};
@@ -54,7 +62,13 @@ pub struct Dialed {
 }
 
 /// A dial in progress. Dropping it ends it.
-pub type Dialing = Pin<Box<dyn Future<Output = Result<Dialed, DialError>>>>;
+pub struct Dialing {
+    dial: Pin<Box<dyn Future<Output = Result<Dialed, DialError>>>>,
+    promise: Promise,
+}
+
+/// The subprotocol that the client was answered with before the dial had ended; not set while the client waits.
+type Promise = Rc<OnceCell<Option<String>>>;
 
 /// The state of a session's first dial when its client is accepted.
 pub enum First {
@@ -102,37 +116,51 @@ impl DialPlan {
     /// Connects to `destination` within the upstream's `connect_timeout` from the first poll on, and reports
     /// the result to the upstream.
     pub fn dial(&self, destination: &Destination) -> Dialing {
-        let (plan, destination) = (self.clone(), destination.clone());
-        Box::pin(async move {
+        let promise = Promise::default();
+        let (plan, destination, promised) = (self.clone(), destination.clone(), Rc::clone(&promise));
+        let dial = Box::pin(async move {
             let limit = plan.settings().connect_timeout;
-            let connecting = handshake(&plan, &destination);
+            let connecting = handshake(&plan, &destination, &promised);
             let dialed = tokio::time::timeout(limit, connecting).await;
             let dialed = dialed.unwrap_or(Err(DialError::Timeout(limit)));
             if let Err(error) = &dialed {
                 plan.upstream().report_end(&destination.endpoint, &error.failure());
             }
             dialed
-        })
+        });
+        Dialing { dial, promise }
     }
 }
 
-/// Continues a dial after the client has been answered with the subprotocol `promised`. A connection with
-/// another subprotocol is an error.
-pub fn with_promise(dialing: Dialing, promised: Option<String>) -> Dialing {
-    Box::pin(async move {
-        match dialing.await {
-            Ok(Dialed { protocol: Some(chosen), .. }) if Some(&chosen) != promised.as_ref() => {
-                Err(DialError::Promised)
-            }
-            other => other,
-        }
-    })
+impl Dialing {
+    /// Continues the dial after the client has been answered with the subprotocol `promised`. A server that chooses
+    /// another one is an error.
+    pub fn promise(self, promised: Option<String>) -> Self {
+        // A client is answered once.
+        let _ = self.promise.set(promised);
+        self
+    }
 }
 
-async fn handshake(plan: &DialPlan, destination: &Destination) -> Result<Dialed, DialError> {
+impl Future for Dialing {
+    type Output = Result<Dialed, DialError>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Self::Output> {
+        self.dial.as_mut().poll(task)
+    }
+}
+
+async fn handshake(
+    plan: &DialPlan,
+    destination: &Destination,
+    promise: &OnceCell<Option<String>>,
+) -> Result<Dialed, DialError> {
     let (response, framed) = prepare(plan, &destination.url.text).connect().await?;
     let headers = response.headers().clone();
     let protocol = chosen_protocol(&headers, &plan.protocols)?;
+    if protocol.is_some() && promise.get().is_some_and(|promised| *promised != protocol) {
+        return Err(DialError::Promised);
+    }
     let parts = framed.into_parts();
     // Copied, because otherwise one byte would keep the handshake's buffer of 8 KiB alive.
     let rest = Bytes::copy_from_slice(&parts.read_buf);

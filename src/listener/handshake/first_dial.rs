@@ -6,7 +6,7 @@ use super::relay;
 use crate::{
     listener::answer::Refusal,
     settings::Route,
-    upstream::{DialPlan, First, dial::with_promise},
+    upstream::{DialPlan, First},
     wiring::UpstreamStart,
 };
 
@@ -35,7 +35,7 @@ pub(super) async fn dial_first(
         Ok(Err(error)) => (preferred(route, &plan.protocols), First::Failed(error)),
         Err(_) => {
             let promised = preferred(route, &plan.protocols);
-            (promised.clone(), First::Pending(with_promise(dialing, promised)))
+            (promised.clone(), First::Pending(dialing.promise(promised)))
         }
     };
     // Later connections must use the subprotocol that the client was answered with.
