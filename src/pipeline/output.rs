@@ -1,6 +1,6 @@
 //! The destinations of a pipeline's ports.
 
-use bytestring::ByteString;
+use std::sync::Arc;
 
 use super::Attach;
 use crate::{
@@ -24,7 +24,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct UpstreamEdge {
     /// The route's own URL: events that name it go to the connector.
-    url: ByteString,
+    url: Arc<str>,
     supervisor: Edge<DataMessage>,
     connector: Option<Edge<DataMessage>>,
 }
@@ -49,8 +49,8 @@ impl Output {
 
 impl UpstreamEdge {
     /// An edge with no connector attached.
-    pub fn new(url: &str, supervisor: Edge<DataMessage>) -> Self {
-        Self { url: url.into(), supervisor, connector: None }
+    pub fn new(url: Arc<str>, supervisor: Edge<DataMessage>) -> Self {
+        Self { url, supervisor, connector: None }
     }
 
     fn push(&mut self, message: DataMessage) {
@@ -91,7 +91,7 @@ impl UpstreamEdge {
         !meta.is_plain()
             && match meta.get("url") {
                 None => false,
-                Some(Value::String(url)) => url != self.url,
+                Some(Value::String(url)) => url != *self.url,
                 Some(_) => true,
             }
     }

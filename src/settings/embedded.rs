@@ -137,7 +137,7 @@ mod tests {
         let layers = from_flags(&listen, "ws://h:1", env(&variable));
         let settings = check(&layers).unwrap();
         assert_eq!(settings.listeners[0].bind.len(), 2);
-        assert_eq!(settings.upstreams["main"].url.text, "ws://h:1");
+        assert_eq!(&*settings.upstreams["main"].url.text, "ws://h:1");
         assert_eq!(settings.upstreams["main"].exchange, crate::settings::ExchangeMode::Request);
         let report = report(&layers, Extent::Changed);
         assert!(report.contains("# command line"), "{report}");

@@ -27,9 +27,9 @@ use crate::{
 pub struct Supervisor {
     plan: DialPlan,
     links: SupervisorLinks,
-    /// The route's own upstream, as events reach it that name no server. Where programs set `$url` for every
-    /// event, it is a server like those that events name.
-    own: Target,
+    /// What redials the route's own upstream. Where programs set `$url` for every event, it is a server like those
+    /// that events name.
+    own_redial: Redial,
     children: Children<Addr<Connector>>,
 }
 
@@ -57,11 +57,10 @@ impl Supervisor {
             ctx.set_mailbox_capacity(mailbox_room(room));
             let links = links(&ctx.address());
             let is_needed = !matches!(first, First::NotNeeded);
-            let redial = if is_needed { Redial::Automatic } else { Redial::OnDemand };
-            let Destination { endpoint, url } = plan.destination.clone();
-            let own = Target { url, endpoint: Some(endpoint), redial };
-            let children = Children::new(is_needed.then(|| own.clone()), plan.settings().restart);
-            let mut supervisor = Self { plan, links, own, children };
+            let own_redial = if is_needed { Redial::Automatic } else { Redial::OnDemand };
+            let own = is_needed.then(|| own_target(&plan, own_redial));
+            let children = Children::new(own, Arc::clone(&plan.settings().restart));
+            let mut supervisor = Self { plan, links, own_redial, children };
             supervisor.begin(first, ctx);
             supervisor
         })
@@ -215,7 +214,7 @@ impl Supervisor {
 
     /// The name of its server in error replies and logs: the masked URL.
     fn server(&self, generation: Generation) -> Arc<str> {
-        self.destination(generation).url.shown.as_str().into()
+        Arc::clone(&self.destination(generation).url.shown)
     }
 
     // --- The end
@@ -227,6 +226,12 @@ impl Supervisor {
             Edge::to(&connector).notify(Close(frame.cloned()));
         }
     }
+}
+
+/// The route's own upstream, as events reach it that name no server.
+fn own_target(plan: &DialPlan, redial: Redial) -> Target {
+    let Destination { endpoint, url } = plan.destination.clone();
+    Target { url, endpoint: Some(endpoint), redial }
 }
 
 impl Actor for Supervisor {

@@ -91,13 +91,13 @@ pub struct Child<C> {
     /// Whether any connection to the server was established.
     was_up: bool,
     policy: Policy,
-    /// Why events cannot be sent while there is no connection.
-    down: Failure,
+    /// Why the last connection ended; `None` when there was none, or one was up since.
+    down: Option<Box<Failure>>,
 }
 
 impl<C: Clone> Child<C> {
     /// A server to which nothing has been connected.
-    pub fn new(Target { url, endpoint, redial }: Target, restart: Restart) -> Self {
+    pub fn new(Target { url, endpoint, redial }: Target, restart: Arc<Restart>) -> Self {
         let endpoint = endpoint.unwrap_or_else(|| Endpoint::new(url.clone()));
         Self {
             destination: Destination { endpoint, url },
@@ -106,7 +106,7 @@ impl<C: Clone> Child<C> {
             generation: Generation::default(),
             was_up: false,
             policy: Policy::new(restart),
-            down: Failure::not_connected(),
+            down: None,
         }
     }
 
@@ -141,8 +141,8 @@ impl<C: Clone> Child<C> {
     }
 
     /// Why events cannot be sent while there is no connection.
-    pub fn down(&self) -> &Failure {
-        &self.down
+    pub fn down(&self) -> Failure {
+        self.down.as_deref().cloned().unwrap_or_else(Failure::not_connected)
     }
 
     /// Facts about the connection of its connector. `was_up_before` includes this connection.
@@ -162,11 +162,9 @@ impl<C: Clone> Child<C> {
         match (&self.state, self.redial) {
             // Events for the route's own upstream go to its connector directly. One that comes here was sent
             // before the connector was attached; later events may be at the connector already.
-            (_, Redial::Automatic) => Wanted::Fail(self.down.clone()),
+            (_, Redial::Automatic) => Wanted::Fail(self.down()),
             (State::Dialing(connector) | State::Up(connector, _), _) => Wanted::Send(connector.clone()),
-            (State::Backoff(until) | State::Paced(until), _) if now < *until => {
-                Wanted::Fail(self.down.clone())
-            }
+            (State::Backoff(until) | State::Paced(until), _) if now < *until => Wanted::Fail(self.down()),
             (State::Idle | State::Backoff(_) | State::Paced(_), _) => Wanted::Dial(self.begin(next)),
         }
     }
@@ -193,7 +191,7 @@ impl<C: Clone> Child<C> {
         let State::Dialing(connector) = &self.state else { return false };
         self.state = State::Up(connector.clone(), now);
         self.was_up = true;
-        self.down = Failure::not_connected();
+        self.down = None;
         true
     }
 
@@ -208,7 +206,7 @@ impl<C: Clone> Child<C> {
         if let State::Up(_, since) = self.state {
             self.policy.was_up(now.saturating_duration_since(since));
         }
-        self.down = failure.while_down();
+        self.down = Some(Box::new(failure.while_down()));
         let verdict = self.policy.lost(now, chance);
         self.state = State::Backoff(now + verdict.delay);
         verdict
@@ -252,8 +250,8 @@ mod tests {
 
     fn child(redial: Redial) -> Child<&'static str> {
         let url = UpstreamUrl::parse("ws://h:1").unwrap();
-        let restart = Restart { min: SECOND, max: 10 * SECOND, ..fixture::upstream().restart };
-        Child::new(Target { url, endpoint: None, redial }, restart)
+        let restart = Restart { min: SECOND, max: 10 * SECOND, ..*fixture::upstream().restart };
+        Child::new(Target { url, endpoint: None, redial }, restart.into())
     }
 
     fn broken() -> Failure {
@@ -362,9 +360,9 @@ mod tests {
     fn the_reason_of_the_last_dial_is_forgotten_once_a_connection_is_up() {
         let (mut child, now) = (child(Redial::Automatic), Instant::now());
         child.lost(&refused(), now, 0.0);
-        assert_eq!(*child.down(), refused());
+        assert_eq!(child.down(), refused());
         child.started("a");
         child.up(now);
-        assert_eq!(*child.down(), Failure::not_connected());
+        assert_eq!(child.down(), Failure::not_connected());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: see [`child`](super::child).
 
-use std::{mem, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use super::{
     Verdict,
@@ -29,7 +29,7 @@ pub struct Children<C> {
     last: Generation,
     /// The session drains, and nothing is connected any more.
     stopped: bool,
-    restart: Restart,
+    restart: Arc<Restart>,
 }
 
 /// What the end of a connection requires, besides the failures of its events.
@@ -46,8 +46,8 @@ pub enum Next {
 impl<C: Clone> Children<C> {
     /// The route's own upstream, where the supervisor connects to it without being asked by events.
     /// Connections are restarted by these settings.
-    pub fn new(own: Option<Target>, restart: Restart) -> Self {
-        let all = own.into_iter().map(|target| Child::new(target, restart)).collect();
+    pub fn new(own: Option<Target>, restart: Arc<Restart>) -> Self {
+        let all = own.into_iter().map(|target| Child::new(target, Arc::clone(&restart))).collect();
         Self { all, last: Generation::default(), stopped: false, restart }
     }
 
@@ -200,7 +200,7 @@ impl<C: Clone> Children<C> {
             };
             self.all.swap_remove(idle.ok_or_else(full)?);
         }
-        self.all.push(Child::new(target, self.restart));
+        self.all.push(Child::new(target, Arc::clone(&self.restart)));
         Ok(self.all.len() - 1)
     }
 }
@@ -230,8 +230,8 @@ mod tests {
     }
 
     fn children() -> Children<String> {
-        let restart = Restart { min: SECOND, max: 10 * SECOND, ..fixture::upstream().restart };
-        Children::new(Some(own()), restart)
+        let restart = Restart { min: SECOND, max: 10 * SECOND, ..*fixture::upstream().restart };
+        Children::new(Some(own()), restart.into())
     }
 
     /// Starts a connector for an event, if one is to be started.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use crate::settings::Restart;
 /// The restart state of one connector.
 #[derive(Debug)]
 pub struct Policy {
-    restart: Restart,
+    restart: Arc<Restart>,
     /// Attempts since a connection last proved good.
     attempt: u32,
     /// When the restarts within the window were ordered, oldest first; at most `max_restarts`.
@@ -36,7 +37,7 @@ pub struct Verdict {
 
 impl Policy {
     /// The policy of a connector that has not been restarted yet.
-    pub fn new(restart: Restart) -> Self {
+    pub fn new(restart: Arc<Restart>) -> Self {
         Self { restart, attempt: 0, recent: VecDeque::new(), gave_up: false }
     }
 
@@ -107,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_ceiling_doubles_up_to_the_maximum() {
-        let mut policy = Policy::new(Restart { max_restarts: 100, ..restart() });
+        let mut policy = Policy::new(Restart { max_restarts: 100, ..restart() }.into());
         let now = Instant::now();
         let delays: Vec<u128> = (0..9).map(|_| policy.lost(now, 1.0).delay.as_millis()).collect();
         assert_eq!(delays, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000]);
@@ -118,7 +119,7 @@ mod tests {
 
     #[test]
     fn restarts_beyond_the_limit_are_given_up_and_probed() {
-        let mut policy = Policy::new(restart());
+        let mut policy = Policy::new(restart().into());
         let now = Instant::now();
         for _ in 0..5 {
             assert!(!policy.lost(now, 0.5).probing);
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_lasted_has_proved_good() {
-        let mut policy = Policy::new(restart());
+        let mut policy = Policy::new(restart().into());
         let now = Instant::now();
         policy.lost(now, 1.0);
         policy.was_up(Duration::from_millis(9_999));
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn restarts_that_left_the_window_do_not_count() {
-        let mut policy = Policy::new(restart());
+        let mut policy = Policy::new(restart().into());
         let mut now = Instant::now();
         for _ in 0..100 {
             assert!(!policy.lost(now, 0.5).probing);

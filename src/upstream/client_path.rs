@@ -6,7 +6,7 @@
 //! which has the same meaning to the upstream; all others arrive unchanged. Scheme, host and port always come
 //! from the settings.
 
-use std::fmt::Write;
+use std::{fmt::Write, rc::Rc};
 
 use actix_http::Uri;
 
@@ -16,20 +16,20 @@ use crate::{
 };
 
 /// Path and query of a client's request. It does not depend on the endpoint, so that each connection of the
-/// session can go to another one.
-#[derive(Debug)]
-pub struct ClientPath(Option<Forwarded>);
+/// session can go to another one. Clones share it.
+#[derive(Debug, Clone)]
+pub struct ClientPath(Option<Rc<Forwarded>>);
 
 /// A path and a query that are forwarded, percent-encoded for a URL.
 #[derive(Debug)]
 struct Forwarded {
     /// The whole path.
-    path: String,
+    path: Box<str>,
     /// What follows the route's path in it; `None` where the path is not below the route's.
-    below: Option<String>,
+    below: Option<Box<str>>,
     /// Whether the route's path is removed if the endpoint's URL has no path.
     strips_prefix: bool,
-    query: Option<String>,
+    query: Option<Box<str>>,
 }
 
 /// Why a client's path cannot be forwarded.
@@ -56,12 +56,13 @@ impl ClientPath {
             return Err(PathError::DotSegment);
         }
         let below = route.pattern.rest_of(uri.path());
-        Ok(Self(Some(Forwarded {
+        let forwarded = Forwarded {
             path: encoded(uri.path(), b"/"),
             below: below.map(|rest| encoded(rest, b"/")),
             strips_prefix: route.strip_prefix,
             query: uri.query().map(|query| encoded(query, b"/?")),
-        })))
+        };
+        Ok(Self(Some(Rc::new(forwarded))))
     }
 
     /// The URL of a connection to the endpoint with the URL `url`.
@@ -99,14 +100,14 @@ impl Forwarded {
                 let below = below.strip_prefix('/').unwrap_or(below);
                 format!("{base}/{below}")
             }
-            _ => self.path.clone(),
+            _ => self.path.to_string(),
         }
     }
 }
 
 /// Percent-encodes every byte that is neither allowed in a path segment (RFC 3986 section 3.3) nor listed in
 /// `more`. A percent sign stays only where two hexadecimal digits follow it.
-fn encoded(text: &str, more: &[u8]) -> String {
+fn encoded(text: &str, more: &[u8]) -> Box<str> {
     let bytes = text.as_bytes();
     let mut encoded = String::with_capacity(text.len());
     for (at, byte) in text.bytes().enumerate() {
@@ -122,5 +123,5 @@ fn encoded(text: &str, more: &[u8]) -> String {
             let _ = write!(encoded, "%{byte:02X}");
         }
     }
-    encoded
+    encoded.into()
 }

@@ -37,7 +37,7 @@ pub struct DialPlan {
     /// Dials the upstream.
     pub dialer: Dialer,
     /// What the client's request adds to the URL of an endpoint.
-    pub path: Rc<ClientPath>,
+    pub path: ClientPath,
     /// Where the session's first connection to the upstream itself goes.
     pub destination: Destination,
     /// Headers of the handshake: the client's that are forwarded, and the configured ones.

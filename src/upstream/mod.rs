@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn all_sessions_share_the_endpoint_and_the_pace_of_reconnects() {
         let mut settings = fixture::upstream();
-        settings.restart.rate = 10;
+        Arc::make_mut(&mut settings.restart).rate = 10;
         let upstream = Upstream::new(Arc::new(settings), Network::system());
         let live = upstream.report_up(upstream.endpoint());
         upstream.report_end(upstream.endpoint(), &Failure::from(&LinkError::Eof));
@@ -150,7 +150,8 @@ mod tests {
         assert!(same.reserve_reconnect(now) > now);
 
         let url = UpstreamUrl::parse("ws://other:1").unwrap();
-        let restart = settings::Restart { rate: settings.restart.rate + 1, ..settings.restart };
+        let restart = settings::Restart { rate: settings.restart.rate + 1, ..*settings.restart };
+        let restart = Arc::new(restart);
         let moved = same.with_settings(Arc::new(settings::Upstream { url, restart, ..settings }));
         assert_eq!((moved.endpoint().live(), moved.reserve_reconnect(now)), (0, now));
     }

@@ -64,14 +64,15 @@ fn link_actors(
     };
     let chain = PipelineChain { room: room + plan.settings().limits.buffer, ..chain };
     let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
-    let url = plan.destination.url.text.clone();
+    let url = Arc::clone(&plan.destination.url.text);
     let budget = Budget::new(plan.settings().limits.buffer, global_budget);
     let mut incoming = Output::End;
     let supervisor = Supervisor::start(
         plan,
         first,
         |supervisor| {
-            let upstream = |supervisor| Output::Upstream(UpstreamEdge::new(&url, Edge::rare(supervisor)));
+            let upstream =
+                |supervisor| Output::Upstream(UpstreamEdge::new(Arc::clone(&url), Edge::rare(supervisor)));
             let started = chain.start(&route.incoming, upstream(supervisor));
             incoming = started.head.map_or_else(|| upstream(supervisor), Output::Next);
             supervisor::SupervisorLinks {

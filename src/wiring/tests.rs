@@ -2,7 +2,6 @@
 
 use std::{
     future::poll_fn,
-    rc::Rc,
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -177,7 +176,7 @@ impl TestBed {
         let destination = shared.destination(&path).unwrap();
         let plan = DialPlan {
             dialer: Dialer::new(&shared),
-            path: Rc::new(path),
+            path,
             destination: destination.clone(),
             headers: [].into(),
             protocols: [].into(),

@@ -244,7 +244,7 @@ async fn admit(
     let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
     let plan = DialPlan {
         dialer: dialer.clone(),
-        path: Rc::new(path),
+        path,
         destination,
         headers: forward::headers(context, dialer.upstream().settings()).into(),
         protocols: context.subprotocols.as_slice().into(),

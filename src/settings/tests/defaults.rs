@@ -53,7 +53,7 @@ fn default_timeouts_of_a_listener() {
 fn defaults_of_an_upstream() {
     let settings = defaults();
     let (listener, upstream) = (&settings.listeners[0], &settings.upstreams["echo"]);
-    assert_eq!(upstream.url.text, "ws://127.0.0.1:8139");
+    assert_eq!(&*upstream.url.text, "ws://127.0.0.1:8139");
     assert_eq!((upstream.exchange, &upstream.correlation), (ExchangeMode::Stream, &None));
     assert_eq!(upstream.max_in_flight, 128);
     assert_eq!((upstream.liveness, upstream.tcp), (listener.liveness, listener.tcp));
@@ -76,7 +76,7 @@ fn defaults_for_the_end_of_an_upstream() {
         probe: Duration::from_secs(30),
         rate: 200,
     };
-    assert_eq!(upstream.restart, restart);
+    assert_eq!(*upstream.restart, restart);
 }
 
 #[test]

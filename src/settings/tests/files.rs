@@ -109,7 +109,7 @@ fn the_demo_is_the_reference_case() {
     assert_eq!(down.codec.name(), "string");
     assert_eq!((down.preprocessors.as_slice(), down.postprocessors.as_slice()), (&lines[..], &[][..]));
     let upstream = settings.routes[0].upstream.as_ref().unwrap();
-    assert_eq!(upstream.url.text, "ws://localhost:8139");
+    assert_eq!(&*upstream.url.text, "ws://localhost:8139");
     assert_eq!(upstream.exchange, ExchangeMode::Request);
     let up = &upstream.format;
     assert_eq!(up.codec.name(), "string");

@@ -140,8 +140,8 @@ fn timeouts_of_a_listener() {
 #[test]
 fn urls_of_an_upstream() {
     let upstream = &everything().upstreams["u-1"];
-    assert_eq!(upstream.url.text, "ws://me:secret@h/x?y");
-    assert_eq!(upstream.url.shown, "ws://***@H:80/x?***");
+    assert_eq!(&*upstream.url.text, "ws://me:secret@h/x?y");
+    assert_eq!(&*upstream.url.shown, "ws://***@H:80/x?***");
     let allowed = [AllowedUrl::Exact("ws://a/".to_owned()), AllowedUrl::Prefix("ws://b/".to_owned())];
     assert_eq!(upstream.allow_urls, allowed);
 }

@@ -1,11 +1,11 @@
 //! Events that no connector took: events that name a server by `$url`, and those for which there is no
 //! connection.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use actix::Context;
 
-use super::Supervisor;
+use super::{Supervisor, own_target};
 use crate::{
     authority::mask,
     connector::Generation,
@@ -30,10 +30,10 @@ impl Supervisor {
     }
 
     fn dispatch(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
-        let own = &self.own.url.text;
+        let own = &self.plan.destination.url.text;
         let target = match envelope.event.meta.get("url") {
-            None => self.own.clone(),
-            Some(Value::String(url)) if url == *own => self.own.clone(),
+            None => own_target(&self.plan, self.own_redial),
+            Some(Value::String(url)) if *url == **own => own_target(&self.plan, self.own_redial),
             Some(Value::String(url)) => match self.plan.settings().allows(&url) {
                 Ok(url) => Target { url, endpoint: None, redial: Redial::OnDemand },
                 Err(error) => {
@@ -60,8 +60,7 @@ impl Supervisor {
             Wanted::Send(connector) => connector,
             Wanted::Dial(generation) => self.dial(generation, ctx),
             Wanted::Fail(failure) => {
-                let server: Arc<str> = target.url.shown.as_str().into();
-                return Err(not_sent(envelope, &server, &failure).into());
+                return Err(not_sent(envelope, &target.url.shown, &failure).into());
             }
         };
         Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
@@ -73,7 +72,7 @@ impl Supervisor {
         let server = self.server(generation);
         let failure = match self.children.get(generation) {
             _ if self.children.is_stopped() => Failure::draining(),
-            Some(child) => child.down().clone(),
+            Some(child) => child.down(),
             None => Failure::not_connected(),
         };
         self.fail(envelopes.into_iter().map(|late| not_sent(late, &server, &failure)).collect());

@@ -125,7 +125,7 @@ impl Upstream {
     /// [`UrlError::NotAllowed`] when no entry of `allow_urls` matches, or another error when the URL is
     /// malformed.
     pub fn allows(&self, text: &str) -> Result<UpstreamUrl, UrlError> {
-        if text == self.url.text {
+        if *text == *self.url.text {
             return Ok(self.url.clone());
         }
         let normal = entry(text)?;

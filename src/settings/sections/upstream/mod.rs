@@ -68,7 +68,7 @@ pub struct Upstream {
     /// Headers of the upstream's answer that are forwarded to the client, in lower case.
     pub forward_response_headers: Vec<String>,
     /// When to reconnect after a loss.
-    pub restart: Restart,
+    pub restart: Arc<Restart>,
     /// Which close codes of the upstream are passed on to the client.
     pub on_upstream_close: OnEnd,
     /// Which refusals of a reconnect close the client.
@@ -115,7 +115,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_headers,
         forward_response_headers: headers::of_answers(section),
         headers,
-        restart: restart::read(section),
+        restart: Arc::new(restart::read(section)),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
@@ -146,7 +146,7 @@ mod tests {
             "allow_urls = [\"ws://me:SECRET@i/*\", \"ws://me:SECRET@j/?SECRET\"]\nheaders.x-token = \"SECRET\"\n[pipeline",
         );
         let settings = load(&text, &[]).unwrap();
-        assert_eq!(settings.upstreams["echo"].url.text, "ws://me:SECRET@h/chat?token=SECRET");
+        assert_eq!(&*settings.upstreams["echo"].url.text, "ws://me:SECRET@h/chat?token=SECRET");
         let debug = format!("{settings:?}");
         assert!(!debug.contains("SECRET"), "{debug}");
         for shown in [

@@ -7,7 +7,7 @@
 //! host or path from it. What the normal form leaves ambiguous is refused: userinfo, backslashes, control
 //! characters and dot segments, percent-encoded ones included.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
 use config::Value;
 use url::Url;
@@ -67,16 +67,16 @@ pub enum UrlError {
     NotAllowed(String),
 }
 
-/// A checked `ws://` URL.
+/// A checked `ws://` URL. Clones share its texts, because each session has some.
 ///
 /// # Security
 /// The `Debug` form is the masked one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
     /// The URL to dial, always ASCII: as written if it is unambiguous, else in normal form.
-    pub text: String,
+    pub text: Arc<str>,
     /// The URL for texts and logs: as written, with userinfo and query masked.
-    pub shown: String,
+    pub shown: Arc<str>,
     /// Whether it was written with a path, even if that is `/`.
     pub(crate) has_path: bool,
 }
@@ -106,7 +106,7 @@ impl UpstreamUrl {
     /// ```
     /// # use towline::settings::UpstreamUrl;
     /// let url = UpstreamUrl::parse("ws://me:secret@127.0.0.1:8139/chat?token=1")?;
-    /// assert_eq!(url.shown, "ws://***@127.0.0.1:8139/chat?***");
+    /// assert_eq!(&*url.shown, "ws://***@127.0.0.1:8139/chat?***");
     /// # Ok::<(), towline::settings::UrlError>(())
     /// ```
     ///
@@ -120,12 +120,13 @@ impl UpstreamUrl {
         check_userinfo(&normal)?;
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
         let has_path = authority::split(text).behind.starts_with('/');
-        Ok(Self { text: if kept { text.to_owned() } else { normal }, shown: mask(text), has_path })
+        let dialed = if kept { text } else { &normal };
+        Ok(Self { text: dialed.into(), shown: mask(text).into(), has_path })
     }
 
     /// The same upstream with another path or query, which is not shown.
     pub fn at(&self, text: String) -> Self {
-        Self { text, ..self.clone() }
+        Self { text: text.into(), ..self.clone() }
     }
 
     /// Its parts as written: a path only if there was one.
@@ -250,7 +251,7 @@ mod tests {
             ("ws://u:p@h/", "ws://u:p@h/"),
         ];
         for (written, text) in table {
-            assert_eq!(UpstreamUrl::parse(written).unwrap().text, text, "{written}");
+            assert_eq!(&*UpstreamUrl::parse(written).unwrap().text, text, "{written}");
         }
     }
 
@@ -349,7 +350,7 @@ mod tests {
             ("ws://127.0.0.1:8139/", "ws://own:pw@127.0.0.1:8139/", "ws://***@127.0.0.1:8139/"),
         ] {
             let url = upstream.allows(text).unwrap();
-            assert_eq!((url.text.as_str(), url.shown.as_str()), (dialled, shown), "{text}");
+            assert_eq!((&*url.text, &*url.shown), (dialled, shown), "{text}");
         }
         for text in ["ws://me:s%C3%A9cret@good.example/app/a", "ws://you@good.example/x"] {
             assert_eq!(
@@ -389,7 +390,7 @@ mod tests {
         for (text, error) in table {
             if text.contains('\u{200b}') {
                 // dropped by IDNA: the very same host, in its normal form
-                assert_eq!(upstream.allows(text).unwrap().text, "ws://good.example/app/");
+                assert_eq!(&*upstream.allows(text).unwrap().text, "ws://good.example/app/");
             } else {
                 assert_eq!(upstream.allows(text), Err(error), "{text}");
             }
