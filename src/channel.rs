@@ -16,7 +16,6 @@
 //! [`Channel::check_liveness`] sets for a message that may not grow.
 
 use std::{
-    mem,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -51,8 +50,6 @@ pub struct Channel<S, T> {
     steps: usize,
     /// Whether this turn reads from the peer; false when the budget or the owner has no room.
     is_reading: bool,
-    /// The messages of one event; kept to reuse its memory.
-    messages: Vec<Message>,
 }
 
 /// What one step of reading yields.
@@ -109,7 +106,6 @@ where
             partial: PartialBytes::new(budget),
             steps: 0,
             is_reading: true,
-            messages: Vec::new(),
         }
     }
 
@@ -226,7 +222,8 @@ where
     // --- Writing
 
     /// Encodes an event and queues its messages. `token` makes the token of each message from whether it is the last
-    /// one and its permit. Returns the number of messages.
+    /// one and its permit. `scratch` is empty before and after; the owner keeps it to reuse its memory. Returns the
+    /// number of messages.
     ///
     /// # Errors
     /// When the format cannot encode the data. Nothing is queued then.
@@ -235,37 +232,29 @@ where
         data: Data,
         meta: &Meta,
         permit: Option<Permit>,
+        scratch: &mut Vec<Message>,
         token: impl Fn(bool, Option<Permit>) -> T,
     ) -> Result<usize, FormatError> {
-        let mut messages = self.encode(data, meta)?;
-        let count = messages.len();
-        for Part { message, is_last, permit } in parts(&mut messages, permit) {
+        self.encode(data, meta, scratch)?;
+        let count = scratch.len();
+        for Part { message, is_last, permit } in parts(scratch, permit) {
             // After our close frame `push` refuses; message and token are dropped.
             let _ = self.link.push(message, token(is_last, permit));
         }
-        self.reuse(messages);
         Ok(count)
     }
 
-    /// Encodes an event for an owner that queues its messages itself with [`Link::push`]. Pass the emptied vector to
-    /// [`Channel::reuse`].
+    /// Encodes an event for an owner that queues its messages itself with [`Link::push`]. Appends the messages.
     ///
     /// # Errors
-    /// When the format cannot encode the data.
-    pub fn encode(&mut self, data: Data, meta: &Meta) -> Result<Vec<Message>, FormatError> {
-        let mut messages = mem::take(&mut self.messages);
-        match self.outbound.encode(data, meta, &mut messages) {
-            Ok(()) => Ok(messages),
-            Err(error) => {
-                self.messages = messages;
-                Err(error)
-            }
-        }
-    }
-
-    /// Keeps an emptied vector for the next event.
-    pub fn reuse(&mut self, messages: Vec<Message>) {
-        self.messages = messages;
+    /// When the format cannot encode the data. `messages` is unchanged then.
+    pub fn encode(
+        &mut self,
+        data: Data,
+        meta: &Meta,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), FormatError> {
+        self.outbound.encode(data, meta, messages)
     }
 }
 
@@ -374,7 +363,8 @@ mod tests {
     async fn only_the_last_message_of_an_event_has_its_permit() {
         let (mut channel, _server) = channel(usize::MAX);
         let data = Data::from(Value::string("a"));
-        let count = channel.push_event(data, &Meta::new(false, None), None, |is_last, _| is_last);
+        let count =
+            channel.push_event(data, &Meta::new(false, None), None, &mut Vec::new(), |is_last, _| is_last);
         assert_eq!(count, Ok(1));
         assert_eq!(channel.link().outbox().tokens().collect::<Vec<_>>(), [&true]);
         let mut messages = vec![Message::Text("a".into()), Message::Text("b".into())];

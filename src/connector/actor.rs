@@ -31,7 +31,7 @@ use crate::{
     settings::Upstream,
     turn::{Driven, drive},
     upstream::{DialError, Dialed, Dialing, Live},
-    wire::{LinkError, Role},
+    wire::{LinkError, Message, Role},
 };
 
 /// The actor that owns one connection to an upstream.
@@ -57,6 +57,8 @@ pub struct Connector {
     live: Option<Live>,
     /// The replies and pushes read in this turn.
     batch: Batch,
+    /// The messages of one event; kept to reuse its memory.
+    messages: Vec<Message>,
     /// Tickets of written events that await no reply, collected in this turn.
     delivered: Vec<Ticket>,
     /// The server's name in error replies.
@@ -120,6 +122,7 @@ impl Connector {
             open: None,
             live: None,
             batch: Batch::default(),
+            messages: Vec::new(),
             delivered: Vec::new(),
             server: links.server,
             origin: links.origin,
@@ -178,7 +181,7 @@ impl Connector {
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
         let token = |is_last, permit| Sending { is_last, _permit: permit };
-        match channel.push_event(event.data, &event.meta, permit, token) {
+        match channel.push_event(event.data, &event.meta, permit, &mut self.messages, token) {
             Ok(0) => ticket.settle(AckStatus::Dropped),
             Ok(_) => self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now),
             Err(error) => {

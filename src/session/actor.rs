@@ -39,7 +39,7 @@ use crate::{
     settings::{Listener, OnClientClose},
     supervisor::SessionOver,
     turn::{Driven, drive},
-    wire::{CloseFrame, LinkError, Role},
+    wire::{CloseFrame, LinkError, Message, Role},
 };
 
 /// Limit on unsettled events of a session without upstream. With an upstream, its `max_in_flight` applies.
@@ -78,6 +78,8 @@ pub struct Session {
     last_sent: Option<Box<(Arc<str>, EventNumber)>>,
     /// The events accepted in this turn.
     batch: Batch,
+    /// The messages of one event; kept to reuse its memory.
+    messages: Vec<Message>,
     opened: Instant,
     /// Counts the session as live until it is dropped.
     _guard: Box<dyn SessionGuard>,
@@ -118,6 +120,7 @@ impl Session {
             loss: None,
             last_sent: None,
             batch: Batch::default(),
+            messages: Vec::new(),
             opened: Instant::now(),
             _guard: guard,
             listener,

@@ -35,13 +35,13 @@ impl Session {
         }
         let cause = ticket.cause();
         let Event { data, meta, .. } = event;
-        match self.down.channel.encode(data, &meta) {
-            Ok(messages) => self.emit_to_client(messages, kind, ticket, permit),
+        match self.down.channel.encode(data, &meta, &mut self.messages) {
+            Ok(()) => self.emit_to_client(kind, ticket, permit),
             Err(error) if kind == Kind::Error => {
                 // The listener's format cannot encode a record. JSON text always can.
                 let data = error_data(&Failure::encode(FailureOrigin::Downstream, error), ticket.id(), None);
-                let messages = vec![Message::Text(data.to_json().into())];
-                self.emit_to_client(messages, kind, ticket, permit);
+                self.messages.push(Message::Text(data.to_json().into()));
+                self.emit_to_client(kind, ticket, permit);
             }
             Err(error) => {
                 let failure = Failure::encode(FailureOrigin::Downstream, error);
@@ -50,13 +50,8 @@ impl Session {
         }
     }
 
-    fn emit_to_client(
-        &mut self,
-        mut messages: Vec<Message>,
-        kind: Kind,
-        ticket: Ticket,
-        permit: Option<Permit>,
-    ) {
+    /// Sends `messages`, which are those of one event.
+    fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
         let class = match (kind, cause) {
@@ -64,7 +59,7 @@ impl Session {
             (Kind::Push, _) | (_, Cause::Push) => Class::Push,
             (Kind::Reply | Kind::Request | Kind::Rejected { .. }, _) => Class::Owed,
         };
-        let outputs = channel::parts(&mut messages, permit);
+        let outputs = channel::parts(&mut self.messages, permit);
         let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
@@ -75,7 +70,6 @@ impl Session {
                 self.delivery.reply(event, outputs, emit)
             }
         }
-        self.down.channel.reuse(messages);
     }
 
     /// Applies the outcomes that tickets have reported. With `task`, later acks wake the task; while the session
