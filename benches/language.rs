@@ -1,6 +1,6 @@
 //! The cost of programs, compared with the JSON parse that every program needs.
 //!
-//! `cargo bench --bench language`; docs/performance.md has the numbers and what they mean.
+//! Run with `cargo bench --bench language`. The file docs/performance.md explains the numbers.
 #![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark fails by panicking and is no interface")]
 
 use std::hint::black_box;
@@ -8,7 +8,7 @@ use std::hint::black_box;
 use bytestring::ByteString;
 use divan::{Bencher, counter::BytesCount};
 use towline::{
-    event::{Data, Event, EventId, Meta, Value},
+    event::{Data, Event, EventId, EventNumber, Meta, Value},
     trickle::Program,
 };
 
@@ -16,7 +16,7 @@ const SIZES: [usize; 3] = [100, 1024, 16 * 1024];
 
 const PASSTHROUGH: &str = "select event from in into out;";
 const FILTER: &str = "select event from in where event.type == \"a\" into out;";
-/// Searches for a text that does not occur, so it reads all of the input.
+/// A filter for a text that does not occur, so that the search reads the whole input.
 const FILTER_ABSENT: &str = "select event from in where absent event.nothing into out;";
 const PATCH: &str = "
 select patch event of
@@ -82,7 +82,7 @@ fn document(size: usize) -> ByteString {
     ByteString::from(text)
 }
 
-/// The parse alone: text to value. The value is freed after the clock has stopped.
+/// Measures only the parse of text to a value. The value is freed after the clock has stopped.
 #[divan::bench(args = SIZES)]
 fn parse(bencher: Bencher, size: usize) {
     let text = document(size);
@@ -92,7 +92,7 @@ fn parse(bencher: Bencher, size: usize) {
         .bench_values(|text| Value::from_json(black_box(&text)).unwrap());
 }
 
-/// The parse and the freeing of the value, which programs need as well.
+/// Measures the parse and the freeing of the value, because programs need both.
 #[divan::bench(args = SIZES)]
 fn parse_and_free(bencher: Bencher, size: usize) {
     let text = document(size);
@@ -102,7 +102,7 @@ fn parse_and_free(bencher: Bencher, size: usize) {
         .bench_values(|text| drop(Value::from_json(black_box(&text)).unwrap()));
 }
 
-/// What the codec does to every message: it checks the text and builds no value.
+/// Measures what the codec does to every message: it checks the text and builds no value.
 #[divan::bench(args = SIZES)]
 fn check(bencher: Bencher, size: usize) {
     let text = document(size);
@@ -117,7 +117,7 @@ fn run(bencher: Bencher, program: &str, size: usize) {
     let mut instance = Program::compile("bench", program).unwrap().instance();
     let data = Data::json(text.clone()).unwrap();
     let event = Event {
-        id: EventId { source: 1, stream: 0, event: 0 },
+        id: EventId { source: 1, stream: 0, event: EventNumber(0) },
         data,
         meta: Meta::default(),
         origin: None,

@@ -1,5 +1,5 @@
-//! Runs the bodies of the fuzz targets over the inputs in `corpus/`: inputs that the fuzzer found, and inputs
-//! written by hand.
+//! Tests that run the bodies of the fuzz targets over the inputs in `corpus/`: inputs that the fuzzer found,
+//! and inputs written by hand.
 #![allow(
     clippy::print_stderr,
     missing_docs,
@@ -18,8 +18,10 @@ use std::{
 
 use bodies::TARGETS;
 
-/// Maximum size and number of files of a folder. Remove inputs without new coverage with `cargo fuzz cmin`.
+/// Maximum size of the files in a folder, in bytes. Remove inputs without new coverage with
+/// `cargo fuzz cmin`.
 const BYTES_MAX: u64 = 300 * 1024;
+/// Maximum number of files in a folder.
 const FILES_MAX: usize = 150;
 
 fn folder() -> PathBuf {
@@ -39,7 +41,7 @@ fn stems(folder: &Path) -> BTreeSet<String> {
     entries(folder).into_iter().filter_map(stem).collect()
 }
 
-/// Prints the path of the input when the body panics.
+/// The input that is running. Its path is printed when the body panics.
 struct Running(PathBuf);
 
 impl Drop for Running {

@@ -1,4 +1,5 @@
-//! Limits on sessions and handshakes: the answer of each, and that ended clients free their slots (C4).
+//! Tests of the limits on sessions and handshakes: the response to a client above each limit, and that ended
+//! clients free their slots (guarantee C4).
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -7,7 +8,7 @@ use std::{
 
 use crate::harness::*;
 
-/// Another client's address, on the same machine.
+/// A second client address on the same machine.
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 fn start(url: &str, lines: &[&str]) -> Proxy {
@@ -37,12 +38,12 @@ fn let_in(opening: &Opening) -> Client {
 
 #[test]
 fn the_sessions_of_a_listener_are_limited() {
-    let origin = Origin::echo();
-    let proxy = start(&origin.url(), &["listener.ws.max_sessions = 2"]);
+    let upstream = TestUpstream::echo();
+    let proxy = start(&upstream.url(), &["listener.ws.max_sessions = 2"]);
     let opening = Opening::new(proxy.addr());
     let mut clients = vec![opening.open(), opening.open()];
     refused(&opening, 503, "too many sessions at this listener");
-    assert_eq!(origin.handshakes(), 2, "a refused client causes no dial");
+    assert_eq!(upstream.handshakes(), 2, "a refused client causes no dial");
     assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
     // However a session ends, its slot is free afterwards.
     clients.remove(0).reset();
@@ -55,9 +56,9 @@ fn the_sessions_of_a_listener_are_limited() {
 
 #[test]
 fn the_sessions_of_the_process_are_limited() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = ["server.max_sessions = 2", r#"listener.other.bind = "127.0.0.1:0""#];
-    let proxy = start(&origin.url(), &lines);
+    let proxy = start(&upstream.url(), &lines);
     let openings = ["ws", "other"].map(|name| Opening::new(proxy.listener(name)));
     let [one, _other] = [openings[0].open(), openings[1].open()];
     for opening in &openings {
@@ -69,8 +70,8 @@ fn the_sessions_of_the_process_are_limited() {
 
 #[test]
 fn the_sessions_of_an_address_are_limited() {
-    let origin = Origin::echo();
-    let proxy = start(&origin.url(), &["listener.ws.max_sessions_per_address = 1"]);
+    let upstream = TestUpstream::echo();
+    let proxy = start(&upstream.url(), &["listener.ws.max_sessions_per_address = 1"]);
     let opening = Opening::new(proxy.addr());
     let client = opening.open();
     refused(&opening, 429, "too many sessions from this address");
@@ -81,8 +82,8 @@ fn the_sessions_of_an_address_are_limited() {
 
 #[test]
 fn new_sessions_are_limited_by_rate() {
-    let origin = Origin::echo();
-    let proxy = start(&origin.url(), &["listener.ws.max_new_sessions = 3"]);
+    let upstream = TestUpstream::echo();
+    let proxy = start(&upstream.url(), &["listener.ws.max_new_sessions = 3"]);
     let opening = Opening::new(proxy.addr());
     let begun = Instant::now();
     let tries: Vec<_> = (0..20).map(|_| opening.try_open()).collect();
@@ -98,11 +99,11 @@ fn new_sessions_are_limited_by_rate() {
 
 #[test]
 fn the_handshakes_of_the_process_are_limited() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     // A single worker accepts clients in the order of their connections.
     let lines =
         ["server.workers = 1", "server.max_handshakes = 2", r#"listener.ws.handshake_timeout = "1m""#];
-    let proxy = start(&origin.url(), &lines);
+    let proxy = start(&upstream.url(), &lines);
     let opening = Opening::new(proxy.addr());
     // A client with a session does not count as a handshake.
     let mut clients: Vec<_> = (0..3).map(|_| let_in(&opening)).collect();
@@ -119,40 +120,40 @@ fn the_handshakes_of_the_process_are_limited() {
 
 #[test]
 fn a_client_that_the_upstream_refuses_frees_its_slot() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = ["listener.ws.max_sessions = 1", "listener.ws.max_sessions_per_address = 1"];
-    let proxy = start(&origin.url(), &lines);
-    origin.set_answer(Answer::Refuse(403));
+    let proxy = start(&upstream.url(), &lines);
+    upstream.set_answer(Answer::Refuse(403));
     for _ in 0..3 {
         assert_eq!(Opening::new(proxy.addr()).refused().status(), 403);
     }
-    origin.set_answer(Answer::Accept);
+    upstream.set_answer(Answer::Accept);
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
 #[test]
 fn a_client_that_disconnects_during_the_dial_frees_its_slot() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with("listener.ws.max_sessions = 1")
         .with(r#"upstream.echo.connect_timeout = "1h""#)
         .on_route(r#"dial_before_accept = "1h""#);
     let proxy = Proxy::start(&settings).expect("client refused");
     let opening = Opening::new(proxy.addr());
-    origin.set_answer(Answer::Silent);
+    upstream.set_answer(Answer::Silent);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(request("/", &[]).as_bytes());
-    origin.head(0);
+    upstream.head(0);
     refused(&opening, 503, "too many sessions at this listener");
-    origin.set_answer(Answer::Accept);
+    upstream.set_answer(Answer::Accept);
     drop(raw);
     assert_eq!(let_in(&opening).ask("hello"), "hello");
 }
 
 #[test]
 fn a_flood_of_refusals_causes_few_log_lines() {
-    let origin = Origin::echo();
-    let proxy = start(&origin.url(), &["listener.ws.max_sessions = 1"]);
+    let upstream = TestUpstream::echo();
+    let proxy = start(&upstream.url(), &["listener.ws.max_sessions = 1"]);
     let _client = proxy.client();
     let begun = Instant::now();
     for _ in 0..200 {
@@ -173,8 +174,8 @@ fn a_flood_of_refusals_causes_few_log_lines() {
 
 #[test]
 fn the_limit_on_sessions_is_logged_at_start() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url());
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url());
     let proxy = Proxy::start(&settings);
     let line = proxy.wait_log("limits sessions=*open_files=");
     let (before, open_files) = line.split_once(" open_files=").unwrap();

@@ -1,5 +1,5 @@
-//! The tables in docs/architecture list each edge between actors and each queue, with its bound and what happens
-//! when it is full. These tests compare them with the code (C4), which they parse.
+//! The tables in docs/architecture list each edge between actors and each queue, with its bound and what
+//! happens when it is full. These tests parse the code and compare the tables with it (guarantee C4).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,14 +12,15 @@ use syn::{
     Type, UseTree, Visibility,
 };
 
-/// Rooms whose collections are not queues, because their size depends on settings and programs, not on peers.
+/// Modules whose collections are not queues, because their size depends on settings and programs, not on
+/// peers.
 const NOT_AT_RUN_TIME: [&str; 7] =
     ["settings", "trickle", "tools", "cli.rs", "commands", "log.rs", "log/filter.rs"];
 
 /// The crates below the proxy, each in `crates/NAME`.
 const CRATES: [&str; 3] = ["event", "trickle", "wire"];
 
-/// Types that can grow.
+/// Collection types that can grow.
 const GROWABLE: [&str; 8] =
     ["Vec", "VecDeque", "HashMap", "BTreeMap", "IndexMap", "Slab", "BytesMut", "UnboundedReceiver"];
 
@@ -38,7 +39,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The source folders: the proxy's with no name, and each crate's with its own.
+/// The source folders: that of the proxy with an empty name, and that of each crate with the crate's name.
 fn folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
     let crates = CRATES.map(|name| (name, root().join("crates").join(name).join("src")));
     std::iter::once(("", root().join("src"))).chain(crates)
@@ -58,14 +59,14 @@ fn files(source: &Path) -> Vec<(PathBuf, Vec<Item>)> {
     parsed.collect()
 }
 
-/// The items of all rooms and files for which `wanted` is true, without tests. A crate counts as a room.
+/// The items of all modules and files for which `wanted` is true, without tests. A crate counts as a module.
 fn items(wanted: impl Fn(&str) -> bool) -> Vec<Item> {
     let mut items = Vec::new();
     for (name, source) in folders() {
         for (path, found) in files(&source) {
             let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
-            let room = if name.is_empty() { first } else { name };
-            if wanted(room) && wanted(path.to_str().unwrap()) {
+            let module = if name.is_empty() { first } else { name };
+            if wanted(module) && wanted(path.to_str().unwrap()) {
                 items.extend(found);
             }
         }
@@ -73,9 +74,9 @@ fn items(wanted: impl Fn(&str) -> bool) -> Vec<Item> {
     items
 }
 
-/// The items of all rooms that messages pass through.
+/// The items of all modules that messages pass through.
 fn run_time_items() -> Vec<Item> {
-    items(|room| !NOT_AT_RUN_TIME.contains(&room))
+    items(|module| !NOT_AT_RUN_TIME.contains(&module))
 }
 
 fn is_test(path: &Path) -> bool {
@@ -95,7 +96,7 @@ fn flatten(from: Vec<Item>, items: &mut Vec<Item>) {
     }
 }
 
-/// The last name of a type's path: `VecDeque` of `std::collections::VecDeque<u8>`.
+/// The last name of a type's path: `VecDeque` for `std::collections::VecDeque<u8>`.
 fn last_name(of: &Type) -> Option<String> {
     match of {
         Type::Path(path) => path.path.segments.last().map(|segment| segment.ident.to_string()),
@@ -126,7 +127,7 @@ fn fields(of: &Fields) -> impl Iterator<Item = (String, &Field)> {
     })
 }
 
-/// The fields that can grow, as `Outbox::chunks`.
+/// The fields that can grow, such as `Outbox::chunks`.
 fn queues(items: &[Item]) -> BTreeSet<String> {
     let mut queues = BTreeSet::new();
     for item in items {
@@ -147,7 +148,7 @@ fn queues(items: &[Item]) -> BTreeSet<String> {
     queues
 }
 
-/// The messages that actors handle, as `Session ← DataMessage`.
+/// The messages that actors handle, such as `Session ← DataMessage`.
 fn edges(items: &[Item]) -> BTreeSet<String> {
     let mut edges = BTreeSet::new();
     for item in items {
@@ -183,12 +184,12 @@ fn table(file: &str) -> Vec<Vec<String>> {
     rows.skip(2).map(cells).collect()
 }
 
-/// The texts in backquotes.
+/// The texts in backquotes in a table cell.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// Whether a settings key has this name: `buffer`, `server.buffer`.
+/// Whether a settings key has this name, such as `buffer` or `server.buffer`.
 fn is_key(name: &str) -> bool {
     let text = std::fs::read_to_string(root().join("docs/settings.md")).unwrap();
     let last = name.rsplit('.').next().unwrap();
@@ -242,22 +243,22 @@ fn the_table_of_queues_lists_every_field_that_can_grow() {
     expect_bounds(&rows, 2, &constants());
 }
 
-/// The rooms of a source folder: its files and folders.
-type Rooms = BTreeMap<String, BTreeSet<String>>;
+/// Top-level modules of a source folder, each with a set of other modules.
+type Modules = BTreeMap<String, BTreeSet<String>>;
 
-/// The rooms that each room uses, by paths in its code that begin with `crate`. In a room's top file, `super` is the
-/// crate as well.
-fn uses(source: &Path) -> Rooms {
-    let mut rooms = Rooms::new();
+/// The modules that each module uses, by paths in its code that begin with `crate`. In the top file of a
+/// module, `super` is the crate as well.
+fn uses(source: &Path) -> Modules {
+    let mut modules = Modules::new();
     for (path, items) in files(source) {
         let first = path.components().next().unwrap().as_os_str().to_str().unwrap();
-        let room = first.trim_end_matches(".rs");
-        if ["lib", "main"].contains(&room) {
+        let module = first.trim_end_matches(".rs");
+        if ["lib", "main"].contains(&module) {
             continue;
         }
-        let at_top = path.components().count() == 1 || path.ends_with(format!("{room}/mod.rs"));
+        let at_top = path.components().count() == 1 || path.ends_with(format!("{module}/mod.rs"));
         let roots: &[&str] = if at_top { &["crate", "super"] } else { &["crate"] };
-        let used = rooms.entry(room.to_owned()).or_default();
+        let used = modules.entry(module.to_owned()).or_default();
         for item in items {
             match item {
                 Item::Use(item) => used_by(&item.tree, roots, false, used),
@@ -267,14 +268,14 @@ fn uses(source: &Path) -> Rooms {
                 }
             }
         }
-        used.remove(room);
+        used.remove(module);
     }
-    let known: BTreeSet<_> = rooms.keys().cloned().collect();
-    rooms.values_mut().for_each(|used| used.retain(|room| known.contains(room)));
-    rooms
+    let known: BTreeSet<_> = modules.keys().cloned().collect();
+    modules.values_mut().for_each(|used| used.retain(|module| known.contains(module)));
+    modules
 }
 
-/// Collects the rooms that a `use` names: the names after one of the roots.
+/// Collects the modules that a `use` names: the names after one of the roots.
 fn used_by(tree: &UseTree, roots: &[&str], below_crate: bool, used: &mut BTreeSet<String>) {
     match tree {
         UseTree::Path(path) if below_crate => _ = used.insert(path.ident.to_string()),
@@ -297,13 +298,13 @@ fn paths_in(tokens: &str, root: &str) -> Vec<String> {
     behind.collect()
 }
 
-/// The rooms that `room` depends on, directly or indirectly.
-fn reachable(rooms: &Rooms, room: &str) -> BTreeSet<String> {
+/// The modules that `module` depends on, directly or indirectly.
+fn reachable(modules: &Modules, module: &str) -> BTreeSet<String> {
     let mut reached = BTreeSet::new();
-    let mut next: Vec<_> = rooms[room].iter().collect();
+    let mut next: Vec<_> = modules[module].iter().collect();
     while let Some(other) = next.pop() {
         if reached.insert(other.clone()) {
-            next.extend(&rooms[other]);
+            next.extend(&modules[other]);
         }
     }
     reached
@@ -312,14 +313,14 @@ fn reachable(rooms: &Rooms, room: &str) -> BTreeSet<String> {
 #[test]
 fn no_module_depends_on_itself_indirectly() {
     for (name, source) in folders() {
-        let rooms = uses(&source);
+        let modules = uses(&source);
         assert!(
-            name == "event" || rooms.values().any(|used| !used.is_empty()),
+            name == "event" || modules.values().any(|used| !used.is_empty()),
             "no dependencies found in {name}"
         );
-        let in_circle = |room: &&String| reachable(&rooms, room).contains(*room);
-        let in_circles: Vec<_> = rooms.keys().filter(in_circle).map(String::as_str).collect();
-        assert!(in_circles.is_empty(), "{name}: rooms in a circle: {in_circles:?}");
+        let in_circle = |module: &&String| reachable(&modules, module).contains(*module);
+        let in_circles: Vec<_> = modules.keys().filter(in_circle).map(String::as_str).collect();
+        assert!(in_circles.is_empty(), "{name}: modules in a circle: {in_circles:?}");
     }
 }
 
@@ -339,7 +340,7 @@ fn fails_with_text(of: &Type) -> bool {
     })
 }
 
-/// A function's name, and the types of its arguments and of its result.
+/// The name of a function, and the types of its arguments and of its result.
 fn function(signature: &Signature) -> (String, Vec<&Type>) {
     let arguments = signature.inputs.iter().filter_map(|argument| match argument {
         FnArg::Typed(argument) => Some(&*argument.ty),
@@ -385,10 +386,10 @@ fn public_parts(item: &Item) -> Vec<(String, Vec<&Type>)> {
 }
 
 #[test]
-fn no_error_crosses_a_room_as_a_string() {
+fn no_error_crosses_a_module_as_a_string() {
     let mut parts = 0;
     let mut found = Vec::new();
-    for item in items(|room| room != "trickle") {
+    for item in items(|module| module != "trickle") {
         for (name, types) in public_parts(&item) {
             parts += 1;
             if types.into_iter().any(fails_with_text) {
@@ -403,17 +404,18 @@ fn no_error_crosses_a_room_as_a_string() {
     assert!(fails_with_text(&texts) && !fails_with_text(&kinds));
 }
 
-/// Limits on the lines of a file and of a function.
+/// Maximum number of lines of a file, comments included. A longer file has several responsibilities.
 const FILE_LINES_MAX: usize = 500;
+/// Maximum number of lines of a function. A longer function does several things.
 const FUNCTION_LINES_MAX: usize = 60;
 
-/// Longer files, to be split.
+/// Files with more lines than [`FILE_LINES_MAX`], which are yet to be split.
 const KNOWN_LONG_FILES: &[&str] = &[];
 
-/// Longer functions, to be split.
+/// Functions with more lines than [`FUNCTION_LINES_MAX`], which are yet to be split.
 const KNOWN_LONG_FUNCTIONS: &[&str] = &[];
 
-/// The name of the function that begins in a line.
+/// The name of the function whose signature starts on a line; `None` for other lines.
 fn function_name(line: &str) -> Option<&str> {
     let (before, behind) = line.split_once("fn ")?;
     let qualifiers = ["pub", "pub(crate)", "pub(super)", "const", "async"];
@@ -422,8 +424,8 @@ fn function_name(line: &str) -> Option<&str> {
     begins.then_some(name)
 }
 
-/// The functions of a formatted file, with their numbers of lines. A function ends at the brace with the indentation of
-/// its first line.
+/// The functions of a formatted file, with their numbers of lines. A function ends at the brace with the
+/// indentation of its first line.
 fn function_lengths(text: &str) -> Vec<(&str, usize)> {
     let lines: Vec<_> = text.lines().collect();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Addresses of listeners: several addresses, names, and both address families.
+//! Tests of listener addresses: several addresses, names, and both address families.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::harness::*;
 
-/// Whether this machine has IPv6; prints a note if not.
+/// Whether this machine has IPv6. Prints a note if not.
 fn has_ipv6() -> bool {
     let has = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
     if !has {
@@ -29,14 +29,14 @@ fn free_port() -> u16 {
     TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
 }
 
-fn listening_on(origin: &Origin, bind: &str) -> Settings {
-    Settings::request(&origin.url()).with(&format!("listener.ws.bind = {bind}"))
+fn listening_on(upstream: &TestUpstream, bind: &str) -> Settings {
+    Settings::request(&upstream.url()).with(&format!("listener.ws.bind = {bind}"))
 }
 
 #[test]
 fn a_listener_accepts_clients_at_each_of_its_addresses() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&listening_on(&origin, r#"["127.0.0.1:0", "127.0.0.2:0"]"#));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&listening_on(&upstream, r#"["127.0.0.1:0", "127.0.0.2:0"]"#));
     proxy.wait_log("listening admin");
     let addresses = addresses(&proxy, "ws");
     let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
@@ -49,9 +49,9 @@ fn a_listener_accepts_clients_at_each_of_its_addresses() {
 /// Limits, session numbers and the drain apply to the listener as a whole.
 #[test]
 fn the_addresses_of_a_listener_share_limits_and_numbers() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings =
-        listening_on(&origin, r#"["127.0.0.1:0", "127.0.0.2:0"]"#).with("listener.ws.max_sessions = 2");
+        listening_on(&upstream, r#"["127.0.0.1:0", "127.0.0.2:0"]"#).with("listener.ws.max_sessions = 2");
     let mut proxy = Proxy::start(&settings).expect("client refused");
     proxy.wait_log("listening admin");
     let addresses = addresses(&proxy, "ws");
@@ -73,8 +73,8 @@ fn localhost_listens_on_both_families_with_one_port() {
     if !has_ipv6() {
         return;
     }
-    let origin = Origin::echo();
-    let settings = listening_on(&origin, r#""localhost:0""#).with(r#"admin.bind = "localhost:0""#);
+    let upstream = TestUpstream::echo();
+    let settings = listening_on(&upstream, r#""localhost:0""#).with(r#"admin.bind = "localhost:0""#);
     let proxy = Proxy::start(&settings);
     let addresses = addresses(&proxy, "ws");
     let ips: Vec<_> = addresses.iter().map(|address| address.ip().to_string()).collect();
@@ -96,9 +96,9 @@ fn wildcard_addresses_of_both_families_can_be_listed_together() {
     if !has_ipv6() {
         return;
     }
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let port = free_port();
-    let _proxy = Proxy::start(&listening_on(&origin, &format!(r#"["0.0.0.0:{port}", "[::]:{port}"]"#)));
+    let _proxy = Proxy::start(&listening_on(&upstream, &format!(r#"["0.0.0.0:{port}", "[::]:{port}"]"#)));
     for host in ["127.0.0.1", "::1"] {
         let address = SocketAddr::new(host.parse().unwrap(), port);
         assert_eq!(Client::connect(address).ask("hello"), "hello", "{address}");
@@ -109,10 +109,10 @@ fn wildcard_addresses_of_both_families_can_be_listed_together() {
 fn one_taken_address_among_several_prevents_the_start() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap();
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("towline.toml");
-    let settings = listening_on(&origin, &format!(r#"["127.0.0.2:0", "{taken}"]"#));
+    let settings = listening_on(&upstream, &format!(r#"["127.0.0.2:0", "{taken}"]"#));
     std::fs::write(&file, settings.text()).unwrap();
     let finished = Program::finish(&["run", "--config", file.to_str().unwrap()], &[], folder.path());
     assert_eq!(finished.code, Some(1));
@@ -121,14 +121,15 @@ fn one_taken_address_among_several_prevents_the_start() {
     assert!(finished.stderr.contains("(listener.ws.bind)"), "{}", finished.stderr);
 }
 
-/// `::ffff:127.0.0.1` is how an IPv6 socket shows an IPv4 client; its address is `127.0.0.1`.
+/// `::ffff:127.0.0.1` is the form in which an IPv6 socket shows an IPv4 client. The client's address is
+/// `127.0.0.1`.
 #[test]
 fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
     if !has_ipv6() {
         return;
     }
-    let origin = Origin::echo();
-    let settings = listening_on(&origin, r#""[::]:0""#)
+    let upstream = TestUpstream::echo();
+    let settings = listening_on(&upstream, r#""[::]:0""#)
         .with("listener.ws.max_sessions_per_address = 1")
         .with(r#"listener.ws.codec = "json""#)
         .with(r#"upstream.echo.codec = "json""#)
@@ -149,7 +150,7 @@ fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
     assert_eq!(answer["peer"], "127.0.0.1");
     assert_eq!(answer["host"], "127.0.0.1");
     assert!(!answer["uri"].as_str().unwrap().contains("ffff"), "{answer}");
-    assert_eq!(origin.head(0).get("x-forwarded-for").as_deref(), Some("127.0.0.1"));
+    assert_eq!(upstream.head(0).get("x-forwarded-for").as_deref(), Some("127.0.0.1"));
     proxy.wait_log("session opened session=1:0 listener=ws peer=127.0.0.1:*");
     // The limit is per IPv4 address, although all mapped addresses are in the same /64 network.
     assert_eq!(Opening::new(v4).refused().status(), 429);
@@ -161,7 +162,7 @@ fn an_ipv4_client_of_an_ipv6_listener_has_its_ipv4_address() {
 
 #[test]
 fn there_may_be_more_than_512_workers() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with("server.workers = 513"));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with("server.workers = 513"));
     assert_eq!(proxy.client().ask("hello"), "hello");
 }

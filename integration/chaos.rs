@@ -1,4 +1,5 @@
-//! The upstream dies again and again under load, and every message is accounted for (C1, C2, C5, C6).
+//! Tests in which the upstream dies repeatedly under load, and every message is accounted for (guarantees C1,
+//! C2, C5, C6).
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -13,10 +14,10 @@ use crate::harness::*;
 
 const SESSIONS: usize = 20;
 const DEATHS: usize = 50;
-/// Messages of a session that are in flight at a time.
+/// Maximum number of messages of a session that are in flight at a time.
 const WINDOW: usize = 8;
 
-/// Counts of all sessions together.
+/// Counters that all sessions share.
 #[derive(Debug, Default)]
 struct Tally {
     answered: AtomicUsize,
@@ -27,8 +28,8 @@ struct Tally {
 #[test]
 fn every_message_has_one_outcome_in_order() {
     let mut random = seeded();
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     // Opened one after the other, so that each client knows its session's number.
     let clients: Vec<_> = (0..SESSIONS).map(|_| proxy.client()).collect();
     let tally = Arc::new(Tally::default());
@@ -43,9 +44,9 @@ fn every_message_has_one_outcome_in_order() {
     for _ in 0..DEATHS {
         let death = any_death(&mut random);
         after(&tally.answered, random.random_range(1..300));
-        origin.stop(death);
+        upstream.stop(death);
         after(&tally.errored, random.random_range(1..100));
-        origin.start();
+        upstream.start();
     }
     after(&tally.answered, SESSIONS * WINDOW);
     tally.enough.store(true, SeqCst);
@@ -53,7 +54,7 @@ fn every_message_has_one_outcome_in_order() {
     for session in sessions {
         refused.extend(session.join().expect("each session has accounted for its messages"));
     }
-    let received = (0..origin.connections()).flat_map(|number| origin.conn(number).texts()).collect();
+    let received = (0..upstream.connections()).flat_map(|number| upstream.conn(number).texts()).collect();
     let both: Vec<_> = refused.intersection(&received).collect();
     assert!(both.is_empty(), "reported as not sent, but sent: {both:?} (C6)");
     assert!(proxy.count_log("connector restart") >= DEATHS);
@@ -84,7 +85,7 @@ struct Session {
     tally: Arc<Tally>,
     next: usize,
     waiting: VecDeque<usize>,
-    /// Messages whose error reply says that they were not sent.
+    /// The messages for which an error reply says that they were not sent.
     refused: Vec<String>,
 }
 
@@ -93,7 +94,7 @@ impl Session {
         Self { number, client, tally, next: 0, waiting: VecDeque::new(), refused: Vec::new() }
     }
 
-    /// Returns the messages that were reported as not sent.
+    /// Runs the client to its end. Returns the messages that were reported as not sent.
     fn run(mut self) -> Vec<String> {
         while !self.tally.enough.load(SeqCst) {
             while self.waiting.len() < WINDOW {
@@ -134,12 +135,12 @@ impl Session {
     }
 }
 
-/// Messages of one session in stream mode, while the upstream dies 20 times.
+/// Checks the messages of one session in stream mode, while the upstream dies 20 times.
 #[test]
 fn in_stream_mode_every_message_is_delivered_or_reported() {
     let mut random = seeded();
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::stream(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     // Without pushes, the n-th message is event number n.
     let mut sent = 0;
@@ -151,13 +152,13 @@ fn in_stream_mode_every_message_is_delivered_or_reported() {
     for outage in 0..20 {
         proxy.wait_ups(outage + 1);
         send(&mut client, random.random_range(1..200));
-        origin.stop(any_death(&mut random));
+        upstream.stop(any_death(&mut random));
         send(&mut client, random.random_range(1..100));
-        origin.start();
+        upstream.start();
     }
     proxy.wait_ups(21);
     let sent = send(&mut client, 1);
-    origin.conn(20).wait_messages(1);
+    upstream.conn(20).wait_messages(1);
     client.close(1000, "");
     let (errors, code, _) = client.read_to_end();
     assert_eq!(code, Some(1000));
@@ -168,7 +169,7 @@ fn in_stream_mode_every_message_is_delivered_or_reported() {
          dropped=0 unsettled=0"
     ));
     let received: Vec<usize> =
-        (0..21).flat_map(|number| origin.conn(number).texts()).map(|text| text.parse().unwrap()).collect();
+        (0..21).flat_map(|number| upstream.conn(number).texts()).map(|text| text.parse().unwrap()).collect();
     assert!(received.is_sorted_by(|one, next| one < next), "in order and each once (C2)");
     let received = BTreeSet::from_iter(received);
     let both: Vec<_> = received.intersection(&refused).collect();
@@ -179,14 +180,14 @@ fn in_stream_mode_every_message_is_delivered_or_reported() {
     println!("{sent} sent, {} received, {errored} not sent, {} gaps", received.len(), notices.len());
 }
 
-/// Stream sessions whose client is closed when the upstream dies: each event has one outcome, and the close reason
-/// names the first lost event.
+/// In stream sessions whose client is closed when the upstream dies, each event has one outcome, and the
+/// close reason names the first lost event.
 #[test]
 fn in_close_mode_every_session_names_its_first_lost_event() {
     use std::io::Write;
     let mut random = seeded();
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::plain(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::plain(&upstream.url())).expect_restarts();
     let mut lost = 0;
     for session in 0..30 {
         let mut client = proxy.client();
@@ -199,7 +200,7 @@ fn in_close_mode_every_session_names_its_first_lost_event() {
         };
         let first = random.random_range(0..200);
         send(0..first);
-        origin.stop(any_death(&mut random));
+        upstream.stop(any_death(&mut random));
         send(first..first + random.random_range(0..100));
         let (messages, code, reason) = client.read_to_end();
         assert_eq!((messages, code), (Vec::new(), Some(1012)), "no text of the proxy in the stream");
@@ -218,14 +219,14 @@ fn in_close_mode_every_session_names_its_first_lost_event() {
             ),
         };
         assert_eq!(reason, expected, "{account:?}");
-        let received: Vec<_> = origin.conn(session).texts();
+        let received: Vec<_> = upstream.conn(session).texts();
         assert!(received.len() <= account.delivered, "reported as lost, but sent (C6)");
         let all: Vec<_> = (0..received.len()).map(|number| number.to_string()).collect();
         assert_eq!(received, all, "in order and each once (C2)");
         lost += account.errored;
-        origin.start();
+        upstream.start();
     }
-    assert_eq!(origin.connections(), 30, "no connector is restarted");
+    assert_eq!(upstream.connections(), 30, "no connector is restarted");
     assert_eq!(proxy.count_log("connector restart"), 0);
     println!("{lost} events lost in 30 sessions");
 }

@@ -1,8 +1,9 @@
-//! Codecs and processors of listeners and upstreams.
+//! Tests of the codecs and processors of listeners and upstreams.
 
 use crate::harness::*;
 
-/// Listener and upstream as in the reference system: codec `string`, with `lines` as preprocessor and postprocessor.
+/// Settings in which listener and upstream are as in the reference system: codec `string`, with `lines` as
+/// preprocessor and postprocessor.
 fn reference(url: &str) -> Settings {
     Settings::request(url)
         .with(r#"listener.ws.codec = "string""#)
@@ -11,9 +12,9 @@ fn reference(url: &str) -> Settings {
         .with(r#"upstream.echo.postprocessors = ["lines"]"#)
 }
 
-/// Answers with the same text, without the end of the line.
-fn chomping() -> Origin {
-    Origin::with(|conn, message| match message {
+/// An upstream that answers with the same text, without the end of the line.
+fn chomping() -> TestUpstream {
+    TestUpstream::with(|conn, message| match message {
         Message::Text(text) => conn.text(text.as_str().strip_suffix('\n').unwrap_or("no line")),
         Message::Binary(bytes) => conn.send(binary(bytes.strip_suffix(b"\n").unwrap_or(b"no line"))),
         other => panic!("{other:?}"),
@@ -22,8 +23,8 @@ fn chomping() -> Origin {
 
 #[test]
 fn the_reference_case_gets_the_expected_answers() {
-    let origin = chomping();
-    let proxy = Proxy::start(&reference(&origin.url()));
+    let upstream = chomping();
+    let proxy = Proxy::start(&reference(&upstream.url()));
     let mut client = proxy.client();
     for (sent, reply) in
         [("hello\n", "hello"), ("hello", "hello"), ("x\r\n", "x\r"), ("\n", ""), ("a\n\nb", "a")]
@@ -35,14 +36,14 @@ fn the_reference_case_gets_the_expected_answers() {
     assert_eq!(client.recv_text(), "b");
     client.send(binary("bin\n"));
     assert_eq!(client.recv(), binary("bin"));
-    let first = &origin.conn(0).messages()[0];
+    let first = &upstream.conn(0).messages()[0];
     assert_eq!(*first, Message::text("hello\n"), "postprocessor `lines` ends the line");
 }
 
 #[test]
 fn each_line_is_an_event_with_an_id_and_an_outcome() {
-    let origin = chomping();
-    let settings = reference(&origin.url()).with(r#"listener.ws.codec = "json""#);
+    let upstream = chomping();
+    let settings = reference(&upstream.url()).with(r#"listener.ws.codec = "json""#);
     let proxy = Proxy::start(&settings.with(r#"upstream.echo.codec = "json""#));
     let mut client = proxy.client();
     client.text("1\nnonsense\n3\n");
@@ -56,9 +57,9 @@ fn each_line_is_an_event_with_an_id_and_an_outcome() {
 
 #[test]
 fn buffered_lines_may_span_messages() {
-    let origin = chomping();
-    let settings =
-        reference(&origin.url()).with(r#"listener.ws.preprocessors = [{ name = "lines", buffered = true }]"#);
+    let upstream = chomping();
+    let settings = reference(&upstream.url())
+        .with(r#"listener.ws.preprocessors = [{ name = "lines", buffered = true }]"#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     client.text("hel");
@@ -69,9 +70,9 @@ fn buffered_lines_may_span_messages() {
 
 #[test]
 fn two_sessions_do_not_share_a_line() {
-    let origin = chomping();
-    let settings =
-        reference(&origin.url()).with(r#"listener.ws.preprocessors = [{ name = "lines", buffered = true }]"#);
+    let upstream = chomping();
+    let settings = reference(&upstream.url())
+        .with(r#"listener.ws.preprocessors = [{ name = "lines", buffered = true }]"#);
     let proxy = Proxy::start(&settings);
     let (mut one, mut other) = (proxy.client(), proxy.client());
     one.text("secret of one");
@@ -82,8 +83,8 @@ fn two_sessions_do_not_share_a_line() {
 
 #[test]
 fn json_that_does_not_parse_gets_an_error_reply() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::json(&upstream.url()));
     let mut client = proxy.client();
     let bomb = "[".repeat(200_000);
     let bad = ["{", "", "nul", "{\"a\":1} x", "[1,]", "'a'", bomb.as_str()];
@@ -95,13 +96,13 @@ fn json_that_does_not_parse_gets_an_error_reply() {
         assert!(!reply["error"].as_str().unwrap().is_empty());
     }
     assert_eq!(client.ask(r#"{"a":[1,2.5,null,"x"]}"#), r#"{"a":[1,2.5,null,"x"]}"#);
-    assert_eq!(origin.received(), 1);
+    assert_eq!(upstream.received(), 1);
 }
 
 #[test]
 fn a_reply_that_is_not_json_becomes_an_error_reply() {
-    let origin = Origin::with(|conn, _| conn.text("{"));
-    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let upstream = TestUpstream::with(|conn, _| conn.text("{"));
+    let proxy = Proxy::start(&Settings::json(&upstream.url()));
     let mut client = proxy.client();
     for event in ["1:0:0", "1:0:1"] {
         client.text("1");
@@ -111,43 +112,43 @@ fn a_reply_that_is_not_json_becomes_an_error_reply() {
     }
 }
 
-/// With JSON on the client's side and plain text on the upstream's, a JSON string becomes its text, whether or not a
-/// program has read it.
-fn json_to_text(settings: Settings, origin: &Origin) {
+/// Checks that a JSON string becomes its text when the client's side uses JSON and the upstream's side plain
+/// text, whether or not a program has read it.
+fn json_to_text(settings: Settings, upstream: &TestUpstream) {
     let proxy = Proxy::start(&settings.with(r#"listener.ws.codec = "json""#));
     let mut client = proxy.client();
     client.text(r#""he\"llo""#);
-    assert_eq!(origin.conn(0).wait_messages(1), [Message::text("he\"llo")]);
+    assert_eq!(upstream.conn(0).wait_messages(1), [Message::text("he\"llo")]);
     assert_eq!(client.recv_text(), r#""he\"llo""#);
     assert_eq!(client.ask(r#"{"a":1}"#), r#""{\"a\":1}""#);
-    assert_eq!(origin.conn(0).texts()[1], r#"{"a":1}"#);
+    assert_eq!(upstream.conn(0).texts()[1], r#"{"a":1}"#);
 }
 
 #[test]
 fn a_json_string_becomes_text_for_the_upstream() {
-    let origin = Origin::echo();
-    json_to_text(Settings::request(&origin.url()), &origin);
+    let upstream = TestUpstream::echo();
+    json_to_text(Settings::request(&upstream.url()), &upstream);
 }
 
 #[test]
 fn a_json_string_read_by_a_program_becomes_text_for_the_upstream() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let program = r#"select event from in where event != "x" into out;"#;
-    json_to_text(Settings::request(&origin.url()).incoming(program), &origin);
+    json_to_text(Settings::request(&upstream.url()).incoming(program), &upstream);
 }
 
 #[test]
 fn text_becomes_a_json_string_for_the_upstream() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"upstream.echo.codec = "json""#));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with(r#"upstream.echo.codec = "json""#));
     assert_eq!(proxy.client().ask("he\"llo"), "he\"llo");
-    assert_eq!(origin.conn(0).texts(), [r#""he\"llo""#]);
+    assert_eq!(upstream.conn(0).texts(), [r#""he\"llo""#]);
 }
 
 #[test]
 fn numbers_and_escapes_survive_json() {
-    let origin = Origin::echo();
-    let settings = Settings::json(&origin.url()).incoming(r#"select {"v": event.v} from in into out;"#);
+    let upstream = TestUpstream::echo();
+    let settings = Settings::json(&upstream.url()).incoming(r#"select {"v": event.v} from in into out;"#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     for value in [
@@ -162,7 +163,7 @@ fn numbers_and_escapes_survive_json() {
     }
 }
 
-/// Numbers that fit neither 64 bits nor a float.
+/// Numbers outside the ranges of 64-bit integers and floats, in their JSON notation.
 const BIG: [&str; 5] = [
     "92233720368547758423",
     "123456789012345678901234567890",
@@ -173,21 +174,21 @@ const BIG: [&str; 5] = [
 
 #[test]
 fn numbers_that_no_program_reads_are_unchanged() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::json(&upstream.url()));
     let mut client = proxy.client();
     for number in BIG {
         let text = format!(r#"{{ "x": {number}, "y": [-0, 1E3, 0.1000000000000000055511151231257827] }}"#);
         assert_eq!(client.ask(&text), text);
-        assert_eq!(origin.conn(0).texts().pop(), Some(text));
+        assert_eq!(upstream.conn(0).texts().pop(), Some(text));
     }
 }
 
 #[test]
 fn an_integer_beyond_64_bits_keeps_its_digits_when_a_program_writes_another_key() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let program = r#"select merge event of {"x": 1} end from in where event.id != 1 into out;"#;
-    let proxy = Proxy::start(&Settings::json(&origin.url()).incoming(program));
+    let proxy = Proxy::start(&Settings::json(&upstream.url()).incoming(program));
     let mut client = proxy.client();
     for number in BIG {
         let text = format!(r#"{{"id":{number},"x":0}}"#);
@@ -197,9 +198,9 @@ fn an_integer_beyond_64_bits_keeps_its_digits_when_a_program_writes_another_key(
 
 #[test]
 fn arithmetic_with_an_integer_beyond_64_bits_is_an_overflow() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let proxy =
-        Proxy::start(&Settings::json(&origin.url()).incoming("select event.id + 1 from in into out;"));
+        Proxy::start(&Settings::json(&upstream.url()).incoming("select event.id + 1 from in into out;"));
     let mut client = proxy.client();
     client.text(r#"{"id":18446744073709551616}"#);
     let (error, _) = client.recv_error();
@@ -208,8 +209,8 @@ fn arithmetic_with_an_integer_beyond_64_bits_is_an_overflow() {
 
 #[test]
 fn the_binary_codec_passes_any_bytes() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"listener.ws.codec = "binary""#)
         .with(r#"upstream.echo.codec = "binary""#);
     let proxy = Proxy::start(&settings);
@@ -223,8 +224,8 @@ fn the_binary_codec_passes_any_bytes() {
 
 #[test]
 fn lines_of_the_upstream_are_events() {
-    let origin = Origin::with(|conn, _| conn.text("reply\npush\n"));
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::with(|conn, _| conn.text("reply\npush\n"));
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.preprocessors = ["lines"]"#)
         .with(r#"listener.ws.postprocessors = ["lines"]"#);
     let proxy = Proxy::start(&settings);
@@ -233,31 +234,31 @@ fn lines_of_the_upstream_are_events() {
     assert_eq!(client.recv_text(), "push\n");
 }
 
-/// All byte values, and more than fits in one TCP segment.
+/// All byte values, repeated to fill more than one TCP segment.
 fn any_bytes() -> Vec<u8> {
     (0..=255).cycle().take(100_000).collect()
 }
 
 #[test]
 fn by_default_text_stays_text_and_binary_stays_binary() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::stream(&upstream.url()));
     let mut client = proxy.client();
     let messages =
         [binary(any_bytes()), Message::text("grüß dich"), binary(""), Message::text(""), binary("text")];
     for (at, message) in messages.iter().enumerate() {
         client.send(message.clone());
-        assert_eq!(origin.conn(0).wait_messages(at + 1)[at], *message);
+        assert_eq!(upstream.conn(0).wait_messages(at + 1)[at], *message);
         assert_eq!(client.recv(), *message);
     }
 }
 
 #[test]
 fn the_message_kind_is_kept_by_programs_that_do_not_change_the_data() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let program = "define script mark script let $ = merge $ of {\"seen\": true} end; event end; create script mark; \
                    select event from in into mark; select event from mark into out;";
-    let settings = Settings::request(&origin.url())
+    let settings = Settings::request(&upstream.url())
         .incoming(program)
         .pipeline("outgoing", "select event from in into out;")
         .on_route(r#"outgoing = ["outgoing"]"#);
@@ -269,17 +270,17 @@ fn the_message_kind_is_kept_by_programs_that_do_not_change_the_data() {
     }
 }
 
-/// The message that the upstream gets when a program changes the text message `a`.
+/// The message that the upstream receives when the program `script` changes the text message `a`.
 fn made(script: &str) -> Message {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     let program = format!(
         "define script make script {script} end; create script make; \
          select event from in into make; select event from make into out;"
     );
-    let proxy = Proxy::start(&Settings::stream(&origin.url()).incoming(&program));
+    let proxy = Proxy::start(&Settings::stream(&upstream.url()).incoming(&program));
     let mut client = proxy.client();
     client.text("a");
-    origin.conn(0).wait_messages(1).remove(0)
+    upstream.conn(0).wait_messages(1).remove(0)
 }
 
 #[test]
@@ -292,10 +293,10 @@ fn a_program_that_changes_the_type_changes_the_message_kind() {
 
 #[test]
 fn sending_invalid_utf8_as_text_is_an_error() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let program = "define script cut script let $binary = false; event end; create script cut; \
                    select event from in into cut; select event from cut into out;";
-    let proxy = Proxy::start(&Settings::request(&origin.url()).incoming(program));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).incoming(program));
     let mut client = proxy.client();
     client.send(binary(b"\xff"));
     let (error, id) = client.recv_error();
@@ -307,8 +308,9 @@ fn sending_invalid_utf8_as_text_is_an_error() {
 
 #[test]
 fn an_error_reply_to_a_binary_message_is_text() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).incoming("select event.x from in into out;"));
+    let upstream = TestUpstream::echo();
+    let proxy =
+        Proxy::start(&Settings::request(&upstream.url()).incoming("select event.x from in into out;"));
     let mut client = proxy.client();
     client.send(binary(b"\xff"));
     assert_eq!(client.recv_error().1, "1:0:0");
@@ -316,8 +318,8 @@ fn an_error_reply_to_a_binary_message_is_text() {
 
 #[test]
 fn lines_of_binary_messages_are_binary() {
-    let origin = chomping();
-    let settings = Settings::request(&origin.url())
+    let upstream = chomping();
+    let settings = Settings::request(&upstream.url())
         .with(r#"listener.ws.preprocessors = ["lines"]"#)
         .with(r#"upstream.echo.postprocessors = ["lines"]"#);
     let proxy = Proxy::start(&settings);
@@ -326,5 +328,5 @@ fn lines_of_binary_messages_are_binary() {
     assert_eq!(client.recv(), binary(b"\xff"));
     assert_eq!(client.recv(), binary(b"\xfe"));
     assert_eq!(client.ask("text"), "text");
-    assert_eq!(origin.conn(0).messages()[0], binary(b"\xff\n"));
+    assert_eq!(upstream.conn(0).messages()[0], binary(b"\xff\n"));
 }

@@ -1,4 +1,4 @@
-//! The command line and its error texts (C10).
+//! Tests of the command line and its error texts (guarantee C10).
 
 use std::{net::TcpListener, path::Path};
 
@@ -149,9 +149,9 @@ fn the_error_about_a_wrong_environment_variable_names_it() {
 
 #[test]
 fn the_environment_takes_precedence_over_the_file() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = Settings::request("ws://127.0.0.1:1").with(r#"listener.ws.codec = "json""#);
-    let url = origin.url();
+    let url = upstream.url();
     let env = [
         ("TOWLINE__UPSTREAM__ECHO__URL", url.as_str()),
         ("TOWLINE__LISTENER__WS__CODEC", "string"),
@@ -304,7 +304,7 @@ fn without_an_admin_address_there_are_no_admin_pages() {
     assert!(!program.log().iter().any(|line| matches(line, "listening admin")));
 }
 
-/// A program with one warning.
+/// Settings with a program that causes one warning.
 fn with_unreached_code() -> Settings {
     let program = "define script s\nscript\n    emit (9.0 >= 2); { \"never\": 1 };\nend;\ncreate script s;\n\
                    select event from in into s;\nselect event from s into out;";
@@ -337,8 +337,8 @@ fn with_strict_warnings_are_errors() {
 
 #[test]
 fn warnings_of_programs_are_logged() {
-    let origin = Origin::echo();
-    let text = with_unreached_code().with(&format!("upstream.echo.url = {:?}", origin.url()));
+    let upstream = TestUpstream::echo();
+    let text = with_unreached_code().with(&format!("upstream.echo.url = {:?}", upstream.url()));
     let proxy = Proxy::start(&text).expect("program warning");
     assert_eq!(proxy.client().ask("1"), "true");
     proxy.wait_log("program warning text=*this is never reached at pipeline.incoming:3:22*");
@@ -357,11 +357,11 @@ fn eval_prints_warnings() {
     }
 }
 
-/// The filter accepts `session`, which log lines show, without the prefix `towline::`.
+/// The log filter accepts the module name `session`, as shown in log lines, without the prefix `towline::`.
 #[test]
 fn the_log_level_of_a_module_is_set_by_the_name_in_the_log() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(r#"log.level = "info,session=off""#);
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).with(r#"log.level = "info,session=off""#);
     let mut proxy = Proxy::start(&settings);
     assert_eq!(proxy.client().ask("a"), "a");
     proxy.wait_log("connector up");
@@ -392,8 +392,8 @@ fn check_reports_the_effect_of_rust_log() {
 
 #[test]
 fn a_section_that_no_route_names_is_a_warning() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .upstream("spare", "ws://127.0.0.1:1")
         .pipeline("later", "select event from in into out;");
     let finished = command("check", &settings.text(), &[]);
@@ -414,7 +414,7 @@ fn a_section_that_no_route_names_is_a_warning() {
     proxy.wait_log("settings warning text=*upstream.spare* has no effect: no route names it*");
 }
 
-/// A new user's first `check --strict` finds nothing.
+/// A new user's first `check --strict` reports no warnings.
 #[test]
 fn the_shipped_settings_have_no_warnings() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! The demo, as the README shows it.
+//! Tests of the demo, as the README shows it.
 
 use std::path::Path;
 

@@ -1,17 +1,17 @@
-//! When the process runs out of file descriptors, sessions continue, no thread spins, and later clients are served as
-//! soon as descriptors are free (C3, C4).
+//! Tests of a process that runs out of file descriptors: sessions continue, no thread spins, and later
+//! clients are served as soon as descriptors are free (guarantees C3, C4).
 
 use std::time::Duration;
 
 use crate::harness::*;
 
-/// Enough for the program and about forty connections.
+/// Maximum number of open files, enough for the program and about forty connections.
 const OPEN_FILES: usize = 64;
 
 #[test]
 fn when_descriptors_run_out_sessions_continue_and_later_clients_are_served() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"listener.ws.handshake_timeout = "3s""#)
         .with(r#"upstream.echo.restart = { min = "1s", max = "1s" }"#);
     let proxy = Proxy::start_limited(&settings, OPEN_FILES)
@@ -30,7 +30,7 @@ fn when_descriptors_run_out_sessions_continue_and_later_clients_are_served() {
     assert!(busy < Duration::from_millis(100), "{busy:?}");
 
     // A waiting client takes the descriptor of the lost connection, so the next dial has none.
-    origin.conn(0).die(Death::Fin);
+    upstream.conn(0).die(Death::Fin);
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1");
     wait_for("descriptors to be used up again", PATIENCE, || proxy.descriptors() == full);
     client.text("lost");

@@ -1,4 +1,4 @@
-//! The drain (C9), readiness and health.
+//! Tests of the drain (guarantee C9), readiness and health.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use crate::harness::*;
 
 #[test]
 fn a_drain_answers_events_in_flight_and_refuses_new_clients() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"drain.grace = "8s""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"drain.grace = "8s""#);
     let mut proxy = Proxy::start(&settings).expect("client refused");
     let (addr, admin) = (proxy.addr(), proxy.admin());
     let mut client = proxy.client();
     client.text("a");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     assert_eq!(get(admin, "/healthz").0, 200);
     assert_eq!(get(admin, "/readyz").0, 200);
     proxy.signal("TERM");
@@ -22,23 +22,23 @@ fn a_drain_answers_events_in_flight_and_refuses_new_clients() {
     assert_eq!(refusal.status(), 503);
     let seconds: u32 = refusal.head.get("retry-after").expect("Retry-After").parse().unwrap();
     assert!(seconds > 0);
-    origin.conn(0).text("answer to a");
+    upstream.conn(0).text("answer to a");
     assert_eq!(client.recv_text(), "answer to a");
     client.expect_closed(1001);
     assert_eq!(proxy.exit_code(), Some(0));
-    assert!(matches!(origin.conn(0).wait_end(), End::Close(1001, _)), "{:?}", origin.conn(0).end());
+    assert!(matches!(upstream.conn(0).wait_end(), End::Close(1001, _)), "{:?}", upstream.conn(0).end());
 }
 
 /// The client has no session yet, so the drain does not wait for it.
 #[test]
 fn a_client_that_waits_for_its_upstream_is_refused_when_a_drain_begins() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::Wait);
-    let settings = Settings::request(&origin.url()).on_route(r#"dial_before_accept = "1h""#);
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::Wait);
+    let settings = Settings::request(&upstream.url()).on_route(r#"dial_before_accept = "1h""#);
     let mut proxy = Proxy::start(&settings).expect("client refused");
     let addr = proxy.addr();
     let waiting = std::thread::spawn(move || Opening::new(addr).refused());
-    origin.head(0);
+    upstream.head(0);
     proxy.signal("TERM");
     let refusal = waiting.join().expect("an answer");
     assert_eq!(refusal.status(), 503);
@@ -48,8 +48,8 @@ fn a_client_that_waits_for_its_upstream_is_refused_when_a_drain_begins() {
 
 #[test]
 fn clients_are_closed_over_the_window() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(r#"drain.window = "1s""#);
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).with(r#"drain.window = "1s""#);
     let mut proxy = Proxy::start(&settings);
     let clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
     wait_for("all sessions", PATIENCE, || proxy.count_log("session opened") == 20);
@@ -73,12 +73,12 @@ fn clients_are_closed_over_the_window() {
 
 #[test]
 fn events_without_reply_fail_after_the_grace_period() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"drain.grace = "500ms""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"drain.grace = "500ms""#);
     let mut proxy = Proxy::start(&settings).expect("drain").expect("grace");
     let mut client = proxy.client();
     client.text("a");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     proxy.signal("TERM");
     let (error, id) = client.recv_error();
     assert!(error.starts_with("Error receiving reply from server"), "{error}");
@@ -87,12 +87,12 @@ fn events_without_reply_fail_after_the_grace_period() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// A client counts from the moment it is answered with 101.
+/// A client counts as accepted from the moment it is answered with 101.
 #[test]
 fn a_client_accepted_just_before_the_drain_is_closed_like_the_others() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     for _ in 0..10 {
-        let mut proxy = Proxy::start(&Settings::request(&origin.url()));
+        let mut proxy = Proxy::start(&Settings::request(&upstream.url()));
         let mut client = proxy.client();
         proxy.signal("TERM");
         client.expect_closed(1001);
@@ -102,10 +102,10 @@ fn a_client_accepted_just_before_the_drain_is_closed_like_the_others() {
 
 #[test]
 fn an_idle_process_ends_at_once() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     for signal in ["TERM", "INT"] {
         let settings =
-            Settings::request(&origin.url()).with(r#"drain.grace = "1h""#).with(r#"drain.window = "1h""#);
+            Settings::request(&upstream.url()).with(r#"drain.grace = "1h""#).with(r#"drain.window = "1h""#);
         let mut proxy = Proxy::start(&settings);
         proxy.signal(signal);
         assert_eq!(proxy.exit_code(), Some(0), "{signal}");
@@ -114,13 +114,13 @@ fn an_idle_process_ends_at_once() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     let settings =
-        Settings::request(&origin.url()).with(r#"drain.window = "1h""#).with(r#"drain.grace = "1h""#);
+        Settings::request(&upstream.url()).with(r#"drain.window = "1h""#).with(r#"drain.grace = "1h""#);
     let mut proxy = Proxy::start(&settings).expect("signal").expect("drain");
     let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
     clients[0].text("a");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     let admin = proxy.admin();
     proxy.signal("TERM");
     wait_for("the drain", PATIENCE, || get(admin, "/readyz").0 == 503);
@@ -135,8 +135,8 @@ fn a_second_signal_ends_at_once() {
 
 #[test]
 fn the_close_code_of_the_drain_may_be_1012() {
-    let origin = Origin::echo();
-    let mut proxy = Proxy::start(&Settings::request(&origin.url()).with("drain.close_code = 1012"));
+    let upstream = TestUpstream::echo();
+    let mut proxy = Proxy::start(&Settings::request(&upstream.url()).with("drain.close_code = 1012"));
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
     proxy.signal("TERM");
@@ -158,8 +158,8 @@ fn a_drain_ends_while_the_upstream_is_down() {
 
 #[test]
 fn a_client_that_never_reads_does_not_delay_the_end() {
-    let origin = Origin::with(|conn, message| conn.send(message));
-    let mut proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session").expect("drain");
+    let upstream = TestUpstream::with(|conn, message| conn.send(message));
+    let mut proxy = Proxy::start(&Settings::stream(&upstream.url())).expect("session").expect("drain");
     let mut raw = Raw::upgraded(proxy.addr());
     raw.stream().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
     // Until the socket takes no more.
@@ -172,8 +172,8 @@ fn a_client_that_never_reads_does_not_delay_the_end() {
 
 #[test]
 fn the_health_command_reports_the_health() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let folder = std::env::temp_dir();
     for (page, code) in [("healthz", 0), ("readyz", 0), ("nowhere", 1)] {
         let url = format!("http://{}/{page}", proxy.admin());
@@ -187,16 +187,16 @@ fn the_health_command_reports_the_health() {
 
 #[test]
 fn a_handshake_that_waits_for_its_upstream_does_not_delay_the_end() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::Silent);
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::Silent);
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.connect_timeout = "1h""#)
         .with(r#"drain.grace = "1h""#)
         .on_route(r#"dial_before_accept = "1h""#);
     let mut proxy = Proxy::start(&settings).expect("client refused");
     let mut raw = Raw::connect(proxy.addr());
     raw.write(request("/", &[]).as_bytes());
-    origin.head(0);
+    upstream.head(0);
     proxy.signal("TERM");
     let mut answer = String::new();
     std::io::Read::read_to_string(&mut raw.stream(), &mut answer).expect("the connection ends");
@@ -206,8 +206,8 @@ fn a_handshake_that_waits_for_its_upstream_does_not_delay_the_end() {
 
 #[test]
 fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"listener.ws.close_timeout = "1h""#)
         .with(r#"drain.window = "1ms""#)
         .with(r#"drain.grace = "1ms""#);
@@ -226,8 +226,8 @@ fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
 /// The process stands still while the clients connect, so that the signal and all connections reach it at once.
 #[test]
 fn clients_that_connect_just_before_the_signal_get_an_answer() {
-    let origin = Origin::echo();
-    let mut proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    let upstream = TestUpstream::echo();
+    let mut proxy = Proxy::start(&Settings::request(&upstream.url())).expect("client refused");
     proxy.signal("STOP");
     let clients: Vec<_> = (0..64)
         .map(|_| {

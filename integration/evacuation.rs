@@ -1,5 +1,5 @@
-//! The drain of a process with a thousand busy sessions (C9): every event is settled, and the clients are closed over
-//! the whole window.
+//! Tests of the drain of a process with a thousand busy sessions (guarantee C9): every event is settled, and
+//! the clients are closed over the whole window.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ const SESSIONS: usize = 1000;
 /// The window of the drain, long enough for a slow machine.
 const WINDOW: Duration = Duration::from_secs(4);
 
-/// The end of one client.
+/// How the connection of one client ended.
 struct Fate {
     /// The code of the close frame; `None` when there was no close frame.
     code: Option<u16>,
@@ -27,7 +27,8 @@ struct Fate {
     errors: usize,
 }
 
-/// Sends requests one after another, each after the reply to the last, until the proxy closes.
+/// Sends requests one after another, each after the reply to the one before, until the proxy closes the
+/// connection.
 fn chat(mut raw: Raw, asking: &AtomicUsize) -> Fate {
     let mut fate = Fate { code: None, closed: Instant::now(), asked: 0, answered: 0, errors: 0 };
     loop {
@@ -52,8 +53,8 @@ fn chat(mut raw: Raw, asking: &AtomicUsize) -> Fate {
     fate
 }
 
-/// Pauses between two requests: a thousand clients without a pause would only measure the machine. A message that
-/// arrives ends the pause.
+/// Pauses between two requests, because a thousand clients without a pause would only measure the machine. A
+/// message that arrives ends the pause.
 fn think(raw: &Raw) {
     raw.stream().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
     let _ = raw.stream().peek(&mut [0]);
@@ -69,8 +70,8 @@ fn start(addr: std::net::SocketAddr, asking: &Arc<AtomicUsize>) -> JoinHandle<Fa
 
 #[test]
 fn a_thousand_busy_sessions_are_closed_over_the_window_without_loss() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(&format!("drain.window = \"{}s\"", WINDOW.as_secs()))
         .with(r#"drain.grace = "10s""#);
     let mut proxy = Proxy::start(&settings);
@@ -97,7 +98,7 @@ fn a_thousand_busy_sessions_are_closed_over_the_window_without_loss() {
     assert!(curve.iter().all(|closed| (50..=150).contains(closed)), "{curve:?}");
 }
 
-/// Number of clients closed in each tenth of the window; later ones count in the last.
+/// The number of clients closed in each tenth of the window. The last number includes those closed later.
 fn curve(fates: &[Fate], begun: Instant) -> [usize; 10] {
     let mut curve = [0; 10];
     for fate in fates {

@@ -1,4 +1,5 @@
-//! Starting without a settings file (`--to`, `demo`), and the files that the program writes (`init`, `check`).
+//! Tests of starting without a settings file (`--to`, `demo`), and of the files that the program writes
+//! (`init`, `check`).
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -7,14 +8,15 @@ use std::{
 
 use crate::harness::*;
 
-/// Occupies the default address of `admin.bind` until the guard is dropped. Another process may occupy it already.
+/// Occupies the default address of `admin.bind` until the guard is dropped. `None` if another process
+/// occupies it already.
 fn take_admin_port() -> Option<TcpListener> {
     TcpListener::bind("127.0.0.1:9140").ok()
 }
 
 const ANY_ADMIN: (&str, &str) = ("TOWLINE__ADMIN__BIND", "127.0.0.1:0");
 
-/// The addresses in all log lines that match.
+/// The addresses in all log lines that match a pattern.
 fn addresses(program: &Program, pattern: &str) -> Vec<SocketAddr> {
     let log = program.log();
     let found = log.iter().filter(|line| matches(line, pattern));
@@ -28,9 +30,9 @@ fn end(mut program: Program) {
 
 #[test]
 fn run_works_without_a_settings_file() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let folder = tempfile::tempdir().unwrap();
-    let args = ["run", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--to", &origin.url()];
+    let args = ["run", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--to", &upstream.url()];
     let program = Program::start(&args, &[ANY_ADMIN], folder.path());
     program.wait_log("listening admin");
     let listening = addresses(&program, "listening listener=ws");
@@ -46,9 +48,9 @@ fn run_works_without_a_settings_file() {
 
 #[test]
 fn the_environment_takes_precedence_over_flags() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let env = [ANY_ADMIN, ("TOWLINE__LISTENER__WS__BIND", "127.0.0.1:0")];
-    let args = ["run", "--listen", "192.0.2.1:1", "--to", &origin.url()];
+    let args = ["run", "--listen", "192.0.2.1:1", "--to", &upstream.url()];
     let program = Program::start(&args, &env, Path::new("/"));
     program.wait_log("listening admin");
     assert_eq!(Client::connect(addresses(&program, "listening listener=ws")[0]).ask("a"), "a");
@@ -92,10 +94,10 @@ fn a_wrong_flag_is_reported_as_a_wrong_setting() {
 
 #[test]
 fn a_taken_admin_port_prevents_the_start_only_if_it_is_configured() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let _taken = take_admin_port();
     let folder = tempfile::tempdir().unwrap();
-    let args = ["run", "--listen", "127.0.0.1:0", "--to", &origin.url()];
+    let args = ["run", "--listen", "127.0.0.1:0", "--to", &upstream.url()];
     let program = Program::start(&args, &[], folder.path());
     program.wait_log("WARN *admin address is taken, using a free port address=127.0.0.1:9140");
     program.wait_log("listening admin address=127.0.0.1:");
@@ -159,7 +161,7 @@ fn the_error_about_a_taken_demo_port_says_how_to_choose_another() {
     }
 }
 
-/// A report without its comments, which name the origin of each value.
+/// A report without its comments, which say where each value comes from.
 fn values(report: &str) -> Vec<&str> {
     report.lines().map(|line| line.split(" # ").next().unwrap().trim_end()).collect()
 }
@@ -182,7 +184,7 @@ fn the_output_of_check_is_valid_in_another_folder() {
     }
 }
 
-/// As when the output is piped into `head`.
+/// The output is closed early, as by a pipe into `head`.
 #[test]
 fn check_succeeds_when_the_reader_closes_its_output() {
     let (reader, writer) = std::io::pipe().unwrap();

@@ -1,5 +1,5 @@
-//! Peers that send without end: every deadline still holds, and the other sessions of the worker get their turns (C3,
-//! C8).
+//! Tests with peers that send without end: every deadline still holds, and the other sessions of the worker
+//! get their turns (guarantees C3, C8).
 
 use std::{
     io::Write,
@@ -13,11 +13,12 @@ use crate::harness::*;
 /// `close_timeout` of the listener in these tests.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a slow machine may add to a deadline. A wall-clock limit, because the process under test can only be observed
-/// from outside. It is far from tight: a deadline that a flood disables would never pass.
+/// The time that a slow machine may add to a deadline. This limit is on wall-clock time, because the process
+/// under test can only be observed from outside. It is generous, because a deadline that a flood disables
+/// would never pass.
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Sends `first`, then `again` repeatedly until the connection ends.
+/// A thread that sends `first`, then `again` repeatedly until the connection ends.
 struct Flood {
     stream: TcpStream,
     thread: JoinHandle<()>,
@@ -35,7 +36,7 @@ impl Flood {
         Self { stream, thread }
     }
 
-    /// Empty fragments of one message that never ends.
+    /// A flood of empty fragments of one message that never ends.
     fn of_fragments(stream: &TcpStream) -> Self {
         Self::start(
             stream,
@@ -48,7 +49,7 @@ impl Flood {
         Self::start(stream, Vec::new(), &Frame::client(TEXT, "").bytes())
     }
 
-    /// Waits until the peer ends the connection, which must be in time.
+    /// Waits until the peer ends the connection, and checks that it does so in time.
     #[track_caller]
     fn end(self) {
         wait_for("the end of the flood", CLOSE_TIMEOUT + SLACK, || self.thread.is_finished());
@@ -70,11 +71,12 @@ fn close_frame(raw: &mut Raw) -> (u16, String) {
     }
 }
 
-/// A client floods the proxy. It gets a close frame with `code`, continues, and is disconnected after `close_timeout`.
+/// Checks the end of a client that floods the proxy: it gets a close frame with `code`, continues to send,
+/// and is disconnected after `close_timeout`.
 #[track_caller]
 fn is_cut_off(line: &str, code: u16, flood: impl FnOnce(&TcpStream) -> Flood) {
-    let origin = Origin::silent();
-    let settings = Settings::stream(&origin.url())
+    let upstream = TestUpstream::silent();
+    let settings = Settings::stream(&upstream.url())
         .with("server.workers = 1")
         .with(&format!("listener.ws.close_timeout = \"{}ms\"", CLOSE_TIMEOUT.as_millis()))
         .with(line);
@@ -111,8 +113,8 @@ fn a_client_that_sends_garbage_after_our_close_frame_is_cut_off() {
 
 #[test]
 fn a_client_that_floods_gets_its_close_frame_at_a_drain() {
-    let origin = Origin::silent();
-    let settings = Settings::stream(&origin.url()).with("server.workers = 1");
+    let upstream = TestUpstream::silent();
+    let settings = Settings::stream(&upstream.url()).with("server.workers = 1");
     for flood in [Flood::of_fragments, Flood::of_messages] {
         let mut proxy = Proxy::start(&settings);
         let mut raw = Raw::upgraded(proxy.addr());
@@ -126,11 +128,11 @@ fn a_client_that_floods_gets_its_close_frame_at_a_drain() {
 
 #[test]
 fn an_upstream_that_floods_does_not_disable_the_reply_timeout() {
-    let origin = Origin::with(|conn, _| {
+    let upstream = TestUpstream::with(|conn, _| {
         conn.frame(&Frame::server(BINARY, "").more());
         conn.pour(&Frame::server(CONTINUATION, "").more());
     });
-    let settings = Settings::request(&origin.url())
+    let settings = Settings::request(&upstream.url())
         .with("server.workers = 1")
         .with(r#"upstream.echo.reply_timeout = "300ms""#);
     let proxy = Proxy::start(&settings);
@@ -146,8 +148,8 @@ fn an_upstream_that_floods_does_not_disable_the_reply_timeout() {
 
 /// The median round trip of a ping on the only worker while another client floods it.
 fn round_trip_beside(flood: fn(&TcpStream) -> Flood) -> Duration {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::stream(&origin.url()).with("server.workers = 1"));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::stream(&upstream.url()).with("server.workers = 1"));
     let raw = Raw::upgraded(proxy.addr());
     let mut neighbour = proxy.client();
     let flood = flood(raw.stream());
@@ -163,8 +165,8 @@ fn round_trip_beside(flood: fn(&TcpStream) -> Flood) -> Duration {
     times[times.len() / 2]
 }
 
-/// Compares two floods on the same machine. Without the bound on a turn, the first is slower by a factor of 40.
-/// `wire::flood_tests` tests the bound itself, in steps.
+/// Compares two floods on the same machine. Without the bound on a turn, the flood of fragments delays the
+/// neighbour 40 times as long. `wire::flood_tests` tests the bound itself, in steps.
 #[test]
 fn a_flood_of_fragments_delays_a_neighbour_no_more_than_a_flood_of_messages() {
     let (fragments, messages) =

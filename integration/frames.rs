@@ -1,4 +1,4 @@
-//! Frames that RFC 6455 section 5 allows. `malformed` and `upstreams` have those that it forbids.
+//! Tests of frames that RFC 6455 section 5 allows. `malformed` and `upstreams` test frames that it forbids.
 
 use crate::harness::*;
 
@@ -6,11 +6,11 @@ fn frame(fin: bool, rsv: u8, opcode: u8, payload: &[u8]) -> Frame {
     Frame { fin, rsv, opcode, masked: true, payload: payload.to_vec() }
 }
 
-/// RFC 6455 section 7.1.1: the server ends the TCP connection first.
+/// By RFC 6455 section 7.1.1, the server ends the TCP connection first.
 #[test]
 fn a_client_that_broke_the_protocol_sees_the_end_at_once() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "10m""#);
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).with(r#"listener.ws.close_timeout = "10m""#);
     let proxy = Proxy::start(&settings).expect("protocol");
     let mut raw = Raw::upgraded(proxy.addr());
     raw.write(&frame(true, 2, TEXT, b"a").bytes());
@@ -20,8 +20,8 @@ fn a_client_that_broke_the_protocol_sees_the_end_at_once() {
 
 #[test]
 fn a_message_of_the_maximum_size_passes_in_frames() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"listener.ws.max_message = "10KiB""#)
         .with(r#"listener.ws.max_frame = "4KiB""#);
     let proxy = Proxy::start(&settings);
@@ -44,8 +44,8 @@ fn a_message_of_the_maximum_size_passes_in_frames() {
 
 #[test]
 fn fragments_are_one_message_with_control_frames_between() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut raw = Raw::upgraded(proxy.addr());
     // A character is split between two frames, which RFC 6455 section 5.4 allows.
     raw.send(&frame(false, 0, TEXT, &[b'a', 0xe2]));
@@ -56,13 +56,13 @@ fn fragments_are_one_message_with_control_frames_between() {
     raw.send(&frame(true, 0, CONTINUATION, &[0xac]));
     assert_eq!(raw.frame(), Some(Frame::server(PONG, "one")));
     assert_eq!(raw.frame(), Some(Frame::server(TEXT, "a€")));
-    assert_eq!(origin.conn(0).messages(), [Message::text("a€")]);
+    assert_eq!(upstream.conn(0).messages(), [Message::text("a€")]);
 }
 
 #[test]
 fn a_message_may_arrive_byte_by_byte() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut raw = Raw::upgraded(proxy.addr());
     let bytes = [Frame::client(TEXT, "slow").bytes(), Frame::client(BINARY, [7; 300]).bytes()].concat();
     for byte in bytes {
@@ -74,8 +74,8 @@ fn a_message_may_arrive_byte_by_byte() {
 
 #[test]
 fn pings_are_answered_with_their_payload() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut raw = Raw::upgraded(proxy.addr());
     for payload in [vec![], b"x".to_vec(), vec![0xff; 125]] {
         raw.send(&Frame::client(PING, &payload));
@@ -85,12 +85,12 @@ fn pings_are_answered_with_their_payload() {
 
 #[test]
 fn a_close_frame_is_answered_and_what_follows_is_ignored() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut raw = Raw::upgraded(proxy.addr());
     raw.send(&Frame::client(CLOSE, Frame::close_payload(1000, "bye")));
     raw.send(&Frame::client(TEXT, "too late"));
     raw.expect_closed(1000);
-    origin.conn(0).wait_end();
-    assert_eq!(origin.received(), 0);
+    upstream.conn(0).wait_end();
+    assert_eq!(upstream.received(), 0);
 }

@@ -1,11 +1,11 @@
-//! Headers that pass between the client's handshake and the upstream's.
+//! Tests of headers that pass between the client's handshake and the upstream's.
 
 use crate::harness::*;
 
 #[test]
 fn known_headers_are_forwarded_and_others_are_not() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let _client = Opening::new(proxy.addr())
         .header("Authorization", "Bearer t0k3n")
         .header("Cookie", "a=b")
@@ -14,7 +14,7 @@ fn known_headers_are_forwarded_and_others_are_not() {
         .header("User-Agent", "tester/1")
         .header("X-Private", "mine")
         .open();
-    let head = origin.head(0);
+    let head = upstream.head(0);
     assert_eq!(head.get("authorization").as_deref(), Some("Bearer t0k3n"));
     let cookies = head.get("cookie").unwrap();
     assert!(cookies.contains("a=b") && cookies.contains("c=d"), "{cookies}");
@@ -24,20 +24,20 @@ fn known_headers_are_forwarded_and_others_are_not() {
     assert_eq!(head.get("x-forwarded-for").as_deref(), Some("127.0.0.1"));
     assert_eq!(head.get("x-forwarded-proto").as_deref(), Some("http"));
     assert_eq!(head.get("x-forwarded-host").as_deref(), Some("towline.test"));
-    assert_eq!(head.get("host"), Some(origin.addr().to_string()));
+    assert_eq!(head.get("host"), Some(upstream.addr().to_string()));
     assert!(!proxy.log().join("\n").contains("t0k3n"));
 }
 
 #[test]
 fn forwarding_headers_are_extended() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let _client = Opening::new(proxy.addr())
         .header("X-Forwarded-For", "192.0.2.7")
         .header("X-Forwarded-Proto", "https")
         .header("X-Forwarded-Host", "www.example.test")
         .open();
-    let head = origin.head(0);
+    let head = upstream.head(0);
     assert_eq!(head.get("x-forwarded-for").as_deref(), Some("192.0.2.7, 127.0.0.1"));
     assert!(head.get("x-forwarded-proto").unwrap().starts_with("https"));
     assert!(head.get("x-forwarded-host").unwrap().starts_with("www.example.test"));
@@ -45,13 +45,13 @@ fn forwarding_headers_are_extended() {
 
 #[test]
 fn the_settings_choose_forwarded_and_added_headers() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.forward_headers = ["X-Tenant"]"#)
         .with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
     let proxy = Proxy::start(&settings);
     let _client = Opening::new(proxy.addr()).header("Cookie", "a=b").header("x-tenant", "blue").open();
-    let head = origin.head(0);
+    let head = upstream.head(0);
     assert_eq!(head.get("cookie"), None);
     assert_eq!(head.get("x-forwarded-for"), None);
     assert_eq!(head.get("x-api-key").as_deref(), Some("k3y"));
@@ -61,21 +61,22 @@ fn the_settings_choose_forwarded_and_added_headers() {
 
 #[test]
 fn headers_are_sent_again_after_a_loss() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
+    let upstream = TestUpstream::echo();
+    let settings =
+        Settings::request(&upstream.url()).with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let _client = Opening::new(proxy.addr()).header("Authorization", "Bearer x").open();
-    origin.conn(0).die(Death::Fin);
-    let head = origin.head(1);
+    upstream.conn(0).die(Death::Fin);
+    let head = upstream.head(1);
     assert_eq!(head.get("authorization").as_deref(), Some("Bearer x"));
     assert_eq!(head.get("x-api-key").as_deref(), Some("k3y"));
 }
 
 #[test]
 fn the_host_header_follows_the_settings() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     for (number, (host, expected)) in [
-        ("upstream", origin.addr().to_string()),
+        ("upstream", upstream.addr().to_string()),
         ("client", "towline.test".to_owned()),
         ("chat.example.com", "chat.example.com".to_owned()),
         ("[::1]:8080", "[::1]:8080".to_owned()),
@@ -83,10 +84,10 @@ fn the_host_header_follows_the_settings() {
     .into_iter()
     .enumerate()
     {
-        let settings = Settings::request(&origin.url()).with(&format!(r#"upstream.echo.host = "{host}""#));
+        let settings = Settings::request(&upstream.url()).with(&format!(r#"upstream.echo.host = "{host}""#));
         let proxy = Proxy::start(&settings);
         let _client = proxy.client();
-        let head = origin.head(number);
+        let head = upstream.head(number);
         let hosts: Vec<_> = head.headers.iter().filter(|(name, _)| name == "host").collect();
         assert_eq!(hosts, [&("host".to_owned(), expected)], "one Host (RFC 9112, 3.2)");
         assert_eq!(head.get("x-forwarded-host").as_deref(), Some("towline.test"));
@@ -95,31 +96,31 @@ fn the_host_header_follows_the_settings() {
 
 #[test]
 fn extensions_are_neither_offered_nor_accepted() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let client = Opening::new(proxy.addr()).header("Sec-WebSocket-Extensions", "permessage-deflate").open();
     assert_eq!(client.header("sec-websocket-extensions"), None);
-    assert_eq!(origin.head(0).get("sec-websocket-extensions"), None);
+    assert_eq!(upstream.head(0).get("sec-websocket-extensions"), None);
 }
 
 #[test]
 fn x_forwarded_for_in_several_headers_is_one_list() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let _client = Opening::new(proxy.addr())
         .header("X-Forwarded-For", "192.0.2.7")
         .header("X-Forwarded-For", "198.51.100.1, 198.51.100.2")
         .open();
-    let list = origin.head(0).get("x-forwarded-for").unwrap();
+    let list = upstream.head(0).get("x-forwarded-for").unwrap();
     let list: Vec<_> = list.split(',').map(str::trim).collect();
     assert_eq!(list, ["192.0.2.7", "198.51.100.1", "198.51.100.2", "127.0.0.1"]);
 }
 
-/// RFC 9110 section 7.6.1.
+/// RFC 9110 section 7.6.1 requires this.
 #[test]
 fn a_header_that_connection_names_is_not_forwarded() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.forward_headers = ["X-Token", "X-Other", "X-Forwarded-For"]"#);
     let proxy = Proxy::start(&settings);
     let _client = Opening::new(proxy.addr())
@@ -129,7 +130,7 @@ fn a_header_that_connection_names_is_not_forwarded() {
         .header("X-Other", "three")
         .header("X-Forwarded-For", "192.0.2.7")
         .open();
-    let head = origin.head(0);
+    let head = upstream.head(0);
     assert_eq!(head.get("x-token"), None);
     assert_eq!(head.get("x-other").as_deref(), Some("three"));
     assert_eq!(
@@ -139,19 +140,20 @@ fn a_header_that_connection_names_is_not_forwarded() {
     );
 }
 
-/// Some devices compare header names byte by byte, in the RFCs' spelling.
+/// Some devices compare header names byte by byte, in the spelling of the RFCs.
 #[test]
 fn names_are_spelled_as_in_the_rfcs() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::Choose("chat"));
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::Choose("chat"));
+    let settings =
+        Settings::request(&upstream.url()).with(r#"upstream.echo.headers = { x-api-key = "k3y" }"#);
     let proxy = Proxy::start(&settings).expect("client refused");
     let mut raw = Raw::connect(proxy.addr());
     raw.write(request("/", &[("sec-websocket-protocol", "chat")]).as_bytes());
     let answer = raw.head();
     assert_eq!(answer.names, ["Connection", "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"]);
     assert_eq!(answer.get("connection").as_deref(), Some("Upgrade"));
-    let asked = origin.head(0);
+    let asked = upstream.head(0);
     for name in [
         "Host",
         "Connection",
@@ -179,11 +181,11 @@ fn names_are_spelled_as_in_the_rfcs() {
 
 #[test]
 fn cookies_of_the_upstreams_answer_reach_the_client() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::AcceptWith(
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::AcceptWith(
         "Set-Cookie: a=1; Path=/\r\nX-Served-By: one\r\nSet-Cookie: b=2, c\r\nSet-Cookie: d\r\nServer: x\r\n",
     ));
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut raw = Raw::connect(proxy.addr());
     raw.write(request("/", &[]).as_bytes());
     let head = raw.head();
@@ -198,11 +200,11 @@ fn cookies_of_the_upstreams_answer_reach_the_client() {
 
 #[test]
 fn only_configured_headers_of_an_answer_reach_the_client() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::AcceptWith(
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::AcceptWith(
         "Connection: x-hop\r\nX-Hop: here\r\nSet-Cookie: a=1\r\nX-Served-By: one\r\n",
     ));
-    let settings = Settings::request(&origin.url())
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.forward_response_headers = ["X-Served-By", "x-hop"]"#);
     let proxy = Proxy::start(&settings);
     let client = proxy.client();
@@ -212,10 +214,11 @@ fn only_configured_headers_of_an_answer_reach_the_client() {
 
 #[test]
 fn the_size_of_forwarded_answer_headers_is_limited() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = format!("Set-Cookie: a={}\r\nSet-Cookie: b=1\r\n", "x".repeat(20_000));
-    origin.set_answer(Answer::AcceptWith(lines.leak()));
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("response headers left out*headers=1");
+    upstream.set_answer(Answer::AcceptWith(lines.leak()));
+    let proxy =
+        Proxy::start(&Settings::request(&upstream.url())).expect("response headers left out*headers=1");
     let mut client = proxy.client();
     assert_eq!(client.header("set-cookie").as_deref(), Some("b=1"));
     assert_eq!(client.ask("hello"), "hello");
@@ -224,18 +227,18 @@ fn the_size_of_forwarded_answer_headers_is_limited() {
 
 #[test]
 fn user_and_password_of_the_url_are_sent_in_place_of_the_clients() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     // Percent-encoded: `:pä ss@`.
-    let url = format!("ws://Aladdin:%3Ap%C3%A4%20ss%40@{}/chat?a=b", origin.addr());
+    let url = format!("ws://Aladdin:%3Ap%C3%A4%20ss%40@{}/chat?a=b", upstream.addr());
     let settings = Settings::request(&url).with("upstream.echo.forward_path = false");
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = Opening::new(proxy.addr()).header("Authorization", "Bearer t0k3n").open();
     assert_eq!(client.ask("hello"), "hello");
-    origin.conn(0).die(Death::Fin);
+    upstream.conn(0).die(Death::Fin);
     for number in [0, 1] {
-        let head = origin.head(number);
+        let head = upstream.head(number);
         assert_eq!(head.get("authorization").as_deref(), Some("Basic QWxhZGRpbjo6cMOkIHNzQA=="));
-        assert_eq!(head.get("host"), Some(origin.addr().to_string()));
+        assert_eq!(head.get("host"), Some(upstream.addr().to_string()));
         assert_eq!(head.line, "GET /chat?a=b HTTP/1.1");
     }
     let log = proxy.log().join("\n");
@@ -244,18 +247,19 @@ fn user_and_password_of_the_url_are_sent_in_place_of_the_clients() {
 
 #[test]
 fn user_and_password_reach_the_upstream_with_the_clients_path() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&format!("ws://me:pw@{}", origin.addr())));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&format!("ws://me:pw@{}", upstream.addr())));
     let _client = Opening::new(proxy.addr()).path("/elsewhere?x=1").open();
-    let head = origin.head(0);
+    let head = upstream.head(0);
     assert_eq!(head.line, "GET /elsewhere?x=1 HTTP/1.1");
     assert_eq!(head.get("authorization").as_deref(), Some("Basic bWU6cHc="));
 }
 
-/// User and password belong to the setting that allows the URL. Other URLs that a program chooses do not get them.
+/// User and password belong to the setting that allows the URL. Other URLs that a program chooses do not get
+/// them.
 #[test]
 fn a_chosen_url_gets_the_credentials_of_its_setting() {
-    let (own, other, open) = (Origin::echo(), Origin::echo(), Origin::echo());
+    let (own, other, open) = (TestUpstream::echo(), TestUpstream::echo(), TestUpstream::echo());
     let allowed = format!(r#"["ws://you:pw2@{}/*", "ws://{}/*"]"#, other.addr(), open.addr());
     let settings = Settings::request(&format!("ws://me:pw@{}", own.addr()))
         .with(&format!("upstream.echo.allow_urls = {allowed}"))

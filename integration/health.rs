@@ -1,4 +1,4 @@
-//! The health pages, requested as various probes do.
+//! Tests of the health pages, requested as various probes do.
 
 use std::{
     io::{Read, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use crate::harness::*;
 
-/// The whole answer to a request for a page; the connection ends after it.
+/// The whole response to a request for a page. The connection ends after it.
 fn answer(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -22,7 +22,7 @@ fn ask(addr: SocketAddr, method: &str, path: &str) -> String {
     answer(addr, &format!("{method} {path} HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"))
 }
 
-/// The head in lower case, and the body.
+/// The head of a response in lower case, and the body.
 fn parts(answer: &str) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no head: {answer}"));
     (head.to_ascii_lowercase(), body.to_owned())
@@ -51,8 +51,8 @@ fn expect_pages(addr: SocketAddr, pages: &[&str]) {
 
 #[test]
 fn health_pages_accept_get_and_head_and_answer_405_to_other_methods() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     expect_pages(proxy.admin(), &["/healthz", "/readyz"]);
     assert!(ask(proxy.admin(), "HEAD", "/nowhere").starts_with("HTTP/1.1 404"));
 }
@@ -67,17 +67,17 @@ fn the_health_page_of_the_echo_server_is_the_same() {
 
 #[test]
 fn head_requests_report_a_drain() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"drain.grace = "8s""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"drain.grace = "8s""#);
     let mut proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     client.text("a");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     let admin = proxy.admin();
     proxy.signal("TERM");
     wait_for("readiness to turn", PATIENCE, || ask(admin, "HEAD", "/readyz").starts_with("HTTP/1.1 503"));
     assert!(ask(admin, "HEAD", "/healthz").starts_with("HTTP/1.1 200"));
-    origin.conn(0).text("b");
+    upstream.conn(0).text("b");
     assert_eq!(client.recv_text(), "b");
     client.expect_closed(1001);
     assert_eq!(proxy.exit_code(), Some(0));

@@ -12,10 +12,10 @@
 //! ```
 //!
 //! The text is a script, or a program if the name ends in `(program)`. Without `in` there is one event,
-//! `null`. In `out`, each event has a line for each output: the data, with `port:` before if the port is not
-//! `out`, and with `$ {…}` behind if there is metadata; `! line:column message` if it failed; `-` if nothing
-//! came out. A text that does not compile has `error` instead, with all its errors; `warning` has those of one
-//! that does.
+//! `null`. In `out`, each event has a line for each output: the data, preceded by `port:` if the port is not
+//! `out`, and followed by `$ {…}` if there is metadata. A failed event has `! line:column message`; an event
+//! without output has `-`. A text that does not compile has `error` instead, with all its errors. If a text
+//! that compiles has warnings, they are in `warning`.
 //!
 //! `UPDATE=1 cargo test --test integration lang` writes the actual results into the files. Review them with care.
 
@@ -31,7 +31,7 @@ use towline::tools::{
 
 use crate::harness::*;
 
-/// Lower bound on the number of cases, so that a missing file is noticed.
+/// Minimum number of cases, so that a missing file is noticed.
 const AT_LEAST: usize = 250;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +63,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// The lines before the first case, and the cases.
+/// Splits a file into the lines before the first case, and the cases.
 fn parse(text: &str) -> (String, Vec<Case>) {
     let text = format!("\n{text}");
     let mut parts = text.split("\n=== ");
@@ -112,12 +112,12 @@ impl Case {
         }
     }
 
-    /// The file that errors name.
+    /// The name of the file in errors.
     fn file(&self) -> &'static str {
         if self.name.ends_with("(program)") { "case.trickle" } else { "case.tremor" }
     }
 
-    /// The case with its actual result as expectation.
+    /// The case with the actual result as its expectation.
     fn found(&self) -> Self {
         let subject = Subject::compile(self.file(), &self.text);
         let warnings = subject.ok().and_then(|subject| subject.warnings().map(ToString::to_string));
@@ -150,7 +150,7 @@ fn outcome(evaluation: &mut Evaluation, line: &str) -> Vec<String> {
     lines
 }
 
-/// `{"port":"out","data":1,"meta":{"binary":false}}` is `1`.
+/// Shortens an output line: `{"port":"out","data":1,"meta":{"binary":false}}` becomes `1`.
 fn shown(line: &str) -> String {
     let (port, rest) = line.strip_prefix("{\"port\":\"").unwrap().split_once("\",\"data\":").unwrap();
     let (data, meta) = rest.strip_suffix('}').unwrap().rsplit_once(",\"meta\":").unwrap();
@@ -168,7 +168,7 @@ fn failure(errors: &str) -> String {
     format!("! {place} {message}")
 }
 
-/// A line diff of both texts, with `-` and `+`.
+/// A line diff of two texts, with `-` and `+`.
 fn diff(expected: &str, found: &str) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), found.lines().collect());
     let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
@@ -239,7 +239,7 @@ fn every_case_has_the_same_result_when_formatted() {
     assert!(changed > 50, "only {changed} texts changed");
 }
 
-/// Formatting changes the positions that errors name.
+/// The outcome without positions in errors, because formatting changes them.
 fn without_places(outcome: Expected) -> Expected {
     let message = |line: String| match line.strip_prefix("! ").and_then(|words| words.split_once(' ')) {
         Some((_, message)) => message.to_owned(),

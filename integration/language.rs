@@ -1,7 +1,8 @@
-//! Runs the examples in docs/language.md and compares the results.
+//! Tests that run the examples in docs/language.md and compare the results.
 //!
-//! A block `trickle` or `tremor` is a program or a script. The blocks after it are its input (`json in`), the output
-//! of `towline eval` (`json out`, or `json out meta` with `--meta`), and its errors (`text error`).
+//! A block `trickle` or `tremor` is a program or a script. The blocks after it are its input (`json in`), the
+//! output of `towline eval` (`json out`, or `json out meta` with `--meta`), and the error output
+//! (`text error`).
 //!
 //! `UPDATE=1 cargo test --test integration language` writes the actual results into the document.
 
@@ -9,7 +10,7 @@ use std::path::Path;
 
 use towline::tools::eval::{Evaluation, Subject};
 
-/// Lower bound on the number of examples.
+/// Minimum number of examples, so that a change of the format is noticed.
 const AT_LEAST: usize = 15;
 
 /// A fenced block: its title and its text.
@@ -19,7 +20,7 @@ struct Block {
     text: String,
 }
 
-/// The texts between the blocks, and the blocks.
+/// Splits a document into the blocks and the texts between them.
 fn blocks(document: &str) -> (Vec<String>, Vec<Block>) {
     let (mut prose, mut blocks) = (vec![String::new()], Vec::new());
     let mut open: Option<Block> = None;
@@ -100,7 +101,7 @@ fn every_example_of_the_document_has_the_shown_result() {
     }
 }
 
-/// All examples are formatted as by `towline fmt`.
+/// All examples have the format of `towline fmt`.
 #[test]
 fn every_example_of_the_document_is_formatted() {
     let (_, blocks) = blocks(include_str!("../docs/language.md"));

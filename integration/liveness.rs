@@ -1,4 +1,5 @@
-//! Peers that are silent, idle, or do not read are found in time, on both sides (C8).
+//! Tests of peers that are silent, idle, or do not read: they are found in time, on both sides (guarantee
+//! C8).
 
 use std::{
     io::Write,
@@ -8,50 +9,52 @@ use std::{
 
 use crate::harness::*;
 
-/// An upstream that stops reading at its first message until the gate opens. It answers no pings meanwhile.
-fn stuck() -> (Origin, Arc<Gate>) {
+/// An upstream that stops reading at its first message until the gate opens. Until then it answers no pings.
+fn stuck() -> (TestUpstream, Arc<Gate>) {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    (Origin::with(move |_, _| wait.wait()), gate)
+    (TestUpstream::with(move |_, _| wait.wait()), gate)
 }
 
-/// Settings with these additional lines.
+/// The settings with additional lines.
 fn with(settings: Settings, lines: &[&str]) -> Settings {
     lines.iter().fold(settings, |settings, line| settings.with(line))
 }
 
-/// More bytes than the loopback sockets on both sides of the proxy hold.
+/// Number of bytes that is more than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// Number of descriptors of the proxy after its first session has ended.
+/// Number of file descriptors of the proxy after its first session has ended.
 #[track_caller]
-fn at_rest(proxy: &Proxy, origin: &Origin) -> usize {
+fn at_rest(proxy: &Proxy, upstream: &TestUpstream) -> usize {
     let mut client = proxy.client();
     client.ping(b"");
     let during = proxy.descriptors();
     client.close(1000, "");
     client.expect_closed(1000);
-    wait_for("the end of the first session", PATIENCE, || origin.live() == 0 && proxy.descriptors() < during);
+    wait_for("the end of the first session", PATIENCE, || {
+        upstream.live() == 0 && proxy.descriptors() < during
+    });
     wait_for("quiet", PATIENCE, || proxy.is_quiet());
     proxy.descriptors()
 }
 
-/// Waits until no session, no connection and no descriptor beyond `before` is left.
+/// Waits until no session, no connection and no file descriptor beyond `before` is left.
 #[track_caller]
-fn expect_nothing_left(proxy: &Proxy, origin: &Origin, before: usize) {
+fn expect_nothing_left(proxy: &Proxy, upstream: &TestUpstream, before: usize) {
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
-    wait_for("the end of all connections", PATIENCE, || origin.live() == 0);
+    wait_for("the end of all connections", PATIENCE, || upstream.live() == 0);
 }
 
 #[test]
 fn a_silent_client_is_pinged_and_then_closed() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = with(
-        Settings::stream(&origin.url()),
+        Settings::stream(&upstream.url()),
         &[r#"listener.ws.ping_interval = "200ms""#, r#"listener.ws.ping_timeout = "200ms""#],
     );
     let proxy = Proxy::start(&settings);
-    let before = at_rest(&proxy, &origin);
+    let before = at_rest(&proxy, &upstream);
     let mut raw = Raw::upgraded(proxy.addr());
     let ping = raw.frame().expect("a ping");
     assert_eq!((ping.opcode, ping.payload.len()), (PING, 0));
@@ -59,15 +62,15 @@ fn a_silent_client_is_pinged_and_then_closed() {
     drop(raw);
     let reason = "no answer to a ping within 200ms";
     proxy.wait_log(&format!("session closed session=1:1 code=1011 side=proxy reason=\"{reason}\""));
-    assert_eq!(origin.conn(1).wait_end(), End::Close(1011, reason.to_owned()));
-    expect_nothing_left(&proxy, &origin, before);
+    assert_eq!(upstream.conn(1).wait_end(), End::Close(1011, reason.to_owned()));
+    expect_nothing_left(&proxy, &upstream, before);
 }
 
 #[test]
 fn a_client_that_answers_pings_stays_connected() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = with(
-        Settings::stream(&origin.url()),
+        Settings::stream(&upstream.url()),
         &[r#"listener.ws.ping_interval = "100ms""#, r#"listener.ws.ping_timeout = "1s""#],
     );
     let proxy = Proxy::start(&settings);
@@ -83,9 +86,9 @@ fn a_client_that_answers_pings_stays_connected() {
 
 #[test]
 fn a_silent_upstream_is_pinged_and_then_replaced() {
-    let (origin, gate) = stuck();
+    let (upstream, gate) = stuck();
     let settings = with(
-        Settings::request(&origin.url()),
+        Settings::request(&upstream.url()),
         &[r#"upstream.echo.ping_interval = "200ms""#, r#"upstream.echo.ping_timeout = "200ms""#],
     );
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -94,7 +97,7 @@ fn a_silent_upstream_is_pinged_and_then_replaced() {
     let (error, id) = client.recv_error();
     assert_eq!(id, "1:0:0");
     assert!(error.ends_with("no answer to a ping within 200ms"), "{error}");
-    origin.set(|conn, message| conn.send(message));
+    upstream.set(|conn, message| conn.send(message));
     proxy.wait_ups(2);
     assert_eq!(client.ask("answered"), "answered");
     gate.open();
@@ -102,40 +105,40 @@ fn a_silent_upstream_is_pinged_and_then_replaced() {
 
 #[test]
 fn an_upstream_that_answers_pings_stays_connected() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = with(
-        Settings::stream(&origin.url()),
+        Settings::stream(&upstream.url()),
         &[r#"upstream.echo.ping_interval = "100ms""#, r#"upstream.echo.ping_timeout = "5s""#],
     );
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
-    wait_for("some pings", PATIENCE, || origin.conn(0).pings() >= 3);
+    wait_for("some pings", PATIENCE, || upstream.conn(0).pings() >= 3);
     assert_eq!(client.ask("hello"), "hello");
-    assert_eq!(origin.connections(), 1);
+    assert_eq!(upstream.connections(), 1);
 }
 
 #[test]
 fn a_client_that_does_not_read_is_closed_and_its_memory_freed() {
-    let origin = Origin::silent();
-    let settings = Settings::stream(&origin.url()).with(r#"listener.ws.slow_consumer_timeout = "300ms""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::stream(&upstream.url()).with(r#"listener.ws.slow_consumer_timeout = "300ms""#);
     let proxy = Proxy::start(&settings);
-    let before = at_rest(&proxy, &origin);
+    let before = at_rest(&proxy, &upstream);
     let stalled = Raw::upgraded(proxy.addr());
-    let conn = origin.conn(1);
+    let conn = upstream.conn(1);
     conn.flood(50_000, MUCH);
     let reason = "nothing read within 300ms";
     proxy.wait_log(&format!("session closed session=1:1 code=1013 side=proxy reason=\"{reason}\""));
     // The upstream gets a close frame.
     assert!(matches!(conn.wait_end(), End::Close(1013, _) | End::Broken(_)));
-    expect_nothing_left(&proxy, &origin, before);
+    expect_nothing_left(&proxy, &upstream, before);
     drop(stalled);
 }
 
 #[test]
 fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     const EVENTS: usize = 600;
-    let (origin, gate) = stuck();
-    let settings = Settings::stream(&origin.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
+    let (upstream, gate) = stuck();
+    let settings = Settings::stream(&upstream.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     let mut sender = client.sender();
@@ -150,12 +153,12 @@ fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     let number = |id: &str| id.strip_prefix("1:0:").unwrap().parse::<usize>().unwrap();
     let last = number(&last);
     assert_eq!(number(&client.recv_error().1), last + 1);
-    origin.set(|_, _| {});
+    upstream.set(|_, _| {});
     gate.open();
     // The other events fail until a new connection is up, and are sent on that one. On a slow machine the new
     // connection may stall as well.
     let failed = std::thread::spawn(move || std::iter::from_fn(|| client.try_recv().ok()).count());
-    let is_served = || (1..origin.connections()).any(|at| !origin.conn(at).messages().is_empty());
+    let is_served = || (1..upstream.connections()).any(|at| !upstream.conn(at).messages().is_empty());
     wait_for("messages on a new connection", 3 * PATIENCE, is_served);
     let mut sender = sending.join().unwrap();
     sender.write_all(&Frame::client(CLOSE, 1000_u16.to_be_bytes()).bytes()).unwrap();
@@ -167,14 +170,14 @@ fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     assert_eq!(failed.join().unwrap() + 2, account.errored + losses, "{account:?}");
 }
 
-/// While the client is blocked, the upstream is still read, and its pings are answered.
+/// While the client is blocked, the proxy still reads from the upstream, and answers its pings.
 #[test]
 fn a_blocked_client_does_not_delay_the_upstreams_pongs() {
-    let origin = Origin::silent();
-    let settings = Settings::stream(&origin.url()).with(r#"upstream.echo.ping_interval = "100ms""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::stream(&upstream.url()).with(r#"upstream.echo.ping_interval = "100ms""#);
     let proxy = Proxy::start(&settings).expect("session");
     let _stalled = Raw::upgraded(proxy.addr());
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     assert!(conn.flood(50_000, MUCH) < MUCH);
     let before = conn.pings();
     // The proxy does not read from the upstream now, so its silence does not count, and the connection stays.
@@ -186,9 +189,9 @@ fn a_blocked_client_does_not_delay_the_upstreams_pongs() {
 
 #[test]
 fn an_idle_client_is_closed_even_if_it_answers_pings() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = with(
-        Settings::request(&origin.url()),
+        Settings::request(&upstream.url()),
         &[r#"listener.ws.idle_timeout = "400ms""#, r#"listener.ws.ping_interval = "100ms""#],
     );
     let proxy = Proxy::start(&settings);
@@ -208,9 +211,9 @@ fn number(message: &Message) -> Option<usize> {
 
 /// The messages that a client gets if it reads only after `total` numbered messages have been sent.
 fn overrun(policy: &str, total: usize) -> Vec<Message> {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     let settings = with(
-        Settings::stream(&origin.url()),
+        Settings::stream(&upstream.url()),
         &[
             r#"listener.ws.slow_consumer_timeout = "200ms""#,
             &format!("listener.ws.slow_consumer = \"{policy}\""),
@@ -219,7 +222,7 @@ fn overrun(policy: &str, total: usize) -> Vec<Message> {
     );
     let proxy = Proxy::start(&settings).expect("client does not read: dropping session=1:0");
     let mut client = proxy.client();
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     // The proxy takes all messages and drops most of them.
     (0..total).for_each(|at| conn.send(numbered(at)));
     wait_for("the proxy to have taken all of it", PATIENCE, || proxy.is_quiet());
@@ -227,7 +230,7 @@ fn overrun(policy: &str, total: usize) -> Vec<Message> {
     while !got.iter().any(|message| message.to_text().unwrap().starts_with('{')) || !proxy.is_quiet() {
         got.push(client.recv());
     }
-    origin.set(|conn, message| conn.send(message));
+    upstream.set(|conn, message| conn.send(message));
     client.text("the end");
     while got.last() != Some(&Message::text("the end")) {
         got.push(client.recv());
@@ -239,7 +242,8 @@ fn overrun(policy: &str, total: usize) -> Vec<Message> {
     got
 }
 
-/// The numbers before the notice, the count in the notice, and the numbers after it.
+/// The numbers of the messages before the gap, the count in the error reply about the gap, and the numbers
+/// after it.
 fn around_the_gap(got: &[Message]) -> (Vec<usize>, usize, Vec<usize>) {
     let at = got.iter().position(|message| message.to_text().unwrap().starts_with('{')).expect("a notice");
     let (error, _) = error_reply(&got[at]);
@@ -270,12 +274,12 @@ fn the_newest_messages_are_dropped_and_the_notice_follows_the_rest() {
     assert_eq!(after, Vec::<usize>::new());
 }
 
-/// Replies are outcomes and are never dropped. A client that does not read them is closed (C1).
+/// Replies are outcomes and are never dropped. A client that does not read them is closed (guarantee C1).
 #[test]
 fn replies_are_not_dropped_for_a_client_that_does_not_read() {
-    let origin = Origin::with(|conn, _| conn.send(Message::binary(vec![7; 500_000])));
+    let upstream = TestUpstream::with(|conn, _| conn.send(Message::binary(vec![7; 500_000])));
     let settings = with(
-        Settings::request(&origin.url()),
+        Settings::request(&upstream.url()),
         &[
             r#"listener.ws.slow_consumer_timeout = "200ms""#,
             r#"listener.ws.slow_consumer = "drop_oldest""#,
@@ -291,64 +295,64 @@ fn replies_are_not_dropped_for_a_client_that_does_not_read() {
 
 #[test]
 fn a_closing_client_lets_its_events_finish() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"listener.ws.close_timeout = "5s""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"listener.ws.close_timeout = "5s""#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     client.text("first");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     client.close(1000, "");
-    origin.conn(0).text("answer");
+    upstream.conn(0).text("answer");
     let (messages, code, _) = client.read_to_end();
     assert_eq!((messages, code), (vec![Message::text("answer")], Some(1000)));
 }
 
 #[test]
 fn a_closing_client_cancels_its_events_if_configured() {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     let settings = with(
-        Settings::request(&origin.url()),
+        Settings::request(&upstream.url()),
         &[r#"listener.ws.close_timeout = "5s""#, r#"listener.ws.on_client_close = "cancel""#],
     );
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     client.text("first");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     client.close(1000, "bye");
     let (messages, code, _) = client.read_to_end();
     assert_eq!(code, Some(1000));
     assert!(error_reply(&messages[0]).0.ends_with("Connection is closing"));
-    assert_eq!(origin.conn(0).wait_end(), End::Close(1000, "bye".to_owned()));
+    assert_eq!(upstream.conn(0).wait_end(), End::Close(1000, "bye".to_owned()));
     proxy.wait_log("session closed session=1:0 *accepted=1 answered=0 delivered=0 errored=1");
 }
 
 #[test]
 fn an_upstream_that_sends_too_large_a_message_is_closed_and_the_client_gets_an_error() {
-    let origin = Origin::silent();
-    let settings = Settings::stream(&origin.url())
+    let upstream = TestUpstream::silent();
+    let settings = Settings::stream(&upstream.url())
         .with(r#"upstream.echo.max_message = "1KiB""#)
         .with(r#"upstream.echo.max_frame = "1KiB""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    origin.conn(0).send(Message::binary(vec![7; 1025]));
+    upstream.conn(0).send(Message::binary(vec![7; 1025]));
     let (error, id) = client.recv_error();
     assert_eq!(id, "1:0:0");
     assert!(error.contains("larger than the limit of 1024 bytes"), "{error}");
-    assert!(matches!(origin.conn(0).wait_end(), End::Close(1009, _)));
+    assert!(matches!(upstream.conn(0).wait_end(), End::Close(1009, _)));
 }
 
 // --- Upstreams whose reply is overdue
 
 const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The default ping times, far longer than these tests take.
+/// Settings with the default ping times, which are far longer than these tests take.
 fn overdue(url: &str) -> Settings {
     let timeout = format!("upstream.echo.reply_timeout = \"{}ms\"", REPLY_TIMEOUT.as_millis());
     Settings::request(url).with("server.workers = 1").with(&timeout)
 }
 
-/// The client is served again within `reply_timeout` and 2 seconds. The fastest of three runs counts, because a slow
-/// machine delays some of them.
+/// Checks that the client is served again within `reply_timeout` and 2 seconds. The fastest of three runs
+/// counts, because a slow machine delays some of them.
 #[track_caller]
 fn expect_in_time(recover: impl Fn() -> Duration) {
     let limit = REPLY_TIMEOUT + Duration::from_secs(2);
@@ -359,37 +363,37 @@ fn expect_in_time(recover: impl Fn() -> Duration) {
     assert!(times.iter().any(|took| *took < limit), "{times:?}");
 }
 
-/// The first connection sends no replies, the next one echoes. The client gets an error reply, then a reply. Returns
-/// the time from the event to the reply.
+/// Measures the time from an event to its reply. The first connection sends no replies, and the next one
+/// echoes, so the client gets an error reply and then a reply.
 #[track_caller]
-fn recovery(origin: &Origin, stop: impl FnOnce(&Conn)) -> Duration {
-    let proxy = Proxy::start(&overdue(&origin.url())).expect_restarts();
+fn recovery(upstream: &TestUpstream, stop: impl FnOnce(&Conn)) -> Duration {
+    let proxy = Proxy::start(&overdue(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
-    stop(&origin.conn(0));
+    stop(&upstream.conn(0));
     let start = Instant::now();
     client.text("x");
     let (error, id) = client.recv_error();
     assert_eq!(id, "1:0:0");
     assert!(error.ends_with("no reply within 500ms"), "{error}");
-    origin.set(|conn, message| conn.send(message));
+    upstream.set(|conn, message| conn.send(message));
     proxy.wait_ups(2);
     assert_eq!(client.ask("hello"), "hello");
     let took = start.elapsed();
-    assert_eq!(origin.connections(), 2);
+    assert_eq!(upstream.connections(), 2);
     took
 }
 
 #[test]
 fn a_silent_upstream_is_replaced_soon_after_an_overdue_reply() {
-    expect_in_time(|| recovery(&Origin::silent(), |conn| conn.ignore_pings()));
+    expect_in_time(|| recovery(&TestUpstream::silent(), |conn| conn.ignore_pings()));
 }
 
 #[test]
 fn a_half_open_upstream_is_replaced_soon_after_an_overdue_reply() {
     expect_in_time(|| {
-        let (origin, gate) = stuck();
+        let (upstream, gate) = stuck();
         // The reader stops here, so the upstream sees no pings and no end.
-        let took = recovery(&origin, |conn| conn.ignore_pings());
+        let took = recovery(&upstream, |conn| conn.ignore_pings());
         gate.open();
         took
     });
@@ -398,8 +402,8 @@ fn a_half_open_upstream_is_replaced_soon_after_an_overdue_reply() {
 #[test]
 fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
     expect_in_time(|| {
-        let (origin, gate) = stuck();
-        let settings = overdue(&origin.url()).with(r#"upstream.echo.max_in_flight = 1000"#);
+        let (upstream, gate) = stuck();
+        let settings = overdue(&upstream.url()).with(r#"upstream.echo.max_in_flight = 1000"#);
         let proxy = Proxy::start(&settings).expect_restarts();
         let mut client = proxy.client();
         let mut sender = client.sender();
@@ -412,7 +416,7 @@ fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
         let (error, id) = client.recv_error();
         assert_eq!(id, "1:0:0");
         assert!(error.starts_with("Error receiving reply from server"), "{error}");
-        origin.set(|_, _| {});
+        upstream.set(|_, _| {});
         proxy.wait_ups(2);
         let took = start.elapsed();
         gate.open();
@@ -424,26 +428,26 @@ fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
 
 #[test]
 fn an_upstream_that_answers_pings_only_is_replaced_after_max_overdue_replies() {
-    let origin = Origin::silent();
-    let settings = overdue(&origin.url()).with("upstream.echo.max_overdue = 2");
+    let upstream = TestUpstream::silent();
+    let settings = overdue(&upstream.url()).with("upstream.echo.max_overdue = 2");
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     client.text("first");
     assert_eq!(client.recv_error().1, "1:0:0");
-    wait_for("the ping after an overdue reply", PATIENCE, || origin.conn(0).pings() == 1);
+    wait_for("the ping after an overdue reply", PATIENCE, || upstream.conn(0).pings() == 1);
     client.text("second");
     assert_eq!(client.recv_error().1, "1:0:1");
     proxy.wait_ups(2);
-    origin.set(|conn, message| conn.send(message));
+    upstream.set(|conn, message| conn.send(message));
     assert_eq!(client.ask("hello"), "hello");
     proxy.wait_log("connector restart session=1:0 *attempt=1 *reason=\"no reply within 500ms\"");
-    assert_eq!(origin.conn(0).messages().len(), 2);
+    assert_eq!(upstream.conn(0).messages().len(), 2);
 }
 
 #[test]
 fn an_upstream_that_is_never_pinged_is_not_suspected() {
-    let origin = Origin::silent();
-    let settings = overdue(&origin.url())
+    let upstream = TestUpstream::silent();
+    let settings = overdue(&upstream.url())
         .with(r#"upstream.echo.ping_interval = "never""#)
         .with("upstream.echo.max_overdue = 4");
     let proxy = Proxy::start(&settings);
@@ -452,5 +456,5 @@ fn an_upstream_that_is_never_pinged_is_not_suspected() {
         client.text("question");
         assert_eq!(client.recv_error().1, format!("1:0:{event}"));
     }
-    assert_eq!((origin.conn(0).pings(), origin.connections(), origin.live()), (0, 1, 1));
+    assert_eq!((upstream.conn(0).pings(), upstream.connections(), upstream.live()), (0, 1, 1));
 }

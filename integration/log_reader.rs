@@ -1,4 +1,4 @@
-//! A blocked log reader or a full disk costs log lines and nothing else (C3).
+//! Tests that a blocked log reader or a full disk costs log lines and nothing else (guarantee C3).
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -9,20 +9,20 @@ use std::{
 
 use crate::harness::*;
 
-/// Sessions opened while the log is not read. The pipe is full after about 140.
+/// Number of sessions opened while nothing reads the log. The pipe is full after about 140.
 const SESSIONS: usize = 1100;
 
-/// More log lines, of more than 100 bytes each, than pipe, queue and writer hold.
+/// Number of log lines, of more than 100 bytes each, that exceeds what pipe, queue and writer hold.
 const FAILING_MESSAGES: usize = 30_000;
 
-/// A proxy whose standard error the test controls; killed when dropped.
+/// A proxy whose standard error the test controls. Its drop kills it.
 struct Muted {
     child: Child,
     _folder: tempfile::TempDir,
 }
 
 impl Muted {
-    /// Runs `towline run` by way of `sh -c SCRIPT`, in which `"$@"` is the command.
+    /// Runs `towline run` through `sh -c SCRIPT`, in which `"$@"` is the command.
     fn start(settings: &Settings, script: &str, stderr: Stdio, env: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("towline.toml");
@@ -58,10 +58,10 @@ impl Drop for Muted {
     }
 }
 
-/// Settings with fixed addresses, because the test cannot look them up in the log. Every message except `hello` causes
-/// a debug log line, because the program fails on it.
-fn settings(origin: &Origin, listener: &Port, admin: &Port) -> Settings {
-    Settings::request(&origin.url())
+/// Settings with fixed addresses, because the test cannot read them in the log. Every message except `hello`
+/// causes a debug log line, because the program fails on it.
+fn settings(upstream: &TestUpstream, listener: &Port, admin: &Port) -> Settings {
+    Settings::request(&upstream.url())
         .with(&format!("listener.ws.bind = \"{}\"", listener.addr()))
         .with(&format!("admin.bind = \"{}\"", admin.addr()))
         .incoming("select event.missing from in where event != \"hello\" into out;\nselect event from in where event == \"hello\" into out;")
@@ -72,7 +72,8 @@ fn wait_ready(admin: &Port) {
     wait_for("the proxy to be ready", PATIENCE, || get(admin.addr(), "/readyz").0 == 200);
 }
 
-/// Opens and closes sessions and causes many log lines, while an older session keeps getting replies.
+/// Opens and closes sessions and causes many log lines, while an older session still gets replies. Returns
+/// the client of that session.
 fn live(listener: &Port) -> Client {
     let mut old = Client::connect(listener.addr());
     for _ in 0..SESSIONS {
@@ -107,7 +108,7 @@ fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     receiver
 }
 
-/// Sets the maximum size of the process's files.
+/// The maximum size of the files that the process writes, in bytes.
 fn file_limit(pid: u32) -> usize {
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max file size")).expect("the limit");
@@ -122,8 +123,8 @@ fn dropped(line: &str) -> Option<u64> {
 
 #[test]
 fn a_blocked_log_pipe_stops_nothing_and_dropped_lines_are_counted() {
-    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
-    let settings = settings(&origin, &listener, &admin);
+    let (upstream, listener, admin) = (TestUpstream::echo(), Port::take(), Port::take());
+    let settings = settings(&upstream, &listener, &admin);
     let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[("RUST_LOG", "debug")]);
     wait_ready(&admin);
     let mut old = live(&listener);
@@ -149,8 +150,8 @@ fn a_blocked_log_pipe_stops_nothing_and_dropped_lines_are_counted() {
 
 #[test]
 fn a_drain_ends_in_time_with_a_blocked_log_pipe() {
-    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
-    let settings = settings(&origin, &listener, &admin);
+    let (upstream, listener, admin) = (TestUpstream::echo(), Port::take(), Port::take());
+    let settings = settings(&upstream, &listener, &admin);
     let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[("RUST_LOG", "debug")]);
     wait_ready(&admin);
     let mut old = live(&listener);
@@ -161,8 +162,8 @@ fn a_drain_ends_in_time_with_a_blocked_log_pipe() {
 
 #[test]
 fn a_full_device_stops_nothing() {
-    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
-    let settings = settings(&origin, &listener, &admin);
+    let (upstream, listener, admin) = (TestUpstream::echo(), Port::take(), Port::take());
+    let settings = settings(&upstream, &listener, &admin);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut proxy = Muted::start(&settings, "exec \"$@\"", full.into(), &[("RUST_LOG", "a=b,debug")]);
     wait_ready(&admin);
@@ -175,8 +176,8 @@ fn a_full_device_stops_nothing() {
 /// A file of maximum size refuses writes, as a full disk does.
 #[test]
 fn a_disk_with_space_again_gets_the_number_of_dropped_lines() {
-    let (origin, listener, admin) = (Origin::echo(), Port::take(), Port::take());
-    let settings = settings(&origin, &listener, &admin);
+    let (upstream, listener, admin) = (TestUpstream::echo(), Port::take(), Port::take());
+    let settings = settings(&upstream, &listener, &admin);
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let file = std::fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
@@ -206,9 +207,9 @@ fn a_disk_with_space_again_gets_the_number_of_dropped_lines() {
 #[test]
 fn an_error_at_the_start_is_printed_and_ends_the_program() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let addr = taken.local_addr().unwrap();
-    let settings = Settings::request(&origin.url()).with(&format!("listener.ws.bind = \"{addr}\""));
+    let settings = Settings::request(&upstream.url()).with(&format!("listener.ws.bind = \"{addr}\""));
     let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::piped(), &[]);
     let lines = lines_of(proxy.child.stderr.take().unwrap());
     assert_eq!(proxy.exit_code(), Some(1));
@@ -229,8 +230,8 @@ fn a_wrong_filter_in_the_environment_is_logged() {
 
 #[test]
 fn sighup_does_not_end_the_proxy_and_is_logged() {
-    let origin = Origin::echo();
-    let mut proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let mut proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
     for count in 1..=2 {
         proxy.signal("HUP");
@@ -242,7 +243,7 @@ fn sighup_does_not_end_the_proxy_and_is_logged() {
     assert_eq!(proxy.exit_code(), Some(0));
 }
 
-/// Closing the terminal ends the echo server.
+/// The echo server ends when its terminal closes.
 #[test]
 fn sighup_ends_the_echo_server_in_order() {
     let mut echo = Program::start(&["echo", "--bind", "127.0.0.1:0"], &[], Path::new("/"));

@@ -1,14 +1,14 @@
-//! The format of the log, and texts that it must not contain.
+//! Tests of the format of the log, and of texts that it must not contain.
 
 use crate::harness::*;
 
-/// Runs a session with a message and an error reply.
+/// Runs a session with a message and an error reply. Returns the log.
 fn some_life(settings: Settings) -> Vec<String> {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = settings
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
         .with(r#"listener.ws.codec = "string""#)
-        .upstream("echo", &origin.url())
+        .upstream("echo", &upstream.url())
         .with(r#"upstream.echo.exchange = "request""#)
         .route(&[r#"upstream = "echo""#]);
     let mut proxy = Proxy::start(&settings).expect_restarts();
@@ -20,7 +20,7 @@ fn some_life(settings: Settings) -> Vec<String> {
     assert_eq!(client.ask("confidential"), "confidential");
     client.send(binary(b"confidential \xff"));
     client.recv_error();
-    origin.conn(0).die(Death::Close(1001, "restart"));
+    upstream.conn(0).die(Death::Close(1001, "restart"));
     proxy.wait_ups(2);
     client.close(1000, "");
     client.expect_closed(1000);

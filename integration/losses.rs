@@ -1,14 +1,14 @@
-//! C1 and C5 by policy: what a client gets when its upstream ends (`on_upstream_loss`, `on_upstream_close`,
-//! `on_refused`), and that the proxy adds no messages with `error_replies` off.
+//! Tests of guarantees C1 and C5 by policy: what a client gets when its upstream ends (`on_upstream_loss`,
+//! `on_upstream_close`, `on_refused`), and that the proxy adds no messages without `error_replies`.
 
 use crate::harness::*;
 
-/// A proxy that closes its client when this upstream is lost, and sends no error replies.
-fn plain(origin: &Origin) -> Proxy {
-    Proxy::start(&Settings::plain(&origin.url())).expect_restarts()
+/// A proxy that closes its client when the upstream is lost, and sends no error replies.
+fn plain(upstream: &TestUpstream) -> Proxy {
+    Proxy::start(&Settings::plain(&upstream.url())).expect_restarts()
 }
 
-/// Expects that the first session's events are all settled and its counts add up.
+/// Checks that all events of a session are settled and the counts add up.
 #[track_caller]
 fn settled(proxy: &Proxy, session: &str) -> Account {
     let account = proxy.account(session);
@@ -16,21 +16,21 @@ fn settled(proxy: &Proxy, session: &str) -> Account {
     account
 }
 
-/// Expects that no connector was restarted and the upstream got one connection.
+/// Checks that no connector was restarted and the upstream got one connection.
 #[track_caller]
-fn expect_no_restart(proxy: &Proxy, origin: &Origin) {
+fn expect_no_restart(proxy: &Proxy, upstream: &TestUpstream) {
     assert_eq!(proxy.count_log("connector restart"), 0);
-    assert_eq!(origin.handshakes(), 1);
+    assert_eq!(upstream.handshakes(), 1);
 }
 
 #[test]
 fn a_stream_is_closed_with_1012_after_everything_the_upstream_sent() {
     for death in [Death::Fin, Death::Reset, Death::Close(1001, "bye"), Death::Close(1011, "")] {
-        let origin = Origin::silent();
-        let proxy = plain(&origin);
+        let upstream = TestUpstream::silent();
+        let proxy = plain(&upstream);
         let mut client = proxy.client();
         ["a", "b", "c"].iter().for_each(|text| client.text(text));
-        let conn = origin.conn(0);
+        let conn = upstream.conn(0);
         conn.wait_messages(3);
         (0..50).for_each(|number| conn.text(&format!("push {number}")));
         if matches!(death, Death::Reset) {
@@ -51,27 +51,27 @@ fn a_stream_is_closed_with_1012_after_everything_the_upstream_sent() {
         let account = settled(&proxy, "1:0");
         assert_eq!((account.accepted, account.delivered), (3, 3));
         proxy.wait_log("session closed session=1:0 code=1012 side=upstream");
-        expect_no_restart(&proxy, &origin);
+        expect_no_restart(&proxy, &upstream);
     }
 }
 
 #[test]
 fn a_stream_that_sent_nothing_is_closed_with_a_plain_reason() {
-    let origin = Origin::silent();
-    let proxy = plain(&origin);
+    let upstream = TestUpstream::silent();
+    let proxy = plain(&upstream);
     let mut client = proxy.client();
-    origin.conn(0).die(Death::Fin);
+    upstream.conn(0).die(Death::Fin);
     assert_eq!(client.expect_closed(1012), "upstream connection lost");
-    expect_no_restart(&proxy, &origin);
+    expect_no_restart(&proxy, &upstream);
 }
 
-/// The upstream reads nothing, so most messages are not written when it is lost.
+/// The upstream reads nothing, so most messages are not written when the connection is lost.
 #[test]
 fn the_reason_names_the_first_event_that_was_not_written() {
     let gate = std::sync::Arc::new(Gate::default());
     let wait = std::sync::Arc::clone(&gate);
-    let origin = Origin::with(move |_, _| wait.wait());
-    let settings = Settings::plain(&origin.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
+    let upstream = TestUpstream::with(move |_, _| wait.wait());
+    let settings = Settings::plain(&upstream.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     let mut sender = client.sender();
@@ -92,20 +92,20 @@ fn the_reason_names_the_first_event_that_was_not_written() {
         reason,
         format!("upstream connection lost; first lost event 1:0:{first}; last event sent 1:0:{last}")
     );
-    expect_no_restart(&proxy, &origin);
+    expect_no_restart(&proxy, &upstream);
 }
 
 #[test]
 fn with_error_replies_each_lost_event_has_one_before_the_close() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url())
         .on_route("stateless = false")
         .on_route(r#"on_upstream_loss = "close""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    assert_eq!(origin.conn(0).messages(), []);
+    assert_eq!(upstream.conn(0).messages(), []);
     ["a", "b", "c"].iter().for_each(|text| client.text(text));
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(3);
     conn.text("A");
     conn.text("B");
@@ -117,40 +117,40 @@ fn with_error_replies_each_lost_event_has_one_before_the_close() {
     assert_eq!(client.expect_closed(1012), "upstream connection lost; first lost event 1:0:2");
     let account = settled(&proxy, "1:0");
     assert_eq!((account.answered, account.errored), (2, 1));
-    expect_no_restart(&proxy, &origin);
+    expect_no_restart(&proxy, &upstream);
 }
 
 #[test]
 fn requests_and_stateless_streams_keep_their_client() {
     for (exchange, stateless) in [("request", "false"), ("stream", "true")] {
-        let origin = Origin::silent();
-        let settings = Settings::plain(&origin.url())
+        let upstream = TestUpstream::silent();
+        let settings = Settings::plain(&upstream.url())
             .with(&format!("upstream.echo.exchange = {exchange:?}"))
             .on_route(&format!("stateless = {stateless}"));
         let proxy = Proxy::start(&settings).expect_restarts();
         let mut client = proxy.client();
-        origin.conn(0).die(Death::Fin);
+        upstream.conn(0).die(Death::Fin);
         proxy.wait_ups(2);
         client.text("again");
-        assert_eq!(origin.conn(1).wait_messages(1), [Message::text("again")]);
-        origin.conn(1).text("answer");
+        assert_eq!(upstream.conn(1).wait_messages(1), [Message::text("again")]);
+        upstream.conn(1).text("answer");
         assert_eq!(client.recv_text(), "answer");
     }
 }
 
 #[test]
 fn keep_without_error_replies_covers_losses_without_lost_events() {
-    let origin = Origin::silent();
-    let settings = Settings::plain(&origin.url()).on_route(r#"on_upstream_loss = "keep""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::plain(&upstream.url()).on_route(r#"on_upstream_loss = "keep""#);
     let proxy = Proxy::start(&settings).expect_restarts().expect("event failed");
     let mut client = proxy.client();
     client.text("a");
-    origin.conn(0).wait_messages(1);
-    origin.conn(0).die(Death::Fin);
+    upstream.conn(0).wait_messages(1);
+    upstream.conn(0).die(Death::Fin);
     proxy.wait_ups(2);
-    origin.conn(1).text("the loss is not reported");
+    upstream.conn(1).text("the loss is not reported");
     assert_eq!(client.recv_text(), "the loss is not reported");
-    origin.stop(Death::Fin);
+    upstream.stop(Death::Fin);
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=1 *");
     wait_for("the loss", PATIENCE, || proxy.count_log("connector restart") > 1);
     client.text("b");
@@ -166,26 +166,26 @@ fn keep_without_error_replies_covers_losses_without_lost_events() {
 #[test]
 fn an_application_close_reaches_the_client() {
     for settings in [Settings::plain, Settings::request] {
-        let origin = Origin::silent();
-        let proxy = Proxy::start(&settings(&origin.url()));
+        let upstream = TestUpstream::silent();
+        let proxy = Proxy::start(&settings(&upstream.url()));
         for (number, (code, reason)) in [(4401, "token expired"), (4000, ""), (1008, "no")].iter().enumerate()
         {
             let mut client = proxy.client();
-            origin.conn(number).text("last words");
-            origin.conn(number).die(Death::Close(*code, reason));
+            upstream.conn(number).text("last words");
+            upstream.conn(number).die(Death::Close(*code, reason));
             assert_eq!(client.recv_text(), "last words");
             assert_eq!(client.expect_closed(*code), *reason);
             proxy.wait_log(&format!("session closed session=1:{number} code={code} side=upstream"));
         }
-        assert_eq!(origin.handshakes(), 3, "the upstream is not dialed again");
+        assert_eq!(upstream.handshakes(), 3, "the upstream is not dialed again");
     }
 }
 
 /// The upstream closes with 4401 right after its handshake.
 #[test]
 fn requests_in_flight_fail_before_an_application_close() {
-    let origin = Origin::with(|conn, _| conn.die(Death::Close(4401, "who are you")));
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::with(|conn, _| conn.die(Death::Close(4401, "who are you")));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
     client.text("a");
     let (error, id) = client.recv_error();
@@ -198,30 +198,30 @@ fn requests_in_flight_fail_before_an_application_close() {
 #[test]
 fn other_closes_follow_the_loss_policy_or_are_passed_by_setting() {
     for code in [1000, 1001, 1011] {
-        let origin = Origin::silent();
+        let upstream = TestUpstream::silent();
         let settings =
-            Settings::plain(&origin.url()).with(r#"upstream.echo.on_upstream_close.else = "pass""#);
+            Settings::plain(&upstream.url()).with(r#"upstream.echo.on_upstream_close.else = "pass""#);
         let proxy = Proxy::start(&settings).expect_restarts();
         let mut client = proxy.client();
-        origin.conn(0).die(Death::Close(code, "the end"));
+        upstream.conn(0).die(Death::Close(code, "the end"));
         assert_eq!(client.expect_closed(code), "the end");
-        expect_no_restart(&proxy, &origin);
+        expect_no_restart(&proxy, &upstream);
         // Without a close frame there is nothing to pass on.
         let mut client = proxy.client();
-        origin.conn(1).die(Death::Fin);
+        upstream.conn(1).die(Death::Fin);
         assert_eq!(client.expect_closed(1012), "upstream connection lost");
     }
 }
 
 #[test]
 fn a_listed_close_code_is_passed_on_and_others_are_not() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with("upstream.echo.on_upstream_close.pass = [1000]");
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with("upstream.echo.on_upstream_close.pass = [1000]");
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    origin.conn(0).die(Death::Close(4401, ""));
+    upstream.conn(0).die(Death::Close(4401, ""));
     proxy.wait_ups(2);
-    origin.conn(1).die(Death::Close(1000, "done"));
+    upstream.conn(1).die(Death::Close(1000, "done"));
     assert_eq!(client.expect_closed(1000), "done");
 }
 
@@ -229,45 +229,45 @@ fn a_listed_close_code_is_passed_on_and_others_are_not() {
 #[test]
 fn a_refused_reconnect_closes_the_client_with_1008() {
     for status in [401, 403] {
-        let origin = Origin::echo();
-        let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+        let upstream = TestUpstream::echo();
+        let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
         let mut client = proxy.client();
         assert_eq!(client.ask("hello"), "hello");
-        origin.set_answer(Answer::Refuse(status));
-        origin.conn(0).die(Death::Fin);
+        upstream.set_answer(Answer::Refuse(status));
+        upstream.conn(0).die(Death::Fin);
         let reason = client.expect_closed(1008);
         assert_eq!(reason, format!("upstream refused the connection with status {status}"));
-        assert_eq!(origin.handshakes(), 2, "the upstream is not dialed again");
+        assert_eq!(upstream.handshakes(), 2, "the upstream is not dialed again");
         proxy.wait_log("session closed session=1:0 code=1008 side=upstream");
     }
 }
 
 #[test]
 fn other_refusals_are_retried_or_close_by_setting() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
-    origin.conn(0);
-    origin.set_answer(Answer::Refuse(503));
-    origin.kill_all(Death::Fin);
-    wait_for("attempts", PATIENCE, || origin.handshakes() > 3);
-    origin.set_answer(Answer::Accept);
+    upstream.conn(0);
+    upstream.set_answer(Answer::Refuse(503));
+    upstream.kill_all(Death::Fin);
+    wait_for("attempts", PATIENCE, || upstream.handshakes() > 3);
+    upstream.set_answer(Answer::Accept);
     proxy.wait_ups(2);
     assert_eq!(client.ask("again"), "again");
 
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.on_refused.else = "pass""#);
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.on_refused.else = "pass""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
-    origin.set_answer(Answer::Refuse(503));
-    origin.kill_all(Death::Fin);
+    upstream.set_answer(Answer::Refuse(503));
+    upstream.kill_all(Death::Fin);
     assert_eq!(client.expect_closed(1008), "upstream refused the connection with status 503");
 }
 
-/// A connection to a server that `$url` names carries state as well.
+/// A connection to a server that `$url` names has state as well.
 #[test]
 fn the_loss_of_a_chosen_server_closes_the_client_too() {
-    let (main, other) = (Origin::silent(), Origin::silent());
+    let (main, other) = (TestUpstream::silent(), TestUpstream::silent());
     let settings = Settings::plain(&main.url())
         .with(&format!("upstream.echo.allow_urls = [{:?}]", other.url()))
         .incoming(&format!(
@@ -284,7 +284,7 @@ fn the_loss_of_a_chosen_server_closes_the_client_too() {
     wait_for("the end of the main connection", PATIENCE, || main.live() == 0);
 }
 
-/// Each failure of a client's or an upstream's message, with the close code and reason that the client gets.
+/// Each failure of a client's or an upstream's message closes the client with the listed code and reason.
 #[test]
 fn without_error_replies_a_failure_closes_the_client() {
     let cases: &[(&str, &str, Message, u16, &str)] = &[
@@ -318,8 +318,8 @@ fn without_error_replies_a_failure_closes_the_client() {
         ),
     ];
     for (setting, program, message, code, reason) in cases {
-        let origin = Origin::echo();
-        let mut settings = Settings::plain(&origin.url()).with(setting);
+        let upstream = TestUpstream::echo();
+        let mut settings = Settings::plain(&upstream.url()).with(setting);
         if !program.is_empty() {
             settings = settings.incoming(program);
         }
@@ -334,8 +334,8 @@ fn without_error_replies_a_failure_closes_the_client() {
 
 #[test]
 fn without_error_replies_too_many_messages_close_with_1008() {
-    let origin = Origin::silent();
-    let settings = Settings::plain(&origin.url()).with("listener.ws.rate.messages = 1");
+    let upstream = TestUpstream::silent();
+    let settings = Settings::plain(&upstream.url()).with("listener.ws.rate.messages = 1");
     let proxy = Proxy::start(&settings).expect("event failed");
     let mut client = proxy.client();
     (0..3).for_each(|_| client.text("x"));
@@ -347,8 +347,8 @@ fn without_error_replies_too_many_messages_close_with_1008() {
 
 #[test]
 fn without_error_replies_a_late_reply_closes_with_1012() {
-    let origin = Origin::silent();
-    let settings = Settings::plain(&origin.url())
+    let upstream = TestUpstream::silent();
+    let settings = Settings::plain(&upstream.url())
         .with(r#"upstream.echo.exchange = "request""#)
         .with(r#"upstream.echo.reply_timeout = "100ms""#)
         .on_route("error_replies = false");
@@ -361,12 +361,12 @@ fn without_error_replies_a_late_reply_closes_with_1012() {
 
 #[test]
 fn without_error_replies_an_undecodable_message_of_the_upstream_closes_with_1011() {
-    let origin = Origin::silent();
-    let settings = Settings::plain(&origin.url()).with(r#"upstream.echo.codec = "json""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::plain(&upstream.url()).with(r#"upstream.echo.codec = "json""#);
     let proxy = Proxy::start(&settings).expect("event failed");
     let mut client = proxy.client();
-    origin.conn(0).text("1");
-    origin.conn(0).text("{");
+    upstream.conn(0).text("1");
+    upstream.conn(0).text("{");
     assert_eq!(client.recv_text(), "1");
     let reason = client.expect_closed(1011);
     assert_eq!(reason, "message of the upstream cannot be decoded; event 1:0:1");

@@ -1,8 +1,8 @@
-//! End-to-end tests of the real program, one file for each concern. `harness` has the proxy under test, upstreams and
-//! clients.
+//! End-to-end tests of the real program, one file for each concern. `harness` has the proxy under test, test
+//! upstreams and clients.
 //!
-//! Three folders are collections of cases: `malformed`, invalid input from clients; `upstreams`, misbehaving
-//! upstreams; `faults`, one file for each fault, with a test for each side.
+//! Three folders are collections of cases: `malformed` has invalid input from clients; `upstreams` has
+//! misbehaving upstreams; `faults` has one file for each fault, with a test for each side.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

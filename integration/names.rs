@@ -1,4 +1,4 @@
-//! Name resolution for upstreams, and the choice among several addresses.
+//! Tests of name resolution for upstreams, and of the choice among several addresses.
 
 use std::{
     io::ErrorKind,
@@ -33,7 +33,8 @@ struct BlackHole {
 }
 
 impl BlackHole {
-    /// Such a socket at this address; `None` if the kernel answers anyway, or the machine does not have the address.
+    /// Opens a listening socket with a full backlog at an address. `None` if the kernel answers SYNs anyway,
+    /// or if the machine does not have the address.
     fn open(address: SocketAddr) -> Option<Self> {
         let listener = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         listener.set_reuse_address(true).unwrap();
@@ -54,7 +55,8 @@ impl BlackHole {
     }
 }
 
-/// Routes `/silent` to a name that the name server does not resolve, and `/live` to one in the hosts file.
+/// Settings that route `/silent` to a name that the name server does not resolve, and `/live` to a name in
+/// the hosts file.
 fn two_routes(port: u16) -> Settings {
     Settings::bare()
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
@@ -66,12 +68,12 @@ fn two_routes(port: u16) -> Settings {
         .route(&[r#"path = "/live""#, r#"upstream = "live""#])
 }
 
-/// Many sessions wait for the same name, and sessions of another upstream are unaffected.
+/// Many sessions wait for the same name. Sessions of another upstream are unaffected.
 #[test]
 fn a_silent_name_server_affects_no_other_upstream() {
     let Some((_server, ip)) = silent_server() else { return };
-    let origin = Origin::echo();
-    let settings = two_routes(origin.addr().port());
+    let upstream = TestUpstream::echo();
+    let settings = two_routes(upstream.addr().port());
     let Some(proxy) = Proxy::start_with_names(&settings, "127.0.0.1 live.test\n", ip) else { return };
     let proxy = proxy.expect_restarts();
     let mut waiting: Vec<_> = (0..700)
@@ -111,8 +113,8 @@ fn a_dial_ends_at_its_own_deadline_while_the_look_up_continues() {
 /// The first address of the name does not answer SYNs.
 #[test]
 fn the_second_address_is_tried_when_the_first_is_a_black_hole() {
-    let origin = Origin::echo();
-    let port = origin.addr().port();
+    let upstream = TestUpstream::echo();
+    let port = upstream.addr().port();
     let Some(_hole) = BlackHole::open(SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port)) else { return };
     let settings = Settings::request(&format!("ws://two.test:{port}"));
     let hosts = "::1 two.test\n127.0.0.1 two.test\n";
@@ -133,8 +135,8 @@ fn after_a_refused_address_the_other_is_used_at_once() {
         println!("skipped: this machine has no IPv6 loopback address");
         return;
     }
-    let origin = Origin::echo();
-    let settings = Settings::request(&format!("ws://two.test:{}", origin.addr().port()));
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&format!("ws://two.test:{}", upstream.addr().port()));
     let hosts = "::1 two.test\n127.0.0.1 two.test\n";
     let Some(proxy) = Proxy::start_with_names(&settings, hosts, Ipv4Addr::LOCALHOST.into()) else { return };
     assert_eq!(proxy.client().ask("hello"), "hello");

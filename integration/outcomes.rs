@@ -1,26 +1,26 @@
-//! C1 and C2 in request mode: each message has one outcome, in order.
+//! Tests of guarantees C1 and C2 in request mode: each message has one outcome, in order.
 
 use crate::harness::*;
 
-/// Request mode with a reply timeout of half a second.
+/// Settings in request mode with a reply timeout of half a second.
 fn impatient(url: &str) -> Settings {
     Settings::request(url).with(r#"upstream.echo.reply_timeout = "500ms""#)
 }
 
-/// `Error receiving reply from server URL: REASON`
-fn receiving(origin: &Origin, reason: &str) -> String {
-    format!("Error receiving reply from server {}: {reason}", origin.url())
+/// The error text `Error receiving reply from server URL: REASON`.
+fn receiving(upstream: &TestUpstream, reason: &str) -> String {
+    format!("Error receiving reply from server {}: {reason}", upstream.url())
 }
 
-/// `Error sending event to server URL: REASON`
+/// The error text `Error sending event to server URL: REASON`.
 fn sending(url: &str, reason: &str) -> String {
     format!("Error sending event to server {url}: {reason}")
 }
 
 #[test]
 fn replies_arrive_in_order() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
     for number in 0..100 {
         client.text(&format!("message {number}"));
@@ -34,43 +34,48 @@ fn replies_arrive_in_order() {
 
 #[test]
 fn text_stays_text_and_binary_stays_binary() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
     for message in [Message::text("grüße"), binary("grüße"), Message::text(""), binary("")] {
         client.send(message.clone());
         assert_eq!(client.recv(), message);
     }
-    assert_eq!(origin.conn(0).messages()[..2], [Message::text("grüße"), binary("grüße")]);
+    assert_eq!(upstream.conn(0).messages()[..2], [Message::text("grüße"), binary("grüße")]);
 }
 
-/// Sends three messages to an upstream that answers only the first, ends the upstream by `death`, and expects an error
-/// reply with `reason` for the other two. Then the upstream starts again, and the session works.
+/// Sends three messages to an upstream that answers only the first, ends the upstream by `death`, and checks
+/// that the other two get an error reply with `reason`. Then the upstream starts again, and the session
+/// works.
 fn loss_in_flight(death: Death, reason: &str) {
-    let origin = Origin::with(|conn, message| {
+    let upstream = TestUpstream::with(|conn, message| {
         if conn.messages().len() == 1 {
             conn.send(message);
         }
     });
-    let settings = Settings::request(&origin.url()).with("upstream.echo.on_upstream_close.pass = []");
+    let settings = Settings::request(&upstream.url()).with("upstream.echo.on_upstream_close.pass = []");
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     for text in ["a", "b", "c"] {
         client.text(text);
     }
     assert_eq!(client.recv_text(), "a");
-    origin.conn(0).wait_messages(3);
-    origin.stop(death);
-    assert_eq!(client.recv_error(), (receiving(&origin, reason), "1:0:1".into()));
-    assert_eq!(client.recv_error(), (receiving(&origin, reason), "1:0:2".into()));
+    upstream.conn(0).wait_messages(3);
+    upstream.stop(death);
+    assert_eq!(client.recv_error(), (receiving(&upstream, reason), "1:0:1".into()));
+    assert_eq!(client.recv_error(), (receiving(&upstream, reason), "1:0:2".into()));
     client.text("d");
-    let closed = sending(&origin.url(), "Trying to work with closed connection");
+    let closed = sending(&upstream.url(), "Trying to work with closed connection");
     assert_eq!(client.recv_error(), (closed, "1:0:3".into()));
-    origin.set(|conn, message| conn.send(message));
-    origin.start();
+    upstream.set(|conn, message| conn.send(message));
+    upstream.start();
     proxy.wait_ups(2);
     assert_eq!(client.ask("e"), "e");
-    assert_eq!(origin.conn(1).texts(), ["e"], "no message of the old connection is sent on the new one (C6)");
+    assert_eq!(
+        upstream.conn(1).texts(),
+        ["e"],
+        "no message of the old connection is sent on the new one (C6)"
+    );
 }
 
 #[test]
@@ -108,29 +113,29 @@ fn a_close_frame_of_the_application_is_reported() {
 
 #[test]
 fn an_upstream_that_never_ran_does_not_refuse_the_client() {
-    let origin = Origin::stopped(|conn, message| conn.send(message));
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     for event in 0..3 {
         client.text("question");
-        let closed = sending(&origin.url(), "Trying to work with closed connection");
+        let closed = sending(&upstream.url(), "Trying to work with closed connection");
         assert_eq!(client.recv_error(), (closed, format!("1:0:{event}")));
     }
-    origin.start();
+    upstream.start();
     proxy.wait_log("connector up session=1:0 upstream=echo");
     assert_eq!(client.ask("hello"), "hello");
-    assert_eq!(origin.conn(0).texts(), ["hello"]);
+    assert_eq!(upstream.conn(0).texts(), ["hello"]);
 }
 
 #[test]
 fn a_message_without_reply_is_an_error_and_the_late_reply_a_push() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&impatient(&origin.url()));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&impatient(&upstream.url()));
     let mut client = proxy.client();
     client.text("a");
-    let error = receiving(&origin, "no reply within 500ms");
+    let error = receiving(&upstream, "no reply within 500ms");
     assert_eq!(client.recv_error(), (error.clone(), "1:0:0".into()));
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     client.text("b");
     conn.wait_messages(2);
     conn.text("late a");
@@ -147,13 +152,13 @@ fn a_message_without_reply_is_an_error_and_the_late_reply_a_push() {
 
 #[test]
 fn errors_keep_the_order_of_the_messages() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::json(&origin.url()));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::json(&upstream.url()));
     let mut client = proxy.client();
     for text in ["[1]", "no json", "[2]"] {
         client.text(text);
     }
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(2);
     // The second message has failed. Its error reply must not overtake the reply to the first.
     client.ping(b"read?");
@@ -166,10 +171,10 @@ fn errors_keep_the_order_of_the_messages() {
 
 #[test]
 fn pushes_are_delivered_and_counted() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"listener.ws.codec = "string""#));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with(r#"listener.ws.codec = "string""#));
     let mut client = proxy.client();
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.text("news");
     assert_eq!(client.recv_text(), "news");
     assert_eq!(client.ask("hello"), "hello");
@@ -186,35 +191,35 @@ fn pushes_are_delivered_and_counted() {
 
 #[test]
 fn control_frames_of_the_upstream_settle_nothing() {
-    let origin = Origin::with(|conn, message| {
+    let upstream = TestUpstream::with(|conn, message| {
         conn.frame(&Frame::server(PING, "before"));
         conn.frame(&Frame::server(PONG, "unasked"));
         conn.send(message);
     });
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let (mut one, mut other) = (proxy.client(), proxy.client());
     for number in 0..5 {
         assert_eq!(one.ask(&format!("one {number}")), format!("one {number}"));
         assert_eq!(other.ask(&format!("other {number}")), format!("other {number}"));
     }
-    wait_for("pongs", PATIENCE, || origin.conn(0).pongs().len() == 5);
-    assert!(origin.conn(0).pongs().iter().all(|pong| pong == b"before"));
+    wait_for("pongs", PATIENCE, || upstream.conn(0).pongs().len() == 5);
+    assert!(upstream.conn(0).pongs().iter().all(|pong| pong == b"before"));
 }
 
 #[test]
 fn an_idle_upstream_gets_its_pongs() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::stream(&upstream.url()));
     let _client = proxy.client();
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.frame(&Frame::server(PING, "alive?"));
     wait_for("the pong", PATIENCE, || conn.pongs() == [b"alive?"]);
 }
 
 #[test]
 fn invalid_text_in_a_binary_frame_is_an_error_reply() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"listener.ws.codec = "string""#));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with(r#"listener.ws.codec = "string""#));
     let mut client = proxy.client();
     client.send(binary([b'a', 0xff, 0xfe]));
     let reply = client.recv_json();
@@ -224,13 +229,13 @@ fn invalid_text_in_a_binary_frame_is_an_error_reply() {
     let keys: Vec<_> = reply.as_object().unwrap().keys().collect();
     assert_eq!(keys.len(), 3);
     assert_eq!(client.ask("still here"), "still here");
-    assert_eq!(origin.received(), 1);
+    assert_eq!(upstream.received(), 1);
 }
 
 #[test]
 fn error_replies_begin_with_the_error() {
-    let origin = Origin::stopped(|_, _| ());
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::stopped(|_, _| ());
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let text = proxy.client().ask("a");
     assert!(text.starts_with(r#"{"error":"Error sending"#), "{text}");
     assert!(text.ends_with(r#","event_id":"1:0:0"}"#), "{text}");
@@ -238,11 +243,11 @@ fn error_replies_begin_with_the_error() {
 
 #[test]
 fn an_undecodable_reply_is_an_error_with_the_id_of_its_event() {
-    let origin = Origin::with(|conn, message| match message.to_text().unwrap() {
+    let upstream = TestUpstream::with(|conn, message| match message.to_text().unwrap() {
         "bad" => conn.send(binary([0xff])),
         _ => conn.send(message),
     });
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with(r#"upstream.echo.codec = "string""#));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with(r#"upstream.echo.codec = "string""#));
     let mut client = proxy.client();
     assert_eq!(client.ask("good"), "good");
     client.text("bad");
@@ -254,13 +259,13 @@ fn an_undecodable_reply_is_an_error_with_the_id_of_its_event() {
 
 #[test]
 fn more_messages_than_may_be_in_flight_are_all_answered() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url()).with("upstream.echo.max_in_flight = 4"));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with("upstream.echo.max_in_flight = 4"));
     let mut client = proxy.client();
     for number in 0..12 {
         client.text(&format!("{number}"));
     }
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     assert_eq!(conn.wait_messages(4).len(), 4, "no more than four may be in flight");
     for number in 0..12 {
         conn.wait_messages(number + 1);
@@ -272,8 +277,8 @@ fn more_messages_than_may_be_in_flight_are_all_answered() {
 
 #[test]
 fn ids_count_sessions_and_events_from_zero() {
-    let origin = Origin::stopped(|_, _| ());
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::stopped(|_, _| ());
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     for session in 0..3 {
         let mut client = proxy.client();
         for event in 0..2 {

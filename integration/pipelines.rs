@@ -1,11 +1,11 @@
-//! Pipelines: filters, ports, streams, errors, and the choice of the upstream.
+//! Tests of pipelines: filters, ports, streams, errors, and the choice of the upstream.
 
 use crate::harness::*;
 
 #[test]
 fn a_filter_drops_events_without_a_reply() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .incoming(r#"select event from in where event != "drop me" into out;"#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
@@ -16,13 +16,13 @@ fn a_filter_drops_events_without_a_reply() {
     assert_eq!(client.recv_text(), "b");
     client.close(1000, "");
     proxy.wait_log("session closed session=1:0 *accepted=3 answered=2 delivered=0 errored=0 dropped=1");
-    assert_eq!(origin.conn(0).texts(), ["a", "b"]);
+    assert_eq!(upstream.conn(0).texts(), ["a", "b"]);
 }
 
 #[test]
 fn an_event_sent_to_reply_does_not_go_upstream() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).incoming(
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).incoming(
         r#"select "pong" from in where event == "ping" into reply;
            select event from in where event != "ping" into out;"#,
     );
@@ -34,15 +34,15 @@ fn an_event_sent_to_reply_does_not_go_upstream() {
     for text in ["a", "pong", "b"] {
         assert_eq!(client.recv_text(), text);
     }
-    assert_eq!(origin.conn(0).texts(), ["a", "b"]);
+    assert_eq!(upstream.conn(0).texts(), ["a", "b"]);
     client.close(1000, "");
     proxy.wait_log("session closed session=1:0 *accepted=3 answered=3 delivered=0 errored=0 dropped=0");
 }
 
 #[test]
 fn copies_of_an_event_share_one_outcome() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).incoming(
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).incoming(
         r#"select event from in into out;
            select {"seen": event} from in into reply;"#,
     );
@@ -60,8 +60,8 @@ fn copies_of_an_event_share_one_outcome() {
 
 #[test]
 fn a_reply_from_a_pipeline_keeps_the_order() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).incoming(
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).incoming(
         r#"select "pong" from in where event == "ping" into reply;
            select event from in where event != "ping" into out;"#,
     );
@@ -70,7 +70,7 @@ fn a_reply_from_a_pipeline_keeps_the_order() {
     client.text("a");
     client.text("ping");
     client.text("b");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(2);
     client.ping(b"nothing yet?");
     conn.text("a");
@@ -82,9 +82,9 @@ fn a_reply_from_a_pipeline_keeps_the_order() {
 
 #[test]
 fn correlation_travels_from_request_to_reply_and_error() {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     let tag = r#"select {"is": $correlation, "data": event} from in into out;"#;
-    let settings = Settings::request(&origin.url())
+    let settings = Settings::request(&upstream.url())
         .incoming(
             "define script c script let $correlation = {\"of\": event}; event end;
              create script c;
@@ -99,7 +99,7 @@ fn correlation_travels_from_request_to_reply_and_error() {
     let mut client = proxy.client();
     client.text("one");
     client.text("two");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(2);
     conn.text("reply");
     assert_eq!(client.recv_json(), json!({"is": {"of": "one"}, "data": "reply"}));
@@ -122,8 +122,8 @@ fn a_route_without_upstream_answers_from_its_pipeline() {
 
 #[test]
 fn an_event_sent_to_err_passes_the_errors_pipeline() {
-    let origin = Origin::echo();
-    let settings = Settings::json(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::json(&upstream.url())
         .incoming(
             r#"select {"refused": event.x} from in where event.x < 0 into err;
                select event from in where event.x >= 0 into out;"#,
@@ -142,8 +142,8 @@ fn an_event_sent_to_err_passes_the_errors_pipeline() {
 
 #[test]
 fn an_errors_pipeline_shapes_error_replies() {
-    let origin = Origin::stopped(|_, _| ());
-    let settings = Settings::json(&origin.url())
+    let upstream = TestUpstream::stopped(|_, _| ());
+    let settings = Settings::json(&upstream.url())
         .pipeline("errors", r#"select {"id": event.event_id, "text": event.error} from in into out;"#)
         .on_route(r#"errors = ["errors"]"#);
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -156,8 +156,8 @@ fn an_errors_pipeline_shapes_error_replies() {
 
 #[test]
 fn events_pass_streams_and_pipelines_in_order() {
-    let origin = Origin::echo();
-    let settings = Settings::json(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::json(&upstream.url())
         .pipeline(
             "split",
             r#"create stream even;
@@ -181,8 +181,8 @@ fn events_pass_streams_and_pipelines_in_order() {
 
 #[test]
 fn a_reply_dropped_by_an_outgoing_pipeline_is_an_outcome() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .pipeline("outgoing", r#"select event from in where event != "b" into out;"#)
         .on_route(r#"outgoing = ["outgoing"]"#);
     let proxy = Proxy::start(&settings);
@@ -198,8 +198,8 @@ fn a_reply_dropped_by_an_outgoing_pipeline_is_an_outcome() {
 
 #[test]
 fn a_runtime_error_is_an_error_reply() {
-    let origin = Origin::echo();
-    let settings = Settings::json(&origin.url()).incoming("select event.wanted from in into out;");
+    let upstream = TestUpstream::echo();
+    let settings = Settings::json(&upstream.url()).incoming("select event.wanted from in into out;");
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     client.text(r#"{"wanted":1}"#);
@@ -210,13 +210,13 @@ fn a_runtime_error_is_an_error_reply() {
     assert!(error.contains("wanted"), "{error}");
     assert_eq!(id, "1:0:1");
     assert_eq!(client.recv_text(), "2");
-    assert_eq!(origin.received(), 2);
+    assert_eq!(upstream.received(), 2);
 }
 
 #[test]
 fn a_runtime_error_in_an_outgoing_pipeline_is_an_error_reply() {
-    let origin = Origin::echo();
-    let settings = Settings::json(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::json(&upstream.url())
         .pipeline("outgoing", "select event.wanted from in into out;")
         .on_route(r#"outgoing = ["outgoing"]"#);
     let proxy = Proxy::start(&settings);
@@ -247,7 +247,7 @@ fn a_program_can_read_request_and_session() {
 
 #[test]
 fn a_program_can_read_the_origin_of_events() {
-    let (home, other) = (Origin::echo(), Origin::echo());
+    let (home, other) = (TestUpstream::echo(), TestUpstream::echo());
     let settings = Settings::json(&home.url())
         .with(&format!(r#"upstream.echo.allow_urls = ["{}/*"]"#, other.url()))
         .incoming(
@@ -285,8 +285,8 @@ fn a_program_can_read_the_origin_of_events() {
 
 #[test]
 fn a_script_chooses_the_message_kind() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).incoming(
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).incoming(
         "define script b script let $binary = true; event end;
          create script b;
          select event from in into b;
@@ -296,7 +296,7 @@ fn a_script_chooses_the_message_kind() {
     let mut client = proxy.client();
     client.text("hello");
     assert_eq!(client.recv(), binary("hello"));
-    assert_eq!(origin.conn(0).messages(), [binary("hello")]);
+    assert_eq!(upstream.conn(0).messages(), [binary("hello")]);
 }
 
 /// A program that takes the upstream's URL from the event.
@@ -305,8 +305,8 @@ const BY_URL: &str = "define script r script let $url = event.url; event end;
                       select event from in into r;
                       select event from r into out;";
 
-fn labelled(label: &'static str) -> Origin {
-    Origin::with(move |conn, _| conn.text(&json!({ "from": label }).to_string()))
+fn labelled(label: &'static str) -> TestUpstream {
+    TestUpstream::with(move |conn, _| conn.text(&json!({ "from": label }).to_string()))
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn the_loss_of_a_chosen_upstream_affects_no_other() {
         .incoming(BY_URL);
     let proxy = Proxy::start(&settings).expect_restarts().expect("connector lost");
     let mut client = proxy.client();
-    let to = |origin: &Origin| json!({ "url": origin.url() }).to_string();
+    let to = |upstream: &TestUpstream| json!({ "url": upstream.url() }).to_string();
     assert_eq!(client.ask(&to(&other)), r#"{"from":"other"}"#);
     other.stop(Death::Fin);
     client.text(&to(&other));
@@ -391,7 +391,7 @@ fn the_loss_of_a_chosen_upstream_affects_no_other() {
 
 #[test]
 fn an_error_reply_names_the_chosen_server_that_does_not_answer() {
-    let (home, other) = (labelled("home"), Origin::silent());
+    let (home, other) = (labelled("home"), TestUpstream::silent());
     let settings = Settings::json(&home.url())
         .with(&format!(r#"upstream.echo.allow_urls = ["{}"]"#, other.url()))
         .with(r#"upstream.echo.reply_timeout = "300ms""#)

@@ -1,25 +1,25 @@
-//! Floods and stalls: the proxy does not buffer what the other side does not read (C4), and nothing is left
-//! afterwards.
+//! Tests of floods and stalls: the proxy does not buffer what the other side does not read (guarantee C4),
+//! and nothing is left afterwards.
 
 use std::{io::Write, sync::Arc, time::Duration};
 
 use crate::harness::*;
 
-/// More bytes than the loopback sockets on both sides of the proxy hold.
+/// Number of bytes that is more than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// Limit on the growth of the process: far below [`MUCH`], far above what one session may hold.
+/// Maximum growth of the process's memory, in KiB: far below [`MUCH`], far above what one session may hold.
 const LITTLE_KIB: u64 = 16 << 10;
 
 #[test]
 fn a_flood_to_an_upstream_that_does_not_answer_is_pushed_back() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with("upstream.echo.max_in_flight = 8");
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with("upstream.echo.max_in_flight = 8");
     let proxy = Proxy::start(&settings).expect("session");
     let before = proxy.resident_kib();
     let mut raw = Raw::upgraded(proxy.addr());
     assert!(raw.flood(1000, MUCH) < MUCH);
-    assert_eq!(origin.received(), 8, "no more than `max_in_flight` await their replies");
+    assert_eq!(upstream.received(), 8, "no more than `max_in_flight` await their replies");
     assert!(proxy.resident_kib() < before + LITTLE_KIB);
 }
 
@@ -27,8 +27,8 @@ fn a_flood_to_an_upstream_that_does_not_answer_is_pushed_back() {
 fn a_flood_to_an_upstream_that_does_not_read_is_pushed_back() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    let origin = Origin::with(move |_, _| wait.wait());
-    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session");
+    let upstream = TestUpstream::with(move |_, _| wait.wait());
+    let proxy = Proxy::start(&Settings::stream(&upstream.url())).expect("session");
     let before = proxy.resident_kib();
     let mut raw = Raw::upgraded(proxy.addr());
     let flooded = raw.flood(50_000, MUCH);
@@ -40,23 +40,23 @@ fn a_flood_to_an_upstream_that_does_not_read_is_pushed_back() {
 
 #[test]
 fn a_flood_to_a_client_that_does_not_read_is_pushed_back() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect("session");
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::stream(&upstream.url())).expect("session");
     let before = proxy.resident_kib();
     let _stalled = proxy.client();
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     let taken = conn.flood(50_000, MUCH);
     assert!(taken < MUCH);
     assert!(proxy.resident_kib() < before + LITTLE_KIB);
     // Another session is unaffected.
-    origin.set(|conn, message| conn.send(message));
+    upstream.set(|conn, message| conn.send(message));
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
 #[test]
 fn losses_leave_no_descriptor_and_no_connection() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     let mut before = 0;
     for number in 0..30 {
@@ -65,22 +65,22 @@ fn losses_leave_no_descriptor_and_no_connection() {
             before = proxy.descriptors();
         }
         let death = [Death::Fin, Death::Reset, Death::MidFrame, Death::Close(1000, "")][number % 4];
-        origin.conn(number).die(death);
+        upstream.conn(number).die(death);
         proxy.wait_ups(number + 2);
     }
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
-    assert_eq!(origin.live(), 1);
+    assert_eq!(upstream.live(), 1);
 }
 
-/// The upstream stops reading and dies. In stream mode, one error reply names the last event written, and each event
-/// that was not written gets its own (C1).
+/// The upstream stops reading and dies. In stream mode, one error reply names the last event written, and
+/// each event that was not written gets an error reply (guarantee C1).
 #[test]
 fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
     const EVENTS: usize = 200;
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    let origin = Origin::with(move |_, _| wait.wait());
-    let proxy = Proxy::start(&Settings::stream(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::with(move |_, _| wait.wait());
+    let proxy = Proxy::start(&Settings::stream(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     let mut sender = client.sender();
     let payload = "x".repeat(100_000);
@@ -88,12 +88,12 @@ fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
         let frame = Frame::client(TEXT, &payload).bytes();
         (0..EVENTS).for_each(|_| sender.write_all(&frame).unwrap());
     });
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(1);
     // The client is blocked once the proxy has stopped reading.
     wait_for("the sender to be stuck", PATIENCE, || proxy.is_quiet());
     assert!(!sending.is_finished());
-    origin.stop_listening();
+    upstream.stop_listening();
     conn.die(Death::Reset);
     gate.open();
     let (notice, last_written) = client.recv_error();
@@ -112,21 +112,22 @@ fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
     ));
 }
 
-/// The upstream stays connected but stops reading. Events that cannot be written time out as well (C1).
+/// The upstream stays connected but stops reading. Events that cannot be written time out as well (guarantee
+/// C1).
 #[test]
 fn events_for_an_upstream_that_stops_reading_all_have_outcomes() {
     const EVENTS: usize = 3;
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    let origin = Origin::with(move |_, _| wait.wait());
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::with(move |_, _| wait.wait());
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.reply_timeout = "500ms""#)
         .with(r#"listener.ws.max_message = "20MiB""#)
         .with(r#"listener.ws.max_frame = "20MiB""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     client.text("it reads this one and stops");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     assert_eq!(client.recv_error().1, "1:0:0");
     let mut sender = client.sender();
     // More than the sockets hold, so that no event is written completely.
@@ -142,8 +143,8 @@ fn events_for_an_upstream_that_stops_reading_all_have_outcomes() {
 #[test]
 fn many_clients_at_once_are_all_served() {
     const CLIENTS: usize = 200;
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| proxy.client()).collect();
     for round in 0..5 {
         for (number, client) in clients.iter_mut().enumerate() {
@@ -155,13 +156,13 @@ fn many_clients_at_once_are_all_served() {
     }
     drop(clients);
     wait_for("the end of all sessions", PATIENCE, || proxy.count_log("session closed") == CLIENTS);
-    wait_for("the end of all connections", PATIENCE, || origin.live() == 0);
+    wait_for("the end of all connections", PATIENCE, || upstream.live() == 0);
 }
 
 #[test]
 fn a_flood_of_pings_is_answered_or_pushed_back() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("session");
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect("session");
     let before = proxy.resident_kib();
     let raw = Raw::upgraded(proxy.addr());
     raw.stream().set_write_timeout(Some(Duration::from_millis(500))).unwrap();

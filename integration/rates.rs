@@ -1,4 +1,4 @@
-//! Rate limits on messages: of a session, and of all sessions of an address.
+//! Tests of rate limits on messages: of a session, and of all sessions of an address.
 
 use std::time::{Duration, Instant};
 
@@ -12,9 +12,9 @@ const TOO_MANY: &str = "Error accepting message: more messages than allowed";
 
 #[test]
 fn messages_above_the_rate_get_error_replies_and_never_reach_the_upstream() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = ["listener.ws.rate.messages = 1", r#"listener.ws.rate.burst = "5s""#];
-    let proxy = Proxy::start(&limited(&origin.url(), &lines));
+    let proxy = Proxy::start(&limited(&upstream.url(), &lines));
     let mut client = proxy.client();
     (0..20).for_each(|number| client.text(&format!("{number}")));
     let begun = Instant::now();
@@ -25,14 +25,14 @@ fn messages_above_the_rate_get_error_replies_and_never_reach_the_upstream() {
     for (number, message) in got.iter().enumerate().skip(replies) {
         assert_eq!(error_reply(message), (TOO_MANY.to_owned(), format!("1:0:{number}")));
     }
-    assert_eq!(origin.received(), replies);
+    assert_eq!(upstream.received(), replies);
 }
 
 #[test]
 fn bytes_above_the_rate_get_error_replies() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = [r#"listener.ws.rate.bytes = "10KiB""#, r#"listener.ws.rate.burst = "10s""#];
-    let proxy = Proxy::start(&limited(&origin.url(), &lines));
+    let proxy = Proxy::start(&limited(&upstream.url(), &lines));
     let mut client = proxy.client();
     let large = "x".repeat(100_000);
     assert_eq!(client.ask(&large), large);
@@ -43,13 +43,13 @@ fn bytes_above_the_rate_get_error_replies() {
 
 #[test]
 fn with_delay_a_client_above_the_rate_is_not_read() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = [
         "listener.ws.rate.messages = 20",
         r#"listener.ws.rate.burst = "100ms""#,
         r#"listener.ws.rate.on_limit = "delay""#,
     ];
-    let proxy = Proxy::start(&limited(&origin.url(), &lines));
+    let proxy = Proxy::start(&limited(&upstream.url(), &lines));
     let mut client = proxy.client();
     let begun = Instant::now();
     (0..22).for_each(|number| client.text(&format!("{number}")));
@@ -60,13 +60,13 @@ fn with_delay_a_client_above_the_rate_is_not_read() {
 
 #[test]
 fn with_close_a_client_above_the_rate_is_closed() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = [
         "listener.ws.rate.messages = 1",
         r#"listener.ws.rate.burst = "2s""#,
         r#"listener.ws.rate.on_limit = "close""#,
     ];
-    let proxy = Proxy::start(&limited(&origin.url(), &lines));
+    let proxy = Proxy::start(&limited(&upstream.url(), &lines));
     let mut client = proxy.client();
     (0..10).for_each(|number| client.text(&format!("{number}")));
     let (messages, code, reason) = client.read_to_end();
@@ -78,9 +78,9 @@ fn with_close_a_client_above_the_rate_is_closed() {
 
 #[test]
 fn the_sessions_of_an_address_share_its_rate() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let lines = ["listener.ws.address_rate.messages = 1", r#"listener.ws.address_rate.burst = "4s""#];
-    let proxy = Proxy::start(&limited(&origin.url(), &lines));
+    let proxy = Proxy::start(&limited(&upstream.url(), &lines));
     let mut clients = [proxy.client(), proxy.client()];
     let begun = Instant::now();
     let mut replies = 0;

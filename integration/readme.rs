@@ -1,4 +1,4 @@
-//! The commands, files, settings and measurements in README.md are right.
+//! Tests that the commands, files, settings and measurements in README.md are correct.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ fn code() -> impl Iterator<Item = &'static str> {
     README.split('`').skip(1).step_by(2)
 }
 
-/// The words that follow `command` in the code.
+/// The words that follow `command` in the code of the README.
 fn words_after(command: &str) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     for line in code().flat_map(str::lines) {
@@ -65,7 +65,7 @@ fn the_files_of_the_readme_exist() {
     }
 }
 
-/// The columns of the first table of a text, by their headers: the cell of each row, by the row's name.
+/// The first table of a text, by column: for each header, the cells by the name of the row.
 fn columns(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let table =
         text.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -78,7 +78,7 @@ fn columns(text: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     (1..rows[0].len()).map(|at| (rows[0][at].clone(), column(at))).collect()
 }
 
-/// `benches/outage.py` leaves out proxies that are not installed; without Python the test is skipped.
+/// `benches/outage.py` leaves out proxies that are not installed. Without Python the test is skipped.
 #[test]
 fn the_outage_of_the_readme_is_what_clients_experience() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/outage.py");

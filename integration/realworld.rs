@@ -1,5 +1,5 @@
-//! Real servers and client libraries through the proxy; see docs/realworld.md. `make test` installs the packages. If
-//! that is impossible, these tests are skipped with a note.
+//! Tests of real servers and client libraries through the proxy; see docs/realworld.md. `make test` installs
+//! the packages. If that is impossible, these tests are skipped with a note.
 
 use std::{
     io::Write,
@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Runs a script, which starts its server and the program. It prints a line for each result.
+/// Runs a script that starts its server and the proxy, and prints a line for each result.
 #[track_caller]
 fn run(name: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -42,7 +42,7 @@ fn installed(root: &Path, modules: &Path) -> bool {
     std::fs::read(modules.join("node_modules/.installed")).is_ok_and(|installed| installed == lock)
 }
 
-/// Runs a client with one subscription while its server restarts.
+/// The script runs a client with one subscription while its server restarts.
 #[test]
 fn a_graphql_ws_client_recovers_as_fast_as_without_a_proxy() {
     run("graphql");

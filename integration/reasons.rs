@@ -1,5 +1,5 @@
-//! Error replies give the specific reason why an upstream cannot be used, if it is known. For a server that is not
-//! running they have the text of the reference system.
+//! Tests that error replies give the specific reason why an upstream cannot be used, if it is known. For a
+//! server that is not running, they have the text of the reference system.
 
 use crate::harness::*;
 
@@ -28,7 +28,7 @@ fn a_name_without_address() {
     assert_eq!(first, second);
 }
 
-/// Given by address, and by a name with addresses of both families.
+/// The server is given by address, and by a name with addresses of both families.
 #[test]
 fn a_server_that_is_not_running_has_the_reference_text() {
     let port = Port::take();
@@ -40,26 +40,26 @@ fn a_server_that_is_not_running_has_the_reference_text() {
 
 #[test]
 fn a_refused_reconnect_and_a_later_loss_have_their_reasons() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
-    origin.set_answer(Answer::Refuse(503));
-    origin.conn(0).die(Death::Fin);
+    upstream.set_answer(Answer::Refuse(503));
+    upstream.conn(0).die(Death::Fin);
     proxy.wait_log("connector restart session=1:0 *attempt=2 ");
     client.text("b");
-    let sending = |reason: &str| format!("Error sending event to server {}: {reason}", origin.url());
+    let sending = |reason: &str| format!("Error sending event to server {}: {reason}", upstream.url());
     assert_eq!(client.recv_error().0, sending("handshake refused with status 503"));
-    origin.stop(Death::Fin);
+    upstream.stop(Death::Fin);
     proxy.wait_log("connector restart session=1:0 *reason=\"IO error: Connection refused");
     client.text("c");
     assert_eq!(client.recv_error().0, sending("Trying to work with closed connection"));
 }
 
-/// A server that `$url` names is dialed again after a delay. Events before that get the same reason.
+/// A server that `$url` names is dialed again after a delay. Events before that time get the same reason.
 #[test]
 fn a_chosen_server_has_its_reason_during_the_delay() {
-    let (home, other) = (Origin::echo(), Origin::echo());
+    let (home, other) = (TestUpstream::echo(), TestUpstream::echo());
     other.set_answer(Answer::Refuse(503));
     let settings = Settings::json(&home.url())
         .with(ONCE)

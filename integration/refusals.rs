@@ -1,5 +1,5 @@
-//! When an upstream refuses the handshake, the client gets its status, challenge, `Retry-After` and a bounded body
-//! (RFC 9110 sections 15.5.2 and 10.2.3).
+//! Tests of an upstream that refuses the handshake: the client gets the status, challenge, `Retry-After` and
+//! a bounded body of the refusal (RFC 9110 sections 15.5.2 and 10.2.3).
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use crate::harness::*;
 
 /// A proxy whose upstream answers handshakes as the test sets.
 struct Scene {
-    origin: Origin,
+    upstream: TestUpstream,
     proxy: Proxy,
 }
 
@@ -17,21 +17,21 @@ impl Scene {
     }
 
     fn with(settings: impl FnOnce(Settings) -> Settings) -> Self {
-        let origin = Origin::echo();
-        let proxy = Proxy::start(&settings(Settings::request(&origin.url())));
-        Self { origin, proxy: proxy.expect("client refused") }
+        let upstream = TestUpstream::echo();
+        let proxy = Proxy::start(&settings(Settings::request(&upstream.url())));
+        Self { upstream, proxy: proxy.expect("client refused") }
     }
 
-    /// The refusal that a client gets when the upstream gives this answer.
+    /// The refusal that a client gets when the upstream responds with `answer`.
     #[track_caller]
     fn refused(&self, answer: Answer) -> Refusal {
-        self.origin.set_answer(answer);
+        self.upstream.set_answer(answer);
         Opening::new(self.proxy.addr()).refused()
     }
 
     #[track_caller]
     fn serves(&self) {
-        self.origin.set_answer(Answer::Accept);
+        self.upstream.set_answer(Answer::Accept);
         assert_eq!(self.proxy.client().ask("hello"), "hello");
     }
 }
@@ -165,12 +165,12 @@ fn a_body_that_ends_early_is_replaced() {
     scene.serves();
 }
 
-/// A header of the upstream cannot add a line to the proxy's answer.
+/// A header of the upstream cannot add a line to the proxy's response.
 #[test]
 fn a_header_cannot_add_another() {
     let scene = Scene::new();
     let mut raw = Raw::connect(scene.proxy.addr());
-    scene.origin.set_answer(Answer::Bytes(
+    scene.upstream.set_answer(Answer::Bytes(
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\nX-Injected: a\r\nContent-Length: 0\r\n\r\n",
     ));
     raw.write(request("/", &[]).as_bytes());
@@ -194,21 +194,22 @@ fn an_internal_location_is_not_passed_on() {
     }
 }
 
-/// A 407 requests credentials of the proxy, which the client does not have.
+/// A 407 asks a client for credentials for a proxy. The upstream's 407 is meant for Towline, so the client
+/// does not get it.
 #[test]
 fn a_407_is_not_passed_on() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::Refuse(407));
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::Refuse(407));
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let _client = proxy.client();
     proxy.wait_log("connector restart session=1:0 *reason=\"handshake refused with status 407\"");
 }
 
 #[test]
 fn interim_answers_of_the_upstream_are_skipped() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
-    origin.set_answer(Answer::Bytes(
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
+    upstream.set_answer(Answer::Bytes(
         "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 101 Switching Protocols\r\n\
          Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n",
     ));
@@ -216,22 +217,22 @@ fn interim_answers_of_the_upstream_are_skipped() {
     proxy.wait_ups(1);
 }
 
-/// On a route that closes its client on a loss, a dial that fails before the accept refuses the client, as a tunnel
-/// would.
+/// On a route that closes its client on a loss, a dial that fails before the client is accepted refuses the
+/// client, as a TCP tunnel would.
 mod where_the_client_is_not_kept {
     use super::*;
 
     fn scene() -> Scene {
-        let origin = Origin::echo();
-        let settings = Settings::plain(&origin.url())
+        let upstream = TestUpstream::echo();
+        let settings = Settings::plain(&upstream.url())
             .with(r#"upstream.echo.connect_timeout = "300ms""#)
             .with("listener.ws.max_sessions = 1")
             .on_route(r#"dial_before_accept = "10s""#);
         let proxy = Proxy::start(&settings).expect("client refused");
-        Scene { origin, proxy }
+        Scene { upstream, proxy }
     }
 
-    /// Expects that no session exists and the upstream is not dialed again.
+    /// Checks that no session exists and that the proxy does not dial the upstream again.
     #[track_caller]
     fn is_served_next(scene: &Scene) {
         assert_eq!((scene.proxy.sessions(), scene.proxy.count_log("connector")), (0, 0));
@@ -242,14 +243,14 @@ mod where_the_client_is_not_kept {
     #[test]
     fn an_upstream_that_is_not_running_is_a_502() {
         let scene = scene();
-        scene.origin.stop(Death::Fin);
+        scene.upstream.stop(Death::Fin);
         let refusal = Opening::new(scene.proxy.addr()).refused();
         assert_eq!((refusal.status(), refusal.body.as_str()), (502, "the upstream is not available\n"));
         scene.proxy.wait_log(
             "client refused listener=ws *status=502 reason=\"the upstream is not available\" \
              cause=\"IO error: Connection refused",
         );
-        scene.origin.start();
+        scene.upstream.start();
         is_served_next(&scene);
     }
 
@@ -308,13 +309,13 @@ mod where_the_client_is_not_kept {
         is_served_next(&scene);
     }
 
-    /// A route that keeps its client accepts it instead.
+    /// A route that keeps its client accepts the client although the dial failed.
     #[test]
     fn a_route_that_keeps_its_client_accepts_it() {
-        let origin = Origin::stopped(|conn, message| conn.send(message));
-        let kept = Settings::plain(&origin.url()).on_route(r#"on_upstream_loss = "keep""#);
+        let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+        let kept = Settings::plain(&upstream.url()).on_route(r#"on_upstream_loss = "keep""#);
         let _client = Proxy::start(&kept).expect_restarts().client();
-        let closed = Settings::plain(&origin.url())
+        let closed = Settings::plain(&upstream.url())
             .with(r#"upstream.echo.exchange = "request""#)
             .on_route(r#"on_upstream_loss = "close""#);
         let proxy = Proxy::start(&closed).expect("client refused");

@@ -1,19 +1,19 @@
-//! Several listeners, upstreams and routes, and the isolation of sessions from each other.
+//! Tests of several listeners, upstreams and routes, and of the isolation of sessions from each other.
 
 use crate::harness::*;
 
-fn labelled(label: &'static str) -> Origin {
-    Origin::with(move |conn, _| conn.text(label))
+fn labelled(label: &'static str) -> TestUpstream {
+    TestUpstream::with(move |conn, _| conn.text(label))
 }
 
 #[test]
 fn the_first_route_that_matches_wins() {
-    let origins = [labelled("chat"), labelled("special"), labelled("rest")];
+    let upstreams = [labelled("chat"), labelled("special"), labelled("rest")];
     let settings = Settings::bare()
         .with(r#"listener.ws.bind = "127.0.0.1:0""#)
-        .upstream("chat", &origins[0].url())
-        .upstream("special", &origins[1].url())
-        .upstream("rest", &origins[2].url())
+        .upstream("chat", &upstreams[0].url())
+        .upstream("special", &upstreams[1].url())
+        .upstream("rest", &upstreams[2].url())
         .with(r#"upstream.chat.exchange = "request""#)
         .with(r#"upstream.special.exchange = "request""#)
         .with(r#"upstream.rest.exchange = "request""#)
@@ -40,12 +40,12 @@ fn the_first_route_that_matches_wins() {
 
 #[test]
 fn listeners_have_numbers_and_routes_of_their_own() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     let settings = Settings::bare()
         .with(r#"listener.first.bind = "127.0.0.1:0""#)
         .with(r#"listener.second.bind = "127.0.0.1:0""#)
         .with(r#"listener.second.codec = "json""#)
-        .upstream("echo", &origin.url())
+        .upstream("echo", &upstream.url())
         .with(r#"upstream.echo.exchange = "request""#)
         .with(r#"upstream.echo.codec = "json""#)
         .route(&[r#"listener = "first""#, r#"path = "/only""#, r#"upstream = "echo""#])
@@ -61,15 +61,15 @@ fn listeners_have_numbers_and_routes_of_their_own() {
 
 #[test]
 fn each_session_has_its_own_connection() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();
-    assert_eq!(origin.connections(), 10);
+    assert_eq!(upstream.connections(), 10);
     for (number, client) in clients.iter_mut().enumerate() {
         client.text(&format!("from {number}"));
     }
     for number in (0..10).rev() {
-        let conn = origin.conn(number);
+        let conn = upstream.conn(number);
         let message = conn.wait_messages(1).remove(0);
         assert_eq!(message, Message::text(format!("from {number}")));
         conn.send(message);
@@ -81,30 +81,30 @@ fn each_session_has_its_own_connection() {
 
 #[test]
 fn a_lost_connection_affects_only_its_session() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("connector restart session=1:0 ");
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect("connector restart session=1:0 ");
     let (mut one, mut other) = (proxy.client(), proxy.client());
     one.text("a");
     other.text("b");
-    origin.conn(0).wait_messages(1);
-    origin.conn(1).wait_messages(1);
-    origin.conn(0).die(Death::Reset);
+    upstream.conn(0).wait_messages(1);
+    upstream.conn(1).wait_messages(1);
+    upstream.conn(0).die(Death::Reset);
     assert_eq!(one.recv_error().1, "1:0:0");
-    origin.conn(1).text("b");
+    upstream.conn(1).text("b");
     assert_eq!(other.recv_text(), "b");
 }
 
 #[test]
 fn a_client_that_does_not_read_delays_no_other_session() {
     let big = "x".repeat(100_000);
-    let origin = Origin::with(move |conn, message| match message.to_text().unwrap() {
+    let upstream = TestUpstream::with(move |conn, message| match message.to_text().unwrap() {
         "flood" => (0..200).for_each(|_| conn.text(&big)),
         _ => conn.send(message),
     });
-    let proxy = Proxy::start(&Settings::stream(&origin.url()));
+    let proxy = Proxy::start(&Settings::stream(&upstream.url()));
     let mut stalled = proxy.client();
     stalled.text("flood");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     for number in 0..20 {
         let mut other = proxy.client();
         assert_eq!(other.ask(&format!("{number}")), format!("{number}"));

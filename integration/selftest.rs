@@ -1,4 +1,4 @@
-//! Tests of the harness itself: its clients connect to its upstream directly.
+//! Tests of the harness itself: its clients connect to its test upstream directly.
 
 use std::{
     io::ErrorKind,
@@ -9,13 +9,13 @@ use crate::harness::*;
 
 #[test]
 fn a_client_talks_to_an_upstream() {
-    let origin = Origin::echo();
-    let mut client = Opening::new(origin.addr()).path("/a?b=c").header("X-One", "1").open();
+    let upstream = TestUpstream::echo();
+    let mut client = Opening::new(upstream.addr()).path("/a?b=c").header("X-One", "1").open();
     assert_eq!(client.ask("hello"), "hello");
     client.send(binary([0, 255]));
     assert_eq!(client.recv(), binary([0, 255]));
     client.ping(b"are you there");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     assert_eq!(conn.head().line, "GET /a?b=c HTTP/1.1");
     assert_eq!(conn.head().get("x-one").as_deref(), Some("1"));
     assert_eq!(conn.messages(), [Message::text("hello"), binary([0, 255])]);
@@ -32,24 +32,24 @@ fn an_upstream_ends_connections_as_requested() {
         (Death::MidFrame, None),
         (Death::Close(1001, "going"), Some(1001)),
     ] {
-        let origin = Origin::echo();
-        let mut client = Client::connect(origin.addr());
+        let upstream = TestUpstream::echo();
+        let mut client = Client::connect(upstream.addr());
         assert_eq!(client.ask("hello"), "hello");
-        origin.stop(death);
+        upstream.stop(death);
         assert_eq!(client.read_to_end().1, code, "{death:?}");
-        assert_eq!(TcpStream::connect(origin.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        origin.start();
-        assert_eq!(Client::connect(origin.addr()).ask("again"), "again");
-        assert_eq!(origin.connections(), 2);
+        assert_eq!(TcpStream::connect(upstream.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        upstream.start();
+        assert_eq!(Client::connect(upstream.addr()).ask("again"), "again");
+        assert_eq!(upstream.connections(), 2);
     }
 }
 
 #[test]
 fn resets_and_ends_are_distinguished() {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     for (death, kind) in [(Death::Reset, Some(ErrorKind::ConnectionReset)), (Death::Fin, None)] {
-        let mut raw = Raw::upgraded(origin.addr());
-        let conn = origin.conn(origin.connections() - 1);
+        let mut raw = Raw::upgraded(upstream.addr());
+        let conn = upstream.conn(upstream.connections() - 1);
         raw.send(&Frame::client(TEXT, "unanswered"));
         conn.wait_messages(1);
         conn.die(death);
@@ -61,16 +61,16 @@ fn resets_and_ends_are_distinguished() {
 
 #[test]
 fn an_upstream_refuses_handshakes_as_requested() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::Refuse(403));
-    let refusal = Opening::new(origin.addr()).refused();
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::Refuse(403));
+    let refusal = Opening::new(upstream.addr()).refused();
     assert_eq!((refusal.status(), refusal.body.as_str()), (403, "no entry"));
-    origin.set_answer(Answer::Choose("b"));
-    let client = Opening::new(origin.addr()).protocols("a, b").open();
+    upstream.set_answer(Answer::Choose("b"));
+    let client = Opening::new(upstream.addr()).protocols("a, b").open();
     assert_eq!(client.protocol().as_deref(), Some("b"));
-    assert_eq!(origin.handshakes(), 2);
-    assert_eq!(origin.head(1).get("sec-websocket-protocol").as_deref(), Some("a, b"));
-    assert_eq!(origin.connections(), 1);
+    assert_eq!(upstream.handshakes(), 2);
+    assert_eq!(upstream.head(1).get("sec-websocket-protocol").as_deref(), Some("a, b"));
+    assert_eq!(upstream.connections(), 1);
 }
 
 #[test]
@@ -119,12 +119,12 @@ fn warnings_errors_and_panics_are_recognized() {
 
 #[test]
 fn websocat_talks_to_an_upstream() {
-    let origin = Origin::with(|conn, message| conn.text(message.to_text().unwrap().trim_end()));
-    assert_eq!(Websocat::one(origin.addr(), "hello\n"), "hello\n");
-    let mut websocat = Websocat::open(origin.addr());
+    let upstream = TestUpstream::with(|conn, message| conn.text(message.to_text().unwrap().trim_end()));
+    assert_eq!(Websocat::one(upstream.addr(), "hello\n"), "hello\n");
+    let mut websocat = Websocat::open(upstream.addr());
     for line in ["one", "two"] {
         websocat.type_line(line);
         assert_eq!(websocat.line(), line);
     }
-    assert_eq!(origin.conn(1).texts(), ["one\n", "two\n"]);
+    assert_eq!(upstream.conn(1).texts(), ["one\n", "two\n"]);
 }

@@ -1,5 +1,5 @@
-//! Attacks on memory and time: the resident memory of the process stays within its configured limits, and another
-//! session is served throughout (C3, C4).
+//! Tests of attacks on memory and time: the resident memory of the process stays within its configured
+//! limits, and another session is served throughout (guarantees C3, C4).
 
 use std::{
     io::Write,
@@ -14,24 +14,27 @@ use std::{
 
 use crate::harness::*;
 
-/// `server.buffer` in these tests.
+/// `server.buffer` in these tests, in KiB.
 const POOL_KIB: u64 = 8 << 10;
 
-/// Memory that the process may use in addition: for each attacking session its own size and twice the reserved 16 KiB,
-/// the read and write buffers of the threads, and what the allocator keeps.
+/// Memory that the process may use in addition to `server.buffer`, in KiB: for each attacking session its own
+/// size and twice the reserved 16 KiB, the read and write buffers of the threads, and what the allocator
+/// keeps.
 const BESIDES_KIB: u64 = 12 << 10;
 
-/// Memory of a handshake that has sent one or two lines: its task, and 1 KiB for the bytes read.
+/// Memory of a handshake that has sent one or two lines, in KiB: its task, and 1 KiB for the bytes read.
 const HANDSHAKE_KIB: u64 = 3;
 
 /// Number of attackers. Together they send far more than `server.buffer`.
 const ATTACKERS: usize = 60;
 
-/// Number of attackers that fill all buffers in both directions, those of the sockets included: about 25 MB each.
+/// Number of attackers that fill all buffers in both directions, including those of the sockets: about 25 MB
+/// each.
 const FLOODERS: usize = 12;
 
-/// Limit on the time of a reply to the neighbour. A wall-clock limit, because the process under test has no steps
-/// that the test could count. It is far above the time on two busy cores, and far below the length of an attack.
+/// Maximum time of a reply to the neighbour. This limit is on wall-clock time, because the process under test
+/// has no steps that the test could count. It is far above the time on two busy cores, and far below the
+/// length of an attack.
 const PROMPT: Duration = Duration::from_secs(5);
 
 fn settings(url: &str) -> Settings {
@@ -65,7 +68,7 @@ impl Neighbour {
         Self { stop, thread }
     }
 
-    /// Ends the session, and expects that every reply was in time.
+    /// Ends the session, and checks that every reply was in time.
     fn finish(self) {
         self.stop.store(true, SeqCst);
         let mut times = self.thread.join().expect("the neighbour is served");
@@ -80,12 +83,13 @@ impl Neighbour {
     }
 }
 
-/// Runs an attack beside a neighbour. Keeps the result of the attack, such as its sockets, until memory is measured.
+/// Runs an attack beside a neighbour. Keeps the result of the attack, such as its sockets, until memory is
+/// measured.
 fn besiege<T>(proxy: &Proxy, attack: impl FnOnce() -> T) -> T {
     besiege_within(proxy, POOL_KIB + BESIDES_KIB, attack)
 }
 
-/// As [`besiege`], with another limit on the growth of the process.
+/// The same as [`besiege`], with another limit on the growth of the process.
 fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) -> T {
     let neighbour = Neighbour::start(proxy.addr());
     let before = proxy.resident_kib();
@@ -97,8 +101,8 @@ fn besiege_within<T>(proxy: &Proxy, limit_kib: u64, attack: impl FnOnce() -> T) 
     held
 }
 
-/// Writes `piece` repeatedly to each of the sockets in turn, until none takes more for a while. A socket that takes
-/// part of a piece gets the rest next, so that the stream of frames stays valid.
+/// Writes `piece` repeatedly to each of the sockets in turn, until none accepts more for a while. A socket
+/// that accepts part of a piece gets the rest next, so that the stream of frames stays valid.
 fn press(raws: &[Raw], piece: &[u8]) {
     for raw in raws {
         raw.stream().set_write_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -116,9 +120,9 @@ fn press(raws: &[Raw], piece: &[u8]) {
     }
 }
 
-/// An upstream that echoes the neighbour and floods sessions that request it.
-fn flooding() -> Origin {
-    Origin::with(|conn, message| {
+/// A test upstream that echoes the neighbour's messages and floods sessions that request it.
+fn flooding() -> TestUpstream {
+    TestUpstream::with(|conn, message| {
         if message == Message::text("flood") {
             conn.flood(1000, 16 << 20);
         } else {
@@ -129,9 +133,9 @@ fn flooding() -> Origin {
 
 #[test]
 fn clients_that_flood_and_never_read() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     // The clients stay connected until memory has been measured.
-    let patient = settings(&origin.url())
+    let patient = settings(&upstream.url())
         .with(r#"listener.ws.slow_consumer_timeout = "10m""#)
         .with(r#"listener.ws.tcp_user_timeout = "10m""#)
         .with(r#"upstream.echo.slow_consumer_timeout = "10m""#)
@@ -149,8 +153,8 @@ fn clients_that_flood_and_never_read() {
 
 #[test]
 fn upstreams_that_flood_clients_that_never_read() {
-    let origin = flooding();
-    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
+    let upstream = flooding();
+    let proxy = Proxy::start(&settings(&upstream.url())).expect("session");
     besiege(&proxy, || {
         let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded_narrow(proxy.addr())).collect();
         raws.iter_mut().for_each(|raw| raw.send(&Frame::client(TEXT, b"flood")));
@@ -164,14 +168,14 @@ fn upstreams_that_flood_clients_that_never_read() {
 /// Messages that cannot be decoded become error replies, which use the upstream's budget as well.
 #[test]
 fn upstreams_that_flood_undecodable_messages() {
-    let origin = Origin::with(|conn, message| {
+    let upstream = TestUpstream::with(|conn, message| {
         if message == Message::text(r#""flood""#) {
             conn.flood(100, 16 << 20);
         } else {
             conn.send(message);
         }
     });
-    let settings = settings(&origin.url())
+    let settings = settings(&upstream.url())
         .with(r#"listener.ws.codec = "json""#)
         .with(r#"upstream.echo.codec = "json""#)
         .with(r#"upstream.echo.buffer = "64KiB""#);
@@ -190,8 +194,8 @@ fn upstreams_that_flood_undecodable_messages() {
 
 #[test]
 fn headers_that_declare_four_gibibytes() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&settings(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&settings(&upstream.url()));
     besiege(&proxy, || {
         for _ in 0..ATTACKERS {
             let mut raw = Raw::upgraded(proxy.addr());
@@ -204,8 +208,8 @@ fn headers_that_declare_four_gibibytes() {
 
 #[test]
 fn messages_of_fragments_without_end() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&settings(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&settings(&upstream.url()));
     besiege(&proxy, || {
         for _ in 0..ATTACKERS {
             let mut raw = Raw::upgraded(proxy.addr());
@@ -218,11 +222,11 @@ fn messages_of_fragments_without_end() {
     });
 }
 
-/// Each message is within its own limit, but all of them together exceed `server.buffer`.
+/// Each message is within the limit for a message, but all of them together exceed `server.buffer`.
 #[test]
 fn messages_that_are_never_finished() {
-    let origin = Origin::echo();
-    let settings = settings(&origin.url()).with(r#"listener.ws.slow_consumer_timeout = "1s""#);
+    let upstream = TestUpstream::echo();
+    let settings = settings(&upstream.url()).with(r#"listener.ws.slow_consumer_timeout = "1s""#);
     let proxy = Proxy::start(&settings);
     let raws = besiege(&proxy, || {
         let mut raws: Vec<_> = (0..ATTACKERS).map(|_| Raw::upgraded(proxy.addr())).collect();
@@ -245,8 +249,8 @@ fn messages_that_are_never_finished() {
 
 #[test]
 fn endless_empty_fragments_delay_no_other_session() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&settings(&origin.url())).expect("session");
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&settings(&upstream.url())).expect("session");
     besiege(&proxy, || {
         let mut raw = Raw::upgraded(proxy.addr());
         raw.send(&Frame::client(TEXT, b"begin").more());
@@ -258,7 +262,8 @@ fn endless_empty_fragments_delay_no_other_session() {
     });
 }
 
-/// Number of connections, at most `wanted`, for which this process and the one under test have descriptors.
+/// Number of connections, at most `wanted`, for which this process and the one under test have file
+/// descriptors.
 fn connections(most: usize) -> usize {
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap();
     most.min(usize::try_from(open_files / 2).unwrap())
@@ -266,8 +271,8 @@ fn connections(most: usize) -> usize {
 
 #[test]
 fn ten_thousand_half_finished_handshakes() {
-    let origin = Origin::echo();
-    let settings = settings(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = settings(&upstream.url())
         .with("server.max_handshakes = 100_000")
         .with(r#"listener.ws.handshake_timeout = "8s""#);
     let proxy = Proxy::start(&settings).expect("client refused");

@@ -1,10 +1,11 @@
-//! Socket options on both sides: the kernel also finds dead and blocked peers (C8).
+//! Tests of socket options on both sides, by which the kernel also finds dead and blocked peers (guarantee
+//! C8).
 
 use std::{net::SocketAddr, time::Instant};
 
 use crate::harness::*;
 
-/// An IPv4 address as the kernel writes it: `0100007F:23B3`.
+/// An IPv4 address in the form of the kernel's tables: `0100007F:23B3`.
 fn written(addr: SocketAddr) -> String {
     let SocketAddr::V4(addr) = addr else { panic!("not an address of IPv4: {addr}") };
     format!("{:08X}:{:04X}", u32::from_ne_bytes(addr.ip().octets()), addr.port())
@@ -28,34 +29,34 @@ fn time_waits(addr: SocketAddr, own_side: bool) -> usize {
     rows.filter(|row| row[if own_side { 1 } else { 2 }] == addr && row[3] == "06").count()
 }
 
-/// RFC 6455 section 7.1.1: the server ends the TCP connection first, so that it has the port in TIME_WAIT.
+/// By RFC 6455 section 7.1.1, the server ends the TCP connection first, so that it has the port in TIME_WAIT.
 #[test]
 fn the_server_ends_the_connection_to_an_upstream_first() {
-    let origin = Origin::echo();
-    origin.end_late();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    upstream.end_late();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
     // Once closed by the server, once by the client.
-    origin.conn(0).die(Death::Close(1012, "restart"));
+    upstream.conn(0).die(Death::Close(1012, "restart"));
     proxy.wait_ups(2);
     assert_eq!(client.ask("hello"), "hello");
     client.close(1000, "");
     client.expect_closed(1000);
     for (number, code) in [1012, 1000].into_iter().enumerate() {
-        let conn = origin.conn(number);
+        let conn = upstream.conn(number);
         assert!(matches!(conn.wait_end(), End::Close(end, _) if end == code), "{:?}", conn.end());
         assert_eq!(conn.peer_ended_first(), Some(false), "connection {number}");
     }
-    wait_for("the server's sockets to wait", PATIENCE, || time_waits(origin.addr(), true) == 2);
-    assert_eq!(time_waits(origin.addr(), false), 0, "no connection of the proxy is in TIME_WAIT");
+    wait_for("the server's sockets to wait", PATIENCE, || time_waits(upstream.addr(), true) == 2);
+    assert_eq!(time_waits(upstream.addr(), false), 0, "no connection of the proxy is in TIME_WAIT");
 }
 
-/// For its clients, the proxy is the server.
+/// On the connection of a client, the proxy is the server.
 #[test]
 fn the_proxy_ends_the_connection_of_a_client_first() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut raw = Raw::upgraded(proxy.addr());
     raw.send(&Frame::client(CLOSE, Frame::close_payload(1000, "")));
     raw.expect_closed(1000);
@@ -66,9 +67,9 @@ fn the_proxy_ends_the_connection_of_a_client_first() {
 
 #[test]
 fn keepalive_is_set_on_both_sides_unless_switched_off() {
-    let origin = Origin::echo();
+    let upstream = TestUpstream::echo();
     for (value, timer) in [("60s", 2), ("never", 0)] {
-        let settings = Settings::request(&origin.url())
+        let settings = Settings::request(&upstream.url())
             .with(&format!("listener.ws.tcp_keepalive = \"{value}\""))
             .with(&format!("upstream.echo.tcp_keepalive = \"{value}\""));
         let proxy = Proxy::start(&settings);
@@ -76,18 +77,18 @@ fn keepalive_is_set_on_both_sides_unless_switched_off() {
         assert_eq!(client.ask("hello"), "hello");
         // Shortly after data was sent, the timer is that of its acknowledgement.
         wait_for("both sockets to rest", PATIENCE, || {
-            timers(proxy.addr(), true) == [timer] && timers(origin.addr(), false) == [timer]
+            timers(proxy.addr(), true) == [timer] && timers(upstream.addr(), false) == [timer]
         });
         drop(client);
         drop(proxy);
-        wait_for("the connections to end", PATIENCE, || timers(origin.addr(), false).is_empty());
+        wait_for("the connections to end", PATIENCE, || timers(upstream.addr(), false).is_empty());
     }
 }
 
 #[test]
 fn the_kernel_ends_the_connection_of_a_client_that_acknowledges_nothing() {
-    let origin = Origin::with(|conn, _| _ = conn.flood(1000, 64 << 20));
-    let settings = Settings::stream(&origin.url())
+    let upstream = TestUpstream::with(|conn, _| _ = conn.flood(1000, 64 << 20));
+    let settings = Settings::stream(&upstream.url())
         .with(r#"listener.ws.slow_consumer_timeout = "never""#)
         .with(r#"listener.ws.tcp_user_timeout = "1s""#);
     let proxy = Proxy::start(&settings);
@@ -100,8 +101,8 @@ fn the_kernel_ends_the_connection_of_a_client_that_acknowledges_nothing() {
 
 #[test]
 fn the_kernel_ends_the_connection_of_an_upstream_that_acknowledges_nothing() {
-    let origin = Origin::with(|_, _| pause(2 * PATIENCE));
-    let settings = Settings::stream(&origin.url())
+    let upstream = TestUpstream::with(|_, _| pause(2 * PATIENCE));
+    let settings = Settings::stream(&upstream.url())
         .with(r#"upstream.echo.slow_consumer_timeout = "never""#)
         .with(r#"upstream.echo.ping_interval = "never""#)
         .with(r#"upstream.echo.tcp_user_timeout = "1s""#);

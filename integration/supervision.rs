@@ -1,5 +1,5 @@
-//! The upstream dies and starts again, and the session stays (C5, C6, C7). The scenarios of the README use the real
-//! echo server.
+//! Tests in which the upstream dies and starts again, and the session stays (guarantees C5, C6, C7). The
+//! scenarios of the README use the real echo server.
 
 use std::time::{Duration, Instant};
 
@@ -55,22 +55,22 @@ fn websocat_survives_a_kill_and_restart_of_the_upstream() {
     assert_eq!(websocat.line(), "hello");
 }
 
-/// Ends the upstream by `death` while a message is in flight. Three messages get one error reply each, with
-/// consecutive ids. Then the upstream starts again.
+/// Ends the upstream by `death` while a message is in flight, and checks that three messages get one error
+/// reply each, with consecutive ids. Then starts the upstream again.
 fn away_and_back(death: Death, reason: &str) {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     client.text("first");
-    origin.conn(0).wait_messages(1);
-    origin.stop(death);
+    upstream.conn(0).wait_messages(1);
+    upstream.stop(death);
     let (error, id) = client.recv_error();
-    assert_eq!(error, format!("Error receiving reply from server {}: {reason}", origin.url()));
+    assert_eq!(error, format!("Error receiving reply from server {}: {reason}", upstream.url()));
     assert_eq!(id, "1:0:0");
     for event in ["1:0:1", "1:0:2"] {
         client.text("next");
         let (error, id) = client.recv_error();
-        let url = origin.url();
+        let url = upstream.url();
         assert_eq!(
             error,
             format!("Error sending event to server {url}: Trying to work with closed connection")
@@ -81,11 +81,11 @@ fn away_and_back(death: Death, reason: &str) {
     assert!(line.ends_with("unsettled=1") || line.contains("unsettled=1 "), "{line}");
     assert!(line.contains(&format!("reason=\"{reason}")), "{line}");
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=3");
-    origin.set(|conn, message| conn.send(message));
-    origin.start();
+    upstream.set(|conn, message| conn.send(message));
+    upstream.start();
     proxy.wait_ups(2);
     assert_eq!(client.ask("again"), "again");
-    assert_eq!(origin.connections(), 2);
+    assert_eq!(upstream.connections(), 2);
 }
 
 #[test]
@@ -110,24 +110,24 @@ fn a_session_survives_a_close_frame() {
 
 #[test]
 fn events_time_out_if_the_upstream_never_answers() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "300ms""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.reply_timeout = "300ms""#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     for event in 0..2 {
         client.text("question");
         let (error, id) = client.recv_error();
-        let url = origin.url();
+        let url = upstream.url();
         assert_eq!(error, format!("Error receiving reply from server {url}: no reply within 300ms"));
         assert_eq!(id, format!("1:0:{event}"));
     }
-    assert_eq!(origin.live(), 1);
+    assert_eq!(upstream.live(), 1);
 }
 
 #[test]
 fn a_connection_without_replies_is_replaced() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     let mut events = 0;
@@ -135,10 +135,10 @@ fn a_connection_without_replies_is_replaced() {
         client.text("question");
         assert_eq!(client.recv_error().1, format!("1:0:{events}"));
         events += 1;
-        origin.connections() == 2
+        upstream.connections() == 2
     });
     assert!(events >= 3, "one overdue reply does not end the connection: {events}");
-    origin.set(|conn, message| conn.send(message));
+    upstream.set(|conn, message| conn.send(message));
     proxy.wait_ups(2);
     // An earlier message may have been sent on the new connection and may still await its reply.
     wait_for("an answer", PATIENCE, || client.ask("hello") == "hello");
@@ -146,9 +146,9 @@ fn a_connection_without_replies_is_replaced() {
 
 #[test]
 fn the_delays_grow_for_a_flapping_upstream() {
-    let origin = Origin::silent();
+    let upstream = TestUpstream::silent();
     let proxy = Proxy::start(
-        &Settings::request(&origin.url()).with(
+        &Settings::request(&upstream.url()).with(
             r#"upstream.echo.restart = { min = "20ms", max = "400ms", max_restarts = 1000, window = "60s", probe = "1s", rate = 1000 }"#,
         ),
     )
@@ -158,7 +158,7 @@ fn the_delays_grow_for_a_flapping_upstream() {
     // it works, so the backoff is not reset.
     for number in 0..6 {
         let death = if number % 2 == 0 { Death::Fin } else { Death::Close(1013, "try later") };
-        origin.conn(number).die(death);
+        upstream.conn(number).die(death);
     }
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=6");
     let delays: Vec<u64> = proxy
@@ -185,16 +185,16 @@ fn giving_up_may_close_the_client() {
     assert_eq!(proxy.count_log("upstream ended"), 0, "the log line is the one in docs/closing.md");
 }
 
-/// The close passes the pipelines after the messages that they still hold.
+/// The close follows the messages that the pipelines still hold.
 #[test]
 fn giving_up_closes_the_client_after_everything_the_upstream_sent() {
     const MESSAGES: usize = 300;
     const LINE: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
-    let origin = Origin::with(|conn, _| {
+    let upstream = TestUpstream::with(|conn, _| {
         (0..MESSAGES).for_each(|number| conn.text(&number.to_string()));
         conn.die(Death::Fin);
     });
-    let settings = Settings::stream(&origin.url())
+    let settings = Settings::stream(&upstream.url())
         .with(r#"upstream.echo.on_give_up = "close""#)
         .with(r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 1, window = "60s" }"#)
         .on_route(&format!("outgoing = {LINE:?}"));
@@ -203,7 +203,7 @@ fn giving_up_closes_the_client_after_everything_the_upstream_sent() {
         .fold(settings, |settings, name| settings.pipeline(name, "select event from in into out;"));
     let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
     let mut client = proxy.client();
-    origin.conn(0).die(Death::Fin);
+    upstream.conn(0).die(Death::Fin);
     proxy.wait_ups(2);
     client.text("now");
     let (messages, code, _) = client.read_to_end();
@@ -213,8 +213,8 @@ fn giving_up_closes_the_client_after_everything_the_upstream_sent() {
 
 #[test]
 fn giving_up_keeps_the_client_and_probes() {
-    let origin = Origin::stopped(|conn, message| conn.send(message));
-    let settings = Settings::request(&origin.url()).with(
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let settings = Settings::request(&upstream.url()).with(
         r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 2, window = "60s", probe = "200ms" }"#,
     );
     let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
@@ -222,26 +222,26 @@ fn giving_up_keeps_the_client_and_probes() {
     proxy.wait_log("connector gave up session=1:0 upstream=echo");
     client.text("a");
     assert_eq!(client.recv_error().1, "1:0:0");
-    origin.start();
+    upstream.start();
     proxy.wait_log("connector up session=1:0 upstream=echo");
     assert_eq!(client.ask("b"), "b");
     // The next loss starts with a full number of restarts.
-    origin.conn(0).die(Death::Fin);
+    upstream.conn(0).die(Death::Fin);
     proxy.wait_ups(2);
     assert_eq!(client.ask("c"), "c");
 }
 
 #[test]
 fn reconnects_to_one_upstream_are_paced_together() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url()).with(
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).with(
         r#"upstream.echo.restart = { min = "10ms", max = "20ms", max_restarts = 1000, window = "60s", rate = 20 }"#,
     );
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut clients: Vec<_> = (0..30).map(|_| proxy.client()).collect();
     let start = Instant::now();
-    origin.kill_all(Death::Fin);
-    wait_for("all to be back", PATIENCE, || origin.connections() == 60);
+    upstream.kill_all(Death::Fin);
+    wait_for("all to be back", PATIENCE, || upstream.connections() == 60);
     // 30 reconnects at 20 per second, with a small burst.
     assert!(start.elapsed() > Duration::from_millis(400), "30 reconnects took only {:?}", start.elapsed());
     wait_for("all to be up", PATIENCE, || proxy.count_log("connector up") == 60);
@@ -276,11 +276,11 @@ fn a_server_of_another_implementation_works_as_upstream() {
 #[test]
 fn an_end_at_any_byte_of_a_reply_gives_one_outcome() {
     let reply = Frame::server(TEXT, "reply").bytes();
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     for cut in 0..=reply.len() {
-        let conn = origin.conn(cut);
+        let conn = upstream.conn(cut);
         client.text("question");
         conn.wait_messages(1);
         conn.write(&reply[..cut]);
@@ -288,7 +288,7 @@ fn an_end_at_any_byte_of_a_reply_gives_one_outcome() {
         if cut == reply.len() {
             assert_eq!(client.recv_text(), "reply");
         } else {
-            let error = format!("Error receiving reply from server {}: {EOF}", origin.url());
+            let error = format!("Error receiving reply from server {}: {EOF}", upstream.url());
             assert_eq!(client.recv_error(), (error, format!("1:0:{cut}")));
         }
         proxy.wait_ups(cut + 2);
@@ -298,17 +298,17 @@ fn an_end_at_any_byte_of_a_reply_gives_one_outcome() {
 /// The upstream ends after n bytes of its handshake, for each n.
 #[test]
 fn an_end_at_any_byte_of_the_handshake_fails_the_dial() {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.restart = { min = "1h", max = "1h", max_restarts = 10, window = "2h" }"#);
     let proxy = Proxy::start(&settings).expect_restarts();
     for (session, cut) in (0..129).step_by(8).enumerate() {
-        origin.set_answer(Answer::Cut(cut));
+        upstream.set_answer(Answer::Cut(cut));
         let mut client = proxy.client();
         client.text("question");
         let (error, id) = client.recv_error();
         assert!(error.starts_with("Error sending event to server"), "{cut}: {error}");
         assert_eq!(id, format!("1:{session}:0"));
     }
-    assert_eq!(origin.connections(), 0);
+    assert_eq!(upstream.connections(), 0);
 }

@@ -1,10 +1,10 @@
-//! `towline eval`, `towline fmt`, and `towline check` over several programs.
+//! Tests of `towline eval`, `towline fmt`, and `towline check` over several programs.
 
 use std::path::Path;
 
 use crate::harness::*;
 
-/// Runs a command in a folder with these files and this standard input.
+/// Runs a command in a folder with these files and this standard input. Returns its result and the folder.
 fn command(args: &[&str], files: &[(&str, &str)], stdin: &str) -> (Finished, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {
@@ -71,7 +71,7 @@ fn eval_names_missing_files() {
     }
 }
 
-/// As when the output is piped into `head -1`.
+/// The output is closed early, as by a pipe into `head -1`.
 #[test]
 fn eval_ends_quietly_when_its_output_is_closed() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Incomplete input when a peer closes: lines that span messages.
+//! Tests of incomplete input when a peer closes: lines that span messages.
 
 use std::io::Write;
 
@@ -16,8 +16,8 @@ fn upstream_side(settings: Settings) -> Settings {
 
 #[test]
 fn an_incomplete_line_is_the_last_event_when_the_client_closes() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&client_side(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&client_side(&upstream.url()));
     let mut client = proxy.client();
     client.text("one\ntw");
     assert_eq!(client.recv_text(), "one");
@@ -25,26 +25,26 @@ fn an_incomplete_line_is_the_last_event_when_the_client_closes() {
     client.close(1000, "");
     let (messages, code, _) = client.read_to_end();
     assert_eq!((messages, code), (vec![Message::text("two")], Some(1000)));
-    assert_eq!(origin.conn(0).texts(), ["one", "two"]);
+    assert_eq!(upstream.conn(0).texts(), ["one", "two"]);
     proxy.wait_log("session closed session=1:0 code=1000 *accepted=2 answered=2 *errored=0 *unsettled=0");
 }
 
 #[test]
 fn an_incomplete_line_is_an_error_when_the_client_vanishes() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&client_side(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&client_side(&upstream.url()));
     let mut client = proxy.client();
     client.text("one\ntw");
     assert_eq!(client.recv_text(), "one");
     client.vanish();
     proxy.wait_log("session closed session=1:0 code=1006 *accepted=2 answered=1 *errored=1 *unsettled=0");
-    assert_eq!(origin.conn(0).texts(), ["one"], "an incomplete line is not sent");
+    assert_eq!(upstream.conn(0).texts(), ["one"], "an incomplete line is not sent");
 }
 
 #[test]
 fn an_incomplete_line_is_an_error_reply_when_the_proxy_drains() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&client_side(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&client_side(&upstream.url()));
     let mut client = proxy.client();
     client.text("one\ntw");
     assert_eq!(client.recv_text(), "one");
@@ -57,22 +57,22 @@ fn an_incomplete_line_is_an_error_reply_when_the_proxy_drains() {
 
 #[test]
 fn an_incomplete_line_of_the_upstream_is_its_last_message_when_it_closes() {
-    let origin = Origin::with(|conn, _| {
+    let upstream = TestUpstream::with(|conn, _| {
         conn.text("repl");
         conn.text("y");
         conn.die(Death::Close(1012, "restart"));
     });
-    let proxy = Proxy::start(&upstream_side(Settings::request(&origin.url()))).expect_restarts();
+    let proxy = Proxy::start(&upstream_side(Settings::request(&upstream.url()))).expect_restarts();
     assert_eq!(proxy.client().ask("a"), "reply");
 }
 
 #[test]
 fn an_incomplete_line_of_a_lost_upstream_is_an_error() {
-    let origin = Origin::with(|conn, _| {
+    let upstream = TestUpstream::with(|conn, _| {
         conn.text("repl");
         conn.die(Death::Fin);
     });
-    let proxy = Proxy::start(&upstream_side(Settings::request(&origin.url()))).expect_restarts();
+    let proxy = Proxy::start(&upstream_side(Settings::request(&upstream.url()))).expect_restarts();
     let mut client = proxy.client();
     client.text("a");
     let (error, id) = client.recv_error();
@@ -85,12 +85,12 @@ fn an_incomplete_line_of_a_lost_upstream_is_an_error() {
 /// The incomplete line counts as part of the loss, not as a message that cannot be decoded.
 #[test]
 fn an_incomplete_line_of_a_lost_upstream_is_part_of_the_loss() {
-    let origin = Origin::silent();
-    let settings = Settings::plain(&origin.url()).with(&format!("upstream.echo.{BUFFERED}"));
+    let upstream = TestUpstream::silent();
+    let settings = Settings::plain(&upstream.url()).with(&format!("upstream.echo.{BUFFERED}"));
     let proxy = Proxy::start(&settings).expect("upstream ended");
     let mut client = proxy.client();
     client.text("a");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(1);
     conn.text("who");
     conn.text("le\nhal");
@@ -101,24 +101,24 @@ fn an_incomplete_line_of_a_lost_upstream_is_part_of_the_loss() {
 
 #[test]
 fn an_incomplete_line_of_a_lost_upstream_does_not_close_a_kept_client() {
-    let origin = Origin::silent();
-    let settings = upstream_side(Settings::plain(&origin.url()));
+    let upstream = TestUpstream::silent();
+    let settings = upstream_side(Settings::plain(&upstream.url()));
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.text("whole\nhal");
     assert_eq!(client.recv_text(), "whole");
     conn.die(Death::Fin);
     proxy.wait_ups(2);
-    origin.conn(1).text("again\n");
+    upstream.conn(1).text("again\n");
     assert_eq!(client.recv_text(), "again");
 }
 
-/// The first fragment is not a message, so there is nothing to report.
+/// The first fragment alone is not a message, so there is nothing to report.
 #[test]
 fn an_incomplete_message_is_not_an_event() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
     assert_eq!(client.ask("one"), "one");
     client.sender().write_all(&Frame::client(TEXT, "tw").more().bytes()).unwrap();

@@ -1,13 +1,14 @@
 //! The proxy's budgets and ack tracker with loom's locks and atomics, for the models in `wake_ups.rs`.
 //!
-//! Both files are part of the proxy, and are compiled a second time here. They import locks and atomics from
-//! `super::sync`, which re-exports the standard library's in the proxy and loom's here. `Arc` is the standard
-//! library's in both, because loom's cannot be the receiver of a method.
+//! Both source files are part of the proxy, and are compiled a second time here. They import locks and
+//! atomics from `super::sync`, which re-exports the types of the standard library in the proxy, and the types
+//! of loom here. `Arc` is that of the standard library in both, because loom's cannot be the receiver of a
+//! method.
 //!
-//! # Found
-//! A permit returned on another thread, between a reader's check for room and the registration of its waker,
-//! did not wake the reader. `Budget::room_or_wake` now checks again after it has registered the waker. The
-//! models found nothing in the tracker, whose acks and waker are under one lock.
+//! # Errors found
+//! A permit returned on another thread, between a reader's check for free bytes and the registration of its
+//! waker, did not wake the reader. `Budget::room_or_wake` now checks again after it has registered the waker.
+//! The models found nothing in the tracker, whose acks and waker are under one lock.
 
 #[path = "../src/flow/budget.rs"]
 pub mod budget;

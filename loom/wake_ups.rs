@@ -1,5 +1,6 @@
-//! No wake-up is lost: a reader that waits for room or for an ack gets it, for any interleaving of the
-//! threads. A model whose reader waits forever fails, because loom detects that no thread can continue.
+//! Models that check that no wake-up is lost: a reader that waits for free bytes or for an ack is woken, for
+//! any interleaving of the threads. A model whose reader waits forever fails, because loom detects that no
+//! thread can continue.
 
 use std::{
     future::poll_fn,
@@ -18,15 +19,15 @@ use towline_loom::{
 const LIMIT: usize = 1000;
 const LARGE: usize = 800;
 
-/// Explores the interleavings of three threads with at most two preemptions. Without this bound a model of
-/// three threads takes many minutes, and few bugs need more preemptions.
+/// A model that explores the interleavings of three threads with at most two preemptions. Without this bound
+/// it would take many minutes, and few bugs need more preemptions.
 fn few_switches() -> loom::model::Builder {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder
 }
 
-/// Waits like a session: checks for room, and checks again when woken.
+/// Waits like a session: checks for free bytes, and checks again when woken.
 fn wait_for_room(budget: &Budget) {
     block_on(poll_fn(|cx: &mut Context<'_>| match budget.room_or_wake(cx.waker()) {
         true => Poll::Ready(()),
@@ -34,7 +35,7 @@ fn wait_for_room(budget: &Budget) {
     }));
 }
 
-/// A budget without room, and the permits that exhaust it.
+/// A budget without free bytes, and the permits that exhaust it.
 fn exhausted(
     global_budget: &Arc<GlobalBudget>,
     limit: usize,
@@ -46,7 +47,8 @@ fn exhausted(
     (budget, permits)
 }
 
-/// Waits for acks like a session, until all `events` have one; returns them in order of arrival.
+/// Waits for acks like a session, until all `events` have one. Returns the acks in order of arrival. `eager`
+/// is whether successful outcomes wake the session at once.
 fn wait_for_acks(tracker: &AckTracker, events: usize, eager: bool) -> Vec<(u64, AckStatus)> {
     let mut found = Vec::new();
     block_on(poll_fn(|cx: &mut Context<'_>| {
@@ -114,7 +116,7 @@ fn both_readers_of_a_budget_get_room() {
     });
 }
 
-/// Each session is on its own thread, and both use one global budget that is too small for them.
+/// Each session is on a separate thread. Both use one global budget that is too small for them.
 #[test]
 fn sessions_that_exhaust_the_global_budget_both_continue() {
     const POOL: usize = 64 * 1024;
@@ -136,7 +138,8 @@ fn sessions_that_exhaust_the_global_budget_both_continue() {
     });
 }
 
-/// The reader waits only because the global budget is exhausted, and its own permit is dropped on another thread.
+/// The reader waits only because the global budget is exhausted, and its own permit is dropped on another
+/// thread.
 #[test]
 fn a_reader_that_waits_for_the_global_budget_is_woken_by_its_own_permit() {
     const POOL: usize = 16 * 1024;
@@ -164,8 +167,8 @@ fn an_eager_session_gets_the_acks_of_two_threads() {
     });
 }
 
-/// A session that is not eager leaves successful outcomes for its next turn; a failure wakes it and delivers
-/// them too.
+/// A session that is not eager leaves successful outcomes for its next turn. A failure wakes it, and it then
+/// gets the successful outcomes too.
 #[test]
 fn a_failure_wakes_a_session_that_does_not_wait_for_successes() {
     loom::model(|| {

@@ -1,26 +1,26 @@
 //! The authority of a URL (user, password, host and port), found in its text, and URLs with their secrets
 //! masked.
 //!
-//! This works on text and not on parsed URLs, because URLs are shown and sent as they were written, and invalid
-//! ones are shown too.
+//! The functions work on text and not on parsed URLs, because URLs are shown and sent as they were written,
+//! and invalid URLs are shown too.
 
 use url::Url;
 
 /// The text that replaces a secret.
 pub const MASK: &str = "***";
 
-/// The text of a URL, split around its authority. The parts, with an `@` after the userinfo, are the whole
-/// text.
+/// The text of a URL, split around its authority. Concatenated, the parts are the whole text, with an `@`
+/// after the userinfo.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Split<'a> {
     /// The scheme with `://`; empty when the text has no `://`.
     pub scheme: &'a str,
-    /// User and password as written; empty for `ws://@host`.
+    /// User and password as written: empty for `ws://@host`, `None` without an `@`.
     pub userinfo: Option<&'a str>,
     /// Host and port.
     pub host: &'a str,
     /// Path, query and fragment.
-    pub behind: &'a str,
+    pub tail: &'a str,
 }
 
 /// Splits the text of a URL. A text without `://` begins with the authority.
@@ -32,16 +32,16 @@ pub fn split(url: &str) -> Split<'_> {
 
 /// Splits a text that begins with an authority.
 fn split_rest(rest: &str) -> Split<'_> {
-    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     // A host has no `@`, so the last one ends the userinfo.
     let (userinfo, host) = match authority.rsplit_once('@') {
         Some((userinfo, host)) => (Some(userinfo), host),
         None => (None, authority),
     };
-    Split { scheme: "", userinfo, host, behind }
+    Split { scheme: "", userinfo, host, tail }
 }
 
-/// The host that a URL reference names, without port; `None` for a relative path (RFC 3986 section 4.2).
+/// The host of a URL reference, without port; `None` for a relative path (RFC 3986 section 4.2).
 pub fn host(reference: &str) -> Option<&str> {
     let hierarchy = reference.split(['?', '#']).next()?;
     let rest = hierarchy.strip_prefix("//").or_else(|| hierarchy.split_once("://").map(|(_, rest)| rest))?;
@@ -52,9 +52,9 @@ pub fn host(reference: &str) -> Option<&str> {
     }
 }
 
-/// A URL for texts and logs: userinfo, query and fragment masked.
+/// A URL for texts and logs: userinfo, query and fragment are masked.
 ///
-/// Works on any text, because invalid URLs are shown too. Where the end of the userinfo is ambiguous,
+/// Any text is allowed, because invalid URLs are shown too. If the end of the userinfo is ambiguous,
 /// everything up to the last `@` is masked.
 pub fn mask(text: &str) -> String {
     let (scheme, rest) = text.split_at(scheme_length(text));
@@ -73,14 +73,14 @@ pub fn mask(text: &str) -> String {
     }
 }
 
-/// The length of the scheme and `://`; 0 when the text does not start with them.
+/// The length of the scheme and `://` in bytes; 0 when the text does not start with them.
 fn scheme_length(text: &str) -> usize {
     let Some((scheme, _)) = text.split_once("://") else { return 0 };
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     if scheme.trim_start().bytes().all(letters) { scheme.len() + "://".len() } else { 0 }
 }
 
-/// Whether a URL has [`MASK`] where [`mask`] puts it: as its whole userinfo or query.
+/// Whether a URL has [`MASK`] as its whole userinfo or query, where [`mask`] puts it.
 pub fn is_masked(url: &str) -> bool {
     let rest = &url[split(url).scheme.len()..];
     let userinfo = rest.strip_prefix(MASK).is_some_and(|rest| rest.starts_with('@'));
@@ -93,10 +93,10 @@ mod tests {
 
     use super::*;
 
-    /// The whole text again.
+    /// Concatenates the parts of a URL.
     fn join(parts: Split<'_>) -> String {
         let userinfo = parts.userinfo.map(|userinfo| format!("{userinfo}@")).unwrap_or_default();
-        format!("{}{userinfo}{}{}", parts.scheme, parts.host, parts.behind)
+        format!("{}{userinfo}{}{}", parts.scheme, parts.host, parts.tail)
     }
 
     #[test]

@@ -1,19 +1,19 @@
-//! A peer's connection as a bounded stream of events: it joins socket, frames, format and byte budget. Session and
-//! connector use it in the same way.
+//! A peer's connection as a bounded stream of events: it combines socket, frames, format and byte budget.
+//! Session and connector use it in the same way.
 //!
 //! ```text
 //! socket ──► Link ──Message──► Inbound ──Data──► session or connector      poll_event
 //! socket ◄── Link ◄──Message── Outbound ◄──Data── session or connector     push_event, or encode and push
 //! ```
 //!
-//! A turn begins with [`Channel::begin_turn`] and ends with [`Channel::end_turn`]. Between the two the owner calls
-//! [`Channel::poll_event`] until it is pending.
+//! A turn begins with [`Channel::begin_turn`] and ends with [`Channel::end_turn`]. Between these calls the
+//! owner calls [`Channel::poll_event`] until it is pending.
 //!
 //! # Correctness
-//! A turn is bounded in steps here, and in frames, reads and bytes by the link (C3). Nothing is read while the budget
-//! has no room (C4). Whenever [`Channel::poll_event`] is pending, one of these wakes the task: the socket, the budget
-//! when bytes are returned, a yield when the turn's steps or quota are used up, or the alarm that
-//! [`Channel::check_liveness`] sets for a message that may not grow.
+//! The channel bounds the steps of a turn, and the link bounds its frames, reads and bytes (guarantee C3).
+//! Nothing is read while the budget is used up (C4). Whenever [`Channel::poll_event`] is pending, one of
+//! these wakes the task: the socket; the budget, when bytes are returned; a yield, when the turn's steps or
+//! quota are used up; or, for a message that may not grow, the alarm that [`Channel::check_liveness`] sets.
 
 use std::{
     sync::Arc,
@@ -36,8 +36,8 @@ use crate::{
     },
 };
 
-/// A connection that carries events. Each queued message has a token `T`, which is returned or dropped when the socket
-/// has taken the message.
+/// A connection that carries events. Each queued message has a token `T`, which is returned when the message
+/// is written to the socket, or dropped with the channel.
 pub struct Channel<S, T> {
     link: Link<S, T>,
     inbound: Inbound,
@@ -46,16 +46,17 @@ pub struct Channel<S, T> {
     budget: Arc<Budget>,
     /// Bytes that were read and are not events yet.
     partial: PartialBytes,
-    /// Number of steps left in this turn.
+    /// Number of steps left in the current turn.
     steps: usize,
-    /// Whether this turn reads from the peer; false when the budget or the owner has no room.
+    /// Whether the channel reads from the peer in the current turn. False when the budget is used up or the
+    /// owner has called [`Channel::hold_back`].
     is_reading: bool,
 }
 
-/// What one step of reading yields.
+/// The result of one step of reading.
 #[derive(Debug)]
 pub enum Received {
-    /// The data of the next event, or why it cannot be decoded.
+    /// The data of the next event, or the reason why it cannot be decoded.
     Event(Result<Data, FormatError>),
     /// A message. [`Channel::feed`] makes it the source of the next events.
     Message(Message),
@@ -70,13 +71,13 @@ pub enum Received {
 pub struct Part {
     /// The message.
     pub message: Message,
-    /// Whether it is the last one of its event.
+    /// Whether the message is the last one of its event.
     pub is_last: bool,
     /// The event's permit; `None` except in the last message.
     pub permit: Option<Permit>,
 }
 
-/// Splits an event's messages: the last one carries the permit.
+/// Splits an event into its messages. The last message has the permit.
 pub fn parts(messages: &mut Vec<Message>, permit: Option<Permit>) -> impl Iterator<Item = Part> {
     let (mut permit, count) = (permit, messages.len());
     messages.drain(..).enumerate().map(move |(at, message)| {
@@ -89,7 +90,7 @@ impl<S, T> Channel<S, T>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// A channel on an upgraded socket. `rest` holds the bytes received after the handshake.
+    /// Creates a channel on an upgraded socket. `rest` holds the bytes received after the handshake.
     pub fn new(
         socket: S,
         role: Role,
@@ -109,32 +110,32 @@ where
         }
     }
 
-    /// The connection itself, to write what is queued and to close.
+    /// The connection itself, for writing queued messages and for closing.
     pub fn link(&mut self) -> &mut Link<S, T> {
         &mut self.link
     }
 
-    /// The connection without format and budget, to close it. Drops incomplete input and returns its bytes to the
-    /// budget.
+    /// The connection without format and budget, for closing it. Drops incomplete input and returns its bytes
+    /// to the budget.
     pub fn into_link(self) -> Link<S, T> {
         self.link
     }
 
     // --- Reading
 
-    /// Begins a turn: it may take `TURN_STEPS` steps.
+    /// Begins a turn of at most `TURN_STEPS` steps.
     pub fn begin_turn(&mut self) {
         self.link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
         self.steps = TURN_STEPS;
         self.is_reading = true;
     }
 
-    /// Takes the next step: an event, a message or a control frame. Pending when the socket has no data, the budget
-    /// has no room, an incomplete message may not grow, or the turn's steps are used up. The task is woken in each
-    /// case.
+    /// Polls for the next event, message or control frame, which takes one step. Pending when the socket has
+    /// no data, the budget is used up, an incomplete message may not grow, or the turn's steps are used up.
+    /// The task is woken in each of these cases.
     ///
     /// # Errors
-    /// See [`LinkError`]; nothing can be read afterwards.
+    /// See [`LinkError`]. After an error, nothing can be read from the channel.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LinkError>> {
         let Some(steps) = self.steps.checked_sub(1) else {
             yield_turn(cx);
@@ -163,20 +164,22 @@ where
         }))
     }
 
-    /// Notes that the owner does not read, because it has no room for another event. Meanwhile the peer does not count
-    /// as silent.
+    /// Records that the owner cannot accept another event, so that the channel does not read. Meanwhile the
+    /// peer does not count as silent.
     pub fn hold_back(&mut self) {
         self.is_reading = false;
     }
 
-    /// Ends a turn: updates the number of bytes that are not events yet, and releases the thread's read buffer.
+    /// Ends a turn: updates the number of bytes that are not events yet, and releases the thread's read
+    /// buffer.
     pub fn end_turn(&mut self) {
         self.link.end_turn();
         self.partial.set(self.link.unfinished() + self.inbound.held());
     }
 
-    /// Pings a silent peer. Returns an error when the peer has been silent, idle or blocked for too long. Call it
-    /// after [`Channel::end_turn`] and before writing; wakes `waker` when the next check is due.
+    /// Sends a ping to a silent peer. Returns an error when the peer has been silent, idle or blocked for too
+    /// long. Call it after [`Channel::end_turn`] and before writing. `waker` is woken when the next check is
+    /// due.
     pub fn check_liveness(&mut self, waker: &Waker) -> Option<LivenessError> {
         self.link.check_liveness(waker, self.is_reading)
     }
@@ -186,15 +189,16 @@ where
         self.inbound.feed(message);
     }
 
-    /// After the peer has closed: the next event of incomplete input, such as a last line without newline. Call it
-    /// until it returns `None`. It does not wait for the budget, since each preprocessor has at most one such event.
+    /// The next event of incomplete input after the peer has closed, such as a last line without newline.
+    /// Call it until it returns `None`. It does not wait for the budget, because each preprocessor has at
+    /// most one such event.
     pub fn take_unfinished(&mut self) -> Option<Result<Data, FormatError>> {
         self.inbound.finish();
         self.inbound.next()
     }
 
-    /// Drops incomplete input, because the rest of it will not be read. Returns the error to report for it, if there
-    /// was any.
+    /// Drops incomplete input whose rest will not be read. Returns the error to report for it; `None` if
+    /// there was no input.
     pub fn abandon(&mut self) -> Option<FormatError> {
         self.inbound.abandon()
     }
@@ -204,12 +208,13 @@ where
         &self.budget
     }
 
-    /// Takes the bytes of an event with this data from the budget.
+    /// Uses bytes of the budget for an event with this data. The permit returns them.
     pub fn permit(&self, data: &Data) -> Permit {
         self.budget.take(data.size())
     }
 
-    /// The metadata of an event with this data, from the message that was fed last.
+    /// The metadata of an event with this data from the message that was fed last. `rest` is the metadata
+    /// besides `$binary`.
     pub fn meta(&self, data: &Data, rest: Option<Arc<Record>>) -> Meta {
         self.inbound.meta(data, rest)
     }
@@ -221,9 +226,9 @@ where
 
     // --- Writing
 
-    /// Encodes an event and queues its messages. `token` makes the token of each message from whether it is the last
-    /// one and its permit. `scratch` is empty before and after; the owner keeps it to reuse its memory. Returns the
-    /// number of messages.
+    /// Encodes an event and queues its messages. `token` makes the token of each message; its arguments are whether
+    /// the message is the last one, and the permit. `scratch` is empty before and after; the owner keeps it to reuse
+    /// its memory. Returns the number of messages.
     ///
     /// # Errors
     /// When the format cannot encode the data. Nothing is queued then.
@@ -244,10 +249,10 @@ where
         Ok(count)
     }
 
-    /// Encodes an event for an owner that queues its messages itself with [`Link::push`]. Appends the messages.
+    /// Encodes an event for an owner that queues the messages with [`Link::push`]. Appends the messages to `messages`.
     ///
     /// # Errors
-    /// When the format cannot encode the data. `messages` is unchanged then.
+    /// When the format cannot encode the data. `messages` is then unchanged.
     pub fn encode(
         &mut self,
         data: Data,

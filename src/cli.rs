@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 
 /// Exit code of a clean end.
 pub const EXIT_OK: u8 = 0;
-/// Exit code of failures that have no specific code.
+/// Exit code of failures that have no other code.
 pub const EXIT_FAILURE: u8 = 1;
-/// Exit code for wrong usage of the command line; the one clap uses.
+/// Exit code for wrong usage of the command line, the same as clap's.
 pub const EXIT_USAGE: u8 = 2;
 /// Exit code for invalid settings: `EX_CONFIG` of BSD's `sysexits.h`.
 pub const EXIT_CONFIG: u8 = 78;
@@ -140,7 +140,7 @@ pub struct Source {
     pub listen: Vec<String>,
 }
 
-/// `towline check`
+/// The options of `towline check`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Check {
     /// The source of the settings.
@@ -154,7 +154,7 @@ pub struct Check {
     pub strict: bool,
 }
 
-/// `towline init`
+/// The options of `towline init`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Init {
     /// The file to write; - is standard output
@@ -162,7 +162,7 @@ pub struct Init {
     pub file: PathBuf,
 }
 
-/// `towline demo`
+/// The options of `towline demo`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Demo {
     /// The settings file [default: built in]
@@ -170,7 +170,7 @@ pub struct Demo {
     pub config: Option<PathBuf>,
 }
 
-/// `towline echo`
+/// The options of `towline echo`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Echo {
     /// The address to listen on
@@ -184,7 +184,7 @@ pub struct Echo {
     pub bind: SocketAddr,
 }
 
-/// `towline health`
+/// The options of `towline health`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Health {
     /// The URL of a health page
@@ -192,7 +192,7 @@ pub struct Health {
     pub url: String,
 }
 
-/// `towline eval`
+/// The options of `towline eval`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Eval {
     /// The program, or a script if its name ends in .tremor
@@ -212,7 +212,7 @@ pub struct Eval {
     pub strict: bool,
 }
 
-/// `towline fmt`
+/// The options of `towline fmt`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Fmt {
     /// Change nothing; name the files that would change

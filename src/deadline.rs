@@ -4,7 +4,7 @@ use std::{task::Waker, time::Duration};
 
 use crate::wire::ticker::{self, Alarm, Tick, Ticks};
 
-/// A time at which an actor must act, whatever its socket does (C8).
+/// A time at which an actor must act, whatever its socket does (guarantee C8).
 ///
 /// The thread's ticker wakes the actor. A timer in the actor's own task would be delayed while the socket
 /// uses up the task's tokio budget. The deadline fires at most 0.2 s late, and never early.
@@ -20,7 +20,7 @@ impl Deadline {
         Self { at: Tick::NEVER, alarm: Alarm::new() }
     }
 
-    /// Sets the deadline to `wait` from now; replaces an earlier setting. Takes effect with
+    /// Sets the deadline to `wait` from now. Replaces an earlier setting. It takes effect with
     /// [`Deadline::arm`].
     pub fn set(&mut self, wait: Duration) {
         self.at = ticker::catch_up() + Ticks::covering(wait);
@@ -31,12 +31,12 @@ impl Deadline {
         self.at = Tick::NEVER;
     }
 
-    /// Whether it is set and not yet reported as passed.
+    /// Whether the deadline is set and has not been reported as passed.
     pub fn is_set(&self) -> bool {
         self.at != Tick::NEVER
     }
 
-    /// Whether it has passed; returns true once per setting.
+    /// Whether the deadline has passed. Returns true once for each setting.
     pub fn has_passed(&mut self) -> bool {
         let passed = self.is_set() && ticker::now() >= self.at;
         if passed {
@@ -45,7 +45,7 @@ impl Deadline {
         passed
     }
 
-    /// Wakes `waker` when the deadline passes. Call it at the end of each turn.
+    /// Registers `waker`, which is woken when the deadline passes. Call it at the end of each turn.
     pub fn arm(&mut self, waker: &Waker) {
         if self.is_set() && self.alarm.due() != self.at {
             self.alarm.set(self.at, waker);

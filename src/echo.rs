@@ -1,12 +1,12 @@
-//! The demo upstream: echoes messages, and answers `badger` to `snot`.
+//! The demo upstream: echoes messages, and replies `badger` to `snot`.
 //!
-//! A plain WebSocket actor of actix-web-actors that uses the proxy's processors, codec and pipeline: lines
-//! in, one message per line out. It uses another implementation of the protocol than the proxy, so it also
-//! tests the proxy.
+//! This is a plain WebSocket actor of actix-web-actors that uses the proxy's processors, codec and pipeline:
+//! it reads lines, and sends one message per line. Its implementation of the protocol is another than the
+//! proxy's, so it also tests the proxy.
 //!
 //! # Security
-//! For demos and tests only. actix-web-actors buffers a frame before it checks the size, so bind this server
-//! to a loopback address.
+//! The server is for demos and tests only. actix-web-actors buffers a frame before it checks the size, so
+//! bind this server to a loopback address.
 
 use std::{io, net::SocketAddr};
 
@@ -18,7 +18,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     admin, codec,
-    event::{Event, EventId},
+    event::{Event, EventId, EventNumber},
     format::{Inbound, Outbound},
     processor,
     settings::Format,
@@ -27,13 +27,14 @@ use crate::{
     wire::Message,
 };
 
-/// The program that it runs; it answers on port `reply`.
+/// The program that the server runs. It replies on port `reply`.
 const PROGRAM: &str = include_str!("../settings/pipelines/echo.trickle");
 
-/// Largest message accepted: the default of a listener's `max_message`, and the line feeds that `lines` adds.
+/// Maximum size of a message, in bytes: the default of a listener's `max_message`, and the line feeds that
+/// `lines` adds.
 const MESSAGE_MAX: usize = 2 * 1024 * 1024;
 
-/// One connection.
+/// One connection to the echo server.
 struct Echo {
     inbound: Inbound,
     outbound: Outbound,
@@ -47,7 +48,7 @@ struct Echo {
 /// Starts the echo server on `bind`, on its own thread. Returns its address, and the server to await.
 ///
 /// # Errors
-/// When the address cannot be bound; the error names it.
+/// When the server cannot listen on the address. The error names the address.
 pub fn serve(bind: SocketAddr) -> io::Result<(SocketAddr, Server)> {
     let socket = std::net::TcpListener::bind(bind)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {bind}: {error}")))?;
@@ -103,7 +104,7 @@ impl Echo {
     }
 
     fn event(&mut self, data: crate::event::Data, ctx: &mut WebsocketContext<Self>) {
-        let id = EventId { source: 0, stream: 0, event: self.next };
+        let id = EventId { source: 0, stream: 0, event: EventNumber(self.next) };
         self.next += 1;
         let meta = self.inbound.meta(&data, None);
         let now_ns = now_ns();
@@ -192,7 +193,7 @@ impl StreamHandler<Result<ws::Message, ws::ProtocolError>> for Echo {
 /// Echoes until `shutdown` is ready. Connections then end without a closing handshake, as in a crash.
 ///
 /// # Errors
-/// When the address cannot be bound.
+/// When the server cannot listen on the address.
 pub async fn run(bind: SocketAddr, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     let (_, server) = serve(bind)?;
     let handle = server.handle();

@@ -1,8 +1,8 @@
-//! What went wrong with an event or with a connection to an upstream: kinds for decisions, not texts.
+//! What went wrong with an event or with a connection to an upstream. Code compares kinds, not texts.
 //!
-//! A [`Failure`] travels from the place where something fails to the session, which reports it. On the way, code
-//! decides by [`FailureKind`], [`FailureOrigin`] and `retryable`. Only [`reply`](crate::reply) turns a failure into
-//! words and codes for the client.
+//! A [`Failure`] travels from the place where something fails to the session, which reports it. On the way,
+//! code depends on [`FailureKind`], [`FailureOrigin`] and `retryable` only. Only [`reply`](crate::reply)
+//! turns a failure into words and codes for the client.
 //!
 //! A connection fails once, and its events fail with it: [`Failure::connection`] describes the connection's failure,
 //! and [`Failure::for_event`] makes the failure of one of its events.
@@ -22,11 +22,12 @@ pub struct Failure {
     pub kind: FailureKind,
     /// Where it went wrong.
     pub origin: FailureOrigin,
-    /// Whether no part and no copy of the event reached the upstream: to send it again cannot duplicate it. Whether
-    /// that is of use depends on `kind`.
+    /// Whether no part and no copy of the event reached the upstream, so that sending it again cannot duplicate
+    /// it. A connection judges its own copy only; [`Failure::of_copies`] accounts for the others. Whether a retry
+    /// can succeed depends on `kind`.
     pub retryable: bool,
-    /// The upstream server that the event was for, as a masked URL. `None` where the failure concerns no server, and
-    /// for the failure of a connection.
+    /// The upstream server that the event was for, as a masked URL. `None` if the failure concerns no server,
+    /// or is the failure of a connection.
     pub server: Option<Arc<str>>,
     /// How much of the event was written to the connection to `server`.
     pub written: Written,
@@ -34,18 +35,18 @@ pub struct Failure {
     pub detail: String,
 }
 
-/// How much of an event was written to a connection. An event is one message or several.
+/// How much of an event was written to a connection. An event consists of one or several messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// None of its messages.
+    /// None of the event's messages.
     Nothing,
-    /// Some of its messages, but not the last one. The upstream may have acted on them.
+    /// Some of the event's messages, but not the last one. The upstream may have acted on them.
     Partly,
-    /// All of its messages.
+    /// All of the event's messages.
     Whole,
 }
 
-/// What went wrong. Each kind has a [label](FailureKind::label) for metrics.
+/// The kind of a failure. Each kind has a [label](FailureKind::label) for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// A message cannot be decoded by preprocessors or codec.
@@ -62,7 +63,7 @@ pub enum FailureKind {
     Rejected,
     /// `$url` names a server that is not allowed.
     NotAllowed,
-    /// There is no connection now.
+    /// There is no connection at the moment.
     NotConnected,
     /// The connection attempt failed.
     Connect(ConnectFailure),
@@ -84,7 +85,7 @@ pub enum FailureKind {
     NotRead(Duration),
     /// The connection is being closed, because the client disconnected or the proxy shuts down.
     Draining,
-    /// The actor that held the event or the connection died.
+    /// The actor that held the event or the connection has died.
     Lost,
 }
 
@@ -95,7 +96,7 @@ pub enum ConnectFailure {
     Lookup,
     /// TCP refused the connection: nothing listens there.
     Refused,
-    /// The connection ended before the handshake's answer.
+    /// The connection ended before the response to the handshake.
     Reset,
     /// The socket failed in another way.
     Socket,
@@ -103,7 +104,7 @@ pub enum ConnectFailure {
     Local,
     /// The attempt took longer than `connect_timeout`.
     Timeout,
-    /// The answer is no valid WebSocket handshake, or agrees to something that was not offered.
+    /// The response is not a valid WebSocket handshake, or agrees to something that was not offered.
     Handshake,
     /// The server refused the handshake with this HTTP status.
     Status(u16),
@@ -125,30 +126,30 @@ pub enum FailureOrigin {
 // === impl Failure ===
 
 impl Failure {
-    /// A message of `origin` cannot be decoded.
+    /// The failure of a message from `origin` that cannot be decoded.
     pub fn decode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
         // A client's message was sent nowhere. An upstream's may be the reply to an event.
         let retryable = origin == FailureOrigin::Downstream;
         Self { retryable, detail, ..Self::plain(FailureKind::Decode(kind), origin) }
     }
 
-    /// An event cannot be encoded for `origin`.
+    /// The failure of an event that cannot be encoded for `origin`.
     pub fn encode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
         let retryable = origin == FailureOrigin::Upstream;
         Self { retryable, detail, ..Self::plain(FailureKind::Encode(kind), origin) }
     }
 
-    /// The client sent more than a rate limit allows.
+    /// The failure of a message above a rate limit of the client.
     pub fn rate_limited(excess: Excess) -> Self {
         Self { retryable: true, ..Self::plain(FailureKind::RateLimited(excess), FailureOrigin::Downstream) }
     }
 
-    /// This many messages were dropped because the client did not read them.
+    /// The failure that reports `count` messages dropped because the client did not read them.
     pub fn gap(count: u64) -> Self {
         Self::plain(FailureKind::Gap(count), FailureOrigin::Downstream)
     }
 
-    /// A program failed. `before_upstream` is whether the event was on its way to the upstream.
+    /// The failure of a program. `before_upstream` is whether the event was on its way to the upstream.
     pub fn program(detail: impl Into<String>, before_upstream: bool) -> Self {
         Self {
             retryable: before_upstream,
@@ -157,18 +158,18 @@ impl Failure {
         }
     }
 
-    /// A pipeline sent the event to its port `err`. `before_upstream` is whether the event was on its way to the
-    /// upstream.
+    /// The failure of an event that a pipeline sent to its port `err`. `before_upstream` is whether the event was
+    /// on its way to the upstream.
     pub fn rejected(before_upstream: bool) -> Self {
         Self { retryable: before_upstream, ..Self::plain(FailureKind::Rejected, FailureOrigin::Program) }
     }
 
-    /// An actor that held the event died.
+    /// The failure of an event that was lost with its actor.
     pub fn lost() -> Self {
         Self::plain(FailureKind::Lost, FailureOrigin::Proxy)
     }
 
-    /// A connection to an upstream failed, or there is none.
+    /// The failure of a connection to an upstream, or of an attempt to connect.
     pub fn connection(kind: FailureKind, detail: impl Into<String>) -> Self {
         let origin = match kind {
             FailureKind::NotAllowed => FailureOrigin::Program,
@@ -183,29 +184,31 @@ impl Failure {
         Self { retryable: never_sent, detail: detail.into(), ..Self::plain(kind, origin) }
     }
 
-    /// There is no connection now.
+    /// The failure of events while there is no connection.
     pub fn not_connected() -> Self {
         Self::connection(FailureKind::NotConnected, "")
     }
 
-    /// The connection is being closed by the proxy.
+    /// The failure of events on a connection that the proxy is closing.
     pub fn draining() -> Self {
         Self::connection(FailureKind::Draining, "")
     }
 
-    /// The failure of one of a connection's events. `written` is how much of it may have reached `server`.
+    /// The failure of one copy of an event on this connection to `server`. `written` is how much of that copy was
+    /// written to the connection. If anything was, it may have reached the server, and is not retryable.
     pub fn for_event(&self, server: &Arc<str>, written: Written) -> Self {
         let retryable = written == Written::Nothing;
         Self { server: Some(Arc::clone(server)), retryable, written, ..self.clone() }
     }
 
-    /// The failure of an event with copies. One of them may have reached the upstream.
+    /// The failure of an event that a pipeline has copied. It is not retryable, because a copy may have reached the
+    /// upstream.
     pub fn of_copies(self) -> Self {
         Self { retryable: false, ..self }
     }
 
-    /// The failure of events that are sent after a connection ended in this way: the same one where it says more than
-    /// that there is no connection.
+    /// The failure of events that are sent after the connection ended with this failure. It is the same
+    /// failure if the reason says more than that there is no connection.
     pub fn while_down(&self) -> Self {
         match self.kind {
             FailureKind::Connect(ConnectFailure::Refused | ConnectFailure::Reset) => Self::not_connected(),
@@ -221,7 +224,7 @@ impl Failure {
 }
 
 impl From<&LinkError> for Failure {
-    /// The failure of a connection to an upstream.
+    /// Converts the error of a link to an upstream to the failure of the connection.
     fn from(error: &LinkError) -> Self {
         let kind = match error {
             LinkError::Wire(WireError::FrameTooBig(_) | WireError::MessageTooBig(_)) => FailureKind::TooLarge,
@@ -235,7 +238,8 @@ impl From<&LinkError> for Failure {
 // === impl FailureKind ===
 
 impl FailureKind {
-    /// The kind of a failed liveness check of an upstream, whose write-stall timeout is `not_read`.
+    /// The kind of a failed liveness check of an upstream. `not_read` is the write-stall timeout of the
+    /// upstream.
     pub fn of_liveness(error: LivenessError, not_read: Duration) -> Self {
         match error {
             LivenessError::Blocked => Self::NotRead(not_read),
@@ -244,12 +248,12 @@ impl FailureKind {
         }
     }
 
-    /// Whether the server sent something that cannot be read, so that one of its messages is lost.
+    /// Whether the server sent something that cannot be decoded, so that one of its messages is lost.
     pub fn loses_message(self) -> bool {
         matches!(self, Self::Protocol | Self::TooLarge)
     }
 
-    /// The name in metrics. There is a fixed number of them: numbers and times are left out.
+    /// The label in metrics. The number of labels is fixed, because they omit numbers and times.
     pub fn label(self) -> &'static str {
         match self {
             Self::Decode(FormatErrorKind::NotUtf8) => "decode_not_utf8",

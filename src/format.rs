@@ -1,5 +1,5 @@
-//! Messages to data and data to messages: processors and codec of one side, put together. The only room
-//! that translates between the two.
+//! Converts messages to data and data to messages: the processors and the codec of one side together. No
+//! other module converts between the two.
 
 use std::sync::Arc;
 
@@ -14,31 +14,31 @@ use crate::{
     wire::Message,
 };
 
-/// Decoding: one message in, the data of any number of events out, one at a time.
+/// The decoder of one connection: converts a message to the data of any number of events, one at a time.
 pub struct Inbound {
     codec: &'static dyn Codec,
-    /// `None`: a message is one event.
+    /// The preprocessors; `None` if a message is one event.
     preprocessors: Option<Box<Preprocessors>>,
     passing: Option<Message>,
     binary: bool,
 }
 
-/// Encoding: the data of one event in, any number of messages out.
+/// The encoder of one connection: converts the data of one event to any number of messages.
 pub struct Outbound {
     codec: &'static dyn Codec,
-    /// `None`: an event is one message.
+    /// The postprocessors; `None` if an event is one message.
     postprocessors: Option<Box<Postprocessors>>,
 }
 
 impl Inbound {
-    /// The decoder of one connection.
+    /// Creates the decoder of a connection.
     pub fn new(format: &Format) -> Self {
         let specs = &format.preprocessors;
         let preprocessors = (!specs.is_empty()).then(|| Box::new(Preprocessors::new(specs)));
         Self { codec: format.codec, preprocessors, passing: None, binary: false }
     }
 
-    /// Takes a message. Call [`Inbound::next`] until it returns `None` before the next message.
+    /// Starts decoding a message. Call [`Inbound::next`] until it returns `None` before the next message.
     pub fn feed(&mut self, message: Message) {
         self.binary = message.is_binary();
         match &mut self.preprocessors {
@@ -50,7 +50,7 @@ impl Inbound {
     /// The data of the next event; `None` when another message is needed.
     ///
     /// # Errors
-    /// When preprocessors or codec cannot decode the bytes. The error takes the place of one event.
+    /// When preprocessors or codec cannot decode the bytes. The error stands for one event.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
     pub fn next(&mut self) -> Option<Result<Data, FormatError>> {
         let decoded = match &mut self.preprocessors {
@@ -66,7 +66,7 @@ impl Inbound {
         Some(decoded)
     }
 
-    /// Marks the end of input, after the peer has closed: [`Inbound::next`] returns what is incomplete as
+    /// Marks the end of input, after the peer has closed. [`Inbound::next`] then returns incomplete input as
     /// events.
     pub fn finish(&mut self) {
         if let Some(preprocessors) = &mut self.preprocessors {
@@ -74,13 +74,13 @@ impl Inbound {
         }
     }
 
-    /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
-    /// any.
+    /// Drops incomplete input after the connection was lost. Returns the error to report for it; `None` if
+    /// there was no input.
     pub fn abandon(&mut self) -> Option<FormatError> {
         self.preprocessors.as_mut()?.abandon()
     }
 
-    /// Bytes held of messages that are not events yet.
+    /// Number of bytes held of messages that are not events yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Message::len);
         passing + self.preprocessors.as_ref().map_or(0, |preprocessors| preprocessors.held())
@@ -91,7 +91,8 @@ impl Inbound {
         self.binary
     }
 
-    /// The metadata for an event with this data, made from the last message.
+    /// The metadata for an event with this data from the last message. `rest` is the metadata besides
+    /// `$binary`.
     pub fn meta(&self, data: &Data, rest: Option<Arc<Record>>) -> Meta {
         let meta = Meta::new(self.binary, rest);
         // Where codecs differ, the other side must not choose the message kind by the data's type.
@@ -101,14 +102,14 @@ impl Inbound {
 }
 
 impl Outbound {
-    /// The encoder of one connection.
+    /// Creates the encoder of a connection.
     pub fn new(format: &Format) -> Self {
         let specs = &format.postprocessors;
         let postprocessors = (!specs.is_empty()).then(|| Box::new(Postprocessors::new(specs)));
         Self { codec: format.codec, postprocessors }
     }
 
-    /// Appends the messages for an event. Takes ownership of the data, so that an unshared payload is not
+    /// Appends the messages for an event. The data is taken by value, so that an unshared payload is not
     /// copied later.
     ///
     /// # Errors
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(messages, [Message::Binary(Bytes::from_static(b"\xff\n"))]);
     }
 
-    /// A message that passes from one format to another, unchanged.
+    /// Converts a message from one format to another, through one event.
     fn passed(from: &str, to: &str, message: Message) -> Message {
         let mut inbound = Inbound::new(&format(from, false));
         inbound.feed(message);

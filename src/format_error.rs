@@ -1,4 +1,4 @@
-//! Why a codec or a processor cannot decode or encode: a kind for decisions, and a text.
+//! The error of a codec or a processor that cannot decode or encode: a kind that code compares, and a text.
 
 /// Why a message cannot be decoded, or an event cannot be encoded.
 ///
@@ -11,7 +11,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct FormatError {
-    /// What is wrong with the bytes or the data.
+    /// What is wrong with the message or the event.
     pub kind: FormatErrorKind,
     /// The text for the client. It contains only data of the client or of its upstream.
     pub detail: String,
@@ -24,14 +24,14 @@ pub enum FormatErrorKind {
     NotUtf8,
     /// Bytes that do not follow the codec's syntax, or data that the codec has no syntax for.
     Malformed,
-    /// Larger than a processor allows.
+    /// The message or event is larger than a processor allows.
     TooLarge,
     /// The connection ended before the end of the data.
     Truncated,
 }
 
 impl FormatError {
-    /// An error of this kind, with the text for the client.
+    /// Creates an error of this kind, with the text for the client.
     pub fn new(kind: FormatErrorKind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
     }

@@ -1,9 +1,9 @@
-//! HTTP header values that are lists, and headers that belong to one connection.
+//! HTTP header values that are lists, and headers that apply to one connection only.
 
 use actix_http::header::{CONNECTION, HeaderMap, HeaderName};
 
 /// Hop-by-hop headers, in lower case, which an intermediary never forwards (RFC 9110 section 7.6.1, RFC 6455
-/// section 4.1). Names that begin with `sec-websocket-` belong to them.
+/// section 4.1). Names that begin with `sec-websocket-` are hop-by-hop as well.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
     "content-length",
@@ -28,8 +28,8 @@ pub fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// Whether the header is named in `Connection`: it is meant for this connection only, and a proxy must remove
-/// it before it forwards the message (RFC 9110 section 7.6.1).
+/// Whether `Connection` names the header. Such a header is meant for this connection only, and a proxy must
+/// remove it before it forwards the message (RFC 9110 section 7.6.1).
 pub fn is_named_by_connection(headers: &HeaderMap, name: &HeaderName) -> bool {
     has_token(headers, &CONNECTION, name.as_str())
 }

@@ -7,26 +7,26 @@
 //! run                         opens the sockets, starts the workers, ends them after the drain
 //! settings, log               the checked settings; the log
 //! listener                    accepts a client's connection and answers its handshake
-//! router                      which route a request takes
-//! header_list                 header values that are lists, headers of one connection
+//! router                      selects the route of a request
+//! header_list                 header values that are lists, headers for one connection only
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
-//! wiring                      starts and connects the actors of its session
+//! wiring                      starts and connects the actors of a session
 //! wire, format                frames ⇄ messages ⇄ data (processor, codec)
 //! channel                     socket, frames, format and byte budget: one bounded stream of events
 //! session                     the client's actor: accepts events, settles each, keeps order
 //! rate                        rate limits on clients
 //! flow, event                 types that travel between actors: envelopes, tickets, permits
 //! pipeline, trickle           programs over events
-//! connector                   the upstream's actor: one connection, what it owes
-//! supervisor                  above the connectors: restarts, losses
-//! upstream                    what all sessions share of an upstream: endpoint, pace of reconnects; dials
+//! connector                   the upstream's actor: owns one connection and the events in flight on it
+//! supervisor                  one per session: restarts connectors, turns their losses into failures
+//! upstream                    state of an upstream that all sessions share: endpoint, reconnect rate; dials
 //! policy                      what happens to a client on the loss of its upstream
-//! failure, format_error       what went wrong, in kinds
-//! reply                       failures in words and codes for the client
+//! failure, format_error       what went wrong, as kinds
+//! reply                       failures as texts and codes for the client
 //! net                         streams, socket options, names, connecting
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
-//! turn, ticker, deadline      one turn of an actor with a socket; its timers
+//! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! memory                      frees memory of idle queues
 //! server                      the process: live sessions, the configuration, the drain
 //! admin                       health pages

@@ -1,19 +1,19 @@
 //! The log: one line per entry, on standard error.
 //!
-//! Text, for people and `grep`. The target is the module's path without the crate's name:
+//! In text form, for people and `grep`, the target is the module's path without the crate's name:
 //! ```text
 //! 2026-11-25T03:20:18.123Z INFO  session: opened session=1:0 listener=ws peer=127.0.0.1:51402
 //! ```
-//! JSON, for log collectors:
+//! In JSON form, for log collectors:
 //! ```text
 //! {"time":"2026-11-25T03:20:18.123Z","level":"INFO","target":"session","message":"opened session=1:0"}
 //! ```
 //! Messages are a few words followed by `key=value` pairs; [`Quoted`] writes values that may contain spaces.
 //! Control characters in a message are escaped, so that a peer cannot forge lines.
 //!
-//! Logging never blocks (C3): the `writer` module has a bounded queue and a writer thread. Everything that
-//! the process prints to standard error while it serves goes through it, panics included. Lines that do not
-//! fit in the queue are dropped and counted.
+//! Logging never blocks (guarantee C3): the `writer` module has a bounded queue and a writer thread.
+//! Everything that the process prints to standard error while it serves goes through the queue, including
+//! panics. Lines that do not fit in the queue are dropped and counted.
 
 mod config;
 mod filter;
@@ -51,17 +51,17 @@ const OWN: &str = "towline";
 #[derive(Debug, Clone, Copy)]
 pub struct Quoted<'a>(pub &'a str);
 
-/// How long the process waits at its end for the log's reader. A live reader takes the whole queue in a
+/// How long the process waits at its end for the log's reader. A live reader reads the whole queue in a
 /// fraction of this time; a blocked one must not delay the end.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// The writer to standard error, created at the first text.
+/// The writer to standard error. It is created when the first text is printed.
 static STDERR: OnceLock<Writer> = OnceLock::new();
 
-/// The format of a line, set by [`init`]; text before that.
+/// The format of log lines, set by [`init`]. Before that, lines have the text format.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
-/// Starts the log and sends panics to it. `RUST_LOG` takes precedence over `log.level`.
+/// Starts the log and redirects panics to it. `RUST_LOG` takes precedence over `log.level`.
 ///
 /// # Errors
 /// When the process has a logger already, or standard error cannot be used.
@@ -98,7 +98,7 @@ pub fn print(text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits up to one second until everything printed and logged so far is written. Called last in the process.
+/// Waits up to one second until everything printed and logged so far is written. The process calls this last.
 pub fn flush() {
     if let Some(stderr) = STDERR.get() {
         stderr.flush(FLUSH_LIMIT);
@@ -113,7 +113,7 @@ fn stderr() -> io::Result<&'static Writer> {
     Ok(STDERR.get_or_init(|| stderr))
 }
 
-/// Appends the line that reports how many lines were dropped here.
+/// Appends the line that reports that `count` lines were dropped at this point.
 fn write_dropped(count: u64, out: &mut Vec<u8>) {
     let line = LogLine {
         time: SystemTime::now(),
@@ -125,7 +125,7 @@ fn write_dropped(count: u64, out: &mut Vec<u8>) {
     let _ = line.write(FORMAT.get().copied().unwrap_or(Format::Text), out);
 }
 
-/// Logs a panic. The standard hook would block on standard error when its reader does not read.
+/// Logs a panic. The standard hook would block on standard error when nothing reads from it.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string).unwrap_or_default();
     let thread = std::thread::current();
@@ -142,11 +142,11 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     }
 }
 
-/// The sink of the logger: passes each formatted line to the [`Writer`].
+/// The sink of the logger. It passes each formatted line to the [`Writer`].
 struct Stderr(&'static Writer);
 
 impl Write for Stderr {
-    /// Takes one line at each call.
+    /// Queues one line. The logger calls this once for each line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.print(line);
         Ok(line.len())
@@ -160,7 +160,7 @@ impl Write for Stderr {
 /// Sets the filter from the environment, or from the settings when `RUST_LOG` is unset or empty.
 ///
 /// `RUST_LOG` may use more of env_logger's syntax than [`Filter`] does; env_logger then parses it. A text
-/// that env_logger cannot parse is an error, and the settings apply: env_logger would print its complaint
+/// that env_logger cannot parse is an error, and the settings apply, because env_logger would print its error
 /// straight to standard error.
 fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) -> Result<(), FilterError> {
     let environment = environment.filter(|text| !text.is_empty());
@@ -179,12 +179,12 @@ fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) -> R
     outcome
 }
 
-/// Whether env_logger can read the text.
+/// Whether env_logger can parse the text.
 fn is_env_filter(text: &str) -> bool {
     env_filter::Builder::new().try_parse(text).is_ok()
 }
 
-/// A warning about the text of `RUST_LOG`; `None` when it can be used as it is.
+/// A warning about the text of `RUST_LOG`; `None` when the whole text is valid.
 pub fn environment_warning(variable: &str) -> Option<String> {
     match Filter::parse(variable) {
         Ok(_) => None,
@@ -232,7 +232,7 @@ impl LogLine<'_> {
     }
 }
 
-/// A message on one line.
+/// A message with its control characters escaped, so that it stays on one line.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -364,7 +364,8 @@ mod tests {
         assert!(line.ends_with(" WARN  log: log lines dropped count=7\n"), "{line}");
     }
 
-    /// Names the run of this test that panics, a process apart: the log is the process's.
+    /// The variable that marks the run of this test that panics. It runs in a separate process, because the
+    /// log belongs to the process.
     const PANICS: &str = "TOWLINE_TEST_PANICS";
 
     #[test]

@@ -1,9 +1,10 @@
-//! Compares and checks paths of URLs so that percent-encoding cannot hide anything.
+//! Compares and checks paths of URLs in any percent-encoding, so that a client cannot avoid a rule by
+//! encoding.
 
-/// The rest of `path` after `prefix`; `None` if the path does not begin with it.
+/// The rest of `path` after `prefix`; `None` if the path does not begin with the prefix.
 ///
-/// Compares by RFC 3986 section 6.2.2: `%7E` equals `~`, and `%2f` equals `%2F` but not `/`. So a client
-/// cannot avoid a route by encoding its path differently.
+/// The comparison follows RFC 3986 section 6.2.2: `%7E` equals `~`, and `%2f` equals `%2F` but not `/`. So a
+/// client cannot avoid a route by encoding its path differently.
 ///
 /// ```
 /// # use towline::path::rest_after;
@@ -25,7 +26,7 @@ pub fn rest_after<'a>(prefix: &str, path: &'a str) -> Option<&'a str> {
 /// An octet of a path, and whether its percent-encoding is significant.
 type Octet = (u8, bool);
 
-/// The first octet of a path, and the rest.
+/// The first octet of a path, and the rest of the path; `None` if the path is empty.
 fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
     let (&byte, tail) = path.split_first()?;
     let encoded = (byte == b'%').then(|| tail.first_chunk::<2>()).flatten().and_then(|pair| hex(*pair));
@@ -35,7 +36,7 @@ fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
     })
 }
 
-/// Whether the byte means the same with and without percent-encoding (RFC 3986 section 2.3).
+/// Whether the byte has the same meaning with and without percent-encoding (RFC 3986 section 2.3).
 pub fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
@@ -43,8 +44,8 @@ pub fn is_unreserved(byte: u8) -> bool {
 /// Whether a server could interpret a segment of the path as `.` or `..`.
 ///
 /// # Security
-/// Servers differ in what they decode before they resolve these segments. All interpretations count:
-/// percent-encoding once or several times over (`%2e`, `%252e`), encoded slashes, backslashes, and parameters
+/// Servers differ in what they decode before they resolve such segments, so all interpretations count:
+/// percent-encoding once or several times (`%2e`, `%252e`), encoded slashes, backslashes, and parameters
 /// after a semicolon (`..;a=b`).
 pub fn has_dot_segment(path: &str) -> bool {
     let decoded = decode(path);
@@ -54,10 +55,10 @@ pub fn has_dot_segment(path: &str) -> bool {
     })
 }
 
-/// Percent-decodes until nothing changes: two servers in a row may decode twice.
+/// Percent-decodes until nothing changes, because two servers in a row may decode twice.
 ///
-/// Takes linear time, because the texts come from clients. The order of decoding does not change the result,
-/// since no two escapes overlap.
+/// This takes linear time, because the texts come from clients. The order of decoding does not change the
+/// result, because no two escapes overlap.
 pub fn decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     for byte in text.bytes() {
@@ -74,7 +75,7 @@ pub fn decode(text: &str) -> Vec<u8> {
     decoded
 }
 
-/// The value of two hexadecimal digits.
+/// The value of two hexadecimal digits; `None` if they are not hexadecimal.
 pub fn hex(pair: [u8; 2]) -> Option<u8> {
     let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
     u8::try_from(high? * 16 + low?).ok()
@@ -136,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Decoding layer by layer would take minutes for such a text.
+    /// Decoding one layer after another would take minutes for such a text.
     #[test]
     fn many_layers_of_encoding_are_decoded_in_one_pass() {
         let text = format!("%{}2e", "25".repeat(1_000_000));

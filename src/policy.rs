@@ -1,6 +1,7 @@
-//! Decides what happens to a client when its upstream connection ends (C1, C5).
+//! What happens to a client when its upstream connection ends (guarantees C1, C5).
 //!
-//! Pure: maps the settings of a route and an upstream to a decision.
+//! No actors, sockets or clocks are used here: the result depends on the settings of a route and an upstream
+//! only.
 
 mod close;
 mod loss;

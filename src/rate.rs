@@ -1,19 +1,19 @@
 //! Rate limits on a client's messages: token buckets for messages and bytes.
 //!
-//! Pure; `now` is passed in. A bucket holds the tokens that its rate yields within `burst`, at least one, and
-//! starts full. A message that costs more than a full bucket is accepted when the bucket is full and leaves a
-//! debt: large messages are delayed, not impossible.
+//! No clocks are used here: `now` is passed in. A bucket holds the tokens that its rate yields within
+//! `burst`, at least one, and starts full. A message that costs more than a full bucket is accepted when the
+//! bucket is full and leaves a debt, so that large messages are delayed, not impossible.
 
 use std::time::{Duration, Instant};
 
 /// A rate limit. A rate of 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Messages per second.
+    /// Maximum number of messages per second; `None` for no limit.
     pub messages: Option<u32>,
-    /// Bytes of messages per second.
+    /// Maximum number of bytes of messages per second; `None` for no limit.
     pub bytes: Option<usize>,
-    /// Size of the burst: the amount that the rate yields in this time may be used at once.
+    /// Size of the burst, as a time: what the rate yields in this time may be used at once.
     pub burst: Duration,
     /// What happens to a message above the rate.
     pub on_limit: OnLimit,
@@ -22,9 +22,9 @@ pub struct Rate {
 /// What happens to a message above a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLimit {
-    /// The client gets an error reply for it.
+    /// The client gets an error reply for the message.
     Error,
-    /// It is accepted, and the client is not read until the debt is paid.
+    /// The message is accepted, and the proxy does not read from the client until the debt is paid.
     Delay,
     /// The client gets an error reply, and the session is closed with 1008.
     Close,
@@ -52,7 +52,7 @@ struct Bucket {
     /// Tokens per second.
     rate: f64,
     depth: f64,
-    /// Tokens left; below zero while there is a debt.
+    /// The tokens left. Below zero while there is a debt.
     tokens: f64,
     at: Instant,
 }
@@ -60,14 +60,15 @@ struct Bucket {
 // === impl Limiter ===
 
 impl Limiter {
-    /// Full buckets; `None` when nothing is limited.
+    /// Creates full buckets; `None` when nothing is limited.
     pub fn new(rate: &Rate, now: Instant) -> Option<Self> {
         let messages = rate.messages.map(|messages| Bucket::new(messages.into(), rate.burst, now));
         let bytes = rate.bytes.map(|bytes| Bucket::new(bytes as f64, rate.burst, now));
         (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes })
     }
 
-    /// The limit that a message of this many bytes would hit now, if any.
+    /// The limit that a message of this many bytes would exceed now; `None` if the message is within the
+    /// limits.
     pub fn excess(&mut self, bytes: usize, now: Instant) -> Option<Excess> {
         if self.messages.as_mut().is_some_and(|bucket| !bucket.has(1.0, now)) {
             return Some(Excess::Messages);
@@ -76,7 +77,7 @@ impl Limiter {
         lacks.then_some(Excess::Bytes)
     }
 
-    /// Takes the tokens of a message of this many bytes, even when there are too few.
+    /// Spends the tokens of a message of this many bytes, even when there are too few.
     pub fn count(&mut self, bytes: usize, now: Instant) {
         if let Some(bucket) = &mut self.messages {
             bucket.take(1.0, now);
@@ -86,13 +87,13 @@ impl Limiter {
         }
     }
 
-    /// How long until the debt is paid.
+    /// The time until the debt is paid.
     pub fn wait(&mut self, now: Instant) -> Duration {
         let buckets = self.messages.iter_mut().chain(&mut self.bytes);
         buckets.map(|bucket| bucket.wait(now)).max().unwrap_or_default()
     }
 
-    /// Whether all buckets are full: such a limiter equals a new one.
+    /// Whether all buckets are full. Such a limiter equals a new one.
     pub fn is_full(&mut self, now: Instant) -> bool {
         self.messages.iter_mut().chain(&mut self.bytes).all(|bucket| bucket.is_full(now))
     }
@@ -101,7 +102,7 @@ impl Limiter {
 // === impl Excess ===
 
 impl Excess {
-    /// `messages`, `bytes`
+    /// The noun for error texts: `messages` or `bytes`.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Messages => "messages",
@@ -194,7 +195,7 @@ mod tests {
     }
 
     proptest! {
-        /// In no period do more pass than burst and rate allow, plus one message for the debt.
+        /// In no period do more messages pass than burst and rate allow, plus one message for the debt.
         #[test]
         fn a_limit_admits_at_most_burst_and_rate(
             messages in 1_u32..50,

@@ -1,9 +1,15 @@
-//! The only place where a failure becomes words and codes for a client.
+//! Turns failures into words and codes for a client. No other module does so.
 //!
-//! An error reply is a record: `{"error":"Error sending event to server ws://localhost:8139: Trying to work
-//! with closed connection","event_id":"1:0:10"}`. Clients depend on the two texts about the server, `Error
-//! sending event to server` and `Error receiving reply from server`. On a route without error replies, a failure
-//! becomes a close frame: [`close_for`].
+//! An error reply is a record with a text and an event id:
+//!
+//! ```json
+//! {"error":"Error sending event to server ws://localhost:8139: Trying to work with closed connection",
+//!  "event_id":"1:0:10"}
+//! ```
+//!
+//! Clients depend on the two texts about the server, `Error sending event to server` and
+//! `Error receiving reply from server`. On a route without error replies, a failure becomes a close frame:
+//! [`close_for`].
 //!
 //! # Security
 //! URLs are masked before they get here. Texts of pipelines and codecs contain only the client's own data.
@@ -53,7 +59,7 @@ pub fn text(failure: &Failure) -> String {
     }
 }
 
-/// Why a connection to an upstream failed, for error replies and for the log. It names no server.
+/// The reason why a connection to an upstream failed, for error replies and for the log. It names no server.
 pub fn reason(failure: &Failure) -> String {
     let detail = &failure.detail;
     match failure.kind {
@@ -74,11 +80,11 @@ pub fn reason(failure: &Failure) -> String {
     }
 }
 
-/// The data of an error event. `source` names the listener of a message that could not become an event.
+/// The data of an error event. `source` is the listener's name, for a message that could not become an event.
 ///
 /// ```
-/// # use towline::{event::EventId, failure::Failure, reply::error_data};
-/// let id = EventId { source: 1, stream: 0, event: 9 };
+/// # use towline::{event::{EventId, EventNumber}, failure::Failure, reply::error_data};
+/// let id = EventId { source: 1, stream: 0, event: EventNumber(9) };
 /// assert_eq!(
 ///     error_data(&Failure::program("division by zero", true), id, Some("ws")).to_json(),
 ///     r#"{"error":"Error in pipeline: division by zero","event_id":"1:0:9","source_id":"listener.ws"}"#,

@@ -1,4 +1,4 @@
-//! Which route a request takes. Pure; settings and listeners use the same rules.
+//! Selects the route of a request. Settings and listeners use the same rules.
 
 use crate::path;
 
@@ -22,7 +22,7 @@ pub struct Router<T> {
 impl Pattern {
     /// Whether the route matches a request to `listener` for `path`, which has no query.
     ///
-    /// `/chat` matches `/chat`, `/chat/` and `/chat/room`, but not `/chatter`. `/chat/` matches only what is
+    /// `/chat` matches `/chat`, `/chat/` and `/chat/room`, but not `/chatter`. `/chat/` matches only paths
     /// below it.
     ///
     /// ```
@@ -40,19 +40,20 @@ impl Pattern {
         self.listener.as_deref().is_none_or(|name| name == listener)
     }
 
-    /// What follows the route's path in a request's path; `None` when the request is not at or below it.
+    /// The part of a request's path after the route's path; `None` when the request is not at or below the
+    /// route's path.
     pub fn rest_of<'a>(&self, path: &'a str) -> Option<&'a str> {
         let at_segment = |rest: &&str| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/');
         path::rest_after(&self.path, path).filter(at_segment)
     }
 }
 
-/// The positions in `before`, from 0, of the patterns that together match everything `pattern` matches on
-/// these listeners; `None` when a request can reach it.
+/// The patterns in `before` that together match everything `pattern` matches on these listeners, by position
+/// from 0. `None` when a request can reach `pattern`.
 ///
 /// # Correctness
-/// A pattern that matches the path of another one, read as a request's path, matches everything below that
-/// path too. It is enough to look for the path itself.
+/// A pattern that matches the path of another pattern, as a request's path, matches everything below that
+/// path too. It is therefore enough to test that path.
 pub fn hidden_by(pattern: &Pattern, before: &[&Pattern], listeners: &[&str]) -> Option<Vec<usize>> {
     let mut hiding = Vec::new();
     for listener in listeners.iter().filter(|listener| pattern.serves(listener)) {
@@ -125,9 +126,9 @@ mod tests {
         assert!(!route(Some("other"), "/").matches("ws", "/"));
     }
 
-    /// Listener and path.
+    /// A listener and a path.
     type Place = (Option<&'static str>, &'static str);
-    /// The routes before, the route, and the positions of those that hide it.
+    /// The earlier routes, the route, and the positions of the routes that hide it.
     type Case = (&'static [Place], Place, Option<&'static [usize]>);
 
     #[test]

@@ -1,4 +1,4 @@
-//! The run of the proxy: from the settings to the end of the process.
+//! Runs the proxy, from the settings to the end of the process.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -14,14 +14,14 @@ use crate::{
     trickle::Diagnostics,
 };
 
-/// How long connections that were accepted during the drain may take to get their refusal after it.
+/// How long connections that were accepted during the drain may take, after it, to get their refusal.
 const REFUSING_TIME: Duration = Duration::from_millis(500);
 
-/// Runs the proxy until `shutdown` is ready, then drains it (C9). Call it on an actix system.
+/// Runs the proxy until `shutdown` is ready, then drains it (guarantee C9). Call it on an actix system.
 ///
 /// # Errors
-/// When a socket cannot be opened; the error names the address and its key. When a listener stops accepting because of
-/// an error in the program; the proxy has been drained then.
+/// When a socket cannot be opened. The error names the address and its key. When a listener stops accepting because
+/// of an error in the program. The proxy has been drained then.
 pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
     for warning in settings.warnings().flat_map(Diagnostics::lines) {
         log::warn!("program warning text={}", Quoted(&warning));
@@ -81,7 +81,7 @@ fn stopped_accepting(listener: &str) -> io::Error {
     io::Error::other(format!("listener {listener} has stopped accepting connections: internal error"))
 }
 
-/// Writes one line for each address, and one for each that this machine does not have.
+/// Logs one line for each address, and one for each address that this machine does not have.
 fn log_listening(who: &str, listening: &Listening) -> io::Result<()> {
     for socket in &listening.sockets {
         log::info!("listening {who} address={}", socket.local_addr()?);

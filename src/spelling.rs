@@ -1,9 +1,9 @@
 //! Header names in the spelling of the RFCs: `Sec-WebSocket-Key`, `WWW-Authenticate`, `Host`.
 //!
 //! Names are case-insensitive (RFC 9110 section 5.1), but some devices compare bytes. Only the case of
-//! letters changes, so a text keeps its length.
+//! letters changes, so the length of a text stays the same.
 
-/// Words of header names that are not simply capitalised.
+/// Words in header names in which other letters than the first are capitals.
 const WORDS: [&str; 4] = ["ETag", "TE", "WebSocket", "WWW"];
 
 /// Changes the case of a header name to the RFCs' spelling.

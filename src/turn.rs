@@ -8,14 +8,14 @@ use std::{
 
 use actix::{Actor, AsyncContext, Context, fut::ActorFuture};
 
-/// Messages and events taken from one socket in one turn. After that many, a busy peer waits for the other
-/// sessions of its thread (C3). At about a microsecond each, a turn ends within a millisecond.
+/// Maximum number of messages and events that are read from one socket in one turn. A busy peer with more of
+/// them waits for the other sessions of its thread (guarantee C3). At about a microsecond each, a turn ends
+/// within a millisecond.
 pub const TURN_STEPS: usize = 512;
 
-/// An actor with a socket. It is polled as a future of the actor's context, whenever the socket or a message
-/// wakes it, with access to itself and the context.
+/// An actor with a socket. The actor's context polls it, whenever the socket or a message wakes it.
 pub trait Driven: Actor<Context = Context<Self>> {
-    /// Reads, acts and writes. Ready when the actor is done with the socket.
+    /// Reads, acts and writes in one turn. Ready when the actor is done with the socket.
     fn turn(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()>;
 }
 
@@ -39,7 +39,7 @@ impl<A: Driven> ActorFuture<A> for Drive {
     }
 }
 
-/// Nanoseconds since the Unix epoch; 0 before it.
+/// The current time in nanoseconds since the Unix epoch; 0 before the epoch.
 pub fn now_ns() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
 }

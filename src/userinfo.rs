@@ -7,22 +7,22 @@ use percent_encoding::percent_decode_str;
 
 use crate::authority;
 
-/// A user or password that cannot be sent.
+/// The error for a user or password that cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("user and password are percent-encoded UTF-8 without control characters, and the user has no colon")]
 pub struct BadUserinfo;
 
-/// Splits a URL into the URL without userinfo and the percent-encoded userinfo. `ws://@host` has an empty
-/// one.
+/// Splits a URL into the URL without userinfo and the percent-encoded userinfo, which is empty for
+/// `ws://@host`, and `None` without an `@`.
 pub fn split(url: &str) -> (Cow<'_, str>, Option<&str>) {
     let parts = authority::split(url);
     match parts.userinfo {
-        Some(userinfo) => (format!("{}{}{}", parts.scheme, parts.host, parts.behind).into(), Some(userinfo)),
+        Some(userinfo) => (format!("{}{}{}", parts.scheme, parts.host, parts.tail).into(), Some(userinfo)),
         None => (url.into(), None),
     }
 }
 
-/// Joins a URL and a userinfo, as [`split`] returns them.
+/// Joins a URL and a userinfo. This is the inverse of [`split`].
 pub fn join(url: &str, userinfo: Option<&str>) -> String {
     match userinfo {
         Some(userinfo) => url.replacen("://", &format!("://{userinfo}@"), 1),
@@ -30,10 +30,10 @@ pub fn join(url: &str, userinfo: Option<&str>) -> String {
     }
 }
 
-/// The value of the header `Authorization`; `None` when user and password are empty.
+/// The value of the header `Authorization` for a userinfo; `None` when user and password are empty.
 ///
 /// # Errors
-/// When user or password cannot be sent.
+/// When user or password contain bytes that the header cannot carry.
 pub fn authorization(userinfo: &str) -> Result<Option<String>, BadUserinfo> {
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
     let [user, password] = [user, password].map(|part| percent_decode_str(part).decode_utf8());

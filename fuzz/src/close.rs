@@ -1,4 +1,4 @@
-//! Decoding and building close frames.
+//! Fuzzes decoding and building of close frames.
 //!
 //! An input is the payload of a close frame: two bytes of code, then the reason.
 
@@ -37,7 +37,7 @@ fn with_code(code: u16, reason: &[u8], read: Result<Option<Incoming>, WireError>
     make(code, &String::from_utf8_lossy(reason));
 }
 
-/// Builds a close frame, which is always valid.
+/// Builds a close frame, and checks that it is valid.
 fn make(code: u16, reason: &str) {
     let frame = CloseFrame::new(code, reason);
     assert!(is_sendable(frame.code) && frame.reason.len() <= REASON_MAX);
@@ -58,7 +58,7 @@ fn make(code: u16, reason: &str) {
     assert_eq!(decode(&written), Ok(Some(Incoming::Close(Some(frame)))), "nothing follows the close frame");
 }
 
-/// Queues frames that must not be sent after the close frame.
+/// Tries to queue more frames after the close frame, which must not be sent.
 fn queue_more(outbox: &mut Outbox<usize>) {
     outbox.ping(Bytes::new());
     outbox.pong(Bytes::new());
@@ -74,7 +74,7 @@ fn frame(payload: &[u8]) -> Vec<u8> {
     [&[0x88][..], &length, payload].concat()
 }
 
-/// Decodes the only frame in `bytes`.
+/// Decodes a single frame, `bytes`.
 fn decode(mut bytes: &[u8]) -> Result<Option<Incoming>, WireError> {
     let decoded = Decoder::new(Role::Client, LIMITS).decode(&mut bytes, &mut { usize::MAX });
     assert!(decoded.is_err() || bytes.is_empty(), "{bytes:?} is left");

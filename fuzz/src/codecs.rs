@@ -1,7 +1,7 @@
-//! Decoding the bytes of a message to data, and encoding them again.
+//! Fuzzes decoding of messages to data, and encoding of the data to messages.
 //!
 //! The first byte of an input chooses the codec: `m`, `s`, `j` or `b`, or any other byte as an index. The
-//! rest is the message; codec `message` treats it as a text message if it is UTF-8.
+//! rest is the message. The codec `message` treats it as a text message if it is UTF-8.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -11,8 +11,8 @@ use towline::{
     format_error::FormatError,
 };
 
-/// Decoded data is encoded to the same bytes. After it was parsed, as by a pipeline, it is encoded to bytes
-/// that decode to the same data.
+/// Decoded data is encoded to the same bytes. After the data was parsed, as a pipeline does, it is encoded to
+/// bytes that decode to the same data.
 pub fn run(data: &[u8]) {
     let Some((choice, message)) = data.split_first() else { return };
     let codec = chosen(*choice);
@@ -30,7 +30,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// Only codec `message` distinguishes text from binary messages.
+/// Decodes a chunk of a message. Only the codec `message` distinguishes text from binary messages.
 fn decode(codec: &dyn Codec, chunk: Bytes) -> Result<Data, FormatError> {
     let binary = std::str::from_utf8(&chunk).is_err();
     codec.decode_chunk(chunk, binary)
@@ -57,7 +57,7 @@ fn look_into(codec: &dyn Codec, data: Data) {
     as_json(&value);
 }
 
-/// Every value is written as JSON that parses to the same value, with bytes as base64.
+/// Checks that a value is written as JSON that parses to the same value, with bytes as base64.
 fn as_json(value: &Value) {
     let text = value.to_json();
     let again = Data::json(text.clone().into()).expect("the output is JSON").into_value();

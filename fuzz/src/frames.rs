@@ -1,7 +1,7 @@
-//! Decoding a peer's bytes to messages and control frames.
+//! Fuzzes decoding of a peer's bytes to messages and control frames.
 //!
-//! The first byte of an input chooses our role and the limits ([`chosen`]), the second how the rest is cut
-//! into pieces. The rest is sent by the peer.
+//! The first byte of an input chooses the proxy's role and the limits ([`chosen`]), the second how the rest
+//! is cut into pieces. The rest is what the peer sends.
 
 use std::task::{Context, Waker};
 
@@ -12,7 +12,7 @@ use super::{
     socket::{self, Sizes, Socket},
 };
 
-/// Limits of all kinds: tiny ones, equal ones, and those of the default settings.
+/// Limits for the decoder: tiny ones, equal ones, and those of the default settings.
 const LIMITS: [Limits; 4] = [
     Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 },
     Limits { max_message: 300, max_frame: 130, buffer: 0 },
@@ -32,13 +32,14 @@ pub fn run(data: &[u8]) {
     send_again(role, expected.0, *cuts);
 }
 
-/// Our role is the server's when the first bit is 0; the next two choose the limits.
+/// The role and limits for the first byte of an input: bit 0 is 0 for a server, and the next two bits choose
+/// the limits.
 fn chosen(options: u8) -> (Role, Limits) {
     let role = if options & 1 == 0 { Role::Server } else { Role::Client };
     (role, LIMITS[usize::from(options >> 1) % LIMITS.len()])
 }
 
-/// The bytes, cut into pieces determined by the seed.
+/// The bytes, cut into pieces as determined by the seed.
 fn pieces(mut bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
     let mut sizes = Sizes::new(seed);
     std::iter::from_fn(move || {

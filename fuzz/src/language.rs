@@ -1,21 +1,21 @@
-//! Compiling a program, and running it over events.
+//! Fuzzes compiling a program, and running it over events.
 //!
-//! An input is a program. Its lines `#< JSON`, which are comments of the language, are events; without any,
-//! there are a few default events.
+//! An input is a program. Lines of the form `#< JSON`, which are comments of the language, are events.
+//! Without any, there are a few default events.
 
 use towline::{
-    event::{Data, Event, EventId, Meta},
+    event::{Data, Event, EventId, EventNumber, Meta},
     trickle::{Instance, Port, Program},
 };
 
-/// Events for programs without their own.
+/// The events for programs without any.
 const EVENTS: [&str; 4] = [r#""text""#, r#"{"a":1,"b":[true,null,{"c":"d"}],"x":0.5}"#, "[1,2,3]", "-7"];
 
-/// Maximum number of messages that one event may produce.
+/// Maximum number of messages that one event may produce, the limit of the language.
 const MESSAGES_MAX: usize = 4096;
 
-/// A text is refused with an error that has a position in it, or compiles to a program that gives every event
-/// an outcome, the same each time.
+/// A text is refused with an error that has a position in the text, or compiles to a program that gives every
+/// event an outcome, the same each time.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match Program::compile("fuzz", text) {
@@ -40,7 +40,7 @@ fn events(text: &str) -> Vec<Event> {
 }
 
 fn event(data: Data) -> Event {
-    let id = EventId { source: 1, stream: 2, event: 3 };
+    let id = EventId { source: 1, stream: 2, event: EventNumber(3) };
     Event { id, data, meta: Meta::new(true, None), origin: None, ingest_ns: 4 }
 }
 

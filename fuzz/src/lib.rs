@@ -1,7 +1,7 @@
 //! The bodies of the fuzz targets.
 //!
-//! Each takes arbitrary bytes and panics when a property is violated. The fuzzer calls them from `targets/`;
-//! `corpus.rs`, a test of the proxy, calls them with the inputs in `corpus/`.
+//! Each body receives arbitrary bytes and panics when a property is violated. The fuzzer calls the bodies
+//! from `targets/`; `corpus.rs`, a test of the proxy, calls them with the inputs in `corpus/`.
 
 pub mod close;
 pub mod codecs;
@@ -12,7 +12,7 @@ pub mod preprocessors;
 pub mod settings;
 mod socket;
 
-/// The name of a target, which is also the name of its folder of inputs, and its body.
+/// The name of a target, which is also the name of its folder of inputs, and the body of the target.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.

@@ -1,8 +1,8 @@
-//! A reference decoder for RFC 6455, which gets all bytes at once and has no limits on time or memory.
+//! A reference decoder for RFC 6455. It gets all bytes at once and has no limits on time or memory.
 
 use towline::wire::{CloseFrame, Incoming, Limits, Message, Role, WireError, is_sendable};
 
-/// The incomplete message: whether it is binary, and its payload.
+/// An incomplete message: whether it is binary, and its payload.
 type Partial = (bool, Vec<u8>);
 
 /// Decodes `bytes`, up to the first violation or incomplete frame.
@@ -18,7 +18,7 @@ pub fn read(role: Role, limits: Limits, mut bytes: &[u8]) -> (Vec<Incoming>, Opt
     }
 }
 
-/// Reads one frame; `None` when it is incomplete.
+/// Decodes one frame; `None` when it is incomplete.
 fn frame(
     role: Role,
     limits: Limits,
@@ -61,7 +61,7 @@ struct Header {
     mask: Option<[u8; 4]>,
 }
 
-/// The header and its size, if it is complete.
+/// The header and its size in bytes; `None` if it is incomplete.
 fn header(bytes: &[u8]) -> Option<(Header, usize)> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
     let mut rest = &bytes[2..];

@@ -1,25 +1,25 @@
-//! Splitting messages into chunks for the codec, and joining chunks to messages.
+//! Fuzzes splitting of messages into chunks for the codec, and joining of chunks to messages.
 //!
 //! The first byte of an input chooses the processors: `l` for lines, `b` for buffered lines, `c` for both in
 //! a row, any other for none. The second chooses how messages are cut into parts. The rest is messages,
-//! separated by bytes 0, in which each byte 255 stands for 400,000 letters.
+//! separated by zero bytes; each byte 255 in them stands for 400,000 letters.
 
 use bytes::Bytes;
 use towline::processor::{Postprocessors, Preprocessor, Preprocessors, Spec};
 
 use super::socket::Sizes;
 
-/// Maximum length of a line.
+/// Maximum length of a line, in bytes, the limit of the preprocessor.
 const LINE_MAX: usize = 1 << 20;
 
-/// The number of letters for a byte 255.
+/// The number of letters that a byte 255 stands for.
 const LONG: usize = 400_000;
 
-/// A chunk, or `None` for a refused line.
+/// A chunk; `None` for a refused line.
 type Chunk = Option<Vec<u8>>;
 
-/// The chunks agree with the reference, for any cut of a message. Little memory is held between messages.
-/// Joined chunks are split to the same chunks.
+/// For any cut of a message, the chunks agree with the reference implementation. Little memory is held
+/// between messages. Joined chunks are split to the same chunks.
 pub fn run(data: &[u8]) {
     let Some(([choice, cuts], text)) = data.split_first_chunk() else { return };
     let specs = chosen(*choice);
@@ -62,8 +62,8 @@ fn whole(messages: &[Vec<u8>]) -> Vec<Chunk> {
     messages.iter().cloned().map(Some).collect()
 }
 
-/// Reference implementation of `lines`. An over-long line is reported when it ends, or when it is certain to
-/// be over-long.
+/// The reference implementation of `lines`. A line that is too long is reported when it ends, or when its
+/// length is certain to exceed the limit.
 fn plainly(spec: &Spec, chunks: Vec<Chunk>) -> Vec<Chunk> {
     let Spec::Lines { buffered } = *spec;
     let mut out = Vec::new();
@@ -135,12 +135,12 @@ fn feed(stage: &mut dyn Preprocessor, part: &[u8], ends_message: bool, chunks: &
     check_held(stage.held());
 }
 
-/// Between messages, only an incomplete line is held, in a buffer that grows by doubling.
+/// Checks the memory between messages: only an incomplete line is held, in a buffer that grows by doubling.
 fn check_held(bytes: usize) {
     assert!(bytes <= 2 * LINE_MAX, "{bytes} bytes held");
 }
 
-/// Chunks without line feeds are split to the same chunks after they were joined.
+/// Checks that chunks without line feeds are split to the same chunks after they were joined.
 fn join(chunks: Vec<Chunk>) {
     let lines: Vec<Vec<u8>> = chunks
         .into_iter()

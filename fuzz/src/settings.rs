@@ -1,7 +1,7 @@
-//! Validating the text of a settings file and an environment.
+//! Fuzzes validation of a settings file and an environment.
 //!
-//! An input is TOML. Its lines `#! NAME=VALUE`, which are comments of TOML, are the environment. Nothing is
-//! read from the machine: program files and host names come from [`FakeHost`].
+//! An input is TOML. Lines of the form `#! NAME=VALUE`, which are comments of TOML, are the environment.
+//! Nothing is read from the machine: program files and host names come from [`FakeHost`].
 
 use std::{
     io,
@@ -46,7 +46,7 @@ fn check_texts(error: &SettingsError) {
     }
 }
 
-/// The report is a valid settings file, unless secrets in it are masked; then it is refused.
+/// Checks that the report is a valid settings file, unless secrets in it are masked; then it must be refused.
 fn check_report(report: &str, settings: &Settings) {
     let is_masked = report.starts_with("# Secrets are masked");
     match load(report, Vec::new()) {

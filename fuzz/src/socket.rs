@@ -1,4 +1,4 @@
-//! A socket in memory that moves few bytes at a time, and is sometimes pending.
+//! A socket in memory that moves few bytes at a time, and sometimes returns pending.
 
 use std::{
     cell::RefCell,
@@ -25,7 +25,7 @@ const UNWATCHED: LivenessConfig = LivenessConfig {
 #[derive(Debug, Clone)]
 pub struct Sizes(u32);
 
-/// A socket with fixed input, which records its output.
+/// A socket with fixed input. It records its output.
 #[derive(Debug)]
 pub struct Socket {
     input: Vec<u8>,
@@ -36,7 +36,7 @@ pub struct Socket {
 }
 
 impl Sizes {
-    /// The sizes for a seed; with seed 0, all are 1.
+    /// Creates the sizes for a seed. With seed 0, all sizes are 1.
     pub fn new(seed: u8) -> Self {
         Self(seed.into())
     }
@@ -53,7 +53,7 @@ impl Iterator for Sizes {
 }
 
 impl Socket {
-    /// A socket whose peer sends `input` and then closes.
+    /// Creates a socket whose peer sends `input` and then closes.
     pub fn new(input: &[u8], seed: u8) -> Self {
         Self {
             input: input.to_vec(),
@@ -69,7 +69,7 @@ impl Socket {
         Rc::clone(&self.output)
     }
 
-    /// The number of bytes to move; pending on every other call.
+    /// The number of bytes to move. Every other call returns pending.
     fn poll_size(&mut self) -> Poll<usize> {
         self.was_ready = !self.was_ready;
         if self.was_ready { Poll::Ready(self.sizes.next().unwrap_or(1)) } else { Poll::Pending }

@@ -1,4 +1,4 @@
 #![no_main]
-//! See `towline_fuzz::close`.
+//! The fuzz target for `towline_fuzz::close`.
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| towline_fuzz::close::run(data));

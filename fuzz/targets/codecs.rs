@@ -1,4 +1,4 @@
 #![no_main]
-//! See `towline_fuzz::codecs`.
+//! The fuzz target for `towline_fuzz::codecs`.
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| towline_fuzz::codecs::run(data));

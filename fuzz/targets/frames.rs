@@ -1,4 +1,4 @@
 #![no_main]
-//! See `towline_fuzz::frames`.
+//! The fuzz target for `towline_fuzz::frames`.
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| towline_fuzz::frames::run(data));

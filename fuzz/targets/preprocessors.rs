@@ -1,4 +1,4 @@
 #![no_main]
-//! See `towline_fuzz::preprocessors`.
+//! The fuzz target for `towline_fuzz::preprocessors`.
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| towline_fuzz::preprocessors::run(data));

@@ -1,4 +1,4 @@
 #![no_main]
-//! See `towline_fuzz::settings`.
+//! The fuzz target for `towline_fuzz::settings`.
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| towline_fuzz::settings::run(data));

@@ -1,16 +1,16 @@
-//! The faults of upstreams on routes that close their client (`on_upstream_loss`): the client gets everything that the
-//! upstream sent before, then a close frame with 1012, and nothing is left.
+//! Tests of upstream faults on routes that close their client (`on_upstream_loss`): the client gets
+//! everything that the upstream sent before, then a close frame with 1012, and nothing is left.
 
 use super::*;
 
-/// The defaults of stream mode, with short times.
+/// Settings with the defaults of stream mode and short times.
 fn plain(url: &str) -> Settings {
     Settings::plain(url)
         .with(r#"listener.ws.close_timeout = "200ms""#)
         .with(r#"upstream.echo.close_timeout = "200ms""#)
 }
 
-/// Request mode: three events await their replies when the fault happens.
+/// Settings in request mode, so that three events await their replies when the fault happens.
 fn requests(url: &str) -> Settings {
     plain(url)
         .with(r#"upstream.echo.exchange = "request""#)
@@ -18,7 +18,8 @@ fn requests(url: &str) -> Settings {
         .on_route("error_replies = false")
 }
 
-/// Lets the upstream fail after three messages to it and two from it. With `stalls`, it stops reading after the third.
+/// Lets the upstream fail after it has received three messages and sent two. If `stalls` is true, it stops
+/// reading after the third message.
 #[track_caller]
 fn closes_for(change: fn(Settings) -> Settings, fault: impl Fn(&Conn), stalls: bool) {
     let modes = [

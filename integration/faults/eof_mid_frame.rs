@@ -1,8 +1,8 @@
-//! The connection ends in the middle of a frame.
+//! Fault: the connection ends in the middle of a frame.
 
 use super::*;
 
-/// The complete message before it is answered. The incomplete one is not forwarded.
+/// The complete message before the incomplete one is answered. The incomplete message is not forwarded.
 #[test]
 fn downstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));

@@ -1,9 +1,9 @@
-//! A peer sends as fast as it can while the other side does not read.
+//! Fault: a peer sends as fast as it can while the other side does not read.
 
 use super::*;
 
-/// The client floods an echo server and never reads. When the replies fill the buffers, the proxy stops reading from
-/// it.
+/// The client floods an echo server and never reads. When the replies fill the buffers, the proxy stops
+/// reading from the client.
 #[test]
 fn downstream() {
     let mut scene = Scene::with(quick, |conn, message| conn.send(message));

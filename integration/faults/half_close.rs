@@ -1,4 +1,4 @@
-//! One direction of the connection ends, without a close frame.
+//! Fault: one direction of the connection ends, without a close frame.
 
 use super::*;
 

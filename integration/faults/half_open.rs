@@ -1,11 +1,12 @@
-//! A peer disappears without a trace: it sends no frame, no pong, and does not end the connection (C8).
+//! Fault: a peer disappears without a trace: it sends no frame and no pong, and does not end the connection
+//! (guarantee C8).
 
 use super::*;
 
 const REASON: &str = "no answer to a ping within 200ms";
 
-/// The client is pinged, and closed when nothing arrives. Its events get error replies, in case it still reads, and
-/// the upstream gets a close frame.
+/// The proxy pings the client, and closes the connection when nothing arrives. The client's events get error
+/// replies, in case it still reads, and the upstream gets a close frame.
 #[test]
 fn downstream() {
     let watched = |url: &str| {
@@ -35,7 +36,8 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The upstream is pinged, and its connection replaced when nothing arrives. The client gets error replies.
+/// The proxy pings the upstream, and replaces the connection when nothing arrives. The client gets error
+/// replies.
 #[test]
 fn upstream() {
     let gate = Arc::new(Gate::default());

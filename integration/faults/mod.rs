@@ -1,6 +1,6 @@
-//! The fault matrix: one file for each fault, with a test for each side that can cause it. After each fault, every
-//! event has an outcome (C1), the other side gets a close frame or error replies, other sessions are unaffected (C3),
-//! and no session, connection, descriptor or memory is left (C4).
+//! The fault matrix: one file for each fault, with a test for each side that can cause it. After each fault,
+//! every event has an outcome (guarantee C1), the other side gets a close frame or error replies, other
+//! sessions are unaffected (C3), and no session, connection, descriptor or memory is left (C4).
 
 mod closes;
 mod eof_mid_frame;
@@ -20,18 +20,18 @@ use std::sync::Arc;
 
 use crate::harness::*;
 
-/// More bytes than the loopback sockets on both sides of the proxy hold.
+/// Number of bytes that is more than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// Limit on the growth of the process: far below [`MUCH`], far above what one session may hold.
+/// Maximum growth of the process's memory, in KiB: far below [`MUCH`], far above what one session may hold.
 const LITTLE_KIB: u64 = 16 << 10;
 
-/// The end that the upstream sees when the client has vanished.
+/// The end that the upstream sees when the client's connection was lost.
 fn gone() -> End {
     End::Close(1001, "client is gone".into())
 }
 
-/// Request mode with a short `close_timeout`.
+/// Settings in request mode with a short `close_timeout`.
 fn quick(url: &str) -> Settings {
     Settings::request(url)
         .with(r#"listener.ws.close_timeout = "200ms""#)
@@ -40,7 +40,7 @@ fn quick(url: &str) -> Settings {
 
 /// A proxy with two sessions: the fault happens in session 1:1, and session 1:0, the neighbour, must be unaffected.
 struct Scene {
-    origin: Origin,
+    upstream: TestUpstream,
     proxy: Proxy,
     neighbour: Client,
     descriptors: usize,
@@ -50,47 +50,47 @@ struct Scene {
 // === impl Scene ===
 
 impl Scene {
-    /// With an upstream that answers only the neighbour. The test answers session 1:1.
+    /// Starts a scene with an upstream that answers only the neighbour. The test answers session 1:1.
     fn new(settings: impl FnOnce(&str) -> Settings) -> Self {
         Self::with(settings, |_, _| ())
     }
 
-    /// With an upstream that calls `on_message` for the messages of session 1:1.
+    /// Starts a scene with an upstream that calls `on_message` for the messages of session 1:1.
     fn with(
         settings: impl FnOnce(&str) -> Settings,
         on_message: impl Fn(&Conn, Message) + Send + Sync + 'static,
     ) -> Self {
-        let origin = Origin::with(move |conn, message| match message == Message::text("neighbour") {
+        let upstream = TestUpstream::with(move |conn, message| match message == Message::text("neighbour") {
             true => conn.send(message),
             false => on_message(conn, message),
         });
-        let proxy = Proxy::start(&settings(&origin.url())).expect_restarts().expect("status=408");
+        let proxy = Proxy::start(&settings(&upstream.url())).expect_restarts().expect("status=408");
         let (descriptors, kib) = (proxy.descriptors_at_rest(), proxy.resident_kib());
         let neighbour = proxy.client();
-        let mut scene = Self { origin, proxy, neighbour, descriptors, kib };
+        let mut scene = Self { upstream, proxy, neighbour, descriptors, kib };
         scene.neighbour_is_served();
         scene
     }
 
     /// The upstream's side of session 1:1's first connection.
     fn conn(&self) -> Arc<Conn> {
-        self.origin.conn(1)
+        self.upstream.conn(1)
     }
 
-    /// Expects that the neighbour is still served.
+    /// Checks that the neighbour is still served.
     #[track_caller]
     fn neighbour_is_served(&mut self) {
         assert_eq!(self.neighbour.ask("neighbour"), "neighbour");
     }
 
-    /// Expects that the process has not grown by more than [`LITTLE_KIB`].
+    /// Checks that the process has not grown by more than [`LITTLE_KIB`].
     #[track_caller]
     fn memory_is_bounded(&self) {
         let grown = self.proxy.resident_kib().saturating_sub(self.kib);
         assert!(grown < LITTLE_KIB, "{grown} KiB");
     }
 
-    /// Waits until session 1:1 has ended, and expects that each of its events has one outcome.
+    /// Waits until session 1:1 has ended, and checks that each of its events has one outcome.
     #[track_caller]
     fn account(&self) -> Account {
         let account = self.proxy.account("1:1");
@@ -98,7 +98,7 @@ impl Scene {
         account
     }
 
-    /// Ends session 1:1 properly; all its events have an outcome.
+    /// Ends session 1:1 with a closing handshake, and checks that all its events have an outcome.
     #[track_caller]
     fn goodbye(&self, mut client: Client) -> Account {
         client.close(1000, "");
@@ -108,42 +108,43 @@ impl Scene {
         account
     }
 
-    /// `Error receiving reply from server URL: REASON`
+    /// The error text `Error receiving reply from server URL: REASON`, with the URL of the upstream.
     fn receiving(&self, reason: &str) -> String {
-        format!("Error receiving reply from server {}: {reason}", self.origin.url())
+        format!("Error receiving reply from server {}: {reason}", self.upstream.url())
     }
 
-    /// Expects that session 1:1 is over and the neighbour unaffected. Then ends the neighbour, and expects that
+    /// Checks that session 1:1 is over and the neighbour unaffected. Then ends the neighbour, and checks that
     /// nothing is left.
     #[track_caller]
     fn nothing_is_left(mut self) {
         self.proxy.wait_log("session closed session=1:1 ");
-        wait_for("the end of its connections", PATIENCE, || self.origin.live() == 1);
+        wait_for("the end of its connections", PATIENCE, || self.upstream.live() == 1);
         self.neighbour_is_served();
         assert_eq!(self.proxy.count_log("connector restart session=1:0"), 0);
         self.neighbour.close(1000, "");
         self.neighbour.expect_closed(1000);
         self.proxy.wait_idle(self.descriptors);
-        wait_for("the end of all connections", PATIENCE, || self.origin.live() == 0);
+        wait_for("the end of all connections", PATIENCE, || self.upstream.live() == 0);
         self.memory_is_bounded();
     }
 }
 
-/// Sends three messages, which the upstream receives and does not answer.
+/// Sends three messages that the upstream receives and does not answer.
 #[track_caller]
 fn three_in_flight(scene: &Scene, send: impl FnMut(&str)) {
     ["a", "b", "c"].into_iter().for_each(send);
     scene.conn().wait_messages(3);
 }
 
-/// Settings in which an upstream that does not answer a ping within 200 ms is lost.
+/// Settings in which an upstream that does not answer a ping within 200 ms counts as lost.
 fn pinged(url: &str) -> Settings {
     quick(url)
         .with(r#"upstream.echo.ping_interval = "300ms""#)
         .with(r#"upstream.echo.ping_timeout = "200ms""#)
 }
 
-/// The upstream connection fails for this reason with three messages in flight, and the session recovers.
+/// Checks that the session recovers after the upstream connection fails for `reason`, with three messages in
+/// flight.
 #[track_caller]
 fn recovers_from(scene: &Scene, fault: impl FnOnce(&Conn), reason: &str) {
     let mut client = scene.proxy.client();
@@ -152,7 +153,8 @@ fn recovers_from(scene: &Scene, fault: impl FnOnce(&Conn), reason: &str) {
     recovers_from_a_loss(scene, client, reason);
 }
 
-/// Expects an error reply for each of three messages in flight, and that the next message uses a new connection.
+/// Checks that each of three messages in flight gets an error reply, and that the next message uses a new
+/// connection.
 #[track_caller]
 fn recovers_from_a_loss(scene: &Scene, mut client: Client, reason: &str) {
     for event in 0..3 {
@@ -162,7 +164,7 @@ fn recovers_from_a_loss(scene: &Scene, mut client: Client, reason: &str) {
     assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled=3")), "{line}");
     scene.proxy.wait_ups_of("1:1", 2);
     client.text("d");
-    let conn = scene.origin.conn(2);
+    let conn = scene.upstream.conn(2);
     assert_eq!(conn.wait_messages(1), [Message::text("d")], "no earlier message is sent (C6)");
     conn.text("answer");
     assert_eq!(client.recv_text(), "answer");

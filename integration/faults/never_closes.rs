@@ -1,10 +1,10 @@
-//! A peer does not answer the proxy's close frame.
+//! Fault: a peer does not answer the proxy's close frame.
 
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// The proxy gives up the upstream and closes the client, which neither answers nor disconnects.
+/// The proxy stops restarting the upstream and closes the client, which neither answers nor disconnects.
 #[test]
 fn downstream() {
     let closes = |url: &str| {
@@ -15,7 +15,7 @@ fn downstream() {
     let mut scene = Scene::new(closes);
     scene.proxy = scene.proxy.expect("connector gave up session=1:1");
     let mut raw = Raw::upgraded(scene.proxy.addr());
-    scene.origin.set_answer(Answer::Garbage);
+    scene.upstream.set_answer(Answer::Garbage);
     scene.conn().die(Death::Fin);
     let start = Instant::now();
     raw.expect_closed(1013);
@@ -24,11 +24,11 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The client has closed. Its upstream neither answers the close frame nor disconnects.
+/// The client has closed the connection. Its upstream neither answers the close frame nor disconnects.
 #[test]
 fn upstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));
-    scene.origin.ignore_closes();
+    scene.upstream.ignore_closes();
     let mut client = scene.proxy.client();
     assert_eq!(client.ask("hello"), "hello");
     let conn = scene.conn();
@@ -40,7 +40,8 @@ fn upstream() {
     scene.nothing_is_left();
 }
 
-/// With an event in flight, the error reply precedes the close frame, and the session ends without an answer to it.
+/// The error reply for an event in flight precedes the close frame, and the session ends without an answer to
+/// that frame.
 #[test]
 fn downstream_with_an_event_in_flight() {
     let settings = |url: &str| quick(url).with(r#"drain.window = "1ms""#).with(r#"drain.grace = "200ms""#);
@@ -48,7 +49,7 @@ fn downstream_with_an_event_in_flight() {
     let mut raw = Raw::upgraded(scene.proxy.addr());
     raw.send(&Frame::client(TEXT, "question"));
     scene.conn().wait_messages(1);
-    let Scene { mut proxy, origin, .. } = scene;
+    let Scene { mut proxy, upstream, .. } = scene;
     proxy.signal("TERM");
     let reply = raw.frame().expect("an error");
     let (error, id) = error_reply(&Message::text(String::from_utf8(reply.payload).unwrap()));
@@ -58,5 +59,5 @@ fn downstream_with_an_event_in_flight() {
     let account = proxy.account("1:1");
     assert_eq!((account.accepted, account.errored, account.unsettled), (1, 1, 0), "{account:?}");
     assert_eq!(proxy.exit_code(), Some(0));
-    assert_eq!(origin.live(), 0);
+    assert_eq!(upstream.live(), 0);
 }

@@ -1,4 +1,4 @@
-//! A frame or a message exceeds the limits. The connection ends before it is read.
+//! Fault: a frame or a message exceeds the limits. The connection ends before the payload is read.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn words(bytes: &str) -> String {
     format!("{bytes} larger than the limit of 1048576 bytes")
 }
 
-/// Client and upstream get 1009 and the reason.
+/// Client and upstream get a close frame with 1009 and the reason.
 #[test]
 fn downstream() {
     for (bytes, what) in beyond(true).into_iter().zip(["frame", "message"]) {
@@ -32,7 +32,7 @@ fn downstream() {
     }
 }
 
-/// The upstream gets 1009 and the reason. The client gets error replies with the reason.
+/// The upstream gets a close frame with 1009 and the reason. The client gets error replies with the reason.
 #[test]
 fn upstream() {
     for (bytes, what) in beyond(false).into_iter().zip(["frame", "message"]) {

@@ -1,8 +1,8 @@
-//! A peer sends a frame that RFC 6455 forbids.
+//! Fault: a peer sends a frame that RFC 6455 forbids.
 
 use super::*;
 
-/// Client and upstream get 1002 and the reason. Events in flight are counted as unsettled.
+/// Client and upstream get a close frame with 1002 and the reason. Events in flight are counted as unsettled.
 #[test]
 fn downstream() {
     let scene = Scene::new(quick);
@@ -16,7 +16,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// The upstream gets 1002 and the reason. The client keeps its connection.
+/// The upstream gets a close frame with 1002 and the reason. The client keeps its connection.
 #[test]
 fn upstream() {
     let scene = Scene::new(quick);

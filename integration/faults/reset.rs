@@ -1,8 +1,8 @@
-//! A peer resets the connection.
+//! Fault: a peer resets the connection.
 
 use super::*;
 
-/// The upstream gets a close frame. Events in flight are counted as unsettled.
+/// After the client's reset, the upstream gets a close frame. Events in flight are counted as unsettled.
 #[test]
 fn downstream() {
     let scene = Scene::new(quick);

@@ -1,4 +1,4 @@
-//! A peer never completes its handshake.
+//! Fault: a peer never completes its handshake.
 
 use super::*;
 
@@ -25,11 +25,11 @@ fn downstream() {
         let text = String::from_utf8_lossy(&bytes);
         assert!(text.starts_with("HTTP/1.1 408 ") && !reset, "{text}");
     }
-    assert_eq!(scene.origin.handshakes(), 2);
+    assert_eq!(scene.upstream.handshakes(), 2);
     scene.nothing_is_left();
 }
 
-/// The upstream sends half an answer. Each dial times out, and the client is served when the upstream answers.
+/// The upstream sends half a response. Each dial times out. The client is served once the upstream responds.
 #[test]
 fn upstream() {
     let hasty = |url: &str| {
@@ -38,14 +38,14 @@ fn upstream() {
             .on_route(r#"dial_before_accept = "100ms""#)
     };
     let scene = Scene::with(hasty, |conn, message| conn.send(message));
-    scene.origin.set_answer(Answer::Half(60));
+    scene.upstream.set_answer(Answer::Half(60));
     let mut client = scene.proxy.client();
     client.text("a");
     let reason = "no connection within 100ms";
-    let error = format!("Error sending event to server {}: {reason}", scene.origin.url());
+    let error = format!("Error sending event to server {}: {reason}", scene.upstream.url());
     assert_eq!(client.recv_error(), (error, "1:1:0".into()));
     scene.proxy.wait_log("connector restart session=1:1 *attempt=3 *reason=\"no connection within 100ms\"");
-    scene.origin.set_answer(Answer::Accept);
+    scene.upstream.set_answer(Answer::Accept);
     scene.proxy.wait_ups_of("1:1", 1);
     assert_eq!(client.ask("b"), "b");
     let account = scene.goodbye(client);

@@ -1,5 +1,5 @@
-//! A peer stops reading. The proxy stops reading from the other side, and no message is lost when the peer reads
-//! again.
+//! Fault: a peer stops reading. The proxy stops reading from the other side, and no message is lost when the
+//! peer reads again.
 
 use super::*;
 
@@ -59,8 +59,8 @@ fn upstream() {
     scene.nothing_is_left();
 }
 
-/// A client that does not read for `slow_consumer_timeout` is disconnected, and its memory is freed. The upstream
-/// gets a close frame; the client does not, because it would not read it.
+/// A client that does not read for `slow_consumer_timeout` is disconnected, and its memory is freed. The
+/// upstream gets a close frame. The client gets none, because it would not read it.
 #[test]
 fn downstream_for_too_long() {
     let mut scene = Scene::new(|url| quick(url).with(r#"listener.ws.slow_consumer_timeout = "300ms""#));
@@ -77,8 +77,8 @@ fn downstream_for_too_long() {
     drop(stalled);
 }
 
-/// The connection to an upstream that does not read for `slow_consumer_timeout` is replaced. Each event has one
-/// outcome, and none is sent twice.
+/// The connection to an upstream that does not read for `slow_consumer_timeout` is replaced. Each event has
+/// one outcome, and no event is sent twice.
 #[test]
 fn upstream_for_too_long() {
     const MESSAGES: usize = 300;
@@ -112,7 +112,7 @@ fn upstream_for_too_long() {
     gate.open();
     scene.proxy.wait_ups_of("1:1", 2);
     client.text("end");
-    let conn = scene.origin.conn(2);
+    let conn = scene.upstream.conn(2);
     wait_for("the last message", PATIENCE, || conn.messages().last() == Some(&Message::text("end")));
     client.close(1000, "");
     let (replies, code, _) = client.read_to_end();
@@ -131,7 +131,7 @@ fn upstream_for_too_long() {
     scene.nothing_is_left();
 }
 
-/// The number of an event of session 1:1.
+/// The number of an event of session 1:1, from its id.
 fn event(id: &str) -> usize {
     id.strip_prefix("1:1:").unwrap().parse().unwrap()
 }

@@ -1,8 +1,9 @@
-//! A peer stops sending in the middle of a frame and stays connected.
+//! Fault: a peer stops sending in the middle of a frame and stays connected.
 
 use super::*;
 
-/// Messages for the client arrive meanwhile. When the rest of the frame arrives, the message is complete.
+/// Messages for the client arrive while its frame is incomplete. When the rest of the frame arrives, the
+/// message is complete.
 #[test]
 fn downstream() {
     let mut scene = Scene::new(quick);
@@ -74,7 +75,8 @@ fn downstream_for_too_long() {
     scene.nothing_is_left();
 }
 
-/// The same for the upstream. The incomplete reply does not settle its event.
+/// An upstream that sends nothing for `ping_timeout` after a ping is lost. Its incomplete reply does not
+/// settle the event.
 #[test]
 fn upstream_for_too_long() {
     let gate = Arc::new(Gate::default());

@@ -1,8 +1,8 @@
-//! A peer sends one byte at a time, which is slow but valid.
+//! Fault: a peer sends one byte at a time, which is slow but valid.
 
 use super::*;
 
-/// Handshake, messages and close frame arrive byte by byte.
+/// The client's handshake, messages and close frame arrive byte by byte.
 #[test]
 fn downstream() {
     let scene = Scene::with(quick, |conn, message| conn.send(message));
@@ -22,7 +22,7 @@ fn downstream() {
     scene.nothing_is_left();
 }
 
-/// Replies arrive byte by byte.
+/// The upstream's replies arrive byte by byte.
 #[test]
 fn upstream() {
     let scene = Scene::with(quick, |conn, message| {

@@ -1,5 +1,5 @@
-//! A client that follows the protocol: `tungstenite`, with a handshake of our own that gives access to status and
-//! headers.
+//! A client that follows the protocol. It uses `tungstenite`, but makes the handshake itself to give access
+//! to status and headers.
 
 use std::{
     io::{self, BufReader, Write},
@@ -25,7 +25,7 @@ pub struct Opening {
     headers: Vec<(String, String)>,
 }
 
-/// An answer to a handshake with another status than 101.
+/// A response to a handshake with a status other than 101.
 #[derive(Debug, Clone)]
 pub struct Refusal {
     pub head: Head,
@@ -33,7 +33,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// The status.
+    /// The HTTP status of the response.
     pub fn status(&self) -> u16 {
         self.head.status()
     }
@@ -42,38 +42,38 @@ impl Refusal {
 // === impl Opening ===
 
 impl Opening {
-    /// At path `/`, without other headers.
+    /// A handshake for path `/`, without other headers.
     pub fn new(addr: SocketAddr) -> Self {
         Self { addr, from: None, path: "/".into(), headers: Vec::new() }
     }
 
-    /// From another address of this machine.
+    /// Connects from another address of this machine.
     pub fn from(mut self, ip: IpAddr) -> Self {
         self.from = Some(ip);
         self
     }
 
-    /// At another path, with or without a query.
+    /// Sets the path, with or without a query.
     pub fn path(mut self, path: &str) -> Self {
         self.path = path.into();
         self
     }
 
-    /// With another header.
+    /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// Offering subprotocols.
+    /// Sets the list of offered subprotocols.
     pub fn protocols(self, list: &str) -> Self {
         self.header("Sec-WebSocket-Protocol", list)
     }
 
-    /// Shakes hands.
+    /// Connects and performs the handshake.
     ///
     /// # Errors
-    /// When the answer is not 101.
+    /// When the status of the response is not 101.
     #[track_caller]
     pub fn try_open(&self) -> Result<Client, Refusal> {
         let mut stream = self.connect();
@@ -103,16 +103,16 @@ impl Opening {
         socket.into()
     }
 
-    /// Shakes hands.
+    /// Connects and performs the handshake.
     ///
     /// # Panics
-    /// When the answer is not 101.
+    /// When the status of the response is not 101.
     #[track_caller]
     pub fn open(&self) -> Client {
         self.try_open().unwrap_or_else(|refusal| panic!("refused: {refusal:?}"))
     }
 
-    /// Sends the handshake and expects a refusal.
+    /// Sends the handshake, and returns the refusal.
     #[track_caller]
     pub fn refused(&self) -> Refusal {
         self.try_open().expect_err("the handshake should be refused")
@@ -137,17 +137,17 @@ impl Client {
         Opening::new(addr).open()
     }
 
-    /// A header of the handshake's answer.
+    /// The value of a header of the handshake's response.
     pub fn header(&self, name: &str) -> Option<String> {
         self.head.get(name)
     }
 
-    /// The subprotocol of the handshake's answer.
+    /// The subprotocol in the handshake's response.
     pub fn protocol(&self) -> Option<String> {
         self.header("sec-websocket-protocol")
     }
 
-    /// The socket, to write frames from another thread while this one reads.
+    /// The socket, for writing frames from another thread while this thread reads.
     pub fn sender(&mut self) -> TcpStream {
         self.socket.get_ref().try_clone().unwrap()
     }
@@ -158,20 +158,20 @@ impl Client {
         self.socket.send(message).expect("the client can send");
     }
 
-    /// Sends a text.
+    /// Sends a text message.
     #[track_caller]
     pub fn text(&mut self, text: &str) {
         self.send(Message::text(text));
     }
 
-    /// Sends a text and returns the next message.
+    /// Sends a text message, and returns the next message.
     #[track_caller]
     pub fn ask(&mut self, text: &str) -> String {
         self.text(text);
         self.recv_text()
     }
 
-    /// The next message; skips control frames.
+    /// Waits for the next message, and skips control frames.
     #[track_caller]
     pub fn recv(&mut self) -> Message {
         match self.try_recv() {
@@ -180,7 +180,7 @@ impl Client {
         }
     }
 
-    /// The next message, or an error when the connection ends first.
+    /// Waits for the next message. Returns an error when the connection ends first.
     pub fn try_recv(&mut self) -> Result<Message, Error> {
         loop {
             match self.socket.read()? {
@@ -194,7 +194,7 @@ impl Client {
         }
     }
 
-    /// The next message, a text.
+    /// Waits for the next message, which must be a text message.
     #[track_caller]
     pub fn recv_text(&mut self) -> String {
         match self.recv() {
@@ -203,20 +203,20 @@ impl Client {
         }
     }
 
-    /// The next message, a text that is JSON.
+    /// Waits for the next message, which must be JSON text.
     #[track_caller]
     pub fn recv_json(&mut self) -> Value {
         let text = self.recv_text();
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
-    /// The next message, an error reply: its text and event id.
+    /// Waits for the next message, which must be an error reply. Returns its text and event id.
     #[track_caller]
     pub fn recv_error(&mut self) -> (String, String) {
         error_reply(&self.recv())
     }
 
-    /// Pings, and waits for the pong.
+    /// Sends a ping, and waits for the pong.
     #[track_caller]
     pub fn ping(&mut self, payload: &[u8]) {
         self.send(Message::Ping(payload.to_vec().into()));
@@ -246,8 +246,8 @@ impl Client {
         reason
     }
 
-    /// All messages until the end of the connection, with code and reason of the close frame. The code is 1005 for a
-    /// close frame without one, and `None` without a close frame.
+    /// Reads all messages until the end of the connection. Also returns code and reason of the close frame:
+    /// the code is 1005 for a close frame without one, and `None` without a close frame.
     #[track_caller]
     pub fn read_to_end(&mut self) -> (Vec<Message>, Option<u16>, String) {
         let (mut messages, mut code, mut reason) = (Vec::new(), None, String::new());

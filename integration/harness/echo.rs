@@ -1,4 +1,4 @@
-//! The program's own echo server, as a process that a test can kill.
+//! The program's own echo server, as a process.
 
 use std::path::Path;
 
@@ -27,12 +27,12 @@ impl EchoProcess {
         self.program = Some(program);
     }
 
-    /// `kill -9`
+    /// Kills the process, as `kill -9` does.
     pub fn kill(&mut self) {
         self.program.take().expect("it runs").kill();
     }
 
-    /// `ws://127.0.0.1:PORT`
+    /// The URL `ws://127.0.0.1:PORT` of the server.
     pub fn url(&self) -> String {
         self.port.url()
     }

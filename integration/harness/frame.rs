@@ -1,5 +1,5 @@
-//! Frames as bytes, valid or not: a second implementation of RFC 6455 section 5.2, so that the program is not tested
-//! against its own.
+//! Frames as bytes, valid or not. This is a second implementation of RFC 6455 section 5.2, so that the
+//! program is not tested against itself.
 
 use std::io::{self, Read};
 
@@ -10,7 +10,7 @@ pub const CLOSE: u8 = 0x8;
 pub const PING: u8 = 0x9;
 pub const PONG: u8 = 0xA;
 
-/// One frame.
+/// One frame of RFC 6455.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     pub fin: bool,
@@ -37,12 +37,12 @@ impl Frame {
         Self { fin: false, ..self }
     }
 
-    /// A close frame's payload.
+    /// The payload of a close frame.
     pub fn close_payload(code: u16, reason: &str) -> Vec<u8> {
         [&code.to_be_bytes(), reason.as_bytes()].concat()
     }
 
-    /// Code and reason of a close frame; the code is 1005 if it has none.
+    /// Code and reason of a close frame. The code is 1005 if the payload is empty.
     pub fn close_parts(&self) -> (u16, String) {
         match self.payload.as_slice() {
             [high, low, reason @ ..] => {
@@ -65,7 +65,7 @@ impl Frame {
         bytes
     }
 
-    /// An encoded header that declares any length.
+    /// An encoded header that declares `length` bytes of payload, whatever follows.
     pub fn header(fin: bool, rsv: u8, opcode: u8, masked: bool, length: u64) -> Vec<u8> {
         let mut bytes = vec![u8::from(fin) << 7 | rsv << 4 | opcode];
         let mask_bit = u8::from(masked) << 7;
@@ -83,7 +83,7 @@ impl Frame {
         bytes
     }
 
-    /// Reads one frame; `None` at the end of the stream, also in the middle of a frame.
+    /// Reads one frame; `None` if the stream ends before the frame is complete.
     pub fn read(stream: &mut impl Read) -> io::Result<Option<Self>> {
         match Self::read_whole(stream) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),

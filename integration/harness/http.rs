@@ -1,4 +1,4 @@
-//! Heads of HTTP requests and answers, and a socket to which a test can write any bytes.
+//! Heads of HTTP requests and responses, and a socket to which a test can write any bytes.
 
 use std::{
     io::{self, BufReader, Read, Write},
@@ -9,14 +9,14 @@ use socket2::{Domain, Socket, Type};
 
 use super::{Frame, PATIENCE};
 
-/// The head of a request or of an answer.
+/// The head of a request or a response.
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     /// The first line.
     pub line: String,
-    /// Headers with names in lower case, in their order in the head.
+    /// The headers with names in lower case, in their order in the head.
     pub headers: Vec<(String, String)>,
-    /// The names as they are spelled in the head.
+    /// The names of the headers as they are spelled in the head.
     pub names: Vec<String>,
 }
 
@@ -45,17 +45,17 @@ impl Head {
         Self { line, names: names.collect(), headers: lines.iter().copied().filter_map(header).collect() }
     }
 
-    /// The value of a header. Several with the same name are joined by `, `.
+    /// The value of a header; `None` if it is missing. Several headers with the same name are joined by `, `.
     pub fn get(&self, name: &str) -> Option<String> {
         let values: Vec<_> =
             self.headers.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     }
 
-    /// The status of an answer.
+    /// The status of a response.
     ///
     /// # Panics
-    /// When it is not an answer.
+    /// When the head is not that of a response.
     pub fn status(&self) -> u16 {
         self.line
             .strip_prefix("HTTP/1.1 ")
@@ -64,7 +64,7 @@ impl Head {
             .unwrap_or_else(|| panic!("not an answer: {:?}", self.line))
     }
 
-    /// The body after this head, of `Content-Length` bytes or until the end of the stream.
+    /// Reads the body after this head: `Content-Length` bytes, or until the end of the stream.
     pub fn body(&self, stream: &mut impl Read) -> String {
         let mut bytes = Vec::new();
         let limit = self.get("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
@@ -81,7 +81,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects.
+    /// Connects to an address.
     pub fn connect(addr: SocketAddr) -> Self {
         Self::with(TcpStream::connect(addr).unwrap())
     }
@@ -104,7 +104,8 @@ impl Raw {
         self
     }
 
-    /// As [`Raw::open`], with a small receive buffer, which is soon full if the test does not read.
+    /// Connects and completes a valid handshake, with a small receive buffer, which is soon full if the test
+    /// does not read.
     pub fn upgraded_narrow(addr: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
@@ -112,7 +113,7 @@ impl Raw {
         Self::with(socket.into()).shaken()
     }
 
-    /// Writes bytes. Ignores errors, such as that the peer has disconnected.
+    /// Writes bytes. Ignores errors, because the peer may have disconnected.
     pub fn write(&mut self, bytes: &[u8]) {
         let _ = self.reader.get_mut().write_all(bytes);
     }
@@ -122,18 +123,18 @@ impl Raw {
         self.write(&frame.bytes());
     }
 
-    /// Reads a head.
+    /// Reads the head of a response.
     #[track_caller]
     pub fn head(&mut self) -> Head {
         Head::read(&mut self.reader).expect("an answer").expect("an answer before the end")
     }
 
-    /// Reads a body.
+    /// Reads the body of a response.
     pub fn body(&mut self, head: &Head) -> String {
         head.body(&mut self.reader)
     }
 
-    /// Reads until the end of the connection.
+    /// Reads until the end of the connection. Returns what was read.
     #[track_caller]
     pub fn read_to_end(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -159,7 +160,7 @@ impl Raw {
         assert_eq!(self.frame(), None);
     }
 
-    /// Reads until the end of the connection; returns the bytes and whether the end was a reset.
+    /// Reads until the end of the connection. Returns the bytes, and whether the end was a reset.
     ///
     /// # Panics
     /// When the connection does not end.
@@ -179,18 +180,18 @@ impl Raw {
         socket.set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
-    /// Sends binary messages until the peer takes nothing for half a second, or `limit` bytes are sent. Returns the
-    /// number of bytes that it took.
+    /// Sends binary messages of `payload` bytes until the peer accepts nothing for half a second, or `limit`
+    /// bytes are sent. Returns the number of bytes that the peer accepted.
     pub fn flood(&mut self, payload: usize, limit: usize) -> usize {
         super::flood(self.reader.get_mut(), &Frame::client(super::BINARY, vec![7; payload]), limit)
     }
 
-    /// Ends the writing side.
+    /// Shuts down the writing side of the connection.
     pub fn finish(&mut self) {
         self.reader.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// The socket.
+    /// The socket of the connection.
     pub fn stream(&self) -> &TcpStream {
         self.reader.get_ref()
     }
@@ -211,7 +212,7 @@ pub fn request(path: &str, headers: &[(&str, &str)]) -> String {
 /// The `Sec-WebSocket-Key` of all handshakes: the example in RFC 6455 section 1.3.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Status and body of a plain GET.
+/// The status and the body of a plain GET.
 pub fn get(addr: SocketAddr, path: &str) -> (u16, String) {
     let mut raw = Raw::connect(addr);
     raw.write(format!("GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").as_bytes());

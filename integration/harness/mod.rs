@@ -1,4 +1,4 @@
-//! The test harness: the real program, an upstream that the test controls, and clients.
+//! The test harness: the real program, test upstreams, and clients.
 //!
 //! Tests wait for conditions with a deadline, never for a fixed time.
 
@@ -6,10 +6,10 @@ mod client;
 mod echo;
 mod frame;
 mod http;
-mod origin;
 mod program;
 mod proxy;
 mod settings;
+mod upstream;
 mod websocat;
 
 use std::{
@@ -23,17 +23,17 @@ pub use client::{Client, Opening, Refusal};
 pub use echo::EchoProcess;
 pub use frame::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT};
 pub use http::{Head, Raw, get, request};
-pub use origin::{Answer, Conn, Death, End, Origin};
 pub use program::{Finished, Program};
 pub use proxy::{Account, Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use serde_json::{Value, json};
 pub use settings::Settings;
 pub use tungstenite::Message;
+pub use upstream::{Answer, Conn, Death, End, TestUpstream};
 pub use websocat::Websocat;
 
-/// How long a condition may take before the test fails. Long enough for two busy cores; a test that passes waits much
-/// less.
+/// Maximum time for a condition before the test fails. It is long enough for two busy cores; a test that
+/// passes waits much less.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The pause between two checks of a condition.
@@ -42,7 +42,7 @@ const POLL: Duration = Duration::from_millis(3);
 /// Waits until `condition` is true.
 ///
 /// # Panics
-/// When that takes longer than `deadline`.
+/// When the condition is not true within `deadline`.
 #[track_caller]
 pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + deadline;
@@ -52,8 +52,8 @@ pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> b
     }
 }
 
-/// Measures how much `value` grows within `window`: for rates, such as processor time, and for values that must not
-/// change. To wait for a condition, use [`wait_for`].
+/// Measures how much `value` grows within `window`. Use it for rates, such as processor time, and for values
+/// that must not change. To wait for a condition, use [`wait_for`].
 pub fn measure_for<T: Copy + std::ops::Sub>(window: Duration, value: impl Fn() -> T) -> T::Output {
     let before = value();
     pause(window);
@@ -70,8 +70,8 @@ pub fn pause(length: Duration) {
     }
 }
 
-/// Writes a frame repeatedly until the peer takes nothing for half a second, or `limit` bytes are sent. Returns the
-/// number of bytes that it took.
+/// Writes a frame repeatedly until the peer accepts nothing for half a second, or `limit` bytes are sent.
+/// Returns the number of bytes that the peer accepted.
 fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
     stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
     let bytes = frame.bytes();
@@ -82,7 +82,7 @@ fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
     written
 }
 
-/// Blocks threads until it is opened.
+/// A gate that blocks threads until it is opened.
 #[derive(Debug, Default)]
 pub struct Gate {
     open: Mutex<bool>,
@@ -92,21 +92,21 @@ pub struct Gate {
 // === impl Gate ===
 
 impl Gate {
-    /// Waits until it is open.
+    /// Waits until the gate is open.
     pub fn wait(&self) {
         let guard = self.open.lock().unwrap();
         drop(self.bell.wait_while(guard, |open| !*open).unwrap());
     }
 
-    /// Releases all threads that wait, now and later.
+    /// Opens the gate for all threads that wait, now and later.
     pub fn open(&self) {
         *self.open.lock().unwrap() = true;
         self.bell.notify_all();
     }
 }
 
-/// A random number generator for a test, with a fresh seed or the one in `TOWLINE_TEST_SEED`. Prints its seed, which
-/// the test runner shows when the test fails.
+/// A random number generator for a test, with a fresh seed or the one in `TOWLINE_TEST_SEED`. Prints the
+/// seed, which the test runner shows when the test fails.
 pub fn seeded() -> StdRng {
     let seed = match std::env::var("TOWLINE_TEST_SEED") {
         Ok(text) => text.parse().expect("TOWLINE_TEST_SEED is a number"),
@@ -117,7 +117,8 @@ pub fn seeded() -> StdRng {
 }
 
 /// A reserved port on loopback. It is bound, so that no other process gets it, but does not listen, so that
-/// connections are refused. A server can still listen on it with `SO_REUSEADDR`, which `TcpListener::bind` sets.
+/// connections are refused. A server can still listen on the port with `SO_REUSEADDR`, which
+/// `TcpListener::bind` sets.
 #[derive(Debug)]
 pub struct Port {
     addr: SocketAddr,
@@ -125,7 +126,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes a free port.
+    /// Reserves a free port.
     pub fn take() -> Self {
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
@@ -134,12 +135,12 @@ impl Port {
         Self { addr, _held: socket }
     }
 
-    /// `127.0.0.1:PORT`
+    /// The address `127.0.0.1:PORT`.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// `ws://127.0.0.1:PORT`
+    /// The URL `ws://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("ws://{}", self.addr)
     }
@@ -162,12 +163,12 @@ pub fn matches(line: &str, pattern: &str) -> bool {
     })
 }
 
-/// A binary message.
+/// Creates a binary message.
 pub fn binary(bytes: impl AsRef<[u8]>) -> Message {
     Message::binary(bytes.as_ref().to_vec())
 }
 
-/// The `error` text and `event_id` of an error reply.
+/// The `error` text and the `event_id` of an error reply.
 ///
 /// # Panics
 /// When the message is not an error reply.

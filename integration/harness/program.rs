@@ -11,7 +11,7 @@ use std::{
 
 use super::{PATIENCE, matches, wait_for};
 
-/// Options of `unshare`: a mount namespace, and a user namespace so that this works without root.
+/// Options of `unshare`: a mount namespace, and a user namespace so that no root is needed.
 const NAMESPACE: &str = "-rm";
 
 /// A running `towline`, killed when dropped.
@@ -22,14 +22,14 @@ pub struct Program {
     reader: Option<JoinHandle<()>>,
 }
 
-/// The lines of the log so far, and a condition variable for new ones.
+/// The lines of the log so far, and a condition variable that announces new lines.
 #[derive(Debug, Default)]
 struct Lines {
     lines: Mutex<(Vec<String>, bool)>,
     bell: Condvar,
 }
 
-/// How a command ended.
+/// The result of a command that has ended.
 #[derive(Debug)]
 pub struct Finished {
     pub code: Option<i32>,
@@ -43,15 +43,15 @@ impl Program {
         Self::spawn(command(args, env, folder))
     }
 
-    /// As [`start`](Self::start), with a limit on open files.
+    /// The same as [`start`](Self::start), with a limit on open files.
     pub fn start_limited(open_files: usize, args: &[&str], folder: &Path) -> Self {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
         Self::start_by(shell, args, folder)
     }
 
-    /// As [`start`](Self::start), in a mount namespace in which the files `hosts`, `resolv.conf` and `nsswitch.conf`
-    /// in `folder` replace those in `/etc`.
+    /// The same as [`start`](Self::start), in a mount namespace where the files `hosts`, `resolv.conf` and
+    /// `nsswitch.conf` in `folder` replace those in `/etc`.
     pub fn start_with_names(args: &[&str], folder: &Path) -> Self {
         let mount = |name| format!("mount --bind {name} /etc/{name} && ");
         let mounts = ["hosts", "resolv.conf", "nsswitch.conf"].map(mount).concat();
@@ -102,7 +102,7 @@ impl Program {
         run_to_end(command(args, env, folder), "")
     }
 
-    /// Runs a command until it ends, with this standard input.
+    /// Runs a command until it ends, with `stdin` as its standard input.
     pub fn finish_with(args: &[&str], folder: &Path, stdin: &str) -> Finished {
         run_to_end(command(args, &[], folder), stdin)
     }
@@ -121,7 +121,7 @@ impl Program {
         }
     }
 
-    /// Waits for a line that matches; `None` at the deadline or when the program ends.
+    /// Waits for a line that matches `pattern`; `None` at the deadline or when the program ends.
     pub fn find_log(&self, pattern: &str, patience: Duration) -> Option<String> {
         let end = Instant::now() + patience;
         let mut guard = self.log.lines.lock().unwrap();

@@ -8,12 +8,12 @@ use std::{
 
 use super::{Client, PATIENCE, Program, Settings, matches, measure_for, wait_for};
 
-/// A running `towline run`. Its drop kills it, and fails the test if the log has a warning, error or panic that the
-/// test does not expect.
+/// A running `towline run`. Its drop kills it, and fails the test if the log has a warning, error or panic
+/// that the test does not expect.
 #[derive(Debug)]
 pub struct Proxy {
     program: Program,
-    /// The folder of the settings file.
+    /// The folder with the settings file.
     _folder: tempfile::TempDir,
     announced: Vec<String>,
 }
@@ -25,20 +25,20 @@ impl Proxy {
         Self::start_with(settings, &[])
     }
 
-    /// As [`start`](Self::start), with environment variables.
+    /// The same as [`start`](Self::start), with environment variables.
     #[track_caller]
     pub fn start_with(settings: &Settings, env: &[(&str, &str)]) -> Self {
         Self::run(settings, |args, folder| Program::start(args, env, folder))
     }
 
-    /// As [`start`](Self::start), with a limit on open files.
+    /// The same as [`start`](Self::start), with a limit on open files.
     #[track_caller]
     pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
         Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
     }
 
-    /// As [`start`](Self::start), with another hosts file and name server; `None` when the system does not permit
-    /// that.
+    /// The same as [`start`](Self::start), with another hosts file and name server. `None` if the system does
+    /// not permit that.
     #[track_caller]
     pub fn start_with_names(settings: &Settings, hosts: &str, server: IpAddr) -> Option<Self> {
         if !Program::has_namespaces() {
@@ -66,13 +66,13 @@ impl Proxy {
         proxy
     }
 
-    /// Expects log lines of level WARN or ERROR that match `pattern`.
+    /// Declares that the test expects log lines of level WARN or ERROR that match `pattern`.
     pub fn expect(mut self, pattern: &str) -> Self {
         self.announced.push(pattern.to_owned());
         self
     }
 
-    /// Expects the log lines about the loss of an upstream.
+    /// Declares that the test expects the log lines about the loss of an upstream.
     pub fn expect_restarts(self) -> Self {
         self.expect("connector restart").expect("upstream ended")
     }
@@ -82,17 +82,17 @@ impl Proxy {
         address(&self.wait_log("listening listener=*address="))
     }
 
-    /// The address of a listener.
+    /// The address of the listener `name`.
     pub fn listener(&self, name: &str) -> SocketAddr {
         address(&self.wait_log(&format!("listening listener={name} *address=")))
     }
 
-    /// The admin address.
+    /// The address of the admin server.
     pub fn admin(&self) -> SocketAddr {
         address(&self.wait_log("listening admin address="))
     }
 
-    /// A new client of the first listener.
+    /// Connects a new client to the first listener.
     #[track_caller]
     pub fn client(&self) -> Client {
         Client::connect(self.addr())
@@ -103,7 +103,7 @@ impl Proxy {
         self.program.log()
     }
 
-    /// Number of log lines that match.
+    /// Number of log lines that match a pattern.
     pub fn count_log(&self, pattern: &str) -> usize {
         self.log().iter().filter(|line| matches(line, pattern)).count()
     }
@@ -134,14 +134,14 @@ impl Proxy {
         self.program.find_log(pattern, patience).is_some()
     }
 
-    /// The resident memory of the process.
+    /// The resident memory of the process, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.program.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
         line.split_whitespace().next().expect("a number").parse().unwrap()
     }
 
-    /// Number of open descriptors of the process.
+    /// Number of open file descriptors of the process.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
     }
@@ -157,14 +157,14 @@ impl Proxy {
         Account::parse(&self.wait_log(&format!("session closed session={session} ")))
     }
 
-    /// Waits until there are no sessions and no more descriptors than `before`.
+    /// Waits until there are no sessions and no more file descriptors than `before`.
     #[track_caller]
     pub fn wait_idle(&self, before: usize) {
         wait_for("the end of all sessions", PATIENCE, || self.sessions() == 0);
         wait_for("descriptors to be closed", PATIENCE, || self.descriptors() <= before);
     }
 
-    /// Number of descriptors of the process after its start. Call it before the first client.
+    /// Number of file descriptors of the process after its start. Call it before the first client connects.
     #[track_caller]
     pub fn descriptors_at_rest(&self) -> usize {
         // The accepting thread of the admin server is the last thing that starts. A busy machine can make the
@@ -182,7 +182,7 @@ impl Proxy {
         names.filter(|found| found.starts_with(name)).count()
     }
 
-    /// The processor time of all threads.
+    /// The processor time of all threads together.
     pub fn busy(&self) -> Duration {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.program.pid())).unwrap();
         let times = threads.filter_map(|thread| {
@@ -233,7 +233,7 @@ impl Drop for Proxy {
     }
 }
 
-/// The counts in the last log line of a session.
+/// The counts of events in the last log line of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Account {
     pub accepted: usize,
@@ -269,7 +269,7 @@ impl Account {
     }
 }
 
-/// Whether a line is a warning, an error or a panic. The level is one of the first words.
+/// Whether a line of the log is a warning, an error or a panic. The level is one of the first words.
 pub fn is_trouble(line: &str) -> bool {
     let level = |word: &str| {
         let word = word.trim_matches(|letter: char| !letter.is_ascii_alphabetic());
@@ -279,7 +279,7 @@ pub fn is_trouble(line: &str) -> bool {
     head || line.contains("panicked at")
 }
 
-/// The address at the end of a `listening …` line.
+/// The address at the end of a log line `listening …`.
 fn address(line: &str) -> SocketAddr {
     let (_, rest) = line.split_once("address=").expect("address=");
     let word = rest.split_whitespace().next().unwrap_or(rest);

@@ -2,19 +2,19 @@
 
 /// Settings as lines `key = value`, in which `key` is a dotted path.
 ///
-/// Where the defaults would make a test wait, the times are shorter.
+/// If a default would make a test wait, the time is shorter.
 #[derive(Debug, Clone)]
 pub struct Settings {
     keys: Vec<(String, String)>,
     routes: Vec<Vec<(String, String)>>,
 }
 
-/// `restart` with short delays.
+/// The key `restart` with short delays.
 const FAST: &str = "{ min = \"20ms\", max = \"100ms\", max_restarts = 100000, window = \"60s\", probe = \"100ms\", \
                     rate = 5000 }";
 
 impl Settings {
-    /// Only the admin address and the times of the drain.
+    /// Settings with only the admin address and the times of the drain.
     pub fn bare() -> Self {
         let settings = Self { keys: Vec::new(), routes: Vec::new() };
         settings
@@ -24,14 +24,15 @@ impl Settings {
             .with(r#"drain.grace = "2s""#)
     }
 
-    /// One listener `ws`, one upstream `echo` at `url`, and a route between them, in stream mode. The client is kept
-    /// when its upstream is lost, and gets error replies. [`Settings::plain`] has the default policies.
+    /// Settings with one listener `ws`, one upstream `echo` at `url`, and a route between them, in stream
+    /// mode. The client is kept when its upstream is lost, and gets error replies. [`Settings::plain`] has
+    /// the default policies.
     pub fn stream(url: &str) -> Self {
         Self::plain(url).on_route("stateless = true").on_route("error_replies = true")
     }
 
-    /// With the default policies of stream mode: the client is closed when its upstream is lost, and gets no error
-    /// replies.
+    /// Settings with the default policies of stream mode: the client is closed when its upstream is lost, and
+    /// gets no error replies.
     pub fn plain(url: &str) -> Self {
         Self::bare()
             .with(r#"listener.ws.bind = "127.0.0.1:0""#)
@@ -39,17 +40,17 @@ impl Settings {
             .route(&[r#"upstream = "echo""#])
     }
 
-    /// In request mode.
+    /// Settings in request mode.
     pub fn request(url: &str) -> Self {
         Self::stream(url).with(r#"upstream.echo.exchange = "request""#)
     }
 
-    /// With codec `json` on both sides.
+    /// Settings with codec `json` on both sides.
     pub fn json(url: &str) -> Self {
         Self::request(url).with(r#"listener.ws.codec = "json""#).with(r#"upstream.echo.codec = "json""#)
     }
 
-    /// Sets a key: `.with(r#"upstream.echo.exchange = "request""#)`.
+    /// Sets a key, as in `.with(r#"upstream.echo.exchange = "request""#)`.
     pub fn with(mut self, line: &str) -> Self {
         set(&mut self.keys, line);
         self
@@ -62,7 +63,7 @@ impl Settings {
             .with(&format!("upstream.{name}.restart = {FAST}"))
     }
 
-    /// Whether a route may keep its clients when this upstream is lost. Otherwise the program refuses the key
+    /// Whether a route may keep its clients when this upstream is lost. If not, the program refuses the key
     /// `restart`.
     fn keeps_clients_of(&self, upstream: &str) -> bool {
         let is = |keys: &[(String, String)], key: &str, value: &str| {
@@ -119,7 +120,7 @@ impl Settings {
     }
 }
 
-/// Adds `key = value`, or replaces the value.
+/// Adds `key = value`, or replaces the value of the key.
 fn set(keys: &mut Vec<(String, String)>, line: &str) {
     let (key, value) = line.split_once('=').expect("key = value");
     let (key, value) = (key.trim().to_owned(), value.trim().to_owned());

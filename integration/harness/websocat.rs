@@ -1,4 +1,4 @@
-//! The real `websocat`, as in the README.
+//! The command-line client `websocat`, as the README uses it.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -10,7 +10,7 @@ use std::{
 
 use super::{PATIENCE, program::run_to_end};
 
-/// A `websocat` that stays connected, with one message per line; killed when dropped.
+/// A running `websocat` that stays connected, with one message per line. Its drop kills it.
 #[derive(Debug)]
 pub struct Websocat {
     child: Child,
@@ -32,7 +32,7 @@ impl Websocat {
         finished.stdout
     }
 
-    /// `websocat ws://ADDR`
+    /// Starts `websocat ws://ADDR`.
     pub fn open(addr: SocketAddr) -> Self {
         let mut child = Command::new(path())
             .arg(format!("ws://{addr}"))
@@ -52,12 +52,12 @@ impl Websocat {
         Self { child, stdin, lines }
     }
 
-    /// Writes a line to its standard input.
+    /// Writes a line to the standard input.
     pub fn type_line(&mut self, line: &str) {
         writeln!(self.stdin, "{line}").unwrap();
     }
 
-    /// The next line of its output.
+    /// Waits for the next line of the output.
     #[track_caller]
     pub fn line(&mut self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("a line from websocat")

@@ -1,4 +1,4 @@
-//! Connections that end in the middle of a message, and bytes after a close frame.
+//! Tests of connections that end in the middle of a message, and of bytes after a close frame.
 
 use super::narrow;
 use crate::harness::*;
@@ -36,21 +36,22 @@ fn cuts() -> Vec<Cut> {
     ]
 }
 
-/// Expects that the upstream gets the complete messages and a close frame, and nothing of the incomplete one.
+/// Checks that the upstream gets the complete messages and a close frame, and nothing of the incomplete
+/// message. `end` ends the connection.
 #[track_caller]
 fn ended(end: impl Fn(Raw) -> Option<Raw>) {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&narrow(&origin));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&narrow(&upstream));
     for (session, (name, bytes, delivered)) in cuts().into_iter().enumerate() {
         println!("{name}");
         let mut raw = Raw::upgraded(proxy.addr());
         raw.write(&bytes);
-        origin.conn(session).wait_messages(delivered.len());
+        upstream.conn(session).wait_messages(delivered.len());
         if let Some(mut raw) = end(raw) {
             let closes = |frame: &Frame| frame.opcode == CLOSE;
             assert!(!std::iter::from_fn(|| raw.frame()).any(|frame| closes(&frame)), "{name}");
         }
-        let conn = origin.conn(session);
+        let conn = upstream.conn(session);
         assert_eq!(conn.wait_end(), End::Close(1001, "client is gone".into()), "{name}");
         assert_eq!(conn.texts(), delivered, "{name}");
         let account = proxy.account(&format!("1:{session}"));
@@ -76,11 +77,11 @@ fn by_reset() {
     });
 }
 
-/// Bytes after a close frame are not read, whether valid or not (RFC 6455 section 5.5.1).
+/// The proxy does not read bytes after a close frame, whether valid or not (RFC 6455 section 5.5.1).
 #[test]
 fn bytes_after_a_close_frame() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&narrow(&origin));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&narrow(&upstream));
     let behind = [
         ("text", Frame::client(TEXT, "too late").bytes()),
         ("a ping", Frame::client(PING, "too late").bytes()),
@@ -95,21 +96,21 @@ fn bytes_after_a_close_frame() {
         raw.write(&[Frame::client(CLOSE, Frame::close_payload(4000, "bye")).bytes(), bytes].concat());
         assert_eq!(raw.frame(), Some(Frame::server(CLOSE, Frame::close_payload(4000, "bye"))), "{name}");
         assert_eq!(raw.frame(), None, "{name}");
-        assert_eq!(origin.conn(session).wait_end(), End::Close(4000, "bye".into()), "{name}");
-        assert_eq!(origin.conn(session).messages(), [], "{name}");
+        assert_eq!(upstream.conn(session).wait_end(), End::Close(4000, "bye".into()), "{name}");
+        assert_eq!(upstream.conn(session).messages(), [], "{name}");
     }
 }
 
-/// A client that is rejected and does not disconnect is disconnected.
+/// A rejected client that does not disconnect is disconnected by the proxy.
 #[test]
 fn a_rejected_client_that_stays_connected() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&narrow(&origin));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&narrow(&upstream));
     let mut raw = Raw::upgraded(proxy.addr());
     raw.send(&Frame::server(TEXT, "unmasked"));
     raw.expect_closed(1002);
     // The session does not wait for the client.
     proxy.wait_log("session closed session=1:0 code=1002 side=proxy");
-    assert_eq!(origin.conn(0).wait_end(), End::Close(1002, "unmasked frame from a client".into()));
-    assert_eq!(origin.conn(0).messages(), []);
+    assert_eq!(upstream.conn(0).wait_end(), End::Close(1002, "unmasked frame from a client".into()));
+    assert_eq!(upstream.conn(0).messages(), []);
 }

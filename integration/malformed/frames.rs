@@ -1,4 +1,4 @@
-//! Frame headers that RFC 6455 or the limits forbid.
+//! Tests of frame headers that RFC 6455 or the limits forbid.
 
 use super::{Case, speak};
 use crate::harness::*;
@@ -105,7 +105,7 @@ fn lengths() {
     ]);
 }
 
-/// A frame that is too large is rejected by its header alone (C4), so the payload is not sent.
+/// A frame that is too large is rejected because of its header (guarantee C4), so the payload is not sent.
 #[test]
 fn sizes() {
     const FRAME: &str = "frame larger than the limit of 4096 bytes";

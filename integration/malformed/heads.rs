@@ -1,4 +1,4 @@
-//! Request heads that are malformed, too long, or never complete (RFC 9112).
+//! Tests of request heads that are malformed, too long, or never complete (RFC 9112).
 
 use super::{RefusedRequest, Request, expect_refused};
 use crate::harness::*;
@@ -146,8 +146,8 @@ fn sizes() {
 /// A head that never ends is refused as soon as it is too long.
 #[test]
 fn a_head_that_never_ends() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect("client refused");
     let before = proxy.resident_kib();
     let mut raw = Raw::connect(proxy.addr());
     raw.write(b"GET / HTTP/1.1\r\nHost: towline.test\r\n");
@@ -162,15 +162,15 @@ fn a_head_that_never_ends() {
 }
 
 /// A proxy with a `handshake_timeout` of 300 ms.
-fn hasty(origin: &Origin) -> Proxy {
-    let settings = Settings::request(&origin.url()).with(r#"listener.ws.handshake_timeout = "300ms""#);
+fn hasty(upstream: &TestUpstream) -> Proxy {
+    let settings = Settings::request(&upstream.url()).with(r#"listener.ws.handshake_timeout = "300ms""#);
     Proxy::start(&settings).expect("client refused")
 }
 
 #[test]
 fn never_complete() {
-    let origin = Origin::echo();
-    let proxy = hasty(&origin);
+    let upstream = TestUpstream::echo();
+    let proxy = hasty(&upstream);
     let whole = request("/", &[]);
     let beginnings = [
         "G",
@@ -187,25 +187,25 @@ fn never_complete() {
     for (case, mut raw) in slow {
         case.check_answer(&mut raw);
     }
-    assert_eq!(origin.handshakes(), 0);
+    assert_eq!(upstream.handshakes(), 0);
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// A client that sends nothing gets 408 as well.
+/// A client that sends nothing gets a 408, too.
 #[test]
 fn silence() {
-    let origin = Origin::echo();
-    let proxy = hasty(&origin);
+    let upstream = TestUpstream::echo();
+    let proxy = hasty(&upstream);
     let (bytes, reset) = Raw::connect(proxy.addr()).rest();
     assert!(bytes.starts_with(b"HTTP/1.1 408 ") && !reset, "{}", String::from_utf8_lossy(&bytes));
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// The timeout is for the whole head: single bytes do not extend it.
+/// The timeout is for the whole head, so single bytes do not extend it.
 #[test]
 fn single_bytes_do_not_extend_the_timeout() {
-    let origin = Origin::echo();
-    let proxy = hasty(&origin);
+    let upstream = TestUpstream::echo();
+    let proxy = hasty(&upstream);
     let mut raw = Raw::connect(proxy.addr());
     raw.write(b"GET / HTTP/1.1\r\nX: ");
     // If a byte extended the timeout, this loop would not end.

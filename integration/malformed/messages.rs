@@ -1,4 +1,4 @@
-//! Frames in a wrong order, text that is not UTF-8, and invalid close frames.
+//! Tests of frames in a wrong order, text that is not UTF-8, and invalid close frames.
 
 use super::{Case, speak};
 use crate::harness::*;

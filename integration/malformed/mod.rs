@@ -1,5 +1,5 @@
-//! Invalid input from clients, one table for each part of the protocol. A case has a name, the bytes, and the exact
-//! answer. None of it may reach the upstream.
+//! Tests of invalid input from clients, one table for each part of the protocol. A case has a name, the
+//! bytes, and the exact response. None of the invalid input may reach the upstream.
 
 mod ends;
 mod frames;
@@ -12,7 +12,7 @@ use crate::harness::*;
 /// A short `close_timeout`, after which a rejected client is disconnected.
 const CLOSE_TIMEOUT: &str = r#"listener.ws.close_timeout = "300ms""#;
 
-/// A handshake, and the status with which it is refused.
+/// A handshake, and the status of its refusal.
 #[derive(Debug)]
 struct RefusedRequest {
     name: &'static str,
@@ -20,7 +20,8 @@ struct RefusedRequest {
     status: u16,
 }
 
-/// Bytes after a valid handshake, and the close frame that answers them. The reason may omit the number at its end.
+/// Bytes after a valid handshake, and the close frame that the client gets. The expected reason may omit a
+/// number at the end.
 #[derive(Debug)]
 struct Case {
     name: &'static str,
@@ -45,8 +46,8 @@ impl RefusedRequest {
         Self { name, bytes: bytes.into(), status }
     }
 
-    /// Sends the request on a new connection, followed by a valid handshake that must not be read. Expects one answer
-    /// and the end.
+    /// Sends the request on a new connection, followed by a valid handshake that must not be read. Checks
+    /// that there is one response, and then the end of the connection.
     #[track_caller]
     fn check(&self, proxy: &Proxy) {
         println!("{}", self.name);
@@ -74,7 +75,8 @@ impl RefusedRequest {
         self.check_headers(&head);
     }
 
-    /// The headers that the answer must have (RFC 9110 sections 15.5.6 and 15.5.22; RFC 6455 section 4.4).
+    /// Checks the headers that a refusal must have (RFC 9110 sections 15.5.6 and 15.5.22; RFC 6455 section
+    /// 4.4).
     #[track_caller]
     fn check_headers(&self, head: &Head) {
         let said = |header, value| head.get(header).is_some_and(|said| said.eq_ignore_ascii_case(value));
@@ -88,16 +90,16 @@ impl RefusedRequest {
     }
 }
 
-/// Expects that each case is refused as it says, and that no case reaches the upstream.
+/// Checks that each case is refused with its status, and that no case reaches the upstream.
 #[track_caller]
 fn expect_refused(cases: &[RefusedRequest]) {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect("client refused");
     let before = proxy.descriptors_at_rest();
     for case in cases {
         case.check(&proxy);
     }
-    assert_eq!(origin.handshakes(), 0, "the upstream of a refused client is not dialed");
+    assert_eq!(upstream.handshakes(), 0, "the upstream of a refused client is not dialed");
     assert_eq!(proxy.sessions(), 0);
     for case in cases {
         // The log throttle suppresses later refusals with the same reason.
@@ -110,7 +112,7 @@ fn expect_refused(cases: &[RefusedRequest]) {
 // === impl Request ===
 
 impl Request {
-    /// A handshake that would be accepted.
+    /// A request whose handshake is accepted.
     fn good() -> Self {
         let lines = request("/", &[]);
         let lines = lines.split("\r\n").filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec());
@@ -147,7 +149,7 @@ impl Request {
         Self { body: body.into(), ..self }
     }
 
-    /// Replaces the CR LF at the end of lines.
+    /// The bytes of the request, with `end` in place of the CR LF at the end of lines.
     fn ended_by(&self, end: &str) -> Vec<u8> {
         let mut bytes: Vec<u8> = self.lines.iter().flat_map(|line| [line, end.as_bytes()].concat()).collect();
         bytes.extend(end.as_bytes());
@@ -174,7 +176,7 @@ impl Case {
         Self { delivered, ..self }
     }
 
-    /// Sends the bytes at once, then one by one, and expects the same result.
+    /// The bytes in one piece, and the bytes one by one. The result must be the same.
     fn ways(&self) -> [Vec<&[u8]>; 2] {
         [vec![&self.bytes], self.bytes.chunks(1 + self.bytes.len() / 1000).collect()]
     }
@@ -197,31 +199,31 @@ impl Case {
     }
 }
 
-/// A proxy with low limits: `max_frame` 4 KiB, `max_message` 10 KiB.
-fn narrow(origin: &Origin) -> Settings {
-    Settings::request(&origin.url())
+/// Settings of a proxy with low limits: `max_frame` 4 KiB, `max_message` 10 KiB.
+fn narrow(upstream: &TestUpstream) -> Settings {
+    Settings::request(&upstream.url())
         .with(CLOSE_TIMEOUT)
         .with(r#"listener.ws.max_message = "10KiB""#)
         .with(r#"listener.ws.max_frame = "4KiB""#)
 }
 
-/// Expects that each case ends its own connection as it says, and no other connection.
+/// Checks that each case ends its own connection with its close frame, and no other connection.
 #[track_caller]
 fn speak(cases: &[Case]) {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&narrow(&origin));
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&narrow(&upstream));
     let mut bystander = Raw::upgraded(proxy.addr());
     let mut session = 0;
     for case in cases {
         println!("{}", case.name);
         for pieces in case.ways() {
             session += 1;
-            case.check(&pieces, &proxy, || origin.conn(session));
+            case.check(&pieces, &proxy, || upstream.conn(session));
             let line = format!("session closed session=1:{session} code={} side=proxy", case.code);
             proxy.wait_log(&line);
         }
         bystander.send(&Frame::client(PING, "still here"));
         assert_eq!(bystander.frame(), Some(Frame::server(PONG, "still here")));
     }
-    assert_eq!(origin.live(), 1, "the other client's message");
+    assert_eq!(upstream.live(), 1, "the other client's message");
 }

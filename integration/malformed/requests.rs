@@ -1,4 +1,4 @@
-//! Well-formed requests that are not valid handshakes (RFC 6455 section 4.2.1; RFC 9112).
+//! Tests of well-formed requests that are not valid handshakes (RFC 6455 section 4.2.1; RFC 9112).
 
 use super::{RefusedRequest, Request, expect_refused};
 

@@ -1,43 +1,43 @@
-//! Invalid answers to the proxy's handshake (RFC 6455 section 4.1): the client is accepted, and its events fail with
-//! the reason until the upstream answers correctly.
+//! Tests of invalid responses to the proxy's handshake (RFC 6455 section 4.1): the client is accepted, and
+//! its events fail with the reason until the upstream responds correctly.
 
 use super::{finish, sending};
 use crate::harness::*;
 
-/// A name, an answer to the handshake, and the reason in the log.
+/// A name, a response to the handshake, and the reason in the log.
 type Case = (&'static str, Answer, &'static str);
 
-/// Runs each case in a new session. The error reply has the same reason as the log.
+/// Runs each case in a new session, and checks that the error reply has the same reason as the log.
 #[track_caller]
 fn answered(cases: &[Case]) {
     answered_with(cases, 0, |reason| reason);
 }
 
-/// As [`answered`], but `waiting` events wait for the dial, and `reported` gives the reason in the error reply for
-/// the one in the log.
+/// Runs each case in a new session. `waiting` events wait for the dial, and `reported` maps the reason in the
+/// log to the reason in the error reply.
 #[track_caller]
 fn answered_with(cases: &[Case], waiting: usize, reported: impl Fn(&'static str) -> &'static str) {
-    let origin = Origin::echo();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.connect_timeout = "200ms""#)
         .on_route(r#"dial_before_accept = "150ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     for (session, (name, answer, reason)) in cases.iter().enumerate() {
         println!("{name}");
-        origin.set_answer(answer.clone());
+        upstream.set_answer(answer.clone());
         let mut client = proxy.client();
         client.text("question");
-        let error = sending(&origin, reported(reason));
+        let error = sending(&upstream, reported(reason));
         assert_eq!(client.recv_error(), (error, format!("1:{session}:0")), "{name}");
         let line = format!("connector restart session=1:{session} upstream=echo attempt=1 delay=*ms reason=");
         let line = proxy.wait_log(&line);
         assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled={waiting}")), "{name}: {line}");
-        origin.set_answer(Answer::Accept);
+        upstream.set_answer(Answer::Accept);
         proxy.wait_ups_of(&format!("1:{session}"), 1);
         assert_eq!(client.ask("hello"), "hello", "{name}");
         finish(client, &proxy, session, 2);
     }
-    assert_eq!(origin.received(), cases.len(), "each message is sent once");
+    assert_eq!(upstream.received(), cases.len(), "each message is sent once");
 }
 
 #[test]
@@ -64,10 +64,10 @@ fn statuses() {
 /// A refusal with a 4xx status is passed on to the client.
 #[test]
 fn refusals() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect("client refused");
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect("client refused");
     for status in [400, 401, 403, 404, 410, 421, 426, 429, 499] {
-        origin.set_answer(Answer::Refuse(status));
+        upstream.set_answer(Answer::Refuse(status));
         assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
     }
     // The log has a line for the first refusal; the throttle combines the others.
@@ -136,20 +136,20 @@ fn headers() {
 /// Empty elements of lists are ignored (RFC 9110 section 5.6.1.2).
 #[test]
 fn empty_list_elements_in_an_answer_are_ignored() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::AcceptWith(
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::AcceptWith(
         "Upgrade: ,\r\nConnection: , ,\r\nSec-WebSocket-Extensions: \r\nSec-WebSocket-Extensions: ,\r\n",
     ));
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// An answer may have only one subprotocol (RFC 6455 section 11.3.4).
+/// A response may have only one subprotocol (RFC 6455 section 11.3.4).
 #[test]
 fn two_subprotocols_that_were_offered() {
-    let origin = Origin::echo();
-    origin.set_answer(Answer::AcceptWith("Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Protocol: a\r\n"));
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::AcceptWith("Sec-WebSocket-Protocol: b\r\nSec-WebSocket-Protocol: a\r\n"));
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let client = Opening::new(proxy.addr()).protocols("a, b").open();
     assert_eq!(client.protocol(), None);
     proxy.wait_log("connector restart session=1:0 *reason=\"handshake failed: subprotocol was not offered\"");
@@ -194,19 +194,19 @@ fn ends() {
     answered_with(&cases, 0, |_| "Trying to work with closed connection");
 }
 
-/// An answer that never ends is limited to the maximum size of a head.
+/// A response that never ends is limited to the maximum size of a head.
 #[test]
 fn an_answer_that_never_ends() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let before = proxy.resident_kib();
-    origin.set_answer(Answer::Endless);
+    upstream.set_answer(Answer::Endless);
     let mut client = proxy.client();
     proxy.wait_log("connector restart session=1:0 upstream=echo attempt=3");
     let grown = proxy.resident_kib().saturating_sub(before);
     assert!(grown < 8 << 10, "{grown} KiB");
-    assert!(origin.endless_taken() < 32 << 20, "{} bytes in 3 answers", origin.endless_taken());
-    origin.set_answer(Answer::Accept);
+    assert!(upstream.endless_taken() < 32 << 20, "{} bytes in 3 answers", upstream.endless_taken());
+    upstream.set_answer(Answer::Accept);
     proxy.wait_ups(1);
     assert_eq!(client.ask("hello"), "hello");
 }

@@ -1,23 +1,23 @@
-//! Upstreams that follow the protocol and still misbehave.
+//! Tests of upstreams that follow the protocol and still misbehave.
 
 use std::{sync::Arc, time::Instant};
 
 use super::{finish, receiving, sending};
 use crate::harness::*;
 
-/// More bytes than the loopback sockets on both sides of the proxy hold.
+/// Number of bytes that is more than the loopback sockets on both sides of the proxy hold.
 const MUCH: usize = 64 << 20;
 
-/// Limit on the growth of the process: far below [`MUCH`], far above what one session may hold.
+/// Maximum growth of the process's memory, in KiB: far below [`MUCH`], far above what one session may hold.
 const LITTLE_KIB: u64 = 16 << 10;
 
 #[test]
 fn an_upstream_that_answers_twice() {
-    let origin = Origin::with(|conn, message| {
+    let upstream = TestUpstream::with(|conn, message| {
         conn.send(message.clone());
         conn.send(message);
     });
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
     for text in ["one", "two"] {
         assert_eq!(client.ask(text), text);
@@ -29,10 +29,10 @@ fn an_upstream_that_answers_twice() {
 
 #[test]
 fn an_upstream_that_sends_before_any_request() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let mut client = proxy.client();
-    origin.conn(0).text("answer");
+    upstream.conn(0).text("answer");
     assert_eq!(client.recv_text(), "answer");
     assert_eq!(client.ask("question"), "question");
     finish(client, &proxy, 0, 1);
@@ -41,13 +41,13 @@ fn an_upstream_that_sends_before_any_request() {
 
 #[test]
 fn an_upstream_that_never_answers() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.reply_timeout = "100ms""#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     client.text("question");
-    assert_eq!(client.recv_error(), (receiving(&origin, "no reply within 100ms"), "1:0:0".into()));
-    assert_eq!(origin.live(), 1, "one overdue reply does not end the connection");
+    assert_eq!(client.recv_error(), (receiving(&upstream, "no reply within 100ms"), "1:0:0".into()));
+    assert_eq!(upstream.live(), 1, "one overdue reply does not end the connection");
     assert_eq!(proxy.count_log("connector restart"), 0);
     finish(client, &proxy, 0, 1);
 }
@@ -56,9 +56,9 @@ fn an_upstream_that_never_answers() {
 fn an_upstream_that_never_reads() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    let origin = Origin::with(move |_, _| wait.wait());
+    let upstream = TestUpstream::with(move |_, _| wait.wait());
     // Without pings: after the overdue reply a ping could fail as well, and either reason could be first.
-    let settings = Settings::request(&origin.url())
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.reply_timeout = "300ms""#)
         .with(r#"upstream.echo.ping_interval = "never""#)
         .with(r#"listener.ws.max_message = "20MiB""#)
@@ -66,27 +66,27 @@ fn an_upstream_that_never_reads() {
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     client.text("it reads this one and stops");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     assert_eq!(client.recv_error().1, "1:0:0");
     client.send(binary(vec![7; 16_000_000]));
     let (error, id) = client.recv_error();
-    assert_eq!((error, id), (sending(&origin, "not read within 300ms"), "1:0:1".into()));
+    assert_eq!((error, id), (sending(&upstream, "not read within 300ms"), "1:0:1".into()));
     proxy.wait_log("connector restart session=1:0 *reason=\"not read within 300ms\" unsettled=1");
     gate.open();
     proxy.wait_ups(2);
     finish(client, &proxy, 0, 2);
 }
 
-/// A client that reads gets the whole flood. For one that does not, the proxy stops reading. Neither needs much
-/// memory.
+/// A client that reads gets the whole flood. If the client does not read, the proxy stops reading from the
+/// upstream. Neither case needs much memory.
 #[test]
 fn an_upstream_that_floods() {
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let before = proxy.resident_kib();
     let mut client = proxy.client();
     let stalled = proxy.client();
-    let (conn, other) = (origin.conn(0), origin.conn(1));
+    let (conn, other) = (upstream.conn(0), upstream.conn(1));
     let flood = std::thread::spawn(move || conn.flood(50_000, MUCH / 4));
     let stuck = std::thread::spawn(move || other.flood(50_000, MUCH));
     let mut bystander = proxy.client();
@@ -102,17 +102,17 @@ fn an_upstream_that_floods() {
     drop(stalled);
 }
 
-/// Pings are answered while the upstream reads. Pongs that it does not read are not buffered.
+/// The proxy answers pings while the upstream reads. Pongs that the upstream does not read are not buffered.
 #[test]
 fn an_upstream_that_pings_without_end() {
     let gate = Arc::new(Gate::default());
     let wait = Arc::clone(&gate);
-    let origin = Origin::echo();
-    let proxy = Proxy::start(&Settings::request(&origin.url()));
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let before = proxy.resident_kib();
     let mut client = proxy.client();
     let mut bystander = proxy.client();
-    origin.set(move |conn, _| {
+    upstream.set(move |conn, _| {
         // The upstream does not read while it sends pings, so the pongs cannot be written.
         let pings = Frame::server(PING, [7; 125]).bytes().repeat(1000);
         (0..100).for_each(|_| conn.write(&pings));
@@ -125,7 +125,7 @@ fn an_upstream_that_pings_without_end() {
     assert!(grown < LITTLE_KIB, "{grown} KiB");
     gate.open();
     assert_eq!(client.recv_text(), "at last");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     wait_for("pongs", PATIENCE, || !conn.pongs().is_empty());
     assert!(conn.pongs().iter().all(|pong| pong == &[7; 125]));
     bystander.ping(b"still here");
@@ -135,39 +135,39 @@ fn an_upstream_that_pings_without_end() {
 /// The upstream sends a close frame and does not disconnect. The connection counts as ended.
 #[test]
 fn an_upstream_that_closes_and_keeps_the_socket_open() {
-    let origin = Origin::silent();
-    origin.ignore_closes();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    upstream.ignore_closes();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     client.text("question");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(1);
     conn.frame(&Frame::server(CLOSE, Frame::close_payload(1001, "")));
-    let reason = receiving(&origin, "Connection closed by server with code 1001");
+    let reason = receiving(&upstream, "Connection closed by server with code 1001");
     assert_eq!(client.recv_error(), (reason, "1:0:0".into()));
     conn.wait_end();
     assert_eq!(conn.closes(), [(1001, String::new())], "its close frame is answered");
     proxy.wait_ups(2);
-    assert_eq!(origin.live(), 1);
+    assert_eq!(upstream.live(), 1);
 }
 
-/// Bytes after the upstream's close frame are not read (RFC 6455 section 5.5.1).
+/// The proxy does not read bytes after the upstream's close frame (RFC 6455 section 5.5.1).
 #[test]
 fn an_upstream_that_sends_after_its_close_frame() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     client.text("question");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(1);
     let close = Frame::server(CLOSE, Frame::close_payload(1000, "")).bytes();
     conn.write(&[close, Frame::server(TEXT, "an answer").bytes()].concat());
-    let reason = receiving(&origin, "Connection closed by server with code 1000");
+    let reason = receiving(&upstream, "Connection closed by server with code 1000");
     assert_eq!(client.recv_error(), (reason, "1:0:0".into()));
     proxy.wait_ups(2);
     client.text("question");
-    origin.conn(1).wait_messages(1);
-    origin.conn(1).text("another answer");
+    upstream.conn(1).wait_messages(1);
+    upstream.conn(1).text("another answer");
     assert_eq!(client.recv_text(), "another answer");
     finish(client, &proxy, 0, 2);
 }
@@ -175,16 +175,16 @@ fn an_upstream_that_sends_after_its_close_frame() {
 /// The session is over, and the upstream does not answer the close frame within `close_timeout`.
 #[test]
 fn an_upstream_that_never_completes_the_closing_handshake() {
-    let origin = Origin::echo();
-    origin.ignore_closes();
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
+    let upstream = TestUpstream::echo();
+    upstream.ignore_closes();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
     let proxy = Proxy::start(&settings);
     let before = proxy.descriptors_at_rest();
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
     let start = Instant::now();
     finish(client, &proxy, 0, 1);
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     assert_eq!(conn.wait_end(), End::Eof);
     assert_eq!(conn.closes(), [(1000, String::new())]);
     assert!(
@@ -197,15 +197,15 @@ fn an_upstream_that_never_completes_the_closing_handshake() {
 /// The session is over, and the upstream keeps sending instead of answering the close frame.
 #[test]
 fn an_upstream_that_floods_instead_of_closing() {
-    let origin = Origin::echo();
-    origin.ignore_closes();
-    let settings = Settings::request(&origin.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
+    let upstream = TestUpstream::echo();
+    upstream.ignore_closes();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.close_timeout = "200ms""#);
     let proxy = Proxy::start(&settings);
     let before = proxy.descriptors_at_rest();
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
     finish(client, &proxy, 0, 1);
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.flood(10_000, 1 << 30);
     conn.wait_end();
     proxy.wait_idle(before);
@@ -214,16 +214,16 @@ fn an_upstream_that_floods_instead_of_closing() {
 /// A close reason is text from the peer and must not look like a log line of the proxy.
 #[test]
 fn a_close_reason_cannot_forge_a_log_line() {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url()).with("upstream.echo.on_upstream_close.pass = []");
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).with("upstream.echo.on_upstream_close.pass = []");
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     client.text("question");
-    origin.conn(0).wait_messages(1);
+    upstream.conn(0).wait_messages(1);
     let reason = "bye\"\r\n2026-01-01T00:00:00Z ERROR forged \u{1b}[2J";
-    origin.conn(0).frame(&Frame::server(CLOSE, Frame::close_payload(4000, reason)));
+    upstream.conn(0).frame(&Frame::server(CLOSE, Frame::close_payload(4000, reason)));
     let words = format!("Connection closed by server with code 4000: {reason}");
-    assert_eq!(client.recv_error(), (receiving(&origin, &words), "1:0:0".into()));
+    assert_eq!(client.recv_error(), (receiving(&upstream, &words), "1:0:0".into()));
     proxy.wait_log("connector restart session=1:0 *forged");
     proxy.wait_ups(2);
     client.close(4000, reason);

@@ -1,11 +1,11 @@
-//! Invalid or closing frames of an upstream while an event awaits its reply: the event gets an error reply, the
-//! upstream a close frame with the reason, and the connection is replaced.
+//! Tests of invalid or closing frames of an upstream while an event awaits its reply: the event gets an error
+//! reply, the upstream a close frame with the reason, and the connection is replaced.
 
 use super::{finish, receiving};
 use crate::harness::*;
 
-/// The bytes that the upstream sends instead of a reply, the reason in error reply and log, and the close frame that
-/// the upstream gets.
+/// The bytes that the upstream sends instead of a reply, the reason in error reply and log, and the close
+/// frame that the upstream gets.
 struct Case {
     name: &'static str,
     bytes: Vec<u8>,
@@ -16,13 +16,13 @@ struct Case {
 // === impl Case ===
 
 impl Case {
-    /// A violation of the protocol, which the close frame for the upstream names.
+    /// A case that violates the protocol. The close frame for the upstream names the violation.
     fn new(name: &'static str, bytes: Vec<u8>, code: u16, reason: &str) -> Self {
         let end = End::Close(code, reason.into());
         Self { name, bytes, reason: format!("WebSocket protocol error: {reason}"), end }
     }
 
-    /// A close frame, which the proxy answers with the same.
+    /// A case in which the upstream sends a close frame. The proxy answers with the same close frame.
     fn closes(name: &'static str, code: u16, reason: &'static str) -> Self {
         let words = if reason.is_empty() { String::new() } else { format!(": {reason}") };
         let bytes = frame(true, 0, CLOSE, &Frame::close_payload(code, reason));
@@ -40,11 +40,11 @@ fn whole(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame(true, 0, opcode, payload)
 }
 
-/// Runs each case in a new session.
+/// Runs each case in a new session, and checks the results.
 #[track_caller]
 fn answered(cases: Vec<Case>) {
-    let origin = Origin::silent();
-    let settings = Settings::request(&origin.url())
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.max_message = "10KiB""#)
         .with("upstream.echo.on_upstream_close.pass = []")
         .with(r#"upstream.echo.max_frame = "4KiB""#);
@@ -54,17 +54,17 @@ fn answered(cases: Vec<Case>) {
         println!("{name}");
         let mut client = proxy.client();
         client.text("question");
-        let conn = origin.conn(2 * session);
+        let conn = upstream.conn(2 * session);
         conn.wait_messages(1);
         conn.write(&bytes);
-        assert_eq!(client.recv_error(), (receiving(&origin, &reason), format!("1:{session}:0")), "{name}");
+        assert_eq!(client.recv_error(), (receiving(&upstream, &reason), format!("1:{session}:0")), "{name}");
         let line = format!("connector restart session=1:{session} upstream=echo attempt=");
         let line = proxy.wait_log(&line);
         assert!(line.ends_with(&format!("reason=\"{reason}\" unsettled=1")), "{name}: {line}");
         assert_eq!(conn.wait_end(), end, "{name}");
         proxy.wait_ups_of(&format!("1:{session}"), 2);
         client.text("again");
-        let conn = origin.conn(2 * session + 1);
+        let conn = upstream.conn(2 * session + 1);
         assert_eq!(conn.wait_messages(1), [Message::text("again")], "{name}");
         conn.text("answer");
         assert_eq!(client.recv_text(), "answer", "{name}");
@@ -161,19 +161,19 @@ fn closes() {
     answered(cases);
 }
 
-/// A message before the fault is a reply. The fault fails the next event.
+/// A message before the fault is a reply. The fault makes the next event fail.
 #[test]
 fn a_reply_and_a_fault_at_once() {
-    let origin = Origin::silent();
-    let proxy = Proxy::start(&Settings::request(&origin.url())).expect_restarts();
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
     client.text("one");
     client.text("two");
-    let conn = origin.conn(0);
+    let conn = upstream.conn(0);
     conn.wait_messages(2);
     conn.write(&[whole(TEXT, b"answer to one"), whole(3, b"")].concat());
     assert_eq!(client.recv_text(), "answer to one");
-    let reason = receiving(&origin, "WebSocket protocol error: unknown opcode 3");
+    let reason = receiving(&upstream, "WebSocket protocol error: unknown opcode 3");
     assert_eq!(client.recv_error(), (reason, "1:0:1".into()));
     finish(client, &proxy, 0, 2);
 }

@@ -1,4 +1,5 @@
-//! Misbehaving upstreams: the client gets error replies, the log names the reason, and the session continues (C1, C5).
+//! Tests of misbehaving upstreams: the client gets error replies, the log names the reason, and the session
+//! continues (guarantees C1, C5).
 
 mod answers;
 mod behaviour;
@@ -6,17 +7,17 @@ mod frames;
 
 use crate::harness::*;
 
-/// `Error receiving reply from server URL: REASON`
-fn receiving(origin: &Origin, reason: &str) -> String {
-    format!("Error receiving reply from server {}: {reason}", origin.url())
+/// The error text `Error receiving reply from server URL: REASON`.
+fn receiving(upstream: &TestUpstream, reason: &str) -> String {
+    format!("Error receiving reply from server {}: {reason}", upstream.url())
 }
 
-/// `Error sending event to server URL: REASON`
-fn sending(origin: &Origin, reason: &str) -> String {
-    format!("Error sending event to server {}: {reason}", origin.url())
+/// The error text `Error sending event to server URL: REASON`.
+fn sending(upstream: &TestUpstream, reason: &str) -> String {
+    format!("Error sending event to server {}: {reason}", upstream.url())
 }
 
-/// Ends the session, and expects that each of its `accepted` events has one outcome.
+/// Ends the session, and checks that each of its `accepted` events has one outcome.
 #[track_caller]
 fn finish(mut client: Client, proxy: &Proxy, session: usize, accepted: usize) {
     client.close(1000, "");

@@ -1,7 +1,7 @@
-//! The admin address: health and readiness pages, on a port apart from the traffic.
+//! The admin server: health and readiness pages, on a separate port.
 //!
-//! `/healthz` answers 200 while the process lives. `/readyz` answers 200 while it accepts sessions, and 503
-//! during a drain. Neither depends on an upstream. Both accept GET and HEAD.
+//! `/healthz` answers 200 while the process lives. `/readyz` answers 200 while the process accepts sessions,
+//! and 503 during a drain. Neither depends on an upstream. Both accept GET and HEAD.
 
 use std::{
     io,
@@ -20,11 +20,11 @@ use crate::{
     settings,
 };
 
-/// Opens a socket for each address of `admin.bind`. If the address is in use and the settings do not ask for
-/// it, a free port is used instead.
+/// Opens a socket for each address of `admin.bind`. If the address is in use and is only the default, a free
+/// port is used instead.
 ///
 /// # Errors
-/// When an address cannot be listened on. The error names address and key.
+/// When the proxy cannot listen on an address. The error names address and key.
 pub fn bind(settings: &settings::Admin) -> io::Result<Listening> {
     let listening = match listen(&settings.bind) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && !settings.strict => {
@@ -45,7 +45,7 @@ fn on_free_port(bind: &Bind) -> Bind {
     Bind { text: bind.text.clone(), addresses: free }
 }
 
-/// The admin server, on its own thread.
+/// Starts the admin server, on its own thread.
 ///
 /// # Errors
 /// When a socket cannot be used.

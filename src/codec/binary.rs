@@ -1,4 +1,4 @@
-//! `binary`: a message is bytes, uninterpreted.
+//! The codec `binary`: a message is uninterpreted bytes.
 
 use bytes::Bytes;
 
@@ -8,7 +8,8 @@ use crate::{
     format_error::FormatError,
 };
 
-/// Decodes bytes to a bytes value. Encodes bytes and strings as they are, other values as compact JSON.
+/// The codec `binary`. Decodes bytes to a bytes value. Encodes bytes and strings as they are, other values as
+/// compact JSON.
 #[derive(Debug)]
 pub(super) struct Binary;
 

@@ -1,4 +1,4 @@
-//! `json`: a message is one JSON document.
+//! The codec `json`: a message is one JSON document.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -9,7 +9,8 @@ use crate::{
     format_error::{FormatError, FormatErrorKind},
 };
 
-/// Decodes JSON text, checked but not parsed until a pipeline reads it. Encodes any value as JSON text.
+/// The codec `json`. Checks JSON text, which is parsed only when a pipeline reads it. Encodes any value as
+/// JSON text.
 #[derive(Debug)]
 pub(super) struct Json;
 
@@ -62,7 +63,7 @@ mod tests {
         assert_eq!(encoded(Value::Bytes(Bytes::from_static(b"ab"))), r#""YWI=""#);
     }
 
-    /// A parser's fast path would be off by one in the last digit here.
+    /// The fast path of a JSON parser would be off by one in the last digit of this float.
     #[test]
     fn a_float_keeps_its_value_when_a_pipeline_reads_it() {
         for text in

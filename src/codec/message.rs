@@ -1,4 +1,4 @@
-//! `message`: text messages are strings, binary messages are bytes.
+//! The codec `message`: text messages are strings, binary messages are bytes.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -9,8 +9,8 @@ use crate::{
     format_error::FormatError,
 };
 
-/// Decodes a text message to a string and a binary message to bytes, and encodes them as the same kinds.
-/// Other values are encoded as compact JSON in a text message.
+/// The codec `message`. Decodes a text message to a string and a binary message to bytes, and encodes strings
+/// and bytes as the same kinds of messages. Other values are encoded as compact JSON in a text message.
 #[derive(Debug)]
 pub(super) struct AsSent;
 
@@ -35,7 +35,7 @@ impl Codec for AsSent {
         self.decode_text(text)
     }
 
-    /// The type of the data decides, unless `$binary` was set.
+    /// Whether the message is binary: by the type of the data, unless `$binary` was set.
     fn is_binary(&self, data: &Data, meta: &Meta) -> bool {
         match meta.is_binary_set() {
             true => meta.binary,

@@ -1,7 +1,8 @@
-//! Codecs: the bytes of a message to the data of an event, and back. One file each.
+//! Codecs translate between the bytes of a message and the data of an event. There is one file for each
+//! codec.
 //!
 //! A codec has no state, so all connections share one instance: [`lookup`] finds it by the name in the
-//! settings. The data shares memory with the message's bytes where the codec does not change them.
+//! settings. The data shares memory with the bytes of the message unless the codec changes them.
 
 mod binary;
 mod json;
@@ -23,38 +24,38 @@ static CODECS: [&dyn Codec; 4] = [&message::AsSent, &string::Utf8, &json::Json, 
 
 /// Decodes bytes to data, and encodes data to bytes.
 pub trait Codec: Debug + Send + Sync {
-    /// The name in the settings.
+    /// The codec's name in the settings.
     fn name(&self) -> &'static str;
 
     /// Decodes one chunk.
     ///
     /// # Errors
-    /// When the codec cannot decode the chunk; the text goes into an error reply.
+    /// When the codec cannot decode the chunk. An error reply contains the text.
     fn decode(&self, chunk: Bytes) -> Result<Data, FormatError>;
 
     /// Decodes a chunk that is already known to be UTF-8.
     ///
     /// # Errors
-    /// As [`Codec::decode`].
+    /// The same errors as [`Codec::decode`].
     fn decode_text(&self, chunk: ByteString) -> Result<Data, FormatError> {
         self.decode(chunk.into_bytes())
     }
 
-    /// Decodes a chunk made by preprocessors; `binary` is whether it came in a binary message.
+    /// Decodes a chunk made by preprocessors. `binary` is whether the chunk came in a binary message.
     ///
     /// # Errors
-    /// As [`Codec::decode`].
+    /// The same errors as [`Codec::decode`].
     fn decode_chunk(&self, chunk: Bytes, _binary: bool) -> Result<Data, FormatError> {
         self.decode(chunk)
     }
 
-    /// Whether an event goes out as a binary message.
+    /// Whether an event is sent as a binary message.
     fn is_binary(&self, _data: &Data, meta: &Meta) -> bool {
         meta.binary
     }
 
-    /// Encodes the data of one event. Takes ownership, so that unshared bytes stay unshared and can be masked
-    /// in place.
+    /// Encodes the data of one event. The data is taken by value, so that unshared bytes stay unshared and
+    /// can be masked in place.
     ///
     /// # Errors
     /// When the codec cannot encode the data.
@@ -63,7 +64,7 @@ pub trait Codec: Debug + Send + Sync {
     /// Encodes the data of one event as text.
     ///
     /// # Errors
-    /// As [`Codec::encode`], and when the result is not UTF-8.
+    /// When the codec cannot encode the data, or when the result is not UTF-8.
     fn encode_text(&self, data: Data) -> Result<ByteString, FormatError> {
         self.encode(data).and_then(text_of)
     }
@@ -88,7 +89,7 @@ pub fn names() -> Vec<&'static str> {
 /// The chunk as text.
 ///
 /// # Errors
-/// When it is not UTF-8.
+/// When the chunk is not UTF-8.
 pub fn text_of(chunk: Bytes) -> Result<ByteString, FormatError> {
     utf8(chunk).map_err(|FormatError { kind, detail }| {
         FormatError::new(kind, format!("{detail} of a text message ($binary is false)"))
@@ -112,7 +113,8 @@ fn encode_raw(data: Data) -> Bytes {
     }
 }
 
-/// Encodes data as [`encode_raw`] does, as text. A string is known to be UTF-8 and is not checked again.
+/// Encodes data to the same bytes as [`encode_raw`], as text. A string is known to be UTF-8 and is not
+/// checked again.
 fn encode_raw_text(data: Data) -> Result<ByteString, FormatError> {
     match data {
         Data::Value(Value::String(text)) => Ok(text),

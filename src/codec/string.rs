@@ -1,4 +1,4 @@
-//! `string`: a message is UTF-8 text.
+//! The codec `string`: a message is UTF-8 text.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -9,7 +9,8 @@ use crate::{
     format_error::FormatError,
 };
 
-/// Decodes UTF-8 text to a string. Encodes a string as its text, other values as compact JSON.
+/// The codec `string`. Decodes UTF-8 text to a string. Encodes a string as its text, other values as compact
+/// JSON.
 #[derive(Debug)]
 pub(super) struct Utf8;
 

@@ -1,4 +1,4 @@
-//! `towline check`
+//! The command `towline check`.
 
 use std::io::{self, Write};
 

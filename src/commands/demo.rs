@@ -1,4 +1,4 @@
-//! `towline demo`
+//! The command `towline demo`.
 
 use std::{
     io::{self, ErrorKind},

@@ -1,4 +1,4 @@
-//! `towline echo`
+//! The command `towline echo`.
 
 use std::net::SocketAddr;
 

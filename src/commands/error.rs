@@ -1,4 +1,4 @@
-//! Why a command fails, with its exit code.
+//! The failure of a command, with its exit code.
 
 use std::{fmt, fs, io, path::Path};
 
@@ -7,7 +7,7 @@ use crate::{
     settings::SettingsError,
 };
 
-/// Why a command fails.
+/// The failure of a command.
 pub(super) enum CommandError {
     /// Wrong usage of the command line.
     Usage(String),
@@ -17,7 +17,7 @@ pub(super) enum CommandError {
     Warnings(String),
     /// An operation of the system failed.
     Io(io::Error),
-    /// The proxy asked for its health is not healthy.
+    /// The proxy that was checked is not healthy.
     Unhealthy(String),
     /// The given program is invalid. The text is its diagnostics, printed unchanged.
     Program(String),
@@ -62,12 +62,12 @@ impl From<io::Error> for CommandError {
     }
 }
 
-/// Reads a text file; an error names the file.
+/// Reads a text file. An error names the file.
 pub(super) fn read(file: &Path) -> io::Result<String> {
     fs::read_to_string(file).map_err(|error| named(file, &error))
 }
 
-/// The error with the file's name in front.
+/// The error with the name of the file before its text.
 pub(super) fn named(file: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", file.display()))
 }

@@ -1,4 +1,4 @@
-//! `towline eval`
+//! The command `towline eval`.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! `towline fmt`
+//! The command `towline fmt`.
 
 use std::{
     fs,
@@ -24,8 +24,8 @@ pub(super) fn fmt(options: &Fmt) -> Result<(), CommandError> {
     if all_good { Ok(()) } else { Err(CommandError::Reported) }
 }
 
-/// Formats one file in place; with `check` only prints its name if it would change. Returns false when the
-/// file does not parse or would change.
+/// Formats one file in place. If `check` is true, only prints its name if it would change. Returns false when
+/// the file has syntax errors or would change.
 fn format_file(file: &Path, check: bool) -> Result<bool, CommandError> {
     let is_stdin = file == Path::new("-");
     let text = if is_stdin { io::read_to_string(io::stdin())? } else { read(file)? };

@@ -1,13 +1,13 @@
-//! `towline health`
+//! The command `towline health`.
 
 use std::time::Duration;
 
 use super::CommandError;
 
-/// Shorter than the usual timeout of a container's health check.
+/// Time limit of the request, shorter than the usual timeout of a container's health check.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Asks a running proxy for its health.
+/// Requests a health page of a running proxy. Fails unless the proxy is healthy.
 pub(super) fn health(url: &str) -> Result<(), CommandError> {
     let answer = async {
         let request = awc::Client::default().get(url).timeout(TIMEOUT);

@@ -1,4 +1,4 @@
-//! `towline init`
+//! The command `towline init`.
 
 use std::{
     fs::{self, OpenOptions},
@@ -9,7 +9,7 @@ use std::{
 use super::{CommandError, error::named, print};
 use crate::settings::template;
 
-/// Writes a settings file with comments; never overwrites a file.
+/// Writes a settings file with comments. Never overwrites a file.
 pub(super) fn init(file: &Path) -> Result<(), CommandError> {
     if file == Path::new("-") {
         return Ok(print(&template())?);

@@ -1,4 +1,4 @@
-//! The commands of the program, one module each.
+//! The commands of the program, one module for each.
 
 mod check;
 mod demo;
@@ -46,7 +46,7 @@ pub fn execute(command: Command) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints why the command failed.
+/// Prints the failure of a command.
 fn report(error: &CommandError) {
     // If standard error cannot be used, the exit code is the only report.
     let _ = match error {
@@ -57,7 +57,7 @@ fn report(error: &CommandError) {
     };
 }
 
-/// Prints text to standard output. A closed output, as after `head`, is not an error.
+/// Prints text to standard output. A closed output, as by `head`, is not an error.
 fn print(text: &str) -> io::Result<()> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! `towline run`
+//! The command `towline run`.
 
 use super::{
     CommandError, block_on,

@@ -1,4 +1,4 @@
-//! Signals: SIGTERM and SIGINT end the program. SIGHUP does so only where a terminal may have sent it.
+//! Signals: SIGTERM and SIGINT end the program. SIGHUP ends it only if a terminal may have sent the signal.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use crate::{cli::EXIT_FAILURE, log};
 /// The effect of SIGHUP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hangup {
-    /// Ignored: operators send it to reload settings, which needs a restart here. It must not end a proxy
-    /// without a drain.
+    /// SIGHUP is ignored. Operators send it to reload settings, which Towline does not support. It must not
+    /// end a proxy without a drain.
     Ignore,
-    /// As SIGTERM: the program's terminal has closed.
+    /// SIGHUP ends the program as SIGTERM does, because the program's terminal has closed.
     End,
 }
 
@@ -23,7 +23,8 @@ struct Ends {
     hangup: Option<Signal>,
 }
 
-/// Ready at the first signal that ends the program. A second signal ends the process at once.
+/// A future that is ready at the first signal that ends the program. A second signal ends the process at
+/// once.
 pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
     let hangups = signal(SignalKind::hangup())?;
     let mut ends = Ends {
@@ -55,7 +56,7 @@ async fn ignore(mut hangups: Signal) {
 // === impl Ends ===
 
 impl Ends {
-    /// Waits for a signal.
+    /// Waits for a signal that ends the program.
     async fn next(&mut self) {
         let hangup = async {
             match &mut self.hangup {

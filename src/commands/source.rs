@@ -1,4 +1,4 @@
-//! Reads the settings that the command line asks for.
+//! Reads the settings that the command line names.
 
 use super::CommandError;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 /// The address to listen on when `--to` is given without `--listen`.
 const LISTEN: &str = "127.0.0.1:9139";
 
-/// Reads the settings file, or makes settings from `--listen` and `--to`.
+/// Reads the settings file, or creates settings from `--listen` and `--to`.
 pub(super) fn layers(source: &Source) -> Result<Layers, CommandError> {
     let Some(to) = &source.to else {
         return Ok(Layers::read(source.config.as_deref(), environment())?);

@@ -1,4 +1,4 @@
-//! The connector actor. [`overdue`] fails events whose reply is overdue; [`ending`] ends the connection.
+//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`ending`] ends the connection.
 
 mod ending;
 mod overdue;
@@ -39,37 +39,38 @@ pub struct Connector {
     upstream: Arc<Upstream>,
     generation: Generation,
     supervisor: Edge<Report>,
-    /// The first outgoing pipeline, or the session: gets replies and pushes.
+    /// The first outgoing pipeline, or the session. It gets replies and pushes.
     back: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
-    /// The upstream's `buffer`: bytes that were read from the upstream and are not written to the client yet.
+    /// The upstream's `buffer`: the bytes that were read from the upstream and are not written to the client
+    /// yet.
     budget: Arc<Budget>,
     exchange: InFlight<Ticket>,
     state: ConnectorState,
-    /// Whether [`Fact::Proved`] has been reported.
+    /// Whether [`Fact::Proved`] has been reported to the supervisor.
     proved: bool,
     dialing: Option<SpawnHandle>,
-    /// The time of [`InFlight::next_deadline`].
+    /// The deadline at the time of [`InFlight::next_deadline`].
     deadline: Deadline,
-    /// Counts the connection in the process.
+    /// The guard that counts the connection in the process.
     open: Option<Open>,
-    /// Counts the connection as live at its endpoint.
+    /// The guard that counts the connection as live at its endpoint.
     live: Option<Live>,
-    /// The replies and pushes read in this turn.
+    /// The replies and pushes read in the current turn.
     batch: Batch,
-    /// The messages of one event; kept to reuse its memory.
+    /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
-    /// Tickets of written events that await no reply, collected in this turn.
+    /// Tickets of written events that await no reply, collected in the current turn.
     delivered: Vec<Ticket>,
-    /// The server's name in error replies.
+    /// The name of the server in error replies.
     server: Arc<str>,
-    /// The origin of its events; `None` when no program reads it.
+    /// The `tremor::origin` of the upstream's events; `None` when no program reads it.
     origin: Option<Arc<Origin>>,
 }
 
 /// A message that is queued for the socket.
 struct Sending {
-    /// Whether it is the last message of its event.
+    /// Whether the message is the last one of its event.
     is_last: bool,
     /// The event's bytes in the listener's budget, returned when the message is written.
     _permit: Option<Permit>,
@@ -190,8 +191,8 @@ impl Connector {
         }
     }
 
-    /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget has no
-    /// room.
+    /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget is
+    /// used up.
     fn read(&mut self, task: &mut task::Context<'_>) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
@@ -228,8 +229,8 @@ impl Connector {
         }
     }
 
-    /// Handles the data of a message. If it cannot be decoded, the event that it answers fails; if it answers none, it
-    /// counts as a failed push.
+    /// Handles the data of a message. If the message cannot be decoded, the event that it answers fails; if
+    /// it answers none, it counts as a failed push.
     fn decoded(&mut self, decoded: Result<Data, FormatError>) {
         match decoded {
             Ok(data) => self.data(data),
@@ -270,7 +271,7 @@ impl Connector {
         self.batch.push(Envelope { event, kind, ticket, permit: Some(permit) });
     }
 
-    /// Fails the event whose reply is next in order, or a push if no event awaits a reply.
+    /// Makes the event fail whose reply is next in order, or a push if no event awaits a reply.
     fn fail_reply(&mut self, failure: Failure) {
         self.flush_replies();
         let (ticket, correlation) = match self.exchange.reply(None) {
@@ -281,8 +282,8 @@ impl Connector {
         self.back.notify(DataMessage::Failed(vec![failed]));
     }
 
-    /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. Called when the
-    /// upstream has closed.
+    /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. It is
+    /// called when the upstream has closed.
     fn finish_input(&mut self) {
         while let ConnectorState::Up(channel) = &mut self.state
             && let Some(decoded) = channel.take_unfinished()
@@ -370,7 +371,7 @@ impl Handler<Close> for Connector {
     }
 }
 
-/// The value at a path of the data, when it is there and says anything.
+/// The value at a path of the data; `None` if it is missing or null.
 fn lookup(data: &Data, path: &[String]) -> Option<Value> {
     let value = data.to_value();
     let found = path.iter().try_fold(&value, |value, key| value.get(key))?;

@@ -1,7 +1,7 @@
-//! The events in flight on one connection, and the matching of replies to events (C1, C6).
+//! The events in flight on one connection, and the matching of replies to events (guarantees C1, C6).
 //!
-//! Pure; `now` is passed in. Each connection has its own instance, so a reply on a new connection cannot match an
-//! event of an old one.
+//! No actors, sockets or clocks are used here: `now` is passed in. Each connection has its own instance, so a
+//! reply on a new connection cannot match an event of an old one.
 
 use std::{
     cmp::Ordering,
@@ -9,30 +9,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{event::Value, failure::Written, flow::EventNumber, settings, wire::memory};
+use crate::{
+    event::{EventNumber, Value},
+    failure::Written,
+    settings,
+    wire::memory,
+};
 
-/// Number of overdue events that are kept when replies match by key, so that a late reply is not mistaken for the
-/// reply to a newer event with the same key. The oldest are removed first. When replies match by order, all overdue
-/// events are kept: the connection ends before there are more than `max_overdue`.
+/// Maximum number of overdue events that are kept when replies match by key, so that a late reply is not
+/// mistaken for the reply to a newer event with the same key. The oldest are removed first. When replies
+/// match by order, all are kept, because the connection ends before there are more than `max_overdue`.
 pub const LATE_MAX: usize = 8;
 
-/// The events in flight on one connection. `T` is the obligation to settle an event: its ticket.
+/// The events in flight on one connection. `T` is the obligation to settle an event: the event's ticket.
 #[derive(Debug)]
 pub struct InFlight<T> {
     mode: settings::ExchangeMode,
     /// Whether replies match by key.
     correlated: bool,
     timeout: Duration,
-    /// The number of overdue replies in a row, without a reply in time between them, that ends the connection. An
-    /// upstream that stops answering, or whose replies lag one behind its requests, does not recover.
+    /// The number of overdue replies in a row, without a reply in time between them, at which the connection
+    /// ends. An upstream whose replies stop or lag one behind its requests does not recover.
     max_overdue: usize,
-    /// In the order of sending: first the written events, then the queued ones.
+    /// The events in the order of sending: first the written ones, then the queued ones.
     entries: VecDeque<InFlightEvent<T>>,
     /// Number of written events at the front of `entries`.
     written: usize,
-    /// Whether messages of the event behind them have been written, but not its last one.
+    /// Whether messages of the event after these have been written, but not its last message.
     is_partly_written: bool,
-    /// Number of entries that are overdue. Their reply may still arrive.
+    /// Number of entries whose reply is overdue. The reply may still arrive.
     overdue: usize,
     overdue_in_row: usize,
     last_written: Option<EventNumber>,
@@ -43,22 +48,21 @@ pub struct InFlight<T> {
 struct InFlightEvent<T> {
     /// The event's number in the session.
     event: EventNumber,
-    /// Boxed to keep entries small: few events have tags.
+    /// The values that match the event with its reply. Boxed, because few events have any.
     tags: Option<Box<Tags>>,
-    /// The obligation; `None` once the event is overdue and has been reported.
+    /// The obligation to settle the event; `None` once the event is overdue and has been reported.
     owed: Option<T>,
     awaits_reply: bool,
-    /// For a queued event, the time by which it must be written; for a written one, the time by which its reply must
-    /// arrive.
+    /// The time by which a queued event must be written, or the reply to a written event must arrive.
     deadline: Instant,
 }
 
-/// Values that match an event with its reply and that its reply carries.
+/// The values by which a reply is matched with its event, and that the reply carries.
 #[derive(Debug, Default)]
 pub struct Tags {
     /// The event's correlation key; `None` when the upstream has no `correlation`, or the event has no such value.
     pub key: Option<Value>,
-    /// The event's `$correlation`, which its reply gets too.
+    /// The event's `$correlation`, which the reply gets as well.
     pub correlation: Option<Value>,
 }
 
@@ -76,7 +80,7 @@ pub enum ReplyMatch<T> {
 pub struct Unsettled<T> {
     /// The event's number in the session.
     pub event: EventNumber,
-    /// How much of the event the socket has taken: the upstream may have acted on it.
+    /// How much of the event was written to the socket. The upstream may have acted on that part.
     pub written: Written,
     /// The event's `$correlation`.
     pub correlation: Option<Value>,
@@ -85,7 +89,7 @@ pub struct Unsettled<T> {
 }
 
 impl<T> InFlight<T> {
-    /// No events in flight.
+    /// Creates an instance without events in flight.
     pub fn new(
         mode: settings::ExchangeMode,
         correlated: bool,
@@ -106,7 +110,7 @@ impl<T> InFlight<T> {
         }
     }
 
-    /// Adds an event that was queued for the socket. When replies match by key, only events with a key await a reply.
+    /// Adds an event that was queued for the socket. When replies match by key, events without one await no reply.
     pub fn sent(&mut self, event: EventNumber, tags: Tags, owed: T, now: Instant) {
         let awaits_reply =
             self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
@@ -116,12 +120,12 @@ impl<T> InFlight<T> {
         self.entries.push_back(InFlightEvent { event, tags, owed, awaits_reply, deadline });
     }
 
-    /// Notes that the socket has taken a message of the oldest queued event, but not its last one.
+    /// Records that a message of the oldest queued event was written to the socket, but not the event's last one.
     pub fn partly_written(&mut self) {
         self.is_partly_written = true;
     }
 
-    /// Notes that the socket has taken the oldest queued event. Returns its obligation if it awaits no reply.
+    /// Records that the oldest queued event was written. Returns its obligation if it awaits no reply.
     pub fn written(&mut self, now: Instant) -> Option<T> {
         self.is_partly_written = false;
         let entry = self.entries.get_mut(self.written)?;
@@ -136,8 +140,9 @@ impl<T> InFlight<T> {
         entry.owed
     }
 
-    /// Matches an upstream message with the oldest written event, or with the oldest that has this key when replies
-    /// match by key. The late reply to an overdue event is a push; it is never taken for another event's reply.
+    /// Matches an upstream message with the oldest written event, or, when replies match by key, with the
+    /// oldest one that has this key. The late reply to an overdue event is a push, and never counts as
+    /// another event's reply.
     pub fn reply(&mut self, key: Option<&Value>) -> ReplyMatch<T> {
         let written = self.entries.range(..self.written);
         let position = match self.correlated {
@@ -161,7 +166,7 @@ impl<T> InFlight<T> {
         }
     }
 
-    /// Takes the obligations of events whose reply is overdue. Their entries remain, to match late replies.
+    /// Takes the obligations of events whose reply is overdue. The entries remain, to match late replies.
     pub fn expire(&mut self, now: Instant) -> Vec<Unsettled<T>> {
         let mut expired = Vec::new();
         for entry in self.entries.range_mut(..self.written) {
@@ -179,8 +184,8 @@ impl<T> InFlight<T> {
         expired
     }
 
-    /// The earliest time at which a reply becomes overdue or the connection stalls; see [`InFlight::expire`] and
-    /// [`InFlight::is_stalled`].
+    /// The earliest time at which a reply becomes overdue or the connection stalls; `None` if there is none.
+    /// See [`InFlight::expire`] and [`InFlight::is_stalled`].
     pub fn next_deadline(&self) -> Option<Instant> {
         let written = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
         written.into_iter().chain(self.queued()).map(|entry| entry.deadline).min()
@@ -191,18 +196,19 @@ impl<T> InFlight<T> {
         self.overdue_in_row >= self.max_overdue || self.is_stalled(now)
     }
 
-    /// Whether the upstream has not read a request within `reply_timeout`. The request alone cannot be failed: part
-    /// of it may have been written, and the rest would follow (C6). So the whole connection must end.
+    /// Whether the upstream has not read a request within `reply_timeout`. That request alone cannot fail:
+    /// part of it may have been written, and the rest would follow (guarantee C6). So the whole connection
+    /// must end.
     pub fn is_stalled(&self, now: Instant) -> bool {
         self.queued().is_some_and(|entry| entry.deadline <= now)
     }
 
-    /// The oldest request that is not written.
+    /// The oldest request that is not written; `None` if all are.
     fn queued(&self) -> Option<&InFlightEvent<T>> {
         self.entries.get(self.written).filter(|_| self.mode == settings::ExchangeMode::Request)
     }
 
-    /// The last event that the socket has taken.
+    /// The last event that was written to the socket; `None` if there is none.
     pub fn last_written(&self) -> Option<EventNumber> {
         self.last_written
     }
@@ -453,7 +459,7 @@ mod tests {
     }
 
     proptest! {
-        /// Each obligation is returned once; in order, when replies match by order.
+        /// Each obligation is returned once, and in order when replies match by order.
         #[test]
         fn every_obligation_is_returned_once(operations in operations(), correlated: bool, stream: bool) {
             let mut exchange = InFlight::new(if stream { Stream } else { Request }, correlated, TIMEOUT, MAX_OVERDUE);

@@ -1,4 +1,4 @@
-//! Compares [`InFlight`] with a simple model after each of a series of random operations (C1, C6).
+//! Compares [`InFlight`] with a simple model after each of a series of random operations (guarantees C1, C6).
 
 use std::time::{Duration, Instant};
 
@@ -6,9 +6,8 @@ use proptest::prelude::*;
 
 use super::exchange::{InFlight, LATE_MAX, ReplyMatch, Tags, Unsettled};
 use crate::{
-    event::Value,
+    event::{EventNumber, Value},
     failure::Written,
-    flow::EventNumber,
     settings::ExchangeMode::{Request, Stream},
 };
 
@@ -18,9 +17,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Queued,
-    /// It is written and awaits its reply.
+    /// The event is written and awaits its reply.
     Written,
-    /// Its reply is overdue, which has been reported. The reply may still arrive.
+    /// The reply is overdue, which has been reported. The reply may still arrive.
     Overdue,
     Over,
 }
@@ -32,7 +31,7 @@ struct Sent {
     deadline: Instant,
 }
 
-/// A model that keeps all events for ever, by number.
+/// A model that keeps all events forever, by number.
 #[derive(Debug)]
 struct Model {
     is_stream: bool,
@@ -44,7 +43,7 @@ struct Model {
 }
 
 impl Model {
-    /// The first event in one of these stages, and with this key if one is given.
+    /// The number of the first event in one of these stages, and with this key if one is given.
     fn first(&self, stages: &[Stage], key: Option<u8>) -> Option<usize> {
         let fits = |sent: &Sent| stages.contains(&sent.stage) && (key.is_none() || sent.key == key);
         self.sent.iter().position(fits)
@@ -108,7 +107,7 @@ impl Model {
         self.overdue_in_row >= self.max_overdue || self.queued().is_some_and(|deadline| deadline <= now)
     }
 
-    /// The unsettled events, and how much of each is written.
+    /// The unsettled events by number, with how much of each is written to the connection.
     fn unsettled(&self) -> Vec<(u64, Written)> {
         let open = |(event, sent): (usize, &Sent)| match sent.stage {
             Stage::Queued => Some((event as u64, Written::Nothing)),
@@ -142,12 +141,12 @@ fn value(key: Option<u8>) -> Option<Value> {
     key.map(|key| Value::Int(key.into()))
 }
 
-/// The `$correlation` of an event: every third one has some.
+/// The `$correlation` of an event. Every third event has one.
 fn tag(event: u64) -> Option<Value> {
     event.is_multiple_of(3).then(|| Value::from(event))
 }
 
-/// Number and `written` of each event, after checking its obligation and its `$correlation`.
+/// Number and `written` of each event. Checks the obligation and the `$correlation` of each.
 fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, Written)> {
     let part = |Unsettled { event, written, correlation, owed }| {
         assert_eq!((EventNumber(owed), correlation), (event, tag(owed)));
@@ -159,8 +158,8 @@ fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, Written)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// A reply settles the oldest event that it matches, and never one that was reported as overdue. Overdue, stalled
-    /// and lost events are reported once, at the right time.
+    /// A reply settles the oldest event that it matches, and never an event that was reported as overdue.
+    /// Overdue, stalled and lost events are reported once, at the right time.
     #[test]
     fn in_flight_events_match_their_model(
         operations in operations(),

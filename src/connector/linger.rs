@@ -1,8 +1,9 @@
-//! The end of a connection to an upstream, after our close frame.
+//! The end of a connection to an upstream, after the proxy's close frame.
 //!
-//! The server should end the TCP connection first (RFC 6455 section 7.1.1). The side that does so keeps the port for a
-//! minute (TIME_WAIT), and a proxy that always did would run out of ports to a server. So the socket stays open until
-//! the server ends the connection, for a limited time. It needs no actor and no budget meanwhile.
+//! The server should end the TCP connection first (RFC 6455 section 7.1.1). The side that ends it keeps the
+//! port for a minute (TIME_WAIT), and a proxy that always did would run out of ports to a server. So the
+//! socket stays open until the server ends the connection, for a limited time. In that time it needs no actor
+//! and no budget.
 
 use std::{
     cell::Cell,
@@ -21,16 +22,18 @@ use tokio::{
 
 use crate::{deadline::Deadline, wire::Link};
 
-/// Most lingering sockets of one worker thread. Any further socket is closed at once.
+/// Maximum number of lingering sockets of one worker thread, because each holds a file descriptor. Any
+/// further socket is closed at once.
 const LINGERING_MAX: usize = 256;
 
-/// The lingering sockets of all threads together use at most one part in this many of the process's descriptors.
+/// The lingering sockets of all threads together use at most one in this many of the process's file
+/// descriptors.
 const DESCRIPTORS_PART: usize = 16;
 
-/// Interval at which [`all_closed`] looks at the number of open connections.
+/// The interval at which [`all_closed`] checks the number of open connections.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Number of connections to upstreams in the process, lingering ones included.
+/// Number of connections to upstreams in the process, including lingering ones.
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -38,11 +41,11 @@ thread_local! {
     static FREE: Cell<usize> = Cell::new(slots());
 }
 
-/// Counts a connection until it is dropped.
+/// A guard that counts a connection until it is dropped.
 #[derive(Debug)]
 pub(super) struct Open(());
 
-/// A slot for a lingering socket of the thread, returned when dropped.
+/// A slot for a lingering socket of the thread. It is returned when dropped.
 struct LingerSlot(());
 
 /// Waits until no connection to an upstream is left in the process.
@@ -52,8 +55,8 @@ pub async fn all_closed() {
     }
 }
 
-/// Writes what is queued, then waits until the server ends the connection, at most for `limit`. Closes the socket at
-/// once when no slot is free.
+/// Writes the queued frames, then waits until the server ends the connection, but at most for `limit`. Closes
+/// the socket at once when no slot is free.
 pub(super) fn linger<S, T>(mut link: Box<Link<S, T>>, open: Option<Open>, limit: Duration)
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -76,7 +79,7 @@ where
     });
 }
 
-/// Number of sockets of one thread that may linger.
+/// Maximum number of sockets of one thread that may linger.
 fn slots() -> usize {
     let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
     let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);

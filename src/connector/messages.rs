@@ -1,11 +1,12 @@
-//! The connector's interface: how to start one, the messages it handles, and what it reports.
+//! The connector's interface: how to start a connector, the messages it handles, and what it reports.
 //!
 //! | message | from | plane |
 //! |---|---|---|
 //! | [`DataMessage`] | the last incoming pipeline or the session; the supervisor for `$url` | data |
 //! | [`Close`] | supervisor | control |
 //!
-//! It sends `DataMessage` to the first outgoing pipeline, else to the session, and [`Report`] to its supervisor.
+//! It sends `DataMessage` to the first outgoing pipeline or, without one, to the session, and [`Report`] to
+//! its supervisor.
 
 use std::sync::Arc;
 
@@ -13,9 +14,9 @@ use actix::Message;
 
 use crate::{
     connector::exchange::Unsettled,
-    event::Origin,
+    event::{EventNumber, Origin},
     failure::Failure,
-    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, EventNumber, Ticket},
+    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
     upstream::{Dialed, Dialing},
     wire::CloseFrame,
 };
@@ -30,20 +31,20 @@ pub enum Start {
 
 /// The actors and budgets that a connector works with.
 pub struct ConnectorLinks {
-    /// The supervisor, which gets the reports.
+    /// The supervisor, to which the reports go.
     pub supervisor: Edge<Report>,
     /// The first outgoing pipeline, or the session.
     pub back: Edge<DataMessage>,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
-    /// The upstream's `buffer`: the bytes that the session's connectors may have read and the client has not been
-    /// sent.
+    /// The upstream's `buffer`: the bytes that the session's connectors have read and that are not written to
+    /// the client yet.
     pub budget: Arc<Budget>,
     /// The listener's `buffer` in bytes. It bounds the events in flight to the connector.
     pub room: usize,
-    /// The server's name in error replies: its masked URL.
+    /// The name of the server in error replies: its masked URL.
     pub server: Arc<str>,
-    /// The origin of its events; `None` when no program reads it.
+    /// The `tremor::origin` of the upstream's events; `None` when no program reads it.
     pub origin: Option<Arc<Origin>>,
 }
 
@@ -59,15 +60,16 @@ impl std::fmt::Display for Generation {
 
 /// Supervisor → connector, control plane: close the connection, because the session ends.
 ///
-/// Reply: [`Ended`]. On full: cannot happen; a connector gets one, which `CONTROL_ROOM` allows for.
+/// The reply is [`Ended`]. A connector gets at most one `Close`, so it always fits in the `CONTROL_ROOM` of
+/// the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Close(pub Option<CloseFrame>);
 
 /// Connector → supervisor, control plane: a change of the connection's state.
 ///
-/// Reply: none. On full: cannot happen; a connector sends at most three, which `CONTROL_ROOM` allows for, and one for
-/// each batch of late events, whose number is bounded by their permits.
+/// There is no reply. A connector sends at most three reports, which fit in the `CONTROL_ROOM` of the
+/// mailbox, and one for each batch of late events, whose number is bounded by their permits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Report {
@@ -80,11 +82,11 @@ pub struct Report {
 /// A change of a connection's state.
 #[derive(Debug)]
 pub enum Fact {
-    /// The handshake is done.
+    /// The handshake is complete.
     Up,
-    /// The upstream has sent a frame other than a close frame, which proves that it works.
+    /// The upstream has sent a frame other than a close frame, which shows that it works.
     Proved,
-    /// The connection has ended. Reported exactly once; if the connector panics, its drop reports it.
+    /// The connection has ended. This is reported exactly once. If the connector panics, its drop reports it.
     Ended(Ended),
     /// Events that arrived after the end of the connection.
     Unsent(Vec<Envelope>),
@@ -97,8 +99,8 @@ pub struct Ended {
     pub failure: Failure,
     /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
-    /// Events that were waiting for the end of a dial that failed.
+    /// Events that waited for a dial that failed.
     pub unsent: Vec<Envelope>,
-    /// The last event that the socket has taken.
+    /// The last event that was written to the socket.
     pub last_written: Option<EventNumber>,
 }

@@ -1,14 +1,15 @@
-//! A connector: the actor that owns one connection to an upstream, from its dialing to its end.
+//! A connector: the actor that owns one connection to an upstream, from dialing to the end.
 //!
 //! A connector is never reused. For a new connection, its supervisor starts another one with the next [`Generation`].
 //! Its states:
 //!
 //! * *Dialing*: the handshake is under way; events wait.
 //! * *Up*: events are sent, messages come back.
-//! * *Ended*: what still comes in goes back to the supervisor, until nobody holds its address.
+//! * *Ended*: events that still arrive go back to the supervisor, until no edge holds the connector's
+//!   address.
 //!
-//! After a close frame the socket outlives the actor, until the server ends the TCP connection or `close_timeout` has
-//! passed.
+//! After a close frame the socket outlives the actor, until the server ends the TCP connection or
+//! `close_timeout` has passed.
 
 mod actor;
 pub mod exchange;

@@ -1,14 +1,15 @@
-//! Batches: the envelopes that an actor collects in one turn.
+//! Batches: the envelopes that an actor collects in one turn and sends as one message.
 
 use std::cell::RefCell;
 
 use super::Envelope;
 use crate::turn::now_ns;
 
-/// Empty batches that a thread keeps: in most turns no more are in flight between its actors.
+/// Maximum number of empty batches that a thread keeps. In most turns no more are in flight between its
+/// actors.
 const KEPT: usize = 16;
 
-/// A batch with a larger capacity than this is freed when it is empty.
+/// Maximum capacity, in envelopes, of a batch that is kept when empty. A larger batch is freed.
 const KEPT_ROOM: usize = 256;
 
 thread_local! {
@@ -25,11 +26,11 @@ pub fn recycle(mut envelopes: Vec<Envelope>) {
     });
 }
 
-/// Envelopes collected in one turn and sent on together, as one message.
+/// The envelopes collected in one turn, which are sent on as one message.
 #[derive(Debug, Default)]
 pub struct Batch {
     envelopes: Vec<Envelope>,
-    /// The time of this batch, read once.
+    /// The time of this batch in nanoseconds since the Unix epoch; `None` before it is first read.
     now_ns: Option<u64>,
 }
 
@@ -47,7 +48,7 @@ impl Batch {
         self.envelopes.push(envelope);
     }
 
-    /// Takes the envelopes, if there are any, and starts the next batch.
+    /// Takes the envelopes, and starts the next batch. Returns `None` if there are none.
     pub fn take(&mut self) -> Option<Vec<Envelope>> {
         self.now_ns = None;
         if self.envelopes.is_empty() {

@@ -1,4 +1,4 @@
-//! Limits on the bytes that one direction of a session may hold, and all sessions together.
+//! Limits on the bytes that one direction of a session may hold, and that all sessions together may hold.
 
 use std::{mem, sync::Arc, task::Waker};
 
@@ -10,55 +10,57 @@ use super::sync::{
     },
 };
 
-/// Bytes that an event costs besides its payload: its share of queues, tickets and ledger, rounded up. It
-/// bounds the number of tiny events that fit a budget.
+/// Bytes that an event costs in addition to its payload: its share of queues, tickets and ledger, rounded up.
+/// It bounds the number of tiny events that fit in a budget.
 pub const EVENT_COST: usize = 256;
 
-/// A budget draws on the global budget in pieces of this size, in bytes. The threads share the global counter
-/// and should not contend for it at every message.
+/// A budget takes bytes from the global budget in pieces of this size, so that the threads do not contend for
+/// the global counter at every message.
 const PIECE: usize = 16 * 1024;
 
-/// Bytes that each direction of a session may hold even when the global budget is used up: enough to process
-/// small messages one by one, so that sessions which hold much cannot starve those which hold little (C3).
+/// Bytes that each direction of a session may hold even when the global budget is used up. They are enough to
+/// process small messages one by one, so that sessions which hold much cannot starve those which hold little
+/// (guarantee C3).
 const RESERVED_PER_DIRECTION: usize = 16 * 1024;
 
 /// The bytes that all sessions of the process may hold together (`server.buffer`).
 ///
-/// When it is used up, a session is read only while it holds less than 16 KiB in that direction. So the bytes
-/// in use exceed the limit by at most that much and one read (64 KiB) per direction of a session.
+/// When it is used up, the proxy reads for a session only while the session holds less than 16 KiB in that
+/// direction. So the bytes in use exceed the limit by at most that much and one read (64 KiB) per direction
+/// of a session.
 #[derive(Debug)]
 pub struct GlobalBudget {
     limit: usize,
     used: AtomicUsize,
 }
 
-/// The bytes in use of one side's `buffer`.
+/// The bytes that one side of a session may hold, the setting `buffer`.
 ///
-/// That side is read as long as any room is left, so the bytes in use exceed the limit by one message at
-/// most.
+/// The proxy reads from that side as long as any bytes are left, so the bytes in use exceed the limit by at
+/// most one message.
 #[derive(Debug)]
 pub struct Budget {
     global_budget: Arc<GlobalBudget>,
     limit: usize,
-    /// Bytes of events.
+    /// Bytes in use by events.
     used: AtomicUsize,
     /// Bytes of incomplete messages and of undecoded input.
     unfinished: AtomicUsize,
-    /// Bytes drawn on the global budget for both, in whole pieces.
+    /// Bytes taken from the global budget for `used` and `unfinished`, in whole pieces.
     drawn: AtomicUsize,
-    /// The readers that wait for room: one for each connection that uses the budget.
+    /// The readers that wait for bytes: one for each connection that uses the budget.
     waiting: Mutex<Vec<Waker>>,
     is_waiting: AtomicBool,
 }
 
-/// Bytes of one connection that are not events yet; returned to the budget on drop.
+/// Bytes of one connection that are not events yet. They are returned to the budget on drop.
 #[derive(Debug)]
 pub struct PartialBytes {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
-/// An event's bytes in a budget; returned to the budget on drop.
+/// An event's bytes in a budget. They are returned to the budget on drop.
 #[derive(Debug)]
 pub struct Permit {
     budget: Arc<Budget>,
@@ -68,12 +70,12 @@ pub struct Permit {
 // === impl GlobalBudget ===
 
 impl GlobalBudget {
-    /// A global budget of `limit` bytes.
+    /// Creates a global budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    /// Bytes drawn by all budgets, rounded up to whole pieces for each.
+    /// Bytes taken by all budgets, rounded up to whole pieces for each.
     pub fn used(&self) -> usize {
         self.used.load(Relaxed)
     }
@@ -86,7 +88,7 @@ impl GlobalBudget {
 // === impl Budget ===
 
 impl Budget {
-    /// A budget of `limit` bytes that draws on the global budget.
+    /// Creates a budget of `limit` bytes that takes them from the global budget.
     pub fn new(limit: usize, global_budget: &Arc<GlobalBudget>) -> Arc<Self> {
         Arc::new(Self {
             global_budget: Arc::clone(global_budget),
@@ -104,16 +106,16 @@ impl Budget {
         self.used.load(Relaxed)
     }
 
-    /// Whether events leave room to read another message.
+    /// Whether another message may be read, that is, whether events use less than the limit.
     pub fn has_room(&self) -> bool {
         let used = self.used();
         used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
     }
 
-    /// As [`Budget::has_room`]; when there is no room, wakes `waker` once there is.
+    /// Whether another message may be read, as [`Budget::has_room`]. If not, wakes `waker` when one may.
     ///
-    /// A waiting reader's session holds events, and settling them wakes it. It does not wait for
-    /// other sessions here.
+    /// A session whose reader waits holds events, and settling them wakes the reader. The reader does not
+    /// wait for other sessions here.
     pub fn room_or_wake(&self, waker: &Waker) -> bool {
         if self.has_room() {
             return true;
@@ -129,7 +131,7 @@ impl Budget {
         self.has_room()
     }
 
-    /// Takes the cost of an event with `payload` bytes, without a check: call [`Budget::has_room`] before.
+    /// Uses bytes for an event with `payload` bytes, without a check. Call [`Budget::has_room`] before.
     pub fn take(self: &Arc<Self>, payload: usize) -> Permit {
         let bytes = payload + EVENT_COST;
         self.used.fetch_add(bytes, Relaxed);
@@ -142,7 +144,7 @@ impl Budget {
         if self.global_budget.is_used_up() { RESERVED_PER_DIRECTION } else { usize::MAX }
     }
 
-    /// Draws pieces on the global budget, or returns them.
+    /// Takes pieces from the global budget, or returns them.
     fn draw(&self) {
         let held = self.used() + self.unfinished.load(Relaxed);
         let drawn = self.drawn.load(Relaxed);
@@ -180,7 +182,7 @@ impl Drop for Budget {
 // === impl PartialBytes ===
 
 impl PartialBytes {
-    /// Nothing held yet.
+    /// Creates an instance that holds no bytes.
     pub fn new(budget: &Arc<Budget>) -> Self {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
@@ -205,13 +207,13 @@ impl Drop for PartialBytes {
 // === impl Permit ===
 
 impl Permit {
-    /// A permit of the same budget for another event of `payload` bytes, without a check: a program may make
-    /// several events of one. Nothing more is read until there is room again.
+    /// A permit of the same budget for another event of `payload` bytes, without a check, because a program
+    /// may turn one event into several. Nothing more is read until the budget has bytes again.
     pub fn another(&self, payload: usize) -> Self {
         self.budget.take(payload)
     }
 
-    /// The same event's permit after its payload changed to `payload` bytes, in a program for example.
+    /// The permit of the same event after its payload changed to `payload` bytes, for example in a program.
     pub fn resized(mut self, payload: usize) -> Self {
         let bytes = payload + EVENT_COST;
         if bytes > self.bytes {
@@ -224,7 +226,7 @@ impl Permit {
         self
     }
 
-    /// Whether the permit's budget has room.
+    /// Whether another message may be read within the permit's budget.
     pub fn has_room(&self) -> bool {
         self.budget.has_room()
     }

@@ -6,22 +6,24 @@ use actix::{Actor, Addr, Context, Handler, Message, Recipient, WeakRecipient, de
 
 use super::EVENT_COST;
 
-/// Mailbox slots for control messages, beyond what permits admit: a session sends a handful in its life, and
-/// each restart two.
+/// Mailbox slots for control messages, in addition to those for messages with permits. A session gets a
+/// handful of control messages in its life, and each restart causes two.
 pub const CONTROL_ROOM: usize = 64;
 
-/// The mailbox capacity for an edge whose events are bounded by a budget of `buffer` bytes. There are never
-/// more batches than events in flight, and one message may exceed the budget.
+/// The mailbox capacity, in messages, for an edge whose events are bounded by a budget of `buffer` bytes.
+/// Each message in the mailbox contains at least one event in flight, and each event costs at least
+/// `EVENT_COST` bytes of the budget. The slots for control messages cover the one event that may exceed the
+/// budget.
 pub fn mailbox_room(buffer: usize) -> usize {
     buffer / EVENT_COST + CONTROL_ROOM
 }
 
-/// A sender to one actor.
+/// A sender of messages to one actor.
 ///
 /// # Correctness
-/// An address that is cloned for each message ignores the mailbox's capacity. A *held* edge is therefore
-/// cloned once, when actors are connected to each other. A *rare* edge makes its address anew for each
-/// message; it carries messages that are few or have permits, and saves memory in idle sessions.
+/// A sender whose address is cloned for each message ignores the mailbox's capacity. The address of a *held*
+/// edge is therefore cloned once, when the actors are connected to each other. A *rare* edge clones its
+/// address for each message. Its messages are few or have permits, and it saves memory in idle sessions.
 pub struct Edge<M: Message + Send + 'static>(Sender<M>)
 where
     M::Result: Send;
@@ -40,7 +42,7 @@ where
 pub enum Pushed<M> {
     /// The message is in the mailbox.
     Taken,
-    /// The actor has stopped, or its mailbox is full, which permits rule out. Contains the message.
+    /// The actor has stopped, or its mailbox is full, which permits prevent. Contains the message.
     Refused(M),
 }
 
@@ -48,7 +50,7 @@ impl<M: Message + Send + 'static> Edge<M>
 where
     M::Result: Send,
 {
-    /// A held edge to an actor; keeps the actor alive.
+    /// Creates a held edge to an actor, which keeps the actor alive.
     pub fn to<A>(addr: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>> + Handler<M>,
@@ -56,7 +58,7 @@ where
         Self(Sender::Held(addr.clone().recipient()))
     }
 
-    /// A rare edge to an actor; does not keep the actor alive.
+    /// Creates a rare edge to an actor, which does not keep the actor alive.
     pub fn rare<A>(addr: &Addr<A>) -> Self
     where
         A: Actor<Context = Context<A>> + Handler<M>,
@@ -64,7 +66,7 @@ where
         Self(Sender::Rare(addr.clone().into()))
     }
 
-    /// Sends a message, or returns it when the actor cannot take it.
+    /// Sends a message, or returns it when the actor cannot accept it.
     pub fn push(&self, message: M) -> Pushed<M> {
         let sent = match &self.0 {
             Sender::Held(address) => address.try_send(message),

@@ -6,18 +6,22 @@ use super::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
-use crate::{event::EventId, failure::Failure};
+use crate::{
+    event::{EventId, EventNumber},
+    failure::Failure,
+};
 
 /// Back plane, any actor of a session → session: the outcome of an event.
 ///
-/// No sender waits on it. Bounded by the number of events in flight, which permits and `max_in_flight` bound.
+/// No sender waits on an ack. The number of acks is bounded by the number of events in flight, which permits
+/// and `max_in_flight` bound.
 #[derive(Debug)]
 pub enum Ack {
     /// A ticket has its outcome.
     Settled {
         /// The event's number in the session.
         event: EventNumber,
-        /// Whether it is a client message, a push or an error event.
+        /// The source of the event: a client message, a push or an error event.
         cause: Cause,
         /// The outcome.
         status: AckStatus,
@@ -26,12 +30,12 @@ pub enum Ack {
     PipelineDied(String),
 }
 
-/// The source of an event, which decides how the session treats its outcome.
+/// The source of an event. It determines how the session treats the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// A client's message, which needs an outcome.
     Message,
-    /// A push of the upstream; its outcome is not reported to anyone.
+    /// A push of the upstream. Its outcome is not reported.
     Push,
     /// The error event about a failed message or push.
     Error,
@@ -40,21 +44,17 @@ pub enum Cause {
 /// The outcome of an event, as its ticket reports it.
 #[derive(Debug, PartialEq, Eq)]
 pub enum AckStatus {
-    /// Written to the upstream connection; no reply is awaited.
+    /// The event was written to the upstream connection, and no reply is awaited.
     Delivered,
-    /// A pipeline dropped it.
+    /// A pipeline dropped the event.
     Dropped,
-    /// A pipeline copied it; both copies share its outcome.
+    /// A pipeline copied the event. Both copies share its outcome.
     Copied,
-    /// It failed. Boxed because failures are rare: acks stay small.
+    /// The event failed. Boxed because failures are rare, so that acks stay small.
     Failed(Box<Failure>),
-    /// Its ticket was dropped without an outcome, because an actor that held it died.
+    /// The ticket was dropped without an outcome, because an actor that held it died.
     Lost,
 }
-
-/// The number of an event in its session, from 0: the last part of its [`EventId`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EventNumber(pub u64);
 
 /// Collects the acks of one session, and assigns its event numbers.
 #[derive(Debug)]
@@ -68,13 +68,13 @@ pub struct AckTracker {
 #[derive(Debug, Default)]
 struct AckQueue {
     acks: Vec<Ack>,
-    /// Wakes the session.
+    /// The waker of the session.
     waker: Option<Waker>,
-    /// Whether good outcomes wake the session at once, or wait for its next turn.
+    /// Whether successful outcomes wake the session at once. If false, they wait for the session's next turn.
     eager: bool,
 }
 
-/// The obligation to give an event its outcome. Dropping it without one reports the event as lost.
+/// The obligation to give an event its outcome. Dropping it without an outcome reports the event as lost.
 #[derive(Debug)]
 pub struct Ticket {
     tracker: Arc<AckTracker>,
@@ -86,7 +86,7 @@ pub struct Ticket {
 // === impl AckStatus ===
 
 impl AckStatus {
-    /// It failed.
+    /// The status of a failed event.
     pub fn failed(failure: Failure) -> Self {
         Self::Failed(Box::new(failure))
     }
@@ -95,17 +95,17 @@ impl AckStatus {
 // === impl AckTracker ===
 
 impl AckTracker {
-    /// The tracker of a session; `source` and `stream` are the first two parts of its event ids.
+    /// Creates the tracker of a session. `source` and `stream` are the first two parts of its event ids.
     pub fn new(source: u32, stream: u64) -> Arc<Self> {
         Arc::new(Self { source, stream, next: AtomicU64::new(0), back: Mutex::default() })
     }
 
-    /// A ticket for a new event.
+    /// Issues a ticket for a new event.
     pub fn issue(self: &Arc<Self>, cause: Cause) -> Ticket {
         self.ticket(EventNumber(self.next.fetch_add(1, Relaxed)), cause)
     }
 
-    /// A ticket for the error event of a known event.
+    /// Issues a ticket for the error event of a known event.
     pub fn issue_error(self: &Arc<Self>, event: EventNumber) -> Ticket {
         self.ticket(event, Cause::Error)
     }
@@ -116,11 +116,11 @@ impl AckTracker {
 
     /// The id of an event of this session.
     pub fn id(&self, event: EventNumber) -> EventId {
-        EventId { source: self.source, stream: self.stream, event: event.0 }
+        EventId { source: self.source, stream: self.stream, event }
     }
 
-    /// Takes the acks in their order, and keeps `waker` for the next urgent one. With `eager`, good outcomes
-    /// are urgent too.
+    /// Takes the acks in their order, and keeps `waker` for the next urgent ack. If `eager` is true, acks of
+    /// successful outcomes are urgent too.
     pub fn take_acks(&self, waker: Option<&Waker>, eager: bool) -> Vec<Ack> {
         let mut back = self.back();
         if let Some(waker) = waker {
@@ -133,8 +133,7 @@ impl AckTracker {
         mem::take(&mut back.acks)
     }
 
-    /// Records the outcome "delivered" for tickets of this session, in their order, with one lock for all of
-    /// them.
+    /// Records the outcome "delivered" for tickets of this session, in their order, under one lock.
     pub fn delivered(&self, tickets: &mut Vec<Ticket>) {
         if tickets.is_empty() {
             return;
@@ -169,14 +168,14 @@ impl AckTracker {
 }
 
 impl fmt::Display for AckTracker {
-    /// The session's name in the log: `1:0` is the first session of the first listener.
+    /// Writes the session's name in the log: `1:0` is the first session of the first listener.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.source, self.stream)
     }
 }
 
 impl AckQueue {
-    /// Wakes the session if it waits for acks; always when `urgent`.
+    /// Wakes the session if it waits for acks and `urgent` is true, or if it is eager.
     fn wake_if(&mut self, urgent: bool) {
         if (urgent || self.eager)
             && let Some(waker) = self.waker.take()
@@ -199,7 +198,7 @@ impl Ticket {
         self.tracker.id(self.event)
     }
 
-    /// Whether it is a client message, a push or an error event.
+    /// The source of the event: a client message, a push or an error event.
     pub fn cause(&self) -> Cause {
         self.cause
     }

@@ -1,4 +1,4 @@
-//! Accepts connections, as many handshakes at a time as the process has slots for.
+//! Accepts connections, up to the number of handshake slots of the process at a time.
 
 use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc};
 
@@ -7,10 +7,10 @@ use tokio::time::Instant;
 use super::{handshake::Handshake, worker::ListenerWorker};
 use crate::{net::Stream, server::Pending};
 
-/// Serves a new connection until its session has started or it has been refused.
+/// Serves a new connection until its session has started or the client has been refused.
 ///
-/// The future is boxed, and so are the parts of it that run after the head has been read: thousands of handshakes
-/// that never complete must not take the memory of complete ones.
+/// The future is boxed, and so are the parts of it that run after the head has been read, because thousands
+/// of handshakes that never complete must not use the memory of complete ones.
 pub(super) fn accept(
     worker: Rc<ListenerWorker>,
     stream: Stream,

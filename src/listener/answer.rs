@@ -1,4 +1,4 @@
-//! HTTP answers to handshakes, and the orderly end of a refused connection.
+//! HTTP responses to handshakes, and the orderly end of a refused connection.
 
 use std::{
     io,
@@ -21,14 +21,14 @@ use crate::{
     spelling,
 };
 
-/// Time for a refused client to read its answer and to disconnect. Its connection holds a handshake slot
-/// until then.
+/// Maximum time in which a refused client can read the response and disconnect. Its connection holds a
+/// handshake slot until then.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Bytes that a refused client may send in that time.
+/// Maximum number of bytes that a refused client may send within [`LINGER`].
 const LINGER_BYTES: usize = 256 * 1024;
 
-/// Why a handshake is refused, as an HTTP answer and as a line of the log.
+/// The refusal of a handshake, as an HTTP response and as a line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -36,10 +36,10 @@ pub(super) struct Refusal {
     pub(super) text: &'static str,
     /// Details for the log only.
     pub(super) cause: Option<String>,
-    /// Follows the text in the client's answer.
+    /// A text after `text` in the response to the client.
     pub(super) note: Option<&'static str>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Replaces the text in the client's answer; `headers` describe it.
+    /// The body of the response to the client, in place of `text`. `headers` describe it.
     pub(super) body: Option<Bytes>,
 }
 
@@ -53,8 +53,8 @@ impl Refusal {
         self
     }
 
-    /// The bytes of the answer, which announces that the connection closes. The answer to a HEAD request has
-    /// no body.
+    /// The bytes of the response, which announces that the connection closes. The response to a HEAD request
+    /// has no body, so `with_body` is false.
     ///
     /// ```text
     /// HTTP/1.1 400 Bad Request
@@ -94,8 +94,8 @@ impl Refusal {
     }
 }
 
-/// The answer that accepts a checked handshake (RFC 6455 section 4.2.2), with `headers` of the upstream's
-/// answer.
+/// The response that accepts a checked handshake (RFC 6455 section 4.2.2), with `headers` of the upstream's
+/// response.
 pub(super) fn accepted(
     head: &RequestHead,
     protocol: Option<&str>,
@@ -115,15 +115,15 @@ pub(super) fn accepted(
     answer.finish()
 }
 
-/// Sends the answer that accepts the handshake.
+/// Sends the response that accepts the handshake.
 pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
     timeout(LINGER, stream.write_all(answer)).await?
 }
 
 /// Sends a refusal and closes the connection in a way that lets the client read it.
 ///
-/// Closing a socket with unread bytes resets the connection, and the client loses the answer. What it still
-/// sends is therefore read and discarded, within [`LINGER`] and [`LINGER_BYTES`].
+/// Closing a socket with unread bytes resets the connection, and the client loses the response. What the
+/// client still sends is therefore read and discarded, within [`LINGER`] and [`LINGER_BYTES`].
 pub(super) async fn refuse(mut stream: Stream, answer: &[u8]) {
     // A client that has disconnected, or that does not read in time, goes without the answer.
     let _ = timeout(LINGER, async {
@@ -146,7 +146,7 @@ async fn discard(stream: &mut Stream) -> io::Result<()> {
     Ok(())
 }
 
-/// The head of an answer under construction.
+/// The head of a response under construction.
 struct Answer(Vec<u8>);
 
 impl Answer {

@@ -1,15 +1,16 @@
-//! How many sessions the process can hold: file descriptors run out first.
+//! Determines how many sessions the process can hold. File descriptors are the first resource to run out.
 
-/// Descriptors that are not available to sessions: those of listeners, threads and handshakes in progress.
+/// Number of file descriptors that are not available to sessions: those of listeners, threads and handshakes
+/// in progress.
 const RESERVED: u64 = 128;
 
-/// Descriptors of a session: its client's socket and its upstream's.
+/// Number of file descriptors of a session: for the client's socket and the upstream's.
 const PER_SESSION: u64 = 2;
 
-/// The usual default limit, for systems that report none.
+/// The usual default limit on open files, for systems that report none.
 const OPEN_FILES: u64 = 1024;
 
-/// Raises the limit on open files as far as the system permits. Gives the maximum number of sessions:
+/// Raises the limit on open files as far as the system permits. Returns the maximum number of sessions:
 /// `max_sessions`, or as many as the limit on open files allows.
 pub fn capacity(max_sessions: Option<usize>) -> usize {
     let open_files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(OPEN_FILES);
@@ -22,7 +23,7 @@ pub fn capacity(max_sessions: Option<usize>) -> usize {
     sessions
 }
 
-/// The number of sessions that fit into a limit on open files. With a low limit, half of it is reserved.
+/// The number of sessions that fit in a limit on open files. With a low limit, half of it is reserved.
 fn room(open_files: u64) -> usize {
     let free = open_files - RESERVED.min(open_files / 2);
     usize::try_from(free / PER_SESSION).unwrap_or(usize::MAX)

@@ -1,4 +1,4 @@
-//! What listeners take from a configuration: their settings, and the routes.
+//! The part of a configuration that listeners use: their settings, and the routes.
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
@@ -17,7 +17,7 @@ pub struct Routing {
     routes: Vec<(Arc<Route>, Option<Arc<Upstream>>)>,
 }
 
-/// A configuration as one listener uses it on one worker thread.
+/// A configuration in the form that one listener uses on one worker thread.
 pub struct WorkerConfiguration {
     /// The configuration itself.
     pub shared: Arc<Configuration<Routing>>,
@@ -27,19 +27,20 @@ pub struct WorkerConfiguration {
     pub router: Router<WorkerRoute>,
 }
 
-/// A route as one worker thread uses it.
+/// A route in the form that one worker thread uses.
 pub struct WorkerRoute {
     /// The route's settings.
     pub route: Arc<Route>,
-    /// Dials the route's upstream, if it has one. The routes of a worker share one dialer for each upstream.
+    /// The dialer of the route's upstream, if it has one. The routes of a worker share one dialer for each
+    /// upstream.
     pub dialer: Option<Dialer>,
 }
 
 // === impl Routing ===
 
 impl Routing {
-    /// The listeners and routes of these settings. Routes with the same upstream share its state, also with the
-    /// `previous` configuration.
+    /// The listeners and routes of these settings. Routes with the same upstream share its state, including
+    /// routes of the `previous` configuration.
     pub fn new(settings: &Settings, network: &Arc<Network>, previous: Option<&Self>) -> Self {
         let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
         let routes = settings.routes.iter().map(|route| {
@@ -55,7 +56,7 @@ impl Routing {
         Self { listeners: settings.listeners.clone(), routes: routes.collect() }
     }
 
-    /// The upstream of that name, if a route uses it.
+    /// The upstream of that name; `None` if no route uses it.
     fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
         let mut upstreams = self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref());
         upstreams.find(|upstream| upstream.settings().name == name)
@@ -78,8 +79,8 @@ impl Routing {
 // === impl WorkerConfiguration ===
 
 impl WorkerConfiguration {
-    /// The configuration for the listener that has been using `listener`. If the configuration no longer has that
-    /// listener, it keeps its settings until it is closed.
+    /// The configuration for the listener whose settings were `listener` so far. If the configuration no
+    /// longer has that listener, it keeps these settings until it is closed.
     pub fn new(shared: Arc<Configuration<Routing>>, listener: &Arc<Listener>) -> Rc<Self> {
         let same = shared.listeners.iter().find(|other| other.name == listener.name);
         let (listener, router) = (Arc::clone(same.unwrap_or(listener)), shared.router());

@@ -1,7 +1,6 @@
-//! Limits the rate of log lines about refusals, so that a client which provokes refusals cannot flood the
-//! log.
+//! Limits the rate of log lines about refusals, so that a client that provokes refusals cannot flood the log.
 //!
-//! Pure; `now` is an argument.
+//! No clocks are used here: `now` is an argument.
 
 use std::{
     collections::HashMap,
@@ -14,7 +13,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// The latest line for each reason.
 #[derive(Debug, Default)]
 pub(super) struct LogThrottle {
-    /// Keyed by reason. Reasons are string literals, so their number is bounded.
+    /// The latest line for each reason. Reasons are string literals, so their number is bounded.
     reasons: HashMap<&'static str, Recent>,
 }
 
@@ -24,20 +23,20 @@ struct Recent {
     suppressed: u64,
 }
 
-/// What to do with a line.
+/// The action for a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LineDecision {
-    /// Write it, with the number of lines that were suppressed since the last one.
+    /// Write the line, with the number of lines that were suppressed since the last one.
     Written(u64),
-    /// Suppress it. It is the first one since a line was written: call [`LogThrottle::suppressed`] after
-    /// [`PAUSE`].
+    /// Suppress the line. It is the first one since a line was written: call [`LogThrottle::suppressed`]
+    /// after [`PAUSE`].
     First,
-    /// Suppress it.
+    /// Suppress the line.
     More,
 }
 
 impl LogThrottle {
-    /// Decides about a line with this reason.
+    /// Determines the action for a line with this reason.
     pub(super) fn line(&mut self, reason: &'static str, now: Instant) -> LineDecision {
         let Some(recent) = self.reasons.get_mut(reason) else {
             self.reasons.insert(reason, Recent { written: now, suppressed: 0 });
@@ -52,7 +51,8 @@ impl LogThrottle {
         if recent.suppressed == 1 { LineDecision::First } else { LineDecision::More }
     }
 
-    /// Number of lines suppressed since the last one was written; resets it, because the caller reports it.
+    /// Number of lines suppressed since the last one was written. The count is reset, because the caller
+    /// reports it.
     pub(super) fn suppressed(&mut self, reason: &'static str, now: Instant) -> u64 {
         let Some(recent) = self.reasons.get_mut(reason) else { return 0 };
         if recent.suppressed > 0 {

@@ -3,10 +3,10 @@
 //! ```text
 //! open ─► accept ─► handshake ─► session
 //!                      ├─ admission: limits on sessions and addresses
-//!                      └─ router: which route the request takes
+//!                      └─ router: selects the route of the request
 //! ```
-//! Each listener is opened and closed alone, and runs on every worker thread. A session stays on the thread that
-//! took its connection.
+//! Each listener is opened and closed alone, and runs on every worker thread. A session stays on the thread
+//! that accepted its connection.
 
 mod accept;
 mod admission;
@@ -31,7 +31,7 @@ use crate::{
 /// Opens the listener's sockets, one for each address.
 ///
 /// # Errors
-/// When an address cannot be listened on; the text names the address and the settings key.
+/// When the proxy cannot listen on an address. The text names the address and the settings key.
 pub fn bind(listener: &Listener) -> io::Result<Listening> {
     net::listen(&listener.bind).map_err(|error| {
         let text = format!("cannot listen on {error} (listener.{}.bind)", listener.name);

@@ -37,15 +37,16 @@ use crate::{
     settings::Listener,
 };
 
-/// Connections of a listener that wait for one worker thread. When all queues are full, connections wait in the
-/// kernel. Small, because queued sockets take descriptors from no slot; see `capacity`.
+/// Maximum number of connections of a listener that wait for one worker thread. When all queues are full,
+/// connections wait in the kernel. The number is small, because queued sockets take file descriptors without a
+/// slot; see `capacity`.
 const ACCEPT_QUEUE_MAX: usize = 32;
 
-/// The pause after an error that is not about one connection, such as too many open files.
+/// The pause after an error that does not concern one connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// A listener that accepts connections. It can be closed without the others. Dropping it closes its sockets and drops
-/// the connection that waits for a queue, if any.
+/// A listener that accepts connections. It can be closed independently of the others. Dropping it closes its
+/// sockets and drops the connection that waits for a queue, if any.
 pub struct OpenListener {
     /// The listener's name.
     name: String,
@@ -71,14 +72,14 @@ struct Accepted {
     pending: Pending,
 }
 
-/// No worker thread takes connections any more.
+/// The error when all worker threads have stopped.
 #[derive(Debug, PartialEq, Eq)]
 struct NoWorker;
 
 // === impl OpenListener ===
 
 impl OpenListener {
-    /// Opens the listener on all worker threads. `sockets` listen already; see [`bind`](super::bind).
+    /// Opens the listener on all worker threads. `sockets` are already listening; see [`bind`](super::bind).
     ///
     /// # Errors
     /// When a socket cannot be registered with the event loop. Nothing has been started then.
@@ -147,8 +148,8 @@ impl Drop for OpenListener {
 // === impl Queues ===
 
 impl Queues {
-    /// Passes a connection to the next worker with room in its queue. Waits for the first that has room when there is
-    /// none.
+    /// Passes a connection to the next worker whose queue is not full. While all queues are full, waits for the
+    /// first that is not.
     async fn push(&mut self, mut connection: Accepted, listener: &str) -> Result<(), NoWorker> {
         for _ in 0..self.workers.len() {
             let worker = self.next % self.workers.len();
@@ -240,7 +241,7 @@ async fn accept_all(
     }
 }
 
-/// Accepts a connection without registering it with this thread's event loop, because it is for another one.
+/// Accepts a connection without registering it with this thread's event loop, because another thread serves it.
 async fn accept_one(socket: &AsyncFd<TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
         if let Ok(accepted) = socket.readable().await?.try_io(|socket| socket.get_ref().accept()) {
@@ -249,10 +250,10 @@ async fn accept_one(socket: &AsyncFd<TcpListener>) -> io::Result<(TcpStream, Soc
     }
 }
 
-/// Whether an error of accept(2) is about the connection, which has failed before it was accepted. The kernel has
-/// removed such a connection, so accepting continues at once.
+/// Whether an error of accept(2) concerns a connection that failed before it was accepted. The kernel has removed
+/// such a connection, so accepting continues at once.
 fn is_of_connection(error: &io::Error) -> bool {
-    /// EPROTO, ENOPROTOOPT, EOPNOTSUPP, EHOSTDOWN, ENONET: accept(2) of Linux passes them on from the connection.
+    /// EPROTO, ENOPROTOOPT, EOPNOTSUPP, EHOSTDOWN, ENONET, which accept(2) of Linux passes on from the connection.
     const LINUX: [i32; 5] = [71, 92, 95, 112, 64];
     matches!(
         error.kind(),
@@ -308,7 +309,7 @@ mod tests {
         settings::{Settings, fixture::load},
     };
 
-    /// Two listeners that echo without an upstream.
+    /// Settings of two listeners that echo without an upstream.
     const TWO: &str = r#"
 [listener.one]
 bind = "127.0.0.1:0"
@@ -320,7 +321,7 @@ source = "select event from in into reply;"
 incoming = ["echo"]
 "#;
 
-    /// The listeners of [`TWO`], open, with their addresses.
+    /// Opens the listeners of [`TWO`]. Returns them with their addresses.
     fn open(settings: &Settings, workers: &Workers) -> Vec<(OpenListener, SocketAddr)> {
         let server = ServerState::new(settings, 9, Registry::new(Arc::default()));
         let open = |listener: &Arc<Listener>| {
@@ -331,7 +332,7 @@ incoming = ["echo"]
         settings.listeners.iter().map(open).collect()
     }
 
-    /// Runs the blocking part of a test, while the listeners accept on the test's own thread.
+    /// Runs the blocking part of a test on another thread, while the listeners accept on the test's thread.
     async fn blocking<T: Send + 'static>(part: impl FnOnce() -> T + Send + 'static) -> T {
         actix_rt::task::spawn_blocking(part).await.unwrap()
     }

@@ -1,4 +1,5 @@
-//! What listeners share: all of them in the process, and each between its threads.
+//! The state that all listeners of the process share, and the state that one listener shares between its
+//! threads.
 
 use std::{
     io,
@@ -18,7 +19,7 @@ use crate::{
     settings::{Listener, Settings},
 };
 
-/// What all listeners share on all threads.
+/// The state that all listeners share on all threads.
 pub struct ServerState {
     /// Slots for the sessions of all listeners.
     sessions: Arc<Slots>,
@@ -28,7 +29,7 @@ pub struct ServerState {
     pub turned_away: Arc<Slots>,
     /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
-    /// Name look-ups and connecting, the same for all upstreams.
+    /// Name look-ups and connecting, shared by all upstreams.
     network: Arc<Network>,
     /// Live sessions, and whether the process is draining.
     pub registry: Arc<Registry>,
@@ -36,7 +37,7 @@ pub struct ServerState {
     pub configurations: Configurations<Routing>,
 }
 
-/// What one listener shares between its threads.
+/// The state that one listener shares between its threads.
 #[derive(Debug)]
 pub struct ListenerState {
     /// The listener's name.
@@ -53,7 +54,7 @@ pub struct ListenerState {
 // === impl ServerState ===
 
 impl ServerState {
-    /// The state of a process with these settings and at most `sessions` sessions at a time.
+    /// Creates the state of a process with these settings and at most `sessions` sessions at a time.
     pub fn new(settings: &Settings, sessions: usize, registry: Arc<Registry>) -> Arc<Self> {
         let network = Network::system();
         Arc::new(Self {
@@ -67,10 +68,10 @@ impl ServerState {
         })
     }
 
-    /// Puts the listeners' settings and the routes of these settings in force for new connections. Sessions keep
-    /// what they started with.
+    /// Uses the listeners' settings and the routes of these settings for new connections. Sessions keep the
+    /// settings with which they started.
     ///
-    /// What was opened with the first settings stays: sockets, the numbers of listeners, the limits of
+    /// Everything that was opened with the first settings stays: sockets, the numbers of listeners, the limits of
     /// `Admission`, the slots, and the global budget.
     pub fn configure(&self, settings: &Settings) {
         let current = self.configurations.current();
@@ -81,7 +82,7 @@ impl ServerState {
 // === impl ListenerState ===
 
 impl ListenerState {
-    /// The state of a listener without sessions.
+    /// Creates the state of a listener without sessions.
     pub fn new(listener: &Listener, server: &ServerState) -> Arc<Self> {
         Arc::new(Self {
             name: listener.name.clone(),
@@ -92,7 +93,7 @@ impl ListenerState {
         })
     }
 
-    /// Decides which refusals are logged.
+    /// The throttle that selects which refusals are logged.
     pub(super) fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
         self.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }

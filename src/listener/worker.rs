@@ -1,4 +1,4 @@
-//! What one listener has on one worker thread.
+//! A listener on one worker thread.
 
 use std::{
     cell::RefCell,
@@ -26,17 +26,17 @@ use crate::{
     settings::{Listener, Route},
 };
 
-/// What one listener has on one worker thread.
+/// A listener on one worker thread.
 pub struct ListenerWorker {
-    /// What it shares with the listener's other threads.
+    /// The state that the listener shares between its threads.
     pub state: Arc<ListenerState>,
-    /// What it shares with all listeners.
+    /// The state that all listeners share.
     pub server: Arc<ServerState>,
     /// The configuration that the latest connection used.
     configuration: RefCell<Rc<WorkerConfiguration>>,
 }
 
-/// What a session holds until its end: its place in the registry, its permit, and its configuration.
+/// What a session holds until its end: its registration, its permit, and its configuration.
 struct Entry {
     _registration: Registration,
     _permit: SessionPermit,
@@ -46,7 +46,7 @@ struct Entry {
 // === impl ListenerWorker ===
 
 impl ListenerWorker {
-    /// Opens the worker on this thread, for a listener with these settings.
+    /// Opens the listener with these settings on the current thread.
     pub fn open(listener: &Arc<Listener>, state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
         let mut changes = server.configurations.subscribe();
         let configuration = WorkerConfiguration::new(server.configurations.current(), listener);
@@ -78,8 +78,8 @@ impl ListenerWorker {
         SessionId { listener: self.state.number, number }
     }
 
-    /// Registers a session. Until the guard is dropped, the session holds its permit and its configuration; see
-    /// [`ListenerWorker::attach`].
+    /// Registers a session. Until the guard is dropped, the session holds its permit and its configuration;
+    /// see [`ListenerWorker::attach`].
     pub fn enter(
         &self,
         configuration: &WorkerConfiguration,
@@ -97,8 +97,8 @@ impl ListenerWorker {
         })
     }
 
-    /// Logs a refusal. At most one line for each reason and [`PAUSE`] is written; the next line counts the
-    /// others as `suppressed`.
+    /// Logs a refusal. At most one line for each reason is written within [`PAUSE`]; the next line has the
+    /// number of the others as `suppressed`.
     pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
         let reason = refusal.text;
         let line = self.state.log_throttle().line(reason, Instant::now());
@@ -128,13 +128,13 @@ impl ListenerWorker {
         }
     }
 
-    /// Connects the actor of a registered session with the process.
+    /// Registers the actor of a session, so that the process can send to it.
     pub fn attach(&self, id: SessionId, session: &Addr<Session>) {
         self.server.registry.attach(id, Edge::rare(session));
     }
 }
 
-/// ` cause="…"` in a line of the log, where there is one.
+/// The cause in a log line, as ` cause="…"`; empty if there is none.
 struct Cause<'a>(Option<&'a str>);
 
 impl fmt::Display for Cause<'_> {
@@ -163,12 +163,12 @@ mod tests {
 
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-    /// Settings with one route, for this path.
+    /// Settings with one route, for `path`.
     fn settings(path: &str) -> Settings {
         load(&MINIMAL.replace("[[route]]", &format!("[[route]]\npath = \"{path}\"")), &[]).unwrap()
     }
 
-    /// A worker of the only listener in these settings.
+    /// The worker of the only listener in these settings.
     fn worker(settings: &Settings) -> Rc<ListenerWorker> {
         let listener = &settings.listeners[0];
         let server = ServerState::new(settings, 9, Registry::new(Arc::default()));

@@ -1,6 +1,6 @@
 //! Settings of the log.
 
-/// `[log]`
+/// The section `[log]` of the settings.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// A [`Filter`](super::Filter) such as `info` or `info,towline::session=debug`; `RUST_LOG` takes

@@ -4,7 +4,7 @@ use log::LevelFilter;
 
 use super::OWN;
 
-/// The modules of the program, without its name. A test compares them with `lib.rs`.
+/// The modules of the proxy, without the crate's name. A test compares the list with `lib.rs`.
 const MODULES: &[&str] = &[
     "admin",
     "authority",
@@ -43,7 +43,7 @@ const MODULES: &[&str] = &[
     "wiring",
 ];
 
-/// The dependencies that write log lines. A test compares them with `Cargo.lock`.
+/// The dependencies that write log lines. A test compares the list with `Cargo.lock`.
 const CRATES: &[&str] = &[
     "actix",
     "actix_codec",
@@ -60,14 +60,14 @@ const CRATES: &[&str] = &[
     "tracing",
 ];
 
-/// Which messages are logged, in the syntax of `RUST_LOG`: `info`, or `info,session=debug`.
+/// A filter of log lines, in the syntax of `RUST_LOG`: `info`, or `info,session=debug`.
 ///
-/// A level alone is for Towline's own modules; other crates then log warnings only. A module of Towline is named
-/// as in a log line, `session::actor`, or in full, `towline::session::actor`.
+/// A level alone applies to Towline's own modules, and other crates then log warnings only. A module of
+/// Towline is named as in a log line, `session::actor`, or in full, `towline::session::actor`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(Vec<(Option<String>, LevelFilter)>);
 
-/// A text that is not a filter.
+/// The error for a text that is not a filter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// A part is neither a level nor `module=level`.
@@ -79,7 +79,7 @@ pub enum FilterError {
     /// No module or crate that writes log lines has this name.
     #[error("{}; no module or crate is called {name:?}; {hint}", FilterError::Syntax)]
     Unknown {
-        /// The name.
+        /// The unknown name.
         name: String,
         /// The most similar name, or all names.
         hint: String,
@@ -89,23 +89,23 @@ pub enum FilterError {
 // === impl Filter ===
 
 impl Filter {
-    /// Reads a filter of known modules and crates.
+    /// Parses a filter of known modules and crates.
     ///
     /// # Errors
-    /// When a part of it is neither a level nor `module=level`, or names an unknown module.
+    /// When a part of the text is neither a level nor `module=level`, or names an unknown module.
     pub fn parse(text: &str) -> Result<Self, FilterError> {
         Self::parse_by(text, target)
     }
 
-    /// Reads a filter. Names that are not modules of Towline are used as targets unchanged.
+    /// Parses a filter. Names that are not modules of Towline are used as targets unchanged.
     ///
     /// # Errors
-    /// When a part of it is neither a level nor `module=level`.
+    /// When a part of the text is neither a level nor `module=level`.
     pub fn parse_any(text: &str) -> Result<Self, FilterError> {
         Self::parse_by(text, |name| Ok(target(name).unwrap_or_else(|_| name.to_owned())))
     }
 
-    /// Targets and their levels; the level without a target applies to everything else.
+    /// The targets and their levels. The level without a target applies to everything else.
     pub fn directives(&self) -> impl Iterator<Item = (Option<&str>, LevelFilter)> {
         self.0.iter().map(|(target, level)| (target.as_deref(), *level))
     }
@@ -197,7 +197,7 @@ mod tests {
         }
     }
 
-    /// A log line shows a module without the name of the program.
+    /// A filter can name a module in the form of a log line, without the crate's name.
     #[test]
     fn a_module_may_be_named_as_a_log_line_names_it() {
         for (short, full) in [

@@ -1,14 +1,15 @@
 //! Log lines that wait to be written, up to a fixed number of bytes.
 
-/// Bytes of lines that may wait: about five thousand lines. That is more than a busy proxy logs during a
-/// short pause of its log reader, and small compared with the buffers of its sessions. The writer holds up to
-/// the same amount while it writes.
+/// Maximum size of the lines in the queue, in bytes: about five thousand lines. That is more than a busy
+/// proxy logs during a short pause of its log reader, and small compared with the buffers of its sessions.
+/// The writer holds up to the same amount while it writes.
 pub(super) const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 
-/// Lines in order, and the number of lines that did not fit.
+/// The lines in order, and the number of lines that did not fit.
 ///
-/// After the first line that does not fit, all lines are dropped until the writer has taken the queue. So the
-/// dropped lines form one gap, and their count belongs right after the lines taken.
+/// After the first line that does not fit, all lines are dropped until the writer has taken the queue. The
+/// dropped lines therefore form one gap, and their count belongs right after the lines that the writer has
+/// taken.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lines: Vec<u8>,
@@ -18,8 +19,8 @@ pub(super) struct Queue {
 // === impl Queue ===
 
 impl Queue {
-    /// Appends text of whole lines, or counts them as dropped. A text that is longer than the bound fits an empty
-    /// queue: it is in memory anyway.
+    /// Appends text of whole lines, or counts them as dropped. A text longer than [`QUEUE_BYTES_MAX`] is
+    /// accepted if the queue is empty, because its memory is in use anyway.
     pub(super) fn push(&mut self, text: &[u8]) {
         let is_full = !self.lines.is_empty() && self.lines.len() + text.len() > QUEUE_BYTES_MAX;
         if self.dropped > 0 || is_full {
@@ -29,7 +30,7 @@ impl Queue {
         }
     }
 
-    /// Moves all lines into `batch`, which is empty, and returns how many were dropped after them.
+    /// Moves all lines into `batch`, which is empty, and returns how many lines were dropped after them.
     pub(super) fn take(&mut self, batch: &mut Vec<u8>) -> u64 {
         std::mem::swap(&mut self.lines, batch);
         std::mem::take(&mut self.dropped)

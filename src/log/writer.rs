@@ -3,8 +3,8 @@
 //! ```text
 //! workers ── print ──► Queue ── take ──► writer thread ── write(2) ──► standard error
 //! ```
-//! A pipe that is not read blocks the writer thread alone. After an error, such as a full disk, the thread
-//! pauses and tries again. Meanwhile lines wait in the queue. Lines beyond its bound are dropped and counted,
+//! A pipe without a reader blocks the writer thread only. After an error, such as a full disk, the thread
+//! pauses and tries again. Meanwhile lines wait in the queue. Lines beyond its limit are dropped and counted,
 //! and the count is written as one line as soon as the stream accepts text again.
 
 use std::{
@@ -23,7 +23,7 @@ use super::queue::Queue;
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The pause when a non-blocking stream accepts nothing at the moment.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
-/// Capacity in bytes that an empty batch keeps for reuse.
+/// Maximum capacity that an empty batch keeps for reuse, in bytes.
 const KEPT_BYTES: usize = 64 * 1024;
 
 /// A stream to which printing never blocks.
@@ -36,7 +36,7 @@ pub(crate) struct Writer {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<WriterState>,
-    /// Notified when something is queued.
+    /// Notified when a line is queued.
     queued: Condvar,
     /// Notified when everything is written, and when a write fails.
     settled: Condvar,
@@ -54,18 +54,20 @@ struct WriterState {
 // === impl Writer ===
 
 impl Writer {
-    /// A writer to standard error. `notice` appends the line that reports how many lines were dropped.
+    /// Creates a writer to standard error. `notice` appends the line that reports how many lines were
+    /// dropped.
     pub(crate) fn stderr(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
         Self::duplicate(&io::stderr(), notice)
     }
 
-    /// A writer to standard output.
+    /// Creates a writer to standard output. `notice` appends the line that reports how many lines were
+    /// dropped.
     pub(crate) fn stdout(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
         Self::duplicate(&io::stdout(), notice)
     }
 
-    /// Uses a duplicate descriptor: the standard library's streams have locks, which a blocked write would
-    /// hold.
+    /// Creates a writer to a duplicate of the descriptor of `stream`, because the standard library's streams
+    /// have locks, which a blocked write would hold.
     fn duplicate(stream: &impl AsFd, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
         Self::start(File::from(stream.as_fd().try_clone_to_owned()?), notice)
     }
@@ -117,7 +119,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes until the process ends.
+    /// Writes lines until the process ends.
     fn run(&self, mut out: impl Write, notice: fn(u64, &mut Vec<u8>)) {
         let mut batch = Vec::new();
         loop {
@@ -184,7 +186,7 @@ mod tests {
         out.extend_from_slice(format!("dropped {count}\n").as_bytes());
     }
 
-    /// Gets the outcome of each write from the test, and reports what was written.
+    /// A stream for which the test determines the outcome of each write. It reports what was written.
     struct Scripted {
         outcomes: Receiver<io::Result<usize>>,
         written: Sender<Vec<u8>>,

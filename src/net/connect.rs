@@ -1,4 +1,4 @@
-//! The TCP connector beneath awc's handshake.
+//! The TCP connector that awc's handshake uses.
 
 use std::{
     future::Future,
@@ -21,15 +21,15 @@ use super::{
     tune,
 };
 
-/// State that all dials of the process share.
+/// The state that all dials of the process share.
 pub struct Network {
     resolver: Arc<Resolver>,
-    /// Permits for each dial's sockets beyond its first.
+    /// Permits for the sockets of dials in addition to the first socket of each dial.
     extra: Semaphore,
 }
 
 impl Network {
-    /// The network of this machine.
+    /// Creates the network of this machine.
     pub fn system() -> Arc<Self> {
         Arc::new(Self { resolver: Resolver::system(), extra: Semaphore::new(EXTRA_MAX) })
     }
@@ -61,7 +61,7 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address
 }
 
-/// Connects to the host of a URL and sets the socket's options.
+/// A connector that connects to the host of a URL and sets the socket's options.
 #[derive(Clone)]
 pub struct Connect {
     network: Arc<Network>,
@@ -69,7 +69,7 @@ pub struct Connect {
 }
 
 impl Connect {
-    /// A connector whose sockets get these options.
+    /// Creates a connector whose sockets get these options.
     pub fn new(network: Arc<Network>, options: TcpOptions) -> Self {
         Self { network, options }
     }

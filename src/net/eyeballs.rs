@@ -17,20 +17,20 @@ use tokio::{
 
 use super::race::{Race, RaceStep};
 
-/// Most concurrent attempts of one dial.
+/// Maximum number of concurrent attempts of one dial, because each has a socket.
 const ATTEMPTS_MAX: usize = 4;
 
-/// Most sockets of all dials together, not counting the first of each dial. A session has a descriptor
-/// reserved for its upstream; these come on top of it.
+/// Maximum number of sockets of all dials together, not counting the first of each dial. A session has a file
+/// descriptor reserved for its upstream; these sockets are in addition to it.
 pub(super) const EXTRA_MAX: usize = 64;
 
-/// Connects to the first of `addresses` that answers; `connect` makes one attempt. The other attempts are
-/// dropped.
+/// Connects to the first of `addresses` that answers, and drops the other attempts. `connect` makes one
+/// attempt.
 ///
-/// When an attempt is due and the limit is reached, it replaces the oldest attempt.
+/// When an attempt is due and the limit is reached, the attempt replaces the oldest one.
 ///
 /// # Errors
-/// When all attempts have failed: the most informative failure.
+/// When all attempts have failed. The error is the most informative one.
 pub(super) async fn first<T, F: Future<Output = io::Result<T>>>(
     addresses: impl IntoIterator<Item = SocketAddr>,
     extra: &Semaphore,
@@ -76,7 +76,8 @@ struct Attempts<'a, F> {
 }
 
 impl<T, F: Future<Output = io::Result<T>>> Attempts<'_, F> {
-    /// Reserves a slot for another attempt. Returns the oldest attempt if it must be dropped for that.
+    /// Reserves a slot for another attempt. If none is free, returns the oldest attempt, which must be
+    /// dropped.
     fn make_room(&mut self) -> Option<Pin<Box<F>>> {
         // The first attempt needs no permit.
         if self.running.len() <= self.permits.len() {
@@ -110,16 +111,16 @@ mod tests {
 
     use super::*;
 
-    /// How an address reacts to a connection attempt.
+    /// The reaction of an address to a connection attempt.
     #[derive(Clone, Copy)]
     enum Reaction {
         Answers,
         Refuses,
-        /// It never answers.
+        /// The address never answers.
         Silent,
     }
 
-    /// Records an attempt that ends without an answer.
+    /// An attempt without an answer. Its drop records the address.
     struct Held(IpAddr, Rc<RefCell<Vec<IpAddr>>>);
 
     impl Drop for Held {

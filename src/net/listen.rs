@@ -7,14 +7,15 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Backlog passed to listen(2); the kernel may cap it.
+/// Maximum number of connections that wait in the kernel to be accepted, passed to listen(2). The kernel may
+/// use less.
 const BACKLOG: i32 = 4096;
 
-/// How often a name with port 0 is tried with another port, when one of its addresses does not have the
-/// chosen port free.
+/// Maximum number of ports that are tried for a name with port 0. An attempt fails if the chosen port is in
+/// use on one of the name's addresses.
 const PORT_ATTEMPTS: usize = 16;
 
-/// The address family is not supported by the kernel (EAFNOSUPPORT).
+/// The error number for an address family that the kernel does not support (EAFNOSUPPORT).
 const NO_FAMILY: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
 
 /// An address to listen on, or a name that stands for all its addresses.
@@ -104,7 +105,7 @@ fn try_all(bind: &Bind, only_v6: bool) -> Result<Listening, (SocketAddr, io::Err
     }
 }
 
-/// Whether this machine lacks the address or its whole family.
+/// Whether the error means that this machine lacks the address or its whole family.
 fn is_absent(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(NO_FAMILY)
 }
@@ -121,7 +122,7 @@ fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
 }
 
 impl fmt::Display for Bind {
-    /// The entry as written.
+    /// Writes the entry as it was written in the settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }

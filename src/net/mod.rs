@@ -25,8 +25,8 @@ pub use self::{
     stream::{Stream, read_through},
 };
 
-/// The address without IPv4 mapping: a peer that connects to an IPv6 socket over IPv4 has the address
-/// `::ffff:a.b.c.d` there (RFC 4291 section 2.5.5.2), and `a.b.c.d` here.
+/// The address without IPv4 mapping. On an IPv6 socket, a peer that connects over IPv4 has the address
+/// `::ffff:a.b.c.d` (RFC 4291 section 2.5.5.2), which becomes `a.b.c.d`.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

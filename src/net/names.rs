@@ -1,5 +1,5 @@
-//! The cache of resolved names, and the rules for when to look a name up. Pure: time and signals are passed
-//! in.
+//! The cache of resolved names, and the rules for when to look a name up. No clocks or sockets are used here:
+//! times and signals are arguments.
 
 use std::{
     collections::HashMap,
@@ -8,64 +8,66 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long an answer is used without another look-up. It bounds the look-ups while many sessions reconnect,
-/// and is short because operators move upstreams by changing names.
+/// How long resolved addresses are used without another look-up. This limits the look-ups while many sessions
+/// reconnect, and is short because operators move upstreams by changing names.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
 
-/// Shortest time between a failed look-up and the next for the same name. Names that do not exist cause few
-/// look-ups, and a new name is found soon.
+/// Minimum time between a failed look-up and the next for the same name. Names that do not exist then cause
+/// few look-ups, and a new name is found soon.
 const FAILED_MIN: Duration = Duration::from_secs(1);
 
-/// Longest such time. In between, the pause is as long as the failed look-up took, so a name whose server is
-/// silent occupies a thread for half of the time at most.
+/// Maximum time between a failed look-up and the next for the same name. Between [`FAILED_MIN`] and this
+/// time, the pause is as long as the failed look-up took, so a name whose server is silent occupies a thread
+/// for half of the time at most.
 const FAILED_MAX: Duration = Duration::from_secs(30);
 
-/// How long a dial waits for a fresh answer when older addresses of the name are known.
+/// How long a dial waits for new addresses when older addresses of the name are known.
 pub(super) const STALE_AFTER: Duration = Duration::from_millis(500);
 
-/// Age at which known addresses are not used any more: they may belong to another host by then.
+/// Maximum age of known addresses. Older ones are not used, because they may belong to another host by then.
 const STALE_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Most concurrent look-ups, each on its own thread. Only names that hang together can reach this limit, and
-/// those pause.
+/// Maximum number of concurrent look-ups, each on a separate thread. Only names whose server is silent can
+/// reach this limit, and their look-ups pause.
 pub(super) const LOOKUPS_MAX: usize = 128;
 
-/// Most names in the cache. When it is full, the least recently used name is removed.
+/// Maximum number of names in the cache. When it is full, the least recently used name is removed.
 const NAMES_MAX: usize = 1024;
 
-/// Most addresses used of one name, the first ones: a dial has no time for more.
+/// Maximum number of addresses used of one name, which are the first ones, because a dial has no time for
+/// more.
 pub(super) const ADDRESSES_MAX: usize = 32;
 
-/// The addresses of a name, in the order to try them, with port 0.
+/// The addresses of a name, in the order in which to try them, with port 0.
 pub type Addresses = Arc<[SocketAddr]>;
 
-/// Why a name has no addresses. The texts do not repeat the name.
+/// The reason why a name has no addresses. The texts do not repeat the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LookupError {
     /// The name does not exist, or has no address.
     #[error("no such name")]
     NotFound,
-    /// The look-up failed for another reason; the system's error text.
+    /// The look-up failed for another reason. The field is the system's error text.
     #[error("{0}")]
     Failed(Arc<str>),
 }
 
-/// What a dial does next to get the addresses of a name.
+/// The next step of a dial to get the addresses of a name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LookupStep<S> {
     /// Use these addresses.
     Use(Addresses),
     /// Fail with this error.
     Fail(LookupError),
-    /// Start the look-up, then ask again.
+    /// Start the look-up, then call [`Names::ask`] again.
     Start,
-    /// Wait for the running look-up, at most the given time, then ask again.
+    /// Wait for the running look-up, at most until the given time, then call [`Names::ask`] again.
     Wait(S, Option<Instant>),
-    /// Wait until any look-up has ended, then ask again.
+    /// Wait until any look-up has ended, then call [`Names::ask`] again.
     Full,
 }
 
-/// The names known and their look-ups. `S` signals the end of a look-up to the dials that wait for it.
+/// The known names and their look-ups. `S` signals the end of a look-up to the dials that wait for it.
 #[derive(Debug)]
 pub(super) struct Names<S> {
     entries: HashMap<Box<str>, NameEntry<S>>,
@@ -74,9 +76,9 @@ pub(super) struct Names<S> {
 
 #[derive(Debug)]
 struct NameEntry<S> {
-    /// The last good answer, and when it arrived.
+    /// The addresses of the last successful look-up, and when it ended.
     known: Option<(Addresses, Instant)>,
-    /// The last failure, and until when the next look-up must wait.
+    /// The last failure, and the time before which no other look-up may start.
     failed: Option<(LookupError, Instant)>,
     /// The running look-up, and when it started.
     running: Option<(S, Instant)>,
@@ -86,7 +88,7 @@ struct NameEntry<S> {
 /// The result of a finished look-up.
 #[derive(Debug)]
 pub(super) struct LookupEnd<S> {
-    /// Signals the end to the waiting dials.
+    /// The signal that ends the wait of dials for this look-up.
     pub(super) signal: Option<S>,
     /// Whether older addresses are used although the look-up failed.
     pub(super) is_stale: bool,
@@ -99,8 +101,8 @@ impl<S> Default for Names<S> {
 }
 
 impl<S: Clone> Names<S> {
-    /// The next step to get the addresses of `name`. After [`LookupStep::Start`] the look-up counts as started, and
-    /// later dials wait for the signal that `signal` creates.
+    /// The next step to get the addresses of `name`. After [`LookupStep::Start`] the look-up counts as
+    /// started, and later dials wait for the signal that `signal` creates.
     pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> LookupStep<S> {
         let is_full = self.running >= LOOKUPS_MAX;
         let entry = self.entry(name, now);
@@ -169,7 +171,7 @@ impl<S: Clone> Names<S> {
 }
 
 impl<S> NameEntry<S> {
-    /// The last good answer if it is younger than `age`.
+    /// The known addresses, if they are younger than `age`.
     fn known(&self, now: Instant, age: Duration) -> Option<Addresses> {
         let (addresses, at) = self.known.as_ref()?;
         (now.saturating_duration_since(*at) < age).then(|| Arc::clone(addresses))
@@ -194,7 +196,7 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    /// Names whose clock begins at zero.
+    /// Names, with a clock that starts at zero.
     struct Clock {
         names: Names<()>,
         begun: Instant,
@@ -319,8 +321,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any sequence of steps: a name has at most one look-up at a time, the look-ups are counted
-        /// correctly, and the end of a look-up answers all its waiting dials.
+        /// For any sequence of steps, a name has at most one look-up at a time, the look-ups are counted
+        /// correctly, and the end of a look-up ends the wait of all its dials.
         #[test]
         fn no_dial_waits_for_a_look_up_that_does_not_run(
             events in prop::collection::vec((0..4_usize, 0..3_usize, 0..8000_u64), 1..200)

@@ -4,15 +4,15 @@ use std::{io, os::fd::AsFd, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 
-/// Unanswered keepalive probes after which the kernel drops a connection.
+/// Number of unanswered keepalive probes after which the kernel ends a connection.
 const PROBES: u32 = 4;
 
 /// Options of TCP sockets; `None` switches an option off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpOptions {
-    /// The kernel starts to probe a connection after this long without traffic.
+    /// How long a connection has no traffic before the kernel starts to probe it.
     pub keepalive: Option<Duration>,
-    /// The kernel ends a connection whose peer acknowledges nothing for this long.
+    /// How long a peer acknowledges nothing before the kernel ends the connection.
     pub user_timeout: Option<Duration>,
 }
 
@@ -36,8 +36,8 @@ pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     Ok(())
 }
 
-/// Interval and number of keepalive probes. Together they take as long as the idle time before the first, in
-/// whole seconds, so that a dead peer is found after twice the idle time.
+/// The interval and the number of keepalive probes. Together the probes take as long as the idle time before
+/// the first, in whole seconds, so that a dead peer is found after twice the idle time.
 fn probing(idle: Duration) -> (Duration, u32) {
     let seconds = u32::try_from(idle.as_secs()).unwrap_or(u32::MAX).max(1);
     let probes = seconds.min(PROBES);

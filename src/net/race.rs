@@ -1,4 +1,4 @@
-//! The order and times of connection attempts: Happy Eyeballs (RFC 8305). Pure: no clock, no sockets.
+//! The order and times of connection attempts: Happy Eyeballs (RFC 8305). No clocks or sockets are used here.
 
 use std::{
     collections::VecDeque,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The next address is tried after this long without a connection (RFC 8305 section 5).
+/// The time without a connection after which the next address is tried (RFC 8305 section 5).
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// The addresses left to try, and the results of the attempts so far.
@@ -34,8 +34,8 @@ pub(super) enum RaceStep {
 }
 
 impl Race {
-    /// A race between these addresses. Address families alternate, starting with that of the first address;
-    /// within a family the order stays the same (RFC 8305 section 4).
+    /// Creates a race between these addresses. Address families alternate, starting with that of the first
+    /// address; within a family the order stays the same (RFC 8305 section 4).
     pub(super) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
         Self { waiting: interleave(addresses), open: 0, due: None, failure: None }
     }
@@ -58,7 +58,7 @@ impl Race {
         }
     }
 
-    /// Records a failed attempt: the next one is due at once.
+    /// Records a failed attempt. The next attempt is then due at once.
     pub(super) fn failed(&mut self, error: io::Error) {
         self.due = None;
         self.ended(error);
@@ -77,9 +77,9 @@ impl Race {
     }
 }
 
-/// How informative a failure is; the failure with the highest rank is reported. A host that refuses exists, so its answer is
-/// preferred to that of a family without a route. Among equals the first is kept, because its address was
-/// preferred.
+/// The rank of a failure by how informative it is; the failure with the highest rank is reported. A host that
+/// refuses a connection exists, so its failure is preferred to that of a family without a route. Among equals
+/// the first is kept, because its address was preferred.
 fn rank(error: &io::Error) -> u8 {
     match error.kind() {
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => 0,

@@ -1,8 +1,8 @@
 //! Resolves names to addresses, once for all sessions of the process.
 //!
 //! getaddrinfo does the work, so that the hosts file and nsswitch.conf apply. It blocks for as long as the
-//! name server is silent, so each look-up has its own thread: at most one per name, and at most
-//! [`LOOKUPS_MAX`] in total. Waiting dials give up at their own deadlines; the look-up goes on.
+//! name server is silent, so each look-up has a separate thread: at most one per name, and at most
+//! [`LOOKUPS_MAX`] in total. Dials that wait end at their own deadlines, while the look-up continues.
 
 use std::{
     net::SocketAddr,
@@ -18,27 +18,27 @@ use tokio::{sync::watch, time::timeout_at};
 use super::names::LOOKUPS_MAX;
 use super::names::{ADDRESSES_MAX, Addresses, LookupError, LookupStep, Names};
 
-/// Signals the end of a look-up: true when it has ended.
+/// The signal for the end of a look-up: true when it has ended.
 type Signal = watch::Sender<bool>;
 
-/// Looks a name up; blocks.
+/// A function that looks a name up. It blocks.
 type LookUp = Box<dyn Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync>;
 
-/// The running look-ups of the process and their answers.
+/// The running look-ups of the process and the addresses found.
 pub struct Resolver {
     names: Mutex<Names<Signal>>,
-    /// Changes when a look-up ends.
+    /// Notified when a look-up ends.
     ended: watch::Sender<()>,
     look_up: LookUp,
 }
 
 impl Resolver {
-    /// A resolver that uses the system's look-up.
+    /// Creates a resolver that uses the system's look-up.
     pub fn system() -> Arc<Self> {
         Self::with(system)
     }
 
-    /// A resolver that runs `look_up`, on a thread for each look-up.
+    /// Creates a resolver that runs `look_up`, on a separate thread for each look-up.
     fn with(
         look_up: impl Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -46,8 +46,8 @@ impl Resolver {
         Arc::new(Self { names, ended, look_up: Box::new(look_up) })
     }
 
-    /// All addresses of a host name, with port 0. May wait as long as the system's look-up takes, so the
-    /// caller needs a deadline.
+    /// Resolves a host name to all its addresses, with port 0. This may wait as long as the system's look-up
+    /// takes, so the caller needs a deadline.
     ///
     /// # Errors
     /// When the name has no address, or the look-up fails and no older addresses are known.
@@ -105,7 +105,7 @@ async fn wait(signal: &Signal, until: Option<Instant>) {
     }
 }
 
-/// A running look-up. Dropping it ends the look-up, in a panic too.
+/// A guard for a running look-up. Dropping it ends the look-up, even in a panic.
 struct Running {
     resolver: Arc<Resolver>,
     name: Box<str>,
@@ -166,7 +166,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    /// A name server that answers for a name on request.
+    /// A name server of the test, which answers for a name on request.
     #[derive(Default)]
     struct Server {
         answers: Mutex<HashMap<String, Result<Vec<SocketAddr>, LookupError>>>,
@@ -203,7 +203,7 @@ mod tests {
         tokio::time::timeout(PATIENCE, resolver.resolve(name)).await.expect("an answer in time")
     }
 
-    /// Whether a dial gets no answer within a short time.
+    /// Whether a dial gets no addresses within a short time.
     async fn hangs(resolver: &Arc<Resolver>, name: &str) -> bool {
         tokio::time::timeout(Duration::from_millis(1), resolver.resolve(name)).await.is_err()
     }

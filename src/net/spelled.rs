@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::spelling;
 
-/// Changes the case of header names in the head of the first request: awc writes them in lower case.
-/// Everything else passes unchanged and is not copied.
+/// A stream that changes the case of header names in the head of the first request, because awc writes them
+/// in lower case. Everything else passes unchanged and is not copied.
 #[derive(Debug)]
 pub struct Spelled<S> {
     stream: S,
@@ -21,23 +21,24 @@ pub struct Spelled<S> {
 
 #[derive(Debug)]
 enum Head {
-    /// Nothing has been written.
+    /// Nothing has been written yet.
     Awaited,
-    /// The respelled head, and how many of its bytes are written.
+    /// The respelled head, and the number of its bytes that are written.
     Writing(Vec<u8>, usize),
     /// The head is written.
     Written,
 }
 
 impl<S> Spelled<S> {
-    /// A stream on which nothing is written yet.
+    /// Creates a stream to which nothing has been written.
     pub fn new(stream: S) -> Self {
         Self { stream, head: Head::Awaited }
     }
 }
 
 impl<S: AsyncWrite + Unpin> Spelled<S> {
-    /// Writes from the respelled head instead of `bytes`, which start with the unwritten rest of the head.
+    /// Writes from the respelled head instead of `bytes`, which start with the rest of the head that is not
+    /// written.
     ///
     /// # Correctness
     /// awc passes the whole rest of the head to each write until all of it is written. Respelling keeps the
@@ -126,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes at most `room` bytes per write, and counts the slices passed to it.
+    /// A stream that accepts at most `room` bytes per write, and counts the slices passed to it.
     struct Narrow {
         room: usize,
         taken: Vec<u8>,

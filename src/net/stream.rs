@@ -1,4 +1,4 @@
-//! A client's connection: the bytes below the WebSocket frames.
+//! A client's connection at the level of bytes, below the WebSocket frames.
 
 use std::{
     future::poll_fn,
@@ -14,14 +14,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{TcpOptions, canonical, tune};
 
-/// Size of the buffer on the stack that [`read_through`] reads into.
+/// Size in bytes of the buffer on the stack that [`read_through`] reads into.
 const CHUNK: usize = 4096;
 
-/// A client's connection. Everything above the socket reads and writes through this type, so that another
-/// transport, such as TLS, is one more variant here.
+/// A client's connection. The rest of the proxy reads and writes through this type, so that another
+/// transport, such as TLS, needs only another variant.
 #[derive(Debug)]
 pub enum Stream {
-    /// Plain TCP.
+    /// A plain TCP connection.
     Tcp(TcpStream),
 }
 
@@ -50,17 +50,17 @@ impl Stream {
         tune(self.tcp(), options)
     }
 
-    /// Writes what the socket takes at once, without waiting; gives the number of bytes written.
+    /// Writes what the socket accepts at once, without waiting. Returns the number of bytes written.
     ///
     /// # Errors
-    /// `WouldBlock` when the socket takes nothing now, another kind when it has failed.
+    /// `WouldBlock` when the socket accepts nothing at the moment, another kind when it has failed.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write(bytes),
         }
     }
 
-    /// The TCP socket below.
+    /// The TCP socket of the connection.
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(socket) => socket,
@@ -122,11 +122,11 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Waits for bytes, reads `max` of them at most, and gives them to `take`; returns how many there were. Zero
-/// means that the peer sends nothing more, or that `max` is 0.
+/// Waits for bytes, reads at most `max` of them, and passes them to `take`. Returns their number. Zero means
+/// that the peer sends nothing more, or that `max` is 0.
 ///
-/// The bytes pass through a buffer on the stack, so that a connection which waits for its peer holds no
-/// memory. Dropping the future loses no bytes: it is pending only while nothing has been read.
+/// The bytes pass through a buffer on the stack, so that a connection that waits for its peer holds no
+/// memory. Dropping the future loses no bytes, because it is pending only while nothing has been read.
 ///
 /// # Errors
 /// When the connection has failed.

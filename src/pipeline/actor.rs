@@ -17,16 +17,16 @@ use crate::{
 /// A pipeline of one session.
 pub struct Pipeline {
     settings: Arc<settings::Pipeline>,
-    /// `None` passes every event unchanged.
+    /// The program to run; `None` if every event passes unchanged.
     stage: Option<Box<dyn Stage>>,
     out: Output,
-    /// The session: the destination of ports `reply` and `err`.
+    /// The session, to which events for ports `reply` and `err` go.
     to_session: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
 }
 
 impl Drop for Pipeline {
-    /// Reports to the session when the pipeline dies in a panic.
+    /// Reports to the session if the pipeline dies in a panic.
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.tracker.pipeline_died(&self.settings.name);
@@ -36,7 +36,7 @@ impl Drop for Pipeline {
 
 impl Pipeline {
     /// Starts a pipeline. Port `out` leads to `out`, ports `reply` and `err` to the session, `to_session`.
-    /// `room` is the capacity of its mailbox in messages.
+    /// `room` is the capacity of the pipeline's mailbox in messages.
     pub fn start(
         settings: &Arc<settings::Pipeline>,
         stage: Option<Box<dyn Stage>>,
@@ -96,7 +96,7 @@ impl Pipeline {
     }
 }
 
-/// Outputs, sorted by destination.
+/// The outputs of a pipeline, sorted by destination.
 #[derive(Default)]
 struct Sorted {
     out: Vec<Envelope>,
@@ -104,8 +104,8 @@ struct Sorted {
 }
 
 impl Sorted {
-    /// Sorts the outputs of one event. The first keeps the ticket and the permit; each of the others gets a
-    /// new ticket for the same event, and a permit for its own bytes.
+    /// Sorts the outputs of one event. The first output keeps the ticket and the permit. Each of the others
+    /// gets a new ticket for the same event, and a permit for its own bytes.
     fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         if outputs.is_empty() {
             return ticket.settle(AckStatus::Dropped);

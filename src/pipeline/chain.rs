@@ -1,5 +1,5 @@
-//! Chains of pipelines. A chain starts from its last pipeline to its first, because each needs the next as
-//! output.
+//! Chains of pipelines. The last pipeline of a chain starts first, because each pipeline needs the next as
+//! its output.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::{
 /// Starts chains of pipelines for one session.
 #[derive(Clone, Copy)]
 pub struct PipelineChain<'a> {
-    /// The session's acks.
+    /// The tracker that collects the session's acks.
     pub tracker: &'a Arc<AckTracker>,
-    /// The session: the destination of ports `reply` and `err`.
+    /// The session, to which events for ports `reply` and `err` go.
     pub to_session: &'a Edge<DataMessage>,
-    /// Bytes of events that the chain may hold.
+    /// Maximum number of bytes of events in the chain.
     pub room: usize,
 }
 
@@ -30,8 +30,8 @@ pub struct ChainEnds {
     pub last: Option<Edge<Attach>>,
 }
 
-/// The errors pipelines of a session. They start at the first error event: most sessions never have one, and
-/// idle sessions should use little memory.
+/// The errors pipelines of a session. They start at the first error event, because most sessions never have
+/// one, and idle sessions should use little memory.
 pub struct LazyChain {
     route: Arc<Route>,
     to_session: Edge<DataMessage>,
@@ -42,7 +42,7 @@ pub struct LazyChain {
 // === impl PipelineChain ===
 
 impl PipelineChain<'_> {
-    /// Starts the pipelines; `out` is the output of the last.
+    /// Starts the pipelines. `out` is the output of the last one.
     pub fn start(&self, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
         let mut started = ChainEnds { head: None, last: None };
         let mut next = out;
@@ -66,7 +66,7 @@ impl PipelineChain<'_> {
 // === impl LazyChain ===
 
 impl LazyChain {
-    /// The errors pipelines of a route, not started yet.
+    /// Creates the errors pipelines of a route. They are not started yet.
     pub fn new(route: &Arc<Route>, to_session: &Edge<DataMessage>, room: usize) -> Self {
         Self { route: Arc::clone(route), to_session: to_session.clone(), room, head: None }
     }

@@ -1,8 +1,8 @@
-//! The pipeline's interface: what it runs, and what it takes.
+//! The pipeline's interface: the program that it runs, and the messages it handles.
 //!
 //! | message | from | plane |
 //! |---|---|---|
-//! | [`DataMessage`] | the pipeline before it; the first one's from session, connector or supervisor | data |
+//! | [`DataMessage`] | the previous pipeline; for the first pipeline, session, connector or supervisor | data |
 //! | [`Attach`] | supervisor, to the last incoming pipeline | control |
 //!
 //! It sends `DataMessage` to its [`Output`](super::Output), and events for ports `reply` and `err` to the session.
@@ -15,12 +15,13 @@ use crate::{
     trickle::{Port, RuntimeError},
 };
 
-/// Turns one event into any number of events: a program's instance, or a double in a test.
+/// A stage turns one event into any number of events: the instance of a program, or a double in a test.
 pub trait Stage {
-    /// Appends the events that `event` becomes to `outputs`. Appending nothing drops the event.
+    /// Appends the events that `event` becomes to `outputs`. An event for which nothing is appended is
+    /// dropped.
     ///
     /// # Errors
-    /// When the program fails on the event; `outputs` is unchanged.
+    /// When the program fails on the event. `outputs` is then unchanged.
     fn run(
         &mut self,
         event: Event,
@@ -29,11 +30,11 @@ pub trait Stage {
     ) -> Result<(), RuntimeError>;
 }
 
-/// Supervisor → the last actor before the upstream, control plane: the connector to send to from now on, or
-/// `None`.
+/// Supervisor → the last actor before the upstream, control plane: the connector to which events go from now
+/// on, or `None`.
 ///
-/// Reply: none. On full: cannot happen; there are three of them in a connector's life, which `CONTROL_ROOM`
-/// allows for.
+/// There is no reply. There are three `Attach`es in a connector's life, so they always fit in the
+/// `CONTROL_ROOM` of the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Attach(pub Option<Edge<DataMessage>>);

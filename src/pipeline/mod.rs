@@ -1,7 +1,7 @@
 //! A pipeline: the actor that runs one program over the events of one session.
 //!
-//! Incoming pipelines sit between session and connector, outgoing ones between connector and session, and
-//! errors pipelines in front of the session. A port of the program leads to an output of the pipeline.
+//! Incoming pipelines are between session and connector, outgoing pipelines between connector and session,
+//! and errors pipelines in front of the session. A port of the program leads to an output of the pipeline.
 
 mod actor;
 mod chain;

@@ -8,29 +8,30 @@ use crate::{
     flow::{AckStatus, DataMessage, Edge, Envelope, Pushed},
 };
 
-/// The next destination of events that a session or a pipeline passes on.
+/// The next actor for the events that a session or a pipeline passes on.
 #[derive(Debug)]
 pub enum Output {
-    /// To the next pipeline, or to the session.
+    /// The next pipeline, or the session.
     Next(Edge<DataMessage>),
-    /// To the connector or supervisor.
+    /// The connector or supervisor.
     Upstream(UpstreamEdge),
-    /// Nowhere: the route has no upstream, and the program answers on port `reply`.
+    /// No actor: the route has no upstream, and the program answers on port `reply`.
     End,
 }
 
-/// The edge to the upstream side: the connector while one is attached, else the supervisor. Events that name
-/// another server in `$url` always go to the supervisor.
+/// The edge to the upstream side: to the connector while one is attached, otherwise to the supervisor. Events
+/// that name another server in `$url` always go to the supervisor.
 #[derive(Debug)]
 pub struct UpstreamEdge {
-    /// The route's own URL: events that name it go to the connector.
+    /// The route's own URL. Events that name it go to the connector.
     url: Arc<str>,
     supervisor: Edge<DataMessage>,
     connector: Option<Edge<DataMessage>>,
 }
 
 impl Output {
-    /// Sends a batch on. A batch that cannot be sent is dropped, and its tickets report the events as lost.
+    /// Sends a batch to the next actor. A batch that cannot be sent is dropped, and its tickets report the
+    /// events as lost.
     pub fn push(&mut self, message: DataMessage) {
         match self {
             Self::Next(edge) => edge.notify(message),
@@ -39,7 +40,7 @@ impl Output {
         }
     }
 
-    /// Changes the attached connector of an output to the upstream side.
+    /// Changes the attached connector, if the output leads to the upstream side.
     pub fn attach(&mut self, Attach(connector): Attach) {
         if let Self::Upstream(edge) = self {
             edge.connector = connector;
@@ -48,7 +49,7 @@ impl Output {
 }
 
 impl UpstreamEdge {
-    /// An edge with no connector attached.
+    /// Creates an edge without an attached connector.
     pub fn new(url: Arc<str>, supervisor: Edge<DataMessage>) -> Self {
         Self { url, supervisor, connector: None }
     }
@@ -76,7 +77,7 @@ impl UpstreamEdge {
         self.supervisor.notify(refused);
     }
 
-    /// Splits a batch by server; each server gets its events in their order.
+    /// Splits a batch by server. Each server gets its events in their order.
     fn push_apart(&mut self, envelopes: Vec<Envelope>) {
         let (apart, straight): (Vec<_>, Vec<_>) =
             envelopes.into_iter().partition(|envelope| self.goes_elsewhere(envelope));

@@ -1,4 +1,5 @@
-//! Which closes and refusals of an upstream are passed on to the client (`on_upstream_close`, `on_refused`).
+//! The closes and refusals of an upstream that are passed on to the client (`on_upstream_close`,
+//! `on_refused`).
 
 use std::fmt;
 
@@ -12,9 +13,9 @@ pub struct Range {
 /// What happens for a code that is not listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Otherwise {
-    /// It counts as a lost connection: `on_upstream_loss` decides.
+    /// The code counts as a lost connection. `on_upstream_loss` determines what happens to the client.
     Reconnect,
-    /// It is passed on to the client as well.
+    /// The code is passed on to the client like a listed one.
     Pass,
 }
 
@@ -35,7 +36,7 @@ impl OnEnd {
 }
 
 impl Range {
-    /// The codes from `first` to `last`; `None` when `first` is above `last`.
+    /// The range from `first` to `last`; `None` when `first` is greater than `last`.
     pub fn new(first: u16, last: u16) -> Option<Self> {
         (first <= last).then_some(Self { first, last })
     }
@@ -62,7 +63,7 @@ impl Range {
 }
 
 impl fmt::Display for Range {
-    /// Writes the form of the settings: `4000-4999` or `1008`.
+    /// Writes the range in the form of the settings: `4000-4999` or `1008`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.first == self.last {
             true => self.first.fmt(f),

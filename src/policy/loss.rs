@@ -4,21 +4,23 @@
 /// `on_upstream_loss`: what happens to the client when its upstream connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnUpstreamLoss {
-    /// Keep the client where its session can continue on a new connection, else close it.
+    /// Keep the client if the route has no upstream or is `stateless`, or if its upstream uses request mode,
+    /// because the session can then continue on a new connection. Otherwise close the client.
     Auto,
     /// Keep the client and reconnect to the upstream.
     Keep,
-    /// Close the client with 1012.
+    /// Close the client with the close code 1012.
     Close,
 }
 
 /// `error_replies`: whether failures become messages to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorReplies {
-    /// Yes, where the client's protocol has a place for them.
+    /// Send error replies if the route has no upstream or has errors pipelines, or if its upstream uses
+    /// request mode.
     Auto,
-    /// Yes.
+    /// Send error replies.
     On,
-    /// No: a failure that the client must notice closes the session.
+    /// Send no error replies. A failure that the client must notice closes the session.
     Off,
 }

@@ -1,9 +1,9 @@
-//! `lines`: splits messages into one chunk per line, and appends a line feed to each outgoing chunk.
+//! The processor `lines`: splits messages into one chunk per line, and appends a line feed to each outgoing
+//! chunk.
 //!
-//! Lines end at `
-//! `; a `\r` before it belongs to the line. As a preprocessor, `lines` also ends a line at the end of a
-//! WebSocket message, so that a browser gets an answer to `hello` without a newline. With `buffered = true`
-//! it does not, and a line may span messages:
+//! Lines end at a line feed, `\n`; a carriage return before it, `\r`, belongs to the line. As a preprocessor,
+//! `lines` also ends a line at the end of a WebSocket message, so that a browser gets an answer to `hello`
+//! without a newline. With `buffered = true` it does not, and a line may span messages:
 //!
 //! | messages | lines | lines, buffered |
 //! |---|---|---|
@@ -13,9 +13,9 @@
 //! | `\n` | one empty | one empty |
 //! | an empty message | one empty | none |
 //!
-//! An empty message gives one empty line, because every message gets an outcome (C1). When the peer closes,
-//! an incomplete buffered line is the last line, as at the end of a file. When the connection ends in any
-//! other way, the line may be truncated, so it is an error.
+//! An empty message gives one empty line, because every message gets an outcome (guarantee C1). When the peer
+//! closes, an incomplete buffered line is the last line, as at the end of a file. When the connection ends in
+//! any other way, the line may be truncated, so it is an error.
 
 use std::mem;
 
@@ -24,13 +24,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::{Postprocessor, Preprocessor};
 use crate::format_error::{FormatError, FormatErrorKind};
 
-/// Longest line in bytes, without its newline. Fixed for compatibility. It bounds what a connection with
-/// `buffered = true` may hold (C4).
+/// Maximum length of a line in bytes, without its newline. It is fixed for compatibility, and bounds what a
+/// connection with `buffered = true` may hold (guarantee C4).
 const LINE_BYTES_MAX: usize = 1_048_576;
 
-/// The preprocessor.
+/// The preprocessor `lines`.
 ///
-/// Returns slices of its input; only a line that spans two chunks is copied.
+/// It returns slices of its input. Only a line that spans two chunks is copied.
 #[derive(Debug)]
 pub(super) struct Split {
     /// Whether a line may span messages.
@@ -40,17 +40,18 @@ pub(super) struct Split {
     chunk: Bytes,
     /// Whether `chunk` is the last of its message.
     ends_message: bool,
-    /// Whether the current message has any bytes so far. If not, its end may be no line's end.
+    /// Whether the current message has had any bytes so far. If it has, and its last byte is a newline, the
+    /// end of the message ends no further line.
     begun: bool,
-    /// The start of an incomplete line. Not allocated while empty.
+    /// The start of an incomplete line. It uses no memory while empty.
     partial: BytesMut,
     /// Whether the bytes up to the next line end belong to a refused line.
     skipping: bool,
-    /// Whether the peer has closed: what remains is the last line.
+    /// Whether the peer has closed, so that the rest of the input is the last line.
     finished: bool,
 }
 
-/// The postprocessor.
+/// The postprocessor `lines`.
 #[derive(Debug)]
 pub(super) struct Join;
 
@@ -70,7 +71,7 @@ impl Split {
         }
     }
 
-    /// Ends a line; `tail` is its last part.
+    /// Ends a line and returns it. `tail` is its last part.
     fn complete(&mut self, tail: Bytes) -> Result<Bytes, FormatError> {
         if self.is_too_long_with(&tail) {
             self.partial = BytesMut::new();
@@ -83,7 +84,7 @@ impl Split {
         Ok(mem::take(&mut self.partial).freeze())
     }
 
-    /// Keeps the start of a line as a copy: a slice would keep the whole chunk in memory.
+    /// Keeps the start of a line as a copy, because a slice would keep the whole chunk in memory.
     fn keep(&mut self, head: &Bytes) -> Result<(), FormatError> {
         if self.skipping {
             return Ok(());
@@ -97,7 +98,7 @@ impl Split {
         Ok(())
     }
 
-    /// Ends the message; `tail` is what follows its last newline.
+    /// Ends the message. `tail` is what follows its last newline. Returns the line that it ends, if any.
     fn end_message(&mut self, tail: Bytes) -> Option<Result<Bytes, FormatError>> {
         let begun = mem::take(&mut self.begun);
         let ended_by_newline = begun && tail.is_empty() && self.partial.is_empty();
@@ -179,10 +180,10 @@ mod tests {
 
     use super::*;
 
-    /// Messages, or lines.
+    /// The texts of messages or lines.
     type Texts = &'static [&'static [u8]];
 
-    /// Feeds whole messages; a line that is too long appears as `!`.
+    /// The lines of whole messages. A line that is too long appears as `!`.
     fn split(mut stage: Split, messages: &[&[u8]]) -> Vec<Vec<u8>> {
         let parts: Vec<_> = messages.iter().map(|message| (message.to_vec(), true)).collect();
         split_parts(&mut stage, &parts)
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(out, ["before", "hello\n", "\n", "a\n\n"]);
     }
 
-    /// Cuts `text` at the given places, each modulo the rest.
+    /// Cuts `text` at the given places, each modulo the length of the rest.
     fn cut(text: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -324,7 +325,8 @@ mod tests {
         parts
     }
 
-    /// A simple reading of the rules, as the expected result; `!` for a line over four bytes.
+    /// The expected result, by a simple implementation of the rules: `!` stands for a line of more than four
+    /// bytes.
     fn plainly(text: &[u8]) -> Vec<Vec<u8>> {
         let lines = text.split(|byte| *byte == b'\n');
         lines.map(|line| if line.len() > 4 { b"!".to_vec() } else { line.to_vec() }).collect()

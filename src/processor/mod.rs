@@ -1,12 +1,13 @@
-//! Preprocessors and postprocessors: transform chunks of bytes before and after the codec. One file each.
+//! Preprocessors and postprocessors transform chunks of bytes before and after the codec. There is one file
+//! for each.
 //!
 //! ```text
 //! message ─► Preprocessors ─► chunk ─► codec ─► event ─► … ─► codec ─► chunk ─► Postprocessors ─► message
 //! ```
 //!
-//! A preprocessor is *pulled*: it takes the bytes of one message, then returns one chunk at a time. So a
+//! A preprocessor is *pulled*: it accepts the bytes of one message, then returns one chunk at a time. So a
 //! message of a million empty lines is never held as a million chunks, other sessions get their turn between
-//! two chunks (C3, C4), and an error keeps its place between the chunks around it (C2).
+//! two chunks (guarantees C3, C4), and an error keeps its place between the chunks around it (C2).
 
 mod lines;
 
@@ -20,49 +21,50 @@ use crate::{
 /// The names of all processors, for error texts.
 const NAMES: &str = "\"lines\"";
 
-/// Splits or transforms incoming bytes into chunks for the codec. One instance per connection; it may buffer.
+/// A preprocessor transforms incoming bytes into chunks for the codec. Each connection has a separate
+/// instance, which may buffer bytes.
 pub trait Preprocessor {
-    /// Takes the bytes of a message, or a part of them. `ends_message` is whether this is the last part.
+    /// Accepts the bytes of a message, or a part of them. `ends_message` is whether this is the last part.
     ///
-    /// May be called again once [`next`](Self::next) has returned `None`.
+    /// Call it only after [`next`](Self::next) has returned `None`.
     fn feed(&mut self, chunk: Bytes, ends_message: bool);
 
     /// The next complete chunk; `None` when more input is needed.
     ///
     /// # Errors
-    /// When the preprocessor cannot process the bytes. It continues after that: an error takes the place of
-    /// one chunk.
+    /// When the preprocessor cannot process the bytes. The error stands for one chunk, and the preprocessor
+    /// continues with the next.
     fn next(&mut self) -> Option<Result<Bytes, FormatError>>;
 
-    /// Marks the end of input, after the peer has closed: [`next`](Self::next) returns what is incomplete as
-    /// chunks. Call it only after `next` has returned `None`.
+    /// Marks the end of input, after the peer has closed. [`next`](Self::next) then returns incomplete input
+    /// as chunks. Call it only after `next` has returned `None`.
     fn finish(&mut self);
 
-    /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
-    /// any.
+    /// Drops incomplete input after the connection was lost. Returns the error to report for it; `None` if
+    /// there was no input.
     fn abandon(&mut self) -> Option<FormatError>;
 
-    /// Bytes held: taken as input and not returned yet.
+    /// Number of bytes that were accepted as input and not returned yet.
     fn held(&self) -> usize;
 }
 
-/// Transforms chunks from the codec into messages.
+/// A postprocessor transforms chunks from the codec into messages.
 pub trait Postprocessor {
-    /// Takes one chunk and appends the results to `out`.
+    /// Transforms one chunk, and appends the results to `out`.
     ///
     /// # Errors
-    /// When the chunk cannot be processed.
+    /// When the postprocessor cannot process the chunk.
     fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), FormatError>;
 }
 
 /// A processor and its options, as the settings name it.
 ///
-/// In settings: `"lines"`, or with options `{ name = "lines", buffered = true }`.
+/// In the settings it is written as `"lines"`, or with options as `{ name = "lines", buffered = true }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Spec {
     /// `lines`, optionally buffered.
     Lines {
-        /// Whether a line may span messages; for preprocessors only.
+        /// Whether a line may span messages. This option is for preprocessors only.
         buffered: bool,
     },
 }
@@ -76,13 +78,13 @@ pub enum Side {
     Post,
 }
 
-/// Why a processor in the settings is refused; a text for the operator.
+/// The reason why a processor in the settings is refused, as a text for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    /// No such name.
+    /// There is no processor with this name.
     #[error("no {side} is called {name:?}; there is {NAMES}", side = side.noun())]
     UnknownName {
-        /// The side on which it was named.
+        /// The side on which the processor was named.
         side: Side,
         /// The name in the settings.
         name: String,
@@ -90,36 +92,36 @@ pub enum SpecError {
     /// The processor has no such option.
     #[error("{name} has no option {option:?}; its options are {known}")]
     UnknownOption {
-        /// The processor.
+        /// The name of the processor.
         name: &'static str,
         /// The option in the settings.
         option: String,
-        /// The options that exist.
+        /// The options of the processor.
         known: &'static str,
     },
     /// The option has no effect on that side.
     #[error("{name} takes the option {option:?} as a preprocessor only")]
     PreprocessorOnly {
-        /// The processor.
+        /// The name of the processor.
         name: &'static str,
-        /// The option.
+        /// The name of the option.
         option: &'static str,
     },
-    /// The option exists but does not take this value.
+    /// The option exists but does not accept this value.
     #[error("{option} of {name} takes {takes}, not {found}")]
     WrongType {
-        /// The processor.
+        /// The name of the processor.
         name: &'static str,
-        /// The option.
+        /// The name of the option.
         option: &'static str,
-        /// What it takes.
+        /// The values that the option accepts.
         takes: &'static str,
-        /// What the settings contain.
+        /// The value in the settings.
         found: &'static str,
     },
 }
 
-/// All preprocessors of one connection, in order. Without any, a message is one chunk.
+/// All preprocessors of one connection, in order. Without preprocessors, a message is one chunk.
 ///
 /// Each chunk of one preprocessor is a whole message for the next.
 #[derive(Default)]
@@ -127,12 +129,13 @@ pub struct Preprocessors {
     stages: Vec<Box<dyn Preprocessor>>,
     /// The next message to return when there are no stages.
     passing: Option<Bytes>,
-    /// Whether the peer has closed, and how many stages have ended their input since.
+    /// Whether the peer has closed, so that the stages end their input one after another.
     finishing: bool,
+    /// Number of stages that have ended their input since.
     finished: usize,
 }
 
-/// All postprocessors of one connection, in order. Without any, a chunk is one message.
+/// All postprocessors of one connection, in order. Without postprocessors, a chunk is one message.
 #[derive(Default)]
 pub struct Postprocessors {
     stages: Vec<Box<dyn Postprocessor>>,
@@ -141,7 +144,7 @@ pub struct Postprocessors {
 // === impl Side ===
 
 impl Side {
-    /// The noun for error texts.
+    /// The name of the side's processors in error texts.
     pub fn noun(self) -> &'static str {
         match self {
             Self::Pre => "preprocessor",
@@ -162,7 +165,7 @@ impl Spec {
     /// ```
     ///
     /// # Errors
-    /// When there is no such processor, or it does not take such an option on that side.
+    /// When there is no such processor, or when it does not accept such an option on that side.
     pub fn parse(side: Side, name: &str, options: &Record) -> Result<Self, SpecError> {
         match name {
             "lines" => parse_lines(side, options),
@@ -170,21 +173,21 @@ impl Spec {
         }
     }
 
-    /// The name in the settings.
+    /// The processor's name in the settings.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Lines { .. } => "lines",
         }
     }
 
-    /// A preprocessor for one connection.
+    /// Creates a preprocessor for one connection.
     pub fn preprocessor(&self) -> Box<dyn Preprocessor> {
         match *self {
             Self::Lines { buffered } => Box::new(lines::Split::new(buffered)),
         }
     }
 
-    /// A postprocessor for one connection.
+    /// Creates a postprocessor for one connection.
     pub fn postprocessor(&self) -> Box<dyn Postprocessor> {
         match self {
             Self::Lines { .. } => Box::new(lines::Join),
@@ -220,14 +223,14 @@ fn parse_lines(side: Side, options: &Record) -> Result<Spec, SpecError> {
 // === impl Preprocessors ===
 
 impl Preprocessors {
-    /// New preprocessors for one connection.
+    /// Creates the preprocessors of one connection.
     pub fn new(specs: &[Spec]) -> Self {
         Self { stages: specs.iter().map(Spec::preprocessor).collect(), ..Self::default() }
     }
 
-    /// Takes one whole message.
+    /// Starts processing a whole message.
     ///
-    /// May be called again once [`next`](Self::next) has returned `None`.
+    /// Call it only after [`next`](Self::next) has returned `None`.
     pub fn feed(&mut self, message: Bytes) {
         match self.stages.first_mut() {
             Some(first) => first.feed(message, true),
@@ -238,7 +241,7 @@ impl Preprocessors {
     /// The next chunk for the codec; `None` when another message is needed.
     ///
     /// # Errors
-    /// A preprocessor's error. It takes the place of one chunk, and more may follow.
+    /// The error of a preprocessor. It stands for one chunk, and more chunks may follow.
     #[expect(clippy::should_implement_trait, reason = "`None` is not the end: feed and ask again")]
     pub fn next(&mut self) -> Option<Result<Bytes, FormatError>> {
         if self.stages.is_empty() {
@@ -255,25 +258,25 @@ impl Preprocessors {
         }
     }
 
-    /// Marks the end of input, after the peer has closed: [`next`](Self::next) returns what is incomplete.
+    /// Marks the end of input, after the peer has closed. [`next`](Self::next) then returns incomplete input.
     pub fn finish(&mut self) {
         self.finishing = true;
     }
 
-    /// Drops incomplete input after the connection was lost; returns the error to report for it, if there was
-    /// any.
+    /// Drops incomplete input after the connection was lost. Returns the error to report for it; `None` if
+    /// there was no input.
     pub fn abandon(&mut self) -> Option<FormatError> {
         self.stages.iter_mut().filter_map(|stage| stage.abandon()).next_back()
     }
 
-    /// Bytes held: taken as input and not returned yet.
+    /// Number of bytes that were accepted as input and not returned yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Bytes::len);
         passing + self.stages.iter().map(|stage| stage.held()).sum::<usize>()
     }
 }
 
-/// The next chunk from the last of `stages`; the earlier ones feed it.
+/// The next chunk from the last of `stages`. Each of the earlier stages feeds the one after it.
 fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, FormatError>> {
     let (last, before) = stages.split_last_mut()?;
     loop {
@@ -290,7 +293,7 @@ fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, FormatErro
 // === impl Postprocessors ===
 
 impl Postprocessors {
-    /// New postprocessors for one connection.
+    /// Creates the postprocessors of one connection.
     pub fn new(specs: &[Spec]) -> Self {
         Self { stages: specs.iter().map(Spec::postprocessor).collect() }
     }
@@ -298,7 +301,7 @@ impl Postprocessors {
     /// Appends the messages for `chunk` to `out`.
     ///
     /// # Errors
-    /// A postprocessor's error. `out` then holds an incomplete result for this chunk.
+    /// The error of a postprocessor. `out` then holds an incomplete result for this chunk.
     pub fn process(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), FormatError> {
         push(&mut self.stages, chunk, out)
     }

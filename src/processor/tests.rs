@@ -1,4 +1,4 @@
-//! Tests of choosing and chaining processors.
+//! Tests of selecting and combining processors.
 
 use super::*;
 use crate::format_error::FormatErrorKind;
@@ -12,7 +12,7 @@ fn pulled(chain: &mut Preprocessors, message: &'static str) -> Vec<Result<Bytes,
     std::iter::from_fn(|| chain.next()).collect()
 }
 
-/// Refuses chunks that begin with `!`.
+/// A processor that refuses chunks that begin with `!`.
 struct Picky(Option<Bytes>);
 
 impl Preprocessor for Picky {

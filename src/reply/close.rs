@@ -9,10 +9,11 @@ use crate::{
     wire::REASON_MAX,
 };
 
-/// The close code and reason for a failure that the client must notice; `None` when it need not.
+/// The close code and reason for a failure that the client must notice; `None` if the client need not notice
+/// it.
 ///
-/// `cause` is what failed: a client's message or an upstream's. `is_binary` is whether an undecodable message
-/// was binary. docs/closing.md has this table for users.
+/// `cause` is the source of what failed: a client's message or an upstream's. `is_binary` is whether a
+/// message that could not be decoded was binary. docs/closing.md has this table for users.
 pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u16, &'static str)> {
     if failure.server.is_some() && failure.kind != FailureKind::NotAllowed {
         // After any loss, pushes may be missing: `on_upstream_loss` decides.
@@ -38,7 +39,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
     })
 }
 
-/// What the client loses when a server does not serve an event.
+/// The words for what the client loses when a server does not handle an event.
 fn loss_of(failure: &Failure) -> &'static str {
     match failure.kind {
         _ if failure.written != Written::Whole => "event cannot be sent to the upstream",
@@ -47,9 +48,9 @@ fn loss_of(failure: &Failure) -> &'static str {
     }
 }
 
-/// A close reason: `words`, then the events concerned, as in `upstream connection lost; first lost event
-/// 1:0:7; last event sent 1:0:6`. A part that does not fit in a close frame is left out, so that no event id
-/// is truncated.
+/// A close reason: `words`, then the events concerned, as in
+/// `upstream connection lost; first lost event 1:0:7; last event sent 1:0:6`. A part that does not fit in a
+/// close frame is omitted, so that no event id is truncated.
 pub fn reason_with(words: &str, events: impl IntoIterator<Item = (&'static str, EventId)>) -> String {
     let mut reason = words.to_owned();
     for (what, event) in events {
@@ -69,6 +70,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        event::EventNumber,
         format_error::{FormatError, FormatErrorKind},
         rate::Excess,
         wire::{LinkError, WireError, is_sendable},
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn every_reason_fits_a_close_frame_with_the_longest_event_id() {
-        let id = EventId { source: u32::MAX, stream: u64::MAX, event: u64::MAX };
+        let id = EventId { source: u32::MAX, stream: u64::MAX, event: EventNumber(u64::MAX) };
         for (failure, _) in failures() {
             let Some((code, words)) = close_for(&failure, Cause::Message, true) else { continue };
             assert!(is_sendable(code));
@@ -124,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_reason_names_the_first_lost_event_and_the_last_one_sent() {
-        let id = |event| EventId { source: 1, stream: 9_999_999, event };
+        let id = |event| EventId { source: 1, stream: 9_999_999, event: EventNumber(event) };
         let events = [("first lost event", id(1_000_000)), ("last event sent", id(999_999))];
         assert_eq!(
             reason_with("event cannot be sent to the upstream", events),

@@ -1,7 +1,7 @@
 //! The configuration in force, which can be replaced while the process runs.
 //!
-//! A connection uses the configuration that is in force when it is accepted, and its session keeps it to its end.
-//! A configuration is freed when the last of its sessions has ended.
+//! A connection uses the configuration that is in force when it is accepted, and its session keeps that
+//! configuration to the end. A configuration is freed when the last of its sessions has ended.
 
 use std::{
     mem,
@@ -29,14 +29,14 @@ pub struct Configuration<T> {
     _alive: Alive,
 }
 
-/// Counts a configuration as in use; dropping it ends the count.
+/// A guard that counts a configuration as in use.
 #[derive(Debug)]
 struct Alive(Arc<AtomicUsize>);
 
 // === impl Configurations ===
 
 impl<T> Configurations<T> {
-    /// Puts the first configuration in force. Its number is 1.
+    /// Puts the first configuration in force, with number 1.
     pub fn new(content: T) -> Self {
         let alive = Arc::default();
         let first = Configuration::new(1, content, &alive);
@@ -59,12 +59,12 @@ impl<T> Configurations<T> {
         drop(previous);
     }
 
-    /// A receiver that sees each change of the configuration in force.
+    /// A receiver that is notified of each change of the configuration in force.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Configuration<T>>> {
         self.current.subscribe()
     }
 
-    /// How many configurations are in use: the one in force, and those that sessions keep.
+    /// The number of configurations in use: the one in force, and those that sessions keep.
     pub fn alive(&self) -> usize {
         self.alive.load(SeqCst)
     }
@@ -78,7 +78,7 @@ impl<T> Configuration<T> {
         Arc::new(Self { number, content, _alive: Alive(Arc::clone(alive)) })
     }
 
-    /// Its number, from 1.
+    /// The number of the configuration, from 1.
     pub fn number(&self) -> u64 {
         self.number
     }

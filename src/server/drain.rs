@@ -1,4 +1,4 @@
-//! The drain: the orderly end of the process (C9).
+//! The drain: the orderly end of the process (guarantee C9).
 
 use std::{fmt, time::Duration};
 
@@ -16,16 +16,18 @@ use crate::{
     wire::CloseFrame,
 };
 
-/// How long closing handshakes may take after window and grace have passed, [`INSPECT_TIMEOUT`] included.
+/// How long closing handshakes may take after the window and the grace of the drain have passed, including
+/// [`INSPECT_TIMEOUT`].
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
-/// How many of the sessions that are cut off get a log line each.
+/// Maximum number of sessions that get a log line each when they are cut off, because there may be thousands.
 const CUT_OFF_LOGGED_MAX: usize = 10;
 
-/// How long these sessions may take to report what they are doing. A session answers in its next turn.
+/// How long sessions that are cut off may take to report what they are doing. A session answers in its next
+/// turn.
 const INSPECT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The order to drain, from which each session gets its own.
+/// The order to drain, from which the order for each session is made.
 #[derive(Debug, Clone)]
 pub struct Order {
     window: Duration,
@@ -36,31 +38,31 @@ pub struct Order {
 /// What a session that is cut off was doing.
 #[derive(Debug, Clone, Copy)]
 enum Doing {
-    /// Its handshake is being answered.
+    /// The handshake is being answered.
     Starting,
     /// The session's own report.
     Running(Snapshot),
-    /// It has not reported in time.
+    /// The session has not reported in time.
     Unknown,
 }
 
 // === impl Order ===
 
 impl Order {
-    /// The order for these settings.
+    /// Creates the order for these settings.
     pub fn new(settings: &settings::Drain) -> Self {
         let frame = CloseFrame::new(settings.close_code, "shutting down");
         Self { window: settings.window, grace: settings.grace, frame }
     }
 
-    /// The order for one session. `moment`, from 0 to 1, is its place in the window; random moments prevent that
-    /// all clients reconnect at once.
+    /// The order for one session. `moment`, from 0 to 1, is the session's place in the window; random moments
+    /// prevent all clients from reconnecting at once.
     pub fn for_session(&self, moment: f64) -> Drain {
         Drain { delay: self.window.mul_f64(moment), grace: self.grace, frame: self.frame.clone() }
     }
 }
 
-/// Stops accepting clients, closes the sessions one by one, and waits for the last.
+/// Stops accepting clients, closes the sessions one by one, and waits for the last one.
 pub async fn drain(settings: &settings::Drain, registry: &Registry) {
     let status = registry.status();
     status.start_draining();
@@ -106,7 +108,7 @@ async fn log_cut_off(sessions: Vec<(SessionInfo, SessionState)>, end: Instant) {
     }
 }
 
-/// Asks a session what it is doing; `None` when it has no actor yet.
+/// Asks a session for a snapshot of what it is doing; `None` when the session has no actor yet.
 fn ask(state: &SessionState) -> Option<oneshot::Receiver<Snapshot>> {
     let SessionState::Running(control) = state else { return None };
     let (reply, answer) = oneshot::channel();

@@ -1,4 +1,5 @@
-//! The process behind all listeners: its live sessions, its configuration, and its drain (C9).
+//! The state of the process that all listeners share: live sessions, the configuration, and the drain
+//! (guarantee C9).
 //!
 //! ```text
 //! listener ─► registry ◄─ drain
@@ -7,7 +8,7 @@
 //!             session
 //! ```
 //!
-//! Listeners and admin pages use this room, so it knows neither: [`run`](crate::run::run()) connects them.
+//! Listeners and admin pages use this module, and it uses neither; [`run`](crate::run::run()) connects them.
 
 mod configuration;
 mod drain;

@@ -1,7 +1,7 @@
 //! The registry of live sessions, through which the process reaches each of them.
 //!
-//! A session is registered before its handshake is answered and removed when its guard is dropped, after a panic
-//! too. Admission bounds the number of sessions.
+//! A session is registered before its handshake is answered and removed when its guard is dropped, even after
+//! a panic. Admission limits the number of sessions.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use crate::{
     settings::{Listener, Route},
 };
 
-/// The number of independently locked parts. Consecutive sessions of a listener go to different parts, so that
+/// The number of parts with separate locks. Consecutive sessions of a listener go to different parts, so that
 /// worker threads hardly ever wait for each other.
 const PARTS: usize = 16;
 
@@ -34,13 +34,13 @@ pub struct Registry {
 #[derive(Default)]
 struct Part {
     sessions: HashMap<SessionId, LiveSession>,
-    /// The order to drain, once it has been given.
+    /// The order to drain; `None` until it has been given.
     order: Option<Order>,
 }
 
 struct LiveSession {
     info: SessionInfo,
-    /// The edge to the session's actor; none until it has started.
+    /// The edge to the session's actor; `None` until the actor has started.
     control: Option<Edge<Control>>,
 }
 
@@ -53,31 +53,31 @@ pub struct SessionId {
     pub number: u64,
 }
 
-/// What is known about a session from outside.
+/// The facts about a session that are known outside of it.
 #[derive(Debug, Clone)]
 pub struct SessionInfo {
-    /// Its id.
+    /// The session's id.
     pub id: SessionId,
-    /// The listener that accepted it.
+    /// The listener that accepted the session.
     pub listener: Arc<Listener>,
-    /// The route that it takes.
+    /// The route of the session.
     pub route: Arc<Route>,
     /// The client's address.
     pub peer: SocketAddr,
-    /// When its handshake was accepted.
+    /// When the session's handshake was accepted.
     pub since: Instant,
 }
 
-/// How far a session has come, as the registry knows it.
+/// The state of a session in the registry.
 #[derive(Debug, Clone)]
 pub enum SessionState {
-    /// Its handshake is being answered.
+    /// The handshake is being answered.
     Starting,
-    /// Its actor runs, and takes control messages.
+    /// The actor runs, and accepts control messages.
     Running(Edge<Control>),
 }
 
-/// Keeps a session registered and counted as live, until dropped.
+/// A guard that keeps a session registered and counted as live.
 pub struct Registration {
     registry: Arc<Registry>,
     id: SessionId,
@@ -87,7 +87,7 @@ pub struct Registration {
 // === impl Registry ===
 
 impl Registry {
-    /// A registry without sessions. It counts its sessions in `status`.
+    /// Creates a registry without sessions. It counts its sessions in `status`.
     pub fn new(status: Arc<Status>) -> Arc<Self> {
         Arc::new(Self { parts: Default::default(), status })
     }
@@ -97,15 +97,15 @@ impl Registry {
         &self.status
     }
 
-    /// Registers a session that admission has let pass; see [`Registry::attach`].
+    /// Registers a session that has passed admission; see [`Registry::attach`].
     pub fn enter(self: &Arc<Self>, info: SessionInfo) -> Registration {
         let (id, live) = (info.id, self.status.enter());
         self.part(id).sessions.insert(id, LiveSession { info, control: None });
         Registration { registry: Arc::clone(self), id, _live: live }
     }
 
-    /// Connects a registered session's actor. If the order to drain has been given, the session receives it at
-    /// once. A session that has already ended is ignored.
+    /// Connects the actor of a registered session. If the order to drain has been given, the session receives
+    /// it at once. A session that has already ended is ignored.
     pub fn attach(&self, id: SessionId, control: Edge<Control>) {
         let mut part = self.part(id);
         let Part { sessions, order } = &mut *part;
@@ -116,12 +116,12 @@ impl Registry {
         entry.control = Some(control);
     }
 
-    /// Sends the order to drain to each session: those whose actors run receive it now, the others when they are
-    /// attached.
+    /// Sends the order to drain to each session. Sessions whose actors run receive it now, the others when
+    /// their actors are attached.
     ///
     /// # Correctness
-    /// The order is stored and sent under the lock that [`Registry::attach`] takes, so each session receives it
-    /// exactly once.
+    /// The order is stored and sent under the same lock that [`Registry::attach`] takes, so each session
+    /// receives it exactly once.
     pub fn drain(&self, order: &Order) {
         for part in &self.parts {
             let mut part = lock(part);
@@ -132,7 +132,7 @@ impl Registry {
         }
     }
 
-    /// At most `limit` live sessions.
+    /// The live sessions, at most `limit` of them.
     pub fn sessions(&self, limit: usize) -> Vec<(SessionInfo, SessionState)> {
         let mut found = Vec::new();
         for part in &self.parts {
@@ -190,7 +190,7 @@ mod tests {
         fixture::{MINIMAL, load},
     };
 
-    /// Stands for a session: passes on what it receives.
+    /// An actor in place of a session. It passes on the messages that it receives.
     struct Recorder(mpsc::UnboundedSender<Control>);
 
     impl Actor for Recorder {

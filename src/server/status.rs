@@ -9,24 +9,24 @@ use tokio::sync::{Notify, watch};
 
 use crate::session::SessionGuard;
 
-/// Shared by listeners, admin and drain.
+/// The status of the process, shared by listeners, admin server and drain.
 #[derive(Debug, Default)]
 pub struct Status {
     draining: watch::Sender<bool>,
     live: AtomicUsize,
-    /// Handshakes that were read before the drain and are not answered yet.
+    /// Number of handshakes that were read before the drain and are not answered yet.
     unanswered: AtomicUsize,
-    /// Connections that have neither a session yet nor been refused.
+    /// Number of accepted connections that have no session yet and have not been refused.
     pending: AtomicUsize,
-    /// Notified when one of these counts becomes zero.
+    /// Notified when one of the counts of this status becomes zero.
     empty: Notify,
 }
 
-/// Counts one live session; dropping it ends the count.
+/// A guard that counts one live session.
 #[derive(Debug)]
 pub struct Live(Arc<Status>);
 
-/// Counts one unanswered handshake; dropping it ends the count.
+/// A guard that counts one unanswered handshake.
 #[derive(Debug)]
 pub struct Unanswered(Arc<Status>);
 
@@ -48,8 +48,8 @@ impl Status {
         Live(Arc::clone(self))
     }
 
-    /// Counts a handshake until the guard is dropped. `None` once the process is draining, so that new
-    /// clients cannot delay its end.
+    /// Counts a handshake until the guard is dropped. Returns `None` while the process is draining, so that
+    /// new clients cannot delay its end.
     pub fn answer(self: &Arc<Self>) -> Option<Unanswered> {
         self.unanswered.fetch_add(1, SeqCst);
         // Counted before the flag is read, so that either the drain sees the count or this sees the flag.
@@ -62,7 +62,7 @@ impl Status {
         self.live.load(SeqCst)
     }
 
-    /// Starts the drain: no client is accepted from now on.
+    /// Starts the drain. No client is accepted after this call.
     pub fn start_draining(&self) {
         self.draining.send_replace(true);
     }
@@ -72,7 +72,7 @@ impl Status {
         *self.draining.borrow()
     }
 
-    /// Waits until the process drains.
+    /// Waits until the drain starts.
     pub async fn draining(&self) {
         // The sender is a field of `self`, so the wait cannot fail.
         let _ = self.draining.subscribe().wait_for(|draining| *draining).await;

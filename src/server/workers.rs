@@ -4,8 +4,8 @@ use std::io;
 
 use actix_rt::Arbiter;
 
-/// The worker threads. All listeners share them; a session stays on the thread that took its connection. Dropping the
-/// value stops them.
+/// The worker threads. All listeners share them. A session stays on the thread that serves its connection.
+/// Dropping the value stops the threads.
 pub struct Workers {
     threads: Vec<Arbiter>,
 }
@@ -33,14 +33,14 @@ impl Workers {
         self.threads.len()
     }
 
-    /// Runs one of these tasks on each thread. A task is the function that runs there.
+    /// Runs one of these tasks on each thread. A task is a function that is called on the thread.
     pub fn run_each<F: FnOnce() + Send + 'static>(&self, tasks: impl IntoIterator<Item = F>) {
         for (thread, task) in self.threads.iter().zip(tasks) {
             thread.spawn_fn(task);
         }
     }
 
-    /// Tells all threads to stop, and does not wait for them. Whatever still runs there is dropped.
+    /// Tells all threads to stop, and does not wait for them. Everything that still runs on them is dropped.
     pub fn stop(self) {
         drop(self);
     }

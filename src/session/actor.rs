@@ -31,9 +31,9 @@ use super::{
 use crate::{
     channel::{Channel, Received},
     deadline::Deadline,
-    event::{Data, Event, Origin, Record},
+    event::{Data, Event, EventNumber, Origin, Record},
     failure::{Failure, FailureOrigin},
-    flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, EventNumber, Kind, Loss, mailbox_room},
+    flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, Kind, Loss, mailbox_room},
     format_error::FormatError,
     pipeline::Attach,
     settings::{Listener, OnClientClose},
@@ -42,7 +42,8 @@ use crate::{
     wire::{CloseFrame, LinkError, Message, Role},
 };
 
-/// Limit on unsettled events of a session without upstream. With an upstream, its `max_in_flight` applies.
+/// Maximum number of unsettled events of a session without upstream. With an upstream, the upstream's
+/// `max_in_flight` applies.
 const MAX_IN_FLIGHT: usize = 128;
 
 /// A client's session.
@@ -51,42 +52,42 @@ pub struct Session {
     listener: Arc<Listener>,
     down: Downstream,
     delivery: Delivery<ClientFrame>,
-    /// The upstream's `buffer`. Error replies about pushes use it until the client has read them, so that an
-    /// upstream whose pushes fail is not read faster than the client reads.
+    /// The upstream's `buffer`. Error replies about pushes use it until the client has read them, so that the
+    /// proxy reads no faster from an upstream whose pushes fail than the client reads.
     upstream_budget: Option<Arc<Budget>>,
-    /// Limit on unsettled events; at the limit the client is not read.
+    /// Maximum number of unsettled events. At this number the proxy stops reading from the client.
     max_in_flight: usize,
     /// Rate limits on the client's messages; `None` without limits.
     limiters: Option<Box<Limiters>>,
     /// `$request` and `$session`; `None` when no pipeline reads metadata.
     meta: Option<Arc<Record>>,
-    /// The origin of the client's events; `None` when no pipeline reads it.
+    /// The `tremor::origin` of the client's events; `None` when no pipeline reads it.
     origin: Option<Arc<Origin>>,
     links: SessionLinks,
     state: SessionState,
-    /// The deadline of the current state: see [`Session::due`].
+    /// The deadline of the current state; see [`Session::due`].
     deadline: Deadline,
     /// The order to drain, until its delay has passed.
     drain: Option<Box<Drain>>,
-    /// Set when the session must end in this turn: the close frame for the client. A pipeline died, or an event
-    /// failed on a route without error replies.
+    /// The close frame for the client, if the session must end in this turn because a pipeline died, or
+    /// because an event failed on a route without error replies.
     ending: Option<Box<CloseFrame>>,
-    /// The lost events that the close reason names. Set when the session ends because its upstream connection
-    /// was lost, or when it drains on a route without error replies.
+    /// The lost events that the close reason names, if the session ends because its upstream connection was
+    /// lost, or because it drains on a route without error replies.
     loss: Option<Box<Loss>>,
-    /// For the stream connection that was lost last: its server, and the last event sent on it.
+    /// The server of the stream connection that was lost last, and the last event sent on it.
     last_sent: Option<Box<(Arc<str>, EventNumber)>>,
-    /// The events accepted in this turn.
+    /// The events accepted in the current turn.
     batch: Batch,
     /// The messages of one event; kept to reuse its memory.
     messages: Vec<Message>,
     opened: Instant,
-    /// Counts the session as live until it is dropped.
+    /// The guard that counts the session as live.
     _guard: Box<dyn SessionGuard>,
 }
 
 impl Session {
-    /// Starts a session. `links` gets its address, and starts the actors that the session sends to.
+    /// Starts a session. `links` gets the session's address, and starts the actors that the session sends to.
     pub fn start(parts: Parts, links: impl FnOnce(&Addr<Self>) -> SessionLinks) -> Addr<Self> {
         Self::create(|ctx: &mut Context<Self>| {
             let upstream_buffer = parts.upstream.as_ref().map_or(0, |upstream| upstream.limits.buffer);
@@ -146,7 +147,8 @@ impl Session {
         self.down.channel.end_turn();
     }
 
-    /// Whether there are fewer unsettled events than `max_in_flight`. If not, wakes the task when there are.
+    /// Whether there are fewer unsettled events than `max_in_flight`. If not, the task is woken when there
+    /// are.
     fn has_room(&mut self, task: &mut task::Context<'_>) -> bool {
         if self.delivery.unsettled() >= self.max_in_flight {
             // Asks to be woken by the next ack of any kind.
@@ -167,8 +169,8 @@ impl Session {
         }
     }
 
-    /// Drains the session after the client has closed or vanished. `on_client_close` decides whether its events in
-    /// flight get time to settle.
+    /// Drains the session after the client has closed or disappeared. By `on_client_close`, events in flight
+    /// get time to settle or fail at once.
     fn client_ended(&mut self, intent: CloseIntent) {
         let wait = match self.listener.on_client_close {
             OnClientClose::Finish => self.listener.close_timeout,
@@ -196,7 +198,8 @@ impl Session {
         self.batch.push(Envelope { event, kind: Kind::Request, ticket, permit });
     }
 
-    /// Fails a message that cannot become an event. It is counted as an event, so that it gets an error reply.
+    /// Rejects a message that cannot become an event. It is counted as an event, so that it gets an error
+    /// reply.
     fn reject(&mut self, failure: Failure) {
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
@@ -240,7 +243,7 @@ impl Actor for Session {
 }
 
 impl Drop for Session {
-    /// Ends the upstream side of a session that did not end in order: it panicked, or its worker thread ended.
+    /// Ends the upstream side of a session that panicked, or whose worker thread ended.
     fn drop(&mut self) {
         if !matches!(self.state, SessionState::Over) {
             if std::thread::panicking() {

@@ -1,19 +1,19 @@
 //! The queue of frames for a client that reads too slowly, on listeners whose `slow_consumer` policy drops messages.
 //!
-//! Pure. Only pushes are dropped. Replies and error replies are *owed*: they are outcomes of the client's messages
-//! (C1). One error reply, the *notice*, reports how many messages were dropped; the client gets it at the position
-//! of the gap (C2).
+//! No actors, sockets or clocks are used here. Only pushes are dropped. Replies and error replies are *owed*:
+//! they are outcomes of the client's messages (guarantee C1). One error reply, the *notice*, gives the number
+//! of dropped messages. The client gets it at the position of the gap (guarantee C2).
 
 use std::collections::VecDeque;
 
-use crate::flow::EventNumber;
+use crate::event::EventNumber;
 
-/// Which messages are kept when there are too many.
+/// The messages that are kept when there are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Drop the oldest, for clients that want the current state.
+    /// Drop the oldest messages, for clients that need the current state.
     Newest,
-    /// Drop the newest, for clients that want the first messages.
+    /// Drop the newest messages, for clients that need the first messages.
     Oldest,
 }
 
@@ -22,8 +22,8 @@ pub trait QueuedFrame {
     /// Whether the frame belongs to a message that may be dropped: a push.
     fn may_drop(&self) -> bool;
 
-    /// For the last frame of a message: whether the message's budget has room, so that the side it came from is
-    /// read. `None` for other frames.
+    /// For the last frame of a message: whether the message's budget has bytes left, so that the proxy reads
+    /// from the side of the message. `None` for other frames.
     fn has_room(&self) -> Option<bool>;
 }
 
@@ -36,21 +36,21 @@ pub struct Backlog<F> {
     dropping: bool,
     /// Number of dropped messages that no notice has reported yet.
     dropped: u64,
-    /// The event of a notice that must be sent before the waiting frames, and the number of its frames that have
-    /// arrived.
+    /// The event of a notice that must be sent before the waiting frames, and the number of its frames that
+    /// have arrived.
     notice: Option<(EventNumber, usize)>,
     /// Number of messages dropped since the session began.
     total: u64,
 }
 
 impl<F: QueuedFrame> Backlog<F> {
-    /// An empty backlog.
+    /// Creates an empty backlog.
     pub fn new(keep: Keep) -> Self {
         Self { keep, waiting: VecDeque::new(), dropping: false, dropped: 0, notice: None, total: 0 }
     }
 
-    /// Adds a frame at the end, or drops it. With [`Keep::Oldest`], all pushes after the first dropped one are
-    /// dropped as well, so that there is a single gap.
+    /// Adds a frame at the end, or drops it. With [`Keep::Oldest`], all pushes after the first dropped one
+    /// are dropped as well, so that there is a single gap.
     pub fn push(&mut self, frame: F) {
         if self.dropping && self.keep == Keep::Oldest && self.dropped > 0 && frame.may_drop() {
             self.count_dropped(frame.has_room().is_some());
@@ -62,24 +62,24 @@ impl<F: QueuedFrame> Backlog<F> {
         }
     }
 
-    /// Starts to drop messages: as many as are needed to give the upstream's budget room. False when that is
-    /// impossible, because the frames that must be kept fill the budget.
+    /// Starts to drop messages: as many as the upstream's budget needs to have bytes left. Returns false if
+    /// that is impossible, because the frames that must be kept fill the budget.
     pub fn start_dropping(&mut self) -> bool {
         self.dropping = true;
         self.make_room();
         self.waiting.iter().all(|frame| frame.has_room() != Some(false))
     }
 
-    /// Stops dropping, because the client reads again. Returns the number of dropped messages to report; `None` if
-    /// there are none.
+    /// Stops dropping, because the client reads again. Returns the number of dropped messages to report;
+    /// `None` if there are none.
     pub fn stop_dropping(&mut self) -> Option<u64> {
         self.dropping = false;
         let reported = std::mem::take(&mut self.dropped);
         (reported > 0).then_some(reported)
     }
 
-    /// Announces the notice: it will arrive as the error reply of `event`. With [`Keep::Newest`] the gap precedes
-    /// the waiting frames, so they wait for the notice. With [`Keep::Oldest`] it follows them.
+    /// Announces the notice, which will arrive as the error reply of `event`. With [`Keep::Newest`] the gap
+    /// precedes the waiting frames, so they wait for the report. With [`Keep::Oldest`] the gap follows them.
     pub fn expect(&mut self, event: EventNumber) {
         self.notice = (self.keep == Keep::Newest).then_some((event, 0));
     }
@@ -89,7 +89,8 @@ impl<F: QueuedFrame> Backlog<F> {
         self.notice.is_some_and(|(expected, _)| expected == event)
     }
 
-    /// Inserts a frame of the notice before the waiting frames. After its last frame they may be sent.
+    /// Inserts a frame of the notice before the waiting frames. After the report's last frame they may be
+    /// sent.
     pub fn notice(&mut self, frame: F, is_last: bool) {
         let at = self.notice.map_or(0, |(_, count)| count);
         self.waiting.insert(at.min(self.waiting.len()), frame);
@@ -99,12 +100,12 @@ impl<F: QueuedFrame> Backlog<F> {
         };
     }
 
-    /// Stops waiting for the notice: an errors pipeline has dropped it.
+    /// Stops waiting for the notice, because an errors pipeline has dropped it.
     pub fn forget_notice(&mut self) {
         self.notice = None;
     }
 
-    /// Removes the next frame that may be sent.
+    /// Removes the next frame that may be sent; `None` if there is none.
     pub fn pop(&mut self) -> Option<F> {
         if self.notice.is_some() {
             return None;
@@ -135,17 +136,17 @@ impl<F: QueuedFrame> Backlog<F> {
         self.total
     }
 
-    /// Drops whole messages until the upstream's budget has room, or no message may be dropped.
+    /// Drops whole messages until the upstream's budget has bytes left, or no message may be dropped.
     fn make_room(&mut self) {
         while self.upstream_has_room() == Some(false) && self.drop_one() {}
     }
 
-    /// Whether the upstream's budget has room, according to a waiting push; `None` when no push waits.
+    /// Whether the upstream's budget has bytes left, according to a waiting push; `None` when no push waits.
     fn upstream_has_room(&self) -> Option<bool> {
         self.waiting.iter().rev().filter(|frame| frame.may_drop()).find_map(QueuedFrame::has_room)
     }
 
-    /// Drops one message with all its frames; false when there is none that may be dropped.
+    /// Drops one message with all its frames. Returns false when no message may be dropped.
     fn drop_one(&mut self) -> bool {
         let ends = |frame: &F| frame.may_drop() && frame.has_room().is_some();
         let end = match self.keep {
@@ -159,7 +160,8 @@ impl<F: QueuedFrame> Backlog<F> {
         true
     }
 
-    /// Counts a message when its last frame is dropped.
+    /// Counts a message as dropped when its last frame is dropped. `is_whole` is whether none of its frames
+    /// was sent.
     fn count_dropped(&mut self, is_whole: bool) {
         self.dropped += u64::from(is_whole);
         self.total += u64::from(is_whole);

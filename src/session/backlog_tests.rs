@@ -1,4 +1,4 @@
-//! Checks the rules of the backlog after each of a series of random operations (C1, C2).
+//! Checks the rules of the backlog after each of a series of random operations (guarantees C1, C2).
 
 use std::{
     cell::{Cell, RefCell},
@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::backlog::{Backlog, Keep, QueuedFrame};
-use crate::flow::EventNumber;
+use crate::event::EventNumber;
 
 /// A frame of the message or notice `number`.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct TestFrame {
 /// Counts the frames that exist.
 #[derive(Debug, Default)]
 struct Counters {
-    /// Pushes that wait.
+    /// Number of pushes that wait.
     used: Cell<usize>,
     /// The numbers of the frames that were sent or dropped.
     gone: RefCell<Vec<usize>>,
@@ -35,7 +35,7 @@ enum FrameKind {
     Notice,
 }
 
-/// Pushes that may wait before the budget has no room.
+/// Maximum number of pushes that wait before the budget is used up.
 const ROOM: usize = 3;
 
 impl TestFrame {
@@ -66,15 +66,15 @@ impl QueuedFrame for TestFrame {
 
 #[derive(Debug, Clone, Copy)]
 enum Operation {
-    /// A message arrives: whether it is a push, and its number of frames.
+    /// A message arrives: the fields are whether it is a push, and its number of frames.
     Arrive(bool, usize),
-    /// The socket takes a message.
+    /// The socket accepts a message.
     Send,
     /// The client has not read for too long.
     Start,
     /// The client reads again.
     Stop,
-    /// The notice of a gap arrives, with its number of frames.
+    /// The notice arrives, with this number of frames.
     Notice(usize),
 }
 
@@ -89,7 +89,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     prop::collection::vec(operation, 0..100)
 }
 
-/// A backlog, and what is expected of it.
+/// A backlog and its expected state.
 struct Checked {
     keep: Keep,
     backlog: Backlog<TestFrame>,
@@ -100,9 +100,9 @@ struct Checked {
     out: Vec<usize>,
     dropping: bool,
     reported: u64,
-    /// Notices that were announced and have not arrived.
+    /// Gap reports that were announced and have not arrived.
     notices: Vec<EventNumber>,
-    /// Number of frames that were gone before this operation.
+    /// Number of frames that were gone before the current operation.
     gone_before: usize,
 }
 
@@ -173,7 +173,8 @@ impl Checked {
         }
     }
 
-    /// Checks that dropping made room or dropped all pushes, and that it dropped the oldest or newest ones.
+    /// Checks that dropping freed enough of the budget or dropped all pushes, and that it dropped the oldest
+    /// or newest ones.
     fn check(&self) {
         let pushes = || {
             self.messages
@@ -196,7 +197,7 @@ impl Checked {
         }
     }
 
-    /// The messages that this operation dropped.
+    /// The messages that the current operation dropped.
     fn just_dropped<'a>(&'a self, gone: &'a [usize]) -> impl Iterator<Item = usize> + Clone + 'a {
         gone[self.gone_before..].iter().copied().filter(|number| !self.out.contains(number))
     }
@@ -230,8 +231,8 @@ impl Checked {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Messages are sent whole and in order, or they are counted and reported as dropped. Only pushes are dropped, and
-    /// dropping makes room.
+    /// Messages are sent whole and in order, or they are counted and reported as dropped. Only pushes are
+    /// dropped, and dropping frees bytes of the budget.
     #[test]
     fn the_backlog_drops_only_pushes_and_reports_them(operations in operations(), newest: bool) {
         let keep = if newest { Keep::Newest } else { Keep::Oldest };

@@ -1,33 +1,33 @@
 //! Combines the [`Ledger`] and the [`Sequencer`] of one session: which outcomes are missing, and in which order
 //! messages are sent to the client.
 //!
-//! Pure. `O` is an output for the client: a frame with its permit. Methods pass the outputs that may be sent now to
-//! their argument `emit`.
+//! No actors, sockets or clocks are used here. `O` is an output for the client: a frame with its permit.
+//! Methods pass the outputs that may be sent now to their argument `emit`.
 
 use super::{
     ledger::{Counts, Ledger, Outcome, Settled},
     sequencer::{Position, Sequencer},
 };
-use crate::{failure::Failure, flow::EventNumber};
+use crate::{event::EventNumber, failure::Failure};
 
-/// The outcomes that a session still has to give, and the order of its messages to the client.
+/// The outcomes that a session must still give, and the order of its messages to the client.
 #[derive(Debug)]
 pub struct Delivery<O> {
-    /// Whether the client gets outcomes in the order of its messages: when replies match by order. Otherwise it
-    /// gets them in the order in which they become known.
+    /// Whether the client gets outcomes in the order of its messages, which is so when replies match by
+    /// order. Otherwise it gets them in the order in which they become known.
     ordered: bool,
     ledger: Ledger,
     sequencer: Sequencer<O>,
     /// The position of the last reply. When `ordered`, later pushes follow it.
     last_reply: Option<Position>,
-    /// Events whose error reply is expected although they are not in the ledger, such as a failed push. With the
-    /// position of the error reply.
+    /// Events that are not in the ledger, such as failed pushes, for which an error reply is expected. Each
+    /// has the position of the error reply.
     unowned: Vec<(EventNumber, Option<Position>)>,
     pushed: u64,
 }
 
 impl<O> Delivery<O> {
-    /// A delivery without events.
+    /// Creates an instance without events.
     pub fn new(ordered: bool) -> Self {
         Self {
             ordered,
@@ -39,13 +39,13 @@ impl<O> Delivery<O> {
         }
     }
 
-    /// Adds an event, made of a client's message.
+    /// Adds an event that was made of a client's message.
     pub fn accept(&mut self, event: EventNumber) {
         let position = self.ordered.then(|| self.sequencer.reserve());
         self.ledger.accept(event, position);
     }
 
-    /// Notes that a pipeline copied an event.
+    /// Records that a pipeline copied an event.
     pub fn copied(&mut self, event: EventNumber) {
         self.ledger.copied(event);
     }
@@ -68,7 +68,7 @@ impl<O> Delivery<O> {
         }
     }
 
-    /// Sends a push. It overtakes no reply that the upstream sent before it.
+    /// Sends a push. It does not overtake replies that the upstream sent before it.
     pub fn push(&mut self, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
         self.pushed += 1;
         for output in outputs {
@@ -87,8 +87,8 @@ impl<O> Delivery<O> {
         }
     }
 
-    /// Notes that an event failed. True when it needs an error reply; false when it already has an outcome or has
-    /// failed before.
+    /// Records that an event failed. Returns true when it needs an error reply; false when it already has an
+    /// outcome or has failed before.
     pub fn fail(&mut self, event: EventNumber) -> bool {
         if !self.ledger.fail(event) {
             return false;
@@ -100,28 +100,28 @@ impl<O> Delivery<O> {
         true
     }
 
-    /// The failure to report for an event. That of an event with copies is not retryable, because one of them may have
-    /// reached the upstream.
+    /// The failure to report for an event. The failure of an event with copies is not retryable, because one of the
+    /// copies may have reached the upstream.
     pub fn failure_of(&mut self, event: EventNumber, failure: Failure) -> Failure {
         if self.ledger.is_copied(event) { failure.of_copies() } else { failure }
     }
 
-    /// Notes a failure that is not the outcome of an event: a push failed, or a lost connection leaves a gap. Its error reply
-    /// has the position that a push would have now.
+    /// Records that `event` failed without being in the ledger: it is a failed push, or it reports a gap that
+    /// a lost connection leaves. Its error reply gets the position that a push would have now.
     pub fn fail_unowned(&mut self, event: EventNumber) {
         let position = if self.ordered { self.last_reply } else { Some(self.sequencer.reserve()) };
         self.unowned.push((event, position));
     }
 
-    /// Notes that the notice of a gap will be sent as the error reply of `event`. When `ordered`, it does not wait
-    /// for outputs that are held back.
+    /// Announces that the notice will be sent as the error reply of `event`. When `ordered`, the report does
+    /// not wait for outputs that are held back.
     pub fn announce(&mut self, event: EventNumber) {
         let position = (!self.ordered).then(|| self.sequencer.reserve());
         self.unowned.push((event, position));
     }
 
-    /// Sends the error reply of an event, and settles it. An errors pipeline may make several error replies; those
-    /// after the first count as pushes.
+    /// Sends the error reply of an event, and settles the event. An errors pipeline may make several error
+    /// replies; those after the first count as pushes.
     pub fn error(
         &mut self,
         event: EventNumber,
@@ -156,7 +156,7 @@ impl<O> Delivery<O> {
         }
     }
 
-    /// Settles a failed event whose error reply an errors pipeline dropped.
+    /// Settles a failed event whose error reply was dropped by an errors pipeline.
     pub fn error_dropped(&mut self, event: EventNumber, emit: impl FnMut(O)) {
         self.end_without_message(event, Outcome::Dropped, emit);
     }
@@ -396,13 +396,13 @@ mod tests {
         Reply,
         Error,
         Drop,
-        /// It fails, and its error reply arrives after everything else.
+        /// The event fails, and its error reply arrives after everything else.
         LateError,
     }
 
     proptest! {
-        /// Outcomes become known in any order. The client gets one message for each event that was not dropped, in
-        /// the order of its messages when `ordered`.
+        /// Outcomes become known in any order. The client gets one message for each event that was not
+        /// dropped, in the order of its messages when `ordered`.
         #[test]
         fn each_event_is_reported_once_and_in_order(
             ends in proptest::collection::vec(

@@ -1,4 +1,5 @@
-//! Compares ledger and delivery with simple models after each of a series of random operations (C1, C2).
+//! Compares ledger and delivery with simple models after each of a series of random operations (guarantees
+//! C1, C2).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +10,7 @@ use super::{
     ledger::{Counts, Ledger, Outcome, Settled},
     sequencer_tests::ModelSequencer,
 };
-use crate::flow::EventNumber;
+use crate::event::EventNumber;
 
 /// An unsettled event.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,7 @@ struct UnsettledEvent {
     position: Option<usize>,
 }
 
-/// A ledger: the unsettled events, and the number of events for each outcome.
+/// A model of the ledger: the unsettled events, and the number of events for each outcome.
 #[derive(Debug, Default)]
 struct ModelLedger {
     open: BTreeMap<EventNumber, UnsettledEvent>,
@@ -34,12 +35,13 @@ impl ModelLedger {
             .insert(event, UnsettledEvent { copies: 1, gravest: Outcome::Dropped, failing: false, position });
     }
 
-    /// An event that has neither an outcome nor failed.
+    /// The unsettled event with this number, unless it has failed.
     fn not_failed(&mut self, event: EventNumber) -> Option<&mut UnsettledEvent> {
         self.open.get_mut(&event).filter(|open| !open.failing)
     }
 
-    /// Whether all copies have ended; `None` when there is nothing to settle.
+    /// Settles an event or one of its copies. Returns whether all copies have ended; `None` if there is
+    /// nothing to settle.
     fn settle(&mut self, event: EventNumber, outcome: Outcome) -> Option<bool> {
         let open = self.not_failed(event)?;
         open.copies -= 1;
@@ -66,7 +68,7 @@ impl ModelLedger {
     }
 }
 
-/// An operation of the delivery. Event numbers may exceed those accepted so far.
+/// An operation on the delivery. Event numbers may exceed those accepted so far.
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     Accept,
@@ -102,7 +104,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     prop::collection::vec(operation, 0..120)
 }
 
-/// A delivery, made of the models of ledger and sequencer.
+/// A model of the delivery, made of the models of ledger and sequencer.
 #[derive(Debug, Default)]
 struct ModelDelivery {
     ordered: bool,
@@ -157,7 +159,8 @@ impl ModelDelivery {
         self.unowned.push((event, position));
     }
 
-    /// An error reply. With `dropped` and without outputs: one that an errors pipeline dropped.
+    /// Sends the error reply of an event. If `dropped` is true, there are no outputs, because an errors
+    /// pipeline dropped them.
     fn error(&mut self, event: EventNumber, outputs: &[u32], dropped: bool) {
         if self.ledger.is_failing(event) {
             let position = self.ledger.open[&event].position;
@@ -189,7 +192,7 @@ impl ModelDelivery {
         }
     }
 
-    /// An event that failed without a message to the client.
+    /// Settles an event that failed without a message to the client.
     fn unreported(&mut self, event: EventNumber) {
         if self.ledger.is_failing(event) {
             let position = self.ledger.open[&event].position;
@@ -234,12 +237,12 @@ impl ModelDelivery {
     }
 }
 
-/// A delivery and its model, which get the same operations.
+/// A delivery and its model, which execute the same operations.
 struct Compared {
     delivery: Delivery<u32>,
     model: ModelDelivery,
     got: Vec<u32>,
-    /// Number of outputs made so far. An output is its number.
+    /// Number of outputs made so far. Each output is a number.
     made: u32,
     accepted: u64,
 }
@@ -384,7 +387,7 @@ proptest! {
         }
     }
 
-    /// With copies, pushes, late replies, notices of gaps, and errors that a pipeline drops or multiplies, each event
+    /// With copies, pushes, late replies, notices, and errors that a pipeline drops or multiplies, each event
     /// has one outcome, and each output is sent once at its position.
     #[test]
     fn the_delivery_sends_what_its_model_sends(operations in operations(), ordered: bool) {

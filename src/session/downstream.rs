@@ -1,5 +1,5 @@
-//! The client's connection. Frames for the client are queued for the socket; where the `slow_consumer` policy drops
-//! messages, most of them wait in a backlog before that.
+//! The client's connection. Frames for the client are queued for the socket. If the `slow_consumer` policy
+//! drops messages, most frames wait in a backlog before that.
 
 use std::{
     io,
@@ -8,22 +8,18 @@ use std::{
 
 use super::backlog::{Backlog, Keep, QueuedFrame};
 use crate::{
-    channel::Channel,
-    flow::{EventNumber, Permit},
-    net::Stream,
-    settings::SlowConsumer,
-    wire::Message,
+    channel::Channel, event::EventNumber, flow::Permit, net::Stream, settings::SlowConsumer, wire::Message,
 };
 
-/// With a backlog, the bytes queued for the socket at a time: enough for one or two writes. All other frames stay in
-/// the backlog, where they can still be dropped.
+/// Maximum number of bytes that are queued for the socket at a time if there is a backlog: enough for one or
+/// two writes. All other frames stay in the backlog, where they can still be dropped.
 const AHEAD: usize = 16 * 1024;
 
-/// A message for the client, with its event's permit until the socket has taken it.
+/// A message for the client. It has its event's permit until it is written to the socket.
 #[derive(Debug)]
 pub(super) struct ClientFrame {
     pub(super) message: Message,
-    /// `None` except in the last message of an event.
+    /// The event's permit; `None` except in the last message of the event.
     pub(super) permit: Option<Permit>,
     pub(super) class: Class,
 }
@@ -35,14 +31,14 @@ pub(super) enum Class {
     Owed,
     /// A push: may be dropped.
     Push,
-    /// Part of the notice about dropped messages: never dropped, and sent before the backlog.
+    /// Part of the notice: never dropped, and sent before the backlog.
     Notice,
 }
 
 /// The client's connection, and the backlog of frames for it.
 pub(super) struct Downstream {
     pub(super) channel: Channel<Stream, Option<Permit>>,
-    /// `None` when messages are never dropped: then all frames are queued for the socket.
+    /// The backlog; `None` when messages are never dropped, so that all frames are queued for the socket.
     backlog: Option<Box<Backlog<ClientFrame>>>,
 }
 
@@ -66,8 +62,8 @@ impl Downstream {
         Self { channel, backlog: keep.map(|keep| Box::new(Backlog::new(keep))) }
     }
 
-    /// Queues a frame. After our close frame it is dropped: nothing may follow a close frame, and the client
-    /// learns from it that its session is over.
+    /// Queues a frame. After the proxy's close frame it is dropped, because nothing may follow a close frame,
+    /// which already says that the session is over.
     pub(super) fn emit(&mut self, frame: ClientFrame) {
         match &mut self.backlog {
             Some(backlog) if frame.class == Class::Notice => {
@@ -85,7 +81,7 @@ impl Downstream {
         let _ = self.channel.link().push(frame.message, frame.permit);
     }
 
-    /// Writes until the socket takes no more. Ready when everything is written that may be sent now.
+    /// Writes until the socket is full. Ready when everything that may be sent now is written.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.channel.link().poll_flush(cx, drop))?;
@@ -97,7 +93,8 @@ impl Downstream {
         }
     }
 
-    /// Moves frames from the backlog to the socket's queue, up to [`AHEAD`]; false when there are none.
+    /// Moves frames from the backlog to the socket's queue, up to [`AHEAD`] bytes. Returns false when there
+    /// are none.
     fn refill(&mut self) -> bool {
         let before = self.channel.link().outbox().len();
         while self.channel.link().outbox().len() < AHEAD
@@ -108,8 +105,9 @@ impl Downstream {
         self.channel.link().outbox().len() > before
     }
 
-    /// Handles a client that has not read for too long. True when messages are dropped and the session continues.
-    /// False when the client must be closed: the policy says so, or dropping does not free enough of the budget.
+    /// Handles a client that has not read for too long. Returns true when messages are dropped and the
+    /// session continues, and false when the client must be closed, because the policy requires that or
+    /// dropping does not free enough of the budget.
     pub(super) fn start_dropping(&mut self) -> bool {
         let Some(backlog) = &mut self.backlog else { return false };
         let freed = backlog.start_dropping();
@@ -125,7 +123,7 @@ impl Downstream {
         self.backlog.as_mut()?.stop_dropping()
     }
 
-    /// Announces that the error reply of `event` is the notice of the gap.
+    /// Announces that the error reply of `event` is the notice.
     pub(super) fn expect_notice(&mut self, event: EventNumber) {
         if let Some(backlog) = &mut self.backlog {
             backlog.expect(event);

@@ -1,39 +1,39 @@
-//! The ledger: a session's record of the events that were accepted and have no outcome yet (C1).
+//! The ledger: a session's record of the events that were accepted and have no outcome yet (guarantee C1).
 //!
-//! Pure. An event has an entry from its acceptance to its outcome, and gets exactly one outcome. Copies that a
-//! pipeline makes of an event share its entry: the event is settled when its last copy ends, with the gravest
-//! outcome of all copies.
+//! No actors, sockets or clocks are used here. An event has an entry from its acceptance to its outcome, and
+//! gets exactly one outcome. Copies that a pipeline makes of an event share its entry: the event is settled
+//! when its last copy ends, with the most severe outcome of all copies.
 
 use std::collections::VecDeque;
 
 use super::sequencer::Position;
-use crate::{flow::EventNumber, wire::memory};
+use crate::{event::EventNumber, wire::memory};
 
-/// The outcome of an event, the gravest last.
+/// The outcome of an event, from the least to the most severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// A pipeline dropped it.
+    /// A pipeline dropped the event.
     Dropped,
-    /// It was written to the upstream connection and needs no reply.
+    /// The event was written to the upstream connection and needs no reply.
     Delivered,
-    /// The client was sent its reply.
+    /// The reply was sent to the client.
     Answered,
-    /// It failed. The client was sent an error reply, or the session ends because of the failure.
+    /// The event failed. An error reply was sent to the client, or the session ends because of the failure.
     Errored,
 }
 
 /// Number of events for each outcome. `accepted` is the sum of the others and of the unsettled events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// All events.
+    /// Number of all accepted events.
     pub accepted: u64,
-    /// Events whose reply was sent to the client.
+    /// Number of events whose reply was sent to the client.
     pub answered: u64,
-    /// Events that were written to the upstream connection and need no reply.
+    /// Number of events that were written to the upstream connection and need no reply.
     pub delivered: u64,
-    /// Events that failed.
+    /// Number of events that failed.
     pub errored: u64,
-    /// Events that a pipeline dropped.
+    /// Number of events that a pipeline dropped.
     pub dropped: u64,
 }
 
@@ -48,20 +48,21 @@ pub struct Ledger {
 struct LedgerEntry {
     event: EventNumber,
     position: Option<Position>,
-    /// Copies that have not ended, the event itself included.
+    /// Number of copies that have not ended, including the event itself.
     copies: u32,
-    /// Whether a pipeline has ever copied it.
+    /// Whether a pipeline has ever copied the event.
     is_copied: bool,
-    /// The gravest outcome of the copies that have ended.
+    /// The most severe outcome of the copies that have ended.
     outcome: Outcome,
-    /// The event has failed and waits for its error reply. A reply that arrives now is not its outcome.
+    /// Whether the event has failed and waits for its error reply. A reply that arrives meanwhile is not its
+    /// outcome.
     failing: bool,
 }
 
 /// The result of settling an event or one of its copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The event has its outcome. Its position, if it has one, can be closed.
+    /// The event has its outcome. Its position, if any, can be closed.
     Done(Option<Position>),
     /// Other copies of the event have not ended.
     Partly(Option<Position>),
@@ -84,7 +85,7 @@ impl Ledger {
         });
     }
 
-    /// Notes that a pipeline copied an event.
+    /// Records that a pipeline copied an event.
     pub fn copied(&mut self, event: EventNumber) {
         if let Some(entry) = self.find(event) {
             entry.copies = entry.copies.saturating_add(1);
@@ -107,8 +108,8 @@ impl Ledger {
         Settled::Done(self.close(at))
     }
 
-    /// Notes that an event failed. True the first time: the event needs an error reply. Call [`Ledger::errored`]
-    /// when that has been sent.
+    /// Records that an event failed. Returns true the first time: the event then needs an error reply. Call
+    /// [`Ledger::errored`] when the reply has been sent.
     pub fn fail(&mut self, event: EventNumber) -> bool {
         match self.find(event) {
             Some(entry) if !entry.failing => {
@@ -119,8 +120,8 @@ impl Ledger {
         }
     }
 
-    /// Settles a failed event with [`Outcome::Errored`], or with [`Outcome::Dropped`] when an errors pipeline dropped
-    /// its error reply.
+    /// Settles a failed event with [`Outcome::Errored`], or with [`Outcome::Dropped`] when an errors pipeline
+    /// dropped its error reply.
     pub fn errored(&mut self, event: EventNumber, outcome: Outcome) -> Settled {
         let Some(at) = self.index(event) else { return Settled::Unknown };
         self.open[at].outcome = outcome;
@@ -137,7 +138,8 @@ impl Ledger {
         self.find(event).is_some_and(|entry| entry.failing)
     }
 
-    /// The position of an unsettled event in the order of messages to the client.
+    /// The position of an unsettled event in the order of messages to the client; `None` if it has no
+    /// position.
     pub fn position(&mut self, event: EventNumber) -> Option<Position> {
         self.find(event)?.position
     }
@@ -186,7 +188,8 @@ impl Ledger {
         self.open.get_mut(at)
     }
 
-    /// The index of an event's entry. Most often it is the first; the entries are sorted.
+    /// The index of an event's entry; `None` if there is none. The entries are sorted, and the first one is
+    /// tried first.
     fn index(&self, event: EventNumber) -> Option<usize> {
         if self.open.front()?.event == event {
             return Some(0);
@@ -232,7 +235,7 @@ mod tests {
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
     }
 
-    /// An operation of the ledger.
+    /// An operation on the ledger.
     #[derive(Debug, Clone, Copy)]
     enum Operation {
         Accept,

@@ -2,7 +2,7 @@
 //!
 //! | message | from | plane |
 //! |---|---|---|
-//! | [`DataMessage`](crate::flow::DataMessage) | outgoing, errors and incoming pipelines, else connector and supervisor | data |
+//! | [`DataMessage`](crate::flow::DataMessage) | outgoing, errors and incoming pipelines; without them, connector and supervisor | data |
 //! | [`Attach`](crate::pipeline::Attach) | supervisor, on a route without incoming pipelines | control |
 //! | [`Control`] | the process, through its registry of sessions | control |
 //! | [`Ack`](crate::flow::Ack) | every ticket, through the session's `AckTracker` | back |
@@ -32,7 +32,7 @@ use crate::{
 
 /// Everything that a session starts with.
 pub struct Parts {
-    /// Assigns the numbers of its events and collects their outcomes.
+    /// The tracker that assigns the event numbers and collects the outcomes.
     pub tracker: Arc<AckTracker>,
     /// The listener that accepted the client.
     pub listener: Arc<Listener>,
@@ -44,17 +44,17 @@ pub struct Parts {
     pub rest: Bytes,
     /// `$request` and `$session`; `None` when no program of the route reads metadata.
     pub meta: Option<Arc<Record>>,
-    /// The origin of the client's events; `None` when no program of the route reads it.
+    /// The `tremor::origin` of the client's events; `None` when no program of the route reads it.
     pub origin: Option<Arc<Origin>>,
     /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
     /// The rate limit that the sessions of the client's address share; `None` when there is no such limit.
     pub address: Option<Arc<Mutex<Limiter>>>,
-    /// Counts the session as live until dropped.
+    /// The guard that counts the session as live.
     pub guard: Box<dyn SessionGuard>,
 }
 
-/// Counts a session as live until it is dropped.
+/// A guard that counts a session as live until it is dropped.
 pub trait SessionGuard {}
 
 /// The actors that a session sends to.
@@ -73,33 +73,34 @@ pub struct SessionLinks {
 
 /// The edges to a session's supervisor.
 pub struct SupervisorEdge {
-    /// Reports the end of the session.
+    /// The edge for reporting the end of the session.
     pub over: Edge<SessionOver>,
-    /// Ends the upstream connection while the session drains.
+    /// The edge for ending the upstream connection while the session drains.
     pub stop_upstream: Edge<StopUpstream>,
 }
 
 /// Process → session, control plane: an order or a question from outside the session.
 ///
-/// On full: cannot happen; a session receives one of each kind, which `CONTROL_ROOM` allows for.
+/// A session receives at most one message of each kind, so they always fit in the `CONTROL_ROOM` of the
+/// mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum Control {
-    /// The process ends: close the client. Reply: none.
+    /// Close the client, because the process ends. There is no reply.
     Drain(Drain),
-    /// Report what the session is doing. Reply: the snapshot, in the session's next turn.
+    /// Report what the session is doing. The reply is the snapshot, which the session sends in its next turn.
     Inspect(oneshot::Sender<Snapshot>),
 }
 
 /// The order to close the client after `delay`, with `frame`.
 ///
-/// Until `delay` is over, the session continues. Then it stops reading, and its unsettled events have `grace` to
-/// settle.
+/// Until `delay` is over, the session continues. Then it stops reading, and its unsettled events have `grace`
+/// to settle.
 #[derive(Debug, Clone)]
 pub struct Drain {
     /// Time until the session starts to drain.
     pub delay: Duration,
-    /// Time for unsettled events after that.
+    /// Time in which unsettled events may settle, after `delay`.
     pub grace: Duration,
     /// The close frame for the client.
     pub frame: CloseFrame,
@@ -108,8 +109,8 @@ pub struct Drain {
 /// What a session is doing at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its state: `open`, `draining`, `closing` or `over`.
+    /// The state of the session: `open`, `draining`, `closing` or `over`.
     pub state: &'static str,
-    /// The number of its events without outcome.
+    /// The number of the session's events without outcome.
     pub unsettled: usize,
 }

@@ -1,11 +1,11 @@
 //! A session: the actor that owns one client's connection, from the end of its handshake to its close.
 //!
-//! It turns the client's messages into events and sends the client replies, pushes and errors. The ledger
-//! records which events have no outcome yet; the sequencer keeps the order. Its states:
+//! A session turns the client's messages into events and sends the client replies, pushes and errors. The
+//! ledger records which events have no outcome yet; the sequencer keeps the order. The states of a session:
 //!
 //! * *Open*: the session reads from the client.
-//! * *Draining*: it reads no more, and waits for the outcomes of events in flight until a deadline.
-//! * *Closing*: it has sent its close frame and waits for the client's.
+//! * *Draining*: the session reads no more, and waits for the outcomes of events in flight until a deadline.
+//! * *Closing*: the session has sent its close frame and waits for the client's.
 //! * *Over*: the connection is closed, and the actor stops.
 
 mod actor;

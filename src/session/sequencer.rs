@@ -1,12 +1,12 @@
-//! The order in which a session sends messages to its client (C2).
+//! The order in which a session sends messages to its client (guarantee C2).
 //!
-//! Pure. The sequencer holds messages back until everything that precedes them has been sent. There are two ways to
-//! use it:
+//! No actors, sockets or clocks are used here. The sequencer holds messages back until everything that
+//! precedes them has been sent. There are two ways to use it:
 //!
-//! * Replies match by order: every event reserves a [`Position`] when it is accepted, so replies and errors leave in
-//!   the order of the client's messages.
-//! * Replies match by key: only an error reserves a position, from the failure until the error reply returns from
-//!   the errors pipelines. Messages that arrive in the meantime follow the error reply.
+//! * Replies match by order. Every event reserves a [`Position`] when it is accepted, so that replies and
+//!   errors leave in the order of the client's messages.
+//! * Replies match by key. Only an error reserves a position, from the failure until the error reply returns
+//!   from the errors pipelines. Messages that arrive in the meantime follow the error reply.
 
 use std::collections::VecDeque;
 
@@ -18,16 +18,16 @@ pub struct Position(u64);
 
 /// Holds back outputs until everything before them has been emitted.
 ///
-/// The outputs carry permits, which bound the memory that it holds.
+/// The outputs have permits, which limit the memory that the sequencer holds.
 #[derive(Debug)]
 pub struct Sequencer<O> {
     /// The number of the first position in `positions`.
     first: u64,
-    /// From the first open position on.
+    /// The positions from the first open one on.
     positions: VecDeque<Pending<O>>,
 }
 
-/// The state of a position that is not finished, or that follows one.
+/// The state of a position that is open, or that follows an open one.
 #[derive(Debug)]
 struct Pending<O> {
     closed: bool,
@@ -64,7 +64,8 @@ impl<O> Sequencer<O> {
         }
     }
 
-    /// Closes a position. Emits the outputs that it held back: those up to and including the next open position.
+    /// Closes a position. Emits the outputs that it held back, up to and including those of the next open
+    /// position.
     pub fn close(&mut self, position: Position, mut emit: impl FnMut(O)) {
         let Some(at) = self.index(position) else { return };
         self.positions[at].closed = true;
@@ -82,7 +83,7 @@ impl<O> Sequencer<O> {
         self.positions.is_empty()
     }
 
-    /// The index of a position; `None` when it has been closed and everything before it as well.
+    /// The index of a position; `None` when the position and everything before it have been closed.
     fn index(&self, position: Position) -> Option<usize> {
         let at = usize::try_from(position.0.checked_sub(self.first)?).ok()?;
         (at < self.positions.len()).then_some(at)
@@ -126,8 +127,8 @@ mod tests {
     }
 
     proptest! {
-        /// Each position gets outputs `(position, n)`. For any order of closing the positions, the outputs are
-        /// emitted in sorted order.
+        /// Each position gets outputs `(position, n)`. For any order of closing the positions, the outputs
+        /// are emitted in sorted order.
         #[test]
         fn outputs_leave_in_the_order_of_their_positions(
             puts in proptest::collection::vec((0..10_usize, 1..4_usize), 0..40),

@@ -1,10 +1,10 @@
-//! Compares the sequencer with a simple model after each of a series of random operations (C2).
+//! Compares the sequencer with a simple model after each of a series of random operations (guarantee C2).
 
 use proptest::prelude::*;
 
 use super::sequencer::{Position, Sequencer};
 
-/// A sequencer that keeps all positions for ever.
+/// A sequencer that keeps all positions forever.
 #[derive(Debug, Default)]
 pub(super) struct ModelSequencer {
     positions: Vec<ModelPosition>,
@@ -76,8 +76,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// A session uses a sequencer in one of two ways. With `appended`, only errors have positions, and other outputs
-    /// are appended. Otherwise each event has a position.
+    /// The sequencer emits the same outputs as its model in both uses. If `appended` is true, only errors
+    /// have positions, and other outputs are appended. Otherwise each event has a position.
     #[test]
     fn the_sequencer_emits_what_its_model_emits(steps in steps(), appended: bool) {
         let (mut sequencer, mut model) = (Sequencer::default(), ModelSequencer::default());

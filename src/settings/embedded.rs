@@ -19,7 +19,7 @@ use super::{
 const DEFAULT: &str = include_str!("../../settings/default.toml");
 const DEMO: &str = include_str!("../../settings/demo.toml");
 
-/// The programs of these settings, by their paths in them.
+/// The programs of the embedded settings, with their paths in the settings.
 const PROGRAMS: [(&str, &str); 3] = [
     ("pipelines/pass_incoming.trickle", include_str!("../../settings/pipelines/pass_incoming.trickle")),
     ("pipelines/pass_outgoing.trickle", include_str!("../../settings/pipelines/pass_outgoing.trickle")),
@@ -29,13 +29,13 @@ const PROGRAMS: [(&str, &str); 3] = [
 /// The folder of the embedded files, as it appears in paths.
 const FOLDER: &str = "(built in)";
 
-/// This machine, with the embedded files in the folder [`FOLDER`].
+/// The machine of the process, with the embedded files in the folder [`FOLDER`].
 struct Embedded;
 
-/// The settings of the demo, overridden by `env`. They need no file.
+/// The settings of the demo, overridden by `env`. No file is read.
 ///
 /// # Errors
-/// When `env` has invalid settings; contains all problems.
+/// When `env` has invalid settings. The error contains all problems.
 pub fn demo(env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
     check_on(&Layers::of_text(DEMO, Origin::Demo, FOLDER.into(), env), &Embedded)
 }
@@ -69,7 +69,7 @@ pub fn template() -> String {
 // === impl Layers ===
 
 impl Layers {
-    /// The layers of an embedded text, which is known to be TOML.
+    /// The layers of an embedded text, which must be valid TOML.
     fn of_text(
         text: &str,
         base: Origin,

@@ -21,13 +21,13 @@ source = "select event from in into out;"
 upstream = "echo"
 "#;
 
-/// The layers of a file with that text and of an environment.
+/// The layers of a file with the content `text` and of the environment `env`.
 pub(crate) fn layers(text: &str, env: &[(&str, &str)]) -> Result<Layers, SettingsError> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Layers::parse(Path::new("/etc/towline.toml"), text, env)
 }
 
-/// The settings of a file with that text and of an environment.
+/// The settings of a file with the content `text` and of the environment `env`.
 pub(crate) fn load(text: &str, env: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     check(&layers(text, env)?)
 }
@@ -37,7 +37,7 @@ pub(crate) fn upstream() -> Upstream {
     Upstream::clone(&load(MINIMAL, &[]).unwrap().upstreams["echo"])
 }
 
-/// A route with these conditions and the upstream of [`MINIMAL`]; everything else has its default.
+/// A route for this listener and path, with the upstream of [`MINIMAL`] and defaults for everything else.
 pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
         pattern: Pattern { listener: listener.map(str::to_owned), path: path.to_owned() },

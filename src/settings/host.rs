@@ -1,4 +1,4 @@
-//! What the checks of settings need from the machine; tests replace it.
+//! The machine that the checks of settings use. Tests replace it.
 
 use std::{
     io,
@@ -6,12 +6,13 @@ use std::{
     path::Path,
 };
 
-/// Larger than any settings file or program that a person writes; stops endless files such as `/dev/zero`.
+/// Maximum size of a settings file or a program, in bytes: more than any person writes. It stops endless
+/// files such as `/dev/zero`.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// The machine for which settings are checked.
 pub trait Host {
-    /// Reads the text of a program's file.
+    /// Reads the file of a program.
     ///
     /// # Errors
     /// When the file does not exist, cannot be read, or is not UTF-8.

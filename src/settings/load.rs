@@ -1,4 +1,4 @@
-//! From files and environment to checked settings, and to the report of `towline check`.
+//! Loads settings from file and environment, checks them, and reports them for `towline check`.
 //!
 //! The check continues after a problem, so that an operator can correct a file in one pass. An invalid value
 //! counts as its default for the rest of the check.
@@ -24,10 +24,12 @@ use super::{
 impl Settings {
     /// Reads and checks the file `config`, or [`DEFAULT_FILE`](super::DEFAULT_FILE), overridden by `env`.
     ///
-    /// `env` may contain unrelated variables; [`environment`](super::environment) returns the process's own.
+    /// `env` may contain unrelated variables. [`environment`](super::environment) returns the process's
+    /// variables.
     ///
     /// # Errors
-    /// When the file is missing or is not TOML, or when settings are invalid; contains all problems.
+    /// When the file is missing or is not TOML, or when settings are invalid. The error contains all
+    /// problems.
     pub fn load(
         config: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
@@ -44,10 +46,10 @@ pub fn check(layers: &Layers) -> Result<Settings, SettingsError> {
     check_on(layers, &Machine)
 }
 
-/// As [`check`], with the files and names of another machine.
+/// The same as [`check`], with the files and names of another machine.
 ///
 /// # Errors
-/// As [`check`].
+/// The same errors as [`check`].
 pub fn check_on(layers: &Layers, host: &dyn Host) -> Result<Settings, SettingsError> {
     let reader = Reader::new(layers, host);
     match settings(&reader) {
@@ -59,17 +61,18 @@ pub fn check_on(layers: &Layers, host: &dyn Host) -> Result<Settings, SettingsEr
 /// The effective settings as TOML that can be read back, each value with its origin in a comment. Secrets are
 /// masked; a masked secret is refused when it is read back.
 ///
-/// Only meaningful for settings that [`check`] accepts.
+/// The report is meaningful only for settings that [`check`] accepts.
 pub fn report(layers: &Layers, extent: Extent) -> String {
     report_on(layers, extent, &Machine)
 }
 
-/// As [`report`], with the files and names of another machine.
+/// The same as [`report`], with the files and names of another machine.
 pub fn report_on(layers: &Layers, extent: Extent, host: &dyn Host) -> String {
     report::report(layers, extent, &|layers| check_on(layers, host))
 }
 
-/// Reports all problems. Returns settings even if there are problems; they must not be used then.
+/// Reports all problems to `reader`. May return settings although there are problems; they must not be used
+/// then.
 fn settings(reader: &Reader<'_>) -> Option<Settings> {
     reader.check_sections();
     let server = server::read(&reader.single("server"));
@@ -118,7 +121,7 @@ fn all_there<T>(map: IndexMap<String, Option<T>>) -> Option<IndexMap<String, T>>
     map.into_iter().map(|(name, value)| Some((name, value?))).collect()
 }
 
-/// A proxy needs at least one listener and one route.
+/// Checks that there is at least one listener and one route.
 fn check_presence(reader: &Reader<'_>, listeners: &[(&str, Section<'_>)], routes: &[Route]) {
     if listeners.is_empty() && !reader.mentions("listener") {
         reader.problem(

@@ -6,15 +6,15 @@
 //! env ──┘
 //! ```
 //!
-//! | module | what it does |
+//! | module | purpose |
 //! |---|---|
 //! | `keys` | the table of all keys: allowed values and defaults, which are defined nowhere else |
 //! | `layers` | merges file and environment and keeps the origin of each value |
 //! | `read` | finds the values of a section, parses them, and collects problems |
-//! | `sections` | one file per section: its checked form, its reading, its checks |
+//! | `sections` | one file per section: its checked form, reading and checks |
 //! | `model` | [`Settings`]: all sections, checked |
-//! | `load` | the way from files to [`Settings`], or to the list of *all* problems |
-//! | `problem`, `report` | problems in words; the output of `towline check` |
+//! | `load` | turns files into [`Settings`], or into the list of *all* problems |
+//! | `problem`, `report` | texts of problems; the output of `towline check` |
 //!
 //! A check also compiles programs, resolves the names of listeners, and follows the references between
 //! sections, so users of [`Settings`] need no further checks.

@@ -13,30 +13,30 @@ use crate::{log, trickle::Diagnostics};
 /// All settings of the program, checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `[server]`
+    /// The section `[server]`.
     pub server: Server,
-    /// `[log]`
+    /// The section `[log]`.
     pub log: log::Config,
-    /// `[admin]`; `None` when `bind` is empty.
+    /// The section `[admin]`; `None` when `bind` is empty.
     pub admin: Option<Admin>,
-    /// `[drain]`
+    /// The section `[drain]`.
     pub drain: Drain,
-    /// `[language]`
+    /// The section `[language]`.
     pub language: Language,
-    /// `[listener.NAME]`, in the order of the settings.
+    /// The sections `[listener.NAME]`, in the order of the settings.
     pub listeners: Vec<Arc<Listener>>,
-    /// `[upstream.NAME]`
+    /// The sections `[upstream.NAME]`, by name.
     pub upstreams: IndexMap<String, Arc<Upstream>>,
-    /// `[pipeline.NAME]`
+    /// The sections `[pipeline.NAME]`, by name.
     pub pipelines: IndexMap<String, Arc<Pipeline>>,
-    /// `[[route]]`, in order: the first match wins.
+    /// The sections `[[route]]`, in order. The first match wins.
     pub routes: Vec<Arc<Route>>,
 }
 
 // === impl Settings ===
 
 impl Settings {
-    /// Warnings about programs, one item per program with any: code that is valid and likely a mistake.
+    /// Warnings about programs, one item for each program that has any: valid code that is likely a mistake.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostics> {
         self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }

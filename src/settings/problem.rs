@@ -1,4 +1,4 @@
-//! Errors in the settings, as texts for the operator (C10).
+//! Errors in the settings, as texts for the operator (guarantee C10).
 
 use std::{
     fmt,
@@ -6,12 +6,12 @@ use std::{
     sync::Arc,
 };
 
-/// The origin of a value.
+/// Where the value of a setting comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// Not set: the built-in default.
+    /// The built-in default, because the key is not set.
     Default,
-    /// The settings file.
+    /// The settings file at this path.
     File(Arc<Path>),
     /// The settings of the demo, which are built in.
     Demo,
@@ -23,44 +23,44 @@ pub enum Origin {
 
 /// One problem with one setting.
 ///
-/// Prints as `listener.ws.codec = "strng" (/etc/towline.toml): no codec is called …`.
+/// A problem is printed as `listener.ws.codec = "strng" (/etc/towline.toml): no codec is called …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The full key: `upstream.echo.url`, `route[1].path`.
+    /// The full key, such as `upstream.echo.url` or `route[1].path`.
     pub key: String,
-    /// The value as TOML, secrets masked; `None` when there is no value.
+    /// The value as TOML with secrets masked; `None` when there is no value.
     pub value: Option<String>,
-    /// The origin of the value.
+    /// Where the value comes from.
     pub origin: Origin,
     /// What is wrong, and what is allowed.
     pub text: String,
 }
 
-/// Why settings could not be loaded.
+/// The reason why settings could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SettingsError {
     /// The settings file does not exist.
     NotFound {
-        /// Its absolute path.
+        /// The absolute path of the file.
         path: PathBuf,
     },
     /// The settings file cannot be read.
     Unreadable {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
         /// The system's error text.
         reason: String,
     },
     /// The file is not TOML.
     Syntax {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Line and column from 1, where known.
+        /// Line and column from 1; `None` if unknown.
         position: Option<(usize, usize)>,
         /// The parser's error text.
         message: String,
     },
-    /// The settings have these problems: all of them, not only the first.
+    /// The settings have these problems, which are all of them, not only the first.
     Invalid(Vec<Problem>),
 }
 
@@ -123,7 +123,8 @@ impl std::error::Error for SettingsError {}
 
 // === suggestions ===
 
-/// `unknown key; did you mean "bind"?`, or the list of existing names.
+/// The error text `unknown key; did you mean "bind"?`, or the list of existing names. `what` is the noun,
+/// such as `key`.
 pub(crate) fn unknown(what: &str, name: &str, names: &[&str]) -> String {
     match near(name, names) {
         Some(known) => format!("unknown {what}; did you mean {known:?}?"),
@@ -131,7 +132,7 @@ pub(crate) fn unknown(what: &str, name: &str, names: &[&str]) -> String {
     }
 }
 
-/// The most similar name, if `name` is likely a misspelling of it.
+/// The most similar name; `None` if `name` is not likely a misspelling of one.
 pub(crate) fn near<'a>(name: &str, names: &[&'a str]) -> Option<&'a str> {
     let nearest = names.iter().map(|known| (strsim::damerau_levenshtein(name, known), *known)).min();
     nearest.filter(|(distance, known)| *distance <= 2.max(known.len() / 4)).map(|(_, known)| known)

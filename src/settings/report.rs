@@ -17,13 +17,13 @@ use super::{
 };
 use crate::authority::MASK;
 
-/// Checks layers.
+/// A function that checks layers.
 type Check<'a> = &'a dyn Fn(&Layers) -> Result<Settings, SettingsError>;
 
 /// The column at which comments start, unless the value is longer.
 const COMMENT_COLUMN: usize = 43;
 
-/// Which keys a report contains.
+/// The extent of a report: which keys it contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// All keys.
@@ -44,7 +44,8 @@ const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused 
 /// codec = "message"                           # default
 /// # rate.burst = "1s"                         # default
 /// ```
-/// A default that would be refused if it were set, because it has no effect here, is commented out.
+/// A default that would be refused if it were set, because it has no effect in these settings, is commented
+/// out.
 pub(crate) fn report(layers: &Layers, extent: Extent, check: Check<'_>) -> String {
     let mut out = String::new();
     let routes = check(layers).map(|settings| settings.routes).unwrap_or_default();
@@ -95,7 +96,7 @@ fn without_effect(layers: &Layers, check: Check<'_>) -> Vec<String> {
     }
 }
 
-/// Sets every key of a section that is not set to its default.
+/// Adds the default of every key that a section does not set.
 fn set_defaults(section: &Section, value: &mut Value) {
     let ValueKind::Table(table) = &mut value.kind else { return };
     for key in section.keys() {
@@ -106,7 +107,7 @@ fn set_defaults(section: &Section, value: &mut Value) {
     }
 }
 
-/// Whether a report contains masked secrets.
+/// Whether the report contains masked secrets.
 fn has_masks(layers: &Layers) -> bool {
     SECTIONS.iter().any(|section| {
         let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Headers);
@@ -142,7 +143,7 @@ fn sections<'a>(layers: &'a Layers, section: &Section) -> Vec<(String, String, O
 struct Keys<'a> {
     layers: &'a Layers,
     section: &'static Section,
-    /// `upstream.echo`, `route[1]`
+    /// The path of the section in problems, such as `upstream.echo` or `route[1]`.
     path: String,
     table: Option<&'a Table>,
     route: Option<&'a Route>,
@@ -186,7 +187,7 @@ impl Keys<'_> {
         out
     }
 
-    /// One line per header, since they may have different origins.
+    /// Writes one line per header, because the headers may have different origins.
     fn write_headers(&self, out: &mut String, key: &Key, value: &Value) {
         match as_table(value) {
             Some(headers) if !headers.is_empty() => {
@@ -201,7 +202,8 @@ impl Keys<'_> {
     }
 }
 
-/// Prefixes relative paths with the folder at which they start, so that the report means the same elsewhere.
+/// Prefixes relative paths with the folder at which they start, so that the report has the same meaning in
+/// another folder.
 fn absolute(value: Value, kind: Kind, folder: &Path) -> Value {
     let path = |text: String| Value::from(folder.join(text).display().to_string());
     match (kind, value.kind) {
@@ -217,7 +219,7 @@ fn absolute(value: Value, kind: Kind, folder: &Path) -> Value {
     }
 }
 
-/// Whether two values of a key mean the same, as `"1m"` and `"60s"` do.
+/// Whether two values of a key mean the same, such as `"1m"` and `"60s"`.
 fn same(one: &Value, other: &Value, kind: Kind) -> bool {
     let texts = || match (&one.kind, &other.kind) {
         (ValueKind::String(one), ValueKind::String(other)) => Some((one, other)),
@@ -237,7 +239,7 @@ fn same(one: &Value, other: &Value, kind: Kind) -> bool {
     equal || shown(one, kind) == shown(other, kind)
 }
 
-/// A text from the environment as the number or list that it represents.
+/// Converts a text from the environment to the number or list that it represents.
 fn typed(value: &Value, kind: Kind) -> Value {
     let (ValueKind::String(text), Some(_)) = (&value.kind, value.origin()) else { return value.clone() };
     match kind {

@@ -1,4 +1,4 @@
-//! Tests from the text of a file to checked settings, and of the shipped files and documents.
+//! Tests of settings, from the text of a file to the checked form, and of the shipped files and documents.
 
 use std::{path::Path, time::Duration};
 
@@ -27,7 +27,7 @@ mod reports;
 mod table;
 mod values;
 
-/// The variable of `listener.ws.bind`.
+/// The environment variable for `listener.ws.bind`.
 const BIND: &str = "TOWLINE__LISTENER__WS__BIND";
 
 fn on_end(pass: &[&str], otherwise: Otherwise) -> OnEnd {
@@ -135,7 +135,7 @@ fn a_program_can_be_in_a_file_next_to_the_settings() {
     assert_eq!(settings.pipelines["pass"].file, Some(folder.path().join("p/a.trickle")));
 }
 
-/// `config` itself would create a billion array entries for the first key, and tables for the second.
+/// The crate `config` would create a billion array entries for the first key, and tables for the second.
 #[test]
 fn a_key_that_looks_like_a_path_is_an_unknown_key() {
     for key in ["a[1000000000]", "listener.ws.bind", "server[-5]"] {

@@ -1,5 +1,5 @@
-//! The supervisor actor. [`dispatch`] handles events that no connector took, [`ending`] the end of
-//! connections. What to do about a server is decided in `children`; the actor does it.
+//! The supervisor actor. [`dispatch`] handles events that have no connector, and [`ending`] handles the end
+//! of connections. `children` determines what to do about a server, and the actor does it.
 
 mod dispatch;
 mod ending;
@@ -27,20 +27,20 @@ use crate::{
 pub struct Supervisor {
     plan: DialPlan,
     links: SupervisorLinks,
-    /// What redials the route's own upstream. Where programs set `$url` for every event, it is a server like those
-    /// that events name.
+    /// How the route's own upstream is redialed. If programs set `$url` for every event, the upstream is treated like
+    /// a server that an event names.
     own_redial: Redial,
     children: Children<Addr<Connector>>,
 }
 
-/// A lost connection, or a failed dial, whose client stays.
+/// A lost connection, or a failed dial, after which the client stays.
 struct Lost<'a> {
     generation: Generation,
     redial: Redial,
     verdict: Verdict,
-    /// Why, for the log.
+    /// The reason, for the log.
     reason: &'a str,
-    /// The number of events that it left without outcome.
+    /// The number of events that the connection left without outcome.
     unsettled: usize,
 }
 
@@ -93,7 +93,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a connector of this generation, which `children` has given to a server.
+    /// Starts a connector with this generation, which `children` has assigned to a server.
     fn dial(&mut self, generation: Generation, ctx: &mut Context<Self>) -> Addr<Connector> {
         let dialing = self.plan.dial(self.destination(generation));
         self.start_connector(generation, Start::Dialing(dialing), ctx)
@@ -120,14 +120,15 @@ impl Supervisor {
         connector
     }
 
-    /// Sends events that name no server to this connector from now on, or to the supervisor if there is none.
+    /// Sends later events that name no server to this connector, or to the supervisor if there is none.
     fn attach(&self, connector: Option<&Addr<Connector>>) {
         self.links.output.notify(Attach(connector.map(Edge::to)));
     }
 
     // --- Restarts
 
-    /// Logs the loss, and has the server dialed again: after the verdict's delay, or by an event after it.
+    /// Logs the loss, and arranges the next dial of the server: after the verdict's delay, or when an event
+    /// needs the server after that delay.
     fn redial_later(&self, lost: &Lost<'_>, ctx: &mut Context<Self>) {
         if lost.redial == Redial::OnDemand {
             return self.log_pause(lost);
@@ -207,12 +208,13 @@ impl Supervisor {
         }
     }
 
-    /// Where the connector of this generation connects to. That of an unknown one is the route's own upstream.
+    /// Where the connector of this generation connects to. For an unknown generation, the route's own
+    /// upstream.
     fn destination(&self, generation: Generation) -> &Destination {
         self.children.get(generation).map_or(&self.plan.destination, |child| child.destination())
     }
 
-    /// The name of its server in error replies and logs: the masked URL.
+    /// The name of the server of this generation in error replies and logs: the masked URL.
     fn server(&self, generation: Generation) -> Arc<str> {
         Arc::clone(&self.destination(generation).url.shown)
     }

@@ -1,7 +1,8 @@
 //! One server of a session, and the state of its connector.
 //!
-//! Pure: time and chance are passed in, and `C` stands for the connector's address. Each method is an input of
-//! the state machine; what the supervisor has to do is returned.
+//! No actors, sockets or clocks are used here: time and random numbers are passed in, and `C` is the type of
+//! the connector's address. Each method is an input of the state machine, and returns what the supervisor
+//! must do.
 //!
 //! ```text
 //! Idle ─► Dialing ─► Up
@@ -26,9 +27,10 @@ use crate::{
 /// A server that the session may connect to.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The URL to request from it.
+    /// The URL for requests to the server.
     pub url: UpstreamUrl,
-    /// The upstream's endpoint; `None` for a server that an event names and only this session connects to.
+    /// The endpoint of the upstream; `None` for a server that an event names and only this session connects
+    /// to.
     pub endpoint: Option<Arc<Endpoint>>,
     /// What starts a new connector after a loss.
     pub redial: Redial,
@@ -37,20 +39,21 @@ pub struct Target {
 /// What starts a connector after the loss of the one before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Redial {
-    /// A timer, at the pace of the upstream: for the route's own upstream.
+    /// A timer, within the rate limit of the upstream. This is for the route's own upstream.
     Automatic,
-    /// The next event for the server, once the backoff is over: for servers that events name by `$url`.
+    /// The next event for the server, once the backoff is over. This is for servers that events name by
+    /// `$url`.
     OnDemand,
 }
 
-/// What a server's connector does.
+/// The state of a server's connector.
 #[derive(Debug)]
 enum State<C> {
     /// There is no connector.
     Idle,
     /// There is no connector, and none starts before this time.
     Backoff(Instant),
-    /// The backoff is over. A connector starts at this time, which the pacer chose.
+    /// The backoff is over. A connector starts at this time, which the pacer assigned.
     Paced(Instant),
     /// The connector dials.
     Dialing(C),
@@ -63,20 +66,20 @@ enum State<C> {
 pub enum Wanted<C> {
     /// Send it to this connector.
     Send(C),
-    /// Start a connector of this generation, and send the event to it.
+    /// Start a connector with this generation, and send the event to it.
     Dial(Generation),
-    /// Fail it in this way.
+    /// Make the event fail with this failure.
     Fail(Failure),
 }
 
 /// What to do when a timer of a server fires.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Due {
-    /// Start a connector of this generation.
+    /// Start a connector with this generation.
     Dial(Generation),
     /// Set the timer again, for this duration.
     Wait(Duration),
-    /// Nothing: the timer is out of date.
+    /// Do nothing, because the timer is out of date.
     Ignore,
 }
 
@@ -86,17 +89,17 @@ pub struct Child<C> {
     destination: Destination,
     redial: Redial,
     state: State<C>,
-    /// That of its connector, or of the last one.
+    /// The generation of the server's connector, or of its last connector.
     generation: Generation,
     /// Whether any connection to the server was established.
     was_up: bool,
     policy: Policy,
-    /// Why the last connection ended; `None` when there was none, or one was up since.
+    /// The failure of the last connection; `None` when there was none, or when a connection was up since.
     down: Option<Box<Failure>>,
 }
 
 impl<C: Clone> Child<C> {
-    /// A server to which nothing has been connected.
+    /// Creates a server without connections.
     pub fn new(Target { url, endpoint, redial }: Target, restart: Arc<Restart>) -> Self {
         let endpoint = endpoint.unwrap_or_else(|| Endpoint::new(url.clone()));
         Self {
@@ -112,12 +115,12 @@ impl<C: Clone> Child<C> {
 
     // --- Questions
 
-    /// Whether it is this server, redialed for the same cause.
+    /// Whether this is the server of `target`, redialed in the same way.
     pub fn is(&self, target: &Target) -> bool {
         self.redial == target.redial && self.destination.url.text == target.url.text
     }
 
-    /// Where its connections go.
+    /// The destination of connections to the server.
     pub fn destination(&self) -> &Destination {
         &self.destination
     }
@@ -127,12 +130,12 @@ impl<C: Clone> Child<C> {
         self.redial
     }
 
-    /// The generation of its connector, or of the last one.
+    /// The generation of the server's connector, or of its last connector.
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// Its connector.
+    /// The server's connector; `None` if there is none.
     pub fn connector(&self) -> Option<&C> {
         match &self.state {
             State::Dialing(connector) | State::Up(connector, _) => Some(connector),
@@ -140,12 +143,12 @@ impl<C: Clone> Child<C> {
         }
     }
 
-    /// Why events cannot be sent while there is no connection.
+    /// The failure of events while there is no connection.
     pub fn down(&self) -> Failure {
         self.down.as_deref().cloned().unwrap_or_else(Failure::not_connected)
     }
 
-    /// Facts about the connection of its connector. `was_up_before` includes this connection.
+    /// Facts about the connection of the server's connector. `was_up_before` includes this connection.
     pub fn connection(&self) -> Connection {
         Connection {
             is_main: self.redial == Redial::Automatic,
@@ -156,8 +159,8 @@ impl<C: Clone> Child<C> {
 
     // --- Inputs
 
-    /// An event for the server came that no connector took. `next` is the generation of a connector that
-    /// starts now.
+    /// Returns what to do with an event for the server that has no connector. `next` is the generation of a
+    /// connector that starts now.
     pub fn wanted(&mut self, now: Instant, next: Generation) -> Wanted<C> {
         match (&self.state, self.redial) {
             // Events for the route's own upstream go to its connector directly. One that comes here was sent
@@ -169,24 +172,24 @@ impl<C: Clone> Child<C> {
         }
     }
 
-    /// Takes the generation of a connector that starts now.
+    /// Records that a connector with the generation `next` starts now, and returns that generation.
     pub fn begin(&mut self, next: Generation) -> Generation {
         self.generation = next;
         next
     }
 
-    /// Its next connections go there.
+    /// Sets the destination of the next connections.
     pub fn redirect(&mut self, destination: Destination) {
         self.destination = destination;
     }
 
-    /// Its connector was started.
+    /// Records that the server's connector was started.
     pub fn started(&mut self, connector: C) {
         self.state = State::Dialing(connector);
     }
 
-    /// Its connector reports that the connection is up. Returns whether it counts: the report of a connector that was
-    /// stopped meanwhile is ignored.
+    /// Records that the connection is up, as its connector reports. Returns whether the report counts: that of a
+    /// connector that was stopped meanwhile is ignored.
     pub fn up(&mut self, now: Instant) -> bool {
         let State::Dialing(connector) = &self.state else { return false };
         self.state = State::Up(connector.clone(), now);
@@ -195,13 +198,13 @@ impl<C: Clone> Child<C> {
         true
     }
 
-    /// Its connector reports that the peer has sent something: the connection works.
+    /// Records that the connection works, because the peer has sent something.
     pub fn proved(&mut self) {
         self.policy.proved();
     }
 
-    /// Its connector ended, or a first dial without connector failed, and the client stays. Returns when to
-    /// connect again; `chance` is a random number in [0, 1).
+    /// Records that the connector ended, or that a first dial without connector failed, and that the client
+    /// stays. Returns when to connect again; `chance` is a random number in [0, 1).
     pub fn lost(&mut self, failure: &Failure, now: Instant, chance: f64) -> Verdict {
         if let State::Up(_, since) = self.state {
             self.policy.was_up(now.saturating_duration_since(since));
@@ -212,8 +215,8 @@ impl<C: Clone> Child<C> {
         verdict
     }
 
-    /// Its timer fired. `next` is the generation of a connector that starts now; `reserve` asks the pacer when
-    /// a reconnect may begin.
+    /// Returns what to do because the server's timer fired. `next` is the generation of a connector that
+    /// starts now; `reserve` returns the time at which the pacer allows a reconnect.
     pub fn due(&mut self, now: Instant, next: Generation, reserve: impl FnOnce(Instant) -> Instant) -> Due {
         match self.state {
             State::Backoff(_) => {
@@ -229,7 +232,7 @@ impl<C: Clone> Child<C> {
         }
     }
 
-    /// Forgets its connector and its timer, and returns the connector.
+    /// Removes the server's connector and its timer. Returns the connector, if there is one.
     pub fn stop(&mut self) -> Option<C> {
         let connector = self.connector().cloned();
         self.state = State::Idle;

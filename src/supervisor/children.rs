@@ -1,6 +1,6 @@
-//! The servers of one session, and which of their reports still count.
+//! The servers of one session, and the generations of their connectors.
 //!
-//! Pure: see [`child`](super::child).
+//! No actors, sockets or clocks are used here; see [`child`](super::child).
 
 use std::{mem, sync::Arc, time::Instant};
 
@@ -16,8 +16,8 @@ use crate::{
     upstream::Destination,
 };
 
-/// Most servers per session that events name by `$url`. Each has a connection. An event that names one more
-/// gets an error reply.
+/// Maximum number of servers per session that events name by `$url`, because each has a connection. An event
+/// that names one more gets an error reply.
 const OTHERS_MAX: usize = 8;
 
 /// The servers of a session.
@@ -27,12 +27,12 @@ pub struct Children<C> {
     all: Vec<Child<C>>,
     /// The generation of the last connector.
     last: Generation,
-    /// The session drains, and nothing is connected any more.
+    /// Whether the session has stopped its upstream side, so that no further connection is made.
     stopped: bool,
     restart: Arc<Restart>,
 }
 
-/// What the end of a connection requires, besides the failures of its events.
+/// What the end of a connection requires, in addition to the failures of its events.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
     /// Nothing.
@@ -44,8 +44,8 @@ pub enum Next {
 }
 
 impl<C: Clone> Children<C> {
-    /// The route's own upstream, where the supervisor connects to it without being asked by events.
-    /// Connections are restarted by these settings.
+    /// Creates the list of servers. `own` is the route's own upstream, if the supervisor connects to it even
+    /// without events for it. `restart` has the settings for restarting connections.
     pub fn new(own: Option<Target>, restart: Arc<Restart>) -> Self {
         let all = own.into_iter().map(|target| Child::new(target, Arc::clone(&restart))).collect();
         Self { all, last: Generation::default(), stopped: false, restart }
@@ -58,12 +58,12 @@ impl<C: Clone> Children<C> {
         self.stopped
     }
 
-    /// The server whose connector has this generation, or whose last connector had it.
+    /// The server whose connector, or whose last connector, has this generation; `None` if there is none.
     pub fn get(&self, generation: Generation) -> Option<&Child<C>> {
         self.all.iter().find(|child| child.generation() == generation)
     }
 
-    /// Facts about the connection of this generation.
+    /// Facts about the connection with this generation.
     fn connection(&self, generation: Generation) -> Connection {
         let unknown = Connection { is_main: false, was_up: false, was_up_before: false };
         self.get(generation).map_or(unknown, Child::connection)
@@ -75,43 +75,43 @@ impl<C: Clone> Children<C> {
 
     // --- Inputs
 
-    /// The route's own upstream was dialed before the session started. Returns the generation of its
-    /// connector.
+    /// Records that the route's own upstream was dialed before the session started. Returns the generation of
+    /// its connector.
     pub fn begin_own(&mut self) -> Generation {
         let next = self.next();
         self.last = next;
         self.get_mut(Generation::default()).map_or(next, |own| own.begin(next))
     }
 
-    /// Connections of this generation go there.
+    /// Sets the destination of connections with this generation.
     pub fn redirect(&mut self, generation: Generation, destination: Destination) {
         if let Some(child) = self.get_mut(generation) {
             child.redirect(destination);
         }
     }
 
-    /// The connector of this generation was started.
+    /// Records that the connector with this generation was started.
     pub fn started(&mut self, generation: Generation, connector: C) {
         if let Some(child) = self.get_mut(generation) {
             child.started(connector);
         }
     }
 
-    /// The connection of this generation is up. Returns whether it counts: the report of a connector that was stopped
-    /// meanwhile is ignored.
+    /// Records that the connection with this generation is up. Returns whether the report counts: that of a
+    /// connector that was stopped meanwhile is ignored.
     pub fn up(&mut self, generation: Generation, now: Instant) -> bool {
         self.get_mut(generation).is_some_and(|child| child.up(now))
     }
 
-    /// The connection of this generation works.
+    /// Records that the connection with this generation works.
     pub fn proved(&mut self, generation: Generation) {
         if let Some(child) = self.get_mut(generation) {
             child.proved();
         }
     }
 
-    /// The connector of this generation ended. `fate` decides what that means for the session; `chance` is a
-    /// random number in [0, 1).
+    /// Records that the connector with this generation ended, and returns what to do. `fate` returns the
+    /// consequence for the session; `chance` is a random number in [0, 1).
     pub fn ended(
         &mut self,
         generation: Generation,
@@ -132,7 +132,8 @@ impl<C: Clone> Children<C> {
         }
     }
 
-    /// There is no connection of this generation any more, or the first dial has failed, and the client stays.
+    /// Records that the connection with this generation was lost, or that the first dial has failed, and that
+    /// the client stays. Returns what to do.
     pub fn lost(&mut self, generation: Generation, failure: &Failure, now: Instant, chance: f64) -> Next {
         self.get_mut(generation).map_or(Next::Nothing, |child| {
             let verdict = child.lost(failure, now, chance);
@@ -140,8 +141,8 @@ impl<C: Clone> Children<C> {
         })
     }
 
-    /// The timer of the server with this generation fired. `reserve` asks the pacer when a reconnect may
-    /// begin.
+    /// Returns what to do because the timer of the server with this generation fired. `reserve` returns the
+    /// time at which the pacer allows a reconnect.
     pub fn due(
         &mut self,
         generation: Generation,
@@ -156,7 +157,7 @@ impl<C: Clone> Children<C> {
         due
     }
 
-    /// An event for `target` came that no connector took.
+    /// Returns what to do with an event for `target` that has no connector.
     pub fn wanted(&mut self, target: &Target, now: Instant) -> Wanted<C> {
         if self.stopped {
             return Wanted::Fail(Failure::draining());
@@ -176,8 +177,8 @@ impl<C: Clone> Children<C> {
         wanted
     }
 
-    /// The session stops its upstream side. Returns the connectors to close; `None` when it has been stopped
-    /// before.
+    /// Records that the session stops its upstream side. Returns the connectors to close; `None` when it was
+    /// stopped before.
     pub fn stop(&mut self) -> Option<Vec<C>> {
         if mem::replace(&mut self.stopped, true) {
             return None;
@@ -189,7 +190,8 @@ impl<C: Clone> Children<C> {
         Generation(self.last.0 + 1)
     }
 
-    /// Adds a server that an event names, and removes one without connector if there are too many.
+    /// Adds a server that an event names, and removes a server without connector if there are too many.
+    /// Returns the index of the new server.
     fn add(&mut self, target: Target) -> Result<usize, Failure> {
         let is_other = |child: &&Child<C>| child.redial() == Redial::OnDemand;
         if self.all.iter().filter(is_other).count() >= OTHERS_MAX {
@@ -234,7 +236,7 @@ mod tests {
         Children::new(Some(own()), restart.into())
     }
 
-    /// Starts a connector for an event, if one is to be started.
+    /// Starts a connector for an event, if one is due.
     fn start(children: &mut Children<String>, target: &Target, now: Instant) -> Wanted<String> {
         let wanted = children.wanted(target, now);
         if let Wanted::Dial(generation) = wanted {

@@ -1,13 +1,14 @@
-//! Decides whether the client stays when an upstream connection ends.
+//! Determines whether the client stays when an upstream connection ends.
 //!
-//! Pure.
+//! No actors, sockets or clocks are used here.
 
 use std::sync::Arc;
 
 use crate::{
     connector::exchange::Unsettled,
+    event::EventNumber,
     failure::{ConnectFailure, Failure, FailureKind, Written},
-    flow::{Cause, Envelope, EventNumber, Failed, Loss, Ticket},
+    flow::{Cause, Envelope, Failed, Loss, Ticket},
     settings::Upstream,
     wire::CloseFrame,
 };
@@ -15,9 +16,9 @@ use crate::{
 /// Facts about a connection that ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection {
-    /// Whether it was the one to the route's own upstream, not one chosen by `$url`.
+    /// Whether it was the connection to the route's own upstream, not to a server chosen by `$url`.
     pub is_main: bool,
-    /// Whether its handshake was complete.
+    /// Whether the handshake was complete.
     pub was_up: bool,
     /// Whether an earlier connection to the same server was established.
     pub was_up_before: bool,
@@ -41,7 +42,7 @@ pub enum SessionEnd {
     Close(CloseFrame),
 }
 
-/// Decides what the end of a connection means; `keeps_client` is the route's
+/// Determines what the end of a connection means for the session. `keeps_client` is the route's
 /// [`keeps_client`](crate::settings::Route::keeps_client).
 pub fn fate(failure: &Failure, connection: Connection, upstream: &Upstream, keeps_client: bool) -> Fate {
     if let Some(frame) = passed(failure, connection, upstream, keeps_client) {
@@ -60,7 +61,8 @@ fn closed_with(code: u16, reason: &str) -> Fate {
     Fate::End(SessionEnd::Close(CloseFrame::new(code, reason)))
 }
 
-/// The close frame that passes an upstream's end on, if the settings ask for it.
+/// The close frame that passes an upstream's end on to the client; the outer `None` if the settings do not
+/// pass it on.
 fn passed(
     failure: &Failure,
     connection: Connection,
@@ -82,7 +84,8 @@ fn passed(
     }
 }
 
-/// Where the gap begins, according to the events that failed with the connection.
+/// The events that the close reason names after a loss: the first client message that failed with the
+/// connection, and `last_written`, the last event written to it.
 pub fn gap(failed: &[Failed], last_written: Option<EventNumber>) -> Loss {
     let lost = failed.iter().filter(|failed| {
         failed.ticket.as_ref().is_some_and(|ticket| ticket.cause() == Cause::Message)
@@ -91,19 +94,19 @@ pub fn gap(failed: &[Failed], last_written: Option<EventNumber>) -> Loss {
     Loss { first: lost.map(|failed| failed.event).min(), last_written }
 }
 
-/// The failure of an event that a connection left unsettled.
-pub fn failed(lost: Unsettled<Ticket>, server: &Arc<str>, failure: &Failure) -> Failed {
+/// Makes the failure of an event that a connection left unsettled.
+pub fn fail_unsettled(lost: Unsettled<Ticket>, server: &Arc<str>, failure: &Failure) -> Failed {
     let failure = failure.for_event(server, lost.written);
     Failed { event: lost.event, ticket: Some(lost.owed), failure, correlation: lost.correlation }
 }
 
-/// The failure of an event that no connection took.
-pub fn not_sent(envelope: Envelope, server: &Arc<str>, failure: &Failure) -> Failed {
-    refused(envelope, failure.for_event(server, Written::Nothing))
+/// Makes the failure of an event that was not sent on any connection.
+pub fn fail_unsent(envelope: Envelope, server: &Arc<str>, failure: &Failure) -> Failed {
+    fail(envelope, failure.for_event(server, Written::Nothing))
 }
 
-/// The failure of an event on its way to the upstream.
-pub fn refused(envelope: Envelope, failure: Failure) -> Failed {
+/// Makes the failure of an event on its way to the upstream.
+pub fn fail(envelope: Envelope, failure: Failure) -> Failed {
     let correlation = envelope.event.meta.get("correlation");
     Failed { event: envelope.ticket.event(), ticket: Some(envelope.ticket), failure, correlation }
 }

@@ -1,13 +1,14 @@
-//! The supervisor's interface: what it works with, and what it takes.
+//! The supervisor's interface: what it needs to start, and the messages it handles.
 //!
 //! | message | from | plane |
 //! |---|---|---|
-//! | [`DataMessage`] | the last incoming pipeline or the session: events that no connector takes | data |
+//! | [`DataMessage`] | the last incoming pipeline or the session: events that have no connector | data |
 //! | [`Report`](crate::connector::Report) | connector | control |
 //! | [`StopUpstream`], [`SessionOver`] | session | control |
 //!
-//! It sends `DataMessage` with failures to the first outgoing pipeline, else to the session; [`Attach`] to the last
-//! incoming pipeline, else to the session; and events with a `$url`, and `Close`, to its connectors.
+//! It sends `DataMessage` with failures to the first outgoing pipeline or, without one, to the session;
+//! [`Attach`] to the last incoming pipeline or, without one, to the session; and events with a `$url`, and
+//! `Close`, to its connectors.
 
 use std::sync::Arc;
 
@@ -23,13 +24,14 @@ use crate::{
 pub struct SupervisorLinks {
     /// The last actor before the upstream: the last incoming pipeline, or the session.
     pub output: Edge<Attach>,
-    /// The first outgoing pipeline, or the session.
+    /// The first outgoing pipeline, or the session. It gets the failures.
     pub back: Edge<DataMessage>,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
-    /// The bytes that the connectors may have read and not delivered to the client.
+    /// The upstream's `buffer`: the bytes that the connectors have read and that are not written to the
+    /// client yet.
     pub budget: Arc<Budget>,
-    /// The bytes that may be on their way to the upstream: the listener's `buffer`.
+    /// The listener's `buffer` in bytes. It bounds the events on their way to the upstream.
     pub room: usize,
     /// Whether the client stays when an upstream connection is lost.
     pub keeps_client: bool,
@@ -37,18 +39,19 @@ pub struct SupervisorLinks {
     pub reads_origin: bool,
 }
 
-/// Session → supervisor, control plane: the session drains; close its connectors, and fail what is not
-/// settled.
+/// Session → supervisor, control plane: the session drains. Close its connectors, and make the unsettled
+/// events fail.
 ///
-/// Reply: the failures, in the queue of the replies. On full: cannot happen; there is one per session, which
-/// `CONTROL_ROOM` allows for.
+/// The reply is the failures, in the queue of the replies. There is one such message per session, so it
+/// always fits in the `CONTROL_ROOM` of the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct StopUpstream(pub Option<CloseFrame>);
 
 /// Session → supervisor, control plane: the session is over. Close what is left, and stop.
 ///
-/// Reply: none. On full: cannot happen; there is one per session, which `CONTROL_ROOM` allows for.
+/// There is no reply. There is one such message per session, so it always fits in the `CONTROL_ROOM` of the
+/// mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SessionOver(pub Option<CloseFrame>);

@@ -1,12 +1,12 @@
 //! The supervisor: one per session, above its connectors.
 //!
-//! It starts connectors, is notified of their end in every case, and restarts the route's own by the policy,
-//! at the pace of the [`Upstream`](crate::upstream::Upstream). It owns what outlives a connection: generation,
-//! backoff, and the unsettled events of a lost connection, which it turns into failures in the queue of the
-//! replies.
+//! The supervisor starts connectors, is notified of their end in every case, and restarts the connector of
+//! the route's own upstream by the restart policy, within the rate limit of the
+//! [`Upstream`](crate::upstream::Upstream). It owns what outlives a connection: generation, backoff, and the
+//! unsettled events of a lost connection, which it turns into failures in the queue of the replies.
 //!
-//! `children` and `child` decide, without actors, sockets or clocks: they take reports, events and timers, and
-//! return what the actor has to do.
+//! `children` and `child` contain the state machine, without actors, sockets or clocks. Their methods take
+//! reports, events and timers, and return what the actor must do.
 
 mod actor;
 mod child;

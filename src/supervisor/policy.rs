@@ -1,7 +1,8 @@
-//! When a lost connector is restarted (C7).
+//! Determines when a lost connector is restarted (guarantee C7).
 //!
-//! Pure; time and randomness are passed in. Exponential backoff with full jitter between a minimum and a
-//! maximum; a limit on restarts within a window, as in Erlang/OTP, and a slower probe beyond the limit.
+//! No clocks are used here: time and random numbers are passed in. The delay grows exponentially, with full
+//! jitter, between a minimum and a maximum. The number of restarts within a window is limited, as in
+//! Erlang/OTP; beyond the limit, a slower probe is made.
 
 use std::{
     collections::VecDeque,
@@ -15,9 +16,9 @@ use crate::settings::Restart;
 #[derive(Debug)]
 pub struct Policy {
     restart: Arc<Restart>,
-    /// Attempts since a connection last proved good.
+    /// Number of attempts since a connection last proved good.
     attempt: u32,
-    /// When the restarts within the window were ordered, oldest first; at most `max_restarts`.
+    /// The times of the restarts within the window, oldest first, at most `max_restarts`.
     recent: VecDeque<Instant>,
     gave_up: bool,
 }
@@ -36,12 +37,12 @@ pub struct Verdict {
 }
 
 impl Policy {
-    /// The policy of a connector that has not been restarted yet.
+    /// Creates the policy of a connector that has not been restarted yet.
     pub fn new(restart: Arc<Restart>) -> Self {
         Self { restart, attempt: 0, recent: VecDeque::new(), gave_up: false }
     }
 
-    /// Decides about a loss; `chance` is a random number in [0, 1).
+    /// Records a loss and returns what to do about it. `chance` is a random number in [0, 1).
     pub fn lost(&mut self, now: Instant, chance: f64) -> Verdict {
         self.attempt = self.attempt.saturating_add(1);
         if self.gave_up {
@@ -58,16 +59,16 @@ impl Policy {
         Verdict { delay, attempt: self.attempt, gives_up: false, probing: false }
     }
 
-    /// Records the loss of a connection that lasted `up`. One that lasted at least the longest delay counts
-    /// as good, even if its peer, such as a sink, never sent anything.
+    /// Records the loss of a connection that lasted `up`. A connection that lasted at least the maximum delay
+    /// counts as good, even if its peer, such as a sink, never sent anything.
     pub fn was_up(&mut self, up: Duration) {
         if up >= self.restart.max {
             self.proved();
         }
     }
 
-    /// Records that the connection proved good: its peer sent something after the handshake. The backoff
-    /// starts over, and the connector no longer counts as given up.
+    /// Records that the connection proved good, because its peer sent something after the handshake. The
+    /// backoff starts over, and the connector no longer counts as given up.
     pub fn proved(&mut self) {
         self.attempt = 0;
         if self.gave_up {
@@ -81,8 +82,9 @@ impl Policy {
     }
 }
 
-/// Full jitter: uniform between `min` and `min * 2^(attempt - 1)`, at most `max`. The first attempt is spread
-/// too, from `min` to twice that, so that sessions which lost the same upstream do not reconnect together.
+/// The delay with full jitter: uniform between `min` and `min * 2^(attempt - 1)`, at most `max`. The first
+/// attempt is spread too, from `min` to twice `min`, so that sessions which lost the same upstream do not
+/// reconnect together.
 fn backoff(attempt: u32, min: Duration, max: Duration, chance: f64) -> Duration {
     let factor = 1_u32.checked_shl(attempt).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
     let ceiling = min.saturating_mul(factor).min(max).max(min);

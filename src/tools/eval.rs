@@ -1,18 +1,18 @@
-//! `towline eval`: a program over lines of JSON.
+//! The implementation of `towline eval`: runs a program over lines of JSON.
 //!
-//! Reads line by line and writes results at once, so that it can be used in a pipeline of commands.
+//! It reads line by line and writes results at once, so that it can be used in a pipeline of commands.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 use bytestring::ByteString;
 
 use crate::{
-    event::{Data, Event, EventId, Meta, Value},
+    event::{Data, Event, EventId, EventNumber, Meta, Value},
     trickle::{Diagnostics, Instance, Limits, Modules, NoModules, Port, Program, RuntimeError, Script},
     turn::now_ns,
 };
 
-/// Longest input line, in bytes: the size of the largest value that a program may build.
+/// Maximum length of an input line, in bytes: the size of the largest value that a program may build.
 pub const LINE_MAX: usize = 16 << 20;
 
 /// The compiled text that runs over each line.
@@ -54,7 +54,7 @@ impl Subject {
         Self::compile_with(name, text, &NoModules)
     }
 
-    /// As [`Subject::compile`], with modules for `use`.
+    /// Compiles a text, as [`Subject::compile`] does, with modules for `use`.
     ///
     /// # Errors
     /// All errors of the text and its modules.
@@ -68,7 +68,7 @@ impl Subject {
         }
     }
 
-    /// Warnings: code that is valid and likely a mistake.
+    /// Warnings about valid code that is likely a mistake; `None` if there are none.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         match self {
             Self::Program(instance) => instance.warnings(),
@@ -94,7 +94,7 @@ impl Subject {
     }
 }
 
-/// Whether a file with this name holds a script without a program around it.
+/// Whether a file with this name contains a script without a program around it.
 pub fn is_script(name: &str) -> bool {
     name.ends_with(".tremor")
 }
@@ -110,7 +110,7 @@ fn port_name(port: Port) -> &'static str {
 // === impl Evaluation ===
 
 impl Evaluation {
-    /// A run that has not started. With `meta`, outputs include their metadata.
+    /// Creates a run over no lines yet. If `meta` is true, outputs include their metadata.
     pub fn new(subject: Subject, meta: bool) -> Self {
         Self { subject, meta, next: 0, failed: false }
     }
@@ -159,7 +159,7 @@ impl Evaluation {
     fn line(&mut self, line: &[u8]) -> LineResult {
         let text = std::str::from_utf8(line.trim_ascii()).map_err(|error| format!("not UTF-8: {error}"))?;
         let data = Data::json(ByteString::from(text)).map_err(|error| not_json(&error))?;
-        let id = EventId { source: 1, stream: 0, event: self.next };
+        let id = EventId { source: 1, stream: 0, event: EventNumber(self.next) };
         self.next += 1;
         let event = Event { id, data, meta: Meta::default(), origin: None, ingest_ns: now_ns() };
         self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))
@@ -181,14 +181,14 @@ impl Evaluation {
     }
 }
 
-/// The parser's text without its line number, since the line is the input's.
+/// The parser's error text without its line number, because the line is always one line of the input.
 fn not_json(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let reason = words.rsplit_once(" at line ").map_or(words.as_str(), |(reason, _)| reason);
     format!("not JSON: {reason} at column {}", error.column())
 }
 
-/// Reads a line including its end. A line longer than [`LINE_MAX`] is skipped and not kept.
+/// Reads a line, including its line end. A line longer than [`LINE_MAX`] is skipped and not kept.
 fn read_line(input: &mut impl BufRead) -> io::Result<InputLine> {
     let mut line = Vec::new();
     let limit = LINE_MAX as u64 + 1;

@@ -1,4 +1,4 @@
-//! `towline fmt`: formats a text.
+//! The implementation of `towline fmt`: formats a text.
 
 use super::eval::is_script;
 use crate::trickle::{Diagnostics, Form, format};
@@ -15,7 +15,7 @@ pub enum Formatted {
 /// Formats a program, or a script if `name` ends in `.tremor`.
 ///
 /// # Errors
-/// All errors of a text that does not parse.
+/// All syntax errors of the text.
 pub fn formatted(name: &str, text: &str) -> Result<Formatted, Diagnostics> {
     let form = if is_script(name) { Form::Script } else { Form::Program };
     let formatted = format(name, text, form)?;

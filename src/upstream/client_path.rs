@@ -1,4 +1,4 @@
-//! What a client's request adds to the URL of its session's upstream connections: path and query.
+//! Path and query of a client's request, which are added to the URL of its session's upstream connections.
 //!
 //! # Security
 //! A client's input becomes part of a URL here. A path with a dot segment, in any encoding, is refused, so
@@ -15,8 +15,8 @@ use crate::{
     settings::{Route, Upstream, UpstreamUrl},
 };
 
-/// Path and query of a client's request. It does not depend on the endpoint, so that each connection of the
-/// session can go to another one. Clones share it.
+/// Path and query of a client's request. They do not depend on the endpoint, so that each connection of the
+/// session can go to another one. Clones share the text.
 #[derive(Debug, Clone)]
 pub struct ClientPath(Option<Rc<Forwarded>>);
 
@@ -25,26 +25,26 @@ pub struct ClientPath(Option<Rc<Forwarded>>);
 struct Forwarded {
     /// The whole path.
     path: Box<str>,
-    /// What follows the route's path in it; `None` where the path is not below the route's.
+    /// The part of the path after the route's path; `None` if the path is not below the route's.
     below: Option<Box<str>>,
     /// Whether the route's path is removed if the endpoint's URL has no path.
     strips_prefix: bool,
     query: Option<Box<str>>,
 }
 
-/// Why a client's path cannot be forwarded.
+/// The reason why a client's path cannot be forwarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
-    /// It contains a dot segment.
+    /// The path contains a dot segment.
     #[error("path contains a . or .. segment")]
     DotSegment,
-    /// With it, the endpoint's URL would be too long.
+    /// The endpoint's URL would be too long with the path.
     #[error("path too long for the upstream's URL")]
     TooLong,
 }
 
 impl ClientPath {
-    /// What the request for `uri` on this route adds to the URL of the route's upstream.
+    /// Determines what the request for `uri` on this route adds to the URL of the route's upstream.
     ///
     /// # Errors
     /// When path and query are forwarded and the path contains a dot segment.
@@ -68,7 +68,7 @@ impl ClientPath {
     /// The URL of a connection to the endpoint with the URL `url`.
     ///
     /// # Errors
-    /// When it would be too long.
+    /// When the URL would be too long.
     pub fn at(&self, url: &UpstreamUrl) -> Result<UpstreamUrl, PathError> {
         let Some(forwarded) = &self.0 else { return Ok(url.clone()) };
         let parts = url.parts();
@@ -90,7 +90,7 @@ impl ClientPath {
 }
 
 impl Forwarded {
-    /// The path at an endpoint. A path `own` of the endpoint's URL replaces the route's path.
+    /// The path for requests to an endpoint. A path `own` of the endpoint's URL replaces the route's path.
     fn path(&self, own: Option<&str>) -> String {
         let base = own.or(self.strips_prefix.then_some("/"));
         match (base, self.below.as_deref()) {
@@ -106,7 +106,7 @@ impl Forwarded {
 }
 
 /// Percent-encodes every byte that is neither allowed in a path segment (RFC 3986 section 3.3) nor listed in
-/// `more`. A percent sign stays only where two hexadecimal digits follow it.
+/// `more`. A percent sign is encoded unless two hexadecimal digits follow it.
 fn encoded(text: &str, more: &[u8]) -> Box<str> {
     let bytes = text.as_bytes();
     let mut encoded = String::with_capacity(text.len());

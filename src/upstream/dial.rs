@@ -21,29 +21,30 @@ use super::{
 };
 use crate::{net::Connect, settings};
 
-/// Longer than any connection lasts. It disables awc's time limit, so that `connect_timeout` is the only one.
+/// A time longer than any connection attempt. It disables awc's time limit, so that `connect_timeout` is the
+/// only one.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Dials an upstream from one worker thread.
+/// A dialer connects to one upstream from one worker thread.
 #[derive(Clone)]
 pub struct Dialer {
     upstream: Arc<Upstream>,
     pub(super) client: Client,
 }
 
-/// How a session reaches its upstream: the same for each of its connections.
+/// The facts that a session needs to reach its upstream, the same for each of its connections.
 #[derive(Clone)]
 pub struct DialPlan {
-    /// Dials the upstream.
+    /// The dialer of the upstream.
     pub dialer: Dialer,
-    /// What the client's request adds to the URL of an endpoint.
+    /// The path and query that the client's request adds to the URL of an endpoint.
     pub path: ClientPath,
-    /// Where the session's first connection to the upstream itself goes.
+    /// The destination of the session's first connection to the upstream itself.
     pub destination: Destination,
-    /// Headers of the handshake: the client's that are forwarded, and the configured ones.
+    /// Headers of the handshake: the client's headers that are forwarded, and the configured ones.
     pub headers: Rc<[(HeaderName, HeaderValue)]>,
-    /// Subprotocols to offer: the client's whole list until the client is answered, afterwards the one it was
-    /// answered with.
+    /// Subprotocols to offer: the client's whole list until the client is answered, and the one in the
+    /// response to it afterwards.
     pub protocols: Rc<[String]>,
 }
 
@@ -51,13 +52,13 @@ pub struct DialPlan {
 pub struct Dialed {
     /// The upgraded socket.
     pub socket: BoxedSocket,
-    /// Bytes that were received after the handshake's answer.
+    /// Bytes that were received after the response to the handshake.
     pub rest: Bytes,
     /// The subprotocol that the server chose.
     pub protocol: Option<String>,
-    /// The headers of the server's answer.
+    /// The headers of the server's response.
     pub headers: HeaderMap,
-    /// Counts the connection as live at its endpoint.
+    /// The guard that counts the connection as live at its endpoint.
     pub live: Live,
 }
 
@@ -83,7 +84,7 @@ pub enum First {
 }
 
 impl Dialer {
-    /// A dialer for this thread.
+    /// Creates a dialer for the current thread.
     pub fn new(upstream: &Arc<Upstream>) -> Self {
         let connect = Connect::new(Arc::clone(&upstream.network), upstream.settings.tcp);
         let connector = awc::Connector::new()
@@ -96,19 +97,19 @@ impl Dialer {
         Self { upstream: Arc::clone(upstream), client }
     }
 
-    /// The upstream that it dials.
+    /// The upstream of the dialer.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 }
 
 impl DialPlan {
-    /// The upstream.
+    /// The upstream of the plan.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.dialer.upstream
     }
 
-    /// The upstream's settings.
+    /// The settings of the upstream.
     pub fn settings(&self) -> &Arc<settings::Upstream> {
         &self.dialer.upstream.settings
     }
@@ -133,8 +134,8 @@ impl DialPlan {
 }
 
 impl Dialing {
-    /// Continues the dial after the client has been answered with the subprotocol `promised`. A server that chooses
-    /// another one is an error.
+    /// Continues the dial after the response to the client has named the subprotocol `promised`. The dial fails if
+    /// the server chooses another one.
     pub fn promise(self, promised: Option<String>) -> Self {
         // A client is answered once.
         let _ = self.promise.set(promised);

@@ -1,4 +1,4 @@
-//! The servers of an upstream, and what the process knows about each.
+//! The servers of an upstream, with the live connections and failures of each.
 
 use std::sync::{
     Arc,
@@ -10,36 +10,36 @@ use crate::{
     settings::UpstreamUrl,
 };
 
-/// A server that sessions connect to, with what all sessions have learned about it.
+/// A server that sessions connect to, with the live connections and failures that all sessions have reported.
 #[derive(Debug)]
 pub struct Endpoint {
     url: UpstreamUrl,
-    /// Connections that are up now.
+    /// Number of connections that are up now.
     live: AtomicUsize,
-    /// Failures since a connection was last established.
+    /// Number of failures since a connection was last established.
     failures: AtomicU32,
 }
 
-/// Counts a connection as live at its endpoint, until dropped.
+/// A guard that counts a connection as live at its endpoint.
 #[derive(Debug)]
 pub struct Live(Arc<Endpoint>);
 
-/// Where a connection goes: a server, and the URL to request from it.
+/// The destination of a connection: a server, and the URL for the request to it.
 #[derive(Debug, Clone)]
 pub struct Destination {
-    /// The server.
+    /// The server to connect to.
     pub endpoint: Arc<Endpoint>,
-    /// The server's URL, with the client's path and query where the settings forward them.
+    /// The server's URL, with the client's path and query if the settings forward them.
     pub url: UpstreamUrl,
 }
 
 impl Endpoint {
-    /// An endpoint without connections.
+    /// Creates an endpoint without connections.
     pub fn new(url: UpstreamUrl) -> Arc<Self> {
         Arc::new(Self { url, live: AtomicUsize::new(0), failures: AtomicU32::new(0) })
     }
 
-    /// Its URL, without a client's path and query.
+    /// The server's URL, without a client's path and query.
     pub fn url(&self) -> &UpstreamUrl {
         &self.url
     }
@@ -62,7 +62,7 @@ impl Endpoint {
     }
 
     /// Records the end of a connection or dial, and returns whether it is a failure of the server. A close
-    /// frame from either side is not, and neither is what went wrong in the proxy.
+    /// frame from either side is not a failure, and neither is an error in the proxy.
     pub(super) fn ended(&self, failure: &Failure) -> bool {
         let is_close = matches!(failure.kind, FailureKind::Closed(_));
         let is_failure = failure.origin == FailureOrigin::Upstream && !is_close;

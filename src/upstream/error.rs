@@ -1,4 +1,4 @@
-//! Why a server could not be connected.
+//! The error of a dial: why a server could not be connected.
 
 use std::{
     error::Error,
@@ -27,22 +27,22 @@ const KERNEL_BUFFERS: i32 = if cfg!(target_os = "linux") { 105 } else { 55 };
 /// Why a server could not be connected. The texts contain neither addresses nor credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// The server answered the handshake with another status than 101.
+    /// The server answered the handshake with a status other than 101.
     #[error("{0}")]
     Refused(Box<Refused>),
     /// The server chose a subprotocol that was not offered.
     #[error("handshake failed: subprotocol was not offered")]
     Subprotocol,
-    /// The server chose another subprotocol than the one the client was answered with.
+    /// The server chose another subprotocol than the one in the response to the client.
     #[error("handshake failed: client was answered with another subprotocol")]
     Promised,
-    /// The server chose an extension. None was offered, so its frames could not be read.
+    /// The server chose an extension. The proxy offered none, so it could not decode the frames.
     #[error("handshake failed: extension was not offered")]
     Extension,
-    /// The connection ended before the answer was complete.
+    /// The connection ended before the response was complete.
     #[error("handshake failed: connection closed before the answer")]
     Closed,
-    /// The answer does not complete a WebSocket handshake.
+    /// The response does not complete a WebSocket handshake. The field says why.
     #[error("handshake failed: {0}")]
     Handshake(&'static str),
     /// The host name has no address.
@@ -57,7 +57,7 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// The failure of the connection, for decisions, logs and error replies.
+    /// The failure of the connection, for logs, error replies and the reaction to it.
     pub fn failure(&self) -> Failure {
         let detail = match self {
             // The kind has the status, and that is all there is to say.

@@ -7,12 +7,12 @@
 //! Dialer (one per upstream and thread) ─► DialPlan (one per session) ─► Dialing
 //! ```
 //!
-//! The first dial of a session and its supervisor ask the [`Upstream`] where to dial and when, and report what
-//! happened to a connection.
+//! The first dial of a session and its supervisor get from the [`Upstream`] where to dial and when, and
+//! report to it the result of a dial and the end of a connection.
 //!
 //! * [`dial`]: connects to a server and completes the WebSocket handshake; `request` prepares the handshake's
-//!   request and checks the answer.
-//! * [`refused`]: an upstream's answer that refuses the handshake.
+//!   request and checks the response.
+//! * [`refused`]: the response of an upstream that refuses the handshake.
 
 mod client_path;
 pub mod dial;
@@ -38,26 +38,27 @@ use crate::{
     settings::{self, UpstreamUrl},
 };
 
-/// A configured upstream, with the state that all sessions share. There is one object per process for each
-/// `[upstream.NAME]`.
+/// A configured upstream, with the state that all sessions share. The process has one instance for each
+/// section `[upstream.NAME]`.
 pub struct Upstream {
     settings: Arc<settings::Upstream>,
     endpoint: Arc<Endpoint>,
     pacer: Arc<Pacer>,
-    /// Name look-ups and connecting, the same for all upstreams.
+    /// Name look-ups and connecting, shared by all upstreams.
     network: Arc<Network>,
 }
 
 impl Upstream {
-    /// An upstream to which nothing is connected.
+    /// Creates an upstream without connections.
     pub fn new(settings: Arc<settings::Upstream>, network: Arc<Network>) -> Arc<Self> {
         let endpoint = Endpoint::new(settings.url.clone());
         let pacer = Arc::new(Pacer::new(settings.restart.rate));
         Arc::new(Self { settings, endpoint, pacer, network })
     }
 
-    /// The same upstream under other settings. It keeps the endpoint's counters where the URL stays, and the
-    /// reserved slots for reconnects where the rate stays, because connections under the old settings continue.
+    /// The same upstream with other settings. It keeps the endpoint's counters if the URL stays the same, and
+    /// the reserved slots for reconnects if the rate stays the same, because connections under the old
+    /// settings continue.
     pub fn with_settings(&self, settings: Arc<settings::Upstream>) -> Arc<Self> {
         let endpoint = match *self.endpoint.url() == settings.url {
             true => Arc::clone(&self.endpoint),
@@ -70,17 +71,18 @@ impl Upstream {
         Arc::new(Self { settings, endpoint, pacer, network: Arc::clone(&self.network) })
     }
 
-    /// Its settings.
+    /// The settings of the upstream.
     pub fn settings(&self) -> &Arc<settings::Upstream> {
         &self.settings
     }
 
-    /// Its endpoint.
+    /// The endpoint of the upstream.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 
-    /// Where the next connection of a session goes, whose client requested `path`.
+    /// The destination of the next connection of a session. `path` is what the client's request adds to the
+    /// URL.
     ///
     /// # Errors
     /// When the URL would be too long.
@@ -89,8 +91,8 @@ impl Upstream {
         Ok(Destination { url: path.at(endpoint.url())?, endpoint })
     }
 
-    /// When a reconnect may begin that is due `now`: now or later, so that all sessions together keep to
-    /// `restart.rate`. Each call reserves a slot.
+    /// The time, `now` or later, at which a reconnect that is due `now` may begin, so that all sessions
+    /// together stay within `restart.rate`. Each call reserves a slot.
     pub fn reserve_reconnect(&self, now: Instant) -> Instant {
         self.pacer.reserve(now)
     }

@@ -1,14 +1,14 @@
-//! The pace of reconnects to one upstream, for all sessions together (C7).
+//! The rate limit on reconnects to one upstream, for all sessions together (guarantee C7).
 
 use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-/// Assigns the times at which reconnects to one upstream may begin, so that an upstream that comes back is
-/// not overloaded.
+/// Assigns the times at which reconnects to one upstream may begin, so that an upstream that becomes
+/// reachable again is not overloaded.
 ///
-/// It is all that the supervisors of different workers share: reconnects are rare, and each asks once.
+/// The supervisors of all workers share one pacer. Its lock is rarely contended, because reconnects are rare.
 #[derive(Debug)]
 pub struct Pacer {
     interval: Duration,
@@ -16,13 +16,13 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Allows at most `rate` reconnects per second.
+    /// Creates a pacer that allows at most `rate` reconnects per second.
     pub fn new(rate: u32) -> Self {
         Self { interval: Duration::from_secs(1) / rate.max(1), next: Mutex::new(None) }
     }
 
-    /// Takes the next free time, `now` or later. Call it when the reconnect is due, not earlier: a slot taken
-    /// ahead of time would delay reconnects that are due sooner.
+    /// Reserves the next free time, `now` or later. Call it when the reconnect is due, not earlier: a slot
+    /// reserved ahead of time would delay reconnects that are due sooner.
     pub fn reserve(&self, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let moment = next.map_or(now, |free| free.max(now));

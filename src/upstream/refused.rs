@@ -1,7 +1,7 @@
-//! The answer of an upstream that refuses the handshake: status, headers and a bounded body.
+//! The response of an upstream that refuses the handshake: status, headers and a bounded body.
 //!
-//! awc drops everything but the status of such an answer. [`KeepRefusals`] is a middleware of its client that
-//! keeps the rest.
+//! awc drops everything but the status of such a response. [`KeepRefusals`] is a middleware of awc's client
+//! that keeps the rest.
 
 use std::{
     error::Error,
@@ -21,26 +21,27 @@ use awc::{BoxedSocket, ConnectRequest, ConnectResponse, error::SendRequestError,
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 
-/// The largest body of a refusal that is passed on.
+/// Maximum size of the body of a refusal that is passed on, in bytes. Larger bodies are replaced by a text.
 pub const BODY_MAX: usize = 16 * 1024;
 
-/// Interim answers (1xx) that may come before the final one.
+/// Maximum number of interim responses (1xx) before the final one, so that an upstream cannot send them
+/// without end.
 const INTERIM_MAX: usize = 8;
 
-/// An upstream's answer to a handshake, with another status than 101.
+/// An upstream's response to a handshake, with a status other than 101.
 pub struct Refused {
-    /// The status.
+    /// The HTTP status of the response.
     pub status: StatusCode,
-    /// All headers.
+    /// All headers of the response.
     pub headers: HeaderMap,
     version: Version,
     connection: Framed<BoxedSocket, ClientCodec>,
 }
 
-/// Why the body of a refusal is not passed on.
+/// The reason why the body of a refusal is not passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// It is longer than [`BODY_MAX`].
+    /// The body is longer than [`BODY_MAX`].
     #[error("larger than 16 KiB")]
     TooLarge,
     /// The connection ended or broke the framing before the end of the body.
@@ -49,10 +50,10 @@ pub enum BodyError {
 }
 
 impl Refused {
-    /// Reads the body, at most [`BODY_MAX`] bytes (RFC 9112 section 6.3). The caller bounds the time.
+    /// Reads the body, at most [`BODY_MAX`] bytes (RFC 9112 section 6.3). The caller limits the time.
     ///
     /// # Errors
-    /// See [`BodyError`]: a body is whole or missing, never cut.
+    /// See [`BodyError`]. A body is whole or missing, never cut.
     pub async fn body(self) -> Result<Bytes, BodyError> {
         let Self { status, headers, version, connection } = self;
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) || status.is_informational() {
@@ -110,7 +111,7 @@ async fn until_end(mut socket: BoxedSocket, mut body: BytesMut) -> Result<Bytes,
     Err(BodyError::TooLarge)
 }
 
-/// Reads what the socket has; false at its end.
+/// Reads what the socket has. Returns false at its end.
 async fn read_some(socket: &mut BoxedSocket, into: &mut BytesMut) -> Result<bool, BodyError> {
     into.reserve(4096);
     let count = socket.read_buf(into).await.map_err(|_| BodyError::Incomplete)?;
@@ -131,7 +132,7 @@ impl fmt::Display for Refused {
 
 impl Error for Refused {}
 
-/// A middleware of awc's client: an answer with another status than 101 becomes an error that holds a
+/// A middleware of awc's client that turns a response with a status other than 101 into an error that holds a
 /// [`Refused`].
 pub struct KeepRefusals;
 
@@ -147,7 +148,7 @@ where
     }
 }
 
-/// What [`KeepRefusals`] makes of awc's connector.
+/// awc's connector `S`, wrapped by [`KeepRefusals`].
 pub struct RefusalKeeper<S> {
     connector: S,
 }
@@ -174,7 +175,7 @@ where
     }
 }
 
-/// Passes the final answer on if it is a 101. Interim answers are skipped (RFC 9110 section 15.2).
+/// Passes the final response on if it is a 101. Skips interim responses (RFC 9110 section 15.2).
 async fn examine(
     mut head: ResponseHead,
     mut connection: Framed<BoxedSocket, ClientCodec>,

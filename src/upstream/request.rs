@@ -1,4 +1,4 @@
-//! The request of the handshake with a server, and the checks of its answer.
+//! The request of the handshake with a server, and the checks of its response.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use awc::ws::WebsocketsRequest;
 use super::{DialError, DialPlan};
 use crate::{header_list::elements, userinfo};
 
-/// The request for a WebSocket at `url`, with the headers and subprotocols of the plan.
+/// Creates the request for a WebSocket at `url`, with the headers and subprotocols of the plan.
 pub(super) fn prepare(plan: &DialPlan, url: &str) -> WebsocketsRequest {
     let (url, authorization) = authorization(plan, url);
     // The socket restores the spelling of header names. Camel case is for the value of `Connection`.
@@ -38,14 +38,14 @@ fn authorization<'a>(plan: &DialPlan, url: &'a str) -> (Cow<'a, str>, Option<Hea
     (url, value)
 }
 
-/// The subprotocol that the server chose.
+/// The subprotocol that the server chose; `None` if it chose none.
 ///
-/// awc checks neither subprotocol nor extensions, and accepts any `Upgrade` that contains `websocket` (RFC 6455
-/// section 4.1, numbers 2, 5 and 6 of the client's checks). Empty elements of lists are ignored (RFC 9110
-/// section 5.6.1.2). The subprotocol of an answer is a single value, not a list.
+/// awc checks neither subprotocol nor extensions, and accepts any `Upgrade` that contains `websocket` (RFC
+/// 6455 section 4.1, numbers 2, 5 and 6 of the client's checks). Empty elements of lists are ignored (RFC
+/// 9110 section 5.6.1.2). The subprotocol of a response is a single value, not a list.
 ///
 /// # Errors
-/// When the answer does not upgrade to `websocket`, or chooses something that was not offered.
+/// When the response does not upgrade to `websocket`, or chooses something that was not offered.
 pub(super) fn chosen_protocol(
     headers: &HeaderMap,
     protocols: &[String],

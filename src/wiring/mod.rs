@@ -21,11 +21,11 @@ use crate::{
     upstream::{DialPlan, First},
 };
 
-/// The upstream side of a new session.
+/// The upstream side of a new session, before its actors start.
 pub struct UpstreamStart {
     /// How to reach the upstream.
     pub plan: DialPlan,
-    /// The result of the dial that the client's handshake waited for.
+    /// The result of the dial for which the client's handshake waited.
     pub first: First,
 }
 
@@ -92,7 +92,8 @@ fn link_actors(
     session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors }
 }
 
-/// The most events that may fail at once: those in flight in both directions, and those that await a reply.
+/// The mailbox capacity for error events, in bytes of budget. It allows all events to fail at once: those in
+/// flight in both directions, and those that await a reply.
 fn errors_room(room: usize, route: &Route) -> usize {
     route
         .upstream

@@ -1,4 +1,5 @@
-//! Sessions whose actors panic: their clients get error replies or a close frame, and other sessions are unaffected.
+//! Tests of sessions whose actors panic: their clients get error replies or a close frame, and other sessions
+//! are unaffected.
 
 use std::{
     future::poll_fn,
@@ -32,7 +33,7 @@ use crate::{
 
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 64 << 10 };
 
-/// Echoes in a pipeline, so that it serves without an upstream.
+/// Settings in which a pipeline echoes, so that no upstream is needed.
 const ECHO: &str = r#"
 [listener.ws]
 bind = "127.0.0.1:9139"
@@ -42,7 +43,7 @@ source = "select event from in into reply;"
 incoming = ["echo"]
 "#;
 
-/// Request mode, with restarts that never happen within a test.
+/// Settings in request mode, with restarts that never happen within a test.
 const PROXY: &str = r#"
 [listener.ws]
 bind = "127.0.0.1:9139"
@@ -97,7 +98,7 @@ impl Peer {
     }
 }
 
-/// Counts a session.
+/// A session guard that counts the sessions.
 struct Count(Arc<AtomicUsize>);
 
 impl Count {
@@ -147,7 +148,7 @@ impl TestBed {
         self
     }
 
-    /// The parts of a new session, and the client's end of its socket.
+    /// Creates the parts of a new session, and the client's end of its socket.
     async fn parts(&mut self) -> (Parts, Peer) {
         let (client, socket) = pair().await;
         let tracker = AckTracker::new(1, 0);
@@ -167,7 +168,7 @@ impl TestBed {
         (parts, Peer::new(client, Role::Client))
     }
 
-    /// A session with a connection to an upstream; the test holds both ends.
+    /// Starts a session with a connection to an upstream. The test holds the far ends of both connections.
     async fn proxy(&mut self) -> (Peer, Peer) {
         let (parts, client) = self.parts().await;
         let (upstream, socket) = pair().await;
@@ -214,7 +215,7 @@ fn on_worker(test: impl Future<Output = ()>) {
     });
 }
 
-/// Another session on the same thread, which must continue.
+/// Starts another session on the same thread, which must continue.
 async fn bystander() -> Peer {
     let mut bed = TestBed::new(ECHO);
     let (parts, mut client) = bed.parts().await;

@@ -1,4 +1,4 @@
-//! Numbers that fit neither 64 bits of an integer nor a float.
+//! Numbers outside the ranges of 64-bit integers and floats.
 
 use std::{cmp::Ordering, fmt, sync::Arc};
 

@@ -30,7 +30,7 @@ impl Data {
         Ok(Self::Json(JsonText(text)))
     }
 
-    /// Bytes of memory, without `size_of::<Self>()`; see [`Value::size`].
+    /// The data's memory in bytes, without `size_of::<Self>()`; see [`Value::size`].
     pub fn size(&self) -> usize {
         match self {
             Self::Json(text) => text.0.len(),
@@ -38,7 +38,7 @@ impl Data {
         }
     }
 
-    /// The value; parses JSON text.
+    /// The data as a value. JSON text is parsed.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Value(value) => value.clone(),
@@ -46,7 +46,7 @@ impl Data {
         }
     }
 
-    /// The value, without a copy if it is a value already; parses JSON text.
+    /// The data as a value. JSON text is parsed; a value is returned without a copy.
     pub fn into_value(self) -> Value {
         match self {
             Self::Value(value) => value,
@@ -68,7 +68,7 @@ impl PartialEq for Data {
 }
 
 impl JsonText {
-    /// The text as received, white space included.
+    /// The JSON text as it was received, white space included.
     pub fn as_text(&self) -> &ByteString {
         &self.0
     }
@@ -78,7 +78,7 @@ impl JsonText {
         self.0.trim_start().starts_with('"')
     }
 
-    /// The text itself.
+    /// The JSON text, without a copy.
     pub fn into_text(self) -> ByteString {
         self.0
     }

@@ -1,15 +1,16 @@
-//! Ids of events.
+//! Ids and numbers of events.
 
 use std::{fmt, str::FromStr};
 
 /// The id of an event, unique within one run of the process.
 ///
-/// Its text is `source:stream:event`, all decimal: the number of the listener in the settings from 1, the
-/// number of the session on that listener since start from 0, the number of the event in that session from 0.
+/// Its text is `source:stream:event`, all decimal. `source` is the number of the listener in the settings,
+/// from 1. `stream` is the number of the session on that listener since the process started, from 0. `event`
+/// is the number of the event in that session, from 0.
 ///
 /// ```
-/// # use towline_event::EventId;
-/// let id = EventId { source: 1, stream: 0, event: 9 };
+/// # use towline_event::{EventId, EventNumber};
+/// let id = EventId { source: 1, stream: 0, event: EventNumber(9) };
 /// assert_eq!(id.to_string(), "1:0:9");
 /// assert_eq!("1:0:9".parse(), Ok(id));
 /// ```
@@ -17,13 +18,17 @@ use std::{fmt, str::FromStr};
 pub struct EventId {
     /// Number of the listener in the settings, from 1.
     pub source: u32,
-    /// Number of the session on that listener since start, from 0.
+    /// Number of the session on that listener since the process started, from 0.
     pub stream: u64,
     /// Number of the event in that session, from 0.
-    pub event: u64,
+    pub event: EventNumber,
 }
 
-/// A text that is not `source:stream:event`.
+/// The number of an event in its session, from 0: the last part of its [`EventId`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventNumber(pub u64);
+
+/// The error for a text that is not of the form `source:stream:event`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event id is three decimal numbers separated by colons, such as 1:0:9")]
 pub struct EventIdError;
@@ -32,7 +37,7 @@ pub struct EventIdError;
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.source, self.stream, self.event)
+        write!(f, "{}:{}:{}", self.source, self.stream, self.event.0)
     }
 }
 
@@ -44,7 +49,7 @@ impl FromStr for EventId {
         let id = Self {
             source: number(parts.next())?,
             stream: number(parts.next())?,
-            event: number(parts.next())?,
+            event: EventNumber(number(parts.next())?),
         };
         match parts.next() {
             None => Ok(id),
@@ -73,7 +78,7 @@ mod tests {
     proptest! {
         #[test]
         fn ids_round_trip_through_text(source: u32, stream: u64, event: u64) {
-            let id = EventId { source, stream, event };
+            let id = EventId { source, stream, event: EventNumber(event) };
             prop_assert_eq!(id.to_string().parse(), Ok(id));
         }
 

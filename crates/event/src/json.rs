@@ -33,10 +33,10 @@ pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// Checks a document as strictly as [`parse`] does, without building a value.
+/// Checks a document as strictly as [`parse()`] does, without building a value.
 ///
 /// # Errors
-/// As [`parse`].
+/// The same errors as [`parse()`].
 pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
     match serde_json::from_str::<Skimmed>(text) {
         Ok(_) => Ok(()),
@@ -105,7 +105,7 @@ fn number_len(text: &str) -> usize {
     text.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(text.len())
 }
 
-/// Whether a text is a number of JSON's grammar (RFC 8259 section 6).
+/// Whether a text is a number in JSON's grammar (RFC 8259 section 6).
 fn is_number(text: &str) -> bool {
     let text = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -187,7 +187,7 @@ macro_rules! visit_parts {
     };
 }
 
-/// Deserializes a value; fails at a number that may be an integer beyond 64 bits.
+/// Deserializes a value, and fails if a number may be an integer beyond 64 bits.
 #[derive(Clone, Copy)]
 pub struct Small;
 

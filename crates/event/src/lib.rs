@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use self::{
     big::BigNumber,
     data::{Data, JsonText},
-    id::{EventId, EventIdError},
+    id::{EventId, EventIdError, EventNumber},
     json::{Small, small_float},
     meta::{Meta, MetaError},
     origin::Origin,
@@ -30,11 +30,11 @@ pub use self::{
 pub struct Event {
     /// The event's id; a reply has the id of the event it answers.
     pub id: EventId,
-    /// The content.
+    /// The content of the message.
     pub data: Data,
     /// The metadata: `$` in the language.
     pub meta: Meta,
-    /// The origin; `None` unless a program reads it.
+    /// The peer that sent the message; `None` unless a program reads it.
     pub origin: Option<Arc<Origin>>,
     /// When the event entered the proxy, in nanoseconds since the Unix epoch.
     pub ingest_ns: u64,

@@ -10,10 +10,10 @@ use crate::{Record, Value};
 /// one shared record, copied only when it is changed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Meta {
-    /// `$binary`
+    /// `$binary`: whether the message is binary.
     pub binary: bool,
-    /// Whether `binary` decides the kind of the message that goes out; if not, a codec may take the kind
-    /// from the type of the data.
+    /// Whether the value of `binary` determines the type of the outgoing message, text or binary. If false, a
+    /// codec may derive the type from the data.
     binary_set: bool,
     rest: Option<Arc<Record>>,
 }
@@ -21,10 +21,10 @@ pub struct Meta {
 /// A value that is not allowed for a metadata key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetaError {
-    /// `$binary` is a boolean.
+    /// `$binary` must be a boolean. The field is the type of the refused value.
     #[error("$binary takes true or false, not {0}")]
     BinaryNotBool(&'static str),
-    /// `$` is a record.
+    /// `$` must be a record. The field is the type of the refused value.
     #[error("$ takes a record, not {0}")]
     NotRecord(&'static str),
 }
@@ -32,28 +32,28 @@ pub enum MetaError {
 // === impl Meta ===
 
 impl Meta {
-    /// Metadata with the given `$binary` and the given other keys.
+    /// Creates metadata with the given `$binary` and the given other keys.
     pub fn new(binary: bool, rest: Option<Arc<Record>>) -> Self {
         Self { binary, binary_set: false, rest }
     }
 
-    /// The same metadata, where `$binary` decides the kind of the outgoing message.
+    /// The same metadata, where `$binary` determines the type of the outgoing message.
     #[must_use]
     pub fn with_binary_set(self) -> Self {
         Self { binary_set: true, ..self }
     }
 
-    /// Whether `$binary` decides the kind of the outgoing message, regardless of the type of the data.
+    /// Whether `$binary` determines the type of the outgoing message, regardless of the data.
     pub fn is_binary_set(&self) -> bool {
         self.binary_set
     }
 
-    /// The value of `$key`.
+    /// A copy of the value of `$key`; `None` if there is no such key.
     pub fn get(&self, key: &str) -> Option<Value> {
         self.get_ref(key).cloned()
     }
 
-    /// The value of `$key`, without a copy.
+    /// The value of `$key`, without a copy; `None` if there is no such key.
     pub fn get_ref(&self, key: &str) -> Option<&Value> {
         static FLAGS: [Value; 2] = [Value::Bool(false), Value::Bool(true)];
         if key == "binary" {
@@ -83,7 +83,8 @@ impl Meta {
         Ok(())
     }
 
-    /// Removes `$key`. After `binary` is removed, it is false and does not decide the kind of the message.
+    /// Removes `$key`. Removing `binary` makes it false, so that it no longer determines the type of the
+    /// message.
     pub fn remove(&mut self, key: &str) {
         if key == "binary" {
             (self.binary, self.binary_set) = (false, false);
@@ -92,8 +93,8 @@ impl Meta {
         }
     }
 
-    /// Replaces the whole record `$`. An unchanged `$binary` counts as not set, so that a program may add to
-    /// the record without deciding the kind of the message.
+    /// Replaces the whole record `$`. An unchanged `$binary` counts as not set, so that a program can add
+    /// keys without determining the type of the message.
     pub fn replace(&mut self, changed: Self) {
         let binary_set = self.binary_set || changed.binary_set && changed.binary != self.binary;
         *self = Self { binary_set, ..changed };
@@ -109,7 +110,7 @@ impl Meta {
         Value::Record(Arc::new(record))
     }
 
-    /// Metadata from the whole record `$`.
+    /// Creates metadata from the whole record `$`.
     ///
     /// # Errors
     /// When `value` is not a record, or its `binary` is not a boolean.

@@ -1,4 +1,4 @@
-//! Where an event came from.
+//! The origin of an event.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The scheme of every origin.
+    /// The URL scheme of every origin.
     pub const SCHEME: &str = "tremor-ws";
 
     /// The origin of events from a client; `port` is the port that it connected to.

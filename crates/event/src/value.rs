@@ -62,9 +62,10 @@ impl Value {
         }
     }
 
-    /// Bytes of memory, without `size_of::<Self>()`; a shared part counts each time it occurs.
+    /// The value's memory in bytes, without `size_of::<Self>()`. A part that several values share counts each
+    /// time.
     pub fn size(&self) -> usize {
-        /// Size of a key, its value, and their slot in the table.
+        /// Size in bytes of a key, its value, and their slot in the table.
         const ENTRY: usize = size_of::<(ByteString, Value)>() + 2 * size_of::<usize>();
         match self {
             Self::Null | Self::Bool(_) | Self::Int(_) | Self::Uint(_) | Self::Float(_) => 0,
@@ -215,13 +216,13 @@ mod tests {
         assert_eq!(value.to_json(), "[9223372036854775807,9223372036854775808,-1,1.0,1000.0]");
     }
 
-    /// Records and arrays consist of values, so a larger value would cost every message.
+    /// Values make up records and arrays, so a larger value would make every message larger.
     #[test]
     fn a_value_is_a_string_and_a_tag() {
         assert_eq!(size_of::<Value>(), size_of::<ByteString>() + size_of::<usize>());
     }
 
-    /// As floats, all of these would be equal.
+    /// Integers above 2^53 that are equal when converted to floats.
     #[test]
     fn different_integers_are_never_equal() {
         let value = |text| Value::from_json(text).unwrap();

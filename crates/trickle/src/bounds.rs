@@ -11,10 +11,10 @@ use crate::{
 /// enough to refuse a wrong file at once.
 pub(crate) const SOURCE_MAX: usize = 1 << 20;
 
-/// Refuses a text that is too long to be a program. `name` is its name in the error.
+/// Refuses a text that is too long for a program. The error names the program as `name`.
 ///
 /// # Errors
-/// When the text is longer than [`SOURCE_MAX`].
+/// When the text is longer than [`SOURCE_MAX`] bytes.
 pub(crate) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
     if source.len() <= SOURCE_MAX {
         return Ok(());
@@ -25,7 +25,7 @@ pub(crate) fn bounded(name: &str, source: &str) -> Result<(), Diagnostics> {
     Err(Diagnostics::new(Arc::new(sources), vec![error]))
 }
 
-/// The error for a text beyond [`SOURCE_MAX`]; `what` is `the program` or `the module`.
+/// The error message for a text longer than [`SOURCE_MAX`]; `what` is `the program` or `the module`.
 pub(crate) fn too_long(what: &str) -> String {
     format!("{what} is longer than {} MiB", SOURCE_MAX >> 20)
 }

@@ -34,7 +34,8 @@ pub(crate) enum Op {
     },
     /// Operators from left to right.
     Chain(Box<ChainOp>),
-    /// `and`, `or`, `xor`: the right side is evaluated only if it matters.
+    /// `and`, `or`, `xor`. The right side of `and` and `or` is evaluated only if the left side leaves the
+    /// result open.
     Logic(Box<LogicOp>),
     Match(Box<MatchOp<Op>>),
     For(Box<ForOp<Op>>),
@@ -123,7 +124,7 @@ pub(crate) struct LinkOp {
 pub(crate) struct LogicOp {
     /// [`BinaryOp::And`], [`BinaryOp::Or`] or [`BinaryOp::Xor`].
     pub(crate) op: BinaryOp,
-    /// At least two, with their spans.
+    /// The operands with their spans, at least two.
     pub(crate) operands: Box<[(Op, Span)]>,
 }
 
@@ -133,7 +134,7 @@ pub(crate) struct MatchOp<B> {
     pub(crate) subject: Op,
     pub(crate) cases: Box<[CaseOp<B>]>,
     pub(crate) span: Span,
-    /// Whether these are the cases of a function; the subject is then the array of its arguments.
+    /// Whether the cases belong to a function. The subject is then the array of the function's arguments.
     pub(crate) function: bool,
 }
 
@@ -141,7 +142,7 @@ pub(crate) struct MatchOp<B> {
 #[derive(Debug)]
 pub(crate) struct ForOp<B> {
     pub(crate) subject: Op,
-    /// Slot of the key or index; the same in every case.
+    /// Slot of the key or index, which all cases share.
     pub(crate) key: Slot,
     pub(crate) value: Slot,
     pub(crate) cases: Box<[ForCaseOp<B>]>,
@@ -219,14 +220,14 @@ pub(crate) enum Callee {
 pub(crate) struct Function {
     /// Number of named parameters; they are the first locals.
     pub(crate) params: usize,
-    /// Whether it takes further arguments, as an array in the local after the named ones.
+    /// Whether the function takes further arguments, as an array in the local after the named parameters.
     pub(crate) open: bool,
     pub(crate) locals: usize,
     /// The statements; the last one yields the value.
     pub(crate) body: Box<[Act]>,
     /// Whether the same arguments always give the same result.
     pub(crate) pure: bool,
-    /// Nesting depth, calls included.
+    /// Nesting depth of the function's expressions, including those of the functions that it calls.
     pub(crate) height: u32,
 }
 
@@ -336,7 +337,7 @@ pub(crate) enum Target {
 // === impl Op ===
 
 impl Op {
-    /// The value, if this is a constant.
+    /// The value, if the expression is a constant; otherwise `None`.
     pub(crate) fn constant(&self) -> Option<&Value> {
         match self {
             Self::Const(value) => Some(value),
@@ -344,12 +345,12 @@ impl Op {
         }
     }
 
-    /// Whether this is the unchanged event.
+    /// Whether the expression is exactly `event`, that is, the whole data of the event, unchanged.
     pub(crate) fn is_event(&self) -> bool {
         matches!(self, Self::Path(path) if path.steps.is_empty() && matches!(path.root, Root::Event))
     }
 
-    /// Whether this is a path. Its value nests no deeper than the value it is read from.
+    /// Whether the expression is a path. The value of a path nests no deeper than the value that contains it.
     pub(crate) fn is_path(&self) -> bool {
         matches!(self, Self::Path(_))
     }

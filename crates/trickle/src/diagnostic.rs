@@ -4,8 +4,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 use crate::source::{Note, Position, Sources, Span};
 
-/// Maximum number of errors kept for one program. Lexer and parser stop at this number, because a longer list
-/// hides the first errors.
+/// Maximum number of errors kept for one program. Lexer and parser stop at this number, because the first
+/// errors usually cause the later ones.
 pub(crate) const ERRORS_MAX: usize = 50;
 
 /// One error in a program's text.
@@ -19,7 +19,7 @@ pub(crate) struct Diagnostic {
 
 /// All errors of a program, or all warnings, in source order.
 ///
-/// Its `Display` prints one block for each, separated by empty lines:
+/// The `Display` form has one block for each error, separated by empty lines:
 ///
 /// ```text
 /// error: there is no stream `ou`
@@ -38,7 +38,7 @@ pub struct Diagnostics {
 
 /// Why a program failed on an event, with the position in its text.
 ///
-/// Its `Display` is one line, `message at name:line:column`; [`RuntimeError::highlighted`] is the long form.
+/// The `Display` form is one line, `message at name:line:column`; [`RuntimeError::highlighted`] has several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuntimeError {
     sources: Arc<Sources>,
@@ -50,7 +50,7 @@ pub struct RuntimeError {
 pub(crate) struct Fault {
     pub(crate) message: String,
     pub(crate) span: Span,
-    /// A line of advice, shown in the long form only.
+    /// A line of advice, shown only by [`RuntimeError::highlighted`].
     pub(crate) help: Option<&'static str>,
 }
 
@@ -113,7 +113,7 @@ impl Diagnostics {
         self.list.iter().map(|diagnostic| self.sources.position(diagnostic.span))
     }
 
-    /// One line for each: `message at name:line:column`.
+    /// One line for each error: `message at name:line:column`.
     pub fn lines(&self) -> impl Iterator<Item = String> + '_ {
         self.list.iter().map(|diagnostic| {
             let Position { line, column } = self.sources.position(diagnostic.span);
@@ -159,7 +159,7 @@ impl RuntimeError {
         Self { sources, fault }
     }
 
-    /// The message, without the position.
+    /// The error message, without the position.
     pub fn message(&self) -> &str {
         &self.fault.message
     }
@@ -169,7 +169,7 @@ impl RuntimeError {
         self.sources.position(self.fault.span)
     }
 
-    /// The file or settings key of the text that contains the position.
+    /// The name of the text that contains the position: a file or a settings key.
     pub fn program(&self) -> &str {
         self.sources.name(self.fault.span)
     }
@@ -196,7 +196,7 @@ impl Error for RuntimeError {}
 // === impl Fault ===
 
 impl Fault {
-    /// Boxed to keep `Result<Value, _>` small.
+    /// Creates a fault. It is boxed to keep `Result<Value, _>` small.
     pub(crate) fn new(span: Span, message: impl Into<String>) -> Box<Self> {
         Box::new(Self { message: message.into(), span, help: None })
     }
@@ -217,8 +217,8 @@ pub(crate) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// The known name most similar to a mistyped one, with at most one edit per three characters. Of equally
-/// similar names, the alphabetically first.
+/// The known name most similar to a mistyped one, with at most one edit per three characters; `None` if none
+/// is. Of equally similar names, the alphabetically first.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (name.chars().count() / 3).max(1);
     known
@@ -231,14 +231,15 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// The known word most similar to a mistyped one, regardless of case.
+/// The known word most similar to a mistyped one, regardless of case; `None` if no word is similar.
 pub(crate) fn similar<'n>(word: &str, known: &[&'n str]) -> Option<&'n str> {
     let lower = word.to_lowercase();
     let same = known.iter().copied().find(|known| *known == lower);
     same.or_else(|| nearest(&lower, known.iter().copied()))
 }
 
-/// The edit distance: letters to insert, delete, replace or swap with a neighbour.
+/// The number of single-letter edits between two words: insertions, deletions, replacements, swaps of
+/// neighbours.
 fn edit_distance(from: &str, to: &str) -> usize {
     let from: Vec<char> = from.chars().take(64).collect();
     let to: Vec<char> = to.chars().take(64).collect();

@@ -9,7 +9,7 @@ use crate::{
         Env, eval,
         script::{self, Ending, ScriptFrame, State, checked},
     },
-    graph::{Channel, Exit, Graph, IN, Node, NodeKind, ScriptNode, SelectNode},
+    graph::{Destination, Graph, IN, Node, NodeKind, ScriptNode, SelectNode, Stream},
     library::Context,
     message::Message,
     port::Port,
@@ -31,7 +31,7 @@ pub(crate) struct Engine<'r> {
     /// The state of each stateful script in the graph.
     pub(crate) states: &'r mut [State],
     pub(crate) limits: Limits,
-    /// Whether the nodes run in the order of their statements, so that the outputs need no sorting.
+    /// Whether the nodes run in the order of their statements. The outputs then need no sorting.
     pub(crate) in_order: bool,
 }
 
@@ -41,7 +41,7 @@ struct Run<'r> {
     graph: &'r Graph,
     states: &'r mut [State],
     context: Context<'r>,
-    channels: Vec<Vec<Message>>,
+    streams: Vec<Vec<Message>>,
     outputs: Outputs<'r>,
     steps: Steps,
     /// The number of messages that the event may still produce.
@@ -80,7 +80,7 @@ impl Engine<'_> {
             graph,
             states,
             context: Context { now_ns, ingest_ns, origin: origin.as_deref(), size_max: limits.max_value },
-            channels: Vec::new(),
+            streams: Vec::new(),
             outputs: Outputs { list: outputs, orders, id, origin: origin.as_ref(), ingest_ns },
             steps: Steps::new(limits),
             messages: limits::MESSAGES_MAX,
@@ -110,14 +110,14 @@ fn sort_outputs(outputs: &mut Vec<(Port, Event)>, before: usize, orders: Option<
 impl Run<'_> {
     fn all(&mut self, message: Message) -> Result<(), Box<Fault>> {
         let graph = self.graph;
-        // Fast path: most programs are one statement and need no channels.
+        // Fast path: most programs are one statement and need no streams.
         if let [only] = &*graph.nodes {
             return self.node(only, Cow::Owned(message));
         }
-        self.channels.resize_with(graph.channels, Vec::new);
-        self.channels[IN].push(message);
+        self.streams.resize_with(graph.streams, Vec::new);
+        self.streams[IN].push(message);
         for node in &graph.nodes {
-            let waiting = std::mem::take(&mut self.channels[node.input]);
+            let waiting = std::mem::take(&mut self.streams[node.input]);
             if node.last_reader {
                 for message in waiting {
                     self.node(node, Cow::Owned(message))?;
@@ -126,7 +126,7 @@ impl Run<'_> {
                 for message in &waiting {
                     self.node(node, Cow::Borrowed(message))?;
                 }
-                self.channels[node.input] = waiting;
+                self.streams[node.input] = waiting;
             }
         }
         Ok(())
@@ -137,7 +137,7 @@ impl Run<'_> {
         match &node.kind {
             NodeKind::Select(select) => {
                 if let Some(message) = self.select(select, message)? {
-                    self.exit(node, select.to, message)?;
+                    self.deliver(node, select.to, message)?;
                 }
                 Ok(())
             }
@@ -145,11 +145,11 @@ impl Run<'_> {
         }
     }
 
-    fn exit(&mut self, node: &Node, to: Exit, message: Message) -> Result<(), Box<Fault>> {
+    fn deliver(&mut self, node: &Node, to: Destination, message: Message) -> Result<(), Box<Fault>> {
         match to {
-            Exit::Nowhere => Ok(()),
-            Exit::Channel(channel) => self.send(node.span, channel, message),
-            Exit::Port(port) => {
+            Destination::Nowhere => Ok(()),
+            Destination::Stream(stream) => self.send(node.span, stream, message),
+            Destination::Port(port) => {
                 self.count(node.span)?;
                 self.outputs.push(node.order, port, message);
                 Ok(())
@@ -157,10 +157,10 @@ impl Run<'_> {
         }
     }
 
-    fn send(&mut self, span: Span, channel: Channel, mut message: Message) -> Result<(), Box<Fault>> {
+    fn send(&mut self, span: Span, stream: Stream, mut message: Message) -> Result<(), Box<Fault>> {
         self.count(span)?;
         message.forget_part();
-        self.channels[channel].push(message);
+        self.streams[stream].push(message);
         Ok(())
     }
 
@@ -224,26 +224,26 @@ impl Run<'_> {
 
     // --- script ---
 
-    /// Runs a script. A failure leaves by its port `err` if something reads from that port.
+    /// Runs a script. A failure is sent to the script's port `err` if something reads from that port.
     fn script(&mut self, node: &Node, script: &ScriptNode, message: Message) -> Result<(), Box<Fault>> {
-        let original = script.err.map(|channel| (channel, message.clone()));
+        let original = script.err.map(|stream| (stream, message.clone()));
         match (self.run_script(script, node.span, message), original) {
             (Ok(Some((port, message))), _) => match script.ports.get(port).copied().flatten() {
-                Some(channel) => self.send(node.span, channel, message),
+                Some(stream) => self.send(node.span, stream, message),
                 None => Ok(()),
             },
             (Ok(None), _) => Ok(()),
-            (Err(fault), Some((channel, original))) => {
+            (Err(fault), Some((stream, original))) => {
                 let error = RuntimeError::new(Arc::clone(self.sources), fault).to_string();
                 let event = original.value().clone();
                 let data = Value::record([("error", Value::string(error)), ("event", event)]);
-                self.send(node.span, channel, Message::of(data, original.meta))
+                self.send(node.span, stream, Message::of(data, original.meta))
             }
             (Err(fault), None) => Err(fault),
         }
     }
 
-    /// The message that leaves a script, and its port.
+    /// Runs a script. Returns the message that leaves it and the port; `None` if the script drops the event.
     fn run_script(
         &mut self,
         script: &ScriptNode,

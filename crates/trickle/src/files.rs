@@ -1,6 +1,6 @@
-//! Loads the texts of a program: the program itself and the modules it uses.
+//! Loads the texts of a program: the main program and the modules it uses.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     ast::{DefineScript, Item, Name, Qualified, Script, ScriptBlock, Statement, Use},
@@ -12,10 +12,10 @@ use crate::{
     source::{Sources, Span},
 };
 
-/// Maximum number of modules of one program. More than this is a mistake, such as the wrong folder.
+/// Maximum number of modules of one program. More than this indicates a mistake, such as the wrong folder.
 const FILES_MAX: usize = 256;
 
-/// Maximum number of names in the path of a module, because the loader tries each prefix of it.
+/// Maximum number of names in the path of a module, because the loader tries each prefix of the path.
 const NAMES_MAX: usize = 32;
 
 /// Where the modules of a program come from.
@@ -30,13 +30,13 @@ pub trait Modules {
 /// The text of a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// Its name in errors: the file.
+    /// The module's name in errors: its file.
     pub name: String,
-    /// Its definitions, in the syntax of programs.
+    /// The module's definitions, in the syntax of programs.
     pub text: String,
 }
 
-/// A source without modules.
+/// A source of modules that has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoModules;
 
@@ -46,7 +46,7 @@ impl Modules for NoModules {
     }
 }
 
-/// The trees of all texts; the program itself is the first.
+/// The trees of all texts; the first is the main program.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     trees: Vec<Vec<Statement>>,
@@ -58,18 +58,49 @@ pub(crate) struct Files {
     operators: Vec<Statement>,
 }
 
+/// The trees, texts and errors of a program or a script, with those of the modules that it uses.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) files: Files,
+    pub(crate) sources: Arc<Sources>,
+    /// The errors of parsing and of loading modules.
+    pub(crate) errors: Vec<Diagnostic>,
+}
+
+/// Reads a program and all modules that it uses.
+///
+/// # Errors
+/// When the text is longer than [`SOURCE_MAX`](crate::bounds::SOURCE_MAX).
+pub(crate) fn load_program(name: &str, text: &str, modules: &dyn Modules) -> Result<Loaded, Diagnostics> {
+    bounded(name, text)?;
+    let mut loader = Loader::new(modules);
+    loader.file(name, text);
+    Ok(loader.finish())
+}
+
+/// Reads a standalone script and all modules that it uses.
+///
+/// # Errors
+/// When the text is longer than [`SOURCE_MAX`](crate::bounds::SOURCE_MAX).
+pub(crate) fn load_script(name: &str, text: &str, modules: &dyn Modules) -> Result<Loaded, Diagnostics> {
+    bounded(name, text)?;
+    let mut loader = Loader::new(modules);
+    loader.script(name, text);
+    Ok(loader.finish())
+}
+
 /// Loads and parses texts, and collects their errors.
-pub(crate) struct Loader<'m> {
+struct Loader<'m> {
     modules: &'m dyn Modules,
     files: Files,
-    pub(crate) sources: Sources,
-    pub(crate) errors: Vec<Diagnostic>,
-    /// Paths of the files being read; each one is used by the one before it.
+    sources: Sources,
+    errors: Vec<Diagnostic>,
+    /// Paths of the modules being read; each one is used by the one before it.
     reading: Vec<String>,
 }
 
 impl<'m> Loader<'m> {
-    pub(crate) fn new(modules: &'m dyn Modules) -> Self {
+    fn new(modules: &'m dyn Modules) -> Self {
         Self {
             modules,
             files: Files::default(),
@@ -79,23 +110,9 @@ impl<'m> Loader<'m> {
         }
     }
 
-    /// Reads a program and all modules that it uses.
-    ///
-    /// # Errors
-    /// When the text is longer than [`SOURCE_MAX`](crate::bounds::SOURCE_MAX).
-    pub(crate) fn program(&mut self, name: &str, text: &str) -> Result<(), Diagnostics> {
-        bounded(name, text)?;
-        self.file(name, text);
-        Ok(())
-    }
-
-    /// Reads a standalone script and all modules that it uses. The resulting tree is a program that defines
-    /// the script.
-    ///
-    /// # Errors
-    /// When the text is longer than [`SOURCE_MAX`](crate::bounds::SOURCE_MAX).
-    pub(crate) fn script(&mut self, name: &str, text: &str) -> Result<(), Diagnostics> {
-        bounded(name, text)?;
+    /// Reads a standalone script and the modules that it uses. The resulting tree is a program that defines the
+    /// script.
+    fn script(&mut self, name: &str, text: &str) {
         let base = self.sources.add(name, text);
         let (script, errors) = parser::parse_script(text, base);
         self.errors.extend(errors);
@@ -108,16 +125,14 @@ impl<'m> Loader<'m> {
             state: None,
             blocks,
         })]);
-        Ok(())
     }
 
-    /// All parsed trees, with their sources and errors.
-    pub(crate) fn into_files(mut self) -> (Files, Sources, Vec<Diagnostic>) {
+    fn finish(mut self) -> Loaded {
         for (name, text) in OPERATORS {
             let base = self.sources.add(name, text);
             self.files.operators.extend(parser::parse(text, base).0);
         }
-        (self.files, self.sources, self.errors)
+        Loaded { files: self.files, sources: Arc::new(self.sources), errors: self.errors }
     }
 
     fn file(&mut self, name: &str, text: &str) -> usize {
@@ -127,7 +142,7 @@ impl<'m> Loader<'m> {
         self.tree(statements)
     }
 
-    /// Stores a tree, and reads the modules that it uses.
+    /// Stores a tree, and reads the modules that it uses. Returns the index of the tree.
     fn tree(&mut self, statements: Vec<Statement>) -> usize {
         let mut uses = Vec::new();
         uses_in(&statements, &mut uses);
@@ -140,7 +155,7 @@ impl<'m> Loader<'m> {
         index
     }
 
-    /// Reads the file that a path leads to, if there is one.
+    /// Reads the module that a path leads to, if it exists.
     fn follow(&mut self, path: &Qualified) {
         let text = path.text();
         if names::is_known(&text) {
@@ -198,7 +213,7 @@ impl<'m> Loader<'m> {
     }
 }
 
-/// Collects every `use` in some statements, at any depth.
+/// Appends every `use` in the statements, at any depth, to `uses`.
 fn uses_in<'a>(statements: &'a [Statement], uses: &mut Vec<&'a Use>) {
     for statement in statements {
         match statement {
@@ -230,17 +245,17 @@ fn uses_in_item<'a>(item: &'a Item, uses: &mut Vec<&'a Use>) {
 // === impl Files ===
 
 impl Files {
-    /// The statements of each file, the program's own first.
+    /// The statements of each file; the first file is the main program.
     pub(crate) fn statements(&self) -> impl Iterator<Item = &[Statement]> {
         self.trees.iter().map(Vec::as_slice)
     }
 
-    /// The program's own statements.
+    /// The statements of the main program.
     pub(crate) fn program(&self) -> &[Statement] {
         self.trees.first().map_or(&[], Vec::as_slice)
     }
 
-    /// The script that implements the operator of that name.
+    /// The script that implements the operator of that name; `None` for an unknown operator.
     pub(crate) fn operator(&self, name: &str) -> Option<&DefineScript> {
         let at = OPERATORS.iter().position(|(known, _)| *known == name)?;
         match self.operators.get(at) {
@@ -249,7 +264,8 @@ impl Files {
         }
     }
 
-    /// The file that a `use` leads to, and the number of path names that lead to it.
+    /// The file that a `use` leads to, and the number of path names that lead to it; `None` if there is no
+    /// such file.
     pub(crate) fn find(&self, path: &Qualified) -> Option<(usize, usize)> {
         self.found.get(&path.text()).copied()
     }

@@ -6,10 +6,10 @@
 //!
 //! A program is compiled in this order: `files` loads its text and the modules it uses, `lexer` splits a text
 //! into tokens, `parser` builds a tree (`ast`), `compile` turns expressions, functions and scripts into
-//! `code`, and `graph` turns statements into nodes and channels. `program` is the interface, and its `engine`
+//! `code`, and `graph` turns statements into nodes and streams. `program` is the interface, and its `engine`
 //! sends events through the graph.
 //!
-//! Evaluation is layered, and each layer uses only those after it in this list: `eval`, `reads` (the part of
+//! Evaluation is layered. Each layer uses only the layers after it in this list: `eval`, `reads` (the part of
 //! the event that a program reads), `code`, `extract` (the patterns of `~`), `library` (the functions of
 //! `std` and `tremor`), and `value` (limits, numbers, operators, step counting).
 //!

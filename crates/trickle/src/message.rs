@@ -1,18 +1,18 @@
-//! An event on its way through a program.
+//! An event inside a program.
 
 use std::{cell::OnceCell, sync::Arc};
 
 use crate::reads::Reads;
 use towline_event::{Data, Event, EventId, Meta, Origin, Value};
 
-/// Data and metadata of an event. JSON text is parsed when it is first read, and is kept, so that unchanged
-/// data leaves as the text that was received.
+/// The data and metadata of an event. JSON text is parsed when the program first uses it. The text is kept,
+/// so that unchanged data leaves as it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
-    /// The JSON text, until the data is changed.
+    /// The JSON text as received; `None` after the data is changed.
     text: Option<Data>,
     value: OnceCell<Value>,
-    /// The part of the text that the readers of one channel need, parsed without the rest.
+    /// The part of the data that the readers of one stream need, parsed without the rest.
     part: OnceCell<Value>,
     pub(crate) meta: Meta,
 }
@@ -36,7 +36,7 @@ impl Message {
         self.value.get_or_init(|| self.text.as_ref().map(Data::to_value).unwrap_or_default())
     }
 
-    /// The part of the data that `reads` covers. All readers of a channel pass the same `reads`.
+    /// The part of the data that `reads` covers. All readers of a stream pass the same `reads`.
     pub(crate) fn part(&self, reads: &Reads) -> &Value {
         match (&self.text, self.value.get()) {
             (Some(Data::Json(text)), None) => self
@@ -46,7 +46,7 @@ impl Message {
         }
     }
 
-    /// Discards the parsed part when the message moves to another channel.
+    /// Discards the parsed part when the message moves to another stream.
     pub(crate) fn forget_part(&mut self) {
         self.part = OnceCell::new();
     }

@@ -1,6 +1,6 @@
 //! The built-in operators of the query level, each implemented as a script.
 
-/// Name and definition of each operator.
+/// The name and the definition of each built-in operator.
 pub(crate) const OPERATORS: [(&str, &str); 2] = [
     ("passthrough", "define script passthrough script event end"),
     (

@@ -5,7 +5,7 @@
 pub enum Port {
     /// The next stage: the next pipeline, the upstream or the client.
     Out,
-    /// The error pipelines.
+    /// The error pipelines, as an error event.
     Err,
     /// The client, as the reply to its event.
     Reply,

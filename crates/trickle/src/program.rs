@@ -1,4 +1,4 @@
-//! Compiled programs and their instances: the interface of the language. [`engine`](crate::engine) runs them.
+//! Compiled programs and their instances: the public interface of the language. The `engine` runs them.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use crate::{
     diagnostic::{Diagnostics, RuntimeError},
     engine::Engine,
     eval::script::State,
-    files::{Loader, Modules, NoModules},
-    graph::{self, Exit, Graph, IN, NodeKind},
+    files::{Loaded, Modules, NoModules, load_program},
+    graph::{self, Destination, Graph, IN, NodeKind},
     port::Port,
     sets,
     source::{Sources, Span},
@@ -28,7 +28,7 @@ pub struct Program {
     code: Arc<Code>,
 }
 
-/// The part of a program that all its instances share.
+/// The compiled form that all instances of a program share.
 #[derive(Debug)]
 struct Code {
     /// The texts of the program, for errors at run time.
@@ -38,13 +38,12 @@ struct Code {
     warnings: Option<Diagnostics>,
     /// Whether every event leaves by `out` unchanged.
     identity: bool,
-    /// Whether the nodes are in the order of their statements, so that outputs need no sorting.
+    /// Whether the nodes are in the order of their statements. The outputs then need no sorting.
     in_order: bool,
 }
 
-/// A program with the state of one session.
-///
-/// Allocates nothing unless a script of the program has a `state`.
+/// A program with the state of one session. An instance allocates nothing unless a script of the program has
+/// a `state`.
 #[derive(Debug)]
 pub struct Instance {
     code: Arc<Code>,
@@ -54,7 +53,7 @@ pub struct Instance {
 // === impl Program ===
 
 impl Program {
-    /// Compiles a program. `name` is its name in errors: its file or its key in the settings.
+    /// Compiles a program. Errors name the program as `name`: its file or its key in the settings.
     ///
     /// # Errors
     /// All errors of the program.
@@ -62,7 +61,7 @@ impl Program {
         Self::compile_with(name, source, &NoModules, Limits::default())
     }
 
-    /// Compiles a program that may `use` modules, and sets the limits of its events.
+    /// Compiles a program that may `use` modules. `limits` bounds the cost of each event.
     ///
     /// # Errors
     /// All errors of the program and its modules.
@@ -72,10 +71,7 @@ impl Program {
         modules: &dyn Modules,
         limits: Limits,
     ) -> Result<Self, Diagnostics> {
-        let mut loader = Loader::new(modules);
-        loader.program(name, source)?;
-        let (files, sources, errors) = loader.into_files();
-        let sources = Arc::new(sources);
+        let Loaded { files, sources, errors } = load_program(name, source, modules)?;
         let end = Span::new(source.trim_end().len(), source.trim_end().len());
         let mut world = World::new(&files, limits, errors);
         match graph::build(&mut world, files.program(), end) {
@@ -92,7 +88,7 @@ impl Program {
         self.code.warnings.as_ref()
     }
 
-    /// Whether every event leaves by `out` unchanged, so that the program need not run.
+    /// Whether every event leaves by `out` unchanged, so that the caller need not run the program.
     pub fn is_identity(&self) -> bool {
         self.code.identity
     }
@@ -107,21 +103,21 @@ impl Program {
         self.code.graph.reads_origin
     }
 
-    /// Whether every event that leaves by `out` certainly has `$key`, by static analysis. `entering` says
+    /// Whether every event that leaves by `out` certainly has `$key`, by static analysis. `entering` is
     /// whether every incoming event has it.
     pub fn always_sets(&self, key: &str, entering: bool) -> bool {
         sets::always_sets(&self.code.graph, key, entering)
     }
 
-    /// Whether any statement sends events to a port.
+    /// Whether any statement sends events to the port.
     pub fn uses_port(&self, port: Port) -> bool {
         self.code.graph.nodes.iter().any(|node| match &node.kind {
-            NodeKind::Select(select) => select.to == Exit::Port(port),
+            NodeKind::Select(select) => select.to == Destination::Port(port),
             NodeKind::Script(_) => false,
         })
     }
 
-    /// An instance with its own state, for one session.
+    /// Creates an instance with a new state, for one session.
     pub fn instance(&self) -> Instance {
         Instance { code: Arc::clone(&self.code), states: self.code.graph.states.clone() }
     }
@@ -139,14 +135,14 @@ impl Code {
 
 /// Whether a graph is one chain from `in` to `out` that changes nothing.
 fn passes_through(graph: &Graph) -> bool {
-    let mut at = Exit::Channel(IN);
+    let mut at = Destination::Stream(IN);
     for node in &graph.nodes {
         match node.passes_to() {
-            Some(to) if Exit::Channel(node.input) == at => at = to,
+            Some(to) if Destination::Stream(node.input) == at => at = to,
             _ => return false,
         }
     }
-    at == Exit::Port(Port::Out)
+    at == Destination::Port(Port::Out)
 }
 
 // === impl Instance ===

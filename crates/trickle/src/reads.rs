@@ -1,9 +1,9 @@
-//! Which parts of an event a program reads, and parsing only those from JSON text.
+//! Determines which parts of an event a program reads, and parses only those parts of a JSON text.
 //!
 //! # Correctness
-//! Parsing a part gives the same values at its paths as a full parse: the last of duplicate keys counts, and
-//! where a path leads into a value that is not a record, that value is present. So a program that follows
-//! only these paths cannot observe the difference.
+//! Parsing a part gives the same values at its paths as a full parse: the last of duplicate keys counts.
+//! Where a path leads into a value that is not a record, the part has that value. A program that follows only
+//! these paths therefore cannot observe the difference.
 
 use bytestring::ByteString;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -13,30 +13,30 @@ use crate::code::{
 };
 use towline_event::{Record, Small, Value, visit_scalars};
 
-/// Maximum number of keys of a path that are followed; the value below is read whole. The tree is walked
-/// recursively, and a path may have as many steps as fit in a program text.
+/// Maximum number of keys of a path that are distinguished; at this depth, the whole value is read. The tree
+/// is walked recursively, and a path may have as many steps as fit in a program text.
 const DEPTH_MAX: usize = 16;
 
-/// Paths of keys from the event, as a tree.
+/// The paths of keys that a program reads from the event, as a tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reads {
-    /// Whether the whole value at this path is read, not only some of its keys.
+    /// Whether the program reads the whole value at this path, not only some of its keys.
     whole: bool,
     keys: Vec<(ByteString, Reads)>,
 }
 
 impl Reads {
-    /// Everything.
+    /// The tree of a program that reads the whole event.
     pub(crate) fn whole() -> Self {
         Self { whole: true, keys: Vec::new() }
     }
 
-    /// Whether everything is read.
+    /// Whether the program reads the whole event.
     pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 
-    /// Adds what an expression reads.
+    /// Adds the paths that an expression reads.
     pub(crate) fn add(&mut self, op: &Op) {
         if self.whole {
             return;
@@ -100,7 +100,7 @@ impl Reads {
         }
     }
 
-    /// Adds a path, up to its first step that is not a key, and at most [`DEPTH_MAX`] keys.
+    /// Adds a path up to its first step that is not a key, but at most [`DEPTH_MAX`] keys.
     fn add_keys(&mut self, steps: &[Step]) {
         let mut at = self;
         for step in steps.iter().take(DEPTH_MAX) {
@@ -179,8 +179,8 @@ impl Reads {
 
     // --- reading ---
 
-    /// The part of a JSON text that these paths lead to; `None` if the text is not JSON, or a number in the
-    /// part may be beyond 64 bits.
+    /// Parses the part of a JSON text that these paths lead to. `None` if the text is not JSON, or if a
+    /// number in the part may be beyond 64 bits.
     pub(crate) fn part_of(&self, json: &str) -> Option<Value> {
         self.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
     }
@@ -203,7 +203,8 @@ impl<'de> Visitor<'de> for &Reads {
 
     visit_scalars!();
 
-    /// The paths ask for keys, and an array has none, so an empty array stands for any array.
+    /// The paths consist of keys, and an array has no keys, so the elements are skipped: an empty array
+    /// represents any array.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         while seq.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Value::array(Vec::new()))
@@ -225,7 +226,7 @@ impl<'de> Visitor<'de> for &Reads {
     }
 }
 
-/// Deserializes a key to its index among the wanted keys, if it is wanted.
+/// Deserializes a key to its index among the wanted keys; `None` for all other keys.
 struct Wanted<'r>(&'r Reads);
 
 impl<'de> DeserializeSeed<'de> for Wanted<'_> {

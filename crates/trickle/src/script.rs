@@ -7,7 +7,7 @@ use crate::{
     compile::{Args, Compiler, Place, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
     eval::script::{self, Ending, ScriptFrame, State, checked},
-    files::{Loader, Modules, NoModules},
+    files::{Loaded, Modules, NoModules, load_script},
     library::Context,
     message::Message,
     source::{Sources, Span},
@@ -15,7 +15,7 @@ use crate::{
 };
 use towline_event::Event;
 
-/// A compiled standalone script, with its state. Its text is what a program has between `script` and `end`.
+/// A compiled standalone script, with its state. The text is what a program has between `script` and `end`.
 ///
 /// ```
 /// # use towline_trickle::Script;
@@ -27,7 +27,7 @@ pub struct Script {
     sources: Arc<Sources>,
     limits: Limits,
     body: Box<[Act]>,
-    /// Span of the last statement, which yields the result unless the script emits.
+    /// Span of the last statement. Its value is the result unless the script emits.
     last: Span,
     locals: usize,
     ports: Vec<String>,
@@ -38,7 +38,7 @@ pub struct Script {
 // === impl Script ===
 
 impl Script {
-    /// Compiles a script. `name` is its name in errors.
+    /// Compiles a script. Errors name the script as `name`.
     ///
     /// # Errors
     /// All errors of the script.
@@ -46,7 +46,7 @@ impl Script {
         Self::compile_with(name, source, &NoModules, Limits::default())
     }
 
-    /// Compiles a script that may `use` modules, and sets the limits of its events.
+    /// Compiles a script that may `use` modules. `limits` bounds the cost of each event.
     ///
     /// # Errors
     /// All errors of the script and its modules.
@@ -56,10 +56,7 @@ impl Script {
         modules: &dyn Modules,
         limits: Limits,
     ) -> Result<Self, Diagnostics> {
-        let mut loader = Loader::new(modules);
-        loader.script(name, source)?;
-        let (files, sources, errors) = loader.into_files();
-        let sources = Arc::new(sources);
+        let Loaded { files, sources, errors } = load_script(name, source, modules)?;
         let mut world = World::new(&files, limits, errors);
         let compiled = world.definitions().into_iter().find_map(|definition| match definition {
             Binding::Script(definition, scopes) => {
@@ -91,7 +88,7 @@ impl Script {
         self.warnings.as_ref()
     }
 
-    /// The ports that the script may emit to, `out` first.
+    /// The ports that the script may emit to; `out` is the first.
     pub fn ports(&self) -> impl Iterator<Item = &str> {
         self.ports.iter().map(String::as_str)
     }

@@ -5,35 +5,35 @@
 
 use crate::{
     code::{Act, Target},
-    graph::{Exit, Graph, IN, NodeKind},
+    graph::{Destination, Graph, IN, NodeKind},
     port::Port,
 };
 
-/// Whether every event that leaves by `out` has the key. `entering` says whether every incoming event has it.
+/// Whether every event that leaves by `out` has the key. `entering` is whether every incoming event has it.
 pub(super) fn always_sets(graph: &Graph, key: &str, entering: bool) -> bool {
-    // The channels that an event without the key may reach.
-    let mut without = vec![false; graph.channels];
+    // The streams that an event without the key may reach.
+    let mut without = vec![false; graph.streams];
     without[IN] = !entering;
     let mut sure = true;
     for node in &graph.nodes {
         let set = !without[node.input];
         match &node.kind {
             NodeKind::Select(select) => match select.to {
-                Exit::Channel(channel) => without[channel] |= !set,
-                Exit::Port(Port::Out) => sure &= set,
-                Exit::Port(_) | Exit::Nowhere => {}
+                Destination::Stream(stream) => without[stream] |= !set,
+                Destination::Port(Port::Out) => sure &= set,
+                Destination::Port(_) | Destination::Nowhere => {}
             },
             NodeKind::Script(script) => {
                 let mut walk = Walk { key, leaks: false };
                 let end = walk.block(&script.body, Some(set));
                 // The last statement yields the outgoing value.
                 let leaks = walk.leaks || end == Some(false);
-                for channel in script.ports.iter().flatten() {
-                    without[*channel] |= leaks;
+                for stream in script.ports.iter().flatten() {
+                    without[*stream] |= leaks;
                 }
-                if let Some(channel) = script.err {
+                if let Some(stream) = script.err {
                     // A failed event may leave unchanged or partly changed.
-                    without[channel] = true;
+                    without[stream] = true;
                 }
             }
         }

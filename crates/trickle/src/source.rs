@@ -4,10 +4,12 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthStr;
 
-/// Maximum number of columns of a source line shown in an error; a generated line may be megabytes long.
+/// Maximum number of columns of a source line shown in an error, because a generated line may be megabytes
+/// long.
 const SHOWN_COLUMNS: usize = 120;
 
-/// A range of byte offsets, the end not included. All texts of a program share one offset space; see [`Sources`].
+/// A range of byte offsets, without its end. All texts of a program share one range of offsets; see
+/// [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Span {
     pub(crate) start: u32,
@@ -30,8 +32,8 @@ pub(crate) struct Source {
     text: Box<str>,
 }
 
-/// All texts of a program, its own and those of its modules, concatenated in one offset space, so that an
-/// offset also identifies the text.
+/// The text of a program and those of its modules, concatenated in one range of offsets, so that an offset
+/// also identifies the text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sources {
     /// The texts in order, each with the offset of its first byte.
@@ -40,32 +42,33 @@ pub(crate) struct Sources {
     next: u32,
 }
 
-/// The parts of an error's long form.
+/// The parts of an error or a warning as it is shown to users.
 pub(crate) struct Note<'n> {
-    /// `error` or `warning`.
+    /// The severity, `error` or `warning`.
     pub(crate) severity: &'static str,
     pub(crate) message: &'n str,
     pub(crate) span: Span,
-    /// Shown beside the carets.
+    /// The text after the carets.
     pub(crate) label: &'n str,
-    /// A line of advice below the source line.
+    /// A line of advice, shown below the source line.
     pub(crate) help: Option<&'n str>,
 }
 
 // === impl Span ===
 
 impl Span {
-    /// From one offset to another. Offsets fit because [`super::Program::compile`] refuses longer texts.
+    /// The span from one offset to another. Offsets fit 32 bits because [`super::Program::compile`] refuses
+    /// longer texts.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
     }
 
-    /// The same range in a text that begins at `base`.
+    /// The same span in a text that begins at `base`.
     pub(crate) fn shifted(self, base: u32) -> Self {
         Self { start: self.start + base, end: self.end + base }
     }
 
-    /// From the start of this to the end of the other.
+    /// The span from the start of this span to the end of another.
     pub(crate) fn to(self, end: Self) -> Self {
         Self { start: self.start, end: end.end.max(self.end) }
     }
@@ -93,7 +96,7 @@ impl Sources {
         self.find(span).map_or(Position { line: 1, column: 1 }, |(source, span)| source.position(span))
     }
 
-    /// Writes the long form of an error: message, position, source line, carets, help.
+    /// Writes an error as it is shown to users: message, position, source line, carets, help.
     pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
         match self.find(note.span) {
             Some((source, span)) => source.write_note(f, &Note { span, ..*note }),
@@ -130,7 +133,7 @@ impl Source {
         }
     }
 
-    /// Writes the long form of an error: message, position, source line, carets, help.
+    /// Writes an error as it is shown to users: message, position, source line, carets, help.
     pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
         let position = self.position(note.span);
         let gutter = " ".repeat(position.line.to_string().len());

@@ -57,22 +57,22 @@ pub(crate) const RESERVED: [&str; 50] = [
     "xor",
 ];
 
-/// Operators and punctuation. Where one is a prefix of another, the longer one comes first.
+/// Operators and punctuation. If one is a prefix of another, the longer one comes first.
 pub(crate) const SYMBOLS: [&str; 39] = [
     "...", ">>>", "%{", "%[", "%(", "=>", "==", "!=", "<=", ">=", "<<", ">>", "::", "~=", "..", "+", "-",
     "*", "/", "%", "<", ">", "=", "!", "&", "|", "^", "~", ".", ",", ";", ":", "(", ")", "[", "]", "{", "}",
     "$",
 ];
 
-/// A token, with its content.
+/// A token and its content.
 ///
 /// A string is several tokens, so that interpolated code can nest: `"a#{1}"` is `TextStart`, `Piece("a")`,
 /// `CodeStart`, `Int(1)`, `CodeEnd`, `TextEnd`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Token<'s> {
-    /// A name or a keyword; the parser decides which.
+    /// A name or a keyword. The parser distinguishes them.
     Word(&'s str),
-    /// A name in backticks: never a keyword.
+    /// A name in backticks, which is never a keyword.
     Quoted(&'s str),
     Int(u64),
     Float(f64),
@@ -87,7 +87,7 @@ pub(crate) enum Token<'s> {
     Config(&'s str),
     /// The format of an extractor, `|…|`.
     Format(&'s str),
-    /// Invalid text, already reported by the lexer.
+    /// Invalid text that the lexer has reported.
     Bad,
     /// The end of the source.
     End,

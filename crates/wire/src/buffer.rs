@@ -1,14 +1,15 @@
-//! The read and write buffers of a thread, lent to the link whose turn it is.
+//! The read and write buffers of a thread, lent to the link that runs.
 //!
-//! A link holds no buffer between two turns unless its socket is blocked. So idle connections use no memory
-//! for buffers, and busy ones do not allocate.
+//! A link holds no buffer between two turns unless its socket is blocked. Idle connections therefore use no
+//! memory for buffers, and busy ones do not allocate.
 
 use std::cell::Cell;
 
-/// Bytes read from a socket at once.
+/// Number of bytes read from a socket at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// A write buffer with a capacity above this size is freed, not kept.
+/// Maximum capacity of a write buffer that is kept, in bytes. A larger buffer is freed, because few
+/// connections need it.
 const WRITE_BYTES_MAX: usize = 128 * 1024;
 
 /// Bytes read from a socket, and the position up to which they are decoded.
@@ -31,7 +32,7 @@ thread_local! {
     static WRITE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The thread's read buffer, empty; a new one while another link has it.
+/// Lends the thread's read buffer, empty; a new buffer while another link has it.
 pub(super) fn take_read() -> Box<ReadBuffer> {
     READ.take().unwrap_or_else(|| {
         Box::new(ReadBuffer { bytes: vec![0; READ_BYTES].into_boxed_slice(), at: 0, end: 0 })
@@ -44,12 +45,12 @@ pub(super) fn give_back_read(mut buffer: Box<ReadBuffer>) {
     READ.set(Some(buffer));
 }
 
-/// The thread's write buffer, empty; one without capacity while another link has it.
+/// Lends the thread's write buffer, empty; a buffer without capacity while another link has it.
 pub(super) fn take() -> Vec<u8> {
     WRITE.take()
 }
 
-/// Returns the write buffer to the thread, or frees it when the thread has one.
+/// Returns the write buffer to the thread, or frees it if the thread already has one.
 pub(super) fn give_back(mut buffer: Vec<u8>) {
     buffer.clear();
     let kept = WRITE.take();

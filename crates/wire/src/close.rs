@@ -4,7 +4,8 @@ use bytestring::ByteString;
 
 use super::WireError;
 
-/// Longest reason that fits a control frame beside the code, in bytes (RFC 6455 section 5.5).
+/// Maximum length of a close reason, in bytes: what a control frame has space for after the code (RFC 6455
+/// section 5.5).
 pub const REASON_MAX: usize = 123;
 
 /// The body of a close frame.
@@ -12,15 +13,15 @@ pub const REASON_MAX: usize = 123;
 /// On the wire: two bytes of code, big-endian, then the reason: `03 e8 62 79 65` is 1000 `bye`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseFrame {
-    /// The status code; always one that may be sent.
+    /// The status code, always one that may be sent.
     pub code: u16,
-    /// The reason; always short enough for a control frame.
+    /// The reason, at most [`REASON_MAX`] bytes.
     pub reason: ByteString,
 }
 
 impl CloseFrame {
-    /// A close frame that may be sent. A reserved code becomes 1011, and 1005 (the peer gave no code) becomes
-    /// 1000. A long reason is cut at a character boundary.
+    /// Creates a close frame that may be sent. A reserved code becomes 1011, and 1005 (the peer gave no code)
+    /// becomes 1000. A long reason is cut at a character boundary.
     pub fn new(code: u16, reason: impl Into<ByteString>) -> Self {
         let code = match code {
             code if is_sendable(code) => code,
@@ -30,7 +31,7 @@ impl CloseFrame {
         Self { code, reason: cut(reason.into()) }
     }
 
-    /// Reads the payload of a close frame; `None` when the payload is empty.
+    /// Parses the payload of a close frame; `None` when the payload is empty.
     ///
     /// # Errors
     /// [`WireError::CloseBody`] for one byte, [`WireError::CloseCode`] for a code that must not be sent,

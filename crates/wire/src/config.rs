@@ -5,15 +5,17 @@ use std::time::Duration;
 /// Limits on the memory of one connection, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Largest message accepted, the sum of its frames' payloads.
+    /// Maximum size of a message in bytes, the sum of its frames' payloads. A larger message closes the
+    /// connection.
     pub max_message: usize,
-    /// Largest frame payload accepted.
+    /// Maximum size of a frame's payload in bytes. A larger frame closes the connection.
     pub max_frame: usize,
-    /// Bytes read from this side and not yet written to the other. When they reach this limit, reading stops.
+    /// Maximum number of bytes read from this side and not yet written to the other. At this limit the proxy
+    /// stops reading from this side.
     pub buffer: usize,
 }
 
-/// Times after which a peer counts as gone (C8). `None` switches a check off.
+/// Times after which a peer counts as gone (guarantee C8). `None` switches a check off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LivenessConfig {
     /// Send a ping after this long without receiving anything.
@@ -27,7 +29,7 @@ pub struct LivenessConfig {
 }
 
 impl LivenessConfig {
-    /// No checks.
+    /// Configuration without any checks.
     pub const OFF: Self = Self {
         ping_interval: None,
         ping_timeout: Duration::from_secs(10),

@@ -10,15 +10,16 @@ use super::{
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
 };
 
-/// Memory allocated at first for a payload that has not arrived. It grows as bytes arrive, so that a header
-/// alone takes no more memory than this, whatever length it declares.
+/// Number of bytes that are allocated at first for a payload that has not arrived. The memory grows as bytes
+/// arrive, so that a header alone takes no more memory than this, whatever length it declares.
 const FIRST_ROOM: usize = 4 * 1024;
 
-/// Complete messages up to this size are copied one after another into a shared allocation of at most this
-/// size, which lives as long as any of them. A burst of small messages costs one allocation.
+/// Maximum size in bytes of messages that are copied one after another into a shared allocation of at most
+/// this size. The allocation lives as long as any of them. A burst of small messages then costs one
+/// allocation.
 const SMALL: usize = 4 * 1024;
 
-/// A violation of RFC 6455 or of our limits by the peer.
+/// A violation of RFC 6455 or of the proxy's limits by the peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// A reserved bit is set, and no extension is negotiated.
@@ -48,10 +49,10 @@ pub enum WireError {
     /// A new message starts before the fragmented one has ended.
     #[error("new message before the fragmented one has ended")]
     Unfinished,
-    /// A frame larger than `max_frame`.
+    /// A frame larger than `max_frame` bytes. The field is the limit.
     #[error("frame larger than the limit of {0} bytes")]
     FrameTooBig(usize),
-    /// A message larger than `max_message`.
+    /// A message larger than `max_message` bytes. The field is the limit.
     #[error("message larger than the limit of {0} bytes")]
     MessageTooBig(usize),
     /// A text message that is not UTF-8.
@@ -69,7 +70,7 @@ pub enum WireError {
 }
 
 impl WireError {
-    /// The close code for this violation (RFC 6455 section 7.4.1).
+    /// The close code for the violation (RFC 6455 section 7.4.1).
     pub fn close_code(&self) -> u16 {
         match self {
             Self::NotUtf8 | Self::CloseReason => 1007,
@@ -81,7 +82,8 @@ impl WireError {
 
 /// Decodes a peer's bytes, in pieces of any size, into messages and control frames.
 ///
-/// Holds at most one incomplete message (bounded by `max_message`), one control frame and one header.
+/// The decoder holds at most one incomplete message (bounded by `max_message`), one control frame and one
+/// header.
 #[derive(Debug)]
 pub struct Decoder {
     role: Role,
@@ -92,7 +94,7 @@ pub struct Decoder {
     frame: Option<PartialFrame>,
     message: Option<PartialMessage>,
     control: BytesMut,
-    /// Allocation that the small messages of this turn share.
+    /// The allocation that the small messages of the current turn share.
     small: BytesMut,
 }
 
@@ -100,7 +102,7 @@ pub struct Decoder {
 #[derive(Debug)]
 struct PartialFrame {
     header: Header,
-    /// Bytes of its payload received so far.
+    /// Number of bytes of the frame's payload received so far.
     got: usize,
 }
 
@@ -114,7 +116,7 @@ struct PartialMessage {
 }
 
 impl Decoder {
-    /// A decoder for the frames that `role`'s peer sends.
+    /// Creates a decoder for the frames that the peer of `role` sends.
     pub fn new(role: Role, limits: Limits) -> Self {
         Self {
             role,
@@ -129,7 +131,7 @@ impl Decoder {
         }
     }
 
-    /// Bytes held of an incomplete message.
+    /// Number of bytes held of an incomplete message.
     pub fn unfinished(&self) -> usize {
         self.message.as_ref().map_or(0, |partial| partial.payload.capacity())
     }
@@ -140,13 +142,14 @@ impl Decoder {
         self.control = BytesMut::new();
     }
 
-    /// Frees the memory that is needed within one turn only.
+    /// Frees the memory that is needed only within one turn.
     pub fn end_turn(&mut self) {
         self.small = BytesMut::new();
     }
 
-    /// Takes bytes from the front of `input` until a message or control frame is complete, `input` is empty,
-    /// or `frames` frames have been decoded. Subtracts the number of decoded frames from `frames`.
+    /// Decodes bytes from the front of `input` until a message or control frame is complete, `input` is
+    /// empty, or `frames` frames have been decoded. Subtracts the number of decoded frames from `frames`.
+    /// Returns `None` if nothing is complete yet.
     ///
     /// # Errors
     /// The peer's first violation. The decoder must not be used afterwards.
@@ -173,8 +176,9 @@ impl Decoder {
         Ok(None)
     }
 
-    /// The buffer into which a large payload can be read directly, and how many bytes it may take. The caller
-    /// reads into it, then calls [`Decoder::filled`]. `None` while fewer than `least` bytes are missing.
+    /// The buffer into which a large payload can be read directly, and the number of bytes that are missing.
+    /// The caller reads into the buffer, then calls [`Decoder::filled`]. `None` if fewer than `least` bytes
+    /// are missing.
     pub fn direct(&mut self, least: usize) -> Option<(&mut BytesMut, usize)> {
         let frame = self.frame.as_ref()?;
         let missing = frame.header.len as usize - frame.got;
@@ -190,7 +194,7 @@ impl Decoder {
     /// Accounts for `count` bytes that the caller appended to the buffer from [`Decoder::direct`].
     ///
     /// # Errors
-    /// As [`Decoder::decode`].
+    /// The same errors as [`Decoder::decode`].
     pub fn filled(&mut self, count: usize) -> Result<Option<Incoming>, WireError> {
         let (Some(frame), Some(partial)) = (&mut self.frame, &mut self.message) else {
             return Ok(None);
@@ -203,8 +207,8 @@ impl Decoder {
         if (frame.got as u64) < frame.header.len { Ok(None) } else { self.end() }
     }
 
-    /// The header of a small unfragmented message that has arrived whole (the usual case), and the header's
-    /// size.
+    /// The header of a small unfragmented message that has arrived whole (the usual case), and the size of
+    /// the header in bytes. `None` in all other cases.
     fn whole_small(&self, input: &[u8]) -> Option<(Header, usize)> {
         if self.header_len > 0 || self.frame.is_some() || self.message.is_some() {
             return None;
@@ -233,7 +237,8 @@ impl Decoder {
         PartialMessage::new(header.opcode == Opcode::Binary, payload).finish().map(Incoming::Message)
     }
 
-    /// Copies a small message into the turn's shared allocation; `behind` bytes are yet to be decoded.
+    /// Copies a small message into the shared allocation of the turn. `behind` is the number of bytes yet to
+    /// be decoded.
     fn copy_small(&mut self, bytes: &[u8], behind: usize) -> BytesMut {
         if self.small.capacity() < bytes.len() {
             self.small = BytesMut::with_capacity((bytes.len() + behind).min(SMALL));
@@ -261,7 +266,8 @@ impl Decoder {
         }
     }
 
-    /// Checks a header, then allocates for the part of the payload that has arrived.
+    /// Checks a header, then allocates memory for the part of the payload that has arrived: `available`
+    /// bytes.
     fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
         self.check(&header)?;
         if !header.opcode.is_control() {
@@ -273,7 +279,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Checks that the protocol allows this frame now, and that it is within the limits.
+    /// Checks that the protocol allows the frame now, and that it is within the limits.
     fn check(&self, header: &Header) -> Result<(), WireError> {
         match (self.role, header.mask) {
             (Role::Server, None) => return Err(WireError::Unmasked),
@@ -298,7 +304,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Moves payload from `input`; returns whether the frame is complete.
+    /// Moves payload from `input` into the current frame. Returns whether the frame is complete.
     fn read_payload(&mut self, input: &mut &[u8]) -> bool {
         let Some(frame) = &mut self.frame else { return false };
         let missing = frame.header.len as usize - frame.got;
@@ -369,8 +375,9 @@ impl PartialMessage {
     }
 }
 
-/// Reserves memory for `missing` bytes, of which `available` have arrived: for all of them when they have
-/// arrived, else for twice `available`. The total capacity stays within `max`.
+/// Reserves memory for a payload of which `missing` bytes are missing and `available` have arrived: for all
+/// missing bytes if they have arrived, otherwise for twice `available`. The total capacity is at most `max`
+/// bytes.
 fn make_room(payload: &mut BytesMut, missing: usize, available: usize, max: usize) {
     if payload.capacity() - payload.len() < available.min(missing) || payload.capacity() == 0 {
         let ahead = available.max(payload.len()).max(FIRST_ROOM);
@@ -378,8 +385,8 @@ fn make_room(payload: &mut BytesMut, missing: usize, available: usize, max: usiz
     }
 }
 
-/// Reserves memory for `more` bytes and doubles the capacity, so that growth costs little, but never exceeds
-/// `max` (C4).
+/// Reserves memory for `more` bytes by doubling the capacity, so that growth costs little, but to at most
+/// `max` bytes (guarantee C4).
 fn grow(payload: &mut BytesMut, more: usize, max: usize) {
     if payload.capacity() * 2 <= max {
         return payload.reserve(more);

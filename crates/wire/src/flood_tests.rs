@@ -1,5 +1,5 @@
-//! Peers that send without end: no turn of a link exceeds its quota, whatever the peer sends and whatever the
-//! owner waits for, and the owner is woken for the next turn (C3).
+//! Tests with peers that send without end: no turn of a link exceeds its quota, whatever the peer sends and
+//! whatever the owner waits for, and the owner is woken for the next turn (guarantee C3).
 
 use std::{
     io,
@@ -22,14 +22,14 @@ use super::{
 
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
 
-/// Bytes that a turn may read beyond [`TURN_BYTES`]: one read buffer.
+/// Number of bytes that a turn may read beyond [`TURN_BYTES`]: one read buffer.
 const READ_BYTES: usize = 64 << 10;
 
 /// A socket whose peer sends `first`, then repeats `again` without end.
 struct Endless {
     first: Vec<u8>,
     again: Vec<u8>,
-    /// Most bytes returned by one read.
+    /// Maximum number of bytes returned by one read.
     piece: usize,
     given: usize,
     reads: usize,
@@ -65,7 +65,7 @@ impl AsyncRead for Endless {
     }
 }
 
-/// Takes one byte per write.
+/// Accepts one byte per write.
 impl AsyncWrite for Endless {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.writes += 1;
@@ -87,7 +87,8 @@ fn link(first: &[u8], again: &[u8], piece: usize) -> Link<Endless, ()> {
     Link::new(socket, Role::Client, LIMITS, &LivenessConfig::OFF, Bytes::new())
 }
 
-/// Polls until pending. Returns how often it was ready, and how often the owner was woken.
+/// Polls until pending. Returns the number of times that the poll was ready, and the number of wake-ups of
+/// the owner.
 fn turn(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> (usize, usize) {
     let counter = Arc::new(CountingWaker::default());
     let waker: Waker = Arc::clone(&counter).into();
@@ -100,7 +101,7 @@ fn turn(mut poll: impl FnMut(&mut Context<'_>) -> bool) -> (usize, usize) {
     (steps, counter.0.load(SeqCst))
 }
 
-/// What a server sends without end: a name, the first bytes, and the bytes that repeat.
+/// Floods by a server: the name, the first bytes, and the bytes that repeat.
 const FLOODS: [(&str, &[u8], &[u8]); 5] = [
     ("empty fragments", &[0x02, 0], &[0x00, 0]),
     ("fragments of a byte", &[0x01, 0], &[0x00, 1, b'x']),

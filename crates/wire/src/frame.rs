@@ -2,10 +2,10 @@
 
 use super::WireError;
 
-/// Longest header: two bytes, eight of extended length, four of masking key.
+/// Maximum size of a header, in bytes: two, plus eight of extended length and four of masking key.
 pub(super) const HEADER_MAX: usize = 14;
 
-/// Longest payload of a control frame (RFC 6455 section 5.5).
+/// Maximum size of the payload of a control frame, in bytes (RFC 6455 section 5.5).
 pub(super) const CONTROL_MAX: u64 = 125;
 
 /// The opcode of a frame.
@@ -58,7 +58,7 @@ impl Header {
         2 + length + mask
     }
 
-    /// Reads a header from exactly [`Header::size`] bytes.
+    /// Parses a header from exactly [`Header::size`] bytes.
     ///
     /// # Errors
     /// Reserved bits or opcodes, a control frame that is too long or fragmented, a length of more than 63
@@ -118,7 +118,7 @@ impl Header {
     }
 }
 
-/// The payload length and the bytes after it; `bytes` starts at the length.
+/// The payload length, and the bytes after it; `bytes` starts at the length.
 fn parse_length(bytes: &[u8]) -> (u64, &[u8]) {
     match bytes[0] & 0x7f {
         126 => (u64::from(u16::from_be_bytes([bytes[1], bytes[2]])), &bytes[3..]),
@@ -129,7 +129,7 @@ fn parse_length(bytes: &[u8]) -> (u64, &[u8]) {
 
 /// Masks or unmasks `data`, whose first byte is at `offset` in the payload.
 ///
-/// Works on sixteen bytes at a time: compilers turn the loop into vector instructions.
+/// The loop works on sixteen bytes at a time, which compilers turn into vector instructions.
 pub(super) fn apply_mask(data: &mut [u8], mask: [u8; 4], offset: usize) {
     let mut key = mask;
     key.rotate_left(offset % 4);

@@ -1,12 +1,13 @@
-//! RFC 6455 on an established connection: bytes to messages and back, the same code for both sides.
+//! RFC 6455 on an established connection: turns bytes into messages and back, with the same code for both
+//! sides.
 //!
 //! ```text
 //! socket ──bytes──► Decoder ──Incoming──► session or connector
 //! socket ◄──bytes── Outbox  ◄──Message─── session or connector
 //! ```
 //!
-//! [`Decoder`] and [`Outbox`] are pure; [`Link`] connects them to a socket. Sizes are checked as soon as a
-//! frame's header is read, before memory is allocated for its payload (C4).
+//! [`Decoder`] and [`Outbox`] do no input or output; [`Link`] connects them to a socket. Sizes are checked as
+//! soon as the header of a frame is read, before memory is allocated for its payload (guarantee C4).
 
 mod buffer;
 mod close;
@@ -32,12 +33,12 @@ use std::{future::Future, pin::pin, task::Context};
 use bytes::Bytes;
 use bytestring::ByteString;
 
-/// Our end of the connection.
+/// The role of the proxy on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// We accepted the connection: our frames are unmasked, the peer's are masked.
+    /// The proxy accepted the connection: its frames are unmasked, the peer's are masked.
     Server,
-    /// We opened the connection: our frames are masked, the peer's are unmasked.
+    /// The proxy opened the connection: its frames are masked, the peer's are unmasked.
     Client,
 }
 
@@ -64,12 +65,12 @@ pub enum Incoming {
 }
 
 impl Message {
-    /// Whether this is a binary message.
+    /// Whether the message is binary.
     pub fn is_binary(&self) -> bool {
         matches!(self, Self::Binary(_))
     }
 
-    /// Its payload.
+    /// The payload of the message.
     pub fn into_bytes(self) -> Bytes {
         match self {
             Self::Text(text) => text.into_bytes(),
@@ -94,8 +95,8 @@ impl Message {
 /// Ends a turn that has more work left: wakes the task for another turn, after the thread's other tasks and
 /// its ready sockets and timers.
 ///
-/// Without yielding, a task that wakes itself runs up to 60 times before tokio polls any socket, and the
-/// other tasks of the thread wait that long.
+/// Without this, a task that wakes itself runs up to 60 times before tokio polls any socket, and the other
+/// tasks of the thread wait that long.
 pub fn yield_turn(task: &mut Context<'_>) {
     let _pending = pin!(tokio::task::yield_now()).poll(task);
 }

@@ -1,4 +1,5 @@
-//! A WebSocket connection with bounded reading and a write queue that reports what is written.
+//! A WebSocket connection with bounded reading, and with a write queue that reports which messages are
+//! written.
 
 use std::{
     future::Future,
@@ -21,10 +22,10 @@ use crate::{
     yield_turn,
 };
 
-/// A payload with at least this many bytes missing is read straight into its message, without a copy.
+/// A payload is read directly into its message, without a copy, if at least this many bytes are missing.
 const DIRECT_FROM: usize = 16 * 1024;
 
-/// How long a message that may not grow waits until the next attempt.
+/// The time until the next attempt for a message that may not grow.
 const RETRY: Ticks = Ticks(3);
 
 /// Why a link ended without a close frame.
@@ -41,12 +42,12 @@ pub enum LinkError {
     Io(#[from] io::Error),
 }
 
-/// A WebSocket connection on a socket: reads one message or control frame at a time, and writes what is
-/// queued.
+/// A WebSocket connection on a socket. It reads one message or control frame at a time, and writes the queued
+/// frames.
 ///
 /// Between two turns an idle link holds neither read nor write buffer. A turn ends with [`Link::end_turn`]. A
-/// `Quota` bounds what a turn reads, decodes and writes; when it is used up, the owner is woken for another
-/// turn.
+/// `Quota` bounds what a turn reads, decodes and writes. When the quota is used up, the owner is woken for
+/// another turn.
 #[derive(Debug)]
 pub struct Link<S, T> {
     socket: S,
@@ -57,9 +58,9 @@ pub struct Link<S, T> {
     /// Bytes that were read but not decoded when the last turn ended.
     rest: Bytes,
     eof: bool,
-    /// Size in bytes up to which an incomplete message may grow in this turn.
+    /// Maximum size in bytes of an incomplete message in the current turn.
     allowance: usize,
-    /// What remains of this turn's quota.
+    /// The rest of the current turn's quota.
     quota: Quota,
     liveness: Liveness,
     alarm: Alarm,
@@ -69,7 +70,7 @@ impl<S, T> Link<S, T>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    /// A link on an upgraded socket; `rest` holds the bytes received after the handshake.
+    /// Creates a link on an upgraded socket. `rest` holds the bytes received after the handshake.
     pub fn new(socket: S, role: Role, limits: Limits, config: &LivenessConfig, rest: Bytes) -> Self {
         Self {
             socket,
@@ -109,30 +110,30 @@ where
         self.outbox.close(frame);
     }
 
-    /// Sets the size in bytes up to which an incomplete message may grow in this turn. Beyond it the link
+    /// Sets the maximum size in bytes of an incomplete message in the current turn. At this size the link
     /// stops reading.
     pub fn allow(&mut self, bytes: usize) {
         self.allowance = bytes;
     }
 
-    /// Bytes held between two turns that are not a message yet: bytes read but not decoded (at most 64 KiB),
-    /// or an incomplete message.
+    /// Number of bytes held between two turns that are not a message yet: bytes read but not decoded (at most
+    /// 64 KiB), or an incomplete message.
     pub fn unfinished(&self) -> usize {
         self.rest.len() + self.decoder.unfinished()
     }
 
-    /// Whether an incomplete message waits because it may not grow.
+    /// Whether an incomplete message waits because it has reached the size set by [`Link::allow`].
     pub fn is_held_up(&self) -> bool {
         self.decoder.unfinished() >= self.allowance
     }
 
-    /// The peer's next message or control frame. Call [`Link::end_turn`] at the end of a turn, and always
-    /// when this is pending, because the turn's quota may be used up.
+    /// Polls for the peer's next message or control frame. Call [`Link::end_turn`] at the end of a turn, and
+    /// always when this returns pending, because the turn's quota may be used up.
     ///
-    /// Pending without a wake-up while a message may not grow: see [`Link::is_held_up`].
+    /// While a message may not grow ([`Link::is_held_up`]), this returns pending without a wake-up.
     ///
     /// # Errors
-    /// See [`LinkError`]. Nothing can be read from the link afterwards.
+    /// See [`LinkError`]. After an error, nothing can be read from the link.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         loop {
             if let Some(incoming) = self.decode()? {
@@ -153,7 +154,7 @@ where
         }
     }
 
-    /// Whether the quota is used up; the owner is then woken for another turn.
+    /// Whether the quota is used up. If so, the owner is woken for another turn.
     fn is_turn_over(&self, cx: &mut Context<'_>) -> bool {
         let over = self.quota.is_spent();
         if over {
@@ -171,7 +172,7 @@ where
 
     /// Runs the liveness checks that are due: sends a ping to a silent peer, and reports a peer that does not
     /// answer or does not read. `waker` is woken for the next check, whatever the socket does. `reading` is
-    /// whether the peer is read at all. Call this before [`Link::poll_flush`].
+    /// whether the proxy currently reads from the peer. Call this before [`Link::poll_flush`].
     pub fn check_liveness(&mut self, waker: &Waker, reading: bool) -> Option<LivenessError> {
         let now = now();
         self.liveness.held_up(now, self.is_held_up());
@@ -189,8 +190,8 @@ where
         None
     }
 
-    /// Sets the alarm for the next check. An alarm that is already set for an earlier moment stays, and is
-    /// set again when it fires. A message that may not grow is tried again soon.
+    /// Sets the alarm for the next check. An alarm that is set for an earlier moment stays, and is set again
+    /// when it fires. For a message that may not grow, the next attempt is soon.
     fn set_alarm(&mut self, waker: &Waker) {
         let retry = if self.is_held_up() { now() + RETRY } else { Tick::NEVER };
         let next = self.liveness.next().min(retry);
@@ -200,25 +201,25 @@ where
         }
     }
 
-    /// Suspects that the peer is dead: sends a ping at once, and makes [`Link::check_liveness`] report the
-    /// peer if nothing arrives from it soon.
+    /// Treats the peer as possibly dead: sends a ping at once, and [`Link::check_liveness`] reports the peer
+    /// if nothing arrives from it soon.
     pub fn suspect(&mut self) {
         if self.liveness.suspect(now()) {
             self.outbox.ping(Bytes::new());
         }
     }
 
-    /// Whether the socket takes none of the queued bytes.
+    /// Whether the socket currently accepts none of the queued bytes.
     pub fn is_blocked(&self) -> bool {
         self.liveness.is_blocked()
     }
 
-    /// Restarts the write-stall timer.
+    /// Restarts the timer that ends a connection whose peer does not read.
     pub fn restart_write_timer(&mut self) {
         self.liveness.restart_write_timer(now());
     }
 
-    /// Returns the read buffer to the thread; bytes that are not decoded are kept.
+    /// Returns the read buffer to the thread. Bytes that are not decoded are kept.
     pub fn end_turn(&mut self) {
         self.quota = Quota::new();
         self.decoder.end_turn();
@@ -266,9 +267,9 @@ where
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when the peer has sent its close frame or ended the connection; discards everything else. With
-    /// `readable` false, bytes are not decoded, because they violated the protocol, and our direction of the
-    /// connection is shut down after the queued bytes.
+    /// Waits until the peer has sent its close frame or ended the connection, and discards everything else.
+    /// If `readable` is false, bytes are not decoded, because they violated the protocol, and the proxy's
+    /// direction of the connection is shut down after the queued bytes.
     pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
         let done = loop {
             match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
@@ -281,15 +282,17 @@ where
         done
     }
 
-    /// Frees the read side. From now on only the end of the connection matters; see [`Link::poll_end`].
+    /// Frees the memory for reading. After this call only the end of the connection matters; see
+    /// [`Link::poll_end`].
     pub fn stop_reading(&mut self) {
         self.end_turn();
         self.rest = Bytes::new();
         self.decoder.forget();
     }
 
-    /// Ready when the peer has ended the connection, or the connection has failed. Writes what is queued, and
-    /// discards what the peer sends. Our direction stays open, so that the peer can end the connection first.
+    /// Waits until the peer has ended the connection, or the connection has failed. Writes the queued frames,
+    /// and discards what the peer sends. The proxy's direction stays open, so that the peer can end the
+    /// connection first.
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ended = match self.poll_flush(cx, drop) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
@@ -299,8 +302,8 @@ where
         ended
     }
 
-    /// Reads and discards until the peer ends the connection. Shuts down our direction after the queued
-    /// bytes.
+    /// Reads and discards until the peer ends the connection. Shuts down the proxy's direction after the
+    /// queued bytes.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
         if self.outbox.is_empty() {
             // The peer's close frame cannot be recognised after a violation. So we shut down at once, as a
@@ -325,7 +328,7 @@ where
         Poll::Pending
     }
 
-    /// Shuts down our direction of the connection.
+    /// Shuts down the proxy's direction of the connection.
     ///
     /// # Errors
     /// When the socket fails.

@@ -25,15 +25,15 @@ use super::{
 
 const LIMITS: Limits = Limits { max_message: 60_000, max_frame: 40_000, buffer: 0 };
 
-/// Pongs that an outbox may hold: 16 in the queue, and the latest.
+/// Maximum number of pongs in an outbox: 16 in the queue, and the latest.
 const PONGS: usize = 17;
 
-/// What a socket does in one call.
+/// The behaviour of a socket in one call.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// Returns pending.
+    /// The call returns pending.
     Pending,
-    /// Moves at most this many bytes.
+    /// The call moves at most this many bytes.
     Bytes(usize),
 }
 
@@ -47,10 +47,10 @@ struct Socket {
 struct Shared {
     input: Vec<u8>,
     output: Vec<u8>,
-    /// The socket fails after it has moved this many bytes.
+    /// The number of bytes after which the socket fails.
     fails_after: Option<usize>,
     moved: usize,
-    /// How often it was read from.
+    /// The number of reads.
     reads: usize,
     is_shut: bool,
 }
@@ -58,7 +58,7 @@ struct Shared {
 type Tested = Link<Socket, usize>;
 
 impl Socket {
-    /// How many of `len` bytes may move now.
+    /// How many of `wanted` bytes move in this call.
     fn poll(&mut self, wanted: usize) -> Poll<io::Result<usize>> {
         self.steps.rotate_left(1);
         let mut shared = self.shared.borrow_mut();
@@ -138,7 +138,7 @@ fn role() -> impl Strategy<Value = Role> {
     prop_oneof![Just(Role::Server), Just(Role::Client)]
 }
 
-/// Steps of one byte up to all bytes; the last step always makes progress.
+/// Steps that move any number of bytes. The last step always makes progress.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let bytes =
         prop_oneof![1..4_usize, 1..200_usize, 1..30_000_usize, Just(usize::MAX)].prop_map(Step::Bytes);

@@ -1,8 +1,10 @@
-//! Whether a peer is alive: when data last arrived, whether it reads, and which ping is unanswered (C8).
+//! Detects dead peers: records when data last arrived, whether the peer reads, and which ping is unanswered
+//! (guarantee C8).
 //!
-//! Pure. A peer that is silent for a while gets a ping, and counts as dead when it does not answer. While we do
-//! not read from the peer because our buffers are full, it does not count as silent. A peer that does not
-//! read its queued data cannot receive a ping, so the time that a socket stays blocked has a limit too.
+//! This module does no input or output. A peer that is silent for a while gets a ping, and counts as dead
+//! when it does not answer. While the proxy does not read from the peer because buffers are full, the peer
+//! does not count as silent. A peer that does not read its queued data cannot receive a ping, so the time
+//! that a socket stays blocked has a limit too.
 
 use std::time::Duration;
 
@@ -11,8 +13,8 @@ use crate::ticker::{Tick, Ticks};
 
 const NEVER: Tick = Tick::NEVER;
 
-/// How long a suspected peer may take to send anything, unless `ping_timeout` is shorter. Longer than any
-/// network round trip, and short because clients wait meanwhile.
+/// The time in which a suspected peer must send anything, unless `ping_timeout` is shorter. It is longer than
+/// any network round trip, and short because clients wait meanwhile.
 const SUSPICION: Duration = Duration::from_secs(1);
 
 /// The liveness state of one peer.
@@ -23,7 +25,7 @@ pub struct Liveness {
     heard: Tick,
     /// When a message was last received or sent.
     messaged: Tick,
-    /// Since when the socket is full; `NEVER` while it is not.
+    /// Since when the socket is full; [`Tick::NEVER`] while it is not.
     blocked: Tick,
     /// When the unanswered ping was sent.
     pinged: Tick,
@@ -33,7 +35,8 @@ pub struct Liveness {
     suspected: Tick,
 }
 
-/// [`LivenessConfig`] in ticks. Every connection has one, and it takes a quarter of the memory.
+/// The times of [`LivenessConfig`] in ticks. Every connection has a copy, which takes a quarter of the memory
+/// of the original.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
     ping_interval: Ticks,
@@ -43,34 +46,34 @@ struct Limits {
     suspicion: Ticks,
 }
 
-/// Which liveness check a peer failed.
+/// The liveness check that a peer failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LivenessError {
-    /// It did not answer a ping.
+    /// The peer did not answer a ping.
     Silent,
-    /// It did not read its queued data.
+    /// The peer did not read its queued data.
     Blocked,
     /// No message was received or sent for too long.
     Idle,
-    /// There was no memory for the rest of its message.
+    /// There was no memory for the rest of the peer's message for too long.
     HeldUp,
-    /// It was suspected of being dead and sent nothing.
+    /// The peer was suspected of being dead and sent nothing.
     Dead,
 }
 
-/// The result of a check.
+/// The result of the liveness checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// The peer is alive, as far as we know.
+    /// The peer passes all checks.
     Ok,
-    /// Send a ping.
+    /// The owner must send a ping.
     SendPing,
-    /// Close the connection: the peer failed this check.
+    /// The owner must close the connection, because the peer failed this check.
     Failed(LivenessError),
 }
 
 impl Liveness {
-    /// The state right after the handshake.
+    /// Creates the state right after the handshake.
     pub fn new(config: &LivenessConfig, now: Tick) -> Self {
         let limits = Limits {
             ping_interval: config.ping_interval.into(),
@@ -90,24 +93,24 @@ impl Liveness {
         }
     }
 
-    /// Data arrived from the peer, of any kind.
+    /// Records that data arrived from the peer, of any kind.
     pub fn heard(&mut self, now: Tick) {
         self.heard = now;
         self.pinged = NEVER;
         self.suspected = NEVER;
     }
 
-    /// A message was received or sent.
+    /// Records that a message was received or sent.
     pub fn messaged(&mut self, now: Tick) {
         self.messaged = now;
     }
 
-    /// The socket is full.
+    /// Records that the socket is full.
     pub fn blocked(&mut self, now: Tick) {
         self.blocked = self.blocked.min(now);
     }
 
-    /// The socket took bytes. A peer that reads is alive.
+    /// Records that the socket accepted bytes. A peer that reads is alive.
     pub fn took(&mut self, now: Tick) {
         if self.is_blocked() {
             self.blocked = NEVER;
@@ -115,12 +118,12 @@ impl Liveness {
         }
     }
 
-    /// Whether a message of the peer waits for memory.
+    /// Records whether a message of the peer waits for memory.
     pub fn held_up(&mut self, now: Tick, waits: bool) {
         self.held_up = if waits { self.held_up.min(now) } else { NEVER };
     }
 
-    /// Suspects that the peer is dead: it now has a short time to send anything. Returns whether to send a
+    /// Treats the peer as possibly dead: it now has a short time to send anything. Returns whether to send a
     /// ping. A peer is never suspected when pings are off.
     pub fn suspect(&mut self, now: Tick) -> bool {
         if self.limits.suspicion == Ticks::FOREVER {
@@ -152,7 +155,8 @@ impl Liveness {
         silence.min(held_up).min(suspicion).min(self.messaged + self.limits.idle)
     }
 
-    /// Runs the checks; `reading` is whether the peer is read at all.
+    /// Runs the checks. `reading` is whether the proxy currently reads from the peer; if not, silence does
+    /// not count against the peer.
     pub fn check(&mut self, now: Tick, reading: bool) -> Check {
         if !reading {
             // While it is not read, its data, pongs included, stays in the socket.
@@ -183,7 +187,7 @@ impl Liveness {
         Check::Ok
     }
 
-    /// Restarts the write-stall timer.
+    /// Restarts the timer that ends a connection whose peer does not read.
     pub fn restart_write_timer(&mut self, now: Tick) {
         if self.is_blocked() {
             self.blocked = now;
@@ -218,7 +222,7 @@ impl LivenessError {
     }
 }
 
-/// How long a suspected peer has to send anything; `None` when pings are off.
+/// The time in which a suspected peer must send something; `None` when pings are off.
 fn suspicion(config: &LivenessConfig) -> Option<Duration> {
     config.ping_interval.map(|_| config.ping_timeout.min(SUSPICION))
 }

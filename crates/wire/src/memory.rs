@@ -1,13 +1,13 @@
-//! Memory of queues that are empty most of the time.
+//! Memory management of queues that are empty most of the time.
 
 use std::collections::VecDeque;
 
-/// Queues up to this capacity are freed when empty: an idle session holds no memory, and small allocations
-/// are cheap.
+/// Maximum capacity of queues that are freed when empty: an idle session then holds no memory, and small
+/// allocations are cheap.
 const SHORT: usize = 4;
 
-/// Queues up to this capacity keep their memory when empty: a session that works in bursts would otherwise
-/// allocate, grow and free them in each burst.
+/// Maximum capacity of queues that keep their memory when empty: a session that works in bursts would
+/// otherwise allocate, grow and free them in each burst.
 const KEPT: usize = 64;
 
 /// Frees the memory of an empty queue unless it is likely to be needed again soon.

@@ -1,4 +1,4 @@
-//! Encodes messages to frames, and queues them until the socket takes them.
+//! Encodes messages to frames, and queues the frames until the socket accepts them.
 
 use std::{collections::VecDeque, io::IoSlice, mem};
 
@@ -10,47 +10,50 @@ use super::{
 };
 use crate::memory;
 
-/// Payloads of at least this size are queued as they are. Smaller ones are copied one after another, which is
-/// cheaper than one more slice in the system call.
+/// Minimum size in bytes of payloads that are queued without a copy. Smaller ones are copied one after
+/// another, which is cheaper than one more slice in the system call.
 const COPY_BELOW: usize = 16 * 1024;
 
-/// Copied bytes are queued as a chunk at this size, so that written chunks free their memory.
+/// Size in bytes at which copied bytes are queued as a chunk, so that written chunks free their memory.
 const CHUNK: usize = 64 * 1024;
 
-/// Pongs that may wait for the socket. A peer that sends several pings in a row gets an answer to each; a
-/// flood of pings does not fill our memory.
+/// Maximum number of pongs that wait for the socket. A peer that sends several pings in a row gets an answer
+/// to each, but a flood of pings cannot fill the memory.
 const PONGS: u8 = 16;
 
-/// The memory of a blocked outbox grows in steps of this size, instead of doubling.
+/// The memory of a blocked outbox grows in steps of this many bytes, instead of doubling.
 const PIECE: usize = 8 * 1024;
 
-/// Most slices passed to one vectored write.
+/// Maximum number of slices passed to one vectored write.
 pub(super) const SLICES: usize = 16;
 
-/// Frames to be written to the socket, each with a token that is returned when its last byte is written.
+/// A queue of frames to be written to the socket. Each message has a token that is returned when its last
+/// byte is written.
 ///
 /// # Correctness
 /// The outbox itself has no bound. Every data frame carries a permit of a bounded budget as its token, and is
-/// refused after [`Outbox::close`]. Few pongs are held: beyond that number only the latest, which RFC 6455
-/// section 5.5.3 allows.
+/// refused after [`Outbox::close`]. The number of pongs is limited; beyond the limit only the latest pong is
+/// kept, which RFC 6455 section 5.5.3 allows.
 #[derive(Debug)]
 pub struct Outbox<T> {
     role: Role,
     chunks: VecDeque<Bytes>,
-    /// Bytes after the chunks; the first `tail_at` of them are written.
+    /// The bytes after the last chunk. The first `tail_at` of them are written.
     tail: Vec<u8>,
     tail_at: usize,
-    /// Bytes queued and bytes written since the connection began.
+    /// Number of bytes queued since the connection began.
     queued: u64,
+    /// Number of bytes written since the connection began.
     written: u64,
-    /// Where each frame ends, in bytes since the connection began.
+    /// The end of each frame, in bytes since the connection began.
     marks: VecDeque<(u64, Mark<T>)>,
-    /// Pongs among the queued frames.
+    /// Number of pongs among the queued frames.
     pongs: u8,
     /// The latest pong that did not fit in the queue.
     pong_waiting: Option<Bytes>,
     closed: bool,
-    /// The socket is full, and queued bytes remain.
+    /// Whether the socket is full and queued bytes remain, so that the outbox uses as little memory as
+    /// possible.
     thrifty: bool,
 }
 
@@ -61,7 +64,7 @@ enum Mark<T> {
 }
 
 impl<T> Outbox<T> {
-    /// An empty outbox of `role`.
+    /// Creates an empty outbox for the frames of `role`.
     pub fn new(role: Role) -> Self {
         Self {
             role,
@@ -80,7 +83,7 @@ impl<T> Outbox<T> {
 
     /// Queues a message. [`Outbox::advance`] returns `token` when all of the message is written.
     ///
-    /// Nothing may follow a close frame (RFC 6455 section 5.5.1).
+    /// A message may not follow a close frame (RFC 6455 section 5.5.1).
     ///
     /// # Errors
     /// The token, when a close frame has been queued already.
@@ -101,7 +104,7 @@ impl<T> Outbox<T> {
         }
     }
 
-    /// Queues a pong. While many are queued, only the latest further one is kept, until one of them is
+    /// Queues a pong. While many pongs are queued, only the latest further pong is kept, until one of them is
     /// written.
     pub fn pong(&mut self, payload: Bytes) {
         if self.closed {
@@ -116,7 +119,7 @@ impl<T> Outbox<T> {
         self.marks.push_back((self.queued, Mark::Pong));
     }
 
-    /// Queues a close frame, the last frame of all; a second one is ignored.
+    /// Queues a close frame as the last frame. A second close frame is ignored.
     pub fn close(&mut self, frame: Option<&CloseFrame>) {
         if self.closed {
             return;
@@ -139,7 +142,7 @@ impl<T> Outbox<T> {
         })
     }
 
-    /// Bytes queued and not written yet.
+    /// Number of bytes queued and not written yet.
     pub fn len(&self) -> usize {
         (self.queued - self.written) as usize
     }
@@ -149,12 +152,12 @@ impl<T> Outbox<T> {
         self.queued == self.written
     }
 
-    /// The next bytes for a plain write, when they are contiguous.
+    /// The next bytes for a plain write, if they are contiguous; otherwise `None`.
     pub(super) fn front(&self) -> Option<&[u8]> {
         self.chunks.is_empty().then_some(&self.tail[self.tail_at..])
     }
 
-    /// The next bytes for a vectored write.
+    /// The next bytes for a vectored write, and the number of slices.
     pub(super) fn slices(&self) -> ([IoSlice<'_>; SLICES], usize) {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let parts = self.chunks.iter().map(|chunk| &chunk[..]).chain([&self.tail[self.tail_at..]]);
@@ -166,7 +169,7 @@ impl<T> Outbox<T> {
         (slices, count)
     }
 
-    /// Removes `count` written bytes. `done` receives the tokens of the frames that are completely written.
+    /// Removes `count` written bytes. `done` receives the tokens of the messages that are completely written.
     pub fn advance(&mut self, count: usize, mut done: impl FnMut(T)) {
         self.written += count as u64;
         self.drop_written(count);
@@ -255,7 +258,8 @@ impl<T> Outbox<T> {
     }
 }
 
-/// The masked payload: masked in place when it is not shared, else in a copy.
+/// The masked payload. It is masked in place if it is not shared, otherwise in a copy. Without a mask, it is
+/// unchanged.
 fn masked(payload: Bytes, mask: Option<[u8; 4]>) -> Bytes {
     let Some(mask) = mask else { return payload };
     let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));

@@ -1,4 +1,4 @@
-//! Decoder, outbox and link against each other and against RFC 6455.
+//! Tests of decoder, outbox and link against each other and against RFC 6455.
 
 use std::{
     io::{self, IoSlice},
@@ -15,7 +15,8 @@ use super::{frame::HEADER_MAX, *};
 
 const LIMITS: Limits = Limits { max_message: 100_000, max_frame: 50_000, buffer: 64 * 1024 };
 
-/// The messages that a decoder reads from bytes cut into pieces of the given sizes, repeated.
+/// Decodes bytes that are cut into pieces of the given sizes, repeated. Returns the messages, and the error
+/// if any.
 fn decode(role: Role, bytes: &[u8], pieces: &[usize]) -> (Vec<Incoming>, Option<WireError>) {
     let mut decoder = Decoder::new(role, LIMITS);
     let mut got = Vec::new();
@@ -44,7 +45,7 @@ fn error(role: Role, bytes: &[u8]) -> Option<WireError> {
     whole.1
 }
 
-/// A client's frame with an all-zero mask.
+/// A frame of a client, with a mask of zeros.
 fn client(first: u8, payload: &[u8]) -> Vec<u8> {
     assert!(payload.len() < 126);
     [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0], payload].concat()
@@ -101,7 +102,7 @@ fn invalid_utf8_is_refused_at_the_end_of_its_fragment() {
     assert_eq!(error(Role::Server, &binary), None);
 }
 
-/// Codecs that check the length only after buffering the frame can be made to use too much memory.
+/// A decoder that checks the length only after buffering the frame can be made to use too much memory.
 #[test]
 fn a_declared_length_beyond_the_limit_is_refused_at_the_header() {
     let header = [0x82, 0xff, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -138,7 +139,7 @@ fn a_header_alone_takes_little_memory() {
     assert!(payload.capacity() <= 8 * 1024, "{}", payload.capacity());
 }
 
-/// Growing by doubling would take up to twice as much.
+/// Growth by doubling would take up to twice as much memory.
 #[test]
 fn an_incomplete_message_takes_at_most_max_message() {
     for size in [1, 100, 5_000, 40_000] {
@@ -192,7 +193,7 @@ fn message() -> impl Strategy<Value = Message> {
     })
 }
 
-/// A socket that moves the given number of bytes per call, and is pending in between.
+/// A socket that moves the given number of bytes per call, and returns pending between calls.
 struct Choppy {
     input: Vec<u8>,
     output: Vec<u8>,
@@ -263,7 +264,7 @@ fn link(role: Role, input: Vec<u8>, sizes: &[usize]) -> Link<Choppy, usize> {
     Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new())
 }
 
-/// Everything that a link reads until the end of its input, with turns ended at arbitrary points.
+/// Reads everything until the end of the link's input, and ends turns at arbitrary points.
 fn read_all(mut link: Link<Choppy, usize>, turns: usize) -> Vec<Incoming> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut got = Vec::new();
@@ -281,7 +282,7 @@ fn read_all(mut link: Link<Choppy, usize>, turns: usize) -> Vec<Incoming> {
     got
 }
 
-/// Writes all messages in bursts; returns the bytes, and the tokens in the order of their return.
+/// Writes all messages in bursts. Returns the bytes, and the tokens in the order of their return.
 fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) -> (Vec<u8>, Vec<usize>) {
     let mut cx = Context::from_waker(Waker::noop());
     let mut link = link(role, Vec::new(), sizes);
@@ -301,8 +302,8 @@ fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) ->
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// However the socket splits bytes: each message arrives once, whole and in order, and each token comes
-    /// back once and in order.
+    /// However the socket splits bytes: each message arrives once, whole and in order, and each token is
+    /// returned once and in order.
     #[test]
     fn messages_arrive_over_any_socket(
         messages in proptest::collection::vec(message(), 1..12),
@@ -320,7 +321,7 @@ proptest! {
         prop_assert_eq!(got, messages.into_iter().map(Incoming::Message).collect::<Vec<_>>());
     }
 
-    /// Arbitrary bytes are read or refused the same way, however they are split.
+    /// Arbitrary bytes are decoded or refused the same way, however they are split.
     #[test]
     fn the_split_into_pieces_does_not_matter(
         bytes in proptest::collection::vec(any::<u8>(), 0..400),

@@ -2,8 +2,9 @@
 //! connection.
 //!
 //! An idle connection needs one check every half minute, and ten thousand of them must not cost ten thousand
-//! timers. So the thread's ticker wakes ten times a second while there are alarms, and wakes the owners of
-//! those that are due. It runs whatever a socket does: the owner of a blocked connection is woken too (C8).
+//! timers. The thread's ticker therefore wakes ten times a second while there are alarms, and wakes the
+//! owners of the alarms that are due. It runs whatever a socket does, so that the owner of a blocked
+//! connection is woken too (guarantee C8).
 
 use std::{
     cell::{Cell, RefCell},
@@ -16,7 +17,7 @@ use std::{
 use slab::Slab;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// The resolution of time. A timeout is late by two ticks at most, and never early.
+/// The resolution of time. A timeout is late by at most two ticks, and never early.
 pub const TICK: Duration = Duration::from_millis(100);
 
 /// A point in time: ticks since the thread's clock began.
@@ -27,10 +28,10 @@ pub struct Tick(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticks(pub u32);
 
-/// Wakes its owner when it is due. Dropping it cancels it.
+/// An alarm, which wakes its owner when it is due. Dropping it cancels it.
 #[derive(Debug)]
 pub struct Alarm {
-    /// Its index in the thread's ticker, once it has been set.
+    /// The index of the alarm in the thread's ticker; `None` before it is first set.
     key: Option<u32>,
     due: Tick,
 }
@@ -71,8 +72,8 @@ pub fn now() -> Tick {
     })
 }
 
-/// The current time by the system's clock. Use it to start a measurement: after a long turn of the thread,
-/// [`now`] may be behind.
+/// The current time by the system's clock. Use this function to start a measurement: after a long turn of the
+/// thread, [`now`] may be behind.
 pub fn catch_up() -> Tick {
     TICKER.with(|ticker| {
         ticker.catch_up();
@@ -83,7 +84,7 @@ pub fn catch_up() -> Tick {
 // === impl Tick ===
 
 impl Tick {
-    /// Later than any other moment.
+    /// A time later than any other. It is never reached.
     pub const NEVER: Self = Self(u32::MAX);
 }
 
@@ -98,7 +99,7 @@ impl Add<Ticks> for Tick {
 // === impl Ticks ===
 
 impl Ticks {
-    /// Longer than any other duration: a timeout this long never ends.
+    /// A duration longer than any other. A timeout this long never ends.
     pub const FOREVER: Self = Self(u32::MAX);
 
     /// The number of ticks after which `time` has certainly passed, even when it starts at the end of a tick.
@@ -109,7 +110,7 @@ impl Ticks {
 }
 
 impl From<Option<Duration>> for Ticks {
-    /// As [`Ticks::covering`]; `None` is forever.
+    /// The same as [`Ticks::covering`]; `None` becomes [`Ticks::FOREVER`].
     fn from(time: Option<Duration>) -> Self {
         time.map_or(Self::FOREVER, Self::covering)
     }
@@ -118,7 +119,7 @@ impl From<Option<Duration>> for Ticks {
 // === impl Alarm ===
 
 impl Alarm {
-    /// An alarm that is not set.
+    /// Creates an alarm that is not set.
     pub const fn new() -> Self {
         Self { key: None, due: Tick::NEVER }
     }
@@ -128,7 +129,7 @@ impl Alarm {
         self.due
     }
 
-    /// Wakes `waker` at `due`; replaces an earlier setting.
+    /// Sets the alarm to wake `waker` at `due`. Replaces an earlier setting.
     pub fn set(&mut self, due: Tick, waker: &Waker) {
         self.due = due;
         TICKER.with(|ticker| {
@@ -163,7 +164,7 @@ impl Drop for Alarm {
 
 // === impl Ticker ===
 
-/// Marks the ticker as stopped when its task is dropped, even with the runtime.
+/// Guard of the ticker's task. Its drop, even by the end of the runtime, marks the ticker as stopped.
 struct Running;
 
 impl Drop for Running {
@@ -173,7 +174,7 @@ impl Drop for Running {
 }
 
 impl Ticker {
-    /// Ticks until no alarm is left.
+    /// Runs ticks until no alarm is left.
     fn run(&self) {
         if self.running.replace(true) {
             return;
@@ -197,7 +198,7 @@ impl Ticker {
         self.now.set(Tick(u32::try_from(ticks).unwrap_or(u32::MAX)));
     }
 
-    /// Wakes the owners of due alarms; returns false when no alarm is left.
+    /// Wakes the owners of due alarms. Returns false when no alarm is left.
     fn tick(&self) -> bool {
         self.catch_up();
         if self.now.get() >= self.next.get() {

@@ -40,8 +40,8 @@ impl Connector {
         self.end(Failure::connection(kind, text));
     }
 
-    /// Sends a close frame, unless events are queued before it. Queued events will be reported as not sent, so they
-    /// must not be sent any more, and the close frame cannot overtake them (C6).
+    /// Sends a close frame, unless events are queued before it. Queued events will be reported as not sent,
+    /// so they must not be sent after that, and the close frame cannot overtake them (guarantee C6).
     pub(super) fn send_close_frame(&mut self, frame: Option<&CloseFrame>) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let link = channel.link();
@@ -53,8 +53,8 @@ impl Connector {
         }
     }
 
-    /// Ends the connection, and reports its unsettled events to the supervisor. After our close frame the socket
-    /// lingers; otherwise it is closed at once.
+    /// Ends the connection, and reports its unsettled events to the supervisor. If the proxy has sent a close
+    /// frame, the socket lingers; otherwise it is closed at once.
     pub(super) fn end(&mut self, failure: Failure) {
         if let ConnectorState::Up(channel) = &mut self.state
             && let Some(error) = channel.abandon()

@@ -1,4 +1,4 @@
-//! Fails events whose reply is overdue.
+//! Makes events fail whose reply is overdue.
 
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use crate::{
 };
 
 impl Connector {
-    /// Sets the deadline to that of the oldest awaited reply, unless a deadline is set. A reply does not change it, so
-    /// that replies in time cost nothing here; it may pass too early and is then set again.
+    /// Sets the deadline to that of the oldest awaited reply, unless a deadline is set. A reply does not
+    /// change the deadline, so that replies in time cost nothing here. The deadline may therefore pass too
+    /// early, and is then set again.
     pub(super) fn await_replies(&mut self) {
         if !self.deadline.is_set()
             && let Some(deadline) = self.exchange.next_deadline()
@@ -19,7 +20,7 @@ impl Connector {
         }
     }
 
-    /// Fails overdue events, and ends the connection when it must be replaced.
+    /// Makes overdue events fail, and ends the connection when it must be replaced.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
         let limit = self.upstream.reply_timeout;

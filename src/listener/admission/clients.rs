@@ -1,8 +1,9 @@
-//! The addresses of a listener's clients: the sessions of each, and the rate limit that they share.
+//! The addresses of a listener's clients: the sessions of each address, and the rate limit that they share.
 //!
-//! Pure; `now` is an argument, except where a session's guard is dropped. After its last session, an address
-//! is kept until its rate limiter has fully refilled, so that reconnecting does not reset the limit. The
-//! number of such idle addresses is bounded; the one that has been idle longest is forgotten first.
+//! No actors or sockets are used here. `now` is an argument, except where a session's guard is dropped. After
+//! its last session, an address is kept until its rate limiter has fully refilled, so that reconnecting does
+//! not reset the limit. The number of such idle addresses is bounded; the one that has been idle longest is
+//! removed first.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,17 +15,17 @@ use std::{
 
 use crate::rate::{Limiter, Rate};
 
-/// Number of locks: this many threads can look up an address at once.
+/// Number of locks, which is the number of threads that can look up an address at once.
 const SHARDS: usize = 16;
 
-/// Idle addresses that a shard keeps: about 4 MiB in all shards together.
+/// Maximum number of idle addresses in a shard: about 4 MiB of memory in all shards together.
 const IDLE_MAX: usize = 1024;
 
-/// What counts as one client: an IPv4 address, or an IPv6 network of 64 bits, the smallest that providers
-/// assign to a customer.
+/// The address that counts as one client: an IPv4 address, or an IPv6 network of 64 bits, the smallest that
+/// providers assign to a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address {
-    /// An IPv4 address, also one that is mapped to IPv6.
+    /// An IPv4 address, including one that is mapped to IPv6.
     V4(Ipv4Addr),
     /// The upper half of an IPv6 address.
     V6(u64),
@@ -51,11 +52,11 @@ struct Shard {
 struct AddressEntry {
     sessions: usize,
     limiter: Option<Arc<Mutex<Limiter>>>,
-    /// Its key in [`Shard::idle`]; `None` while it has sessions.
+    /// The key in [`Shard::idle`]; `None` while the address has sessions.
     idle: Option<u64>,
 }
 
-/// One session of an address, until dropped.
+/// A guard that counts one session of an address.
 #[derive(Debug)]
 pub struct AddressPermit {
     clients: Arc<Clients>,
@@ -77,14 +78,15 @@ impl From<IpAddr> for Address {
 // === impl Clients ===
 
 impl Clients {
-    /// An empty set of addresses; `None` when no limit is by address.
+    /// Creates an empty set of addresses; `None` when no limit is by address.
     pub fn new(sessions_max: Option<usize>, rate: Rate) -> Option<Arc<Self>> {
         let limits = sessions_max.is_some() || rate.messages.is_some() || rate.bytes.is_some();
         let clients = || Self { shards: Default::default(), hasher: RandomState::new(), sessions_max, rate };
         limits.then(|| Arc::new(clients()))
     }
 
-    /// Counts a session of an address; `None` when the address has reached its limit.
+    /// Counts a session of an address until the permit is dropped; `None` when the address has reached its
+    /// limit.
     pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<AddressPermit> {
         let mut shard = self.shard(address);
         let shard = &mut *shard;
@@ -126,7 +128,7 @@ impl Clients {
 // === impl Shard ===
 
 impl Shard {
-    /// Forgets `left` if its limiter has refilled. Then forgets idle addresses from the oldest on, as long as
+    /// Removes `left` if its limiter has refilled. Then removes idle addresses from the oldest on, as long as
     /// they have refilled or there are more than [`IDLE_MAX`].
     fn sweep(&mut self, left: Address, now: Instant) {
         if self.entries.get_mut(&left).is_some_and(|entry| entry.can_go(now)) {
@@ -180,7 +182,7 @@ mod tests {
         Address::from(text.parse::<IpAddr>().unwrap())
     }
 
-    /// Ends a session at a moment of the test's.
+    /// Ends a session at a time that the test chooses.
     fn leave(address_permit: AddressPermit, now: Instant) {
         address_permit.clients.leave(address_permit.address, now);
         mem::forget(address_permit);

@@ -1,6 +1,7 @@
-//! Limits on handshakes and sessions: of the process, of a listener, of a client's address (C4).
+//! Limits on handshakes and sessions: of the process, of a listener, of a client's address (guarantee C4).
 //!
-//! Pure; `now` is an argument. Every slot and permit is a guard that is returned when it is dropped.
+//! No actors, sockets or clocks are used here: `now` is an argument. Every slot and permit is a guard that is
+//! returned when it is dropped.
 
 mod clients;
 
@@ -29,7 +30,7 @@ pub struct Slots {
     total: usize,
 }
 
-/// One slot, returned when dropped.
+/// One slot of a semaphore. It is returned when dropped.
 #[derive(Debug)]
 pub struct Slot(Arc<Slots>);
 
@@ -38,44 +39,44 @@ pub struct Slot(Arc<Slots>);
 pub struct Admission {
     process: Arc<Slots>,
     sessions: Option<Arc<Slots>>,
-    /// Limits new sessions per second.
+    /// The limit on new sessions per second.
     starts: Option<Mutex<Limiter>>,
     clients: Option<Arc<Clients>>,
 }
 
-/// Everything that a session counts against, returned when dropped.
+/// The permits of a session at all limits. They are returned when dropped.
 #[derive(Debug)]
 pub struct SessionPermit {
-    /// The client address's share; `None` when no limit is by address.
+    /// The permit at the limits of the client's address; `None` when no limit is by address.
     pub address_permit: Option<AddressPermit>,
     _process: Slot,
     _listener: Option<Slot>,
 }
 
-/// Which limit was hit.
+/// The limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// Handshakes in the process.
+    /// The number of handshakes in the process.
     Handshakes,
-    /// Sessions in the process.
+    /// The number of sessions in the process.
     Process,
-    /// Sessions at the listener.
+    /// The number of sessions at the listener.
     Listener,
-    /// Sessions of the client's address.
+    /// The number of sessions of the client's address.
     Address,
-    /// New sessions at the listener.
+    /// The rate of new sessions at the listener.
     Starts,
 }
 
 // === impl Slots ===
 
 impl Slots {
-    /// A semaphore with `total` slots, all free.
+    /// Creates a semaphore with `total` free slots.
     pub fn new(total: usize) -> Arc<Self> {
         Arc::new(Self { taken: AtomicUsize::new(0), total })
     }
 
-    /// Takes a slot; `None` when all are taken.
+    /// Takes a slot; `None` when no slot is free.
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
         let more = |taken| (taken < self.total).then_some(taken + 1);
         self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Slot(Arc::clone(self)))
@@ -91,7 +92,7 @@ impl Drop for Slot {
 // === impl Admission ===
 
 impl Admission {
-    /// The limits of a listener. `process` has the slots for the sessions of all listeners.
+    /// Creates the limits of a listener. `process` has the slots for the sessions of all listeners.
     pub fn new(listener: &Listener, process: &Arc<Slots>, now: Instant) -> Self {
         let admission = &listener.admission;
         // Permits a burst of one second's worth.
@@ -109,10 +110,10 @@ impl Admission {
         }
     }
 
-    /// Admits a session of this client.
+    /// Admits a session of the client, within all limits.
     ///
     /// # Errors
-    /// The first limit that was hit. Nothing is taken then.
+    /// The first limit that is reached. The session then uses no slot or permit.
     pub fn enter(&self, client: IpAddr, now: Instant) -> Result<SessionPermit, Full> {
         let enter = |clients: &Arc<Clients>| clients.enter(Address::from(client), now).ok_or(Full::Address);
         let address_permit = self.clients.as_ref().map(enter).transpose()?;

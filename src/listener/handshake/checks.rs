@@ -1,6 +1,6 @@
 //! The checks of a client's handshake (RFC 6455 section 4.2.1), as a list.
 //!
-//! A request that passes is exactly what RFC 6455 requires.
+//! A request that passes all checks is exactly what RFC 6455 requires.
 
 use actix_http::{
     Method, StatusCode,
@@ -14,12 +14,12 @@ use crate::{
     listener::answer::Refusal,
 };
 
-/// Subprotocols that a client may offer: all of them are passed on to the upstream.
+/// Maximum number of subprotocols that a client may offer, because all of them are passed on to the upstream.
 const SUBPROTOCOLS_MAX: usize = 64;
 
 /// A check of the handshake, and the refusal of a request that fails it.
 struct Check {
-    /// For the log and for tests.
+    /// The name of the check, for the log and for tests.
     name: &'static str,
     run: fn(&mut RequestContext) -> Result<(), Refusal>,
 }
@@ -34,7 +34,7 @@ const CHECKS: [Check; 6] = [
     Check { name: "subprotocols", run: subprotocols },
 ];
 
-/// Runs all checks, and fills in the subprotocols that the client offers.
+/// Runs all checks, and records the subprotocols that the client offers in `context`.
 pub(super) fn run(context: &mut RequestContext) -> Result<(), Refusal> {
     first_failure(context).map_or(Ok(()), |(name, refusal)| {
         log::debug!("handshake check failed check={name} peer={}", context.peer);
@@ -42,7 +42,7 @@ pub(super) fn run(context: &mut RequestContext) -> Result<(), Refusal> {
     })
 }
 
-/// The first check that the request fails, by name.
+/// The first check that the request fails, by name; `None` if it passes all.
 fn first_failure(context: &mut RequestContext) -> Option<(&'static str, Refusal)> {
     CHECKS.iter().find_map(|check| (check.run)(context).err().map(|refusal| (check.name, refusal)))
 }
@@ -56,7 +56,7 @@ fn method(context: &mut RequestContext) -> Result<(), Refusal> {
     Err(refusal.with(header::ALLOW, "GET"))
 }
 
-/// A request for anything but a WebSocket gets 426 (RFC 9110 section 15.5.22).
+/// Checks that the client requests a WebSocket. Any other request gets 426 (RFC 9110 section 15.5.22).
 fn upgrade(context: &mut RequestContext) -> Result<(), Refusal> {
     let headers = context.head.headers();
     if has_token(headers, &header::UPGRADE, "websocket") && has_token(headers, &header::CONNECTION, "upgrade")
@@ -68,7 +68,7 @@ fn upgrade(context: &mut RequestContext) -> Result<(), Refusal> {
     Err(refusal.with(header::UPGRADE, "websocket"))
 }
 
-/// The upstream could read a body as frames, or frames as a body.
+/// Checks that the request has no body. The upstream could read a body as frames, or frames as a body.
 fn body(context: &mut RequestContext) -> Result<(), Refusal> {
     let headers = context.head.headers();
     let mut lengths = headers.get_all(header::CONTENT_LENGTH);
@@ -97,7 +97,8 @@ fn key(context: &mut RequestContext) -> Result<(), Refusal> {
     }
 }
 
-/// The offered subprotocols. Empty elements of the list are ignored (RFC 9110 section 5.6.1.2).
+/// Checks and records the offered subprotocols. Empty elements of the list are ignored (RFC 9110 section
+/// 5.6.1.2).
 fn subprotocols(context: &mut RequestContext) -> Result<(), Refusal> {
     let malformed = || bad("Sec-WebSocket-Protocol must be a list of distinct tokens");
     let mut offered: Vec<String> = Vec::new();
@@ -119,7 +120,7 @@ fn bad(text: &'static str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, text)
 }
 
-/// The value of a header that occurs exactly once.
+/// The value of a header that occurs exactly once; otherwise `None`.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name);
     let value = values.next()?;
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(status(&offered), Ok(vec!["graphql-ws".to_owned(), "chat.v2".to_owned()]));
     }
 
-    /// RFC 9110 section 5.6.1.2.
+    /// RFC 9110 section 5.6.1.2 requires this.
     #[test]
     fn empty_elements_of_lists_are_ignored() {
         for (list, expected) in [

@@ -10,8 +10,8 @@ use crate::{
     wiring::UpstreamStart,
 };
 
-/// Dials the upstream before the client is answered, so that the client gets the subprotocol that the upstream
-/// chooses. Returns the subprotocol to answer with, and the connection or the dial in progress.
+/// Dials the upstream before the client is answered, so that the client gets the subprotocol that the
+/// upstream chooses. Returns the subprotocol for the response, and the connection or the dial in progress.
 ///
 /// A refusal by the upstream with a 4xx status is passed on to the client. On a route that closes the client when the
 /// upstream is lost, every failure of the dial refuses the client. `dial_before_accept` limits how long the client
@@ -43,9 +43,9 @@ pub(super) async fn dial_first(
     Ok((protocol, UpstreamStart { plan, first }))
 }
 
-/// The subprotocol to answer with when the upstream has not chosen one: the first of the route's `subprotocols` that
-/// the client offers. If the route lists none and the client offers exactly one, that one: a browser would close a
-/// connection without it, and the upstream can choose no other.
+/// The subprotocol for the response when the upstream has not chosen one: the first of the route's
+/// `subprotocols` that the client offers. If the route lists none and the client offers exactly one, it is
+/// that one: a browser would close a connection without it, and the upstream can choose no other.
 pub(super) fn preferred(route: &Route, offered: &[String]) -> Option<String> {
     match offered {
         [only] if route.subprotocols.is_empty() => Some(only.clone()),

@@ -38,14 +38,14 @@ pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(Hea
     headers
 }
 
-/// Maximum size of the headers that are passed on from an upstream's answer. Browsers accept about 4 KiB for
-/// a cookie.
+/// Maximum size of the headers that are passed on from an upstream's response, in bytes. Browsers accept
+/// about 4 KiB for a cookie.
 const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 
-/// The headers of the upstream's answer that `forward_response_headers` lists, and the number of those that
-/// were left out because of [`RESPONSE_BYTES_MAX`]. Headers of the same name keep their order.
+/// The headers of the upstream's response that `forward_response_headers` lists, and the number of those that
+/// were omitted because of [`RESPONSE_BYTES_MAX`]. Headers of the same name keep their order.
 ///
-/// A header that the answer's `Connection` lists is not passed on (RFC 9110 section 7.6.1).
+/// A header that the response's `Connection` lists is not passed on (RFC 9110 section 7.6.1).
 pub(super) fn response(answer: &HeaderMap, upstream: &Upstream) -> (Vec<(HeaderName, HeaderValue)>, usize) {
     let (mut headers, mut left_out, mut room) = (Vec::new(), 0, RESPONSE_BYTES_MAX);
     for name in &upstream.forward_response_headers {
@@ -64,12 +64,13 @@ pub(super) fn response(answer: &HeaderMap, upstream: &Upstream) -> (Vec<(HeaderN
     (headers, left_out)
 }
 
-/// Whether a value cannot inject another header. The parser of the upstream's answer already guarantees it.
+/// Whether a value cannot inject another header. The parser of the upstream's response already guarantees
+/// this.
 fn is_one_line(value: &HeaderValue) -> bool {
     value.as_bytes().iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control())
 }
 
-/// The `Host` header, if it differs from the host of the URL.
+/// The `Host` header for the upstream; `None` if it is the host of the URL.
 fn host(headers: &HeaderMap, upstream: &Upstream) -> Option<HeaderValue> {
     match &upstream.host {
         HostHeader::Upstream => None,
@@ -106,14 +107,14 @@ fn forwarding(
     }
 }
 
-/// `$request` and `$session` of a session's events.
+/// The metadata `$request` and `$session` of a session's events.
 ///
 /// ```json
 /// {"request":{"path":"/chat","query":"a=1","headers":{"host":"example"},"subprotocol":null,
 ///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws"}}
 /// ```
 /// The values of a header that occurs more than once are joined by commas. Values that are not visible ASCII
-/// are left out.
+/// are omitted.
 pub(super) fn meta(
     context: &RequestContext,
     protocol: Option<&str>,
@@ -172,7 +173,7 @@ mod tests {
         (headers.iter().map(text).collect(), left_out)
     }
 
-    /// A client must not be able to hide its address behind bytes that are not text.
+    /// A client cannot conceal its address with bytes that are not text.
     #[test]
     fn bytes_that_are_not_text_stay_before_the_addresses_that_proxies_add() {
         let values =

@@ -3,8 +3,8 @@
 //! # Security
 //! Input that two parsers could interpret differently is refused: line ends other than CRLF, folded lines,
 //! white space around names, a second Host or Content-Length. `httparse` splits the lines into names and
-//! values, and sees only lines that were checked here. A refusal closes the connection, so no byte of a
-//! refused request is ever read as the start of another one.
+//! values, and receives only lines that were checked here. A refusal closes the connection, so no byte of a
+//! refused request is ever parsed as the start of another one.
 
 use std::io;
 
@@ -17,10 +17,10 @@ use tokio::io::AsyncRead;
 
 use crate::{listener::answer::Refusal, net::read_through};
 
-/// Maximum number of header lines: several times what browsers and proxies in front of us send.
+/// Maximum number of header lines: several times what browsers and proxies send.
 const HEADERS_MAX: usize = 100;
 
-/// Initial capacity for a head: enough for most, and cheap for one that never completes.
+/// Initial capacity for a head, in bytes: enough for most heads, and little for one that never completes.
 const ROOM: usize = 1024;
 
 /// A request's head, and the bytes received after it.
@@ -31,7 +31,7 @@ pub(super) struct Request {
     pub(super) rest: Vec<u8>,
 }
 
-/// Why there is no head.
+/// The reason why there is no head.
 #[derive(Debug)]
 pub(super) enum End {
     /// The client disconnected.
@@ -40,7 +40,7 @@ pub(super) enum End {
     Refused(Refusal),
 }
 
-/// Reads a head as its bytes arrive, each byte once.
+/// A parser that reads a head as its bytes arrive, each byte once.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     /// Number of bytes that have been read.
@@ -48,17 +48,17 @@ pub(super) struct Reader {
     /// Start of the current line.
     line: usize,
     request: Option<RequestLine>,
-    /// Start of the header lines.
+    /// Start of the header lines, in bytes from the start of the head.
     headers_at: usize,
     /// Number of header lines so far.
     headers: usize,
 }
 
-/// `GET /chat?a=1 HTTP/1.1`
+/// The parts of a request line such as `GET /chat?a=1 HTTP/1.1`.
 #[derive(Debug)]
 struct RequestLine {
     method: Method,
-    /// Path and query.
+    /// Path and query of the request target.
     uri: Uri,
     /// The host in the request target, if the target is in absolute form (RFC 9112 section 3.2.2).
     authority: Option<HeaderValue>,
@@ -66,7 +66,7 @@ struct RequestLine {
 
 // --- The socket
 
-/// Reads a request's head. The head and the bytes received after it have at most `max` bytes together.
+/// Reads the head of a request. The head and the bytes received after it together have at most `max` bytes.
 pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Request, End> {
     let mut reader = Reader::default();
     let mut bytes = Vec::new();
@@ -82,9 +82,10 @@ pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> R
     }
 }
 
-/// Completes when the client disconnects. Until then it collects what the client sends after its handshake.
+/// Completes when the client disconnects. Until then it appends what the client sends after its handshake to
+/// `rest`.
 ///
-/// With `max` bytes in `rest` it stops reading, and a disconnect goes unnoticed.
+/// When `rest` has `max` bytes, reading stops, and a disconnect goes unnoticed.
 pub(super) async fn gone(stream: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u8>, max: usize) {
     while rest.len() < max {
         if more(stream, rest, max).await.is_err() {
@@ -94,13 +95,13 @@ pub(super) async fn gone(stream: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u
     std::future::pending().await
 }
 
-/// Waits for bytes and appends them, up to a total of `max`; fails when the client has disconnected.
+/// Waits for bytes and appends them, up to a total of `max`. Fails when the client has disconnected.
 async fn more(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>, max: usize) -> io::Result<()> {
     let count = read_through(stream, max - bytes.len(), |part| append(bytes, part, max)).await?;
     if count == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
-/// Appends with a capacity that doubles from [`ROOM`] and never exceeds `max`.
+/// Appends bytes with a capacity that doubles from [`ROOM`] and never exceeds `max`.
 fn append(bytes: &mut Vec<u8>, part: &[u8], max: usize) {
     let length = bytes.len() + part.len();
     if length > bytes.capacity() {
@@ -113,8 +114,8 @@ fn append(bytes: &mut Vec<u8>, part: &[u8], max: usize) {
 // === impl Reader ===
 
 impl Reader {
-    /// Reads the bytes that were added to `bytes` since the last call; `bytes` holds everything from the
-    /// first byte on. Gives the head and its length once the head is complete.
+    /// Parses the bytes that were added to `bytes` since the last call; `bytes` holds the whole head so far.
+    /// Returns the head and its length in bytes, once it is complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
         while let Some(byte) = bytes.get(self.at) {
             match (byte, bytes.get(self.at + 1)) {
@@ -135,7 +136,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// Reads a line; true if it is the empty line that ends the head.
+    /// Parses a line. Returns true if it is the empty line that ends the head.
     fn ends_with(&mut self, line: &[u8]) -> Result<bool, Refusal> {
         match (&self.request, line) {
             // RFC 9112 section 2.2: empty lines before the request are ignored.
@@ -173,8 +174,8 @@ impl Reader {
     }
 }
 
-/// Parses header lines, with the empty line after them. Names and values are copies, so that the read buffer
-/// can be freed.
+/// Parses header lines, including the empty line after them. Names and values are copies, so that the read
+/// buffer can be freed.
 fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
     let mut found = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(lines, &mut found) else {
@@ -232,7 +233,8 @@ impl RequestLine {
     }
 }
 
-/// Path and query of a request target, and its host if it is in absolute form (RFC 9112 section 3.2).
+/// The path and query of a request target, and its host if it is in absolute form (RFC 9112 section 3.2).
+/// `None` if the target is invalid.
 fn target_of(target: &[u8]) -> Option<(Uri, Option<HeaderValue>)> {
     // A request target has no fragment, and bytes outside ASCII are percent-encoded.
     if target.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'#') {
@@ -268,7 +270,7 @@ mod tests {
         read(text.as_bytes()).err()
     }
 
-    /// A request line, then a Host, then `lines`.
+    /// A head with a request line, a Host header, and then `lines`.
     fn with(lines: &str) -> String {
         format!("GET / HTTP/1.1\r\nHost: h.test\r\n{lines}\r\n")
     }
@@ -374,7 +376,7 @@ mod tests {
     }
 
     proptest! {
-        /// A head is read the same in any pieces.
+        /// A head gives the same result when it arrives in any pieces.
         #[test]
         fn a_head_is_the_same_in_any_pieces(cuts in proptest::collection::vec(1_usize..20, 1..100)) {
             let mut reader = Reader::default();
@@ -390,7 +392,8 @@ mod tests {
             }
         }
 
-        /// Any bytes are a head, the beginning of one, or refused, with the same result in one piece as in many.
+        /// Any bytes are a head, the beginning of a head, or refused, with the same result in one piece and
+        /// in many.
         #[test]
         fn any_bytes_get_the_same_result_in_any_pieces(
             bytes in proptest::collection::vec(

@@ -40,8 +40,8 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
-    event::Origin,
-    flow::{AckTracker, EventNumber},
+    event::{EventNumber, Origin},
+    flow::AckTracker,
     log::Quoted,
     net::Stream,
     rate::Limiter,
@@ -62,16 +62,17 @@ pub(super) struct Handshake {
     pub(super) stream: Stream,
     /// The client's address.
     pub(super) peer: SocketAddr,
-    /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind is free.
+    /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind
+    /// is free.
     pub(super) slot: Option<Slot>,
-    /// Counts the connection until its session has started or it has been refused.
+    /// The guard that counts the connection until its session has started or it has been refused.
     pub(super) pending: Pending,
 }
 
 /// The route and upstream chosen for an admitted client.
 struct Target {
     route: Arc<Route>,
-    /// The subprotocol to answer with.
+    /// The subprotocol for the response.
     protocol: Option<String>,
     /// The connection to the upstream; `None` on a route without upstream.
     upstream_start: Option<UpstreamStart>,
@@ -88,7 +89,7 @@ struct Admitted {
 // === impl Handshake ===
 
 impl Handshake {
-    /// Reads the request, answers it, and starts the session or refuses it. The request has to be complete by
+    /// Reads the request, answers it, and starts the session or refuses it. The request must be complete by
     /// `deadline`.
     pub(super) async fn run(mut self, deadline: Instant) {
         let max = self.configuration.listener.max_header;
@@ -121,7 +122,7 @@ impl Handshake {
         }
     }
 
-    /// Answers with 101 and starts the session.
+    /// Sends a 101 and starts the session.
     async fn accept(
         mut self,
         context: &RequestContext,
@@ -141,8 +142,8 @@ impl Handshake {
         }
     }
 
-    /// The headers of the upstream's answer that are passed on to the client; empty if the upstream has not answered
-    /// yet.
+    /// The headers of the upstream's response that are passed on to the client. Empty if the upstream has not
+    /// responded yet.
     fn response_headers(&self, target: &Target) -> Vec<(HeaderName, HeaderValue)> {
         let Some(UpstreamStart { plan, first: First::Up(dialed) }) = &target.upstream_start else {
             return Vec::new();
@@ -204,8 +205,9 @@ impl Handshake {
         answer::refuse(stream, &refusal.answer(with_body)).await;
     }
 
-    /// Refuses a connection for which no handshake slot was free, without reading from it. When too many connections
-    /// are being refused in this way, closes it without waiting for the client to read the answer.
+    /// Refuses a connection for which no handshake slot was free, without reading from it. If too many
+    /// connections are being refused in this way, closes it without waiting for the client to read the
+    /// response.
     pub(super) async fn turn_away(self) {
         let refusal = Refusal::from(Full::Handshakes);
         if self.slot.is_some() {

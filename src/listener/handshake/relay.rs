@@ -1,4 +1,4 @@
-//! Answers a client whose upstream refused the handshake or cannot be reached.
+//! Responds to a client whose upstream refused the handshake or cannot be reached.
 
 use actix_http::{
     StatusCode,
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// The reason in the log, and the text of the answer when the upstream's body is not passed on.
+/// The reason in the log, and the text of the response when the upstream's body is not passed on.
 const REFUSED: &str = "refused by the upstream";
 
 /// Headers that the client needs to react to the refusal. All others are dropped, for example
@@ -36,11 +36,11 @@ const PASSED: [HeaderName; 5] = [
     header::SEC_WEBSOCKET_VERSION,
 ];
 
-/// Headers that describe the body. They are passed on with it.
+/// Headers that describe the body. They are passed on together with the body.
 const OF_BODY: [HeaderName; 3] = [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
 
-/// Whether a failed dial refuses the client. A 4xx always does. On a route that closes its clients when the upstream
-/// is lost, every failure does. Otherwise the client is accepted.
+/// Whether a failed dial refuses the client. A 4xx response always does. On a route that closes its clients
+/// when the upstream is lost (`keeps_client` is false), every failure does. Otherwise the client is accepted.
 pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
     match error {
         DialError::Refused(refused) => {
@@ -51,7 +51,7 @@ pub(super) fn is_answer(error: &DialError, keeps_client: bool) -> bool {
 }
 
 /// The refusal for a client whose upstream could not be connected, with the status codes of a gateway: 502,
-/// 504, or the upstream's own. `deadline` bounds the wait for the body of the upstream's answer.
+/// 504, or the upstream's own. `deadline` limits the wait for the body of the upstream's response.
 pub(super) async fn answer(error: DialError, plan: &DialPlan, deadline: Instant) -> Refusal {
     let cause = error.to_string();
     let refusal = match error {
@@ -66,15 +66,15 @@ pub(super) async fn answer(error: DialError, plan: &DialPlan, deadline: Instant)
     Refusal { cause: Some(cause), ..refusal }
 }
 
-/// Whether a status is meaningful to the client. A 407 requests credentials of this proxy, and a 1xx or 2xx
+/// Whether a status is meaningful to the client. A 407 asks for credentials for a proxy, and a 1xx or 2xx
 /// does not refuse a handshake.
 fn is_for_client(status: StatusCode) -> bool {
     status.as_u16() >= 300 && status != StatusCode::PROXY_AUTHENTICATION_REQUIRED
 }
 
-/// The upstream's refusal as the answer to the client: its status, the [`PASSED`] headers, and its body if
-/// that is complete by `deadline` and has at most [`BODY_MAX`](crate::upstream::refused::BODY_MAX) bytes.
-/// Otherwise a text replaces the body and says why.
+/// The upstream's refusal as the response to the client: its status, the [`PASSED`] headers, and its body if
+/// the body is complete by `deadline` and has at most [`BODY_MAX`](crate::upstream::refused::BODY_MAX) bytes.
+/// Otherwise a text that gives the reason replaces the body.
 async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
@@ -112,7 +112,7 @@ fn passed(headers: &HeaderMap, upstream: &str) -> Vec<(HeaderName, HeaderValue)>
     passed
 }
 
-/// The headers listed in `forward_response_headers`, without those that the answer has in any case.
+/// The headers listed in `forward_response_headers`, without those that the response has in any case.
 fn listed(headers: &HeaderMap, upstream: &Upstream) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let (listed, left_out) = forward::response(headers, upstream);
     if left_out > 0 {
@@ -122,8 +122,8 @@ fn listed(headers: &HeaderMap, upstream: &Upstream) -> impl Iterator<Item = (Hea
     listed.into_iter().filter(move |(name, _)| !known(name))
 }
 
-/// Whether a client can use a `Location`. One at the upstream's own host is unreachable for clients and
-/// reveals an internal name.
+/// Whether a client can use a `Location`. A `Location` at the upstream's own host is unreachable for clients
+/// and reveals an internal name.
 fn is_location(value: &HeaderValue, upstream: &str) -> bool {
     let Ok(location) = value.to_str() else { return false };
     host(location).is_none_or(|named| !host(upstream).is_some_and(|own| own.eq_ignore_ascii_case(named)))

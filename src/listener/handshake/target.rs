@@ -1,4 +1,4 @@
-//! Where the connections of a client's session go.
+//! The target of the upstream connections of a client's session.
 
 use actix_http::{StatusCode, Uri};
 
@@ -8,8 +8,8 @@ use crate::{
     upstream::{ClientPath, Destination, PathError, Upstream},
 };
 
-/// What the request adds to the upstream's URL, and where the first connection goes. Refuses a path with dot
-/// segments (400) and one that makes the URL too long (414).
+/// Determines what the request adds to the upstream's URL, and where the first connection goes. Refuses a
+/// path with dot segments (400) and a path that makes the URL too long (414).
 pub(super) fn target(
     route: &Route,
     upstream: &Upstream,
@@ -161,7 +161,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any request target, the upstream's origin and path are unchanged, and a URL parser reads the same URL.
+        /// For any request target, scheme, host, port and path of the upstream's URL are unchanged, and a URL
+        /// parser reads the same URL.
         #[test]
         fn a_target_stays_below_the_upstreams_url(
             route in prop_oneof![Just("/"), Just("/chat"), Just("/chat/")],

@@ -18,10 +18,10 @@ use crate::{
     wire::{CloseFrame, LivenessError, Message},
 };
 
-/// The rate limits on a client's messages: one for this session, one for all sessions of its address.
+/// The rate limits on a client's messages: one for the session, one for all sessions of the client's address.
 pub(super) struct Limiters {
     limits: Vec<Limit>,
-    /// Whether the session reads nothing until a timer fires.
+    /// Whether a timer is set, and the session reads nothing until it fires.
     is_waiting: bool,
 }
 
@@ -37,8 +37,8 @@ impl Limit {
 }
 
 impl Limiters {
-    /// The limits for a new session; `None` when the listener has none. `address` is the limiter that the sessions
-    /// of the client's address share.
+    /// The limits for a new session; `None` when the listener has none. `address` is the limiter that the
+    /// sessions of the client's address share.
     pub(super) fn new(listener: &Listener, address: Option<Arc<Mutex<Limiter>>>) -> Option<Box<Self>> {
         let own = Limiter::new(&listener.rate, Instant::now());
         let own = own
@@ -51,7 +51,7 @@ impl Limiters {
     /// Counts a message of `bytes` bytes.
     ///
     /// # Errors
-    /// The limit that the message exceeds, and that limit's policy. The message is not counted then.
+    /// The limit that the message exceeds, and the policy of that limit. The message is then not counted.
     fn count(&self, bytes: usize, now: Instant) -> Result<(), (Excess, OnLimit)> {
         for limit in &self.limits {
             // A delaying limit accepts every message. The session then stops reading until the debt is paid.
@@ -65,7 +65,7 @@ impl Limiters {
         Ok(())
     }
 
-    /// How long the session must not read from the client, from now on.
+    /// The time in which the session must not read from the client, from now on.
     fn wait(&self, now: Instant) -> Duration {
         let delaying = self.limits.iter().filter(|limit| limit.policy == OnLimit::Delay);
         delaying.map(|limit| limit.limiter().wait(now)).max().unwrap_or_default()
@@ -88,8 +88,8 @@ impl Session {
         self.reject(failure);
     }
 
-    /// Accepts incomplete input, such as a last line without newline, as the client's last events. Called when the
-    /// client has closed. Each preprocessor has at most one.
+    /// Accepts incomplete input, such as a last line without newline, as the client's last events. It is
+    /// called when the client has closed. Each preprocessor has at most one such event.
     pub(super) fn finish_input(&mut self) {
         while let Some(decoded) = self.down.channel.take_unfinished() {
             self.accept(decoded);
@@ -97,17 +97,18 @@ impl Session {
         self.flush_batch();
     }
 
-    /// Fails incomplete input, because the rest of it will not be read.
+    /// Rejects incomplete input, because the rest of it will not be read.
     pub(super) fn abandon_input(&mut self) {
         if let Some(error) = self.down.channel.abandon() {
             self.reject(Failure::decode(FailureOrigin::Downstream, error));
         }
     }
 
-    /// Whether the session must not read from the client because of a rate limit. A timer ends that.
+    /// Whether a rate limit forbids the session to read from the client. If so, a timer wakes the session
+    /// when it may.
     ///
-    /// This is a timer and no alarm of the ticker, because a rate needs waits shorter than a tick. The socket cannot
-    /// delay it: the session does not read meanwhile, and writes are bounded in each turn.
+    /// The timer is not an alarm of the ticker, because a rate needs waits shorter than a tick. The socket
+    /// cannot delay the timer: the session does not read meanwhile, and writes are bounded in each turn.
     pub(super) fn is_held_back(&mut self, ctx: &mut Context<Self>, task: &task::Context<'_>) -> bool {
         let Some(limiters) = &mut self.limiters else { return false };
         if !limiters.is_waiting {
@@ -126,7 +127,8 @@ impl Session {
         limiters.is_waiting
     }
 
-    /// Pings a silent client, and ends the session of one that is silent, idle or blocked for too long.
+    /// Sends a ping to a silent client, and ends the session of a client that is silent, idle or blocked for
+    /// too long.
     pub(super) fn check_liveness(&mut self, task: &task::Context<'_>) {
         if matches!(self.state, SessionState::Open)
             && let Some(error) = self.down.channel.check_liveness(task.waker())
@@ -150,8 +152,8 @@ impl Session {
         }
     }
 
-    /// Starts to drop messages for a client that does not read. False when the policy does not allow that, or when
-    /// it does not free enough of the budget.
+    /// Starts to drop messages for a client that does not read. Returns false when the policy does not allow
+    /// that, or when dropping does not free enough of the budget.
     fn start_dropping(&mut self) -> bool {
         let discarded = self.down.discarded();
         let drops = self.down.start_dropping();
@@ -164,7 +166,7 @@ impl Session {
         drops
     }
 
-    /// Reports to the client how many messages it missed.
+    /// Reports to the client how many messages it missed, `count`.
     pub(super) fn report_gap(&mut self, count: u64) {
         log::info!("client reads again session={self} discarded={count}");
         if !self.links.replies_errors {

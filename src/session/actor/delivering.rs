@@ -5,9 +5,9 @@ use std::task;
 use super::{Session, ending::SessionState};
 use crate::{
     channel::{self, Part},
-    event::Event,
+    event::{Event, EventNumber},
     failure::{Failure, FailureOrigin},
-    flow::{Ack, AckStatus, Cause, DataMessage, Envelope, EventNumber, Kind, Permit, Ticket, recycle},
+    flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
     reply::error_data,
     session::{
         downstream::{Class, ClientFrame},
@@ -72,8 +72,8 @@ impl Session {
         }
     }
 
-    /// Applies the outcomes that tickets have reported. With `task`, later acks wake the task; while the session
-    /// waits for outcomes, acks of any kind do.
+    /// Applies the outcomes that tickets have reported. With a `task`, later acks wake it; while the session
+    /// waits for outcomes, successful outcomes wake it too.
     pub(super) fn take_acks(&mut self, task: Option<&task::Context<'_>>) {
         let eager =
             !matches!(self.state, SessionState::Open) || self.delivery.unsettled() >= self.max_in_flight;
@@ -105,7 +105,8 @@ impl Session {
         }
     }
 
-    /// Ends the session, which cannot work without the pipeline. The pipeline's events have been reported as lost.
+    /// Ends the session after a pipeline died, because the session cannot work without it. The pipeline's
+    /// events have been reported as lost.
     fn pipeline_died(&mut self, name: &str) {
         log::error!("pipeline died session={self} pipeline={name}");
         self.ending = Some(Box::new(CloseFrame::new(1011, "internal error")));

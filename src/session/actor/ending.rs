@@ -24,7 +24,7 @@ pub(super) enum SessionState {
     Open,
     Draining {
         intent: CloseIntent,
-        /// Whether `StopUpstream` has been sent.
+        /// Whether `StopUpstream` has been sent to the supervisor.
         upstream_stopped: bool,
     },
     Closing(CloseIntent),
@@ -36,7 +36,7 @@ pub(super) enum SessionState {
 pub(super) enum CloseIntent {
     /// The connection is gone. Send no close frame.
     Gone(Side),
-    /// The client has sent its close frame. Send ours, then end the connection.
+    /// The client has sent its close frame. Send the proxy's, then end the connection.
     Answer(Option<CloseFrame>),
     /// Send a close frame, with or without a code, and wait for the client's.
     Close(Option<CloseFrame>, Side),
@@ -53,8 +53,8 @@ pub(super) enum Side {
 }
 
 impl Session {
-    /// Stops reading. The session closes as `intent` says when all events are settled. After `wait` the upstream is
-    /// stopped, which fails the unsettled events.
+    /// Stops reading. The session closes as `intent` says when all events are settled. After `wait` the
+    /// upstream is stopped, which makes the unsettled events fail.
     pub(super) fn start_draining(&mut self, intent: CloseIntent, wait: Duration) {
         if !matches!(self.state, SessionState::Open) {
             return;
@@ -67,7 +67,7 @@ impl Session {
         }
     }
 
-    /// Acts on the deadline of the current state.
+    /// Handles the deadline of the current state.
     pub(super) fn due(&mut self, ctx: &mut Context<Self>) {
         match self.state {
             SessionState::Open => self.start_drain(),
@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Takes the order to drain, which an open session follows after its delay.
+    /// Stores the order to drain. An open session follows it after its delay.
     pub(super) fn schedule_drain(&mut self, drain: Drain) {
         if matches!(self.state, SessionState::Open) {
             // Deadlines pass one and a half ticks late on average. Subtracting that keeps the closes in the window.
@@ -98,8 +98,8 @@ impl Session {
         }
     }
 
-    /// Ends the upstream connections, because the time for outcomes is over. The supervisor then reports the events
-    /// that this leaves unsettled.
+    /// Ends the upstream connections, because the time for outcomes is over. The supervisor then reports the
+    /// events that are unsettled.
     fn stop_upstream(&mut self) {
         let SessionState::Draining { intent, upstream_stopped } = &mut self.state else { return };
         if !mem::replace(upstream_stopped, true) {
@@ -111,8 +111,8 @@ impl Session {
         }
     }
 
-    /// Fails the events that have no outcome even after the upstream was stopped, because they are stuck in a
-    /// pipeline for example. Their error replies bypass the errors pipelines.
+    /// Makes the events fail that have no outcome even after the upstream was stopped, for example because
+    /// they are stuck in a pipeline. Their error replies bypass the errors pipelines.
     fn drain_deadline(&mut self, ctx: &mut Context<Self>) {
         for event in self.delivery.open() {
             self.delivery.fail(event);
@@ -132,7 +132,7 @@ impl Session {
         }
     }
 
-    /// Sends our close frame, and starts the deadline for the rest of the closing handshake.
+    /// Sends the proxy's close frame, and sets the deadline for the rest of the closing handshake.
     pub(super) fn close(&mut self, intent: CloseIntent) {
         self.down.release();
         self.down.channel.link().close(intent.frame());
@@ -175,8 +175,8 @@ impl Session {
         );
     }
 
-    /// Writes, and enters the next state when its condition is met: all events are settled, or the closing handshake
-    /// is done. Ready when the session is over.
+    /// Writes queued frames, and enters the next state when its condition is met: all events are settled, or
+    /// the closing handshake is done. Ready when the session is over.
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
         if let Some(frame) = self.ending.take() {
             let intent = CloseIntent::Close(Some(*frame), Side::Proxy);
@@ -205,7 +205,7 @@ impl Session {
         if matches!(self.state, SessionState::Over) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Writes what is queued. When the client reads again after messages were dropped, reports the gap to it.
+    /// Writes queued frames. When the client reads again after messages were dropped, reports the gap to it.
     fn flush(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
         loop {
             if let Poll::Ready(Err(_)) = self.down.poll_flush(task) {
@@ -216,7 +216,8 @@ impl Session {
         }
     }
 
-    /// Handles a failed write. The client gets nothing more, but the events that it sent still get time to settle.
+    /// Handles a failed write. The client gets nothing more, but the events that it sent still get time to
+    /// settle.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
             SessionState::Open => self.client_ended(CloseIntent::Gone(Side::Downstream)),
@@ -228,7 +229,7 @@ impl Session {
 }
 
 impl SessionState {
-    /// The state's name in logs and reports.
+    /// The name of the state in logs and reports.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Open => "open",
@@ -240,7 +241,7 @@ impl SessionState {
 }
 
 impl CloseIntent {
-    /// The close frame for the upstream: the client's, or 1001 when the client has vanished.
+    /// The close frame for the upstream: the client's, or 1001 when the client has disappeared.
     pub(super) fn to_upstream(&self) -> Option<CloseFrame> {
         match self {
             Self::Gone(_) => Some(CloseFrame::new(1001, "client is gone")),
@@ -274,7 +275,7 @@ impl CloseIntent {
         }
     }
 
-    /// Code and reason for the log. 1005 and 1006 are never sent (RFC 6455 section 7.4.1).
+    /// Code and reason for the log. The codes 1005 and 1006 are never sent (RFC 6455 section 7.4.1).
     fn to_log(&self) -> (u16, &str) {
         match (self, self.frame()) {
             (Self::Gone(_), _) => (1006, ""),

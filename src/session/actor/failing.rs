@@ -7,17 +7,18 @@ use super::{
     ending::{CloseIntent, SessionState, Side},
 };
 use crate::{
-    event::{Event, EventId, Meta, Value},
+    event::{Event, EventId, EventNumber, Meta, Value},
     failure::{Failure, FailureKind, FailureOrigin, Written},
-    flow::{Cause, DataMessage, Envelope, EventNumber, Failed, Kind, Loss, Ticket, UpstreamEnd},
+    flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Ticket, UpstreamEnd},
     log::Quoted,
     reply::{self, error_data},
     turn::now_ns,
     wire::CloseFrame,
 };
 
-/// Labels of the events that a close reason names.
+/// The label in a close reason of the first lost event.
 const FIRST_LOST: &str = "first lost event";
+/// The label in a close reason of the last event sent before a loss.
 const LAST_SENT: &str = "last event sent";
 
 impl Session {
@@ -40,8 +41,8 @@ impl Session {
         self.fail(event, cause, failure, correlation);
     }
 
-    /// Reports the failure of an event that has no outcome yet: by an error reply, or on a route without error
-    /// replies by closing the session, where the policy requires that.
+    /// Reports the failure of an event that has no outcome yet: by an error reply, or, on a route without
+    /// error replies, by closing the session if the client must notice the failure.
     pub(super) fn fail(
         &mut self,
         event: EventNumber,
@@ -61,7 +62,7 @@ impl Session {
         }
     }
 
-    /// Remembers the earliest event that was lost, for the close reason.
+    /// Records the earliest event that was lost, for the close reason.
     fn note_loss(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         if let Some(loss) = &mut self.loss
             && cause == Cause::Message
@@ -71,8 +72,8 @@ impl Session {
         }
     }
 
-    /// Settles a failed event without a message to the client, and ends the session if [`policy::close_for`] has a
-    /// close code for the failure.
+    /// Settles a failed event without a message to the client, and ends the session if [`policy::close_for`]
+    /// has a close code for the failure.
     fn close_for(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         let down = &mut self.down;
         self.delivery.error_unreported(event, |frame| down.emit(frame));
@@ -98,8 +99,8 @@ impl Session {
         }
     }
 
-    /// Drains the session because its upstream has ended. The close frame follows everything that the upstream sent
-    /// before.
+    /// Drains the session because its upstream has ended. The close frame follows everything that the
+    /// upstream sent before.
     pub(super) fn upstream_ended(&mut self, end: UpstreamEnd) {
         let UpstreamEnd { failed, frame, loss } = end;
         if matches!(self.state, SessionState::Open) && self.ending.is_none() {
@@ -117,15 +118,15 @@ impl Session {
         CloseFrame::new(frame.code, reply::reason_with(&frame.reason, events))
     }
 
-    /// For an event that could not be sent: the last event that was sent to the same server, on the connection that
-    /// was lost. It counts as delivered, but may be lost as well.
+    /// The last event that was sent to the server of a failed event, on the connection that was lost, with
+    /// its label in a close reason. That event counts as delivered, but may be lost as well.
     fn last_sent(&self, failure: &Failure) -> Option<(&'static str, EventId)> {
         let (lost, event) = self.last_sent.as_deref()?;
         let is_for_it = failure.written != Written::Whole && failure.server.as_ref() == Some(lost);
         is_for_it.then(|| (LAST_SENT, self.tracker.id(*event)))
     }
 
-    /// Makes the error event of a failure and sends it towards the client.
+    /// Creates the error event of a failure and sends it towards the client.
     pub(super) fn reply_error(
         &mut self,
         event: EventNumber,
@@ -153,8 +154,8 @@ impl Session {
         self.send_error(event, ticket, cause);
     }
 
-    /// Fails an event that a pipeline sent to port `err`, before or after the upstream. The event that came from the
-    /// port is the error event.
+    /// Makes an event fail that a pipeline sent to port `err`. `before_upstream` is whether the event was on its way
+    /// to the upstream. The event that came from the port is the error event.
     pub(super) fn fail_by_program(&mut self, event: Event, ticket: Ticket, before_upstream: bool) {
         let cause = ticket.cause();
         let number = ticket.redeem();
@@ -170,8 +171,9 @@ impl Session {
         }
     }
 
-    /// Whether a failure must be reported: once per event, and not when the event has an outcome. The failure of an
-    /// error event is reported while its event still waits for the error reply.
+    /// Whether a failure must be reported. A failure is reported once per event, and not if the event has an
+    /// outcome. The failure of an error event is reported while the event that it reports still waits for the
+    /// error reply.
     fn is_error_due(&mut self, event: EventNumber, cause: Cause) -> bool {
         match cause {
             Cause::Message => self.delivery.fail(event),
@@ -183,7 +185,8 @@ impl Session {
         }
     }
 
-    /// Sends an error event through the errors pipelines. One that failed there goes directly to the client.
+    /// Sends an error event through the errors pipelines. An error event that failed there goes directly to
+    /// the client.
     fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
         // An error reply uses the budget of the side that caused it until it is written. So a peer that causes
         // errors faster than the client reads them is itself not read.

@@ -1,4 +1,4 @@
-//! The kinds of values that keys take, and the defaults of keys.
+//! The kinds of values that keys accept, and the defaults of keys.
 
 use std::{fmt, time::Duration};
 
@@ -6,16 +6,16 @@ use config::{Value, ValueKind};
 
 use crate::processor::Side;
 
-/// The kind of values that a key takes.
+/// The kind of values that a key accepts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     /// Any text, or text with a specific check.
     Text,
     /// A URL, whose userinfo and query are secret.
     Url,
-    /// One of these texts.
+    /// One of the given texts.
     Choice(&'static [&'static str]),
-    /// An integer within bounds.
+    /// An integer from the first to the second bound, inclusive.
     Count(u64, u64),
     /// `true` or `false`.
     Flag,
@@ -23,37 +23,37 @@ pub(crate) enum Kind {
     AutoFlag,
     /// Close codes: numbers, and texts such as "4000-4999".
     CloseCodes,
-    /// HTTP statuses, in the same form.
+    /// HTTP statuses: numbers, and texts such as "400-499".
     Statuses,
-    /// One of these numbers.
+    /// One of the given numbers.
     OneOf(&'static [u64]),
-    /// A duration with a unit, within bounds.
+    /// A duration with a unit, from the first to the second bound, inclusive.
     Duration(Duration, Duration),
-    /// A duration as above, or "never".
+    /// A duration with a unit, from the first to the second bound, inclusive, or "never".
     Timeout(Duration, Duration),
-    /// A size in bytes with a unit, within bounds.
+    /// A size in bytes with a unit, from the first to the second bound, inclusive.
     Size(u64, u64),
-    /// An address to listen on, or a list of them.
+    /// An address to listen on, or a list of such addresses.
     Addresses,
     /// A list of texts.
     List,
-    /// A path; a relative one starts at the folder of the settings.
+    /// A path. A relative path starts at the folder of the settings.
     Path,
-    /// A list of such paths.
+    /// A list of paths. Relative paths start at the folder of the settings.
     Paths,
-    /// The name of a section of this kind, such as `upstream`.
+    /// The name of a section of the given kind, such as `upstream`.
     Reference(&'static str),
-    /// A list of such names.
+    /// A list of names of sections of the given kind.
     References(&'static str),
     /// A list of URLs.
     Urls,
     /// A list of processors, with or without options.
     Processors(Side),
-    /// A table of header names and values; the values are secret.
+    /// A table of header names and values. The values are secret.
     Headers,
 }
 
-/// Default value of a key.
+/// The default value of a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Preset {
     /// Required: there is no default.
@@ -76,7 +76,7 @@ const MIB: u64 = 1024 * KIB;
 // === impl Kind ===
 
 impl Kind {
-    /// Whether the value may be more than one scalar.
+    /// Whether a value of this kind may consist of several scalars.
     pub(crate) fn is_compound(self) -> bool {
         matches!(
             self,
@@ -94,7 +94,7 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
-    /// Describes the allowed values: `a whole number from 0 to 1024`.
+    /// Describes the allowed values for error texts, such as `a whole number from 0 to 1024`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Text | Self::Path | Self::Reference(_) | Self::Url => f.write_str("a string"),
@@ -154,7 +154,7 @@ impl fmt::Display for Size {
 // === impl Preset ===
 
 impl Preset {
-    /// The value, as if it were written in a file.
+    /// The default as a value in a settings file; `None` if there is none.
     pub(crate) fn value(self) -> Option<Value> {
         let kind = match self {
             Self::Required | Self::Absent => return None,
@@ -169,7 +169,7 @@ impl Preset {
     }
 }
 
-/// A number if the text is one, as it would be written in a file; else the text in quotes.
+/// The text as a number if it is one, otherwise in quotes, as in a settings file.
 pub(crate) fn number_or_text(text: &str) -> Value {
     text.parse::<u64>().map_or_else(|_| Value::from(text), Value::from)
 }

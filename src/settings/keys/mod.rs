@@ -1,8 +1,8 @@
-//! The table of all keys: what values each takes, and its default.
+//! The table of all keys: the values that each accepts, and its default.
 //!
 //! Reading, checking, `towline check` and the tests of the documents all use this table, so they cannot
-//! disagree about a key. It replaces structs with optional fields, which would stop at the first error and
-//! lose the origin of each value.
+//! disagree about a key. The table replaces structs with optional fields, which would stop at the first error
+//! and lose the origin of each value.
 
 mod kind;
 mod table;
@@ -16,36 +16,36 @@ pub(crate) use self::{
 
 /// One section of the settings, or one kind of section.
 pub(crate) struct Section {
-    /// `server`, or `listener` for all of `[listener.NAME]`.
+    /// The name: `server`, or `listener` for all of `[listener.NAME]`.
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     /// The keys in the order of the documents. Sections may share a group.
     groups: &'static [&'static [Key]],
 }
 
-/// How often a section may occur.
+/// How often a section of this name may occur.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// `[server]`
+    /// Once: `[server]`.
     Single,
-    /// `[listener.NAME]`
+    /// Any number of times, with a name: `[listener.NAME]`.
     Named,
-    /// `[[route]]`
+    /// Any number of times, in a list: `[[route]]`.
     Listed,
 }
 
-/// One key of a section; a dot in its name separates a table in the section from the table's key. Tables may
-/// contain tables.
+/// One key of a section. A dot in its name separates the name of a table in the section from the key in that
+/// table. Tables may contain tables.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     pub(crate) preset: Preset,
 }
 
-/// The section with this name.
+/// The section of that name.
 ///
 /// # Panics
-/// When the table has none; all callers pass literal names.
+/// When the table has no such section. All callers pass literal names.
 pub(crate) fn section(name: &str) -> &'static Section {
     SECTIONS.iter().find(|section| section.name == name).expect("sections are asked for by literal names")
 }
@@ -66,10 +66,10 @@ impl Section {
         self.groups.iter().copied().flatten()
     }
 
-    /// The key with this name.
+    /// The key of that name.
     ///
     /// # Panics
-    /// When the section has none; all callers pass literal names.
+    /// When the section has no such key. All callers pass literal names.
     pub(crate) fn key(&self, name: &str) -> &'static Key {
         self.keys().find(|key| key.name == name).expect("keys are asked for by literal names")
     }

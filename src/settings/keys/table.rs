@@ -10,46 +10,48 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bounds of most durations. Zero would be ambiguous ("never" or "at once"), and more than a day is likely a
 /// wrong unit.
 const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
-/// Durations measured by a worker's ticker: the lower bound is its resolution.
+/// Bounds of durations that the ticker of a worker measures. The lower bound is its resolution.
 const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
-/// Durations measured by the kernel, in seconds.
+/// Bounds of durations that the kernel measures, which are in seconds.
 const KERNEL: Kind = Kind::Timeout(Duration::from_secs(1), DAY);
-/// With a burst of more than an hour, a limit would not limit the rate.
+/// Bounds of a burst. With a burst of more than an hour, a limit would not limit the rate.
 const BURST: Kind = Kind::Duration(MILLISECOND, Duration::from_secs(60 * 60));
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
-/// The largest message; fixed for compatibility.
+/// Bounds of the maximum message size, fixed for compatibility.
 const MESSAGE: Kind = Kind::Size(1, 64 * MIB);
-/// Below 4 KiB, a buffer costs a system call for every few small messages. Above 64 MiB per session, memory
-/// runs out.
+/// Bounds of a `buffer`. Below 4 KiB, a buffer costs a system call for every few small messages. Above 64 MiB
+/// per session, memory runs out.
 const BUFFER: Kind = Kind::Size(4 * KIB, 64 * MIB);
-/// From a handful of sessions to more memory than any machine has.
+/// Bounds of `server.buffer`: from the need of a handful of sessions to more memory than any machine has.
 const POOL: Kind = Kind::Size(MIB, 1024 * 1024 * MIB);
-/// Below 1 KiB no browser's handshake fits; above 1 MiB a head is an attack.
+/// Bounds of the size of a head. Below 1 KiB, no browser's handshake fits. A head above 1 MiB is an attack.
 const HEADER: Kind = Kind::Size(KIB, MIB);
-/// Bytes per second; 0 is no limit.
+/// Bounds of a rate in bytes per second. The value 0 means no limit.
 const BYTES_A_SECOND: Kind = Kind::Size(0, 1024 * 1024 * MIB);
 
-/// More threads than any machine has cores.
+/// Maximum number of worker threads: more than any machine has cores.
 const WORKERS_MAX: u64 = 1024;
-/// A ledger with more events than this is a queue, and its client has given up waiting.
+/// Maximum of `max_in_flight`. With more events in flight, a client would stop waiting before it gets its
+/// replies.
 const IN_FLIGHT_MAX: u64 = 1_000_000;
-/// A connection with more overdue replies in a row than this stopped answering long ago.
+/// Maximum of `max_overdue`. A connection with this many overdue replies in a row stopped answering long ago.
 const OVERDUE_MAX: u64 = 1000;
 const RESTARTS_MAX: u64 = 1_000_000;
-/// More connections than a machine can hold.
+/// Maximum of the limits on sessions: more connections than a machine can hold.
 const SESSIONS_MAX: u64 = 10_000_000;
 const HANDSHAKES_MAX: u64 = 1_000_000;
-/// More per second than a machine can accept.
+/// Maximum of the limit on new sessions per second: more than a machine can accept.
 const NEW_SESSIONS_MAX: u64 = 1_000_000;
 const MESSAGES_A_SECOND_MAX: u64 = 1_000_000_000;
 
-/// One event with this many steps takes minutes of a worker.
+/// Maximum of the limit on steps. One event with this many steps occupies a worker for minutes.
 const STEPS_MAX: u64 = 1_000_000_000;
 const RECURSION_MAX: u64 = 1_000_000;
-/// Below 1 KiB no event fits; above the largest message the result could not be sent.
+/// Bounds of the limit on a value's size. Below 1 KiB, no event fits; a value above the largest message could
+/// not be sent.
 const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
 
 const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
@@ -57,7 +59,7 @@ const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_ne
 const ON_END: Kind = Kind::Choice(&["reconnect", "pass"]);
 const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
 
-/// Client headers that upstreams usually want to see; the default of `forward_headers`.
+/// Client headers that upstreams usually need, the default of `forward_headers`.
 const FORWARDED: &[&str] = &[
     "authorization",
     "cookie",
@@ -74,39 +76,39 @@ const fn key(name: &'static str, kind: Kind, preset: Preset) -> Key {
 
 // Groups of keys that listeners and upstreams share.
 
-/// How messages become events, and back.
+/// Keys for the conversion between messages and events.
 const FORMAT: &[Key] = &[
     key("codec", Kind::Text, Preset::Text("message")),
     key("preprocessors", Kind::Processors(Side::Pre), Preset::List(&[])),
     key("postprocessors", Kind::Processors(Side::Post), Preset::List(&[])),
 ];
 
-/// Limits on the peer's messages.
+/// Keys for the limits on the peer's messages.
 const LIMITS: &[Key] = &[
     key("max_message", MESSAGE, Preset::Text("1MiB")),
     key("max_frame", MESSAGE, Preset::Text("1MiB")),
     key("buffer", BUFFER, Preset::Text("64KiB")),
 ];
 
-/// When a silent peer counts as gone.
+/// Keys for the time after which a silent peer counts as gone.
 const PINGS: &[Key] = &[
     key("ping_interval", TICKED_OR_NEVER, Preset::Text("30s")),
     key("ping_timeout", TICKED, Preset::Text("10s")),
 ];
 
-/// When a peer that reads nothing counts as gone.
+/// Keys for the time after which a peer that does not read counts as gone.
 const SLOW_CONSUMER_TIMEOUT: &[Key] = &[key("slow_consumer_timeout", TICKED_OR_NEVER, Preset::Text("30s"))];
 
-/// How the kernel watches the connection.
+/// Keys for the kernel's checks of the connection.
 const TCP: &[Key] = &[
     key("tcp_keepalive", KERNEL, Preset::Text("60s")),
     key("tcp_user_timeout", KERNEL, Preset::Text("60s")),
 ];
 
-/// The end of the connection.
+/// Keys for the end of the connection.
 const CLOSING: &[Key] = &[key("close_timeout", ANY_DURATION, Preset::Text("1s"))];
 
-/// The table of a rate limit.
+/// The keys of a rate limit, which is a table.
 macro_rules! rate {
     ($table:literal) => {
         &[

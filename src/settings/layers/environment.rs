@@ -16,7 +16,8 @@ use crate::settings::{
 const PREFIX: &str = "TOWLINE__";
 /// Prefix of all variables of the program.
 const PROGRAM_PREFIX: &str = "TOWLINE_";
-/// More levels than any key has. The limit keeps the recursion over the layers shallow.
+/// Maximum number of levels in a variable's name, more than any key has. The limit keeps the recursion over
+/// the layers shallow.
 const DEPTH_MAX: usize = 8;
 
 /// The environment variables that begin with `TOWLINE_`. Bytes that are not UTF-8 are replaced by U+FFFD,
@@ -34,14 +35,14 @@ pub(crate) struct Environment {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// A refused variable.
+/// A variable that was refused.
 struct Refused {
     key: String,
     text: String,
 }
 
 impl Environment {
-    /// Reads the settings in `env`. `file` has the names that variables can refer to.
+    /// Parses the settings in `env`. `file` has the names to which variables can refer.
     pub(crate) fn new(env: impl Iterator<Item = (String, String)>, file: &Table) -> Self {
         let mut ours: Vec<_> = env.filter(|(name, _)| name.starts_with(PROGRAM_PREFIX)).collect();
         ours.sort();
@@ -113,8 +114,8 @@ fn check_path(path: &[String]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Finds the section that a variable names. A section that is not in the file must be named by a route:
-/// otherwise it is misspelt or has no effect.
+/// Replaces the section's name in a variable by the name in the settings. A section that is not in the file
+/// must be named by a route: otherwise it is misspelt or has no effect.
 fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
     let [kind, name, ..] = path else { return Ok(()) };
     if !keys::SECTIONS.iter().any(|section| section.shape == Shape::Named && section.name == kind) {
@@ -145,7 +146,8 @@ fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Finds the header that a variable names. A header that is not in the file gets dashes.
+/// Replaces the header's name in a variable by the name in the settings. A header that is not in the file
+/// gets dashes.
 fn resolve_header(path: &mut [String], file: &Table) -> Result<(), String> {
     let Some((header, table)) = path.split_last_mut() else { return Ok(()) };
     if !keys::find(table).is_some_and(|key| matches!(key.kind, Kind::Headers)) {
@@ -198,7 +200,8 @@ fn named_by_routes<'a>(kind: &str, file: &'a Table) -> Vec<&'a str> {
     names
 }
 
-/// The known names that a variable's name can mean. A dash in it is a dash, which some container tools allow.
+/// The known names that a variable's name can stand for. A dash in the variable, which some container tools
+/// allow, matches only a dash.
 fn matching<'a>(name: &str, known: &[&'a str]) -> Vec<&'a str> {
     let equal = |known: &&&str| match name.contains('-') {
         true => known.eq_ignore_ascii_case(name),
@@ -218,7 +221,7 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// The text as a value that carries the variable's name as its origin.
+/// The text as a value whose origin is the variable `name`.
 fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, String> {
     let origin = name.to_owned();
     let compound = key.is_some_and(|key| key.kind.is_compound());
@@ -286,7 +289,7 @@ upstream = "not-there"
 incoming = ["in-1"]
 "#;
 
-    /// The layer of one variable with the text `v`, as JSON-like text, or the error.
+    /// The settings of one variable with the text `v`, as JSON-like text, or the error.
     fn layer(name: &str) -> Result<Vec<String>, String> {
         let file = toml(FILE).unwrap();
         let env = [(name.to_owned(), "v".to_owned())];

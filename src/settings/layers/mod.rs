@@ -1,4 +1,4 @@
-//! The layers of settings: the environment over the file over the built-in defaults.
+//! The layers of settings: the environment overrides the file, and the file overrides the built-in defaults.
 
 mod environment;
 mod table;
@@ -19,26 +19,27 @@ pub(crate) use self::table::{Table, as_table, insert, lookup, toml};
 /// The settings file of `towline run` when none is given, relative to the working folder.
 pub const DEFAULT_FILE: &str = "settings/default.toml";
 
-/// The merged settings of file and environment, unchecked.
+/// The merged settings of file and environment, not checked yet.
 ///
-/// `towline check` reports from here; everything else uses [`Settings`](super::Settings), made by
-/// [`check`](super::check).
+/// `towline check` reports these layers. Everything else uses [`Settings`](super::Settings), which
+/// [`check`](super::check) makes from them.
 #[derive(Debug, Clone)]
 pub struct Layers {
-    /// File and environment, merged; values from the environment have the variable's name as origin.
+    /// The tables of file and environment, merged. Values from the environment have the variable's name as
+    /// origin.
     pub(crate) root: Table,
     /// The origin of the layer below the environment.
     pub(crate) base: Origin,
     /// The folder at which relative paths in the settings start.
     folder: PathBuf,
-    /// Environment variables that could not be merged.
+    /// Problems with environment variables that could not be merged.
     pub(crate) problems: Vec<Problem>,
 }
 
 // === impl Layers ===
 
 impl Layers {
-    /// Reads `config`, or [`DEFAULT_FILE`], and overrides it by `env`.
+    /// Reads the file `config`, or [`DEFAULT_FILE`], and overrides it by `env`.
     ///
     /// `env` may contain unrelated variables.
     ///
@@ -52,7 +53,7 @@ impl Layers {
         Self::parse(&file, &read_settings(&file)?, env)
     }
 
-    /// Uses `text` as the content of `file`, an absolute path, and overrides it by `env`. Reads no file.
+    /// Parses `text` as the content of `file`, an absolute path, and overrides it by `env`. No file is read.
     ///
     /// # Errors
     /// When the text is not TOML.
@@ -78,8 +79,8 @@ impl Layers {
         Self { root, base, folder, problems: environment.problems }
     }
 
-    /// The origin of a value. The origin of a table is that of its first value, because merging creates the
-    /// tables themselves.
+    /// The origin of a value. The origin of a table is that of its first value, because merging creates new
+    /// tables.
     pub(crate) fn origin(&self, value: &Value) -> Origin {
         if let ValueKind::Table(table) = &value.kind
             && let Some(first) = table.values().next()
@@ -109,7 +110,7 @@ fn read_settings(file: &Path) -> Result<String, SettingsError> {
     })
 }
 
-/// The position and the parser's error text, without the line itself, which may contain a secret.
+/// The position and the parser's error text, without the line's text, which may contain a secret.
 fn syntax_error(file: &Path, text: &str, error: ConfigError) -> SettingsError {
     let (position, message) = match &error {
         ConfigError::FileParse { cause, .. } => match cause.downcast_ref::<toml::de::Error>() {

@@ -5,13 +5,13 @@ use config::{ConfigError, File, FileFormat, Map, Source, Value, ValueKind};
 /// A table of settings, such as a section.
 pub(crate) type Table = Map<String, Value>;
 
-/// The tables of a TOML text.
+/// Parses a TOML text.
 pub(crate) fn toml(text: &str) -> Result<Table, ConfigError> {
     File::from_str(text, FileFormat::Toml).collect()
 }
 
-/// Lays one table over another, entry by entry. `config` itself would treat each top-level key as a path, and
-/// create a billion array entries for `"a[1000000000]"`.
+/// Overrides one table by another, entry by entry. The crate `config` would treat each top-level key as a
+/// path, and create a billion array entries for `"a[1000000000]"`.
 pub(crate) fn lay_over(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
@@ -26,7 +26,7 @@ pub(crate) fn lay_over(under: &mut Table, over: Table) {
     }
 }
 
-/// The value of a key; each dot in its name leads into a table.
+/// The value of a key; `None` if there is none. Each dot in the name leads into a table.
 pub(crate) fn lookup<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
     match name.split_once('.') {
         None => table.get(name),
@@ -34,7 +34,7 @@ pub(crate) fn lookup<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
     }
 }
 
-/// Sets the value of a key; each dot in its name leads into a table, which is created if there is none.
+/// Sets the value of a key. Each dot in the name leads into a table, which is created if it is missing.
 pub(crate) fn insert(table: &mut Table, name: &str, value: Value) {
     let Some((outer, inner)) = name.split_once('.') else {
         table.insert(name.to_owned(), value);
@@ -47,7 +47,7 @@ pub(crate) fn insert(table: &mut Table, name: &str, value: Value) {
     }
 }
 
-/// The table that a value is; `None` for other values.
+/// The table, if the value is one; `None` for other values.
 pub(crate) fn as_table(value: &Value) -> Option<&Table> {
     match &value.kind {
         ValueKind::Table(table) => Some(table),

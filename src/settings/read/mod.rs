@@ -21,12 +21,12 @@ use super::{
 };
 use crate::authority::MASK;
 
-/// All sections of the layers, and the problems found.
+/// All sections of the layers, and the problems found so far.
 pub(crate) struct Reader<'a> {
     pub(crate) layers: &'a Layers,
     host: &'a dyn Host,
     problems: RefCell<Vec<Problem>>,
-    /// Keys with invalid values: further checks ignore their defaults.
+    /// Keys with invalid values. Further checks ignore the defaults that these keys have instead.
     wrong: RefCell<Vec<String>>,
 }
 
@@ -38,7 +38,7 @@ impl<'a> Reader<'a> {
         Self { layers, host, problems, wrong: RefCell::default() }
     }
 
-    /// The problems found so far.
+    /// All problems, at the end of the check.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The section `[NAME]`; empty when the settings do not have it.
+    /// The section `[NAME]`. It is empty if the settings do not have it.
     pub(crate) fn single(&'a self, name: &'static str) -> Section<'a> {
         let value = self.layers.root.get(name);
         Section::new(self, name.to_owned(), keys::section(name), value)
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Why a text is not a valid name of a listener, upstream or pipeline; `None` when it is.
+/// The reason why a text is not a valid name of a listener, upstream or pipeline; `None` if it is valid.
 fn wrong_name(name: &str) -> Option<&'static str> {
     let letters = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-');
     if name.is_empty() || !name.chars().all(letters) {

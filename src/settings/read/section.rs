@@ -17,11 +17,11 @@ use crate::{
 
 /// One section of the layers, such as `[listener.ws]`.
 pub(crate) struct Section<'a> {
-    /// `listener.ws`, `route[1]`
+    /// The path in problems, such as `listener.ws` or `route[1]`.
     pub(crate) path: String,
     keys: &'static keys::Section,
     table: Option<&'a Table>,
-    /// Whether the value of the section is not a table. That is reported once, instead of missing keys.
+    /// Whether the value of the section is not a table. This is reported once, instead of missing keys.
     is_misplaced: bool,
     reader: &'a Reader<'a>,
 }
@@ -29,8 +29,8 @@ pub(crate) struct Section<'a> {
 // === impl Section ===
 
 impl<'a> Section<'a> {
-    /// The section with that path and value; reports a value that is not a table, and keys that are not in
-    /// the table of keys.
+    /// Creates a section with that path and value. Reports a value that is not a table, and keys that are not
+    /// in the table of keys.
     pub(super) fn new(
         reader: &'a Reader<'a>,
         path: String,
@@ -49,7 +49,8 @@ impl<'a> Section<'a> {
         section
     }
 
-    /// Refuses keys that are not in the table of keys.
+    /// Reports keys of `table` that are not in the table of keys. `prefix` is the path of `table` in the
+    /// section.
     fn check_keys(&self, prefix: &str, table: &Table) {
         let names: Vec<_> = self.keys.keys().map(|key| key.name).collect();
         for (name, value) in table {
@@ -78,13 +79,13 @@ impl<'a> Section<'a> {
         table.get(name).map_or(Origin::Default, |value| self.reader.origin(value))
     }
 
-    /// The value of a key in file or environment.
+    /// The value of a key in file or environment; `None` if it is not set there.
     pub(crate) fn said(&self, name: &str) -> Option<&'a Value> {
         lookup(self.table?, name)
     }
 
-    /// The value of a key, parsed by `parse`; reports its error. `None` when there is no value or it is
-    /// invalid.
+    /// The value of a key, parsed by `parse`, whose error is reported. `None` when there is no value or the
+    /// value is invalid.
     pub(crate) fn read<T>(&self, name: &str, parse: impl Fn(&Value) -> Result<T, String>) -> Option<T> {
         let key = self.keys.key(name);
         let preset = key.preset.value();
@@ -117,8 +118,8 @@ impl<'a> Section<'a> {
         self.reader.note(Problem { key, value, origin, text: text.into() });
     }
 
-    /// Reports that the value of a key does not fit those of `others`. An invalid value conflicts with
-    /// nothing.
+    /// Reports that the value of a key does not fit the values of the keys `others`. Nothing is reported if
+    /// one of these values is invalid.
     pub(crate) fn conflict(&self, name: &str, others: &[&str], text: impl Into<String>) {
         if !self.is_wrong(name) && !others.iter().any(|other| self.is_wrong(other)) {
             self.problem(name, text);
@@ -176,7 +177,7 @@ impl<'a> Section<'a> {
         self.read(name, |value| values::duration(value, kind)).unwrap_or_default()
     }
 
-    /// A duration; `None` for "never".
+    /// The duration of a key; `None` for "never".
     pub(crate) fn timeout(&self, name: &str) -> Option<Duration> {
         let kind = self.kind(name);
         self.read(name, |value| values::timeout(value, kind)).flatten()
@@ -187,7 +188,7 @@ impl<'a> Section<'a> {
         self.read(name, |value| values::size(value, kind)).unwrap_or_default()
     }
 
-    /// A count; 0 when it is invalid.
+    /// The count of a key; 0 when it is invalid.
     pub(crate) fn count<T: TryFrom<u64> + Default>(&self, name: &str) -> T {
         let kind = self.kind(name);
         let parse = |value: &Value| {
@@ -197,12 +198,12 @@ impl<'a> Section<'a> {
         self.read(name, parse).unwrap_or_default()
     }
 
-    /// A count; `None` for 0, which means no limit.
+    /// The count of a key; `None` for 0, which means no limit.
     pub(crate) fn cap<T: TryFrom<u64> + Default + PartialEq>(&self, name: &str) -> Option<T> {
         Some(self.count(name)).filter(|count| *count != T::default())
     }
 
-    /// The kind of values that the key takes.
+    /// The kind of values that the key accepts.
     pub(crate) fn kind(&self, name: &str) -> Kind {
         self.keys.key(name).kind
     }
@@ -216,7 +217,7 @@ impl<'a> Section<'a> {
         self.read(name, |value| values::text(value).map(str::to_owned))
     }
 
-    /// The value of a key that takes one of several choices.
+    /// The value of a key that accepts one of several texts; `None` if it is not set or invalid.
     pub(crate) fn choice(&self, name: &str) -> Option<String> {
         let kind = self.kind(name);
         self.read(name, |value| match (kind, values::text(value)) {
@@ -225,7 +226,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// Whether the key's value is `choice`; for a key with two choices.
+    /// Whether the value of a key with two choices is `choice`.
     pub(crate) fn chooses(&self, name: &str, choice: &str) -> bool {
         self.choice(name).as_deref() == Some(choice)
     }
@@ -234,12 +235,12 @@ impl<'a> Section<'a> {
         self.read(name, values::list).unwrap_or_default()
     }
 
-    /// A path; a relative one starts at the folder of the settings.
+    /// The path of a key. A relative path starts at the folder of the settings.
     pub(crate) fn path_to(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(|path| self.reader.layers.folder().join(path))
     }
 
-    /// A list of such paths.
+    /// The list of paths of a key. Relative paths start at the folder of the settings.
     pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
         self.list(name).iter().map(|path| self.reader.layers.folder().join(path)).collect()
     }

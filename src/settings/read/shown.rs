@@ -7,7 +7,7 @@ use crate::{
     settings::keys::Kind,
 };
 
-/// A value as TOML for texts and reports, with secrets masked.
+/// A value as TOML with secrets masked, for texts and reports.
 pub(crate) fn shown(value: &Value, kind: Kind) -> String {
     match &value.kind {
         ValueKind::Table(table) if table.is_empty() => "{}".to_owned(),
@@ -27,7 +27,7 @@ pub(crate) fn shown(value: &Value, kind: Kind) -> String {
     }
 }
 
-/// A TOML basic string. JSON's escapes are valid TOML, which has one more.
+/// A text as a TOML basic string. JSON's escapes are valid TOML, which requires one more.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }

@@ -1,4 +1,4 @@
-//! Parses values. The error says what the key takes.
+//! Parses the values of keys. The errors say what the key accepts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(crate) fn text(value: &Value) -> Result<&str, String> {
     }
 }
 
-/// An array of texts, or comma-separated texts from the environment.
+/// Parses an array of texts, or comma-separated texts from the environment.
 pub(crate) fn list(value: &Value) -> Result<Vec<String>, String> {
     let wrong = || "takes a list of strings".to_owned();
     match &value.kind {
@@ -37,7 +37,7 @@ pub(crate) fn all<T>(results: impl Iterator<Item = Result<T, String>>) -> Result
     if errors.is_empty() { Ok(values) } else { Err(errors.join("; ")) }
 }
 
-/// `true` or `false`, or these words from the environment.
+/// Parses `true` or `false`, or these words from the environment.
 pub(crate) fn flag(value: &Value, kind: Kind) -> Result<bool, String> {
     match &value.kind {
         ValueKind::Boolean(flag) => Ok(*flag),
@@ -48,7 +48,7 @@ pub(crate) fn flag(value: &Value, kind: Kind) -> Result<bool, String> {
     }
 }
 
-/// The parts of a comma-separated text. An empty text has none.
+/// The parts of a comma-separated text. An empty text has no parts.
 pub(crate) fn commas(text: &str) -> Vec<String> {
     text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }

@@ -12,13 +12,13 @@ use crate::{
     },
 };
 
-/// An address such as `127.0.0.1:9139` or `[::1]:0`, or a name with all its addresses, such as
-/// `localhost:9139`.
+/// Parses an address such as `127.0.0.1:9139` or `[::1]:0`, or a name that stands for all its addresses, such
+/// as `localhost:9139`.
 pub(crate) fn parse(value: &Value, host: &dyn Host) -> Result<Bind, String> {
     bind(text(value)?, host)
 }
 
-/// One address, a list of them, or comma-separated addresses from the environment.
+/// Parses one address, a list of addresses, or comma-separated addresses from the environment.
 pub(crate) fn parse_all(value: &Value, host: &dyn Host) -> Result<Vec<Bind>, String> {
     let entries = match &value.kind {
         ValueKind::String(text) if value.origin().is_some() => commas(text),
@@ -77,7 +77,7 @@ fn bind(text: &str, host: &dyn Host) -> Result<Bind, String> {
     }
 }
 
-/// Reports addresses that another section uses already.
+/// Reports addresses of a section that another section uses already, and adds the others to `taken`.
 pub(crate) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds: &[Bind]) {
     for bind in binds {
         for (other, known) in &*taken {
@@ -91,15 +91,17 @@ pub(crate) fn take(taken: &mut Vec<(String, Bind)>, section: &Section<'_>, binds
     taken.extend(binds.iter().map(|bind| (section.path.clone(), bind.clone())));
 }
 
-/// The first two addresses that cannot both be listened on. `dual_stack` is whether `[::]` takes IPv4 clients
-/// too, which it does unless the same list has an IPv4 address with its port.
+/// The first two addresses that the proxy cannot both listen on; `None` if there are none. `dual_stack` is
+/// whether `[::]` accepts IPv4 clients too, which it does unless the same list has an IPv4 address with its
+/// port.
 fn clashing(binds: &[Bind], bind: &Bind, dual_stack: bool) -> Option<(SocketAddr, SocketAddr)> {
     let known = binds.iter().flat_map(|bind| &bind.addresses);
     let mut pairs = known.flat_map(|one| bind.addresses.iter().map(move |other| (*one, *other)));
     pairs.find(|(one, other)| clash(*one, *other, dual_stack))
 }
 
-/// Port 0 is a different port each time; an unspecified address covers all addresses of its family.
+/// Whether the proxy cannot listen on both addresses. Port 0 is a different port each time; an unspecified
+/// address covers all addresses of its family.
 fn clash(one: SocketAddr, other: SocketAddr, dual_stack: bool) -> bool {
     let all = |address: SocketAddr| address.ip().is_unspecified();
     let includes = |one: SocketAddr, other: SocketAddr| match one.is_ipv4() == other.is_ipv4() {

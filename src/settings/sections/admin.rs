@@ -1,4 +1,4 @@
-//! `[admin]`
+//! The section `[admin]` of the settings.
 
 use super::address;
 use crate::{
@@ -6,13 +6,13 @@ use crate::{
     settings::read::{Section, text},
 };
 
-/// `[admin]`: the address of the health pages.
+/// The section `[admin]`: the address of the health pages.
 #[derive(Debug, Clone)]
 pub struct Admin {
     /// The address to listen on, or a name with all its addresses.
     pub bind: Bind,
-    /// Whether an address in use is an error. If false, a free port is used instead, because the settings do
-    /// not ask for this address.
+    /// Whether an address in use is an error, which is so if the settings name the address. If false, the
+    /// address is only the default, and a free port is used instead.
     pub strict: bool,
 }
 

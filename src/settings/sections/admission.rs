@@ -5,15 +5,16 @@ use crate::settings::read::Section;
 /// Limits on the number and rate of a listener's sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Admission {
-    /// Maximum number of sessions; `None`: only the server's limit applies.
+    /// Maximum number of sessions; `None` if only the server's limit applies.
     pub max_sessions: Option<usize>,
-    /// Maximum number of sessions per client address. For IPv6, a /64 network counts as one address.
+    /// Maximum number of sessions per client address; `None` for no limit. For IPv6, a /64 network counts as
+    /// one address.
     pub max_sessions_per_address: Option<usize>,
-    /// New sessions per second.
+    /// Maximum number of new sessions per second; `None` for no limit.
     pub max_new_sessions: Option<u32>,
 }
 
-/// Reads the keys.
+/// Reads the keys from a listener's section.
 pub(crate) fn read(section: &Section<'_>) -> Admission {
     let admission = Admission {
         max_sessions: section.cap("max_sessions"),

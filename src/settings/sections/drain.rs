@@ -1,15 +1,15 @@
-//! `[drain]`
+//! The section `[drain]` of the settings.
 
 use std::time::Duration;
 
 use crate::settings::read::Section;
 
-/// `[drain]`: the orderly end of the process (C9).
+/// The section `[drain]`: the orderly end of the process (guarantee C9).
 #[derive(Debug, Clone)]
 pub struct Drain {
     /// Each session starts to drain at a random moment within this duration.
     pub window: Duration,
-    /// How long the session's unsettled events may then take to settle.
+    /// How long the unsettled events of a session may take to settle after its drain has started.
     pub grace: Duration,
     /// The close code that clients get: 1001 or 1012.
     pub close_code: u16,

@@ -5,7 +5,7 @@ use crate::settings::read::Section;
 
 /// Keys about reconnecting to a route's own upstream.
 const OF_RESTARTS: [&str; 2] = ["on_give_up", "restart.rate"];
-/// Keys about reconnecting to any server, those chosen by `$url` included.
+/// Keys about reconnecting to any server, including servers chosen by `$url`.
 const OF_DELAYS: [&str; 5] =
     ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];
 

@@ -12,7 +12,7 @@ use crate::{
 /// How one side converts between messages and events.
 #[derive(Debug, Clone)]
 pub struct Format {
-    /// Converts between bytes and data.
+    /// The codec, which converts between bytes and data.
     pub codec: &'static dyn Codec,
     /// Preprocessors of incoming messages, in order.
     pub preprocessors: Vec<processor::Spec>,
@@ -20,7 +20,7 @@ pub struct Format {
     pub postprocessors: Vec<processor::Spec>,
 }
 
-/// Reads the keys; `None` when one of them is invalid.
+/// Reads the keys from a section; `None` when one of them is invalid.
 pub(crate) fn read(section: &Section<'_>) -> Option<Format> {
     let codec = section.read("codec", |value| {
         let name = text(value)?;
@@ -42,7 +42,7 @@ fn processors(value: &Value, side: Side) -> Result<Vec<Spec>, String> {
     }
 }
 
-/// `"lines"`, or `{ name = "lines", … }`.
+/// Parses a processor: `"lines"`, or `{ name = "lines", … }`.
 fn processor(item: &Value, side: Side) -> Result<Spec, String> {
     let wrong =
         || format!("a {} is a name, or a table with a name such as {{ name = \"lines\" }}", side.noun());

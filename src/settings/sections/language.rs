@@ -1,13 +1,13 @@
-//! `[language]`
+//! The section `[language]` of the settings.
 
 use std::path::PathBuf;
 
 use crate::{settings::read::Section, trickle::Limits as ProgramLimits};
 
-/// `[language]`: settings for all programs.
+/// The section `[language]`: settings for all programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Language {
-    /// Folders of the modules that programs `use`; absolute paths.
+    /// Folders of the modules that programs `use`, as absolute paths.
     pub module_path: Vec<PathBuf>,
     /// Limits on the cost of one event in a program.
     pub limits: ProgramLimits,

@@ -2,7 +2,7 @@
 
 use crate::{settings::read::Section, wire::Limits};
 
-/// Reads the keys.
+/// Reads the keys from a section.
 pub(crate) fn read(section: &Section<'_>) -> Limits {
     let limits = Limits {
         max_message: section.size("max_message"),

@@ -1,4 +1,4 @@
-//! `[listener.NAME]`
+//! The sections `[listener.NAME]` of the settings.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +17,12 @@ use crate::{
     wire,
 };
 
-/// `[listener.NAME]`: the addresses that accept clients.
+/// A section `[listener.NAME]`: the addresses that accept clients.
 #[derive(Debug, Clone)]
 pub struct Listener {
-    /// `NAME`
+    /// The `NAME` of the section.
     pub name: String,
-    /// Its position in the settings, from 1: the `source` of its event ids.
+    /// The listener's position in the settings, from 1. It is the `source` of event ids.
     pub number: u32,
     /// The addresses to listen on.
     pub bind: Vec<Bind>,
@@ -30,13 +30,13 @@ pub struct Listener {
     pub format: Format,
     /// Limits on clients' messages.
     pub limits: wire::Limits,
-    /// Largest head of a handshake request, in bytes.
+    /// Maximum size of the head of a handshake request, in bytes.
     pub max_header: usize,
     /// Limits on the number and rate of sessions.
     pub admission: Admission,
     /// How long a client may take for its handshake.
     pub handshake_timeout: Duration,
-    /// When a client counts as gone (C8).
+    /// When a client counts as gone (guarantee C8).
     pub liveness: wire::LivenessConfig,
     /// What happens to a client that does not read.
     pub slow_consumer: SlowConsumer,
@@ -55,13 +55,13 @@ pub struct Listener {
 /// What happens to unsettled events when their client closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnClientClose {
-    /// They have `close_timeout` to settle.
+    /// The events have `close_timeout` to settle.
     Finish,
-    /// They fail at once.
+    /// The events fail at once.
     Cancel,
 }
 
-/// Reads the listeners in order; an invalid one is included without a value.
+/// Reads the listeners in order. An invalid listener is included without a value.
 pub(crate) fn read_all(
     sections: &[(&str, Section<'_>)],
     taken: &mut Vec<(String, Bind)>,

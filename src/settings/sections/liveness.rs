@@ -1,10 +1,10 @@
-//! The keys of listeners and upstreams that say when a silent peer counts as gone.
+//! The keys of listeners and upstreams that determine when a silent peer counts as gone.
 
 use std::time::Duration;
 
 use crate::{settings::read::Section, wire::LivenessConfig};
 
-/// Reads the keys. Only listeners have an `idle_timeout`.
+/// Reads the keys from a section. `idle_timeout` is passed in, because only listeners have it.
 pub(crate) fn read(section: &Section<'_>, idle_timeout: Option<Duration>) -> LivenessConfig {
     let liveness = LivenessConfig {
         ping_interval: section.timeout("ping_interval"),

@@ -1,4 +1,4 @@
-//! `[log]`
+//! The section `[log]` of the settings.
 
 use crate::{
     log::{Config, Filter, Format},

@@ -1,7 +1,8 @@
-//! The sections, one file each: the checked form of a section, its reading, and its checks.
+//! The sections of the settings, with one file each: the checked form of a section, its reading, and its
+//! checks.
 //!
 //! `format`, `limits`, `liveness`, `tcp` and `slow_consumer` are groups of keys that listeners and upstreams
-//! share. `effects` has the checks that need several sections.
+//! share. `effects` has the checks that involve several sections.
 
 pub(crate) mod address;
 pub(crate) mod admin;

@@ -10,8 +10,8 @@ use crate::{
 /// File extensions of modules: those for programs, and those for scripts.
 const ENDINGS: [&str; 2] = ["trickle", "tremor"];
 
-/// Folders that contain modules: `use a::b` is `a/b.trickle` or `a/b.tremor` in the first folder that has one
-/// of them.
+/// Folders that contain modules. `use a::b` loads `a/b.trickle` or `a/b.tremor` from the first folder that
+/// has one of these files.
 #[derive(Clone)]
 pub struct Folders<'h> {
     folders: Vec<PathBuf>,
@@ -19,13 +19,15 @@ pub struct Folders<'h> {
 }
 
 impl<'h> Folders<'h> {
-    /// Searches the given folders in order.
+    /// Creates a search of the given folders, in order.
     pub fn new(folders: Vec<PathBuf>, host: &'h dyn Host) -> Self {
         Self { folders, host }
     }
 }
 
 impl Modules for Folders<'_> {
+    /// Loads the module from the first folder that has it.
+    ///
     /// # Security
     /// A name in backticks may contain any characters. Only letters, digits, `_` and `-` are accepted in file
     /// paths, so that no name leads out of the folders.

@@ -11,7 +11,7 @@ use crate::{
     wire,
 };
 
-/// Reads the keys `NAME.pass` and `NAME.else`.
+/// Reads the keys `NAME.pass` and `NAME.else`, where `NAME` is `name`.
 pub(crate) fn read(section: &Section<'_>, name: &str) -> OnEnd {
     let [pass, otherwise] = [format!("{name}.pass"), format!("{name}.else")];
     let kind = section.kind(&pass);
@@ -24,7 +24,8 @@ pub(crate) fn read(section: &Section<'_>, name: &str) -> OnEnd {
     }
 }
 
-/// Numbers, or texts such as "4000-4999"; comma-separated in the environment.
+/// Parses numbers, or texts such as "4000-4999", which are comma-separated in the environment. `kind`
+/// describes the allowed values in errors.
 fn codes(value: &Value, kind: Kind) -> Result<Vec<Range>, String> {
     let codes = match &value.kind {
         ValueKind::Array(items) => all(items.iter().map(|item| code(item, kind))),
@@ -36,7 +37,7 @@ fn codes(value: &Value, kind: Kind) -> Result<Vec<Range>, String> {
     codes.map_err(|wrong| format!("takes {kind}, not {wrong}"))
 }
 
-/// Parses a code or a range; the error is the text that is neither.
+/// Parses a code or a range. `kind` describes the allowed values in the error.
 fn code(item: &Value, kind: Kind) -> Result<Range, String> {
     match &item.kind {
         ValueKind::String(text) => range(text, kind),

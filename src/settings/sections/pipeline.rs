@@ -1,17 +1,17 @@
-//! `[pipeline.NAME]`
+//! The sections `[pipeline.NAME]` of the settings.
 //!
-//! Settings compile the programs: a program that does not compile is one mistake among others, reported with
-//! them, and the checks of a route need to know what its programs do.
+//! The settings compile the programs, so that a program that does not compile is reported together with all
+//! other mistakes. The checks of a route also depend on what its programs do.
 
 use std::{path::PathBuf, sync::Arc};
 
 use super::{language::Language, modules::Folders};
 use crate::{settings::read::Section, trickle::Program};
 
-/// `[pipeline.NAME]`: a program.
+/// A section `[pipeline.NAME]`: a program.
 #[derive(Debug, Clone)]
 pub struct Pipeline {
-    /// `NAME`
+    /// The `NAME` of the section.
     pub name: String,
     /// The file of the program; `None` when the program is written in the settings.
     pub file: Option<PathBuf>,

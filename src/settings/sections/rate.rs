@@ -5,7 +5,7 @@ use crate::{
     settings::read::Section,
 };
 
-/// Reads the keys `NAME.messages` and so on.
+/// Reads the keys `NAME.messages` and so on, where `NAME` is `name`.
 pub(crate) fn read(section: &Section<'_>, name: &str) -> Rate {
     let key = |key: &str| format!("{name}.{key}");
     let bytes = section.size(&key("bytes"));

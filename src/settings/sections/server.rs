@@ -1,17 +1,17 @@
-//! `[server]`
+//! The section `[server]` of the settings.
 
 use crate::settings::read::Section;
 
-/// `[server]`: settings of the whole process.
+/// The section `[server]`: settings of the whole process.
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Number of worker threads, at least one; `0` in the settings is one per core.
+    /// Number of worker threads, at least one. The value 0 in the settings means one per core.
     pub workers: usize,
-    /// Maximum number of sessions; `None`: as many as the limit on open files allows.
+    /// Maximum number of sessions; `None` for as many as the limit on open files allows.
     pub max_sessions: Option<usize>,
     /// Maximum number of handshakes in progress.
     pub max_handshakes: usize,
-    /// Bytes of messages that all sessions together may hold.
+    /// Maximum number of bytes of messages that all sessions together may hold.
     pub buffer: usize,
 }
 

@@ -7,15 +7,15 @@ use crate::{net::TcpOptions, settings::read::Section, wire::LivenessConfig};
 /// What happens to a client that reads nothing for `slow_consumer_timeout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlowConsumer {
-    /// It is closed with 1013.
+    /// The client is closed with 1013.
     Disconnect,
-    /// It stays connected; the oldest pushes are dropped.
+    /// The client stays connected, and the oldest pushes are dropped.
     DropOldest,
-    /// It stays connected; the newest pushes are dropped.
+    /// The client stays connected, and the newest pushes are dropped.
     DropNewest,
 }
 
-/// Reads the key.
+/// Reads the key from a listener's section.
 pub(crate) fn read(section: &Section<'_>) -> SlowConsumer {
     match section.choice("slow_consumer").as_deref() {
         Some("drop_oldest") => SlowConsumer::DropOldest,
@@ -24,7 +24,7 @@ pub(crate) fn read(section: &Section<'_>) -> SlowConsumer {
     }
 }
 
-/// The kernel must not end a connection before the slow-consumer policy has had its time.
+/// Checks that the kernel does not end a connection before the slow-consumer policy takes effect.
 pub(crate) fn check(
     section: &Section<'_>,
     liveness: &LivenessConfig,
@@ -53,7 +53,7 @@ pub(crate) fn check(
 // === impl SlowConsumer ===
 
 impl fmt::Display for SlowConsumer {
-    /// The name in the settings: `drop_oldest`.
+    /// Writes the name in the settings, such as `drop_oldest`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Disconnect => "disconnect",

@@ -2,7 +2,7 @@
 
 use crate::{net::TcpOptions, settings::read::Section};
 
-/// Reads the keys.
+/// Reads the keys from a section.
 pub(crate) fn read(section: &Section<'_>) -> TcpOptions {
     TcpOptions {
         keepalive: section.timeout("tcp_keepalive"),

@@ -1,4 +1,4 @@
-//! Defaults.
+//! Tests of the default values.
 
 use super::*;
 

@@ -1,11 +1,11 @@
-//! Keys without effect are refused, and a wrong value is one problem.
+//! Tests that keys without effect are refused, and that a wrong value is one problem.
 
 use super::{
     refusals::{problems, with},
     *,
 };
 
-/// An invalid value is one problem: neither it nor its default is compared with other keys.
+/// An invalid value is one problem: neither the value nor the key's default is compared with other keys.
 #[test]
 fn a_wrong_value_conflicts_with_nothing() {
     for (section, lines) in [
@@ -25,7 +25,7 @@ fn a_wrong_value_conflicts_with_nothing() {
     }
 }
 
-/// C10: what is accepted has an effect.
+/// Guarantee C10: every accepted setting has an effect.
 #[test]
 fn keys_of_an_upstream_are_refused_on_a_route_without_one() {
     let text = MINIMAL.replace("from in into out", "from in into reply");

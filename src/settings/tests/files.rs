@@ -1,4 +1,4 @@
-//! Compares the files in `settings/` and the reference in `docs/` with the table of keys.
+//! Tests that compare the files in `settings/` and the reference in `docs/` with the table of keys.
 
 use super::*;
 
@@ -89,7 +89,7 @@ fn the_shipped_files_are_valid() {
     }
 }
 
-/// With only its URL changed, the default file may carry a protocol that Towline does not know.
+/// A user may change only the URL in the default file, for a protocol that Towline does not know.
 #[test]
 fn the_default_file_adds_no_messages_to_a_stream() {
     let settings = Settings::load(Some(&root().join(DEFAULT_FILE)), std::iter::empty()).unwrap();

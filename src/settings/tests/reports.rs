@@ -1,4 +1,4 @@
-//! The output of `towline check`, and reading it back.
+//! Tests of the output of `towline check`, and of reading it back.
 
 use super::*;
 
@@ -84,7 +84,7 @@ fn values(report: &str) -> Vec<&str> {
     report.lines().map(|line| line.split(" # ").next().unwrap().trim_end()).collect()
 }
 
-/// Settings of many shapes. Each has keys whose defaults would be refused, because they have no effect there.
+/// Settings of many forms. Each has keys whose defaults would be refused, because they have no effect there.
 const SHAPES: [&str; 10] = [
     "",
     "[listener.two]\nbind = \"127.0.0.1:0\"\nping_interval = \"never\"\n",

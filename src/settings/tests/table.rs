@@ -1,4 +1,4 @@
-//! Compares the table of keys with the sections that read it.
+//! Tests that compare the table of keys with the sections that read it.
 
 use super::*;
 
@@ -24,7 +24,8 @@ fn table_of<'a>(layers: &'a mut Layers, section: &keys::Section) -> (&'a mut lay
     }
 }
 
-/// C10: what is accepted has an effect. The value is wrong for every kind, so a key without a problem is unread.
+/// Guarantee C10: every accepted setting has an effect. The value is wrong for every kind, so a key without a
+/// problem is not read by any section.
 #[test]
 fn every_key_is_read() {
     let wrong = || Value::from(vec![Value::from(vec![1])]);

@@ -1,4 +1,4 @@
-//! Values that are set take effect.
+//! Tests that values take effect.
 
 use super::*;
 

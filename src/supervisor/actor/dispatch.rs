@@ -1,4 +1,4 @@
-//! Events that no connector took: events that name a server by `$url`, and those for which there is no
+//! Handles events that have no connector: events that name a server by `$url`, and events while there is no
 //! connection.
 
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::{
     flow::{DataMessage, Edge, Envelope, Failed},
     supervisor::{
         child::{Redial, Target, Wanted},
-        loss::{not_sent, refused},
+        loss::{fail, fail_unsent},
     },
 };
 
@@ -38,12 +38,12 @@ impl Supervisor {
                 Ok(url) => Target { url, endpoint: None, redial: Redial::OnDemand },
                 Err(error) => {
                     let failure = Failure::connection(FailureKind::NotAllowed, error.to_string());
-                    return Err(not_sent(envelope, &mask(&url).into(), &failure).into());
+                    return Err(fail_unsent(envelope, &mask(&url).into(), &failure).into());
                 }
             },
             Some(other) => {
                 let text = format!("$url takes a string, not {}", other.type_name());
-                return Err(refused(envelope, Failure::program(text, true)).into());
+                return Err(fail(envelope, Failure::program(text, true)).into());
             }
         };
         self.send(&target, envelope, ctx)
@@ -60,14 +60,14 @@ impl Supervisor {
             Wanted::Send(connector) => connector,
             Wanted::Dial(generation) => self.dial(generation, ctx),
             Wanted::Fail(failure) => {
-                return Err(not_sent(envelope, &target.url.shown, &failure).into());
+                return Err(fail_unsent(envelope, &target.url.shown, &failure).into());
             }
         };
         Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
         Ok(())
     }
 
-    /// Fails events that reached a connection after its end.
+    /// Makes events fail that reached a connection after its end.
     pub(super) fn unsent(&mut self, generation: Generation, envelopes: Vec<Envelope>) {
         let server = self.server(generation);
         let failure = match self.children.get(generation) {
@@ -75,7 +75,7 @@ impl Supervisor {
             Some(child) => child.down(),
             None => Failure::not_connected(),
         };
-        self.fail(envelopes.into_iter().map(|late| not_sent(late, &server, &failure)).collect());
+        self.fail(envelopes.into_iter().map(|late| fail_unsent(late, &server, &failure)).collect());
     }
 
     pub(super) fn fail(&self, failed: Vec<Failed>) {

@@ -15,7 +15,7 @@ use crate::{
     supervisor::{
         child::Redial,
         children::Next,
-        loss::{self, SessionEnd, failed, not_sent},
+        loss::{self, SessionEnd, fail_unsent, fail_unsettled},
     },
     wire::CloseFrame,
 };
@@ -44,15 +44,16 @@ impl Supervisor {
         }
     }
 
-    /// Reports the loss of an established connection to the upstream. A failed dial has been reported already.
+    /// Reports the loss of an established connection to the upstream. A failed dial has been reported
+    /// already.
     fn report_loss(&self, generation: Generation, failure: &Failure) {
         if let Some(child) = self.children.get(generation).filter(|child| child.connection().was_up) {
             self.plan.upstream().report_end(&child.destination().endpoint, failure);
         }
     }
 
-    /// Turns a connection's unsettled events into failures: first the notice about the last event that a
-    /// stream wrote, then the events themselves, oldest first.
+    /// Turns a connection's unsettled events into failures: first, in stream mode, the failure that names the
+    /// last event written, then the failures of the events themselves, oldest first.
     fn failures(&self, ended: Ended, server: &Arc<str>) -> Vec<Failed> {
         let Ended { failure, unsettled, unsent, last_written } = ended;
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
@@ -64,8 +65,8 @@ impl Supervisor {
             failure: failure.for_event(server, Written::Whole),
             correlation: None,
         });
-        let unsettled = unsettled.into_iter().map(|lost| failed(lost, server, &failure));
-        let unsent = unsent.into_iter().map(|envelope| not_sent(envelope, server, &failure));
+        let unsettled = unsettled.into_iter().map(|lost| fail_unsettled(lost, server, &failure));
+        let unsent = unsent.into_iter().map(|envelope| fail_unsent(envelope, server, &failure));
         let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
         if failures.is_empty() && failure.kind.loses_message() {
             return vec![self.lost_push(failure.for_event(server, Written::Whole))];
@@ -73,20 +74,21 @@ impl Supervisor {
         failures
     }
 
-    /// The notice of a server's message that could not be taken, when no failed event reports it.
+    /// The error reply for a server's message that could not be decoded and that answers no event.
     fn lost_push(&self, failure: Failure) -> Failed {
         let ticket = self.links.tracker.issue(Cause::Push);
         Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation: None }
     }
 
-    /// Gives the upstream up and ends the session. Servers chosen by `$url` answer until the session ends.
+    /// Ends the session because the upstream is given up. Servers chosen by `$url` reply until the session
+    /// ends.
     pub(super) fn close_given_up(&self) {
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
         let end = UpstreamEnd { failed: Vec::new(), frame, loss: None };
         self.links.back.notify(DataMessage::Ended(Box::new(end)));
     }
 
-    /// Ends the session with this connection. Nothing is connected to again.
+    /// Ends the session because of this connection. No further connection is made.
     fn end_session(&mut self, end: SessionEnd, ended: Ended, server: &Arc<str>, unsettled: usize) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
         let failed = self.failures(ended, server);

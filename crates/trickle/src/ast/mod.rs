@@ -19,7 +19,7 @@ pub(crate) struct Name {
 /// `a::b::c`, or a single name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Qualified {
-    /// At least one.
+    /// The names from the outermost module to the definition; at least one.
     pub(crate) names: Vec<Name>,
     pub(crate) span: Span,
 }
@@ -47,16 +47,16 @@ pub(crate) struct Constant {
 pub(crate) struct FunctionDefinition {
     pub(crate) name: Name,
     pub(crate) params: Vec<Name>,
-    /// Whether it takes further arguments, available as `args`.
+    /// Whether the function takes further arguments, available as `args`.
     pub(crate) open: bool,
-    /// `None` if it does not parse.
+    /// The body; `None` if it has syntax errors.
     pub(crate) body: Option<FunctionBody>,
 }
 
 #[derive(Debug)]
 pub(crate) enum FunctionBody {
     Statements(Vec<Expr>),
-    /// Cases over the arguments; each pattern is a tuple.
+    /// Cases that match on the arguments; each pattern is a tuple.
     Cases(Vec<Case>),
 }
 
@@ -137,7 +137,7 @@ pub(crate) struct StreamRef {
 pub(crate) struct DefineScript {
     pub(crate) name: Name,
     pub(crate) params: Vec<Param>,
-    /// The initial state; null by default.
+    /// The initial state; `None` means null.
     pub(crate) state: Option<Expr>,
     /// The statements for the events of each input port. The last block is for `in`.
     pub(crate) blocks: Vec<ScriptBlock>,
@@ -148,7 +148,7 @@ pub(crate) struct DefineScript {
 pub(crate) struct ScriptBlock {
     /// The input port; `None` means `in`.
     pub(crate) port: Option<Name>,
-    /// `None` if it does not parse.
+    /// The statements; `None` if they have syntax errors.
     pub(crate) script: Option<Script>,
 }
 
@@ -203,7 +203,7 @@ pub(crate) struct DefineWindow {
 #[derive(Debug)]
 pub(crate) struct Param {
     pub(crate) name: Name,
-    /// The default. `args a, b` has none; then every `create` must give a value.
+    /// The default value. `args a, b` declares parameters without one; every `create` must then give a value.
     pub(crate) value: Option<Expr>,
 }
 
@@ -292,7 +292,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// A root without segments.
+    /// A path that consists of a root only.
     pub(crate) fn of(root: Root, span: Span) -> Self {
         Self { root, segments: Vec::new(), span }
     }
@@ -337,7 +337,7 @@ pub(crate) struct Match {
 pub(crate) struct For {
     pub(crate) subject: Expr,
     pub(crate) cases: Vec<ForCase>,
-    /// None: the results are an array.
+    /// How the results are combined; `None` collects them in an array.
     pub(crate) fold: Option<Fold>,
 }
 
@@ -438,7 +438,7 @@ pub(crate) struct Extract {
 #[derive(Debug)]
 pub(crate) struct FieldPattern {
     pub(crate) key: ByteString,
-    /// `alias = key ~= pattern`: the name of the field in the result.
+    /// `alias = key ~= pattern`: the name of the field in the result of the pattern.
     pub(crate) alias: Option<ByteString>,
     pub(crate) test: FieldTest,
 }

@@ -11,10 +11,10 @@ use crate::{
     library,
 };
 
-/// The module of the reference system's aggregates.
+/// The library module of aggregate functions, which need windows and are not supported.
 const AGGREGATES: &str = "aggr";
 
-/// Null in other languages.
+/// Words for null in other languages.
 const OTHER_NULLS: [&str; 4] = ["nil", "none", "undefined", "nul"];
 
 /// Keywords that may be meant where a local is expected.
@@ -54,7 +54,7 @@ impl Compiler<'_, '_> {
         error
     }
 
-    /// Keywords that may be used where a local may.
+    /// Keywords that are allowed in the place of a local.
     fn words(&self) -> &'static [&'static str] {
         if self.place == Place::Script { &WORDS } else { &WORDS[..3] }
     }
@@ -66,7 +66,7 @@ impl Compiler<'_, '_> {
         null.or_else(|| self.words().iter().copied().find(|word| *word == lower))
     }
 
-    /// Remembers the key before a `-` without spaces, as in `event.user-name`. If the name after it is
+    /// Records the key before a `-` without spaces, as in `event.user-name`. If the name after the `-` is
     /// unknown, the error suggests a key in backticks.
     pub(super) fn mark_hyphen(&mut self, before: &Expr, link: &Link) {
         let close = before.span.end == link.span.start && link.span.end == link.operand.span.start;
@@ -145,7 +145,7 @@ impl World<'_> {
         error
     }
 
-    /// The error for an aggregate, which needs windows.
+    /// The error for an aggregate function; `None` if the path is not one.
     fn aggregate(&self, scope: ScopeId, path: &Qualified) -> Option<Diagnostic> {
         let first = path.names.first()?;
         let is_one =
@@ -153,7 +153,7 @@ impl World<'_> {
         is_one.then(|| Diagnostic::not_yet(path.span, "aggregates are"))
     }
 
-    /// The error for a name of another kind than the expected one.
+    /// The error for a name that exists, but is of another kind than the expected one.
     fn of_another_kind(
         &self,
         scope: ScopeId,
@@ -203,7 +203,8 @@ impl World<'_> {
         }
     }
 
-    /// The most similar name in the module that a path leads to, or in the library.
+    /// The most similar name in the module that a path leads to, or in the library; `None` if no name is
+    /// similar.
     fn nearest_member(&self, scope: ScopeId, names: &[Name], kind: DefinitionKind) -> Option<String> {
         let [first, between @ .., last] = names else { return None };
         let prefix = module_of(names);

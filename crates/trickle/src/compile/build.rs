@@ -47,7 +47,7 @@ impl Compiler<'_, '_> {
         ForCaseOp { guard, body }
     }
 
-    /// Binds a name to a slot for the current scope. Returns the slot that the name had before.
+    /// Binds a name to a slot in the current scope. Returns the slot that the name had before, if any.
     pub(super) fn hide(&mut self, name: &Name, slot: Slot) -> Option<Slot> {
         self.locals.insert(name.text.clone(), slot)
     }

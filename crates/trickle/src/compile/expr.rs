@@ -1,4 +1,4 @@
-//! Expressions.
+//! Compiles expressions.
 
 use super::Compiler;
 use crate::{
@@ -18,7 +18,7 @@ impl Compiler<'_, '_> {
         self.deeper(|compiler| compiler.expr_of_kind(expr))
     }
 
-    /// Compiles something one nesting level deeper.
+    /// Calls `compile` one nesting level deeper, and returns its result.
     pub(super) fn deeper<T>(&mut self, compile: impl FnOnce(&mut Self) -> T) -> T {
         self.level += 1;
         self.height = self.height.max(self.level);

@@ -11,7 +11,7 @@ use crate::{
     source::Span,
 };
 
-/// Names that other languages use for some of the kinds.
+/// Names that other languages use for some of the extractors, each with its name here.
 const OTHER_NAMES: [(&str, &str); 2] = [("regex", "re"), ("regexp", "re")];
 
 /// The extractors of a program. Extractors of the same kind and format are shared, even when the definition
@@ -37,7 +37,8 @@ impl Compiler<'_, '_> {
 }
 
 impl World<'_> {
-    /// The extractor of a known kind. `None` if it has errors, which are reported, or if the error list is full.
+    /// The extractor of a known kind. Returns `None` if it has errors, which are reported, or if the error
+    /// list is full.
     fn extractor(&mut self, kind: String, extract: &Extract) -> Option<Arc<Extractor>> {
         let key = (kind, extract.format.clone());
         if let Some(known) = self.extractors.compiled.get(&key) {

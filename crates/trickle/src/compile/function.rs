@@ -1,4 +1,4 @@
-//! Functions of programs, and function calls.
+//! Compiles functions and function calls.
 
 use super::{
     Args, Compiler, Place,
@@ -19,7 +19,7 @@ use towline_event::Value;
 pub(super) struct Signature {
     /// Number of named parameters.
     pub(super) params: usize,
-    /// Whether further arguments are in the slot after the named ones.
+    /// Whether the slot after the named parameters holds further arguments, as an array.
     pub(super) open: bool,
 }
 
@@ -123,7 +123,7 @@ impl Compiler<'_, '_> {
 
     // --- recur ---
 
-    /// `recur` in tail position.
+    /// Compiles a `recur` in tail position.
     pub(super) fn recur(&mut self, args: &[Expr], span: Span) -> Act {
         let args: Box<[Op]> = args.iter().map(|arg| self.expr(arg)).collect();
         let Some(frame) = self.frame else { return Act::Value(self.misplaced_recur(span)) };
@@ -148,7 +148,7 @@ impl Compiler<'_, '_> {
 
     // --- constants ---
 
-    /// The value of a constant with that name, if there is one.
+    /// The value of the constant with that name; `None` if there is no such constant.
     pub(super) fn named_constant(&mut self, name: &Qualified) -> Option<Value> {
         match self.world.find(self.scope, name, DefinitionKind::Constant)? {
             Binding::Constant(id) => {
@@ -165,7 +165,7 @@ impl Compiler<'_, '_> {
 // === impl Function ===
 
 impl Function {
-    /// The function's arity, if it does not accept `count` arguments.
+    /// The function's arity, if a call with `count` arguments is refused; `None` if it is accepted.
     fn refuses(&self, count: usize) -> Option<Arity> {
         let arity = if self.open { Arity::AtLeast(self.params) } else { Arity::Exactly(self.params) };
         (!arity.takes(count)).then_some(arity)

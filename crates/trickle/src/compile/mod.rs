@@ -3,12 +3,12 @@
 //! Compilation continues after an error, to find all errors of a program; the code is then discarded.
 //!
 //! # An intended cycle
-//! `Compiler` and `World` use each other. A `Compiler` compiles one select, script or function and asks the
-//! `World` for the definitions it meets; the `World` starts another `Compiler` when a constant or function is
-//! needed for the first time. Definitions may be in any order, and the value of one may decide how another
-//! compiles (parameters, folded conditions), so no order is known before compilation. Definitions that depend
-//! on themselves are refused (see `world`), and `HEIGHT_MAX` bounds the recursion. Each of the other files
-//! has one part of these two types.
+//! `Compiler` and `World` use each other. A `Compiler` compiles one select, script or function, and looks up
+//! definitions in the `World`. The `World` starts another `Compiler` when a constant or function is needed
+//! for the first time. Definitions may be in any order, and the value of one may affect how another compiles
+//! (parameters, folded conditions), so the order is unknown before compilation. Definitions that depend on
+//! themselves are refused (see `world`), and `HEIGHT_MAX` bounds the recursion. Each of the other files has
+//! one part of these two types.
 
 mod advice;
 mod build;
@@ -35,14 +35,14 @@ use crate::{
 };
 use towline_event::{Meta, Value};
 
-/// The context of an expression, which decides what it may read.
+/// The context of an expression. It determines which names the expression may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In a `select`.
     Select,
     /// In a script.
     Script,
-    /// In a function, which may read its arguments only.
+    /// In a function, which may use its arguments only.
     Function,
     /// The value of a parameter, evaluated at compile time.
     Parameter,
@@ -52,12 +52,12 @@ pub(crate) enum Place {
     Constant,
 }
 
-/// Which parts of the environment the compiled code uses.
+/// The parts of the environment that the compiled code uses.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Uses {
-    /// Whether `$` is read.
+    /// Whether the code reads `$`.
     pub(crate) meta: bool,
-    /// Whether the state is read or written.
+    /// Whether the code reads or writes the state.
     pub(crate) state: bool,
 }
 
@@ -70,21 +70,22 @@ pub(crate) struct Compiler<'c, 'a> {
     args: &'c Args,
     /// The locals that are in scope.
     locals: HashMap<String, Slot>,
-    /// The number of slots.
+    /// The number of slots that the code needs so far.
     slots: usize,
     /// The ports that a script emits to, by index.
     ports: Vec<EmittedPort>,
     uses: Uses,
-    /// The signature, if this is a function.
+    /// The signature of the function being compiled; `None` outside of functions.
     frame: Option<Signature>,
-    /// Nesting depth of the current expression, calls included, and the maximum so far.
+    /// Nesting depth of the current expression, calls included.
     level: u32,
+    /// The maximum of `level` so far.
     height: u32,
-    /// Whether everything so far depends on arguments only.
+    /// Whether the code so far depends on arguments only.
     pure: bool,
     /// The offset of a name after a `-` without spaces, and the key before the `-`.
     hyphenated: Option<(u32, String)>,
-    /// The number of errors at the start. After new errors, folding stops.
+    /// The number of errors when the compilation started. After new errors, folding stops.
     errors_before: usize,
     /// Whether a placeholder stands for a definition that does not compile, so that values derived from it
     /// are unknown.
@@ -95,21 +96,21 @@ pub(crate) struct Compiler<'c, 'a> {
 #[derive(Debug)]
 pub(crate) struct EmittedPort {
     pub(crate) name: String,
-    /// Span of its first use.
+    /// Span of the first `emit` to the port.
     pub(crate) span: Span,
 }
 
 /// The value of `args`.
 #[derive(Debug, Default)]
 pub(crate) struct Args {
-    /// The parameters of a script or a pipeline, as a record; null where parameters do not exist.
+    /// The parameters of a script or a pipeline, as a record. Null in code without parameters.
     pub(crate) values: Value,
-    /// Whether some of them are placeholders, because of errors.
+    /// Whether some of the values are placeholders, because of errors.
     pub(crate) doubtful: bool,
 }
 
 impl Args {
-    /// The arguments where parameters do not exist.
+    /// The arguments of code without parameters.
     pub(crate) fn none() -> Self {
         Self { values: Value::record::<&str>([]), doubtful: false }
     }
@@ -150,7 +151,7 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.ports
     }
 
-    /// Compiles a condition; `None` if it is always true.
+    /// Compiles a condition. Returns `None` if it is always true. `what` names the condition in errors.
     pub(crate) fn condition(&mut self, expr: &Expr, what: &str) -> Option<(Op, Span)> {
         let op = self.expr(expr);
         match op.constant() {
@@ -202,7 +203,8 @@ impl<'c, 'a> Compiler<'c, 'a> {
         self.world.warnings.push(diagnostic);
     }
 
-    /// Whether there are no errors since the start, and no placeholders for definitions with errors.
+    /// Whether no errors occurred since the compilation started, and no placeholder stands for a failed
+    /// definition.
     pub(crate) fn sound(&self) -> bool {
         self.world.errors.len() == self.errors_before && !self.doubtful
     }

@@ -1,4 +1,4 @@
-//! Paths and their roots.
+//! Compiles paths and their roots.
 
 use super::{Compiler, Place, scope::DefinitionKind};
 use crate::{
@@ -56,7 +56,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The parameters of a script or pipeline; in a function, the arguments without a name.
+    /// The root `args`: the parameters of a script or pipeline, or the further arguments of a function.
     fn args_root(&mut self, path: &Path) -> code::Root {
         match self.frame {
             Some(frame) if frame.open => return code::Root::Local(frame.params),
@@ -72,8 +72,8 @@ impl Compiler<'_, '_> {
         code::Root::Value(Op::Const(self.args.values.clone()))
     }
 
-    /// Refuses an unknown parameter. Unlike the keys of other records, the names of parameters are known at
-    /// compile time.
+    /// Refuses an unknown parameter. The names of parameters are known at compile time, unlike the keys of
+    /// other records.
     fn need_parameter(&mut self, path: &Path) {
         let (Root::Args, Some(first), None) = (&path.root, path.segments.first(), self.frame) else { return };
         let SegmentKind::Key(key) = &first.kind else { return };
@@ -115,7 +115,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Refuses event data in contexts without an event.
+    /// Refuses event data in code that runs without an event, such as constants.
     pub(super) fn need_event(&mut self, path: &Path) {
         let (message, help) = match self.place {
             Place::Select | Place::Script => return,
@@ -157,7 +157,7 @@ impl Compiler<'_, '_> {
         code::Root::State
     }
 
-    /// A local, or the constant of that name.
+    /// The root for a single name: a local, or else the constant of that name.
     fn local_or_constant(&mut self, name: &Name) -> code::Root {
         if let Some(slot) = self.locals.get(&name.text) {
             return code::Root::Local(*slot);
@@ -176,7 +176,7 @@ impl Compiler<'_, '_> {
             && !self.unknown_local(name).help.is_some_and(|help| help.starts_with("did you mean"))
     }
 
-    /// The slot of a local that an earlier statement has assigned.
+    /// The slot of a local that an earlier statement has assigned. Reports an unknown local.
     fn local(&mut self, name: &Name) -> Slot {
         if let Some(slot) = self.locals.get(&name.text) {
             return *slot;
@@ -186,7 +186,7 @@ impl Compiler<'_, '_> {
         0
     }
 
-    /// The slot of a local that is assigned here.
+    /// The slot of a local that the current statement assigns.
     pub(super) fn bind(&mut self, name: &Name) -> Slot {
         if self.world.is_constant(self.scope, name) {
             let message = format!("`{}` is a constant", name.text);

@@ -11,7 +11,7 @@ use crate::{
 };
 use towline_event::Value;
 
-/// The index of a scope.
+/// The index of a scope in [`World`](super::world::World).
 pub(crate) type ScopeId = usize;
 
 /// The kind of a definition. Each kind has its own namespace.
@@ -58,18 +58,18 @@ pub(crate) enum Binding<'a> {
 /// The scopes of a script.
 #[derive(Debug)]
 pub(crate) struct ScriptScopes {
-    /// The enclosing scope.
+    /// The scope that encloses the script.
     pub(crate) around: ScopeId,
-    /// The scope of each of its blocks.
+    /// The scope of each block of the script.
     pub(crate) blocks: Vec<ScopeId>,
 }
 
 /// The definitions in a program, a module, a pipeline or a script.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
-    /// The scope in which names are looked up that are not defined here.
+    /// The enclosing scope, where names are looked up that this scope does not define.
     parent: Option<ScopeId>,
-    /// The definitions and imports of this scope. Both are visible to others through it.
+    /// The definitions and imports of this scope. Paths through this scope can use both.
     entries: HashMap<(DefinitionKind, &'a str), Binding<'a>>,
 }
 
@@ -248,7 +248,7 @@ impl<'a> World<'a> {
 
     // --- looking up ---
 
-    /// The definition that a path refers to, seen from a scope.
+    /// The definition that a path refers to in a scope; `None` if there is none.
     pub(crate) fn find(&self, scope: ScopeId, path: &Qualified, kind: DefinitionKind) -> Option<Binding<'a>> {
         match path.names.as_slice() {
             [only] => self.visible(scope, kind, &only.text),
@@ -261,7 +261,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The definition of a name in a scope or its enclosing scopes.
+    /// The definition of a name in a scope or its enclosing scopes; `None` if there is none.
     pub(super) fn visible(&self, scope: ScopeId, kind: DefinitionKind, name: &str) -> Option<Binding<'a>> {
         let mut at = Some(scope);
         while let Some(id) = at {
@@ -273,12 +273,12 @@ impl<'a> World<'a> {
         None
     }
 
-    /// Follows names from a module to a nested module.
+    /// Follows the names of a path through nested modules; `None` if a name is not defined.
     pub(super) fn descend(&self, start: Binding<'a>, names: &[Name]) -> Option<Binding<'a>> {
         names.iter().try_fold(start, |module, name| self.member(&module, DefinitionKind::Module, &name.text))
     }
 
-    /// The definition of a name in a module.
+    /// The definition of a name in a module; `None` if there is none.
     fn member(&self, module: &Binding<'a>, kind: DefinitionKind, name: &str) -> Option<Binding<'a>> {
         match module {
             Binding::Module(scope) => self.scopes[*scope].entries.get(&(kind, name)).cloned(),
@@ -311,7 +311,7 @@ impl<'a> World<'a> {
     }
 }
 
-/// The results of a lookup for each kind that has one.
+/// The results of a lookup for each kind of definition, without the kinds that have none.
 fn all_of<'a>(find: impl Fn(DefinitionKind) -> Option<Binding<'a>>) -> Vec<(DefinitionKind, Binding<'a>)> {
     DEFINITION_KINDS.into_iter().filter_map(|kind| Some((kind, find(kind)?))).collect()
 }

@@ -116,8 +116,8 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The target of an assignment to `$`. An assignment below a key keeps the rest of its value, so it also
-    /// reads `$`.
+    /// The target of an assignment to `$`, and the number of segments that the target includes. An assignment
+    /// below a key keeps the rest of the key's value, so it also reads `$`.
     fn meta_target(&mut self, path: &Path) -> (Target, usize) {
         let Some(first) = path.segments.first() else { return (Target::Meta, 0) };
         let SegmentKind::Key(key) = &first.kind else {
@@ -141,12 +141,12 @@ impl Compiler<'_, '_> {
 }
 
 impl Act {
-    /// Whether statements after this one are unreachable.
+    /// Whether the statement always ends the script, so that statements after it are unreachable.
     fn ends_script(&self) -> bool {
         matches!(self, Self::Drop | Self::Emit { .. } | Self::EmitErr(_))
     }
 
-    /// Whether a script with only this expression passes the event on unchanged.
+    /// Whether a script that consists of this expression passes the event on unchanged.
     pub(crate) fn passes_event(&self) -> bool {
         match self {
             Self::Value(op) => op.is_event(),

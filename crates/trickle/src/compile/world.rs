@@ -1,9 +1,9 @@
 //! All definitions of a program and its modules, compiled on first use.
 //!
 //! # Correctness
-//! A function or constant that is needed while it is being compiled depends on itself, which is refused. So
-//! calls form no cycle, and [`HEIGHT_MAX`] bounds their depth. Evaluation therefore cannot overflow the
-//! stack.
+//! A function or constant that is needed while it is being compiled depends on itself, which is refused.
+//! Calls therefore form no cycle, and [`HEIGHT_MAX`] bounds their depth, so that evaluation cannot overflow
+//! the stack.
 
 use std::sync::Arc;
 
@@ -28,19 +28,19 @@ pub(crate) type ConstantId = usize;
 /// The index of a function.
 pub(crate) type FunctionId = usize;
 
-/// Maximum nesting of expressions through all calls. It fits in a stack of 2 MiB in an unoptimised build,
-/// with a margin.
+/// Maximum nesting of expressions through all calls. In an unoptimised build, this depth fits in a stack of 2
+/// MiB with a margin.
 pub(crate) const HEIGHT_MAX: u32 = 160;
 
 /// Stack use of a call, in levels of expression nesting.
 pub(crate) const CALL_HEIGHT: u32 = 4;
 
 /// Maximum total size of the folded constants of a program, in bytes. Each constant also has the limit of any
-/// value; the total keeps a short program with many constants from using gigabytes.
+/// value. The total prevents a short program with many constants from using gigabytes.
 const FOLDED_MAX: usize = 64 << 20;
 
-/// Maximum number of steps for all compile-time evaluation together, one or two seconds. Code beyond this
-/// limit is evaluated for each event.
+/// Maximum number of steps of all compile-time evaluation of a program, about one or two seconds. Code beyond
+/// this limit is evaluated for each event instead.
 const FOLD_STEPS: u32 = 10_000_000;
 
 /// The definitions, and their compiled forms.
@@ -64,7 +64,7 @@ pub(crate) struct World<'a> {
     pub(crate) warnings: Vec<Diagnostic>,
     /// Whether the program reads the origin of events.
     pub(crate) reads_origin: bool,
-    /// Whether all texts parsed, so that an unknown name is certainly undefined.
+    /// Whether all texts were parsed without errors, so that an unknown name is certainly undefined.
     pub(crate) complete: bool,
 }
 
@@ -78,7 +78,7 @@ struct Definition<'a, D, C> {
 enum Progress<C> {
     Waiting,
     Compiling,
-    /// The result; `None` if it has errors, which are reported.
+    /// Compiled; `None` after errors, which are reported.
     Done(Option<C>),
 }
 
@@ -115,12 +115,12 @@ impl<'a> World<'a> {
         world
     }
 
-    /// The scope of the program itself.
+    /// The scope of the main program.
     pub(crate) fn root(&self) -> ScopeId {
         self.file_scopes.first().copied().unwrap_or_default()
     }
 
-    /// The statements of the program itself.
+    /// The statements of the main program.
     pub(crate) fn program(&self) -> &'a [Statement] {
         self.files.program()
     }
@@ -130,7 +130,7 @@ impl<'a> World<'a> {
         self.definitions.clone()
     }
 
-    /// The script that implements the operator of that name.
+    /// The script that implements the operator of that name; `None` for an unknown operator.
     pub(crate) fn operator(&self, name: &str) -> Option<&'a DefineScript> {
         self.files.operator(name)
     }
@@ -145,7 +145,7 @@ impl<'a> World<'a> {
         self.functions.len() - 1
     }
 
-    /// Compiles unused definitions, for their errors.
+    /// Compiles unused definitions, to report their errors.
     pub(crate) fn compile_all(&mut self) {
         for id in 0..self.constants.len() {
             let name = &self.constants[id].tree.name;
@@ -157,7 +157,8 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The value of a constant; `level` is the nesting depth so far.
+    /// The value of a constant; `None` after errors. `place` is the span of its use, `level` the nesting
+    /// depth so far.
     pub(crate) fn constant(&mut self, id: ConstantId, place: Span, level: u32) -> Option<Value> {
         let Definition { tree, scope, .. } = self.constants[id];
         match self.constants[id].state.clone() {
@@ -179,7 +180,8 @@ impl<'a> World<'a> {
         value
     }
 
-    /// The code of a function; `level` is the nesting depth so far.
+    /// The code of a function; `None` after errors. `place` is the span of its use, `level` the nesting depth
+    /// so far.
     pub(crate) fn function(&mut self, id: FunctionId, place: Span, level: u32) -> Option<Arc<Function>> {
         let Definition { tree, scope, .. } = self.functions[id];
         match self.functions[id].state.clone() {
@@ -205,7 +207,7 @@ impl<'a> World<'a> {
         tree.params.is_empty() && !tree.open
     }
 
-    /// Whether the error list is full, so that searching for similar names is not worth the time.
+    /// Whether the error list is full. The compiler then skips the search for similar names.
     pub(crate) fn is_crowded(&self) -> bool {
         self.errors.len() >= ERRORS_MAX
     }
@@ -215,7 +217,7 @@ impl<'a> World<'a> {
         self.errors.push(Diagnostic::new(place, message, why));
     }
 
-    /// Whether the nesting limit is exceeded; reports it.
+    /// Whether `height` exceeds the nesting limit. If so, reports an error at `place`.
     pub(super) fn too_deep(&mut self, height: u32, place: Span) -> bool {
         let deep = height > HEIGHT_MAX;
         if deep {
@@ -225,7 +227,8 @@ impl<'a> World<'a> {
         deep
     }
 
-    /// Counts a folded constant; returns false if the limit is exceeded.
+    /// Adds the `size` of a folded constant in bytes to the total. Returns false if the total exceeds the
+    /// limit.
     pub(super) fn has_room(&mut self, size: usize) -> bool {
         self.folded = self.folded.saturating_add(size);
         self.folded <= FOLDED_MAX
@@ -233,7 +236,7 @@ impl<'a> World<'a> {
 }
 
 impl Binding<'_> {
-    /// Whether this is a failed `use`, which was reported already.
+    /// Whether the binding is a failed `use`, which was reported already.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Binding::Missing)
     }

@@ -18,12 +18,13 @@ const BITS: u64 = 8;
 #[derive(Default)]
 struct Bits {
     bytes: Vec<u8>,
-    /// The bits that do not fill a byte yet, and their number.
+    /// The bits that do not fill a byte yet.
     rest: u8,
+    /// The number of bits in `rest`.
     pending: u32,
 }
 
-/// Builds a binary. Bits that do not fill the last byte are its low bits.
+/// Builds a binary. If the bits do not fill the last byte, they become its low bits.
 pub(super) fn bytes(op: &BytesOp, env: &Env<'_>) -> Result<Value, Box<Fault>> {
     let mut bits = Bits::default();
     for part in &op.parts {

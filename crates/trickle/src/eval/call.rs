@@ -1,4 +1,4 @@
-//! Function calls.
+//! Evaluates function calls.
 
 use std::borrow::Cow;
 
@@ -94,7 +94,7 @@ fn run(
     }
 }
 
-/// Places arguments in locals; those without a name become an array.
+/// Places arguments in locals. The arguments beyond the named parameters become an array.
 fn arranged(function: &Function, mut args: Vec<Option<Value>>) -> Vec<Option<Value>> {
     if function.open {
         let rest: Vec<Value> = args.drain(function.params.min(args.len())..).flatten().collect();

@@ -1,4 +1,4 @@
-//! `for`: over the pairs of a record or the elements of an array.
+//! Evaluates `for` over the pairs of a record or the elements of an array.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -38,7 +38,7 @@ pub(super) fn for_value(for_op: &ForOp<Op>, env: &Env<'_>) -> Result<Value, Box<
     Ok(results.into_value())
 }
 
-/// The first case whose guard is true.
+/// The first case whose guard is true; `None` if there is none.
 pub(super) fn choose<'p, B>(
     for_op: &'p ForOp<B>,
     env: &Env<'_>,
@@ -67,7 +67,7 @@ pub(super) fn length(subject: &Value) -> usize {
     }
 }
 
-/// Key or index, and value, of one iteration.
+/// The key or index, and the value, of the iteration `at`.
 pub(super) fn pair(subject: &Value, at: usize) -> Option<(Value, Value)> {
     match subject {
         Value::Array(items) => Some((Value::from(at as u64), items.get(at)?.clone())),
@@ -83,12 +83,12 @@ pub(super) struct Results {
     value: Value,
     op: BinaryOp,
     span: Span,
-    /// The size of the value when it was last measured, plus the size of what was added since.
+    /// The size in bytes of the results when they were last measured, plus the size of what was added since.
     size: usize,
 }
 
 impl Results {
-    /// The results before the first iteration.
+    /// The initial results, before the first iteration.
     pub(super) fn of<B>(for_op: &ForOp<B>, env: &Env<'_>) -> Result<Self, Box<Fault>> {
         let Some(fold) = &for_op.fold else {
             return Ok(Self {
@@ -153,8 +153,8 @@ impl Results {
         }
     }
 
-    /// Counts a result before it is added. If the sum exceeds the limit, the value is measured again, because
-    /// fields may have replaced others.
+    /// Counts a result before it is added. If the sum exceeds the limit, the results are measured again,
+    /// because fields may have replaced others.
     fn grow(&mut self, result: &Value, steps: &Steps) -> Result<(), Box<Fault>> {
         let fault = |much: LimitExceeded| Fault::new(self.span, much.to_string());
         let added = steps.measure(result, 1).map_err(fault)?;

@@ -6,7 +6,7 @@
 //! # Correctness
 //! The recursion of the evaluator is bounded by the nesting of the source (`parser::cursor::NESTING_MAX`) and
 //! by the depth of values (`limits::DEPTH_MAX`, plus what one expression adds). Every step is counted, so
-//! that no event occupies a worker for long.
+//! that no event occupies a thread for long.
 
 mod bytes;
 mod call;
@@ -36,11 +36,11 @@ use towline_event::{Record, Value};
 
 pub(crate) type Evaluated<'e> = Result<Cow<'e, Value>, Box<Fault>>;
 
-/// The environment: everything that an expression may read.
+/// The environment of an evaluation: everything that an expression may read.
 #[derive(Clone, Copy)]
 pub(crate) struct Env<'e> {
     pub(crate) message: &'e Message,
-    /// The part of the event's data that is read here; `None` for all of it.
+    /// The part of the event's data that the program reads; `None` for all of the data.
     pub(crate) reads: Option<&'e Reads>,
     pub(crate) state: &'e Value,
     pub(crate) locals: &'e [Option<Value>],
@@ -109,7 +109,7 @@ fn record<'e>(fields: &'e [FieldOp], env: &Env<'e>) -> Evaluated<'e> {
     Ok(Cow::Owned(Value::Record(std::sync::Arc::new(record))))
 }
 
-/// Evaluates a key.
+/// Evaluates a key to its text.
 fn key(key: &KeyOp, env: &Env<'_>) -> Result<bytestring::ByteString, Box<Fault>> {
     match key {
         KeyOp::Const(key) => Ok(key.clone()),
@@ -161,7 +161,7 @@ fn last_of<'e>(body: &'e [Op], env: &Env<'e>) -> Evaluated<'e> {
 /// A chosen case, and the local that it binds.
 pub(crate) type Choice<'p, B> = (&'p CaseOp<B>, Option<(Slot, Value)>);
 
-/// The first case whose pattern matches and whose guard is true.
+/// The first case whose pattern matches and whose guard is true; `None` if there is none.
 pub(crate) fn choose<'p, B>(
     match_op: &'p MatchOp<B>,
     subject: &Value,
@@ -180,8 +180,8 @@ pub(crate) fn choose<'p, B>(
     Err(Fault::new(match_op.span, message))
 }
 
-/// A value as shown in an error: its JSON if short, otherwise its kind. JSON has no line breaks, so a value
-/// cannot forge another log line.
+/// A value as shown in an error: its JSON if that is short, otherwise its kind. JSON has no line breaks, so a
+/// value cannot forge another log line.
 fn shown_value(value: &Value) -> String {
     const SHORT: usize = 40;
     let short = match value {
@@ -193,7 +193,7 @@ fn shown_value(value: &Value) -> String {
     if short { value.to_json() } else { article(value) }
 }
 
-/// Whether a case applies, and the value that it binds.
+/// Whether a case applies to a value. If so, returns the value that the case binds.
 fn applies<B>(
     case: &CaseOp<B>,
     subject: &Value,
@@ -217,7 +217,7 @@ fn applies<B>(
 // === impl Env ===
 
 impl<'e> Env<'e> {
-    /// The event's data, or the part that is read.
+    /// The event's data, or the part of the data that the program reads.
     pub(crate) fn event(&self) -> &'e Value {
         match self.reads {
             Some(reads) => self.message.part(reads),
@@ -225,7 +225,7 @@ impl<'e> Env<'e> {
         }
     }
 
-    /// The value of a local, if it has one yet.
+    /// The value of a local; `None` if it has none yet.
     pub(crate) fn local(&self, slot: Slot) -> Option<&'e Value> {
         let mut bound = self.bound;
         while let Some(inner) = bound {

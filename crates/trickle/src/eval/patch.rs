@@ -1,4 +1,4 @@
-//! `patch` and `merge`.
+//! Evaluates `patch` and `merge`.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ enum Ready<'p> {
     Copy(ByteString, ByteString),
     Merge(ByteString, Value),
     MergeAll(Value),
-    /// A default, evaluated only if the key is missing.
+    /// A default. Its value is evaluated only if the key is missing.
     Default(ByteString, &'p Op),
     DefaultAll(Value),
 }
@@ -118,7 +118,7 @@ fn empty() -> Value {
     Value::Record(Arc::default())
 }
 
-/// `merge` without a key: merges into the whole record, which must remain a record.
+/// Applies a `merge` without a key: merges into the whole record, which must remain a record.
 fn merge_all(record: &mut Record, spec: &Value, span: Span, env: &Env<'_>) -> Result<(), Box<Fault>> {
     match spec {
         Value::Record(spec) => merge_records(record, spec, span, env),
@@ -150,7 +150,7 @@ fn apply_defaults(
 
 // --- merge ---
 
-/// Merges by RFC 7386: null removes a key, records are merged recursively, anything else replaces.
+/// Evaluates a `merge` by RFC 7386: null removes a key, records are merged recursively, other values replace.
 pub(super) fn merge(merge: &MergeOp, env: &Env<'_>) -> Result<Value, Box<Fault>> {
     let (subject, span) = &merge.subject;
     let subject = match eval(subject, env)?.into_owned() {

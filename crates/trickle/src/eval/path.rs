@@ -1,4 +1,4 @@
-//! Reading and writing by path.
+//! Reads and writes values by path.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -30,15 +30,15 @@ enum Obstacle {
     Key(ByteString),
     Meta(ByteString),
     Local,
-    /// A key of something that is not a record.
+    /// A key is applied to a value that is not a record.
     NotRecord(String),
-    /// An index into something that is not an array.
+    /// An index is applied to a value that is not an array.
     NotArray(String),
-    /// A subscript that is neither key nor index.
+    /// A subscript is neither key nor index.
     NotIndex(String),
-    /// A bound of a range that is not an integer.
+    /// A bound of a range is not an integer.
     NotBound(String),
-    /// A range that ends before it begins.
+    /// A range ends before it begins.
     Reversed(String),
     Outside {
         index: String,
@@ -59,7 +59,7 @@ fn failure(path: &PathOp, env: &Env<'_>, lack: NoValue) -> Box<Fault> {
     }
 }
 
-/// The failure of a path into a state that was never set.
+/// The failure of a path into a state without a value.
 #[cold]
 pub(super) fn unset(span: Span) -> Box<Fault> {
     Fault::new(span, "`state` is null until it is set, so it has no parts yet")
@@ -100,7 +100,7 @@ fn root<'e>(path: &'e PathOp, env: &Env<'e>) -> Result<Cow<'e, Value>, NoValue> 
     })
 }
 
-/// One step: a borrowed part of the value, or a range of it.
+/// Applies one step of a path: returns a borrowed part of the value, or a range of it.
 fn child<'v>(value: &'v Value, step: &Step, env: &Env<'_>) -> Result<Cow<'v, Value>, NoValue> {
     match &step.kind {
         StepKind::Key(key) => match value {
@@ -167,8 +167,8 @@ fn position(index: &Value) -> Option<usize> {
     }
 }
 
-/// Writes a value at the end of some steps below `target`. Missing records on the way are created, array
-/// elements are not. `subscripts` are the values of the computed steps, in order.
+/// Writes a value at the path `steps` below `target`. Missing records along the path are created; missing
+/// array elements are an error. `subscripts` are the values of the computed steps, in order.
 pub(crate) fn write(
     target: &mut Value,
     steps: &[Step],
@@ -222,7 +222,7 @@ fn element_mut<'v>(
     }
 }
 
-/// A key as shown in messages: cut and escaped. It may come from an event, and a long key would fill the
+/// A key as shown in messages: shortened and escaped. Keys may come from events: a long key would fill the
 /// error reply, and a line break would forge a log line.
 pub(crate) fn shown(key: &str) -> String {
     const SHOWN_CHARS: usize = 64;

@@ -1,4 +1,4 @@
-//! Matching a value against a pattern, and extracting the parts that the pattern names.
+//! Matches values against patterns, and extracts the parts that the pattern names.
 //!
 //! A case binds the result of its pattern, as in the reference system: for a record pattern the fields that
 //! are present or extracted, for an array pattern the pairs of index and matching element, for a tuple the
@@ -44,7 +44,7 @@ pub(super) fn matches(pattern: &PatternOp, value: &Value, env: &Env<'_>) -> Resu
     }
 }
 
-/// Takes the steps for the text that an extractor will read, and returns the extractor.
+/// Counts the steps for the text that an extractor will read, and returns the extractor.
 fn of_text<'p>(
     extractor: &'p Extractor,
     span: Span,
@@ -102,7 +102,7 @@ fn compares(
 
 // --- extracting ---
 
-/// The result of a pattern, if the value matches.
+/// The result of a pattern; `None` if the value does not match.
 pub(super) fn extract(
     pattern: &PatternOp,
     value: &Value,
@@ -147,7 +147,7 @@ fn extract_record(
     Ok(Some(Value::Record(Arc::new(result))))
 }
 
-/// The arguments of a function as extracted by the pattern of its case, if the pattern extracts any.
+/// The function's arguments as extracted by the pattern of a case; `None` if the pattern extracts none.
 pub(super) fn arguments(
     pattern: &PatternOp,
     args: &Value,
@@ -166,7 +166,7 @@ pub(super) fn arguments(
     Ok(Some(taken))
 }
 
-/// Every element that matches some pattern, with its index, pattern by pattern.
+/// Every element that matches one of the patterns, with its index, in the order of the patterns.
 fn extract_array(
     patterns: &[PatternOp],
     items: &[Value],

@@ -18,7 +18,7 @@ pub(crate) struct ScriptFrame<'f> {
     pub(crate) locals: Vec<Option<Value>>,
     pub(crate) steps: &'f Steps,
     pub(crate) context: &'f Context<'f>,
-    /// Whether something reads from its port `err`.
+    /// Whether something reads from the script's port `err`.
     pub(crate) err_is_read: bool,
 }
 
@@ -26,25 +26,25 @@ pub(crate) struct ScriptFrame<'f> {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct State {
     value: Value,
-    /// The size of the value when it was last measured, plus the size of what was written since.
+    /// The size of the value in bytes when it was last measured, plus the size of what was written since.
     size: usize,
 }
 
-/// How a script ended.
+/// The result of a script.
 pub(crate) enum Ending {
-    /// The event, in its current form, leaves by a port.
+    /// The event, in its current form, leaves by this port.
     Event(PortNumber),
-    /// A value leaves by a port.
+    /// This value leaves by this port.
     Value(PortNumber, Value),
-    /// Nothing leaves.
+    /// The script dropped the event.
     Dropped,
-    /// A tail call of a function.
+    /// The function calls itself again in tail position.
     Again { args: Vec<Value>, span: Span },
 }
 
-/// How one statement ended.
+/// The result of one statement.
 pub(super) enum Step {
-    /// The script continues; with the statement's value if it was wanted.
+    /// The script continues. The statement's value is included if the caller requested it.
     On(Yield),
     /// The script ends.
     End(Ending),
@@ -56,7 +56,7 @@ pub(super) enum Yield {
     Value(Value),
 }
 
-/// Runs a script. Its last statement's value leaves by the port `out`.
+/// Runs a script. The value of its last statement leaves by the port `out`.
 pub(crate) fn run(body: &[Act], frame: &mut ScriptFrame<'_>) -> Result<Ending, Box<Fault>> {
     Ok(match frame.block(body, true)? {
         Step::End(ending) => ending,
@@ -65,7 +65,7 @@ pub(crate) fn run(body: &[Act], frame: &mut ScriptFrame<'_>) -> Result<Ending, B
     })
 }
 
-/// Checks a value built by a statement or a select against the limits.
+/// Returns a value built by a statement or a select, if it is within the limits.
 pub(crate) fn checked(value: Value, span: Span, steps: &Steps) -> Result<Value, Box<Fault>> {
     match steps.measure(&value, 0) {
         Ok(_) => Ok(value),
@@ -90,7 +90,7 @@ impl ScriptFrame<'_> {
         Ok(eval(op, &self.env())?.into_owned())
     }
 
-    /// Runs statements in order. `wanted` says whether the last one must yield its value.
+    /// Runs statements in order. `wanted` says whether the last statement must return its value.
     pub(super) fn block(&mut self, acts: &[Act], wanted: bool) -> Result<Step, Box<Fault>> {
         let mut last = Step::On(Yield::Nothing);
         for (index, act) in acts.iter().enumerate() {
@@ -117,7 +117,7 @@ impl ScriptFrame<'_> {
         })
     }
 
-    /// An `emit` to the port `err`, which fails if nothing reads from the port.
+    /// Runs an `emit` to the port `err`, which fails if nothing reads from the port.
     fn emit_err(&mut self, emit: &Act, span: Span) -> Result<Step, Box<Fault>> {
         if self.err_is_read {
             return self.act(emit, true);
@@ -143,7 +143,7 @@ impl ScriptFrame<'_> {
         self.block(&case.body, wanted)
     }
 
-    /// The arguments of a tail call.
+    /// Evaluates the arguments of a tail call.
     fn again(&self, args: &[Op], span: Span) -> Result<Ending, Box<Fault>> {
         let mut values = Vec::with_capacity(args.len());
         for arg in args {
@@ -201,8 +201,8 @@ impl ScriptFrame<'_> {
         Ok(Step::On(yielded))
     }
 
-    /// The size of a value to be stored. A value read from a path and assigned to a root is not larger than
-    /// an existing value, so it is not measured, except for the state, which accumulates.
+    /// The size in bytes that an assigned value adds. A value read from a path and assigned to a root is not
+    /// larger than an existing value, so it is not measured, except for the state, which accumulates.
     fn measured(&self, assignment: &LetAct, value: &Value) -> Result<usize, Box<Fault>> {
         let plain = matches!(&assignment.value, Act::Value(op) if op.is_path());
         if plain && assignment.steps.is_empty() && !matches!(assignment.target, Target::State) {
@@ -232,8 +232,8 @@ impl ScriptFrame<'_> {
         Ok(())
     }
 
-    /// Writes to the state, and adds up the sizes of written values. If the sum exceeds the limit, the new
-    /// state is measured, because writes mostly replace earlier values.
+    /// Writes to the state, and adds up the sizes of the written values. If the sum exceeds the limit, the
+    /// new state is measured, because writes mostly replace earlier values.
     fn put_state(
         &mut self,
         assignment: &LetAct,
@@ -292,7 +292,7 @@ impl ScriptFrame<'_> {
         outcome.map_err(|error| Fault::new(assignment.span, error.to_string()))
     }
 
-    /// The values of the computed steps of a path.
+    /// Evaluates the computed steps of a path.
     fn subscripts(&self, assignment: &LetAct) -> Result<Vec<Value>, Box<Fault>> {
         let mut values = Vec::new();
         for step in &assignment.steps {

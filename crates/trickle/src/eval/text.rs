@@ -1,4 +1,4 @@
-//! String interpolation.
+//! Evaluates strings with interpolated code.
 
 use std::io;
 
@@ -42,7 +42,7 @@ fn put(out: &mut Vec<u8>, text: &str, max: usize) -> bool {
     io::Write::write_all(&mut Bounded { out, max }, text.as_bytes()).is_ok()
 }
 
-/// A writer that fails beyond the size limit of a value.
+/// A writer that fails when the text exceeds the size limit of a value.
 struct Bounded<'o> {
     out: &'o mut Vec<u8>,
     max: usize,

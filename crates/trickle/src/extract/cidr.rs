@@ -1,4 +1,4 @@
-//! `cidr`: addresses and networks, `cidr|10.0.0.0/8, 192.168.0.0/16|`.
+//! The extractor `cidr`: addresses and networks, `cidr|10.0.0.0/8, 192.168.0.0/16|`.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use towline_event::Value;
 
-/// The address must be in one of these networks. Without networks, any address or network matches.
+/// The allowed networks. An empty list allows any address or network.
 #[derive(Debug)]
 pub(super) struct Cidr(Vec<IpNet>);
 
@@ -21,7 +21,8 @@ impl Cidr {
         parts.map(network).collect::<Result<_, _>>().map(Self)
     }
 
-    /// `{"prefix":[10,0,0,0],"mask":[255,0,0,0]}` for `10.1.2.3/8`. The mask of a single address has all bits set.
+    /// The match as a value: `{"prefix":[10,0,0,0],"mask":[255,0,0,0]}` for `10.1.2.3/8`. The mask of a
+    /// single address has all bits set. `None` if the text does not match.
     pub(super) fn extract(&self, text: &str) -> Option<Value> {
         let found = network(text)?;
         let single = || text.parse::<IpAddr>().ok();
@@ -36,8 +37,8 @@ fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// An IPv4 network with fewer than four parts; the last part is the last byte: `10.0/16` is `10.0.0.0/16`,
-/// and `10.1` is `10.0.0.1`. `10.1/16` is refused, because it would mean `10.0.0.1/16`.
+/// Parses an IPv4 network with fewer than four parts; the last part is the last byte: `10.0/16` is
+/// `10.0.0.0/16`, and `10.1` is `10.0.0.1`. `10.1/16` is refused, because it would mean `10.0.0.1/16`.
 fn short(text: &str) -> Option<IpNet> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, digits(bits)?),
@@ -54,12 +55,12 @@ fn short(text: &str) -> Option<IpNet> {
     (network.addr() == network.network()).then(|| network.into())
 }
 
-/// A decimal number from 0 to 255, without a sign.
+/// Parses a decimal number from 0 to 255, without a sign.
 fn digits(text: &str) -> Option<u8> {
     text.bytes().all(|sign| sign.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
-/// Four numbers of an IPv4 address, eight of an IPv6 one.
+/// The parts of an address as an array: four numbers for IPv4, eight for IPv6.
 fn parts(address: IpAddr) -> Value {
     Value::array(match address {
         IpAddr::V4(address) => address.octets().iter().map(|part| Value::Int((*part).into())).collect(),

@@ -1,4 +1,4 @@
-//! `dissect`: fields between literal texts, `dissect|%{ip} [%{when}] %{method} %{path}|`.
+//! The extractor `dissect`: fields between literal texts, `dissect|%{ip} [%{when}] %{method} %{path}|`.
 //!
 //! | field | means |
 //! |---|---|
@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 use super::{escapes::escapes, float, integer};
 use towline_event::{Record, Value};
 
-/// Maximum number of different paddings, because the text may be searched for each of them.
+/// Maximum number of different paddings in a format, because each of them may require a search of the text.
 const PADDINGS_MAX: usize = 16;
 
 /// A compiled format: literals, fields and paddings.
@@ -28,7 +28,7 @@ pub(super) struct Dissect(Vec<Part>);
 enum Part {
     Text(String),
     Field(Field),
-    /// Any number of these.
+    /// Any number of repetitions of this text.
     Padding(String),
 }
 
@@ -37,7 +37,7 @@ struct Field {
     name: String,
     role: Role,
     kind: FieldType,
-    /// Whether the literal after it may be repeated.
+    /// Whether the literal after the field may be repeated.
     greedy: bool,
     /// The text between the parts of an appended field.
     joint: String,
@@ -67,16 +67,16 @@ impl Dissect {
         let mut joint = " ".to_owned();
         let mut rest = format;
         while !rest.is_empty() {
-            let (text, behind) = rest.split_at(rest.find("%{").unwrap_or(rest.len()));
+            let (text, after) = rest.split_at(rest.find("%{").unwrap_or(rest.len()));
             if !text.is_empty() {
                 parts.push(Part::Text(escapes(text)?));
             }
-            let Some(field) = behind.strip_prefix("%{") else { break };
+            let Some(field) = after.strip_prefix("%{") else { break };
             let closed = field.split_once('}').filter(|(field, _)| !field.contains("%{"));
-            let (field, behind) = closed.ok_or("has a %{ without its }")?;
+            let (field, after) = closed.ok_or("has a %{ without its }")?;
             let mut part = part(field)?;
             match &mut part {
-                Part::Padding(padding) if behind.starts_with(padding.as_str()) => {
+                Part::Padding(padding) if after.starts_with(padding.as_str()) => {
                     return Err(format!("has {padding:?} after the padding that consumes all of them"));
                 }
                 Part::Padding(padding) => joint.clone_from(padding),
@@ -89,7 +89,7 @@ impl Dissect {
                 );
             }
             parts.push(part);
-            rest = behind;
+            rest = after;
         }
         let dissect = Self(parts);
         dissect.check()
@@ -120,7 +120,7 @@ impl Dissect {
     }
 }
 
-/// Parses the text between `%{` and `}`.
+/// Parses the text between `%{` and `}` of a field.
 fn part(field: &str) -> Result<Part, String> {
     if field == "_" {
         return Ok(Part::Padding(" ".to_owned()));
@@ -169,10 +169,10 @@ impl Dissect {
                 Part::Text(text) => rest = rest.strip_prefix(text.as_str())?,
                 Part::Padding(padding) => rest = rest.trim_start_matches(padding.as_str()),
                 Part::Field(field) => {
-                    let (value, behind) = rest.split_at(self.end(at, rest, &mut missing)?);
+                    let (value, after) = rest.split_at(self.end(at, rest, &mut missing)?);
                     rest = match self.0.get(at + 1) {
-                        Some(Part::Text(text)) if field.greedy => last_of(text, behind),
-                        _ => behind,
+                        Some(Part::Text(text)) if field.greedy => last_of(text, after),
+                        _ => after,
                     };
                     found.put(field, value)?;
                 }
@@ -181,10 +181,11 @@ impl Dissect {
         rest.is_empty().then(|| found.into_value())
     }
 
-    /// The end of the field at an index: at the next literal or padding. A padding may be empty; the field
-    /// then ends at the part after it.
+    /// The end of the field at an index, `at`: the start of the next literal or padding. A padding may be
+    /// empty; the field then ends at the part after the padding. `None` if the text does not match.
     ///
-    /// `missing` has the literals that the rest of the text does not contain; they are not searched again.
+    /// `missing` has the literals that the rest of the text does not contain, so that they are searched only
+    /// once.
     fn end<'p>(&'p self, at: usize, rest: &str, missing: &mut HashSet<&'p str>) -> Option<usize> {
         match self.0.get(at + 1) {
             None => Some(rest.len()),

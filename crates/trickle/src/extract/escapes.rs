@@ -1,4 +1,4 @@
-//! Escapes in formats.
+//! Escapes in the formats of extractors.
 //!
 //! `\|` is a `|`, and `\\` a backslash. Any other backslash stands for itself, so `\d` and `\\d` are the
 //! same. After a backslash at the end of a line, the format continues on the next line. The common
@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-/// The format with its escapes replaced.
+/// The format with its escapes replaced by the characters they stand for.
 pub(super) fn unescaped(format: &str) -> String {
     letters(format).map(|(_, letter)| letter).collect()
 }

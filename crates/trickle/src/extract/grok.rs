@@ -14,7 +14,8 @@ use super::{
 };
 use towline_event::{Record, Value};
 
-/// Maximum nesting of patterns. The built-in patterns nest half as deep at most.
+/// Maximum nesting of patterns, against patterns that contain themselves. The built-in ones nest half as
+/// deep.
 const DEPTH_MAX: usize = 16;
 
 /// A compiled format.
@@ -77,11 +78,11 @@ fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>)
         return Err("has patterns that contain each other".to_owned());
     }
     let mut rest = format;
-    while let Some((before, behind)) = rest.split_once("%{") {
-        let (inside, behind) = behind.split_once('}').ok_or("has a %{ without its }")?;
+    while let Some((before, after)) = rest.split_once("%{") {
+        let (inside, after) = after.split_once('}').ok_or("has a %{ without its }")?;
         out.push_str(before);
         pattern(inside, depth, out, fields)?;
-        rest = behind;
+        rest = after;
         if out.len() > EXPRESSION_MAX {
             return Err(format!("expands to more than {} KiB", EXPRESSION_MAX >> 10));
         }
@@ -90,7 +91,7 @@ fn expand(format: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>)
     Ok(())
 }
 
-/// `NAME`, `NAME:field` or `NAME:field:int`.
+/// Appends the regular expression of a reference: `NAME`, `NAME:field` or `NAME:field:int`.
 fn pattern(inside: &str, depth: usize, out: &mut String, fields: &mut Vec<Field>) -> Result<(), String> {
     let mut parts = inside.splitn(3, ':');
     let name = parts.next().unwrap_or_default();

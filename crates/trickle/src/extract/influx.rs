@@ -1,4 +1,5 @@
-//! `influx`: the InfluxDB line protocol, `weather,city=Graz temperature=21.5,rain=f 1465839830100400200`.
+//! The extractor `influx`: the InfluxDB line protocol, such as
+//! `weather,city=Graz temperature=21.5,rain=f 1465839830100400200`.
 
 use std::str::FromStr;
 
@@ -44,8 +45,8 @@ impl Reader<'_> {
         found.is_some()
     }
 
-    /// Reads up to one of the `ends`, which is required. A backslash escapes one of them or another
-    /// backslash; before any other character it stands for itself.
+    /// Reads a word up to one of the characters in `ends`; `None` if there is none. A backslash escapes one
+    /// of them or another backslash; before any other character it stands for itself.
     fn word(&mut self, ends: &[char]) -> Option<String> {
         let mut word = String::new();
         let mut letters = self.rest.char_indices();

@@ -1,7 +1,7 @@
-//! `kv`: key-value pairs, `a:1 b:2`.
+//! The extractor `kv`: key-value pairs, such as `a:1 b:2`.
 //!
-//! The format has the separator within a pair and the separator between pairs: `%{key}=%{val}` matches `a=1
-//! b=2`, and `%{key}=>%{val}, ` matches `a=>1, b=>2`. There may be several of each:
+//! The format has the separator within a pair and the separator between pairs: `%{key}=%{val}` matches
+//! `a=1 b=2`, and `%{key}=>%{val}, ` matches `a=>1, b=>2`. There may be several of each:
 //! `%{key}=%{val},%{key}:%{val};`. Without a format, keys end at a colon and pairs at a space.
 
 use super::escapes::escapes;
@@ -10,41 +10,40 @@ use towline_event::{Record, Value};
 const KEY: &str = "%{key}";
 const VAL: &str = "%{val}";
 
-/// Maximum number of separators of both sorts together, because the text is scanned for each of them.
+/// Maximum number of separators of both sorts together, because the text is scanned once for each of them.
 const SEPARATORS_MAX: usize = 32;
 
 /// The separators within and between pairs. No separator contains another. If two overlap in a text, the one
 /// listed first counts.
 #[derive(Debug)]
 pub(super) struct Kv {
-    between: Vec<String>,
-    behind: Vec<String>,
+    within_pair: Vec<String>,
+    between_pairs: Vec<String>,
 }
 
 impl Kv {
     pub(super) fn compile(format: &str) -> Result<Self, String> {
-        let mut kv = Self { between: Vec::new(), behind: Vec::new() };
+        let mut kv = Self { within_pair: Vec::new(), between_pairs: Vec::new() };
         let mut rest = format;
         while !rest.is_empty() {
             rest = match rest.strip_prefix(KEY) {
-                Some(behind_key) => {
-                    let (separator, behind) =
-                        behind_key.split_once(VAL).ok_or("needs a %{val} after %{key}")?;
-                    add(&mut kv.between, separator)?;
-                    behind
+                Some(after_key) => {
+                    let (separator, rest) = after_key.split_once(VAL).ok_or("needs a %{val} after %{key}")?;
+                    add(&mut kv.within_pair, separator)?;
+                    rest
                 }
                 None => {
                     let (separator, pair) = rest.split_at(rest.find(KEY).unwrap_or(rest.len()));
                     known(separator)?;
-                    add(&mut kv.behind, separator)?;
+                    add(&mut kv.between_pairs, separator)?;
                     pair
                 }
             };
-            if kv.between.len() + kv.behind.len() > SEPARATORS_MAX {
+            if kv.within_pair.len() + kv.between_pairs.len() > SEPARATORS_MAX {
                 return Err(format!("has more than {SEPARATORS_MAX} separators"));
             }
         }
-        for (list, default) in [(&mut kv.between, ":"), (&mut kv.behind, " ")] {
+        for (list, default) in [(&mut kv.within_pair, ":"), (&mut kv.between_pairs, " ")] {
             if list.is_empty() {
                 list.push(default.to_owned());
             }
@@ -55,7 +54,7 @@ impl Kv {
 
     /// Checks that the separators are unambiguous.
     fn check(self) -> Result<Self, String> {
-        let all = || self.between.iter().chain(&self.behind);
+        let all = || self.within_pair.iter().chain(&self.between_pairs);
         for (at, one) in all().enumerate() {
             let within =
                 |(other_at, other): &(usize, &String)| *other_at != at && other.contains(one.as_str());
@@ -74,12 +73,13 @@ impl Kv {
         Ok(self)
     }
 
-    /// `{"a":"1"}`; `None` if there is no pair. Pieces that are not pairs are skipped.
+    /// The pairs as a record, such as `{"a":"1"}`; `None` if there is no pair. Pieces that are not pairs are
+    /// skipped.
     pub(super) fn extract(&self, text: &str) -> Option<Value> {
         let mut record = Record::new();
-        split(text, &self.behind, &mut |pair| {
+        split(text, &self.between_pairs, &mut |pair| {
             let (mut parts, mut count) = ([""; 2], 0);
-            split(pair, &self.between, &mut |part| {
+            split(pair, &self.within_pair, &mut |part| {
                 if let Some(place) = parts.get_mut(count) {
                     *place = part;
                 }
@@ -117,8 +117,8 @@ fn known(separator: &str) -> Result<(), String> {
 /// Calls `piece` with every piece of a text between separators. Each separator splits the pieces that the
 /// earlier ones left.
 ///
-/// It builds no list, so it needs no memory. It does not search a piece that is shorter
-/// than the separator, so the time is at most linear in the text for each separator.
+/// The split builds no list, so it needs no memory. A piece shorter than the separator is not searched, so
+/// the time for each separator is at most linear in the text.
 fn split<'t>(text: &'t str, separators: &[String], piece: &mut dyn FnMut(&'t str)) {
     match separators.split_first() {
         None => piece(text),

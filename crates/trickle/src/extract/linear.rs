@@ -1,4 +1,5 @@
-//! Extractors run in linear time for any format and text. Without the limits, these tests would take minutes.
+//! Tests that extractors run in linear time for any format and text. With quadratic time, they would take
+//! minutes.
 
 use std::time::Instant;
 

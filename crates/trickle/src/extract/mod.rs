@@ -34,7 +34,7 @@ use towline_event::{Data, Value};
 pub(crate) const KINDS: [&str; 11] =
     ["base64", "cidr", "datetime", "dissect", "glob", "grok", "influx", "json", "kv", "re", "rerg"];
 
-/// The standard alphabet; padding is optional.
+/// The standard alphabet of base64, with optional padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -56,23 +56,24 @@ pub(crate) enum FormatError {
 
 #[derive(Debug)]
 enum ExtractorKind {
-    /// The decoded text.
+    /// The result is the decoded text.
     Base64,
-    /// Prefix and mask of an address, in one of these networks.
+    /// The result is the prefix and mask of an address in one of these networks.
     Cidr(Cidr),
-    /// Nanoseconds since the epoch.
+    /// The result is a time in nanoseconds since the Unix epoch. The field is the format.
     Datetime(String),
     Dissect(Dissect),
-    /// `true`.
+    /// The result is `true`.
     Glob(glob::Pattern),
     Grok(Box<Grok>),
-    /// Measurement, tags, fields and timestamp of a line; the default timestamp is the ingest time.
+    /// The result is the measurement, tags, fields and timestamp of a line. The default timestamp is the
+    /// ingest time.
     Influx,
     Json,
     Kv(Kv),
-    /// The named captures of the first match.
+    /// The result is the named captures of the first match.
     Re(Captures),
-    /// The named captures of all matches, as one array per name.
+    /// The result is the named captures of all matches, as one array per name.
     Rerg(Captures),
 }
 
@@ -125,8 +126,8 @@ impl Extractor {
         limits::measure(&found, 0, limits::SIZE_MAX).is_ok().then_some(found)
     }
 
-    /// Whether the value matches, without building the result where possible. The decoded bytes of base64
-    /// need not be UTF-8 here.
+    /// Whether the value matches; avoids building the result where possible. The decoded bytes of base64 need
+    /// not be UTF-8 for a match.
     pub(crate) fn matches(&self, value: &Value) -> bool {
         match (&self.0, value.as_str()) {
             (_, None) => false,
@@ -143,7 +144,7 @@ fn no_glob(error: &glob::PatternError) -> FormatError {
     FormatError::Format { message, range: Some(error.pos..error.pos + 1) }
 }
 
-/// Checks a format of chrono.
+/// Returns a date format, if it is valid for the `chrono` crate.
 fn datetime_format(format: String) -> Result<String, String> {
     if format.is_empty() {
         return Err("takes a format such as %Y-%m-%d %H:%M:%S".to_owned());
@@ -155,7 +156,8 @@ fn datetime_format(format: String) -> Result<String, String> {
     }
 }
 
-/// Nanoseconds since the epoch. The default zone is UTC, and the default time is midnight.
+/// The time that a text denotes, in nanoseconds since the Unix epoch; `None` if the text does not match. The
+/// default zone is UTC, and the default time is midnight.
 fn datetime(text: &str, format: &str) -> Option<Value> {
     let nanos = match DateTime::parse_from_str(text, format) {
         Ok(moment) => moment.timestamp_nanos_opt(),
@@ -173,7 +175,7 @@ fn datetime(text: &str, format: &str) -> Option<Value> {
 // === impl FormatError ===
 
 impl FormatError {
-    /// The same error without its range, where the range does not refer to the format itself.
+    /// The same error without its range, for a range that does not refer to the format itself.
     fn without_place(self) -> Self {
         match self {
             Self::Format { message, .. } => message.into(),
@@ -194,12 +196,12 @@ impl From<&str> for FormatError {
     }
 }
 
-/// A float; `None` if JSON cannot represent it.
+/// Parses a float; `None` if JSON cannot represent it.
 fn float(text: &str) -> Option<Value> {
     f64::from_str(text).ok().filter(|number| number.is_finite()).map(Value::Float)
 }
 
-/// An integer.
+/// Parses an integer; `None` if the text is not an integer of 64 bits.
 fn integer(text: &str) -> Option<Value> {
     i64::from_str(text).ok().map(Value::Int)
 }

@@ -1,4 +1,4 @@
-//! `re` and `rerg`: regular expressions with named captures.
+//! The extractors `re` and `rerg`: regular expressions with named captures.
 
 use regex::{Regex, RegexBuilder};
 
@@ -16,14 +16,16 @@ pub(super) const EXPRESSION_MAX: usize = 64 << 10;
 /// several thousand small expressions or a hundred large ones.
 const BUDGET: usize = 64 << 20;
 
-/// The first size limit tried when the size of an expression is determined, in bytes. Few expressions are smaller.
+/// The first size limit tried when the size of an expression is determined, in bytes. Few expressions are
+/// smaller.
 const SMALLEST: usize = 1 << 10;
 
-/// Minimum size counted per byte of an expression, in bytes. Most expressions take about this much when compiled.
+/// Minimum size that counts for each byte of an expression, in bytes. Most compiled expressions have this
+/// size.
 const BYTES_OF_LETTER: usize = 16;
 
-/// Maximum length of a text that `rerg` searches for all matches. Each match may scan the rest of the text,
-/// so the time is quadratic in the length.
+/// Maximum length of a text that `rerg` searches for all matches, in bytes. Each match may scan the rest of
+/// the text, so the time is quadratic in the length.
 const ALL_BYTES_MAX: usize = 64 << 10;
 
 /// A compiled expression.
@@ -44,7 +46,7 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Whether the limit was exceeded; no more expressions are compiled then.
+    /// Whether the limit was exceeded. No more expressions are compiled then.
     pub(crate) fn is_spent(&self) -> bool {
         self.spent
     }
@@ -96,8 +98,8 @@ fn none(error: &regex::Error) -> FormatError {
     FormatError::Format { message, range: marked(&text) }
 }
 
-/// The range that the error of the `regex` crate marks: it quotes the expression, indented by four spaces,
-/// with carets below. An expression of several lines is quoted in another form.
+/// The range that the error text of the `regex` crate marks. The text quotes the expression, indented by four
+/// spaces, with carets below. `None` for an expression of several lines, which is quoted differently.
 fn marked(picture: &str) -> Option<std::ops::Range<usize>> {
     let carets = picture.lines().nth(2)?.strip_prefix("    ")?;
     let start = carets.find('^')?;
@@ -114,7 +116,8 @@ impl Captures {
         self.0.is_match(text)
     }
 
-    /// `{"year":"2026"}`: the named captures of the first match, without those that did not participate.
+    /// The named captures of the first match, such as `{"year":"2026"}`, without groups that did not
+    /// participate.
     pub(super) fn first(&self, text: &str) -> Option<Value> {
         let captures = self.0.captures(text)?;
         let named = self.0.capture_names().flatten();
@@ -123,7 +126,8 @@ impl Captures {
         Some(Value::record(pairs))
     }
 
-    /// `{"word":["a","b"]}`: the named captures of all matches. A text of more than 64 KiB does not match.
+    /// The named captures of all matches, such as `{"word":["a","b"]}`. A text of more than 64 KiB does not
+    /// match.
     pub(super) fn all(&self, text: &str) -> Option<Value> {
         if text.len() > ALL_BYTES_MAX {
             return None;

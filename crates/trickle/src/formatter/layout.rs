@@ -15,11 +15,11 @@ const INDENT: &str = "    ";
 #[derive(Debug)]
 struct OpenBlock {
     part: Part,
-    /// Indentation of the line that opened it.
+    /// Indentation of the line with the opening lexeme.
     base: usize,
-    /// Indentation of its lines.
+    /// Indentation of the lines inside the block.
     inner: usize,
-    /// Whether its parts are on separate lines; otherwise it fits on one line.
+    /// Whether the parts of the block are on separate lines; if false, the block is on one line.
     broken: bool,
     /// Index of the first lexeme of the current statement or item.
     start: usize,
@@ -115,7 +115,7 @@ impl<'l> Layout<'l, '_> {
 
     // --- before a lexeme ---
 
-    /// The indentation of the lexeme, if it begins a line. Pops the frames that it closes.
+    /// The indentation of the lexeme, if it begins a line. Pops the blocks that the lexeme closes.
     fn line_before(&mut self, at: usize) -> Option<usize> {
         let lexeme = &self.lexemes[at];
         let first_of_item = self.frame().start == at;
@@ -139,7 +139,7 @@ impl<'l> Layout<'l, '_> {
         keeps_break(lexeme).then_some(inner + 1)
     }
 
-    /// The indentation of an `end`, which closes a block or only its `with`.
+    /// The indentation of an `end`, which closes a block or only its `with`; `None` if it stays on the line.
     fn end(&mut self, at: usize) -> Option<usize> {
         if self.frame().part == Part::Body {
             self.pop();
@@ -158,7 +158,7 @@ impl<'l> Layout<'l, '_> {
         broken.then_some(base)
     }
 
-    /// The indentation of a word that begins a part of a block or statement.
+    /// The indentation of a word that begins a part of a block or statement; `None` if it stays on the line.
     fn part_begins(&mut self, at: usize) -> Option<usize> {
         let lexeme = &self.lexemes[at];
         if matches!(self.frame().part, Part::Pattern | Part::Body)
@@ -320,7 +320,7 @@ impl<'l> Layout<'l, '_> {
 
     // --- after a lexeme ---
 
-    /// Pushes a frame for a block or bracket that the lexeme opens, and marks the start of the next item.
+    /// Pushes the block or bracket that the lexeme opens, and marks the start of the next item.
     fn open(&mut self, at: usize) {
         let lexeme = &self.lexemes[at];
         if let Some(closing) = opens_bracket(self.lexemes, at) {
@@ -349,7 +349,8 @@ impl<'l> Layout<'l, '_> {
         self.item(at, lexeme);
     }
 
-    /// Whether the contents of a bracket or a `merge` fit on this line, with the adjacent lexemes after it.
+    /// Whether the contents of a bracket or a `merge` fit on the current line, with the adjacent lexemes
+    /// after it.
     fn bracket_fits(&self, at: usize) -> bool {
         if !self.frame().broken && matches!(self.frame().part, Part::Bracket(_) | Part::Merge) {
             return true;
@@ -435,7 +436,7 @@ impl<'l> Layout<'l, '_> {
         frame.start = at + 1;
     }
 
-    /// Whether a case has several statements.
+    /// Whether the case at `from` has several statements.
     fn has_several(&self, from: usize) -> bool {
         let mut at = from;
         loop {

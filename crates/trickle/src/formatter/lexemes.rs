@@ -5,7 +5,7 @@ use crate::{
     token::{Placed, RESERVED, Token},
 };
 
-/// The unit of formatting.
+/// The unit of formatting: a token with the comments and white space before it.
 #[derive(Debug)]
 pub(super) struct Lexeme<'s> {
     pub(super) text: &'s str,
@@ -14,11 +14,11 @@ pub(super) struct Lexeme<'s> {
     pub(super) trailing: Option<&'s str>,
     /// Comments on separate lines before this lexeme.
     pub(super) comments: Vec<Comment<'s>>,
-    /// Whether an empty line precedes it.
+    /// Whether an empty line precedes the lexeme.
     pub(super) blank: bool,
-    /// Whether it begins a line in the source.
+    /// Whether the lexeme begins a line in the source.
     pub(super) newline: bool,
-    /// Whether it follows the previous lexeme without white space or comments.
+    /// Whether the lexeme follows the previous one without white space or comments.
     pub(super) adjacent: bool,
 }
 
@@ -41,14 +41,14 @@ pub(super) enum LexemeKind {
 #[derive(Debug)]
 pub(super) struct Comment<'s> {
     pub(super) text: &'s str,
-    /// Whether an empty line precedes it.
+    /// Whether an empty line precedes the comment.
     pub(super) blank: bool,
 }
 
 /// Keywords that are values or roots of paths; the spacing after them is as after a name.
 const VALUES: [&str; 7] = ["event", "state", "args", "true", "false", "null", "recur"];
 
-/// The lexemes of a text; the last one is the end.
+/// Splits a text into lexemes; the last one is the end of the text.
 pub(super) fn lexemes(text: &str) -> Vec<Lexeme<'_>> {
     let (tokens, _) = lex(text);
     let mut lexemes = Vec::with_capacity(tokens.len());
@@ -99,7 +99,7 @@ fn is_keyword(word: &str) -> bool {
     RESERVED.contains(&word) && !VALUES.contains(&word)
 }
 
-/// A lexeme, with the comments of the `gap` before it.
+/// Creates a lexeme. `gap` is the white space and comments between the previous token and this one.
 fn lexeme<'s>(gap: &'s str, text: &'s str, kind: LexemeKind) -> Lexeme<'s> {
     let mut lines = gap.split('\n').map(str::trim);
     let trailing = lines.next().filter(|line| line.starts_with('#'));

@@ -5,7 +5,7 @@ use super::{
     spacing::{Inside, apart, begins_value},
 };
 
-/// Maximum length of a line that can be broken at brackets.
+/// Maximum length in characters of a line that can be broken at brackets.
 const WIDTH: usize = 100;
 
 /// A block closed by `end`.
@@ -73,13 +73,13 @@ impl Measures {
         measures
     }
 
-    /// Whether the lexemes from `from` up to `to` fit on a line with `used` characters.
+    /// Whether the lexemes from `from` up to `to` fit on a line that already has `used` characters.
     pub(super) fn fits(&self, from: usize, to: usize, used: usize) -> bool {
         self.breaks[from + 1] == self.breaks[to] && used + self.widths[to] - self.widths[from] <= WIDTH
     }
 }
 
-/// The block that a lexeme opens.
+/// The block that a lexeme opens; `None` if it opens none.
 pub(super) fn block(lexemes: &[Lexeme<'_>], at: usize) -> Option<Block> {
     let lexeme = &lexemes[at];
     let next = lexemes.get(at + 1)?;
@@ -115,7 +115,7 @@ fn is_port(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     at >= 3 && lexemes[at - 1].is("/") && matches!(lexemes[at - 3].text, "from" | "into")
 }
 
-/// Whether a `define` is that of an operator without `with`, which has no `end`.
+/// Whether a `define` defines an operator without `with`, which has no `end`.
 fn is_bare_operator(lexemes: &[Lexeme<'_>], at: usize) -> bool {
     let opens =
         |lexeme: &Lexeme<'_>| matches!(lexeme.text, "with" | "args" | "script" | "pipeline" | "window");
@@ -147,7 +147,7 @@ pub(super) fn keeps_break(lexeme: &Lexeme<'_>) -> bool {
     lexeme.newline && lexeme.kind == LexemeKind::Keyword && matches!(lexeme.text, "and" | "or" | "xor")
 }
 
-/// The closing bracket for a lexeme that opens one.
+/// The closing bracket for a lexeme that opens a bracket; `None` for other lexemes.
 pub(super) fn opens_bracket(lexemes: &[Lexeme<'_>], at: usize) -> Option<&'static str> {
     let lexeme = &lexemes[at];
     if lexeme.kind != LexemeKind::Symbol {

@@ -1,8 +1,8 @@
 //! The formatter behind `towline fmt`.
 //!
-//! It works on tokens and changes only the white space between them, so the meaning cannot change. `lexemes`
-//! finds tokens, comments and blank lines; `measures` matches brackets and blocks and computes lengths;
-//! `spacing` decides where spaces go; `layout` breaks lines.
+//! The formatter works on tokens and changes only the white space between them, so the meaning cannot change.
+//! `lexemes` finds tokens, comments and blank lines; `measures` matches brackets and blocks and computes
+//! lengths; `spacing` places spaces; `layout` breaks lines.
 
 mod layout;
 mod lexemes;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::{bounds::bounded, diagnostic::Diagnostics, lexer::lex, parser, source::Sources};
 
-/// The form of a text.
+/// The syntax of a text: a program or a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// Statements of the query level.
@@ -22,7 +22,7 @@ pub enum Form {
     Script,
 }
 
-/// Formats a text that parses. `name` is its name in errors.
+/// Formats a text without syntax errors. Errors name the text as `name`.
 ///
 /// ```
 /// # use towline_trickle::{Form, format};

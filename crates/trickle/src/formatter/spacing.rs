@@ -13,7 +13,7 @@ pub(super) enum Inside {
     Other,
 }
 
-/// Whether a value may begin here, so that `+` or `-` is a sign and `<<` opens a binary literal.
+/// Whether the next lexeme can begin a value, so that `+` or `-` is a sign and `<<` opens a binary literal.
 pub(super) fn begins_value(before: Option<&Lexeme<'_>>) -> bool {
     let Some(before) = before else { return true };
     match before.kind {
@@ -24,8 +24,8 @@ pub(super) fn begins_value(before: Option<&Lexeme<'_>>) -> bool {
     }
 }
 
-/// Whether there is a space between `left` and `right`. `before` is the lexeme before `left`. The braces of
-/// record patterns are handled by `layout`.
+/// Whether there is a space between `left` and `right`. `before` is the lexeme before `left`. `layout`
+/// handles the braces of record patterns.
 pub(super) fn apart(
     before: Option<&Lexeme<'_>>,
     left: &Lexeme<'_>,
@@ -60,7 +60,7 @@ pub(super) fn apart(
     true
 }
 
-/// Whether a bracket continues the lexeme before it, as in a call or a subscript.
+/// Whether a bracket continues the lexeme `left`, as in a call or a subscript.
 fn continues(left: &Lexeme<'_>, right: &Lexeme<'_>) -> bool {
     match left.kind {
         LexemeKind::Name | LexemeKind::Text => true,

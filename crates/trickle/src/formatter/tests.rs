@@ -121,7 +121,7 @@ fn comments_and_empty_lines_are_kept() {
     check("let x = \"\"\"\n  a\n b\"\"\";x", "let x = \"\"\"\n  a\n b\"\"\";\nx\n");
 }
 
-/// No time limit: a quadratic formatter would take minutes.
+/// This test has no time limit: a quadratic formatter would take minutes.
 #[test]
 fn the_longest_program_is_formatted() {
     let record = format!("[{}]", vec!["{\"a\":[1,{}]}"; 10_000].join(","));

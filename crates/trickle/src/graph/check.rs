@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use super::{
-    Channel, IN, Node,
-    names::{ChannelInfo, ChannelKind},
+    IN, Node, Stream,
+    names::{StreamInfo, StreamKind},
     nodes::Draft,
 };
 use crate::{compile::world::World, diagnostic::Diagnostic, source::Span};
 
-/// Number of names shown from the beginning, and from the end, of a long cycle.
+/// Maximum number of names shown at each end of a long cycle.
 const CYCLE_ENDS: usize = 4;
 
 /// Adds the errors and warnings of a graph to the world. If there are no errors, the nodes are sorted in
@@ -22,99 +22,97 @@ pub(super) fn check(draft: &mut Draft, end: Span, world: &mut World<'_>) {
         return world.errors.push(error);
     }
     let nodes = std::mem::take(&mut draft.nodes);
-    match sort(nodes, draft.channels.len()) {
+    match sort(nodes, draft.streams.len()) {
         Ok(sorted) => draft.nodes = sorted,
-        Err(left) => world.errors.push(cycle(&left, &draft.channels)),
+        Err(left) => world.errors.push(cycle(&left, &draft.streams)),
     }
 }
 
 // --- loose ends ---
 
-/// The warnings for channels without writers and channels without readers.
+/// The warnings for streams that no statement writes to, and streams that no statement reads from.
 fn loose_ends(draft: &Draft) -> Vec<Diagnostic> {
-    let mut read = vec![false; draft.channels.len()];
-    let mut written = vec![false; draft.channels.len()];
+    let mut read = vec![false; draft.streams.len()];
+    let mut written = vec![false; draft.streams.len()];
     written[IN] = true;
     let mut warnings = Vec::new();
     for node in &draft.nodes {
         read[node.input] = true;
-        for channel in node.writes() {
-            written[channel] = true;
+        for stream in node.writes() {
+            written[stream] = true;
         }
     }
     // For a node with several inputs, one that is written is enough; otherwise warn once.
-    let is_entrance = |info: &ChannelInfo| matches!(info.kind, ChannelKind::Entrance(_));
-    let infos = || draft.channels.iter().enumerate();
-    let mut entered: HashSet<Span> = infos()
-        .filter(|(channel, info)| is_entrance(info) && written[*channel])
-        .map(|(_, i)| i.span)
-        .collect();
-    for (channel, info) in infos() {
-        if !(is_entrance(info) && !written[channel] && !entered.insert(info.span)) {
-            warnings.extend(loose_end(info, read[channel], written[channel]));
+    let is_entrance = |info: &StreamInfo| matches!(info.kind, StreamKind::Entrance(_));
+    let infos = || draft.streams.iter().enumerate();
+    let mut entered: HashSet<Span> =
+        infos().filter(|(stream, info)| is_entrance(info) && written[*stream]).map(|(_, i)| i.span).collect();
+    for (stream, info) in infos() {
+        if !(is_entrance(info) && !written[stream] && !entered.insert(info.span)) {
+            warnings.extend(loose_end(info, read[stream], written[stream]));
         }
     }
     warnings
 }
 
-fn loose_end(info: &ChannelInfo, read: bool, written: bool) -> Option<Diagnostic> {
+fn loose_end(info: &StreamInfo, read: bool, written: bool) -> Option<Diagnostic> {
     let name = &info.name;
     let (message, label) = match (info.kind, read, written) {
-        (ChannelKind::In, ..) | (_, true, true) => return None,
-        (ChannelKind::Stream, false, false) => (format!("the stream `{name}` is never used"), ""),
-        (ChannelKind::Stream, true, false) => {
+        (StreamKind::In, ..) | (_, true, true) => return None,
+        (StreamKind::Created, false, false) => (format!("the stream `{name}` is never used"), ""),
+        (StreamKind::Created, true, false) => {
             (format!("nothing writes to the stream `{name}`"), "selects from it receive no events")
         }
-        (ChannelKind::Stream, false, true) => {
+        (StreamKind::Created, false, true) => {
             (format!("nothing reads from the stream `{name}`"), "events sent to it are lost")
         }
-        (ChannelKind::Entrance(kind), _, false) => {
+        (StreamKind::Entrance(kind), _, false) => {
             (format!("nothing writes to the {} `{name}`", kind.noun()), "it is never reached")
         }
-        (ChannelKind::Entrance(kind), false, true) => (
+        (StreamKind::Entrance(kind), false, true) => (
             format!("the {} `{name}` does not read the events sent to it", kind.noun()),
             "events sent to it are lost",
         ),
         // A port exists because a select reads it, and its script writes it.
-        (ChannelKind::Port, ..) => return None,
+        (StreamKind::Port, ..) => return None,
     };
     Some(Diagnostic::new(info.span, message, label))
 }
 
 // --- order ---
 
-/// Sorts nodes topologically; of several ready nodes, the first in the program comes first. In case of a
-/// cycle, returns the nodes that are never ready.
-fn sort(mut left: Vec<Node>, channels: usize) -> Result<Vec<Node>, Vec<Node>> {
-    let mut writers = vec![0_usize; channels];
-    for channel in left.iter().flat_map(Node::writes) {
-        writers[channel] += 1;
+/// Sorts nodes topologically. Of several ready nodes, the first in the program comes first. If there is a
+/// cycle, returns the nodes that are never ready as the error.
+fn sort(mut left: Vec<Node>, streams: usize) -> Result<Vec<Node>, Vec<Node>> {
+    let mut writers = vec![0_usize; streams];
+    for stream in left.iter().flat_map(Node::writes) {
+        writers[stream] += 1;
     }
     left.sort_by_key(|node| node.order);
     let mut sorted = Vec::with_capacity(left.len());
     while !left.is_empty() {
         let Some(ready) = left.iter().position(|node| writers[node.input] == 0) else { return Err(left) };
         let node = left.remove(ready);
-        for channel in node.writes() {
-            writers[channel] -= 1;
+        for stream in node.writes() {
+            writers[stream] -= 1;
         }
         sorted.push(node);
     }
     Ok(sorted)
 }
 
-/// The error for a cycle.
-fn cycle(left: &[Node], channels: &[ChannelInfo]) -> Diagnostic {
-    let mut seen: Vec<Channel> = Vec::new();
+/// The error for a cycle. `left` are the nodes that the sort could not place.
+fn cycle(left: &[Node], streams: &[StreamInfo]) -> Diagnostic {
+    let mut seen: Vec<Stream> = Vec::new();
     let mut at = &left[0];
-    // Follow writers upstream until a channel repeats: every remaining channel has a remaining writer.
+    // Follow writers upstream until a stream repeats: every remaining stream has a remaining writer.
     while !seen.contains(&at.input) {
         seen.push(at.input);
         at = left.iter().find(|node| node.writes().contains(&at.input)).unwrap_or(at);
     }
-    let begin = seen.iter().position(|channel| *channel == at.input).unwrap_or(0);
+    let begin = seen.iter().position(|stream| *stream == at.input).unwrap_or(0);
     let mut names: Vec<&str> =
-        seen[begin..].iter().rev().map(|channel| channels[*channel].name.as_str()).collect();
+        seen[begin..].iter().rev().map(|stream| streams[*stream].name.as_str()).collect();
     if let Some(first) = names.first().copied() {
         names.push(first);
     }

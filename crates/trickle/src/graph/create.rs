@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{
-    Exit, ScriptNode, check,
-    names::{ChannelKind, Level},
+    Destination, ScriptNode, check,
+    names::{Level, StreamKind},
     nodes::{Builder, Draft, Placing},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 };
 use towline_event::{Record, Value};
 
-/// Maximum nesting of pipelines.
+/// Maximum nesting of pipelines, because the builder is recursive.
 const PIPELINES_MAX: usize = 32;
 
 impl<'a> Builder<'a, '_> {
@@ -39,7 +39,8 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    /// The code of a script's blocks, and the ports they emit to, without channels. The blocks share one state.
+    /// The code of a script's blocks, and the ports they emit to, without streams. The blocks share one
+    /// state.
     fn compiled(
         &mut self,
         definition: &DefineScript,
@@ -63,7 +64,7 @@ impl<'a> Builder<'a, '_> {
         Some(blocks)
     }
 
-    /// Compiles one block; if it has a state, its index is 0 for now.
+    /// Compiles one block of a script. The index of its state is 0 for now.
     fn block(
         &mut self,
         script: Option<&Script>,
@@ -88,7 +89,7 @@ impl<'a> Builder<'a, '_> {
 
     // --- operators ---
 
-    /// Creates an operator, which is a built-in script.
+    /// Creates an operator, which is implemented as a built-in script.
     pub(super) fn operator(
         &mut self,
         level: &Level<'a>,
@@ -122,7 +123,7 @@ impl<'a> Builder<'a, '_> {
 
     // --- pipelines ---
 
-    /// Expands the statements of a pipeline in place, with their own channels.
+    /// Expands the statements of a pipeline in place, with separate streams.
     pub(super) fn pipeline(
         &mut self,
         level: &Level<'a>,
@@ -136,21 +137,22 @@ impl<'a> Builder<'a, '_> {
         let outputs = pipeline.outputs();
         self.check_taps(level, create, &outputs);
         let name = create.name.text.as_str();
-        let exits: Vec<(String, Exit)> = outputs
+        let destinations: Vec<(String, Destination)> = outputs
             .into_iter()
             .map(|port| {
-                let exit =
-                    level.taps.get(&(name, port)).map_or(Exit::Nowhere, |(tap, _)| Exit::Channel(*tap));
-                (port.to_owned(), exit)
+                let to = level
+                    .taps
+                    .get(&(name, port))
+                    .map_or(Destination::Nowhere, |(tap, _)| Destination::Stream(*tap));
+                (port.to_owned(), to)
             })
             .collect();
         self.must_be_read(level, create, |_| true);
         if self.may_open(pipeline, create) {
             let mut inner = Level::new(&pipeline.statements, scope, args);
             inner.order = Some(place.order);
-            inner.inputs =
-                place.inputs.iter().map(|(name, channel)| ((*name).to_owned(), *channel)).collect();
-            inner.exits = exits;
+            inner.inputs = place.inputs.iter().map(|(name, stream)| ((*name).to_owned(), *stream)).collect();
+            inner.outputs = destinations;
             self.open.push(pipeline);
             self.level(inner);
             self.open.pop();
@@ -205,7 +207,8 @@ impl<'a> Builder<'a, '_> {
         args
     }
 
-    /// Replaces defaults by the values of a `create`. Returns whether any of them is a placeholder for an error.
+    /// Replaces defaults by the values of a `create`. Returns whether any of the values is a placeholder for
+    /// an error.
     fn given(
         &mut self,
         level: &Level<'a>,
@@ -234,7 +237,7 @@ impl<'a> Builder<'a, '_> {
         doubtful
     }
 
-    /// The value of a parameter, and whether it is a placeholder for an error.
+    /// The value of a parameter, and whether the value is a placeholder for an error.
     fn parameter(&mut self, param: &Param, scope: ScopeId, args: &Args) -> (Value, bool) {
         let Some(value) = &param.value else { return (Value::Null, false) };
         let mut compiler = Compiler::new(self.world, scope, Place::Parameter, args);
@@ -244,7 +247,7 @@ impl<'a> Builder<'a, '_> {
 
     // --- unused definitions ---
 
-    /// Compiles unused definitions, for their errors only.
+    /// Compiles unused definitions, only to report their errors.
     pub(super) fn check_unused(&mut self) {
         let draft = std::mem::take(&mut self.draft);
         for definition in self.world.definitions() {
@@ -271,10 +274,11 @@ impl<'a> Builder<'a, '_> {
         let args = self.args(root, &pipeline.name, &pipeline.params, scope, None);
         let mut level = Level::new(&pipeline.statements, scope, args);
         for port in pipeline.inputs() {
-            let channel = self.add_channel(port.to_owned(), pipeline.name.span, ChannelKind::In);
-            level.inputs.push((port.to_owned(), channel));
+            let stream = self.add_stream(port.to_owned(), pipeline.name.span, StreamKind::In);
+            level.inputs.push((port.to_owned(), stream));
         }
-        level.exits = pipeline.outputs().into_iter().map(|port| (port.to_owned(), Exit::Nowhere)).collect();
+        level.outputs =
+            pipeline.outputs().into_iter().map(|port| (port.to_owned(), Destination::Nowhere)).collect();
         let before = self.world.errors.len();
         self.open.push(pipeline);
         self.level(level);

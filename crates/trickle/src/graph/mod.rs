@@ -1,9 +1,10 @@
-//! The query level: resolves names to channels, compiles statements to nodes, and checks the resulting graph.
+//! The query level: resolves names to streams, compiles statements to nodes, and checks the resulting graph.
 //!
-//! A channel holds messages for the statements that read from it: `in`, each stream, each input of a script,
-//! and each port of a script. A pipeline is expanded where it is created, with its own channels. Statements
-//! are nodes that read from one channel and write to others, or to a port of the program. The graph has no
-//! cycles, so every node runs once per event, after all nodes that write to its channel.
+//! A stream carries messages from the nodes that write to it to the nodes that read from it. There is one
+//! stream for `in`, for each stream that the program creates, and for each input and output port of a script.
+//! A pipeline is expanded where it is created, with separate streams. Each statement is a node that reads
+//! from one stream and writes to others, or to a port of the program. The graph has no cycles, so every node
+//! runs once per event, after all nodes that write to the stream it reads from.
 //!
 //! # An intended cycle
 //! `nodes`, `names` and `create` are the parts of one type, `Builder`, and use each other: the statements of
@@ -15,7 +16,7 @@ mod create;
 mod names;
 mod nodes;
 
-use self::names::{ChannelKind, Level};
+use self::names::{Level, StreamKind};
 use crate::{
     ast::Statement,
     code::{Act, Op},
@@ -27,19 +28,19 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// The index of a channel; 0 is the program's input `in`.
-pub(crate) type Channel = usize;
+/// The index of a stream; 0 is the program's input `in`.
+pub(crate) type Stream = usize;
 
-/// The channel of the built-in stream `in`.
-pub(crate) const IN: Channel = 0;
+/// The built-in stream `in`.
+pub(crate) const IN: Stream = 0;
 
 /// The checked graph, ready to run.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    /// In execution order: all writers of a channel come before its readers.
+    /// The nodes in execution order: all writers of a stream come before its readers.
     pub(crate) nodes: Box<[Node]>,
-    pub(crate) channels: usize,
-    /// The initial states of its scripts.
+    pub(crate) streams: usize,
+    /// The initial states of the graph's scripts.
     pub(crate) states: Box<[State]>,
     pub(crate) reads_meta: bool,
     /// Whether the program reads the origin of events.
@@ -48,10 +49,10 @@ pub(crate) struct Graph {
 
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) input: Channel,
-    /// Whether this is the last node that reads from `input`.
+    pub(crate) input: Stream,
+    /// Whether the node is the last one that reads from `input`.
     pub(crate) last_reader: bool,
-    /// The number of its statement, which determines the order of outputs.
+    /// The number of the node's statement, which determines the order of outputs.
     pub(crate) order: usize,
     pub(crate) kind: NodeKind,
     /// Span of the statement for errors: the word `select`, or the script's name.
@@ -70,8 +71,9 @@ pub(crate) struct SelectNode {
     pub(crate) target: Option<(Op, Span)>,
     pub(crate) filter: Option<(Op, Span)>,
     pub(crate) having: Option<(Op, Span)>,
-    pub(crate) to: Exit,
-    /// The part of an event's data that the readers of its channel need together; `None` for all of it.
+    pub(crate) to: Destination,
+    /// The part of an event's data that all readers of the node's input stream need together; `None` for all
+    /// data.
     pub(crate) reads: Option<Arc<Reads>>,
 }
 
@@ -79,20 +81,20 @@ pub(crate) struct SelectNode {
 pub(crate) struct ScriptNode {
     pub(crate) body: Box<[Act]>,
     pub(crate) locals: usize,
-    /// The index of its state, if it has one.
+    /// The index of the script's state; `None` if it has none.
     pub(crate) state: Option<usize>,
-    /// The channel of each port by index; `None` for ports without readers.
-    pub(crate) ports: Box<[Option<Channel>]>,
-    /// The channel of the port `err`, if something reads from it.
-    pub(crate) err: Option<Channel>,
+    /// The stream of each output port, by index; `None` for ports without readers.
+    pub(crate) ports: Box<[Option<Stream>]>,
+    /// The stream of the port `err`, if something reads from it.
+    pub(crate) err: Option<Stream>,
 }
 
-/// Where a select writes to.
+/// The destination of the messages of a select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    Channel(Channel),
+pub(crate) enum Destination {
+    Stream(Stream),
     Port(Port),
-    /// A port of a pipeline without readers.
+    /// A port of a pipeline that has no readers. Messages to it are discarded.
     Nowhere,
 }
 
@@ -101,11 +103,11 @@ pub(crate) enum Exit {
 pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end: Span) -> Option<Graph> {
     let root = world.root();
     let mut builder = nodes::Builder::new(world);
-    builder.add_channel("in".to_owned(), Span::new(0, 0), ChannelKind::In);
+    builder.add_stream("in".to_owned(), Span::new(0, 0), StreamKind::In);
     let mut level = Level::new(statements, root, Args::none());
     level.inputs.push(("in".to_owned(), IN));
-    level.exits = [("out", Port::Out), ("err", Port::Err), ("reply", Port::Reply)]
-        .map(|(name, port)| (name.to_owned(), Exit::Port(port)))
+    level.outputs = [("out", Port::Out), ("err", Port::Err), ("reply", Port::Reply)]
+        .map(|(name, port)| (name.to_owned(), Destination::Port(port)))
         .to_vec();
     builder.level(level);
     builder.report_typos();
@@ -127,10 +129,10 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
 // === impl Node ===
 
 impl Node {
-    /// The channels that this node may write to.
-    pub(crate) fn writes(&self) -> Vec<Channel> {
+    /// The streams that this node may write to.
+    pub(crate) fn writes(&self) -> Vec<Stream> {
         match &self.kind {
-            NodeKind::Select(SelectNode { to: Exit::Channel(channel), .. }) => vec![*channel],
+            NodeKind::Select(SelectNode { to: Destination::Stream(stream), .. }) => vec![*stream],
             NodeKind::Select(_) => Vec::new(),
             NodeKind::Script(script) => script.ports.iter().copied().chain([script.err]).flatten().collect(),
         }
@@ -152,13 +154,15 @@ impl Node {
         }
     }
 
-    /// The exit of every event, if all events pass unchanged.
-    pub(crate) fn passes_to(&self) -> Option<Exit> {
+    /// The destination of every event, if the node passes all events on unchanged; otherwise `None`.
+    pub(crate) fn passes_to(&self) -> Option<Destination> {
         match &self.kind {
             NodeKind::Select(SelectNode { target: None, filter: None, having: None, to, .. }) => Some(*to),
             NodeKind::Select(_) => None,
             NodeKind::Script(script) => match &*script.body {
-                [only] if only.passes_event() => script.ports.first().copied().flatten().map(Exit::Channel),
+                [only] if only.passes_event() => {
+                    script.ports.first().copied().flatten().map(Destination::Stream)
+                }
                 _ => None,
             },
         }

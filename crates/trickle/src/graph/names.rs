@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Channel, Exit, nodes::Builder};
+use super::{Destination, Stream, nodes::Builder};
 use crate::{
     ast::{Create, Creation, DefinePipeline, DefineScript, Name, Qualified, Statement},
     compile::{
@@ -18,22 +18,22 @@ pub(super) struct Level<'a> {
     pub(super) statements: &'a [Statement],
     pub(super) scope: ScopeId,
     pub(super) args: Args,
-    /// In a pipeline, the statement number of all its nodes; in a program, `None`: each node has that of its
-    /// own statement.
+    /// The statement number of all nodes of a pipeline; `None` in a program, where each node has the number
+    /// of its statement.
     pub(super) order: Option<usize>,
-    /// Input streams.
-    pub(super) inputs: Vec<(String, Channel)>,
-    /// Output streams.
-    pub(super) exits: Vec<(String, Exit)>,
+    /// The input streams, by name.
+    pub(super) inputs: Vec<(String, Stream)>,
+    /// The output streams, by name.
+    pub(super) outputs: Vec<(String, Destination)>,
     pub(super) entities: HashMap<&'a str, Entity<'a>>,
     /// Ports that selects read from, with the name at their first use.
-    pub(super) taps: HashMap<(&'a str, &'a str), (Channel, &'a Name)>,
+    pub(super) taps: HashMap<(&'a str, &'a str), (Stream, &'a Name)>,
 }
 
 /// What a name refers to.
 #[derive(Clone)]
 pub(super) enum Entity<'a> {
-    Stream(Channel),
+    Stream(Stream),
     Created(Created<'a>),
 }
 
@@ -43,27 +43,29 @@ pub(super) struct Created<'a> {
     /// The first statement with the name; others are refused.
     pub(super) create: &'a Create,
     pub(super) kind: Creation,
-    /// Its input channels, by port.
-    pub(super) inputs: Vec<(&'a str, Channel)>,
+    /// The input streams, by port.
+    pub(super) inputs: Vec<(&'a str, Stream)>,
     /// The index of the default input: `in`, or else the first.
     pub(super) usual: usize,
     pub(super) definition: Option<Binding<'a>>,
 }
 
-/// What error messages need to know about a channel.
+/// The name and the span of a stream, for error messages.
 #[derive(Debug)]
-pub(super) struct ChannelInfo {
-    /// As the program writes it: `name` or `name/port`.
+pub(super) struct StreamInfo {
+    /// The stream in program syntax: `name` or `name/port`.
     pub(super) name: String,
-    /// Span of its definition.
+    /// Span of the stream's definition.
     pub(super) span: Span,
-    pub(super) kind: ChannelKind,
+    pub(super) kind: StreamKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ChannelKind {
+pub(super) enum StreamKind {
+    /// The input of a program or a pipeline.
     In,
-    Stream,
+    /// A stream that a `create stream` statement makes.
+    Created,
     /// The input of a script, an operator or a pipeline.
     Entrance(Creation),
     /// A port that a select reads from.
@@ -78,25 +80,25 @@ impl<'a> Level<'a> {
             args,
             order: None,
             inputs: Vec::new(),
-            exits: Vec::new(),
+            outputs: Vec::new(),
             entities: HashMap::new(),
             taps: HashMap::new(),
         }
     }
 
-    pub(super) fn input(&self, name: &str) -> Option<Channel> {
-        self.inputs.iter().find(|(known, _)| known == name).map(|(_, channel)| *channel)
+    pub(super) fn input(&self, name: &str) -> Option<Stream> {
+        self.inputs.iter().find(|(known, _)| known == name).map(|(_, stream)| *stream)
     }
 
-    pub(super) fn exit(&self, name: &str) -> Option<Exit> {
-        self.exits.iter().find(|(known, _)| known == name).map(|(_, exit)| *exit)
+    pub(super) fn output(&self, name: &str) -> Option<Destination> {
+        self.outputs.iter().find(|(known, _)| known == name).map(|(_, to)| *to)
     }
 
-    /// The names of all its streams.
+    /// The names of all streams of the level.
     fn names(&self) -> impl Iterator<Item = &str> {
         let inputs = self.inputs.iter().map(|(name, _)| name.as_str());
-        let exits = self.exits.iter().map(|(name, _)| name.as_str());
-        inputs.chain(exits).chain(self.entities.keys().copied())
+        let outputs = self.outputs.iter().map(|(name, _)| name.as_str());
+        inputs.chain(outputs).chain(self.entities.keys().copied())
     }
 }
 
@@ -106,8 +108,8 @@ impl<'a> Builder<'a, '_> {
         for statement in level.statements {
             match statement {
                 Statement::CreateStream(name) if self.is_free(level, name) => {
-                    let channel = self.add_channel(name.text.clone(), name.span, ChannelKind::Stream);
-                    level.entities.insert(&name.text, Entity::Stream(channel));
+                    let stream = self.add_stream(name.text.clone(), name.span, StreamKind::Created);
+                    level.entities.insert(&name.text, Entity::Stream(stream));
                 }
                 Statement::Create(create) => self.create(level, create),
                 _ => {}
@@ -115,9 +117,9 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    pub(super) fn add_channel(&mut self, name: String, span: Span, kind: ChannelKind) -> Channel {
-        self.draft.channels.push(ChannelInfo { name, span, kind });
-        self.draft.channels.len() - 1
+    pub(super) fn add_stream(&mut self, name: String, span: Span, kind: StreamKind) -> Stream {
+        self.draft.streams.push(StreamInfo { name, span, kind });
+        self.draft.streams.len() - 1
     }
 
     fn create(&mut self, level: &mut Level<'a>, create: &'a Create) {
@@ -139,7 +141,7 @@ impl<'a> Builder<'a, '_> {
         let inputs = inputs.into_iter().enumerate().map(|(index, port)| {
             let name = &create.name.text;
             let name = if index == usual { name.clone() } else { format!("{name}/{port}") };
-            (port, self.add_channel(name, create.name.span, ChannelKind::Entrance(create.kind)))
+            (port, self.add_stream(name, create.name.span, StreamKind::Entrance(create.kind)))
         });
         let created = Created { create, kind: create.kind, inputs: inputs.collect(), usual, definition };
         level.entities.insert(&create.name.text, Entity::Created(created));
@@ -147,7 +149,7 @@ impl<'a> Builder<'a, '_> {
 
     fn is_free(&mut self, level: &Level<'a>, name: &Name) -> bool {
         let text = name.text.as_str();
-        if level.input(text).is_some() || level.exit(text).is_some() {
+        if level.input(text).is_some() || level.output(text).is_some() {
             let message = format!("`{text}` is a built-in stream");
             self.world.errors.push(Diagnostic::new(name.span, message, "use another name"));
             return false;
@@ -162,7 +164,7 @@ impl<'a> Builder<'a, '_> {
         false
     }
 
-    /// Reports an unknown stream, unless a statement that does not parse may define it.
+    /// Reports an unknown stream, unless a statement with syntax errors may define it.
     pub(super) fn report_unknown_stream(&mut self, level: &Level<'a>, name: &Name) {
         // The error list is full; skip the search for similar names.
         if !self.world.complete || self.world.is_crowded() {
@@ -219,7 +221,7 @@ impl Creation {
         }
     }
 
-    /// The kind of its definition.
+    /// The kind of the definition that a node is created from.
     fn defined(self) -> DefinitionKind {
         match self {
             Self::Script => DefinitionKind::Script,
@@ -232,7 +234,7 @@ impl Creation {
 // === impl DefineScript ===
 
 impl DefineScript {
-    /// Its input ports, in the order of its blocks.
+    /// The input ports, in the order of the script's blocks.
     fn inputs(&self) -> Vec<&str> {
         let ports = self.blocks.iter().map(|block| block.port.as_ref());
         ports.map(|port| port.map_or("in", |port| port.text.as_str())).collect()
@@ -242,7 +244,7 @@ impl DefineScript {
 // === impl DefinePipeline ===
 
 impl DefinePipeline {
-    /// Its input ports.
+    /// The input ports of the pipeline.
     pub(super) fn inputs(&self) -> Vec<&str> {
         if self.from.is_empty() {
             vec!["in"]
@@ -251,7 +253,7 @@ impl DefinePipeline {
         }
     }
 
-    /// Its output ports.
+    /// The output ports of the pipeline.
     pub(super) fn outputs(&self) -> Vec<&str> {
         if self.into.is_empty() {
             vec!["out", "err"]

@@ -3,8 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    Channel, Exit, Graph, Node, NodeKind, ScriptNode, SelectNode,
-    names::{ChannelInfo, ChannelKind, Created, Entity, Level},
+    Destination, Graph, Node, NodeKind, ScriptNode, SelectNode, Stream,
+    names::{Created, Entity, Level, StreamInfo, StreamKind},
 };
 use crate::{
     ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
@@ -16,21 +16,22 @@ use crate::{
     source::Span,
 };
 
-/// Maximum number of nodes of a program, because nested pipelines multiply.
+/// Maximum number of nodes of a program. Nested pipelines multiply nodes, so a short program could have
+/// millions.
 const NODES_MAX: usize = 10_000;
 
-/// Maximum number of pairs of port names that are compared to find typos, for all creations together.
-/// Hand-written programs have fewer, and this many take a tenth of a second for the longest names.
+/// Maximum number of pairs of port names that are compared to find typos, for all `create` statements
+/// together. Hand-written programs have fewer, and this many take a tenth of a second for the longest names.
 const PAIRS_MAX: usize = 10_000;
 
 /// Maximum text size of all nodes together, in bytes: four programs of maximum length.
 const TEXT_MAX: usize = 4 << 20;
 
-/// The nodes and channels before the checks.
+/// The nodes and streams of a graph before the checks.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     pub(super) nodes: Vec<Node>,
-    pub(super) channels: Vec<ChannelInfo>,
+    pub(super) streams: Vec<StreamInfo>,
     pub(super) states: Vec<State>,
     pub(super) reads_meta: bool,
 }
@@ -38,14 +39,14 @@ pub(super) struct Draft {
 pub(super) struct Builder<'a, 'w> {
     pub(super) world: &'w mut World<'a>,
     pub(super) draft: Draft,
-    /// Addresses of used definitions.
+    /// Addresses of the definitions that are used.
     pub(super) used: HashSet<usize>,
-    /// The pipelines that are being built; each is inside the one before it.
+    /// The pipelines that are being built, outermost first.
     pub(super) open: Vec<&'a DefinePipeline>,
-    /// Offsets of emits to ports that some select reads.
+    /// Offsets of `emit` statements to ports that a select reads from.
     read: HashSet<u32>,
-    /// Likely typos: emits to ports that no select of this creation reads. Another creation of the same
-    /// script may read them.
+    /// Likely typos: `emit` statements to ports of a created script that no select reads from. A select may
+    /// read from the same port of another node that was created from the script.
     typos: Vec<Diagnostic>,
     /// The number of port pairs that have been compared.
     pairs: usize,
@@ -74,7 +75,7 @@ impl<'a, 'w> Builder<'a, 'w> {
     pub(super) fn level(&mut self, mut level: Level<'a>) {
         self.gather(&mut level);
         // Resolve all sources first, so that the readers of each port are known when it is created.
-        let sources: Vec<Option<Channel>> = level
+        let sources: Vec<Option<Stream>> = level
             .statements
             .iter()
             .map(|statement| match statement {
@@ -96,7 +97,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         self.world.errors.push(diagnostic);
     }
 
-    pub(super) fn push(&mut self, input: Channel, order: usize, kind: NodeKind, span: Span) {
+    pub(super) fn push(&mut self, input: Stream, order: usize, kind: NodeKind, span: Span) {
         if self.draft.nodes.len() < NODES_MAX {
             self.draft.nodes.push(Node { input, last_reader: false, order, kind, span });
         } else {
@@ -104,7 +105,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Counts the text of a node before it is built; returns false if the limit is exceeded.
+    /// Adds the text size of a node before the node is built. Returns false if the limit is exceeded.
     pub(super) fn takes_text(&mut self, from: Span, to: Span) -> bool {
         self.text = self.text.saturating_add(to.end.saturating_sub(from.start) as usize);
         let fits = self.text <= TEXT_MAX;
@@ -126,7 +127,7 @@ impl<'a, 'w> Builder<'a, 'w> {
 
     // --- select ---
 
-    fn select(&mut self, level: &Level<'a>, order: usize, select: &'a Select, input: Option<Channel>) {
+    fn select(&mut self, level: &Level<'a>, order: usize, select: &'a Select, input: Option<Stream>) {
         if let Some(window) = select.windows.first() {
             self.error(Diagnostic::not_yet(window.span, "windows are"));
         }
@@ -141,7 +142,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         let target = compiler.expr(&select.target);
         let having = select.having.as_ref().and_then(|having| compiler.condition(having, "having"));
         self.draft.reads_meta |= compiler.uses().meta;
-        let to = self.exit(level, &select.into);
+        let to = self.destination(level, &select.into);
         if let (Some(input), Some(to)) = (input, to) {
             let target = (!target.is_event()).then_some((target, select.target.span));
             let kind = NodeKind::Select(SelectNode { target, filter, having, to, reads: None });
@@ -149,22 +150,22 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// The channel that a select reads from.
-    fn source(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Option<Channel> {
+    /// The stream that a select reads from; `None` after an error, which is reported.
+    fn source(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Option<Stream> {
         let name = &from.stream;
         let text = name.text.as_str();
-        if let Some(channel) = level.input(text) {
-            return self.only_port(from, &["out"]).then_some(channel);
+        if let Some(stream) = level.input(text) {
+            return self.only_port(from, &["out"]).then_some(stream);
         }
-        if level.exit(text).is_some() {
+        if level.output(text).is_some() {
             let message = format!("`{text}` is an output; it cannot be read");
             self.error(Diagnostic::new(name.span, message, ""));
             return None;
         }
         match level.entities.get(text) {
-            Some(Entity::Stream(channel)) => {
-                let channel = *channel;
-                self.only_port(from, &["out"]).then_some(channel)
+            Some(Entity::Stream(stream)) => {
+                let stream = *stream;
+                self.only_port(from, &["out"]).then_some(stream)
             }
             Some(Entity::Created(_)) => Some(self.tap(level, from)),
             None => {
@@ -174,25 +175,25 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// The channel of a port.
-    fn tap(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Channel {
+    /// The stream of a script's port that a select reads from.
+    fn tap(&mut self, level: &mut Level<'a>, from: &'a StreamRef) -> Stream {
         let name = from.stream.text.as_str();
         let port = from.port.as_ref().map_or("out", |port| port.text.as_str());
-        if let Some((channel, _)) = level.taps.get(&(name, port)) {
-            return *channel;
+        if let Some((stream, _)) = level.taps.get(&(name, port)) {
+            return *stream;
         }
         let place = from.port.as_ref().unwrap_or(&from.stream);
-        let channel = self.add_channel(format!("{name}/{port}"), place.span, ChannelKind::Port);
-        level.taps.insert((name, port), (channel, place));
-        channel
+        let stream = self.add_stream(format!("{name}/{port}"), place.span, StreamKind::Port);
+        level.taps.insert((name, port), (stream, place));
+        stream
     }
 
-    /// The exit that a select writes to.
-    fn exit(&mut self, level: &Level<'a>, into: &StreamRef) -> Option<Exit> {
+    /// The destination that a select writes to; `None` after an error, which is reported.
+    fn destination(&mut self, level: &Level<'a>, into: &StreamRef) -> Option<Destination> {
         let name = &into.stream;
         let text = name.text.as_str();
-        if let Some(exit) = level.exit(text) {
-            return self.only_port(into, &["in"]).then_some(exit);
+        if let Some(to) = level.output(text) {
+            return self.only_port(into, &["in"]).then_some(to);
         }
         if level.input(text).is_some() {
             let message = format!("`{text}` is an input; events cannot be sent to it");
@@ -200,7 +201,9 @@ impl<'a, 'w> Builder<'a, 'w> {
             return None;
         }
         match level.entities.get(text) {
-            Some(Entity::Stream(channel)) => self.only_port(into, &["in"]).then_some(Exit::Channel(*channel)),
+            Some(Entity::Stream(stream)) => {
+                self.only_port(into, &["in"]).then_some(Destination::Stream(*stream))
+            }
             Some(Entity::Created(created)) => self.entrance(into, created),
             None => {
                 self.report_unknown_stream(level, name);
@@ -209,20 +212,20 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    fn entrance(&mut self, into: &StreamRef, created: &Created<'a>) -> Option<Exit> {
+    fn entrance(&mut self, into: &StreamRef, created: &Created<'a>) -> Option<Destination> {
         let known: Vec<&str> = created.inputs.iter().map(|(port, _)| *port).collect();
         let Some(port) = &into.port else {
-            return created.inputs.get(created.usual).map(|(_, channel)| Exit::Channel(*channel));
+            return created.inputs.get(created.usual).map(|(_, stream)| Destination::Stream(*stream));
         };
         let found = created.inputs.iter().find(|(known, _)| *known == port.text);
-        let exit = found.map(|(_, channel)| Exit::Channel(*channel));
-        if exit.is_none() {
+        let to = found.map(|(_, stream)| Destination::Stream(*stream));
+        if to.is_none() {
             self.only_port(into, &known);
         }
-        exit
+        to
     }
 
-    /// Refuses an unknown port.
+    /// Returns false and reports an error if the port is not among the `known` ones.
     fn only_port(&mut self, stream: &StreamRef, known: &[&str]) -> bool {
         let Some(port) = stream.port.as_ref().filter(|port| !known.contains(&port.text.as_str())) else {
             return true;
@@ -252,7 +255,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Reports ports that selects read but that do not exist.
+    /// Reports ports that selects read from, but that do not exist.
     pub(super) fn check_taps(&mut self, level: &Level<'a>, create: &'a Create, known: &[&str]) {
         let name = create.name.text.as_str();
         let noun = create.kind.noun();
@@ -281,9 +284,9 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Finds ports that a script emits to and no select reads, if a port with a similar name is read: that is
-    /// likely a typo. An unread port alone is not a mistake, because a script may be used by several
-    /// programs.
+    /// Finds likely typos: ports that a script emits to and no select reads from, although a select reads
+    /// from a port with a similar name. An unread port alone is not a mistake, because a script may be used
+    /// by several programs.
     fn find_typos(&mut self, level: &Level<'a>, create: &'a Create, emitted: &[&EmittedPort]) {
         let name = create.name.text.as_str();
         let read = level.taps.keys().filter(|(script, _)| *script == name).map(|(_, port)| *port);
@@ -307,14 +310,15 @@ impl<'a, 'w> Builder<'a, 'w> {
         }
     }
 
-    /// Reports likely typos, after all creations are known.
+    /// Reports likely typos, after all `create` statements are compiled.
     pub(super) fn report_typos(&mut self) {
         let typos = self.typos.drain(..).filter(|typo| !self.read.contains(&typo.span.start));
         self.world.warnings.extend(typos);
     }
 
-    /// Warns if no select reads any of the `wanted` ports. There is no warning if a select reads a port that
-    /// does not exist, which is another error, or if some statement does not parse.
+    /// Warns if no select reads from any of the `wanted` ports. There is no warning after another error that
+    /// may explain it: a select that reads from a port that does not exist, or a statement with syntax
+    /// errors.
     pub(super) fn must_be_read(
         &mut self,
         level: &Level<'a>,
@@ -342,7 +346,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         let names: Vec<&str> = emitted.iter().map(|port| port.name.as_str()).collect();
         self.check_taps(level, create, &[&names[..], &[ERR]].concat());
         self.find_typos(level, create, &emitted);
-        let tap = |port: &str| level.taps.get(&(name, port)).map(|(channel, _)| *channel);
+        let tap = |port: &str| level.taps.get(&(name, port)).map(|(stream, _)| *stream);
         self.must_be_read(level, create, |_| true);
         for ((node, ports), (_, input)) in blocks.into_iter().zip(inputs) {
             let ports = ports.iter().map(|port| tap(&port.name)).collect();
@@ -364,25 +368,25 @@ fn is_typo(name: &str, near: &str) -> bool {
 pub(super) struct Placing<'a, 'p> {
     pub(super) create: &'a Create,
     pub(super) order: usize,
-    /// Its input channels, by port.
-    pub(super) inputs: &'p [(&'a str, Channel)],
+    /// The input streams of the node, by port.
+    pub(super) inputs: &'p [(&'a str, Stream)],
 }
 
 // === impl Draft ===
 
 impl Draft {
-    /// Marks, for each channel, the last reader, which may move the messages instead of copying them.
+    /// Marks the last reader of each stream, which may move the messages instead of copying them.
     pub(super) fn mark_last_readers(&mut self) {
-        let mut seen = vec![false; self.channels.len()];
+        let mut seen = vec![false; self.streams.len()];
         for node in self.nodes.iter_mut().rev() {
             node.last_reader = !std::mem::replace(&mut seen[node.input], true);
         }
     }
 
-    /// Sets the `reads` of the selects of each channel, if none of them reads everything. JSON text is then
-    /// parsed only as far as needed.
+    /// Sets the `reads` of the selects of each stream, unless one of them reads the whole event. JSON text is
+    /// then parsed only as far as needed.
     pub(super) fn mark_reads(&mut self) {
-        let mut reads = vec![Reads::default(); self.channels.len()];
+        let mut reads = vec![Reads::default(); self.streams.len()];
         for node in &self.nodes {
             node.add_reads(&mut reads[node.input]);
         }
@@ -398,7 +402,7 @@ impl Draft {
     pub(super) fn into_graph(self, reads_origin: bool) -> Graph {
         Graph {
             nodes: self.nodes.into(),
-            channels: self.channels.len(),
+            streams: self.streams.len(),
             states: self.states.into(),
             reads_meta: self.reads_meta,
             reads_origin,

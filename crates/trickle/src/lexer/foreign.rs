@@ -1,10 +1,10 @@
-//! Strings and comments of other languages; each is one error.
+//! Strings and comments in the syntax of other languages. Each is reported as one error.
 
 use super::Lexer;
 use crate::{diagnostic::Diagnostic, source::Span};
 
 impl Lexer<'_> {
-    /// `'…'`, or `'''…'''` with several lines.
+    /// Reads a string in single quotes, `'…'`, or `'''…'''` over several lines, and reports it.
     pub(super) fn single_quotes(&mut self) {
         let start = self.at;
         let lines = self.rest().strip_prefix("'''").and_then(|inside| inside.find("'''"));
@@ -22,7 +22,7 @@ impl Lexer<'_> {
         self.bad(start, "single quotes are not valid here", "").help = Some(help.to_owned());
     }
 
-    /// A string in typographic quotes, up to the next such quote.
+    /// Reads a string in typographic quotes, up to the next such quote, and reports it.
     pub(super) fn curly_quotes(&mut self) {
         let start = self.at;
         let Some(first) = self.peek() else { return };
@@ -35,8 +35,8 @@ impl Lexer<'_> {
         error.help = Some("strings use straight double quotes".to_owned());
     }
 
-    /// `// …` up to the end of the line, or `/* … */`. It produces no token, so that the following text is
-    /// parsed as if this were a comment.
+    /// Reads a comment, `// …` up to the end of the line or `/* … */`, and reports it. It produces no token,
+    /// so that the text after it is parsed as usual.
     pub(super) fn foreign_comment(&mut self) {
         let start = self.at;
         let rest = self.rest();
@@ -53,7 +53,7 @@ impl Lexer<'_> {
     }
 }
 
-/// The advice for a `?` and the text after it.
+/// The advice for a `?` and the text after it, `rest`.
 pub(super) fn question_mark(rest: &str) -> &'static str {
     if rest.starts_with("?.") || rest.starts_with("??") {
         "use `present` to test whether a path exists"

@@ -1,7 +1,7 @@
 //! Splits text into tokens.
 //!
-//! The nesting of strings and interpolated code is kept in a list instead of on the stack, so that deep
-//! nesting cannot overflow it.
+//! A list, not the stack, records the nesting of strings and interpolated code, so that deep nesting cannot
+//! overflow the stack.
 
 mod foreign;
 mod number;
@@ -67,7 +67,7 @@ impl<'s> Lexer<'s> {
         &mut self.errors[index]
     }
 
-    /// Takes characters while they satisfy a predicate.
+    /// Reads characters while they satisfy a predicate, and returns them.
     fn take_while(&mut self, fits: impl Fn(char) -> bool) -> &'s str {
         let rest = self.rest();
         let end = rest.find(|c| !fits(c)).unwrap_or(rest.len());
@@ -75,7 +75,7 @@ impl<'s> Lexer<'s> {
         &rest[..end]
     }
 
-    /// One token of code, or white space.
+    /// Reads one token of code, or white space.
     fn code(&mut self) {
         let start = self.at;
         let Some(first) = self.peek() else { return };
@@ -137,7 +137,7 @@ impl<'s> Lexer<'s> {
         self.push(Token::Symbol(symbol), start);
     }
 
-    /// Whether a `}` here ends interpolated code.
+    /// Whether a `}` at the current position ends interpolated code.
     fn closes_code(&self) -> bool {
         matches!(self.modes.last(), Some(Mode::Code { braces: 0, .. }))
     }
@@ -154,7 +154,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// Whether `~ name` or `~= name` precedes; a `|` then opens a format instead of being an operator.
+    /// Whether `~ name` or `~= name` precedes the current position. A `|` then opens a format.
     fn after_extractor_name(&self) -> bool {
         let [.., tilde, name] = self.tokens.as_slice() else { return false };
         matches!(tilde.token, Token::Symbol("~" | "~=")) && matches!(name.token, Token::Word(_))

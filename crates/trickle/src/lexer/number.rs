@@ -26,7 +26,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// `0x…` or `0b…`.
+    /// Reads a number with a prefix, `0x…` or `0b…`.
     fn based(&mut self, radix: u32, digit: impl Fn(char) -> bool) {
         let start = self.at;
         self.at += 2;

@@ -76,14 +76,14 @@ impl Lexer<'_> {
         }
     }
 
-    /// Closes the strings that may not span lines, with their interpolated code.
+    /// At the end of a line, closes the strings that must end on it, with their interpolated code.
     fn leave_line(&mut self) {
         while self.modes.last().is_some_and(|mode| !matches!(mode, Mode::Text { heredoc: true, .. })) {
             self.modes.pop();
         }
     }
 
-    /// Reports a `#{` without its `}`.
+    /// Reports a `#{` without a `}`.
     pub(super) fn open_code(&mut self, start: usize) {
         self.push(Token::Bad, start);
         let span = Span::new(start, start + "#{".len());
@@ -117,7 +117,7 @@ impl Lexer<'_> {
         }
     }
 
-    /// Four hex digits, or a surrogate pair as in JSON.
+    /// Reads four hex digits, or a surrogate pair as in JSON; `None` if they are invalid.
     fn unicode(&mut self) -> Option<char> {
         let high = self.hex4()?;
         if !(0xd800..0xdc00).contains(&high) {

@@ -1,4 +1,4 @@
-//! `std::array`
+//! The functions of `std::array`.
 
 use super::{Arity::Exactly, Call, Function, Outcome, order};
 use crate::value::describe::article;

@@ -1,4 +1,4 @@
-//! `std::base64`
+//! The functions of `std::base64`.
 
 use ::base64::{
     Engine, alphabet,
@@ -18,7 +18,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::base64::decode", Exactly(1), decode, "base64 text decoded to a binary"),
 ];
 
-/// The standard alphabet. Output has padding; input may omit it.
+/// The standard alphabet of base64. Output has padding; input may omit it.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

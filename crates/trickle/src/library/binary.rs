@@ -1,4 +1,4 @@
-//! `std::binary`
+//! The functions of `std::binary`.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use crate::value::describe::article;

@@ -19,14 +19,14 @@ pub(crate) const BYTES_PER_STEP: usize = 256;
 /// Size of an array element in bytes, without the data it points to.
 const ITEM: usize = size_of::<Value>();
 
-/// Maximum length of a text shown in an error, in characters.
+/// Maximum length of a text shown in an error, in characters; a longer text is cut.
 const SHOWN_MAX: usize = 40;
 
 /// One call of a function.
 pub(crate) struct Call<'c> {
     /// The function's name, for its errors.
     pub(super) name: &'static str,
-    /// The arguments, as many as its arity requires.
+    /// The arguments of the call. Their number fits the function's arity.
     pub(super) args: &'c [&'c Value],
     pub(super) context: &'c Context<'c>,
     /// The steps that remain for the event.
@@ -36,13 +36,13 @@ pub(crate) struct Call<'c> {
 /// The context of a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Context<'c> {
-    /// The time: nanoseconds since the Unix epoch.
+    /// The current time, in nanoseconds since the Unix epoch.
     pub(crate) now_ns: u64,
-    /// When the event entered the proxy: nanoseconds since the Unix epoch.
+    /// The time when the event entered the proxy, in nanoseconds since the Unix epoch.
     pub(crate) ingest_ns: u64,
     /// The origin of the event, if known.
     pub(crate) origin: Option<&'c Origin>,
-    /// Maximum size of a value, in bytes.
+    /// Maximum size of the result, in bytes.
     pub(crate) size_max: usize,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Text<'t, 'c> {
 // === impl Call: arguments ===
 
 impl<'c> Call<'c> {
-    /// An argument of any type. `index` is less than the function's arity.
+    /// An argument of any type. `index` is less than the number of arguments.
     pub(super) fn any(&self, index: usize) -> &'c Value {
         static NULL: Value = Value::Null;
         self.args.get(index).copied().unwrap_or(&NULL)
@@ -101,7 +101,7 @@ impl<'c> Call<'c> {
         }
     }
 
-    /// A non-negative integer, clamped to the range of `usize`.
+    /// A non-negative integer argument, clamped to the range of `usize`.
     pub(super) fn size(&self, index: usize) -> Result<usize, String> {
         let number = self.integer(index)?;
         if number < 0 {
@@ -114,12 +114,12 @@ impl<'c> Call<'c> {
 // === impl Call: errors ===
 
 impl Call<'_> {
-    /// `std::string::len takes a string, not an integer`
+    /// The error for an argument of the wrong type: `std::string::len takes a string, not an integer`.
     pub(super) fn wrong(&self, index: usize, wanted: &str) -> String {
         self.not(index, wanted, &article(self.any(index)))
     }
 
-    /// The same, with another description of the argument.
+    /// The error for a wrong argument that is described by `found`.
     pub(super) fn not(&self, index: usize, wanted: &str, found: &dyn fmt::Display) -> String {
         const PLACES: [&str; 3] = ["first", "second", "third"];
         match PLACES.get(index) {
@@ -130,7 +130,7 @@ impl Call<'_> {
         }
     }
 
-    /// `std::integer::parse: …`
+    /// The error for a failed call, with the name of the function: `std::integer::parse: …`.
     pub(super) fn fail(&self, why: impl fmt::Display) -> String {
         format!("{}: {why}", self.name)
     }
@@ -139,7 +139,7 @@ impl Call<'_> {
 // === impl Call: bounds ===
 
 impl<'c> Call<'c> {
-    /// Fails if a result of `bytes` bytes would be too large.
+    /// Fails if a result of `bytes` bytes would exceed the size limit of a value.
     pub(super) fn room(&self, bytes: usize) -> Result<(), String> {
         let most = self.context.size_max;
         if bytes <= most {
@@ -149,33 +149,33 @@ impl<'c> Call<'c> {
         Err(self.fail(format_args!("the result would be larger than {most} {unit}")))
     }
 
-    /// Takes the steps for visiting `items` items.
+    /// Spends the steps for visiting `items` items.
     pub(super) fn walk(&self, items: usize) -> Result<(), String> {
         self.steps.spend(items)
     }
 
-    /// Takes the steps for reading `bytes` bytes of text.
+    /// Spends the steps for reading `bytes` bytes of text.
     pub(super) fn read(&self, bytes: usize) -> Result<(), String> {
         self.walk(bytes / BYTES_PER_STEP)
     }
 
-    /// Takes the steps for an array or a record of `items` items, and checks its size.
+    /// Spends the steps for an array or a record of `items` items, and checks its size.
     pub(super) fn build(&self, items: usize) -> Result<(), String> {
         self.walk(items)?;
         self.room(items.saturating_mul(ITEM))
     }
 
-    /// Begins a text.
+    /// Begins a text result.
     pub(super) fn text<'t>(&'t self) -> Text<'t, 'c> {
         Text { call: self, text: Vec::new() }
     }
 
-    /// An integer value; fails if it does not fit 64 bits.
+    /// The result for an integer; fails if it does not fit 64 bits.
     pub(super) fn whole(&self, number: i128) -> Outcome {
         whole(number).ok_or_else(|| self.fail("integer overflow: the result does not fit 64 bits"))
     }
 
-    /// A float value; fails if it is not finite, because JSON cannot represent it.
+    /// The result for a float; fails if it is not finite, because JSON cannot represent it.
     pub(super) fn finite(&self, number: f64) -> Outcome {
         if number.is_finite() { Ok(Value::Float(number)) } else { Err(self.fail("float overflow")) }
     }

@@ -1,4 +1,4 @@
-//! `tremor::chash`: consistent hashing, for spreading keys over slots.
+//! The functions of `tremor::chash`: consistent hashing, for spreading keys over slots.
 
 use std::hash::{Hash, Hasher};
 
@@ -43,7 +43,7 @@ fn jump_with_keys(call: &Call<'_>) -> Outcome {
     slot(call, keys, 2)
 }
 
-/// The slot of the string at argument `first`; the next argument is the number of slots.
+/// The slot of the string at argument `first`. The argument after it is the number of slots.
 fn slot(call: &Call<'_>, (k1, k2): (u64, u64), first: usize) -> Outcome {
     let text = call.string(first)?;
     call.read(text.len())?;
@@ -56,8 +56,8 @@ fn slot(call: &Call<'_>, (k1, k2): (u64, u64), first: usize) -> Outcome {
     whole(slot_of(hasher.finish(), slots).into()).ok_or_else(|| call.fail("no slot"))
 }
 
-/// Jump consistent hash, by J. Lamping and E. Veach, <https://arxiv.org/abs/1406.2294>. Takes a few dozen
-/// iterations at most, for any number of slots.
+/// The jump consistent hash by J. Lamping and E. Veach, <https://arxiv.org/abs/1406.2294>. The loop runs a
+/// few dozen times at most, for any number of slots.
 fn slot_of(mut key: u64, slots: u32) -> i64 {
     let (mut slot, mut next) = (0, 0_i64);
     while next < i64::from(slots) {

@@ -1,4 +1,4 @@
-//! `std::float`
+//! The functions of `std::float`.
 //!
 //! Floats of this language are always finite, so `is_finite`, `is_nan` and `is_infinite` have
 //! constant results. They exist for compatibility.
@@ -23,7 +23,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Accepts the syntax of Rust's floats, except for infinities and NaN.
+/// Parses the syntax of Rust's floats, except for infinities and NaN.
 fn parse(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;

@@ -1,4 +1,4 @@
-//! `std::integer`, `std::integer::signed` and `std::integer::unsigned`
+//! The functions and constants of `std::integer`, `std::integer::signed` and `std::integer::unsigned`.
 
 use super::{Arity::Exactly, Call, Constant, Function, Outcome, call::shown};
 use crate::value::number::whole;

@@ -1,4 +1,4 @@
-//! `std::json`
+//! The functions of `std::json`.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use towline_event::Value;
@@ -9,7 +9,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::json::encode_pretty", Exactly(1), encode_pretty, "a value as indented JSON text"),
 ];
 
-/// Parses one document, with the same nesting limit as messages.
+/// Parses one JSON document, with the same nesting limit as messages.
 fn decode(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;

@@ -1,4 +1,4 @@
-//! `std::math`
+//! The functions of `std::math`.
 
 use std::cmp::Ordering;
 
@@ -53,8 +53,8 @@ fn min(call: &Call<'_>) -> Outcome {
     picked(call, Ordering::is_le)
 }
 
-/// The first number if `is_first` accepts the order of both, else the second. The result is a float if one of
-/// them is a float.
+/// The first of two numbers if `is_first` accepts their order, otherwise the second. The result is a float if
+/// one of the numbers is a float.
 fn picked(call: &Call<'_>, is_first: fn(Ordering) -> bool) -> Outcome {
     let (first, second) = (call.number(0)?, call.number(1)?);
     let picked = if is_first(order::numbers(first, second)) { first } else { second };

@@ -1,16 +1,15 @@
 //! The standard library: what programs call as `std::…` and `tremor::…`.
 //!
-//! Names, arities and results are those of Tremor 0.11, with the additions of its later versions. Where they
-//! spell a name differently, both spellings are accepted. A [`Function`] is looked up when a program is
-//! compiled, and called with borrowed arguments at run time.
+//! Names, arities and results are those of Tremor 0.11, with the additions of its later versions. If the
+//! later versions spell a name differently, both spellings are accepted. A [`Function`] is looked up when a
+//! program is compiled, and called with borrowed arguments at run time.
 //!
 //! All numbers can be represented in JSON: a function whose result would be infinite or not a number fails
 //! instead. For the same reason there are no constants for infinity and NaN.
 //!
-//! # Correctness
 //! No function panics, for any arguments. A function that may build a large value calls [`Call::room`] first.
-//! It takes a step for every item and for every [`call::BYTES_PER_STEP`] bytes of text that it reads, so that
-//! the limits of an event also apply to the library.
+//! A function spends a step for every item and for every [`call::BYTES_PER_STEP`] bytes of text that it
+//! reads, so that the limits of an event also apply to the library.
 
 mod array;
 mod base64;
@@ -52,32 +51,32 @@ pub(crate) type Outcome = Result<Value, String>;
 
 /// One function of the library.
 pub(crate) struct Function {
-    /// `std::string::len`
+    /// The full name, such as `std::string::len`.
     pub(crate) name: &'static str,
     /// The number of arguments.
     pub(crate) arity: Arity,
-    /// The implementation; called by [`Function::call`].
+    /// The implementation, which [`Function::call`] calls.
     run: fn(&Call<'_>) -> Outcome,
-    /// Whether the same arguments always give the same result, so that calls can be evaluated at compile time.
+    /// Whether the same arguments always give the same result. Such calls can be evaluated at compile time.
     pub(crate) pure: bool,
-    /// A description of the result, for users: `the number of characters in a string`
+    /// A description of the result, for users, such as `the number of characters in a string`.
     pub(crate) about: &'static str,
 }
 
 /// The number of arguments that a function takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arity {
-    /// Exactly this many.
+    /// Exactly this many arguments.
     Exactly(usize),
-    /// From the first number to the second, inclusive.
+    /// From the first number of arguments to the second, inclusive.
     Between(usize, usize),
-    /// At least this many.
+    /// At least this many arguments.
     AtLeast(usize),
 }
 
 /// One constant of the library.
 struct Constant {
-    /// `std::integer::MAX`; the last name is in capitals.
+    /// The full name, such as `std::integer::MAX`. Its last part is in capitals.
     name: &'static str,
     value: fn() -> Value,
 }
@@ -112,14 +111,14 @@ static FUNCTIONS: [&[Function]; 23] = [
 /// Every constant except those of the time zones.
 static CONSTANTS: [&[Constant]; 3] = [datetime::CONSTANTS, integer::CONSTANTS, time::CONSTANTS];
 
-/// The function of that name.
+/// The function of that name; `None` if there is none.
 pub(crate) fn function(name: &str) -> Option<&'static Function> {
     let name = names::listed_name(name);
     functions().find(|known| known.name == name)
 }
 
-/// The value of the constant of that name. Its last name is in upper case (as in later versions of Tremor) or
-/// in lower case (as in 0.11).
+/// The value of the constant of that name; `None` if there is none. The last part of the name is in upper
+/// case (as in later versions of Tremor) or in lower case (as in 0.11).
 pub(crate) fn constant(name: &str) -> Option<Value> {
     let name = names::listed_name(name);
     let (module, word) = name.rsplit_once("::")?;
@@ -146,12 +145,12 @@ impl fmt::Debug for Function {
 }
 
 impl Function {
-    /// Whether it reads the origin of the event.
+    /// Whether the function reads the origin of the event.
     pub(crate) fn reads_origin(&self) -> bool {
         self.name.starts_with("tremor::origin::")
     }
 
-    /// A function whose calls can be evaluated at compile time.
+    /// Describes a function whose result depends on the arguments only.
     const fn pure(
         name: &'static str,
         arity: Arity,
@@ -161,7 +160,8 @@ impl Function {
         Self { name, arity, run, pure: true, about }
     }
 
-    /// A function that depends on more than its arguments: the event, the clock, the host or random numbers.
+    /// Describes a function that depends on more than its arguments: the event, the clock, the host or random
+    /// numbers.
     const fn impure(
         name: &'static str,
         arity: Arity,
@@ -171,7 +171,7 @@ impl Function {
         Self { name, arity, run, pure: false, about }
     }
 
-    /// Calls it.
+    /// Calls the function.
     ///
     /// # Errors
     /// A message such as `std::string::len takes a string, not an integer`, or the message of
@@ -187,7 +187,7 @@ impl Function {
 // === impl Arity ===
 
 impl Arity {
-    /// Whether it accepts `count` arguments.
+    /// Whether the function accepts `count` arguments.
     pub(crate) fn takes(self, count: usize) -> bool {
         match self {
             Self::Exactly(wanted) => count == wanted,

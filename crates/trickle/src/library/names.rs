@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::{CONSTANTS, constant, datetime, function, functions};
 
-/// Another root of built-in modules in Tremor: `core::string::len`.
+/// Another root of built-in modules in Tremor, as in `core::string::len`.
 const BUILT_IN: &str = "core::";
 
-/// The built-in modules in `tremor::`; all others are in `std::`.
+/// The built-in modules in `tremor::`. All others are in `std::`.
 const OF_TREMOR: [&str; 2] = ["origin", "system"];
 
 /// The canonical name of a function, a constant or a module: `std::string::len` for `core::string::len`.

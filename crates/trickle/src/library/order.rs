@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use crate::value::number::Number;
 use towline_event::{Record, Value, compare_int_to_float};
 
-/// Compares two values. Recurses no deeper than values nest.
+/// Compares two values. The recursion is as deep as the values nest.
 pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
     match (left, right) {
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
@@ -26,7 +26,7 @@ pub(super) fn compare(left: &Value, right: &Value) -> Ordering {
     }
 }
 
-/// Compares two numbers if at least one of them is a [`Value::Big`].
+/// Compares two numbers if at least one of them is a [`Value::Big`]; otherwise `None`.
 fn big(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, Number::of(right)?) {
         (Value::Big(big), Number::Int(number)) => Some(big.cmp_int(number)),
@@ -66,7 +66,7 @@ fn arrays(left: &[Value], right: &[Value]) -> Ordering {
     first.unwrap_or_else(|| left.len().cmp(&right.len()))
 }
 
-/// Compares the pairs sorted by key, so that the order of insertion does not matter.
+/// Compares the pairs of two records sorted by key, so that the order of insertion does not matter.
 fn records(left: &Record, right: &Record) -> Ordering {
     if std::ptr::eq(left, right) {
         return Ordering::Equal;

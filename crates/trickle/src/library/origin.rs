@@ -1,4 +1,4 @@
-//! `tremor::origin`: the origin of the event; `null` if unknown.
+//! The functions of `tremor::origin`: the origin of the event, or `null` if unknown.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use towline_event::{Origin, Value};

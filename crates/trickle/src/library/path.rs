@@ -1,4 +1,4 @@
-//! `std::path`
+//! The functions of `std::path`.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use towline_event::Value;

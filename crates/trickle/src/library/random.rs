@@ -1,7 +1,7 @@
-//! `std::random`: random values, from the thread's generator.
+//! The functions of `std::random`: random values, from the thread's generator.
 //!
 //! Tremor seeds a new generator with the ingest time of the event, so that two calls for one event return the
-//! same number. Here, every call returns a new one.
+//! same number. Here, every call returns a new number.
 
 use rand::{
     RngExt,

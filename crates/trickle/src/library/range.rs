@@ -1,4 +1,4 @@
-//! `std::range`
+//! The functions of `std::range`.
 
 use super::{Arity::Exactly, Call, Function, Outcome, order};
 use crate::{
@@ -28,7 +28,7 @@ fn range(call: &Call<'_>) -> Outcome {
     Ok(Value::array((first..end).filter_map(whole).collect()))
 }
 
-/// Compares with the first and the last element only, as in Tremor.
+/// Whether a value is between the first and the last element of a range, as in Tremor.
 fn contains(call: &Call<'_>) -> Outcome {
     let (items, value) = (call.array(0)?, call.any(1));
     let (Some(first), Some(last)) = (items.first(), items.last()) else { return Ok(Value::Bool(false)) };

@@ -1,9 +1,9 @@
-//! `std::re`: regular expressions, in time linear in the length of the text.
+//! The functions of `std::re`: regular expressions, in time linear in the length of the text.
 //!
 //! # Correctness
-//! The size of an expression is limited, as text and compiled, and so is the number of compiled expressions
-//! that a thread caches. Most programs use a few expressions repeatedly, so the cache has the most recently
-//! used ones. Compiling another one costs [`COMPILE_STEPS`].
+//! The size of an expression is limited, both as text and compiled, and so is the number of compiled
+//! expressions in a thread's cache. Most programs use a few expressions repeatedly, so the cache keeps the
+//! most recently used ones. Compiling an expression costs [`COMPILE_STEPS`] steps.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -43,7 +43,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Maximum length of an expression, in bytes.
+/// Maximum length of an expression, in bytes, because compilation takes many times the length.
 const PATTERN_MAX: usize = 32 << 10;
 
 /// Maximum size of a compiled expression, in bytes: `\w{40}` just fits, because Unicode has many letters.
@@ -51,16 +51,16 @@ const PATTERN_MAX: usize = 32 << 10;
 /// for an expression such as `.*1.{1000}z`, whose counter restarts at every character.
 const COMPILED_MAX: usize = 2 << 20;
 
-/// Maximum cache of the lazy DFA, in bytes; beyond it the search falls back to a slower engine.
+/// Maximum cache of the lazy DFA, in bytes. Beyond it, the search falls back to a slower engine.
 const CACHE_MAX: usize = 1 << 20;
 
-/// Maximum number of compiled expressions in a thread's cache.
+/// Maximum number of compiled expressions in a thread's cache, because each may be large.
 const KEPT_MAX: usize = 16;
 
-/// Steps for compiling an expression, which takes up to about 15 milliseconds.
+/// The number of steps for compiling an expression, which takes up to about 15 milliseconds.
 const COMPILE_STEPS: usize = 20_000;
 
-/// Searching is slower per byte than other functions by this factor.
+/// The factor by which searching is slower per byte than other functions.
 const SEARCH_COST: usize = 4;
 
 thread_local! {
@@ -68,11 +68,11 @@ thread_local! {
     static KEPT: RefCell<Vec<Rc<Regex>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A part of a replacement.
+/// A part of the text that replaces a match.
 #[derive(Debug, PartialEq, Eq)]
 enum Piece<'p> {
     Literal(&'p str),
-    /// The match of the group with that number or name; empty if there is no such group.
+    /// The match of the group with this number or name; empty if there is no such group.
     Group(&'p str),
 }
 
@@ -130,8 +130,8 @@ fn expand(captures: &Captures<'_>, pieces: &[Piece<'_>], out: &mut Text<'_, '_>)
     Ok(())
 }
 
-/// Parses a replacement: `$1`, `$name` and `${name}` stand for groups, `$$` for `$`. A name without braces
-/// extends as far as possible.
+/// Parses the text that replaces a match: `$1`, `$name` and `${name}` stand for groups, `$$` for `$`. A name
+/// without braces extends as far as possible.
 fn pieces(template: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = template;
@@ -162,14 +162,14 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
-/// The compiled expression and the text of a call.
+/// The first two arguments of a call: the expression, compiled, and the text.
 fn subject<'c>(call: &Call<'c>) -> Result<(Rc<Regex>, &'c str), String> {
     let (pattern, text) = (call.string(0)?, call.string(1)?);
     call.read(text.len().saturating_mul(SEARCH_COST))?;
     Ok((compiled(call, pattern)?, text))
 }
 
-/// The expression from the cache, or newly compiled.
+/// Returns the compiled expression from the cache, or compiles it.
 fn compiled(call: &Call<'_>, pattern: &str) -> Result<Rc<Regex>, String> {
     if pattern.len() > PATTERN_MAX {
         return Err(

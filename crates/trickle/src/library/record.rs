@@ -1,4 +1,4 @@
-//! `std::record`
+//! The functions of `std::record`.
 //!
 //! Records keep the order of their keys, and so do the results of these functions.
 
@@ -76,7 +76,7 @@ fn to_array(call: &Call<'_>) -> Outcome {
     Ok(Value::array(pairs.collect()))
 }
 
-/// Builds a record from pairs; the last of several pairs with the same key counts.
+/// Builds a record from an array of pairs. If several pairs have the same key, the last one counts.
 fn from_array(call: &Call<'_>) -> Outcome {
     let pairs = call.array(0)?;
     build(call, pairs.len())?;
@@ -92,7 +92,8 @@ fn from_array(call: &Call<'_>) -> Outcome {
     Ok(Value::Record(Arc::new(record)))
 }
 
-/// Keeps the given keys, in the order of the record. Elements that are not strings are ignored.
+/// Builds a record with the given keys only, in the order of the record. Elements of the list of keys that
+/// are not strings are ignored.
 fn select(call: &Call<'_>) -> Outcome {
     let (record, keys) = (call.record(0)?, call.array(1)?);
     call.walk(keys.len())?;
@@ -119,7 +120,7 @@ fn rename(call: &Call<'_>) -> Outcome {
     Ok(Value::record(renamed))
 }
 
-/// Takes the steps and room for a record; a pair counts as two items.
+/// Spends the steps for a record of `pairs` pairs, and checks its size. A pair counts as two items.
 fn build(call: &Call<'_>, pairs: usize) -> Result<(), String> {
     call.build(pairs.saturating_mul(2))
 }

@@ -1,4 +1,4 @@
-//! `std::size`
+//! The functions of `std::size`.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use crate::value::number::Number;
@@ -12,7 +12,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::size::EiB", Exactly(1), |call| times(call, 1 << 60), "exbibytes converted to bytes"),
 ];
 
-/// Multiplies the argument by a unit; an integer stays an integer.
+/// Multiplies the argument by a unit. The result for an integer is an integer.
 pub(super) fn times(call: &Call<'_>, unit: i64) -> Outcome {
     match call.number(0)? {
         // The product of two 64-bit numbers fits 128 bits.

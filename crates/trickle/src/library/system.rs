@@ -1,4 +1,4 @@
-//! `tremor::system`
+//! The functions of `tremor::system`.
 
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::impure("tremor::system::version", Exactly(0), version, "the version of this proxy"),
 ];
 
-/// Looked up once, so that events do not wait for the operating system.
+/// The name of the host, looked up once, so that events do not wait for the operating system.
 static HOSTNAME: LazyLock<String> =
     LazyLock::new(|| gethostname::gethostname().to_string_lossy().into_owned());
 

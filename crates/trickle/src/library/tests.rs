@@ -1,4 +1,4 @@
-//! The case tables of all modules, and properties of all functions.
+//! The test cases of all modules, and properties of all functions.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -215,7 +215,7 @@ fn random_values_are_in_their_range() {
     assert!(call("tremor::system::hostname", &[]).unwrap().as_str().is_some_and(|name| !name.is_empty()));
 }
 
-/// Each call would build a value above the size limit from small arguments.
+/// Every call in the table would build a value above the size limit from small arguments.
 #[test]
 fn no_result_exceeds_the_size_limit() {
     let small = Context { size_max: 1_000, ..*CONTEXT };
@@ -254,7 +254,7 @@ fn no_result_exceeds_the_size_limit() {
     }
 }
 
-/// A function that visits all items of a value takes steps for them.
+/// A function that visits all items of a value spends steps for them.
 #[test]
 fn long_arguments_take_steps() {
     let text = Value::string("a".repeat(100 * call::BYTES_PER_STEP));
@@ -366,7 +366,7 @@ proptest! {
         }
     }
 
-    /// The same, with the right number of arguments, of which the first is a text.
+    /// No function panics on the right number of arguments, of which the first is a text.
     #[test]
     fn no_function_panics_on_any_text(text in any_text(), more in prop::collection::vec(any_text(), 2)) {
         let args: Vec<Value> = [text].into_iter().chain(more).map(Value::string).collect();
@@ -381,7 +381,7 @@ proptest! {
         }
     }
 
-    /// The calls of the case tables, with one argument changed.
+    /// No function panics on the calls of the case tables, with one argument changed.
     #[test]
     fn no_function_panics_on_one_bad_argument(place in 0..3_usize, bad in any_value()) {
         for (name, args, _) in CASES.iter().copied().flatten() {

@@ -1,4 +1,4 @@
-//! `std::time::nanos`: conversions between nanoseconds and other units.
+//! The functions of `std::time::nanos`: conversions between nanoseconds and other units.
 //!
 //! As everywhere in the language, division yields a float: `to_seconds(1500000000)` is 1.5. The documentation
 //! of Tremor promises an integer, but its library divides too.
@@ -151,7 +151,7 @@ fn over(call: &Call<'_>, unit: i64) -> Outcome {
     call.finite(call.number(0)?.float() / unit as f64)
 }
 
-/// Truncates to whole units. A negative time is truncated by one more unit, as in Tremor.
+/// Truncates nanoseconds to whole units. A negative time is truncated by one more unit, as in Tremor.
 fn truncated(call: &Call<'_>, unit: i64) -> Outcome {
     let (nanos, unit) = (call.integer(0)?, i128::from(unit));
     let one_more = if nanos < 0 { unit } else { 0 };

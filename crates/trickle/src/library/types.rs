@@ -1,4 +1,4 @@
-//! `std::type`
+//! The functions of `std::type`.
 
 use super::{Arity::Exactly, Call, Function, Outcome};
 use towline_event::Value;
@@ -16,8 +16,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::pure("std::type::is_binary", Exactly(1), is_binary, "whether a value is a binary"),
 ];
 
-/// `null`, `bool`, `integer`, `float`, `string`, `bytes`, `array` or `record`, as in Tremor. Error messages
-/// call `bytes` a binary.
+/// The name of a value's type: `null`, `bool`, `integer`, `float`, `string`, `bytes`, `array` or `record`, as
+/// in Tremor. Error messages call `bytes` a binary.
 fn as_string(call: &Call<'_>) -> Outcome {
     let name = match call.any(0) {
         Value::Bytes(_) => "bytes",

@@ -1,4 +1,4 @@
-//! `std::url`
+//! The functions of `std::url`.
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -23,7 +23,7 @@ fn encode(call: &Call<'_>) -> Outcome {
     Ok(Value::string(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()))
 }
 
-/// A percent sign without two hex digits stays unchanged, and so does a plus sign.
+/// Decodes percent-encoding. A percent sign without two hex digits stays unchanged, and so does a plus sign.
 fn decode(call: &Call<'_>) -> Outcome {
     let text = call.string(0)?;
     call.read(text.len())?;

@@ -1,9 +1,9 @@
 //! Parses tokens to a tree by recursive descent, with binding powers for operators.
 //!
 //! One pass finds all syntax errors: after an error the parser skips to the end of the statement and
-//! continues. Errors of the lexer are not reported again. `cursor` walks the tokens, `grammar` has the rules,
-//! and `help` writes the errors: a rule calls it where it fails. All three are parts of one type, `Parser`,
-//! and share the tables of `keywords`.
+//! continues. Errors of the lexer are not reported again. `cursor` moves through the tokens, `grammar` has
+//! the rules, and `help` writes the errors of failed rules. All three are parts of one type, `Parser`, and
+//! share the tables of `keywords`.
 //!
 //! The grammar, where `x,*` is a comma-separated list of any length, with an optional trailing comma:
 //!
@@ -66,15 +66,16 @@ use crate::{
     diagnostic::Diagnostic,
 };
 
-/// Parses a whole program, and returns all statements that parse and all errors. `base` is the offset of its
-/// first byte among the texts of the program.
+/// Parses a whole program. Returns the statements without syntax errors, and all errors. `base` is the offset
+/// of the program's first byte among the texts of the program.
 pub(crate) fn parse(text: &str, base: u32) -> (Vec<Statement>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
     let statements = parser.program();
     (statements, parser.errors)
 }
 
-/// Parses a standalone script. The tree is `None` when a statement does not parse.
+/// Parses a standalone script. The tree is `None` if a statement has syntax errors. `base` is the offset of
+/// the script's first byte among the texts of the program.
 pub(crate) fn parse_script(text: &str, base: u32) -> (Option<Script>, Vec<Diagnostic>) {
     let mut parser = Parser::new(text, base);
     let script = parser.script_body();

@@ -1,4 +1,4 @@
-//! The layout of the source text around tokens. Used for errors, and at each `end`.
+//! The layout of the source text around tokens, for errors and for the indentation of `end`.
 
 use super::cursor::Parser;
 use crate::{source::Span, token::Token};
@@ -10,7 +10,7 @@ impl Parser<'_> {
         self.text.get(offset(start)..offset(end)).unwrap_or("")
     }
 
-    /// The source text from one token up to another, the other not included.
+    /// The source text from the token `from` up to the token `to`, without `to`.
     pub(super) fn written(&self, from: usize, to: usize) -> &str {
         self.text_between(self.tokens[from].span.start, self.tokens[to.max(1) - 1].span.end)
     }
@@ -28,7 +28,7 @@ impl Parser<'_> {
         token > 0 && self.tokens[token - 1].span.end == self.tokens[token].span.start
     }
 
-    /// The indentation of a token's line.
+    /// The indentation of a token's line, in characters.
     pub(super) fn indentation(&self, token: usize) -> usize {
         let before = self.text_between(self.base, self.tokens[token].span.start);
         let line = &before[before.rfind('\n').map_or(0, |end| end + 1)..];
@@ -40,18 +40,18 @@ impl Parser<'_> {
         self.text_between(self.base, self.tokens[token].span.start).matches('\n').count() + 1
     }
 
-    /// The empty span right after the token just taken.
+    /// The empty span right after the token that was read last.
     pub(super) fn gap(&self) -> Span {
         let end = self.last_span().end.min(self.span().end);
         Span { start: end, end }
     }
 
-    /// Whether a span follows text that the lexer cannot read on the same line, or touches it.
+    /// Whether a span touches text that the lexer could not read, or follows such text on the same line.
     pub(super) fn is_behind_unread(&self, span: Span) -> bool {
         self.unread.iter().any(|unread| unread.start <= span.end && span.start <= unread.end)
     }
 
-    /// The word of a token, if it can be a name: neither a key in a path nor a keyword.
+    /// The word of a token, if the word can be a name: neither a key in a path nor a keyword.
     pub(super) fn free_word(&self, token: usize) -> Option<&str> {
         let member = token > 0 && matches!(self.tokens[token - 1].token, Token::Symbol("." | "$" | "::"));
         match self.tokens[token].token {

@@ -1,5 +1,5 @@
-//! Limits on the cost of compilation. There are no time limits: without the bounds, these programs would take
-//! minutes or gigabytes.
+//! Limits on the cost of compilation. The tests have no time limits: without the bounds, these programs would
+//! take minutes or gigabytes.
 
 use std::cell::Cell;
 
@@ -133,7 +133,7 @@ fn thousands_of_ports_are_not_compared_with_each_other() {
     assert!(Program::compile("ports", &text).is_ok());
 }
 
-/// A source without modules, which counts the lookups.
+/// A source without modules that counts the lookups.
 #[derive(Default)]
 struct CountingSource(Cell<usize>);
 
@@ -156,7 +156,7 @@ fn each_prefix_of_a_path_is_looked_up_unless_the_path_is_too_long() {
     }
 }
 
-/// Each module uses the next.
+/// A source of endlessly many modules, each of which uses the next.
 struct Chain;
 
 impl Modules for Chain {

@@ -23,7 +23,7 @@ fn literals() {
     }
 }
 
-/// Results of the reference system, except that overflows are errors.
+/// The results are those of the reference system, except that overflows are errors.
 #[test]
 fn operators() {
     for (text, json) in [

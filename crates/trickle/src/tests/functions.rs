@@ -1,6 +1,6 @@
 use super::{constant, error, errors, run, script, scripted, value};
 
-/// A program that yields an expression, with definitions before it.
+/// A program that sends the value of an expression to `out`, with definitions before it.
 fn with(definitions: &str, expr: &str) -> String {
     format!("{definitions} select {expr} from in into out;")
 }

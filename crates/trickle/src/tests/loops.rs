@@ -1,4 +1,4 @@
-//! `for`, `patch`, `merge`, binaries, and the results of patterns.
+//! Tests of `for`, `patch`, `merge`, binaries, and the results of patterns.
 
 use super::{constant, error, errors, script, scripted, value};
 

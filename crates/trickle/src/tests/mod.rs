@@ -12,7 +12,7 @@ mod properties;
 mod scripts;
 
 use super::{Diagnostics, Instance, Port, Program, RuntimeError};
-use towline_event::{Data, Event, EventId, Meta, Value};
+use towline_event::{Data, Event, EventId, EventNumber, Meta, Value};
 
 fn program(text: &str) -> Program {
     Program::compile("test", text).unwrap_or_else(|errors| panic!("{errors}"))
@@ -60,7 +60,7 @@ fn error(text: &str) -> String {
 fn event(json: &str) -> Event {
     let data = Data::json(json.into()).unwrap_or_else(|error| panic!("{json}: {error}"));
     Event {
-        id: EventId { source: 1, stream: 2, event: 3 },
+        id: EventId { source: 1, stream: 2, event: EventNumber(3) },
         data,
         meta: Meta::default(),
         origin: None,
@@ -72,7 +72,10 @@ fn try_feed(instance: &mut Instance, event: Event) -> Result<Vec<(Port, Event)>,
     let mut outputs = Vec::new();
     instance.run(event, 5, &mut outputs)?;
     for (_, output) in &outputs {
-        assert_eq!((output.id, output.ingest_ns), (EventId { source: 1, stream: 2, event: 3 }, 4));
+        assert_eq!(
+            (output.id, output.ingest_ns),
+            (EventId { source: 1, stream: 2, event: EventNumber(3) }, 4)
+        );
     }
     Ok(outputs)
 }
@@ -118,7 +121,8 @@ fn value(expr: &str, json: &str) -> String {
     }
 }
 
-/// The value of a constant expression, or the message of its error; checks that it is the same unfolded.
+/// The value of a constant expression, or the message of its error. Checks that the value is the same when
+/// the expression is not folded.
 fn constant(expr: &str) -> String {
     let text = format!("select {expr} from in into out;");
     match Program::compile("test", &text) {

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::{show, try_feed};
 use crate::{Limits, Module, Modules, Program};
 
-/// Modules by path; a text that begins with `!` is a load error.
+/// Modules by path. A text that begins with `!` is a load error.
 struct InMemory(HashMap<String, String>);
 
 impl Modules for InMemory {

@@ -114,7 +114,7 @@ const WORDS: [&str; 106] = [
     "select event from in into p;",
 ];
 
-/// The undamaged program does compile.
+/// The whole program, from which damaged ones are made, does compile.
 #[test]
 fn the_whole_program_runs() {
     let odd = r#"{"k":[{"y":1},"x"]}"#;
@@ -191,7 +191,7 @@ fn expression() -> impl Strategy<Value = String> {
     })
 }
 
-/// A program that uses most of the language, to be damaged.
+/// A program that uses most of the language. The tests damage it.
 const WHOLE: &str = r##"
 #!config id = "whole"
 define script shape with limit = 10, names = ["a", "b"] script
@@ -211,7 +211,7 @@ select event from shape/odd into reply;
 select event from shape/err into err;
 "##;
 
-/// Another program, with the features that the first lacks.
+/// Another program, with the features that `WHOLE` lacks.
 const WIDE: &str = r##"
 use std::{string, type as t};
 const LIMIT = string::len("abc") + 1;
@@ -253,7 +253,8 @@ fn the_wide_program_runs() {
     assert_eq!(super::run(WIDE, r#"{"n":0,"k":[1,2,3,4]}"#), "reply: 4");
 }
 
-/// A program with a piece of it moved, and with that piece removed; empty if a cut is inside a character.
+/// The program with a piece of it moved, and the program with that piece removed; empty if a cut is inside a
+/// character.
 fn damage(whole: &str, cut: usize, length: usize, moved: usize) -> Vec<String> {
     let end = (cut + length).min(whole.len());
     let (Some(before), Some(piece), Some(after)) = (whole.get(..cut), whole.get(cut..end), whole.get(end..))

@@ -1,4 +1,4 @@
-//! The remaining cost of an event. The evaluator, the library and the engine share one [`Steps`].
+//! The remaining steps of an event. The evaluator, the library and the engine share one [`Steps`].
 
 use std::cell::Cell;
 
@@ -6,8 +6,8 @@ use super::limits::{self, LimitExceeded, Limits};
 use crate::{diagnostic::Fault, source::Span};
 use towline_event::Value;
 
-/// Bytes of text, and items of arrays and records, that are built in the time of one step. So the steps also
-/// bound the size of built values.
+/// The number of bytes of text, or items of arrays and records, that are built in the time of one step. The
+/// limit on steps therefore also bounds the size of built values.
 const BYTES_A_STEP: usize = 64;
 const ITEMS_A_STEP: usize = 8;
 
@@ -19,12 +19,12 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// The steps of a new event.
+    /// Creates the steps of a new event.
     pub(crate) fn new(limits: Limits) -> Self {
         Self { left: Cell::new(limits.max_steps), limits }
     }
 
-    /// The limits.
+    /// The limits of the event.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -34,7 +34,7 @@ impl Steps {
         self.left.get()
     }
 
-    /// Takes one step.
+    /// Spends one step. `span` is the position for the error when none remain.
     pub(crate) fn take(&self, span: Span) -> Result<(), Box<Fault>> {
         match self.left.get().checked_sub(1) {
             Some(left) => {
@@ -45,7 +45,7 @@ impl Steps {
         }
     }
 
-    /// Takes several steps. For library functions, whose errors have no position in the program.
+    /// Spends several steps, for library functions, whose errors have no position in the program.
     ///
     /// # Errors
     /// When fewer than `count` steps remain. No steps remain afterwards.
@@ -59,7 +59,7 @@ impl Steps {
         format!("the event took more than {} steps", self.limits.max_steps)
     }
 
-    /// Takes the steps for building a value, by its length without nested values.
+    /// Spends the steps for building a value, by its length without nested values.
     pub(crate) fn weigh(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
         let steps = match value {
             Value::String(text) => text.len() / BYTES_A_STEP,
@@ -71,12 +71,13 @@ impl Steps {
         self.spend(steps).map_err(|message| Fault::new(span, message))
     }
 
-    /// The size of a value that will be stored `depth` levels deep, if it is within the limits.
+    /// The size in bytes of a value that will be stored `depth` levels deep; an error if it exceeds the
+    /// limits.
     pub(crate) fn measure(&self, value: &Value, depth: usize) -> Result<usize, LimitExceeded> {
         limits::measure(value, depth, self.limits.max_value)
     }
 
-    /// Refuses a value beyond the limits. Measuring it takes steps too.
+    /// Refuses a value beyond the limits. Measuring the value takes steps too.
     pub(crate) fn check(&self, value: &Value, span: Span) -> Result<(), Box<Fault>> {
         if let Value::Array(_) | Value::Record(_) = value {
             let size = self.measure(value, 0).map_err(|much| Fault::new(span, much.to_string()))?;
@@ -85,12 +86,12 @@ impl Steps {
         Ok(())
     }
 
-    /// Takes the steps for measuring a value of that size.
+    /// Spends the steps for measuring a value of the given size.
     pub(crate) fn look(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
         self.spend(size / (4 * BYTES_A_STEP)).map_err(|message| Fault::new(span, message))
     }
 
-    /// Refuses a text or a list that would be too large; called before it is built.
+    /// Refuses a text or a list whose size in bytes would exceed the limit, before it is built.
     pub(crate) fn room(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
         let max = self.limits.max_value;
         if size > max { Err(Fault::new(span, LimitExceeded::Large(max).to_string())) } else { Ok(()) }

@@ -2,7 +2,7 @@
 
 use towline_event::{BigNumber, Value};
 
-/// The kind of a value with its article: `a string`, `an integer`, `null`.
+/// The type of a value with its article, for error texts: `a string`, `an integer`, `null`.
 pub(crate) fn article(value: &Value) -> String {
     match value {
         Value::Null => "null".to_owned(),
@@ -11,7 +11,7 @@ pub(crate) fn article(value: &Value) -> String {
     }
 }
 
-/// The kind of a value for error texts: `string`, `boolean`. [`Value::type_name`] has the name that programs see.
+/// The type of a value for error texts: `string`, `boolean`. [`Value::type_name`] is the name in programs.
 pub(crate) fn noun(value: &Value) -> &'static str {
     match value {
         Value::Bool(_) => "boolean",
@@ -19,8 +19,8 @@ pub(crate) fn noun(value: &Value) -> &'static str {
     }
 }
 
-/// The error for arithmetic with a number beyond 64 bits: `integer overflow: 18446744073709551616 does not
-/// fit 64 bits`. A long number is cut.
+/// The error for arithmetic with a number beyond 64 bits, such as
+/// `integer overflow: 18446744073709551616 does not fit 64 bits`. A long number is cut.
 pub(crate) fn overflow(big: &BigNumber) -> String {
     const SHOWN: usize = 40;
     let text = big.as_str();

@@ -2,31 +2,32 @@
 
 use towline_event::Value;
 
-/// Maximum steps of one event. Operators, cases, statements, nodes and calls take steps, and so does building
-/// values, by size. A step takes well below a microsecond, so an event occupies its worker for less than a
-/// second. Ordinary programs use far fewer.
+/// Maximum number of steps of one event. Operators, cases, statements, nodes and calls take steps, and so
+/// does building values, by size. A step takes well below a microsecond, so an event occupies a worker thread
+/// for less than a second. Ordinary programs use far fewer.
 pub(crate) const STEPS_MAX: u32 = 1_000_000;
 
 /// Maximum number of tail calls of a function, as in the reference system.
 const RECURSION_MAX: u32 = 1_024;
 
-/// Maximum number of messages that one event may produce inside a program, because streams that fan out multiply.
+/// Maximum number of messages that one event may produce inside a program, because nested streams multiply
+/// messages.
 pub(crate) const MESSAGES_MAX: usize = 4_096;
 
-/// Maximum nesting of a value that a program builds, the same as the JSON parser of the codecs accepts.
-/// Without it, `let state = [state]` would grow until dropping it overflows the stack.
+/// Maximum nesting of a value that a program builds, the same as for the JSON parser of the codecs. Without
+/// this limit, `let state = [state]` would grow until dropping it overflows the stack.
 pub(crate) const DEPTH_MAX: u32 = 127;
 
-/// Maximum size of a value that a program builds, in bytes, estimated as the length of its JSON: a shared
-/// part counts each time it occurs. This is 16 times the maximum message size of the default settings.
+/// Maximum size of a value that a program builds, in bytes, estimated as the length of its JSON. A shared
+/// part counts each time it occurs. The limit is 16 times the maximum message size of the default settings.
 pub(crate) const SIZE_MAX: usize = 16 << 20;
 
 /// Limits on the cost of one event in a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum steps: operators, cases, statements, calls, and built values by size.
+    /// Maximum number of steps: operators, cases, statements, calls, and built values by size.
     pub max_steps: u32,
-    /// Number of `recur` calls at which a function fails.
+    /// Maximum number of `recur` calls of a function, counted from its first call; at this number it fails.
     pub max_recursion: u32,
     /// Maximum size of a value that the program builds, in bytes, estimated as the length of its JSON.
     pub max_value: usize,
@@ -41,7 +42,7 @@ impl Default for Limits {
 /// Size counted for a value without text, in bytes.
 const SIZE_OF_ITEM: usize = 8;
 
-/// Which limit a value exceeds.
+/// The limit that a value exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LimitExceeded {
     #[error("the value nests deeper than {DEPTH_MAX} levels")]
@@ -50,7 +51,7 @@ pub(crate) enum LimitExceeded {
     Large(usize),
 }
 
-/// A number of bytes, in the largest unit that divides it.
+/// A number of bytes, displayed in the largest unit that divides it.
 pub(crate) struct Size(pub(crate) usize);
 
 impl std::fmt::Display for Size {
@@ -63,7 +64,8 @@ impl std::fmt::Display for Size {
     }
 }
 
-/// The size of a value, if it is at most `max` and does not nest too deeply when stored `depth` levels deep.
+/// The size of a value in bytes, estimated as the length of its JSON. Fails if it exceeds `max` bytes, or if
+/// the value nests too deeply when stored `depth` levels deep.
 pub(crate) fn measure(value: &Value, depth: usize, max: usize) -> Result<usize, LimitExceeded> {
     let mut size = 0;
     add(value, u32::try_from(depth).unwrap_or(u32::MAX), &mut size, max)?;

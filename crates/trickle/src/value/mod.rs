@@ -1,7 +1,8 @@
 //! The lowest layer: operations on values, shared by evaluation, library and extractors.
 //!
-//! `describe` names values in error texts, `limits` bounds them, `number` and `ops` compute with them, and
-//! `cost` counts the steps of an event. This layer does not depend on compiled code, functions or messages.
+//! `describe` names the types of values in error texts, `limits` limits their size, `number` and `ops`
+//! compute with them, and `cost` counts the steps of an event. This layer does not depend on compiled code,
+//! functions or messages.
 
 pub(crate) mod cost;
 pub(crate) mod describe;

@@ -1,8 +1,8 @@
-//! Numbers of both kinds in one type, for arithmetic and comparison.
+//! Integers and floats in one type, for arithmetic and comparison.
 
 use towline_event::Value;
 
-/// A number of either kind. `Int` covers signed and unsigned 64-bit integers, and the sum of any two of them.
+/// An integer or a float. `Int` covers signed and unsigned 64-bit integers, and the sum of any two of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Number {
     Int(i128),
@@ -27,7 +27,7 @@ impl Number {
         }
     }
 
-    /// The nearest float.
+    /// The float nearest to the number.
     pub(crate) fn float(self) -> f64 {
         match self {
             Self::Int(number) => number as f64,
@@ -35,7 +35,7 @@ impl Number {
         }
     }
 
-    /// The number as JSON writes it.
+    /// The number as JSON text.
     pub(crate) fn show(self) -> String {
         match self {
             Self::Int(number) => number.to_string(),

@@ -1,7 +1,7 @@
 //! Evaluation of operators.
 //!
 //! Integers range from -2^63 to 2^64 - 1, as in JSON. Arithmetic that leaves this range is an error, and so
-//! is a float that is not finite. So no operator yields a value that JSON cannot represent.
+//! is a float that is not finite. No operator therefore yields a value that JSON cannot represent.
 
 use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
@@ -79,7 +79,8 @@ pub(crate) fn binary(
     }
 }
 
-/// The truth of a boolean. `what` is the construct that needs one, for the error: `` `where` takes a boolean ``.
+/// The value as a boolean. Fails for other types; `what` is the construct in the error:
+/// `` `where` takes a boolean ``.
 pub(crate) fn truth_of(value: &Value, span: Span, what: &str) -> Result<bool, Box<Fault>> {
     match value {
         Value::Bool(truth) => Ok(*truth),
@@ -113,7 +114,7 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// The bytes of a binary or a string.
+/// The bytes of a binary or a string; `None` for other values.
 fn octets(value: &Value) -> Option<&[u8]> {
     match value {
         Value::Bytes(bytes) => Some(bytes),
@@ -145,7 +146,7 @@ fn compare_big(big: &BigNumber, other: &Value) -> Option<Ordering> {
     })
 }
 
-/// The first number beyond 64 bits of the two.
+/// The first of the two values that is a number beyond 64 bits; `None` if neither is.
 fn big_of<'v>(left: &'v Value, right: &'v Value) -> Option<&'v BigNumber> {
     let is_number = |value: &Value| matches!(value, Value::Big(_)) || Number::of(value).is_some();
     match (left, right) {

@@ -1,12 +1,12 @@
-//! Received messages are read once, in order, up to the end of the connection.
+//! Tests that received messages are read once, in order, up to the end of the connection.
 
 use super::*;
 
-/// What a peer sends: a message in any number of frames, with control frames anywhere.
+/// A message that a peer sends in any number of frames, with control frames in between.
 #[derive(Debug, Clone)]
 struct Sent {
     message: Message,
-    /// Where it is cut into frames, each modulo the bytes left.
+    /// The positions where the message is cut into frames, each modulo the bytes left.
     cuts: Vec<usize>,
     /// The frame before which a ping is sent.
     ping_at: usize,
@@ -25,7 +25,7 @@ fn sent() -> impl Strategy<Value = Sent> {
     })
 }
 
-/// The peer's frames, and the messages that must be read from them, each with the position where it ends.
+/// The peer's frames, and the messages in them, each with the position of its end.
 fn stream(peer: Role, all: &[Sent]) -> (Vec<u8>, Vec<(usize, Incoming)>) {
     let (mut bytes, mut expected) = (Vec::new(), Vec::new());
     for (number, Sent { message, cuts, ping_at }) in all.iter().enumerate() {
@@ -57,7 +57,7 @@ fn frame(peer: Role, bytes: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[
     apply_mask(&mut bytes[at..], mask.unwrap_or_default(), 0);
 }
 
-/// Reads until an error, with turns ended and growth refused now and then.
+/// Reads until an error. Sometimes ends the turn, and sometimes refuses growth.
 fn read(
     link: &mut Tested,
     shared: &RefCell<Shared>,
@@ -95,8 +95,8 @@ fn read(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// However the socket splits bytes, and whenever turns end or growth is refused: everything is read once, in
-    /// order, and then the end.
+    /// However the socket splits bytes, and whenever turns end or growth is refused: everything is read once
+    /// and in order, and then the end.
     #[test]
     fn received_messages_are_read_once(
         role in role(),
@@ -120,7 +120,7 @@ proptest! {
         }
     }
 
-    /// `poll_close` reads up to the peer's close frame and discards what comes before it.
+    /// `poll_peer_close` reads up to the peer's close frame and discards what comes before it.
     #[test]
     fn a_close_frame_is_found_after_any_messages(
         role in role(),
@@ -140,8 +140,8 @@ proptest! {
         prop_assert!(shared.borrow().moved >= all, "it is not ready before the close frame is read");
     }
 
-    /// A peer that violated the protocol is read until it ends the connection, and sees our end after our
-    /// close frame.
+    /// The proxy reads from a peer that violated the protocol until the peer ends the connection. The peer
+    /// sees the proxy's end after the close frame.
     #[test]
     fn the_close_frame_is_sent_before_the_shutdown(
         role in role(),

@@ -1,4 +1,4 @@
-//! Queued messages are written once, in order, and reported as soon as they are written.
+//! Tests that queued messages are written once, in order, and reported as soon as they are written.
 
 use super::*;
 
@@ -28,7 +28,7 @@ struct Writer {
     link: Tested,
     shared: Rc<RefCell<Shared>>,
     peer: Decoder,
-    /// Bytes of the output that the peer has decoded.
+    /// Number of bytes of the output that the peer has decoded.
     seen: usize,
     got: Vec<Incoming>,
     pushed: Vec<Message>,
@@ -56,7 +56,7 @@ impl Writer {
         }
     }
 
-    /// Whether the socket still works.
+    /// Performs an operation. Returns whether the socket still works.
     fn act(&mut self, act: Action) -> bool {
         match act {
             Action::Push(message) => {
@@ -115,7 +115,8 @@ impl Writer {
         assert!(self.link.outbox().len() <= messages + controls, "{} bytes", self.link.outbox().len());
     }
 
-    /// Checks that the peer has decoded what was pushed, in order, and nothing after a close frame.
+    /// Checks that the peer has decoded the pushed messages, in order, and nothing after a close frame.
+    /// `is_whole` is whether the socket worked to the end, so that every pushed message must have arrived.
     fn check_end(mut self, is_whole: bool) {
         let got = messages(&self.got).cloned().collect::<Vec<_>>();
         assert_eq!(got, self.pushed[..self.done]);
@@ -136,7 +137,7 @@ impl Writer {
     }
 }
 
-/// Lets a peer decode what was written since the last call.
+/// Decodes, as the peer, what was written since the last call.
 fn decode_new(output: &[u8], peer: &mut Decoder, seen: &mut usize, got: &mut Vec<Incoming>) {
     let mut bytes = &output[*seen..];
     while let Some(incoming) = peer.decode(&mut bytes, &mut { usize::MAX }).expect("what we write is allowed")
@@ -163,8 +164,8 @@ fn pong(incoming: &Incoming) -> Option<&Bytes> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// For any order of operations and any socket: messages arrive whole and in order, each token comes
-    /// back once, after its message is written, few pongs are queued, and nothing follows a close frame.
+    /// For any order of operations and any socket: messages arrive whole and in order, each token is returned
+    /// once, after its message is written, few pongs are queued, and nothing follows a close frame.
     #[test]
     fn queued_messages_are_written_once(role in role(), acts in actions(), steps in steps()) {
         let mut writer = Writer::new(role, &steps, None);

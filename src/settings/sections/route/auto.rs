@@ -25,8 +25,8 @@ impl Route {
         }
     }
 
-    /// The meaning of a key's value `auto` for this route, as `; here "close": …`; `None` for other keys and
-    /// values.
+    /// The meaning of `auto` as the value of a key, for error texts: `; here "close": …`. `None` for other
+    /// keys, or if the value is not `auto`.
     pub fn explain_auto(&self, key: &str) -> Option<String> {
         let (means, why) = match key {
             "on_upstream_loss" if self.on_upstream_loss == OnUpstreamLoss::Auto => {
@@ -42,7 +42,7 @@ impl Route {
         Some(format!("; here {means}: {why}"))
     }
 
-    /// What `on_upstream_loss = "auto"` means for the route: whether the client is kept, and why.
+    /// The meaning of `on_upstream_loss = "auto"` for the route: whether the client is kept, and why.
     pub fn auto_keeps_client(&self) -> (bool, &'static str) {
         match &self.upstream {
             None => (true, "the route has no upstream"),
@@ -52,7 +52,7 @@ impl Route {
         }
     }
 
-    /// What `error_replies = "auto"` means for the route: whether there are error replies, and why.
+    /// The meaning of `error_replies = "auto"` for the route: whether there are error replies, and why.
     pub fn auto_replies_errors(&self) -> (bool, &'static str) {
         match &self.upstream {
             None => (true, "the route has no upstream"),

@@ -1,4 +1,4 @@
-//! `[[route]]`
+//! The sections `[[route]]` of the settings.
 
 mod auto;
 mod policies;
@@ -17,16 +17,16 @@ use crate::{
     trickle::Port,
 };
 
-/// `[[route]]`: selects the upstream and the pipelines of a session.
+/// A section `[[route]]`: selects the upstream and the pipelines of a session.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// The requests that take this route, if no route before it matches.
+    /// The requests that use this route, if no earlier route matches.
     pub pattern: router::Pattern,
-    /// Whether the pattern's path is removed before the client's path goes to the upstream.
+    /// Whether the pattern's path is removed from the client's path before that is sent to the upstream.
     pub strip_prefix: bool,
     /// Pipelines from client to upstream, in order.
     pub incoming: Vec<Arc<Pipeline>>,
-    /// Whether `incoming` sets `$url` for every event, so that events reach the route's own upstream only if
+    /// Whether `incoming` sets `$url` for every event. Events then reach the route's own upstream only if
     /// they name it.
     pub routed_by_url: bool,
     /// The upstream; `None` when the incoming pipelines answer on port `reply`.
@@ -42,20 +42,21 @@ pub struct Route {
     pub on_upstream_loss: OnUpstreamLoss,
     /// Whether messages are independent of each other, so that a session can continue on a new connection.
     pub stateless: bool,
-    /// Subprotocols to offer when the upstream could not be asked, in order of preference.
+    /// Subprotocols for the response to the client when the upstream has not chosen one, in order of
+    /// preference.
     pub subprotocols: Vec<String>,
-    /// How long the client's handshake waits for the upstream's.
+    /// How long the response to the client waits for the handshake with the upstream.
     pub dial_before_accept: Duration,
 }
 
-/// The sections that routes may refer to. An invalid section has its name here, without a value.
+/// The sections that routes may refer to. An invalid section is included by name, without a value.
 pub(crate) struct Known<'a> {
     pub(crate) listeners: &'a [&'a str],
     pub(crate) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
     pub(crate) pipelines: &'a IndexMap<String, Option<Arc<Pipeline>>>,
 }
 
-/// The routes in order. Every mistake in them is reported to its section.
+/// Reads the routes in order. Every mistake in them is reported to its section.
 pub(crate) fn read_all(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for section in sections {
@@ -105,7 +106,7 @@ fn read(section: &Section<'_>, known: &Known<'_>) -> Route {
     route
 }
 
-/// Whether the route's path is removed; refused where that would change nothing.
+/// Reads whether the route's path is removed. Reports a value that would change nothing.
 fn strip_prefix(section: &Section<'_>, path: &str, upstream: Option<&Upstream>) -> bool {
     let strip = section.flag("strip_prefix");
     let idle = match upstream {
@@ -159,7 +160,7 @@ fn no_such<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> 
     }
 }
 
-/// Checks the prefix of a request's path.
+/// Parses the path of a route, a prefix of request paths.
 fn path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
     let wrong = |letter: char| matches!(letter, '?' | '#' | '*') || !letter.is_ascii_graphic();

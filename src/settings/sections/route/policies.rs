@@ -1,4 +1,4 @@
-//! The keys of a route that decide what happens to its client when the upstream is lost and when a message
+//! The keys of a route that determine what happens to its client when the upstream is lost and when a message
 //! fails.
 
 use config::Value;
@@ -11,14 +11,14 @@ use crate::{
     },
 };
 
-/// Reads the route's keys about loss and failures.
+/// The values of the route's keys about loss and failures.
 pub(super) struct Policies {
     pub(super) on_upstream_loss: OnUpstreamLoss,
     pub(super) error_replies: ErrorReplies,
     pub(super) stateless: bool,
 }
 
-/// Reads the keys.
+/// Reads the keys from a route's section. `has_errors` is whether the route has errors pipelines.
 pub(super) fn read(section: &Section<'_>, has_errors: bool) -> Policies {
     let policies = Policies {
         on_upstream_loss: match section.choice("on_upstream_loss").as_deref() {

@@ -21,10 +21,10 @@ use crate::{
 /// The `Debug` form is masked.
 #[derive(Clone, PartialEq, Eq)]
 pub enum AllowedUrl {
-    /// Exactly this URL.
+    /// Allows exactly this URL.
     Exact(String),
-    /// Any URL with this prefix (written with `*` at the end). The prefix always includes scheme, host, port
-    /// and the `/` after them.
+    /// Allows any URL with this prefix (written with `*` at the end). The prefix always includes scheme,
+    /// host, port and the `/` after them.
     Prefix(String),
 }
 
@@ -46,8 +46,8 @@ pub(super) fn parse(value: &Value) -> Result<Vec<AllowedUrl>, String> {
 // === impl AllowedUrl ===
 
 impl AllowedUrl {
-    /// Checks an entry of `allow_urls`: a URL, or a prefix of URLs followed by `*`. User and password in it
-    /// are used for the URLs that it allows.
+    /// Checks an entry of `allow_urls`: a URL, or a prefix of URLs followed by `*`. User and password in the
+    /// entry are used for the URLs that it allows.
     ///
     /// # Errors
     /// When the entry cannot be a `$url`, or is a prefix that does not fix the host.
@@ -82,13 +82,13 @@ impl AllowedUrl {
         }
     }
 
-    /// User and password for the URLs that it allows, percent-encoded.
+    /// User and password for the allowed URLs, percent-encoded; `None` if the entry has none.
     pub(super) fn userinfo(&self) -> Option<&str> {
         let (Self::Exact(url) | Self::Prefix(url)) = self;
         userinfo::split(url).1
     }
 
-    /// Whether both allow the same URLs.
+    /// Whether both entries allow the same URLs.
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let bare = |entry: &Self| match entry {
             Self::Exact(url) => (userinfo::split(url).0.into_owned(), false),

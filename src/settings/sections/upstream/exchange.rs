@@ -1,13 +1,14 @@
-//! How an upstream's replies are matched: the keys `exchange` and `correlation`, and those that need a reply.
+//! How replies are matched with events: the keys `exchange` and `correlation`, and keys that apply to replies
+//! only.
 
 use crate::settings::{read::Section, sections::format::Format};
 
-/// How events and replies are matched (C1).
+/// How events and replies are matched (guarantee C1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExchangeMode {
     /// Each event awaits one reply.
     Request,
-    /// An event is settled when it is written; no reply is awaited.
+    /// An event is settled when it is written. No reply is awaited.
     Stream,
 }
 

@@ -1,4 +1,4 @@
-//! Headers of the handshake with an upstream: forwarded ones and added ones.
+//! The headers of the handshake with an upstream: forwarded headers and added headers.
 
 use std::{fmt, ops::Deref};
 
@@ -19,7 +19,7 @@ use crate::{
 /// The `Host` header of handshakes with an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostHeader {
-    /// Host and port of the URL.
+    /// Host and port of the upstream's URL.
     Upstream,
     /// The client's `Host` header.
     Client,
@@ -27,7 +27,7 @@ pub enum HostHeader {
     Name(String),
 }
 
-/// The headers that `headers` adds to every handshake, names in lower case.
+/// The headers that the setting `headers` adds to every handshake, names in lower case.
 ///
 /// # Security
 /// The values may be secrets, so they do not appear in the `Debug` form.
@@ -89,7 +89,8 @@ fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// Refuses user and password in a URL when `headers` sets `Authorization`: only one can be sent.
+/// Reports user and password in a URL when `headers` sets `Authorization`, because only one of them can be
+/// sent.
 pub(super) fn check_credentials(
     section: &Section<'_>,
     added: &AddedHeaders,
@@ -123,7 +124,7 @@ pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<Stri
     names
 }
 
-/// The headers of an upstream's answer that are forwarded to the client, names in lower case.
+/// The headers of an upstream's response that are forwarded to the client, names in lower case.
 pub(super) fn of_answers(section: &Section<'_>) -> Vec<String> {
     section.read("forward_response_headers", names).unwrap_or_default()
 }

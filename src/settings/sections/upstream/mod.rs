@@ -1,4 +1,4 @@
-//! `[upstream.NAME]`
+//! The sections `[upstream.NAME]` of the settings.
 
 mod allowed;
 mod exchange;
@@ -24,33 +24,33 @@ pub use self::{
     url::{UpstreamUrl, UrlError, UrlParts},
 };
 
-/// `[upstream.NAME]`: a server to which sessions are connected.
+/// A section `[upstream.NAME]`: a server to which sessions are connected.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// `NAME`
+    /// The `NAME` of the section.
     pub name: String,
-    /// Its URL.
+    /// The URL of the server.
     pub url: UpstreamUrl,
-    /// URLs that a pipeline may choose instead, by `$url`.
+    /// URLs that a pipeline may choose by `$url` instead of `url`.
     pub allow_urls: Vec<AllowedUrl>,
     /// How the upstream's messages become events, and back.
     pub format: Format,
     /// Limits on the upstream's messages.
     pub limits: wire::Limits,
-    /// When the server counts as gone (C8).
+    /// When the server counts as gone (guarantee C8).
     pub liveness: wire::LivenessConfig,
     /// TCP options of the sockets to the upstream.
     pub tcp: TcpOptions,
-    /// How events and replies are matched.
+    /// How events and replies are matched: in request mode or in stream mode.
     pub exchange: ExchangeMode,
     /// The correlation key: a path into the data, such as `id` or `params.id`, whose value matches replies to
-    /// requests. `None`: replies match in order.
+    /// requests. `None` if replies match in order.
     pub correlation: Option<Vec<String>>,
-    /// How long an event may await its reply.
+    /// Maximum time in which the reply to an event must arrive.
     pub reply_timeout: Duration,
-    /// Number of overdue replies in a row after which the connection is replaced.
+    /// Number of overdue replies in a row at which the connection is replaced.
     pub max_overdue: usize,
-    /// Number of unsettled events of a session at which its client is not read any more.
+    /// Number of unsettled events of a session at which the proxy stops reading from the client.
     pub max_in_flight: usize,
     /// How long a connection attempt may take, handshake included.
     pub connect_timeout: Duration,
@@ -63,15 +63,15 @@ pub struct Upstream {
     /// Client headers that are forwarded to the upstream, in lower case. `x-forwarded-for`,
     /// `x-forwarded-proto` and `x-forwarded-host` are created or extended.
     pub forward_headers: Vec<String>,
-    /// Headers added to every handshake. None of them is in `forward_headers`.
+    /// Headers added to every handshake. `forward_headers` contains none of them.
     pub headers: AddedHeaders,
-    /// Headers of the upstream's answer that are forwarded to the client, in lower case.
+    /// Headers of the upstream's response that are forwarded to the client, in lower case.
     pub forward_response_headers: Vec<String>,
     /// When to reconnect after a loss.
     pub restart: Arc<Restart>,
-    /// Which close codes of the upstream are passed on to the client.
+    /// The close codes of the upstream that are passed on to the client.
     pub on_upstream_close: OnEnd,
-    /// Which refusals of a reconnect close the client.
+    /// The refusals of a reconnect that close the client.
     pub on_refused: OnEnd,
     /// What happens to the client when the restarts are used up.
     pub on_give_up: OnGiveUp,
@@ -80,9 +80,10 @@ pub struct Upstream {
 /// What happens to the client when the restarts are used up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnGiveUp {
-    /// It stays connected and gets an error reply to each message; probes continue.
+    /// The client stays connected and gets an error reply to each message. The proxy continues to probe the
+    /// upstream.
     Keep,
-    /// It is closed with 1013.
+    /// The client is closed with 1013.
     Close,
 }
 
@@ -129,7 +130,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
 // === impl Upstream ===
 
 impl Upstream {
-    /// Whether outcomes come in the order of the client's messages, because replies are matched by order.
+    /// Whether the client gets outcomes in the order of its messages, because replies are matched by order.
     pub fn answers_in_order(&self) -> bool {
         self.exchange == ExchangeMode::Request && self.correlation.is_none()
     }

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use crate::settings::read::Section;
 
-/// `restart = { … }` of an upstream (C7).
+/// The key `restart` of an upstream, a table (guarantee C7).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Restart {
-    /// Shortest delay.
+    /// Minimum delay before a restart.
     pub min: Duration,
-    /// Longest delay.
+    /// Maximum delay before a restart.
     pub max: Duration,
-    /// Give up after this many restarts within `window`.
+    /// Maximum number of restarts within `window`. Beyond it, the connector is given up.
     pub max_restarts: usize,
     /// The time window in which restarts are counted.
     pub window: Duration,
-    /// Interval between attempts after giving up.
+    /// Interval between attempts to connect after the connector is given up.
     pub probe: Duration,
-    /// Reconnects per second to this upstream, for all sessions together.
+    /// Maximum number of reconnects per second to this upstream, for all sessions together.
     pub rate: u32,
 }
 

@@ -1,11 +1,11 @@
-//! Upstream URLs: which are valid, which a pipeline may choose, and how they are shown.
+//! The URLs of upstreams: which are valid, which of them a pipeline may choose, and how they are shown.
 //!
 //! # Security
 //! A URL that a pipeline chose by `$url` may contain text from a client. It is compared with the allow-list
 //! in its *normal* form, the serialisation of the WHATWG URL standard: host in lower case, IPv4 in dotted
-//! decimal, no default port. That form is also what is dialled, so that no second parser can read another
-//! host or path from it. What the normal form leaves ambiguous is refused: userinfo, backslashes, control
-//! characters and dot segments, percent-encoded ones included.
+//! decimal, no default port. The proxy also dials that form, so that no second parser can find another host
+//! or path in the URL. URLs that are ambiguous even in normal form are refused: with userinfo, backslashes,
+//! control characters or dot segments, including percent-encoded ones.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -20,49 +20,49 @@ use crate::{
     userinfo::{self, BadUserinfo},
 };
 
-/// Why a URL is refused. The texts do not repeat the URL.
+/// The reason why a URL is refused. The texts do not repeat the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It cannot be parsed as a URL.
+    /// The text cannot be parsed as a URL.
     #[error("not a URL: {0}; a WebSocket URL looks like ws://host:port/path")]
     Syntax(url::ParseError),
     /// TLS to upstreams is not supported yet.
     #[error("wss:// is not supported yet; only ws:// is")]
     TlsNotYet,
-    /// It has another scheme.
+    /// The URL has another scheme than `ws`.
     #[error("the scheme is not ws; a WebSocket URL looks like ws://host:port/path")]
     Scheme,
-    /// RFC 6455 section 3 forbids fragments.
+    /// The URL has a fragment, which RFC 6455 section 3 forbids.
     #[error("a WebSocket URL has no fragment (#)")]
     Fragment,
-    /// Port 0 is not a valid destination.
+    /// The URL has port 0, which is not a valid destination.
     #[error("port 0 cannot be reached; ports are 1 to 65535")]
     PortZero,
-    /// It has characters that URL parsers silently drop.
+    /// The URL has characters that URL parsers silently drop.
     #[error("spaces and control characters are not allowed in a URL")]
     Blank,
-    /// It has userinfo, which is allowed only in the settings, in `url` and `allow_urls`.
+    /// The URL has userinfo, which is allowed only in the settings, in `url` and `allow_urls`.
     #[error("user and password are not allowed here")]
     Userinfo,
-    /// Its user or password cannot be sent.
+    /// The user or the password of the URL cannot be sent.
     #[error("{0}")]
     BadUserinfo(BadUserinfo),
-    /// It has a backslash, which only some parsers treat as a slash.
+    /// The URL has a backslash, which only some parsers treat as a slash.
     #[error("a backslash is not allowed in a URL")]
     Backslash,
-    /// It has dot segments, so that it leads to another path than it seems.
+    /// The URL has dot segments, so that it leads to another path than it seems.
     #[error("the segments . and .. are not allowed in the path")]
     DotSegment,
-    /// It has a `*` before the end.
+    /// The URL has a `*` before the end.
     #[error("a * is allowed only at the end, where it matches any text")]
     Star,
-    /// It is a prefix that would allow other hosts, such as `ws://good.example*`.
+    /// The entry is a prefix that would allow other hosts, such as `ws://good.example*`.
     #[error("the part before the * needs scheme, host and a slash, as in ws://host:port/*")]
     OpenPrefix,
-    /// It contains the mask that `towline check` prints in place of a secret.
+    /// The URL contains the mask that `towline check` prints in place of a secret.
     #[error("a masked secret (***) is not accepted; write the secret, or set the key's environment variable")]
     Masked,
-    /// It is valid, but not in the allow-list.
+    /// The URL is valid, but not in the allow-list.
     #[error("not among the allow_urls of upstream {0}")]
     NotAllowed(String),
 }
@@ -70,21 +70,21 @@ pub enum UrlError {
 /// A checked `ws://` URL. Clones share its texts, because each session has some.
 ///
 /// # Security
-/// The `Debug` form is the masked one.
+/// The `Debug` form is masked.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamUrl {
-    /// The URL to dial, always ASCII: as written if it is unambiguous, else in normal form.
+    /// The URL to dial, always ASCII. It is as written if that is unambiguous, otherwise in normal form.
     pub text: Arc<str>,
     /// The URL for texts and logs: as written, with userinfo and query masked.
     pub shown: Arc<str>,
-    /// Whether it was written with a path, even if that is `/`.
+    /// Whether the URL was written with a path, even if that is `/`.
     pub(crate) has_path: bool,
 }
 
 /// The parts of an upstream's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UrlParts<'a> {
-    /// Scheme, user, password, host and port.
+    /// The scheme, user, password, host and port.
     pub origin: &'a str,
     /// The path; `None` if none was written.
     pub path: Option<&'a str>,
@@ -119,35 +119,34 @@ impl UpstreamUrl {
         let normal = String::from(url);
         check_userinfo(&normal)?;
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
-        let has_path = authority::split(text).behind.starts_with('/');
+        let has_path = authority::split(text).tail.starts_with('/');
         let dialed = if kept { text } else { &normal };
         Ok(Self { text: dialed.into(), shown: mask(text).into(), has_path })
     }
 
-    /// The same upstream with another path or query, which is not shown.
+    /// The same upstream with another path or query. The path and query are not shown.
     pub fn at(&self, text: String) -> Self {
         Self { text: text.into(), ..self.clone() }
     }
 
-    /// Its parts as written: a path only if there was one.
+    /// The parts of the URL as written: with a path only if one was written.
     pub fn parts(&self) -> UrlParts<'_> {
-        let (origin, behind) =
-            self.text.split_at(self.text.len() - authority::split(&self.text).behind.len());
-        let (path, query) = match behind.split_once('?') {
+        let (origin, tail) = self.text.split_at(self.text.len() - authority::split(&self.text).tail.len());
+        let (path, query) = match tail.split_once('?') {
             Some((path, query)) => (path, Some(query)),
-            None => (behind, None),
+            None => (tail, None),
         };
         UrlParts { origin, path: self.has_path.then_some(path), query }
     }
 
-    /// An address of the URL's host, preferably IPv4.
+    /// An address of the URL's host, preferably IPv4; `None` if the name cannot be resolved.
     pub fn address(&self) -> Option<SocketAddr> {
         let url = Url::parse(&self.text).ok()?;
         let addresses = url.socket_addrs(|| Some(80)).ok()?;
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
     }
 
-    /// The origin that the language reports for events from this upstream.
+    /// The `tremor::origin` of events from this upstream.
     pub fn origin(&self) -> Option<Origin> {
         let url = Url::parse(&self.text).ok()?;
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
@@ -163,13 +162,13 @@ pub(super) fn parse(value: &Value) -> Result<UpstreamUrl, String> {
     check_unmasked(text).and_then(|()| UpstreamUrl::parse(text)).map_err(|error| error.to_string())
 }
 
-/// Refuses a URL with a masked secret, as `towline check` prints it, so that the mask is not used as the
+/// Refuses a URL with a masked secret, which `towline check` prints, so that the mask is not used as the
 /// secret.
 pub(super) fn check_unmasked(text: &str) -> Result<(), UrlError> {
     if authority::is_masked(text) { Err(UrlError::Masked) } else { Ok(()) }
 }
 
-/// A URL that can be connected to.
+/// Parses a URL that can be connected to.
 pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
     if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
         return Err(UrlError::Blank);
@@ -203,7 +202,7 @@ fn check_userinfo(url: &str) -> Result<(), UrlError> {
     userinfo::authorization(secret).map(drop).map_err(UrlError::BadUserinfo)
 }
 
-/// The normal form of a URL, for the allow-list or to be compared with it.
+/// The normal form of a URL, for the allow-list or for comparison with the allow-list.
 pub(super) fn entry(text: &str) -> Result<String, UrlError> {
     let url = checked(text)?;
     if !url.username().is_empty() || url.password().is_some() || authority::split(text).userinfo.is_some() {

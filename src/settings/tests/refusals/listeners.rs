@@ -1,4 +1,4 @@
-//! `[listener.NAME]`
+//! Tests of wrong settings in `[listener.NAME]`.
 
 use super::{WrongLine, expect_problems};
 

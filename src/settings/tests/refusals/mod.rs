@@ -1,4 +1,4 @@
-//! Wrong settings, and the texts of the problems.
+//! Tests of wrong settings, and of the texts of the problems.
 
 mod listeners;
 mod process;
@@ -9,7 +9,7 @@ mod variables;
 
 use super::*;
 
-/// The problems of a file and an environment, one line each.
+/// Loads a file with the content `text` and an environment, and returns the problems, one line each.
 pub(super) fn problems(text: &str, env: &[(&str, &str)]) -> Vec<String> {
     match load(text, env) {
         Err(SettingsError::Invalid(problems)) => problems.iter().map(ToString::to_string).collect(),
@@ -17,7 +17,7 @@ pub(super) fn problems(text: &str, env: &[(&str, &str)]) -> Vec<String> {
     }
 }
 
-/// [`MINIMAL`] with lines added to a section, or with a new one.
+/// [`MINIMAL`] with `lines` added to a section, or with that section added.
 pub(super) fn with(section: &str, lines: &str) -> String {
     let heading = format!("[{section}]\n");
     match MINIMAL.contains(&heading) {
@@ -35,7 +35,7 @@ pub(super) fn with(section: &str, lines: &str) -> String {
     }
 }
 
-/// A section, a wrong line in it, and a part of the one problem that it makes.
+/// The name of a section, a wrong line in it, and a part of the expected error text.
 type WrongLine = (&'static str, &'static str, &'static str);
 
 fn expect_problems(table: &[WrongLine]) {
@@ -44,7 +44,7 @@ fn expect_problems(table: &[WrongLine]) {
     }
 }
 
-/// Expects one problem, with that text and without a secret.
+/// Checks that there is one problem, with that text and without a secret.
 fn expect_one(problems: &[String], what: &str, expected: &str) {
     let [problem] = problems else { panic!("expected one problem of {what}\n{problems:#?}") };
     assert!(problem.contains(expected), "{what}\n   {problem}\nnot {expected}");
@@ -64,7 +64,7 @@ fn all_problems_are_reported_at_once() {
 }
 
 proptest::proptest! {
-    /// For any values there is an answer, and no secret is in it.
+    /// The check of any values gives settings or problems, without a secret in the texts.
     #[test]
     fn no_values_make_the_check_panic(
         picks in proptest::collection::vec((0_usize..8, 0_usize..32, 0_usize..12), 0..12)

@@ -1,4 +1,4 @@
-//! Sections that occur once, and unknown sections.
+//! Tests of wrong settings in sections that occur once, and in unknown sections.
 
 use super::{WrongLine, expect_problems};
 

@@ -1,4 +1,4 @@
-//! `[pipeline.NAME]` and `[[route]]`, and sections that are missing or in the wrong place.
+//! Tests of wrong settings in `[pipeline.NAME]` and `[[route]]`, and of missing or misplaced sections.
 
 use super::{WrongLine, expect_problems, problems, with};
 use crate::settings::fixture::{MINIMAL, load};
@@ -82,7 +82,7 @@ fn wrong_lines_of_pipelines_and_routes_are_refused() {
     expect_problems(WRONG_LINES);
 }
 
-/// Whole files, and all problems that each makes.
+/// Each case is a whole file, with all its problems.
 #[test]
 fn missing_and_misplaced_sections_are_refused() {
     let no_listener = MINIMAL.replace("[listener.ws]", "[admin]");
@@ -135,7 +135,7 @@ fn missing_and_misplaced_sections_are_refused() {
     }
 }
 
-/// C10: what is accepted has an effect.
+/// Guarantee C10: every accepted setting has an effect.
 #[test]
 fn a_prefix_that_cannot_be_stripped_is_refused() {
     let strip = |url: &str, path: &str, upstream: &str| {

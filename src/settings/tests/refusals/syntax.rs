@@ -1,4 +1,4 @@
-//! Files that are not TOML or cannot be read.
+//! Tests of files that are not TOML or cannot be read.
 
 use std::path::Path;
 

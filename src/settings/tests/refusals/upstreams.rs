@@ -1,4 +1,4 @@
-//! `[upstream.NAME]`
+//! Tests of wrong settings in `[upstream.NAME]`.
 
 use super::{WrongLine, expect_problems};
 

@@ -1,9 +1,9 @@
-//! Environment variables.
+//! Tests of wrong environment variables.
 
 use super::{BIND, expect_one, problems};
 use crate::settings::fixture::MINIMAL;
 
-/// A variable, its value, and a part of the one problem that it makes.
+/// The name of a variable, its value, and a part of the expected error text.
 const WRONG_VARIABLES: &[(&str, &str, &str)] = &[
     (BIND, "x", "listener.ws.bind = \"x\" (environment TOWLINE__LISTENER__WS__BIND): takes host:port"),
     (

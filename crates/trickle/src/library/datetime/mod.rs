@@ -1,4 +1,4 @@
-//! `std::datetime`, with its formats and time zones.
+//! The functions of `std::datetime`, with their formats and time zones.
 //!
 //! A date is an integer, nanoseconds since the Unix epoch, or a record `{"timestamp": …, "tz": …}` with a
 //! time zone, given by name or as an offset such as `+02:00`. Formats are `strftime` formats, as implemented
@@ -118,13 +118,13 @@ pub(super) static FUNCTIONS: &[Function] = &[
 
 const NANOS: i128 = 1_000_000_000;
 
-/// A date in its time zone.
+/// A date and its time zone.
 enum Moment {
     Named(DateTime<Tz>),
     Fixed(DateTime<FixedOffset>),
 }
 
-/// Parses a date. Without an offset in the text, it is in UTC.
+/// Parses a date. A text without an offset is a date in UTC.
 fn parse(call: &Call<'_>) -> Outcome {
     let (text, format) = (call.string(0)?, call.string(1)?);
     call.read(text.len().saturating_add(format.len()))?;

@@ -143,7 +143,7 @@ fn today(call: &Call<'_>) -> Outcome {
     call.whole(now - now % i128::from(DAY))
 }
 
-/// Rounds to a unit; half a unit is rounded up.
+/// Rounds a time to a unit, in nanoseconds. Half a unit is rounded up.
 fn nearest(call: &Call<'_>, unit: i64) -> Outcome {
     let unit = i128::from(unit);
     call.whole((timestamp(call)? + unit / 2).div_euclid(unit) * unit)

@@ -7,10 +7,10 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 
 use towline_event::Value;
 
-/// The module of the constants.
+/// The library module that has the time zone constants.
 const MODULE: &str = "std::datetime::timezones";
 
-/// The full names of the constants, in the order of the zones.
+/// The full names of the time zone constants, in the order of the zones.
 static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     TZ_VARIANTS.iter().map(|zone| format!("{MODULE}::{}", constant_name(zone.name()))).collect()
 });
@@ -53,7 +53,7 @@ fn two_digits(text: &str) -> Option<i32> {
 }
 
 /// The value of a time zone constant: the name of the zone. In Tremor the value is a number that changes with
-/// its database and must not be used directly.
+/// Tremor's database and must not be used directly.
 pub(in crate::library) fn zone_named(module: &str, name: &str) -> Option<Value> {
     if module != MODULE {
         return None;
@@ -62,13 +62,13 @@ pub(in crate::library) fn zone_named(module: &str, name: &str) -> Option<Value> 
     Some(Value::string(zone.name()))
 }
 
-/// The names of the constants.
+/// The full names of the time zone constants.
 pub(in crate::library) fn zone_names() -> impl Iterator<Item = &'static str> {
     NAMES.iter().map(String::as_str)
 }
 
-/// `Etc/GMT+1` is `ETC_GMT_PLUS_1`, `Etc/GMT-1` is `ETC_GMT_MINUS_1`, `America/Port-au-Prince` is
-/// `AMERICA_PORT_AU_PRINCE`.
+/// The constant for a zone: `Etc/GMT+1` is `ETC_GMT_PLUS_1`, `Etc/GMT-1` is `ETC_GMT_MINUS_1`,
+/// `America/Port-au-Prince` is `AMERICA_PORT_AU_PRINCE`.
 fn constant_name(zone: &str) -> String {
     let mut name = String::with_capacity(zone.len() + 8);
     let mut rest = zone.chars().peekable();

@@ -1,4 +1,4 @@
-//! `std::string::format`
+//! The function `std::string::format`.
 
 use crate::library::{Call, Outcome};
 

@@ -1,4 +1,4 @@
-//! `std::string`
+//! The functions of `std::string`.
 //!
 //! Indices and lengths count characters (Unicode scalar values), except in functions whose name says bytes.
 
@@ -89,11 +89,11 @@ pub(super) static CASE_FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Maximum growth factor of the bytes of a character when its case changes: U+0390 has two bytes, and its
+/// Maximum factor by which a character's bytes grow when its case changes: U+0390 has two bytes, and its
 /// upper case is three characters of two bytes each.
 const GROWTH_OF_CASE: usize = 3;
 
-/// The first argument; takes the steps for reading it.
+/// The first argument. Spends the steps for reading it.
 fn subject<'c>(call: &Call<'c>) -> Result<&'c str, String> {
     let text = call.string(0)?;
     call.read(text.len())?;
@@ -112,7 +112,7 @@ fn bytes(call: &Call<'_>) -> Outcome {
     Ok(Value::from(call.string(0)?.len() as u64))
 }
 
-/// An empty search text matches before every character and at the end.
+/// Replaces all occurrences. An empty search text matches before every character and at the end.
 fn replace(call: &Call<'_>) -> Outcome {
     let (text, from, to) = (subject(call)?, call.string(1)?, call.string(2)?);
     let found = text.matches(from).count();
@@ -126,14 +126,14 @@ fn trimmed(call: &Call<'_>, trim: fn(&str) -> &str) -> Outcome {
     Ok(Value::string(trim(subject(call)?)))
 }
 
-/// A range beyond the end is empty, and so is one that ends before it starts.
+/// The characters in a range. A range beyond the end is empty, and so is one that ends before it starts.
 fn substr(call: &Call<'_>) -> Outcome {
     let (text, start, end) = (subject(call)?, call.size(1)?, call.size(2)?);
     let at = |index: usize| text.char_indices().nth(index).map_or(text.len(), |(at, _)| at);
     Ok(Value::string(text.get(at(start)..at(end)).unwrap_or_default()))
 }
 
-/// An empty separator matches before every character and at the end.
+/// Splits a text at a separator. An empty separator matches before every character and at the end.
 fn split(call: &Call<'_>) -> Outcome {
     let (text, separator) = (subject(call)?, call.string(1)?);
     call.build(text.matches(separator).count() + 1)?;

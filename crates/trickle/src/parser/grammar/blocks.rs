@@ -10,8 +10,8 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// Parses a block up to and including its `end`, after its first word was taken. `opener` is the token
-    /// that errors name the block by.
+    /// Parses the rest of a block after its first word, including its `end`. `opener` is the token by which
+    /// errors name the block.
     pub(in crate::parser) fn block<T>(
         &mut self,
         opener: usize,
@@ -36,8 +36,8 @@ impl Parser<'_> {
         self.blocks.push(Block { opener, inside: self.at, errors: self.errors.len() });
     }
 
-    /// Recovers after a failed statement of a program. If the head of a definition does not parse, its block
-    /// is skipped too.
+    /// Recovers after a failed statement of a program. If the head of a definition has syntax errors, its
+    /// block is skipped too.
     pub(in crate::parser) fn after_failed_head(&mut self, start: usize, blocks: usize) {
         if self.blocks.len() == blocks && self.free_word(start) == Some("define") {
             self.open(start);
@@ -55,8 +55,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Reports that a block is not closed, unless something in it did not parse, because that error may hide
-    /// the `end`.
+    /// Reports that a block is not closed, unless the block contains a syntax error, because that error may
+    /// hide the `end`.
     pub(in crate::parser) fn not_closed(&mut self, what: &str) -> Failed {
         if self.has_errors_in_block() {
             return Failed;
@@ -102,8 +102,8 @@ impl Parser<'_> {
         })
     }
 
-    /// Whether a line begins here that is not indented more than the innermost block, although the contents
-    /// of the block are. The block should then have ended.
+    /// Whether the next token begins a line that is not indented more than the innermost block, although the
+    /// contents of the block are. The block should then have ended.
     pub(in crate::parser) fn is_outdented(&self) -> bool {
         let Some(block) = self.blocks.last() else { return false };
         // After another error, the indentation is not reliable.
@@ -116,8 +116,8 @@ impl Parser<'_> {
             && self.indentation(block.inside) > depth
     }
 
-    /// Whether the next token seems to be inside the innermost block: it is the first token there, or its
-    /// line has the same indentation.
+    /// Whether the next token seems to be inside the innermost block: it is the first token of the block, or
+    /// its line has the same indentation as the first.
     fn is_within(&self) -> bool {
         let Some(Block { opener, inside, .. }) = self.blocks.last().copied() else { return false };
         let first = self.indentation(inside);
@@ -144,7 +144,7 @@ impl Parser<'_> {
         self.fail(error)
     }
 
-    /// Reports an `end` without a block, unless the block did not parse.
+    /// Reports an `end` without a block, unless the block had syntax errors.
     pub(in crate::parser) fn stray_end(&mut self) -> Failed {
         if self.errors.is_empty() {
             let error = Diagnostic::new(self.span(), "this `end` closes nothing", "no block is open here");
@@ -158,9 +158,9 @@ impl Parser<'_> {
         self.separated == Some(self.blocks.len()) && self.is_word("script")
     }
 
-    /// After an error: skips to the end of the statement that began with `blocks` open blocks. Stops
-    /// before its `;`, before the `end` of the block around it, or before the next statement of the
-    /// query level.
+    /// Recovers after an error: skips to the end of the statement that began with `blocks` open blocks. Stops
+    /// before the `;` of the statement, before the `end` of the enclosing block, or before the next statement
+    /// of the query level.
     pub(in crate::parser) fn recover(&mut self, blocks: usize) {
         let mut deeper = self.blocks.len().saturating_sub(blocks);
         let mut braces = 0_usize;

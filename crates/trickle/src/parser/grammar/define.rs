@@ -13,7 +13,7 @@ use crate::{
     token::Token,
 };
 
-/// Definitions of the reference system's deployments; Towline has them in its settings.
+/// Definitions of the reference system's deployments, which are settings in Towline.
 const SETTINGS: [&str; 2] = ["flow", "connector"];
 
 impl Parser<'_> {
@@ -70,8 +70,8 @@ impl Parser<'_> {
         self.define_operator()
     }
 
-    /// `define script name [with params [end]] [state value] [script from port …]… script … end`; the `end`
-    /// of `with` is the older form.
+    /// Parses `define script name [with params [end]] [state value] [script from port …]… script … end`; the
+    /// `end` of `with` is the older form.
     fn define_script(&mut self) -> Parsed<Statement> {
         let name = self.name("a script")?;
         let params = self.definition_params()?;
@@ -84,7 +84,7 @@ impl Parser<'_> {
         Ok(Statement::DefineScript(DefineScript { name, params, state, blocks: blocks? }))
     }
 
-    /// Parses the blocks after the first `script`, up to the `end`.
+    /// Parses the blocks of a script after the first word `script`, up to the `end`.
     fn script_blocks(&mut self) -> Parsed<Vec<ScriptBlock>> {
         let mut blocks: Vec<ScriptBlock> = Vec::new();
         while self.eat_word("from") {
@@ -112,7 +112,7 @@ impl Parser<'_> {
         Ok(blocks)
     }
 
-    /// `with a = 1 [end]` or `args a, b = 2`, or nothing.
+    /// Parses parameters: `with a = 1 [end]`, `args a, b = 2`, or nothing.
     fn definition_params(&mut self) -> Parsed<Vec<Param>> {
         let args = self.is_word("args");
         if !args && !self.is_word("with") {
@@ -124,7 +124,8 @@ impl Parser<'_> {
         Ok(params)
     }
 
-    /// `define pipeline name [from ports] [into ports] [args params] pipeline … end`, in any order.
+    /// Parses `define pipeline name [from ports] [into ports] [args params] pipeline … end`; the bracketed
+    /// parts may be in any order.
     fn define_pipeline(&mut self) -> Parsed<Statement> {
         let name = self.name("a pipeline")?;
         let (mut from, mut into, mut params) = (Vec::new(), Vec::new(), Vec::new());
@@ -156,7 +157,8 @@ impl Parser<'_> {
         Ok(ports)
     }
 
-    /// `define kind operator name [with params end]`, or `define operator name from kind [with params end]`
+    /// Parses `define kind operator name [with params end]`, or
+    /// `define operator name from kind [with params end]`.
     fn define_operator(&mut self) -> Parsed<Statement> {
         let (kind, name) = if self.is_word("operator") {
             self.advance();
@@ -199,7 +201,7 @@ impl Parser<'_> {
         Ok(Statement::DefineWindow(DefineWindow { kind, name, params, script }))
     }
 
-    /// `[args params] [with params end]`, both optional.
+    /// Parses `[args params] [with params end]`, both optional.
     fn operator_params(&mut self) -> Parsed<Vec<Param>> {
         let mut params = if self.eat_word("args") { self.params(true)? } else { Vec::new() };
         params.extend(self.params_with_end()?);
@@ -211,7 +213,7 @@ impl Parser<'_> {
         if self.eat_word("with") { self.block(opener, |parser| parser.params(false)) } else { Ok(Vec::new()) }
     }
 
-    /// `key = value, …`, with an optional trailing comma. With `bare`, values may be missing.
+    /// Parses `key = value, …`, with an optional trailing comma. If `bare` is true, values may be missing.
     fn params(&mut self, bare: bool) -> Parsed<Vec<Param>> {
         let mut params = Vec::new();
         while !self.is_any_word(&AFTER_PARAMS) || *self.peek_second() == Token::Symbol("=") {
@@ -234,7 +236,7 @@ impl Parser<'_> {
         Ok(params)
     }
 
-    /// Fails if the parameters end here only because another sign is used instead of a comma.
+    /// Fails if the parameters end because another sign is used instead of a comma.
     fn check_end_of_params(&mut self) -> Parsed<()> {
         let another = *self.peek_second() == Token::Symbol("=") && matches!(self.peek(), Token::Word(_));
         if another {

@@ -1,4 +1,4 @@
-//! Expressions: operators, paths, literals.
+//! The rules for expressions: operators, paths, literals.
 
 use crate::{
     ast::{BinaryOp, Expr, ExprKind, Field, Link, Name, Path, Piece, Root, Segment, SegmentKind, UnaryOp},
@@ -42,7 +42,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The operator at the current position, if there is one.
+    /// The operator at the current position with its binding power; `None` if there is no operator.
     fn operator(&mut self) -> Parsed<Option<(BinaryOp, u8)>> {
         match *self.peek() {
             Token::Word(word) => Ok(BinaryOp::of(word)),
@@ -179,7 +179,8 @@ impl Parser<'_> {
         Ok(ExprKind::Record(fields))
     }
 
-    /// Takes and reports a `;` used instead of a comma between two fields of a record.
+    /// Reports and skips a `;` used instead of a comma between two fields of a record. Returns whether there
+    /// is one.
     fn semicolon_for_comma(&mut self) -> bool {
         let goes_on = self.is(";") && *self.peek_second() == Token::TextStart;
         if goes_on {
@@ -302,7 +303,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Path(Path { root, segments, span }), span })
     }
 
-    /// Takes the key after a `.`.
+    /// Parses the key after a `.`.
     fn member(&mut self) -> Parsed<Name> {
         match self.peek() {
             Token::Word(_) | Token::Quoted(_) => self.key("a key after `.`"),
@@ -327,7 +328,7 @@ impl Parser<'_> {
     }
 }
 
-/// The advice for a definition inside an expression.
+/// The advice for a definition inside an expression; `None` if the word begins no definition.
 fn misplaced(word: &str) -> Option<&'static str> {
     match word {
         "fn" | "const" | "mod" | "use" => Some(

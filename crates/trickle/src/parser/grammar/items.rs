@@ -1,4 +1,4 @@
-//! Definitions that scripts and queries share: constants, functions, modules, `use`; and calls.
+//! The rules that scripts and queries share: constants, functions, modules, `use`, and calls.
 
 use crate::{
     ast::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// Parses a definition, if one begins here.
+    /// Parses a definition; `None` if the next token begins none.
     pub(in crate::parser) fn item(&mut self) -> Option<Parsed<Item>> {
         let parse = match self.peek() {
             Token::Word("const") => Self::constant,
@@ -56,7 +56,8 @@ impl Parser<'_> {
         Ok(Item::Function(FunctionDefinition { name, params, open, body }))
     }
 
-    /// `a, b)`, `a, ...)` or `...)`
+    /// Parses the parameters of a function: `a, b)`, `a, ...)` or `...)`. Returns the names, and whether
+    /// there is a `...`.
     fn function_params(&mut self) -> Parsed<(Vec<Name>, bool)> {
         let mut params: Vec<Name> = Vec::new();
         let mut open = false;
@@ -85,7 +86,7 @@ impl Parser<'_> {
         self.cases_of(|parser| parser.argument_patterns(arity))
     }
 
-    /// `(pattern, …)`: a tuple with a pattern for each argument. `_` alone matches any arguments.
+    /// Parses `(pattern, …)`: a tuple with a pattern for each argument. `_` alone matches any arguments.
     fn argument_patterns(&mut self, arity: usize) -> Parsed<Pattern> {
         if self.eat_word("_") {
             return Ok(Pattern::Any);
@@ -114,7 +115,7 @@ impl Parser<'_> {
         Ok(Item::Module(ModuleDefinition { name, statements }))
     }
 
-    /// `use a::b [as c]`, `use a::{b, c as d}`
+    /// Parses `use a::b [as c]` or `use a::{b, c as d}`.
     fn uses(&mut self) -> Parsed<Item> {
         self.advance();
         let mut names = vec![self.name("a module")?];
@@ -155,7 +156,7 @@ impl Parser<'_> {
         Ok(Use { path: qualified(names), alias })
     }
 
-    /// `a::b::c`
+    /// Parses a path, `a::b::c`. `what` describes it in errors.
     pub(in crate::parser) fn qualified_name(&mut self, what: &str) -> Parsed<Qualified> {
         let mut names = vec![self.name(what)?];
         while self.eat("::") {
@@ -166,7 +167,7 @@ impl Parser<'_> {
 
     // --- calls ---
 
-    /// Whether a name followed by `::` or `(` begins here.
+    /// Whether the next tokens are a name followed by `::` or `(`.
     pub(in crate::parser) fn is_qualified(&self) -> bool {
         let named = match self.peek() {
             Token::Word(word) => !RESERVED.contains(word),
@@ -176,7 +177,7 @@ impl Parser<'_> {
         named && matches!(self.peek_second(), Token::Symbol("::" | "("))
     }
 
-    /// Parses a call, or a constant of a module.
+    /// Parses a call, or the path of a constant in a module.
     pub(in crate::parser) fn qualified_expression(&mut self) -> Parsed<ExprKind> {
         let name = self.qualified_name("a function or a constant")?;
         if self.is("(") {
@@ -215,7 +216,7 @@ fn qualified(names: Vec<Name>) -> Qualified {
     Qualified { names, span: first.to(last) }
 }
 
-/// `1 pattern`, `2 patterns`
+/// A number and its noun: `1 pattern`, `2 patterns`.
 fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

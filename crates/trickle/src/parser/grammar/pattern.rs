@@ -1,4 +1,4 @@
-//! Patterns of `match` and of functions.
+//! The rules for patterns of `match` and of functions.
 
 use crate::{
     ast::{BinaryOp, Extract, FieldPattern, FieldTest, Pattern},
@@ -29,7 +29,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `kind|format|`
+    /// Parses an extractor, `kind|format|`.
     fn extract(&mut self) -> Parsed<Pattern> {
         let start = self.span();
         let kind = self.key("the name of an extractor")?;
@@ -127,7 +127,7 @@ impl Parser<'_> {
         Ok(items)
     }
 
-    /// Parses a tuple pattern. Both `...` and the older `..` leave it open.
+    /// Parses a tuple pattern. Both `...` and the older `..` allow more elements than the pattern has.
     fn tuple_pattern(&mut self) -> Parsed<Pattern> {
         self.advance();
         let mut items = Vec::new();

@@ -1,4 +1,4 @@
-//! Statements of the query level.
+//! The rules for statements of the query level.
 
 use crate::{
     ast::{Group, GroupBy, Qualified, Select, Statement, StreamRef},
@@ -7,20 +7,20 @@ use crate::{
     token::Token,
 };
 
-/// Keys of `#!config`, which programs of the reference system use. Here the name of a program is its key in
-/// the settings, and metrics are always on, so these keys are checked but have no effect.
+/// Keys of `#!config`, which programs of the reference system use. In Towline the name of a program is its
+/// key in the settings, and metrics are always on, so these keys are checked but have no effect.
 const CONFIG_KEYS: [&str; 2] = ["id", "metrics_interval_s"];
 
 /// Words that may follow a stream in a `select`.
 const AFTER_STREAM: [&str; 4] = ["where", "group", "into", "having"];
 
 impl Parser<'_> {
-    /// Parses all statements up to the end of the source.
+    /// Parses all statements up to the end of the text.
     pub(in crate::parser) fn program(&mut self) -> Vec<Statement> {
         self.statements(|_| false)
     }
 
-    /// Parses the statements of a module or a pipeline up to its `end`.
+    /// Parses the statements of a module or a pipeline, including its `end`.
     pub(in crate::parser) fn statements_of_block(&mut self) -> Vec<Statement> {
         self.statements(|parser| parser.is_word("end"))
     }
@@ -49,7 +49,7 @@ impl Parser<'_> {
         statements
     }
 
-    /// Takes a `#!config` line.
+    /// Reads a `#!config` line. Returns whether there is one.
     fn config(&mut self) -> bool {
         let Token::Config(setting) = self.peek() else { return false };
         let key = setting.split('=').next().unwrap_or("").trim();

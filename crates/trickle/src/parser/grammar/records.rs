@@ -1,4 +1,4 @@
-//! `patch`, `merge`, and binary literals.
+//! The rules for `patch`, `merge` and binary literals.
 
 use crate::{
     ast::{BytesKind, BytesPart, Expr, ExprKind, Operation, OperationKind, Patch},
@@ -10,11 +10,11 @@ use crate::{
     token::Token,
 };
 
-/// The words of a type in a binary literal, in any order.
+/// The words of a type in a binary literal, which may be in any order.
 const BYTES_TYPES: [&str; 6] = ["integer", "binary", "signed", "unsigned", "big", "little"];
 
 impl Parser<'_> {
-    /// `patch subject of operation; … end`
+    /// Parses `patch subject of operation; … end`.
     pub(in crate::parser) fn patch_block(&mut self) -> Parsed<ExprKind> {
         let opener = self.at;
         self.advance();
@@ -75,8 +75,8 @@ impl Parser<'_> {
         Ok((from, self.patch_key()?))
     }
 
-    /// Parses a string, or any expression as in version 0.11 of the reference system. A bare word is an
-    /// error: a key without quotes.
+    /// Parses the key of an operation: a string, or any expression as in version 0.11 of the reference
+    /// system. A bare word is an error, because it is likely a key without quotes.
     fn patch_key(&mut self) -> Parsed<Expr> {
         let ends = matches!(self.peek_second(), Token::Symbol("=>" | ";" | ",") | Token::Word("end"));
         match self.peek() {
@@ -91,7 +91,7 @@ impl Parser<'_> {
         self.expression()
     }
 
-    /// `merge subject of spec end`
+    /// Parses `merge subject of spec end`.
     pub(in crate::parser) fn merge_block(&mut self) -> Parsed<ExprKind> {
         let opener = self.at;
         self.advance();
@@ -103,7 +103,7 @@ impl Parser<'_> {
 
     // --- binaries ---
 
-    /// `<< part, … >>`
+    /// Parses `<< part, … >>`.
     pub(in crate::parser) fn bytes(&mut self) -> Parsed<ExprKind> {
         self.advance();
         let mut parts = Vec::new();
@@ -119,7 +119,7 @@ impl Parser<'_> {
         Ok(ExprKind::Bytes(parts))
     }
 
-    /// `value:size/type`
+    /// Parses a part of a binary literal, `value:size/type`.
     fn bytes_part(&mut self) -> Parsed<BytesPart> {
         let value = self.unary()?;
         let size_span = self.span();
@@ -141,7 +141,7 @@ impl Parser<'_> {
         Ok(size)
     }
 
-    /// `unsigned-big-integer`: words joined by `-` or `_`, each of them optional.
+    /// Parses the type of a part, such as `unsigned-big-integer`: optional words joined by `-` or `_`.
     fn bytes_type(&mut self, part: &mut BytesPart) -> Parsed<()> {
         loop {
             let span = self.span();

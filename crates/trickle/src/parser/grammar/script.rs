@@ -1,4 +1,4 @@
-//! Statements of the script level: sequences, `let`, `emit`, `drop`, `match`, `for`.
+//! The rules for statements of scripts: sequences, `let`, `emit`, `drop`, `match`, `for`.
 
 use crate::{
     ast::{
@@ -13,8 +13,8 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// Parses the statements and definitions of a script up to its `end`. Returns `None` if one of them does
-    /// not parse, because its absence would cause misleading errors in the others.
+    /// Parses the statements and definitions of a script, including its `end`. Returns `None` if one of them
+    /// has syntax errors, because its absence would cause misleading errors in the others.
     pub(in crate::parser) fn script_body(&mut self) -> Option<Script> {
         let mut script = Script::default();
         // A constant at the end is the script's value. A script with definitions only passes the event on.
@@ -42,7 +42,8 @@ impl Parser<'_> {
         sound.then_some(script)
     }
 
-    /// Parses the statements of a function up to its `end`. Returns `None` if one of them does not parse.
+    /// Parses the statements of a function, including its `end`. Returns `None` if one of them has syntax
+    /// errors.
     pub(in crate::parser) fn statements_until_end(&mut self) -> Option<Vec<Expr>> {
         let mut body = Vec::new();
         let sound = self.sequence(|parser| {
@@ -52,7 +53,8 @@ impl Parser<'_> {
         sound.then_some(body)
     }
 
-    /// Parses a sequence separated by semicolons, up to an `end`. Returns whether all of it parses.
+    /// Parses a sequence separated by semicolons, up to an `end`. Returns false if one of the parts has
+    /// syntax errors.
     fn sequence(&mut self, mut parse: impl FnMut(&mut Self) -> Parsed<()>) -> bool {
         let mut sound = true;
         let blocks = self.blocks.len();
@@ -105,7 +107,7 @@ impl Parser<'_> {
         self.is_any_word(&["case", "default", "end", "into"])
     }
 
-    /// `let path = value`
+    /// Parses `let path = value`.
     pub(in crate::parser) fn assignment(&mut self) -> Parsed<Expr> {
         let start = self.span();
         self.advance();
@@ -139,7 +141,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `emit [value] [=> "port"]`
+    /// Parses `emit [value] [=> "port"]`.
     pub(in crate::parser) fn emit(&mut self) -> Parsed<Expr> {
         let start = self.span();
         self.advance();
@@ -150,17 +152,17 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Emit { value, port }, span: start.to(self.last_span()) })
     }
 
-    /// Takes the `of` of a block.
+    /// Parses the `of` of a block that begins at the token `opener`.
     pub(in crate::parser) fn expect_of(&mut self, opener: usize) -> Parsed<()> {
         if self.eat_word("of") { Ok(()) } else { Err(self.no_beginning(&["of"], opener)) }
     }
 
-    /// Takes the `=>` of a case.
+    /// Parses the `=>` between the pattern and the body of a case; fails if it is missing.
     pub(in crate::parser) fn arrow(&mut self) -> Parsed<()> {
         if self.eat("=>") { Ok(()) } else { Err(self.no_arrow()) }
     }
 
-    /// `match subject of case … end`
+    /// Parses `match subject of case … end`.
     pub(in crate::parser) fn match_block(&mut self) -> Parsed<Expr> {
         let (start, opener) = (self.span(), self.at);
         self.advance();
@@ -171,7 +173,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::Match(Box::new(Match { subject, cases })), span })
     }
 
-    /// Parses all cases up to the `end`; `pattern` parses their patterns.
+    /// Parses all cases of a block, including its `end`; `pattern` parses their patterns.
     pub(in crate::parser) fn cases_of(
         &mut self,
         mut pattern: impl FnMut(&mut Self) -> Parsed<Pattern>,
@@ -212,7 +214,7 @@ impl Parser<'_> {
         Ok(Case { bind, pattern, guard, body: self.case_body()? })
     }
 
-    /// `for subject of case (key, value) … end`
+    /// Parses `for subject of case (key, value) … end`.
     pub(in crate::parser) fn for_block(&mut self) -> Parsed<Expr> {
         let (start, opener) = (self.span(), self.at);
         self.advance();
@@ -233,7 +235,7 @@ impl Parser<'_> {
         Ok(Expr { kind: ExprKind::For(Box::new(For { subject, cases, fold })), span })
     }
 
-    /// `start [use operator]` after `into`
+    /// Parses `start [use operator]` after `into`.
     fn fold(&mut self) -> Parsed<Fold> {
         let start = self.expression()?;
         let mut fold = Fold { span: start.span, start, op: BinaryOp::Add };
@@ -270,7 +272,7 @@ impl Parser<'_> {
         Ok(ForCase { names, guard, body: self.case_body()? })
     }
 
-    /// `(key, value)`
+    /// Parses `(key, value)`.
     fn for_names(&mut self) -> Parsed<(Name, Name)> {
         if !self.eat("(") {
             return Err(self.no_pair());

@@ -25,8 +25,8 @@ const OF_MODULES: [&str; 5] = ["const", "fn", "define", "mod", "use"];
 impl Parser<'_> {
     // --- programs ---
 
-    /// Reports a token that begins no statement of a program, a pipeline or a module. The error lists only
-    /// the most common statements; the advice knows all of them.
+    /// Reports a token that begins no statement of a program, a pipeline or a module. The message lists only
+    /// the most common statements; the advice considers all of them.
     pub(in crate::parser) fn unknown_statement(&mut self) -> Failed {
         if self.is_word("end") {
             return self.stray_end();
@@ -43,7 +43,7 @@ impl Parser<'_> {
         self.expected_words_or(expected, &advised)
     }
 
-    /// Reports a script statement in a program, unless it is the rest of a script that did not parse.
+    /// Reports a script statement in a program, unless it is the rest of a script with syntax errors.
     fn statement_of_scripts(&mut self) -> Failed {
         let Token::Word(word) = *self.peek() else { return Failed };
         if self.errors.is_empty() {
@@ -54,7 +54,7 @@ impl Parser<'_> {
         Failed
     }
 
-    /// Reports text after a standalone script, and an empty script.
+    /// Reports text after a standalone script. Also reports an empty script.
     pub(in crate::parser) fn check_end_of_script(&mut self, script: Option<&Script>) {
         let span = self.span();
         if !self.errors.is_empty() {
@@ -124,7 +124,7 @@ impl Parser<'_> {
         self.expected_end("`;` or `end` after the statement")
     }
 
-    /// Whether a `use` that began at `start` joins names by the sign of another language.
+    /// Whether a `use` that began at `start` joins names by the separator of another language, such as `.`.
     pub(in crate::parser) fn joins_modules(&self, start: usize) -> bool {
         self.free_word(start) == Some("use") && (self.is("/") || self.is("."))
     }
@@ -154,14 +154,14 @@ impl Parser<'_> {
         self.expected_words(&["case", "default", "end"])
     }
 
-    /// The keyword that is similar to the word here.
+    /// The keyword that is similar to the next word; `None` if none is.
     fn word_like<'n>(&self, words: &[&'n str]) -> Option<&'n str> {
         let Token::Word(word) = *self.peek() else { return None };
         similar(word, words)
     }
 
     /// The error for a word near the current position that is from another language or mistyped, and was
-    /// parsed as a local. `start` is the first token of the statement.
+    /// parsed as a local; `None` if there is no such word. `start` is the first token of the statement.
     pub(in crate::parser) fn mistaken_word(&mut self, start: usize) -> Option<Diagnostic> {
         if self.is_behind_unread(self.span()) {
             return None;
@@ -195,7 +195,7 @@ impl Parser<'_> {
         })
     }
 
-    /// The keyword that a word may be meant as, considering the token after it.
+    /// The keyword that a word may be meant as, considering the token after it; `None` if there is none.
     fn meant(&self, token: usize, start: usize) -> Option<&'static str> {
         let word = self.free_word(token).filter(|word| word.chars().count() > 2)?;
         if token > start {
@@ -204,7 +204,7 @@ impl Parser<'_> {
         similar(word, &BEGINNINGS).or_else(|| similar(word, &ITEMS))
     }
 
-    /// Whether the text assigns a value to this name anywhere.
+    /// Whether the text assigns a value to the name at a token anywhere.
     pub(in crate::parser) fn is_declared(&self, token: usize) -> bool {
         let word = &self.tokens[token].token;
         self.tokens.windows(2).any(|two| {

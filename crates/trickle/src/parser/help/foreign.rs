@@ -1,4 +1,4 @@
-//! Words and operators of other languages, with their equivalents in this one.
+//! Words and operators of other languages, with their equivalents in the stream language.
 
 use crate::{
     diagnostic::Diagnostic,
@@ -47,7 +47,8 @@ const WORDS: [(&str, &str); 26] = [
 const BLOCKS: [&str; 8] = ["def", "foreach", "func", "function", "if", "switch", "unless", "while"];
 
 impl Parser<'_> {
-    /// A word of another language at the beginning of the statement, right before this token, or here.
+    /// The error for a word of another language: at the beginning of the statement, just before the current
+    /// token, or at the current token. `None` if there is no such word.
     pub(in crate::parser) fn foreign_word(&mut self, start: usize) -> Option<Diagnostic> {
         let token = [start, self.at - 1, self.at].into_iter().find(|token| self.is_foreign(*token))?;
         let word = self.free_word(token)?.to_owned();
@@ -77,7 +78,7 @@ impl Parser<'_> {
             && !self.is_declared(token)
     }
 
-    /// Whether the rest of this line has an opening brace; the block is then skipped.
+    /// Whether the rest of the line has an opening brace. The block is then skipped.
     fn has_braces_ahead(&self) -> bool {
         (self.at..self.tokens.len())
             .take_while(|token| *token == self.at || !self.begins_line(*token))
@@ -86,7 +87,7 @@ impl Parser<'_> {
 
     // --- operators ---
 
-    /// Reports an operator of other languages that consists of this token and those directly after it.
+    /// Reports an operator of other languages that consists of the next `tokens` tokens, without spaces.
     pub(in crate::parser) fn no_operator(&mut self, tokens: usize, advice: &str) -> Failed {
         self.no_operator_at(self.at, tokens, advice)
     }
@@ -135,7 +136,7 @@ impl Parser<'_> {
         }
     }
 
-    /// As [`Self::no_operand`], when white space precedes the token.
+    /// Reports an unexpected token where an operand should be, after the operator `last` and white space.
     fn no_operand_behind(&mut self, last: usize) -> Failed {
         let twice =
             last > 0 && self.touches_last(last) && self.tokens[last].token == self.tokens[last - 1].token;
@@ -151,7 +152,7 @@ impl Parser<'_> {
         self.expected("an expression")
     }
 
-    /// The path directly before a token, if it begins a statement.
+    /// The path directly before a token, if the path begins a statement.
     fn assigned(&self, end: usize) -> Option<&str> {
         let begin = self.path_before(end)?;
         let begins = begin == 0
@@ -162,7 +163,7 @@ impl Parser<'_> {
         begins.then(|| self.written(begin, end)).filter(|path| !path.contains('\n'))
     }
 
-    /// The first token of the path that ends before a token.
+    /// The first token of the path that ends before a token; `None` if there is no path.
     fn path_before(&self, end: usize) -> Option<usize> {
         let mut begin = end;
         let mut brackets = 0_usize;

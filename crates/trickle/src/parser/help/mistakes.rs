@@ -16,7 +16,8 @@ const DEFAULTS: [&str; 5] = ["_", "else", "otherwise", "other", "any"];
 impl Parser<'_> {
     // --- cases and loops ---
 
-    /// Reports that the word that begins the contents of a block is missing, and skips the block.
+    /// Reports that the word before the contents of a block is missing, and skips the block. `words` are the
+    /// allowed ones.
     pub(in crate::parser) fn no_beginning(&mut self, words: &[&str], opener: usize) -> Failed {
         let failed = if self.is_word("in") && self.free_word(opener) == Some("for") {
             self.complain(self.span(), &quoted(words), Some(LOOP.to_owned()))
@@ -39,7 +40,7 @@ impl Parser<'_> {
         self.complain(self.span(), &quoted(words), Some(help.to_owned()))
     }
 
-    /// Whether a default case of another language begins here.
+    /// Whether the next tokens begin a default case of another language.
     pub(in crate::parser) fn is_default_of_others(&self) -> bool {
         self.is_any_word(&DEFAULTS) && matches!(self.peek_second(), Token::Symbol("=>" | ":" | "-"))
     }
@@ -70,7 +71,7 @@ impl Parser<'_> {
 
     // --- values ---
 
-    /// Reports a missing operand if the word before it explains the mistake.
+    /// Reports a missing operand after the word at `last`; `None` if the word does not explain the mistake.
     pub(in crate::parser) fn no_operand_behind_word(&mut self, last: usize) -> Option<Failed> {
         let Token::Symbol(sign) = *self.peek() else { return None };
         let help = match (self.free_word(last)?, sign) {

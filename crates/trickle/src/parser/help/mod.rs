@@ -1,8 +1,8 @@
 //! Errors of the grammar: what was expected, what was found, and advice for common mistakes.
 //!
-//! `advice` handles statements that do not end where they should, `mistakes` mistakes within a statement, and
-//! `foreign` the words and signs of other languages. This module never takes a token that the grammar should
-//! take.
+//! `advice` handles statements that do not end where they should, `mistakes` handles mistakes within a
+//! statement, and `foreign` handles the words and signs of other languages. Functions of this module never
+//! skip a token that the grammar needs.
 
 mod advice;
 mod foreign;
@@ -16,19 +16,19 @@ use crate::{
 };
 
 impl Parser<'_> {
-    /// Adds an error; the rule then returns the [`Failed`].
+    /// Adds an error, and returns the [`Failed`] for the rule to return.
     pub(in crate::parser) fn fail(&mut self, diagnostic: Diagnostic) -> Failed {
         self.errors.push(diagnostic);
         Failed
     }
 
-    /// Reports that something else was expected here.
+    /// Reports that `what` was expected at the current position.
     pub(in crate::parser) fn expected(&mut self, what: &str) -> Failed {
         let span = if *self.peek() == Token::End { self.gap() } else { self.span() };
         self.complain(span, what, None)
     }
 
-    /// Reports that something is missing here: after the last token, if the next one is on a later line.
+    /// Reports that `what` is missing: after the last token, if the next one is on a later line.
     pub(in crate::parser) fn missing(&mut self, what: &str) -> Failed {
         let span = if self.begins_line(self.at) { self.gap() } else { self.span() };
         self.complain(span, what, None)
@@ -39,13 +39,13 @@ impl Parser<'_> {
         self.complain(self.gap(), what, None)
     }
 
-    /// Reports that one of some keywords was expected, and suggests the most similar one.
+    /// Reports that one of the `words` was expected, and suggests the most similar one.
     pub(in crate::parser) fn expected_words(&mut self, words: &[&str]) -> Failed {
         self.expected_words_or(words, words)
     }
 
-    /// Reports that one of some keywords is missing here: after the last token, if the next one is on a later
-    /// line and is not a misspelled keyword.
+    /// Reports that one of the `words` is missing: after the last token, if the next one is on a later line
+    /// and is not a misspelled keyword.
     pub(in crate::parser) fn missing_words(&mut self, words: &[&str]) -> Failed {
         match *self.peek() {
             Token::Word(found) if similar(found, words).is_some() => self.expected_words(words),
@@ -53,7 +53,8 @@ impl Parser<'_> {
         }
     }
 
-    /// As [`Self::expected_words`], but suggestions come from a longer list than the message has.
+    /// Reports that one of the `words` was expected, and suggests the most similar word of the longer list
+    /// `advised`.
     pub(in crate::parser) fn expected_words_or(&mut self, words: &[&str], advised: &[&str]) -> Failed {
         let what = quoted(words);
         match *self.peek() {
@@ -78,7 +79,7 @@ impl Parser<'_> {
     }
 }
 
-/// `a`, `a` or `b`, `a`, `b` or `c`
+/// The words in backticks, joined for a sentence: `` `a`, `b` or `c` ``.
 fn quoted(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
     match quoted.as_slice() {

@@ -1,4 +1,4 @@
-//! A test upstream whose behaviour the test controls.
+//! A WebSocket server whose behaviour the test controls, as the upstream of the proxy.
 
 mod conn;
 mod handshake;
@@ -20,12 +20,12 @@ pub use self::{
 };
 use super::{Head, PATIENCE, Port, wait_for};
 
-/// Handles a message that the upstream receives.
+/// A function that handles a message received by the upstream.
 type OnMessage = Arc<dyn Fn(&Conn, Message) + Send + Sync>;
 
 /// A WebSocket server that the test controls. It can be stopped, and started again on the same port.
 #[derive(Debug)]
-pub struct Origin {
+pub struct TestUpstream {
     port: Port,
     shared: Arc<Shared>,
     acceptor: Mutex<Option<Acceptor>>,
@@ -34,22 +34,22 @@ pub struct Origin {
 struct Shared {
     on_message: Mutex<OnMessage>,
     answer: Mutex<Answer>,
-    /// The heads of all handshakes, refused ones included.
+    /// The heads of all handshakes, including refused ones.
     heads: Mutex<Vec<Head>>,
-    /// All connections since the start, ended ones included.
+    /// All connections since the start, including ended ones.
     conns: Mutex<Vec<Arc<Conn>>>,
-    /// Sockets of handshakes without a complete answer, which stay open.
+    /// Sockets of handshakes without a complete response, which stay open.
     kept_open: Mutex<Vec<TcpStream>>,
-    /// Bytes of endless answers that peers have taken.
+    /// Number of bytes of endless responses that peers have read.
     endless: AtomicUsize,
-    /// Whether close frames are ignored.
+    /// Whether the upstream ignores close frames.
     ignores_closes: AtomicBool,
     /// Whether connections stay open for a while after the closing handshake.
     ends_late: AtomicBool,
 }
 
 impl Shared {
-    /// The answer to a handshake. Waits while it is [`Answer::Wait`].
+    /// The answer to the next handshake. Waits while it is [`Answer::Wait`].
     fn next_answer(&self, stopped: &AtomicBool) -> Answer {
         loop {
             let answer = self.answer.lock().unwrap().clone();
@@ -75,15 +75,15 @@ struct Acceptor {
 
 // === impl Origin ===
 
-impl Origin {
+impl TestUpstream {
     /// Starts an upstream that calls `on_message` for each message.
     pub fn with(on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) -> Self {
-        let origin = Self::stopped(on_message);
-        origin.start();
-        origin
+        let upstream = Self::stopped(on_message);
+        upstream.start();
+        upstream
     }
 
-    /// As [`Origin::with`], but it does not listen yet.
+    /// Creates an upstream that calls `on_message` for each message, and does not listen yet.
     pub fn stopped(on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) -> Self {
         let shared = Shared {
             on_message: Mutex::new(Arc::new(on_message)),
@@ -98,12 +98,12 @@ impl Origin {
         Self { port: Port::take(), shared: Arc::new(shared), acceptor: Mutex::new(None) }
     }
 
-    /// An upstream that echoes each message.
+    /// Starts an upstream that echoes each message.
     pub fn echo() -> Self {
         Self::with(|conn, message| conn.send(message))
     }
 
-    /// An upstream that sends no replies. The test sends them with [`Conn::send`].
+    /// Starts an upstream that sends no replies. The test sends them with [`Conn::send`].
     pub fn silent() -> Self {
         Self::with(|_, _| ())
     }
@@ -118,27 +118,28 @@ impl Origin {
         *self.shared.answer.lock().unwrap() = answer;
     }
 
-    /// From now on, records close frames without answering them or ending the connection.
+    /// Makes the upstream record later close frames, without answering them or ending the connection.
     pub fn ignore_closes(&self) {
         self.shared.ignores_closes.store(true, Ordering::SeqCst);
     }
 
-    /// From now on, keeps connections open for a while after the closing handshake; see [`Conn::peer_ended_first`].
+    /// Makes the upstream keep connections open for a while after the closing handshake; see
+    /// [`Conn::peer_ended_first`].
     pub fn end_late(&self) {
         self.shared.ends_late.store(true, Ordering::SeqCst);
     }
 
-    /// Bytes of endless answers that peers have taken.
+    /// Number of bytes of endless responses that peers have read.
     pub fn endless_taken(&self) -> usize {
         self.shared.endless.load(Ordering::SeqCst)
     }
 
-    /// `ws://127.0.0.1:PORT`
+    /// The URL `ws://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         self.port.url()
     }
 
-    /// `127.0.0.1:PORT`
+    /// The address `127.0.0.1:PORT`.
     pub fn addr(&self) -> SocketAddr {
         self.port.addr()
     }
@@ -146,7 +147,7 @@ impl Origin {
     /// Starts to listen.
     pub fn start(&self) {
         let mut acceptor = self.acceptor.lock().unwrap();
-        assert!(acceptor.is_none(), "the origin already listens");
+        assert!(acceptor.is_none(), "the test upstream already listens");
         let listener = self.port.listen();
         let stopped = Arc::new(AtomicBool::new(false));
         let (shared, flag) = (Arc::clone(&self.shared), Arc::clone(&stopped));
@@ -177,7 +178,7 @@ impl Origin {
         conns.iter().filter(|conn| conn.end().is_none()).for_each(|conn| conn.die(death));
     }
 
-    /// Number of connections so far, ended ones included.
+    /// Number of connections so far, including ended ones.
     pub fn connections(&self) -> usize {
         self.shared.conns.lock().unwrap().len()
     }
@@ -195,7 +196,8 @@ impl Origin {
         Arc::clone(&self.shared.conns.lock().unwrap()[index])
     }
 
-    /// Waits for handshake number `index`, counted from 0 and including refused ones, and returns its head.
+    /// Waits for handshake number `index`, counted from 0 and including refused ones, and returns the head of
+    /// its request.
     #[track_caller]
     pub fn head(&self, index: usize) -> Head {
         let what = format!("handshake {index} at the upstream");
@@ -203,7 +205,7 @@ impl Origin {
         self.shared.heads.lock().unwrap()[index].clone()
     }
 
-    /// Number of handshakes so far, refused ones included.
+    /// Number of handshakes so far, including refused ones.
     pub fn handshakes(&self) -> usize {
         self.shared.heads.lock().unwrap().len()
     }
@@ -214,7 +216,7 @@ impl Origin {
     }
 }
 
-impl Drop for Origin {
+impl Drop for TestUpstream {
     fn drop(&mut self) {
         self.stop(Death::Reset);
     }

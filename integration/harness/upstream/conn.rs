@@ -53,7 +53,7 @@ struct Seen {
     ignores_pings: bool,
     pongs: Vec<Vec<u8>>,
     closing: bool,
-    /// The close frames that were ignored.
+    /// The close frames that the upstream ignored.
     closes: Vec<(u16, String)>,
     peer_ended_first: Option<bool>,
     end: Option<End>,
@@ -66,7 +66,7 @@ impl Conn {
         Self { head, writer: Mutex::new(Some(stream)), seen: Mutex::default() }
     }
 
-    /// The handshake's request.
+    /// The request of the connection's handshake.
     pub fn head(&self) -> &Head {
         &self.head
     }
@@ -91,8 +91,8 @@ impl Conn {
         self.write(&frame.bytes());
     }
 
-    /// Sends binary messages until the peer takes nothing for half a second, or `limit` bytes are sent. Returns the
-    /// number of bytes that it took.
+    /// Sends binary messages of `payload` bytes until the peer accepts nothing for half a second, or `limit`
+    /// bytes are sent. Returns the number of bytes that the peer accepted.
     pub fn flood(&self, payload: usize, limit: usize) -> usize {
         let mut writer = self.writer.lock().unwrap();
         let stream = writer.as_mut().expect("the connection is open");
@@ -108,14 +108,14 @@ impl Conn {
         while stream.write_all(&bytes).is_ok() {}
     }
 
-    /// Writes bytes. Ignores errors, since the reader notices when the peer has gone.
+    /// Writes bytes. Ignores errors, because the reader detects the end of the connection.
     pub fn write(&self, bytes: &[u8]) {
         if let Some(stream) = self.writer.lock().unwrap().as_mut() {
             let _ = stream.write_all(bytes);
         }
     }
 
-    /// Ends the connection.
+    /// Ends the connection in the given way.
     pub fn die(&self, death: Death) {
         match death {
             Death::Close(code, reason) => {
@@ -132,7 +132,8 @@ impl Conn {
         }
     }
 
-    /// Ends the writing side. The reader continues until the peer's end, so that no reset overtakes the FIN.
+    /// Shuts down the writing side. The reader continues until the peer's end, so that no reset overtakes the
+    /// FIN.
     fn finish(&self) {
         if let Some(stream) = self.writer.lock().unwrap().take() {
             // The peer may have disconnected already.
@@ -140,8 +141,8 @@ impl Conn {
         }
     }
 
-    /// Resets the connection: with linger 0, closing the last descriptor sends RST. `shutdown(Read)` sends nothing,
-    /// but wakes the reader, which then drops its descriptor.
+    /// Resets the connection: with a linger time of 0, closing the last descriptor sends RST.
+    /// `shutdown(Read)` sends nothing, but wakes the reader, which then drops its descriptor.
     fn reset(&self) {
         if let Some(stream) = self.writer.lock().unwrap().take() {
             let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
@@ -149,17 +150,17 @@ impl Conn {
         }
     }
 
-    /// All messages so far.
+    /// All messages received so far.
     pub fn messages(&self) -> Vec<Message> {
         self.seen.lock().unwrap().messages.clone()
     }
 
-    /// All texts so far.
+    /// All text messages received so far.
     pub fn texts(&self) -> Vec<String> {
         self.messages().iter().map(|message| message.to_text().unwrap().to_owned()).collect()
     }
 
-    /// Waits for `count` messages, and returns all messages so far.
+    /// Waits for `count` messages, and returns all messages received so far.
     #[track_caller]
     pub fn wait_messages(&self, count: usize) -> Vec<Message> {
         let what = format!("{count} messages at the upstream");
@@ -167,22 +168,22 @@ impl Conn {
         self.messages()
     }
 
-    /// From now on, counts pings without answering them.
+    /// Makes the upstream count later pings without answering them.
     pub fn ignore_pings(&self) {
         self.seen.lock().unwrap().ignores_pings = true;
     }
 
-    /// Number of pings so far.
+    /// The number of pings received so far.
     pub fn pings(&self) -> usize {
         self.seen.lock().unwrap().pings
     }
 
-    /// The payloads of the pongs so far.
+    /// The payloads of the pongs received so far.
     pub fn pongs(&self) -> Vec<Vec<u8>> {
         self.seen.lock().unwrap().pongs.clone()
     }
 
-    /// The close frames that were ignored.
+    /// The close frames that the upstream ignored.
     pub fn closes(&self) -> Vec<(u16, String)> {
         self.seen.lock().unwrap().closes.clone()
     }
@@ -204,7 +205,8 @@ impl Conn {
         self.seen.lock().unwrap().end.get_or_insert(end);
     }
 
-    /// Reads frames until the connection ends, and passes complete messages to the handler.
+    /// Reads frames until the connection ends, and passes complete messages to the handler. Returns how the
+    /// connection ended.
     pub(super) fn read_all(&self, reader: &mut BufReader<TcpStream>, shared: &Shared) -> End {
         let mut parts = Parts::default();
         loop {
@@ -248,7 +250,7 @@ impl Conn {
     }
 
     /// Whether the peer ended the TCP connection before the upstream did; `None` while the connection is open. See
-    /// [`Origin::end_late`](super::Origin::end_late).
+    /// [`TestUpstream::end_late`](super::TestUpstream::end_late).
     pub fn peer_ended_first(&self) -> Option<bool> {
         self.seen.lock().unwrap().peer_ended_first
     }
@@ -259,7 +261,7 @@ impl Conn {
         self.seen.lock().unwrap().peer_ended_first = Some(!is_open);
     }
 
-    /// Completes the closing handshake.
+    /// Completes the closing handshake. Returns how the connection ended.
     fn closed(&self, frame: &Frame) -> End {
         if !self.seen.lock().unwrap().closing {
             self.frame(&Frame::server(CLOSE, &frame.payload));

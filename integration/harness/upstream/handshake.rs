@@ -1,4 +1,4 @@
-//! The answers of a test upstream to a handshake.
+//! The responses of a test upstream to a handshake.
 
 use std::{
     io::{self, BufReader, Write},
@@ -15,43 +15,44 @@ use tungstenite::handshake::derive_accept_key;
 use super::{Conn, Shared};
 use crate::harness::{Frame, Head, TEXT};
 
-/// How the upstream answers a handshake.
+/// How the upstream responds to a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// Accept, without a subprotocol.
     Accept,
     /// Accept with this subprotocol, even if it was not offered.
     Choose(&'static str),
-    /// Send this many bytes of the accepting answer, then end the connection. The whole answer has 129 bytes.
+    /// Send this many bytes of the accepting response, then end the connection. The whole response has 129
+    /// bytes.
     Cut(usize),
     /// Accept, and send this text message in the same segment.
     Greet(&'static str),
-    /// Answer with this status and the body `no entry`.
+    /// Respond with this status and the body `no entry`.
     Refuse(u16),
-    /// Answer with bytes that are not HTTP.
+    /// Respond with bytes that are not HTTP.
     Garbage,
     /// Accept with a `Sec-WebSocket-Accept` that does not match the key.
     WrongKey,
-    /// Never answer.
+    /// Never respond.
     Silent,
     /// Accept with these additional header lines, each with its CR LF.
     AcceptWith(&'static str),
-    /// Send these bytes, then end the connection. `{accept}` is replaced by the right value of
+    /// Send these bytes, then end the connection. `{accept}` is replaced by the correct value of
     /// `Sec-WebSocket-Accept`.
     Bytes(&'static str),
     /// Send these bytes and keep the connection open.
     BytesThenSilence(&'static str),
-    /// Wait until the test sets another answer, and use that.
+    /// Wait until the test sets another answer, and use that answer.
     Wait,
-    /// Send this many bytes of the accepting answer and keep the connection open.
+    /// Send this many bytes of the accepting response and keep the connection open.
     Half(usize),
-    /// Send this many bytes of the accepting answer, then reset the connection.
+    /// Send this many bytes of the accepting response, then reset the connection.
     Reset(usize),
-    /// Send an answer whose headers never end.
+    /// Send a response whose headers never end.
     Endless,
 }
 
-/// Answers the handshake of one connection. If it is accepted, reads from the connection until it ends.
+/// Responds to the handshake of one connection. If it is accepted, reads from the connection until it ends.
 pub(super) fn serve(stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
@@ -79,7 +80,7 @@ pub(super) fn serve(stream: TcpStream, shared: &Shared, stopped: &AtomicBool) ->
     Ok(())
 }
 
-/// The bytes of an answer that accepts the handshake; `None` for any other answer.
+/// The bytes of a response that accepts the handshake; `None` for any other answer.
 fn accepting(answer: &Answer, head: &Head) -> Option<Vec<u8>> {
     let accepting = match answer {
         Answer::Accept => accept(head, None).into_bytes(),
@@ -94,7 +95,7 @@ fn accepting(answer: &Answer, head: &Head) -> Option<Vec<u8>> {
     Some(accepting)
 }
 
-/// Sends an answer that does not accept the handshake.
+/// Sends a response that does not accept the handshake.
 fn reject(answer: &Answer, head: &Head, mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
     match answer {
         Answer::Cut(length) => return stream.write_all(&accept(head, None).as_bytes()[..*length]),
