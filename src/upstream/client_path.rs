@@ -17,11 +17,13 @@ use crate::{
 
 /// Path and query of a client's request. It does not depend on the endpoint, so that each connection of the
 /// session can go to another one. Clones share it.
-#[derive(Debug, Clone)]
+///
+/// # Security
+/// It has no `Debug` form, because path and query may contain a client's token.
+#[derive(Clone)]
 pub struct ClientPath(Option<Rc<Forwarded>>);
 
 /// A path and a query that are forwarded, percent-encoded for a URL.
-#[derive(Debug)]
 struct Forwarded {
     /// The whole path.
     path: Box<str>,

@@ -7,7 +7,9 @@ use actix_http::RequestHead;
 /// A client's request for a WebSocket, with what the checks, the routes and the upstream's handshake need.
 ///
 /// It exists from the end of the request's head to the start of the session.
-#[derive(Debug)]
+///
+/// # Security
+/// It has no `Debug` form, because path, query and headers contain a client's secrets.
 pub(super) struct RequestContext {
     /// The client's address.
     pub(super) peer: SocketAddr,
