@@ -25,13 +25,16 @@ use crate::{
 
 /// A server that the session may connect to.
 #[derive(Debug, Clone)]
-pub struct Target {
-    /// The URL to request from it.
-    pub url: UpstreamUrl,
-    /// The upstream's endpoint; `None` for a server that an event names and only this session connects to.
-    pub endpoint: Option<Arc<Endpoint>>,
-    /// What starts a new connector after a loss.
-    pub redial: Redial,
+pub enum Target {
+    /// The route's own upstream, at whichever of its endpoints.
+    Own {
+        /// Where its first connection goes.
+        destination: Destination,
+        /// What starts a new connector after a loss.
+        redial: Redial,
+    },
+    /// A server that an event names by `$url`. Only this session knows it.
+    Named(UpstreamUrl),
 }
 
 /// What starts a connector after the loss of the one before.
@@ -83,6 +86,8 @@ pub enum Due {
 /// A server of a session, its connector, and the history of earlier connectors.
 #[derive(Debug)]
 pub struct Child<C> {
+    /// Whether it is the route's own upstream, not a server that an event names.
+    is_own: bool,
     destination: Destination,
     redial: Redial,
     state: State<C>,
@@ -95,12 +100,29 @@ pub struct Child<C> {
     down: Option<Box<Failure>>,
 }
 
+impl Target {
+    /// The URL of its first connection.
+    pub fn url(&self) -> &UpstreamUrl {
+        match self {
+            Self::Own { destination, .. } => &destination.url,
+            Self::Named(url) => url,
+        }
+    }
+}
+
 impl<C: Clone> Child<C> {
     /// A server to which nothing has been connected.
-    pub fn new(Target { url, endpoint, redial }: Target, restart: Arc<Restart>) -> Self {
-        let endpoint = endpoint.unwrap_or_else(|| Endpoint::new(url.clone()));
+    pub fn new(target: Target, restart: Arc<Restart>) -> Self {
+        let (is_own, destination, redial) = match target {
+            Target::Own { destination, redial } => (true, destination, redial),
+            Target::Named(url) => {
+                let endpoint = Endpoint::new(url.clone());
+                (false, Destination { endpoint, url }, Redial::OnDemand)
+            }
+        };
         Self {
-            destination: Destination { endpoint, url },
+            is_own,
+            destination,
             redial,
             state: State::Idle,
             generation: Generation::default(),
@@ -112,9 +134,12 @@ impl<C: Clone> Child<C> {
 
     // --- Questions
 
-    /// Whether it is this server, redialed for the same cause.
+    /// Whether it is this server. The route's own upstream is so whatever its URL, which changes with its endpoint.
     pub fn is(&self, target: &Target) -> bool {
-        self.redial == target.redial && self.destination.url.text == target.url.text
+        match target {
+            Target::Own { .. } => self.is_own,
+            Target::Named(url) => !self.is_own && self.destination.url.text == url.text,
+        }
     }
 
     /// Where its connections go.
@@ -251,7 +276,14 @@ mod tests {
     fn child(redial: Redial) -> Child<&'static str> {
         let url = UpstreamUrl::parse("ws://h:1").unwrap();
         let restart = Restart { min: SECOND, max: 10 * SECOND, ..*fixture::upstream().restart };
-        Child::new(Target { url, endpoint: None, redial }, restart.into())
+        let target = match redial {
+            Redial::Automatic => {
+                let destination = Destination { endpoint: Endpoint::new(url.clone()), url };
+                Target::Own { destination, redial }
+            }
+            Redial::OnDemand => Target::Named(url),
+        };
+        Child::new(target, restart.into())
     }
 
     fn broken() -> Failure {

@@ -89,6 +89,15 @@ impl ClientPath {
             Err(_) => Err(PathError::TooLong),
         }
     }
+
+    /// Whether `text` is the URL of a connection to the endpoint with the URL `url`.
+    pub fn is_at(&self, url: &UpstreamUrl, text: &str) -> bool {
+        match &self.0 {
+            None => *url.text == *text,
+            // The URL is made only for the comparison with one of the same server.
+            Some(_) => text.starts_with(url.parts().origin) && self.at(url).is_ok_and(|at| *at.text == *text),
+        }
+    }
 }
 
 impl Forwarded {

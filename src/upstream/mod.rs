@@ -89,6 +89,11 @@ impl Upstream {
         Ok(Destination { url: path.at(endpoint.url())?, endpoint })
     }
 
+    /// Whether `url` is that of one of its endpoints, for a client who requested `path`.
+    pub fn is_own(&self, url: &str, path: &ClientPath) -> bool {
+        path.is_at(self.endpoint.url(), url)
+    }
+
     /// When a reconnect may begin that is due `now`: now or later, so that all sessions together keep to
     /// `restart.rate`. Each call reserves a slot.
     pub fn reserve_reconnect(&self, now: Instant) -> Instant {
