@@ -33,11 +33,13 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Part {
-    sessions: HashMap<SessionId, LiveSession>,
+    /// Boxed, so that the free room of the table is cheap.
+    sessions: HashMap<SessionId, Box<LiveSession>>,
     /// The order to drain, once it has been given.
     order: Option<Order>,
 }
 
+/// What the registry has for one session: about 200 bytes, with its place in the table and its edge.
 struct LiveSession {
     info: SessionInfo,
     /// The edge to the session's actor; none until it has started.
@@ -100,7 +102,8 @@ impl Registry {
     /// Registers a session that admission has let pass; see [`Registry::attach`].
     pub fn enter(self: &Arc<Self>, info: SessionInfo) -> Registration {
         let (id, live) = (info.id, self.status.enter());
-        self.part(id).sessions.insert(id, LiveSession { info, control: None });
+        let previous = self.part(id).sessions.insert(id, Box::new(LiveSession { info, control: None }));
+        debug_assert!(previous.is_none(), "session {id} is registered twice");
         Registration { registry: Arc::clone(self), id, _live: live }
     }
 
@@ -137,7 +140,7 @@ impl Registry {
         let mut found = Vec::new();
         for part in &self.parts {
             let part = lock(part);
-            found.extend(part.sessions.values().take(limit - found.len()).map(LiveSession::describe));
+            found.extend(part.sessions.values().take(limit - found.len()).map(|session| session.describe()));
         }
         found
     }
