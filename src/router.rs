@@ -67,6 +67,12 @@ pub fn hidden_by(pattern: &Pattern, before: &[&Pattern], listeners: &[&str]) -> 
 // === impl Router ===
 
 impl<T> Router<T> {
+    /// The number of routes.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.routes.len()
+    }
+
     /// The value of the first route that matches the request.
     pub fn find(&self, listener: &str, path: &str) -> Option<&T> {
         self.routes.iter().find(|(pattern, _)| pattern.matches(listener, path)).map(|(_, value)| value)
@@ -126,9 +132,9 @@ mod tests {
     }
 
     /// Listener and path.
-    type Place = (Option<&'static str>, &'static str);
+    type Parts = (Option<&'static str>, &'static str);
     /// The routes before, the route, and the positions of those that hide it.
-    type Case = (&'static [Place], Place, Option<&'static [usize]>);
+    type Case = (&'static [Parts], Parts, Option<&'static [usize]>);
 
     #[test]
     fn routes_hide_later_ones() {

@@ -1,6 +1,8 @@
 //! How many sessions the process can hold: file descriptors run out first.
 
-/// Descriptors that are not available to sessions: those of listeners, threads and handshakes in progress.
+/// Descriptors that are not available to sessions: those of listeners, threads, handshakes in progress, and connections
+/// in the queues of the workers. With many workers or listeners these queues can hold more (`ACCEPT_QUEUE_MAX` each); then
+/// accepting pauses until there are descriptors again.
 const RESERVED: u64 = 128;
 
 /// Descriptors of a session: its client's socket and its upstream's.
