@@ -38,8 +38,8 @@ fn downstream() {
 /// The upstream is pinged, and its connection replaced when nothing arrives. The client gets error replies.
 #[test]
 fn upstream() {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     // Its reader stops at the third message, so it answers no pings.
     let scene = Scene::with(pinged, move |_, message| {
         if message == Message::text("c") {
@@ -47,6 +47,6 @@ fn upstream() {
         }
     });
     recovers_from(&scene, |_| (), REASON);
-    gate.open();
+    latch.open();
     scene.nothing_is_left();
 }

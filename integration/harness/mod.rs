@@ -84,14 +84,14 @@ fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
 
 /// Blocks threads until it is opened.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct Latch {
     open: Mutex<bool>,
     bell: Condvar,
 }
 
-// === impl Gate ===
+// === impl Latch ===
 
-impl Gate {
+impl Latch {
     /// Waits until it is open.
     pub fn wait(&self) {
         let guard = self.open.lock().unwrap();

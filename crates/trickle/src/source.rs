@@ -41,7 +41,7 @@ pub(crate) struct Sources {
 }
 
 /// The parts of an error's long form.
-pub(crate) struct Note<'n> {
+pub(crate) struct Annotation<'n> {
     /// `error` or `warning`.
     pub(crate) severity: &'static str,
     pub(crate) message: &'n str,
@@ -94,9 +94,9 @@ impl Sources {
     }
 
     /// Writes the long form of an error: message, position, source line, carets, help.
-    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
+    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Annotation<'_>) -> fmt::Result {
         match self.find(note.span) {
-            Some((source, span)) => source.write_note(f, &Note { span, ..*note }),
+            Some((source, span)) => source.write_note(f, &Annotation { span, ..*note }),
             None => write!(f, "{}: {}", note.severity, note.message),
         }
     }
@@ -131,7 +131,7 @@ impl Source {
     }
 
     /// Writes the long form of an error: message, position, source line, carets, help.
-    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
+    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Annotation<'_>) -> fmt::Result {
         let position = self.position(note.span);
         let gutter = " ".repeat(position.line.to_string().len());
         writeln!(f, "{}: {}", note.severity, note.message)?;

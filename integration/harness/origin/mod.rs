@@ -27,11 +27,11 @@ type OnMessage = Arc<dyn Fn(&Conn, Message) + Send + Sync>;
 #[derive(Debug)]
 pub struct Origin {
     port: Port,
-    shared: Arc<Shared>,
+    shared: Arc<OriginState>,
     acceptor: Mutex<Option<Acceptor>>,
 }
 
-struct Shared {
+struct OriginState {
     on_message: Mutex<OnMessage>,
     answer: Mutex<Answer>,
     /// The heads of all handshakes, refused ones included.
@@ -48,7 +48,7 @@ struct Shared {
     ends_late: AtomicBool,
 }
 
-impl Shared {
+impl OriginState {
     /// The answer to a handshake. Waits while it is [`Answer::Wait`].
     fn next_answer(&self, stopped: &AtomicBool) -> Answer {
         loop {
@@ -61,9 +61,9 @@ impl Shared {
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for OriginState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("OriginState").finish_non_exhaustive()
     }
 }
 
@@ -85,7 +85,7 @@ impl Origin {
 
     /// As [`Origin::with`], but it does not listen yet.
     pub fn stopped(on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) -> Self {
-        let shared = Shared {
+        let shared = OriginState {
             on_message: Mutex::new(Arc::new(on_message)),
             answer: Mutex::new(Answer::Accept),
             heads: Mutex::default(),
@@ -220,7 +220,7 @@ impl Drop for Origin {
     }
 }
 
-fn accept_until(listener: &TcpListener, shared: &Arc<Shared>, stopped: &Arc<AtomicBool>) {
+fn accept_until(listener: &TcpListener, shared: &Arc<OriginState>, stopped: &Arc<AtomicBool>) {
     for stream in listener.incoming() {
         if stopped.load(Ordering::SeqCst) {
             return;
