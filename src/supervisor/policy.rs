@@ -81,8 +81,8 @@ impl Policy {
     }
 }
 
-/// Full jitter: uniform between `min` and `min * 2^(attempt - 1)`, at most `max`. The first attempt is spread
-/// too, from `min` to twice that, so that sessions which lost the same upstream do not reconnect together.
+/// Full jitter: uniform between `min` and `min * 2^attempt`, at most `max`. The first attempt is spread too, up
+/// to twice `min`, so that sessions which lost the same upstream do not reconnect together.
 fn backoff(attempt: u32, min: Duration, max: Duration, chance: f64) -> Duration {
     let factor = 1_u32.checked_shl(attempt).filter(|factor| *factor > 0).unwrap_or(u32::MAX);
     let ceiling = min.saturating_mul(factor).min(max).max(min);
