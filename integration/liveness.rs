@@ -10,10 +10,10 @@ use std::{
 use crate::harness::*;
 
 /// An upstream that stops reading at its first message until the gate opens. Until then it answers no pings.
-fn stuck() -> (TestUpstream, Arc<Gate>) {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
-    (TestUpstream::with(move |_, _| wait.wait()), gate)
+fn stuck() -> (TestUpstream, Arc<Latch>) {
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
+    (TestUpstream::with(move |_, _| wait.wait()), latch)
 }
 
 /// The settings with additional lines.
@@ -86,7 +86,7 @@ fn a_client_that_answers_pings_stays_connected() {
 
 #[test]
 fn a_silent_upstream_is_pinged_and_then_replaced() {
-    let (upstream, gate) = stuck();
+    let (upstream, latch) = stuck();
     let settings = with(
         Settings::request(&upstream.url()),
         &[r#"upstream.echo.ping_interval = "200ms""#, r#"upstream.echo.ping_timeout = "200ms""#],
@@ -100,7 +100,7 @@ fn a_silent_upstream_is_pinged_and_then_replaced() {
     upstream.set(|conn, message| conn.send(message));
     proxy.wait_ups(2);
     assert_eq!(client.ask("answered"), "answered");
-    gate.open();
+    latch.open();
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_client_that_does_not_read_is_closed_and_its_memory_freed() {
 #[test]
 fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     const EVENTS: usize = 600;
-    let (upstream, gate) = stuck();
+    let (upstream, latch) = stuck();
     let settings = Settings::stream(&upstream.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
@@ -154,7 +154,7 @@ fn an_upstream_that_does_not_read_is_replaced_and_its_events_fail() {
     let last = number(&last);
     assert_eq!(number(&client.recv_error().1), last + 1);
     upstream.set(|_, _| {});
-    gate.open();
+    latch.open();
     // The other events fail until a new connection is up, and are sent on that one. On a slow machine the new
     // connection may stall as well.
     let failed = std::thread::spawn(move || std::iter::from_fn(|| client.try_recv().ok()).count());
@@ -391,10 +391,10 @@ fn a_silent_upstream_is_replaced_soon_after_an_overdue_reply() {
 #[test]
 fn a_half_open_upstream_is_replaced_soon_after_an_overdue_reply() {
     expect_in_time(|| {
-        let (upstream, gate) = stuck();
+        let (upstream, latch) = stuck();
         // The reader stops here, so the upstream sees no pings and no end.
         let took = recovery(&upstream, |conn| conn.ignore_pings());
-        gate.open();
+        latch.open();
         took
     });
 }
@@ -402,7 +402,7 @@ fn a_half_open_upstream_is_replaced_soon_after_an_overdue_reply() {
 #[test]
 fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
     expect_in_time(|| {
-        let (upstream, gate) = stuck();
+        let (upstream, latch) = stuck();
         let settings = overdue(&upstream.url()).with(r#"upstream.echo.max_in_flight = 1000"#);
         let proxy = Proxy::start(&settings).expect_restarts();
         let mut client = proxy.client();
@@ -419,7 +419,7 @@ fn an_upstream_that_does_not_read_is_replaced_when_its_reply_is_overdue() {
         upstream.set(|_, _| {});
         proxy.wait_ups(2);
         let took = start.elapsed();
-        gate.open();
+        latch.open();
         drop(proxy);
         sending.join().unwrap();
         took

@@ -68,8 +68,8 @@ fn a_stream_that_sent_nothing_is_closed_with_a_plain_reason() {
 /// The upstream reads nothing, so most messages are not written when the connection is lost.
 #[test]
 fn the_reason_names_the_first_event_that_was_not_written() {
-    let gate = std::sync::Arc::new(Gate::default());
-    let wait = std::sync::Arc::clone(&gate);
+    let latch = std::sync::Arc::new(Latch::default());
+    let wait = std::sync::Arc::clone(&latch);
     let upstream = TestUpstream::with(move |_, _| wait.wait());
     let settings = Settings::plain(&upstream.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -81,7 +81,7 @@ fn the_reason_names_the_first_event_that_was_not_written() {
         while sender.write_all(&frame).is_ok() {}
     });
     let (messages, code, reason) = client.read_to_end();
-    gate.open();
+    latch.open();
     assert_eq!((messages, code), (Vec::new(), Some(1012)));
     sending.join().unwrap();
     let account = settled(&proxy, "1:0");

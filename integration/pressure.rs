@@ -25,15 +25,15 @@ fn a_flood_to_an_upstream_that_does_not_answer_is_pushed_back() {
 
 #[test]
 fn a_flood_to_an_upstream_that_does_not_read_is_pushed_back() {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let upstream = TestUpstream::with(move |_, _| wait.wait());
     let proxy = Proxy::start(&Settings::stream(&upstream.url())).expect("session");
     let before = proxy.resident_kib();
     let mut raw = Raw::upgraded(proxy.addr());
     let flooded = raw.flood(50_000, MUCH);
     let grown = proxy.resident_kib().saturating_sub(before);
-    gate.open();
+    latch.open();
     assert!(flooded < MUCH);
     assert!(grown < LITTLE_KIB, "{grown} KiB");
 }
@@ -77,8 +77,8 @@ fn losses_leave_no_descriptor_and_no_connection() {
 #[test]
 fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
     const EVENTS: usize = 200;
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let upstream = TestUpstream::with(move |_, _| wait.wait());
     let proxy = Proxy::start(&Settings::stream(&upstream.url())).expect_restarts();
     let mut client = proxy.client();
@@ -95,7 +95,7 @@ fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
     assert!(!sending.is_finished());
     upstream.stop_listening();
     conn.die(Death::Reset);
-    gate.open();
+    latch.open();
     let (notice, last_written) = client.recv_error();
     assert!(notice.starts_with("Error receiving reply from server"), "{notice}");
     let last: usize = last_written.strip_prefix("1:0:").unwrap().parse().unwrap();
@@ -117,8 +117,8 @@ fn a_loss_under_pressure_reports_every_event_that_was_not_written() {
 #[test]
 fn events_for_an_upstream_that_stops_reading_all_have_outcomes() {
     const EVENTS: usize = 3;
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let upstream = TestUpstream::with(move |_, _| wait.wait());
     let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.reply_timeout = "500ms""#)
@@ -136,7 +136,7 @@ fn events_for_an_upstream_that_stops_reading_all_have_outcomes() {
     for event in 1..=EVENTS {
         assert_eq!(client.recv_error().1, format!("1:0:{event}"));
     }
-    gate.open();
+    latch.open();
     assert!(sending.join().unwrap());
 }
 

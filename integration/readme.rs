@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -56,13 +56,84 @@ fn the_commands_of_the_readme_exist() {
     }
 }
 
-#[test]
-fn the_files_of_the_readme_exist() {
-    let links: Vec<_> = README.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
-    assert!(links.contains(&"ARCHITECTURE.md"), "{links:?}");
-    for link in links.into_iter().filter(|link| !link.contains("://")) {
-        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(), "{link}");
+/// The Markdown files in `folder`, and in its subfolders if `deep`.
+fn markdown_files(folder: &Path, deep: bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if deep && path.is_dir() {
+            found.extend(markdown_files(&path, deep));
+        } else if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        }
     }
+    found
+}
+
+/// The lines of a Markdown text outside code blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    text.lines().filter(move |line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        !in_code && !fence
+    })
+}
+
+/// The targets of the links in a Markdown text, outside code.
+fn links(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for line in prose(text) {
+        let line: String = line.split('`').step_by(2).collect();
+        found.extend(line.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0.to_owned())));
+    }
+    found
+}
+
+/// The anchors that GitHub and mdbook give to the headings of a Markdown text.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    headings
+        .map(|line| {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter(|kept| kept.is_alphanumeric() || " -_".contains(*kept));
+            kept.map(|kept| if kept == ' ' { '-' } else { kept }).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn the_links_of_the_documentation_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = markdown_files(root, false);
+    pages.extend(markdown_files(&root.join("docs"), true));
+    let mut broken = Vec::new();
+    let mut checked = 0;
+    for page in &pages {
+        let text = std::fs::read_to_string(page).unwrap();
+        for link in links(&text).into_iter().filter(|link| !link.contains("://")) {
+            checked += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target = if anchor.is_empty() { Ok(String::new()) } else { std::fs::read_to_string(&file) };
+            let leads = target.is_ok_and(|text| anchor.is_empty() || anchors(&text).contains(anchor));
+            if !file.exists() || !leads {
+                broken.push(format!("{}: {link}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(checked > 50, "only {checked} links in {pages:?}");
+}
+
+#[test]
+fn the_summary_lists_each_page_once() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let summary = std::fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    let listed: BTreeSet<_> = links(&summary).into_iter().map(|link| docs.join(link)).collect();
+    let mut pages: BTreeSet<_> = markdown_files(&docs, true).into_iter().collect();
+    pages.remove(&docs.join("SUMMARY.md"));
+    assert_eq!(listed, pages);
 }
 
 /// The first table of a text, by column: for each header, the cells by the name of the row.

@@ -68,6 +68,12 @@ pub fn hidden_by(pattern: &Pattern, before: &[&Pattern], listeners: &[&str]) -> 
 // === impl Router ===
 
 impl<T> Router<T> {
+    /// The number of routes.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.routes.len()
+    }
+
     /// The value of the first route that matches the request.
     pub fn find(&self, listener: &str, path: &str) -> Option<&T> {
         self.routes.iter().find(|(pattern, _)| pattern.matches(listener, path)).map(|(_, value)| value)
@@ -126,10 +132,10 @@ mod tests {
         assert!(!route(Some("other"), "/").matches("ws", "/"));
     }
 
-    /// A listener and a path.
-    type Place = (Option<&'static str>, &'static str);
-    /// The earlier routes, the route, and the positions of the routes that hide it.
-    type Case = (&'static [Place], Place, Option<&'static [usize]>);
+    /// Listener and path.
+    type Parts = (Option<&'static str>, &'static str);
+    /// The routes before, the route, and the positions of those that hide it.
+    type Case = (&'static [Parts], Parts, Option<&'static [usize]>);
 
     #[test]
     fn routes_hide_later_ones() {

@@ -27,8 +27,8 @@ fn closes_for(change: fn(Settings) -> Settings, fault: impl Fn(&Conn), stalls: b
         (requests, "first lost event 1:1:2", (3, 2, 0, 1)),
     ];
     for (mode, what, outcomes) in modes {
-        let gate = Arc::new(Gate::default());
-        let wait = Arc::clone(&gate);
+        let latch = Arc::new(Latch::default());
+        let wait = Arc::clone(&latch);
         let on_message = move |_: &Conn, message: Message| {
             if stalls && message == Message::text("c") {
                 wait.wait();
@@ -44,7 +44,7 @@ fn closes_for(change: fn(Settings) -> Settings, fault: impl Fn(&Conn), stalls: b
         let account = scene.account();
         let Account { accepted, answered, delivered, errored, .. } = account;
         assert_eq!((accepted, answered, delivered, errored), outcomes, "{account:?}");
-        gate.open();
+        latch.open();
         assert_eq!(scene.proxy.count_log("connector restart"), 0);
         scene.nothing_is_left();
     }

@@ -40,8 +40,8 @@ fn downstream() {
 /// replies.
 #[test]
 fn upstream() {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     // Its reader stops at the third message, so it answers no pings.
     let scene = Scene::with(pinged, move |_, message| {
         if message == Message::text("c") {
@@ -49,6 +49,6 @@ fn upstream() {
         }
     });
     recovers_from(&scene, |_| (), REASON);
-    gate.open();
+    latch.open();
     scene.nothing_is_left();
 }

@@ -32,8 +32,8 @@ fn downstream() {
 #[test]
 fn upstream() {
     const MESSAGES: usize = 500;
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let settings = |url: &str| quick(url).with(r#"upstream.echo.exchange = "stream""#);
     let mut scene = Scene::with(settings, move |_, _| wait.wait());
     let mut client = scene.proxy.client();
@@ -50,7 +50,7 @@ fn upstream() {
     assert!(!sending.is_finished(), "the client is not read while the upstream does not read");
     scene.memory_is_bounded();
     scene.neighbour_is_served();
-    gate.open();
+    latch.open();
     sending.join().unwrap();
     let all: Vec<_> = (0..MESSAGES).map(|number| Message::text(numbered(number))).collect();
     assert!(conn.wait_messages(MESSAGES) == all, "all messages, once and in order");
@@ -82,8 +82,8 @@ fn downstream_for_too_long() {
 #[test]
 fn upstream_for_too_long() {
     const MESSAGES: usize = 300;
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let settings = |url: &str| {
         quick(url)
             .with(r#"upstream.echo.exchange = "stream""#)
@@ -109,7 +109,7 @@ fn upstream_for_too_long() {
     assert_eq!(notice, scene.receiving("not read within 300ms"));
     let last = event(&last_written);
     sending.join().unwrap();
-    gate.open();
+    latch.open();
     scene.proxy.wait_ups_of("1:1", 2);
     client.text("end");
     let conn = scene.upstream.conn(2);

@@ -79,8 +79,8 @@ fn downstream_for_too_long() {
 /// settle the event.
 #[test]
 fn upstream_for_too_long() {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let scene = Scene::with(pinged, move |conn, message| {
         if message == Message::text("c") {
             conn.write(&Frame::server(TEXT, "in two halves").bytes()[..5]);
@@ -88,6 +88,6 @@ fn upstream_for_too_long() {
         }
     });
     recovers_from(&scene, |_| (), "no answer to a ping within 200ms");
-    gate.open();
+    latch.open();
     scene.nothing_is_left();
 }

@@ -82,17 +82,17 @@ fn flood(stream: &mut TcpStream, frame: &Frame, limit: usize) -> usize {
     written
 }
 
-/// A gate that blocks threads until it is opened.
+/// Blocks threads until it is opened.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct Latch {
     open: Mutex<bool>,
     bell: Condvar,
 }
 
-// === impl Gate ===
+// === impl Latch ===
 
-impl Gate {
-    /// Waits until the gate is open.
+impl Latch {
+    /// Waits until the latch is open.
     pub fn wait(&self) {
         let guard = self.open.lock().unwrap();
         drop(self.bell.wait_while(guard, |open| !*open).unwrap());

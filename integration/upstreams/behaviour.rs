@@ -54,8 +54,8 @@ fn an_upstream_that_never_answers() {
 
 #[test]
 fn an_upstream_that_never_reads() {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let upstream = TestUpstream::with(move |_, _| wait.wait());
     // Without pings: after the overdue reply a ping could fail as well, and either reason could be first.
     let settings = Settings::request(&upstream.url())
@@ -72,7 +72,7 @@ fn an_upstream_that_never_reads() {
     let (error, id) = client.recv_error();
     assert_eq!((error, id), (sending(&upstream, "not read within 300ms"), "1:0:1".into()));
     proxy.wait_log("connector restart session=1:0 *reason=\"not read within 300ms\" unsettled=1");
-    gate.open();
+    latch.open();
     proxy.wait_ups(2);
     finish(client, &proxy, 0, 2);
 }
@@ -105,8 +105,8 @@ fn an_upstream_that_floods() {
 /// The proxy answers pings while the upstream reads. Pongs that the upstream does not read are not buffered.
 #[test]
 fn an_upstream_that_pings_without_end() {
-    let gate = Arc::new(Gate::default());
-    let wait = Arc::clone(&gate);
+    let latch = Arc::new(Latch::default());
+    let wait = Arc::clone(&latch);
     let upstream = TestUpstream::echo();
     let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let before = proxy.resident_kib();
@@ -123,7 +123,7 @@ fn an_upstream_that_pings_without_end() {
     wait_for("the pings to be read", PATIENCE, || proxy.is_quiet());
     let grown = proxy.resident_kib().saturating_sub(before);
     assert!(grown < LITTLE_KIB, "{grown} KiB");
-    gate.open();
+    latch.open();
     assert_eq!(client.recv_text(), "at last");
     let conn = upstream.conn(0);
     wait_for("pongs", PATIENCE, || !conn.pongs().is_empty());

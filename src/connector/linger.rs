@@ -8,10 +8,8 @@
 use std::{
     cell::Cell,
     future::poll_fn,
-    num::NonZero,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     task::Poll,
-    thread,
     time::Duration,
 };
 
@@ -38,7 +36,7 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
     /// Number of sockets of this thread that may still start to linger.
-    static FREE: Cell<usize> = Cell::new(slots());
+    static FREE: Cell<usize> = Cell::new(slots(1));
 }
 
 /// A guard that counts a connection until it is dropped.
@@ -79,12 +77,21 @@ where
     });
 }
 
-/// Maximum number of sockets of one thread that may linger.
-fn slots() -> usize {
+/// Gives this thread its share of the lingering sockets, in a process with `threads` worker threads. Call it before the
+/// thread's first connection.
+pub fn share_lingering(threads: usize) {
+    FREE.set(slots(threads));
+}
+
+/// Number of sockets of one of `threads` threads that may linger.
+fn slots(threads: usize) -> usize {
     let open_files = rlimit::Resource::NOFILE.get_soft().unwrap_or_default();
-    let open_files = usize::try_from(open_files).unwrap_or(usize::MAX);
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    LINGERING_MAX.min(open_files / DESCRIPTORS_PART / threads)
+    part_of(usize::try_from(open_files).unwrap_or(usize::MAX), threads)
+}
+
+/// The share of one of `threads` threads in the lingering sockets of a process with this limit on open files.
+fn part_of(open_files: usize, threads: usize) -> usize {
+    LINGERING_MAX.min(open_files / DESCRIPTORS_PART / threads.max(1))
 }
 
 // === impl Open ===
@@ -125,6 +132,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     use super::*;
+    use crate::server::Workers;
     use crate::wire::{CloseFrame, Limits, LivenessConfig, Role};
 
     const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
@@ -176,8 +184,20 @@ mod tests {
         let mut rest = Vec::new();
         server.read_to_end(&mut rest).await.unwrap();
         drop(servers);
-        while FREE.get() < slots() {
+        while FREE.get() < slots(1) {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[actix::test]
+    async fn worker_threads_share_the_descriptors() {
+        assert_eq!(
+            [(1024, 1), (1024, 8), (1024, 100), (1 << 20, 8)].map(|(files, threads)| part_of(files, threads)),
+            [64, 8, 0, 256]
+        );
+        let workers = Workers::start(8).unwrap();
+        let (report, mut reported) = tokio::sync::mpsc::unbounded_channel();
+        workers.run_each([move || report.send(FREE.get()).unwrap()]);
+        assert_eq!(reported.recv().await, Some(slots(8)));
     }
 }

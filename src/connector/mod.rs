@@ -19,5 +19,5 @@ mod linger;
 mod messages;
 
 pub use actor::Connector;
-pub use linger::all_closed;
+pub use linger::{all_closed, share_lingering};
 pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Report, Start};

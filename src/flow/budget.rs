@@ -310,6 +310,34 @@ mod tests {
         assert_eq!(global_budget.used(), 0);
     }
 
+    #[test]
+    fn a_budget_keeps_one_spare_piece_while_it_holds_bytes() {
+        let global_budget = GlobalBudget::new(1 << 20);
+        let budget = Budget::new(1 << 20, &global_budget);
+        let mut bytes = PartialBytes::new(&budget);
+        let mut drawn_while_holding = |held| {
+            bytes.set(held);
+            global_budget.used() / PIECE
+        };
+        assert_eq!(drawn_while_holding(PIECE), 1);
+        assert_eq!(drawn_while_holding(PIECE + 1), 2);
+        assert_eq!(drawn_while_holding(PIECE), 2, "one piece is spare");
+        assert_eq!(drawn_while_holding(PIECE + 1), 2);
+        assert_eq!(drawn_while_holding(4 * PIECE), 4);
+        assert_eq!(drawn_while_holding(2 * PIECE), 2, "two would be spare");
+        assert_eq!(drawn_while_holding(1), 2);
+        assert_eq!(drawn_while_holding(0), 0);
+    }
+
+    #[test]
+    fn a_budget_has_no_room_at_its_limit() {
+        let budget = Budget::new(1000, &GlobalBudget::new(usize::MAX));
+        let permit = budget.take(999 - EVENT_COST);
+        assert!(budget.has_room() && permit.has_room());
+        let permit = permit.resized(1000 - EVENT_COST);
+        assert!(!budget.has_room() && !permit.has_room());
+    }
+
     proptest! {
         /// For any order of taking, resizing and returning permits, the global budget counts the bytes held, and zero
         /// at the end.

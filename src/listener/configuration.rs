@@ -62,10 +62,12 @@ impl Routing {
         upstreams.find(|upstream| upstream.settings().name == name)
     }
 
-    /// The routes for one worker thread.
-    fn router(&self) -> Router<WorkerRoute> {
+    /// The routes of one listener for one worker thread.
+    fn router(&self, listener: &str) -> Router<WorkerRoute> {
         let mut dialers: HashMap<&str, Dialer> = HashMap::new();
-        let routes = self.routes.iter().map(|(route, upstream)| {
+        // A dialer has an HTTP client, so a listener has none for the routes of others.
+        let routes = self.routes.iter().filter(|(route, _)| route.pattern.serves(listener));
+        let routes = routes.map(|(route, upstream)| {
             let dialer = upstream.as_ref().map(|upstream| {
                 let new = || Dialer::new(upstream);
                 dialers.entry(&upstream.settings().name).or_insert_with(new).clone()
@@ -83,7 +85,8 @@ impl WorkerConfiguration {
     /// longer has that listener, it keeps these settings until it is closed.
     pub fn new(shared: Arc<Configuration<Routing>>, listener: &Arc<Listener>) -> Rc<Self> {
         let same = shared.listeners.iter().find(|other| other.name == listener.name);
-        let (listener, router) = (Arc::clone(same.unwrap_or(listener)), shared.router());
+        let listener = Arc::clone(same.unwrap_or(listener));
+        let router = shared.router(&listener.name);
         Rc::new(Self { shared, listener, router })
     }
 }
@@ -103,5 +106,19 @@ mod tests {
         let all = first.routes.iter().chain(&next.routes).map(|(_, upstream)| upstream.as_ref().unwrap());
         assert!(all.map(|upstream| upstream.endpoint()).all(|other| Arc::ptr_eq(endpoint, other)));
         assert!(first.upstream("other").is_none());
+    }
+
+    #[test]
+    fn a_listener_has_its_own_routes_only() {
+        let routes = r#"[listener.other]
+bind = "127.0.0.1:0"
+[[route]]
+listener = "other"
+upstream = "echo"
+[[route]]
+listener = "ws""#;
+        let text = MINIMAL.replace("[[route]]", routes);
+        let routing = Routing::new(&load(&text, &[]).unwrap(), &Network::system(), None);
+        assert_eq!(["ws", "other"].map(|listener| routing.router(listener).count()), [1, 1]);
     }
 }

@@ -2,6 +2,7 @@
 //! threads.
 
 use std::{
+    collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Instant,
@@ -35,6 +36,9 @@ pub struct ServerState {
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
     pub configurations: Configurations<Routing>,
+    /// The next session number of each listener, by the listener's number. It outlives the listener, so that one that
+    /// is opened again does not reuse the ids of sessions that still run.
+    next_streams: Mutex<HashMap<u32, Arc<AtomicU64>>>,
 }
 
 /// The state that one listener shares between its threads.
@@ -45,7 +49,7 @@ pub struct ListenerState {
     /// The listener's number, from 1: the `source` of its event ids.
     pub number: u32,
     /// The number of the next session.
-    pub next_stream: AtomicU64,
+    pub next_stream: Arc<AtomicU64>,
     /// The limits on sessions.
     pub admission: Admission,
     log_throttle: Mutex<LogThrottle>,
@@ -65,6 +69,7 @@ impl ServerState {
             configurations: Configurations::new(Routing::new(settings, &network, None)),
             network,
             registry,
+            next_streams: Mutex::default(),
         })
     }
 
@@ -74,8 +79,12 @@ impl ServerState {
     /// Everything that was opened with the first settings stays: sockets, the numbers of listeners, the limits of
     /// `Admission`, the slots, and the global budget.
     pub fn configure(&self, settings: &Settings) {
-        let current = self.configurations.current();
-        self.configurations.replace(Routing::new(settings, &self.network, Some(&current)));
+        self.configurations.replace(|current| Routing::new(settings, &self.network, Some(current)));
+    }
+
+    fn next_stream(&self, listener: u32) -> Arc<AtomicU64> {
+        let mut next_streams = self.next_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(next_streams.entry(listener).or_default())
     }
 }
 
@@ -87,7 +96,7 @@ impl ListenerState {
         Arc::new(Self {
             name: listener.name.clone(),
             number: listener.number,
-            next_stream: AtomicU64::new(0),
+            next_stream: server.next_stream(listener.number),
             admission: Admission::new(listener, &server.sessions, Instant::now()),
             log_throttle: Mutex::default(),
         })

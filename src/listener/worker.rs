@@ -4,12 +4,14 @@ use std::{
     cell::RefCell,
     fmt,
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Instant,
 };
 
 use actix::Addr;
+use actix_rt::task::JoinHandle;
+use tokio::sync::watch;
 
 use super::{
     admission::SessionPermit,
@@ -34,6 +36,8 @@ pub struct ListenerWorker {
     pub server: Arc<ServerState>,
     /// The configuration that the latest connection used.
     configuration: RefCell<Rc<WorkerConfiguration>>,
+    /// See [`follow`].
+    following: JoinHandle<()>,
 }
 
 /// What a session holds until its end: its registration, its permit, and its configuration.
@@ -48,18 +52,12 @@ struct Entry {
 impl ListenerWorker {
     /// Opens the listener with these settings on the current thread.
     pub fn open(listener: &Arc<Listener>, state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
-        let mut changes = server.configurations.subscribe();
-        let configuration = WorkerConfiguration::new(server.configurations.current(), listener);
-        let worker = Rc::new(Self { state, server, configuration: RefCell::new(configuration) });
-        let weak = Rc::downgrade(&worker);
-        // Without this, a worker without connections would keep a replaced configuration alive.
-        actix_rt::spawn(async move {
-            while changes.changed().await.is_ok() {
-                let Some(worker) = weak.upgrade() else { return };
-                worker.configuration();
-            }
-        });
-        worker
+        let changes = server.configurations.subscribe();
+        let configuration = RefCell::new(WorkerConfiguration::new(server.configurations.current(), listener));
+        Rc::new_cyclic(|worker| {
+            let following = actix_rt::spawn(follow(Weak::clone(worker), changes));
+            Self { state, server, configuration, following }
+        })
     }
 
     /// The configuration in force, for a new connection.
@@ -134,7 +132,22 @@ impl ListenerWorker {
     }
 }
 
-/// The cause in a log line, as ` cause="…"`; empty if there is none.
+/// Moves a worker to each new configuration. Without this, a worker without connections would keep a replaced
+/// configuration alive.
+async fn follow(worker: Weak<ListenerWorker>, mut changes: watch::Receiver<Arc<Configuration<Routing>>>) {
+    while changes.changed().await.is_ok() {
+        let Some(worker) = worker.upgrade() else { return };
+        worker.configuration();
+    }
+}
+
+impl Drop for ListenerWorker {
+    fn drop(&mut self) {
+        self.following.abort();
+    }
+}
+
+/// ` cause="…"` in a line of the log, where there is one.
 struct Cause<'a>(Option<&'a str>);
 
 impl fmt::Display for Cause<'_> {
@@ -211,6 +224,30 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(10), released).await.expect("the old one is released");
+    }
+
+    #[actix::test]
+    async fn a_closed_worker_stops_following_the_configuration() {
+        let worker = worker(&settings("/"));
+        let server = Arc::clone(&worker.server);
+        assert_eq!(server.configurations.subscribers(), 1);
+        drop(worker);
+        let stopped = async {
+            while server.configurations.subscribers() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), stopped).await.expect("the task ends");
+    }
+
+    #[actix::test]
+    async fn a_listener_that_is_opened_again_continues_with_its_session_numbers() {
+        let settings = settings("/");
+        let first = worker(&settings);
+        let old = first.next_session();
+        let state = ListenerState::new(&settings.listeners[0], &first.server);
+        let again = ListenerWorker::open(&settings.listeners[0], state, Arc::clone(&first.server));
+        assert_ne!(again.next_session(), old);
     }
 
     #[actix::test]

@@ -29,12 +29,12 @@ const KEPT_BYTES: usize = 64 * 1024;
 /// A stream to which printing never blocks.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    shared: Arc<Shared>,
+    shared: Arc<LineExchange>,
     thread: Thread,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
+struct LineExchange {
     state: Mutex<WriterState>,
     /// Notified when a line is queued.
     queued: Condvar,
@@ -73,7 +73,7 @@ impl Writer {
     }
 
     fn start(out: impl Write + Send + 'static, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(LineExchange::default());
         let writing = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("log writer".to_owned());
         let thread = thread.spawn(move || writing.run(out, notice))?;
@@ -112,9 +112,9 @@ impl WriterState {
     }
 }
 
-// === impl Shared ===
+// === impl LineExchange ===
 
-impl Shared {
+impl LineExchange {
     fn state(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

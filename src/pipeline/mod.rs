@@ -11,4 +11,4 @@ mod output;
 pub use actor::Pipeline;
 pub use chain::{ChainEnds, LazyChain, PipelineChain};
 pub use messages::{Attach, Stage};
-pub use output::{Output, UpstreamEdge};
+pub use output::{IsOwnUrl, Output, UpstreamEdge};

@@ -1,6 +1,6 @@
 //! The destinations of a pipeline's ports.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::Attach;
 use crate::{
@@ -8,8 +8,10 @@ use crate::{
     flow::{AckStatus, DataMessage, Edge, Envelope, Pushed},
 };
 
-/// The next actor for the events that a session or a pipeline passes on.
-#[derive(Debug)]
+/// Whether a URL is that of the route's own upstream, at any of its endpoints.
+pub type IsOwnUrl = Rc<dyn Fn(&str) -> bool>;
+
+/// The next destination of events that a session or a pipeline passes on.
 pub enum Output {
     /// The next pipeline, or the session.
     Next(Edge<DataMessage>),
@@ -19,12 +21,11 @@ pub enum Output {
     End,
 }
 
-/// The edge to the upstream side: to the connector while one is attached, otherwise to the supervisor. Events
-/// that name another server in `$url` always go to the supervisor.
-#[derive(Debug)]
+/// The edge to the upstream side: the connector while one is attached, else the supervisor. Events that name
+/// another server in `$url` always go to the supervisor.
 pub struct UpstreamEdge {
-    /// The route's own URL. Events that name it go to the connector.
-    url: Arc<str>,
+    /// Events that name the route's own upstream go to the connector.
+    is_own: IsOwnUrl,
     supervisor: Edge<DataMessage>,
     connector: Option<Edge<DataMessage>>,
 }
@@ -50,8 +51,8 @@ impl Output {
 
 impl UpstreamEdge {
     /// Creates an edge without an attached connector.
-    pub fn new(url: Arc<str>, supervisor: Edge<DataMessage>) -> Self {
-        Self { url, supervisor, connector: None }
+    pub fn new(is_own: IsOwnUrl, supervisor: Edge<DataMessage>) -> Self {
+        Self { is_own, supervisor, connector: None }
     }
 
     fn push(&mut self, message: DataMessage) {
@@ -92,7 +93,7 @@ impl UpstreamEdge {
         !meta.is_plain()
             && match meta.get("url") {
                 None => false,
-                Some(Value::String(url)) => url != *self.url,
+                Some(Value::String(url)) => !(self.is_own)(&url),
                 Some(_) => true,
             }
     }

@@ -51,8 +51,8 @@ fn loss_of(failure: &Failure) -> &'static str {
 /// A close reason: `words`, then the events concerned, as in
 /// `upstream connection lost; first lost event 1:0:7; last event sent 1:0:6`. A part that does not fit in a
 /// close frame is omitted, so that no event id is truncated.
-pub fn reason_with(words: &str, events: impl IntoIterator<Item = (&'static str, EventId)>) -> String {
-    let mut reason = words.to_owned();
+pub fn reason_with(text: &str, events: impl IntoIterator<Item = (&'static str, EventId)>) -> String {
+    let mut reason = text.to_owned();
     for (what, event) in events {
         let end = reason.len();
         // Writing to memory does not fail.

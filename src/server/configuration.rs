@@ -7,7 +7,7 @@ use std::{
     mem,
     ops::Deref,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
@@ -18,6 +18,8 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct Configurations<T> {
     current: watch::Sender<Arc<Configuration<T>>>,
+    /// Held while a configuration is replaced, so that each one is made from the one before.
+    replacing: Mutex<()>,
     alive: Arc<AtomicUsize>,
 }
 
@@ -40,7 +42,7 @@ impl<T> Configurations<T> {
     pub fn new(content: T) -> Self {
         let alive = Arc::default();
         let first = Configuration::new(1, content, &alive);
-        Self { current: watch::Sender::new(first), alive }
+        Self { current: watch::Sender::new(first), replacing: Mutex::default(), alive }
     }
 
     /// The configuration in force.
@@ -48,8 +50,11 @@ impl<T> Configurations<T> {
         Arc::clone(&self.current.borrow())
     }
 
-    /// Puts another configuration in force, with the next number.
-    pub fn replace(&self, content: T) {
+    /// Puts another configuration in force, with the next number. `next` makes it from the current one. Calls on
+    /// several threads follow one another; connections do not wait for them.
+    pub fn replace(&self, next: impl FnOnce(&T) -> T) {
+        let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = next(&self.current());
         let mut previous = None;
         self.current.send_modify(|current| {
             let next = Configuration::new(current.number + 1, content, &self.alive);
@@ -62,6 +67,12 @@ impl<T> Configurations<T> {
     /// A receiver that is notified of each change of the configuration in force.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Configuration<T>>> {
         self.current.subscribe()
+    }
+
+    /// The number of receivers.
+    #[cfg(test)]
+    pub fn subscribers(&self) -> usize {
+        self.current.receiver_count()
     }
 
     /// The number of configurations in use: the one in force, and those that sessions keep.
@@ -106,8 +117,8 @@ mod tests {
     fn a_replaced_configuration_lives_as_long_as_its_last_user() {
         let configurations = Configurations::new("first");
         let kept = [configurations.current(), configurations.current()];
-        configurations.replace("second");
-        configurations.replace("third");
+        configurations.replace(|_| "second");
+        configurations.replace(|_| "third");
         let current = configurations.current();
         assert_eq!((current.number(), **current), (3, "third"));
         assert_eq!((kept[0].number(), **kept[1]), (1, "first"));
@@ -125,8 +136,17 @@ mod tests {
         let configurations = Configurations::new(1);
         let mut receiver = configurations.subscribe();
         assert!(!receiver.has_changed().unwrap());
-        configurations.replace(2);
+        configurations.replace(|before| before + 1);
         assert!(receiver.has_changed().unwrap());
         assert_eq!(***receiver.borrow_and_update(), 2);
+    }
+
+    #[test]
+    fn each_configuration_is_made_from_the_one_before() {
+        let configurations = Configurations::new(0);
+        let count = || (0..500).for_each(|_| configurations.replace(|before| before + 1));
+        std::thread::scope(|threads| (0..4).for_each(|_| _ = threads.spawn(count)));
+        let current = configurations.current();
+        assert_eq!((current.number(), **current), (2001, 2000));
     }
 }

@@ -33,11 +33,13 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Part {
-    sessions: HashMap<SessionId, LiveSession>,
+    /// Boxed, so that unused slots of the table stay small.
+    sessions: HashMap<SessionId, Box<LiveSession>>,
     /// The order to drain; `None` until it has been given.
     order: Option<Order>,
 }
 
+/// The entry of one session.
 struct LiveSession {
     info: SessionInfo,
     /// The edge to the session's actor; `None` until the actor has started.
@@ -100,7 +102,8 @@ impl Registry {
     /// Registers a session that has passed admission; see [`Registry::attach`].
     pub fn enter(self: &Arc<Self>, info: SessionInfo) -> Registration {
         let (id, live) = (info.id, self.status.enter());
-        self.part(id).sessions.insert(id, LiveSession { info, control: None });
+        let previous = self.part(id).sessions.insert(id, Box::new(LiveSession { info, control: None }));
+        debug_assert!(previous.is_none(), "session {id} is registered twice");
         Registration { registry: Arc::clone(self), id, _live: live }
     }
 
@@ -137,7 +140,7 @@ impl Registry {
         let mut found = Vec::new();
         for part in &self.parts {
             let part = lock(part);
-            found.extend(part.sessions.values().take(limit - found.len()).map(LiveSession::describe));
+            found.extend(part.sessions.values().take(limit - found.len()).map(|session| session.describe()));
         }
         found
     }

@@ -4,8 +4,10 @@ use std::io;
 
 use actix_rt::Arbiter;
 
-/// The worker threads. All listeners share them. A session stays on the thread that serves its connection.
-/// Dropping the value stops the threads.
+use crate::connector;
+
+/// The worker threads. All listeners share them; a session stays on the thread that took its connection. Dropping the
+/// value stops them.
 pub struct Workers {
     threads: Vec<Arbiter>,
 }
@@ -25,7 +27,9 @@ impl Workers {
                 format!("cannot start {count} worker threads (server.workers): {error}"),
             )
         };
-        threads.map(|threads| Self { threads }).map_err(failed)
+        let workers = Self { threads: threads.map_err(failed)? };
+        workers.run_each((0..count).map(|_| move || connector::share_lingering(count)));
+        Ok(workers)
     }
 
     /// The number of threads.

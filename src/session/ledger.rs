@@ -202,7 +202,7 @@ impl Ledger {
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{super::sequencer::Sequencer, *};
 
     #[test]
     fn an_event_is_settled_once() {
@@ -233,6 +233,58 @@ mod tests {
         assert_eq!(ledger.settle(EventNumber(0), Outcome::Answered), Settled::Partly(None));
         assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Done(None));
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
+    }
+
+    #[test]
+    fn an_event_keeps_its_position_until_it_is_settled() {
+        let mut sequencer = Sequencer::<()>::default();
+        let (first, second) = (sequencer.reserve(), sequencer.reserve());
+        let mut ledger = Ledger::default();
+        ledger.accept(EventNumber(0), Some(first));
+        ledger.accept(EventNumber(1), None);
+        assert_eq!(ledger.position(EventNumber(1)), None);
+        ledger.set_position(EventNumber(1), second);
+        assert_eq!(ledger.position(EventNumber(0)), Some(first));
+        assert_eq!(ledger.position(EventNumber(1)), Some(second));
+        ledger.copied(EventNumber(0));
+        assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Partly(Some(first)));
+        assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Done(Some(first)));
+        assert_eq!(ledger.position(EventNumber(0)), None);
+        assert_eq!(ledger.errored(EventNumber(1), Outcome::Errored), Settled::Done(Some(second)));
+    }
+
+    #[test]
+    fn unsettled_events_are_listed_oldest_first() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.is_empty());
+        for number in 4..7 {
+            ledger.accept(EventNumber(number), None);
+        }
+        ledger.settle(EventNumber(5), Outcome::Delivered);
+        assert_eq!(ledger.unsettled().collect::<Vec<_>>(), [EventNumber(4), EventNumber(6)]);
+        assert_eq!((ledger.len(), ledger.is_empty()), (2, false));
+        assert!(ledger.fail(EventNumber(6)));
+        assert!(ledger.is_failing(EventNumber(6)) && !ledger.is_failing(EventNumber(4)));
+    }
+
+    #[test]
+    fn each_outcome_has_its_count() {
+        let mut ledger = Ledger::default();
+        for number in 0..10 {
+            ledger.accept(EventNumber(number), None);
+        }
+        ledger.settle(EventNumber(0), Outcome::Answered);
+        for number in 1..3 {
+            ledger.settle(EventNumber(number), Outcome::Delivered);
+        }
+        for number in 3..6 {
+            ledger.settle(EventNumber(number), Outcome::Dropped);
+        }
+        for number in 6..10 {
+            ledger.errored(EventNumber(number), Outcome::Errored);
+        }
+        let counts = Counts { accepted: 10, answered: 1, delivered: 2, dropped: 3, errored: 4 };
+        assert_eq!(ledger.counts(), counts);
     }
 
     /// An operation on the ledger.

@@ -232,8 +232,7 @@ impl Supervisor {
 
 /// The route's own upstream, as events reach it that name no server.
 fn own_target(plan: &DialPlan, redial: Redial) -> Target {
-    let Destination { endpoint, url } = plan.destination.clone();
-    Target { url, endpoint: Some(endpoint), redial }
+    Target::Own { destination: plan.destination.clone(), redial }
 }
 
 impl Actor for Supervisor {

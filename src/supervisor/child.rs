@@ -26,14 +26,16 @@ use crate::{
 
 /// A server that the session may connect to.
 #[derive(Debug, Clone)]
-pub struct Target {
-    /// The URL for requests to the server.
-    pub url: UpstreamUrl,
-    /// The endpoint of the upstream; `None` for a server that an event names and only this session connects
-    /// to.
-    pub endpoint: Option<Arc<Endpoint>>,
-    /// What starts a new connector after a loss.
-    pub redial: Redial,
+pub enum Target {
+    /// The route's own upstream, at whichever of its endpoints.
+    Own {
+        /// Where its first connection goes.
+        destination: Destination,
+        /// What starts a new connector after a loss.
+        redial: Redial,
+    },
+    /// A server that an event names by `$url`. Only this session connects to it.
+    Named(UpstreamUrl),
 }
 
 /// What starts a connector after the loss of the one before.
@@ -86,6 +88,8 @@ pub enum Due {
 /// A server of a session, its connector, and the history of earlier connectors.
 #[derive(Debug)]
 pub struct Child<C> {
+    /// Whether it is the route's own upstream, not a server that an event names.
+    is_own: bool,
     destination: Destination,
     redial: Redial,
     state: State<C>,
@@ -98,12 +102,29 @@ pub struct Child<C> {
     down: Option<Box<Failure>>,
 }
 
+impl Target {
+    /// The URL of its first connection.
+    pub fn url(&self) -> &UpstreamUrl {
+        match self {
+            Self::Own { destination, .. } => &destination.url,
+            Self::Named(url) => url,
+        }
+    }
+}
+
 impl<C: Clone> Child<C> {
     /// Creates a server without connections.
-    pub fn new(Target { url, endpoint, redial }: Target, restart: Arc<Restart>) -> Self {
-        let endpoint = endpoint.unwrap_or_else(|| Endpoint::new(url.clone()));
+    pub fn new(target: Target, restart: Arc<Restart>) -> Self {
+        let (is_own, destination, redial) = match target {
+            Target::Own { destination, redial } => (true, destination, redial),
+            Target::Named(url) => {
+                let endpoint = Endpoint::new(url.clone());
+                (false, Destination { endpoint, url }, Redial::OnDemand)
+            }
+        };
         Self {
-            destination: Destination { endpoint, url },
+            is_own,
+            destination,
             redial,
             state: State::Idle,
             generation: Generation::default(),
@@ -117,7 +138,10 @@ impl<C: Clone> Child<C> {
 
     /// Whether this is the server of `target`, redialed in the same way.
     pub fn is(&self, target: &Target) -> bool {
-        self.redial == target.redial && self.destination.url.text == target.url.text
+        match target {
+            Target::Own { .. } => self.is_own,
+            Target::Named(url) => !self.is_own && self.destination.url.text == url.text,
+        }
     }
 
     /// The destination of connections to the server.
@@ -254,7 +278,14 @@ mod tests {
     fn child(redial: Redial) -> Child<&'static str> {
         let url = UpstreamUrl::parse("ws://h:1").unwrap();
         let restart = Restart { min: SECOND, max: 10 * SECOND, ..*fixture::upstream().restart };
-        Child::new(Target { url, endpoint: None, redial }, restart.into())
+        let target = match redial {
+            Redial::Automatic => {
+                let destination = Destination { endpoint: Endpoint::new(url.clone()), url };
+                Target::Own { destination, redial }
+            }
+            Redial::OnDemand => Target::Named(url),
+        };
+        Child::new(target, restart.into())
     }
 
     fn broken() -> Failure {

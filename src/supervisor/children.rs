@@ -63,6 +63,11 @@ impl<C: Clone> Children<C> {
         self.all.iter().find(|child| child.generation() == generation)
     }
 
+    /// The child that serves `target`; `None` where there is none yet.
+    pub fn find(&self, target: &Target) -> Option<&Child<C>> {
+        self.all.iter().find(|child| child.is(target))
+    }
+
     /// Facts about the connection with this generation.
     fn connection(&self, generation: Generation) -> Connection {
         let unknown = Connection { is_main: false, was_up: false, was_up_before: false };
@@ -213,22 +218,29 @@ mod tests {
 
     use super::*;
     use crate::{
+        failure::ConnectFailure,
         settings::{UpstreamUrl, fixture},
+        upstream::Endpoint,
         wire::CloseFrame,
     };
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn target(url: &str, redial: Redial) -> Target {
-        Target { url: UpstreamUrl::parse(url).unwrap(), endpoint: None, redial }
+    fn destination(url: &str) -> Destination {
+        let url = UpstreamUrl::parse(url).unwrap();
+        Destination { endpoint: Endpoint::new(url.clone()), url }
+    }
+
+    fn named(url: &str) -> Target {
+        Target::Named(UpstreamUrl::parse(url).unwrap())
     }
 
     fn own() -> Target {
-        target("ws://own:1", Redial::Automatic)
+        Target::Own { destination: destination("ws://own:1"), redial: Redial::Automatic }
     }
 
     fn other(number: usize) -> Target {
-        target(&format!("ws://other{number}:1"), Redial::OnDemand)
+        named(&format!("ws://other{number}:1"))
     }
 
     fn children() -> Children<String> {
@@ -264,8 +276,21 @@ mod tests {
         let (mut children, now) = (children(), Instant::now());
         children.begin_own();
         assert_eq!(children.wanted(&own(), now), Wanted::Fail(Failure::not_connected()));
-        let named = target("ws://own:1", Redial::OnDemand);
-        assert_eq!(children.wanted(&named, now), Wanted::Dial(Generation(2)));
+        assert_eq!(children.wanted(&named("ws://own:1"), now), Wanted::Dial(Generation(2)));
+    }
+
+    #[test]
+    fn the_routes_own_upstream_stays_the_same_server_at_another_endpoint() {
+        let (mut children, now) = (children(), Instant::now());
+        let first = children.begin_own();
+        children.started(first, "1".to_owned());
+        children.redirect(first, destination("ws://own-too:1"));
+        let refused = Failure::connection(FailureKind::Connect(ConnectFailure::Status(503)), "");
+        children.lost(first, &refused, now, 0.0);
+        assert_eq!(children.wanted(&own(), now), Wanted::Fail(refused), "its last failure");
+        let url = |target: &Target| children.find(target).map(|child| child.destination().url.text.clone());
+        assert_eq!(url(&own()).as_deref(), Some("ws://own-too:1"));
+        assert_eq!(url(&named("ws://own-too:1")), None, "no event has named it");
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Policy {
     }
 }
 
-/// The delay with full jitter: uniform between `min` and `min * 2^(attempt - 1)`, at most `max`. The first
+/// The delay with full jitter: uniform between `min` and `min * 2^attempt`, at most `max`. The first
 /// attempt is spread too, from `min` to twice `min`, so that sessions which lost the same upstream do not
 /// reconnect together.
 fn backoff(attempt: u32, min: Duration, max: Duration, chance: f64) -> Duration {

@@ -17,11 +17,10 @@ use crate::{
 
 /// Path and query of a client's request. They do not depend on the endpoint, so that each connection of the
 /// session can go to another one. Clones share the text.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClientPath(Option<Rc<Forwarded>>);
 
 /// A path and a query that are forwarded, percent-encoded for a URL.
-#[derive(Debug)]
 struct Forwarded {
     /// The whole path.
     path: Box<str>,
@@ -85,6 +84,15 @@ impl ClientPath {
         match Uri::try_from(text.as_str()) {
             Ok(_) => Ok(url.at(text)),
             Err(_) => Err(PathError::TooLong),
+        }
+    }
+
+    /// Whether `text` is the URL of a connection to the endpoint with the URL `url`.
+    pub fn is_at(&self, url: &UpstreamUrl, text: &str) -> bool {
+        match &self.0 {
+            None => *url.text == *text,
+            // The URL is made only for the comparison with one of the same server.
+            Some(_) => text.starts_with(url.parts().origin) && self.at(url).is_ok_and(|at| *at.text == *text),
         }
     }
 }

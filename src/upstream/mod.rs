@@ -91,6 +91,11 @@ impl Upstream {
         Ok(Destination { url: path.at(endpoint.url())?, endpoint })
     }
 
+    /// Whether `url` names one of the endpoints, for a client that requested `path`.
+    pub fn is_own(&self, url: &str, path: &ClientPath) -> bool {
+        path.is_at(self.endpoint.url(), url)
+    }
+
     /// The time, `now` or later, at which a reconnect that is due `now` may begin, so that all sessions
     /// together stay within `restart.rate`. Each call reserves a slot.
     pub fn reserve_reconnect(&self, now: Instant) -> Instant {

@@ -8,13 +8,13 @@
 //!  └─── outgoing pipelines ◄────────┴─ failures; replies and pushes from the connector
 //! ```
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use actix::Addr;
 
 use crate::{
     flow::{AckTracker, Budget, EVENT_COST, Edge, GlobalBudget},
-    pipeline::{LazyChain, Output, PipelineChain, UpstreamEdge},
+    pipeline::{IsOwnUrl, LazyChain, Output, PipelineChain, UpstreamEdge},
     session::{self, Parts, Session, SupervisorEdge},
     settings::Route,
     supervisor::{self, Supervisor},
@@ -64,7 +64,8 @@ fn link_actors(
     };
     let chain = PipelineChain { room: room + plan.settings().limits.buffer, ..chain };
     let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
-    let url = Arc::clone(&plan.destination.url.text);
+    let (own, path) = (Arc::clone(plan.upstream()), plan.path.clone());
+    let is_own: IsOwnUrl = Rc::new(move |url| own.is_own(url, &path));
     let budget = Budget::new(plan.settings().limits.buffer, global_budget);
     let mut incoming = Output::End;
     let supervisor = Supervisor::start(
@@ -72,7 +73,7 @@ fn link_actors(
         first,
         |supervisor| {
             let upstream =
-                |supervisor| Output::Upstream(UpstreamEdge::new(Arc::clone(&url), Edge::rare(supervisor)));
+                |supervisor| Output::Upstream(UpstreamEdge::new(Rc::clone(&is_own), Edge::rare(supervisor)));
             let started = chain.start(&route.incoming, upstream(supervisor));
             incoming = started.head.map_or_else(|| upstream(supervisor), Output::Next);
             supervisor::SupervisorLinks {

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt, sync::Arc};
 
-use crate::source::{Note, Position, Sources, Span};
+use crate::source::{Annotation, Position, Sources, Span};
 
 /// Maximum number of errors kept for one program. Lexer and parser stop at this number, because the first
 /// errors usually cause the later ones.
@@ -134,7 +134,7 @@ impl fmt::Display for Diagnostics {
             if index > 0 {
                 f.write_str("\n\n")?;
             }
-            let note = Note {
+            let note = Annotation {
                 severity: self.severity,
                 message: &diagnostic.message,
                 span: diagnostic.span,
@@ -177,7 +177,7 @@ impl RuntimeError {
     /// The long form, several lines: message, position, source line, carets.
     pub fn highlighted(&self) -> String {
         let Fault { message, span, help } = &*self.fault;
-        let note = Note { severity: "error", message, span: *span, label: "", help: *help };
+        let note = Annotation { severity: "error", message, span: *span, label: "", help: *help };
         let mut text = String::new();
         self.sources.write_note(&mut text, &note).expect("writing to a string does not fail");
         text

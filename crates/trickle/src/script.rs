@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     code::{Act, PortNumber},
-    compile::{Args, Compiler, Place, scope::Binding, world::World},
+    compile::{Args, Compiler, ExprContext, scope::Binding, world::World},
     diagnostic::{Diagnostics, Fault, RuntimeError},
     eval::script::{self, Ending, ScriptFrame, State, checked},
     files::{Loaded, Modules, NoModules, load_script},
@@ -67,7 +67,7 @@ impl Script {
         let compiled = compiled.map(|(script, scope)| {
             let last = script.body.last().map_or(Span::new(0, 0), |statement| statement.span);
             let args = Args::none();
-            let mut compiler = Compiler::new(&mut world, scope, Place::Script, &args);
+            let mut compiler = Compiler::new(&mut world, scope, ExprContext::Script, &args);
             let body: Box<[Act]> = compiler.body(&script.body).into();
             let locals = compiler.locals();
             let ports: Vec<String> = compiler.into_ports().into_iter().map(|port| port.name).collect();

@@ -43,7 +43,7 @@ pub(crate) struct Sources {
 }
 
 /// The parts of an error or a warning as it is shown to users.
-pub(crate) struct Note<'n> {
+pub(crate) struct Annotation<'n> {
     /// The severity, `error` or `warning`.
     pub(crate) severity: &'static str,
     pub(crate) message: &'n str,
@@ -97,9 +97,9 @@ impl Sources {
     }
 
     /// Writes an error as it is shown to users: message, position, source line, carets, help.
-    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
+    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Annotation<'_>) -> fmt::Result {
         match self.find(note.span) {
-            Some((source, span)) => source.write_note(f, &Note { span, ..*note }),
+            Some((source, span)) => source.write_note(f, &Annotation { span, ..*note }),
             None => write!(f, "{}: {}", note.severity, note.message),
         }
     }
@@ -134,7 +134,7 @@ impl Source {
     }
 
     /// Writes an error as it is shown to users: message, position, source line, carets, help.
-    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Note<'_>) -> fmt::Result {
+    pub(crate) fn write_note(&self, f: &mut dyn fmt::Write, note: &Annotation<'_>) -> fmt::Result {
         let position = self.position(note.span);
         let gutter = " ".repeat(position.line.to_string().len());
         writeln!(f, "{}: {}", note.severity, note.message)?;

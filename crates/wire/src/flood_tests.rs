@@ -141,11 +141,16 @@ fn no_turn_decodes_more_frames_than_its_quota() {
 
 #[test]
 fn waiting_for_the_peers_close_frame_takes_turns_too() {
-    for readable in [true, false] {
+    type Waiting = fn(&mut Link<Endless, ()>, &mut Context<'_>) -> bool;
+    let polls: [Waiting; 2] = [
+        |link, task| link.poll_peer_close(task).is_ready(),
+        |link, task| link.poll_rejected(task).is_ready(),
+    ];
+    for poll in polls {
         for (what, first, again) in FLOODS {
             let mut link = link(first, again, usize::MAX);
             for number in 1..=3 {
-                let (_, wakes) = turn(|task| link.poll_peer_close(task, readable).is_ready());
+                let (_, wakes) = turn(|task| poll(&mut link, task));
                 assert_eq!(wakes, 1, "{what}");
                 let given = link.socket_mut().given;
                 assert!(given <= number * (TURN_BYTES + READ_BYTES), "{what}: {given} bytes");

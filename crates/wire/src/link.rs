@@ -268,11 +268,23 @@ where
     }
 
     /// Waits until the peer has sent its close frame or ended the connection, and discards everything else.
-    /// If `readable` is false, bytes are not decoded, because they violated the protocol, and the proxy's
-    /// direction of the connection is shut down after the queued bytes.
-    pub fn poll_peer_close(&mut self, cx: &mut Context<'_>, readable: bool) -> Poll<()> {
+    pub fn poll_peer_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_close_by(cx, Self::poll_next)
+    }
+
+    /// Waits until a peer that violated the protocol has ended the connection. Discards its bytes without decoding
+    /// them, and shuts down the proxy's direction of the connection after the queued bytes.
+    pub fn poll_rejected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_close_by(cx, Self::poll_discard)
+    }
+
+    fn poll_close_by(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl Fn(&mut Self, &mut Context<'_>) -> Poll<Result<Incoming, LinkError>>,
+    ) -> Poll<()> {
         let done = loop {
-            match if readable { self.poll_next(cx) } else { self.poll_discard(cx) } {
+            match poll(self, cx) {
                 Poll::Pending => break Poll::Pending,
                 Poll::Ready(Ok(Incoming::Close(_)) | Err(_)) => break Poll::Ready(()),
                 Poll::Ready(Ok(_)) => {}

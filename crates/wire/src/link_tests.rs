@@ -40,11 +40,11 @@ enum Step {
 /// A socket in memory; the test keeps a handle to its state.
 struct Socket {
     steps: VecDeque<Step>,
-    shared: Rc<RefCell<Shared>>,
+    shared: Rc<RefCell<SocketState>>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct SocketState {
     input: Vec<u8>,
     output: Vec<u8>,
     /// The number of bytes after which the socket fails.
@@ -120,7 +120,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-fn link(role: Role, steps: &[Step], shared: Shared) -> (Tested, Rc<RefCell<Shared>>) {
+fn link(role: Role, steps: &[Step], shared: SocketState) -> (Tested, Rc<RefCell<SocketState>>) {
     let shared = Rc::new(RefCell::new(shared));
     let socket = Socket { steps: steps.iter().copied().collect(), shared: Rc::clone(&shared) };
     (Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new()), shared)

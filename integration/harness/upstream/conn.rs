@@ -9,7 +9,7 @@ use std::{
 
 use tungstenite::Message;
 
-use super::Shared;
+use super::UpstreamState;
 use crate::harness::{BINARY, CLOSE, CONTINUATION, Frame, Head, PATIENCE, PING, PONG, TEXT, flood, wait_for};
 
 /// How the upstream ends a connection.
@@ -207,7 +207,7 @@ impl Conn {
 
     /// Reads frames until the connection ends, and passes complete messages to the handler. Returns how the
     /// connection ended.
-    pub(super) fn read_all(&self, reader: &mut BufReader<TcpStream>, shared: &Shared) -> End {
+    pub(super) fn read_all(&self, reader: &mut BufReader<TcpStream>, shared: &UpstreamState) -> End {
         let mut parts = Parts::default();
         loop {
             let frame = match Frame::read(reader) {

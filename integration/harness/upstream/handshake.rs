@@ -12,7 +12,7 @@ use std::{
 
 use tungstenite::handshake::derive_accept_key;
 
-use super::{Conn, Shared};
+use super::{Conn, UpstreamState};
 use crate::harness::{Frame, Head, TEXT};
 
 /// How the upstream responds to a handshake.
@@ -53,7 +53,7 @@ pub enum Answer {
 }
 
 /// Responds to the handshake of one connection. If it is accepted, reads from the connection until it ends.
-pub(super) fn serve(stream: TcpStream, shared: &Shared, stopped: &AtomicBool) -> io::Result<()> {
+pub(super) fn serve(stream: TcpStream, shared: &UpstreamState, stopped: &AtomicBool) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
@@ -96,7 +96,7 @@ fn accepting(answer: &Answer, head: &Head) -> Option<Vec<u8>> {
 }
 
 /// Sends a response that does not accept the handshake.
-fn reject(answer: &Answer, head: &Head, mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+fn reject(answer: &Answer, head: &Head, mut stream: TcpStream, shared: &UpstreamState) -> io::Result<()> {
     match answer {
         Answer::Cut(length) => return stream.write_all(&accept(head, None).as_bytes()[..*length]),
         Answer::WrongKey => {
@@ -123,7 +123,7 @@ fn reject(answer: &Answer, head: &Head, mut stream: TcpStream, shared: &Shared) 
     Ok(())
 }
 
-fn answer_without_end(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+fn answer_without_end(stream: &mut TcpStream, shared: &UpstreamState) -> io::Result<()> {
     stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\n")?;
     let header = format!("X-Padding: {}\r\n", "x".repeat(1000));
     while shared.endless.load(Ordering::SeqCst) < 64 << 20 {

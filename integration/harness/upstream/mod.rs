@@ -27,11 +27,11 @@ type OnMessage = Arc<dyn Fn(&Conn, Message) + Send + Sync>;
 #[derive(Debug)]
 pub struct TestUpstream {
     port: Port,
-    shared: Arc<Shared>,
+    shared: Arc<UpstreamState>,
     acceptor: Mutex<Option<Acceptor>>,
 }
 
-struct Shared {
+struct UpstreamState {
     on_message: Mutex<OnMessage>,
     answer: Mutex<Answer>,
     /// The heads of all handshakes, including refused ones.
@@ -48,7 +48,7 @@ struct Shared {
     ends_late: AtomicBool,
 }
 
-impl Shared {
+impl UpstreamState {
     /// The answer to the next handshake. Waits while it is [`Answer::Wait`].
     fn next_answer(&self, stopped: &AtomicBool) -> Answer {
         loop {
@@ -61,9 +61,9 @@ impl Shared {
     }
 }
 
-impl std::fmt::Debug for Shared {
+impl std::fmt::Debug for UpstreamState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("UpstreamState").finish_non_exhaustive()
     }
 }
 
@@ -73,7 +73,7 @@ struct Acceptor {
     thread: JoinHandle<()>,
 }
 
-// === impl Origin ===
+// === impl TestUpstream ===
 
 impl TestUpstream {
     /// Starts an upstream that calls `on_message` for each message.
@@ -85,7 +85,7 @@ impl TestUpstream {
 
     /// Creates an upstream that calls `on_message` for each message, and does not listen yet.
     pub fn stopped(on_message: impl Fn(&Conn, Message) + Send + Sync + 'static) -> Self {
-        let shared = Shared {
+        let shared = UpstreamState {
             on_message: Mutex::new(Arc::new(on_message)),
             answer: Mutex::new(Answer::Accept),
             heads: Mutex::default(),
@@ -222,7 +222,7 @@ impl Drop for TestUpstream {
     }
 }
 
-fn accept_until(listener: &TcpListener, shared: &Arc<Shared>, stopped: &Arc<AtomicBool>) {
+fn accept_until(listener: &TcpListener, shared: &Arc<UpstreamState>, stopped: &Arc<AtomicBool>) {
     for stream in listener.incoming() {
         if stopped.load(Ordering::SeqCst) {
             return;

@@ -8,7 +8,6 @@ use actix_http::RequestHead;
 /// handshake need.
 ///
 /// The context exists from the end of the request's head to the start of the session.
-#[derive(Debug)]
 pub(super) struct RequestContext {
     /// The client's address.
     pub(super) peer: SocketAddr,

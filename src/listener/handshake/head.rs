@@ -23,8 +23,7 @@ const HEADERS_MAX: usize = 100;
 /// Initial capacity for a head, in bytes: enough for most heads, and little for one that never completes.
 const ROOM: usize = 1024;
 
-/// A request's head, and the bytes received after it.
-#[derive(Debug)]
+/// A request's head, and the bytes received after it. No `Debug` form here: see `RequestContext`.
 pub(super) struct Request {
     pub(super) head: RequestHead,
     /// Bytes received after the head.
@@ -41,7 +40,7 @@ pub(super) enum End {
 }
 
 /// A parser that reads a head as its bytes arrive, each byte once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Reader {
     /// Number of bytes that have been read.
     at: usize,
@@ -55,7 +54,6 @@ pub(super) struct Reader {
 }
 
 /// The parts of a request line such as `GET /chat?a=1 HTTP/1.1`.
-#[derive(Debug)]
 struct RequestLine {
     method: Method,
     /// Path and query of the request target.

@@ -44,7 +44,12 @@ mod tests {
         let uri = Uri::try_from(target).unwrap();
         assert!(route.pattern.matches("ws", uri.path()), "{target}");
         ClientPath::new(&route, &upstream, &uri)
-            .and_then(|path| path.at(&upstream.url))
+            .and_then(|path| {
+                let target = path.at(&upstream.url)?;
+                assert!(path.is_at(&upstream.url, &target.text), "{}", target.text);
+                assert!(!path.is_at(&upstream.url, &format!("{}x", target.text)));
+                Ok(target)
+            })
             .map(|target| {
                 assert_eq!(target.shown, upstream.url.shown, "the client's query is never shown");
                 target.text.to_string()

@@ -195,8 +195,8 @@ impl Session {
             let done = match intent {
                 CloseIntent::Gone(_) => true,
                 CloseIntent::Answer(_) => link.outbox().is_empty() && link.poll_shutdown(task).is_ready(),
-                CloseIntent::Close(..) => link.poll_peer_close(task, true).is_ready(),
-                CloseIntent::Reject(_) => link.poll_peer_close(task, false).is_ready(),
+                CloseIntent::Close(..) => link.poll_peer_close(task).is_ready(),
+                CloseIntent::Reject(_) => link.poll_rejected(task).is_ready(),
             };
             if done {
                 self.closed(ctx);

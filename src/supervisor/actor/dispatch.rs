@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, FailureKind},
     flow::{DataMessage, Edge, Envelope, Failed},
     supervisor::{
-        child::{Redial, Target, Wanted},
+        child::{Target, Wanted},
         loss::{fail, fail_unsent},
     },
 };
@@ -30,12 +30,13 @@ impl Supervisor {
     }
 
     fn dispatch(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
-        let own = &self.plan.destination.url.text;
         let target = match envelope.event.meta.get("url") {
             None => own_target(&self.plan, self.own_redial),
-            Some(Value::String(url)) if *url == **own => own_target(&self.plan, self.own_redial),
+            Some(Value::String(url)) if self.plan.upstream().is_own(&url, &self.plan.path) => {
+                own_target(&self.plan, self.own_redial)
+            }
             Some(Value::String(url)) => match self.plan.settings().allows(&url) {
-                Ok(url) => Target { url, endpoint: None, redial: Redial::OnDemand },
+                Ok(url) => Target::Named(url),
                 Err(error) => {
                     let failure = Failure::connection(FailureKind::NotAllowed, error.to_string());
                     return Err(fail_unsent(envelope, &mask(&url).into(), &failure).into());
@@ -60,7 +61,9 @@ impl Supervisor {
             Wanted::Send(connector) => connector,
             Wanted::Dial(generation) => self.dial(generation, ctx),
             Wanted::Fail(failure) => {
-                return Err(fail_unsent(envelope, &target.url.shown, &failure).into());
+                let child = self.children.find(target);
+                let url = child.map_or(target.url(), |child| &child.destination().url);
+                return Err(fail_unsent(envelope, &url.shown, &failure).into());
             }
         };
         Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));

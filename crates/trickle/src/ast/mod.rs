@@ -238,7 +238,7 @@ pub(crate) enum ExprKind {
         first: Box<Expr>,
         rest: Vec<Link>,
     },
-    Match(Box<Match>),
+    Match(Box<MatchExpr>),
     For(Box<For>),
     Patch(Box<Patch>),
     /// `merge target of spec end`
@@ -327,7 +327,7 @@ pub(crate) enum SegmentKind {
 
 /// `match subject of case … end`
 #[derive(Debug)]
-pub(crate) struct Match {
+pub(crate) struct MatchExpr {
     pub(crate) subject: Expr,
     pub(crate) cases: Vec<Case>,
 }

@@ -1,7 +1,7 @@
 //! Errors and advice for unknown names.
 
 use super::{
-    Compiler, Place,
+    Compiler, ExprContext,
     scope::{Binding, DEFINITION_KINDS, DefinitionKind, ScopeId, library_binding},
     world::World,
 };
@@ -48,7 +48,7 @@ impl Compiler<'_, '_> {
         });
         error.help = Some(match (near, self.place) {
             (Some(near), _) => format!("did you mean `{near}`?"),
-            (None, Place::Script | Place::Function) => format!("assign it first: let {text} = …"),
+            (None, ExprContext::Script | ExprContext::Function) => format!("assign it first: let {text} = …"),
             (None, _) => format!("a field of the event is event.{text}, metadata is ${text}"),
         });
         error
@@ -56,7 +56,7 @@ impl Compiler<'_, '_> {
 
     /// Keywords that are allowed in the place of a local.
     fn words(&self) -> &'static [&'static str] {
-        if self.place == Place::Script { &WORDS } else { &WORDS[..3] }
+        if self.place == ExprContext::Script { &WORDS } else { &WORDS[..3] }
     }
 
     /// The keyword meant by a word in capitals, or by a word of another language.

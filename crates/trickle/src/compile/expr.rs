@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::{
-    ast::{BinaryOp, Case, Expr, ExprKind, Field, FieldTest, Link, Match, Pattern, Piece, UnaryOp},
+    ast::{BinaryOp, Case, Expr, ExprKind, Field, FieldTest, Link, MatchExpr, Pattern, Piece, UnaryOp},
     code::{
         CaseOp, ChainOp, FieldOp, FieldPatternOp, FieldTestOp, KeyOp, LinkOp, LogicOp, MatchOp, Op,
         PatternOp, PieceOp, TextOp,
@@ -159,7 +159,7 @@ impl Compiler<'_, '_> {
     /// Compiles a match; `compile_body` compiles the bodies of its cases.
     pub(super) fn match_op<B>(
         &mut self,
-        match_expr: &Match,
+        match_expr: &MatchExpr,
         span: Span,
         mut compile_body: impl FnMut(&mut Self, &[Expr]) -> Vec<B>,
     ) -> MatchOp<B> {

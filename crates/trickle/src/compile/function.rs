@@ -1,7 +1,7 @@
 //! Compiles functions and function calls.
 
 use super::{
-    Args, Compiler, Place,
+    Args, Compiler, ExprContext,
     scope::{Binding, DefinitionKind, ScopeId},
     world::{CALL_HEIGHT, World},
 };
@@ -33,7 +33,7 @@ pub(super) fn compile(
     level: u32,
 ) -> Option<Function> {
     let args = Args::default();
-    let mut compiler = Compiler::new(world, scope, Place::Function, &args);
+    let mut compiler = Compiler::new(world, scope, ExprContext::Function, &args);
     compiler.level = level;
     compiler.height = level;
     for param in &tree.params {

@@ -37,7 +37,7 @@ use towline_event::{Meta, Value};
 
 /// The context of an expression. It determines which names the expression may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ExprContext {
     /// In a `select`.
     Select,
     /// In a script.
@@ -66,7 +66,7 @@ pub(crate) struct Compiler<'c, 'a> {
     world: &'c mut World<'a>,
     /// The scope in which definitions are looked up.
     scope: ScopeId,
-    place: Place,
+    place: ExprContext,
     args: &'c Args,
     /// The locals that are in scope.
     locals: HashMap<String, Slot>,
@@ -117,7 +117,7 @@ impl Args {
 }
 
 impl<'c, 'a> Compiler<'c, 'a> {
-    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: Place, args: &'c Args) -> Self {
+    pub(crate) fn new(world: &'c mut World<'a>, scope: ScopeId, place: ExprContext, args: &'c Args) -> Self {
         Self {
             errors_before: world.errors.len(),
             world,
@@ -175,8 +175,8 @@ impl<'c, 'a> Compiler<'c, 'a> {
             _ => {
                 if self.sound() {
                     let what = match self.place {
-                        Place::Constant => "the value of a constant",
-                        Place::State => "an initial state",
+                        ExprContext::Constant => "the value of a constant",
+                        ExprContext::State => "an initial state",
                         _ => "the value of a parameter",
                     };
                     // Code that reads the event has already been refused at its span.

@@ -1,6 +1,6 @@
 //! Compiles paths and their roots.
 
-use super::{Compiler, Place, scope::DefinitionKind};
+use super::{Compiler, ExprContext, scope::DefinitionKind};
 use crate::{
     ast::{Name, Path, Qualified, Root, Segment, SegmentKind},
     code::{self, Op, PathOp, Slot, Step, StepKind},
@@ -78,7 +78,7 @@ impl Compiler<'_, '_> {
         let (Root::Args, Some(first), None) = (&path.root, path.segments.first(), self.frame) else { return };
         let SegmentKind::Key(key) = &first.kind else { return };
         let Value::Record(known) = &self.args.values else {
-            let what = if self.place == Place::Constant { "a constant" } else { "a default" };
+            let what = if self.place == ExprContext::Constant { "a constant" } else { "a default" };
             let message = format!("{what} cannot depend on a parameter");
             self.error(Diagnostic::new(path.span, message, ""));
             return;
@@ -88,7 +88,7 @@ impl Compiler<'_, '_> {
         }
         let error = if known.is_empty() {
             let message = match self.place {
-                Place::Script | Place::State => "this script has no parameters",
+                ExprContext::Script | ExprContext::State => "this script has no parameters",
                 _ => "there are no parameters here",
             };
             Diagnostic::new(path.span, message, "")
@@ -118,11 +118,11 @@ impl Compiler<'_, '_> {
     /// Refuses event data in code that runs without an event, such as constants.
     pub(super) fn need_event(&mut self, path: &Path) {
         let (message, help) = match self.place {
-            Place::Select | Place::Script => return,
-            Place::Parameter => ("a parameter cannot depend on the event", None),
-            Place::State => ("an initial state cannot depend on the event", None),
-            Place::Constant => ("a constant cannot depend on the event", None),
-            Place::Function => {
+            ExprContext::Select | ExprContext::Script => return,
+            ExprContext::Parameter => ("a parameter cannot depend on the event", None),
+            ExprContext::State => ("an initial state cannot depend on the event", None),
+            ExprContext::Constant => ("a constant cannot depend on the event", None),
+            ExprContext::Function => {
                 ("a function knows only its arguments and constants", Some("pass it what it needs"))
             }
         };
@@ -146,9 +146,9 @@ impl Compiler<'_, '_> {
     }
 
     pub(super) fn state(&mut self, path: &Path) -> code::Root {
-        if self.place == Place::Function {
+        if self.place == ExprContext::Function {
             self.need_event(path);
-        } else if self.place != Place::Script {
+        } else if self.place != ExprContext::Script {
             let error = Diagnostic::new(path.span, "only a script has a state", "")
                 .help("a local called `state` is written in backticks");
             self.error(error);

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::{
-    Args, Compiler, Place,
+    Args, Compiler, ExprContext,
     extract::Extractors,
     scope::{Binding, Scope, ScopeId},
 };
@@ -172,7 +172,7 @@ impl<'a> World<'a> {
         }
         self.constants[id].state = Progress::Compiling;
         let args = Args::default();
-        let mut compiler = Compiler::new(self, scope, Place::Constant, &args);
+        let mut compiler = Compiler::new(self, scope, ExprContext::Constant, &args);
         compiler.level = level;
         let value = compiler.parameter(&tree.value);
         let value = compiler.sound().then_some(value);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     ast::{Create, DefineOperator, DefinePipeline, DefineScript, Name, Param, Script},
     compile::{
-        Args, Compiler, EmittedPort, Place,
+        Args, Compiler, EmittedPort, ExprContext,
         scope::{Binding, ScopeId, ScriptScopes},
     },
     diagnostic::Diagnostic,
@@ -50,7 +50,7 @@ impl<'a> Builder<'a, '_> {
         let first = definition
             .state
             .as_ref()
-            .map(|state| Compiler::new(self.world, scopes.around, Place::State, args).parameter(state));
+            .map(|state| Compiler::new(self.world, scopes.around, ExprContext::State, args).parameter(state));
         let mut blocks = Vec::with_capacity(definition.blocks.len());
         for (block, scope) in definition.blocks.iter().zip(&scopes.blocks) {
             blocks.push(self.block(block.script.as_ref(), *scope, args));
@@ -77,7 +77,7 @@ impl<'a> Builder<'a, '_> {
         {
             return None;
         }
-        let mut compiler = Compiler::new(self.world, scope, Place::Script, args);
+        let mut compiler = Compiler::new(self.world, scope, ExprContext::Script, args);
         let body = compiler.body(&script.body).into();
         let uses = compiler.uses();
         let locals = compiler.locals();
@@ -240,7 +240,7 @@ impl<'a> Builder<'a, '_> {
     /// The value of a parameter, and whether the value is a placeholder for an error.
     fn parameter(&mut self, param: &Param, scope: ScopeId, args: &Args) -> (Value, bool) {
         let Some(value) = &param.value else { return (Value::Null, false) };
-        let mut compiler = Compiler::new(self.world, scope, Place::Parameter, args);
+        let mut compiler = Compiler::new(self.world, scope, ExprContext::Parameter, args);
         let value = compiler.parameter(value);
         (value, !compiler.sound())
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     ast::{Create, Creation, DefinePipeline, Select, Statement, StreamRef},
     code::ERR,
-    compile::{Compiler, EmittedPort, Place, scope::Binding, world::World},
+    compile::{Compiler, EmittedPort, ExprContext, scope::Binding, world::World},
     diagnostic::{Diagnostic, nearest},
     eval::script::State,
     reads::Reads,
@@ -137,7 +137,7 @@ impl<'a, 'w> Builder<'a, 'w> {
         if !self.takes_text(select.target.span, select.into.stream.span) {
             return;
         }
-        let mut compiler = Compiler::new(self.world, level.scope, Place::Select, &level.args);
+        let mut compiler = Compiler::new(self.world, level.scope, ExprContext::Select, &level.args);
         let filter = select.filter.as_ref().and_then(|filter| compiler.condition(filter, "where"));
         let target = compiler.expr(&select.target);
         let having = select.having.as_ref().and_then(|having| compiler.condition(having, "having"));

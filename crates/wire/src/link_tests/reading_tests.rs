@@ -60,7 +60,7 @@ fn frame(peer: Role, bytes: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[
 /// Reads until an error. Sometimes ends the turn, and sometimes refuses growth.
 fn read(
     link: &mut Tested,
-    shared: &RefCell<Shared>,
+    shared: &RefCell<SocketState>,
     turns: usize,
     allowances: &[usize],
 ) -> (Vec<Incoming>, LinkError) {
@@ -109,7 +109,7 @@ proptest! {
         let (input, expected) = stream(peer_of(role), &all);
         let fails_after = fails_after.map(|at| at.index(input.len() + 1));
         let end = fails_after.unwrap_or(input.len());
-        let (mut link, shared) = link(role, &steps, Shared { input, fails_after, ..Shared::default() });
+        let (mut link, shared) = link(role, &steps, SocketState { input, fails_after, ..SocketState::default() });
         let (got, error) = read(&mut link, &shared, turns, &[&allowances[..], &[usize::MAX]].concat());
         let expected = expected.into_iter().take_while(|(at, _)| *at <= end).map(|(_, incoming)| incoming);
         prop_assert_eq!(got, expected.collect::<Vec<_>>());
@@ -135,8 +135,8 @@ proptest! {
         let all = input.len();
         input.extend([0xff; 10]);
         input.truncate(if is_sent { all + 10 } else { all });
-        let (mut link, shared) = link(role, &steps, Shared { input, ..Shared::default() });
-        while link.poll_peer_close(&mut cx(), true).is_pending() {}
+        let (mut link, shared) = link(role, &steps, SocketState { input, ..SocketState::default() });
+        while link.poll_peer_close(&mut cx()).is_pending() {}
         prop_assert!(shared.borrow().moved >= all, "it is not ready before the close frame is read");
     }
 
@@ -149,7 +149,7 @@ proptest! {
         steps in steps(),
         late in 0..4_usize,
     ) {
-        let (mut link, shared) = link(role, &steps, Shared { input, ..Shared::default() });
+        let (mut link, shared) = link(role, &steps, SocketState { input, ..SocketState::default() });
         link.push(Message::Text("last words".into()), 0).unwrap();
         link.close(Some(&CloseFrame::new(1002, "")));
         let mut flushed = false;
@@ -158,7 +158,7 @@ proptest! {
                 flushed = link.poll_flush(&mut cx(), drop).is_ready();
             }
             prop_assert_eq!(shared.borrow().is_shut && !flushed, false, "the shutdown waits for the queued bytes");
-            if link.poll_peer_close(&mut cx(), false).is_ready() {
+            if link.poll_rejected(&mut cx()).is_ready() {
                 break;
             }
         }

@@ -26,7 +26,7 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
 /// The link's write side, its peer, and the expected state.
 struct Writer {
     link: Tested,
-    shared: Rc<RefCell<Shared>>,
+    shared: Rc<RefCell<SocketState>>,
     peer: Decoder,
     /// Number of bytes of the output that the peer has decoded.
     seen: usize,
@@ -41,7 +41,7 @@ struct Writer {
 
 impl Writer {
     fn new(role: Role, steps: &[Step], fails_after: Option<usize>) -> Self {
-        let (link, shared) = link(role, steps, Shared { fails_after, ..Shared::default() });
+        let (link, shared) = link(role, steps, SocketState { fails_after, ..SocketState::default() });
         Self {
             link,
             shared,
@@ -208,7 +208,7 @@ proptest! {
 
 #[test]
 fn a_write_of_no_bytes_is_a_failure() {
-    let (mut link, _) = link(Role::Server, &[Step::Bytes(0)], Shared::default());
+    let (mut link, _) = link(Role::Server, &[Step::Bytes(0)], SocketState::default());
     link.push(Message::Text("a".into()), 7).unwrap();
     let Poll::Ready(Err(error)) = link.poll_flush(&mut cx(), |_| unreachable!("nothing is written")) else {
         panic!("it waits for ever")

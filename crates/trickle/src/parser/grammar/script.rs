@@ -2,7 +2,8 @@
 
 use crate::{
     ast::{
-        BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Item, Match, Name, Path, Pattern, Root, Script,
+        BinaryOp, Case, Expr, ExprKind, Fold, For, ForCase, Item, MatchExpr, Name, Path, Pattern, Root,
+        Script,
     },
     diagnostic::Diagnostic,
     parser::{
@@ -170,7 +171,7 @@ impl Parser<'_> {
         self.expect_of(opener)?;
         let cases = self.block(opener, |parser| parser.cases_of(Self::pattern))?;
         let span = start.to(self.last_span());
-        Ok(Expr { kind: ExprKind::Match(Box::new(Match { subject, cases })), span })
+        Ok(Expr { kind: ExprKind::Match(Box::new(MatchExpr { subject, cases })), span })
     }
 
     /// Parses all cases of a block, including its `end`; `pattern` parses their patterns.
