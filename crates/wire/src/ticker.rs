@@ -63,6 +63,7 @@ thread_local! {
 
 /// The time at the ticker's last tick. While the thread has alarms, this is a memory access instead of a
 /// system call.
+#[inline]
 pub fn now() -> Tick {
     TICKER.with(|ticker| {
         if !ticker.running.get() {
