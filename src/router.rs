@@ -68,7 +68,7 @@ pub fn hidden_by(pattern: &Pattern, before: &[&Pattern], listeners: &[&str]) -> 
 // === impl Router ===
 
 impl<T> Router<T> {
-    /// The value of the first route that matches the request.
+    /// The value of the first route that matches the request; `None` if no route does.
     pub fn find(&self, listener: &str, path: &str) -> Option<&T> {
         self.routes.iter().find(|(pattern, _)| pattern.matches(listener, path)).map(|(_, value)| value)
     }
