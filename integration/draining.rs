@@ -223,7 +223,7 @@ fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
     drop(raw);
 }
 
-/// The process stands still while the clients connect, so that the signal and all connections reach it at once.
+/// The process is stopped while the clients connect, so that the signal and all connections reach it at once.
 #[test]
 fn clients_that_connect_just_before_the_signal_get_an_answer() {
     let upstream = TestUpstream::echo();

@@ -115,7 +115,7 @@ fn file_limit(pid: u32) -> usize {
     line.split_whitespace().next().expect("a number").parse().unwrap()
 }
 
-/// The number in a line that reports dropped lines.
+/// The number in a line that reports dropped lines; `None` for other lines.
 fn dropped(line: &str) -> Option<u64> {
     let (_, count) = line.split_once("log lines dropped count=")?;
     Some(count.parse().unwrap_or_else(|_| panic!("no count: {line}")))

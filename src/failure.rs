@@ -1,7 +1,7 @@
 //! What went wrong with an event or with a connection to an upstream. Code compares kinds, not texts.
 //!
 //! A [`Failure`] travels from the place where something fails to the session, which reports it. On the way,
-//! code depends on [`FailureKind`], [`FailureOrigin`] and `retryable` only. Only [`reply`](crate::reply)
+//! code depends on [`FailureKind`], [`FailureLocation`] and `retryable` only. Only [`reply`](crate::reply)
 //! turns a failure into words and codes for the client.
 //!
 //! A connection fails once, and its events fail with it: [`Failure::connection`] describes the connection's failure,
@@ -21,7 +21,7 @@ pub struct Failure {
     /// What went wrong.
     pub kind: FailureKind,
     /// Where it went wrong.
-    pub origin: FailureOrigin,
+    pub location: FailureLocation,
     /// Whether no part and no copy of the event reached the upstream, so that sending it again cannot duplicate
     /// it. A connection judges its own copy only; [`Failure::of_copies`] accounts for the others. Whether a retry
     /// can succeed depends on `kind`.
@@ -112,7 +112,7 @@ pub enum ConnectFailure {
 
 /// Where something went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FailureOrigin {
+pub enum FailureLocation {
     /// The client, its messages or its connection.
     Downstream,
     /// An upstream server, its messages or its connection.
@@ -126,27 +126,27 @@ pub enum FailureOrigin {
 // === impl Failure ===
 
 impl Failure {
-    /// The failure of a message from `origin` that cannot be decoded.
-    pub fn decode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
+    /// The failure of a message that cannot be decoded. `location` is the side that sent it.
+    pub fn decode(location: FailureLocation, FormatError { kind, detail }: FormatError) -> Self {
         // A client's message was sent nowhere. An upstream's may be the reply to an event.
-        let retryable = origin == FailureOrigin::Downstream;
-        Self { retryable, detail, ..Self::plain(FailureKind::Decode(kind), origin) }
+        let retryable = location == FailureLocation::Downstream;
+        Self { retryable, detail, ..Self::plain(FailureKind::Decode(kind), location) }
     }
 
-    /// The failure of an event that cannot be encoded for `origin`.
-    pub fn encode(origin: FailureOrigin, FormatError { kind, detail }: FormatError) -> Self {
-        let retryable = origin == FailureOrigin::Upstream;
-        Self { retryable, detail, ..Self::plain(FailureKind::Encode(kind), origin) }
+    /// The failure of an event that cannot be encoded. `location` is the side to which it would be sent.
+    pub fn encode(location: FailureLocation, FormatError { kind, detail }: FormatError) -> Self {
+        let retryable = location == FailureLocation::Upstream;
+        Self { retryable, detail, ..Self::plain(FailureKind::Encode(kind), location) }
     }
 
     /// The failure of a message above a rate limit of the client.
     pub fn rate_limited(excess: Excess) -> Self {
-        Self { retryable: true, ..Self::plain(FailureKind::RateLimited(excess), FailureOrigin::Downstream) }
+        Self { retryable: true, ..Self::plain(FailureKind::RateLimited(excess), FailureLocation::Downstream) }
     }
 
     /// The failure that reports `count` messages dropped because the client did not read them.
     pub fn gap(count: u64) -> Self {
-        Self::plain(FailureKind::Gap(count), FailureOrigin::Downstream)
+        Self::plain(FailureKind::Gap(count), FailureLocation::Downstream)
     }
 
     /// The failure of a program. `before_upstream` is whether the event was on its way to the upstream.
@@ -154,34 +154,34 @@ impl Failure {
         Self {
             retryable: before_upstream,
             detail: detail.into(),
-            ..Self::plain(FailureKind::Program, FailureOrigin::Program)
+            ..Self::plain(FailureKind::Program, FailureLocation::Program)
         }
     }
 
     /// The failure of an event that a pipeline sent to its port `err`. `before_upstream` is whether the event was
     /// on its way to the upstream.
     pub fn rejected(before_upstream: bool) -> Self {
-        Self { retryable: before_upstream, ..Self::plain(FailureKind::Rejected, FailureOrigin::Program) }
+        Self { retryable: before_upstream, ..Self::plain(FailureKind::Rejected, FailureLocation::Program) }
     }
 
     /// The failure of an event that was lost with its actor.
     pub fn lost() -> Self {
-        Self::plain(FailureKind::Lost, FailureOrigin::Proxy)
+        Self::plain(FailureKind::Lost, FailureLocation::Proxy)
     }
 
     /// The failure of a connection to an upstream, or of an attempt to connect.
     pub fn connection(kind: FailureKind, detail: impl Into<String>) -> Self {
-        let origin = match kind {
-            FailureKind::NotAllowed => FailureOrigin::Program,
+        let location = match kind {
+            FailureKind::NotAllowed => FailureLocation::Program,
             FailureKind::Connect(ConnectFailure::Local)
             | FailureKind::OutOfMemory
             | FailureKind::Draining
-            | FailureKind::Lost => FailureOrigin::Proxy,
-            _ => FailureOrigin::Upstream,
+            | FailureKind::Lost => FailureLocation::Proxy,
+            _ => FailureLocation::Upstream,
         };
         let never_sent =
             matches!(kind, FailureKind::NotAllowed | FailureKind::NotConnected | FailureKind::Connect(_));
-        Self { retryable: never_sent, detail: detail.into(), ..Self::plain(kind, origin) }
+        Self { retryable: never_sent, detail: detail.into(), ..Self::plain(kind, location) }
     }
 
     /// The failure of events while there is no connection.
@@ -217,9 +217,9 @@ impl Failure {
         }
     }
 
-    fn plain(kind: FailureKind, origin: FailureOrigin) -> Self {
+    fn plain(kind: FailureKind, location: FailureLocation) -> Self {
         let (server, written) = (None, Written::Nothing);
-        Self { kind, origin, retryable: false, server, written, detail: String::new() }
+        Self { kind, location, retryable: false, server, written, detail: String::new() }
     }
 }
 
@@ -312,10 +312,10 @@ mod tests {
     fn a_message_that_fails_before_the_upstream_can_be_sent_again() {
         let error = || FormatError::new(FormatErrorKind::Malformed, "detail");
         for (failure, retryable) in [
-            (Failure::decode(FailureOrigin::Downstream, error()), true),
-            (Failure::decode(FailureOrigin::Upstream, error()), false),
-            (Failure::encode(FailureOrigin::Upstream, error()), true),
-            (Failure::encode(FailureOrigin::Downstream, error()), false),
+            (Failure::decode(FailureLocation::Downstream, error()), true),
+            (Failure::decode(FailureLocation::Upstream, error()), false),
+            (Failure::encode(FailureLocation::Upstream, error()), true),
+            (Failure::encode(FailureLocation::Downstream, error()), false),
             (Failure::program("detail", true), true),
             (Failure::program("detail", false), false),
             (Failure::rejected(true), true),
@@ -350,17 +350,17 @@ mod tests {
 
     #[test]
     fn the_kind_of_a_connections_failure_names_the_party_at_fault() {
-        let origin = |kind| Failure::connection(kind, "").origin;
-        assert_eq!(origin(FailureKind::Connect(ConnectFailure::Timeout)), FailureOrigin::Upstream);
-        assert_eq!(origin(FailureKind::Connect(ConnectFailure::Local)), FailureOrigin::Proxy);
-        assert_eq!(origin(FailureKind::NotAllowed), FailureOrigin::Program);
+        let location = |kind| Failure::connection(kind, "").location;
+        assert_eq!(location(FailureKind::Connect(ConnectFailure::Timeout)), FailureLocation::Upstream);
+        assert_eq!(location(FailureKind::Connect(ConnectFailure::Local)), FailureLocation::Proxy);
+        assert_eq!(location(FailureKind::NotAllowed), FailureLocation::Program);
         for error in [LivenessError::Silent, LivenessError::Idle, LivenessError::Dead, LivenessError::Blocked]
         {
             let kind = FailureKind::of_liveness(error, Duration::from_secs(1));
-            assert_eq!(origin(kind), FailureOrigin::Upstream, "{error:?}");
+            assert_eq!(location(kind), FailureLocation::Upstream, "{error:?}");
         }
         let kind = FailureKind::of_liveness(LivenessError::HeldUp, Duration::ZERO);
-        assert_eq!(origin(kind), FailureOrigin::Proxy, "the proxy has no memory");
+        assert_eq!(location(kind), FailureLocation::Proxy, "the proxy has no memory");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crate::{
     event::{EventId, Record, Value},
-    failure::{ConnectFailure, Failure, FailureKind, FailureOrigin, Written},
+    failure::{ConnectFailure, Failure, FailureKind, FailureLocation, Written},
 };
 
 /// The text of a failure for the client.
@@ -35,11 +35,11 @@ pub fn text(failure: &Failure) -> String {
         return format!("Error {what} server {server}: {}", reason(failure));
     }
     let detail = &failure.detail;
-    match (failure.kind, failure.origin) {
-        (FailureKind::Encode(_), FailureOrigin::Upstream) => {
+    match (failure.kind, failure.location) {
+        (FailureKind::Encode(_), FailureLocation::Upstream) => {
             format!("Error during serialization (codec/postprocessors): {detail}")
         }
-        (FailureKind::Decode(_), FailureOrigin::Upstream) => {
+        (FailureKind::Decode(_), FailureLocation::Upstream) => {
             format!("Error deserializing Response message (codec/preprocessors): {detail}")
         }
         (FailureKind::Encode(_), _) => format!("Error encoding message: {detail}"),
@@ -137,16 +137,16 @@ mod tests {
     fn each_failure_of_a_message_has_its_text() {
         let error = || FormatError::new(FormatErrorKind::Malformed, "invalid JSON");
         for (failure, expected) in [
-            (Failure::decode(FailureOrigin::Downstream, error()), "invalid JSON"),
+            (Failure::decode(FailureLocation::Downstream, error()), "invalid JSON"),
             (
-                Failure::decode(FailureOrigin::Upstream, error()),
+                Failure::decode(FailureLocation::Upstream, error()),
                 "Error deserializing Response message (codec/preprocessors): invalid JSON",
             ),
             (
-                Failure::encode(FailureOrigin::Upstream, error()),
+                Failure::encode(FailureLocation::Upstream, error()),
                 "Error during serialization (codec/postprocessors): invalid JSON",
             ),
-            (Failure::encode(FailureOrigin::Downstream, error()), "Error encoding message: invalid JSON"),
+            (Failure::encode(FailureLocation::Downstream, error()), "Error encoding message: invalid JSON"),
             (Failure::gap(1), "Error delivering to client: 1 message dropped, because it was not read"),
             (Failure::gap(2), "Error delivering to client: 2 messages dropped, because they were not read"),
             (Failure::rate_limited(Excess::Messages), "Error accepting message: more messages than allowed"),

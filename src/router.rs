@@ -74,7 +74,7 @@ impl<T> Router<T> {
         self.routes.len()
     }
 
-    /// The value of the first route that matches the request.
+    /// The value of the first route that matches the request; `None` if no route does.
     pub fn find(&self, listener: &str, path: &str) -> Option<&T> {
         self.routes.iter().find(|(pattern, _)| pattern.matches(listener, path)).map(|(_, value)| value)
     }

@@ -5,7 +5,8 @@ use towline::wire::{CloseFrame, Incoming, Limits, Message, Role, WireError, is_s
 /// An incomplete message: whether it is binary, and its payload.
 type Partial = (bool, Vec<u8>);
 
-/// Decodes `bytes`, up to the first violation or incomplete frame.
+/// Decodes `bytes`, up to the first violation or incomplete frame. Returns the messages and control frames,
+/// and the violation if there is one.
 pub fn read(role: Role, limits: Limits, mut bytes: &[u8]) -> (Vec<Incoming>, Option<WireError>) {
     let mut got = Vec::new();
     let mut partial = None;

@@ -81,7 +81,8 @@ pub fn link(socket: Socket, role: Role, limits: Limits) -> Link<Socket, usize> {
     Link::new(socket, role, limits, &UNWATCHED, Bytes::new())
 }
 
-/// Reads `bytes` through a link, with a new turn after each pending read.
+/// Reads `bytes` through a link, with a new turn after each pending read. Returns the messages and control
+/// frames, and the violation if there is one.
 pub fn read(role: Role, limits: Limits, bytes: &[u8], seed: u8) -> (Vec<Incoming>, Option<WireError>) {
     let mut link = link(Socket::new(bytes, seed), role, limits);
     let mut cx = Context::from_waker(Waker::noop());

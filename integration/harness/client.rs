@@ -137,12 +137,12 @@ impl Client {
         Opening::new(addr).open()
     }
 
-    /// The value of a header of the handshake's response.
+    /// The value of a header of the handshake's response; `None` if it is missing.
     pub fn header(&self, name: &str) -> Option<String> {
         self.head.get(name)
     }
 
-    /// The subprotocol in the handshake's response.
+    /// The subprotocol in the handshake's response; `None` if it has none.
     pub fn protocol(&self) -> Option<String> {
         self.header("sec-websocket-protocol")
     }

@@ -22,7 +22,7 @@ use crate::{
     channel::{Channel, Received},
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
-    failure::{Failure, FailureOrigin},
+    failure::{Failure, FailureLocation},
     flow::{
         AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Failed, Kind, Permit,
         Ticket, mailbox_room, recycle,
@@ -52,7 +52,7 @@ pub struct Connector {
     dialing: Option<SpawnHandle>,
     /// The deadline at the time of [`InFlight::next_deadline`].
     deadline: Deadline,
-    /// The guard that counts the connection in the process.
+    /// The guard that counts the connection as open in the process.
     open: Option<Open>,
     /// The guard that counts the connection as live at its endpoint.
     live: Option<Live>,
@@ -186,7 +186,7 @@ impl Connector {
             Ok(0) => ticket.settle(AckStatus::Dropped),
             Ok(_) => self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now),
             Err(error) => {
-                ticket.settle(AckStatus::failed(Failure::encode(FailureOrigin::Upstream, error)));
+                ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
             }
         }
     }
@@ -234,7 +234,7 @@ impl Connector {
     fn decoded(&mut self, decoded: Result<Data, FormatError>) {
         match decoded {
             Ok(data) => self.data(data),
-            Err(error) => self.fail_reply(Failure::decode(FailureOrigin::Upstream, error)),
+            Err(error) => self.fail_reply(Failure::decode(FailureLocation::Upstream, error)),
         }
     }
 

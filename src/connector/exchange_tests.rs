@@ -43,7 +43,8 @@ struct Model {
 }
 
 impl Model {
-    /// The number of the first event in one of these stages, and with this key if one is given.
+    /// The number of the first event in one of these stages, and with this key if one is given; `None` if
+    /// there is none.
     fn first(&self, stages: &[Stage], key: Option<u8>) -> Option<usize> {
         let fits = |sent: &Sent| stages.contains(&sent.stage) && (key.is_none() || sent.key == key);
         self.sent.iter().position(fits)
@@ -93,7 +94,7 @@ impl Model {
         expired
     }
 
-    /// The deadline of the oldest request that is not written.
+    /// The deadline of the oldest request that is not written; `None` if all are.
     fn queued(&self) -> Option<Instant> {
         self.first(&[Stage::Queued], None).filter(|_| !self.is_stream).map(|event| self.sent[event].deadline)
     }
@@ -141,7 +142,7 @@ fn value(key: Option<u8>) -> Option<Value> {
     key.map(|key| Value::Int(key.into()))
 }
 
-/// The `$correlation` of an event. Every third event has one.
+/// The `$correlation` of an event: `None` except for every third event.
 fn tag(event: u64) -> Option<Value> {
     event.is_multiple_of(3).then(|| Value::from(event))
 }

@@ -62,13 +62,13 @@ pub enum Kind {
     Error,
     /// An event that a pipeline sent to its port `err`, on its way to the session, which fails it.
     Rejected {
-        /// Whether it was on its way from the client to the upstream.
+        /// Whether the event was on its way from the client to the upstream.
         before_upstream: bool,
     },
 }
 
 impl Kind {
-    /// The kind of an event that a pipeline sends to its port `err`. An error event stays one.
+    /// The kind of an event that a pipeline sends to its port `err`. An error event remains an error event.
     pub fn rejected(self) -> Self {
         match self {
             Self::Request => Self::Rejected { before_upstream: true },
@@ -107,8 +107,7 @@ pub struct UpstreamEnd {
     pub loss: Option<Loss>,
 }
 
-/// Where the gap begins that the loss of an upstream connection leaves: which events may not have reached the
-/// upstream.
+/// The gap that the loss of an upstream connection leaves: the events that may not have reached the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Loss {
     /// The first lost event; `None` if no event was lost.

@@ -65,7 +65,7 @@ struct Queues {
 
 /// A connection that has been accepted.
 struct Accepted {
-    /// In no event loop yet. The worker thread registers it with its own.
+    /// The socket, in no event loop yet. The worker thread registers it with its event loop.
     socket: TcpStream,
     /// The client's address.
     peer: SocketAddr,
@@ -82,7 +82,7 @@ impl OpenListener {
     /// Opens the listener on all worker threads. `sockets` are already listening; see [`bind`](super::bind).
     ///
     /// # Errors
-    /// When a socket cannot be registered with the event loop. Nothing has been started then.
+    /// When a socket cannot be registered with the event loop. Nothing is running then.
     pub fn open(
         listener: &Arc<Listener>,
         sockets: Vec<TcpListener>,
@@ -121,7 +121,8 @@ impl OpenListener {
         self.accepting.clear();
     }
 
-    /// Waits until one of these listeners stops accepting, which is an error of the program; gives its name.
+    /// Waits until one of these listeners stops accepting, which is an error in the program. Returns the name of the
+    /// listener.
     pub async fn failed(listeners: &mut [Self]) -> String {
         poll_fn(|context| {
             for listener in &mut *listeners {
@@ -168,7 +169,7 @@ impl Queues {
     }
 }
 
-/// Waits until a queue has room. `None` when all are closed.
+/// Waits until a queue is not full. Returns `None` when all queues are closed.
 async fn first_with_room(queues: &[mpsc::Sender<Accepted>]) -> Option<mpsc::Permit<'_, Accepted>> {
     let mut waits: Vec<_> = queues.iter().map(|queue| Box::pin(queue.reserve())).collect();
     poll_fn(|context| {
@@ -269,7 +270,8 @@ fn is_of_connection(error: &io::Error) -> bool {
     ) || cfg!(target_os = "linux") && error.raw_os_error().is_some_and(|code| LINUX.contains(&code))
 }
 
-/// Serves the connections that one worker thread receives, each in its own task: a panic costs one connection.
+/// Serves the connections that one worker thread receives, each in a separate task, so that a panic ends one
+/// connection only.
 async fn serve<F: Future<Output = ()> + 'static>(
     mut queue: mpsc::Receiver<Accepted>,
     start: impl Fn(Accepted) -> F + Clone + 'static,
@@ -367,7 +369,7 @@ incoming = ["echo"]
         workers.stop();
     }
 
-    /// Longer than anything here takes.
+    /// A time limit longer than any step of these tests takes.
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Connections to a socket of this process, and the queues of two workers.

@@ -107,8 +107,8 @@ impl ListenerState {
         self.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs an error of a listening socket or of a new connection's; `what` says what it prevents. At most one line
-    /// in [`PAUSE`](super::log_throttle::PAUSE) is written.
+    /// Logs an error of a listening socket or of the socket of a new connection. `what` is what the error prevents.
+    /// At most one line in [`PAUSE`](super::log_throttle::PAUSE) is written.
     pub(super) fn log_socket_error(&self, what: &'static str, error: &io::Error) {
         let line = self.log_throttle().line(what, Instant::now());
         if let LineDecision::Written(suppressed) = line {

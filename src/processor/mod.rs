@@ -276,7 +276,8 @@ impl Preprocessors {
     }
 }
 
-/// The next chunk from the last of `stages`. Each of the earlier stages feeds the one after it.
+/// The next chunk from the last of `stages`; `None` if more input is needed. Each of the earlier stages feeds
+/// the one after it.
 fn pull(stages: &mut [Box<dyn Preprocessor>]) -> Option<Result<Bytes, FormatError>> {
     let (last, before) = stages.split_last_mut()?;
     loop {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::{
     event::EventId,
-    failure::{Failure, FailureKind, FailureOrigin, Written},
+    failure::{Failure, FailureKind, FailureLocation, Written},
     flow::Cause,
     wire::REASON_MAX,
 };
@@ -19,13 +19,13 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
         // After any loss, pushes may be missing: `on_upstream_loss` decides.
         return (cause != Cause::Push).then(|| (1012, loss_of(failure)));
     }
-    Some(match (failure.kind, failure.origin) {
-        (FailureKind::Decode(_), FailureOrigin::Upstream) => {
+    Some(match (failure.kind, failure.location) {
+        (FailureKind::Decode(_), FailureLocation::Upstream) => {
             (1011, "message of the upstream cannot be decoded")
         }
         (FailureKind::Decode(_), _) if is_binary => (1003, "binary message cannot be decoded"),
         (FailureKind::Decode(_), _) => (1007, "message cannot be decoded"),
-        (FailureKind::Encode(_), FailureOrigin::Upstream) => {
+        (FailureKind::Encode(_), FailureLocation::Upstream) => {
             (1011, "event cannot be encoded for the upstream")
         }
         (FailureKind::Encode(_), _) => (1011, "message cannot be encoded for the client"),
@@ -84,16 +84,16 @@ mod tests {
         let timeout = FailureKind::NoReply(Duration::from_secs(1));
         let protocol = LinkError::from(WireError::Masked);
         vec![
-            (Failure::decode(FailureOrigin::Downstream, error()), [Some(1007), Some(1007)]),
+            (Failure::decode(FailureLocation::Downstream, error()), [Some(1007), Some(1007)]),
             (Failure::rate_limited(Excess::Messages), [Some(1008), Some(1008)]),
             (not_sent(Failure::not_connected()), [Some(1012), None]),
             (not_sent(Failure::connection(FailureKind::NotAllowed, "detail")), [Some(1011), Some(1011)]),
             (no_reply(Failure::connection(timeout, "")), [Some(1012), None]),
             (no_reply(Failure::from(&protocol)), [Some(1012), None]),
             (no_reply(Failure::lost()), [Some(1012), None]),
-            (Failure::encode(FailureOrigin::Upstream, error()), [Some(1011), Some(1011)]),
-            (Failure::decode(FailureOrigin::Upstream, error()), [Some(1011), Some(1011)]),
-            (Failure::encode(FailureOrigin::Downstream, error()), [Some(1011), Some(1011)]),
+            (Failure::encode(FailureLocation::Upstream, error()), [Some(1011), Some(1011)]),
+            (Failure::decode(FailureLocation::Upstream, error()), [Some(1011), Some(1011)]),
+            (Failure::encode(FailureLocation::Downstream, error()), [Some(1011), Some(1011)]),
             (Failure::program("detail", true), [Some(1011), Some(1011)]),
             (Failure::rejected(true), [Some(1011), Some(1011)]),
             (Failure::lost(), [Some(1011), Some(1011)]),

@@ -85,7 +85,7 @@ pub async fn drain(settings: &settings::Drain, registry: &Registry) {
     let _cut_off = timeout_at(end, connector::all_closed()).await;
 }
 
-/// Logs what each of these sessions is doing. The sessions have until `end` to report it.
+/// Logs what each of these sessions is doing. The sessions must report it before `end`.
 async fn log_cut_off(sessions: Vec<(SessionInfo, SessionState)>, end: Instant) {
     // All are asked before the first answer is awaited, so that they share the time.
     let asked: Vec<_> = sessions.into_iter().map(|(info, state)| (info, ask(&state))).collect();

@@ -30,8 +30,7 @@ pub struct Live(Arc<Status>);
 #[derive(Debug)]
 pub struct Unanswered(Arc<Status>);
 
-/// Counts one connection that has been accepted, until its session has started or it has been refused; dropping it
-/// ends the count.
+/// A guard that counts one accepted connection until its session has started or it has been refused.
 #[derive(Debug)]
 pub struct Pending(Arc<Status>);
 

@@ -32,7 +32,7 @@ use crate::{
     channel::{Channel, Received},
     deadline::Deadline,
     event::{Data, Event, EventNumber, Origin, Record},
-    failure::{Failure, FailureOrigin},
+    failure::{Failure, FailureLocation},
     flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, Kind, Loss, mailbox_room},
     format_error::FormatError,
     pipeline::Attach,
@@ -79,7 +79,7 @@ pub struct Session {
     last_sent: Option<Box<(Arc<str>, EventNumber)>>,
     /// The events accepted in the current turn.
     batch: Batch,
-    /// The messages of one event; kept to reuse its memory.
+    /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
     opened: Instant,
     /// The guard that counts the session as live.
@@ -169,8 +169,8 @@ impl Session {
         }
     }
 
-    /// Drains the session after the client has closed or disappeared. By `on_client_close`, events in flight
-    /// get time to settle or fail at once.
+    /// Drains the session after the client has closed or disappeared. Depending on
+    /// `on_client_close`, events in flight get time to settle or fail at once.
     fn client_ended(&mut self, intent: CloseIntent) {
         let wait = match self.listener.on_client_close {
             OnClientClose::Finish => self.listener.close_timeout,
@@ -182,7 +182,7 @@ impl Session {
     fn accept(&mut self, decoded: Result<Data, FormatError>) {
         let data = match decoded {
             Ok(data) => data,
-            Err(error) => return self.reject(Failure::decode(FailureOrigin::Downstream, error)),
+            Err(error) => return self.reject(Failure::decode(FailureLocation::Downstream, error)),
         };
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());

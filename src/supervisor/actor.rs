@@ -230,7 +230,7 @@ impl Supervisor {
     }
 }
 
-/// The route's own upstream, as events reach it that name no server.
+/// The route's own upstream, for events that name no server.
 fn own_target(plan: &DialPlan, redial: Redial) -> Target {
     Target::Own { destination: plan.destination.clone(), redial }
 }

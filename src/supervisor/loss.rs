@@ -24,7 +24,7 @@ pub struct Connection {
     pub was_up_before: bool,
 }
 
-/// What happens to the session.
+/// What happens to the session when a connection ends.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The client stays, and the proxy reconnects to the upstream.

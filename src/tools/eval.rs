@@ -181,7 +181,7 @@ impl Evaluation {
     }
 }
 
-/// The parser's error text without its line number, because the line is always one line of the input.
+/// The parser's error text without the line number, which is always 1.
 fn not_json(error: &serde_json::Error) -> String {
     let words = error.to_string();
     let reason = words.rsplit_once(" at line ").map_or(words.as_str(), |(reason, _)| reason);

@@ -68,7 +68,8 @@ pub struct Dialing {
     promise: Promise,
 }
 
-/// The subprotocol that the client was answered with before the dial had ended; not set while the client waits.
+/// The subprotocol in the response to a client that was answered before the dial had ended. Not set while the
+/// client waits.
 type Promise = Rc<OnceCell<Option<String>>>;
 
 /// The state of a session's first dial when its client is accepted.

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use crate::{
-    failure::{Failure, FailureKind, FailureOrigin},
+    failure::{Failure, FailureKind, FailureLocation},
     settings::UpstreamUrl,
 };
 
@@ -65,7 +65,7 @@ impl Endpoint {
     /// frame from either side is not a failure, and neither is an error in the proxy.
     pub(super) fn ended(&self, failure: &Failure) -> bool {
         let is_close = matches!(failure.kind, FailureKind::Closed(_));
-        let is_failure = failure.origin == FailureOrigin::Upstream && !is_close;
+        let is_failure = failure.location == FailureLocation::Upstream && !is_close;
         if is_failure {
             self.failures.fetch_add(1, Relaxed);
         }

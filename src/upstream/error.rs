@@ -143,24 +143,27 @@ fn lookup_error(error: &(dyn Error + 'static)) -> LookupError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::FailureOrigin;
+    use crate::failure::FailureLocation;
 
     #[test]
     fn what_this_machine_lacks_is_not_the_servers_failure() {
         let failure = |number| DialError::Io(io::Error::from_raw_os_error(number)).failure();
         for number in [PROCESS_FILES, SYSTEM_FILES, KERNEL_BUFFERS] {
-            let Failure { kind, origin, detail, .. } = failure(number);
-            assert_eq!((kind, origin), (FailureKind::Connect(ConnectFailure::Local), FailureOrigin::Proxy));
+            let Failure { kind, location, detail, .. } = failure(number);
+            assert_eq!(
+                (kind, location),
+                (FailureKind::Connect(ConnectFailure::Local), FailureLocation::Proxy)
+            );
             assert!(detail.starts_with("IO error: "), "{detail}");
         }
         for kind in [ErrorKind::AddrNotAvailable, ErrorKind::OutOfMemory] {
             let failure = DialError::Io(kind.into()).failure();
-            assert_eq!(failure.origin, FailureOrigin::Proxy, "{kind:?}");
+            assert_eq!(failure.location, FailureLocation::Proxy, "{kind:?}");
         }
         for kind in [ErrorKind::ConnectionRefused, ErrorKind::HostUnreachable, ErrorKind::NetworkUnreachable]
         {
             let failure = DialError::Io(kind.into()).failure();
-            assert_eq!(failure.origin, FailureOrigin::Upstream, "{kind:?}");
+            assert_eq!(failure.location, FailureLocation::Upstream, "{kind:?}");
         }
     }
 }

@@ -125,8 +125,8 @@ impl Value {
 }
 
 impl PartialEq for Value {
-    /// Numbers are equal when their numeric values are: `1 == 1.0`. The order of a record's keys does not
-    /// matter.
+    /// Whether two values are equal. Numbers are equal when their numeric values are: `1 == 1.0`. The order
+    /// of a record's keys does not matter.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Null, Self::Null) => true,

@@ -83,7 +83,7 @@ impl Program {
         }
     }
 
-    /// Likely mistakes that do not prevent the program from running.
+    /// Likely mistakes that do not prevent the program from running; `None` if there are none.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         self.code.warnings.as_ref()
     }
@@ -148,7 +148,7 @@ fn passes_through(graph: &Graph) -> bool {
 // === impl Instance ===
 
 impl Instance {
-    /// Likely mistakes that do not prevent the program from running.
+    /// Likely mistakes that do not prevent the program from running; `None` if there are none.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         self.code.warnings.as_ref()
     }

@@ -83,7 +83,7 @@ impl Script {
         }
     }
 
-    /// Likely mistakes that do not prevent the script from running.
+    /// Likely mistakes that do not prevent the script from running; `None` if there are none.
     pub fn warnings(&self) -> Option<&Diagnostics> {
         self.warnings.as_ref()
     }

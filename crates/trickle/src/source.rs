@@ -104,7 +104,8 @@ impl Sources {
         }
     }
 
-    /// The text that contains a span, and the span relative to that text.
+    /// The text that contains a span, and the span relative to that text; `None` if the span is outside of
+    /// all texts.
     fn find(&self, span: Span) -> Option<(&Source, Span)> {
         let after = self.list.partition_point(|(base, _)| *base <= span.start);
         let (base, source) = self.list.get(after.checked_sub(1)?)?;

@@ -323,7 +323,8 @@ impl Decoder {
         count == missing
     }
 
-    /// Ends the frame, and returns the message or control frame that it completes.
+    /// Ends the frame, and returns the message or control frame that it completes; `None` if more frames
+    /// follow.
     fn end(&mut self) -> Result<Option<Incoming>, WireError> {
         let Some(PartialFrame { header, .. }) = self.frame.take() else { return Ok(None) };
         let incoming = match header.opcode {

@@ -10,7 +10,7 @@ use actix::{AsyncContext, Context};
 
 use super::{CloseIntent, Session, SessionState, Side};
 use crate::{
-    failure::{Failure, FailureOrigin},
+    failure::{Failure, FailureLocation},
     flow::Cause,
     rate::{Excess, Limiter, OnLimit},
     reply,
@@ -100,7 +100,7 @@ impl Session {
     /// Rejects incomplete input, because the rest of it will not be read.
     pub(super) fn abandon_input(&mut self) {
         if let Some(error) = self.down.channel.abandon() {
-            self.reject(Failure::decode(FailureOrigin::Downstream, error));
+            self.reject(Failure::decode(FailureLocation::Downstream, error));
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Session, ending::SessionState};
 use crate::{
     channel::{self, Part},
     event::{Event, EventNumber},
-    failure::{Failure, FailureOrigin},
+    failure::{Failure, FailureLocation},
     flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
     reply::error_data,
     session::{
@@ -39,18 +39,19 @@ impl Session {
             Ok(()) => self.emit_to_client(kind, ticket, permit),
             Err(error) if kind == Kind::Error => {
                 // The listener's format cannot encode a record. JSON text always can.
-                let data = error_data(&Failure::encode(FailureOrigin::Downstream, error), ticket.id(), None);
+                let data =
+                    error_data(&Failure::encode(FailureLocation::Downstream, error), ticket.id(), None);
                 self.messages.push(Message::Text(data.to_json().into()));
                 self.emit_to_client(kind, ticket, permit);
             }
             Err(error) => {
-                let failure = Failure::encode(FailureOrigin::Downstream, error);
+                let failure = Failure::encode(FailureLocation::Downstream, error);
                 self.fail(ticket.redeem(), cause, failure, meta.get("correlation"));
             }
         }
     }
 
-    /// Sends `messages`, which are those of one event.
+    /// Sends the messages of one event to the client.
     fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     event::{Event, EventId, EventNumber, Meta, Value},
-    failure::{Failure, FailureKind, FailureOrigin, Written},
+    failure::{Failure, FailureKind, FailureLocation, Written},
     flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Ticket, UpstreamEnd},
     log::Quoted,
     reply::{self, error_data},
@@ -136,7 +136,7 @@ impl Session {
     ) {
         let undecodable = matches!(
             failure,
-            Failure { kind: FailureKind::Decode(_), origin: FailureOrigin::Downstream, .. }
+            Failure { kind: FailureKind::Decode(_), location: FailureLocation::Downstream, .. }
         );
         let ticket = self.tracker.issue_error(event);
         let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));

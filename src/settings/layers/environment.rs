@@ -146,8 +146,8 @@ fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Replaces the header's name in a variable by the name in the settings. A header that is not in the file
-/// gets dashes.
+/// Replaces the header's name in a variable by the name in the file. If the file does not have the header,
+/// replaces each underscore by a dash.
 fn resolve_header(path: &mut [String], file: &Table) -> Result<(), String> {
     let Some((header, table)) = path.split_last_mut() else { return Ok(()) };
     if !keys::find(table).is_some_and(|key| matches!(key.kind, Kind::Headers)) {

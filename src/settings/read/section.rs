@@ -235,7 +235,8 @@ impl<'a> Section<'a> {
         self.read(name, values::list).unwrap_or_default()
     }
 
-    /// The path of a key. A relative path starts at the folder of the settings.
+    /// The path of a key; `None` if it is not set or invalid. A relative path starts at the folder of the
+    /// settings.
     pub(crate) fn path_to(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(|path| self.reader.layers.folder().join(path))
     }

@@ -26,7 +26,7 @@ impl<'h> Folders<'h> {
 }
 
 impl Modules for Folders<'_> {
-    /// Loads the module from the first folder that has it.
+    /// Loads the module from the first folder that has it; `None` if no folder does.
     ///
     /// # Security
     /// A name in backticks may contain any characters. Only letters, digits, `_` and `-` are accepted in file

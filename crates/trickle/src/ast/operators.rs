@@ -36,7 +36,7 @@ pub(crate) enum BinaryOp {
 // === impl BinaryOp ===
 
 impl BinaryOp {
-    /// The operator that a token stands for, with its binding power.
+    /// The operator that a token stands for, with its binding power; `None` for other tokens.
     pub(crate) fn of(token: &str) -> Option<(Self, u8)> {
         Some(match token {
             "or" => (Self::Or, 1),

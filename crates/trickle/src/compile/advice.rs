@@ -153,7 +153,8 @@ impl World<'_> {
         is_one.then(|| Diagnostic::not_yet(path.span, "aggregates are"))
     }
 
-    /// The error for a name that exists, but is of another kind than the expected one.
+    /// The error for a name that exists, but is of another kind than the expected one; `None` if the name is
+    /// unknown.
     fn of_another_kind(
         &self,
         scope: ScopeId,

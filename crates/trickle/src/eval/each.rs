@@ -67,7 +67,7 @@ pub(super) fn length(subject: &Value) -> usize {
     }
 }
 
-/// The key or index, and the value, of the iteration `at`.
+/// The key or index, and the value, of the iteration `at`; `None` after the last one.
 pub(super) fn pair(subject: &Value, at: usize) -> Option<(Value, Value)> {
     match subject {
         Value::Array(items) => Some((Value::from(at as u64), items.get(at)?.clone())),

@@ -193,7 +193,8 @@ fn shown_value(value: &Value) -> String {
     if short { value.to_json() } else { article(value) }
 }
 
-/// Whether a case applies to a value. If so, returns the value that the case binds.
+/// Whether a case applies to a value: `None` if not, otherwise the value that the case binds, if it binds
+/// one.
 fn applies<B>(
     case: &CaseOp<B>,
     subject: &Value,

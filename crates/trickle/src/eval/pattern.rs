@@ -166,7 +166,8 @@ pub(super) fn arguments(
     Ok(Some(taken))
 }
 
-/// Every element that matches one of the patterns, with its index, in the order of the patterns.
+/// Every element that matches one of the patterns, with its index, in the order of the patterns; `None` if a
+/// pattern matches no element.
 fn extract_array(
     patterns: &[PatternOp],
     items: &[Value],

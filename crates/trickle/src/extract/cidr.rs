@@ -55,7 +55,7 @@ fn short(text: &str) -> Option<IpNet> {
     (network.addr() == network.network()).then(|| network.into())
 }
 
-/// Parses a decimal number from 0 to 255, without a sign.
+/// Parses a decimal number from 0 to 255, without a sign; `None` if it is not one.
 fn digits(text: &str) -> Option<u8> {
     text.bytes().all(|sign| sign.is_ascii_digit()).then(|| text.parse().ok())?
 }

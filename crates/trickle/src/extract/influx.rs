@@ -66,7 +66,8 @@ impl Reader<'_> {
         None
     }
 
-    /// Reads all fields, up to the end of the line or the space before the timestamp.
+    /// Reads all fields, up to the end of the line or the space before the timestamp; `None` if they are
+    /// malformed.
     fn fields(&mut self) -> Option<Record> {
         let mut fields = Record::new();
         loop {

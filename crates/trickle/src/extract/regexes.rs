@@ -117,7 +117,7 @@ impl Captures {
     }
 
     /// The named captures of the first match, such as `{"year":"2026"}`, without groups that did not
-    /// participate.
+    /// participate; `None` if the text does not match.
     pub(super) fn first(&self, text: &str) -> Option<Value> {
         let captures = self.0.captures(text)?;
         let named = self.0.capture_names().flatten();
@@ -126,8 +126,8 @@ impl Captures {
         Some(Value::record(pairs))
     }
 
-    /// The named captures of all matches, such as `{"word":["a","b"]}`. A text of more than 64 KiB does not
-    /// match.
+    /// The named captures of all matches, such as `{"word":["a","b"]}`; `None` if the text does not match, or
+    /// if it is longer than 64 KiB.
     pub(super) fn all(&self, text: &str) -> Option<Value> {
         if text.len() > ALL_BYTES_MAX {
             return None;

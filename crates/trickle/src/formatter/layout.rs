@@ -412,7 +412,7 @@ impl<'l> Layout<'l, '_> {
         self.lexemes[self.frame().start].is_keyword("create")
     }
 
-    /// Handles a word in the head of a block that begins a part of the block.
+    /// If the lexeme is a word such as `of` or `with` that ends the head of a block, begins the next part of the block.
     fn head(&mut self, at: usize, lexeme: &Lexeme<'_>, block: Block) {
         let from = self.lexemes.get(at + 1).is_some_and(|next| next.is_keyword("from"));
         let frame = self.frames.last_mut().expect("the outermost frame is never closed");

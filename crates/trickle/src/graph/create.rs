@@ -39,8 +39,8 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
-    /// The code of a script's blocks, and the ports they emit to, without streams. The blocks share one
-    /// state.
+    /// The code of a script's blocks, and the ports they emit to, without streams; `None` after errors. The
+    /// blocks share one state.
     fn compiled(
         &mut self,
         definition: &DefineScript,
@@ -64,7 +64,7 @@ impl<'a> Builder<'a, '_> {
         Some(blocks)
     }
 
-    /// Compiles one block of a script. The index of its state is 0 for now.
+    /// Compiles one block of a script; `None` after errors. The index of its state is 0 for now.
     fn block(
         &mut self,
         script: Option<&Script>,

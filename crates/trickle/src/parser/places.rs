@@ -41,7 +41,7 @@ impl Parser<'_> {
     }
 
     /// The empty span right after the token that was read last.
-    pub(super) fn gap(&self) -> Span {
+    pub(super) fn end_of_last(&self) -> Span {
         let end = self.last_span().end.min(self.span().end);
         Span { start: end, end }
     }

@@ -25,7 +25,7 @@ pub(crate) fn exchange(section: &Section<'_>) -> ExchangeMode {
     exchange
 }
 
-/// Reads the key `correlation`.
+/// Reads the key `correlation` as a path; `None` if it is not set or invalid.
 pub(crate) fn correlation(
     section: &Section<'_>,
     exchange: ExchangeMode,

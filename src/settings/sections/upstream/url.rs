@@ -67,7 +67,7 @@ pub enum UrlError {
     NotAllowed(String),
 }
 
-/// A checked `ws://` URL. Clones share its texts, because each session has some.
+/// A checked `ws://` URL. Clones share the texts, because each session has several clones.
 ///
 /// # Security
 /// The `Debug` form is masked.
@@ -146,7 +146,7 @@ impl UpstreamUrl {
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
     }
 
-    /// The `tremor::origin` of events from this upstream.
+    /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.
     pub fn origin(&self) -> Option<Origin> {
         let url = Url::parse(&self.text).ok()?;
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();

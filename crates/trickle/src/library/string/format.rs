@@ -38,7 +38,8 @@ pub(super) fn format(call: &Call<'_>) -> Outcome {
     out.finish()
 }
 
-/// The literal text for an escape at the beginning of `special`, and the text after it.
+/// The literal text for an escape at the beginning of `special`, and the text after it; `None` if there is no
+/// escape.
 fn literal_brace(special: &str) -> Option<(&str, &str)> {
     let (sign, after) = special.split_at(1);
     // A backslash before any character other than a brace stands for itself.

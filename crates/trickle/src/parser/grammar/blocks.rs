@@ -73,7 +73,7 @@ impl Parser<'_> {
             return self.fail(Diagnostic::new(self.span(), message, ""));
         }
         let help = self.advice_on_blocks();
-        self.complain(self.gap(), what, help)
+        self.complain(self.end_of_last(), what, help)
     }
 
     /// Whether the next token is certainly outside of the innermost block.
@@ -89,7 +89,7 @@ impl Parser<'_> {
         self.blocks.last().is_some_and(|block| self.errors.len() > block.errors)
     }
 
-    /// The advice about which block is not closed.
+    /// The advice about which block is not closed; `None` if that is unknown.
     fn advice_on_blocks(&self) -> Option<String> {
         let innermost = self.blocks.last()?.opener;
         let suspect = self.suspect.filter(|suspect| *suspect > innermost);

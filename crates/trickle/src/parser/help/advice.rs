@@ -70,8 +70,9 @@ impl Parser<'_> {
                 self.errors.push(Diagnostic::new(span, message, "").help(help));
             }
             Token::End if script.is_some_and(|script| script.body.is_empty()) => {
-                let error = Diagnostic::new(self.gap(), "this script has no value", "a statement is missing")
-                    .help("a script ends with a value, for instance `event`");
+                let error =
+                    Diagnostic::new(self.end_of_last(), "this script has no value", "a statement is missing")
+                        .help("a script ends with a value, for instance `event`");
                 self.errors.push(error);
             }
             Token::End => {}

@@ -95,7 +95,7 @@ impl Parser<'_> {
         self.complain(self.span(), "a key after `.`", Some(help.to_owned()))
     }
 
-    /// Advice for the unexpected token, independent of the context.
+    /// Advice for the unexpected token, independent of the context; `None` if there is none.
     pub(in crate::parser) fn advice_on_found(&self) -> Option<String> {
         let last = self.at.checked_sub(1)?;
         let advice = match (&self.tokens[last].token, self.peek()) {
@@ -195,13 +195,14 @@ impl Parser<'_> {
             Token::Symbol(",") => Some("a select writes to one stream; write one select for each"),
             _ => None,
         };
-        let place = if help.is_some() { self.span() } else { self.gap() };
+        let place = if help.is_some() { self.span() } else { self.end_of_last() };
         self.complain(place, "`;` after the statement", help.map(str::to_owned))
     }
 
     // --- comments ---
 
-    /// The error for a comment of another language that was parsed as two operators.
+    /// The error for a comment of another language that was parsed as two operators; `None` if there is no
+    /// such comment.
     pub(in crate::parser) fn comment_of_others(&self, start: usize) -> Option<Diagnostic> {
         let dashes = self.tokens[start].token == Token::Symbol("-")
             && self.tokens[start + 1].token == Token::Symbol("-")

@@ -24,19 +24,19 @@ impl Parser<'_> {
 
     /// Reports that `what` was expected at the current position.
     pub(in crate::parser) fn expected(&mut self, what: &str) -> Failed {
-        let span = if *self.peek() == Token::End { self.gap() } else { self.span() };
+        let span = if *self.peek() == Token::End { self.end_of_last() } else { self.span() };
         self.complain(span, what, None)
     }
 
     /// Reports that `what` is missing: after the last token, if the next one is on a later line.
     pub(in crate::parser) fn missing(&mut self, what: &str) -> Failed {
-        let span = if self.begins_line(self.at) { self.gap() } else { self.span() };
+        let span = if self.begins_line(self.at) { self.end_of_last() } else { self.span() };
         self.complain(span, what, None)
     }
 
     /// Reports that a statement does not end where it should: after its last token.
     pub(in crate::parser) fn expected_end(&mut self, what: &str) -> Failed {
-        self.complain(self.gap(), what, None)
+        self.complain(self.end_of_last(), what, None)
     }
 
     /// Reports that one of the `words` was expected, and suggests the most similar one.
