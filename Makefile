@@ -17,7 +17,7 @@ help: ## List the targets
 
 .PHONY: demo
 demo: | needs ## Run the proxy on 127.0.0.1:9139 with an echo server behind it
-	cargo run --locked --quiet -- demo
+	cargo run --locked -- demo
 
 .PHONY: build
 build: | needs ## Build the optimised program, target/release/towline

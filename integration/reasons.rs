@@ -56,7 +56,8 @@ fn a_refused_reconnect_and_a_later_loss_have_their_reasons() {
     assert_eq!(client.recv_error().0, sending("Trying to work with closed connection"));
 }
 
-/// A server that `$url` names is dialed again after a delay. Events before that time get the same reason.
+/// A server that `$url` names is dialed again only after a delay. Events that arrive earlier fail with the
+/// reason of the last dial.
 #[test]
 fn a_chosen_server_has_its_reason_during_the_delay() {
     let (home, other) = (TestUpstream::echo(), TestUpstream::echo());

@@ -39,7 +39,7 @@ Examples:
   towline check --changed --listen 0.0.0.0:80 --to ws://10.0.0.7:8139 > towline.toml
 
 Opens no socket. The output is a settings file with its secrets masked; a masked secret is refused when
-the file is read back. If settings are wrong, lists every error and exits with 78.";
+the file is read back. If there are errors in the settings, lists every one and exits with 78.";
 
 const DEMO_EXAMPLES: &str = "\
 In another terminal:

@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// Messages for the client arrive while its frame is incomplete. When the rest of the frame arrives, the
-/// message is complete.
+/// The client stops in the middle of a frame. It still receives messages. When it sends the rest, its message
+/// reaches the upstream whole.
 #[test]
 fn downstream() {
     let mut scene = Scene::new(quick);

@@ -39,7 +39,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
     })
 }
 
-/// The words for what the client loses when a server does not handle an event.
+/// The first words of the close reason for an event that was not sent or not answered.
 fn loss_of(failure: &Failure) -> &'static str {
     match failure.kind {
         _ if failure.written != Written::Whole => "event cannot be sent to the upstream",

@@ -78,8 +78,9 @@ impl<F: QueuedFrame> Backlog<F> {
         (reported > 0).then_some(reported)
     }
 
-    /// Announces the notice, which will arrive as the error reply of `event`. With [`Keep::Newest`] the gap
-    /// precedes the waiting frames, so they wait for the report. With [`Keep::Oldest`] the gap follows them.
+    /// Announces the notice, which will arrive as the error reply of `event`. If the oldest messages were dropped
+    /// ([`Keep::Newest`]), the gap precedes the waiting frames, so they wait for the notice. If the newest were
+    /// dropped ([`Keep::Oldest`]), the gap follows them.
     pub fn expect(&mut self, event: EventNumber) {
         self.notice = (self.keep == Keep::Newest).then_some((event, 0));
     }
@@ -89,7 +90,7 @@ impl<F: QueuedFrame> Backlog<F> {
         self.notice.is_some_and(|(expected, _)| expected == event)
     }
 
-    /// Inserts a frame of the notice before the waiting frames. After the report's last frame they may be
+    /// Inserts a frame of the notice before the waiting frames. After the notice's last frame they may be
     /// sent.
     pub fn notice(&mut self, frame: F, is_last: bool) {
         let at = self.notice.map_or(0, |(_, count)| count);

@@ -110,8 +110,8 @@ impl fmt::Display for SettingsError {
             Self::Syntax { path, position: None, message } => write!(f, "{}: {message}", path.display()),
             Self::Invalid(problems) => {
                 match problems.len() {
-                    1 => f.write_str("1 setting is wrong")?,
-                    count => write!(f, "{count} settings are wrong")?,
+                    1 => f.write_str("1 error in the settings")?,
+                    count => write!(f, "{count} errors in the settings")?,
                 }
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
             }

@@ -68,7 +68,8 @@ pub(crate) fn report(layers: &Layers, extent: Extent, check: Check<'_>) -> Strin
     if has_masks(layers) { format!("{MASK_NOTE}\n\n{out}") } else { out }
 }
 
-/// Keys whose defaults would be refused if they were set, such as `upstream.echo.reply_timeout`.
+/// Keys that have no effect with the other settings, such as `upstream.echo.reply_timeout` in a stream. It
+/// is an error to set one, even to its default.
 fn without_effect(layers: &Layers, check: Check<'_>) -> Vec<String> {
     let mut explicit = layers.clone();
     for section in &SECTIONS {

@@ -54,7 +54,8 @@ impl Connector {
     }
 
     /// Ends the connection, and reports its unsettled events to the supervisor. If the proxy has sent a close
-    /// frame, the socket lingers; otherwise it is closed at once.
+    /// frame, the socket stays open until the upstream ends the TCP connection, for at most `close_timeout`.
+    /// Otherwise it is closed at once.
     pub(super) fn end(&mut self, failure: Failure) {
         if let ConnectorState::Up(channel) = &mut self.state
             && let Some(error) = channel.abandon()

@@ -56,15 +56,15 @@ pub struct SessionPermit {
 /// The limit that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// The number of handshakes in the process.
+    /// The limit on handshakes in progress, of all listeners together.
     Handshakes,
-    /// The number of sessions in the process.
+    /// The limit on sessions, of all listeners together.
     Process,
-    /// The number of sessions at the listener.
+    /// The limit on sessions of the listener.
     Listener,
-    /// The number of sessions of the client's address.
+    /// The limit on sessions of the client's address.
     Address,
-    /// The rate of new sessions at the listener.
+    /// The limit on the rate of new sessions of the listener.
     Starts,
 }
 

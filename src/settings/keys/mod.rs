@@ -14,7 +14,7 @@ pub(crate) use self::{
     table::SECTIONS,
 };
 
-/// One section of the settings, or one kind of section.
+/// One section such as `[server]`, or all sections of one kind such as `[listener.NAME]`.
 pub(crate) struct Section {
     /// The name: `server`, or `listener` for all of `[listener.NAME]`.
     pub(crate) name: &'static str,

@@ -45,8 +45,8 @@ pub(super) struct Builder<'a, 'w> {
     pub(super) open: Vec<&'a DefinePipeline>,
     /// Offsets of `emit` statements to ports that a select reads from.
     read: HashSet<u32>,
-    /// Likely typos: `emit` statements to ports of a created script that no select reads from. A select may
-    /// read from the same port of another node that was created from the script.
+    /// Possible typos: `emit` statements to ports that no select reads from at this node. Those that a select
+    /// reads from at another node of the same script are left out later.
     typos: Vec<Diagnostic>,
     /// The number of port pairs that have been compared.
     pairs: usize,

@@ -145,7 +145,8 @@ pub(super) const CASES: &[super::tests::Case] = &[
 mod tests {
     use super::*;
 
-    /// Test vectors shared by several implementations of the paper.
+    /// Test vectors of "A Fast, Minimal Memory, Consistent Hash Algorithm" (Lamping, Veach), which several
+    /// implementations share.
     #[test]
     fn slots_match_other_implementations() {
         for (key, slots, slot) in [

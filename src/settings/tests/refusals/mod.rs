@@ -56,7 +56,7 @@ fn all_problems_are_reported_at_once() {
     let text = with("listener.ws", "codec = \"x\"").replace("ws://127.0.0.1:8139", "ftp://h");
     let error = load(&text, &[("TOWLINE__SERVER__WORKERS", "x")]).unwrap_err().to_string();
     let lines: Vec<_> = error.lines().collect();
-    assert_eq!(lines[0], "3 settings are wrong");
+    assert_eq!(lines[0], "3 errors in the settings");
     assert_eq!(lines.len(), 4, "{error}");
     assert!(lines[1].starts_with("  server.workers = \"x\" (environment "));
     assert!(lines[2].starts_with("  listener.ws.codec = \"x\" (/etc/towline.toml): "));
