@@ -228,7 +228,7 @@ mod where_the_client_is_not_kept {
             .with(r#"upstream.echo.connect_timeout = "300ms""#)
             .with("listener.ws.max_sessions = 1")
             .on_route(r#"dial_before_accept = "10s""#);
-        let proxy = Proxy::start(&settings).expect("client refused");
+        let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint down");
         Scene { upstream, proxy }
     }
 
@@ -271,7 +271,7 @@ mod where_the_client_is_not_kept {
         let settings = Settings::plain("ws://no-such-host.invalid:81")
             .with(r#"upstream.echo.connect_timeout = "20s""#)
             .on_route(r#"dial_before_accept = "20s""#);
-        let proxy = Proxy::start(&settings).expect("client refused");
+        let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint down");
         assert_eq!(Opening::new(proxy.addr()).refused().status(), 502);
         proxy.wait_log("client refused *status=502 *cause=\"host name cannot be resolved");
     }
@@ -318,7 +318,7 @@ mod where_the_client_is_not_kept {
         let closed = Settings::plain(&upstream.url())
             .with(r#"upstream.echo.exchange = "request""#)
             .on_route(r#"on_upstream_loss = "close""#);
-        let proxy = Proxy::start(&closed).expect("client refused");
+        let proxy = Proxy::start(&closed).expect("client refused").expect("endpoint down");
         assert_eq!(Opening::new(proxy.addr()).refused().status(), 502);
     }
 }

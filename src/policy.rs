@@ -1,10 +1,13 @@
-//! What happens to a client when its upstream connection ends (guarantees C1, C5).
+//! What happens to a client when its upstream connection ends (guarantees C1, C5), and how the endpoints of an
+//! upstream are used.
 //!
 //! No actors, sockets or clocks are used here: the result depends on the settings of a route and an upstream
 //! only.
 
 mod close;
 mod loss;
+mod pool;
 
 pub use close::{OnEnd, Otherwise, Range};
 pub use loss::{ErrorReplies, OnUpstreamLoss};
+pub use pool::{Balance, BreakerLimits, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes};

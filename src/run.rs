@@ -1,6 +1,6 @@
 //! Runs the proxy, from the settings to the end of the process.
 
-use std::{future::Future, io, sync::Arc, time::Duration};
+use std::{future::Future, io, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -12,6 +12,7 @@ use crate::{
     server::{self, Registry, Status, Workers},
     settings::Settings,
     trickle::Diagnostics,
+    upstream::Monitors,
 };
 
 /// How long connections that were accepted during the drain may take, after it, to get their refusal.
@@ -34,6 +35,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let sessions = listener::capacity(settings.server.max_sessions);
     let shared = ServerState::new(&settings, sessions, Arc::clone(&registry));
     let workers = Workers::start(settings.server.workers)?;
+    let monitors = Rc::new(Monitors::start()?);
+    actix_rt::spawn(watch_upstreams(Rc::clone(&monitors), Arc::clone(&shared)));
     let mut bound = Vec::new();
     for listener in &settings.listeners {
         let listening = listener::bind(listener)?;
@@ -58,6 +61,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     server::drain(&settings.drain, &registry).await;
     close(listeners, &status).await;
     workers.stop();
+    monitors.stop();
     if let (Some(handle), Some(admin)) = (admin_handle, admin) {
         handle.stop(false).await;
         let _ = admin.await;
@@ -79,6 +83,19 @@ async fn close(listeners: Vec<OpenListener>, status: &Status) {
 
 fn stopped_accepting(listener: &str) -> io::Error {
     io::Error::other(format!("listener {listener} has stopped accepting connections: internal error"))
+}
+
+/// Has the upstreams of each configuration probed.
+async fn watch_upstreams(monitors: Rc<Monitors>, shared: Arc<ServerState>) {
+    let mut changes = shared.configurations.subscribe();
+    loop {
+        let configuration = Arc::clone(&changes.borrow_and_update());
+        configuration.upstreams().for_each(|upstream| monitors.watch(upstream));
+        drop(configuration);
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Logs one line for each address, and one for each address that this machine does not have.

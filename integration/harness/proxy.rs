@@ -74,7 +74,7 @@ impl Proxy {
 
     /// Declares that the test expects the log lines about the loss of an upstream.
     pub fn expect_restarts(self) -> Self {
-        self.expect("connector restart").expect("upstream ended")
+        self.expect("connector restart").expect("upstream ended").expect("endpoint down")
     }
 
     /// The address of the first listener.

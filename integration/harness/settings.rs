@@ -56,6 +56,12 @@ impl Settings {
         self
     }
 
+    /// Gives the upstream `echo` these endpoints instead of its URL: `["ws://a", { url = "ws://b", weight = 2 }]`.
+    pub fn endpoints(mut self, list: &str) -> Self {
+        self.keys.retain(|(key, _)| key != "upstream.echo.url");
+        self.with(&format!("upstream.echo.endpoints = {list}"))
+    }
+
     /// Adds an upstream. If a route keeps its clients, its reconnects have short delays.
     pub fn upstream(self, name: &str, url: &str) -> Self {
         self.with(&format!(r#"upstream.{name}.url = "{url}""#))

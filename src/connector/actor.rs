@@ -30,7 +30,7 @@ use crate::{
     format_error::FormatError,
     settings::Upstream,
     turn::{Driven, drive},
-    upstream::{DialError, Dialed, Dialing, Live},
+    upstream::{DialError, Dialed, Dialing, Lease},
     wire::{LinkError, Message, Role},
 };
 
@@ -54,16 +54,18 @@ pub struct Connector {
     deadline: Deadline,
     /// The guard that counts the connection as open in the process.
     open: Option<Open>,
-    /// The guard that counts the connection as live at its endpoint.
-    live: Option<Live>,
+    /// Counts the session at its endpoint.
+    lease: Option<Lease>,
     /// The replies and pushes read in the current turn.
     batch: Batch,
     /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
     /// Tickets of written events that await no reply, collected in the current turn.
     delivered: Vec<Ticket>,
-    /// The name of the server in error replies.
+    /// The server's name in error replies: its masked URL.
     server: Arc<str>,
+    /// Whether a program reads the origin of its events.
+    reads_origin: bool,
     /// The `tremor::origin` of the upstream's events; `None` when no program reads it.
     origin: Option<Arc<Origin>>,
 }
@@ -121,12 +123,13 @@ impl Connector {
             dialing: None,
             deadline: Deadline::new(),
             open: None,
-            live: None,
+            lease: None,
             batch: Batch::default(),
             messages: Vec::new(),
             delivered: Vec::new(),
-            server: links.server,
-            origin: links.origin,
+            server: Arc::default(),
+            reads_origin: links.reads_origin,
+            origin: None,
             upstream,
         }
     }
@@ -163,8 +166,11 @@ impl Connector {
             _ => Vec::new(),
         };
         self.open = Some(Open::new());
-        self.live = Some(dialed.live);
-        self.report(Fact::Up);
+        self.lease = Some(dialed.lease);
+        let url = &dialed.destination.url;
+        self.server = Arc::clone(&url.shown);
+        self.origin = self.reads_origin.then(|| url.origin()).flatten().map(Arc::new);
+        self.report(Fact::Up(dialed.destination));
         self.send_all(waiting);
         drive(ctx);
     }

@@ -14,10 +14,10 @@ use actix::Message;
 
 use crate::{
     connector::exchange::Unsettled,
-    event::{EventNumber, Origin},
+    event::EventNumber,
     failure::Failure,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
-    upstream::{Dialed, Dialing},
+    upstream::{Destination, Dialed, Dialing},
     wire::CloseFrame,
 };
 
@@ -42,10 +42,8 @@ pub struct ConnectorLinks {
     pub budget: Arc<Budget>,
     /// The listener's `buffer` in bytes. It bounds the events in flight to the connector.
     pub room: usize,
-    /// The name of the server in error replies: its masked URL.
-    pub server: Arc<str>,
-    /// The `tremor::origin` of the upstream's events; `None` when no program reads it.
-    pub origin: Option<Arc<Origin>>,
+    /// Whether a program reads the origin of its events.
+    pub reads_origin: bool,
 }
 
 /// The number of a connector within its session. The supervisor ignores reports of older connectors (C6).
@@ -82,8 +80,8 @@ pub struct Report {
 /// A change of a connection's state.
 #[derive(Debug)]
 pub enum Fact {
-    /// The handshake is complete.
-    Up,
+    /// The handshake with this server is complete.
+    Up(Destination),
     /// The upstream has sent a frame other than a close frame, which shows that it works.
     Proved,
     /// The connection has ended. This is reported exactly once. If the connector panics, its drop reports it.

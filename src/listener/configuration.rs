@@ -56,10 +56,14 @@ impl Routing {
         Self { listeners: settings.listeners.clone(), routes: routes.collect() }
     }
 
+    /// The upstreams of all routes; one that several routes use comes several times.
+    pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref())
+    }
+
     /// The upstream of that name; `None` if no route uses it.
     fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
-        let mut upstreams = self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref());
-        upstreams.find(|upstream| upstream.settings().name == name)
+        self.upstreams().find(|upstream| upstream.settings().name == name)
     }
 
     /// The routes of one listener for one worker thread.
@@ -104,7 +108,7 @@ mod tests {
         let next = Routing::new(&load(MINIMAL, &[]).unwrap(), &network, Some(&first));
         let endpoint = first.upstream("echo").unwrap().endpoint();
         let all = first.routes.iter().chain(&next.routes).map(|(_, upstream)| upstream.as_ref().unwrap());
-        assert!(all.map(|upstream| upstream.endpoint()).all(|other| Arc::ptr_eq(endpoint, other)));
+        assert!(all.map(|upstream| upstream.endpoint()).all(|other| Arc::ptr_eq(&endpoint, &other)));
         assert!(first.upstream("other").is_none());
     }
 

@@ -34,8 +34,16 @@ impl Network {
         Arc::new(Self { resolver: Resolver::system(), extra: Semaphore::new(EXTRA_MAX) })
     }
 
-    /// Connects to `host`, a name or an address.
-    async fn connect(&self, host: &str, port: u16, options: &TcpOptions) -> Result<TcpStream, ConnectError> {
+    /// Connects to `host`, a name or an address. The caller bounds the time.
+    ///
+    /// # Errors
+    /// When the name has no address, or no address can be connected to.
+    pub async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        options: &TcpOptions,
+    ) -> Result<TcpStream, ConnectError> {
         let addresses = match literal(host) {
             Some(ip) => Arc::new([SocketAddr::new(ip, 0)]),
             None => {

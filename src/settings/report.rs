@@ -111,7 +111,7 @@ fn set_defaults(section: &Section, value: &mut Value) {
 /// Whether the report contains masked secrets.
 fn has_masks(layers: &Layers) -> bool {
     SECTIONS.iter().any(|section| {
-        let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Headers);
+        let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Endpoints(_) | Kind::Headers);
         let keys = || section.keys().filter(|key| secret(key.kind));
         sections(layers, section).iter().any(|(_, _, table)| {
             keys().any(|key| {
@@ -251,9 +251,12 @@ fn typed(value: &Value, kind: Kind) -> Value {
             Value::new(None, ValueKind::Array(items.collect()))
         }
         Kind::Addresses if text.contains(',') => Value::from(commas(text)),
-        Kind::List | Kind::Paths | Kind::References(_) | Kind::Urls | Kind::Processors(_) => {
-            Value::from(commas(text))
-        }
+        Kind::List
+        | Kind::Paths
+        | Kind::References(_)
+        | Kind::Urls
+        | Kind::Endpoints(_)
+        | Kind::Processors(_) => Value::from(commas(text)),
         _ => value.clone(),
     }
 }

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     log,
     net::TcpOptions,
-    policy::{ErrorReplies, OnEnd, OnUpstreamLoss, Otherwise, Range},
+    policy::{
+        Balance, BreakerLimits, Ejection, ErrorReplies, HashKey, HealthChecks, OnEnd, OnUpstreamLoss,
+        Otherwise, PoolPolicy, ProbeTimes, Range,
+    },
     processor::Spec,
     rate::{OnLimit, Rate},
     trickle::Limits as ProgramLimits,

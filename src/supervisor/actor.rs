@@ -1,16 +1,18 @@
-//! The supervisor actor. [`dispatch`] handles events that have no connector, and [`ending`] handles the end
-//! of connections. `children` determines what to do about a server, and the actor does it.
+//! The supervisor actor. [`dispatch`] handles events that have no connector, [`ending`] handles the end of
+//! connections, and [`redialing`] starts the next ones. `children` determines what to do about a server, and the
+//! actor does it.
 
 mod dispatch;
 mod ending;
+mod redialing;
 
 use std::{sync::Arc, time::Instant};
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 
 use super::{
     SessionOver, StopUpstream, SupervisorLinks, Verdict,
-    child::{Due, Redial, Target},
+    child::{Child, Redial, Target},
     children::{Children, Next},
 };
 use crate::{
@@ -18,8 +20,7 @@ use crate::{
     flow::{DataMessage, Edge, mailbox_room},
     log::Quoted,
     pipeline::Attach,
-    settings::OnGiveUp,
-    upstream::{Destination, DialPlan, First},
+    upstream::{Destination, DialPlan, First, Lease},
     wire::CloseFrame,
 };
 
@@ -31,6 +32,13 @@ pub struct Supervisor {
     /// a server that an event names.
     own_redial: Redial,
     children: Children<Addr<Connector>>,
+    /// The endpoint for the next connection to the route's own upstream, reserved while the reconnect waits for its
+    /// slot.
+    lease: Option<Lease>,
+    /// Ends the wait for that connection.
+    timer: Option<SpawnHandle>,
+    /// Waits that ended early, because an endpoint came up, since a connection last proved good.
+    early: u32,
 }
 
 /// A lost connection, or a failed dial, after which the client stays.
@@ -60,7 +68,8 @@ impl Supervisor {
             let own_redial = if is_needed { Redial::Automatic } else { Redial::OnDemand };
             let own = is_needed.then(|| own_target(&plan, own_redial));
             let children = Children::new(own, Arc::clone(&plan.settings().restart));
-            let mut supervisor = Self { plan, links, own_redial, children };
+            let mut supervisor =
+                Self { plan, links, own_redial, children, lease: None, timer: None, early: 0 };
             supervisor.begin(first, ctx);
             supervisor
         })
@@ -95,7 +104,12 @@ impl Supervisor {
 
     /// Starts a connector with this generation, which `children` has assigned to a server.
     fn dial(&mut self, generation: Generation, ctx: &mut Context<Self>) -> Addr<Connector> {
-        let dialing = self.plan.dial(self.destination(generation));
+        let destination = self.destination(generation);
+        let is_own = self.children.get(generation).is_some_and(Child::is_own);
+        let dialing = match is_own {
+            true => self.plan.dial(self.lease.take()),
+            false => self.plan.dial_at(destination),
+        };
         self.start_connector(generation, Start::Dialing(dialing), ctx)
     }
 
@@ -105,15 +119,13 @@ impl Supervisor {
         start: Start,
         ctx: &mut Context<Self>,
     ) -> Addr<Connector> {
-        let origin = || self.destination(generation).url.origin().map(Arc::new);
         let links = connector::ConnectorLinks {
             supervisor: Edge::to(&ctx.address()),
             back: self.links.back.clone(),
             tracker: Arc::clone(&self.links.tracker),
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
-            server: self.server(generation),
-            origin: self.links.reads_origin.then(origin).flatten(),
+            reads_origin: self.links.reads_origin,
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);
         self.children.started(generation, connector.clone());
@@ -125,73 +137,10 @@ impl Supervisor {
         self.links.output.notify(Attach(connector.map(Edge::to)));
     }
 
-    // --- Restarts
-
-    /// Logs the loss, and arranges the next dial of the server: after the verdict's delay, or when an event
-    /// needs the server after that delay.
-    fn redial_later(&self, lost: &Lost<'_>, ctx: &mut Context<Self>) {
-        if lost.redial == Redial::OnDemand {
-            return self.log_pause(lost);
-        }
-        self.log_restart(lost);
-        if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
-            return self.close_given_up();
-        }
-        let generation = lost.generation;
-        ctx.run_later(lost.verdict.delay, move |supervisor, ctx| supervisor.due(generation, ctx));
-    }
-
-    fn due(&mut self, generation: Generation, ctx: &mut Context<Self>) {
-        let upstream = Arc::clone(self.plan.upstream());
-        match self.children.due(generation, Instant::now(), |now| upstream.reserve_reconnect(now)) {
-            Due::Ignore => {}
-            Due::Wait(delay) => {
-                ctx.run_later(delay, move |supervisor, ctx| supervisor.due(generation, ctx));
-            }
-            Due::Dial(generation) => {
-                // A URL that is too long for this endpoint leaves the destination as it was.
-                if let Ok(destination) = upstream.destination(&self.plan.path) {
-                    self.children.redirect(generation, destination);
-                }
-                self.dial(generation, ctx);
-            }
-        }
-    }
-
-    fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
-        let Verdict { delay, attempt, gives_up, .. } = verdict;
-        let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
-        let (delay, reason) = (delay.as_millis(), Quoted(reason));
-        if gives_up {
-            log::error!(
-                "connector gave up session={session} upstream={upstream} attempt={attempt} probe={delay}ms \
-                 reason={reason} unsettled={unsettled}"
-            );
-        } else {
-            log::warn!(
-                "connector restart session={session} upstream={upstream} attempt={attempt} delay={delay}ms \
-                 reason={reason} unsettled={unsettled}"
-            );
-        }
-    }
-
-    fn log_pause(&self, &Lost { generation, verdict, reason, unsettled, .. }: &Lost<'_>) {
-        log::warn!(
-            "connector lost session={} upstream={} url={} attempt={} pause={}ms reason={} \
-             unsettled={unsettled}",
-            self.links.tracker,
-            self.plan.settings().name,
-            Quoted(&self.server(generation)),
-            verdict.attempt,
-            verdict.delay.as_millis(),
-            Quoted(reason),
-        );
-    }
-
     // --- Reports
 
-    fn up(&mut self, generation: Generation) {
-        if !self.children.up(generation, Instant::now()) {
+    fn up(&mut self, generation: Generation, destination: Destination) {
+        if !self.children.up(generation, destination, Instant::now()) {
             return;
         }
         let Some(child) = self.children.get(generation) else { return };
@@ -205,6 +154,13 @@ impl Supervisor {
                 "connector up session={session} upstream={upstream} generation={generation} url={}",
                 Quoted(&child.destination().url.shown)
             ),
+        }
+    }
+
+    fn proved(&mut self, generation: Generation) {
+        self.children.proved(generation);
+        if self.children.get(generation).is_some_and(|child| child.redial() == Redial::Automatic) {
+            self.early = 0;
         }
     }
 
@@ -223,6 +179,7 @@ impl Supervisor {
 
     fn stop_upstream(&mut self, frame: Option<&CloseFrame>) {
         let Some(connectors) = self.children.stop() else { return };
+        self.lease = None;
         self.attach(None);
         for connector in connectors {
             Edge::to(&connector).notify(Close(frame.cloned()));
@@ -244,8 +201,8 @@ impl Handler<Report> for Supervisor {
 
     fn handle(&mut self, Report { generation, fact }: Report, ctx: &mut Context<Self>) {
         match fact {
-            Fact::Up => self.up(generation),
-            Fact::Proved => self.children.proved(generation),
+            Fact::Up(destination) => self.up(generation, destination),
+            Fact::Proved => self.proved(generation),
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
             Fact::Unsent(envelopes) => self.unsent(generation, envelopes),
         }

@@ -90,6 +90,7 @@ pub enum Due {
 pub struct Child<C> {
     /// Whether it is the route's own upstream, not a server that an event names.
     is_own: bool,
+    /// The destination of the server's connection, or of the last one.
     destination: Destination,
     redial: Redial,
     state: State<C>,
@@ -136,12 +137,17 @@ impl<C: Clone> Child<C> {
 
     // --- Questions
 
-    /// Whether this is the server of `target`, redialed in the same way.
+    /// Whether this is the server of `target`.
     pub fn is(&self, target: &Target) -> bool {
         match target {
             Target::Own { .. } => self.is_own,
             Target::Named(url) => !self.is_own && self.destination.url.text == url.text,
         }
+    }
+
+    /// Whether this is the route's own upstream.
+    pub fn is_own(&self) -> bool {
+        self.is_own
     }
 
     /// The destination of connections to the server.
@@ -165,6 +171,11 @@ impl<C: Clone> Child<C> {
             State::Dialing(connector) | State::Up(connector, _) => Some(connector),
             State::Idle | State::Backoff(_) | State::Paced(_) => None,
         }
+    }
+
+    /// Whether it waits for its next connection.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Backoff(_) | State::Paced(_))
     }
 
     /// The failure of events while there is no connection.
@@ -202,20 +213,16 @@ impl<C: Clone> Child<C> {
         next
     }
 
-    /// Sets the destination of the next connections.
-    pub fn redirect(&mut self, destination: Destination) {
-        self.destination = destination;
-    }
-
     /// Records that the server's connector was started.
     pub fn started(&mut self, connector: C) {
         self.state = State::Dialing(connector);
     }
 
-    /// Records that the connection is up, as its connector reports. Returns whether the report counts: that of a
-    /// connector that was stopped meanwhile is ignored.
-    pub fn up(&mut self, now: Instant) -> bool {
+    /// Records that the connection to `destination` is up, as its connector reports. Returns whether the report
+    /// counts: that of a connector that was stopped meanwhile is ignored.
+    pub fn up(&mut self, destination: Destination, now: Instant) -> bool {
         let State::Dialing(connector) = &self.state else { return false };
+        self.destination = destination;
         self.state = State::Up(connector.clone(), now);
         self.was_up = true;
         self.down = None;
@@ -288,6 +295,12 @@ mod tests {
         Child::new(target, restart.into())
     }
 
+    /// The connection of the child comes up, where it was going.
+    fn comes_up(child: &mut Child<&'static str>, now: Instant) -> bool {
+        let destination = child.destination().clone();
+        child.up(destination, now)
+    }
+
     fn broken() -> Failure {
         Failure::connection(FailureKind::Socket, "reset")
     }
@@ -302,7 +315,7 @@ mod tests {
         assert_eq!(child.wanted(now, NEXT), Wanted::Dial(NEXT));
         child.started("a");
         assert_eq!(child.wanted(now, NEXT), Wanted::Send("a"));
-        child.up(now);
+        comes_up(&mut child, now);
         assert_eq!(child.wanted(now, NEXT), Wanted::Send("a"));
     }
 
@@ -343,7 +356,7 @@ mod tests {
         child.lost(&broken(), now, 0.0);
         child.started("b");
         assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
-        child.up(now);
+        comes_up(&mut child, now);
         assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
         assert_eq!(child.stop(), Some("b"));
         assert_eq!(child.due(now, NEXT, |now| now), Due::Ignore);
@@ -355,7 +368,7 @@ mod tests {
         let (mut child, now) = (child(Redial::Automatic), Instant::now());
         child.started("a");
         child.stop();
-        assert!(!child.up(now));
+        assert!(!comes_up(&mut child, now));
         assert!(!child.connection().was_up_before);
     }
 
@@ -364,7 +377,7 @@ mod tests {
         let (mut child, now) = (child(Redial::Automatic), Instant::now());
         let lost_after = |child: &mut Child<_>, up: Duration| {
             child.started("a");
-            child.up(now);
+            comes_up(child, now);
             child.lost(&broken(), now + up, 1.0).attempt
         };
         assert_eq!(lost_after(&mut child, SECOND), 1);
@@ -383,7 +396,7 @@ mod tests {
         };
         child.started("a");
         assert_eq!(facts(&child), (true, false, false));
-        child.up(now);
+        comes_up(&mut child, now);
         assert_eq!(facts(&child), (true, true, true));
         child.lost(&broken(), now, 0.0);
         child.started("b");
@@ -396,7 +409,7 @@ mod tests {
         child.lost(&refused(), now, 0.0);
         assert_eq!(child.down(), refused());
         child.started("a");
-        child.up(now);
+        comes_up(&mut child, now);
         assert_eq!(child.down(), Failure::not_connected());
     }
 }

@@ -68,6 +68,11 @@ impl<C: Clone> Children<C> {
         self.all.iter().find(|child| child.is(target))
     }
 
+    /// Whether the server with this generation waits for its next connection.
+    pub fn is_waiting(&self, generation: Generation) -> bool {
+        self.get(generation).is_some_and(Child::is_waiting)
+    }
+
     /// Facts about the connection with this generation.
     fn connection(&self, generation: Generation) -> Connection {
         let unknown = Connection { is_main: false, was_up: false, was_up_before: false };
@@ -88,13 +93,6 @@ impl<C: Clone> Children<C> {
         self.get_mut(Generation::default()).map_or(next, |own| own.begin(next))
     }
 
-    /// Sets the destination of connections with this generation.
-    pub fn redirect(&mut self, generation: Generation, destination: Destination) {
-        if let Some(child) = self.get_mut(generation) {
-            child.redirect(destination);
-        }
-    }
-
     /// Records that the connector with this generation was started.
     pub fn started(&mut self, generation: Generation, connector: C) {
         if let Some(child) = self.get_mut(generation) {
@@ -102,10 +100,10 @@ impl<C: Clone> Children<C> {
         }
     }
 
-    /// Records that the connection with this generation is up. Returns whether the report counts: that of a
-    /// connector that was stopped meanwhile is ignored.
-    pub fn up(&mut self, generation: Generation, now: Instant) -> bool {
-        self.get_mut(generation).is_some_and(|child| child.up(now))
+    /// Records that the connection with this generation, to `destination`, is up. Returns whether the report counts:
+    /// that of a connector that was stopped meanwhile is ignored.
+    pub fn up(&mut self, generation: Generation, destination: Destination, now: Instant) -> bool {
+        self.get_mut(generation).is_some_and(|child| child.up(destination, now))
     }
 
     /// Records that the connection with this generation works.
@@ -224,6 +222,12 @@ mod tests {
         wire::CloseFrame,
     };
 
+    /// The connection of this generation comes up, where it was going.
+    fn comes_up(children: &mut Children<String>, generation: Generation, now: Instant) -> bool {
+        let server = children.get(generation).unwrap().destination().clone();
+        children.up(generation, server, now)
+    }
+
     const SECOND: Duration = Duration::from_secs(1);
 
     fn destination(url: &str) -> Destination {
@@ -284,7 +288,7 @@ mod tests {
         let (mut children, now) = (children(), Instant::now());
         let first = children.begin_own();
         children.started(first, "1".to_owned());
-        children.redirect(first, destination("ws://own-too:1"));
+        children.up(first, destination("ws://own-too:1"), now);
         let refused = Failure::connection(FailureKind::Connect(ConnectFailure::Status(503)), "");
         children.lost(first, &refused, now, 0.0);
         assert_eq!(children.wanted(&own(), now), Wanted::Fail(refused), "its last failure");
@@ -321,7 +325,7 @@ mod tests {
         let (mut children, now) = (children(), Instant::now());
         let first = children.begin_own();
         children.started(first, "1".to_owned());
-        children.up(first, now);
+        comes_up(&mut children, first, now);
         let close = || SessionEnd::Close(CloseFrame::new(1012, "lost"));
         let next = children.ended(first, &Failure::not_connected(), now, 0.0, |connection| {
             assert!(connection.is_main && connection.was_up);
@@ -339,7 +343,7 @@ mod tests {
         start(&mut children, &other(0), now);
         assert_eq!(children.stop(), Some(vec!["1".to_owned(), "2".to_owned()]));
         assert_eq!(children.stop(), None);
-        assert!(!children.up(first, now), "a late report of success is ignored");
+        assert!(!comes_up(&mut children, first, now), "a late report of success is ignored");
         let next = children.ended(first, &Failure::draining(), now, 0.0, |_| panic!("no fate is asked for"));
         assert_eq!(next, Next::Nothing);
         assert_eq!(children.due(first, now + SECOND, |_| panic!("no slot is reserved")), Due::Ignore);

@@ -15,7 +15,7 @@ use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 
 use super::{
-    ClientPath, Destination, DialError, Live, Upstream,
+    ClientPath, Destination, DialError, Lease, Upstream,
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
@@ -39,8 +39,11 @@ pub struct DialPlan {
     pub dialer: Dialer,
     /// The path and query that the client's request adds to the URL of an endpoint.
     pub path: ClientPath,
-    /// The destination of the session's first connection to the upstream itself.
+    /// The first endpoint of the upstream. Error replies name it until the session is connected.
     pub destination: Destination,
+    /// The hash of the part of the client's request that selects the endpoint; `None` if the settings select it
+    /// otherwise.
+    pub key: Option<u64>,
     /// Headers of the handshake: the client's headers that are forwarded, and the configured ones.
     pub headers: Rc<[(HeaderName, HeaderValue)]>,
     /// Subprotocols to offer: the client's whole list until the client is answered, and the one in the
@@ -58,8 +61,10 @@ pub struct Dialed {
     pub protocol: Option<String>,
     /// The headers of the server's response.
     pub headers: HeaderMap,
-    /// The guard that counts the connection as live at its endpoint.
-    pub live: Live,
+    /// The server.
+    pub destination: Destination,
+    /// Counts the session at its endpoint.
+    pub lease: Lease,
 }
 
 /// A dial in progress. Dropping it ends it.
@@ -115,20 +120,22 @@ impl DialPlan {
         &self.dialer.upstream.settings
     }
 
-    /// Connects to `destination` within the upstream's `connect_timeout` from the first poll on, and reports
-    /// the result to the upstream.
-    pub fn dial(&self, destination: &Destination) -> Dialing {
+    /// Connects to the upstream, first to the endpoint of the lease: without one, to an endpoint that the pool
+    /// chooses, for which it waits at most `connect_timeout`. If an endpoint fails, the next one is tried, each at most
+    /// once.
+    pub fn dial(&self, lease: Option<Lease>) -> Dialing {
+        let promise = Promise::default();
+        let dial = Box::pin(dial_pool(self.clone(), lease, Rc::clone(&promise)));
+        Dialing { dial, promise }
+    }
+
+    /// Connects to a server that an event names, and that is not in the pool.
+    pub fn dial_at(&self, destination: &Destination) -> Dialing {
         let promise = Promise::default();
         let (plan, destination, promised) = (self.clone(), destination.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
-            let limit = plan.settings().connect_timeout;
-            let connecting = handshake(&plan, &destination, &promised);
-            let dialed = tokio::time::timeout(limit, connecting).await;
-            let dialed = dialed.unwrap_or(Err(DialError::Timeout(limit)));
-            if let Err(error) = &dialed {
-                plan.upstream().report_end(&destination.endpoint, &error.failure());
-            }
-            dialed
+            let lease = destination.endpoint.lease();
+            connect(&plan, lease, destination, &promised).await
         });
         Dialing { dial, promise }
     }
@@ -152,11 +159,63 @@ impl Future for Dialing {
     }
 }
 
+async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -> Result<Dialed, DialError> {
+    let (mut tried, mut last) = (Vec::new(), None);
+    loop {
+        let lease = match lease.take() {
+            Some(lease) => lease,
+            None => match plan.upstream().acquire(plan.key, &tried).await {
+                Ok(lease) => lease,
+                Err(error) => return Err(last.unwrap_or(error)),
+            },
+        };
+        let endpoint = Arc::clone(lease.endpoint());
+        // A URL that is too long for this endpoint leaves the one by which the client knows the upstream.
+        let url = plan.path.at(endpoint.url()).unwrap_or_else(|_| plan.destination.url.clone());
+        let destination = Destination { endpoint: Arc::clone(&endpoint), url };
+        match connect(&plan, lease, destination, &promise).await {
+            Err(error) if error.concerns_endpoint() => last = Some(error),
+            result => return result,
+        }
+        tried.push(endpoint);
+    }
+}
+
+/// Connects within the upstream's `connect_timeout`, and reports the result to the upstream.
+async fn connect(
+    plan: &DialPlan,
+    mut lease: Lease,
+    destination: Destination,
+    promise: &OnceCell<Option<String>>,
+) -> Result<Dialed, DialError> {
+    let limit = plan.settings().connect_timeout;
+    let dialed = tokio::time::timeout(limit, handshake(plan, &destination, promise)).await;
+    match dialed.unwrap_or(Err(DialError::Timeout(limit))) {
+        Ok(Upgraded { socket, rest, protocol, headers }) => {
+            plan.upstream().report_up(&mut lease);
+            Ok(Dialed { socket, rest, protocol, headers, destination, lease })
+        }
+        Err(error) => {
+            drop(lease);
+            plan.upstream().report_end(&destination.endpoint, &error.failure());
+            Err(error)
+        }
+    }
+}
+
+/// A connection after its handshake.
+struct Upgraded {
+    socket: BoxedSocket,
+    rest: Bytes,
+    protocol: Option<String>,
+    headers: HeaderMap,
+}
+
 async fn handshake(
     plan: &DialPlan,
     destination: &Destination,
     promise: &OnceCell<Option<String>>,
-) -> Result<Dialed, DialError> {
+) -> Result<Upgraded, DialError> {
     let (response, framed) = prepare(plan, &destination.url.text).connect().await?;
     let headers = response.headers().clone();
     let protocol = chosen_protocol(&headers, &plan.protocols)?;
@@ -166,6 +225,5 @@ async fn handshake(
     let parts = framed.into_parts();
     // Copied, because otherwise one byte would keep the handshake's buffer of 8 KiB alive.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
-    let live = plan.upstream().report_up(&destination.endpoint);
-    Ok(Dialed { socket: parts.io, rest, protocol, headers, live })
+    Ok(Upgraded { socket: parts.io, rest, protocol, headers })
 }

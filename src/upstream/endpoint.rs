@@ -1,4 +1,4 @@
-//! The servers of an upstream, with the live connections and failures of each.
+//! The servers of an upstream, with the sessions and failures of each.
 
 use std::sync::{
     Arc,
@@ -10,19 +10,24 @@ use crate::{
     settings::UpstreamUrl,
 };
 
-/// A server that sessions connect to, with the live connections and failures that all sessions have reported.
+/// A server that sessions connect to, with the counters that all sessions share.
 #[derive(Debug)]
 pub struct Endpoint {
     url: UpstreamUrl,
-    /// Number of connections that are up now.
-    live: AtomicUsize,
+    /// Connections that are up, and dials in progress.
+    sessions: AtomicUsize,
+    /// Dials in progress.
+    dials: AtomicUsize,
     /// Number of failures since a connection was last established.
     failures: AtomicU32,
 }
 
-/// A guard that counts a connection as live at its endpoint.
+/// A guard that counts a session at its endpoint: as a dial in progress, then as a connection that is up.
 #[derive(Debug)]
-pub struct Live(Arc<Endpoint>);
+pub struct Lease {
+    endpoint: Arc<Endpoint>,
+    is_up: bool,
+}
 
 /// The destination of a connection: a server, and the URL for the request to it.
 #[derive(Debug, Clone)]
@@ -33,10 +38,13 @@ pub struct Destination {
     pub url: UpstreamUrl,
 }
 
+// === impl Endpoint ===
+
 impl Endpoint {
     /// Creates an endpoint without connections.
     pub fn new(url: UpstreamUrl) -> Arc<Self> {
-        Arc::new(Self { url, live: AtomicUsize::new(0), failures: AtomicU32::new(0) })
+        let (sessions, dials, failures) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU32::new(0));
+        Arc::new(Self { url, sessions, dials, failures })
     }
 
     /// The server's URL, without a client's path and query.
@@ -44,9 +52,19 @@ impl Endpoint {
         &self.url
     }
 
-    /// The number of connections that are up now.
+    /// The number of connections that are up, and of dials in progress.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Relaxed)
+    }
+
+    /// The number of dials in progress.
+    pub fn dials(&self) -> usize {
+        self.dials.load(Relaxed)
+    }
+
+    /// The number of connections that are up.
     pub fn live(&self) -> usize {
-        self.live.load(Relaxed)
+        self.sessions().saturating_sub(self.dials())
     }
 
     /// The number of failed dials and lost connections since a connection was last established.
@@ -54,11 +72,11 @@ impl Endpoint {
         self.failures.load(Relaxed)
     }
 
-    /// Records that a connection was established.
-    pub(super) fn connected(self: &Arc<Self>) -> Live {
-        self.live.fetch_add(1, Relaxed);
-        self.failures.store(0, Relaxed);
-        Live(Arc::clone(self))
+    /// Counts a dial that begins.
+    pub fn lease(self: &Arc<Self>) -> Lease {
+        self.sessions.fetch_add(1, Relaxed);
+        self.dials.fetch_add(1, Relaxed);
+        Lease { endpoint: Arc::clone(self), is_up: false }
     }
 
     /// Records the end of a connection or dial, and returns whether it is a failure of the server. A close
@@ -73,9 +91,30 @@ impl Endpoint {
     }
 }
 
-impl Drop for Live {
+// === impl Lease ===
+
+impl Lease {
+    /// The endpoint.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The dial has succeeded: the session counts as a connection that is up.
+    pub(super) fn established(&mut self) {
+        self.endpoint.failures.store(0, Relaxed);
+        if !self.is_up {
+            self.is_up = true;
+            self.endpoint.dials.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.live.fetch_sub(1, Relaxed);
+        if !self.is_up {
+            self.endpoint.dials.fetch_sub(1, Relaxed);
+        }
+        self.endpoint.sessions.fetch_sub(1, Relaxed);
     }
 }
 
@@ -88,15 +127,22 @@ mod tests {
         Endpoint::new(UpstreamUrl::parse("ws://h:1").unwrap())
     }
 
+    fn counts(endpoint: &Endpoint) -> (usize, usize, usize) {
+        (endpoint.sessions(), endpoint.dials(), endpoint.live())
+    }
+
     #[test]
-    fn a_connection_counts_until_its_guard_is_dropped() {
+    fn a_session_counts_until_its_lease_is_dropped() {
         let endpoint = endpoint();
-        let (one, two) = (endpoint.connected(), endpoint.connected());
-        assert_eq!(endpoint.live(), 2);
-        drop(one);
-        assert_eq!(endpoint.live(), 1);
+        let (mut one, two) = (endpoint.lease(), endpoint.lease());
+        assert_eq!(counts(&endpoint), (2, 2, 0));
+        one.established();
+        one.established();
+        assert_eq!(counts(&endpoint), (2, 1, 1));
         drop(two);
-        assert_eq!(endpoint.live(), 0);
+        assert_eq!(counts(&endpoint), (1, 0, 1));
+        drop(one);
+        assert_eq!(counts(&endpoint), (0, 0, 0));
     }
 
     #[test]
@@ -105,7 +151,7 @@ mod tests {
         let refused = Failure::connection(FailureKind::Connect(ConnectFailure::Status(503)), "");
         assert!(endpoint.ended(&refused) && endpoint.ended(&refused));
         assert_eq!(endpoint.failures(), 2);
-        let _live = endpoint.connected();
+        endpoint.lease().established();
         assert_eq!(endpoint.failures(), 0);
     }
 

@@ -51,6 +51,9 @@ pub enum DialError {
     /// The socket failed.
     #[error("IO error: {0}")]
     Io(io::Error),
+    /// All endpoints are down, and this is why.
+    #[error("{}", .0.detail)]
+    Down(Failure),
     /// The dial took longer than `connect_timeout`.
     #[error("no connection within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -59,12 +62,30 @@ pub enum DialError {
 impl DialError {
     /// The failure of the connection, for logs, error replies and the reaction to it.
     pub fn failure(&self) -> Failure {
+        if let Self::Down(reason) = self {
+            return reason.clone();
+        }
         let detail = match self {
             // The kind has the status, and that is all there is to say.
             Self::Refused(_) => String::new(),
             other => other.to_string(),
         };
         Failure::connection(FailureKind::Connect(self.kind()), detail)
+    }
+
+    /// Whether the server did not answer in time.
+    pub fn is_timeout(&self) -> bool {
+        self.failure().kind == FailureKind::Connect(ConnectFailure::Timeout)
+    }
+
+    /// Whether another endpoint may accept the same handshake. An answer to the client's own request, such as a 401,
+    /// would be the same there.
+    pub(super) fn concerns_endpoint(&self) -> bool {
+        match self {
+            Self::Refused(refused) => refused.status.is_server_error(),
+            Self::Subprotocol | Self::Promised | Self::Extension => false,
+            _ => true,
+        }
     }
 
     fn kind(&self) -> ConnectFailure {
@@ -82,6 +103,8 @@ impl DialError {
                 _ => ConnectFailure::Socket,
             },
             Self::Timeout(_) => ConnectFailure::Timeout,
+            // `failure` returns before.
+            Self::Down(_) => ConnectFailure::Socket,
         }
     }
 }
@@ -133,6 +156,17 @@ impl From<SendRequestError> for DialError {
 fn is_local(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::OutOfMemory)
         || matches!(error.raw_os_error(), Some(PROCESS_FILES | SYSTEM_FILES | KERNEL_BUFFERS))
+}
+
+impl From<actix_tls::connect::ConnectError> for DialError {
+    fn from(error: actix_tls::connect::ConnectError) -> Self {
+        use actix_tls::connect::ConnectError;
+        match error {
+            ConnectError::Io(error) => Self::Io(error),
+            ConnectError::Resolver(error) => Self::Resolve(lookup_error(&*error)),
+            _ => Self::Resolve(LookupError::NotFound),
+        }
+    }
 }
 
 /// The error of a failed look-up, as `net::Connect` returned it.

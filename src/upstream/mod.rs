@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! Upstream (one per [upstream.NAME], shared by all threads)
-//!  ├─ Endpoint: the server, its live connections and failures; with a ClientPath it gives the Destination
+//!  ├─ Pool: its endpoints, their states, and which one is dialed next
+//!  │   └─ Endpoint: a server and its sessions; with a ClientPath it gives the Destination
 //!  └─ Pacer: when reconnects of all sessions together may begin
+//! Monitor (one per upstream) probes endpoints that are down, and publishes into the pool
 //! Dialer (one per upstream and thread) ─► DialPlan (one per session) ─► Dialing
 //! ```
 //!
@@ -13,36 +15,42 @@
 //! * [`dial`]: connects to a server and completes the WebSocket handshake; `request` prepares the handshake's
 //!   request and checks the response.
 //! * [`refused`]: the response of an upstream that refuses the handshake.
+//! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
 
+pub mod balance;
+pub mod breaker;
 mod client_path;
 pub mod dial;
 mod endpoint;
 mod error;
+pub mod health;
+mod lines;
+mod monitor;
 mod pacer;
+pub mod pool;
+pub mod probe;
 pub mod refused;
 mod request;
+mod shared;
 
-use std::{sync::Arc, time::Instant};
+use std::{future::Future, sync::Arc, time::Instant};
 
 pub use client_path::{ClientPath, PathError};
 pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
-pub use endpoint::{Destination, Endpoint, Live};
+pub use endpoint::{Destination, Endpoint, Lease};
 pub use error::DialError;
+pub use lines::Suppressed;
+pub use monitor::Monitors;
 pub use pacer::Pacer;
 
-use crate::{
-    failure::Failure,
-    log::Quoted,
-    net::Network,
-    reply,
-    settings::{self, UpstreamUrl},
-};
+use self::{pool::Pick, shared::Shared};
+use crate::{failure::Failure, log::Quoted, net::Network, reply, settings};
 
-/// A configured upstream, with the state that all sessions share. The process has one instance for each
-/// section `[upstream.NAME]`.
+/// A configured upstream, with the state that all sessions share. Each configuration has one instance for each
+/// section `[upstream.NAME]`; the instances of a section share the pool.
 pub struct Upstream {
     settings: Arc<settings::Upstream>,
-    endpoint: Arc<Endpoint>,
+    shared: Arc<Shared>,
     pacer: Arc<Pacer>,
     /// Name look-ups and connecting, shared by all upstreams.
     network: Arc<Network>,
@@ -51,24 +59,22 @@ pub struct Upstream {
 impl Upstream {
     /// Creates an upstream without connections.
     pub fn new(settings: Arc<settings::Upstream>, network: Arc<Network>) -> Arc<Self> {
-        let endpoint = Endpoint::new(settings.url.clone());
+        let shared = Shared::new(&settings);
         let pacer = Arc::new(Pacer::new(settings.restart.rate));
-        Arc::new(Self { settings, endpoint, pacer, network })
+        Arc::new(Self { settings, shared, pacer, network })
     }
 
-    /// The same upstream with other settings. It keeps the endpoint's counters if the URL stays the same, and
-    /// the reserved slots for reconnects if the rate stays the same, because connections under the old
-    /// settings continue.
+    /// The same upstream with other settings. It keeps the state and the counters of each endpoint whose URL stays
+    /// the same. It keeps the reserved slots for reconnects if the rate stays the same, because connections under
+    /// the old settings continue.
     pub fn with_settings(&self, settings: Arc<settings::Upstream>) -> Arc<Self> {
-        let endpoint = match *self.endpoint.url() == settings.url {
-            true => Arc::clone(&self.endpoint),
-            false => Endpoint::new(settings.url.clone()),
-        };
+        self.shared.configure(&settings);
         let pacer = match self.settings.restart.rate == settings.restart.rate {
             true => Arc::clone(&self.pacer),
             false => Arc::new(Pacer::new(settings.restart.rate)),
         };
-        Arc::new(Self { settings, endpoint, pacer, network: Arc::clone(&self.network) })
+        let (shared, network) = (Arc::clone(&self.shared), Arc::clone(&self.network));
+        Arc::new(Self { settings, shared, pacer, network })
     }
 
     /// The settings of the upstream.
@@ -76,24 +82,44 @@ impl Upstream {
         &self.settings
     }
 
-    /// The endpoint of the upstream.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
+    /// The first endpoint. Error replies name it while nothing is connected.
+    pub fn endpoint(&self) -> Arc<Endpoint> {
+        self.shared.first(&self.settings.url)
     }
 
-    /// The destination of the next connection of a session. `path` is what the client's request adds to the
-    /// URL.
+    /// The first endpoint as a destination. `path` is what the client's request adds to the URL.
     ///
     /// # Errors
     /// When the URL would be too long.
     pub fn destination(&self, path: &ClientPath) -> Result<Destination, PathError> {
-        let endpoint = Arc::clone(&self.endpoint);
+        let endpoint = self.endpoint();
         Ok(Destination { url: path.at(endpoint.url())?, endpoint })
     }
 
     /// Whether `url` names one of the endpoints, for a client that requested `path`.
     pub fn is_own(&self, url: &str, path: &ClientPath) -> bool {
-        path.is_at(self.endpoint.url(), url)
+        self.settings.endpoints.iter().any(|endpoint| path.is_at(&endpoint.url, url))
+    }
+
+    /// Chooses the endpoint for a reconnect of a session with this key; see [`DialPlan::key`].
+    pub fn pick(&self, key: Option<u64>) -> Pick {
+        self.shared.pick(key, &[])
+    }
+
+    /// Whether an endpoint that was chosen before can still be dialed.
+    pub fn can_dial(&self, endpoint: &Arc<Endpoint>) -> bool {
+        self.shared.can_dial(endpoint)
+    }
+
+    /// Counts a log line about a restart. Returns what the line says about suppressed ones; `None` if it is suppressed
+    /// itself. An `important` line is always written.
+    pub fn restart_line(&self, important: bool) -> Option<Suppressed> {
+        self.shared.restart_line(important)
+    }
+
+    /// Waits for an endpoint that can be dialed, other than those in `tried`.
+    async fn acquire(&self, key: Option<u64>, tried: &[Arc<Endpoint>]) -> Result<Lease, DialError> {
+        self.shared.acquire(key, tried, self.settings.connect_timeout).await
     }
 
     /// The time, `now` or later, at which a reconnect that is due `now` may begin, so that all sessions
@@ -102,22 +128,32 @@ impl Upstream {
         self.pacer.reserve(now)
     }
 
-    /// Reports that a connection to `endpoint` was established. It counts as live until the guard is dropped.
-    pub fn report_up(&self, endpoint: &Arc<Endpoint>) -> Live {
-        endpoint.connected()
+    /// Resolves when an endpoint is up again. The session counts as waiting until then.
+    pub fn ready(&self) -> impl Future<Output = ()> + 'static {
+        self.shared.ready()
+    }
+
+    /// Has the endpoints that are down probed soon, because a client wants something.
+    pub fn want_probe(&self) {
+        self.shared.want_probe();
+    }
+
+    /// Reports that a connection was established. It counts as live until its lease is dropped.
+    pub fn report_up(&self, lease: &mut Lease) {
+        self.shared.established(lease);
     }
 
     /// Reports that a dial of `endpoint` failed, or that an established connection to it ended.
-    pub fn report_end(&self, endpoint: &Endpoint, failure: &Failure) {
+    pub fn report_end(&self, endpoint: &Arc<Endpoint>, failure: &Failure) {
         if endpoint.ended(failure) {
-            let UpstreamUrl { shown, .. } = endpoint.url();
             log::debug!(
                 "endpoint failed upstream={} url={} failures={} reason={}",
                 self.settings.name,
-                Quoted(shown),
+                Quoted(&endpoint.url().shown),
                 endpoint.failures(),
                 Quoted(&reply::reason(failure)),
             );
+            self.shared.failed(endpoint, failure);
         }
     }
 }
@@ -125,17 +161,21 @@ impl Upstream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{settings::fixture, wire::LinkError};
+    use crate::{
+        settings::{UpstreamUrl, fixture},
+        wire::LinkError,
+    };
 
     #[test]
     fn all_sessions_share_the_endpoint_and_the_pace_of_reconnects() {
         let mut settings = fixture::upstream();
         Arc::make_mut(&mut settings.restart).rate = 10;
         let upstream = Upstream::new(Arc::new(settings), Network::system());
-        let live = upstream.report_up(upstream.endpoint());
-        upstream.report_end(upstream.endpoint(), &Failure::from(&LinkError::Eof));
+        let mut lease = upstream.endpoint().lease();
+        upstream.report_up(&mut lease);
+        upstream.report_end(&upstream.endpoint(), &Failure::from(&LinkError::Eof));
         assert_eq!((upstream.endpoint().live(), upstream.endpoint().failures()), (1, 1));
-        drop(live);
+        drop(lease);
         assert_eq!(upstream.endpoint().live(), 0);
         let now = Instant::now();
         let slots = [(); 3].map(|()| upstream.reserve_reconnect(now).duration_since(now).as_millis());
@@ -146,7 +186,8 @@ mod tests {
     fn counters_and_slots_survive_a_change_of_other_settings() {
         let settings = fixture::upstream();
         let upstream = Upstream::new(Arc::new(settings.clone()), Network::system());
-        let _live = upstream.report_up(upstream.endpoint());
+        let mut lease = upstream.endpoint().lease();
+        upstream.report_up(&mut lease);
         let now = Instant::now();
         upstream.reserve_reconnect(now);
 
@@ -159,7 +200,8 @@ mod tests {
         let url = UpstreamUrl::parse("ws://other:1").unwrap();
         let restart = settings::Restart { rate: settings.restart.rate + 1, ..*settings.restart };
         let restart = Arc::new(restart);
-        let moved = same.with_settings(Arc::new(settings::Upstream { url, restart, ..settings }));
+        let endpoints = vec![settings::EndpointConfig::new(url.clone())];
+        let moved = same.with_settings(Arc::new(settings::Upstream { url, endpoints, restart, ..settings }));
         assert_eq!((moved.endpoint().live(), moved.reserve_reconnect(now)), (0, now));
     }
 }

@@ -179,15 +179,19 @@ impl TestBed {
             dialer: Dialer::new(&shared),
             path,
             destination: destination.clone(),
+            key: None,
             headers: [].into(),
             protocols: [].into(),
         };
+        let mut lease = destination.endpoint.lease();
+        shared.report_up(&mut lease);
         let first = First::Up(Box::new(Dialed {
             socket: Box::new(socket),
             rest: Bytes::new(),
             protocol: None,
             headers: HeaderMap::new(),
-            live: shared.report_up(&destination.endpoint),
+            destination,
+            lease,
         }));
         start(parts, self.route(), Some(UpstreamStart { plan, first }));
         (client, Peer::new(upstream, Role::Server))

@@ -70,7 +70,7 @@ impl Connector {
             ConnectorState::Dialing(waiting) => waiting,
             ConnectorState::Up(channel) => {
                 let open = self.open.take();
-                self.live = None;
+                self.lease = None;
                 let mut link = Box::new(channel.into_link());
                 if link.outbox().is_closed() {
                     linger(link, open, self.upstream.close_timeout);

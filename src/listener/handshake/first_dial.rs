@@ -25,7 +25,7 @@ pub(super) async fn dial_first(
         return Ok((None, UpstreamStart { plan, first: First::NotNeeded }));
     }
     let deadline = Instant::now() + route.dial_before_accept;
-    let mut dialing = plan.dial(&plan.destination);
+    let mut dialing = plan.dial(None);
     let dialed = timeout_at(deadline, &mut dialing).await;
     let (protocol, first) = match dialed {
         Ok(Err(error)) if relay::is_answer(&error, route.keeps_client()) => {

@@ -6,6 +6,7 @@
 //!                                                                  └─ relay: the upstream's refusal
 //! ```
 
+mod affinity;
 mod checks;
 mod context;
 mod first_dial;
@@ -248,6 +249,7 @@ async fn admit(
         dialer: dialer.clone(),
         path,
         destination,
+        key: affinity::key(context, &dialer.upstream().settings().pool),
         headers: forward::headers(context, dialer.upstream().settings()).into(),
         protocols: context.subprotocols.as_slice().into(),
     };

@@ -58,7 +58,7 @@ pub(super) async fn answer(error: DialError, plan: &DialPlan, deadline: Instant)
         DialError::Refused(refused) if is_for_client(refused.status) => {
             refusal(*refused, plan, deadline).await
         }
-        DialError::Timeout(_) => {
+        error if error.is_timeout() => {
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time")
         }
         _ => Refusal::new(StatusCode::BAD_GATEWAY, "the upstream is not available"),

@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use config::{Value, ValueKind};
 
+use super::Section;
 use crate::processor::Side;
 
 /// The kind of values that a key accepts.
@@ -47,6 +48,8 @@ pub(crate) enum Kind {
     References(&'static str),
     /// A list of URLs.
     Urls,
+    /// A list of URLs, and of tables with these keys.
+    Endpoints(&'static Section),
     /// A list of processors, with or without options.
     Processors(Side),
     /// A table of header names and values. The values are secret.
@@ -85,6 +88,7 @@ impl Kind {
                 | Self::Paths
                 | Self::References(_)
                 | Self::Urls
+                | Self::Endpoints(_)
                 | Self::CloseCodes
                 | Self::Statuses
                 | Self::Processors(_)
@@ -128,6 +132,9 @@ impl fmt::Display for Kind {
             }
             Self::Addresses => f.write_str("an address such as \"127.0.0.1:9139\", or a list of addresses"),
             Self::List | Self::Paths | Self::References(_) | Self::Urls => f.write_str("a list of strings"),
+            Self::Endpoints(_) => f.write_str(
+                "a list of servers, each a URL or a table such as { url = \"ws://host:8139\", weight = 2 }",
+            ),
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
             }

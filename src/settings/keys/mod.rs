@@ -14,7 +14,9 @@ pub(crate) use self::{
     table::SECTIONS,
 };
 
-/// One section such as `[server]`, or all sections of one kind such as `[listener.NAME]`.
+/// One section such as `[server]`, all sections of one kind such as `[listener.NAME]`, or the tables in a list such as
+/// `endpoints`.
+#[derive(Debug)]
 pub(crate) struct Section {
     /// The name: `server`, or `listener` for all of `[listener.NAME]`.
     pub(crate) name: &'static str,
@@ -36,6 +38,7 @@ pub(crate) enum Shape {
 
 /// One key of a section. A dot in its name separates the name of a table in the section from the key in that
 /// table. Tables may contain tables.
+#[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,

@@ -13,6 +13,8 @@ const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
 /// Bounds of durations that the ticker of a worker measures. The lower bound is its resolution.
 const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
+/// Below 10 ms, probes load the network. Above a minute, they notice nothing before the clients do.
+const PROBE: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60));
 /// Bounds of durations that the kernel measures, which are in seconds.
 const KERNEL: Kind = Kind::Timeout(Duration::from_secs(1), DAY);
 /// Bounds of a burst. With a burst of more than an hour, a limit would not limit the rate.
@@ -57,6 +59,14 @@ const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
 const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
 const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_newest"]);
 const ON_END: Kind = Kind::Choice(&["reconnect", "pass"]);
+const BALANCE: Kind = Kind::Choice(&["least_sessions", "round_robin", "random", "hash"]);
+/// More results in a row than this take longer than an outage.
+const CHECKS: Kind = Kind::Count(1, 100);
+const FAILURES_MAX: u64 = 1_000_000;
+/// A larger ratio of two endpoints leaves one of them idle.
+const WEIGHT_MAX: u64 = 1000;
+/// More tiers than any upstream has.
+const PRIORITY_MAX: u64 = 100;
 const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
 
 /// Client headers that upstreams usually need, the default of `forward_headers`.
@@ -119,6 +129,17 @@ macro_rules! rate {
         ]
     };
 }
+
+/// A table in `endpoints` of an upstream.
+static ENDPOINT: Section = Section {
+    name: "endpoints",
+    shape: Shape::Listed,
+    groups: &[&[
+        key("url", Kind::Url, Preset::Required),
+        key("weight", Kind::Count(1, WEIGHT_MAX), Preset::Count(1)),
+        key("priority", Kind::Count(0, PRIORITY_MAX), Preset::Count(0)),
+    ]],
+};
 
 /// All sections, in the order of the documents.
 pub(crate) static SECTIONS: [Section; 9] = [
@@ -193,7 +214,11 @@ pub(crate) static SECTIONS: [Section; 9] = [
         name: "upstream",
         shape: Shape::Named,
         groups: &[
-            &[key("url", Kind::Url, Preset::Required), key("allow_urls", Kind::Urls, Preset::List(&[]))],
+            &[
+                key("url", Kind::Url, Preset::Absent),
+                key("endpoints", Kind::Endpoints(&ENDPOINT), Preset::Absent),
+                key("allow_urls", Kind::Urls, Preset::List(&[])),
+            ],
             FORMAT,
             LIMITS,
             &[
@@ -220,6 +245,23 @@ pub(crate) static SECTIONS: [Section; 9] = [
                 key("restart.window", ANY_DURATION, Preset::Text("60s")),
                 key("restart.probe", ANY_DURATION, Preset::Text("30s")),
                 key("restart.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
+                key("balance", BALANCE, Preset::Text("least_sessions")),
+                key("hash", Kind::Text, Preset::Text("peer")),
+                key(
+                    "slow_start",
+                    Kind::Duration(Duration::ZERO, Duration::from_secs(60 * 60)),
+                    Preset::Text("0s"),
+                ),
+                key("health.interval", TICKED_OR_NEVER, Preset::Text("never")),
+                key("health.unhealthy", CHECKS, Preset::Count(3)),
+                key("health.healthy", CHECKS, Preset::Count(1)),
+                key("ejection.failures", Kind::Count(0, FAILURES_MAX), Preset::Count(5)),
+                key("ejection.time", ANY_DURATION, Preset::Text("30s")),
+                key("ejection.max_share", Kind::Count(0, 100), Preset::Count(50)),
+                key("breaker.sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+                key("breaker.dials", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+                key("probe.min", PROBE, Preset::Text("50ms")),
+                key("probe.max", PROBE, Preset::Text("1s")),
                 key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),
                 key("on_upstream_close.else", ON_END, Preset::Text("reconnect")),
                 key("on_refused.pass", Kind::Statuses, Preset::Ranges(&["401", "403"])),

@@ -238,9 +238,13 @@ fn value(name: &str, text: &str, key: Option<&keys::Key>) -> Result<Value, Strin
     Ok(Value::new(Some(&origin), with_origin(parsed.kind, &origin)))
 }
 
-/// Sets the variable's name as the origin of a table's entries, because tables are merged entry by entry.
+/// Sets the variable's name as the origin of a table's entries, because tables are merged entry by entry, and of a
+/// list's items, because problems are reported for each.
 fn with_origin(kind: ValueKind, origin: &String) -> ValueKind {
     match kind {
+        ValueKind::Array(items) => ValueKind::Array(
+            items.into_iter().map(|item| Value::new(Some(origin), with_origin(item.kind, origin))).collect(),
+        ),
         ValueKind::Table(table) => ValueKind::Table(
             table
                 .into_iter()

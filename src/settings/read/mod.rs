@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use config::{Value, ValueKind};
 
 pub(crate) use self::{
-    section::Section,
+    section::{Item, Section},
     shown::{quoted, shown},
     values::{all, commas, flag, list, text},
 };

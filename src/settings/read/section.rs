@@ -26,6 +26,14 @@ pub(crate) struct Section<'a> {
     reader: &'a Reader<'a>,
 }
 
+/// An item of a list that takes tables, and scalars as their short form.
+pub(crate) enum Item<'a> {
+    /// A table, as a section with the path `upstream.chat.endpoints[1]`.
+    Table(Section<'a>),
+    /// Another value, with its number in the list, from 1.
+    Scalar(usize, Value),
+}
+
 // === impl Section ===
 
 impl<'a> Section<'a> {
@@ -148,7 +156,48 @@ impl<'a> Section<'a> {
         self.reader.note(Problem { key: self.path.clone(), value: None, origin, text });
     }
 
-    fn missing(&self, name: &str) {
+    /// Reports a problem with one item of a list. `number` is from 1.
+    pub(crate) fn item_problem(&self, name: &str, number: usize, value: &Value, text: impl Into<String>) {
+        let kind = self.kind(name);
+        let key = format!("{}.{name}[{number}]", self.path);
+        let (value, origin) = (Some(shown(value, kind)), self.reader.origin(value));
+        self.reader.note(Problem { key, value, origin, text: text.into() });
+    }
+
+    /// The items of a list that takes tables; reports a value that is no list. A text from the environment is a list
+    /// of scalars that are separated by commas.
+    pub(crate) fn items(&self, name: &str) -> Vec<Item<'a>> {
+        let (Some(value), Kind::Endpoints(keys)) = (self.said(name), self.kind(name)) else {
+            return Vec::new();
+        };
+        match &value.kind {
+            ValueKind::Array(items) if items.iter().all(is_item) => (1..)
+                .zip(items)
+                .map(|(number, item)| match item.kind {
+                    ValueKind::Table(_) => {
+                        let path = format!("{}.{name}[{number}]", self.path);
+                        Item::Table(Section::new(self.reader, path, keys, Some(item)))
+                    }
+                    _ => Item::Scalar(number, item.clone()),
+                })
+                .collect(),
+            ValueKind::String(text) if value.origin().is_some() => {
+                let origin = value.origin().map(str::to_owned);
+                let item = |(number, text)| {
+                    Item::Scalar(number, Value::new(origin.as_ref(), ValueKind::String(text)))
+                };
+                (1..).zip(values::commas(text)).map(item).collect()
+            }
+            _ => {
+                self.reader.wrong.borrow_mut().push(format!("{}.{name}", self.path));
+                self.problem(name, format!("takes {}", self.kind(name)));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Reports that a key is missing.
+    pub(crate) fn missing(&self, name: &str) {
         if !self.is_misplaced {
             self.problem(name, "required: it has no default");
         }
@@ -245,4 +294,9 @@ impl<'a> Section<'a> {
     pub(crate) fn paths(&self, name: &str) -> Vec<PathBuf> {
         self.list(name).iter().map(|path| self.reader.layers.folder().join(path)).collect()
     }
+}
+
+/// Whether a value may be an item of a list that takes tables.
+fn is_item(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Table(_) | ValueKind::String(_))
 }

@@ -12,7 +12,9 @@ pub(crate) fn shown(value: &Value, kind: Kind) -> String {
     match &value.kind {
         ValueKind::Table(table) if table.is_empty() => "{}".to_owned(),
         _ if matches!(kind, Kind::Headers) => quoted(MASK),
-        ValueKind::String(text) if matches!(kind, Kind::Url | Kind::Urls) => quoted(&mask(text)),
+        ValueKind::String(text) if matches!(kind, Kind::Url | Kind::Urls | Kind::Endpoints(_)) => {
+            quoted(&mask(text))
+        }
         ValueKind::String(text) => quoted(text),
         ValueKind::Array(items) => {
             let items: Vec<_> = items.iter().map(|item| shown(item, kind)).collect();

@@ -49,6 +49,20 @@ restart = { min = "1s", max = "1s", rate = 1 }
 on_give_up = "close"
 on_upstream_close = { pass = [1000, "4000-4009"], else = "pass" }
 on_refused.pass = []
+[upstream.pool]
+balance = "hash"
+hash = "header:X-User"
+slow_start = "10s"
+health = { interval = "1s", unhealthy = 2, healthy = 4 }
+ejection = { failures = 0, time = "1s", max_share = 100 }
+breaker = { sessions = 9, dials = 8 }
+probe = { min = "10ms", max = "10ms" }
+[[upstream.pool.endpoints]]
+url = "ws://b:1"
+priority = 2
+[[upstream.pool.endpoints]]
+url = "ws://a:1"
+weight = 3
 [pipeline.answer]
 source = "select event from in into reply;"
 [[route]]
@@ -144,6 +158,44 @@ fn urls_of_an_upstream() {
     assert_eq!(&*upstream.url.shown, "ws://***@H:80/x?***");
     let allowed = [AllowedUrl::Exact("ws://a/".to_owned()), AllowedUrl::Prefix("ws://b/".to_owned())];
     assert_eq!(upstream.allow_urls, allowed);
+}
+
+#[test]
+fn endpoints_of_an_upstream() {
+    let upstream = &everything().upstreams["pool"];
+    let parts =
+        |endpoint: &EndpointConfig| (endpoint.url.text.to_string(), endpoint.weight, endpoint.priority);
+    let endpoints: Vec<_> = upstream.endpoints.iter().map(parts).collect();
+    assert_eq!(endpoints, [("ws://a:1".to_owned(), 3, 0), ("ws://b:1".to_owned(), 1, 2)], "by priority");
+    assert_eq!(&*upstream.url.text, "ws://a:1");
+    let second = Duration::from_secs(1);
+    assert_eq!(
+        upstream.pool,
+        PoolPolicy {
+            balance: Balance::Hash,
+            hash: HashKey::Header("x-user".to_owned()),
+            slow_start: 10 * second,
+            probe: ProbeTimes { min: second / 100, max: second / 100 },
+            health: HealthChecks { interval: Some(second), unhealthy: 2, healthy: 4 },
+            ejection: Ejection { failures: 0, time: second, max_share: 100 },
+            breaker: BreakerLimits { sessions: Some(9), dials: Some(8), rate: None },
+        }
+    );
+    assert_eq!(everything().upstreams["u-1"].pool, PoolPolicy::default());
+}
+
+#[test]
+fn endpoints_are_urls_or_tables_in_the_environment_too() {
+    let read = |value: &str| {
+        let text = MINIMAL.replace("url = \"ws://127.0.0.1:8139\"", "");
+        let settings = load(&text, &[("TOWLINE__UPSTREAM__ECHO__ENDPOINTS", value)]).unwrap();
+        let endpoints = &settings.upstreams["echo"].endpoints;
+        endpoints.iter().map(|it| (it.url.text.to_string(), it.weight)).collect::<Vec<_>>()
+    };
+    let both = [("ws://a:1".to_owned(), 1), ("ws://b:1".to_owned(), 2)];
+    assert_eq!(read("ws://a:1"), both[..1]);
+    assert_eq!(read("ws://a:1, ws://b:1").len(), 2);
+    assert_eq!(read("[\"ws://a:1\", { url = \"ws://b:1\", weight = 2 }]"), both);
 }
 
 #[test]

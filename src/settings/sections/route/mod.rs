@@ -115,7 +115,7 @@ fn strip_prefix(section: &Section<'_>, path: &str, upstream: Option<&Upstream>) 
         Some(upstream) if !upstream.forward_path => {
             Some(format!("needs upstream.{}.forward_path = true", upstream.name))
         }
-        Some(upstream) if upstream.url.has_path => {
+        Some(upstream) if upstream.endpoints.iter().all(|endpoint| endpoint.url.has_path) => {
             Some(format!("the path in upstream.{}.url replaces the route's path already", upstream.name))
         }
         _ => None,

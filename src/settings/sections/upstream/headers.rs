@@ -5,7 +5,7 @@ use std::{fmt, ops::Deref};
 use config::Value;
 use url::Url;
 
-use super::{AllowedUrl, UpstreamUrl};
+use super::{AllowedUrl, EndpointConfig};
 use crate::{
     authority::MASK,
     header_list::{is_hop_by_hop, is_token},
@@ -94,15 +94,16 @@ fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
 pub(super) fn check_credentials(
     section: &Section<'_>,
     added: &AddedHeaders,
-    url: Option<&UpstreamUrl>,
+    endpoints: Option<&[EndpointConfig]>,
     allowed: Option<&[AllowedUrl]>,
 ) {
     if !added.iter().any(|(name, _)| name == "authorization") {
         return;
     }
     let text = "has user and password, and headers has authorization: only one of them can be sent";
-    if url.is_some_and(|url| userinfo::split(&url.text).1.is_some()) {
-        section.problem("url", text);
+    let has_secret = |endpoint: &EndpointConfig| userinfo::split(&endpoint.url.text).1.is_some();
+    if endpoints.into_iter().flatten().any(has_secret) {
+        section.problem(if section.said("url").is_some() { "url" } else { "endpoints" }, text);
     }
     if allowed.into_iter().flatten().any(|url| url.userinfo().is_some()) {
         section.problem("allow_urls", text);

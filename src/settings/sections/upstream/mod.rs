@@ -1,8 +1,10 @@
 //! The sections `[upstream.NAME]` of the settings.
 
 mod allowed;
+mod endpoints;
 mod exchange;
 mod headers;
+mod pool;
 mod restart;
 mod url;
 
@@ -14,10 +16,16 @@ use super::{
     slow_consumer::{self, SlowConsumer},
     tcp,
 };
-use crate::{net::TcpOptions, policy::OnEnd, settings::read::Section, wire};
+use crate::{
+    net::TcpOptions,
+    policy::{OnEnd, PoolPolicy},
+    settings::read::Section,
+    wire,
+};
 
 pub use self::{
     allowed::AllowedUrl,
+    endpoints::EndpointConfig,
     exchange::ExchangeMode,
     headers::{AddedHeaders, HostHeader},
     restart::Restart,
@@ -29,8 +37,10 @@ pub use self::{
 pub struct Upstream {
     /// The `NAME` of the section.
     pub name: String,
-    /// The URL of the server.
+    /// The URL of the first endpoint. Error replies name it while nothing is connected.
     pub url: UpstreamUrl,
+    /// The servers of the upstream, by priority; at least one.
+    pub endpoints: Vec<EndpointConfig>,
     /// URLs that a pipeline may choose by `$url` instead of `url`.
     pub allow_urls: Vec<AllowedUrl>,
     /// How the upstream's messages become events, and back.
@@ -69,6 +79,8 @@ pub struct Upstream {
     pub forward_response_headers: Vec<String>,
     /// When to reconnect after a loss.
     pub restart: Arc<Restart>,
+    /// How sessions are spread over the endpoints, and when an endpoint is not used.
+    pub pool: PoolPolicy,
     /// The close codes of the upstream that are passed on to the client.
     pub on_upstream_close: OnEnd,
     /// The refusals of a reconnect that close the client.
@@ -89,13 +101,13 @@ pub enum OnGiveUp {
 
 /// Reads the section; `None` when a value without a default is invalid.
 pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
-    let url = section.read("url", url::parse);
+    let endpoints = endpoints::read(section);
     let allow_urls = section.read("allow_urls", allowed::parse);
     let format = format::read(section);
     let exchange = exchange::exchange(section);
     let correlation = exchange::correlation(section, exchange, format.as_ref());
     let headers = headers::added(section);
-    headers::check_credentials(section, &headers, url.as_ref(), allow_urls.as_deref());
+    headers::check_credentials(section, &headers, endpoints.as_deref(), allow_urls.as_deref());
     let forward_headers = headers::forwarded(section, &headers);
     let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
     slow_consumer::check(section, &liveness, SlowConsumer::Disconnect, &tcp);
@@ -117,10 +129,12 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_response_headers: headers::of_answers(section),
         headers,
         restart: Arc::new(restart::read(section)),
+        pool: pool::read(section),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
-        url: url?,
+        url: endpoints.as_ref()?.first()?.url.clone(),
+        endpoints: endpoints?,
         allow_urls: allow_urls?,
         format: format?,
     };

@@ -146,6 +146,12 @@ impl UpstreamUrl {
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
     }
 
+    /// The host, a name or an address, and the port to connect to.
+    pub fn host_and_port(&self) -> Option<(String, u16)> {
+        let url = Url::parse(&self.text).ok()?;
+        Some((url.host_str()?.to_owned(), url.port().unwrap_or(80)))
+    }
+
     /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.
     pub fn origin(&self) -> Option<Origin> {
         let url = Url::parse(&self.text).ok()?;

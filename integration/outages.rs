@@ -1,0 +1,142 @@
+//! The upstream is away for a while: how soon all sessions work again, and how it is dialed (C7).
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::harness::*;
+
+/// The time between two messages of a client.
+const INTERVAL: Duration = Duration::from_micros(2500);
+const OUTAGE: Duration = Duration::from_millis(1500);
+const OUTAGES: usize = 4;
+
+/// What one client saw.
+#[derive(Debug, Default)]
+struct Account {
+    sent: usize,
+    answered: usize,
+    errored: usize,
+    /// From the time when the upstream accepted again to the next answer, for each outage.
+    recoveries: Vec<Duration>,
+}
+
+/// The upstream accepts since then; `None` during an outage.
+type Accepts = Arc<Mutex<Option<Instant>>>;
+
+/// Asks at its pace until `enough`, and accounts for each message.
+fn run(mut client: Client, accepts: &Accepts, enough: &AtomicBool) -> Account {
+    let (mut account, mut was_errored) = (Account::default(), false);
+    let mut next = Instant::now();
+    while !enough.load(SeqCst) {
+        pause(next.saturating_duration_since(Instant::now()));
+        next += INTERVAL;
+        client.text("question");
+        account.sent += 1;
+        if client.recv_text() != "question" {
+            account.errored += 1;
+            was_errored = true;
+            continue;
+        }
+        account.answered += 1;
+        let since = *accepts.lock().unwrap();
+        if let (true, Some(since)) = (was_errored, since) {
+            account.recoveries.push(since.elapsed());
+            was_errored = false;
+        }
+    }
+    client.close(1000, "");
+    account
+}
+
+#[test]
+fn sessions_work_again_soon_after_each_outage() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
+    let (accepts, enough) = (Accepts::default(), Arc::new(AtomicBool::new(false)));
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, accepts, enough) = (proxy.client(), Arc::clone(&accepts), Arc::clone(&enough));
+            std::thread::spawn(move || run(client, &accepts, &enough))
+        })
+        .collect();
+    wait_for("all to work", PATIENCE, || upstream.received() > 100);
+    for outage in 1..=OUTAGES {
+        *accepts.lock().unwrap() = None;
+        upstream.stop(Death::Reset);
+        pause(OUTAGE);
+        upstream.start();
+        *accepts.lock().unwrap() = Some(Instant::now());
+        wait_for("all to be back", PATIENCE, || upstream.live() == 8);
+        proxy.wait_ups(outage + 1);
+        let received = upstream.received();
+        wait_for("all to work", PATIENCE, || upstream.received() > received + 100);
+    }
+    enough.store(true, SeqCst);
+    let accounts: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    for account in &accounts {
+        assert_eq!(account.sent, account.answered + account.errored, "{account:?}");
+        assert_eq!(account.recoveries.len(), OUTAGES, "{account:?}");
+    }
+    let mut recoveries: Vec<_> = accounts.iter().flat_map(|account| account.recoveries.clone()).collect();
+    recoveries.sort();
+    let (median, worst) = (recoveries[recoveries.len() / 2], recoveries[recoveries.len() - 1]);
+    println!("served again after {median:?} (median), {worst:?} (worst)");
+    assert!(median <= Duration::from_millis(100), "{recoveries:?}");
+    assert!(worst <= Duration::from_millis(250), "{recoveries:?}");
+    assert_eq!(proxy.count_log("endpoint down upstream=echo"), OUTAGES);
+    assert_eq!(proxy.count_log("endpoint up upstream=echo *outage=1*ms waiting="), OUTAGES);
+}
+
+#[test]
+fn many_sessions_come_back_at_the_pace_of_restarts() {
+    const RATE: usize = 200;
+    let sessions = std::env::var("TOWLINE_TEST_SESSIONS").map_or(300, |count| count.parse().unwrap());
+    let upstream = TestUpstream::echo();
+    let restart = format!("upstream.echo.restart = {{ max_restarts = 1000, rate = {RATE} }}");
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with(&restart)).expect_restarts();
+    let mut clients: Vec<_> = (0..sessions).map(|_| proxy.client()).collect();
+    upstream.stop(Death::Reset);
+    proxy.wait_log("endpoint down upstream=echo");
+    pause(Duration::from_millis(500));
+    let before = upstream.handshakes();
+    let start = Instant::now();
+    upstream.start();
+    let bound = Duration::from_secs_f64(sessions as f64 / RATE as f64) + Duration::from_millis(250);
+    let mut seen = Vec::new();
+    wait_for("all to be back", bound + PATIENCE, || {
+        seen.push((start.elapsed(), upstream.handshakes() - before));
+        upstream.live() == sessions
+    });
+    let took = start.elapsed();
+    println!("{sessions} sessions after {took:?}");
+    assert!(took <= bound, "{took:?}, and {bound:?} is the limit");
+    for (from, dials) in &seen {
+        let second =
+            seen.iter().take_while(|(until, _)| *until <= *from + Duration::from_secs(1)).last().unwrap();
+        assert!(second.1 - dials <= RATE + RATE / 10, "{} dials in a second", second.1 - dials);
+    }
+    for client in &mut clients {
+        assert_eq!(client.ask("hello"), "hello");
+    }
+    assert_eq!(proxy.count_log("endpoint up upstream=echo"), 1);
+}
+
+#[test]
+fn a_client_that_comes_during_an_outage_waits_for_the_next_probe() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let settings =
+        Settings::plain(&upstream.url()).with(r#"upstream.echo.probe = { min = "10ms", max = "60s" }"#);
+    let settings = settings.on_route(r#"on_upstream_loss = "close""#);
+    let proxy = Proxy::start(&settings).expect("endpoint down").expect("client refused");
+    for _ in 0..3 {
+        assert_eq!(Opening::new(proxy.addr()).refused().status(), 502);
+    }
+    upstream.start();
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    assert_eq!(upstream.handshakes(), 1);
+}

@@ -1,0 +1,75 @@
+//! What keeps a client's connections at one endpoint (`balance = "hash"`).
+
+use std::borrow::Cow;
+
+use actix_http::header::{COOKIE, HeaderMap};
+use url::form_urlencoded;
+
+use super::context::RequestContext;
+use crate::{
+    policy::{Balance, HashKey, PoolPolicy},
+    upstream::balance::hash,
+};
+
+/// The hash of the part of the request that the policy names; `None` where the request does not have it, or the policy
+/// does not use it.
+pub(super) fn key(context: &RequestContext, policy: &PoolPolicy) -> Option<u64> {
+    if policy.balance != Balance::Hash {
+        return None;
+    }
+    let (headers, uri) = (&context.head.headers, &context.head.uri);
+    match &policy.hash {
+        HashKey::Peer => Some(hash(context.peer.ip().to_string().as_bytes())),
+        HashKey::Path => Some(hash(context.path().as_bytes())),
+        HashKey::Header(name) => Some(hash(headers.get(name)?.as_bytes())),
+        HashKey::Cookie(name) => cookie(headers, name).map(hash),
+        HashKey::Query(name) => parameter(uri.query()?, name).map(|value| hash(value.as_bytes())),
+    }
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
+    let mut pairs = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+}
+
+fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_http::{
+        RequestHead,
+        header::{HeaderName, HeaderValue},
+    };
+
+    use super::*;
+
+    fn key_of(by: HashKey) -> Option<u64> {
+        let mut head = RequestHead::default();
+        head.uri = "/chat?room=a%20b&user=".parse().unwrap();
+        head.headers.insert(HeaderName::from_static("x-user"), HeaderValue::from_static("me"));
+        head.headers.insert(COOKIE, HeaderValue::from_static("first=1; session=abc ;last=2"));
+        let context = RequestContext::new(head, ([10, 0, 0, 1], 7).into(), None);
+        key(&context, &PoolPolicy { balance: Balance::Hash, hash: by, ..PoolPolicy::default() })
+    }
+
+    #[test]
+    fn the_key_is_the_value_that_the_setting_names() {
+        let name = str::to_owned;
+        for (by, value) in [
+            (HashKey::Peer, Some("10.0.0.1")),
+            (HashKey::Path, Some("/chat")),
+            (HashKey::Header(name("x-user")), Some("me")),
+            (HashKey::Header(name("x-other")), None),
+            (HashKey::Cookie(name("session")), Some("abc")),
+            (HashKey::Cookie(name("last")), Some("2")),
+            (HashKey::Cookie(name("sess")), None),
+            (HashKey::Query(name("room")), Some("a b")),
+            (HashKey::Query(name("user")), Some("")),
+            (HashKey::Query(name("other")), None),
+        ] {
+            assert_eq!(key_of(by.clone()), value.map(|value| hash(value.as_bytes())), "{by:?}");
+        }
+    }
+}

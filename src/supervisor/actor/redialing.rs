@@ -1,0 +1,151 @@
+//! The wait for the next connection to the route's own upstream (C7).
+//!
+//! It ends after the delay of the policy, or when an endpoint of the upstream comes up. While all endpoints are down,
+//! an attempt that is due fails without a dial: the probes of the upstream's monitor dial for all sessions.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
+use tokio::time::{sleep, timeout};
+
+use super::{Lost, Supervisor};
+use crate::{
+    connector::Generation,
+    failure::Failure,
+    log::Quoted,
+    reply,
+    settings::OnGiveUp,
+    supervisor::{
+        Verdict,
+        child::{Due, Redial},
+        children::Next,
+    },
+    upstream::pool::{Pick, Wait},
+};
+
+/// Most waits that end early until a connection proves good. Without a limit, an upstream that ends each connection at
+/// once would be dialed without backoff.
+const EARLY_MAX: u32 = 3;
+
+impl Supervisor {
+    /// Logs the loss, and has the server dialed again: after the verdict's delay or when an endpoint comes up, or by
+    /// an event after the delay.
+    pub(super) fn redial_later(&mut self, lost: &Lost<'_>, ctx: &mut Context<Self>) {
+        if lost.redial == Redial::OnDemand {
+            return self.log_pause(lost);
+        }
+        self.log_restart(lost);
+        if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
+            return self.close_given_up();
+        }
+        if lost.verdict.attempt == 1 {
+            // The policy counts the lost connection as good.
+            self.early = 0;
+        }
+        self.await_endpoint(lost.generation, lost.verdict.delay, ctx);
+    }
+
+    /// Makes the attempt after the delay, or when an endpoint comes up.
+    fn await_endpoint(&mut self, generation: Generation, delay: Duration, ctx: &mut Context<Self>) {
+        let ready = (self.early < EARLY_MAX).then(|| self.plan.upstream().ready());
+        let waiting = async move {
+            match ready {
+                Some(ready) => timeout(delay, ready).await.is_ok(),
+                None => {
+                    sleep(delay).await;
+                    false
+                }
+            }
+        };
+        let due = wrap_future(waiting).map(move |is_early, supervisor: &mut Self, ctx| {
+            supervisor.early += u32::from(is_early);
+            supervisor.due(generation, ctx);
+        });
+        self.set_timer(due, ctx);
+    }
+
+    fn set_timer(
+        &mut self,
+        timer: impl actix::ActorFuture<Self, Output = ()> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        if let Some(earlier) = self.timer.replace(ctx.spawn(timer)) {
+            ctx.cancel_future(earlier);
+        }
+    }
+
+    /// An attempt is due. It reserves an endpoint, waits for its slot, and dials.
+    fn due(&mut self, generation: Generation, ctx: &mut Context<Self>) {
+        self.timer = None;
+        if !self.children.is_waiting(generation) {
+            return;
+        }
+        let upstream = Arc::clone(self.plan.upstream());
+        self.lease = self.lease.take().filter(|lease| upstream.can_dial(lease.endpoint()));
+        if self.lease.is_none() {
+            match upstream.pick(self.plan.key) {
+                Pick::Endpoint(lease) => self.lease = Some(lease),
+                Pick::Wait(Wait::Down(reason)) => return self.fail_attempt(generation, &reason, ctx),
+                Pick::Wait(Wait::Busy | Wait::Exhausted) => {
+                    let pause = self.plan.settings().restart.min;
+                    return self.await_endpoint(generation, pause, ctx);
+                }
+            }
+        }
+        match self.children.due(generation, Instant::now(), |now| upstream.reserve_reconnect(now)) {
+            Due::Ignore => self.lease = None,
+            Due::Wait(delay) => {
+                let slot = wrap_future(sleep(delay));
+                self.set_timer(
+                    slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, ctx)),
+                    ctx,
+                );
+            }
+            Due::Dial(generation) => _ = self.dial(generation, ctx),
+        }
+    }
+
+    /// An attempt fails because all endpoints are down.
+    fn fail_attempt(&mut self, generation: Generation, failure: &Failure, ctx: &mut Context<Self>) {
+        self.plan.upstream().want_probe();
+        let next = self.children.lost(generation, failure, Instant::now(), rand::random());
+        if let Next::Redial(redial, verdict) = next {
+            let reason = &reply::reason(failure);
+            self.redial_later(&Lost { generation, redial, verdict, reason, unsettled: 0 }, ctx);
+        }
+    }
+
+    fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
+        let Verdict { delay, attempt, gives_up, .. } = verdict;
+        let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
+        let (delay, reason) = (delay.as_millis(), Quoted(reason));
+        let Some(suppressed) = self.plan.upstream().restart_line(gives_up) else { return };
+        if gives_up {
+            log::error!(
+                "connector gave up session={session} upstream={upstream} attempt={attempt} probe={delay}ms \
+                 reason={reason} unsettled={unsettled}"
+            );
+        } else {
+            log::warn!(
+                "connector restart session={session} upstream={upstream} attempt={attempt} delay={delay}ms \
+                 reason={reason} unsettled={unsettled}{suppressed}"
+            );
+        }
+    }
+
+    fn log_pause(&self, &Lost { generation, verdict, reason, unsettled, .. }: &Lost<'_>) {
+        log::warn!(
+            "connector lost session={} upstream={} url={} attempt={} pause={}ms reason={} \
+             unsettled={unsettled}",
+            self.links.tracker,
+            self.plan.settings().name,
+            Quoted(&self.server(generation)),
+            verdict.attempt,
+            verdict.delay.as_millis(),
+            Quoted(reason),
+        );
+    }
+}

@@ -1,0 +1,250 @@
+//! One endpoint of a pool: its state, and what reports and probes change about it.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Change, EndpointState};
+use crate::{
+    failure::{ConnectFailure, Failure, FailureKind, FailureLocation},
+    policy::{HealthChecks, PoolPolicy},
+    settings::EndpointConfig,
+    upstream::{
+        Endpoint, Lease,
+        balance::{self, Candidate},
+        breaker::Breaker,
+        health::{Outlier, Streak},
+        probe::Probes,
+    },
+};
+
+/// One loss may concern one connection only. After this many without a success, the endpoint is probed.
+const LOSSES_MAX: u32 = 2;
+
+/// What the pool knows of an endpoint.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) weight: u32,
+    pub(super) priority: u32,
+    identity: u64,
+    pub(super) state: State,
+    /// When the outage began that no handshake has ended yet.
+    pub(super) outage: Option<Instant>,
+    /// When it last came up after an outage.
+    up_since: Option<Instant>,
+    /// Losses since a connection was established or a probe succeeded.
+    losses: u32,
+    /// Whether it is no longer in the settings, or is being emptied.
+    pub(super) is_draining: bool,
+    streak: Streak,
+    pub(super) outlier: Outlier,
+    breaker: Breaker,
+    pub(super) probes: Probes,
+    pub(super) credit: f64,
+}
+
+#[derive(Debug)]
+pub(super) enum State {
+    Up,
+    /// Connections were lost for an unknown reason.
+    Suspect,
+    /// It cannot be reached, for this reason.
+    Down(Failure),
+}
+
+/// How well an endpoint fits, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fitness {
+    Up,
+    Suspect,
+    Ejected,
+}
+
+/// What a failure says about the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// Nothing.
+    None,
+    /// It answered, and refused this client.
+    Answered,
+    /// It answered with a server error.
+    Unfit,
+    /// The connection was lost, or the handshake had no answer. Other connections may work.
+    Lost,
+    /// It cannot be reached by anyone.
+    Unreachable,
+}
+
+impl Blame {
+    pub(super) fn of(failure: &Failure) -> Self {
+        match failure.kind {
+            _ if failure.location != FailureLocation::Upstream => Self::None,
+            FailureKind::Closed(_) => Self::None,
+            FailureKind::Connect(cause) => match cause {
+                ConnectFailure::Refused | ConnectFailure::Lookup | ConnectFailure::Socket => {
+                    Self::Unreachable
+                }
+                ConnectFailure::Reset | ConnectFailure::Timeout => Self::Lost,
+                ConnectFailure::Status(500..) | ConnectFailure::Handshake => Self::Unfit,
+                ConnectFailure::Status(_) => Self::Answered,
+                ConnectFailure::Local => Self::None,
+            },
+            _ => Self::Lost,
+        }
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    pub(super) fn new(EndpointConfig { url, weight, priority }: &EndpointConfig) -> Self {
+        Self {
+            identity: balance::hash(url.text.as_bytes()),
+            endpoint: Endpoint::new(url.clone()),
+            weight: *weight,
+            priority: *priority,
+            state: State::Up,
+            outage: None,
+            up_since: None,
+            losses: 0,
+            is_draining: false,
+            streak: Streak::default(),
+            outlier: Outlier::default(),
+            breaker: Breaker::default(),
+            probes: Probes::default(),
+            credit: 0.0,
+        }
+    }
+
+    pub(super) fn is_in(&self, endpoints: &[Arc<Endpoint>]) -> bool {
+        endpoints.iter().any(|endpoint| Arc::ptr_eq(endpoint, &self.endpoint))
+    }
+
+    pub(super) fn state(&self, now: Instant) -> EndpointState {
+        match self.state {
+            _ if self.is_draining => EndpointState::Draining,
+            State::Down(_) => EndpointState::Down,
+            _ if self.outlier.is_ejected(now) => EndpointState::Ejected,
+            State::Suspect => EndpointState::Suspect,
+            State::Up if self.breaker.is_half_open() => EndpointState::Trial,
+            State::Up => EndpointState::Up,
+        }
+    }
+
+    pub(super) fn is_left_out(&self, now: Instant) -> bool {
+        matches!(self.state(now), EndpointState::Down | EndpointState::Ejected)
+    }
+
+    /// How well it fits; `None` if it takes no connection now.
+    pub(super) fn fitness(&self, policy: &PoolPolicy, now: Instant) -> Option<Fitness> {
+        let fitness = match self.state(now) {
+            EndpointState::Up | EndpointState::Trial => Fitness::Up,
+            EndpointState::Suspect => Fitness::Suspect,
+            EndpointState::Ejected => Fitness::Ejected,
+            EndpointState::Down | EndpointState::Draining => return None,
+        };
+        let (sessions, dials) = (self.endpoint.sessions(), self.endpoint.dials());
+        self.breaker.admits(&policy.breaker, sessions, dials, now).then_some(fitness)
+    }
+
+    pub(super) fn candidate(&self, index: usize, policy: &PoolPolicy, now: Instant) -> Candidate {
+        let start = policy.slow_start.as_secs_f64();
+        let up_for = self.up_since.map(|since| now.saturating_duration_since(since).as_secs_f64());
+        let share = up_for.map_or(1.0, |up_for| balance::share(up_for, start));
+        Candidate {
+            index,
+            identity: self.identity,
+            weight: f64::from(self.weight) * share,
+            sessions: self.endpoint.sessions(),
+            credit: self.credit,
+        }
+    }
+
+    pub(super) fn dial(&mut self, now: Instant) -> Lease {
+        self.breaker.dialed(now);
+        self.endpoint.lease()
+    }
+
+    /// A handshake has shown that it works.
+    pub(super) fn works(&mut self, now: Instant) -> Change {
+        self.state = State::Up;
+        self.losses = 0;
+        self.breaker.close();
+        let Some(since) = self.outage.take() else { return Change::Nothing };
+        self.up_since = Some(now);
+        Change::Up(now.saturating_duration_since(since))
+    }
+
+    pub(super) fn blamed(&mut self, blame: Blame, failure: &Failure, now: Instant) -> Change {
+        match blame {
+            Blame::None => Change::Nothing,
+            Blame::Answered => {
+                self.outlier.succeeded();
+                self.works(now)
+            }
+            Blame::Unfit => self.works(now),
+            Blame::Unreachable => self.down(failure.clone(), now),
+            Blame::Lost if self.breaker.is_half_open() => self.down(failure.clone(), now),
+            Blame::Lost => {
+                self.losses = self.losses.saturating_add(1);
+                if matches!(self.state, State::Up) {
+                    self.state = State::Suspect;
+                }
+                Change::Nothing
+            }
+        }
+    }
+
+    fn down(&mut self, reason: Failure, now: Instant) -> Change {
+        if !matches!(self.state, State::Down(_)) {
+            self.streak.clear();
+        }
+        self.state = State::Down(reason);
+        self.breaker.close();
+        // The end of a trial continues the outage.
+        if self.outage.is_some() {
+            return Change::Nothing;
+        }
+        self.outage = Some(now);
+        Change::Down
+    }
+
+    /// When it is probed next; `None`: not before something changes.
+    pub(super) fn probe_due(&self, policy: &PoolPolicy, now: Instant) -> Option<Instant> {
+        if self.is_draining {
+            return None;
+        }
+        match self.state {
+            State::Down(_) => self.probes.due(self.outage.unwrap_or(now), now, policy.probe),
+            State::Suspect if self.losses >= LOSSES_MAX => self.probes.due(now, now, policy.probe),
+            State::Up | State::Suspect => self.probes.next_check(policy.health.interval?, now),
+        }
+    }
+
+    /// A probe of it has ended.
+    pub(super) fn probed(
+        &mut self,
+        result: Result<(), Failure>,
+        checks: HealthChecks,
+        now: Instant,
+    ) -> Change {
+        self.probes.end();
+        if result.as_ref().is_err_and(|failure| failure.location != FailureLocation::Upstream) {
+            return Change::Nothing;
+        }
+        let verdict = self.streak.add(result.is_ok(), checks);
+        match (result, &self.state) {
+            (Ok(()), State::Down(_)) if verdict == Some(true) => {
+                (self.state, self.losses) = (State::Up, 0);
+                self.breaker.half_open(now);
+                Change::Trial
+            }
+            (Ok(()), State::Suspect) => {
+                (self.state, self.losses) = (State::Up, 0);
+                Change::Nothing
+            }
+            (Err(failure), State::Up) if verdict == Some(false) => self.down(failure, now),
+            (Err(failure), State::Suspect | State::Down(_)) => self.down(failure, now),
+            _ => Change::Nothing,
+        }
+    }
+}
