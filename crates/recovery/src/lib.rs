@@ -1,0 +1,3 @@
+//! Recovery
+mod json;
+pub use json::path::Path;
