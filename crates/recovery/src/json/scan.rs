@@ -299,7 +299,9 @@ mod tests {
         let leaf = prop_oneof![
             Just("null".to_owned()),
             any::<i64>().prop_map(|n| n.to_string()),
-            any::<f32>().prop_filter("JSON has finite numbers", |n| n.is_finite()).prop_map(|n| n.to_string()),
+            any::<f32>()
+                .prop_filter("JSON has finite numbers", |n| n.is_finite())
+                .prop_map(|n| n.to_string()),
             ".{0,6}".prop_map(|text| serde_json::to_string(&text).unwrap()),
             Just(r#""\ud83d\ude00\\\"\/""#.to_owned()),
         ];
@@ -315,7 +317,8 @@ mod tests {
             prop_oneof![
                 vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(" ,"))),
                 vec((key.clone(), inner), 0..5).prop_map(|pairs| {
-                    let pairs: Vec<_> = pairs.iter().map(|(key, value)| format!("{key} :\t{value}")).collect();
+                    let pairs: Vec<_> =
+                        pairs.iter().map(|(key, value)| format!("{key} :\t{value}")).collect();
                     format!("{{ {} }}", pairs.join(","))
                 }),
             ]

@@ -1,0 +1,212 @@
+//! Messages from the client.
+
+use super::{
+    Engine, Hello, Number, Pending,
+    entry::{Entry, State},
+    patch::{self, Unit},
+};
+use crate::{
+    kind::{Context, FromClient, Id, Located, Open},
+    outcome::{ClientStep, Failure, Message, Output, Reason},
+};
+
+impl Engine {
+    pub(crate) fn client(&mut self, event: u64, message: Message) -> ClientStep {
+        if !self.is_ready() {
+            return ClientStep::Wait(message);
+        }
+        let grammar = self.grammar.clone();
+        let binary = message.binary;
+        let mut refused = None;
+        let left = patch::rewrite(message, grammar.has_batches(), |unit| {
+            let kind = grammar.client(&unit);
+            let message = Message { payload: unit.clone(), binary };
+            self.client_unit(event, &message, kind).unwrap_or_else(|(reason, context)| {
+                let reply = (self.dialect().failed)(&context, &reason.to_string()).map(Message::text);
+                // One event has one outcome. In a batch, the first refusal is it, and others are replies only.
+                match &refused {
+                    None => refused = Some(Failure { event, reason, reply }),
+                    Some(_) => self.deliver_reply(reply),
+                }
+                Unit::Drop
+            })
+        });
+        match (left, refused) {
+            (Some(message), None) => ClientStep::Send(message),
+            (Some(message), Some(failure)) => {
+                // The rest of the batch counts as the event; the refused request has its own reply.
+                self.deliver_reply(failure.reply);
+                ClientStep::Send(message)
+            }
+            (None, Some(failure)) => ClientStep::Refuse(failure),
+            (None, None) => ClientStep::Hide,
+        }
+    }
+
+    fn client_unit(
+        &mut self,
+        event: u64,
+        message: &Message,
+        kind: FromClient<'_>,
+    ) -> Result<Unit, (Reason, Context)> {
+        match kind {
+            FromClient::Plain => Ok(Unit::Keep),
+            FromClient::Hello { slot } => {
+                self.hello(event, slot, message).map_err(|reason| (reason, Context::default()))
+            }
+            FromClient::Open(open) => {
+                self.open(event, message, &open).map_err(|reason| (reason, open.context.clone()))
+            }
+            FromClient::Close { id, request, context } => {
+                Ok(self.close(event, message, &id, request, context))
+            }
+            FromClient::Call { request, context } => {
+                self.call(event, request, context.clone()).map_err(|reason| (reason, context))
+            }
+            FromClient::Reference(reference) => Ok(self.reference(message, &reference)),
+        }
+    }
+
+    /// Keeps a login. Whether a second one on a connection is allowed, the upstream decides.
+    fn hello(&mut self, event: u64, slot: usize, message: &Message) -> Result<Unit, Reason> {
+        let covers = self.dialect().covers;
+        let is_covered =
+            |hello: &Hello| hello.slot == slot && covers(&hello.message.payload, &message.payload);
+        let covered = self.hellos.iter().filter(|hello| is_covered(hello));
+        let freed: usize = covered.map(|hello| hello.message.payload.len()).sum();
+        self.check_bytes(message.payload.len(), freed)?;
+        self.hellos.retain(|hello| !is_covered(hello));
+        self.bytes = self.bytes - freed + message.payload.len();
+        let payload = bytes::Bytes::copy_from_slice(&message.payload);
+        let message = Message { payload, binary: message.binary };
+        self.hellos.push(Hello { slot, event, connection: self.connections, message, is_answered: false });
+        Ok(Unit::Keep)
+    }
+
+    fn open(&mut self, event: u64, message: &Message, open: &Open<'_>) -> Result<Unit, Reason> {
+        let old = open.id.as_deref().and_then(|id| self.by_client.get(id)).copied();
+        if old.is_some_and(|number| self.is_repeated(number, message)) {
+            return Ok(Unit::Keep);
+        }
+        let entry = Entry::new(event, self.connections, message.clone(), open);
+        let request = open.request.as_ref().map_or(0, |request| request.id.len());
+        self.make_room(entry.bytes() + request, old)?;
+        if let Some(old) = old {
+            self.remove(old);
+        }
+        let number = self.next;
+        self.next += 1;
+        self.bytes += entry.bytes();
+        if let Some(id) = &entry.id {
+            self.by_client.insert(id.clone(), number);
+            self.by_upstream.insert(id.clone(), number);
+        }
+        if let Some(request) = &open.request {
+            self.put_pending(patch::owned(request.id.clone()), Pending::Open(number));
+        }
+        self.entries.insert(number, entry);
+        Ok(Unit::Keep)
+    }
+
+    /// Whether the client repeats an `open` that has no answer yet, as Action Cable's library does.
+    fn is_repeated(&self, number: Number, message: &Message) -> bool {
+        let entry = self.entries.get(&number);
+        entry.is_some_and(|entry| entry.state == State::Opening && entry.open == *message)
+    }
+
+    fn close(
+        &mut self,
+        event: u64,
+        message: &Message,
+        id: &Located<'_>,
+        request: Option<Id<'_>>,
+        context: Context,
+    ) -> Unit {
+        let entry = self.by_client.get(&*id.id).copied().and_then(|number| self.remove(number));
+        let upstream_id = match &entry {
+            Some(entry) if entry.state != State::Failed => entry.upstream_id.clone(),
+            // At a later connection, an id that the client has closed may be another subscription's.
+            None if self.connections == 1 || !self.dialect().assigns => Some(patch::owned(id.id.clone())),
+            _ => None,
+        };
+        let Some(upstream_id) = upstream_id else {
+            self.deliver_reply((self.dialect().closed)(&context).map(Message::text));
+            return Unit::Drop;
+        };
+        if let Some(request) = request {
+            self.put_pending(patch::owned(request), Pending::Close { event, context });
+        }
+        if *upstream_id == *id.id {
+            return Unit::Keep;
+        }
+        Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)]))
+    }
+
+    fn call(&mut self, event: u64, request: Id<'_>, context: Context) -> Result<Unit, Reason> {
+        let pending = Pending::Call { event, context };
+        let limit = self.settings.limits.max_requests;
+        if self.pending.len() >= limit {
+            if !self.dialect().answers_optional {
+                return Err(Reason::TooManyRequests(limit));
+            }
+            self.forget_oldest_call();
+        }
+        self.check_bytes(pending.bytes(&request), 0)?;
+        self.put_pending(patch::owned(request), pending);
+        Ok(Unit::Keep)
+    }
+
+    fn forget_oldest_call(&mut self) {
+        let calls = self.pending.iter().filter_map(|(request, pending)| match pending {
+            Pending::Call { event, .. } => Some((*event, request.clone())),
+            _ => None,
+        });
+        if let Some((_, request)) = calls.min() {
+            self.take_pending(&request);
+        }
+    }
+
+    /// Takes the mark off a reference, or takes back one of an earlier connection.
+    fn reference(&self, message: &Message, reference: &Located<'_>) -> Unit {
+        patch::unmarked(self.generation, &reference.id).map_or(Unit::Drop, |id| {
+            Unit::Replace(patch::patched(&message.payload, &mut [(reference.span.clone(), id)]))
+        })
+    }
+
+    /// Makes room for one more entry in place of `old`, at the expense of failed ones. Those whose id the upstream
+    /// assigned stay, because it may assign the same id again.
+    fn make_room(&mut self, bytes: usize, old: Option<Number>) -> Result<(), Reason> {
+        while let Err(reason) = self.check_room(bytes, old) {
+            let is_failed = |(number, entry): &(&Number, &Entry)| {
+                entry.state == State::Failed && !entry.is_assigned && Some(**number) != old
+            };
+            let failed = self.entries.iter().find(is_failed).map(|(number, _)| *number);
+            self.remove(failed.ok_or(reason)?);
+        }
+        Ok(())
+    }
+
+    fn check_room(&self, bytes: usize, old: Option<Number>) -> Result<(), Reason> {
+        let limits = self.settings.limits;
+        let old = old.and_then(|number| self.entries.get(&number));
+        if self.entries.len() - usize::from(old.is_some()) >= limits.max_entries {
+            return Err(Reason::TooManyEntries(limits.max_entries));
+        }
+        // Requests of subscriptions that the client closed before an answer.
+        if self.pending.len() >= limits.max_entries + limits.max_requests {
+            return Err(Reason::TooManyRequests(limits.max_requests));
+        }
+        self.check_bytes(bytes, old.map_or(0, Entry::bytes))
+    }
+
+    fn check_bytes(&self, more: usize, freed: usize) -> Result<(), Reason> {
+        let limit = self.settings.limits.max_bytes;
+        if self.bytes - freed + more > limit { Err(Reason::TooManyBytes(limit)) } else { Ok(()) }
+    }
+
+    fn deliver_reply(&mut self, reply: Option<Message>) {
+        if let Some(message) = reply {
+            self.outputs.push_back(Output::Deliver { message, answers: Vec::new() });
+        }
+    }
+}

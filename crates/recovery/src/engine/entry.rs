@@ -1,0 +1,182 @@
+//! One subscription of a session.
+
+use std::{collections::VecDeque, time::Instant};
+
+use bytes::Bytes;
+
+use crate::{
+    kind::{Context, Open},
+    outcome::{Gap, GapEntry, Message, Missing},
+};
+
+/// Cursors that an entry remembers, to recognise messages that the upstream repeats.
+const RECENT: usize = 64;
+
+/// The longest cursor and the longest id of an upstream that an entry keeps, in bytes.
+pub(super) const MAX_TOKEN: usize = 1024;
+
+/// Where a subscription is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Sent for the client, and not answered.
+    Opening,
+    /// The client knows that it is open.
+    Open,
+    /// The client knows that it is open; the upstream does not know it yet.
+    Reopening,
+    /// Could not be restored. Kept so that the client's `close` is answered here.
+    Failed,
+}
+
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) event: u64,
+    /// The number of the connection on which the client opened it.
+    pub(super) connection: u64,
+    pub(super) open: Message,
+    pub(super) key: Bytes,
+    /// The id that the client knows; `None` while the upstream has not assigned one.
+    pub(super) id: Option<Bytes>,
+    /// The id at the current connection.
+    pub(super) upstream_id: Option<Bytes>,
+    /// Whether the upstream assigns the id.
+    pub(super) is_assigned: bool,
+    pub(super) instance: Option<Bytes>,
+    pub(super) context: Context,
+    pub(super) once: bool,
+    pub(super) state: State,
+    /// The gap that the client has not been told about.
+    pub(super) gap: Option<Since>,
+    cursors: Cursors,
+}
+
+/// The beginning of a gap.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    pub(super) at: Instant,
+    pub(super) last_event: Option<u64>,
+}
+
+/// The last positions of a subscription.
+#[derive(Debug, Default)]
+struct Cursors {
+    last: Option<Bytes>,
+    /// Whether the replay asks the upstream to continue at a cursor.
+    resumes: bool,
+    /// The last cursors, oldest first; empty unless the replay asks for one.
+    recent: VecDeque<Bytes>,
+    /// Messages may come twice since the last reconnect.
+    overlap: bool,
+}
+
+/// What a cursor shows about the messages since the last one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Continuity {
+    /// The message came before.
+    Repeated,
+    /// The message is new.
+    New(Missing),
+}
+
+impl Entry {
+    pub(super) fn new(event: u64, connection: u64, message: Message, open: &Open<'_>) -> Self {
+        let copy = |id: &[u8]| Bytes::copy_from_slice(id);
+        Self {
+            event,
+            connection,
+            // A slice would keep the whole read buffer in memory.
+            open: Message { payload: copy(&message.payload), binary: message.binary },
+            key: copy(&open.key),
+            id: open.id.as_deref().map(copy),
+            upstream_id: open.id.as_deref().map(copy),
+            is_assigned: open.id.is_none(),
+            instance: open.instance.as_deref().map(copy),
+            context: open.context.clone(),
+            once: open.once,
+            state: if open.request.is_some() { State::Opening } else { State::Open },
+            gap: None,
+            cursors: Cursors { resumes: open.resume.is_some(), ..Cursors::default() },
+        }
+    }
+
+    /// Bytes that the entry keeps.
+    pub(super) fn bytes(&self) -> usize {
+        let context: usize = self.context.iter().map(Bytes::len).sum();
+        self.open.payload.len() + self.key.len() + self.id.as_ref().map_or(0, Bytes::len) + context
+    }
+
+    pub(super) fn last_cursor(&self) -> Option<&Bytes> {
+        self.cursors.last.as_ref()
+    }
+
+    /// The connection is lost: the upstream has to open the subscription again.
+    pub(super) fn lose(&mut self, since: Since) {
+        self.state = State::Reopening;
+        self.gap.get_or_insert(since);
+        if self.is_assigned {
+            self.upstream_id = None;
+        }
+        self.cursors.overlap = self.cursors.resumes;
+    }
+
+    /// Takes the cursor of a new message.
+    pub(super) fn advance(&mut self, token: &[u8], numbered: bool) -> Continuity {
+        if self.cursors.overlap && self.cursors.recent.iter().any(|other| *other == token) {
+            return Continuity::Repeated;
+        }
+        self.cursors.overlap = false;
+        let missing = match &self.cursors.last {
+            Some(last) if numbered => missing_between(last, token),
+            _ => Missing::Unknown,
+        };
+        self.cursors.record(token);
+        Continuity::New(missing)
+    }
+
+    /// The entry cannot be restored, and is kept for its ids only.
+    pub(super) fn fail(&mut self) {
+        self.state = State::Failed;
+        self.gap = None;
+        self.open.payload = Bytes::new();
+    }
+
+    /// There is no room to keep the `open`: the entry ends with its connection.
+    pub(super) fn forget_open(&mut self) {
+        self.open.payload = Bytes::new();
+        self.once = true;
+    }
+
+    /// The gap's notice, once.
+    pub(super) fn end_gap(&mut self, until: Instant, generation: u64, missing: Missing) -> Option<Gap> {
+        let Since { at: since, last_event } = self.gap.take()?;
+        let id = self.id.clone().unwrap_or_default();
+        let entry = Some(GapEntry { key: self.key.clone(), id, event: self.event });
+        Some(Gap { entry, last_event, since, until, generation, missing })
+    }
+}
+
+impl Cursors {
+    fn record(&mut self, token: &[u8]) {
+        if token.len() > MAX_TOKEN {
+            return;
+        }
+        let token = Bytes::copy_from_slice(token);
+        if self.resumes {
+            if self.recent.len() == RECENT {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(token.clone());
+        }
+        self.last = Some(token);
+    }
+}
+
+fn missing_between(last: &[u8], next: &[u8]) -> Missing {
+    let number = |token: &[u8]| std::str::from_utf8(token).ok()?.trim_matches('"').parse::<u64>().ok();
+    let (Some(last), Some(next)) = (number(last), number(next)) else { return Missing::Unknown };
+    match next.checked_sub(last) {
+        Some(1) => Missing::None,
+        Some(step @ 2..) => Missing::Count(step - 1),
+        _ => Missing::Unknown,
+    }
+}

@@ -1,0 +1,250 @@
+//! The journal of protocols whose messages stand alone: JSON and STOMP.
+//!
+//! ```text
+//!            lost                connected            greeting, each hello and each open answered
+//!   Ready ──────────► Down ──────────────► Replay ─────────────────────────────────────► Ready
+//!     ▲                 ▲                    │ lost, or a login refused or not answered
+//!     └─ first          └────────────────────┘
+//!        connection
+//! ```
+
+mod client;
+mod entry;
+mod patch;
+mod replay;
+mod upstream;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use self::entry::{Entry, Since};
+use crate::{
+    kind::{Context, Dialect, FromClient},
+    outcome::{Failure, Message, Output, Reason},
+    preset::Grammar,
+    settings::Settings,
+};
+
+/// The number of an entry in the order of the client's opens.
+type Number = u64;
+
+/// The journal of one session.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    grammar: std::sync::Arc<Grammar>,
+    settings: Settings,
+    hellos: Vec<Hello>,
+    /// The client has received a greeting.
+    is_greeted: bool,
+    entries: BTreeMap<Number, Entry>,
+    next: Number,
+    /// Entries by the id that the client knows.
+    by_client: HashMap<Bytes, Number>,
+    /// Entries by the id at the current connection.
+    by_upstream: HashMap<Bytes, Number>,
+    /// What each request on the current connection was, by its id.
+    pending: HashMap<Bytes, Pending>,
+    early: Early,
+    phase: Phase,
+    generation: u64,
+    /// Connections so far.
+    connections: u64,
+    /// The last event of the client that was written to any connection.
+    last_event: Option<u64>,
+    /// When the last connection was lost.
+    lost: Option<Since>,
+    /// The current connection has delivered data of a subscription, or answered a request.
+    is_proved: bool,
+    /// Bytes of hellos, entries and pending requests.
+    bytes: usize,
+    /// Gaps whose size the next message shows, with the time at which the client learns of them anyway.
+    deferred: VecDeque<(Instant, Number)>,
+    outputs: VecDeque<Output>,
+}
+
+/// A login.
+#[derive(Debug)]
+struct Hello {
+    slot: usize,
+    event: u64,
+    /// The number of the connection on which the client sent it.
+    connection: u64,
+    message: Message,
+    /// The client has received the answer.
+    is_answered: bool,
+}
+
+/// A request on the current connection.
+#[derive(Debug)]
+enum Pending {
+    /// The client's request.
+    Call { event: u64, context: Context },
+    /// The client's `close`.
+    Close { event: u64, context: Context },
+    /// The client's `open`.
+    Open(Number),
+    /// The replay's `open`.
+    Replay(Number),
+    /// The replay's `open`, which has failed by time-out.
+    Abandoned,
+}
+
+/// Data of subscriptions whose id is not known yet.
+#[derive(Debug, Default)]
+struct Early {
+    messages: VecDeque<(Bytes, Bytes, bool)>,
+    bytes: usize,
+    /// Some messages exceeded the bound.
+    has_lost: bool,
+}
+
+/// Where the session is with its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No connection, or one that is of no use.
+    Down,
+    Replay {
+        deadline: Instant,
+        step: Step,
+        /// Opens without answer.
+        awaited: usize,
+    },
+    Ready,
+}
+
+/// How far a replay is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Waits for the upstream's greeting.
+    Greeting,
+    /// The hello at this position is next.
+    Hello(usize),
+    /// Waits for the answer to the hello at this position.
+    Accepting(usize),
+    /// The first entry from this number is next.
+    Open(Number),
+}
+
+impl Engine {
+    pub(crate) fn new(grammar: std::sync::Arc<Grammar>, settings: Settings) -> Self {
+        Self {
+            grammar,
+            settings,
+            hellos: Vec::new(),
+            is_greeted: false,
+            entries: BTreeMap::new(),
+            next: 0,
+            by_client: HashMap::new(),
+            by_upstream: HashMap::new(),
+            pending: HashMap::new(),
+            early: Early::default(),
+            phase: Phase::Down,
+            generation: 0,
+            connections: 0,
+            last_event: None,
+            lost: None,
+            is_proved: false,
+            bytes: 0,
+            deferred: VecDeque::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.early.bytes
+    }
+
+    /// The error of the client's `message` in its protocol.
+    pub(crate) fn error_reply(&self, message: &Message, text: &str) -> Option<Message> {
+        let dialect = self.dialect();
+        patch::rewrite(message.clone(), self.grammar.has_batches(), |unit| {
+            let context = match self.grammar.client(&unit) {
+                FromClient::Open(open) => open.context,
+                FromClient::Call { context, .. } | FromClient::Close { context, .. } => context,
+                _ => return patch::Unit::Drop,
+            };
+            let reply = (dialect.failed)(&context, text);
+            reply.map_or(patch::Unit::Drop, |reply| patch::Unit::Replace(reply.into()))
+        })
+    }
+
+    /// The answer to a `message` that only asks whether the peer is alive.
+    pub(crate) fn keepalive(&self, message: &Message) -> Option<Message> {
+        (self.dialect().pong)(&message.payload).map(Message::text)
+    }
+
+    fn dialect(&self) -> Dialect {
+        *self.grammar.dialect()
+    }
+
+    /// Forgets an entry.
+    fn remove(&mut self, number: Number) -> Option<Entry> {
+        let entry = self.entries.remove(&number)?;
+        self.bytes -= entry.bytes();
+        for (ids, id) in [(&mut self.by_client, &entry.id), (&mut self.by_upstream, &entry.upstream_id)] {
+            if let Some(id) = id
+                && ids.get(id) == Some(&number)
+            {
+                ids.remove(id);
+            }
+        }
+        Some(entry)
+    }
+
+    /// The entry cannot be restored at this connection. It stays until the client closes it.
+    fn fail(&mut self, number: Number, reason: Reason) {
+        let dropped = self.dialect().dropped;
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        self.bytes -= entry.bytes();
+        entry.fail();
+        self.bytes += entry.bytes();
+        let reply = dropped(&entry.context, &reason.to_string()).map(Message::text);
+        self.outputs.push_back(Output::Failed(Failure { event: entry.event, reason, reply }));
+    }
+
+    fn take_pending(&mut self, request: &[u8]) -> Option<Pending> {
+        let (request, pending) = self.pending.remove_entry(request)?;
+        self.bytes -= pending.bytes(&request);
+        Some(pending)
+    }
+
+    fn put_pending(&mut self, request: Bytes, pending: Pending) {
+        self.take_pending(&request);
+        self.bytes += pending.bytes(&request);
+        self.pending.insert(request, pending);
+    }
+
+    /// Whether the upstream has yet to assign an id on this connection.
+    fn awaits_id(&self) -> bool {
+        let is_unassigned = |number| self.entries.get(number).is_some_and(|entry| entry.is_assigned);
+        self.pending.values().any(|pending| match pending {
+            Pending::Open(number) | Pending::Replay(number) => is_unassigned(number),
+            _ => false,
+        })
+    }
+}
+
+impl Pending {
+    /// Bytes that it keeps. Those of the journal's own requests are bounded by the number of entries.
+    fn bytes(&self, request: &[u8]) -> usize {
+        match self {
+            Self::Call { context, .. } | Self::Close { context, .. } => {
+                request.len() + context.iter().map(Bytes::len).sum::<usize>()
+            }
+            Self::Open(_) => request.len(),
+            Self::Replay(_) | Self::Abandoned => 0,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Changes of a message's bytes in place.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{json::scan, outcome::Message};
+
+/// What becomes of one unit of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Keep,
+    Replace(Bytes),
+    Drop,
+}
+
+/// `text` with each of `changes` (from left to right) applied.
+pub(super) fn patched(text: &[u8], changes: &mut [(Range<usize>, &[u8])]) -> Bytes {
+    changes.sort_by_key(|(span, _)| span.start);
+    let grown: usize = changes.iter().map(|(_, new)| new.len()).sum();
+    let mut patched = BytesMut::with_capacity(text.len() + grown);
+    let mut at = 0;
+    for (span, new) in changes {
+        patched.put_slice(&text[at..span.start]);
+        patched.put_slice(new);
+        at = span.end;
+    }
+    patched.put_slice(&text[at..]);
+    patched.freeze()
+}
+
+/// Passes each unit of `message` to `each`: the message, or the elements of a batch. `None`: nothing is left.
+pub(super) fn rewrite(
+    message: Message,
+    has_batches: bool,
+    mut each: impl FnMut(Bytes) -> Unit,
+) -> Option<Message> {
+    let payload = &message.payload;
+    let is_batch = has_batches && payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let Some(elements) = is_batch.then(|| scan::elements(payload)).flatten() else {
+        return match each(payload.clone()) {
+            Unit::Keep => Some(message),
+            Unit::Replace(payload) => Some(Message { payload, ..message }),
+            Unit::Drop => None,
+        };
+    };
+    let units: Vec<_> = elements.iter().map(|span| each(payload.slice(span.clone()))).collect();
+    if units.iter().all(|unit| *unit == Unit::Keep) {
+        return Some(message);
+    }
+    let left = elements.into_iter().zip(units).filter_map(|(span, unit)| match unit {
+        Unit::Keep => Some(payload.slice(span)),
+        Unit::Replace(unit) => Some(unit),
+        Unit::Drop => None,
+    });
+    joined(left).map(|payload| Message { payload, ..message })
+}
+
+fn joined(units: impl Iterator<Item = Bytes>) -> Option<Bytes> {
+    let mut batch = BytesMut::new();
+    for unit in units {
+        batch.put_u8(if batch.is_empty() { b'[' } else { b',' });
+        batch.put_slice(&unit);
+    }
+    if batch.is_empty() {
+        return None;
+    }
+    batch.put_u8(b']');
+    Some(batch.freeze())
+}
+
+/// An id that no subscription of the session has, of the same JSON type as `id`.
+pub(super) fn other_id(id: &[u8], is_taken: impl Fn(&[u8]) -> bool) -> Bytes {
+    // The largest integer that a JavaScript client represents exactly.
+    const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+    for number in 0_u64.. {
+        let other = match id.first() {
+            // Ethereum: hexadecimal with an even number of digits, which some libraries check.
+            Some(b'"') => format!("\"0x746f776c{number:024x}\""),
+            _ => (MAX_SAFE_INTEGER - number).to_string(),
+        };
+        if !is_taken(other.as_bytes()) {
+            return other.into();
+        }
+    }
+    Bytes::copy_from_slice(id)
+}
+
+/// `mark` and a hyphen before an id, to tell connections apart.
+pub(super) fn marked(generation: u64, id: &[u8]) -> Vec<u8> {
+    [format!("{generation}-").as_bytes(), id].concat()
+}
+
+/// The id without its mark; `None` when it belongs to another generation.
+pub(super) fn unmarked(generation: u64, id: &[u8]) -> Option<&[u8]> {
+    id.strip_prefix(format!("{generation}-").as_bytes())
+}
+
+/// `id`, owned without the buffer that it came in.
+pub(super) fn owned(id: Cow<'_, [u8]>) -> Bytes {
+    match id {
+        Cow::Borrowed(id) => Bytes::copy_from_slice(id),
+        Cow::Owned(id) => id.into(),
+    }
+}

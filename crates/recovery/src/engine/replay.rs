@@ -1,0 +1,277 @@
+//! The loss of a connection and the replay at the next one.
+
+use std::time::Instant;
+
+use super::{
+    Early, Engine, Hello, Number, Pending, Phase, Step,
+    entry::{Entry, Since, State},
+    patch,
+};
+use crate::{
+    kind::FromClient,
+    outcome::{Broken, Failure, Gap, Loss, Lost, Message, Missing, Output, Reason},
+    settings::InFlight,
+};
+
+impl Engine {
+    pub(crate) fn lost(&mut self, loss: Loss<'_>) -> Lost {
+        let mut lost = Lost { pass_on: self.passed_on(loss.close), ..Lost::default() };
+        self.last_event = loss.last_event.or(self.last_event);
+        let since = Since { at: loss.now, last_event: self.last_event };
+        self.lost.get_or_insert(since);
+        self.phase = Phase::Down;
+        self.deferred.clear();
+        self.early = Early::default();
+        // What was meant for the old connection goes nowhere.
+        let is_for_client = |output: &Output| {
+            matches!(output, Output::Deliver { .. } | Output::Notice(_) | Output::Failed(_))
+        };
+        self.outputs.retain(is_for_client);
+        self.lose_entries(&loss, since, &mut lost);
+        self.lose_requests(&loss, &mut lost);
+        let is_unwritten =
+            |hello: &&Hello| hello.connection == self.connections && is_unwritten(hello.event, &loss);
+        let unwritten = self.hellos.iter().filter(is_unwritten);
+        lost.kept.extend(unwritten.map(|hello| hello.event));
+        lost.failed.sort_by_key(|failure| failure.event);
+        lost.kept.sort_unstable();
+        lost.done.sort_by_key(|(event, _)| *event);
+        lost
+    }
+
+    /// A refusal while or right after the journal logs in is the upstream's last word.
+    fn passed_on(&self, close: Option<u16>) -> Option<u16> {
+        let is_replay = self.connections > 1 && !self.is_proved;
+        close.filter(|code| is_replay && self.dialect().refusals.contains(code))
+    }
+
+    fn lose_entries(&mut self, loss: &Loss<'_>, since: Since, lost: &mut Lost) {
+        let dialect = self.dialect();
+        let mut gone = Vec::new();
+        for (&number, entry) in &mut self.entries {
+            let is_in_flight = entry.state == State::Opening
+                || entry.connection == self.connections && is_unwritten(entry.event, loss);
+            if entry.state == State::Failed {
+                continue;
+            }
+            if is_in_flight && self.settings.in_flight == InFlight::Retry && !entry.once && !dialect.nudges {
+                entry.state = State::Opening;
+                lost.kept.push(entry.event);
+            } else if is_in_flight {
+                let reply = (dialect.failed)(&entry.context, loss.text).map(Message::text);
+                lost.failed.push(Failure { event: entry.event, reason: Reason::Lost, reply });
+                gone.push(number);
+            } else if entry.once {
+                let reply = (dialect.dropped)(&entry.context, loss.text).map(Message::text);
+                lost.dropped.push(Failure { event: entry.event, reason: Reason::NotReplayable, reply });
+                gone.push(number);
+            } else {
+                entry.lose(since);
+            }
+        }
+        for number in gone {
+            self.remove(number);
+        }
+        self.by_upstream.clear();
+    }
+
+    fn lose_requests(&mut self, loss: &Loss<'_>, lost: &mut Lost) {
+        let dialect = self.dialect();
+        for (request, pending) in std::mem::take(&mut self.pending) {
+            self.bytes -= pending.bytes(&request);
+            match pending {
+                Pending::Call { event, context } => {
+                    let reply = (dialect.failed)(&context, loss.text).map(Message::text);
+                    lost.failed.push(Failure { event, reason: Reason::Lost, reply });
+                }
+                Pending::Close { event, context } => {
+                    lost.done.push((event, (dialect.closed)(&context).map(Message::text)));
+                }
+                Pending::Open(_) | Pending::Replay(_) | Pending::Abandoned => {}
+            }
+        }
+    }
+
+    /// The session ends: opens that the journal kept have failed.
+    pub(crate) fn give_up(&mut self, text: &str) -> Vec<Failure> {
+        let failed = self.dialect().failed;
+        let is_kept = |entry: &&Entry| self.phase == Phase::Down && entry.state == State::Opening;
+        let kept = self.entries.values().filter(is_kept).map(|entry| Failure {
+            event: entry.event,
+            reason: Reason::Lost,
+            reply: failed(&entry.context, text).map(Message::text),
+        });
+        kept.collect()
+    }
+
+    pub(crate) fn connected(&mut self, generation: u64, now: Instant) {
+        self.generation = generation;
+        self.connections += 1;
+        self.is_proved = false;
+        let has_work =
+            !self.hellos.is_empty() || self.entries.values().any(|entry| entry.state != State::Failed);
+        let step = if self.dialect().greets && has_work { Step::Greeting } else { Step::Hello(0) };
+        self.phase = Phase::Replay { deadline: now + self.settings.timeout, step, awaited: 0 };
+    }
+
+    /// When [`Engine::poll`] has something to do without a message.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let replay = match self.phase {
+            Phase::Replay { deadline, .. } => Some(deadline),
+            Phase::Down | Phase::Ready => None,
+        };
+        let deferred = self.deferred.front().map(|(deadline, _)| *deadline);
+        replay.into_iter().chain(deferred).min()
+    }
+
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Output> {
+        while self.deferred.front().is_some_and(|(deadline, _)| *deadline <= now) {
+            let Some((_, number)) = self.deferred.pop_front() else { break };
+            let entry = self.entries.get_mut(&number);
+            let gap = entry.and_then(|entry| entry.end_gap(now, self.generation, Missing::Unknown));
+            self.outputs.extend(gap.map(Output::Notice));
+        }
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return Some(output);
+            }
+            if !self.step(now) {
+                return None;
+            }
+        }
+    }
+
+    /// One step of the replay. False: nothing to do until a message or the deadline.
+    fn step(&mut self, now: Instant) -> bool {
+        let Phase::Replay { deadline, step, awaited } = self.phase else { return false };
+        match step {
+            Step::Greeting | Step::Accepting(_) if now >= deadline => {
+                self.phase = Phase::Down;
+                self.outputs.push_back(Output::Broken(Broken::TimedOut(self.settings.timeout)));
+            }
+            Step::Greeting | Step::Accepting(_) => return false,
+            Step::Hello(position) => self.send_hello(position),
+            Step::Open(first) => match self.entries.range(first..).next() {
+                Some((&number, _)) => {
+                    self.go_to(Step::Open(number + 1));
+                    self.send_open(number, now);
+                }
+                None if awaited == 0 => self.complete(now),
+                None if now >= deadline => self.time_out(),
+                None => return false,
+            },
+        }
+        true
+    }
+
+    fn go_to(&mut self, next: Step) {
+        if let Phase::Replay { step, .. } = &mut self.phase {
+            *step = next;
+        }
+    }
+
+    fn send_hello(&mut self, position: usize) {
+        let Some(hello) = self.hellos.get(position) else { return self.go_to(Step::Open(0)) };
+        self.outputs.push_back(Output::Send(hello.message.clone()));
+        let accepts = self.dialect().accepts;
+        self.go_to(if accepts { Step::Accepting(position) } else { Step::Hello(position + 1) });
+    }
+
+    fn send_open(&mut self, number: Number, now: Instant) {
+        let grammar = self.grammar.clone();
+        let Some(entry) = self.entries.get(&number) else { return };
+        let (state, message, cursor) = (entry.state, entry.open.clone(), entry.last_cursor().cloned());
+        if state == State::Failed || state == State::Open {
+            return;
+        }
+        if grammar.dialect().nudges {
+            return self.nudge(number, now);
+        }
+        let FromClient::Open(open) = grammar.client(&message.payload) else { return };
+        let own = grammar.request_id(self.generation, number);
+        let mut changes = Vec::new();
+        if let Some(request) = open.request {
+            let is_own = state == State::Reopening && grammar.dialect().own_requests;
+            if is_own {
+                changes.push((request.span, own.as_bytes()));
+            }
+            let id = if is_own { own.clone().into() } else { patch::owned(request.id) };
+            self.await_open(id, number, state);
+        } else if state == State::Reopening {
+            self.confirm(number, false, now);
+        } else if let Some(entry) = self.entries.get_mut(&number) {
+            entry.state = State::Open;
+        }
+        if let (Some(span), Some(cursor)) = (open.resume, &cursor) {
+            changes.push((span, cursor));
+        }
+        if let Some(id) = open.id {
+            self.by_upstream.insert(patch::owned(id), number);
+        }
+        let payload = patch::patched(&message.payload, &mut changes);
+        self.outputs.push_back(Output::Send(Message { payload, ..message }));
+    }
+
+    fn await_open(&mut self, id: bytes::Bytes, number: Number, state: State) {
+        if state == State::Opening {
+            return self.put_pending(id, Pending::Open(number));
+        }
+        self.put_pending(id, Pending::Replay(number));
+        if let Phase::Replay { awaited, .. } = &mut self.phase {
+            *awaited += 1;
+        }
+    }
+
+    /// Tells the client's library that the subscription has ended, so that it opens it again.
+    fn nudge(&mut self, number: Number, now: Instant) {
+        let Some(mut entry) = self.remove(number) else { return };
+        self.outputs.extend(entry.end_gap(now, self.generation, Missing::Unknown).map(Output::Notice));
+        if let Some(text) = (self.dialect().dropped)(&entry.context, "") {
+            self.outputs.push_back(Output::Deliver { message: Message::text(text), answers: Vec::new() });
+        }
+    }
+
+    /// No answer in time: the entries that lack one fail, the others go on.
+    fn time_out(&mut self) {
+        let mut late = Vec::new();
+        for pending in self.pending.values_mut() {
+            if let Pending::Replay(number) = *pending {
+                late.push(number);
+                *pending = Pending::Abandoned;
+            }
+        }
+        late.sort_unstable();
+        for number in late {
+            self.fail(number, Reason::TimedOut);
+        }
+        if let Phase::Replay { awaited, .. } = &mut self.phase {
+            *awaited = 0;
+        }
+    }
+
+    fn complete(&mut self, now: Instant) {
+        self.phase = Phase::Ready;
+        if !self.awaits_id() {
+            self.early = Early::default();
+        }
+        let gap = self.lost.take().filter(|_| !self.has_open_entries()).map(|since| Gap {
+            entry: None,
+            last_event: since.last_event,
+            since: since.at,
+            until: now,
+            generation: self.generation,
+            missing: Missing::Unknown,
+        });
+        self.outputs.extend(gap.map(Output::Notice));
+        self.outputs.push_back(Output::Ready);
+    }
+
+    fn has_open_entries(&self) -> bool {
+        self.entries.values().any(|entry| entry.state == State::Open)
+    }
+}
+
+/// Whether the event was not written to the lost connection.
+fn is_unwritten(event: u64, loss: &Loss<'_>) -> bool {
+    loss.last_event.is_none_or(|last| event > last)
+}

@@ -1,0 +1,393 @@
+//! Messages from the upstream.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{
+    Engine, Number, Pending, Phase, Step,
+    entry::{Continuity, MAX_TOKEN, State},
+    patch::{self, Unit},
+};
+use crate::{
+    kind::{Cursor, FromUpstream, Id, Located},
+    outcome::{Broken, Message, Missing, Output, Reason, UpstreamStep},
+};
+
+/// The effects of one message around its delivery.
+#[derive(Default)]
+struct Turn {
+    /// Before the message.
+    before: Vec<Output>,
+    /// The events that it answers.
+    answers: Vec<u64>,
+    /// Ids whose early data follows the message.
+    known: Vec<Bytes>,
+    /// After the message.
+    broken: Option<Broken>,
+}
+
+impl Engine {
+    pub(crate) fn upstream(&mut self, generation: u64, message: Message, now: Instant) -> UpstreamStep {
+        if generation != self.generation || self.phase == Phase::Down {
+            return UpstreamStep::Hide;
+        }
+        let (grammar, mut turn) = (self.grammar.clone(), Turn::default());
+        let binary = message.binary;
+        let left = patch::rewrite(message, grammar.has_batches(), |unit| {
+            let kind = grammar.upstream(&unit);
+            self.upstream_unit(&unit, binary, kind, now, &mut turn)
+        });
+        self.finish(left, turn, now)
+    }
+
+    /// Keeps the order: what the caller has not fetched yet, `before`, the message, what follows it.
+    fn finish(&mut self, message: Option<Message>, turn: Turn, now: Instant) -> UpstreamStep {
+        let is_next = self.outputs.is_empty() && turn.before.is_empty();
+        self.outputs.extend(turn.before);
+        let step = match message {
+            Some(message) if is_next => UpstreamStep::Deliver { message, answers: turn.answers },
+            Some(message) => {
+                self.outputs.push_back(Output::Deliver { message, answers: turn.answers });
+                UpstreamStep::Hide
+            }
+            None => UpstreamStep::Hide,
+        };
+        for id in turn.known {
+            self.release(&id, now);
+        }
+        if !self.early.messages.is_empty() && self.is_ready() && !self.awaits_id() {
+            self.release_rest();
+        }
+        self.outputs.extend(turn.broken.map(Output::Broken));
+        step
+    }
+
+    fn upstream_unit(
+        &mut self,
+        unit: &Bytes,
+        binary: bool,
+        kind: FromUpstream<'_>,
+        now: Instant,
+        turn: &mut Turn,
+    ) -> Unit {
+        match kind {
+            FromUpstream::Plain => {
+                self.is_proved |= self.is_ready() && !self.dialect().has_data;
+                Unit::Keep
+            }
+            FromUpstream::Greeting => self.greeting(),
+            FromUpstream::Accepted => self.accepted(),
+            FromUpstream::Rejected => self.rejected(turn),
+            FromUpstream::Leaving => Unit::Drop,
+            FromUpstream::Answer { request, ok, assigned, resumed } => {
+                self.answer(unit, &request, ok, assigned, resumed, now, turn)
+            }
+            FromUpstream::Ended { id, instance } => self.ended(unit, &id, instance.as_deref(), turn),
+            FromUpstream::Data { id, cursor, reference } => {
+                let mark = reference.map(|span| (span.clone(), patch::marked(self.generation, &unit[span])));
+                self.data(unit, binary, &id, cursor, mark, now, turn)
+            }
+        }
+    }
+
+    fn greeting(&mut self) -> Unit {
+        if let Phase::Replay { step: step @ Step::Greeting, .. } = &mut self.phase {
+            *step = Step::Hello(0);
+        }
+        let is_first = !std::mem::replace(&mut self.is_greeted, true);
+        if is_first { Unit::Keep } else { Unit::Drop }
+    }
+
+    /// The answer to a login reaches the client once, whichever connection it comes from.
+    fn accepted(&mut self) -> Unit {
+        let position = match &mut self.phase {
+            Phase::Replay { step: Step::Accepting(position), .. } => Some(*position),
+            _ => self.hellos.iter().position(|hello| !hello.is_answered),
+        };
+        if let Phase::Replay { step: step @ Step::Accepting(_), .. } = &mut self.phase
+            && let Some(position) = position
+        {
+            *step = Step::Hello(position + 1);
+        }
+        let Some(hello) = position.and_then(|position| self.hellos.get_mut(position)) else {
+            return Unit::Keep;
+        };
+        if std::mem::replace(&mut hello.is_answered, true) { Unit::Drop } else { Unit::Keep }
+    }
+
+    fn rejected(&mut self, turn: &mut Turn) -> Unit {
+        if matches!(self.phase, Phase::Replay { .. }) {
+            self.phase = Phase::Down;
+            turn.broken = Some(Broken::Refused);
+        }
+        Unit::Keep
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
+    fn answer(
+        &mut self,
+        unit: &Bytes,
+        request: &Id<'_>,
+        ok: bool,
+        assigned: Option<Located<'_>>,
+        resumed: bool,
+        now: Instant,
+        turn: &mut Turn,
+    ) -> Unit {
+        match self.take_pending(request) {
+            None => Unit::Keep,
+            Some(Pending::Abandoned) => Unit::Drop,
+            Some(Pending::Call { event, .. } | Pending::Close { event, .. }) => {
+                self.is_proved = true;
+                turn.answers.push(event);
+                Unit::Keep
+            }
+            Some(Pending::Open(number)) => self.opened(unit, number, ok, assigned, now, turn),
+            Some(Pending::Replay(number)) => {
+                self.reopened(number, ok, assigned, resumed, now, turn);
+                Unit::Drop
+            }
+        }
+    }
+
+    /// The answer to the client's `open`.
+    fn opened(
+        &mut self,
+        unit: &Bytes,
+        number: Number,
+        ok: bool,
+        assigned: Option<Located<'_>>,
+        now: Instant,
+        turn: &mut Turn,
+    ) -> Unit {
+        let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
+        turn.answers.push(entry.event);
+        let is_assigned = entry.is_assigned;
+        let usable = assigned.filter(|assigned| assigned.id.len() <= MAX_TOKEN);
+        if !ok || is_assigned && usable.is_none() {
+            self.remove(number);
+            return Unit::Keep;
+        }
+        entry.state = State::Open;
+        self.is_proved = true;
+        let Some(Located { id, span }) = usable.filter(|_| is_assigned) else { return Unit::Keep };
+        let upstream_id = patch::owned(id);
+        // The upstream may assign an id which the client knows as an older subscription's.
+        let is_taken = |id: &[u8]| self.by_client.contains_key(id) || self.by_upstream.contains_key(id);
+        let id = if self.by_client.contains_key(&upstream_id) {
+            patch::other_id(&upstream_id, is_taken)
+        } else {
+            upstream_id.clone()
+        };
+        self.assign(number, upstream_id.clone());
+        self.by_client.insert(id.clone(), number);
+        if let Some(entry) = self.entries.get_mut(&number) {
+            self.bytes -= entry.bytes();
+            entry.id = Some(id.clone());
+            if self.bytes + entry.bytes() > self.settings.limits.max_bytes {
+                entry.forget_open();
+            }
+            self.bytes += entry.bytes();
+            if self.early.has_lost {
+                let event = entry.event;
+                entry.gap = Some(super::Since { at: now, last_event: Some(event) });
+                turn.before.extend(entry.end_gap(now, self.generation, Missing::Unknown).map(Output::Notice));
+            }
+        }
+        turn.known.push(upstream_id.clone());
+        if id == upstream_id {
+            return Unit::Keep;
+        }
+        Unit::Replace(patch::patched(unit, &mut [(span, &id)]))
+    }
+
+    /// The answer to the replay's `open`.
+    fn reopened(
+        &mut self,
+        number: Number,
+        ok: bool,
+        assigned: Option<Located<'_>>,
+        resumed: bool,
+        now: Instant,
+        turn: &mut Turn,
+    ) {
+        if let Phase::Replay { awaited, .. } = &mut self.phase {
+            *awaited = awaited.saturating_sub(1);
+        }
+        let Some(entry) = self.entries.get(&number) else { return };
+        let usable = assigned.filter(|assigned| assigned.id.len() <= MAX_TOKEN);
+        if !ok || entry.is_assigned && usable.is_none() {
+            return self.fail(number, Reason::Refused);
+        }
+        if let Some(assigned) = usable.filter(|_| entry.is_assigned) {
+            self.assign(number, patch::owned(assigned.id));
+        }
+        self.confirm(number, resumed, now);
+        let id = self.entries.get(&number).and_then(|entry| entry.upstream_id.clone());
+        turn.known.extend(id);
+    }
+
+    fn assign(&mut self, number: Number, upstream_id: Bytes) {
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.upstream_id = Some(upstream_id.clone());
+            self.by_upstream.insert(upstream_id, number);
+        }
+    }
+
+    /// The upstream knows the subscription again.
+    pub(super) fn confirm(&mut self, number: Number, resumed: bool, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        entry.state = State::Open;
+        let missing = if resumed { Missing::None } else { Missing::Unknown };
+        if entry.last_cursor().is_some() && !resumed {
+            // The first message shows what is missing.
+            self.deferred.push_back((now + self.settings.timeout, number));
+        } else {
+            self.outputs.extend(entry.end_gap(now, self.generation, missing).map(Output::Notice));
+        }
+    }
+
+    fn ended(&mut self, unit: &Bytes, id: &Located<'_>, instance: Option<&[u8]>, turn: &mut Turn) -> Unit {
+        if let Some(Pending::Call { event, .. }) = self.pending.get(&*id.id) {
+            turn.answers.push(*event);
+            self.take_pending(&id.id);
+            return Unit::Keep;
+        }
+        let Some(number) = self.by_upstream.get(&*id.id).copied() else {
+            // An id of which the client knows that it has failed stays silent.
+            return if self.by_client.contains_key(&*id.id) { Unit::Drop } else { Unit::Keep };
+        };
+        let Some(entry) = self.entries.get(&number) else { return Unit::Keep };
+        if entry.state == State::Failed {
+            return Unit::Drop;
+        }
+        if instance.is_some() && entry.instance.is_some() && instance != entry.instance.as_deref() {
+            return Unit::Keep;
+        }
+        let client_id = entry.id.clone();
+        self.forget_replay(number);
+        self.remove(number);
+        self.mapped(unit, id, client_id.as_deref(), None)
+    }
+
+    /// The entry needs no answer any more.
+    fn forget_replay(&mut self, number: Number) {
+        for pending in self.pending.values_mut() {
+            if matches!(pending, Pending::Replay(other) if *other == number) {
+                *pending = Pending::Abandoned;
+                if let Phase::Replay { awaited, .. } = &mut self.phase {
+                    *awaited = awaited.saturating_sub(1);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one message")]
+    fn data(
+        &mut self,
+        unit: &Bytes,
+        binary: bool,
+        id: &Located<'_>,
+        cursor: Option<Cursor<'_>>,
+        mark: Option<(std::ops::Range<usize>, Vec<u8>)>,
+        now: Instant,
+        turn: &mut Turn,
+    ) -> Unit {
+        let Some(number) = self.by_upstream.get(&*id.id).copied() else {
+            return self.unknown_data(unit, binary, &id.id);
+        };
+        let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
+        match entry.state {
+            State::Failed => return Unit::Drop,
+            State::Reopening => return self.wait(unit, binary, &id.id),
+            State::Opening | State::Open => {}
+        }
+        self.is_proved = true;
+        let missing = match cursor.map(|cursor| entry.advance(cursor.token, cursor.numbered)) {
+            Some(Continuity::Repeated) => {
+                turn.before.extend(entry.end_gap(now, self.generation, Missing::None).map(Output::Notice));
+                return Unit::Drop;
+            }
+            Some(Continuity::New(missing)) => missing,
+            None => Missing::Unknown,
+        };
+        turn.before.extend(entry.end_gap(now, self.generation, missing).map(Output::Notice));
+        let client_id = entry.id.clone();
+        self.mapped(unit, id, client_id.as_deref(), mark)
+    }
+
+    fn mapped(
+        &self,
+        unit: &Bytes,
+        id: &Located<'_>,
+        client_id: Option<&[u8]>,
+        mark: Option<(std::ops::Range<usize>, Vec<u8>)>,
+    ) -> Unit {
+        let client_id = client_id.filter(|client_id| **client_id != *id.id);
+        let id = client_id.map(|client_id| (id.span.clone(), client_id));
+        let mark = mark.as_ref().map(|(span, mark)| (span.clone(), mark.as_slice()));
+        let mut changes: Vec<_> = id.into_iter().chain(mark).collect();
+        if changes.is_empty() { Unit::Keep } else { Unit::Replace(patch::patched(unit, &mut changes)) }
+    }
+
+    /// Data of no subscription: one whose answer is still to come, or one that has ended.
+    fn unknown_data(&mut self, unit: &Bytes, binary: bool, id: &[u8]) -> Unit {
+        if self.awaits_id() {
+            return self.wait(unit, binary, id);
+        }
+        // Ids of a later connection mean nothing to the client.
+        let is_known = self.by_client.contains_key(id);
+        if is_known || self.dialect().assigns && self.connections > 1 { Unit::Drop } else { Unit::Keep }
+    }
+
+    fn wait(&mut self, unit: &Bytes, binary: bool, id: &[u8]) -> Unit {
+        let bytes = unit.len() + id.len();
+        if self.early.bytes + bytes > self.settings.limits.max_bytes {
+            self.early.has_lost = true;
+            return Unit::Drop;
+        }
+        self.early.bytes += bytes;
+        let unit = Bytes::copy_from_slice(unit);
+        self.early.messages.push_back((Bytes::copy_from_slice(id), unit, binary));
+        Unit::Drop
+    }
+
+    /// Delivers the data that came before its subscription was known.
+    fn release(&mut self, id: &Bytes, now: Instant) {
+        let (known, rest): (Vec<_>, _) = self.early.messages.drain(..).partition(|(other, ..)| other == id);
+        self.early.messages = rest.into();
+        for (id, unit, binary) in known {
+            self.early.bytes -= unit.len() + id.len();
+            self.redeliver(unit, binary, now);
+        }
+    }
+
+    /// No subscription is unknown any more.
+    fn release_rest(&mut self) {
+        let rest = std::mem::take(&mut self.early);
+        if self.connections > 1 {
+            return;
+        }
+        // On the first connection, ids are the client's own.
+        for (_, payload, binary) in rest.messages {
+            let message = Message { payload, binary };
+            self.outputs.push_back(Output::Deliver { message, answers: Vec::new() });
+        }
+    }
+
+    fn redeliver(&mut self, unit: Bytes, binary: bool, now: Instant) {
+        let (grammar, mut turn) = (self.grammar.clone(), Turn::default());
+        let kind = grammar.upstream(&unit);
+        let payload = match self.upstream_unit(&unit, binary, kind, now, &mut turn) {
+            Unit::Keep => Some(unit),
+            Unit::Replace(unit) => Some(unit),
+            Unit::Drop => None,
+        };
+        self.outputs.extend(turn.before);
+        if let Some(payload) = payload {
+            let message = Message { payload, binary };
+            self.outputs.push_back(Output::Deliver { message, answers: turn.answers });
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Patterns recognise a JSON message and say where its ids are.
+
+use super::{path::Path, scan};
+
+/// What the value at a path has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Test {
+    /// One of these strings.
+    OneOf(Box<[String]>),
+    /// A string that begins like this.
+    Begins(String),
+    /// This JSON value, such as `true` or `7`, compared as it is written.
+    Json(String),
+    /// Any value, but not `null`.
+    Present,
+    /// No value, or `null`.
+    Absent,
+}
+
+impl Test {
+    /// The string `text`.
+    pub fn is(text: &str) -> Self {
+        Self::OneOf(Box::new([text.to_owned()]))
+    }
+
+    /// One of the strings `texts`.
+    pub fn one_of<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
+        Self::OneOf(texts.into_iter().map(Into::into).collect())
+    }
+
+    fn holds(&self, token: Option<&[u8]>) -> bool {
+        let text = || token.and_then(scan::decoded);
+        let is_some = token.is_some_and(|token| token != b"null");
+        match self {
+            Self::OneOf(texts) => text().is_some_and(|text| texts.iter().any(|other| *other == *text)),
+            Self::Begins(start) => text().is_some_and(|text| text.starts_with(start)),
+            Self::Json(json) => token == Some(json.as_bytes()),
+            Self::Present => is_some,
+            Self::Absent => !is_some,
+        }
+    }
+}
+
+/// Recognises one kind of message: `when` has to hold for all its paths; the other paths say where ids are.
+///
+/// ```
+/// # use towline_recovery::{Pattern, Test};
+/// // {"op":"subscribe","channel":"trades","since":17}
+/// let open = Pattern::when("op", Test::is("subscribe")).id("channel").resume("since");
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pattern {
+    when: Box<[(String, Test)]>,
+    id: Option<String>,
+    request: Option<String>,
+    instance: Option<String>,
+    key: Option<String>,
+    cursor: Option<String>,
+    numbered: bool,
+    resume: Option<String>,
+    resumed: Option<(String, Test)>,
+    context: Box<[String]>,
+    constant: Option<&'static str>,
+    once: bool,
+}
+
+impl Pattern {
+    /// Messages whose value at `path` passes `test`. A path is keys and positions with dots: `params.0.topic`.
+    pub fn when(path: &str, test: Test) -> Self {
+        Self::default().and(path, test)
+    }
+
+    /// Messages whose value at `path` passes `test`, too.
+    #[must_use]
+    pub fn and(mut self, path: &str, test: Test) -> Self {
+        self.when = [&*self.when, &[(path.to_owned(), test)]].concat().into();
+        self
+    }
+
+    /// Where the subscription's id is. An `open` has it when the client chooses the id, an answer when the upstream
+    /// does.
+    #[must_use]
+    pub fn id(mut self, path: &str) -> Self {
+        self.id = Some(path.to_owned());
+        self
+    }
+
+    /// Where the id is that joins a request with its answer.
+    #[must_use]
+    pub fn request(mut self, path: &str) -> Self {
+        self.request = Some(path.to_owned());
+        self
+    }
+
+    /// Where the number is that tells one life of a subscription from the next with the same id.
+    #[must_use]
+    pub fn instance(mut self, path: &str) -> Self {
+        self.instance = Some(path.to_owned());
+        self
+    }
+
+    /// Where an `open` says what it subscribes to; its id, unless set.
+    #[must_use]
+    pub fn key(mut self, path: &str) -> Self {
+        self.key = Some(path.to_owned());
+        self
+    }
+
+    /// Where a `data` message has its position in the subscription.
+    #[must_use]
+    pub fn cursor(mut self, path: &str) -> Self {
+        self.cursor = Some(path.to_owned());
+        self
+    }
+
+    /// The cursor rises by one with each message.
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        self.numbered = true;
+        self
+    }
+
+    /// Where an `open` has the cursor after which it begins. The replay writes the last cursor there. The value must
+    /// be in the client's message.
+    #[must_use]
+    pub fn resume(mut self, path: &str) -> Self {
+        self.resume = Some(path.to_owned());
+        self
+    }
+
+    /// An answer that passes this says that the upstream continues at the cursor.
+    #[must_use]
+    pub fn resumed(mut self, path: &str, test: Test) -> Self {
+        self.resumed = Some((path.to_owned(), test));
+        self
+    }
+
+    /// The subscription is never sent again: opening it has an effect.
+    #[must_use]
+    pub(crate) fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    pub(super) fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Requests and answers that have no id: `id` joins them.
+    #[must_use]
+    pub(crate) fn constant(mut self, id: &'static str) -> Self {
+        self.constant = Some(id);
+        self
+    }
+
+    /// The values that the preset's own messages to the client need.
+    #[must_use]
+    pub(crate) fn context<const N: usize>(mut self, paths: [&str; N]) -> Self {
+        self.context = paths.map(str::to_owned).into();
+        self
+    }
+}
+
+/// A pattern whose paths are numbers of a table.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    when: Box<[(usize, Test)]>,
+    pub(super) id: Option<usize>,
+    pub(super) request: Option<usize>,
+    pub(super) instance: Option<usize>,
+    pub(super) key: Option<usize>,
+    pub(super) cursor: Option<usize>,
+    pub(super) numbered: bool,
+    pub(super) resume: Option<usize>,
+    resumed: Option<(usize, Test)>,
+    pub(super) context: Box<[usize]>,
+    pub(super) constant: Option<&'static str>,
+    pub(super) once: bool,
+}
+
+/// The paths of all patterns for one direction: one scan finds them all.
+#[derive(Debug, Default)]
+pub(super) struct Paths {
+    texts: Vec<String>,
+    paths: Vec<Path>,
+}
+
+/// A message with the spans of all paths.
+pub(super) struct Scanned<'a> {
+    pub(super) text: &'a [u8],
+    spans: Box<[Option<std::ops::Range<usize>>]>,
+}
+
+/// More paths than a scan can find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the patterns have too many different paths: {} are allowed for each direction", scan::MAX_PATHS)]
+pub struct TooManyPaths;
+
+impl Paths {
+    /// # Errors
+    /// When there are more than [`scan::MAX_PATHS`] different paths.
+    pub(super) fn compile(&mut self, patterns: &[Pattern]) -> Result<Box<[Compiled]>, TooManyPaths> {
+        patterns.iter().map(|pattern| self.compiled(pattern)).collect()
+    }
+
+    fn compiled(&mut self, pattern: &Pattern) -> Result<Compiled, TooManyPaths> {
+        let mut number = |path: &String| self.number(path);
+        let mut optional = |path: &Option<String>| path.as_ref().map(&mut number).transpose();
+        let [id, request, instance, key, cursor, resume] = [
+            optional(&pattern.id)?,
+            optional(&pattern.request)?,
+            optional(&pattern.instance)?,
+            optional(&pattern.key)?,
+            optional(&pattern.cursor)?,
+            optional(&pattern.resume)?,
+        ];
+        let tests = pattern.when.iter().chain(&pattern.resumed);
+        let mut tests = tests.map(|(path, test)| Ok((self.number(path)?, test.clone())));
+        let when = tests.by_ref().take(pattern.when.len()).collect::<Result<_, _>>()?;
+        let resumed = tests.next().transpose()?;
+        let context = pattern.context.iter().map(|path| self.number(path)).collect::<Result<_, _>>()?;
+        Ok(Compiled {
+            when,
+            id,
+            request,
+            instance,
+            key,
+            cursor,
+            numbered: pattern.numbered,
+            resume,
+            resumed,
+            context,
+            constant: pattern.constant,
+            once: pattern.once,
+        })
+    }
+
+    fn number(&mut self, path: &str) -> Result<usize, TooManyPaths> {
+        if let Some(number) = self.texts.iter().position(|other| other == path) {
+            return Ok(number);
+        }
+        if self.texts.len() == scan::MAX_PATHS {
+            return Err(TooManyPaths);
+        }
+        self.texts.push(path.to_owned());
+        self.paths.push(Path::new(path));
+        Ok(self.texts.len() - 1)
+    }
+
+    pub(super) fn scan<'a>(&self, text: &'a [u8]) -> Option<Scanned<'a>> {
+        Some(Scanned { text, spans: scan::scan(text, &self.paths)? })
+    }
+}
+
+impl<'a> Scanned<'a> {
+    pub(super) fn first<'b>(&self, patterns: &'b [Compiled]) -> Option<&'b Compiled> {
+        self.position(patterns).map(|position| &patterns[position])
+    }
+
+    pub(super) fn position(&self, patterns: &[Compiled]) -> Option<usize> {
+        let holds = |(path, test): &(usize, Test)| test.holds(self.token(*path));
+        patterns.iter().position(|pattern| pattern.when.iter().all(holds))
+    }
+
+    pub(super) fn span(&self, path: usize) -> Option<std::ops::Range<usize>> {
+        self.spans[path].clone()
+    }
+
+    pub(super) fn token(&self, path: usize) -> Option<&'a [u8]> {
+        self.span(path).map(|span| &self.text[span])
+    }
+
+    pub(super) fn is_resumed(&self, pattern: &Compiled) -> bool {
+        pattern.resumed.as_ref().is_some_and(|(path, test)| test.holds(self.token(*path)))
+    }
+}

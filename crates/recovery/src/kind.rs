@@ -1,0 +1,141 @@
+//! What a message is to a journal, whatever its protocol.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::Bytes;
+
+/// An id, written in one way per value.
+pub(crate) type Id<'a> = Cow<'a, [u8]>;
+
+/// An id and its place in the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Located<'a> {
+    pub(crate) id: Id<'a>,
+    pub(crate) span: Range<usize>,
+}
+
+/// The values of a message from which a preset makes messages to its client.
+pub(crate) type Context = Box<[Bytes]>;
+
+/// A client's message.
+#[derive(Debug)]
+pub(crate) enum FromClient<'a> {
+    /// Passes.
+    Plain,
+    /// Logs in. A hello replaces an earlier one in the same slot.
+    Hello { slot: usize },
+    /// Opens a subscription.
+    Open(Open<'a>),
+    /// Ends a subscription.
+    Close { id: Located<'a>, request: Option<Id<'a>>, context: Context },
+    /// Awaits an answer.
+    Call { request: Id<'a>, context: Context },
+    /// Names something that exists on one connection only, such as a message to acknowledge.
+    Reference(Located<'a>),
+}
+
+/// A message that opens a subscription.
+#[derive(Debug)]
+pub(crate) struct Open<'a> {
+    /// The id that the client chooses; `None` when the upstream assigns it.
+    pub(crate) id: Option<Id<'a>>,
+    /// The id of the answer; `None` when there is none.
+    pub(crate) request: Option<Located<'a>>,
+    pub(crate) instance: Option<Id<'a>>,
+    pub(crate) key: Id<'a>,
+    /// Where the cursor belongs from which to continue.
+    pub(crate) resume: Option<Range<usize>>,
+    /// Never sent again.
+    pub(crate) once: bool,
+    pub(crate) context: Context,
+}
+
+/// An upstream's message.
+#[derive(Debug)]
+pub(crate) enum FromUpstream<'a> {
+    /// Passes.
+    Plain,
+    /// Begins a connection, unasked.
+    Greeting,
+    /// Accepts a login.
+    Accepted,
+    /// Refuses a login.
+    Rejected,
+    /// Announces that the upstream closes the connection and can be reached again.
+    Leaving,
+    /// Answers a request.
+    Answer { request: Id<'a>, ok: bool, assigned: Option<Located<'a>>, resumed: bool },
+    /// Ends a subscription, or answers a request with this id.
+    Ended { id: Located<'a>, instance: Option<Id<'a>> },
+    /// Belongs to a subscription.
+    Data { id: Located<'a>, cursor: Option<Cursor<'a>>, reference: Option<Range<usize>> },
+}
+
+/// A position in a subscription.
+#[derive(Debug)]
+pub(crate) struct Cursor<'a> {
+    pub(crate) token: &'a [u8],
+    /// The position rises by one with each message.
+    pub(crate) numbered: bool,
+}
+
+/// What a preset says to its client, and knows of it. Texts are whole messages.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dialect {
+    /// The error of a request or `open` in flight.
+    pub(crate) failed: fn(&[Bytes], text: &str) -> Option<String>,
+    /// The end of a subscription that the client believes open.
+    pub(crate) dropped: fn(&[Bytes], text: &str) -> Option<String>,
+    /// The answer to a `close` that the upstream need not hear.
+    pub(crate) closed: fn(&[Bytes]) -> Option<String>,
+    /// The answer to a message that only asks whether the peer is alive.
+    pub(crate) pong: fn(&[u8]) -> Option<String>,
+    /// The upstream assigns ids of subscriptions.
+    pub(crate) assigns: bool,
+    /// There are messages that belong to a subscription.
+    pub(crate) has_data: bool,
+    /// Request ids of a replay are replaced by ids that the client does not use.
+    pub(crate) own_requests: bool,
+    /// A new connection greets, and listens only after that.
+    pub(crate) greets: bool,
+    /// A login is answered.
+    pub(crate) accepts: bool,
+    /// A request may have no answer.
+    pub(crate) answers_optional: bool,
+    /// Subscriptions are not sent again: the client's library opens them when it is told that they ended.
+    pub(crate) nudges: bool,
+    /// Whether a later login makes an earlier one of the same kind superfluous.
+    pub(crate) covers: fn(earlier: &[u8], later: &[u8]) -> bool,
+    /// Close codes that refuse a login.
+    pub(crate) refusals: &'static [u16],
+}
+
+impl Dialect {
+    /// A protocol of which nothing is known.
+    pub(crate) const PLAIN: Self = Self {
+        failed: |_, _| None,
+        dropped: |_, _| None,
+        closed: |_| None,
+        pong: |_| None,
+        assigns: false,
+        has_data: false,
+        own_requests: false,
+        greets: false,
+        accepts: false,
+        answers_optional: false,
+        nudges: false,
+        covers: |_, _| true,
+        // RFC 6455 section 7.4.1: policy violation.
+        refusals: &[1008],
+    };
+}
+
+/// `text` as a JSON string.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// `token` as text; ids of JSON messages are UTF-8.
+pub(crate) fn text(token: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(token)
+}

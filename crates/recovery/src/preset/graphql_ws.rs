@@ -1,0 +1,48 @@
+//! `graphql-ws`: the older GraphQL protocol of subscriptions-transport-ws, subprotocol `graphql-ws`.
+//!
+//! Messages of its [PROTOCOL.md](https://github.com/apollographql/subscriptions-transport-ws/blob/master/PROTOCOL.md):
+//!
+//! | kind | from | message | name there |
+//! |---|---|---|---|
+//! | hello | client | `{"type":"connection_init","payload":{}}` | GQL_CONNECTION_INIT |
+//! | accepted | upstream | `{"type":"connection_ack"}` | GQL_CONNECTION_ACK |
+//! | rejected | upstream | `{"type":"connection_error","payload":{…}}` | GQL_CONNECTION_ERROR |
+//! | open | client | `{"id":"1","type":"start","payload":{"query":"subscription{tick}"}}` | GQL_START |
+//! | request | client | the same with a query or mutation; never sent again | GQL_START |
+//! | data | upstream | `{"id":"1","type":"data","payload":{…}}` | GQL_DATA |
+//! | ended | upstream | `{"id":"1","type":"complete"}`, `{"id":"1","type":"error","payload":{…}}` | GQL_COMPLETE, GQL_ERROR |
+//! | close | client | `{"id":"1","type":"stop"}` | GQL_STOP |
+//!
+//! `{"type":"ka"}` (GQL_CONNECTION_KEEP_ALIVE) passes. An operation in flight at a loss ends with
+//! `{"id":"1","type":"error","payload":{"message":"…"}}`.
+
+use bytes::Bytes;
+
+use super::graphql;
+use crate::{
+    json::{Pattern, Patterns, Rules, Test, TooManyPaths},
+    kind::{Dialect, quoted, text},
+};
+
+pub(super) fn rules() -> Result<Rules, TooManyPaths> {
+    let is = |kind| Pattern::when("type", Test::is(kind));
+    let ended = Pattern::when("type", Test::one_of(["complete", "error"])).id("id");
+    let patterns = Patterns {
+        hello: [is("connection_init")].into(),
+        accepted: [is("connection_ack")].into(),
+        rejected: [is("connection_error")].into(),
+        open: [is("start").id("id").context(["id"])].into(),
+        data: [is("data").id("id")].into(),
+        ended: [ended].into(),
+        close: [is("stop").id("id")].into(),
+        ..Patterns::default()
+    };
+    let refusals = &[1008, 4400, 4401, 4403];
+    let dialect = Dialect { failed: error, dropped: error, refusals, ..Dialect::PLAIN };
+    Ok(Rules::new(&patterns, dialect)?.with_subscriptions(graphql::is_subscription))
+}
+
+fn error(context: &[Bytes], reason: &str) -> Option<String> {
+    let (id, reason) = (text(context.first()?), quoted(reason));
+    Some(format!(r#"{{"id":{id},"type":"error","payload":{{"message":{reason}}}}}"#))
+}

@@ -1,0 +1,136 @@
+//! Presets: one file per protocol, with its table of messages.
+
+mod action_cable;
+mod graphql;
+mod graphql_transport_ws;
+mod graphql_ws;
+mod json_rpc;
+mod openai_realtime;
+mod phoenix;
+mod stomp;
+
+use crate::{
+    json::{self, Patterns, TooManyPaths},
+    kind::{Dialect, FromClient, FromUpstream},
+    outcome::Heartbeat,
+};
+
+/// The protocol that a session speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protocol {
+    /// A protocol that the settings describe.
+    Patterns(Box<Patterns>),
+    /// `graphql-transport-ws`
+    GraphqlTransportWs,
+    /// `graphql-ws`, the older protocol
+    GraphqlWs,
+    /// `json-rpc`
+    JsonRpc {
+        /// Methods besides the preset's that open a subscription, each with the one that ends it.
+        more: Box<[(String, String)]>,
+    },
+    /// `action-cable`
+    ActionCable,
+    /// `phoenix`: joins are sent again
+    Phoenix,
+    /// `phoenix-nudge`: the client's library joins again
+    PhoenixNudge,
+    /// `stomp`
+    Stomp,
+    /// `openai-realtime`
+    OpenaiRealtime,
+}
+
+impl Protocol {
+    /// The names of the presets in the settings.
+    pub const PRESETS: [&str; 8] = [
+        "graphql-transport-ws",
+        "graphql-ws",
+        "json-rpc",
+        "action-cable",
+        "phoenix",
+        "phoenix-nudge",
+        "stomp",
+        "openai-realtime",
+    ];
+
+    /// The preset `name`.
+    pub fn preset(name: &str) -> Option<Self> {
+        Some(match name {
+            "graphql-transport-ws" => Self::GraphqlTransportWs,
+            "graphql-ws" => Self::GraphqlWs,
+            "json-rpc" => Self::JsonRpc { more: Box::default() },
+            "action-cable" => Self::ActionCable,
+            "phoenix" => Self::Phoenix,
+            "phoenix-nudge" => Self::PhoenixNudge,
+            "stomp" => Self::Stomp,
+            "openai-realtime" => Self::OpenaiRealtime,
+            _ => return None,
+        })
+    }
+}
+
+/// The compiled rules of a protocol.
+#[derive(Debug)]
+pub(crate) enum Grammar {
+    Json(Box<json::Rules>),
+    Stomp,
+}
+
+impl Grammar {
+    /// # Errors
+    /// When patterns of the settings have more paths than a scan can find.
+    pub(crate) fn new(protocol: &Protocol) -> Result<Self, TooManyPaths> {
+        let rules = match protocol {
+            Protocol::Patterns(patterns) => json::Rules::new(patterns, Dialect::PLAIN)?,
+            Protocol::GraphqlTransportWs => graphql_transport_ws::rules()?,
+            Protocol::GraphqlWs => graphql_ws::rules()?,
+            Protocol::JsonRpc { more } => json_rpc::rules(more)?,
+            Protocol::ActionCable => action_cable::rules()?,
+            Protocol::Phoenix => phoenix::rules(false)?,
+            Protocol::PhoenixNudge => phoenix::rules(true)?,
+            Protocol::OpenaiRealtime => openai_realtime::rules()?,
+            Protocol::Stomp => return Ok(Self::Stomp),
+        };
+        Ok(Self::Json(Box::new(rules)))
+    }
+
+    pub(crate) fn dialect(&self) -> &Dialect {
+        match self {
+            Self::Json(rules) => &rules.dialect,
+            Self::Stomp => &stomp::DIALECT,
+        }
+    }
+
+    pub(crate) fn client<'a>(&self, text: &'a [u8]) -> FromClient<'a> {
+        match self {
+            Self::Json(rules) => rules.client(text),
+            Self::Stomp => stomp::client(text),
+        }
+    }
+
+    pub(crate) fn upstream<'a>(&self, text: &'a [u8]) -> FromUpstream<'a> {
+        match self {
+            Self::Json(rules) => rules.upstream(text),
+            Self::Stomp => stomp::upstream(text),
+        }
+    }
+
+    /// Whether one message may be an array of messages.
+    pub(crate) fn has_batches(&self) -> bool {
+        matches!(self, Self::Json(rules) if rules.batches)
+    }
+
+    /// A request id of the replay, in the protocol's writing.
+    pub(crate) fn request_id(&self, generation: u64, number: u64) -> String {
+        match self {
+            Self::Json(_) => format!("\"towline-{generation}-{number}\""),
+            Self::Stomp => format!("towline-{generation}-{number}"),
+        }
+    }
+}
+
+/// What keeps the library of a client of `protocol` content while there is no upstream.
+pub(crate) fn heartbeat(protocol: &Protocol) -> Option<Heartbeat> {
+    matches!(protocol, Protocol::ActionCable).then(action_cable::heartbeat)
+}
