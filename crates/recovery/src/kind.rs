@@ -79,6 +79,14 @@ pub(crate) struct Cursor<'a> {
     pub(crate) numbered: bool,
 }
 
+/// What becomes of one unit of a message: of an element of a batch, or of a packet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Keep,
+    Replace(Bytes),
+    Drop,
+}
+
 /// What a preset says to its client, and knows of it. Texts are whole messages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dialect {

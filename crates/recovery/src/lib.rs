@@ -27,6 +27,7 @@ mod engine;
 mod journal;
 mod json;
 mod kind;
+mod mqtt;
 mod outcome;
 mod preset;
 mod settings;

@@ -85,7 +85,10 @@ pub enum Broken {
     /// The upstream did not answer a login in time. Dial again, with the usual backoff.
     #[error("the upstream did not answer the login of the replay within {}", humane(.0))]
     TimedOut(Duration),
-    /// The peer's bytes are no packets of the protocol, or a packet exceeds the limit.
+    /// The upstream takes no sessions now. Dial again, with the usual backoff.
+    #[error("the upstream is not available")]
+    Unavailable,
+    /// The upstream's bytes are no packets of the protocol, or a packet exceeds the limit.
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -120,6 +123,9 @@ pub enum Reason {
     /// The subscription cannot be restored without a second effect.
     #[error("the subscription cannot be restored at a new connection")]
     NotReplayable,
+    /// The client's bytes are no packets of the protocol, or a packet exceeds the limit. End the session.
+    #[error("{0}")]
+    Malformed(&'static str),
     /// The session has too many subscriptions; the number is the limit.
     #[error("too many subscriptions: recovery.max_entries allows {0}")]
     TooManyEntries(usize),
@@ -159,6 +165,47 @@ pub struct Lost {
     pub done: Vec<(u64, Option<Message>)>,
     /// The upstream refused the replay: pass its close code on to the client instead of trying again.
     pub pass_on: Option<u16>,
+}
+
+impl Lost {
+    /// Makes one outcome per event, in the order of events: requests that shared a message share its outcome, and
+    /// `join` makes one message of their replies.
+    pub(crate) fn merge(&mut self, join: fn(&[Message]) -> Message) {
+        let done = self.done.drain(..).map(|(event, reply)| Failure { event, reason: Reason::Lost, reply });
+        let done = merged(done.collect(), join);
+        self.failed = merged(std::mem::take(&mut self.failed), join);
+        for outcome in done {
+            match self.failed.iter_mut().find(|failure| failure.event == outcome.event) {
+                Some(failure) => failure.reply = both(failure.reply.take(), outcome.reply, join),
+                None => self.done.push((outcome.event, outcome.reply)),
+            }
+        }
+        self.kept.sort_unstable();
+        self.kept.dedup();
+        let failed = &self.failed;
+        self.kept.retain(|event| failed.iter().all(|failure| failure.event != *event));
+    }
+}
+
+fn merged(mut failures: Vec<Failure>, join: fn(&[Message]) -> Message) -> Vec<Failure> {
+    failures.sort_by_key(|failure| failure.event);
+    let mut merged: Vec<Failure> = Vec::new();
+    for failure in failures {
+        match merged.last_mut() {
+            Some(last) if last.event == failure.event => {
+                last.reply = both(last.reply.take(), failure.reply, join);
+            }
+            _ => merged.push(failure),
+        }
+    }
+    merged
+}
+
+fn both(first: Option<Message>, second: Option<Message>, join: fn(&[Message]) -> Message) -> Option<Message> {
+    match (first, second) {
+        (Some(first), Some(second)) => Some(join(&[first, second])),
+        (first, second) => first.or(second),
+    }
 }
 
 /// A time in which a client may have missed messages.

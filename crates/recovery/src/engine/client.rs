@@ -3,10 +3,10 @@
 use super::{
     Engine, Hello, Number, Pending,
     entry::{Entry, State},
-    patch::{self, Unit},
+    patch,
 };
 use crate::{
-    kind::{Context, FromClient, Id, Located, Open},
+    kind::{Context, FromClient, Id, Located, Open, Unit},
     outcome::{ClientStep, Failure, Message, Output, Reason},
 };
 

@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use self::entry::{Entry, Since};
 use crate::{
-    kind::{Context, Dialect, FromClient},
+    kind::{Context, Dialect, FromClient, Unit},
     outcome::{Failure, Message, Output, Reason},
     preset::Grammar,
     settings::Settings,
@@ -50,6 +50,8 @@ pub(crate) struct Engine {
     pending: HashMap<Bytes, Pending>,
     early: Early,
     phase: Phase,
+    /// The caller has fetched [`Output::Ready`], and with it all that comes before the client's messages.
+    accepts_client: bool,
     generation: u64,
     /// Connections so far.
     connections: u64,
@@ -143,6 +145,7 @@ impl Engine {
             pending: HashMap::new(),
             early: Early::default(),
             phase: Phase::Down,
+            accepts_client: false,
             generation: 0,
             connections: 0,
             last_event: None,
@@ -155,7 +158,7 @@ impl Engine {
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.phase == Phase::Ready
+        self.accepts_client
     }
 
     pub(crate) fn entries(&self) -> usize {
@@ -173,10 +176,10 @@ impl Engine {
             let context = match self.grammar.client(&unit) {
                 FromClient::Open(open) => open.context,
                 FromClient::Call { context, .. } | FromClient::Close { context, .. } => context,
-                _ => return patch::Unit::Drop,
+                _ => return Unit::Drop,
             };
             let reply = (dialect.failed)(&context, text);
-            reply.map_or(patch::Unit::Drop, |reply| patch::Unit::Replace(reply.into()))
+            reply.map_or(Unit::Drop, |reply| Unit::Replace(reply.into()))
         })
     }
 

@@ -4,15 +4,7 @@ use std::{borrow::Cow, ops::Range};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{json::scan, outcome::Message};
-
-/// What becomes of one unit of a message.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unit {
-    Keep,
-    Replace(Bytes),
-    Drop,
-}
+use crate::{json::scan, kind::Unit, outcome::Message};
 
 /// `text` with each of `changes` (from left to right) applied.
 pub(super) fn patched(text: &[u8], changes: &mut [(Range<usize>, &[u8])]) -> Bytes {
@@ -54,6 +46,15 @@ pub(super) fn rewrite(
         Unit::Drop => None,
     });
     joined(left).map(|payload| Message { payload, ..message })
+}
+
+/// Messages as one batch. The first may be a batch already.
+pub(super) fn batch(messages: &[Message]) -> Message {
+    let units = messages.iter().flat_map(|message| match scan::elements(&message.payload) {
+        Some(elements) => elements.into_iter().map(|span| message.payload.slice(span)).collect(),
+        None => vec![message.payload.clone()],
+    });
+    Message::text(joined(units).unwrap_or_default())
 }
 
 fn joined(units: impl Iterator<Item = Bytes>) -> Option<Bytes> {

@@ -20,6 +20,7 @@ impl Engine {
         let since = Since { at: loss.now, last_event: self.last_event };
         self.lost.get_or_insert(since);
         self.phase = Phase::Down;
+        self.accepts_client = false;
         self.deferred.clear();
         self.early = Early::default();
         // What was meant for the old connection goes nowhere.
@@ -33,9 +34,7 @@ impl Engine {
             |hello: &&Hello| hello.connection == self.connections && is_unwritten(hello.event, &loss);
         let unwritten = self.hellos.iter().filter(is_unwritten);
         lost.kept.extend(unwritten.map(|hello| hello.event));
-        lost.failed.sort_by_key(|failure| failure.event);
-        lost.kept.sort_unstable();
-        lost.done.sort_by_key(|(event, _)| *event);
+        lost.merge(patch::batch);
         lost
     }
 
@@ -133,6 +132,7 @@ impl Engine {
         }
         loop {
             if let Some(output) = self.outputs.pop_front() {
+                self.accepts_client |= output == Output::Ready;
                 return Some(output);
             }
             if !self.step(now) {

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::{
     Engine, Number, Pending, Phase, Step,
     entry::{Continuity, MAX_TOKEN, State},
-    patch::{self, Unit},
+    patch,
 };
 use crate::{
-    kind::{Cursor, FromUpstream, Id, Located},
+    kind::{Cursor, FromUpstream, Id, Located, Unit},
     outcome::{Broken, Message, Missing, Output, Reason, UpstreamStep},
 };
 
@@ -56,7 +56,7 @@ impl Engine {
         for id in turn.known {
             self.release(&id, now);
         }
-        if !self.early.messages.is_empty() && self.is_ready() && !self.awaits_id() {
+        if !self.early.messages.is_empty() && self.phase == Phase::Ready && !self.awaits_id() {
             self.release_rest();
         }
         self.outputs.extend(turn.broken.map(Output::Broken));
@@ -73,7 +73,7 @@ impl Engine {
     ) -> Unit {
         match kind {
             FromUpstream::Plain => {
-                self.is_proved |= self.is_ready() && !self.dialect().has_data;
+                self.is_proved |= self.phase == Phase::Ready && !self.dialect().has_data;
                 Unit::Keep
             }
             FromUpstream::Greeting => self.greeting(),

@@ -39,11 +39,13 @@ pub enum Protocol {
     Stomp,
     /// `openai-realtime`
     OpenaiRealtime,
+    /// `mqtt`
+    Mqtt,
 }
 
 impl Protocol {
     /// The names of the presets in the settings.
-    pub const PRESETS: [&str; 8] = [
+    pub const PRESETS: [&str; 9] = [
         "graphql-transport-ws",
         "graphql-ws",
         "json-rpc",
@@ -52,6 +54,7 @@ impl Protocol {
         "phoenix-nudge",
         "stomp",
         "openai-realtime",
+        "mqtt",
     ];
 
     /// The preset `name`.
@@ -65,6 +68,7 @@ impl Protocol {
             "phoenix-nudge" => Self::PhoenixNudge,
             "stomp" => Self::Stomp,
             "openai-realtime" => Self::OpenaiRealtime,
+            "mqtt" => Self::Mqtt,
             _ => return None,
         })
     }
@@ -78,9 +82,11 @@ pub(crate) enum Grammar {
 }
 
 impl Grammar {
+    /// The grammar of a protocol whose messages stand alone; `None` for the others.
+    ///
     /// # Errors
     /// When patterns of the settings have more paths than a scan can find.
-    pub(crate) fn new(protocol: &Protocol) -> Result<Self, TooManyPaths> {
+    pub(crate) fn new(protocol: &Protocol) -> Result<Option<Self>, TooManyPaths> {
         let rules = match protocol {
             Protocol::Patterns(patterns) => json::Rules::new(patterns, Dialect::PLAIN)?,
             Protocol::GraphqlTransportWs => graphql_transport_ws::rules()?,
@@ -90,9 +96,10 @@ impl Grammar {
             Protocol::Phoenix => phoenix::rules(false)?,
             Protocol::PhoenixNudge => phoenix::rules(true)?,
             Protocol::OpenaiRealtime => openai_realtime::rules()?,
-            Protocol::Stomp => return Ok(Self::Stomp),
+            Protocol::Stomp => return Ok(Some(Self::Stomp)),
+            Protocol::Mqtt => return Ok(None),
         };
-        Ok(Self::Json(Box::new(rules)))
+        Ok(Some(Self::Json(Box::new(rules))))
     }
 
     pub(crate) fn dialect(&self) -> &Dialect {

@@ -1,10 +1,7 @@
 //! Random histories of a session between a checking client and a forgetful upstream.
 
-#[path = "model/client.rs"]
 mod client;
-#[path = "model/upstream.rs"]
 mod upstream;
-#[path = "model/wire.rs"]
 mod wire;
 
 use std::{
@@ -338,6 +335,6 @@ proptest! {
     }
 }
 
-fn in_flight(retry: bool) -> InFlight {
+pub fn in_flight(retry: bool) -> InFlight {
     if retry { InFlight::Retry } else { InFlight::Error }
 }

@@ -1,0 +1,85 @@
+//! Patterns of the settings over a loss of the upstream, message by message.
+
+use std::time::Duration;
+
+use towline_recovery::{Pattern, Patterns, Protocol, Test};
+
+use super::{NONE, delivered, rig::Rig};
+
+const OPEN: &str = r#"{"op":"sub","ch":"trades","since":0}"#;
+
+/// `sub` with `since`, data with `ch` and `seq`.
+fn protocol(resumes: bool) -> Protocol {
+    let open = Pattern::when("op", Test::is("sub")).id("ch");
+    let patterns = Patterns {
+        hello: [Pattern::when("op", Test::is("auth"))].into(),
+        open: [if resumes { open.resume("since") } else { open }].into(),
+        close: [Pattern::when("op", Test::is("unsub")).id("ch")].into(),
+        data: [Pattern::when("seq", Test::Present).id("ch").cursor("seq").numbered()].into(),
+        ..Patterns::default()
+    };
+    Protocol::Patterns(Box::new(patterns))
+}
+
+fn data(seq: u64) -> String {
+    format!(r#"{{"ch":"trades","seq":{seq}}}"#)
+}
+
+/// After data 1 to 3, on a second connection.
+fn reconnected(resumes: bool) -> Rig {
+    let mut rig = Rig::new(&protocol(resumes));
+    rig.client(r#"{"op":"auth","key":"k"}"#);
+    rig.client(OPEN);
+    for seq in 1..=3 {
+        assert_eq!(rig.upstream(&data(seq)), delivered(&data(seq)));
+    }
+    rig.lose();
+    let since = if resumes { OPEN.replace(":0", ":3") } else { OPEN.to_owned() };
+    assert_eq!(
+        rig.connect(),
+        [r#"> {"op":"auth","key":"k"}"#.to_owned(), format!("> {since}"), "ready".into()]
+    );
+    rig
+}
+
+#[test]
+fn a_cursor_that_continues_shows_that_nothing_is_missing() {
+    for resumes in [false, true] {
+        let mut rig = reconnected(resumes);
+        assert_eq!(rig.upstream(&data(4)), [r#"gap "trades" "trades" none"#, &format!("< {}", data(4))]);
+        assert_eq!(rig.upstream(&data(9)), delivered(&data(9)));
+    }
+}
+
+#[test]
+fn missing_numbers_are_counted() {
+    let mut rig = reconnected(false);
+    assert_eq!(rig.upstream(&data(7)), [r#"gap "trades" "trades" 3"#, &format!("< {}", data(7))]);
+}
+
+#[test]
+fn repeated_messages_are_dropped_where_the_replay_asked_for_a_cursor() {
+    let mut rig = reconnected(true);
+    assert_eq!(rig.upstream(&data(2)), [r#"gap "trades" "trades" none"#]);
+    assert_eq!(rig.upstream(&data(3)), NONE);
+    assert_eq!(rig.upstream(&data(4)), delivered(&data(4)));
+    let mut rig = reconnected(false);
+    assert_eq!(rig.upstream(&data(2)), [r#"gap "trades" "trades" unknown"#, &format!("< {}", data(2))]);
+}
+
+#[test]
+fn a_quiet_subscription_has_its_notice_after_the_time_out() {
+    let mut rig = reconnected(true);
+    assert_eq!(rig.wait(Duration::from_secs(4)), NONE);
+    assert_eq!(rig.wait(Duration::from_secs(1)), [r#"gap "trades" "trades" unknown"#]);
+    assert_eq!(rig.upstream(&data(4)), delivered(&data(4)));
+}
+
+#[test]
+fn two_losses_before_a_message_are_one_gap() {
+    let mut rig = reconnected(true);
+    rig.lose();
+    rig.connect();
+    assert_eq!(rig.upstream(&data(4)).len(), 2);
+    assert_eq!(rig.wait(Duration::from_secs(9)), NONE);
+}
