@@ -1,10 +1,10 @@
 //! The journal of one session, whatever its protocol.
 
-use std::{sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use crate::{
     engine::Engine,
-    json::TooManyPaths,
+    json::PatternError,
     mqtt,
     outcome::{ClientStep, Failure, Heartbeat, Loss, Lost, Message, Output, UpstreamStep},
     preset::{self, Grammar, Protocol},
@@ -24,8 +24,8 @@ impl Recovery {
     /// Compiles `protocol`.
     ///
     /// # Errors
-    /// When patterns of the settings have too many different paths.
-    pub fn new(protocol: &Protocol, settings: Settings) -> Result<Self, TooManyPaths> {
+    /// When patterns of the settings are incomplete, or have too many different paths.
+    pub fn new(protocol: &Protocol, settings: Settings) -> Result<Self, PatternError> {
         let grammar = Grammar::new(protocol)?.map(Arc::new);
         Ok(Self { grammar, settings, heartbeat: preset::heartbeat(protocol) })
     }
@@ -49,14 +49,21 @@ impl Recovery {
 ///
 /// The caller passes each message of the session through [`Journal::client`] or [`Journal::upstream`], and drains
 /// [`Journal::poll`] after each call and at [`Journal::deadline`]. No method waits, and none reads a clock.
-#[derive(Debug)]
 pub struct Journal {
     core: Core,
 }
 
+/// Shows sizes only: messages may contain secrets.
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Journal");
+        shown.field("entries", &self.entries()).field("bytes", &self.bytes()).finish_non_exhaustive()
+    }
+}
+
 #[derive(Debug)]
 enum Core {
-    /// Messages that stand alone.
+    /// Whole messages.
     Messages(Box<Engine>),
     /// MQTT's packets, which may span and share messages.
     Packets(Box<mqtt::Engine>),
@@ -117,7 +124,7 @@ impl Journal {
     }
 
     /// The session ends without another connection: the opens that [`Lost::kept`] announced have failed. Hellos among
-    /// them have no message of their own.
+    /// them have no error message.
     pub fn give_up(&mut self, text: &str) -> Vec<Failure> {
         match &mut self.core {
             Core::Messages(engine) => engine.give_up(text),

@@ -64,11 +64,21 @@ pub(crate) enum FromUpstream<'a> {
     /// Announces that the upstream closes the connection and can be reached again.
     Leaving,
     /// Answers a request.
-    Answer { request: Id<'a>, ok: bool, assigned: Option<Located<'a>>, resumed: bool },
+    Answer { request: Id<'a>, verdict: Verdict<'a> },
     /// Ends a subscription, or answers a request with this id.
     Ended { id: Located<'a>, instance: Option<Id<'a>> },
     /// Belongs to a subscription.
     Data { id: Located<'a>, cursor: Option<Cursor<'a>>, reference: Option<Range<usize>> },
+}
+
+/// What an answer says about a request.
+#[derive(Debug)]
+pub(crate) struct Verdict<'a> {
+    pub(crate) ok: bool,
+    /// The id that the upstream assigns to a subscription.
+    pub(crate) assigned: Option<Located<'a>>,
+    /// The subscription continues at the cursor.
+    pub(crate) resumed: bool,
 }
 
 /// A position in a subscription.
@@ -110,7 +120,7 @@ pub(crate) struct Dialect {
     pub(crate) accepts: bool,
     /// A request may have no answer.
     pub(crate) answers_optional: bool,
-    /// Subscriptions are not sent again: the client's library opens them when it is told that they ended.
+    /// Subscriptions are not sent again: the client's library opens them after it has received their end.
     pub(crate) nudges: bool,
     /// Whether a later login makes an earlier one of the same kind superfluous.
     pub(crate) covers: fn(earlier: &[u8], later: &[u8]) -> bool,

@@ -33,7 +33,7 @@ mod preset;
 mod settings;
 
 pub use self::journal::{Journal, Recovery};
-pub use self::json::{Pattern, Patterns, Test, TooManyPaths};
+pub use self::json::{Pattern, PatternError, Patterns, Test};
 pub use self::outcome::{
     Broken, ClientStep, Failure, Gap, GapEntry, Heartbeat, Loss, Lost, Message, Missing, Output, Reason,
     UpstreamStep,

@@ -45,7 +45,7 @@ pub(super) struct Entry {
     pub(super) context: Context,
     pub(super) once: bool,
     pub(super) state: State,
-    /// The gap that the client has not been told about.
+    /// The gap that still needs a notice.
     pub(super) gap: Option<Since>,
     cursors: Cursors,
 }

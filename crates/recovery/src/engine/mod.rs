@@ -1,4 +1,4 @@
-//! The journal of protocols whose messages stand alone: JSON and STOMP.
+//! The journal of protocols with whole messages: JSON and STOMP.
 //!
 //! ```text
 //!            lost                connected            greeting, each hello and each open answered
@@ -63,7 +63,7 @@ pub(crate) struct Engine {
     is_proved: bool,
     /// Bytes of hellos, entries and pending requests.
     bytes: usize,
-    /// Gaps whose size the next message shows, with the time at which the client learns of them anyway.
+    /// Gaps whose size the next message shows, with the deadline of their notice.
     deferred: VecDeque<(Instant, Number)>,
     outputs: VecDeque<Output>,
 }

@@ -222,7 +222,7 @@ impl Engine {
         }
     }
 
-    /// Tells the client's library that the subscription has ended, so that it opens it again.
+    /// Ends the subscription for the client's library, which then opens it again.
     fn nudge(&mut self, number: Number, now: Instant) {
         let Some(mut entry) = self.remove(number) else { return };
         self.outputs.extend(entry.end_gap(now, self.generation, Missing::Unknown).map(Output::Notice));

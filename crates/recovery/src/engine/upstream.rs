@@ -1,22 +1,23 @@
 //! Messages from the upstream.
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use bytes::Bytes;
 
 use super::{
-    Engine, Number, Pending, Phase, Step,
-    entry::{Continuity, MAX_TOKEN, State},
+    Engine, Number, Pending, Phase, Since, Step,
+    entry::{Continuity, Entry, MAX_TOKEN, State},
     patch,
 };
 use crate::{
-    kind::{Cursor, FromUpstream, Id, Located, Unit},
+    kind::{Cursor, FromUpstream, Id, Located, Unit, Verdict},
     outcome::{Broken, Message, Missing, Output, Reason, UpstreamStep},
 };
 
-/// The effects of one message around its delivery.
-#[derive(Default)]
+/// One message, and its effects around its delivery.
 struct Turn {
+    now: Instant,
+    binary: bool,
     /// Before the message.
     before: Vec<Output>,
     /// The events that it answers.
@@ -27,22 +28,30 @@ struct Turn {
     broken: Option<Broken>,
 }
 
+impl Turn {
+    fn new(binary: bool, now: Instant) -> Self {
+        Self { now, binary, before: Vec::new(), answers: Vec::new(), known: Vec::new(), broken: None }
+    }
+}
+
+/// Bytes to write in place of others.
+type Patch = (Range<usize>, Vec<u8>);
+
 impl Engine {
     pub(crate) fn upstream(&mut self, generation: u64, message: Message, now: Instant) -> UpstreamStep {
         if generation != self.generation || self.phase == Phase::Down {
             return UpstreamStep::Hide;
         }
-        let (grammar, mut turn) = (self.grammar.clone(), Turn::default());
-        let binary = message.binary;
+        let (grammar, mut turn) = (self.grammar.clone(), Turn::new(message.binary, now));
         let left = patch::rewrite(message, grammar.has_batches(), |unit| {
             let kind = grammar.upstream(&unit);
-            self.upstream_unit(&unit, binary, kind, now, &mut turn)
+            self.upstream_unit(&unit, kind, &mut turn)
         });
-        self.finish(left, turn, now)
+        self.finish(left, turn)
     }
 
     /// Keeps the order: what the caller has not fetched yet, `before`, the message, what follows it.
-    fn finish(&mut self, message: Option<Message>, turn: Turn, now: Instant) -> UpstreamStep {
+    fn finish(&mut self, message: Option<Message>, turn: Turn) -> UpstreamStep {
         let is_next = self.outputs.is_empty() && turn.before.is_empty();
         self.outputs.extend(turn.before);
         let step = match message {
@@ -54,7 +63,7 @@ impl Engine {
             None => UpstreamStep::Hide,
         };
         for id in turn.known {
-            self.release(&id, now);
+            self.release(&id, turn.now);
         }
         if !self.early.messages.is_empty() && self.phase == Phase::Ready && !self.awaits_id() {
             self.release_rest();
@@ -63,14 +72,7 @@ impl Engine {
         step
     }
 
-    fn upstream_unit(
-        &mut self,
-        unit: &Bytes,
-        binary: bool,
-        kind: FromUpstream<'_>,
-        now: Instant,
-        turn: &mut Turn,
-    ) -> Unit {
+    fn upstream_unit(&mut self, unit: &Bytes, kind: FromUpstream<'_>, turn: &mut Turn) -> Unit {
         match kind {
             FromUpstream::Plain => {
                 self.is_proved |= self.phase == Phase::Ready && !self.dialect().has_data;
@@ -80,13 +82,11 @@ impl Engine {
             FromUpstream::Accepted => self.accepted(),
             FromUpstream::Rejected => self.rejected(turn),
             FromUpstream::Leaving => Unit::Drop,
-            FromUpstream::Answer { request, ok, assigned, resumed } => {
-                self.answer(unit, &request, ok, assigned, resumed, now, turn)
-            }
+            FromUpstream::Answer { request, verdict } => self.answer(unit, &request, verdict, turn),
             FromUpstream::Ended { id, instance } => self.ended(unit, &id, instance.as_deref(), turn),
             FromUpstream::Data { id, cursor, reference } => {
                 let mark = reference.map(|span| (span.clone(), patch::marked(self.generation, &unit[span])));
-                self.data(unit, binary, &id, cursor, mark, now, turn)
+                self.data(unit, &id, cursor, mark, turn)
             }
         }
     }
@@ -124,17 +124,7 @@ impl Engine {
         Unit::Keep
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
-    fn answer(
-        &mut self,
-        unit: &Bytes,
-        request: &Id<'_>,
-        ok: bool,
-        assigned: Option<Located<'_>>,
-        resumed: bool,
-        now: Instant,
-        turn: &mut Turn,
-    ) -> Unit {
+    fn answer(&mut self, unit: &Bytes, request: &Id<'_>, verdict: Verdict<'_>, turn: &mut Turn) -> Unit {
         match self.take_pending(request) {
             None => Unit::Keep,
             Some(Pending::Abandoned) => Unit::Drop,
@@ -143,44 +133,47 @@ impl Engine {
                 turn.answers.push(event);
                 Unit::Keep
             }
-            Some(Pending::Open(number)) => self.opened(unit, number, ok, assigned, now, turn),
+            Some(Pending::Open(number)) => self.opened(unit, number, verdict, turn),
             Some(Pending::Replay(number)) => {
-                self.reopened(number, ok, assigned, resumed, now, turn);
+                self.reopened(number, verdict, turn);
                 Unit::Drop
             }
         }
     }
 
     /// The answer to the client's `open`.
-    fn opened(
-        &mut self,
-        unit: &Bytes,
-        number: Number,
-        ok: bool,
-        assigned: Option<Located<'_>>,
-        now: Instant,
-        turn: &mut Turn,
-    ) -> Unit {
+    fn opened(&mut self, unit: &Bytes, number: Number, verdict: Verdict<'_>, turn: &mut Turn) -> Unit {
         let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
         turn.answers.push(entry.event);
-        let is_assigned = entry.is_assigned;
-        let usable = assigned.filter(|assigned| assigned.id.len() <= MAX_TOKEN);
-        if !ok || is_assigned && usable.is_none() {
+        if !is_usable(entry, &verdict) {
             self.remove(number);
             return Unit::Keep;
         }
         entry.state = State::Open;
+        let is_assigned = entry.is_assigned;
         self.is_proved = true;
-        let Some(Located { id, span }) = usable.filter(|_| is_assigned) else { return Unit::Keep };
+        let Some(Located { id, span }) = verdict.assigned.filter(|_| is_assigned) else { return Unit::Keep };
         let upstream_id = patch::owned(id);
-        // The upstream may assign an id which the client knows as an older subscription's.
-        let is_taken = |id: &[u8]| self.by_client.contains_key(id) || self.by_upstream.contains_key(id);
-        let id = if self.by_client.contains_key(&upstream_id) {
-            patch::other_id(&upstream_id, is_taken)
-        } else {
-            upstream_id.clone()
-        };
         self.assign(number, upstream_id.clone());
+        let id = self.name(number, &upstream_id);
+        if self.early.has_lost {
+            self.notice_lost_data(number, turn);
+        }
+        let step = match id == upstream_id {
+            true => Unit::Keep,
+            false => Unit::Replace(patch::patched(unit, &mut [(span, &id)])),
+        };
+        turn.known.push(upstream_id);
+        step
+    }
+
+    /// The id by which the client knows the entry: the upstream's, unless the client knows it as another's.
+    fn name(&mut self, number: Number, upstream_id: &Bytes) -> Bytes {
+        let is_taken = |id: &[u8]| self.by_client.contains_key(id) || self.by_upstream.contains_key(id);
+        let id = match self.by_client.contains_key(upstream_id) {
+            true => patch::other_id(upstream_id, is_taken),
+            false => upstream_id.clone(),
+        };
         self.by_client.insert(id.clone(), number);
         if let Some(entry) = self.entries.get_mut(&number) {
             self.bytes -= entry.bytes();
@@ -189,41 +182,31 @@ impl Engine {
                 entry.forget_open();
             }
             self.bytes += entry.bytes();
-            if self.early.has_lost {
-                let event = entry.event;
-                entry.gap = Some(super::Since { at: now, last_event: Some(event) });
-                turn.before.extend(entry.end_gap(now, self.generation, Missing::Unknown).map(Output::Notice));
-            }
         }
-        turn.known.push(upstream_id.clone());
-        if id == upstream_id {
-            return Unit::Keep;
-        }
-        Unit::Replace(patch::patched(unit, &mut [(span, &id)]))
+        id
+    }
+
+    /// Data that came before the answer exceeded the limit.
+    fn notice_lost_data(&mut self, number: Number, turn: &mut Turn) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        entry.gap.get_or_insert(Since { at: turn.now, last_event: Some(entry.event) });
+        let gap = entry.end_gap(turn.now, self.generation, Missing::Unknown);
+        turn.before.extend(gap.map(Output::Notice));
     }
 
     /// The answer to the replay's `open`.
-    fn reopened(
-        &mut self,
-        number: Number,
-        ok: bool,
-        assigned: Option<Located<'_>>,
-        resumed: bool,
-        now: Instant,
-        turn: &mut Turn,
-    ) {
+    fn reopened(&mut self, number: Number, verdict: Verdict<'_>, turn: &mut Turn) {
         if let Phase::Replay { awaited, .. } = &mut self.phase {
             *awaited = awaited.saturating_sub(1);
         }
         let Some(entry) = self.entries.get(&number) else { return };
-        let usable = assigned.filter(|assigned| assigned.id.len() <= MAX_TOKEN);
-        if !ok || entry.is_assigned && usable.is_none() {
+        if !is_usable(entry, &verdict) {
             return self.fail(number, Reason::Refused);
         }
-        if let Some(assigned) = usable.filter(|_| entry.is_assigned) {
+        if let Some(assigned) = verdict.assigned.filter(|_| entry.is_assigned) {
             self.assign(number, patch::owned(assigned.id));
         }
-        self.confirm(number, resumed, now);
+        self.confirm(number, verdict.resumed, turn.now);
         let id = self.entries.get(&number).and_then(|entry| entry.upstream_id.clone());
         turn.known.extend(id);
     }
@@ -283,47 +266,39 @@ impl Engine {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one message")]
     fn data(
         &mut self,
         unit: &Bytes,
-        binary: bool,
         id: &Located<'_>,
         cursor: Option<Cursor<'_>>,
-        mark: Option<(std::ops::Range<usize>, Vec<u8>)>,
-        now: Instant,
+        mark: Option<Patch>,
         turn: &mut Turn,
     ) -> Unit {
         let Some(number) = self.by_upstream.get(&*id.id).copied() else {
-            return self.unknown_data(unit, binary, &id.id);
+            return self.unknown_data(unit, &id.id, turn);
         };
         let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
         match entry.state {
             State::Failed => return Unit::Drop,
-            State::Reopening => return self.wait(unit, binary, &id.id),
+            State::Reopening => return self.wait(unit, &id.id, turn),
             State::Opening | State::Open => {}
         }
         self.is_proved = true;
         let missing = match cursor.map(|cursor| entry.advance(cursor.token, cursor.numbered)) {
             Some(Continuity::Repeated) => {
-                turn.before.extend(entry.end_gap(now, self.generation, Missing::None).map(Output::Notice));
+                turn.before
+                    .extend(entry.end_gap(turn.now, self.generation, Missing::None).map(Output::Notice));
                 return Unit::Drop;
             }
             Some(Continuity::New(missing)) => missing,
             None => Missing::Unknown,
         };
-        turn.before.extend(entry.end_gap(now, self.generation, missing).map(Output::Notice));
+        turn.before.extend(entry.end_gap(turn.now, self.generation, missing).map(Output::Notice));
         let client_id = entry.id.clone();
         self.mapped(unit, id, client_id.as_deref(), mark)
     }
 
-    fn mapped(
-        &self,
-        unit: &Bytes,
-        id: &Located<'_>,
-        client_id: Option<&[u8]>,
-        mark: Option<(std::ops::Range<usize>, Vec<u8>)>,
-    ) -> Unit {
+    fn mapped(&self, unit: &Bytes, id: &Located<'_>, client_id: Option<&[u8]>, mark: Option<Patch>) -> Unit {
         let client_id = client_id.filter(|client_id| **client_id != *id.id);
         let id = client_id.map(|client_id| (id.span.clone(), client_id));
         let mark = mark.as_ref().map(|(span, mark)| (span.clone(), mark.as_slice()));
@@ -332,16 +307,16 @@ impl Engine {
     }
 
     /// Data of no subscription: one whose answer is still to come, or one that has ended.
-    fn unknown_data(&mut self, unit: &Bytes, binary: bool, id: &[u8]) -> Unit {
+    fn unknown_data(&mut self, unit: &Bytes, id: &[u8], turn: &Turn) -> Unit {
         if self.awaits_id() {
-            return self.wait(unit, binary, id);
+            return self.wait(unit, id, turn);
         }
         // Ids of a later connection mean nothing to the client.
         let is_known = self.by_client.contains_key(id);
         if is_known || self.dialect().assigns && self.connections > 1 { Unit::Drop } else { Unit::Keep }
     }
 
-    fn wait(&mut self, unit: &Bytes, binary: bool, id: &[u8]) -> Unit {
+    fn wait(&mut self, unit: &Bytes, id: &[u8], turn: &Turn) -> Unit {
         let bytes = unit.len() + id.len();
         if self.early.bytes + bytes > self.settings.limits.max_bytes {
             self.early.has_lost = true;
@@ -349,7 +324,7 @@ impl Engine {
         }
         self.early.bytes += bytes;
         let unit = Bytes::copy_from_slice(unit);
-        self.early.messages.push_back((Bytes::copy_from_slice(id), unit, binary));
+        self.early.messages.push_back((Bytes::copy_from_slice(id), unit, turn.binary));
         Unit::Drop
     }
 
@@ -377,9 +352,9 @@ impl Engine {
     }
 
     fn redeliver(&mut self, unit: Bytes, binary: bool, now: Instant) {
-        let (grammar, mut turn) = (self.grammar.clone(), Turn::default());
+        let (grammar, mut turn) = (self.grammar.clone(), Turn::new(binary, now));
         let kind = grammar.upstream(&unit);
-        let payload = match self.upstream_unit(&unit, binary, kind, now, &mut turn) {
+        let payload = match self.upstream_unit(&unit, kind, &mut turn) {
             Unit::Keep => Some(unit),
             Unit::Replace(unit) => Some(unit),
             Unit::Drop => None,
@@ -390,4 +365,10 @@ impl Engine {
             self.outputs.push_back(Output::Deliver { message, answers: turn.answers });
         }
     }
+}
+
+/// Whether the entry is open by this answer.
+fn is_usable(entry: &Entry, verdict: &Verdict<'_>) -> bool {
+    let has_id = verdict.assigned.as_ref().is_some_and(|assigned| assigned.id.len() <= MAX_TOKEN);
+    verdict.ok && (has_id || !entry.is_assigned)
 }

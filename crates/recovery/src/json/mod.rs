@@ -6,9 +6,9 @@ pub(crate) mod scan;
 
 use bytes::Bytes;
 
-use self::pattern::{Compiled, Paths, Scanned};
-pub use self::pattern::{Pattern, Test, TooManyPaths};
-use crate::kind::{Cursor, Dialect, FromClient, FromUpstream, Id, Located, Open};
+use self::pattern::{Compiled, Needs, Paths, Scanned};
+pub use self::pattern::{Pattern, PatternError, Test};
+use crate::kind::{Cursor, Dialect, FromClient, FromUpstream, Id, Located, Open, Verdict};
 
 /// The kinds of messages of a JSON protocol. In each list the first pattern that holds counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +40,37 @@ pub struct Patterns {
     pub data: Box<[Pattern]>,
 }
 
+impl Patterns {
+    /// # Errors
+    /// When a pattern lacks something that its kind of message needs.
+    fn check(&self) -> Result<(), PatternError> {
+        let all = [
+            ("hello", &self.hello, Needs::Nothing),
+            ("open", &self.open, Needs::Either),
+            ("close", &self.close, Needs::Id),
+            ("request", &self.request, Needs::Request),
+            ("greeting", &self.greeting, Needs::Nothing),
+            ("accepted", &self.accepted, Needs::Nothing),
+            ("rejected", &self.rejected, Needs::Nothing),
+            ("leaving", &self.leaving, Needs::Nothing),
+            ("answer", &self.answer, Needs::Request),
+            ("refused", &self.refused, Needs::Request),
+            ("ended", &self.ended, Needs::Id),
+            ("data", &self.data, Needs::Id),
+        ];
+        for (kind, patterns, needs) in all {
+            patterns.iter().try_for_each(|pattern| pattern.check(kind, needs))?;
+        }
+        if self.open.iter().any(|pattern| !pattern.has_id()) && !self.answer.iter().any(Pattern::has_id) {
+            return Err(PatternError::Missing {
+                kind: "answer",
+                missing: "`id`, and one of `open` has none either",
+            });
+        }
+        Ok(())
+    }
+}
+
 /// Compiled patterns and what the preset adds to them.
 #[derive(Debug)]
 pub(crate) struct Rules {
@@ -66,8 +97,9 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// # Errors
-    /// When the patterns have more different paths than a scan can find.
-    pub(crate) fn new(patterns: &Patterns, mut dialect: Dialect) -> Result<Self, TooManyPaths> {
+    /// When a pattern lacks an id, or the patterns have more different paths than a scan can find.
+    pub(crate) fn new(patterns: &Patterns, mut dialect: Dialect) -> Result<Self, PatternError> {
+        patterns.check()?;
         let (mut client, mut upstream) = (Paths::default(), Paths::default());
         dialect.greets |= !patterns.greeting.is_empty();
         dialect.assigns = patterns.answer.iter().any(Pattern::has_id);
@@ -166,8 +198,8 @@ impl Rules {
         for (patterns, ok) in [(&self.refused, false), (&self.answer, true)] {
             if let Some(pattern) = scanned.first(patterns) {
                 let (request, assigned) = (scanned.request(pattern)?, scanned.located(pattern.id));
-                let resumed = scanned.is_resumed(pattern);
-                return Some(FromUpstream::Answer { request, ok, assigned, resumed });
+                let verdict = Verdict { ok, assigned, resumed: scanned.is_resumed(pattern) };
+                return Some(FromUpstream::Answer { request, verdict });
             }
         }
         if let Some(pattern) = scanned.first(&self.ended) {

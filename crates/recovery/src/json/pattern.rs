@@ -17,6 +17,17 @@ pub enum Test {
     Absent,
 }
 
+/// As in the settings: `eth_*` begins like this, `*` is any value, and everything else is a string.
+impl From<&str> for Test {
+    fn from(text: &str) -> Self {
+        match text.strip_suffix('*') {
+            Some("") => Self::Present,
+            Some(start) => Self::Begins(start.to_owned()),
+            None => Self::is(text),
+        }
+    }
+}
+
 impl Test {
     /// The string `text`.
     pub fn is(text: &str) -> Self {
@@ -146,6 +157,20 @@ impl Pattern {
         self.id.is_some()
     }
 
+    /// # Errors
+    /// When `when` is empty, or the pattern has not the ids that a message of `kind` needs.
+    pub(super) fn check(&self, kind: &'static str, needs: Needs) -> Result<(), PatternError> {
+        let has_request = self.request.is_some() || self.constant.is_some();
+        let missing = match needs {
+            _ if self.when.is_empty() => "`when`",
+            Needs::Id if self.id.is_none() => "`id`",
+            Needs::Request if !has_request => "`request`",
+            Needs::Either if self.id.is_none() && !has_request => "`id` or `request`",
+            _ => return Ok(()),
+        };
+        Err(PatternError::Missing { kind, missing })
+    }
+
     /// Requests and answers that have no id: `id` joins them.
     #[must_use]
     pub(crate) fn constant(mut self, id: &'static str) -> Self {
@@ -159,6 +184,15 @@ impl Pattern {
         self.context = paths.map(str::to_owned).into();
         self
     }
+}
+
+/// The ids that a kind of message needs.
+#[derive(Clone, Copy)]
+pub(super) enum Needs {
+    Nothing,
+    Id,
+    Request,
+    Either,
 }
 
 /// A pattern whose paths are numbers of a table.
@@ -191,19 +225,30 @@ pub(super) struct Scanned<'a> {
     spans: Box<[Option<std::ops::Range<usize>>]>,
 }
 
-/// More paths than a scan can find.
+/// Why patterns make no protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the patterns have too many different paths: {} are allowed for each direction", scan::MAX_PATHS)]
-pub struct TooManyPaths;
+pub enum PatternError {
+    /// More paths than a scan can find.
+    #[error("the patterns have too many different paths: {} are allowed for each direction", scan::MAX_PATHS)]
+    TooManyPaths,
+    /// A pattern lacks something that its kind of message needs.
+    #[error("a pattern of `{kind}` has no {missing}")]
+    Missing {
+        /// The list that has the pattern.
+        kind: &'static str,
+        /// The missing key.
+        missing: &'static str,
+    },
+}
 
 impl Paths {
     /// # Errors
     /// When there are more than [`scan::MAX_PATHS`] different paths.
-    pub(super) fn compile(&mut self, patterns: &[Pattern]) -> Result<Box<[Compiled]>, TooManyPaths> {
+    pub(super) fn compile(&mut self, patterns: &[Pattern]) -> Result<Box<[Compiled]>, PatternError> {
         patterns.iter().map(|pattern| self.compiled(pattern)).collect()
     }
 
-    fn compiled(&mut self, pattern: &Pattern) -> Result<Compiled, TooManyPaths> {
+    fn compiled(&mut self, pattern: &Pattern) -> Result<Compiled, PatternError> {
         let mut number = |path: &String| self.number(path);
         let mut optional = |path: &Option<String>| path.as_ref().map(&mut number).transpose();
         let [id, request, instance, key, cursor, resume] = [
@@ -235,12 +280,12 @@ impl Paths {
         })
     }
 
-    fn number(&mut self, path: &str) -> Result<usize, TooManyPaths> {
+    fn number(&mut self, path: &str) -> Result<usize, PatternError> {
         if let Some(number) = self.texts.iter().position(|other| other == path) {
             return Ok(number);
         }
         if self.texts.len() == scan::MAX_PATHS {
-            return Err(TooManyPaths);
+            return Err(PatternError::TooManyPaths);
         }
         self.texts.push(path.to_owned());
         self.paths.push(Path::new(path));

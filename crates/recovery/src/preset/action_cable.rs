@@ -23,12 +23,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    json::{Pattern, Patterns, Rules, Test, TooManyPaths},
+    json::{Pattern, PatternError, Patterns, Rules, Test},
     kind::{Dialect, text},
     outcome::{Heartbeat, Message},
 };
 
-pub(super) fn rules() -> Result<Rules, TooManyPaths> {
+pub(super) fn rules() -> Result<Rules, PatternError> {
     let kind = |kind| Pattern::when("type", Test::is(kind));
     let command = |command| Pattern::when("command", Test::is(command)).id("identifier");
     let patterns = Patterns {

@@ -21,11 +21,11 @@ use bytes::Bytes;
 
 use super::graphql;
 use crate::{
-    json::{Pattern, Patterns, Rules, Test, TooManyPaths, path::Path, scan},
+    json::{Pattern, PatternError, Patterns, Rules, Test, path::Path, scan},
     kind::{Dialect, quoted, text},
 };
 
-pub(super) fn rules() -> Result<Rules, TooManyPaths> {
+pub(super) fn rules() -> Result<Rules, PatternError> {
     let is = |kind| Pattern::when("type", Test::is(kind));
     let ended = Pattern::when("type", Test::one_of(["complete", "error"])).id("id");
     let patterns = Patterns {

@@ -18,7 +18,7 @@
 use bytes::Bytes;
 
 use crate::{
-    json::{Pattern, Patterns, Rules, Test, TooManyPaths},
+    json::{Pattern, PatternError, Patterns, Rules, Test},
     kind::{Dialect, quoted, text},
 };
 
@@ -59,7 +59,7 @@ const ONCE: [(&str, &str); 2] = [
 ];
 
 /// `more`: further methods that open a subscription, each with the one that ends it.
-pub(super) fn rules(more: &[(String, String)]) -> Result<Rules, TooManyPaths> {
+pub(super) fn rules(more: &[(String, String)]) -> Result<Rules, PatternError> {
     let own = METHODS.iter().map(|(open, close)| (*open, *close));
     let more = more.iter().map(|(open, close)| (open.as_str(), close.as_str()));
     let (opens, closes): (Vec<_>, Vec<_>) = own.chain(more).unzip();

@@ -10,7 +10,7 @@ mod phoenix;
 mod stomp;
 
 use crate::{
-    json::{self, Patterns, TooManyPaths},
+    json::{self, PatternError, Patterns},
     kind::{Dialect, FromClient, FromUpstream},
     outcome::Heartbeat,
 };
@@ -82,11 +82,11 @@ pub(crate) enum Grammar {
 }
 
 impl Grammar {
-    /// The grammar of a protocol whose messages stand alone; `None` for the others.
+    /// The grammar of a protocol with whole messages; `None` for MQTT.
     ///
     /// # Errors
-    /// When patterns of the settings have more paths than a scan can find.
-    pub(crate) fn new(protocol: &Protocol) -> Result<Option<Self>, TooManyPaths> {
+    /// When patterns of the settings are incomplete, or have more paths than a scan can find.
+    pub(crate) fn new(protocol: &Protocol) -> Result<Option<Self>, PatternError> {
         let rules = match protocol {
             Protocol::Patterns(patterns) => json::Rules::new(patterns, Dialect::PLAIN)?,
             Protocol::GraphqlTransportWs => graphql_transport_ws::rules()?,

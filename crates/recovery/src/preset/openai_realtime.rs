@@ -19,11 +19,11 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{
-    json::{Pattern, Patterns, Rules, Test, TooManyPaths},
+    json::{Pattern, PatternError, Patterns, Rules, Test},
     kind::{Dialect, quoted, text},
 };
 
-pub(super) fn rules() -> Result<Rules, TooManyPaths> {
+pub(super) fn rules() -> Result<Rules, PatternError> {
     let is = |kind| Pattern::when("type", Test::is(kind));
     let patterns = Patterns {
         greeting: [is("session.created")].into(),

@@ -21,11 +21,11 @@
 use bytes::Bytes;
 
 use crate::{
-    json::{Pattern, Patterns, Rules, Test, TooManyPaths, path::Path, scan},
+    json::{Pattern, PatternError, Patterns, Rules, Test, path::Path, scan},
     kind::{Dialect, quoted, text},
 };
 
-pub(super) fn rules(nudges: bool) -> Result<Rules, TooManyPaths> {
+pub(super) fn rules(nudges: bool) -> Result<Rules, PatternError> {
     let event = |event| Pattern::when("3", Test::is(event));
     let known = |pattern: Pattern| pattern.request("1").context(["0", "1", "2"]);
     let reply = |status| event("phx_reply").and("4.status", Test::is(status)).request("1");

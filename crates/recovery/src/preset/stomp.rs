@@ -23,7 +23,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use memchr::memchr;
 
-use crate::kind::{Context, Dialect, FromClient, FromUpstream, Id, Located, Open, text};
+use crate::kind::{Context, Dialect, FromClient, FromUpstream, Id, Located, Open, Verdict, text};
 
 pub(crate) const DIALECT: Dialect = Dialect {
     failed: error,
@@ -87,14 +87,9 @@ pub(crate) fn upstream(message: &[u8]) -> FromUpstream<'_> {
 fn upstream_kind<'a>(frame: &Frame<'a>) -> Option<FromUpstream<'a>> {
     match frame.command {
         b"CONNECTED" => Some(FromUpstream::Accepted),
-        b"RECEIPT" => {
-            let request = frame.header("receipt-id")?.id;
-            Some(FromUpstream::Answer { request, ok: true, assigned: None, resumed: false })
-        }
+        b"RECEIPT" => Some(answer(frame.header("receipt-id")?, true)),
         b"ERROR" => match frame.header("receipt-id") {
-            Some(header) => {
-                Some(FromUpstream::Answer { request: header.id, ok: false, assigned: None, resumed: false })
-            }
+            Some(receipt) => Some(answer(receipt, false)),
             None => Some(FromUpstream::Rejected),
         },
         b"MESSAGE" => {
@@ -103,6 +98,10 @@ fn upstream_kind<'a>(frame: &Frame<'a>) -> Option<FromUpstream<'a>> {
         }
         _ => None,
     }
+}
+
+fn answer(receipt: Located<'_>, ok: bool) -> FromUpstream<'_> {
+    FromUpstream::Answer { request: receipt.id, verdict: Verdict { ok, assigned: None, resumed: false } }
 }
 
 impl<'a> Frame<'a> {
@@ -148,7 +147,7 @@ fn headers_length(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// A subscription without receipt has no error of its own: `ERROR` would end the client's connection.
+/// Only a frame with a receipt has an error: `ERROR` without one concerns the whole connection.
 fn error(context: &[Bytes], reason: &str) -> Option<String> {
     let id = text(context.first()?);
     let reason: String = reason.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();

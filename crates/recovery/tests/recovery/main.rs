@@ -1,5 +1,8 @@
 //! Recovery of sessions, from outside: each preset message by message, and random histories.
 
+// Clippy sees tests only in functions with `#[test]`.
+#![allow(clippy::unwrap_used)]
+
 mod action_cable;
 mod graphql;
 mod json_rpc;

@@ -297,6 +297,7 @@ impl World {
             self.upstream.publish(topic);
         }
         self.settle();
+        self.client.check_notices(self.generation);
         assert_eq!(self.client.is_accepted, self.wire.has_hello());
         if self.wire == Wire::Resuming {
             assert_eq!(self.client.holes, 0, "messages lost with a cursor");

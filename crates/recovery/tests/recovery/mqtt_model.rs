@@ -218,8 +218,8 @@ impl World {
             }
             Op::Publish(_) => {}
             Op::Message(topic) => self.broker.publish(topic),
-            Op::ToBroker(count) => self.to_broker(count),
-            Op::ToClient(count) => self.to_client(count),
+            Op::ToBroker(count) => self.feed_broker(count),
+            Op::ToClient(count) => self.feed_client(count),
             Op::Lose => self.lose(),
             Op::Connect { keeps } => self.connect(keeps),
             Op::Refuse => self.broker.refuses = true,
@@ -261,13 +261,13 @@ impl World {
         }
     }
 
-    fn to_broker(&mut self, count: usize) {
+    fn feed_broker(&mut self, count: usize) {
         let count = count.min(self.to_broker.len());
         let bytes: Vec<_> = self.to_broker.drain(..count).collect();
         self.broker.receive(&bytes);
     }
 
-    fn to_client(&mut self, count: usize) {
+    fn feed_client(&mut self, count: usize) {
         let count = count.min(self.broker.out.len());
         if count == 0 {
             return;
@@ -408,8 +408,8 @@ impl World {
 
     fn settle(&mut self) {
         while !self.to_broker.is_empty() || !self.broker.out.is_empty() {
-            self.to_broker(1000);
-            self.to_client(1000);
+            self.feed_broker(1000);
+            self.feed_client(1000);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towline_recovery::{Pattern, Patterns, Protocol, Test};
+use towline_recovery::{Pattern, PatternError, Patterns, Protocol, Recovery, Settings, Test};
 
 use super::{NONE, delivered, rig::Rig};
 
@@ -82,4 +82,40 @@ fn two_losses_before_a_message_are_one_gap() {
     rig.connect();
     assert_eq!(rig.upstream(&data(4)).len(), 2);
     assert_eq!(rig.wait(Duration::from_secs(9)), NONE);
+}
+
+#[test]
+fn incomplete_patterns_are_refused() {
+    let any = || Pattern::when("op", Test::from("x*"));
+    let check = |patterns| {
+        let protocol = Protocol::Patterns(Box::new(patterns));
+        Recovery::new(&protocol, Settings::default()).map(drop).map_err(|error| error.to_string())
+    };
+    let cases = [
+        (
+            Patterns { open: [any()].into(), ..Patterns::default() },
+            "a pattern of `open` has no `id` or `request`",
+        ),
+        (Patterns { data: [any()].into(), ..Patterns::default() }, "a pattern of `data` has no `id`"),
+        (
+            Patterns { answer: [any()].into(), ..Patterns::default() },
+            "a pattern of `answer` has no `request`",
+        ),
+        (
+            Patterns { hello: [Pattern::default()].into(), ..Patterns::default() },
+            "a pattern of `hello` has no `when`",
+        ),
+        (
+            Patterns { open: [any().request("r")].into(), ..Patterns::default() },
+            "a pattern of `answer` has no `id`, and one of `open` has none either",
+        ),
+    ];
+    for (patterns, expected) in cases {
+        assert_eq!(check(patterns), Err(expected.to_owned()));
+    }
+    let many = (0..65).map(|n| any().id(&n.to_string())).collect();
+    assert_eq!(
+        check(Patterns { data: many, ..Patterns::default() }),
+        Err(PatternError::TooManyPaths.to_string())
+    );
 }

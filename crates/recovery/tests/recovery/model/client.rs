@@ -27,6 +27,8 @@ pub struct Sub {
     notice: Option<u64>,
     is_noticed: bool,
     missing: Option<Missing>,
+    /// The generation in which it was opened.
+    opened: u64,
     pub has_failed: bool,
 }
 
@@ -64,12 +66,14 @@ impl Client {
                 assert!(!self.is_accepted, "a second answer to the hello");
                 self.is_accepted = true;
             }
-            Response::Answer { request, id, ok } => self.receive_answer(&request, id, ok, answers),
+            Response::Answer { request, id, ok } => {
+                self.receive_answer(&request, id, ok, answers, generation)
+            }
             Response::Data { id, topic, number } => self.receive_data(&id, topic, number, generation),
         }
     }
 
-    fn receive_answer(&mut self, request: &Value, id: Option<Value>, ok: bool, answers: &[u64]) {
+    fn receive_answer(&mut self, request: &Value, id: Option<Value>, ok: bool, answers: &[u64], opened: u64) {
         let event =
             request.as_u64().unwrap_or_else(|| panic!("an answer to the replay is visible: {request}"));
         assert!(answers.is_empty() || answers == [event]);
@@ -81,7 +85,7 @@ impl Client {
         let id = chosen.or(id).unwrap().to_string();
         self.closed.remove(&id);
         let (last, notice, is_noticed, missing, has_failed) = (None, None, false, None, false);
-        let sub = Sub { event, topic, last, notice, is_noticed, missing, has_failed };
+        let sub = Sub { event, topic, last, notice, is_noticed, missing, opened, has_failed };
         assert!(self.open.insert(id, sub).is_none(), "two subscriptions with one id");
     }
 
@@ -119,6 +123,13 @@ impl Client {
         assert_eq!(entry.event, sub.event);
         assert!(sub.notice.is_none_or(|last| last < gap.generation), "two notices for one reconnect");
         (sub.notice, sub.is_noticed, sub.missing) = (Some(gap.generation), true, Some(gap.missing));
+    }
+
+    /// After a replay and a message to each topic, each subscription that it restored has its notice.
+    pub fn check_notices(&self, generation: u64) {
+        for (id, sub) in self.open.iter().filter(|(_, sub)| !sub.has_failed && sub.opened < generation) {
+            assert_eq!(sub.notice, Some(generation), "the last notice of {id}");
+        }
     }
 
     /// An error of `event`: of a request, or of a subscription that was open.
