@@ -174,11 +174,12 @@ impl Engine {
     }
 
     /// Makes room for one more entry in place of `old`, at the expense of failed ones. Those whose id the upstream
-    /// assigned stay, because it may assign the same id again.
+    /// assigned stay, because it may assign the same id again, and so do those that it may still restore.
     fn make_room(&mut self, bytes: usize, old: Option<Number>) -> Result<(), Reason> {
         while let Err(reason) = self.check_room(bytes, old) {
             let is_failed = |(number, entry): &(&Number, &Entry)| {
-                entry.state == State::Failed && !entry.is_assigned && Some(**number) != old
+                let is_silent = entry.late_on != Some(self.connections);
+                entry.state == State::Failed && !entry.is_assigned && is_silent && Some(**number) != old
             };
             let failed = self.entries.iter().find(is_failed).map(|(number, _)| *number);
             self.remove(failed.ok_or(reason)?);

@@ -47,6 +47,8 @@ pub(super) struct Entry {
     pub(super) state: State,
     /// The gap that still needs a notice.
     pub(super) gap: Option<Since>,
+    /// The number of the connection on which a late answer, and data, may follow the failure.
+    pub(super) late_on: Option<u64>,
     cursors: Cursors,
 }
 
@@ -95,6 +97,7 @@ impl Entry {
             once: open.once,
             state: if open.request.is_some() { State::Opening } else { State::Open },
             gap: None,
+            late_on: None,
             cursors: Cursors { resumes: open.resume.is_some(), ..Cursors::default() },
         }
     }
@@ -133,9 +136,11 @@ impl Entry {
         Continuity::New(missing)
     }
 
-    /// The entry cannot be restored, and is kept for its ids only.
-    pub(super) fn fail(&mut self) {
+    /// The entry cannot be restored, and is kept for its ids only. `late_on`: the connection on which the upstream may
+    /// restore it nevertheless.
+    pub(super) fn fail(&mut self, late_on: Option<u64>) {
         self.state = State::Failed;
+        self.late_on = late_on;
         self.gap = None;
         self.open.payload = Bytes::new();
     }

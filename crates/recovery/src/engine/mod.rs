@@ -211,7 +211,8 @@ impl Engine {
         let dropped = self.dialect().dropped;
         let Some(entry) = self.entries.get_mut(&number) else { return };
         self.bytes -= entry.bytes();
-        entry.fail();
+        let is_late = reason == Reason::TimedOut;
+        entry.fail(is_late.then_some(self.connections));
         self.bytes += entry.bytes();
         let reply = dropped(&entry.context, &reason.to_string()).map(Message::text);
         self.outputs.push_back(Output::Failed(Failure { event: entry.event, reason, reply }));

@@ -148,8 +148,8 @@ enum Pending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Own {
     Subscribe(Number),
-    /// A SUBSCRIBE whose answer is late.
-    Abandoned,
+    /// A SUBSCRIBE whose answer is late: its filter has failed.
+    Abandoned(Number),
     /// UNSUBSCRIBE of a filter that the client has not.
     Unsubscribe(Bytes),
 }
@@ -309,6 +309,13 @@ impl Pending {
             Self::Subscribe { packet, .. } => packet.len(),
             Self::Unsubscribe { filters, .. } => filters.iter().map(Bytes::len).sum(),
             Self::Publish { .. } | Self::Release { .. } => 0,
+        }
+    }
+
+    fn subscribes(&self, filter: &Bytes) -> bool {
+        match self {
+            Self::Subscribe { subscribe, .. } => subscribe.filters.iter().any(|(other, _)| other == filter),
+            _ => false,
         }
     }
 

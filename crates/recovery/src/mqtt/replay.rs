@@ -215,7 +215,7 @@ impl Engine {
     }
 
     /// A packet id that neither side uses, from the top: clients begin at 1.
-    fn free_id(&self) -> Option<u16> {
+    pub(super) fn free_id(&self) -> Option<u16> {
         let is_retried = |id: u16| self.retried.iter().any(|(_, packet)| packet::id_of(packet) == Some(id));
         (1..=u16::MAX)
             .rev()
@@ -231,7 +231,7 @@ impl Engine {
         for own in self.own.values_mut() {
             if let Own::Subscribe(number) = *own {
                 late.push(number);
-                *own = Own::Abandoned;
+                *own = Own::Abandoned(number);
             }
         }
         late.sort_unstable();

@@ -130,8 +130,11 @@ impl Engine {
 
     fn suback(&mut self, id: u16, codes: &[u8], now: Instant, answers: &mut Vec<u64>) -> Unit {
         if let Some(own) = self.own.remove(&id) {
-            if let Own::Subscribe(number) = own {
-                self.resubscribed(number, codes.first().copied().unwrap_or(FAILURE), now);
+            let code = codes.first().copied().unwrap_or(FAILURE);
+            match own {
+                Own::Subscribe(number) => self.resubscribed(number, code, now),
+                Own::Abandoned(number) if code < FAILURE => self.unsubscribe_late(number),
+                _ => {}
             }
             return Unit::Drop;
         }
@@ -179,10 +182,23 @@ impl Engine {
         self.outputs.extend(gap.map(Output::Notice));
     }
 
+    /// The broker has restored a filter that has failed: the client does not expect its messages.
+    fn unsubscribe_late(&mut self, number: super::Number) {
+        let filter = self.filters.get(&number).map(|filter| filter.filter.clone());
+        let filter = filter.filter(|filter| !self.pending.values().any(|pending| pending.subscribes(filter)));
+        if let (Some(filter), Some(id)) = (filter, self.free_id()) {
+            let unsubscribe = packet::unsubscribe(self.is_v5(), id, std::slice::from_ref(&filter));
+            self.own.insert(id, Own::Unsubscribe(filter));
+            self.outputs.push_back(Output::Send(unsubscribe));
+        }
+    }
+
     pub(super) fn fail(&mut self, number: super::Number, reason: Reason) {
         let Some(filter) = self.filters.get_mut(&number) else { return };
         filter.state = State::Failed;
         filter.gap = None;
+        // A kept session has it, if the broker only was late.
+        self.orphans.insert(filter.filter.clone());
         self.outputs.push_back(Output::Failed(Failure { event: filter.event, reason, reply: None }));
     }
 

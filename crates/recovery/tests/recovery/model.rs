@@ -318,8 +318,6 @@ fn run(wire: Wire, in_flight: InFlight, ops: Vec<Op>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
-
     #[test]
     fn no_history_breaks_a_session_with_assigned_ids(retry: bool, ops in vec(op(), 0..120)) {
         run(Wire::Rpc, in_flight(retry), ops);

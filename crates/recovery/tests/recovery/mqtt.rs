@@ -189,7 +189,9 @@ fn a_refused_filter_fails_alone() {
     assert_eq!(rig.receive("90 03 ff ff 80"), [refused]);
     let late = "failed 1 the upstream did not answer the subscription after a reconnect in time";
     assert_eq!(rig.wait(Duration::from_secs(5)), [late, "gap  unknown", "ready"]);
-    assert_eq!(rig.receive("90 03 ff fe 00"), NONE, "a late answer is hidden");
+    let unsubscribed = sent("a2 05 ff ff 00 01 62");
+    assert_eq!(rig.receive("90 03 ff fe 00"), unsubscribed, "the client does not expect messages any more");
+    assert_eq!(rig.receive("b0 02 ff ff"), NONE);
 }
 
 #[test]
@@ -206,6 +208,15 @@ fn a_refused_login_is_passed_on_and_a_busy_broker_is_not() {
     rig.connect();
     let broken = "broken the upstream did not answer the login of the replay within 5s";
     assert_eq!(rig.wait(Duration::from_secs(5)), [broken]);
+}
+
+#[test]
+fn nothing_meant_for_a_lost_connection_reaches_the_next() {
+    let mut rig = rig();
+    rig.lose();
+    rig.journal.connected(2, rig.now);
+    rig.lose();
+    assert_eq!(rig.connect(), sent(CONNECT));
 }
 
 #[test]

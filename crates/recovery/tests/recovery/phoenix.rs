@@ -40,6 +40,16 @@ fn a_refused_join_makes_the_library_join() {
 }
 
 #[test]
+fn a_channel_that_ends_during_the_replay_is_not_awaited() {
+    let mut rig = rig("phoenix");
+    rig.lose();
+    rig.connect();
+    let error = r#"["3","3","room:1","phx_error",{}]"#;
+    assert_eq!(rig.upstream(error), [&format!("< {error}"), "gap  unknown", "ready"]);
+    assert_eq!(rig.upstream(JOINED), NONE, "an answer to the replay");
+}
+
+#[test]
 fn the_end_of_an_earlier_life_is_not_the_end_of_this_one() {
     let mut rig = rig("phoenix");
     rig.client(r#"["7","7","room:1","phx_join",{}]"#);
