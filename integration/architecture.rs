@@ -18,7 +18,7 @@ const NOT_AT_RUN_TIME: [&str; 7] =
     ["settings", "trickle", "tools", "cli.rs", "commands", "log.rs", "log/filter.rs"];
 
 /// The crates below the proxy, each in `crates/NAME`.
-const CRATES: [&str; 3] = ["event", "trickle", "wire"];
+const CRATES: [&str; 4] = ["event", "recovery", "trickle", "wire"];
 
 /// Collection types that can grow.
 const GROWABLE: [&str; 8] =
