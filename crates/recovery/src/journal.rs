@@ -7,7 +7,7 @@ use crate::{
     json::PatternError,
     mqtt,
     outcome::{ClientStep, Failure, Heartbeat, Loss, Lost, Message, Output, UpstreamStep},
-    preset::{self, Grammar, Protocol},
+    preset::{Grammar, Protocol},
     settings::Settings,
 };
 
@@ -17,7 +17,6 @@ pub struct Recovery {
     /// `None`: MQTT.
     grammar: Option<Arc<Grammar>>,
     settings: Settings,
-    heartbeat: Option<Heartbeat>,
 }
 
 impl Recovery {
@@ -27,7 +26,7 @@ impl Recovery {
     /// When patterns of the settings are incomplete, or have too many different paths.
     pub fn new(protocol: &Protocol, settings: Settings) -> Result<Self, PatternError> {
         let grammar = Grammar::new(protocol)?.map(Arc::new);
-        Ok(Self { grammar, settings, heartbeat: preset::heartbeat(protocol) })
+        Ok(Self { grammar, settings })
     }
 
     /// The journal of a new session.
@@ -37,11 +36,6 @@ impl Recovery {
             None => Core::Packets(Box::new(mqtt::Engine::new(self.settings))),
         };
         Journal { core }
-    }
-
-    /// What keeps the library of a client content while there is no upstream.
-    pub fn heartbeat(&self) -> Option<&Heartbeat> {
-        self.heartbeat.as_ref()
     }
 }
 
@@ -147,6 +141,14 @@ impl Journal {
         match &self.core {
             Core::Messages(engine) => engine.keepalive(message),
             Core::Packets(_) => mqtt::Engine::keepalive(message),
+        }
+    }
+
+    /// What the client's library needs now and then while there is no upstream.
+    pub fn heartbeat(&self) -> Option<&Heartbeat> {
+        match &self.core {
+            Core::Messages(engine) => engine.heartbeat(),
+            Core::Packets(_) => None,
         }
     }
 

@@ -4,6 +4,8 @@ use std::{borrow::Cow, ops::Range};
 
 use bytes::Bytes;
 
+use crate::outcome::Heartbeat;
+
 /// An id, written in one way per value.
 pub(crate) type Id<'a> = Cow<'a, [u8]>;
 
@@ -112,6 +114,8 @@ pub(crate) struct Dialect {
     pub(crate) assigns: bool,
     /// There are messages that belong to a subscription.
     pub(crate) has_data: bool,
+    /// What a client needs while there is no upstream.
+    pub(crate) heartbeat: Option<fn() -> Heartbeat>,
     /// Request ids of a replay are replaced by ids that the client does not use.
     pub(crate) own_requests: bool,
     /// A new connection greets, and listens only after that.
@@ -135,6 +139,7 @@ impl Dialect {
         dropped: |_, _| None,
         closed: |_| None,
         pong: |_| None,
+        heartbeat: None,
         assigns: false,
         has_data: false,
         own_requests: false,

@@ -149,19 +149,23 @@ impl Engine {
             if !self.dialect().answers_optional {
                 return Err(Reason::TooManyRequests(limit));
             }
-            self.forget_oldest_call();
+            self.forget_older_calls();
         }
         self.check_bytes(pending.bytes(&request), 0)?;
         self.put_pending(patch::owned(request), pending);
         Ok(Unit::Keep)
     }
 
-    fn forget_oldest_call(&mut self) {
+    /// Forgets the older half of the requests, so that the cost per request stays small.
+    fn forget_older_calls(&mut self) {
         let calls = self.pending.iter().filter_map(|(request, pending)| match pending {
             Pending::Call { event, .. } => Some((*event, request.clone())),
             _ => None,
         });
-        if let Some((_, request)) = calls.min() {
+        let mut calls: Vec<_> = calls.collect();
+        calls.sort_unstable();
+        let older = calls.len().div_ceil(2);
+        for (_, request) in calls.into_iter().take(older) {
             self.take_pending(&request);
         }
     }

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use self::entry::{Entry, Since};
 use crate::{
     kind::{Context, Dialect, FromClient, Unit},
-    outcome::{Failure, Message, Output, Reason},
+    outcome::{Failure, Heartbeat, Message, Output, Reason},
     preset::Grammar,
     settings::Settings,
 };
@@ -40,6 +40,7 @@ pub(crate) struct Engine {
     hellos: Vec<Hello>,
     /// The client has received a greeting.
     is_greeted: bool,
+    heartbeat: Option<Heartbeat>,
     entries: BTreeMap<Number, Entry>,
     next: Number,
     /// Entries by the id that the client knows.
@@ -134,6 +135,7 @@ enum Step {
 impl Engine {
     pub(crate) fn new(grammar: std::sync::Arc<Grammar>, settings: Settings) -> Self {
         Self {
+            heartbeat: grammar.heartbeat(&[], &[]),
             grammar,
             settings,
             hellos: Vec::new(),
@@ -159,6 +161,10 @@ impl Engine {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.accepts_client
+    }
+
+    pub(crate) fn heartbeat(&self) -> Option<&Heartbeat> {
+        self.heartbeat.as_ref()
     }
 
     pub(crate) fn entries(&self) -> usize {

@@ -76,7 +76,9 @@ impl Engine {
 
     fn lose_requests(&mut self, loss: &Loss<'_>, lost: &mut Lost) {
         let dialect = self.dialect();
-        for (request, pending) in std::mem::take(&mut self.pending) {
+        let mut pending: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
+        pending.sort_by(|(one, _), (other, _)| one.cmp(other));
+        for (request, pending) in pending {
             self.bytes -= pending.bytes(&request);
             match pending {
                 Pending::Call { event, context } => {

@@ -79,7 +79,7 @@ impl Engine {
                 Unit::Keep
             }
             FromUpstream::Greeting => self.greeting(),
-            FromUpstream::Accepted => self.accepted(),
+            FromUpstream::Accepted => self.accepted(unit),
             FromUpstream::Rejected => self.rejected(turn),
             FromUpstream::Leaving => Unit::Drop,
             FromUpstream::Answer { request, verdict } => self.answer(unit, &request, verdict, turn),
@@ -100,7 +100,7 @@ impl Engine {
     }
 
     /// The answer to a login reaches the client once, whichever connection it comes from.
-    fn accepted(&mut self) -> Unit {
+    fn accepted(&mut self, unit: &Bytes) -> Unit {
         let position = match &mut self.phase {
             Phase::Replay { step: Step::Accepting(position), .. } => Some(*position),
             _ => self.hellos.iter().position(|hello| !hello.is_answered),
@@ -113,7 +113,12 @@ impl Engine {
         let Some(hello) = position.and_then(|position| self.hellos.get_mut(position)) else {
             return Unit::Keep;
         };
-        if std::mem::replace(&mut hello.is_answered, true) { Unit::Drop } else { Unit::Keep }
+        if std::mem::replace(&mut hello.is_answered, true) {
+            return Unit::Drop;
+        }
+        // The client's library follows the first answer.
+        self.heartbeat = self.grammar.heartbeat(&hello.message.payload, unit);
+        Unit::Keep
     }
 
     fn rejected(&mut self, turn: &mut Turn) -> Unit {

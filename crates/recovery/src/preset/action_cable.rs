@@ -42,10 +42,11 @@ pub(super) fn rules() -> Result<Rules, PatternError> {
         close: [command("unsubscribe")].into(),
         ..Patterns::default()
     };
-    Rules::new(&patterns, Dialect { failed: reject, dropped: reject, ..Dialect::PLAIN })
+    let dialect = Dialect { failed: reject, dropped: reject, heartbeat: Some(heartbeat), ..Dialect::PLAIN };
+    Rules::new(&patterns, dialect)
 }
 
-pub(super) fn heartbeat() -> Heartbeat {
+fn heartbeat() -> Heartbeat {
     Heartbeat { every: Duration::from_secs(3), message: Message::text(r#"{"type":"ping","message":0}"#) }
 }
 

@@ -123,6 +123,14 @@ impl Grammar {
         }
     }
 
+    /// What a client needs while there is no upstream, by its login and the answer, where these say so.
+    pub(crate) fn heartbeat(&self, hello: &[u8], accepted: &[u8]) -> Option<Heartbeat> {
+        match self {
+            Self::Json(rules) => rules.dialect.heartbeat.map(|heartbeat| heartbeat()),
+            Self::Stomp => stomp::heartbeat(hello, accepted),
+        }
+    }
+
     /// Whether one message may be an array of messages.
     pub(crate) fn has_batches(&self) -> bool {
         matches!(self, Self::Json(rules) if rules.batches)
@@ -135,9 +143,4 @@ impl Grammar {
             Self::Stomp => format!("towline-{generation}-{number}"),
         }
     }
-}
-
-/// What keeps the library of a client of `protocol` content while there is no upstream.
-pub(crate) fn heartbeat(protocol: &Protocol) -> Option<Heartbeat> {
-    matches!(protocol, Protocol::ActionCable).then(action_cable::heartbeat)
 }

@@ -16,14 +16,18 @@
 //!
 //! The client's subscription ids are kept. Ids of acknowledgements belong to one connection: they are marked with
 //! its generation on the way to the client, and the journal takes back those of an earlier generation. A frame in
-//! flight gets `ERROR` with its `receipt-id`. A frame that spans several WebSocket messages passes unread.
+//! flight gets `ERROR` with its `receipt-id`. A client that was promised heart-beats has them from the journal's
+//! [`Heartbeat`]. A frame that spans several WebSocket messages passes unread.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use bytes::Bytes;
 use memchr::memchr;
 
-use crate::kind::{Context, Dialect, FromClient, FromUpstream, Id, Located, Open, Verdict, text};
+use crate::{
+    kind::{Context, Dialect, FromClient, FromUpstream, Id, Located, Open, Verdict, text},
+    outcome::{Heartbeat, Message},
+};
 
 pub(crate) const DIALECT: Dialect = Dialect {
     failed: error,
@@ -98,6 +102,21 @@ fn upstream_kind<'a>(frame: &Frame<'a>) -> Option<FromUpstream<'a>> {
         }
         _ => None,
     }
+}
+
+/// "Heart-beating": the upstream sends something within the larger of what it offers and what the client wants.
+pub(super) fn heartbeat(hello: &[u8], accepted: &[u8]) -> Option<Heartbeat> {
+    let [offered, _] = intervals(accepted)?;
+    let [_, wanted] = intervals(hello)?;
+    let every = Duration::from_millis(offered.max(wanted));
+    (offered > 0 && wanted > 0).then(|| Heartbeat { every, message: Message::text("\n") })
+}
+
+/// What the sender of a frame can send, and what it wants to receive, in milliseconds.
+fn intervals(frame: &[u8]) -> Option<[u64; 2]> {
+    let header = Frame::new(frame)?.header("heart-beat")?;
+    let (sends, wants) = std::str::from_utf8(&header.id).ok()?.split_once(',')?;
+    Some([sends.trim().parse().ok()?, wants.trim().parse().ok()?])
 }
 
 fn answer(receipt: Located<'_>, ok: bool) -> FromUpstream<'_> {

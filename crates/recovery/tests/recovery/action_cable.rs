@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use towline_recovery::{Recovery, Settings};
-
 use super::{NONE, REFUSED, delivered, preset, rig::Rig, sent};
 
 const WELCOME: &str = r#"{"type":"welcome"}"#;
@@ -69,6 +67,5 @@ fn a_restart_is_hidden_and_a_refusal_is_not() {
 
 #[test]
 fn the_client_needs_a_ping_during_the_outage() {
-    let recovery = Recovery::new(&preset("action-cable"), Settings::default()).unwrap();
-    assert_eq!(recovery.heartbeat().unwrap().every, Duration::from_secs(3));
+    assert_eq!(rig().journal.heartbeat().unwrap().every, Duration::from_secs(3));
 }

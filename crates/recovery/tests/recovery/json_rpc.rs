@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towline_recovery::{Limits, Protocol};
+use towline_recovery::{Limits, Message, Protocol};
 
 use super::{LOST, NONE, REFUSED, delivered, preset, rig::Rig, sent};
 
@@ -235,4 +235,16 @@ fn messages_of_an_older_connection_are_hidden() {
     rig.generation = 1;
     assert_eq!(rig.upstream(&data("\"0x1\"")), NONE);
     assert_eq!(rig.upstream(&answer("\"towline-2-0\"", "\"0x1\"")), NONE);
+}
+
+#[test]
+fn a_batch_is_one_event_with_one_outcome() {
+    let mut rig = Rig::retrying(&preset("json-rpc"));
+    let call = |id| format!(r#"{{"id":{id},"method":"eth_chainId"}}"#);
+    rig.client(&format!("[{},{HEADS},{}]", call(7), call(8)));
+    let error = |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"gone"}}}}"#);
+    assert_eq!(rig.lose(), [format!("failed 0 {LOST}"), format!("< [{},{}]", error(7), error(8))]);
+    let message = Message::text(format!("[{},{}]", call(7), r#"{"method":"note"}"#));
+    let reply = rig.journal.error_reply(&message, "gone").unwrap();
+    assert_eq!(reply, Message::text(format!("[{}]", error(7))));
 }

@@ -42,3 +42,11 @@ fn each_preset_has_a_protocol_that_compiles() {
     }
     assert_eq!(Protocol::preset("socket.io"), None);
 }
+
+/// A journal moves with its session's connector.
+#[test]
+fn a_journal_may_move_to_another_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<towline_recovery::Journal>();
+    is_send::<Recovery>();
+}

@@ -57,3 +57,13 @@ fn a_send_in_flight_fails_with_its_receipt() {
     let error = "< ERROR|receipt-id:r9|message:gone|content-type:text/plain||gone^@";
     assert_eq!(rig.lose(), [&format!("failed 3 {LOST}"), error]);
 }
+
+#[test]
+fn heart_beats_that_were_promised_go_on_during_the_outage() {
+    assert_eq!(rig().journal.heartbeat(), None, "nothing was promised");
+    let mut rig = Rig::new(&preset("stomp"));
+    rig.client("CONNECT\nheart-beat:0,8000\n\n\0");
+    rig.upstream("CONNECTED\nheart-beat:10000,0\n\n\0");
+    let heartbeat = rig.journal.heartbeat().unwrap();
+    assert_eq!((heartbeat.every.as_secs(), &heartbeat.message.payload[..]), (10, &b"\n"[..]));
+}
