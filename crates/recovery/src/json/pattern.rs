@@ -11,6 +11,8 @@ pub enum Test {
     Begins(String),
     /// This JSON value, such as `true` or `7`, compared as it is written.
     Json(String),
+    /// Any value, `null` too.
+    Exists,
     /// Any value, but not `null`.
     Present,
     /// No value, or `null`.
@@ -46,6 +48,7 @@ impl Test {
             Self::OneOf(texts) => text().is_some_and(|text| texts.iter().any(|other| *other == *text)),
             Self::Begins(start) => text().is_some_and(|text| text.starts_with(start)),
             Self::Json(json) => token == Some(json.as_bytes()),
+            Self::Exists => token.is_some(),
             Self::Present => is_some,
             Self::Absent => !is_some,
         }

@@ -7,6 +7,7 @@
 //! | answer | upstream | `{"id":1,"result":"0x9c"}`, `0x9c` is the subscription's id | JSON-RPC, section 5 |
 //! | refused | upstream | `{"id":1,"error":{"code":-32000,"message":"…"}}` | JSON-RPC, section 5.1 |
 //! | data | upstream | `{"method":"eth_subscription","params":{"subscription":"0x9c","result":{…}}}` | Ethereum, pub/sub |
+//! | ended | upstream | `{"method":"author_extrinsicUpdate","params":{"subscription":"w","result":{"finalized":"0x…"}}}` | Substrate, `author` |
 //! | close | client | `{"id":2,"method":"eth_unsubscribe","params":["0x9c"]}` | Ethereum, pub/sub |
 //! | request | client | any other message with an `id` and a `method` | JSON-RPC, section 4 |
 //!
@@ -77,11 +78,24 @@ pub(super) fn rules(more: &[(String, String)]) -> Result<Rules, PatternError> {
         request: [method(Test::Present)].into(),
         refused: [answer.clone().and("error", Test::Present)].into(),
         answer: [answer.id("result")].into(),
+        ended: ended(),
         data: [data.id("params.subscription")].into(),
         ..Patterns::default()
     };
     let dialect = Dialect { failed: error, closed, own_requests: true, ..Dialect::PLAIN };
     Ok(Rules::new(&patterns, dialect)?.with_batches())
+}
+
+/// The last message about a transaction, after which the upstream forgets the subscription.
+fn ended() -> Box<[Pattern]> {
+    let of = |method| Pattern::when("method", Test::is(method)).id("params.subscription");
+    let extrinsic = || of("author_extrinsicUpdate");
+    // Solana's first message may be the text `receivedSignature`; the last one is an object with `err`.
+    let mut ended = vec![of("signatureNotification").and("params.result.value.err", Test::Exists)];
+    ended.push(extrinsic().and("params.result", Test::one_of(["dropped", "invalid"])));
+    let finals = ["params.result.finalized", "params.result.finalityTimeout", "params.result.usurped"];
+    ended.extend(finals.map(|path| extrinsic().and(path, Test::Exists)));
+    ended.into()
 }
 
 fn error(context: &[Bytes], reason: &str) -> Option<String> {

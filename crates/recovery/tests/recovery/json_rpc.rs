@@ -248,3 +248,29 @@ fn a_batch_is_one_event_with_one_outcome() {
     let reply = rig.journal.error_reply(&message, "gone").unwrap();
     assert_eq!(reply, Message::text(format!("[{}]", error(7))));
 }
+
+#[test]
+fn the_last_message_about_a_transaction_ends_its_subscription() {
+    let mut rig = Rig::new(&preset("json-rpc"));
+    let update = |method: &str, id: &str, result: &str| {
+        format!(r#"{{"method":"{method}","params":{{"subscription":{id},"result":{result}}}}}"#)
+    };
+    let cases = [
+        ("author_submitAndWatchExtrinsic", "author_extrinsicUpdate", r#""ready""#, r#"{"finalized":"0x"}"#),
+        ("author_submitAndWatchExtrinsic", "author_extrinsicUpdate", r#"{"inBlock":"0x"}"#, r#""invalid""#),
+        (
+            "signatureSubscribe",
+            "signatureNotification",
+            r#"{"value":"receivedSignature"}"#,
+            r#"{"value":{"err":null}}"#,
+        ),
+    ];
+    for (open, method, first, last) in cases {
+        rig.client(&format!(r#"{{"id":1,"method":"{open}","params":[]}}"#));
+        rig.upstream(&answer("1", "5"));
+        assert_eq!(rig.upstream(&update(method, "5", first)), delivered(&update(method, "5", first)));
+        assert_eq!(rig.journal.entries(), 1, "{first}");
+        assert_eq!(rig.upstream(&update(method, "5", last)), delivered(&update(method, "5", last)));
+        assert_eq!(rig.journal.entries(), 0, "{last}");
+    }
+}
