@@ -227,6 +227,7 @@ impl Engine {
     /// Ends the subscription for the client's library, which then opens it again.
     fn nudge(&mut self, number: Number, now: Instant) {
         let Some(mut entry) = self.remove(number) else { return };
+        self.lost = None;
         self.outputs.extend(entry.end_gap(now, self.generation, Missing::Unknown).map(Output::Notice));
         if let Some(text) = (self.dialect().dropped)(&entry.context, "") {
             self.outputs.push_back(Output::Deliver { message: Message::text(text), answers: Vec::new() });
@@ -256,7 +257,8 @@ impl Engine {
         if !self.awaits_id() {
             self.early = Early::default();
         }
-        let gap = self.lost.take().filter(|_| !self.has_open_entries()).map(|since| Gap {
+        // Where entries have notices, the session needs none.
+        let gap = self.lost.take().map(|since| Gap {
             entry: None,
             last_event: since.last_event,
             since: since.at,
@@ -266,10 +268,6 @@ impl Engine {
         });
         self.outputs.extend(gap.map(Output::Notice));
         self.outputs.push_back(Output::Ready);
-    }
-
-    fn has_open_entries(&self) -> bool {
-        self.entries.values().any(|entry| entry.state == State::Open)
     }
 }
 

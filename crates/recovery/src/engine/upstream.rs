@@ -227,6 +227,7 @@ impl Engine {
     pub(super) fn confirm(&mut self, number: Number, resumed: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         entry.state = State::Open;
+        self.lost = None;
         let missing = if resumed { Missing::None } else { Missing::Unknown };
         if entry.last_cursor().is_some() && !resumed {
             // The first message shows what is missing.

@@ -157,6 +157,7 @@ impl Engine {
     fn confirm_all(&mut self, now: Instant) {
         let generation = self.generation;
         for filter in self.filters.values_mut().filter(|filter| filter.state == State::Reopening) {
+            self.lost = None;
             filter.state = State::Open;
             let gap = filter.end_gap(now, generation);
             self.outputs.extend(gap.map(Output::Notice));
@@ -243,8 +244,8 @@ impl Engine {
     fn complete(&mut self, now: Instant) {
         self.phase = Phase::Ready;
         self.is_session_whole = true;
-        let has_open = self.filters.values().any(|filter| filter.state == State::Open);
-        let gap = self.lost.take().filter(|_| !has_open).map(|since| Gap {
+        // Where filters have notices, the session needs none.
+        let gap = self.lost.take().map(|since| Gap {
             entry: None,
             last_event: since.last_event,
             since: since.at,

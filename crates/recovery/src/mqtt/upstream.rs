@@ -177,6 +177,7 @@ impl Engine {
         }
         let generation = self.generation;
         let Some(filter) = self.filters.get_mut(&number) else { return };
+        self.lost = None;
         filter.state = State::Open;
         let gap = filter.end_gap(now, generation);
         self.outputs.extend(gap.map(Output::Notice));
