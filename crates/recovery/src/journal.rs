@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc, time::Instant};
 
 use crate::{
+    class::{ClientClass, UpstreamClass},
     engine::Engine,
     json::PatternError,
     mqtt,
@@ -89,6 +90,29 @@ impl Journal {
     /// Takes a message of the upstream connection `generation`. Those of older connections are hidden.
     pub fn upstream(&mut self, generation: u64, message: Message, now: Instant) -> UpstreamStep {
         engine!(mut self, engine => engine.upstream(generation, message, now))
+    }
+
+    /// Like [`Journal::client`], for a message that a program has classified. MQTT needs no such help: there the
+    /// class has no effect.
+    pub fn client_as(&mut self, event: u64, message: Message, class: &ClientClass) -> ClientStep {
+        match &mut self.core {
+            Core::Messages(engine) => engine.client_as(event, message, class),
+            Core::Packets(engine) => engine.client(event, message),
+        }
+    }
+
+    /// Like [`Journal::upstream`], for a message that a program has classified.
+    pub fn upstream_as(
+        &mut self,
+        generation: u64,
+        message: Message,
+        class: &UpstreamClass,
+        now: Instant,
+    ) -> UpstreamStep {
+        match &mut self.core {
+            Core::Messages(engine) => engine.upstream_as(generation, message, class, now),
+            Core::Packets(engine) => engine.upstream(generation, message, now),
+        }
     }
 
     /// The connection is lost, or an attempt to replay on it is broken.

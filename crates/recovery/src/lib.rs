@@ -23,6 +23,7 @@
 //!
 //! This crate uses no actors, sockets or clocks.
 
+mod class;
 mod engine;
 mod journal;
 mod json;
@@ -32,6 +33,7 @@ mod outcome;
 mod preset;
 mod settings;
 
+pub use self::class::{ClientClass, UpstreamClass};
 pub use self::journal::{Journal, Recovery};
 pub use self::json::{Pattern, PatternError, Patterns, Test};
 pub use self::outcome::{

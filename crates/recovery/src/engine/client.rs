@@ -6,6 +6,7 @@ use super::{
     patch,
 };
 use crate::{
+    class::ClientClass,
     kind::{Context, FromClient, Id, Located, Open, Unit},
     outcome::{ClientStep, Failure, Message, Output, Reason},
 };
@@ -21,16 +22,44 @@ impl Engine {
         let left = patch::rewrite(message, grammar.has_batches(), |unit| {
             let kind = grammar.client(&unit);
             let message = Message { payload: unit.clone(), binary };
-            self.client_unit(event, &message, kind).unwrap_or_else(|(reason, context)| {
-                let reply = (self.dialect().failed)(&context, &reason.to_string()).map(Message::text);
-                // One event has one outcome. In a batch, the first refusal is it, and others are replies only.
-                match &refused {
-                    None => refused = Some(Failure { event, reason, reply }),
-                    Some(_) => self.deliver_reply(reply),
-                }
-                Unit::Drop
-            })
+            self.client_or_refuse(event, &message, kind, &mut refused)
         });
+        self.client_step(left, refused)
+    }
+
+    /// Takes a message that a program has classified.
+    pub(crate) fn client_as(&mut self, event: u64, message: Message, class: &ClientClass) -> ClientStep {
+        if !self.is_ready() {
+            return ClientStep::Wait(message);
+        }
+        let mut refused = None;
+        let left = match self.client_or_refuse(event, &message, class.kind(), &mut refused) {
+            Unit::Keep => Some(message),
+            Unit::Replace(payload) => Some(Message { payload, ..message }),
+            Unit::Drop => None,
+        };
+        self.client_step(left, refused)
+    }
+
+    fn client_or_refuse(
+        &mut self,
+        event: u64,
+        message: &Message,
+        kind: FromClient<'_>,
+        refused: &mut Option<Failure>,
+    ) -> Unit {
+        self.client_unit(event, message, kind).unwrap_or_else(|(reason, context)| {
+            let reply = (self.dialect().failed)(&context, &reason.to_string()).map(Message::text);
+            // One event has one outcome. In a batch, the first refusal is it, and others are replies only.
+            match refused {
+                None => *refused = Some(Failure { event, reason, reply }),
+                Some(_) => self.deliver_reply(reply),
+            }
+            Unit::Drop
+        })
+    }
+
+    fn client_step(&mut self, left: Option<Message>, refused: Option<Failure>) -> ClientStep {
         match (left, refused) {
             (Some(message), None) => ClientStep::Send(message),
             (Some(message), Some(failure)) => {

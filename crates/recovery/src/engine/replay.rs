@@ -189,7 +189,11 @@ impl Engine {
         if grammar.dialect().nudges {
             return self.nudge(number, now);
         }
-        let FromClient::Open(open) = grammar.client(&message.payload) else { return };
+        let open = match grammar.client(&message.payload) {
+            FromClient::Open(open) => open,
+            // A program has classified it.
+            _ => return self.send_classified(number, message, now),
+        };
         let own = grammar.request_id(self.generation, number);
         let mut changes = Vec::new();
         if let Some(request) = open.request {
@@ -212,6 +216,19 @@ impl Engine {
         }
         let payload = patch::patched(&message.payload, &mut changes);
         self.outputs.push_back(Output::Send(Message { payload, ..message }));
+    }
+
+    fn send_classified(&mut self, number: Number, message: Message, now: Instant) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        if let Some(id) = &entry.id {
+            self.by_upstream.insert(id.clone(), number);
+        }
+        if entry.state == State::Reopening {
+            self.confirm(number, false, now);
+        } else {
+            entry.state = State::Open;
+        }
+        self.outputs.push_back(Output::Send(message));
     }
 
     fn await_open(&mut self, id: bytes::Bytes, number: Number, state: State) {

@@ -10,6 +10,7 @@ use super::{
     patch,
 };
 use crate::{
+    class::UpstreamClass,
     kind::{Cursor, FromUpstream, Id, Located, Unit, Verdict},
     outcome::{Broken, Message, Missing, Output, Reason, UpstreamStep},
 };
@@ -47,6 +48,26 @@ impl Engine {
             let kind = grammar.upstream(&unit);
             self.upstream_unit(&unit, kind, &mut turn)
         });
+        self.finish(left, turn)
+    }
+
+    /// Takes a message that a program has classified.
+    pub(crate) fn upstream_as(
+        &mut self,
+        generation: u64,
+        message: Message,
+        class: &UpstreamClass,
+        now: Instant,
+    ) -> UpstreamStep {
+        if generation != self.generation || self.phase == Phase::Down {
+            return UpstreamStep::Hide;
+        }
+        let (mut turn, cursor) = (Turn::new(message.binary, now), class.cursor());
+        let left = match self.upstream_unit(&message.payload, class.kind(&cursor), &mut turn) {
+            Unit::Keep => Some(message),
+            Unit::Replace(payload) => Some(Message { payload, ..message }),
+            Unit::Drop => None,
+        };
         self.finish(left, turn)
     }
 
