@@ -124,6 +124,8 @@ pub(crate) struct Dialect {
     pub(crate) accepts: bool,
     /// A request may have no answer.
     pub(crate) answers_optional: bool,
+    /// A `close` may end a request too: both have ids of one kind.
+    pub(crate) closes_requests: bool,
     /// Subscriptions are not sent again: the client's library opens them after it has received their end.
     pub(crate) nudges: bool,
     /// Whether a later login makes an earlier one of the same kind superfluous.
@@ -146,10 +148,11 @@ impl Dialect {
         greets: false,
         accepts: false,
         answers_optional: false,
+        closes_requests: false,
         nudges: false,
         covers: |_, _| true,
-        // RFC 6455 section 7.4.1: policy violation.
-        refusals: &[1008],
+        // RFC 6455 section 7.4.1: policy violation; and what applications make of HTTP's 400, 401, 403 and 408.
+        refusals: &[1008, 4400, 4401, 4403, 4408],
     };
 }
 

@@ -18,7 +18,8 @@
 //! - *close* ends it: the journal forgets it.
 //! - *data* belongs to a subscription: an id that the upstream assigned is replaced by the one that the client knows.
 //!
-//! A [`Protocol`] is one of the presets, or [`Patterns`] of JSON messages from the settings. Messages keep their bytes,
+//! A [`Protocol`] is one of the presets, or [`Patterns`] of JSON messages from the settings; a program may classify
+//! messages of any other ([`Journal::client_as`]). Messages keep their bytes,
 //! except for the ids. Everything else passes unread and is never sent twice.
 //!
 //! This crate uses no actors, sockets or clocks.

@@ -151,6 +151,9 @@ impl Engine {
         request: Option<Id<'_>>,
         context: Context,
     ) -> Unit {
+        if self.dialect().closes_requests && matches!(self.pending.get(&*id.id), Some(Pending::Call { .. })) {
+            self.take_pending(&id.id);
+        }
         let entry = self.by_client.get(&*id.id).copied().and_then(|number| self.remove(number));
         let upstream_id = match &entry {
             Some(entry) if entry.state != State::Failed => entry.upstream_id.clone(),

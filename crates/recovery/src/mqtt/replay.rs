@@ -7,6 +7,7 @@ use super::{
     packet::{self, Packet},
 };
 use crate::{
+    kind::Dialect,
     outcome::{Broken, Failure, Gap, GapEntry, Loss, Lost, Message, Missing, Output, Reason},
     settings::InFlight,
 };
@@ -14,8 +15,10 @@ use crate::{
 impl Engine {
     pub(crate) fn lost(&mut self, loss: Loss<'_>) -> Lost {
         let is_replay = self.connections > 1 && !self.is_proved;
-        let mut lost =
-            Lost { pass_on: loss.close.filter(|code| is_replay && *code == 1008), ..Lost::default() };
+        let mut lost = Lost {
+            pass_on: loss.close.filter(|code| is_replay && Dialect::PLAIN.refusals.contains(code)),
+            ..Lost::default()
+        };
         self.last_event = loss.last_event.or(self.last_event);
         let since = Since { at: loss.now, last_event: self.last_event };
         self.lost.get_or_insert(since);

@@ -41,6 +41,7 @@ pub(super) fn rules() -> Result<Rules, PatternError> {
         failed: error,
         dropped: error,
         pong,
+        closes_requests: true,
         refusals: &[1008, 4400, 4401, 4403, 4408, 4409, 4429],
         ..Dialect::PLAIN
     };

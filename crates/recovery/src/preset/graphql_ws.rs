@@ -37,8 +37,7 @@ pub(super) fn rules() -> Result<Rules, PatternError> {
         close: [is("stop").id("id")].into(),
         ..Patterns::default()
     };
-    let refusals = &[1008, 4400, 4401, 4403];
-    let dialect = Dialect { failed: error, dropped: error, refusals, ..Dialect::PLAIN };
+    let dialect = Dialect { failed: error, dropped: error, closes_requests: true, ..Dialect::PLAIN };
     Ok(Rules::new(&patterns, dialect)?.with_subscriptions(graphql::is_subscription))
 }
 

@@ -50,6 +50,15 @@ fn an_answered_query_has_not_failed() {
 }
 
 #[test]
+fn a_cancelled_query_does_not_fail() {
+    let mut rig = rig();
+    rig.client(PAY);
+    let cancel = r#"{"id":"2","type":"complete"}"#;
+    assert_eq!(rig.client(cancel), sent(cancel));
+    assert_eq!(rig.lose(), NONE);
+}
+
+#[test]
 fn an_ended_subscription_does_not_return() {
     for end in ["complete", "error"] {
         let mut rig = rig();
