@@ -255,6 +255,18 @@ fn a_subscription_in_flight_is_retried_with_its_own_packet_id() {
 }
 
 #[test]
+fn the_replay_leaves_the_packet_id_of_a_retried_subscription() {
+    let mut rig = subscribe(Rig::retrying(&Protocol::Mqtt), CONNECT, CONNACK);
+    let last = "82 06 ff ff 00 01 63 00";
+    rig.send(last);
+    assert_eq!(rig.lose(), ["kept 2"]);
+    rig.connect();
+    assert_eq!(rig.receive(CONNACK), ["> 82 06 ff fe 00 01 61 01", "> 82 06 ff fd 00 01 62 00"]);
+    rig.receive("90 03 ff fe 01");
+    assert_eq!(rig.receive("90 03 ff fd 00")[1..], [format!("> {last}"), "ready".to_owned()]);
+}
+
+#[test]
 fn limits_refuse_a_subscription_in_the_protocols_shape() {
     let limits = Limits { max_entries: 1, ..Limits::default() };
     let mut rig = Rig::bounded(&Protocol::Mqtt, limits);
