@@ -22,7 +22,7 @@
 //! messages of any other ([`Journal::client_as`]). Messages keep their bytes,
 //! except for the ids. Everything else passes unread and is never sent twice.
 //!
-//! This crate uses no actors, sockets or clocks.
+//! This crate uses no actors, sockets or clocks. The proxy does not use it yet: no setting leads to it.
 
 mod class;
 mod engine;

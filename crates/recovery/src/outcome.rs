@@ -211,7 +211,7 @@ fn both(first: Option<Message>, second: Option<Message>, join: fn(&[Message]) ->
 /// A time in which a client may have missed messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
-    /// The subscription, as the client knows it; `None` when the gap concerns the whole session.
+    /// The subscription, with the client's id; `None` when the gap concerns the whole session.
     pub entry: Option<GapEntry>,
     /// The last event of the client that was written before the gap.
     pub last_event: Option<u64>,
@@ -230,7 +230,7 @@ pub struct Gap {
 pub struct GapEntry {
     /// What was subscribed to, in the protocol's writing: a topic, a method, the id of an operation.
     pub key: Bytes,
-    /// The subscription's id as the client knows it, in the protocol's writing, such as `"0x1"` with its quotes.
+    /// The subscription's id that the client was given, in the protocol's writing, such as `"0x1"` with its quotes.
     pub id: Bytes,
     /// The event that opened the subscription.
     pub event: u64,

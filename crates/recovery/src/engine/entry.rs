@@ -20,9 +20,9 @@ pub(super) const MAX_TOKEN: usize = 1024;
 pub(super) enum State {
     /// Sent for the client, and not answered.
     Opening,
-    /// The client knows that it is open.
+    /// Open at the upstream, and confirmed to the client.
     Open,
-    /// The client knows that it is open; the upstream does not know it yet.
+    /// Confirmed to the client, and not yet open at the new connection.
     Reopening,
     /// Could not be restored. Kept so that the client's `close` is answered here.
     Failed,

@@ -193,7 +193,7 @@ impl Engine {
         step
     }
 
-    /// The id by which the client knows the entry: the upstream's, unless the client knows it as another's.
+    /// The id that the client was given for the entry: the upstream's, unless the client uses it for another entry.
     fn name(&mut self, number: Number, upstream_id: &Bytes) -> Bytes {
         let is_taken = |id: &[u8]| self.by_client.contains_key(id) || self.by_upstream.contains_key(id);
         let id = match self.by_client.contains_key(upstream_id) {
@@ -244,7 +244,7 @@ impl Engine {
         }
     }
 
-    /// The upstream knows the subscription again.
+    /// The subscription is open at the upstream again.
     pub(super) fn confirm(&mut self, number: Number, resumed: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         entry.state = State::Open;
@@ -281,7 +281,7 @@ impl Engine {
         self.mapped(unit, id, client_id.as_deref(), None)
     }
 
-    /// The entry needs no answer any more.
+    /// The entry no longer needs an answer.
     fn forget_replay(&mut self, number: Number) {
         for pending in self.pending.values_mut() {
             if matches!(pending, Pending::Replay(other) if *other == number) {
@@ -365,7 +365,7 @@ impl Engine {
         }
     }
 
-    /// No subscription is unknown any more.
+    /// Each subscription is confirmed or has failed.
     fn release_rest(&mut self) {
         let rest = std::mem::take(&mut self.early);
         if self.connections > 1 {

@@ -14,7 +14,7 @@
 //! | request | client | PUBLISH with QoS 1 or 2; never sent again | `32 06 00 01 61 00 03 31` | 3.3, 4.3 |
 //! | pong | upstream | PINGRESP for PINGREQ | `d0 00` | 3.13 |
 //!
-//! - Where the broker keeps the session (CONNACK with *session present*), it knows the subscriptions: only CONNECT is
+//! - Where the broker keeps the session (CONNACK with *session present*), it has the subscriptions: only CONNECT is
 //!   sent again. Filters whose SUBSCRIBE failed or whose UNSUBSCRIBE was lost are unsubscribed there.
 //! - Otherwise each filter is subscribed again with a free packet id, and the SUBACK is hidden.
 //! - A PUBLISH in flight gets PUBACK or PUBREC with the code 0x80; 3.1.1 has no such message. A SUBSCRIBE in flight

@@ -156,7 +156,7 @@ impl Engine {
         self.orphans = orphans;
     }
 
-    /// The broker knows the subscriptions of the client.
+    /// The broker has kept the subscriptions of the client.
     fn confirm_all(&mut self, now: Instant) {
         let generation = self.generation;
         for filter in self.filters.values_mut().filter(|filter| filter.state == State::Reopening) {

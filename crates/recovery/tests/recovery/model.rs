@@ -271,7 +271,7 @@ impl World {
         }
     }
 
-    /// Runs until nothing moves any more.
+    /// Runs until no message is on its way.
     fn settle(&mut self) {
         while !self.to_upstream.is_empty() || !self.upstream.out.is_empty() {
             self.read();
