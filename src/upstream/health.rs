@@ -50,9 +50,10 @@ impl Outlier {
     }
 
     /// A connection to the endpoint was established, or a dial got an answer that is no failure.
-    pub fn succeeded(&mut self) {
+    pub fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
-        if self.until.is_none() {
+        if !self.is_ejected(now) {
+            self.until = None;
             self.ejections = 0;
         }
     }
@@ -112,8 +113,7 @@ mod tests {
             outlier.failures = 0;
             now += duration;
         }
-        outlier.failed(now, EJECTION);
-        outlier.succeeded();
+        outlier.succeeded(now);
         (0..5).for_each(|_| _ = outlier.failed(now, EJECTION));
         assert_eq!(outlier.eject(now, EJECTION), SECOND);
     }

@@ -22,9 +22,6 @@ use crate::{
     net::{Network, TcpOptions},
 };
 
-/// The longest time that a probe takes.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-
 /// The time between the end of a monitor that panicked and the start of the next.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 
@@ -111,8 +108,9 @@ impl Monitor {
     }
 
     fn probe(&self, endpoint: Arc<Endpoint>, shared: &Shared, ctx: &mut Context<Self>) {
-        let options = shared.settings().tcp;
-        let probing = wrap_future(probe(Arc::clone(&self.network), Arc::clone(&endpoint), options));
+        let settings = shared.settings();
+        let (options, limit) = (settings.tcp, settings.connect_timeout);
+        let probing = wrap_future(probe(Arc::clone(&self.network), Arc::clone(&endpoint), options, limit));
         ctx.spawn(probing.map(move |result, monitor: &mut Self, ctx| {
             if let Some(shared) = monitor.shared.upgrade() {
                 shared.probed(&endpoint, result);
@@ -138,14 +136,19 @@ async fn wait(news: Arc<Notify>, until: Option<Instant>) {
     }
 }
 
-/// Connects to the endpoint, and closes the connection.
-async fn probe(network: Arc<Network>, endpoint: Arc<Endpoint>, options: TcpOptions) -> Result<(), Failure> {
+/// Connects to the endpoint within `limit`, as a dial does, and closes the connection.
+async fn probe(
+    network: Arc<Network>,
+    endpoint: Arc<Endpoint>,
+    options: TcpOptions,
+    limit: Duration,
+) -> Result<(), Failure> {
     let Some((host, port)) = endpoint.url().host_and_port() else { return Ok(()) };
-    let connecting = timeout(PROBE_TIMEOUT, network.connect(&host, port, &options));
+    let connecting = timeout(limit, network.connect(&host, port, &options));
     match connecting.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(DialError::from(error).failure()),
-        Err(_) => Err(DialError::Timeout(PROBE_TIMEOUT).failure()),
+        Err(_) => Err(DialError::Timeout(limit).failure()),
     }
 }
 

@@ -221,7 +221,7 @@ impl Pool {
     /// A handshake with the endpoint was completed.
     pub fn established(&mut self, endpoint: &Arc<Endpoint>, now: Instant) -> Change {
         self.member(endpoint).map_or(Change::Nothing, |member| {
-            member.outlier.succeeded();
+            member.outlier.succeeded(now);
             member.works(now)
         })
     }
@@ -234,7 +234,9 @@ impl Pool {
         let change = member.blamed(blame, failure, now);
         // A server that restarts loses all of its connections at once, which is no reason to leave it out.
         let is_dial = matches!(failure.kind, FailureKind::Connect(_));
-        let counts = is_dial && matches!(blame, Blame::Unreachable | Blame::Lost | Blame::Unfit);
+        // An endpoint that is down comes back with a probe, not after a time.
+        let is_down = matches!(member.state, State::Down(_));
+        let counts = is_dial && !is_down && matches!(blame, Blame::Unreachable | Blame::Lost | Blame::Unfit);
         if change != Change::Nothing || !counts || !member.outlier.failed(now, policy) {
             return change;
         }

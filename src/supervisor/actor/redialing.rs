@@ -26,7 +26,7 @@ use crate::{
     upstream::pool::{Pick, Wait},
 };
 
-/// Most waits that end early until a connection proves good. Without a limit, an upstream that ends each connection at
+/// Maximum number of dials that an endpoint that came up makes early, until a connection proves good. Without a limit, an upstream that ends each connection at
 /// once would be dialed without backoff.
 const EARLY_MAX: u32 = 3;
 
@@ -34,6 +34,17 @@ impl Supervisor {
     /// Logs the loss, and has the server dialed again: after the verdict's delay or when an endpoint comes up, or by
     /// an event after the delay.
     pub(super) fn redial_later(&mut self, lost: &Lost<'_>, ctx: &mut Context<Self>) {
+        let ready = self.plan.upstream().ready();
+        self.redial_when(lost, ready, ctx);
+    }
+
+    /// As [`Self::redial_later`]; `ready` was created before the loss was found, so that no endpoint comes up unseen.
+    fn redial_when(
+        &mut self,
+        lost: &Lost<'_>,
+        ready: impl Future<Output = ()> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
         if lost.redial == Redial::OnDemand {
             return self.log_pause(lost);
         }
@@ -45,12 +56,18 @@ impl Supervisor {
             // The policy counts the lost connection as good.
             self.early = 0;
         }
-        self.await_endpoint(lost.generation, lost.verdict.delay, ctx);
+        self.await_endpoint(lost.generation, lost.verdict.delay, ready, ctx);
     }
 
-    /// Makes the attempt after the delay, or when an endpoint comes up.
-    fn await_endpoint(&mut self, generation: Generation, delay: Duration, ctx: &mut Context<Self>) {
-        let ready = (self.early < EARLY_MAX).then(|| self.plan.upstream().ready());
+    /// Makes the attempt after the delay, or when an endpoint comes up and `ready` resolves.
+    fn await_endpoint(
+        &mut self,
+        generation: Generation,
+        delay: Duration,
+        ready: impl Future<Output = ()> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let ready = (self.early < EARLY_MAX).then_some(ready);
         let waiting = async move {
             match ready {
                 Some(ready) => timeout(delay, ready).await.is_ok(),
@@ -61,8 +78,7 @@ impl Supervisor {
             }
         };
         let due = wrap_future(waiting).map(move |is_early, supervisor: &mut Self, ctx| {
-            supervisor.early += u32::from(is_early);
-            supervisor.due(generation, ctx);
+            supervisor.due(generation, is_early, ctx);
         });
         self.set_timer(due, ctx);
     }
@@ -77,8 +93,9 @@ impl Supervisor {
         }
     }
 
-    /// An attempt is due. It reserves an endpoint, waits for its slot, and dials.
-    fn due(&mut self, generation: Generation, ctx: &mut Context<Self>) {
+    /// An attempt is due; `is_early`: because an endpoint came up before the delay was over. It reserves an endpoint,
+    /// waits for its slot, and dials.
+    fn due(&mut self, generation: Generation, is_early: bool, ctx: &mut Context<Self>) {
         self.timer = None;
         if !self.children.is_waiting(generation) {
             return;
@@ -86,12 +103,17 @@ impl Supervisor {
         let upstream = Arc::clone(self.plan.upstream());
         self.lease = self.lease.take().filter(|lease| upstream.can_dial(lease.endpoint()));
         if self.lease.is_none() {
+            // Before the pick, so that an endpoint that comes up after it ends the wait.
+            let ready = upstream.ready();
             match upstream.pick(self.plan.key) {
-                Pick::Endpoint(lease) => self.lease = Some(lease),
-                Pick::Wait(Wait::Down(reason)) => return self.fail_attempt(generation, &reason, ctx),
+                Pick::Endpoint(lease) => {
+                    self.lease = Some(lease);
+                    self.early += u32::from(is_early);
+                }
+                Pick::Wait(Wait::Down(reason)) => return self.fail_attempt(generation, &reason, ready, ctx),
                 Pick::Wait(Wait::Busy | Wait::Exhausted) => {
                     let pause = self.plan.settings().restart.min;
-                    return self.await_endpoint(generation, pause, ctx);
+                    return self.await_endpoint(generation, pause, ready, ctx);
                 }
             }
         }
@@ -100,7 +122,7 @@ impl Supervisor {
             Due::Wait(delay) => {
                 let slot = wrap_future(sleep(delay));
                 self.set_timer(
-                    slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, ctx)),
+                    slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, false, ctx)),
                     ctx,
                 );
             }
@@ -109,12 +131,18 @@ impl Supervisor {
     }
 
     /// An attempt fails because all endpoints are down.
-    fn fail_attempt(&mut self, generation: Generation, failure: &Failure, ctx: &mut Context<Self>) {
+    fn fail_attempt(
+        &mut self,
+        generation: Generation,
+        failure: &Failure,
+        ready: impl Future<Output = ()> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
         self.plan.upstream().want_probe();
         let next = self.children.lost(generation, failure, Instant::now(), rand::random());
         if let Next::Redial(redial, verdict) = next {
             let reason = &reply::reason(failure);
-            self.redial_later(&Lost { generation, redial, verdict, reason, unsettled: 0 }, ctx);
+            self.redial_when(&Lost { generation, redial, verdict, reason, unsettled: 0 }, ready, ctx);
         }
     }
 

@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// One loss may concern one connection only. After this many without a success, the endpoint is probed.
+/// One loss may concern one connection only. After this many without a success, the endpoint is probed, and others are
+/// preferred until the probe has succeeded.
 const LOSSES_MAX: u32 = 2;
 
 /// What the pool knows of an endpoint.
@@ -138,6 +139,7 @@ impl Member {
     pub(super) fn fitness(&self, policy: &PoolPolicy, now: Instant) -> Option<Fitness> {
         let fitness = match self.state(now) {
             EndpointState::Up | EndpointState::Trial => Fitness::Up,
+            EndpointState::Suspect if self.losses < LOSSES_MAX => Fitness::Up,
             EndpointState::Suspect => Fitness::Suspect,
             EndpointState::Ejected => Fitness::Ejected,
             EndpointState::Down | EndpointState::Draining => return None,
@@ -178,7 +180,7 @@ impl Member {
         match blame {
             Blame::None => Change::Nothing,
             Blame::Answered => {
-                self.outlier.succeeded();
+                self.outlier.succeeded(now);
                 self.works(now)
             }
             Blame::Unfit => self.works(now),

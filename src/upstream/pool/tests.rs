@@ -114,10 +114,29 @@ fn one_loss_is_not_probed_and_two_are() {
 }
 
 #[test]
+fn an_endpoint_that_lost_one_connection_still_gets_its_share() {
+    let (mut pool, now) = (pool(PoolPolicy::default(), &[0, 0]), Instant::now());
+    let first = endpoint(&pool, 0);
+    pool.failed(&first, &lost(), now);
+    let leases: Vec<_> = (0..10).map(|_| lease(&mut pool, now)).collect();
+    assert_eq!(leases.iter().filter(|lease| Arc::ptr_eq(lease.endpoint(), &first)).count(), 5);
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_not_ejected_too() {
+    let ejection = Ejection { failures: 3, time: SECOND, max_share: 100 };
+    let (mut pool, now) = (pool(PoolPolicy { ejection, ..PoolPolicy::default() }, &[0, 0]), Instant::now());
+    let first = endpoint(&pool, 0);
+    (0..9).for_each(|_| _ = pool.failed(&first, &refused(), now));
+    assert_eq!(pool.probed(&first, Ok(()), now), Change::Trial);
+    assert_eq!(states(&pool, now)[0], EndpointState::Trial);
+}
+
+#[test]
 fn a_suspect_is_used_only_where_its_tier_has_no_better_endpoint() {
     let (mut pool, now) = (pool(PoolPolicy::default(), &[0, 0, 1]), Instant::now());
     let all = [0, 1, 2].map(|at| endpoint(&pool, at));
-    pool.failed(&all[0], &lost(), now);
+    (0..2).for_each(|_| _ = pool.failed(&all[0], &lost(), now));
     for _ in 0..9 {
         assert!(Arc::ptr_eq(lease(&mut pool, now).endpoint(), &all[1]));
     }
