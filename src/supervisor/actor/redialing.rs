@@ -38,7 +38,8 @@ impl Supervisor {
         self.redial_when(lost, ready, ctx);
     }
 
-    /// As [`Self::redial_later`]; `ready` was created before the loss was found, so that no endpoint comes up unseen.
+    /// Does the same with a `ready` that was created before the loss was found. An endpoint that came up in between
+    /// then ends the wait at once.
     fn redial_when(
         &mut self,
         lost: &Lost<'_>,
