@@ -46,7 +46,7 @@ pub struct Channel<S, T> {
     budget: Arc<Budget>,
     /// Bytes that were read and are not events yet.
     partial: PartialBytes,
-    /// Number of steps left in the current turn.
+    /// Number of messages and events that may still be read in the current turn.
     steps: usize,
     /// Whether the channel reads from the peer in the current turn. False when the budget is used up or the
     /// owner has called [`Channel::hold_back`].

@@ -113,8 +113,8 @@ impl Scene {
         format!("Error receiving reply from server {}: {reason}", self.upstream.url())
     }
 
-    /// Checks that session 1:1 is over and the neighbour unaffected. Then ends the neighbour, and checks that
-    /// nothing is left.
+    /// Checks that session 1:1 is over and the other client, the neighbour, is still served. Then closes the
+    /// neighbour, and checks that no session, connection or descriptor is left and that memory has not grown.
     #[track_caller]
     fn nothing_is_left(mut self) {
         self.proxy.wait_log("session closed session=1:1 ");

@@ -194,7 +194,8 @@ fn ends() {
     answered_with(&cases, 0, |_| "Trying to work with closed connection");
 }
 
-/// A response that never ends is limited to the maximum size of a head.
+/// A handshake response that never ends: the proxy stops reading at the maximum size of a head, and the
+/// handshake fails.
 #[test]
 fn an_answer_that_never_ends() {
     let upstream = TestUpstream::echo();

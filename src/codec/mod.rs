@@ -30,7 +30,7 @@ pub trait Codec: Debug + Send + Sync {
     /// Decodes one chunk.
     ///
     /// # Errors
-    /// When the codec cannot decode the chunk. An error reply contains the text.
+    /// When the codec cannot decode the chunk. The error's text becomes part of the error reply to the client.
     fn decode(&self, chunk: Bytes) -> Result<Data, FormatError>;
 
     /// Decodes a chunk that is already known to be UTF-8.

@@ -31,7 +31,7 @@ struct Sent {
     deadline: Instant,
 }
 
-/// A model that keeps all events forever, by number.
+/// A simple model of [`InFlight`]: it keeps every event that was sent, at the index that is its number.
 #[derive(Debug)]
 struct Model {
     is_stream: bool,

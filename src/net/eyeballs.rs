@@ -27,7 +27,7 @@ pub(super) const EXTRA_MAX: usize = 64;
 /// Connects to the first of `addresses` that answers, and drops the other attempts. `connect` makes one
 /// attempt.
 ///
-/// When an attempt is due and the limit is reached, the attempt replaces the oldest one.
+/// When an attempt is due and the limit on concurrent attempts is reached, the attempt replaces the oldest one.
 ///
 /// # Errors
 /// When all attempts have failed. The error is the most informative one.

@@ -88,7 +88,7 @@ struct NameEntry<S> {
 /// The result of a finished look-up.
 #[derive(Debug)]
 pub(super) struct LookupEnd<S> {
-    /// The signal that ends the wait of dials for this look-up.
+    /// Wakes the dials that wait for this look-up; `None` if it was not running.
     pub(super) signal: Option<S>,
     /// Whether older addresses are used although the look-up failed.
     pub(super) is_stale: bool,

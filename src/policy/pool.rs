@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct PoolPolicy {
     /// Which endpoint a connection goes to.
     pub balance: Balance,
-    /// What keeps connections at one endpoint with [`Balance::Hash`].
+    /// The value that [`Balance::Hash`] hashes: connections with the same value go to the same endpoint.
     pub hash: HashKey,
     /// How long the share of an endpoint grows from a tenth to its weight after it came up. Zero: at once.
     pub slow_start: Duration,

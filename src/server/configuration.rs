@@ -23,7 +23,7 @@ pub struct Configurations<T> {
     alive: Arc<AtomicUsize>,
 }
 
-/// One configuration, with its number.
+/// The settings that were in force at a time, with their number, counted from 1.
 #[derive(Debug)]
 pub struct Configuration<T> {
     number: u64,

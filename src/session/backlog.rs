@@ -161,8 +161,8 @@ impl<F: QueuedFrame> Backlog<F> {
         true
     }
 
-    /// Counts a message as dropped when its last frame is dropped. `is_whole` is whether none of its frames
-    /// was sent.
+    /// Counts a message whose last frame is dropped, if `is_whole`: none of its frames was sent. A message that
+    /// was sent in part does not count.
     fn count_dropped(&mut self, is_whole: bool) {
         self.dropped += u64::from(is_whole);
         self.total += u64::from(is_whole);

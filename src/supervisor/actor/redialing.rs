@@ -94,8 +94,8 @@ impl Supervisor {
         }
     }
 
-    /// An attempt is due; `is_early`: because an endpoint came up before the delay was over. It reserves an endpoint,
-    /// waits for its slot, and dials.
+    /// Starts an attempt that is due: reserves an endpoint, waits for a slot of the pacer, and dials. `is_early` is
+    /// whether an endpoint came up before the delay was over.
     fn due(&mut self, generation: Generation, is_early: bool, ctx: &mut Context<Self>) {
         self.timer = None;
         if !self.children.is_waiting(generation) {

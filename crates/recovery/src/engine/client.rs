@@ -1,4 +1,4 @@
-//! Messages from the client.
+//! Handles messages from the client: keeps hellos and opens for the replay, and removes what a close ends.
 
 use super::{
     Engine, Hello, Number, Pending,

@@ -228,7 +228,7 @@ pub(super) struct Scanned<'a> {
     spans: Box<[Option<std::ops::Range<usize>>]>,
 }
 
-/// Why patterns make no protocol.
+/// Why a protocol cannot be built from patterns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// More paths than a scan can find.

@@ -19,7 +19,7 @@ enum Op {
     Unsubscribe(u8),
     /// The client publishes with QoS 1 or 2.
     Publish(u8),
-    /// A message to a topic.
+    /// The broker publishes a message to the topic with this number.
     Message(u8),
     ToBroker(usize),
     ToClient(usize),
@@ -164,7 +164,7 @@ struct World {
     now: Instant,
     generation: u64,
     is_connected: bool,
-    /// The client's packets that wait for the replay, with their events.
+    /// The client's packets that are held back until the replay is over, each with the number of its event.
     held: VecDeque<(u64, Vec<u8>)>,
     to_broker: VecDeque<u8>,
     from_broker: Vec<u8>,

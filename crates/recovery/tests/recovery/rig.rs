@@ -36,7 +36,7 @@ impl Rig {
         Self::with(protocol, Settings { limits, ..Settings::default() })
     }
 
-    /// On the first connection.
+    /// Creates a rig whose client is on the first upstream connection.
     fn with(protocol: &Protocol, settings: Settings) -> Self {
         let journal = Recovery::new(protocol, settings).unwrap().journal();
         let mut rig = Self { journal, generation: 0, now: Instant::now(), event: 0, written: None };

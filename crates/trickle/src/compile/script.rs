@@ -116,8 +116,9 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// The target of an assignment to `$`, and the number of segments that the target includes. An assignment
-    /// below a key keeps the rest of the key's value, so it also reads `$`.
+    /// The target of an assignment to a path in `$`, and the number of the path's segments that the target
+    /// includes. For `$.a.b = 1` the target is the key `a`, one segment. The rest of the value of `a` is kept, so
+    /// such an assignment also reads `$`.
     fn meta_target(&mut self, path: &Path) -> (Target, usize) {
         let Some(first) = path.segments.first() else { return (Target::Meta, 0) };
         let SegmentKind::Key(key) = &first.kind else {

@@ -181,8 +181,9 @@ impl Dissect {
         rest.is_empty().then(|| found.into_value())
     }
 
-    /// The end of the field at an index, `at`: the start of the next literal or padding. A padding may be
-    /// empty; the field then ends at the part after the padding. `None` if the text does not match.
+    /// The offset in `rest` at which a field ends; `at` is the index of the field in the pattern. A field ends where
+    /// the next literal or padding begins. If that padding is missing in the text, the field ends where the part
+    /// after the padding begins. `None` if the text does not match.
     ///
     /// `missing` has the literals that the rest of the text does not contain, so that they are searched only
     /// once.

@@ -47,8 +47,8 @@ pub(crate) struct Extractor(ExtractorKind);
 /// Why an extractor does not compile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FormatError {
-    /// An error in the format: the message, which follows the name of the kind, and the range of the format
-    /// that it refers to.
+    /// An error in the format. `message` is shown after the name of the extractor's kind; `range` is the part of
+    /// the format that it refers to.
     Format { message: String, range: Option<Range<usize>> },
     /// The extractors of the program together exceed a limit.
     OverBudget(String),

@@ -44,8 +44,8 @@ impl Parser<'_> {
         }
     }
 
-    /// Compares the indentation of an `end` with that of its block. If the `end` is indented less, it likely
-    /// belongs to another block.
+    /// Remembers the block that begins at the token `opener` if its `end` is indented less than the block. Such an
+    /// `end` likely belongs to another block, and a later error refers to it.
     fn compare_indentation(&mut self, opener: usize) {
         if self.suspect.is_none()
             && self.begins_line(self.at)

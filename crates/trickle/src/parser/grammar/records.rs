@@ -75,8 +75,8 @@ impl Parser<'_> {
         Ok((from, self.patch_key()?))
     }
 
-    /// Parses the key of an operation: a string, or any expression as in version 0.11 of the reference
-    /// system. A bare word is an error, because it is likely a key without quotes.
+    /// Parses the key of a `patch` operation. It is a string or, as in Tremor 0.11, another expression. A bare
+    /// word is an error, because it is likely a key without quotes.
     fn patch_key(&mut self) -> Parsed<Expr> {
         let ends = matches!(self.peek_second(), Token::Symbol("=>" | ";" | ",") | Token::Word("end"));
         match self.peek() {
