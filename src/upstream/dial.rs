@@ -170,8 +170,11 @@ async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -
             },
         };
         let endpoint = Arc::clone(lease.endpoint());
-        // A URL that is too long for this endpoint leaves the one by which the client knows the upstream.
-        let url = plan.path.at(endpoint.url()).unwrap_or_else(|_| plan.destination.url.clone());
+        // The client's path makes this endpoint's URL too long. The handshake has checked the first endpoint's.
+        let Ok(url) = plan.path.at(endpoint.url()) else {
+            tried.push(endpoint);
+            continue;
+        };
         let destination = Destination { endpoint: Arc::clone(&endpoint), url };
         match connect(&plan, lease, destination, &promise).await {
             Err(error) if error.concerns_endpoint() => last = Some(error),
