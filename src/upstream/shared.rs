@@ -219,6 +219,10 @@ impl Shared {
 
     /// Logs a change, and wakes the sessions that it concerns.
     fn changed(&self, endpoint: &Endpoint, change: &Change, reason: Option<&Failure>) {
+        // Most reports change nothing.
+        if *change == Change::Nothing {
+            return;
+        }
         let settings = self.settings();
         let (upstream, url) = (&settings.name, Quoted(&endpoint.url().shown));
         let reason = reason.map(reply::reason).unwrap_or_default();
