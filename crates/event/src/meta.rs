@@ -48,12 +48,12 @@ impl Meta {
         self.binary_set
     }
 
-    /// A copy of the value of `$key`; `None` if there is no such key.
+    /// A copy of the value of `$key`; `None` if the key is absent.
     pub fn get(&self, key: &str) -> Option<Value> {
         self.get_ref(key).cloned()
     }
 
-    /// The value of `$key`, without a copy; `None` if there is no such key.
+    /// The value of `$key`, without a copy; `None` if the key is absent.
     pub fn get_ref(&self, key: &str) -> Option<&Value> {
         static FLAGS: [Value; 2] = [Value::Bool(false), Value::Bool(true)];
         if key == "binary" {
@@ -62,7 +62,7 @@ impl Meta {
         self.rest.as_ref()?.get(key)
     }
 
-    /// Whether there is no key besides `$binary`.
+    /// Whether `$binary` is the only key.
     pub fn is_plain(&self) -> bool {
         self.rest.is_none()
     }
