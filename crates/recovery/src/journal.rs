@@ -159,7 +159,7 @@ impl Journal {
         }
     }
 
-    /// The answer to a client's `message` that only asks whether the peer is alive. While there is no upstream, the
+    /// The answer to a client's `message` that only checks whether the peer is alive. While no upstream is connected, the
     /// caller may answer such a message at once instead of holding it.
     pub fn keepalive(&self, message: &Message) -> Option<Message> {
         match &self.core {
@@ -168,7 +168,7 @@ impl Journal {
         }
     }
 
-    /// What the client's library needs now and then while there is no upstream.
+    /// The heartbeat to send to the client while no upstream is connected; `None` where the protocol has none.
     pub fn heartbeat(&self) -> Option<&Heartbeat> {
         match &self.core {
             Core::Messages(engine) => engine.heartbeat(),

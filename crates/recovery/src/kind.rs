@@ -114,7 +114,7 @@ pub(crate) struct Dialect {
     pub(crate) assigns: bool,
     /// There are messages that belong to a subscription.
     pub(crate) has_data: bool,
-    /// What a client needs while there is no upstream.
+    /// Makes the heartbeat that a client expects; `None` where the protocol has none.
     pub(crate) heartbeat: Option<fn() -> Heartbeat>,
     /// Request ids of a replay are replaced by ids that the client does not use.
     pub(crate) own_requests: bool,

@@ -208,6 +208,14 @@ fn both(first: Option<Message>, second: Option<Message>, join: fn(&[Message]) ->
     }
 }
 
+/// The beginning of a gap.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Since {
+    pub(crate) at: Instant,
+    /// The last event that was written before.
+    pub(crate) last_event: Option<u64>,
+}
+
 /// A time in which a client may have missed messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
@@ -247,6 +255,26 @@ pub enum Missing {
     Count(u64),
 }
 
+impl Since {
+    /// The gap that ends at `until`, at the connection of `generation`. `entry` is `None` for the whole session.
+    pub(crate) fn gap(
+        self,
+        entry: Option<GapEntry>,
+        until: Instant,
+        generation: u64,
+        missing: Missing,
+    ) -> Gap {
+        Gap { entry, last_event: self.last_event, since: self.at, until, generation, missing }
+    }
+}
+
+impl Output {
+    /// Whether the output stays due when the connection is lost. The others are for that connection.
+    pub(crate) fn is_for_client(&self) -> bool {
+        matches!(self, Self::Deliver { .. } | Self::Notice(_) | Self::Failed(_))
+    }
+}
+
 impl std::fmt::Display for Missing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -257,7 +285,7 @@ impl std::fmt::Display for Missing {
     }
 }
 
-/// A message that keeps a client's library content while there is no upstream.
+/// A message that the client's library expects at intervals, also while no upstream is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
     /// How often the client needs it.

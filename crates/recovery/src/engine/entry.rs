@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     kind::{Context, Open},
-    outcome::{Gap, GapEntry, Message, Missing},
+    outcome::{Gap, GapEntry, Message, Missing, Since},
 };
 
 /// Cursors that an entry remembers, to recognise messages that the upstream repeats.
@@ -50,13 +50,6 @@ pub(super) struct Entry {
     /// The number of the connection on which a late answer, and data, may follow the failure.
     pub(super) late_on: Option<u64>,
     cursors: Cursors,
-}
-
-/// The beginning of a gap.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Since {
-    pub(super) at: Instant,
-    pub(super) last_event: Option<u64>,
 }
 
 /// The last positions of a subscription.
@@ -145,7 +138,7 @@ impl Entry {
         self.open.payload = Bytes::new();
     }
 
-    /// There is no room to keep the `open`: the entry ends with its connection.
+    /// Drops the `open` because a bound is reached. The entry then ends with its connection.
     pub(super) fn forget_open(&mut self) {
         self.open.payload = Bytes::new();
         self.once = true;
@@ -153,10 +146,10 @@ impl Entry {
 
     /// The gap's notice, once.
     pub(super) fn end_gap(&mut self, until: Instant, generation: u64, missing: Missing) -> Option<Gap> {
-        let Since { at: since, last_event } = self.gap.take()?;
+        let since = self.gap.take()?;
         let id = self.id.clone().unwrap_or_default();
         let entry = Some(GapEntry { key: self.key.clone(), id, event: self.event });
-        Some(Gap { entry, last_event, since, until, generation, missing })
+        Some(since.gap(entry, until, generation, missing))
     }
 }
 

@@ -21,10 +21,10 @@ use std::{
 
 use bytes::Bytes;
 
-use self::entry::{Entry, Since};
+use self::entry::Entry;
 use crate::{
     kind::{Context, Dialect, FromClient, Unit},
-    outcome::{Failure, Heartbeat, Message, Output, Reason},
+    outcome::{Failure, Heartbeat, Message, Output, Reason, Since},
     preset::Grammar,
     settings::Settings,
 };

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use super::{
     Early, Engine, Hello, Number, Pending, Phase, Step,
-    entry::{Entry, Since, State},
+    entry::{Entry, State},
     patch,
 };
 use crate::{
     kind::FromClient,
-    outcome::{Broken, Failure, Gap, Loss, Lost, Message, Missing, Output, Reason},
+    outcome::{Broken, Failure, Loss, Lost, Message, Missing, Output, Reason, Since},
     settings::InFlight,
 };
 
@@ -24,10 +24,7 @@ impl Engine {
         self.deferred.clear();
         self.early = Early::default();
         // What was meant for the old connection goes nowhere.
-        let is_for_client = |output: &Output| {
-            matches!(output, Output::Deliver { .. } | Output::Notice(_) | Output::Failed(_))
-        };
-        self.outputs.retain(is_for_client);
+        self.outputs.retain(Output::is_for_client);
         self.lose_entries(&loss, since, &mut lost);
         self.lose_requests(&loss, &mut lost);
         let is_unwritten =
@@ -275,14 +272,7 @@ impl Engine {
             self.early = Early::default();
         }
         // Where entries have notices, the session needs none.
-        let gap = self.lost.take().map(|since| Gap {
-            entry: None,
-            last_event: since.last_event,
-            since: since.at,
-            until: now,
-            generation: self.generation,
-            missing: Missing::Unknown,
-        });
+        let gap = self.lost.take().map(|since| since.gap(None, now, self.generation, Missing::Unknown));
         self.outputs.extend(gap.map(Output::Notice));
         self.outputs.push_back(Output::Ready);
     }

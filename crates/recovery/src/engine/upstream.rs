@@ -5,14 +5,14 @@ use std::{ops::Range, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    Engine, Number, Pending, Phase, Since, Step,
+    Engine, Number, Pending, Phase, Step,
     entry::{Continuity, Entry, MAX_TOKEN, State},
     patch,
 };
 use crate::{
     class::UpstreamClass,
     kind::{Cursor, FromUpstream, Id, Located, Unit, Verdict},
-    outcome::{Broken, Message, Missing, Output, Reason, UpstreamStep},
+    outcome::{Broken, Message, Missing, Output, Reason, Since, UpstreamStep},
 };
 
 /// One message, and its effects around its delivery.

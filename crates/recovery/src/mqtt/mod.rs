@@ -41,7 +41,7 @@ use self::{
     packet::{Ack, Connect, Packet, Subscribe},
 };
 use crate::{
-    outcome::{Message, Output},
+    outcome::{Message, Output, Since},
     settings::Settings,
 };
 
@@ -113,12 +113,6 @@ enum State {
     Open,
     Reopening,
     Failed,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Since {
-    at: Instant,
-    last_event: Option<u64>,
 }
 
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use super::{
-    Engine, Filter, Hello, Own, Pending, Phase, Since, State,
+    Engine, Filter, Hello, Own, Pending, Phase, State,
     packet::{self, Packet},
 };
 use crate::{
     kind::Dialect,
-    outcome::{Broken, Failure, Gap, GapEntry, Loss, Lost, Message, Missing, Output, Reason},
+    outcome::{Broken, Failure, Gap, GapEntry, Loss, Lost, Message, Missing, Output, Reason, Since},
     settings::InFlight,
 };
 
@@ -27,10 +27,7 @@ impl Engine {
         self.from_upstream.clear();
         (self.early, self.early_bytes) = Default::default();
         self.own.clear();
-        let is_for_client = |output: &Output| {
-            matches!(output, Output::Deliver { .. } | Output::Notice(_) | Output::Failed(_))
-        };
-        self.outputs.retain(is_for_client);
+        self.outputs.retain(Output::is_for_client);
         for filter in self.filters.values_mut().filter(|filter| filter.state != State::Failed) {
             filter.state = State::Reopening;
             filter.gap.get_or_insert(since);
@@ -248,14 +245,7 @@ impl Engine {
         self.phase = Phase::Ready;
         self.is_session_whole = true;
         // Where filters have notices, the session needs none.
-        let gap = self.lost.take().map(|since| Gap {
-            entry: None,
-            last_event: since.last_event,
-            since: since.at,
-            until: now,
-            generation: self.generation,
-            missing: Missing::Unknown,
-        });
+        let gap = self.lost.take().map(|since| since.gap(None, now, self.generation, Missing::Unknown));
         self.outputs.extend(gap.map(Output::Notice));
         for packet in std::mem::take(&mut self.early) {
             self.deliver(Message::binary(packet));
@@ -287,9 +277,9 @@ impl Engine {
 
 impl Filter {
     pub(super) fn end_gap(&mut self, until: Instant, generation: u64) -> Option<Gap> {
-        let Since { at: since, last_event } = self.gap.take()?;
+        let since = self.gap.take()?;
         let entry = GapEntry { key: self.filter.clone(), id: self.filter.clone(), event: self.event };
-        Some(Gap { entry: Some(entry), last_event, since, until, generation, missing: Missing::Unknown })
+        Some(since.gap(Some(entry), until, generation, Missing::Unknown))
     }
 }
 

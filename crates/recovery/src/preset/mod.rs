@@ -123,7 +123,7 @@ impl Grammar {
         }
     }
 
-    /// What a client needs while there is no upstream, by its login and the answer, where these say so.
+    /// The heartbeat that a client expects, where its login and the answer agree on one.
     pub(crate) fn heartbeat(&self, hello: &[u8], accepted: &[u8]) -> Option<Heartbeat> {
         match self {
             Self::Json(rules) => rules.dialect.heartbeat.map(|heartbeat| heartbeat()),
