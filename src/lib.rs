@@ -71,6 +71,7 @@ pub mod userinfo;
 pub mod wiring;
 
 pub use towline_event as event;
+pub use towline_recovery as recovery;
 pub use towline_trickle as trickle;
 pub use towline_wire as wire;
 

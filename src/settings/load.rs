@@ -103,6 +103,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     check_presence(reader, &sections, &routes);
     if !reader.has_wrong("route[") {
         effects::check_restarts(&upstream_sections, &routes);
+        effects::check_recovery(&upstream_sections, &routes);
     }
     Some(Settings {
         server,

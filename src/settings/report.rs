@@ -12,7 +12,7 @@ use super::{
     layers::{Layers, Table, as_table, insert, lookup},
     model::Settings,
     problem::{Origin, SettingsError},
-    read::{commas, quoted, shown},
+    read::{bare_or_quoted, commas, quoted, shown},
     sections::route::Route,
 };
 use crate::authority::MASK;
@@ -264,9 +264,4 @@ fn typed(value: &Value, kind: Kind) -> Value {
 fn write_line(out: &mut String, key: &str, value: &str, comment: impl fmt::Display) {
     let line = format!("{key} = {value}");
     let _ = writeln!(out, "{line:<COMMENT_COLUMN$} # {comment}");
-}
-
-fn bare_or_quoted(name: &str) -> String {
-    let bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
-    if name.chars().all(bare) { name.to_owned() } else { quoted(name) }
 }

@@ -50,6 +50,10 @@ pub(crate) enum Kind {
     Urls,
     /// A list of URLs, and of tables with these keys.
     Endpoints(&'static Section),
+    /// A list of tables with these keys.
+    Tables(&'static Section),
+    /// A table of paths into a message and of the values there.
+    Tests,
     /// A list of processors, with or without options.
     Processors(Side),
     /// A table of header names and values. The values are secret.
@@ -89,6 +93,8 @@ impl Kind {
                 | Self::References(_)
                 | Self::Urls
                 | Self::Endpoints(_)
+                | Self::Tables(_)
+                | Self::Tests
                 | Self::CloseCodes
                 | Self::Statuses
                 | Self::Processors(_)
@@ -134,6 +140,13 @@ impl fmt::Display for Kind {
             Self::List | Self::Paths | Self::References(_) | Self::Urls => f.write_str("a list of strings"),
             Self::Endpoints(_) => f.write_str(
                 "a list of servers, each a URL or a table such as { url = \"ws://host:8139\", weight = 2 }",
+            ),
+            Self::Tables(section) => {
+                let keys: Vec<_> = section.keys().map(|key| key.name).collect();
+                write!(f, "a list of tables with the keys {}", keys.join(", "))
+            }
+            Self::Tests => f.write_str(
+                "a table of paths and values, such as { op = \"subscribe\", \"params.kind\" = \"*\" }",
             ),
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())

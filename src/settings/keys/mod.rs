@@ -5,6 +5,7 @@
 //! and lose the origin of each value.
 
 mod kind;
+mod recovery;
 mod table;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Key, Kind, Preset, Section, Shape};
+use super::{Key, Kind, Preset, Section, Shape, recovery::RECOVERY};
 use crate::processor::Side;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -268,6 +268,7 @@ pub(crate) static SECTIONS: [Section; 9] = [
                 key("on_refused.else", ON_END, Preset::Text("reconnect")),
                 key("on_give_up", Kind::Choice(&["keep", "close"]), Preset::Text("keep")),
             ],
+            RECOVERY,
         ],
     },
     Section {

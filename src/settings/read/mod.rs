@@ -10,7 +10,7 @@ use config::{Value, ValueKind};
 
 pub(crate) use self::{
     section::{Item, Section},
-    shown::{quoted, shown},
+    shown::{bare_or_quoted, quoted, shown},
     values::{all, commas, flag, list, text},
 };
 use super::{

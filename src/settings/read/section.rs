@@ -167,11 +167,13 @@ impl<'a> Section<'a> {
     /// The items of a list that takes tables; reports a value that is no list. A text from the environment is a list
     /// of scalars that are separated by commas.
     pub(crate) fn items(&self, name: &str) -> Vec<Item<'a>> {
-        let (Some(value), Kind::Endpoints(keys)) = (self.said(name), self.kind(name)) else {
+        let (Some(value), Kind::Endpoints(keys) | Kind::Tables(keys)) = (self.said(name), self.kind(name))
+        else {
             return Vec::new();
         };
+        let takes_scalars = matches!(self.kind(name), Kind::Endpoints(_));
         match &value.kind {
-            ValueKind::Array(items) if items.iter().all(is_item) => (1..)
+            ValueKind::Array(items) if items.iter().all(|item| is_item(item, takes_scalars)) => (1..)
                 .zip(items)
                 .map(|(number, item)| match item.kind {
                     ValueKind::Table(_) => {
@@ -181,7 +183,7 @@ impl<'a> Section<'a> {
                     _ => Item::Scalar(number, item.clone()),
                 })
                 .collect(),
-            ValueKind::String(text) if value.origin().is_some() => {
+            ValueKind::String(text) if value.origin().is_some() && takes_scalars => {
                 let origin = value.origin().map(str::to_owned);
                 let item = |(number, text)| {
                     Item::Scalar(number, Value::new(origin.as_ref(), ValueKind::String(text)))
@@ -252,6 +254,16 @@ impl<'a> Section<'a> {
         Some(self.count(name)).filter(|count| *count != T::default())
     }
 
+    /// Whether the section may have this key.
+    pub(crate) fn has_key(&self, name: &str) -> bool {
+        self.keys.keys().any(|key| key.name == name)
+    }
+
+    /// Whether the key must be set.
+    pub(crate) fn is_required(&self, name: &str) -> bool {
+        matches!(self.keys.key(name).preset, Preset::Required)
+    }
+
     /// The kind of values that the key accepts.
     pub(crate) fn kind(&self, name: &str) -> Kind {
         self.keys.key(name).kind
@@ -296,7 +308,11 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Whether a value may be an item of a list that takes tables.
-fn is_item(value: &Value) -> bool {
-    matches!(value.kind, ValueKind::Table(_) | ValueKind::String(_))
+/// Whether a value may be an item of a list that takes tables, and perhaps scalars.
+fn is_item(value: &Value, takes_scalars: bool) -> bool {
+    match value.kind {
+        ValueKind::Table(_) => true,
+        ValueKind::String(_) => takes_scalars,
+        _ => false,
+    }
 }

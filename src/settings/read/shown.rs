@@ -21,12 +21,19 @@ pub(crate) fn shown(value: &Value, kind: Kind) -> String {
             format!("[{}]", items.join(", "))
         }
         ValueKind::Table(table) => {
-            let pairs: Vec<_> =
-                table.iter().map(|(key, value)| format!("{key} = {}", shown(value, kind))).collect();
+            let pair =
+                |(key, value): (&String, &Value)| format!("{} = {}", bare_or_quoted(key), shown(value, kind));
+            let pairs: Vec<_> = table.iter().map(pair).collect();
             format!("{{ {} }}", pairs.join(", "))
         }
         other => other.to_string(),
     }
+}
+
+/// A key of a table as TOML.
+pub(crate) fn bare_or_quoted(name: &str) -> String {
+    let bare = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { quoted(name) }
 }
 
 /// A text as a TOML basic string. JSON's escapes are valid TOML, which requires one more.

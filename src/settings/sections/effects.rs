@@ -3,11 +3,38 @@
 use super::route::Route;
 use crate::settings::read::Section;
 
+/// Keys of which one begins the description of a protocol.
+const DESCRIPTIONS: [&str; 3] = ["recovery.preset", "recovery.hello", "recovery.open"];
 /// Keys about reconnecting to a route's own upstream.
 const OF_RESTARTS: [&str; 2] = ["on_give_up", "restart.rate"];
 /// Keys about reconnecting to any server, including servers chosen by `$url`.
 const OF_DELAYS: [&str; 5] =
     ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];
+
+/// Refuses `recovery` for an upstream to which no session reconnects.
+pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+    for (name, section) in upstreams {
+        let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
+        let users: Vec<_> = routes.iter().filter(of_it).collect();
+        let recovers = |route: &&Route| {
+            let has_journal =
+                route.upstream.as_ref().is_some_and(|upstream| upstream.recovery.journal.is_some());
+            !has_journal || (route.keeps_client() && !route.routed_by_url)
+        };
+        if users.is_empty() || users.iter().any(recovers) {
+            continue;
+        }
+        let Some(key) = DESCRIPTIONS.into_iter().find(|key| section.said(key).is_some()) else { continue };
+        let text = match users.iter().all(|route| route.routed_by_url) {
+            true => "has no effect: programs choose the server of each event ($url)",
+            false => {
+                "has no effect: each route to this upstream closes the client when the connection is lost \
+                 (on_upstream_loss)"
+            }
+        };
+        section.conflict(key, &["exchange", "recovery.preset"], text);
+    }
+}
 
 /// Refuses keys about restarts for an upstream to which the proxy never reconnects.
 pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {

@@ -84,3 +84,13 @@ fn a_misspelt_variable_of_the_command_line_is_refused() {
     ];
     load(MINIMAL, &others).unwrap();
 }
+
+#[test]
+fn recovery_is_refused_where_no_session_reconnects() {
+    let text = with("upstream.echo", "recovery.preset = \"mqtt\"");
+    load(&text, &[]).expect("the route keeps its clients");
+    let problems = problems(&format!("{text}on_upstream_loss = \"close\"\n"), &[]);
+    let expected = "upstream.echo.recovery.preset = \"mqtt\" (/etc/towline.toml): has no effect: each route to this \
+                    upstream closes the client when the connection is lost (on_upstream_loss)";
+    assert_eq!(problems, [expected]);
+}

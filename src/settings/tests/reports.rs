@@ -85,7 +85,7 @@ fn values(report: &str) -> Vec<&str> {
 }
 
 /// Settings of many forms. Each has keys whose defaults would be refused, because they have no effect there.
-const SHAPES: [&str; 11] = [
+const SHAPES: [&str; 13] = [
     "",
     "[listener.two]\nbind = \"127.0.0.1:0\"\nping_interval = \"never\"\n",
     "[upstream.two]\nurl = \"ws://h/\"\nallow_urls = [\"ws://g/\"]\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
@@ -96,6 +96,8 @@ const SHAPES: [&str; 11] = [
     "[pipeline.answer]\nsource = \"select event from in into reply;\"\n[[route]]\nlistener = \"ws\"\npath = \"/x\"\nincoming = [\"answer\"]\n",
     "[[route]]\npath = \"/a\"\nupstream = \"echo\"\nerrors = [\"pass\"]\nstateless = true\n",
     "[upstream.two]\nendpoints = [\"ws://a/\", { url = \"ws://b/\", weight = 2 }]\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
+    "[upstream.two]\nurl = \"ws://h/\"\nrecovery.preset = \"mqtt\"\nrecovery.in_flight = \"retry\"\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
+    "[upstream.two]\nurl = \"ws://h/\"\nrecovery.open = [{ when = { \"a.b\" = \"c*\", d.e = [], f = 1, \"\\u00e4\" = true }, id = \"a.c\" }]\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
     "[log]\nlevel = \"info,towline::session=debug\"\n[admin]\nbind = \"\"\n[drain]\nwindow = \"1m\"\n",
 ];
 

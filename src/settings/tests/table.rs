@@ -81,6 +81,9 @@ fn every_choice_has_an_effect() {
         )
         .replace("[pipeline", "exchange = \"request\"\n[pipeline")
         + "path = \"/a\"\n";
+    // A journal needs a stream.
+    let stream = text.replace("exchange = \"request\"\n", "");
+    let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
     for section in &SECTIONS {
         for key in section.keys() {
             let values: Vec<Value> = match key.kind {
@@ -90,7 +93,12 @@ fn every_choice_has_an_effect() {
             };
             let mut seen = Vec::new();
             for value in values {
-                let mut layers = layers(&text, &[]).unwrap();
+                let text = match key.name {
+                    "recovery.preset" => &stream,
+                    name if name.starts_with("recovery.") => &journal,
+                    _ => &text,
+                };
+                let mut layers = layers(text, &[]).unwrap();
                 let (table, path) = table_of(&mut layers, section);
                 layers::insert(table, key.name, value.clone());
                 let settings =

@@ -156,6 +156,11 @@ impl Pattern {
         self
     }
 
+    /// Whether the message has an id that joins it with its answer.
+    pub fn has_request(&self) -> bool {
+        self.request.is_some()
+    }
+
     pub(super) fn has_id(&self) -> bool {
         self.id.is_some()
     }

@@ -48,6 +48,7 @@ impl Route {
             None => (true, "the route has no upstream"),
             _ if self.stateless => (true, "stateless = true"),
             Some(upstream) if upstream.exchange == ExchangeMode::Request => (true, "exchange = \"request\""),
+            Some(upstream) if upstream.recovery.journal.is_some() => (true, "the upstream has recovery"),
             Some(_) => (false, "exchange = \"stream\" and the route is not stateless"),
         }
     }
@@ -81,6 +82,11 @@ mod tests {
         assert!(!stream.keeps_client());
         assert!(route(ExchangeMode::Request).keeps_client());
         assert!(Route { stateless: true, ..stream.clone() }.keeps_client());
+        let journal = fixture::load(
+            &fixture::MINIMAL.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline"),
+            &[],
+        );
+        assert!(journal.unwrap().routes[0].keeps_client());
         assert!(Route { upstream: None, ..stream.clone() }.keeps_client());
         assert!(Route { on_upstream_loss: OnUpstreamLoss::Keep, ..stream }.keeps_client());
         let close = Route { on_upstream_loss: OnUpstreamLoss::Close, ..route(ExchangeMode::Request) };

@@ -5,6 +5,7 @@ mod endpoints;
 mod exchange;
 mod headers;
 mod pool;
+mod recovery;
 mod restart;
 mod url;
 
@@ -28,6 +29,7 @@ pub use self::{
     endpoints::EndpointConfig,
     exchange::ExchangeMode,
     headers::{AddedHeaders, HostHeader},
+    recovery::RecoveryConfig,
     restart::Restart,
     url::{UpstreamUrl, UrlError, UrlParts},
 };
@@ -87,6 +89,8 @@ pub struct Upstream {
     pub on_refused: OnEnd,
     /// What happens to the client when the restarts are used up.
     pub on_give_up: OnGiveUp,
+    /// How a session continues at a new connection.
+    pub recovery: RecoveryConfig,
 }
 
 /// What happens to the client when the restarts are used up.
@@ -111,9 +115,11 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let forward_headers = headers::forwarded(section, &headers);
     let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
     slow_consumer::check(section, &liveness, SlowConsumer::Disconnect, &tcp);
+    let limits = limits::read(section);
+    let recovery = recovery::read(section, exchange, format.as_ref(), limits);
     let upstream = Upstream {
         name: name.to_owned(),
-        limits: limits::read(section),
+        limits,
         liveness,
         tcp,
         exchange,
@@ -133,6 +139,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
+        recovery,
         url: endpoints.as_ref()?.first()?.url.clone(),
         endpoints: endpoints?,
         allow_urls: allow_urls?,

@@ -2,6 +2,116 @@
 
 use super::{WrongLine, expect_problems};
 
+const RECOVERY_LINES: &[WrongLine] = &[
+    (
+        "upstream.echo",
+        "recovery.preset = \"graphql\"",
+        "upstream.echo.recovery.preset = \"graphql\" (/etc/towline.toml): takes \"graphql-transport-ws\", \
+         \"graphql-ws\", \"json-rpc\", \"action-cable\", \"phoenix\", \"phoenix-nudge\", \"stomp\", \"openai-realtime\" or \
+         \"mqtt\"",
+    ),
+    (
+        "upstream.echo",
+        "recovery.preset = \"mqtt\"\nexchange = \"request\"",
+        "upstream.echo.recovery.preset = \"mqtt\" (/etc/towline.toml): needs exchange = \"stream\"",
+    ),
+    (
+        "upstream.echo",
+        "recovery.preset = \"stomp\"\npostprocessors = [\"lines\"]",
+        "upstream.echo.recovery.preset = \"stomp\" (/etc/towline.toml): needs an upstream without preprocessors",
+    ),
+    (
+        "upstream.echo",
+        "recovery.in_flight = \"retry\"",
+        "upstream.echo.recovery.in_flight = \"retry\" (/etc/towline.toml): needs recovery.preset, or recovery.hello",
+    ),
+    (
+        "upstream.echo",
+        "recovery.preset = \"mqtt\"\nrecovery.hello = [{ when = { a = \"b\" } }]",
+        "(/etc/towline.toml): has no effect with recovery.preset: remove one of them",
+    ),
+    (
+        "upstream.echo",
+        "recovery.preset = \"mqtt\"\nrecovery.methods = [{ open = \"a\", close = \"b\" }]",
+        "upstream.echo.recovery.methods = [{ open = \"a\", close = \"b\" }] (/etc/towline.toml): needs recovery.preset",
+    ),
+    (
+        "upstream.echo",
+        "recovery.preset = \"json-rpc\"\nrecovery.methods = [{ open = \"a\" }]",
+        "upstream.echo.recovery.methods[1].close (/etc/towline.toml): required: it has no default",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [\"a\"]",
+        "upstream.echo.recovery.open = [\"a\"] (/etc/towline.toml): takes a list of tables with the keys when, id, \
+         request, instance, key, resume",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ id = \"id\" }]",
+        "upstream.echo.recovery.open[1].when (/etc/towline.toml): required: it has no default",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = {}, id = \"id\" }]",
+        "upstream.echo.recovery.open[1].when = {} (/etc/towline.toml): takes at least one path",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = 1.5 }, id = \"id\" }]",
+        "(/etc/towline.toml): a value is a string, \"text*\"",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, id = \"a..b\" }]",
+        "upstream.echo.recovery.open[1].id = \"a..b\" (/etc/towline.toml): takes keys separated by dots",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" } }]",
+        "(/etc/towline.toml): a pattern of `open` has no `id` or `request`",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, id = \"id\", cursor = \"at\" }]",
+        "upstream.echo.recovery.open[1].cursor (/etc/towline.toml): unknown key",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, request = \"id\" }]",
+        "(/etc/towline.toml): needs recovery.answer",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, request = \"id\" }]\n\
+         recovery.answer = [{ when = { ok = true }, request = \"id\" }]",
+        "(/etc/towline.toml): a pattern of `answer` has no `id`, and one of `open` has none either",
+    ),
+    (
+        "upstream.echo",
+        "recovery.data = [{ when = { op = \"data\" }, id = \"id\" }]",
+        "(/etc/towline.toml): needs recovery.hello or recovery.open",
+    ),
+    (
+        "upstream.echo",
+        "recovery.hello = [{ when = { op = \"login\" } }]\nrecovery.data = [{ when = { op = \"data\" }, id = \"id\" }]",
+        "(/etc/towline.toml): needs recovery.open",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, id = \"id\" }]\n\
+         recovery.data = [{ when = { op = \"data\" }, id = \"id\", numbered = true }]",
+        "upstream.echo.recovery.data[1].numbered = true (/etc/towline.toml): needs cursor",
+    ),
+    ("upstream.echo", "recovery.preset = \"mqtt\"\nrecovery.timeout = \"1h\"", "from 10ms to 10m"),
+    (
+        "upstream.echo",
+        "recovery.preset = \"mqtt\"\nrecovery.max_entries = 0",
+        "takes a whole number from 1 to 1000000",
+    ),
+    ("upstream.echo", "recovery.preset = \"mqtt\"\nrecovery.max_bytes = \"1B\"", "from 1KiB to 64MiB"),
+];
+
 const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.echo",
@@ -314,6 +424,11 @@ const WRONG_LINES: &[WrongLine] = &[
         "takes HTTP statuses such as 401 or \"500-599\", from 300 to 599, not \"200\"",
     ),
 ];
+
+#[test]
+fn wrong_lines_of_recovery_are_refused() {
+    expect_problems(RECOVERY_LINES);
+}
 
 #[test]
 fn wrong_lines_of_an_upstream_are_refused() {
