@@ -21,6 +21,7 @@ mod commands;
 mod correlation;
 mod demo;
 mod descriptors;
+mod discovery;
 mod draining;
 mod evacuation;
 mod faults;

@@ -57,6 +57,13 @@ pub fn host(reference: &str) -> Option<&str> {
 /// Any text is allowed, because invalid URLs are shown too. If the end of the userinfo is ambiguous,
 /// everything up to the last `@` is masked.
 pub fn mask(text: &str) -> String {
+    // The URL of a unix socket has no userinfo, and an `@` in it is part of a path.
+    if text.starts_with("unix:/") {
+        return match text.find(['?', '#']) {
+            Some(end) => format!("{}{MASK}", &text[..=end]),
+            None => text.to_owned(),
+        };
+    }
     let (scheme, rest) = text.split_at(scheme_length(text));
     let url = Url::parse(text).ok().filter(Url::has_host);
     let authority = match &url {

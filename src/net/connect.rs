@@ -1,25 +1,32 @@
-//! The TCP connector that awc's handshake uses.
+//! The connector that awc's handshake uses.
 
 use std::{
     future::Future,
+    io::{self, ErrorKind},
     net::{IpAddr, SocketAddr},
+    path::Path,
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
-use actix_rt::net::TcpStream;
+use actix_rt::net::{TcpStream, UnixStream};
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::Uri;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
-    TcpOptions,
+    Place, Socket, TcpOptions,
     eyeballs::{self, EXTRA_MAX},
     resolve::Resolver,
     spelled::Spelled,
     tune,
 };
+
+/// The time between two attempts to connect to a unix socket whose server has a full queue. The system refuses such an
+/// attempt at once, where a TCP socket waits.
+const QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The state that all dials of the process share.
 pub struct Network {
@@ -34,27 +41,45 @@ impl Network {
         Arc::new(Self { resolver: Resolver::system(), extra: Semaphore::new(EXTRA_MAX) })
     }
 
-    /// Connects to `host`, a name or an address. The caller bounds the time.
+    /// Connects to a place. The caller bounds the time.
     ///
     /// # Errors
-    /// When the name has no address, or no address can be connected to.
-    pub async fn connect(
+    /// When a name has no address, or nothing can be connected to.
+    pub async fn connect(&self, place: &Place, options: &TcpOptions) -> Result<Socket, ConnectError> {
+        match place {
+            Place::Host(host, port) => self.host(host, *port, options).await.map(Socket::Tcp),
+            Place::Address(address) => self.first([*address], options).await.map(Socket::Tcp),
+            Place::Path(path) => unix(path).await.map(Socket::Unix).map_err(ConnectError::Io),
+        }
+    }
+
+    async fn host(&self, host: &str, port: u16, options: &TcpOptions) -> Result<TcpStream, ConnectError> {
+        if let Some(ip) = literal(host) {
+            return self.first([SocketAddr::new(ip, port)], options).await;
+        }
+        let found = self.resolver.resolve(host).await;
+        let addresses = found.map_err(|error| ConnectError::Resolver(Box::new(error)))?;
+        self.first(addresses.iter().map(|address| with_port(*address, port)), options).await
+    }
+
+    async fn first(
         &self,
-        host: &str,
-        port: u16,
+        addresses: impl IntoIterator<Item = SocketAddr>,
         options: &TcpOptions,
     ) -> Result<TcpStream, ConnectError> {
-        let addresses = match literal(host) {
-            Some(ip) => Arc::new([SocketAddr::new(ip, 0)]),
-            None => {
-                self.resolver.resolve(host).await.map_err(|error| ConnectError::Resolver(Box::new(error)))?
-            }
-        };
-        let addresses = addresses.iter().map(|address| with_port(*address, port));
         let connecting = eyeballs::first(addresses, &self.extra, TcpStream::connect);
         let socket = connecting.await.map_err(ConnectError::Io)?;
         tune(&socket, options).map_err(ConnectError::Io)?;
         Ok(socket)
+    }
+}
+
+async fn unix(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => sleep(QUEUE_PAUSE).await,
+            result => return result,
+        }
     }
 }
 
@@ -69,31 +94,47 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
     address
 }
 
-/// A connector that connects to the host of a URL and sets the socket's options.
+/// A connector that connects and sets the socket's options.
 #[derive(Clone)]
 pub struct Connect {
     network: Arc<Network>,
     options: TcpOptions,
+    /// The unix socket to connect to, whatever the URL of the request is.
+    path: Option<Arc<Path>>,
 }
 
 impl Connect {
-    /// Creates a connector whose sockets get these options.
+    /// Creates a connector to the address of a request or, without one, to the host of its URL.
     pub fn new(network: Arc<Network>, options: TcpOptions) -> Self {
-        Self { network, options }
+        Self { network, options, path: None }
+    }
+
+    /// The same connector, which connects to a unix socket instead.
+    pub fn to_path(self, path: &Path) -> Self {
+        Self { path: Some(path.into()), ..self }
+    }
+
+    fn place(&self, request: &ConnectInfo<Uri>) -> Place {
+        match (&self.path, request.addrs().next()) {
+            (Some(path), _) => Place::Path(path.to_path_buf()),
+            (None, Some(address)) => Place::Address(address),
+            (None, None) => Place::Host(request.hostname().to_owned(), request.port()),
+        }
     }
 }
 
 impl Service<ConnectInfo<Uri>> for Connect {
-    type Response = Connection<Uri, Spelled<TcpStream>>;
+    type Response = Connection<Uri, Spelled<Socket>>;
     type Error = ConnectError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>>>>;
 
     actix_service::always_ready!();
 
     fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
-        let Self { network, options } = self.clone();
+        let place = self.place(&request);
+        let (network, options) = (Arc::clone(&self.network), self.options);
         Box::pin(async move {
-            let socket = network.connect(request.hostname(), request.port(), &options).await?;
+            let socket = network.connect(&place, &options).await?;
             Ok(Connection::new(request.request().clone(), Spelled::new(socket)))
         })
     }

@@ -1,7 +1,7 @@
 //! Connections: listening sockets, clients' streams, socket options, and connecting to upstreams.
 //!
 //! ```text
-//! Connect ─► resolve (names: the cache) ─► eyeballs (race: which address when) ─► options
+//! Connect ─► place ─► resolve (names: the cache) ─► eyeballs (race: which address when) ─► options
 //! ```
 
 mod connect;
@@ -9,6 +9,7 @@ mod eyeballs;
 mod listen;
 mod names;
 mod options;
+mod place;
 mod race;
 mod resolve;
 mod spelled;
@@ -21,6 +22,7 @@ pub use self::{
     listen::{Bind, Listening, listen},
     names::{Addresses, LookupError},
     options::{TcpOptions, tune},
+    place::{Place, Socket},
     resolve::Resolver,
     stream::{Stream, read_through},
 };

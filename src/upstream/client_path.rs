@@ -76,13 +76,10 @@ impl ClientPath {
             // Programs compare `$url` with the URL as it is spelled in the settings.
             return Ok(url.clone());
         }
-        let mut text = format!("{}{path}", parts.origin);
         // The query in the settings may be a token, so it takes precedence over the client's.
-        if let Some(query) = parts.query.or(forwarded.query.as_deref()) {
-            text.extend(["?", query]);
-        }
-        match Uri::try_from(text.as_str()) {
-            Ok(_) => Ok(url.at(text)),
+        let url = url.at(&path, parts.query.or(forwarded.query.as_deref()));
+        match Uri::try_from(&*url.request()) {
+            Ok(_) => Ok(url),
             Err(_) => Err(PathError::TooLong),
         }
     }

@@ -19,7 +19,10 @@ use super::{
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
-use crate::{net::Connect, settings};
+use crate::{
+    net::{Connect, Place},
+    settings::{self, UpstreamUrl},
+};
 
 /// A time longer than any connection attempt. It disables awc's time limit, so that `connect_timeout` is the
 /// only one.
@@ -29,7 +32,7 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone)]
 pub struct Dialer {
     upstream: Arc<Upstream>,
-    pub(super) client: Client,
+    client: Client,
 }
 
 /// The facts that a session needs to reach its upstream, the same for each of its connections.
@@ -93,20 +96,31 @@ impl Dialer {
     /// Creates a dialer for the current thread.
     pub fn new(upstream: &Arc<Upstream>) -> Self {
         let connect = Connect::new(Arc::clone(&upstream.network), upstream.settings.tcp);
-        let connector = awc::Connector::new()
-            .connector(connect)
-            .timeout(FOREVER)
-            // A WebSocket keeps its place in awc's pool for life. The number of sessions is bounded instead.
-            .limit(0);
-        let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
-        let client = client.no_default_headers().wrap(KeepRefusals).finish();
-        Self { upstream: Arc::clone(upstream), client }
+        Self { upstream: Arc::clone(upstream), client: client(connect) }
+    }
+
+    /// The client for requests to this URL. A client connects to any host; a unix socket has one of its own for each
+    /// dial.
+    pub(super) fn client_for(&self, url: &UpstreamUrl) -> Client {
+        let Some(Place::Path(path)) = url.place() else { return self.client.clone() };
+        let connect = Connect::new(Arc::clone(&self.upstream.network), self.upstream.settings.tcp);
+        client(connect.to_path(&path))
     }
 
     /// The upstream of the dialer.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
+}
+
+fn client(connect: Connect) -> Client {
+    let connector = awc::Connector::new()
+        .connector(connect)
+        .timeout(FOREVER)
+        // A WebSocket keeps its place in awc's pool for life. The number of sessions is bounded instead.
+        .limit(0);
+    let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
+    client.no_default_headers().wrap(KeepRefusals).finish()
 }
 
 impl DialPlan {
@@ -219,7 +233,7 @@ async fn handshake(
     destination: &Destination,
     promise: &OnceCell<Option<String>>,
 ) -> Result<Upgraded, DialError> {
-    let (response, framed) = prepare(plan, &destination.url.text).connect().await?;
+    let (response, framed) = prepare(plan, &destination.url).connect().await?;
     let headers = response.headers().clone();
     let protocol = chosen_protocol(&headers, &plan.protocols)?;
     if protocol.is_some() && promise.get().is_some_and(|promised| *promised != protocol) {

@@ -143,8 +143,8 @@ async fn probe(
     options: TcpOptions,
     limit: Duration,
 ) -> Result<(), Failure> {
-    let Some((host, port)) = endpoint.url().host_and_port() else { return Ok(()) };
-    let connecting = timeout(limit, network.connect(&host, port, &options));
+    let Some(place) = endpoint.url().place() else { return Ok(()) };
+    let connecting = timeout(limit, network.connect(&place, &options));
     match connecting.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(DialError::from(error).failure()),

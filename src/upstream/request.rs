@@ -8,13 +8,14 @@ use actix_http::header::{
 use awc::ws::WebsocketsRequest;
 
 use super::{DialError, DialPlan};
-use crate::{header_list::elements, userinfo};
+use crate::{header_list::elements, settings::UpstreamUrl, userinfo};
 
 /// Creates the request for a WebSocket at `url`, with the headers and subprotocols of the plan.
-pub(super) fn prepare(plan: &DialPlan, url: &str) -> WebsocketsRequest {
-    let (url, authorization) = authorization(plan, url);
+pub(super) fn prepare(plan: &DialPlan, url: &UpstreamUrl) -> WebsocketsRequest {
+    let request = url.request();
+    let (text, authorization) = authorization(plan, &request);
     // The socket restores the spelling of header names. Camel case is for the value of `Connection`.
-    let mut request = plan.dialer.client.ws(&*url).set_camel_case_headers(true);
+    let mut request = plan.dialer.client_for(url).ws(&*text).set_camel_case_headers(true);
     for (name, value) in &*plan.headers {
         if *name != AUTHORIZATION || authorization.is_none() {
             request = request.header(name.clone(), value.clone());

@@ -78,7 +78,7 @@ fn is_for_client(status: StatusCode) -> bool {
 async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
-    refusal.headers = passed(&headers, &plan.destination.url.text);
+    refusal.headers = passed(&headers, &plan.destination.url.request());
     refusal.headers.extend(listed(&headers, plan.settings()));
     if status == StatusCode::UPGRADE_REQUIRED {
         // required with 426; the upstream's own is for its connection to us (RFC 9110 sections 7.8, 15.5.22)

@@ -11,7 +11,7 @@ use config::{Value, ValueKind};
 pub(crate) use self::{
     section::{Item, Section},
     shown::{bare_or_quoted, quoted, shown},
-    values::{all, commas, flag, list, text},
+    values::{all, commas, flag, list, text, urls},
 };
 use super::{
     host::Host,

@@ -165,7 +165,7 @@ impl<'a> Section<'a> {
     }
 
     /// The items of a list that takes tables; reports a value that is no list. A text from the environment is a list
-    /// of scalars that are separated by commas.
+    /// of URLs that are separated by commas.
     pub(crate) fn items(&self, name: &str) -> Vec<Item<'a>> {
         let (Some(value), Kind::Endpoints(keys) | Kind::Tables(keys)) = (self.said(name), self.kind(name))
         else {
@@ -188,7 +188,7 @@ impl<'a> Section<'a> {
                 let item = |(number, text)| {
                     Item::Scalar(number, Value::new(origin.as_ref(), ValueKind::String(text)))
                 };
-                (1..).zip(values::commas(text)).map(item).collect()
+                (1..).zip(values::comma_separated_urls(text)).map(item).collect()
             }
             _ => {
                 self.reader.wrong.borrow_mut().push(format!("{}.{name}", self.path));

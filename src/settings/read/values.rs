@@ -15,12 +15,21 @@ pub(crate) fn text(value: &Value) -> Result<&str, String> {
 
 /// Parses an array of texts, or comma-separated texts from the environment.
 pub(crate) fn list(value: &Value) -> Result<Vec<String>, String> {
+    texts(value, commas)
+}
+
+/// Parses an array of URLs, or comma-separated URLs from the environment.
+pub(crate) fn urls(value: &Value) -> Result<Vec<String>, String> {
+    texts(value, comma_separated_urls)
+}
+
+fn texts(value: &Value, split: impl Fn(&str) -> Vec<String>) -> Result<Vec<String>, String> {
     let wrong = || "takes a list of strings".to_owned();
     match &value.kind {
         ValueKind::Array(items) => {
             items.iter().map(|item| text(item).map(str::to_owned).map_err(|_| wrong())).collect()
         }
-        ValueKind::String(text) if value.origin().is_some() => Ok(commas(text)),
+        ValueKind::String(text) if value.origin().is_some() => Ok(split(text)),
         _ => Err(wrong()),
     }
 }
@@ -51,6 +60,26 @@ pub(crate) fn flag(value: &Value, kind: Kind) -> Result<bool, String> {
 /// The parts of a comma-separated text. An empty text has no parts.
 pub(crate) fn commas(text: &str) -> Vec<String> {
     text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+/// The parts of a text of comma-separated URLs. A comma before anything but another URL is part of a URL, for
+/// example of a password.
+pub(super) fn comma_separated_urls(text: &str) -> Vec<String> {
+    let mut urls: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        match urls.last_mut() {
+            Some(last) if !begins_url(part.trim()) => last.extend([",", part]),
+            _ => urls.push(part.to_owned()),
+        }
+    }
+    let trimmed = urls.iter().map(|url| url.trim_matches([',', ' ', '\t']));
+    trimmed.filter(|url| !url.is_empty()).map(str::to_owned).collect()
+}
+
+fn begins_url(text: &str) -> bool {
+    let is_scheme =
+        |scheme: &str| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphabetic());
+    text.starts_with("unix:") || text.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
 pub(super) fn duration(value: &Value, kind: Kind) -> Result<Duration, String> {
@@ -131,6 +160,22 @@ mod tests {
         }
         for text in ["", "64", "KiB", "-1KiB", "1 KiBs", "1e3"] {
             assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_comma_in_a_url_separates_nothing() {
+        for (text, urls) in [
+            ("", &[][..]),
+            (" , ", &[]),
+            ("ws://a", &["ws://a"]),
+            ("ws://a, ws://b,unix:/c,", &["ws://a", "ws://b", "unix:/c"]),
+            ("ws://me:p,w@a,ws://me:,@b/?x,y", &["ws://me:p,w@a", "ws://me:,@b/?x,y"]),
+            ("ws://me:,,@a,,ws://b", &["ws://me:,,@a", "ws://b"]),
+            ("ws://a,b,wss://c", &["ws://a,b", "wss://c"]),
+            ("a,ws://b", &["a", "ws://b"]),
+        ] {
+            assert_eq!(comma_separated_urls(text), urls, "{text}");
         }
     }
 

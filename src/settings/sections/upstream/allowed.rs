@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     authority::mask,
-    settings::read::{all, list, quoted},
+    settings::read::{all, quoted, urls},
     userinfo,
 };
 
@@ -31,7 +31,7 @@ pub enum AllowedUrl {
 /// Parses the key `allow_urls`.
 pub(super) fn parse(value: &Value) -> Result<Vec<AllowedUrl>, String> {
     let mut allowed: Vec<AllowedUrl> = Vec::new();
-    all(list(value)?.iter().map(|entry| {
+    all(urls(value)?.iter().map(|entry| {
         let url = check_unmasked(entry)
             .and_then(|()| AllowedUrl::parse(entry))
             .map_err(|error| format!("{}: {error}", quoted(&mask(entry))))?;

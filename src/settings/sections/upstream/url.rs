@@ -7,14 +7,16 @@
 //! or path in the URL. URLs that are ambiguous even in normal form are refused: with userinfo, backslashes,
 //! control characters or dot segments, including percent-encoded ones.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc};
 
 use config::Value;
 use url::Url;
 
+use super::unix;
 use crate::{
     authority::{self, mask},
     event::Origin,
+    net::Place,
     path,
     settings::read::text,
     userinfo::{self, BadUserinfo},
@@ -62,12 +64,18 @@ pub enum UrlError {
     /// The URL contains the mask that `towline check` prints in place of a secret.
     #[error("a masked secret (***) is not accepted; write the secret, or set the key's environment variable")]
     Masked,
+    /// The URL of a unix socket has another form than [`UpstreamUrl::parse`] describes.
+    #[error(
+        "a unix socket is written as unix:/path/of/socket or unix:/path/of/socket:/request/path; the path of the socket \
+         has none of : ? # @ %, and at most 107 bytes"
+    )]
+    Unix,
     /// The URL is valid, but not in the allow-list.
     #[error("not among the allow_urls of upstream {0}")]
     NotAllowed(String),
 }
 
-/// A checked `ws://` URL. Clones share the texts, because each session has several clones.
+/// A checked URL, `ws://` or `unix:`. Clones share the texts, because each session has several clones.
 ///
 /// # Security
 /// The `Debug` form is masked.
@@ -110,9 +118,21 @@ impl UpstreamUrl {
     /// # Ok::<(), towline::settings::UrlError>(())
     /// ```
     ///
+    /// A unix socket is `unix:` and its path, and may have another colon and the path of the request:
+    ///
+    /// ```
+    /// # use towline::settings::UpstreamUrl;
+    /// assert_eq!(&*UpstreamUrl::parse("unix:/run/chat.sock:/ws")?.request(), "ws://localhost/ws");
+    /// # Ok::<(), towline::settings::UrlError>(())
+    /// ```
+    ///
     /// # Errors
-    /// When the URL is not `ws://` with a host, or has a fragment.
+    /// When the URL is neither `ws://` with a host nor `unix:` with an absolute path, or has a fragment.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
+        if let Some(parts) = unix::split(text) {
+            check_letters(text)?;
+            return unix::parse(parts);
+        }
         let url = checked(text)?;
         // A URL stays as written if only the slash of an empty path is missing for its normal form, because
         // clients know the text of error replies: `… server ws://localhost:8139: …`.
@@ -121,17 +141,40 @@ impl UpstreamUrl {
         let kept = normal.strip_suffix('/').is_some_and(|short| short == text);
         let has_path = authority::split(text).tail.starts_with('/');
         let dialed = if kept { text } else { &normal };
-        Ok(Self { text: dialed.into(), shown: mask(text).into(), has_path })
+        Ok(Self::new(dialed, &mask(text), has_path))
     }
 
-    /// The same upstream with another path or query. The path and query are not shown.
-    pub fn at(&self, text: String) -> Self {
+    /// A URL that is checked already.
+    pub(super) fn new(text: &str, shown: &str, has_path: bool) -> Self {
+        Self { text: text.into(), shown: shown.into(), has_path }
+    }
+
+    /// The same server with another path and query. They are not shown.
+    pub fn at(&self, path: &str, query: Option<&str>) -> Self {
+        let is_bare = unix::split(&self.text).is_some_and(|url| url.request.is_none());
+        let (origin, colon) = (self.parts().origin, if is_bare { ":" } else { "" });
+        let text = match query {
+            Some(query) => format!("{origin}{colon}{path}?{query}"),
+            None => format!("{origin}{colon}{path}"),
+        };
         Self { text: text.into(), ..self.clone() }
+    }
+
+    /// The URL of the handshake's request. That of a unix socket has the host `localhost`.
+    pub fn request(&self) -> Cow<'_, str> {
+        match unix::split(&self.text) {
+            Some(url) => Cow::Owned(url.request_url()),
+            None => Cow::Borrowed(&self.text),
+        }
     }
 
     /// The parts of the URL as written: with a path only if one was written.
     pub fn parts(&self) -> UrlParts<'_> {
-        let (origin, tail) = self.text.split_at(self.text.len() - authority::split(&self.text).tail.len());
+        let tail = match unix::split(&self.text) {
+            Some(url) => url.request.unwrap_or_default(),
+            None => authority::split(&self.text).tail,
+        };
+        let origin = &self.text[..self.text.len() - tail.len()];
         let (path, query) = match tail.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (tail, None),
@@ -146,15 +189,18 @@ impl UpstreamUrl {
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
     }
 
-    /// The host, a name or an address, and the port to connect to.
-    pub fn host_and_port(&self) -> Option<(String, u16)> {
+    /// Where a connection to the server goes.
+    pub fn place(&self) -> Option<Place> {
+        if let Some(url) = unix::split(&self.text) {
+            return Some(Place::Path(url.socket.into()));
+        }
         let url = Url::parse(&self.text).ok()?;
-        Some((url.host_str()?.to_owned(), url.port().unwrap_or(80)))
+        Some(Place::Host(url.host_str()?.to_owned(), url.port().unwrap_or(80)))
     }
 
     /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.
     pub fn origin(&self) -> Option<Origin> {
-        let url = Url::parse(&self.text).ok()?;
+        let url = Url::parse(&self.request()).ok()?;
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
         let segments = url.path_segments().into_iter().flatten();
         let path = segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
@@ -176,12 +222,7 @@ pub(super) fn check_unmasked(text: &str) -> Result<(), UrlError> {
 
 /// Parses a URL that can be connected to.
 pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
-    if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
-        return Err(UrlError::Blank);
-    }
-    if text.contains('\\') {
-        return Err(UrlError::Backslash);
-    }
+    check_letters(text)?;
     let url = Url::parse(text).map_err(UrlError::Syntax)?;
     match url.scheme() {
         "ws" => {}
@@ -200,6 +241,14 @@ pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
         return Err(UrlError::PortZero);
     }
     Ok(url)
+}
+
+/// Refuses letters that parsers of URLs drop or replace.
+fn check_letters(text: &str) -> Result<(), UrlError> {
+    if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+        return Err(UrlError::Blank);
+    }
+    if text.contains('\\') { Err(UrlError::Backslash) } else { Ok(()) }
 }
 
 /// Refuses a user or a password that cannot be sent.

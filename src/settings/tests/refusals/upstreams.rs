@@ -167,6 +167,11 @@ const WRONG_LINES: &[WrongLine] = &[
         "url = \"http://me:secret@h?secret\"",
         "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
     ),
+    (
+        "upstream.echo",
+        "url = \"unix:run/chat.sock?secret\"",
+        "upstream.echo.url = \"unix:run/chat.sock?***\" (/etc/towline.toml): a unix socket is written as unix:/path/of/socket",
+    ),
     ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
     (
         "upstream.echo",
