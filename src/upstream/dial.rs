@@ -99,8 +99,8 @@ impl Dialer {
         Self { upstream: Arc::clone(upstream), client: client(connect) }
     }
 
-    /// The client for requests to this URL. A client connects to any host; a unix socket has one of its own for each
-    /// dial.
+    /// The client for requests to this URL. All hosts share a client. A dial of a unix socket creates another one, because
+    /// awc passes only host and port to its connector.
     pub(super) fn client_for(&self, url: &UpstreamUrl) -> Client {
         let Some(Place::Path(path)) = url.place() else { return self.client.clone() };
         let connect = Connect::new(Arc::clone(&self.upstream.network), self.upstream.settings.tcp);
