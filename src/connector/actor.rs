@@ -4,7 +4,6 @@ mod ending;
 mod overdue;
 
 use std::{
-    mem,
     sync::Arc,
     task::{self, Poll},
     time::Instant,
@@ -16,7 +15,8 @@ use awc::BoxedSocket;
 use super::{
     exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
-    messages::{Close, ConnectorLinks, Fact, Generation, Report, Start},
+    messages::{Close, ConnectorLinks, Fact, Generation, Release, Report, Start},
+    waiting::Waiting,
 };
 use crate::{
     channel::{Channel, Received},
@@ -47,6 +47,8 @@ pub struct Connector {
     budget: Arc<Budget>,
     exchange: InFlight<Ticket>,
     state: ConnectorState,
+    /// The events that wait for the connection or at the gate.
+    waiting: Waiting<Envelope>,
     /// Whether [`Fact::Proved`] has been reported to the supervisor.
     proved: bool,
     dialing: Option<SpawnHandle>,
@@ -81,7 +83,7 @@ struct Sending {
 type UpstreamChannel = Channel<BoxedSocket, Sending>;
 
 enum ConnectorState {
-    Dialing(Vec<Envelope>),
+    Dialing,
     Up(Box<UpstreamChannel>),
     Ended,
 }
@@ -118,7 +120,8 @@ impl Connector {
                 upstream.reply_timeout,
                 upstream.max_overdue,
             ),
-            state: ConnectorState::Dialing(Vec::new()),
+            state: ConnectorState::Dialing,
+            waiting: Waiting::new(links.is_gated),
             proved: false,
             dialing: None,
             deadline: Deadline::new(),
@@ -161,18 +164,29 @@ impl Connector {
             &self.budget,
             dialed.rest,
         );
-        let waiting = match mem::replace(&mut self.state, ConnectorState::Up(Box::new(channel))) {
-            ConnectorState::Dialing(waiting) => waiting,
-            _ => Vec::new(),
-        };
+        self.state = ConnectorState::Up(Box::new(channel));
         self.open = Some(Open::new());
         self.lease = Some(dialed.lease);
         let url = &dialed.destination.url;
         self.server = Arc::clone(&url.shown);
         self.origin = self.reads_origin.then(|| url.origin()).flatten().map(Arc::new);
         self.report(Fact::Up(dialed.destination));
-        self.send_all(waiting);
+        self.send_waiting();
         drive(ctx);
+    }
+
+    /// Whether events are sent as soon as they arrive. No event waits then.
+    fn can_send(&self) -> bool {
+        matches!(self.state, ConnectorState::Up(_)) && !self.waiting.is_gated()
+    }
+
+    /// Sends the events that wait, if it is time.
+    fn send_waiting(&mut self) {
+        if self.can_send() {
+            let (events, mark) = self.waiting.take();
+            self.send_all(events);
+            self.report_mark(mark);
+        }
     }
 
     fn send_all(&mut self, mut envelopes: Vec<Envelope>) {
@@ -350,8 +364,11 @@ impl Actor for Connector {
 impl Drop for Connector {
     /// Reports the end of the connection when the connector panics.
     fn drop(&mut self) {
-        if std::thread::panicking() && !matches!(self.state, ConnectorState::Ended) {
-            self.end(Failure::lost());
+        if std::thread::panicking() {
+            if !matches!(self.state, ConnectorState::Ended) {
+                self.end(Failure::lost());
+            }
+            self.report(Fact::Died);
         }
     }
 }
@@ -360,12 +377,27 @@ impl Handler<DataMessage> for Connector {
     type Result = ();
 
     fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
-        let DataMessage::Events(envelopes) = message else { return };
-        match &mut self.state {
-            ConnectorState::Dialing(waiting) => waiting.extend(envelopes),
-            ConnectorState::Up(_) => self.send_all(envelopes),
-            ConnectorState::Ended => self.report(Fact::Unsent(envelopes)),
+        let is_ended = matches!(self.state, ConnectorState::Ended);
+        match message {
+            DataMessage::Events(envelopes) if is_ended => self.report(Fact::Unsent(envelopes)),
+            DataMessage::Events(envelopes) if self.can_send() => self.send_all(envelopes),
+            DataMessage::Events(envelopes) => self.waiting.push(envelopes),
+            DataMessage::Mark(mark) if is_ended || self.can_send() => self.report(Fact::Marked(mark)),
+            DataMessage::Mark(mark) => self.waiting.end_with(mark),
+            DataMessage::Failed(_) | DataMessage::Ended(_) => {}
         }
+    }
+}
+
+impl Handler<Release> for Connector {
+    type Result = ();
+
+    fn handle(&mut self, Release(earlier): Release, _: &mut Context<Self>) {
+        if let ConnectorState::Ended = self.state {
+            return self.report(Fact::Returned(earlier));
+        }
+        self.waiting.release(earlier);
+        self.send_waiting();
     }
 }
 

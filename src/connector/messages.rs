@@ -3,6 +3,7 @@
 //! | message | from | plane |
 //! |---|---|---|
 //! | [`DataMessage`] | the last incoming pipeline or the session; the supervisor for `$url` | data |
+//! | [`Release`] | supervisor | data |
 //! | [`Close`] | supervisor | control |
 //!
 //! It sends `DataMessage` to the first outgoing pipeline or, without one, to the session, and [`Report`] to
@@ -16,7 +17,7 @@ use crate::{
     connector::exchange::Unsettled,
     event::EventNumber,
     failure::Failure,
-    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Ticket},
+    flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
     upstream::{Destination, Dialed, Dialing},
     wire::CloseFrame,
 };
@@ -44,6 +45,8 @@ pub struct ConnectorLinks {
     pub room: usize,
     /// Whether a program reads the origin of its events.
     pub reads_origin: bool,
+    /// Whether the connector sends no event before [`Release`].
+    pub is_gated: bool,
 }
 
 /// The number of a connector within its session. The supervisor ignores reports of older connectors (C6).
@@ -64,9 +67,18 @@ impl std::fmt::Display for Generation {
 #[rtype(result = "()")]
 pub struct Close(pub Option<CloseFrame>);
 
+/// Supervisor → connector, data plane: send these events first, and then those that wait at the gate.
+///
+/// The events are earlier than all that the output sends to the connector. There is no reply; a connector that has
+/// ended returns the events as [`Fact::Returned`]. A gated connector gets one `Release`, and no other connector gets
+/// any. Its events have permits, so it always fits in the mailbox.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Release(pub Vec<Envelope>);
+
 /// Connector → supervisor, control plane: a change of the connection's state.
 ///
-/// There is no reply. A connector sends at most three reports, which fit in the `CONTROL_ROOM` of the
+/// There is no reply. A connector sends at most five reports, which fit in the `CONTROL_ROOM` of the
 /// mailbox, and one for each batch of late events, whose number is bounded by their permits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -88,6 +100,13 @@ pub enum Fact {
     Ended(Ended),
     /// Events that arrived after the end of the connection.
     Unsent(Vec<Envelope>),
+    /// The events of a [`Release`] that arrived after the end of the connection. They precede all events in
+    /// [`Ended::unsent`] and [`Fact::Unsent`].
+    Returned(Vec<Envelope>),
+    /// The mark of the output has arrived, and each event before it has been sent or reported.
+    Marked(Mark),
+    /// The connector has died in a panic, so no event and no mark comes back from it after this.
+    Died,
 }
 
 /// The end of a connection, with the events that it leaves unsettled.
@@ -97,7 +116,7 @@ pub struct Ended {
     pub failure: Failure,
     /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
-    /// Events that waited for a dial that failed.
+    /// Events that waited for the connection or at the gate, in order.
     pub unsent: Vec<Envelope>,
     /// The last event that was written to the socket.
     pub last_written: Option<EventNumber>,

@@ -4,7 +4,7 @@
 //! Its states:
 //!
 //! * *Dialing*: the handshake is under way; events wait.
-//! * *Up*: events are sent, messages come back.
+//! * *Up*: events are sent, messages come back. Events of a *gated* connector wait until the supervisor releases it.
 //! * *Ended*: events that still arrive go back to the supervisor, until no edge holds the connector's
 //!   address.
 //!
@@ -17,7 +17,9 @@ pub mod exchange;
 mod exchange_tests;
 mod linger;
 mod messages;
+mod waiting;
 
 pub use actor::Connector;
 pub use linger::{all_closed, share_lingering};
-pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Report, Start};
+pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Report, Start};
+pub use waiting::Waiting;

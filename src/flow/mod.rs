@@ -93,7 +93,17 @@ pub enum DataMessage {
     Failed(Vec<Failed>),
     /// The upstream connection has ended, and the session ends with it.
     Ended(Box<UpstreamEnd>),
+    /// The last message to this actor before the sender switches to another one.
+    Mark(Mark),
 }
+
+/// The last actor before the upstream → its connector or supervisor: the sender switches to another target, and has
+/// sent everything that precedes the switch.
+///
+/// A mark travels behind the events on the same edge, so its arrival shows that all of them have arrived. The number
+/// is that of the [`Attach`](crate::pipeline::Attach) that causes the switch, counted from 1 in each session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub u64);
 
 /// The end of an upstream that ends its session. It travels in the queue of the replies, so that everything
 /// the upstream sent before reaches the client before the close.

@@ -11,7 +11,7 @@ use actix::Message;
 
 use crate::{
     event::Event,
-    flow::{DataMessage, Edge},
+    flow::{DataMessage, Edge, Mark},
     trickle::{Port, RuntimeError},
 };
 
@@ -30,11 +30,15 @@ pub trait Stage {
     ) -> Result<(), RuntimeError>;
 }
 
-/// Supervisor → the last actor before the upstream, control plane: the connector to which events go from now
-/// on, or `None`.
+/// Supervisor → the last actor before the upstream, control plane: the target to which events go from now on.
 ///
-/// There is no reply. There are three `Attach`es in a connector's life, so they always fit in the
-/// `CONTROL_ROOM` of the mailbox.
+/// The reply is `mark`, as [`DataMessage::Mark`]. The old target gets it behind the events sent so far. There are two
+/// `Attach`es in a connector's life, so they always fit in the `CONTROL_ROOM` of the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Attach(pub Option<Edge<DataMessage>>);
+pub struct Attach {
+    /// The connector; `None` is the supervisor.
+    pub connector: Option<Edge<DataMessage>>,
+    /// The mark that ends the events to the old target.
+    pub mark: Mark,
+}

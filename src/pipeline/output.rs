@@ -42,9 +42,9 @@ impl Output {
     }
 
     /// Changes the attached connector, if the output leads to the upstream side.
-    pub fn attach(&mut self, Attach(connector): Attach) {
+    pub fn attach(&mut self, attach: Attach) {
         if let Self::Upstream(edge) = self {
-            edge.connector = connector;
+            edge.attach(attach);
         }
     }
 }
@@ -53,6 +53,12 @@ impl UpstreamEdge {
     /// Creates an edge without an attached connector.
     pub fn new(is_own: IsOwnUrl, supervisor: Edge<DataMessage>) -> Self {
         Self { is_own, supervisor, connector: None }
+    }
+
+    /// Sends the mark to the old target, behind the events that it got, and switches to the new one.
+    fn attach(&mut self, Attach { connector, mark }: Attach) {
+        self.push_straight(DataMessage::Mark(mark));
+        self.connector = connector;
     }
 
     fn push(&mut self, message: DataMessage) {

@@ -1,9 +1,10 @@
-//! The supervisor actor. [`dispatch`] handles events that have no connector, [`ending`] handles the end of
-//! connections, and [`redialing`] starts the next ones. `children` determines what to do about a server, and the
-//! actor does it.
+//! The supervisor actor. [`dispatch`] handles events that have no connector, [`holding`] keeps some of them,
+//! [`ending`] handles the end of connections, and [`redialing`] starts the next ones. `children` determines what to do
+//! about a server, and the actor does it.
 
 mod dispatch;
 mod ending;
+mod holding;
 mod redialing;
 
 use std::{sync::Arc, time::Instant};
@@ -14,10 +15,11 @@ use super::{
     SessionOver, StopUpstream, SupervisorLinks, Verdict,
     child::{Child, Redial, Target},
     children::{Children, Next},
+    held::Held,
 };
 use crate::{
     connector::{self, Close, Connector, Fact, Generation, Report, Start},
-    flow::{DataMessage, Edge, mailbox_room},
+    flow::{DataMessage, Edge, Envelope, mailbox_room},
     log::Quoted,
     pipeline::Attach,
     upstream::{Destination, DialPlan, First, Lease},
@@ -32,6 +34,12 @@ pub struct Supervisor {
     /// a server that an event names.
     own_redial: Redial,
     children: Children<Addr<Connector>>,
+    /// The events that wait for a connection to the route's own upstream.
+    held: Held<Envelope>,
+    /// Makes held events fail at their deadline.
+    hold_timer: Option<SpawnHandle>,
+    /// Whether the session ends because the upstream was given up.
+    is_given_up: bool,
     /// The endpoint for the next connection to the route's own upstream, reserved while the reconnect waits for its
     /// slot.
     lease: Option<Lease>,
@@ -68,8 +76,18 @@ impl Supervisor {
             let own_redial = if is_needed { Redial::Automatic } else { Redial::OnDemand };
             let own = is_needed.then(|| own_target(&plan, own_redial));
             let children = Children::new(own, Arc::clone(&plan.settings().restart));
-            let mut supervisor =
-                Self { plan, links, own_redial, children, lease: None, timer: None, early: 0 };
+            let mut supervisor = Self {
+                plan,
+                links,
+                own_redial,
+                children,
+                held: Held::default(),
+                hold_timer: None,
+                is_given_up: false,
+                lease: None,
+                timer: None,
+                early: 0,
+            };
             supervisor.begin(first, ctx);
             supervisor
         })
@@ -88,8 +106,8 @@ impl Supervisor {
             First::Pending(dialing) => {
                 let generation = self.children.begin_own();
                 // The client's first events wait for its first connection.
-                let connector = self.start_connector(generation, Start::Dialing(dialing), ctx);
-                self.attach(Some(&connector));
+                self.start_connector(generation, Start::Dialing(dialing), ctx);
+                self.attach(Some(generation));
             }
             First::Failed(error) => {
                 let (generation, now) = (Generation::default(), Instant::now());
@@ -119,6 +137,7 @@ impl Supervisor {
         start: Start,
         ctx: &mut Context<Self>,
     ) -> Addr<Connector> {
+        let redial = self.children.get(generation).map(Child::redial);
         let links = connector::ConnectorLinks {
             supervisor: Edge::to(&ctx.address()),
             back: self.links.back.clone(),
@@ -126,15 +145,22 @@ impl Supervisor {
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
             reads_origin: self.links.reads_origin,
+            is_gated: redial == Some(Redial::Automatic),
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);
         self.children.started(generation, connector.clone());
         connector
     }
 
-    /// Sends later events that name no server to this connector, or to the supervisor if there is none.
-    fn attach(&self, connector: Option<&Addr<Connector>>) {
-        self.links.output.notify(Attach(connector.map(Edge::to)));
+    /// Has the output send later events that name no server to this connector, or to the supervisor.
+    fn attach(&mut self, target: Option<Generation>) {
+        if self.held.target() == target {
+            return;
+        }
+        let child = target.and_then(|generation| self.children.get(generation));
+        let connector = child.and_then(Child::connector).map(Edge::to);
+        let mark = self.held.switch(target);
+        self.links.output.notify(Attach { connector, mark });
     }
 
     // --- Reports
@@ -148,7 +174,8 @@ impl Supervisor {
         match child.redial() {
             Redial::Automatic => {
                 log::info!("connector up session={session} upstream={upstream} generation={generation}");
-                self.attach(child.connector());
+                self.attach(Some(generation));
+                self.held.up(generation);
             }
             Redial::OnDemand => log::info!(
                 "connector up session={session} upstream={upstream} generation={generation} url={}",
@@ -181,6 +208,8 @@ impl Supervisor {
         let Some(connectors) = self.children.stop() else { return };
         self.lease = None;
         self.attach(None);
+        let failures = self.fail_kept();
+        self.fail(failures);
         for connector in connectors {
             Edge::to(&connector).notify(Close(frame.cloned()));
         }
@@ -204,8 +233,18 @@ impl Handler<Report> for Supervisor {
             Fact::Up(destination) => self.up(generation, destination),
             Fact::Proved => self.proved(generation),
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
-            Fact::Unsent(envelopes) => self.unsent(generation, envelopes),
+            Fact::Unsent(envelopes) => {
+                let failing = self.keep_unsent(generation, envelopes, ctx);
+                self.unsent(generation, failing);
+            }
+            Fact::Returned(envelopes) => {
+                let failing = self.keep_returned(generation, envelopes, ctx);
+                self.unsent(generation, failing);
+            }
+            Fact::Marked(mark) => self.held.marked(mark),
+            Fact::Died => self.held.died(generation),
         }
+        self.release();
     }
 }
 
@@ -213,8 +252,13 @@ impl Handler<DataMessage> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, message: DataMessage, ctx: &mut Context<Self>) {
-        if let DataMessage::Events(envelopes) = message {
-            self.take(envelopes, ctx);
+        match message {
+            DataMessage::Events(envelopes) => self.take(envelopes, ctx),
+            DataMessage::Mark(mark) => {
+                self.held.marked(mark);
+                self.release();
+            }
+            DataMessage::Failed(_) | DataMessage::Ended(_) => {}
         }
     }
 }

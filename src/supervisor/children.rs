@@ -68,6 +68,11 @@ impl<C: Clone> Children<C> {
         self.all.iter().find(|child| child.is(target))
     }
 
+    /// The route's own upstream, if it is one of the servers.
+    pub fn own(&self) -> Option<&Child<C>> {
+        self.all.iter().find(|child| child.is_own())
+    }
+
     /// Whether the server with this generation waits for its next connection.
     pub fn is_waiting(&self, generation: Generation) -> bool {
         self.get(generation).is_some_and(Child::is_waiting)

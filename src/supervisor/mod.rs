@@ -11,6 +11,9 @@
 mod actor;
 mod child;
 mod children;
+mod held;
+#[cfg(test)]
+mod held_tests;
 mod loss;
 mod messages;
 mod policy;

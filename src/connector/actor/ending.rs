@@ -11,7 +11,7 @@ use crate::{
         messages::{Ended, Fact, Report},
     },
     failure::{Failure, FailureKind, Written},
-    flow::Envelope,
+    flow::Mark,
     wire::{CloseFrame, LinkError, LivenessError},
 };
 
@@ -66,8 +66,8 @@ impl Connector {
             self.fail_reply(lost.for_event(&self.server, Written::Whole));
         }
         self.flush_replies();
-        let unsent = match mem::replace(&mut self.state, ConnectorState::Ended) {
-            ConnectorState::Dialing(waiting) => waiting,
+        match mem::replace(&mut self.state, ConnectorState::Ended) {
+            ConnectorState::Dialing => {}
             ConnectorState::Up(channel) => {
                 let open = self.open.take();
                 self.lease = None;
@@ -75,17 +75,25 @@ impl Connector {
                 if link.outbox().is_closed() {
                     linger(link, open, self.upstream.close_timeout);
                 }
-                Vec::new()
             }
             ConnectorState::Ended => return,
-        };
-        self.report_end(failure, unsent);
+        }
+        self.report_end(failure);
     }
 
-    fn report_end(&mut self, failure: Failure, unsent: Vec<Envelope>) {
+    fn report_end(&mut self, failure: Failure) {
+        let (unsent, mark) = self.waiting.take();
         let unsettled = self.exchange.end();
         let last_written = self.exchange.last_written();
         self.report(Fact::Ended(Ended { failure, unsettled, unsent, last_written }));
+        self.report_mark(mark);
+    }
+
+    /// Reports that the output's mark has arrived, behind the events before it.
+    pub(super) fn report_mark(&self, mark: Option<Mark>) {
+        if let Some(mark) = mark {
+            self.report(Fact::Marked(mark));
+        }
     }
 
     pub(super) fn report(&self, fact: Fact) {

@@ -26,6 +26,8 @@ impl Session {
             }
             DataMessage::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
             DataMessage::Ended(end) => self.upstream_ended(*end),
+            // A mark goes to a connector or to the supervisor only.
+            DataMessage::Mark(_) => {}
         }
     }
 

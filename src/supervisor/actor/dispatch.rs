@@ -61,9 +61,16 @@ impl Supervisor {
             Wanted::Send(connector) => connector,
             Wanted::Dial(generation) => self.dial(generation, ctx),
             Wanted::Fail(failure) => {
-                if let Target::Own { .. } = target {
-                    self.plan.upstream().want_probe();
-                }
+                let envelope = match target {
+                    Target::Own { .. } => {
+                        self.plan.upstream().want_probe();
+                        match self.keep(envelope, ctx) {
+                            Ok(()) => return Ok(()),
+                            Err(envelope) => envelope,
+                        }
+                    }
+                    Target::Named(_) => envelope,
+                };
                 let child = self.children.find(target);
                 let url = child.map_or(target.url(), |child| &child.destination().url);
                 return Err(fail_unsent(envelope, &url.shown, &failure).into());

@@ -21,7 +21,7 @@ use crate::{
 };
 
 impl Supervisor {
-    pub(super) fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
+    pub(super) fn ended(&mut self, generation: Generation, mut ended: Ended, ctx: &mut Context<Self>) {
         let server = self.server(generation);
         let (reason, unsettled) = (reply::reason(&ended.failure), ended.unsettled.len() + ended.unsent.len());
         self.report_loss(generation, &ended.failure);
@@ -30,10 +30,12 @@ impl Supervisor {
         let next = self.children.ended(generation, &ended.failure, now, chance, |connection| {
             loss::fate(&ended.failure, connection, settings, keeps_client)
         });
+        self.held.ended(generation);
         match next {
             Next::Nothing => self.fail(self.failures(ended, &server)),
             Next::EndSession(end) => self.end_session(end, ended, &server, unsettled),
             Next::Redial(redial, verdict) => {
+                ended.unsent = self.keep_unsent(generation, ended.unsent, ctx);
                 self.fail(self.failures(ended, &server));
                 if redial == Redial::Automatic {
                     self.attach(None);
@@ -82,16 +84,18 @@ impl Supervisor {
 
     /// Ends the session because the upstream is given up. Servers chosen by `$url` reply until the session
     /// ends.
-    pub(super) fn close_given_up(&self) {
+    pub(super) fn close_given_up(&mut self) {
+        self.is_given_up = true;
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
-        let end = UpstreamEnd { failed: Vec::new(), frame, loss: None };
+        let end = UpstreamEnd { failed: self.fail_kept(), frame, loss: None };
         self.links.back.notify(DataMessage::Ended(Box::new(end)));
     }
 
     /// Ends the session because of this connection. No further connection is made.
     fn end_session(&mut self, end: SessionEnd, ended: Ended, server: &Arc<str>, unsettled: usize) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
-        let failed = self.failures(ended, server);
+        let mut failed = self.fail_kept();
+        failed.extend(self.failures(ended, server));
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         let (frame, loss) = match end {
             SessionEnd::Pass(frame) => (frame, None),

@@ -1,0 +1,135 @@
+//! Events that the supervisor keeps while the route's own upstream has no connection, and the order in which a
+//! connector gets them.
+
+use std::time::{Duration, Instant};
+
+use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
+use tokio::time::sleep_until;
+
+use super::Supervisor;
+use crate::{
+    connector::{Generation, Release},
+    failure::Failure,
+    flow::{Edge, Envelope, Failed},
+    supervisor::{
+        child::{Child, Redial},
+        held::Released,
+        loss::fail_unsent,
+    },
+    turn::now_ns,
+};
+
+impl Supervisor {
+    /// How long an event may wait for a connection; `None` if it fails at once.
+    fn hold(&self) -> Option<Duration> {
+        let is_over = self.children.is_stopped() || self.is_given_up;
+        None::<Duration>.filter(|_| self.own_redial == Redial::Automatic && !is_over)
+    }
+
+    /// Keeps an event that the output has sent to the supervisor.
+    ///
+    /// # Errors
+    /// Returns an event that fails instead.
+    pub(super) fn keep(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Envelope> {
+        let Some(deadline) = self.deadline_of(&envelope) else { return Err(envelope) };
+        self.held.take(envelope, deadline)?;
+        self.await_deadline(ctx);
+        Ok(())
+    }
+
+    /// Keeps the events that a connector could not send. Returns those that fail instead.
+    pub(super) fn keep_unsent(
+        &mut self,
+        generation: Generation,
+        envelopes: Vec<Envelope>,
+        ctx: &mut Context<Self>,
+    ) -> Vec<Envelope> {
+        let mut failing = Vec::new();
+        for envelope in envelopes {
+            let kept = match self.deadline_of(&envelope) {
+                Some(deadline) => self.held.back(generation, envelope, deadline),
+                None => Err(envelope),
+            };
+            failing.extend(kept.err());
+        }
+        self.await_deadline(ctx);
+        failing
+    }
+
+    /// Keeps the events of a release that came too late. Returns those that fail instead.
+    pub(super) fn keep_returned(
+        &mut self,
+        generation: Generation,
+        envelopes: Vec<Envelope>,
+        ctx: &mut Context<Self>,
+    ) -> Vec<Envelope> {
+        let (mut kept, mut failing) = (Vec::new(), Vec::new());
+        for envelope in envelopes {
+            match self.deadline_of(&envelope) {
+                Some(deadline) => kept.push((envelope, deadline)),
+                None => failing.push(envelope),
+            }
+        }
+        failing.extend(self.held.returned(generation, kept).err().into_iter().flatten());
+        self.await_deadline(ctx);
+        failing
+    }
+
+    /// The time until which an event may be kept; `None` if it fails at once. The time since its arrival counts, so
+    /// that an event which comes back from a connector does not begin anew.
+    fn deadline_of(&self, envelope: &Envelope) -> Option<Instant> {
+        let age = Duration::from_nanos(now_ns().saturating_sub(envelope.event.ingest_ns));
+        let left = self.hold()?.checked_sub(age).filter(|left| !left.is_zero())?;
+        Some(Instant::now() + left)
+    }
+
+    /// Sends the kept events to the attached connector, if it is time.
+    pub(super) fn release(&mut self) {
+        let Some(Released { generation, events }) = self.held.release() else { return };
+        if !events.is_empty() {
+            log::debug!("events passed on session={} count={}", self.links.tracker, events.len());
+        }
+        if let Some(connector) = self.children.get(generation).and_then(Child::connector) {
+            Edge::to(connector).notify(Release(events));
+        }
+    }
+
+    /// Sets the timer for the earliest deadline, unless it is set.
+    fn await_deadline(&mut self, ctx: &mut Context<Self>) {
+        if self.hold_timer.is_some() {
+            return;
+        }
+        if let Some(deadline) = self.held.deadline() {
+            let timer = wrap_future(sleep_until(deadline.into()));
+            self.hold_timer = Some(ctx.spawn(timer.map(|(), supervisor: &mut Self, ctx| {
+                supervisor.hold_timer = None;
+                supervisor.expire(ctx);
+            })));
+        }
+    }
+
+    fn expire(&mut self, ctx: &mut Context<Self>) {
+        let expired = self.held.expire(Instant::now());
+        self.fail(self.failures_of(expired));
+        self.await_deadline(ctx);
+    }
+
+    /// Takes all kept events, which fail.
+    pub(super) fn fail_kept(&mut self) -> Vec<Failed> {
+        let kept = self.held.take_all();
+        self.failures_of(kept)
+    }
+
+    /// The failures of events that were not sent, because the route's own upstream has no connection.
+    fn failures_of(&self, envelopes: Vec<Envelope>) -> Vec<Failed> {
+        let own = self.children.own();
+        let destination = own.map_or(&self.plan.destination, Child::destination);
+        let failure = match own {
+            _ if self.children.is_stopped() => Failure::draining(),
+            Some(child) => child.down(),
+            None => Failure::not_connected(),
+        };
+        let server = &destination.url.shown;
+        envelopes.into_iter().map(|envelope| fail_unsent(envelope, server, &failure)).collect()
+    }
+}

@@ -1,0 +1,248 @@
+//! The events for the route's own upstream that are kept while it has no connection, and the order of all events.
+//!
+//! No actors, sockets or clocks are used here: `now` is passed in, and `E` is an event.
+//!
+//! The output of the incoming pipelines sends events to the supervisor or to a connector, and the supervisor switches
+//! it from one to the other. The time between two switches is a *span*. All events of a span take one way:
+//!
+//! | target of the span | way of its events | the span is complete when |
+//! |---|---|---|
+//! | the supervisor | they arrive directly: [`Held::take`] | its mark has arrived |
+//! | a connector | the connector sends them; those that it could not send come back: [`Held::back`] | the connector has passed on its mark, or has died |
+//!
+//! A session's events are therefore in order if the spans are in order and each span is. A connector serves the last
+//! span. It starts gated, and [`Held::release`] returns all events of the earlier spans for it once its connection is
+//! up and those spans are complete.
+//!
+//! Each event has a deadline, at which [`Held::expire`] returns it.
+
+use std::{collections::VecDeque, time::Instant};
+
+use crate::{connector::Generation, flow::Mark, wire::memory};
+
+/// The kept events of a session, in the order in which the output has sent them.
+#[derive(Debug)]
+pub struct Held<E> {
+    /// The earlier spans that are not complete or have events, oldest first.
+    earlier: VecDeque<Span<E>>,
+    /// The span in force.
+    last: Span<E>,
+    /// Number of events that are kept.
+    len: usize,
+}
+
+/// The events that the output sends between two switches.
+#[derive(Debug)]
+struct Span<E> {
+    /// The connector to which the output sends; `None` is the supervisor.
+    target: Option<Generation>,
+    /// The mark that ends the span.
+    ends: Mark,
+    /// Whether no event of the span is on its way any more.
+    is_complete: bool,
+    stage: Stage,
+    /// The events, each with its deadline.
+    events: VecDeque<(E, Instant)>,
+}
+
+/// How far the connector of a span is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It has no connection.
+    Down,
+    /// It has a connection, and waits at the gate.
+    Up,
+    /// It has been released.
+    Released,
+}
+
+/// What a connector gets when it is released.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Released<E> {
+    /// The connector.
+    pub generation: Generation,
+    /// The events that it sends before those that wait at its gate. May be empty.
+    pub events: Vec<E>,
+}
+
+impl<E> Default for Held<E> {
+    /// The output of a new session sends to the supervisor.
+    fn default() -> Self {
+        Self { earlier: VecDeque::new(), last: Span::new(None, Mark(1)), len: 0 }
+    }
+}
+
+impl<E> Held<E> {
+    // --- Questions
+
+    /// Number of events that are kept.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Number of spans that are kept.
+    #[cfg(test)]
+    pub fn spans(&self) -> usize {
+        self.earlier.len() + 1
+    }
+
+    /// The connector to which the output sends, or is about to; `None` is the supervisor.
+    pub fn target(&self) -> Option<Generation> {
+        self.last.target
+    }
+
+    /// The earliest deadline of an event.
+    pub fn deadline(&self) -> Option<Instant> {
+        let spans = self.earlier.iter().chain([&self.last]);
+        spans.flat_map(|span| &span.events).map(|(_, deadline)| *deadline).min()
+    }
+
+    // --- The output
+
+    /// Begins the next span, because the output is switched to `target`. Returns the mark by which the output ends the
+    /// span before.
+    pub fn switch(&mut self, target: Option<Generation>) -> Mark {
+        let mark = self.last.ends;
+        let ended = std::mem::replace(&mut self.last, Span::new(target, Mark(mark.0 + 1)));
+        self.earlier.push_back(ended);
+        self.forget();
+        mark
+    }
+
+    /// Records that all events before a mark have been sent or have arrived.
+    pub fn marked(&mut self, mark: Mark) {
+        self.complete(|span| span.ends == mark);
+    }
+
+    // --- Events
+
+    /// Keeps an event that came from the output directly.
+    ///
+    /// # Errors
+    /// Returns the event if the output sends nothing directly in any open span, so that its place is unknown.
+    pub fn take(&mut self, event: E, deadline: Instant) -> Result<(), E> {
+        let open = self.spans_mut().find(|span| span.target.is_none() && !span.is_complete);
+        let Some(span) = open else { return Err(event) };
+        span.events.push_back((event, deadline));
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Keeps an event that a connector could not send, behind those that came back from it before.
+    ///
+    /// # Errors
+    /// Returns the event if the output has sent nothing to this connector.
+    pub fn back(&mut self, generation: Generation, event: E, deadline: Instant) -> Result<(), E> {
+        let Some(span) = self.span_of(generation) else { return Err(event) };
+        span.events.push_back((event, deadline));
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Keeps the events with which a connector was released, and that it could not send. They precede all others that
+    /// came back from it.
+    ///
+    /// # Errors
+    /// Returns the events if the output has sent nothing to this connector.
+    pub fn returned(&mut self, generation: Generation, events: Vec<(E, Instant)>) -> Result<(), Vec<E>> {
+        let Some(span) = self.span_of(generation) else {
+            return Err(events.into_iter().map(|(event, _)| event).collect());
+        };
+        let count = events.len();
+        for event in events.into_iter().rev() {
+            span.events.push_front(event);
+        }
+        self.len += count;
+        Ok(())
+    }
+
+    /// Takes the events whose deadline has passed, in order.
+    pub fn expire(&mut self, now: Instant) -> Vec<E> {
+        self.remove(|deadline| deadline <= now)
+    }
+
+    /// Takes all events, in order.
+    pub fn take_all(&mut self) -> Vec<E> {
+        self.remove(|_| true)
+    }
+
+    // --- Connectors
+
+    /// Records that the connection of this connector is up.
+    pub fn up(&mut self, generation: Generation) {
+        if let Some(span) = self.span_of(generation).filter(|span| span.stage == Stage::Down) {
+            span.stage = Stage::Up;
+        }
+    }
+
+    /// Records that this connector has ended. It can still return events.
+    pub fn ended(&mut self, generation: Generation) {
+        if let Some(span) = self.span_of(generation) {
+            span.stage = Stage::Down;
+        }
+    }
+
+    /// Records that this connector has died in a panic, so that it returns nothing any more.
+    pub fn died(&mut self, generation: Generation) {
+        self.ended(generation);
+        self.complete(|span| span.target == Some(generation));
+    }
+
+    /// Takes the events for the connector to which the output sends, if its connection is up and all earlier events
+    /// have arrived. Returns each connector once.
+    pub fn release(&mut self) -> Option<Released<E>> {
+        let generation = self.last.target.filter(|_| self.last.stage == Stage::Up)?;
+        if !self.earlier.iter().all(|span| span.is_complete) {
+            return None;
+        }
+        self.last.stage = Stage::Released;
+        let events = self.earlier.drain(..).flat_map(|span| span.events).map(|(event, _)| event);
+        let events: Vec<_> = events.collect();
+        self.len -= events.len();
+        self.forget();
+        Some(Released { generation, events })
+    }
+
+    // --- Spans
+
+    fn spans_mut(&mut self) -> impl Iterator<Item = &mut Span<E>> {
+        self.earlier.iter_mut().chain([&mut self.last])
+    }
+
+    fn span_of(&mut self, generation: Generation) -> Option<&mut Span<E>> {
+        self.spans_mut().find(|span| span.target == Some(generation) && !span.is_complete)
+    }
+
+    /// Completes the first such span.
+    fn complete(&mut self, is_it: impl Fn(&Span<E>) -> bool) {
+        if let Some(span) = self.spans_mut().find(|span| is_it(span)) {
+            span.is_complete = true;
+        }
+        self.forget();
+    }
+
+    /// Removes the earlier spans that are of no importance any more.
+    fn forget(&mut self) {
+        self.earlier.retain(|span| !span.is_complete || !span.events.is_empty());
+        memory::shrink_if_idle(&mut self.earlier);
+    }
+
+    fn remove(&mut self, is_due: impl Fn(Instant) -> bool) -> Vec<E> {
+        let mut removed = Vec::new();
+        for span in self.earlier.iter_mut().chain([&mut self.last]) {
+            let (due, kept): (VecDeque<_>, VecDeque<_>) =
+                std::mem::take(&mut span.events).into_iter().partition(|(_, deadline)| is_due(*deadline));
+            span.events = kept;
+            removed.extend(due.into_iter().map(|(event, _)| event));
+        }
+        self.len -= removed.len();
+        self.forget();
+        removed
+    }
+}
+
+impl<E> Span<E> {
+    fn new(target: Option<Generation>, ends: Mark) -> Self {
+        Self { target, ends, is_complete: false, stage: Stage::Down, events: VecDeque::new() }
+    }
+}
