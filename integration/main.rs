@@ -33,6 +33,7 @@ mod handshakes;
 mod harness;
 mod headers;
 mod health;
+mod hold;
 mod lang;
 mod language;
 mod liveness;

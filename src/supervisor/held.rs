@@ -38,7 +38,7 @@ struct Span<E> {
     target: Option<Generation>,
     /// The mark that ends the span.
     ends: Mark,
-    /// Whether no event of the span is on its way any more.
+    /// Whether no event of the span is on its way.
     is_complete: bool,
     stage: Stage,
     /// The events, each with its deadline.
@@ -75,9 +75,9 @@ impl<E> Default for Held<E> {
 impl<E> Held<E> {
     // --- Questions
 
-    /// Number of events that are kept.
-    pub fn len(&self) -> usize {
-        self.len
+    /// Whether no event is kept.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Number of spans that are kept.
@@ -182,7 +182,7 @@ impl<E> Held<E> {
         }
     }
 
-    /// Records that this connector has died in a panic, so that it returns nothing any more.
+    /// Records that this connector has died in a panic. It returns nothing after that.
     pub fn died(&mut self, generation: Generation) {
         self.ended(generation);
         self.complete(|span| span.target == Some(generation));
@@ -221,7 +221,7 @@ impl<E> Held<E> {
         self.forget();
     }
 
-    /// Removes the earlier spans that are of no importance any more.
+    /// Removes the earlier spans that are complete and empty.
     fn forget(&mut self) {
         self.earlier.retain(|span| !span.is_complete || !span.events.is_empty());
         memory::shrink_if_idle(&mut self.earlier);

@@ -10,6 +10,8 @@ const MIB: u64 = 1024 * KIB;
 
 /// Below 10 ms, no upstream answers. Above ten minutes, clients have given up.
 const REPLAY: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(600));
+/// Below 10 ms, a message fails before any upstream is back. Above ten minutes, clients have given up.
+const HOLD: Kind = Kind::Timeout(Duration::from_millis(10), Duration::from_secs(600));
 /// More subscriptions than a client has.
 const ENTRIES_MAX: u64 = 1_000_000;
 /// Below 1 KiB, no login fits. Above 64 MiB per session, memory runs out.
@@ -35,6 +37,7 @@ pub(super) const RECOVERY: &[Key] = &[
     key("recovery.timeout", REPLAY, Preset::Text("5s")),
     key("recovery.max_entries", Kind::Count(1, ENTRIES_MAX), Preset::Count(1024)),
     key("recovery.max_bytes", JOURNAL, Preset::Text("256KiB")),
+    key("recovery.hold", HOLD, Preset::Text("never")),
 ];
 
 // The tables in the lists. Each has the keys that its kind of message needs.

@@ -16,6 +16,7 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
     for (name, section) in upstreams {
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
         let users: Vec<_> = routes.iter().filter(of_it).collect();
+        check_hold(section, &users);
         let recovers = |route: &&Route| {
             let has_journal =
                 route.upstream.as_ref().is_some_and(|upstream| upstream.recovery.journal.is_some());
@@ -25,14 +26,27 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
             continue;
         }
         let Some(key) = DESCRIPTIONS.into_iter().find(|key| section.said(key).is_some()) else { continue };
-        let text = match users.iter().all(|route| route.routed_by_url) {
-            true => "has no effect: programs choose the server of each event ($url)",
-            false => {
-                "has no effect: each route to this upstream closes the client when the connection is lost \
-                 (on_upstream_loss)"
-            }
-        };
-        section.conflict(key, &["exchange", "recovery.preset"], text);
+        section.conflict(key, &["exchange", "recovery.preset"], why_never_recovered(&users));
+    }
+}
+
+/// Refuses `recovery.hold` if no message would ever be held. Messages wait for the route's own upstream, on routes that
+/// keep their clients.
+fn check_hold(section: &Section<'_>, users: &[&Route]) {
+    let holds = |route: &&Route| route.keeps_client() && !route.routed_by_url;
+    if users.is_empty() || users.iter().any(holds) || section.timeout("recovery.hold").is_none() {
+        return;
+    }
+    section.conflict("recovery.hold", &["exchange", "recovery.preset"], why_never_recovered(users));
+}
+
+fn why_never_recovered(users: &[&Route]) -> &'static str {
+    match users.iter().all(|route| route.routed_by_url) {
+        true => "has no effect: programs choose the server of each event ($url)",
+        false => {
+            "has no effect: each route to this upstream closes the client when the connection is lost \
+             (on_upstream_loss)"
+        }
     }
 }
 

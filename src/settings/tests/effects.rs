@@ -57,6 +57,28 @@ fn keys_of_restarts_are_accepted_if_a_route_keeps_its_clients() {
         .expect("no route names it: a warning");
 }
 
+const BY_URL: &str = "define script s script let $url = event; event end; create script s; \
+                      select event from in into s; select event from s into out;";
+
+#[test]
+fn holding_is_refused_if_no_route_keeps_its_clients() {
+    let hold = with("upstream.echo", "recovery.hold = \"10s\"");
+    for kept in ["stateless = true", "on_upstream_loss = \"keep\""] {
+        let hold = load(&format!("{hold}{kept}\n"), &[]).unwrap().upstreams["echo"].recovery.hold;
+        assert_eq!(hold, Some(std::time::Duration::from_secs(10)));
+    }
+    let why = "(/etc/towline.toml): has no effect: each route to this upstream closes the client when the connection \
+               is lost (on_upstream_loss)";
+    assert_eq!(problems(&hold, &[]), [format!("upstream.echo.recovery.hold = \"10s\" {why}")]);
+    load(&hold.replace("\"10s\"", "\"never\""), &[]).expect("it changes nothing, as it says");
+    let by_url = hold
+        .replace("select event from in into out;", BY_URL)
+        .replace("[upstream.echo]", "[upstream.echo]\nexchange = \"request\"\nallow_urls = [\"ws://h/*\"]");
+    let problems = problems(&format!("{by_url}incoming = [\"pass\"]\n"), &[]);
+    let why = "(/etc/towline.toml): has no effect: programs choose the server of each event ($url)";
+    assert_eq!(problems, [format!("upstream.echo.recovery.hold = \"10s\" {why}")]);
+}
+
 #[test]
 fn sections_that_no_route_names_are_listed() {
     let text = with("upstream.two", "url = \"ws://h/\"");

@@ -64,10 +64,8 @@ impl Supervisor {
                 let envelope = match target {
                     Target::Own { .. } => {
                         self.plan.upstream().want_probe();
-                        match self.keep(envelope, ctx) {
-                            Ok(()) => return Ok(()),
-                            Err(envelope) => envelope,
-                        }
+                        let Some(envelope) = self.keep(envelope, ctx) else { return Ok(()) };
+                        envelope
                     }
                     Target::Named(_) => envelope,
                 };

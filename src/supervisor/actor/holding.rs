@@ -23,18 +23,15 @@ impl Supervisor {
     /// How long an event may wait for a connection; `None` if it fails at once.
     fn hold(&self) -> Option<Duration> {
         let is_over = self.children.is_stopped() || self.is_given_up;
-        None::<Duration>.filter(|_| self.own_redial == Redial::Automatic && !is_over)
+        self.plan.settings().recovery.hold.filter(|_| self.own_redial == Redial::Automatic && !is_over)
     }
 
-    /// Keeps an event that the output has sent to the supervisor.
-    ///
-    /// # Errors
-    /// Returns an event that fails instead.
-    pub(super) fn keep(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Envelope> {
-        let Some(deadline) = self.deadline_of(&envelope) else { return Err(envelope) };
-        self.held.take(envelope, deadline)?;
+    /// Keeps an event that the output has sent to the supervisor. Returns it if it fails instead.
+    pub(super) fn keep(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Option<Envelope> {
+        let Some(deadline) = self.deadline_of(&envelope) else { return Some(envelope) };
+        let failing = self.held.take(envelope, deadline).err();
         self.await_deadline(ctx);
-        Ok(())
+        failing
     }
 
     /// Keeps the events that a connector could not send. Returns those that fail instead.
@@ -96,7 +93,7 @@ impl Supervisor {
 
     /// Sets the timer for the earliest deadline, unless it is set.
     fn await_deadline(&mut self, ctx: &mut Context<Self>) {
-        if self.hold_timer.is_some() {
+        if self.hold_timer.is_some() || self.held.is_empty() {
             return;
         }
         if let Some(deadline) = self.held.deadline() {

@@ -1,6 +1,6 @@
 //! What a new connection to the upstream has to hear: the table `recovery`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use config::{Value, ValueKind};
 
@@ -20,6 +20,8 @@ use crate::{
 pub struct RecoveryConfig {
     /// The protocol for the journal of a session; `None` when no journal is kept.
     pub journal: Option<Arc<recovery::Recovery>>,
+    /// How long a message waits for a connection; `None` when it fails at once.
+    pub hold: Option<Duration>,
 }
 
 /// Sets a path of a pattern.
@@ -67,6 +69,19 @@ pub(super) fn read(
     format: Option<&Format>,
     limits: wire::Limits,
 ) -> RecoveryConfig {
+    RecoveryConfig {
+        journal: journal(section, exchange, format, limits),
+        hold: section.timeout("recovery.hold"),
+    }
+}
+
+/// Reads the keys of the journal.
+fn journal(
+    section: &Section<'_>,
+    exchange: ExchangeMode,
+    format: Option<&Format>,
+    limits: wire::Limits,
+) -> Option<Arc<recovery::Recovery>> {
     let in_flight =
         if section.chooses("recovery.in_flight", "retry") { InFlight::Retry } else { InFlight::Error };
     let defaults = Limits::default();
@@ -85,7 +100,7 @@ pub(super) fn read(
             section.conflict(key, &[], "needs recovery.preset, or recovery.hello or recovery.open");
         }
     }
-    let Some((key, protocol)) = protocol(section) else { return RecoveryConfig::default() };
+    let (key, protocol) = protocol(section)?;
     if exchange == ExchangeMode::Request {
         let text = "needs exchange = \"stream\": with \"request\", replies are matched with events instead";
         section.conflict(key, &["exchange"], text);
@@ -96,14 +111,14 @@ pub(super) fn read(
         section.conflict(key, &["preprocessors", "postprocessors"], text);
     }
     match recovery::Recovery::new(&protocol, settings) {
-        Ok(journal) => RecoveryConfig { journal: Some(Arc::new(journal)) },
+        Ok(journal) => Some(Arc::new(journal)),
         Err(error) => {
             let key = match error {
                 PatternError::Missing { kind, .. } => &format!("recovery.{kind}"),
                 PatternError::TooManyPaths => key,
             };
             section.conflict(key, LISTS, error.to_string());
-            RecoveryConfig::default()
+            None
         }
     }
 }
