@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     io::{self, ErrorKind},
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::Path,
     pin::Pin,
     sync::Arc,
@@ -67,7 +67,10 @@ impl Network {
         addresses: impl IntoIterator<Item = SocketAddr>,
         options: &TcpOptions,
     ) -> Result<TcpStream, ConnectError> {
-        let connecting = eyeballs::first(addresses, &self.extra, TcpStream::connect);
+        let connect = |address| async move {
+            TcpStream::connect(address).await.map_err(|error| explained(error, || has_route(address)))
+        };
+        let connecting = eyeballs::first(addresses, &self.extra, connect);
         let socket = connecting.await.map_err(ConnectError::Io)?;
         tune(&socket, options).map_err(ConnectError::Io)?;
         Ok(socket)
@@ -81,6 +84,24 @@ async fn unix(path: &Path) -> io::Result<UnixStream> {
             result => return result,
         }
     }
+}
+
+/// The kernel reports "address not available" both when no local port is free, and when this machine has no address of
+/// the destination's family, such as none of IPv6. The second one is an unreachable network.
+fn explained(error: io::Error, has_route: impl FnOnce() -> bool) -> io::Error {
+    match error.kind() {
+        ErrorKind::AddrNotAvailable if !has_route() => io::Error::new(ErrorKind::NetworkUnreachable, error),
+        _ => error,
+    }
+}
+
+/// Whether the kernel has a local address for packets to `address`. It sends none.
+fn has_route(address: SocketAddr) -> bool {
+    let any = match address {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+    };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 /// The address in a URL's host; `None` when the host is a name.
@@ -143,6 +164,26 @@ impl Service<ConnectInfo<Uri>> for Connect {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_without_a_route_is_unreachable_and_a_lack_of_ports_is_not() {
+        let kind = |kind: ErrorKind, has_route: bool| explained(kind.into(), || has_route).kind();
+        assert_eq!(kind(ErrorKind::AddrNotAvailable, false), ErrorKind::NetworkUnreachable);
+        assert_eq!(kind(ErrorKind::AddrNotAvailable, true), ErrorKind::AddrNotAvailable);
+        assert_eq!(kind(ErrorKind::ConnectionRefused, false), ErrorKind::ConnectionRefused);
+        assert!(has_route(SocketAddr::from((Ipv4Addr::LOCALHOST, 9))));
+    }
+
+    /// With IPv6 the connection is refused, and without it the network is unreachable.
+    #[actix::test]
+    async fn a_machine_without_ipv6_cannot_reach_its_addresses() {
+        let Err(error) = Network::system().connect(&place, &options).await else {
+            panic!("nothing listens on port 1");
+        };
+        let ConnectError::Io(error) = error else { panic!("{error}") };
+        let kinds = [ErrorKind::ConnectionRefused, ErrorKind::NetworkUnreachable];
+        assert!(kinds.contains(&error.kind()), "{error:?}");
+    }
 
     #[test]
     fn addresses_are_not_names() {

@@ -170,15 +170,25 @@ impl Supervisor {
             return;
         }
         let Some(child) = self.children.get(generation) else { return };
+        self.log_up(child);
+        if child.redial() == Redial::Automatic {
+            self.attach(Some(generation));
+            self.held.up(generation);
+        }
+    }
+
+    fn log_up(&self, child: &Child<Addr<Connector>>) {
+        let Some(suppressed) = self.plan.upstream().line() else { return };
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
+        let generation = child.generation();
         match child.redial() {
             Redial::Automatic => {
-                log::info!("connector up session={session} upstream={upstream} generation={generation}");
-                self.attach(Some(generation));
-                self.held.up(generation);
+                log::info!(
+                    "connector up session={session} upstream={upstream} generation={generation}{suppressed}"
+                );
             }
             Redial::OnDemand => log::info!(
-                "connector up session={session} upstream={upstream} generation={generation} url={}",
+                "connector up session={session} upstream={upstream} generation={generation} url={}{suppressed}",
                 Quoted(&child.destination().url.shown)
             ),
         }

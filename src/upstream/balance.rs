@@ -16,11 +16,16 @@ pub struct Candidate {
     pub identity: u64,
     /// Its share of the connections, relative to the others; above 0.
     pub weight: f64,
+    /// Whether it starts slowly: its part of the new connections is at most its part of the weights.
+    pub is_slow: bool,
     /// Its sessions, dials in progress included.
     pub sessions: usize,
     /// What [`Balance::RoundRobin`] owes it. Changed by [`pick`].
     pub credit: f64,
 }
+
+/// The random numbers of a choice, in [0, 1).
+pub type Chance = [f64; 3];
 
 /// The part of its weight that an endpoint gets that came up `up_for` seconds ago and starts slowly over `start` seconds.
 pub fn share(up_for: f64, start: f64) -> f64 {
@@ -28,20 +33,38 @@ pub fn share(up_for: f64, start: f64) -> f64 {
 }
 
 /// The index of the chosen candidate; `None` if there is none. `key` is what [`Balance::Hash`] keeps together; a
-/// connection without a key goes to the endpoint with the fewest sessions. `chance` has two random numbers in [0, 1).
+/// connection without a key goes to the endpoint with the fewest sessions. `chance` has random numbers in [0, 1).
 pub fn pick(
     balance: Balance,
     candidates: &mut [Candidate],
     key: Option<u64>,
-    chance: [f64; 2],
+    [one, two, slow]: Chance,
 ) -> Option<usize> {
     match (balance, key) {
-        (Balance::RoundRobin, _) => in_turn(candidates),
-        (Balance::Random, _) => of_two(candidates, chance),
-        (Balance::Hash, Some(key)) => highest(candidates, |candidate| rendezvous(key, candidate)),
-        (Balance::LeastSessions, _) | (Balance::Hash, None) => least(candidates, chance[0]),
+        (Balance::RoundRobin, _) => in_turn(candidates).copied(),
+        (Balance::Hash, Some(key)) => highest(candidates, |candidate| rendezvous(key, candidate)).copied(),
+        (Balance::Random, _) => slowly(candidates, slow, |candidates| of_two(candidates, [one, two])),
+        (Balance::LeastSessions, _) | (Balance::Hash, None) => {
+            slowly(candidates, slow, |candidates| least(candidates, one))
+        }
     }
     .map(|candidate| candidate.index)
+}
+
+/// A choice by sessions, in which endpoints that start slowly get no more than their part of the new connections. By
+/// their sessions alone they would get all, because they have none.
+fn slowly(
+    candidates: &[Candidate],
+    chance: f64,
+    choose: impl Fn(&[Candidate]) -> Option<&Candidate>,
+) -> Option<Candidate> {
+    let chosen = *choose(candidates)?;
+    let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
+    if !chosen.is_slow || chance < chosen.weight / total {
+        return Some(chosen);
+    }
+    let others: Vec<_> = candidates.iter().filter(|candidate| !candidate.is_slow).copied().collect();
+    Some(choose(&others).copied().unwrap_or(chosen))
 }
 
 /// A number for a text that is the same in every process (FNV-1a).
@@ -127,6 +150,7 @@ mod tests {
             index,
             identity: hash(format!("ws://10.0.0.{index}:8139").as_bytes()),
             weight: *weight,
+            is_slow: false,
             sessions: 0,
             credit: 0.0,
         };
@@ -148,7 +172,7 @@ mod tests {
         let (mut all, mut numbers) = (candidates(weights), Numbers(seed));
         for number in 0..count {
             let key = hash(format!("user-{seed}-{number}").as_bytes());
-            let chance = [numbers.next(), numbers.next()];
+            let chance = [(); 3].map(|()| numbers.next());
             let at = pick(balance, &mut all, Some(key), chance).unwrap();
             all[at].sessions += 1;
         }
@@ -179,8 +203,8 @@ mod tests {
             left.remove(leaves % count);
             for number in 0..500_u64 {
                 let key = hash(&number.to_le_bytes());
-                let before = pick(Balance::Hash, &mut all, Some(key), [0.0; 2]).unwrap();
-                let after = pick(Balance::Hash, &mut left, Some(key), [0.0; 2]).unwrap();
+                let before = pick(Balance::Hash, &mut all, Some(key), [0.0; 3]).unwrap();
+                let after = pick(Balance::Hash, &mut left, Some(key), [0.0; 3]).unwrap();
                 prop_assert!(before == after || before == leaves % count);
             }
         }
@@ -190,7 +214,7 @@ mod tests {
         fn one_of_the_candidates_is_chosen(
             weights in prop::collection::vec(0.001..1000.0_f64, 0..5),
             key: Option<u64>,
-            chance in (0.0..1.0_f64, 0.0..1.0_f64),
+            chance in (0.0..1.0_f64, 0.0..1.0_f64, 0.0..1.0_f64),
         ) {
             for balance in ALL {
                 let mut all = candidates(&weights);
@@ -201,10 +225,43 @@ mod tests {
         }
     }
 
+    /// One of three endpoints has come up without sessions, and its share grows from a tenth.
+    #[test]
+    fn an_endpoint_that_starts_slowly_gets_its_part_of_the_new_sessions() {
+        for balance in [Balance::LeastSessions, Balance::Random, Balance::RoundRobin] {
+            for share in [0.1, 0.5, 0.9] {
+                let (mut all, mut numbers) = (candidates(&[1.0, 1.0, share]), Numbers(7));
+                all[2].is_slow = true;
+                (all[0].sessions, all[1].sessions) = (100_000, 100_000);
+                for _ in 0..30_000 {
+                    let at = pick(balance, &mut all, None, [(); 3].map(|()| numbers.next())).unwrap();
+                    all[at].sessions += 1;
+                }
+                let part = 30_000.0 * share / (2.0 + share);
+                let got = all[2].sessions as f64;
+                assert!(got <= part * 1.1, "{balance:?}: {got} instead of {part}");
+                assert!(balance == Balance::Random || got >= part * 0.9, "{balance:?}: {got} of {part}");
+                let (one, two) = (all[0].sessions as f64, all[1].sessions as f64);
+                assert!((one - two).abs() <= 0.1 * (one - 100_000.0), "{balance:?}: {one} and {two}");
+            }
+        }
+    }
+
+    #[test]
+    fn endpoints_that_all_start_slowly_share_the_sessions() {
+        let mut all = candidates(&[0.1, 0.1]);
+        all.iter_mut().for_each(|candidate| candidate.is_slow = true);
+        for _ in 0..10 {
+            let at = pick(Balance::LeastSessions, &mut all, None, [0.0, 0.0, 0.999]).unwrap();
+            all[at].sessions += 1;
+        }
+        assert_eq!([all[0].sessions, all[1].sessions], [5, 5]);
+    }
+
     #[test]
     fn turns_are_interleaved_not_in_blocks() {
         let mut all = candidates(&[2.0, 1.0]);
-        let turns = [(); 6].map(|()| pick(Balance::RoundRobin, &mut all, None, [0.0; 2]).unwrap());
+        let turns = [(); 6].map(|()| pick(Balance::RoundRobin, &mut all, None, [0.0; 3]).unwrap());
         assert_eq!(turns, [0, 1, 0, 0, 1, 0]);
     }
 

@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 
 use super::{
-    ClientPath, Destination, DialError, Lease, Upstream,
+    ClientPath, Destination, DialError, Endpoint, Lease, Upstream,
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
@@ -134,9 +134,10 @@ impl DialPlan {
         &self.dialer.upstream.settings
     }
 
-    /// Connects to the upstream, first to the endpoint of the lease: without one, to an endpoint that the pool
-    /// chooses, for which it waits at most `connect_timeout`. If an endpoint fails, the next one is tried, each at most
-    /// once.
+    /// Connects to the upstream within `connect_timeout`. A reconnect has the lease of the endpoint that is dialed first;
+    /// for the first dial of a session the pool chooses it. If an endpoint fails, the next one is tried, each at most
+    /// once: by a reconnect at the pace of `restart.rate`. An endpoint that does not answer has half of the time that is
+    /// left, as long as there is another one.
     pub fn dial(&self, lease: Option<Lease>) -> Dialing {
         let promise = Promise::default();
         let dial = Box::pin(dial_pool(self.clone(), lease, Rc::clone(&promise)));
@@ -149,7 +150,8 @@ impl DialPlan {
         let (plan, destination, promised) = (self.clone(), destination.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
             let lease = destination.endpoint.lease();
-            connect(&plan, lease, destination, &promised).await
+            let limit = plan.settings().connect_timeout;
+            connect(&plan, lease, destination, &promised, limit).await
         });
         Dialing { dial, promise }
     }
@@ -174,11 +176,13 @@ impl Future for Dialing {
 }
 
 async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -> Result<Dialed, DialError> {
+    let (upstream, is_reconnect) = (plan.upstream(), lease.is_some());
+    let end = Instant::now() + plan.settings().connect_timeout;
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
         let lease = match lease.take() {
             Some(lease) => lease,
-            None => match plan.upstream().acquire(plan.key, &tried).await {
+            None => match next_lease(&plan, &tried, end, is_reconnect && last.is_some()).await {
                 Ok(lease) => lease,
                 Err(error) => return Err(last.unwrap_or(error)),
             },
@@ -190,7 +194,9 @@ async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -
             continue;
         };
         let destination = Destination { endpoint: Arc::clone(&endpoint), url };
-        match connect(&plan, lease, destination, &promise).await {
+        let left = left_until(end);
+        let share = if upstream.has_another(&endpoint, &tried) { left / 2 } else { left };
+        match connect(&plan, lease, destination, &promise, share).await {
             Err(error) if error.concerns_endpoint() => last = Some(error),
             result => return result,
         }
@@ -198,14 +204,38 @@ async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -
     }
 }
 
-/// Connects within the upstream's `connect_timeout`, and reports the result to the upstream.
+/// Waits for an endpoint that can be dialed, and first for the pace of reconnects if `is_paced`.
+async fn next_lease(
+    plan: &DialPlan,
+    tried: &[Arc<Endpoint>],
+    end: Instant,
+    is_paced: bool,
+) -> Result<Lease, DialError> {
+    let late = || DialError::Timeout(plan.settings().connect_timeout);
+    if is_paced && !plan.upstream().pace(end).await {
+        return Err(late());
+    }
+    let left = left_until(end);
+    if left.is_zero() {
+        return Err(late());
+    }
+    plan.upstream().acquire(plan.key, tried, left).await
+}
+
+/// The time that is left, in whole milliseconds, as texts show it.
+fn left_until(end: Instant) -> Duration {
+    let left = end.saturating_duration_since(Instant::now());
+    Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64)
+}
+
+/// Connects within `limit`, and reports the result to the upstream.
 async fn connect(
     plan: &DialPlan,
     mut lease: Lease,
     destination: Destination,
     promise: &OnceCell<Option<String>>,
+    limit: Duration,
 ) -> Result<Dialed, DialError> {
-    let limit = plan.settings().connect_timeout;
     let dialed = tokio::time::timeout(limit, handshake(plan, &destination, promise)).await;
     match dialed.unwrap_or(Err(DialError::Timeout(limit))) {
         Ok(Upgraded { socket, rest, protocol, headers }) => {

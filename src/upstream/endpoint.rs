@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
+use super::queue::Queue;
 use crate::{
     failure::{Failure, FailureKind, FailureLocation},
     settings::UpstreamUrl,
@@ -14,19 +15,32 @@ use crate::{
 #[derive(Debug)]
 pub struct Endpoint {
     url: UpstreamUrl,
-    /// Connections that are up, and dials in progress.
+    /// Connections that are up, dials in progress, and places that are reserved for dials.
     sessions: AtomicUsize,
     /// Dials in progress.
     dials: AtomicUsize,
+    /// Places that are reserved for dials which have not begun.
+    reserved: AtomicUsize,
+    /// The sessions that wait for room at any endpoint of the pool.
+    room: Arc<Queue>,
     /// Number of failures since a connection was last established.
     failures: AtomicU32,
 }
 
-/// A guard that counts a session at its endpoint: as a dial in progress, then as a connection that is up.
+/// A guard that counts a session at its endpoint: as a reserved place, a dial in progress, and a connection that is
+/// up, in this order.
 #[derive(Debug)]
 pub struct Lease {
     endpoint: Arc<Endpoint>,
-    is_up: bool,
+    stage: Stage,
+}
+
+/// What a lease counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Reserved,
+    Dialing,
+    Up,
 }
 
 /// The destination of a connection: a server, and the URL for the request to it.
@@ -41,10 +55,16 @@ pub struct Destination {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Creates an endpoint without connections.
+    /// Creates an endpoint without connections that is in no pool.
     pub fn new(url: UpstreamUrl) -> Arc<Self> {
-        let (sessions, dials, failures) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU32::new(0));
-        Arc::new(Self { url, sessions, dials, failures })
+        Self::in_pool(url, Arc::default())
+    }
+
+    /// Creates an endpoint without connections. When one of its dials or connections ends, it wakes the first session
+    /// that waits for `room`.
+    pub(super) fn in_pool(url: UpstreamUrl, room: Arc<Queue>) -> Arc<Self> {
+        let [sessions, dials, reserved] = [0; 3].map(AtomicUsize::new);
+        Arc::new(Self { url, sessions, dials, reserved, room, failures: AtomicU32::new(0) })
     }
 
     /// The server's URL, without a client's path and query.
@@ -52,7 +72,7 @@ impl Endpoint {
         &self.url
     }
 
-    /// The number of connections that are up, and of dials in progress.
+    /// The number of connections that are up, of dials in progress, and of places that are reserved for dials.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Relaxed)
     }
@@ -62,9 +82,14 @@ impl Endpoint {
         self.dials.load(Relaxed)
     }
 
+    /// The number of places that are reserved for dials which have not begun.
+    pub fn reserved(&self) -> usize {
+        self.reserved.load(Relaxed)
+    }
+
     /// The number of connections that are up.
     pub fn live(&self) -> usize {
-        self.sessions().saturating_sub(self.dials())
+        self.sessions().saturating_sub(self.dials() + self.reserved())
     }
 
     /// The number of failed dials and lost connections since a connection was last established.
@@ -76,7 +101,14 @@ impl Endpoint {
     pub fn lease(self: &Arc<Self>) -> Lease {
         self.sessions.fetch_add(1, Relaxed);
         self.dials.fetch_add(1, Relaxed);
-        Lease { endpoint: Arc::clone(self), is_up: false }
+        Lease { endpoint: Arc::clone(self), stage: Stage::Dialing }
+    }
+
+    /// Reserves a place for a dial that begins later.
+    pub(super) fn reserve(self: &Arc<Self>) -> Lease {
+        self.sessions.fetch_add(1, Relaxed);
+        self.reserved.fetch_add(1, Relaxed);
+        Lease { endpoint: Arc::clone(self), stage: Stage::Reserved }
     }
 
     /// Records the end of a connection or dial, and returns whether it is a failure of the server. A close
@@ -99,22 +131,42 @@ impl Lease {
         &self.endpoint
     }
 
+    /// The dial for which the place was reserved begins.
+    pub(super) fn begin(&mut self) {
+        self.enter(Stage::Dialing);
+    }
+
     /// The dial has succeeded: the session counts as a connection that is up.
     pub(super) fn established(&mut self) {
         self.endpoint.failures.store(0, Relaxed);
-        if !self.is_up {
-            self.is_up = true;
-            self.endpoint.dials.fetch_sub(1, Relaxed);
+        if self.stage != Stage::Up {
+            self.enter(Stage::Up);
+            // One dial less is in progress.
+            self.endpoint.room.wake(1);
         }
+    }
+
+    fn enter(&mut self, stage: Stage) {
+        let count = |stage| match stage {
+            Stage::Reserved => Some(&self.endpoint.reserved),
+            Stage::Dialing => Some(&self.endpoint.dials),
+            Stage::Up => None,
+        };
+        if let Some(entered) = count(stage) {
+            entered.fetch_add(1, Relaxed);
+        }
+        if let Some(left) = count(self.stage) {
+            left.fetch_sub(1, Relaxed);
+        }
+        self.stage = stage;
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.is_up {
-            self.endpoint.dials.fetch_sub(1, Relaxed);
-        }
+        self.enter(Stage::Up);
         self.endpoint.sessions.fetch_sub(1, Relaxed);
+        self.endpoint.room.wake(1);
     }
 }
 
@@ -143,6 +195,32 @@ mod tests {
         assert_eq!(counts(&endpoint), (1, 0, 1));
         drop(one);
         assert_eq!(counts(&endpoint), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_reserved_place_is_no_dial_until_it_begins() {
+        let endpoint = endpoint();
+        let (mut one, two) = (endpoint.reserve(), endpoint.reserve());
+        assert_eq!((counts(&endpoint), endpoint.reserved()), ((2, 0, 0), 2));
+        one.begin();
+        assert_eq!((counts(&endpoint), endpoint.reserved()), ((2, 1, 0), 1));
+        one.established();
+        drop(two);
+        assert_eq!((counts(&endpoint), endpoint.reserved()), ((1, 0, 1), 0));
+    }
+
+    #[test]
+    fn the_end_of_a_dial_or_connection_wakes_one_session_that_waits() {
+        let room = Arc::<Queue>::default();
+        let endpoint = Endpoint::in_pool(UpstreamUrl::parse("ws://h:1").unwrap(), Arc::clone(&room));
+        let (mut one, two) = (endpoint.lease(), endpoint.lease());
+        let _waiters = [(); 4].map(|()| room.wait());
+        one.established();
+        assert_eq!(room.len(), 3);
+        drop(one);
+        assert_eq!(room.len(), 2);
+        drop(two);
+        assert_eq!(room.len(), 1);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Most lines a second about one upstream.
 const LINES_MAX: u32 = 500;
 
@@ -18,6 +20,15 @@ pub(super) struct Lines {
     suppressed: u64,
 }
 
+/// What happens to a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    /// It is written, with the number of lines that were suppressed before it.
+    Write(Suppressed),
+    /// It is suppressed. `is_first` is whether it is the first one since a line was written.
+    Suppress { is_first: bool },
+}
+
 /// The number of lines that were suppressed before a line; prints as ` suppressed=N`, or nothing for 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suppressed(u64);
@@ -25,23 +36,29 @@ pub struct Suppressed(u64);
 // === impl Lines ===
 
 impl Lines {
-    /// Counts a line. Returns what the line says about suppressed ones; `None` if it is suppressed itself.
-    pub(super) fn line(&mut self, important: bool, now: Instant) -> Option<Suppressed> {
+    /// Counts a line.
+    pub(super) fn line(&mut self, now: Instant) -> Line {
         let count = match &mut self.second {
-            Some((begun, count)) if now.saturating_duration_since(*begun) < Duration::from_secs(1) => count,
+            Some((begun, count)) if now.saturating_duration_since(*begun) < SECOND => count,
             second => &mut second.insert((now, 0)).1,
         };
-        if *count >= LINES_MAX && !important {
+        if *count >= LINES_MAX {
             self.suppressed += 1;
-            return None;
+            return Line::Suppress { is_first: self.suppressed == 1 };
         }
         *count += 1;
-        Some(self.take())
+        Line::Write(self.take())
     }
 
-    /// The number of lines suppressed since this was last asked.
+    /// The number of lines that were suppressed since a line was written.
     pub(super) fn take(&mut self) -> Suppressed {
         Suppressed(std::mem::take(&mut self.suppressed))
+    }
+
+    /// When the number of suppressed lines is due for a separate line; `None` if there are none.
+    pub(super) fn summary_due(&self) -> Option<Instant> {
+        let (begun, _) = self.second.filter(|_| self.suppressed > 0)?;
+        Some(begun + SECOND)
     }
 }
 
@@ -55,13 +72,28 @@ impl fmt::Display for Suppressed {
 mod tests {
     use super::*;
 
+    fn shown(line: Line) -> Option<String> {
+        match line {
+            Line::Write(suppressed) => Some(suppressed.to_string()),
+            Line::Suppress { .. } => None,
+        }
+    }
+
     #[test]
     fn a_flood_is_cut_and_counted() {
         let (mut lines, now) = (Lines::default(), Instant::now());
-        let written = (0..2000).filter(|_| lines.line(false, now).is_some()).count();
-        assert_eq!(written, 500);
-        assert_eq!(lines.line(true, now).map(|it| it.to_string()).as_deref(), Some(" suppressed=1500"));
-        let later = now + Duration::from_secs(1);
-        assert_eq!(lines.line(false, later).map(|it| it.to_string()).as_deref(), Some(""));
+        let written = (0..2000).filter(|_| shown(lines.line(now)).is_some()).count();
+        assert_eq!((written, lines.summary_due()), (500, Some(now + SECOND)));
+        assert_eq!(shown(lines.line(now + SECOND)).as_deref(), Some(" suppressed=1500"));
+        assert_eq!(shown(lines.line(now + SECOND)).as_deref(), Some(""));
+        assert_eq!(lines.summary_due(), None);
+    }
+
+    #[test]
+    fn the_first_line_that_is_suppressed_is_marked() {
+        let (mut lines, now) = (Lines::default(), Instant::now());
+        (0..500).for_each(|_| _ = lines.line(now));
+        let suppressed = [(); 3].map(|()| lines.line(now));
+        assert_eq!(suppressed, [true, false, false].map(|is_first| Line::Suppress { is_first }));
     }
 }

@@ -29,11 +29,18 @@ mod monitor;
 mod pacer;
 pub mod pool;
 pub mod probe;
+pub mod queue;
 pub mod refused;
 mod request;
 mod shared;
 
-use std::{future::Future, sync::Arc, time::Instant};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep_until;
 
 pub use client_path::{ClientPath, PathError};
 pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
@@ -43,7 +50,10 @@ pub use lines::Suppressed;
 pub use monitor::Monitors;
 pub use pacer::Pacer;
 
-use self::{pool::Pick, shared::Shared};
+use self::{
+    pool::{Begin, Pick},
+    shared::Shared,
+};
 use crate::{failure::Failure, log::Quoted, net::Network, reply, settings};
 
 /// A configured upstream, with the state that all sessions share. Each configuration has one instance for each
@@ -55,6 +65,11 @@ pub struct Upstream {
     /// Name look-ups and connecting, shared by all upstreams.
     network: Arc<Network>,
 }
+
+/// A wait for the moment when a session may dial. It has the session's place among those that wait.
+pub struct Turn(shared::Turn);
+
+// === impl Upstream ===
 
 impl Upstream {
     /// Creates an upstream without connections.
@@ -101,25 +116,36 @@ impl Upstream {
         self.settings.endpoints.iter().any(|endpoint| path.is_at(&endpoint.url, url))
     }
 
-    /// Chooses the endpoint for a reconnect of a session with this key; see [`DialPlan::key`].
-    pub fn pick(&self, key: Option<u64>) -> Pick {
-        self.shared.pick(key, &[])
+    /// Chooses the endpoint for a reconnect of a session with this key, and reserves a place there; see
+    /// [`DialPlan::key`] and [`begin`](Self::begin).
+    pub fn reserve(&self, key: Option<u64>) -> Pick {
+        self.shared.reserve(key)
     }
 
-    /// Whether an endpoint that was chosen before can still be dialed.
-    pub fn can_dial(&self, endpoint: &Arc<Endpoint>) -> bool {
-        self.shared.can_dial(endpoint)
+    /// Begins the dial for which a place was reserved.
+    pub fn begin(&self, lease: &mut Lease) -> Begin {
+        self.shared.begin(lease)
     }
 
-    /// Counts a log line about a restart. Returns what the line says about suppressed ones; `None` if it is suppressed
-    /// itself. An `important` line is always written.
-    pub fn restart_line(&self, important: bool) -> Option<Suppressed> {
-        self.shared.restart_line(important)
+    /// Counts a log line about a connection of a session: of thousands that say the same, some are written. Returns what
+    /// the line says about suppressed ones; `None` if it is suppressed.
+    pub fn line(&self) -> Option<Suppressed> {
+        self.shared.line()
     }
 
-    /// Waits for an endpoint that can be dialed, other than those in `tried`.
-    async fn acquire(&self, key: Option<u64>, tried: &[Arc<Endpoint>]) -> Result<Lease, DialError> {
-        self.shared.acquire(key, tried, self.settings.connect_timeout).await
+    /// Waits at most `limit` for an endpoint that can be dialed, other than those in `tried`.
+    async fn acquire(
+        &self,
+        key: Option<u64>,
+        tried: &[Arc<Endpoint>],
+        limit: Duration,
+    ) -> Result<Lease, DialError> {
+        self.shared.acquire(key, tried, limit).await
+    }
+
+    /// Whether another endpoint than this one and those in `tried` may be dialed.
+    fn has_another(&self, endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
+        self.shared.has_another(endpoint, tried)
     }
 
     /// The time, `now` or later, at which a reconnect that is due `now` may begin, so that all sessions
@@ -128,9 +154,24 @@ impl Upstream {
         self.pacer.reserve(now)
     }
 
-    /// Resolves when an endpoint is up again. The session counts as waiting until then.
-    pub fn ready(&self) -> impl Future<Output = ()> + 'static {
-        self.shared.ready()
+    /// Waits for the time at which another reconnect may begin. Returns false if that is not before `end`.
+    async fn pace(&self, end: Instant) -> bool {
+        let slot = self.pacer.reserve_before(Instant::now(), end);
+        match slot {
+            Some(slot) => sleep_until(slot.into()).await,
+            None => return false,
+        }
+        true
+    }
+
+    /// Waits from now on for the moment when the session may dial.
+    pub fn turn(&self) -> Turn {
+        Turn(self.shared.turn())
+    }
+
+    /// A session begins to wait for [`Turn::room`].
+    pub fn expect_room(&self) {
+        self.shared.expect_room();
     }
 
     /// Has the endpoints that are down probed soon, because a client wants something.
@@ -155,6 +196,20 @@ impl Upstream {
             );
             self.shared.failed(endpoint, failure);
         }
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// Resolves when an endpoint has come up: for a session that found all of them down.
+    pub fn ready(self) -> impl Future<Output = ()> + 'static {
+        self.0.ready()
+    }
+
+    /// Resolves when an endpoint has come up or has room: for a session that found all of them busy.
+    pub fn room(self) -> impl Future<Output = ()> + 'static {
+        self.0.room()
     }
 }
 

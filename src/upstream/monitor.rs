@@ -177,7 +177,7 @@ mod tests {
             sleep(Duration::from_millis(1)).await;
         }
         upstream.shared.pool().set_policy(PoolPolicy::default());
-        let ready = upstream.ready();
+        let ready = upstream.turn().ready();
         let refused = Failure::connection(FailureKind::Connect(ConnectFailure::Refused), "");
         upstream.report_end(&upstream.endpoint(), &refused);
         timeout(Duration::from_secs(10), ready).await.expect("the next monitor probes");

@@ -29,6 +29,17 @@ impl Pacer {
         *next = Some(moment + self.interval);
         moment
     }
+
+    /// Reserves the next free time like [`reserve`](Self::reserve) if it is before `end`.
+    pub fn reserve_before(&self, now: Instant, end: Instant) -> Option<Instant> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let moment = next.map_or(now, |free| free.max(now));
+        if moment >= end {
+            return None;
+        }
+        *next = Some(moment + self.interval);
+        Some(moment)
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +54,11 @@ mod tests {
         assert_eq!(moments[0], now);
         assert_eq!(moments[999], now + Duration::from_millis(5) * 999);
         let later = now + Duration::from_secs(60);
+        assert_eq!(pacer.reserve_before(now, moments[999]), None, "the next slot is later");
+        let end = moments[999] + Duration::from_millis(6);
+        let next = moments[999] + Duration::from_millis(5);
+        assert_eq!(pacer.reserve_before(now, end), Some(next));
+        assert_eq!(pacer.reserve_before(now, end), None, "that slot is taken");
         assert_eq!(pacer.reserve(later), later, "an idle pacer saves nothing up and owes nothing");
     }
 }

@@ -18,11 +18,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::member::{Blame, Fitness, Member, State};
+use self::member::{Blame, Fitness, Member, State, Use};
 use super::{
     Endpoint, Lease,
-    balance::{self, Candidate},
+    balance::{self, Candidate, Chance},
     health::may_eject,
+    queue::Queue,
 };
 use crate::{
     failure::{Failure, FailureKind},
@@ -35,6 +36,8 @@ use crate::{
 pub struct Pool {
     policy: PoolPolicy,
     members: Vec<Member>,
+    /// The sessions that wait for room at any endpoint.
+    room: Arc<Queue>,
 }
 
 /// The state of an endpoint as logs and pages name it.
@@ -63,6 +66,17 @@ pub enum Pick {
     Wait(Wait),
 }
 
+/// Whether the dial begins for which a place was reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It begins: the lease counts as a dial in progress.
+    Now,
+    /// The limits of the endpoint are reached by other dials.
+    Wait,
+    /// The endpoint no longer takes connections.
+    Gone,
+}
+
 /// Why no endpoint can be dialed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wait {
@@ -83,6 +97,8 @@ pub enum Change {
     Down,
     /// The endpoint answers probes again: a few dials may try it.
     Trial,
+    /// The dials that try the endpoint hang: any number of others may try it too.
+    Open,
     /// The endpoint is up again, after an outage of this length.
     Up(Duration),
     /// The endpoint is left out for so long.
@@ -105,7 +121,7 @@ pub enum ProbeStep {
 impl Pool {
     /// A pool of these endpoints, all of which count as up.
     pub fn new(policy: PoolPolicy, endpoints: &[EndpointConfig]) -> Self {
-        let mut pool = Self { policy, members: Vec::new() };
+        let mut pool = Self { policy, members: Vec::new(), room: Arc::default() };
         pool.set_endpoints(endpoints);
         pool
     }
@@ -129,13 +145,18 @@ impl Pool {
                     (known.weight, known.priority, known.is_draining) =
                         (config.weight, config.priority, false);
                 }
-                None => self.members.push(Member::new(config)),
+                None => self.members.push(Member::new(config, &self.room)),
             }
         }
         self.members.retain(|member| !member.is_draining || member.endpoint.sessions() > 0);
     }
 
     // --- Questions
+
+    /// The sessions that wait for room at any endpoint.
+    pub fn room(&self) -> &Arc<Queue> {
+        &self.room
+    }
 
     /// All endpoints and their states.
     pub fn endpoints(&self, now: Instant) -> impl Iterator<Item = (&Arc<Endpoint>, EndpointState)> {
@@ -156,39 +177,75 @@ impl Pool {
 
     // --- Dials
 
-    /// Chooses an endpoint other than those in `tried`. `key` is the value of the upstream's `hash`; `chance` has two
-    /// random numbers in [0, 1).
-    pub fn pick(
+    /// Chooses an endpoint other than those in `tried` for a dial that begins now. `key` is the value of the upstream's
+    /// `hash`; `chance` has random numbers in [0, 1).
+    pub fn pick(&mut self, now: Instant, key: Option<u64>, tried: &[Arc<Endpoint>], chance: Chance) -> Pick {
+        self.pick_for(Use::Now, now, key, tried, chance)
+    }
+
+    /// Chooses an endpoint for a dial that begins later, and reserves a place there; see [`begin`](Self::begin).
+    pub fn reserve(&mut self, now: Instant, key: Option<u64>, chance: Chance) -> Pick {
+        self.pick_for(Use::Later, now, key, &[], chance)
+    }
+
+    fn pick_for(
         &mut self,
+        purpose: Use,
         now: Instant,
         key: Option<u64>,
         tried: &[Arc<Endpoint>],
-        chance: [f64; 2],
+        chance: Chance,
     ) -> Pick {
-        let mut candidates = self.candidates(now, tried);
+        let mut candidates = self.candidates(purpose, now, tried);
         let Some(at) = balance::pick(self.policy.balance, &mut candidates, key, chance) else {
             return Pick::Wait(self.wait(now, tried));
         };
         for candidate in candidates {
             self.members[candidate.index].credit = candidate.credit;
         }
-        Pick::Endpoint(self.members[at].dial(now))
+        Pick::Endpoint(self.members[at].lease(&self.policy, purpose, now))
+    }
+
+    /// Begins a dial for which a place was reserved.
+    pub fn begin(&mut self, lease: &mut Lease, now: Instant) -> Begin {
+        let Self { policy, members, .. } = self;
+        let member = members.iter_mut().find(|member| Arc::ptr_eq(&member.endpoint, lease.endpoint()));
+        member.map_or(Begin::Gone, |member| member.begin(lease, policy, now))
+    }
+
+    /// Whether another endpoint than this one and those in `tried` may be dialed as far as its state decides.
+    pub fn has_another(&self, endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>], now: Instant) -> bool {
+        let mut others = self
+            .members
+            .iter()
+            .filter(|member| !Arc::ptr_eq(&member.endpoint, endpoint) && !member.is_in(tried));
+        others.any(|member| member.is_usable(now))
+    }
+
+    /// When the rates of the endpoints admit another dial, and how many now; `None` without a rate.
+    pub fn rate_room(&self, now: Instant) -> Option<(Instant, usize)> {
+        let rooms = self.members.iter().filter_map(|member| member.rate_room(&self.policy, now));
+        rooms.reduce(|(at, room), (other, more)| (at.min(other), room + more))
     }
 
     /// Chooses an endpoint even if all are down, for an upstream that nobody probes.
     pub fn pick_any(&mut self, now: Instant, tried: &[Arc<Endpoint>]) -> Pick {
         let mut untried =
             self.members.iter_mut().filter(|member| !member.is_draining && !member.is_in(tried));
-        untried.next().map_or(Pick::Wait(Wait::Exhausted), |member| Pick::Endpoint(member.dial(now)))
+        let (policy, purpose) = (&self.policy, Use::Now);
+        untried
+            .next()
+            .map_or(Pick::Wait(Wait::Exhausted), |member| Pick::Endpoint(member.lease(policy, purpose, now)))
     }
 
     /// The candidates of the best tier that has any: endpoints that are up before suspects, and suspects before
     /// those that are ejected.
-    fn candidates(&self, now: Instant, tried: &[Arc<Endpoint>]) -> Vec<Candidate> {
+    fn candidates(&self, purpose: Use, now: Instant, tried: &[Arc<Endpoint>]) -> Vec<Candidate> {
         let mut best: Option<(bool, u32, Fitness)> = None;
         let mut candidates = Vec::new();
         for (index, member) in self.members.iter().enumerate() {
-            let Some(fitness) = member.fitness(&self.policy, now).filter(|_| !member.is_in(tried)) else {
+            let Some(fitness) = member.fitness(&self.policy, purpose, now).filter(|_| !member.is_in(tried))
+            else {
                 continue;
             };
             let rank = (fitness == Fitness::Ejected, member.priority, fitness);
@@ -260,6 +317,7 @@ impl Pool {
     /// Which endpoint to probe now, or when to ask again. An endpoint that it returns counts as being probed.
     pub fn probe_step(&mut self, now: Instant) -> ProbeStep {
         let policy = &self.policy;
+        let trials = self.members.iter().filter_map(Member::trial_check).min();
         let due = |member: &Member| member.probe_due(policy, now);
         let next = self.members.iter_mut().filter_map(|member| Some((due(member)?, member)));
         match next.min_by_key(|(due, _)| *due) {
@@ -267,21 +325,31 @@ impl Pool {
                 member.probes.begin(now);
                 ProbeStep::Probe(Arc::clone(&member.endpoint))
             }
-            Some((due, _)) => ProbeStep::At(due),
-            None => ProbeStep::Never,
+            next => {
+                let next = next.map(|(due, _)| due);
+                next.into_iter().chain(trials).min().map_or(ProbeStep::Never, ProbeStep::At)
+            }
         }
     }
 
-    /// Has the endpoints that are down probed as soon as the pace of probes allows. Returns how many probes end until
-    /// each of them has been probed, and whether this is news.
-    pub fn want_probe(&mut self) -> (usize, bool) {
-        let (mut ends, mut is_news) = (0, false);
-        for member in self.members.iter_mut().filter(|member| matches!(member.state, State::Down(_))) {
-            is_news |= !member.probes.is_wanted();
-            ends += 1 + usize::from(member.probes.runs());
+    /// Ends the trials in which no session dials. Returns what has changed at which endpoint.
+    pub fn check_trials(&mut self, now: Instant) -> Vec<(Arc<Endpoint>, Change)> {
+        let checked = self.members.iter_mut().map(|member| (member.check_trial(now), member));
+        let changed = checked.filter(|(change, _)| *change != Change::Nothing);
+        changed.map(|(change, member)| (Arc::clone(&member.endpoint), change)).collect()
+    }
+
+    /// Has the endpoints that are down probed as soon as the pace of probes allows.
+    pub fn want_probe(&mut self) {
+        for member in self.members.iter_mut().filter(|member| member.is_probed_while_down()) {
             member.probes.want();
         }
-        (ends, is_news)
+    }
+
+    /// Whether each endpoint that is down has been probed since then.
+    pub fn is_probed_since(&self, then: Instant) -> bool {
+        let mut down = self.members.iter().filter(|member| member.is_probed_while_down());
+        down.all(|member| member.probes.has_ended_since(then))
     }
 
     /// The probes in progress will not end, because the monitor died.

@@ -22,19 +22,14 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Whether a probe is in progress.
-    pub fn runs(&self) -> bool {
-        self.runs
-    }
-
     /// Has the next probe begin as soon as the shortest time between two probes allows.
     pub fn want(&mut self) {
         self.is_wanted = true;
     }
 
-    /// Whether the next probe is wanted.
-    pub fn is_wanted(&self) -> bool {
-        self.is_wanted
+    /// Whether a probe that began then or later has ended.
+    pub fn has_ended_since(&self, then: Instant) -> bool {
+        !self.runs && self.begun.is_some_and(|begun| begun >= then)
     }
 
     /// When the next probe begins, for an outage that began `since`. `None` while a probe runs: its end decides.
@@ -115,7 +110,9 @@ mod tests {
         probes.begin(late);
         probes.want();
         assert_eq!(probes.due(since, late, TIMES), None, "one probe at a time");
+        assert!(!probes.has_ended_since(late));
         probes.end();
+        assert!(probes.has_ended_since(late) && !probes.has_ended_since(late + TIMES.min));
         assert_eq!(probes.due(since, late, TIMES), Some(late + TIMES.min));
         probes.begin(late + TIMES.min);
         probes.end();

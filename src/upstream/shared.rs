@@ -1,10 +1,12 @@
 //! What all threads and all configurations share about one upstream: its pool, and who waits for it.
 
 use std::{
-    future::Future,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::{Duration, Instant},
 };
@@ -16,8 +18,10 @@ use tokio::{
 
 use super::{
     DialError, Endpoint, Lease, Suppressed,
-    lines::Lines,
-    pool::{Change, EndpointState, Pick, Pool, ProbeStep, Wait},
+    breaker::TRIALS_MAX,
+    lines::{Line, Lines},
+    pool::{Begin, Change, Pick, Pool, ProbeStep, Wait},
+    queue::{Queue, Waiter},
 };
 use crate::{
     failure::Failure,
@@ -26,43 +30,53 @@ use crate::{
     settings::{self, UpstreamUrl},
 };
 
-/// A dial that waits for room at an endpoint asks again after this long.
-const BUSY_PAUSE: Duration = Duration::from_millis(50);
+/// A dial that waits for room asks again after this long, in case the session that was woken has no use for the room.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The time between two looks at sessions that wait for the rate of an endpoint.
+const RATE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What all threads and all configurations share about one upstream.
 pub(super) struct Shared {
     /// The settings in force.
     settings: Mutex<Arc<settings::Upstream>>,
     pool: Mutex<Pool>,
-    /// Changes when sessions that wait may dial again.
-    ready: watch::Sender<()>,
-    /// The number of probes that have ended.
-    probed: watch::Sender<usize>,
+    /// Sessions that wait for an endpoint to come up.
+    ready: Arc<Queue>,
+    /// Sessions that wait for room at an endpoint. The pool has it too.
+    room: Arc<Queue>,
+    /// Changes when a probe ends.
+    probed: watch::Sender<()>,
+    /// Whether the next probe is wanted soon. It is cleared when a probe begins.
+    is_probe_wanted: AtomicBool,
     /// Wakes the monitor.
     pub(super) news: Arc<Notify>,
     /// Whether a monitor probes the endpoints.
     is_watched: AtomicBool,
-    /// The number of sessions that wait.
-    waiting: Arc<AtomicUsize>,
-    /// The log lines about restarts.
+    /// The log lines about the connections of sessions.
     lines: Mutex<Lines>,
 }
 
-/// Counts a session that waits.
-struct Waiting(Arc<AtomicUsize>);
+/// A wait for the moment when a session may dial.
+pub(super) struct Turn {
+    ready: Waiter,
+    room: Waiter,
+}
 
 // === impl Shared ===
 
 impl Shared {
     pub(super) fn new(settings: &Arc<settings::Upstream>) -> Arc<Self> {
+        let pool = Pool::new(settings.pool.clone(), &settings.endpoints);
         Arc::new(Self {
-            pool: Mutex::new(Pool::new(settings.pool.clone(), &settings.endpoints)),
+            room: Arc::clone(pool.room()),
+            pool: Mutex::new(pool),
             settings: Mutex::new(Arc::clone(settings)),
-            ready: watch::Sender::new(()),
-            probed: watch::Sender::new(0),
+            ready: Arc::default(),
+            probed: watch::Sender::new(()),
+            is_probe_wanted: AtomicBool::new(false),
             news: Arc::default(),
             is_watched: AtomicBool::new(false),
-            waiting: Arc::default(),
             lines: Mutex::default(),
         })
     }
@@ -75,6 +89,8 @@ impl Shared {
         pool.set_policy(settings.pool.clone());
         pool.set_endpoints(&settings.endpoints);
         drop(pool);
+        // There may be an endpoint or a limit that admits more sessions.
+        self.wake_all();
         self.news.notify_one();
     }
 
@@ -108,14 +124,41 @@ impl Shared {
 
     // --- Dials
 
+    /// Chooses an endpoint for a dial that begins now.
     pub(super) fn pick(&self, key: Option<u64>, tried: &[Arc<Endpoint>]) -> Pick {
-        let now = Instant::now();
-        let mut pool = self.pool();
+        let (now, mut pool) = (Instant::now(), self.pool());
         match pool.pick(now, key, tried, rand::random()) {
             // Without probes only a dial can find out.
             Pick::Wait(Wait::Down(_)) if !self.is_watched.load(Relaxed) => pool.pick_any(now, tried),
             pick => pick,
         }
+    }
+
+    /// Chooses an endpoint for a dial that begins later, and reserves a place there.
+    pub(super) fn reserve(&self, key: Option<u64>) -> Pick {
+        let (now, mut pool) = (Instant::now(), self.pool());
+        match pool.reserve(now, key, rand::random()) {
+            // As above.
+            Pick::Wait(Wait::Down(_)) if !self.is_watched.load(Relaxed) => pool.pick_any(now, &[]),
+            pick => pick,
+        }
+    }
+
+    /// Begins a dial for which a place was reserved.
+    pub(super) fn begin(&self, lease: &mut Lease) -> Begin {
+        match self.pool().begin(lease, Instant::now()) {
+            // As above.
+            Begin::Gone if !self.is_watched.load(Relaxed) => {
+                lease.begin();
+                Begin::Now
+            }
+            begin => begin,
+        }
+    }
+
+    /// Whether another endpoint than this one and those in `tried` may be dialed.
+    pub(super) fn has_another(&self, endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
+        self.pool().has_another(endpoint, tried, Instant::now())
     }
 
     /// Waits until an endpoint can be dialed. If all are down, their next probes decide.
@@ -133,23 +176,27 @@ impl Shared {
     }
 
     async fn available(&self, key: Option<u64>, tried: &[Arc<Endpoint>]) -> Result<Lease, DialError> {
-        let (mut ready, mut probed) = (self.ready.subscribe(), self.probed.subscribe());
-        let mut awaited = None;
+        let mut probed = self.probed.subscribe();
+        let begun = Instant::now();
         loop {
-            ready.mark_unchanged();
+            // Before the pick, so that nothing that happens after it is missed.
+            let turn = self.turn();
+            probed.mark_unchanged();
             match self.pick(key, tried) {
                 Pick::Endpoint(lease) => return Ok(lease),
                 Pick::Wait(Wait::Exhausted) => return Err(DialError::Down(Failure::not_connected())),
-                Pick::Wait(Wait::Busy) => _ = timeout(BUSY_PAUSE, ready.changed()).await,
+                Pick::Wait(Wait::Busy) => {
+                    self.expect_room();
+                    _ = timeout(BUSY_PAUSE, turn.room()).await;
+                }
                 Pick::Wait(Wait::Down(reason)) => {
-                    let ended = *probed.borrow_and_update();
-                    let awaited = *awaited.get_or_insert_with(|| ended + self.want_probe());
-                    if ended >= awaited {
+                    if self.pool().is_probed_since(begun) {
                         return Err(DialError::Down(reason));
                     }
-                    // The senders live as long as this object.
+                    self.want_probe();
+                    // The sender lives as long as this object.
                     tokio::select! {
-                        _ = ready.changed() => {}
+                        () = turn.ready() => {}
                         _ = probed.changed() => {}
                     }
                 }
@@ -157,30 +204,34 @@ impl Shared {
         }
     }
 
-    /// Resolves when sessions that wait may dial again. The session counts as waiting until then.
-    pub(super) fn ready(&self) -> impl Future<Output = ()> + 'static {
-        let mut ready = self.ready.subscribe();
-        self.waiting.fetch_add(1, Relaxed);
-        let waiting = Waiting(Arc::clone(&self.waiting));
-        async move {
-            let _waiting = waiting;
-            if ready.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
+    /// Waits in both queues.
+    pub(super) fn turn(&self) -> Turn {
+        Turn { ready: self.ready.wait(), room: self.room.wait() }
     }
 
-    pub(super) fn can_dial(&self, endpoint: &Arc<Endpoint>) -> bool {
-        let pool = self.pool();
-        let mut endpoints = pool.endpoints(Instant::now());
-        let state = endpoints.find(|(known, _)| Arc::ptr_eq(known, endpoint)).map(|(_, state)| state);
-        state.is_some_and(|state| !matches!(state, EndpointState::Down | EndpointState::Draining))
+    /// A session begins to wait for room.
+    pub(super) fn expect_room(&self) {
+        if self.pool().rate_room(Instant::now()).is_some() {
+            // The monitor wakes it at the pace of the rates.
+            self.news.notify_one();
+        }
     }
 
     // --- Reports
 
-    pub(super) fn restart_line(&self, important: bool) -> Option<Suppressed> {
-        lock(&self.lines).line(important, Instant::now())
+    /// Counts a log line about a connection. Returns what it says about suppressed ones; `None` if it is suppressed.
+    pub(super) fn line(&self) -> Option<Suppressed> {
+        let line = lock(&self.lines).line(Instant::now());
+        match line {
+            Line::Write(suppressed) => Some(suppressed),
+            Line::Suppress { is_first } => {
+                if is_first {
+                    // The monitor writes how many there were, if no other line does.
+                    self.news.notify_one();
+                }
+                None
+            }
+        }
     }
 
     pub(super) fn established(&self, lease: &mut Lease) {
@@ -197,24 +248,68 @@ impl Shared {
 
     // --- Probes
 
-    /// Has the endpoints that are down probed soon. Returns how many probes end until each has been probed.
-    pub(super) fn want_probe(&self) -> usize {
-        let (ends, is_news) = self.pool().want_probe();
-        if is_news {
+    /// Has the endpoints that are down probed soon. It is cheap: each message that fails calls it.
+    pub(super) fn want_probe(&self) {
+        if !self.is_probe_wanted.swap(true, SeqCst) {
             self.news.notify_one();
         }
-        ends
     }
 
+    /// What the monitor does next.
     pub(super) fn probe_step(&self) -> ProbeStep {
-        self.pool().probe_step(Instant::now())
+        let now = Instant::now();
+        let mut pool = self.pool();
+        let trials = pool.check_trials(now);
+        if self.is_probe_wanted.load(SeqCst) {
+            pool.want_probe();
+        }
+        let step = pool.probe_step(now);
+        let room = pool.rate_room(now);
+        drop(pool);
+        for (endpoint, change) in trials {
+            self.changed(&endpoint, &change, None);
+        }
+        let next = match step {
+            ProbeStep::Probe(_) => {
+                self.is_probe_wanted.store(false, SeqCst);
+                return step;
+            }
+            ProbeStep::At(next) => Some(next),
+            ProbeStep::Never => None,
+        };
+        let more = [self.wake_by_rate(room, now), self.summarize(now)];
+        next.into_iter().chain(more.into_iter().flatten()).min().map_or(ProbeStep::Never, ProbeStep::At)
+    }
+
+    /// Wakes as many sessions as the rates of the endpoints admit. Returns when they admit the next one.
+    fn wake_by_rate(&self, room: Option<(Instant, usize)>, now: Instant) -> Option<Instant> {
+        let (since, count) = room.filter(|_| !self.room.is_empty())?;
+        if since > now {
+            return Some(since);
+        }
+        self.room.wake(count);
+        // Those that are woken have not dialed yet.
+        (!self.room.is_empty()).then_some(now + RATE_PAUSE)
+    }
+
+    /// Writes how many log lines were suppressed, once a second is over. Returns when it is over.
+    fn summarize(&self, now: Instant) -> Option<Instant> {
+        let mut lines = lock(&self.lines);
+        let due = lines.summary_due()?;
+        if due > now {
+            return Some(due);
+        }
+        let suppressed = lines.take();
+        drop(lines);
+        log::warn!("connector lines suppressed upstream={}{suppressed}", self.settings().name);
+        None
     }
 
     pub(super) fn probed(&self, endpoint: &Arc<Endpoint>, result: Result<(), Failure>) {
         let failure = result.as_ref().err().cloned();
         let change = self.pool().probed(endpoint, result, Instant::now());
         self.changed(endpoint, &change, failure.as_ref());
-        self.probed.send_modify(|ended| *ended += 1);
+        self.probed.send_replace(());
     }
 
     /// Logs a change, and wakes the sessions that it concerns.
@@ -238,16 +333,46 @@ impl Shared {
             ),
             Change::Trial => {
                 log::debug!("endpoint reachable upstream={upstream} endpoint={url}");
-                self.ready.send_replace(());
+                let woken = self.room.wake(TRIALS_MAX);
+                self.ready.wake(TRIALS_MAX - woken);
+            }
+            Change::Open => {
+                log::debug!("endpoint slow upstream={upstream} endpoint={url}");
+                self.wake_all();
             }
             Change::Up(outage) => {
-                let waiting = self.waiting.load(Relaxed);
+                let waiting = self.ready.len() + self.room.len();
                 let (outage, suppressed) = (outage.as_millis(), lock(&self.lines).take());
                 log::info!(
                     "endpoint up upstream={upstream} endpoint={url} outage={outage}ms waiting={waiting}{suppressed}"
                 );
-                self.ready.send_replace(());
+                self.wake_all();
             }
+        }
+    }
+
+    fn wake_all(&self) {
+        self.ready.wake_all();
+        self.room.wake_all();
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// Resolves when an endpoint has come up.
+    pub(super) async fn ready(self) {
+        let Self { ready, room } = self;
+        drop(room);
+        ready.await;
+    }
+
+    /// Resolves when an endpoint has come up, or has room for this session.
+    pub(super) async fn room(self) {
+        let Self { ready, room } = self;
+        tokio::select! {
+            () = ready => {}
+            () = room => {}
         }
     }
 }
@@ -259,12 +384,9 @@ impl Drop for Shared {
     }
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

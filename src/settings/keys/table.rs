@@ -260,6 +260,7 @@ pub(crate) static SECTIONS: [Section; 9] = [
                 key("ejection.max_share", Kind::Count(0, 100), Preset::Count(50)),
                 key("breaker.sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
                 key("breaker.dials", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+                key("breaker.rate", Kind::Count(0, NEW_SESSIONS_MAX), Preset::Count(0)),
                 key("probe.min", PROBE, Preset::Text("50ms")),
                 key("probe.max", PROBE, Preset::Text("1s")),
                 key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),

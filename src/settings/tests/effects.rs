@@ -80,6 +80,21 @@ fn holding_is_refused_if_no_route_keeps_its_clients() {
 }
 
 #[test]
+fn keys_about_several_servers_are_refused_for_one() {
+    for key in ["slow_start = \"5s\"", "ejection.failures = 2", "ejection.time = \"1s\""] {
+        let only = problems(&with("upstream.echo", key), &[]);
+        let text = format!(
+            "upstream.echo.{key} (/etc/towline.toml): has no effect: the upstream has only one server"
+        );
+        assert_eq!(only, [text]);
+        load(&with("upstream.two", &format!("url = \"ws://name:1\"\n{key}")), &[])
+            .expect("a name may be several");
+        let two = format!("endpoints = [\"ws://127.0.0.1:1\", \"ws://127.0.0.1:2\"]\n{key}");
+        load(&with("upstream.two", &two), &[]).unwrap();
+    }
+}
+
+#[test]
 fn sections_that_no_route_names_are_listed() {
     let text = with("upstream.two", "url = \"ws://h/\"");
     assert_eq!(load(&text, &[]).unwrap().unused(), ["upstream.two", "pipeline.pass"]);

@@ -55,7 +55,7 @@ hash = "header:X-User"
 slow_start = "10s"
 health = { interval = "1s", unhealthy = 2, healthy = 4 }
 ejection = { failures = 0, time = "1s", max_share = 100 }
-breaker = { sessions = 9, dials = 8 }
+breaker = { sessions = 9, dials = 8, rate = 7 }
 probe = { min = "10ms", max = "10ms" }
 [[upstream.pool.endpoints]]
 url = "ws://b:1"
@@ -178,7 +178,7 @@ fn endpoints_of_an_upstream() {
             probe: ProbeTimes { min: second / 100, max: second / 100 },
             health: HealthChecks { interval: Some(second), unhealthy: 2, healthy: 4 },
             ejection: Ejection { failures: 0, time: second, max_share: 100 },
-            breaker: BreakerLimits { sessions: Some(9), dials: Some(8), rate: None },
+            breaker: BreakerLimits { sessions: Some(9), dials: Some(8), rate: Some(7) },
         }
     );
     assert_eq!(everything().upstreams["u-1"].pool, PoolPolicy::default());

@@ -1,7 +1,8 @@
 //! The wait for the next connection to the route's own upstream (C7).
 //!
-//! It ends after the delay of the policy, or when an endpoint of the upstream comes up. While all endpoints are down,
-//! an attempt that is due fails without a dial: the probes of the upstream's monitor dial for all sessions.
+//! It ends after the delay of the policy, or when an endpoint of the upstream comes up or has room. While all endpoints
+//! are down, an attempt that is due fails without a dial: the probes of the upstream's monitor dial for all sessions.
+//! While the limits of all endpoints are reached, it fails as well.
 
 use std::{
     sync::Arc,
@@ -14,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::{Lost, Supervisor};
 use crate::{
     connector::Generation,
-    failure::Failure,
+    failure::{ConnectFailure, Failure, FailureKind},
     log::Quoted,
     reply,
     settings::OnGiveUp,
@@ -23,18 +24,18 @@ use crate::{
         child::{Due, Redial},
         children::Next,
     },
-    upstream::pool::{Pick, Wait},
+    upstream::pool::{Begin, Pick, Wait},
 };
 
-/// Maximum number of dials that an endpoint that came up makes early, until a connection proves good. Without a limit, an upstream that ends each connection at
-/// once would be dialed without backoff.
+/// Maximum number of dials that begin early, because an endpoint came up or had room, until a connection proves good.
+/// Without a limit, an upstream that ends each connection at once would be dialed without backoff.
 const EARLY_MAX: u32 = 3;
 
 impl Supervisor {
     /// Logs the loss, and has the server dialed again: after the verdict's delay or when an endpoint comes up, or by
     /// an event after the delay.
     pub(super) fn redial_later(&mut self, lost: &Lost<'_>, ctx: &mut Context<Self>) {
-        let ready = self.plan.upstream().ready();
+        let ready = self.plan.upstream().turn().ready();
         self.redial_when(lost, ready, ctx);
     }
 
@@ -94,44 +95,70 @@ impl Supervisor {
         }
     }
 
-    /// Starts an attempt that is due: reserves an endpoint, waits for a slot of the pacer, and dials. `is_early` is
-    /// whether an endpoint came up before the delay was over.
+    /// Starts an attempt that is due: reserves a place at an endpoint, waits for a slot of the pacer, and dials.
+    /// `is_early` is whether an endpoint came up or had room before the delay was over.
     fn due(&mut self, generation: Generation, is_early: bool, ctx: &mut Context<Self>) {
         self.timer = None;
         if !self.children.is_waiting(generation) {
             return;
         }
         let upstream = Arc::clone(self.plan.upstream());
-        self.lease = self.lease.take().filter(|lease| upstream.can_dial(lease.endpoint()));
         if self.lease.is_none() {
-            // Before the pick, so that an endpoint that comes up after it ends the wait.
-            let ready = upstream.ready();
-            match upstream.pick(self.plan.key) {
+            // Before the choice, so that an endpoint that comes up after it ends the wait.
+            let turn = upstream.turn();
+            match upstream.reserve(self.plan.key) {
                 Pick::Endpoint(lease) => {
                     self.lease = Some(lease);
                     self.early += u32::from(is_early);
                 }
-                Pick::Wait(Wait::Down(reason)) => return self.fail_attempt(generation, &reason, ready, ctx),
-                Pick::Wait(Wait::Busy | Wait::Exhausted) => {
-                    let pause = self.plan.settings().restart.min;
-                    return self.await_endpoint(generation, pause, ready, ctx);
+                Pick::Wait(Wait::Busy) => {
+                    upstream.expect_room();
+                    return self.fail_attempt(generation, &busy(), turn.room(), ctx);
+                }
+                Pick::Wait(wait) => {
+                    upstream.want_probe();
+                    let reason = match wait {
+                        Wait::Down(reason) => reason,
+                        Wait::Busy | Wait::Exhausted => Failure::not_connected(),
+                    };
+                    return self.fail_attempt(generation, &reason, turn.ready(), ctx);
                 }
             }
         }
         match self.children.due(generation, Instant::now(), |now| upstream.reserve_reconnect(now)) {
             Due::Ignore => self.lease = None,
-            Due::Wait(delay) => {
-                let slot = wrap_future(sleep(delay));
-                self.set_timer(
-                    slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, false, ctx)),
-                    ctx,
-                );
-            }
-            Due::Dial(generation) => _ = self.dial(generation, ctx),
+            Due::Wait(delay) => self.due_after(delay, generation, ctx),
+            Due::Dial(generation) => self.begin_dial(generation, ctx),
         }
     }
 
-    /// An attempt fails because all endpoints are down.
+    fn due_after(&mut self, delay: Duration, generation: Generation, ctx: &mut Context<Self>) {
+        let slot = wrap_future(sleep(delay));
+        self.set_timer(
+            slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, false, ctx)),
+            ctx,
+        );
+    }
+
+    /// Dials the endpoint at which a place is reserved. The endpoint may have changed since.
+    fn begin_dial(&mut self, generation: Generation, ctx: &mut Context<Self>) {
+        let upstream = Arc::clone(self.plan.upstream());
+        let turn = upstream.turn();
+        match self.lease.as_mut().map_or(Begin::Gone, |lease| upstream.begin(lease)) {
+            Begin::Now => _ = self.dial(generation, ctx),
+            // Dials of new clients came first.
+            Begin::Wait => {
+                upstream.expect_room();
+                self.await_endpoint(generation, self.plan.settings().restart.max, turn.room(), ctx);
+            }
+            Begin::Gone => {
+                self.lease = None;
+                self.due_after(Duration::ZERO, generation, ctx);
+            }
+        }
+    }
+
+    /// An attempt fails because all endpoints are down or busy.
     fn fail_attempt(
         &mut self,
         generation: Generation,
@@ -139,7 +166,6 @@ impl Supervisor {
         ready: impl Future<Output = ()> + 'static,
         ctx: &mut Context<Self>,
     ) {
-        self.plan.upstream().want_probe();
         let next = self.children.lost(generation, failure, Instant::now(), rand::random());
         if let Next::Redial(redial, verdict) = next {
             let reason = &reply::reason(failure);
@@ -151,11 +177,11 @@ impl Supervisor {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
-        let Some(suppressed) = self.plan.upstream().restart_line(gives_up) else { return };
+        let Some(suppressed) = self.plan.upstream().line() else { return };
         if gives_up {
             log::error!(
                 "connector gave up session={session} upstream={upstream} attempt={attempt} probe={delay}ms \
-                 reason={reason} unsettled={unsettled}"
+                 reason={reason} unsettled={unsettled}{suppressed}"
             );
         } else {
             log::warn!(
@@ -166,9 +192,10 @@ impl Supervisor {
     }
 
     fn log_pause(&self, &Lost { generation, verdict, reason, unsettled, .. }: &Lost<'_>) {
+        let Some(suppressed) = self.plan.upstream().line() else { return };
         log::warn!(
             "connector lost session={} upstream={} url={} attempt={} pause={}ms reason={} \
-             unsettled={unsettled}",
+             unsettled={unsettled}{suppressed}",
             self.links.tracker,
             self.plan.settings().name,
             Quoted(&self.server(generation)),
@@ -177,4 +204,10 @@ impl Supervisor {
             Quoted(reason),
         );
     }
+}
+
+/// The failure of an attempt while the limits of all endpoints are reached.
+fn busy() -> Failure {
+    let local = FailureKind::Connect(ConnectFailure::Local);
+    Failure::connection(local, "no endpoint takes another connection now")
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Change, EndpointState};
+use super::{Begin, Change, EndpointState};
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind, FailureLocation},
     policy::{HealthChecks, PoolPolicy},
@@ -10,9 +10,10 @@ use crate::{
     upstream::{
         Endpoint, Lease,
         balance::{self, Candidate},
-        breaker::Breaker,
+        breaker::{Breaker, Load, TrialCheck},
         health::{Outlier, Streak},
         probe::Probes,
+        queue::Queue,
     },
 };
 
@@ -60,6 +61,15 @@ pub(super) enum Fitness {
     Ejected,
 }
 
+/// When the dial begins for which an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// Now.
+    Now,
+    /// Later: the place is reserved.
+    Later,
+}
+
 /// What a failure says about the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
@@ -97,10 +107,10 @@ impl Blame {
 // === impl Member ===
 
 impl Member {
-    pub(super) fn new(EndpointConfig { url, weight, priority }: &EndpointConfig) -> Self {
+    pub(super) fn new(EndpointConfig { url, weight, priority }: &EndpointConfig, room: &Arc<Queue>) -> Self {
         Self {
             identity: balance::hash(url.text.as_bytes()),
-            endpoint: Endpoint::new(url.clone()),
+            endpoint: Endpoint::in_pool(url.clone(), Arc::clone(room)),
             weight: *weight,
             priority: *priority,
             state: State::Up,
@@ -136,7 +146,7 @@ impl Member {
     }
 
     /// How well it fits; `None` if it takes no connection now.
-    pub(super) fn fitness(&self, policy: &PoolPolicy, now: Instant) -> Option<Fitness> {
+    pub(super) fn fitness(&self, policy: &PoolPolicy, purpose: Use, now: Instant) -> Option<Fitness> {
         let fitness = match self.state(now) {
             EndpointState::Up | EndpointState::Trial => Fitness::Up,
             EndpointState::Suspect if self.losses < LOSSES_MAX => Fitness::Up,
@@ -144,8 +154,16 @@ impl Member {
             EndpointState::Ejected => Fitness::Ejected,
             EndpointState::Down | EndpointState::Draining => return None,
         };
-        let (sessions, dials) = (self.endpoint.sessions(), self.endpoint.dials());
-        self.breaker.admits(&policy.breaker, sessions, dials, now).then_some(fitness)
+        let load = match purpose {
+            Use::Now => Load::for_dial(&self.endpoint),
+            Use::Later => Load::for_later(&self.endpoint),
+        };
+        self.breaker.admits(&policy.breaker, load, now).then_some(fitness)
+    }
+
+    /// Whether connections may go to it as far as its state decides.
+    pub(super) fn is_usable(&self, now: Instant) -> bool {
+        !matches!(self.state(now), EndpointState::Down | EndpointState::Draining)
     }
 
     pub(super) fn candidate(&self, index: usize, policy: &PoolPolicy, now: Instant) -> Candidate {
@@ -156,14 +174,62 @@ impl Member {
             index,
             identity: self.identity,
             weight: f64::from(self.weight) * share,
+            is_slow: share < 1.0,
             sessions: self.endpoint.sessions(),
             credit: self.credit,
         }
     }
 
-    pub(super) fn dial(&mut self, now: Instant) -> Lease {
-        self.breaker.dialed(now);
-        self.endpoint.lease()
+    /// A place for a dial that begins now or later.
+    pub(super) fn lease(&mut self, policy: &PoolPolicy, purpose: Use, now: Instant) -> Lease {
+        match purpose {
+            Use::Now => {
+                self.breaker.dialed(&policy.breaker, now);
+                self.endpoint.lease()
+            }
+            Use::Later => self.endpoint.reserve(),
+        }
+    }
+
+    /// The dial for which this place was reserved begins now, if the endpoint still takes it.
+    pub(super) fn begin(&mut self, lease: &mut Lease, policy: &PoolPolicy, now: Instant) -> Begin {
+        if !self.is_usable(now) {
+            return Begin::Gone;
+        }
+        // The session is counted already.
+        let Load { sessions, dials } = Load::for_dial(&self.endpoint);
+        let load = Load { sessions: sessions.saturating_sub(1), dials };
+        if !self.breaker.admits(&policy.breaker, load, now) {
+            return Begin::Wait;
+        }
+        self.breaker.dialed(&policy.breaker, now);
+        lease.begin();
+        Begin::Now
+    }
+
+    /// Since when its rate admits another dial, and how many now; `None` without a rate.
+    pub(super) fn rate_room(&self, policy: &PoolPolicy, now: Instant) -> Option<(Instant, usize)> {
+        let room = self.breaker.rate_room(&policy.breaker, now).filter(|_| self.is_usable(now))?;
+        Some((self.breaker.rate_admits(&policy.breaker).unwrap_or(now), room))
+    }
+
+    /// When its trial is checked; `None` outside a trial.
+    pub(super) fn trial_check(&self) -> Option<Instant> {
+        self.breaker.trial_check()
+    }
+
+    /// Checks its trial.
+    pub(super) fn check_trial(&mut self, now: Instant) -> Change {
+        match self.breaker.check_trial(self.endpoint.dials(), now) {
+            TrialCheck::Nothing => Change::Nothing,
+            TrialCheck::Open => Change::Open,
+            TrialCheck::Over(answers) => {
+                self.up_since = Some(now);
+                self.outage
+                    .take()
+                    .map_or(Change::Nothing, |since| Change::Up(answers.saturating_duration_since(since)))
+            }
+        }
     }
 
     /// A handshake has shown that it works.
@@ -183,9 +249,12 @@ impl Member {
                 self.outlier.succeeded(now);
                 self.works(now)
             }
-            Blame::Unfit => self.works(now),
             Blame::Unreachable => self.down(failure.clone(), now),
-            Blame::Lost if self.breaker.is_half_open() => self.down(failure.clone(), now),
+            // A server that starts may answer with 503. It is not up before it accepts or refuses a client.
+            Blame::Unfit | Blame::Lost if self.breaker.is_half_open() => self.down(failure.clone(), now),
+            // The answer to a dial that began before the endpoint went down does not end the outage.
+            Blame::Unfit if matches!(self.state, State::Down(_)) => Change::Nothing,
+            Blame::Unfit => self.works(now),
             Blame::Lost => {
                 self.losses = self.losses.saturating_add(1);
                 if matches!(self.state, State::Up) {
@@ -208,6 +277,11 @@ impl Member {
         }
         self.outage = Some(now);
         Change::Down
+    }
+
+    /// Whether it is down and probed.
+    pub(super) fn is_probed_while_down(&self) -> bool {
+        !self.is_draining && matches!(self.state, State::Down(_))
     }
 
     /// When it is probed next; `None`: not before something changes.

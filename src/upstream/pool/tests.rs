@@ -9,7 +9,7 @@ use crate::{
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
-const CHANCE: [f64; 2] = [0.0, 0.5];
+const CHANCE: Chance = [0.0, 0.5, 0.0];
 
 fn config(number: usize, priority: u32) -> EndpointConfig {
     let url = UpstreamUrl::parse(&format!("ws://10.0.0.{number}:8139")).unwrap();
@@ -57,6 +57,11 @@ fn wait(pool: &mut Pool, now: Instant) -> Wait {
     }
 }
 
+/// What the check of the trials changes.
+fn trials(pool: &mut Pool, now: Instant) -> Vec<Change> {
+    pool.check_trials(now).into_iter().map(|(_, change)| change).collect()
+}
+
 #[test]
 fn an_outage_goes_from_a_refused_dial_over_probes_to_a_handshake() {
     let (mut pool, start) = (pool(PoolPolicy::default(), &[0]), Instant::now());
@@ -95,6 +100,103 @@ fn a_trial_that_fails_continues_the_outage() {
         Change::Up(3 * MS),
         "an answer is a sign of life"
     );
+}
+
+#[test]
+fn a_server_error_does_not_end_an_outage() {
+    let (mut pool, start) = (pool(PoolPolicy::default(), &[0]), Instant::now());
+    let only = endpoint(&pool, 0);
+    let starting = connect(ConnectFailure::Status(503));
+    assert_eq!(pool.failed(&only, &starting, start), Change::Nothing);
+    assert_eq!(states(&pool, start), [EndpointState::Up], "outside an outage it concerns one client");
+    pool.failed(&only, &refused(), start);
+    pool.probed(&only, Ok(()), start);
+    assert_eq!(pool.failed(&only, &starting, start + MS), Change::Nothing);
+    assert_eq!(states(&pool, start), [EndpointState::Down]);
+    assert_eq!(wait(&mut pool, start), Wait::Down(starting.clone()));
+    assert_eq!(pool.failed(&only, &starting, start + MS), Change::Nothing, "another dial of the trial");
+    pool.probed(&only, Ok(()), start + SECOND);
+    assert_eq!(pool.established(&only, start + 2 * SECOND), Change::Up(2 * SECOND));
+}
+
+#[test]
+fn a_trial_in_which_no_session_dials_ends_the_outage_with_the_probe() {
+    let (mut pool, start) = (pool(PoolPolicy::default(), &[0]), Instant::now());
+    let only = endpoint(&pool, 0);
+    pool.failed(&only, &refused(), start);
+    let back = start + 5 * SECOND;
+    pool.probed(&only, Ok(()), back);
+    assert!(matches!(pool.probe_step(back), ProbeStep::At(check) if check == back + SECOND));
+    assert_eq!(trials(&mut pool, back), []);
+    let lease = only.lease();
+    assert_eq!(trials(&mut pool, back + SECOND), [Change::Open], "its dial hangs");
+    drop(lease);
+    let over = trials(&mut pool, back + 60 * SECOND);
+    assert_eq!(over, [Change::Up(5 * SECOND)], "without the time in which nobody came");
+    assert_eq!(states(&pool, back), [EndpointState::Up]);
+}
+
+#[test]
+fn reserved_places_come_before_other_reconnects_and_behind_new_clients() {
+    let breaker = BreakerLimits { dials: Some(2), ..BreakerLimits::default() };
+    let (mut pool, now) = (pool(PoolPolicy { breaker, ..PoolPolicy::default() }, &[0]), Instant::now());
+    let reserve = |pool: &mut Pool| pool.reserve(now, None, CHANCE);
+    let Pick::Endpoint(mut one) = reserve(&mut pool) else { panic!("there is room") };
+    let Pick::Endpoint(mut two) = reserve(&mut pool) else { panic!("there is room") };
+    assert!(matches!(reserve(&mut pool), Pick::Wait(Wait::Busy)));
+    let only = endpoint(&pool, 0);
+    assert_eq!((only.sessions(), only.dials(), only.live()), (2, 0, 0));
+    let client = lease(&mut pool, now);
+    assert_eq!(pool.begin(&mut one, now), Begin::Now);
+    assert_eq!(pool.begin(&mut two, now), Begin::Wait, "two dials are in progress");
+    drop(client);
+    assert_eq!(pool.begin(&mut two, now), Begin::Now);
+    assert_eq!((only.sessions(), only.dials()), (2, 2));
+    drop(one);
+    let Pick::Endpoint(mut three) = reserve(&mut pool) else { panic!("there is room") };
+    pool.failed(&only, &refused(), now);
+    assert_eq!(pool.begin(&mut three, now), Begin::Gone);
+}
+
+#[test]
+fn an_endpoint_is_dialed_at_its_rate() {
+    let breaker = BreakerLimits { rate: Some(10), ..BreakerLimits::default() };
+    let (mut pool, start) = (pool(PoolPolicy { breaker, ..PoolPolicy::default() }, &[0]), Instant::now());
+    let mut dials = Vec::new();
+    for ms in 0..3000 {
+        let now = start + MS * ms;
+        while let Pick::Endpoint(lease) = pool.pick(now, None, &[], CHANCE) {
+            dials.push(ms);
+            drop(lease);
+        }
+        if let Some((at, room)) = pool.rate_room(now) {
+            assert!(at > now && room == 0, "{ms}");
+        }
+    }
+    assert_eq!(dials[..4], [0, 0, 100, 200]);
+    assert_eq!(dials.len(), 31);
+    // A reservation counts when its dial begins.
+    let later = start + 60 * SECOND;
+    let places: Vec<_> = (0..5).map(|_| pool.reserve(later, None, CHANCE)).collect();
+    let mut begun = places.into_iter().map(|place| match place {
+        Pick::Endpoint(mut lease) => pool.begin(&mut lease, later),
+        Pick::Wait(wait) => panic!("{wait:?}"),
+    });
+    assert_eq!([begun.next(), begun.next(), begun.next()], [Begin::Now, Begin::Now, Begin::Wait].map(Some));
+}
+
+#[test]
+fn an_endpoint_that_is_down_and_draining_is_not_waited_for() {
+    let (mut pool, now) = (pool(PoolPolicy::default(), &[0, 0]), Instant::now());
+    let both = [0, 1].map(|at| endpoint(&pool, at));
+    let _session = both[0].lease();
+    both.iter().for_each(|endpoint| _ = pool.failed(endpoint, &refused(), now));
+    pool.set_endpoints(&[config(2, 0)]);
+    assert!(!pool.is_probed_since(now));
+    assert!(matches!(pool.probe_step(now), ProbeStep::Probe(probed) if Arc::ptr_eq(&probed, &both[1])));
+    pool.probed(&both[1], Err(refused()), now);
+    assert!(pool.is_probed_since(now));
+    assert!(!pool.is_probed_since(now + MS), "that probe began before");
 }
 
 #[test]
@@ -314,7 +416,7 @@ proptest! {
                     let is_up = |at: usize| before[at] == EndpointState::Up;
                     let best = (0..before.len()).filter(|at| is_up(*at)).map(|at| priorities[at]).min();
                     let key = Some(u64::from(pause));
-                    match pool.pick(now, key, &[], [chance, 1.0 - chance]) {
+                    match pool.pick(now, key, &[], [chance, 1.0 - chance, chance]) {
                         Pick::Endpoint(lease) => {
                             let at = pool.members.iter().position(|it| Arc::ptr_eq(&it.endpoint, lease.endpoint()));
                             let at = at.unwrap();

@@ -136,7 +136,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_response_headers: headers::of_answers(section),
         headers,
         restart: Arc::new(restart::read(section)),
-        pool: pool::read(section),
+        pool: pool::read(section, endpoints.as_deref()),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },

@@ -1,14 +1,18 @@
 //! The keys for the use of the endpoints of an upstream.
 
+use super::EndpointConfig;
 use crate::{
     header_list::is_token,
     policy::{Balance, BreakerLimits, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes},
     settings::read::{Section, text},
 };
 
+/// Keys about the use of several endpoints.
+const OF_SEVERAL: [&str; 4] = ["slow_start", "ejection.failures", "ejection.time", "ejection.max_share"];
+
 /// Reads the keys.
-pub(super) fn read(section: &Section<'_>) -> PoolPolicy {
-    PoolPolicy {
+pub(super) fn read(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>) -> PoolPolicy {
+    let policy = PoolPolicy {
         balance: match section.choice("balance").as_deref() {
             Some("round_robin") => Balance::RoundRobin,
             Some("random") => Balance::Random,
@@ -31,9 +35,29 @@ pub(super) fn read(section: &Section<'_>) -> PoolPolicy {
         breaker: BreakerLimits {
             sessions: section.cap("breaker.sessions"),
             dials: section.cap("breaker.dials"),
-            rate: None,
+            rate: section.cap("breaker.rate"),
         },
+    };
+    check_effects(section, endpoints, &policy);
+    policy
+}
+
+/// Refuses keys that have no effect with the others.
+fn check_effects(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>, policy: &PoolPolicy) {
+    if endpoints.is_some_and(is_one_server) {
+        for key in OF_SEVERAL.into_iter().filter(|key| section.said(key).is_some()) {
+            section.conflict(key, &["url", "endpoints"], "has no effect: the upstream has only one server");
+        }
     }
+    if section.said("health.unhealthy").is_some() && policy.health.interval.is_none() {
+        let text = "has no effect with health.interval = \"never\"";
+        section.conflict("health.unhealthy", &["health.interval"], text);
+    }
+}
+
+/// Whether the upstream has one server, at one address. A name may stand for several.
+fn is_one_server(endpoints: &[EndpointConfig]) -> bool {
+    matches!(endpoints, [only] if !only.url.has_name())
 }
 
 fn hash(section: &Section<'_>) -> HashKey {

@@ -10,7 +10,7 @@
 use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc};
 
 use config::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::unix;
 use crate::{
@@ -187,6 +187,11 @@ impl UpstreamUrl {
         let url = Url::parse(&self.text).ok()?;
         let addresses = url.socket_addrs(|| Some(80)).ok()?;
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+    }
+
+    /// Whether the host is a name, not an address.
+    pub fn has_name(&self) -> bool {
+        Url::parse(&self.text).is_ok_and(|url| matches!(url.host(), Some(Host::Domain(_))))
     }
 
     /// Where a connection to the server goes.

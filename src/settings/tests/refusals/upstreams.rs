@@ -265,6 +265,12 @@ const WRONG_LINES: &[WrongLine] = &[
     ("upstream.echo", "ejection.max_share = 101", "takes a whole number from 0 to 100"),
     ("upstream.echo", "breaker.sessions = \"many\"", "takes a whole number from 0 to 10000000"),
     ("upstream.echo", "breaker.dials = 1.5", "takes a whole number from 0 to 10000000"),
+    ("upstream.echo", "breaker.rate = 1000001", "takes a whole number from 0 to 1000000"),
+    (
+        "upstream.echo",
+        "health.unhealthy = 2",
+        "upstream.echo.health.unhealthy = 2 (/etc/towline.toml): has no effect with health.interval = \"never\"",
+    ),
     ("upstream.two", "codec = \"json\"", "upstream.two.url (/etc/towline.toml): required: it has no default"),
     (
         "upstream.echo",
