@@ -14,6 +14,7 @@
 mod admission;
 mod architecture;
 mod binding;
+mod breakers;
 mod chaos;
 mod closing;
 mod codecs;

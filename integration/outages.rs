@@ -140,3 +140,45 @@ fn a_client_that_comes_during_an_outage_waits_for_the_next_probe() {
     assert_eq!(proxy.client().ask("hello"), "hello");
     assert_eq!(upstream.handshakes(), 1);
 }
+
+/// Lines about restarts, and a number in the text after ` suppressed=`.
+fn suppressed(line: &str) -> usize {
+    line.split_once(" suppressed=").map_or(0, |(_, rest)| rest.split(' ').next().unwrap().parse().unwrap())
+}
+
+#[test]
+fn a_thousand_sessions_that_lose_their_upstream_write_a_bounded_number_of_lines() {
+    const SESSIONS: usize = 1000;
+    /// Most lines a second about one upstream.
+    const LINES_MAX: usize = 500;
+    let upstream = TestUpstream::echo();
+    // Each session is restarted once, unless the upstream comes back first.
+    let restart = r#"upstream.echo.restart = { min = "5s", max = "5s", rate = 5000 }"#;
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).with(restart)).expect_restarts();
+    let mut clients: Vec<_> = (0..SESSIONS).map(|_| proxy.client()).collect();
+    let lines = || proxy.log().into_iter().filter(|line| line.contains(" connector ")).collect::<Vec<_>>();
+    let start = Instant::now();
+    // Lines about connections that came up before may fill the same second.
+    let before = lines();
+    upstream.stop(Death::Reset);
+    proxy.wait_log("endpoint down upstream=echo");
+    upstream.start();
+    wait_for("all to be back", PATIENCE, || upstream.live() == SESSIONS);
+    let total = |lines: &[String]| lines.iter().map(|line| 1 + suppressed(line)).sum::<usize>();
+    let is_summary = |line: &&String| line.contains("lines suppressed");
+    // 1000 `connector up` at first, 1000 restarts, and 1000 `connector up`: each is written or counted. A dial that is
+    // reset while the upstream starts is one more.
+    wait_for("all lines to be written or counted", PATIENCE, || {
+        let lines = lines();
+        let ups = proxy.log();
+        let of_outage = ups.iter().filter(|line| line.contains("endpoint up")).map(|line| suppressed(line));
+        total(&lines) - lines.iter().filter(is_summary).count() + of_outage.sum::<usize>() >= 3 * SESSIONS
+    });
+    let written = lines().len() - before.len();
+    let bound = LINES_MAX * (start.elapsed().as_secs() as usize + 1);
+    println!("{written} lines in {:?}", start.elapsed());
+    assert!(written <= bound && written < 2 * SESSIONS, "{written} lines, and {bound} is the limit");
+    assert_eq!(proxy.count_log("endpoint down upstream=echo"), 1);
+    assert_eq!(proxy.count_log("endpoint up upstream=echo"), 1);
+    assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
+}

@@ -74,7 +74,8 @@ impl Proxy {
 
     /// Declares that the test expects the log lines about the loss of an upstream.
     pub fn expect_restarts(self) -> Self {
-        self.expect("connector restart").expect("upstream ended").expect("endpoint down")
+        let lines = ["connector restart", "connector lines suppressed", "upstream ended", "endpoint down"];
+        lines.into_iter().fold(self, Self::expect)
     }
 
     /// The address of the first listener.

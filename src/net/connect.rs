@@ -177,6 +177,8 @@ mod tests {
     /// With IPv6 the connection is refused, and without it the network is unreachable.
     #[actix::test]
     async fn a_machine_without_ipv6_cannot_reach_its_addresses() {
+        let place = Place::Host("[::1]".to_owned(), 1);
+        let options = TcpOptions { keepalive: None, user_timeout: None };
         let Err(error) = Network::system().connect(&place, &options).await else {
             panic!("nothing listens on port 1");
         };
