@@ -189,6 +189,12 @@ where
         self.inbound.feed(message);
     }
 
+    /// The next event of the message that was fed last; `None` if there is none. It takes no step of the turn and does
+    /// not wait for the budget. For an owner that feeds messages on its own account, whose number is bounded otherwise.
+    pub fn take_event(&mut self) -> Option<Result<Data, FormatError>> {
+        self.inbound.next()
+    }
+
     /// The next event of incomplete input after the peer has closed, such as a last line without newline.
     /// Call it until it returns `None`. It does not wait for the budget, because each preprocessor has at
     /// most one such event.

@@ -83,6 +83,8 @@ pub enum FailureKind {
     NoReply(Duration),
     /// The server did not read the event within this time.
     NotRead(Duration),
+    /// The journal of the session cannot keep the event, or could not restore its subscription or the session.
+    Recovery,
     /// The connection is being closed, because the client disconnected or the proxy shuts down.
     Draining,
     /// The actor that held the event or the connection has died.
@@ -162,6 +164,15 @@ impl Failure {
     /// on its way to the upstream.
     pub fn rejected(before_upstream: bool) -> Self {
         Self { retryable: before_upstream, ..Self::plain(FailureKind::Rejected, FailureLocation::Program) }
+    }
+
+    /// The failure of an event that the session's journal cannot keep.
+    pub fn unrecorded(detail: impl Into<String>) -> Self {
+        Self {
+            retryable: true,
+            detail: detail.into(),
+            ..Self::plain(FailureKind::Recovery, FailureLocation::Downstream)
+        }
     }
 
     /// The failure of an event that was lost with its actor.
@@ -283,6 +294,7 @@ impl FailureKind {
             Self::OutOfMemory => "out_of_memory",
             Self::NoReply(_) => "no_reply",
             Self::NotRead(_) => "not_read",
+            Self::Recovery => "recovery",
             Self::Draining => "draining",
             Self::Lost => "lost",
         }
@@ -404,6 +416,7 @@ mod tests {
             FailureKind::OutOfMemory,
             FailureKind::NoReply(second),
             FailureKind::NotRead(second),
+            FailureKind::Recovery,
             FailureKind::Draining,
             FailureKind::Lost,
         ];

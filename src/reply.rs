@@ -52,6 +52,7 @@ pub fn text(failure: &Failure) -> String {
         (FailureKind::RateLimited(excess), _) => {
             format!("Error accepting message: more {} than allowed", excess.noun())
         }
+        (FailureKind::Recovery, _) => format!("Error accepting message: {detail}"),
         (FailureKind::Program, _) => format!("Error in pipeline: {detail}"),
         (FailureKind::Rejected, _) => "Error in pipeline: event was refused".to_owned(),
         (FailureKind::Lost, _) => "Error processing event: internal error".to_owned(),

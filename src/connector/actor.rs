@@ -1,7 +1,9 @@
-//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`ending`] ends the connection.
+//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`ending`] ends the connection;
+//! [`recovering`] passes messages through the session's journal.
 
 mod ending;
 mod overdue;
+mod recovering;
 
 use std::{
     sync::Arc,
@@ -12,6 +14,7 @@ use std::{
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
 use awc::BoxedSocket;
 
+use self::recovering::Recovering;
 use super::{
     exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
@@ -49,6 +52,8 @@ pub struct Connector {
     state: ConnectorState,
     /// The events that wait for the connection or at the gate.
     waiting: Waiting<Envelope>,
+    /// The journal through which all messages pass; `None` if the session has none.
+    recovering: Option<Box<Recovering>>,
     /// Whether [`Fact::Proved`] has been reported to the supervisor.
     proved: bool,
     dialing: Option<SpawnHandle>,
@@ -74,10 +79,20 @@ pub struct Connector {
 
 /// A message that is queued for the socket.
 struct Sending {
-    /// Whether the message is the last one of its event.
-    is_last: bool,
+    part: Part,
     /// The event's bytes in the listener's budget, returned when the message is written.
     _permit: Option<Permit>,
+}
+
+/// The event to which a message belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It is the last message of its event.
+    Last,
+    /// It is another message of an event.
+    Inner,
+    /// It belongs to no event: the journal sends it.
+    None,
 }
 
 type UpstreamChannel = Channel<BoxedSocket, Sending>;
@@ -122,6 +137,7 @@ impl Connector {
             ),
             state: ConnectorState::Dialing,
             waiting: Waiting::new(links.is_gated),
+            recovering: links.has_journal.then(Box::default),
             proved: false,
             dialing: None,
             deadline: Deadline::new(),
@@ -177,7 +193,8 @@ impl Connector {
 
     /// Whether events are sent as soon as they arrive. No event waits then.
     fn can_send(&self) -> bool {
-        matches!(self.state, ConnectorState::Up(_)) && !self.waiting.is_gated()
+        let is_replayed = self.recovering.as_ref().is_none_or(|recovering| recovering.is_ready());
+        matches!(self.state, ConnectorState::Up(_)) && !self.waiting.is_gated() && is_replayed
     }
 
     /// Sends the events that wait, if it is time.
@@ -197,11 +214,18 @@ impl Connector {
         recycle(envelopes);
     }
 
-    fn send(&mut self, Envelope { event, ticket, permit, .. }: Envelope, now: Instant) {
+    fn send(&mut self, envelope: Envelope, now: Instant) {
+        if self.recovering.is_some() {
+            return self.send_recorded(envelope, now);
+        }
+        let Envelope { event, ticket, permit, .. } = envelope;
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
-        let token = |is_last, permit| Sending { is_last, _permit: permit };
+        let token = |is_last, permit| Sending {
+            part: if is_last { Part::Last } else { Part::Inner },
+            _permit: permit,
+        };
         match channel.push_event(event.data, &event.meta, permit, &mut self.messages, token) {
             Ok(0) => ticket.settle(AckStatus::Dropped),
             Ok(_) => self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now),
@@ -214,6 +238,9 @@ impl Connector {
     /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget is
     /// used up.
     fn read(&mut self, task: &mut task::Context<'_>) {
+        if self.recovering.as_ref().is_some_and(|recovering| recovering.is_awaited()) {
+            return self.hold_back(task);
+        }
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
         while let ConnectorState::Up(channel) = &mut self.state
@@ -236,7 +263,9 @@ impl Connector {
             Received::Event(decoded) => self.decoded(decoded),
             Received::Message(message) => {
                 self.prove();
-                if let ConnectorState::Up(channel) = &mut self.state {
+                if self.recovering.is_some() {
+                    self.record(message);
+                } else if let ConnectorState::Up(channel) = &mut self.state {
                     channel.feed(message);
                 }
             }
@@ -259,7 +288,8 @@ impl Connector {
     }
 
     fn prove(&mut self) {
-        if !self.proved {
+        // A connection at which each replay fails does not prove good.
+        if !self.proved && self.recovering.as_ref().is_none_or(|recovering| recovering.is_ready()) {
             self.proved = true;
             self.report(Fact::Proved);
         }
@@ -267,20 +297,25 @@ impl Connector {
 
     /// Adds the data to the batch, as a reply or as a push.
     fn data(&mut self, data: Data) {
-        let ConnectorState::Up(channel) = &mut self.state else { return };
-        let permit = channel.permit(&data);
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
-        let mut meta = channel.meta(&data, None);
-        let (ticket, kind) = match self.exchange.reply(key.as_ref()) {
-            ReplyMatch::Reply(ticket, correlation) => {
-                if let Some(correlation) = correlation {
-                    let _ = meta.set("correlation", correlation);
-                }
-                (ticket, Kind::Reply)
+        match self.exchange.reply(key.as_ref()) {
+            ReplyMatch::Reply(ticket, correlation) => self.answer(data, ticket, Kind::Reply, correlation),
+            ReplyMatch::Push => {
+                let ticket = self.tracker.issue(Cause::Push);
+                self.answer(data, ticket, Kind::Push, None);
             }
-            ReplyMatch::Push => (self.tracker.issue(Cause::Push), Kind::Push),
-        };
+        }
+    }
+
+    /// Adds the data to the batch, with the ticket of the event that it answers, or of a push.
+    fn answer(&mut self, data: Data, ticket: Ticket, kind: Kind, correlation: Option<Value>) {
+        let ConnectorState::Up(channel) = &mut self.state else { return };
+        let permit = channel.permit(&data);
+        let mut meta = channel.meta(&data, None);
+        if let Some(correlation) = correlation {
+            let _ = meta.set("correlation", correlation);
+        }
         let event = Event {
             id: ticket.id(),
             data,
@@ -323,12 +358,10 @@ impl Connector {
         let exchange = &mut self.exchange;
         let mut now = None;
         let delivered = &mut self.delivered;
-        let flushed = channel.link().poll_flush(task, |sending| {
-            if sending.is_last {
-                delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
-            } else {
-                exchange.partly_written();
-            }
+        let flushed = channel.link().poll_flush(task, |sending| match sending.part {
+            Part::Last => delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now))),
+            Part::Inner => exchange.partly_written(),
+            Part::None => {}
         });
         self.tracker.delivered(&mut self.delivered);
         if let Poll::Ready(Err(error)) = flushed {
@@ -344,6 +377,7 @@ impl Driven for Connector {
         }
         if let ConnectorState::Up(_) = self.state {
             self.read(task);
+            self.replay_in_time();
             self.flush_replies();
             self.flush(task);
             self.await_replies();
@@ -353,6 +387,9 @@ impl Driven for Connector {
         }
         // While the peer is silent, nothing but this alarm wakes the connector.
         self.deadline.arm(task.waker());
+        if let Some(recovering) = &mut self.recovering {
+            recovering.arm(task.waker());
+        }
         Poll::Pending
     }
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`DataMessage`] | the last incoming pipeline or the session; the supervisor for `$url` | data |
 //! | [`Release`] | supervisor | data |
-//! | [`Close`] | supervisor | control |
+//! | [`Close`], [`Lend`](super::Lend) | supervisor | control |
 //!
 //! It sends `DataMessage` to the first outgoing pipeline or, without one, to the session, and [`Report`] to
 //! its supervisor.
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use crate::{
-    connector::exchange::Unsettled,
+    connector::{exchange::Unsettled, journal::SessionJournal},
     event::EventNumber,
     failure::Failure,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
@@ -47,6 +47,8 @@ pub struct ConnectorLinks {
     pub reads_origin: bool,
     /// Whether the connector sends no event before [`Release`].
     pub is_gated: bool,
+    /// Whether the connector reads and sends nothing before [`Lend`](super::Lend).
+    pub has_journal: bool,
 }
 
 /// The number of a connector within its session. The supervisor ignores reports of older connectors (C6).
@@ -78,7 +80,7 @@ pub struct Release(pub Vec<Envelope>);
 
 /// Connector → supervisor, control plane: a change of the connection's state.
 ///
-/// There is no reply. A connector sends at most five reports, which fit in the `CONTROL_ROOM` of the
+/// There is no reply. A connector sends at most six reports, which fit in the `CONTROL_ROOM` of the
 /// mailbox, and one for each batch of late events, whose number is bounded by their permits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -105,6 +107,8 @@ pub enum Fact {
     Returned(Vec<Envelope>),
     /// The mark of the output has arrived, and each event before it has been sent or reported.
     Marked(Mark),
+    /// The journal, which a connector that had ended did not take.
+    Journal(Box<SessionJournal>),
     /// The connector has died in a panic, so no event and no mark comes back from it after this.
     Died,
 }
@@ -120,4 +124,8 @@ pub struct Ended {
     pub unsent: Vec<Envelope>,
     /// The last event that was written to the socket.
     pub last_written: Option<EventNumber>,
+    /// The session's journal, if the connector had it.
+    pub journal: Option<Box<SessionJournal>>,
+    /// The close frame for the client, if the session cannot go on at any connection.
+    pub verdict: Option<CloseFrame>,
 }

@@ -15,6 +15,11 @@ use crate::{
 /// `cause` is the source of what failed: a client's message or an upstream's. `is_binary` is whether a
 /// message that could not be decoded was binary. docs/closing.md has this table for users.
 pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u16, &'static str)> {
+    if failure.server.is_some() && failure.kind == FailureKind::Recovery && failure.written == Written::Whole
+    {
+        // Its subscription is lost, although the event counts as delivered.
+        return Some((1012, "upstream connection lost"));
+    }
     if failure.server.is_some() && failure.kind != FailureKind::NotAllowed {
         // After any loss, pushes may be missing: `on_upstream_loss` decides.
         return (cause != Cause::Push).then(|| (1012, loss_of(failure)));
@@ -30,6 +35,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
         }
         (FailureKind::Encode(_), _) => (1011, "message cannot be encoded for the client"),
         (FailureKind::RateLimited(_), _) => (1008, "rate limit exceeded"),
+        (FailureKind::Recovery, _) => (1008, "limit of the recovery journal exceeded"),
         (FailureKind::NotAllowed, _) => (1011, "server is not allowed"),
         (FailureKind::Program, _) => (1011, "pipeline failed"),
         (FailureKind::Rejected, _) => (1011, "refused by a pipeline"),

@@ -1,21 +1,25 @@
 //! The supervisor actor. [`dispatch`] handles events that have no connector, [`holding`] keeps some of them,
-//! [`ending`] handles the end of connections, and [`redialing`] starts the next ones. `children` determines what to do
+//! [`ending`] handles the end of connections, [`recovering`] the session's journal meanwhile, and [`redialing`] starts
+//! the next connections. `children` determines what to do
 //! about a server, and the actor does it.
 
 mod dispatch;
 mod ending;
 mod holding;
+mod recovering;
 mod redialing;
 
 use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 
+use self::recovering::Recovering;
 use super::{
     SessionOver, StopUpstream, SupervisorLinks, Verdict,
     child::{Child, Redial, Target},
     children::{Children, Next},
     held::Held,
+    shaper::Shaper,
 };
 use crate::{
     connector::{self, Close, Connector, Fact, Generation, Report, Start},
@@ -38,6 +42,8 @@ pub struct Supervisor {
     held: Held<Envelope>,
     /// Makes held events fail at their deadline.
     hold_timer: Option<SpawnHandle>,
+    /// The session's journal; `None` if it has none.
+    recovering: Option<Recovering>,
     /// Whether the session ends because the upstream was given up.
     is_given_up: bool,
     /// The endpoint for the next connection to the route's own upstream, reserved while the reconnect waits for its
@@ -76,9 +82,16 @@ impl Supervisor {
             let own_redial = if is_needed { Redial::Automatic } else { Redial::OnDemand };
             let own = is_needed.then(|| own_target(&plan, own_redial));
             let children = Children::new(own, Arc::clone(&plan.settings().restart));
+            let recovery = plan.settings().recovery.journal.as_ref();
+            let recovery = recovery.filter(|_| is_needed && links.keeps_client);
+            let recovering = recovery.map(|recovery| {
+                let shaper = Shaper::new(&plan.settings().format, &links.tracker, &links.budget);
+                Recovering::new(recovery, shaper)
+            });
             let mut supervisor = Self {
                 plan,
                 links,
+                recovering,
                 own_redial,
                 children,
                 held: Held::default(),
@@ -146,6 +159,7 @@ impl Supervisor {
             room: self.links.room,
             reads_origin: self.links.reads_origin,
             is_gated: redial == Some(Redial::Automatic),
+            has_journal: redial == Some(Redial::Automatic) && self.has_journal(),
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);
         self.children.started(generation, connector.clone());
@@ -218,7 +232,8 @@ impl Supervisor {
         let Some(connectors) = self.children.stop() else { return };
         self.lease = None;
         self.attach(None);
-        let failures = self.fail_kept();
+        let mut failures = self.fail_kept();
+        failures.extend(self.give_up());
         self.fail(failures);
         for connector in connectors {
             Edge::to(&connector).notify(Close(frame.cloned()));
@@ -251,9 +266,11 @@ impl Handler<Report> for Supervisor {
                 let failing = self.keep_returned(generation, envelopes, ctx);
                 self.unsent(generation, failing);
             }
+            Fact::Journal(journal) => self.take_back(journal, ctx),
             Fact::Marked(mark) => self.held.marked(mark),
             Fact::Died => self.held.died(generation),
         }
+        self.lend(ctx);
         self.release();
     }
 }

@@ -17,6 +17,7 @@ mod held_tests;
 mod loss;
 mod messages;
 mod policy;
+mod shaper;
 
 pub use actor::Supervisor;
 pub use messages::{SessionOver, StopUpstream, SupervisorLinks};

@@ -85,7 +85,11 @@ impl Connector {
         let (unsent, mark) = self.waiting.take();
         let unsettled = self.exchange.end();
         let last_written = self.exchange.last_written();
-        self.report(Fact::Ended(Ended { failure, unsettled, unsent, last_written }));
+        let (journal, verdict) = match &mut self.recovering {
+            Some(recovering) => recovering.end(),
+            None => (None, None),
+        };
+        self.report(Fact::Ended(Ended { failure, unsettled, unsent, last_written, journal, verdict }));
         self.report_mark(mark);
     }
 

@@ -32,7 +32,9 @@ impl Session {
             }
             // A notice about the last event sent on a lost connection. The event itself is settled.
             None => {
-                if let Some(server) = &failure.server {
+                if let Some(server) = &failure.server
+                    && failure.kind != FailureKind::Recovery
+                {
                     self.last_sent = Some(Box::new((Arc::clone(server), event)));
                 }
                 Cause::Push

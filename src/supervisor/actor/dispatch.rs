@@ -1,7 +1,7 @@
 //! Handles events that have no connector: events that name a server by `$url`, and events while there is no
 //! connection.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix::Context;
 
@@ -13,7 +13,7 @@ use crate::{
     failure::{Failure, FailureKind},
     flow::{DataMessage, Edge, Envelope, Failed},
     supervisor::{
-        child::{Target, Wanted},
+        child::{Child, Target, Wanted},
         loss::{fail, fail_unsent},
     },
 };
@@ -61,21 +61,30 @@ impl Supervisor {
             Wanted::Send(connector) => connector,
             Wanted::Dial(generation) => self.dial(generation, ctx),
             Wanted::Fail(failure) => {
-                let envelope = match target {
-                    Target::Own { .. } => {
-                        self.plan.upstream().want_probe();
-                        let Some(envelope) = self.keep(envelope, ctx) else { return Ok(()) };
-                        envelope
-                    }
-                    Target::Named(_) => envelope,
-                };
                 let child = self.children.find(target);
-                let url = child.map_or(target.url(), |child| &child.destination().url);
-                return Err(fail_unsent(envelope, &url.shown, &failure).into());
+                let server = Arc::clone(&child.map_or(target.url(), |child| &child.destination().url).shown);
+                return match target {
+                    Target::Own { .. } => self.miss(envelope, &server, &failure, ctx),
+                    Target::Named(_) => Err(fail_unsent(envelope, &server, &failure).into()),
+                };
             }
         };
         Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
         Ok(())
+    }
+
+    /// Handles an event for the route's own upstream while it has no connection: answers it, keeps it, or makes it fail.
+    fn miss(
+        &mut self,
+        envelope: Envelope,
+        server: &Arc<str>,
+        failure: &Failure,
+        ctx: &mut Context<Self>,
+    ) -> Result<(), Box<Failed>> {
+        self.plan.upstream().want_probe();
+        let missed = self.keep_alive(envelope).and_then(|envelope| self.keep(envelope, ctx));
+        let failed = missed.and_then(|envelope| self.shape(vec![envelope], server, failure).pop());
+        failed.map_or(Ok(()), |failed| Err(failed.into()))
     }
 
     /// Makes events fail that reached a connection after its end.
@@ -86,7 +95,11 @@ impl Supervisor {
             Some(child) => child.down(),
             None => Failure::not_connected(),
         };
-        self.fail(envelopes.into_iter().map(|late| fail_unsent(late, &server, &failure)).collect());
+        let failures = match self.children.get(generation).is_none_or(Child::is_own) {
+            true => self.shape(envelopes, &server, &failure),
+            false => envelopes.into_iter().map(|late| fail_unsent(late, &server, &failure)).collect(),
+        };
+        self.fail(failures);
     }
 
     pub(super) fn fail(&self, failed: Vec<Failed>) {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use actix::Context;
 
-use super::{Lost, Supervisor};
+use super::{Lost, Supervisor, recovering::Recovered};
 use crate::{
     connector::{Ended, Generation},
     failure::{Failure, FailureKind, Written},
@@ -15,7 +15,7 @@ use crate::{
     supervisor::{
         child::Redial,
         children::Next,
-        loss::{self, SessionEnd, fail_unsent, fail_unsettled},
+        loss::{self, Fate, SessionEnd, fail_unsettled},
     },
     wire::CloseFrame,
 };
@@ -25,20 +25,37 @@ impl Supervisor {
         let server = self.server(generation);
         let (reason, unsettled) = (reply::reason(&ended.failure), ended.unsettled.len() + ended.unsent.len());
         self.report_loss(generation, &ended.failure);
+        let recovered = self.recover(&mut ended, &server);
         let (settings, keeps_client) = (self.plan.settings(), self.links.keeps_client);
         let (now, chance) = (Instant::now(), rand::random());
         let next = self.children.ended(generation, &ended.failure, now, chance, |connection| {
-            loss::fate(&ended.failure, connection, settings, keeps_client)
+            match (&ended.verdict, recovered.as_ref().and_then(|recovered| recovered.pass_on)) {
+                (Some(frame), _) => Fate::End(SessionEnd::Pass(Some(frame.clone()))),
+                (None, Some(code)) => {
+                    let frame = CloseFrame::new(code, ended.failure.detail.as_str());
+                    Fate::End(SessionEnd::Pass(Some(frame)))
+                }
+                (None, None) => loss::fate(&ended.failure, connection, settings, keeps_client),
+            }
         });
         self.held.ended(generation);
         match next {
-            Next::Nothing => self.fail(self.failures(ended, &server)),
-            Next::EndSession(end) => self.end_session(end, ended, &server, unsettled),
+            Next::Nothing => {
+                let mut failed = self.failures(ended, recovered, &server);
+                failed.extend(self.give_up_if_stopped());
+                self.fail(failed);
+            }
+            Next::EndSession(end) => self.end_session(end, ended, recovered, &server),
             Next::Redial(redial, verdict) => {
                 ended.unsent = self.keep_unsent(generation, ended.unsent, ctx);
-                self.fail(self.failures(ended, &server));
+                let is_outage = recovered.is_some();
+                let failed = self.failures(ended, recovered, &server);
+                self.fail(failed);
                 if redial == Redial::Automatic {
                     self.attach(None);
+                }
+                if is_outage {
+                    self.beat(ctx);
                 }
                 let lost = Lost { generation, redial, verdict, reason: &reason, unsettled };
                 self.redial_later(&lost, ctx);
@@ -55,10 +72,11 @@ impl Supervisor {
     }
 
     /// Turns a connection's unsettled events into failures: first, in stream mode, the failure that names the
-    /// last event written, then the failures of the events themselves, oldest first.
-    fn failures(&self, ended: Ended, server: &Arc<str>) -> Vec<Failed> {
-        let Ended { failure, unsettled, unsent, last_written } = ended;
-        let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
+    /// last event written, then the failures of the events themselves, oldest first. A journal knows which events lack
+    /// an answer, so that no notice of the last one is needed.
+    fn failures(&mut self, ended: Ended, recovered: Option<Recovered>, server: &Arc<str>) -> Vec<Failed> {
+        let Ended { failure, unsettled, unsent, last_written, .. } = ended;
+        let streaming = self.plan.settings().exchange == ExchangeMode::Stream && recovered.is_none();
         // A connection that we closed needs no notice.
         let notice = last_written.filter(|_| streaming && failure.kind != FailureKind::Draining);
         let notice = notice.map(|event| Failed {
@@ -67,9 +85,10 @@ impl Supervisor {
             failure: failure.for_event(server, Written::Whole),
             correlation: None,
         });
+        let recovered = recovered.map(|recovered| self.emit(recovered)).unwrap_or_default();
         let unsettled = unsettled.into_iter().map(|lost| fail_unsettled(lost, server, &failure));
-        let unsent = unsent.into_iter().map(|envelope| fail_unsent(envelope, server, &failure));
-        let failures: Vec<_> = notice.into_iter().chain(unsettled).chain(unsent).collect();
+        let unsent = self.shape(unsent, server, &failure);
+        let failures: Vec<_> = notice.into_iter().chain(recovered).chain(unsettled).chain(unsent).collect();
         if failures.is_empty() && failure.kind.loses_message() {
             return vec![self.lost_push(failure.for_event(server, Written::Whole))];
         }
@@ -87,15 +106,25 @@ impl Supervisor {
     pub(super) fn close_given_up(&mut self) {
         self.is_given_up = true;
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
-        let end = UpstreamEnd { failed: self.fail_kept(), frame, loss: None };
+        let mut failed = self.fail_kept();
+        failed.extend(self.give_up());
+        let end = UpstreamEnd { failed, frame, loss: None };
         self.links.back.notify(DataMessage::Ended(Box::new(end)));
     }
 
     /// Ends the session because of this connection. No further connection is made.
-    fn end_session(&mut self, end: SessionEnd, ended: Ended, server: &Arc<str>, unsettled: usize) {
+    fn end_session(
+        &mut self,
+        end: SessionEnd,
+        ended: Ended,
+        recovered: Option<Recovered>,
+        server: &Arc<str>,
+    ) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
+        let unsettled = ended.unsettled.len() + ended.unsent.len();
         let mut failed = self.fail_kept();
-        failed.extend(self.failures(ended, server));
+        failed.extend(self.failures(ended, recovered, server));
+        failed.extend(self.give_up());
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         let (frame, loss) = match end {
             SessionEnd::Pass(frame) => (frame, None),

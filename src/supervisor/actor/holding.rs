@@ -1,7 +1,10 @@
 //! Events that the supervisor keeps while the route's own upstream has no connection, and the order in which a
 //! connector gets them.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 use tokio::time::sleep_until;
@@ -14,7 +17,6 @@ use crate::{
     supervisor::{
         child::{Child, Redial},
         held::Released,
-        loss::fail_unsent,
     },
     turn::now_ns,
 };
@@ -107,7 +109,8 @@ impl Supervisor {
 
     fn expire(&mut self, ctx: &mut Context<Self>) {
         let expired = self.held.expire(Instant::now());
-        self.fail(self.failures_of(expired));
+        let failures = self.failures_of(expired);
+        self.fail(failures);
         self.await_deadline(ctx);
     }
 
@@ -118,7 +121,7 @@ impl Supervisor {
     }
 
     /// The failures of events that were not sent, because the route's own upstream has no connection.
-    fn failures_of(&self, envelopes: Vec<Envelope>) -> Vec<Failed> {
+    fn failures_of(&mut self, envelopes: Vec<Envelope>) -> Vec<Failed> {
         let own = self.children.own();
         let destination = own.map_or(&self.plan.destination, Child::destination);
         let failure = match own {
@@ -126,7 +129,7 @@ impl Supervisor {
             Some(child) => child.down(),
             None => Failure::not_connected(),
         };
-        let server = &destination.url.shown;
-        envelopes.into_iter().map(|envelope| fail_unsent(envelope, server, &failure)).collect()
+        let server = Arc::clone(&destination.url.shown);
+        self.shape(envelopes, &server, &failure)
     }
 }

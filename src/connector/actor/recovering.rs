@@ -1,0 +1,269 @@
+//! Passes the messages of a connection through the session's journal.
+//!
+//! The connector gets the journal once its connection is up, and reads and sends nothing before. Then the journal
+//! replays what the connection has to hear; the client's events wait for the end of the replay.
+
+use std::{mem, task, time::Instant};
+
+use actix::{Context, Handler};
+
+use super::{Connector, ConnectorState, Part, Sending};
+use crate::{
+    connector::{Fact, Lend, Loan, SessionJournal, recorded, sendable},
+    deadline::Deadline,
+    event::EventNumber,
+    failure::{Failure, FailureKind, FailureLocation, Written},
+    flow::{AckStatus, DataMessage, Envelope, Failed, Kind, Ticket},
+    recovery::{self, Broken, ClientStep, Output, Reason, UpstreamStep},
+    wire::{CloseFrame, Message},
+};
+
+/// The journal of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Recovering {
+    state: State,
+    /// When the journal has something to do without a message.
+    deadline: Deadline,
+    /// The time for which `deadline` is set.
+    due: Option<Instant>,
+    /// The close frame for the client, if the session cannot go on.
+    verdict: Option<CloseFrame>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// The supervisor has the journal.
+    #[default]
+    Awaited,
+    Lent(Loan),
+    /// The connection has ended.
+    Returned,
+}
+
+impl Recovering {
+    /// Whether the connector does not have the journal yet.
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self.state, State::Awaited)
+    }
+
+    /// Whether the client's events may pass.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(&self.state, State::Lent(loan) if loan.is_ready())
+    }
+
+    fn journal(&mut self) -> Option<&mut SessionJournal> {
+        match &mut self.state {
+            State::Lent(loan) => loan.journal(),
+            State::Awaited | State::Returned => None,
+        }
+    }
+
+    /// Takes the journal, which the connector returns, and the verdict about the session.
+    pub(super) fn end(&mut self) -> (Option<Box<SessionJournal>>, Option<CloseFrame>) {
+        let journal = match mem::replace(&mut self.state, State::Returned) {
+            State::Lent(mut loan) => loan.end(),
+            State::Awaited | State::Returned => None,
+        };
+        (journal, self.verdict.take())
+    }
+
+    /// Sets the deadline to that of the journal, and registers the waker for it.
+    pub(super) fn arm(&mut self, waker: &task::Waker) {
+        let due = self.journal().and_then(|held| held.journal.deadline());
+        if due != self.due {
+            self.due = due;
+            match due {
+                Some(due) => self.deadline.set(due.saturating_duration_since(Instant::now())),
+                None => self.deadline.clear(),
+            }
+        }
+        self.deadline.arm(waker);
+    }
+}
+
+impl Connector {
+    // --- From the client
+
+    /// Passes an event through the journal, and queues what the journal makes of it.
+    pub(super) fn send_recorded(&mut self, envelope: Envelope, now: Instant) {
+        if !self.can_send() {
+            // An event before it has ended the connection.
+            return match self.state {
+                ConnectorState::Ended => self.report(Fact::Unsent(vec![envelope])),
+                _ => self.waiting.push(vec![envelope]),
+            };
+        }
+        let Envelope { event, ticket, permit, .. } = envelope;
+        let ConnectorState::Up(channel) = &mut self.state else { return };
+        if let Err(error) = channel.encode(event.data, &event.meta, &mut self.messages) {
+            return ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
+        }
+        // Without postprocessors, an event is one message.
+        let message = self.messages.pop().map(recorded);
+        self.messages.clear();
+        let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
+        let (Some(message), Some(held)) = (message, journal) else { return };
+        match held.journal.client(ticket.event().0, message) {
+            ClientStep::Send(message) => {
+                let token = Sending { part: Part::Last, _permit: permit };
+                // After our close frame `push` refuses, and the event fails with the connection.
+                let _ = channel.link().push(sendable(message), token);
+                self.exchange.sent(ticket.event(), Default::default(), ticket, now);
+            }
+            ClientStep::Hide => ticket.settle(AckStatus::Delivered),
+            ClientStep::Refuse(failure) => self.refuse(failure, ticket),
+            // Events are sent only while the journal is ready.
+            ClientStep::Wait(_) => {
+                let failure = Failure::not_connected().for_event(&self.server, Written::Nothing);
+                ticket.settle(AckStatus::failed(failure));
+            }
+        }
+        self.run_journal(now);
+    }
+
+    /// Makes an event fail that the journal cannot keep.
+    fn refuse(&mut self, failure: recovery::Failure, ticket: Ticket) {
+        if let Reason::Malformed(text) = failure.reason {
+            // The client's later messages cannot be understood either.
+            ticket.settle(AckStatus::failed(Failure::unrecorded(text)));
+            return self.end_session(CloseFrame::new(1002, text), text);
+        }
+        match failure.reply {
+            Some(reply) => self.deliver(reply, Some(ticket)),
+            None => ticket.settle(AckStatus::failed(Failure::unrecorded(failure.reason.to_string()))),
+        }
+    }
+
+    // --- From the upstream
+
+    /// Reads nothing, because the supervisor has the journal.
+    pub(super) fn hold_back(&mut self, task: &task::Context<'_>) {
+        let ConnectorState::Up(channel) = &mut self.state else { return };
+        channel.begin_turn();
+        channel.hold_back();
+        channel.end_turn();
+        if let Some(error) = channel.check_liveness(task.waker()) {
+            self.on_liveness_error(error);
+        }
+    }
+
+    /// Passes a message of the upstream through the journal, and delivers what the journal makes of it.
+    pub(super) fn record(&mut self, message: Message) {
+        let (now, generation) = (Instant::now(), self.generation.0);
+        let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
+        let Some(held) = journal else { return };
+        match held.journal.upstream(generation, recorded(message), now) {
+            UpstreamStep::Deliver { message, .. } => self.deliver(message, None),
+            UpstreamStep::Hide => {}
+        }
+        self.run_journal(now);
+    }
+
+    /// Delivers a message to the client as if the upstream had sent it. With a ticket, it is the answer to that event.
+    fn deliver(&mut self, message: recovery::Message, ticket: Option<Ticket>) {
+        let ConnectorState::Up(channel) = &mut self.state else { return };
+        channel.feed(sendable(message));
+        // Without preprocessors, a message is one event.
+        match (channel.take_event(), ticket) {
+            (Some(decoded), None) => self.decoded(decoded),
+            (Some(Ok(data)), Some(ticket)) => self.answer(data, ticket, Kind::Reply, None),
+            (Some(Err(error)), Some(ticket)) => {
+                ticket.settle(AckStatus::failed(Failure::decode(FailureLocation::Upstream, error)));
+            }
+            (None, _) => {}
+        }
+    }
+
+    // --- The journal's part
+
+    /// Lets the journal act, when its deadline has passed.
+    pub(super) fn replay_in_time(&mut self) {
+        if self.recovering.as_mut().is_some_and(|recovering| recovering.deadline.has_passed()) {
+            self.run_journal(Instant::now());
+        }
+    }
+
+    /// Does what the journal wants.
+    fn run_journal(&mut self, now: Instant) {
+        let mut is_ready = false;
+        while let Some(held) = self.recovering.as_mut().and_then(|recovering| recovering.journal())
+            && let Some(output) = held.journal.poll(now)
+        {
+            match output {
+                Output::Send(message) => {
+                    if let ConnectorState::Up(channel) = &mut self.state {
+                        let token = Sending { part: Part::None, _permit: None };
+                        let _ = channel.link().push(sendable(message), token);
+                    }
+                }
+                Output::Deliver { message, .. } => self.deliver(message, None),
+                Output::Notice(gap) => log::debug!("gap session={} missing={}", self.tracker, gap.missing),
+                Output::Failed(failure) => self.unrestored(failure),
+                Output::Ready => {
+                    is_ready = true;
+                    let mut kept = held.take_all_kept();
+                    self.tracker.delivered(&mut kept);
+                }
+                Output::Broken(broken) => self.broken(broken),
+            }
+        }
+        if is_ready {
+            self.send_waiting();
+        }
+    }
+
+    /// Reports an event whose subscription could not be restored.
+    fn unrestored(&mut self, failure: recovery::Failure) {
+        let event = EventNumber(failure.event);
+        let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
+        let ticket = journal.and_then(|held| held.take_kept(event));
+        if let Some(reply) = failure.reply {
+            return self.deliver(reply, ticket);
+        }
+        self.flush_replies();
+        let failure = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
+        let failure = failure.for_event(&self.server, Written::Whole);
+        self.back.notify(DataMessage::Failed(vec![Failed { ticket, event, failure, correlation: None }]));
+    }
+
+    /// Ends a connection at which the session cannot go on.
+    fn broken(&mut self, broken: Broken) {
+        let text = broken.to_string();
+        match broken {
+            Broken::Refused => self.end_session(CloseFrame::new(1008, text.as_str()), &text),
+            Broken::TimedOut(_) | Broken::Unavailable | Broken::Malformed(_) => self.end_recovery(&text),
+        }
+    }
+
+    /// Ends the connection, and with it the session.
+    fn end_session(&mut self, frame: CloseFrame, text: &str) {
+        if let Some(recovering) = &mut self.recovering {
+            recovering.verdict = Some(frame);
+        }
+        self.end_recovery(text);
+    }
+
+    fn end_recovery(&mut self, text: &str) {
+        self.send_close_frame(Some(&CloseFrame::new(1000, "")));
+        self.end(Failure::connection(FailureKind::Recovery, text));
+    }
+}
+
+impl Handler<Lend> for Connector {
+    type Result = ();
+
+    fn handle(&mut self, Lend(mut loan): Lend, _: &mut Context<Self>) {
+        let is_up = matches!(self.state, ConnectorState::Up(_));
+        let Some(recovering) = self.recovering.as_mut().filter(|recovering| is_up && recovering.is_awaited())
+        else {
+            // The journal returns as the loan is dropped.
+            return;
+        };
+        let now = Instant::now();
+        if let Some(held) = loan.journal() {
+            held.journal.connected(self.generation.0, now);
+        }
+        recovering.state = State::Lent(loan);
+        self.run_journal(now);
+    }
+}

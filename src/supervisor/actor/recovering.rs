@@ -1,0 +1,319 @@
+//! The session's journal while no connector has it: the loss of a connection, and the outage after it.
+
+use std::{sync::Arc, time::Instant};
+
+use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, fut::wrap_future};
+use tokio::time::sleep;
+
+use super::Supervisor;
+use crate::{
+    connector::{Ended, Lend, Loan, SessionJournal, exchange::Unsettled},
+    event::EventNumber,
+    failure::{Failure, FailureKind, Written},
+    flow::{AckStatus, DataMessage, Edge, Envelope, Failed, Ticket},
+    recovery::{self, Loss, Lost, Message, Output, Reason, Recovery},
+    reply,
+    supervisor::{
+        child::{Child, Redial},
+        loss::{fail_unsent, fail_unsettled},
+        shaper::Shaper,
+    },
+};
+
+/// The journal of a session whose upstream has `recovery`.
+pub(super) struct Recovering {
+    /// `None` while a connector has it.
+    journal: Option<Box<SessionJournal>>,
+    shaper: Shaper,
+    /// Sends heartbeats to the client during an outage.
+    heartbeat: Option<SpawnHandle>,
+    /// Whether the journal's events have failed, because the session ends.
+    has_given_up: bool,
+}
+
+/// The outcomes of a connection's events that the journal determines.
+#[derive(Default)]
+pub(super) struct Recovered {
+    /// Messages for the client, in order.
+    messages: Vec<Envelope>,
+    /// Failures without a message in the client's protocol.
+    failed: Vec<Failed>,
+    /// The upstream's close code, if the client gets it.
+    pub(super) pass_on: Option<u16>,
+}
+
+impl Recovering {
+    pub(super) fn new(recovery: &Recovery, shaper: Shaper) -> Self {
+        Self {
+            journal: Some(Box::new(SessionJournal::new(recovery))),
+            shaper,
+            heartbeat: None,
+            has_given_up: false,
+        }
+    }
+}
+
+impl Supervisor {
+    // --- Lending
+
+    /// Whether the connectors of the route's own upstream get the journal.
+    pub(super) fn has_journal(&self) -> bool {
+        self.recovering.is_some()
+    }
+
+    /// Lends the journal to the connector of the route's own upstream, once its connection is up.
+    pub(super) fn lend(&mut self, ctx: &mut Context<Self>) {
+        let Some(recovering) = &mut self.recovering else { return };
+        let Some(own) = self.children.own().filter(|own| own.redial() == Redial::Automatic) else { return };
+        let (Some(connector), true) = (own.connector(), own.connection().was_up) else { return };
+        let Some(journal) = recovering.journal.take() else { return };
+        if let Some(heartbeat) = recovering.heartbeat.take() {
+            ctx.cancel_future(heartbeat);
+        }
+        let loan = Loan::new(journal, own.generation(), Edge::to(&ctx.address()));
+        Edge::to(connector).notify(Lend(loan));
+    }
+
+    /// Takes the journal back from a connector that did not use it.
+    pub(super) fn take_back(&mut self, journal: Box<SessionJournal>, ctx: &mut Context<Self>) {
+        if let Some(recovering) = &mut self.recovering {
+            recovering.journal = Some(journal);
+        }
+        let failures = self.give_up_if_stopped();
+        self.fail(failures);
+        self.beat(ctx);
+        self.lend(ctx);
+    }
+
+    // --- A loss
+
+    /// Takes the journal back from a connection that has ended, and determines the outcomes of its events. They leave
+    /// `ended`. `None` if the connector did not have the journal.
+    pub(super) fn recover(&mut self, ended: &mut Ended, server: &Arc<str>) -> Option<Recovered> {
+        let (Some(recovering), Some(mut held)) = (&mut self.recovering, ended.journal.take()) else {
+            return None;
+        };
+        let close = match ended.failure.kind {
+            FailureKind::Closed(code) => code,
+            _ => None,
+        };
+        let now = Instant::now();
+        let lost = held.journal.lost(Loss {
+            now,
+            last_event: ended.last_written.map(|event| event.0),
+            close,
+            text: &reply::text(&ended.failure.for_event(server, Written::Whole)),
+        });
+        let mut sorting = Sorting { shaper: &mut recovering.shaper, held: &mut held, ended, server };
+        let recovered = sorting.sort(lost, now);
+        recovering.journal = Some(held);
+        Some(recovered)
+    }
+
+    /// Sends the messages for the client, and returns the failures.
+    pub(super) fn emit(&self, recovered: Recovered) -> Vec<Failed> {
+        if !recovered.messages.is_empty() {
+            self.links.back.notify(DataMessage::Events(recovered.messages));
+        }
+        recovered.failed
+    }
+
+    // --- An outage
+
+    /// Answers an event for the route's own upstream that only checks whether the peer is alive. Returns any other
+    /// event.
+    pub(super) fn keep_alive(&mut self, envelope: Envelope) -> Option<Envelope> {
+        let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
+            return Some(envelope);
+        };
+        let message = shaper.message(&envelope.event);
+        let Some(reply) = message.and_then(|message| held.journal.keepalive(&message)) else {
+            return Some(envelope);
+        };
+        match shaper.answer(reply, envelope.ticket) {
+            Ok(answer) => self.links.back.notify(DataMessage::Events(vec![answer])),
+            Err(ticket) => ticket.settle(AckStatus::failed(Failure::not_connected())),
+        }
+        None
+    }
+
+    /// Makes events fail that were not sent to the route's own upstream: in the client's protocol, or returned as
+    /// failures.
+    pub(super) fn shape(
+        &mut self,
+        envelopes: Vec<Envelope>,
+        server: &Arc<str>,
+        failure: &Failure,
+    ) -> Vec<Failed> {
+        let mut failed = Vec::new();
+        for envelope in envelopes {
+            match self.shaped(envelope, server, failure) {
+                Ok(answer) => self.links.back.notify(DataMessage::Events(vec![answer])),
+                Err(envelope) => failed.push(fail_unsent(*envelope, server, failure)),
+            }
+        }
+        failed
+    }
+
+    fn shaped(
+        &mut self,
+        envelope: Envelope,
+        server: &Arc<str>,
+        failure: &Failure,
+    ) -> Result<Envelope, Box<Envelope>> {
+        let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
+            return Err(envelope.into());
+        };
+        let text = reply::text(&failure.for_event(server, Written::Nothing));
+        let message = shaper.message(&envelope.event);
+        let Some(reply) = message.and_then(|message| held.journal.error_reply(&message, &text)) else {
+            return Err(envelope.into());
+        };
+        let Envelope { event, kind, ticket, permit } = envelope;
+        shaper.answer(reply, ticket).map_err(|ticket| Envelope { event, kind, ticket, permit }.into())
+    }
+
+    /// Sends the heartbeat of the client's protocol, now and at its intervals, until a connection is up.
+    pub(super) fn beat(&mut self, ctx: &mut Context<Self>) {
+        let is_over = self.children.is_stopped();
+        let Some(Recovering { journal: Some(held), shaper, heartbeat, .. }) = &mut self.recovering else {
+            return;
+        };
+        let Some(beat) = held.journal.heartbeat().filter(|_| !is_over).cloned() else { return };
+        if let Some(envelope) = shaper.push(beat.message) {
+            self.links.back.notify(DataMessage::Events(vec![envelope]));
+        }
+        let next =
+            wrap_future(sleep(beat.every)).map(|(), supervisor: &mut Self, ctx: &mut Context<Self>| {
+                supervisor.beat(ctx);
+            });
+        if let Some(earlier) = heartbeat.replace(ctx.spawn(next)) {
+            ctx.cancel_future(earlier);
+        }
+    }
+
+    /// The failures of events that the journal kept for another connection, because there is none. Those with a
+    /// message in the client's protocol are reported at once.
+    pub(super) fn give_up(&mut self) -> Vec<Failed> {
+        let own = self.children.own().map_or(&self.plan.destination, Child::destination);
+        let server = Arc::clone(&own.url.shown);
+        let Some(Recovering { journal: Some(held), shaper, has_given_up: false, .. }) = &mut self.recovering
+        else {
+            return Vec::new();
+        };
+        let failure = Failure::draining().for_event(&server, Written::Nothing);
+        let (mut messages, mut failed) = (Vec::new(), Vec::new());
+        for recovery::Failure { event, reason, reply } in held.journal.give_up(&reply::text(&failure)) {
+            let event = EventNumber(event);
+            match (reply, held.take_kept(event)) {
+                (Some(reply), Some(ticket)) => match shaper.answer(reply, ticket) {
+                    Ok(answer) => messages.push(answer),
+                    Err(ticket) => held.keep(ticket),
+                },
+                (Some(reply), None) => messages.extend(shaper.push(reply)),
+                (None, ticket) => failed.push(unrestored(event, ticket, &reason, &server)),
+            }
+        }
+        for ticket in held.take_all_kept() {
+            let (event, failure) = (ticket.event(), failure.clone());
+            failed.push(Failed { event, ticket: Some(ticket), failure, correlation: None });
+        }
+        if let Some(recovering) = &mut self.recovering {
+            recovering.has_given_up = true;
+        }
+        if !messages.is_empty() {
+            self.links.back.notify(DataMessage::Events(messages));
+        }
+        failed
+    }
+
+    /// Does so if the session has stopped its upstream side.
+    pub(super) fn give_up_if_stopped(&mut self) -> Vec<Failed> {
+        if self.children.is_stopped() { self.give_up() } else { Vec::new() }
+    }
+}
+
+/// Gives each event of a lost connection the outcome that the journal has determined.
+struct Sorting<'a> {
+    shaper: &'a mut Shaper,
+    held: &'a mut SessionJournal,
+    ended: &'a mut Ended,
+    server: &'a Arc<str>,
+}
+
+impl Sorting<'_> {
+    fn sort(&mut self, lost: Lost, now: Instant) -> Recovered {
+        let mut recovered = Recovered { pass_on: lost.pass_on, ..Recovered::default() };
+        while let Some(output) = self.held.journal.poll(now) {
+            match output {
+                Output::Deliver { message, .. } => recovered.messages.extend(self.shaper.push(message)),
+                Output::Failed(failure) => self.fail(failure, &mut recovered),
+                // The others are for a connection.
+                Output::Notice(_) | Output::Send(_) | Output::Ready | Output::Broken(_) => {}
+            }
+        }
+        for event in lost.kept {
+            if let Some(lost) = self.take(EventNumber(event)) {
+                self.held.keep(lost.owed);
+            }
+        }
+        for (event, reply) in lost.done {
+            self.finish(EventNumber(event), reply, &mut recovered);
+        }
+        for failure in lost.failed.into_iter().chain(lost.dropped) {
+            self.fail(failure, &mut recovered);
+        }
+        recovered
+    }
+}
+
+impl Sorting<'_> {
+    /// Takes an unsettled event of the connection.
+    fn take(&mut self, event: EventNumber) -> Option<Unsettled<Ticket>> {
+        let at = self.ended.unsettled.iter().position(|lost| lost.event == event)?;
+        Some(self.ended.unsettled.remove(at))
+    }
+
+    /// An event has become true by the loss.
+    fn finish(&mut self, event: EventNumber, reply: Option<Message>, recovered: &mut Recovered) {
+        match (reply, self.take(event)) {
+            (Some(reply), Some(lost)) => self.answer(reply, lost, recovered),
+            (Some(reply), None) => recovered.messages.extend(self.shaper.push(reply)),
+            (None, Some(lost)) => lost.owed.settle(AckStatus::Delivered),
+            (None, None) => {}
+        }
+    }
+
+    /// An event or its subscription has failed.
+    fn fail(&mut self, failure: recovery::Failure, recovered: &mut Recovered) {
+        let event = EventNumber(failure.event);
+        match (failure.reply, self.take(event)) {
+            (Some(reply), Some(lost)) => self.answer(reply, lost, recovered),
+            (Some(reply), None) => recovered.messages.extend(self.shaper.push(reply)),
+            (None, Some(lost)) => {
+                recovered.failed.push(fail_unsettled(lost, self.server, &self.ended.failure));
+            }
+            (None, None) => {
+                let ticket = self.held.take_kept(event);
+                recovered.failed.push(unrestored(event, ticket, &failure.reason, self.server));
+            }
+        }
+    }
+
+    fn answer(&mut self, reply: Message, lost: Unsettled<Ticket>, recovered: &mut Recovered) {
+        let Unsettled { event, written, correlation, owed } = lost;
+        match self.shaper.answer(reply, owed) {
+            Ok(answer) => recovered.messages.push(answer),
+            Err(owed) => {
+                let lost = Unsettled { event, written, correlation, owed };
+                recovered.failed.push(fail_unsettled(lost, self.server, &self.ended.failure));
+            }
+        }
+    }
+}
+
+/// The failure of an event whose subscription is lost, although the event may count as delivered.
+fn unrestored(event: EventNumber, ticket: Option<Ticket>, reason: &Reason, server: &Arc<str>) -> Failed {
+    let failure = Failure::connection(FailureKind::Recovery, reason.to_string());
+    Failed { event, ticket, failure: failure.for_event(server, Written::Whole), correlation: None }
+}

@@ -1,0 +1,72 @@
+//! Messages that the supervisor sends to the client in the place of the upstream.
+
+use std::sync::Arc;
+
+use crate::{
+    connector::{recorded, sendable},
+    event::{Data, Event},
+    flow::{AckTracker, Budget, Cause, Envelope, Kind, Ticket},
+    format::{Inbound, Outbound},
+    recovery::Message,
+    settings::Format,
+    turn::now_ns,
+};
+
+/// Converts events to messages of the upstream's protocol and back, with the upstream's codec.
+pub struct Shaper {
+    inbound: Inbound,
+    outbound: Outbound,
+    tracker: Arc<AckTracker>,
+    budget: Arc<Budget>,
+}
+
+impl Shaper {
+    /// A shaper for a session with this tracker. `budget` is that of the upstream's messages.
+    pub fn new(format: &Format, tracker: &Arc<AckTracker>, budget: &Arc<Budget>) -> Self {
+        let (inbound, outbound) = (Inbound::new(format), Outbound::new(format));
+        Self { inbound, outbound, tracker: Arc::clone(tracker), budget: Arc::clone(budget) }
+    }
+
+    /// The message that the upstream would get for an event; `None` if the codec cannot encode it.
+    pub fn message(&mut self, event: &Event) -> Option<Message> {
+        let mut messages = Vec::new();
+        self.outbound.encode(event.data.clone(), &event.meta, &mut messages).ok()?;
+        messages.pop().map(recorded)
+    }
+
+    /// The answer to an event.
+    ///
+    /// # Errors
+    /// Returns the ticket if the codec cannot decode the message.
+    pub fn answer(&mut self, message: Message, ticket: Ticket) -> Result<Envelope, Ticket> {
+        match self.decoded(message) {
+            Some(decoded) => Ok(self.envelope(decoded, ticket, Kind::Reply)),
+            None => Err(ticket),
+        }
+    }
+
+    /// A message that answers no event; `None` if the codec cannot decode it.
+    pub fn push(&mut self, message: Message) -> Option<Envelope> {
+        let decoded = self.decoded(message)?;
+        let ticket = self.tracker.issue(Cause::Push);
+        Some(self.envelope(decoded, ticket, Kind::Push))
+    }
+
+    fn decoded(&mut self, message: Message) -> Option<Data> {
+        self.inbound.feed(sendable(message));
+        match self.inbound.next()? {
+            Ok(data) => Some(data),
+            Err(error) => {
+                log::debug!("recovery message not decoded session={} error={}", self.tracker, error.detail);
+                None
+            }
+        }
+    }
+
+    fn envelope(&self, data: Data, ticket: Ticket, kind: Kind) -> Envelope {
+        let permit = Some(self.budget.take(data.size()));
+        let meta = self.inbound.meta(&data, None);
+        let event = Event { id: ticket.id(), data, meta, origin: None, ingest_ns: now_ns() };
+        Envelope { event, kind, ticket, permit }
+    }
+}
