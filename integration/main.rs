@@ -53,6 +53,7 @@ mod rates;
 mod readme;
 mod realworld;
 mod reasons;
+mod recovery;
 mod refusals;
 mod routes;
 mod selftest;

@@ -40,6 +40,11 @@ impl Settings {
             .route(&[r#"upstream = "echo""#])
     }
 
+    /// Settings with the default policies and this recovery of the upstream, as in `preset = "mqtt"`.
+    pub fn recovering(url: &str, recovery: &str) -> Self {
+        Self::plain(url).with(&format!("upstream.echo.recovery.{recovery}"))
+    }
+
     /// Settings in request mode.
     pub fn request(url: &str) -> Self {
         Self::stream(url).with(r#"upstream.echo.exchange = "request""#)
@@ -76,10 +81,13 @@ impl Settings {
             keys.iter().any(|(known, text)| known == key && text == value)
         };
         let is_request = is(&self.keys, &format!("upstream.{upstream}.exchange"), r#""request""#);
+        let recovers = ["preset", "hello", "open"].iter().any(|key| {
+            self.keys.iter().any(|(known, _)| *known == format!("upstream.{upstream}.recovery.{key}"))
+        });
         let mut routes = self.routes.iter().filter(|route| is(route, "upstream", &format!("{upstream:?}")));
         routes.any(|route| match route.iter().find(|(key, _)| key == "on_upstream_loss") {
             Some((_, policy)) if policy != r#""auto""# => policy == r#""keep""#,
-            _ => is_request || is(route, "stateless", "true"),
+            _ => is_request || recovers || is(route, "stateless", "true"),
         })
     }
 
