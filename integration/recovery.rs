@@ -81,3 +81,263 @@ fn the_client_keeps_its_ids_when_the_upstream_assigns_others() {
     client.text(r#"{"op":"close","sub":"x1"}"#);
     assert_eq!(heard(&second, 4)[3], r#"{"op":"close","sub":"y7"}"#);
 }
+
+const HEADS: &str = r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#;
+const BALANCE: &str = r#"{"jsonrpc":"2.0","id":2,"method":"eth_getBalance","params":["0x1"]}"#;
+
+fn rpc_answer(id: &str, result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{result}"}}"#)
+}
+
+fn head(subscription: &str) -> String {
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"eth_subscription","params":{{"subscription":"{subscription}","result":7}}}}"#
+    )
+}
+
+/// The id of a request.
+fn id_of(request: &str) -> String {
+    serde_json::from_str::<Value>(request).unwrap()["id"].to_string()
+}
+
+/// A client with one subscription, `0xa`, on the first connection.
+fn subscribed(upstream: &TestUpstream, proxy: &Proxy) -> Client {
+    let mut client = proxy.client();
+    client.text(HEADS);
+    let conn = upstream.conn(upstream.connections() - 1);
+    heard(&conn, 1);
+    conn.text(&rpc_answer("1", "0xa"));
+    assert_eq!(client.recv_text(), rpc_answer("1", "0xa"));
+    client
+}
+
+#[test]
+fn a_request_in_flight_fails_once_in_the_clients_protocol_and_is_not_sent_again() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), RPC)).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    client.text(BALANCE);
+    let first = upstream.conn(0);
+    heard(&first, 2);
+    first.die(Death::Reset);
+    let failed = client.recv_json();
+    assert_eq!((&failed["id"], &failed["error"]["code"]), (&json!(2), &json!(-32000)));
+    let message = failed["error"]["message"].as_str().unwrap();
+    assert!(
+        message.starts_with(&format!("Error receiving reply from server {}", upstream.url())),
+        "{message}"
+    );
+    let second = upstream.conn(1);
+    let replayed = heard(&second, 1);
+    assert!(replayed[0].contains("eth_subscribe"), "{replayed:?}");
+    second.text(&rpc_answer(&id_of(&replayed[0]), "0xb"));
+    second.text(&head("0xb"));
+    assert_eq!(client.recv_text(), head("0xa"));
+    client.text(BALANCE);
+    assert_eq!(heard(&second, 2).len(), 2);
+    second.text(&rpc_answer("2", "0x7"));
+    assert_eq!(client.recv_text(), rpc_answer("2", "0x7"));
+}
+
+#[test]
+fn an_open_in_flight_is_sent_again_by_setting_and_answered_once() {
+    let upstream = TestUpstream::silent();
+    let settings =
+        Settings::recovering(&upstream.url(), RPC).with(r#"upstream.echo.recovery.in_flight = "retry""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text(HEADS);
+    heard(&upstream.conn(0), 1);
+    upstream.conn(0).die(Death::Reset);
+    let second = upstream.conn(1);
+    assert_eq!(heard(&second, 1), [HEADS]);
+    second.text(&rpc_answer("1", "0xa"));
+    assert_eq!(client.recv_text(), rpc_answer("1", "0xa"));
+    second.text(&head("0xa"));
+    assert_eq!(client.recv_text(), head("0xa"));
+    client.close(1000, "");
+    let account = proxy.account("1:0");
+    assert_eq!((account.accepted, account.errored), (1, 0));
+}
+
+#[test]
+fn an_event_during_an_outage_fails_in_the_clients_protocol() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), RPC)).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    upstream.stop(Death::Reset);
+    proxy.wait_log("connector restart session=1:0");
+    client.text(BALANCE);
+    let failed = client.recv_json();
+    assert_eq!(failed["id"], json!(2));
+    assert_eq!(
+        failed["error"]["message"],
+        format!("Error sending event to server {}: Trying to work with closed connection", upstream.url())
+    );
+    upstream.start();
+    let second = upstream.conn(1);
+    let replayed = heard(&second, 1);
+    second.text(&rpc_answer(&id_of(&replayed[0]), "0xb"));
+    client.text(BALANCE);
+    assert_eq!(heard(&second, 2)[1], BALANCE);
+}
+
+#[test]
+fn a_keepalive_during_an_outage_is_answered() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), GRAPHQL)).expect_restarts();
+    let mut client = proxy.client();
+    client.text(r#"{"type":"connection_init"}"#);
+    heard(&upstream.conn(0), 1);
+    upstream.stop(Death::Reset);
+    proxy.wait_log("connector restart session=1:0");
+    assert_eq!(client.ask(r#"{"type":"ping"}"#), r#"{"type":"pong"}"#);
+}
+
+#[test]
+fn heartbeats_reach_the_client_during_an_outage() {
+    let upstream = TestUpstream::silent();
+    let proxy =
+        Proxy::start(&Settings::recovering(&upstream.url(), r#"preset = "action-cable""#)).expect_restarts();
+    let mut client = proxy.client();
+    upstream.conn(0).text(r#"{"type":"welcome"}"#);
+    assert_eq!(client.recv_text(), r#"{"type":"welcome"}"#);
+    upstream.stop(Death::Reset);
+    for _ in 0..2 {
+        assert_eq!(client.recv_json()["type"], "ping");
+    }
+}
+
+#[test]
+fn a_refused_login_is_passed_on() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), GRAPHQL)).expect_restarts();
+    let mut client = proxy.client();
+    client.text(r#"{"type":"connection_init"}"#);
+    heard(&upstream.conn(0), 1);
+    upstream.conn(0).text(r#"{"type":"connection_ack"}"#);
+    client.recv_text();
+    upstream.conn(0).die(Death::Reset);
+    heard(&upstream.conn(1), 1);
+    upstream.conn(1).die(Death::Close(4403, "Forbidden"));
+    assert_eq!(client.expect_closed(4403), "Forbidden");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
+fn a_rejected_login_ends_the_session_behind_its_message() {
+    let upstream = TestUpstream::silent();
+    let settings =
+        own(&upstream.url()).with(r#"upstream.echo.recovery.rejected = [{ when = { op = "no" } }]"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text(r#"{"op":"login"}"#);
+    heard(&upstream.conn(0), 1);
+    upstream.conn(0).text(r#"{"op":"welcome"}"#);
+    client.recv_text();
+    upstream.conn(0).die(Death::Reset);
+    heard(&upstream.conn(1), 1);
+    upstream.conn(1).text(r#"{"op":"no"}"#);
+    assert_eq!(client.recv_text(), r#"{"op":"no"}"#);
+    assert_eq!(client.expect_closed(1008), "the upstream refused the login of the replay");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[test]
+fn a_login_without_answer_ends_the_connection_and_the_next_one_begins_anew() {
+    let upstream = TestUpstream::silent();
+    let settings = own(&upstream.url()).with(r#"upstream.echo.recovery.timeout = "200ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text(r#"{"op":"login"}"#);
+    heard(&upstream.conn(0), 1);
+    upstream.conn(0).text(r#"{"op":"welcome"}"#);
+    client.recv_text();
+    upstream.conn(0).die(Death::Reset);
+    heard(&upstream.conn(1), 1);
+    assert_eq!(heard(&upstream.conn(2), 1), [r#"{"op":"login"}"#]);
+    proxy.wait_log("reason=\"the upstream did not answer the login of the replay within 200ms\"");
+    upstream.conn(2).text(r#"{"op":"welcome"}"#);
+    client.text(r#"{"op":"ping"}"#);
+    assert_eq!(heard(&upstream.conn(2), 2)[1], r#"{"op":"ping"}"#);
+}
+
+#[test]
+fn a_loss_during_the_replay_begins_it_anew_at_the_next_connection() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), RPC)).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    upstream.conn(0).die(Death::Reset);
+    for connection in 1..4 {
+        heard(&upstream.conn(connection), 1);
+        upstream.conn(connection).die(Death::Fin);
+    }
+    let last = upstream.conn(4);
+    let replayed = heard(&last, 1);
+    client.text(BALANCE);
+    last.text(&rpc_answer(&id_of(&replayed[0]), "0xf"));
+    assert_eq!(heard(&last, 2)[1], BALANCE);
+    last.text(&head("0xf"));
+    assert_eq!(client.recv_text(), head("0xa"));
+}
+
+#[test]
+fn one_subscription_too_many_fails_alone() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), RPC).with("upstream.echo.recovery.max_entries = 1");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    client.text(&HEADS.replace("\"id\":1", "\"id\":5"));
+    let failed = client.recv_json();
+    assert_eq!(failed["id"], json!(5));
+    assert_eq!(failed["error"]["message"], "too many subscriptions: recovery.max_entries allows 1");
+    upstream.conn(0).text(&head("0xa"));
+    assert_eq!(client.recv_text(), head("0xa"));
+    client.close(1000, "");
+    let account = proxy.account("1:0");
+    assert_eq!((account.accepted, account.errored), (2, 0));
+}
+
+#[test]
+fn a_client_may_leave_during_the_replay() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), RPC)).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    upstream.conn(0).die(Death::Reset);
+    heard(&upstream.conn(1), 1);
+    client.text(BALANCE);
+    client.close(1000, "bye");
+    // The event that waited for the end of the replay fails in the client's protocol.
+    assert_eq!(client.recv_json()["id"], json!(2));
+    assert_eq!(client.expect_closed(1000), "bye");
+    assert!(proxy.account("1:0").is_balanced());
+    assert!(matches!(upstream.conn(1).wait_end(), End::Close(1000, _)));
+}
+
+#[test]
+fn a_subscription_that_the_upstream_refuses_to_restore_is_an_error_of_its_event() {
+    let upstream = TestUpstream::silent();
+    let refusal =
+        |id: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32005,"message":"no"}}}}"#);
+    let settings = Settings::recovering(&upstream.url(), RPC);
+    for (settings, replies) in [(settings.clone().on_route("error_replies = true"), true), (settings, false)]
+    {
+        let proxy = Proxy::start(&settings)
+            .expect_restarts()
+            .expect("event failed session=1:0 event=1:0:0 close=1012");
+        let mut client = subscribed(&upstream, &proxy);
+        let last = upstream.connections();
+        upstream.conn(last - 1).die(Death::Reset);
+        let second = upstream.conn(last);
+        let replayed = heard(&second, 1);
+        second.text(&refusal(&id_of(&replayed[0])));
+        if replies {
+            let (error, id) = client.recv_error();
+            assert!(error.ends_with("the upstream refused the subscription after a reconnect"), "{error}");
+            assert_eq!(id, "1:0:0");
+            client.close(1000, "");
+        } else {
+            assert_eq!(client.expect_closed(1012), "upstream connection lost; first lost event 1:0:0");
+        }
+    }
+}

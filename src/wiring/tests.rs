@@ -309,6 +309,50 @@ fn a_connector_that_panics_fails_its_events_and_its_session_continues() {
     });
 }
 
+/// A codec that panics on one text of the upstream.
+#[derive(Debug)]
+struct PanicsOnce;
+
+const FATAL: &str = "a message that the codec panics on";
+
+impl Codec for PanicsOnce {
+    fn name(&self) -> &'static str {
+        "panics-once"
+    }
+
+    fn decode(&self, bytes: Bytes) -> Result<Data, FormatError> {
+        assert_ne!(bytes, FATAL.as_bytes(), "a codec, on purpose");
+        crate::codec::lookup("string").unwrap().decode(bytes)
+    }
+
+    fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
+        Panics.encode(data)
+    }
+}
+
+#[test]
+fn the_journal_of_a_session_outlives_a_connector_that_panics() {
+    on_worker(async {
+        let settings = PROXY.replace("exchange = \"request\"", "recovery.preset = \"json-rpc\"");
+        let mut bed = TestBed::new(&settings).with_upstream(&PanicsOnce);
+        let (mut client, mut upstream) = bed.proxy().await;
+        let request = r#"{"id":1,"method":"eth_chainId"}"#;
+        client.send(request).await;
+        assert_eq!(upstream.text().await, request);
+        upstream.send(FATAL).await;
+        // The journal has kept the request, and the supervisor has the journal.
+        for text in ["Error receiving reply from", "Error sending event to"] {
+            let error = client.json().await;
+            assert_eq!(error["id"], 1, "{error}");
+            let message = error["error"]["message"].as_str().unwrap();
+            assert!(message.starts_with(text), "{message}");
+            client.send(request).await;
+        }
+        drop(client);
+        bed.gone().await;
+    });
+}
+
 #[test]
 fn a_session_that_panics_ends_only_its_own_connection() {
     on_worker(async {
