@@ -6,7 +6,7 @@ use crate::harness::*;
 const GRAPHQL: &str = r#"preset = "graphql-transport-ws""#;
 const RPC: &str = r#"preset = "json-rpc""#;
 
-/// A protocol of its own: the upstream assigns the ids.
+/// A protocol that patterns describe: the upstream assigns the ids.
 const OWN: &str = r#"open = [{ when = { op = "open" }, request = "ref", key = "topic" }]"#;
 const OWN_MORE: [&str; 5] = [
     r#"upstream.echo.recovery.hello = [{ when = { op = "login" } }]"#,

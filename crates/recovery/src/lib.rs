@@ -22,7 +22,8 @@
 //! messages of any other ([`Journal::client_as`]). Messages keep their bytes,
 //! except for the ids. Everything else passes unread and is never sent twice.
 //!
-//! This crate uses no actors, sockets or clocks. The proxy does not use it yet: no setting leads to it.
+//! This crate uses no actors, sockets or clocks. In the proxy, a session's supervisor owns the journal and lends it to the
+//! connector of each new connection; the settings are those of `recovery` in `[upstream.NAME]`.
 
 mod class;
 mod engine;

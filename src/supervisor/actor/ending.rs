@@ -72,8 +72,8 @@ impl Supervisor {
     }
 
     /// Turns a connection's unsettled events into failures: first, in stream mode, the failure that names the
-    /// last event written, then the failures of the events themselves, oldest first. A journal knows which events lack
-    /// an answer, so that no notice of the last one is needed.
+    /// last event written, then the failures of the events themselves, oldest first. With a journal, the failures of
+    /// written events take the place of the first one.
     fn failures(&mut self, ended: Ended, recovered: Option<Recovered>, server: &Arc<str>) -> Vec<Failed> {
         let Ended { failure, unsettled, unsent, last_written, .. } = ended;
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream && recovered.is_none();
