@@ -14,6 +14,7 @@ use crate::{
     event::EventNumber,
     failure::{Failure, FailureKind, FailureLocation, Written},
     flow::{AckStatus, DataMessage, Envelope, Failed, Kind, Ticket},
+    format_error::{FormatError, FormatErrorKind},
     recovery::{self, Broken, ClientStep, Output, Reason, UpstreamStep},
     wire::{CloseFrame, Message},
 };
@@ -125,7 +126,8 @@ impl Connector {
     fn refuse(&mut self, failure: recovery::Failure, ticket: Ticket) {
         if let Reason::Malformed(text) = failure.reason {
             // The client's later messages cannot be understood either.
-            ticket.settle(AckStatus::failed(Failure::unrecorded(text)));
+            let error = FormatError::new(FormatErrorKind::Malformed, text);
+            ticket.settle(AckStatus::failed(Failure::decode(FailureLocation::Downstream, error)));
             return self.end_session(CloseFrame::new(1002, text), text);
         }
         match failure.reply {

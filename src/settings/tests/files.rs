@@ -130,6 +130,21 @@ fn the_echo_pipeline_needs_no_upstream() {
 }
 
 #[test]
+fn the_recipes_for_recovery_are_valid() {
+    let docs = shipped("docs/recovery.md");
+    let recipes: Vec<_> =
+        docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(recipes.len() > 5, "{recipes:?}");
+    for recipe in recipes {
+        let name = recipe.split("[upstream.").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+        let text =
+            format!("[listener.ws]\nbind = \"127.0.0.1:0\"\n{recipe}\n[[route]]\nupstream = \"{name}\"\n");
+        let settings = load(&text, &[]).unwrap_or_else(|error| panic!("{error}\n{recipe}"));
+        assert!(settings.routes[0].keeps_client(), "{recipe}");
+    }
+}
+
+#[test]
 fn the_reference_lists_every_key_with_default_and_bounds() {
     let docs = shipped("docs/settings.md");
     for section in &SECTIONS {

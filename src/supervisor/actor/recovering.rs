@@ -268,10 +268,13 @@ impl Sorting<'_> {
 }
 
 impl Sorting<'_> {
-    /// Takes an unsettled event of the connection.
+    /// Takes an event that has no outcome: one that the connection left, or one that the journal kept.
     fn take(&mut self, event: EventNumber) -> Option<Unsettled<Ticket>> {
-        let at = self.ended.unsettled.iter().position(|lost| lost.event == event)?;
-        Some(self.ended.unsettled.remove(at))
+        if let Some(at) = self.ended.unsettled.iter().position(|lost| lost.event == event) {
+            return Some(self.ended.unsettled.remove(at));
+        }
+        let owed = self.held.take_kept(event)?;
+        Some(Unsettled { event, written: Written::Nothing, correlation: None, owed })
     }
 
     /// An event has become true by the loss.
@@ -293,10 +296,7 @@ impl Sorting<'_> {
             (None, Some(lost)) => {
                 recovered.failed.push(fail_unsettled(lost, self.server, &self.ended.failure));
             }
-            (None, None) => {
-                let ticket = self.held.take_kept(event);
-                recovered.failed.push(unrestored(event, ticket, &failure.reason, self.server));
-            }
+            (None, None) => recovered.failed.push(unrestored(event, None, &failure.reason, self.server)),
         }
     }
 
