@@ -16,6 +16,7 @@ mod architecture;
 mod binding;
 mod breakers;
 mod chaos;
+mod checks;
 mod closing;
 mod codecs;
 mod commands;

@@ -10,4 +10,6 @@ mod pool;
 
 pub use close::{OnEnd, Otherwise, Range};
 pub use loss::{ErrorReplies, OnUpstreamLoss};
-pub use pool::{Balance, BreakerLimits, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes};
+pub use pool::{
+    Balance, BreakerLimits, Check, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes,
+};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::Range;
+
 /// The decisions about an upstream's endpoints that its settings make.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolPolicy {
@@ -13,6 +15,8 @@ pub struct PoolPolicy {
     pub slow_start: Duration,
     /// When an endpoint that is down is probed.
     pub probe: ProbeTimes,
+    /// How an endpoint is probed.
+    pub check: Check,
     /// When endpoints that are up are checked, and what changes their state.
     pub health: HealthChecks,
     /// When an endpoint whose connections keep failing is left out.
@@ -58,6 +62,28 @@ pub struct ProbeTimes {
     pub max: Duration,
 }
 
+/// `health`: how an endpoint is probed, whether it is up or down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What the server must do.
+    pub kind: CheckKind,
+    /// The path and query of the request; `None`: those of the endpoint's URL.
+    pub path: Option<String>,
+    /// How long a probe may take; `None`: as long as an attempt to connect.
+    pub timeout: Option<Duration>,
+}
+
+/// `health.probe`: what a server must do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// Accept a connection.
+    Tcp,
+    /// Answer a GET request with one of these statuses.
+    Http(Vec<Range>),
+    /// Complete a WebSocket handshake, and answer a ping.
+    Websocket,
+}
+
 /// `health`: when endpoints that are up are checked, and how many results in a row change their state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthChecks {
@@ -101,6 +127,7 @@ impl Default for PoolPolicy {
             hash: HashKey::Peer,
             slow_start: Duration::ZERO,
             probe: ProbeTimes { min: Duration::from_millis(50), max: Duration::from_secs(1) },
+            check: Check { kind: CheckKind::Tcp, path: None, timeout: None },
             health: HealthChecks { interval: None, unhealthy: 3, healthy: 1 },
             ejection: Ejection { failures: 5, time: Duration::from_secs(30), max_share: 50 },
             breaker: BreakerLimits::default(),

@@ -246,7 +246,7 @@ fn typed(value: &Value, kind: Kind) -> Value {
     match kind {
         Kind::Count(..) | Kind::OneOf(_) => text.parse::<u64>().map_or_else(|_| value.clone(), Value::from),
         Kind::Flag | Kind::AutoFlag => text.parse::<bool>().map_or_else(|_| value.clone(), Value::from),
-        Kind::CloseCodes | Kind::Statuses => {
+        Kind::CloseCodes | Kind::Statuses(_) => {
             let items = commas(text).into_iter().map(|item| number_or_text(&item));
             Value::new(None, ValueKind::Array(items.collect()))
         }

@@ -20,7 +20,7 @@ use super::{
     request::{chosen_protocol, prepare},
 };
 use crate::{
-    net::{Connect, Place},
+    net::{Connect, Network, Place, TcpOptions},
     settings::{self, UpstreamUrl},
 };
 
@@ -102,14 +102,24 @@ impl Dialer {
     /// The client for requests to this URL. All hosts share a client. A dial of a unix socket creates another one, because
     /// awc passes only host and port to its connector.
     pub(super) fn client_for(&self, url: &UpstreamUrl) -> Client {
-        let Some(Place::Path(path)) = url.place() else { return self.client.clone() };
-        let connect = Connect::new(Arc::clone(&self.upstream.network), self.upstream.settings.tcp);
-        client(connect.to_path(&path))
+        match url.place() {
+            Some(Place::Path(_)) => client_to(url, &self.upstream.network, self.upstream.settings.tcp),
+            _ => self.client.clone(),
+        }
     }
 
     /// The upstream of the dialer.
     pub fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
+    }
+}
+
+/// A client for requests to this URL.
+pub(super) fn client_to(url: &UpstreamUrl, network: &Arc<Network>, options: TcpOptions) -> Client {
+    let connect = Connect::new(Arc::clone(network), options);
+    match url.place() {
+        Some(Place::Path(path)) => client(connect.to_path(&path)),
+        _ => client(connect),
     }
 }
 

@@ -15,10 +15,12 @@
 //! * [`dial`]: connects to a server and completes the WebSocket handshake; `request` prepares the handshake's
 //!   request and checks the response.
 //! * [`refused`]: the response of an upstream that refuses the handshake.
+//! * `check`: probes a server.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
 
 pub mod balance;
 pub mod breaker;
+mod check;
 mod client_path;
 pub mod dial;
 mod endpoint;

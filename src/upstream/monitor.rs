@@ -13,14 +13,11 @@ use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, SpawnHan
 use actix_rt::Arbiter;
 use tokio::{
     sync::{Notify, oneshot},
-    time::{sleep, timeout, timeout_at},
+    time::{sleep, timeout_at},
 };
 
-use super::{DialError, Endpoint, Upstream, pool::ProbeStep, shared::Shared};
-use crate::{
-    failure::Failure,
-    net::{Network, TcpOptions},
-};
+use super::{Endpoint, Upstream, check::check, pool::ProbeStep, shared::Shared};
+use crate::net::Network;
 
 /// The time between the end of a monitor that panicked and the start of the next.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
@@ -108,9 +105,8 @@ impl Monitor {
     }
 
     fn probe(&self, endpoint: Arc<Endpoint>, shared: &Shared, ctx: &mut Context<Self>) {
-        let settings = shared.settings();
-        let (options, limit) = (settings.tcp, settings.connect_timeout);
-        let probing = wrap_future(probe(Arc::clone(&self.network), Arc::clone(&endpoint), options, limit));
+        let checking = check(Arc::clone(&self.network), shared.settings(), endpoint.url().clone());
+        let probing = wrap_future(checking);
         ctx.spawn(probing.map(move |result, monitor: &mut Self, ctx| {
             if let Some(shared) = monitor.shared.upgrade() {
                 shared.probed(&endpoint, result);
@@ -136,29 +132,15 @@ async fn wait(news: Arc<Notify>, until: Option<Instant>) {
     }
 }
 
-/// Connects to the endpoint within `limit`, as a dial does, and closes the connection.
-async fn probe(
-    network: Arc<Network>,
-    endpoint: Arc<Endpoint>,
-    options: TcpOptions,
-    limit: Duration,
-) -> Result<(), Failure> {
-    let Some(place) = endpoint.url().place() else { return Ok(()) };
-    let connecting = timeout(limit, network.connect(&place, &options));
-    match connecting.await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(DialError::from(error).failure()),
-        Err(_) => Err(DialError::Timeout(limit).failure()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
+    use tokio::time::timeout;
+
     use super::*;
     use crate::{
-        failure::{ConnectFailure, FailureKind},
+        failure::{ConnectFailure, Failure, FailureKind},
         policy::PoolPolicy,
         settings::{EndpointConfig, UpstreamUrl, fixture},
     };

@@ -3,40 +3,71 @@
 use std::borrow::Cow;
 
 use actix_http::header::{
-    AUTHORIZATION, HeaderMap, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use awc::ws::WebsocketsRequest;
+use awc::{Client, ws::WebsocketsRequest};
 
 use super::{DialError, DialPlan};
-use crate::{header_list::elements, settings::UpstreamUrl, userinfo};
+use crate::{
+    header_list::elements,
+    settings::{self, HostHeader, UpstreamUrl},
+    userinfo,
+};
 
 /// Creates the request for a WebSocket at `url`, with the headers and subprotocols of the plan.
 pub(super) fn prepare(plan: &DialPlan, url: &UpstreamUrl) -> WebsocketsRequest {
+    websocket(plan.dialer.client_for(url), plan.settings(), url, &plan.headers, &plan.protocols)
+}
+
+/// Creates the request for a WebSocket at `url`.
+pub(super) fn websocket(
+    client: Client,
+    settings: &settings::Upstream,
+    url: &UpstreamUrl,
+    headers: &[(HeaderName, HeaderValue)],
+    protocols: &[String],
+) -> WebsocketsRequest {
     let request = url.request();
-    let (text, authorization) = authorization(plan, &request);
+    let (text, secret) = authorization(settings, &request);
     // The socket restores the spelling of header names. Camel case is for the value of `Connection`.
-    let mut request = plan.dialer.client_for(url).ws(&*text).set_camel_case_headers(true);
-    for (name, value) in &*plan.headers {
-        if *name != AUTHORIZATION || authorization.is_none() {
+    let mut request = client.ws(&*text).set_camel_case_headers(true);
+    for (name, value) in headers {
+        if *name != AUTHORIZATION || secret.is_none() {
             request = request.header(name.clone(), value.clone());
         }
     }
-    if let Some(value) = authorization {
-        request = request.header(AUTHORIZATION, value);
+    if let Some((name, value)) = secret {
+        request = request.header(name, value);
     }
-    if plan.protocols.is_empty() { request } else { request.protocols(&*plan.protocols) }
+    if protocols.is_empty() { request } else { request.protocols(protocols) }
 }
 
 /// The URL without user and password, and the `Authorization` header made from them. That header replaces the
 /// client's, but not one from the setting `headers`.
-fn authorization<'a>(plan: &DialPlan, url: &'a str) -> (Cow<'a, str>, Option<HeaderValue>) {
+pub(super) fn authorization<'a>(
+    settings: &settings::Upstream,
+    url: &'a str,
+) -> (Cow<'a, str>, Option<(HeaderName, HeaderValue)>) {
     let (url, secret) = userinfo::split(url);
-    let is_configured = plan.settings().headers.iter().any(|(name, _)| name == AUTHORIZATION.as_str());
+    let is_configured = settings.headers.iter().any(|(name, _)| name == AUTHORIZATION.as_str());
     let secret = secret.filter(|_| !is_configured);
     let value = secret.and_then(|secret| userinfo::authorization(secret).ok().flatten());
     let mut value = value.and_then(|value| HeaderValue::try_from(value).ok());
     value.iter_mut().for_each(|value| value.set_sensitive(true));
-    (url, value)
+    (url, value.map(|value| (AUTHORIZATION, value)))
+}
+
+/// The headers of a request without client: `Host`, if the settings name it, and those that the settings add.
+pub(super) fn own_headers(settings: &settings::Upstream) -> Vec<(HeaderName, HeaderValue)> {
+    let host = match &settings.host {
+        HostHeader::Name(name) => HeaderValue::try_from(name).ok(),
+        HostHeader::Upstream | HostHeader::Client => None,
+    };
+    let added = settings.headers.iter().filter_map(|(name, value)| {
+        Some((HeaderName::try_from(name.as_str()).ok()?, HeaderValue::try_from(value).ok()?))
+    });
+    host.map(|host| (HOST, host)).into_iter().chain(added).collect()
 }
 
 /// The subprotocol that the server chose; `None` if it chose none.

@@ -221,7 +221,7 @@ impl Conn {
                     let ignores_pings = {
                         let mut seen = self.seen.lock().unwrap();
                         seen.pings += 1;
-                        seen.ignores_pings
+                        seen.ignores_pings || shared.ignores_pings.load(Ordering::SeqCst)
                     };
                     if !ignores_pings {
                         self.frame(&Frame::server(PONG, &frame.payload));

@@ -58,7 +58,7 @@ pub(super) fn serve(stream: TcpStream, shared: &UpstreamState, stopped: &AtomicB
     let mut reader = BufReader::new(stream.try_clone()?);
     let Some(head) = Head::read(&mut reader)? else { return Ok(()) };
     shared.heads.lock().unwrap().push(head.clone());
-    let answer = shared.next_answer(stopped);
+    let answer = shared.answer_to(&head, stopped);
     let Some(accepting) = accepting(&answer, &head) else { return reject(&answer, &head, stream, shared) };
     let conn = Arc::new(Conn::new(head, stream));
     {

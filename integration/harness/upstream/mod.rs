@@ -34,6 +34,8 @@ pub struct TestUpstream {
 struct UpstreamState {
     on_message: Mutex<OnMessage>,
     answer: Mutex<Answer>,
+    /// A path, and the answer to requests for it.
+    answer_at: Mutex<Option<(String, Answer)>>,
     /// The heads of all handshakes, including refused ones.
     heads: Mutex<Vec<Head>>,
     /// All connections since the start, including ended ones.
@@ -46,11 +48,17 @@ struct UpstreamState {
     ignores_closes: AtomicBool,
     /// Whether connections stay open for a while after the closing handshake.
     ends_late: AtomicBool,
+    /// Whether pings are not answered.
+    ignores_pings: AtomicBool,
 }
 
 impl UpstreamState {
-    /// The answer to the next handshake. Waits while it is [`Answer::Wait`].
-    fn next_answer(&self, stopped: &AtomicBool) -> Answer {
+    /// The answer to this handshake. Waits while it is [`Answer::Wait`].
+    fn answer_to(&self, head: &Head, stopped: &AtomicBool) -> Answer {
+        let path = head.line.split(' ').nth(1).unwrap_or_default();
+        if let Some((_, answer)) = self.answer_at.lock().unwrap().as_ref().filter(|(at, _)| at == path) {
+            return answer.clone();
+        }
         loop {
             let answer = self.answer.lock().unwrap().clone();
             if answer != Answer::Wait || stopped.load(Ordering::SeqCst) {
@@ -88,12 +96,14 @@ impl TestUpstream {
         let shared = UpstreamState {
             on_message: Mutex::new(Arc::new(on_message)),
             answer: Mutex::new(Answer::Accept),
+            answer_at: Mutex::default(),
             heads: Mutex::default(),
             conns: Mutex::default(),
             kept_open: Mutex::default(),
             endless: AtomicUsize::new(0),
             ignores_closes: AtomicBool::new(false),
             ends_late: AtomicBool::new(false),
+            ignores_pings: AtomicBool::new(false),
         };
         Self { port: Port::take(), shared: Arc::new(shared), acceptor: Mutex::new(None) }
     }
@@ -116,6 +126,28 @@ impl TestUpstream {
     /// Sets the answer to later handshakes.
     pub fn set_answer(&self, answer: Answer) {
         *self.shared.answer.lock().unwrap() = answer;
+    }
+
+    /// Sets the answer to later requests for this path and query.
+    pub fn set_answer_at(&self, path: &str, answer: Answer) {
+        *self.shared.answer_at.lock().unwrap() = Some((path.to_owned(), answer));
+    }
+
+    /// The heads of the requests so far for this path and query.
+    pub fn heads_at(&self, path: &str) -> Vec<Head> {
+        let of = |head: &&Head| head.line.split(' ').nth(1) == Some(path);
+        self.shared.heads.lock().unwrap().iter().filter(of).cloned().collect()
+    }
+
+    /// The connections so far whose request had this path and query.
+    pub fn conns_at(&self, path: &str) -> Vec<Arc<Conn>> {
+        let of = |conn: &&Arc<Conn>| conn.head().line.split(' ').nth(1) == Some(path);
+        self.shared.conns.lock().unwrap().iter().filter(of).cloned().collect()
+    }
+
+    /// Makes the upstream leave pings unanswered.
+    pub fn ignore_pings(&self) {
+        self.shared.ignores_pings.store(true, Ordering::SeqCst);
     }
 
     /// Makes the upstream record later close frames, without answering them or ending the connection.

@@ -24,8 +24,8 @@ pub(crate) enum Kind {
     AutoFlag,
     /// Close codes: numbers, and texts such as "4000-4999".
     CloseCodes,
-    /// HTTP statuses: numbers, and texts such as "400-499".
-    Statuses,
+    /// HTTP statuses from this one: numbers, and texts such as "400-499".
+    Statuses(u16),
     /// One of the given numbers.
     OneOf(&'static [u64]),
     /// A duration with a unit, from the first to the second bound, inclusive.
@@ -96,7 +96,7 @@ impl Kind {
                 | Self::Tables(_)
                 | Self::Tests
                 | Self::CloseCodes
-                | Self::Statuses
+                | Self::Statuses(_)
                 | Self::Processors(_)
                 | Self::Headers
         )
@@ -120,7 +120,9 @@ impl fmt::Display for Kind {
             Self::CloseCodes => f.write_str(
                 "close codes that a close frame may carry, such as 1008 or \"4000-4999\", from 1000 to 4999",
             ),
-            Self::Statuses => f.write_str("HTTP statuses such as 401 or \"500-599\", from 300 to 599"),
+            Self::Statuses(min) => {
+                write!(f, "HTTP statuses such as 401 or \"500-599\", from {min} to 599")
+            }
             Self::OneOf(numbers) => {
                 let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
                 f.write_str(&numbers.join(" or "))

@@ -1,4 +1,4 @@
-//! The tables `on_upstream_close` and `on_refused` of upstreams.
+//! The tables `on_upstream_close` and `on_refused` of upstreams, and lists of codes.
 
 use config::{Value, ValueKind};
 
@@ -14,14 +14,19 @@ use crate::{
 /// Reads the keys `NAME.pass` and `NAME.else`, where `NAME` is `name`.
 pub(crate) fn read(section: &Section<'_>, name: &str) -> OnEnd {
     let [pass, otherwise] = [format!("{name}.pass"), format!("{name}.else")];
-    let kind = section.kind(&pass);
     OnEnd {
-        pass: section.read(&pass, |value| codes(value, kind)).unwrap_or_default(),
+        pass: ranges(section, &pass),
         otherwise: match section.chooses(&otherwise, "pass") {
             true => Otherwise::Pass,
             false => Otherwise::Reconnect,
         },
     }
+}
+
+/// Reads the key `name`, a list of codes.
+pub(crate) fn ranges(section: &Section<'_>, name: &str) -> Vec<Range> {
+    let kind = section.kind(name);
+    section.read(name, |value| codes(value, kind)).unwrap_or_default()
 }
 
 /// Parses numbers, or texts such as "4000-4999", which are comma-separated in the environment. `kind`
@@ -52,7 +57,7 @@ fn range(text: &str, kind: Kind) -> Result<Range, String> {
 
 fn allowed(end: u16, kind: Kind) -> bool {
     match kind {
-        Kind::Statuses => (300..=599).contains(&end),
+        Kind::Statuses(min) => (min..=599).contains(&end),
         _ => wire::is_sendable(end),
     }
 }

@@ -53,7 +53,7 @@ on_refused.pass = []
 balance = "hash"
 hash = "header:X-User"
 slow_start = "10s"
-health = { interval = "1s", unhealthy = 2, healthy = 4 }
+health = { interval = "1s", unhealthy = 2, healthy = 4, probe = "http", path = "/up?a", status = [204], timeout = "9s" }
 ejection = { failures = 0, time = "1s", max_share = 100 }
 breaker = { sessions = 9, dials = 8, rate = 7 }
 probe = { min = "10ms", max = "10ms" }
@@ -176,6 +176,11 @@ fn endpoints_of_an_upstream() {
             hash: HashKey::Header("x-user".to_owned()),
             slow_start: 10 * second,
             probe: ProbeTimes { min: second / 100, max: second / 100 },
+            check: Check {
+                kind: CheckKind::Http(vec![Range::new(204, 204).unwrap()]),
+                path: Some("/up?a".to_owned()),
+                timeout: Some(9 * second),
+            },
             health: HealthChecks { interval: Some(second), unhealthy: 2, healthy: 4 },
             ejection: Ejection { failures: 0, time: second, max_share: 100 },
             breaker: BreakerLimits { sessions: Some(9), dials: Some(8), rate: Some(7) },

@@ -1,9 +1,14 @@
 //! The keys for the use of the endpoints of an upstream.
 
-use super::EndpointConfig;
+use actix_http::Uri;
+use config::Value;
+
+use super::{EndpointConfig, on_end};
 use crate::{
     header_list::is_token,
-    policy::{Balance, BreakerLimits, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes},
+    policy::{
+        Balance, BreakerLimits, Check, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes,
+    },
     settings::read::{Section, text},
 };
 
@@ -22,6 +27,7 @@ pub(super) fn read(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>) 
         hash: hash(section),
         slow_start: section.duration("slow_start"),
         probe: probe(section),
+        check: check(section),
         health: HealthChecks {
             interval: section.timeout("health.interval"),
             unhealthy: section.count("health.unhealthy"),
@@ -58,6 +64,42 @@ fn check_effects(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>, po
 /// Whether the upstream has one server, at one address. A name may stand for several.
 fn is_one_server(endpoints: &[EndpointConfig]) -> bool {
     matches!(endpoints, [only] if !only.url.has_name())
+}
+
+fn check(section: &Section<'_>) -> Check {
+    let statuses = on_end::ranges(section, "health.status");
+    let kind = match section.choice("health.probe").as_deref() {
+        Some("http") => CheckKind::Http(statuses),
+        Some("websocket") => CheckKind::Websocket,
+        _ => CheckKind::Tcp,
+    };
+    let path = section.read("health.path", path);
+    if section.said("health.path").is_some() && kind == CheckKind::Tcp {
+        let text = "needs health.probe = \"http\" or \"websocket\"";
+        section.conflict("health.path", &["health.probe"], text);
+    }
+    if section.said("health.status").is_some() {
+        match &kind {
+            CheckKind::Http(statuses) if statuses.is_empty() => {
+                section.conflict("health.status", &[], "needs at least one status");
+            }
+            CheckKind::Http(_) => {}
+            _ => section.conflict("health.status", &["health.probe"], "needs health.probe = \"http\""),
+        }
+    }
+    let timeout = section.said("health.timeout").map(|_| section.duration("health.timeout"));
+    Check { kind, path, timeout }
+}
+
+/// A path with or without a query, as in a request.
+fn path(value: &Value) -> Result<String, String> {
+    let path = text(value)?;
+    let is_path =
+        path.starts_with('/') && !path.contains('#') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    match is_path && Uri::try_from(path).is_ok() {
+        true => Ok(path.to_owned()),
+        false => Err("takes a path, with or without a query, such as \"/health\"".to_owned()),
+    }
 }
 
 fn hash(section: &Section<'_>) -> HashKey {

@@ -266,6 +266,30 @@ const WRONG_LINES: &[WrongLine] = &[
     ("upstream.echo", "breaker.sessions = \"many\"", "takes a whole number from 0 to 10000000"),
     ("upstream.echo", "breaker.dials = 1.5", "takes a whole number from 0 to 10000000"),
     ("upstream.echo", "breaker.rate = 1000001", "takes a whole number from 0 to 1000000"),
+    ("upstream.echo", "health.probe = \"udp\"", "takes \"tcp\", \"http\" or \"websocket\""),
+    (
+        "upstream.echo",
+        "health.path = \"/x\"",
+        "upstream.echo.health.path = \"/x\" (/etc/towline.toml): needs health.probe = \"http\" or \"websocket\"",
+    ),
+    (
+        "upstream.echo",
+        "health.probe = \"http\"\nhealth.path = \"x\"",
+        "takes a path, with or without a query",
+    ),
+    (
+        "upstream.echo",
+        "health.probe = \"http\"\nhealth.path = \"/a b\"",
+        "takes a path, with or without a query",
+    ),
+    ("upstream.echo", "health.probe = \"http\"\nhealth.status = []", "needs at least one status"),
+    ("upstream.echo", "health.probe = \"http\"\nhealth.status = [101]", "from 200 to 599"),
+    (
+        "upstream.echo",
+        "health.probe = \"websocket\"\nhealth.status = [204]",
+        "upstream.echo.health.status = [204] (/etc/towline.toml): needs health.probe = \"http\"",
+    ),
+    ("upstream.echo", "health.timeout = \"0s\"", "from 1ms to 1 day"),
     (
         "upstream.echo",
         "health.unhealthy = 2",
