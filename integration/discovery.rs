@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     os::unix::{
         fs::PermissionsExt,
         net::{UnixListener, UnixStream},
@@ -14,11 +14,12 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 use crate::harness::*;
 
-/// A unix socket whose connections go on to a test upstream. Its drop removes the socket.
+/// A socket whose connections go on to a test upstream. Its drop closes a unix socket and removes it.
 struct Door {
     path: PathBuf,
     is_closed: Arc<AtomicBool>,
@@ -30,12 +31,8 @@ impl Door {
         let is_closed = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_closed);
         thread::spawn(move || {
-            for stream in listener.incoming() {
-                if flag.load(SeqCst) {
-                    return;
-                }
-                pass_on(stream.unwrap(), to);
-            }
+            let streams = listener.incoming().take_while(|_| !flag.load(SeqCst));
+            streams.for_each(|stream| pass_on(stream.unwrap(), to));
         });
         Self { path: path.to_owned(), is_closed }
     }
@@ -54,24 +51,50 @@ impl Drop for Door {
     }
 }
 
-/// Copies both directions until either ends.
-fn pass_on(near: UnixStream, to: SocketAddr) {
-    let Ok(far) = TcpStream::connect(to) else { return };
-    let (mut near_reader, mut far_writer) = (near.try_clone().unwrap(), far.try_clone().unwrap());
-    thread::spawn(move || {
-        copy(&mut near_reader, &mut far_writer);
-        let _ = far_writer.shutdown(Shutdown::Write);
-    });
-    let (mut far_reader, mut near_writer) = (far, near);
-    thread::spawn(move || {
-        copy(&mut far_reader, &mut near_writer);
-        let _ = near_writer.shutdown(Shutdown::Both);
-    });
+/// Has connections to `ip`, at the port `port`, go on to a test upstream.
+fn alias(ip: [u8; 4], port: u16, upstream: &TestUpstream) {
+    let (listener, to) = (TcpListener::bind((Ipv4Addr::from(ip), port)).unwrap(), upstream.addr());
+    thread::spawn(move || listener.incoming().for_each(|stream| pass_on(stream.unwrap(), to)));
 }
 
-fn copy(from: &mut impl Read, to: &mut impl Write) {
-    // Either peer may end the connection at any time.
-    let _ = std::io::copy(from, to);
+trait Stream: Read + Write + Send + Sized + 'static {
+    fn twin(&self) -> Self;
+    fn end(&self, how: Shutdown);
+}
+
+impl Stream for UnixStream {
+    fn twin(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+
+    fn end(&self, how: Shutdown) {
+        let _ = self.shutdown(how);
+    }
+}
+
+impl Stream for TcpStream {
+    fn twin(&self) -> Self {
+        self.try_clone().unwrap()
+    }
+
+    fn end(&self, how: Shutdown) {
+        let _ = self.shutdown(how);
+    }
+}
+
+/// Copies both directions until either ends.
+fn pass_on(near: impl Stream, to: SocketAddr) {
+    let Ok(far) = TcpStream::connect(to) else { return };
+    copy(near.twin(), far.twin(), Shutdown::Write);
+    copy(far, near, Shutdown::Both);
+}
+
+fn copy(mut from: impl Stream, mut to: impl Stream, how: Shutdown) {
+    thread::spawn(move || {
+        // Either peer may end the connection at any time.
+        let _ = std::io::copy(&mut from, &mut to);
+        to.end(how);
+    });
 }
 
 // === unix sockets ===
@@ -154,4 +177,245 @@ fn unix_sockets_and_hosts_are_endpoints_of_one_upstream() {
     upstreams[0].stop(Death::Reset);
     wait_for("all at the host", PATIENCE, || upstreams[1].live() == 10);
     wait_for("all to work", PATIENCE, || clients.iter_mut().all(|client| !client.ask("x").contains("error")));
+}
+
+// === files ===
+
+/// A file of endpoints, which is replaced as a whole.
+struct EndpointsFile {
+    folder: tempfile::TempDir,
+}
+
+impl EndpointsFile {
+    fn of(upstreams: &[&TestUpstream]) -> Self {
+        let file = Self { folder: tempfile::tempdir().unwrap() };
+        file.replace(&listed(upstreams));
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("endpoints.toml")
+    }
+
+    fn replace(&self, text: &str) {
+        let new = self.folder.path().join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.path()).unwrap();
+    }
+
+    /// Settings in request mode for the endpoints of this file.
+    fn settings(&self) -> Settings {
+        Settings::request("ws://unused").endpoints_file(self.path().to_str().unwrap())
+    }
+}
+
+fn listed(upstreams: &[&TestUpstream]) -> String {
+    let tables = upstreams.iter().map(|upstream| format!("[[endpoints]]\nurl = {:?}\n", upstream.url()));
+    tables.collect()
+}
+
+/// Clients that send one message after the other until they are stopped. Each message must have its reply.
+struct Traffic {
+    is_over: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<usize>>,
+}
+
+impl Traffic {
+    fn of(clients: Vec<Client>) -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let run = |mut client: Client| {
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || {
+                let mut sent = 0;
+                while !is_over.load(SeqCst) {
+                    let text = format!("message {sent}");
+                    assert_eq!(client.ask(&text), text);
+                    sent += 1;
+                    pause(Duration::from_millis(5));
+                }
+                sent
+            })
+        };
+        let threads = clients.into_iter().map(run).collect();
+        Self { is_over, threads }
+    }
+
+    /// Stops, and returns how many messages each client has sent.
+    fn stop(self) -> Vec<usize> {
+        self.is_over.store(true, SeqCst);
+        self.threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    }
+}
+
+#[test]
+fn a_change_of_the_file_takes_effect_under_traffic() {
+    let [first, second, third] = [(); 3].map(|()| TestUpstream::echo());
+    let file = EndpointsFile::of(&[&first, &second]);
+    let proxy = Proxy::start(&file.settings());
+    let traffic = Traffic::of((0..50).map(|_| proxy.client()).collect());
+    assert_eq!([&first, &second].map(TestUpstream::live), [25, 25]);
+    let before = first.handshakes();
+    file.replace(&listed(&[&second, &third]));
+    let line = proxy.wait_log("endpoints changed upstream=echo ");
+    let expected = format!("added=\"{}\" removed=\"{}\" changed=\"\" endpoints=2", third.url(), first.url());
+    assert!(line.ends_with(&expected), "{line}");
+    let more: Vec<_> = (0..50).map(|_| proxy.client()).collect();
+    assert_eq!(first.handshakes(), before, "the endpoint that was removed gets no new session");
+    // The sessions that the second endpoint had already count for the choice.
+    let live = [&second, &third].map(TestUpstream::live);
+    assert!(live[0].abs_diff(live[1]) <= 3, "{live:?}");
+    drop(more);
+    let sent = traffic.stop();
+    assert!(sent.iter().all(|sent| *sent > 1), "{sent:?}");
+}
+
+#[test]
+fn weights_and_priorities_in_the_file_take_effect() {
+    let [first, second] = [(); 2].map(|()| TestUpstream::echo());
+    let file = EndpointsFile::of(&[&first, &second]);
+    let proxy = Proxy::start(&file.settings());
+    let _clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();
+    assert_eq!([&first, &second].map(TestUpstream::live), [5, 5]);
+    file.replace(&format!("endpoints = [{:?}, {{ url = {:?}, priority = 1 }}]", first.url(), second.url()));
+    proxy.wait_log(&format!("endpoints changed*added=\"\" removed=\"\" changed=\"{}\"", second.url()));
+    let before = second.handshakes();
+    let _more: Vec<_> = (0..10).map(|_| proxy.client()).collect();
+    assert_eq!(second.handshakes(), before);
+}
+
+#[test]
+fn a_broken_file_changes_nothing_and_a_later_good_one_is_taken() {
+    let [first, second] = [(); 2].map(|()| TestUpstream::echo());
+    let file = EndpointsFile::of(&[&first]);
+    let proxy = Proxy::start(&file.settings()).expect("endpoints file refused");
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    for (text, reason) in [
+        ("[[endpoints]]\nurl = 7\n", ":1 reason=\"endpoints[1].url = 7: takes a string"),
+        ("\nendpoints = [\"ws://a\", ", ":2 reason=\"is not TOML"),
+        ("endpoints = []", ":1 reason=\"endpoints = []: needs at least one server"),
+    ] {
+        file.replace(text);
+        proxy.wait_log(&format!(
+            "endpoints file refused upstream=echo file={}{reason}",
+            file.path().display()
+        ));
+        assert_eq!(proxy.client().ask("hello"), "hello");
+    }
+    fs::remove_file(file.path()).unwrap();
+    proxy.wait_log("endpoints file refused*cannot be read: No such file");
+    file.replace(&listed(&[&second]));
+    proxy.wait_log("endpoints changed upstream=echo");
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    assert_eq!((first.handshakes(), second.handshakes()), (4, 1));
+    assert_eq!(proxy.count_log("endpoints file refused"), 4, "one line for each");
+}
+
+#[test]
+fn a_file_that_is_written_in_place_is_taken_too() {
+    let [first, second] = [(); 2].map(|()| TestUpstream::echo());
+    let file = EndpointsFile::of(&[&first]);
+    // How sessions are spread is a question although there is one endpoint now.
+    let settings = file.settings().with(r#"upstream.echo.balance = "round_robin""#);
+    let proxy = Proxy::start(&settings).expect("endpoints file refused");
+    fs::write(file.path(), listed(&[&second])).unwrap();
+    proxy.wait_log("endpoints changed upstream=echo");
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    assert_eq!(second.handshakes(), 1);
+}
+
+/// Sessions that wait for a server go to one that the file adds.
+#[test]
+fn waiting_sessions_go_to_an_endpoint_that_the_file_adds() {
+    let [first, second] = [(); 2].map(|()| TestUpstream::echo());
+    let file = EndpointsFile::of(&[&first]);
+    // A reconnect without the news would come after an hour.
+    let slow = r#"upstream.echo.restart = { min = "1h", max = "1h", probe = "1h" }"#;
+    let proxy = Proxy::start(&file.settings().with(slow)).expect_restarts();
+    let mut clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();
+    first.stop(Death::Reset);
+    wait_for("all to be lost", PATIENCE, || proxy.count_log("connector restart") >= 10);
+    file.replace(&listed(&[&first, &second]));
+    wait_for("all at the new one", PATIENCE, || second.live() == 10);
+    wait_for("all to work", PATIENCE, || clients.iter_mut().all(|client| client.ask("hello") == "hello"));
+}
+
+#[test]
+fn a_start_without_a_good_file_ends_with_78() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("endpoints.toml");
+    let settings = Settings::request("ws://unused").endpoints_file("endpoints.toml").text();
+    fs::write(folder.path().join("towline.toml"), settings).unwrap();
+    let key = format!(
+        "upstream.echo.endpoints_file = \"endpoints.toml\" ({}/towline.toml): ",
+        folder.path().display()
+    );
+    for (content, reason) in [
+        (None, "cannot be read: No such file or directory"),
+        (
+            Some("[[endpoints]]\n\n[[endpoints]]\nurl = \"wss://h\""),
+            "line 1: endpoints[1].url: required: it has no default",
+        ),
+        (Some("endpoints = [\"ws://a\"]\nweight = 1"), "line 2: weight: unknown key"),
+    ] {
+        content.into_iter().for_each(|content| fs::write(&path, content).unwrap());
+        let finished = Program::finish(&["run", "--config", "towline.toml"], &[], folder.path());
+        assert_eq!(finished.code, Some(78), "{}", finished.stderr);
+        assert!(finished.stderr.contains(&format!("{key}{reason}")), "{}", finished.stderr);
+    }
+}
+
+// === names ===
+
+#[test]
+fn each_address_of_a_name_is_an_endpoint_and_the_name_is_looked_up_again() {
+    let [first, second, third] = [(); 3].map(|()| TestUpstream::echo());
+    let port = first.addr().port();
+    alias([127, 0, 0, 2], port, &second);
+    alias([127, 0, 0, 3], port, &third);
+    let settings = Settings::request(&format!("ws://chat.test:{port}"))
+        .with(r#"upstream.echo.resolve = "each""#)
+        .with(r#"upstream.echo.resolve_interval = "100ms""#);
+    let hosts = "127.0.0.1 chat.test\n127.0.0.2 chat.test\n";
+    let Some(proxy) = Proxy::start_with_names(&settings, hosts, Ipv4Addr::LOCALHOST.into()) else { return };
+    // The test may write the file while it is read.
+    let proxy = proxy.expect("name look-up failed").expect_restarts();
+    let label = |ip: &str| format!("ws://chat.test:{port} ({ip})");
+    proxy.wait_log(&format!("endpoints changed*added=\"{}, {}\"", label("127.0.0.1"), label("127.0.0.2")));
+    let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+    assert_eq!([&first, &second].map(TestUpstream::live), [10, 10]);
+    assert_eq!(first.head(0).get("host"), Some(format!("chat.test:{port}")));
+    proxy.set_hosts("127.0.0.3 chat.test\n127.0.0.2 chat.test\n");
+    proxy.wait_log(&format!(
+        "endpoints changed*added=\"{}\" removed=\"{}\"",
+        label("127.0.0.3"),
+        label("127.0.0.1")
+    ));
+    let before = first.handshakes();
+    clients.extend((0..20).map(|_| proxy.client()));
+    assert_eq!(first.handshakes(), before);
+    assert!(third.live() >= 14, "{}", third.live());
+    // A look-up that fails changes nothing.
+    proxy.set_hosts("");
+    proxy.wait_log("name look-up failed*name=chat.test");
+    assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    // Each address is up or down by itself. Nothing listens at this one.
+    proxy.set_hosts("127.0.0.2 chat.test\n127.0.0.4 chat.test\n");
+    proxy.wait_log(&format!("endpoints changed*added=\"{}\"", label("127.0.0.4")));
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    proxy.wait_log(&format!("endpoint down upstream=echo endpoint=\"{}\"", label("127.0.0.4")));
+}
+
+#[test]
+fn a_name_server_that_is_silent_delays_no_other_name() {
+    let Some((_server, ip)) = crate::names::silent_server() else { return };
+    let upstream = TestUpstream::echo();
+    let port = upstream.addr().port();
+    let list = format!("[\"ws://live.test:{port}\", {{ url = \"ws://silent.test:{port}\", priority = 1 }}]");
+    let settings =
+        Settings::request("ws://unused").endpoints(&list).with(r#"upstream.echo.resolve = "each""#);
+    let Some(proxy) = Proxy::start_with_names(&settings, "127.0.0.1 live.test\n", ip) else { return };
+    proxy.wait_log(&format!("endpoints changed*added=\"ws://live.test:{port} (127.0.0.1)\""));
+    assert_eq!(proxy.threads("name look-up"), 1, "the other look-up runs");
+    assert_eq!(proxy.client().ask("hello"), "hello");
 }

@@ -11,7 +11,7 @@ use socket2::{Domain, Socket, Type};
 use crate::harness::*;
 
 /// A name server that never answers; `None` if the test may not bind port 53.
-fn silent_server() -> Option<(UdpSocket, IpAddr)> {
+pub fn silent_server() -> Option<(UdpSocket, IpAddr)> {
     for last in 1..=254 {
         let ip = Ipv4Addr::new(127, 53, 0, last);
         match UdpSocket::bind((ip, 53)) {

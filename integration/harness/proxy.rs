@@ -14,7 +14,7 @@ use super::{Client, PATIENCE, Program, Settings, matches, measure_for, wait_for}
 pub struct Proxy {
     program: Program,
     /// The folder with the settings file.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     announced: Vec<String>,
 }
 
@@ -60,10 +60,16 @@ impl Proxy {
         let file = folder.path().join("towline.toml");
         std::fs::write(&file, settings.text()).unwrap();
         let program = start(&["run", "--config", file.to_str().unwrap()], folder.path());
-        let proxy = Self { program, _folder: folder, announced: Vec::new() };
+        let proxy = Self { program, folder, announced: Vec::new() };
         proxy.wait_log("listening listener=*address=");
         proxy.wait_log("listening admin address=");
         proxy
+    }
+
+    /// Replaces the hosts file of a proxy that was started by [`start_with_names`](Self::start_with_names).
+    pub fn set_hosts(&self, hosts: &str) {
+        // In place, because the file is mounted elsewhere too.
+        std::fs::write(self.folder.path().join("hosts"), hosts).unwrap();
     }
 
     /// Declares that the test expects log lines of level WARN or ERROR that match `pattern`.

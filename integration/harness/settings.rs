@@ -67,6 +67,12 @@ impl Settings {
         self.with(&format!("upstream.echo.endpoints = {list}"))
     }
 
+    /// Gives the upstream `echo` the endpoints of a file instead of its URL.
+    pub fn endpoints_file(mut self, path: &str) -> Self {
+        self.keys.retain(|(key, _)| key != "upstream.echo.url");
+        self.with(&format!("upstream.echo.endpoints_file = {path:?}"))
+    }
+
     /// Adds an upstream. If a route keeps its clients, its reconnects have short delays.
     pub fn upstream(self, name: &str, url: &str) -> Self {
         self.with(&format!(r#"upstream.{name}.url = "{url}""#))

@@ -32,7 +32,7 @@ pub(super) fn demo(config: Option<&Path>) -> Result<(), CommandError> {
     };
     start_log(&settings.log)?;
     block_on(async {
-        let bind = settings.upstreams.first().and_then(|(_, upstream)| upstream.url.address());
+        let bind = settings.upstreams.first().and_then(|(_, upstream)| upstream.url.look_up());
         let bind =
             bind.ok_or_else(|| io::Error::other("the demo's upstream is an address of this machine"))?;
         let (_, upstream) = echo::serve(bind).map_err(|error| advised(error, "", OTHER_UPSTREAM))?;

@@ -17,8 +17,9 @@ use awc::http::Uri;
 use tokio::{sync::Semaphore, time::sleep};
 
 use super::{
-    Place, Socket, TcpOptions,
+    Addresses, LookupError, Place, Socket, TcpOptions,
     eyeballs::{self, EXTRA_MAX},
+    names::DIALED_MAX,
     resolve::Resolver,
     spelled::Spelled,
     tune,
@@ -41,6 +42,14 @@ impl Network {
         Arc::new(Self { resolver: Resolver::system(), extra: Semaphore::new(EXTRA_MAX) })
     }
 
+    /// Looks a name up now, even if its addresses are known. It ends when the system's look-up does.
+    ///
+    /// # Errors
+    /// When the look-up fails, and no older addresses are known.
+    pub async fn look_up(&self, name: &str) -> Result<Addresses, LookupError> {
+        self.resolver.refresh(name).await
+    }
+
     /// Connects to a place. The caller bounds the time.
     ///
     /// # Errors
@@ -59,7 +68,8 @@ impl Network {
         }
         let found = self.resolver.resolve(host).await;
         let addresses = found.map_err(|error| ConnectError::Resolver(Box::new(error)))?;
-        self.first(addresses.iter().map(|address| with_port(*address, port)), options).await
+        let addresses = addresses.iter().take(DIALED_MAX);
+        self.first(addresses.map(|address| with_port(*address, port)), options).await
     }
 
     async fn first(
@@ -120,24 +130,24 @@ fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
 pub struct Connect {
     network: Arc<Network>,
     options: TcpOptions,
-    /// The unix socket to connect to, whatever the URL of the request is.
-    path: Option<Arc<Path>>,
+    /// Where to connect to, whatever the URL of the request is.
+    fixed: Option<Place>,
 }
 
 impl Connect {
     /// Creates a connector to the address of a request or, without one, to the host of its URL.
     pub fn new(network: Arc<Network>, options: TcpOptions) -> Self {
-        Self { network, options, path: None }
+        Self { network, options, fixed: None }
     }
 
-    /// The same connector, which connects to a unix socket instead.
-    pub fn to_path(self, path: &Path) -> Self {
-        Self { path: Some(path.into()), ..self }
+    /// The same connector, which connects to this place instead.
+    pub fn to(self, place: Place) -> Self {
+        Self { fixed: Some(place), ..self }
     }
 
     fn place(&self, request: &ConnectInfo<Uri>) -> Place {
-        match (&self.path, request.addrs().next()) {
-            (Some(path), _) => Place::Path(path.to_path_buf()),
+        match (&self.fixed, request.addrs().next()) {
+            (Some(place), _) => place.clone(),
             (None, Some(address)) => Place::Address(address),
             (None, None) => Place::Host(request.hostname().to_owned(), request.port()),
         }

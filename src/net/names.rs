@@ -34,9 +34,11 @@ pub(super) const LOOKUPS_MAX: usize = 128;
 /// Maximum number of names in the cache. When it is full, the least recently used name is removed.
 const NAMES_MAX: usize = 1024;
 
-/// Maximum number of addresses used of one name, which are the first ones, because a dial has no time for
-/// more.
-pub(super) const ADDRESSES_MAX: usize = 32;
+/// Maximum number of addresses kept of one name, which are the first ones.
+pub(super) const ADDRESSES_MAX: usize = 256;
+
+/// Maximum number of addresses of a name that a dial tries, because it has no time for more.
+pub(super) const DIALED_MAX: usize = 32;
 
 /// The addresses of a name, in the order in which to try them, with port 0.
 pub type Addresses = Arc<[SocketAddr]>;
@@ -104,10 +106,22 @@ impl<S: Clone> Names<S> {
     /// The next step to get the addresses of `name`. After [`LookupStep::Start`] the look-up counts as
     /// started, and later dials wait for the signal that `signal` creates.
     pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> LookupStep<S> {
+        self.ask_fresh(name, now, FRESH, signal)
+    }
+
+    /// The same as [`ask`](Self::ask), where known addresses are used without another look-up if they are younger than
+    /// `fresh`.
+    pub(super) fn ask_fresh(
+        &mut self,
+        name: &str,
+        now: Instant,
+        fresh: Duration,
+        signal: impl FnOnce() -> S,
+    ) -> LookupStep<S> {
         let is_full = self.running >= LOOKUPS_MAX;
         let entry = self.entry(name, now);
         entry.used = now;
-        if let Some(addresses) = entry.known(now, FRESH) {
+        if let Some(addresses) = entry.known(now, fresh) {
             return LookupStep::Use(addresses);
         }
         let stale = entry.known(now, STALE_MAX);

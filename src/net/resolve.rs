@@ -52,12 +52,34 @@ impl Resolver {
     /// # Errors
     /// When the name has no address, or the look-up fails and no older addresses are known.
     pub async fn resolve(self: &Arc<Self>, name: &str) -> Result<Addresses, LookupError> {
+        self.resolve_since(name, None).await
+    }
+
+    /// The same as [`resolve`](Self::resolve), with a look-up that ends after this call.
+    ///
+    /// # Errors
+    /// The same errors.
+    pub async fn refresh(self: &Arc<Self>, name: &str) -> Result<Addresses, LookupError> {
+        self.resolve_since(name, Some(Instant::now())).await
+    }
+
+    async fn resolve_since(
+        self: &Arc<Self>,
+        name: &str,
+        since: Option<Instant>,
+    ) -> Result<Addresses, LookupError> {
         // Names are case-insensitive (RFC 4343).
         let name = name.to_ascii_lowercase();
         let mut ended = self.ended.subscribe();
         loop {
             ended.mark_unchanged();
-            let step = self.names().ask(&name, Instant::now(), || watch::Sender::new(false));
+            let (now, signal) = (Instant::now(), || watch::Sender::new(false));
+            let step = match since {
+                None => self.names().ask(&name, now, signal),
+                Some(since) => {
+                    self.names().ask_fresh(&name, now, now.saturating_duration_since(since), signal)
+                }
+            };
             match step {
                 LookupStep::Use(addresses) => return Ok(addresses),
                 LookupStep::Fail(error) => return Err(error),
@@ -223,6 +245,22 @@ mod tests {
             assert_eq!(waiting.await.unwrap().unwrap()[..], [address(1), address(2)]);
         }
         assert_eq!(server.asked.load(SeqCst), 1);
+    }
+
+    #[actix::test]
+    async fn a_refresh_looks_up_again_and_returns_what_is_found() {
+        let (server, resolver) = Server::resolver();
+        for number in 1..=3 {
+            server.release("name", Ok(vec![address(number)]));
+            let found = tokio::time::timeout(PATIENCE, resolver.refresh("name")).await.unwrap();
+            assert_eq!(found.unwrap()[..], [address(number)]);
+            assert_eq!(resolve(&resolver, "name").await.unwrap()[..], [address(number)]);
+            assert_eq!(server.asked.load(SeqCst), usize::from(number));
+        }
+        server.release("name", Err(LookupError::Failed("silent".into())));
+        let found = tokio::time::timeout(PATIENCE, resolver.refresh("name")).await.unwrap();
+        assert_eq!(found.unwrap()[..], [address(3)], "the last ones are used");
+        assert_eq!(server.asked.load(SeqCst), 4, "one look-up for a refresh that fails");
     }
 
     #[actix::test]

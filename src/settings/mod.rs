@@ -58,8 +58,8 @@ pub use self::{
         server::Server,
         slow_consumer::SlowConsumer,
         upstream::{
-            AddedHeaders, AllowedUrl, EndpointConfig, ExchangeMode, HostHeader, OnGiveUp, RecoveryConfig,
-            Restart, Upstream, UpstreamUrl, UrlError, UrlParts,
+            AddedHeaders, AllowedUrl, EndpointConfig, EndpointsFile, EndpointsFileError, ExchangeMode,
+            HostHeader, OnGiveUp, RecoveryConfig, Restart, Upstream, UpstreamUrl, UrlError, UrlParts,
         },
     },
 };

@@ -118,8 +118,8 @@ impl Dialer {
 pub(super) fn client_to(url: &UpstreamUrl, network: &Arc<Network>, options: TcpOptions) -> Client {
     let connect = Connect::new(Arc::clone(network), options);
     match url.place() {
-        Some(Place::Path(path)) => client(connect.to_path(&path)),
-        _ => client(connect),
+        Some(place) => client(connect.to(place)),
+        None => client(connect),
     }
 }
 

@@ -6,6 +6,7 @@
 //!  │   └─ Endpoint: a server and its sessions; with a ClientPath it gives the Destination
 //!  └─ Pacer: when reconnects of all sessions together may begin
 //! Monitor (one per upstream) probes endpoints that are down, and publishes into the pool
+//! Follow (one per upstream) reads the file of endpoints and looks up names, and changes the endpoints of the pool
 //! Dialer (one per upstream and thread) ─► DialPlan (one per session) ─► Dialing
 //! ```
 //!
@@ -17,14 +18,17 @@
 //! * [`refused`]: the response of an upstream that refuses the handshake.
 //! * `check`: probes a server.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
+//! * [`discovery`]: which endpoints there are.
 
 pub mod balance;
 pub mod breaker;
 mod check;
 mod client_path;
 pub mod dial;
+pub mod discovery;
 mod endpoint;
 mod error;
+mod follow;
 pub mod health;
 mod lines;
 mod monitor;
@@ -115,7 +119,7 @@ impl Upstream {
 
     /// Whether `url` names one of the endpoints, for a client that requested `path`.
     pub fn is_own(&self, url: &str, path: &ClientPath) -> bool {
-        self.settings.endpoints.iter().any(|endpoint| path.is_at(&endpoint.url, url))
+        self.shared.has(|endpoint| path.is_at(endpoint, url))
     }
 
     /// Chooses the endpoint for a reconnect of a session with this key, and reserves a place there; see

@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout_at},
 };
 
-use super::{Endpoint, Upstream, check::check, pool::ProbeStep, shared::Shared};
+use super::{Endpoint, Upstream, check::check, follow::follow, pool::ProbeStep, shared::Shared};
 use crate::net::Network;
 
 /// The time between the end of a monitor that panicked and the start of the next.
@@ -52,13 +52,14 @@ impl Monitors {
         Ok(Self { thread: Arbiter::try_new().map_err(failed)? })
     }
 
-    /// Has the endpoints of this upstream probed for as long as a configuration has it. Does nothing for an upstream
-    /// that is probed already.
+    /// Has the endpoints of this upstream probed, and its file and its names followed, for as long as a configuration
+    /// has it. Does nothing for an upstream that is watched already.
     pub fn watch(&self, upstream: &Upstream) {
         if upstream.shared.watch() {
             return;
         }
         let (shared, network) = (Arc::downgrade(&upstream.shared), Arc::clone(&upstream.network));
+        self.thread.spawn(follow(shared.clone(), Arc::clone(&network)));
         self.thread.spawn(supervise(shared, network));
     }
 

@@ -11,6 +11,7 @@ use awc::{Client, ws::WebsocketsRequest};
 use super::{DialError, DialPlan};
 use crate::{
     header_list::elements,
+    net::Place,
     settings::{self, HostHeader, UpstreamUrl},
     userinfo,
 };
@@ -32,6 +33,9 @@ pub(super) fn websocket(
     let (text, secret) = authorization(settings, &request);
     // The socket restores the spelling of header names. Camel case is for the value of `Connection`.
     let mut request = client.ws(&*text).set_camel_case_headers(true);
+    if let Some(Place::Address(address)) = url.place() {
+        request = request.address(address);
+    }
     for (name, value) in headers {
         if *name != AUTHORIZATION || secret.is_none() {
             request = request.header(name.clone(), value.clone());

@@ -1,6 +1,7 @@
 //! What all threads and all configurations share about one upstream: its pool, and who waits for it.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{
@@ -19,15 +20,16 @@ use tokio::{
 use super::{
     DialError, Endpoint, Lease, Suppressed,
     breaker::TRIALS_MAX,
+    discovery::{Difference, Discovery},
     lines::{Line, Lines},
-    pool::{Begin, Change, Pick, Pool, ProbeStep, Wait},
+    pool::{Begin, Change, EndpointState, Pick, Pool, ProbeStep, Wait},
     queue::{Queue, Waiter},
 };
 use crate::{
     failure::Failure,
     log::Quoted,
     reply,
-    settings::{self, UpstreamUrl},
+    settings::{self, EndpointConfig, UpstreamUrl},
 };
 
 /// A dial that waits for room asks again after this long, in case the session that was woken has no use for the room.
@@ -40,7 +42,11 @@ const RATE_PAUSE: Duration = Duration::from_millis(10);
 pub(super) struct Shared {
     /// The settings in force.
     settings: Mutex<Arc<settings::Upstream>>,
+    /// Where the endpoints come from. Locked before the pool.
+    discovery: Mutex<Discovery>,
     pool: Mutex<Pool>,
+    /// Changes when the settings have changed.
+    configured: watch::Sender<()>,
     /// Sessions that wait for an endpoint to come up.
     ready: Arc<Queue>,
     /// Sessions that wait for room at an endpoint. The pool has it too.
@@ -71,7 +77,9 @@ impl Shared {
         Arc::new(Self {
             room: Arc::clone(pool.room()),
             pool: Mutex::new(pool),
+            discovery: Mutex::new(Discovery::new(settings)),
             settings: Mutex::new(Arc::clone(settings)),
+            configured: watch::Sender::new(()),
             ready: Arc::default(),
             probed: watch::Sender::new(()),
             is_probe_wanted: AtomicBool::new(false),
@@ -85,11 +93,47 @@ impl Shared {
 
     pub(super) fn configure(&self, settings: &Arc<settings::Upstream>) {
         *lock(&self.settings) = Arc::clone(settings);
-        let mut pool = self.pool();
-        pool.set_policy(settings.pool.clone());
-        pool.set_endpoints(&settings.endpoints);
-        drop(pool);
-        // There may be an endpoint or a limit that admits more sessions.
+        self.pool().set_policy(settings.pool.clone());
+        self.discover(|discovery| discovery.configure(settings));
+        self.configured.send_replace(());
+        // There may be a limit that admits more sessions.
+        self.wake_all();
+        self.news.notify_one();
+    }
+
+    /// Notified when the settings have changed. It ends with the upstream.
+    pub(super) fn configured(&self) -> watch::Receiver<()> {
+        self.configured.subscribe()
+    }
+
+    /// Takes the endpoints that the file of the upstream lists.
+    pub(super) fn list(&self, endpoints: Vec<EndpointConfig>) {
+        self.discover(|discovery| discovery.list(endpoints));
+    }
+
+    /// The names whose addresses are endpoints.
+    pub(super) fn names(&self) -> Vec<String> {
+        lock(&self.discovery).names()
+    }
+
+    /// Takes the addresses of a name.
+    pub(super) fn resolved(&self, name: &str, addresses: &[SocketAddr]) {
+        self.discover(|discovery| _ = discovery.resolved(name, addresses));
+    }
+
+    /// Changes what is known about the endpoints, and then the endpoints. Sessions that wait try a new one at once.
+    fn discover(&self, change: impl FnOnce(&mut Discovery)) {
+        let mut discovery = lock(&self.discovery);
+        let before = discovery.endpoints();
+        change(&mut discovery);
+        let after = discovery.endpoints();
+        let difference = Difference::between(&before, &after);
+        if difference.is_empty() {
+            return;
+        }
+        self.pool().set_endpoints(&after);
+        drop(discovery);
+        log::info!("endpoints changed upstream={} {difference}", self.settings().name);
         self.wake_all();
         self.news.notify_one();
     }
@@ -102,13 +146,23 @@ impl Shared {
         lock(&self.pool)
     }
 
-    /// The endpoint with this URL. One that is no longer in the pool has no sessions.
+    /// The first endpoint: the one with this URL, or another one if none has it. It is one without sessions if there is
+    /// none at all.
     pub(super) fn first(&self, url: &UpstreamUrl) -> Arc<Endpoint> {
         let pool = self.pool();
-        let mut endpoints = pool.endpoints(Instant::now()).map(|(endpoint, _)| endpoint);
-        endpoints
-            .find(|endpoint| endpoint.url() == url)
-            .map_or_else(|| Endpoint::new(url.clone()), Arc::clone)
+        let mut used = pool.endpoints(Instant::now()).filter(|(_, state)| *state != EndpointState::Draining);
+        let mut first = None;
+        let same = used.find_map(|(endpoint, _)| {
+            first = first.or(Some(endpoint));
+            (endpoint.url().text == url.text).then_some(endpoint)
+        });
+        same.or(first).map_or_else(|| Endpoint::new(url.clone()), Arc::clone)
+    }
+
+    /// Whether the URL of an endpoint has a property, those included that are draining.
+    pub(super) fn has(&self, property: impl Fn(&UpstreamUrl) -> bool) -> bool {
+        let pool = self.pool();
+        pool.endpoints(Instant::now()).any(|(endpoint, _)| property(endpoint.url()))
     }
 
     /// Whether a thread has panicked while it used the pool.
@@ -319,7 +373,8 @@ impl Shared {
             return;
         }
         let settings = self.settings();
-        let (upstream, url) = (&settings.name, Quoted(&endpoint.url().shown));
+        let label = endpoint.url().label();
+        let (upstream, url) = (&settings.name, Quoted(&label));
         let reason = reason.map(reply::reason).unwrap_or_default();
         match change {
             Change::Nothing => {}

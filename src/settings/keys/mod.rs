@@ -12,7 +12,7 @@ mod table;
 pub(crate) use self::kind::Size;
 pub(crate) use self::{
     kind::{Kind, Preset, number_or_text},
-    table::SECTIONS,
+    table::{ENDPOINTS_FILE, SECTIONS},
 };
 
 /// One section such as `[server]`, all sections of one kind such as `[listener.NAME]`, or the tables in a list such as

@@ -15,6 +15,9 @@ const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
 /// Below 10 ms, probes load the network. Above a minute, they notice nothing before the clients do.
 const PROBE: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60));
+/// Bounds of the time between look-ups of a name. Below 100 ms, they load the name server. After an hour, the addresses
+/// may belong to other hosts.
+const RESOLVE: Kind = Kind::Duration(Duration::from_millis(100), Duration::from_secs(60 * 60));
 /// Bounds of durations that the kernel measures, which are in seconds.
 const KERNEL: Kind = Kind::Timeout(Duration::from_secs(1), DAY);
 /// Bounds of a burst. With a burst of more than an hour, a limit would not limit the rate.
@@ -141,6 +144,13 @@ static ENDPOINT: Section = Section {
     ]],
 };
 
+/// A file of endpoints.
+pub(crate) static ENDPOINTS_FILE: Section = Section {
+    name: "endpoints_file",
+    shape: Shape::Single,
+    groups: &[&[key("endpoints", Kind::Endpoints(&ENDPOINT), Preset::Absent)]],
+};
+
 /// All sections, in the order of the documents.
 pub(crate) static SECTIONS: [Section; 9] = [
     Section {
@@ -217,6 +227,9 @@ pub(crate) static SECTIONS: [Section; 9] = [
             &[
                 key("url", Kind::Url, Preset::Absent),
                 key("endpoints", Kind::Endpoints(&ENDPOINT), Preset::Absent),
+                key("endpoints_file", Kind::Path, Preset::Absent),
+                key("resolve", Kind::Choice(&["together", "each"]), Preset::Text("together")),
+                key("resolve_interval", RESOLVE, Preset::Text("30s")),
                 key("allow_urls", Kind::Urls, Preset::List(&[])),
             ],
             FORMAT,

@@ -97,6 +97,11 @@ impl<'a> Reader<'a> {
         Section::new(self, name.to_owned(), keys::section(name), value)
     }
 
+    /// The layers as a section themselves, for a file without sections. Its keys begin with a dot in problems.
+    pub(crate) fn whole(&'a self, keys: &'static keys::Section) -> Section<'a> {
+        Section::whole(self, keys, &self.layers.root)
+    }
+
     /// All sections `[KIND.NAME]`, with `NAME`.
     pub(crate) fn named(&'a self, kind: &'static str) -> Vec<(&'a str, Section<'a>)> {
         let shape = keys::section(kind);

@@ -57,6 +57,13 @@ impl<'a> Section<'a> {
         section
     }
 
+    /// Creates a section of a whole file. Reports keys that are not in the table of keys.
+    pub(super) fn whole(reader: &'a Reader<'a>, keys: &'static keys::Section, table: &'a Table) -> Self {
+        let section = Section { path: String::new(), keys, table: Some(table), is_misplaced: false, reader };
+        section.check_keys("", table);
+        section
+    }
+
     /// Reports keys of `table` that are not in the table of keys. `prefix` is the path of `table` in the
     /// section.
     fn check_keys(&self, prefix: &str, table: &Table) {

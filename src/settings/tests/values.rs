@@ -57,6 +57,8 @@ health = { interval = "1s", unhealthy = 2, healthy = 4, probe = "http", path = "
 ejection = { failures = 0, time = "1s", max_share = 100 }
 breaker = { sessions = 9, dials = 8, rate = 7 }
 probe = { min = "10ms", max = "10ms" }
+resolve = "each"
+resolve_interval = "100ms"
 [[upstream.pool.endpoints]]
 url = "ws://b:1"
 priority = 2
@@ -186,6 +188,8 @@ fn endpoints_of_an_upstream() {
             breaker: BreakerLimits { sessions: Some(9), dials: Some(8), rate: Some(7) },
         }
     );
+    assert_eq!(upstream.resolve_each, Some(Duration::from_millis(100)));
+    assert_eq!(everything().upstreams["u-1"].resolve_each, None);
     assert_eq!(everything().upstreams["u-1"].pool, PoolPolicy::default());
 }
 

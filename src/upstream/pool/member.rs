@@ -6,7 +6,7 @@ use super::{Begin, Change, EndpointState};
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind, FailureLocation},
     policy::{HealthChecks, PoolPolicy},
-    settings::EndpointConfig,
+    settings::{EndpointConfig, UpstreamUrl},
     upstream::{
         Endpoint, Lease,
         balance::{self, Candidate},
@@ -104,12 +104,20 @@ impl Blame {
     }
 }
 
+/// A number for an endpoint that is the same in every process.
+fn identity(url: &UpstreamUrl) -> u64 {
+    match url.address() {
+        Some(address) => balance::hash(format!("{} {address}", url.text).as_bytes()),
+        None => balance::hash(url.text.as_bytes()),
+    }
+}
+
 // === impl Member ===
 
 impl Member {
     pub(super) fn new(EndpointConfig { url, weight, priority }: &EndpointConfig, room: &Arc<Queue>) -> Self {
         Self {
-            identity: balance::hash(url.text.as_bytes()),
+            identity: identity(url),
             endpoint: Endpoint::in_pool(url.clone(), Arc::clone(room)),
             weight: *weight,
             priority: *priority,

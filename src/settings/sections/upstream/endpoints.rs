@@ -1,6 +1,11 @@
-//! The servers of an upstream: the keys `url` and `endpoints`.
+//! The servers of an upstream: the keys `url`, `endpoints` and `endpoints_file`.
 
-use super::url::{self, UpstreamUrl};
+use std::time::Duration;
+
+use super::{
+    file::EndpointsFile,
+    url::{self, UpstreamUrl},
+};
 use crate::settings::read::{Item, Section};
 
 /// An endpoint in the settings.
@@ -14,26 +19,64 @@ pub struct EndpointConfig {
     pub priority: u32,
 }
 
-/// Reads the keys. The first endpoint is the one by which clients know the upstream; `None` when there is none or one
-/// is invalid.
-pub(super) fn read(section: &Section<'_>) -> Option<Vec<EndpointConfig>> {
-    match (section.said("url"), section.said("endpoints")) {
-        (None, None) => {
+/// The servers of an upstream, and where they come from.
+pub(super) struct Endpoints {
+    /// The servers, first tier first; `None` when there is none or one is invalid.
+    pub(super) listed: Option<Vec<EndpointConfig>>,
+    /// The file that lists them.
+    pub(super) file: Option<EndpointsFile>,
+}
+
+/// How often names are looked up whose addresses are endpoints each.
+pub(super) fn resolve(section: &Section<'_>) -> Option<Duration> {
+    let (each, interval) = (section.chooses("resolve", "each"), section.duration("resolve_interval"));
+    if !each && section.said("resolve_interval").is_some() {
+        section.conflict("resolve_interval", &["resolve"], "needs resolve = \"each\"");
+    }
+    each.then_some(interval)
+}
+
+/// Reads the keys. `has_authorization`: whether the handshakes have an `Authorization` from the key `headers`.
+pub(super) fn read(section: &Section<'_>, has_authorization: bool) -> Endpoints {
+    let path = section.path_to("endpoints_file");
+    let is_set = ["url", "endpoints", "endpoints_file"].map(|name| section.said(name).is_some());
+    let mut file = None;
+    let mut found = match is_set {
+        [false, false, false] => {
             section.missing("url");
             None
         }
-        (Some(_), None) => section.read("url", url::parse).map(|url| vec![EndpointConfig::new(url)]),
-        (None, Some(_)) => listed(section),
-        (Some(_), Some(_)) => {
-            let url = section.read("url", url::parse);
-            listed(section);
-            section.conflict("endpoints", &["url"], "lists all servers of the upstream: remove url");
-            url.map(|url| vec![EndpointConfig::new(url)])
+        [true, _, _] => section.read("url", url::parse).map(|url| vec![EndpointConfig::new(url)]),
+        [false, true, _] => None,
+        [false, false, true] => {
+            file = path.map(|path| EndpointsFile { path: path.into(), takes_secrets: !has_authorization });
+            file.as_ref().and_then(|file| {
+                let read = file.read_on(section.host());
+                read.map_err(|error| section.problem("endpoints_file", error.to_string())).ok()
+            })
         }
+    };
+    if let [is_one, true, _] = is_set {
+        let listed = listed(section);
+        found = if is_one { found } else { listed };
+    }
+    check_source(section, is_set);
+    Endpoints { listed: found, file }
+}
+
+/// Reports keys that say different things about the servers.
+fn check_source(section: &Section<'_>, is_set: [bool; 3]) {
+    if let [true, true, _] = is_set {
+        section.conflict("endpoints", &["url"], "lists all servers of the upstream: remove url");
+    }
+    if let [true, _, true] | [_, true, true] = is_set {
+        let other = if is_set[0] { "url" } else { "endpoints" };
+        let text = format!("lists all servers of the upstream: remove {other}");
+        section.conflict("endpoints_file", &[other], text);
     }
 }
 
-fn listed(section: &Section<'_>) -> Option<Vec<EndpointConfig>> {
+pub(super) fn listed(section: &Section<'_>) -> Option<Vec<EndpointConfig>> {
     let items = section.items("endpoints");
     if items.is_empty() && !section.is_wrong("endpoints") {
         section.problem("endpoints", "needs at least one server");

@@ -97,7 +97,7 @@ pub(super) fn check_credentials(
     endpoints: Option<&[EndpointConfig]>,
     allowed: Option<&[AllowedUrl]>,
 ) {
-    if !added.iter().any(|(name, _)| name == "authorization") {
+    if !added.has_authorization() {
         return;
     }
     let text = "has user and password, and headers has authorization: only one of them can be sent";
@@ -154,6 +154,13 @@ fn check_name(lower: &str) -> Result<(), String> {
 }
 
 // === impl AddedHeaders ===
+
+impl AddedHeaders {
+    /// Whether the headers include `Authorization`.
+    pub(super) fn has_authorization(&self) -> bool {
+        self.iter().any(|(name, _)| name == "authorization")
+    }
+}
 
 impl Deref for AddedHeaders {
     type Target = [(String, String)];

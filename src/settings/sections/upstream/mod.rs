@@ -3,6 +3,7 @@
 mod allowed;
 mod endpoints;
 mod exchange;
+mod file;
 mod headers;
 mod pool;
 mod recovery;
@@ -12,6 +13,7 @@ mod url;
 
 use std::{sync::Arc, time::Duration};
 
+use self::endpoints::Endpoints;
 use super::{
     format::{self, Format},
     limits, liveness, on_end,
@@ -29,6 +31,7 @@ pub use self::{
     allowed::AllowedUrl,
     endpoints::EndpointConfig,
     exchange::ExchangeMode,
+    file::{EndpointsFile, EndpointsFileError},
     headers::{AddedHeaders, HostHeader},
     recovery::RecoveryConfig,
     restart::Restart,
@@ -42,8 +45,13 @@ pub struct Upstream {
     pub name: String,
     /// The URL of the first endpoint. Error replies name it while nothing is connected.
     pub url: UpstreamUrl,
-    /// The servers of the upstream, by priority; at least one.
+    /// The servers of the upstream, by priority; at least one. Those of a file are the ones that it had when the
+    /// settings were read.
     pub endpoints: Vec<EndpointConfig>,
+    /// The file that lists the servers, if one does.
+    pub endpoints_file: Option<EndpointsFile>,
+    /// How often names are looked up whose addresses are an endpoint each; `None` if a name is one endpoint.
+    pub resolve_each: Option<Duration>,
     /// URLs that a pipeline may choose by `$url` instead of `url`.
     pub allow_urls: Vec<AllowedUrl>,
     /// How the upstream's messages become events, and back.
@@ -106,13 +114,15 @@ pub enum OnGiveUp {
 
 /// Reads the section; `None` when a value without a default is invalid.
 pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
-    let endpoints = endpoints::read(section);
     let allow_urls = section.read("allow_urls", allowed::parse);
     let format = format::read(section);
     let exchange = exchange::exchange(section);
     let correlation = exchange::correlation(section, exchange, format.as_ref());
     let headers = headers::added(section);
-    headers::check_credentials(section, &headers, endpoints.as_deref(), allow_urls.as_deref());
+    let Endpoints { listed, file } = endpoints::read(section, headers.has_authorization());
+    // A file is checked each time that it is read, and may have other endpoints then.
+    let fixed = listed.as_deref().filter(|_| file.is_none());
+    headers::check_credentials(section, &headers, fixed, allow_urls.as_deref());
     let forward_headers = headers::forwarded(section, &headers);
     let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
     slow_consumer::check(section, &liveness, SlowConsumer::Disconnect, &tcp);
@@ -136,13 +146,15 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_response_headers: headers::of_answers(section),
         headers,
         restart: Arc::new(restart::read(section)),
-        pool: pool::read(section, endpoints.as_deref()),
+        pool: pool::read(section, fixed),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
         recovery,
-        url: endpoints.as_ref()?.first()?.url.clone(),
-        endpoints: endpoints?,
+        resolve_each: endpoints::resolve(section),
+        url: listed.as_ref()?.first()?.url.clone(),
+        endpoints: listed?,
+        endpoints_file: file,
         allow_urls: allow_urls?,
         format: format?,
     };

@@ -7,7 +7,12 @@
 //! or path in the URL. URLs that are ambiguous even in normal form are refused: with userinfo, backslashes,
 //! control characters or dot segments, including percent-encoded ones.
 
-use std::{borrow::Cow, fmt, net::SocketAddr, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use config::Value;
 use url::{Host, Url};
@@ -87,6 +92,8 @@ pub struct UpstreamUrl {
     pub shown: Arc<str>,
     /// Whether the URL was written with a path, even if that is `/`.
     pub(crate) has_path: bool,
+    /// The one address of the host to connect to; `None`: any of its addresses.
+    address: Option<IpAddr>,
 }
 
 /// The parts of an upstream's URL.
@@ -146,7 +153,7 @@ impl UpstreamUrl {
 
     /// A URL that is checked already.
     pub(super) fn new(text: &str, shown: &str, has_path: bool) -> Self {
-        Self { text: text.into(), shown: shown.into(), has_path }
+        Self { text: text.into(), shown: shown.into(), has_path, address: None }
     }
 
     /// The same server with another path and query. They are not shown.
@@ -182,8 +189,26 @@ impl UpstreamUrl {
         UrlParts { origin, path: self.has_path.then_some(path), query }
     }
 
+    /// The same URL, with one of the addresses of its host.
+    pub fn with_address(&self, address: IpAddr) -> Self {
+        Self { address: Some(address), ..self.clone() }
+    }
+
+    /// The one address of the host to connect to; `None`: any of its addresses.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// The text for logs: [`shown`](Self::shown), and the address if there is one, as `ws://h:81 (10.0.0.1)`.
+    pub fn label(&self) -> String {
+        match self.address {
+            Some(address) => format!("{} ({address})", self.shown),
+            None => self.shown.to_string(),
+        }
+    }
+
     /// An address of the URL's host, preferably IPv4; `None` if the name cannot be resolved.
-    pub fn address(&self) -> Option<SocketAddr> {
+    pub fn look_up(&self) -> Option<SocketAddr> {
         let url = Url::parse(&self.text).ok()?;
         let addresses = url.socket_addrs(|| Some(80)).ok()?;
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
@@ -200,7 +225,11 @@ impl UpstreamUrl {
             return Some(Place::Path(url.socket.into()));
         }
         let url = Url::parse(&self.text).ok()?;
-        Some(Place::Host(url.host_str()?.to_owned(), url.port().unwrap_or(80)))
+        let port = url.port().unwrap_or(80);
+        Some(match self.address {
+            Some(address) => Place::Address(SocketAddr::new(address, port)),
+            None => Place::Host(url.host_str()?.to_owned(), port),
+        })
     }
 
     /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.

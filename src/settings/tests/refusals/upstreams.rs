@@ -172,6 +172,31 @@ const WRONG_LINES: &[WrongLine] = &[
         "url = \"unix:run/chat.sock?secret\"",
         "upstream.echo.url = \"unix:run/chat.sock?***\" (/etc/towline.toml): a unix socket is written as unix:/path/of/socket",
     ),
+    (
+        "upstream.two",
+        "endpoints_file = \"/does/not/exist\"",
+        "upstream.two.endpoints_file = \"/does/not/exist\" (/etc/towline.toml): cannot be read: No such file",
+    ),
+    (
+        "upstream.two",
+        "url = \"ws://h\"\nendpoints_file = \"/x\"",
+        "upstream.two.endpoints_file = \"/x\" (/etc/towline.toml): lists all servers of the upstream: remove url",
+    ),
+    (
+        "upstream.two",
+        "endpoints = [\"ws://h\"]\nendpoints_file = \"/x\"",
+        "upstream.two.endpoints_file = \"/x\" (/etc/towline.toml): lists all servers of the upstream: remove endpoints",
+    ),
+    (
+        "upstream.echo",
+        "resolve_interval = \"1s\"",
+        "upstream.echo.resolve_interval = \"1s\" (/etc/towline.toml): needs resolve = \"each\"",
+    ),
+    (
+        "upstream.echo",
+        "resolve = \"all\"",
+        "upstream.echo.resolve = \"all\" (/etc/towline.toml): takes \"together\" or \"each\"",
+    ),
     ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
     (
         "upstream.echo",

@@ -1,0 +1,307 @@
+//! Keeps the endpoints of an upstream up to date: reads its file when it changes, and looks its names up again.
+//!
+//! It runs on the thread of the monitors. Files are read on threads for blocking work, and names are looked up on
+//! threads of the resolver, so a disk or a name server that hangs delays nothing else.
+
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::Path,
+    rc::Rc,
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use actix_rt::task::spawn_blocking;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout_at},
+};
+
+use super::shared::Shared;
+use crate::{
+    log::Quoted,
+    net::{LookupError, Network},
+    settings::{EndpointConfig, EndpointsFile, EndpointsFileError},
+};
+
+/// The time between two looks at a file. A change is taken at the second look that finds the file the same, so that a
+/// program that writes it in several steps is not read in between.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// The time between the end of a task that panicked and the start of the next.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Follows the file and the names of an upstream for as long as a configuration has it.
+pub(super) async fn follow(shared: Weak<Shared>, network: Arc<Network>) {
+    let file = restarted(shared.clone(), follow_file);
+    let names =
+        restarted(shared, move |shared, configured| follow_names(shared, configured, Arc::clone(&network)));
+    tokio::join!(file, names);
+}
+
+/// Runs a task until the upstream is gone, and starts it again whenever it has panicked.
+async fn restarted<F: Future<Output = ()> + 'static>(
+    shared: Weak<Shared>,
+    task: impl Fn(Weak<Shared>, watch::Receiver<()>) -> F,
+) {
+    while let Some(upstream) = shared.upgrade() {
+        let running = actix_rt::spawn(task(shared.clone(), upstream.configured()));
+        drop(upstream);
+        if running.await.is_err() {
+            log::error!("upstream discovery restart");
+            sleep(RESTART_PAUSE).await;
+        }
+    }
+}
+
+// === the file ===
+
+/// What identifies the content of a file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// Seconds and nanoseconds of the last change of the content.
+    modified: (i64, i64),
+    /// Seconds and nanoseconds of the last change of the content or of the file's properties.
+    changed: (i64, i64),
+}
+
+/// Which version of a file was seen, and which was taken. `None`: there is no such file.
+#[derive(Debug, Default)]
+struct Looks {
+    seen: Option<Option<Version>>,
+    taken: Option<Option<Version>>,
+}
+
+impl Version {
+    /// The version of the file at a path, through symbolic links; `None` if there is none.
+    fn of(path: &Path) -> Option<Self> {
+        let of = |file: fs::Metadata| Self {
+            device: file.dev(),
+            inode: file.ino(),
+            length: file.len(),
+            modified: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+        };
+        fs::metadata(path).ok().map(of)
+    }
+}
+
+impl Looks {
+    /// Takes what a look has found. Returns whether the file is read now: when it differs from the one that was taken,
+    /// and two looks in a row found the same.
+    fn look(&mut self, version: Option<Version>) -> bool {
+        let is_settled = self.seen.replace(version) == Some(version);
+        let is_new = self.taken != Some(version);
+        if is_settled && is_new {
+            self.taken = Some(version);
+        }
+        is_settled && is_new
+    }
+}
+
+async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) {
+    let mut looks = Looks::default();
+    loop {
+        let Some(upstream) = shared.upgrade() else { return };
+        let file = upstream.settings().endpoints_file.clone();
+        drop(upstream);
+        let is_changed = match &file {
+            None => configured.changed().await.is_ok(),
+            Some(file) => {
+                look(&shared, file, &mut looks).await;
+                match tokio::time::timeout(LOOK_PAUSE, configured.changed()).await {
+                    Err(_) => continue,
+                    Ok(result) => result.is_ok(),
+                }
+            }
+        };
+        if !is_changed {
+            return;
+        }
+        // The settings were read together with the file. It may have changed since.
+        looks = Looks::default();
+    }
+}
+
+/// Looks at the file, and takes its endpoints if it has changed.
+async fn look(shared: &Weak<Shared>, file: &EndpointsFile, looks: &mut Looks) {
+    let path = Arc::clone(&file.path);
+    let Ok(version) = spawn_blocking(move || Version::of(&path)).await else { return };
+    if !looks.look(version) {
+        return;
+    }
+    let reading = file.clone();
+    let Ok(read) = spawn_blocking(move || reading.read()).await else { return };
+    if let Some(upstream) = shared.upgrade() {
+        take(&upstream, file, read);
+    }
+}
+
+fn take(upstream: &Shared, file: &EndpointsFile, read: Result<Vec<EndpointConfig>, EndpointsFileError>) {
+    match read {
+        Ok(endpoints) => upstream.list(endpoints),
+        Err(error) => {
+            let path = file.path.to_string_lossy();
+            let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
+            log::error!(
+                "endpoints file refused upstream={} file={} reason={}, the endpoints stay as they are",
+                upstream.settings().name,
+                Quoted(&format!("{path}{line}")),
+                Quoted(&error.text)
+            );
+        }
+    }
+}
+
+// === names ===
+
+/// The look-ups of one name.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lookups {
+    /// When the last one ended; `None` if the first one has not.
+    ended: Option<Instant>,
+    runs: bool,
+    /// Whether the last one failed.
+    failed: bool,
+}
+
+async fn follow_names(shared: Weak<Shared>, mut configured: watch::Receiver<()>, network: Arc<Network>) {
+    let lookups: Rc<RefCell<HashMap<String, Lookups>>> = Rc::default();
+    loop {
+        let Some(upstream) = shared.upgrade() else { return };
+        let interval = upstream.settings().resolve_each;
+        let names = upstream.names();
+        drop(upstream);
+        let Some(interval) = interval else {
+            if configured.changed().await.is_err() {
+                return;
+            }
+            continue;
+        };
+        let now = Instant::now();
+        for name in due(&mut lookups.borrow_mut(), &names, interval, now) {
+            let look_up = look_up(shared.clone(), Arc::clone(&network), name, Rc::clone(&lookups));
+            actix_rt::spawn(look_up);
+        }
+        // The list of names may change at any time with the file, so it is looked at as often as the file.
+        let next = now + interval.min(LOOK_PAUSE);
+        if let Ok(Err(_)) = timeout_at(next.into(), configured.changed()).await {
+            return;
+        }
+    }
+}
+
+/// The names whose look-ups begin now. They count as running.
+fn due(
+    lookups: &mut HashMap<String, Lookups>,
+    names: &[String],
+    interval: Duration,
+    now: Instant,
+) -> Vec<String> {
+    lookups.retain(|name, lookup| lookup.runs || names.contains(name));
+    let mut due = Vec::new();
+    for name in names {
+        let lookup = lookups.entry(name.clone()).or_default();
+        let is_due = lookup.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= interval);
+        if is_due && !lookup.runs {
+            lookup.runs = true;
+            due.push(name.clone());
+        }
+    }
+    due
+}
+
+/// Looks a name up, and takes its addresses. If that fails, the last ones stay.
+async fn look_up(
+    shared: Weak<Shared>,
+    network: Arc<Network>,
+    name: String,
+    lookups: Rc<RefCell<HashMap<String, Lookups>>>,
+) {
+    let found = network.look_up(&name).await;
+    let had_failed = lookups.borrow().get(&name).is_some_and(|lookup| lookup.failed);
+    let ended = Lookups { ended: Some(Instant::now()), runs: false, failed: found.is_err() };
+    lookups.borrow_mut().insert(name.clone(), ended);
+    let Some(upstream) = shared.upgrade() else { return };
+    match found {
+        Ok(addresses) => upstream.resolved(&name, &addresses),
+        Err(error) if !had_failed => warn(&upstream, &name, &error),
+        Err(_) => {}
+    }
+}
+
+fn warn(upstream: &Shared, name: &str, error: &LookupError) {
+    log::warn!(
+        "name look-up failed upstream={} name={name} reason={}, the endpoints stay as they are",
+        upstream.settings().name,
+        Quoted(&error.to_string())
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    fn version(number: u64) -> Option<Version> {
+        Some(Version { device: 1, inode: number, length: 1, modified: (0, 0), changed: (0, 0) })
+    }
+
+    #[test]
+    fn a_file_is_read_once_it_stays_the_same() {
+        let mut looks = Looks::default();
+        let found = [version(1), version(1), version(1), version(2), version(3), version(3), version(3)];
+        let read = found.map(|version| looks.look(version));
+        assert_eq!(read, [false, true, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_reported_once_and_taken_again() {
+        let mut looks = Looks::default();
+        let found = [version(1), version(1), None, version(1), None, None, None, version(1), version(1)];
+        let read = found.map(|version| looks.look(version));
+        assert_eq!(read, [false, true, false, false, false, true, false, false, true]);
+    }
+
+    #[test]
+    fn versions_differ_by_what_happens_to_a_file() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
+        assert_eq!(Version::of(&path), None);
+        fs::write(&path, "1")?;
+        let first = Version::of(&path);
+        assert_eq!(Version::of(&path), first);
+        fs::write(&path, "22")?;
+        let longer = Version::of(&path);
+        fs::write(&other, "33")?;
+        fs::rename(&other, &path)?;
+        let replaced = Version::of(&path);
+        assert!(first.is_some() && first != longer && longer != replaced);
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_is_looked_up_at_once_and_then_after_the_interval_and_never_twice_at_a_time() {
+        let (mut lookups, now) = (HashMap::new(), Instant::now());
+        let names = ["a".to_owned(), "b".to_owned()];
+        let end = |lookups: &mut HashMap<String, Lookups>, name: &str, at| {
+            lookups.insert(name.to_owned(), Lookups { ended: Some(at), runs: false, failed: false });
+        };
+        assert_eq!(due(&mut lookups, &names, INTERVAL, now), names);
+        assert!(due(&mut lookups, &names, INTERVAL, now + 9 * INTERVAL).is_empty(), "both run");
+        end(&mut lookups, "a", now);
+        assert!(due(&mut lookups, &names, INTERVAL, now + INTERVAL / 2).is_empty());
+        assert_eq!(due(&mut lookups, &names, INTERVAL, now + INTERVAL), ["a"]);
+        end(&mut lookups, "a", now + INTERVAL);
+        due(&mut lookups, &[], INTERVAL, now);
+        assert_eq!(lookups.keys().collect::<Vec<_>>(), ["b"], "a look-up that runs is not forgotten");
+        assert_eq!(due(&mut lookups, &names, INTERVAL, now), ["a"]);
+    }
+}
