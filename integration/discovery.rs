@@ -399,7 +399,7 @@ fn each_address_of_a_name_is_an_endpoint_and_the_name_is_looked_up_again() {
     proxy.wait_log("name look-up failed*name=chat.test");
     assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
     assert_eq!(proxy.client().ask("hello"), "hello");
-    // Each address is up or down by itself. Nothing listens at this one.
+    // Nothing listens at one address, and the other stays in use.
     proxy.set_hosts("127.0.0.2 chat.test\n127.0.0.4 chat.test\n");
     proxy.wait_log(&format!("endpoints changed*added=\"{}\"", label("127.0.0.4")));
     assert_eq!(proxy.client().ask("hello"), "hello");
