@@ -416,6 +416,6 @@ fn a_name_server_that_is_silent_delays_no_other_name() {
         Settings::request("ws://unused").endpoints(&list).with(r#"upstream.echo.resolve = "each""#);
     let Some(proxy) = Proxy::start_with_names(&settings, "127.0.0.1 live.test\n", ip) else { return };
     proxy.wait_log(&format!("endpoints changed*added=\"ws://live.test:{port} (127.0.0.1)\""));
-    assert_eq!(proxy.threads("name look-up"), 1, "the other look-up runs");
+    wait_for("the other look-up", PATIENCE, || proxy.threads("name look-up") == 1);
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
