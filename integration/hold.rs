@@ -1,6 +1,9 @@
 //! `recovery.hold`: messages wait for the next connection to the upstream instead of failing.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 use crate::harness::*;
 
@@ -152,4 +155,203 @@ fn a_message_that_is_held_too_long_fails_with_its_id() {
     client.close(1000, "");
     let account = proxy.account("1:0");
     assert_eq!((account.answered, account.errored), (1, 3), "{account:?}");
+}
+
+#[test]
+fn a_drain_fails_held_messages_before_the_close() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let settings = request(&upstream).with(r#"drain.grace = "200ms""#);
+    let mut proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    send(&mut client, 0..2);
+    proxy.signal("TERM");
+    let error = format!("Error sending event to server {}: Connection is closing", upstream.url());
+    for event in ["1:0:0", "1:0:1"] {
+        assert_eq!(client.recv_error(), (error.clone(), event.to_owned()));
+    }
+    client.expect_closed(1001);
+    assert_eq!(proxy.account("1:0").errored, 2);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn a_drain_waits_for_held_messages_within_its_grace() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let mut proxy = Proxy::start(&request(&upstream).with(r#"drain.grace = "10s""#)).expect_restarts();
+    let mut client = proxy.client();
+    send(&mut client, 0..2);
+    proxy.signal("TERM");
+    proxy.wait_log("draining");
+    upstream.start();
+    for text in numbers(0..2) {
+        assert_eq!(client.recv_text(), text);
+    }
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_held_messages_with_it() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let settings = request(&upstream).with(r#"listener.ws.on_client_close = "cancel""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    send(&mut client, 0..5);
+    client.reset();
+    let account = proxy.account("1:0");
+    assert_eq!((account.accepted, account.errored, account.unsettled), (5, 5, 0), "{account:?}");
+    upstream.start();
+    assert_eq!(proxy.client().ask("next"), "next");
+    assert_eq!(upstream.received(), 1);
+}
+
+#[test]
+fn giving_up_fails_held_messages_where_it_closes_the_client() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let settings = request(&upstream)
+        .with(r#"upstream.echo.on_give_up = "close""#)
+        .with(r#"upstream.echo.restart = { min = "50ms", max = "50ms", max_restarts = 3 }"#);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
+    let mut client = proxy.client();
+    send(&mut client, 0..2);
+    for event in ["1:0:0", "1:0:1"] {
+        assert_eq!(client.recv_error(), (sending(&upstream), event.to_owned()));
+    }
+    client.expect_closed(1013);
+    assert_eq!(proxy.account("1:0").errored, 2);
+}
+
+#[test]
+fn giving_up_keeps_held_messages_where_it_keeps_the_client() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let restart =
+        r#"upstream.echo.restart = { min = "50ms", max = "50ms", max_restarts = 3, probe = "100ms" }"#;
+    let proxy = Proxy::start(&request(&upstream).with(restart)).expect_restarts().expect("connector gave up");
+    let mut client = proxy.client();
+    send(&mut client, 0..2);
+    proxy.wait_log("connector gave up");
+    upstream.start();
+    for text in numbers(0..2) {
+        assert_eq!(client.recv_text(), text);
+    }
+}
+
+/// Without error replies, a message that is held too long closes the client.
+#[test]
+fn on_a_route_without_error_replies_held_messages_arrive_and_expired_ones_close() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::plain(&upstream.url())
+        .with(r#"upstream.echo.recovery.hold = "400ms""#)
+        .on_route(r#"on_upstream_loss = "keep""#);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("event failed");
+    let mut client = proxy.client();
+    upstream.conn(0);
+    stop(&upstream, &proxy, 1);
+    send(&mut client, 0..2);
+    upstream.start();
+    assert_eq!([client.recv_text(), client.recv_text()], ["0", "1"]);
+    let restarts = proxy.count_log("connector restart");
+    stop(&upstream, &proxy, restarts + 1);
+    client.text("late");
+    let reason = client.expect_closed(1012);
+    assert!(reason.contains("first lost event 1:0:"), "{reason}");
+}
+
+#[test]
+fn messages_for_a_server_that_a_program_names_are_not_held() {
+    let (upstream, other) = (TestUpstream::echo(), Port::take());
+    let program = format!(
+        "define script choose script match event of case \"other\" => let $url = \"{0}\" case _ => null end; \
+         event end; create script choose; \
+         select event from in into choose; select event from choose into out;",
+        other.url()
+    );
+    let settings = request(&upstream)
+        .with(&format!("upstream.echo.allow_urls = [\"{}\"]", other.url()))
+        .with(r#"upstream.echo.codec = "string""#)
+        .with(r#"listener.ws.codec = "string""#)
+        .incoming(&program);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector lost");
+    let mut client = proxy.client();
+    client.text("other");
+    let (error, _) = client.recv_error();
+    assert!(error.starts_with(&format!("Error sending event to server {}", other.url())), "{error}");
+    assert_eq!(client.ask("own"), "own");
+}
+
+/// Above the listener's `buffer`, the proxy stops reading from the client.
+#[test]
+fn the_client_is_not_read_when_the_buffer_is_used_up() {
+    let upstream = TestUpstream::stopped(|_, _| ());
+    let settings = request(&upstream)
+        .with(r#"listener.ws.buffer = "256KiB""#)
+        .with("upstream.echo.max_in_flight = 10000");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("first");
+    client.ping(b"read?");
+    let before = proxy.resident_kib();
+    let frame = Frame::client(TEXT, "x".repeat(32 * 1024)).bytes();
+    let mut sender = client.sender();
+    sender.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let sent = (0..2000).take_while(|_| sender.write_all(&frame).is_ok()).count();
+    assert!(sent < 1000, "{sent} messages of 32 KiB were read");
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < 4 << 10, "{grown} KiB");
+}
+
+/// Two pipelines stand between the session and the switch, and the upstream dies again and again under load. Whatever
+/// way an event takes, the upstream gets the events in the order of their numbers, and each at most once.
+#[test]
+fn order_survives_kills_under_load() {
+    const MESSAGES: usize = 6000;
+    let upstream = TestUpstream::echo();
+    let settings = request(&upstream)
+        .pipeline("one", "select event from in into out;")
+        .pipeline("two", "select event from in into out;")
+        .on_route(r#"incoming = ["one", "two"]"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let mut sender = client.sender();
+    let sending = std::thread::spawn(move || {
+        for number in 0..MESSAGES {
+            sender.write_all(&Frame::client(TEXT, number.to_string()).bytes()).unwrap();
+            if number % 20 == 0 {
+                pause(Duration::from_millis(5));
+            }
+        }
+    });
+    let (mut answered, mut errored) = (0, 0);
+    let mut kills = 0;
+    for number in 0..MESSAGES {
+        let text = client.recv_text();
+        match text.parse::<usize>() {
+            Ok(answer) => {
+                assert_eq!(answer, number, "outcomes are in the order of the messages");
+                answered += 1;
+            }
+            Err(_) => errored += 1,
+        }
+        if number / 500 > kills {
+            kills += 1;
+            match kills % 2 {
+                0 => upstream.kill_all(Death::Reset),
+                _ => {
+                    upstream.stop(Death::Fin);
+                    upstream.start();
+                }
+            }
+        }
+    }
+    sending.join().unwrap();
+    let seen: Vec<usize> = (0..upstream.connections())
+        .flat_map(|at| upstream.conn(at).texts())
+        .map(|text| text.parse().unwrap())
+        .collect();
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, and each once");
+    println!("{answered} answered, {errored} errored, {kills} kills, {} arrived", seen.len());
+    assert_eq!(answered + errored, MESSAGES);
+    assert!(seen.len() >= answered && kills >= 10);
+    // Only what was under way at a kill may fail.
+    assert!(errored <= kills * 128, "{errored}");
 }

@@ -44,6 +44,7 @@ mod logging;
 mod losses;
 mod malformed;
 mod names;
+mod notices;
 mod outages;
 mod outcomes;
 mod paths;

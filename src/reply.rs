@@ -15,8 +15,10 @@
 //! URLs are masked before they get here. Texts of pipelines and codecs contain only the client's own data.
 
 mod close;
+mod gap;
 
 pub use close::{close_for, reason_with};
+pub use gap::gap_data;
 
 use std::sync::Arc;
 

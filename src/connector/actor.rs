@@ -1,9 +1,10 @@
-//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`ending`] ends the connection;
-//! [`recovering`] passes messages through the session's journal.
+//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through the
+//! session's journal; [`replacing`] reports that the connection replaces another one; [`ending`] ends the connection.
 
 mod ending;
 mod overdue;
 mod recovering;
+mod replacing;
 
 use std::{
     sync::Arc,
@@ -238,7 +239,8 @@ impl Connector {
     /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget is
     /// used up.
     fn read(&mut self, task: &mut task::Context<'_>) {
-        if self.recovering.as_ref().is_some_and(|recovering| recovering.is_awaited()) {
+        let is_awaiting = self.recovering.as_ref().is_some_and(|recovering| recovering.is_awaited());
+        if is_awaiting || self.waiting.is_gated() {
             return self.hold_back(task);
         }
         let ConnectorState::Up(channel) = &mut self.state else { return };
@@ -421,7 +423,7 @@ impl Handler<DataMessage> for Connector {
             DataMessage::Events(envelopes) => self.waiting.push(envelopes),
             DataMessage::Mark(mark) if is_ended || self.can_send() => self.report(Fact::Marked(mark)),
             DataMessage::Mark(mark) => self.waiting.end_with(mark),
-            DataMessage::Failed(_) | DataMessage::Ended(_) => {}
+            DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
     }
 }
@@ -429,11 +431,12 @@ impl Handler<DataMessage> for Connector {
 impl Handler<Release> for Connector {
     type Result = ();
 
-    fn handle(&mut self, Release(earlier): Release, _: &mut Context<Self>) {
+    fn handle(&mut self, release: Release, _: &mut Context<Self>) {
         if let ConnectorState::Ended = self.state {
-            return self.report(Fact::Returned(earlier));
+            return self.report(Fact::Returned(release));
         }
-        self.waiting.release(earlier);
+        self.replace(release.replaces);
+        self.waiting.release(release.events);
         self.send_waiting();
     }
 }

@@ -9,7 +9,7 @@
 //! It sends `DataMessage` to the first outgoing pipeline or, without one, to the session, and [`Report`] to
 //! its supervisor.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use actix::Message;
 
@@ -45,7 +45,7 @@ pub struct ConnectorLinks {
     pub room: usize,
     /// Whether a program reads the origin of its events.
     pub reads_origin: bool,
-    /// Whether the connector sends no event before [`Release`].
+    /// Whether the connector neither sends nor receives before [`Release`].
     pub is_gated: bool,
     /// Whether the connector reads and sends nothing before [`Lend`](super::Lend).
     pub has_journal: bool,
@@ -69,14 +69,28 @@ impl std::fmt::Display for Generation {
 #[rtype(result = "()")]
 pub struct Close(pub Option<CloseFrame>);
 
-/// Supervisor → connector, data plane: send these events first, and then those that wait at the gate.
+/// Supervisor → connector, data plane: begin to send and to receive.
 ///
-/// The events are earlier than all that the output sends to the connector. There is no reply; a connector that has
-/// ended returns the events as [`Fact::Returned`]. A gated connector gets one `Release`, and no other connector gets
-/// any. Its events have permits, so it always fits in the mailbox.
+/// There is no reply; a connector that has ended returns the message as [`Fact::Returned`]. A gated connector gets one
+/// `Release`, and no other connector gets any. Its events have permits, so it always fits in the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-pub struct Release(pub Vec<Envelope>);
+pub struct Release {
+    /// The events to send before those that wait at the gate. They are earlier than all that the output sends to the
+    /// connector.
+    pub events: Vec<Envelope>,
+    /// The connection that this one replaces; `None` for the first one.
+    pub replaces: Option<Replaced>,
+}
+
+/// A lost connection that another one replaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// When it was lost.
+    pub since: Instant,
+    /// The last event that was written to it, or to one before it.
+    pub last_event: Option<EventNumber>,
+}
 
 /// Connector → supervisor, control plane: a change of the connection's state.
 ///
@@ -102,9 +116,9 @@ pub enum Fact {
     Ended(Ended),
     /// Events that arrived after the end of the connection.
     Unsent(Vec<Envelope>),
-    /// The events of a [`Release`] that arrived after the end of the connection. They precede all events in
+    /// A [`Release`] that arrived after the end of the connection. Its events precede all events in
     /// [`Ended::unsent`] and [`Fact::Unsent`].
-    Returned(Vec<Envelope>),
+    Returned(Release),
     /// The mark of the output has arrived, and each event before it has been sent or reported.
     Marked(Mark),
     /// The journal, which a connector that had ended did not take.

@@ -4,8 +4,8 @@
 //! Its states:
 //!
 //! * *Dialing*: the handshake is under way; events wait.
-//! * *Up*: events are sent, messages come back. Events of a *gated* connector wait until the supervisor releases it.
-//!   With a journal, events wait as well until the replay is complete.
+//! * *Up*: events are sent, messages come back. A *gated* connector does neither until the supervisor releases it. With
+//!   a journal, events wait as well until the replay is complete.
 //! * *Ended*: events that still arrive go back to the supervisor, until no edge holds the connector's
 //!   address.
 //!
@@ -24,5 +24,5 @@ mod waiting;
 pub use actor::Connector;
 pub use journal::{Lend, Loan, SessionJournal, recorded, sendable};
 pub use linger::{all_closed, share_lingering};
-pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Report, Start};
+pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Replaced, Report, Start};
 pub use waiting::Waiting;

@@ -32,6 +32,7 @@ use actix::Message;
 use crate::{
     event::{Event, EventNumber},
     failure::Failure,
+    recovery::Gap,
     wire::CloseFrame,
 };
 
@@ -93,6 +94,8 @@ pub enum DataMessage {
     Failed(Vec<Failed>),
     /// The upstream connection has ended, and the session ends with it.
     Ended(Box<UpstreamEnd>),
+    /// The upstream connection was replaced.
+    Notice(Box<Notice>),
     /// The last message to this actor before the sender switches to another one.
     Mark(Mark),
 }
@@ -104,6 +107,16 @@ pub enum DataMessage {
 /// is that of the [`Attach`](crate::pipeline::Attach) that causes the switch, counted from 1 in each session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub u64);
+
+/// The report of a gap that the client gets when its upstream connection was replaced (guarantee C11). It travels in
+/// the queue of the replies, before the first message of the new connection.
+#[derive(Debug)]
+pub struct Notice {
+    /// The obligation to settle the notice, which is a new event.
+    pub ticket: Ticket,
+    /// When the connection was replaced, and what may be missing.
+    pub gap: Gap,
+}
 
 /// The end of an upstream that ends its session. It travels in the queue of the replies, so that everything
 /// the upstream sent before reaches the client before the close.

@@ -154,10 +154,12 @@ impl AckTracker {
 
     fn ack(&self, ack: Ack) {
         let mut back = self.back();
-        let good = matches!(
-            ack,
-            Ack::Settled { status: AckStatus::Delivered | AckStatus::Dropped | AckStatus::Copied, .. }
-        );
+        let good = match &ack {
+            Ack::Settled { status: AckStatus::Delivered | AckStatus::Copied, .. } => true,
+            // Messages to the client may wait for an error event that was dropped.
+            Ack::Settled { status: AckStatus::Dropped, cause, .. } => *cause != Cause::Error,
+            Ack::Settled { .. } | Ack::PipelineDied(_) => false,
+        };
         back.acks.push(ack);
         back.wake_if(!good);
     }

@@ -6,7 +6,10 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use super::backlog::{Backlog, Keep, QueuedFrame};
+use super::{
+    backlog::{Backlog, Keep, QueuedFrame},
+    barrier::Barrier,
+};
 use crate::{
     channel::Channel, event::EventNumber, flow::Permit, net::Stream, settings::SlowConsumer, wire::Message,
 };
@@ -33,11 +36,16 @@ pub(super) enum Class {
     Push,
     /// Part of the notice: never dropped, and sent before the backlog.
     Notice,
+    /// Part of the notice that the upstream connection was replaced, the error reply of this event: never dropped, and
+    /// sent before the messages of the new connection.
+    Replaced(EventNumber),
 }
 
 /// The client's connection, and the backlog of frames for it.
 pub(super) struct Downstream {
     pub(super) channel: Channel<Stream, Option<Permit>>,
+    /// What follows a notice that the upstream connection was replaced.
+    barrier: Barrier<ClientFrame>,
     /// The backlog; `None` when messages are never dropped, so that all frames are queued for the socket.
     backlog: Option<Box<Backlog<ClientFrame>>>,
 }
@@ -59,26 +67,27 @@ impl Downstream {
             SlowConsumer::DropOldest => Some(Keep::Newest),
             SlowConsumer::DropNewest => Some(Keep::Oldest),
         };
-        Self { channel, backlog: keep.map(|keep| Box::new(Backlog::new(keep))) }
+        let backlog = keep.map(|keep| Box::new(Backlog::new(keep)));
+        Self { channel, barrier: Barrier::default(), backlog }
     }
 
-    /// Queues a frame. After the proxy's close frame it is dropped, because nothing may follow a close frame,
-    /// which already says that the session is over.
+    /// Queues a frame, once the notices before it have been queued. After the proxy's close frame it is dropped,
+    /// because nothing may follow a close frame, which already says that the session is over.
     pub(super) fn emit(&mut self, frame: ClientFrame) {
-        match &mut self.backlog {
-            Some(backlog) if frame.class == Class::Notice => {
+        let Self { channel, barrier, backlog } = self;
+        let mut queue = |frame| queue(channel, backlog, frame);
+        match frame.class {
+            Class::Replaced(event) => {
                 let is_last = frame.permit.is_some();
-                backlog.notice(frame, is_last);
+                barrier.notice(event, frame, is_last, queue);
             }
-            Some(backlog) if !backlog.is_empty() || self.channel.link().outbox().len() >= AHEAD => {
-                backlog.push(frame)
-            }
-            _ => self.send(frame),
+            Class::Notice => queue(frame),
+            Class::Owed | Class::Push => barrier.pass(frame, queue),
         }
     }
 
     fn send(&mut self, frame: ClientFrame) {
-        let _ = self.channel.link().push(frame.message, frame.permit);
+        send(&mut self.channel, frame);
     }
 
     /// Writes until the socket is full. Ready when everything that may be sent now is written.
@@ -123,6 +132,12 @@ impl Downstream {
         self.backlog.as_mut()?.stop_dropping()
     }
 
+    /// Announces that the error reply of `event` is a notice that the upstream connection was replaced. Later frames
+    /// follow it.
+    pub(super) fn expect_replaced(&mut self, event: EventNumber) {
+        self.barrier.expect(event);
+    }
+
     /// Announces that the error reply of `event` is the notice.
     pub(super) fn expect_notice(&mut self, event: EventNumber) {
         if let Some(backlog) = &mut self.backlog {
@@ -134,12 +149,15 @@ impl Downstream {
     pub(super) fn class_of_error(&self, event: EventNumber) -> Class {
         match &self.backlog {
             Some(backlog) if backlog.expects(event) => Class::Notice,
+            _ if self.barrier.expects(event) => Class::Replaced(event),
             _ => Class::Owed,
         }
     }
 
-    /// Stops waiting for the error reply of `event`, which an errors pipeline has dropped.
+    /// Stops waiting for the error reply of `event`, which an errors pipeline has dropped or which has no frame.
     pub(super) fn forget_notice(&mut self, event: EventNumber) {
+        let Self { channel, barrier, backlog } = self;
+        barrier.forget(event, |frame| queue(channel, backlog, frame));
         if let Some(backlog) = &mut self.backlog
             && backlog.expects(event)
         {
@@ -147,8 +165,10 @@ impl Downstream {
         }
     }
 
-    /// Moves the whole backlog to the socket's queue, because the close frame comes next.
+    /// Moves everything that waits to the socket's queue, because the close frame comes next.
     pub(super) fn release(&mut self) {
+        let Self { channel, barrier, backlog } = self;
+        barrier.forget_all(|frame| queue(channel, backlog, frame));
         for frame in self.backlog.as_mut().map(|backlog| backlog.take()).unwrap_or_default() {
             self.send(frame);
         }
@@ -158,4 +178,24 @@ impl Downstream {
     pub(super) fn discarded(&self) -> u64 {
         self.backlog.as_ref().map_or(0, |backlog| backlog.total())
     }
+}
+
+/// Queues a frame for the socket, or adds it to the backlog.
+fn queue(
+    channel: &mut Channel<Stream, Option<Permit>>,
+    backlog: &mut Option<Box<Backlog<ClientFrame>>>,
+    frame: ClientFrame,
+) {
+    match backlog {
+        Some(backlog) if frame.class == Class::Notice => {
+            let is_last = frame.permit.is_some();
+            backlog.notice(frame, is_last);
+        }
+        Some(backlog) if !backlog.is_empty() || channel.link().outbox().len() >= AHEAD => backlog.push(frame),
+        _ => send(channel, frame),
+    }
+}
+
+fn send(channel: &mut Channel<Stream, Option<Permit>>, frame: ClientFrame) {
+    let _ = channel.link().push(frame.message, frame.permit);
 }

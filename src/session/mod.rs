@@ -12,6 +12,7 @@ mod actor;
 mod backlog;
 #[cfg(test)]
 mod backlog_tests;
+mod barrier;
 mod delivery;
 #[cfg(test)]
 mod delivery_tests;

@@ -22,7 +22,8 @@ use super::{
     shaper::Shaper,
 };
 use crate::{
-    connector::{self, Close, Connector, Fact, Generation, Report, Start},
+    connector::{self, Close, Connector, Fact, Generation, Release, Replaced, Report, Start},
+    event::EventNumber,
     flow::{DataMessage, Edge, Envelope, mailbox_room},
     log::Quoted,
     pipeline::Attach,
@@ -44,6 +45,10 @@ pub struct Supervisor {
     hold_timer: Option<SpawnHandle>,
     /// The session's journal; `None` if it has none.
     recovering: Option<Recovering>,
+    /// The lost connection that the next one replaces.
+    replaced: Option<Replaced>,
+    /// The last event that was written to any connection to the route's own upstream.
+    last_event: Option<EventNumber>,
     /// Whether the session ends because the upstream was given up.
     is_given_up: bool,
     /// The endpoint for the next connection to the route's own upstream, reserved while the reconnect waits for its
@@ -96,6 +101,8 @@ impl Supervisor {
                 children,
                 held: Held::default(),
                 hold_timer: None,
+                replaced: None,
+                last_event: None,
                 is_given_up: false,
                 lease: None,
                 timer: None,
@@ -262,8 +269,9 @@ impl Handler<Report> for Supervisor {
                 let failing = self.keep_unsent(generation, envelopes, ctx);
                 self.unsent(generation, failing);
             }
-            Fact::Returned(envelopes) => {
-                let failing = self.keep_returned(generation, envelopes, ctx);
+            Fact::Returned(Release { events, replaces }) => {
+                self.replaced = replaces.or(self.replaced);
+                let failing = self.keep_returned(generation, events, ctx);
                 self.unsent(generation, failing);
             }
             Fact::Journal(journal) => self.take_back(journal, ctx),
@@ -285,7 +293,7 @@ impl Handler<DataMessage> for Supervisor {
                 self.held.marked(mark);
                 self.release();
             }
-            DataMessage::Failed(_) | DataMessage::Ended(_) => {}
+            DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
     }
 }

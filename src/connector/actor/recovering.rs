@@ -138,7 +138,7 @@ impl Connector {
 
     // --- From the upstream
 
-    /// Reads nothing, because the supervisor has the journal.
+    /// Reads nothing, because the supervisor has the journal or has not released the connector.
     pub(super) fn hold_back(&mut self, task: &task::Context<'_>) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
@@ -199,7 +199,7 @@ impl Connector {
                     }
                 }
                 Output::Deliver { message, .. } => self.deliver(message, None),
-                Output::Notice(gap) => log::debug!("gap session={} missing={}", self.tracker, gap.missing),
+                Output::Notice(gap) => self.notice(gap),
                 Output::Failed(failure) => self.unrestored(failure),
                 Output::Ready => {
                     is_ready = true;

@@ -26,6 +26,7 @@ impl Session {
             }
             DataMessage::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
             DataMessage::Ended(end) => self.upstream_ended(*end),
+            DataMessage::Notice(notice) => self.upstream_replaced(*notice),
             // A mark goes to a connector or to the supervisor only.
             DataMessage::Mark(_) => {}
         }
@@ -57,6 +58,9 @@ impl Session {
     fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
+        if kind == Kind::Error && self.messages.is_empty() {
+            self.down.forget_notice(event);
+        }
         let class = match (kind, cause) {
             (Kind::Error, _) => self.down.class_of_error(event),
             (Kind::Push, _) | (_, Cause::Push) => Class::Push,

@@ -1,6 +1,9 @@
 //! Reports failed events to the client: by an error reply, or by closing the session.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use super::{
     Session,
@@ -9,9 +12,9 @@ use super::{
 use crate::{
     event::{Event, EventId, EventNumber, Meta, Value},
     failure::{Failure, FailureKind, FailureLocation, Written},
-    flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Ticket, UpstreamEnd},
+    flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Notice, Ticket, UpstreamEnd},
     log::Quoted,
-    reply::{self, error_data},
+    reply::{self, error_data, gap_data},
     turn::now_ns,
     wire::CloseFrame,
 };
@@ -140,8 +143,13 @@ impl Session {
             failure,
             Failure { kind: FailureKind::Decode(_), location: FailureLocation::Downstream, .. }
         );
+        let source = undecodable.then_some(&*self.listener.name);
+        self.reply_with(event, cause, error_data(&failure, self.tracker.id(event), source), correlation);
+    }
+
+    /// Sends an error event with this data towards the client.
+    fn reply_with(&mut self, event: EventNumber, cause: Cause, data: Value, correlation: Option<Value>) {
         let ticket = self.tracker.issue_error(event);
-        let data = error_data(&failure, ticket.id(), undecodable.then_some(&*self.listener.name));
         let mut meta = Meta::new(false, self.meta.clone());
         if let Some(correlation) = correlation {
             let _ = meta.set("correlation", correlation);
@@ -171,6 +179,19 @@ impl Session {
             let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
             self.close_for(number, cause, &failure);
         }
+    }
+
+    /// Reports that the upstream connection was replaced, before the messages of the new one. On a route without error
+    /// replies the client gets no message that its protocol does not have.
+    pub(super) fn upstream_replaced(&mut self, Notice { ticket, gap }: Notice) {
+        let number = ticket.redeem();
+        if !self.links.replies_errors {
+            return;
+        }
+        self.delivery.announce(number);
+        self.down.expect_replaced(number);
+        let data = gap_data(&gap, &self.tracker, number, Instant::now(), SystemTime::now());
+        self.reply_with(number, Cause::Push, data, None);
     }
 
     /// Whether a failure must be reported. A failure is reported once per event, and not if the event has an

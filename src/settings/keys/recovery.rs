@@ -38,6 +38,7 @@ pub(super) const RECOVERY: &[Key] = &[
     key("recovery.max_entries", Kind::Count(1, ENTRIES_MAX), Preset::Count(1024)),
     key("recovery.max_bytes", JOURNAL, Preset::Text("256KiB")),
     key("recovery.hold", HOLD, Preset::Text("never")),
+    key("recovery.notice", Kind::Flag, Preset::Absent),
 ];
 
 // The tables in the lists. Each has the keys that its kind of message needs.

@@ -17,6 +17,7 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
         let users: Vec<_> = routes.iter().filter(of_it).collect();
         check_hold(section, &users);
+        check_notice(section, &users);
         let recovers = |route: &&Route| {
             let has_journal =
                 route.upstream.as_ref().is_some_and(|upstream| upstream.recovery.journal.is_some());
@@ -38,6 +39,25 @@ fn check_hold(section: &Section<'_>, users: &[&Route]) {
         return;
     }
     section.conflict("recovery.hold", &["exchange", "recovery.preset"], why_never_recovered(users));
+}
+
+/// Refuses `recovery.notice` if no client would ever get a notice: the connection is not replaced, or the route has no
+/// error replies.
+fn check_notice(section: &Section<'_>, users: &[&Route]) {
+    let is_set = section.said("recovery.notice").is_some() && section.flag("recovery.notice");
+    let recovers = |route: &&&Route| route.keeps_client() && !route.routed_by_url;
+    let recovering: Vec<_> = users.iter().filter(recovers).collect();
+    if !is_set || users.is_empty() || recovering.iter().any(|route| route.replies_errors()) {
+        return;
+    }
+    let text = match recovering.is_empty() {
+        true => why_never_recovered(users),
+        false => {
+            "has no effect: each route to this upstream that keeps its clients is without error replies \
+             (error_replies, errors)"
+        }
+    };
+    section.conflict("recovery.notice", &["exchange", "recovery.preset"], text);
 }
 
 fn why_never_recovered(users: &[&Route]) -> &'static str {

@@ -95,6 +95,31 @@ fn keys_about_several_servers_are_refused_for_one() {
 }
 
 #[test]
+fn notices_are_refused_if_no_client_would_get_one() {
+    let notice = with("upstream.echo", "recovery.notice = true");
+    let kept = format!("{notice}stateless = true\n");
+    let sent = load(&format!("{kept}error_replies = true\n"), &[]).unwrap();
+    assert!(sent.upstreams["echo"].recovery.notice);
+    load(&format!("{kept}errors = [\"pass\"]\n"), &[]).unwrap();
+    let refused = |text: &str, why: &str| {
+        let expected =
+            format!("upstream.echo.recovery.notice = true (/etc/towline.toml): has no effect: {why}");
+        assert_eq!(problems(text, &[]), [expected]);
+    };
+    refused(
+        &kept,
+        "each route to this upstream that keeps its clients is without error replies (error_replies, errors)",
+    );
+    refused(
+        &notice,
+        "each route to this upstream closes the client when the connection is lost (on_upstream_loss)",
+    );
+    let journal = with("upstream.echo", "recovery.preset = \"mqtt\"");
+    assert!(load(&journal, &[]).unwrap().upstreams["echo"].recovery.notice, "the default with a journal");
+    assert!(!load(MINIMAL, &[]).unwrap().upstreams["echo"].recovery.notice, "the default without one");
+}
+
+#[test]
 fn sections_that_no_route_names_are_listed() {
     let text = with("upstream.two", "url = \"ws://h/\"");
     assert_eq!(load(&text, &[]).unwrap().unused(), ["upstream.two", "pipeline.pass"]);

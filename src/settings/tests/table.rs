@@ -95,6 +95,8 @@ fn every_choice_has_an_effect() {
             for value in values {
                 let text = match key.name {
                     "recovery.preset" => &stream,
+                    // A notice needs error replies.
+                    "recovery.notice" => &text,
                     name if name.starts_with("recovery.") => &journal,
                     _ => &text,
                 };

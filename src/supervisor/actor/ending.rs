@@ -6,14 +6,14 @@ use actix::Context;
 
 use super::{Lost, Supervisor, recovering::Recovered};
 use crate::{
-    connector::{Ended, Generation},
+    connector::{Ended, Generation, Replaced},
     failure::{Failure, FailureKind, Written},
     flow::{Cause, DataMessage, Failed, UpstreamEnd},
     log::Quoted,
     reply,
     settings::ExchangeMode,
     supervisor::{
-        child::Redial,
+        child::{Child, Redial},
         children::Next,
         loss::{self, Fate, SessionEnd, fail_unsettled},
     },
@@ -25,6 +25,7 @@ impl Supervisor {
         let server = self.server(generation);
         let (reason, unsettled) = (reply::reason(&ended.failure), ended.unsettled.len() + ended.unsent.len());
         self.report_loss(generation, &ended.failure);
+        self.note_loss(generation, &ended);
         let recovered = self.recover(&mut ended, &server);
         let (settings, keeps_client) = (self.plan.settings(), self.links.keeps_client);
         let (now, chance) = (Instant::now(), rand::random());
@@ -68,6 +69,20 @@ impl Supervisor {
     fn report_loss(&self, generation: Generation, failure: &Failure) {
         if let Some(child) = self.children.get(generation).filter(|child| child.connection().was_up) {
             self.plan.upstream().report_end(&child.destination().endpoint, failure);
+        }
+    }
+
+    /// Records the loss of a connection to the route's own upstream, for the notice at the next one. A journal makes
+    /// the notices of its session itself.
+    fn note_loss(&mut self, generation: Generation, ended: &Ended) {
+        if self.has_journal() {
+            return;
+        }
+        let connection = self.children.get(generation).map(Child::connection);
+        if connection.is_some_and(|connection| connection.is_main && connection.was_up) {
+            self.last_event = ended.last_written.or(self.last_event);
+            let since = self.replaced.map_or_else(Instant::now, |replaced| replaced.since);
+            self.replaced = Some(Replaced { since, last_event: self.last_event });
         }
     }
 

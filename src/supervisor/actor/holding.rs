@@ -89,7 +89,7 @@ impl Supervisor {
             log::debug!("events passed on session={} count={}", self.links.tracker, events.len());
         }
         if let Some(connector) = self.children.get(generation).and_then(Child::connector) {
-            Edge::to(connector).notify(Release(events));
+            Edge::to(connector).notify(Release { events, replaces: self.replaced.take() });
         }
     }
 

@@ -10,8 +10,8 @@ use crate::{
     connector::{Ended, Lend, Loan, SessionJournal, exchange::Unsettled},
     event::EventNumber,
     failure::{Failure, FailureKind, Written},
-    flow::{AckStatus, DataMessage, Edge, Envelope, Failed, Ticket},
-    recovery::{self, Loss, Lost, Message, Output, Reason, Recovery},
+    flow::{AckStatus, Cause, DataMessage, Edge, Envelope, Failed, Notice, Ticket},
+    recovery::{self, Gap, Loss, Lost, Message, Output, Reason, Recovery},
     reply,
     supervisor::{
         child::{Child, Redial},
@@ -34,6 +34,8 @@ pub(super) struct Recovering {
 /// The outcomes of a connection's events that the journal determines.
 #[derive(Default)]
 pub(super) struct Recovered {
+    /// Notices that were due before the loss.
+    notices: Vec<Gap>,
     /// Messages for the client, in order.
     messages: Vec<Envelope>,
     /// Failures without a message in the client's protocol.
@@ -112,6 +114,10 @@ impl Supervisor {
 
     /// Sends the messages for the client, and returns the failures.
     pub(super) fn emit(&self, recovered: Recovered) -> Vec<Failed> {
+        for gap in recovered.notices.into_iter().filter(|_| self.plan.settings().recovery.notice) {
+            let ticket = self.links.tracker.issue(Cause::Push);
+            self.links.back.notify(DataMessage::Notice(Box::new(Notice { ticket, gap })));
+        }
         if !recovered.messages.is_empty() {
             self.links.back.notify(DataMessage::Events(recovered.messages));
         }
@@ -248,8 +254,9 @@ impl Sorting<'_> {
             match output {
                 Output::Deliver { message, .. } => recovered.messages.extend(self.shaper.push(message)),
                 Output::Failed(failure) => self.fail(failure, &mut recovered),
+                Output::Notice(gap) => recovered.notices.push(gap),
                 // The others are for a connection.
-                Output::Notice(_) | Output::Send(_) | Output::Ready | Output::Broken(_) => {}
+                Output::Send(_) | Output::Ready | Output::Broken(_) => {}
             }
         }
         for event in lost.kept {

@@ -22,6 +22,8 @@ pub struct RecoveryConfig {
     pub journal: Option<Arc<recovery::Recovery>>,
     /// How long a message waits for a connection; `None` when it fails at once.
     pub hold: Option<Duration>,
+    /// Whether a client learns that its upstream connection was replaced.
+    pub notice: bool,
 }
 
 /// Sets a path of a pattern.
@@ -69,10 +71,12 @@ pub(super) fn read(
     format: Option<&Format>,
     limits: wire::Limits,
 ) -> RecoveryConfig {
-    RecoveryConfig {
-        journal: journal(section, exchange, format, limits),
-        hold: section.timeout("recovery.hold"),
-    }
+    let journal = journal(section, exchange, format, limits);
+    let notice = match section.said("recovery.notice") {
+        Some(_) => section.flag("recovery.notice"),
+        None => journal.is_some(),
+    };
+    RecoveryConfig { journal, hold: section.timeout("recovery.hold"), notice }
 }
 
 /// Reads the keys of the journal.
