@@ -341,3 +341,92 @@ fn a_subscription_that_the_upstream_refuses_to_restore_is_an_error_of_its_event(
         }
     }
 }
+
+#[test]
+fn each_subscription_has_one_notice_before_its_first_message() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), RPC).on_route("error_replies = true");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    upstream.conn(0).die(Death::Reset);
+    let second = upstream.conn(1);
+    let replayed = heard(&second, 1);
+    second.text(&rpc_answer(&id_of(&replayed[0]), "0xb"));
+    second.text(&head("0xb"));
+    let notice = client.recv_json();
+    assert_eq!(notice["error"], "upstream connection replaced");
+    let gap = &notice["gap"];
+    assert_eq!(
+        (&gap["lost"], &gap["generation"], &gap["last_event"]),
+        (&json!("unknown"), &json!(2), &json!("1:0:0"))
+    );
+    assert_eq!(gap["entry"], json!({ "key": ["newHeads"], "id": "0xa", "event_id": "1:0:0" }));
+    assert_eq!(client.recv_text(), head("0xa"));
+}
+
+#[test]
+fn numbered_messages_show_how_many_are_missing() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(
+        &upstream.url(),
+        r#"open = [{ when = { op = "open" }, id = "topic", request = "topic", resume = "after" }]"#,
+    )
+    .with(r#"upstream.echo.recovery.answer = [{ when = { op = "opened" }, request = "topic", resumed = { resumed = true } }]"#)
+    .with(r#"upstream.echo.recovery.data = [{ when = { op = "data" }, id = "topic", cursor = "n", numbered = true }]"#)
+    .on_route("error_replies = true");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let data = |number: u64| format!(r#"{{"op":"data","topic":"t","n":{number}}}"#);
+    client.text(r#"{"op":"open","topic":"t","after":0}"#);
+    heard(&upstream.conn(0), 1);
+    upstream.conn(0).text(r#"{"op":"opened","topic":"t"}"#);
+    client.recv_text();
+    upstream.conn(0).text(&data(1));
+    assert_eq!(client.recv_text(), data(1));
+    for (connection, resumed, next, lost) in [(1, false, 5, json!(3)), (2, true, 6, json!("none"))] {
+        upstream.conn(connection - 1).die(Death::Reset);
+        let conn = upstream.conn(connection);
+        let last = if connection == 1 { 1 } else { 5 };
+        assert_eq!(heard(&conn, 1), [format!(r#"{{"op":"open","topic":"t","after":{last}}}"#)]);
+        conn.text(&format!(r#"{{"op":"opened","topic":"t","resumed":{resumed}}}"#));
+        conn.text(&data(next));
+        assert_eq!(client.recv_json()["gap"]["lost"], lost);
+        assert_eq!(client.recv_text(), data(next));
+    }
+}
+
+#[test]
+fn held_events_follow_the_replay() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), RPC).with(r#"upstream.echo.recovery.hold = "30s""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = subscribed(&upstream, &proxy);
+    upstream.stop(Death::Reset);
+    proxy.wait_log("connector restart session=1:0");
+    let other = BALANCE.replace("\"id\":2", "\"id\":3");
+    client.text(BALANCE);
+    client.text(&other);
+    upstream.start();
+    let second = upstream.conn(1);
+    let replayed = heard(&second, 1);
+    assert!(replayed[0].contains("eth_subscribe"), "{replayed:?}");
+    second.text(&rpc_answer(&id_of(&replayed[0]), "0xb"));
+    assert_eq!(heard(&second, 3)[1..], [BALANCE.to_owned(), other]);
+}
+
+#[test]
+fn an_open_that_waits_for_another_connection_fails_when_the_upstream_is_given_up() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), RPC)
+        .with(r#"upstream.echo.recovery.in_flight = "retry""#)
+        .with(r#"upstream.echo.restart = { min = "20ms", max = "50ms", max_restarts = 2 }"#)
+        .with(r#"upstream.echo.on_give_up = "close""#);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up session=1:0");
+    let mut client = proxy.client();
+    client.text(HEADS);
+    heard(&upstream.conn(0), 1);
+    upstream.stop(Death::Reset);
+    let failed = client.recv_json();
+    assert_eq!((&failed["id"], &failed["error"]["code"]), (&json!(1), &json!(-32000)));
+    assert_eq!(client.expect_closed(1013), "upstream is not available");
+}

@@ -114,3 +114,70 @@ pub fn sendable(recovery::Message { payload, binary }: recovery::Message) -> wir
         Err(_) => wire::Message::Binary(payload),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix::{Actor, Context, Handler};
+    use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+    use super::*;
+    use crate::{
+        flow::{AckTracker, Cause},
+        recovery::{Protocol, Recovery, Settings},
+    };
+
+    /// The supervisor in a test, which passes on the generation of each report about a journal.
+    struct Home(UnboundedSender<Generation>);
+
+    impl Actor for Home {
+        type Context = Context<Self>;
+    }
+
+    impl Handler<Report> for Home {
+        type Result = ();
+
+        fn handle(&mut self, report: Report, _: &mut Context<Self>) {
+            assert!(matches!(report.fact, Fact::Journal(_)), "{report:?}");
+            self.0.send(report.generation).unwrap();
+        }
+    }
+
+    fn journal() -> Box<SessionJournal> {
+        let recovery = Recovery::new(&Protocol::Mqtt, Settings::default()).unwrap();
+        Box::new(SessionJournal::new(&recovery))
+    }
+
+    #[actix::test]
+    async fn a_journal_on_loan_returns_unless_the_loan_has_ended() {
+        let (sender, mut returned) = unbounded_channel();
+        let home = Edge::to(&Home(sender).start());
+        drop(Loan::new(journal(), Generation(7), home.clone()));
+        assert_eq!(returned.recv().await, Some(Generation(7)));
+        let mut loan = Loan::new(journal(), Generation(8), home);
+        assert!(loan.journal().is_some() && !loan.is_ready());
+        assert!(loan.end().is_some() && loan.journal().is_none());
+        drop(loan);
+        assert_eq!(returned.recv().await, None, "the supervisor is gone, and got nothing more");
+    }
+
+    #[test]
+    fn a_kept_obligation_is_taken_once() {
+        let (tracker, mut held) = (AckTracker::new(1, 0), journal());
+        for _ in 0..3 {
+            held.keep(tracker.issue(Cause::Message));
+        }
+        assert_eq!(held.take_kept(EventNumber(1)).map(Ticket::redeem), Some(EventNumber(1)));
+        assert!(held.take_kept(EventNumber(1)).is_none());
+        let rest: Vec<_> = held.take_all_kept().into_iter().map(Ticket::redeem).collect();
+        assert_eq!(rest, [EventNumber(0), EventNumber(2)]);
+    }
+
+    #[test]
+    fn messages_keep_their_kind_and_their_bytes() {
+        for message in [wire::Message::Text("ä".into()), wire::Message::Binary(vec![0xff].into())] {
+            assert_eq!(sendable(recorded(message.clone())), message);
+        }
+        let invalid = recovery::Message { payload: vec![0xff].into(), binary: false };
+        assert!(sendable(invalid).is_binary(), "a text frame would be refused");
+    }
+}
