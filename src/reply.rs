@@ -156,6 +156,7 @@ mod tests {
             (Failure::rate_limited(Excess::Bytes), "Error accepting message: more bytes than allowed"),
             (Failure::program("no such field", true), "Error in pipeline: no such field"),
             (Failure::rejected(true), "Error in pipeline: event was refused"),
+            (Failure::unrecorded("too many"), "Error accepting message: too many"),
             (Failure::lost(), "Error processing event: internal error"),
         ] {
             assert_eq!(text(&failure), expected, "{failure:?}");
@@ -174,6 +175,7 @@ mod tests {
             (FailureKind::Unresponsive, "detail", "detail"),
             (FailureKind::OutOfMemory, "detail", "detail"),
             (FailureKind::NotAllowed, "detail", "detail"),
+            (FailureKind::Recovery, "detail", "detail"),
             (FailureKind::Connect(ConnectFailure::Lookup), "detail", "detail"),
             (FailureKind::Connect(ConnectFailure::Status(401)), "", "handshake refused with status 401"),
             (FailureKind::Closed(None), "", "Connection closed by server"),

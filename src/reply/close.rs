@@ -104,6 +104,10 @@ mod tests {
             (Failure::rejected(true), [Some(1011), Some(1011)]),
             (Failure::lost(), [Some(1011), Some(1011)]),
             (Failure::gap(3), [None, None]),
+            (Failure::unrecorded("detail"), [Some(1008), Some(1008)]),
+            (not_sent(Failure::connection(FailureKind::Recovery, "detail")), [Some(1012), None]),
+            // The event counts as delivered, and its subscription is lost.
+            (no_reply(Failure::connection(FailureKind::Recovery, "detail")), [Some(1012), Some(1012)]),
         ]
     }
 
