@@ -1,5 +1,7 @@
 //! Upstreams with several endpoints.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::*;
 
 /// Three upstreams that answer with their number.
@@ -22,18 +24,43 @@ fn live(upstreams: &[TestUpstream]) -> Vec<usize> {
     upstreams.iter().map(TestUpstream::live).collect()
 }
 
+/// Whether each number is within a tenth of an equal share of the sum.
+fn is_even(counts: &[usize]) -> bool {
+    let share = counts.iter().sum::<usize>() / counts.len();
+    counts.iter().all(|count| count.abs_diff(share) * 10 <= share)
+}
+
 #[test]
 fn sessions_are_spread_over_the_endpoints() {
-    for (balance, slack) in [("least_sessions", 2), ("round_robin", 2), ("random", 8)] {
+    for balance in ["least_sessions", "round_robin", "random"] {
         let upstreams = three();
         let settings = settings(&list(upstreams.iter().zip([""; 3])))
             .with(&format!("upstream.echo.balance = {balance:?}"));
         let proxy = Proxy::start(&settings);
-        let _clients: Vec<_> = (0..60).map(|_| proxy.client()).collect();
+        let _clients: Vec<_> = (0..240).map(|_| proxy.client()).collect();
         let live = live(&upstreams);
-        assert_eq!(live.iter().sum::<usize>(), 60);
-        assert!(live.iter().all(|count| count.abs_diff(20) <= slack), "{balance}: {live:?}");
+        assert_eq!(live.iter().sum::<usize>(), 240);
+        assert!(is_even(&live), "{balance}: {live:?}");
     }
+}
+
+#[test]
+fn clients_with_different_hashes_are_spread_over_the_endpoints() {
+    let upstreams = three();
+    let settings = settings(&list(upstreams.iter().zip([""; 3])))
+        .with(r#"upstream.echo.balance = "hash""#)
+        .with(r#"upstream.echo.hash = "query:user""#);
+    let proxy = Proxy::start(&settings);
+    let addr = proxy.addr();
+    let visit = |part: usize| {
+        for user in (part..4000).step_by(4) {
+            Opening::new(addr).path(&format!("/?user={user}")).open();
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|part| _ = scope.spawn(move || visit(part))));
+    let visits: Vec<_> = upstreams.iter().map(TestUpstream::handshakes).collect();
+    assert_eq!(visits.iter().sum::<usize>(), 4000);
+    assert!(is_even(&visits), "{visits:?}");
 }
 
 #[test]
@@ -152,4 +179,167 @@ fn clients_with_the_same_hash_go_to_the_same_endpoint_while_it_is_up() {
     for (before, after) in before.iter().zip((0..60).map(ask)) {
         assert!(if before == "0" { after != "0" } else { after == *before }, "{before} became {after}");
     }
+}
+
+#[test]
+fn an_endpoint_that_refuses_connections_is_dialed_once() {
+    let upstreams = three();
+    upstreams[0].stop(Death::Reset);
+    let proxy =
+        Proxy::start(&settings(&list(upstreams.iter().zip([""; 3])))).expect("endpoint down upstream=echo");
+    let _clients: Vec<_> = (0..30).map(|_| proxy.client()).collect();
+    assert_eq!(live(&upstreams), [0, 15, 15]);
+    assert_eq!(proxy.count_log("endpoint down"), 1);
+    assert_eq!(proxy.count_log("connector restart"), 0, "no client notices");
+}
+
+/// The endpoint accepts connections and never answers. A client waits for half of `connect_timeout` at most.
+#[test]
+fn an_endpoint_that_hangs_delays_few_clients() {
+    let upstreams = three();
+    upstreams[0].set_answer(Answer::Silent);
+    let settings = settings(&list(upstreams.iter().zip([""; 3])))
+        .with(r#"upstream.echo.connect_timeout = "600ms""#)
+        .on_route(r#"dial_before_accept = "5s""#);
+    let proxy = Proxy::start(&settings).expect("endpoint ejected");
+    let mut clients: Vec<_> = (0..40).map(|_| proxy.client()).collect();
+    assert_eq!(live(&upstreams), [0, 20, 20]);
+    assert!(clients.iter_mut().all(|client| client.ask("who") != "0"));
+    // Five failures in a row eject it for 30 s.
+    assert_eq!(upstreams[0].handshakes(), 5);
+    proxy.wait_log(
+        "endpoint ejected upstream=echo endpoint=*for=30000ms reason=\"no connection within 300ms\"",
+    );
+    assert_eq!(proxy.count_log("connector restart"), 0, "each client is served by its first attempt");
+}
+
+#[test]
+fn a_slow_handshake_is_no_failure() {
+    let [slow, other, _] = three();
+    slow.set_answer(Answer::Wait);
+    let proxy = Proxy::start(&settings(&list([(&slow, ""), (&other, ", priority = 1")])));
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| proxy.client().ask("who"))).collect();
+        wait_for("all dials", PATIENCE, || slow.handshakes() == 8);
+        // A tenth of `connect_timeout`.
+        pause(Duration::from_millis(200));
+        slow.set_answer(Answer::Accept);
+        assert!(clients.into_iter().all(|client| client.join().unwrap() == "0"));
+    });
+    assert_eq!(other.handshakes(), 0);
+}
+
+/// One endpoint starts and dies again and again. Each message has one outcome, and the clients of the others notice
+/// nothing.
+#[test]
+fn an_endpoint_that_flaps_harms_only_its_own_sessions() {
+    const FLAPS: usize = 8;
+    let upstreams = three();
+    let proxy = Proxy::start(&settings(&list(upstreams.iter().zip([""; 3])))).expect_restarts();
+    let mut clients: Vec<_> = (0..30).map(|_| proxy.client()).collect();
+    let mut homes: Vec<_> = clients.iter_mut().map(|client| client.ask("who")).collect();
+    let mut errors = 0;
+    for _ in 0..FLAPS {
+        upstreams[0].stop(Death::Reset);
+        for (client, home) in clients.iter_mut().zip(&mut homes) {
+            let answer = client.ask("who");
+            match answer.as_str() {
+                "0" | "1" | "2" => *home = answer,
+                error => {
+                    assert!(error.contains("\"error\""), "{error}");
+                    assert_eq!(home, "0", "its endpoint is up");
+                    errors += 1;
+                }
+            }
+        }
+        upstreams[0].start();
+        wait_for("a probe", PATIENCE, || {
+            let _client = proxy.client();
+            upstreams[0].live() > 0
+        });
+    }
+    wait_for("all to be served", PATIENCE, || clients.iter_mut().all(|client| client.ask("who").len() == 1));
+    println!("{errors} messages failed in {FLAPS} outages");
+    assert_eq!(live(&upstreams).iter().sum::<usize>(), 30);
+    assert!(proxy.count_log("endpoint down") <= FLAPS && errors <= 10 * FLAPS);
+}
+
+#[test]
+fn an_endpoint_that_came_back_gets_few_of_the_new_sessions_at_first() {
+    let upstreams = three();
+    let settings = settings(&list(upstreams.iter().zip([""; 3]))).with(r#"upstream.echo.slow_start = "1h""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let _clients: Vec<_> = (0..60).map(|_| proxy.client()).collect();
+    upstreams[0].stop(Death::Reset);
+    wait_for("all to move", PATIENCE, || live(&upstreams) == [0, 30, 30]);
+    upstreams[0].start();
+    // Nobody dials it, so that the outage ends a second after the probe.
+    proxy.wait_log("endpoint up upstream=echo");
+    let before = live(&upstreams)[0];
+    let _more: Vec<_> = (0..300).map(|_| proxy.client()).collect();
+    // A tenth of the weight of each other: a twenty-first of the new sessions, which are 14.
+    let got = live(&upstreams)[0] - before;
+    assert!((1..=40).contains(&got), "{got} of 300");
+    let [_, one, two] = live(&upstreams)[..] else { panic!("three") };
+    assert!(is_even(&[one, two]), "{one} and {two}");
+}
+
+/// A session that reconnects uses one slot of `restart.rate` for each endpoint that it tries.
+#[test]
+fn reconnects_that_fail_over_keep_the_pace() {
+    const RATE: usize = 30;
+    const SESSIONS: usize = 30;
+    let [main, spare, _] = three();
+    let settings = settings(&list([(&main, ""), (&spare, ", priority = 1")]))
+        .with("upstream.echo.ejection.failures = 0")
+        .with(&format!("upstream.echo.restart = {{ max_restarts = 1000, rate = {RATE} }}"));
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let _clients: Vec<_> = (0..SESSIONS).map(|_| proxy.client()).collect();
+    main.set_answer(Answer::Refuse(503));
+    let before = main.handshakes();
+    let (mut seen, start) = (Vec::new(), Instant::now());
+    main.kill_all(Death::Reset);
+    wait_for("all to move", PATIENCE, || {
+        seen.push((start.elapsed(), main.handshakes() + spare.handshakes() - before));
+        spare.live() == SESSIONS
+    });
+    assert!(seen.last().unwrap().1 >= 2 * SESSIONS, "each tries both");
+    for (from, dials) in &seen {
+        let second = seen.iter().take_while(|(until, _)| *until <= *from + Duration::from_secs(1)).last();
+        let dials = second.unwrap().1 - dials;
+        assert!(dials <= RATE + RATE / 10 + 1, "{dials} dials in a second");
+    }
+}
+
+/// The error for a message in flight follows the kill of its endpoint at once, not a timeout. The bound is for busy
+/// machines; docs/upstreams.md has measured times.
+#[test]
+fn an_error_follows_a_kill_at_once() {
+    let upstreams = [0, 1, 2].map(|number: usize| {
+        TestUpstream::with(move |conn, message| {
+            if message == Message::text("who") {
+                conn.text(&number.to_string());
+            }
+        })
+    });
+    let proxy = Proxy::start(&settings(&list(upstreams.iter().zip([""; 3])))).expect_restarts();
+    let mut delays = Vec::new();
+    for _ in 0..50 {
+        let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
+        let home = |client: &mut Client| client.ask("who").parse::<usize>().unwrap();
+        let Some(mut client) = clients.pop() else { panic!("three") };
+        let upstream = &upstreams[home(&mut client)];
+        let received = upstream.received();
+        client.text("question");
+        wait_for("the question", PATIENCE, || upstream.received() > received);
+        let killed = Instant::now();
+        upstream.kill_all(Death::Reset);
+        client.recv_error();
+        delays.push(killed.elapsed());
+        assert!(clients.iter_mut().all(|client| home(client) < 3));
+    }
+    delays.sort();
+    let (median, worst) = (delays[delays.len() / 2], delays[delays.len() - 1]);
+    println!("error after {median:?} (median), {worst:?} (worst)");
+    assert!(median <= Duration::from_millis(50) && worst <= Duration::from_secs(1), "{delays:?}");
 }

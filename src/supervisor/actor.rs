@@ -27,7 +27,7 @@ use crate::{
     flow::{DataMessage, Edge, Envelope, mailbox_room},
     log::Quoted,
     pipeline::Attach,
-    upstream::{Destination, DialPlan, First, Lease},
+    upstream::{Destination, DialPlan, First, Lease, Suppressed},
     wire::CloseFrame,
 };
 
@@ -199,9 +199,12 @@ impl Supervisor {
     }
 
     fn log_up(&self, child: &Child<Addr<Connector>>) {
-        let Some(suppressed) = self.plan.upstream().line() else { return };
+        let (generation, upstream) = (child.generation(), self.plan.upstream());
+        // The first connection of each session is a line, as the session is.
+        let is_first = generation == Generation(1);
+        let suppressed = if is_first { Some(Suppressed::default()) } else { upstream.line(log::Level::Info) };
+        let Some(suppressed) = suppressed else { return };
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
-        let generation = child.generation();
         match child.redial() {
             Redial::Automatic => {
                 log::info!(

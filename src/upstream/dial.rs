@@ -198,19 +198,15 @@ async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -
             },
         };
         let endpoint = Arc::clone(lease.endpoint());
+        tried.push(Arc::clone(&endpoint));
         // The client's path makes this endpoint's URL too long. The handshake has checked the first endpoint's.
-        let Ok(url) = plan.path.at(endpoint.url()) else {
-            tried.push(endpoint);
-            continue;
-        };
-        let destination = Destination { endpoint: Arc::clone(&endpoint), url };
+        let Ok(url) = plan.path.at(endpoint.url()) else { continue };
         let left = left_until(end);
-        let share = if upstream.has_another(&endpoint, &tried) { left / 2 } else { left };
-        match connect(&plan, lease, destination, &promise, share).await {
+        let share = if upstream.has_another(&tried) { left / 2 } else { left };
+        match connect(&plan, lease, Destination { endpoint, url }, &promise, share).await {
             Err(error) if error.concerns_endpoint() => last = Some(error),
             result => return result,
         }
-        tried.push(endpoint);
     }
 }
 
@@ -222,7 +218,7 @@ async fn next_lease(
     is_paced: bool,
 ) -> Result<Lease, DialError> {
     let late = || DialError::Timeout(plan.settings().connect_timeout);
-    if is_paced && !plan.upstream().pace(end).await {
+    if is_paced && plan.upstream().has_another(tried) && !plan.upstream().pace(end).await {
         return Err(late());
     }
     let left = left_until(end);

@@ -9,10 +9,10 @@ use std::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Most lines a second about one upstream.
+/// Most lines a second of one level about one upstream.
 const LINES_MAX: u32 = 500;
 
-/// The lines about one upstream.
+/// The lines of one level about one upstream.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     /// When the current second began, and the lines in it.
@@ -30,7 +30,7 @@ pub(super) enum Line {
 }
 
 /// The number of lines that were suppressed before a line; prints as ` suppressed=N`, or nothing for 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Suppressed(u64);
 
 // === impl Lines ===

@@ -134,9 +134,9 @@ impl Upstream {
     }
 
     /// Counts a log line about a connection of a session: of thousands that say the same, some are written. Returns what
-    /// the line says about suppressed ones; `None` if it is suppressed.
-    pub fn line(&self) -> Option<Suppressed> {
-        self.shared.line()
+    /// the line says about suppressed ones of its level; `None` if it is suppressed.
+    pub fn line(&self, level: log::Level) -> Option<Suppressed> {
+        self.shared.line(level)
     }
 
     /// Waits at most `limit` for an endpoint that can be dialed, other than those in `tried`.
@@ -149,9 +149,9 @@ impl Upstream {
         self.shared.acquire(key, tried, limit).await
     }
 
-    /// Whether another endpoint than this one and those in `tried` may be dialed.
-    fn has_another(&self, endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
-        self.shared.has_another(endpoint, tried)
+    /// Whether another endpoint than those in `tried` may be dialed.
+    fn has_another(&self, tried: &[Arc<Endpoint>]) -> bool {
+        self.shared.has_another(tried)
     }
 
     /// The time, `now` or later, at which a reconnect that is due `now` may begin, so that all sessions

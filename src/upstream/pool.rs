@@ -213,13 +213,9 @@ impl Pool {
         member.map_or(Begin::Gone, |member| member.begin(lease, policy, now))
     }
 
-    /// Whether another endpoint than this one and those in `tried` may be dialed as far as its state decides.
-    pub fn has_another(&self, endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>], now: Instant) -> bool {
-        let mut others = self
-            .members
-            .iter()
-            .filter(|member| !Arc::ptr_eq(&member.endpoint, endpoint) && !member.is_in(tried));
-        others.any(|member| member.is_usable(now))
+    /// Whether another endpoint than those in `tried` may be dialed as far as its state decides.
+    pub fn has_another(&self, tried: &[Arc<Endpoint>], now: Instant) -> bool {
+        self.members.iter().any(|member| !member.is_in(tried) && member.is_usable(now))
     }
 
     /// When the rates of the endpoints admit another dial, and how many now; `None` without a rate.

@@ -59,8 +59,10 @@ pub(super) struct Shared {
     pub(super) news: Arc<Notify>,
     /// Whether a monitor probes the endpoints.
     is_watched: AtomicBool,
-    /// The log lines about the connections of sessions.
-    lines: Mutex<Lines>,
+    /// The log lines about connections of sessions that came up again.
+    ups: Mutex<Lines>,
+    /// The log lines about connections of sessions that were lost.
+    losses: Mutex<Lines>,
 }
 
 /// A wait for the moment when a session may dial.
@@ -85,7 +87,8 @@ impl Shared {
             is_probe_wanted: AtomicBool::new(false),
             news: Arc::default(),
             is_watched: AtomicBool::new(false),
-            lines: Mutex::default(),
+            ups: Mutex::default(),
+            losses: Mutex::default(),
         })
     }
 
@@ -210,9 +213,9 @@ impl Shared {
         }
     }
 
-    /// Whether another endpoint than this one and those in `tried` may be dialed.
-    pub(super) fn has_another(&self, endpoint: &Arc<Endpoint>, tried: &[Arc<Endpoint>]) -> bool {
-        self.pool().has_another(endpoint, tried, Instant::now())
+    /// Whether another endpoint than those in `tried` may be dialed.
+    pub(super) fn has_another(&self, tried: &[Arc<Endpoint>]) -> bool {
+        self.pool().has_another(tried, Instant::now())
     }
 
     /// Waits until an endpoint can be dialed. If all are down, their next probes decide.
@@ -274,8 +277,9 @@ impl Shared {
     // --- Reports
 
     /// Counts a log line about a connection. Returns what it says about suppressed ones; `None` if it is suppressed.
-    pub(super) fn line(&self) -> Option<Suppressed> {
-        let line = lock(&self.lines).line(Instant::now());
+    pub(super) fn line(&self, level: log::Level) -> Option<Suppressed> {
+        let lines = if level == log::Level::Info { &self.ups } else { &self.losses };
+        let line = lock(lines).line(Instant::now());
         match line {
             Line::Write(suppressed) => Some(suppressed),
             Line::Suppress { is_first } => {
@@ -331,7 +335,11 @@ impl Shared {
             ProbeStep::At(next) => Some(next),
             ProbeStep::Never => None,
         };
-        let more = [self.wake_by_rate(room, now), self.summarize(now)];
+        let more = [
+            self.wake_by_rate(room, now),
+            self.summarize(&self.ups, log::Level::Info, now),
+            self.summarize(&self.losses, log::Level::Warn, now),
+        ];
         next.into_iter().chain(more.into_iter().flatten()).min().map_or(ProbeStep::Never, ProbeStep::At)
     }
 
@@ -347,15 +355,15 @@ impl Shared {
     }
 
     /// Writes how many log lines were suppressed, once a second is over. Returns when it is over.
-    fn summarize(&self, now: Instant) -> Option<Instant> {
-        let mut lines = lock(&self.lines);
+    fn summarize(&self, lines: &Mutex<Lines>, level: log::Level, now: Instant) -> Option<Instant> {
+        let mut lines = lock(lines);
         let due = lines.summary_due()?;
         if due > now {
             return Some(due);
         }
         let suppressed = lines.take();
         drop(lines);
-        log::warn!("connector lines suppressed upstream={}{suppressed}", self.settings().name);
+        log::log!(level, "connector lines suppressed upstream={}{suppressed}", self.settings().name);
         None
     }
 
@@ -397,9 +405,9 @@ impl Shared {
             }
             Change::Up(outage) => {
                 let waiting = self.ready.len() + self.room.len();
-                let (outage, suppressed) = (outage.as_millis(), lock(&self.lines).take());
+                let outage = outage.as_millis();
                 log::info!(
-                    "endpoint up upstream={upstream} endpoint={url} outage={outage}ms waiting={waiting}{suppressed}"
+                    "endpoint up upstream={upstream} endpoint={url} outage={outage}ms waiting={waiting}"
                 );
                 self.wake_all();
             }

@@ -177,7 +177,7 @@ impl Supervisor {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
-        let Some(suppressed) = self.plan.upstream().line() else { return };
+        let Some(suppressed) = self.plan.upstream().line(log::Level::Warn) else { return };
         if gives_up {
             log::error!(
                 "connector gave up session={session} upstream={upstream} attempt={attempt} probe={delay}ms \
@@ -192,7 +192,7 @@ impl Supervisor {
     }
 
     fn log_pause(&self, &Lost { generation, verdict, reason, unsettled, .. }: &Lost<'_>) {
-        let Some(suppressed) = self.plan.upstream().line() else { return };
+        let Some(suppressed) = self.plan.upstream().line(log::Level::Warn) else { return };
         log::warn!(
             "connector lost session={} upstream={} url={} attempt={} pause={}ms reason={} \
              unsettled={unsettled}{suppressed}",

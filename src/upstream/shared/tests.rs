@@ -124,7 +124,7 @@ async fn many_messages_want_one_probe() {
 #[test]
 fn suppressed_lines_are_counted_by_the_next_line_or_by_the_monitor() {
     let (shared, _) = shared(1, BreakerLimits::default());
-    let written = (0..1500).filter(|_| shared.line().is_some()).count();
-    assert_eq!(written, 500);
-    assert!(matches!(shared.probe_step(), ProbeStep::At(_)), "the monitor writes a line about 1000");
+    let written = |level| (0..1500).filter(|_| shared.line(level).is_some()).count();
+    assert_eq!([log::Level::Warn, log::Level::Info].map(written), [500, 500], "each level has its limit");
+    assert!(matches!(shared.probe_step(), ProbeStep::At(_)), "the monitor writes lines about 1000");
 }
