@@ -355,3 +355,47 @@ fn order_survives_kills_under_load() {
     // Only what was under way at a kill may fail.
     assert!(errored <= kills * 128, "{errored}");
 }
+
+/// The time for a reply begins when the message is written.
+#[test]
+fn the_wait_for_a_connection_is_no_part_of_the_reply_timeout() {
+    let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
+    let settings = request(&upstream).with(r#"upstream.echo.reply_timeout = "500ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    send(&mut client, 0..3);
+    pause(Duration::from_millis(1000));
+    upstream.start();
+    for text in numbers(0..3) {
+        assert_eq!(client.recv_text(), text);
+    }
+}
+
+/// A stream under load: each message that the upstream gets is in order, and the others are named in error replies.
+#[test]
+fn a_stream_keeps_its_order_over_kills_under_load() {
+    const MESSAGES: usize = 4000;
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&stream(&upstream)).expect_restarts();
+    let mut client = proxy.client();
+    for number in 0..MESSAGES {
+        client.text(&number.to_string());
+        if number % 500 == 250 {
+            upstream.stop(Death::Reset);
+            upstream.start();
+        }
+        if number % 20 == 0 {
+            pause(Duration::from_millis(3));
+        }
+    }
+    let last = (MESSAGES - 1).to_string();
+    let texts = || (0..upstream.connections()).flat_map(|at| upstream.conn(at).texts()).collect::<Vec<_>>();
+    wait_for("the last message", PATIENCE, || texts().last() == Some(&last));
+    let seen: Vec<usize> = texts().iter().map(|text| text.parse().unwrap()).collect();
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, and each once");
+    client.close(1000, "");
+    let account = proxy.account("1:0");
+    assert!(account.is_balanced() && account.unsettled == 0, "{account:?}");
+    assert!(account.delivered >= seen.len(), "{account:?}, and {} arrived", seen.len());
+    println!("{} of {MESSAGES} arrived, {account:?}", seen.len());
+}

@@ -14,7 +14,8 @@
 //! span. It starts gated, and [`Held::release`] returns all events of the earlier spans for it once its connection is
 //! up and those spans are complete.
 //!
-//! Each event has a deadline, at which [`Held::expire`] returns it.
+//! Each event has a deadline, at which [`Held::expire`] returns it. In a span, an event expires no earlier than those
+//! before it.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -41,7 +42,7 @@ struct Span<E> {
     /// Whether no event of the span is on its way.
     is_complete: bool,
     stage: Stage,
-    /// The events, each with its deadline.
+    /// The events, each with its deadline. An event has no earlier deadline than the one before it.
     events: VecDeque<(E, Instant)>,
 }
 
@@ -94,7 +95,7 @@ impl<E> Held<E> {
     /// The earliest deadline of an event.
     pub fn deadline(&self) -> Option<Instant> {
         let spans = self.earlier.iter().chain([&self.last]);
-        spans.flat_map(|span| &span.events).map(|(_, deadline)| *deadline).min()
+        spans.filter_map(|span| span.events.front()).map(|(_, deadline)| *deadline).min()
     }
 
     // --- The output
@@ -123,7 +124,7 @@ impl<E> Held<E> {
     pub fn take(&mut self, event: E, deadline: Instant) -> Result<(), E> {
         let open = self.spans_mut().find(|span| span.target.is_none() && !span.is_complete);
         let Some(span) = open else { return Err(event) };
-        span.events.push_back((event, deadline));
+        span.push(event, deadline);
         self.len += 1;
         Ok(())
     }
@@ -134,7 +135,7 @@ impl<E> Held<E> {
     /// Returns the event if the output has sent nothing to this connector.
     pub fn back(&mut self, generation: Generation, event: E, deadline: Instant) -> Result<(), E> {
         let Some(span) = self.span_of(generation) else { return Err(event) };
-        span.events.push_back((event, deadline));
+        span.push(event, deadline);
         self.len += 1;
         Ok(())
     }
@@ -149,8 +150,9 @@ impl<E> Held<E> {
             return Err(events.into_iter().map(|(event, _)| event).collect());
         };
         let count = events.len();
-        for event in events.into_iter().rev() {
-            span.events.push_front(event);
+        for (event, deadline) in events.into_iter().rev() {
+            let next = span.events.front().map_or(deadline, |(_, next)| *next);
+            span.events.push_front((event, deadline.min(next)));
         }
         self.len += count;
         Ok(())
@@ -158,12 +160,24 @@ impl<E> Held<E> {
 
     /// Takes the events whose deadline has passed, in order.
     pub fn expire(&mut self, now: Instant) -> Vec<E> {
-        self.remove(|deadline| deadline <= now)
+        let mut expired = Vec::new();
+        for span in self.earlier.iter_mut().chain([&mut self.last]) {
+            while let Some((event, _)) = span.events.pop_front_if(|(_, deadline)| *deadline <= now) {
+                expired.push(event);
+            }
+        }
+        self.len -= expired.len();
+        self.forget();
+        expired
     }
 
     /// Takes all events, in order.
     pub fn take_all(&mut self) -> Vec<E> {
-        self.remove(|_| true)
+        let spans = self.earlier.iter_mut().chain([&mut self.last]);
+        let all = spans.flat_map(|span| span.events.drain(..)).map(|(event, _)| event).collect();
+        self.len = 0;
+        self.forget();
+        all
     }
 
     // --- Connectors
@@ -226,23 +240,15 @@ impl<E> Held<E> {
         self.earlier.retain(|span| !span.is_complete || !span.events.is_empty());
         memory::shrink_if_idle(&mut self.earlier);
     }
-
-    fn remove(&mut self, is_due: impl Fn(Instant) -> bool) -> Vec<E> {
-        let mut removed = Vec::new();
-        for span in self.earlier.iter_mut().chain([&mut self.last]) {
-            let (due, kept): (VecDeque<_>, VecDeque<_>) =
-                std::mem::take(&mut span.events).into_iter().partition(|(_, deadline)| is_due(*deadline));
-            span.events = kept;
-            removed.extend(due.into_iter().map(|(event, _)| event));
-        }
-        self.len -= removed.len();
-        self.forget();
-        removed
-    }
 }
 
 impl<E> Span<E> {
     fn new(target: Option<Generation>, ends: Mark) -> Self {
         Self { target, ends, is_complete: false, stage: Stage::Down, events: VecDeque::new() }
+    }
+
+    fn push(&mut self, event: E, deadline: Instant) {
+        let last = self.events.back().map_or(deadline, |(_, last)| *last);
+        self.events.push_back((event, deadline.max(last)));
     }
 }

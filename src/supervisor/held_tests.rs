@@ -424,11 +424,13 @@ fn an_event_without_a_place_is_returned() {
 fn events_expire_each_at_its_deadline() {
     let (mut held, now) = (Held::default(), Instant::now());
     let second = Duration::from_secs(1);
-    held.take("late", now + 2 * second).unwrap();
-    held.take("early", now + second).unwrap();
+    held.take("first", now + second).unwrap();
+    held.take("second", now + 2 * second).unwrap();
+    held.take("third", now).unwrap();
     assert_eq!(held.deadline(), Some(now + second));
-    assert!(held.expire(now).is_empty());
-    assert_eq!(held.expire(now + second), ["early"]);
-    assert_eq!(held.take_all(), ["late"]);
+    assert!(held.expire(now).is_empty(), "the third does not expire before the second");
+    assert_eq!(held.expire(now + second), ["first"]);
+    assert_eq!(held.deadline(), Some(now + 2 * second));
+    assert_eq!(held.take_all(), ["second", "third"]);
     assert_eq!((held.is_empty(), held.deadline()), (true, None));
 }
