@@ -371,7 +371,8 @@ fn the_wait_for_a_connection_is_no_part_of_the_reply_timeout() {
     }
 }
 
-/// A stream under load: each message that the upstream gets is in order, and the others are named in error replies.
+/// A stream under load: no message fails, because those that were queued for a lost connection are held too. Messages
+/// that were written may be lost with it.
 #[test]
 fn a_stream_keeps_its_order_over_kills_under_load() {
     const MESSAGES: usize = 4000;
@@ -395,7 +396,6 @@ fn a_stream_keeps_its_order_over_kills_under_load() {
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, and each once");
     client.close(1000, "");
     let account = proxy.account("1:0");
-    assert!(account.is_balanced() && account.unsettled == 0, "{account:?}");
-    assert!(account.delivered >= seen.len(), "{account:?}, and {} arrived", seen.len());
+    assert_eq!((account.accepted, account.delivered), (MESSAGES, MESSAGES), "{account:?}");
     println!("{} of {MESSAGES} arrived, {account:?}", seen.len());
 }

@@ -20,6 +20,7 @@ use super::{
     exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
     messages::{Close, ConnectorLinks, Fact, Generation, Release, Report, Start},
+    unwritten::Unwritten,
     waiting::Waiting,
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Connector {
     state: ConnectorState,
     /// The events that wait for the connection or at the gate.
     waiting: Waiting<Envelope>,
+    /// The events that are queued for the socket; `None` if they fail when the connection is lost.
+    unwritten: Option<Box<Unwritten<Queued>>>,
     /// The journal through which all messages pass; `None` if the session has none.
     recovering: Option<Box<Recovering>>,
     /// Whether [`Fact::Proved`] has been reported to the supervisor.
@@ -84,6 +87,9 @@ struct Sending {
     /// The event's bytes in the listener's budget, returned when the message is written.
     _permit: Option<Permit>,
 }
+
+/// An event that is queued for the socket, and its bytes in the listener's budget.
+type Queued = (Event, Option<Permit>);
 
 /// The event to which a message belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +144,9 @@ impl Connector {
             ),
             state: ConnectorState::Dialing,
             waiting: Waiting::new(links.is_gated),
+            // A journal determines the outcomes of its events itself.
+            unwritten: (upstream.recovery.hold.is_some() && links.is_gated && !links.has_journal)
+                .then(Box::default),
             recovering: links.has_journal.then(Box::default),
             proved: false,
             dialing: None,
@@ -219,8 +228,9 @@ impl Connector {
         if self.recovering.is_some() {
             return self.send_recorded(envelope, now);
         }
-        let Envelope { event, ticket, permit, .. } = envelope;
+        let Envelope { event, ticket, mut permit, .. } = envelope;
         let ConnectorState::Up(channel) = &mut self.state else { return };
+        let queued = self.unwritten.as_ref().map(|_| (event.clone(), permit.take()));
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
         let token = |is_last, permit| Sending {
@@ -229,7 +239,12 @@ impl Connector {
         };
         match channel.push_event(event.data, &event.meta, permit, &mut self.messages, token) {
             Ok(0) => ticket.settle(AckStatus::Dropped),
-            Ok(_) => self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now),
+            Ok(_) => {
+                self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now);
+                if let (Some(unwritten), Some(queued)) = (&mut self.unwritten, queued) {
+                    unwritten.queued(queued);
+                }
+            }
             Err(error) => {
                 ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
             }
@@ -359,9 +374,14 @@ impl Connector {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let exchange = &mut self.exchange;
         let mut now = None;
-        let delivered = &mut self.delivered;
+        let (delivered, unwritten) = (&mut self.delivered, &mut self.unwritten);
         let flushed = channel.link().poll_flush(task, |sending| match sending.part {
-            Part::Last => delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now))),
+            Part::Last => {
+                delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
+                if let Some(unwritten) = unwritten {
+                    unwritten.written();
+                }
+            }
             Part::Inner => exchange.partly_written(),
             Part::None => {}
         });

@@ -134,7 +134,8 @@ pub struct Ended {
     pub failure: Failure,
     /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
-    /// Events that waited for the connection or at the gate, in order.
+    /// Events that were not sent, in order: with `recovery.hold` those that were queued for the socket, and those that
+    /// waited for the connection or at the gate.
     pub unsent: Vec<Envelope>,
     /// The last event that was written to the socket.
     pub last_written: Option<EventNumber>,

@@ -19,6 +19,7 @@ mod exchange_tests;
 mod journal;
 mod linger;
 mod messages;
+mod unwritten;
 mod waiting;
 
 pub use actor::Connector;

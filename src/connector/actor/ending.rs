@@ -7,11 +7,12 @@ use actix::{AsyncContext, Context};
 use super::{Connector, ConnectorState};
 use crate::{
     connector::{
+        exchange::Unsettled,
         linger::linger,
         messages::{Ended, Fact, Report},
     },
     failure::{Failure, FailureKind, Written},
-    flow::Mark,
+    flow::{Envelope, Kind, Mark, Ticket},
     wire::{CloseFrame, LinkError, LivenessError},
 };
 
@@ -82,8 +83,10 @@ impl Connector {
     }
 
     fn report_end(&mut self, failure: Failure) {
-        let (unsent, mark) = self.waiting.take();
-        let unsettled = self.exchange.end();
+        let mut unsettled = self.exchange.end();
+        let mut unsent = self.take_unwritten(&mut unsettled);
+        let (waiting, mark) = self.waiting.take();
+        unsent.extend(waiting);
         let last_written = self.exchange.last_written();
         let (journal, verdict) = match &mut self.recovering {
             Some(recovering) => recovering.end(),
@@ -91,6 +94,15 @@ impl Connector {
         };
         self.report(Fact::Ended(Ended { failure, unsettled, unsent, last_written, journal, verdict }));
         self.report_mark(mark);
+    }
+
+    /// Takes the queued events of which nothing was written, for another connection.
+    fn take_unwritten(&mut self, unsettled: &mut Vec<Unsettled<Ticket>>) -> Vec<Envelope> {
+        let Some(unwritten) = &mut self.unwritten else { return Vec::new() };
+        let taken = unwritten.take(unsettled).into_iter();
+        taken
+            .map(|((event, permit), ticket)| Envelope { event, kind: Kind::Request, ticket, permit })
+            .collect()
     }
 
     /// Reports that the output's mark has arrived, behind the events before it.
