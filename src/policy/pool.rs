@@ -1,6 +1,6 @@
 //! How the sessions of an upstream are spread over its endpoints, and when an endpoint is not used.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::Range;
 
@@ -38,7 +38,7 @@ pub enum Balance {
     Hash,
 }
 
-/// `hash`: the part of a client's request that keeps its connections at one endpoint.
+/// `hash`: the part of a client's request or first message that keeps its connections at one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashKey {
     /// The client's address.
@@ -51,6 +51,8 @@ pub enum HashKey {
     Cookie(String),
     /// The value of this parameter of the query.
     Query(String),
+    /// The value at this path of the first message; the whole message if the path is empty.
+    Message(Arc<[String]>),
 }
 
 /// `probe`: when an endpoint that is down is probed.

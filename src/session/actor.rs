@@ -184,6 +184,9 @@ impl Session {
             Ok(data) => data,
             Err(error) => return self.reject(Failure::decode(FailureLocation::Downstream, error)),
         };
+        if let Some(first_data) = self.links.first_data.take() {
+            first_data(&data);
+        }
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
         let permit = Some(self.down.channel.permit(&data));

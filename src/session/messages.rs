@@ -20,7 +20,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    event::{Origin, Record},
+    event::{Data, Origin, Record},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
     pipeline::{LazyChain, Output},
@@ -69,7 +69,12 @@ pub struct SessionLinks {
     pub upstream_budget: Option<Arc<Budget>>,
     /// Whether a failed event becomes an error reply to the client.
     pub replies_errors: bool,
+    /// Gets the data of the client's first event, if that selects the endpoint.
+    pub first_data: Option<FirstData>,
 }
+
+/// What becomes of the data of a client's first event.
+pub type FirstData = Box<dyn FnOnce(&Data)>;
 
 /// The edges to a session's supervisor.
 pub struct SupervisorEdge {

@@ -25,4 +25,4 @@ mod sequencer_tests;
 
 pub use actor::Session;
 pub use ledger::Counts;
-pub use messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};
+pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};

@@ -15,7 +15,7 @@ use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 
 use super::{
-    ClientPath, Destination, DialError, Endpoint, Lease, Upstream,
+    ClientPath, Destination, DialError, Endpoint, Lease, SessionKey, Upstream,
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
@@ -44,9 +44,8 @@ pub struct DialPlan {
     pub path: ClientPath,
     /// The first endpoint of the upstream. Error replies name it until the session is connected.
     pub destination: Destination,
-    /// The hash of the part of the client's request that selects the endpoint; `None` if the settings select it
-    /// otherwise.
-    pub key: Option<u64>,
+    /// What selects the endpoint, if the settings select it by a hash.
+    pub key: SessionKey,
     /// Headers of the handshake: the client's headers that are forwarded, and the configured ones.
     pub headers: Rc<[(HeaderName, HeaderValue)]>,
     /// Subprotocols to offer: the client's whole list until the client is answered, and the one in the
@@ -187,6 +186,10 @@ impl Future for Dialing {
 
 async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -> Result<Dialed, DialError> {
     let (upstream, is_reconnect) = (plan.upstream(), lease.is_some());
+    if !is_reconnect {
+        // A client that sends nothing gets an endpoint as if it had no key.
+        _ = tokio::time::timeout(plan.settings().connect_timeout, plan.key.wait()).await;
+    }
     let end = Instant::now() + plan.settings().connect_timeout;
     let (mut tried, mut last) = (Vec::new(), None);
     loop {
@@ -225,7 +228,7 @@ async fn next_lease(
     if left.is_zero() {
         return Err(late());
     }
-    plan.upstream().acquire(plan.key, tried, left).await
+    plan.upstream().acquire(plan.key.get(), tried, left).await
 }
 
 /// The time that is left, in whole milliseconds, as texts show it.

@@ -15,7 +15,7 @@ use actix::Addr;
 use crate::{
     flow::{AckTracker, Budget, EVENT_COST, Edge, GlobalBudget},
     pipeline::{IsOwnUrl, LazyChain, Output, PipelineChain, UpstreamEdge},
-    session::{self, Parts, Session, SupervisorEdge},
+    session::{self, FirstData, Parts, Session, SupervisorEdge},
     settings::Route,
     supervisor::{self, Supervisor},
     upstream::{DialPlan, First},
@@ -60,10 +60,13 @@ fn link_actors(
             supervisor: None,
             upstream_budget: None,
             replies_errors,
+            first_data: None,
         };
     };
     let chain = PipelineChain { room: room + plan.settings().limits.buffer, ..chain };
     let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
+    let key = plan.key.clone();
+    let first_data = key.is_awaited().then(|| -> FirstData { Box::new(move |data| key.take(data)) });
     let (own, path) = (Arc::clone(plan.upstream()), plan.path.clone());
     let is_own: IsOwnUrl = Rc::new(move |url| own.is_own(url, &path));
     let budget = Budget::new(plan.settings().limits.buffer, global_budget);
@@ -90,7 +93,7 @@ fn link_actors(
     );
     let supervisor = SupervisorEdge { over: Edge::to(&supervisor), stop_upstream: Edge::rare(&supervisor) };
     let (supervisor, upstream_budget) = (Some(supervisor), Some(budget));
-    session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors }
+    session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors, first_data }
 }
 
 /// The mailbox capacity for error events, in bytes of budget. It allows all events to fail at once: those in

@@ -27,7 +27,7 @@ use crate::{
     session::{self, Parts, Session, SessionGuard},
     settings::{self, Listener, Route, Settings, fixture},
     trickle::{Port, RuntimeError},
-    upstream::{ClientPath, DialPlan, Dialed, Dialer, First, Upstream},
+    upstream::{ClientPath, DialPlan, Dialed, Dialer, First, SessionKey, Upstream},
     wire::{CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, Message, Role},
 };
 
@@ -179,7 +179,7 @@ impl TestBed {
             dialer: Dialer::new(&shared),
             path,
             destination: destination.clone(),
-            key: None,
+            key: SessionKey::known(None),
             headers: [].into(),
             protocols: [].into(),
         };
@@ -277,6 +277,7 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
                 supervisor: None,
                 upstream_budget: None,
                 replies_errors: true,
+                first_data: None,
             }
         });
         client.send("one").await;

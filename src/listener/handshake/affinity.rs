@@ -1,6 +1,6 @@
 //! What keeps a client's connections at one endpoint (`balance = "hash"`).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use actix_http::header::{COOKIE, HeaderMap};
 use url::form_urlencoded;
@@ -8,22 +8,28 @@ use url::form_urlencoded;
 use super::context::RequestContext;
 use crate::{
     policy::{Balance, HashKey, PoolPolicy},
-    upstream::balance::hash,
+    upstream::{SessionKey, balance::hash},
 };
 
-/// The hash of the part of the request that the policy names; `None` where the request does not have it, or the policy
-/// does not use it.
-pub(super) fn key(context: &RequestContext, policy: &PoolPolicy) -> Option<u64> {
-    if policy.balance != Balance::Hash {
-        return None;
-    }
-    let (headers, uri) = (&context.head.headers, &context.head.uri);
+/// What selects the endpoint: the part of the request that the policy names, or the first message.
+pub(super) fn key(context: &RequestContext, policy: &PoolPolicy) -> SessionKey {
     match &policy.hash {
+        _ if policy.balance != Balance::Hash => SessionKey::known(None),
+        HashKey::Message(path) => SessionKey::of_first_message(Arc::clone(path)),
+        part => SessionKey::known(hash_of(context, part)),
+    }
+}
+
+/// The hash of a part of the request; `None` where the request does not have it.
+fn hash_of(context: &RequestContext, part: &HashKey) -> Option<u64> {
+    let (headers, uri) = (&context.head.headers, &context.head.uri);
+    match part {
         HashKey::Peer => Some(hash(context.peer.ip().to_string().as_bytes())),
         HashKey::Path => Some(hash(context.path().as_bytes())),
         HashKey::Header(name) => Some(hash(headers.get(name)?.as_bytes())),
         HashKey::Cookie(name) => cookie(headers, name).map(hash),
         HashKey::Query(name) => parameter(uri.query()?, name).map(|value| hash(value.as_bytes())),
+        HashKey::Message(_) => None,
     }
 }
 
@@ -51,7 +57,7 @@ mod tests {
         head.headers.insert(HeaderName::from_static("x-user"), HeaderValue::from_static("me"));
         head.headers.insert(COOKIE, HeaderValue::from_static("first=1; session=abc ;last=2"));
         let context = RequestContext::new(head, ([10, 0, 0, 1], 7).into(), None);
-        key(&context, &PoolPolicy { balance: Balance::Hash, hash: by, ..PoolPolicy::default() })
+        key(&context, &PoolPolicy { balance: Balance::Hash, hash: by, ..PoolPolicy::default() }).get()
     }
 
     #[test]

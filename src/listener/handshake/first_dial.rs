@@ -1,5 +1,7 @@
 //! The first connection to the upstream, dialed before the client is answered.
 
+use std::time::Duration;
+
 use tokio::time::{Instant, timeout_at};
 
 use super::relay;
@@ -24,7 +26,9 @@ pub(super) async fn dial_first(
     if plan.protocols.is_empty() && route.routed_by_url {
         return Ok((None, UpstreamStart { plan, first: First::NotNeeded }));
     }
-    let deadline = Instant::now() + route.dial_before_accept;
+    // The message that selects the endpoint comes after the response.
+    let wait = if plan.key.is_awaited() { Duration::ZERO } else { route.dial_before_accept };
+    let deadline = Instant::now() + wait;
     let mut dialing = plan.dial(None);
     let dialed = timeout_at(deadline, &mut dialing).await;
     let (protocol, first) = match dialed {

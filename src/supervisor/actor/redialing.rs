@@ -106,7 +106,7 @@ impl Supervisor {
         if self.lease.is_none() {
             // Before the choice, so that an endpoint that comes up after it ends the wait.
             let turn = upstream.turn();
-            match upstream.reserve(self.plan.key) {
+            match upstream.reserve(self.plan.key.get()) {
                 Pick::Endpoint(lease) => {
                     self.lease = Some(lease);
                     self.early += u32::from(is_early);

@@ -1,5 +1,7 @@
 //! The keys for the use of the endpoints of an upstream.
 
+use std::sync::Arc;
+
 use actix_http::Uri;
 use config::Value;
 
@@ -105,15 +107,19 @@ fn path(value: &Value) -> Result<String, String> {
 fn hash(section: &Section<'_>) -> HashKey {
     let hash = section.read("hash", |value| {
         let takes =
-            || "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\" or \"query:NAME\"".to_owned();
+            || "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"message\" or \"message:PATH\"".to_owned();
         match text(value).map_err(|_| takes())? {
             "peer" => Ok(HashKey::Peer),
             "path" => Ok(HashKey::Path),
+            "message" => Ok(HashKey::Message(Arc::default())),
             other => match other.split_once(':') {
                 Some(("header", name)) if is_token(name.as_bytes()) => {
                     Ok(HashKey::Header(name.to_ascii_lowercase()))
                 }
                 Some(("cookie", name)) if is_token(name.as_bytes()) => Ok(HashKey::Cookie(name.to_owned())),
+                Some(("message", path)) if path.split('.').all(is_key) => {
+                    Ok(HashKey::Message(path.split('.').map(str::to_owned).collect()))
+                }
                 Some(("query", name)) if !name.is_empty() => Ok(HashKey::Query(name.to_owned())),
                 _ => Err(takes()),
             },
@@ -123,6 +129,11 @@ fn hash(section: &Section<'_>) -> HashKey {
         section.conflict("hash", &["balance"], "needs balance = \"hash\"");
     }
     hash.unwrap_or(HashKey::Peer)
+}
+
+/// Whether a part of a path between two dots is a key.
+fn is_key(part: &str) -> bool {
+    !part.is_empty() && !part.contains(char::is_whitespace)
 }
 
 fn probe(section: &Section<'_>) -> ProbeTimes {

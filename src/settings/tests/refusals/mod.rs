@@ -1,5 +1,6 @@
 //! Tests of wrong settings, and of the texts of the problems.
 
+mod endpoints;
 mod listeners;
 mod process;
 mod routes;

@@ -167,36 +167,6 @@ const WRONG_LINES: &[WrongLine] = &[
         "url = \"http://me:secret@h?secret\"",
         "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
     ),
-    (
-        "upstream.echo",
-        "url = \"unix:run/chat.sock?secret\"",
-        "upstream.echo.url = \"unix:run/chat.sock?***\" (/etc/towline.toml): a unix socket is written as unix:/path/of/socket",
-    ),
-    (
-        "upstream.two",
-        "endpoints_file = \"/does/not/exist\"",
-        "upstream.two.endpoints_file = \"/does/not/exist\" (/etc/towline.toml): cannot be read: No such file",
-    ),
-    (
-        "upstream.two",
-        "url = \"ws://h\"\nendpoints_file = \"/x\"",
-        "upstream.two.endpoints_file = \"/x\" (/etc/towline.toml): lists all servers of the upstream: remove url",
-    ),
-    (
-        "upstream.two",
-        "endpoints = [\"ws://h\"]\nendpoints_file = \"/x\"",
-        "upstream.two.endpoints_file = \"/x\" (/etc/towline.toml): lists all servers of the upstream: remove endpoints",
-    ),
-    (
-        "upstream.echo",
-        "resolve_interval = \"1s\"",
-        "upstream.echo.resolve_interval = \"1s\" (/etc/towline.toml): needs resolve = \"each\"",
-    ),
-    (
-        "upstream.echo",
-        "resolve = \"all\"",
-        "upstream.echo.resolve = \"all\" (/etc/towline.toml): takes \"together\" or \"each\"",
-    ),
     ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
     (
         "upstream.echo",
@@ -220,47 +190,6 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     ("upstream.echo", "url = \"h:80\"", "the scheme is not ws"),
     (
-        "upstream.two",
-        "endpoints = [\"ws://h\", \"http://me:secret@h?secret\"]",
-        "upstream.two.endpoints[2] = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
-    ),
-    (
-        "upstream.two",
-        "endpoints = [\"ws://h\", { url = \"ws://me:secret@h\", weigth = 2 }]",
-        "upstream.two.endpoints[2].weigth (/etc/towline.toml): unknown key; did you mean \"weight\"?",
-    ),
-    (
-        "upstream.two",
-        "endpoints = [{ url = \"ws://h\", weight = 0 }]",
-        "upstream.two.endpoints[1].weight = 0 (/etc/towline.toml): takes a whole number from 1 to 1000",
-    ),
-    (
-        "upstream.two",
-        "endpoints = [{ weight = 2 }]",
-        "upstream.two.endpoints[1].url (/etc/towline.toml): required: it has no default",
-    ),
-    (
-        "upstream.two",
-        "endpoints = [\"ws://h\", { url = \"ws://h\" }]",
-        "upstream.two.endpoints[2].url = \"ws://h\" (/etc/towline.toml): is listed twice",
-    ),
-    (
-        "upstream.two",
-        "endpoints = []",
-        "upstream.two.endpoints = [] (/etc/towline.toml): needs at least one server",
-    ),
-    (
-        "upstream.two",
-        "endpoints = [7]",
-        "upstream.two.endpoints = [7] (/etc/towline.toml): takes a list of servers, each",
-    ),
-    ("upstream.two", "endpoints = \"ws://h\"", "takes a list of servers, each a URL or a table such as"),
-    (
-        "upstream.echo",
-        "url = \"ws://g\"\nendpoints = [\"ws://h\"]",
-        "upstream.echo.endpoints = [\"ws://h\"] (/etc/towline.toml): lists all servers of the upstream: remove url",
-    ),
-    (
         "upstream.echo",
         "probe.min = \"2s\"",
         "upstream.echo.probe.min = \"2s\" (/etc/towline.toml): is above probe.max, which is 1s",
@@ -279,7 +208,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.echo",
         "balance = \"hash\"\nhash = \"header:a b\"",
-        "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\" or",
+        "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"message\" or \"message:PATH\"",
     ),
     ("upstream.echo", "slow_start = \"2h\"", "takes a duration with a unit, such as \"30s\", from 0s to 1h"),
     ("upstream.echo", "health.interval = \"off\"", "from 100ms to 1 day, or \"never\""),
