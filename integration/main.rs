@@ -12,6 +12,7 @@
 )]
 
 mod admission;
+mod affinity;
 mod architecture;
 mod binding;
 mod breakers;
