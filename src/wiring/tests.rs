@@ -355,6 +355,31 @@ fn the_journal_of_a_session_outlives_a_connector_that_panics() {
 }
 
 #[test]
+fn events_after_a_connector_panicked_are_held_and_fail_in_time() {
+    on_worker(async {
+        let hold = PROXY.replace("restart =", "recovery = { hold = \"300ms\" }\nrestart =");
+        let mut bed = TestBed::new(&hold).with_upstream(&Panics);
+        let (mut client, mut upstream) = bed.proxy().await;
+        client.send("one").await;
+        assert_eq!(upstream.text().await, "one");
+        upstream.send("a reply that the codec panics on").await;
+        let lost = "Error receiving reply from server ws://127.0.0.1:1: internal error";
+        assert_eq!(client.json().await, json!({"error": lost, "event_id": "1:0:0"}));
+        let start = std::time::Instant::now();
+        client.send("two").await;
+        client.send("three").await;
+        let down = "Error sending event to server ws://127.0.0.1:1: Trying to work with closed connection";
+        for event in ["1:0:1", "1:0:2"] {
+            assert_eq!(client.json().await, json!({"error": down, "event_id": event}));
+        }
+        assert!(start.elapsed() >= Duration::from_millis(250), "they waited");
+        client.send("four").await;
+        drop(client);
+        bed.gone().await;
+    });
+}
+
+#[test]
 fn a_session_that_panics_ends_only_its_own_connection() {
     on_worker(async {
         let bystander = bystander().await;
