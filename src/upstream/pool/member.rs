@@ -332,3 +332,16 @@ impl Member {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_addresses_of_a_name_have_their_own_shares_of_the_hashes() {
+        let url = UpstreamUrl::parse("ws://chat.test:8139").unwrap();
+        let of = |last: u8| identity(&url.with_address([10, 0, 0, last].into()));
+        assert!(of(1) != of(2) && of(1) != identity(&url));
+        assert_eq!(of(1), of(1));
+    }
+}
