@@ -53,6 +53,38 @@ fn a_login_and_a_subscription_are_sent_again_and_their_answers_hidden() {
 }
 
 #[test]
+fn a_mutation_in_flight_fails_once_and_its_subscription_goes_on() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), GRAPHQL)).expect_restarts();
+    let mut client = proxy.client();
+    let operation = |id: &str, query: &str| {
+        format!(r#"{{"id":"{id}","type":"subscribe","payload":{{"query":"{query}"}}}}"#)
+    };
+    let (subscription, mutation) = (operation("a", "subscription { n }"), operation("b", "mutation { pay }"));
+    client.text(r#"{"type":"connection_init"}"#);
+    heard(&upstream.conn(0), 1);
+    upstream.conn(0).text(r#"{"type":"connection_ack"}"#);
+    client.recv_text();
+    client.text(&subscription);
+    heard(&upstream.conn(0), 2);
+    upstream.conn(0).text(r#"{"id":"a","type":"next","payload":1}"#);
+    client.recv_text();
+    client.text(&mutation);
+    heard(&upstream.conn(0), 3);
+    upstream.conn(0).die(Death::Reset);
+    let failed = client.recv_json();
+    assert_eq!((&failed["id"], &failed["type"]), (&json!("b"), &json!("error")));
+    heard(&upstream.conn(1), 1);
+    upstream.conn(1).text(r#"{"type":"connection_ack"}"#);
+    client.text(r#"{"type":"ping"}"#);
+    assert_eq!(heard(&upstream.conn(1), 3)[1..], [subscription, r#"{"type":"ping"}"#.to_owned()]);
+    upstream.conn(1).text(r#"{"id":"a","type":"next","payload":2}"#);
+    assert_eq!(client.recv_text(), r#"{"id":"a","type":"next","payload":2}"#);
+    client.close(1000, "");
+    assert!(proxy.account("1:0").is_balanced());
+}
+
+#[test]
 fn the_client_keeps_its_ids_when_the_upstream_assigns_others() {
     let upstream = TestUpstream::silent();
     let proxy = Proxy::start(&own(&upstream.url())).expect_restarts();

@@ -9,7 +9,7 @@ use actix::{Context, Handler};
 
 use super::{Connector, ConnectorState, Part, Sending};
 use crate::{
-    connector::{Fact, Lend, Loan, SessionJournal, recorded, sendable},
+    connector::{Fact, Lend, Loan, SessionJournal, exchange::Tags, recorded, sendable},
     deadline::Deadline,
     event::EventNumber,
     failure::{Failure, FailureKind, FailureLocation, Written},
@@ -96,6 +96,7 @@ impl Connector {
         }
         let Envelope { event, ticket, permit, .. } = envelope;
         let ConnectorState::Up(channel) = &mut self.state else { return };
+        let correlation = event.meta.get("correlation");
         if let Err(error) = channel.encode(event.data, &event.meta, &mut self.messages) {
             return ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
         }
@@ -109,7 +110,7 @@ impl Connector {
                 let token = Sending { part: Part::Last, _permit: permit };
                 // After our close frame `push` refuses, and the event fails with the connection.
                 let _ = channel.link().push(sendable(message), token);
-                self.exchange.sent(ticket.event(), Default::default(), ticket, now);
+                self.exchange.sent(ticket.event(), Tags { key: None, correlation }, ticket, now);
             }
             ClientStep::Hide => ticket.settle(AckStatus::Delivered),
             ClientStep::Refuse(failure) => self.refuse(failure, ticket),
@@ -180,7 +181,10 @@ impl Connector {
 
     /// Lets the journal act, when its deadline has passed.
     pub(super) fn replay_in_time(&mut self) {
-        if self.recovering.as_mut().is_some_and(|recovering| recovering.deadline.has_passed()) {
+        let Some(recovering) = &mut self.recovering else { return };
+        if recovering.deadline.has_passed() {
+            // Set again at the end of the turn.
+            recovering.due = None;
             self.run_journal(Instant::now());
         }
     }
