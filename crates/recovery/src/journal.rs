@@ -168,6 +168,15 @@ impl Journal {
         }
     }
 
+    /// Whether nothing is lost with a client's `message` that is not sent: it only shows that the client is alive, or
+    /// acknowledges what the upstream sends again. The caller may settle such a message as delivered.
+    pub fn is_dispensable(&self, message: &Message) -> bool {
+        match &self.core {
+            Core::Messages(engine) => engine.is_dispensable(message),
+            Core::Packets(_) => mqtt::Engine::is_dispensable(message),
+        }
+    }
+
     /// The heartbeat to send to the client while no upstream is connected; `None` where the protocol has none.
     pub fn heartbeat(&self) -> Option<&Heartbeat> {
         match &self.core {

@@ -110,6 +110,8 @@ pub(crate) struct Dialect {
     pub(crate) closed: fn(&[Bytes]) -> Option<String>,
     /// The answer to a message that only asks whether the peer is alive.
     pub(crate) pong: fn(&[u8]) -> Option<String>,
+    /// Whether nothing is lost with a client's message that is not sent: it only shows that the client is alive.
+    pub(crate) is_dispensable: fn(&[u8]) -> bool,
     /// The upstream assigns ids of subscriptions.
     pub(crate) assigns: bool,
     /// There are messages that belong to a subscription.
@@ -141,6 +143,7 @@ impl Dialect {
         dropped: |_, _| None,
         closed: |_| None,
         pong: |_| None,
+        is_dispensable: |_| false,
         heartbeat: None,
         assigns: false,
         has_data: false,

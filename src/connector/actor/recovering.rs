@@ -107,9 +107,13 @@ impl Connector {
         let (Some(message), Some(held)) = (message, journal) else { return };
         match held.journal.client(ticket.event().0, message) {
             ClientStep::Send(message) => {
-                let token = Sending { part: Part::Last, _permit: permit };
+                let is_dispensable = held.journal.is_dispensable(&message);
+                let part = if is_dispensable { Part::None } else { Part::Last };
                 // After our close frame `push` refuses, and the event fails with the connection.
-                let _ = channel.link().push(sendable(message), token);
+                let _ = channel.link().push(sendable(message), Sending { part, _permit: permit });
+                if is_dispensable {
+                    return ticket.settle(AckStatus::Delivered);
+                }
                 self.exchange.sent(ticket.event(), Tags { key: None, correlation }, ticket, now);
             }
             ClientStep::Hide => ticket.settle(AckStatus::Delivered),

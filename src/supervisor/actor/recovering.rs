@@ -126,16 +126,18 @@ impl Supervisor {
 
     // --- An outage
 
-    /// Answers an event for the route's own upstream that only checks whether the peer is alive. Returns any other
-    /// event.
+    /// Answers an event for the route's own upstream that only checks whether the peer is alive, and accepts one that
+    /// need not arrive. Returns any other event.
     pub(super) fn keep_alive(&mut self, envelope: Envelope) -> Option<Envelope> {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
             return Some(envelope);
         };
-        let message = shaper.message(&envelope.event);
-        let Some(reply) = message.and_then(|message| held.journal.keepalive(&message)) else {
-            return Some(envelope);
-        };
+        let Some(message) = shaper.message(&envelope.event) else { return Some(envelope) };
+        if held.journal.is_dispensable(&message) {
+            envelope.ticket.settle(AckStatus::Delivered);
+            return None;
+        }
+        let Some(reply) = held.journal.keepalive(&message) else { return Some(envelope) };
         match shaper.answer(reply, envelope.ticket) {
             Ok(answer) => self.links.back.notify(DataMessage::Events(vec![answer])),
             Err(ticket) => ticket.settle(AckStatus::failed(Failure::not_connected())),
@@ -153,6 +155,7 @@ impl Supervisor {
     ) -> Vec<Failed> {
         let mut failed = Vec::new();
         for envelope in envelopes {
+            let Some(envelope) = self.keep_alive(envelope) else { continue };
             match self.shaped(envelope, server, failure) {
                 Ok(answer) => self.links.back.notify(DataMessage::Events(vec![answer])),
                 Err(envelope) => failed.push(fail_unsent(*envelope, server, failure)),

@@ -29,6 +29,9 @@ use crate::{
     settings::Settings,
 };
 
+/// The longest message that is looked at for [`Engine::is_dispensable`]. Such messages have no content.
+const MAX_DISPENSABLE: usize = 128;
+
 /// The number of an entry in the order of the client's opens.
 type Number = u64;
 
@@ -192,6 +195,11 @@ impl Engine {
     /// The answer to a `message` that only asks whether the peer is alive.
     pub(crate) fn keepalive(&self, message: &Message) -> Option<Message> {
         (self.dialect().pong)(&message.payload).map(Message::text)
+    }
+
+    /// Whether nothing is lost with a client's message that is not sent.
+    pub(crate) fn is_dispensable(&self, message: &Message) -> bool {
+        message.payload.len() <= MAX_DISPENSABLE && (self.dialect().is_dispensable)(&message.payload)
     }
 
     fn dialect(&self) -> Dialect {

@@ -222,6 +222,11 @@ impl Engine {
         (message.payload[..] == [0xc0, 0]).then(packet::pingresp)
     }
 
+    /// One PUBACK or PUBCOMP: the broker sends what it acknowledges again (4.4).
+    pub(crate) fn is_dispensable(message: &Message) -> bool {
+        matches!(message.payload[..], [0x40 | 0x70, rest, ..] if usize::from(rest) + 2 == message.payload.len())
+    }
+
     fn is_v5(&self) -> bool {
         self.hello.as_ref().is_some_and(|hello| hello.connect.is_v5)
     }

@@ -41,6 +41,7 @@ pub(super) fn rules() -> Result<Rules, PatternError> {
         failed: error,
         dropped: error,
         pong,
+        is_dispensable: |message| is_of_type(message, "pong"),
         closes_requests: true,
         refusals: &[1008, 4400, 4401, 4403, 4408, 4409, 4429],
         ..Dialect::PLAIN
@@ -54,7 +55,10 @@ fn error(context: &[Bytes], reason: &str) -> Option<String> {
 }
 
 fn pong(message: &[u8]) -> Option<String> {
-    let found = scan::scan(message, &[Path::new("type")])?;
-    let kind = scan::decoded(&message[found[0].clone()?])?;
-    (kind == "ping").then(|| r#"{"type":"pong"}"#.to_owned())
+    is_of_type(message, "ping").then(|| r#"{"type":"pong"}"#.to_owned())
+}
+
+fn is_of_type(message: &[u8], kind: &str) -> bool {
+    let span = scan::scan(message, &[Path::new("type")]).and_then(|found| found[0].clone());
+    span.and_then(|span| scan::decoded(&message[span])).is_some_and(|found| found == kind)
 }

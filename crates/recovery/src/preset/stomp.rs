@@ -33,6 +33,8 @@ pub(crate) const DIALECT: Dialect = Dialect {
     failed: error,
     dropped: error,
     closed: receipt,
+    // Heart-beats (STOMP 1.2, Heart-beating).
+    is_dispensable: |message| matches!(message, b"\n" | b"\r\n"),
     accepts: true,
     has_data: true,
     own_requests: true,

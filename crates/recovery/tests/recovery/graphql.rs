@@ -135,6 +135,8 @@ fn pings_can_be_answered_during_the_outage() {
     let ping = Message::text(r#"{"type":"ping","payload":{}}"#);
     assert_eq!(rig.journal.keepalive(&ping), Some(Message::text(r#"{"type":"pong"}"#)));
     assert_eq!(rig.journal.keepalive(&Message::text(TICK)), None);
+    assert!(rig.journal.is_dispensable(&Message::text(r#"{"type":"pong","payload":{}}"#)));
+    assert!(!rig.journal.is_dispensable(&ping) && !rig.journal.is_dispensable(&Message::text(TICK)));
 }
 
 #[test]

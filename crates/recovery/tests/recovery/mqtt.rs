@@ -284,6 +284,17 @@ fn limits_refuse_a_subscription_in_the_protocols_shape() {
 #[test]
 fn a_ping_can_be_answered_during_the_outage() {
     assert_eq!(rig().journal.keepalive(&message("c0 00")), Some(message("d0 00")));
+    for (packets, expected) in [
+        ("40 02 00 01", true),
+        ("70 02 00 01", true),
+        ("50 02 00 01", false),
+        ("62 02 00 01", false),
+        ("40 02 00 01 c0 00", false),
+        ("40", false),
+        ("", false),
+    ] {
+        assert_eq!(rig().journal.is_dispensable(&message(packets)), expected, "{packets}");
+    }
 }
 
 #[test]
