@@ -406,6 +406,22 @@ fn each_address_of_a_name_is_an_endpoint_and_the_name_is_looked_up_again() {
     proxy.wait_log(&format!("endpoint down upstream=echo endpoint=\"{}\"", label("127.0.0.4")));
 }
 
+/// Health checks go to each address, with the name as the host.
+#[test]
+fn each_address_of_a_name_is_checked() {
+    let [first, second] = [(); 2].map(|()| TestUpstream::echo());
+    let port = first.addr().port();
+    alias([127, 0, 0, 2], port, &second);
+    let settings = Settings::request(&format!("ws://chat.test:{port}"))
+        .with(r#"upstream.echo.resolve = "each""#)
+        .with(r#"upstream.echo.health = { interval = "100ms", probe = "websocket" }"#);
+    let hosts = "127.0.0.1 chat.test\n127.0.0.2 chat.test\n";
+    let Some(_proxy) = Proxy::start_with_names(&settings, hosts, Ipv4Addr::LOCALHOST.into()) else { return };
+    for upstream in [&first, &second] {
+        assert_eq!(upstream.head(2).get("host"), Some(format!("chat.test:{port}")));
+    }
+}
+
 #[test]
 fn a_name_server_that_is_silent_delays_no_other_name() {
     let Some((_server, ip)) = crate::names::silent_server() else { return };
