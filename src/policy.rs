@@ -6,10 +6,12 @@
 
 mod close;
 mod loss;
+mod moves;
 mod pool;
 
 pub use close::{OnEnd, Otherwise, Range};
 pub use loss::{ErrorReplies, OnUpstreamLoss};
+pub use moves::{MovePolicy, Rebalance};
 pub use pool::{
     Balance, BreakerLimits, Check, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes,
 };

@@ -149,7 +149,15 @@ impl DialPlan {
     /// left, as long as there is another one.
     pub fn dial(&self, lease: Option<Lease>) -> Dialing {
         let promise = Promise::default();
-        let dial = Box::pin(dial_pool(self.clone(), lease, Rc::clone(&promise)));
+        let dial = Box::pin(dial_pool(self.clone(), lease, Vec::new(), Rc::clone(&promise)));
+        Dialing { dial, promise }
+    }
+
+    /// Connects to the endpoint of the lease. If it fails, the next one is tried, except for `besides`.
+    pub fn dial_besides(&self, lease: Lease, besides: Option<Arc<Endpoint>>) -> Dialing {
+        let promise = Promise::default();
+        let tried = besides.into_iter().collect();
+        let dial = Box::pin(dial_pool(self.clone(), Some(lease), tried, Rc::clone(&promise)));
         Dialing { dial, promise }
     }
 
@@ -184,14 +192,20 @@ impl Future for Dialing {
     }
 }
 
-async fn dial_pool(plan: DialPlan, mut lease: Option<Lease>, promise: Promise) -> Result<Dialed, DialError> {
+/// Tries the endpoints, first that of the lease, and none of `tried`.
+async fn dial_pool(
+    plan: DialPlan,
+    mut lease: Option<Lease>,
+    mut tried: Vec<Arc<Endpoint>>,
+    promise: Promise,
+) -> Result<Dialed, DialError> {
     let (upstream, is_reconnect) = (plan.upstream(), lease.is_some());
     if !is_reconnect {
         // A client that sends nothing gets an endpoint as if it had no key.
         _ = tokio::time::timeout(plan.settings().connect_timeout, plan.key.wait()).await;
     }
     let end = Instant::now() + plan.settings().connect_timeout;
-    let (mut tried, mut last) = (Vec::new(), None);
+    let mut last = None;
     loop {
         let lease = match lease.take() {
             Some(lease) => lease,

@@ -15,6 +15,7 @@
 //!
 //! * [`dial`]: connects to a server and completes the WebSocket handshake; `request` prepares the handshake's
 //!   request and checks the response.
+//! * [`moves`]: which sessions move to another connection; `mover` has the messages for that.
 //! * [`refused`]: the response of an upstream that refuses the handshake.
 //! * `check`: probes a server.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
@@ -33,6 +34,8 @@ pub mod health;
 mod key;
 mod lines;
 mod monitor;
+mod mover;
+pub mod moves;
 mod pacer;
 pub mod pool;
 pub mod probe;
@@ -56,6 +59,7 @@ pub use error::DialError;
 pub use key::SessionKey;
 pub use lines::Suppressed;
 pub use monitor::Monitors;
+pub use mover::{Movable, Move, MoveSlot, Quiet};
 pub use pacer::Pacer;
 
 use self::{

@@ -1,7 +1,7 @@
-//! Probes the endpoints of an upstream: one actor for each upstream and process, above the supervisors of sessions.
+//! Probes the endpoints of an upstream, and has its sessions move: one actor for each upstream and process, above the supervisors of sessions.
 //!
 //! It runs on another thread than the workers, so that probes are on time while those are busy. It publishes into the
-//! pool that dials ask, and gets no messages: [`Shared::news`] wakes it.
+//! pool that dials ask, and gets no messages: [`Shared::news`] wakes it. Sessions whose turn it is to move get a message.
 
 use std::{
     io,
@@ -88,7 +88,7 @@ async fn supervise(shared: Weak<Shared>, network: Arc<Network>) {
 // === impl Monitor ===
 
 impl Monitor {
-    /// Starts the probes that are due, and waits for the next one.
+    /// Starts the probes and the moves that are due, and waits for the next one.
     fn step(&mut self, ctx: &mut Context<Self>) {
         if let Some(waiting) = self.waiting.take() {
             ctx.cancel_future(waiting);
@@ -101,6 +101,7 @@ impl Monitor {
                 ProbeStep::Never => break None,
             }
         };
+        let next = next.into_iter().chain(shared.move_sessions()).min();
         let waiting = wrap_future(wait(Arc::clone(&self.news), next));
         self.waiting = Some(ctx.spawn(waiting.map(|(), monitor: &mut Self, ctx| monitor.step(ctx))));
     }

@@ -12,13 +12,14 @@
 //! ```
 
 mod member;
+mod moving;
 
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use self::member::{Blame, Fitness, Member, State, Use};
+use self::member::{Blame, Fitness, LOSSES_MAX, Member, State, Use};
 use super::{
     Endpoint, Lease,
     balance::{self, Candidate, Chance},
@@ -134,21 +135,21 @@ impl Pool {
     }
 
     /// Changes the endpoints. Those with a known URL keep their state and their counts. Those that are missing take no
-    /// new connections, and are forgotten when they have no sessions.
+    /// new connections, their sessions move, and they are forgotten when they have none.
     pub fn set_endpoints(&mut self, endpoints: &[EndpointConfig]) {
         for member in &mut self.members {
-            member.is_draining = true;
+            (member.is_listed, member.is_draining) = (false, true);
         }
         for config in endpoints {
             match self.members.iter_mut().find(|member| *member.endpoint.url() == config.url) {
                 Some(known) => {
-                    (known.weight, known.priority, known.is_draining) =
-                        (config.weight, config.priority, false);
+                    (known.weight, known.priority) = (config.weight, config.priority);
+                    (known.is_listed, known.is_draining) = (true, config.drain);
                 }
                 None => self.members.push(Member::new(config, &self.room)),
             }
         }
-        self.members.retain(|member| !member.is_draining || member.endpoint.sessions() > 0);
+        self.forget_unlisted();
     }
 
     // --- Questions

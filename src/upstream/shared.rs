@@ -22,6 +22,8 @@ use super::{
     breaker::TRIALS_MAX,
     discovery::{Difference, Discovery},
     lines::{Line, Lines},
+    mover::Mover,
+    moves::Moves,
     pool::{Begin, Change, EndpointState, Pick, Pool, ProbeStep, Wait},
     queue::{Queue, Waiter},
 };
@@ -47,6 +49,8 @@ pub(super) struct Shared {
     pool: Mutex<Pool>,
     /// Changes when the settings have changed.
     configured: watch::Sender<()>,
+    /// The sessions that can move. The pool is locked before this, never after it.
+    pub(super) moves: Mutex<Moves<Mover>>,
     /// Sessions that wait for an endpoint to come up.
     ready: Arc<Queue>,
     /// Sessions that wait for room at an endpoint. The pool has it too.
@@ -82,6 +86,7 @@ impl Shared {
             discovery: Mutex::new(Discovery::new(settings)),
             settings: Mutex::new(Arc::clone(settings)),
             configured: watch::Sender::new(()),
+            moves: Mutex::default(),
             ready: Arc::default(),
             probed: watch::Sender::new(()),
             is_probe_wanted: AtomicBool::new(false),
@@ -447,7 +452,7 @@ impl Drop for Shared {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

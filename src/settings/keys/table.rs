@@ -70,6 +70,8 @@ const FAILURES_MAX: u64 = 1_000_000;
 const WEIGHT_MAX: u64 = 1000;
 /// More tiers than any upstream has.
 const PRIORITY_MAX: u64 = 100;
+/// An endpoint with more than ten times its share is no longer balanced at all.
+const SHARE_MAX: u64 = 1000;
 const ON_LIMIT: Kind = Kind::Choice(&["error", "delay", "close"]);
 
 /// Client headers that upstreams usually need, the default of `forward_headers`.
@@ -141,6 +143,7 @@ static ENDPOINT: Section = Section {
         key("url", Kind::Url, Preset::Required),
         key("weight", Kind::Count(1, WEIGHT_MAX), Preset::Count(1)),
         key("priority", Kind::Count(0, PRIORITY_MAX), Preset::Count(0)),
+        key("drain", Kind::Flag, Preset::Flag(false)),
     ]],
 };
 
@@ -280,6 +283,12 @@ pub(crate) static SECTIONS: [Section; 9] = [
                 key("breaker.rate", Kind::Count(0, NEW_SESSIONS_MAX), Preset::Count(0)),
                 key("probe.min", PROBE, Preset::Text("50ms")),
                 key("probe.max", PROBE, Preset::Text("1s")),
+                key("max_age", TICKED_OR_NEVER, Preset::Text("never")),
+                key("max_age_jitter", Kind::Count(0, 100), Preset::Count(10)),
+                key("move.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
+                key("move.grace", TICKED, Preset::Text("2s")),
+                key("rebalance.min_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+                key("rebalance.max_share", Kind::Count(101, SHARE_MAX), Preset::Count(120)),
                 key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),
                 key("on_upstream_close.else", ON_END, Preset::Text("reconnect")),
                 key("on_refused.pass", Kind::Statuses(300), Preset::Ranges(&["401", "403"])),

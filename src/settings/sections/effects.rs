@@ -5,8 +5,17 @@ use crate::settings::read::Section;
 
 /// Keys of which one begins the description of a protocol.
 const DESCRIPTIONS: [&str; 3] = ["recovery.preset", "recovery.hello", "recovery.open"];
-/// Keys about reconnecting to a route's own upstream.
-const OF_RESTARTS: [&str; 2] = ["on_give_up", "restart.rate"];
+/// Keys about new connections to a route's own upstream.
+const OF_RESTARTS: [&str; 8] = [
+    "on_give_up",
+    "restart.rate",
+    "max_age",
+    "max_age_jitter",
+    "move.rate",
+    "move.grace",
+    "rebalance.min_sessions",
+    "rebalance.max_share",
+];
 /// Keys about reconnecting to any server, including servers chosen by `$url`.
 const OF_DELAYS: [&str; 5] =
     ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];

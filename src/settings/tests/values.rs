@@ -47,6 +47,10 @@ forward_headers = ["Cookie"]
 headers = { X-Token = "secret" }
 restart = { min = "1s", max = "1s", rate = 1 }
 on_give_up = "close"
+max_age = "1h"
+max_age_jitter = 0
+move = { rate = 3, grace = "100ms" }
+rebalance = { min_sessions = 4, max_share = 150 }
 on_upstream_close = { pass = [1000, "4000-4009"], else = "pass" }
 on_refused.pass = []
 [upstream.pool]
@@ -62,6 +66,7 @@ resolve_interval = "100ms"
 [[upstream.pool.endpoints]]
 url = "ws://b:1"
 priority = 2
+drain = true
 [[upstream.pool.endpoints]]
 url = "ws://a:1"
 weight = 3
@@ -234,6 +239,18 @@ fn ends_of_an_upstream() {
     assert_eq!(upstream.on_give_up, OnGiveUp::Close);
     assert_eq!(upstream.on_upstream_close, on_end(&["1000", "4000-4009"], Otherwise::Pass));
     assert_eq!(upstream.on_refused, on_end(&[], Otherwise::Reconnect));
+}
+
+#[test]
+fn moves_of_an_upstream() {
+    let settings = everything();
+    let moves = &settings.upstreams["u-1"].moves;
+    assert_eq!((moves.rate, moves.grace), (3, Duration::from_millis(100)));
+    assert_eq!((moves.max_age, moves.max_age_jitter), (Some(Duration::from_secs(60 * 60)), 0));
+    assert_eq!(moves.rebalance, Some(Rebalance { min_sessions: 4, max_share: 150 }));
+    assert_eq!(settings.upstreams["pool"].moves, MovePolicy::default());
+    let drains: Vec<_> = settings.upstreams["pool"].endpoints.iter().map(|endpoint| endpoint.drain).collect();
+    assert_eq!(drains, [false, true]);
 }
 
 #[test]

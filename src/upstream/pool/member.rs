@@ -19,7 +19,7 @@ use crate::{
 
 /// One loss may concern one connection only. After this many without a success, the endpoint is probed, and others are
 /// preferred until the probe has succeeded.
-const LOSSES_MAX: u32 = 2;
+pub(super) const LOSSES_MAX: u32 = 2;
 
 /// What the pool knows of an endpoint.
 #[derive(Debug)]
@@ -34,7 +34,9 @@ pub(super) struct Member {
     /// When it last came up after an outage.
     up_since: Option<Instant>,
     /// Losses since a connection was established or a probe succeeded.
-    losses: u32,
+    pub(super) losses: u32,
+    /// Whether it is in the settings.
+    pub(super) is_listed: bool,
     /// Whether it is no longer in the settings, or is being emptied.
     pub(super) is_draining: bool,
     streak: Streak,
@@ -115,7 +117,8 @@ fn identity(url: &UpstreamUrl) -> u64 {
 // === impl Member ===
 
 impl Member {
-    pub(super) fn new(EndpointConfig { url, weight, priority }: &EndpointConfig, room: &Arc<Queue>) -> Self {
+    pub(super) fn new(config: &EndpointConfig, room: &Arc<Queue>) -> Self {
+        let EndpointConfig { url, weight, priority, drain } = config;
         Self {
             identity: identity(url),
             endpoint: Endpoint::in_pool(url.clone(), Arc::clone(room)),
@@ -125,7 +128,8 @@ impl Member {
             outage: None,
             up_since: None,
             losses: 0,
-            is_draining: false,
+            is_listed: true,
+            is_draining: *drain,
             streak: Streak::default(),
             outlier: Outlier::default(),
             breaker: Breaker::default(),

@@ -1,3 +1,5 @@
+mod moving_tests;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -13,7 +15,7 @@ const CHANCE: Chance = [0.0, 0.5, 0.0];
 
 fn config(number: usize, priority: u32) -> EndpointConfig {
     let url = UpstreamUrl::parse(&format!("ws://10.0.0.{number}:8139")).unwrap();
-    EndpointConfig { url, weight: 1, priority }
+    EndpointConfig { url, weight: 1, priority, drain: false }
 }
 
 /// A pool with one endpoint for each of these priorities.

@@ -17,6 +17,8 @@ pub struct EndpointConfig {
     pub weight: u32,
     /// Endpoints with a larger number are used only while none with a smaller number can be.
     pub priority: u32,
+    /// Whether it gets no new connections, and its sessions move to the others.
+    pub drain: bool,
 }
 
 /// The servers of an upstream, and where they come from.
@@ -98,8 +100,11 @@ pub(super) fn listed(section: &Section<'_>) -> Option<Vec<EndpointConfig>> {
         }
         endpoints.push(endpoint);
     }
+    if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.drain) {
+        section.conflict("endpoints", &[], "needs at least one server without drain = true");
+    }
     // Clients know the upstream by a server of its first tier.
-    endpoints.sort_by_key(|endpoint| endpoint.priority);
+    endpoints.sort_by_key(|endpoint| (endpoint.drain, endpoint.priority));
     (is_complete && !endpoints.is_empty()).then_some(endpoints)
 }
 
@@ -114,7 +119,8 @@ fn endpoint(section: &Section<'_>, item: &Item<'_>) -> Option<EndpointConfig> {
         },
         Item::Table(table) => {
             let (weight, priority) = (table.count("weight"), table.count("priority"));
-            table.read("url", url::parse).map(|url| EndpointConfig { url, weight, priority })
+            let drain = table.flag("drain");
+            table.read("url", url::parse).map(|url| EndpointConfig { url, weight, priority, drain })
         }
     }
 }
@@ -122,6 +128,6 @@ fn endpoint(section: &Section<'_>, item: &Item<'_>) -> Option<EndpointConfig> {
 impl EndpointConfig {
     /// An endpoint with the default weight and priority.
     pub fn new(url: UpstreamUrl) -> Self {
-        Self { url, weight: 1, priority: 0 }
+        Self { url, weight: 1, priority: 0, drain: false }
     }
 }

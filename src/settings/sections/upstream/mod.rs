@@ -5,6 +5,7 @@ mod endpoints;
 mod exchange;
 mod file;
 mod headers;
+mod moves;
 mod pool;
 mod recovery;
 mod restart;
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     net::TcpOptions,
-    policy::{OnEnd, PoolPolicy},
+    policy::{MovePolicy, OnEnd, PoolPolicy},
     settings::read::Section,
     wire,
 };
@@ -92,6 +93,8 @@ pub struct Upstream {
     pub restart: Arc<Restart>,
     /// How sessions are spread over the endpoints, and when an endpoint is not used.
     pub pool: PoolPolicy,
+    /// When sessions move to another connection.
+    pub moves: MovePolicy,
     /// The close codes of the upstream that are passed on to the client.
     pub on_upstream_close: OnEnd,
     /// The refusals of a reconnect that close the client.
@@ -147,6 +150,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         headers,
         restart: Arc::new(restart::read(section)),
         pool: pool::read(section, fixed),
+        moves: moves::read(section),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },

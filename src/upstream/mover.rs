@@ -1,0 +1,256 @@
+//! Moves of sessions between the connections of an upstream: the sessions take part with [`Movable`], and the
+//! monitor of the upstream orders each [`Move`]. `moves` decides when.
+
+use std::{
+    sync::{
+        Arc, MutexGuard,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use actix::Message;
+
+use super::{
+    Endpoint, Lease, Suppressed, Upstream,
+    moves::{Begun, Cause, Moves, Next, Outcome, Report},
+    pool::Pick,
+    shared::{Shared, lock},
+};
+use crate::{flow::Edge, log::Quoted, policy::MovePolicy};
+
+/// The time between two looks at whether an endpoint that drains is empty.
+const SOURCES_CHECK: Duration = Duration::from_millis(500);
+/// The time between two looks at the shares of the endpoints.
+const BALANCE_CHECK: Duration = Duration::from_secs(1);
+/// Most moves that begin before the monitor does something else.
+const STEP_MAX: usize = 256;
+
+/// Upstream monitor → supervisor, control plane: move the session to another connection of its upstream.
+///
+/// The reply is the end of the [`MoveSlot`]. A session gets the next one only after that, so it always fits in the
+/// `CONTROL_ROOM` of the mailbox. It crosses threads, because the monitor runs on another thread than the workers.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Move(pub MoveSlot);
+
+/// A move in progress. If it is dropped without [`MoveSlot::moved`], the session has stayed where it was.
+pub struct MoveSlot {
+    shared: Arc<Shared>,
+    begun: Begun,
+    outcome: Outcome,
+}
+
+/// A session that can move, until this is dropped.
+pub struct Movable {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+/// Whether a session has nothing in flight to its upstream. Its connector writes it, the monitor reads it.
+#[derive(Debug, Clone)]
+pub struct Quiet(Arc<AtomicBool>);
+
+/// The way to a session.
+#[derive(Debug, Clone)]
+pub(super) struct Mover {
+    session: Edge<Move>,
+    quiet: Quiet,
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Adds a session with a connection to this endpoint. It moves when its turn comes.
+    pub fn movable(&self, endpoint: &Arc<Endpoint>, session: Edge<Move>, quiet: &Quiet) -> Movable {
+        let now = Instant::now();
+        let age = self.shared.settings().moves.age(rand::random());
+        let old_at = age.and_then(|age| now.checked_add(age));
+        let mover = Mover { session, quiet: quiet.clone() };
+        let mut moves = self.shared.moves();
+        let id = moves.add(endpoint, mover, old_at, now);
+        let is_news = moves.is_first(id);
+        drop(moves);
+        if is_news {
+            self.shared.news.notify_one();
+        }
+        Movable { shared: Arc::clone(&self.shared), id }
+    }
+
+    /// Chooses the endpoint to which a session with this key moves; `None` if it must stay. An old connection may be
+    /// replaced by one to the same endpoint.
+    pub fn pick_for_move(&self, slot: &MoveSlot, key: Option<u64>) -> Option<Lease> {
+        let from = &slot.begun.from;
+        leased(match slot.begun.cause {
+            Cause::Age => self.shared.pick(key, &[]),
+            Cause::Drain => self.shared.pick(key, std::slice::from_ref(from)),
+            Cause::Rebalance => self.shared.pool().pick_below_share(from, Instant::now()),
+        })
+    }
+
+    /// Reports that an endpoint has closed a connection because it stops or restarts. Others are preferred until a
+    /// probe of it succeeds. Returns a place at one of them, for the reconnect of the session with this key; `None` if no other
+    /// takes connections.
+    pub fn report_leaving(&self, endpoint: &Arc<Endpoint>, key: Option<u64>) -> Option<Lease> {
+        let mut pool = self.shared.pool();
+        pool.leaving(endpoint);
+        let pick = pool.reserve_besides(endpoint, Instant::now(), key, rand::random());
+        drop(pool);
+        self.shared.news.notify_one();
+        leased(pick)
+    }
+}
+
+fn leased(pick: Pick) -> Option<Lease> {
+    match pick {
+        Pick::Endpoint(lease) => Some(lease),
+        Pick::Wait(_) => None,
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn moves(&self) -> MutexGuard<'_, Moves<Mover>> {
+        lock(&self.moves)
+    }
+
+    /// Has the sessions move whose turn it is. Returns when to ask again; `None`: after a change.
+    pub(super) fn move_sessions(self: &Arc<Self>) -> Option<Instant> {
+        let (now, policy) = (Instant::now(), self.settings().moves);
+        let check = self.check_endpoints(&policy, now);
+        for _ in 0..STEP_MAX {
+            let next = self.moves().next(now, policy.rate, |mover| mover.quiet.get());
+            match next {
+                Next::Move(begun, mover) => {
+                    let slot = MoveSlot { shared: Arc::clone(self), begun, outcome: Outcome::Stayed };
+                    // A session that is over drops the slot.
+                    mover.session.notify(Move(slot));
+                }
+                Next::At(next) => return Some(check.map_or(next, |check| check.min(next))),
+                Next::Never => return check,
+            }
+        }
+        Some(now)
+    }
+
+    /// Finds the endpoints whose sessions move. Returns when to look again.
+    fn check_endpoints(&self, policy: &MovePolicy, now: Instant) -> Option<Instant> {
+        let mut pool = self.pool();
+        let mut moves = self.moves();
+        let reports = moves.set_sources(pool.sources(), now);
+        if reports.iter().any(|report| matches!(report, Report::Drained(_))) {
+            pool.forget_unlisted();
+        }
+        if let Some(rebalance) = policy.rebalance.filter(|_| moves.can_rebalance(now))
+            && let Some((from, count)) = pool.overloaded(rebalance, now)
+        {
+            moves.rebalance(&from, count, now);
+        }
+        let has_sources = moves.has_sources();
+        drop((pool, moves));
+        reports.iter().for_each(|report| self.log_report(report, now));
+        match policy.rebalance {
+            _ if has_sources => Some(now + SOURCES_CHECK),
+            Some(_) => Some(now + BALANCE_CHECK),
+            None => None,
+        }
+    }
+
+    fn log_report(&self, report: &Report, now: Instant) {
+        let settings = self.settings();
+        let upstream = &settings.name;
+        match report {
+            Report::Draining(endpoint, movable) => log::info!(
+                "endpoint draining upstream={upstream} endpoint={} sessions={} movable={movable}",
+                Quoted(&endpoint.url().shown),
+                endpoint.sessions(),
+            ),
+            Report::Drained(source) => log::info!(
+                "endpoint drained upstream={upstream} endpoint={} moved={} stayed={} took={}ms",
+                Quoted(&source.endpoint.url().shown),
+                source.moved,
+                source.stayed,
+                now.saturating_duration_since(source.since).as_millis(),
+            ),
+            Report::Resumed(source) => log::info!(
+                "endpoint in use again upstream={upstream} endpoint={} moved={} sessions={}",
+                Quoted(&source.endpoint.url().shown),
+                source.moved,
+                source.endpoint.sessions(),
+            ),
+        }
+    }
+}
+
+// === impl MoveSlot ===
+
+impl MoveSlot {
+    /// Why the session moves.
+    pub fn cause(&self) -> Cause {
+        self.begun.cause
+    }
+
+    /// The endpoint that the session leaves.
+    pub fn from(&self) -> &Arc<Endpoint> {
+        &self.begun.from
+    }
+
+    /// The session has another connection.
+    pub fn moved(mut self) {
+        self.outcome = Outcome::Moved;
+    }
+
+    /// Counts a log line about a move. Returns what it says about suppressed ones; `None` if it is suppressed.
+    pub fn line(&self) -> Option<Suppressed> {
+        self.shared.line()
+    }
+}
+
+impl Drop for MoveSlot {
+    fn drop(&mut self) {
+        self.shared.moves().ended(&self.begun, self.outcome, Instant::now());
+        self.shared.news.notify_one();
+    }
+}
+
+impl std::fmt::Debug for MoveSlot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MoveSlot").field(&self.begun).finish()
+    }
+}
+
+// === impl Movable ===
+
+impl Drop for Movable {
+    fn drop(&mut self) {
+        let is_news = self.shared.moves().remove(self.id);
+        if is_news {
+            self.shared.news.notify_one();
+        }
+    }
+}
+
+// === impl Quiet ===
+
+impl Quiet {
+    /// A session without messages.
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// Records whether nothing is in flight.
+    pub fn set(&self, is_quiet: bool) {
+        self.0.store(is_quiet, Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Default for Quiet {
+    fn default() -> Self {
+        Self::new()
+    }
+}

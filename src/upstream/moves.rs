@@ -1,0 +1,372 @@
+//! Which sessions of an upstream move to another connection, and when.
+//!
+//! No clocks are used here: time is passed in. `S` is the way to a session.
+//!
+//! ```text
+//!            endpoint drains, connection is old, endpoint overloaded
+//!   Serving ─────────────────────────────────────────────────────────► Due ─► Moving ─► gone, moved
+//!     ▲                                                                │ ▲      │
+//!     └──────────────────── endpoint is used again ────────────────────┘ └──────┘ stayed
+//! ```
+//!
+//! Sessions without messages in flight go first: one that is busy when its turn comes is passed over a few times.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::Endpoint;
+
+/// A busy session is passed over this often.
+const PASSES_MAX: u32 = 3;
+/// Time between two turns of a busy session.
+const PASS: Duration = Duration::from_millis(50);
+/// Most sessions that are passed over in one step.
+const STEP_MAX: usize = 256;
+/// Time until the second attempt to move a session. It doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Time until the next rebalance after a session stayed.
+const REBALANCE_PAUSE: Duration = Duration::from_secs(2);
+/// Moves that were due while this thread was busy are made up for, as far as they were due in this time.
+const LAG_MAX: Duration = Duration::from_millis(20);
+
+/// Why a session moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Its connection is old.
+    Age,
+    /// Its endpoint drains.
+    Drain,
+    /// Its endpoint has more than its share of the sessions.
+    Rebalance,
+}
+
+/// A move that has begun. [`Moves::ended`] takes it back.
+#[derive(Debug)]
+pub struct Begun {
+    id: u64,
+    /// The endpoint of the session.
+    pub from: Arc<Endpoint>,
+    /// Why it moves.
+    pub cause: Cause,
+}
+
+/// How a move has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The session has another connection.
+    Moved,
+    /// The session has the connection that it had.
+    Stayed,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Next<S> {
+    /// Move this session now, then ask again.
+    Move(Begun, S),
+    /// Ask again at this time.
+    At(Instant),
+    /// Ask again after a change.
+    Never,
+}
+
+/// What has become of an endpoint that drains.
+#[derive(Debug)]
+pub enum Report {
+    /// It drains now; that many of its sessions can move.
+    Draining(Arc<Endpoint>, usize),
+    /// Its last session has left.
+    Drained(Source),
+    /// It is used again. Sessions that have not moved stay.
+    Resumed(Source),
+}
+
+/// An endpoint whose sessions move away.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Since when.
+    pub since: Instant,
+    /// The sessions that moved.
+    pub moved: usize,
+    /// The attempts after which a session stayed.
+    pub stayed: usize,
+}
+
+/// The sessions of an upstream that can move.
+#[derive(Debug)]
+pub struct Moves<S> {
+    entries: HashMap<u64, Entry<S>>,
+    last_id: u64,
+    /// The sessions that move at some time, by that time.
+    due: BTreeSet<(Instant, u64)>,
+    sources: Vec<Source>,
+    /// When the next move may begin.
+    next: Option<Instant>,
+    running: usize,
+    /// The sessions that move, now or later, because an endpoint is overloaded.
+    rebalancing: usize,
+    /// No rebalance begins before this time.
+    rebalance_after: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry<S> {
+    session: S,
+    endpoint: Arc<Endpoint>,
+    /// When its connection is too old.
+    old_at: Option<Instant>,
+    wish: Option<(Instant, Cause)>,
+    is_moving: bool,
+    passes: u32,
+    attempts: u32,
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Age => "age",
+            Self::Drain => "drain",
+            Self::Rebalance => "rebalance",
+        })
+    }
+}
+
+// === impl Moves ===
+
+impl<S: Clone> Moves<S> {
+    /// Without sessions.
+    pub fn new() -> Self {
+        Self {
+            entries: HashMap::new(),
+            last_id: 0,
+            due: BTreeSet::new(),
+            sources: Vec::new(),
+            next: None,
+            running: 0,
+            rebalancing: 0,
+            rebalance_after: None,
+        }
+    }
+
+    // --- Sessions
+
+    /// Adds a session with a connection to this endpoint, which is too old at `old_at`. Returns its id.
+    pub fn add(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        session: S,
+        old_at: Option<Instant>,
+        now: Instant,
+    ) -> u64 {
+        self.last_id += 1;
+        let id = self.last_id;
+        let endpoint = Arc::clone(endpoint);
+        let drains = self.source(&endpoint).is_some();
+        let entry = Entry { session, endpoint, old_at, wish: None, is_moving: false, passes: 0, attempts: 0 };
+        self.entries.insert(id, entry);
+        self.set_wish(id, if drains { Some((now, Cause::Drain)) } else { age(old_at) });
+        id
+    }
+
+    /// Removes a session, because its connection has ended. Returns whether its endpoint drains.
+    pub fn remove(&mut self, id: u64) -> bool {
+        self.set_wish(id, None);
+        let removed = self.entries.remove(&id);
+        if self.entries.is_empty() {
+            self.entries.shrink_to_fit();
+        }
+        removed.is_some_and(|entry| self.is_source(&entry.endpoint))
+    }
+
+    /// Whether the session is the next one to move.
+    pub fn is_first(&self, id: u64) -> bool {
+        self.due.first().is_some_and(|(_, first)| *first == id)
+    }
+
+    /// Whether a move of the session has begun and not ended.
+    #[cfg(test)]
+    fn is_moving(&self, id: u64) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.is_moving)
+    }
+
+    // --- Endpoints
+
+    /// Records which endpoints drain, and have sessions. Those that were known to drain and do no longer are empty or
+    /// used again: moves of their sessions that have not begun are called off.
+    pub fn set_sources<'a>(
+        &mut self,
+        draining: impl Iterator<Item = &'a Arc<Endpoint>>,
+        now: Instant,
+    ) -> Vec<Report> {
+        let draining: Vec<_> = draining.collect();
+        let drains =
+            |source: &Source| draining.iter().any(|endpoint| Arc::ptr_eq(endpoint, &source.endpoint));
+        let over: Vec<_> = self.sources.extract_if(.., |source| !drains(source)).collect();
+        let mut reports = Vec::new();
+        for source in over {
+            self.wish_all(&source.endpoint, |entry| age(entry.old_at));
+            let is_empty = source.endpoint.sessions() == 0;
+            reports.push(if is_empty { Report::Drained(source) } else { Report::Resumed(source) });
+        }
+        for endpoint in draining {
+            if self.source(endpoint).is_none() {
+                let endpoint = Arc::clone(endpoint);
+                let movable = self.wish_all(&endpoint, |_| Some((now, Cause::Drain)));
+                reports.push(Report::Draining(Arc::clone(&endpoint), movable));
+                self.sources.push(Source { endpoint, since: now, moved: 0, stayed: 0 });
+            }
+        }
+        reports
+    }
+
+    /// Whether an endpoint drains.
+    pub fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
+    /// Whether the endpoint drains.
+    pub fn is_source(&self, endpoint: &Arc<Endpoint>) -> bool {
+        self.sources.iter().any(|source| Arc::ptr_eq(&source.endpoint, endpoint))
+    }
+
+    /// Whether a rebalance may begin: none is in progress, and all moves of the last one succeeded or some time has
+    /// passed.
+    pub fn can_rebalance(&self, now: Instant) -> bool {
+        self.rebalancing == 0 && self.rebalance_after.is_none_or(|after| after <= now)
+    }
+
+    /// Has that many sessions of an overloaded endpoint move.
+    pub fn rebalance(&mut self, endpoint: &Arc<Endpoint>, count: usize, now: Instant) {
+        let can = |entry: &Entry<S>| {
+            let is_due = entry.wish.is_some_and(|(_, cause)| cause != Cause::Age);
+            Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_moving && !is_due
+        };
+        let ids = self.entries.iter().filter(|(_, entry)| can(entry)).map(|(id, _)| *id);
+        for id in ids.take(count).collect::<Vec<_>>() {
+            self.set_wish(id, Some((now, Cause::Rebalance)));
+        }
+    }
+
+    fn source(&mut self, endpoint: &Arc<Endpoint>) -> Option<&mut Source> {
+        self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.endpoint, endpoint))
+    }
+
+    // --- Moves
+
+    /// What to do next, at most `rate` moves a second and at a time.
+    pub fn next(&mut self, now: Instant, rate: u32, is_quiet: impl Fn(&S) -> bool) -> Next<S> {
+        let rate = rate.max(1);
+        for _ in 0..STEP_MAX {
+            if self.running >= rate as usize {
+                return Next::Never;
+            }
+            let Some((due, id)) = self.due.first().copied() else { return Next::Never };
+            let begin = due.max(self.next.unwrap_or(due));
+            if begin > now {
+                return Next::At(begin);
+            }
+            let Some(entry) = self.entries.get_mut(&id) else { return Next::Never };
+            let Some((_, cause)) = entry.wish else { return Next::Never };
+            if entry.passes < PASSES_MAX && !is_quiet(&entry.session) {
+                entry.passes += 1;
+                self.set_wish(id, Some((now + PASS, cause)));
+                continue;
+            }
+            entry.is_moving = true;
+            let (session, from) = (entry.session.clone(), Arc::clone(&entry.endpoint));
+            self.due.remove(&(due, id));
+            self.running += 1;
+            let paced = self.next.map_or(now, |next| next.max(now.checked_sub(LAG_MAX).unwrap_or(now)));
+            self.next = Some(paced + Duration::from_secs(1) / rate);
+            return Next::Move(Begun { id, from, cause }, session);
+        }
+        Next::At(now)
+    }
+
+    /// A move has ended. A session that stayed is tried again later, unless its endpoint is used again.
+    pub fn ended(&mut self, begun: &Begun, outcome: Outcome, now: Instant) {
+        self.running -= 1;
+        if begun.cause == Cause::Rebalance {
+            self.rebalancing -= 1;
+            if outcome == Outcome::Stayed {
+                self.rebalance_after = Some(now + REBALANCE_PAUSE);
+            }
+        }
+        if let Some(source) = self.source(&begun.from) {
+            match outcome {
+                Outcome::Moved => source.moved += 1,
+                Outcome::Stayed => source.stayed += 1,
+            }
+        }
+        let drains = self.is_source(&begun.from);
+        let Some(entry) = self.entries.get_mut(&begun.id) else { return };
+        (entry.is_moving, entry.passes, entry.wish) = (false, 0, None);
+        entry.attempts = entry.attempts.saturating_add(1);
+        let later = now + retry(entry.attempts);
+        let wish = match outcome {
+            Outcome::Moved => None,
+            Outcome::Stayed if drains => Some((later, Cause::Drain)),
+            Outcome::Stayed => entry.old_at.map(|old_at| (old_at.max(later), Cause::Age)),
+        };
+        self.set_wish(begun.id, wish);
+    }
+
+    /// Changes when all sessions of the endpoint move; those that move already are not changed. Returns their number.
+    fn wish_all(
+        &mut self,
+        endpoint: &Arc<Endpoint>,
+        wish: impl Fn(&Entry<S>) -> Option<(Instant, Cause)>,
+    ) -> usize {
+        let of_it = self.entries.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.endpoint, endpoint));
+        let wishes: Vec<_> = of_it.map(|(id, entry)| (*id, entry.is_moving, wish(entry))).collect();
+        for (id, _, wish) in wishes.iter().filter(|(_, is_moving, _)| !is_moving) {
+            if let Some(entry) = self.entries.get_mut(id) {
+                (entry.passes, entry.attempts) = (0, 0);
+            }
+            self.set_wish(*id, *wish);
+        }
+        wishes.len()
+    }
+
+    /// Changes when a session moves. A move that has begun stays counted until it ends.
+    fn set_wish(&mut self, id: u64, wish: Option<(Instant, Cause)>) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        if entry.is_moving {
+            return;
+        }
+        let is_rebalance = |wish: Option<(Instant, Cause)>| matches!(wish, Some((_, Cause::Rebalance)));
+        self.rebalancing -= usize::from(is_rebalance(entry.wish));
+        self.rebalancing += usize::from(is_rebalance(wish));
+        if let Some((due, _)) = std::mem::replace(&mut entry.wish, wish) {
+            self.due.remove(&(due, id));
+        }
+        if let Some((due, _)) = wish {
+            self.due.insert((due, id));
+        }
+    }
+}
+
+impl<S: Clone> Default for Moves<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn age(old_at: Option<Instant>) -> Option<(Instant, Cause)> {
+    old_at.map(|old_at| (old_at, Cause::Age))
+}
+
+/// The pause after that many attempts.
+fn retry(attempts: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
+    RETRY_MIN.saturating_mul(doubled).min(RETRY_MAX)
+}
+
+#[cfg(test)]
+mod tests;

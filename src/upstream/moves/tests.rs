@@ -1,0 +1,266 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::settings::UpstreamUrl;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// An endpoint with that many sessions, which are counted until the returned leases are dropped.
+fn endpoint(number: usize, sessions: usize) -> (Arc<Endpoint>, Vec<crate::upstream::Lease>) {
+    let endpoint = Endpoint::new(UpstreamUrl::parse(&format!("ws://10.0.0.{number}:1")).unwrap());
+    let leases = (0..sessions).map(|_| endpoint.lease()).collect();
+    (endpoint, leases)
+}
+
+/// All moves that begin at `now`.
+fn begin(
+    moves: &mut Moves<u64>,
+    now: Instant,
+    rate: u32,
+    is_quiet: impl Fn(&u64) -> bool,
+) -> Vec<(Begun, u64)> {
+    let mut begun = Vec::new();
+    while let Next::Move(one, session) = moves.next(now, rate, &is_quiet) {
+        begun.push((one, session));
+    }
+    begun
+}
+
+#[test]
+fn the_sessions_of_an_endpoint_that_drains_move_at_the_pace_until_it_is_empty() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (draining, mut leases) = endpoint(1, 30);
+    let (other, _others) = endpoint(2, 10);
+    let ids: Vec<_> = (0..30).map(|session| moves.add(&draining, session, None, start)).collect();
+    (30..40).for_each(|session| _ = moves.add(&other, session, None, start));
+    assert!(matches!(moves.next(start, 10, |_| true), Next::Never));
+    let reports = moves.set_sources([&draining].into_iter(), start);
+    assert!(matches!(&reports[..], [Report::Draining(endpoint, 30)] if Arc::ptr_eq(endpoint, &draining)));
+    assert!(moves.set_sources([&draining].into_iter(), start).is_empty(), "it is known");
+    let mut now = start;
+    let mut moved = Vec::new();
+    while moved.len() < 30 {
+        match moves.next(now, 10, |_| true) {
+            Next::Move(begun, session) => {
+                moves.remove(ids[session as usize]);
+                moves.ended(&begun, Outcome::Moved, now);
+                assert_eq!(begun.cause, Cause::Drain);
+                leases.pop();
+                moved.push(session);
+            }
+            Next::At(next) => now = next,
+            Next::Never => panic!("after {moved:?}"),
+        }
+    }
+    assert_eq!(now - start, 2900 * MS);
+    moved.sort_unstable();
+    assert_eq!(moved, (0..30).collect::<Vec<_>>());
+    let reports = moves.set_sources([].into_iter(), now);
+    let [Report::Drained(source)] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((source.moved, source.stayed, source.since), (30, 0, start));
+    assert!(!moves.has_sources());
+}
+
+#[test]
+fn quiet_sessions_go_first_and_busy_ones_after_a_few_turns() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (draining, _leases) = endpoint(1, 10);
+    (0..10).for_each(|session| _ = moves.add(&draining, session, None, start));
+    moves.set_sources([&draining].into_iter(), start);
+    let is_quiet = |session: &u64| session % 2 == 1;
+    let (mut order, mut now) = (Vec::new(), start);
+    while order.len() < 10 {
+        match moves.next(now, 1000, is_quiet) {
+            Next::Move(_, session) => order.push(session),
+            Next::At(next) => now = next,
+            Next::Never => panic!("after {order:?}"),
+        }
+    }
+    assert!(order[..5].iter().all(|session| session % 2 == 1), "{order:?}");
+    assert!(now - start >= 3 * PASS);
+}
+
+#[test]
+fn at_most_as_many_moves_are_in_progress_as_may_begin_in_a_second() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (draining, _leases) = endpoint(1, 5);
+    (0..5).for_each(|session| _ = moves.add(&draining, session, None, start));
+    moves.set_sources([&draining].into_iter(), start);
+    let mut begun = begin(&mut moves, start, 2, |_| true);
+    begun.append(&mut begin(&mut moves, start + SECOND, 2, |_| true));
+    assert_eq!(begun.len(), 2);
+    assert!(matches!(moves.next(start + 9 * SECOND, 2, |_| true), Next::Never), "two are in progress");
+    moves.ended(&begun[0].0, Outcome::Moved, start + 9 * SECOND);
+    assert!(matches!(moves.next(start + 9 * SECOND, 2, |_| true), Next::Move(..)));
+}
+
+#[test]
+fn a_session_that_stayed_is_tried_again_after_growing_pauses() {
+    let (mut moves, mut now) = (Moves::new(), Instant::now());
+    let (draining, _leases) = endpoint(1, 1);
+    moves.add(&draining, 0, None, now);
+    moves.set_sources([&draining].into_iter(), now);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let (begun, _) = begin(&mut moves, now, 10, |_| true).pop().expect("a move is due");
+        moves.ended(&begun, Outcome::Stayed, now);
+        let Next::At(next) = moves.next(now, 10, |_| true) else { panic!("it is tried again") };
+        pauses.push((next - now).as_secs());
+        now = next;
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+}
+
+#[test]
+fn an_endpoint_that_is_used_again_keeps_the_sessions_that_have_not_moved() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (draining, _leases) = endpoint(1, 10);
+    let old_at = start + 100 * SECOND;
+    (0..10).for_each(|session| _ = moves.add(&draining, session, Some(old_at), start));
+    moves.set_sources([&draining].into_iter(), start);
+    let (begun, _) = begin(&mut moves, start, 10, |_| true).pop().unwrap();
+    let reports = moves.set_sources([].into_iter(), start + SECOND);
+    let [Report::Resumed(source)] = &reports[..] else { panic!("{reports:?}") };
+    assert_eq!((source.moved, source.stayed), (0, 0));
+    moves.ended(&begun, Outcome::Stayed, start + SECOND);
+    assert!(matches!(moves.next(start + 2 * SECOND, 10, |_| true), Next::At(next) if next == old_at));
+}
+
+#[test]
+fn an_old_connection_is_replaced_and_a_new_one_counts_from_its_own_start() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (only, _leases) = endpoint(1, 2);
+    let first = moves.add(&only, 1, Some(start + 4 * SECOND), start);
+    moves.add(&only, 2, Some(start + 5 * SECOND), start);
+    assert!(matches!(moves.next(start, 10, |_| true), Next::At(next) if next == start + 4 * SECOND));
+    let later = start + 4 * SECOND;
+    let (begun, session) = begin(&mut moves, later, 10, |_| true).pop().unwrap();
+    assert_eq!((begun.cause, session), (Cause::Age, 1));
+    moves.remove(first);
+    moves.add(&only, 1, Some(later + 4 * SECOND), later);
+    moves.ended(&begun, Outcome::Moved, later);
+    assert!(matches!(moves.next(later, 10, |_| true), Next::At(next) if next == start + 5 * SECOND));
+}
+
+#[test]
+fn an_overloaded_endpoint_gives_away_as_many_as_asked_and_no_session_twice() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (full, _leases) = endpoint(1, 10);
+    let ids: Vec<_> = (0..10).map(|session| moves.add(&full, session, None, start)).collect();
+    moves.rebalance(&full, 3, start);
+    let mut now = start;
+    for _ in 0..3 {
+        assert!(!moves.can_rebalance(now));
+        now += SECOND;
+        let (begun, session) = begin(&mut moves, now, 10, |_| true).pop().unwrap();
+        assert_eq!(begun.cause, Cause::Rebalance);
+        let outcome = if session == 3 { Outcome::Stayed } else { Outcome::Moved };
+        moves.ended(&begun, outcome, now);
+    }
+    assert!(begin(&mut moves, now + SECOND, 10, |_| true).is_empty(), "no second attempt");
+    now += REBALANCE_PAUSE;
+    assert!(moves.can_rebalance(now));
+    moves.rebalance(&full, 2, now);
+    assert!(!moves.can_rebalance(now));
+    ids.into_iter().for_each(|id| _ = moves.remove(id));
+    assert!(moves.can_rebalance(now));
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Add(usize, Option<u64>),
+    Remove(usize),
+    Sources(bool, bool),
+    Rebalance(usize),
+    Begin,
+    End(usize, bool),
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..2_usize, proptest::option::of(0..5000_u64)).prop_map(|(at, age)| Step::Add(at, age)),
+        1 => any::<usize>().prop_map(Step::Remove),
+        1 => any::<(bool, bool)>().prop_map(|(one, two)| Step::Sources(one, two)),
+        1 => (0..4_usize).prop_map(Step::Rebalance),
+        6 => Just(Step::Begin),
+        3 => any::<(usize, bool)>().prop_map(|(at, moved)| Step::End(at, moved)),
+        3 => (0..800_u64).prop_map(Step::Pass),
+    ];
+    proptest::collection::vec(step, 0..200)
+}
+
+/// The largest number of these times within one second.
+fn most_within_a_second(times: &[Instant]) -> usize {
+    let within = |(at, first): (usize, &Instant)| {
+        times[at..].iter().take_while(|time| **time < *first + SECOND).count()
+    };
+    times.iter().enumerate().map(within).max().unwrap_or_default()
+}
+
+proptest! {
+    /// Whatever happens: no more moves begin than the rate allows, each for a reason that holds, and none of a session
+    /// that moves already.
+    #[test]
+    fn moves_keep_to_their_limits(steps in steps(), rate in 1..20_u32, busy in 1..5_u64) {
+        let (mut moves, mut now) = (Moves::new(), Instant::now());
+        let (endpoints, _leases): (Vec<_>, Vec<_>) = (0..2).map(|number| endpoint(number, 1)).unzip();
+        let mut draining = [false; 2];
+        let (mut ids, mut running, mut begins) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wanted = 0;
+        for step in steps {
+            match step {
+                Step::Add(at, age) => {
+                    let old_at = age.map(|age| now + MS * age as u32);
+                    let session = ids.len() as u64;
+                    ids.push((moves.add(&endpoints[at], session, old_at, now), at, old_at));
+                }
+                Step::Remove(at) if !ids.is_empty() => _ = moves.remove(ids[at % ids.len()].0),
+                Step::Sources(one, two) => {
+                    draining = [one, two];
+                    let sources = endpoints.iter().zip(draining).filter(|(_, drains)| *drains);
+                    moves.set_sources(sources.map(|(endpoint, _)| endpoint), now);
+                }
+                Step::Rebalance(count) if moves.can_rebalance(now) => {
+                    wanted += count;
+                    moves.rebalance(&endpoints[0], count, now);
+                }
+                Step::Begin => {
+                    for (begun, session) in begin(&mut moves, now, rate, |session| session % busy == 0) {
+                        let (id, at, old_at) = ids[session as usize];
+                        prop_assert_eq!(id, begun.id);
+                        prop_assert!(moves.is_moving(id));
+                        match begun.cause {
+                            Cause::Age => prop_assert!(old_at.is_some_and(|old_at| old_at <= now)),
+                            Cause::Drain => prop_assert!(draining[at]),
+                            Cause::Rebalance => {
+                                prop_assert!(at == 0 && wanted > 0);
+                                wanted -= 1;
+                            }
+                        }
+                        begins.push(now);
+                        running.push(begun);
+                    }
+                    let distinct: HashSet<_> = running.iter().map(|begun| begun.id).collect();
+                    prop_assert_eq!(distinct.len(), running.len());
+                    prop_assert!(running.len() <= rate as usize);
+                }
+                Step::End(at, moved) if !running.is_empty() => {
+                    let begun = running.swap_remove(at % running.len());
+                    moves.ended(&begun, if moved { Outcome::Moved } else { Outcome::Stayed }, now);
+                }
+                Step::Pass(ms) => now += MS * ms as u32,
+                _ => {}
+            }
+        }
+        prop_assert!(most_within_a_second(&begins) <= rate as usize + 1);
+        for begun in running {
+            moves.ended(&begun, Outcome::Moved, now);
+        }
+        ids.iter().for_each(|(id, ..)| _ = moves.remove(*id));
+        prop_assert!(moves.rebalancing == 0 && moves.due.is_empty() && moves.running == 0);
+    }
+}
