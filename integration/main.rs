@@ -44,6 +44,7 @@ mod log_reader;
 mod logging;
 mod losses;
 mod malformed;
+mod moves;
 mod names;
 mod notices;
 mod outages;

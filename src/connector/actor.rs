@@ -1,10 +1,12 @@
 //! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through the
-//! session's journal; [`replacing`] reports that the connection replaces another one; [`ending`] ends the connection.
+//! session's journal; [`replacing`] reports that the connection replaces another one; [`ending`] ends the connection, and
+//! [`yielding`] does so once nothing is in flight.
 
 mod ending;
 mod overdue;
 mod recovering;
 mod replacing;
+mod yielding;
 
 use std::{
     sync::Arc,
@@ -15,11 +17,11 @@ use std::{
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
 use awc::BoxedSocket;
 
-use self::recovering::Recovering;
+use self::{recovering::Recovering, yielding::Yielding};
 use super::{
     exchange::{InFlight, ReplyMatch, Tags},
     linger::Open,
-    messages::{Close, ConnectorLinks, Fact, Generation, Release, Report, Start},
+    messages::{Close, ConnectorLinks, Fact, Generation, Release, Report, Start, Yield},
     unwritten::Unwritten,
     waiting::Waiting,
 };
@@ -35,7 +37,7 @@ use crate::{
     format_error::FormatError,
     settings::Upstream,
     turn::{Driven, drive},
-    upstream::{DialError, Dialed, Dialing, Lease},
+    upstream::{DialError, Dialed, Dialing, Lease, Quiet},
     wire::{LinkError, Message, Role},
 };
 
@@ -58,6 +60,10 @@ pub struct Connector {
     unwritten: Option<Box<Unwritten<Queued>>>,
     /// The journal through which all messages pass; `None` if the session has none.
     recovering: Option<Box<Recovering>>,
+    /// While the session moves to another connection.
+    yielding: Option<Box<Yielding>>,
+    /// Whether nothing is in flight, for the upstream's monitor.
+    quiet: Quiet,
     /// Whether [`Fact::Proved`] has been reported to the supervisor.
     proved: bool,
     dialing: Option<SpawnHandle>,
@@ -148,6 +154,8 @@ impl Connector {
             unwritten: (upstream.recovery.hold.is_some() && links.is_gated && !links.has_journal)
                 .then(Box::default),
             recovering: links.has_journal.then(Box::default),
+            yielding: None,
+            quiet: links.quiet,
             proved: false,
             dialing: None,
             deadline: Deadline::new(),
@@ -403,15 +411,13 @@ impl Driven for Connector {
             self.flush_replies();
             self.flush(task);
             self.await_replies();
+            self.continue_to_yield();
         }
         if let ConnectorState::Ended = self.state {
             return Poll::Ready(());
         }
-        // While the peer is silent, nothing but this alarm wakes the connector.
-        self.deadline.arm(task.waker());
-        if let Some(recovering) = &mut self.recovering {
-            recovering.arm(task.waker());
-        }
+        // While the peer is silent, nothing but these alarms wakes the connector.
+        self.arm(task.waker());
         Poll::Pending
     }
 }
@@ -458,6 +464,14 @@ impl Handler<Release> for Connector {
         self.replace(release.replaces);
         self.waiting.release(release.events);
         self.send_waiting();
+    }
+}
+
+impl Handler<Yield> for Connector {
+    type Result = ();
+
+    fn handle(&mut self, order: Yield, _: &mut Context<Self>) {
+        self.begin_to_yield(&order);
     }
 }
 

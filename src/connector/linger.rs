@@ -18,7 +18,12 @@ use tokio::{
     time::sleep,
 };
 
-use crate::{deadline::Deadline, wire::Link};
+use crate::{
+    deadline::Deadline,
+    settings::Upstream,
+    upstream::Dialed,
+    wire::{CloseFrame, Link, LivenessConfig, Role},
+};
 
 /// Maximum number of lingering sockets of one worker thread, because each holds a file descriptor. Any
 /// further socket is closed at once.
@@ -77,6 +82,14 @@ where
     });
 }
 
+/// Closes a connection that no connector serves, because the session that it was dialed for does not need it.
+pub fn dismiss(dialed: Dialed, upstream: &Upstream) {
+    let (limits, liveness) = (upstream.limits, &LivenessConfig::OFF);
+    let mut link: Link<_, ()> = Link::new(dialed.socket, Role::Client, limits, liveness, dialed.rest);
+    link.close(Some(&CloseFrame::new(1001, "")));
+    linger(Box::new(link), Some(Open::new()), upstream.close_timeout);
+}
+
 /// Gives this thread its share of the lingering sockets, in a process with `threads` worker threads. Call it before the
 /// thread's first connection.
 pub fn share_lingering(threads: usize) {
@@ -133,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::server::Workers;
-    use crate::wire::{CloseFrame, Limits, LivenessConfig, Role};
+    use crate::wire::Limits;
 
     const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 0 };
 

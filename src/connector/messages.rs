@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`DataMessage`] | the last incoming pipeline or the session; the supervisor for `$url` | data |
 //! | [`Release`] | supervisor | data |
-//! | [`Close`], [`Lend`](super::Lend) | supervisor | control |
+//! | [`Yield`], [`Close`], [`Lend`](super::Lend) | supervisor | control |
 //!
 //! It sends `DataMessage` to the first outgoing pipeline or, without one, to the session, and [`Report`] to
 //! its supervisor.
@@ -18,7 +18,7 @@ use crate::{
     event::EventNumber,
     failure::Failure,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
-    upstream::{Destination, Dialed, Dialing},
+    upstream::{Destination, Dialed, Dialing, Quiet},
     wire::CloseFrame,
 };
 
@@ -49,6 +49,8 @@ pub struct ConnectorLinks {
     pub is_gated: bool,
     /// Whether the connector reads and sends nothing before [`Lend`](super::Lend).
     pub has_journal: bool,
+    /// Where the connector records whether nothing is in flight.
+    pub quiet: Quiet,
 }
 
 /// The number of a connector within its session. The supervisor ignores reports of older connectors (C6).
@@ -69,10 +71,22 @@ impl std::fmt::Display for Generation {
 #[rtype(result = "()")]
 pub struct Close(pub Option<CloseFrame>);
 
+/// Supervisor → connector, control plane: serve the events that it has, and close the connection, because the session
+/// moves to another one. The output has been switched to the supervisor, and its mark has arrived.
+///
+/// The reply is [`Ended`] with `is_yielded`, or [`Fact::Stayed`]. The next `Yield` follows only after that, so it always
+/// fits in the `CONTROL_ROOM` of the mailbox.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Yield {
+    /// The connector stays if something is still in flight then.
+    pub until: Instant,
+}
+
 /// Supervisor → connector, data plane: begin to send and to receive.
 ///
-/// There is no reply; a connector that has ended returns the message as [`Fact::Returned`]. A gated connector gets one
-/// `Release`, and no other connector gets any. Its events have permits, so it always fits in the mailbox.
+/// There is no reply; a connector that has ended returns the message as [`Fact::Returned`]. A connector gets one
+/// `Release` for each time that its gate was closed. Its events have permits, so it always fits in the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Release {
@@ -94,7 +108,7 @@ pub struct Replaced {
 
 /// Connector → supervisor, control plane: a change of the connection's state.
 ///
-/// There is no reply. A connector sends at most six reports, which fit in the `CONTROL_ROOM` of the
+/// There is no reply. A connector sends at most six reports, and one for each `Yield`, which fit in the `CONTROL_ROOM` of the
 /// mailbox, and one for each batch of late events, whose number is bounded by their permits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -123,6 +137,9 @@ pub enum Fact {
     Marked(Mark),
     /// The journal, which a connector that had ended did not take.
     Journal(Box<SessionJournal>),
+    /// After [`Yield`], something was in flight for too long. The connector goes on, and waits at its gate for
+    /// [`Release`].
+    Stayed,
     /// The connector has died in a panic, so no event and no mark comes back from it after this.
     Died,
 }
@@ -132,6 +149,8 @@ pub enum Fact {
 pub struct Ended {
     /// Why the connection ended.
     pub failure: Failure,
+    /// Whether the connection was closed because of [`Yield`], with nothing in flight.
+    pub is_yielded: bool,
     /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
     /// Events that were not sent, in order: with `recovery.hold` those that were queued for the socket, and those that

@@ -24,6 +24,6 @@ mod waiting;
 
 pub use actor::Connector;
 pub use journal::{Lend, Loan, SessionJournal, recorded, sendable};
-pub use linger::{all_closed, share_lingering};
-pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Replaced, Report, Start};
+pub use linger::{all_closed, dismiss, share_lingering};
+pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Replaced, Report, Start, Yield};
 pub use waiting::Waiting;

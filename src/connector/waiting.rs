@@ -27,6 +27,16 @@ impl<E> Waiting<E> {
         self.is_gated
     }
 
+    /// Whether no event waits.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Closes the gate again: the events that follow wait for another release.
+    pub fn close_gate(&mut self) {
+        self.is_gated = true;
+    }
+
     /// Adds events of the output.
     pub fn push(&mut self, events: Vec<E>) {
         self.events.extend(events);
@@ -64,6 +74,17 @@ mod tests {
         waiting.push(vec![5]);
         assert_eq!(waiting.take(), (vec![1, 2, 3, 4, 5], None));
         assert_eq!(waiting.take(), (Vec::new(), None));
+    }
+
+    #[test]
+    fn a_gate_that_is_closed_again_waits_for_another_release() {
+        let mut waiting = Waiting::new(false);
+        assert!(waiting.is_empty());
+        waiting.close_gate();
+        waiting.push(vec![2]);
+        assert!(waiting.is_gated() && !waiting.is_empty());
+        waiting.release(vec![1]);
+        assert_eq!(waiting.take(), (vec![1, 2], None));
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The supervisor actor. [`dispatch`] handles events that have no connector, [`holding`] keeps some of them,
-//! [`ending`] handles the end of connections, [`recovering`] the session's journal meanwhile, and [`redialing`] starts
-//! the next connections. `children` determines what to do
+//! [`ending`] handles the end of connections, [`recovering`] the session's journal meanwhile, [`redialing`] starts the
+//! next connections, and [`moving`] replaces one while it serves. `children` determines what to do
 //! about a server, and the actor does it.
 
 mod dispatch;
 mod ending;
 mod holding;
+mod moving;
 mod recovering;
 mod redialing;
 
@@ -13,21 +14,22 @@ use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 
-use self::recovering::Recovering;
+use self::{moving::Place, recovering::Recovering};
 use super::{
     SessionOver, StopUpstream, SupervisorLinks, Verdict,
     child::{Child, Redial, Target},
     children::{Children, Next},
     held::Held,
+    moving::Moving,
     shaper::Shaper,
 };
 use crate::{
     connector::{self, Close, Connector, Fact, Generation, Release, Replaced, Report, Start},
     event::EventNumber,
-    flow::{DataMessage, Edge, Envelope, mailbox_room},
+    flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::Quoted,
     pipeline::Attach,
-    upstream::{Destination, DialPlan, First, Lease, Suppressed},
+    upstream::{Destination, DialPlan, Dialed, First, Lease, Movable, Move, Quiet, Suppressed},
     wire::CloseFrame,
 };
 
@@ -58,6 +60,12 @@ pub struct Supervisor {
     timer: Option<SpawnHandle>,
     /// Waits that ended early, because an endpoint came up, since a connection last proved good.
     early: u32,
+    /// The move to another connection of the route's own upstream.
+    moving: Moving<Box<Dialed>, Place>,
+    /// The session can move while it has this.
+    movable: Option<Movable>,
+    /// Whether nothing is in flight to the route's own upstream.
+    quiet: Quiet,
 }
 
 /// A lost connection, or a failed dial, after which the client stays.
@@ -107,6 +115,9 @@ impl Supervisor {
                 lease: None,
                 timer: None,
                 early: 0,
+                moving: Moving::No,
+                movable: None,
+                quiet: Quiet::new(),
             };
             supervisor.begin(first, ctx);
             supervisor
@@ -158,6 +169,7 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) -> Addr<Connector> {
         let redial = self.children.get(generation).map(Child::redial);
+        let is_own = self.children.get(generation).is_some_and(Child::is_own);
         let links = connector::ConnectorLinks {
             supervisor: Edge::to(&ctx.address()),
             back: self.links.back.clone(),
@@ -167,26 +179,30 @@ impl Supervisor {
             reads_origin: self.links.reads_origin,
             is_gated: redial == Some(Redial::Automatic),
             has_journal: redial == Some(Redial::Automatic) && self.has_journal(),
+            quiet: if is_own { self.quiet.clone() } else { Quiet::new() },
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);
         self.children.started(generation, connector.clone());
         connector
     }
 
-    /// Has the output send later events that name no server to this connector, or to the supervisor.
-    fn attach(&mut self, target: Option<Generation>) {
+    /// Has the output send later events that name no server to this connector, or to the supervisor. Returns the mark
+    /// that the old target gets; `None` if the target stays the same.
+    fn attach(&mut self, target: Option<Generation>) -> Option<Mark> {
         if self.held.target() == target {
-            return;
+            return None;
         }
         let child = target.and_then(|generation| self.children.get(generation));
         let connector = child.and_then(Child::connector).map(Edge::to);
         let mark = self.held.switch(target);
         self.links.output.notify(Attach { connector, mark });
+        Some(mark)
     }
 
     // --- Reports
 
-    fn up(&mut self, generation: Generation, destination: Destination) {
+    fn up(&mut self, generation: Generation, destination: Destination, ctx: &Context<Self>) {
+        let endpoint = Arc::clone(&destination.endpoint);
         if !self.children.up(generation, destination, Instant::now()) {
             return;
         }
@@ -195,6 +211,7 @@ impl Supervisor {
         if child.redial() == Redial::Automatic {
             self.attach(Some(generation));
             self.held.up(generation);
+            self.join_moves(&endpoint, ctx);
         }
     }
 
@@ -241,6 +258,7 @@ impl Supervisor {
     fn stop_upstream(&mut self, frame: Option<&CloseFrame>) {
         let Some(connectors) = self.children.stop() else { return };
         self.lease = None;
+        self.stop_moving();
         self.attach(None);
         let mut failures = self.fail_kept();
         failures.extend(self.give_up());
@@ -265,7 +283,7 @@ impl Handler<Report> for Supervisor {
 
     fn handle(&mut self, Report { generation, fact }: Report, ctx: &mut Context<Self>) {
         match fact {
-            Fact::Up(destination) => self.up(generation, destination),
+            Fact::Up(destination) => self.up(generation, destination, ctx),
             Fact::Proved => self.proved(generation),
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
             Fact::Unsent(envelopes) => {
@@ -278,7 +296,11 @@ impl Handler<Report> for Supervisor {
                 self.unsent(generation, failing);
             }
             Fact::Journal(journal) => self.take_back(journal, ctx),
-            Fact::Marked(mark) => self.held.marked(mark),
+            Fact::Marked(mark) => {
+                self.held.marked(mark);
+                self.mark_arrived(mark, ctx);
+            }
+            Fact::Stayed => self.connector_stayed(ctx),
             Fact::Died => self.held.died(generation),
         }
         self.lend(ctx);
@@ -298,6 +320,14 @@ impl Handler<DataMessage> for Supervisor {
             }
             DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
+    }
+}
+
+impl Handler<Move> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Move(slot): Move, ctx: &mut Context<Self>) {
+        self.move_away(slot, ctx);
     }
 }
 

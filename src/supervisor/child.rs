@@ -173,6 +173,11 @@ impl<C: Clone> Child<C> {
         }
     }
 
+    /// Whether its connection is up.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(..))
+    }
+
     /// Whether it waits for its next connection.
     pub fn is_waiting(&self) -> bool {
         matches!(self.state, State::Backoff(_) | State::Paced(_))

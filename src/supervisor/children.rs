@@ -98,6 +98,16 @@ impl<C: Clone> Children<C> {
         self.get_mut(Generation::default()).map_or(next, |own| own.begin(next))
     }
 
+    /// Records that a connector on another connection replaces the one with this generation, or that waits after it.
+    /// Returns its generation; `None` if there is no such server, or the session has stopped its upstream side.
+    pub fn replace(&mut self, generation: Generation) -> Option<Generation> {
+        let next = self.next();
+        let is_stopped = self.stopped;
+        let begun = self.get_mut(generation).filter(|_| !is_stopped).map(|child| child.begin(next))?;
+        self.last = next;
+        Some(begun)
+    }
+
     /// Records that the connector with this generation was started.
     pub fn started(&mut self, generation: Generation, connector: C) {
         if let Some(child) = self.get_mut(generation) {
@@ -338,6 +348,25 @@ mod tests {
         });
         assert_eq!(next, Next::EndSession(close()));
         assert_eq!(children.stop(), Some(Vec::new()), "its connector is not closed again");
+    }
+
+    #[test]
+    fn a_connector_on_another_connection_replaces_one_that_serves_or_was_lost() {
+        let (mut children, now) = (children(), Instant::now());
+        let first = children.begin_own();
+        children.started(first, "1".to_owned());
+        assert!(comes_up(&mut children, first, now));
+        assert!(children.own().is_some_and(Child::is_up));
+        let second = children.replace(first).unwrap();
+        children.started(second, "2".to_owned());
+        assert_eq!((second, children.replace(first)), (Generation(2), None), "the first is gone");
+        assert!(comes_up(&mut children, second, now));
+        children.lost(second, &Failure::not_connected(), now, 0.0);
+        let third = children.replace(second).unwrap();
+        children.started(third, "3".to_owned());
+        assert_eq!(children.due(third, now + SECOND, |_| panic!("no slot is reserved")), Due::Ignore);
+        children.stop();
+        assert_eq!(children.replace(third), None);
     }
 
     #[test]

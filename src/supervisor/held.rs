@@ -92,6 +92,11 @@ impl<E> Held<E> {
         self.last.target
     }
 
+    /// Whether the output sends to this connector, which sends its events at once.
+    pub fn serves(&self, generation: Generation) -> bool {
+        self.last.target == Some(generation) && self.last.stage == Stage::Released
+    }
+
     /// The earliest deadline of an event.
     pub fn deadline(&self) -> Option<Instant> {
         let spans = self.earlier.iter().chain([&self.last]);

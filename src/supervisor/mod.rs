@@ -16,6 +16,7 @@ mod held;
 mod held_tests;
 mod loss;
 mod messages;
+mod moving;
 mod policy;
 mod shaper;
 

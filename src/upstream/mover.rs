@@ -1,5 +1,5 @@
 //! Moves of sessions between the connections of an upstream: the sessions take part with [`Movable`], and the
-//! monitor of the upstream orders each [`Move`]. `moves` decides when.
+//! monitor of the upstream sends each [`Move`] at the time that `moves` returns.
 
 use std::{
     sync::{
@@ -203,7 +203,7 @@ impl MoveSlot {
 
     /// Counts a log line about a move. Returns what it says about suppressed ones; `None` if it is suppressed.
     pub fn line(&self) -> Option<Suppressed> {
-        self.shared.line()
+        self.shared.line(log::Level::Info)
     }
 }
 

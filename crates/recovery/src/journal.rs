@@ -141,6 +141,28 @@ impl Journal {
         engine!(self, engine => engine.is_ready())
     }
 
+    /// Whether a change to another connection would fail no message of the client: everything that is sure to be
+    /// answered is. The caller may still wait while [`Journal::has_optional_calls`].
+    pub fn is_quiet(&self) -> bool {
+        engine!(self, engine => engine.is_quiet())
+    }
+
+    /// Whether messages have no answer yet in a protocol where not every message gets one.
+    pub fn has_optional_calls(&self) -> bool {
+        match &self.core {
+            Core::Messages(engine) => engine.has_optional_calls(),
+            Core::Packets(_) => false,
+        }
+    }
+
+    /// Takes the messages of [`Journal::has_optional_calls`] as served, so that none of them fails with the connection.
+    pub fn forget_optional_calls(&mut self) {
+        match &mut self.core {
+            Core::Messages(engine) => engine.forget_optional_calls(),
+            Core::Packets(_) => {}
+        }
+    }
+
     /// The session ends without another connection: the opens that [`Lost::kept`] announced have failed. Hellos among
     /// them have no error message.
     pub fn give_up(&mut self, text: &str) -> Vec<Failure> {

@@ -83,16 +83,31 @@ impl Connector {
     }
 
     fn report_end(&mut self, failure: Failure) {
+        let is_yielded = self.has_yielded();
+        let failure = if is_yielded { Failure::not_connected() } else { failure };
         let mut unsettled = self.exchange.end();
         let mut unsent = self.take_unwritten(&mut unsettled);
         let (waiting, mark) = self.waiting.take();
         unsent.extend(waiting);
         let last_written = self.exchange.last_written();
         let (journal, verdict) = match &mut self.recovering {
-            Some(recovering) => recovering.end(),
+            Some(recovering) => {
+                if is_yielded {
+                    recovering.yielded();
+                }
+                recovering.end()
+            }
             None => (None, None),
         };
-        self.report(Fact::Ended(Ended { failure, unsettled, unsent, last_written, journal, verdict }));
+        self.report(Fact::Ended(Ended {
+            failure,
+            is_yielded,
+            unsettled,
+            unsent,
+            last_written,
+            journal,
+            verdict,
+        }));
         self.report_mark(mark);
     }
 

@@ -52,6 +52,19 @@ impl Recovering {
         matches!(&self.state, State::Lent(loan) if loan.is_ready())
     }
 
+    /// Whether all messages that await an answer have it. With `strictly`, this includes those that may get none.
+    pub(super) fn is_quiet(&mut self, strictly: bool) -> bool {
+        self.journal()
+            .is_some_and(|held| held.journal.is_quiet() && !(strictly && held.journal.has_optional_calls()))
+    }
+
+    /// The connection ends without a loss.
+    pub(super) fn yielded(&mut self) {
+        if let Some(held) = self.journal() {
+            held.journal.forget_optional_calls();
+        }
+    }
+
     fn journal(&mut self) -> Option<&mut SessionJournal> {
         match &mut self.state {
             State::Lent(loan) => loan.journal(),

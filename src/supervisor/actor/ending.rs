@@ -1,6 +1,9 @@
 //! The end of a connection: the failures of its events, and what it means for the session.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Context;
 
@@ -17,14 +20,22 @@ use crate::{
         children::Next,
         loss::{self, Fate, SessionEnd, fail_unsettled},
     },
+    upstream::Lease,
     wire::CloseFrame,
 };
 
 impl Supervisor {
     pub(super) fn ended(&mut self, generation: Generation, mut ended: Ended, ctx: &mut Context<Self>) {
+        if self.children.own().is_some_and(|own| own.generation() == generation) {
+            self.movable = None;
+        }
+        let is_moved = ended.is_yielded && ended.verdict.is_none() && self.moving.is_yielding();
+        if is_moved && !self.children.is_stopped() {
+            return self.yielded(generation, ended, ctx);
+        }
         let server = self.server(generation);
         let (reason, unsettled) = (reply::reason(&ended.failure), ended.unsettled.len() + ended.unsent.len());
-        self.report_loss(generation, &ended.failure);
+        let elsewhere = self.report_loss(generation, &ended.failure);
         self.note_loss(generation, &ended);
         let recovered = self.recover(&mut ended, &server);
         let (settings, keeps_client) = (self.plan.settings(), self.links.keeps_client);
@@ -47,7 +58,10 @@ impl Supervisor {
                 self.fail(failed);
             }
             Next::EndSession(end) => self.end_session(end, ended, recovered, &server),
-            Next::Redial(redial, verdict) => {
+            Next::Redial(redial, mut verdict) => {
+                if elsewhere.is_some() && verdict.attempt == 1 && !verdict.gives_up {
+                    (self.lease, verdict.delay) = (elsewhere, Duration::ZERO);
+                }
                 ended.unsent = self.keep_unsent(generation, ended.unsent, ctx);
                 let is_outage = recovered.is_some();
                 let failed = self.failures(ended, recovered, &server);
@@ -59,22 +73,26 @@ impl Supervisor {
                     self.beat(ctx);
                 }
                 let lost = Lost { generation, redial, verdict, reason: &reason, unsettled };
-                self.redial_later(&lost, ctx);
+                if redial == Redial::OnDemand || !self.replace_lost(&lost, ctx) {
+                    self.redial_later(&lost, ctx);
+                }
             }
         }
     }
 
     /// Reports the loss of an established connection to the upstream. A failed dial has been reported
-    /// already.
-    fn report_loss(&self, generation: Generation, failure: &Failure) {
-        if let Some(child) = self.children.get(generation).filter(|child| child.connection().was_up) {
-            self.plan.upstream().report_end(&child.destination().endpoint, failure);
-        }
+    /// already. If the server has ended it because it stops or restarts, returns another one.
+    fn report_loss(&self, generation: Generation, failure: &Failure) -> Option<Lease> {
+        let child = self.children.get(generation).filter(|child| child.connection().was_up)?;
+        let (upstream, endpoint) = (self.plan.upstream(), &child.destination().endpoint);
+        upstream.report_end(endpoint, failure);
+        let leaves = child.is_own() && matches!(failure.kind, FailureKind::Closed(Some(1001 | 1012)));
+        leaves.then(|| upstream.report_leaving(endpoint, self.plan.key.get())).flatten()
     }
 
     /// Records the loss of a connection to the route's own upstream, for the notice at the next one. A journal makes
     /// the notices of its session itself.
-    fn note_loss(&mut self, generation: Generation, ended: &Ended) {
+    pub(super) fn note_loss(&mut self, generation: Generation, ended: &Ended) {
         if self.has_journal() {
             return;
         }
@@ -89,11 +107,17 @@ impl Supervisor {
     /// Turns a connection's unsettled events into failures: first, in stream mode, the failure that names the
     /// last event written, then the failures of the events themselves, oldest first. With a journal, the failures of
     /// written events take the place of the first one.
-    fn failures(&mut self, ended: Ended, recovered: Option<Recovered>, server: &Arc<str>) -> Vec<Failed> {
-        let Ended { failure, unsettled, unsent, last_written, .. } = ended;
+    pub(super) fn failures(
+        &mut self,
+        ended: Ended,
+        recovered: Option<Recovered>,
+        server: &Arc<str>,
+    ) -> Vec<Failed> {
+        let Ended { failure, is_yielded, unsettled, unsent, last_written, .. } = ended;
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream && recovered.is_none();
         // A connection that we closed needs no notice.
-        let notice = last_written.filter(|_| streaming && failure.kind != FailureKind::Draining);
+        let notice =
+            last_written.filter(|_| streaming && !is_yielded && failure.kind != FailureKind::Draining);
         let notice = notice.map(|event| Failed {
             ticket: None,
             event,

@@ -74,17 +74,18 @@ impl Supervisor {
         failing
     }
 
-    /// The time until which an event may be kept; `None` if it fails at once. The time since its arrival counts, so
-    /// that an event which comes back from a connector does not begin anew.
+    /// The time until which an event may be kept; `None` if it fails at once. For `hold`, the time since its arrival
+    /// counts, so that an event which comes back from a connector does not begin anew.
     fn deadline_of(&self, envelope: &Envelope) -> Option<Instant> {
         let age = Duration::from_nanos(now_ns().saturating_sub(envelope.event.ingest_ns));
-        let left = self.hold()?.checked_sub(age).filter(|left| !left.is_zero())?;
-        Some(Instant::now() + left)
+        let left = self.hold().and_then(|hold| hold.checked_sub(age)).filter(|left| !left.is_zero());
+        Some(Instant::now() + left.max(self.hold_of_move())?)
     }
 
     /// Sends the kept events to the attached connector, if it is time.
     pub(super) fn release(&mut self) {
         let Some(Released { generation, events }) = self.held.release() else { return };
+        self.move_released(generation, events.len());
         if !events.is_empty() {
             log::debug!("events passed on session={} count={}", self.links.tracker, events.len());
         }

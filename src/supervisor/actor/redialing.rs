@@ -61,6 +61,12 @@ impl Supervisor {
         self.await_endpoint(lost.generation, lost.verdict.delay, ready, ctx);
     }
 
+    /// Makes an attempt after the shortest delay.
+    pub(super) fn redial_soon(&mut self, generation: Generation, ctx: &mut Context<Self>) {
+        let (delay, turn) = (self.plan.settings().restart.min, self.plan.upstream().turn());
+        self.await_endpoint(generation, delay, turn.ready(), ctx);
+    }
+
     /// Makes the attempt after the delay, or when an endpoint comes up and `ready` resolves.
     fn await_endpoint(
         &mut self,
@@ -173,7 +179,7 @@ impl Supervisor {
         }
     }
 
-    fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
+    pub(super) fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));

@@ -189,7 +189,7 @@ impl Engine {
     }
 
     /// Forgets the older half of the requests, so that the cost per request stays small.
-    fn forget_older_calls(&mut self) {
+    pub(super) fn forget_older_calls(&mut self) {
         let calls = self.pending.iter().filter_map(|(request, pending)| match pending {
             Pending::Call { event, .. } => Some((*event, request.clone())),
             _ => None,

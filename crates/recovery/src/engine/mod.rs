@@ -21,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 
-use self::entry::Entry;
+use self::entry::{Entry, State};
 use crate::{
     kind::{Context, Dialect, FromClient, Unit},
     outcome::{Failure, Heartbeat, Message, Output, Reason, Since},
@@ -164,6 +164,32 @@ impl Engine {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.accepts_client
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        let answers_optional = self.dialect().answers_optional;
+        let is_owed = |pending: &Pending| match pending {
+            Pending::Call { .. } => !answers_optional,
+            Pending::Close { .. } | Pending::Open(_) | Pending::Replay(_) => true,
+            Pending::Abandoned => false,
+        };
+        let is_in_flight = |entry: &Entry| match entry.state {
+            State::Opening => true,
+            State::Open | State::Reopening => entry.once,
+            State::Failed => false,
+        };
+        self.accepts_client && !self.pending.values().any(is_owed) && !self.entries.values().any(is_in_flight)
+    }
+
+    pub(crate) fn has_optional_calls(&self) -> bool {
+        let mut pending = self.pending.values();
+        self.dialect().answers_optional && pending.any(|pending| matches!(pending, Pending::Call { .. }))
+    }
+
+    pub(crate) fn forget_optional_calls(&mut self) {
+        while self.has_optional_calls() {
+            self.forget_older_calls();
+        }
     }
 
     pub(crate) fn heartbeat(&self) -> Option<&Heartbeat> {

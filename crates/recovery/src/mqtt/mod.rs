@@ -198,6 +198,10 @@ impl Engine {
         self.accepts_client
     }
 
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.accepts_client && self.pending.is_empty()
+    }
+
     pub(crate) fn entries(&self) -> usize {
         self.filters.len()
     }

@@ -41,6 +41,18 @@ fn a_mutation_in_flight_fails_in_the_protocols_shape_and_is_never_sent_again() {
 }
 
 #[test]
+fn a_journal_with_a_mutation_in_flight_is_not_quiet() {
+    let mut rig = rig();
+    assert!(rig.journal.is_quiet(), "a subscription goes on at the next connection");
+    rig.client(PAY);
+    assert!(!rig.journal.is_quiet());
+    rig.upstream(r#"{"id":"2","type":"next","payload":{}}"#);
+    rig.upstream(r#"{"id":"2","type":"complete"}"#);
+    assert!(rig.journal.is_quiet());
+    assert_eq!(rig.lose(), NONE);
+}
+
+#[test]
 fn an_answered_query_has_not_failed() {
     let mut rig = rig();
     rig.client(PAY);

@@ -50,6 +50,25 @@ fn reconnected() -> Rig {
 }
 
 #[test]
+fn a_journal_is_quiet_while_no_request_awaits_its_answer() {
+    let mut rig = rig();
+    assert!(rig.journal.is_quiet() && !rig.journal.has_optional_calls());
+    let call = r#"{"jsonrpc":"2.0","id":7,"method":"eth_call","params":[]}"#;
+    rig.client(call);
+    assert!(!rig.journal.is_quiet());
+    rig.upstream(&answer("7", "1"));
+    assert!(rig.journal.is_quiet());
+    rig.client(&unsubscribe("\"0x1\""));
+    assert!(!rig.journal.is_quiet());
+    rig.upstream(&answer("9", "true"));
+    assert!(rig.journal.is_quiet());
+    assert_eq!(rig.lose(), NONE);
+    assert!(!rig.journal.is_quiet());
+    rig.connect();
+    assert!(!rig.journal.is_quiet(), "the replay is not over");
+}
+
+#[test]
 fn ids_are_those_that_the_client_knows() {
     let mut rig = reconnected();
     assert_eq!(rig.upstream(&data("\"0x2\"")), delivered(&data("\"0x1\"")));

@@ -67,6 +67,18 @@ fn filters_are_subscribed_again_with_free_packet_ids() {
 }
 
 #[test]
+fn a_journal_with_a_packet_in_flight_is_not_quiet() {
+    let mut rig = rig();
+    assert!(rig.journal.is_quiet() && !rig.journal.has_optional_calls());
+    rig.send(PUBLISH_1);
+    assert!(!rig.journal.is_quiet());
+    rig.receive("40 02 00 03");
+    assert!(rig.journal.is_quiet());
+    rig.journal.forget_optional_calls();
+    assert_eq!(rig.lose(), NONE);
+}
+
+#[test]
 fn a_kept_session_needs_only_its_login() {
     let mut rig = subscribe(Rig::new(&Protocol::Mqtt), CONNECT_KEPT, CONNACK);
     rig.lose();

@@ -28,6 +28,22 @@ fn channels_are_joined_again() {
 }
 
 #[test]
+fn pushes_without_answer_may_be_taken_as_served() {
+    let mut rig = rig("phoenix");
+    assert!(rig.journal.is_quiet() && !rig.journal.has_optional_calls());
+    rig.client(PUSH);
+    rig.client(&PUSH.replace('4', "5"));
+    assert!(rig.journal.is_quiet() && rig.journal.has_optional_calls());
+    rig.journal.forget_optional_calls();
+    assert!(!rig.journal.has_optional_calls());
+    assert_eq!(rig.lose(), NONE);
+    rig.connect();
+    assert!(!rig.journal.is_quiet(), "the channel is not joined yet");
+    rig.upstream(JOINED);
+    assert!(rig.journal.is_quiet());
+}
+
+#[test]
 fn a_refused_join_makes_the_library_join() {
     let mut rig = rig("phoenix");
     rig.lose();

@@ -1,0 +1,316 @@
+//! Sessions that move to another upstream connection while their clients stay.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::harness::*;
+
+/// A number from the environment, for longer runs.
+fn from_env(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+}
+
+/// Clients that each send numbered messages at a pace, and expect each back, in order.
+struct Load {
+    enough: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<usize>>,
+}
+
+impl Load {
+    fn start(proxy: &Proxy, clients: usize, interval: Duration) -> Self {
+        let enough = Arc::new(AtomicBool::new(false));
+        let clients = (0..clients).map(|number| {
+            let (client, enough) = (proxy.client(), Arc::clone(&enough));
+            std::thread::spawn(move || converse(client, number, interval, &enough))
+        });
+        let clients = clients.collect();
+        Self { enough, clients }
+    }
+
+    /// Ends the load. Returns the number of messages of all clients.
+    fn stop(self) -> usize {
+        self.enough.store(true, SeqCst);
+        self.clients.into_iter().map(|client| client.join().unwrap()).sum()
+    }
+}
+
+/// Sends numbered messages, up to eight ahead of their answers, and expects exactly these answers.
+fn converse(mut client: Client, number: usize, interval: Duration, enough: &AtomicBool) -> usize {
+    const AHEAD: usize = 8;
+    let text = |count: usize| format!("{number} {count}");
+    let (mut sent, mut received) = (0, 0);
+    let mut next = Instant::now();
+    while !enough.load(SeqCst) || received < sent {
+        if sent < received + AHEAD && !enough.load(SeqCst) {
+            pause(next.saturating_duration_since(Instant::now()));
+            next = Instant::now().max(next + interval);
+            client.text(&text(sent));
+            sent += 1;
+        }
+        // Every other answer is read late, so that messages are in flight when the session moves.
+        if sent % 2 == 0 || sent == received + AHEAD || enough.load(SeqCst) {
+            while received < sent {
+                assert_eq!(client.recv_text(), text(received));
+                received += 1;
+            }
+        }
+    }
+    client.close(1000, "");
+    sent
+}
+
+/// The two ways to exchange messages in which a route keeps its clients.
+fn modes(url: &str) -> [Settings; 2] {
+    [Settings::request(url), Settings::stream(url)]
+}
+
+/// How the connections of an upstream have ended.
+fn ends(upstream: &TestUpstream) -> Vec<End> {
+    (0..upstream.connections()).filter_map(|index| upstream.conn(index).end()).collect()
+}
+
+#[test]
+fn an_old_connection_is_replaced_without_a_gap() {
+    for settings in modes("ws://unused") {
+        let upstream = TestUpstream::echo();
+        let settings = settings.endpoints(&format!("[{:?}]", upstream.url()));
+        let settings = settings.with(r#"upstream.echo.max_age = "300ms""#);
+        let proxy = Proxy::start(&settings);
+        let load = Load::start(&proxy, 4, Duration::from_millis(2));
+        wait_for("each session to move a few times", PATIENCE, || upstream.connections() > 20);
+        let sent = load.stop();
+        assert!(sent > 100, "{sent}");
+        wait_for("all to end", PATIENCE, || upstream.live() == 0);
+        assert_eq!(upstream.received(), sent, "nothing is sent twice");
+        let closed = ends(&upstream);
+        let moved = closed.iter().filter(|end| matches!(end, End::Close(1001, _))).count();
+        assert!(closed.iter().all(|end| matches!(end, End::Close(1000 | 1001, _))), "{closed:?}");
+        assert!(moved >= 16, "{moved}");
+        assert!(proxy.count_log("session moved session=1:* upstream=echo from=*cause=age generation=") >= 16);
+    }
+}
+
+/// An upstream that cuts each connection at an age, as providers do.
+struct Cutting {
+    upstream: Arc<TestUpstream>,
+    enough: Arc<AtomicBool>,
+    cutter: JoinHandle<usize>,
+}
+
+impl Cutting {
+    fn start(age: Duration) -> Self {
+        let (upstream, enough) = (Arc::new(TestUpstream::echo()), Arc::new(AtomicBool::new(false)));
+        let (server, over) = (Arc::clone(&upstream), Arc::clone(&enough));
+        let cutter = std::thread::spawn(move || {
+            let (mut seen, mut cut) = (Vec::new(), 0);
+            while !over.load(SeqCst) {
+                let now = Instant::now();
+                seen.extend((seen.len()..server.connections()).map(|index| (now, server.conn(index))));
+                for (since, conn) in &seen {
+                    if since.elapsed() >= age && since.elapsed() < age + age / 2 && conn.end().is_none() {
+                        conn.die(Death::Close(1001, "connection too old"));
+                        cut += 1;
+                    }
+                }
+                pause(Duration::from_millis(10));
+            }
+            cut
+        });
+        Self { upstream, enough, cutter }
+    }
+
+    /// Returns how many connections were cut.
+    fn stop(self) -> usize {
+        self.enough.store(true, SeqCst);
+        self.cutter.join().unwrap()
+    }
+}
+
+#[test]
+fn clients_do_not_notice_an_upstream_that_cuts_each_connection_at_an_age() {
+    let seconds = from_env("TOWLINE_TEST_MOVES_SECONDS", 9);
+    for settings in modes("ws://unused") {
+        let cutting = Cutting::start(Duration::from_secs(5));
+        let settings = settings.endpoints(&format!("[{:?}]", cutting.upstream.url()));
+        let proxy = Proxy::start(&settings.with(r#"upstream.echo.max_age = "4s""#));
+        let load = Load::start(&proxy, 100, Duration::from_millis(100));
+        pause(Duration::from_secs(seconds));
+        let sent = load.stop();
+        let connections = cutting.upstream.connections();
+        println!(
+            "100 clients, {seconds} s: {sent} messages answered in order, {connections} connections, {}",
+            pauses(&proxy)
+        );
+        assert_eq!(cutting.upstream.received(), sent);
+        assert!(connections as u64 >= 100 * (seconds / 4), "{connections}");
+        assert_eq!(cutting.stop(), 0, "each session moved before its connection was cut");
+    }
+}
+
+/// The pauses that sessions made to move, according to the log.
+fn pauses(proxy: &Proxy) -> String {
+    let of = |line: &String| line.split("pause=").nth(1)?.split("ms").next()?.parse::<u64>().ok();
+    let mut pauses: Vec<_> = proxy.log().iter().filter_map(of).collect();
+    pauses.sort_unstable();
+    let at =
+        |share: usize| pauses.get(pauses.len().saturating_sub(1) * share / 100).copied().unwrap_or_default();
+    format!(
+        "{} moves, pause {} ms (median), {} ms (p99), {} ms (longest)",
+        pauses.len(),
+        at(50),
+        at(99),
+        at(100)
+    )
+}
+
+#[test]
+fn a_session_that_does_not_become_quiet_stays_and_moves_later() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.max_age = "200ms""#)
+        .with(r#"upstream.echo.move.grace = "200ms""#);
+    let proxy = Proxy::start_with(&settings, &[("RUST_LOG", "debug")]);
+    let mut client = proxy.client();
+    client.text("0");
+    let first = upstream.conn(0);
+    first.wait_messages(1);
+    // The second connection is the one to move to.
+    upstream.conn(1);
+    for count in 1..5 {
+        client.text(&count.to_string());
+    }
+    proxy.wait_log("session stays session=1:0 reason=");
+    assert_eq!(upstream.conn(1).wait_end(), End::Close(1001, String::new()));
+    first.wait_messages(5);
+    assert_eq!(first.texts(), ["0", "1", "2", "3", "4"], "in order, on the connection that it has");
+    for count in 0..5 {
+        first.text(&format!("answer {count}"));
+        assert_eq!(client.recv_text(), format!("answer {count}"));
+    }
+    proxy.wait_log("session moved session=1:0 upstream=echo from=*to=*cause=age");
+    assert_eq!(first.wait_end(), End::Close(1001, "session moves to another connection".to_owned()));
+    client.text("5");
+    let second = upstream.conn(2);
+    second.wait_messages(1);
+    assert_eq!(second.texts(), ["5"]);
+}
+
+#[test]
+fn a_session_stays_while_no_endpoint_takes_it() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.max_age = "200ms""#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    upstream.conn(0);
+    upstream.set_answer(Answer::Refuse(503));
+    wait_for("two attempts to move", PATIENCE, || {
+        assert_eq!(client.ask("hello"), "hello");
+        upstream.handshakes() >= 3
+    });
+    upstream.set_answer(Answer::Accept);
+    wait_for("the session to move", PATIENCE, || {
+        assert_eq!(client.ask("hello"), "hello");
+        upstream.connections() >= 2
+    });
+    assert_eq!(
+        upstream.conn(0).wait_end(),
+        End::Close(1001, "session moves to another connection".to_owned())
+    );
+}
+
+#[test]
+fn the_connection_dialed_for_a_move_is_used_at_once_if_the_other_one_is_lost() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.max_age = "200ms""#)
+        .with(r#"upstream.echo.move.grace = "1h""#)
+        .with(r#"upstream.echo.restart = { min = "1h", max = "1h" }"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    client.text("lost");
+    let first = upstream.conn(0);
+    first.wait_messages(1);
+    let second = upstream.conn(1);
+    client.text("kept");
+    first.die(Death::Reset);
+    assert!(client.recv_error().0.starts_with("Error receiving reply"));
+    second.wait_messages(1);
+    second.text("answer");
+    assert_eq!(client.recv_text(), "answer");
+    assert_eq!(second.texts(), ["kept"]);
+}
+
+#[test]
+fn a_connection_that_an_endpoint_closes_to_restart_is_replaced_by_one_elsewhere_at_once() {
+    for code in [1001, 1012] {
+        let [one, two] = [TestUpstream::echo(), TestUpstream::echo()];
+        let settings = Settings::request("ws://unused")
+            .endpoints(&format!("[{:?}, {:?}]", one.url(), two.url()))
+            .with(r#"upstream.echo.restart = { min = "1h", max = "1h" }"#);
+        let proxy = Proxy::start(&settings).expect_restarts();
+        let mut clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();
+        assert_eq!((one.live(), two.live()), (5, 5));
+        one.kill_all(Death::Close(code, "restarting"));
+        wait_for("all to be at the other endpoint", PATIENCE, || two.live() == 10);
+        wait_for("all to be attached", PATIENCE, || proxy.count_log("connector up session=") == 15);
+        clients.iter_mut().for_each(|client| assert_eq!(client.ask("hello"), "hello"));
+        assert_eq!(proxy.count_log("connector restart session=*attempt=1 delay=0ms"), 5);
+    }
+}
+
+#[test]
+fn an_overloaded_endpoint_gives_sessions_to_one_that_is_added() {
+    for settings in modes("ws://unused") {
+        let [one, two] = [TestUpstream::echo(), TestUpstream::stopped(|conn, message| conn.send(message))];
+        let settings = settings
+            .endpoints(&format!("[{:?}, {:?}]", one.url(), two.url()))
+            .with("upstream.echo.rebalance = { min_sessions = 5, max_share = 110 }");
+        let proxy = Proxy::start(&settings).expect_restarts();
+        let load = Load::start(&proxy, 20, Duration::from_millis(20));
+        wait_for("all to be at one endpoint", PATIENCE, || one.live() == 20);
+        two.start();
+        wait_for("the endpoints to have the same number", PATIENCE, || (one.live(), two.live()) == (10, 10));
+        let sent = load.stop();
+        assert_eq!(one.received() + two.received(), sent);
+        assert_eq!(proxy.count_log("session moved session=*cause=rebalance"), 10);
+    }
+}
+
+#[test]
+fn a_recovered_session_moves_with_its_subscriptions_once_its_requests_are_answered() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), r#"preset = "json-rpc""#);
+    let proxy = Proxy::start(&settings.with(r#"upstream.echo.max_age = "300ms""#));
+    let mut client = proxy.client();
+    let answer = |id: &str, result: &str| format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"{result}"}}"#);
+    let head = |id: &str| format!(r#"{{"method":"eth_subscription","params":{{"subscription":"{id}"}}}}"#);
+    let first = upstream.conn(0);
+    client.text(r#"{"jsonrpc":"2.0","id":1,"method":"eth_subscribe","params":["newHeads"]}"#);
+    first.wait_messages(1);
+    first.text(&answer("1", "0xa"));
+    assert_eq!(client.recv_text(), answer("1", "0xa"));
+    let call = r#"{"jsonrpc":"2.0","id":2,"method":"eth_call","params":[]}"#;
+    client.text(call);
+    first.wait_messages(2);
+    let second = upstream.conn(1);
+    first.text(&head("0xa"));
+    first.text(&answer("2", "0x7"));
+    assert_eq!((client.recv_text(), client.recv_text()), (head("0xa"), answer("2", "0x7")));
+    assert_eq!(first.wait_end(), End::Close(1001, "session moves to another connection".to_owned()));
+    second.wait_messages(1);
+    let replayed: Value = serde_json::from_str(&second.texts()[0]).unwrap();
+    assert_eq!(replayed["method"], "eth_subscribe");
+    client.text(&call.replace("\"id\":2", "\"id\":3"));
+    second.text(&answer(&replayed["id"].to_string(), "0xb"));
+    second.text(&head("0xb"));
+    assert_eq!(client.recv_text(), head("0xa"), "the id that the client has");
+    second.wait_messages(2);
+    second.text(&answer("3", "0x8"));
+    assert_eq!(client.recv_text(), answer("3", "0x8"));
+}
