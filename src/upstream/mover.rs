@@ -163,19 +163,19 @@ impl Shared {
         match report {
             Report::Draining(endpoint, movable) => log::info!(
                 "endpoint draining upstream={upstream} endpoint={} sessions={} movable={movable}",
-                Quoted(&endpoint.url().shown),
+                Quoted(&endpoint.url().label()),
                 endpoint.sessions(),
             ),
             Report::Drained(source) => log::info!(
                 "endpoint drained upstream={upstream} endpoint={} moved={} stayed={} took={}ms",
-                Quoted(&source.endpoint.url().shown),
+                Quoted(&source.endpoint.url().label()),
                 source.moved,
                 source.stayed,
                 now.saturating_duration_since(source.since).as_millis(),
             ),
             Report::Resumed(source) => log::info!(
                 "endpoint in use again upstream={upstream} endpoint={} moved={} sessions={}",
-                Quoted(&source.endpoint.url().shown),
+                Quoted(&source.endpoint.url().label()),
                 source.moved,
                 source.endpoint.sessions(),
             ),

@@ -198,8 +198,8 @@ impl Supervisor {
              held={held}{suppressed}",
             self.links.tracker,
             self.plan.settings().name,
-            Quoted(&place.slot.from().url().shown),
-            Quoted(&self.server(generation)),
+            Quoted(&place.slot.from().url().label()),
+            Quoted(&self.destination(generation).endpoint.url().label()),
             place.slot.cause(),
             pause.as_millis(),
         );

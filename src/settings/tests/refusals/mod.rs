@@ -2,6 +2,7 @@
 
 mod endpoints;
 mod listeners;
+mod moves;
 mod process;
 mod routes;
 mod syntax;
