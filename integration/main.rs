@@ -37,6 +37,7 @@ mod harness;
 mod headers;
 mod health;
 mod hold;
+mod journal_chaos;
 mod lang;
 mod language;
 mod liveness;

@@ -7,9 +7,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Runs a script that starts its server and the proxy, and prints a line for each result.
+/// The client without a proxy, with few settings and with default.toml.
+const DIRECT_AND_PROXIES: usize = 3;
+
+/// Runs a script that starts its server and the proxy, and prints a line for each result: for each of `scenarios`.
 #[track_caller]
-fn run(name: &str) {
+fn run(name: &str, scenarios: usize) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let modules = root.join("target/realworld");
     if !installed(root, &modules) {
@@ -29,7 +32,7 @@ fn run(name: &str) {
     let passed = printed.lines().filter(|line| line.starts_with("PASS ")).count();
     println!("{printed}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{name}: {}\n{printed}", output.status);
-    assert!(passed >= 3, "{name}: direct, with few settings and with default.toml\n{printed}");
+    assert!(passed >= scenarios, "{name}: {passed} of {scenarios}\n{printed}");
 }
 
 fn script(root: &Path, name: &str) -> PathBuf {
@@ -45,15 +48,56 @@ fn installed(root: &Path, modules: &Path) -> bool {
 /// The script runs a client with one subscription while its server restarts.
 #[test]
 fn a_graphql_ws_client_recovers_as_fast_as_without_a_proxy() {
-    run("graphql");
+    run("graphql", DIRECT_AND_PROXIES);
 }
 
 #[test]
 fn an_mqtt_client_gets_its_messages_despite_a_loss() {
-    run("mqtt");
+    run("mqtt", DIRECT_AND_PROXIES);
 }
 
 #[test]
 fn a_socket_io_client_connects_sends_5_mb_and_reconnects() {
-    run("socketio");
+    run("socketio", DIRECT_AND_PROXIES);
+}
+
+/// In the scripts of `recovery`, a client keeps its subscriptions while its server is killed twice. Its library must
+/// not notice, and what is in flight has one error in the protocol's own shape.
+fn recovers(name: &str, scenarios: usize) {
+    run(&format!("recovery/{name}"), scenarios);
+}
+
+#[test]
+fn a_graphql_ws_client_keeps_its_subscriptions_over_two_restarts() {
+    recovers("graphql_ws", 1);
+}
+
+#[test]
+fn a_subscriptions_transport_ws_client_keeps_its_subscriptions_over_two_restarts() {
+    recovers("subscriptions_transport_ws", 1);
+}
+
+#[test]
+fn an_ethers_client_keeps_its_subscriptions_over_two_restarts() {
+    recovers("ethers", 1);
+}
+
+#[test]
+fn mqtt_clients_of_both_versions_keep_their_subscriptions_over_two_restarts() {
+    recovers("mqtt", 2);
+}
+
+#[test]
+fn a_phoenix_client_keeps_or_rejoins_its_channels_over_two_restarts() {
+    recovers("phoenix", 2);
+}
+
+#[test]
+fn a_stomp_client_keeps_its_subscriptions_over_two_restarts() {
+    recovers("stomp", 1);
+}
+
+#[test]
+fn an_action_cable_client_keeps_its_subscriptions_over_two_restarts() {
+    recovers("action_cable", 1);
 }

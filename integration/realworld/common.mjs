@@ -126,6 +126,7 @@ ${more.route ?? ''}
 export class Server {
   static async start() {
     const server = new Server();
+    server.listenings = [];
     server.running = server.#spawn();
     server.spare = server.#spawn();
     server.port = await server.#listen(0);
@@ -142,8 +143,14 @@ export class Server {
     this.spare = this.#spawn();
   }
 
+  /** How often the server and its predecessors have printed `line`. */
+  printed(line) {
+    return this.listenings.flatMap(({ log }) => log).filter((other) => other === line).length;
+  }
+
   #spawn() {
     const listening = new Listening('server', /^listening (\d+)$/);
+    this.listenings.push(listening);
     const process_ = { listening };
     process_.ready = new Promise((resolve) => {
       const onLine = (line) => (line === 'ready' ? resolve() : listening.onLine(line));

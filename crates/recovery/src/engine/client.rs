@@ -165,13 +165,25 @@ impl Engine {
             self.deliver_reply((self.dialect().closed)(&context).map(Message::text));
             return Unit::Drop;
         };
-        if let Some(request) = request {
-            self.put_pending(patch::owned(request), Pending::Close { event, context });
+        match request {
+            Some(request) => {
+                let id = patch::owned(id.id.clone());
+                self.put_pending(patch::owned(request), Pending::Close { event, id, context });
+            }
+            None => self.note_close(event),
         }
         if *upstream_id == *id.id {
             return Unit::Keep;
         }
         Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)]))
+    }
+
+    /// Notes a `close` that has no answer, for the case that it is not written.
+    fn note_close(&mut self, event: u64) {
+        if self.closes.len() >= self.settings.limits.max_requests {
+            self.closes.pop_front();
+        }
+        self.closes.push_back(event);
     }
 
     fn call(&mut self, event: u64, request: Id<'_>, context: Context) -> Result<Unit, Reason> {

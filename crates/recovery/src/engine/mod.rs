@@ -52,6 +52,8 @@ pub(crate) struct Engine {
     by_upstream: HashMap<Bytes, Number>,
     /// What each request on the current connection was, by its id.
     pending: HashMap<Bytes, Pending>,
+    /// The last events on the current connection that close a subscription without a request.
+    closes: VecDeque<u64>,
     early: Early,
     phase: Phase,
     /// The caller has fetched [`Output::Ready`], and with it all that comes before the client's messages.
@@ -89,8 +91,8 @@ struct Hello {
 enum Pending {
     /// The client's request.
     Call { event: u64, context: Context },
-    /// The client's `close`.
-    Close { event: u64, context: Context },
+    /// The client's `close` of this id.
+    Close { event: u64, id: Bytes, context: Context },
     /// The client's `open`.
     Open(Number),
     /// The replay's `open`.
@@ -148,6 +150,7 @@ impl Engine {
             by_client: HashMap::new(),
             by_upstream: HashMap::new(),
             pending: HashMap::new(),
+            closes: VecDeque::new(),
             early: Early::default(),
             phase: Phase::Down,
             accepts_client: false,
@@ -270,6 +273,13 @@ impl Engine {
         self.pending.insert(request, pending);
     }
 
+    /// Whether a `close` of this id has no answer yet. Until then, a client may believe the id in use.
+    fn is_closing(&self, id: &[u8]) -> bool {
+        self.pending
+            .values()
+            .any(|pending| matches!(pending, Pending::Close { id: other, .. } if *other == id))
+    }
+
     /// Whether the upstream has yet to assign an id on this connection.
     fn awaits_id(&self) -> bool {
         let is_unassigned = |number| self.entries.get(number).is_some_and(|entry| entry.is_assigned);
@@ -284,8 +294,9 @@ impl Pending {
     /// Bytes that it keeps. Those of the journal's own requests are bounded by the number of entries.
     fn bytes(&self, request: &[u8]) -> usize {
         match self {
-            Self::Call { context, .. } | Self::Close { context, .. } => {
-                request.len() + context.iter().map(Bytes::len).sum::<usize>()
+            Self::Call { context, .. } => request.len() + context.iter().map(Bytes::len).sum::<usize>(),
+            Self::Close { id, context, .. } => {
+                request.len() + id.len() + context.iter().map(Bytes::len).sum::<usize>()
             }
             Self::Open(_) => request.len(),
             Self::Replay(_) | Self::Abandoned => 0,

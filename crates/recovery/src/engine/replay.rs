@@ -82,12 +82,15 @@ impl Engine {
                     let reply = (dialect.failed)(&context, loss.text).map(Message::text);
                     lost.failed.push(Failure { event, reason: Reason::Lost, reply });
                 }
-                Pending::Close { event, context } => {
+                Pending::Close { event, context, .. } => {
                     lost.done.push((event, (dialect.closed)(&context).map(Message::text)));
                 }
                 Pending::Open(_) | Pending::Replay(_) | Pending::Abandoned => {}
             }
         }
+        // A `close` has become true, whether or not it was written.
+        let closes = self.closes.drain(..).filter(|event| is_unwritten(*event, loss));
+        lost.done.extend(closes.map(|event| (event, None)));
     }
 
     /// The session ends: opens that the journal kept have failed.

@@ -195,8 +195,9 @@ impl Engine {
 
     /// The id that the client was given for the entry: the upstream's, unless the client uses it for another entry.
     fn name(&mut self, number: Number, upstream_id: &Bytes) -> Bytes {
-        let is_taken = |id: &[u8]| self.by_client.contains_key(id) || self.by_upstream.contains_key(id);
-        let id = match self.by_client.contains_key(upstream_id) {
+        let is_used = |id: &[u8]| self.by_client.contains_key(id) || self.is_closing(id);
+        let is_taken = |id: &[u8]| is_used(id) || self.by_upstream.contains_key(id);
+        let id = match is_used(upstream_id) {
             true => patch::other_id(upstream_id, is_taken),
             false => upstream_id.clone(),
         };

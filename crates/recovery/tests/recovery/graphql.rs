@@ -85,6 +85,22 @@ fn an_ended_subscription_does_not_return() {
 }
 
 #[test]
+fn a_close_that_was_not_written_has_become_true() {
+    let complete = r#"{"id":"1","type":"complete"}"#;
+    let mut rig = rig();
+    rig.client(complete);
+    assert_eq!(rig.lose_with(Some(1), None), ["done 2"]);
+    rig.connect();
+    assert_eq!(rig.upstream(ACK), ["gap  unknown", "ready"]);
+    let mut rig = self::rig();
+    rig.client(complete);
+    assert_eq!(rig.lose_with(Some(2), None), NONE, "written, and settled then");
+    rig.connect();
+    rig.upstream(ACK);
+    assert_eq!(rig.lose_with(None, None), NONE, "noted for one connection");
+}
+
+#[test]
 fn a_loss_during_the_login_leaves_the_answer_for_the_client() {
     let mut rig = Rig::new(&preset("graphql-transport-ws"));
     rig.client(INIT);

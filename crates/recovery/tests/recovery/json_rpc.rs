@@ -104,6 +104,22 @@ fn a_new_id_that_the_client_knows_already_gets_another_name() {
 }
 
 #[test]
+fn an_id_is_given_to_no_other_subscription_until_its_close_is_answered() {
+    let mut rig = reconnected();
+    rig.client(&unsubscribe("\"0x1\""));
+    rig.client(&HEADS.replace("\"id\":1", "\"id\":3"));
+    let other = "\"0x746f776c000000000000000000000000\"";
+    assert_eq!(rig.upstream(&answer("3", "\"0x1\"")), delivered(&answer("3", other)));
+    rig.upstream(&answer("9", "true"));
+    assert_eq!(rig.upstream(&data("\"0x1\"")), delivered(&data(other)));
+    let mut rig = reconnected();
+    rig.client(&unsubscribe("\"0x1\""));
+    rig.upstream(&answer("9", "true"));
+    rig.client(&HEADS.replace("\"id\":1", "\"id\":3"));
+    assert_eq!(rig.upstream(&answer("3", "\"0x1\"")), delivered(&answer("3", "\"0x1\"")));
+}
+
+#[test]
 fn data_before_its_answer_waits_for_it() {
     let mut rig = rig();
     rig.lose();
