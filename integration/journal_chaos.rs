@@ -113,9 +113,6 @@ fn kill(
     while begun.elapsed() < time && control.violations.lock().unwrap().is_empty() {
         pause(INTERVAL.mul_f64(random.random_range(0.0..2.0)));
         let kind = Kind::ALL[random.random_range(0..Kind::ALL.len())];
-        if std::env::var("CHAOS_DEBUG").is_ok() {
-            println!("kill {kind:?}");
-        }
         let (ambush, double) = (random.random_bool(0.4), &doubles[random.random_range(0..2)]);
         kills.connections += double.kill(kind, ambush, random);
         *kills.by_kind.entry(format!("{kind:?}")).or_default() += 1;

@@ -1,4 +1,4 @@
-//! The upstream: topics whose messages are numbered, and connections that each assign ids of their own.
+//! The upstream: topics whose messages are numbered. Each connection assigns other ids.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -93,7 +93,7 @@ struct ConnState {
     is_logged_in: bool,
     /// Open subscriptions: id, topic, token.
     open: Vec<(Value, usize, u64)>,
-    /// Dies in this way after so many more messages.
+    /// How the connection dies, and after how many more messages.
     ambush: Option<(Kind, usize)>,
 }
 

@@ -101,7 +101,7 @@ impl Protocol {
         self == Self::Patterns
     }
 
-    /// Whether a client is told which of its requests has failed. Otherwise the error names an event.
+    /// Whether an error names the request that has failed. Otherwise it names an event.
     pub fn names_failures(self) -> bool {
         self == Self::JsonRpc
     }
@@ -151,7 +151,7 @@ impl Protocol {
     }
 
     /// Reads a client's message as the upstream receives it. Also returns the request id as it is written, because a
-    /// replay may use ids of its own.
+    /// replay may use other ids.
     pub fn read_request(self, text: &str) -> (Request, Value) {
         let value: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no number: {text}"));
