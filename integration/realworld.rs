@@ -69,7 +69,7 @@ fn recovers(name: &str, scenarios: usize) {
 
 #[test]
 fn a_graphql_ws_client_keeps_its_subscriptions_over_two_restarts() {
-    recovers("graphql_ws", 1);
+    recovers("graphql_ws", 2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs real servers and their client libraries through the proxy, see docs/realworld.md.
 #
-#   SCENARIOS="graphql mqtt"   these only: graphql mqtt socketio jupyter chromium
+#   SCENARIOS="graphql mqtt"   these only: graphql mqtt socketio recovery jupyter chromium
 #   TOWLINE=/path/to/towline   the program under test; otherwise a development build
 #   CHROMIUM=/path/to/chromium the browser; otherwise chromium or google-chrome
 #   PYTHON=/path/to/python3    the Python for Jupyter; otherwise python3
@@ -10,7 +10,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 WORK=$ROOT/target/realworld
-SCENARIOS=${SCENARIOS:-graphql mqtt socketio jupyter chromium}
+SCENARIOS=${SCENARIOS:-graphql mqtt socketio recovery jupyter chromium}
 PASSED=0
 FAILED=0
 SKIPPED=0
@@ -26,7 +26,7 @@ count() {
 }
 
 run() {
-    LOG=$WORK/$1.log
+    LOG=$WORK/$(echo "$1" | tr / -).log
     STATUS=0
     node "$HERE/$1.mjs" >"$LOG" 2>&1 || STATUS=$?
     cat "$LOG"
@@ -53,15 +53,21 @@ installed() {
 
 scenario() {
     case $1 in
-    graphql | mqtt | socketio) ;;
+    graphql | mqtt | socketio | recovery) ;;
     jupyter) installed python || { skip "jupyter: ${REASON#realworld: SKIPPED: }" && return; } ;;
     chromium) find_chromium || { skip "chromium: not installed; on Debian: apt-get install chromium" && return; } ;;
     *)
-        echo "make realworld: there is no scenario $1: graphql mqtt socketio jupyter chromium" >&2
+        echo "make realworld: there is no scenario $1: graphql mqtt socketio recovery jupyter chromium" >&2
         exit 2
         ;;
     esac
-    run "$1"
+    if [ "$1" != recovery ]; then
+        run "$1"
+        return
+    fi
+    for name in action_cable ethers graphql_ws mqtt phoenix stomp subscriptions_transport_ws; do
+        run "recovery/$name"
+    done
 }
 
 if [ -z "${TOWLINE:-}" ]; then
