@@ -87,8 +87,8 @@ fn keys_about_several_servers_are_refused_for_one() {
             "upstream.echo.{key} (/etc/towline.toml): has no effect: the upstream has only one server"
         );
         assert_eq!(only, [text]);
-        load(&with("upstream.two", &format!("url = \"ws://name:1\"\n{key}")), &[])
-            .expect("a name may be several");
+        let name = format!("url = \"ws://name:1\"\nresolve = \"each\"\n{key}");
+        load(&with("upstream.two", &name), &[]).expect("a name may have several addresses");
         let two = format!("endpoints = [\"ws://127.0.0.1:1\", \"ws://127.0.0.1:2\"]\n{key}");
         load(&with("upstream.two", &two), &[]).unwrap();
     }

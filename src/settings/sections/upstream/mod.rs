@@ -126,6 +126,10 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     // A file is checked each time that it is read, and may have other endpoints then.
     let fixed = listed.as_deref().filter(|_| file.is_none());
     headers::check_credentials(section, &headers, fixed, allow_urls.as_deref());
+    let resolve_each = endpoints::resolve(section);
+    let has_name = fixed.into_iter().flatten().any(|endpoint| endpoint.url.has_name());
+    // A name may get more addresses.
+    let may_grow = resolve_each.is_some() && has_name;
     let forward_headers = headers::forwarded(section, &headers);
     let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
     slow_consumer::check(section, &liveness, SlowConsumer::Disconnect, &tcp);
@@ -149,13 +153,13 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_response_headers: headers::of_answers(section),
         headers,
         restart: Arc::new(restart::read(section)),
-        pool: pool::read(section, fixed),
+        pool: pool::read(section, fixed.filter(|_| !may_grow)),
         moves: moves::read(section),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },
         recovery,
-        resolve_each: endpoints::resolve(section),
+        resolve_each,
         url: listed.as_ref()?.first()?.url.clone(),
         endpoints: listed?,
         endpoints_file: file,

@@ -17,8 +17,8 @@ use crate::{
 /// Keys about the use of several endpoints.
 const OF_SEVERAL: [&str; 4] = ["slow_start", "ejection.failures", "ejection.time", "ejection.max_share"];
 
-/// Reads the keys.
-pub(super) fn read(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>) -> PoolPolicy {
+/// Reads the keys. `fixed` has the endpoints, unless others may be added while the program runs.
+pub(super) fn read(section: &Section<'_>, fixed: Option<&[EndpointConfig]>) -> PoolPolicy {
     let policy = PoolPolicy {
         balance: match section.choice("balance").as_deref() {
             Some("round_robin") => Balance::RoundRobin,
@@ -46,26 +46,25 @@ pub(super) fn read(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>) 
             rate: section.cap("breaker.rate"),
         },
     };
-    check_effects(section, endpoints, &policy);
+    check_effects(section, fixed, &policy);
     policy
 }
 
 /// Refuses keys that have no effect with the others.
-fn check_effects(section: &Section<'_>, endpoints: Option<&[EndpointConfig]>, policy: &PoolPolicy) {
-    if endpoints.is_some_and(is_one_server) {
+fn check_effects(section: &Section<'_>, fixed: Option<&[EndpointConfig]>, policy: &PoolPolicy) {
+    if matches!(fixed, Some([_])) {
         for key in OF_SEVERAL.into_iter().filter(|key| section.said(key).is_some()) {
-            section.conflict(key, &["url", "endpoints"], "has no effect: the upstream has only one server");
+            section.conflict(
+                key,
+                &["url", "endpoints", "resolve"],
+                "has no effect: the upstream has only one server",
+            );
         }
     }
     if section.said("health.unhealthy").is_some() && policy.health.interval.is_none() {
         let text = "has no effect with health.interval = \"never\"";
         section.conflict("health.unhealthy", &["health.interval"], text);
     }
-}
-
-/// Whether the upstream has one server, at one address. A name may stand for several.
-fn is_one_server(endpoints: &[EndpointConfig]) -> bool {
-    matches!(endpoints, [only] if !only.url.has_name())
 }
 
 fn check(section: &Section<'_>) -> Check {
