@@ -96,6 +96,8 @@ pub struct Source {
     pub moved: usize,
     /// The attempts after which a session stayed.
     pub stayed: usize,
+    /// Moves in progress.
+    running: usize,
 }
 
 /// The sessions of an upstream that can move.
@@ -197,17 +199,19 @@ impl<S: Clone> Moves<S> {
 
     // --- Endpoints
 
-    /// Records which endpoints drain, and have sessions. Those that were known to drain and do no longer are empty or
-    /// used again: moves of their sessions that have not begun are called off.
+    /// Records which endpoints drain, and have sessions. Those that were known to drain and do no longer are empty, once
+    /// their last move has ended, or used again: moves of their sessions that have not begun are called off.
     pub fn set_sources<'a>(
         &mut self,
         draining: impl Iterator<Item = &'a Arc<Endpoint>>,
         now: Instant,
     ) -> Vec<Report> {
         let draining: Vec<_> = draining.collect();
-        let drains =
-            |source: &Source| draining.iter().any(|endpoint| Arc::ptr_eq(endpoint, &source.endpoint));
-        let over: Vec<_> = self.sources.extract_if(.., |source| !drains(source)).collect();
+        let is_over = |source: &Source| {
+            let is_leaving = source.running > 0 && source.endpoint.sessions() == 0;
+            !is_leaving && !draining.iter().any(|endpoint| Arc::ptr_eq(endpoint, &source.endpoint))
+        };
+        let over: Vec<_> = self.sources.extract_if(.., |source| is_over(source)).collect();
         let mut reports = Vec::new();
         for source in over {
             self.wish_all(&source.endpoint, |entry| age(entry.old_at));
@@ -219,7 +223,7 @@ impl<S: Clone> Moves<S> {
                 let endpoint = Arc::clone(endpoint);
                 let movable = self.wish_all(&endpoint, |_| Some((now, Cause::Drain)));
                 reports.push(Report::Draining(Arc::clone(&endpoint), movable));
-                self.sources.push(Source { endpoint, since: now, moved: 0, stayed: 0 });
+                self.sources.push(Source { endpoint, since: now, moved: 0, stayed: 0, running: 0 });
             }
         }
         reports
@@ -282,6 +286,9 @@ impl<S: Clone> Moves<S> {
             let (session, from) = (entry.session.clone(), Arc::clone(&entry.endpoint));
             self.due.remove(&(due, id));
             self.running += 1;
+            if let Some(source) = self.source(&from) {
+                source.running += 1;
+            }
             let paced = self.next.map_or(now, |next| next.max(now.checked_sub(LAG_MAX).unwrap_or(now)));
             self.next = Some(paced + Duration::from_secs(1) / rate);
             return Next::Move(Begun { id, from, cause }, session);
@@ -299,6 +306,8 @@ impl<S: Clone> Moves<S> {
             }
         }
         if let Some(source) = self.source(&begun.from) {
+            // A move that began before the endpoint drained is not among them.
+            source.running = source.running.saturating_sub(1);
             match outcome {
                 Outcome::Moved => source.moved += 1,
                 Outcome::Stayed => source.stayed += 1,

@@ -46,9 +46,12 @@ fn the_sessions_of_an_endpoint_that_drains_move_at_the_pace_until_it_is_empty() 
         match moves.next(now, 10, |_| true) {
             Next::Move(begun, session) => {
                 moves.remove(ids[session as usize]);
+                leases.pop();
+                if leases.is_empty() {
+                    assert!(moves.set_sources([].into_iter(), now).is_empty(), "its last move has not ended");
+                }
                 moves.ended(&begun, Outcome::Moved, now);
                 assert_eq!(begun.cause, Cause::Drain);
-                leases.pop();
                 moved.push(session);
             }
             Next::At(next) => now = next,

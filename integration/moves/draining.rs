@@ -1,0 +1,116 @@
+//! Endpoints that drain while the proxy runs.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use super::load::*;
+use crate::harness::*;
+
+/// A file of endpoints, each with whether it drains. It is replaced as a whole.
+pub struct EndpointsFile {
+    folder: tempfile::TempDir,
+}
+
+impl EndpointsFile {
+    pub fn of(endpoints: &[(&TestUpstream, bool)]) -> Self {
+        let file = Self { folder: tempfile::tempdir().unwrap() };
+        file.replace(endpoints);
+        file
+    }
+
+    pub fn replace(&self, endpoints: &[(&TestUpstream, bool)]) {
+        let new = self.folder.path().join("new");
+        let table = |(upstream, drain): &(&TestUpstream, bool)| {
+            format!("[[endpoints]]\nurl = {:?}\ndrain = {drain}\n", upstream.url())
+        };
+        fs::write(&new, endpoints.iter().map(table).collect::<String>()).unwrap();
+        fs::rename(new, self.path()).unwrap();
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("endpoints.toml")
+    }
+
+    /// These settings with the endpoints of this file.
+    pub fn settings(&self, settings: Settings) -> Settings {
+        settings.endpoints_file(self.path().to_str().unwrap())
+    }
+}
+
+#[test]
+fn the_sessions_of_an_endpoint_that_drains_go_to_the_others_without_a_gap() {
+    for settings in modes("ws://unused") {
+        for is_listed in [true, false] {
+            let upstreams = [0, 1, 2].map(|_| TestUpstream::echo());
+            let [one, two, three] = &upstreams;
+            let file = EndpointsFile::of(&[(one, false), (two, false), (three, false)]);
+            let proxy = Proxy::start(&file.settings(settings.clone()));
+            let load = Load::start(&proxy, 30, Duration::from_millis(5));
+            wait_for("all to be connected", PATIENCE, || upstreams.iter().all(|it| it.live() == 10));
+            if is_listed {
+                file.replace(&[(one, true), (two, false), (three, false)]);
+            } else {
+                file.replace(&[(two, false), (three, false)]);
+            }
+            proxy.wait_log("endpoint draining upstream=echo endpoint=*sessions=10 movable=10");
+            proxy.wait_log("endpoint drained upstream=echo endpoint=*moved=10 stayed=0 took=");
+            assert_eq!(one.live(), 0);
+            wait_for("the others to have them", PATIENCE, || two.live() + three.live() == 30);
+            let sent = load.stop();
+            assert_eq!(upstreams.iter().map(TestUpstream::received).sum::<usize>(), sent);
+            assert!(ends(one).iter().all(|end| matches!(end, End::Close(1001, _))), "{:?}", ends(one));
+            assert_eq!(proxy.count_log("session moved session=*cause=drain"), 10);
+        }
+    }
+}
+
+#[test]
+fn an_endpoint_that_drains_from_the_start_gets_no_session() {
+    let [one, two] = [TestUpstream::echo(), TestUpstream::echo()];
+    let list = format!("[{{ url = {:?}, drain = true }}, {:?}]", one.url(), two.url());
+    let proxy = Proxy::start(&Settings::request("ws://unused").endpoints(&list));
+    let mut clients: Vec<_> = (0..4).map(|_| proxy.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("hello"), "hello"));
+    assert_eq!((one.handshakes(), two.live()), (0, 4));
+}
+
+#[test]
+fn a_drain_keeps_its_pace_and_is_called_off_when_the_endpoint_is_used_again() {
+    let [one, two] = [TestUpstream::echo(), TestUpstream::echo()];
+    let file = EndpointsFile::of(&[(&one, false)]);
+    let settings = file.settings(Settings::request("ws://unused"));
+    let proxy = Proxy::start(&settings.with("upstream.echo.move.rate = 20"));
+    let load = Load::start(&proxy, 40, Duration::from_millis(20));
+    wait_for("all to be connected", PATIENCE, || one.live() == 40);
+    file.replace(&[(&one, true), (&two, false)]);
+    wait_for("some to have moved", PATIENCE, || two.live() >= 10);
+    file.replace(&[(&one, false), (&two, false)]);
+    let line = proxy.wait_log("endpoint in use again upstream=echo endpoint=*moved=*sessions=");
+    let moves = || proxy.count_log("session moved session=");
+    // The moves that had begun end.
+    wait_for("the sessions to be somewhere", PATIENCE, || one.live() + two.live() == 40);
+    let moved = moves();
+    assert!((10..40).contains(&moved), "{line}");
+    assert_eq!(measure_for(Duration::from_millis(500), moves), 0, "no other session moves");
+    assert_eq!((one.live(), two.live()), (40 - moved, moved));
+    let sent = load.stop();
+    assert_eq!(one.received() + two.received(), sent);
+}
+
+#[test]
+fn the_sessions_of_an_endpoint_that_drains_stay_while_the_others_refuse_them() {
+    let [one, two] = [TestUpstream::echo(), TestUpstream::echo()];
+    two.set_answer(Answer::Refuse(503));
+    let file = EndpointsFile::of(&[(&one, false)]);
+    let settings = file.settings(Settings::request("ws://unused"));
+    let settings = settings.with(r#"upstream.echo.ejection.time = "1s""#);
+    let proxy = Proxy::start(&settings).expect("endpoint ejected");
+    let load = Load::start(&proxy, 10, Duration::from_millis(20));
+    wait_for("all to be connected", PATIENCE, || one.live() == 10);
+    file.replace(&[(&one, true), (&two, false)]);
+    wait_for("the moves to be refused", PATIENCE, || two.handshakes() >= 5);
+    assert_eq!(one.live(), 10);
+    two.set_answer(Answer::Accept);
+    wait_for("all to have moved", PATIENCE, || (one.live(), two.live()) == (0, 10));
+    let sent = load.stop();
+    assert_eq!(one.received() + two.received(), sent);
+}
