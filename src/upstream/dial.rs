@@ -167,7 +167,8 @@ impl DialPlan {
         let (plan, destination, promised) = (self.clone(), destination.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
             let lease = destination.endpoint.lease();
-            let limit = plan.settings().connect_timeout;
+            let time = plan.settings().connect_timeout;
+            let limit = DialLimit { time, shown: time };
             connect(&plan, lease, destination, &promised, limit).await
         });
         Dialing { dial, promise }
@@ -218,9 +219,12 @@ async fn dial_pool(
         tried.push(Arc::clone(&endpoint));
         // The client's path makes this endpoint's URL too long. The handshake has checked the first endpoint's.
         let Ok(url) = plan.path.at(endpoint.url()) else { continue };
-        let left = left_until(end);
-        let share = if upstream.has_another(&tried) { left / 2 } else { left };
-        match connect(&plan, lease, Destination { endpoint, url }, &promise, share).await {
+        let left = end.saturating_duration_since(Instant::now());
+        let limit = match upstream.has_another(&tried) {
+            true => DialLimit::part(left / 2, plan.settings().connect_timeout),
+            false => DialLimit { time: left, shown: plan.settings().connect_timeout },
+        };
+        match connect(&plan, lease, Destination { endpoint, url }, &promise, limit).await {
             Err(error) if error.concerns_endpoint() => last = Some(error),
             result => return result,
         }
@@ -238,17 +242,32 @@ async fn next_lease(
     if is_paced && plan.upstream().has_another(tried) && !plan.upstream().pace(end).await {
         return Err(late());
     }
-    let left = left_until(end);
+    let left = end.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(late());
     }
-    plan.upstream().acquire(plan.key.get(), tried, left).await
+    match plan.upstream().acquire(plan.key.get(), tried, left).await {
+        Err(DialError::Timeout(_)) => Err(late()),
+        result => result,
+    }
 }
 
-/// The time that is left, in whole milliseconds, as texts show it.
-fn left_until(end: Instant) -> Duration {
-    let left = end.saturating_duration_since(Instant::now());
-    Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64)
+/// How long one dial may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct DialLimit {
+    time: Duration,
+    /// The time as texts show it.
+    shown: Duration,
+}
+
+impl DialLimit {
+    /// A part of `connect_timeout`. Texts show it in twentieths of that time, so that each dial with the same limit has
+    /// the same text.
+    fn part(time: Duration, connect_timeout: Duration) -> Self {
+        let step = (connect_timeout / 20).max(Duration::from_millis(1));
+        let steps = (time + step / 2).as_nanos() / step.as_nanos();
+        Self { time, shown: step * u32::try_from(steps).unwrap_or(u32::MAX) }
+    }
 }
 
 /// Connects within `limit`, and reports the result to the upstream.
@@ -257,10 +276,10 @@ async fn connect(
     mut lease: Lease,
     destination: Destination,
     promise: &OnceCell<Option<String>>,
-    limit: Duration,
+    limit: DialLimit,
 ) -> Result<Dialed, DialError> {
-    let dialed = tokio::time::timeout(limit, handshake(plan, &destination, promise)).await;
-    match dialed.unwrap_or(Err(DialError::Timeout(limit))) {
+    let dialed = tokio::time::timeout(limit.time, handshake(plan, &destination, promise)).await;
+    match dialed.unwrap_or(Err(DialError::Timeout(limit.shown))) {
         Ok(Upgraded { socket, rest, protocol, headers }) => {
             plan.upstream().report_up(&mut lease);
             Ok(Dialed { socket, rest, protocol, headers, destination, lease })
@@ -296,4 +315,18 @@ async fn handshake(
     // Copied, because otherwise one byte would keep the handshake's buffer of 8 KiB alive.
     let rest = Bytes::copy_from_slice(&parts.read_buf);
     Ok(Upgraded { socket: parts.io, rest, protocol, headers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_limit_has_the_same_text() {
+        let ms = Duration::from_millis;
+        let shown = |time| DialLimit::part(time, ms(600)).shown;
+        assert_eq!([ms(300), Duration::from_micros(299_100), ms(290)].map(shown), [ms(300); 3]);
+        assert_eq!(shown(ms(150)), ms(150));
+        assert_eq!(DialLimit::part(ms(1), ms(2)).shown, ms(1));
+    }
 }
