@@ -235,3 +235,93 @@ fn a_recovered_session_moves_with_its_subscriptions_once_its_requests_are_answer
     second.text(&answer("3", "0x8"));
     assert_eq!(client.recv_text(), answer("3", "0x8"));
 }
+
+#[test]
+fn every_message_has_one_outcome_while_connections_move_and_die() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.max_age = "100ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let enough = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..6)
+        .map(|number| {
+            let (mut client, enough) = (proxy.client(), Arc::clone(&enough));
+            std::thread::spawn(move || {
+                let (mut answered, mut errored) = (0, 0);
+                while !enough.load(SeqCst) {
+                    // Three at a time, so that some wait while others are in flight.
+                    let texts = [0, 1, 2].map(|more| format!("{number} {}", answered + errored + more));
+                    texts.iter().for_each(|text| client.text(text));
+                    for text in &texts {
+                        let outcome = client.recv_text();
+                        if outcome == *text {
+                            answered += 1;
+                            continue;
+                        }
+                        let error: Value = serde_json::from_str(&outcome).expect(&outcome);
+                        let event = format!("1:{number}:{}", answered + errored);
+                        assert_eq!(error["event_id"], event, "in order: {outcome}");
+                        errored += 1;
+                    }
+                }
+                (answered, errored)
+            })
+        })
+        .collect();
+    wait_for("all to be connected", PATIENCE, || upstream.connections() >= 6);
+    let mut random = StdRng::seed_from_u64(11);
+    for _ in 0..30 {
+        pause(Duration::from_millis(random.random_range(10..120)));
+        let open: Vec<_> = (0..upstream.connections()).map(|index| upstream.conn(index)).collect();
+        let open: Vec<_> = open.iter().filter(|conn| conn.end().is_none()).collect();
+        if let Some(conn) = open.get(random.random_range(0..open.len().max(1))) {
+            conn.die([Death::Reset, Death::Fin, Death::MidFrame][random.random_range(0..3)]);
+        }
+    }
+    enough.store(true, SeqCst);
+    let outcomes: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    println!("answered and errored: {outcomes:?}; {}", pauses(&proxy));
+    assert!(outcomes.iter().all(|(answered, _)| *answered > 50), "{outcomes:?}");
+    assert!(proxy.count_log("session moved session=") >= 30);
+}
+
+#[test]
+fn a_client_learns_of_a_move_where_the_settings_want_a_notice() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.max_age = "200ms""#)
+        .with("upstream.echo.recovery.notice = true");
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    for generation in [2, 3] {
+        let notice = client.recv_json();
+        assert_eq!(notice["gap"]["generation"], generation, "{notice}");
+        assert_eq!(notice["gap"]["last_event"], "1:0:0", "{notice}");
+    }
+}
+
+#[test]
+fn a_client_may_leave_while_its_session_moves() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.max_age = "100ms""#)
+        .with(r#"upstream.echo.move.grace = "1h""#);
+    let proxy = Proxy::start(&settings);
+    let before = proxy.descriptors_at_rest();
+    for leaves in [true, false] {
+        let mut clients: Vec<_> = (0..5).map(|_| proxy.client()).collect();
+        let first = upstream.connections();
+        clients.iter_mut().for_each(|client| client.text("unanswered"));
+        wait_for("the second connections", PATIENCE, || upstream.connections() >= first + 5);
+        for mut client in clients {
+            if leaves {
+                client.vanish();
+            } else {
+                client.close(1000, "");
+                client.read_to_end();
+            }
+        }
+        proxy.wait_idle(before);
+        wait_for("the upstream's connections to end", PATIENCE, || upstream.live() == 0);
+    }
+}

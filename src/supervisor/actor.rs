@@ -44,7 +44,7 @@ pub struct Supervisor {
     /// The events that wait for a connection to the route's own upstream.
     held: Held<Envelope>,
     /// Makes held events fail at their deadline.
-    hold_timer: Option<SpawnHandle>,
+    hold_timer: Option<(Instant, SpawnHandle)>,
     /// The session's journal; `None` if it has none.
     recovering: Option<Recovering>,
     /// The lost connection that the next one replaces.

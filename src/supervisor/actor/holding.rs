@@ -94,17 +94,22 @@ impl Supervisor {
         }
     }
 
-    /// Sets the timer for the earliest deadline, unless it is set.
+    /// Sets the timer for the earliest deadline, unless it is set for that or an earlier one.
     fn await_deadline(&mut self, ctx: &mut Context<Self>) {
-        if self.hold_timer.is_some() || self.held.is_empty() {
+        if self.held.is_empty() {
             return;
         }
-        if let Some(deadline) = self.held.deadline() {
-            let timer = wrap_future(sleep_until(deadline.into()));
-            self.hold_timer = Some(ctx.spawn(timer.map(|(), supervisor: &mut Self, ctx| {
-                supervisor.hold_timer = None;
-                supervisor.expire(ctx);
-            })));
+        let Some(deadline) = self.held.deadline() else { return };
+        if self.hold_timer.is_some_and(|(due, _)| due <= deadline) {
+            return;
+        }
+        let timer = wrap_future(sleep_until(deadline.into()));
+        let timer = ctx.spawn(timer.map(|(), supervisor: &mut Self, ctx| {
+            supervisor.hold_timer = None;
+            supervisor.expire(ctx);
+        }));
+        if let Some((_, later)) = self.hold_timer.replace((deadline, timer)) {
+            ctx.cancel_future(later);
         }
     }
 
