@@ -101,3 +101,8 @@ fn a_stomp_client_keeps_its_subscriptions_over_two_restarts() {
 fn an_action_cable_client_keeps_its_subscriptions_over_two_restarts() {
     recovers("action_cable", 1);
 }
+
+#[test]
+fn an_openai_client_keeps_its_configured_session_over_two_restarts() {
+    recovers("openai", 1);
+}

@@ -65,7 +65,7 @@ scenario() {
         run "$1"
         return
     fi
-    for name in action_cable ethers graphql_ws mqtt phoenix stomp subscriptions_transport_ws; do
+    for name in action_cable ethers graphql_ws mqtt openai phoenix stomp subscriptions_transport_ws; do
         run "recovery/$name"
     done
 }

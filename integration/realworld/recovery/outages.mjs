@@ -18,16 +18,23 @@ const ALLOWED = 3_000;
 // How often the servers send.
 export const TICK = 100;
 
-/** A `WebSocket` class of `ws`, with a record of what its connections receive and how they end. */
-export function recording() {
+/**
+ * A `WebSocket` class of `ws`, with a record of what its connections receive and how they end. `socket`: a connection
+ * that the library has made itself.
+ */
+export function recording(socket) {
   const record = { messages: [], opened: 0, closes: [] };
+  const follow = (socket) => {
+    socket.on('open', () => record.opened++);
+    socket.on('message', (data, isBinary) => record.messages.push(isBinary ? data : data.toString()));
+    socket.on('close', (code) => record.closes.push(code));
+  };
+  if (socket) follow(socket);
   const { WebSocket } = load('ws');
   record.WebSocket = class extends WebSocket {
     constructor(...args) {
       super(...args);
-      this.on('open', () => record.opened++);
-      this.on('message', (data, isBinary) => record.messages.push(isBinary ? data : data.toString()));
-      this.on('close', (code) => record.closes.push(code));
+      follow(this);
     }
   };
   return record;
