@@ -154,13 +154,15 @@ fn report(counts: &[Counts], kills: &Kills, doubles: &[Arc<Double>; 2], proxy: &
     );
     println!(
         "{} messages, {missing} missing in {} holes; {} notices, {} of them without a loss; {} subscriptions \
-         opened, {} closed; {} requests answered, {} failed, {} of these beyond max_entries; {} KiB, then {} KiB",
+         opened, {} closed, {} not restored, because the upstream refused; {} requests answered, {} failed, {} of \
+         these beyond max_entries; {} KiB, then {} KiB",
         sum(|counts| counts.messages),
         sum(|counts| counts.holes),
         sum(|counts| counts.notices),
         sum(|counts| counts.continued),
         sum(|counts| counts.opened),
         sum(|counts| counts.closed),
+        sum(|counts| counts.unrestored),
         sum(|counts| counts.answered),
         sum(|counts| counts.failed),
         sum(|counts| counts.refused),

@@ -125,11 +125,11 @@ impl Session {
         match self.random.random_range(0..100) {
             // More than the limit allows.
             0 => (0..10).for_each(|_| self.open()),
-            1..40 if !open.is_empty() => {
+            1..25 if !open.is_empty() => {
                 let id = open[self.random.random_range(0..open.len())].clone();
                 self.close(id);
             }
-            40..70 => self.call(None),
+            25..50 => self.call(None),
             _ if self.checker.open_count() < WANTED => self.open(),
             _ => {}
         }

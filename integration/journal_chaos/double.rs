@@ -22,6 +22,9 @@ pub const TOPICS: usize = 40;
 /// The time between the messages of two topics.
 const PUBLISHING: Duration = Duration::from_millis(25);
 
+/// What has arrived at a connection is read within this time.
+const READ: Duration = Duration::from_secs(3);
+
 /// The most messages that an upstream sends again for a cursor.
 const KEPT: u64 = 400;
 
@@ -74,6 +77,8 @@ pub struct Seen {
     pub gone: Mutex<HashSet<u64>>,
     pub connections: AtomicUsize,
     pub replayed: AtomicUsize,
+    /// Opens that the upstream has refused, of clients and of replays.
+    pub refused: AtomicUsize,
     pub ambushed: AtomicUsize,
     /// What the upstream should not have received.
     pub violations: Mutex<Vec<String>>,
@@ -93,6 +98,9 @@ struct ConnState {
     is_logged_in: bool,
     /// Open subscriptions: id, topic, token.
     open: Vec<(Value, usize, u64)>,
+    /// A subscription that was opened after its end. On a connection that the proxy has given up, its message may have
+    /// been sent before the end and read after it; then the end of the connection follows at once.
+    suspect: Option<(Instant, u64)>,
     /// How the connection dies, and after how many more messages.
     ambush: Option<(Kind, usize)>,
 }
@@ -221,6 +229,7 @@ impl Shared {
             next_id: self.random(8) as u64,
             is_logged_in: !self.protocol.has_login(),
             open: Vec::new(),
+            suspect: None,
             ambush,
         };
         Conn { writer: Mutex::new(Some(stream)), state: Mutex::new(state), is_dead: AtomicBool::new(false) }
@@ -243,6 +252,9 @@ impl Shared {
                     return Ok(());
                 }
                 TEXT => {
+                    if let Some(token) = conn.suspected() {
+                        self.violation(format!("subscription {token} returned after its end"));
+                    }
                     let text = String::from_utf8(frame.payload).expect("text is UTF-8");
                     self.serve_request(conn, &text);
                     if let Some(kind) = conn.ambushed() {
@@ -291,10 +303,15 @@ impl Shared {
 
     fn open(&self, conn: &Conn, written: &Value, topic: usize, token: u64, since: Option<u64>) {
         if self.seen.gone.lock().unwrap().contains(&token) {
-            self.violation(format!("subscription {token} returned after its end"));
+            conn.state.lock().unwrap().suspect.get_or_insert((Instant::now(), token));
         }
         if !self.seen.tokens.lock().unwrap().insert(token) {
             self.seen.replayed.fetch_add(1, SeqCst);
+        }
+        if self.random(200) == 0 {
+            self.seen.gone.lock().unwrap().insert(token);
+            self.seen.refused.fetch_add(1, SeqCst);
+            return conn.text(&self.protocol.write_refused(written));
         }
         // Nothing is published to the topic meanwhile.
         let last = self.topics[topic].lock().unwrap();
@@ -355,6 +372,12 @@ impl Conn {
             // The reader notices the end of the connection.
             let _ = stream.write_all(&frame.bytes());
         }
+    }
+
+    /// The subscription that has returned after its end.
+    fn suspected(&self) -> Option<u64> {
+        let mut state = self.state.lock().unwrap();
+        state.suspect.take_if(|(at, _)| at.elapsed() > READ).map(|(_, token)| token)
     }
 
     /// How the connection dies now, if it does.

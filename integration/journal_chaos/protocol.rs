@@ -91,6 +91,7 @@ impl Protocol {
                 r#"close = [{ when = { op = "close" }, id = "id" }]"#,
                 r#"request = [{ when = { op = "call" }, request = "request" }]"#,
                 r#"answer = [{ when = { op = "opened" }, request = "request", id = "id", resumed = { resumed = true } }, { when = { op = "answered" }, request = "request" }]"#,
+                r#"refused = [{ when = { op = "refused" }, request = "request" }]"#,
                 r#"data = [{ when = { op = "data" }, id = "id", cursor = "number", numbered = true }]"#,
             ],
         }
@@ -190,6 +191,17 @@ impl Protocol {
         }
     }
 
+    /// Refuses to open a subscription.
+    pub fn write_refused(self, written: &Value) -> String {
+        match self {
+            Self::JsonRpc => {
+                let error = json!({"code": -32005, "message": "refused"});
+                json!({"jsonrpc": "2.0", "id": written, "error": error}).to_string()
+            }
+            Self::Patterns => json!({"op": "refused", "request": written}).to_string(),
+        }
+    }
+
     pub fn write_answered(self, written: &Value) -> String {
         match self {
             Self::JsonRpc => json!({"jsonrpc": "2.0", "id": written, "result": true}).to_string(),
@@ -231,6 +243,7 @@ impl Protocol {
                     id: value["id"].clone(),
                     resumed: value["resumed"] == true,
                 },
+                "refused" => Reply::Failed { request: number(&value["request"]), text: "refused".into() },
                 "answered" => Reply::Answered { request: number(&value["request"]) },
                 "data" => data(&value, &value["id"]),
                 _ => panic!("unknown reply: {text}"),
