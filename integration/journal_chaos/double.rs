@@ -281,12 +281,7 @@ impl Shared {
                 conn.text(r#"{"op":"logged_in"}"#);
             }
             Request::Open { topic, token, since, .. } => self.open(conn, &written, topic, token, since),
-            Request::Close { request, id } => {
-                conn.state.lock().unwrap().open.retain(|(other, ..)| *other != id);
-                if request.is_some() {
-                    conn.text(&protocol.write_answered(&written));
-                }
-            }
+            Request::Close { request, id } => self.close(conn, &id, request.map(|_| &written)),
             Request::Call { request } => {
                 if !self.seen.calls.lock().unwrap().insert(request) {
                     self.violation(format!("a second time: {text}"));
@@ -326,6 +321,18 @@ impl Shared {
         conn.text(&self.protocol.write_opened(written, &id, resumed.is_some()));
         for number in resumed.map_or(*last, |since| since) + 1..=*last {
             conn.text(&self.protocol.write_data(&id, topic, token, number));
+        }
+    }
+
+    /// `written`: the request, where it has an answer.
+    fn close(&self, conn: &Conn, id: &Value, written: Option<&Value>) {
+        let open = conn.state.lock().unwrap().open.clone();
+        // Nothing is published to the topic meanwhile, and so nothing follows the answer.
+        let _last =
+            open.iter().find(|(other, ..)| other == id).map(|(_, topic, _)| self.topics[*topic].lock());
+        conn.state.lock().unwrap().open.retain(|(other, ..)| other != id);
+        if let Some(written) = written {
+            conn.text(&self.protocol.write_answered(written));
         }
     }
 
