@@ -463,3 +463,29 @@ fn an_open_that_waits_for_another_connection_fails_when_the_upstream_is_given_up
     assert_eq!((&failed["id"], &failed["error"]["code"]), (&json!(1), &json!(-32000)));
     assert_eq!(client.expect_closed(1013), "upstream is not available");
 }
+
+#[test]
+fn an_mqtt_packet_in_pieces_fails_once_during_an_outage() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), r#"preset = "mqtt""#)).expect_restarts();
+    let mut client = proxy.client();
+    let connect = [0x10, 0x0e, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 2, b'a', b'b'];
+    client.send(binary(&connect[..5]));
+    client.send(binary(&connect[5..]));
+    assert_eq!(upstream.conn(0).wait_messages(1), [binary(connect)]);
+    upstream.conn(0).send(binary([0x20, 2, 0, 0]));
+    assert_eq!(client.recv(), binary([0x20, 2, 0, 0]));
+    upstream.stop(Death::Reset);
+    proxy.wait_log("connector restart session=1:0");
+    for piece in [&[0x82][..], &[6, 0, 9], &[0, 1, b'a', 0]] {
+        client.send(binary(piece));
+    }
+    assert_eq!(client.recv(), binary([0x90, 3, 0, 9, 0x80]));
+    client.send(binary([0xc0, 0]));
+    assert_eq!(client.recv(), binary([0xd0, 0]));
+    upstream.start();
+    assert_eq!(upstream.conn(1).wait_messages(1), [binary(connect)]);
+    upstream.conn(1).send(binary([0x20, 2, 0, 0]));
+    client.send(binary([0xc0, 0]));
+    assert_eq!(upstream.conn(1).wait_messages(2)[1], binary([0xc0, 0]));
+}

@@ -303,8 +303,8 @@ impl Handler<Report> for Supervisor {
             Fact::Stayed => self.connector_stayed(ctx),
             Fact::Died => self.held.died(generation),
         }
-        self.lend(ctx);
         self.release();
+        self.lend(ctx);
     }
 }
 
@@ -317,6 +317,7 @@ impl Handler<DataMessage> for Supervisor {
             DataMessage::Mark(mark) => {
                 self.held.marked(mark);
                 self.release();
+                self.lend(ctx);
             }
             DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }

@@ -97,6 +97,11 @@ impl<E> Held<E> {
         self.last.target == Some(generation) && self.last.stage == Stage::Released
     }
 
+    /// Whether this connector serves the last span and has been released.
+    pub fn is_released(&self, generation: Generation) -> bool {
+        self.last.target == Some(generation) && self.last.stage == Stage::Released
+    }
+
     /// The earliest deadline of an event.
     pub fn deadline(&self) -> Option<Instant> {
         let spans = self.earlier.iter().chain([&self.last]);

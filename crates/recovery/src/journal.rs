@@ -7,7 +7,7 @@ use crate::{
     engine::Engine,
     json::PatternError,
     mqtt,
-    outcome::{ClientStep, Failure, Heartbeat, Loss, Lost, Message, Output, UpstreamStep},
+    outcome::{ClientStep, Failure, Heartbeat, Loss, Lost, Message, Offline, Output, UpstreamStep},
     preset::{Grammar, Protocol},
     settings::Settings,
 };
@@ -181,12 +181,25 @@ impl Journal {
         }
     }
 
+    /// Takes a client's message that cannot be sent, because no upstream is connected. `text` is the failure in words.
+    pub fn offline(&mut self, message: &Message, text: &str) -> Offline {
+        match &mut self.core {
+            Core::Messages(engine) => engine.offline(message, text),
+            Core::Packets(engine) => engine.offline(message),
+        }
+    }
+
+    /// Whether each message stands for itself. Otherwise a packet may span several messages.
+    pub fn has_whole_messages(&self) -> bool {
+        matches!(self.core, Core::Messages(_))
+    }
+
     /// The answer to a client's `message` that only checks whether the peer is alive. While no upstream is connected, the
     /// caller may answer such a message at once instead of holding it.
     pub fn keepalive(&self, message: &Message) -> Option<Message> {
         match &self.core {
             Core::Messages(engine) => engine.keepalive(message),
-            Core::Packets(_) => mqtt::Engine::keepalive(message),
+            Core::Packets(engine) => engine.keepalive(message),
         }
     }
 
@@ -195,7 +208,7 @@ impl Journal {
     pub fn is_dispensable(&self, message: &Message) -> bool {
         match &self.core {
             Core::Messages(engine) => engine.is_dispensable(message),
-            Core::Packets(_) => mqtt::Engine::is_dispensable(message),
+            Core::Packets(engine) => engine.is_dispensable(message),
         }
     }
 

@@ -39,8 +39,8 @@ pub use self::class::{ClientClass, UpstreamClass};
 pub use self::journal::{Journal, Recovery};
 pub use self::json::{Pattern, PatternError, Patterns, Test};
 pub use self::outcome::{
-    Broken, ClientStep, Failure, Gap, GapEntry, Heartbeat, Loss, Lost, Message, Missing, Output, Reason,
-    UpstreamStep,
+    Broken, ClientStep, Failure, Gap, GapEntry, Heartbeat, Loss, Lost, Message, Missing, Offline, Output,
+    Reason, UpstreamStep,
 };
 pub use self::preset::Protocol;
 pub use self::settings::{InFlight, Limits, Settings};

@@ -39,6 +39,16 @@ pub enum ClientStep {
     Wait(Message),
 }
 
+/// What becomes of a client's message while no upstream is connected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Offline {
+    /// Nothing is lost with the message. Deliver this answer, if there is one; otherwise settle the event as
+    /// delivered.
+    Done(Option<Message>),
+    /// The event has failed. The message reports that in the client's protocol; `None` where the protocol has none.
+    Failed(Option<Message>),
+}
+
 /// What becomes of an upstream's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamStep {

@@ -11,7 +11,7 @@ use crate::{
     event::EventNumber,
     failure::{Failure, FailureKind, Written},
     flow::{AckStatus, Cause, DataMessage, Edge, Envelope, Failed, Notice, Ticket},
-    recovery::{self, Gap, Loss, Lost, Message, Output, Reason, Recovery},
+    recovery::{self, Gap, Loss, Lost, Message, Offline, Output, Reason, Recovery},
     reply,
     supervisor::{
         child::{Child, Redial},
@@ -63,11 +63,14 @@ impl Supervisor {
         self.recovering.is_some()
     }
 
-    /// Lends the journal to the connector of the route's own upstream, once its connection is up.
+    /// Lends the journal to the connector of the route's own upstream, once it has been released. From then on no event
+    /// fails before the connection ends, so that the supervisor has the journal for each event that fails.
     pub(super) fn lend(&mut self, ctx: &mut Context<Self>) {
         let Some(recovering) = &mut self.recovering else { return };
         let Some(own) = self.children.own().filter(|own| own.redial() == Redial::Automatic) else { return };
-        let (Some(connector), true) = (own.connector(), own.connection().was_up) else { return };
+        let Some(connector) = own.connector().filter(|_| self.held.is_released(own.generation())) else {
+            return;
+        };
         let Some(journal) = recovering.journal.take() else { return };
         if let Some(heartbeat) = recovering.heartbeat.take() {
             ctx.cancel_future(heartbeat);
@@ -132,6 +135,10 @@ impl Supervisor {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
             return Some(envelope);
         };
+        // A held event may be the beginning of the packet.
+        if !held.journal.has_whole_messages() && !self.held.is_empty() {
+            return Some(envelope);
+        }
         let Some(message) = shaper.message(&envelope.event) else { return Some(envelope) };
         if held.journal.is_dispensable(&message) {
             envelope.ticket.settle(AckStatus::Delivered);
@@ -153,33 +160,38 @@ impl Supervisor {
         server: &Arc<str>,
         failure: &Failure,
     ) -> Vec<Failed> {
+        let text = reply::text(&failure.for_event(server, Written::Nothing));
         let mut failed = Vec::new();
         for envelope in envelopes {
-            let Some(envelope) = self.keep_alive(envelope) else { continue };
-            match self.shaped(envelope, server, failure) {
-                Ok(answer) => self.links.back.notify(DataMessage::Events(vec![answer])),
-                Err(envelope) => failed.push(fail_unsent(*envelope, server, failure)),
+            if let Some(envelope) = self.shaped(envelope, &text) {
+                failed.push(fail_unsent(envelope, server, failure));
             }
         }
         failed
     }
 
-    fn shaped(
-        &mut self,
-        envelope: Envelope,
-        server: &Arc<str>,
-        failure: &Failure,
-    ) -> Result<Envelope, Box<Envelope>> {
+    /// Gives an event the outcome that the client's protocol has for it. Returns an event for which it has none.
+    fn shaped(&mut self, envelope: Envelope, text: &str) -> Option<Envelope> {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
-            return Err(envelope.into());
+            return Some(envelope);
         };
-        let text = reply::text(&failure.for_event(server, Written::Nothing));
-        let message = shaper.message(&envelope.event);
-        let Some(reply) = message.and_then(|message| held.journal.error_reply(&message, &text)) else {
-            return Err(envelope.into());
+        let Some(message) = shaper.message(&envelope.event) else { return Some(envelope) };
+        let reply = match held.journal.offline(&message, text) {
+            Offline::Done(None) => {
+                envelope.ticket.settle(AckStatus::Delivered);
+                return None;
+            }
+            Offline::Done(Some(reply)) | Offline::Failed(Some(reply)) => reply,
+            Offline::Failed(None) => return Some(envelope),
         };
         let Envelope { event, kind, ticket, permit } = envelope;
-        shaper.answer(reply, ticket).map_err(|ticket| Envelope { event, kind, ticket, permit }.into())
+        match shaper.answer(reply, ticket) {
+            Ok(answer) => {
+                self.links.back.notify(DataMessage::Events(vec![answer]));
+                None
+            }
+            Err(ticket) => Some(Envelope { event, kind, ticket, permit }),
+        }
     }
 
     /// Sends the heartbeat of the client's protocol, now and at its intervals, until a connection is up.

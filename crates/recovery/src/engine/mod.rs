@@ -24,7 +24,7 @@ use bytes::Bytes;
 use self::entry::{Entry, State};
 use crate::{
     kind::{Context, Dialect, FromClient, Unit},
-    outcome::{Failure, Heartbeat, Message, Output, Reason, Since},
+    outcome::{Failure, Heartbeat, Message, Offline, Output, Reason, Since},
     preset::Grammar,
     settings::Settings,
 };
@@ -219,6 +219,15 @@ impl Engine {
             let reply = (dialect.failed)(&context, text);
             reply.map_or(Unit::Drop, |reply| Unit::Replace(reply.into()))
         })
+    }
+
+    /// Takes a message that cannot be sent.
+    pub(crate) fn offline(&self, message: &Message, text: &str) -> Offline {
+        match self.keepalive(message) {
+            Some(answer) => Offline::Done(Some(answer)),
+            None if self.is_dispensable(message) => Offline::Done(None),
+            None => Offline::Failed(self.error_reply(message, text)),
+        }
     }
 
     /// The answer to a `message` that only asks whether the peer is alive.

@@ -41,7 +41,7 @@ use self::{
     packet::{Ack, Connect, Packet, Subscribe},
 };
 use crate::{
-    outcome::{Message, Output, Since},
+    outcome::{Message, Offline, Output, Since},
     settings::Settings,
 };
 
@@ -221,14 +221,38 @@ impl Engine {
         }
     }
 
-    /// PINGRESP for PINGREQ (3.12).
-    pub(crate) fn keepalive(message: &Message) -> Option<Message> {
-        (message.payload[..] == [0xc0, 0]).then(packet::pingresp)
+    /// Takes a message that cannot be sent. A packet in several messages has its outcome with the last one.
+    pub(crate) fn offline(&mut self, message: &Message) -> Offline {
+        let Ok(packets) = self.from_client.push(&message.payload, self.settings.limits.max_packet) else {
+            self.from_client.clear();
+            return Offline::Failed(None);
+        };
+        let (mut replies, mut has_failed, mut is_silent) = (Vec::new(), false, false);
+        for packet in packets {
+            let packet = Message::binary(packet);
+            if is_pingreq(&packet) {
+                replies.push(packet::pingresp());
+            } else if let Ok(Packet::Disconnect { .. }) = packet::read(&packet.payload, self.is_v5()) {
+                self.is_over = true;
+            } else if !is_repeated(&packet) {
+                has_failed = true;
+                let reply = self.error_reply(&packet);
+                is_silent |= reply.is_none();
+                replies.extend(reply);
+            }
+        }
+        let reply = (!replies.is_empty()).then(|| concatenated(&replies));
+        if has_failed { Offline::Failed(reply.filter(|_| !is_silent)) } else { Offline::Done(reply) }
     }
 
-    /// One PUBACK or PUBCOMP: the broker sends what it acknowledges again (4.4).
-    pub(crate) fn is_dispensable(message: &Message) -> bool {
-        matches!(message.payload[..], [0x40 | 0x70, rest, ..] if usize::from(rest) + 2 == message.payload.len())
+    /// PINGRESP for PINGREQ (3.12).
+    pub(crate) fn keepalive(&self, message: &Message) -> Option<Message> {
+        (self.from_client.bytes() == 0 && is_pingreq(message)).then(packet::pingresp)
+    }
+
+    /// Whether nothing is lost with a message that is not sent.
+    pub(crate) fn is_dispensable(&self, message: &Message) -> bool {
+        self.from_client.bytes() == 0 && is_repeated(message)
     }
 
     fn is_v5(&self) -> bool {
@@ -344,4 +368,13 @@ fn joined(packets: &[Bytes]) -> Option<Message> {
 fn concatenated(messages: &[Message]) -> Message {
     let packets: Vec<_> = messages.iter().map(|message| message.payload.clone()).collect();
     joined(&packets).unwrap_or_else(|| Message::binary(Bytes::new()))
+}
+
+fn is_pingreq(message: &Message) -> bool {
+    message.payload[..] == [0xc0, 0]
+}
+
+/// One PUBACK or PUBCOMP: the broker sends what it acknowledges again (4.4).
+fn is_repeated(message: &Message) -> bool {
+    matches!(message.payload[..], [0x40 | 0x70, rest, ..] if usize::from(rest) + 2 == message.payload.len())
 }

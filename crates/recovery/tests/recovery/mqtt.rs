@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towline_recovery::{Limits, Message, Protocol};
+use towline_recovery::{Limits, Message, Offline, Protocol};
 
 use super::{LOST, NONE, delivered, rig::Rig, sent};
 
@@ -315,4 +315,27 @@ fn a_client_that_said_goodbye_is_not_logged_in_again() {
     rig.send("e0 00");
     rig.lose();
     assert_eq!(rig.connect().last().map(String::as_str), Some("ready"));
+}
+
+#[test]
+fn a_packet_in_pieces_fails_with_its_last_piece_while_no_broker_is_connected() {
+    let mut rig = rig();
+    let subscribe = "82 06 00 09 00 01 62 00";
+    assert_eq!(rig.client_message(message("82 06 00")), NONE, "the first piece comes before the loss");
+    rig.lose();
+    let mut offline = |packets: &str| rig.journal.offline(&message(packets), "gone");
+    assert_eq!(offline("09 00 01"), Offline::Done(None));
+    assert_eq!(offline("62 00"), Offline::Failed(Some(message("90 03 00 09 80"))));
+    assert_eq!(offline("c0 00"), Offline::Done(Some(message("d0 00"))));
+    assert_eq!(offline("40 02 00 01"), Offline::Done(None), "the broker sends its message again");
+    assert_eq!(offline("30 04 00 01 61 31"), Offline::Failed(None), "nothing reports a message of QoS 0");
+    // The packet id of a PUBLISH looks like a PINGREQ.
+    assert_eq!(offline("32 05 00 01 61"), Offline::Done(None));
+    assert_eq!(rig.journal.keepalive(&message("c0 00")), None);
+    assert_eq!(rig.journal.offline(&message("c0 00"), "gone"), Offline::Failed(None));
+    assert_eq!(rig.journal.offline(&message("e0 00"), "gone"), Offline::Done(None));
+    assert_eq!(
+        rig.journal.offline(&message(subscribe), "gone"),
+        Offline::Failed(Some(message("90 03 00 09 80")))
+    );
 }
