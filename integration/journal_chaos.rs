@@ -94,8 +94,8 @@ fn subscriptions_survive_kills_of_six_kinds_at_random_moments() {
     let kills = kill(&doubles, &proxy, &control, Duration::from_secs(seconds), &mut fork());
     control.is_calm.store(true, SeqCst);
     doubles.iter().for_each(|double| double.calm());
-    let counts: Vec<_> =
-        sessions.into_iter().map(|session| session.join().expect("the client runs to its end")).collect();
+    let joined = sessions.into_iter().map(std::thread::JoinHandle::join);
+    let counts: Vec<_> = joined.map(|counts| counts.unwrap_or_else(|_| control.panicked())).collect();
     check(&doubles, &proxy, &control, &kills);
     report(&counts, &kills, &doubles, &proxy);
 }

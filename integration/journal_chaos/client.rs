@@ -55,6 +55,16 @@ pub struct Session {
     begun: Instant,
 }
 
+// === impl Control ===
+
+impl Control {
+    /// Notes that a client has panicked, and its figures, of which there are none.
+    pub fn panicked(&self) -> Counts {
+        self.violations.lock().unwrap().push("a client has panicked".into());
+        Counts::default()
+    }
+}
+
 // === impl Session ===
 
 impl Session {
@@ -115,6 +125,7 @@ impl Session {
         if !self.checker.is_served() {
             return Err(format!("silent subscriptions: {:?}", self.checker));
         }
+        self.socket.set_read_timeout(Some(PATIENCE)).unwrap();
         self.client.close(1000, "");
         let (_, code, reason) = self.client.read_to_end();
         if code == Some(1000) { Ok(()) } else { Err(format!("closed with {code:?} {reason}")) }
