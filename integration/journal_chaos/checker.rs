@@ -39,9 +39,9 @@ pub enum Ask {
     Close {
         id: String,
     },
-    /// Is answered after everything before it: `ended` was closed before.
+    /// Is answered after everything before it: a close of this id, and of the subscription with this token.
     Call {
-        ended: Option<String>,
+        ended: Option<(String, u64)>,
     },
 }
 
@@ -143,11 +143,12 @@ impl Checker {
         self.asked.insert(request, ask);
     }
 
-    /// The client ends a subscription.
-    pub fn closes(&mut self, id: &str) {
-        if let Some(subscription) = self.subscriptions.remove(id) {
-            self.closing.insert(id.to_owned(), subscription);
-        }
+    /// The client ends a subscription. Returns its token.
+    pub fn closes(&mut self, id: &str) -> Option<u64> {
+        let subscription = self.subscriptions.remove(id)?;
+        let token = subscription.token;
+        self.closing.insert(id.to_owned(), subscription);
+        Some(token)
     }
 
     pub fn receives(&mut self, reply: Reply) -> Result<Ended, String> {
@@ -189,7 +190,10 @@ impl Checker {
         self.counts.answered += 1;
         let ended = match self.asked.remove(&request) {
             Some(Ask::Close { id }) => Some(id),
-            Some(Ask::Call { ended }) => ended,
+            // The id may have become that of another subscription.
+            Some(Ask::Call { ended }) => ended
+                .filter(|(id, token)| self.closing.get(id).is_some_and(|closing| closing.token == *token))
+                .map(|(id, _)| id),
             other => return Err(format!("{request} is answered, and was {other:?}")),
         };
         // A call that was sent before may have the same effect.

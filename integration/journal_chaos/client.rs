@@ -165,13 +165,13 @@ impl Session {
             self.checker.asks(request, Ask::Close { id });
             self.send(&Request::Close { request: Some(request), id: written });
         } else {
-            self.checker.closes(&id);
+            let ended = self.checker.closes(&id).map(|token| (id, token));
             self.send(&Request::Close { request: None, id: written });
-            self.call(Some(id));
+            self.call(ended);
         }
     }
 
-    fn call(&mut self, ended: Option<String>) {
+    fn call(&mut self, ended: Option<(String, u64)>) {
         let request = self.request();
         self.checker.asks(request, Ask::Call { ended });
         self.send(&Request::Call { request });

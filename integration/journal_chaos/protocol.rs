@@ -80,7 +80,7 @@ impl Protocol {
     /// The lines of the settings for `upstream.NAME.recovery`.
     pub fn recovery(self) -> &'static [&'static str] {
         match self {
-            Self::JsonRpc => &[r#"preset = "json-rpc""#, r#"hold = "20s""#],
+            Self::JsonRpc => &[r#"preset = "json-rpc""#],
             Self::Patterns => &[
                 // An error would not name the request that has failed.
                 r#"hold = "20s""#,
