@@ -91,8 +91,6 @@ class Client {
 }
 
 const rules = {
-  // The library writes a packet in several messages, which fail one by one while no upstream is connected.
-  during: false,
   // PUBACK with a reason code that is an error.
   isError: (packet) => packet[0] === 0x40 && packet.length > 4 && packet[4] >= 0x80,
   describe: (error) => `PUBACK with the reason code ${error.code}`,

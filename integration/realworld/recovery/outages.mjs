@@ -87,7 +87,7 @@ async function outages(client, server, proxy, rules) {
     if (rules.isError) {
       const error = await failing(client, server, name, lose, { ...rules, reached: 1 });
       // The other outage is for submissions without a server.
-      if (nth === 1 && rules.during !== false) await failing(client, server, 'during', async () => {}, { ...rules, reached: 0 });
+      if (nth === 1) await failing(client, server, 'during', async () => {}, { ...rules, reached: 0 });
       if (nth === 0) said.push(`in flight: ${rules.describe(error)}`);
     } else back = server.restart(length);
     await back;
