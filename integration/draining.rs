@@ -218,8 +218,9 @@ fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
     proxy.signal("TERM");
     assert_eq!(proxy.exit_code(), Some(0));
     proxy.wait_log("drain is over with sessions left sessions=1");
-    proxy
-        .wait_log("drain cuts off session=1:0 listener=ws route=/ peer=127.0.0.1:*state=closing unsettled=0");
+    proxy.wait_log(
+        "drain cuts off session=1:0 listener=ws route=route[1] peer=127.0.0.1:*state=closing unsettled=0",
+    );
     drop(raw);
 }
 

@@ -48,6 +48,7 @@ mod malformed;
 mod moves;
 mod names;
 mod notices;
+mod origins;
 mod outages;
 mod outcomes;
 mod paths;

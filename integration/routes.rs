@@ -38,6 +38,97 @@ fn the_first_route_that_matches_wins() {
     }
 }
 
+/// Settings with one upstream for each route. A route is a name and its lines.
+fn routed(routes: &[(&'static str, &[&str])]) -> (Settings, Vec<TestUpstream>) {
+    let upstreams: Vec<_> = routes.iter().map(|(name, _)| labelled(name)).collect();
+    let mut settings = Settings::bare().with(r#"listener.ws.bind = "127.0.0.1:0""#);
+    for ((name, lines), upstream) in routes.iter().zip(&upstreams) {
+        settings = settings
+            .upstream(name, &upstream.url())
+            .with(&format!(r#"upstream.{name}.exchange = "request""#));
+        settings = settings.route(&[&format!("upstream = {name:?}"), &format!("name = {name:?}")]);
+        settings = lines.iter().fold(settings, |settings, line| settings.on_route(line));
+    }
+    (settings, upstreams)
+}
+
+#[test]
+fn each_part_of_a_request_selects_a_route() {
+    let (settings, _upstreams) = routed(&[
+        ("network", &[r#"match.networks = ["127.0.0.9", "192.0.2.0/24"]"#]),
+        ("exact-host", &[r#"match.host = "Chat.example.com""#]),
+        ("wild-host", &[r#"match.host = "*.example.com""#]),
+        ("exact", &[r#"match.path_exact = "/status""#]),
+        ("regex", &[r#"match.path_regex = "/rooms/[0-9]+""#]),
+        ("header", &[r#"match.headers = { X-Tenant = "eu-*" }"#]),
+        ("query", &[r#"match.query = { room = "a b", "v" = "*" }"#]),
+        ("cookie", &[r#"match.cookies = { beta = "yes" }"#]),
+        ("subprotocol", &[r#"match.subprotocol = "mqtt""#]),
+        ("two", &[r#"match = { path = "/two", headers = { x-a = "1" } }"#]),
+    ]);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let new = || Opening::new(proxy.addr());
+    let host = |host: &str| new().header("Host", host);
+    for (opening, label) in [
+        (new().from([127, 0, 0, 9].into()), Some("network")),
+        (host("CHAT.example.com:9139"), Some("exact-host")),
+        (host("a.b.example.com."), Some("wild-host")),
+        (host("example.com"), None),
+        (new().path("/%73tatus?a"), Some("exact")),
+        (new().path("/status/"), None),
+        (new().path("/rooms/7"), Some("regex")),
+        (new().path("/rooms/7/x"), None),
+        (new().header("x-tenant", "us-1").header("x-tenant", "eu-1"), Some("header")),
+        (new().header("x-tenant", "EU-1"), None),
+        (new().path("/?v=&room=a+b"), Some("query")),
+        (new().path("/?room=a+b"), None),
+        (new().header("Cookie", "alpha=1; beta=yes"), Some("cookie")),
+        (new().header("Cookie", "beta=no"), None),
+        (new().protocols("soap, mqtt"), Some("subprotocol")),
+        (new().protocols("soap"), None),
+        (new().path("/two/x").header("x-a", "1"), Some("two")),
+        (new().path("/two/x").header("x-a", "2"), None),
+    ] {
+        match label {
+            Some(label) => assert_eq!(opening.open().ask("who?"), label, "{opening:?}"),
+            None => {
+                let refusal = opening.refused();
+                assert_eq!(
+                    (refusal.status(), refusal.body.as_str()),
+                    (404, "no route for this request\n"),
+                    "{opening:?}"
+                );
+            }
+        }
+    }
+    proxy.wait_log("session opened *path=/two/x route=two upstream=two ");
+    proxy.wait_log("client refused *route=- status=404 reason=\"no route for this request\"");
+}
+
+#[test]
+fn a_whole_path_is_replaced_by_the_path_of_the_url() {
+    let upstream = TestUpstream::echo();
+    let settings =
+        Settings::request(&format!("{}/ws", upstream.url())).on_route(r#"match.path_regex = "/(a|b)/.*""#);
+    let proxy = Proxy::start(&settings);
+    let _client = Opening::new(proxy.addr()).path("/b/c?d").open();
+    assert_eq!(upstream.head(0).line, "GET /ws?d HTTP/1.1");
+}
+
+#[test]
+fn programs_see_the_name_of_the_route() {
+    let program = "select $session.route from in into reply;";
+    let settings = Settings::bare()
+        .with(r#"listener.ws.bind = "127.0.0.1:0""#)
+        .route(&[r#"path = "/a""#, r#"name = "alpha""#])
+        .incoming(program)
+        .route(&[r#"incoming = ["incoming"]"#]);
+    let proxy = Proxy::start(&settings);
+    assert_eq!(Opening::new(proxy.addr()).path("/a").open().ask("?"), "alpha");
+    assert_eq!(proxy.client().ask("?"), "route[2]");
+    proxy.wait_log("session opened session=1:1 *route=route[2] upstream=-");
+}
+
 #[test]
 fn listeners_have_numbers_and_routes_of_their_own() {
     let upstream = TestUpstream::echo();

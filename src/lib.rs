@@ -7,7 +7,7 @@
 //! run                         opens the sockets, starts the workers, ends them after the drain
 //! settings, log               the checked settings; the log
 //! listener                    accepts a client's connection and answers its handshake
-//! router                      selects the route of a request
+//! router                      selects the route of a request, checks its origin
 //! header_list                 header values that are lists, headers for one connection only
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked

@@ -1,6 +1,8 @@
 //! Compares and checks paths of URLs in any percent-encoding, so that a client cannot avoid a rule by
 //! encoding.
 
+use std::fmt::Write;
+
 /// The rest of `path` after `prefix`; `None` if the path does not begin with the prefix.
 ///
 /// The comparison follows RFC 3986 section 6.2.2: `%7E` equals `~`, and `%2f` equals `%2F` but not `/`. So a
@@ -34,6 +36,27 @@ fn octet(path: &[u8]) -> Option<(Octet, &[u8])> {
         Some(value) => ((value, !is_unreserved(value)), &tail[2..]),
         None => ((byte, false), tail),
     })
+}
+
+/// The path with unreserved characters decoded and the other escapes in upper case. Paths that are equal for
+/// [`rest_after`] have the same form.
+///
+/// ```
+/// # use towline::path::normal;
+/// assert_eq!(normal("/%63hat/a%2fb"), "/chat/a%2Fb");
+/// ```
+pub fn normal(path: &str) -> String {
+    let (mut normal, mut rest) = (String::with_capacity(path.len()), path.as_bytes());
+    while let Some(((byte, is_encoded), tail)) = octet(rest) {
+        if is_encoded || !byte.is_ascii() {
+            // Writing to a string cannot fail.
+            let _ = write!(normal, "%{byte:02X}");
+        } else {
+            normal.push(char::from(byte));
+        }
+        rest = tail;
+    }
+    normal
 }
 
 /// Whether the byte has the same meaning with and without percent-encoding (RFC 3986 section 2.3).
@@ -160,6 +183,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn equal_paths_have_one_form(one in "(/|%|2|f|F|7|e|E|~|a){0,6}", other in "(/|%|2|f|F|7|e|E|~|a){0,6}") {
+            if rest_after(&one, &other) == Some("") {
+                prop_assert_eq!(normal(&one), normal(&other));
+            }
+        }
+
         #[test]
         fn one_pass_decodes_as_much_as_repeated_decoding(text in "(%|2|5|e|E|/|a){0,24}") {
             let mut layers = text.as_bytes().to_vec();

@@ -27,8 +27,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     for warning in settings.warnings().flat_map(Diagnostics::lines) {
         log::warn!("program warning text={}", Quoted(&warning));
     }
-    for section in settings.unused() {
-        log::warn!("settings warning text=\"[{section}] has no effect: no route names it\"");
+    for remark in settings.remarks() {
+        log::warn!("settings warning text={}", Quoted(&remark));
     }
     let status = Arc::new(Status::default());
     let registry = Registry::new(Arc::clone(&status));

@@ -197,10 +197,12 @@ impl Raw {
     }
 }
 
-/// The request of a valid handshake, with additional `headers`.
+/// The request of a valid handshake, with additional `headers`. One of them may replace `Host`.
 pub fn request(path: &str, headers: &[(&str, &str)]) -> String {
+    let has_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+    let host = if has_host { "" } else { "Host: towline.test\r\n" };
     let mut text = format!(
-        "GET {path} HTTP/1.1\r\nHost: towline.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n"
     );
     for (name, value) in headers {

@@ -132,6 +132,10 @@ impl Settings {
         }
         for route in &self.routes {
             text += "\n[[route]]\n";
+            if !route.iter().any(|(key, _)| key == "origins") {
+                // Without it, each start would log a warning.
+                text += "origins = [\"*\"]\n";
+            }
             for (key, value) in route {
                 text += &format!("{key} = {value}\n");
             }

@@ -33,7 +33,6 @@ pub(super) fn check(options: &Check) -> Result<(), CommandError> {
 fn warnings(settings: &Settings, rust_log: Option<&str>) -> Vec<String> {
     let programs = settings.warnings().map(ToString::to_string);
     let variable = rust_log.and_then(log::environment_warning).map(|text| format!("warning: {text}"));
-    let unused = settings.unused().into_iter();
-    let unused = unused.map(|section| format!("warning: [{section}] has no effect: no route names it"));
-    programs.chain(unused).chain(variable).collect()
+    let remarks = settings.remarks().into_iter().map(|remark| format!("warning: {remark}"));
+    programs.chain(remarks).chain(variable).collect()
 }

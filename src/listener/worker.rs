@@ -97,12 +97,12 @@ impl ListenerWorker {
 
     /// Logs a refusal. At most one line for each reason is written within [`PAUSE`]; the next line has the
     /// number of the others as `suppressed`.
-    pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str) {
+    pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str, route: &str) {
         let reason = refusal.text;
         let line = self.state.log_throttle().line(reason, Instant::now());
         match line {
             LineDecision::Written(suppressed) => log::warn!(
-                "client refused listener={} peer={peer} path={} status={} reason={}{} suppressed={suppressed}",
+                "client refused listener={} peer={peer} path={} route={route} status={} reason={}{} suppressed={suppressed}",
                 self.state.name,
                 Quoted(path),
                 refusal.status.as_u16(),
@@ -165,8 +165,12 @@ mod tests {
         time::Duration,
     };
 
+    use actix_http::header::HeaderMap;
+
     use super::*;
     use crate::{
+        listener::configuration::WorkerRoute,
+        router,
         server::Registry,
         settings::{
             Settings,
@@ -188,8 +192,16 @@ mod tests {
         ListenerWorker::open(listener, ListenerState::new(listener, &server), server)
     }
 
+    fn route_at<'a>(configuration: &'a WorkerConfiguration, path: &str) -> Option<&'a WorkerRoute> {
+        let (listener, uri) = (&configuration.listener.name, path.parse().unwrap());
+        let headers = HeaderMap::new();
+        let request =
+            router::Request { listener, uri: &uri, headers: &headers, subprotocols: &[], peer: CLIENT };
+        configuration.router.find(&request)
+    }
+
     fn has_route(configuration: &WorkerConfiguration, path: &str) -> bool {
-        configuration.router.find(&configuration.listener.name, path).is_some()
+        route_at(configuration, path).is_some()
     }
 
     #[actix::test]
@@ -197,7 +209,7 @@ mod tests {
         let worker = worker(&settings("/old"));
         let configurations = &worker.server.configurations;
         let first = worker.configuration();
-        let route = Arc::clone(&first.router.find("ws", "/old").unwrap().route);
+        let route = Arc::clone(&route_at(&first, "/old").unwrap().route);
         let permit = worker.state.admission.enter(CLIENT, Instant::now()).unwrap();
         let session = worker.enter(&first, worker.next_session(), &route, (CLIENT, 9).into(), permit);
 

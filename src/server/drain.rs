@@ -10,7 +10,6 @@ use tokio::{
 use super::registry::{Registry, SessionInfo, SessionState};
 use crate::{
     connector,
-    log::Quoted,
     session::{Control, Drain, Snapshot},
     settings,
     wire::CloseFrame,
@@ -101,7 +100,7 @@ async fn log_cut_off(sessions: Vec<(SessionInfo, SessionState)>, end: Instant) {
             "drain cuts off session={} listener={} route={} peer={} seconds={:.3} {doing}",
             info.id,
             info.listener.name,
-            Quoted(&info.route.pattern.path),
+            info.route.name,
             info.peer,
             info.since.elapsed().as_secs_f64(),
         );

@@ -41,7 +41,7 @@ pub fn demo(env: impl Iterator<Item = (String, String)>) -> Result<Settings, Set
 }
 
 /// The layers for `--listen` and `--to`, overridden by `env`: one listener `ws`, one upstream `main`, and a
-/// route between them. Relative paths in `env` start at the working folder.
+/// route between them for pages of any origin. Relative paths in `env` start at the working folder.
 pub fn from_flags(listen: &[String], to: &str, env: impl Iterator<Item = (String, String)>) -> Layers {
     let addresses: Vec<_> = listen.iter().map(|address| quoted(address)).collect();
     let bind = match addresses.as_slice() {
@@ -49,7 +49,8 @@ pub fn from_flags(listen: &[String], to: &str, env: impl Iterator<Item = (String
         several => format!("[{}]", several.join(", ")),
     };
     let text = format!(
-        "[listener.ws]\nbind = {bind}\n[upstream.main]\nurl = {}\n[[route]]\nupstream = \"main\"\n",
+        "[listener.ws]\nbind = {bind}\n[upstream.main]\nurl = {}\n[[route]]\nupstream = \"main\"\n\
+         origins = [\"*\"]\n",
         quoted(to)
     );
     let folder = std::env::current_dir().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     policy::{ErrorReplies, OnUpstreamLoss},
-    router::Pattern,
+    router::{PathPattern, Pattern},
 };
 
 use super::{Layers, Route, Settings, SettingsError, Upstream, check};
@@ -40,7 +40,9 @@ pub(crate) fn upstream() -> Upstream {
 /// A route for this listener and path, with the upstream of [`MINIMAL`] and defaults for everything else.
 pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
-        pattern: Pattern { listener: listener.map(str::to_owned), path: path.to_owned() },
+        name: "route[1]".to_owned(),
+        pattern: Pattern::of_path(listener.map(str::to_owned), PathPattern::prefix(path).unwrap()),
+        origins: None,
         strip_prefix: false,
         incoming: Vec::new(),
         routed_by_url: false,

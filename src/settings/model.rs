@@ -41,6 +41,28 @@ impl Settings {
         self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }
 
+    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect, and
+    /// routes that pages of other sites can use.
+    pub fn remarks(&self) -> Vec<String> {
+        let unused = self.unused().into_iter();
+        let unused = unused.map(|section| format!("[{section}] has no effect: no route names it"));
+        unused.chain(self.open_to_other_sites()).collect()
+    }
+
+    /// The warning about routes that use cookies and accept every origin, in one text for all of them.
+    fn open_to_other_sites(&self) -> Option<String> {
+        let open = self.routes.iter().filter(|route| route.is_open_to_other_sites());
+        let names: Vec<_> = open.map(|route| route.name.as_str()).collect();
+        let verb = if names.len() == 1 { "accepts" } else { "accept" };
+        (!names.is_empty()).then(|| {
+            format!(
+                "{} {verb} browsers from pages of any site, with the cookies of this one: set origins, or remove \
+                 \"cookie\" from forward_headers of the upstream",
+                names.join(", ")
+            )
+        })
+    }
+
     /// The sections that no route names, such as `upstream.spare`.
     pub fn unused(&self) -> Vec<String> {
         let upstreams = self.upstreams.keys().filter(|name| {

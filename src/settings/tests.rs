@@ -18,6 +18,7 @@ use crate::{
     },
     processor::Spec,
     rate::{OnLimit, Rate},
+    router::PathPattern,
     trickle::Limits as ProgramLimits,
     wire::{Limits, LivenessConfig},
 };

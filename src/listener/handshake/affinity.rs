@@ -1,13 +1,11 @@
 //! What keeps a client's connections at one endpoint (`balance = "hash"`).
 
-use std::{borrow::Cow, sync::Arc};
-
-use actix_http::header::{COOKIE, HeaderMap};
-use url::form_urlencoded;
+use std::sync::Arc;
 
 use super::context::RequestContext;
 use crate::{
     policy::{Balance, HashKey, PoolPolicy},
+    router::{cookies, parameters},
     upstream::{SessionKey, balance::hash},
 };
 
@@ -27,26 +25,17 @@ fn hash_of(context: &RequestContext, part: &HashKey) -> Option<u64> {
         HashKey::Peer => Some(hash(context.peer.ip().to_string().as_bytes())),
         HashKey::Path => Some(hash(context.path().as_bytes())),
         HashKey::Header(name) => Some(hash(headers.get(name)?.as_bytes())),
-        HashKey::Cookie(name) => cookie(headers, name).map(hash),
-        HashKey::Query(name) => parameter(uri.query()?, name).map(|value| hash(value.as_bytes())),
+        HashKey::Cookie(name) => cookies(headers, name).next().map(hash),
+        HashKey::Query(name) => parameters(uri.query()?, name).next().map(|value| hash(value.as_bytes())),
         HashKey::Message(_) => None,
     }
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let mut pairs = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
-}
-
-fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
-    form_urlencoded::parse(query.as_bytes()).find(|(known, _)| known == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]
 mod tests {
     use actix_http::{
         RequestHead,
-        header::{HeaderName, HeaderValue},
+        header::{COOKIE, HeaderName, HeaderValue},
     };
 
     use super::*;

@@ -12,6 +12,7 @@ use super::context::RequestContext;
 use crate::{
     header_list::{elements, has_token, is_token},
     listener::answer::Refusal,
+    settings::Route,
 };
 
 /// Maximum number of subprotocols that a client may offer, because all of them are passed on to the upstream.
@@ -114,6 +115,26 @@ fn subprotocols(context: &mut RequestContext) -> Result<(), Refusal> {
     }
     context.subprotocols = offered;
     Ok(())
+}
+
+/// Maximum length of an origin in the log, in bytes.
+const ORIGIN_LOGGED_MAX: usize = 256;
+
+/// Checks that the route accepts the request's origin. The log line has the origin.
+pub(super) fn origin(context: &RequestContext, route: &Route) -> Result<(), Refusal> {
+    let headers = context.head.headers();
+    if route.origins.as_ref().is_none_or(|origins| origins.accept(headers)) {
+        return Ok(());
+    }
+    let sent: Vec<_> =
+        headers.get_all(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes())).collect();
+    let sent = match sent.is_empty() {
+        true => "none".to_owned(),
+        false => sent.join(", "),
+    };
+    let end = sent.floor_char_boundary(ORIGIN_LOGGED_MAX);
+    let refusal = Refusal::new(StatusCode::FORBIDDEN, "origin not allowed");
+    Err(Refusal { cause: Some(format!("origin {}", &sent[..end])), ..refusal })
 }
 
 fn bad(text: &'static str) -> Refusal {

@@ -1,8 +1,10 @@
 //! The facts about a request while its handshake is in progress.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use actix_http::RequestHead;
+
+use crate::{router, settings::Route};
 
 /// A client's request for a WebSocket, with the facts that the checks, the routes and the upstream's
 /// handshake need.
@@ -18,16 +20,34 @@ pub(super) struct RequestContext {
     /// The subprotocols that the client offers, in its order of preference. Empty until the handshake has
     /// been checked.
     pub(super) subprotocols: Vec<String>,
+    /// The route, once it is selected.
+    pub(super) route: Option<Arc<Route>>,
 }
 
 impl RequestContext {
     /// Creates the context of a request that has not been checked.
     pub(super) fn new(head: RequestHead, peer: SocketAddr, local: Option<SocketAddr>) -> Self {
-        Self { peer, local, head, subprotocols: Vec::new() }
+        Self { peer, local, head, subprotocols: Vec::new(), route: None }
     }
 
     /// The path of the request, without query, as the client spelled it.
     pub(super) fn path(&self) -> &str {
         self.head.uri.path()
+    }
+
+    /// The name of the route for the log; `-` before it is selected.
+    pub(super) fn route_name(&self) -> &str {
+        self.route.as_ref().map_or("-", |route| &route.name)
+    }
+
+    /// The parts of the request that routes are selected by.
+    pub(super) fn routed_by<'a>(&'a self, listener: &'a str) -> router::Request<'a> {
+        router::Request {
+            listener,
+            uri: &self.head.uri,
+            headers: &self.head.headers,
+            subprotocols: &self.subprotocols,
+            peer: self.peer.ip(),
+        }
     }
 }

@@ -107,20 +107,25 @@ fn forwarding(
     }
 }
 
+/// What a session is called.
+pub(super) struct SessionNames<'a> {
+    /// The id of the session's first event.
+    pub(super) id: EventId,
+    /// The listener's name.
+    pub(super) listener: &'a str,
+    /// The route's name.
+    pub(super) route: &'a str,
+}
+
 /// The metadata `$request` and `$session` of a session's events.
 ///
 /// ```json
 /// {"request":{"path":"/chat","query":"a=1","headers":{"host":"example"},"subprotocol":null,
-///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws"}}
+///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws","route":"chat"}}
 /// ```
 /// The values of a header that occurs more than once are joined by commas. Values that are not visible ASCII
 /// are omitted.
-pub(super) fn meta(
-    context: &RequestContext,
-    protocol: Option<&str>,
-    id: EventId,
-    listener: &str,
-) -> Arc<Record> {
+pub(super) fn meta(context: &RequestContext, protocol: Option<&str>, names: SessionNames<'_>) -> Arc<Record> {
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::string);
     let RequestContext { head, peer, .. } = context;
     let (ip, port) = (peer.ip().to_string(), peer.port());
@@ -133,8 +138,9 @@ pub(super) fn meta(
         ("peer", peer),
     ]);
     let session = Value::record([
-        ("id", Value::string(format!("{}:{}", id.source, id.stream))),
-        ("listener", Value::string(listener)),
+        ("id", Value::string(format!("{}:{}", names.id.source, names.id.stream))),
+        ("listener", Value::string(names.listener)),
+        ("route", Value::string(names.route)),
     ]);
     Arc::new(Record::from([("request".into(), request), ("session".into(), session)]))
 }

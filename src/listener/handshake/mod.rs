@@ -2,8 +2,8 @@
 //! refusal.
 //!
 //! ```text
-//! head ─► context ─► checks ─► router ─► target ─► admission ─► first_dial ─► answer ─► session
-//!                                                                  └─ relay: the upstream's refusal
+//! head ─► context ─► checks ─► router ─► origin ─► target ─► admission ─► first_dial ─► answer ─► session
+//!                                                                             └─ relay: the upstream's refusal
 //! ```
 
 mod affinity;
@@ -31,6 +31,7 @@ use tokio::time::{Instant, timeout_at};
 use self::{
     context::RequestContext,
     first_dial::{dial_first, preferred},
+    forward::SessionNames,
     head::{End, Request},
     target::target,
 };
@@ -173,15 +174,16 @@ impl Handshake {
         }
         let tracker = AckTracker::new(id.listener, id.number);
         log::info!(
-            "session opened session={tracker} listener={} peer={peer} path={} upstream={} subprotocol={}",
+            "session opened session={tracker} listener={} peer={peer} path={} route={} upstream={} subprotocol={}",
             listener.name,
             Quoted(context.path()),
+            route.name,
             route.upstream.as_ref().map_or("-", |upstream| &upstream.name),
             Quoted(protocol.as_deref().unwrap_or_default()),
         );
-        let meta = route
-            .reads_meta()
-            .then(|| forward::meta(context, protocol.as_deref(), tracker.id(EventNumber(0)), &listener.name));
+        let names =
+            SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
+        let meta = route.reads_meta().then(|| forward::meta(context, protocol.as_deref(), names));
         let local = context.local.filter(|_| route.reads_origin());
         let parts = Parts {
             tracker,
@@ -201,7 +203,8 @@ impl Handshake {
 
     async fn refuse(self, refusal: Refusal, context: Option<&RequestContext>) {
         let Self { worker, stream, peer, slot: _slot, pending: _pending, .. } = self;
-        worker.log_refusal(&refusal, peer, context.map_or("-", RequestContext::path));
+        let (path, route) = context.map_or(("-", "-"), |context| (context.path(), context.route_name()));
+        worker.log_refusal(&refusal, peer, path, route);
         let with_body = context.is_none_or(|context| context.head.method != Method::HEAD);
         answer::refuse(stream, &refusal.answer(with_body)).await;
     }
@@ -214,7 +217,7 @@ impl Handshake {
         if self.slot.is_some() {
             return self.refuse(refusal, None).await;
         }
-        self.worker.log_refusal(&refusal, self.peer, "-");
+        self.worker.log_refusal(&refusal, self.peer, "-", "-");
         // Best effort: only what the socket takes at once is sent.
         let _ = self.stream.try_write(&refusal.answer(true));
     }
@@ -235,9 +238,11 @@ async fn admit(
         return Err(shutting_down());
     }
     checks::run(context)?;
-    let routed = configuration.router.find(&configuration.listener.name, context.path());
-    let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this path"))?;
+    let routed = configuration.router.find(&context.routed_by(&configuration.listener.name));
+    let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this request"))?;
     let route = Arc::clone(&routed.route);
+    context.route = Some(Arc::clone(&route));
+    checks::origin(context, &route)?;
     let Some(dialer) = &routed.dialer else {
         let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
         let protocol = preferred(&route, &context.subprotocols);

@@ -54,6 +54,8 @@ pub(crate) enum Kind {
     Tables(&'static Section),
     /// A table of paths into a message and of the values there.
     Tests,
+    /// A table of names and of the values that a request must have there.
+    Values,
     /// A list of processors, with or without options.
     Processors(Side),
     /// A table of header names and values. The values are secret.
@@ -95,6 +97,7 @@ impl Kind {
                 | Self::Endpoints(_)
                 | Self::Tables(_)
                 | Self::Tests
+                | Self::Values
                 | Self::CloseCodes
                 | Self::Statuses(_)
                 | Self::Processors(_)
@@ -150,6 +153,7 @@ impl fmt::Display for Kind {
             Self::Tests => f.write_str(
                 "a table of paths and values, such as { op = \"subscribe\", \"params.kind\" = \"*\" }",
             ),
+            Self::Values => f.write_str("a table of names and values, such as { tenant = \"a\" }"),
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
             }

@@ -109,7 +109,7 @@ fn check_path(path: &[String]) -> Result<(), &'static str> {
         return Err("no setting is nested this deep");
     }
     if path[0] == "route" {
-        return Err("routes have no names, so they are set in the file only");
+        return Err("routes are a list, so they are set in the file only");
     }
     Ok(())
 }

@@ -82,7 +82,10 @@ fn defaults_for_the_end_of_an_upstream() {
 #[test]
 fn defaults_of_a_route() {
     let route = &defaults().routes[0];
-    assert_eq!((route.pattern.listener.as_deref(), route.pattern.path.as_str()), (None, "/"));
+    assert_eq!(
+        (route.pattern.listener.as_deref(), &route.pattern.path),
+        (None, &PathPattern::Prefix("/".to_owned()))
+    );
     assert!(route.incoming.is_empty() && route.errors.is_empty() && !route.strip_prefix);
     assert_eq!((route.on_upstream_loss, route.stateless), (OnUpstreamLoss::Auto, false));
     assert_eq!(route.error_replies, ErrorReplies::Auto);

@@ -85,7 +85,7 @@ fn the_shipped_files_are_valid() {
         let settings = settings.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(settings.listeners[0].bind[0].to_string(), "127.0.0.1:9139");
         assert_eq!(settings.pipelines.len(), pipelines);
-        assert_eq!(settings.unused(), [""; 0], "{name}");
+        assert_eq!(settings.remarks(), [""; 0], "{name}");
     }
 }
 
@@ -141,6 +141,27 @@ fn the_recipes_for_recovery_are_valid() {
             format!("[listener.ws]\nbind = \"127.0.0.1:0\"\n{recipe}\n[[route]]\nupstream = \"{name}\"\n");
         let settings = load(&text, &[]).unwrap_or_else(|error| panic!("{error}\n{recipe}"));
         assert!(settings.routes[0].keeps_client(), "{recipe}");
+    }
+}
+
+#[test]
+fn the_recipes_for_routes_are_valid() {
+    let docs = shipped("docs/routing.md");
+    let recipes: Vec<_> =
+        docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(recipes.len() > 6, "{recipes:?}");
+    for recipe in recipes {
+        let mut text = format!("[listener.ws]\nbind = \"127.0.0.1:0\"\n{recipe}");
+        let names: std::collections::BTreeSet<_> =
+            recipe.lines().filter_map(|line| line.strip_prefix("upstream = ")).collect();
+        for name in names.into_iter().map(|name| name.trim_matches('"')) {
+            if !recipe.contains(&format!("[upstream.{name}]")) {
+                text += &format!("[upstream.{name}]\nurl = \"ws://{name}\"\n");
+            }
+        }
+        let settings = load(&text, &[]).unwrap_or_else(|error| panic!("{error}\n{recipe}"));
+        assert_eq!(settings.remarks(), [""; 0], "{recipe}");
+        assert!(settings.routes.iter().all(|route| !route.name.starts_with("route")), "{recipe}");
     }
 }
 

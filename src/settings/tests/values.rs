@@ -258,8 +258,8 @@ fn routes() {
     let settings = everything();
     let [answering, kept, closed] = settings.routes.as_slice() else { panic!("three routes") };
     assert_eq!(
-        (answering.pattern.listener.as_deref(), answering.pattern.path.as_str()),
-        (Some("b"), "/echo")
+        (answering.pattern.listener.as_deref(), &answering.pattern.path),
+        (Some("b"), &PathPattern::Prefix("/echo".to_owned()))
     );
     assert_eq!(answering.incoming.len(), 2);
     assert!(answering.upstream.is_none());

@@ -1,6 +1,7 @@
 //! The sections `[[route]]` of the settings.
 
 mod auto;
+mod matching;
 mod policies;
 
 use std::{sync::Arc, time::Duration};
@@ -12,7 +13,7 @@ use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
     header_list::is_token,
     policy::{ErrorReplies, OnUpstreamLoss},
-    router::{self, Pattern, hidden_by},
+    router::{Origins, PathPattern, Pattern},
     settings::read::{Section, all, list, quoted, text},
     trickle::Port,
 };
@@ -20,8 +21,12 @@ use crate::{
 /// A section `[[route]]`: selects the upstream and the pipelines of a session.
 #[derive(Debug, Clone)]
 pub struct Route {
+    /// The name in logs and in `$session.route`. Without one in the settings, it is the position: `route[1]`.
+    pub name: String,
     /// The requests that use this route, if no earlier route matches.
-    pub pattern: router::Pattern,
+    pub pattern: Pattern,
+    /// The origins of the pages whose browsers may connect; `None` if they are not checked.
+    pub origins: Option<Origins>,
     /// Whether the pattern's path is removed from the client's path before that is sent to the upstream.
     pub strip_prefix: bool,
     /// Pipelines from client to upstream, in order.
@@ -59,33 +64,34 @@ pub(crate) struct Known<'a> {
 /// Reads the routes in order. Every mistake in them is reported to its section.
 pub(crate) fn read_all(sections: &[Section<'_>], known: &Known<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
-    for section in sections {
-        let route = read(section, known);
-        let before: Vec<_> = routes.iter().map(|earlier| &earlier.pattern).collect();
-        if let Some(hiding) = hidden_by(&route.pattern, &before, known.listeners) {
-            let numbers: Vec<_> = hiding.iter().map(|position| format!("route[{}]", position + 1)).collect();
-            let verb = if hiding.len() == 1 { "matches" } else { "match" };
-            let text = format!("unreachable: {} already {verb}", numbers.join(" and "));
-            section.conflict("path", &["listener"], text);
+    // The numbers of the routes whose patterns are valid.
+    let mut valid: Vec<usize> = Vec::new();
+    for (number, section) in (1..).zip(sections) {
+        let route = read(number, section, known);
+        if let Some(earlier) = routes.iter().position(|earlier| earlier.name == route.name) {
+            section.conflict("name", &[], format!("route[{}] has this name already", earlier + 1));
+        }
+        if !matching::is_wrong(section) {
+            let before: Vec<_> = valid.iter().map(|number| (*number, &routes[number - 1].pattern)).collect();
+            matching::check_reachable(section, &route.pattern, &before, known);
+            valid.push(number);
         }
         routes.push(route);
     }
     routes
 }
 
-fn read(section: &Section<'_>, known: &Known<'_>) -> Route {
-    let listener = section.text("listener");
-    if let Some(name) = listener.as_deref().filter(|name| !known.listeners.contains(name)) {
-        section.problem("listener", no_such("listener", name, known.listeners.iter().copied()));
-    }
+fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
+    let pattern = matching::pattern(section, known);
     let errors = pipelines(section, "errors", known);
     let policies = policies::read(section, !errors.is_empty());
-    let path = section.read("path", path).unwrap_or_default();
     let upstream = route_upstream(section, known);
     let incoming = pipelines(section, "incoming", known);
     let route = Route {
-        strip_prefix: strip_prefix(section, &path, upstream.as_deref()),
-        pattern: Pattern { listener, path },
+        name: section.read("name", name).unwrap_or_else(|| format!("route[{number}]")),
+        strip_prefix: strip_prefix(section, &pattern, upstream.as_deref()),
+        origins: matching::origins(section),
+        pattern,
         routed_by_url: incoming.iter().fold(false, |set, pipeline| pipeline.program.always_sets("url", set)),
         incoming,
         upstream,
@@ -106,11 +112,26 @@ fn read(section: &Section<'_>, known: &Known<'_>) -> Route {
     route
 }
 
+/// Parses the name of a route.
+fn name(value: &Value) -> Result<String, String> {
+    let name = text(value)?;
+    let fits = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '_' | '-');
+    if name.is_empty() || !name.chars().all(fits) {
+        return Err("takes a name of a-z, 0-9, _ and -".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
 /// Reads whether the route's path is removed. Reports a value that would change nothing.
-fn strip_prefix(section: &Section<'_>, path: &str, upstream: Option<&Upstream>) -> bool {
+fn strip_prefix(section: &Section<'_>, pattern: &Pattern, upstream: Option<&Upstream>) -> bool {
     let strip = section.flag("strip_prefix");
     let idle = match upstream {
-        _ if path == "/" => Some("needs a path other than \"/\"".to_owned()),
+        _ if !matches!(pattern.path, PathPattern::Prefix(_)) => {
+            Some("needs the prefix of a path (path or match.path)".to_owned())
+        }
+        _ if matches!(&pattern.path, PathPattern::Prefix(path) if path == "/") => {
+            Some("needs a path other than \"/\"".to_owned())
+        }
         None if section.said("upstream").is_none() => Some("needs an upstream".to_owned()),
         Some(upstream) if !upstream.forward_path => {
             Some(format!("needs upstream.{}.forward_path = true", upstream.name))
@@ -121,7 +142,11 @@ fn strip_prefix(section: &Section<'_>, path: &str, upstream: Option<&Upstream>) 
         _ => None,
     };
     if let Some(text) = idle.filter(|_| strip) {
-        section.conflict("strip_prefix", &["path"], text);
+        section.conflict(
+            "strip_prefix",
+            &["path", "match.path", "match.path_exact", "match.path_regex"],
+            text,
+        );
     }
     strip
 }
@@ -160,19 +185,6 @@ fn no_such<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> 
     }
 }
 
-/// Parses the path of a route, a prefix of request paths.
-fn path(value: &Value) -> Result<String, String> {
-    let path = text(value)?;
-    let wrong = |letter: char| matches!(letter, '?' | '#' | '*') || !letter.is_ascii_graphic();
-    if !path.starts_with('/') || path.contains(wrong) {
-        return Err(
-            "takes the prefix of a path, such as \"/chat\"; it starts with / and has no spaces, ?, # or *"
-                .to_owned(),
-        );
-    }
-    Ok(path.to_owned())
-}
-
 fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
     let names = list(value)?;
     all(names.iter().enumerate().map(|(at, name)| match name {
@@ -187,6 +199,15 @@ fn subprotocols(value: &Value) -> Result<Vec<String>, String> {
 // === impl Route ===
 
 impl Route {
+    /// Whether a page of another site could use the cookies of a browser on this route: the route checks no origins,
+    /// and cookies select it or reach its upstream.
+    pub fn is_open_to_other_sites(&self) -> bool {
+        let forwards =
+            |upstream: &Arc<Upstream>| upstream.forward_headers.iter().any(|name| name == "cookie");
+        self.origins.is_none()
+            && (!self.pattern.cookies.is_empty() || self.upstream.as_ref().is_some_and(forwards))
+    }
+
     /// Whether a pipeline of the route reads metadata.
     pub fn reads_meta(&self) -> bool {
         self.pipelines().any(|pipeline| pipeline.program.reads_meta())

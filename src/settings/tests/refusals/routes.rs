@@ -34,6 +34,60 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     ("[route]", "path = \"/a?b\"", "takes the prefix of a path"),
     ("[route]", "path = \"/a/*\"", "takes the prefix of a path"),
+    ("[route]", "name = \"Chat room\"", "takes a name of a-z, 0-9, _ and -"),
+    (
+        "[route]",
+        "match.host = \"a.test:80\"",
+        "route[1].match.host = \"a.test:80\" (/etc/towline.toml): takes a host such as \"chat.example.com\"",
+    ),
+    ("[route]", "match.path = \"chat\"", "takes the prefix of a path"),
+    ("[route]", "match.path_exact = \"/a?b\"", "takes a whole path"),
+    ("[route]", "match.path_regex = \"(\"", "takes a regular expression: unclosed group"),
+    ("[route]", "match.path_regex = \"/x{100000}\"", "takes a regular expression: "),
+    ("[route]", "match = 1", "route[1].match = 1 (/etc/towline.toml): takes a table"),
+    (
+        "[route]",
+        "match = { hots = \"a\" }",
+        "route[1].match.hots (/etc/towline.toml): unknown key; did you mean",
+    ),
+    (
+        "[route]",
+        "match = { path = \"/a\", path_exact = \"/b\" }",
+        "route[1].match.path = \"/a\" (/etc/towline.toml): a route has one path, and match.path_exact is set too",
+    ),
+    ("[route]", "path = \"/a\"\nmatch.path = \"/b\"", "a route has one path, and match.path is set too"),
+    ("[route]", "match.headers = { \"x y\" = \"a\" }", "\"x y\": a header name is a token"),
+    ("[route]", "match.headers = { x-a = \"1\", X-A = \"2\" }", "\"x-a\" is listed twice"),
+    ("[route]", "match.headers = { Host = \"a\" }", "\"host\": use match.host"),
+    ("[route]", "match.headers = { cookie = \"a=1\" }", "\"cookie\": use match.cookies"),
+    (
+        "[route]",
+        "match.headers = { x-a = 1 }",
+        "takes a table of names and values, such as { tenant = \"a\" }",
+    ),
+    ("[route]", "match.cookies = { \"a;b\" = \"1\" }", "\"a;b\": the name of a cookie is a token"),
+    ("[route]", "match.query = [\"a\"]", "takes a table of names and values"),
+    ("[route]", "match.subprotocol = \"a, b\"", "takes a subprotocol: a token"),
+    (
+        "[route]",
+        "match.networks = [\"10.0.0.1/8\"]",
+        "has bits after the prefix; did you mean \"10.0.0.0/8\"?",
+    ),
+    ("[route]", "match.networks = [\"localhost\"]", "\"localhost\" is not a network such as \"10.0.0.0/8\""),
+    ("[route]", "match.networks = [\"::ffff:10.0.0.0/104\"]", "write it as a network of IPv4"),
+    ("[route]", "origins = []", "takes at least one origin; \"*\" accepts all"),
+    (
+        "[route]",
+        "origins = [\"example.com\"]",
+        "\"example.com\": takes origins such as \"https://example.com\"",
+    ),
+    ("[route]", "origins = [\"https://a.test/\"]", "\"https://a.test/\": takes origins"),
+    (
+        "[route]",
+        "origins = [\"https://a.test\", \"HTTPS://A.test:443\"]",
+        "\"HTTPS://A.test:443\" is listed twice",
+    ),
+    ("[route]", "origins = [\"*\", \"none\"]", "\"*\" accepts all origins, so it is listed alone"),
     (
         "[route]",
         "incoming = [\"pas\"]",
@@ -135,6 +189,65 @@ fn missing_and_misplaced_sections_are_refused() {
     }
 }
 
+/// Each case is a list of routes, with the only problem, or none.
+#[test]
+fn hidden_routes_are_refused() {
+    let table: [(&[&str], Option<&str>); 9] = [
+        (
+            &["match.host = \"*.a.test\"", "match.host = \"b.a.test\""],
+            Some("route[2].path = \"/\" (default): unre"),
+        ),
+        (&["match.host = \"b.a.test\"", "match.host = \"*.a.test\""], None),
+        (
+            &["match.path = \"/a\"", "match.path_exact = \"/a/b\""],
+            Some("route[2].match.path_exact = \"/a/b\" (/etc/"),
+        ),
+        (&["match.path_exact = \"/a\"", "path = \"/a\""], None),
+        (
+            &["match.networks = [\"10.0.0.0/8\"]", "match.networks = [\"10.0.0.1\"]"],
+            Some("route[1] already matches"),
+        ),
+        (
+            &["match.cookies = { a = \"1*\" }", "match.cookies = { a = \"12\", b = \"*\" }"],
+            Some("unreachable: route[1]"),
+        ),
+        (
+            &["name = \"a\"\npath = \"/a\"", "name = \"a\""],
+            Some("route[2].name = \"a\" (/etc/towline.toml): route[1] has"),
+        ),
+        // An invalid pattern hides nothing.
+        (&["match.host = \"a:80\"", "path = \"/a\""], Some("route[1].match.host = \"a:80\"")),
+        (&["path = \"a\"", "path = \"/a\"", "path = \"/a/b\""], Some("")),
+    ];
+    for (routes, expected) in table {
+        let head = MINIMAL.split("[[route]]").next().unwrap();
+        let routes: String =
+            routes.iter().map(|lines| format!("[[route]]\nupstream = \"echo\"\n{lines}\n")).collect();
+        let text = format!("{head}{routes}");
+        match expected {
+            None => _ = load(&text, &[]).unwrap(),
+            // Two problems: the invalid path, and the third route, which the second one hides.
+            Some("") => assert!(problems(&text, &[])[1].contains("route[3].path = \"/a/b\""), "{text}"),
+            Some(expected) => super::expect_one(&problems(&text, &[]), &text, expected),
+        }
+    }
+}
+
+#[test]
+fn routes_that_use_cookies_and_check_no_origins_are_remarked() {
+    let remarks = |lines: &str| load(&with("[route]", lines), &[]).unwrap().remarks();
+    let text = "route[1] accepts browsers from pages of any site";
+    assert!(remarks("").iter().any(|remark| remark.starts_with(text)), "{:?}", remarks(""));
+    assert!(!remarks("origins = [\"none\"]").iter().any(|remark| remark.contains("any site")));
+    let bare = MINIMAL.replace("[pipeline", "forward_headers = []\n[pipeline");
+    let remarks = |text: &str| load(text, &[]).unwrap().remarks().concat();
+    assert!(!remarks(&bare).contains("any site"));
+    assert!(
+        remarks(&format!("{bare}name = \"a\"\nmatch.cookies = {{ a = \"*\" }}\n"))
+            .contains("a accepts browsers")
+    );
+}
+
 /// Guarantee C10: every accepted setting has an effect.
 #[test]
 fn a_prefix_that_cannot_be_stripped_is_refused() {
@@ -149,6 +262,8 @@ fn a_prefix_that_cannot_be_stripped_is_refused() {
         )
     };
     let origin = "route[1].strip_prefix = true (/etc/towline.toml): ";
+    let text = format!("{MINIMAL}match.path_exact = \"/chat\"\nstrip_prefix = true\n");
+    assert_eq!(problems(&text, &[]), [format!("{origin}needs the prefix of a path (path or match.path)")]);
     assert_eq!(strip("ws://h", "/", ""), [format!("{origin}needs a path other than \"/\"")]);
     assert_eq!(
         strip("ws://h/", "/chat", ""),

@@ -25,7 +25,7 @@ const WRONG_VARIABLES: &[(&str, &str, &str)] = &[
     (
         "TOWLINE__ROUTE__0__PATH",
         "/",
-        "route.0.path (environment TOWLINE__ROUTE__0__PATH): routes have no names, so they are set in the file only",
+        "route.0.path (environment TOWLINE__ROUTE__0__PATH): routes are a list, so they are set in the file only",
     ),
     ("TOWLINE__LISTENER____BIND", "x", "a variable is named TOWLINE__SECTION__KEY"),
     (

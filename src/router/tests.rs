@@ -1,0 +1,255 @@
+//! Tests of routes with several parts, and of the check for hidden routes.
+
+use actix_http::header::{COOKIE, HeaderName, HeaderValue};
+use proptest::prelude::*;
+
+use super::*;
+
+/// A request in an owned form.
+#[derive(Debug, Clone)]
+struct Asked {
+    listener: &'static str,
+    uri: Uri,
+    headers: HeaderMap,
+    subprotocols: Vec<String>,
+    peer: IpAddr,
+}
+
+impl Asked {
+    fn new(listener: &'static str, uri: &str, headers: &[(&'static str, &str)]) -> Self {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        }
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        Self { listener, uri: uri.parse().unwrap(), headers: map, subprotocols: Vec::new(), peer }
+    }
+
+    fn request(&self) -> Request<'_> {
+        let Self { listener, uri, headers, subprotocols, peer } = self;
+        Request { listener, uri, headers, subprotocols, peer: *peer }
+    }
+}
+
+fn prefix(listener: Option<&str>, path: &str) -> Pattern {
+    Pattern::of_path(listener.map(str::to_owned), PathPattern::prefix(path).unwrap())
+}
+
+fn test(name: &str, expected: &str) -> Box<[ValueTest]> {
+    [ValueTest { name: name.to_owned(), expected: expected.into() }].into()
+}
+
+fn networks(texts: &[&str]) -> Box<[IpNet]> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_first_match_wins() {
+    let routes = [(Some("x"), "/a"), (None, "/a/b"), (None, "/a")];
+    let router: Router<usize> =
+        routes.map(|(listener, path)| prefix(listener, path)).into_iter().zip(0..).collect();
+    for (listener, path, expected) in
+        [("x", "/a/b", Some(0)), ("y", "/a/b", Some(1)), ("y", "/a", Some(2)), ("x", "/", None)]
+    {
+        let asked = Asked::new(listener, path, &[]);
+        assert_eq!(router.find(&asked.request()).copied(), expected, "{listener} {path}");
+    }
+}
+
+#[test]
+fn every_part_of_a_pattern_must_match() {
+    let any = prefix(None, "/chat");
+    let good = Asked {
+        subprotocols: vec!["soap".to_owned(), "mqtt".to_owned()],
+        ..Asked::new(
+            "ws",
+            "/chat?room=a%20b",
+            &[
+                ("host", "EU.example.com:81"),
+                ("x-tenant", "b"),
+                ("x-tenant", "a"),
+                ("cookie", "x=1; beta=yes"),
+            ],
+        )
+    };
+    let table = [
+        (any.clone(), true),
+        (Pattern { host: HostPattern::parse("*.example.com").ok(), ..any.clone() }, true),
+        (Pattern { host: HostPattern::parse("example.com").ok(), ..any.clone() }, false),
+        (Pattern { headers: test("x-tenant", "a"), ..any.clone() }, true),
+        (Pattern { headers: test("x-tenant", "c"), ..any.clone() }, false),
+        (Pattern { headers: test("x-other", "*"), ..any.clone() }, false),
+        (Pattern { query: test("room", "a b"), ..any.clone() }, true),
+        (Pattern { query: test("room", "a%20b"), ..any.clone() }, false),
+        (Pattern { cookies: test("beta", "y*"), ..any.clone() }, true),
+        (Pattern { cookies: test("beta", "no"), ..any.clone() }, false),
+        (Pattern { subprotocol: Some("mqtt".to_owned()), ..any.clone() }, true),
+        (Pattern { subprotocol: Some("MQTT".to_owned()), ..any.clone() }, false),
+        (Pattern { networks: networks(&["192.0.2.0/24", "10.0.0.0/8"]), ..any.clone() }, true),
+        (Pattern { networks: networks(&["::/0"]), ..any.clone() }, false),
+        (Pattern { cookies: test("beta", "*"), headers: test("x-tenant", "c"), ..any.clone() }, false),
+    ];
+    for (pattern, expected) in table {
+        assert_eq!(pattern.matches(&good.request()), expected, "{pattern:?}");
+    }
+}
+
+/// Listener and path.
+type Parts = (Option<&'static str>, &'static str);
+/// The routes before, the route, and the positions of those that hide it.
+type Case = (&'static [Parts], Parts, Option<&'static [usize]>);
+
+#[test]
+fn routes_hide_later_ones() {
+    let table: [Case; 8] = [
+        (&[(None, "/")], (None, "/a"), Some(&[0])),
+        (&[(None, "/a")], (None, "/"), None),
+        (&[(None, "/a")], (None, "/ab"), None),
+        (&[(Some("x"), "/")], (None, "/"), None),
+        (&[(Some("x"), "/")], (Some("y"), "/"), None),
+        (&[(Some("x"), "/"), (Some("y"), "/")], (None, "/a"), Some(&[0, 1])),
+        (&[(None, "/a/")], (None, "/a"), None),
+        (&[(None, "/a")], (None, "/a/"), Some(&[0])),
+    ];
+    for (before, (listener, path), expected) in table {
+        let before: Vec<_> = before.iter().map(|(listener, path)| prefix(*listener, path)).collect();
+        let before: Vec<_> = before.iter().collect();
+        let hidden = hidden_by(&prefix(listener, path), &before, &["x", "y"]);
+        assert_eq!(hidden.as_deref(), expected, "{listener:?} {path}");
+    }
+}
+
+#[test]
+fn a_route_with_a_weaker_condition_hides_a_later_one() {
+    let any = prefix(None, "/");
+    let tenant = |value| Pattern { headers: test("x-tenant", value), ..any.clone() };
+    let from = |texts: &[&str]| Pattern { networks: networks(texts), ..any.clone() };
+    let offers = |name: &str| Pattern { subprotocol: Some(name.to_owned()), ..any.clone() };
+    for (earlier, later, expected) in [
+        (any.clone(), tenant("a"), true),
+        (tenant("a"), any.clone(), false),
+        (tenant("*"), tenant("a"), true),
+        (tenant("a"), tenant("*"), false),
+        (tenant("a"), Pattern { cookies: test("x-tenant", "a"), ..any.clone() }, false),
+        (tenant("*"), Pattern { query: test("b", "c"), ..tenant("a") }, true),
+        (from(&["10.0.0.0/8"]), from(&["10.1.0.0/16", "10.2.0.0/16"]), true),
+        (from(&["10.0.0.0/8"]), from(&["10.1.0.0/16", "192.0.2.0/24"]), false),
+        (from(&["10.0.0.0/8"]), any.clone(), false),
+        (from(&["0.0.0.0/0"]), from(&["::/0"]), false),
+        (offers("a"), offers("a"), true),
+        (offers("a"), offers("b"), false),
+        (offers("a"), any.clone(), false),
+    ] {
+        assert_eq!(hidden_by(&later, &[&earlier], &["x"]).is_some(), expected, "{earlier:?} {later:?}");
+    }
+}
+
+fn path_pattern() -> impl Strategy<Value = PathPattern> {
+    prop_oneof![
+        Just("/").prop_map(|text| PathPattern::prefix(text).unwrap()),
+        "(/[ab]{0,2}){1,3}".prop_map(|text| PathPattern::prefix(&text).unwrap()),
+        "(/[ab]{0,2}){1,3}".prop_map(|text| PathPattern::exact(&text).unwrap()),
+        prop_oneof![Just("/.*"), Just("/a+"), Just("/[ab]/b?"), Just("(/[ab]*)+")]
+            .prop_map(|text| PathPattern::regex(text).unwrap()),
+    ]
+}
+
+fn tests() -> impl Strategy<Value = Box<[ValueTest]>> {
+    let one = |name: &'static str| {
+        proptest::option::weighted(0.3, prop_oneof!["[ab]{0,2}", "[ab]{0,2}[*]"]).prop_map(move |expected| {
+            expected.map(|text| ValueTest { name: name.to_owned(), expected: text.as_str().into() })
+        })
+    };
+    (one("x-one"), one("x-two")).prop_map(|(one, two)| one.into_iter().chain(two).collect())
+}
+
+fn pattern() -> impl Strategy<Value = Pattern> {
+    let listener = proptest::option::weighted(0.2, prop_oneof![Just("x".to_owned()), Just("y".to_owned())]);
+    let host = proptest::option::weighted(0.4, prop_oneof!["([*][.])?[ab]([.][ab]){0,2}"])
+        .prop_map(|host| host.map(|text| HostPattern::parse(&text).unwrap()));
+    let subprotocol = proptest::option::weighted(0.2, "[ab]");
+    let nets = proptest::sample::subsequence(
+        vec!["10.0.0.0/8", "10.1.0.0/16", "10.1.0.1", "::/0", "0.0.0.0/0"],
+        0..2,
+    );
+    let nets = nets.prop_map(|texts| {
+        texts
+            .into_iter()
+            .map(|text| text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap())))
+    });
+    (listener, host, path_pattern(), tests(), tests(), tests(), subprotocol, nets).prop_map(
+        |(listener, host, path, headers, query, cookies, subprotocol, nets)| Pattern {
+            listener,
+            host,
+            path,
+            headers,
+            query,
+            cookies,
+            subprotocol,
+            networks: nets.collect(),
+        },
+    )
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let value = || proptest::option::of("[ab]{0,3}");
+    let peer =
+        prop_oneof![Just([10, 1, 0, 1].into()), Just([10, 2, 0, 1].into()), Just([192, 0, 2, 1].into())];
+    let peer = prop_oneof![3 => peer, 1 => Just(IpAddr::from([0_u16, 0, 0, 0, 0, 0, 0, 1]))];
+    let names = (value(), value(), value(), value(), value(), value());
+    let parts = (prop_oneof![Just("x"), Just("y")], "(/(a|b|%61){0,3}){1,4}", "[aAbB]([.][ab]){0,3}(:80)?");
+    (parts, names, proptest::collection::vec("[ab]", 0..2), peer).prop_map(
+        |((listener, path, host), names, subprotocols, peer)| {
+            let (one, two, query_one, query_two, cookie_one, cookie_two) = names;
+            let pair = |name: &str, value: Option<String>| value.map(|value| format!("{name}={value}"));
+            let query: Vec<_> =
+                pair("x-one", query_one).into_iter().chain(pair("x-two", query_two)).collect();
+            let mut asked = Asked::new(listener, &format!("{path}?{}", query.join("&")), &[("host", &host)]);
+            for (name, value) in [("x-one", one), ("x-two", two)] {
+                if let Some(value) = value {
+                    asked
+                        .headers
+                        .append(HeaderName::from_static(name), HeaderValue::from_str(&value).unwrap());
+                }
+            }
+            for cookie in pair("x-one", cookie_one).into_iter().chain(pair("x-two", cookie_two)) {
+                asked.headers.append(COOKIE, HeaderValue::from_str(&cookie).unwrap());
+            }
+            Asked { subprotocols, peer, ..asked }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
+
+    /// A request that reaches a route first proves that the route is not hidden.
+    #[test]
+    fn a_route_that_matches_anything_first_is_not_hidden(
+        before in prop::collection::vec(pattern(), 0..4), last in pattern(), asked in asked()
+    ) {
+        let request = asked.request();
+        let before: Vec<_> = before.iter().collect();
+        let taken = last.matches(&request) && !before.iter().any(|earlier| earlier.matches(&request));
+        prop_assert!(!(taken && hidden_by(&last, &before, &["x", "y"]).is_some()));
+    }
+
+    /// A pattern that covers another one matches whatever the other one matches.
+    #[test]
+    fn covering_is_sound(wide in pattern(), parts in pattern(), keep in any::<[bool; 7]>(), asked in asked()) {
+        // Parts of the wide pattern are taken over, so that it often covers the narrow one.
+        let narrow = Pattern {
+            listener: wide.listener.clone(),
+            host: if keep[0] { wide.host.clone() } else { parts.host },
+            path: if keep[1] { wide.path.clone() } else { parts.path },
+            headers: if keep[2] { wide.headers.clone() } else { parts.headers },
+            query: if keep[3] { wide.query.clone() } else { parts.query },
+            cookies: if keep[4] { wide.cookies.clone() } else { parts.cookies },
+            subprotocol: if keep[5] { wide.subprotocol.clone() } else { parts.subprotocol },
+            networks: if keep[6] { wide.networks.clone() } else { parts.networks },
+        };
+        if wide.covers(&narrow) && narrow.matches(&asked.request()) {
+            prop_assert!(wide.matches(&asked.request()), "{:?} {:?}", wide, narrow);
+        }
+    }
+}
