@@ -198,7 +198,8 @@ fn check_succeeds_when_the_reader_closes_its_output() {
 #[test]
 fn check_can_print_changes_only() {
     let finished = Program::finish(&["check", "--changed", "--to", "ws://h"], &[], Path::new("/"));
-    let changed = "[listener.ws]\nbind = \"127.0.0.1:9139\"\n\n[upstream.main]\nurl = \"ws://h\"\n\n[[route]]\nupstream = \"main\"";
+    let changed = "[listener.ws]\nbind = \"127.0.0.1:9139\"\n\n[upstream.main]\nurl = \"ws://h\"\n\n\
+                   [[route]]\norigins = [\"*\"]\nupstream = \"main\"";
     assert_eq!(values(&finished.stdout).join("\n"), changed);
 }
 

@@ -71,7 +71,9 @@ fn refusals() {
         assert_eq!(Opening::new(proxy.addr()).refused().status(), status);
     }
     // The log has a line for the first refusal; the throttle combines the others.
-    proxy.wait_log("client refused listener=ws *path=/ status=400 reason=\"refused by the upstream\"");
+    proxy.wait_log(
+        "client refused listener=ws *path=/ route=route[1] status=400 reason=\"refused by the upstream\"",
+    );
     assert_eq!(proxy.sessions(), 0);
     assert_eq!(proxy.count_log("connector"), 0, "a refused client causes no reconnects");
 }

@@ -22,7 +22,7 @@ pub enum OriginPattern {
     Any,
     /// Requests without an `Origin` header, which browsers do not send.
     Absent,
-    /// Pages without an origin of their own, such as sandboxed frames and local files, which send `null`.
+    /// Pages with an opaque origin, such as sandboxed frames and local files, which send `null`.
     Opaque,
     /// Pages of a server.
     Site(Site),
