@@ -41,7 +41,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether the pattern matches a host in the form of [`normal`].
+    /// Whether the pattern matches a host in lower case, without port and without a dot at the end.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => name == host,
