@@ -86,11 +86,11 @@ fn a_drain_keeps_its_pace_and_is_called_off_when_the_endpoint_is_used_again() {
     file.replace(&[(&one, false), (&two, false)]);
     let line = proxy.wait_log("endpoint in use again upstream=echo endpoint=*moved=*sessions=");
     let moves = || proxy.count_log("session moved session=");
-    // The moves that had begun end.
-    wait_for("the sessions to be somewhere", PATIENCE, || one.live() + two.live() == 40);
+    // The moves that had begun end, and no other one begins.
+    let is_over = || measure_for(Duration::from_millis(500), moves) == 0;
+    wait_for("the end of the moves", PATIENCE, || is_over() && one.live() + two.live() == 40);
     let moved = moves();
     assert!((10..40).contains(&moved), "{line}");
-    assert_eq!(measure_for(Duration::from_millis(500), moves), 0, "no other session moves");
     assert_eq!((one.live(), two.live()), (40 - moved, moved));
     let sent = load.stop();
     assert_eq!(one.received() + two.received(), sent);
