@@ -85,7 +85,7 @@ fn clients_do_not_notice_an_upstream_that_cuts_each_connection_at_an_age() {
             pauses(&proxy)
         );
         assert_eq!(cutting.upstream.received(), sent);
-        assert!(connections as u64 >= 100 * (seconds / 4), "{connections}");
+        assert!(connections as u64 >= 100 * (seconds / 5), "{connections}");
         // On a busy machine a move may begin late. Its client has not noticed that either.
         let cut = cutting.stop();
         assert!(

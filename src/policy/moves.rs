@@ -9,9 +9,9 @@ pub struct MovePolicy {
     pub rate: u32,
     /// How long a session may take to become quiet.
     pub grace: Duration,
-    /// The age at which a connection is replaced; `None`: it is not.
+    /// The age before which a connection is replaced; `None`: it is not.
     pub max_age: Option<Duration>,
-    /// A connection is replaced at most this much earlier, in percent of `max_age`.
+    /// The replacement begins at most this much earlier, in percent.
     pub max_age_jitter: u32,
     /// When an endpoint gives sessions away to others; `None`: never.
     pub rebalance: Option<Rebalance>,
@@ -29,10 +29,13 @@ pub struct Rebalance {
 // === impl MovePolicy ===
 
 impl MovePolicy {
-    /// The age at which a connection is replaced. `chance` is a random number in [0, 1).
+    /// The age at which the replacement of a connection begins. The time in which a session becomes quiet is in reserve,
+    /// up to a quarter of `max_age`. `chance` is a random number in [0, 1).
     pub fn age(&self, chance: f64) -> Option<Duration> {
+        let max_age = self.max_age?;
+        let latest = max_age - self.grace.min(max_age / 4);
         let jitter = f64::from(self.max_age_jitter.min(100)) / 100.0;
-        Some(self.max_age?.mul_f64(1.0 - jitter * chance.clamp(0.0, 1.0)))
+        Some(latest.mul_f64(1.0 - jitter * chance.clamp(0.0, 1.0)))
     }
 }
 
@@ -50,14 +53,29 @@ mod tests {
 
     use super::*;
 
+    fn age(max_age: u64, grace: u64, max_age_jitter: u32, chance: f64) -> f64 {
+        let [max_age, grace] = [max_age, grace].map(Duration::from_secs);
+        let policy = MovePolicy { max_age: Some(max_age), grace, max_age_jitter, ..MovePolicy::default() };
+        policy.age(chance).unwrap().as_secs_f64()
+    }
+
+    #[test]
+    fn the_grace_is_in_reserve() {
+        assert_eq!(age(100, 10, 0, 0.5), 90.0);
+        assert_eq!(age(100, 80, 0, 0.5), 75.0, "at most a quarter");
+        assert_eq!(age(100, 10, 50, 1.0), 45.0);
+        assert_eq!(MovePolicy::default().age(0.5), None);
+    }
+
     proptest! {
         #[test]
-        fn an_age_is_at_most_max_age_and_at_least_that_without_the_jitter(jitter in 0..=100_u32, chance in 0.0..1.0_f64) {
-            let max_age = Some(Duration::from_secs(100));
-            let policy = MovePolicy { max_age, max_age_jitter: jitter, ..MovePolicy::default() };
-            let age = policy.age(chance).unwrap().as_secs_f64();
-            prop_assert!(age <= 100.0 && age >= 99.999 - f64::from(jitter), "{}", age);
-            prop_assert_eq!(MovePolicy::default().age(chance), None);
+        fn an_age_is_below_max_age_and_at_least_that_without_reserve_and_jitter(
+            grace in 0..200_u64,
+            jitter in 0..=100_u32,
+            chance in 0.0..1.0_f64,
+        ) {
+            let age = age(100, grace, jitter, chance);
+            prop_assert!(age <= 100.0 && age >= 74.999 * (1.0 - f64::from(jitter) / 100.0), "{}", age);
         }
     }
 }
