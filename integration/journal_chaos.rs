@@ -53,10 +53,13 @@ fn settings(upstreams: &[(&str, Protocol, &Double)]) -> Settings {
             .route(&[&format!(r#"path = "/{name}""#), &format!(r#"upstream = "{name}""#)])
             .on_route(r#"on_upstream_loss = "keep""#)
             .on_route("error_replies = true");
-        settings = protocol
-            .recovery()
-            .iter()
-            .fold(settings, |settings, line| settings.with(&key(&format!("recovery.{line}"))));
+        if *protocol == Protocol::Patterns {
+            // Their sessions move to another connection, too.
+            settings = settings.with(&key(r#"max_age = "5s""#));
+        }
+        for line in protocol.recovery() {
+            settings = settings.with(&key(&format!("recovery.{line}")));
+        }
     }
     settings
 }
