@@ -1,8 +1,10 @@
 //! Handles messages from the client: keeps hellos and opens for the replay, and removes what a close ends.
 
+use bytes::Bytes;
+
 use super::{
     Engine, Hello, Number, Pending,
-    entry::{Entry, State},
+    entry::{Entry, MAX_TOKEN, RECENT, State},
     patch,
 };
 use crate::{
@@ -106,7 +108,7 @@ impl Engine {
         self.check_bytes(message.payload.len(), freed)?;
         self.hellos.retain(|hello| !is_covered(hello));
         self.bytes = self.bytes - freed + message.payload.len();
-        let payload = bytes::Bytes::copy_from_slice(&message.payload);
+        let payload = Bytes::copy_from_slice(&message.payload);
         let message = Message { payload, binary: message.binary };
         self.hellos.push(Hello { slot, event, connection: self.connections, message, is_answered: false });
         Ok(Unit::Keep)
@@ -165,6 +167,7 @@ impl Engine {
             self.deliver_reply((self.dialect().closed)(&context).map(Message::text));
             return Unit::Drop;
         };
+        self.note_closed(&upstream_id);
         match request {
             Some(request) => {
                 let id = patch::owned(id.id.clone());
@@ -176,6 +179,17 @@ impl Engine {
             return Unit::Keep;
         }
         Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)]))
+    }
+
+    /// Notes an id of the first connection that the upstream may use until it has the `close`.
+    fn note_closed(&mut self, id: &[u8]) {
+        if self.connections > 1 || !self.dialect().assigns || id.len() > MAX_TOKEN {
+            return;
+        }
+        if self.closed.len() == RECENT {
+            self.closed.pop_front();
+        }
+        self.closed.push_back(Bytes::copy_from_slice(id));
     }
 
     /// Notes a `close` that has no answer, for the case that it is not written.

@@ -9,8 +9,8 @@ use crate::{
     outcome::{Gap, GapEntry, Message, Missing, Since},
 };
 
-/// Cursors that an entry remembers, to recognise messages that the upstream repeats.
-const RECENT: usize = 64;
+/// Cursors that an entry remembers, to recognise messages that the upstream repeats; and closed ids of a session.
+pub(super) const RECENT: usize = 64;
 
 /// The longest cursor and the longest id of an upstream that an entry keeps, in bytes.
 pub(super) const MAX_TOKEN: usize = 1024;

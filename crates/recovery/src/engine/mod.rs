@@ -54,6 +54,8 @@ pub(crate) struct Engine {
     pending: HashMap<Bytes, Pending>,
     /// The last events on the current connection that close a subscription without a request.
     closes: VecDeque<u64>,
+    /// The last ids that the client has closed on the first connection. The upstream may still send to them.
+    closed: VecDeque<Bytes>,
     early: Early,
     phase: Phase,
     /// The caller has fetched [`Output::Ready`], and with it all that comes before the client's messages.
@@ -151,6 +153,7 @@ impl Engine {
             by_upstream: HashMap::new(),
             pending: HashMap::new(),
             closes: VecDeque::new(),
+            closed: VecDeque::new(),
             early: Early::default(),
             phase: Phase::Down,
             accepts_client: false,

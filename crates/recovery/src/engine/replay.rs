@@ -88,6 +88,7 @@ impl Engine {
                 Pending::Open(_) | Pending::Replay(_) | Pending::Abandoned => {}
             }
         }
+        self.closed.clear();
         // A `close` has become true, whether or not it was written.
         let closes = self.closes.drain(..).filter(|event| is_unwritten(*event, loss));
         lost.done.extend(closes.map(|event| (event, None)));

@@ -336,6 +336,10 @@ impl Engine {
 
     /// Data of no subscription: one whose answer is still to come, or one that has ended.
     fn unknown_data(&mut self, unit: &Bytes, id: &[u8], turn: &Turn) -> Unit {
+        // It comes before the upstream's answer to the `close`, and must not wait until after it.
+        if self.connections == 1 && self.closed.iter().any(|closed| *closed == id) {
+            return Unit::Keep;
+        }
         if self.awaits_id() {
             return self.wait(unit, id, turn);
         }

@@ -120,6 +120,18 @@ fn an_id_is_given_to_no_other_subscription_until_its_close_is_answered() {
 }
 
 #[test]
+fn data_of_a_closed_subscription_does_not_wait_for_the_answer_to_another() {
+    let mut rig = rig();
+    rig.client(&unsubscribe("\"0x1\""));
+    rig.client(&HEADS.replace("\"id\":1", "\"id\":3"));
+    assert_eq!(rig.upstream(&data("\"0x1\"")), delivered(&data("\"0x1\"")));
+    assert_eq!(rig.upstream(&data("\"0x3\"")), NONE, "of the other, whose answer follows");
+    assert_eq!(rig.upstream(&answer("9", "true")), delivered(&answer("9", "true")));
+    let opened = rig.upstream(&answer("3", "\"0x3\""));
+    assert_eq!(opened, [delivered(&answer("3", "\"0x3\"")), delivered(&data("\"0x3\""))].concat());
+}
+
+#[test]
 fn data_before_its_answer_waits_for_it() {
     let mut rig = rig();
     rig.lose();
