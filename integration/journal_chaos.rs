@@ -4,7 +4,7 @@
 //!
 //! | environment variable | |
 //! |---|---|
-//! | `TOWLINE_CHAOS_SECONDS` | how long connections die; 25 by default, with 200 kills, and more kills in a longer run |
+//! | `TOWLINE_CHAOS_SECONDS` | how long connections die; 20 by default, with 200 kills, and more kills in a longer run |
 //! | `TOWLINE_TEST_SEED` | the seed of a run, which each run prints |
 
 mod checker;
@@ -30,7 +30,7 @@ use crate::harness::*;
 const SESSIONS: u64 = 200;
 
 /// Mean time between two kills.
-const INTERVAL: Duration = Duration::from_millis(125);
+const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most subscriptions of a session.
 const MAX_ENTRIES: usize = 14;
@@ -76,7 +76,7 @@ struct Kills {
 #[test]
 fn subscriptions_survive_kills_of_six_kinds_at_random_moments() {
     let mut random = seeded();
-    let seconds = std::env::var("TOWLINE_CHAOS_SECONDS").map_or(25, |text| text.parse().expect("seconds"));
+    let seconds = std::env::var("TOWLINE_CHAOS_SECONDS").map_or(20, |text| text.parse().expect("seconds"));
     let mut fork = || StdRng::seed_from_u64(random.random());
     let upstreams = [Protocol::JsonRpc, Protocol::Patterns]
         .map(|protocol| (protocol, Arc::new(Double::start(protocol, fork()))));
