@@ -225,7 +225,9 @@ impl Supervisor {
         match child.redial() {
             Redial::Automatic => {
                 log::info!(
-                    "connector up session={session} upstream={upstream} generation={generation}{suppressed}"
+                    "connector up session={session} upstream={upstream} generation={generation} \
+                     endpoint={}{suppressed}",
+                    Quoted(&child.destination().endpoint.url().label())
                 );
             }
             Redial::OnDemand => log::info!(
