@@ -62,12 +62,28 @@ pub(crate) fn find(path: &[String]) -> Option<&'static Key> {
     section.keys().find(|key| key.name == name)
 }
 
+/// The error text for a key that only sections of another name have; `None` if there is no such key.
+pub(crate) fn elsewhere(name: &str) -> Option<String> {
+    let has_key = |section: &&Section| section.keys().any(|key| key.name == name);
+    let titles: Vec<_> = SECTIONS.iter().filter(has_key).map(Section::title).collect();
+    (!titles.is_empty()).then(|| format!("unknown key here; it belongs to {}", titles.join(" or ")))
+}
+
 // === impl Section ===
 
 impl Section {
     /// All keys of the section.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &'static Key> {
         self.groups.iter().copied().flatten()
+    }
+
+    /// The section as a file has it: `[server]`, `[listener.NAME]` or `[[route]]`.
+    fn title(&self) -> String {
+        match self.shape {
+            Shape::Single => format!("[{}]", self.name),
+            Shape::Named => format!("[{}.NAME]", self.name),
+            Shape::Listed => format!("[[{}]]", self.name),
+        }
     }
 
     /// The key of that name.

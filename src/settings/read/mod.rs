@@ -73,8 +73,12 @@ impl<'a> Reader<'a> {
         self.note(Problem { key: key.to_owned(), value: shown, origin, text });
     }
 
+    /// Adds a problem, unless it is listed already: several checks may read the same wrong value.
     fn note(&self, problem: Problem) {
-        self.problems.borrow_mut().push(problem);
+        let mut problems = self.problems.borrow_mut();
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
     }
 
     fn origin(&self, value: &Value) -> Origin {

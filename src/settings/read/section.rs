@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
                 _ => {
                     let text = match is_table {
                         true => format!("takes a table: {full} = {{ … }}"),
-                        false => unknown("key", &full, &names),
+                        false => keys::elsewhere(&full).unwrap_or_else(|| unknown("key", &full, &names)),
                     };
                     let key = format!("{}.{full}", self.path);
                     let value = is_table.then(|| shown(value, Kind::Text));

@@ -19,6 +19,9 @@ const OF_RESTARTS: [&str; 8] = [
 /// Keys about reconnecting to any server, including servers chosen by `$url`.
 const OF_DELAYS: [&str; 5] =
     ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];
+/// Why a key about new connections has no effect.
+const CLOSES: &str = "has no effect: each route to this upstream closes the client when the connection is lost; \
+                      a route keeps it with on_upstream_loss = \"keep\" or stateless = true";
 
 /// Refuses `recovery` for an upstream to which no session reconnects.
 pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
@@ -62,8 +65,8 @@ fn check_notice(section: &Section<'_>, users: &[&Route]) {
     let text = match recovering.is_empty() {
         true => why_never_recovered(users),
         false => {
-            "has no effect: each route to this upstream that keeps its clients is without error replies \
-             (error_replies, errors)"
+            "has no effect: each route to this upstream that keeps its clients is without error replies; \
+             a route has them with error_replies = true or with errors pipelines"
         }
     };
     section.conflict("recovery.notice", &["exchange", "recovery.preset"], text);
@@ -72,10 +75,7 @@ fn check_notice(section: &Section<'_>, users: &[&Route]) {
 fn why_never_recovered(users: &[&Route]) -> &'static str {
     match users.iter().all(|route| route.routed_by_url) {
         true => "has no effect: programs choose the server of each event ($url)",
-        false => {
-            "has no effect: each route to this upstream closes the client when the connection is lost \
-             (on_upstream_loss)"
-        }
+        false => CLOSES,
     }
 }
 
@@ -95,9 +95,7 @@ pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
         let by_url = users.iter().any(may_choose);
         let delays = OF_DELAYS.iter().filter(|_| !by_url);
         for key in OF_RESTARTS.iter().chain(delays).filter(|key| section.said(key).is_some()) {
-            let text = "has no effect: each route to this upstream closes the client when the connection is lost \
-                        (on_upstream_loss)";
-            section.conflict(key, &["exchange", "allow_urls"], text);
+            section.conflict(key, &["exchange", "allow_urls"], CLOSES);
         }
     }
 }

@@ -68,7 +68,7 @@ fn holding_is_refused_if_no_route_keeps_its_clients() {
         assert_eq!(hold, Some(std::time::Duration::from_secs(10)));
     }
     let why = "(/etc/towline.toml): has no effect: each route to this upstream closes the client when the connection \
-               is lost (on_upstream_loss)";
+               is lost; a route keeps it with on_upstream_loss = \"keep\" or stateless = true";
     assert_eq!(problems(&hold, &[]), [format!("upstream.echo.recovery.hold = \"10s\" {why}")]);
     load(&hold.replace("\"10s\"", "\"never\""), &[]).expect("it changes nothing, as it says");
     let by_url = hold
@@ -108,11 +108,13 @@ fn notices_are_refused_if_no_client_would_get_one() {
     };
     refused(
         &kept,
-        "each route to this upstream that keeps its clients is without error replies (error_replies, errors)",
+        "each route to this upstream that keeps its clients is without error replies; a route has them with \
+         error_replies = true or with errors pipelines",
     );
     refused(
         &notice,
-        "each route to this upstream closes the client when the connection is lost (on_upstream_loss)",
+        "each route to this upstream closes the client when the connection is lost; a route keeps it with \
+         on_upstream_loss = \"keep\" or stateless = true",
     );
     let journal = with("upstream.echo", "recovery.preset = \"mqtt\"");
     assert!(load(&journal, &[]).unwrap().upstreams["echo"].recovery.notice, "the default with a journal");
@@ -148,11 +150,30 @@ fn a_misspelt_variable_of_the_command_line_is_refused() {
 }
 
 #[test]
+fn a_wrong_value_that_several_checks_read_is_listed_once() {
+    let text = with("upstream.echo", "recovery.hold = \"5\"");
+    let expected = "upstream.echo.recovery.hold = \"5\" (/etc/towline.toml): takes a duration with a unit, such as \
+                    \"30s\", from 10ms to 10m, or \"never\"";
+    assert_eq!(problems(&text, &[]), [expected]);
+}
+
+#[test]
+fn a_key_of_another_section_is_refused_with_the_name_of_that_section() {
+    let problems_of = |line: &str| problems(&with("upstream.echo", line), &[]);
+    let where_to = |key: &str, section: &str| {
+        format!("upstream.echo.{key} (/etc/towline.toml): unknown key here; it belongs to {section}")
+    };
+    assert_eq!(problems_of("stateless = true"), [where_to("stateless", "[[route]]")]);
+    assert_eq!(problems_of("bind = \"x\""), [where_to("bind", "[admin] or [listener.NAME]")]);
+}
+
+#[test]
 fn recovery_is_refused_where_no_session_reconnects() {
     let text = with("upstream.echo", "recovery.preset = \"mqtt\"");
     load(&text, &[]).expect("the route keeps its clients");
     let problems = problems(&format!("{text}on_upstream_loss = \"close\"\n"), &[]);
     let expected = "upstream.echo.recovery.preset = \"mqtt\" (/etc/towline.toml): has no effect: each route to this \
-                    upstream closes the client when the connection is lost (on_upstream_loss)";
+                    upstream closes the client when the connection is lost; a route keeps it with on_upstream_loss = \
+                    \"keep\" or stateless = true";
     assert_eq!(problems, [expected]);
 }

@@ -99,7 +99,8 @@ fn first(problems: &[Problem], text: &str) -> EndpointsFileError {
     let value = value.as_ref().map(|value| format!(" = {value}")).unwrap_or_default();
     let more = match problems.len() - 1 {
         0 => String::new(),
-        more => format!("; {more} more"),
+        1 => "; 1 more error".to_owned(),
+        more => format!("; {more} more errors"),
     };
     EndpointsFileError { line: line_of(key, text), text: format!("{key}{value}: {what}{more}") }
 }
@@ -178,7 +179,7 @@ mod tests {
             ),
             (
                 "endpoints = [\"ws://a\", \"ws://a\", \"x\"]",
-                "line 1: endpoints[2] = \"ws://a\": is listed twice; 1 more",
+                "line 1: endpoints[2] = \"ws://a\": is listed twice; 1 more error",
             ),
             ("endpoints = \"ws://a\"", "line 1: endpoints = \"ws://a\": takes a list of servers"),
             ("endpoints = [\"ws://me:secret@a\"]", "has user and password, and headers has authorization"),

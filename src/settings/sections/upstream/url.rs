@@ -72,7 +72,7 @@ pub enum UrlError {
     /// The URL of a unix socket has another form than [`UpstreamUrl::parse`] describes.
     #[error(
         "a unix socket is written as unix:/path/of/socket or unix:/path/of/socket:/request/path; the path of the socket \
-         has none of : ? # @ %, and at most 107 bytes"
+         is absolute, has none of : ? # @ %, and at most 107 bytes"
     )]
     Unix,
     /// The URL is valid, but not in the allow-list.

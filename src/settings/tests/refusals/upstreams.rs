@@ -360,7 +360,7 @@ const WRONG_LINES: &[WrongLine] = &[
         "upstream.echo",
         "on_give_up = \"close\"",
         "upstream.echo.on_give_up = \"close\" (/etc/towline.toml): has no effect: each route to this upstream closes \
-         the client when the connection is lost (on_upstream_loss)",
+         the client when the connection is lost; a route keeps it with on_upstream_loss = \"keep\" or stateless = true",
     ),
     (
         "upstream.echo",
