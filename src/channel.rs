@@ -170,6 +170,11 @@ where
         self.is_reading = false;
     }
 
+    /// Whether the channel reads from the peer in the current turn, or did so in the last one.
+    pub fn is_reading(&self) -> bool {
+        self.is_reading
+    }
+
     /// Ends a turn: updates the number of bytes that are not events yet, and releases the thread's read
     /// buffer.
     pub fn end_turn(&mut self) {

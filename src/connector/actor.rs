@@ -268,9 +268,11 @@ impl Connector {
         }
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
+        let mut has_read = false;
         while let ConnectorState::Up(channel) = &mut self.state
             && let Poll::Ready(received) = channel.poll_event(task)
         {
+            has_read = true;
             match received {
                 Ok(received) => self.received(received),
                 Err(error) => self.link_failed(&error),
@@ -278,6 +280,9 @@ impl Connector {
         }
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.end_turn();
+        if let Some(yielding) = &mut self.yielding {
+            yielding.on_read(has_read, channel.is_reading(), self.upstream.close_timeout);
+        }
         if let Some(error) = channel.check_liveness(task.waker()) {
             self.on_liveness_error(error);
         }

@@ -11,7 +11,7 @@ use crate::{
         linger::linger,
         messages::{Ended, Fact, Report},
     },
-    failure::{Failure, FailureKind, Written},
+    failure::{Failure, FailureKind, FailureLocation, Written},
     flow::{Envelope, Kind, Mark, Ticket},
     wire::{CloseFrame, LinkError, LivenessError},
 };
@@ -82,8 +82,12 @@ impl Connector {
         self.report_end(failure);
     }
 
-    fn report_end(&mut self, failure: Failure) {
-        let is_yielded = self.has_yielded();
+    fn report_end(&mut self, mut failure: Failure) {
+        let is_yielded = self.has_yielded(&failure);
+        if self.is_closing() && !matches!(failure.kind, FailureKind::Closed(_)) {
+            // The proxy has closed the connection, so its end is no failure of the server.
+            failure.location = FailureLocation::Proxy;
+        }
         let failure = if is_yielded { Failure::not_connected() } else { failure };
         let mut unsettled = self.exchange.end();
         let mut unsent = self.take_unwritten(&mut unsettled);
