@@ -3,5 +3,6 @@
 mod closing;
 mod draining;
 mod load;
+mod losing;
 mod replacing;
 mod rolling;

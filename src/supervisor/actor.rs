@@ -255,6 +255,12 @@ impl Supervisor {
         Arc::clone(&self.destination(generation).url.shown)
     }
 
+    /// A mark of the output has arrived behind all events before it.
+    fn marked(&mut self, mark: Mark, ctx: &mut Context<Self>) {
+        self.held.marked(mark);
+        self.mark_arrived(mark, ctx);
+    }
+
     // --- The end
 
     fn stop_upstream(&mut self, frame: Option<&CloseFrame>) {
@@ -298,10 +304,7 @@ impl Handler<Report> for Supervisor {
                 self.unsent(generation, failing);
             }
             Fact::Journal(journal) => self.take_back(journal, ctx),
-            Fact::Marked(mark) => {
-                self.held.marked(mark);
-                self.mark_arrived(mark, ctx);
-            }
+            Fact::Marked(mark) => self.marked(mark, ctx),
             Fact::Stayed => self.connector_stayed(ctx),
             Fact::Died => self.held.died(generation),
         }
@@ -317,7 +320,7 @@ impl Handler<DataMessage> for Supervisor {
         match message {
             DataMessage::Events(envelopes) => self.take(envelopes, ctx),
             DataMessage::Mark(mark) => {
-                self.held.marked(mark);
+                self.marked(mark, ctx);
                 self.release();
                 self.lend(ctx);
             }

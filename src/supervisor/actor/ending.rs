@@ -16,6 +16,7 @@ use crate::{
     reply,
     settings::ExchangeMode,
     supervisor::{
+        Verdict,
         child::{Child, Redial},
         children::Next,
         loss::{self, Fate, SessionEnd, fail_unsettled},
@@ -58,10 +59,7 @@ impl Supervisor {
                 self.fail(failed);
             }
             Next::EndSession(end) => self.end_session(end, ended, recovered, &server),
-            Next::Redial(redial, mut verdict) => {
-                if elsewhere.is_some() && verdict.attempt == 1 && !verdict.gives_up {
-                    (self.lease, verdict.delay) = (elsewhere, Duration::ZERO);
-                }
+            Next::Redial(redial, verdict) => {
                 ended.unsent = self.keep_unsent(generation, ended.unsent, ctx);
                 let is_outage = recovered.is_some();
                 let failed = self.failures(ended, recovered, &server);
@@ -73,11 +71,23 @@ impl Supervisor {
                     self.beat(ctx);
                 }
                 let lost = Lost { generation, redial, verdict, reason: &reason, unsettled };
-                if redial == Redial::OnDemand || !self.replace_lost(&lost, ctx) {
-                    self.redial_later(&lost, ctx);
-                }
+                self.replace_or_redial(lost, elsewhere, ctx);
             }
         }
+    }
+
+    /// Has the lost connection replaced: by that of a move, or by the next one. `elsewhere` is a place at another endpoint
+    /// for the latter, if the server has ended the connection because it stops.
+    fn replace_or_redial(&mut self, mut lost: Lost<'_>, elsewhere: Option<Lease>, ctx: &mut Context<Self>) {
+        let is_own = lost.redial == Redial::Automatic;
+        if is_own && self.replace_lost(&lost, ctx) {
+            return;
+        }
+        let Verdict { attempt, gives_up, .. } = lost.verdict;
+        if let Some(elsewhere) = elsewhere.filter(|_| is_own && attempt == 1 && !gives_up) {
+            (self.lease, lost.verdict.delay) = (Some(elsewhere), Duration::ZERO);
+        }
+        self.redial_later(&lost, ctx);
     }
 
     /// Reports the loss of an established connection to the upstream. A failed dial has been reported
@@ -144,6 +154,7 @@ impl Supervisor {
     /// ends.
     pub(super) fn close_given_up(&mut self) {
         self.is_given_up = true;
+        self.stop_moving();
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
         let mut failed = self.fail_kept();
         failed.extend(self.give_up());

@@ -14,6 +14,7 @@ use crate::{
     connector::{Ended, Generation, Start, Yield, dismiss},
     flow::{Edge, Mark},
     log::Quoted,
+    settings::OnGiveUp,
     supervisor::{
         Verdict,
         child::{Child, Redial},
@@ -76,7 +77,8 @@ impl Supervisor {
         }
     }
 
-    /// The output's mark has arrived behind all events that it sent to the connector.
+    /// The output's mark has arrived behind all events that it sent to the connector. It may come from the output itself,
+    /// if the connector's mailbox did not take it.
     pub(super) fn mark_arrived(&mut self, mark: Mark, ctx: &mut Context<Self>) {
         let step = self.moving.marked(mark);
         self.take_step(step, ctx);
@@ -145,8 +147,11 @@ impl Supervisor {
     }
 
     /// The session's connection was lost during a move: the other connection takes its place, at once or when its dial
-    /// ends. Returns false if there is none.
+    /// ends. Returns false if there is none, or if the session ends because the upstream is given up.
     pub(super) fn replace_lost(&mut self, lost: &Lost<'_>, ctx: &mut Context<Self>) -> bool {
+        if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
+            return false;
+        }
         let step = self.moving.ended();
         let is_replaced = self.take_step(step, ctx);
         if is_replaced {
@@ -185,8 +190,8 @@ impl Supervisor {
     /// How long an event may be kept because the session moves; `None` while it does not.
     pub(super) fn hold_of_move(&self) -> Option<Duration> {
         let settings = self.plan.settings();
-        // The connector becomes quiet, and closes its connection.
-        let longest = settings.moves.grace + settings.close_timeout + settings.connect_timeout;
+        // The connector becomes quiet, and closes its connection, which takes up to `grace` each.
+        let longest = settings.moves.grace * 2 + settings.close_timeout + settings.connect_timeout;
         self.moving.keeps_events().then_some(longest)
     }
 
