@@ -33,7 +33,7 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
         let recovers = |route: &&Route| {
             let has_journal =
                 route.upstream.as_ref().is_some_and(|upstream| upstream.recovery.journal.is_some());
-            !has_journal || (route.keeps_client() && !route.routed_by_url)
+            !has_journal || reconnects(route)
         };
         if users.is_empty() || users.iter().any(recovers) {
             continue;
@@ -46,8 +46,7 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
 /// Refuses `recovery.hold` if no message would ever be held. Messages wait for the route's own upstream, on routes that
 /// keep their clients.
 fn check_hold(section: &Section<'_>, users: &[&Route]) {
-    let holds = |route: &&Route| route.keeps_client() && !route.routed_by_url;
-    if users.is_empty() || users.iter().any(holds) || section.timeout("recovery.hold").is_none() {
+    if users.is_empty() || users.iter().any(reconnects) || section.timeout("recovery.hold").is_none() {
         return;
     }
     section.conflict("recovery.hold", &["exchange", "recovery.preset"], why_never_recovered(users));
@@ -57,8 +56,7 @@ fn check_hold(section: &Section<'_>, users: &[&Route]) {
 /// error replies.
 fn check_notice(section: &Section<'_>, users: &[&Route]) {
     let is_set = section.said("recovery.notice").is_some() && section.flag("recovery.notice");
-    let recovers = |route: &&&Route| route.keeps_client() && !route.routed_by_url;
-    let recovering: Vec<_> = users.iter().filter(recovers).collect();
+    let recovering: Vec<_> = users.iter().filter(|route| reconnects(route)).collect();
     if !is_set || users.is_empty() || recovering.iter().any(|route| route.replies_errors()) {
         return;
     }
@@ -84,7 +82,8 @@ pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
     for (name, section) in upstreams {
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
         let users: Vec<_> = routes.iter().filter(of_it).collect();
-        if users.is_empty() || users.iter().any(|route| route.keeps_client()) {
+        let keeps_client = users.iter().any(|route| route.keeps_client());
+        if users.is_empty() || users.iter().any(reconnects) {
             continue;
         }
         // The next event that names a server tries it again, even if its failure closes no client.
@@ -92,10 +91,15 @@ pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
             let listed = route.upstream.as_ref().is_some_and(|upstream| !upstream.allow_urls.is_empty());
             listed || route.routed_by_url
         };
-        let by_url = users.iter().any(may_choose);
+        let by_url = keeps_client || users.iter().any(may_choose);
         let delays = OF_DELAYS.iter().filter(|_| !by_url);
         for key in OF_RESTARTS.iter().chain(delays).filter(|key| section.said(key).is_some()) {
-            section.conflict(key, &["exchange", "allow_urls"], CLOSES);
+            section.conflict(key, &["exchange", "allow_urls"], why_never_recovered(&users));
         }
     }
+}
+
+/// Whether sessions of the route reconnect to its own upstream.
+fn reconnects(route: &&Route) -> bool {
+    route.keeps_client() && !route.routed_by_url
 }

@@ -80,6 +80,28 @@ fn holding_is_refused_if_no_route_keeps_its_clients() {
 }
 
 #[test]
+fn keys_about_new_connections_are_refused_where_programs_choose_each_server() {
+    let text = |key: &str| {
+        let text =
+            with("upstream.echo", &format!("exchange = \"request\"\nallow_urls = [\"ws://h/*\"]\n{key}"));
+        format!("{}incoming = [\"pass\"]\n", text.replace("select event from in into out;", BY_URL))
+    };
+    let keys = [
+        "max_age = \"1h\"",
+        "move.rate = 3",
+        "move.grace = \"1s\"",
+        "rebalance.min_sessions = 5",
+        "restart.rate = 3",
+        "on_give_up = \"close\"",
+    ];
+    for key in keys {
+        let why = "(/etc/towline.toml): has no effect: programs choose the server of each event ($url)";
+        assert_eq!(problems(&text(key), &[]), [format!("upstream.echo.{key} {why}")]);
+    }
+    load(&text("restart.min = \"1s\""), &[]).expect("a server that an event names is dialed again");
+}
+
+#[test]
 fn keys_about_several_servers_are_refused_for_one() {
     for key in ["slow_start = \"5s\"", "ejection.failures = 2", "ejection.time = \"1s\""] {
         let only = problems(&with("upstream.echo", key), &[]);
