@@ -9,6 +9,7 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -308,6 +309,21 @@ fn a_broken_file_changes_nothing_and_a_later_good_one_is_taken() {
     assert_eq!(proxy.client().ask("hello"), "hello");
     assert_eq!((first.handshakes(), second.handshakes()), (4, 1));
     assert_eq!(proxy.count_log("endpoints file refused"), 4, "one line for each");
+}
+
+/// The open of a named pipe waits for a writer.
+#[test]
+fn a_pipe_in_place_of_the_file_is_refused_and_a_later_good_file_is_taken() {
+    let [first, second] = [(); 2].map(|()| TestUpstream::echo());
+    let file = EndpointsFile::of(&[&first]);
+    let proxy = Proxy::start(&file.settings()).expect("endpoints file refused");
+    fs::remove_file(file.path()).unwrap();
+    assert!(Command::new("mkfifo").arg(file.path()).status().unwrap().success());
+    proxy.wait_log("endpoints file refused*not a regular file");
+    file.replace(&listed(&[&second]));
+    proxy.wait_log("endpoints changed upstream=echo");
+    assert_eq!(proxy.client().ask("hello"), "hello");
+    assert_eq!(second.handshakes(), 1);
 }
 
 #[test]

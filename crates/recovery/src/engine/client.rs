@@ -20,6 +20,7 @@ impl Engine {
         }
         let grammar = self.grammar.clone();
         let binary = message.binary;
+        self.is_full = false;
         let mut refused = None;
         let left = patch::rewrite(message, grammar.has_batches(), |unit| {
             let kind = grammar.client(&unit);
@@ -34,6 +35,7 @@ impl Engine {
         if !self.is_ready() {
             return ClientStep::Wait(message);
         }
+        self.is_full = false;
         let mut refused = None;
         let left = match self.client_or_refuse(event, &message, class.kind(), &mut refused) {
             Unit::Keep => Some(message),
@@ -239,11 +241,15 @@ impl Engine {
     /// assigned stay, because it may assign the same id again, and so do those that it may still restore.
     fn make_room(&mut self, bytes: usize, old: Option<Number>) -> Result<(), Reason> {
         while let Err(reason) = self.check_room(bytes, old) {
+            if self.is_full {
+                return Err(reason);
+            }
             let is_failed = |(number, entry): &(&Number, &Entry)| {
                 let is_silent = entry.late_on != Some(self.connections);
                 entry.state == State::Failed && !entry.is_assigned && is_silent && Some(**number) != old
             };
             let failed = self.entries.iter().find(is_failed).map(|(number, _)| *number);
+            self.is_full = failed.is_none();
             self.remove(failed.ok_or(reason)?);
         }
         Ok(())

@@ -45,6 +45,9 @@ pub(crate) struct Engine {
     is_greeted: bool,
     heartbeat: Option<Heartbeat>,
     entries: BTreeMap<Number, Entry>,
+    /// Whether no entry can be removed in favour of another one while the current message is handled. A batch then
+    /// looks through the entries once, not once for each of its requests.
+    is_full: bool,
     next: Number,
     /// Entries by the id that the client knows.
     by_client: HashMap<Bytes, Number>,
@@ -149,6 +152,7 @@ impl Engine {
             is_greeted: false,
             entries: BTreeMap::new(),
             next: 0,
+            is_full: false,
             by_client: HashMap::new(),
             by_upstream: HashMap::new(),
             pending: HashMap::new(),

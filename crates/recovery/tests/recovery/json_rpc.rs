@@ -255,6 +255,23 @@ fn limits_refuse_an_open_with_the_requests_id() {
     assert!(rig.client(&call(2))[0].starts_with("refused 1 too many requests"));
 }
 
+/// A close frees room for the rest of its batch, although an open before it found none.
+#[test]
+fn a_close_in_a_full_batch_makes_room() {
+    let limits = Limits { max_entries: 1, ..Limits::default() };
+    let mut rig = Rig::bounded(&preset("json-rpc"), limits);
+    rig.client(HEADS);
+    rig.upstream(r#"{"jsonrpc":"2.0","id":1,"result":"0x1"}"#);
+    let open =
+        |id| format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"eth_subscribe","params":["logs",{{}}]}}"#);
+    let close = r#"{"jsonrpc":"2.0","id":7,"method":"eth_unsubscribe","params":["0x1"]}"#;
+    let out = rig.client(&format!("[{},{},{close},{},{}]", open(5), open(6), open(8), open(9)));
+    let refusals = out.iter().filter(|line| line.contains("too many subscriptions")).count();
+    assert_eq!(refusals, 3, "{out:?}");
+    assert!(out.iter().any(|line| line.contains(&format!("{close},{}", open(8)))), "{out:?}");
+    assert_eq!(rig.journal.entries(), 1);
+}
+
 #[test]
 fn numbers_are_ids_too_and_more_methods_can_be_named() {
     let more = [("feed_on".to_owned(), "feed_off".to_owned())].into();
