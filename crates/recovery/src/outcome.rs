@@ -173,7 +173,8 @@ pub struct Lost {
     pub kept: Vec<u64>,
     /// Events that have become true by the loss, such as the end of a subscription, with their answers.
     pub done: Vec<(u64, Option<Message>)>,
-    /// The upstream refused the replay: pass its close code on to the client instead of trying again.
+    /// The session is over: close the client with this code instead of trying again. The upstream refused the replay
+    /// with it, or the client has ended the session in its protocol.
     pub pass_on: Option<u16>,
 }
 

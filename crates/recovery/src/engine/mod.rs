@@ -23,7 +23,7 @@ use bytes::Bytes;
 
 use self::entry::{Entry, State};
 use crate::{
-    kind::{Context, Dialect, FromClient, Unit},
+    kind::{Context, Dialect, FromClient, Open, Unit},
     outcome::{Failure, Heartbeat, Message, Offline, Output, Reason, Since},
     preset::Grammar,
     settings::Settings,
@@ -228,12 +228,40 @@ impl Engine {
         })
     }
 
-    /// Takes a message that cannot be sent.
-    pub(crate) fn offline(&self, message: &Message, text: &str) -> Offline {
-        match self.keepalive(message) {
-            Some(answer) => Offline::Done(Some(answer)),
-            None if self.is_dispensable(message) => Offline::Done(None),
-            None => Offline::Failed(self.error_reply(message, text)),
+    /// Takes a message that cannot be sent. A close takes effect all the same.
+    pub(crate) fn offline(&mut self, message: &Message, text: &str) -> Offline {
+        if let Some(answer) = self.keepalive(message) {
+            return Offline::Done(Some(answer));
+        }
+        if self.is_dispensable(message) {
+            return Offline::Done(None);
+        }
+        let (grammar, dialect) = (self.grammar.clone(), self.dialect());
+        let mut has_failed = false;
+        let reply = patch::rewrite(message.clone(), grammar.has_batches(), |unit| {
+            let reply = match grammar.client(&unit) {
+                FromClient::Close { id, context, .. } => {
+                    self.close_offline(&id.id);
+                    (dialect.closed)(&context)
+                }
+                FromClient::Open(Open { context, .. }) | FromClient::Call { context, .. } => {
+                    has_failed = true;
+                    (dialect.failed)(&context, text)
+                }
+                _ => {
+                    has_failed = true;
+                    None
+                }
+            };
+            reply.map_or(Unit::Drop, |reply| Unit::Replace(reply.into()))
+        });
+        if has_failed { Offline::Failed(reply) } else { Offline::Done(reply) }
+    }
+
+    /// Forgets the subscription with the client's `id`, so that no connection opens it again.
+    fn close_offline(&mut self, id: &[u8]) {
+        if let Some(number) = self.by_client.get(id).copied() {
+            self.remove(number);
         }
     }
 

@@ -221,7 +221,8 @@ impl Engine {
         }
     }
 
-    /// Takes a message that cannot be sent. A packet in several messages has its outcome with the last one.
+    /// Takes a message that cannot be sent. A packet in several messages has its outcome with the last one. UNSUBSCRIBE
+    /// takes effect all the same.
     pub(crate) fn offline(&mut self, message: &Message) -> Offline {
         let Ok(packets) = self.from_client.push(&message.payload, self.settings.limits.max_packet) else {
             self.from_client.clear();
@@ -232,13 +233,24 @@ impl Engine {
             let packet = Message::binary(packet);
             if is_pingreq(&packet) {
                 replies.push(packet::pingresp());
-            } else if let Ok(Packet::Disconnect { .. }) = packet::read(&packet.payload, self.is_v5()) {
-                self.is_over = true;
-            } else if !is_repeated(&packet) {
-                has_failed = true;
-                let reply = self.error_reply(&packet);
-                is_silent |= reply.is_none();
-                replies.extend(reply);
+                continue;
+            }
+            if is_repeated(&packet) {
+                continue;
+            }
+            match packet::read(&packet.payload, self.is_v5()) {
+                Ok(Packet::Disconnect { .. }) => self.is_over = true,
+                // A subscription that is sent again would return.
+                Ok(Packet::Unsubscribe { id, filters }) if self.retried.is_empty() => {
+                    filters.iter().for_each(|filter| self.remove_filter(&Bytes::copy_from_slice(filter)));
+                    replies.push(self.unsubscribed(id, filters.len()));
+                }
+                _ => {
+                    has_failed = true;
+                    let reply = self.error_reply(&packet);
+                    is_silent |= reply.is_none();
+                    replies.extend(reply);
+                }
             }
         }
         let reply = (!replies.is_empty()).then(|| concatenated(&replies));

@@ -12,11 +12,18 @@ use crate::{
     settings::InFlight,
 };
 
+/// The close code for a client that has ended its MQTT session.
+const NORMAL: u16 = 1000;
+
 impl Engine {
     pub(crate) fn lost(&mut self, loss: Loss<'_>) -> Lost {
         let is_replay = self.connections > 1 && !self.is_proved;
         let mut lost = Lost {
-            pass_on: loss.close.filter(|code| is_replay && Dialect::PLAIN.refusals.contains(code)),
+            pass_on: match loss.close {
+                // The broker closes after DISCONNECT (3.14), with a close frame or without.
+                _ if self.is_over => Some(NORMAL),
+                close => close.filter(|code| is_replay && Dialect::PLAIN.refusals.contains(code)),
+            },
             ..Lost::default()
         };
         self.last_event = loss.last_event.or(self.last_event);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towline_recovery::Message;
+use towline_recovery::{Message, Offline};
 
 use super::{LOST, NONE, delivered, preset, rig::Rig, sent};
 
@@ -82,6 +82,17 @@ fn an_ended_subscription_does_not_return() {
     let mut rig = rig();
     rig.client(r#"{"id":"1","type":"complete"}"#);
     assert_eq!(rig.journal.entries(), 0);
+}
+
+#[test]
+fn a_subscription_that_is_closed_in_an_outage_does_not_return() {
+    let mut rig = rig();
+    rig.lose();
+    let complete = Message::text(r#"{"id":"1","type":"complete"}"#);
+    assert_eq!(rig.journal.offline(&complete, "down"), Offline::Done(None));
+    assert_eq!(rig.connect(), sent(INIT));
+    let replay = rig.upstream(ACK);
+    assert!(!replay.iter().any(|line| line.contains("tick")), "{replay:?}");
 }
 
 #[test]

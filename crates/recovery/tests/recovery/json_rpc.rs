@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towline_recovery::{Limits, Message, Protocol};
+use towline_recovery::{Limits, Message, Offline, Protocol};
 
 use super::{LOST, NONE, REFUSED, delivered, preset, rig::Rig, sent};
 
@@ -253,6 +253,23 @@ fn limits_refuse_an_open_with_the_requests_id() {
     let call = |id| format!(r#"{{"id":{id},"method":"eth_chainId"}}"#);
     assert_eq!(rig.client(&call(1)), sent(&call(1)));
     assert!(rig.client(&call(2))[0].starts_with("refused 1 too many requests"));
+}
+
+/// A batch fails with the request that fails in it.
+#[test]
+fn a_close_in_an_outage_is_answered_and_takes_effect() {
+    let mut rig = rig();
+    rig.lose();
+    let mut offline = |text: String| rig.journal.offline(&Message::text(text), "down");
+    let closed = Offline::Done(Some(Message::text(answer("9", "true"))));
+    assert_eq!(offline(unsubscribe("\"0x1\"")), closed);
+    assert_eq!(offline(unsubscribe("\"0x1\"")), closed, "it is closed");
+    let call = r#"{"jsonrpc":"2.0","id":8,"method":"eth_chainId"}"#;
+    let error = r#"{"jsonrpc":"2.0","id":8,"error":{"code":-32000,"message":"down"}}"#;
+    let both = format!("[{},{error}]", answer("9", "true"));
+    let batch = format!("[{},{call}]", unsubscribe("\"0x2\""));
+    assert_eq!(offline(batch), Offline::Failed(Some(Message::text(both))));
+    assert_eq!(rig.connect(), ["gap  unknown", "ready"], "nothing is left to open");
 }
 
 /// A close frees room for the rest of its batch, although an open before it found none.

@@ -116,6 +116,17 @@ fn an_unsubscribed_filter_does_not_return() {
 }
 
 #[test]
+fn a_filter_that_is_unsubscribed_in_an_outage_does_not_return() {
+    let mut rig = rig();
+    rig.lose();
+    let unsubscribed = rig.journal.offline(&message("a2 05 00 02 00 01 61"), "gone");
+    assert_eq!(unsubscribed, Offline::Done(Some(message("b0 02 00 02"))));
+    rig.connect();
+    let replay = rig.receive(CONNACK);
+    assert!(!replay.iter().any(|line| line.contains("00 01 61")), "{replay:?}");
+}
+
+#[test]
 fn a_kept_session_is_freed_of_filters_that_the_client_has_not() {
     let mut rig = subscribe(Rig::new(&Protocol::Mqtt), CONNECT_KEPT, CONNACK);
     rig.send("a2 05 00 02 00 01 61");
@@ -313,7 +324,7 @@ fn a_ping_can_be_answered_during_the_outage() {
 fn a_client_that_said_goodbye_is_not_logged_in_again() {
     let mut rig = rig();
     rig.send("e0 00");
-    rig.lose();
+    assert_eq!(rig.lose(), ["pass on 1000"], "the session is over");
     assert_eq!(rig.connect().last().map(String::as_str), Some("ready"));
 }
 
