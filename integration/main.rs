@@ -68,6 +68,7 @@ mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;
+mod tls_upstreams;
 mod tools;
 mod unfinished;
 mod upstreams;

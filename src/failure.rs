@@ -106,6 +106,9 @@ pub enum ConnectFailure {
     Local,
     /// The attempt took longer than `connect_timeout`.
     Timeout,
+    /// There is no secure connection: the server's certificate is not accepted, or one side refuses the other in the TLS
+    /// handshake.
+    Tls,
     /// The response is not a valid WebSocket handshake, or agrees to something that was not offered.
     Handshake,
     /// The server refused the handshake with this HTTP status.
@@ -284,6 +287,7 @@ impl FailureKind {
             Self::Connect(ConnectFailure::Socket) => "connect_socket",
             Self::Connect(ConnectFailure::Local) => "connect_local",
             Self::Connect(ConnectFailure::Timeout) => "connect_timeout",
+            Self::Connect(ConnectFailure::Tls) => "connect_tls",
             Self::Connect(ConnectFailure::Handshake) => "connect_handshake",
             Self::Connect(ConnectFailure::Status(_)) => "connect_status",
             Self::Socket => "socket",
@@ -351,6 +355,7 @@ mod tests {
             ConnectFailure::Local,
             ConnectFailure::Timeout,
             ConnectFailure::Handshake,
+            ConnectFailure::Tls,
             ConnectFailure::Status(401),
         ] {
             assert!(kept(FailureKind::Connect(cause)), "{cause:?}");
@@ -407,6 +412,7 @@ mod tests {
             FailureKind::Connect(ConnectFailure::Local),
             FailureKind::Connect(ConnectFailure::Timeout),
             FailureKind::Connect(ConnectFailure::Handshake),
+            FailureKind::Connect(ConnectFailure::Tls),
             FailureKind::Connect(ConnectFailure::Status(401)),
             FailureKind::Socket,
             FailureKind::Closed(Some(1000)),

@@ -9,6 +9,7 @@ mod http;
 mod program;
 mod proxy;
 mod settings;
+mod tls;
 mod upstream;
 mod websocat;
 
@@ -28,6 +29,7 @@ pub use proxy::{Account, Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use serde_json::{Value, json};
 pub use settings::Settings;
+pub use tls::{Authority, Door, Leaf};
 pub use tungstenite::Message;
 pub use upstream::{Answer, Conn, Death, End, TestUpstream};
 pub use websocat::Websocat;

@@ -22,6 +22,7 @@ use super::{
     names::DIALED_MAX,
     resolve::Resolver,
     spelled::Spelled,
+    tls::TlsClient,
     tune,
 };
 
@@ -132,17 +133,40 @@ pub struct Connect {
     options: TcpOptions,
     /// Where to connect to, whatever the URL of the request is.
     fixed: Option<Place>,
+    /// TLS, and the name or address of the server in its URL; `None` for a plain connection.
+    tls: Option<(TlsClient, String)>,
 }
 
 impl Connect {
     /// Creates a connector to the address of a request or, without one, to the host of its URL.
     pub fn new(network: Arc<Network>, options: TcpOptions) -> Self {
-        Self { network, options, fixed: None }
+        Self { network, options, fixed: None, tls: None }
     }
 
     /// The same connector, which connects to this place instead.
     pub fn to(self, place: Place) -> Self {
         Self { fixed: Some(place), ..self }
+    }
+
+    /// The same connector, which completes a TLS handshake with the server `host`, a name or an address. Connections to
+    /// unix sockets stay plain.
+    pub fn secured(self, tls: &TlsClient, host: String) -> Self {
+        Self { tls: Some((tls.clone(), host)), ..self }
+    }
+
+    /// Connects to a place. The caller bounds the time.
+    ///
+    /// # Errors
+    /// When a name has no address, nothing can be connected to, or the TLS handshake fails.
+    pub async fn open(&self, place: &Place) -> Result<Socket, ConnectError> {
+        let socket = self.network.connect(place, &self.options).await?;
+        match (socket, &self.tls) {
+            (Socket::Tcp(socket), Some((tls, host))) => {
+                let stream = tls.handshake(host, socket).await.map_err(ConnectError::Io)?;
+                Ok(Socket::Tls(Box::new(stream)))
+            }
+            (socket, _) => Ok(socket),
+        }
     }
 
     fn place(&self, request: &ConnectInfo<Uri>) -> Place {
@@ -163,9 +187,9 @@ impl Service<ConnectInfo<Uri>> for Connect {
 
     fn call(&self, request: ConnectInfo<Uri>) -> Self::Future {
         let place = self.place(&request);
-        let (network, options) = (Arc::clone(&self.network), self.options);
+        let connect = self.clone();
         Box::pin(async move {
-            let socket = network.connect(&place, &options).await?;
+            let socket = connect.open(&place).await?;
             Ok(Connection::new(request.request().clone(), Spelled::new(socket)))
         })
     }

@@ -1,7 +1,7 @@
 //! Connections: listening sockets, clients' streams, socket options, and connecting to upstreams.
 //!
 //! ```text
-//! Connect ─► place ─► resolve (names: the cache) ─► eyeballs (race: which address when) ─► options
+//! Connect ─► place ─► resolve (names: the cache) ─► eyeballs (race: which address when) ─► options ─► tls
 //! ```
 
 mod connect;
@@ -14,6 +14,7 @@ mod race;
 mod resolve;
 mod spelled;
 mod stream;
+pub mod tls;
 
 use std::net::SocketAddr;
 
@@ -25,6 +26,7 @@ pub use self::{
     place::{Place, Socket},
     resolve::Resolver,
     stream::{Stream, read_through},
+    tls::{TlsClient, TlsError},
 };
 
 /// The address without IPv4 mapping. On an IPv6 socket, a peer that connects over IPv4 has the address

@@ -11,6 +11,8 @@ use std::{
 use actix_rt::net::{ActixStream, Ready, TcpStream, UnixStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tls::TlsStream;
+
 /// Where a connection goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -29,14 +31,17 @@ pub enum Socket {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// A TLS connection. It is boxed, because it is many times as large as a socket.
+    Tls(Box<TlsStream>),
 }
 
-/// Calls the same method of either stream.
+/// Calls the same method of whichever stream it is.
 macro_rules! either {
     ($socket:expr, $stream:ident => $call:expr) => {
         match $socket {
             Socket::Tcp($stream) => $call,
             Socket::Unix($stream) => $call,
+            Socket::Tls($stream) => $call,
         }
     };
 }

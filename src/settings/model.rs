@@ -46,7 +46,10 @@ impl Settings {
     pub fn remarks(&self) -> Vec<String> {
         let unused = self.unused().into_iter();
         let unused = unused.map(|section| format!("[{section}] has no effect: no route names it"));
-        unused.chain(self.open_to_other_sites()).collect()
+        let insecure = self.upstreams.values().filter(|upstream| upstream.tls.accepts_all());
+        let insecure = insecure
+            .map(|upstream| format!("[upstream.{}] accepts every certificate: tls.insecure", upstream.name));
+        unused.chain(self.open_to_other_sites()).chain(insecure).collect()
     }
 
     /// The warning about routes that use cookies and accept every origin, in one text for all of them.

@@ -15,7 +15,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::{
     DialError,
-    dial::client_to,
+    dial::{client_to, connector_to},
     request::{authorization, chosen_protocol, own_headers, websocket},
 };
 use crate::{
@@ -94,13 +94,13 @@ fn at(url: &UpstreamUrl, path: &str) -> UpstreamUrl {
 
 /// Connects as a dial does, and closes the connection.
 async fn connect(
-    network: &Network,
+    network: &Arc<Network>,
     settings: &Upstream,
     url: &UpstreamUrl,
     limit: Duration,
 ) -> Result<(), CheckError> {
     let Some(place) = url.place() else { return Ok(()) };
-    match timeout(limit, network.connect(&place, &settings.tcp)).await {
+    match timeout(limit, connector_to(url, network, settings).open(&place)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(DialError::from(error).into()),
         Err(_) => Err(DialError::Timeout(limit).into()),
@@ -118,7 +118,7 @@ async fn http(
     let text = url.request();
     let (text, secret) = authorization(settings, &text);
     let uri: Uri = text.replacen("ws://", "http://", 1).parse().map_err(|_| unsent())?;
-    let mut request = client_to(url, &network, settings.tcp).get(uri).force_close().camel_case();
+    let mut request = client_to(url, &network, settings).get(uri).force_close().camel_case();
     for (name, value) in own_headers(settings).into_iter().chain(secret) {
         request = request.insert_header((name, value));
     }
@@ -143,7 +143,7 @@ async fn websocket_and_ping(
     limit: Duration,
 ) -> Result<(), CheckError> {
     let end = Instant::now() + limit;
-    let client = client_to(url, &network, settings.tcp);
+    let client = client_to(url, &network, settings);
     let request = websocket(client, settings, url, &own_headers(settings), &[]);
     let handshake = timeout_at(end.into(), request.connect()).await;
     let (response, framed) = handshake.map_err(|_| DialError::Timeout(limit))?.map_err(DialError::from)?;

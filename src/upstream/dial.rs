@@ -20,7 +20,7 @@ use super::{
     request::{chosen_protocol, prepare},
 };
 use crate::{
-    net::{Connect, Network, Place, TcpOptions},
+    net::{Connect, Network, Place},
     settings::{self, UpstreamUrl},
 };
 
@@ -98,13 +98,18 @@ impl Dialer {
         Self { upstream: Arc::clone(upstream), client: client(connect) }
     }
 
-    /// The client for requests to this URL. All hosts share a client. A dial of a unix socket creates another one, because
-    /// awc passes only host and port to its connector.
+    /// The client for requests to this URL. All hosts share a client. A dial of a unix socket or with TLS creates another
+    /// one, because awc passes only host and port to its connector.
     pub(super) fn client_for(&self, url: &UpstreamUrl) -> Client {
         match url.place() {
-            Some(Place::Path(_)) => client_to(url, &self.upstream.network, self.upstream.settings.tcp),
+            Some(Place::Path(_)) => self.client_to(url),
+            _ if url.is_secure() => self.client_to(url),
             _ => self.client.clone(),
         }
+    }
+
+    fn client_to(&self, url: &UpstreamUrl) -> Client {
+        client_to(url, &self.upstream.network, &self.upstream.settings)
     }
 
     /// The upstream of the dialer.
@@ -114,11 +119,24 @@ impl Dialer {
 }
 
 /// A client for requests to this URL.
-pub(super) fn client_to(url: &UpstreamUrl, network: &Arc<Network>, options: TcpOptions) -> Client {
-    let connect = Connect::new(Arc::clone(network), options);
+pub(super) fn client_to(url: &UpstreamUrl, network: &Arc<Network>, settings: &settings::Upstream) -> Client {
+    let connect = connector_to(url, network, settings);
     match url.place() {
         Some(place) => client(connect.to(place)),
         None => client(connect),
+    }
+}
+
+/// The connector for this URL, with TLS if the URL requires it.
+pub(super) fn connector_to(
+    url: &UpstreamUrl,
+    network: &Arc<Network>,
+    settings: &settings::Upstream,
+) -> Connect {
+    let connect = Connect::new(Arc::clone(network), settings.tcp);
+    match url.is_secure() {
+        true => connect.secured(&settings.tls, url.host().unwrap_or_default()),
+        false => connect,
     }
 }
 

@@ -12,7 +12,7 @@ use awc::error::{ConnectError, SendRequestError, WsClientError};
 use super::refused::Refused;
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind},
-    net::LookupError,
+    net::{LookupError, TlsError},
 };
 
 /// The process has no file descriptor left (EMFILE).
@@ -48,6 +48,9 @@ pub enum DialError {
     /// The host name has no address.
     #[error("host name cannot be resolved: {0}")]
     Resolve(LookupError),
+    /// There is no secure connection.
+    #[error("TLS: {0}")]
+    Tls(TlsError),
     /// The socket failed.
     #[error("IO error: {0}")]
     Io(io::Error),
@@ -96,6 +99,7 @@ impl DialError {
             }
             Self::Closed => ConnectFailure::Reset,
             Self::Resolve(_) => ConnectFailure::Lookup,
+            Self::Tls(_) => ConnectFailure::Tls,
             Self::Io(error) => match error.kind() {
                 ErrorKind::ConnectionRefused => ConnectFailure::Refused,
                 ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => ConnectFailure::Reset,
@@ -128,17 +132,28 @@ impl From<WsClientError> for DialError {
     }
 }
 
+impl From<io::Error> for DialError {
+    fn from(error: io::Error) -> Self {
+        match TlsError::of(&error) {
+            Some(error) => Self::Tls(error),
+            None => Self::Io(error),
+        }
+    }
+}
+
 impl From<SendRequestError> for DialError {
     fn from(error: SendRequestError) -> Self {
         match error {
             SendRequestError::Connect(ConnectError::Io(error)) | SendRequestError::Send(error) => {
-                Self::Io(error)
+                error.into()
             }
             SendRequestError::Connect(ConnectError::Disconnected) => Self::Closed,
             SendRequestError::Connect(ConnectError::Resolver(error)) => Self::Resolve(lookup_error(&*error)),
             SendRequestError::Connect(_) => Self::Resolve(LookupError::NotFound),
-            SendRequestError::Response(ParseError::Io(error)) if error.raw_os_error().is_some() => {
-                Self::Io(error)
+            SendRequestError::Response(ParseError::Io(error))
+                if error.raw_os_error().is_some() || TlsError::of(&error).is_some() =>
+            {
+                error.into()
             }
             // The connection ended in the middle of the answer's head.
             SendRequestError::Response(ParseError::Io(_)) => Self::Closed,
@@ -162,7 +177,7 @@ impl From<actix_tls::connect::ConnectError> for DialError {
     fn from(error: actix_tls::connect::ConnectError) -> Self {
         use actix_tls::connect::ConnectError;
         match error {
-            ConnectError::Io(error) => Self::Io(error),
+            ConnectError::Io(error) => error.into(),
             ConnectError::Resolver(error) => Self::Resolve(lookup_error(&*error)),
             _ => Self::Resolve(LookupError::NotFound),
         }

@@ -58,6 +58,8 @@ pub struct Link<S, T> {
     /// Bytes that were read but not decoded when the last turn ended.
     rest: Bytes,
     eof: bool,
+    /// Whether the socket may hold bytes that it has taken and not passed on, as TLS does.
+    unflushed: bool,
     /// Maximum size in bytes of an incomplete message in the current turn.
     allowance: usize,
     /// The rest of the current turn's quota.
@@ -79,6 +81,7 @@ where
             scratch: None,
             rest,
             eof: false,
+            unflushed: false,
             allowance: usize::MAX,
             quota: Quota::new(),
             liveness: Liveness::new(config, now()),
@@ -231,8 +234,8 @@ where
     }
 
     /// Writes queued bytes until the socket is full. `done` receives the token of each message that is
-    /// completely written. Ready when the outbox is empty; pending when the socket is full or the turn's
-    /// quota of writes is used up.
+    /// completely written. Ready when the outbox is empty and the socket has passed everything on; pending when
+    /// the socket is full or the turn's quota of writes is used up.
     ///
     /// # Errors
     /// When the socket fails.
@@ -253,18 +256,30 @@ where
             match written? {
                 Poll::Pending => {
                     self.outbox.blocked();
-                    self.liveness.blocked(now());
-                    self.set_alarm(cx.waker());
-                    return Poll::Pending;
+                    return self.blocked(cx);
                 }
                 Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(count) => {
+                    self.unflushed = true;
                     self.liveness.took(now());
                     self.outbox.advance(count, &mut done);
                 }
             }
         }
+        if self.unflushed {
+            if Pin::new(&mut self.socket).poll_flush(cx)?.is_pending() {
+                return self.blocked(cx);
+            }
+            self.unflushed = false;
+            self.liveness.took(now());
+        }
         Poll::Ready(Ok(()))
+    }
+
+    fn blocked(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.liveness.blocked(now());
+        self.set_alarm(cx.waker());
+        Poll::Pending
     }
 
     /// Waits until the peer has sent its close frame or ended the connection, and discards everything else.
@@ -308,7 +323,7 @@ where
     pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let ended = match self.poll_flush(cx, drop) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
-            _ => self.poll_forget(cx).map(drop),
+            _ => self.poll_forget(cx).map(|_| self.shut_down(cx)),
         };
         self.end_turn();
         ended
@@ -346,6 +361,13 @@ where
     /// When the socket fails.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    /// Shuts down the proxy's direction of a connection that has ended, as far as the socket takes it at once. With TLS,
+    /// this sends `close_notify`.
+    pub fn shut_down(&mut self, cx: &mut Context<'_>) {
+        // The connection is closed next, in any case.
+        let _ = self.poll_shutdown(cx);
     }
 
     #[cfg(test)]

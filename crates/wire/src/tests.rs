@@ -299,6 +299,29 @@ fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) ->
     (std::mem::take(&mut link.socket_mut().output), done)
 }
 
+/// A socket may keep what it has taken, as TLS does.
+#[test]
+fn what_the_socket_keeps_is_passed_on_before_a_flush_is_ready() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let (near, mut far) = tokio::io::duplex(8);
+    let near = tokio::io::BufWriter::new(near);
+    let mut link: Link<_, usize> = Link::new(near, Role::Server, LIMITS, &LivenessConfig::OFF, Bytes::new());
+    link.push(Message::text("twelve bytes"), 0).unwrap();
+    let mut done = 0;
+    assert!(link.poll_flush(&mut cx, |_| done += 1).is_pending(), "8 of 14 bytes fit");
+    assert!((done, link.outbox().is_empty(), link.is_blocked()) == (1, true, true));
+    let mut bytes = Vec::new();
+    for expected in [8, 6] {
+        let mut part = [0; 20];
+        let mut buffer = ReadBuf::new(&mut part);
+        assert!(Pin::new(&mut far).poll_read(&mut cx, &mut buffer).is_ready());
+        assert_eq!(buffer.filled().len(), expected);
+        bytes.extend_from_slice(buffer.filled());
+        assert!(link.poll_flush(&mut cx, |_| done += 1).is_ready());
+    }
+    assert_eq!((&bytes[2..], link.is_blocked()), (&b"twelve bytes"[..], false));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -199,6 +199,9 @@ impl Session {
                 CloseIntent::Reject(_) => link.poll_rejected(task).is_ready(),
             };
             if done {
+                if !matches!(intent, CloseIntent::Gone(_)) {
+                    link.shut_down(task);
+                }
                 self.closed(ctx);
             }
         }

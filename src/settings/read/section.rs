@@ -133,6 +133,12 @@ impl<'a> Section<'a> {
         self.reader.note(Problem { key, value, origin, text: text.into() });
     }
 
+    /// Reports a problem with the value of a key, which is invalid: no further check uses it.
+    pub(crate) fn wrong(&self, name: &str, text: impl Into<String>) {
+        self.reader.wrong.borrow_mut().push(format!("{}.{name}", self.path));
+        self.problem(name, text);
+    }
+
     /// Reports that the value of a key does not fit the values of the keys `others`. Nothing is reported if
     /// one of these values is invalid.
     pub(crate) fn conflict(&self, name: &str, others: &[&str], text: impl Into<String>) {

@@ -83,6 +83,7 @@ fn every_choice_has_an_effect() {
         + "path = \"/a\"\n";
     // A journal needs a stream.
     let stream = text.replace("exchange = \"request\"\n", "");
+    let secure = text.replace("ws://", "wss://");
     let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
     for section in &SECTIONS {
         for key in section.keys() {
@@ -98,6 +99,7 @@ fn every_choice_has_an_effect() {
                     // A notice needs error replies.
                     "recovery.notice" => &text,
                     name if name.starts_with("recovery.") => &journal,
+                    name if name.starts_with("tls.") => &secure,
                     _ => &text,
                 };
                 let mut layers = layers(text, &[]).unwrap();

@@ -93,9 +93,10 @@ impl Blame {
             _ if failure.location != FailureLocation::Upstream => Self::None,
             FailureKind::Closed(_) => Self::None,
             FailureKind::Connect(cause) => match cause {
-                ConnectFailure::Refused | ConnectFailure::Lookup | ConnectFailure::Socket => {
-                    Self::Unreachable
-                }
+                ConnectFailure::Refused
+                | ConnectFailure::Lookup
+                | ConnectFailure::Socket
+                | ConnectFailure::Tls => Self::Unreachable,
                 ConnectFailure::Reset | ConnectFailure::Timeout => Self::Lost,
                 ConnectFailure::Status(500..) | ConnectFailure::Handshake => Self::Unfit,
                 ConnectFailure::Status(_) => Self::Answered,

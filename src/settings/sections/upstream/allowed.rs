@@ -97,6 +97,12 @@ impl AllowedUrl {
         bare(self) == bare(other)
     }
 
+    /// Whether it allows URLs with TLS.
+    pub(super) fn is_secure(&self) -> bool {
+        let (Self::Exact(url) | Self::Prefix(url)) = self;
+        url.starts_with("wss://")
+    }
+
     fn admits(&self, normal: &str) -> bool {
         match self {
             Self::Exact(url) => userinfo::split(url).0 == normal,

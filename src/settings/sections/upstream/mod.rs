@@ -9,6 +9,7 @@ mod moves;
 mod pool;
 mod recovery;
 mod restart;
+mod tls;
 mod unix;
 mod url;
 
@@ -22,7 +23,7 @@ use super::{
     tcp,
 };
 use crate::{
-    net::TcpOptions,
+    net::{TcpOptions, TlsClient},
     policy::{MovePolicy, OnEnd, PoolPolicy},
     settings::read::Section,
     wire,
@@ -55,6 +56,8 @@ pub struct Upstream {
     pub resolve_each: Option<Duration>,
     /// URLs that a pipeline may choose by `$url` instead of `url`.
     pub allow_urls: Vec<AllowedUrl>,
+    /// How servers with `wss://` are connected to.
+    pub tls: TlsClient,
     /// How the upstream's messages become events, and back.
     pub format: Format,
     /// Limits on the upstream's messages.
@@ -134,6 +137,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let (liveness, tcp) = (liveness::read(section, None), tcp::read(section));
     slow_consumer::check(section, &liveness, SlowConsumer::Disconnect, &tcp);
     let limits = limits::read(section);
+    let tls = tls::read(section, listed.as_deref(), allow_urls.as_deref(), file.is_some());
     let recovery = recovery::read(section, exchange, format.as_ref(), limits);
     let upstream = Upstream {
         name: name.to_owned(),
@@ -164,6 +168,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         endpoints: listed?,
         endpoints_file: file,
         allow_urls: allow_urls?,
+        tls: tls?,
         format: format?,
     };
     Some(Arc::new(upstream))

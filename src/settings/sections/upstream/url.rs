@@ -33,11 +33,8 @@ pub enum UrlError {
     /// The text cannot be parsed as a URL.
     #[error("not a URL: {0}; a WebSocket URL looks like ws://host:port/path")]
     Syntax(url::ParseError),
-    /// TLS to upstreams is not supported yet.
-    #[error("wss:// is not supported yet; only ws:// is")]
-    TlsNotYet,
-    /// The URL has another scheme than `ws`.
-    #[error("the scheme is not ws; a WebSocket URL looks like ws://host:port/path")]
+    /// The URL has another scheme than `ws` or `wss`.
+    #[error("the scheme is not ws or wss; a WebSocket URL looks like ws://host:port/path")]
     Scheme,
     /// The URL has a fragment, which RFC 6455 section 3 forbids.
     #[error("a WebSocket URL has no fragment (#)")]
@@ -80,7 +77,10 @@ pub enum UrlError {
     NotAllowed(String),
 }
 
-/// A checked URL, `ws://` or `unix:`. Clones share the texts, because each session has several clones.
+/// The beginning of the URL of a server that is connected to with TLS.
+const SECURE: &str = "wss://";
+
+/// A checked URL, `ws://`, `wss://` or `unix:`. Clones share the texts, because each session has several clones.
 ///
 /// # Security
 /// The `Debug` form is masked.
@@ -134,7 +134,7 @@ impl UpstreamUrl {
     /// ```
     ///
     /// # Errors
-    /// When the URL is neither `ws://` with a host nor `unix:` with an absolute path, or has a fragment.
+    /// When the URL is neither `ws://` or `wss://` with a host nor `unix:` with an absolute path, or has a fragment.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         if let Some(parts) = unix::split(text) {
             check_letters(text)?;
@@ -167,12 +167,25 @@ impl UpstreamUrl {
         Self { text: text.into(), ..self.clone() }
     }
 
-    /// The URL of the handshake's request. That of a unix socket has the host `localhost`.
+    /// The URL of the handshake's request, always with `ws://`, because TLS is a matter of the connection below it. That
+    /// of a unix socket has the host `localhost`.
     pub fn request(&self) -> Cow<'_, str> {
-        match unix::split(&self.text) {
-            Some(url) => Cow::Owned(url.request_url()),
-            None => Cow::Borrowed(&self.text),
+        match (unix::split(&self.text), self.text.strip_prefix(SECURE)) {
+            (Some(url), _) => Cow::Owned(url.request_url()),
+            (None, Some(rest)) => Cow::Owned(format!("ws://{rest}")),
+            (None, None) => Cow::Borrowed(&self.text),
         }
+    }
+
+    /// Whether the connection is secured by TLS.
+    pub fn is_secure(&self) -> bool {
+        self.text.starts_with(SECURE)
+    }
+
+    /// The host in the URL, a name or an address; `None` for a unix socket.
+    pub fn host(&self) -> Option<String> {
+        let url = Url::parse(&self.text).ok()?;
+        Some(url.host_str()?.trim_matches(['[', ']']).to_owned())
     }
 
     /// The parts of the URL as written: with a path only if one was written.
@@ -210,7 +223,7 @@ impl UpstreamUrl {
     /// An address of the URL's host, preferably IPv4; `None` if the name cannot be resolved.
     pub fn look_up(&self) -> Option<SocketAddr> {
         let url = Url::parse(&self.text).ok()?;
-        let addresses = url.socket_addrs(|| Some(80)).ok()?;
+        let addresses = url.socket_addrs(|| None).ok()?;
         addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
     }
 
@@ -225,7 +238,7 @@ impl UpstreamUrl {
             return Some(Place::Path(url.socket.into()));
         }
         let url = Url::parse(&self.text).ok()?;
-        let port = url.port().unwrap_or(80);
+        let port = url.port_or_known_default()?;
         Some(match self.address {
             Some(address) => Place::Address(SocketAddr::new(address, port)),
             None => Place::Host(url.host_str()?.to_owned(), port),
@@ -234,7 +247,10 @@ impl UpstreamUrl {
 
     /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.
     pub fn origin(&self) -> Option<Origin> {
-        let url = Url::parse(&self.request()).ok()?;
+        let url = match unix::split(&self.text) {
+            Some(url) => Url::parse(&url.request_url()).ok()?,
+            None => Url::parse(&self.text).ok()?,
+        };
         let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
         let segments = url.path_segments().into_iter().flatten();
         let path = segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
@@ -259,12 +275,11 @@ pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
     check_letters(text)?;
     let url = Url::parse(text).map_err(UrlError::Syntax)?;
     match url.scheme() {
-        "ws" => {}
-        "wss" => return Err(UrlError::TlsNotYet),
+        "ws" | "wss" => {}
         _ => return Err(UrlError::Scheme),
     }
     // The parser reads `ws:host` and `ws:///host` as if they had two slashes.
-    let authority = text.get("ws:".len()..).and_then(|rest| rest.strip_prefix("//"));
+    let authority = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
     if authority.is_none_or(|rest| rest.starts_with('/')) {
         return Err(UrlError::Syntax(url::ParseError::EmptyHost));
     }
@@ -315,185 +330,4 @@ pub(super) fn entry(text: &str) -> Result<String, UrlError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::settings::{AllowedUrl, Upstream, fixture};
-
-    fn upstream(allow: &[&str]) -> Upstream {
-        let mut upstream = fixture::upstream();
-        upstream.allow_urls = allow.iter().map(|text| AllowedUrl::parse(text).unwrap()).collect();
-        upstream
-    }
-
-    #[test]
-    fn a_url_stays_as_written_where_that_is_safe() {
-        let table = [
-            ("ws://localhost:8139", "ws://localhost:8139"),
-            ("ws://127.0.0.1:8139/a?b=c", "ws://127.0.0.1:8139/a?b=c"),
-            ("ws://EXAMPLE.com:80", "ws://example.com/"),
-            ("WS://h/a/../b", "ws://h/b"),
-            ("ws://[::1]:9/", "ws://[::1]:9/"),
-            ("ws://bücher.example/", "ws://xn--bcher-kva.example/"),
-            ("ws://u:p@h/", "ws://u:p@h/"),
-        ];
-        for (written, text) in table {
-            assert_eq!(&*UpstreamUrl::parse(written).unwrap().text, text, "{written}");
-        }
-    }
-
-    #[test]
-    fn a_url_has_the_parts_that_were_written() {
-        let parts = |origin, path, query| UrlParts { origin, path, query };
-        for (written, expected) in [
-            ("ws://h:1", parts("ws://h:1", None, None)),
-            ("ws://H:80", parts("ws://h", None, None)),
-            ("ws://h/", parts("ws://h", Some("/"), None)),
-            ("ws://h?a/b?", parts("ws://h", None, Some("a/b?"))),
-            ("ws://u:p@h/a/b?c", parts("ws://u:p@h", Some("/a/b"), Some("c"))),
-            ("ws://[::1]:9/a?", parts("ws://[::1]:9", Some("/a"), Some(""))),
-        ] {
-            assert_eq!(UpstreamUrl::parse(written).unwrap().parts(), expected, "{written}");
-        }
-    }
-
-    #[test]
-    fn invalid_urls_are_refused() {
-        let table = [
-            ("", "not a URL: relative URL without a base"),
-            ("127.0.0.1:8139", "not a URL: relative URL without a base"),
-            ("localhost:8139", "the scheme is not ws"),
-            ("ws://", "not a URL: empty host"),
-            ("ws:host", "not a URL: empty host"),
-            ("ws:///host", "not a URL: empty host"),
-            ("ws://h:99999", "not a URL: invalid port number"),
-            ("ws://h:0", "port 0"),
-            ("wss://h", "wss:// is not supported yet"),
-            ("http://h", "the scheme is not ws"),
-            ("ws://h/#a", "fragment"),
-            ("ws://h/a b", "spaces"),
-            ("ws://h\t/", "spaces"),
-            ("ws:\\\\h", "backslash"),
-            ("ws://a%3Ab:secret@h", "the user has no colon"),
-            ("ws://a:%0d%0ax@h", "without control characters"),
-            ("ws://a:%ff@h", "percent-encoded UTF-8"),
-        ];
-        for (text, expected) in table {
-            let error = UpstreamUrl::parse(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn an_allowed_url_names_its_host() {
-        assert_eq!(AllowedUrl::parse("ws://H:80/a"), Ok(AllowedUrl::Exact("ws://h/a".to_owned())));
-        assert_eq!(AllowedUrl::parse("ws://h:1/*"), Ok(AllowedUrl::Prefix("ws://h:1/".to_owned())));
-        let table = [
-            ("*", UrlError::OpenPrefix),
-            ("ws://*", UrlError::OpenPrefix),
-            ("ws://h*", UrlError::OpenPrefix),
-            ("ws://h:80*", UrlError::OpenPrefix),
-            ("wss://h*", UrlError::TlsNotYet),
-            ("ws://*/a", UrlError::Star),
-            ("ws://h/*/a", UrlError::Star),
-            ("ws://h/a**", UrlError::Star),
-            ("ws://u%3Av@h/", UrlError::BadUserinfo(BadUserinfo)),
-            ("ws://u@h*", UrlError::OpenPrefix),
-            ("ws://h/../*", UrlError::DotSegment),
-        ];
-        for (text, error) in table {
-            let refused = AllowedUrl::parse(text).unwrap_err();
-            let same_kind = std::mem::discriminant(&refused) == std::mem::discriminant(&error);
-            assert!(same_kind, "{text}: {refused:?}");
-        }
-    }
-
-    #[test]
-    fn a_pipeline_chooses_among_the_allowed_urls() {
-        let upstream = upstream(&["ws://good.example/app/*", "ws://other.example:81/x"]);
-        for (text, dialled) in [
-            ("ws://good.example/app/a?b", "ws://good.example/app/a?b"),
-            ("ws://GOOD.example:80/app/a", "ws://good.example/app/a"),
-            ("ws://other.example:81/x", "ws://other.example:81/x"),
-            ("ws://127.0.0.1:8139", "ws://127.0.0.1:8139"),
-            ("ws://127.1:8139/", "ws://127.0.0.1:8139/"),
-        ] {
-            assert_eq!(upstream.allows(text).map(|url| url.text).as_deref(), Ok(dialled), "{text}");
-        }
-    }
-
-    #[test]
-    fn user_and_password_are_those_of_the_entry_that_admits_a_url() {
-        let mut upstream = upstream(&["ws://me:s%C3%A9cret@good.example/app/*", "ws://you@good.example/x"]);
-        upstream.url = UpstreamUrl::parse("ws://own:pw@127.0.0.1:8139").unwrap();
-        for (text, dialled, shown) in [
-            (
-                "ws://good.example/app/a",
-                "ws://me:s%C3%A9cret@good.example/app/a",
-                "ws://***@good.example/app/a",
-            ),
-            ("ws://good.example/x", "ws://you@good.example/x", "ws://***@good.example/x"),
-            ("ws://127.0.0.1:8139", "ws://own:pw@127.0.0.1:8139", "ws://***@127.0.0.1:8139"),
-            ("ws://127.0.0.1:8139/", "ws://own:pw@127.0.0.1:8139/", "ws://***@127.0.0.1:8139/"),
-        ] {
-            let url = upstream.allows(text).unwrap();
-            assert_eq!((&*url.text, &*url.shown), (dialled, shown), "{text}");
-        }
-        for text in ["ws://me:s%C3%A9cret@good.example/app/a", "ws://you@good.example/x"] {
-            assert_eq!(
-                upstream.allows(text),
-                Err(UrlError::Userinfo),
-                "a program has no credentials: {text}"
-            );
-        }
-    }
-
-    #[test]
-    fn lookalikes_of_an_allowed_url_are_refused() {
-        let upstream = upstream(&["ws://good.example/app/*"]);
-        let other = UrlError::NotAllowed("echo".to_owned());
-        let table = [
-            ("ws://good.example@evil/app/", UrlError::Userinfo),
-            ("ws://good.example:80@evil/app/", UrlError::Userinfo),
-            ("ws://@good.example/app/", UrlError::Userinfo),
-            ("ws://good.example.evil/app/", other.clone()),
-            ("ws://good.example:81/app/", other.clone()),
-            ("ws://good.example/ap", other.clone()),
-            ("ws://good.example/application", other.clone()),
-            ("ws://good.example/app/../admin", UrlError::DotSegment),
-            ("ws://good.example/app/%2e%2E/admin", UrlError::DotSegment),
-            ("ws://good.example/app/..%2fadmin", UrlError::DotSegment),
-            ("ws://good.example/app/%252e%252e/admin", UrlError::DotSegment),
-            ("ws://good.example/app/..;/admin", UrlError::DotSegment),
-            ("ws://good.example/app/..%3bx/admin", UrlError::DotSegment),
-            ("ws://good.example/app/%5c..", UrlError::Backslash),
-            ("ws://good.example\\@evil/app/", UrlError::Backslash),
-            ("ws://good.example/app/\r\nHost: evil", UrlError::Blank),
-            ("ws://good.example/app/%0d%0a", UrlError::Blank),
-            ("ws://go\u{200b}od.example/app/", other.clone()),
-            ("wss://good.example/app/", UrlError::TlsNotYet),
-            ("", UrlError::Syntax(url::ParseError::RelativeUrlWithoutBase)),
-        ];
-        for (text, error) in table {
-            if text.contains('\u{200b}') {
-                // dropped by IDNA: the very same host, in its normal form
-                assert_eq!(&*upstream.allows(text).unwrap().text, "ws://good.example/app/");
-            } else {
-                assert_eq!(upstream.allows(text), Err(error), "{text}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_passes_begins_with_what_is_allowed(text in r"(ws:|/|\\|@|:|80|good\.example|evil|app|\.|%2e|%2f|\?|#|\*|[a-z]){0,14}") {
-            let upstream = upstream(&["ws://good.example/app/*"]);
-            for text in [text.clone(), format!("ws://{text}"), format!("ws://good.example{text}")] {
-                if let Ok(url) = upstream.allows(&text) {
-                    prop_assert!(url.text.starts_with("ws://good.example/app/"), "{} from {}", url.text, text);
-                }
-            }
-        }
-    }
-}
+mod tests;

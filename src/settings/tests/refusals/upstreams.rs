@@ -159,13 +159,13 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     (
         "upstream.echo",
-        "url = \"wss://h\"",
-        "upstream.echo.url = \"wss://h\" (/etc/towline.toml): wss:// is not supported yet; only ws:// is",
+        "url = \"wss:h\"",
+        "upstream.echo.url = \"wss:h\" (/etc/towline.toml): not a URL: empty host",
     ),
     (
         "upstream.echo",
         "url = \"http://me:secret@h?secret\"",
-        "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws",
+        "upstream.echo.url = \"http://***@h?***\" (/etc/towline.toml): the scheme is not ws or wss",
     ),
     ("upstream.echo", "url = \"ws://h/#x\"", "a WebSocket URL has no fragment (#)"),
     (
