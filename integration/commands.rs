@@ -46,7 +46,7 @@ fn a_wrong_value_names_key_value_and_what_is_allowed() {
         (r#"upstream.echo.exchange = "both""#, &["upstream.echo.exchange", "both", "stream", "request"]),
         (r#"upstream.echo.on_give_up = "cry""#, &["upstream.echo.on_give_up", "cry", "keep", "close"]),
         (r#"upstream.echo.url = "http://127.0.0.1""#, &["upstream.echo.url", "http://127.0.0.1", "ws://"]),
-        (r#"upstream.echo.url = "wss://127.0.0.1""#, &["upstream.echo.url", "wss://"]),
+        (r#"upstream.echo.url = "wss:127.0.0.1""#, &["upstream.echo.url", "wss:127"]),
         (r#"upstream.echo.url = "nonsense""#, &["upstream.echo.url", "nonsense"]),
         (r#"upstream.echo.reply_timeout = "-3s""#, &["upstream.echo.reply_timeout", "-3s"]),
         ("upstream.echo.max_in_flight = 0", &["upstream.echo.max_in_flight", "0"]),

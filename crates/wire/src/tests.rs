@@ -306,7 +306,7 @@ fn what_the_socket_keeps_is_passed_on_before_a_flush_is_ready() {
     let (near, mut far) = tokio::io::duplex(8);
     let near = tokio::io::BufWriter::new(near);
     let mut link: Link<_, usize> = Link::new(near, Role::Server, LIMITS, &LivenessConfig::OFF, Bytes::new());
-    link.push(Message::text("twelve bytes"), 0).unwrap();
+    link.push(Message::Text("twelve bytes".into()), 0).unwrap();
     let mut done = 0;
     assert!(link.poll_flush(&mut cx, |_| done += 1).is_pending(), "8 of 14 bytes fit");
     assert!((done, link.outbox().is_empty(), link.is_blocked()) == (1, true, true));

@@ -343,7 +343,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.echo",
         "allow_urls = [\"http://h/\", \"ws://h*\", \"ws://g/\"]",
-        "\"http://h/\": the scheme is not ws; a WebSocket URL looks like ws://host:port/path; \"ws://h*\": \
+        "\"http://h/\": the scheme is not ws or wss; a WebSocket URL looks like ws://host:port/path; \"ws://h*\": \
          the part before the *",
     ),
     (
