@@ -190,6 +190,26 @@ fn a_connection_that_an_endpoint_closes_to_restart_is_replaced_by_one_elsewhere_
     }
 }
 
+/// Servers that answer and then close, one after the other, are not dialed without backoff.
+#[test]
+fn a_second_connection_that_is_closed_to_restart_is_replaced_after_the_usual_delay() {
+    let [one, two] = [TestUpstream::echo(), TestUpstream::echo()];
+    let settings = Settings::request("ws://unused")
+        .endpoints(&format!("[{:?}, {:?}]", one.url(), two.url()))
+        .with(r#"upstream.echo.restart = { min = "1h", max = "1h" }"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    let (first, second) = if one.live() == 1 { (&one, &two) } else { (&two, &one) };
+    first.kill_all(Death::Close(1001, "restarting"));
+    wait_for("the session to be at the other endpoint", PATIENCE, || second.live() == 1);
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("hello"), "hello");
+    second.kill_all(Death::Close(1001, "restarting"));
+    proxy.wait_log("connector restart session=*attempt=1 delay=3600000ms");
+    assert_eq!(proxy.count_log("connector restart session=*attempt=1 delay=0ms"), 1);
+}
+
 #[test]
 fn an_overloaded_endpoint_gives_sessions_to_one_that_is_added() {
     for settings in modes("ws://unused") {

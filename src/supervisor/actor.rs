@@ -60,6 +60,8 @@ pub struct Supervisor {
     timer: Option<SpawnHandle>,
     /// Waits that ended early, because an endpoint came up, since a connection last proved good.
     early: u32,
+    /// When a reconnect was last made without delay, because the server had closed the connection to stop.
+    undelayed: Option<Instant>,
     /// The move to another connection of the route's own upstream.
     moving: Moving<Box<Dialed>, Place>,
     /// The session can move while it has this.
@@ -115,6 +117,7 @@ impl Supervisor {
                 lease: None,
                 timer: None,
                 early: 0,
+                undelayed: None,
                 moving: Moving::No,
                 movable: None,
                 quiet: Quiet::new(),

@@ -84,10 +84,22 @@ impl Supervisor {
             return;
         }
         let Verdict { attempt, gives_up, .. } = lost.verdict;
-        if let Some(elsewhere) = elsewhere.filter(|_| is_own && attempt == 1 && !gives_up) {
+        if let Some(elsewhere) = elsewhere.filter(|_| is_own && attempt == 1 && !gives_up && self.may_hurry())
+        {
             (self.lease, lost.verdict.delay) = (Some(elsewhere), Duration::ZERO);
         }
         self.redial_later(&lost, ctx);
+    }
+
+    /// Whether a reconnect may be made without delay; records that it is. It is once within `restart.max`: servers that
+    /// greet each client and stop at once would be dialed without backoff.
+    fn may_hurry(&mut self) -> bool {
+        let (now, pause) = (Instant::now(), self.plan.settings().restart.max);
+        let may = self.undelayed.is_none_or(|last| now.saturating_duration_since(last) >= pause);
+        if may {
+            self.undelayed = Some(now);
+        }
+        may
     }
 
     /// Reports the loss of an established connection to the upstream. A failed dial has been reported
