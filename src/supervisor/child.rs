@@ -19,7 +19,7 @@ use std::{
 use super::{Policy, Verdict, loss::Connection};
 use crate::{
     connector::Generation,
-    failure::Failure,
+    failure::{Failure, FailureKind},
     settings::{Restart, UpstreamUrl},
     upstream::{Destination, Endpoint},
 };
@@ -242,7 +242,10 @@ impl<C: Clone> Child<C> {
     /// Records that the connector ended, or that a first dial without connector failed, and that the client
     /// stays. Returns when to connect again; `chance` is a random number in [0, 1).
     pub fn lost(&mut self, failure: &Failure, now: Instant, chance: f64) -> Verdict {
-        if let State::Up(_, since) = self.state {
+        // A connection on which the replay fails serves nobody, however long that takes.
+        if let State::Up(_, since) = self.state
+            && failure.kind != FailureKind::Recovery
+        {
             self.policy.was_up(now.saturating_duration_since(since));
         }
         self.down = Some(Box::new(failure.while_down()));
@@ -279,10 +282,7 @@ impl<C: Clone> Child<C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        failure::{ConnectFailure, FailureKind},
-        settings::fixture,
-    };
+    use crate::{failure::ConnectFailure, settings::fixture};
 
     const SECOND: Duration = Duration::from_secs(1);
     const NEXT: Generation = Generation(7);
@@ -390,6 +390,17 @@ mod tests {
         assert_eq!(lost_after(&mut child, 10 * SECOND), 1);
         child.proved();
         assert_eq!(lost_after(&mut child, SECOND), 1, "a message of the peer is proof, too");
+    }
+
+    #[test]
+    fn a_connection_on_which_the_replay_fails_is_not_good() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        let refused = Failure::connection(FailureKind::Recovery, "no answer");
+        for attempt in 1..5 {
+            child.started("a");
+            comes_up(&mut child, now);
+            assert_eq!(child.lost(&refused, now + 60 * SECOND, 0.0).attempt, attempt);
+        }
     }
 
     #[test]
