@@ -30,7 +30,7 @@ pub struct Limits {
     pub max_entries: usize,
     /// Requests without answer.
     pub max_requests: usize,
-    /// Bytes of all kept messages with their ids, and apart from these the bytes of messages that wait for a
+    /// Bytes of all kept messages with their ids and cursors, and apart from these the bytes of messages that wait for a
     /// replay.
     pub max_bytes: usize,
     /// Bytes of one packet of a protocol whose packets may span messages.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    Engine, Hello, Number, Pending,
+    Closed, Engine, Hello, Number, Pending,
     entry::{Entry, MAX_TOKEN, RECENT, State},
     patch,
 };
@@ -107,8 +107,9 @@ impl Engine {
             |hello: &Hello| hello.slot == slot && covers(&hello.message.payload, &message.payload);
         let covered = self.hellos.iter().filter(|hello| is_covered(hello));
         let freed: usize = covered.map(|hello| hello.message.payload.len()).sum();
-        self.check_bytes(message.payload.len(), freed)?;
+        self.make_bytes(message.payload.len(), freed)?;
         self.hellos.retain(|hello| !is_covered(hello));
+        self.awaited_logins += 1;
         self.bytes = self.bytes - freed + message.payload.len();
         let payload = Bytes::copy_from_slice(&message.payload);
         let message = Message { payload, binary: message.binary };
@@ -169,11 +170,12 @@ impl Engine {
             self.deliver_reply((self.dialect().closed)(&context).map(Message::text));
             return Unit::Drop;
         };
-        self.note_closed(&upstream_id);
+        self.note_closed(&id.id, &upstream_id);
         match request {
             Some(request) => {
                 let id = patch::owned(id.id.clone());
-                self.put_pending(patch::owned(request), Pending::Close { event, id, context });
+                let upstream_id = upstream_id.clone();
+                self.put_pending(patch::owned(request), Pending::Close { event, id, upstream_id, context });
             }
             None => self.note_close(event),
         }
@@ -183,15 +185,15 @@ impl Engine {
         Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)]))
     }
 
-    /// Notes an id of the first connection that the upstream may use until it has the `close`.
-    fn note_closed(&mut self, id: &[u8]) {
-        if self.connections > 1 || !self.dialect().assigns || id.len() > MAX_TOKEN {
+    /// Notes an id that the upstream may use until it has the `close`.
+    fn note_closed(&mut self, id: &[u8], upstream_id: &Bytes) {
+        if !self.dialect().assigns || id.len() > MAX_TOKEN || upstream_id.len() > MAX_TOKEN {
             return;
         }
         if self.closed.len() == RECENT {
             self.closed.pop_front();
         }
-        self.closed.push_back(Bytes::copy_from_slice(id));
+        self.closed.push_back(Closed { id: Bytes::copy_from_slice(id), upstream_id: upstream_id.clone() });
     }
 
     /// Notes a `close` that has no answer, for the case that it is not written.
@@ -211,7 +213,7 @@ impl Engine {
             }
             self.forget_older_calls();
         }
-        self.check_bytes(pending.bytes(&request), 0)?;
+        self.make_bytes(pending.bytes(&request), 0)?;
         self.put_pending(patch::owned(request), pending);
         Ok(Unit::Keep)
     }
@@ -244,6 +246,9 @@ impl Engine {
             if self.is_full {
                 return Err(reason);
             }
+            if matches!(reason, Reason::TooManyBytes(_)) && self.forget_recent() {
+                continue;
+            }
             let is_failed = |(number, entry): &(&Number, &Entry)| {
                 let is_silent = entry.late_on != Some(self.connections);
                 entry.state == State::Failed && !entry.is_assigned && is_silent && Some(**number) != old
@@ -266,6 +271,11 @@ impl Engine {
             return Err(Reason::TooManyRequests(limits.max_requests));
         }
         self.check_bytes(bytes, old.map_or(0, Entry::bytes))
+    }
+
+    fn make_bytes(&mut self, more: usize, freed: usize) -> Result<(), Reason> {
+        let checked = self.check_bytes(more, freed);
+        if checked.is_err() && self.forget_recent() { self.check_bytes(more, freed) } else { checked }
     }
 
     fn check_bytes(&self, more: usize, freed: usize) -> Result<(), Reason> {

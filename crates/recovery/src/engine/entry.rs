@@ -1,6 +1,10 @@
 //! One subscription of a session.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hasher},
+    time::Instant,
+};
 
 use bytes::Bytes;
 
@@ -47,6 +51,8 @@ pub(super) struct Entry {
     pub(super) state: State,
     /// The gap that still needs a notice.
     pub(super) gap: Option<Since>,
+    /// When the subscription was restored, while the notice of its gap waits for the next message.
+    restored: Option<Instant>,
     /// The number of the connection on which a late answer, and data, may follow the failure.
     pub(super) late_on: Option<u64>,
     cursors: Cursors,
@@ -58,8 +64,8 @@ struct Cursors {
     last: Option<Bytes>,
     /// Whether the replay asks the upstream to continue at a cursor.
     resumes: bool,
-    /// The last cursors, oldest first; empty unless the replay asks for one.
-    recent: VecDeque<Bytes>,
+    /// Hashes of the last cursors, oldest first; empty unless the replay asks for one.
+    recent: VecDeque<u64>,
     /// Messages may come twice since the last reconnect.
     overlap: bool,
 }
@@ -76,20 +82,22 @@ pub(super) enum Continuity {
 impl Entry {
     pub(super) fn new(event: u64, connection: u64, message: Message, open: &Open<'_>) -> Self {
         let copy = |id: &[u8]| Bytes::copy_from_slice(id);
+        let id = open.id.as_deref().map(copy);
         Self {
             event,
             connection,
             // A slice would keep the whole read buffer in memory.
             open: Message { payload: copy(&message.payload), binary: message.binary },
             key: copy(&open.key),
-            id: open.id.as_deref().map(copy),
-            upstream_id: open.id.as_deref().map(copy),
+            upstream_id: id.clone(),
+            id,
             is_assigned: open.id.is_none(),
             instance: open.instance.as_deref().map(copy),
             context: open.context.clone(),
             once: open.once,
             state: if open.request.is_some() { State::Opening } else { State::Open },
             gap: None,
+            restored: None,
             late_on: None,
             cursors: Cursors { resumes: open.resume.is_some(), ..Cursors::default() },
         }
@@ -98,7 +106,21 @@ impl Entry {
     /// Bytes that the entry keeps.
     pub(super) fn bytes(&self) -> usize {
         let context: usize = self.context.iter().map(Bytes::len).sum();
-        self.open.payload.len() + self.key.len() + self.id.as_ref().map_or(0, Bytes::len) + context
+        let id = |id: &Option<Bytes>| id.as_ref().map_or(0, Bytes::len);
+        // Equal ids share their bytes.
+        let upstream_id = if self.upstream_id == self.id { 0 } else { id(&self.upstream_id) };
+        let kept = self.open.payload.len() + self.key.len() + context;
+        kept + id(&self.id) + upstream_id + id(&self.cursors.last) + self.recent_bytes()
+    }
+
+    /// Bytes of the recent cursors, which are a part of [`Self::bytes`].
+    pub(super) fn recent_bytes(&self) -> usize {
+        self.cursors.recent.len() * size_of::<u64>()
+    }
+
+    /// Forgets which cursors came before, apart from the last one.
+    pub(super) fn forget_recent(&mut self) {
+        self.cursors.recent = VecDeque::new();
     }
 
     pub(super) fn last_cursor(&self) -> Option<&Bytes> {
@@ -109,15 +131,24 @@ impl Entry {
     pub(super) fn lose(&mut self, since: Since) {
         self.state = State::Reopening;
         self.gap.get_or_insert(since);
+        self.restored = None;
         if self.is_assigned {
             self.upstream_id = None;
         }
         self.cursors.overlap = self.cursors.resumes;
     }
 
-    /// Takes the cursor of a new message.
-    pub(super) fn advance(&mut self, token: &[u8], numbered: bool) -> Continuity {
-        if self.cursors.overlap && self.cursors.recent.iter().any(|other| *other == token) {
+    /// The gap ends at `now`. Its notice waits for the next message.
+    pub(super) fn restored(&mut self, now: Instant) {
+        self.restored = Some(now);
+    }
+
+    /// Takes the cursor of a new message. `has_room`: one more recent cursor may be kept.
+    pub(super) fn advance(&mut self, token: &[u8], numbered: bool, has_room: bool) -> Continuity {
+        if self.once {
+            return Continuity::New(Missing::Unknown);
+        }
+        if self.cursors.overlap && self.cursors.recent.contains(&hash(token)) {
             return Continuity::Repeated;
         }
         self.cursors.overlap = false;
@@ -125,7 +156,7 @@ impl Entry {
             Some(last) if numbered => missing_between(last, token),
             _ => Missing::Unknown,
         };
-        self.cursors.record(token);
+        self.cursors.record(token, has_room);
         Continuity::New(missing)
     }
 
@@ -136,17 +167,20 @@ impl Entry {
         self.late_on = late_on;
         self.gap = None;
         self.open.payload = Bytes::new();
+        self.cursors = Cursors::default();
     }
 
     /// Drops the `open` because a bound is reached. The entry then ends with its connection.
     pub(super) fn forget_open(&mut self) {
         self.open.payload = Bytes::new();
+        self.cursors = Cursors::default();
         self.once = true;
     }
 
-    /// The gap's notice, once.
+    /// The gap's notice, once. The gap ends when the subscription was restored, or at `until` if that is not noted.
     pub(super) fn end_gap(&mut self, until: Instant, generation: u64, missing: Missing) -> Option<Gap> {
         let since = self.gap.take()?;
+        let until = self.restored.take().unwrap_or(until);
         let id = self.id.clone().unwrap_or_default();
         let entry = Some(GapEntry { key: self.key.clone(), id, event: self.event });
         Some(since.gap(entry, until, generation, missing))
@@ -154,19 +188,25 @@ impl Entry {
 }
 
 impl Cursors {
-    fn record(&mut self, token: &[u8]) {
+    fn record(&mut self, token: &[u8], has_room: bool) {
         if token.len() > MAX_TOKEN {
             return;
         }
-        let token = Bytes::copy_from_slice(token);
         if self.resumes {
-            if self.recent.len() == RECENT {
-                self.recent.pop_front();
+            let is_full = self.recent.len() == RECENT || !has_room;
+            let is_replaced = is_full && self.recent.pop_front().is_some();
+            if has_room || is_replaced {
+                self.recent.push_back(hash(token));
             }
-            self.recent.push_back(token.clone());
         }
-        self.last = Some(token);
+        self.last = Some(Bytes::copy_from_slice(token));
     }
+}
+
+fn hash(token: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(token);
+    hasher.finish()
 }
 
 fn missing_between(last: &[u8], next: &[u8]) -> Missing {

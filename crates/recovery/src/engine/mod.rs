@@ -57,8 +57,8 @@ pub(crate) struct Engine {
     pending: HashMap<Bytes, Pending>,
     /// The last events on the current connection that close a subscription without a request.
     closes: VecDeque<u64>,
-    /// The last ids that the client has closed on the first connection. The upstream may still send to them.
-    closed: VecDeque<Bytes>,
+    /// The last subscriptions that the client has closed on this connection. The upstream may still send to them.
+    closed: VecDeque<Closed>,
     early: Early,
     phase: Phase,
     /// The caller has fetched [`Output::Ready`], and with it all that comes before the client's messages.
@@ -72,8 +72,14 @@ pub(crate) struct Engine {
     lost: Option<Since>,
     /// The current connection has delivered data of a subscription, or answered a request.
     is_proved: bool,
+    /// A login of the journal was sent on the current connection.
+    has_replayed_login: bool,
+    /// Logins that the client has sent on the current connection and that have no answer.
+    awaited_logins: usize,
     /// Bytes of hellos, entries and pending requests.
     bytes: usize,
+    /// Those of recent cursors.
+    recent_bytes: usize,
     /// Gaps whose size the next message shows, with the deadline of their notice.
     deferred: VecDeque<(Instant, Number)>,
     outputs: VecDeque<Output>,
@@ -96,14 +102,21 @@ struct Hello {
 enum Pending {
     /// The client's request.
     Call { event: u64, context: Context },
-    /// The client's `close` of this id.
-    Close { event: u64, id: Bytes, context: Context },
+    /// The client's `close` of `id`, which is `upstream_id` to the upstream.
+    Close { event: u64, id: Bytes, upstream_id: Bytes, context: Context },
     /// The client's `open`.
     Open(Number),
     /// The replay's `open`.
     Replay(Number),
     /// The replay's `open`, which has failed by time-out.
     Abandoned,
+}
+
+/// A subscription that the client has closed.
+#[derive(Debug)]
+struct Closed {
+    id: Bytes,
+    upstream_id: Bytes,
 }
 
 /// Data of subscriptions whose id is not known yet.
@@ -166,7 +179,10 @@ impl Engine {
             last_event: None,
             lost: None,
             is_proved: false,
+            has_replayed_login: false,
+            awaited_logins: 0,
             bytes: 0,
+            recent_bytes: 0,
             deferred: VecDeque::new(),
             outputs: VecDeque::new(),
         }
@@ -283,6 +299,7 @@ impl Engine {
     fn remove(&mut self, number: Number) -> Option<Entry> {
         let entry = self.entries.remove(&number)?;
         self.bytes -= entry.bytes();
+        self.recent_bytes -= entry.recent_bytes();
         for (ids, id) in [(&mut self.by_client, &entry.id), (&mut self.by_upstream, &entry.upstream_id)] {
             if let Some(id) = id
                 && ids.get(id) == Some(&number)
@@ -293,14 +310,44 @@ impl Engine {
         Some(entry)
     }
 
+    /// Changes an entry and counts its bytes anew.
+    fn change<T>(&mut self, number: Number, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
+        let entry = self.entries.get_mut(&number)?;
+        let (bytes, recent_bytes) = (entry.bytes(), entry.recent_bytes());
+        let value = change(entry);
+        self.bytes = self.bytes - bytes + entry.bytes();
+        self.recent_bytes = self.recent_bytes - recent_bytes + entry.recent_bytes();
+        Some(value)
+    }
+
+    /// Keeps the bound after an entry has grown by what the upstream sends: at the expense of recent cursors, then of
+    /// the entry's `open`, so that the entry ends with its connection.
+    fn keep_bound(&mut self, number: Number) {
+        let limit = self.settings.limits.max_bytes;
+        if self.bytes > limit {
+            self.forget_recent();
+        }
+        if self.bytes > limit {
+            self.change(number, Entry::forget_open);
+        }
+    }
+
+    /// Whether that has freed bytes.
+    fn forget_recent(&mut self) -> bool {
+        if self.recent_bytes == 0 {
+            return false;
+        }
+        self.entries.values_mut().for_each(Entry::forget_recent);
+        self.bytes -= std::mem::take(&mut self.recent_bytes);
+        true
+    }
+
     /// The entry cannot be restored at this connection. It stays until the client closes it.
     fn fail(&mut self, number: Number, reason: Reason) {
         let dropped = self.dialect().dropped;
-        let Some(entry) = self.entries.get_mut(&number) else { return };
-        self.bytes -= entry.bytes();
-        let is_late = reason == Reason::TimedOut;
-        entry.fail(is_late.then_some(self.connections));
-        self.bytes += entry.bytes();
+        let late_on = (reason == Reason::TimedOut).then_some(self.connections);
+        self.change(number, |entry| entry.fail(late_on));
+        let Some(entry) = self.entries.get(&number) else { return };
         let reply = dropped(&entry.context, &reason.to_string()).map(Message::text);
         self.outputs.push_back(Output::Failed(Failure { event: entry.event, reason, reply }));
     }
@@ -339,8 +386,9 @@ impl Pending {
     fn bytes(&self, request: &[u8]) -> usize {
         match self {
             Self::Call { context, .. } => request.len() + context.iter().map(Bytes::len).sum::<usize>(),
-            Self::Close { id, context, .. } => {
-                request.len() + id.len() + context.iter().map(Bytes::len).sum::<usize>()
+            Self::Close { id, upstream_id, context, .. } => {
+                let context: usize = context.iter().map(Bytes::len).sum();
+                request.len() + id.len() + upstream_id.len() + context
             }
             Self::Open(_) => request.len(),
             Self::Replay(_) | Self::Abandoned => 0,

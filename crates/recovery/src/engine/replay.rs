@@ -62,7 +62,9 @@ impl Engine {
                 lost.dropped.push(Failure { event: entry.event, reason: Reason::NotReplayable, reply });
                 gone.push(number);
             } else {
+                self.bytes -= entry.bytes();
                 entry.lose(since);
+                self.bytes += entry.bytes();
             }
         }
         for number in gone {
@@ -110,6 +112,7 @@ impl Engine {
         self.generation = generation;
         self.connections += 1;
         self.is_proved = false;
+        (self.has_replayed_login, self.awaited_logins) = (false, 0);
         let has_work =
             !self.hellos.is_empty() || self.entries.values().any(|entry| entry.state != State::Failed);
         let step = if self.dialect().greets && has_work { Step::Greeting } else { Step::Hello(0) };
@@ -176,6 +179,7 @@ impl Engine {
     fn send_hello(&mut self, position: usize) {
         let Some(hello) = self.hellos.get(position) else { return self.go_to(Step::Open(0)) };
         self.outputs.push_back(Output::Send(hello.message.clone()));
+        self.has_replayed_login = true;
         let accepts = self.dialect().accepts;
         self.go_to(if accepts { Step::Accepting(position) } else { Step::Hello(position + 1) });
     }

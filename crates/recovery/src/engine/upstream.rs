@@ -122,9 +122,13 @@ impl Engine {
 
     /// The answer to a login reaches the client once, whichever connection it comes from.
     fn accepted(&mut self, unit: &Bytes) -> Unit {
+        let is_owed = self.awaited_logins > 0;
         let position = match &mut self.phase {
             Phase::Replay { step: Step::Accepting(position), .. } => Some(*position),
-            _ => self.hellos.iter().position(|hello| !hello.is_answered),
+            _ => {
+                self.awaited_logins = self.awaited_logins.saturating_sub(1);
+                self.hellos.iter().position(|hello| !hello.is_answered)
+            }
         };
         if let Phase::Replay { step: step @ Step::Accepting(_), .. } = &mut self.phase
             && let Some(position) = position
@@ -132,7 +136,8 @@ impl Engine {
             *step = Step::Hello(position + 1);
         }
         let Some(hello) = position.and_then(|position| self.hellos.get_mut(position)) else {
-            return Unit::Keep;
+            // The upstream has answered a login of the journal before.
+            return if self.has_replayed_login && !is_owed { Unit::Drop } else { Unit::Keep };
         };
         if std::mem::replace(&mut hello.is_answered, true) {
             return Unit::Drop;
@@ -152,12 +157,24 @@ impl Engine {
 
     fn answer(&mut self, unit: &Bytes, request: &Id<'_>, verdict: Verdict<'_>, turn: &mut Turn) -> Unit {
         match self.take_pending(request) {
+            // A second answer to the replay.
+            None if self.grammar.is_own_request(self.generation, request) => Unit::Drop,
             None => Unit::Keep,
             Some(Pending::Abandoned) => Unit::Drop,
-            Some(Pending::Call { event, .. } | Pending::Close { event, .. }) => {
+            Some(Pending::Call { event, .. }) => {
                 self.is_proved = true;
                 turn.answers.push(event);
                 Unit::Keep
+            }
+            Some(Pending::Close { event, id, upstream_id, .. }) => {
+                self.is_proved = true;
+                turn.answers.push(event);
+                // A later connection may assign the id to another subscription.
+                if self.connections > 1 {
+                    self.closed.retain(|closed| closed.upstream_id != upstream_id);
+                }
+                let named = verdict.assigned.filter(|named| *named.id == *upstream_id);
+                named.map_or(Unit::Keep, |named| self.mapped(unit, &named, Some(&id), None))
             }
             Some(Pending::Open(number)) => self.opened(unit, number, verdict, turn),
             Some(Pending::Replay(number)) => {
@@ -202,14 +219,8 @@ impl Engine {
             false => upstream_id.clone(),
         };
         self.by_client.insert(id.clone(), number);
-        if let Some(entry) = self.entries.get_mut(&number) {
-            self.bytes -= entry.bytes();
-            entry.id = Some(id.clone());
-            if self.bytes + entry.bytes() > self.settings.limits.max_bytes {
-                entry.forget_open();
-            }
-            self.bytes += entry.bytes();
-        }
+        self.change(number, |entry| entry.id = Some(id.clone()));
+        self.keep_bound(number);
         id
     }
 
@@ -232,6 +243,7 @@ impl Engine {
         }
         if let Some(assigned) = verdict.assigned.filter(|_| entry.is_assigned) {
             self.assign(number, patch::owned(assigned.id));
+            self.keep_bound(number);
         }
         self.confirm(number, verdict.resumed, turn.now);
         let id = self.entries.get(&number).and_then(|entry| entry.upstream_id.clone());
@@ -239,8 +251,8 @@ impl Engine {
     }
 
     fn assign(&mut self, number: Number, upstream_id: Bytes) {
-        if let Some(entry) = self.entries.get_mut(&number) {
-            entry.upstream_id = Some(upstream_id.clone());
+        let id = Some(upstream_id.clone());
+        if self.change(number, |entry| entry.upstream_id = id).is_some() {
             self.by_upstream.insert(upstream_id, number);
         }
     }
@@ -253,6 +265,7 @@ impl Engine {
         let missing = if resumed { Missing::None } else { Missing::Unknown };
         if entry.last_cursor().is_some() && !resumed {
             // The first message shows what is missing.
+            entry.restored(now);
             self.deferred.push_back((now + self.settings.timeout, number));
         } else {
             self.outputs.extend(entry.end_gap(now, self.generation, missing).map(Output::Notice));
@@ -266,6 +279,10 @@ impl Engine {
             return Unit::Keep;
         }
         let Some(number) = self.by_upstream.get(&*id.id).copied() else {
+            if let Some(step) = self.of_closed(unit, id) {
+                self.closed.retain(|closed| closed.upstream_id != *id.id);
+                return step;
+            }
             // An id of which the client knows that it has failed stays silent.
             return if self.by_client.contains_key(&*id.id) { Unit::Drop } else { Unit::Keep };
         };
@@ -303,16 +320,22 @@ impl Engine {
         turn: &mut Turn,
     ) -> Unit {
         let Some(number) = self.by_upstream.get(&*id.id).copied() else {
-            return self.unknown_data(unit, &id.id, turn);
+            return self.unknown_data(unit, id, turn);
         };
-        let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
+        let Some(entry) = self.entries.get(&number) else { return Unit::Keep };
         match entry.state {
             State::Failed => return Unit::Drop,
             State::Reopening => return self.wait(unit, &id.id, turn),
             State::Opening | State::Open => {}
         }
         self.is_proved = true;
-        let missing = match cursor.map(|cursor| entry.advance(cursor.token, cursor.numbered)) {
+        let has_room = self.bytes + size_of::<u64>() <= self.settings.limits.max_bytes;
+        let continuity = cursor.and_then(|cursor| {
+            self.change(number, |entry| entry.advance(cursor.token, cursor.numbered, has_room))
+        });
+        self.keep_bound(number);
+        let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
+        let missing = match continuity {
             Some(Continuity::Repeated) => {
                 turn.before
                     .extend(entry.end_gap(turn.now, self.generation, Missing::None).map(Output::Notice));
@@ -334,12 +357,21 @@ impl Engine {
         if changes.is_empty() { Unit::Keep } else { Unit::Replace(patch::patched(unit, &mut changes)) }
     }
 
+    /// A message of a subscription that the client has closed, with the client's id. It is dropped if the client has
+    /// the id for another subscription by now.
+    fn of_closed(&self, unit: &Bytes, id: &Located<'_>) -> Option<Unit> {
+        let closed = self.closed.iter().rev().find(|closed| closed.upstream_id == *id.id)?;
+        let is_reused = self.by_client.contains_key(&closed.id);
+        Some(if is_reused { Unit::Drop } else { self.mapped(unit, id, Some(&closed.id), None) })
+    }
+
     /// Data of no subscription: one whose answer is still to come, or one that has ended.
-    fn unknown_data(&mut self, unit: &Bytes, id: &[u8], turn: &Turn) -> Unit {
+    fn unknown_data(&mut self, unit: &Bytes, id: &Located<'_>, turn: &Turn) -> Unit {
         // It comes before the upstream's answer to the `close`, and must not wait until after it.
-        if self.connections == 1 && self.closed.iter().any(|closed| *closed == id) {
-            return Unit::Keep;
+        if let Some(step) = self.of_closed(unit, id) {
+            return step;
         }
+        let id = &*id.id;
         if self.awaits_id() {
             return self.wait(unit, id, turn);
         }

@@ -67,6 +67,12 @@ impl Patterns {
                 missing: "`id`, and one of `open` has none either",
             });
         }
+        if self.open.iter().any(Pattern::has_resume) && !self.data.iter().any(Pattern::has_cursor) {
+            return Err(PatternError::Missing {
+                kind: "data",
+                missing: "`cursor`, and one of `open` has `resume`",
+            });
+        }
         Ok(())
     }
 }

@@ -161,6 +161,14 @@ impl Pattern {
         self.request.is_some()
     }
 
+    pub(super) fn has_resume(&self) -> bool {
+        self.resume.is_some()
+    }
+
+    pub(super) fn has_cursor(&self) -> bool {
+        self.cursor.is_some()
+    }
+
     pub(super) fn has_id(&self) -> bool {
         self.id.is_some()
     }

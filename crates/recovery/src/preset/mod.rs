@@ -136,6 +136,13 @@ impl Grammar {
         matches!(self, Self::Json(rules) if rules.batches)
     }
 
+    /// Whether `request` is one of [`Self::request_id`] for this generation.
+    pub(crate) fn is_own_request(&self, generation: u64, request: &[u8]) -> bool {
+        let own = self.request_id(generation, 0);
+        let start = own.trim_end_matches(['0', '"']);
+        self.dialect().own_requests && request.starts_with(start.as_bytes())
+    }
+
     /// A request id of the replay, in the protocol's writing.
     pub(crate) fn request_id(&self, generation: u64, number: u64) -> String {
         match self {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use towline_recovery::{
-    ClientClass, ClientStep, Message, Pattern, PatternError, Patterns, Protocol, Recovery, Settings, Test,
-    UpstreamClass, UpstreamStep,
+    ClientClass, ClientStep, Limits, Message, Output, Pattern, PatternError, Patterns, Protocol, Recovery,
+    Settings, Test, UpstreamClass, UpstreamStep,
 };
 
 use super::{NONE, delivered, rig::Rig};
@@ -88,6 +88,130 @@ fn two_losses_before_a_message_are_one_gap() {
     assert_eq!(rig.wait(Duration::from_secs(9)), NONE);
 }
 
+/// The gap ends with the restored subscription, however late its next message is.
+#[test]
+fn a_gap_ends_when_the_subscription_is_restored() {
+    for resumes in [false, true] {
+        let mut rig = reconnected(resumes);
+        let restored = rig.now;
+        rig.now += Duration::from_secs(3);
+        let step = rig.journal.upstream(rig.generation, Message::text(data(4)), rig.now);
+        assert_eq!(step, UpstreamStep::Hide);
+        let Some(Output::Notice(gap)) = rig.journal.poll(rig.now) else { panic!("no notice") };
+        assert_eq!(gap.until, restored);
+    }
+    let mut rig = reconnected(true);
+    let restored = rig.now;
+    rig.now += Duration::from_secs(7);
+    let Some(Output::Notice(gap)) = rig.journal.poll(rig.now) else { panic!("no notice") };
+    assert_eq!(gap.until, restored);
+}
+
+/// The upstream assigns the id `sub`; its messages may come twice after a reconnect.
+fn rooms(data: Pattern) -> Patterns {
+    let is = |op| Pattern::when("op", Test::is(op));
+    Patterns {
+        open: [is("join").request("ref")].into(),
+        answer: [is("joined").request("ref").id("sub"), is("left").request("ref").id("sub")].into(),
+        close: [is("leave").request("ref").id("sub"), is("drop").id("sub")].into(),
+        ended: [is("ended").id("sub")].into(),
+        data: [data].into(),
+        ..Patterns::default()
+    }
+}
+
+/// Two subscriptions with the ids 1 and 2, which are 21 and 22 at the second connection.
+fn rejoined() -> Rig {
+    let patterns = rooms(Pattern::when("op", Test::is("say")).id("sub"));
+    let mut rig = Rig::new(&Protocol::Patterns(Box::new(patterns)));
+    let joined = |number, sub| format!(r#"{{"op":"joined","ref":{number},"sub":{sub}}}"#);
+    for number in [1, 2] {
+        rig.client(&format!(r#"{{"op":"join","ref":{number}}}"#));
+        assert_eq!(rig.upstream(&joined(number, number)), delivered(&joined(number, number)));
+    }
+    rig.lose();
+    rig.connect();
+    rig.upstream(&joined(1, 21));
+    assert_eq!(rig.upstream(&joined(2, 22)).last().map(String::as_str), Some("ready"));
+    rig
+}
+
+#[test]
+fn the_answer_to_a_close_has_the_clients_id() {
+    let mut rig = rejoined();
+    assert_eq!(
+        rig.client(r#"{"op":"leave","sub":1,"ref":4}"#),
+        [r#"> {"op":"leave","sub":21,"ref":4}"#],
+        "the upstream's id"
+    );
+    assert_eq!(rig.upstream(r#"{"op":"say","sub":21}"#), delivered(r#"{"op":"say","sub":1}"#));
+    assert_eq!(
+        rig.upstream(r#"{"op":"left","ref":4,"sub":21}"#),
+        delivered(r#"{"op":"left","ref":4,"sub":1}"#)
+    );
+    assert_eq!(rig.upstream(r#"{"op":"say","sub":21}"#), NONE, "the id may be another subscription's");
+}
+
+#[test]
+fn a_subscription_that_the_client_closes_ends_with_the_clients_id() {
+    let mut rig = rejoined();
+    assert_eq!(rig.client(r#"{"op":"drop","sub":2}"#), [r#"> {"op":"drop","sub":22}"#]);
+    assert_eq!(rig.upstream(r#"{"op":"say","sub":22}"#), delivered(r#"{"op":"say","sub":2}"#));
+    assert_eq!(rig.upstream(r#"{"op":"ended","sub":22}"#), delivered(r#"{"op":"ended","sub":2}"#));
+}
+
+/// Long cursors give way to the bound, and so do the recent ones to a new subscription.
+#[test]
+fn cursors_count_against_the_bound() {
+    let limits = Limits { max_bytes: 2000, ..Limits::default() };
+    let mut patterns = rooms(Pattern::when("op", Test::is("say")).id("sub").cursor("at"));
+    patterns.open = [Pattern::when("op", Test::is("join")).request("ref").resume("from")].into();
+    let mut rig = Rig::bounded(&Protocol::Patterns(Box::new(patterns)), limits);
+    let join = |number| format!(r#"{{"op":"join","ref":{number},"from":0}}"#);
+    let say = |sub, at: &str| format!(r#"{{"op":"say","sub":{sub},"at":"{at}"}}"#);
+    for number in [1, 2, 3, 4] {
+        rig.client(&join(number));
+        rig.upstream(&format!(r#"{{"op":"joined","ref":{number},"sub":{number}}}"#));
+    }
+    for at in 0..300 {
+        for sub in [1, 2, 3, 4] {
+            rig.upstream(&say(sub, &at.to_string()));
+            assert!(rig.journal.bytes() <= 2000, "{}", rig.journal.bytes());
+        }
+    }
+    let long = "x".repeat(900);
+    assert_eq!(rig.client(&join(5)), [format!("> {}", join(5))], "there is room");
+    for sub in [1, 2, 3] {
+        assert_eq!(rig.upstream(&say(sub, &long)), delivered(&say(sub, &long)));
+        assert!(rig.journal.bytes() <= 2000, "{}", rig.journal.bytes());
+    }
+    let lost = rig.lose();
+    let dropped = "dropped 2 the subscription cannot be restored at a new connection";
+    assert!(lost.iter().any(|line| line == dropped), "{lost:?}");
+    let opened = format!(r#"> {{"op":"join","ref":1,"from":"{long}"}}"#);
+    assert!(rig.connect().contains(&opened), "the others continue");
+}
+
+#[test]
+fn a_repeated_answer_to_a_replayed_login_is_hidden() {
+    let is = |op| Pattern::when("op", Test::is(op));
+    let patterns =
+        Patterns { hello: [is("auth")].into(), accepted: [is("in")].into(), ..Patterns::default() };
+    let mut rig = Rig::new(&Protocol::Patterns(Box::new(patterns)));
+    let (auth, accepted) = (r#"{"op":"auth"}"#, r#"{"op":"in"}"#);
+    rig.client(auth);
+    assert_eq!(rig.upstream(accepted), delivered(accepted));
+    rig.lose();
+    assert_eq!(rig.connect(), [format!("> {auth}")]);
+    assert_eq!(rig.upstream(accepted).last().map(String::as_str), Some("ready"));
+    assert_eq!(rig.upstream(accepted), NONE);
+    rig.client(auth);
+    rig.client(auth);
+    assert_eq!(rig.upstream(accepted), delivered(accepted), "the client logs in again");
+    assert_eq!(rig.upstream(accepted), delivered(accepted), "twice");
+    assert_eq!(rig.upstream(accepted), NONE);
+}
+
 #[test]
 fn incomplete_patterns_are_refused() {
     let any = || Pattern::when("op", Test::from("x*"));
@@ -112,6 +236,10 @@ fn incomplete_patterns_are_refused() {
         (
             Patterns { open: [any().request("r")].into(), ..Patterns::default() },
             "a pattern of `answer` has no `id`, and one of `open` has none either",
+        ),
+        (
+            Patterns { open: [any().id("i").resume("since")].into(), ..Patterns::default() },
+            "a pattern of `data` has no `cursor`, and one of `open` has `resume`",
         ),
     ];
     for (patterns, expected) in cases {

@@ -31,6 +31,7 @@ fn subscriptions_are_restored() {
     let expected = [format!("> {own}"), "gap /topic/b 1 unknown".into(), format!("> {plain}")];
     assert_eq!(rig.upstream(CONNECTED), expected);
     assert_eq!(rig.upstream("RECEIPT\nreceipt-id:towline-2-0\n\n\0"), ["gap /topic/a 0 unknown", "ready"]);
+    assert_eq!(rig.upstream("RECEIPT\nreceipt-id:towline-2-0\n\n\0"), NONE, "a second answer");
 }
 
 #[test]
