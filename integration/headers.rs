@@ -278,3 +278,67 @@ fn a_chosen_url_gets_the_credentials_of_its_setting() {
     assert_eq!(other.head(0).get("host"), Some(other.addr().to_string()));
     assert_eq!(open.head(0).get("authorization"), None);
 }
+
+#[test]
+fn headers_are_removed_and_set_from_the_request() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.remove_headers = ["cookie", "Origin"]"#)
+        .with(
+            r#"upstream.echo.headers = { x-user = "${request.cookies.user}", x-room = "<${request.query.room}>", x-at = "${session.listener}/${session.route} $${x}", x-none = "${request.headers.x-none}" }"#,
+        )
+        .with(r#"upstream.echo.response_headers = { x-path = "${request.path}", set-cookie = "a=1" }"#)
+        .on_route(r#"name = "chat""#);
+    let proxy = Proxy::start(&settings).expect_restarts().expect("client refused");
+    let opening = Opening::new(proxy.addr())
+        .path("/a%2Fb?room=1%0d%0aX-Evil:%20yes%00%C3%BC")
+        .header("Cookie", "user=me; other=t0k3n")
+        .header("Origin", "https://a.test")
+        .header("X-User", "root")
+        .header("X-None", "");
+    let client = opening.open();
+    assert_eq!(client.header("x-path").as_deref(), Some("/a%2Fb"));
+    assert_eq!(client.header("set-cookie").as_deref(), Some("a=1"));
+    upstream.conn(0).die(Death::Fin);
+    for connection in [0, 1] {
+        let head = upstream.head(connection);
+        for (name, expected) in [
+            ("cookie", None),
+            ("origin", None),
+            ("x-evil", None),
+            ("x-user", Some("me")),
+            ("x-room", Some("<1%0D%0AX-Evil: yes%00%C3%BC>")),
+            ("x-at", Some("ws/chat ${x}")),
+            ("x-none", Some("")),
+        ] {
+            assert_eq!(head.get(name).as_deref(), expected, "{connection} {name}");
+        }
+    }
+    drop(client);
+    let _client = Opening::new(proxy.addr()).header("X-User", "root").open();
+    assert_eq!(upstream.head(2).get("x-user"), None, "no client sets what the settings set");
+    let long = "x".repeat(9000);
+    let refusal = Opening::new(proxy.addr()).path(&format!("/?room={long}")).refused();
+    assert_eq!(
+        (refusal.status(), refusal.body.as_str()),
+        (431, "request too long for a configured header\n")
+    );
+    assert!(!proxy.log().join("\n").contains("t0k3n"));
+}
+
+#[test]
+fn headers_of_a_refusal_follow_the_settings() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.remove_response_headers = ["www-authenticate"]"#)
+        .with(r#"upstream.echo.response_headers = { retry-after = "7", x-host = "${request.host}" }"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    upstream.set_answer(Answer::Bytes(
+        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+    ));
+    let refusal = Opening::new(proxy.addr()).refused();
+    assert_eq!(refusal.status(), 401);
+    assert_eq!(refusal.head.get("www-authenticate"), None);
+    assert_eq!(refusal.head.get("retry-after").as_deref(), Some("7"));
+    assert_eq!(refusal.head.get("x-host").as_deref(), Some("towline.test"));
+}

@@ -9,6 +9,7 @@
 //! listener                    accepts a client's connection and answers its handshake
 //! router                      selects the route of a request, checks its origin
 //! header_list                 header values that are lists, headers for one connection only
+//! template                    header values with placeholders for parts of a request
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
 //! wiring                      starts and connects the actors of a session
@@ -64,6 +65,7 @@ pub mod session;
 pub mod settings;
 pub mod spelling;
 pub mod supervisor;
+pub mod template;
 pub mod tools;
 pub mod turn;
 pub mod upstream;

@@ -174,7 +174,9 @@ impl Source {
             Self::Host => headers.get("host").map(|host| host.as_bytes().to_vec()),
             Self::Path => Some(request.uri.path().into()),
             Self::Query => request.uri.query().map(Into::into),
-            Self::Parameter(name) => parameters(request.uri.query()?, name).next().map(|value| value.as_bytes().to_vec()),
+            Self::Parameter(name) => {
+                parameters(request.uri.query()?, name).next().map(|value| value.as_bytes().to_vec())
+            }
             Self::Header(name) => {
                 let values: Vec<_> = headers.get_all(name.as_str()).map(|value| value.as_bytes()).collect();
                 (!values.is_empty()).then(|| values.join(&b", "[..]))
@@ -212,7 +214,8 @@ mod tests {
     fn value(text: &str, uri: &str) -> Result<Option<String>, TooLong> {
         let (uri, headers): (Uri, _) = (uri.parse().unwrap(), headers());
         let peer = IpAddr::from([10, 0, 0, 1]);
-        let request = router::Request { listener: "ws", uri: &uri, headers: &headers, subprotocols: &[], peer };
+        let request =
+            router::Request { listener: "ws", uri: &uri, headers: &headers, subprotocols: &[], peer };
         let value = Template::parse(text).unwrap().value(&Facts { request, route: "chat" })?;
         Ok(value.map(|bytes| String::from_utf8(bytes).unwrap()))
     }
@@ -243,7 +246,9 @@ mod tests {
         for text in ["${request.path", "${", "a ${b ${c"] {
             assert_eq!(Template::parse(text), Err(TemplateError::Open), "{text}");
         }
-        for text in ["${}", "${request}", "${request.headers.}", "${Request.path}", "${session.id}", "${a ${b}"] {
+        for text in
+            ["${}", "${request}", "${request.headers.}", "${Request.path}", "${session.id}", "${a ${b}"]
+        {
             assert!(matches!(Template::parse(text), Err(TemplateError::Unknown(_))), "{text}");
         }
     }

@@ -19,6 +19,7 @@ use crate::{
     processor::Spec,
     rate::{OnLimit, Rate},
     router::PathPattern,
+    template::Template,
     trickle::Limits as ProgramLimits,
     wire::{Limits, LivenessConfig},
 };
@@ -84,7 +85,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(upstream.forward_headers, ["cookie", "origin"]);
     assert_eq!(upstream.on_upstream_close, on_end(&["1008", "4400-4499"], Otherwise::Reconnect));
     assert_eq!(upstream.on_refused, on_end(&["401", "500-599"], Otherwise::Reconnect));
-    assert_eq!(*upstream.headers, [("x-api-key".to_owned(), "secret, too".to_owned())]);
+    assert_eq!(*upstream.headers, [("x-api-key".to_owned(), Template::parse("secret, too").unwrap())]);
     assert_eq!(upstream.allow_urls, [AllowedUrl::Exact("ws://a/?b=1,2".to_owned())]);
 }
 
@@ -93,7 +94,7 @@ fn tables_of_headers_are_merged_by_entry() {
     let text = MINIMAL.replace("[pipeline", "headers = { a = \"1\", b = \"2\" }\n[pipeline");
     let env = [("TOWLINE__UPSTREAM__ECHO__HEADERS", r#"{ b = "3", c = "4" }"#)];
     let headers = load(&text, &env).unwrap().upstreams["echo"].headers.clone();
-    let pairs: Vec<_> = headers.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let pairs: Vec<_> = headers.iter().map(|(name, text)| (name.as_str(), text.literal().unwrap())).collect();
     assert_eq!(pairs, [("a", "1"), ("b", "3"), ("c", "4")]);
 }
 

@@ -62,14 +62,16 @@ pub(super) fn authorization<'a>(
     (url, value.map(|value| (AUTHORIZATION, value)))
 }
 
-/// The headers of a request without client: `Host`, if the settings name it, and those that the settings add.
+/// The headers of a request without client: `Host`, if the settings name it, and those that the settings add without
+/// placeholders for a request.
 pub(super) fn own_headers(settings: &settings::Upstream) -> Vec<(HeaderName, HeaderValue)> {
     let host = match &settings.host {
         HostHeader::Name(name) => HeaderValue::try_from(name).ok(),
         HostHeader::Upstream | HostHeader::Client => None,
     };
     let added = settings.headers.iter().filter_map(|(name, value)| {
-        Some((HeaderName::try_from(name.as_str()).ok()?, HeaderValue::try_from(value).ok()?))
+        let value = HeaderValue::from_str(value.literal()?).ok()?;
+        Some((HeaderName::try_from(name.as_str()).ok()?, value))
     });
     host.map(|host| (HOST, host)).into_iter().chain(added).collect()
 }

@@ -8,16 +8,24 @@ use super::context::RequestContext;
 use crate::{
     event::{EventId, Record, Value},
     header_list,
-    settings::{HostHeader, Upstream},
+    settings::{AddedHeaders, HostHeader, Upstream},
+    template::{Facts, TooLong},
 };
 
 /// The headers of the upstream's handshake: the client's headers that `forward_headers` lists, with
 /// `X-Forwarded-*` added or extended, then the headers from the settings, which replace others of the same
 /// name.
 ///
+/// # Errors
+/// When a value from the settings becomes too long by its placeholders.
+///
 /// `X-Forwarded-For: 10.0.0.7` from a client at 192.0.2.1 becomes `X-Forwarded-For: 10.0.0.7, 192.0.2.1`.
 /// A header that the client's `Connection` lists is not passed on (RFC 9110 section 7.6.1).
-pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(HeaderName, HeaderValue)> {
+pub(super) fn headers(
+    context: &RequestContext,
+    upstream: &Upstream,
+    facts: &Facts<'_>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, TooLong> {
     let received_headers = context.head.headers();
     let mut headers: Vec<_> =
         host(received_headers, upstream).map(|host| (header::HOST, host)).into_iter().collect();
@@ -29,13 +37,28 @@ pub(super) fn headers(context: &RequestContext, upstream: &Upstream) -> Vec<(Hea
             None => headers.extend(received.into_iter().map(|value| (name.clone(), value.clone()))),
         }
     }
-    for (name, value) in upstream.headers.iter() {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value)) {
-            headers.retain(|(known, _)| *known != name);
-            headers.push((name, value));
+    headers.extend(added(&upstream.headers, facts)?);
+    Ok(headers)
+}
+
+/// The headers that a setting adds for this request. A header whose placeholder has no value is left out.
+///
+/// # Errors
+/// When a value becomes too long by its placeholders.
+pub(super) fn added(
+    headers: &AddedHeaders,
+    facts: &Facts<'_>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, TooLong> {
+    let mut added = Vec::new();
+    for (name, template) in headers.iter() {
+        let Some(value) = template.value(facts)? else { continue };
+        // The settings are checked, and a client's part of the value is visible ASCII.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::from_bytes(&value))
+        {
+            added.push((name, value));
         }
     }
-    headers
+    Ok(added)
 }
 
 /// Maximum size of the headers that are passed on from an upstream's response, in bytes. Browsers accept

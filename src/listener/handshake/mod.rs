@@ -50,6 +50,7 @@ use crate::{
     server::{Pending, SessionId},
     session::{Parts, SessionGuard},
     settings::Route,
+    template::{Facts, TooLong},
     upstream::{DialPlan, First},
     wiring::{self, UpstreamStart},
 };
@@ -78,6 +79,8 @@ struct Target {
     protocol: Option<String>,
     /// The connection to the upstream; `None` on a route without upstream.
     upstream_start: Option<UpstreamStart>,
+    /// Headers that the settings add to the response.
+    added: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The session's registration at its listener.
@@ -144,13 +147,14 @@ impl Handshake {
         }
     }
 
-    /// The headers of the upstream's response that are passed on to the client. Empty if the upstream has not
-    /// responded yet.
+    /// The headers of the upstream's response that are passed on to the client, unless it has not responded yet, and
+    /// those that the settings add.
     fn response_headers(&self, target: &Target) -> Vec<(HeaderName, HeaderValue)> {
         let Some(UpstreamStart { plan, first: First::Up(dialed) }) = &target.upstream_start else {
-            return Vec::new();
+            return target.added.clone();
         };
         let (headers, left_out) = forward::response(&dialed.headers, plan.settings());
+        let headers = with_added(headers, target.added.clone());
         if left_out > 0 {
             log::warn!(
                 "response headers left out listener={} peer={} upstream={} headers={left_out}",
@@ -166,7 +170,7 @@ impl Handshake {
         // The handshake is complete: its slot is free, and the session counts as live.
         let Self { worker, configuration, stream, peer, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
-        let Target { route, protocol, upstream_start } = target;
+        let Target { route, protocol, upstream_start, added: _ } = target;
         let Admitted { id, guard, address } = admitted;
         if let Err(error) = stream.tune(&listener.tcp) {
             // The socket has failed. The session notices when it reads.
@@ -246,20 +250,46 @@ async fn admit(
     let Some(dialer) = &routed.dialer else {
         let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
         let protocol = preferred(&route, &context.subprotocols);
-        return Ok((Target { route, protocol, upstream_start: None }, permit));
+        return Ok((Target { route, protocol, upstream_start: None, added: Vec::new() }, permit));
     };
+    let settings = dialer.upstream().settings();
+    let facts = Facts { request: context.routed_by(&configuration.listener.name), route: &route.name };
+    let added = forward::added(&settings.response_headers, &facts).map_err(too_long)?;
+    let headers = forward::headers(context, settings, &facts).map_err(too_long)?;
     let (path, destination) = target(&route, dialer.upstream(), &context.head.uri)?;
     let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
     let plan = DialPlan {
         dialer: dialer.clone(),
         path,
         destination,
-        key: affinity::key(context, &dialer.upstream().settings().pool),
-        headers: forward::headers(context, dialer.upstream().settings()).into(),
+        key: affinity::key(context, &settings.pool),
+        headers: headers.into(),
         protocols: context.subprotocols.as_slice().into(),
     };
-    let (protocol, upstream_start) = dial_first(&route, plan).await?;
-    Ok((Target { route, protocol, upstream_start: Some(upstream_start) }, permit))
+    match dial_first(&route, plan).await {
+        Ok((protocol, upstream_start)) => {
+            Ok((Target { route, protocol, upstream_start: Some(upstream_start), added }, permit))
+        }
+        Err(refusal) => Err(Refusal { headers: with_added(refusal.headers, added), ..refusal }),
+    }
+}
+
+/// Headers of a response, in which `added` replace others of the same name.
+fn with_added(
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+    added: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    headers.retain(|(name, _)| !added.iter().any(|(other, _)| other == name));
+    headers.extend(added);
+    headers
+}
+
+fn too_long(error: TooLong) -> Refusal {
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    Refusal {
+        cause: Some(error.to_string()),
+        ..Refusal::new(status, "request too long for a configured header")
+    }
 }
 
 fn shutting_down() -> Refusal {

@@ -79,6 +79,8 @@ async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusa
     let (status, headers) = (refused.status, refused.headers.clone());
     let mut refusal = Refusal::new(status, REFUSED);
     refusal.headers = passed(&headers, &plan.destination.url.request());
+    let removed = &plan.settings().remove_response_headers;
+    refusal.headers.retain(|(name, _)| !removed.iter().any(|other| *name == other.as_str()));
     refusal.headers.extend(listed(&headers, plan.settings()));
     if status == StatusCode::UPGRADE_REQUIRED {
         // required with 426; the upstream's own is for its connection to us (RFC 9110 sections 7.8, 15.5.22)

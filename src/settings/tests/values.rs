@@ -227,7 +227,7 @@ fn headers_of_an_upstream() {
     assert!(!upstream.forward_path);
     assert_eq!(upstream.host, HostHeader::Name("Chat.example:81".to_owned()));
     assert_eq!(upstream.forward_headers, ["cookie"]);
-    assert_eq!(*upstream.headers, [("x-token".to_owned(), "secret".to_owned())]);
+    assert_eq!(*upstream.headers, [("x-token".to_owned(), Template::parse("secret").unwrap())]);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::{
         layers::as_table,
         read::{Section, all, list, quoted, text},
     },
+    template::Template,
     userinfo,
 };
 
@@ -27,12 +28,12 @@ pub enum HostHeader {
     Name(String),
 }
 
-/// The headers that the setting `headers` adds to every handshake, names in lower case.
+/// Headers that a setting adds to every handshake, names in lower case.
 ///
 /// # Security
 /// The values may be secrets, so they do not appear in the `Debug` form.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AddedHeaders(Vec<(String, String)>);
+pub struct AddedHeaders(Vec<(String, Template)>);
 
 /// Reads the key `host`.
 pub(super) fn host(section: &Section<'_>) -> HostHeader {
@@ -54,27 +55,39 @@ fn is_host(text: &str) -> bool {
         && Url::parse(&format!("ws://{text}/")).is_ok_and(|url| url.has_host() && url.port() != Some(0))
 }
 
-/// Reads the key `headers`.
-pub(super) fn added(section: &Section<'_>) -> AddedHeaders {
-    let mut headers: Vec<(String, String)> = Vec::new();
-    let set = section.said("headers");
+/// The headers of a response that describe the response itself.
+const OF_RESPONSE: [&str; 4] = ["date", "content-type", "content-encoding", "content-language"];
+
+/// The headers of an upstream's refusal that reach the client in any case, and can be removed.
+pub(crate) const OF_REFUSAL: [&str; 4] = ["www-authenticate", "retry-after", "allow", "location"];
+
+/// Reads a key with headers to add: `headers` or `response_headers`.
+pub(super) fn added(section: &Section<'_>, key: &str) -> AddedHeaders {
+    let mut headers: Vec<(String, Template)> = Vec::new();
+    let set = section.said(key);
     let table = set.and_then(as_table);
     if set.is_some() && table.is_none() {
-        section.problem("headers", "takes a table of header names and values");
+        section.problem(key, "takes a table of header names and values");
     }
     for (name, value) in table.into_iter().flatten() {
         let lower = name.to_ascii_lowercase();
         let twice = headers.iter().any(|(other, _)| *other == lower);
-        let checked = if twice { Err("is set twice".to_owned()) } else { name_and_text(&lower, value) };
+        let checked = match twice {
+            true => Err("is set twice".to_owned()),
+            false if key == "response_headers" && OF_RESPONSE.contains(&&*lower) => {
+                Err("the response sets this header".to_owned())
+            }
+            false => name_and_template(&lower, value),
+        };
         match checked {
-            Ok(text) => headers.push((lower, text)),
-            Err(problem) => section.entry_problem("headers", name, value, problem),
+            Ok(template) => headers.push((lower, template)),
+            Err(problem) => section.entry_problem(key, name, value, problem),
         }
     }
     AddedHeaders(headers)
 }
 
-fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
+fn name_and_template(name: &str, value: &Value) -> Result<Template, String> {
     check_name(name)?;
     let text = text(value)?;
     if text == MASK {
@@ -86,7 +99,7 @@ fn name_and_text(name: &str, value: &Value) -> Result<String, String> {
     if text.chars().any(|letter| letter.is_control() && letter != '\t') {
         return Err("the value has control characters".to_owned());
     }
-    Ok(text.to_owned())
+    Template::parse(text).map_err(|error| error.to_string())
 }
 
 /// Reports user and password in a URL when `headers` sets `Authorization`, because only one of them can be
@@ -122,12 +135,63 @@ pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<Stri
         section.conflict("forward_headers", &[], text);
     }
     names.retain(|name| !replaced(name));
+    remove(section, "remove_headers", &mut names, "forward_headers", added, &[]);
     names
 }
 
-/// The headers of an upstream's response that are forwarded to the client, names in lower case.
-pub(super) fn of_answers(section: &Section<'_>) -> Vec<String> {
-    section.read("forward_response_headers", names).unwrap_or_default()
+/// What the client gets of an upstream's response.
+pub(super) struct ResponseHeaders {
+    /// The headers that are forwarded, names in lower case.
+    pub(super) forwarded: Vec<String>,
+    /// The headers that are not forwarded, among them those of a refusal.
+    pub(super) removed: Vec<String>,
+    /// The headers that are added.
+    pub(super) added: AddedHeaders,
+}
+
+/// Reads the keys about headers of the response to the client.
+pub(super) fn of_response(section: &Section<'_>) -> ResponseHeaders {
+    let mut forwarded = section.read("forward_response_headers", names).unwrap_or_default();
+    let added = added(section, "response_headers");
+    let removed = remove(
+        section,
+        "remove_response_headers",
+        &mut forwarded,
+        "forward_response_headers",
+        &added,
+        &OF_REFUSAL,
+    );
+    ResponseHeaders { forwarded, removed, added }
+}
+
+/// Reads the key `key`, a list of headers, and removes them from `names`, which `list` sets. Reports a header that is
+/// neither there nor in `others`, and one that is added too. Returns the headers of the key.
+fn remove(
+    section: &Section<'_>,
+    key: &str,
+    names: &mut Vec<String>,
+    list: &str,
+    added: &AddedHeaders,
+    others: &[&str],
+) -> Vec<String> {
+    let removed = section.read(key, self::names).unwrap_or_default();
+    for name in &removed {
+        if added.iter().any(|(other, _)| other == name) {
+            section.conflict(
+                key,
+                &[],
+                format!("{} is set by this upstream too, which replaces it", quoted(name)),
+            );
+        } else if !names.contains(name) && !others.contains(&&**name) {
+            section.conflict(
+                key,
+                &[list],
+                format!("{} is not forwarded: {list} does not list it", quoted(name)),
+            );
+        }
+    }
+    names.retain(|name| !removed.contains(name));
+    removed
 }
 
 fn names(value: &Value) -> Result<Vec<String>, String> {
@@ -163,7 +227,7 @@ impl AddedHeaders {
 }
 
 impl Deref for AddedHeaders {
-    type Target = [(String, String)];
+    type Target = [(String, Template)];
 
     fn deref(&self) -> &Self::Target {
         &self.0

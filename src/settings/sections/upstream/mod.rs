@@ -92,6 +92,10 @@ pub struct Upstream {
     pub headers: AddedHeaders,
     /// Headers of the upstream's response that are forwarded to the client, in lower case.
     pub forward_response_headers: Vec<String>,
+    /// Headers of the upstream's response that are never forwarded to the client, in lower case.
+    pub remove_response_headers: Vec<String>,
+    /// Headers added to the response to the client.
+    pub response_headers: AddedHeaders,
     /// When to reconnect after a loss.
     pub restart: Arc<Restart>,
     /// How sessions are spread over the endpoints, and when an endpoint is not used.
@@ -124,7 +128,8 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
     let format = format::read(section);
     let exchange = exchange::exchange(section);
     let correlation = exchange::correlation(section, exchange, format.as_ref());
-    let headers = headers::added(section);
+    let response = headers::of_response(section);
+    let headers = headers::added(section, "headers");
     let Endpoints { listed, file } = endpoints::read(section, headers.has_authorization());
     // A file is checked each time that it is read, and may have other endpoints then.
     let fixed = listed.as_deref().filter(|_| file.is_none());
@@ -154,7 +159,9 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         forward_path: section.flag("forward_path"),
         host: headers::host(section),
         forward_headers,
-        forward_response_headers: headers::of_answers(section),
+        forward_response_headers: response.forwarded,
+        remove_response_headers: response.removed,
+        response_headers: response.added,
         headers,
         restart: Arc::new(restart::read(section)),
         pool: pool::read(section, fixed.filter(|_| !may_grow)),

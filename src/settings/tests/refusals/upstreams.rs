@@ -321,6 +321,43 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     (
         "upstream.echo",
+        "headers.a = \"secret ${request.pth}\"",
+        "upstream.echo.headers.a = *** (/etc/towline.toml): there is no placeholder ${request.pth}; known: ${request.host}",
+    ),
+    (
+        "upstream.echo",
+        "response_headers.a = \"secret ${\"",
+        "a placeholder such as ${request.path} ends with }",
+    ),
+    (
+        "upstream.echo",
+        "response_headers.Date = \"secret\"",
+        "upstream.echo.response_headers.Date = *** (/etc/towline.toml): the response sets this header",
+    ),
+    (
+        "upstream.echo",
+        "response_headers.Sec-WebSocket-Accept = \"secret\"",
+        "upstream.echo.response_headers.Sec-WebSocket-Accept = *** (/etc/towline.toml): the handshake sets this header",
+    ),
+    ("upstream.echo", "response_headers = 1", "takes a table of header names and values"),
+    (
+        "upstream.echo",
+        "remove_headers = [\"x-a\"]",
+        "\"x-a\" is not forwarded: forward_headers does not list it",
+    ),
+    (
+        "upstream.echo",
+        "remove_headers = [\"cookie\"]\nheaders.Cookie = \"a\"",
+        "\"cookie\" is set by this upstream too, which replaces it",
+    ),
+    ("upstream.echo", "remove_headers = [\"connection\"]", "\"connection\": the handshake sets this header"),
+    (
+        "upstream.echo",
+        "remove_response_headers = [\"server\"]",
+        "\"server\" is not forwarded: forward_response_headers does not list it",
+    ),
+    (
+        "upstream.echo",
         "headers = { a = \"1\", A = \"2\" }",
         "upstream.echo.headers.A = *** (/etc/towline.toml): is set twice",
     ),
