@@ -53,6 +53,7 @@ mod outages;
 mod outcomes;
 mod paths;
 mod pipelines;
+mod plain;
 mod pools;
 mod pressure;
 mod rates;

@@ -214,8 +214,14 @@ mod tests {
     fn value(text: &str, uri: &str) -> Result<Option<String>, TooLong> {
         let (uri, headers): (Uri, _) = (uri.parse().unwrap(), headers());
         let peer = IpAddr::from([10, 0, 0, 1]);
-        let request =
-            router::Request { listener: "ws", uri: &uri, headers: &headers, subprotocols: &[], peer };
+        let request = router::Request {
+            listener: "ws",
+            uri: &uri,
+            headers: &headers,
+            subprotocols: &[],
+            peer,
+            is_plain: false,
+        };
         let value = Template::parse(text).unwrap().value(&Facts { request, route: "chat" })?;
         Ok(value.map(|bytes| String::from_utf8(bytes).unwrap()))
     }

@@ -132,7 +132,7 @@ impl Settings {
         }
         for route in &self.routes {
             text += "\n[[route]]\n";
-            if !route.iter().any(|(key, _)| key == "origins") {
+            if !route.iter().any(|(key, _)| key == "origins" || key.starts_with("answer")) {
                 // Without it, each start would log a warning.
                 text += "origins = [\"*\"]\n";
             }

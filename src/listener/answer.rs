@@ -41,11 +41,13 @@ pub(super) struct Refusal {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body of the response to the client, in place of `text`. `headers` describe it.
     pub(super) body: Option<Bytes>,
+    /// Whether it is the answer of a route, and no refusal.
+    pub(super) is_configured: bool,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: &'static str) -> Self {
-        Self { status, text, cause: None, note: None, headers: Vec::new(), body: None }
+        Self { status, text, cause: None, note: None, headers: Vec::new(), body: None, is_configured: false }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
@@ -78,7 +80,10 @@ impl Refusal {
             answer.header("content-type", b"text/plain");
             self.message().into()
         });
-        answer.header("content-length", body.len().to_string().as_bytes());
+        // RFC 9110 section 8.6: not with 204.
+        if self.status != StatusCode::NO_CONTENT {
+            answer.header("content-length", body.len().to_string().as_bytes());
+        }
         let mut bytes = answer.finish();
         if with_body {
             bytes.extend_from_slice(&body);

@@ -195,8 +195,14 @@ mod tests {
     fn route_at<'a>(configuration: &'a WorkerConfiguration, path: &str) -> Option<&'a WorkerRoute> {
         let (listener, uri) = (&configuration.listener.name, path.parse().unwrap());
         let headers = HeaderMap::new();
-        let request =
-            router::Request { listener, uri: &uri, headers: &headers, subprotocols: &[], peer: CLIENT };
+        let request = router::Request {
+            listener,
+            uri: &uri,
+            headers: &headers,
+            subprotocols: &[],
+            peer: CLIENT,
+            is_plain: false,
+        };
         configuration.router.find(&request)
     }
 

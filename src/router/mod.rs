@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub subprotocols: &'a [String],
     /// The client's address.
     pub peer: IpAddr,
+    /// Whether the request does not ask for a WebSocket.
+    pub is_plain: bool,
 }
 
 /// The requests that a route matches. All parts must match.
@@ -61,6 +63,8 @@ pub struct Pattern {
     pub subprotocol: Option<String>,
     /// Networks, one of which must contain the client's address; none matches all addresses.
     pub networks: Box<[IpNet]>,
+    /// Whether the route matches requests that do not ask for a WebSocket, instead of those that do.
+    pub is_plain: bool,
 }
 
 /// Why a text is not a pattern.
@@ -116,13 +120,24 @@ impl Pattern {
     pub fn of_path(listener: Option<String>, path: PathPattern) -> Self {
         let (headers, query, cookies) = Default::default();
         let networks = Box::default();
-        Self { listener, host: None, path, headers, query, cookies, subprotocol: None, networks }
+        Self {
+            listener,
+            host: None,
+            path,
+            headers,
+            query,
+            cookies,
+            subprotocol: None,
+            networks,
+            is_plain: false,
+        }
     }
 
     /// Whether the route matches the request.
     pub fn matches(&self, request: &Request<'_>) -> bool {
         let headers = request.headers;
-        self.serves(request.listener)
+        self.is_plain == request.is_plain
+            && self.serves(request.listener)
             && self.rest_of(request.uri.path()).is_some()
             && self.host.as_ref().is_none_or(|host| host.matches(&request.host()))
             && self.subprotocol.as_ref().is_none_or(|wanted| request.subprotocols.contains(wanted))
@@ -148,7 +163,8 @@ impl Pattern {
         let follow =
             |tests: &[ValueTest], others: &[ValueTest]| tests.iter().all(|test| test.follows_from(others));
         let contains = |narrow: &IpNet| self.networks.iter().any(|wide| wide.contains(narrow));
-        self.path.covers(&other.path)
+        self.is_plain == other.is_plain
+            && self.path.covers(&other.path)
             && self.host.as_ref().is_none_or(|wide| other.host.as_ref().is_some_and(|host| wide.covers(host)))
             && self.subprotocol.as_ref().is_none_or(|wanted| other.subprotocol.as_ref() == Some(wanted))
             && (self.networks.is_empty()

@@ -13,6 +13,7 @@ struct Asked {
     headers: HeaderMap,
     subprotocols: Vec<String>,
     peer: IpAddr,
+    is_plain: bool,
 }
 
 impl Asked {
@@ -22,12 +23,19 @@ impl Asked {
             map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
         let peer = IpAddr::from([10, 0, 0, 1]);
-        Self { listener, uri: uri.parse().unwrap(), headers: map, subprotocols: Vec::new(), peer }
+        Self {
+            listener,
+            uri: uri.parse().unwrap(),
+            headers: map,
+            subprotocols: Vec::new(),
+            peer,
+            is_plain: false,
+        }
     }
 
     fn request(&self) -> Request<'_> {
-        let Self { listener, uri, headers, subprotocols, peer } = self;
-        Request { listener, uri, headers, subprotocols, peer: *peer }
+        let Self { listener, uri, headers, subprotocols, peer, is_plain } = self;
+        Request { listener, uri, headers, subprotocols, peer: *peer, is_plain: *is_plain }
     }
 }
 
@@ -74,6 +82,7 @@ fn every_part_of_a_pattern_must_match() {
     };
     let table = [
         (any.clone(), true),
+        (Pattern { is_plain: true, ..any.clone() }, false),
         (Pattern { host: HostPattern::parse("*.example.com").ok(), ..any.clone() }, true),
         (Pattern { host: HostPattern::parse("example.com").ok(), ..any.clone() }, false),
         (Pattern { headers: test("x-tenant", "a"), ..any.clone() }, true),
@@ -139,6 +148,8 @@ fn a_route_with_a_weaker_condition_hides_a_later_one() {
         (offers("a"), offers("a"), true),
         (offers("a"), offers("b"), false),
         (offers("a"), any.clone(), false),
+        (any.clone(), Pattern { is_plain: true, ..any.clone() }, false),
+        (Pattern { is_plain: true, ..any.clone() }, any.clone(), false),
     ] {
         assert_eq!(hidden_by(&later, &[&earlier], &["x"]).is_some(), expected, "{earlier:?} {later:?}");
     }
@@ -187,6 +198,7 @@ fn pattern() -> impl Strategy<Value = Pattern> {
             cookies,
             subprotocol,
             networks: nets.collect(),
+            is_plain: false,
         },
     )
 }
@@ -247,6 +259,7 @@ proptest! {
             cookies: if keep[4] { wide.cookies.clone() } else { parts.cookies },
             subprotocol: if keep[5] { wide.subprotocol.clone() } else { parts.subprotocol },
             networks: if keep[6] { wide.networks.clone() } else { parts.networks },
+            is_plain: false,
         };
         if wide.covers(&narrow) && narrow.matches(&asked.request()) {
             prop_assert!(wide.matches(&asked.request()), "{:?} {:?}", wide, narrow);

@@ -42,6 +42,7 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
         name: "route[1]".to_owned(),
         pattern: Pattern::of_path(listener.map(str::to_owned), PathPattern::prefix(path).unwrap()),
+        answer: None,
         origins: None,
         strip_prefix: false,
         incoming: Vec::new(),

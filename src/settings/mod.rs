@@ -54,7 +54,7 @@ pub use self::{
         listener::{Listener, OnClientClose},
         modules::Folders,
         pipeline::Pipeline,
-        route::Route,
+        route::{FixedAnswer, Route},
         server::Server,
         slow_consumer::SlowConsumer,
         upstream::{

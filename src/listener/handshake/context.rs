@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use actix_http::RequestHead;
+use actix_http::{RequestHead, header::UPGRADE};
 
-use crate::{router, settings::Route};
+use crate::{header_list::has_token, router, settings::Route};
 
 /// A client's request for a WebSocket, with the facts that the checks, the routes and the upstream's
 /// handshake need.
@@ -48,6 +48,7 @@ impl RequestContext {
             headers: &self.head.headers,
             subprotocols: &self.subprotocols,
             peer: self.peer.ip(),
+            is_plain: !has_token(&self.head.headers, &UPGRADE, "websocket"),
         }
     }
 }

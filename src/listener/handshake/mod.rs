@@ -12,6 +12,7 @@ mod context;
 mod first_dial;
 mod forward;
 mod head;
+mod plain;
 mod relay;
 mod target;
 
@@ -208,7 +209,15 @@ impl Handshake {
     async fn refuse(self, refusal: Refusal, context: Option<&RequestContext>) {
         let Self { worker, stream, peer, slot: _slot, pending: _pending, .. } = self;
         let (path, route) = context.map_or(("-", "-"), |context| (context.path(), context.route_name()));
-        worker.log_refusal(&refusal, peer, path, route);
+        if refusal.is_configured {
+            let (listener, status) = (&worker.state.name, refusal.status.as_u16());
+            log::debug!(
+                "request answered listener={listener} peer={peer} path={} route={route} status={status}",
+                Quoted(path)
+            );
+        } else {
+            worker.log_refusal(&refusal, peer, path, route);
+        }
         let with_body = context.is_none_or(|context| context.head.method != Method::HEAD);
         answer::refuse(stream, &refusal.answer(with_body)).await;
     }
@@ -240,6 +249,9 @@ async fn admit(
 ) -> Result<(Target, SessionPermit), Refusal> {
     if worker.server.registry.status().is_draining() {
         return Err(shutting_down());
+    }
+    if let Some(answer) = plain::answer(configuration, context) {
+        return Err(answer);
     }
     checks::run(context)?;
     let routed = configuration.router.find(&context.routed_by(&configuration.listener.name));

@@ -85,7 +85,7 @@ fn values(report: &str) -> Vec<&str> {
 }
 
 /// Settings of many forms. Each has keys whose defaults would be refused, because they have no effect there.
-const SHAPES: [&str; 15] = [
+const SHAPES: [&str; 16] = [
     "",
     "[listener.two]\nbind = \"127.0.0.1:0\"\nping_interval = \"never\"\n",
     "[upstream.two]\nurl = \"ws://h/\"\nallow_urls = [\"ws://g/\"]\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
@@ -100,6 +100,7 @@ const SHAPES: [&str; 15] = [
     "[upstream.two]\nurl = \"ws://h/\"\nrecovery.open = [{ when = { \"a.b\" = \"c*\", d.e = [], f = 1, \"\\u00e4\" = true }, id = \"a.c\" }]\n[[route]]\npath = \"/x\"\nupstream = \"two\"\n",
     "[[route]]\nname = \"a\"\nmatch = { host = \"*.a.test\", path_regex = \"/x+\", headers = { X-A = \"b*\" }, networks = [\"::1\"] }\nupstream = \"echo\"\n",
     "[[route]]\nmatch.path_exact = \"/x\"\nmatch.query.a = \"*\"\nmatch.cookies.\"a.b\" = \"\"\nmatch.subprotocol = \"a\"\norigins = [\"https://*.a.test\", \"null\"]\nupstream = \"echo\"\n",
+    "[[route]]\nanswer = { status = 301, redirect = \"/a${request.path}\", body = \"b\\n\" }\n",
     "[log]\nlevel = \"info,towline::session=debug\"\n[admin]\nbind = \"\"\n[drain]\nwindow = \"1m\"\n",
 ];
 

@@ -3,7 +3,7 @@
 use config::Value;
 use ipnet::IpNet;
 
-use super::{Known, no_such};
+use super::{Known, answer, no_such};
 use crate::{
     header_list::is_token,
     router::{HostPattern, OriginPattern, Origins, PathPattern, Pattern, PatternError, ValueTest, hidden_by},
@@ -47,6 +47,7 @@ pub(super) fn pattern(section: &Section<'_>, known: &Known<'_>) -> Pattern {
         cookies: section.read("match.cookies", cookies).unwrap_or_default(),
         subprotocol: section.read("match.subprotocol", subprotocol),
         networks: section.read("match.networks", networks).unwrap_or_default(),
+        is_plain: answer::is_set(section),
         ..Pattern::of_path(listener, path(section))
     }
 }

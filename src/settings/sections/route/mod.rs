@@ -1,5 +1,6 @@
 //! The sections `[[route]]` of the settings.
 
+mod answer;
 mod auto;
 mod matching;
 mod policies;
@@ -9,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 use config::Value;
 use indexmap::IndexMap;
 
+pub use self::answer::FixedAnswer;
 use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
     header_list::is_token,
@@ -25,6 +27,8 @@ pub struct Route {
     pub name: String,
     /// The requests that use this route, if no earlier route matches.
     pub pattern: Pattern,
+    /// The answer to requests that do not ask for a WebSocket; `None` on a route with sessions.
+    pub answer: Option<FixedAnswer>,
     /// The origins of the pages whose browsers may connect; `None` if they are not checked.
     pub origins: Option<Origins>,
     /// Whether the pattern's path is removed from the client's path before that is sent to the upstream.
@@ -90,6 +94,7 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
     let route = Route {
         name: section.read("name", name).unwrap_or_else(|| format!("route[{number}]")),
         strip_prefix: strip_prefix(section, &pattern, upstream.as_deref()),
+        answer: answer::read(section),
         origins: matching::origins(section),
         pattern,
         routed_by_url: incoming.iter().fold(false, |set, pipeline| pipeline.program.always_sets("url", set)),
@@ -105,8 +110,8 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
     };
     let replies = || route.incoming.iter().any(|pipeline| pipeline.program.uses_port(Port::Reply));
     let all_compiled = route.incoming.len() == section.list("incoming").len();
-    if section.said("upstream").is_none() && all_compiled && !replies() {
-        let text = "needs an upstream, or an incoming pipeline that answers (into reply)";
+    if route.answer.is_none() && section.said("upstream").is_none() && all_compiled && !replies() {
+        let text = "needs an upstream, an incoming pipeline that answers (into reply), or an answer";
         section.section_problem(text.to_owned());
     }
     route

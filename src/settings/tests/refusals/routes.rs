@@ -159,7 +159,7 @@ fn missing_and_misplaced_sections_are_refused() {
         (&unserved, &["listener.two (/etc/towline.toml): no route serves this listener"]),
         (
             &no_upstream,
-            &["route[1] (/etc/towline.toml): needs an upstream, or an incoming pipeline that answers"],
+            &["route[1] (/etc/towline.toml): needs an upstream, an incoming pipeline that answers"],
         ),
         (&hidden, &["route[2].path = \"/a\" (/etc/towline.toml): unreachable: route[1] already matches"]),
         (&empty_path, &["route[2].path = 1 (/etc/towline.toml): takes a string in quotes"]),
@@ -187,6 +187,41 @@ fn missing_and_misplaced_sections_are_refused() {
             assert!(problem.contains(expected), "{text}\n   {problem}\nnot {expected}");
         }
     }
+}
+
+#[test]
+fn wrong_answers_are_refused() {
+    for (lines, expected) in [
+        (
+            "answer.status = 199",
+            "route[1].answer.status = 199 (/etc/towline.toml): takes a whole number from 200 to 599",
+        ),
+        ("answer.status = 302", "needs answer.redirect"),
+        (
+            "answer = { status = 200, redirect = \"/a\" }",
+            "a redirect has the status 301, 302, 303, 307 or 308",
+        ),
+        ("answer = { status = 204, body = \"a\" }", "an answer with the status 204 has no body"),
+        ("answer.redirect = \"example.com\"", "takes a path or a URL of http or https"),
+        ("answer.redirect = \"/${request.pth}\"", "there is no placeholder ${request.pth}"),
+        ("answer.redirect = \"/a b\"", "takes a path or a URL of http or https"),
+        ("answer.content_type = \"text/html\"", "needs answer.body"),
+        ("answer = { body = \"a\", content_type = \"html\" }", "takes a media type"),
+        ("answer.body = \"a\"\norigins = [\"*\"]", "has no effect: the route answers requests"),
+        ("answer.body = \"a\"\nstateless = true", "has no effect without an upstream"),
+    ] {
+        let text = MINIMAL.replace("upstream = \"echo\"\n", &format!("{lines}\n"));
+        super::expect_one(&problems(&text, &[]), lines, expected);
+    }
+    let text = with("[route]", "answer.body = \"a\"");
+    super::expect_one(
+        &problems(&text, &[]),
+        &text,
+        "route[1].upstream = \"echo\" (/etc/towline.toml): has no effect",
+    );
+    let long =
+        MINIMAL.replace("upstream = \"echo\"\n", &format!("answer.body = \"{}\"\n", "a".repeat(65_537)));
+    assert!(problems(&long, &[])[0].ends_with("takes a text of at most 64 KiB"));
 }
 
 /// Each case is a list of routes, with the only problem, or none.
