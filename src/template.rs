@@ -269,9 +269,8 @@ mod tests {
     proptest! {
         /// No query of a client ends the line of a header.
         #[test]
-        fn a_value_is_one_line(query in r"(q=|&|%0[ad]|%ff|[\x21-\x7e]){0,12}") {
-            let Ok(Some(value)) = value("${request.query.q}", &format!("/?{}", query.replace('#', "")))
-                else { return Ok(()) };
+        fn a_value_is_one_line(query in r"(q=|&|%0[ad]|%ff|[a-z0-9+%=&;/?!$'()*,:@_~.-]){0,12}") {
+            let Ok(Some(value)) = value("${request.query.q}", &format!("/?{query}")) else { return Ok(()) };
             prop_assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{:?}", value);
             HeaderValue::from_str(&value).unwrap();
         }

@@ -36,6 +36,7 @@ const MODULES: &[&str] = &[
     "settings",
     "spelling",
     "supervisor",
+    "template",
     "tools",
     "turn",
     "upstream",
