@@ -106,7 +106,8 @@ fn the_roots_of_the_machine_are_the_default() {
 #[test]
 fn a_program_may_choose_a_server_with_tls() {
     let (secured, other) = (Secured::echo(), TestUpstream::echo());
-    let source = "define script url script let $url = event; event end; create script url; \
+    let source = "define script url script match event of case \"own\" => null default => let $url = event end; event end; \
+                  create script url; \
                   select event from in into url; select event from url into out;";
     let url = secured.door.url("localhost");
     let settings = trusting(Settings::request(&other.url()), &secured.authority)
