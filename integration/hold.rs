@@ -157,6 +157,30 @@ fn a_message_that_is_held_too_long_fails_with_its_id() {
     assert_eq!((account.answered, account.errored), (1, 3), "{account:?}");
 }
 
+/// A dial that takes longer is no exception.
+#[test]
+fn a_message_that_waits_too_long_for_the_first_connection_fails() {
+    let upstream = TestUpstream::echo();
+    upstream.set_answer(Answer::Wait);
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.recovery.hold = "300ms""#)
+        .with(r#"upstream.echo.connect_timeout = "20s""#)
+        .on_route(r#"dial_before_accept = "50ms""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    let start = Instant::now();
+    send(&mut client, 0..3);
+    for event in ["1:0:0", "1:0:1", "1:0:2"] {
+        assert_eq!(client.recv_error(), (sending(&upstream), event.to_owned()));
+    }
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(10), "{took:?}");
+    upstream.set_answer(Answer::Accept);
+    proxy.wait_ups(1);
+    assert_eq!(client.ask("next"), "next");
+    assert_eq!(upstream.conn(0).texts(), ["next"]);
+}
+
 #[test]
 fn a_drain_fails_held_messages_before_the_close() {
     let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
@@ -172,6 +196,26 @@ fn a_drain_fails_held_messages_before_the_close() {
     client.expect_closed(1001);
     assert_eq!(proxy.account("1:0").errored, 2);
     assert_eq!(proxy.exit_code(), Some(0));
+}
+
+/// A notification has no answer in JSON-RPC, so it gets an error reply of the route.
+#[test]
+fn held_messages_fail_in_their_order_whether_or_not_their_protocol_has_words_for_it() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), r#"preset = "json-rpc""#)
+        .with(r#"upstream.echo.recovery.hold = "300ms""#)
+        .on_route("error_replies = true");
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    upstream.conn(0);
+    stop(&upstream, &proxy, 1);
+    for id in [r#""#, r#""id":1,"#, r#""#, r#""id":3,"#] {
+        client.text(&format!(r#"{{"jsonrpc":"2.0",{id}"method":"eth_chainId"}}"#));
+    }
+    for event in [0, 2] {
+        assert_eq!(client.recv_error(), (sending(&upstream), format!("1:0:{event}")));
+        assert_eq!(client.recv_json()["id"], event + 1);
+    }
 }
 
 #[test]

@@ -199,3 +199,94 @@ fn notices_are_counted_exactly() {
     }
     assert!(!proxy.has_log("connector gave up", Duration::ZERO));
 }
+
+/// The notices of a journaled session: one for each of these ids, in any order.
+fn expect_notices(client: &mut Client, ids: impl IntoIterator<Item = String>) {
+    let mut expected: BTreeSet<String> = ids.into_iter().collect();
+    while !expected.is_empty() {
+        let notice = client.recv_json();
+        let id = notice["gap"]["entry"]["id"].as_str().unwrap_or_else(|| panic!("no notice: {notice}"));
+        assert!(expected.remove(id), "a second notice: {notice}");
+    }
+}
+
+/// More subscriptions than the mailboxes of the session and of its pipelines have places.
+#[test]
+fn each_of_many_subscriptions_has_its_notice() {
+    const COUNT: usize = 1000;
+    for pipelines in [false, true] {
+        let upstream = TestUpstream::with(|conn, message| {
+            if message.to_text().unwrap().contains("connection_init") {
+                conn.text(r#"{"type":"connection_ack"}"#);
+            }
+        });
+        let mut settings = Settings::recovering(&upstream.url(), r#"preset = "graphql-transport-ws""#)
+            .on_route("error_replies = true");
+        if pipelines {
+            settings = settings
+                .pipeline("one", "select event from in into out;")
+                .pipeline("two", "select event from in into out;")
+                .on_route(r#"outgoing = ["one", "two"]"#)
+                .on_route(r#"errors = ["one", "two"]"#);
+        }
+        let proxy = Proxy::start(&settings).expect_restarts();
+        let mut client = proxy.client();
+        assert_eq!(client.ask(r#"{"type":"connection_init"}"#), r#"{"type":"connection_ack"}"#);
+        let ids = (0..COUNT).map(|number| format!("s{number}"));
+        for id in ids.clone() {
+            client.text(&format!(
+                r#"{{"id":"{id}","type":"subscribe","payload":{{"query":"subscription {{ n }}"}}}}"#
+            ));
+        }
+        upstream.conn(0).wait_messages(COUNT + 1);
+        for id in ids.clone() {
+            let data = format!(r#"{{"id":"{id}","type":"next","payload":1}}"#);
+            upstream.conn(0).text(&data);
+            assert_eq!(client.recv_text(), data);
+        }
+        upstream.conn(0).die(Death::Reset);
+        expect_notices(&mut client, ids.clone());
+        assert_eq!(upstream.conn(1).wait_messages(COUNT + 1).len(), COUNT + 1);
+        let data = r#"{"id":"s7","type":"next","payload":2}"#;
+        upstream.conn(1).text(data);
+        assert_eq!(client.recv_text(), data, "there is no other notice");
+    }
+}
+
+/// Each channel gets its error, behind its notice if the route has error replies.
+#[test]
+fn each_of_many_channels_gets_its_error() {
+    const COUNT: usize = 400;
+    for replies in [false, true] {
+        let upstream = TestUpstream::with(|conn, message| {
+            let text = message.into_text().unwrap();
+            let join: Value = serde_json::from_str(&text).unwrap();
+            let reply = json!({ "status": "ok", "response": {} });
+            conn.text(&json!([join[0], join[1], join[2], "phx_reply", reply]).to_string());
+        });
+        let settings = Settings::recovering(&upstream.url(), r#"preset = "phoenix-nudge""#)
+            .on_route(&format!("error_replies = {replies}"));
+        let proxy = Proxy::start(&settings).expect_restarts();
+        let mut client = proxy.client();
+        for number in 0..COUNT {
+            let answer = client
+                .ask(&json!([number.to_string(), "1", format!("room:{number}"), "phx_join", {}]).to_string());
+            assert!(answer.contains("phx_reply"), "{answer}");
+        }
+        upstream.conn(0).die(Death::Reset);
+        let (mut errors, mut notices) = (BTreeSet::new(), 0);
+        while errors.len() < COUNT || replies && notices < COUNT {
+            let message = client.recv_json();
+            match message.get("gap") {
+                Some(_) => notices += 1,
+                None => {
+                    assert_eq!(message[3], "phx_error", "{message}");
+                    assert!(errors.insert(message[2].to_string()), "a second error: {message}");
+                }
+            }
+        }
+        assert_eq!(notices, if replies { COUNT } else { 0 });
+        client.close(1000, "");
+        assert!(proxy.account("1:0").is_balanced());
+    }
+}

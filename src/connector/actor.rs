@@ -1,11 +1,12 @@
 //! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through the
-//! session's journal; [`replacing`] reports that the connection replaces another one; [`ending`] ends the connection, and
-//! [`yielding`] does so once nothing is in flight.
+//! session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
+//! towards the client; [`ending`] ends the connection, and [`yielding`] does so once nothing is in flight.
 
 mod ending;
 mod overdue;
 mod recovering;
 mod replacing;
+mod returning;
 mod yielding;
 
 use std::{
@@ -31,8 +32,8 @@ use crate::{
     event::{Data, Event, Origin, Value},
     failure::{Failure, FailureLocation},
     flow::{
-        AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Failed, Kind, Permit,
-        Ticket, mailbox_room, recycle,
+        AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket,
+        mailbox_room, recycle,
     },
     format_error::FormatError,
     settings::Upstream,
@@ -75,12 +76,16 @@ pub struct Connector {
     lease: Option<Lease>,
     /// The replies and pushes read in the current turn.
     batch: Batch,
+    /// What goes back in the current turn, before the batch.
+    outgoing: Run,
     /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
     /// Tickets of written events that await no reply, collected in the current turn.
     delivered: Vec<Ticket>,
     /// The server's name in error replies: its masked URL.
     server: Arc<str>,
+    /// Whether the client gets gap notices.
+    has_notices: bool,
     /// Whether a program reads the origin of its events.
     reads_origin: bool,
     /// The `tremor::origin` of the upstream's events; `None` when no program reads it.
@@ -162,9 +167,11 @@ impl Connector {
             open: None,
             lease: None,
             batch: Batch::default(),
+            outgoing: Run::default(),
             messages: Vec::new(),
             delivered: Vec::new(),
             server: Arc::default(),
+            has_notices: links.has_notices,
             reads_origin: links.reads_origin,
             origin: None,
             upstream,
@@ -356,17 +363,6 @@ impl Connector {
         self.batch.push(Envelope { event, kind, ticket, permit: Some(permit) });
     }
 
-    /// Makes the event fail whose reply is next in order, or a push if no event awaits a reply.
-    fn fail_reply(&mut self, failure: Failure) {
-        self.flush_replies();
-        let (ticket, correlation) = match self.exchange.reply(None) {
-            ReplyMatch::Reply(ticket, correlation) => (ticket, correlation),
-            ReplyMatch::Push => (self.tracker.issue(Cause::Push), None),
-        };
-        let failed = Failed { event: ticket.event(), ticket: Some(ticket), failure, correlation };
-        self.back.notify(DataMessage::Failed(vec![failed]));
-    }
-
     /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. It is
     /// called when the upstream has closed.
     fn finish_input(&mut self) {
@@ -374,12 +370,6 @@ impl Connector {
             && let Some(decoded) = channel.take_unfinished()
         {
             self.decoded(decoded);
-        }
-    }
-
-    fn flush_replies(&mut self) {
-        if let Some(envelopes) = self.batch.take() {
-            self.back.notify(DataMessage::Events(envelopes));
         }
     }
 
@@ -413,7 +403,7 @@ impl Driven for Connector {
         if let ConnectorState::Up(_) = self.state {
             self.read(task);
             self.replay_in_time();
-            self.flush_replies();
+            self.flush_back();
             self.flush(task);
             self.await_replies();
             self.continue_to_yield();
@@ -447,6 +437,12 @@ impl Handler<DataMessage> for Connector {
     type Result = ();
 
     fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
+        self.take(message);
+    }
+}
+
+impl Connector {
+    fn take(&mut self, message: DataMessage) {
         let is_ended = matches!(self.state, ConnectorState::Ended);
         match message {
             DataMessage::Events(envelopes) if is_ended => self.report(Fact::Unsent(envelopes)),
@@ -454,6 +450,9 @@ impl Handler<DataMessage> for Connector {
             DataMessage::Events(envelopes) => self.waiting.push(envelopes),
             DataMessage::Mark(mark) if is_ended || self.can_send() => self.report(Fact::Marked(mark)),
             DataMessage::Mark(mark) => self.waiting.end_with(mark),
+            DataMessage::Several(messages) => {
+                messages.into_iter().for_each(|message| self.take(message));
+            }
             DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
     }

@@ -45,6 +45,8 @@ pub struct ConnectorLinks {
     pub room: usize,
     /// Whether a program reads the origin of its events.
     pub reads_origin: bool,
+    /// Whether the client gets gap notices.
+    pub has_notices: bool,
     /// Whether the connector neither sends nor receives before [`Release`].
     pub is_gated: bool,
     /// Whether the connector reads and sends nothing before [`Lend`](super::Lend).

@@ -12,8 +12,9 @@ pub const CONTROL_ROOM: usize = 64;
 
 /// The mailbox capacity, in messages, for an edge whose events are bounded by a budget of `buffer` bytes.
 /// Each message in the mailbox contains at least one event in flight, and each event costs at least
-/// `EVENT_COST` bytes of the budget. The slots for control messages cover the one event that may exceed the
-/// budget.
+/// `EVENT_COST` bytes of the budget. What has no permit, as a notice, travels in one message for each turn of its
+/// sender: [`Run`](super::Run). The slots for control messages cover those, and the one event that may exceed
+/// the budget.
 pub fn mailbox_room(buffer: usize) -> usize {
     buffer / EVENT_COST + CONTROL_ROOM
 }

@@ -22,7 +22,7 @@ mod edge;
 mod sync;
 mod ticket;
 
-pub use batch::{Batch, recycle};
+pub use batch::{Batch, Run, recycle};
 pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
 pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
@@ -96,6 +96,8 @@ pub enum DataMessage {
     Ended(Box<UpstreamEnd>),
     /// The upstream connection was replaced.
     Notice(Box<Notice>),
+    /// Messages of one turn, in order. None of them contains messages itself.
+    Several(Vec<DataMessage>),
     /// The last message to this actor before the sender switches to another one.
     Mark(Mark),
 }
@@ -119,11 +121,10 @@ pub struct Notice {
 }
 
 /// The end of an upstream that ends its session. It travels in the queue of the replies, so that everything
-/// the upstream sent before reaches the client before the close.
+/// the upstream sent before reaches the client before the close. The outcomes of events that end with it follow in the
+/// same [`DataMessage::Several`]: the session drains then, and a failure does not close it.
 #[derive(Debug)]
 pub struct UpstreamEnd {
-    /// Events that failed with the connection, in order.
-    pub failed: Vec<Failed>,
     /// The close frame for the client; `None` is a close frame without a code.
     pub frame: Option<CloseFrame>,
     /// For a loss, the events that the close reason names.

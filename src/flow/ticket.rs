@@ -28,6 +28,8 @@ pub enum Ack {
     },
     /// A pipeline of the session died.
     PipelineDied(String),
+    /// The supervisor of the session died.
+    SupervisorDied,
 }
 
 /// The source of an event. It determines how the session treats the outcome.
@@ -152,13 +154,18 @@ impl AckTracker {
         self.ack(Ack::PipelineDied(name.to_owned()));
     }
 
+    /// Reports to the session that its supervisor died.
+    pub fn supervisor_died(&self) {
+        self.ack(Ack::SupervisorDied);
+    }
+
     fn ack(&self, ack: Ack) {
         let mut back = self.back();
         let good = match &ack {
             Ack::Settled { status: AckStatus::Delivered | AckStatus::Copied, .. } => true,
             // Messages to the client may wait for an error event that was dropped.
             Ack::Settled { status: AckStatus::Dropped, cause, .. } => *cause != Cause::Error,
-            Ack::Settled { .. } | Ack::PipelineDied(_) => false,
+            Ack::Settled { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => false,
         };
         back.acks.push(ack);
         back.wake_if(!good);
@@ -246,7 +253,7 @@ mod tests {
         let acks = tracker.take_acks(None, false).into_iter();
         acks.filter_map(|ack| match ack {
             Ack::Settled { event, status, .. } => Some((event.0, status)),
-            Ack::PipelineDied(_) => None,
+            Ack::PipelineDied(_) | Ack::SupervisorDied => None,
         })
         .collect()
     }

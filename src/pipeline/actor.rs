@@ -8,7 +8,7 @@ use super::{Attach, Output, Stage};
 use crate::{
     event::Event,
     failure::Failure,
-    flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Ticket},
+    flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket},
     settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
@@ -52,8 +52,9 @@ impl Pipeline {
         })
     }
 
-    fn run(&mut self, envelopes: Vec<Envelope>) {
-        let Some(stage) = &mut self.stage else { return self.out.push(DataMessage::Events(envelopes)) };
+    /// Runs the program on events, and appends its outputs.
+    fn run(&mut self, envelopes: Vec<Envelope>, out: &mut Run, to_session: &mut Run) {
+        let Some(stage) = &mut self.stage else { return out.push(DataMessage::Events(envelopes)) };
         let now_ns = now_ns();
         let mut sorted = Sorted::default();
         let mut outputs = Vec::new();
@@ -83,15 +84,21 @@ impl Pipeline {
                 }
             }
         }
-        self.send(sorted);
+        if !sorted.out.is_empty() {
+            out.push(DataMessage::Events(sorted.out));
+        }
+        if !sorted.to_session.is_empty() {
+            to_session.push(DataMessage::Events(sorted.to_session));
+        }
     }
 
-    fn send(&mut self, Sorted { out, to_session }: Sorted) {
-        if !out.is_empty() {
-            self.out.push(DataMessage::Events(out));
-        }
-        if !to_session.is_empty() {
-            self.to_session.notify(DataMessage::Events(to_session));
+    fn pass(&mut self, message: DataMessage, out: &mut Run, to_session: &mut Run) {
+        match message {
+            DataMessage::Events(envelopes) => self.run(envelopes, out, to_session),
+            DataMessage::Several(messages) => {
+                messages.into_iter().for_each(|message| self.pass(message, out, to_session));
+            }
+            message => out.push(message),
         }
     }
 }
@@ -138,9 +145,13 @@ impl Handler<DataMessage> for Pipeline {
     type Result = ();
 
     fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
-        match message {
-            DataMessage::Events(envelopes) => self.run(envelopes),
-            failed => self.out.push(failed),
+        let (mut out, mut to_session) = (Run::default(), Run::default());
+        self.pass(message, &mut out, &mut to_session);
+        if let Some(message) = out.take() {
+            self.out.push(message);
+        }
+        if let Some(message) = to_session.take() {
+            self.to_session.notify(message);
         }
     }
 }

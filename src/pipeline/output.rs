@@ -68,6 +68,7 @@ impl UpstreamEdge {
             {
                 self.push_apart(envelopes);
             }
+            DataMessage::Several(messages) => messages.into_iter().for_each(|message| self.push(message)),
             message => self.push_straight(message),
         }
     }
@@ -106,9 +107,11 @@ impl UpstreamEdge {
 }
 
 fn end(message: DataMessage) {
-    if let DataMessage::Events(envelopes) = message {
-        for envelope in envelopes {
-            envelope.ticket.settle(AckStatus::Dropped);
+    match message {
+        DataMessage::Events(envelopes) => {
+            envelopes.into_iter().for_each(|envelope| envelope.ticket.settle(AckStatus::Dropped));
         }
+        DataMessage::Several(messages) => messages.into_iter().for_each(end),
+        DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) | DataMessage::Mark(_) => {}
     }
 }

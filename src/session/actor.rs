@@ -79,6 +79,8 @@ pub struct Session {
     last_sent: Option<Box<(Arc<str>, EventNumber)>>,
     /// The events accepted in the current turn.
     batch: Batch,
+    /// The error events of the current turn, for the errors pipelines.
+    errors: Batch,
     /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
     opened: Instant,
@@ -121,6 +123,7 @@ impl Session {
             loss: None,
             last_sent: None,
             batch: Batch::default(),
+            errors: Batch::default(),
             messages: Vec::new(),
             opened: Instant::now(),
             _guard: guard,
@@ -236,6 +239,7 @@ impl Driven for Session {
         self.flush_batch();
         self.check_liveness(task);
         let done = self.progress(ctx, task);
+        self.flush_errors();
         self.deadline.arm(task.waker());
         done
     }

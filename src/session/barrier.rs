@@ -3,27 +3,30 @@
 //! No actors, sockets or clocks are used here. A notice is an error event, so it passes the errors pipelines first, and
 //! the messages of the new upstream connection overtake it on the way. They wait here.
 
+use std::collections::VecDeque;
+
 use super::sequencer::{Position, Sequencer};
-use crate::event::EventNumber;
+use crate::{event::EventNumber, wire::memory};
 
 /// The notices that are on their way through the errors pipelines, and the outputs that follow them.
 #[derive(Debug)]
 pub struct Barrier<O> {
     sequencer: Sequencer<O>,
-    /// The notices, each with its position.
-    expected: Vec<(EventNumber, Position)>,
+    /// The notices, each with its position, oldest first. They usually arrive in this order, so that the one which
+    /// arrives is found at once.
+    expected: VecDeque<(EventNumber, Position)>,
 }
 
 impl<O> Default for Barrier<O> {
     fn default() -> Self {
-        Self { sequencer: Sequencer::default(), expected: Vec::new() }
+        Self { sequencer: Sequencer::default(), expected: VecDeque::new() }
     }
 }
 
 impl<O> Barrier<O> {
     /// Announces a notice, which will arrive as the error reply of `event`. Later outputs wait for it.
     pub fn expect(&mut self, event: EventNumber) {
-        self.expected.push((event, self.sequencer.reserve()));
+        self.expected.push_back((event, self.sequencer.reserve()));
     }
 
     /// Whether the error reply of `event` is a notice that has not arrived.
@@ -50,8 +53,11 @@ impl<O> Barrier<O> {
     /// Stops waiting for a notice. An errors pipeline has dropped it, or it has been sent.
     pub fn forget(&mut self, event: EventNumber, emit: impl FnMut(O)) {
         if let Some(at) = self.expected.iter().position(|(expected, _)| *expected == event) {
-            let (_, position) = self.expected.remove(at);
-            self.sequencer.close(position, emit);
+            let removed = self.expected.remove(at);
+            memory::shrink_if_idle(&mut self.expected);
+            if let Some((_, position)) = removed {
+                self.sequencer.close(position, emit);
+            }
         }
     }
 

@@ -139,9 +139,12 @@ impl Supervisor {
             }
             First::Pending(dialing) => {
                 let generation = self.children.begin_own();
-                // The client's first events wait for its first connection.
                 self.start_connector(generation, Start::Dialing(dialing), ctx);
-                self.attach(Some(generation));
+                // The client's first events wait for its first connection: at the connector, or here for at most
+                // `hold`.
+                if self.hold().is_none() {
+                    self.attach(Some(generation));
+                }
             }
             First::Failed(error) => {
                 let (generation, now) = (Generation::default(), Instant::now());
@@ -180,6 +183,7 @@ impl Supervisor {
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
             reads_origin: self.links.reads_origin,
+            has_notices: self.has_notices(),
             is_gated: redial == Some(Redial::Automatic),
             has_journal: redial == Some(Redial::Automatic) && self.has_journal(),
             quiet: if is_own { self.quiet.clone() } else { Quiet::new() },
@@ -271,9 +275,9 @@ impl Supervisor {
         self.lease = None;
         self.stop_moving();
         self.attach(None);
-        let mut failures = self.fail_kept();
-        failures.extend(self.give_up());
-        self.fail(failures);
+        let mut outcomes = self.fail_kept();
+        outcomes.extend(self.give_up());
+        self.send_back(outcomes);
         for connector in connectors {
             Edge::to(&connector).notify(Close(frame.cloned()));
         }
@@ -287,6 +291,19 @@ fn own_target(plan: &DialPlan, redial: Redial) -> Target {
 
 impl Actor for Supervisor {
     type Context = Context<Self>;
+}
+
+impl Drop for Supervisor {
+    /// Ends the session when the supervisor panics, because no other actor connects it to its upstream.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.links.tracker.supervisor_died();
+            let frame = CloseFrame::new(1011, "internal error");
+            for connector in self.children.stop().unwrap_or_default() {
+                Edge::to(&connector).notify(Close(Some(frame.clone())));
+            }
+        }
+    }
 }
 
 impl Handler<Report> for Supervisor {
@@ -322,6 +339,9 @@ impl Handler<DataMessage> for Supervisor {
     fn handle(&mut self, message: DataMessage, ctx: &mut Context<Self>) {
         match message {
             DataMessage::Events(envelopes) => self.take(envelopes, ctx),
+            DataMessage::Several(messages) => {
+                messages.into_iter().for_each(|message| Handler::handle(self, message, ctx));
+            }
             DataMessage::Mark(mark) => {
                 self.marked(mark, ctx);
                 self.release();

@@ -8,7 +8,7 @@
 //! | target of the span | way of its events | the span is complete when |
 //! |---|---|---|
 //! | the supervisor | they arrive directly: [`Held::take`] | its mark has arrived |
-//! | a connector | the connector sends them; those that it could not send come back: [`Held::back`] | the connector has passed on its mark, or has died |
+//! | a connector | the connector sends them; those that it could not send come back: [`Held::back`] | the connector has passed on its mark and has no unwritten event of the span, [`Held::settled`]; or it has died |
 //!
 //! A session's events are therefore in order if the spans are in order and each span is. A connector serves the last
 //! span. It starts gated, and [`Held::release`] returns all events of the earlier spans for it once its connection is
@@ -39,6 +39,8 @@ struct Span<E> {
     target: Option<Generation>,
     /// The mark that ends the span.
     ends: Mark,
+    /// Whether the mark has arrived.
+    is_marked: bool,
     /// Whether no event of the span is on its way.
     is_complete: bool,
     stage: Stage,
@@ -97,11 +99,6 @@ impl<E> Held<E> {
         self.last.target == Some(generation) && self.last.stage == Stage::Released
     }
 
-    /// Whether this connector serves the last span and has been released.
-    pub fn is_released(&self, generation: Generation) -> bool {
-        self.last.target == Some(generation) && self.last.stage == Stage::Released
-    }
-
     /// The earliest deadline of an event.
     pub fn deadline(&self) -> Option<Instant> {
         let spans = self.earlier.iter().chain([&self.last]);
@@ -120,9 +117,14 @@ impl<E> Held<E> {
         mark
     }
 
-    /// Records that all events before a mark have been sent or have arrived.
+    /// Records that all events before a mark have arrived, here or at the connector. A connector that serves may still
+    /// return some that it has not written.
     pub fn marked(&mut self, mark: Mark) {
-        self.complete(|span| span.ends == mark);
+        if let Some(span) = self.spans_mut().find(|span| span.ends == mark) {
+            span.is_marked = true;
+            span.is_complete |= span.stage != Stage::Released;
+        }
+        self.forget();
     }
 
     // --- Events
@@ -199,11 +201,18 @@ impl<E> Held<E> {
         }
     }
 
-    /// Records that this connector has ended. It can still return events.
+    /// Records that this connector has ended. It can still return events, until its mark arrives or, if that has arrived
+    /// before, until [`Held::settled`].
     pub fn ended(&mut self, generation: Generation) {
         if let Some(span) = self.span_of(generation) {
             span.stage = Stage::Down;
         }
+    }
+
+    /// Records that this connector returns nothing more of what it got before its mark: it has written all, or has
+    /// ended and returned the rest.
+    pub fn settled(&mut self, generation: Generation) {
+        self.complete(|span| span.target == Some(generation) && span.is_marked && !span.is_complete);
     }
 
     /// Records that this connector has died in a panic. It returns nothing after that.
@@ -254,7 +263,14 @@ impl<E> Held<E> {
 
 impl<E> Span<E> {
     fn new(target: Option<Generation>, ends: Mark) -> Self {
-        Self { target, ends, is_complete: false, stage: Stage::Down, events: VecDeque::new() }
+        Self {
+            target,
+            ends,
+            is_marked: false,
+            is_complete: false,
+            stage: Stage::Down,
+            events: VecDeque::new(),
+        }
     }
 
     fn push(&mut self, event: E, deadline: Instant) {

@@ -434,3 +434,33 @@ fn events_expire_each_at_its_deadline() {
     assert_eq!(held.take_all(), ["second", "third"]);
     assert_eq!((held.is_empty(), held.deadline()), (true, None));
 }
+
+/// A session moves: its connector gets the mark while it serves, and has not written everything before it.
+#[test]
+fn a_connector_may_return_unwritten_events_after_its_mark() {
+    for stays in [false, true] {
+        let (mut held, now) = (Held::default(), Instant::now());
+        let (first, second) = (Generation(1), Generation(2));
+        let direct = held.switch(Some(first));
+        held.marked(direct);
+        held.up(first);
+        assert!(held.release().is_some());
+        let old = held.switch(None);
+        held.marked(old);
+        held.take("held", now).unwrap();
+        let (next, expected) = if stays {
+            held.settled(first);
+            (first, vec!["held"])
+        } else {
+            held.ended(first);
+            held.back(first, "unwritten", now).expect("it precedes the others");
+            held.settled(first);
+            (second, vec!["unwritten", "held"])
+        };
+        let direct = held.switch(Some(next));
+        held.up(next);
+        held.marked(direct);
+        assert_eq!(held.release(), Some(Released { generation: next, events: expected }));
+        assert_eq!((held.is_empty(), held.spans()), (true, 1));
+    }
+}

@@ -35,6 +35,8 @@ pub struct SupervisorLinks {
     pub room: usize,
     /// Whether the client stays when an upstream connection is lost.
     pub keeps_client: bool,
+    /// Whether the client gets error replies, and gap notices with them.
+    pub replies_errors: bool,
     /// Whether a program of the route reads the origin of events.
     pub reads_origin: bool,
 }

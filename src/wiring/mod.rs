@@ -86,6 +86,7 @@ fn link_actors(
                 budget: Arc::clone(&budget),
                 room,
                 keeps_client: route.keeps_client(),
+                replies_errors,
                 reads_origin: route.reads_origin(),
             }
         },
@@ -105,5 +106,7 @@ fn errors_room(room: usize, route: &Route) -> usize {
         .map_or(room, |upstream| room + upstream.limits.buffer + upstream.max_in_flight * EVENT_COST)
 }
 
+#[cfg(test)]
+mod switching_tests;
 #[cfg(test)]
 mod tests;

@@ -44,7 +44,7 @@ incoming = ["echo"]
 "#;
 
 /// Settings in request mode, with restarts that never happen within a test.
-const PROXY: &str = r#"
+pub(super) const PROXY: &str = r#"
 [listener.ws]
 bind = "127.0.0.1:9139"
 close_timeout = "200ms"
@@ -63,7 +63,7 @@ errors = ["pass"]
 "#;
 
 /// One end of a WebSocket connection in a test.
-struct Peer(Link<TcpStream, ()>);
+pub(super) struct Peer(Link<TcpStream, ()>);
 
 impl Peer {
     fn new(socket: TcpStream, role: Role) -> Self {
@@ -79,7 +79,7 @@ impl Peer {
         poll_fn(|cx| self.0.poll_next(cx)).await
     }
 
-    async fn text(&mut self) -> String {
+    pub(super) async fn text(&mut self) -> String {
         match self.recv().await {
             Ok(Incoming::Message(Message::Text(text))) => text.to_string(),
             other => panic!("no text: {other:?}"),
@@ -117,14 +117,14 @@ impl Drop for Count {
 }
 
 /// Starts sessions for tests.
-struct TestBed {
+pub(super) struct TestBed {
     settings: Settings,
     count: Arc<AtomicUsize>,
     tracker: Weak<AckTracker>,
 }
 
 impl TestBed {
-    fn new(settings: &str) -> Self {
+    pub(super) fn new(settings: &str) -> Self {
         let settings = fixture::load(settings, &[]).unwrap();
         Self { settings, count: Arc::default(), tracker: Weak::new() }
     }
@@ -168,9 +168,8 @@ impl TestBed {
         (parts, Peer::new(client, Role::Client))
     }
 
-    /// Starts a session with a connection to an upstream. The test holds the far ends of both connections.
-    async fn proxy(&mut self) -> (Peer, Peer) {
-        let (parts, client) = self.parts().await;
+    /// A connection to an upstream, and its far end.
+    pub(super) async fn upstream(&self) -> (UpstreamStart, Peer) {
         let (upstream, socket) = pair().await;
         let shared = Upstream::new(self.route().upstream.clone().unwrap(), Network::system());
         let path = ClientPath::new(self.route(), shared.settings(), &Uri::from_static("/")).unwrap();
@@ -193,8 +192,15 @@ impl TestBed {
             destination,
             lease,
         }));
-        start(parts, self.route(), Some(UpstreamStart { plan, first }));
-        (client, Peer::new(upstream, Role::Server))
+        (UpstreamStart { plan, first }, Peer::new(upstream, Role::Server))
+    }
+
+    /// Starts a session with a connection to an upstream. The test holds the far ends of both connections.
+    async fn proxy(&mut self) -> (Peer, Peer) {
+        let (parts, client) = self.parts().await;
+        let (upstream, peer) = self.upstream().await;
+        start(parts, self.route(), Some(upstream));
+        (client, peer)
     }
 
     /// Waits until the session and all its actors are gone.
@@ -213,7 +219,7 @@ async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// Runs a test on one thread, as a worker does, within a deadline.
-fn on_worker(test: impl Future<Output = ()>) {
+pub(super) fn on_worker(test: impl Future<Output = ()>) {
     actix::System::new().block_on(async {
         tokio::time::timeout(Duration::from_secs(10), test).await.expect("the test ends in time");
     });
@@ -310,7 +316,7 @@ fn a_connector_that_panics_fails_its_events_and_its_session_continues() {
     });
 }
 
-/// A codec that panics on one text of the upstream.
+/// A codec that panics on one text.
 #[derive(Debug)]
 struct PanicsOnce;
 
@@ -327,7 +333,9 @@ impl Codec for PanicsOnce {
     }
 
     fn encode(&self, data: Data) -> Result<Bytes, FormatError> {
-        Panics.encode(data)
+        let bytes = Panics.encode(data)?;
+        assert_ne!(bytes, FATAL.as_bytes(), "a codec, on purpose");
+        Ok(bytes)
     }
 }
 
@@ -351,6 +359,28 @@ fn the_journal_of_a_session_outlives_a_connector_that_panics() {
         }
         drop(client);
         bed.gone().await;
+    });
+}
+
+/// The supervisor converts the client's messages while there is no connection.
+#[test]
+fn a_supervisor_that_panics_closes_its_session_with_1011_after_the_error_reply() {
+    on_worker(async {
+        let bystander = bystander().await;
+        let settings = PROXY.replace("exchange = \"request\"", "recovery.preset = \"json-rpc\"");
+        let settings = settings.replace("[[route]]", "[[route]]\nerror_replies = true");
+        let mut bed = TestBed::new(&settings).with_upstream(&PanicsOnce);
+        let (mut client, upstream) = bed.proxy().await;
+        drop(upstream);
+        client.send(r#"{"id":1,"method":"eth_chainId"}"#).await;
+        assert_eq!(client.json().await["id"], 1, "the journal's error");
+        client.send(FATAL).await;
+        let reply = json!({"error": "Error processing event: internal error", "event_id": "1:0:1"});
+        assert_eq!(client.json().await, reply);
+        assert_eq!(client.close_code().await, 1011);
+        drop(client);
+        bed.gone().await;
+        assert_echoes(bystander).await;
     });
 }
 

@@ -66,7 +66,7 @@ impl Connector {
             let lost = Failure::connection(FailureKind::Socket, error.detail);
             self.fail_reply(lost.for_event(&self.server, Written::Whole));
         }
-        self.flush_replies();
+        self.flush_back();
         match mem::replace(&mut self.state, ConnectorState::Ended) {
             ConnectorState::Dialing => {}
             ConnectorState::Up(channel) => {
@@ -125,13 +125,15 @@ impl Connector {
     }
 
     /// Reports that the output's mark has arrived, behind the events before it.
-    pub(super) fn report_mark(&self, mark: Option<Mark>) {
+    pub(super) fn report_mark(&mut self, mark: Option<Mark>) {
         if let Some(mark) = mark {
             self.report(Fact::Marked(mark));
         }
     }
 
-    pub(super) fn report(&self, fact: Fact) {
+    /// Reports to the supervisor, whose messages to the client follow those of the connector.
+    pub(super) fn report(&mut self, fact: Fact) {
+        self.flush_back();
         self.supervisor.notify(Report { generation: self.generation, fact });
     }
 

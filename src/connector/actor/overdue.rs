@@ -33,7 +33,7 @@ impl Connector {
         });
         let failed: Vec<_> = failed.collect();
         if !failed.is_empty() {
-            self.back.notify(DataMessage::Failed(failed));
+            self.send_back(DataMessage::Failed(failed));
             if let ConnectorState::Up(channel) = &mut self.state {
                 channel.link().suspect();
             }

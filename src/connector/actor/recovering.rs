@@ -243,10 +243,9 @@ impl Connector {
         if let Some(reply) = failure.reply {
             return self.deliver(reply, ticket);
         }
-        self.flush_replies();
         let failure = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
         let failure = failure.for_event(&self.server, Written::Whole);
-        self.back.notify(DataMessage::Failed(vec![Failed { ticket, event, failure, correlation: None }]));
+        self.send_back(DataMessage::Failed(vec![Failed { ticket, event, failure, correlation: None }]));
     }
 
     /// Ends a connection at which the session cannot go on.

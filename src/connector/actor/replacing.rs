@@ -24,13 +24,12 @@ impl Connector {
         }
     }
 
-    /// Reports a gap, if the settings require it. The client gets the notice after the messages that were read before,
+    /// Reports a gap, if the client gets notices. The client gets the notice after the messages that were read before,
     /// and before all later ones.
     pub(super) fn notice(&mut self, gap: Gap) {
-        if self.upstream.recovery.notice {
-            self.flush_replies();
+        if self.has_notices {
             let ticket = self.tracker.issue(Cause::Push);
-            self.back.notify(DataMessage::Notice(Box::new(Notice { ticket, gap })));
+            self.send_back(DataMessage::Notice(Box::new(Notice { ticket, gap })));
         }
     }
 }

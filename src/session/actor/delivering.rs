@@ -27,6 +27,7 @@ impl Session {
             DataMessage::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
             DataMessage::Ended(end) => self.upstream_ended(*end),
             DataMessage::Notice(notice) => self.upstream_replaced(*notice),
+            DataMessage::Several(messages) => messages.into_iter().for_each(|message| self.arrive(message)),
             // A mark goes to a connector or to the supervisor only.
             DataMessage::Mark(_) => {}
         }
@@ -87,7 +88,14 @@ impl Session {
         for ack in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
             match ack {
                 Ack::Settled { event, cause, status } => self.acked(event, cause, status),
-                Ack::PipelineDied(name) => self.pipeline_died(&name),
+                Ack::PipelineDied(name) => {
+                    log::error!("pipeline died session={self} pipeline={name}");
+                    self.actor_died();
+                }
+                Ack::SupervisorDied => {
+                    log::error!("supervisor died session={self}");
+                    self.actor_died();
+                }
             }
         }
     }
@@ -112,10 +120,9 @@ impl Session {
         }
     }
 
-    /// Ends the session after a pipeline died, because the session cannot work without it. The pipeline's
+    /// Ends the session after one of its actors died, because the session cannot work without it. The actor's
     /// events have been reported as lost.
-    fn pipeline_died(&mut self, name: &str) {
-        log::error!("pipeline died session={self} pipeline={name}");
+    fn actor_died(&mut self) {
         self.ending = Some(Box::new(CloseFrame::new(1011, "internal error")));
     }
 }

@@ -105,14 +105,13 @@ impl Session {
     }
 
     /// Drains the session because its upstream has ended. The close frame follows everything that the
-    /// upstream sent before.
+    /// upstream sent before, and the outcomes of the events that end with it.
     pub(super) fn upstream_ended(&mut self, end: UpstreamEnd) {
-        let UpstreamEnd { failed, frame, loss } = end;
+        let UpstreamEnd { frame, loss } = end;
         if matches!(self.state, SessionState::Open) && self.ending.is_none() {
             self.loss = loss.map(Box::new);
             self.start_draining(CloseIntent::Close(frame, Side::Upstream), self.listener.close_timeout);
         }
-        failed.into_iter().for_each(|failed| self.failed(failed));
     }
 
     /// The close frame, with the lost events added to its reason.
@@ -208,7 +207,7 @@ impl Session {
         }
     }
 
-    /// Sends an error event through the errors pipelines. An error event that failed there goes directly to
+    /// Sends an error event through the errors pipelines, with the others of this turn. An error event that failed there goes directly to
     /// the client.
     fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
         // An error reply uses the budget of the side that caused it until it is written. So a peer that causes
@@ -220,8 +219,17 @@ impl Session {
         let permit = Some(budget.take(event.data.size()));
         let envelope = Envelope { event, kind: Kind::Error, ticket, permit };
         match self.links.errors.head(&self.tracker) {
-            Some(errors) if cause != Cause::Error => errors.notify(DataMessage::Events(vec![envelope])),
+            Some(_) if cause != Cause::Error => self.errors.push(envelope),
             _ => self.deliver(envelope),
+        }
+    }
+
+    /// Sends the error events of this turn to the errors pipelines.
+    pub(super) fn flush_errors(&mut self) {
+        if let Some(envelopes) = self.errors.take()
+            && let Some(errors) = self.links.errors.head(&self.tracker)
+        {
+            errors.notify(DataMessage::Events(envelopes));
         }
     }
 }

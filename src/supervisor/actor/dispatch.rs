@@ -11,7 +11,7 @@ use crate::{
     connector::Generation,
     event::Value,
     failure::{Failure, FailureKind},
-    flow::{DataMessage, Edge, Envelope, Failed},
+    flow::{DataMessage, Edge, Envelope, Run},
     supervisor::{
         child::{Child, Target, Wanted},
         loss::{fail, fail_unsent},
@@ -20,16 +20,14 @@ use crate::{
 
 impl Supervisor {
     pub(super) fn take(&mut self, envelopes: Vec<Envelope>, ctx: &mut Context<Self>) {
-        let mut failures = Vec::new();
+        let mut outcomes = Run::default();
         for envelope in envelopes {
-            if let Err(failure) = self.dispatch(envelope, ctx) {
-                failures.push(*failure);
-            }
+            self.dispatch(envelope, &mut outcomes, ctx);
         }
-        self.fail(failures);
+        self.send_back(outcomes);
     }
 
-    fn dispatch(&mut self, envelope: Envelope, ctx: &mut Context<Self>) -> Result<(), Box<Failed>> {
+    fn dispatch(&mut self, envelope: Envelope, outcomes: &mut Run, ctx: &mut Context<Self>) {
         let target = match envelope.event.meta.get("url") {
             None => own_target(&self.plan, self.own_redial),
             Some(Value::String(url)) if self.plan.upstream().is_own(&url, &self.plan.path) => {
@@ -39,24 +37,19 @@ impl Supervisor {
                 Ok(url) => Target::Named(url),
                 Err(error) => {
                     let failure = Failure::connection(FailureKind::NotAllowed, error.to_string());
-                    return Err(fail_unsent(envelope, &mask(&url).into(), &failure).into());
+                    return outcomes.fail(fail_unsent(envelope, &mask(&url).into(), &failure));
                 }
             },
             Some(other) => {
                 let text = format!("$url takes a string, not {}", other.type_name());
-                return Err(fail(envelope, Failure::program(text, true)).into());
+                return outcomes.fail(fail(envelope, Failure::program(text, true)));
             }
         };
-        self.send(&target, envelope, ctx)
+        self.send(&target, envelope, outcomes, ctx);
     }
 
     /// Sends an event to a server, and starts a connector if there is none.
-    fn send(
-        &mut self,
-        target: &Target,
-        envelope: Envelope,
-        ctx: &mut Context<Self>,
-    ) -> Result<(), Box<Failed>> {
+    fn send(&mut self, target: &Target, envelope: Envelope, outcomes: &mut Run, ctx: &mut Context<Self>) {
         let connector = match self.children.wanted(target, Instant::now()) {
             Wanted::Send(connector) => connector,
             Wanted::Dial(generation) => self.dial(generation, ctx),
@@ -64,27 +57,27 @@ impl Supervisor {
                 let child = self.children.find(target);
                 let server = Arc::clone(&child.map_or(target.url(), |child| &child.destination().url).shown);
                 return match target {
-                    Target::Own { .. } => self.miss(envelope, &server, &failure, ctx),
-                    Target::Named(_) => Err(fail_unsent(envelope, &server, &failure).into()),
+                    Target::Own { .. } => self.miss(envelope, (&server, &failure), outcomes, ctx),
+                    Target::Named(_) => outcomes.fail(fail_unsent(envelope, &server, &failure)),
                 };
             }
         };
         Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
-        Ok(())
     }
 
     /// Handles an event for the route's own upstream while it has no connection: answers it, keeps it, or makes it fail.
     fn miss(
         &mut self,
         envelope: Envelope,
-        server: &Arc<str>,
-        failure: &Failure,
+        (server, failure): (&Arc<str>, &Failure),
+        outcomes: &mut Run,
         ctx: &mut Context<Self>,
-    ) -> Result<(), Box<Failed>> {
+    ) {
         self.plan.upstream().want_probe();
-        let missed = self.keep_alive(envelope).and_then(|envelope| self.keep(envelope, ctx));
-        let failed = missed.and_then(|envelope| self.shape(vec![envelope], server, failure).pop());
-        failed.map_or(Ok(()), |failed| Err(failed.into()))
+        let missed = self.keep_alive(envelope, outcomes).and_then(|envelope| self.keep(envelope, ctx));
+        if let Some(envelope) = missed {
+            self.shape(vec![envelope], server, failure, outcomes);
+        }
     }
 
     /// Makes events fail that reached a connection after its end.
@@ -95,16 +88,20 @@ impl Supervisor {
             Some(child) => child.down(),
             None => Failure::not_connected(),
         };
-        let failures = match self.children.get(generation).is_none_or(Child::is_own) {
-            true => self.shape(envelopes, &server, &failure),
-            false => envelopes.into_iter().map(|late| fail_unsent(late, &server, &failure)).collect(),
-        };
-        self.fail(failures);
+        let mut outcomes = Run::default();
+        match self.children.get(generation).is_none_or(Child::is_own) {
+            true => self.shape(envelopes, &server, &failure, &mut outcomes),
+            false => {
+                envelopes.into_iter().for_each(|late| outcomes.fail(fail_unsent(late, &server, &failure)));
+            }
+        }
+        self.send_back(outcomes);
     }
 
-    pub(super) fn fail(&self, failed: Vec<Failed>) {
-        if !failed.is_empty() {
-            self.links.back.notify(DataMessage::Failed(failed));
+    /// Sends outcomes towards the client, in order.
+    pub(super) fn send_back(&self, mut outcomes: Run) {
+        if let Some(message) = outcomes.take() {
+            self.links.back.notify(message);
         }
     }
 }

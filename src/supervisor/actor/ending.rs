@@ -11,7 +11,7 @@ use super::{Lost, Supervisor, recovering::Recovered};
 use crate::{
     connector::{Ended, Generation, Replaced},
     failure::{Failure, FailureKind, Written},
-    flow::{Cause, DataMessage, Failed, UpstreamEnd},
+    flow::{Cause, DataMessage, Failed, Run, UpstreamEnd},
     log::Quoted,
     reply,
     settings::ExchangeMode,
@@ -26,6 +26,18 @@ use crate::{
 };
 
 impl Supervisor {
+    /// Handles the end of a connection. Its steps depend on each other in this order:
+    ///
+    /// 1. The upstream hears of the loss, and the gap notice of the next connection gets its begin, while the child still
+    ///    has the facts about the connection.
+    /// 2. The journal determines the outcomes of its events. They are no failures of the connection then.
+    /// 3. `children` determines whether the client stays, and counts the loss for the backoff.
+    /// 4. Events of which nothing was written are kept, behind those that have returned before. Only then the span of the
+    ///    output is settled.
+    /// 5. The outcomes go to the client: the last event written, the events that were written, the others.
+    /// 6. The output is switched to the supervisor, so that later events find no connection.
+    /// 7. A move takes its other connection. Otherwise events that only the move has kept fail, before later ones can,
+    ///    and the redial begins.
     pub(super) fn ended(&mut self, generation: Generation, mut ended: Ended, ctx: &mut Context<Self>) {
         if self.children.own().is_some_and(|own| own.generation() == generation) {
             self.movable = None;
@@ -54,16 +66,17 @@ impl Supervisor {
         self.held.ended(generation);
         match next {
             Next::Nothing => {
-                let mut failed = self.failures(ended, recovered, &server);
-                failed.extend(self.give_up_if_stopped());
-                self.fail(failed);
+                let mut outcomes = self.outcomes(ended, recovered, &server);
+                outcomes.extend(self.give_up_if_stopped());
+                self.send_back(outcomes);
             }
             Next::EndSession(end) => self.end_session(end, ended, recovered, &server),
             Next::Redial(redial, verdict) => {
                 ended.unsent = self.keep_unsent(generation, ended.unsent, ctx);
+                self.held.settled(generation);
                 let is_outage = recovered.is_some();
-                let failed = self.failures(ended, recovered, &server);
-                self.fail(failed);
+                let outcomes = self.outcomes(ended, recovered, &server);
+                self.send_back(outcomes);
                 if redial == Redial::Automatic {
                     self.attach(None);
                 }
@@ -82,6 +95,9 @@ impl Supervisor {
         let is_own = lost.redial == Redial::Automatic;
         if is_own && self.replace_lost(&lost, ctx) {
             return;
+        }
+        if is_own {
+            self.fail_moving();
         }
         let Verdict { attempt, gives_up, .. } = lost.verdict;
         if let Some(elsewhere) = elsewhere.filter(|_| is_own && attempt == 1 && !gives_up && self.may_hurry())
@@ -126,34 +142,29 @@ impl Supervisor {
         }
     }
 
-    /// Turns a connection's unsettled events into failures: first, in stream mode, the failure that names the
-    /// last event written, then the failures of the events themselves, oldest first. With a journal, the failures of
-    /// written events take the place of the first one.
-    pub(super) fn failures(
-        &mut self,
-        ended: Ended,
-        recovered: Option<Recovered>,
-        server: &Arc<str>,
-    ) -> Vec<Failed> {
+    /// The outcomes of a connection's events: first, in stream mode, the failure that names the last event written, then
+    /// those of the events themselves, oldest first. With a journal, the outcomes of written events take the place of
+    /// the first one.
+    pub(super) fn outcomes(&mut self, ended: Ended, recovered: Option<Recovered>, server: &Arc<str>) -> Run {
         let Ended { failure, is_yielded, unsettled, unsent, last_written, .. } = ended;
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream && recovered.is_none();
+        let mut outcomes = Run::default();
         // A connection that we closed needs no notice.
-        let notice =
-            last_written.filter(|_| streaming && !is_yielded && failure.kind != FailureKind::Draining);
-        let notice = notice.map(|event| Failed {
-            ticket: None,
-            event,
-            failure: failure.for_event(server, Written::Whole),
-            correlation: None,
-        });
-        let recovered = recovered.map(|recovered| self.emit(recovered)).unwrap_or_default();
-        let unsettled = unsettled.into_iter().map(|lost| fail_unsettled(lost, server, &failure));
-        let unsent = self.shape(unsent, server, &failure);
-        let failures: Vec<_> = notice.into_iter().chain(recovered).chain(unsettled).chain(unsent).collect();
-        if failures.is_empty() && failure.kind.loses_message() {
-            return vec![self.lost_push(failure.for_event(server, Written::Whole))];
+        if let Some(event) = last_written
+            && streaming
+            && !is_yielded
+            && failure.kind != FailureKind::Draining
+        {
+            let failure = failure.for_event(server, Written::Whole);
+            outcomes.fail(Failed { ticket: None, event, failure, correlation: None });
         }
-        failures
+        outcomes.extend(recovered.map(|recovered| recovered.outcomes).unwrap_or_default());
+        unsettled.into_iter().for_each(|lost| outcomes.fail(fail_unsettled(lost, server, &failure)));
+        self.shape(unsent, server, &failure, &mut outcomes);
+        if outcomes.failures().next().is_none() && failure.kind.loses_message() {
+            outcomes.fail(self.lost_push(failure.for_event(server, Written::Whole)));
+        }
+        outcomes
     }
 
     /// The error reply for a server's message that could not be decoded and that answers no event.
@@ -168,10 +179,9 @@ impl Supervisor {
         self.is_given_up = true;
         self.stop_moving();
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
-        let mut failed = self.fail_kept();
-        failed.extend(self.give_up());
-        let end = UpstreamEnd { failed, frame, loss: None };
-        self.links.back.notify(DataMessage::Ended(Box::new(end)));
+        let mut outcomes = self.fail_kept();
+        outcomes.extend(self.give_up());
+        self.send_end(UpstreamEnd { frame, loss: None }, outcomes);
     }
 
     /// Ends the session because of this connection. No further connection is made.
@@ -184,14 +194,14 @@ impl Supervisor {
     ) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
         let unsettled = ended.unsettled.len() + ended.unsent.len();
-        let mut failed = self.fail_kept();
-        failed.extend(self.failures(ended, recovered, server));
-        failed.extend(self.give_up());
+        let mut outcomes = self.fail_kept();
+        outcomes.extend(self.outcomes(ended, recovered, server));
+        outcomes.extend(self.give_up());
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         let (frame, loss) = match end {
             SessionEnd::Pass(frame) => (frame, None),
             SessionEnd::Close(frame) => {
-                let loss = loss::gap(&failed, last_written.filter(|_| streaming));
+                let loss = loss::gap(outcomes.failures(), last_written.filter(|_| streaming));
                 (Some(frame), Some(loss))
             }
         };
@@ -205,11 +215,15 @@ impl Supervisor {
             frame.as_ref().map_or(1005, |frame| frame.code),
             Quoted(&reason),
         );
-        self.links.back.notify(DataMessage::Ended(Box::new(UpstreamEnd {
-            failed,
-            frame: frame.clone(),
-            loss,
-        })));
+        self.send_end(UpstreamEnd { frame: frame.clone(), loss }, outcomes);
         self.stop_upstream(frame.as_ref());
+    }
+
+    /// Has the session drain, and sends it the outcomes of the events that end with the upstream.
+    fn send_end(&self, end: UpstreamEnd, outcomes: Run) {
+        let mut run = Run::default();
+        run.push(DataMessage::Ended(Box::new(end)));
+        run.extend(outcomes);
+        self.send_back(run);
     }
 }

@@ -13,7 +13,7 @@ use super::Supervisor;
 use crate::{
     connector::{Generation, Release},
     failure::Failure,
-    flow::{Edge, Envelope, Failed},
+    flow::{Edge, Envelope, Run},
     supervisor::{
         child::{Child, Redial},
         held::Released,
@@ -23,7 +23,7 @@ use crate::{
 
 impl Supervisor {
     /// How long an event may wait for a connection; `None` if it fails at once.
-    fn hold(&self) -> Option<Duration> {
+    pub(super) fn hold(&self) -> Option<Duration> {
         let is_over = self.children.is_stopped() || self.is_given_up;
         self.plan.settings().recovery.hold.filter(|_| self.own_redial == Redial::Automatic && !is_over)
     }
@@ -79,7 +79,15 @@ impl Supervisor {
     fn deadline_of(&self, envelope: &Envelope) -> Option<Instant> {
         let age = Duration::from_nanos(now_ns().saturating_sub(envelope.event.ingest_ns));
         let left = self.hold().and_then(|hold| hold.checked_sub(age)).filter(|left| !left.is_zero());
-        Some(Instant::now() + left.max(self.hold_of_move())?)
+        Some(Instant::now() + left.max(self.hold_of_move()).max(self.hold_at_gate())?)
+    }
+
+    /// How long an event may be kept that the output sent before the connection came up, until the marks of the output
+    /// have arrived; `None` unless the route's own upstream has such a connection.
+    fn hold_at_gate(&self) -> Option<Duration> {
+        let own = self.children.own().filter(|own| own.redial() == Redial::Automatic && own.is_up())?;
+        let is_due = self.held.target() == Some(own.generation()) && !self.held.serves(own.generation());
+        is_due.then_some(self.plan.settings().connect_timeout)
     }
 
     /// Sends the kept events to the attached connector, if it is time.
@@ -115,19 +123,28 @@ impl Supervisor {
 
     fn expire(&mut self, ctx: &mut Context<Self>) {
         let expired = self.held.expire(Instant::now());
-        let failures = self.failures_of(expired);
-        self.fail(failures);
+        let outcomes = self.fail_unsent(expired);
+        self.send_back(outcomes);
         self.await_deadline(ctx);
     }
 
-    /// Takes all kept events, which fail.
-    pub(super) fn fail_kept(&mut self) -> Vec<Failed> {
-        let kept = self.held.take_all();
-        self.failures_of(kept)
+    /// Makes the events fail that only a move has kept, because there is no connection to move to. Later events fail as they
+    /// arrive.
+    pub(super) fn fail_moving(&mut self) {
+        if self.hold().is_none() {
+            let outcomes = self.fail_kept();
+            self.send_back(outcomes);
+        }
     }
 
-    /// The failures of events that were not sent, because the route's own upstream has no connection.
-    fn failures_of(&mut self, envelopes: Vec<Envelope>) -> Vec<Failed> {
+    /// Takes all kept events, which fail.
+    pub(super) fn fail_kept(&mut self) -> Run {
+        let kept = self.held.take_all();
+        self.fail_unsent(kept)
+    }
+
+    /// The outcomes of events that were not sent, because the route's own upstream has no connection.
+    fn fail_unsent(&mut self, envelopes: Vec<Envelope>) -> Run {
         let own = self.children.own();
         let destination = own.map_or(&self.plan.destination, Child::destination);
         let failure = match own {
@@ -136,6 +153,8 @@ impl Supervisor {
             None => Failure::not_connected(),
         };
         let server = Arc::clone(&destination.url.shown);
-        self.shape(envelopes, &server, &failure)
+        let mut outcomes = Run::default();
+        self.shape(envelopes, &server, &failure, &mut outcomes);
+        outcomes
     }
 }

@@ -115,6 +115,8 @@ impl Supervisor {
             Step::Return(other) => {
                 self.dismiss(*other);
                 let generation = self.children.own().map(Child::generation);
+                // What it has not written yet precedes what it gets next.
+                generation.into_iter().for_each(|generation| self.held.settled(generation));
                 self.attach(generation);
                 generation.into_iter().for_each(|generation| self.held.up(generation));
                 self.release();
@@ -137,11 +139,12 @@ impl Supervisor {
     /// The connector has served its events and closed its connection: the other connection takes its place.
     pub(super) fn yielded(&mut self, generation: Generation, mut ended: Ended, ctx: &mut Context<Self>) {
         self.held.ended(generation);
+        self.held.settled(generation);
         self.note_loss(generation, &ended);
         let server = self.server(generation);
         let recovered = self.recover(&mut ended, &server);
-        let failed = self.failures(ended, recovered, &server);
-        self.fail(failed);
+        let outcomes = self.outcomes(ended, recovered, &server);
+        self.send_back(outcomes);
         let step = self.moving.ended();
         self.take_step(step, ctx);
     }

@@ -10,8 +10,8 @@ use crate::{
     connector::{Ended, Lend, Loan, SessionJournal, exchange::Unsettled},
     event::EventNumber,
     failure::{Failure, FailureKind, Written},
-    flow::{AckStatus, Cause, DataMessage, Edge, Envelope, Failed, Notice, Ticket},
-    recovery::{self, Gap, Loss, Lost, Message, Offline, Output, Reason, Recovery},
+    flow::{AckStatus, AckTracker, Cause, DataMessage, Edge, Envelope, Failed, Notice, Run, Ticket},
+    recovery::{self, Loss, Lost, Message, Offline, Output, Reason, Recovery},
     reply,
     supervisor::{
         child::{Child, Redial},
@@ -34,12 +34,9 @@ pub(super) struct Recovering {
 /// The outcomes of a connection's events that the journal determines.
 #[derive(Default)]
 pub(super) struct Recovered {
-    /// Notices that were due before the loss.
-    notices: Vec<Gap>,
-    /// Messages for the client, in order.
-    messages: Vec<Envelope>,
-    /// Failures without a message in the client's protocol.
-    failed: Vec<Failed>,
+    /// Notices that were due before the loss, messages for the client, and failures without a message in the client's
+    /// protocol, in order.
+    pub(super) outcomes: Run,
     /// The upstream's close code, if the client gets it.
     pub(super) pass_on: Option<u16>,
 }
@@ -68,7 +65,7 @@ impl Supervisor {
     pub(super) fn lend(&mut self, ctx: &mut Context<Self>) {
         let Some(recovering) = &mut self.recovering else { return };
         let Some(own) = self.children.own().filter(|own| own.redial() == Redial::Automatic) else { return };
-        let Some(connector) = own.connector().filter(|_| self.held.is_released(own.generation())) else {
+        let Some(connector) = own.connector().filter(|_| self.held.serves(own.generation())) else {
             return;
         };
         let Some(journal) = recovering.journal.take() else { return };
@@ -84,8 +81,8 @@ impl Supervisor {
         if let Some(recovering) = &mut self.recovering {
             recovering.journal = Some(journal);
         }
-        let failures = self.give_up_if_stopped();
-        self.fail(failures);
+        let outcomes = self.give_up_if_stopped();
+        self.send_back(outcomes);
         self.beat(ctx);
         self.lend(ctx);
     }
@@ -95,6 +92,7 @@ impl Supervisor {
     /// Takes the journal back from a connection that has ended, and determines the outcomes of its events. They leave
     /// `ended`. `None` if the connector did not have the journal.
     pub(super) fn recover(&mut self, ended: &mut Ended, server: &Arc<str>) -> Option<Recovered> {
+        let has_notices = self.has_notices();
         let (Some(recovering), Some(mut held)) = (&mut self.recovering, ended.journal.take()) else {
             return None;
         };
@@ -109,29 +107,24 @@ impl Supervisor {
             close,
             text: &reply::text(&ended.failure.for_event(server, Written::Whole)),
         });
-        let mut sorting = Sorting { shaper: &mut recovering.shaper, held: &mut held, ended, server };
+        let tracker = has_notices.then_some(&self.links.tracker);
+        let mut sorting = Sorting { shaper: &mut recovering.shaper, held: &mut held, ended, server, tracker };
         let recovered = sorting.sort(lost, now);
         recovering.journal = Some(held);
         Some(recovered)
     }
 
-    /// Sends the messages for the client, and returns the failures.
-    pub(super) fn emit(&self, recovered: Recovered) -> Vec<Failed> {
-        for gap in recovered.notices.into_iter().filter(|_| self.plan.settings().recovery.notice) {
-            let ticket = self.links.tracker.issue(Cause::Push);
-            self.links.back.notify(DataMessage::Notice(Box::new(Notice { ticket, gap })));
-        }
-        if !recovered.messages.is_empty() {
-            self.links.back.notify(DataMessage::Events(recovered.messages));
-        }
-        recovered.failed
+    /// Whether the client gets gap notices. On a route without error replies it gets no message that its protocol does
+    /// not have.
+    pub(super) fn has_notices(&self) -> bool {
+        self.plan.settings().recovery.notice && self.links.replies_errors
     }
 
     // --- An outage
 
     /// Answers an event for the route's own upstream that only checks whether the peer is alive, and accepts one that
     /// need not arrive. Returns any other event.
-    pub(super) fn keep_alive(&mut self, envelope: Envelope) -> Option<Envelope> {
+    pub(super) fn keep_alive(&mut self, envelope: Envelope, outcomes: &mut Run) -> Option<Envelope> {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
             return Some(envelope);
         };
@@ -146,32 +139,30 @@ impl Supervisor {
         }
         let Some(reply) = held.journal.keepalive(&message) else { return Some(envelope) };
         match shaper.answer(reply, envelope.ticket) {
-            Ok(answer) => self.links.back.notify(DataMessage::Events(vec![answer])),
+            Ok(answer) => outcomes.answer(answer),
             Err(ticket) => ticket.settle(AckStatus::failed(Failure::not_connected())),
         }
         None
     }
 
-    /// Makes events fail that were not sent to the route's own upstream: in the client's protocol, or returned as
-    /// failures.
+    /// Makes events fail that were not sent to the route's own upstream, in the client's protocol where it can.
     pub(super) fn shape(
         &mut self,
         envelopes: Vec<Envelope>,
         server: &Arc<str>,
         failure: &Failure,
-    ) -> Vec<Failed> {
+        outcomes: &mut Run,
+    ) {
         let text = reply::text(&failure.for_event(server, Written::Nothing));
-        let mut failed = Vec::new();
         for envelope in envelopes {
-            if let Some(envelope) = self.shaped(envelope, &text) {
-                failed.push(fail_unsent(envelope, server, failure));
+            if let Some(envelope) = self.shaped(envelope, &text, outcomes) {
+                outcomes.fail(fail_unsent(envelope, server, failure));
             }
         }
-        failed
     }
 
     /// Gives an event the outcome that the client's protocol has for it. Returns an event for which it has none.
-    fn shaped(&mut self, envelope: Envelope, text: &str) -> Option<Envelope> {
+    fn shaped(&mut self, envelope: Envelope, text: &str, outcomes: &mut Run) -> Option<Envelope> {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
             return Some(envelope);
         };
@@ -187,7 +178,7 @@ impl Supervisor {
         let Envelope { event, kind, ticket, permit } = envelope;
         match shaper.answer(reply, ticket) {
             Ok(answer) => {
-                self.links.back.notify(DataMessage::Events(vec![answer]));
+                outcomes.answer(answer);
                 None
             }
             Err(ticket) => Some(Envelope { event, kind, ticket, permit }),
@@ -213,44 +204,40 @@ impl Supervisor {
         }
     }
 
-    /// The failures of events that the journal kept for another connection, because there is none. Those with a
-    /// message in the client's protocol are reported at once.
-    pub(super) fn give_up(&mut self) -> Vec<Failed> {
+    /// The outcomes of events that the journal kept for another connection, because there is none.
+    pub(super) fn give_up(&mut self) -> Run {
         let own = self.children.own().map_or(&self.plan.destination, Child::destination);
         let server = Arc::clone(&own.url.shown);
         let Some(Recovering { journal: Some(held), shaper, has_given_up: false, .. }) = &mut self.recovering
         else {
-            return Vec::new();
+            return Run::default();
         };
         let failure = Failure::draining().for_event(&server, Written::Nothing);
-        let (mut messages, mut failed) = (Vec::new(), Vec::new());
+        let mut outcomes = Run::default();
         for recovery::Failure { event, reason, reply } in held.journal.give_up(&reply::text(&failure)) {
             let event = EventNumber(event);
             match (reply, held.take_kept(event)) {
                 (Some(reply), Some(ticket)) => match shaper.answer(reply, ticket) {
-                    Ok(answer) => messages.push(answer),
+                    Ok(answer) => outcomes.answer(answer),
                     Err(ticket) => held.keep(ticket),
                 },
-                (Some(reply), None) => messages.extend(shaper.push(reply)),
-                (None, ticket) => failed.push(unrestored(event, ticket, &reason, &server)),
+                (Some(reply), None) => shaper.push(reply).into_iter().for_each(|push| outcomes.answer(push)),
+                (None, ticket) => outcomes.fail(unrestored(event, ticket, &reason, &server)),
             }
         }
         for ticket in held.take_all_kept() {
             let (event, failure) = (ticket.event(), failure.clone());
-            failed.push(Failed { event, ticket: Some(ticket), failure, correlation: None });
+            outcomes.fail(Failed { event, ticket: Some(ticket), failure, correlation: None });
         }
         if let Some(recovering) = &mut self.recovering {
             recovering.has_given_up = true;
         }
-        if !messages.is_empty() {
-            self.links.back.notify(DataMessage::Events(messages));
-        }
-        failed
+        outcomes
     }
 
     /// Does so if the session has stopped its upstream side.
-    pub(super) fn give_up_if_stopped(&mut self) -> Vec<Failed> {
-        if self.children.is_stopped() { self.give_up() } else { Vec::new() }
+    pub(super) fn give_up_if_stopped(&mut self) -> Run {
+        if self.children.is_stopped() { self.give_up() } else { Run::default() }
     }
 }
 
@@ -260,16 +247,24 @@ struct Sorting<'a> {
     held: &'a mut SessionJournal,
     ended: &'a mut Ended,
     server: &'a Arc<str>,
+    /// Issues tickets for notices; `None` if the client gets none.
+    tracker: Option<&'a Arc<AckTracker>>,
 }
 
 impl Sorting<'_> {
     fn sort(&mut self, lost: Lost, now: Instant) -> Recovered {
-        let mut recovered = Recovered { pass_on: lost.pass_on, ..Recovered::default() };
+        let mut recovered = Recovered { pass_on: lost.pass_on, outcomes: Run::default() };
+        let outcomes = &mut recovered.outcomes;
         while let Some(output) = self.held.journal.poll(now) {
             match output {
-                Output::Deliver { message, .. } => recovered.messages.extend(self.shaper.push(message)),
-                Output::Failed(failure) => self.fail(failure, &mut recovered),
-                Output::Notice(gap) => recovered.notices.push(gap),
+                Output::Deliver { message, .. } => self.push(message, outcomes),
+                Output::Failed(failure) => self.fail(failure, outcomes),
+                Output::Notice(gap) => {
+                    if let Some(tracker) = self.tracker {
+                        let ticket = tracker.issue(Cause::Push);
+                        outcomes.push(DataMessage::Notice(Box::new(Notice { ticket, gap })));
+                    }
+                }
                 // The others are for a connection.
                 Output::Send(_) | Output::Ready | Output::Broken(_) => {}
             }
@@ -280,10 +275,10 @@ impl Sorting<'_> {
             }
         }
         for (event, reply) in lost.done {
-            self.finish(EventNumber(event), reply, &mut recovered);
+            self.finish(EventNumber(event), reply, outcomes);
         }
         for failure in lost.failed.into_iter().chain(lost.dropped) {
-            self.fail(failure, &mut recovered);
+            self.fail(failure, outcomes);
         }
         recovered
     }
@@ -300,35 +295,42 @@ impl Sorting<'_> {
     }
 
     /// An event has become true by the loss.
-    fn finish(&mut self, event: EventNumber, reply: Option<Message>, recovered: &mut Recovered) {
+    fn finish(&mut self, event: EventNumber, reply: Option<Message>, outcomes: &mut Run) {
         match (reply, self.take(event)) {
-            (Some(reply), Some(lost)) => self.answer(reply, lost, recovered),
-            (Some(reply), None) => recovered.messages.extend(self.shaper.push(reply)),
+            (Some(reply), Some(lost)) => self.answer(reply, lost, outcomes),
+            (Some(reply), None) => self.push(reply, outcomes),
             (None, Some(lost)) => lost.owed.settle(AckStatus::Delivered),
             (None, None) => {}
         }
     }
 
     /// An event or its subscription has failed.
-    fn fail(&mut self, failure: recovery::Failure, recovered: &mut Recovered) {
+    fn fail(&mut self, failure: recovery::Failure, outcomes: &mut Run) {
         let event = EventNumber(failure.event);
         match (failure.reply, self.take(event)) {
-            (Some(reply), Some(lost)) => self.answer(reply, lost, recovered),
-            (Some(reply), None) => recovered.messages.extend(self.shaper.push(reply)),
+            (Some(reply), Some(lost)) => self.answer(reply, lost, outcomes),
+            (Some(reply), None) => self.push(reply, outcomes),
             (None, Some(lost)) => {
-                recovered.failed.push(fail_unsettled(lost, self.server, &self.ended.failure));
+                outcomes.fail(fail_unsettled(lost, self.server, &self.ended.failure));
             }
-            (None, None) => recovered.failed.push(unrestored(event, None, &failure.reason, self.server)),
+            (None, None) => outcomes.fail(unrestored(event, None, &failure.reason, self.server)),
         }
     }
 
-    fn answer(&mut self, reply: Message, lost: Unsettled<Ticket>, recovered: &mut Recovered) {
+    /// A message that answers no event without outcome.
+    fn push(&mut self, message: Message, outcomes: &mut Run) {
+        if let Some(push) = self.shaper.push(message) {
+            outcomes.answer(push);
+        }
+    }
+
+    fn answer(&mut self, reply: Message, lost: Unsettled<Ticket>, outcomes: &mut Run) {
         let Unsettled { event, written, correlation, owed } = lost;
         match self.shaper.answer(reply, owed) {
-            Ok(answer) => recovered.messages.push(answer),
+            Ok(answer) => outcomes.answer(answer),
             Err(owed) => {
                 let lost = Unsettled { event, written, correlation, owed };
-                recovered.failed.push(fail_unsettled(lost, self.server, &self.ended.failure));
+                outcomes.fail(fail_unsettled(lost, self.server, &self.ended.failure));
             }
         }
     }

@@ -1,0 +1,146 @@
+//! Tests of events on their way while the output of the incoming pipelines is switched. The output is a double, which
+//! switches when the test says so.
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::{
+    UpstreamStart,
+    tests::{PROXY, Peer, TestBed, on_worker},
+};
+use crate::{
+    connector::{Ended, Fact, Generation, Report},
+    event::{Event, Meta, Value},
+    failure::Failure,
+    flow::{AckTracker, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind},
+    pipeline::Attach,
+    supervisor::{Supervisor, SupervisorLinks},
+    turn::now_ns,
+};
+
+/// An actor that passes its messages to the test.
+struct Double<M>(UnboundedSender<M>);
+
+impl<M: actix::Message<Result = ()> + Unpin + 'static> Double<M> {
+    fn begin() -> (Addr<Self>, UnboundedReceiver<M>) {
+        let (sender, messages) = unbounded_channel();
+        (Self(sender).start(), messages)
+    }
+}
+
+impl<M: Unpin + 'static> Actor for Double<M> {
+    type Context = Context<Self>;
+}
+
+impl<M: actix::Message<Result = ()> + Unpin + 'static> Handler<M> for Double<M> {
+    type Result = ();
+
+    fn handle(&mut self, message: M, _: &mut Context<Self>) {
+        let _ = self.0.send(message);
+    }
+}
+
+/// A supervisor between two doubles, and the far end of its first connection.
+struct Rig {
+    supervisor: Edge<DataMessage>,
+    reports: Edge<Report>,
+    attaches: UnboundedReceiver<Attach>,
+    back: UnboundedReceiver<DataMessage>,
+    tracker: Arc<AckTracker>,
+    upstream: Peer,
+}
+
+impl Rig {
+    async fn new(settings: &str) -> Self {
+        let bed = TestBed::new(settings);
+        let (UpstreamStart { plan, first }, upstream) = bed.upstream().await;
+        let tracker = AckTracker::new(1, 0);
+        let ((output, attaches), (session, back)) = (Double::begin(), Double::begin());
+        let links = SupervisorLinks {
+            output: Edge::to(&output),
+            back: Edge::to(&session),
+            tracker: Arc::clone(&tracker),
+            budget: Budget::new(64 << 10, &GlobalBudget::new(usize::MAX)),
+            room: 64 << 10,
+            keeps_client: true,
+            replies_errors: true,
+            reads_origin: false,
+        };
+        let supervisor = Supervisor::start(plan, first, |_| links, 64 << 10);
+        Self {
+            supervisor: Edge::to(&supervisor),
+            reports: Edge::to(&supervisor),
+            attaches,
+            back,
+            tracker,
+            upstream,
+        }
+    }
+
+    /// A message with one event, whose number is that of the calls before.
+    fn event(&self, text: &str) -> DataMessage {
+        let ticket = self.tracker.issue(Cause::Message);
+        let (data, meta) = (Value::string(text).into(), Meta::new(false, None));
+        let event = Event { id: ticket.id(), data, meta, origin: None, ingest_ns: now_ns() };
+        DataMessage::Events(vec![Envelope { event, kind: Kind::Request, ticket, permit: None }])
+    }
+
+    async fn attach(&mut self) -> Attach {
+        self.attaches.recv().await.unwrap()
+    }
+
+    /// The number of the next event that fails.
+    async fn failed(&mut self) -> u64 {
+        let message = self.back.recv().await.unwrap();
+        let DataMessage::Failed(failed) = message else { panic!("no failure: {message:?}") };
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        failed[0].event.0
+    }
+}
+
+/// The connection is up, and the output has not been switched yet.
+#[test]
+fn an_event_before_the_switch_goes_to_the_connection_before_later_ones() {
+    on_worker(async {
+        let request = |id: u64| format!(r#"{{"id":{id},"method":"eth_chainId"}}"#);
+        let journal = PROXY.replace("exchange = \"request\"", "recovery.preset = \"json-rpc\"");
+        for settings in [PROXY, &journal] {
+            let mut rig = Rig::new(settings).await;
+            let Attach { connector, mark } = rig.attach().await;
+            rig.supervisor.notify(rig.event(&request(1)));
+            connector.unwrap().notify(rig.event(&request(2)));
+            rig.supervisor.notify(rig.event(&request(3)));
+            rig.supervisor.notify(DataMessage::Mark(mark));
+            for id in [1, 3, 2] {
+                assert_eq!(rig.upstream.text().await, request(id));
+            }
+            assert!(rig.back.try_recv().is_err(), "no event has failed");
+        }
+    });
+}
+
+/// Without `hold`, events that wait for the switch fail with the connection, before those that come after it.
+#[test]
+fn an_event_before_the_switch_fails_with_the_connection() {
+    on_worker(async {
+        let mut rig = Rig::new(PROXY).await;
+        rig.attach().await;
+        rig.supervisor.notify(rig.event("before"));
+        // The connector reads nothing before the switch. It has ended because it panicked.
+        let ended = Ended {
+            failure: Failure::lost(),
+            is_yielded: false,
+            unsettled: Vec::new(),
+            unsent: Vec::new(),
+            last_written: None,
+            journal: None,
+            verdict: None,
+        };
+        rig.reports.notify(Report { generation: Generation(1), fact: Fact::Ended(ended) });
+        assert!(rig.attach().await.connector.is_none(), "the loss");
+        rig.supervisor.notify(rig.event("after"));
+        assert_eq!([rig.failed().await, rig.failed().await], [0, 1]);
+    });
+}
