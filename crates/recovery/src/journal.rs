@@ -191,7 +191,10 @@ impl Journal {
 
     /// Whether each message stands for itself. Otherwise a packet may span several messages.
     pub fn has_whole_messages(&self) -> bool {
-        matches!(self.core, Core::Messages(_))
+        match &self.core {
+            Core::Messages(engine) => engine.has_whole_messages(),
+            Core::Packets(_) => false,
+        }
     }
 
     /// The answer to a client's `message` that only checks whether the peer is alive. While no upstream is connected, the

@@ -91,6 +91,17 @@ pub(crate) struct Cursor<'a> {
     pub(crate) numbered: bool,
 }
 
+/// What a message may consist of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Units {
+    /// One unit.
+    One,
+    /// One unit, or a JSON array of units.
+    Batch,
+    /// Units that follow each other.
+    Frames,
+}
+
 /// What becomes of one unit of a message: of an element of a batch, or of a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -112,6 +123,8 @@ pub(crate) struct Dialect {
     pub(crate) pong: fn(&[u8]) -> Option<String>,
     /// Whether nothing is lost with a client's message that is not sent: it only shows that the client is alive.
     pub(crate) is_dispensable: fn(&[u8]) -> bool,
+    /// Whether a client's message ends the session.
+    pub(crate) is_end: fn(&[u8]) -> bool,
     /// The upstream assigns ids of subscriptions.
     pub(crate) assigns: bool,
     /// There are messages that belong to a subscription.
@@ -144,6 +157,7 @@ impl Dialect {
         closed: |_| None,
         pong: |_| None,
         is_dispensable: |_| false,
+        is_end: |_| false,
         heartbeat: None,
         assigns: false,
         has_data: false,

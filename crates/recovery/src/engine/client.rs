@@ -21,8 +21,17 @@ impl Engine {
         let grammar = self.grammar.clone();
         let binary = message.binary;
         self.is_full = false;
+        let message = match self.assembled(message) {
+            Ok(Some(message)) => message,
+            Ok(None) => return ClientStep::Hide,
+            Err(malformed) => {
+                let reason = Reason::Malformed(malformed);
+                return ClientStep::Refuse(Failure { event, reason, reply: None });
+            }
+        };
         let mut refused = None;
-        let left = patch::rewrite(message, grammar.has_batches(), |unit| {
+        let left = patch::rewrite(message, grammar.units(), |unit| {
+            self.is_over |= (grammar.dialect().is_end)(&unit);
             let kind = grammar.client(&unit);
             let message = Message { payload: unit.clone(), binary };
             self.client_or_refuse(event, &message, kind, &mut refused)

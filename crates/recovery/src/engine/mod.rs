@@ -23,9 +23,9 @@ use bytes::Bytes;
 
 use self::entry::{Entry, State};
 use crate::{
-    kind::{Context, Dialect, FromClient, Open, Unit},
+    kind::{Context, Dialect, FromClient, Open, Unit, Units},
     outcome::{Failure, Heartbeat, Message, Offline, Output, Reason, Since},
-    preset::Grammar,
+    preset::{Grammar, stomp::frames::Assembler},
     settings::Settings,
 };
 
@@ -40,6 +40,9 @@ type Number = u64;
 pub(crate) struct Engine {
     grammar: std::sync::Arc<Grammar>,
     settings: Settings,
+    /// Unfinished frames of each direction.
+    from_client: Assembler,
+    from_upstream: Assembler,
     hellos: Vec<Hello>,
     /// The client has received a greeting.
     is_greeted: bool,
@@ -74,6 +77,8 @@ pub(crate) struct Engine {
     is_proved: bool,
     /// A login of the journal was sent on the current connection.
     has_replayed_login: bool,
+    /// The client has ended the session in its protocol.
+    is_over: bool,
     /// Logins that the client has sent on the current connection and that have no answer.
     awaited_logins: usize,
     /// Bytes of hellos, entries and pending requests.
@@ -161,6 +166,8 @@ impl Engine {
             heartbeat: grammar.heartbeat(&[], &[]),
             grammar,
             settings,
+            from_client: Assembler::default(),
+            from_upstream: Assembler::default(),
             hellos: Vec::new(),
             is_greeted: false,
             entries: BTreeMap::new(),
@@ -180,6 +187,7 @@ impl Engine {
             lost: None,
             is_proved: false,
             has_replayed_login: false,
+            is_over: false,
             awaited_logins: 0,
             bytes: 0,
             recent_bytes: 0,
@@ -227,13 +235,13 @@ impl Engine {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes + self.early.bytes
+        self.bytes + self.early.bytes + self.from_client.bytes() + self.from_upstream.bytes()
     }
 
     /// The error of the client's `message` in its protocol.
     pub(crate) fn error_reply(&self, message: &Message, text: &str) -> Option<Message> {
         let dialect = self.dialect();
-        patch::rewrite(message.clone(), self.grammar.has_batches(), |unit| {
+        patch::rewrite(message.clone(), self.grammar.units(), |unit| {
             let context = match self.grammar.client(&unit) {
                 FromClient::Open(open) => open.context,
                 FromClient::Call { context, .. } | FromClient::Close { context, .. } => context,
@@ -253,9 +261,22 @@ impl Engine {
             return Offline::Done(None);
         }
         let (grammar, dialect) = (self.grammar.clone(), self.dialect());
+        let Ok(message) = self.assembled(message.clone()) else { return Offline::Failed(None) };
+        let Some(message) = message else { return Offline::Done(None) };
         let mut has_failed = false;
-        let reply = patch::rewrite(message.clone(), grammar.has_batches(), |unit| {
+        let reply = patch::rewrite(message, grammar.units(), |unit| {
+            if (dialect.is_dispensable)(&unit) {
+                return Unit::Drop;
+            }
             let reply = match grammar.client(&unit) {
+                FromClient::Call { context, .. } if (dialect.is_end)(&unit) => {
+                    self.is_over = true;
+                    (dialect.closed)(&context)
+                }
+                FromClient::Plain if (dialect.is_end)(&unit) => {
+                    self.is_over = true;
+                    None
+                }
                 FromClient::Close { id, context, .. } => {
                     self.close_offline(&id.id);
                     (dialect.closed)(&context)
@@ -274,6 +295,23 @@ impl Engine {
         if has_failed { Offline::Failed(reply) } else { Offline::Done(reply) }
     }
 
+    /// The frames that a client's message completes, where frames may span messages. An unfinished one has its outcome
+    /// with its last message.
+    fn assembled(&mut self, message: Message) -> Result<Option<Message>, &'static str> {
+        if self.grammar.units() != Units::Frames {
+            return Ok(Some(message));
+        }
+        let payload = self.from_client.push(&message.payload, self.settings.limits.max_packet);
+        if payload.is_err() {
+            self.from_client.clear();
+        }
+        Ok(payload?.map(|payload| Message { payload, ..message }))
+    }
+
+    pub(crate) fn has_whole_messages(&self) -> bool {
+        self.grammar.units() != Units::Frames
+    }
+
     /// Forgets the subscription with the client's `id`, so that no connection opens it again.
     fn close_offline(&mut self, id: &[u8]) {
         if let Some(number) = self.by_client.get(id).copied() {
@@ -288,7 +326,9 @@ impl Engine {
 
     /// Whether nothing is lost with a client's message that is not sent.
     pub(crate) fn is_dispensable(&self, message: &Message) -> bool {
-        message.payload.len() <= MAX_DISPENSABLE && (self.dialect().is_dispensable)(&message.payload)
+        self.from_client.bytes() == 0
+            && message.payload.len() <= MAX_DISPENSABLE
+            && (self.dialect().is_dispensable)(&message.payload)
     }
 
     fn dialect(&self) -> Dialect {

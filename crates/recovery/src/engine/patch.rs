@@ -4,7 +4,12 @@ use std::{borrow::Cow, ops::Range};
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{json::scan, kind::Unit, outcome::Message};
+use crate::{
+    json::scan,
+    kind::{Unit, Units},
+    outcome::Message,
+    preset::stomp::frames,
+};
 
 /// `text` with each of `changes` (from left to right) applied.
 pub(super) fn patched(text: &[u8], changes: &mut [(Range<usize>, &[u8])]) -> Bytes {
@@ -21,15 +26,16 @@ pub(super) fn patched(text: &[u8], changes: &mut [(Range<usize>, &[u8])]) -> Byt
     patched.freeze()
 }
 
-/// Passes each unit of `message` to `each`: the message, or the elements of a batch. `None`: nothing is left.
-pub(super) fn rewrite(
-    message: Message,
-    has_batches: bool,
-    mut each: impl FnMut(Bytes) -> Unit,
-) -> Option<Message> {
+/// Passes each unit of `message` to `each`. `None`: nothing is left.
+pub(super) fn rewrite(message: Message, kind: Units, mut each: impl FnMut(Bytes) -> Unit) -> Option<Message> {
     let payload = &message.payload;
-    let is_batch = has_batches && payload.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let Some(elements) = is_batch.then(|| scan::elements(payload)).flatten() else {
+    let elements = match kind {
+        Units::One => None,
+        Units::Batch if payload.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') => None,
+        Units::Batch => scan::elements(payload),
+        Units::Frames => Some(frames::split(payload)),
+    };
+    let Some(elements) = elements else {
         return match each(payload.clone()) {
             Unit::Keep => Some(message),
             Unit::Replace(payload) => Some(Message { payload, ..message }),
@@ -45,7 +51,8 @@ pub(super) fn rewrite(
         Unit::Replace(unit) => Some(unit),
         Unit::Drop => None,
     });
-    joined(left).map(|payload| Message { payload, ..message })
+    let left = if kind == Units::Frames { concatenated(left) } else { joined(left) };
+    left.map(|payload| Message { payload, ..message })
 }
 
 /// Messages as one batch. The first may be a batch already.
@@ -55,6 +62,17 @@ pub(super) fn batch(messages: &[Message]) -> Message {
         None => vec![message.payload.clone()],
     });
     Message::text(joined(units).unwrap_or_default())
+}
+
+/// Messages one after the other.
+pub(super) fn sequence(messages: &[Message]) -> Message {
+    let units = messages.iter().map(|message| message.payload.clone());
+    Message::text(concatenated(units).unwrap_or_default())
+}
+
+fn concatenated(units: impl Iterator<Item = Bytes>) -> Option<Bytes> {
+    let units: Vec<_> = units.collect();
+    (!units.is_empty()).then(|| units.concat().into())
 }
 
 fn joined(units: impl Iterator<Item = Bytes>) -> Option<Bytes> {

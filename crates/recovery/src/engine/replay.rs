@@ -13,6 +13,9 @@ use crate::{
     settings::InFlight,
 };
 
+/// The close code for a client that has ended its session.
+const NORMAL: u16 = 1000;
+
 impl Engine {
     pub(crate) fn lost(&mut self, loss: Loss<'_>) -> Lost {
         let mut lost = Lost { pass_on: self.passed_on(loss.close), ..Lost::default() };
@@ -31,12 +34,15 @@ impl Engine {
             |hello: &&Hello| hello.connection == self.connections && is_unwritten(hello.event, &loss);
         let unwritten = self.hellos.iter().filter(is_unwritten);
         lost.kept.extend(unwritten.map(|hello| hello.event));
-        lost.merge(patch::batch);
+        lost.merge(if self.has_whole_messages() { patch::batch } else { patch::sequence });
         lost
     }
 
     /// A refusal while or right after the journal logs in is the upstream's last word.
     fn passed_on(&self, close: Option<u16>) -> Option<u16> {
+        if self.is_over {
+            return Some(NORMAL);
+        }
         let is_replay = self.connections > 1 && !self.is_proved;
         close.filter(|code| is_replay && self.dialect().refusals.contains(code))
     }
@@ -113,10 +119,23 @@ impl Engine {
         self.connections += 1;
         self.is_proved = false;
         (self.has_replayed_login, self.awaited_logins) = (false, 0);
+        self.from_upstream.clear();
+        if self.is_over {
+            self.end();
+        }
         let has_work =
             !self.hellos.is_empty() || self.entries.values().any(|entry| entry.state != State::Failed);
         let step = if self.dialect().greets && has_work { Step::Greeting } else { Step::Hello(0) };
         self.phase = Phase::Replay { deadline: now + self.settings.timeout, step, awaited: 0 };
+    }
+
+    /// Forgets the session that the client has ended.
+    fn end(&mut self) {
+        let freed: usize = self.hellos.drain(..).map(|hello| hello.message.payload.len()).sum();
+        self.bytes -= freed;
+        for number in self.entries.keys().copied().collect::<Vec<_>>() {
+            self.remove(number);
+        }
     }
 
     /// When [`Engine::poll`] has something to do without a message.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     class::UpstreamClass,
-    kind::{Cursor, FromUpstream, Id, Located, Unit, Verdict},
+    kind::{Cursor, FromUpstream, Id, Located, Unit, Units, Verdict},
     outcome::{Broken, Message, Missing, Output, Reason, Since, UpstreamStep},
 };
 
@@ -44,7 +44,23 @@ impl Engine {
             return UpstreamStep::Hide;
         }
         let (grammar, mut turn) = (self.grammar.clone(), Turn::new(message.binary, now));
-        let left = patch::rewrite(message, grammar.has_batches(), |unit| {
+        let message = match grammar.units() {
+            Units::Frames => {
+                let payload = self.from_upstream.push(&message.payload, self.settings.limits.max_packet);
+                payload.map(|payload| payload.map(|payload| Message { payload, ..message }))
+            }
+            Units::One | Units::Batch => Ok(Some(message)),
+        };
+        let message = match message {
+            Ok(Some(message)) => message,
+            Ok(None) => return UpstreamStep::Hide,
+            Err(malformed) => {
+                (self.phase, self.accepts_client) = (Phase::Down, false);
+                self.outputs.push_back(Output::Broken(Broken::Malformed(malformed)));
+                return UpstreamStep::Hide;
+            }
+        };
+        let left = patch::rewrite(message, grammar.units(), |unit| {
             let kind = grammar.upstream(&unit);
             self.upstream_unit(&unit, kind, &mut turn)
         });

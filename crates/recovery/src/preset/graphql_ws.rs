@@ -12,6 +12,7 @@
 //! | data | upstream | `{"id":"1","type":"data","payload":{…}}` | GQL_DATA |
 //! | ended | upstream | `{"id":"1","type":"complete"}`, `{"id":"1","type":"error","payload":{…}}` | GQL_COMPLETE, GQL_ERROR |
 //! | close | client | `{"id":"1","type":"stop"}` | GQL_STOP |
+//! | end of the session | client | `{"type":"connection_terminate"}` | GQL_CONNECTION_TERMINATE |
 //!
 //! `{"type":"ka"}` (GQL_CONNECTION_KEEP_ALIVE) passes. An operation in flight at a loss ends with
 //! `{"id":"1","type":"error","payload":{"message":"…"}}`.
@@ -23,6 +24,9 @@ use crate::{
     json::{Pattern, PatternError, Patterns, Rules, Test},
     kind::{Dialect, quoted, text},
 };
+
+/// The longest message that is looked at for [`is_end`], which has no content.
+const MAX_END: usize = 128;
 
 pub(super) fn rules() -> Result<Rules, PatternError> {
     let is = |kind| Pattern::when("type", Test::is(kind));
@@ -37,8 +41,14 @@ pub(super) fn rules() -> Result<Rules, PatternError> {
         close: [is("stop").id("id")].into(),
         ..Patterns::default()
     };
-    let dialect = Dialect { failed: error, dropped: error, closes_requests: true, ..Dialect::PLAIN };
+    let dialect = Dialect { failed: error, dropped: error, is_end, closes_requests: true, ..Dialect::PLAIN };
     Ok(Rules::new(&patterns, dialect)?.with_subscriptions(graphql::is_subscription))
+}
+
+/// GQL_CONNECTION_TERMINATE.
+fn is_end(message: &[u8]) -> bool {
+    let kind = || serde_json::from_slice::<serde_json::Value>(message).ok()?.get("type").cloned();
+    message.len() <= MAX_END && kind().is_some_and(|kind| kind == "connection_terminate")
 }
 
 fn error(context: &[Bytes], reason: &str) -> Option<String> {

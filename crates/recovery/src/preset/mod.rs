@@ -7,11 +7,11 @@ mod graphql_ws;
 mod json_rpc;
 mod openai_realtime;
 mod phoenix;
-mod stomp;
+pub(crate) mod stomp;
 
 use crate::{
     json::{self, PatternError, Patterns},
-    kind::{Dialect, FromClient, FromUpstream},
+    kind::{Dialect, FromClient, FromUpstream, Units},
     outcome::Heartbeat,
 };
 
@@ -131,9 +131,13 @@ impl Grammar {
         }
     }
 
-    /// Whether one message may be an array of messages.
-    pub(crate) fn has_batches(&self) -> bool {
-        matches!(self, Self::Json(rules) if rules.batches)
+    /// What one message may consist of.
+    pub(crate) fn units(&self) -> Units {
+        match self {
+            Self::Json(rules) if rules.batches => Units::Batch,
+            Self::Json(_) => Units::One,
+            Self::Stomp => Units::Frames,
+        }
     }
 
     /// Whether `request` is one of [`Self::request_id`] for this generation.

@@ -197,3 +197,13 @@ fn the_older_protocol_has_its_own_words() {
     let broken = "broken the upstream refused the login of the replay";
     assert_eq!(rig.upstream(refused), [&format!("< {refused}"), broken]);
 }
+
+#[test]
+fn connection_terminate_ends_the_session() {
+    let mut rig = Rig::new(&preset("graphql-ws"));
+    rig.client(r#"{"type":"connection_init"}"#);
+    rig.upstream(r#"{"type":"connection_ack"}"#);
+    rig.client(r#"{"type":"connection_terminate"}"#);
+    assert_eq!(rig.lose(), ["pass on 1000"]);
+    assert_eq!(rig.connect().last().map(String::as_str), Some("ready"));
+}

@@ -1,5 +1,7 @@
 //! The preset `stomp` over a loss of the upstream, message by message.
 
+use towline_recovery::{Message, Offline};
+
 use super::{LOST, NONE, delivered, preset, rig::Rig, sent};
 
 const CONNECT: &str = "CONNECT\naccept-version:1.2\nhost:a\n\n\0";
@@ -67,4 +69,73 @@ fn heart_beats_that_were_promised_go_on_during_the_outage() {
     rig.upstream("CONNECTED\nheart-beat:10000,0\n\n\0");
     let heartbeat = rig.journal.heartbeat().unwrap();
     assert_eq!((heartbeat.every.as_secs(), &heartbeat.message.payload[..]), (10, &b"\n"[..]));
+}
+
+fn unsubscribe(id: u8) -> String {
+    format!("UNSUBSCRIBE\nid:{id}\n\n\0")
+}
+
+/// What the next connection gets.
+fn replayed(rig: &mut Rig) -> String {
+    rig.lose();
+    [rig.connect(), rig.upstream(CONNECTED)].concat().join(" ")
+}
+
+#[test]
+fn each_frame_of_a_message_counts() {
+    let send = "SEND\ndestination:/queue/pay\n\n1\0";
+    let mut rig = Rig::new(&preset("stomp"));
+    let subscribe = |id| format!("SUBSCRIBE\nid:{id}\ndestination:/topic/{id}\n\n\0");
+    let all = [CONNECT, &subscribe(5), send, &subscribe(6), &subscribe(7)].concat();
+    assert_eq!(rig.client(&all), sent(&line(&all)), "unchanged");
+    rig.upstream(CONNECTED);
+    let replay = replayed(&mut rig);
+    assert!(!replay.contains("SEND"), "{replay}");
+    assert_eq!(replay.matches("> SUBSCRIBE").count(), 3, "{replay}");
+    rig.client(&[unsubscribe(5), send.to_owned(), unsubscribe(7)].concat());
+    let replay = replayed(&mut rig);
+    assert_eq!(replay.matches("> SUBSCRIBE").count(), 1, "{replay}");
+    assert!(replay.contains("> SUBSCRIBE|id:6"), "{replay}");
+}
+
+#[test]
+fn a_frame_may_span_messages() {
+    let mut rig = rig();
+    assert_eq!(rig.client("UNSUBSCRIBE\nid"), NONE);
+    assert_eq!(rig.client(":0\n\n\0"), sent(&line(&unsubscribe(0))));
+    assert_eq!(rig.upstream("MESSAGE\nsubscription:1\nack:"), NONE);
+    let message = "MESSAGE|subscription:1|ack:1-7||hi^@";
+    assert_eq!(rig.upstream("7\n\nhi\0"), delivered(message));
+    let replay = replayed(&mut rig);
+    assert!(!replay.contains("/topic/a") && replay.contains("/topic/b"), "{replay}");
+}
+
+#[test]
+fn frames_in_flight_of_one_message_share_its_outcome() {
+    let mut rig = rig();
+    let send = |receipt| format!("SEND\ndestination:/q\nreceipt:{receipt}\n\n1\0");
+    rig.client(&[send("a"), send("b")].concat());
+    let error = |receipt| format!("ERROR|receipt-id:{receipt}|message:gone|content-type:text/plain||gone^@");
+    assert_eq!(rig.lose(), [format!("failed 3 {LOST}"), format!("< {}{}", error("a"), error("b"))]);
+}
+
+#[test]
+fn frames_in_an_outage_have_their_outcome() {
+    let mut rig = rig();
+    rig.lose();
+    let mut offline = |text: &str| rig.journal.offline(&Message::text(text.to_owned()), "down");
+    assert_eq!(offline("UNSUBSCRIBE\nid"), Offline::Done(None));
+    assert_eq!(offline(":0\n\n\0\n"), Offline::Done(None));
+    let close = format!("{}SEND\nreceipt:r\n\n\0", unsubscribe(1));
+    assert!(matches!(offline(&close), Offline::Failed(Some(_))), "the SEND fails");
+    rig.connect();
+    assert_eq!(rig.upstream(CONNECTED), ["gap  unknown", "ready"]);
+}
+
+#[test]
+fn disconnect_ends_the_session() {
+    let mut rig = rig();
+    rig.client("DISCONNECT\nreceipt:bye\n\n\0");
+    assert_eq!(rig.lose().iter().filter(|line| *line == "pass on 1000").count(), 1);
+    assert_eq!(rig.connect(), ["gap  unknown", "ready"], "nothing is sent again");
 }

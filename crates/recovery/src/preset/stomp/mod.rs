@@ -1,6 +1,7 @@
 //! `stomp`: STOMP 1.1 and 1.2 over WebSocket, subprotocols `v11.stomp` and `v12.stomp`.
 //!
-//! Frames of the [specification](https://stomp.github.io/stomp-specification-1.2.html), one per WebSocket message:
+//! Frames of the [specification](https://stomp.github.io/stomp-specification-1.2.html). A WebSocket message may have
+//! several, and a frame may span several messages:
 //!
 //! | kind | from | frame | section |
 //! |---|---|---|---|
@@ -17,7 +18,9 @@
 //! The client's subscription ids are kept. Ids of acknowledgements belong to one connection: they are marked with
 //! its generation on the way to the client, and the journal takes back those of an earlier generation. A frame in
 //! flight gets `ERROR` with its `receipt-id`. A client that was promised heart-beats has them from the journal's
-//! [`Heartbeat`]. A frame that spans several WebSocket messages passes unread.
+//! [`Heartbeat`]. `DISCONNECT` ends the session.
+
+pub(crate) mod frames;
 
 use std::{ops::Range, time::Duration};
 
@@ -35,6 +38,7 @@ pub(crate) const DIALECT: Dialect = Dialect {
     closed: receipt,
     // Heart-beats (STOMP 1.2, Heart-beating).
     is_dispensable: |message| matches!(message, b"\n" | b"\r\n"),
+    is_end: |frame| Frame::new(frame).is_some_and(|frame| frame.command == b"DISCONNECT"),
     accepts: true,
     has_data: true,
     own_requests: true,
