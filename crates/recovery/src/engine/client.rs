@@ -179,7 +179,8 @@ impl Engine {
             self.deliver_reply((self.dialect().closed)(&context).map(Message::text));
             return Unit::Drop;
         };
-        self.note_closed(&id.id, &upstream_id);
+        let is_current = entry.as_ref().is_none_or(Entry::is_current);
+        self.note_closed(&id.id, &upstream_id, is_current);
         match request {
             Some(request) => {
                 let id = patch::owned(id.id.clone());
@@ -195,14 +196,15 @@ impl Engine {
     }
 
     /// Notes an id that the upstream may use until it has the `close`.
-    fn note_closed(&mut self, id: &[u8], upstream_id: &Bytes) {
+    fn note_closed(&mut self, id: &[u8], upstream_id: &Bytes, is_current: bool) {
         if !self.dialect().assigns || id.len() > MAX_TOKEN || upstream_id.len() > MAX_TOKEN {
             return;
         }
         if self.closed.len() == RECENT {
             self.closed.pop_front();
         }
-        self.closed.push_back(Closed { id: Bytes::copy_from_slice(id), upstream_id: upstream_id.clone() });
+        let (id, upstream_id) = (Bytes::copy_from_slice(id), upstream_id.clone());
+        self.closed.push_back(Closed { id, upstream_id, is_current });
     }
 
     /// Notes a `close` that has no answer, for the case that it is not written.

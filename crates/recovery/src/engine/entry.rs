@@ -138,6 +138,11 @@ impl Entry {
         self.cursors.overlap = self.cursors.resumes;
     }
 
+    /// Whether the next message needs no notice before it, and cannot be one that came before.
+    pub(super) fn is_current(&self) -> bool {
+        self.gap.is_none() && !self.cursors.overlap
+    }
+
     /// The gap ends at `now`. Its notice waits for the next message.
     pub(super) fn restored(&mut self, now: Instant) {
         self.restored = Some(now);

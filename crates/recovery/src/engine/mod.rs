@@ -122,6 +122,8 @@ enum Pending {
 struct Closed {
     id: Bytes,
     upstream_id: Bytes,
+    /// The client has had the notice of each gap. Otherwise a message would show a hole without one.
+    is_current: bool,
 }
 
 /// Data of subscriptions whose id is not known yet.

@@ -295,7 +295,7 @@ impl Engine {
             return Unit::Keep;
         }
         let Some(number) = self.by_upstream.get(&*id.id).copied() else {
-            if let Some(step) = self.of_closed(unit, id) {
+            if let Some(step) = self.of_closed(unit, id, false) {
                 self.closed.retain(|closed| closed.upstream_id != *id.id);
                 return step;
             }
@@ -374,17 +374,20 @@ impl Engine {
     }
 
     /// A message of a subscription that the client has closed, with the client's id. It is dropped if the client has
-    /// the id for another subscription by now.
-    fn of_closed(&self, unit: &Bytes, id: &Located<'_>) -> Option<Unit> {
+    /// the id for another subscription by now, and so is data with a gap before it.
+    fn of_closed(&self, unit: &Bytes, id: &Located<'_>, is_data: bool) -> Option<Unit> {
         let closed = self.closed.iter().rev().find(|closed| closed.upstream_id == *id.id)?;
-        let is_reused = self.by_client.contains_key(&closed.id);
-        Some(if is_reused { Unit::Drop } else { self.mapped(unit, id, Some(&closed.id), None) })
+        let is_unwanted = self.by_client.contains_key(&closed.id) || is_data && !closed.is_current;
+        Some(if is_unwanted { Unit::Drop } else { self.mapped(unit, id, Some(&closed.id), None) })
     }
 
     /// Data of no subscription: one whose answer is still to come, or one that has ended.
     fn unknown_data(&mut self, unit: &Bytes, id: &Located<'_>, turn: &Turn) -> Unit {
         // It comes before the upstream's answer to the `close`, and must not wait until after it.
-        if let Some(step) = self.of_closed(unit, id) {
+        // A later connection may assign the id anew.
+        if (self.connections == 1 || !self.awaits_id())
+            && let Some(step) = self.of_closed(unit, id, true)
+        {
             return step;
         }
         let id = &*id.id;

@@ -160,6 +160,23 @@ fn a_subscription_that_the_client_closes_ends_with_the_clients_id() {
     assert_eq!(rig.upstream(r#"{"op":"ended","sub":22}"#), delivered(r#"{"op":"ended","sub":2}"#));
 }
 
+/// A message after a gap would show a hole without a notice.
+#[test]
+fn a_subscription_that_is_closed_before_its_notice_gets_no_more_data() {
+    let patterns = rooms(Pattern::when("op", Test::is("say")).id("sub").cursor("at").numbered());
+    let mut rig = Rig::new(&Protocol::Patterns(Box::new(patterns)));
+    rig.client(r#"{"op":"join","ref":1}"#);
+    rig.upstream(r#"{"op":"joined","ref":1,"sub":1}"#);
+    rig.upstream(r#"{"op":"say","sub":1,"at":1}"#);
+    rig.lose();
+    rig.connect();
+    rig.upstream(r#"{"op":"joined","ref":1,"sub":21}"#);
+    rig.client(r#"{"op":"leave","sub":1,"ref":4}"#);
+    assert_eq!(rig.upstream(r#"{"op":"say","sub":21,"at":5}"#), NONE);
+    let left = r#"{"op":"left","ref":4,"sub":1}"#;
+    assert_eq!(rig.upstream(r#"{"op":"left","ref":4,"sub":21}"#), delivered(left));
+}
+
 /// Long cursors give way to the bound, and so do the recent ones to a new subscription.
 #[test]
 fn cursors_count_against_the_bound() {
