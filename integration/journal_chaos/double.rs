@@ -397,19 +397,22 @@ impl Conn {
 
     /// `choice` below 3 is one of the close codes.
     fn die(&self, kind: Kind, choice: usize) {
-        match kind {
-            // A code of the application is a loss too, because the settings pass none on.
-            Kind::Close => {
-                let code = [1001, 1011, 4000][choice];
-                self.write(&Frame::server(CLOSE, Frame::close_payload(code, "chaos")));
-            }
-            Kind::MidFrame => self.write_raw(&[&*Frame::header(true, 0, TEXT, false, 100), b"half"].concat()),
-            _ => {}
-        }
         if self.is_dead.swap(true, SeqCst) || kind == Kind::Hang {
             return;
         }
-        let Some(stream) = self.writer.lock().unwrap().take() else { return };
+        // Nothing else is written behind the last bytes.
+        let Some(mut stream) = self.writer.lock().unwrap().take() else { return };
+        let last = match kind {
+            // A code of the application is a loss too, because the settings pass none on.
+            Kind::Close => {
+                let code = [1001, 1011, 4000][choice];
+                Frame::server(CLOSE, Frame::close_payload(code, "chaos")).bytes()
+            }
+            Kind::MidFrame => [&*Frame::header(true, 0, TEXT, false, 100), b"half"].concat(),
+            _ => Vec::new(),
+        };
+        // The proxy may have ended the connection.
+        let _ = stream.write_all(&last);
         match kind {
             Kind::Reset | Kind::Refuse => {
                 let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
@@ -418,12 +421,6 @@ impl Conn {
             }
             // The reader continues, so that no reset overtakes the end.
             _ => drop(stream.shutdown(Shutdown::Write)),
-        }
-    }
-
-    fn write_raw(&self, bytes: &[u8]) {
-        if let Some(stream) = self.writer.lock().unwrap().as_mut() {
-            let _ = stream.write_all(bytes);
         }
     }
 }
