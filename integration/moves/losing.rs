@@ -1,4 +1,4 @@
-//! Connections that are lost while the other one is dialed.
+//! Connections that are lost during a move.
 
 use super::draining::EndpointsFile;
 use crate::harness::*;
@@ -59,4 +59,30 @@ fn a_client_is_closed_when_its_upstream_is_given_up_during_a_move() {
     test.begin();
     second.die(Death::Reset);
     assert_eq!(client.expect_closed(1013), "upstream is not available");
+}
+
+#[test]
+fn another_connection_is_dialed_if_the_one_to_move_to_has_ended() {
+    let [one, two] = [TestUpstream::silent(), TestUpstream::silent()];
+    let file = EndpointsFile::of(&[(&one, false)]);
+    let settings = file.settings(Settings::request("ws://unused"));
+    let settings = settings
+        .with(r#"upstream.echo.move.grace = "60s""#)
+        .with(r#"upstream.echo.restart = { min = "1h", max = "1h" }"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("question");
+    let first = one.conn(0);
+    first.wait_messages(1);
+    file.replace(&[(&one, true), (&two, false)]);
+    two.conn(0).die(Death::Fin);
+    first.text("answer");
+    assert_eq!(client.recv_text(), "answer");
+    assert!(matches!(first.wait_end(), End::Close(1001, _)));
+    client.text("next");
+    let third = two.conn(1);
+    third.wait_messages(1);
+    assert_eq!(third.texts(), ["next"]);
+    third.text("another answer");
+    assert_eq!(client.recv_text(), "another answer");
 }

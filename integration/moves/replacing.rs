@@ -155,7 +155,7 @@ fn the_connection_dialed_for_a_move_is_used_at_once_if_the_other_one_is_lost() {
     let upstream = TestUpstream::silent();
     let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.max_age = "200ms""#)
-        .with(r#"upstream.echo.move.grace = "1h""#)
+        .with(r#"upstream.echo.move.grace = "60s""#)
         .with(r#"upstream.echo.restart = { min = "1h", max = "1h" }"#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
@@ -332,7 +332,7 @@ fn a_client_may_leave_while_its_session_moves() {
     let upstream = TestUpstream::silent();
     let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.max_age = "100ms""#)
-        .with(r#"upstream.echo.move.grace = "1h""#);
+        .with(r#"upstream.echo.move.grace = "60s""#);
     let proxy = Proxy::start(&settings);
     let before = proxy.descriptors_at_rest();
     for leaves in [true, false] {

@@ -6,13 +6,14 @@ use std::{
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use awc::{BoxedSocket, Client};
 use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{
     ClientPath, Destination, DialError, Endpoint, Lease, SessionKey, Upstream,
@@ -68,6 +69,9 @@ pub struct Dialed {
     /// Counts the session at its endpoint.
     pub lease: Lease,
 }
+
+/// Maximum number of bytes that are read from a connection before a connector serves it.
+const REST_MAX: usize = 64 << 10;
 
 /// A dial in progress. Dropping it ends it.
 pub struct Dialing {
@@ -190,6 +194,26 @@ impl DialPlan {
             connect(&plan, lease, destination, &promised, limit).await
         });
         Dialing { dial, promise }
+    }
+}
+
+impl Dialed {
+    /// Whether the server has ended the connection, which no connector serves yet. Reads what the server has sent, up to
+    /// `REST_MAX` bytes.
+    pub fn has_ended(&mut self) -> bool {
+        let mut task = Context::from_waker(Waker::noop());
+        let mut bytes = [0; 4096];
+        while self.rest.len() < REST_MAX {
+            let mut read = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.socket).poll_read(&mut task, &mut read) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    self.rest = [&self.rest, read.filled()].concat().into();
+                }
+                Poll::Ready(_) => return true,
+            }
+        }
+        false
     }
 }
 

@@ -12,6 +12,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const ANY_DURATION: Kind = Kind::Duration(MILLISECOND, DAY);
 /// Bounds of durations that the ticker of a worker measures. The lower bound is its resolution.
 const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
+/// Bounds of the time in which a session becomes quiet. Nothing answers the pings of its other connection meanwhile, so
+/// after a minute many servers have closed it.
+const GRACE: Kind = Kind::Duration(Duration::from_millis(100), Duration::from_secs(60));
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
 /// Below 10 ms, probes load the network. Above a minute, they notice nothing before the clients do.
 const PROBE: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60));
@@ -295,7 +298,7 @@ pub(crate) static SECTIONS: [Section; 9] = [
                 key("max_age", TICKED_OR_NEVER, Preset::Text("never")),
                 key("max_age_jitter", Kind::Count(0, 100), Preset::Count(10)),
                 key("move.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
-                key("move.grace", TICKED, Preset::Text("2s")),
+                key("move.grace", GRACE, Preset::Text("2s")),
                 key("rebalance.min_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
                 key("rebalance.max_share", Kind::Count(101, SHARE_MAX), Preset::Count(120)),
                 key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),

@@ -127,11 +127,18 @@ impl Supervisor {
         true
     }
 
-    /// Starts a connector on the other connection.
-    fn start_other(&mut self, other: Dialed, ctx: &mut Context<Self>) {
+    /// Starts a connector on the other connection, or on a new one if that has ended.
+    fn start_other(&mut self, mut other: Dialed, ctx: &mut Context<Self>) {
         let own = self.children.own().map(Child::generation);
         match own.and_then(|own| self.children.replace(own)) {
-            Some(generation) => _ = self.start_connector(generation, Start::With(Box::new(other)), ctx),
+            Some(generation) => {
+                // Nothing has answered its pings since its dial, so its server may have closed it.
+                let start = match other.has_ended() {
+                    true => Start::Dialing(self.plan.dial(None)),
+                    false => Start::With(Box::new(other)),
+                };
+                self.start_connector(generation, start, ctx);
+            }
             None => self.dismiss(other),
         }
     }
