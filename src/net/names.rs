@@ -31,10 +31,13 @@ const STALE_MAX: Duration = Duration::from_secs(60 * 60);
 /// reach this limit, and their look-ups pause.
 pub(super) const LOOKUPS_MAX: usize = 128;
 
+/// Maximum number of concurrent look-ups that follow the names of endpoints. The others are for dials.
+pub(super) const REFRESHES_MAX: usize = 16;
+
 /// Maximum number of names in the cache. When it is full, the least recently used name is removed.
 const NAMES_MAX: usize = 1024;
 
-/// Maximum number of addresses kept of one name, which are the first ones.
+/// Maximum number of addresses kept of one name, which are the lowest ones.
 pub(super) const ADDRESSES_MAX: usize = 256;
 
 /// Maximum number of addresses of a name that a dial tries, because it has no time for more.
@@ -74,6 +77,8 @@ pub(super) enum LookupStep<S> {
 pub(super) struct Names<S> {
     entries: HashMap<Box<str>, NameEntry<S>>,
     running: usize,
+    /// How many of these follow the names of endpoints.
+    refreshing: usize,
 }
 
 #[derive(Debug)]
@@ -84,6 +89,10 @@ struct NameEntry<S> {
     failed: Option<(LookupError, Instant)>,
     /// The running look-up, and when it started.
     running: Option<(S, Instant)>,
+    /// Whether the running look-up was started by [`Names::ask_fresh`].
+    is_refreshing: bool,
+    /// Whether a dial has used the name.
+    is_dialed: bool,
     used: Instant,
 }
 
@@ -98,7 +107,7 @@ pub(super) struct LookupEnd<S> {
 
 impl<S> Default for Names<S> {
     fn default() -> Self {
-        Self { entries: HashMap::new(), running: 0 }
+        Self { entries: HashMap::new(), running: 0, refreshing: 0 }
     }
 }
 
@@ -106,11 +115,11 @@ impl<S: Clone> Names<S> {
     /// The next step to get the addresses of `name`. After [`LookupStep::Start`] the look-up counts as
     /// started, and later dials wait for the signal that `signal` creates.
     pub(super) fn ask(&mut self, name: &str, now: Instant, signal: impl FnOnce() -> S) -> LookupStep<S> {
-        self.ask_fresh(name, now, FRESH, signal)
+        self.step(name, now, None, signal)
     }
 
-    /// The same as [`ask`](Self::ask), where known addresses are used without another look-up if they are younger than
-    /// `fresh`.
+    /// The same as [`ask`](Self::ask) for a name that is followed. Known addresses are used without another look-up if
+    /// they are younger than `fresh`. At most [`REFRESHES_MAX`] look-ups are started this way at the same time.
     pub(super) fn ask_fresh(
         &mut self,
         name: &str,
@@ -118,9 +127,22 @@ impl<S: Clone> Names<S> {
         fresh: Duration,
         signal: impl FnOnce() -> S,
     ) -> LookupStep<S> {
-        let is_full = self.running >= LOOKUPS_MAX;
-        let entry = self.entry(name, now);
+        self.step(name, now, Some(fresh), signal)
+    }
+
+    fn step(
+        &mut self,
+        name: &str,
+        now: Instant,
+        followed: Option<Duration>,
+        signal: impl FnOnce() -> S,
+    ) -> LookupStep<S> {
+        let is_followed = followed.is_some();
+        let is_full = self.running >= LOOKUPS_MAX || (is_followed && self.refreshing >= REFRESHES_MAX);
+        let fresh = followed.unwrap_or(FRESH);
+        let entry = self.entry(name, now, is_followed);
         entry.used = now;
+        entry.is_dialed |= !is_followed;
         if let Some(addresses) = entry.known(now, fresh) {
             return LookupStep::Use(addresses);
         }
@@ -139,7 +161,9 @@ impl<S: Clone> Names<S> {
             _ if is_full => LookupStep::Full,
             _ => {
                 entry.running = Some((signal(), now));
+                entry.is_refreshing = is_followed;
                 self.running += 1;
+                self.refreshing += usize::from(is_followed);
                 LookupStep::Start
             }
         }
@@ -156,6 +180,7 @@ impl<S: Clone> Names<S> {
         let Some(entry) = self.entries.get_mut(name) else { return unknown };
         let Some((signal, since)) = entry.running.take() else { return unknown };
         self.running -= 1;
+        self.refreshing -= usize::from(entry.is_refreshing);
         match answer {
             Ok(addresses) => {
                 entry.known = Some((addresses, now));
@@ -173,13 +198,24 @@ impl<S: Clone> Names<S> {
         LookupEnd { signal: Some(signal), is_stale }
     }
 
-    fn entry(&mut self, name: &str, now: Instant) -> &mut NameEntry<S> {
+    /// The entry of a name. A name that is followed removes none that dials use, so there may be up to
+    /// [`REFRESHES_MAX`] more than [`NAMES_MAX`].
+    fn entry(&mut self, name: &str, now: Instant, is_followed: bool) -> &mut NameEntry<S> {
         if !self.entries.contains_key(name) && self.entries.len() >= NAMES_MAX {
             let idle = self.entries.iter().filter(|(_, entry)| entry.running.is_none());
-            let oldest = idle.min_by_key(|(_, entry)| entry.used).map(|(name, _)| name.clone());
+            let removable = idle.filter(|(_, entry)| !(is_followed && entry.is_dialed));
+            let oldest = removable.min_by_key(|(_, entry)| (entry.is_dialed, entry.used));
+            let oldest = oldest.map(|(name, _)| name.clone());
             oldest.map(|name| self.entries.remove(&name));
         }
-        let new = NameEntry { known: None, failed: None, running: None, used: now };
+        let new = NameEntry {
+            known: None,
+            failed: None,
+            running: None,
+            is_refreshing: false,
+            is_dialed: false,
+            used: now,
+        };
         self.entries.entry(name.into()).or_insert(new)
     }
 }
@@ -319,6 +355,28 @@ mod tests {
         clock.end("hangs0", ms(6001), Err(silent()));
         assert_eq!(clock.ask("new", ms(6002)), LookupStep::Start);
         assert_eq!(clock.ask("hangs0", ms(6003)), LookupStep::Fail(silent()));
+    }
+
+    #[test]
+    fn names_that_are_followed_take_no_place_from_dials() {
+        let mut clock = Clock::new();
+        assert_eq!(clock.ask("dialed", ms(0)), LookupStep::Start);
+        clock.end("dialed", ms(0), Ok(addresses(1)));
+        let mut refresh = |name: &str| {
+            let now = clock.begun;
+            clock.names.ask_fresh(name, now, Duration::ZERO, || ())
+        };
+        let names = (0..2 * NAMES_MAX).map(|number| number.to_string());
+        let steps: Vec<_> = names.map(|name| refresh(&name)).collect();
+        let started = steps.iter().filter(|step| **step == LookupStep::Start).count();
+        assert_eq!(started, REFRESHES_MAX);
+        assert_eq!(steps.last(), Some(&LookupStep::Full));
+        assert_eq!(clock.ask("dialed", ms(1)), LookupStep::Use(addresses(1)), "it is still known");
+        assert_eq!(clock.ask("new", ms(1)), LookupStep::Start);
+        assert!(clock.names.entries.len() <= NAMES_MAX + REFRESHES_MAX);
+        clock.end("0", ms(2), Ok(addresses(2)));
+        let now = clock.begun;
+        assert_eq!(clock.names.ask_fresh("next", now, Duration::ZERO, || ()), LookupStep::Start);
     }
 
     #[test]

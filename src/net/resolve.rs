@@ -5,6 +5,7 @@
 //! [`LOOKUPS_MAX`] in total. Dials that wait end at their own deadlines, while the look-up continues.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -12,11 +13,14 @@ use std::{
 };
 
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
-use tokio::{sync::watch, time::timeout_at};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout_at,
+};
 
 #[cfg(doc)]
 use super::names::LOOKUPS_MAX;
-use super::names::{ADDRESSES_MAX, Addresses, LookupError, LookupStep, Names};
+use super::names::{ADDRESSES_MAX, Addresses, LookupError, LookupStep, Names, REFRESHES_MAX};
 
 /// The signal for the end of a look-up: true when it has ended.
 type Signal = watch::Sender<bool>;
@@ -29,6 +33,8 @@ pub struct Resolver {
     names: Mutex<Names<Signal>>,
     /// Notified when a look-up ends.
     ended: watch::Sender<()>,
+    /// Admits the callers of [`Resolver::refresh`].
+    refreshing: Semaphore,
     look_up: LookUp,
 }
 
@@ -43,7 +49,7 @@ impl Resolver {
         look_up: impl Fn(&str) -> Result<Vec<SocketAddr>, LookupError> + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (names, ended) = (Mutex::default(), watch::Sender::new(()));
-        Arc::new(Self { names, ended, look_up: Box::new(look_up) })
+        Arc::new(Self { names, ended, refreshing: Semaphore::new(REFRESHES_MAX), look_up: Box::new(look_up) })
     }
 
     /// Resolves a host name to all its addresses, with port 0. This may wait as long as the system's look-up
@@ -55,11 +61,14 @@ impl Resolver {
         self.resolve_since(name, None).await
     }
 
-    /// The same as [`resolve`](Self::resolve), with a look-up that ends after this call.
+    /// The same as [`resolve`](Self::resolve), with a look-up that ends after this call. At most `REFRESHES_MAX` of
+    /// these look-ups run at the same time, so that they leave threads to the look-ups for dials.
     ///
     /// # Errors
     /// The same errors.
     pub async fn refresh(self: &Arc<Self>, name: &str) -> Result<Addresses, LookupError> {
+        // The semaphore is never closed.
+        let _permit = self.refreshing.acquire().await;
         self.resolve_since(name, Some(Instant::now())).await
     }
 
@@ -148,14 +157,22 @@ impl Drop for Running {
     }
 }
 
-/// The addresses to use, in the system's order (RFC 6724), without duplicates.
+/// The addresses to use, in the system's order (RFC 6724), without duplicates. The system orders the same addresses in
+/// another way each time, so which of too many are used does not depend on the order.
 fn usable(found: Vec<SocketAddr>) -> Result<Addresses, LookupError> {
+    let mut known = HashSet::new();
     let mut addresses: Vec<SocketAddr> = Vec::new();
     for mut address in found {
         address.set_port(0);
-        if addresses.len() < ADDRESSES_MAX && !addresses.contains(&address) {
+        if known.insert(address) {
             addresses.push(address);
         }
+    }
+    if addresses.len() > ADDRESSES_MAX {
+        let mut sorted = addresses.clone();
+        sorted.sort_unstable();
+        let last = sorted[ADDRESSES_MAX - 1];
+        addresses.retain(|address| *address <= last);
     }
     if addresses.is_empty() { Err(LookupError::NotFound) } else { Ok(addresses.into()) }
 }
@@ -277,6 +294,48 @@ mod tests {
         assert_eq!(server.asked.load(SeqCst), 2, "one thread for the name that hangs");
         server.release("hangs", Err(LookupError::NotFound));
         assert_eq!(resolve(&resolver, "hangs").await, Err(LookupError::NotFound));
+    }
+
+    #[actix::test]
+    async fn refreshes_that_hang_leave_threads_to_dials() {
+        let (server, resolver) = Server::resolver();
+        let refreshing: Vec<_> = (0..2 * LOOKUPS_MAX)
+            .map(|number| {
+                let resolver = Arc::clone(&resolver);
+                actix_rt::spawn(async move { resolver.refresh(&format!("hangs{number}")).await })
+            })
+            .collect();
+        let is_full = async {
+            while server.asked.load(SeqCst) < REFRESHES_MAX {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, is_full).await.unwrap();
+        server.release("other", Ok(vec![address(2)]));
+        assert_eq!(resolve(&resolver, "other").await.unwrap()[..], [address(2)]);
+        assert_eq!(server.asked.load(SeqCst), REFRESHES_MAX + 1);
+        (0..2 * LOOKUPS_MAX)
+            .for_each(|number| server.release(&format!("hangs{number}"), Ok(vec![address(1)])));
+        for refresh in refreshing {
+            assert_eq!(refresh.await.unwrap().unwrap()[..], [address(1)]);
+        }
+    }
+
+    #[test]
+    fn which_of_too_many_addresses_are_used_does_not_depend_on_their_order() {
+        let found: Vec<_> = (0..=u16::MAX)
+            .step_by(64)
+            .map(|number| {
+                let [high, low] = number.to_be_bytes();
+                SocketAddr::from(([10, 0, high, low], 1))
+            })
+            .collect();
+        let mut rotated = found.clone();
+        rotated.rotate_left(500);
+        let [first, second] = [found, rotated.clone()].map(|found| usable(found).unwrap());
+        assert_eq!((first.len(), second.len()), (ADDRESSES_MAX, ADDRESSES_MAX));
+        assert!(first.iter().all(|address| second.contains(address)));
+        assert!(second[0].ip() != first[0].ip(), "in the order of the system");
     }
 
     #[actix::test]
