@@ -20,9 +20,9 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.echo",
         "move.grace = \"never\"",
-        "takes a duration with a unit, such as \"30s\", from 100ms to 60s",
+        "takes a duration with a unit, such as \"30s\", from 100ms to 1m",
     ),
-    ("upstream.echo", "move.grace = \"61s\"", "from 100ms to 60s"),
+    ("upstream.echo", "move.grace = \"61s\"", "from 100ms to 1m"),
     ("upstream.echo", "rebalance.min_sessions = -1", "takes a whole number from 0 to 10000000"),
     ("upstream.echo", "rebalance.max_share = 100", "takes a whole number from 101 to 1000"),
     (
