@@ -278,7 +278,8 @@ fn weights_and_priorities_in_the_file_take_effect() {
     let _clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();
     assert_eq!([&first, &second].map(TestUpstream::live), [5, 5]);
     file.replace(&format!("endpoints = [{:?}, {{ url = {:?}, priority = 1 }}]", first.url(), second.url()));
-    proxy.wait_log(&format!("endpoints changed*added=\"\" removed=\"\" changed=\"{}\"", second.url()));
+    let changed = format!("changed=\"{} (priority 0 to 1)\"", second.url());
+    proxy.wait_log(&format!("endpoints changed*added=\"\" removed=\"\" {changed}"));
     let before = second.handshakes();
     let _more: Vec<_> = (0..10).map(|_| proxy.client()).collect();
     assert_eq!(second.handshakes(), before);
@@ -304,11 +305,15 @@ fn a_broken_file_changes_nothing_and_a_later_good_one_is_taken() {
     }
     fs::remove_file(file.path()).unwrap();
     proxy.wait_log("endpoints file refused*cannot be read: No such file");
+    file.replace(&listed(&[&first]));
+    let path = file.path().display().to_string();
+    proxy.wait_log(&format!("endpoints file good again upstream=echo file={path} endpoints=1"));
     file.replace(&listed(&[&second]));
     proxy.wait_log("endpoints changed upstream=echo");
     assert_eq!(proxy.client().ask("hello"), "hello");
     assert_eq!((first.handshakes(), second.handshakes()), (4, 1));
     assert_eq!(proxy.count_log("endpoints file refused"), 4, "one line for each");
+    assert_eq!(proxy.count_log("endpoints file good again"), 1, "one line after those");
 }
 
 /// The open of a named pipe waits for a writer.
@@ -401,11 +406,9 @@ fn each_address_of_a_name_is_an_endpoint_and_the_name_is_looked_up_again() {
     assert_eq!([&first, &second].map(TestUpstream::live), [10, 10]);
     assert_eq!(first.head(0).get("host"), Some(format!("chat.test:{port}")));
     proxy.set_hosts("127.0.0.3 chat.test\n127.0.0.2 chat.test\n");
-    proxy.wait_log(&format!(
-        "endpoints changed*added=\"{}\" removed=\"{}\"",
-        label("127.0.0.3"),
-        label("127.0.0.1")
-    ));
+    // An address is used with the first answer that has it, and goes with the second one in a row that lacks it.
+    proxy.wait_log(&format!("endpoints changed*added=\"{}\" removed=\"\"", label("127.0.0.3")));
+    proxy.wait_log(&format!("endpoints changed*added=\"\" removed=\"{}\"", label("127.0.0.1")));
     let before = first.handshakes();
     clients.extend((0..20).map(|_| proxy.client()));
     assert_eq!(first.handshakes(), before);
@@ -420,6 +423,21 @@ fn each_address_of_a_name_is_an_endpoint_and_the_name_is_looked_up_again() {
     proxy.wait_log(&format!("endpoints changed*added=\"{}\"", label("127.0.0.4")));
     assert_eq!(proxy.client().ask("hello"), "hello");
     proxy.wait_log(&format!("endpoint down upstream=echo endpoint=\"{}\"", label("127.0.0.4")));
+}
+
+#[test]
+fn more_addresses_than_a_thousand_are_left_out_with_a_warning() {
+    let names: Vec<_> = (0..5).map(|name| format!("\"ws://n{name}.test:81\"")).collect();
+    let settings = Settings::request("ws://unused")
+        .endpoints(&format!("[{}]", names.join(", ")))
+        .with(r#"upstream.echo.resolve = "each""#);
+    let line = |at: usize| format!("127.1.{}.{} n{}.test\n", at / 250, 1 + at % 250, at / 250);
+    let hosts: String = (0..1250).map(line).collect();
+    let Some(proxy) = Proxy::start_with_names(&settings, &hosts, Ipv4Addr::LOCALHOST.into()) else { return };
+    let proxy = proxy.expect("endpoints left out");
+    proxy.wait_log("endpoints changed upstream=echo *endpoints=1000 left_out=250");
+    proxy.wait_log("endpoints left out upstream=echo left_out=*at most 1000 endpoints");
+    assert_eq!(proxy.count_log("endpoints left out"), 1, "warned of once");
 }
 
 /// Health checks go to each address, with the name as the host.

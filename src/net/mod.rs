@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 pub use self::{
     connect::{Connect, Network},
     listen::{Bind, Listening, listen},
-    names::{Addresses, LookupError},
+    names::{ADDRESSES_MAX, Addresses, LookupError},
     options::{TcpOptions, tune},
     place::{Place, Socket},
     resolve::Resolver,

@@ -38,7 +38,7 @@ pub(super) const REFRESHES_MAX: usize = 16;
 const NAMES_MAX: usize = 1024;
 
 /// Maximum number of addresses kept of one name, which are the lowest ones.
-pub(super) const ADDRESSES_MAX: usize = 256;
+pub const ADDRESSES_MAX: usize = 256;
 
 /// Maximum number of addresses of a name that a dial tries, because it has no time for more.
 pub(super) const DIALED_MAX: usize = 32;

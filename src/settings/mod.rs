@@ -58,8 +58,9 @@ pub use self::{
         server::Server,
         slow_consumer::SlowConsumer,
         upstream::{
-            AddedHeaders, AllowedUrl, EndpointConfig, EndpointsFile, EndpointsFileError, ExchangeMode,
-            HostHeader, OnGiveUp, RecoveryConfig, Restart, Upstream, UpstreamUrl, UrlError, UrlParts,
+            AddedHeaders, AllowedUrl, ENDPOINTS_MAX, EndpointConfig, EndpointsFile, EndpointsFileError,
+            ExchangeMode, HostHeader, OnGiveUp, RecoveryConfig, Restart, Upstream, UpstreamUrl, UrlError,
+            UrlParts,
         },
     },
 };

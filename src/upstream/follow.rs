@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt,
     path::Path,
@@ -23,7 +23,7 @@ use tokio::{
 use super::shared::Shared;
 use crate::{
     log::Quoted,
-    net::{LookupError, Network},
+    net::{Addresses, LookupError, Network},
     settings::{EndpointConfig, EndpointsFile, EndpointsFileError},
 };
 
@@ -106,7 +106,7 @@ impl Looks {
 }
 
 async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) {
-    let mut looks = Looks::default();
+    let (mut looks, mut is_refused) = (Looks::default(), false);
     loop {
         let Some(upstream) = shared.upgrade() else { return };
         let file = upstream.settings().endpoints_file.clone();
@@ -114,7 +114,7 @@ async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) 
         let is_changed = match &file {
             None => configured.changed().await.is_ok(),
             Some(file) => {
-                look(&shared, file, &mut looks).await;
+                look(&shared, file, &mut looks, &mut is_refused).await;
                 match tokio::time::timeout(LOOK_PAUSE, configured.changed()).await {
                     Err(_) => continue,
                     Ok(result) => result.is_ok(),
@@ -125,12 +125,12 @@ async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) 
             return;
         }
         // The settings were read together with the file. It may have changed since.
-        looks = Looks::default();
+        (looks, is_refused) = (Looks::default(), false);
     }
 }
 
-/// Looks at the file, and takes its endpoints if it has changed.
-async fn look(shared: &Weak<Shared>, file: &EndpointsFile, looks: &mut Looks) {
+/// Looks at the file, and takes its endpoints if it has changed. `is_refused`: whether its last version was refused.
+async fn look(shared: &Weak<Shared>, file: &EndpointsFile, looks: &mut Looks, is_refused: &mut bool) {
     let path = Arc::clone(&file.path);
     let Ok(version) = spawn_blocking(move || Version::of(&path)).await else { return };
     if !looks.look(version) {
@@ -139,15 +139,28 @@ async fn look(shared: &Weak<Shared>, file: &EndpointsFile, looks: &mut Looks) {
     let reading = file.clone();
     let Ok(read) = spawn_blocking(move || reading.read()).await else { return };
     if let Some(upstream) = shared.upgrade() {
-        take(&upstream, file, read);
+        let was_refused = std::mem::replace(is_refused, read.is_err());
+        take(&upstream, file, read, was_refused);
     }
 }
 
-fn take(upstream: &Shared, file: &EndpointsFile, read: Result<Vec<EndpointConfig>, EndpointsFileError>) {
+fn take(
+    upstream: &Shared,
+    file: &EndpointsFile,
+    read: Result<Vec<EndpointConfig>, EndpointsFileError>,
+    was_refused: bool,
+) {
+    let path = file.path.to_string_lossy();
     match read {
-        Ok(endpoints) => upstream.list(endpoints),
+        Ok(endpoints) => {
+            if was_refused {
+                let (name, count) = (&upstream.settings().name, endpoints.len());
+                let path = Quoted(&path);
+                log::info!("endpoints file good again upstream={name} file={path} endpoints={count}");
+            }
+            upstream.list(endpoints);
+        }
         Err(error) => {
-            let path = file.path.to_string_lossy();
             let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
             log::error!(
                 "endpoints file refused upstream={} file={} reason={}, the endpoints stay as they are",
@@ -162,17 +175,40 @@ fn take(upstream: &Shared, file: &EndpointsFile, read: Result<Vec<EndpointConfig
 // === names ===
 
 /// The look-ups of one name.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Lookups {
     /// When the last one ended; `None` if the first one has not.
     ended: Option<Instant>,
     runs: bool,
     /// Whether the last one failed.
     failed: bool,
+    /// The last answer.
+    answer: Option<Addresses>,
+}
+
+impl Lookups {
+    /// Records the end of a look-up. Returns what is new: an answer, or the first failure in a row. The resolver hides a
+    /// failure for as long as it knows addresses: it returns those of the last answer once more, which are not new.
+    fn end(
+        &mut self,
+        found: Result<Addresses, LookupError>,
+        now: Instant,
+    ) -> Option<Result<Addresses, LookupError>> {
+        (self.ended, self.runs) = (Some(now), false);
+        let had_failed = std::mem::replace(&mut self.failed, found.is_err());
+        match found {
+            Ok(addresses) => {
+                let last = self.answer.replace(Arc::clone(&addresses));
+                let is_new = last.is_none_or(|last| !Arc::ptr_eq(&last, &addresses));
+                is_new.then_some(Ok(addresses))
+            }
+            Err(error) => (!had_failed).then_some(Err(error)),
+        }
+    }
 }
 
 async fn follow_names(shared: Weak<Shared>, mut configured: watch::Receiver<()>, network: Arc<Network>) {
-    let lookups: Rc<RefCell<HashMap<String, Lookups>>> = Rc::default();
+    let lookups: Rc<RefCell<HashMap<Arc<str>, Lookups>>> = Rc::default();
     loop {
         let Some(upstream) = shared.upgrade() else { return };
         let interval = upstream.settings().resolve_each;
@@ -199,19 +235,19 @@ async fn follow_names(shared: Weak<Shared>, mut configured: watch::Receiver<()>,
 
 /// The names whose look-ups begin now. They count as running.
 fn due(
-    lookups: &mut HashMap<String, Lookups>,
-    names: &[String],
+    lookups: &mut HashMap<Arc<str>, Lookups>,
+    names: &HashSet<Arc<str>>,
     interval: Duration,
     now: Instant,
-) -> Vec<String> {
+) -> Vec<Arc<str>> {
     lookups.retain(|name, lookup| lookup.runs || names.contains(name));
     let mut due = Vec::new();
     for name in names {
-        let lookup = lookups.entry(name.clone()).or_default();
+        let lookup = lookups.entry(Arc::clone(name)).or_default();
         let is_due = lookup.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= interval);
         if is_due && !lookup.runs {
             lookup.runs = true;
-            due.push(name.clone());
+            due.push(Arc::clone(name));
         }
     }
     due
@@ -221,18 +257,16 @@ fn due(
 async fn look_up(
     shared: Weak<Shared>,
     network: Arc<Network>,
-    name: String,
-    lookups: Rc<RefCell<HashMap<String, Lookups>>>,
+    name: Arc<str>,
+    lookups: Rc<RefCell<HashMap<Arc<str>, Lookups>>>,
 ) {
     let found = network.look_up(&name).await;
-    let had_failed = lookups.borrow().get(&name).is_some_and(|lookup| lookup.failed);
-    let ended = Lookups { ended: Some(Instant::now()), runs: false, failed: found.is_err() };
-    lookups.borrow_mut().insert(name.clone(), ended);
+    let news = lookups.borrow_mut().entry(Arc::clone(&name)).or_default().end(found, Instant::now());
     let Some(upstream) = shared.upgrade() else { return };
-    match found {
-        Ok(addresses) => upstream.resolved(&name, &addresses),
-        Err(error) if !had_failed => warn(&upstream, &name, &error),
-        Err(_) => {}
+    match news {
+        Some(Ok(addresses)) => upstream.resolved(&name, &addresses),
+        Some(Err(error)) => warn(&upstream, &name, &error),
+        None => {}
     }
 }
 
@@ -290,18 +324,35 @@ mod tests {
     #[test]
     fn a_name_is_looked_up_at_once_and_then_after_the_interval_and_never_twice_at_a_time() {
         let (mut lookups, now) = (HashMap::new(), Instant::now());
-        let names = ["a".to_owned(), "b".to_owned()];
-        let end = |lookups: &mut HashMap<String, Lookups>, name: &str, at| {
-            lookups.insert(name.to_owned(), Lookups { ended: Some(at), runs: false, failed: false });
+        let names: HashSet<Arc<str>> = ["a".into(), "b".into()].into();
+        let end = |lookups: &mut HashMap<Arc<str>, Lookups>, name: &str, at| {
+            lookups.insert(name.into(), Lookups { ended: Some(at), ..Lookups::default() });
         };
-        assert_eq!(due(&mut lookups, &names, INTERVAL, now), names);
+        assert_eq!(HashSet::from_iter(due(&mut lookups, &names, INTERVAL, now)), names);
         assert!(due(&mut lookups, &names, INTERVAL, now + 9 * INTERVAL).is_empty(), "both run");
         end(&mut lookups, "a", now);
         assert!(due(&mut lookups, &names, INTERVAL, now + INTERVAL / 2).is_empty());
-        assert_eq!(due(&mut lookups, &names, INTERVAL, now + INTERVAL), ["a"]);
+        assert_eq!(due(&mut lookups, &names, INTERVAL, now + INTERVAL), ["a".into()]);
         end(&mut lookups, "a", now + INTERVAL);
-        due(&mut lookups, &[], INTERVAL, now);
-        assert_eq!(lookups.keys().collect::<Vec<_>>(), ["b"], "a look-up that runs is not forgotten");
-        assert_eq!(due(&mut lookups, &names, INTERVAL, now), ["a"]);
+        due(&mut lookups, &HashSet::new(), INTERVAL, now);
+        assert_eq!(lookups.keys().collect::<Vec<_>>(), [&"b".into()], "a look-up that runs is not forgotten");
+        assert_eq!(due(&mut lookups, &names, INTERVAL, now), ["a".into()]);
+    }
+
+    /// The resolver returns the last answer again when a look-up fails.
+    #[test]
+    fn a_look_up_that_fails_is_no_second_answer() {
+        let (mut lookups, now) = (Lookups::default(), Instant::now());
+        let addresses = || Addresses::from([([10, 0, 0, 1], 0).into()]);
+        let first = addresses();
+        assert_eq!(lookups.end(Ok(Arc::clone(&first)), now), Some(Ok(Arc::clone(&first))));
+        assert_eq!(lookups.end(Ok(first), now), None);
+        assert_eq!(
+            lookups.end(Ok(addresses()), now),
+            Some(Ok(addresses())),
+            "the same addresses, found again"
+        );
+        let failed = || Err(LookupError::NotFound);
+        assert_eq!([(); 2].map(|()| lookups.end(failed(), now)), [Some(failed()), None], "reported once");
     }
 }

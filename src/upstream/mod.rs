@@ -19,7 +19,7 @@
 //! * [`refused`]: the response of an upstream that refuses the handshake.
 //! * `check`: probes a server.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
-//! * [`discovery`]: which endpoints there are.
+//! * [`discovery`]: which endpoints there are; `own_urls`: their URLs.
 
 pub mod balance;
 pub mod breaker;
@@ -36,6 +36,7 @@ mod lines;
 mod monitor;
 mod mover;
 pub mod moves;
+mod own_urls;
 mod pacer;
 pub mod pool;
 pub mod probe;
@@ -125,7 +126,7 @@ impl Upstream {
 
     /// Whether `url` names one of the endpoints, for a client that requested `path`.
     pub fn is_own(&self, url: &str, path: &ClientPath) -> bool {
-        self.shared.has(|endpoint| path.is_at(endpoint, url))
+        self.shared.is_own(url, path)
     }
 
     /// Chooses the endpoint for a reconnect of a session with this key, and reserves a place there; see

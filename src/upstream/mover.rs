@@ -139,8 +139,8 @@ impl Shared {
         let mut pool = self.pool();
         let mut moves = self.moves();
         let reports = moves.set_sources(pool.sources(), now);
-        if reports.iter().any(|report| matches!(report, Report::Drained(_))) {
-            pool.forget_unlisted();
+        if reports.iter().any(|report| matches!(report, Report::Drained(_))) && pool.forget_unlisted() {
+            self.publish(&pool);
         }
         if let Some(rebalance) = policy.rebalance.filter(|_| moves.can_rebalance(now))
             && let Some((from, count)) = pool.overloaded(rebalance, now)

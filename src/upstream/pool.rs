@@ -15,6 +15,7 @@ mod member;
 mod moving;
 
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,7 +30,7 @@ use super::{
 use crate::{
     failure::{Failure, FailureKind},
     policy::PoolPolicy,
-    settings::EndpointConfig,
+    settings::{EndpointConfig, UpstreamUrl},
 };
 
 /// The endpoints of an upstream.
@@ -137,18 +138,18 @@ impl Pool {
     /// Changes the endpoints. Those with a known URL keep their state and their counts. Those that are missing take no
     /// new connections, their sessions move, and they are forgotten when they have none.
     pub fn set_endpoints(&mut self, endpoints: &[EndpointConfig]) {
+        let mut new: HashMap<_, _> = endpoints.iter().map(|config| (&config.url, config)).collect();
         for member in &mut self.members {
-            (member.is_listed, member.is_draining) = (false, true);
-        }
-        for config in endpoints {
-            match self.members.iter_mut().find(|member| *member.endpoint.url() == config.url) {
-                Some(known) => {
-                    (known.weight, known.priority) = (config.weight, config.priority);
-                    (known.is_listed, known.is_draining) = (true, config.drain);
+            match new.remove(member.endpoint.url()) {
+                Some(config) => {
+                    (member.weight, member.priority) = (config.weight, config.priority);
+                    (member.is_listed, member.is_draining) = (true, config.drain);
                 }
-                None => self.members.push(Member::new(config, &self.room)),
+                None => (member.is_listed, member.is_draining) = (false, true),
             }
         }
+        let added = endpoints.iter().filter(|config| new.remove(&config.url).is_some());
+        self.members.extend(added.map(|config| Member::new(config, &self.room)));
         self.forget_unlisted();
     }
 
@@ -162,6 +163,11 @@ impl Pool {
     /// All endpoints and their states.
     pub fn endpoints(&self, now: Instant) -> impl Iterator<Item = (&Arc<Endpoint>, EndpointState)> {
         self.members.iter().map(move |member| (&member.endpoint, member.state(now)))
+    }
+
+    /// The URLs of all endpoints.
+    pub fn urls(&self) -> impl Iterator<Item = &UpstreamUrl> {
+        self.members.iter().map(|member| member.endpoint.url())
     }
 
     /// Why no endpoint can be dialed; `None` if one is not down.

@@ -1,9 +1,10 @@
 //! What all threads and all configurations share about one upstream: its pool, and who waits for it.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{
             AtomicBool,
             Ordering::{Relaxed, SeqCst},
@@ -18,12 +19,13 @@ use tokio::{
 };
 
 use super::{
-    DialError, Endpoint, Lease, Suppressed,
+    ClientPath, DialError, Endpoint, Lease, Suppressed,
     breaker::TRIALS_MAX,
     discovery::{Difference, Discovery},
     lines::{Line, Lines},
     mover::Mover,
     moves::Moves,
+    own_urls::OwnUrls,
     pool::{Begin, Change, EndpointState, Pick, Pool, ProbeStep, Wait},
     queue::{Queue, Waiter},
 };
@@ -31,7 +33,7 @@ use crate::{
     failure::Failure,
     log::Quoted,
     reply,
-    settings::{self, EndpointConfig, UpstreamUrl},
+    settings::{self, ENDPOINTS_MAX, EndpointConfig, UpstreamUrl},
 };
 
 /// A dial that waits for room asks again after this long, in case the session that was woken has no use for the room.
@@ -47,6 +49,8 @@ pub(super) struct Shared {
     /// Where the endpoints come from. Locked before the pool.
     discovery: Mutex<Discovery>,
     pool: Mutex<Pool>,
+    /// The URLs of the endpoints in the pool, for events, which must not wait for the pool. Changed while the pool is locked.
+    own_urls: RwLock<OwnUrls>,
     /// Changes when the settings have changed.
     configured: watch::Sender<()>,
     /// The sessions that can move. The pool is locked before this, never after it.
@@ -82,6 +86,7 @@ impl Shared {
         let pool = Pool::new(settings.pool.clone(), &settings.endpoints);
         Arc::new(Self {
             room: Arc::clone(pool.room()),
+            own_urls: RwLock::new(OwnUrls::of(pool.urls())),
             pool: Mutex::new(pool),
             discovery: Mutex::new(Discovery::new(settings)),
             settings: Mutex::new(Arc::clone(settings)),
@@ -120,30 +125,51 @@ impl Shared {
     }
 
     /// The names whose addresses are endpoints.
-    pub(super) fn names(&self) -> Vec<String> {
-        lock(&self.discovery).names()
+    pub(super) fn names(&self) -> Arc<HashSet<Arc<str>>> {
+        Arc::clone(lock(&self.discovery).names())
     }
 
     /// Takes the addresses of a name.
     pub(super) fn resolved(&self, name: &str, addresses: &[SocketAddr]) {
-        self.discover(|discovery| _ = discovery.resolved(name, addresses));
+        self.discover(|discovery| discovery.resolved(name, addresses));
     }
 
     /// Changes what is known about the endpoints, and then the endpoints. Sessions that wait try a new one at once.
     fn discover(&self, change: impl FnOnce(&mut Discovery)) {
         let mut discovery = lock(&self.discovery);
-        let before = discovery.endpoints();
+        let before = Arc::clone(discovery.endpoints());
         change(&mut discovery);
-        let after = discovery.endpoints();
+        let after = Arc::clone(discovery.endpoints());
+        if Arc::ptr_eq(&before, &after) {
+            return;
+        }
         let difference = Difference::between(&before, &after);
         if difference.is_empty() {
             return;
         }
-        self.pool().set_endpoints(&after);
-        drop(discovery);
-        log::info!("endpoints changed upstream={} {difference}", self.settings().name);
+        let mut pool = self.pool();
+        pool.set_endpoints(&after.endpoints);
+        self.publish(&pool);
+        drop((pool, discovery));
+        self.log_endpoints(&difference, before.left_out, after.left_out);
         self.wake_all();
         self.news.notify_one();
+    }
+
+    fn log_endpoints(&self, difference: &Difference, were_left_out: usize, left_out: usize) {
+        let name = &self.settings().name;
+        log::info!("endpoints changed upstream={name} {difference}");
+        if left_out > 0 && were_left_out == 0 {
+            log::warn!(
+                "endpoints left out upstream={name} left_out={left_out} reason=\"an upstream takes at most \
+                 {ENDPOINTS_MAX} endpoints\""
+            );
+        }
+    }
+
+    /// Publishes the URLs of the endpoints in the pool.
+    pub(super) fn publish(&self, pool: &Pool) {
+        *self.own_urls.write().unwrap_or_else(PoisonError::into_inner) = OwnUrls::of(pool.urls());
     }
 
     pub(super) fn settings(&self) -> Arc<settings::Upstream> {
@@ -167,10 +193,9 @@ impl Shared {
         same.or(first).map_or_else(|| Endpoint::new(url.clone()), Arc::clone)
     }
 
-    /// Whether the URL of an endpoint has a property, those included that are draining.
-    pub(super) fn has(&self, property: impl Fn(&UpstreamUrl) -> bool) -> bool {
-        let pool = self.pool();
-        pool.endpoints(Instant::now()).any(|(endpoint, _)| property(endpoint.url()))
+    /// Whether `url` is that of a connection to an endpoint, those included that are draining.
+    pub(super) fn is_own(&self, url: &str, path: &ClientPath) -> bool {
+        self.own_urls.read().unwrap_or_else(PoisonError::into_inner).has(url, path)
     }
 
     /// Whether a thread has panicked while it used the pool.

@@ -12,9 +12,11 @@ use crate::{
 };
 
 impl Pool {
-    /// Removes the endpoints that are no longer in the settings and have no sessions.
-    pub(in crate::upstream) fn forget_unlisted(&mut self) {
+    /// Removes the endpoints that are no longer in the settings and have no sessions. Returns whether there were any.
+    pub(in crate::upstream) fn forget_unlisted(&mut self) -> bool {
+        let before = self.members.len();
         self.members.retain(|member| member.is_listed || member.endpoint.sessions() > 0);
+        self.members.len() < before
     }
 
     /// The endpoints whose sessions move to others: those that drain and have sessions.

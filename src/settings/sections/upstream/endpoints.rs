@@ -1,12 +1,15 @@
 //! The servers of an upstream: the keys `url`, `endpoints` and `endpoints_file`.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     file::EndpointsFile,
     url::{self, UpstreamUrl},
 };
 use crate::settings::read::{Item, Section};
+
+/// Maximum number of endpoints of an upstream. The choice of an endpoint looks at each of them.
+pub const ENDPOINTS_MAX: usize = 1000;
 
 /// An endpoint in the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,20 +86,20 @@ pub(super) fn listed(section: &Section<'_>) -> Option<Vec<EndpointConfig>> {
     if items.is_empty() && !section.is_wrong("endpoints") {
         section.problem("endpoints", "needs at least one server");
     }
+    if let Some(item) = items.get(ENDPOINTS_MAX) {
+        let text = format!("there are {} servers; an upstream takes at most {ENDPOINTS_MAX}", items.len());
+        wrong_item(section, item, text);
+        return None;
+    }
     let mut endpoints: Vec<EndpointConfig> = Vec::new();
-    let mut is_complete = true;
+    let (mut known, mut is_complete) = (HashSet::new(), true);
     for item in &items {
         let Some(endpoint) = endpoint(section, item) else {
             is_complete = false;
             continue;
         };
-        if endpoints.iter().any(|known| known.url == endpoint.url) {
-            match item {
-                Item::Scalar(number, value) => {
-                    section.item_problem("endpoints", *number, value, "is listed twice");
-                }
-                Item::Table(table) => table.problem("url", "is listed twice"),
-            }
+        if !known.insert(endpoint.url.clone()) {
+            wrong_item(section, item, "is listed twice".to_owned());
         }
         endpoints.push(endpoint);
     }
@@ -106,6 +109,14 @@ pub(super) fn listed(section: &Section<'_>) -> Option<Vec<EndpointConfig>> {
     // Clients know the upstream by a server of its first tier.
     endpoints.sort_by_key(|endpoint| (endpoint.drain, endpoint.priority));
     (is_complete && !endpoints.is_empty()).then_some(endpoints)
+}
+
+/// Reports a problem with the URL of an item of the list.
+fn wrong_item(section: &Section<'_>, item: &Item<'_>, text: String) {
+    match item {
+        Item::Scalar(number, value) => section.item_problem("endpoints", *number, value, text),
+        Item::Table(table) => table.problem("url", text),
+    }
 }
 
 fn endpoint(section: &Section<'_>, item: &Item<'_>) -> Option<EndpointConfig> {

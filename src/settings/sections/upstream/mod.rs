@@ -31,7 +31,7 @@ use crate::{
 
 pub use self::{
     allowed::AllowedUrl,
-    endpoints::EndpointConfig,
+    endpoints::{ENDPOINTS_MAX, EndpointConfig},
     exchange::ExchangeMode,
     file::{EndpointsFile, EndpointsFileError},
     headers::{AddedHeaders, HostHeader},

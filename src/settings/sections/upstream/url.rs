@@ -84,7 +84,7 @@ const SECURE: &str = "wss://";
 ///
 /// # Security
 /// The `Debug` form is masked.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct UpstreamUrl {
     /// The URL to dial, always ASCII. It is as written if that is unambiguous, otherwise in normal form.
     pub text: Arc<str>,
@@ -190,16 +190,25 @@ impl UpstreamUrl {
 
     /// The parts of the URL as written: with a path only if one was written.
     pub fn parts(&self) -> UrlParts<'_> {
-        let tail = match unix::split(&self.text) {
-            Some(url) => url.request.unwrap_or_default(),
-            None => authority::split(&self.text).tail,
-        };
-        let origin = &self.text[..self.text.len() - tail.len()];
+        let (origin, tail) = split(&self.text);
         let (path, query) = match tail.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (tail, None),
         };
         UrlParts { origin, path: self.has_path.then_some(path), query }
+    }
+
+    /// The part of the text of a URL that names the server: it is the same for each path and query.
+    pub fn server(text: &str) -> &str {
+        match (split(text).0, unix::split(text)) {
+            (origin, Some(url)) if url.request.is_some() => origin.strip_suffix(':').unwrap_or(origin),
+            (origin, _) => origin,
+        }
+    }
+
+    /// The same URL, for any address of its host.
+    pub fn without_address(&self) -> Self {
+        Self { address: None, ..self.clone() }
     }
 
     /// The same URL, with one of the addresses of its host.
@@ -256,6 +265,15 @@ impl UpstreamUrl {
         let path = segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
         Some(Origin { host, port: url.port(), path })
     }
+}
+
+/// The text of a URL up to the path, and the rest.
+fn split(text: &str) -> (&str, &str) {
+    let tail = match unix::split(text) {
+        Some(url) => url.request.unwrap_or_default(),
+        None => authority::split(text).tail,
+    };
+    text.split_at(text.len() - tail.len())
 }
 
 /// Parses the key `url`.
