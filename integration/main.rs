@@ -40,6 +40,7 @@ mod hold;
 mod journal_chaos;
 mod lang;
 mod language;
+mod lifetimes;
 mod liveness;
 mod log_reader;
 mod logging;

@@ -87,6 +87,8 @@ pub enum FailureKind {
     Recovery,
     /// The connection is being closed, because the client disconnected or the proxy shuts down.
     Draining,
+    /// The message arrived after the session's lifetime.
+    Outlived,
     /// The actor that held the event or the connection has died.
     Lost,
 }
@@ -147,6 +149,11 @@ impl Failure {
     /// The failure of a message above a rate limit of the client.
     pub fn rate_limited(excess: Excess) -> Self {
         Self { retryable: true, ..Self::plain(FailureKind::RateLimited(excess), FailureLocation::Downstream) }
+    }
+
+    /// The failure of a message that arrived after the session's lifetime.
+    pub fn outlived() -> Self {
+        Self { retryable: true, ..Self::plain(FailureKind::Outlived, FailureLocation::Downstream) }
     }
 
     /// The failure that reports `count` messages dropped because the client did not read them.
@@ -300,6 +307,7 @@ impl FailureKind {
             Self::NotRead(_) => "not_read",
             Self::Recovery => "recovery",
             Self::Draining => "draining",
+            Self::Outlived => "outlived",
             Self::Lost => "lost",
         }
     }

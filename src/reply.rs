@@ -15,9 +15,11 @@
 //! URLs are masked before they get here. Texts of pipelines and codecs contain only the client's own data.
 
 mod close;
+mod expiry;
 mod gap;
 
 pub use close::{close_for, reason_with};
+pub use expiry::expiry_data;
 pub use gap::gap_data;
 
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub fn text(failure: &Failure) -> String {
             format!("Error accepting message: more {} than allowed", excess.noun())
         }
         (FailureKind::Recovery, _) => format!("Error accepting message: {detail}"),
+        (FailureKind::Outlived, _) => "Error accepting message: the session has ended".to_owned(),
         (FailureKind::Program, _) => format!("Error in pipeline: {detail}"),
         (FailureKind::Rejected, _) => "Error in pipeline: event was refused".to_owned(),
         (FailureKind::Lost, _) => "Error processing event: internal error".to_owned(),
@@ -157,6 +160,7 @@ mod tests {
             (Failure::program("no such field", true), "Error in pipeline: no such field"),
             (Failure::rejected(true), "Error in pipeline: event was refused"),
             (Failure::unrecorded("too many"), "Error accepting message: too many"),
+            (Failure::outlived(), "Error accepting message: the session has ended"),
             (Failure::lost(), "Error processing event: internal error"),
         ] {
             assert_eq!(text(&failure), expected, "{failure:?}");

@@ -4,10 +4,12 @@
 //! * [`delivering`]: sends messages to the client and records outcomes.
 //! * [`failing`]: reports failed events.
 //! * [`ending`]: drains and closes the session.
+//! * [`expiring`]: the end of the session's lifetime.
 
 mod admitting;
 mod delivering;
 mod ending;
+mod expiring;
 mod failing;
 
 use std::{
@@ -22,6 +24,7 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use self::{
     admitting::Limiters,
     ending::{CloseIntent, SessionState, Side},
+    expiring::Expiry,
 };
 use super::{
     delivery::Delivery,
@@ -67,6 +70,8 @@ pub struct Session {
     state: SessionState,
     /// The deadline of the current state; see [`Session::due`].
     deadline: Deadline,
+    /// The session's lifetime; `None` if nothing limits it.
+    expiry: Option<Box<Expiry>>,
     /// The order to drain, until its delay has passed.
     drain: Option<Box<Drain>>,
     /// The close frame for the client, if the session must end in this turn because a pipeline died, or
@@ -101,8 +106,19 @@ impl Session {
     }
 
     fn new(parts: Parts, mut links: SessionLinks) -> Self {
-        let Parts { tracker, listener, upstream, socket, rest, meta, origin, global_budget, address, guard } =
-            parts;
+        let Parts {
+            tracker,
+            listener,
+            upstream,
+            socket,
+            rest,
+            meta,
+            origin,
+            global_budget,
+            address,
+            lifetime,
+            guard,
+        } = parts;
         let budget = Budget::new(listener.limits.buffer, &global_budget);
         let limits = (listener.limits, &listener.liveness);
         let channel = Channel::new(socket, Role::Server, limits, &listener.format, &budget, rest);
@@ -118,6 +134,7 @@ impl Session {
             links,
             state: SessionState::Open,
             deadline: Deadline::new(),
+            expiry: lifetime.map(Expiry::new),
             drain: None,
             ending: None,
             loss: None,
@@ -163,6 +180,7 @@ impl Session {
     fn received(&mut self, received: Received) {
         match received {
             Received::Event(decoded) => self.accept(decoded),
+            Received::Message(_) if self.has_outlived() => self.reject(Failure::outlived()),
             Received::Message(message) => self.admit(message),
             Received::Control => {}
             Received::Close(frame) => {
@@ -235,12 +253,14 @@ impl Driven for Session {
         if self.deadline.has_passed() {
             self.due(ctx);
         }
+        self.check_lifetime();
         self.read(ctx, task);
         self.flush_batch();
         self.check_liveness(task);
         let done = self.progress(ctx, task);
         self.flush_errors();
         self.deadline.arm(task.waker());
+        self.arm_lifetime(task);
         done
     }
 }

@@ -19,6 +19,7 @@ use actix::Message;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::lifetime::Lifetime;
 use crate::{
     event::{Data, Origin, Record},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
@@ -50,6 +51,8 @@ pub struct Parts {
     pub global_budget: Arc<GlobalBudget>,
     /// The rate limit that the sessions of the client's address share; `None` when there is no such limit.
     pub address: Option<Arc<Mutex<Limiter>>>,
+    /// How long the session lasts; `None` if nothing limits it.
+    pub lifetime: Option<Lifetime>,
     /// The guard that counts the session as live.
     pub guard: Box<dyn SessionGuard>,
 }

@@ -18,6 +18,9 @@ mod delivery;
 mod delivery_tests;
 mod downstream;
 mod ledger;
+mod lifetime;
+#[cfg(test)]
+mod lifetime_tests;
 mod messages;
 mod sequencer;
 #[cfg(test)]
@@ -25,4 +28,5 @@ mod sequencer_tests;
 
 pub use actor::Session;
 pub use ledger::Counts;
+pub use lifetime::{Lifetime, Moment};
 pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};

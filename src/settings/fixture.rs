@@ -53,6 +53,7 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
         error_replies: ErrorReplies::Auto,
         on_upstream_loss: OnUpstreamLoss::Auto,
         stateless: false,
+        lifetime: Arc::default(),
         subprotocols: Vec::new(),
         dial_before_accept: Duration::from_secs(1),
     }

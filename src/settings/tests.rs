@@ -13,8 +13,9 @@ use crate::{
     log,
     net::TcpOptions,
     policy::{
-        Balance, BreakerLimits, Check, CheckKind, Ejection, ErrorReplies, HashKey, HealthChecks, MovePolicy,
-        OnEnd, OnUpstreamLoss, Otherwise, PoolPolicy, ProbeTimes, Range, Rebalance,
+        Balance, BreakerLimits, Check, CheckKind, Ejection, ErrorReplies, HashKey, HealthChecks,
+        LifetimePolicy, MovePolicy, OnEnd, OnUpstreamLoss, Otherwise, PoolPolicy, ProbeTimes, Range,
+        Rebalance,
     },
     processor::Spec,
     rate::{OnLimit, Rate},

@@ -163,6 +163,7 @@ impl TestBed {
             meta: None,
             global_budget: GlobalBudget::new(usize::MAX),
             address: None,
+            lifetime: None,
             guard: Count::enter(&self.count),
         };
         (parts, Peer::new(client, Role::Client))

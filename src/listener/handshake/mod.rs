@@ -49,7 +49,7 @@ use crate::{
     net::Stream,
     rate::Limiter,
     server::{Pending, SessionId},
-    session::{Parts, SessionGuard},
+    session::{Lifetime, Moment, Parts, SessionGuard},
     settings::Route,
     template::{Facts, TooLong},
     upstream::{DialPlan, First},
@@ -201,6 +201,7 @@ impl Handshake {
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
             global_budget: Arc::clone(&worker.server.global_budget),
             address,
+            lifetime: Lifetime::new(&route.lifetime, None, Moment::now(), rand::random()),
             guard,
         };
         worker.attach(id, &wiring::start(parts, &route, upstream_start));

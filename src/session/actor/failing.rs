@@ -147,7 +147,13 @@ impl Session {
     }
 
     /// Sends an error event with this data towards the client.
-    fn reply_with(&mut self, event: EventNumber, cause: Cause, data: Value, correlation: Option<Value>) {
+    pub(super) fn reply_with(
+        &mut self,
+        event: EventNumber,
+        cause: Cause,
+        data: Value,
+        correlation: Option<Value>,
+    ) {
         let ticket = self.tracker.issue_error(event);
         let mut meta = Meta::new(false, self.meta.clone());
         if let Some(correlation) = correlation {

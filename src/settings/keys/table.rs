@@ -16,6 +16,8 @@ const TICKED: Kind = Kind::Duration(Duration::from_millis(100), DAY);
 /// after a minute many servers have closed it.
 const GRACE: Kind = Kind::Duration(Duration::from_millis(100), Duration::from_secs(60));
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
+/// Bounds of the age of a session. The lower bound is the resolution of the ticker.
+const SESSION_AGE: Kind = Kind::Timeout(Duration::from_millis(100), Duration::from_secs(30 * 24 * 60 * 60));
 /// Below 10 ms, probes load the network. Above a minute, they notice nothing before the clients do.
 const PROBE: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60));
 /// Bounds of the time between look-ups of a name. Below 100 ms, they load the name server. After an hour, the addresses
@@ -346,6 +348,8 @@ pub(crate) static SECTIONS: [Section; 9] = [
             key("stateless", Kind::Flag, Preset::Flag(false)),
             key("subprotocols", Kind::List, Preset::List(&[])),
             key("dial_before_accept", ANY_DURATION, Preset::Text("1s")),
+            key("max_session_age", SESSION_AGE, Preset::Text("never")),
+            key("max_session_age_jitter", Kind::Count(0, 100), Preset::Count(10)),
         ]],
     },
 ];

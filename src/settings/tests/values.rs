@@ -79,6 +79,8 @@ incoming = ["answer", "answer"]
 [[route]]
 path = "/kept"
 upstream = "u-1"
+max_session_age = "30d"
+max_session_age_jitter = 0
 [[route]]
 upstream = "u-1"
 on_upstream_loss = "close"
@@ -264,6 +266,9 @@ fn routes() {
     assert_eq!(answering.incoming.len(), 2);
     assert!(answering.upstream.is_none());
     assert_eq!(kept.upstream.as_ref().unwrap().name, "u-1");
+    let max_age = Some(Duration::from_secs(30 * 24 * 60 * 60));
+    assert_eq!((kept.lifetime.max_age, kept.lifetime.max_age_jitter), (max_age, 0));
+    assert_eq!(*closed.lifetime, LifetimePolicy::default());
     assert_eq!((closed.on_upstream_loss, closed.error_replies), (OnUpstreamLoss::Close, ErrorReplies::Off));
     assert_eq!(closed.subprotocols, ["v2", "v1"]);
 }

@@ -12,7 +12,7 @@ use crate::{
 const KEYS: [&str; 4] = ["answer.status", "answer.body", "answer.content_type", "answer.redirect"];
 
 /// Keys that concern sessions only. Those that need an upstream are refused without one anyway.
-const OF_SESSIONS: [&str; 8] = [
+const OF_SESSIONS: [&str; 9] = [
     "incoming",
     "upstream",
     "errors",
@@ -21,6 +21,7 @@ const OF_SESSIONS: [&str; 8] = [
     "strip_prefix",
     "origins",
     "match.subprotocol",
+    "max_session_age",
 ];
 
 /// Maximum length of a body, in bytes: a page of text. Files are the task of a web server.

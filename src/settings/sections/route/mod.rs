@@ -2,6 +2,7 @@
 
 mod answer;
 mod auto;
+mod lifetime;
 mod matching;
 mod policies;
 
@@ -14,7 +15,7 @@ pub use self::answer::FixedAnswer;
 use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
     header_list::is_token,
-    policy::{ErrorReplies, OnUpstreamLoss},
+    policy::{ErrorReplies, LifetimePolicy, OnUpstreamLoss},
     router::{Origins, PathPattern, Pattern},
     settings::read::{Section, all, list, quoted, text},
     trickle::Port,
@@ -51,6 +52,8 @@ pub struct Route {
     pub on_upstream_loss: OnUpstreamLoss,
     /// Whether messages are independent of each other, so that a session can continue on a new connection.
     pub stateless: bool,
+    /// How long sessions last.
+    pub lifetime: Arc<LifetimePolicy>,
     /// Subprotocols for the response to the client when the upstream has not chosen one, in order of
     /// preference.
     pub subprotocols: Vec<String>,
@@ -105,6 +108,7 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
         error_replies: policies.error_replies,
         on_upstream_loss: policies.on_upstream_loss,
         stateless: policies.stateless,
+        lifetime: Arc::new(lifetime::read(section)),
         subprotocols: section.read("subprotocols", subprotocols).unwrap_or_default(),
         dial_before_accept: section.duration("dial_before_accept"),
     };

@@ -34,6 +34,21 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     ("[route]", "path = \"/a?b\"", "takes the prefix of a path"),
     ("[route]", "path = \"/a/*\"", "takes the prefix of a path"),
+    (
+        "[route]",
+        "max_session_age = \"1ms\"",
+        "takes a duration with a unit, such as \"30s\", from 100ms to 30days, or \"never\"",
+    ),
+    (
+        "[route]",
+        "max_session_age_jitter = 5",
+        "route[1].max_session_age_jitter = 5 (/etc/towline.toml): has no effect with max_session_age = \"never\"",
+    ),
+    (
+        "[route]",
+        "max_session_age_jitter = 101\nmax_session_age = \"1h\"",
+        "takes a whole number from 0 to 100",
+    ),
     ("[route]", "name = \"Chat room\"", "takes a name of a-z, 0-9, _ and -"),
     (
         "[route]",
