@@ -71,6 +71,11 @@ fn codecs() {
 }
 
 #[test]
+fn forwarded() {
+    run("forwarded");
+}
+
+#[test]
 fn frames() {
     run("frames");
 }
@@ -83,6 +88,11 @@ fn language() {
 #[test]
 fn preprocessors() {
     run("preprocessors");
+}
+
+#[test]
+fn proxy_header() {
+    run("proxy_header");
 }
 
 #[test]

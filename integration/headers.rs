@@ -29,21 +29,6 @@ fn known_headers_are_forwarded_and_others_are_not() {
 }
 
 #[test]
-fn forwarding_headers_are_extended() {
-    let upstream = TestUpstream::echo();
-    let proxy = Proxy::start(&Settings::request(&upstream.url()));
-    let _client = Opening::new(proxy.addr())
-        .header("X-Forwarded-For", "192.0.2.7")
-        .header("X-Forwarded-Proto", "https")
-        .header("X-Forwarded-Host", "www.example.test")
-        .open();
-    let head = upstream.head(0);
-    assert_eq!(head.get("x-forwarded-for").as_deref(), Some("192.0.2.7, 127.0.0.1"));
-    assert!(head.get("x-forwarded-proto").unwrap().starts_with("https"));
-    assert!(head.get("x-forwarded-host").unwrap().starts_with("www.example.test"));
-}
-
-#[test]
 fn the_settings_choose_forwarded_and_added_headers() {
     let upstream = TestUpstream::echo();
     let settings = Settings::request(&upstream.url())
@@ -101,19 +86,6 @@ fn extensions_are_neither_offered_nor_accepted() {
     let client = Opening::new(proxy.addr()).header("Sec-WebSocket-Extensions", "permessage-deflate").open();
     assert_eq!(client.header("sec-websocket-extensions"), None);
     assert_eq!(upstream.head(0).get("sec-websocket-extensions"), None);
-}
-
-#[test]
-fn x_forwarded_for_in_several_headers_is_one_list() {
-    let upstream = TestUpstream::echo();
-    let proxy = Proxy::start(&Settings::request(&upstream.url()));
-    let _client = Opening::new(proxy.addr())
-        .header("X-Forwarded-For", "192.0.2.7")
-        .header("X-Forwarded-For", "198.51.100.1, 198.51.100.2")
-        .open();
-    let list = upstream.head(0).get("x-forwarded-for").unwrap();
-    let list: Vec<_> = list.split(',').map(str::trim).collect();
-    assert_eq!(list, ["192.0.2.7", "198.51.100.1", "198.51.100.2", "127.0.0.1"]);
 }
 
 /// RFC 9110 section 7.6.1 requires this.

@@ -18,6 +18,7 @@ mod binding;
 mod breakers;
 mod chaos;
 mod checks;
+mod client_address;
 mod closing;
 mod codecs;
 mod commands;

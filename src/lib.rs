@@ -7,6 +7,7 @@
 //! run                         opens the sockets, starts the workers, ends them after the drain
 //! settings, log               the checked settings; the log
 //! listener                    accepts a client's connection and answers its handshake
+//! client_address              the address of a client behind balancers
 //! router                      selects the route of a request, checks its origin
 //! header_list                 header values that are lists, headers for one connection only
 //! template                    header values with placeholders for parts of a request
@@ -39,6 +40,7 @@ pub mod admin;
 pub mod authority;
 pub mod channel;
 pub mod cli;
+pub mod client_address;
 pub mod codec;
 pub mod commands;
 pub mod connector;

@@ -5,10 +5,12 @@
 
 pub mod close;
 pub mod codecs;
+pub mod forwarded;
 pub mod frames;
 pub mod language;
 mod plain;
 pub mod preprocessors;
+pub mod proxy_header;
 pub mod settings;
 mod socket;
 
@@ -16,11 +18,13 @@ mod socket;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     ("close", close::run),
     ("codecs", codecs::run),
+    ("forwarded", forwarded::run),
     ("frames", frames::run),
     ("language", language::run),
     ("preprocessors", preprocessors::run),
+    ("proxy_header", proxy_header::run),
     ("settings", settings::run),
 ];

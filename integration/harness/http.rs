@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufReader, Read, Write},
-    net::{Shutdown, SocketAddr, TcpStream},
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
 };
 
 use socket2::{Domain, Socket, Type};
@@ -84,6 +84,14 @@ impl Raw {
     /// Connects to an address.
     pub fn connect(addr: SocketAddr) -> Self {
         Self::with(TcpStream::connect(addr).unwrap())
+    }
+
+    /// Connects from another address of this machine.
+    pub fn connect_from(ip: IpAddr, addr: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+        socket.connect(&addr.into()).unwrap();
+        Self::with(socket.into())
     }
 
     fn with(stream: TcpStream) -> Self {

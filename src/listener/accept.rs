@@ -19,12 +19,13 @@ pub(super) fn accept(
 ) -> Pin<Box<dyn Future<Output = ()>>> {
     let configuration = worker.configuration();
     let deadline = Instant::now() + configuration.listener.handshake_timeout;
+    let local = stream.local_addr().ok();
     let slot = worker.server.handshakes.take();
     if slot.is_some() {
-        let handshake = Handshake { worker, configuration, stream, peer, slot, pending };
+        let handshake = Handshake { worker, configuration, stream, peer, local, slot, pending };
         return Box::pin(handshake.run(deadline));
     }
     let slot = worker.server.turned_away.take();
-    let handshake = Handshake { worker, configuration, stream, peer, slot, pending };
+    let handshake = Handshake { worker, configuration, stream, peer, local, slot, pending };
     Box::pin(handshake.turn_away())
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! open ─► accept ─► handshake ─► session
+//!                      ├─ proxy_header: the client's address behind a balancer
 //!                      ├─ admission: limits on sessions and addresses
 //!                      └─ router: selects the route of the request
 //! ```
@@ -16,6 +17,7 @@ mod configuration;
 mod handshake;
 mod log_throttle;
 mod open;
+mod proxy_header;
 mod state;
 mod worker;
 

@@ -98,17 +98,28 @@ impl ListenerWorker {
     /// Logs a refusal. At most one line for each reason is written within [`PAUSE`]; the next line has the
     /// number of the others as `suppressed`.
     pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str, route: &str) {
-        let reason = refusal.text;
+        let (status, cause) = (refusal.status.as_u16(), Cause(refusal.cause.as_deref()));
+        self.log_throttled(refusal.text, |listener, reason, suppressed| {
+            log::warn!(
+                "client refused listener={listener} peer={peer} path={} route={route} status={status} reason={reason}{cause} suppressed={suppressed}",
+                Quoted(path),
+            );
+        });
+    }
+
+    /// Logs that a connection is closed without an answer, as often as [`log_refusal`](Self::log_refusal) does.
+    pub(super) fn log_closed(self: &Rc<Self>, reason: &'static str, peer: SocketAddr) {
+        self.log_throttled(reason, |listener, reason, suppressed| {
+            log::warn!(
+                "client closed before its request listener={listener} peer={peer} reason={reason} suppressed={suppressed}"
+            );
+        });
+    }
+
+    fn log_throttled(self: &Rc<Self>, reason: &'static str, write: impl FnOnce(&str, Quoted<'_>, u64)) {
         let line = self.state.log_throttle().line(reason, Instant::now());
         match line {
-            LineDecision::Written(suppressed) => log::warn!(
-                "client refused listener={} peer={peer} path={} route={route} status={} reason={}{} suppressed={suppressed}",
-                self.state.name,
-                Quoted(path),
-                refusal.status.as_u16(),
-                Quoted(reason),
-                Cause(refusal.cause.as_deref())
-            ),
+            LineDecision::Written(suppressed) => write(&self.state.name, Quoted(reason), suppressed),
             LineDecision::First => {
                 let worker = Rc::clone(self);
                 actix_rt::spawn(async move {

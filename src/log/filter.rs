@@ -10,6 +10,7 @@ const MODULES: &[&str] = &[
     "authority",
     "channel",
     "cli",
+    "client_address",
     "codec",
     "commands",
     "connector",

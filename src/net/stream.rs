@@ -50,6 +50,22 @@ impl Stream {
         tune(self.tcp(), options)
     }
 
+    /// Waits for bytes, and copies them without taking them from the socket. Returns their number, which is 0 when the
+    /// peer sends nothing more. With TLS they are the encrypted ones.
+    ///
+    /// # Errors
+    /// When the connection has failed.
+    pub async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.tcp().peek(bytes).await
+    }
+
+    /// Whether the connection has TLS.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+        }
+    }
+
     /// Writes what the socket accepts at once, without waiting. Returns the number of bytes written.
     ///
     /// # Errors

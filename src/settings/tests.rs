@@ -10,6 +10,7 @@ use super::{
     *,
 };
 use crate::{
+    client_address::{ForwardingHeaders, ProxyProtocol, TrustedProxies},
     log,
     net::TcpOptions,
     policy::{

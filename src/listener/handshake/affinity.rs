@@ -45,7 +45,7 @@ mod tests {
         head.uri = "/chat?room=a%20b&user=".parse().unwrap();
         head.headers.insert(HeaderName::from_static("x-user"), HeaderValue::from_static("me"));
         head.headers.insert(COOKIE, HeaderValue::from_static("first=1; session=abc ;last=2"));
-        let context = RequestContext::new(head, ([10, 0, 0, 1], 7).into(), None);
+        let context = RequestContext::direct(head, ([10, 0, 0, 1], 7).into());
         key(&context, &PoolPolicy { balance: Balance::Hash, hash: by, ..PoolPolicy::default() }).get()
     }
 

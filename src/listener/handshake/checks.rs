@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn context(mut request: TestRequest) -> RequestContext {
-        RequestContext::new(request.finish().head().clone(), SocketAddr::from(([192, 0, 2, 1], 50_000)), None)
+        RequestContext::direct(request.finish().head().clone(), SocketAddr::from(([192, 0, 2, 1], 50_000)))
     }
 
     fn with(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static str)> {

@@ -4,7 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use actix_http::{RequestHead, header::UPGRADE};
 
-use crate::{header_list::has_token, router, settings::Route};
+#[cfg(test)]
+use crate::client_address::{ForwardingHeaders, TrustedProxies};
+use crate::{client_address::Chain, header_list::has_token, router, settings::Route};
 
 /// A client's request for a WebSocket, with the facts that the checks, the routes and the upstream's
 /// handshake need.
@@ -13,6 +15,8 @@ use crate::{header_list::has_token, router, settings::Route};
 pub(super) struct RequestContext {
     /// The client's address.
     pub(super) peer: SocketAddr,
+    /// The way of the request from the client, for the headers of the request to the upstream.
+    pub(super) chain: Chain,
     /// The address that the client connected to; `None` when the socket has failed.
     pub(super) local: Option<SocketAddr>,
     /// Method, path, query and headers of the request.
@@ -26,8 +30,16 @@ pub(super) struct RequestContext {
 
 impl RequestContext {
     /// Creates the context of a request that has not been checked.
-    pub(super) fn new(head: RequestHead, peer: SocketAddr, local: Option<SocketAddr>) -> Self {
-        Self { peer, local, head, subprotocols: Vec::new(), route: None }
+    pub(super) fn new(head: RequestHead, chain: Chain, local: Option<SocketAddr>) -> Self {
+        Self { peer: chain.client, chain, local, head, subprotocols: Vec::new(), route: None }
+    }
+
+    /// The context of a request that came directly from `peer`.
+    #[cfg(test)]
+    pub(super) fn direct(head: RequestHead, peer: SocketAddr) -> Self {
+        let none = TrustedProxies { networks: Box::default(), headers: ForwardingHeaders::XForwarded };
+        let chain = Chain::new(peer, false, &head.headers, &none).unwrap();
+        Self::new(head, chain, None)
     }
 
     /// The path of the request, without query, as the client spelled it.

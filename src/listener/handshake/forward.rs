@@ -1,25 +1,25 @@
 //! Headers that pass between the two handshakes, and the client's handshake as metadata for pipelines.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::context::RequestContext;
 use crate::{
+    client_address,
     event::{EventId, Record, Value},
     header_list,
     settings::{AddedHeaders, HostHeader, Upstream},
     template::{Facts, TooLong},
 };
 
-/// The headers of the upstream's handshake: the client's headers that `forward_headers` lists, with
-/// `X-Forwarded-*` added or extended, then the headers from the settings, which replace others of the same
-/// name.
+/// The headers of the upstream's handshake: the client's headers that `forward_headers` lists, with the forwarding
+/// headers of [`Chain`](crate::client_address::Chain), then the headers from the settings, which replace others of the
+/// same name.
 ///
 /// # Errors
 /// When a value from the settings becomes too long by its placeholders.
 ///
-/// `X-Forwarded-For: 10.0.0.7` from a client at 192.0.2.1 becomes `X-Forwarded-For: 10.0.0.7, 192.0.2.1`.
 /// A header that the client's `Connection` lists is not passed on (RFC 9110 section 7.6.1).
 pub(super) fn headers(
     context: &RequestContext,
@@ -31,10 +31,14 @@ pub(super) fn headers(
         host(received_headers, upstream).map(|host| (header::HOST, host)).into_iter().collect();
     for name in &upstream.forward_headers {
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
-        let received: Vec<_> = received(received_headers, &name).collect();
-        match forwarding(&name, &received, received_headers.get(header::HOST), context.peer) {
+        match context.chain.header(&name, received_headers) {
             Some(value) => headers.push((name, value)),
-            None => headers.extend(received.into_iter().map(|value| (name.clone(), value.clone()))),
+            // What the client writes there is not passed on.
+            None if client_address::is_forwarding(&name) => {}
+            None => {
+                let received = received(received_headers, &name);
+                headers.extend(received.map(|value| (name.clone(), value.clone())));
+            }
         }
     }
     headers.extend(added(&upstream.headers, facts)?);
@@ -109,27 +113,6 @@ fn received<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item
     headers.get_all(name).filter(move |_| !ends_here)
 }
 
-/// The value of an `X-Forwarded-*` header; `None` for any other header, or when the received value is kept.
-fn forwarding(
-    name: &HeaderName,
-    received: &[&HeaderValue],
-    host: Option<&HeaderValue>,
-    peer: SocketAddr,
-) -> Option<HeaderValue> {
-    match name.as_str() {
-        "x-forwarded-for" => {
-            // As bytes: a value that is not valid text may contain addresses added by earlier proxies.
-            let before = received.iter().map(|value| value.as_bytes());
-            let peer = peer.ip().to_string();
-            let list: Vec<&[u8]> = before.chain([peer.as_bytes()]).collect();
-            HeaderValue::from_bytes(&list.join(&b", "[..])).ok()
-        }
-        "x-forwarded-proto" if received.is_empty() => Some(HeaderValue::from_static("http")),
-        "x-forwarded-host" if received.is_empty() => host.cloned(),
-        _ => None,
-    }
-}
-
 /// What a session is called.
 pub(super) struct SessionNames<'a> {
     /// The id of the session's first event.
@@ -200,17 +183,6 @@ mod tests {
         let (headers, left_out) = response(&answer(lines), &upstream);
         let text = |(name, value): &(HeaderName, HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         (headers.iter().map(text).collect(), left_out)
-    }
-
-    /// A client cannot conceal its address with bytes that are not text.
-    #[test]
-    fn bytes_that_are_not_text_stay_before_the_addresses_that_proxies_add() {
-        let values =
-            [&b"\xff, 192.0.2.7"[..], b"192.0.2.8"].map(|value| HeaderValue::from_bytes(value).unwrap());
-        let received: Vec<_> = values.iter().collect();
-        let name = HeaderName::from_static("x-forwarded-for");
-        let value = forwarding(&name, &received, None, SocketAddr::from(([127, 0, 0, 1], 1))).unwrap();
-        assert_eq!(value.as_bytes(), b"\xff, 192.0.2.7, 192.0.2.8, 127.0.0.1");
     }
 
     #[test]

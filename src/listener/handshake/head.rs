@@ -64,10 +64,15 @@ struct RequestLine {
 
 // --- The socket
 
-/// Reads the head of a request. The head and the bytes received after it together have at most `max` bytes.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin), max: usize) -> Result<Request, End> {
+/// Reads the head of a request, whose first bytes `early` have been read. The head and the bytes received after it
+/// together have at most `max` bytes.
+pub(super) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    early: Vec<u8>,
+    max: usize,
+) -> Result<Request, End> {
     let mut reader = Reader::default();
-    let mut bytes = Vec::new();
+    let mut bytes = early;
     loop {
         more(stream, &mut bytes, max).await.map_err(|_| End::Gone)?;
         if let Some((head, length)) = reader.read(&bytes).map_err(End::Refused)? {

@@ -2,8 +2,8 @@
 //! refusal.
 //!
 //! ```text
-//! head ─► context ─► checks ─► router ─► origin ─► target ─► admission ─► first_dial ─► answer ─► session
-//!                                                                             └─ relay: the upstream's refusal
+//! PROXY header ─► head ─► context ─► checks ─► router ─► origin ─► target ─► admission ─► first_dial ─► answer ─► session
+//!                                                                                              └─ relay: the upstream's refusal
 //! ```
 
 mod affinity;
@@ -40,9 +40,11 @@ use super::{
     admission::{Full, SessionPermit, Slot},
     answer::{self, Refusal},
     configuration::WorkerConfiguration,
+    proxy_header::{self, Beginning},
     worker::ListenerWorker,
 };
 use crate::{
+    client_address::Chain,
     event::{EventNumber, Origin},
     flow::AckTracker,
     log::Quoted,
@@ -64,8 +66,10 @@ pub(super) struct Handshake {
     pub(super) configuration: Rc<WorkerConfiguration>,
     /// The connection, from its first byte.
     pub(super) stream: Stream,
-    /// The client's address.
+    /// The client's address, or that of the last proxy before it, until the request has been read.
     pub(super) peer: SocketAddr,
+    /// The address that the client connected to; `None` when the socket has failed.
+    pub(super) local: Option<SocketAddr>,
     /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind
     /// is free.
     pub(super) slot: Option<Slot>,
@@ -98,8 +102,9 @@ impl Handshake {
     /// Reads the request, answers it, and starts the session or refuses it. The request must be complete by
     /// `deadline`.
     pub(super) async fn run(mut self, deadline: Instant) {
+        let Some(early) = self.begin(deadline).await else { return };
         let max = self.configuration.listener.max_header;
-        let end = match timeout_at(deadline, head::read(&mut self.stream, max)).await {
+        let end = match timeout_at(deadline, head::read(&mut self.stream, early, max)).await {
             Ok(Ok(request)) => return Box::pin(self.answer(request)).await,
             Ok(Err(end)) => end,
             Err(_) => End::Refused(Refusal::new(StatusCode::REQUEST_TIMEOUT, "handshake timeout")),
@@ -110,9 +115,40 @@ impl Handshake {
         }
     }
 
+    /// Reads the PROXY header, if the listener has one. Returns bytes that were read after it; `None` if the connection
+    /// has to be closed, without an answer, because the peer may be a balancer that takes it for its own.
+    async fn begin(&mut self, deadline: Instant) -> Option<Vec<u8>> {
+        let reading = proxy_header::read(&mut self.stream, self.peer.ip(), &self.configuration.listener);
+        let reason = match timeout_at(deadline, reading).await {
+            Ok(Ok(Beginning { addresses, early })) => {
+                if let Some(addresses) = addresses {
+                    (self.peer, self.local) = (addresses.client, Some(addresses.local));
+                }
+                return Some(early);
+            }
+            Ok(Err(error)) => error.reason(),
+            Err(_) => Some("PROXY header timeout"),
+        };
+        match reason {
+            Some(reason) => self.worker.log_closed(reason, self.peer),
+            None => self.log_disconnect(),
+        }
+        None
+    }
+
     async fn answer(mut self, Request { head, mut rest }: Request) {
         let _unanswered = self.worker.server.registry.status().answer();
-        let mut context = RequestContext::new(head, self.peer, self.stream.local_addr().ok());
+        let listener = &self.configuration.listener;
+        let chain = Chain::new(self.peer, self.stream.is_secure(), &head.headers, &listener.trusted_proxies);
+        let chain = match chain {
+            Ok(chain) => chain,
+            Err(error) => {
+                let refusal = Refusal::new(StatusCode::BAD_REQUEST, "malformed Forwarded header");
+                return self.refuse(Refusal { cause: Some(error.to_string()), ..refusal }, None).await;
+            }
+        };
+        self.peer = chain.client;
+        let mut context = RequestContext::new(head, chain, self.local);
         let admitted = tokio::select! {
             biased;
             admitted = admit(&self.worker, &self.configuration, &mut context) => admitted,
@@ -169,7 +205,7 @@ impl Handshake {
 
     fn open(self, context: &RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
         // The handshake is complete: its slot is free, and the session counts as live.
-        let Self { worker, configuration, stream, peer, slot: _, pending: _ } = self;
+        let Self { worker, configuration, stream, peer, local: _, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
         let Target { route, protocol, upstream_start, added: _ } = target;
         let Admitted { id, guard, address } = admitted;

@@ -207,7 +207,16 @@ pub(crate) static SECTIONS: [Section; 9] = [
         name: "listener",
         shape: Shape::Named,
         groups: &[
-            &[key("bind", Kind::Addresses, Preset::Required)],
+            &[
+                key("bind", Kind::Addresses, Preset::Required),
+                key("proxy_protocol", Kind::Choice(&["off", "optional", "required"]), Preset::Text("off")),
+                key("trusted_proxies", Kind::List, Preset::List(&[])),
+                key(
+                    "trusted_headers",
+                    Kind::Choice(&["x-forwarded", "forwarded"]),
+                    Preset::Text("x-forwarded"),
+                ),
+            ],
             FORMAT,
             LIMITS,
             &[

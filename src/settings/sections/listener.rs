@@ -5,12 +5,14 @@ use std::{sync::Arc, time::Duration};
 use super::{
     address,
     admission::{self, Admission},
+    behind,
     format::{self, Format},
     limits, liveness, rate,
     slow_consumer::{self, SlowConsumer},
     tcp,
 };
 use crate::{
+    client_address::{ProxyProtocol, TrustedProxies},
     net::{Bind, TcpOptions},
     rate::Rate,
     settings::read::Section,
@@ -26,6 +28,10 @@ pub struct Listener {
     pub number: u32,
     /// The addresses to listen on.
     pub bind: Vec<Bind>,
+    /// Whether connections begin with a PROXY header.
+    pub proxy_protocol: ProxyProtocol,
+    /// The proxies in front of the listener.
+    pub trusted_proxies: TrustedProxies,
     /// How clients' messages become events, and back.
     pub format: Format,
     /// Limits on clients' messages.
@@ -79,6 +85,8 @@ pub(crate) fn read_all(
 
 fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
     let bind = section.read("bind", |value| address::parse_all(value, section.host()));
+    let trusted_proxies = behind::trusted_proxies(section);
+    let proxy_protocol = behind::proxy_protocol(section, &trusted_proxies);
     let format = format::read(section);
     let limits = limits::read(section);
     let handshake_timeout = section.duration("handshake_timeout");
@@ -93,6 +101,8 @@ fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
         name: name.to_owned(),
         number,
         bind: bind?,
+        proxy_protocol,
+        trusted_proxies,
         format: format?,
         limits,
         max_header: section.size("max_header"),

@@ -7,6 +7,7 @@
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod admission;
+mod behind;
 pub(crate) mod drain;
 pub(crate) mod effects;
 pub(crate) mod format;
@@ -16,6 +17,7 @@ pub(crate) mod listener;
 mod liveness;
 pub(crate) mod log;
 pub(crate) mod modules;
+mod networks;
 mod on_end;
 pub(crate) mod pipeline;
 mod rate;

@@ -154,7 +154,13 @@ fn the_recipes_for_routes_are_valid() {
         docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     assert!(recipes.len() > 6, "{recipes:?}");
     for recipe in recipes {
-        let mut text = format!("[listener.ws]\nbind = \"127.0.0.1:0\"\n{recipe}");
+        let mut text = recipe.to_owned();
+        if !recipe.contains("[listener.") {
+            text = format!("[listener.ws]\nbind = \"127.0.0.1:0\"\n{text}");
+        }
+        if !recipe.contains("[[route]]") {
+            text += "[[route]]\nname = \"chat\"\nupstream = \"chat\"\norigins = [\"none\"]\n[upstream.chat]\nurl = \"ws://chat\"\n";
+        }
         let names: std::collections::BTreeSet<_> =
             recipe.lines().filter_map(|line| line.strip_prefix("upstream = ")).collect();
         for name in names.into_iter().map(|name| name.trim_matches('"')) {

@@ -84,6 +84,7 @@ fn every_choice_has_an_effect() {
     // A journal needs a stream.
     let stream = text.replace("exchange = \"request\"\n", "");
     let secure = text.replace("ws://", "wss://");
+    let behind = text.replace("[upstream", "trusted_proxies = [\"::1\"]\n[upstream");
     let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
     for section in &SECTIONS {
         for key in section.keys() {
@@ -100,6 +101,7 @@ fn every_choice_has_an_effect() {
                     "recovery.notice" => &text,
                     name if name.starts_with("recovery.") => &journal,
                     name if name.starts_with("tls.") => &secure,
+                    "proxy_protocol" | "trusted_headers" => &behind,
                     _ => &text,
                 };
                 let mut layers = layers(text, &[]).unwrap();

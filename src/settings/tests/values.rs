@@ -11,6 +11,9 @@ drain = { window = "1s", grace = "2m", close_code = 1012 }
 language = { module_path = ["lib", "/x"], max_steps = 1000, max_recursion = 5, max_value = "1KiB" }
 [listener.b]
 bind = "[::1]:0"
+proxy_protocol = "optional"
+trusted_proxies = ["10.0.0.0/8", "2001:db8::1"]
+trusted_headers = "forwarded"
 codec = "json"
 preprocessors = [{ name = "lines", buffered = true }, "lines"]
 postprocessors = ["lines"]
@@ -119,6 +122,18 @@ fn a_name_is_all_its_addresses() {
     assert_eq!(settings.listeners[0].bind[0].to_string(), "[::1]:0");
     let addresses: Vec<_> = settings.listeners[1].bind[0].addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["127.0.0.1:0", "[::1]:0"]);
+}
+
+#[test]
+fn proxies_in_front_of_a_listener() {
+    let [behind, open] = &everything().listeners[..] else { panic!("two listeners") };
+    assert_eq!(behind.proxy_protocol, ProxyProtocol::Optional);
+    let networks = ["10.0.0.0/8", "2001:db8::1/128"].map(|text| text.parse().unwrap());
+    let headers = ForwardingHeaders::Forwarded;
+    assert_eq!(behind.trusted_proxies, TrustedProxies { networks: Box::new(networks), headers });
+    assert_eq!(open.proxy_protocol, ProxyProtocol::Off);
+    let headers = ForwardingHeaders::XForwarded;
+    assert_eq!(open.trusted_proxies, TrustedProxies { networks: Box::default(), headers });
 }
 
 #[test]

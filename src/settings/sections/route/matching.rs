@@ -1,7 +1,6 @@
 //! The keys of a route that determine which requests it takes.
 
 use config::Value;
-use ipnet::IpNet;
 
 use super::{Known, answer, no_such};
 use crate::{
@@ -10,6 +9,7 @@ use crate::{
     settings::{
         layers::as_table,
         read::{Section, all, list, quoted, text},
+        sections::networks,
     },
 };
 
@@ -31,7 +31,7 @@ const KEYS: [&str; 11] = [
 /// The keys of which one sets the path.
 const PATHS: [&str; 4] = ["path", "match.path", "match.path_exact", "match.path_regex"];
 
-/// Maximum number of tests in one table, and of networks.
+/// Maximum number of tests in one table.
 const ITEMS_MAX: usize = 1000;
 
 /// Reads the pattern of a route.
@@ -46,7 +46,7 @@ pub(super) fn pattern(section: &Section<'_>, known: &Known<'_>) -> Pattern {
         query: section.read("match.query", |value| tests(value, str::to_owned)).unwrap_or_default(),
         cookies: section.read("match.cookies", cookies).unwrap_or_default(),
         subprotocol: section.read("match.subprotocol", subprotocol),
-        networks: section.read("match.networks", networks).unwrap_or_default(),
+        networks: section.read("match.networks", networks::parse).unwrap_or_default(),
         is_plain: answer::is_set(section),
         ..Pattern::of_path(listener, path(section))
     }
@@ -164,33 +164,6 @@ fn subprotocol(value: &Value) -> Result<String, String> {
     match is_token(name.as_bytes()) {
         true => Ok(name.to_owned()),
         false => Err("takes a subprotocol: a token without spaces and separators".to_owned()),
-    }
-}
-
-fn networks(value: &Value) -> Result<Box<[IpNet]>, String> {
-    let texts = list(value)?;
-    if texts.len() > ITEMS_MAX {
-        return Err(format!("has more than {ITEMS_MAX} entries"));
-    }
-    all(texts.iter().map(|text| network(text))).map(Vec::into_boxed_slice)
-}
-
-/// Parses a network such as `10.0.0.0/8`, or one address.
-fn network(text: &str) -> Result<IpNet, String> {
-    let net: IpNet = match text.parse() {
-        Ok(net) => net,
-        Err(_) => text.parse().map(std::net::IpAddr::into).map_err(|_| {
-            format!("{} is not a network such as \"10.0.0.0/8\", nor an address", quoted(text))
-        })?,
-    };
-    if net.trunc() != net {
-        return Err(format!("{} has bits after the prefix; did you mean \"{}\"?", quoted(text), net.trunc()));
-    }
-    match net {
-        IpNet::V6(net) if net.prefix_len() >= 96 && net.addr().to_ipv4_mapped().is_some() => {
-            Err(format!("{}: write it as a network of IPv4", quoted(text)))
-        }
-        net => Ok(net),
     }
 }
 

@@ -5,6 +5,27 @@ use super::{WrongLine, expect_problems};
 const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
+        "proxy_protocol = \"on\"",
+        "listener.ws.proxy_protocol = \"on\" (/etc/towline.toml): takes \"off\", \"optional\" or \"required\"",
+    ),
+    (
+        "listener.ws",
+        "proxy_protocol = \"required\"",
+        "listener.ws.proxy_protocol = \"required\" (/etc/towline.toml): needs trusted_proxies",
+    ),
+    (
+        "listener.ws",
+        "trusted_proxies = [\"10.0.0.1/8\", \"lb\", \"::ffff:10.0.0.1\"]",
+        "\"10.0.0.1/8\" has bits after the prefix; did you mean \"10.0.0.0/8\"?; \"lb\" is not a network such as \
+         \"10.0.0.0/8\", nor an address; \"::ffff:10.0.0.1\": write it as a network of IPv4",
+    ),
+    (
+        "listener.ws",
+        "trusted_headers = \"forwarded\"",
+        "listener.ws.trusted_headers = \"forwarded\" (/etc/towline.toml): has no effect without trusted_proxies",
+    ),
+    (
+        "listener.ws",
         "max_sessions_per_address = 3\nmax_sessions = 2",
         "listener.ws.max_sessions_per_address = 3 (/etc/towline.toml): is above max_sessions, which is 2, so it can \
          never be reached",
@@ -129,7 +150,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
         "colour = 1",
-        "listener.ws.colour (/etc/towline.toml): unknown key; known: bind, codec, ",
+        "listener.ws.colour (/etc/towline.toml): unknown key; known: bind, proxy_protocol, ",
     ),
     (
         "listener.Two",
