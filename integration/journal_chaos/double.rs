@@ -247,6 +247,10 @@ impl Shared {
             }
             match frame.opcode {
                 PING => conn.write(&Frame::server(PONG, &frame.payload)),
+                PONG => {
+                    let refused = str::from_utf8(&frame.payload).expect("the text of a ping").parse();
+                    self.seen.gone.lock().unwrap().insert(refused.expect("the token of a ping"));
+                }
                 CLOSE => {
                     conn.write(&Frame::server(CLOSE, &frame.payload));
                     return Ok(());
@@ -304,9 +308,10 @@ impl Shared {
             self.seen.replayed.fetch_add(1, SeqCst);
         }
         if self.random(200) == 0 {
-            self.seen.gone.lock().unwrap().insert(token);
             self.seen.refused.fetch_add(1, SeqCst);
-            return conn.text(&self.protocol.write_refused(written));
+            conn.text(&self.protocol.write_refused(written));
+            // Its pong shows that the refusal has arrived, and is not lost with the connection.
+            return conn.write(&Frame::server(PING, token.to_string()));
         }
         // Nothing is published to the topic meanwhile.
         let last = self.topics[topic].lock().unwrap();
