@@ -14,6 +14,7 @@
 mod admission;
 mod affinity;
 mod architecture;
+mod auth;
 mod binding;
 mod breakers;
 mod chaos;

@@ -9,6 +9,7 @@
 //! listener                    accepts a client's connection and answers its handshake
 //! client_address              the address of a client behind balancers
 //! router                      selects the route of a request, checks its origin
+//! authenticator, auth         who a client is, by the credential in its request
 //! header_list                 header values that are lists, headers for one connection only
 //! template                    header values with placeholders for parts of a request
 //! spelling                    header names as the RFCs spell them
@@ -37,6 +38,8 @@
 //! ```
 
 pub mod admin;
+pub mod auth;
+pub mod authenticator;
 pub mod authority;
 pub mod channel;
 pub mod cli;

@@ -4,7 +4,10 @@
 //! What a client sends becomes part of a header here. Everything but visible ASCII and spaces is percent-encoded, so
 //! that no value can end its line, and a value has at most [`VALUE_MAX`] bytes.
 
-use crate::router::{self, cookies, parameters};
+use crate::{
+    auth::{self, Identity},
+    router::{self, cookies, parameters},
+};
 
 /// Maximum length of a value with placeholders, in bytes: what most servers accept for one header.
 pub const VALUE_MAX: usize = 8 * 1024;
@@ -31,6 +34,8 @@ enum Source {
     PeerIp,
     Listener,
     Route,
+    Subject,
+    Claim(String),
 }
 
 /// A request, and the route that was selected for it.
@@ -40,6 +45,8 @@ pub struct Facts<'a> {
     pub request: router::Request<'a>,
     /// The route's name.
     pub route: &'a str,
+    /// What is known of the client; `None` on a route without authentication.
+    pub identity: Option<&'a Identity>,
 }
 
 /// The reason why a text is not a template.
@@ -52,7 +59,7 @@ pub enum TemplateError {
     #[error(
         "there is no placeholder ${{{0}}}; known: ${{request.host}}, ${{request.path}}, ${{request.query}}, \
          ${{request.query.NAME}}, ${{request.headers.NAME}}, ${{request.cookies.NAME}}, ${{request.peer.ip}}, \
-         ${{session.listener}}, ${{session.route}}"
+         ${{session.listener}}, ${{session.route}}, ${{session.subject}}, ${{session.claims.NAME}}"
     )]
     Unknown(String),
 }
@@ -100,6 +107,12 @@ impl Template {
             [Part::Text(text)] => Some(text),
             _ => None,
         }
+    }
+
+    /// Whether the text has a placeholder for something that is known of an authenticated client only.
+    pub fn needs_identity(&self) -> bool {
+        let needs = |part: &Part| matches!(part, Part::Placeholder(source) if source.needs_identity());
+        self.0.iter().any(needs)
     }
 
     /// The value for a request; `None` if the request does not have one of the parts.
@@ -152,6 +165,7 @@ impl Source {
             "request.peer.ip" => Self::PeerIp,
             "session.listener" => Self::Listener,
             "session.route" => Self::Route,
+            "session.subject" => Self::Subject,
             _ => {
                 if let Some(name) = named("request.query.") {
                     Self::Parameter(name.to_owned())
@@ -159,6 +173,8 @@ impl Source {
                     Self::Header(name.to_ascii_lowercase())
                 } else if let Some(name) = named("request.cookies.") {
                     Self::Cookie(name.to_owned())
+                } else if let Some(name) = named("session.claims.") {
+                    Self::Claim(name.to_owned())
                 } else {
                     return Err(TemplateError::Unknown(name.to_owned()));
                 }
@@ -166,9 +182,14 @@ impl Source {
         })
     }
 
+    /// Whether the placeholder stands for something that is known of an authenticated client only.
+    fn needs_identity(&self) -> bool {
+        matches!(self, Self::Subject | Self::Claim(_))
+    }
+
     /// The bytes as the client sent them, a query parameter decoded. The values of several header lines are joined
     /// by commas; of several parameters or cookies, the first one counts.
-    fn bytes(&self, Facts { request, route }: &Facts<'_>) -> Option<Vec<u8>> {
+    fn bytes(&self, Facts { request, route, identity }: &Facts<'_>) -> Option<Vec<u8>> {
         let headers = request.headers;
         match self {
             Self::Host => headers.get("host").map(|host| host.as_bytes().to_vec()),
@@ -185,6 +206,11 @@ impl Source {
             Self::PeerIp => Some(request.peer.to_string().into_bytes()),
             Self::Listener => Some(request.listener.into()),
             Self::Route => Some((*route).into()),
+            Self::Subject => identity.as_ref()?.subject.as_deref().map(Into::into),
+            Self::Claim(name) => {
+                let claim = identity.as_ref()?.claim(name)?;
+                Some(auth::text_of(claim).as_bytes().to_vec())
+            }
         }
     }
 }
@@ -200,6 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::event::Value;
 
     fn headers() -> HeaderMap {
         let name = HeaderName::from_static;
@@ -209,6 +236,12 @@ mod tests {
         headers.append(name("x-a"), HeaderValue::from_bytes(b"\xfc\t2").unwrap());
         headers.append(COOKIE, HeaderValue::from_static("u=7; u=8"));
         headers
+    }
+
+    fn identity() -> Identity {
+        let claims = Value::from_json(r#"{"sub": "7", "n": 1, "roles": ["a", "b"], "evil": "x\r\ny: z"}"#);
+        let Ok(Value::Record(claims)) = claims else { panic!("{claims:?}") };
+        Identity { method: "users".into(), subject: Some("7".into()), claims, expires: None }
     }
 
     fn value(text: &str, uri: &str) -> Result<Option<String>, TooLong> {
@@ -222,7 +255,11 @@ mod tests {
             peer,
             is_plain: false,
         };
-        let value = Template::parse(text).unwrap().value(&Facts { request, route: "chat" })?;
+        let value = Template::parse(text).unwrap().value(&Facts {
+            request,
+            route: "chat",
+            identity: Some(&identity()),
+        })?;
         Ok(value.map(|bytes| String::from_utf8(bytes).unwrap()))
     }
 
@@ -241,6 +278,9 @@ mod tests {
             ("${request.cookies.v}", None),
             ("${request.host} ${request.peer.ip}", Some("a.test:80 10.0.0.1")),
             ("${session.listener}/${session.route}", Some("ws/chat")),
+            ("${session.subject} ${session.claims.n} ${session.claims.roles}", Some("7 1 [\"a\",\"b\"]")),
+            ("${session.claims.evil}", Some("x%0D%0Ay: z")),
+            ("${session.claims.none}", None),
             ("$${request.path} $$ $$${x}", Some("${request.path} $$ $${x}")),
         ] {
             assert_eq!(value(text, "/a%2Fb?q=x%0d%0ay&e=").unwrap().as_deref(), expected, "{text}");

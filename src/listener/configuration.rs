@@ -3,6 +3,7 @@
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use crate::{
+    authenticator::Authenticator,
     net::Network,
     router::Router,
     server::Configuration,
@@ -15,6 +16,8 @@ pub struct Routing {
     listeners: Vec<Arc<Listener>>,
     /// The routes of all listeners, each with its upstream.
     routes: Vec<(Arc<Route>, Option<Arc<Upstream>>)>,
+    /// The methods of authentication that routes name.
+    authenticators: Vec<Arc<Authenticator>>,
 }
 
 /// A configuration in the form that one listener uses on one worker thread.
@@ -34,6 +37,8 @@ pub struct WorkerRoute {
     /// The dialer of the route's upstream, if it has one. The routes of a worker share one dialer for each
     /// upstream.
     pub dialer: Option<Dialer>,
+    /// The methods of authentication, in order; none if everybody is accepted.
+    pub auth: Vec<Arc<Authenticator>>,
 }
 
 // === impl Routing ===
@@ -53,7 +58,15 @@ impl Routing {
             });
             (Arc::clone(route), upstream)
         });
-        Self { listeners: settings.listeners.clone(), routes: routes.collect() }
+        let routes = routes.collect();
+        let authenticators = settings.auth.values().map(|config| Authenticator::new(Arc::clone(config)));
+        Self { listeners: settings.listeners.clone(), routes, authenticators: authenticators.collect() }
+    }
+
+    /// The methods of a route, in order.
+    fn methods(&self, route: &Route) -> Vec<Arc<Authenticator>> {
+        let find = |name: &str| self.authenticators.iter().find(|method| *method.config().name == *name);
+        route.auth.iter().filter_map(|config| find(&config.name)).cloned().collect()
     }
 
     /// The upstreams of all routes; one that several routes use comes several times.
@@ -76,7 +89,10 @@ impl Routing {
                 let new = || Dialer::new(upstream);
                 dialers.entry(&upstream.settings().name).or_insert_with(new).clone()
             });
-            (route.pattern.clone(), WorkerRoute { route: Arc::clone(route), dialer })
+            (
+                route.pattern.clone(),
+                WorkerRoute { auth: self.methods(route), route: Arc::clone(route), dialer },
+            )
         });
         routes.collect()
     }

@@ -7,6 +7,8 @@ use super::OWN;
 /// The modules of the proxy, without the crate's name. A test compares the list with `lib.rs`.
 const MODULES: &[&str] = &[
     "admin",
+    "auth",
+    "authenticator",
     "authority",
     "channel",
     "cli",

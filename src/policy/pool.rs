@@ -51,6 +51,8 @@ pub enum HashKey {
     Cookie(String),
     /// The value of this parameter of the query.
     Query(String),
+    /// The value of this claim of the authenticated client.
+    Claim(String),
     /// The value at this path of the first message; the whole message if the path is empty.
     Message(Arc<[String]>),
 }

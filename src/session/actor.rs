@@ -113,6 +113,7 @@ impl Session {
             socket,
             rest,
             meta,
+            identity: _,
             origin,
             global_budget,
             address,

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use super::lifetime::Lifetime;
 use crate::{
+    auth::Identity,
     event::{Data, Origin, Record},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
@@ -45,6 +46,8 @@ pub struct Parts {
     pub rest: Bytes,
     /// `$request` and `$session`; `None` when no program of the route reads metadata.
     pub meta: Option<Arc<Record>>,
+    /// What is known of the client; `None` on a route without authentication.
+    pub identity: Option<Arc<Identity>>,
     /// The `tremor::origin` of the client's events; `None` when no program of the route reads it.
     pub origin: Option<Arc<Origin>>,
     /// The bytes that all sessions together may hold.

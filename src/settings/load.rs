@@ -15,7 +15,7 @@ use super::{
     read::{Reader, Section},
     report::{self, Extent},
     sections::{
-        address, admin, drain, effects, language, listener, log, pipeline,
+        address, admin, auth, drain, effects, language, listener, log, pipeline,
         route::{self, Route},
         server, upstream,
     },
@@ -93,17 +93,28 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         .iter()
         .map(|(name, section)| ((*name).to_owned(), upstream::read(name, section)))
         .collect();
+    let auth: IndexMap<_, _> = reader
+        .named("auth")
+        .iter()
+        .map(|(name, section)| ((*name).to_owned(), auth::read(name, section)))
+        .collect();
     let pipelines: IndexMap<_, _> = reader
         .named("pipeline")
         .iter()
         .map(|(name, section)| ((*name).to_owned(), pipeline::read(name, section, &language)))
         .collect();
-    let known = route::Known { listeners: &listener_names, upstreams: &upstreams, pipelines: &pipelines };
+    let known = route::Known {
+        listeners: &listener_names,
+        upstreams: &upstreams,
+        auth: &auth,
+        pipelines: &pipelines,
+    };
     let routes = route::read_all(&reader.listed("route"), &known);
     check_presence(reader, &sections, &routes);
     if !reader.has_wrong("route[") {
         effects::check_restarts(&upstream_sections, &routes);
         effects::check_recovery(&upstream_sections, &routes);
+        effects::check_claims(&upstream_sections, &routes);
     }
     Some(Settings {
         server,
@@ -113,6 +124,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         language,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
         upstreams: all_there(upstreams)?,
+        auth: all_there(auth)?,
         pipelines: all_there(pipelines)?,
         routes: routes.into_iter().map(Arc::new).collect(),
     })

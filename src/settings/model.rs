@@ -8,7 +8,7 @@ use super::sections::{
     admin::Admin, drain::Drain, language::Language, listener::Listener, pipeline::Pipeline, route::Route,
     server::Server, upstream::Upstream,
 };
-use crate::{log, trickle::Diagnostics};
+use crate::{auth::AuthConfig, log, trickle::Diagnostics};
 
 /// All settings of the program, checked.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct Settings {
     pub listeners: Vec<Arc<Listener>>,
     /// The sections `[upstream.NAME]`, by name.
     pub upstreams: IndexMap<String, Arc<Upstream>>,
+    /// The sections `[auth.NAME]`, by name.
+    pub auth: IndexMap<String, Arc<AuthConfig>>,
     /// The sections `[pipeline.NAME]`, by name.
     pub pipelines: IndexMap<String, Arc<Pipeline>>,
     /// The sections `[[route]]`, in order. The first match wins.
@@ -72,11 +74,16 @@ impl Settings {
             let mut named = self.routes.iter().filter_map(|route| route.upstream.as_ref());
             !named.any(|upstream| upstream.name == **name)
         });
+        let auth = self.auth.keys().filter(|name| {
+            let mut named = self.routes.iter().flat_map(|route| &route.auth);
+            !named.any(|method| *method.name == **name)
+        });
         let pipelines = self.pipelines.keys().filter(|name| {
             let mut named = self.routes.iter().flat_map(|route| route.pipelines());
             !named.any(|pipeline| pipeline.name == **name)
         });
         let upstreams = upstreams.map(|name| format!("upstream.{name}"));
-        upstreams.chain(pipelines.map(|name| format!("pipeline.{name}"))).collect()
+        let auth = auth.map(|name| format!("auth.{name}"));
+        upstreams.chain(auth).chain(pipelines.map(|name| format!("pipeline.{name}"))).collect()
     }
 }

@@ -111,7 +111,9 @@ fn set_defaults(section: &Section, value: &mut Value) {
 /// Whether the report contains masked secrets.
 fn has_masks(layers: &Layers) -> bool {
     SECTIONS.iter().any(|section| {
-        let secret = |kind| matches!(kind, Kind::Url | Kind::Urls | Kind::Endpoints(_) | Kind::Headers);
+        let secret = |kind: Kind| {
+            matches!(kind, Kind::Url | Kind::Urls | Kind::Endpoints(_)) || kind.is_secret_table()
+        };
         let keys = || section.keys().filter(|key| secret(key.kind));
         sections(layers, section).iter().any(|(_, _, table)| {
             keys().any(|key| {
@@ -160,9 +162,7 @@ impl Keys<'_> {
             let auto = self.route.and_then(|route| route.explain_auto(key.name)).unwrap_or_default();
             let set = self.table.and_then(|table| lookup(table, key.name));
             match (set, key.preset.value()) {
-                (Some(value), _) if matches!(key.kind, Kind::Headers) => {
-                    self.write_headers(&mut out, key, value)
-                }
+                (Some(value), _) if key.kind.is_secret_table() => self.write_headers(&mut out, key, value),
                 (Some(value), preset) => {
                     let value_of_kind = absolute(typed(value, key.kind), key.kind, self.layers.folder());
                     let is_default = preset.is_some_and(|preset| same(&value_of_kind, &preset, key.kind));

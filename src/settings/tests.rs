@@ -26,6 +26,7 @@ use crate::{
     wire::{Limits, LivenessConfig},
 };
 
+mod auth;
 mod defaults;
 mod effects;
 mod files;

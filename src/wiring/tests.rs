@@ -161,6 +161,7 @@ impl TestBed {
             rest: Bytes::new(),
             origin: None,
             meta: None,
+            identity: None,
             global_budget: GlobalBudget::new(usize::MAX),
             address: None,
             lifetime: None,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::context::RequestContext;
 use crate::{
+    auth::text_of,
     policy::{Balance, HashKey, PoolPolicy},
     router::{cookies, parameters},
     upstream::{SessionKey, balance::hash},
@@ -27,6 +28,10 @@ fn hash_of(context: &RequestContext, part: &HashKey) -> Option<u64> {
         HashKey::Header(name) => Some(hash(headers.get(name)?.as_bytes())),
         HashKey::Cookie(name) => cookies(headers, name).next().map(hash),
         HashKey::Query(name) => parameters(uri.query()?, name).next().map(|value| hash(value.as_bytes())),
+        HashKey::Claim(name) => {
+            let value = context.identity.as_ref()?.claim(name)?;
+            Some(hash(text_of(value).as_bytes()))
+        }
         HashKey::Message(_) => None,
     }
 }

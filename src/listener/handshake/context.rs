@@ -2,11 +2,20 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use actix_http::{RequestHead, header::UPGRADE};
+use actix_http::{
+    RequestHead,
+    header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+};
 
 #[cfg(test)]
 use crate::client_address::{ForwardingHeaders, TrustedProxies};
-use crate::{client_address::Chain, header_list::has_token, router, settings::Route};
+use crate::{
+    auth::{Hidden, Identity},
+    client_address::Chain,
+    header_list::has_token,
+    router,
+    settings::Route,
+};
 
 /// A client's request for a WebSocket, with the facts that the checks, the routes and the upstream's
 /// handshake need.
@@ -26,12 +35,31 @@ pub(super) struct RequestContext {
     pub(super) subprotocols: Vec<String>,
     /// The route, once it is selected.
     pub(super) route: Option<Arc<Route>>,
+    /// What is known of the client, once it is authenticated; `None` on a route without authentication.
+    pub(super) identity: Option<Arc<Identity>>,
+    /// The header with the client's credential for the upstream, if a setting sends it there.
+    pub(super) forwarded: Option<(HeaderName, HeaderValue)>,
+    /// Whether a subprotocol was the client's credential. Browsers then need another one in the response.
+    pub(super) answers_subprotocol: bool,
+    /// The query with masked credentials, if it had any.
+    shown_query: Option<String>,
 }
 
 impl RequestContext {
     /// Creates the context of a request that has not been checked.
     pub(super) fn new(head: RequestHead, chain: Chain, local: Option<SocketAddr>) -> Self {
-        Self { peer: chain.client, chain, local, head, subprotocols: Vec::new(), route: None }
+        Self {
+            peer: chain.client,
+            chain,
+            local,
+            head,
+            subprotocols: Vec::new(),
+            route: None,
+            identity: None,
+            forwarded: None,
+            answers_subprotocol: false,
+            shown_query: None,
+        }
     }
 
     /// The context of a request that came directly from `peer`.
@@ -40,6 +68,25 @@ impl RequestContext {
         let none = TrustedProxies { networks: Box::default(), headers: ForwardingHeaders::XForwarded };
         let chain = Chain::new(peer, false, &head.headers, &none).unwrap();
         Self::new(head, chain, None)
+    }
+
+    /// Removes credentials from the request.
+    pub(super) fn hide(&mut self, hidden: Hidden) {
+        if hidden.subprotocols.len() != self.subprotocols.len() {
+            match hidden.subprotocol_header() {
+                Some(list) => _ = self.head.headers.insert(SEC_WEBSOCKET_PROTOCOL, list),
+                None => _ = self.head.headers.remove(SEC_WEBSOCKET_PROTOCOL),
+            }
+        }
+        let Hidden { uri, shown_query, subprotocols } = hidden;
+        self.head.uri = uri;
+        self.shown_query = shown_query;
+        self.subprotocols = subprotocols;
+    }
+
+    /// The query of the request with masked credentials, as the client spelled it.
+    pub(super) fn query(&self) -> Option<&str> {
+        self.shown_query.as_deref().or_else(|| self.head.uri.query())
     }
 
     /// The path of the request, without query, as the client spelled it.

@@ -6,6 +6,7 @@ use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::context::RequestContext;
 use crate::{
+    auth::{Hidden, Source},
     client_address,
     event::{EventId, Record, Value},
     header_list,
@@ -41,7 +42,15 @@ pub(super) fn headers(
             }
         }
     }
-    headers.extend(added(&upstream.headers, facts)?);
+    let added = added(&upstream.headers, facts)?;
+    if let Some((name, value)) = &context.forwarded {
+        // The client's own header would be a second credential.
+        headers.retain(|(other, _)| other != name);
+        if !added.iter().any(|(other, _)| other == name) {
+            headers.push((name.clone(), value.clone()));
+        }
+    }
+    headers.extend(added);
     Ok(headers)
 }
 
@@ -127,37 +136,43 @@ pub(super) struct SessionNames<'a> {
 ///
 /// ```json
 /// {"request":{"path":"/chat","query":"a=1","headers":{"host":"example"},"subprotocol":null,
-///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws","route":"chat"}}
+///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws","route":"chat",
+///  "subject":"7","claims":{"sub":"7","scope":"read"}}}
 /// ```
 /// The values of a header that occurs more than once are joined by commas. Values that are not visible ASCII
-/// are omitted.
+/// are omitted. Credentials are `***`. Without authentication, `subject` and `claims` are null.
 pub(super) fn meta(context: &RequestContext, protocol: Option<&str>, names: SessionNames<'_>) -> Arc<Record> {
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::string);
     let RequestContext { head, peer, .. } = context;
+    let credentials = context.route.as_ref().map_or(&[][..], |route| &route.credentials);
     let (ip, port) = (peer.ip().to_string(), peer.port());
     let peer = Value::record([("ip", Value::string(ip)), ("port", Value::Int(port.into()))]);
     let request = Value::record([
         ("path", Value::string(head.uri.path())),
-        ("query", text(head.uri.query())),
-        ("headers", header_record(head.headers())),
+        ("query", text(context.query())),
+        ("headers", header_record(head.headers(), credentials)),
         ("subprotocol", text(protocol)),
         ("peer", peer),
     ]);
+    let identity = context.identity.as_deref();
     let session = Value::record([
         ("id", Value::string(format!("{}:{}", names.id.source, names.id.stream))),
         ("listener", Value::string(names.listener)),
         ("route", Value::string(names.route)),
+        ("subject", text(identity.and_then(|identity| identity.subject.as_deref()))),
+        ("claims", identity.map_or(Value::Null, |identity| Value::Record(Arc::clone(&identity.claims)))),
     ]);
     Arc::new(Record::from([("request".into(), request), ("session".into(), session)]))
 }
 
-fn header_record(headers: &HeaderMap) -> Value {
+fn header_record(headers: &HeaderMap, credentials: &[Source]) -> Value {
     let mut record = Record::new();
     for (name, value) in headers {
         let Ok(value) = value.to_str() else { continue };
+        let value = Hidden::shown(credentials, name, value);
         let joined = match record.get(name.as_str()).and_then(Value::as_str) {
             Some(before) => format!("{before}, {value}"),
-            None => value.to_owned(),
+            None => value,
         };
         record.insert(name.as_str().into(), Value::string(joined));
     }

@@ -2,11 +2,13 @@
 //! refusal.
 //!
 //! ```text
-//! PROXY header ─► head ─► context ─► checks ─► router ─► origin ─► target ─► admission ─► first_dial ─► answer ─► session
-//!                                                                                              └─ relay: the upstream's refusal
+//! PROXY header ─► head ─► context ─► checks ─► router ─► origin ─► auth ─► target ─► admission ─► first_dial ─► answer
+//!                                                                                                     │            └► session
+//!                                                                                                     └─ relay: the upstream's refusal
 //! ```
 
 mod affinity;
+mod auth;
 mod checks;
 mod context;
 mod first_dial;
@@ -234,6 +236,7 @@ impl Handshake {
             // Copied, so that the session does not keep the whole buffer of the request head.
             rest: Bytes::copy_from_slice(rest),
             meta,
+            identity: context.identity.clone(),
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
             global_budget: Arc::clone(&worker.server.global_budget),
             address,
@@ -296,13 +299,15 @@ async fn admit(
     let route = Arc::clone(&routed.route);
     context.route = Some(Arc::clone(&route));
     checks::origin(context, &route)?;
+    auth::check(routed, context, &configuration.listener.name).await?;
     let Some(dialer) = &routed.dialer else {
         let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
         let protocol = preferred(&route, &context.subprotocols);
         return Ok((Target { route, protocol, upstream_start: None, added: Vec::new() }, permit));
     };
     let settings = dialer.upstream().settings();
-    let facts = Facts { request: context.routed_by(&configuration.listener.name), route: &route.name };
+    let request = context.routed_by(&configuration.listener.name);
+    let facts = Facts { request, route: &route.name, identity: context.identity.as_deref() };
     let added = forward::added(&settings.response_headers, &facts).map_err(too_long)?;
     let headers = forward::headers(context, settings, &facts).map_err(too_long)?;
     let (path, destination) = target(&route, dialer.upstream(), &context.head.uri)?;
@@ -317,10 +322,17 @@ async fn admit(
     };
     match dial_first(&route, plan).await {
         Ok((protocol, upstream_start)) => {
+            let protocol = protocol.or_else(|| answered(context, &route));
             Ok((Target { route, protocol, upstream_start: Some(upstream_start), added }, permit))
         }
         Err(refusal) => Err(Refusal { headers: with_added(refusal.headers, added), ..refusal }),
     }
+}
+
+/// The subprotocol for the response if the upstream has chosen none: a browser that offers one as its credential closes
+/// the connection if the response has none.
+fn answered(context: &RequestContext, route: &Route) -> Option<String> {
+    context.answers_subprotocol.then(|| preferred(route, &context.subprotocols)).flatten()
 }
 
 /// Headers of a response, in which `added` replace others of the same name.

@@ -18,7 +18,7 @@ pub(super) fn answer(configuration: &WorkerConfiguration, context: &mut RequestC
     let request = context.routed_by(&configuration.listener.name);
     let routed = configuration.router.find(&request).filter(|_| request.is_plain)?;
     let fixed = routed.route.answer.as_ref()?;
-    let facts = Facts { request, route: &routed.route.name };
+    let facts = Facts { request, route: &routed.route.name, identity: None };
     let answer = match context.head.method {
         Method::GET | Method::HEAD => filled(fixed, &facts),
         _ => {

@@ -60,6 +60,10 @@ pub(crate) enum Kind {
     Processors(Side),
     /// A table of header names and values. The values are secret.
     Headers,
+    /// A table of names and of hashes of keys. The hashes are secret.
+    Hashes,
+    /// A table of claims, each with a list of values.
+    Claims,
 }
 
 /// The default value of a key.
@@ -85,6 +89,11 @@ const MIB: u64 = 1024 * KIB;
 // === impl Kind ===
 
 impl Kind {
+    /// Whether a value of this kind is a table of secrets.
+    pub(crate) fn is_secret_table(self) -> bool {
+        matches!(self, Self::Headers | Self::Hashes)
+    }
+
     /// Whether a value of this kind may consist of several scalars.
     pub(crate) fn is_compound(self) -> bool {
         matches!(
@@ -102,6 +111,8 @@ impl Kind {
                 | Self::Statuses(_)
                 | Self::Processors(_)
                 | Self::Headers
+                | Self::Hashes
+                | Self::Claims
         )
     }
 }
@@ -114,6 +125,7 @@ impl fmt::Display for Kind {
             Self::Choice(choices) => {
                 let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
                 match quoted.split_last() {
+                    Some((last, [])) => f.write_str(last),
                     Some((last, before)) => write!(f, "{} or {last}", before.join(", ")),
                     None => Ok(()),
                 }
@@ -158,6 +170,10 @@ impl fmt::Display for Kind {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
             }
             Self::Headers => f.write_str("a table of header names and values"),
+            Self::Hashes => f.write_str("a table of names and hashes"),
+            Self::Claims => {
+                f.write_str("a table of claims and lists of values, such as { scope = [\"read\"] }")
+            }
         }
     }
 }

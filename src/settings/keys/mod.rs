@@ -4,6 +4,7 @@
 //! disagree about a key. The table replaces structs with optional fields, which would stop at the first error
 //! and lose the origin of each value.
 
+mod auth;
 mod kind;
 mod recovery;
 mod table;

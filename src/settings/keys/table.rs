@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Key, Kind, Preset, Section, Shape, recovery::RECOVERY};
+use super::{Key, Kind, Preset, Section, Shape, auth::AUTH, recovery::RECOVERY};
 use crate::processor::Side;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -160,7 +160,7 @@ pub(crate) static ENDPOINTS_FILE: Section = Section {
 };
 
 /// All sections, in the order of the documents.
-pub(crate) static SECTIONS: [Section; 9] = [
+pub(crate) static SECTIONS: [Section; 10] = [
     Section {
         name: "server",
         shape: Shape::Single,
@@ -321,6 +321,7 @@ pub(crate) static SECTIONS: [Section; 9] = [
             RECOVERY,
         ],
     },
+    Section { name: "auth", shape: Shape::Named, groups: &[AUTH] },
     Section {
         name: "pipeline",
         shape: Shape::Named,
@@ -343,6 +344,8 @@ pub(crate) static SECTIONS: [Section; 9] = [
             key("match.subprotocol", Kind::Text, Preset::Absent),
             key("match.networks", Kind::List, Preset::Absent),
             key("origins", Kind::List, Preset::Absent),
+            key("auth", Kind::References("auth"), Preset::List(&[])),
+            key("require", Kind::Claims, Preset::Empty),
             key("answer.status", Kind::Count(200, 599), Preset::Absent),
             key("answer.body", Kind::Text, Preset::Absent),
             key("answer.content_type", Kind::Text, Preset::Absent),

@@ -150,7 +150,7 @@ fn resolve_section(path: &mut [String], file: &Table) -> Result<(), Refused> {
 /// replaces each underscore by a dash.
 fn resolve_header(path: &mut [String], file: &Table) -> Result<(), String> {
     let Some((header, table)) = path.split_last_mut() else { return Ok(()) };
-    if !keys::find(table).is_some_and(|key| matches!(key.kind, Kind::Headers)) {
+    if !keys::find(table).is_some_and(|key| key.kind.is_secret_table()) {
         return Ok(());
     }
     let headers = table.iter().try_fold(file, |table, name| entry(table, name));

@@ -11,7 +11,7 @@ use crate::{
 pub(crate) fn shown(value: &Value, kind: Kind) -> String {
     match &value.kind {
         ValueKind::Table(table) if table.is_empty() => "{}".to_owned(),
-        _ if matches!(kind, Kind::Headers) => quoted(MASK),
+        _ if kind.is_secret_table() => quoted(MASK),
         ValueKind::String(text) if matches!(kind, Kind::Url | Kind::Urls | Kind::Endpoints(_)) => {
             quoted(&mask(text))
         }

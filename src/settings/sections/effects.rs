@@ -1,7 +1,7 @@
 //! Finds settings that have no effect with the given routes.
 
 use super::route::Route;
-use crate::settings::read::Section;
+use crate::{policy::HashKey, settings::read::Section};
 
 /// Keys of which one begins the description of a protocol.
 const DESCRIPTIONS: [&str; 3] = ["recovery.preset", "recovery.hello", "recovery.open"];
@@ -40,6 +40,32 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
         }
         let Some(key) = DESCRIPTIONS.into_iter().find(|key| section.said(key).is_some()) else { continue };
         section.conflict(key, &["exchange", "recovery.preset"], why_never_recovered(&users));
+    }
+}
+
+/// Refuses what an upstream takes from its authenticated clients, if a route to it has no authentication.
+pub(crate) fn check_claims(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+    for (name, section) in upstreams {
+        let is_open = |route: &&Route| {
+            route.auth.is_empty() && route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name)
+        };
+        let Some(route) = routes.iter().find(is_open) else { continue };
+        let Some(upstream) = &route.upstream else { continue };
+        let text = format!("needs auth on {}: nothing is known of its clients", route.name);
+        if matches!(upstream.pool.hash, HashKey::Claim(_)) {
+            section.conflict("hash", &["balance"], text.clone());
+        }
+        for (key, headers) in
+            [("headers", &upstream.headers), ("response_headers", &upstream.response_headers)]
+        {
+            if headers.iter().any(|(_, value)| value.needs_identity()) {
+                section.conflict(
+                    key,
+                    &[],
+                    format!("with ${{session.subject}} or ${{session.claims.NAME}} {text}"),
+                );
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod admission;
+pub(crate) mod auth;
 mod behind;
 pub(crate) mod drain;
 pub(crate) mod effects;

@@ -23,7 +23,11 @@ fn uncommented(text: &str) -> String {
         line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| matches!(c, 'a'..='z' | '_' | '.')))
     };
     let bare = |line: &str| match line.strip_prefix("# ") {
-        Some(rest) if is_key(rest) || rest.starts_with("[pipeline.") => rest.to_owned(),
+        Some(rest)
+            if is_key(rest) || ["[pipeline.", "[auth."].iter().any(|start| rest.starts_with(start)) =>
+        {
+            rest.to_owned()
+        }
         _ => line.to_owned(),
     };
     text.lines().map(bare).collect::<Vec<_>>().join("\n")
@@ -171,6 +175,29 @@ fn the_recipes_for_routes_are_valid() {
         let settings = load(&text, &[]).unwrap_or_else(|error| panic!("{error}\n{recipe}"));
         assert_eq!(settings.remarks(), [""; 0], "{recipe}");
         assert!(settings.routes.iter().all(|route| !route.name.starts_with("route")), "{recipe}");
+    }
+}
+
+#[test]
+fn the_recipes_for_authentication_are_valid() {
+    let docs = shipped("docs/auth.md");
+    let recipes: Vec<_> =
+        docs.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(recipes.len() > 3, "{recipes:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let keys = docs.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(folder.path().join("keys.txt"), keys).unwrap();
+    let file = folder.path().join("towline.toml");
+    for recipe in recipes {
+        let upstream = match recipe.contains("[upstream.feed]") {
+            true => "",
+            false => "[upstream.feed]\nurl = \"ws://feed\"\n",
+        };
+        std::fs::write(&file, format!("[listener.ws]\nbind = \"127.0.0.1:0\"\n{recipe}{upstream}")).unwrap();
+        let settings = Settings::load(Some(&file), std::iter::empty());
+        let settings = settings.unwrap_or_else(|error| panic!("{error}\n{recipe}"));
+        assert_eq!(settings.remarks(), [""; 0], "{recipe}");
+        assert!(settings.routes.iter().all(|route| !route.auth.is_empty()), "{recipe}");
     }
 }
 

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// A section that `MINIMAL` does not have.
+const AUTH: &str = "
+[auth.partners]
+api_keys.keys = { a = \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\" }
+";
+
 /// The table of a section in the layers, and the path of its keys in problems.
 fn table_of<'a>(layers: &'a mut Layers, section: &keys::Section) -> (&'a mut layers::Table, String) {
     let root = &mut layers.root;
@@ -32,7 +38,7 @@ fn every_key_is_read() {
     let mut keys = 0;
     for section in &SECTIONS {
         for key in section.keys() {
-            let mut layers = layers(MINIMAL, &[]).unwrap();
+            let mut layers = layers(&format!("{MINIMAL}{AUTH}"), &[]).unwrap();
             let (table, path) = table_of(&mut layers, section);
             layers::insert(table, key.name, wrong());
             let path = format!("{path}.{}", key.name);
@@ -80,7 +86,8 @@ fn every_choice_has_an_effect() {
             "tcp_user_timeout = \"never\"\nrate.messages = 1\naddress_rate.messages = 1\n[upstream",
         )
         .replace("[pipeline", "exchange = \"request\"\n[pipeline")
-        + "path = \"/a\"\n";
+        + "path = \"/a\"\n"
+        + AUTH;
     // A journal needs a stream.
     let stream = text.replace("exchange = \"request\"\n", "");
     let secure = text.replace("ws://", "wss://");

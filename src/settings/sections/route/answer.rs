@@ -12,7 +12,7 @@ use crate::{
 const KEYS: [&str; 4] = ["answer.status", "answer.body", "answer.content_type", "answer.redirect"];
 
 /// Keys that concern sessions only. Those that need an upstream are refused without one anyway.
-const OF_SESSIONS: [&str; 9] = [
+const OF_SESSIONS: [&str; 11] = [
     "incoming",
     "upstream",
     "errors",
@@ -20,6 +20,8 @@ const OF_SESSIONS: [&str; 9] = [
     "subprotocols",
     "strip_prefix",
     "origins",
+    "auth",
+    "require",
     "match.subprotocol",
     "max_session_age",
 ];

@@ -1,5 +1,6 @@
 //! The sections `[[route]]` of the settings.
 
+mod access;
 mod answer;
 mod auto;
 mod lifetime;
@@ -14,6 +15,7 @@ use indexmap::IndexMap;
 pub use self::answer::FixedAnswer;
 use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
+    auth::{AuthConfig, Requirement, Source},
     header_list::is_token,
     policy::{ErrorReplies, LifetimePolicy, OnUpstreamLoss},
     router::{Origins, PathPattern, Pattern},
@@ -32,6 +34,13 @@ pub struct Route {
     pub answer: Option<FixedAnswer>,
     /// The origins of the pages whose browsers may connect; `None` if they are not checked.
     pub origins: Option<Origins>,
+    /// The methods of authentication, in order; none if everybody is accepted.
+    pub auth: Vec<Arc<AuthConfig>>,
+    /// The claims that a client must have.
+    pub require: Box<[Requirement]>,
+    /// All places in which the methods look for credentials. These are hidden from programs and, in the query and among
+    /// the subprotocols, from the upstream.
+    pub credentials: Box<[Source]>,
     /// Whether the pattern's path is removed from the client's path before that is sent to the upstream.
     pub strip_prefix: bool,
     /// Pipelines from client to upstream, in order.
@@ -65,6 +74,7 @@ pub struct Route {
 pub(crate) struct Known<'a> {
     pub(crate) listeners: &'a [&'a str],
     pub(crate) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
+    pub(crate) auth: &'a IndexMap<String, Option<Arc<AuthConfig>>>,
     pub(crate) pipelines: &'a IndexMap<String, Option<Arc<Pipeline>>>,
 }
 
@@ -94,11 +104,15 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
     let policies = policies::read(section, !errors.is_empty());
     let upstream = route_upstream(section, known);
     let incoming = pipelines(section, "incoming", known);
+    let access = access::read(section, known);
     let route = Route {
         name: section.read("name", name).unwrap_or_else(|| format!("route[{number}]")),
         strip_prefix: strip_prefix(section, &pattern, upstream.as_deref()),
         answer: answer::read(section),
         origins: matching::origins(section),
+        auth: access.auth,
+        require: access.require,
+        credentials: access.credentials,
         pattern,
         routed_by_url: incoming.iter().fold(false, |set, pipeline| pipeline.program.always_sets("url", set)),
         incoming,

@@ -106,7 +106,7 @@ fn path(value: &Value) -> Result<String, String> {
 fn hash(section: &Section<'_>) -> HashKey {
     let hash = section.read("hash", |value| {
         let takes =
-            || "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"message\" or \"message:PATH\"".to_owned();
+            || "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"claim:NAME\", \"message\" or \"message:PATH\"".to_owned();
         match text(value).map_err(|_| takes())? {
             "peer" => Ok(HashKey::Peer),
             "path" => Ok(HashKey::Path),
@@ -119,6 +119,7 @@ fn hash(section: &Section<'_>) -> HashKey {
                 Some(("message", path)) if path.split('.').all(is_key) => {
                     Ok(HashKey::Message(path.split('.').map(str::to_owned).collect()))
                 }
+                Some(("claim", name)) if !name.is_empty() => Ok(HashKey::Claim(name.to_owned())),
                 Some(("query", name)) if !name.is_empty() => Ok(HashKey::Query(name.to_owned())),
                 _ => Err(takes()),
             },

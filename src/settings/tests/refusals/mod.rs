@@ -1,5 +1,6 @@
 //! Tests of wrong settings, and of the texts of the problems.
 
+mod auth;
 mod endpoints;
 mod listeners;
 mod moves;

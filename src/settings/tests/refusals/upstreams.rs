@@ -208,7 +208,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.echo",
         "balance = \"hash\"\nhash = \"header:a b\"",
-        "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"message\" or \"message:PATH\"",
+        "takes \"peer\", \"path\", \"header:NAME\", \"cookie:NAME\", \"query:NAME\", \"claim:NAME\", \"message\" or \"message:PATH\"",
     ),
     ("upstream.echo", "slow_start = \"2h\"", "takes a duration with a unit, such as \"30s\", from 0s to 1h"),
     ("upstream.echo", "health.interval = \"off\"", "from 100ms to 1 day, or \"never\""),

@@ -1,0 +1,67 @@
+//! Why a client is not accepted, and the challenge in the response to it.
+
+use std::fmt::Write;
+
+use super::CredentialError;
+
+/// Why a client is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// The request has no credential for any of the route's methods: 401.
+    Missing,
+    /// The request has a credential that is not one (RFC 6750 section 3.1): 400.
+    Malformed(CredentialError),
+    /// The credential is not valid: 401.
+    Invalid(Invalid),
+    /// The client is known, and lacks the claim of this name: 403.
+    Forbidden(String),
+    /// The credential cannot be checked now, and may be after this number of seconds: 503.
+    Unavailable(u32),
+}
+
+/// Why a credential is not valid. The texts are for clients and logs, and have no part of the credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// No key has this hash.
+    #[error("unknown key")]
+    UnknownKey,
+}
+
+/// An authentication scheme (RFC 9110 section 11.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+}
+
+/// A challenge for the header `WWW-Authenticate`, with the error if the client was denied for its credential.
+///
+/// ```
+/// # use towline::auth::{Denial, Invalid, Scheme, challenge};
+/// assert_eq!(challenge(Scheme::Bearer, "users", &Denial::Missing), r#"Bearer realm="users""#);
+/// assert_eq!(
+///     challenge(Scheme::Bearer, "users", &Denial::Invalid(Invalid::UnknownKey)),
+///     r#"Bearer realm="users", error="invalid_token", error_description="unknown key""#,
+/// );
+/// ```
+pub fn challenge(scheme: Scheme, realm: &str, denial: &Denial) -> String {
+    let name = match scheme {
+        Scheme::Bearer => "Bearer",
+    };
+    let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
+    let mut challenge = format!("{name} realm=\"{realm}\"");
+    let error = match denial {
+        Denial::Missing | Denial::Unavailable(_) => None,
+        Denial::Malformed(error) => Some(("invalid_request", Some(error.to_string()))),
+        Denial::Invalid(error) => Some(("invalid_token", Some(error.to_string()))),
+        Denial::Forbidden(_) => Some(("insufficient_scope", None)),
+    };
+    if let (Scheme::Bearer, Some((error, description))) = (scheme, error) {
+        // Writing to a string cannot fail.
+        let _ = write!(challenge, ", error=\"{error}\"");
+        if let Some(description) = description {
+            let _ = write!(challenge, ", error_description=\"{description}\"");
+        }
+    }
+    challenge
+}

@@ -1,0 +1,94 @@
+//! Who a client is: the credential in its request, and what is known of the client that sent it.
+//!
+//! | module | has |
+//! |---|---|
+//! | `credential` | where a request has its credential, and the request without it |
+//! | `secret` | text that no log shows |
+//! | `claims` | what is known of a client, and what a route requires of it |
+//! | `denial` | why a client is not accepted, with the challenge of RFC 6750 |
+//! | `api_keys` | the method `api_keys` |
+//!
+//! This module has no sockets, files and clocks. `authenticator` has them: it keeps the keys of the methods and
+//! checks requests.
+
+mod api_keys;
+mod claims;
+mod credential;
+mod denial;
+mod secret;
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+pub use self::{
+    api_keys::{ApiKeys, ApiKeysError, KEYS_MAX},
+    claims::{CLAIMS_MAX, Requirement, claim, text_of},
+    credential::{CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find},
+    denial::{Denial, Invalid, Scheme, challenge},
+    secret::Secret,
+};
+use crate::event::{Record, Value};
+
+/// What is known of a client that was accepted.
+#[derive(Clone, PartialEq)]
+pub struct Identity {
+    /// The name of the section `[auth.NAME]` that accepted the client.
+    pub method: Arc<str>,
+    /// Who it is: the claim `sub`, or the name of the key.
+    pub subject: Option<Arc<str>>,
+    /// What is known of it, as in `{"sub":"7","scope":"read"}`. Its JSON has at most [`CLAIMS_MAX`] bytes.
+    pub claims: Arc<Record>,
+    /// When that ends, in seconds since 1970; `None` if it does not.
+    pub expires: Option<u64>,
+}
+
+/// A section `[auth.NAME]`, checked.
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// The `NAME` of the section.
+    pub name: Arc<str>,
+    /// Where requests have their credentials. The first source that has one counts.
+    pub from: Box<[Source]>,
+    /// Whether the credential is sent to the upstream as `Authorization: Bearer …`.
+    pub forwards: bool,
+    /// How a credential is checked.
+    pub method: MethodConfig,
+}
+
+/// The method of a section `[auth.NAME]`. Each has a file here for what it decides, and one in `authenticator` for
+/// what it needs of files, sockets and clocks.
+#[derive(Debug, Clone)]
+pub enum MethodConfig {
+    /// `api_keys`: the credential is one of a list of keys.
+    ApiKeys(ApiKeysConfig),
+}
+
+/// The table `api_keys` of a section.
+#[derive(Debug, Clone)]
+pub struct ApiKeysConfig {
+    /// The file with the keys, if they are not in the settings.
+    pub file: Option<PathBuf>,
+    /// The keys: those of the settings, or those that the file had at the start.
+    pub keys: ApiKeys,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// The value of a claim; see [`claim`].
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        claim(&self.claims, name)
+    }
+}
+
+/// Without the values of claims, which may be personal.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let claims: Vec<_> = self.claims.keys().collect();
+        f.debug_struct("Identity")
+            .field("method", &self.method)
+            .field("subject", &self.subject)
+            .field("claims", &claims)
+            .field("expires", &self.expires)
+            .finish()
+    }
+}

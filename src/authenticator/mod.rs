@@ -1,0 +1,122 @@
+//! Accepts or refuses clients, by the methods of their route.
+//!
+//! `auth` has what this decides by; here are the files, sockets and clocks that the methods need, one file for each
+//! method.
+
+mod api_keys;
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    auth::{self, AuthConfig, Credential, Denial, Identity, MethodConfig, Requirement, Scheme},
+    router,
+};
+
+/// A section `[auth.NAME]` in use, shared by all threads.
+#[derive(Debug)]
+pub struct Authenticator {
+    config: Arc<AuthConfig>,
+    method: Method,
+}
+
+/// What a method needs while the program runs.
+#[derive(Debug)]
+enum Method {
+    ApiKeys(api_keys::Checker),
+}
+
+/// What a client is judged by.
+#[derive(Clone, Copy)]
+pub struct Offer<'a> {
+    /// The request.
+    pub request: router::Request<'a>,
+}
+
+/// A client that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Who it is.
+    pub identity: Identity,
+    /// The credential, if the section sends it to the upstream.
+    pub forwarded: Option<Credential>,
+    /// Whether the credential was among the subprotocols.
+    pub by_subprotocol: bool,
+}
+
+/// The client is accepted or not by the first method for which it has a credential.
+///
+/// # Errors
+/// When the request has no credential, or one that is not valid; when the client lacks a claim that is required.
+/// The error comes with the challenges for the response.
+pub async fn authenticate(
+    methods: &[Arc<Authenticator>],
+    requirements: &[Requirement],
+    offer: &Offer<'_>,
+) -> Result<Accepted, (Denial, Vec<String>)> {
+    for method in methods {
+        let denial = match method.check(offer, now()).await {
+            Ok(None) => continue,
+            Ok(Some(accepted)) => match missing(requirements, &accepted.identity) {
+                None => return Ok(accepted),
+                Some(required) => Denial::Forbidden(required.claim.clone()),
+            },
+            Err(denial) => denial,
+        };
+        let challenges = method.challenge(&denial).into_iter().collect();
+        return Err((denial, challenges));
+    }
+    let denial = Denial::Missing;
+    let challenges = methods.iter().filter_map(|method| method.challenge(&denial)).collect();
+    Err((denial, challenges))
+}
+
+fn missing<'a>(requirements: &'a [Requirement], identity: &Identity) -> Option<&'a Requirement> {
+    requirements.iter().find(|required| !required.is_met(&identity.claims))
+}
+
+/// The time in seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+// === impl Authenticator ===
+
+impl Authenticator {
+    /// Starts to use a section.
+    pub fn new(config: Arc<AuthConfig>) -> Arc<Self> {
+        let method = match &config.method {
+            MethodConfig::ApiKeys(api_keys) => Method::ApiKeys(api_keys::Checker::new(api_keys)),
+        };
+        Arc::new(Self { config, method })
+    }
+
+    /// The section.
+    pub fn config(&self) -> &Arc<AuthConfig> {
+        &self.config
+    }
+
+    /// Checks what the client has for this method; `None` if it has nothing. `now` is in seconds since 1970.
+    async fn check(&self, offer: &Offer<'_>, now: u64) -> Result<Option<Accepted>, Denial> {
+        let found = auth::find(&self.config.from, &offer.request).map_err(Denial::Malformed)?;
+        let Some(credential) = found else { return Ok(None) };
+        let secret = &credential.secret;
+        let identity = match &self.method {
+            Method::ApiKeys(keys) => keys.check(&self.config.name, secret),
+        }?;
+        let by_subprotocol = credential.is_subprotocol;
+        let forwarded = self.config.forwards.then_some(credential);
+        let _ = now;
+        Ok(Some(Accepted { identity, forwarded, by_subprotocol }))
+    }
+
+    /// The challenge of this method in the response to a client that was denied.
+    fn challenge(&self, denial: &Denial) -> Option<String> {
+        let scheme = match self.method {
+            Method::ApiKeys(_) => Scheme::Bearer,
+        };
+        Some(auth::challenge(scheme, &self.config.name, denial))
+    }
+}

@@ -1,0 +1,91 @@
+//! Tests that the sections `[auth.NAME]` and the keys of routes about them take effect.
+
+use super::*;
+use crate::{
+    auth::{MethodConfig, Requirement, Secret, Source},
+    event,
+};
+
+const KEYS: &str = r#"
+[auth.partners]
+from = ["header:X-Api-Key", "query:key"]
+forward_as = "authorization"
+api_keys.keys = { a = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08:scope=read" }
+"#;
+
+/// `MINIMAL` with a section, whose method its route uses with `lines`.
+fn with(section: &str, lines: &str) -> Settings {
+    load(&format!("{MINIMAL}{lines}\n{section}"), &[]).unwrap()
+}
+
+#[test]
+fn api_keys_in_the_settings() {
+    let settings = with(
+        KEYS,
+        "auth = [\"partners\"]\nrequire = { scope = [\"read\", \"write\"], admin = [true], level = [2] }",
+    );
+    let route = &settings.routes[0];
+    let [partners] = route.auth.as_slice() else { panic!("one method") };
+    assert_eq!((&*partners.name, partners.forwards), ("partners", true));
+    let from = [Source::Header("x-api-key".to_owned()), Source::Query("key".to_owned())];
+    assert_eq!((&*partners.from, &*route.credentials), (&from[..], &from[..]));
+    let MethodConfig::ApiKeys(keys) = &partners.method;
+    let identity = keys.keys.identify(&partners.name, &Secret::from("test")).unwrap();
+    assert_eq!(identity.claim("scope"), Some(&event::Value::string("read")));
+    let required =
+        |claim: &str, values: &[event::Value]| Requirement { claim: claim.to_owned(), values: values.into() };
+    let text = event::Value::string;
+    assert_eq!(
+        *route.require,
+        [
+            required("scope", &[text("read"), text("write")]),
+            required("admin", &[event::Value::Bool(true)]),
+            required("level", &[event::Value::Int(2)]),
+        ]
+    );
+    assert_eq!(settings.unused(), ["pipeline.pass"]);
+    assert_eq!(with(KEYS, "").unused(), ["auth.partners", "pipeline.pass"]);
+}
+
+#[test]
+fn defaults_of_a_method() {
+    let keys = KEYS.lines().filter(|line| !line.starts_with("from") && !line.starts_with("forward"));
+    let settings = with(&keys.collect::<Vec<_>>().join("\n"), "");
+    let partners = &settings.auth["partners"];
+    assert_eq!((&*partners.from, partners.forwards), (&[Source::Authorization][..], false));
+    let route = &settings.routes[0];
+    assert!(route.auth.is_empty() && route.require.is_empty() && route.credentials.is_empty());
+}
+
+#[test]
+fn api_keys_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    std::fs::write(folder.path().join("keys"), format!("a:sha256:{hash}\n")).unwrap();
+    let file = folder.path().join("towline.toml");
+    std::fs::write(&file, format!("{MINIMAL}[auth.partners]\napi_keys.file = \"keys\"\n")).unwrap();
+    let settings = Settings::load(Some(&file), std::iter::empty()).unwrap();
+    let MethodConfig::ApiKeys(keys) = &settings.auth["partners"].method;
+    assert_eq!((keys.file.clone(), keys.keys.count()), (Some(folder.path().join("keys")), 1));
+}
+
+#[test]
+fn a_hash_can_be_set_by_a_variable_and_is_never_shown() {
+    let hash = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let text = format!("{MINIMAL}auth = [\"partners\"]\n{KEYS}");
+    let layers = layers(&text, &[("TOWLINE__AUTH__PARTNERS__API_KEYS__KEYS__B", hash)]).unwrap();
+    let MethodConfig::ApiKeys(keys) = &check(&layers).unwrap().auth["partners"].method;
+    assert_eq!(keys.keys.count(), 2);
+    let report = report(&layers, Extent::All);
+    assert!(report.contains("api_keys.keys.a = \"***\""), "{report}");
+    assert!(!report.contains("9f86") && !report.contains("e3b0"), "{report}");
+}
+
+#[test]
+fn a_claim_can_select_the_endpoint() {
+    let text = with(KEYS, "auth = [\"partners\"]");
+    assert_eq!(text.upstreams["echo"].pool.hash, HashKey::Peer);
+    let text = MINIMAL.replace("[pipeline", "balance = \"hash\"\nhash = \"claim:sub\"\n[pipeline");
+    let settings = load(&format!("{text}auth = [\"partners\"]\n{KEYS}"), &[]).unwrap();
+    assert_eq!(settings.upstreams["echo"].pool.hash, HashKey::Claim("sub".to_owned()));
+}

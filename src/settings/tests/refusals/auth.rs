@@ -1,0 +1,82 @@
+//! Tests of wrong settings in `[auth.NAME]`, and of routes that use them.
+
+use super::{WrongLine, expect_one, expect_problems, problems, with};
+use crate::settings::fixture::MINIMAL;
+
+const HASH: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+const WRONG_LINES: &[WrongLine] = &[
+    ("auth.a", "# nothing", "auth.a (/etc/towline.toml): needs a method: api_keys"),
+    (
+        "auth.a",
+        "api_keys.file = \"none.txt\"",
+        "auth.a.api_keys.file = \"none.txt\" (/etc/towline.toml): cannot be read: No such file",
+    ),
+    ("auth.a", "api_keys.keys = {}", "auth.a.api_keys.keys = {} (/etc/towline.toml): takes a table of names"),
+    ("auth.a", "api_keys.keys = { a = 1 }", "takes a table of names and hashes"),
+    (
+        "auth.a",
+        "api_keys.keys = { a = \"secret\" }",
+        "auth.a.api_keys.keys = \"***\" (/etc/towline.toml): a: takes \"sha256:\" and 64 hexadecimal digits",
+    ),
+    ("auth.a", "api_keys.keys = { a = \"***\" }", "a: takes \"sha256:\" and 64 hexadecimal digits"),
+    ("auth.a", "api_keys = 1", "auth.a.api_keys = 1 (/etc/towline.toml): takes a table"),
+    (
+        "auth.a",
+        "api_key.file = \"x\"",
+        "auth.a.api_key (/etc/towline.toml): unknown key; known: from, forward_as, api_keys",
+    ),
+    ("[route]", "auth = [\"b\"]", "there is no auth \"b\"; the settings have none"),
+    ("[route]", "require = { scope = \"read\" }", "takes a table of claims, each with a list of values"),
+    ("[route]", "require = { scope = [] }", "takes a table of claims, each with a list of values"),
+    ("[route]", "require = { scope = [1.5] }", "takes a table of claims, each with a list of values"),
+    (
+        "[route]",
+        "require = { scope = [\"read\"] }",
+        "route[1].require = { scope = [\"read\"] } (/etc/towline.toml): needs auth: nothing is known of the",
+    ),
+];
+
+#[test]
+fn wrong_lines_of_authentication_are_refused() {
+    for (section, line, expected) in WRONG_LINES {
+        // A section that is empty apart from a comment, or has an unknown key, has no method either.
+        let problems = problems(&with(section, line), &[]);
+        let relevant: Vec<_> = problems.iter().filter(|problem| problem.contains(expected)).collect();
+        assert_eq!(relevant.len(), 1, "{line}\n{problems:#?}");
+        assert!(problems.iter().all(|problem| !problem.contains("secret")), "{problems:#?}");
+    }
+    expect_problems(&[(
+        "upstream.echo",
+        "balance = \"hash\"\nhash = \"claim:sub\"",
+        "needs auth on route[1]",
+    )]);
+    expect_problems(&[(
+        "upstream.echo",
+        "headers = { x-user = \"${session.subject}\" }",
+        "upstream.echo.headers = \"***\" (/etc/towline.toml): with ${session.subject} or",
+    )]);
+}
+
+#[test]
+fn wrong_lines_of_a_method_are_refused() {
+    for (line, expected) in [
+        ("from = []", "auth.a.from = [] (/etc/towline.toml): needs at least one source"),
+        ("from = [\"body\"]", "\"body\": takes \"authorization\", \"subprotocol:PREFIX\","),
+        ("from = [\"query:a\", \"query:a\"]", "\"query:a\" is listed twice"),
+        ("from = [\"header:authorization\"]", "\"header:authorization\": takes"),
+        (
+            "forward_as = \"cookie\"",
+            "auth.a.forward_as = \"cookie\" (/etc/towline.toml): takes \"authorization\"",
+        ),
+        ("api_keys.file = \"keys\"", "set either api_keys.file or api_keys.keys, not both"),
+    ] {
+        let text = format!("{MINIMAL}[auth.a]\napi_keys.keys = {{ a = {HASH:?} }}\n{line}\n");
+        expect_one(&problems(&text, &[]), line, expected);
+    }
+    let text = format!("{MINIMAL}auth = [\"a\", \"a\"]\n[auth.a]\napi_keys.keys = {{ a = {HASH:?} }}\n");
+    expect_one(&problems(&text, &[]), "auth", "\"a\" is listed twice");
+    let answering = "[[route]]\nanswer.body = \"x\"\nauth = [\"a\"]\n";
+    let text = format!("{MINIMAL}{answering}[auth.a]\napi_keys.keys = {{ a = {HASH:?} }}\n");
+    expect_one(&problems(&text, &[]), "answer", "route[2].auth = [\"a\"] (/etc/towline.toml): has no effect");
+}
