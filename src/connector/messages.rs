@@ -110,8 +110,8 @@ pub struct Replaced {
 
 /// Connector → supervisor, control plane: a change of the connection's state.
 ///
-/// There is no reply. A connector sends at most six reports, and one for each `Yield`, which fit in the `CONTROL_ROOM` of the
-/// mailbox, and one for each batch of late events, whose number is bounded by their permits.
+/// There is no reply. A connector sends at most six reports, and one for each `Yield`, which fit in the `CONTROL_ROOM`
+/// of the mailbox, and one for each batch of late events, whose number is bounded by their permits.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Report {
@@ -132,8 +132,8 @@ pub enum Fact {
     Ended(Ended),
     /// Events that arrived after the end of the connection.
     Unsent(Vec<Envelope>),
-    /// A [`Release`] that arrived after the end of the connection. Its events precede all events in
-    /// [`Ended::unsent`] and [`Fact::Unsent`].
+    /// A [`Release`] that arrived after the end of the connection. Its events follow those in [`Ended::unwritten`], and
+    /// precede those in [`Ended::waiting`] and [`Fact::Unsent`].
     Returned(Release),
     /// The mark of the output has arrived, and each event before it has been sent or reported.
     Marked(Mark),
@@ -155,13 +155,21 @@ pub struct Ended {
     pub is_yielded: bool,
     /// Unsettled events that were sent, oldest first.
     pub unsettled: Vec<Unsettled<Ticket>>,
-    /// Events that were not sent, in order: with `recovery.hold` those that were queued for the socket, and those that
-    /// waited for the connection or at the gate.
-    pub unsent: Vec<Envelope>,
+    /// With `recovery.hold`, the events that were queued for the socket and of which nothing was written, in order.
+    pub unwritten: Vec<Envelope>,
+    /// The events that waited for the connection or at the gate, in order. They are later than all others.
+    pub waiting: Vec<Envelope>,
     /// The last event that was written to the socket.
     pub last_written: Option<EventNumber>,
     /// The session's journal, if the connector had it.
     pub journal: Option<Box<SessionJournal>>,
     /// The close frame for the client, if the session cannot go on at any connection.
     pub verdict: Option<CloseFrame>,
+}
+
+impl Ended {
+    /// Number of events that the connection leaves unsettled.
+    pub fn left(&self) -> usize {
+        self.unsettled.len() + self.unwritten.len() + self.waiting.len()
+    }
 }

@@ -14,6 +14,10 @@
 //! span. It starts gated, and [`Held::release`] returns all events of the earlier spans for it once its connection is
 //! up and those spans are complete.
 //!
+//! The events that a connector had queued for its socket and not written precede all spans: [`Held::unwritten`]. It got
+//! them with or after its release, at which all events of earlier spans were taken. If its gate was closed again, it may
+//! end while events of a later span are kept.
+//!
 //! Each event has a deadline, at which [`Held::expire`] returns it. In a span, an event expires no earlier than those
 //! before it.
 
@@ -24,6 +28,9 @@ use crate::{connector::Generation, flow::Mark, wire::memory};
 /// The kept events of a session, in the order in which the output has sent them.
 #[derive(Debug)]
 pub struct Held<E> {
+    /// The events that were queued at a connector and not written, each with its deadline. They precede those of all
+    /// spans.
+    unwritten: VecDeque<(E, Instant)>,
     /// The earlier spans that are not complete or have events, oldest first.
     earlier: VecDeque<Span<E>>,
     /// The span in force.
@@ -71,7 +78,7 @@ pub struct Released<E> {
 impl<E> Default for Held<E> {
     /// The output of a new session sends to the supervisor.
     fn default() -> Self {
-        Self { earlier: VecDeque::new(), last: Span::new(None, Mark(1)), len: 0 }
+        Self { unwritten: VecDeque::new(), earlier: VecDeque::new(), last: Span::new(None, Mark(1)), len: 0 }
     }
 }
 
@@ -101,8 +108,9 @@ impl<E> Held<E> {
 
     /// The earliest deadline of an event.
     pub fn deadline(&self) -> Option<Instant> {
-        let spans = self.earlier.iter().chain([&self.last]);
-        spans.filter_map(|span| span.events.front()).map(|(_, deadline)| *deadline).min()
+        let spans = self.earlier.iter().chain([&self.last]).map(|span| &span.events);
+        let queues = spans.chain([&self.unwritten]);
+        queues.filter_map(VecDeque::front).map(|(_, deadline)| *deadline).min()
     }
 
     // --- The output
@@ -141,7 +149,21 @@ impl<E> Held<E> {
         Ok(())
     }
 
-    /// Keeps an event that a connector could not send, behind those that came back from it before.
+    /// Keeps an event of which a connector had queued all messages for its socket and written nothing, behind those that
+    /// came back from it so before.
+    ///
+    /// # Errors
+    /// Returns the event if the output has sent nothing to this connector.
+    pub fn unwritten(&mut self, generation: Generation, event: E, deadline: Instant) -> Result<(), E> {
+        if self.span_of(generation).is_none() {
+            return Err(event);
+        }
+        push(&mut self.unwritten, event, deadline);
+        self.len += 1;
+        Ok(())
+    }
+
+    /// Keeps an event that waited at a connector or arrived after its end, behind those that came back from it before.
     ///
     /// # Errors
     /// Returns the event if the output has sent nothing to this connector.
@@ -152,8 +174,8 @@ impl<E> Held<E> {
         Ok(())
     }
 
-    /// Keeps the events with which a connector was released, and that it could not send. They precede all others that
-    /// came back from it.
+    /// Keeps the events with which a connector was released after its end. They precede all others that came back from
+    /// it, except those that it has not written.
     ///
     /// # Errors
     /// Returns the events if the output has sent nothing to this connector.
@@ -173,8 +195,8 @@ impl<E> Held<E> {
     /// Takes the events whose deadline has passed, in order.
     pub fn expire(&mut self, now: Instant) -> Vec<E> {
         let mut expired = Vec::new();
-        for span in self.earlier.iter_mut().chain([&mut self.last]) {
-            while let Some((event, _)) = span.events.pop_front_if(|(_, deadline)| *deadline <= now) {
+        for events in self.queues_mut() {
+            while let Some((event, _)) = events.pop_front_if(|(_, deadline)| *deadline <= now) {
                 expired.push(event);
             }
         }
@@ -185,8 +207,7 @@ impl<E> Held<E> {
 
     /// Takes all events, in order.
     pub fn take_all(&mut self) -> Vec<E> {
-        let spans = self.earlier.iter_mut().chain([&mut self.last]);
-        let all = spans.flat_map(|span| span.events.drain(..)).map(|(event, _)| event).collect();
+        let all = self.queues_mut().flat_map(|events| events.drain(..)).map(|(event, _)| event).collect();
         self.len = 0;
         self.forget();
         all
@@ -229,14 +250,20 @@ impl<E> Held<E> {
             return None;
         }
         self.last.stage = Stage::Released;
-        let events = self.earlier.drain(..).flat_map(|span| span.events).map(|(event, _)| event);
-        let events: Vec<_> = events.collect();
+        let earlier = self.earlier.drain(..).flat_map(|span| span.events);
+        let events: Vec<_> = self.unwritten.drain(..).chain(earlier).map(|(event, _)| event).collect();
         self.len -= events.len();
         self.forget();
         Some(Released { generation, events })
     }
 
     // --- Spans
+
+    /// All kept events, in order.
+    fn queues_mut(&mut self) -> impl Iterator<Item = &mut VecDeque<(E, Instant)>> {
+        let spans = self.earlier.iter_mut().chain([&mut self.last]).map(|span| &mut span.events);
+        [&mut self.unwritten].into_iter().chain(spans)
+    }
 
     fn spans_mut(&mut self) -> impl Iterator<Item = &mut Span<E>> {
         self.earlier.iter_mut().chain([&mut self.last])
@@ -258,6 +285,7 @@ impl<E> Held<E> {
     fn forget(&mut self) {
         self.earlier.retain(|span| !span.is_complete || !span.events.is_empty());
         memory::shrink_if_idle(&mut self.earlier);
+        memory::shrink_if_idle(&mut self.unwritten);
     }
 }
 
@@ -274,7 +302,12 @@ impl<E> Span<E> {
     }
 
     fn push(&mut self, event: E, deadline: Instant) {
-        let last = self.events.back().map_or(deadline, |(_, last)| *last);
-        self.events.push_back((event, deadline.max(last)));
+        push(&mut self.events, event, deadline);
     }
+}
+
+/// Adds an event, which gets no earlier deadline than the one before it.
+fn push<E>(events: &mut VecDeque<(E, Instant)>, event: E, deadline: Instant) {
+    let last = events.back().map_or(deadline, |(_, last)| *last);
+    events.push_back((event, deadline.max(last)));
 }

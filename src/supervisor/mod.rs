@@ -13,6 +13,8 @@ mod child;
 mod children;
 mod held;
 #[cfg(test)]
+mod held_model_tests;
+#[cfg(test)]
 mod held_tests;
 mod loss;
 mod messages;

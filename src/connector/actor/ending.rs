@@ -90,9 +90,8 @@ impl Connector {
         }
         let failure = if is_yielded { Failure::not_connected() } else { failure };
         let mut unsettled = self.exchange.end();
-        let mut unsent = self.take_unwritten(&mut unsettled);
+        let unwritten = self.take_unwritten(&mut unsettled);
         let (waiting, mark) = self.waiting.take();
-        unsent.extend(waiting);
         let last_written = self.exchange.last_written();
         let (journal, verdict) = match &mut self.recovering {
             Some(recovering) => {
@@ -107,7 +106,8 @@ impl Connector {
             failure,
             is_yielded,
             unsettled,
-            unsent,
+            unwritten,
+            waiting,
             last_written,
             journal,
             verdict,

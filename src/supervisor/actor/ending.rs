@@ -47,7 +47,7 @@ impl Supervisor {
             return self.yielded(generation, ended, ctx);
         }
         let server = self.server(generation);
-        let (reason, unsettled) = (reply::reason(&ended.failure), ended.unsettled.len() + ended.unsent.len());
+        let (reason, unsettled) = (reply::reason(&ended.failure), ended.left());
         let elsewhere = self.report_loss(generation, &ended.failure);
         self.note_loss(generation, &ended);
         let recovered = self.recover(&mut ended, &server);
@@ -72,7 +72,7 @@ impl Supervisor {
             }
             Next::EndSession(end) => self.end_session(end, ended, recovered, &server),
             Next::Redial(redial, verdict) => {
-                ended.unsent = self.keep_unsent(generation, ended.unsent, ctx);
+                self.keep_left(generation, &mut ended, ctx);
                 self.held.settled(generation);
                 let is_outage = recovered.is_some();
                 let outcomes = self.outcomes(ended, recovered, &server);
@@ -146,7 +146,7 @@ impl Supervisor {
     /// those of the events themselves, oldest first. With a journal, the outcomes of written events take the place of
     /// the first one.
     pub(super) fn outcomes(&mut self, ended: Ended, recovered: Option<Recovered>, server: &Arc<str>) -> Run {
-        let Ended { failure, is_yielded, unsettled, unsent, last_written, .. } = ended;
+        let Ended { failure, is_yielded, unsettled, unwritten, waiting, last_written, .. } = ended;
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream && recovered.is_none();
         let mut outcomes = Run::default();
         // A connection that we closed needs no notice.
@@ -160,7 +160,9 @@ impl Supervisor {
         }
         outcomes.extend(recovered.map(|recovered| recovered.outcomes).unwrap_or_default());
         unsettled.into_iter().for_each(|lost| outcomes.fail(fail_unsettled(lost, server, &failure)));
-        self.shape(unsent, server, &failure, &mut outcomes);
+        for unsent in [unwritten, waiting] {
+            self.shape(unsent, server, &failure, &mut outcomes);
+        }
         if outcomes.failures().next().is_none() && failure.kind.loses_message() {
             outcomes.fail(self.lost_push(failure.for_event(server, Written::Whole)));
         }
@@ -193,7 +195,7 @@ impl Supervisor {
         server: &Arc<str>,
     ) {
         let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
-        let unsettled = ended.unsettled.len() + ended.unsent.len();
+        let unsettled = ended.left();
         let mut outcomes = self.fail_kept();
         outcomes.extend(self.outcomes(ended, recovered, server));
         outcomes.extend(self.give_up());

@@ -2,6 +2,7 @@
 //! connector gets them.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,12 +12,12 @@ use tokio::time::sleep_until;
 
 use super::Supervisor;
 use crate::{
-    connector::{Generation, Release},
+    connector::{Ended, Generation, Release},
     failure::Failure,
     flow::{Edge, Envelope, Run},
     supervisor::{
         child::{Child, Redial},
-        held::Released,
+        held::{Held, Released},
     },
     turn::now_ns,
 };
@@ -36,22 +37,42 @@ impl Supervisor {
         failing
     }
 
-    /// Keeps the events that a connector could not send. Returns those that fail instead.
+    /// Keeps the events of which a connection has written nothing. Those that fail instead stay in `ended`.
+    pub(super) fn keep_left(&mut self, generation: Generation, ended: &mut Ended, ctx: &mut Context<Self>) {
+        let unwritten = mem::take(&mut ended.unwritten);
+        ended.unwritten = self
+            .keep_each(unwritten, |held, event, deadline| held.unwritten(generation, event, deadline).err());
+        let waiting = mem::take(&mut ended.waiting);
+        ended.waiting = self.keep_unsent(generation, waiting, ctx);
+    }
+
+    /// Keeps events that waited at a connector or arrived after its end. Returns those that fail instead.
     pub(super) fn keep_unsent(
         &mut self,
         generation: Generation,
         envelopes: Vec<Envelope>,
         ctx: &mut Context<Self>,
     ) -> Vec<Envelope> {
+        let failing =
+            self.keep_each(envelopes, |held, event, deadline| held.back(generation, event, deadline).err());
+        self.await_deadline(ctx);
+        failing
+    }
+
+    /// Has `keep` keep each event that may be kept, which returns the event if it has no place. Returns those that fail
+    /// instead.
+    fn keep_each(
+        &mut self,
+        envelopes: Vec<Envelope>,
+        keep: impl Fn(&mut Held<Envelope>, Envelope, Instant) -> Option<Envelope>,
+    ) -> Vec<Envelope> {
         let mut failing = Vec::new();
         for envelope in envelopes {
-            let kept = match self.deadline_of(&envelope) {
-                Some(deadline) => self.held.back(generation, envelope, deadline),
-                None => Err(envelope),
-            };
-            failing.extend(kept.err());
+            failing.extend(match self.deadline_of(&envelope) {
+                Some(deadline) => keep(&mut self.held, envelope, deadline),
+                None => Some(envelope),
+            });
         }
-        self.await_deadline(ctx);
         failing
     }
 
