@@ -93,6 +93,20 @@ fn the_sessions_of_an_endpoint_that_dies_go_to_the_others() {
 }
 
 #[test]
+fn the_line_of_a_new_connection_names_its_endpoint() {
+    let upstreams = three();
+    let tiers = ["", ", priority = 1", ", priority = 2"];
+    let proxy = Proxy::start(&settings(&list(upstreams.iter().zip(tiers)))).expect_restarts();
+    let mut client = proxy.client();
+    for (number, upstream) in upstreams.iter().enumerate() {
+        let line = "connector up session=1:0 upstream=echo generation=*endpoint=";
+        proxy.wait_log(&format!("{line}{}", upstream.url()));
+        assert_eq!(client.ask("who?"), number.to_string());
+        upstream.stop(Death::Reset);
+    }
+}
+
+#[test]
 fn a_lower_tier_is_used_only_while_the_upper_one_is_down() {
     let [main, spare, last] = three();
     let tiers = list([(&spare, ", priority = 1"), (&main, ""), (&last, ", priority = 2")]);

@@ -1,5 +1,5 @@
-//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through the
-//! session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
+//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
+//! the session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
 //! towards the client; [`ending`] ends the connection, and [`yielding`] does so once nothing is in flight.
 
 mod ending;

@@ -76,8 +76,8 @@ pub struct Close(pub Option<CloseFrame>);
 /// Supervisor → connector, control plane: serve the events that it has, and close the connection, because the session
 /// moves to another one. The output has been switched to the supervisor, and its mark has arrived.
 ///
-/// The reply is [`Ended`] with `is_yielded`, or [`Fact::Stayed`]. The next `Yield` follows only after that, so it always
-/// fits in the `CONTROL_ROOM` of the mailbox.
+/// The reply is [`Ended`] with `is_yielded`, or [`Fact::Stayed`]. The next `Yield` follows only after that, so it
+/// always fits in the `CONTROL_ROOM` of the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Yield {

@@ -78,8 +78,8 @@ impl<C: Clone> Children<C> {
         self.get(generation).is_some_and(Child::is_waiting)
     }
 
-    /// Facts about the connection with this generation.
-    fn connection(&self, generation: Generation) -> Connection {
+    /// Facts about the connection with this generation. They change with [`Children::ended`].
+    pub fn connection(&self, generation: Generation) -> Connection {
         let unknown = Connection { is_main: false, was_up: false, was_up_before: false };
         self.get(generation).map_or(unknown, Child::connection)
     }

@@ -15,8 +15,8 @@
 //! up and those spans are complete.
 //!
 //! The events that a connector had queued for its socket and not written precede all spans: [`Held::unwritten`]. It got
-//! them with or after its release, at which all events of earlier spans were taken. If its gate was closed again, it may
-//! end while events of a later span are kept.
+//! them with or after its release, at which all events of earlier spans were taken. If its gate was closed again, it
+//! may end while events of a later span are kept.
 //!
 //! Each event has a deadline, at which [`Held::expire`] returns it. In a span, an event expires no earlier than those
 //! before it.
@@ -149,8 +149,8 @@ impl<E> Held<E> {
         Ok(())
     }
 
-    /// Keeps an event of which a connector had queued all messages for its socket and written nothing, behind those that
-    /// came back from it so before.
+    /// Keeps an event of which a connector had queued all messages for its socket and written nothing, behind those
+    /// that came back from it so before.
     ///
     /// # Errors
     /// Returns the event if the output has sent nothing to this connector.
@@ -222,8 +222,8 @@ impl<E> Held<E> {
         }
     }
 
-    /// Records that this connector has ended. It can still return events, until its mark arrives or, if that has arrived
-    /// before, until [`Held::settled`].
+    /// Records that this connector has ended. It can still return events, until its mark arrives or, if that has
+    /// arrived before, until [`Held::settled`].
     pub fn ended(&mut self, generation: Generation) {
         if let Some(span) = self.span_of(generation) {
             span.stage = Stage::Down;

@@ -21,6 +21,7 @@ mod messages;
 mod moving;
 mod policy;
 mod shaper;
+mod steps;
 
 pub use actor::Supervisor;
 pub use messages::{SessionOver, StopUpstream, SupervisorLinks};

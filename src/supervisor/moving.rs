@@ -73,6 +73,11 @@ impl<D, S> Moving<D, S> {
         matches!(self, Self::Yielding(..))
     }
 
+    /// Whether another connection is dialed, which takes the place of the session's connection if that ends now.
+    pub fn has_other(&self) -> bool {
+        matches!(self, Self::Dialing(_) | Self::Turning(..) | Self::Yielding(..))
+    }
+
     /// The slot of the move.
     pub fn slot_mut(&mut self) -> Option<&mut S> {
         match self {
@@ -306,7 +311,12 @@ mod tests {
                     Input::Dialed(false) => moving.dialed(None),
                     Input::Marked => moving.marked(mark),
                     Input::Stayed => moving.stayed(),
-                    Input::Ended => moving.ended(),
+                    Input::Ended => {
+                        let has_other = moving.has_other();
+                        let step = moving.ended();
+                        prop_assert_eq!(has_other, step != Step::Redial);
+                        step
+                    }
                     Input::Released => {
                         moving.released();
                         Step::Nothing

@@ -102,8 +102,8 @@ impl Dialer {
         Self { upstream: Arc::clone(upstream), client: client(connect) }
     }
 
-    /// The client for requests to this URL. All hosts share a client. A dial of a unix socket or with TLS creates another
-    /// one, because awc passes only host and port to its connector.
+    /// The client for requests to this URL. All hosts share a client. A dial of a unix socket or with TLS creates
+    /// another one, because awc passes only host and port to its connector.
     pub(super) fn client_for(&self, url: &UpstreamUrl) -> Client {
         match url.place() {
             Some(Place::Path(_)) => self.client_to(url),
@@ -165,10 +165,10 @@ impl DialPlan {
         &self.dialer.upstream.settings
     }
 
-    /// Connects to the upstream within `connect_timeout`. A reconnect has the lease of the endpoint that is dialed first;
-    /// for the first dial of a session the pool chooses it. If an endpoint fails, the next one is tried, each at most
-    /// once: by a reconnect at the pace of `restart.rate`. An endpoint that does not answer has half of the time that is
-    /// left, as long as there is another one.
+    /// Connects to the upstream within `connect_timeout`. A reconnect has the lease of the endpoint that is dialed
+    /// first; for the first dial of a session the pool chooses it. If an endpoint fails, the next one is tried, each at
+    /// most once: by a reconnect at the pace of `restart.rate`. An endpoint that does not answer has half of the time
+    /// that is left, as long as there is another one.
     pub fn dial(&self, lease: Option<Lease>) -> Dialing {
         let promise = Promise::default();
         let dial = Box::pin(dial_pool(self.clone(), lease, Vec::new(), Rc::clone(&promise)));
@@ -198,8 +198,8 @@ impl DialPlan {
 }
 
 impl Dialed {
-    /// Whether the server has ended the connection, which no connector serves yet. Reads what the server has sent, up to
-    /// `REST_MAX` bytes.
+    /// Whether the server has ended the connection, which no connector serves yet. Reads what the server has sent, up
+    /// to `REST_MAX` bytes.
     pub fn has_ended(&mut self) -> bool {
         let mut task = Context::from_waker(Waker::noop());
         let mut bytes = [0; 4096];

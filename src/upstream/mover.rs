@@ -89,8 +89,8 @@ impl Upstream {
     }
 
     /// Reports that an endpoint has closed a connection because it stops or restarts. Others are preferred until a
-    /// probe of it succeeds. Returns a place at one of them, for the reconnect of the session with this key; `None` if no other
-    /// takes connections.
+    /// probe of it succeeds. Returns a place at one of them, for the reconnect of the session with this key; `None` if
+    /// no other takes connections.
     pub fn report_leaving(&self, endpoint: &Arc<Endpoint>, key: Option<u64>) -> Option<Lease> {
         let mut pool = self.shared.pool();
         pool.leaving(endpoint);

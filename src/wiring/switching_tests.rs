@@ -1,9 +1,9 @@
 //! Tests of events on their way while the output of the incoming pipelines is switched. The output is a double, which
 //! switches when the test says so.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
-use actix::{Actor, Addr, Context, Handler};
+use actix::{Actor, ActorContext, Addr, Context, Handler};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{
@@ -14,8 +14,8 @@ use crate::{
     connector::{Ended, Fact, Generation, Report},
     event::{Event, Meta, Value},
     failure::Failure,
-    flow::{AckTracker, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind},
-    pipeline::Attach,
+    flow::{AckTracker, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind, Mark},
+    pipeline::{Attach, Output, UpstreamEdge},
     supervisor::{Supervisor, SupervisorLinks},
     turn::now_ns,
 };
@@ -37,8 +37,11 @@ impl<M: Unpin + 'static> Actor for Double<M> {
 impl<M: actix::Message<Result = ()> + Unpin + 'static> Handler<M> for Double<M> {
     type Result = ();
 
-    fn handle(&mut self, message: M, _: &mut Context<Self>) {
-        let _ = self.0.send(message);
+    /// Stops when the test has dropped its receiver.
+    fn handle(&mut self, message: M, ctx: &mut Context<Self>) {
+        if self.0.send(message).is_err() {
+            ctx.stop();
+        }
     }
 }
 
@@ -143,5 +146,32 @@ fn an_event_before_the_switch_fails_with_the_connection() {
         assert!(rig.attach().await.connector.is_none(), "the loss");
         rig.supervisor.notify(rig.event("after"));
         assert_eq!([rig.failed().await, rig.failed().await], [0, 1]);
+    });
+}
+
+/// A connector has stopped, because it panicked. The supervisor gets the mark that the connector does not take, behind the
+/// events that it did not take either.
+#[test]
+fn a_mark_that_falls_back_follows_the_events_before_it() {
+    on_worker(async {
+        let rig = Rig::new(PROXY).await;
+        let (connector, taken) = Double::<DataMessage>::begin();
+        let (supervisor, mut fallen) = Double::begin();
+        let mut output = Output::Upstream(UpstreamEdge::new(Rc::new(|_| false), Edge::to(&supervisor)));
+        output.attach(Attach { connector: Some(Edge::to(&connector)), mark: Mark(1) });
+        drop(taken);
+        output.push(DataMessage::Mark(Mark(0)));
+        while connector.connected() {
+            tokio::task::yield_now().await;
+        }
+        output.push(rig.event("not taken"));
+        output.attach(Attach { connector: None, mark: Mark(2) });
+        output.push(rig.event("later"));
+        let mut next = async || match fallen.recv().await.unwrap() {
+            DataMessage::Mark(mark) => mark.0,
+            DataMessage::Events(envelopes) => 10 + envelopes[0].ticket.event().0,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([next().await, next().await, next().await, next().await], [1, 10, 2, 11]);
     });
 }

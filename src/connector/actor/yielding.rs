@@ -113,8 +113,8 @@ impl Connector {
     }
 
     /// Whether a connection with this end was yielded, so that nothing is lost with it: its close frame was sent when
-    /// nothing was in flight, and the upstream has answered it behind everything that it had to send. A close frame with
-    /// another code is no answer: the upstream has sent it at the same time.
+    /// nothing was in flight, and the upstream has answered it behind everything that it had to send. A close frame
+    /// with another code is no answer: the upstream has sent it at the same time.
     pub(super) fn has_yielded(&self, failure: &Failure) -> bool {
         matches!(failure.kind, FailureKind::Closed(None | Some(1000 | 1001)))
             && self.is_closing()

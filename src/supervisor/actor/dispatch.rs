@@ -65,7 +65,8 @@ impl Supervisor {
         Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
     }
 
-    /// Handles an event for the route's own upstream while it has no connection: answers it, keeps it, or makes it fail.
+    /// Handles an event for the route's own upstream while it has no connection: answers it, keeps it, or makes it
+    /// fail.
     fn miss(
         &mut self,
         envelope: Envelope,
@@ -74,9 +75,10 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         self.plan.upstream().want_probe();
-        let missed = self.keep_alive(envelope, outcomes).and_then(|envelope| self.keep(envelope, ctx));
-        if let Some(envelope) = missed {
-            self.shape(vec![envelope], server, failure, outcomes);
+        let message = self.message(&envelope);
+        let missed = self.keep_alive(envelope, message.as_ref(), outcomes);
+        if let Some(envelope) = missed.and_then(|envelope| self.keep(envelope, ctx)) {
+            self.shape_one(envelope, message.as_ref(), (server, failure), outcomes);
         }
     }
 

@@ -1,6 +1,7 @@
 //! The end of a connection: the failures of its events, and what it means for the session.
 
 use std::{
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,47 +15,99 @@ use crate::{
     flow::{Cause, DataMessage, Failed, Run, UpstreamEnd},
     log::Quoted,
     reply,
-    settings::ExchangeMode,
+    settings::{ExchangeMode, OnGiveUp},
     supervisor::{
         Verdict,
-        child::{Child, Redial},
+        child::Redial,
         children::Next,
-        loss::{self, Fate, SessionEnd, fail_unsettled},
+        loss::{self, Connection, Fate, SessionEnd, fail_unsettled},
+        steps::{End, Step, steps},
     },
     upstream::Lease,
     wire::CloseFrame,
 };
 
+/// The end of a connection, while its steps are taken.
+struct Ending {
+    generation: Generation,
+    ended: Ended,
+    /// The server's name in error replies.
+    server: Arc<str>,
+    /// The connection before its end.
+    connection: Connection,
+    /// The outcomes that the journal has determined.
+    recovered: Option<Recovered>,
+    /// Whether the connection had the journal.
+    had_journal: bool,
+    next: Next,
+    /// The reason, for the log.
+    reason: String,
+    /// The number of events that the connection left without outcome.
+    unsettled: usize,
+    /// A place at another endpoint, if the server has ended the connection because it stops.
+    elsewhere: Option<Lease>,
+    /// The outcomes that have not been sent to the client yet.
+    outcomes: Run,
+}
+
+impl Ending {
+    /// The loss after which the client stays.
+    fn lost(&self) -> Option<Lost<'_>> {
+        let Next::Redial(redial, verdict) = self.next else { return None };
+        let (generation, reason, unsettled) = (self.generation, self.reason.as_str(), self.unsettled);
+        Some(Lost { generation, redial, verdict, reason, unsettled })
+    }
+}
+
 impl Supervisor {
-    /// Handles the end of a connection. Its steps depend on each other in this order:
-    ///
-    /// 1. The upstream hears of the loss, and the gap notice of the next connection gets its begin, while the child still
-    ///    has the facts about the connection.
-    /// 2. The journal determines the outcomes of its events. They are no failures of the connection then.
-    /// 3. `children` determines whether the client stays, and counts the loss for the backoff.
-    /// 4. Events of which nothing was written are kept, behind those that have returned before. Only then the span of the
-    ///    output is settled.
-    /// 5. The outcomes go to the client: the last event written, the events that were written, the others.
-    /// 6. The output is switched to the supervisor, so that later events find no connection.
-    /// 7. A move takes its other connection. Otherwise events that only the move has kept fail, before later ones can,
-    ///    and the redial begins.
-    pub(super) fn ended(&mut self, generation: Generation, mut ended: Ended, ctx: &mut Context<Self>) {
+    /// Handles the end of a connection, in the order of [`steps`].
+    pub(super) fn ended(&mut self, generation: Generation, ended: Ended, ctx: &mut Context<Self>) {
         if self.children.own().is_some_and(|own| own.generation() == generation) {
             self.movable = None;
         }
-        let is_moved = ended.is_yielded && ended.verdict.is_none() && self.moving.is_yielding();
-        if is_moved && !self.children.is_stopped() {
-            return self.yielded(generation, ended, ctx);
+        let (end, mut ending) = self.assess(generation, ended);
+        for step in steps(end) {
+            self.take_end_step(*step, &mut ending, ctx);
         }
-        let server = self.server(generation);
+    }
+
+    /// Determines what the end of a connection means. The journal determines the outcomes of its events, which are no
+    /// failures of the connection then.
+    fn assess(&mut self, generation: Generation, mut ended: Ended) -> (End, Ending) {
+        let (server, connection) = (self.server(generation), self.children.connection(generation));
         let (reason, unsettled) = (reply::reason(&ended.failure), ended.left());
-        let elsewhere = self.report_loss(generation, &ended.failure);
-        self.note_loss(generation, &ended);
         let recovered = self.recover(&mut ended, &server);
+        let had_journal = recovered.is_some();
+        let is_moved = ended.is_yielded && ended.verdict.is_none() && self.moving.is_yielding();
+        let (end, next) = if is_moved && !self.children.is_stopped() {
+            (End::Moved, Next::Nothing)
+        } else {
+            let next = self.decide(generation, &ended, recovered.as_ref());
+            (End::new(&next, self.children.is_stopped(), self.has_other(&next)), next)
+        };
+        let (elsewhere, outcomes) = (None, Run::default());
+        let ending = Ending {
+            generation,
+            ended,
+            server,
+            connection,
+            recovered,
+            had_journal,
+            next,
+            reason,
+            unsettled,
+            elsewhere,
+            outcomes,
+        };
+        (end, ending)
+    }
+
+    /// Determines whether the client stays, and counts the loss for the backoff.
+    fn decide(&mut self, generation: Generation, ended: &Ended, recovered: Option<&Recovered>) -> Next {
         let (settings, keeps_client) = (self.plan.settings(), self.links.keeps_client);
         let (now, chance) = (Instant::now(), rand::random());
-        let next = self.children.ended(generation, &ended.failure, now, chance, |connection| {
-            match (&ended.verdict, recovered.as_ref().and_then(|recovered| recovered.pass_on)) {
+        self.children.ended(generation, &ended.failure, now, chance, |connection| {
+            match (&ended.verdict, recovered.and_then(|recovered| recovered.pass_on)) {
                 (Some(frame), _) => Fate::End(SessionEnd::Pass(Some(frame.clone()))),
                 (None, Some(code)) => {
                     let frame = CloseFrame::new(code, ended.failure.detail.as_str());
@@ -62,49 +115,63 @@ impl Supervisor {
                 }
                 (None, None) => loss::fate(&ended.failure, connection, settings, keeps_client),
             }
-        });
-        self.held.ended(generation);
-        match next {
-            Next::Nothing => {
-                let mut outcomes = self.outcomes(ended, recovered, &server);
-                outcomes.extend(self.give_up_if_stopped());
-                self.send_back(outcomes);
+        })
+    }
+
+    /// Whether a move has another connection that may take the place of a lost one. A session that is closed because
+    /// the upstream is given up uses none.
+    fn has_other(&self, next: &Next) -> bool {
+        let Next::Redial(_, verdict) = next else { return false };
+        let is_over = verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close;
+        self.moving.has_other() && !is_over
+    }
+
+    fn take_end_step(&mut self, step: Step, ending: &mut Ending, ctx: &mut Context<Self>) {
+        let generation = ending.generation;
+        match step {
+            Step::ReportLoss => ending.elsewhere = self.report_loss(ending),
+            Step::NoteLoss => self.note_loss(ending),
+            Step::EndSpan => self.held.ended(generation),
+            Step::Keep => self.keep_left(generation, &mut ending.ended, ctx),
+            Step::SettleSpan => self.held.settled(generation),
+            Step::FailKept => ending.outcomes.extend(self.fail_kept()),
+            Step::Settle => self.settle(ending),
+            Step::GiveUp => ending.outcomes.extend(self.give_up()),
+            Step::Send => self.send_back(mem::take(&mut ending.outcomes)),
+            Step::Detach => _ = self.attach(None),
+            Step::Beat if ending.had_journal => self.beat(ctx),
+            Step::Beat => {}
+            Step::TakeOther => {
+                let step = self.moving.ended();
+                self.take_step(step, ctx);
             }
-            Next::EndSession(end) => self.end_session(end, ended, recovered, &server),
-            Next::Redial(redial, verdict) => {
-                self.keep_left(generation, &mut ended, ctx);
-                self.held.settled(generation);
-                let is_outage = recovered.is_some();
-                let outcomes = self.outcomes(ended, recovered, &server);
-                self.send_back(outcomes);
-                if redial == Redial::Automatic {
-                    self.attach(None);
-                }
-                if is_outage {
-                    self.beat(ctx);
-                }
-                let lost = Lost { generation, redial, verdict, reason: &reason, unsettled };
-                self.replace_or_redial(lost, elsewhere, ctx);
+            Step::Log => self.log_replaced(ending),
+            Step::EndMove => {
+                self.stop_moving();
+                self.fail_moving();
             }
+            Step::Redial => self.redial_lost(ending, ctx),
+            Step::EndSession => self.end_session(ending),
         }
     }
 
-    /// Has the lost connection replaced: by that of a move, or by the next one. `elsewhere` is a place at another endpoint
-    /// for the latter, if the server has ended the connection because it stops.
-    fn replace_or_redial(&mut self, mut lost: Lost<'_>, elsewhere: Option<Lease>, ctx: &mut Context<Self>) {
-        let is_own = lost.redial == Redial::Automatic;
-        if is_own && self.replace_lost(&lost, ctx) {
-            return;
-        }
-        if is_own {
-            self.fail_moving();
-        }
+    /// Has the server dialed again, without delay at a place that was reserved at another endpoint.
+    fn redial_lost(&mut self, ending: &mut Ending, ctx: &mut Context<Self>) {
+        let elsewhere = ending.elsewhere.take();
+        let Some(mut lost) = ending.lost() else { return };
         let Verdict { attempt, gives_up, .. } = lost.verdict;
-        if let Some(elsewhere) = elsewhere.filter(|_| is_own && attempt == 1 && !gives_up && self.may_hurry())
-        {
+        let is_first = lost.redial == Redial::Automatic && attempt == 1 && !gives_up;
+        if let Some(elsewhere) = elsewhere.filter(|_| is_first && self.may_hurry()) {
             (self.lease, lost.verdict.delay) = (Some(elsewhere), Duration::ZERO);
         }
         self.redial_later(&lost, ctx);
+    }
+
+    fn log_replaced(&self, ending: &Ending) {
+        if let Some(lost) = ending.lost() {
+            let verdict = Verdict { delay: Duration::ZERO, gives_up: false, ..lost.verdict };
+            self.log_restart(&Lost { verdict, ..lost });
+        }
     }
 
     /// Whether a reconnect may be made without delay; records that it is. It is once within `restart.max`: servers that
@@ -120,8 +187,9 @@ impl Supervisor {
 
     /// Reports the loss of an established connection to the upstream. A failed dial has been reported
     /// already. If the server has ended it because it stops or restarts, returns another one.
-    fn report_loss(&self, generation: Generation, failure: &Failure) -> Option<Lease> {
-        let child = self.children.get(generation).filter(|child| child.connection().was_up)?;
+    fn report_loss(&self, ending: &Ending) -> Option<Lease> {
+        let (generation, failure) = (ending.generation, &ending.ended.failure);
+        let child = self.children.get(generation).filter(|_| ending.connection.was_up)?;
         let (upstream, endpoint) = (self.plan.upstream(), &child.destination().endpoint);
         upstream.report_end(endpoint, failure);
         let leaves = child.is_own() && matches!(failure.kind, FailureKind::Closed(Some(1001 | 1012)));
@@ -130,27 +198,25 @@ impl Supervisor {
 
     /// Records the loss of a connection to the route's own upstream, for the notice at the next one. A journal makes
     /// the notices of its session itself.
-    pub(super) fn note_loss(&mut self, generation: Generation, ended: &Ended) {
-        if self.has_journal() {
-            return;
-        }
-        let connection = self.children.get(generation).map(Child::connection);
-        if connection.is_some_and(|connection| connection.is_main && connection.was_up) {
-            self.last_event = ended.last_written.or(self.last_event);
+    fn note_loss(&mut self, ending: &Ending) {
+        let Connection { is_main, was_up, .. } = ending.connection;
+        if is_main && was_up && !self.has_journal() {
+            self.last_event = ending.ended.last_written.or(self.last_event);
             let since = self.replaced.map_or_else(Instant::now, |replaced| replaced.since);
             self.replaced = Some(Replaced { since, last_event: self.last_event });
         }
     }
 
-    /// The outcomes of a connection's events: first, in stream mode, the failure that names the last event written, then
-    /// those of the events themselves, oldest first. With a journal, the outcomes of written events take the place of
-    /// the first one.
-    pub(super) fn outcomes(&mut self, ended: Ended, recovered: Option<Recovered>, server: &Arc<str>) -> Run {
-        let Ended { failure, is_yielded, unsettled, unwritten, waiting, last_written, .. } = ended;
-        let streaming = self.plan.settings().exchange == ExchangeMode::Stream && recovered.is_none();
+    /// Gives a connection's events their outcomes: first, in stream mode, the failure that names the last event
+    /// written, then those of the events themselves, oldest first. With a journal, the outcomes of written events take
+    /// the place of the first one.
+    fn settle(&mut self, ending: &mut Ending) {
+        let (recovered, server) = (ending.recovered.take(), &ending.server);
+        let Ended { failure, is_yielded, last_written, .. } = &ending.ended;
+        let streaming = self.plan.settings().exchange == ExchangeMode::Stream && !ending.had_journal;
         let mut outcomes = Run::default();
         // A connection that we closed needs no notice.
-        if let Some(event) = last_written
+        if let Some(event) = *last_written
             && streaming
             && !is_yielded
             && failure.kind != FailureKind::Draining
@@ -159,14 +225,17 @@ impl Supervisor {
             outcomes.fail(Failed { ticket: None, event, failure, correlation: None });
         }
         outcomes.extend(recovered.map(|recovered| recovered.outcomes).unwrap_or_default());
-        unsettled.into_iter().for_each(|lost| outcomes.fail(fail_unsettled(lost, server, &failure)));
-        for unsent in [unwritten, waiting] {
+        let failure = failure.clone();
+        for lost in mem::take(&mut ending.ended.unsettled) {
+            outcomes.fail(fail_unsettled(lost, server, &failure));
+        }
+        for unsent in [mem::take(&mut ending.ended.unwritten), mem::take(&mut ending.ended.waiting)] {
             self.shape(unsent, server, &failure, &mut outcomes);
         }
         if outcomes.failures().next().is_none() && failure.kind.loses_message() {
             outcomes.fail(self.lost_push(failure.for_event(server, Written::Whole)));
         }
-        outcomes
+        ending.outcomes.extend(outcomes);
     }
 
     /// The error reply for a server's message that could not be decoded and that answers no event.
@@ -187,35 +256,25 @@ impl Supervisor {
     }
 
     /// Ends the session because of this connection. No further connection is made.
-    fn end_session(
-        &mut self,
-        end: SessionEnd,
-        ended: Ended,
-        recovered: Option<Recovered>,
-        server: &Arc<str>,
-    ) {
-        let (reason, last_written) = (reply::reason(&ended.failure), ended.last_written);
-        let unsettled = ended.left();
-        let mut outcomes = self.fail_kept();
-        outcomes.extend(self.outcomes(ended, recovered, server));
-        outcomes.extend(self.give_up());
+    fn end_session(&mut self, ending: &mut Ending) {
+        let Next::EndSession(end) = mem::replace(&mut ending.next, Next::Nothing) else { return };
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
+        let last_written = ending.ended.last_written.filter(|_| streaming);
+        let outcomes = mem::take(&mut ending.outcomes);
         let (frame, loss) = match end {
             SessionEnd::Pass(frame) => (frame, None),
-            SessionEnd::Close(frame) => {
-                let loss = loss::gap(outcomes.failures(), last_written.filter(|_| streaming));
-                (Some(frame), Some(loss))
-            }
+            SessionEnd::Close(frame) => (Some(frame), Some(loss::gap(outcomes.failures(), last_written))),
         };
         // A close that is passed on is the application's decision, not a fault.
         let level = if loss.is_some() { log::Level::Warn } else { log::Level::Info };
         log::log!(
             level,
-            "upstream ended session={} upstream={} close={} reason={} unsettled={unsettled}",
+            "upstream ended session={} upstream={} close={} reason={} unsettled={}",
             self.links.tracker,
             self.plan.settings().name,
             frame.as_ref().map_or(1005, |frame| frame.code),
-            Quoted(&reason),
+            Quoted(&ending.reason),
+            ending.unsettled,
         );
         self.send_end(UpstreamEnd { frame: frame.clone(), loss }, outcomes);
         self.stop_upstream(frame.as_ref());

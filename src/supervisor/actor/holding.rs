@@ -149,8 +149,8 @@ impl Supervisor {
         self.await_deadline(ctx);
     }
 
-    /// Makes the events fail that only a move has kept, because there is no connection to move to. Later events fail as they
-    /// arrive.
+    /// Makes the events fail that only a move has kept, because there is no connection to move to. Later events fail as
+    /// they arrive.
     pub(super) fn fail_moving(&mut self) {
         if self.hold().is_none() {
             let outcomes = self.fail_kept();

@@ -9,14 +9,12 @@ use std::{
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
 
-use super::{Lost, Supervisor};
+use super::Supervisor;
 use crate::{
-    connector::{Ended, Generation, Start, Yield, dismiss},
+    connector::{Generation, Start, Yield, dismiss},
     flow::{Edge, Mark},
     log::Quoted,
-    settings::OnGiveUp,
     supervisor::{
-        Verdict,
         child::{Child, Redial},
         moving::Step,
     },
@@ -77,8 +75,8 @@ impl Supervisor {
         }
     }
 
-    /// The output's mark has arrived behind all events that it sent to the connector. It may come from the output itself,
-    /// if the connector's mailbox did not take it.
+    /// The output's mark has arrived behind all events that it sent to the connector. It may come from the output
+    /// itself, if the connector's mailbox did not take it.
     pub(super) fn mark_arrived(&mut self, mark: Mark, ctx: &mut Context<Self>) {
         let step = self.moving.marked(mark);
         self.take_step(step, ctx);
@@ -141,34 +139,6 @@ impl Supervisor {
             }
             None => self.dismiss(other),
         }
-    }
-
-    /// The connector has served its events and closed its connection: the other connection takes its place.
-    pub(super) fn yielded(&mut self, generation: Generation, mut ended: Ended, ctx: &mut Context<Self>) {
-        self.held.ended(generation);
-        self.held.settled(generation);
-        self.note_loss(generation, &ended);
-        let server = self.server(generation);
-        let recovered = self.recover(&mut ended, &server);
-        let outcomes = self.outcomes(ended, recovered, &server);
-        self.send_back(outcomes);
-        let step = self.moving.ended();
-        self.take_step(step, ctx);
-    }
-
-    /// The session's connection was lost during a move: the other connection takes its place, at once or when its dial
-    /// ends. Returns false if there is none, or if the session ends because the upstream is given up.
-    pub(super) fn replace_lost(&mut self, lost: &Lost<'_>, ctx: &mut Context<Self>) -> bool {
-        if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
-            return false;
-        }
-        let step = self.moving.ended();
-        let is_replaced = self.take_step(step, ctx);
-        if is_replaced {
-            let verdict = Verdict { delay: Duration::ZERO, gives_up: false, ..lost.verdict };
-            self.log_restart(&Lost { verdict, ..*lost });
-        }
-        is_replaced
     }
 
     /// The attached connector has been released: a move is over.

@@ -122,22 +122,35 @@ impl Supervisor {
 
     // --- An outage
 
+    /// The message that the upstream would get for an event, which the journal reads; `None` if the supervisor does not
+    /// have the journal, or the codec cannot encode the event.
+    pub(super) fn message(&mut self, envelope: &Envelope) -> Option<Message> {
+        let Some(Recovering { journal: Some(_), shaper, .. }) = &mut self.recovering else { return None };
+        shaper.message(&envelope.event)
+    }
+
     /// Answers an event for the route's own upstream that only checks whether the peer is alive, and accepts one that
-    /// need not arrive. Returns any other event.
-    pub(super) fn keep_alive(&mut self, envelope: Envelope, outcomes: &mut Run) -> Option<Envelope> {
-        let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
+    /// need not arrive. Returns any other event. `message` is that of the event.
+    pub(super) fn keep_alive(
+        &mut self,
+        envelope: Envelope,
+        message: Option<&Message>,
+        outcomes: &mut Run,
+    ) -> Option<Envelope> {
+        let (Some(Recovering { journal: Some(held), shaper, .. }), Some(message)) =
+            (&mut self.recovering, message)
+        else {
             return Some(envelope);
         };
         // A held event may be the beginning of the packet.
         if !held.journal.has_whole_messages() && !self.held.is_empty() {
             return Some(envelope);
         }
-        let Some(message) = shaper.message(&envelope.event) else { return Some(envelope) };
-        if held.journal.is_dispensable(&message) {
+        if held.journal.is_dispensable(message) {
             envelope.ticket.settle(AckStatus::Delivered);
             return None;
         }
-        let Some(reply) = held.journal.keepalive(&message) else { return Some(envelope) };
+        let Some(reply) = held.journal.keepalive(message) else { return Some(envelope) };
         match shaper.answer(reply, envelope.ticket) {
             Ok(answer) => outcomes.answer(answer),
             Err(ticket) => ticket.settle(AckStatus::failed(Failure::not_connected())),
@@ -153,21 +166,44 @@ impl Supervisor {
         failure: &Failure,
         outcomes: &mut Run,
     ) {
-        let text = reply::text(&failure.for_event(server, Written::Nothing));
         for envelope in envelopes {
-            if let Some(envelope) = self.shaped(envelope, &text, outcomes) {
-                outcomes.fail(fail_unsent(envelope, server, failure));
+            let message = self.message(&envelope);
+            self.shape_one(envelope, message.as_ref(), (server, failure), outcomes);
+        }
+    }
+
+    /// Makes one such event fail. `message` is that of the event.
+    pub(super) fn shape_one(
+        &mut self,
+        envelope: Envelope,
+        message: Option<&Message>,
+        (server, failure): (&Arc<str>, &Failure),
+        outcomes: &mut Run,
+    ) {
+        let unshaped = match message {
+            Some(message) => {
+                let text = reply::text(&failure.for_event(server, Written::Nothing));
+                self.shaped(envelope, message, &text, outcomes)
             }
+            None => Some(envelope),
+        };
+        if let Some(envelope) = unshaped {
+            outcomes.fail(fail_unsent(envelope, server, failure));
         }
     }
 
     /// Gives an event the outcome that the client's protocol has for it. Returns an event for which it has none.
-    fn shaped(&mut self, envelope: Envelope, text: &str, outcomes: &mut Run) -> Option<Envelope> {
+    fn shaped(
+        &mut self,
+        envelope: Envelope,
+        message: &Message,
+        text: &str,
+        outcomes: &mut Run,
+    ) -> Option<Envelope> {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
             return Some(envelope);
         };
-        let Some(message) = shaper.message(&envelope.event) else { return Some(envelope) };
-        let reply = match held.journal.offline(&message, text) {
+        let reply = match held.journal.offline(message, text) {
             Offline::Done(None) => {
                 envelope.ticket.settle(AckStatus::Delivered);
                 return None;

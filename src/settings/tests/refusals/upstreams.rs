@@ -89,6 +89,17 @@ const RECOVERY_LINES: &[WrongLine] = &[
     ),
     (
         "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, id = \"id\", resume = \"since\" }]\n\
+         recovery.data = [{ when = { op = \"data\" }, id = \"id\" }]",
+        "(/etc/towline.toml): a pattern of `data` has no `cursor`, and one of `open` has `resume`",
+    ),
+    (
+        "upstream.echo",
+        "recovery.open = [{ when = { op = \"sub\" }, id = \"id\", resume = \"since\" }]",
+        "(/etc/towline.toml): a pattern of `data` has no `cursor`, and one of `open` has `resume`",
+    ),
+    (
+        "upstream.echo",
         "recovery.data = [{ when = { op = \"data\" }, id = \"id\" }]",
         "(/etc/towline.toml): needs recovery.hello or recovery.open",
     ),

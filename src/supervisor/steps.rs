@@ -1,0 +1,226 @@
+//! What the supervisor does when a connection has ended.
+//!
+//! No actors, sockets or clocks are used here. [`steps`] is the whole order; the actor takes one step after the other.
+
+use super::{child, children::Next};
+
+/// The end of a connection, as far as the steps depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The session moves: the connector has served its events, and has closed its connection.
+    Moved,
+    /// The session has stopped its upstream side before.
+    Stopped,
+    /// The session no longer has the server of the connector.
+    Forgotten,
+    /// The session ends with the connection.
+    Session,
+    /// The connection was lost, and the client stays.
+    Lost(Successor),
+}
+
+/// What takes the place of a lost connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Successor {
+    /// The other connection of a move, which is dialed already.
+    Other,
+    /// The connection of the next attempt.
+    Redial,
+    /// The connection that an event causes, to a server that it names by `$url`.
+    OnDemand,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The upstream hears of the loss, and may reserve a place at another endpoint.
+    ReportLoss,
+    /// The gap notice of the next connection gets its begin.
+    NoteLoss,
+    /// The connector's span of the output loses its connection.
+    EndSpan,
+    /// Events of which nothing was written are kept, if they may be.
+    Keep,
+    /// The connector returns no further event of what it got before its mark.
+    SettleSpan,
+    /// Events that wait for a connection fail.
+    FailKept,
+    /// The connection's events get their outcomes.
+    Settle,
+    /// The journal's events get their outcomes.
+    GiveUp,
+    /// The outcomes go to the client.
+    Send,
+    /// The output is switched to the supervisor.
+    Detach,
+    /// If the connection had the journal, the heartbeats of the client's protocol begin.
+    Beat,
+    /// The other connection of a move takes the place of this one.
+    TakeOther,
+    /// The restart is logged.
+    Log,
+    /// The move ends without a connection. Events fail that only the move has kept.
+    EndMove,
+    /// The server is dialed again, after the delay or by an event.
+    Redial,
+    /// The session drains, and gets the outcomes with that order. The other connections are closed.
+    EndSession,
+}
+
+impl End {
+    /// The end of a connection that is not moved. `next` is what it requires, `is_stopped` whether the session has
+    /// stopped its upstream side, and `has_other` whether a move has another connection, which the session may use.
+    pub fn new(next: &Next, is_stopped: bool, has_other: bool) -> Self {
+        match next {
+            Next::Nothing if is_stopped => Self::Stopped,
+            Next::Nothing => Self::Forgotten,
+            Next::EndSession(_) => Self::Session,
+            Next::Redial(child::Redial::OnDemand, _) => Self::Lost(Successor::OnDemand),
+            Next::Redial(child::Redial::Automatic, _) if has_other => Self::Lost(Successor::Other),
+            Next::Redial(child::Redial::Automatic, _) => Self::Lost(Successor::Redial),
+        }
+    }
+}
+
+/// The steps after the end of a connection, in their order.
+///
+/// - An event is kept, or gets its outcome, before the output is switched: later events find no connection then, and
+///   their outcomes follow.
+/// - Unwritten events are kept before the span is settled: the next connector may be released after that.
+/// - Events that only a move has kept fail before the server is dialed again: later events fail as they arrive.
+pub fn steps(end: End) -> &'static [Step] {
+    use Step::*;
+    match end {
+        End::Moved => &[EndSpan, SettleSpan, NoteLoss, Settle, Send, TakeOther],
+        End::Stopped => &[EndSpan, Settle, GiveUp, Send],
+        End::Forgotten => &[EndSpan, Settle, Send],
+        End::Session => &[ReportLoss, EndSpan, FailKept, Settle, GiveUp, EndSession],
+        End::Lost(Successor::Other) => {
+            &[ReportLoss, NoteLoss, EndSpan, Keep, SettleSpan, Settle, Send, Detach, Beat, TakeOther, Log]
+        }
+        End::Lost(Successor::Redial) => {
+            &[ReportLoss, NoteLoss, EndSpan, Keep, SettleSpan, Settle, Send, Detach, Beat, EndMove, Redial]
+        }
+        End::Lost(Successor::OnDemand) => &[ReportLoss, Settle, Send, Redial],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Step::*, *};
+    use crate::supervisor::{Verdict, loss::SessionEnd};
+
+    const ENDS: [End; 7] = [
+        End::Moved,
+        End::Stopped,
+        End::Forgotten,
+        End::Session,
+        End::Lost(Successor::Other),
+        End::Lost(Successor::Redial),
+        End::Lost(Successor::OnDemand),
+    ];
+
+    /// The place of a step, if it is one of these.
+    fn place(steps: &[Step], wanted: Step) -> Option<usize> {
+        steps.iter().position(|step| *step == wanted)
+    }
+
+    #[test]
+    fn what_follows_depends_on_the_server_the_client_and_the_move() {
+        let verdict = Verdict { delay: Duration::ZERO, attempt: 1, gives_up: false, probing: false };
+        let redial = |redial| Next::Redial(redial, verdict);
+        let (automatic, on_demand) = (child::Redial::Automatic, child::Redial::OnDemand);
+        let pass = || Next::EndSession(SessionEnd::Pass(None));
+        let table = [
+            (Next::Nothing, true, false, End::Stopped),
+            (Next::Nothing, true, true, End::Stopped),
+            (Next::Nothing, false, false, End::Forgotten),
+            (Next::Nothing, false, true, End::Forgotten),
+            (pass(), false, false, End::Session),
+            (pass(), false, true, End::Session),
+            (redial(automatic), false, false, End::Lost(Successor::Redial)),
+            (redial(automatic), false, true, End::Lost(Successor::Other)),
+            (redial(on_demand), false, false, End::Lost(Successor::OnDemand)),
+            (redial(on_demand), false, true, End::Lost(Successor::OnDemand)),
+        ];
+        for (next, is_stopped, has_other, end) in table {
+            assert_eq!(End::new(&next, is_stopped, has_other), end, "{next:?} {has_other}");
+        }
+    }
+
+    /// For each end: how the connection's events and the kept ones end, and what takes the place of the connection.
+    #[test]
+    fn each_end_has_its_steps() {
+        let table: [(End, &[Step], &[Step]); 7] = [
+            (End::Moved, &[TakeOther], &[Keep, FailKept, Log, Redial, EndSession, ReportLoss]),
+            (End::Stopped, &[GiveUp], &[Keep, TakeOther, Redial, EndSession, Detach]),
+            (End::Forgotten, &[], &[Keep, GiveUp, TakeOther, Redial, EndSession, Detach]),
+            (End::Session, &[FailKept, GiveUp, EndSession], &[Keep, TakeOther, Redial, Send]),
+            (
+                End::Lost(Successor::Other),
+                &[Keep, Detach, TakeOther, Log],
+                &[FailKept, EndMove, Redial, EndSession],
+            ),
+            (
+                End::Lost(Successor::Redial),
+                &[Keep, Detach, EndMove, Redial],
+                &[FailKept, TakeOther, EndSession],
+            ),
+            (End::Lost(Successor::OnDemand), &[Redial], &[Keep, Detach, TakeOther, EndMove, EndSession]),
+        ];
+        assert_eq!(table.map(|(end, ..)| end), ENDS);
+        for (end, with, without) in table {
+            let steps = steps(end);
+            assert!(with.iter().all(|step| steps.contains(step)), "{end:?}: {steps:?}");
+            assert!(!without.iter().any(|step| steps.contains(step)), "{end:?}: {steps:?}");
+        }
+    }
+
+    /// No event is left without outcome, and no outcome is left behind.
+    #[test]
+    fn each_end_settles_its_events_once_and_sends_their_outcomes_after_that() {
+        for end in ENDS {
+            let steps = steps(end);
+            let count = |wanted| steps.iter().filter(|step| **step == wanted).count();
+            assert_eq!((count(Settle), count(Send) + count(EndSession)), (1, 1), "{end:?}");
+            let sent = place(steps, Send).or(place(steps, EndSession));
+            for step in [FailKept, Settle, GiveUp] {
+                assert!(place(steps, step) < sent, "{end:?}: {step:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_steps_that_depend_on_each_other_holds() {
+        let order = [
+            // The span has no connection while its events are kept, and is complete only with them.
+            (EndSpan, Keep),
+            (Keep, SettleSpan),
+            // What is kept has no outcome.
+            (Keep, Settle),
+            // Later events find no connection, so that their outcomes follow.
+            (Send, Detach),
+            (Send, EndMove),
+            // The next connection finds the gap, the events and the output as they are then.
+            (NoteLoss, TakeOther),
+            (NoteLoss, Redial),
+            (SettleSpan, TakeOther),
+            (SettleSpan, Redial),
+            (Detach, TakeOther),
+            (Detach, Redial),
+            // The redial uses the place that the report has reserved.
+            (ReportLoss, Redial),
+            // Later events fail as they arrive.
+            (EndMove, Redial),
+        ];
+        for (first, second) in order {
+            let places = ENDS.map(|end| (place(steps(end), first), place(steps(end), second)));
+            let both = places.into_iter().filter_map(|(first, second)| first.zip(second));
+            let both: Vec<_> = both.collect();
+            assert!(!both.is_empty(), "{first:?} and {second:?}");
+            assert!(both.iter().all(|(first, second)| first < second), "{first:?} before {second:?}");
+        }
+    }
+}
