@@ -3,6 +3,7 @@
 use std::{
     io::ErrorKind,
     net::{TcpListener, TcpStream},
+    time::Duration,
 };
 
 use crate::harness::*;
@@ -127,4 +128,17 @@ fn websocat_talks_to_an_upstream() {
         assert_eq!(websocat.line(), line);
     }
     assert_eq!(upstream.conn(1).texts(), ["one\n", "two\n"]);
+}
+
+/// A listener has a second descriptor, as in a process that another test starts meanwhile.
+#[test]
+fn a_port_is_listened_on_once_its_last_listener_is_gone() {
+    let port = Port::take();
+    let inherited = port.listen().try_clone().unwrap();
+    let closing = std::thread::spawn(move || {
+        pause(Duration::from_millis(50));
+        drop(inherited);
+    });
+    port.listen();
+    closing.join().unwrap();
 }

@@ -14,7 +14,7 @@ mod upstream;
 mod websocat;
 
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
     sync::{Condvar, Mutex},
     time::{Duration, Instant},
@@ -147,9 +147,18 @@ impl Port {
         format!("ws://{}", self.addr)
     }
 
-    /// Listens on the port.
+    /// Listens on the port. A listener that was closed just before may still exist: a process that another test starts
+    /// has the descriptors of this one until its program is loaded.
     pub fn listen(&self) -> TcpListener {
-        TcpListener::bind(self.addr).unwrap()
+        let mut listener = None;
+        wait_for("the port to be free", PATIENCE, || {
+            listener = match TcpListener::bind(self.addr) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => None,
+                bound => Some(bound.unwrap()),
+            };
+            listener.is_some()
+        });
+        listener.unwrap()
     }
 }
 

@@ -6,7 +6,7 @@ mod handshake;
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
@@ -189,7 +189,9 @@ impl TestUpstream {
 
     /// Stops listening. Connections stay open.
     pub fn stop_listening(&self) {
-        if let Some(acceptor) = self.acceptor.lock().unwrap().take() {
+        // A test that fails while it starts the upstream drops it as well.
+        let acceptor = self.acceptor.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(acceptor) = acceptor {
             acceptor.stopped.store(true, Ordering::SeqCst);
             // Wakes the acceptor, which then sees the flag.
             let _ = TcpStream::connect(self.addr());
