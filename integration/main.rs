@@ -40,6 +40,7 @@ mod headers;
 mod health;
 mod hold;
 mod journal_chaos;
+mod keepalives;
 mod lang;
 mod language;
 mod lifetimes;

@@ -215,33 +215,6 @@ fn an_event_during_an_outage_fails_in_the_clients_protocol() {
 }
 
 #[test]
-fn a_keepalive_during_an_outage_is_answered() {
-    let upstream = TestUpstream::silent();
-    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), GRAPHQL)).expect_restarts();
-    let mut client = proxy.client();
-    client.text(r#"{"type":"connection_init"}"#);
-    heard(&upstream.conn(0), 1);
-    upstream.stop(Death::Reset);
-    proxy.wait_log("connector restart session=1:0");
-    client.text(r#"{"type":"pong"}"#);
-    assert_eq!(client.ask(r#"{"type":"ping"}"#), r#"{"type":"pong"}"#);
-}
-
-#[test]
-fn heartbeats_reach_the_client_during_an_outage() {
-    let upstream = TestUpstream::silent();
-    let proxy =
-        Proxy::start(&Settings::recovering(&upstream.url(), r#"preset = "action-cable""#)).expect_restarts();
-    let mut client = proxy.client();
-    upstream.conn(0).text(r#"{"type":"welcome"}"#);
-    assert_eq!(client.recv_text(), r#"{"type":"welcome"}"#);
-    upstream.stop(Death::Reset);
-    for _ in 0..2 {
-        assert_eq!(client.recv_json()["type"], "ping");
-    }
-}
-
-#[test]
 fn a_refused_login_is_passed_on() {
     let upstream = TestUpstream::silent();
     let proxy = Proxy::start(&Settings::recovering(&upstream.url(), GRAPHQL)).expect_restarts();

@@ -447,7 +447,7 @@ impl Connector {
         match message {
             DataMessage::Events(envelopes) if is_ended => self.report(Fact::Unsent(envelopes)),
             DataMessage::Events(envelopes) if self.can_send() => self.send_all(envelopes),
-            DataMessage::Events(envelopes) => self.waiting.push(envelopes),
+            DataMessage::Events(envelopes) => self.wait(envelopes),
             DataMessage::Mark(mark) if is_ended || self.can_send() => self.report(Fact::Marked(mark)),
             DataMessage::Mark(mark) => self.waiting.end_with(mark),
             DataMessage::Several(messages) => {

@@ -244,10 +244,11 @@ impl Supervisor {
         }
     }
 
-    fn proved(&mut self, generation: Generation) {
+    fn proved(&mut self, generation: Generation, ctx: &mut Context<Self>) {
         self.children.proved(generation);
         if self.children.get(generation).is_some_and(|child| child.redial() == Redial::Automatic) {
             self.early = 0;
+            self.end_beat(ctx);
         }
     }
 
@@ -312,7 +313,7 @@ impl Handler<Report> for Supervisor {
     fn handle(&mut self, Report { generation, fact }: Report, ctx: &mut Context<Self>) {
         match fact {
             Fact::Up(destination) => self.up(generation, destination, ctx),
-            Fact::Proved => self.proved(generation),
+            Fact::Proved => self.proved(generation, ctx),
             Fact::Ended(ended) => self.ended(generation, ended, ctx),
             Fact::Unsent(envelopes) => {
                 let failing = self.keep_unsent(generation, envelopes, ctx);

@@ -52,6 +52,11 @@ impl Recovering {
         matches!(&self.state, State::Lent(loan) if loan.is_ready())
     }
 
+    /// Whether the journal replays on this connection, so that the client's events wait.
+    pub(super) fn is_replaying(&self) -> bool {
+        matches!(self.state, State::Lent(_)) && !self.is_ready()
+    }
+
     /// Whether all messages that await an answer have it. With `strictly`, this includes those that may get none.
     pub(super) fn is_quiet(&mut self, strictly: bool) -> bool {
         self.journal()
@@ -138,6 +143,43 @@ impl Connector {
             }
         }
         self.run_journal(now);
+    }
+
+    /// Has events wait until they may be sent. During a replay, which may take long, the journal answers those that only
+    /// check whether the peer is alive: the client's library would close its connection otherwise.
+    pub(super) fn wait(&mut self, envelopes: Vec<Envelope>) {
+        let is_replaying = self.recovering.as_ref().is_some_and(|recovering| recovering.is_replaying());
+        if !is_replaying {
+            return self.waiting.push(envelopes);
+        }
+        for envelope in envelopes {
+            if let Some(envelope) = self.keep_alive(envelope) {
+                self.waiting.push(vec![envelope]);
+            }
+        }
+    }
+
+    /// Answers an event that only checks whether the peer is alive. Returns any other event.
+    fn keep_alive(&mut self, envelope: Envelope) -> Option<Envelope> {
+        let ConnectorState::Up(channel) = &mut self.state else { return Some(envelope) };
+        let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
+        let Some(SessionJournal { journal, .. }) = journal else { return Some(envelope) };
+        // An event that waits may be the beginning of the packet.
+        if !journal.has_whole_messages() && !self.waiting.is_empty() {
+            return Some(envelope);
+        }
+        let Envelope { event, .. } = &envelope;
+        let encoded = channel.encode(event.data.clone(), &event.meta, &mut self.messages);
+        // Without postprocessors, an event is one message.
+        let message = self.messages.pop().filter(|_| encoded.is_ok()).map(recorded);
+        self.messages.clear();
+        match message.and_then(|message| journal.keepalive(&message)) {
+            Some(reply) => {
+                self.deliver(reply, Some(envelope.ticket));
+                None
+            }
+            None => Some(envelope),
+        }
     }
 
     /// Makes an event fail that the journal cannot keep.
@@ -287,5 +329,10 @@ impl Handler<Lend> for Connector {
         }
         recovering.state = State::Lent(loan);
         self.run_journal(now);
+        let (events, mark) = self.waiting.take();
+        self.wait(events);
+        if let Some(mark) = mark {
+            self.waiting.end_with(mark);
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     event::EventNumber,
     failure::{Failure, FailureKind, Written},
     flow::{AckStatus, AckTracker, Cause, DataMessage, Edge, Envelope, Failed, Notice, Run, Ticket},
-    recovery::{self, Loss, Lost, Message, Offline, Output, Reason, Recovery},
+    recovery::{self, Heartbeat, Loss, Lost, Message, Offline, Output, Reason, Recovery},
     reply,
     supervisor::{
         child::{Child, Redial},
@@ -25,7 +25,9 @@ pub(super) struct Recovering {
     /// `None` while a connector has it.
     journal: Option<Box<SessionJournal>>,
     shaper: Shaper,
-    /// Sends heartbeats to the client during an outage.
+    /// The heartbeat that the client gets during an outage.
+    beat: Option<Heartbeat>,
+    /// Sends the next one.
     heartbeat: Option<SpawnHandle>,
     /// Whether the journal's events have failed, because the session ends.
     has_given_up: bool,
@@ -46,6 +48,7 @@ impl Recovering {
         Self {
             journal: Some(Box::new(SessionJournal::new(recovery))),
             shaper,
+            beat: None,
             heartbeat: None,
             has_given_up: false,
         }
@@ -69,9 +72,6 @@ impl Supervisor {
             return;
         };
         let Some(journal) = recovering.journal.take() else { return };
-        if let Some(heartbeat) = recovering.heartbeat.take() {
-            ctx.cancel_future(heartbeat);
-        }
         let loan = Loan::new(journal, own.generation(), Edge::to(&ctx.address()));
         Edge::to(connector).notify(Lend(loan));
     }
@@ -221,13 +221,15 @@ impl Supervisor {
         }
     }
 
-    /// Sends the heartbeat of the client's protocol, now and at its intervals, until a connection is up.
+    /// Sends the heartbeat of the client's protocol, now and at its intervals, until the upstream has sent something
+    /// after a replay.
     pub(super) fn beat(&mut self, ctx: &mut Context<Self>) {
         let is_over = self.children.is_stopped();
-        let Some(Recovering { journal: Some(held), shaper, heartbeat, .. }) = &mut self.recovering else {
-            return;
-        };
-        let Some(beat) = held.journal.heartbeat().filter(|_| !is_over).cloned() else { return };
+        let Some(Recovering { journal, shaper, beat, heartbeat, .. }) = &mut self.recovering else { return };
+        if let Some(held) = journal {
+            *beat = held.journal.heartbeat().cloned();
+        }
+        let Some(beat) = beat.as_ref().filter(|_| !is_over).cloned() else { return };
         if let Some(envelope) = shaper.push(beat.message) {
             self.links.back.notify(DataMessage::Events(vec![envelope]));
         }
@@ -237,6 +239,14 @@ impl Supervisor {
             });
         if let Some(earlier) = heartbeat.replace(ctx.spawn(next)) {
             ctx.cancel_future(earlier);
+        }
+    }
+
+    /// Ends the heartbeats, because the upstream sends its own.
+    pub(super) fn end_beat(&mut self, ctx: &mut Context<Self>) {
+        let heartbeat = self.recovering.as_mut().and_then(|recovering| recovering.heartbeat.take());
+        if let Some(heartbeat) = heartbeat {
+            ctx.cancel_future(heartbeat);
         }
     }
 
