@@ -25,7 +25,10 @@ fn an_old_connection_is_replaced_without_a_gap() {
         assert!(sent > 100, "{sent}");
         wait_for("all to end", PATIENCE, || upstream.live() == 0);
         assert_eq!(upstream.received(), sent, "nothing is sent twice");
-        let closed = ends(&upstream);
+        // A dial for a move that the end of its session has overtaken may end in any way.
+        let conns = (0..upstream.connections()).map(|index| upstream.conn(index));
+        let closed: Vec<_> =
+            conns.filter(|conn| !conn.messages().is_empty()).map(|conn| conn.wait_end()).collect();
         let moved = closed.iter().filter(|end| matches!(end, End::Close(1001, _))).count();
         assert!(closed.iter().all(|end| matches!(end, End::Close(1000 | 1001, _))), "{closed:?}");
         assert!(moved >= 16, "{moved}");

@@ -82,4 +82,4 @@ const rules = {
 };
 
 if (isServer) serve(listen);
-else await main(50_000, () => overOutages(`@rails/actioncable ${version('@rails/actioncable')}`, 'action-cable', (url) => new Client(url), rules));
+else await main(150_000, () => overOutages(`@rails/actioncable ${version('@rails/actioncable')}`, 'action-cable', (url) => new Client(url), rules));

@@ -75,4 +75,4 @@ const rules = {
 };
 
 if (isServer) serve(listen);
-else await main(50_000, () => overOutages(`ethers ${version('ethers')}`, 'json-rpc', (url) => new Client(url), rules));
+else await main(150_000, () => overOutages(`ethers ${version('ethers')}`, 'json-rpc', (url) => new Client(url), rules));

@@ -87,4 +87,4 @@ async function scenarios() {
 }
 
 if (isServer) serve(listen);
-else await main(50_000, scenarios);
+else await main(150_000, scenarios);

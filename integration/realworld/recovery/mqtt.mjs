@@ -106,4 +106,4 @@ async function scenarios() {
 }
 
 if (isServer) serve(listen);
-else await main(50_000, scenarios);
+else await main(150_000, scenarios);

@@ -85,4 +85,4 @@ const rules = {
 };
 
 if (isServer) serve(listen);
-else await main(50_000, () => overOutages(`openai ${version('openai')}`, 'openai-realtime', (url) => new Client(url), rules));
+else await main(150_000, () => overOutages(`openai ${version('openai')}`, 'openai-realtime', (url) => new Client(url), rules));

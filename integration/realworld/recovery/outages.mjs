@@ -14,7 +14,7 @@ const OUTAGES = [300, 1_500];
 // Messages of each subscription that a client must receive before and after each outage.
 const ENOUGH = 3;
 // What the proxy may need after the server listens, on a busy machine.
-const ALLOWED = 3_000;
+const ALLOWED = 10_000;
 // How often the servers send.
 export const TICK = 100;
 

@@ -46,7 +46,7 @@ class Client {
   constructor(url, nudged) {
     Object.assign(this, { socket: recording(), told: [], received: [[], []] });
     const { Socket } = load('phoenix');
-    this.phoenix = new Socket(`${url}/socket`, { transport: this.socket.WebSocket, heartbeatIntervalMs: 400, rejoinAfterMs: () => 50 });
+    this.phoenix = new Socket(`${url}/socket`, { transport: this.socket.WebSocket, heartbeatIntervalMs: 1_000, rejoinAfterMs: () => 50 });
     this.phoenix.onClose((event) => this.told.push(`close ${event.code}`));
     this.phoenix.onError((error) => this.told.push(`error ${error?.message ?? error}`));
     this.phoenix.connect();
@@ -89,4 +89,4 @@ async function scenarios() {
 }
 
 if (isServer) serve(listen);
-else await main(50_000, scenarios);
+else await main(150_000, scenarios);

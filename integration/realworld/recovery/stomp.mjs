@@ -101,4 +101,4 @@ const rules = {
 };
 
 if (isServer) serve(listen);
-else await main(50_000, () => overOutages(`@stomp/stompjs ${version('@stomp/stompjs')}`, 'stomp', (url) => new Client(url), rules));
+else await main(150_000, () => overOutages(`@stomp/stompjs ${version('@stomp/stompjs')}`, 'stomp', (url) => new Client(url), rules));

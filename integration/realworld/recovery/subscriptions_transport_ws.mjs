@@ -54,4 +54,4 @@ const rules = {
 const packages = `subscriptions-transport-ws ${version('subscriptions-transport-ws')}, graphql ${version('graphql')}`;
 
 if (isServer) serve(listen);
-else await main(50_000, () => overOutages(packages, 'graphql-ws', (url) => new Client(url), rules));
+else await main(150_000, () => overOutages(packages, 'graphql-ws', (url) => new Client(url), rules));
