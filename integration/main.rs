@@ -19,6 +19,7 @@ mod binding;
 mod breakers;
 mod chaos;
 mod checks;
+mod chosen;
 mod client_address;
 mod closing;
 mod codecs;

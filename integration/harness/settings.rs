@@ -97,11 +97,6 @@ impl Settings {
         })
     }
 
-    /// Whether a program sets `$url`.
-    fn chooses_servers(&self) -> bool {
-        self.keys.iter().any(|(key, value)| key.starts_with("pipeline.") && value.contains("let $url ="))
-    }
-
     /// Adds a pipeline.
     pub fn pipeline(self, name: &str, source: &str) -> Self {
         assert!(!source.contains("'''"));
@@ -131,15 +126,9 @@ impl Settings {
         for (key, value) in &self.keys {
             let upstream = key.strip_prefix("upstream.").and_then(|key| key.strip_suffix(".restart"));
             let is_idle = upstream.is_some_and(|upstream| !self.keeps_clients_of(upstream));
-            if is_idle && value == FAST {
-                continue;
+            if !(is_idle && value == FAST) {
+                text += &format!("{key} = {value}\n");
             }
-            // `rate` is refused where programs choose the server of each event.
-            let value = match value == FAST && self.chooses_servers() {
-                true => value.replace(", rate = 5000", ""),
-                false => value.clone(),
-            };
-            text += &format!("{key} = {value}\n");
         }
         for route in &self.routes {
             text += "\n[[route]]\n";

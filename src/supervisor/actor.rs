@@ -10,9 +10,10 @@ mod moving;
 mod recovering;
 mod redialing;
 
-use std::{sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use tokio::sync::Semaphore;
 
 use self::{moving::Place, recovering::Recovering};
 use super::{
@@ -60,6 +61,9 @@ pub struct Supervisor {
     timer: Option<SpawnHandle>,
     /// Waits that ended early, because an endpoint came up, since a connection last proved good.
     early: u32,
+    /// Admits one dial at a time to the wait for the pace of reconnects to servers that events name; `None` before the
+    /// first one.
+    pacing: Option<Rc<Semaphore>>,
     /// When a reconnect was last made without delay, because the server had closed the connection to stop.
     undelayed: Option<Instant>,
     /// The move to another connection of the route's own upstream.
@@ -117,6 +121,7 @@ impl Supervisor {
                 lease: None,
                 timer: None,
                 early: 0,
+                pacing: None,
                 undelayed: None,
                 moving: Moving::No,
                 movable: None,
@@ -159,11 +164,18 @@ impl Supervisor {
 
     /// Starts a connector with this generation, which `children` has assigned to a server.
     fn dial(&mut self, generation: Generation, ctx: &mut Context<Self>) -> Addr<Connector> {
-        let destination = self.destination(generation);
         let is_own = self.children.get(generation).is_some_and(Child::is_own);
+        let is_paced = self.children.is_paced(generation);
         let dialing = match is_own {
-            true => self.plan.dial(self.lease.take()),
-            false => self.plan.dial_at(destination),
+            true => match self.lease.take() {
+                None if is_paced => self.plan.dial_again(),
+                lease => self.plan.dial(lease),
+            },
+            false => {
+                let one = || Rc::new(Semaphore::new(1));
+                let pacing = is_paced.then(|| Rc::clone(self.pacing.get_or_insert_with(one)));
+                self.plan.dial_at(&self.destination(generation).url, pacing)
+            }
         };
         self.start_connector(generation, Start::Dialing(dialing), ctx)
     }

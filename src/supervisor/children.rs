@@ -29,6 +29,8 @@ pub struct Children<C> {
     last: Generation,
     /// Whether the session has stopped its upstream side, so that no further connection is made.
     stopped: bool,
+    /// Whether a server that an event named has made room for another one. What was known of its failures is forgotten.
+    has_replaced: bool,
     restart: Arc<Restart>,
 }
 
@@ -48,7 +50,7 @@ impl<C: Clone> Children<C> {
     /// without events for it. `restart` has the settings for restarting connections.
     pub fn new(own: Option<Target>, restart: Arc<Restart>) -> Self {
         let all = own.into_iter().map(|target| Child::new(target, Arc::clone(&restart))).collect();
-        Self { all, last: Generation::default(), stopped: false, restart }
+        Self { all, last: Generation::default(), stopped: false, has_replaced: false, restart }
     }
 
     // --- Questions
@@ -76,6 +78,12 @@ impl<C: Clone> Children<C> {
     /// Whether the server with this generation waits for its next connection.
     pub fn is_waiting(&self, generation: Generation) -> bool {
         self.get(generation).is_some_and(Child::is_waiting)
+    }
+
+    /// Whether the connection that begins with this generation keeps the pace of reconnects. The first connections to
+    /// the servers that events name do not, as long as there are at most `OTHERS_MAX`.
+    pub fn is_paced(&self, generation: Generation) -> bool {
+        self.get(generation).is_some_and(|child| child.is_waiting() || (self.has_replaced && !child.is_own()))
     }
 
     /// Facts about the connection with this generation. They change with [`Children::ended`].
@@ -219,6 +227,7 @@ impl<C: Clone> Children<C> {
                 Failure::connection(FailureKind::NotAllowed, detail)
             };
             self.all.swap_remove(idle.ok_or_else(full)?);
+            self.has_replaced = true;
         }
         self.all.push(Child::new(target, Arc::clone(&self.restart)));
         Ok(self.all.len() - 1)
@@ -332,7 +341,26 @@ mod tests {
         );
         assert!(matches!(start(&mut children, &other(99), now), Wanted::Dial(_)));
         assert!(children.get(third).is_none(), "the one without connection is gone");
+        assert!(children.is_paced(children.last), "its failures are forgotten, so the dial keeps the pace");
         assert!(children.get(Generation(1)).is_some(), "the route's own upstream is not counted");
+    }
+
+    #[test]
+    fn a_server_that_an_event_names_is_dialed_again_at_the_pace_of_reconnects() {
+        let (mut children, now) = (children(), Instant::now());
+        let begin = |children: &mut Children<String>, at| {
+            let Wanted::Dial(generation) = children.wanted(&other(0), at) else { panic!("no dial") };
+            let is_paced = children.is_paced(generation);
+            children.started(generation, generation.to_string());
+            (generation, is_paced)
+        };
+        let (first, is_paced) = begin(&mut children, now);
+        assert!(!is_paced, "the first connection is not paced, as that of a session is not");
+        children.lost(first, &Failure::not_connected(), now, 0.0);
+        let (second, is_paced) = begin(&mut children, now + SECOND);
+        assert!(is_paced);
+        assert!(comes_up(&mut children, second, now + SECOND));
+        assert!(!children.is_paced(second), "it is up");
     }
 
     #[test]

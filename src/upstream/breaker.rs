@@ -119,6 +119,11 @@ impl Breaker {
         Some(paid.checked_sub(BURST).unwrap_or(paid))
     }
 
+    /// Whether dials have begun that are not paid for.
+    pub fn owes(&self, now: Instant) -> bool {
+        self.paid.is_some_and(|paid| paid > now)
+    }
+
     /// How many dials the rate admits now; `None`: any number.
     pub fn rate_room(&self, limits: &BreakerLimits, now: Instant) -> Option<usize> {
         let part = Duration::from_secs(1) / limits.rate?;

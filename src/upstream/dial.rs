@@ -13,7 +13,11 @@ use std::{
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use awc::{BoxedSocket, Client};
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    sync::Semaphore,
+    time::timeout_at,
+};
 
 use super::{
     ClientPath, Destination, DialError, Endpoint, Lease, SessionKey, Upstream,
@@ -183,15 +187,34 @@ impl DialPlan {
         Dialing { dial, promise }
     }
 
-    /// Connects to a server that an event names, and that is not in the pool.
-    pub fn dial_at(&self, destination: &Destination) -> Dialing {
+    /// Connects again without a lease, at the pace of `restart.rate`: because an event names the upstream.
+    pub fn dial_again(&self) -> Dialing {
         let promise = Promise::default();
-        let (plan, destination, promised) = (self.clone(), destination.clone(), Rc::clone(&promise));
+        let (plan, promised) = (self.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
-            let lease = destination.endpoint.lease();
+            let end = Instant::now() + plan.settings().connect_timeout;
+            let lease = next_lease(&plan, &[], end, true).await?;
+            dial_pool(plan, Some(lease), Vec::new(), promised).await
+        });
+        Dialing { dial, promise }
+    }
+
+    /// Connects to a server that an event names, and that is not in the pool, within `connect_timeout` and the limits of
+    /// one endpoint; with `pacing`, at the pace of `restart.rate`. It admits one dial at a time to the wait for that, so
+    /// that a session that names many servers delays the reconnects of others as little as one that names one.
+    pub fn dial_at(&self, url: &UpstreamUrl, pacing: Option<Rc<Semaphore>>) -> Dialing {
+        let promise = Promise::default();
+        let (plan, url, promised) = (self.clone(), url.clone(), Rc::clone(&promise));
+        let dial = Box::pin(async move {
             let time = plan.settings().connect_timeout;
-            let limit = DialLimit { time, shown: time };
-            connect(&plan, lease, destination, &promised, limit).await
+            let end = Instant::now() + time;
+            let late = DialError::Timeout(time);
+            let Ok(Some(lease)) = timeout_at(end.into(), named_lease(&plan, &url, pacing, end)).await else {
+                return Err(late);
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            let destination = Destination { endpoint: Arc::clone(lease.endpoint()), url };
+            connect(&plan, lease, destination, &promised, DialLimit { time: left, shown: time }).await
         });
         Dialing { dial, promise }
     }
@@ -292,6 +315,21 @@ async fn next_lease(
         Err(DialError::Timeout(_)) => Err(late()),
         result => result,
     }
+}
+
+/// Waits for the turn to dial a server that an event names.
+async fn named_lease(
+    plan: &DialPlan,
+    url: &UpstreamUrl,
+    pacing: Option<Rc<Semaphore>>,
+    end: Instant,
+) -> Option<Lease> {
+    let _turn = match &pacing {
+        // The semaphore is never closed.
+        Some(pacing) => pacing.acquire().await.ok(),
+        None => None,
+    };
+    plan.upstream().acquire_named(url, pacing.is_some(), end).await
 }
 
 /// How long one dial may take.

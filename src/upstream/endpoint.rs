@@ -72,6 +72,11 @@ impl Endpoint {
         &self.url
     }
 
+    /// The sessions that wait for room.
+    pub(super) fn room(&self) -> &Arc<Queue> {
+        &self.room
+    }
+
     /// The number of connections that are up, of dials in progress, and of places that are reserved for dials.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Relaxed)

@@ -19,6 +19,7 @@
 //! * [`refused`]: the response of an upstream that refuses the handshake.
 //! * `check`: probes a server.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
+//! * `named`: servers that events name by `$url`, and their limits.
 //! * [`discovery`]: which endpoints there are; `own_urls`: their URLs.
 
 pub mod balance;
@@ -36,6 +37,7 @@ mod lines;
 mod monitor;
 mod mover;
 pub mod moves;
+mod named;
 mod own_urls;
 mod pacer;
 pub mod pool;
@@ -51,7 +53,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 pub use client_path::{ClientPath, PathError};
 pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
@@ -64,10 +66,17 @@ pub use mover::{Movable, Move, MoveSlot, Quiet};
 pub use pacer::Pacer;
 
 use self::{
+    named::Room,
     pool::{Begin, Pick},
-    shared::Shared,
+    shared::{BUSY_PAUSE, Shared, lock},
 };
-use crate::{failure::Failure, log::Quoted, net::Network, reply, settings};
+use crate::{
+    failure::Failure,
+    log::Quoted,
+    net::Network,
+    reply,
+    settings::{self, UpstreamUrl},
+};
 
 /// A configured upstream, with the state that all sessions share. Each configuration has one instance for each
 /// section `[upstream.NAME]`; the instances of a section share the pool.
@@ -175,6 +184,27 @@ impl Upstream {
             None => return false,
         }
         true
+    }
+
+    /// Reserves a place at a server that an event names, when it has room, and waits for its slots: that of the pace of
+    /// reconnects if `is_paced`, and that of the server's rate. Returns `None` if a slot is not before `end`, which is also
+    /// when the caller has to give up.
+    async fn acquire_named(&self, url: &UpstreamUrl, is_paced: bool, end: Instant) -> Option<Lease> {
+        let limits = || self.shared.settings().pool.breaker;
+        let mut lease = loop {
+            let room = lock(&self.shared.named).reserve(url, &limits(), Instant::now());
+            match room {
+                Room::Reserved(lease) => break lease,
+                Room::Full(waiter) => _ = timeout(BUSY_PAUSE, waiter).await,
+            }
+        };
+        if is_paced && !self.pace(end).await {
+            return None;
+        }
+        let slot = lock(&self.shared.named).slot(url, &limits(), Instant::now(), end)?;
+        sleep_until(slot.into()).await;
+        lease.begin();
+        Some(lease)
     }
 
     /// Waits from now on for the moment when the session may dial.

@@ -25,6 +25,7 @@ use super::{
     lines::{Line, Lines},
     mover::Mover,
     moves::Moves,
+    named::NamedServers,
     own_urls::OwnUrls,
     pool::{Begin, Change, EndpointState, Pick, Pool, ProbeStep, Wait},
     queue::{Queue, Waiter},
@@ -37,7 +38,7 @@ use crate::{
 };
 
 /// A dial that waits for room asks again after this long, in case the session that was woken has no use for the room.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The time between two looks at sessions that wait for the rate of an endpoint.
 const RATE_PAUSE: Duration = Duration::from_millis(10);
@@ -49,6 +50,8 @@ pub(super) struct Shared {
     /// Where the endpoints come from. Locked before the pool.
     discovery: Mutex<Discovery>,
     pool: Mutex<Pool>,
+    /// The servers that events name by `$url`.
+    pub(super) named: Mutex<NamedServers>,
     /// The URLs of the endpoints in the pool, for events, which must not wait for the pool. Changed while the pool is locked.
     own_urls: RwLock<OwnUrls>,
     /// Changes when the settings have changed.
@@ -88,6 +91,7 @@ impl Shared {
             room: Arc::clone(pool.room()),
             own_urls: RwLock::new(OwnUrls::of(pool.urls())),
             pool: Mutex::new(pool),
+            named: Mutex::default(),
             discovery: Mutex::new(Discovery::new(settings)),
             settings: Mutex::new(Arc::clone(settings)),
             configured: watch::Sender::new(()),

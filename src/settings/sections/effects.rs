@@ -6,9 +6,8 @@ use crate::{policy::HashKey, settings::read::Section};
 /// Keys of which one begins the description of a protocol.
 const DESCRIPTIONS: [&str; 3] = ["recovery.preset", "recovery.hello", "recovery.open"];
 /// Keys about new connections to a route's own upstream.
-const OF_RESTARTS: [&str; 8] = [
+const OF_RESTARTS: [&str; 7] = [
     "on_give_up",
-    "restart.rate",
     "max_age",
     "max_age_jitter",
     "move.rate",
@@ -17,8 +16,8 @@ const OF_RESTARTS: [&str; 8] = [
     "rebalance.max_share",
 ];
 /// Keys about reconnecting to any server, including servers chosen by `$url`.
-const OF_DELAYS: [&str; 5] =
-    ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe"];
+const OF_RECONNECTS: [&str; 6] =
+    ["restart.min", "restart.max", "restart.max_restarts", "restart.window", "restart.probe", "restart.rate"];
 /// Why a key about new connections has no effect.
 const CLOSES: &str = "has no effect: each route to this upstream closes the client when the connection is lost; \
                       a route keeps it with on_upstream_loss = \"keep\" or stateless = true";
@@ -118,8 +117,8 @@ pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
             listed || route.routed_by_url
         };
         let by_url = keeps_client || users.iter().any(may_choose);
-        let delays = OF_DELAYS.iter().filter(|_| !by_url);
-        for key in OF_RESTARTS.iter().chain(delays).filter(|key| section.said(key).is_some()) {
+        let reconnects = OF_RECONNECTS.iter().filter(|_| !by_url);
+        for key in OF_RESTARTS.iter().chain(reconnects).filter(|key| section.said(key).is_some()) {
             section.conflict(key, &["exchange", "allow_urls"], why_never_recovered(&users));
         }
     }

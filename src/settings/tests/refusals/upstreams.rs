@@ -417,7 +417,7 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     (
         "upstream.echo",
-        "restart = { rate = 5, max = \"1s\" }\nallow_urls = [\"ws://h/\"]",
+        "restart.rate = 5",
         "upstream.echo.restart.rate = 5 (/etc/towline.toml): has no effect: each",
     ),
     (
