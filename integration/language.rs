@@ -1,4 +1,4 @@
-//! Tests that run the examples in docs/language.md and compare the results.
+//! Tests that run the examples in docs/language.md, and those of programs in docs/recovery.md, and compare the results.
 //!
 //! A block `trickle` or `tremor` is a program or a script. The blocks after it are its input (`json in`), the
 //! output of `towline eval` (`json out`, or `json out meta` with `--meta`), and the error output
@@ -78,13 +78,23 @@ fn fill(example: &mut [Block]) {
 
 #[test]
 fn every_example_of_the_document_has_the_shown_result() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language.md");
+    check_examples("docs/language.md", &["trickle", "tremor"], AT_LEAST);
+}
+
+#[test]
+fn the_example_of_port_journal_has_the_shown_result() {
+    check_examples("docs/recovery.md", &["trickle"], 1);
+}
+
+/// Checks the examples of a document that begin with a block of one of the `kinds`: at least `at_least` examples.
+fn check_examples(document: &str, kinds: &[&str], at_least: usize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let document = std::fs::read_to_string(&path).unwrap();
     let (prose, mut all) = blocks(&document);
     assert_eq!(written(&prose, &all), document);
-    let is_program = |block: &Block| ["trickle", "tremor"].contains(&block.title.as_str());
+    let is_program = |block: &Block| kinds.contains(&block.title.as_str());
     let starts: Vec<_> = (0..all.len()).filter(|at| is_program(&all[*at])).collect();
-    assert!(starts.len() >= AT_LEAST, "only {} examples", starts.len());
+    assert!(starts.len() >= at_least, "only {} examples", starts.len());
     for (index, start) in starts.iter().enumerate() {
         let end = starts.get(index + 1).copied().unwrap_or(all.len());
         let end = (*start + 1..end).find(|at| !all[*at].title.contains(' ')).unwrap_or(end);
@@ -104,8 +114,11 @@ fn every_example_of_the_document_has_the_shown_result() {
 /// All examples have the format of `towline fmt`.
 #[test]
 fn every_example_of_the_document_is_formatted() {
+    let recovery = blocks(include_str!("../docs/recovery.md")).1;
     let (_, blocks) = blocks(include_str!("../docs/language.md"));
-    for block in blocks.iter().filter(|block| ["trickle", "tremor"].contains(&block.title.as_str())) {
+    let recovery = recovery.iter().filter(|block| block.title == "trickle");
+    let blocks = blocks.iter().filter(|block| ["trickle", "tremor"].contains(&block.title.as_str()));
+    for block in blocks.chain(recovery) {
         // An example of an error may not parse.
         if let Ok(formatted) = towline::tools::fmt::formatted(&format!("x.{}", block.title), &block.text) {
             assert_eq!(formatted, towline::tools::fmt::Formatted::Same, "{}", block.text);

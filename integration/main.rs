@@ -41,6 +41,7 @@ mod headers;
 mod health;
 mod hold;
 mod journal_chaos;
+mod journal_programs;
 mod keepalives;
 mod lang;
 mod language;

@@ -360,7 +360,7 @@ impl Connector {
             origin: self.origin.clone(),
             ingest_ns: self.batch.now_ns(),
         };
-        self.batch.push(Envelope { event, kind, ticket, permit: Some(permit) });
+        self.batch.push(Envelope { event, kind, ticket, permit: Some(permit), class: None });
     }
 
     /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. It is

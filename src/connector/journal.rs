@@ -1,13 +1,19 @@
 //! The journal of a session, which its supervisor lends to the connector of the route's own upstream.
 
+use std::sync::Arc;
+
 use actix::Message;
 use bytestring::ByteString;
 
 use super::messages::{Fact, Generation, Report};
 use crate::{
-    event::EventNumber,
+    event::{Event, EventNumber},
+    failure::Failure,
     flow::{Edge, Ticket},
-    recovery::{self, Journal},
+    pipeline::upstream_class,
+    recovery::{self, Journal, UpstreamClass},
+    settings,
+    trickle::Instance,
     wire,
 };
 
@@ -18,6 +24,15 @@ pub struct SessionJournal {
     pub journal: Journal,
     /// The obligations for events that the journal sends at the next connection.
     kept: Vec<Ticket>,
+    /// Says what the upstream's messages are; `None` if the protocol shows it.
+    pub classifier: Option<Classifier>,
+}
+
+/// A program that says what the upstream's messages are. Its state is that of the session.
+#[derive(Debug)]
+pub struct Classifier {
+    pipeline: Arc<settings::Pipeline>,
+    program: Instance,
 }
 
 /// A journal on loan. When the borrower dies, the journal returns to the supervisor.
@@ -41,8 +56,8 @@ pub struct Lend(pub Loan);
 
 impl SessionJournal {
     /// The journal of a new session.
-    pub fn new(recovery: &recovery::Recovery) -> Self {
-        Self { journal: recovery.journal(), kept: Vec::new() }
+    pub fn new(recovery: &recovery::Recovery, classifier: Option<Classifier>) -> Self {
+        Self { journal: recovery.journal(), kept: Vec::new(), classifier }
     }
 
     /// Keeps the obligation for an event that the journal sends at the next connection.
@@ -59,6 +74,31 @@ impl SessionJournal {
     /// Takes all kept obligations.
     pub fn take_all_kept(&mut self) -> Vec<Ticket> {
         std::mem::take(&mut self.kept)
+    }
+}
+
+// === impl Classifier ===
+
+impl Classifier {
+    /// The program of this pipeline, for one session.
+    pub fn new(pipeline: &Arc<settings::Pipeline>) -> Self {
+        let program = pipeline.program.instance();
+        Self { pipeline: Arc::clone(pipeline), program }
+    }
+
+    /// What the upstream's event is; `None` if the program does not say it. The outputs for other ports are those of the
+    /// pipeline, which runs the program too.
+    ///
+    /// # Errors
+    /// When the program fails, or says something that is wrong.
+    pub fn class(&mut self, event: Event) -> Result<Option<UpstreamClass>, Failure> {
+        let (now_ns, mut outputs) = (event.ingest_ns, Vec::new());
+        let result = self.program.run(event, now_ns, &mut outputs).map_err(|error| error.to_string());
+        let class = result.and_then(|()| upstream_class(&mut outputs).map_err(|error| error.to_string()));
+        class.map_err(|error| {
+            log::debug!("program failed pipeline={} port=journal error={error}", self.pipeline.name);
+            Failure::program(error, false)
+        })
     }
 }
 
@@ -144,7 +184,7 @@ mod tests {
 
     fn journal() -> Box<SessionJournal> {
         let recovery = Recovery::new(&Protocol::Mqtt, Settings::default()).unwrap();
-        Box::new(SessionJournal::new(&recovery))
+        Box::new(SessionJournal::new(&recovery, None))
     }
 
     #[actix::test]

@@ -23,7 +23,7 @@ mod unwritten;
 mod waiting;
 
 pub use actor::Connector;
-pub use journal::{Lend, Loan, SessionJournal, recorded, sendable};
+pub use journal::{Classifier, Lend, Loan, SessionJournal, recorded, sendable};
 pub use linger::{all_closed, dismiss, share_lingering};
 pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Replaced, Report, Start, Yield};
 pub use waiting::Waiting;

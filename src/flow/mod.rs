@@ -32,7 +32,7 @@ use actix::Message;
 use crate::{
     event::{Event, EventNumber},
     failure::Failure,
-    recovery::Gap,
+    recovery::{ClientClass, Gap},
     wire::CloseFrame,
 };
 
@@ -47,6 +47,8 @@ pub struct Envelope {
     pub ticket: Ticket,
     /// The event's bytes in the budget of the side it came from; `None` once they are written.
     pub permit: Option<Permit>,
+    /// What the client's event is to the session's journal; `None` if no program says it.
+    pub class: Option<Box<ClientClass>>,
 }
 
 /// The purpose of an envelope.

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use actix::{Actor, Addr, Context, Handler};
 
-use super::{Attach, Output, Stage};
+use super::{Attach, JournalPortError, Output, Stage, client_class};
 use crate::{
     event::Event,
     failure::Failure,
     flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket},
+    recovery::ClientClass,
     settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
@@ -23,6 +24,8 @@ pub struct Pipeline {
     /// The session, to which events for ports `reply` and `err` go.
     to_session: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
+    /// Whether the program writes to port `journal`.
+    uses_journal: bool,
 }
 
 impl Drop for Pipeline {
@@ -48,7 +51,8 @@ impl Pipeline {
         let settings = Arc::clone(settings);
         Self::create(|ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(room);
-            Self { settings, stage, out, to_session, tracker }
+            let uses_journal = settings.program.uses_port(Port::Journal);
+            Self { settings, stage, out, to_session, tracker, uses_journal }
         })
     }
 
@@ -58,29 +62,33 @@ impl Pipeline {
         let now_ns = now_ns();
         let mut sorted = Sorted::default();
         let mut outputs = Vec::new();
-        for Envelope { event, kind, ticket, permit } in envelopes {
+        for Envelope { event, kind, ticket, permit, class } in envelopes {
             // When an errors pipeline fails, the error event still reaches the client, unchanged.
             let error_event = (kind == Kind::Error).then(|| event.clone());
-            match (stage.run(event, now_ns, &mut outputs), error_event) {
-                (Ok(()), _) => sorted.take(&mut outputs, kind, ticket, permit),
+            let result = stage.run(event, now_ns, &mut outputs).map_err(|error| error.to_string());
+            let result = result.and_then(|()| match self.uses_journal {
+                true => classified(&mut outputs, kind).map_err(|error| error.to_string()),
+                false => Ok(class),
+            });
+            match (result, error_event) {
+                (Ok(class), _) => sorted.take(&mut outputs, kind, (ticket, permit, class)),
                 (Err(error), Some(event)) => {
+                    outputs.clear();
                     log::warn!(
                         "program failed pipeline={} event={} error={error}",
                         self.settings.name,
                         event.id
                     );
-                    sorted.to_session.push(Envelope { event, kind, ticket, permit });
+                    sorted.to_session.push(Envelope { event, kind, ticket, permit, class: None });
                 }
                 (Err(error), None) => {
+                    outputs.clear();
                     log::debug!(
                         "program failed pipeline={} event={} error={error}",
                         self.settings.name,
                         ticket.id()
                     );
-                    ticket.settle(AckStatus::failed(Failure::program(
-                        error.to_string(),
-                        kind == Kind::Request,
-                    )));
+                    ticket.settle(AckStatus::failed(Failure::program(error, kind == Kind::Request)));
                 }
             }
         }
@@ -113,13 +121,19 @@ struct Sorted {
 impl Sorted {
     /// Sorts the outputs of one event. The first output keeps the ticket and the permit. Each of the others
     /// gets a new ticket for the same event, and a permit for its own bytes.
-    fn take(&mut self, outputs: &mut Vec<(Port, Event)>, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
+    fn take(
+        &mut self,
+        outputs: &mut Vec<(Port, Event)>,
+        kind: Kind,
+        (ticket, permit, mut class): (Ticket, Option<Permit>, Option<Box<ClientClass>>),
+    ) {
         if outputs.is_empty() {
             return ticket.settle(AckStatus::Dropped);
         }
         let copies: Vec<_> =
             outputs[1..].iter().map(|(_, event)| copy(&ticket, permit.as_ref(), event)).collect();
-        let permit = permit.map(|permit| permit.resized(outputs[0].1.data.size()));
+        let more = class.as_ref().map_or(0, |class| class.size());
+        let permit = permit.map(|permit| permit.resized(outputs[0].1.data.size() + more));
         let owed = std::iter::once((ticket, permit)).chain(copies);
         for ((port, event), (ticket, permit)) in outputs.drain(..).zip(owed) {
             let (place, kind) = match port {
@@ -127,10 +141,28 @@ impl Sorted {
                 Port::Err => (&mut self.to_session, kind.rejected()),
                 Port::Reply if kind == Kind::Request => (&mut self.to_session, Kind::Reply),
                 Port::Reply => (&mut self.to_session, kind),
+                // The outputs have no class any more.
+                Port::Journal => {
+                    ticket.settle(AckStatus::Dropped);
+                    continue;
+                }
             };
-            place.push(Envelope { event, kind, ticket, permit });
+            let class = if port == Port::Out { class.take() } else { None };
+            place.push(Envelope { event, kind, ticket, permit, class });
         }
     }
+}
+
+/// The class of a client's event. The connector has read that of an upstream's event.
+fn classified(
+    outputs: &mut Vec<(Port, Event)>,
+    kind: Kind,
+) -> Result<Option<Box<ClientClass>>, JournalPortError> {
+    if kind == Kind::Request {
+        return client_class(outputs);
+    }
+    outputs.retain(|(port, _)| *port != Port::Journal);
+    Ok(None)
 }
 
 fn copy(ticket: &Ticket, permit: Option<&Permit>, event: &Event) -> (Ticket, Option<Permit>) {

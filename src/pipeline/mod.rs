@@ -5,10 +5,12 @@
 
 mod actor;
 mod chain;
+mod journal;
 mod messages;
 mod output;
 
 pub use actor::Pipeline;
 pub use chain::{ChainEnds, LazyChain, PipelineChain};
+pub use journal::{JournalPortError, check_journal, client_class, upstream_class};
 pub use messages::{Attach, Stage};
 pub use output::{IsOwnUrl, Output, UpstreamEdge};

@@ -220,7 +220,7 @@ impl Session {
             origin: self.origin.clone(),
             ingest_ns: self.batch.now_ns(),
         };
-        self.batch.push(Envelope { event, kind: Kind::Request, ticket, permit });
+        self.batch.push(Envelope { event, kind: Kind::Request, ticket, permit, class: None });
     }
 
     /// Rejects a message that cannot become an event. It is counted as an event, so that it gets an error

@@ -25,7 +25,7 @@ use super::{
     shaper::Shaper,
 };
 use crate::{
-    connector::{self, Close, Connector, Fact, Generation, Release, Replaced, Report, Start},
+    connector::{self, Classifier, Close, Connector, Fact, Generation, Release, Replaced, Report, Start},
     event::EventNumber,
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::Quoted,
@@ -105,7 +105,7 @@ impl Supervisor {
             let recovery = recovery.filter(|_| is_needed && links.keeps_client);
             let recovering = recovery.map(|recovery| {
                 let shaper = Shaper::new(&plan.settings().format, &links.tracker, &links.budget);
-                Recovering::new(recovery, shaper)
+                Recovering::new(recovery, links.classifier.as_ref().map(Classifier::new), shaper)
             });
             let mut supervisor = Self {
                 plan,

@@ -17,6 +17,7 @@ use actix::Message;
 use crate::{
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
+    settings,
     wire::CloseFrame,
 };
 
@@ -39,6 +40,8 @@ pub struct SupervisorLinks {
     pub replies_errors: bool,
     /// Whether a program of the route reads the origin of events.
     pub reads_origin: bool,
+    /// The pipeline whose program says what the upstream's messages are to the session's journal.
+    pub classifier: Option<Arc<settings::Pipeline>>,
 }
 
 /// Session → supervisor, control plane: the session drains. Close its connectors, and make the unsettled

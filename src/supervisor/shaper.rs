@@ -67,6 +67,6 @@ impl Shaper {
         let permit = Some(self.budget.take(data.size()));
         let meta = self.inbound.meta(&data, None);
         let event = Event { id: ticket.id(), data, meta, origin: None, ingest_ns: now_ns() };
-        Envelope { event, kind, ticket, permit }
+        Envelope { event, kind, ticket, permit, class: None }
     }
 }

@@ -8,6 +8,7 @@ use bytestring::ByteString;
 
 use crate::{
     event::{Data, Event, EventId, EventNumber, Meta, Value},
+    pipeline::check_journal,
     trickle::{Diagnostics, Instance, Limits, Modules, NoModules, Port, Program, RuntimeError, Script},
     turn::now_ns,
 };
@@ -87,7 +88,7 @@ impl Subject {
                 let mut outputs = Vec::new();
                 let now_ns = event.ingest_ns;
                 instance.run(event, now_ns, &mut outputs)?;
-                let named = |(port, event)| (port_name(port).to_owned(), event);
+                let named = |(port, event): (Port, Event)| (port.name().to_owned(), event);
                 Ok(outputs.into_iter().map(named).collect())
             }
         }
@@ -97,14 +98,6 @@ impl Subject {
 /// Whether a file with this name contains a script without a program around it.
 pub fn is_script(name: &str) -> bool {
     name.ends_with(".tremor")
-}
-
-fn port_name(port: Port) -> &'static str {
-    match port {
-        Port::Out => "out",
-        Port::Err => "err",
-        Port::Reply => "reply",
-    }
 }
 
 // === impl Evaluation ===
@@ -162,7 +155,12 @@ impl Evaluation {
         let id = EventId { source: 1, stream: 0, event: EventNumber(self.next) };
         self.next += 1;
         let event = Event { id, data, meta: Meta::default(), origin: None, ingest_ns: now_ns() };
-        self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))
+        let outputs = self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))?;
+        if let Subject::Program(_) = self.subject {
+            let messages = outputs.iter().filter(|(port, _)| port == Port::Journal.name());
+            check_journal(messages.map(|(_, event)| event)).map_err(|error| error.to_string())?;
+        }
+        Ok(outputs)
     }
 
     fn write(&self, outputs: Vec<(String, Event)>, to: &mut impl Write) -> io::Result<()> {
@@ -231,5 +229,25 @@ mod tests {
         let (well, output, _) = run("x.tremor", "event", &input);
         assert!(well);
         assert_eq!(output.lines().count(), 2);
+    }
+
+    #[test]
+    fn port_journal_is_shown_and_its_records_are_checked() {
+        let program = "select event from in into journal; select event.twice from in where present event.twice \
+                       into journal;";
+        let input =
+            b"{\"kind\":\"open\",\"id\":7}\n{\"kind\":\"opne\"}\n{\"kind\":\"leaving\"}\n{\"twice\":1}\n";
+        let (well, output, errors) = run("x.trickle", program, input);
+        assert!(!well);
+        assert_eq!(
+            output,
+            "{\"port\":\"journal\",\"data\":{\"kind\":\"open\",\"id\":7}}\n\
+             {\"port\":\"journal\",\"data\":{\"kind\":\"leaving\"}}\n"
+        );
+        let lines: Vec<_> = errors.lines().collect();
+        assert!(
+            lines[0].starts_with("input line 2: port `journal`: there is no kind \"opne\"; known: hello,")
+        );
+        assert_eq!(lines[1], "input line 4: port `journal` takes one message for an event");
     }
 }

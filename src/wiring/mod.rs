@@ -88,6 +88,7 @@ fn link_actors(
                 keeps_client: route.keeps_client(),
                 replies_errors,
                 reads_origin: route.reads_origin(),
+                classifier: route.classifier().cloned(),
             }
         },
         room,

@@ -70,6 +70,7 @@ impl Rig {
             keeps_client: true,
             replies_errors: true,
             reads_origin: false,
+            classifier: None,
         };
         let supervisor = Supervisor::start(plan, first, |_| links, 64 << 10);
         Self {
@@ -87,7 +88,7 @@ impl Rig {
         let ticket = self.tracker.issue(Cause::Message);
         let (data, meta) = (Value::string(text).into(), Meta::new(false, None));
         let event = Event { id: ticket.id(), data, meta, origin: None, ingest_ns: now_ns() };
-        DataMessage::Events(vec![Envelope { event, kind: Kind::Request, ticket, permit: None }])
+        DataMessage::Events(vec![Envelope { event, kind: Kind::Request, ticket, permit: None, class: None }])
     }
 
     async fn attach(&mut self) -> Attach {

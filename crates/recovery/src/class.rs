@@ -1,89 +1,233 @@
 //! What a program says about a message of a protocol that neither a preset nor patterns describe.
 //!
-//! The client chooses the ids of such a protocol, and the upstream does not answer an `open`: a program sees one
-//! message at a time, and cannot tell where an id is in its bytes.
+//! [`statement`](crate::statement) reads it from the value that the program sends to its port `journal`.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::kind::{Cursor, FromClient, FromUpstream, Id, Located, Open};
+use crate::{
+    json::{path::Path, scan},
+    kind::{Cursor, FromClient, FromUpstream, Id, Located, Open, Slot, Verdict},
+    outcome::Reason,
+};
 
-/// What a client's message is.
+/// Where the id of a subscription is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// The id itself, as JSON. The message keeps it.
+    Id(Bytes),
+    /// The id is at this path of the message, which is JSON. Another id can be written there.
+    At(Box<str>),
+}
+
+/// What a client's message is. Values are JSON tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientClass {
-    /// It logs in. A later hello with the same `slot` replaces it.
+    /// It logs in. A later hello with the same key replaces it.
     Hello {
-        /// Which of several logins it is, from 0.
-        slot: usize,
+        /// Which of several logins it is; empty for the only one.
+        key: Bytes,
     },
-    /// It opens the subscription `id`.
+    /// It opens a subscription.
     Open {
-        /// The subscription.
-        id: Bytes,
+        /// The subscription; `None` when the upstream assigns the id.
+        id: Option<Named>,
+        /// The id of the answer; `None` when there is none.
+        request: Option<Bytes>,
+        /// The number that tells one life of a subscription from the next with the same id.
+        instance: Option<Bytes>,
+        /// What is subscribed to, for notices; without it, the id.
+        key: Option<Bytes>,
+        /// The path at which the replay writes the last cursor.
+        resume: Option<Box<str>>,
     },
-    /// It ends the subscription `id`.
+    /// It ends a subscription.
     Close {
         /// The subscription.
-        id: Bytes,
+        id: Named,
+        /// The id of the answer; `None` when there is none.
+        request: Option<Bytes>,
+    },
+    /// It awaits an answer.
+    Request {
+        /// The id of the answer.
+        request: Bytes,
     },
 }
 
-/// What an upstream's message is.
+/// What an upstream's message is. Values are JSON tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamClass {
-    /// It ends the subscription `id`.
+    /// It begins a connection, unasked.
+    Greeting,
+    /// It accepts a login.
+    Accepted,
+    /// It refuses a login.
+    Rejected,
+    /// It announces that the upstream closes the connection.
+    Leaving,
+    /// It answers an `open` or a request.
+    Answer {
+        /// The id that joins it with what it answers.
+        request: Bytes,
+        /// The path of the id that the upstream assigns.
+        id_at: Option<Box<str>>,
+        /// The subscription continues at the cursor.
+        resumed: bool,
+    },
+    /// It refuses an `open` or a request.
+    Refused {
+        /// The id that joins it with what it answers.
+        request: Bytes,
+    },
+    /// It ends a subscription.
     Ended {
         /// The subscription.
-        id: Bytes,
+        id: Named,
+        /// The life of the subscription.
+        instance: Option<Bytes>,
     },
-    /// It belongs to the subscription `id`.
+    /// It belongs to a subscription.
     Data {
         /// The subscription.
-        id: Bytes,
-        /// Its position in the subscription, a number that rises by one with each message.
-        cursor: Option<u64>,
+        id: Named,
+        /// Its position in the subscription.
+        cursor: Option<Bytes>,
+        /// The position rises by one with each message.
+        numbered: bool,
     },
+}
+
+/// What the replay of a classified `open` needs besides its bytes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Classified {
+    pub(crate) request: Option<Bytes>,
+    pub(crate) resume: Option<Range<usize>>,
+}
+
+impl Named {
+    /// # Errors
+    /// When the message has no id at the path.
+    fn located<'a>(&'a self, text: &'a [u8]) -> Result<Located<'a>, Reason> {
+        match self {
+            // Without a place, nothing is patched.
+            Self::Id(id) => Ok(Located { id: Id::Borrowed(id), span: 0..0 }),
+            Self::At(path) => at(path, text),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Id(id) => id.len(),
+            Self::At(path) => path.len(),
+        }
+    }
+}
+
+fn span(path: &str, text: &[u8]) -> Option<Range<usize>> {
+    scan::scan(text, &[Path::new(path)])?.first().cloned().flatten()
+}
+
+fn at<'a>(path: &str, text: &'a [u8]) -> Result<Located<'a>, Reason> {
+    let span = span(path, text).filter(|span| text[span.clone()] != *b"null").ok_or(Reason::NoId)?;
+    Ok(Located { id: scan::canonical(&text[span.clone()]), span })
+}
+
+fn borrowed(token: &Option<Bytes>) -> Option<Id<'_>> {
+    token.as_ref().map(|token| Id::Borrowed(&token[..]))
 }
 
 impl ClientClass {
-    pub(crate) fn kind(&self) -> FromClient<'_> {
+    /// What the message `text` is to a journal.
+    ///
+    /// # Errors
+    /// When the message has no id at a path that the class names.
+    pub(crate) fn kind<'a>(&'a self, text: &'a [u8]) -> Result<FromClient<'a>, Reason> {
         let context = Box::default();
+        Ok(match self {
+            Self::Hello { key } => FromClient::Hello { slot: Slot::Key(key.clone()) },
+            Self::Open { id, request, instance, key, resume } => {
+                let id = id.as_ref().map(|id| id.located(text)).transpose()?.map(|id| id.id);
+                let either = id.clone().or_else(|| borrowed(request)).ok_or(Reason::NoId)?;
+                FromClient::Open(Open {
+                    key: borrowed(key).unwrap_or(either),
+                    id,
+                    request: borrowed(request).map(|id| Located { id, span: 0..0 }),
+                    instance: borrowed(instance),
+                    resume: resume.as_ref().and_then(|path| span(path, text)),
+                    once: false,
+                    context,
+                })
+            }
+            Self::Close { id, request } => {
+                FromClient::Close { id: id.located(text)?, request: borrowed(request), context }
+            }
+            Self::Request { request } => FromClient::Call { request: Id::Borrowed(request), context },
+        })
+    }
+
+    /// Bytes of its values.
+    pub fn size(&self) -> usize {
+        let len = |token: &Option<Bytes>| token.as_ref().map_or(0, Bytes::len);
         match self {
-            Self::Hello { slot } => FromClient::Hello { slot: *slot },
-            Self::Open { id } => FromClient::Open(Open {
-                id: Some(Id::Borrowed(id)),
-                request: None,
-                instance: None,
-                key: Id::Borrowed(id),
-                resume: None,
-                once: false,
-                context,
-            }),
-            Self::Close { id } => FromClient::Close { id: located(id), request: None, context },
+            Self::Hello { key } => key.len(),
+            Self::Open { id, request, instance, key, resume } => {
+                let resume = resume.as_ref().map_or(0, |path| path.len());
+                id.as_ref().map_or(0, Named::len) + len(request) + len(instance) + len(key) + resume
+            }
+            Self::Close { id, request } => id.len() + len(request),
+            Self::Request { request } => request.len(),
         }
     }
 }
 
 impl UpstreamClass {
-    /// `token`: the text of the cursor.
-    pub(crate) fn kind<'a>(&'a self, token: &'a str) -> FromUpstream<'a> {
-        match self {
-            Self::Ended { id } => FromUpstream::Ended { id: located(id), instance: None },
-            Self::Data { id, cursor } => {
-                let cursor = cursor.map(|_| Cursor { token: token.as_bytes(), numbered: true });
-                FromUpstream::Data { id: located(id), cursor, reference: None }
+    /// What the message `text` is to a journal.
+    ///
+    /// # Errors
+    /// When the message has no id at a path that the class names.
+    pub(crate) fn kind<'a>(&'a self, text: &'a [u8]) -> Result<FromUpstream<'a>, Reason> {
+        Ok(match self {
+            Self::Greeting => FromUpstream::Greeting,
+            Self::Accepted => FromUpstream::Accepted,
+            Self::Rejected => FromUpstream::Rejected,
+            Self::Leaving => FromUpstream::Leaving,
+            Self::Answer { request, id_at, resumed } => {
+                let assigned = id_at.as_ref().map(|path| at(path, text)).transpose()?;
+                let verdict = Verdict { ok: true, assigned, resumed: *resumed };
+                FromUpstream::Answer { request: Id::Borrowed(request), verdict }
             }
-        }
+            Self::Refused { request } => {
+                let verdict = Verdict { ok: false, assigned: None, resumed: false };
+                FromUpstream::Answer { request: Id::Borrowed(request), verdict }
+            }
+            Self::Ended { id, instance } => {
+                FromUpstream::Ended { id: id.located(text)?, instance: borrowed(instance) }
+            }
+            Self::Data { id, cursor, numbered } => {
+                let cursor = cursor.as_ref().map(|token| Cursor { token, numbered: *numbered });
+                FromUpstream::Data { id: id.located(text)?, cursor, reference: None }
+            }
+        })
     }
 
-    pub(crate) fn cursor(&self) -> String {
+    /// Bytes of its values, where it waits with its message.
+    pub(crate) fn size(&self) -> usize {
         match self {
-            Self::Data { cursor: Some(cursor), .. } => cursor.to_string(),
-            _ => String::new(),
+            Self::Data { id, cursor, .. } => id.len() + cursor.as_ref().map_or(0, Bytes::len),
+            _ => 0,
         }
     }
 }
 
-/// An id that is not in the message, so that nothing is patched.
-fn located(id: &Bytes) -> Located<'_> {
-    Located { id: Id::Borrowed(id), span: 0..0 }
+impl Classified {
+    pub(crate) fn new(open: &Open<'_>) -> Self {
+        let request = open.request.as_ref().map(|request| Bytes::copy_from_slice(&request.id));
+        Self { request, resume: open.resume.clone() }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.request.as_ref().map_or(0, Bytes::len)
+    }
 }

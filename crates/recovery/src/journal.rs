@@ -189,6 +189,14 @@ impl Journal {
         }
     }
 
+    /// Like [`Journal::offline`], for a message that a program has classified.
+    pub fn offline_as(&mut self, message: &Message, class: &ClientClass) -> Offline {
+        match &mut self.core {
+            Core::Messages(engine) => engine.offline_as(message, class),
+            Core::Packets(engine) => engine.offline(message),
+        }
+    }
+
     /// Whether each message stands for itself. Otherwise a packet may span several messages.
     pub fn has_whole_messages(&self) -> bool {
         match &self.core {

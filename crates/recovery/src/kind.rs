@@ -19,13 +19,22 @@ pub(crate) struct Located<'a> {
 /// The values of a message from which a preset makes messages to its client.
 pub(crate) type Context = Box<[Bytes]>;
 
+/// Which of several logins a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Slot {
+    /// That of the pattern at this position.
+    Position(usize),
+    /// The one that a program calls so.
+    Key(Bytes),
+}
+
 /// A client's message.
 #[derive(Debug)]
 pub(crate) enum FromClient<'a> {
     /// Passes.
     Plain,
     /// Logs in. A hello replaces an earlier one in the same slot.
-    Hello { slot: usize },
+    Hello { slot: Slot },
     /// Opens a subscription.
     Open(Open<'a>),
     /// Ends a subscription.
@@ -171,6 +180,16 @@ impl Dialect {
         // RFC 6455 section 7.4.1: policy violation; and what applications make of HTTP's 400, 401, 403 and 408.
         refusals: &[1008, 4400, 4401, 4403, 4408],
     };
+}
+
+impl Slot {
+    /// Bytes that it keeps.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Position(_) => 0,
+            Self::Key(key) => key.len(),
+        }
+    }
 }
 
 /// `text` as a JSON string.

@@ -18,9 +18,8 @@
 //! - *close* ends it: the journal forgets it.
 //! - *data* belongs to a subscription: an id that the upstream assigned is replaced by the one that the client knows.
 //!
-//! A [`Protocol`] is one of the presets, or [`Patterns`] of JSON messages from the settings; a program may classify
-//! messages of any other ([`Journal::client_as`]). Messages keep their bytes,
-//! except for the ids. Everything else passes unread and is never sent twice.
+//! A [`Protocol`] is one of the presets, or [`Patterns`] of JSON messages from the settings; a program classifies the
+//! messages of any other ([`Journal::client_as`]). Messages keep their bytes, except for the ids. Everything else passes unread and is never sent twice.
 //!
 //! This crate uses no actors, sockets or clocks. In the proxy, a session's supervisor owns the journal and lends it to the
 //! connector of each new connection; the settings are those of `recovery` in `[upstream.NAME]`.
@@ -34,8 +33,9 @@ mod mqtt;
 mod outcome;
 mod preset;
 mod settings;
+mod statement;
 
-pub use self::class::{ClientClass, UpstreamClass};
+pub use self::class::{ClientClass, Named, UpstreamClass};
 pub use self::journal::{Journal, Recovery};
 pub use self::json::{Pattern, PatternError, Patterns, Test};
 pub use self::outcome::{
@@ -44,3 +44,4 @@ pub use self::outcome::{
 };
 pub use self::preset::Protocol;
 pub use self::settings::{InFlight, Limits, Settings};
+pub use self::statement::{ClassError, check_class};

@@ -61,6 +61,8 @@ pub enum UpstreamStep {
     },
     /// Deliver nothing: the message answers the journal, or it comes later as [`Output::Deliver`].
     Hide,
+    /// Deliver nothing: what a program says about the message does not fit it.
+    Refuse(Reason),
 }
 
 /// What the caller has to do, in this order. Drain [`Journal::poll`](crate::Journal::poll) after each other call.
@@ -136,6 +138,12 @@ pub enum Reason {
     /// The client's bytes are no packets of the protocol, or a packet exceeds the limit. End the session.
     #[error("{0}")]
     Malformed(&'static str),
+    /// A program names a place of an id, and the message has no id there.
+    #[error("port `journal`: the message has no id at the path in `id_at`")]
+    NoId,
+    /// The upstream assigns ids, and a program does not say where in the message the id is.
+    #[error("port `journal`: the upstream assigns ids, so that `id_at` is needed in place of `id`")]
+    Unplaced,
     /// The session has too many subscriptions; the number is the limit.
     #[error("too many subscriptions: recovery.max_entries allows {0}")]
     TooManyEntries(usize),

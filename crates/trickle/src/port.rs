@@ -9,4 +9,21 @@ pub enum Port {
     Err,
     /// The client, as the reply to its event.
     Reply,
+    /// The session's journal: what the event is, so that the session can continue on another connection.
+    Journal,
+}
+
+impl Port {
+    /// All ports, in the order in which error texts list them.
+    pub const ALL: [Self; 4] = [Self::Out, Self::Err, Self::Reply, Self::Journal];
+
+    /// The name in programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+            Self::Reply => "reply",
+            Self::Journal => "journal",
+        }
+    }
 }

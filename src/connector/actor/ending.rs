@@ -120,7 +120,13 @@ impl Connector {
         let Some(unwritten) = &mut self.unwritten else { return Vec::new() };
         let taken = unwritten.take(unsettled).into_iter();
         taken
-            .map(|((event, permit), ticket)| Envelope { event, kind: Kind::Request, ticket, permit })
+            .map(|((event, permit), ticket)| Envelope {
+                event,
+                kind: Kind::Request,
+                ticket,
+                permit,
+                class: None,
+            })
             .collect()
     }
 

@@ -11,11 +11,11 @@ use super::{Connector, ConnectorState, Part, Sending};
 use crate::{
     connector::{Fact, Lend, Loan, SessionJournal, exchange::Tags, recorded, sendable},
     deadline::Deadline,
-    event::EventNumber,
+    event::{Event, EventNumber},
     failure::{Failure, FailureKind, FailureLocation, Written},
     flow::{AckStatus, DataMessage, Envelope, Failed, Kind, Ticket},
     format_error::{FormatError, FormatErrorKind},
-    recovery::{self, Broken, ClientStep, Output, Reason, UpstreamStep},
+    recovery::{self, Broken, ClientStep, Output, Reason, UpstreamClass, UpstreamStep},
     wire::{CloseFrame, Message},
 };
 
@@ -112,7 +112,7 @@ impl Connector {
                 _ => self.waiting.push(vec![envelope]),
             };
         }
-        let Envelope { event, ticket, permit, .. } = envelope;
+        let Envelope { event, ticket, permit, class, .. } = envelope;
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let correlation = event.meta.get("correlation");
         if let Err(error) = channel.encode(event.data, &event.meta, &mut self.messages) {
@@ -123,7 +123,12 @@ impl Connector {
         self.messages.clear();
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let (Some(message), Some(held)) = (message, journal) else { return };
-        match held.journal.client(ticket.event().0, message) {
+        let number = ticket.event().0;
+        let step = match class {
+            Some(class) => held.journal.client_as(number, message, &class),
+            None => held.journal.client(number, message),
+        };
+        match step {
             ClientStep::Send(message) => {
                 let is_dispensable = held.journal.is_dispensable(&message);
                 let part = if is_dispensable { Part::None } else { Part::Last };
@@ -190,6 +195,9 @@ impl Connector {
             ticket.settle(AckStatus::failed(Failure::decode(FailureLocation::Downstream, error)));
             return self.end_session(CloseFrame::new(1002, text), text);
         }
+        if matches!(failure.reason, Reason::NoId | Reason::Unplaced) {
+            return ticket.settle(AckStatus::failed(Failure::program(failure.reason.to_string(), true)));
+        }
         match failure.reply {
             Some(reply) => self.deliver(reply, Some(ticket)),
             None => ticket.settle(AckStatus::failed(Failure::unrecorded(failure.reason.to_string()))),
@@ -212,13 +220,40 @@ impl Connector {
     /// Passes a message of the upstream through the journal, and delivers what the journal makes of it.
     pub(super) fn record(&mut self, message: Message) {
         let (now, generation) = (Instant::now(), self.generation.0);
+        let class = match self.class(&message) {
+            Ok(class) => class,
+            Err(failure) => return self.fail_reply(failure),
+        };
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let Some(held) = journal else { return };
-        match held.journal.upstream(generation, recorded(message), now) {
+        let message = recorded(message);
+        let step = match &class {
+            Some(class) => held.journal.upstream_as(generation, message, class, now),
+            None => held.journal.upstream(generation, message, now),
+        };
+        match step {
             UpstreamStep::Deliver { message, .. } => self.deliver(message, None),
             UpstreamStep::Hide => {}
+            UpstreamStep::Refuse(reason) => self.fail_reply(Failure::program(reason.to_string(), false)),
         }
         self.run_journal(now);
+    }
+
+    /// What the upstream's message is, if a program says it.
+    fn class(&mut self, message: &Message) -> Result<Option<UpstreamClass>, Failure> {
+        let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
+        let classifier = journal.and_then(|held| held.classifier.as_mut());
+        let (Some(classifier), ConnectorState::Up(channel)) = (classifier, &mut self.state) else {
+            return Ok(None);
+        };
+        channel.feed(message.clone());
+        // A message that cannot be decoded fails when it is delivered.
+        let Some(Ok(data)) = channel.take_event() else { return Ok(None) };
+        let meta = channel.meta(&data, None);
+        // It has its number once it is delivered.
+        let id = self.tracker.id(EventNumber(0));
+        let (origin, ingest_ns) = (self.origin.clone(), self.batch.now_ns());
+        classifier.class(Event { id, data, meta, origin, ingest_ns })
     }
 
     /// Delivers a message to the client as if the upstream had sent it. With a ticket, it is the answer to that event.

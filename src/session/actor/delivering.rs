@@ -33,7 +33,7 @@ impl Session {
         }
     }
 
-    pub(super) fn deliver(&mut self, Envelope { event, kind, ticket, permit }: Envelope) {
+    pub(super) fn deliver(&mut self, Envelope { event, kind, ticket, permit, .. }: Envelope) {
         if let Kind::Rejected { before_upstream } = kind {
             return self.fail_by_program(event, ticket, before_upstream);
         }

@@ -223,7 +223,7 @@ impl Session {
             _ => self.down.channel.budget(),
         };
         let permit = Some(budget.take(event.data.size()));
-        let envelope = Envelope { event, kind: Kind::Error, ticket, permit };
+        let envelope = Envelope { event, kind: Kind::Error, ticket, permit, class: None };
         match self.links.errors.head(&self.tracker) {
             Some(_) if cause != Cause::Error => self.errors.push(envelope),
             _ => self.deliver(envelope),

@@ -93,6 +93,8 @@ fn every_choice_has_an_effect() {
     let secure = text.replace("ws://", "wss://");
     let behind = text.replace("[upstream", "trusted_proxies = [\"::1\"]\n[upstream");
     let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
+    let says = "[pipeline.says]\nsource = \"select event from in into journal; select event from in into out;\"\n[[route]]\nincoming = [\"says\"]";
+    let by_program = stream.replace("[[route]]", says);
     for section in &SECTIONS {
         for key in section.keys() {
             let values: Vec<Value> = match key.kind {
@@ -103,6 +105,7 @@ fn every_choice_has_an_effect() {
             let mut seen = Vec::new();
             for value in values {
                 let text = match key.name {
+                    "recovery.preset" if value == Value::from("program") => &by_program,
                     "recovery.preset" => &stream,
                     // A notice needs error replies.
                     "recovery.notice" => &text,

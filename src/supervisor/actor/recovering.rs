@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::Supervisor;
 use crate::{
-    connector::{Ended, Lend, Loan, SessionJournal, exchange::Unsettled},
+    connector::{Classifier, Ended, Lend, Loan, SessionJournal, exchange::Unsettled},
     event::EventNumber,
     failure::{Failure, FailureKind, Written},
     flow::{AckStatus, AckTracker, Cause, DataMessage, Edge, Envelope, Failed, Notice, Run, Ticket},
@@ -44,9 +44,9 @@ pub(super) struct Recovered {
 }
 
 impl Recovering {
-    pub(super) fn new(recovery: &Recovery, shaper: Shaper) -> Self {
+    pub(super) fn new(recovery: &Recovery, classifier: Option<Classifier>, shaper: Shaper) -> Self {
         Self {
-            journal: Some(Box::new(SessionJournal::new(recovery))),
+            journal: Some(Box::new(SessionJournal::new(recovery, classifier))),
             shaper,
             beat: None,
             heartbeat: None,
@@ -203,7 +203,11 @@ impl Supervisor {
         let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
             return Some(envelope);
         };
-        let reply = match held.journal.offline(message, text) {
+        let outcome = match &envelope.class {
+            Some(class) => held.journal.offline_as(message, class),
+            None => held.journal.offline(message, text),
+        };
+        let reply = match outcome {
             Offline::Done(None) => {
                 envelope.ticket.settle(AckStatus::Delivered);
                 return None;
@@ -211,13 +215,13 @@ impl Supervisor {
             Offline::Done(Some(reply)) | Offline::Failed(Some(reply)) => reply,
             Offline::Failed(None) => return Some(envelope),
         };
-        let Envelope { event, kind, ticket, permit } = envelope;
+        let Envelope { event, kind, ticket, permit, class } = envelope;
         match shaper.answer(reply, ticket) {
             Ok(answer) => {
                 outcomes.answer(answer);
                 None
             }
-            Err(ticket) => Some(Envelope { event, kind, ticket, permit }),
+            Err(ticket) => Some(Envelope { event, kind, ticket, permit, class }),
         }
     }
 

@@ -8,9 +8,10 @@ use super::{
     patch,
 };
 use crate::{
-    class::ClientClass,
-    kind::{Context, FromClient, Id, Located, Open, Unit},
+    class::Classified,
+    kind::{Context, FromClient, Id, Located, Open, Slot, Unit},
     outcome::{ClientStep, Failure, Message, Output, Reason},
+    preset::Grammar,
 };
 
 impl Engine {
@@ -39,22 +40,7 @@ impl Engine {
         self.client_step(left, refused)
     }
 
-    /// Takes a message that a program has classified.
-    pub(crate) fn client_as(&mut self, event: u64, message: Message, class: &ClientClass) -> ClientStep {
-        if !self.is_ready() {
-            return ClientStep::Wait(message);
-        }
-        self.is_full = false;
-        let mut refused = None;
-        let left = match self.client_or_refuse(event, &message, class.kind(), &mut refused) {
-            Unit::Keep => Some(message),
-            Unit::Replace(payload) => Some(Message { payload, ..message }),
-            Unit::Drop => None,
-        };
-        self.client_step(left, refused)
-    }
-
-    fn client_or_refuse(
+    pub(super) fn client_or_refuse(
         &mut self,
         event: u64,
         message: &Message,
@@ -72,7 +58,7 @@ impl Engine {
         })
     }
 
-    fn client_step(&mut self, left: Option<Message>, refused: Option<Failure>) -> ClientStep {
+    pub(super) fn client_step(&mut self, left: Option<Message>, refused: Option<Failure>) -> ClientStep {
         match (left, refused) {
             (Some(message), None) => ClientStep::Send(message),
             (Some(message), Some(failure)) => {
@@ -110,16 +96,17 @@ impl Engine {
     }
 
     /// Keeps a login. Whether a second one on a connection is allowed, the upstream decides.
-    fn hello(&mut self, event: u64, slot: usize, message: &Message) -> Result<Unit, Reason> {
+    fn hello(&mut self, event: u64, slot: Slot, message: &Message) -> Result<Unit, Reason> {
         let covers = self.dialect().covers;
         let is_covered =
             |hello: &Hello| hello.slot == slot && covers(&hello.message.payload, &message.payload);
         let covered = self.hellos.iter().filter(|hello| is_covered(hello));
-        let freed: usize = covered.map(|hello| hello.message.payload.len()).sum();
-        self.make_bytes(message.payload.len(), freed)?;
+        let freed: usize = covered.map(Hello::bytes).sum();
+        let bytes = slot.bytes() + message.payload.len();
+        self.make_bytes(bytes, freed)?;
         self.hellos.retain(|hello| !is_covered(hello));
         self.awaited_logins += 1;
-        self.bytes = self.bytes - freed + message.payload.len();
+        self.bytes = self.bytes - freed + bytes;
         let payload = Bytes::copy_from_slice(&message.payload);
         let message = Message { payload, binary: message.binary };
         self.hellos.push(Hello { slot, event, connection: self.connections, message, is_answered: false });
@@ -131,7 +118,10 @@ impl Engine {
         if old.is_some_and(|number| self.is_repeated(number, message)) {
             return Ok(Unit::Keep);
         }
-        let entry = Entry::new(event, self.connections, message.clone(), open);
+        let mut entry = Entry::new(event, self.connections, message.clone(), open);
+        if matches!(*self.grammar, Grammar::Program) {
+            entry.classified = Some(Box::new(Classified::new(open)));
+        }
         let request = open.request.as_ref().map_or(0, |request| request.id.len());
         self.make_room(entry.bytes() + request, old)?;
         if let Some(old) = old {

@@ -9,6 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
+    class::Classified,
     kind::{Context, Open},
     outcome::{Gap, GapEntry, Message, Missing, Since},
 };
@@ -48,6 +49,8 @@ pub(super) struct Entry {
     pub(super) instance: Option<Bytes>,
     pub(super) context: Context,
     pub(super) once: bool,
+    /// What its replay needs, where a program has classified it.
+    pub(super) classified: Option<Box<Classified>>,
     pub(super) state: State,
     /// The gap that still needs a notice.
     pub(super) gap: Option<Since>,
@@ -95,6 +98,7 @@ impl Entry {
             instance: open.instance.as_deref().map(copy),
             context: open.context.clone(),
             once: open.once,
+            classified: None,
             state: if open.request.is_some() { State::Opening } else { State::Open },
             gap: None,
             restored: None,
@@ -109,7 +113,8 @@ impl Entry {
         let id = |id: &Option<Bytes>| id.as_ref().map_or(0, Bytes::len);
         // Equal ids share their bytes.
         let upstream_id = if self.upstream_id == self.id { 0 } else { id(&self.upstream_id) };
-        let kept = self.open.payload.len() + self.key.len() + context;
+        let classified = self.classified.as_ref().map_or(0, |classified| classified.bytes());
+        let kept = self.open.payload.len() + self.key.len() + context + classified;
         kept + id(&self.id) + upstream_id + id(&self.cursors.last) + self.recent_bytes()
     }
 

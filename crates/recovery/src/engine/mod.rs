@@ -8,6 +8,7 @@
 //!        connection
 //! ```
 
+mod classified;
 mod client;
 mod entry;
 mod patch;
@@ -23,7 +24,8 @@ use bytes::Bytes;
 
 use self::entry::{Entry, State};
 use crate::{
-    kind::{Context, Dialect, FromClient, Open, Unit, Units},
+    class::UpstreamClass,
+    kind::{Context, Dialect, FromClient, Open, Slot, Unit, Units},
     outcome::{Failure, Heartbeat, Message, Offline, Output, Reason, Since},
     preset::{Grammar, stomp::frames::Assembler},
     settings::Settings,
@@ -39,6 +41,8 @@ type Number = u64;
 #[derive(Debug)]
 pub(crate) struct Engine {
     grammar: std::sync::Arc<Grammar>,
+    /// That of the grammar, and what a program has shown since.
+    dialect: Dialect,
     settings: Settings,
     /// Unfinished frames of each direction.
     from_client: Assembler,
@@ -93,7 +97,7 @@ pub(crate) struct Engine {
 /// A login.
 #[derive(Debug)]
 struct Hello {
-    slot: usize,
+    slot: Slot,
     event: u64,
     /// The number of the connection on which the client sent it.
     connection: u64,
@@ -129,10 +133,20 @@ struct Closed {
 /// Data of subscriptions whose id is not known yet.
 #[derive(Debug, Default)]
 struct Early {
-    messages: VecDeque<(Bytes, Bytes, bool)>,
+    messages: VecDeque<EarlyMessage>,
     bytes: usize,
     /// Some messages exceeded the bound.
     has_lost: bool,
+}
+
+/// A message of a subscription whose id is not known yet.
+#[derive(Debug)]
+struct EarlyMessage {
+    id: Bytes,
+    unit: Bytes,
+    binary: bool,
+    /// What a program says about it.
+    class: Option<UpstreamClass>,
 }
 
 /// Where the session is with its connection.
@@ -166,6 +180,7 @@ impl Engine {
     pub(crate) fn new(grammar: std::sync::Arc<Grammar>, settings: Settings) -> Self {
         Self {
             heartbeat: grammar.heartbeat(&[], &[]),
+            dialect: *grammar.dialect(),
             grammar,
             settings,
             from_client: Assembler::default(),
@@ -334,7 +349,7 @@ impl Engine {
     }
 
     fn dialect(&self) -> Dialect {
-        *self.grammar.dialect()
+        self.dialect
     }
 
     /// Forgets an entry.
@@ -420,6 +435,20 @@ impl Engine {
             Pending::Open(number) | Pending::Replay(number) => is_unassigned(number),
             _ => false,
         })
+    }
+}
+
+impl Hello {
+    /// Bytes that it keeps.
+    fn bytes(&self) -> usize {
+        self.slot.bytes() + self.message.payload.len()
+    }
+}
+
+impl EarlyMessage {
+    /// Bytes that it keeps.
+    fn bytes(&self) -> usize {
+        self.unit.len() + self.id.len() + self.class.as_ref().map_or(0, UpstreamClass::size)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The loss of a connection and the replay at the next one.
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
+
+use bytes::Bytes;
 
 use super::{
     Early, Engine, Hello, Number, Pending, Phase, Step,
@@ -8,8 +10,10 @@ use super::{
     patch,
 };
 use crate::{
-    kind::FromClient,
+    class::Classified,
+    kind::{FromClient, Id, Located},
     outcome::{Broken, Failure, Loss, Lost, Message, Missing, Output, Reason, Since},
+    preset::Grammar,
     settings::InFlight,
 };
 
@@ -131,7 +135,7 @@ impl Engine {
 
     /// Forgets the session that the client has ended.
     fn end(&mut self) {
-        let freed: usize = self.hellos.drain(..).map(|hello| hello.message.payload.len()).sum();
+        let freed: usize = self.hellos.drain(..).map(|hello| hello.bytes()).sum();
         self.bytes -= freed;
         for number in self.entries.keys().copied().collect::<Vec<_>>() {
             self.remove(number);
@@ -207,16 +211,16 @@ impl Engine {
         let grammar = self.grammar.clone();
         let Some(entry) = self.entries.get(&number) else { return };
         let (state, message, cursor) = (entry.state, entry.open.clone(), entry.last_cursor().cloned());
+        let (classified, id) = (entry.classified.clone(), entry.id.clone().filter(|_| !entry.is_assigned));
         if state == State::Failed || state == State::Open {
             return;
         }
         if grammar.dialect().nudges {
             return self.nudge(number, now);
         }
-        let open = match grammar.client(&message.payload) {
-            FromClient::Open(open) => open,
-            // A program has classified it.
-            _ => return self.send_classified(number, message, now),
+        let open = match classified {
+            Some(classified) => Reopen::classified(*classified, id),
+            None => Reopen::read(&grammar, &message.payload),
         };
         let own = grammar.request_id(self.generation, number);
         let mut changes = Vec::new();
@@ -242,20 +246,7 @@ impl Engine {
         self.outputs.push_back(Output::Send(Message { payload, ..message }));
     }
 
-    fn send_classified(&mut self, number: Number, message: Message, now: Instant) {
-        let Some(entry) = self.entries.get_mut(&number) else { return };
-        if let Some(id) = &entry.id {
-            self.by_upstream.insert(id.clone(), number);
-        }
-        if entry.state == State::Reopening {
-            self.confirm(number, false, now);
-        } else {
-            entry.state = State::Open;
-        }
-        self.outputs.push_back(Output::Send(message));
-    }
-
-    fn await_open(&mut self, id: bytes::Bytes, number: Number, state: State) {
+    fn await_open(&mut self, id: Bytes, number: Number, state: State) {
         if state == State::Opening {
             return self.put_pending(id, Pending::Open(number));
         }
@@ -302,6 +293,30 @@ impl Engine {
         let gap = self.lost.take().map(|since| since.gap(None, now, self.generation, Missing::Unknown));
         self.outputs.extend(gap.map(Output::Notice));
         self.outputs.push_back(Output::Ready);
+    }
+}
+
+/// Where an `open` has what changes from connection to connection.
+#[derive(Default)]
+struct Reopen<'a> {
+    id: Option<Id<'a>>,
+    request: Option<Located<'a>>,
+    resume: Option<Range<usize>>,
+}
+
+impl<'a> Reopen<'a> {
+    fn read(grammar: &Grammar, text: &'a [u8]) -> Self {
+        match grammar.client(text) {
+            FromClient::Open(open) => Self { id: open.id, request: open.request, resume: open.resume },
+            _ => Self::default(),
+        }
+    }
+
+    /// `id`: the client's, where the client chooses it.
+    fn classified(classified: Classified, id: Option<Bytes>) -> Self {
+        let owned = |id: Bytes| Id::Owned(id.into());
+        let request = classified.request.map(|id| Located { id: owned(id), span: 0..0 });
+        Self { id: id.map(owned), request, resume: classified.resume }
     }
 }
 

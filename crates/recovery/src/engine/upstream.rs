@@ -5,7 +5,7 @@ use std::{ops::Range, time::Instant};
 use bytes::Bytes;
 
 use super::{
-    Engine, Number, Pending, Phase, Step,
+    EarlyMessage, Engine, Number, Pending, Phase, Step,
     entry::{Continuity, Entry, MAX_TOKEN, State},
     patch,
 };
@@ -16,9 +16,11 @@ use crate::{
 };
 
 /// One message, and its effects around its delivery.
-struct Turn {
+pub(super) struct Turn {
     now: Instant,
     binary: bool,
+    /// What a program says about the message.
+    pub(super) class: Option<UpstreamClass>,
     /// Before the message.
     before: Vec<Output>,
     /// The events that it answers.
@@ -30,8 +32,16 @@ struct Turn {
 }
 
 impl Turn {
-    fn new(binary: bool, now: Instant) -> Self {
-        Self { now, binary, before: Vec::new(), answers: Vec::new(), known: Vec::new(), broken: None }
+    pub(super) fn new(binary: bool, now: Instant) -> Self {
+        Self {
+            now,
+            binary,
+            class: None,
+            before: Vec::new(),
+            answers: Vec::new(),
+            known: Vec::new(),
+            broken: None,
+        }
     }
 }
 
@@ -67,28 +77,8 @@ impl Engine {
         self.finish(left, turn)
     }
 
-    /// Takes a message that a program has classified.
-    pub(crate) fn upstream_as(
-        &mut self,
-        generation: u64,
-        message: Message,
-        class: &UpstreamClass,
-        now: Instant,
-    ) -> UpstreamStep {
-        if generation != self.generation || self.phase == Phase::Down {
-            return UpstreamStep::Hide;
-        }
-        let (mut turn, cursor) = (Turn::new(message.binary, now), class.cursor());
-        let left = match self.upstream_unit(&message.payload, class.kind(&cursor), &mut turn) {
-            Unit::Keep => Some(message),
-            Unit::Replace(payload) => Some(Message { payload, ..message }),
-            Unit::Drop => None,
-        };
-        self.finish(left, turn)
-    }
-
     /// Keeps the order: what the caller has not fetched yet, `before`, the message, what follows it.
-    fn finish(&mut self, message: Option<Message>, turn: Turn) -> UpstreamStep {
+    pub(super) fn finish(&mut self, message: Option<Message>, turn: Turn) -> UpstreamStep {
         let is_next = self.outputs.is_empty() && turn.before.is_empty();
         self.outputs.extend(turn.before);
         let step = match message {
@@ -109,7 +99,7 @@ impl Engine {
         step
     }
 
-    fn upstream_unit(&mut self, unit: &Bytes, kind: FromUpstream<'_>, turn: &mut Turn) -> Unit {
+    pub(super) fn upstream_unit(&mut self, unit: &Bytes, kind: FromUpstream<'_>, turn: &mut Turn) -> Unit {
         match kind {
             FromUpstream::Plain => {
                 self.is_proved |= self.phase == Phase::Ready && !self.dialect().has_data;
@@ -400,24 +390,30 @@ impl Engine {
     }
 
     fn wait(&mut self, unit: &Bytes, id: &[u8], turn: &Turn) -> Unit {
-        let bytes = unit.len() + id.len();
-        if self.early.bytes + bytes > self.settings.limits.max_bytes {
+        let class = turn.class.clone();
+        // A slice would keep the whole read buffer in memory.
+        let early = EarlyMessage {
+            id: Bytes::copy_from_slice(id),
+            unit: Bytes::copy_from_slice(unit),
+            binary: turn.binary,
+            class,
+        };
+        if self.early.bytes + early.bytes() > self.settings.limits.max_bytes {
             self.early.has_lost = true;
             return Unit::Drop;
         }
-        self.early.bytes += bytes;
-        let unit = Bytes::copy_from_slice(unit);
-        self.early.messages.push_back((Bytes::copy_from_slice(id), unit, turn.binary));
+        self.early.bytes += early.bytes();
+        self.early.messages.push_back(early);
         Unit::Drop
     }
 
     /// Delivers the data that came before its subscription was known.
     fn release(&mut self, id: &Bytes, now: Instant) {
-        let (known, rest): (Vec<_>, _) = self.early.messages.drain(..).partition(|(other, ..)| other == id);
+        let (known, rest): (Vec<_>, _) = self.early.messages.drain(..).partition(|early| early.id == id);
         self.early.messages = rest.into();
-        for (id, unit, binary) in known {
-            self.early.bytes -= unit.len() + id.len();
-            self.redeliver(unit, binary, now);
+        for early in known {
+            self.early.bytes -= early.bytes();
+            self.redeliver(early, now);
         }
     }
 
@@ -428,17 +424,22 @@ impl Engine {
             return;
         }
         // On the first connection, ids are the client's own.
-        for (_, payload, binary) in rest.messages {
+        for EarlyMessage { unit: payload, binary, .. } in rest.messages {
             let message = Message { payload, binary };
             self.outputs.push_back(Output::Deliver { message, answers: Vec::new() });
         }
     }
 
-    fn redeliver(&mut self, unit: Bytes, binary: bool, now: Instant) {
+    fn redeliver(&mut self, early: EarlyMessage, now: Instant) {
+        let EarlyMessage { unit, binary, class, .. } = early;
         let (grammar, mut turn) = (self.grammar.clone(), Turn::new(binary, now));
-        let kind = grammar.upstream(&unit);
+        let kind = match &class {
+            // It had its id when it came.
+            Some(class) => class.kind(&unit).unwrap_or(FromUpstream::Plain),
+            None => grammar.upstream(&unit),
+        };
         let payload = match self.upstream_unit(&unit, kind, &mut turn) {
-            Unit::Keep => Some(unit),
+            Unit::Keep => Some(unit.clone()),
             Unit::Replace(unit) => Some(unit),
             Unit::Drop => None,
         };

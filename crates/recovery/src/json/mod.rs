@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use self::pattern::{Compiled, Needs, Paths, Scanned};
 pub use self::pattern::{Pattern, PatternError, Test};
-use crate::kind::{Cursor, Dialect, FromClient, FromUpstream, Id, Located, Open, Verdict};
+use crate::kind::{Cursor, Dialect, FromClient, FromUpstream, Id, Located, Open, Slot, Verdict};
 
 /// The kinds of messages of a JSON protocol. In each list the first pattern that holds counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Rules {
 
     fn client_kind<'a>(&self, scanned: &Scanned<'a>) -> Option<FromClient<'a>> {
         if let Some(slot) = scanned.position(&self.hello) {
-            return Some(FromClient::Hello { slot });
+            return Some(FromClient::Hello { slot: Slot::Position(slot) });
         }
         if let Some(pattern) = scanned.first(&self.close) {
             let (id, request) = (scanned.located(pattern.id)?, scanned.id(pattern.request));

@@ -20,6 +20,8 @@ use crate::{
 pub enum Protocol {
     /// A protocol that the settings describe.
     Patterns(Box<Patterns>),
+    /// `program`: a protocol whose messages a program classifies
+    Program,
     /// `graphql-transport-ws`
     GraphqlTransportWs,
     /// `graphql-ws`, the older protocol
@@ -45,7 +47,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// The names of the presets in the settings.
-    pub const PRESETS: [&str; 9] = [
+    pub const PRESETS: [&str; 10] = [
         "graphql-transport-ws",
         "graphql-ws",
         "json-rpc",
@@ -55,6 +57,7 @@ impl Protocol {
         "stomp",
         "openai-realtime",
         "mqtt",
+        "program",
     ];
 
     /// The preset `name`.
@@ -69,6 +72,7 @@ impl Protocol {
             "stomp" => Self::Stomp,
             "openai-realtime" => Self::OpenaiRealtime,
             "mqtt" => Self::Mqtt,
+            "program" => Self::Program,
             _ => return None,
         })
     }
@@ -79,6 +83,8 @@ impl Protocol {
 pub(crate) enum Grammar {
     Json(Box<json::Rules>),
     Stomp,
+    /// A program classifies the messages. The others pass.
+    Program,
 }
 
 impl Grammar {
@@ -97,6 +103,7 @@ impl Grammar {
             Protocol::PhoenixNudge => phoenix::rules(true)?,
             Protocol::OpenaiRealtime => openai_realtime::rules()?,
             Protocol::Stomp => return Ok(Some(Self::Stomp)),
+            Protocol::Program => return Ok(Some(Self::Program)),
             Protocol::Mqtt => return Ok(None),
         };
         Ok(Some(Self::Json(Box::new(rules))))
@@ -106,6 +113,7 @@ impl Grammar {
         match self {
             Self::Json(rules) => &rules.dialect,
             Self::Stomp => &stomp::DIALECT,
+            Self::Program => &Dialect::PLAIN,
         }
     }
 
@@ -113,6 +121,7 @@ impl Grammar {
         match self {
             Self::Json(rules) => rules.client(text),
             Self::Stomp => stomp::client(text),
+            Self::Program => FromClient::Plain,
         }
     }
 
@@ -120,6 +129,7 @@ impl Grammar {
         match self {
             Self::Json(rules) => rules.upstream(text),
             Self::Stomp => stomp::upstream(text),
+            Self::Program => FromUpstream::Plain,
         }
     }
 
@@ -128,6 +138,7 @@ impl Grammar {
         match self {
             Self::Json(rules) => rules.dialect.heartbeat.map(|heartbeat| heartbeat()),
             Self::Stomp => stomp::heartbeat(hello, accepted),
+            Self::Program => None,
         }
     }
 
@@ -135,7 +146,7 @@ impl Grammar {
     pub(crate) fn units(&self) -> Units {
         match self {
             Self::Json(rules) if rules.batches => Units::Batch,
-            Self::Json(_) => Units::One,
+            Self::Json(_) | Self::Program => Units::One,
             Self::Stomp => Units::Frames,
         }
     }
@@ -150,7 +161,7 @@ impl Grammar {
     /// A request id of the replay, in the protocol's writing.
     pub(crate) fn request_id(&self, generation: u64, number: u64) -> String {
         match self {
-            Self::Json(_) => format!("\"towline-{generation}-{number}\""),
+            Self::Json(_) | Self::Program => format!("\"towline-{generation}-{number}\""),
             Self::Stomp => format!("towline-{generation}-{number}"),
         }
     }

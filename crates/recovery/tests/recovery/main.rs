@@ -12,6 +12,7 @@ mod mqtt_model;
 mod openai_realtime;
 mod patterns;
 mod phoenix;
+mod program;
 mod rig;
 mod stomp;
 

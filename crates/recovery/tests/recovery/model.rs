@@ -13,7 +13,7 @@ use client::Client;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 use towline_recovery::{
-    ClientStep, InFlight, Journal, Limits, Loss, Message, Output, Recovery, Settings, UpstreamStep,
+    ClientStep, InFlight, Journal, Limits, Loss, Message, Output, Protocol, Recovery, Settings, UpstreamStep,
 };
 use upstream::{TOPICS, Upstream};
 use wire::{Request, Wire};
@@ -60,6 +60,8 @@ fn op() -> impl Strategy<Value = Op> {
 
 struct World {
     wire: Wire,
+    /// Whether a program classifies the messages.
+    is_program: bool,
     journal: Journal,
     client: Client,
     upstream: Upstream,
@@ -77,11 +79,13 @@ struct World {
 }
 
 impl World {
-    fn new(wire: Wire, in_flight: InFlight) -> Self {
+    fn new(wire: Wire, is_program: bool, in_flight: InFlight) -> Self {
         let settings = Settings { in_flight, limits: LIMITS, timeout: Duration::from_secs(2) };
+        let protocol = if is_program { Protocol::Program } else { wire.protocol() };
         let mut world = Self {
             wire,
-            journal: Recovery::new(&wire.protocol(), settings).unwrap().journal(),
+            is_program,
+            journal: Recovery::new(&protocol, settings).unwrap().journal(),
             client: Client::new(wire),
             upstream: Upstream::new(wire),
             now: Instant::now(),
@@ -155,7 +159,13 @@ impl World {
 
     /// False when the journal is not ready.
     fn offer(&mut self, event: u64, text: String) -> bool {
-        match self.journal.client(event, Message::text(text.clone())) {
+        let message = Message::text(text.clone());
+        let class = self.is_program.then(|| self.wire.client_class(&text));
+        let step = match class {
+            Some(class) => self.journal.client_as(event, message, &class),
+            None => self.journal.client(event, message),
+        };
+        match step {
             ClientStep::Wait(message) => {
                 assert_eq!(message, Message::text(text.clone()));
                 self.held.push_front((event, text));
@@ -188,19 +198,27 @@ impl World {
 
     fn receive(&mut self) {
         let Some(text) = self.upstream.out.pop_front() else { return };
-        match self.journal.upstream(self.generation, Message::text(text), self.now) {
+        match self.upstream_step(self.generation, text) {
             UpstreamStep::Deliver { message, answers } => self.deliver(&message, &answers),
             UpstreamStep::Hide => {}
+            UpstreamStep::Refuse(reason) => panic!("{reason}"),
         }
         self.drain();
     }
 
     fn receive_late(&mut self) {
         if let Some((generation, text)) = self.late.pop() {
-            let step = self.journal.upstream(generation, Message::text(text), self.now);
-            assert_eq!(step, UpstreamStep::Hide);
+            assert_eq!(self.upstream_step(generation, text), UpstreamStep::Hide);
             self.drain();
         }
+    }
+
+    fn upstream_step(&mut self, generation: u64, text: String) -> UpstreamStep {
+        if !self.is_program {
+            return self.journal.upstream(generation, Message::text(text), self.now);
+        }
+        let class = self.wire.upstream_class(&text);
+        self.journal.upstream_as(generation, Message::text(text), &class, self.now)
     }
 
     fn deliver(&mut self, message: &Message, answers: &[u64]) {
@@ -310,7 +328,11 @@ fn utf8(message: &Message) -> String {
 }
 
 fn run(wire: Wire, in_flight: InFlight, ops: Vec<Op>) {
-    let mut world = World::new(wire, in_flight);
+    run_as(wire, false, in_flight, ops);
+}
+
+fn run_as(wire: Wire, is_program: bool, in_flight: InFlight, ops: Vec<Op>) {
+    let mut world = World::new(wire, is_program, in_flight);
     for op in ops {
         world.apply(op);
     }
@@ -331,6 +353,15 @@ proptest! {
     #[test]
     fn no_history_breaks_a_session_with_chosen_ids(retry: bool, ops in vec(op(), 0..120)) {
         run(Wire::Chosen, in_flight(retry), ops);
+    }
+
+    #[test]
+    fn no_history_breaks_a_session_that_a_program_describes(
+        retry: bool,
+        assigns: bool,
+        ops in vec(op(), 0..120),
+    ) {
+        run_as(if assigns { Wire::Resuming } else { Wire::Chosen }, true, in_flight(retry), ops);
     }
 }
 

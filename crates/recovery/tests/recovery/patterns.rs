@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use towline_recovery::{
-    ClientClass, ClientStep, Limits, Message, Output, Pattern, PatternError, Patterns, Protocol, Recovery,
-    Settings, Test, UpstreamClass, UpstreamStep,
+    Limits, Message, Output, Pattern, PatternError, Patterns, Protocol, Recovery, Settings, Test,
+    UpstreamStep,
 };
 
 use super::{NONE, delivered, rig::Rig};
@@ -267,30 +266,4 @@ fn incomplete_patterns_are_refused() {
         check(Patterns { data: many, ..Patterns::default() }),
         Err(PatternError::TooManyPaths.to_string())
     );
-}
-
-#[test]
-fn a_program_may_classify_messages() {
-    let mut rig = Rig::new(&Protocol::Patterns(Box::default()));
-    let step = |rig: &mut Rig, event, text: &'static str, class| {
-        let step = rig.journal.client_as(event, Message::text(text), &class);
-        assert_eq!(step, ClientStep::Send(Message::text(text)));
-    };
-    let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));
-    step(&mut rig, 0, "LOGIN x", ClientClass::Hello { slot: 0 });
-    step(&mut rig, 1, "SUB a", ClientClass::Open { id: a.clone() });
-    step(&mut rig, 2, "SUB b", ClientClass::Open { id: b.clone() });
-    step(&mut rig, 3, "END b", ClientClass::Close { id: b });
-    let data = |rig: &mut Rig, cursor| {
-        let class = UpstreamClass::Data { id: a.clone(), cursor: Some(cursor) };
-        rig.journal.upstream_as(rig.generation, Message::text("hi"), &class, rig.now)
-    };
-    assert_ne!(data(&mut rig, 4), UpstreamStep::Hide);
-    assert_eq!(rig.lose_with(Some(3), None), NONE);
-    assert_eq!(rig.connect(), ["> LOGIN x", "> SUB a", "ready"]);
-    assert_eq!(data(&mut rig, 7), UpstreamStep::Hide);
-    assert_eq!(rig.wait(Duration::ZERO), ["gap a a 2", "< hi"]);
-    let ended = UpstreamClass::Ended { id: a.clone() };
-    rig.journal.upstream_as(rig.generation, Message::text("END a"), &ended, rig.now);
-    assert_eq!(rig.journal.entries(), 0);
 }

@@ -3,15 +3,16 @@
 //! ```text
 //! > …       to the upstream            gap KEY ID MISSING
 //! < …       to the client              failed EVENT REASON, dropped EVENT REASON, kept EVENT, done EVENT
-//! ready     broken REASON              refused EVENT REASON, pass on CODE
+//! ready     broken REASON              refused EVENT REASON, refused REASON, pass on CODE
 //! ```
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use towline_event::Value;
 use towline_recovery::{
-    ClientStep, Failure, InFlight, Journal, Limits, Loss, Message, Output, Protocol, Recovery, Settings,
-    UpstreamStep,
+    ClientClass, ClientStep, Failure, InFlight, Journal, Limits, Loss, Message, Output, Protocol, Recovery,
+    Settings, UpstreamClass, UpstreamStep,
 };
 
 pub struct Rig {
@@ -56,8 +57,20 @@ impl Rig {
     }
 
     pub fn client_message(&mut self, message: Message) -> Vec<String> {
+        let step = self.journal.client(self.event, message);
+        self.client_step(step)
+    }
+
+    /// A message about which a program says `statement`.
+    pub fn client_as(&mut self, text: &str, statement: &str) -> Vec<String> {
+        let class = ClientClass::parse(&Value::from_json(statement).unwrap()).unwrap();
+        let step = self.journal.client_as(self.event, Message::text(text.to_owned()), &class);
+        self.client_step(step)
+    }
+
+    fn client_step(&mut self, step: ClientStep) -> Vec<String> {
         let event = self.event;
-        let lines = match self.journal.client(event, message) {
+        let lines = match step {
             ClientStep::Send(message) => {
                 self.written = Some(event);
                 vec![format!("> {}", show(&message))]
@@ -75,9 +88,23 @@ impl Rig {
     }
 
     pub fn upstream_message(&mut self, message: Message) -> Vec<String> {
-        let lines = match self.journal.upstream(self.generation, message, self.now) {
+        let step = self.journal.upstream(self.generation, message, self.now);
+        self.upstream_step(step)
+    }
+
+    /// A message about which a program says `statement`.
+    pub fn upstream_as(&mut self, text: &str, statement: &str) -> Vec<String> {
+        let class = UpstreamClass::parse(&Value::from_json(statement).unwrap()).unwrap();
+        let message = Message::text(text.to_owned());
+        let step = self.journal.upstream_as(self.generation, message, &class, self.now);
+        self.upstream_step(step)
+    }
+
+    fn upstream_step(&mut self, step: UpstreamStep) -> Vec<String> {
+        let lines = match step {
             UpstreamStep::Deliver { message, .. } => vec![format!("< {}", show(&message))],
             UpstreamStep::Hide => vec![],
+            UpstreamStep::Refuse(reason) => vec![format!("refused {reason}")],
         };
         [lines, self.drain()].concat()
     }

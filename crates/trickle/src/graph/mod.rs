@@ -106,9 +106,7 @@ pub(crate) fn build<'a>(world: &mut World<'a>, statements: &'a [Statement], end:
     builder.add_stream("in".to_owned(), Span::new(0, 0), StreamKind::In);
     let mut level = Level::new(statements, root, Args::none());
     level.inputs.push(("in".to_owned(), IN));
-    level.outputs = [("out", Port::Out), ("err", Port::Err), ("reply", Port::Reply)]
-        .map(|(name, port)| (name.to_owned(), Destination::Port(port)))
-        .to_vec();
+    level.outputs = Port::ALL.map(|port| (port.name().to_owned(), Destination::Port(port))).to_vec();
     builder.level(level);
     builder.report_typos();
     builder.check_unused();

@@ -1,5 +1,5 @@
 use super::{error, errors, event, findings, program, run, try_feed};
-use crate::Port;
+use crate::{Port, Program};
 use towline_event::Data;
 
 #[test]
@@ -36,6 +36,21 @@ fn programs_that_pass_events_through() {
 fn ports_in_use() {
     let program = program("select event from in where event == 1 into out; select event from in into reply;");
     assert!(program.uses_port(Port::Out) && program.uses_port(Port::Reply) && !program.uses_port(Port::Err));
+}
+
+#[test]
+fn port_journal_is_next_to_port_out() {
+    let text = r#"
+        select {"kind": "open", "id": event.id} from in where event.id > 1 into journal;
+        select event from in into out;"#;
+    assert_eq!(run(text, r#"{"id":2}"#), "journal: {\"kind\":\"open\",\"id\":2}\n{\"id\":2}");
+    assert_eq!(run(text, r#"{"id":1}"#), r#"{"id":1}"#);
+    assert!(program(text).uses_port(Port::Journal) && !program(text).is_identity());
+    let typo = "select event from in into jounral;";
+    let error = Program::compile("test", typo).unwrap_err().to_string();
+    assert!(error.contains("did you mean `journal`?"), "{error}");
+    let taken = Program::compile("test", "create stream journal; select event from in into journal;");
+    assert!(taken.unwrap_err().to_string().contains("`journal` is a built-in stream"));
 }
 
 #[test]

@@ -83,9 +83,8 @@ fn try_feed(instance: &mut Instance, event: Event) -> Result<Vec<(Port, Event)>,
 fn show(outputs: &[(Port, Event)]) -> String {
     let lines = outputs.iter().map(|(port, event)| {
         let port = match port {
-            Port::Out => "",
-            Port::Err => "err: ",
-            Port::Reply => "reply: ",
+            Port::Out => String::new(),
+            port => format!("{}: ", port.name()),
         };
         format!("{port}{}", event.data.to_value().to_json())
     });

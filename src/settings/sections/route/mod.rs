@@ -6,6 +6,7 @@ mod auto;
 mod lifetime;
 mod matching;
 mod policies;
+mod ports;
 
 use std::{sync::Arc, time::Duration};
 
@@ -132,6 +133,7 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
         let text = "needs an upstream, an incoming pipeline that answers (into reply), or an answer";
         section.section_problem(text.to_owned());
     }
+    ports::check(section, &route);
     route
 }
 
@@ -239,6 +241,11 @@ impl Route {
     /// Whether a pipeline of the route reads the origin of events.
     pub fn reads_origin(&self) -> bool {
         self.pipelines().any(|pipeline| pipeline.program.reads_origin())
+    }
+
+    /// The outgoing pipeline that classifies the upstream's messages for the session's journal.
+    pub fn classifier(&self) -> Option<&Arc<Pipeline>> {
+        self.outgoing.first().filter(|pipeline| pipeline.program.uses_port(Port::Journal))
     }
 
     /// All pipelines of the route.

@@ -20,6 +20,8 @@ use crate::{
 pub struct RecoveryConfig {
     /// The protocol for the journal of a session; `None` when no journal is kept.
     pub journal: Option<Arc<recovery::Recovery>>,
+    /// Whether programs say to the journal what the messages are.
+    pub by_program: bool,
     /// How long a message waits for a connection; `None` when it fails at once.
     pub hold: Option<Duration>,
     /// Whether a client learns that its upstream connection was replaced.
@@ -76,7 +78,8 @@ pub(super) fn read(
         Some(_) => section.flag("recovery.notice"),
         None => journal.is_some(),
     };
-    RecoveryConfig { journal, hold: section.timeout("recovery.hold"), notice }
+    let by_program = section.choice("recovery.preset").as_deref() == Some("program");
+    RecoveryConfig { journal, by_program, hold: section.timeout("recovery.hold"), notice }
 }
 
 /// Reads the keys of the journal.

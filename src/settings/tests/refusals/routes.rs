@@ -1,6 +1,6 @@
 //! Tests of wrong settings in `[pipeline.NAME]` and `[[route]]`, and of missing or misplaced sections.
 
-use super::{WrongLine, expect_problems, problems, with};
+use super::{WrongLine, expect_one, expect_problems, problems, with};
 use crate::settings::fixture::{MINIMAL, load};
 
 const WRONG_LINES: &[WrongLine] = &[
@@ -325,4 +325,56 @@ fn a_prefix_that_cannot_be_stripped_is_refused() {
     );
     let text = format!("{MINIMAL}path = \"/chat\"\nstrip_prefix = true\n");
     assert!(load(&text, &[]).unwrap().routes[0].strip_prefix);
+}
+
+/// The settings with a pipeline that writes to port `journal`, and these lists of pipelines.
+fn with_journal(preset: &str, lists: &str) -> String {
+    let upstream = format!("url = \"ws://127.0.0.1:8139\"\n{preset}");
+    let text = MINIMAL.replace("url = \"ws://127.0.0.1:8139\"", &upstream);
+    let says = r#"select {"kind": "open", "id": event.id} from in where present event.id into journal;"#;
+    let journal = format!("[pipeline.says]\nsource = '''{says} select event from in into out;'''\n[[route]]");
+    text.replace("[[route]]", &journal) + lists
+}
+
+#[test]
+fn port_journal_needs_the_preset_and_the_place_next_to_the_upstream() {
+    let preset = "recovery.preset = \"program\"";
+    load(&with_journal(preset, "incoming = [\"pass\", \"says\"]\noutgoing = [\"says\", \"pass\"]"), &[])
+        .unwrap();
+    let next = "which is next to the upstream: messages have to pass it as the upstream gets and sends them";
+    let wrong = [
+        ("", "incoming = [\"says\"]", "which needs upstream.echo.recovery.preset = \"program\"".to_owned()),
+        (
+            "recovery.preset = \"mqtt\"",
+            "outgoing = [\"says\"]",
+            "which needs upstream.echo.recovery.preset".to_owned(),
+        ),
+        (preset, "incoming = [\"says\", \"pass\"]", format!("and is not the last one, {next}")),
+        (preset, "incoming = [\"says\", \"says\"]", format!("and is not the last one, {next}")),
+        (
+            preset,
+            "incoming = [\"says\"]\noutgoing = [\"pass\", \"says\"]",
+            format!("and is not the first one, {next}"),
+        ),
+        (
+            preset,
+            "incoming = [\"says\"]\nerrors = [\"says\"]",
+            "which takes messages to and from the upstream".to_owned(),
+        ),
+    ];
+    for (preset, lists, expected) in wrong {
+        let expected = format!("pipeline \"says\" writes to port journal, {expected}");
+        expect_one(&problems(&with_journal(preset, lists), &[]), lists, &expected);
+    }
+    let needed = "upstream.echo.recovery.preset = \"program\" needs an incoming pipeline that says what the client's \
+                  messages are (into journal)";
+    for lists in ["", "incoming = [\"pass\"]", "incoming = []\noutgoing = [\"says\"]"] {
+        expect_one(&problems(&with_journal(preset, lists), &[]), lists, needed);
+    }
+    // A route that closes its clients has no journal.
+    let closing =
+        "on_upstream_loss = \"close\"\n[[route]]\npath = \"/a\"\nupstream = \"echo\"\nincoming = [\"says\"]";
+    let text = with_journal(preset, "").replace("[[route]]\nupstream", "[[route]]\npath = \"/b\"\nupstream")
+        + closing;
+    load(&text, &[]).unwrap();
 }

@@ -7,8 +7,8 @@ const RECOVERY_LINES: &[WrongLine] = &[
         "upstream.echo",
         "recovery.preset = \"graphql\"",
         "upstream.echo.recovery.preset = \"graphql\" (/etc/towline.toml): takes \"graphql-transport-ws\", \
-         \"graphql-ws\", \"json-rpc\", \"action-cable\", \"phoenix\", \"phoenix-nudge\", \"stomp\", \"openai-realtime\" or \
-         \"mqtt\"",
+         \"graphql-ws\", \"json-rpc\", \"action-cable\", \"phoenix\", \"phoenix-nudge\", \"stomp\", \"openai-realtime\", \
+         \"mqtt\" or \"program\"",
     ),
     (
         "upstream.echo",

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use crate::{
-    kind::{Context, Dialect, FromClient, FromUpstream, Id, Located, Open, Verdict, text},
+    kind::{Context, Dialect, FromClient, FromUpstream, Id, Located, Open, Slot, Verdict, text},
     outcome::{Heartbeat, Message},
 };
 
@@ -60,7 +60,7 @@ pub(crate) fn client(message: &[u8]) -> FromClient<'_> {
 fn client_kind<'a>(frame: &Frame<'a>) -> Option<FromClient<'a>> {
     let request = frame.header("receipt");
     match frame.command {
-        b"CONNECT" | b"STOMP" => return Some(FromClient::Hello { slot: 0 }),
+        b"CONNECT" | b"STOMP" => return Some(FromClient::Hello { slot: Slot::Position(0) }),
         b"SUBSCRIBE" => {
             let id = frame.header("id")?.id;
             let key = frame.header("destination").map_or_else(|| id.clone(), |header| header.id);

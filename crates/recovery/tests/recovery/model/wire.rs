@@ -1,7 +1,8 @@
 //! What the model's client and upstream say, in three protocols.
 
 use serde_json::{Value, json};
-use towline_recovery::{Pattern, Patterns, Protocol, Test};
+use towline_event::Value as EventValue;
+use towline_recovery::{ClientClass, Pattern, Patterns, Protocol, Test, UpstreamClass};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
@@ -65,6 +66,40 @@ impl Wire {
             data: [if self == Self::Resuming { data.cursor("n").numbered() } else { data }].into(),
             ..Patterns::default()
         }))
+    }
+
+    /// What a program says about a client's message.
+    pub fn client_class(self, text: &str) -> ClientClass {
+        let statement = match self.read_request(text) {
+            Request::Hello => json!({"kind": "hello"}),
+            Request::Open { request, id, .. } if self == Self::Resuming => {
+                json!({"kind": "open", "id": id, "request": request, "resume": "since"})
+            }
+            Request::Open { request, id, .. } => json!({"kind": "open", "id": id, "request": request}),
+            Request::Close { request, .. } if self == Self::Resuming => {
+                json!({"kind": "close", "id_at": "id", "request": request})
+            }
+            Request::Close { request, id } => json!({"kind": "close", "id": id, "request": request}),
+            Request::Pay { request, .. } => json!({"kind": "request", "request": request}),
+        };
+        ClientClass::parse(&event_value(&statement)).unwrap()
+    }
+
+    /// What a program says about an upstream's message.
+    pub fn upstream_class(self, text: &str) -> UpstreamClass {
+        let statement = match self.read_response(text) {
+            Response::Accepted => json!({"kind": "accepted"}),
+            Response::Answer { request, ok: false, .. } => json!({"kind": "refused", "request": request}),
+            Response::Answer { request, id: Some(_), .. } if self == Self::Resuming => {
+                json!({"kind": "answer", "request": request, "id_at": "id"})
+            }
+            Response::Answer { request, .. } => json!({"kind": "answer", "request": request}),
+            Response::Data { number, .. } if self == Self::Resuming => {
+                json!({"kind": "data", "id_at": "id", "cursor": number, "numbered": true})
+            }
+            Response::Data { id, .. } => json!({"kind": "data", "id": id}),
+        };
+        UpstreamClass::parse(&event_value(&statement)).unwrap()
     }
 
     pub fn has_hello(self) -> bool {
@@ -162,4 +197,8 @@ impl Wire {
             number: number(&value["n"]),
         }
     }
+}
+
+fn event_value(value: &Value) -> EventValue {
+    EventValue::from_json(&value.to_string()).unwrap()
 }

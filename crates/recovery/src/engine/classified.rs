@@ -1,0 +1,104 @@
+//! Messages that a program has classified.
+
+use std::time::Instant;
+
+use super::{Engine, Phase, upstream::Turn};
+use crate::{
+    class::{ClientClass, UpstreamClass},
+    kind::{FromClient, FromUpstream, Unit},
+    outcome::{ClientStep, Failure, Message, Offline, Reason, UpstreamStep},
+};
+
+impl Engine {
+    /// Takes a message that a program has classified.
+    pub(crate) fn client_as(&mut self, event: u64, message: Message, class: &ClientClass) -> ClientStep {
+        if !self.is_ready() {
+            return ClientStep::Wait(message);
+        }
+        self.is_full = false;
+        let kind = match self.classified(&message, class) {
+            Ok(kind) => kind,
+            Err(reason) => return ClientStep::Refuse(Failure { event, reason, reply: None }),
+        };
+        let mut refused = None;
+        let left = match self.client_or_refuse(event, &message, kind, &mut refused) {
+            Unit::Keep => Some(message),
+            Unit::Replace(payload) => Some(Message { payload, ..message }),
+            Unit::Drop => None,
+        };
+        self.client_step(left, refused)
+    }
+
+    /// Takes a message that cannot be sent, and that a program has classified.
+    pub(crate) fn offline_as(&mut self, message: &Message, class: &ClientClass) -> Offline {
+        match class.kind(&message.payload) {
+            Ok(FromClient::Close { id, .. }) => {
+                self.close_offline(&id.id);
+                Offline::Done(None)
+            }
+            _ => Offline::Failed(None),
+        }
+    }
+
+    /// Takes a message that a program has classified.
+    pub(crate) fn upstream_as(
+        &mut self,
+        generation: u64,
+        message: Message,
+        class: &UpstreamClass,
+        now: Instant,
+    ) -> UpstreamStep {
+        if generation != self.generation || self.phase == Phase::Down {
+            return UpstreamStep::Hide;
+        }
+        let kind = match self.classified_upstream(&message, class) {
+            Ok(kind) => kind,
+            Err(reason) => return UpstreamStep::Refuse(reason),
+        };
+        let mut turn = Turn::new(message.binary, now);
+        turn.class = Some(class.clone());
+        let left = match self.upstream_unit(&message.payload, kind, &mut turn) {
+            Unit::Keep => Some(message),
+            Unit::Replace(payload) => Some(Message { payload, ..message }),
+            Unit::Drop => None,
+        };
+        self.finish(left, turn)
+    }
+
+    fn classified<'a>(
+        &mut self,
+        message: &'a Message,
+        class: &'a ClientClass,
+    ) -> Result<FromClient<'a>, Reason> {
+        let kind = class.kind(&message.payload)?;
+        match &kind {
+            FromClient::Open(open) => self.dialect.assigns |= open.id.is_none(),
+            FromClient::Close { id, .. } if self.dialect.assigns && id.span.is_empty() => {
+                return Err(Reason::Unplaced);
+            }
+            _ => {}
+        }
+        Ok(kind)
+    }
+
+    /// Learns from each message what the protocol has, as patterns would show it beforehand.
+    fn classified_upstream<'a>(
+        &mut self,
+        message: &'a Message,
+        class: &'a UpstreamClass,
+    ) -> Result<FromUpstream<'a>, Reason> {
+        let kind = class.kind(&message.payload)?;
+        match &kind {
+            FromUpstream::Greeting => self.dialect.greets = true,
+            FromUpstream::Accepted => self.dialect.accepts = true,
+            FromUpstream::Data { id, .. } | FromUpstream::Ended { id, .. } => {
+                if self.dialect.assigns && id.span.is_empty() {
+                    return Err(Reason::Unplaced);
+                }
+                self.dialect.has_data |= matches!(kind, FromUpstream::Data { .. });
+            }
+            _ => {}
+        }
+        Ok(kind)
+    }
+}
