@@ -114,7 +114,7 @@ ${more.route ?? ''}
     const options = { lines: 'stderr', onLine: proxy.onLine, env: { RUST_LOG: 'info', TOWLINE__ADMIN__BIND: '127.0.0.1:0', ...env } };
     Proxy.all.push(proxy);
     start(program, ['run', '--config', file], options).on('exit', proxy.onExit);
-    proxy.url = `ws://127.0.0.1:${await within(10_000, 'the proxy listens', proxy.port)}`;
+    proxy.url = `ws://127.0.0.1:${await within(30_000, 'the proxy listens', proxy.port)}`;
     return proxy;
   }
 }
@@ -130,7 +130,7 @@ export class Server {
     server.running = server.#spawn();
     server.spare = server.#spawn();
     server.port = await server.#listen(0);
-    await within(20_000, 'the spare server is ready', server.spare.ready);
+    await within(60_000, 'the spare server is ready', server.spare.ready);
     return server;
   }
 
@@ -163,9 +163,9 @@ export class Server {
 
   async #listen(port) {
     const { child, listening, ready } = this.running;
-    await within(20_000, 'the server is ready', ready);
+    await within(60_000, 'the server is ready', ready);
     child.stdin.write(`${port}\n`);
-    return within(10_000, 'the server listens', listening.port);
+    return within(30_000, 'the server listens', listening.port);
   }
 }
 

@@ -87,4 +87,4 @@ async function scenario() {
 }
 
 if (isServer) serve(listen);
-else await main(50_000, scenario);
+else await main(150_000, scenario);
