@@ -43,6 +43,7 @@ mod hold;
 mod journal_chaos;
 mod journal_programs;
 mod keepalives;
+mod key_limits;
 mod lang;
 mod language;
 mod lifetimes;

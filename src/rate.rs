@@ -4,7 +4,10 @@
 //! `burst`, at least one, and starts full. A message that costs more than a full bucket is accepted when the
 //! bucket is full and leaves a debt, so that large messages are delayed, not impossible.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 /// A rate limit. A rate of 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,15 @@ pub enum OnLimit {
 pub struct Limiter {
     messages: Option<Bucket>,
     bytes: Option<Bucket>,
+}
+
+/// A rate limit that several sessions share.
+#[derive(Debug, Clone)]
+pub struct SharedLimit {
+    /// The buckets of all these sessions.
+    pub limiter: Arc<Mutex<Limiter>>,
+    /// What happens to a message above the rate.
+    pub on_limit: OnLimit,
 }
 
 /// The limit that was hit.
@@ -96,6 +108,15 @@ impl Limiter {
     /// Whether all buckets are full. Such a limiter equals a new one.
     pub fn is_full(&mut self, now: Instant) -> bool {
         self.messages.iter_mut().chain(&mut self.bytes).all(|bucket| bucket.is_full(now))
+    }
+}
+
+// === impl SharedLimit ===
+
+impl SharedLimit {
+    /// The buckets, while no other session uses them.
+    pub fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::refusals::RefusalKind;
 use crate::{
     net::{Stream, read_through},
     spelling,
@@ -32,6 +33,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
+    /// Why, for the log and for metrics.
+    pub(super) kind: RefusalKind,
     /// The reason, for the log and for the client.
     pub(super) text: &'static str,
     /// Details for the log only.
@@ -47,7 +50,21 @@ pub(super) struct Refusal {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, text: &'static str) -> Self {
-        Self { status, text, cause: None, note: None, headers: Vec::new(), body: None, is_configured: false }
+        Self {
+            status,
+            kind: RefusalKind::of(status),
+            text,
+            cause: None,
+            note: None,
+            headers: Vec::new(),
+            body: None,
+            is_configured: false,
+        }
+    }
+
+    /// Sets a kind that the status does not say.
+    pub(super) fn of_kind(self, kind: RefusalKind) -> Self {
+        Self { kind, ..self }
     }
 
     pub(super) fn with(mut self, name: HeaderName, value: &'static str) -> Self {

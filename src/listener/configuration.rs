@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
+use super::admission::KeyLimits;
 use crate::{
     authenticator::Authenticator,
     net::Network,
@@ -18,6 +19,8 @@ pub struct Routing {
     routes: Vec<(Arc<Route>, Option<Arc<Upstream>>)>,
     /// The methods of authentication that routes name.
     authenticators: Vec<Arc<Authenticator>>,
+    /// The limits of each of these routes by claim or header.
+    limits: Vec<Arc<KeyLimits>>,
 }
 
 /// A configuration in the form that one listener uses on one worker thread.
@@ -39,13 +42,15 @@ pub struct WorkerRoute {
     pub dialer: Option<Dialer>,
     /// The methods of authentication, in order; none if everybody is accepted.
     pub auth: Vec<Arc<Authenticator>>,
+    /// The limits of the route by claim or header.
+    pub limits: Arc<KeyLimits>,
 }
 
 // === impl Routing ===
 
 impl Routing {
     /// The listeners and routes of these settings. Routes with the same upstream share its state, including
-    /// routes of the `previous` configuration.
+    /// routes of the `previous` configuration. A route whose name and limits stay keeps the clients that these count.
     pub fn new(settings: &Settings, network: &Arc<Network>, previous: Option<&Self>) -> Self {
         let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
         let routes = settings.routes.iter().map(|route| {
@@ -58,15 +63,26 @@ impl Routing {
             });
             (Arc::clone(route), upstream)
         });
-        let routes = routes.collect();
+        let limits = settings.routes.iter().map(|route| {
+            let known = previous.and_then(|previous| previous.limits_of(route));
+            known.map_or_else(|| KeyLimits::new(&route.limits), Arc::clone)
+        });
+        let (routes, limits) = (routes.collect(), limits.collect());
         let authenticators = settings.auth.values().map(|config| Authenticator::new(Arc::clone(config)));
-        Self { listeners: settings.listeners.clone(), routes, authenticators: authenticators.collect() }
+        let authenticators = authenticators.collect();
+        Self { listeners: settings.listeners.clone(), routes, authenticators, limits }
     }
 
     /// The methods of a route, in order.
     fn methods(&self, route: &Route) -> Vec<Arc<Authenticator>> {
         let find = |name: &str| self.authenticators.iter().find(|method| *method.config().name == *name);
         route.auth.iter().filter_map(|config| find(&config.name)).cloned().collect()
+    }
+
+    /// The limits of the route with that name, if they are the same.
+    fn limits_of(&self, route: &Route) -> Option<&Arc<KeyLimits>> {
+        let at = self.routes.iter().position(|(known, _)| known.name == route.name)?;
+        self.limits.get(at).filter(|limits| limits.are(&route.limits))
     }
 
     /// The upstreams of all routes; one that several routes use comes several times.
@@ -83,15 +99,21 @@ impl Routing {
     fn router(&self, listener: &str) -> Router<WorkerRoute> {
         let mut dialers: HashMap<&str, Dialer> = HashMap::new();
         // A dialer has an HTTP client, so a listener has none for the routes of others.
-        let routes = self.routes.iter().filter(|(route, _)| route.pattern.serves(listener));
-        let routes = routes.map(|(route, upstream)| {
+        let routes = self.routes.iter().zip(&self.limits);
+        let routes = routes.filter(|((route, _), _)| route.pattern.serves(listener));
+        let routes = routes.map(|((route, upstream), limits)| {
             let dialer = upstream.as_ref().map(|upstream| {
                 let new = || Dialer::new(upstream);
                 dialers.entry(&upstream.settings().name).or_insert_with(new).clone()
             });
             (
                 route.pattern.clone(),
-                WorkerRoute { auth: self.methods(route), route: Arc::clone(route), dialer },
+                WorkerRoute {
+                    auth: self.methods(route),
+                    route: Arc::clone(route),
+                    dialer,
+                    limits: Arc::clone(limits),
+                },
             )
         });
         routes.collect()
@@ -126,6 +148,22 @@ mod tests {
         let all = first.routes.iter().chain(&next.routes).map(|(_, upstream)| upstream.as_ref().unwrap());
         assert!(all.map(|upstream| upstream.endpoint()).all(|other| Arc::ptr_eq(&endpoint, &other)));
         assert!(first.upstream("other").is_none());
+    }
+
+    #[test]
+    fn a_route_whose_limits_stay_keeps_the_clients_that_they_count() {
+        let limited = |max: u32, name: &str| {
+            let limits = format!(
+                "[[route]]\nname = \"{name}\"\nlimits = [{{ by = \"header:a\", max_sessions = {max} }}]"
+            );
+            load(&MINIMAL.replace("[[route]]", &limits), &[]).unwrap()
+        };
+        let network = Network::system();
+        let first = Routing::new(&limited(1, "chat"), &network, None);
+        for (max, name, stays) in [(1, "chat", true), (2, "chat", false), (1, "other", false)] {
+            let next = Routing::new(&limited(max, name), &network, Some(&first));
+            assert_eq!(Arc::ptr_eq(&first.limits[0], &next.limits[0]), stays, "{max} {name}");
+        }
     }
 
     #[test]

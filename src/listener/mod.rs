@@ -18,6 +18,7 @@ mod handshake;
 mod log_throttle;
 mod open;
 mod proxy_header;
+mod refusals;
 mod state;
 mod worker;
 

@@ -12,6 +12,7 @@ use super::{
     admission::{Admission, Slots},
     configuration::Routing,
     log_throttle::{LineDecision, LogThrottle},
+    refusals::RefusalCounts,
 };
 use crate::{
     flow::GlobalBudget,
@@ -32,6 +33,8 @@ pub struct ServerState {
     pub global_budget: Arc<GlobalBudget>,
     /// Name look-ups and connecting, shared by all upstreams.
     network: Arc<Network>,
+    /// How many handshakes were refused.
+    pub refusals: RefusalCounts,
     /// Live sessions, and whether the process is draining.
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
@@ -68,6 +71,7 @@ impl ServerState {
             global_budget: GlobalBudget::new(settings.server.buffer),
             configurations: Configurations::new(Routing::new(settings, &network, None)),
             network,
+            refusals: RefusalCounts::default(),
             registry,
             next_streams: Mutex::default(),
         })

@@ -18,6 +18,7 @@ use super::{
     answer::Refusal,
     configuration::{Routing, WorkerConfiguration},
     log_throttle::{LineDecision, PAUSE},
+    refusals::RefusalKind,
     state::{ListenerState, ServerState},
 };
 use crate::{
@@ -99,19 +100,23 @@ impl ListenerWorker {
     /// number of the others as `suppressed`.
     pub(super) fn log_refusal(self: &Rc<Self>, refusal: &Refusal, peer: SocketAddr, path: &str, route: &str) {
         let (status, cause) = (refusal.status.as_u16(), Cause(refusal.cause.as_deref()));
+        let total = self.server.refusals.count(refusal.kind);
         self.log_throttled(refusal.text, |listener, reason, suppressed| {
             log::warn!(
-                "client refused listener={listener} peer={peer} path={} route={route} status={status} reason={reason}{cause} suppressed={suppressed}",
+                "client refused listener={listener} peer={peer} path={} route={route} status={status} reason={reason}{cause} kind={} total={total} suppressed={suppressed}",
                 Quoted(path),
+                refusal.kind,
             );
         });
     }
 
     /// Logs that a connection is closed without an answer, as often as [`log_refusal`](Self::log_refusal) does.
     pub(super) fn log_closed(self: &Rc<Self>, reason: &'static str, peer: SocketAddr) {
+        let kind = RefusalKind::Connection;
+        let total = self.server.refusals.count(kind);
         self.log_throttled(reason, |listener, reason, suppressed| {
             log::warn!(
-                "client closed before its request listener={listener} peer={peer} reason={reason} suppressed={suppressed}"
+                "client closed before its request listener={listener} peer={peer} reason={reason} kind={kind} total={total} suppressed={suppressed}"
             );
         });
     }
@@ -180,7 +185,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        listener::configuration::WorkerRoute,
+        listener::{admission::KeyPermits, configuration::WorkerRoute},
         router,
         server::Registry,
         settings::{
@@ -227,7 +232,7 @@ mod tests {
         let configurations = &worker.server.configurations;
         let first = worker.configuration();
         let route = Arc::clone(&route_at(&first, "/old").unwrap().route);
-        let permit = worker.state.admission.enter(CLIENT, Instant::now()).unwrap();
+        let permit = worker.state.admission.enter(CLIENT, KeyPermits::default(), Instant::now()).unwrap();
         let session = worker.enter(&first, worker.next_session(), &route, (CLIENT, 9).into(), permit);
 
         worker.server.configure(&settings("/new"));

@@ -116,7 +116,7 @@ impl Session {
             identity: _,
             origin,
             global_budget,
-            address,
+            rates,
             lifetime,
             guard,
         } = parts;
@@ -129,7 +129,7 @@ impl Session {
             delivery: Delivery::new(upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order())),
             upstream_budget: links.upstream_budget.take(),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
-            limiters: Limiters::new(&listener, address),
+            limiters: Limiters::new(&listener, rates),
             meta,
             origin,
             links,

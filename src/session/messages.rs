@@ -10,10 +10,7 @@
 //! It sends `DataMessage` to the first incoming and the first errors pipeline, and `StopUpstream` and `SessionOver`
 //! to its supervisor.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use actix::Message;
 use bytes::Bytes;
@@ -26,7 +23,7 @@ use crate::{
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
     pipeline::{LazyChain, Output},
-    rate::Limiter,
+    rate::SharedLimit,
     settings::{Listener, Upstream},
     supervisor::{SessionOver, StopUpstream},
     wire::CloseFrame,
@@ -52,8 +49,8 @@ pub struct Parts {
     pub origin: Option<Arc<Origin>>,
     /// The bytes that all sessions together may hold.
     pub global_budget: Arc<GlobalBudget>,
-    /// The rate limit that the sessions of the client's address share; `None` when there is no such limit.
-    pub address: Option<Arc<Mutex<Limiter>>>,
+    /// The rate limits that the session shares with others.
+    pub rates: Vec<SharedLimit>,
     /// How long the session lasts; `None` if nothing limits it.
     pub lifetime: Option<Lifetime>,
     /// The guard that counts the session as live.

@@ -163,7 +163,7 @@ impl TestBed {
             meta: None,
             identity: None,
             global_budget: GlobalBudget::new(usize::MAX),
-            address: None,
+            rates: Vec::new(),
             lifetime: None,
             guard: Count::enter(&self.count),
         };

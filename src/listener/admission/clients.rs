@@ -1,13 +1,13 @@
-//! The addresses of a listener's clients: the sessions of each address, and the rate limit that they share.
+//! What counts as one client, such as an address: the sessions of each, and the rate limit that they share.
 //!
 //! No actors or sockets are used here. `now` is an argument, except where a session's guard is dropped. After
-//! its last session, an address is kept until its rate limiter has fully refilled, so that reconnecting does
-//! not reset the limit. The number of such idle addresses is bounded; the one that has been idle longest is
+//! its last session, a client is kept until its rate limiter has fully refilled, so that reconnecting does
+//! not reset the limit. The number of such idle clients is bounded; the one that has been idle longest is
 //! removed first.
 
 use std::{
     collections::{BTreeMap, HashMap},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     net::{IpAddr, Ipv4Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
@@ -15,10 +15,10 @@ use std::{
 
 use crate::rate::{Limiter, Rate};
 
-/// Number of locks, which is the number of threads that can look up an address at once.
+/// Number of locks, which is the number of threads that can look up a client at once.
 const SHARDS: usize = 16;
 
-/// Maximum number of idle addresses in a shard: about 4 MiB of memory in all shards together.
+/// Maximum number of idle clients in a shard: about 4 MiB of memory in all shards together.
 const IDLE_MAX: usize = 1024;
 
 /// The address that counts as one client: an IPv4 address, or an IPv6 network of 64 bits, the smallest that
@@ -31,37 +31,37 @@ pub enum Address {
     V6(u64),
 }
 
-/// All addresses that have a session at a listener, or whose rate limiter has not refilled yet.
+/// All clients that have a session, or whose rate limiter has not refilled yet. `K` is what clients are told apart by.
 #[derive(Debug)]
-pub struct Clients {
-    shards: [Mutex<Shard>; SHARDS],
+pub struct Clients<K> {
+    shards: [Mutex<Shard<K>>; SHARDS],
     hasher: RandomState,
     sessions_max: Option<usize>,
     rate: Rate,
 }
 
-#[derive(Debug, Default)]
-struct Shard {
-    entries: HashMap<Address, AddressEntry>,
-    /// Addresses without sessions, in the order in which they became idle.
-    idle: BTreeMap<u64, Address>,
+#[derive(Debug)]
+struct Shard<K> {
+    entries: HashMap<K, ClientEntry>,
+    /// Clients without sessions, in the order in which they became idle.
+    idle: BTreeMap<u64, K>,
     next_idle: u64,
 }
 
 #[derive(Debug)]
-struct AddressEntry {
+struct ClientEntry {
     sessions: usize,
     limiter: Option<Arc<Mutex<Limiter>>>,
-    /// The key in [`Shard::idle`]; `None` while the address has sessions.
+    /// The key in [`Shard::idle`]; `None` while the client has sessions.
     idle: Option<u64>,
 }
 
-/// A guard that counts one session of an address.
+/// A guard that counts one session of a client.
 #[derive(Debug)]
-pub struct AddressPermit {
-    clients: Arc<Clients>,
-    address: Address,
-    /// The rate limit that all sessions of the address share; `None` when there is no limit.
+pub struct ClientPermit<K: Copy + Eq + Hash> {
+    clients: Arc<Clients<K>>,
+    client: K,
+    /// The rate limit that all sessions of the client share; `None` when there is no limit.
     pub limiter: Option<Arc<Mutex<Limiter>>>,
 }
 
@@ -77,20 +77,19 @@ impl From<IpAddr> for Address {
 
 // === impl Clients ===
 
-impl Clients {
-    /// Creates an empty set of addresses; `None` when no limit is by address.
+impl<K: Copy + Eq + Hash> Clients<K> {
+    /// Creates an empty set of clients; `None` when there is no limit.
     pub fn new(sessions_max: Option<usize>, rate: Rate) -> Option<Arc<Self>> {
         let limits = sessions_max.is_some() || rate.messages.is_some() || rate.bytes.is_some();
         let clients = || Self { shards: Default::default(), hasher: RandomState::new(), sessions_max, rate };
         limits.then(|| Arc::new(clients()))
     }
 
-    /// Counts a session of an address until the permit is dropped; `None` when the address has reached its
-    /// limit.
-    pub fn enter(self: &Arc<Self>, address: Address, now: Instant) -> Option<AddressPermit> {
-        let mut shard = self.shard(address);
+    /// Counts a session of a client until the permit is dropped; `None` when the client has reached its limit.
+    pub fn enter(self: &Arc<Self>, client: K, now: Instant) -> Option<ClientPermit<K>> {
+        let mut shard = self.shard(client);
         let shard = &mut *shard;
-        let entry = shard.entries.entry(address).or_insert_with(|| AddressEntry {
+        let entry = shard.entries.entry(client).or_insert_with(|| ClientEntry {
             sessions: 0,
             limiter: Limiter::new(&self.rate, now).map(|limiter| Arc::new(Mutex::new(limiter))),
             idle: None,
@@ -102,35 +101,35 @@ impl Clients {
         if let Some(slot) = entry.idle.take() {
             shard.idle.remove(&slot);
         }
-        Some(AddressPermit { clients: Arc::clone(self), address, limiter: entry.limiter.clone() })
+        Some(ClientPermit { clients: Arc::clone(self), client, limiter: entry.limiter.clone() })
     }
 
-    fn leave(&self, address: Address, now: Instant) {
-        let mut shard = self.shard(address);
+    fn leave(&self, client: K, now: Instant) {
+        let mut shard = self.shard(client);
         let shard = &mut *shard;
-        let Some(entry) = shard.entries.get_mut(&address) else { return };
+        let Some(entry) = shard.entries.get_mut(&client) else { return };
         entry.sessions -= 1;
         if entry.sessions == 0 {
             entry.idle = Some(shard.next_idle);
-            shard.idle.insert(shard.next_idle, address);
+            shard.idle.insert(shard.next_idle, client);
             shard.next_idle += 1;
         }
-        shard.sweep(address, now);
+        shard.sweep(client, now);
     }
 
-    fn shard(&self, address: Address) -> MutexGuard<'_, Shard> {
+    fn shard(&self, client: K) -> MutexGuard<'_, Shard<K>> {
         // The remainder is less than the number of shards.
-        let at = (self.hasher.hash_one(address) % SHARDS as u64) as usize;
+        let at = (self.hasher.hash_one(client) % SHARDS as u64) as usize;
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === impl Shard ===
 
-impl Shard {
-    /// Removes `left` if its limiter has refilled. Then removes idle addresses from the oldest on, as long as
+impl<K: Copy + Eq + Hash> Shard<K> {
+    /// Removes `left` if its limiter has refilled. Then removes idle clients from the oldest on, as long as
     /// they have refilled or there are more than [`IDLE_MAX`].
-    fn sweep(&mut self, left: Address, now: Instant) {
+    fn sweep(&mut self, left: K, now: Instant) {
         if self.entries.get_mut(&left).is_some_and(|entry| entry.can_go(now)) {
             self.forget(left);
         }
@@ -143,16 +142,22 @@ impl Shard {
         }
     }
 
-    fn forget(&mut self, address: Address) {
-        if let Some(slot) = self.entries.remove(&address).and_then(|entry| entry.idle) {
+    fn forget(&mut self, client: K) {
+        if let Some(slot) = self.entries.remove(&client).and_then(|entry| entry.idle) {
             self.idle.remove(&slot);
         }
     }
 }
 
-// === impl AddressEntry ===
+impl<K> Default for Shard<K> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), idle: BTreeMap::new(), next_idle: 0 }
+    }
+}
 
-impl AddressEntry {
+// === impl ClientEntry ===
+
+impl ClientEntry {
     fn can_go(&mut self, now: Instant) -> bool {
         let full = |limiter: &Arc<Mutex<Limiter>>| {
             limiter.lock().unwrap_or_else(PoisonError::into_inner).is_full(now)
@@ -161,9 +166,9 @@ impl AddressEntry {
     }
 }
 
-impl Drop for AddressPermit {
+impl<K: Copy + Eq + Hash> Drop for ClientPermit<K> {
     fn drop(&mut self) {
-        self.clients.leave(self.address, Instant::now());
+        self.clients.leave(self.client, Instant::now());
     }
 }
 
@@ -183,17 +188,17 @@ mod tests {
     }
 
     /// Ends a session at a time that the test chooses.
-    fn leave(address_permit: AddressPermit, now: Instant) {
-        address_permit.clients.leave(address_permit.address, now);
-        mem::forget(address_permit);
+    fn leave(permit: ClientPermit<Address>, now: Instant) {
+        permit.clients.leave(permit.client, now);
+        mem::forget(permit);
     }
 
-    fn known(clients: &Clients) -> usize {
+    fn known(clients: &Clients<Address>) -> usize {
         clients.shards.iter().map(|shard| shard.lock().unwrap().entries.len()).sum()
     }
 
-    fn send(address_permit: &AddressPermit, now: Instant) {
-        address_permit.limiter.as_ref().unwrap().lock().unwrap().count(1, now);
+    fn send(permit: &ClientPermit<Address>, now: Instant) {
+        permit.limiter.as_ref().unwrap().lock().unwrap().count(1, now);
     }
 
     #[test]
@@ -223,7 +228,7 @@ mod tests {
 
     #[test]
     fn without_limits_no_session_is_counted() {
-        assert!(Clients::new(None, NO_RATE).is_none());
+        assert!(Clients::<Address>::new(None, NO_RATE).is_none());
     }
 
     #[test]
@@ -254,9 +259,9 @@ mod tests {
         send(&live, now);
         let total = 3 * SHARDS * IDLE_MAX;
         for number in 0..total {
-            let address_permit = clients.enter(Address::V6(number as u64), now).unwrap();
-            send(&address_permit, now);
-            leave(address_permit, now);
+            let permit = clients.enter(Address::V6(number as u64), now).unwrap();
+            send(&permit, now);
+            leave(permit, now);
         }
         assert_eq!(known(&clients), SHARDS * IDLE_MAX + 1);
         let remembered =

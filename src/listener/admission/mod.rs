@@ -1,9 +1,11 @@
-//! Limits on handshakes and sessions: of the process, of a listener, of a client's address (guarantee C4).
+//! Limits on handshakes and sessions: of the process, of a listener, of a client's address, of a claim or header
+//! (guarantee C4).
 //!
 //! No actors, sockets or clocks are used here: `now` is an argument. Every slot and permit is a guard that is
 //! returned when it is dropped.
 
 mod clients;
+mod keyed;
 
 use std::{
     net::IpAddr,
@@ -16,10 +18,12 @@ use std::{
 
 use actix_http::{StatusCode, header};
 
-use self::clients::{Address, AddressPermit, Clients};
-use super::answer::Refusal;
+pub use self::keyed::{KeyLimits, KeyPermits};
+
+use self::clients::{Address, ClientPermit, Clients};
+use super::{answer::Refusal, refusals::RefusalKind};
 use crate::{
-    rate::{Limiter, OnLimit, Rate},
+    rate::{Limiter, OnLimit, Rate, SharedLimit},
     settings::Listener,
 };
 
@@ -41,14 +45,16 @@ pub struct Admission {
     sessions: Option<Arc<Slots>>,
     /// The limit on new sessions per second.
     starts: Option<Mutex<Limiter>>,
-    clients: Option<Arc<Clients>>,
+    clients: Option<Arc<Clients<Address>>>,
 }
 
 /// The permits of a session at all limits. They are returned when dropped.
 #[derive(Debug)]
 pub struct SessionPermit {
     /// The permit at the limits of the client's address; `None` when no limit is by address.
-    pub address_permit: Option<AddressPermit>,
+    address: Option<ClientPermit<Address>>,
+    /// The permits at the limits of the route by claim or header.
+    keys: KeyPermits,
     _process: Slot,
     _listener: Option<Slot>,
 }
@@ -64,6 +70,8 @@ pub enum Full {
     Listener,
     /// The limit on sessions of the client's address.
     Address,
+    /// The limit of the route on sessions with the same claim or header.
+    Key,
     /// The limit on the rate of new sessions of the listener.
     Starts,
 }
@@ -110,18 +118,19 @@ impl Admission {
         }
     }
 
-    /// Admits a session of the client, within all limits.
+    /// Admits a session of the client, within all limits. `keys` has its permits at the limits of the route.
     ///
     /// # Errors
     /// The first limit that is reached. The session then uses no slot or permit.
-    pub fn enter(&self, client: IpAddr, now: Instant) -> Result<SessionPermit, Full> {
-        let enter = |clients: &Arc<Clients>| clients.enter(Address::from(client), now).ok_or(Full::Address);
-        let address_permit = self.clients.as_ref().map(enter).transpose()?;
+    pub fn enter(&self, client: IpAddr, keys: KeyPermits, now: Instant) -> Result<SessionPermit, Full> {
+        let enter =
+            |clients: &Arc<Clients<Address>>| clients.enter(Address::from(client), now).ok_or(Full::Address);
+        let address = self.clients.as_ref().map(enter).transpose()?;
         let process = self.process.take().ok_or(Full::Process)?;
         let listener = self.sessions.as_ref().map(|slots| slots.take().ok_or(Full::Listener)).transpose()?;
         // Last, so that a client refused for another reason does not use up the rate.
         self.start(now)?;
-        Ok(SessionPermit { address_permit, _process: process, _listener: listener })
+        Ok(SessionPermit { address, keys, _process: process, _listener: listener })
     }
 
     fn start(&self, now: Instant) -> Result<(), Full> {
@@ -135,21 +144,40 @@ impl Admission {
     }
 }
 
+// === impl SessionPermit ===
+
+impl SessionPermit {
+    /// The rates that the session shares with others: of its address, and of its claims or headers.
+    pub fn rates(&self, listener: &Listener) -> Vec<SharedLimit> {
+        let address = self.address.as_ref().and_then(|permit| permit.limiter.clone());
+        let on_limit = listener.address_rate.on_limit;
+        let address = address.map(|limiter| SharedLimit { limiter, on_limit });
+        address.into_iter().chain(self.keys.rates.iter().cloned()).collect()
+    }
+}
+
 // === impl Full ===
 
 impl From<Full> for Refusal {
     fn from(full: Full) -> Self {
-        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        let (unavailable, too_many) = (StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS);
         // Slots for handshakes and starts free up within about a second, slots for sessions when a session
         // ends.
-        let (status, text, seconds) = match full {
-            Full::Handshakes => (unavailable, "too many handshakes", "1"),
-            Full::Process => (unavailable, "too many sessions", "5"),
-            Full::Listener => (unavailable, "too many sessions at this listener", "5"),
-            Full::Address => (StatusCode::TOO_MANY_REQUESTS, "too many sessions from this address", "5"),
-            Full::Starts => (unavailable, "too many new sessions", "1"),
+        let (status, kind, text, seconds) = match full {
+            Full::Handshakes => (unavailable, RefusalKind::Handshakes, "too many handshakes", "1"),
+            Full::Process => (unavailable, RefusalKind::Sessions, "too many sessions", "5"),
+            Full::Listener => {
+                (unavailable, RefusalKind::ListenerSessions, "too many sessions at this listener", "5")
+            }
+            Full::Address => {
+                (too_many, RefusalKind::AddressSessions, "too many sessions from this address", "5")
+            }
+            Full::Key => {
+                (too_many, RefusalKind::KeySessions, "too many sessions with the same claim or header", "5")
+            }
+            Full::Starts => (unavailable, RefusalKind::NewSessions, "too many new sessions", "1"),
         };
-        Self::new(status, text).with(header::RETRY_AFTER, seconds)
+        Self::new(status, text).of_kind(kind).with(header::RETRY_AFTER, seconds)
     }
 }
 
@@ -168,15 +196,19 @@ mod tests {
         Admission::new(&load(&text, &[]).unwrap().listeners[0], process, now)
     }
 
+    fn enter(admission: &Admission, client: IpAddr, now: Instant) -> Result<SessionPermit, Full> {
+        admission.enter(client, KeyPermits::default(), now)
+    }
+
     fn full(admission: &Admission, client: IpAddr, now: Instant) -> Option<Full> {
-        admission.enter(client, now).err()
+        enter(admission, client, now).err()
     }
 
     #[test]
     fn without_limits_of_its_own_a_listener_has_those_of_the_process() {
         let (process, now) = (Slots::new(2), Instant::now());
         let admission = admission("", &process, now);
-        let held = [admission.enter(HERE, now).unwrap(), admission.enter(HERE, now).unwrap()];
+        let held = [enter(&admission, HERE, now).unwrap(), enter(&admission, HERE, now).unwrap()];
         assert_eq!(full(&admission, HERE, now), Some(Full::Process));
         drop(held);
         assert_eq!(full(&admission, HERE, now), None);
@@ -186,12 +218,12 @@ mod tests {
     fn a_refused_client_takes_no_slot() {
         let (process, now) = (Slots::new(9), Instant::now());
         let admission = admission("max_sessions = 1\nmax_sessions_per_address = 1", &process, now);
-        let held = admission.enter(HERE, now).unwrap();
+        let held = enter(&admission, HERE, now).unwrap();
         assert_eq!(full(&admission, HERE, now), Some(Full::Address));
         assert_eq!(full(&admission, THERE, now), Some(Full::Listener));
         assert_eq!(process.taken.load(SeqCst), 1);
         drop(held);
-        let _held = admission.enter(THERE, now).unwrap();
+        let _held = enter(&admission, THERE, now).unwrap();
         assert_eq!(full(&admission, THERE, now), Some(Full::Address));
         assert_eq!(process.taken.load(SeqCst), 1);
     }
@@ -200,10 +232,10 @@ mod tests {
     fn new_sessions_are_limited_by_rate() {
         let (process, now) = (Slots::new(9), Instant::now());
         let admission = admission("max_new_sessions = 2\nmax_sessions = 3", &process, now);
-        let mut held = vec![admission.enter(HERE, now).unwrap(), admission.enter(HERE, now).unwrap()];
+        let mut held = vec![enter(&admission, HERE, now).unwrap(), enter(&admission, HERE, now).unwrap()];
         assert_eq!(full(&admission, HERE, now), Some(Full::Starts));
         let later = now + Duration::from_millis(500);
-        held.push(admission.enter(HERE, later).unwrap());
+        held.push(enter(&admission, HERE, later).unwrap());
         // a client that is refused for another reason does not count as a new session
         let later = later + Duration::from_millis(500);
         assert_eq!(full(&admission, HERE, later), Some(Full::Listener));

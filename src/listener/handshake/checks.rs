@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::context::RequestContext;
 use crate::{
     header_list::{elements, has_token, is_token},
-    listener::answer::Refusal,
+    listener::{answer::Refusal, refusals::RefusalKind},
     settings::Route,
 };
 
@@ -133,7 +133,7 @@ pub(super) fn origin(context: &RequestContext, route: &Route) -> Result<(), Refu
         false => sent.join(", "),
     };
     let end = sent.floor_char_boundary(ORIGIN_LOGGED_MAX);
-    let refusal = Refusal::new(StatusCode::FORBIDDEN, "origin not allowed");
+    let refusal = Refusal::new(StatusCode::FORBIDDEN, "origin not allowed").of_kind(RefusalKind::Origin);
     Err(Refusal { cause: Some(format!("origin {}", &sent[..end])), ..refusal })
 }
 

@@ -1,6 +1,6 @@
 //! The facts about a request while its handshake is in progress.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use actix_http::{
     RequestHead,
@@ -13,6 +13,7 @@ use crate::{
     auth::{Hidden, Identity},
     client_address::Chain,
     header_list::has_token,
+    policy::LimitKey,
     router,
     settings::Route,
 };
@@ -97,6 +98,21 @@ impl RequestContext {
     /// The name of the route for the log; `-` before it is selected.
     pub(super) fn route_name(&self) -> &str {
         self.route.as_ref().map_or("-", |route| &route.name)
+    }
+
+    /// The value that a limit of the route counts by; `None` if the client does not have it. Several headers of the
+    /// same name have one value.
+    pub(super) fn limit_key(&self, key: &LimitKey) -> Option<Cow<'_, [u8]>> {
+        match key {
+            LimitKey::Header(name) => {
+                let values: Vec<_> = self.head.headers.get_all(name).map(HeaderValue::as_bytes).collect();
+                match values.as_slice() {
+                    [] => None,
+                    [value] => Some(Cow::Borrowed(value)),
+                    several => Some(Cow::Owned(several.join(&b", "[..]))),
+                }
+            }
+        }
     }
 
     /// The parts of the request that routes are selected by.

@@ -18,11 +18,7 @@ mod plain;
 mod relay;
 mod target;
 
-use std::{
-    net::SocketAddr,
-    rc::Rc,
-    sync::{Arc, Mutex},
-};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use actix_http::{
     Method, StatusCode,
@@ -39,10 +35,11 @@ use self::{
     target::target,
 };
 use super::{
-    admission::{Full, SessionPermit, Slot},
+    admission::{Full, KeyLimits, SessionPermit, Slot},
     answer::{self, Refusal},
     configuration::WorkerConfiguration,
     proxy_header::{self, Beginning},
+    refusals::RefusalKind,
     worker::ListenerWorker,
 };
 use crate::{
@@ -51,7 +48,7 @@ use crate::{
     flow::AckTracker,
     log::Quoted,
     net::Stream,
-    rate::Limiter,
+    rate::SharedLimit,
     server::{Pending, SessionId},
     session::{Lifetime, Moment, Parts, SessionGuard},
     settings::Route,
@@ -94,8 +91,8 @@ struct Target {
 struct Admitted {
     id: SessionId,
     guard: Box<dyn SessionGuard>,
-    /// The rate limit that all sessions of the client's address share.
-    address: Option<Arc<Mutex<Limiter>>>,
+    /// The rate limits that the session shares with others.
+    rates: Vec<SharedLimit>,
 }
 
 // === impl Handshake ===
@@ -177,11 +174,11 @@ impl Handshake {
         let headers = self.response_headers(&target);
         let accepted = answer::accepted(&context.head, target.protocol.as_deref(), &headers);
         let id = self.worker.next_session();
-        let address = permit.address_permit.as_ref().and_then(|permit| permit.limiter.clone());
+        let rates = permit.rates(&self.configuration.listener);
         // From here on, a drain waits for the session.
         let guard = self.worker.enter(&self.configuration, id, &target.route, self.peer, permit);
         match answer::send(&mut self.stream, &accepted).await {
-            Ok(()) => self.open(context, &rest, target, Admitted { id, guard, address }),
+            Ok(()) => self.open(context, &rest, target, Admitted { id, guard, rates }),
             Err(_) => self.log_disconnect(),
         }
     }
@@ -210,7 +207,7 @@ impl Handshake {
         let Self { worker, configuration, stream, peer, local: _, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
         let Target { route, protocol, upstream_start, added: _ } = target;
-        let Admitted { id, guard, address } = admitted;
+        let Admitted { id, guard, rates } = admitted;
         if let Err(error) = stream.tune(&listener.tcp) {
             // The socket has failed. The session notices when it reads.
             log::debug!("cannot set socket options listener={} peer={peer}: {error}", listener.name);
@@ -239,7 +236,7 @@ impl Handshake {
             identity: context.identity.clone(),
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
             global_budget: Arc::clone(&worker.server.global_budget),
-            address,
+            rates,
             lifetime: Lifetime::new(&route.lifetime, None, Moment::now(), rand::random()),
             guard,
         };
@@ -301,7 +298,7 @@ async fn admit(
     checks::origin(context, &route)?;
     auth::check(routed, context, &configuration.listener.name).await?;
     let Some(dialer) = &routed.dialer else {
-        let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
+        let permit = enter(worker, &routed.limits, context)?;
         let protocol = preferred(&route, &context.subprotocols);
         return Ok((Target { route, protocol, upstream_start: None, added: Vec::new() }, permit));
     };
@@ -311,7 +308,7 @@ async fn admit(
     let added = forward::added(&settings.response_headers, &facts).map_err(too_long)?;
     let headers = forward::headers(context, settings, &facts).map_err(too_long)?;
     let (path, destination) = target(&route, dialer.upstream(), &context.head.uri)?;
-    let permit = worker.state.admission.enter(context.peer.ip(), Instant::now().into_std())?;
+    let permit = enter(worker, &routed.limits, context)?;
     let plan = DialPlan {
         dialer: dialer.clone(),
         path,
@@ -335,6 +332,17 @@ fn answered(context: &RequestContext, route: &Route) -> Option<String> {
     context.answers_subprotocol.then(|| preferred(route, &context.subprotocols)).flatten()
 }
 
+/// Admits a session within all limits.
+fn enter(
+    worker: &ListenerWorker,
+    limits: &KeyLimits,
+    context: &RequestContext,
+) -> Result<SessionPermit, Refusal> {
+    let now = Instant::now().into_std();
+    let keys = limits.enter(|key| context.limit_key(key), now)?;
+    Ok(worker.state.admission.enter(context.peer.ip(), keys, now)?)
+}
+
 /// Headers of a response, in which `added` replace others of the same name.
 fn with_added(
     mut headers: Vec<(HeaderName, HeaderValue)>,
@@ -354,5 +362,6 @@ fn too_long(error: TooLong) -> Refusal {
 }
 
 fn shutting_down() -> Refusal {
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down").with(header::RETRY_AFTER, "5")
+    let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down");
+    refusal.of_kind(RefusalKind::Draining).with(header::RETRY_AFTER, "5")
 }

@@ -11,7 +11,7 @@ use super::forward;
 use crate::{
     authority::host,
     header_list::is_named_by_connection,
-    listener::answer::Refusal,
+    listener::{answer::Refusal, refusals::RefusalKind},
     settings::Upstream,
     upstream::{
         DialError, DialPlan,
@@ -77,7 +77,7 @@ fn is_for_client(status: StatusCode) -> bool {
 /// Otherwise a text that gives the reason replaces the body.
 async fn refusal(refused: Refused, plan: &DialPlan, deadline: Instant) -> Refusal {
     let (status, headers) = (refused.status, refused.headers.clone());
-    let mut refusal = Refusal::new(status, REFUSED);
+    let mut refusal = Refusal::new(status, REFUSED).of_kind(RefusalKind::Upstream);
     refusal.headers = passed(&headers, &plan.destination.url.request());
     let removed = &plan.settings().remove_response_headers;
     refusal.headers.retain(|(name, _)| !removed.iter().any(|other| *name == other.as_str()));

@@ -1,7 +1,7 @@
 //! Rate limits on the client's messages, and the reaction to a client that is silent, idle or does not read.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     task,
     time::{Duration, Instant},
 };
@@ -12,39 +12,26 @@ use super::{CloseIntent, Session, SessionState, Side};
 use crate::{
     failure::{Failure, FailureLocation},
     flow::Cause,
-    rate::{Excess, Limiter, OnLimit},
+    rate::{Excess, Limiter, OnLimit, SharedLimit},
     reply,
     settings::Listener,
     wire::{CloseFrame, LivenessError, Message},
 };
 
-/// The rate limits on a client's messages: one for the session, one for all sessions of the client's address.
+/// The rate limits on a client's messages: one for the session, and those that it shares with others.
 pub(super) struct Limiters {
-    limits: Vec<Limit>,
+    limits: Vec<SharedLimit>,
     /// Whether a timer is set, and the session reads nothing until it fires.
     is_waiting: bool,
 }
 
-struct Limit {
-    limiter: Arc<Mutex<Limiter>>,
-    policy: OnLimit,
-}
-
-impl Limit {
-    fn limiter(&self) -> MutexGuard<'_, Limiter> {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Limiters {
-    /// The limits for a new session; `None` when the listener has none. `address` is the limiter that the
-    /// sessions of the client's address share.
-    pub(super) fn new(listener: &Listener, address: Option<Arc<Mutex<Limiter>>>) -> Option<Box<Self>> {
+    /// The limits for a new session; `None` when there are none. `shared` has those that it shares with others.
+    pub(super) fn new(listener: &Listener, shared: Vec<SharedLimit>) -> Option<Box<Self>> {
+        let on_limit = listener.rate.on_limit;
         let own = Limiter::new(&listener.rate, Instant::now());
-        let own = own
-            .map(|limiter| Limit { limiter: Arc::new(Mutex::new(limiter)), policy: listener.rate.on_limit });
-        let address = address.map(|limiter| Limit { limiter, policy: listener.address_rate.on_limit });
-        let limits: Vec<_> = own.into_iter().chain(address).collect();
+        let own = own.map(|limiter| SharedLimit { limiter: Arc::new(Mutex::new(limiter)), on_limit });
+        let limits: Vec<_> = own.into_iter().chain(shared).collect();
         (!limits.is_empty()).then(|| Box::new(Self { limits, is_waiting: false }))
     }
 
@@ -55,10 +42,10 @@ impl Limiters {
     fn count(&self, bytes: usize, now: Instant) -> Result<(), (Excess, OnLimit)> {
         for limit in &self.limits {
             // A delaying limit accepts every message. The session then stops reading until the debt is paid.
-            if limit.policy != OnLimit::Delay
+            if limit.on_limit != OnLimit::Delay
                 && let Some(excess) = limit.limiter().excess(bytes, now)
             {
-                return Err((excess, limit.policy));
+                return Err((excess, limit.on_limit));
             }
         }
         self.limits.iter().for_each(|limit| limit.limiter().count(bytes, now));
@@ -67,7 +54,7 @@ impl Limiters {
 
     /// The time in which the session must not read from the client, from now on.
     fn wait(&self, now: Instant) -> Duration {
-        let delaying = self.limits.iter().filter(|limit| limit.policy == OnLimit::Delay);
+        let delaying = self.limits.iter().filter(|limit| limit.on_limit == OnLimit::Delay);
         delaying.map(|limit| limit.limiter().wait(now)).max().unwrap_or_default()
     }
 }

@@ -152,6 +152,20 @@ static ENDPOINT: Section = Section {
     ]],
 };
 
+/// A table in `limits` of a route.
+static LIMIT: Section = Section {
+    name: "limits",
+    shape: Shape::Listed,
+    groups: &[&[
+        key("by", Kind::Text, Preset::Required),
+        key("max_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
+        key("messages", MESSAGES_A_SECOND, Preset::Count(0)),
+        key("bytes", BYTES_A_SECOND, Preset::Text("0B")),
+        key("burst", BURST, Preset::Text("1s")),
+        key("on_limit", ON_LIMIT, Preset::Text("error")),
+    ]],
+};
+
 /// A file of endpoints.
 pub(crate) static ENDPOINTS_FILE: Section = Section {
     name: "endpoints_file",
@@ -362,6 +376,7 @@ pub(crate) static SECTIONS: [Section; 10] = [
             key("dial_before_accept", ANY_DURATION, Preset::Text("1s")),
             key("max_session_age", SESSION_AGE, Preset::Text("never")),
             key("max_session_age_jitter", Kind::Count(0, 100), Preset::Count(10)),
+            key("limits", Kind::Tables(&LIMIT), Preset::Absent),
         ]],
     },
 ];

@@ -84,6 +84,7 @@ path = "/kept"
 upstream = "u-1"
 max_session_age = "30d"
 max_session_age_jitter = 0
+limits = [{ by = "header:X-Tenant", max_sessions = 5, messages = 7, bytes = "1KiB", burst = "2s", on_limit = "delay" }]
 [[route]]
 upstream = "u-1"
 on_upstream_loss = "close"
@@ -283,6 +284,10 @@ fn routes() {
     assert_eq!(kept.upstream.as_ref().unwrap().name, "u-1");
     let max_age = Some(Duration::from_secs(30 * 24 * 60 * 60));
     assert_eq!((kept.lifetime.max_age, kept.lifetime.max_age_jitter), (max_age, 0));
+    let burst = Duration::from_secs(2);
+    let rate = Rate { messages: Some(7), bytes: Some(1024), burst, on_limit: OnLimit::Delay };
+    let by = LimitKey::Header("x-tenant".to_owned());
+    assert_eq!(kept.limits, [KeyLimit { by, max_sessions: Some(5), rate }]);
     assert_eq!(*closed.lifetime, LifetimePolicy::default());
     assert_eq!((closed.on_upstream_loss, closed.error_replies), (OnUpstreamLoss::Close, ErrorReplies::Off));
     assert_eq!(closed.subprotocols, ["v2", "v1"]);

@@ -12,7 +12,7 @@ use crate::{
 const KEYS: [&str; 4] = ["answer.status", "answer.body", "answer.content_type", "answer.redirect"];
 
 /// Keys that concern sessions only. Those that need an upstream are refused without one anyway.
-const OF_SESSIONS: [&str; 11] = [
+const OF_SESSIONS: [&str; 12] = [
     "incoming",
     "upstream",
     "errors",
@@ -24,6 +24,7 @@ const OF_SESSIONS: [&str; 11] = [
     "require",
     "match.subprotocol",
     "max_session_age",
+    "limits",
 ];
 
 /// Maximum length of a body, in bytes: a page of text. Files are the task of a web server.

@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod auto;
 mod lifetime;
+mod limits;
 mod matching;
 mod policies;
 mod ports;
@@ -18,7 +19,7 @@ use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
     auth::{AuthConfig, Requirement, Source},
     header_list::is_token,
-    policy::{ErrorReplies, LifetimePolicy, OnUpstreamLoss},
+    policy::{ErrorReplies, KeyLimit, LifetimePolicy, OnUpstreamLoss},
     router::{Origins, PathPattern, Pattern},
     settings::read::{Section, all, list, quoted, text},
     trickle::Port,
@@ -64,6 +65,8 @@ pub struct Route {
     pub stateless: bool,
     /// How long sessions last.
     pub lifetime: Arc<LifetimePolicy>,
+    /// Limits on all clients with the same claim or header.
+    pub limits: Vec<KeyLimit>,
     /// Subprotocols for the response to the client when the upstream has not chosen one, in order of
     /// preference.
     pub subprotocols: Vec<String>,
@@ -124,6 +127,7 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
         on_upstream_loss: policies.on_upstream_loss,
         stateless: policies.stateless,
         lifetime: Arc::new(lifetime::read(section)),
+        limits: limits::read(section),
         subprotocols: section.read("subprotocols", subprotocols).unwrap_or_default(),
         dial_before_accept: section.duration("dial_before_accept"),
     };

@@ -49,6 +49,40 @@ const WRONG_LINES: &[WrongLine] = &[
         "max_session_age_jitter = 101\nmax_session_age = \"1h\"",
         "takes a whole number from 0 to 100",
     ),
+    ("[route]", "limits = [\"header:a\"]", "takes a list of tables with the keys by, max_sessions, messages"),
+    ("[route]", "limits = [{ max_sessions = 1 }]", "route[1].limits[1].by (/etc/towline.toml): required"),
+    ("[route]", "limits = [{ by = \"peer\", max_sessions = 1 }]", "takes \"header:NAME\""),
+    (
+        "[route]",
+        "limits = [{ by = \"header:a b\", max_sessions = 1 }]",
+        "\"a b\" is not the name of a header",
+    ),
+    (
+        "[route]",
+        "limits = [{ by = \"header:a\" }]",
+        "route[1].limits[1] (/etc/towline.toml): limits nothing: set max_sessions, messages or bytes",
+    ),
+    (
+        "[route]",
+        "limits = [{ by = \"header:a\", max_sessions = 1, burst = \"2s\" }]",
+        "route[1].limits[1].burst = \"2s\" (/etc/towline.toml): has no effect without messages or bytes",
+    ),
+    (
+        "[route]",
+        "limits = [{ by = \"header:a\", bytes = \"1B\", messages = -1 }]",
+        "takes a whole number from 0 to 1000000000",
+    ),
+    (
+        "[route]",
+        "limits = [{ by = \"header:a\", bytes = \"1B\", max_sesions = 1 }]",
+        "unknown key; did you mean \"max_sessions\"",
+    ),
+    (
+        "[route]",
+        "limits = [{by=\"header:a\",messages=1},{by=\"header:b\",messages=1},{by=\"header:c\",messages=1},\
+         {by=\"header:d\",messages=1},{by=\"header:e\",messages=1}]",
+        "takes at most 4 limits",
+    ),
     ("[route]", "name = \"Chat room\"", "takes a name of a-z, 0-9, _ and -"),
     (
         "[route]",

@@ -1,0 +1,159 @@
+//! The limits of a route on all clients with the same claim or header.
+//!
+//! No actors, sockets or clocks are used here: `now` is an argument.
+
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    Full,
+    clients::{ClientPermit, Clients},
+};
+use crate::{
+    policy::{KeyLimit, LimitKey},
+    rate::SharedLimit,
+};
+
+/// What clients are told apart by: a hash of the claim or header, so that no value is kept, whatever its size. With 128
+/// bits and secret keys, no two values have the same one.
+type Key = u128;
+
+/// The limits of a route by claim or header, with the clients of each. Several configurations share it.
+#[derive(Debug)]
+pub struct KeyLimits {
+    limits: Box<[Keyed]>,
+    hashers: [RandomState; 2],
+}
+
+#[derive(Debug)]
+struct Keyed {
+    limit: KeyLimit,
+    clients: Arc<Clients<Key>>,
+}
+
+/// The permits of a session at the limits of its route. They are returned when dropped.
+#[derive(Debug, Default)]
+pub struct KeyPermits {
+    _permits: Box<[ClientPermit<Key>]>,
+    /// The rates that the session shares with others.
+    pub rates: Box<[SharedLimit]>,
+}
+
+// === impl KeyLimits ===
+
+impl KeyLimits {
+    /// Creates the limits of a route.
+    pub fn new(limits: &[KeyLimit]) -> Arc<Self> {
+        let keyed = limits.iter().filter_map(|limit| {
+            Some(Keyed { limit: limit.clone(), clients: Clients::new(limit.max_sessions, limit.rate)? })
+        });
+        Arc::new(Self { limits: keyed.collect(), hashers: Default::default() })
+    }
+
+    /// Whether these are the limits of the settings `limits`.
+    pub fn are(&self, limits: &[KeyLimit]) -> bool {
+        self.limits.iter().map(|keyed| &keyed.limit).eq(limits)
+    }
+
+    /// Counts a session until the permits are dropped. `value` has the claims and headers of the client. All clients
+    /// without a value count as one.
+    ///
+    /// # Errors
+    /// [`Full::Key`] when one of the limits is reached. The session then uses no permit.
+    pub fn enter<'a>(
+        &self,
+        value: impl Fn(&LimitKey) -> Option<Cow<'a, [u8]>>,
+        now: Instant,
+    ) -> Result<KeyPermits, Full> {
+        let mut permits = Vec::with_capacity(self.limits.len());
+        let mut rates = Vec::new();
+        for Keyed { limit, clients } in &self.limits {
+            let permit = clients.enter(self.key(value(&limit.by).as_deref()), now).ok_or(Full::Key)?;
+            let on_limit = limit.rate.on_limit;
+            rates.extend(permit.limiter.clone().map(|limiter| SharedLimit { limiter, on_limit }));
+            permits.push(permit);
+        }
+        Ok(KeyPermits { _permits: permits.into(), rates: rates.into() })
+    }
+
+    fn key(&self, value: Option<&[u8]>) -> Key {
+        let [high, low] = [0, 1].map(|at| Key::from(self.hashers[at].hash_one(value)));
+        high << 64 | low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rate::{OnLimit, Rate};
+
+    const NO_RATE: Rate =
+        Rate { messages: None, bytes: None, burst: Duration::from_secs(1), on_limit: OnLimit::Error };
+
+    fn limit(name: &str, max_sessions: Option<usize>, messages: Option<u32>) -> KeyLimit {
+        let rate = Rate { messages, ..NO_RATE };
+        KeyLimit { by: LimitKey::Header(name.to_owned()), max_sessions, rate }
+    }
+
+    /// A client with these headers.
+    fn enter(limits: &KeyLimits, headers: &[(&str, &'static str)]) -> Result<KeyPermits, Full> {
+        let value = |key: &LimitKey| {
+            let LimitKey::Header(name) = key;
+            let found = headers.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| Cow::Borrowed(value.as_bytes()))
+        };
+        limits.enter(value, Instant::now())
+    }
+
+    #[test]
+    fn clients_with_the_same_value_share_a_limit() {
+        let limits = KeyLimits::new(&[limit("tenant", Some(2), None)]);
+        let first = enter(&limits, &[("tenant", "a")]).unwrap();
+        let _second = enter(&limits, &[("tenant", "a")]).unwrap();
+        assert_eq!(enter(&limits, &[("tenant", "a")]).unwrap_err(), Full::Key);
+        let _other = enter(&limits, &[("tenant", "b")]).unwrap();
+        drop(first);
+        let _third = enter(&limits, &[("tenant", "a")]).unwrap();
+    }
+
+    #[test]
+    fn clients_without_a_value_count_as_one() {
+        let limits = KeyLimits::new(&[limit("tenant", Some(1), None)]);
+        let _first = enter(&limits, &[]).unwrap();
+        assert_eq!(enter(&limits, &[("other", "a")]).unwrap_err(), Full::Key);
+        let _empty = enter(&limits, &[("tenant", "")]).unwrap();
+    }
+
+    #[test]
+    fn a_client_that_one_limit_refuses_uses_no_permit_of_the_others() {
+        let limits = KeyLimits::new(&[limit("tenant", Some(2), None), limit("user", Some(1), None)]);
+        let _first = enter(&limits, &[("tenant", "a"), ("user", "1")]).unwrap();
+        for _ in 0..3 {
+            assert_eq!(enter(&limits, &[("tenant", "a"), ("user", "1")]).unwrap_err(), Full::Key);
+        }
+        let _second = enter(&limits, &[("tenant", "a"), ("user", "2")]).unwrap();
+    }
+
+    #[test]
+    fn sessions_with_the_same_value_share_a_rate() {
+        let limits = KeyLimits::new(&[limit("tenant", None, Some(5)), limit("user", Some(9), None)]);
+        let [first, second, other] =
+            ["a", "a", "b"].map(|tenant| enter(&limits, &[("tenant", tenant)]).unwrap());
+        assert_eq!(first.rates.len(), 1, "a cap of sessions is no rate");
+        assert!(Arc::ptr_eq(&first.rates[0].limiter, &second.rates[0].limiter));
+        assert!(!Arc::ptr_eq(&first.rates[0].limiter, &other.rates[0].limiter));
+    }
+
+    #[test]
+    fn limits_are_compared_with_settings() {
+        let settings = [limit("tenant", Some(2), None)];
+        let limits = KeyLimits::new(&settings);
+        assert!(limits.are(&settings) && !limits.are(&[]) && !limits.are(&[limit("tenant", Some(3), None)]));
+    }
+}

@@ -1,0 +1,21 @@
+//! Limits of a route on all clients with the same claim or header.
+
+use crate::rate::Rate;
+
+/// A limit on all sessions of a route that have the same value of a claim or header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyLimit {
+    /// What the sessions have in common.
+    pub by: LimitKey,
+    /// Maximum number of such sessions; `None` for no limit.
+    pub max_sessions: Option<usize>,
+    /// Rate limit on the messages of all such sessions together.
+    pub rate: Rate,
+}
+
+/// The value that the sessions of a limit have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LimitKey {
+    /// `header:NAME`: a header of the client's request. The name is in lower case.
+    Header(String),
+}
