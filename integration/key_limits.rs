@@ -1,4 +1,4 @@
-//! Tests of the limits of a route on clients with the same header: sessions, and rates that they share.
+//! Tests of the limits of a route on clients with the same claim or header: sessions, and rates that they share.
 
 use std::{
     thread,
@@ -130,4 +130,27 @@ fn the_rate_of_fifty_sessions_of_one_header_is_exact() {
     println!("sessions={SESSIONS} answered={count} allowed={least:.1}..{most:.1}");
     assert!((least * 0.99..=most * 1.01).contains(&(count as f64)), "{count} is not within {least}..{most}");
     assert_eq!(upstream.received(), count);
+}
+
+/// Two keys of one team, and one of another.
+#[test]
+fn clients_with_the_same_claim_share_a_limit() {
+    let upstream = TestUpstream::echo();
+    // The hashes of `1`, `2` and `3`.
+    let keys = r#"{ one = "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b:team=a",
+        two = "sha256:d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35:team=a",
+        three = "sha256:4e07408562bedb8b60ce05c1decfe3ad16b72230967de01f640b7e4729b49fce:team=b" }"#;
+    let settings =
+        limited(&upstream.url(), r#"[{ by = "claim:team", max_sessions = 1, messages = 2, burst = "1s" }]"#)
+            .with(r#"auth.keys.from = ["header:X-Key"]"#)
+            .with(&format!("auth.keys.api_keys.keys = {}", keys.replace('\n', "")))
+            .on_route(r#"auth = ["keys"]"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let open = |key: &str| Opening::new(proxy.addr()).header("X-Key", key);
+    let mut first = open("1").open();
+    assert_eq!(first.ask("first"), "first");
+    assert_eq!(open("2").refused().status(), 429);
+    assert_eq!(open("3").open().ask("other"), "other");
+    (0..5).for_each(|_| first.text("x"));
+    assert!((0..5).any(|_| first.recv_text().contains(TOO_MANY)), "the rate counts too");
 }

@@ -30,6 +30,7 @@ mod descriptors;
 mod discovery;
 mod draining;
 mod evacuation;
+mod expiry;
 mod faults;
 mod fileless;
 mod first_dial;

@@ -4,6 +4,7 @@
 //! # NAME:sha256:HASH[:CLAIM=VALUE,…]
 //! billing:sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08:scope=read,team=a
 //! ```
+//! The claim `exp` of a key is when it expires, in seconds since 1970.
 //!
 //! # Security
 //! Keys are random, so that one round of SHA-256 is enough; passwords belong into the method `basic`. The hash of a
@@ -29,6 +30,7 @@ struct ApiKey {
     name: Arc<str>,
     hash: [u8; SHA256_OUTPUT_LEN],
     claims: Arc<Record>,
+    expires: Option<u64>,
 }
 
 /// Why a text is not a list of keys. The texts do not repeat a hash.
@@ -43,6 +45,9 @@ pub enum ApiKeysError {
     /// A claim of this name is malformed.
     #[error("{0}: takes claims as in scope=read,team=a after the hash")]
     Claim(String),
+    /// The claim `exp` of this name is no time.
+    #[error("{0}: the claim exp takes a time in seconds since 1970")]
+    Expiry(String),
     /// A claim of this name has the name `sub`, or a name that another one has.
     #[error("{0}: has the claim {1} twice; the name of the key is the claim sub")]
     ClaimTwice(String, String),
@@ -122,7 +127,7 @@ impl ApiKeys {
             method: Arc::clone(method),
             subject: Some(Arc::clone(&key.name)),
             claims: Arc::clone(&key.claims),
-            expires: None,
+            expires: key.expires,
         })
     }
 }
@@ -143,14 +148,23 @@ impl ApiKey {
             None => ("", None),
         };
         let hash = hash_of(hash).ok_or_else(|| ApiKeysError::Hash(name.to_owned()))?;
-        let mut record = Record::new();
+        let (mut record, mut expires) = (Record::new(), None);
         record.insert("sub".into(), Value::string(name));
         for pair in claims.into_iter().flat_map(|claims| claims.split(',')) {
             let pair = pair.split_once('=').map(|(claim, value)| (claim.trim(), value.trim()));
             let Some((claim, value)) = pair.filter(|(claim, _)| !claim.is_empty()) else {
                 return Err(ApiKeysError::Claim(name.to_owned()));
             };
-            if record.insert(claim.into(), Value::string(value)).is_some() {
+            let value = match claim {
+                "exp" => {
+                    let time = value.parse::<i64>().ok().filter(|time| *time >= 0);
+                    let time = time.ok_or_else(|| ApiKeysError::Expiry(name.to_owned()))?;
+                    expires = u64::try_from(time).ok();
+                    Value::Int(time)
+                }
+                _ => Value::string(value),
+            };
+            if record.insert(claim.into(), value).is_some() {
                 return Err(ApiKeysError::ClaimTwice(name.to_owned(), claim.to_owned()));
             }
         }
@@ -158,7 +172,7 @@ impl ApiKey {
         if Value::Record(Arc::clone(&claims)).to_json().len() > CLAIMS_MAX {
             return Err(ApiKeysError::Claims(name.to_owned()));
         }
-        Ok(Self { name: name.into(), hash, claims })
+        Ok(Self { name: name.into(), hash, claims, expires })
     }
 }
 
@@ -207,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_expire() {
+        let keys = ApiKeys::parse(&format!("a:sha256:{TEST}:exp=1800000000,team=x")).unwrap();
+        let identity = keys.identify(&"partners".into(), &Secret::from("test")).unwrap();
+        assert_eq!(identity.expires, Some(1_800_000_000));
+        assert_eq!(Value::Record(identity.claims).to_json(), r#"{"sub":"a","exp":1800000000,"team":"x"}"#);
+    }
+
+    #[test]
     fn malformed_lists_are_refused() {
         let name = || "a".to_owned();
         let long = format!("a:sha256:{TEST}:x={}", "y".repeat(CLAIMS_MAX));
@@ -222,6 +244,8 @@ mod tests {
             (format!("a:sha256:+{}", &TEST[1..]), ApiKeysError::Hash(name())),
             (format!("a:sha256:{TEST}:"), ApiKeysError::Claim(name())),
             (format!("a:sha256:{TEST}:x"), ApiKeysError::Claim(name())),
+            (format!("a:sha256:{TEST}:exp=tomorrow"), ApiKeysError::Expiry(name())),
+            (format!("a:sha256:{TEST}:exp=-1"), ApiKeysError::Expiry(name())),
             (format!("a:sha256:{TEST}:=x"), ApiKeysError::Claim(name())),
             (format!("a:sha256:{TEST}:x=1,x=2"), ApiKeysError::ClaimTwice(name(), "x".to_owned())),
             (format!("a:sha256:{TEST}:sub=b"), ApiKeysError::ClaimTwice(name(), "sub".to_owned())),

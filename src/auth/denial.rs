@@ -25,6 +25,9 @@ pub enum Invalid {
     /// No key has this hash.
     #[error("unknown key")]
     UnknownKey,
+    /// The key was valid until it expired.
+    #[error("expired key")]
+    ExpiredKey,
 }
 
 /// An authentication scheme (RFC 9110 section 11.1).

@@ -15,7 +15,14 @@ impl Checker {
         Self { keys: config.keys.clone() }
     }
 
-    pub(super) fn check(&self, method: &Arc<str>, credential: &Secret) -> Result<Identity, Denial> {
-        self.keys.identify(method, credential).ok_or(Denial::Invalid(Invalid::UnknownKey))
+    /// Checks a credential. `now` is in seconds since 1970.
+    pub(super) fn check(&self, method: &Arc<str>, credential: &Secret, now: u64) -> Result<Identity, Denial> {
+        match self.keys.identify(method, credential) {
+            None => Err(Denial::Invalid(Invalid::UnknownKey)),
+            Some(Identity { expires: Some(expires), .. }) if expires <= now => {
+                Err(Denial::Invalid(Invalid::ExpiredKey))
+            }
+            Some(identity) => Ok(identity),
+        }
     }
 }

@@ -104,11 +104,10 @@ impl Authenticator {
         let Some(credential) = found else { return Ok(None) };
         let secret = &credential.secret;
         let identity = match &self.method {
-            Method::ApiKeys(keys) => keys.check(&self.config.name, secret),
+            Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),
         }?;
         let by_subprotocol = credential.is_subprotocol;
         let forwarded = self.config.forwards.then_some(credential);
-        let _ = now;
         Ok(Some(Accepted { identity, forwarded, by_subprotocol }))
     }
 

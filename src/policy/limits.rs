@@ -18,4 +18,6 @@ pub struct KeyLimit {
 pub enum LimitKey {
     /// `header:NAME`: a header of the client's request. The name is in lower case.
     Header(String),
+    /// `claim:NAME`: a claim of the authenticated client.
+    Claim(String),
 }

@@ -29,6 +29,7 @@ use self::{
 use super::{
     delivery::Delivery,
     downstream::{ClientFrame, Downstream},
+    known::KnownClient,
     messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot},
 };
 use crate::{
@@ -70,6 +71,8 @@ pub struct Session {
     state: SessionState,
     /// The deadline of the current state; see [`Session::due`].
     deadline: Deadline,
+    /// What is known of the client; `None` on a route without authentication.
+    known: Option<Box<KnownClient>>,
     /// The session's lifetime; `None` if nothing limits it.
     expiry: Option<Box<Expiry>>,
     /// The order to drain, until its delay has passed.
@@ -113,7 +116,7 @@ impl Session {
             socket,
             rest,
             meta,
-            identity: _,
+            known,
             origin,
             global_budget,
             rates,
@@ -135,6 +138,7 @@ impl Session {
             links,
             state: SessionState::Open,
             deadline: Deadline::new(),
+            known: known.map(Box::new),
             expiry: lifetime.map(Expiry::new),
             drain: None,
             ending: None,

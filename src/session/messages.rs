@@ -16,9 +16,8 @@ use actix::Message;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::lifetime::Lifetime;
+use super::{known::KnownClient, lifetime::Lifetime};
 use crate::{
-    auth::Identity,
     event::{Data, Origin, Record},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
@@ -44,7 +43,7 @@ pub struct Parts {
     /// `$request` and `$session`; `None` when no program of the route reads metadata.
     pub meta: Option<Arc<Record>>,
     /// What is known of the client; `None` on a route without authentication.
-    pub identity: Option<Arc<Identity>>,
+    pub known: Option<KnownClient>,
     /// The `tremor::origin` of the client's events; `None` when no program of the route reads it.
     pub origin: Option<Arc<Origin>>,
     /// The bytes that all sessions together may hold.

@@ -17,6 +17,7 @@ mod delivery;
 #[cfg(test)]
 mod delivery_tests;
 mod downstream;
+mod known;
 mod ledger;
 mod lifetime;
 #[cfg(test)]
@@ -27,6 +28,7 @@ mod sequencer;
 mod sequencer_tests;
 
 pub use actor::Session;
+pub use known::{KnownClient, LoggedClaims};
 pub use ledger::Counts;
 pub use lifetime::{Lifetime, Moment};
 pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};

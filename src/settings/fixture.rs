@@ -57,6 +57,7 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
         on_upstream_loss: OnUpstreamLoss::Auto,
         stateless: false,
         lifetime: Arc::default(),
+        log_claims: Arc::default(),
         limits: Vec::new(),
         subprotocols: Vec::new(),
         dial_before_accept: Duration::from_secs(1),

@@ -161,7 +161,7 @@ impl TestBed {
             rest: Bytes::new(),
             origin: None,
             meta: None,
-            identity: None,
+            known: None,
             global_budget: GlobalBudget::new(usize::MAX),
             rates: Vec::new(),
             lifetime: None,

@@ -31,7 +31,7 @@ pub enum Address {
     V6(u64),
 }
 
-/// All clients that have a session, or whose rate limiter has not refilled yet. `K` is what clients are told apart by.
+/// All clients that have a session, or whose rate limiter has not refilled yet. `K` is what distinguishes clients.
 #[derive(Debug)]
 pub struct Clients<K> {
     shards: [Mutex<Shard<K>>; SHARDS],

@@ -18,7 +18,7 @@ use crate::{
     rate::SharedLimit,
 };
 
-/// What clients are told apart by: a hash of the claim or header, so that no value is kept, whatever its size. With 128
+/// What distinguishes clients: a hash of the claim or header, so that no value is kept, whatever its size. With 128
 /// bits and secret keys, no two values have the same one.
 type Key = u128;
 
@@ -104,7 +104,7 @@ mod tests {
     /// A client with these headers.
     fn enter(limits: &KeyLimits, headers: &[(&str, &'static str)]) -> Result<KeyPermits, Full> {
         let value = |key: &LimitKey| {
-            let LimitKey::Header(name) = key;
+            let LimitKey::Header(name) = key else { return None };
             let found = headers.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| Cow::Borrowed(value.as_bytes()))
         };

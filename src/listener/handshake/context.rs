@@ -10,11 +10,12 @@ use actix_http::{
 #[cfg(test)]
 use crate::client_address::{ForwardingHeaders, TrustedProxies};
 use crate::{
-    auth::{Hidden, Identity},
+    auth::{Hidden, Identity, text_of},
     client_address::Chain,
     header_list::has_token,
     policy::LimitKey,
     router,
+    session::KnownClient,
     settings::Route,
 };
 
@@ -100,10 +101,20 @@ impl RequestContext {
         self.route.as_ref().map_or("-", |route| &route.name)
     }
 
+    /// What the session knows of the client; `None` on a route without authentication.
+    pub(super) fn known(&self) -> Option<KnownClient> {
+        let (identity, route) = (self.identity.as_ref()?, self.route.as_ref()?);
+        Some(KnownClient { identity: Arc::clone(identity), log_claims: Arc::clone(&route.log_claims) })
+    }
+
     /// The value that a limit of the route counts by; `None` if the client does not have it. Several headers of the
     /// same name have one value.
     pub(super) fn limit_key(&self, key: &LimitKey) -> Option<Cow<'_, [u8]>> {
         match key {
+            LimitKey::Claim(name) => match text_of(self.identity.as_ref()?.claim(name)?) {
+                Cow::Borrowed(text) => Some(Cow::Borrowed(text.as_bytes())),
+                Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
+            },
             LimitKey::Header(name) => {
                 let values: Vec<_> = self.head.headers.get_all(name).map(HeaderValue::as_bytes).collect();
                 match values.as_slice() {

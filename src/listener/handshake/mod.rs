@@ -50,7 +50,7 @@ use crate::{
     net::Stream,
     rate::SharedLimit,
     server::{Pending, SessionId},
-    session::{Lifetime, Moment, Parts, SessionGuard},
+    session::{Lifetime, LoggedClaims, Moment, Parts, SessionGuard},
     settings::Route,
     template::{Facts, TooLong},
     upstream::{DialPlan, First},
@@ -213,13 +213,16 @@ impl Handshake {
             log::debug!("cannot set socket options listener={} peer={peer}: {error}", listener.name);
         }
         let tracker = AckTracker::new(id.listener, id.number);
+        let known = context.known();
+        let expires = known.as_ref().and_then(|known| known.identity.expires);
         log::info!(
-            "session opened session={tracker} listener={} peer={peer} path={} route={} upstream={} subprotocol={}",
+            "session opened session={tracker} listener={} peer={peer} path={} route={} upstream={} subprotocol={}{}",
             listener.name,
             Quoted(context.path()),
             route.name,
             route.upstream.as_ref().map_or("-", |upstream| &upstream.name),
             Quoted(protocol.as_deref().unwrap_or_default()),
+            LoggedClaims(known.as_ref()),
         );
         let names =
             SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
@@ -233,11 +236,11 @@ impl Handshake {
             // Copied, so that the session does not keep the whole buffer of the request head.
             rest: Bytes::copy_from_slice(rest),
             meta,
-            identity: context.identity.clone(),
+            known,
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
             global_budget: Arc::clone(&worker.server.global_budget),
             rates,
-            lifetime: Lifetime::new(&route.lifetime, None, Moment::now(), rand::random()),
+            lifetime: Lifetime::new(&route.lifetime, expires, Moment::now(), rand::random()),
             guard,
         };
         worker.attach(id, &wiring::start(parts, &route, upstream_start));

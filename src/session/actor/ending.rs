@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     flow::Cause,
     log::Quoted,
-    session::messages::Drain,
+    session::{known::LoggedClaims, messages::Drain},
     supervisor::{SessionOver, StopUpstream},
     wire::{CloseFrame, ticker::TICK},
 };
@@ -161,7 +161,7 @@ impl Session {
         let counts = self.delivery.counts();
         log::info!(
             "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
-             delivered={} errored={} dropped={} unsettled={} pushed={} discarded={} seconds={:.3}",
+             delivered={} errored={} dropped={} unsettled={} pushed={} discarded={} seconds={:.3}{}",
             Quoted(reason),
             counts.accepted,
             counts.answered,
@@ -172,6 +172,7 @@ impl Session {
             self.delivery.pushed(),
             self.down.discarded(),
             self.opened.elapsed().as_secs_f64(),
+            LoggedClaims(self.known.as_deref()),
         );
     }
 

@@ -18,6 +18,10 @@ const GRACE: Kind = Kind::Duration(Duration::from_millis(100), Duration::from_se
 const TICKED_OR_NEVER: Kind = Kind::Timeout(Duration::from_millis(100), DAY);
 /// Bounds of the age of a session. The lower bound is the resolution of the ticker.
 const SESSION_AGE: Kind = Kind::Timeout(Duration::from_millis(100), Duration::from_secs(30 * 24 * 60 * 60));
+/// Bounds of the time between a notice and the expiry. A day is the life of most tokens.
+const LEAD: Kind = Kind::Duration(Duration::ZERO, DAY);
+/// Clocks that differ by more than an hour are wrong.
+const SKEW: Kind = Kind::Duration(Duration::ZERO, Duration::from_secs(60 * 60));
 /// Below 10 ms, probes load the network. Above a minute, they notice nothing before the clients do.
 const PROBE: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60));
 /// Bounds of the time between look-ups of a name. Below 100 ms, they load the name server. After an hour, the addresses
@@ -376,6 +380,11 @@ pub(crate) static SECTIONS: [Section; 10] = [
             key("dial_before_accept", ANY_DURATION, Preset::Text("1s")),
             key("max_session_age", SESSION_AGE, Preset::Text("never")),
             key("max_session_age_jitter", Kind::Count(0, 100), Preset::Count(10)),
+            key("session_expiry.lead", LEAD, Preset::Text("30s")),
+            key("session_expiry.skew", SKEW, Preset::Text("0s")),
+            key("session_expiry.code", Kind::Count(1000, 4999), Preset::Count(1008)),
+            key("session_expiry.reason", Kind::Text, Preset::Text("token expired")),
+            key("log_claims", Kind::List, Preset::List(&[])),
             key("limits", Kind::Tables(&LIMIT), Preset::Absent),
         ]],
     },

@@ -19,6 +19,20 @@ fn with(section: &str, lines: &str) -> Settings {
 }
 
 #[test]
+fn the_expiry_of_sessions_and_the_log_of_a_route() {
+    let keys = "auth = [\"partners\"]\nlog_claims = [\"sub\", \"team\"]\nsession_expiry = { lead = \"1m\", skew = \"5s\", \
+                code = 4401, reason = \"sign in\" }\nlimits = [{ by = \"claim:team\", max_sessions = 3 }]";
+    let settings = with(KEYS, keys);
+    let route = &settings.routes[0];
+    let [lead, skew] = [60, 5].map(Duration::from_secs);
+    let reason = "sign in".to_owned();
+    let expected = LifetimePolicy { lead, skew, code: 4401, reason, ..LifetimePolicy::default() };
+    assert_eq!(*route.lifetime, expected);
+    assert_eq!(*route.log_claims, ["sub".to_owned(), "team".to_owned()]);
+    assert_eq!(route.limits[0].by, LimitKey::Claim("team".to_owned()));
+}
+
+#[test]
 fn api_keys_in_the_settings() {
     let settings = with(
         KEYS,

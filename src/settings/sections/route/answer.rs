@@ -12,7 +12,7 @@ use crate::{
 const KEYS: [&str; 4] = ["answer.status", "answer.body", "answer.content_type", "answer.redirect"];
 
 /// Keys that concern sessions only. Those that need an upstream are refused without one anyway.
-const OF_SESSIONS: [&str; 12] = [
+const OF_SESSIONS: [&str; 13] = [
     "incoming",
     "upstream",
     "errors",
@@ -25,6 +25,7 @@ const OF_SESSIONS: [&str; 12] = [
     "match.subprotocol",
     "max_session_age",
     "limits",
+    "log_claims",
 ];
 
 /// Maximum length of a body, in bytes: a page of text. Files are the task of a web server.

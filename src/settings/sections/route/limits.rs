@@ -20,7 +20,13 @@ pub(super) fn read(section: &Section<'_>) -> Vec<KeyLimit> {
     if items.len() > LIMITS_MAX {
         section.problem("limits", format!("takes at most {LIMITS_MAX} limits"));
     }
-    items.iter().filter_map(limit).collect()
+    let limits: Vec<_> = items.iter().filter_map(limit).collect();
+    let by_claim = limits.iter().any(|limit| matches!(limit.by, LimitKey::Claim(_)));
+    if by_claim && section.list("auth").is_empty() {
+        let text = "limits by claim need auth: nothing is known of the clients of this route";
+        section.conflict("limits", &["auth"], text);
+    }
+    limits
 }
 
 fn limit(item: &Item<'_>) -> Option<KeyLimit> {
@@ -42,6 +48,7 @@ fn key(value: &Value) -> Result<LimitKey, String> {
             Ok(LimitKey::Header(name.to_ascii_lowercase()))
         }
         Some(("header", name)) => Err(format!("{} is not the name of a header", quoted(name))),
-        _ => Err("takes \"header:NAME\"".to_owned()),
+        Some(("claim", name)) if !name.is_empty() => Ok(LimitKey::Claim(name.to_owned())),
+        _ => Err("takes \"claim:NAME\" and \"header:NAME\"".to_owned()),
     }
 }

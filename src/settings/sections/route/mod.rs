@@ -65,6 +65,8 @@ pub struct Route {
     pub stateless: bool,
     /// How long sessions last.
     pub lifetime: Arc<LifetimePolicy>,
+    /// The claims that lines of the log about sessions have.
+    pub log_claims: Arc<[String]>,
     /// Limits on all clients with the same claim or header.
     pub limits: Vec<KeyLimit>,
     /// Subprotocols for the response to the client when the upstream has not chosen one, in order of
@@ -127,6 +129,7 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
         on_upstream_loss: policies.on_upstream_loss,
         stateless: policies.stateless,
         lifetime: Arc::new(lifetime::read(section)),
+        log_claims: log_claims(section),
         limits: limits::read(section),
         subprotocols: section.read("subprotocols", subprotocols).unwrap_or_default(),
         dial_before_accept: section.duration("dial_before_accept"),
@@ -178,6 +181,29 @@ fn strip_prefix(section: &Section<'_>, pattern: &Pattern, upstream: Option<&Upst
         );
     }
     strip
+}
+
+/// Maximum number of claims in a line of the log.
+const LOG_CLAIMS_MAX: usize = 16;
+
+/// Reads the claims for the log. Their names become keys of log lines.
+fn log_claims(section: &Section<'_>) -> Arc<[String]> {
+    let claims: Arc<[String]> = section.list("log_claims").into();
+    let fits = |name: &String| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'=' | b'"'))
+    };
+    if !claims.iter().all(fits) || claims.len() > LOG_CLAIMS_MAX {
+        let text = format!("takes at most {LOG_CLAIMS_MAX} names of claims, without spaces, quotes and =");
+        section.problem("log_claims", text);
+    }
+    if !claims.is_empty() && section.list("auth").is_empty() {
+        section.conflict(
+            "log_claims",
+            &["auth"],
+            "needs auth: nothing is known of the clients of this route",
+        );
+    }
+    claims
 }
 
 fn route_upstream(section: &Section<'_>, known: &Known<'_>) -> Option<Arc<Upstream>> {

@@ -46,6 +46,22 @@ fn wrong_lines_of_authentication_are_refused() {
         assert_eq!(relevant.len(), 1, "{line}\n{problems:#?}");
         assert!(problems.iter().all(|problem| !problem.contains("secret")), "{problems:#?}");
     }
+    let expiry = |keys: &str| {
+        let route = with("[route]", &format!("auth = [\"a\"]\nsession_expiry = {{ {keys} }}"));
+        problems(&format!("{route}[auth.a]\napi_keys.keys = {{ a = \"{HASH}\" }}\n"), &[])
+    };
+    let long = format!("reason = \"{}\"", "x".repeat(124));
+    for (keys, expected) in [
+        (
+            "code = 1005",
+            "route[1].session_expiry.code = 1005 (/etc/towline.toml): is not a code that a close frame",
+        ),
+        ("code = 999", "takes a whole number from 1000 to 4999"),
+        (long.as_str(), "takes at most 123 bytes"),
+        ("skew = \"2h\"", "takes a duration with a unit, such as \"30s\", from 0s to 1h"),
+    ] {
+        expect_one(&expiry(keys), keys, expected);
+    }
     expect_problems(&[(
         "upstream.echo",
         "balance = \"hash\"\nhash = \"claim:sub\"",

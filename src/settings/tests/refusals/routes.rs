@@ -51,7 +51,7 @@ const WRONG_LINES: &[WrongLine] = &[
     ),
     ("[route]", "limits = [\"header:a\"]", "takes a list of tables with the keys by, max_sessions, messages"),
     ("[route]", "limits = [{ max_sessions = 1 }]", "route[1].limits[1].by (/etc/towline.toml): required"),
-    ("[route]", "limits = [{ by = \"peer\", max_sessions = 1 }]", "takes \"header:NAME\""),
+    ("[route]", "limits = [{ by = \"peer\", max_sessions = 1 }]", "takes \"claim:NAME\" and \"header:NAME\""),
     (
         "[route]",
         "limits = [{ by = \"header:a b\", max_sessions = 1 }]",
@@ -83,6 +83,20 @@ const WRONG_LINES: &[WrongLine] = &[
          {by=\"header:d\",messages=1},{by=\"header:e\",messages=1}]",
         "takes at most 4 limits",
     ),
+    ("[route]", "limits = [{ by = \"claim:sub\", max_sessions = 1 }]", "limits by claim need auth"),
+    (
+        "[route]",
+        "log_claims = [\"sub\"]",
+        "route[1].log_claims = [\"sub\"] (/etc/towline.toml): needs auth: nothing is known of the clients",
+    ),
+    (
+        "[route]",
+        "session_expiry = { lead = \"1m\" }",
+        "session_expiry.lead = \"1m\" (/etc/towline.toml): has no effect",
+    ),
+    ("[route]", "session_expiry = { skew = \"0s\" }", "has no effect without auth"),
+    ("[route]", "session_expiry = { code = 4401 }", "has no effect without auth"),
+    ("[route]", "session_expiry = { reason = \"x\" }", "has no effect without auth"),
     ("[route]", "name = \"Chat room\"", "takes a name of a-z, 0-9, _ and -"),
     (
         "[route]",

@@ -1,0 +1,207 @@
+//! Tests of sessions whose credential expires: the notice, the close, and the messages around it. The credentials are API
+//! keys that expire.
+
+use std::{
+    fmt::Write,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use ring::digest::{SHA256, digest};
+
+use crate::harness::*;
+
+/// The time since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap()
+}
+
+/// The value of an API key that expires at `expires`, in seconds since 1970, with these claims.
+fn key(secret: &str, expires: u64, claims: &str) -> String {
+    let mut hash = String::new();
+    for byte in digest(&SHA256, secret.as_bytes()).as_ref() {
+        write!(hash, "{byte:02x}").unwrap();
+    }
+    format!("sha256:{hash}:exp={expires}{claims}")
+}
+
+/// Settings of a route that accepts these keys, each with a name and a value.
+fn with_keys(settings: Settings, keys: &[(String, String)]) -> Settings {
+    let keys: Vec<_> = keys.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+    settings
+        .with(r#"auth.keys.from = ["header:X-Key"]"#)
+        .with(&format!("auth.keys.api_keys.keys = {{ {} }}", keys.join(", ")))
+        .on_route(r#"auth = ["keys"]"#)
+}
+
+/// Settings with one key, `secret` of `client`.
+fn with_key(settings: Settings, expires: u64) -> Settings {
+    with_keys(settings, &[("client".to_owned(), key("secret", expires, ",team=a"))])
+}
+
+fn open(proxy: &Proxy, secret: &str) -> Client {
+    Opening::new(proxy.addr()).header("X-Key", secret).open()
+}
+
+/// A time in seconds since 1970 that is far enough away to open a session.
+fn soon() -> u64 {
+    now().as_secs() + 4
+}
+
+#[test]
+fn a_client_gets_a_notice_and_is_closed() {
+    let upstream = TestUpstream::echo();
+    for errors in [false, true] {
+        let expires = soon();
+        let mut settings = with_key(Settings::request(&upstream.url()), expires)
+            .on_route(r#"session_expiry = { lead = "2s", skew = "1s" }"#)
+            .on_route(r#"log_claims = ["sub", "team", "other"]"#);
+        if errors {
+            settings = settings
+                .pipeline(
+                    "errors",
+                    r#"select {"warning": event.error, "at": event.expiry.at} from in into out;"#,
+                )
+                .on_route(r#"errors = ["errors"]"#)
+                .with(r#"listener.ws.codec = "json""#)
+                .with(r#"upstream.echo.codec = "json""#);
+        }
+        let proxy = Proxy::start(&settings);
+        let mut client = open(&proxy, "secret");
+        assert_eq!(client.ask("1"), "1");
+        let notice = client.recv_json();
+        let warned = now();
+        assert!(warned >= Duration::from_secs(expires - 2), "{warned:?}");
+        let time = |seconds: u64| {
+            humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+        };
+        let expected = match errors {
+            true => json!({ "warning": "session expires", "at": time(expires) }),
+            false => json!({
+                "error": "session expires",
+                "event_id": "1:0:1",
+                "expiry": { "at": time(expires), "closes_at": time(expires + 1) }
+            }),
+        };
+        assert_eq!(notice, expected);
+        assert_eq!(client.ask("2"), "2", "the session goes on");
+        assert_eq!(client.expect_closed(1008), "token expired");
+        assert!(now() >= Duration::from_secs(expires + 1));
+        let claims = " claim.sub=client claim.team=a";
+        proxy.wait_log(&format!("session opened session=1:0 *{claims}"));
+        proxy.wait_log(&format!(
+            "session closed session=1:0 code=1008 side=proxy reason=\"token expired\"*{claims}"
+        ));
+        assert!(proxy.account("1:0").is_balanced());
+    }
+}
+
+#[test]
+fn code_and_reason_can_be_chosen_and_a_route_without_error_replies_has_no_notice() {
+    let upstream = TestUpstream::echo();
+    let settings = with_key(Settings::plain(&upstream.url()), soon())
+        .on_route(r#"session_expiry = { lead = "4s", code = 4401, reason = "sign in again" }"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = open(&proxy, "secret");
+    assert_eq!(client.ask("a"), "a");
+    assert_eq!(client.expect_closed(4401), "sign in again");
+}
+
+#[test]
+fn an_expired_key_is_refused() {
+    let upstream = TestUpstream::echo();
+    let settings = with_key(Settings::plain(&upstream.url()), now().as_secs() - 1);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    assert_eq!(Opening::new(proxy.addr()).header("X-Key", "secret").refused().status(), 401);
+    let line = proxy.wait_log("client refused *status=401 *cause=\"expired key\"");
+    assert!(line.contains(" kind=unauthenticated total=1 "), "{line}");
+}
+
+/// How long before the expiry the clients of the run get their notice.
+const LEAD: Duration = Duration::from_secs(5);
+
+/// What one client of the run saw, as times since 1970.
+struct Seen {
+    expires: Duration,
+    noticed: Duration,
+    closed: Duration,
+}
+
+/// Waits for the notice, sends messages around the time of expiry, and waits for the close. Each message has the times
+/// of expiry and of sending, in nanoseconds since 1970.
+fn watch(mut client: Client, expires: u64) -> Seen {
+    let expires = Duration::from_secs(expires);
+    // A client waits at most `PATIENCE` for a message.
+    pause(expires.saturating_sub(LEAD + Duration::from_secs(2)).saturating_sub(now()));
+    let notice = client.recv_json();
+    let noticed = now();
+    assert_eq!(notice["error"], "session expires", "{notice}");
+    let before = Duration::from_millis(20);
+    pause(expires.saturating_sub(before).saturating_sub(now()));
+    let mut sender = client.sender();
+    while now() < expires + before {
+        let text = format!("{} {}", expires.as_nanos(), now().as_nanos());
+        // After the close, the connection takes no more.
+        if std::io::Write::write_all(&mut sender, &Frame::client(TEXT, &text).bytes()).is_err() {
+            break;
+        }
+        pause(Duration::from_millis(2));
+    }
+    let (_, code, reason) = client.read_to_end();
+    let closed = now();
+    assert!(code.is_none() || (code, reason.as_str()) == (Some(1008), "token expired"), "{code:?} {reason}");
+    Seen { expires, noticed, closed }
+}
+
+/// Five hundred sessions, whose keys expire within ten seconds.
+#[test]
+fn five_hundred_sessions_are_warned_and_closed_in_time() {
+    const SESSIONS: u64 = 500;
+    let upstream = TestUpstream::echo();
+    // Time to open all sessions on a busy machine.
+    let first = now().as_secs() + 25;
+    let expires = |number: u64| first + number % 10;
+    let keys: Vec<_> = (0..SESSIONS)
+        .map(|number| (format!("k{number}"), key(&format!("s{number}"), expires(number), "")))
+        .collect();
+    let settings =
+        with_keys(Settings::stream(&upstream.url()), &keys).on_route(r#"session_expiry = { lead = "5s" }"#);
+    let proxy = Proxy::start(&settings);
+    let clients: Vec<_> =
+        (0..SESSIONS).map(|number| (open(&proxy, &format!("s{number}")), expires(number))).collect();
+    assert!(now() < Duration::from_secs(first) - LEAD, "all sessions are open before the first notice");
+    let watched: Vec<_> =
+        clients.into_iter().map(|(client, expires)| thread::spawn(move || watch(client, expires))).collect();
+    let seen: Vec<_> = watched.into_iter().map(|thread| thread.join().unwrap()).collect();
+    let (mut warned, mut closed) = (Vec::new(), Vec::new());
+    for Seen { expires, noticed, closed: at } in seen {
+        warned.push(noticed.checked_sub(expires - LEAD).expect("no notice is early"));
+        closed.push(at.checked_sub(expires).expect("no close is early"));
+    }
+    warned.sort();
+    closed.sort();
+    let middle = SESSIONS as usize / 2;
+    println!(
+        "sessions={SESSIONS} warned after lead: median={:?} latest={:?}; closed after expiry: median={:?} latest={:?}",
+        warned[middle],
+        warned.last().unwrap(),
+        closed[middle],
+        closed.last().unwrap()
+    );
+    assert!(*closed.last().unwrap() < PATIENCE && *warned.last().unwrap() < PATIENCE);
+    let mut received = 0;
+    for number in 0..SESSIONS as usize {
+        let conn = upstream.conn(number);
+        conn.wait_end();
+        for text in conn.texts() {
+            let (expires, sent) = text.split_once(' ').expect("two times");
+            let [expires, sent]: [u128; 2] = [expires, sent].map(|time| time.parse().unwrap());
+            assert!(sent < expires, "sent {} ns after the end", sent - expires);
+            received += 1;
+        }
+        let account = proxy.account(&format!("1:{number}"));
+        assert!(account.is_balanced() && account.unsettled == 0, "{account:?}");
+    }
+    println!("messages before expiry={received}, after expiry=0");
+    assert!(received > 0);
+}
