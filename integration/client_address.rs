@@ -142,7 +142,7 @@ fn a_header_that_is_not_expected_is_a_malformed_request() {
     assert_eq!(raw.head().status(), 400);
 }
 
-/// The address behind the balancer has limits of its own, selects the route, and is known to programs.
+/// Limits, routes and programs use the address behind the balancer.
 #[test]
 fn the_clients_address_counts_everywhere() {
     let settings = Settings::bare()

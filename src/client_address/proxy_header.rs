@@ -100,7 +100,7 @@ fn text(bytes: &[u8]) -> Result<Scan, BadProxyHeader> {
     let length = end + 1;
     let header = v1::Header::try_from(&bytes[..length]).map_err(|_| BadProxyHeader::Malformed)?;
     let addresses = match header.addresses {
-        // A proxy that knows the length of this line only by its own reading would continue elsewhere.
+        // The crate and this function must agree on the end of the line, or the rest would be read differently.
         _ if header.header.len() != length => return Err(BadProxyHeader::Malformed),
         v1::Addresses::Unknown => None,
         v1::Addresses::Tcp4(pair) => Some(ProxyAddresses::new(
