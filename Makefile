@@ -92,6 +92,7 @@ check: | needs ## What CI runs: format, lints, documentation, prose, dependencie
 	@$(MAKE) --no-print-directory prose
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory test
 

@@ -292,7 +292,7 @@ fn a_broken_file_changes_nothing_and_a_later_good_one_is_taken() {
     let proxy = Proxy::start(&file.settings()).expect("endpoints file refused");
     assert_eq!(proxy.client().ask("hello"), "hello");
     for (text, reason) in [
-        ("[[endpoints]]\nurl = 7\n", ":1 reason=\"endpoints[1].url = 7: takes a string"),
+        ("[[endpoints]]\nurl = 7\n", ":2 reason=\"endpoints[1].url = 7: takes a string"),
         ("\nendpoints = [\"ws://a\", ", ":2 reason=\"is not TOML"),
         ("endpoints = []", ":1 reason=\"endpoints = []: needs at least one server"),
     ] {
@@ -366,17 +366,19 @@ fn a_start_without_a_good_file_ends_with_78() {
     let path = folder.path().join("endpoints.toml");
     let settings = Settings::request("ws://unused").endpoints_file("endpoints.toml").text();
     fs::write(folder.path().join("towline.toml"), settings).unwrap();
+    let lines = fs::read_to_string(folder.path().join("towline.toml")).unwrap();
+    let line = 1 + lines.lines().position(|line| line.contains("endpoints_file = ")).unwrap();
+    let at = folder.path().display();
     let key = format!(
-        "upstream.echo.endpoints_file = \"endpoints.toml\" ({}/towline.toml): ",
-        folder.path().display()
+        "upstream.echo.endpoints_file = \"endpoints.toml\" ({at}/towline.toml:{line}): {at}/endpoints.toml"
     );
     for (content, reason) in [
-        (None, "cannot be read: No such file or directory"),
+        (None, ": cannot be read: No such file or directory"),
         (
             Some("[[endpoints]]\n\n[[endpoints]]\nurl = \"wss://h\""),
-            "line 1: endpoints[1].url: required: it has no default",
+            ":1: endpoints[1].url: required: it has no default",
         ),
-        (Some("endpoints = [\"ws://a\"]\nweight = 1"), "line 2: weight: unknown key"),
+        (Some("endpoints = [\"ws://a\"]\nweight = 1"), ":2: weight: unknown key"),
     ] {
         content.into_iter().for_each(|content| fs::write(&path, content).unwrap());
         let finished = Program::finish(&["run", "--config", "towline.toml"], &[], folder.path());

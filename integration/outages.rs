@@ -5,6 +5,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -19,6 +20,44 @@ const OUTAGES: usize = 4;
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How much later than asked this machine wakes a thread. The bounds of this file hold for a machine that is not busy; a
+/// busy one wakes each of the threads between upstream and client late.
+struct Lag {
+    is_over: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<Duration>>,
+}
+
+/// Threads that are woken one after the other between the moment when the upstream accepts and a client's answer: for the
+/// probe, the dial, the handshake, the message and its answer, those of proxy, upstream and client.
+const WAKES: u32 = 20;
+
+impl Lag {
+    fn start() -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            let mut lags = Vec::new();
+            while !flag.load(SeqCst) {
+                let begun = Instant::now();
+                pause(INTERVAL);
+                lags.push(begun.elapsed().saturating_sub(INTERVAL));
+            }
+            lags
+        });
+        Self { is_over, thread }
+    }
+
+    /// What to add to a bound for the median, and to one for the worst of many.
+    fn allowances(self) -> [Duration; 2] {
+        self.is_over.store(true, SeqCst);
+        let mut lags = self.thread.join().unwrap();
+        lags.sort();
+        let [median, most] = [lags.len() / 2, lags.len() * 99 / 100].map(|at| lags[at]);
+        println!("threads woke up {median:?} (median), {most:?} (99th percentile) late");
+        [median, most].map(|lag| lag * WAKES)
+    }
 }
 
 /// What one client saw.
@@ -73,7 +112,7 @@ fn sessions_work_again_soon_after_each_outage() {
     let _alone = alone();
     let upstream = TestUpstream::echo();
     let proxy = Proxy::start(&Settings::request(&upstream.url())).expect_restarts();
-    let course = Arc::new(Course::default());
+    let (course, lag) = (Arc::new(Course::default()), Lag::start());
     let clients: Vec<_> = (0..8)
         .map(|_| {
             let (client, course) = (proxy.client(), Arc::clone(&course));
@@ -100,8 +139,9 @@ fn sessions_work_again_soon_after_each_outage() {
     recoveries.sort();
     let (median, worst) = (recoveries[recoveries.len() / 2], recoveries[recoveries.len() - 1]);
     println!("served again after {median:?} (median), {worst:?} (worst)");
-    assert!(median <= Duration::from_millis(100), "{recoveries:?}");
-    assert!(worst <= Duration::from_millis(250), "{recoveries:?}");
+    let [more, most] = lag.allowances();
+    assert!(median <= Duration::from_millis(100) + more, "{recoveries:?}");
+    assert!(worst <= Duration::from_millis(250) + most, "{recoveries:?}");
     assert_eq!(proxy.count_log("endpoint down upstream=echo"), OUTAGES);
     assert_eq!(proxy.count_log("endpoint up upstream=echo *outage=1*ms waiting="), OUTAGES);
 }
@@ -119,7 +159,7 @@ fn many_sessions_come_back_at_the_pace_of_restarts() {
     proxy.wait_log("endpoint down upstream=echo");
     pause(Duration::from_millis(500));
     let before = upstream.handshakes();
-    let start = Instant::now();
+    let (start, lag) = (Instant::now(), Lag::start());
     upstream.start();
     let bound = Duration::from_secs_f64(sessions as f64 / RATE as f64) + Duration::from_millis(250);
     let mut seen = Vec::new();
@@ -129,11 +169,14 @@ fn many_sessions_come_back_at_the_pace_of_restarts() {
     });
     let took = start.elapsed();
     println!("{sessions} sessions after {took:?}");
-    assert!(took <= bound, "{took:?}, and {bound:?} is the limit");
+    let [_, most] = lag.allowances();
+    assert!(took <= bound + most, "{took:?}, and {bound:?} is the limit");
+    // Dials that were due before the second may begin in it.
+    let late = (RATE as f64 * most.as_secs_f64()) as usize;
     for (from, dials) in &seen {
         let second =
             seen.iter().take_while(|(until, _)| *until <= *from + Duration::from_secs(1)).last().unwrap();
-        assert!(second.1 - dials <= RATE + RATE / 10, "{} dials in a second", second.1 - dials);
+        assert!(second.1 - dials <= RATE + RATE / 10 + late, "{} dials in a second", second.1 - dials);
     }
     for client in &mut clients {
         assert_eq!(client.ask("hello"), "hello");

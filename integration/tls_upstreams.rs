@@ -336,7 +336,7 @@ fn wrong_files_are_named_with_their_keys() {
         (settings().with(&file("ca", &one.key)), "tls.ca = *: has no certificate"),
         (
             settings().with(r#"upstream.echo.tls.ca = "none.pem""#),
-            "tls.ca = \"none.pem\"*: cannot be read: No such",
+            "tls.ca = \"none.pem\"*: cannot read */none.pem: No such",
         ),
         (settings().with(&file("cert", &one.cert)), "tls.cert = *: needs tls.key too"),
         (

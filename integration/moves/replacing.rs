@@ -20,7 +20,9 @@ fn an_old_connection_is_replaced_without_a_gap() {
         let settings = settings.with(r#"upstream.echo.max_age = "300ms""#);
         let proxy = Proxy::start(&settings);
         let load = Load::start(&proxy, 4, Duration::from_millis(2));
-        wait_for("each session to move a few times", PATIENCE, || upstream.connections() > 20);
+        // On a busy machine, a session may stay at times, and its other connection is closed.
+        let line = "session moved session=1:* upstream=echo from=*cause=age generation=";
+        wait_for("each session to move a few times", PATIENCE, || proxy.count_log(line) >= 16);
         let sent = load.stop();
         assert!(sent > 100, "{sent}");
         wait_for("all to end", PATIENCE, || upstream.live() == 0);
@@ -32,7 +34,6 @@ fn an_old_connection_is_replaced_without_a_gap() {
         let moved = closed.iter().filter(|end| matches!(end, End::Close(1001, _))).count();
         assert!(closed.iter().all(|end| matches!(end, End::Close(1000 | 1001, _))), "{closed:?}");
         assert!(moved >= 16, "{moved}");
-        assert!(proxy.count_log("session moved session=1:* upstream=echo from=*cause=age generation=") >= 16);
     }
 }
 

@@ -54,7 +54,7 @@ pub fn check_on(layers: &Layers, host: &dyn Host) -> Result<Settings, SettingsEr
     let reader = Reader::new(layers, host);
     match settings(&reader) {
         Some(settings) if reader.is_clean() => Ok(settings),
-        _ => Err(SettingsError::Invalid(reader.into_problems())),
+        _ => Err(SettingsError::Invalid(layers.located(reader.into_problems()))),
     }
 }
 

@@ -25,6 +25,7 @@ mod embedded;
 mod host;
 mod keys;
 mod layers;
+mod lines;
 mod load;
 mod model;
 mod problem;

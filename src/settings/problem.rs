@@ -13,6 +13,8 @@ pub enum Origin {
     Default,
     /// The settings file at this path.
     File(Arc<Path>),
+    /// This line, from 1, of the settings file at this path.
+    Line(Arc<Path>, usize),
     /// The settings of the demo, which are built in.
     Demo,
     /// The command line.
@@ -23,7 +25,7 @@ pub enum Origin {
 
 /// One problem with one setting.
 ///
-/// A problem is printed as `listener.ws.codec = "strng" (/etc/towline.toml): no codec is called …`.
+/// A problem is printed as `listener.ws.codec = "strng" (/etc/towline.toml:3): no codec is called …`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The full key, such as `upstream.echo.url` or `route[1].path`.
@@ -71,6 +73,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::Line(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Demo => f.write_str("built-in settings of the demo"),
             Self::CommandLine => f.write_str("command line"),
             Self::Env(name) => write!(f, "environment {name}"),

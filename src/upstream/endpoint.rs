@@ -25,6 +25,8 @@ pub struct Endpoint {
     room: Arc<Queue>,
     /// Number of failures since a connection was last established.
     failures: AtomicU32,
+    /// The sessions that were woken to try it after an outage.
+    tries: AtomicUsize,
 }
 
 /// A guard that counts a session at its endpoint: as a reserved place, a dial in progress, and a connection that is
@@ -63,8 +65,8 @@ impl Endpoint {
     /// Creates an endpoint without connections. When one of its dials or connections ends, it wakes the first session
     /// that waits for `room`.
     pub(super) fn in_pool(url: UpstreamUrl, room: Arc<Queue>) -> Arc<Self> {
-        let [sessions, dials, reserved] = [0; 3].map(AtomicUsize::new);
-        Arc::new(Self { url, sessions, dials, reserved, room, failures: AtomicU32::new(0) })
+        let [sessions, dials, reserved, tries] = [0; 4].map(AtomicUsize::new);
+        Arc::new(Self { url, sessions, dials, reserved, room, failures: AtomicU32::new(0), tries })
     }
 
     /// The server's URL, without a client's path and query.
@@ -100,6 +102,11 @@ impl Endpoint {
     /// The number of failed dials and lost connections since a connection was last established.
     pub fn failures(&self) -> u32 {
         self.failures.load(Relaxed)
+    }
+
+    /// Records the number of sessions that were woken to try the endpoint. Returns the last one.
+    pub(super) fn tried_by(&self, sessions: usize) -> usize {
+        self.tries.swap(sessions, Relaxed)
     }
 
     /// Counts a dial that begins.

@@ -431,14 +431,14 @@ impl Shared {
             Change::Trial => {
                 log::debug!("endpoint reachable upstream={upstream} endpoint={url}");
                 let woken = self.room.wake(TRIALS_MAX);
-                self.ready.wake(TRIALS_MAX - woken);
+                endpoint.tried_by(woken + self.ready.wake(TRIALS_MAX - woken));
             }
             Change::Open => {
                 log::debug!("endpoint slow upstream={upstream} endpoint={url}");
                 self.wake_all();
             }
             Change::Up(outage) => {
-                let waiting = self.ready.len() + self.room.len();
+                let waiting = endpoint.tried_by(0) + self.ready.len() + self.room.len();
                 let outage = outage.as_millis();
                 log::info!(
                     "endpoint up upstream={upstream} endpoint={url} outage={outage}ms waiting={waiting}"

@@ -3,13 +3,17 @@
 mod environment;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use config::{ConfigError, Value, ValueKind};
 
 use self::{environment::Environment, table::lay_over};
 use super::{
     host::read_text,
+    lines::lines,
     problem::{Origin, Problem, SettingsError},
 };
 
@@ -32,6 +36,8 @@ pub struct Layers {
     pub(crate) base: Origin,
     /// The folder at which relative paths in the settings start.
     folder: PathBuf,
+    /// The text of the settings file; `None` if no file was read.
+    text: Option<Arc<str>>,
     /// Problems with environment variables that could not be merged.
     pub(crate) problems: Vec<Problem>,
 }
@@ -50,7 +56,8 @@ impl Layers {
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         let file = absolute(config.unwrap_or(Path::new(DEFAULT_FILE)));
-        Self::parse(&file, &read_settings(&file)?, env)
+        let text = read_settings(&file)?;
+        Ok(Self { text: Some(text.as_str().into()), ..Self::parse(&file, &text, env)? })
     }
 
     /// Parses `text` as the content of `file`, an absolute path, and overrides it by `env`. No file is read.
@@ -76,7 +83,7 @@ impl Layers {
     ) -> Self {
         let environment = Environment::new(env, &root);
         lay_over(&mut root, environment.root);
-        Self { root, base, folder, problems: environment.problems }
+        Self { root, base, folder, text: None, problems: environment.problems }
     }
 
     /// The origin of a value. The origin of a table is that of its first value, because merging creates new
@@ -91,6 +98,18 @@ impl Layers {
             Some(name) => Origin::Env(name.to_owned()),
             None => self.base.clone(),
         }
+    }
+
+    /// The problems, with the lines of the settings file at which they are.
+    pub(crate) fn located(&self, mut problems: Vec<Problem>) -> Vec<Problem> {
+        let (Some(text), Origin::File(path)) = (&self.text, &self.base) else { return problems };
+        let found = lines(problems.iter().map(|problem| problem.key.as_str()), text);
+        for (problem, line) in problems.iter_mut().zip(found) {
+            if let (Origin::File(_), Some(line)) = (&problem.origin, line) {
+                problem.origin = Origin::Line(Arc::clone(path), line);
+            }
+        }
+        problems
     }
 
     /// The folder at which relative paths in the settings start.

@@ -118,7 +118,10 @@ pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]
         };
         let by_url = keeps_client || users.iter().any(may_choose);
         let reconnects = OF_RECONNECTS.iter().filter(|_| !by_url);
-        for key in OF_RESTARTS.iter().chain(reconnects).filter(|key| section.said(key).is_some()) {
+        // Without `max_age`, the jitter is refused already.
+        let is_refused = |key: &str| key == "max_age_jitter" && section.timeout("max_age").is_none();
+        let said = |key: &&&str| section.said(key).is_some() && !is_refused(key);
+        for key in OF_RESTARTS.iter().chain(reconnects).filter(said) {
             section.conflict(key, &["exchange", "allow_urls"], why_never_recovered(&users));
         }
     }

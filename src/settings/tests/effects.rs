@@ -200,3 +200,21 @@ fn recovery_is_refused_where_no_session_reconnects() {
                     \"keep\" or stateless = true";
     assert_eq!(problems, [expected]);
 }
+
+/// There were two: one about the missing age, and one about the value, or about a route that closes.
+#[test]
+fn a_jitter_without_an_age_is_one_error() {
+    let effect = "max_age_jitter = 5 (/etc/towline.toml): has no effect with max_age = \"never\"";
+    for (lines, expected) in [
+        ("max_age_jitter = 5", effect),
+        ("max_age_jitter = 5\nexchange = \"request\"", effect),
+        (
+            "max_age_jitter = 500\nexchange = \"request\"",
+            "max_age_jitter = 500 (/etc/towline.toml): takes a whole number from 0 to",
+        ),
+    ] {
+        let found = problems(&with("upstream.echo", lines), &[]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(&format!("upstream.echo.{expected}")), "{found:?}");
+    }
+}

@@ -7,9 +7,11 @@ use std::{
 use super::*;
 use crate::{
     failure::{ConnectFailure, FailureKind},
-    policy::BreakerLimits,
+    policy::{BreakerLimits, ProbeTimes},
     settings::{EndpointConfig, fixture},
 };
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 fn refused() -> Failure {
     Failure::connection(FailureKind::Connect(ConnectFailure::Refused), "")
@@ -49,6 +51,7 @@ fn a_trial_wakes_as_many_sessions_as_may_dial_and_its_end_wakes_all() {
     assert_eq!(woken(&mut sessions), 0);
     shared.probed(&endpoints[0], Ok(()));
     assert_eq!(shared.ready.len(), 996);
+    assert_eq!(endpoints[0].tried_by(4), 4, "for the number of sessions in the line `endpoint up`");
     let mut leases: Vec<_> = (0..4)
         .map(|_| match shared.pick(None, &[]) {
             Pick::Endpoint(lease) => lease,
@@ -58,6 +61,7 @@ fn a_trial_wakes_as_many_sessions_as_may_dial_and_its_end_wakes_all() {
     assert!(matches!(shared.pick(None, &[]), Pick::Wait(super::Wait::Busy)));
     shared.established(&mut leases[0]);
     assert_eq!((shared.ready.len(), woken(&mut sessions)), (0, 1000));
+    assert_eq!(endpoints[0].tried_by(0), 0, "the line has counted them");
 }
 
 #[test]
@@ -108,6 +112,10 @@ fn a_client_is_refused_when_each_endpoint_that_stays_was_probed() {
 #[actix::test]
 async fn many_messages_want_one_probe() {
     let (shared, endpoints) = shared(1, BreakerLimits::default());
+    // Longer than the test takes on any machine, so that no probe falls due meanwhile.
+    let mut settings = (*shared.settings()).clone();
+    settings.pool.probe = ProbeTimes { min: HOUR / 2, max: HOUR };
+    shared.configure(&Arc::new(settings));
     shared.failed(&endpoints[0], &refused());
     assert!(matches!(shared.probe_step(), ProbeStep::Probe(_)));
     shared.probed(&endpoints[0], Err(refused()));

@@ -57,7 +57,7 @@ pub(super) fn read(section: &Section<'_>, has_authorization: bool) -> Endpoints 
             file = path.map(|path| EndpointsFile { path: path.into(), takes_secrets: !has_authorization });
             file.as_ref().and_then(|file| {
                 let read = file.read_on(section.host());
-                read.map_err(|error| section.problem("endpoints_file", error.to_string())).ok()
+                read.map_err(|error| section.problem("endpoints_file", error.at(&file.path))).ok()
             })
         }
     };

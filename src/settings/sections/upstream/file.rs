@@ -2,14 +2,13 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
-use toml::de::{DeTable, DeValue};
-
 use super::endpoints::{EndpointConfig, listed};
 use crate::{
     settings::{
         host::{Host, Machine},
         keys,
         layers::Layers,
+        lines::lines,
         problem::{Problem, SettingsError},
         read::Reader,
     },
@@ -95,24 +94,19 @@ fn first(problems: &[Problem], text: &str) -> EndpointsFileError {
         1 => "; 1 more error".to_owned(),
         more => format!("; {more} more errors"),
     };
-    EndpointsFileError { line: line_of(key, text), text: format!("{key}{value}: {what}{more}") }
-}
-
-/// The line of a key such as `endpoints[2].weight`: that of the item of the list.
-fn line_of(key: &str, text: &str) -> Option<usize> {
-    let (name, rest) = key.split_at(key.find(['.', '[']).unwrap_or(key.len()));
-    let table = DeTable::parse(text).ok()?;
-    let (found, value) = table.get_ref().iter().find(|(found, _)| found.get_ref() == name)?;
-    let number = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()?.parse::<usize>().ok());
-    let item = match (value.get_ref(), number) {
-        (DeValue::Array(items), Some(number)) => items.get(number.checked_sub(1)?).map(|item| item.span()),
-        _ => None,
-    };
-    let start = item.unwrap_or_else(|| found.span()).start;
-    Some(text.get(..start)?.matches('\n').count() + 1)
+    let line = lines([key].into_iter(), text).pop().flatten();
+    EndpointsFileError { line, text: format!("{key}{value}: {what}{more}") }
 }
 
 // === impl EndpointsFileError ===
+
+impl EndpointsFileError {
+    /// The text with the path of the file: `/run/endpoints.toml:3: endpoints[2].weight = 0: …`.
+    pub(super) fn at(&self, path: &Path) -> String {
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        format!("{}{line}: {}", path.display(), self.text)
+    }
+}
 
 impl fmt::Display for EndpointsFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,11 +154,11 @@ mod tests {
             ),
             (
                 "[[endpoints]]\nurl = \"ws://a\"\n[[endpoints]]\nurl = \"ws://b\"\nweight = 0\n",
-                "line 3: endpoints[2].weight = 0: takes a whole number from 1 to 1000",
+                "line 5: endpoints[2].weight = 0: takes a whole number from 1 to 1000",
             ),
             (
                 "[[endpoints]]\nurl = \"ws://a\"\nweigth = 0\n",
-                "line 1: endpoints[1].weigth: unknown key; did you mean \"weight\"?",
+                "line 3: endpoints[1].weigth: unknown key; did you mean \"weight\"?",
             ),
             (
                 "endpoints = [\"ws://a\"]\n\nendpoint = 1",

@@ -7,7 +7,7 @@ use crate::{
 
 /// Reads the keys.
 pub(super) fn read(section: &Section<'_>) -> MovePolicy {
-    let max_age = section.timeout("max_age");
+    let (max_age, max_age_jitter) = (section.timeout("max_age"), section.count("max_age_jitter"));
     if max_age.is_none() && section.said("max_age_jitter").is_some() {
         section.conflict("max_age_jitter", &["max_age"], "has no effect with max_age = \"never\"");
     }
@@ -15,7 +15,7 @@ pub(super) fn read(section: &Section<'_>) -> MovePolicy {
         rate: section.count("move.rate"),
         grace: section.duration("move.grace"),
         max_age,
-        max_age_jitter: section.count("max_age_jitter"),
+        max_age_jitter,
         rebalance: rebalance(section),
     }
 }

@@ -91,7 +91,7 @@ fn file<T>(section: &Section<'_>, name: &str, parse: impl Fn(&str) -> Result<T, 
     let path = section.path_to(name)?;
     let found = match section.host().read(&path) {
         Ok(text) => parse(&text).map_err(|error| error.to_string()),
-        Err(error) => Err(format!("cannot be read: {error}")),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     };
     found.map_err(|text| section.wrong(name, text)).ok()
 }

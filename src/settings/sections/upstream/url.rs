@@ -36,6 +36,9 @@ pub enum UrlError {
     /// The URL has another scheme than `ws` or `wss`.
     #[error("the scheme is not ws or wss; a WebSocket URL looks like ws://host:port/path")]
     Scheme,
+    /// The URL has the scheme that other programs use for unix sockets.
+    #[error("a unix socket is written as unix:/path/of/socket or unix:/path/of/socket:/request/path")]
+    UnixScheme,
     /// The URL has a fragment, which RFC 6455 section 3 forbids.
     #[error("a WebSocket URL has no fragment (#)")]
     Fragment,
@@ -294,6 +297,7 @@ pub(super) fn checked(text: &str) -> Result<Url, UrlError> {
     let url = Url::parse(text).map_err(UrlError::Syntax)?;
     match url.scheme() {
         "ws" | "wss" => {}
+        "ws+unix" | "wss+unix" | "http+unix" => return Err(UrlError::UnixScheme),
         _ => return Err(UrlError::Scheme),
     }
     // The parser reads `ws:host` and `ws:///host` as if they had two slashes.

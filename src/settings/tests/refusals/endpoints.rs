@@ -11,7 +11,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "upstream.two",
         "endpoints_file = \"/does/not/exist\"",
-        "upstream.two.endpoints_file = \"/does/not/exist\" (/etc/towline.toml): cannot be read: No such file",
+        "upstream.two.endpoints_file = \"/does/not/exist\" (/etc/towline.toml): /does/not/exist: cannot be read: No such file",
     ),
     (
         "upstream.two",

@@ -68,6 +68,8 @@ fn invalid_urls_are_refused() {
         ("", "not a URL: relative URL without a base"),
         ("127.0.0.1:8139", "not a URL: relative URL without a base"),
         ("localhost:8139", "the scheme is not ws or wss"),
+        ("ws+unix:/run/chat.sock", "a unix socket is written as unix:/path/of/socket or"),
+        ("ws+unix:///run/chat.sock:/ws", "a unix socket is written as unix:/path/of/socket or"),
         ("ws://", "not a URL: empty host"),
         ("ws:host", "not a URL: empty host"),
         ("ws:///host", "not a URL: empty host"),
