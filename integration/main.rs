@@ -77,6 +77,7 @@ mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;
+mod tls_listener;
 mod tls_upstreams;
 mod tools;
 mod unfinished;

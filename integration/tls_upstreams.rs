@@ -383,10 +383,12 @@ fn the_settings_in_the_document_are_valid() {
     let text = include_str!("../docs/tls.md");
     let blocks: Vec<_> =
         text.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("toml\n")).collect();
-    assert!(blocks.len() >= 4, "{blocks:?}");
+    assert!(blocks.len() >= 9, "{blocks:?}");
     let (folder, authority) = (tempfile::tempdir().unwrap(), Authority::new());
-    std::fs::copy(authority.file(), folder.path().join("ca.pem")).unwrap();
-    let names = ["towline", "chat.example.com"];
+    for roots in ["ca.pem", "clients.pem"] {
+        std::fs::copy(authority.file(), folder.path().join(roots)).unwrap();
+    }
+    let names = ["towline", "chat.example.com", "devices"];
     for name in names {
         let issued = authority.issue(&Leaf::new(&["chat.example.com"]));
         std::fs::copy(issued.cert, folder.path().join(format!("{name}.pem"))).unwrap();

@@ -28,6 +28,8 @@
 //! failure, format_error       what went wrong, as kinds
 //! reply                       failures as texts and codes for the client
 //! net                         streams, socket options, names, connecting
+//! certificate                 certificates, and what is known of a client's TLS connection
+//! files                       files that are read again when they change
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! memory                      frees memory of idle queues
@@ -41,6 +43,7 @@ pub mod admin;
 pub mod auth;
 pub mod authenticator;
 pub mod authority;
+pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod client_address;
@@ -50,6 +53,7 @@ pub mod connector;
 pub mod deadline;
 pub mod echo;
 pub mod failure;
+pub mod files;
 pub mod flow;
 pub mod format;
 pub mod format_error;

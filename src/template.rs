@@ -253,6 +253,7 @@ mod tests {
             headers: &headers,
             subprotocols: &[],
             peer,
+            tls_name: None,
             is_plain: false,
         };
         let value = Template::parse(text).unwrap().value(&Facts {

@@ -1,12 +1,14 @@
 //! Certificates, and doors between plain and TLS connections.
 
 use std::{
-    net::{SocketAddr, TcpListener as StdListener},
+    io,
+    net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use rcgen::{
@@ -14,10 +16,13 @@ use rcgen::{
     IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::{
-    RootCertStore, ServerConfig,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, ServerConfig,
+    SignatureScheme, StreamOwned, SupportedProtocolVersion,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::CryptoProvider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
     server::WebPkiClientVerifier,
+    version::{TLS12, TLS13},
 };
 use tokio::{
     io::copy_bidirectional,
@@ -26,6 +31,16 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_rustls::TlsAcceptor;
+
+/// All TLS versions.
+pub const ANY_TLS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+
+/// A client's TLS connection.
+pub type Secure = StreamOwned<ClientConnection, StdStream>;
+
+/// Accepts the certificates of all servers, so that a test can look at them.
+#[derive(Debug)]
+struct Careless;
 
 /// A certificate authority. Its files are in a temporary folder.
 pub struct Authority {
@@ -55,6 +70,71 @@ pub struct Door {
     _closed: oneshot::Sender<()>,
 }
 
+/// Connects, and completes the TLS handshake with the server `name` as far as the client sees it.
+pub fn secure(config: ClientConfig, to: SocketAddr, name: &str) -> io::Result<Secure> {
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let socket = StdStream::connect(to)?;
+    socket.set_read_timeout(Some(super::PATIENCE))?;
+    socket.set_write_timeout(Some(super::PATIENCE))?;
+    socket.set_nodelay(true)?;
+    let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), socket);
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock)?;
+    }
+    Ok(stream)
+}
+
+/// A client that accepts every certificate.
+pub fn careless() -> ClientConfig {
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(ANY_TLS)
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Careless))
+        .with_no_client_auth()
+}
+
+/// The same client, which names no server in its handshake.
+pub fn unnamed(mut config: ClientConfig) -> ClientConfig {
+    config.enable_sni = false;
+    config
+}
+
+impl ServerCertVerifier for Careless {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
 // === impl Leaf ===
 
 impl Leaf {
@@ -74,6 +154,17 @@ impl Leaf {
         leaf.params.distinguished_name.push(DnType::CommonName, name);
         leaf.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         leaf
+    }
+
+    /// The same certificate, which is valid from one time to another, in days from now.
+    pub fn days(mut self, from: i64, to: i64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        let at = |days: i64| {
+            let seconds = now + days * 24 * 60 * 60 + 60 * 60;
+            date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds as u64)
+        };
+        (self.params.not_before, self.params.not_after) = (at(from), at(to));
+        self
     }
 
     /// The same certificate, which is valid from the beginning of one year to the beginning of another.
@@ -126,6 +217,24 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         Arc::new(roots)
+    }
+
+    /// A client that accepts this authority's certificates.
+    pub fn client(
+        &self,
+        identity: Option<&Issued>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(self.roots());
+        match identity {
+            Some(identity) => {
+                builder.with_client_auth_cert(identity.chain(), identity.private_key()).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        }
     }
 
     /// A server that requires certificates of this authority from its clients.

@@ -22,10 +22,10 @@ pub(super) fn accept(
     let local = stream.local_addr().ok();
     let slot = worker.server.handshakes.take();
     if slot.is_some() {
-        let handshake = Handshake { worker, configuration, stream, peer, local, slot, pending };
+        let handshake = Handshake { worker, configuration, stream, tls: None, peer, local, slot, pending };
         return Box::pin(handshake.run(deadline));
     }
     let slot = worker.server.turned_away.take();
-    let handshake = Handshake { worker, configuration, stream, peer, local, slot, pending };
+    let handshake = Handshake { worker, configuration, stream, tls: None, peer, local, slot, pending };
     Box::pin(handshake.turn_away())
 }

@@ -137,9 +137,14 @@ pub(super) fn accepted(
     answer.finish()
 }
 
-/// Sends the response that accepts the handshake.
+/// Sends the response that accepts the handshake. With TLS, its last bytes may still wait for the socket after the
+/// write, so it is flushed.
 pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
-    timeout(LINGER, stream.write_all(answer)).await?
+    timeout(LINGER, async {
+        stream.write_all(answer).await?;
+        stream.flush().await
+    })
+    .await?
 }
 
 /// Sends a refusal and closes the connection in a way that lets the client read it.

@@ -90,6 +90,11 @@ impl Routing {
         self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref())
     }
 
+    /// The settings of the listener of that name; `None` if the configuration has none.
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|listener| listener.name == name)
+    }
+
     /// The upstream of that name; `None` if no route uses it.
     fn upstream(&self, name: &str) -> Option<&Arc<Upstream>> {
         self.upstreams().find(|upstream| upstream.settings().name == name)
@@ -126,8 +131,7 @@ impl WorkerConfiguration {
     /// The configuration for the listener whose settings were `listener` so far. If the configuration no
     /// longer has that listener, it keeps these settings until it is closed.
     pub fn new(shared: Arc<Configuration<Routing>>, listener: &Arc<Listener>) -> Rc<Self> {
-        let same = shared.listeners.iter().find(|other| other.name == listener.name);
-        let listener = Arc::clone(same.unwrap_or(listener));
+        let listener = Arc::clone(shared.listener(&listener.name).unwrap_or(listener));
         let router = shared.router(&listener.name);
         Rc::new(Self { shared, listener, router })
     }

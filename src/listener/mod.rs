@@ -13,6 +13,7 @@ mod accept;
 mod admission;
 mod answer;
 mod capacity;
+mod certificates;
 mod configuration;
 mod handshake;
 mod log_throttle;

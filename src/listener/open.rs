@@ -28,6 +28,7 @@ use tokio::{
 
 use super::{
     accept::accept,
+    certificates::follow_certificates,
     state::{ListenerState, ServerState},
     worker::ListenerWorker,
 };
@@ -52,6 +53,8 @@ pub struct OpenListener {
     name: String,
     /// The accepting tasks, one for each socket.
     accepting: Vec<JoinHandle<()>>,
+    /// Reads certificates again when their files change.
+    following: JoinHandle<()>,
     /// Whether the tasks are to accept connections.
     is_open: watch::Sender<bool>,
 }
@@ -107,7 +110,8 @@ impl OpenListener {
             let (state, status) = (Arc::clone(&state), Arc::clone(status));
             actix_rt::spawn(accept_all(state, socket, queues, status, is_open.subscribe()))
         });
-        Ok(Self { name: listener.name.clone(), accepting: accepting.collect(), is_open })
+        let following = actix_rt::spawn(follow_certificates(listener.name.clone(), Arc::clone(server)));
+        Ok(Self { name: listener.name.clone(), accepting: accepting.collect(), following, is_open })
     }
 
     /// Passes on the connections that the kernel has accepted, and closes the sockets. Connections that have been
@@ -140,7 +144,7 @@ impl OpenListener {
 
 impl Drop for OpenListener {
     fn drop(&mut self) {
-        for task in &self.accepting {
+        for task in self.accepting.iter().chain([&self.following]) {
             task.abort();
         }
     }

@@ -217,6 +217,7 @@ mod tests {
             headers: &headers,
             subprotocols: &[],
             peer: CLIENT,
+            tls_name: None,
             is_plain: false,
         };
         configuration.router.find(&request)

@@ -25,8 +25,8 @@ pub use self::{
     options::{TcpOptions, tune},
     place::{Place, Socket},
     resolve::Resolver,
-    stream::{Stream, read_through},
-    tls::{TlsClient, TlsError},
+    stream::{Insecure, Stream, read_through},
+    tls::{TlsClient, TlsError, TlsServer},
 };
 
 /// The address without IPv4 mapping. On an IPv6 socket, a peer that connects over IPv4 has the address

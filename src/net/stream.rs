@@ -12,17 +12,44 @@ use std::{
 use actix_rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{TcpOptions, canonical, tune};
+use super::{
+    TcpOptions, canonical,
+    tls::{NotSecured, TlsError, TlsServer, TlsStream},
+    tune,
+};
+use crate::certificate::TlsFacts;
 
 /// Size in bytes of the buffer on the stack that [`read_through`] reads into.
 const CHUNK: usize = 4096;
 
-/// A client's connection. The rest of the proxy reads and writes through this type, so that another
-/// transport, such as TLS, needs only another variant.
+/// A client's connection. The rest of the proxy reads and writes through this type, with and without TLS.
 #[derive(Debug)]
 pub enum Stream {
     /// A plain TCP connection.
     Tcp(TcpStream),
+    /// A TLS connection. It is boxed, because it is many times as large as a socket.
+    Tls(Box<TlsStream>),
+}
+
+/// A connection that did not become a TLS connection.
+#[derive(Debug)]
+pub enum Insecure {
+    /// The client speaks plain HTTP on this connection. Nothing has been read from it.
+    PlainHttp(Stream),
+    /// The handshake has failed. The client may read the reason from this connection, as an alert.
+    Failed(TlsError, Stream),
+    /// The client has disconnected.
+    Gone,
+}
+
+/// Calls the same method of whichever stream it is.
+macro_rules! either {
+    ($of:expr, $stream:ident => $call:expr) => {
+        match $of {
+            Stream::Tcp($stream) => $call,
+            Stream::Tls($stream) => $call,
+        }
+    };
 }
 
 impl Stream {
@@ -61,18 +88,47 @@ impl Stream {
 
     /// Whether the connection has TLS.
     pub fn is_secure(&self) -> bool {
-        match self {
-            Self::Tcp(_) => false,
-        }
+        matches!(self, Self::Tls(_))
     }
 
-    /// Writes what the socket accepts at once, without waiting. Returns the number of bytes written.
+    /// Writes what the socket of a plain connection accepts at once, without waiting. Returns the number of bytes
+    /// written.
     ///
     /// # Errors
-    /// `WouldBlock` when the socket accepts nothing at the moment, another kind when it has failed.
+    /// `WouldBlock` when the socket accepts nothing at the moment, `Unsupported` with TLS, another kind when the socket
+    /// has failed.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(socket) => socket.try_write(bytes),
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Waits for the TLS handshake of a client that has sent nothing yet. The caller bounds the time.
+    ///
+    /// # Errors
+    /// When there is no TLS connection; see [`Insecure`].
+    pub async fn secure(self, server: &TlsServer) -> Result<(Self, TlsFacts), Insecure> {
+        // TLS inside of TLS is not accepted.
+        let Self::Tcp(socket) = self else { return Err(Insecure::Gone) };
+        let stream = match server.accept(socket).await {
+            Ok(stream) => Self::Tls(Box::new(stream)),
+            Err(NotSecured::PlainHttp(socket)) => return Err(Insecure::PlainHttp(Self::Tcp(socket))),
+            Err(NotSecured::Failed(error, socket)) => return Err(Insecure::Failed(error, Self::Tcp(socket))),
+            Err(NotSecured::Gone) => return Err(Insecure::Gone),
+        };
+        match stream.facts() {
+            Ok(Some(facts)) => Ok((stream, facts)),
+            Ok(None) => Err(Insecure::Gone),
+            Err(error) => Err(Insecure::Failed(error, stream)),
+        }
+    }
+
+    /// What is known of a TLS connection; `None` for a plain one.
+    fn facts(&self) -> Result<Option<TlsFacts>, TlsError> {
+        match self {
+            Self::Tcp(_) => Ok(None),
+            Self::Tls(stream) => stream.facts(),
         }
     }
 
@@ -80,6 +136,7 @@ impl Stream {
     fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
         }
     }
 }
@@ -96,17 +153,13 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
-        }
+        either!(self.get_mut(), stream => Pin::new(stream).poll_read(context, buffer))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
-        }
+        either!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -114,27 +167,19 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
-        }
+        either!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(socket) => socket.is_write_vectored(),
-        }
+        either!(self, stream => stream.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_flush(context),
-        }
+        either!(self.get_mut(), stream => Pin::new(stream).poll_flush(context))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
-        }
+        either!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(context))
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub subprotocols: &'a [String],
     /// The client's address.
     pub peer: IpAddr,
+    /// The name that the client asked for in its TLS handshake, in lower case; `None` without TLS, or without a name.
+    pub tls_name: Option<&'a str>,
     /// Whether the request does not ask for a WebSocket.
     pub is_plain: bool,
 }
@@ -63,6 +65,8 @@ pub struct Pattern {
     pub subprotocol: Option<String>,
     /// Networks, one of which must contain the client's address; none matches all addresses.
     pub networks: Box<[IpNet]>,
+    /// The name of the TLS handshake; `None` matches all connections, without TLS too.
+    pub tls_name: Option<HostPattern>,
     /// Whether the route matches requests that do not ask for a WebSocket, instead of those that do.
     pub is_plain: bool,
 }
@@ -129,6 +133,7 @@ impl Pattern {
             cookies,
             subprotocol: None,
             networks,
+            tls_name: None,
             is_plain: false,
         }
     }
@@ -140,6 +145,10 @@ impl Pattern {
             && self.serves(request.listener)
             && self.rest_of(request.uri.path()).is_some()
             && self.host.as_ref().is_none_or(|host| host.matches(&request.host()))
+            && self
+                .tls_name
+                .as_ref()
+                .is_none_or(|name| request.tls_name.is_some_and(|asked| name.matches(asked)))
             && self.subprotocol.as_ref().is_none_or(|wanted| request.subprotocols.contains(wanted))
             && (self.networks.is_empty()
                 || self.networks.iter().any(|network| network.contains(&request.peer)))
@@ -163,9 +172,13 @@ impl Pattern {
         let follow =
             |tests: &[ValueTest], others: &[ValueTest]| tests.iter().all(|test| test.follows_from(others));
         let contains = |narrow: &IpNet| self.networks.iter().any(|wide| wide.contains(narrow));
+        let covers = |wide: &Option<HostPattern>, narrow: &Option<HostPattern>| {
+            wide.as_ref().is_none_or(|wide| narrow.as_ref().is_some_and(|narrow| wide.covers(narrow)))
+        };
         self.is_plain == other.is_plain
             && self.path.covers(&other.path)
-            && self.host.as_ref().is_none_or(|wide| other.host.as_ref().is_some_and(|host| wide.covers(host)))
+            && covers(&self.host, &other.host)
+            && covers(&self.tls_name, &other.tls_name)
             && self.subprotocol.as_ref().is_none_or(|wanted| other.subprotocol.as_ref() == Some(wanted))
             && (self.networks.is_empty()
                 || (!other.networks.is_empty() && other.networks.iter().all(contains)))

@@ -13,6 +13,7 @@ struct Asked {
     headers: HeaderMap,
     subprotocols: Vec<String>,
     peer: IpAddr,
+    tls_name: Option<&'static str>,
     is_plain: bool,
 }
 
@@ -29,13 +30,15 @@ impl Asked {
             headers: map,
             subprotocols: Vec::new(),
             peer,
+            tls_name: None,
             is_plain: false,
         }
     }
 
     fn request(&self) -> Request<'_> {
-        let Self { listener, uri, headers, subprotocols, peer, is_plain } = self;
-        Request { listener, uri, headers, subprotocols, peer: *peer, is_plain: *is_plain }
+        let Self { listener, uri, headers, subprotocols, peer, tls_name, is_plain } = self;
+        let (peer, tls_name, is_plain) = (*peer, *tls_name, *is_plain);
+        Request { listener, uri, headers, subprotocols, peer, tls_name, is_plain }
     }
 }
 
@@ -69,6 +72,7 @@ fn every_part_of_a_pattern_must_match() {
     let any = prefix(None, "/chat");
     let good = Asked {
         subprotocols: vec!["soap".to_owned(), "mqtt".to_owned()],
+        tls_name: Some("eu.example.com"),
         ..Asked::new(
             "ws",
             "/chat?room=a%20b",
@@ -84,6 +88,8 @@ fn every_part_of_a_pattern_must_match() {
         (any.clone(), true),
         (Pattern { is_plain: true, ..any.clone() }, false),
         (Pattern { host: HostPattern::parse("*.example.com").ok(), ..any.clone() }, true),
+        (Pattern { tls_name: HostPattern::parse("*.example.com").ok(), ..any.clone() }, true),
+        (Pattern { tls_name: HostPattern::parse("example.com").ok(), ..any.clone() }, false),
         (Pattern { host: HostPattern::parse("example.com").ok(), ..any.clone() }, false),
         (Pattern { headers: test("x-tenant", "a"), ..any.clone() }, true),
         (Pattern { headers: test("x-tenant", "c"), ..any.clone() }, false),
@@ -188,8 +194,10 @@ fn pattern() -> impl Strategy<Value = Pattern> {
             .into_iter()
             .map(|text| text.parse().unwrap_or_else(|_| IpNet::from(text.parse::<IpAddr>().unwrap())))
     });
-    (listener, host, path_pattern(), tests(), tests(), tests(), subprotocol, nets).prop_map(
-        |(listener, host, path, headers, query, cookies, subprotocol, nets)| Pattern {
+    let tls_name = proptest::option::weighted(0.3, prop_oneof!["([*][.])?[ab]([.][ab]){0,2}"])
+        .prop_map(|name| name.map(|text| HostPattern::parse(&text).unwrap()));
+    (listener, host, path_pattern(), tests(), tests(), tests(), subprotocol, nets, tls_name).prop_map(
+        |(listener, host, path, headers, query, cookies, subprotocol, nets, tls_name)| Pattern {
             listener,
             host,
             path,
@@ -198,6 +206,7 @@ fn pattern() -> impl Strategy<Value = Pattern> {
             cookies,
             subprotocol,
             networks: nets.collect(),
+            tls_name,
             is_plain: false,
         },
     )
@@ -209,9 +218,11 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop_oneof![Just([10, 1, 0, 1].into()), Just([10, 2, 0, 1].into()), Just([192, 0, 2, 1].into())];
     let peer = prop_oneof![3 => peer, 1 => Just(IpAddr::from([0_u16, 0, 0, 0, 0, 0, 0, 1]))];
     let names = (value(), value(), value(), value(), value(), value());
-    let parts = (prop_oneof![Just("x"), Just("y")], "(/(a|b|%61){0,3}){1,4}", "[aAbB]([.][ab]){0,3}(:80)?");
+    let tls_name = proptest::option::of(proptest::sample::select(vec!["a", "b", "a.b", "b.a.b", "a.a"]));
+    let parts =
+        (prop_oneof![Just("x"), Just("y")], "(/(a|b|%61){0,3}){1,4}", "[aAbB]([.][ab]){0,3}(:80)?", tls_name);
     (parts, names, proptest::collection::vec("[ab]", 0..2), peer).prop_map(
-        |((listener, path, host), names, subprotocols, peer)| {
+        |((listener, path, host, tls_name), names, subprotocols, peer)| {
             let (one, two, query_one, query_two, cookie_one, cookie_two) = names;
             let pair = |name: &str, value: Option<String>| value.map(|value| format!("{name}={value}"));
             let query: Vec<_> =
@@ -227,7 +238,7 @@ fn asked() -> impl Strategy<Value = Asked> {
             for cookie in pair("x-one", cookie_one).into_iter().chain(pair("x-two", cookie_two)) {
                 asked.headers.append(COOKIE, HeaderValue::from_str(&cookie).unwrap());
             }
-            Asked { subprotocols, peer, ..asked }
+            Asked { subprotocols, peer, tls_name, ..asked }
         },
     )
 }
@@ -248,7 +259,7 @@ proptest! {
 
     /// A pattern that covers another one matches whatever the other one matches.
     #[test]
-    fn covering_is_sound(wide in pattern(), parts in pattern(), keep in any::<[bool; 7]>(), asked in asked()) {
+    fn covering_is_sound(wide in pattern(), parts in pattern(), keep in any::<[bool; 8]>(), asked in asked()) {
         // Parts of the wide pattern are taken over, so that it often covers the narrow one.
         let narrow = Pattern {
             listener: wide.listener.clone(),
@@ -259,6 +270,7 @@ proptest! {
             cookies: if keep[4] { wide.cookies.clone() } else { parts.cookies },
             subprotocol: if keep[5] { wide.subprotocol.clone() } else { parts.subprotocol },
             networks: if keep[6] { wide.networks.clone() } else { parts.networks },
+            tls_name: if keep[7] { wide.tls_name.clone() } else { parts.tls_name },
             is_plain: false,
         };
         if wide.covers(&narrow) && narrow.matches(&asked.request()) {

@@ -8,7 +8,7 @@ use super::sections::{
     admin::Admin, drain::Drain, language::Language, listener::Listener, pipeline::Pipeline, route::Route,
     server::Server, upstream::Upstream,
 };
-use crate::{auth::AuthConfig, log, trickle::Diagnostics};
+use crate::{auth::AuthConfig, certificate::Validity, log, net::tls::reread, trickle::Diagnostics};
 
 /// All settings of the program, checked.
 #[derive(Debug, Clone)]
@@ -43,15 +43,31 @@ impl Settings {
         self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }
 
-    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect, and
-    /// routes that pages of other sites can use.
+    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect,
+    /// routes that pages of other sites can use, and certificates that expire.
     pub fn remarks(&self) -> Vec<String> {
         let unused = self.unused().into_iter();
         let unused = unused.map(|section| format!("[{section}] has no effect: no route names it"));
         let insecure = self.upstreams.values().filter(|upstream| upstream.tls.accepts_all());
         let insecure = insecure
             .map(|upstream| format!("[upstream.{}] accepts every certificate: tls.insecure", upstream.name));
-        unused.chain(self.open_to_other_sites()).chain(insecure).collect()
+        unused.chain(self.open_to_other_sites()).chain(insecure).chain(self.doubtful_certificates()).collect()
+    }
+
+    /// The certificates that are not valid now, or expire soon.
+    fn doubtful_certificates(&self) -> Vec<String> {
+        let now = reread::now();
+        let text = |section: String, found: Vec<(String, Validity)>| {
+            found.into_iter().map(move |(key, validity)| format!("[{section}] {key}: {validity}"))
+        };
+        let listeners = self.listeners.iter().filter_map(|listener| {
+            let found = reread::doubtful(listener.tls.as_ref()?, now);
+            Some(text(format!("listener.{}", listener.name), found))
+        });
+        let upstreams = self.upstreams.values().map(|upstream| {
+            text(format!("upstream.{}", upstream.name), reread::doubtful(&upstream.tls, now))
+        });
+        listeners.flatten().chain(upstreams.flatten()).collect()
     }
 
     /// The warning about routes that use cookies and accept every origin, in one text for all of them.

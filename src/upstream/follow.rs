@@ -1,4 +1,5 @@
-//! Keeps the endpoints of an upstream up to date: reads its file when it changes, and looks its names up again.
+//! Keeps an upstream up to date: reads its file of endpoints and its certificates when they change, and looks its names
+//! up again.
 //!
 //! It runs on the thread of the monitors. Files are read on threads for blocking work, and names are looked up on
 //! threads of the resolver, so a disk or a name server that hangs delays nothing else.
@@ -6,9 +7,6 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
     rc::Rc,
     sync::{Arc, Weak},
     time::{Duration, Instant},
@@ -22,8 +20,9 @@ use tokio::{
 
 use super::shared::Shared;
 use crate::{
+    files::{Looks, Version},
     log::Quoted,
-    net::{Addresses, LookupError, Network},
+    net::{Addresses, LookupError, Network, tls::reread},
     settings::{EndpointConfig, EndpointsFile, EndpointsFileError},
 };
 
@@ -37,9 +36,11 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// Follows the file and the names of an upstream for as long as a configuration has it.
 pub(super) async fn follow(shared: Weak<Shared>, network: Arc<Network>) {
     let file = restarted(shared.clone(), follow_file);
-    let names =
-        restarted(shared, move |shared, configured| follow_names(shared, configured, Arc::clone(&network)));
-    tokio::join!(file, names);
+    let names = restarted(shared.clone(), move |shared, configured| {
+        follow_names(shared, configured, Arc::clone(&network))
+    });
+    let certificates = restarted(shared, follow_certificates);
+    tokio::join!(file, names, certificates);
 }
 
 /// Runs a task until the upstream is gone, and starts it again whenever it has panicked.
@@ -57,53 +58,24 @@ async fn restarted<F: Future<Output = ()> + 'static>(
     }
 }
 
-// === the file ===
-
-/// What identifies the content of a file without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Version {
-    device: u64,
-    inode: u64,
-    length: u64,
-    /// Seconds and nanoseconds of the last change of the content.
-    modified: (i64, i64),
-    /// Seconds and nanoseconds of the last change of the content or of the file's properties.
-    changed: (i64, i64),
-}
-
-/// Which version of a file was seen, and which was taken. `None`: there is no such file.
-#[derive(Debug, Default)]
-struct Looks {
-    seen: Option<Option<Version>>,
-    taken: Option<Option<Version>>,
-}
-
-impl Version {
-    /// The version of the file at a path, through symbolic links; `None` if there is none.
-    fn of(path: &Path) -> Option<Self> {
-        let of = |file: fs::Metadata| Self {
-            device: file.dev(),
-            inode: file.ino(),
-            length: file.len(),
-            modified: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
+/// Reads the certificates and keys of the upstream again when their files change.
+async fn follow_certificates(shared: Weak<Shared>, mut configured: watch::Receiver<()>) {
+    loop {
+        let Some(upstream) = shared.upgrade() else { return };
+        let settings = upstream.settings();
+        let (tls, owner) = (settings.tls.clone(), format!("upstream={}", settings.name));
+        drop(upstream);
+        let changed = tokio::select! {
+            never = reread::follow(&tls, &owner) => match never {},
+            changed = configured.changed() => changed,
         };
-        fs::metadata(path).ok().map(of)
+        if changed.is_err() {
+            return;
+        }
     }
 }
 
-impl Looks {
-    /// Takes what a look has found. Returns whether the file is read now: when it differs from the one that was taken,
-    /// and two looks in a row found the same.
-    fn look(&mut self, version: Option<Version>) -> bool {
-        let is_settled = self.seen.replace(version) == Some(version);
-        let is_new = self.taken != Some(version);
-        if is_settled && is_new {
-            self.taken = Some(version);
-        }
-        is_settled && is_new
-    }
-}
+// === the file ===
 
 async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) {
     let (mut looks, mut is_refused) = (Looks::default(), false);
@@ -130,7 +102,12 @@ async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) 
 }
 
 /// Looks at the file, and takes its endpoints if it has changed. `is_refused`: whether its last version was refused.
-async fn look(shared: &Weak<Shared>, file: &EndpointsFile, looks: &mut Looks, is_refused: &mut bool) {
+async fn look(
+    shared: &Weak<Shared>,
+    file: &EndpointsFile,
+    looks: &mut Looks<Option<Version>>,
+    is_refused: &mut bool,
+) {
     let path = Arc::clone(&file.path);
     let Ok(version) = spawn_blocking(move || Version::of(&path)).await else { return };
     if !looks.look(version) {
@@ -283,43 +260,6 @@ mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(30);
-
-    fn version(number: u64) -> Option<Version> {
-        Some(Version { device: 1, inode: number, length: 1, modified: (0, 0), changed: (0, 0) })
-    }
-
-    #[test]
-    fn a_file_is_read_once_it_stays_the_same() {
-        let mut looks = Looks::default();
-        let found = [version(1), version(1), version(1), version(2), version(3), version(3), version(3)];
-        let read = found.map(|version| looks.look(version));
-        assert_eq!(read, [false, true, false, false, false, true, false]);
-    }
-
-    #[test]
-    fn a_file_that_is_gone_is_reported_once_and_taken_again() {
-        let mut looks = Looks::default();
-        let found = [version(1), version(1), None, version(1), None, None, None, version(1), version(1)];
-        let read = found.map(|version| looks.look(version));
-        assert_eq!(read, [false, true, false, false, false, true, false, false, true]);
-    }
-
-    #[test]
-    fn versions_differ_by_what_happens_to_a_file() -> std::io::Result<()> {
-        let folder = tempfile::tempdir()?;
-        let (path, other) = (folder.path().join("a"), folder.path().join("b"));
-        assert_eq!(Version::of(&path), None);
-        fs::write(&path, "1")?;
-        let first = Version::of(&path);
-        assert_eq!(Version::of(&path), first);
-        fs::write(&path, "22")?;
-        let longer = Version::of(&path);
-        fs::write(&other, "33")?;
-        fs::rename(&other, &path)?;
-        let replaced = Version::of(&path);
-        assert!(first.is_some() && first != longer && longer != replaced);
-        Ok(())
-    }
 
     #[test]
     fn a_name_is_looked_up_at_once_and_then_after_the_interval_and_never_twice_at_a_time() {

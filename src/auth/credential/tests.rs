@@ -24,6 +24,7 @@ fn with<T>(
         headers: &headers,
         subprotocols: &subprotocols,
         peer: [127, 0, 0, 1].into(),
+        tls_name: None,
         is_plain: false,
     };
     use_it(&request)

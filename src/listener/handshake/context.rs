@@ -11,6 +11,7 @@ use actix_http::{
 use crate::client_address::{ForwardingHeaders, TrustedProxies};
 use crate::{
     auth::{Hidden, Identity, text_of},
+    certificate::TlsFacts,
     client_address::Chain,
     header_list::has_token,
     policy::LimitKey,
@@ -30,6 +31,8 @@ pub(super) struct RequestContext {
     pub(super) chain: Chain,
     /// The address that the client connected to; `None` when the socket has failed.
     pub(super) local: Option<SocketAddr>,
+    /// What is known of the TLS connection; `None` without TLS.
+    pub(super) tls: Option<Arc<TlsFacts>>,
     /// Method, path, query and headers of the request.
     pub(super) head: RequestHead,
     /// The subprotocols that the client offers, in its order of preference. Empty until the handshake has
@@ -54,6 +57,7 @@ impl RequestContext {
             peer: chain.client,
             chain,
             local,
+            tls: None,
             head,
             subprotocols: Vec::new(),
             route: None,
@@ -134,6 +138,7 @@ impl RequestContext {
             headers: &self.head.headers,
             subprotocols: &self.subprotocols,
             peer: self.peer.ip(),
+            tls_name: self.tls.as_ref().and_then(|tls| tls.server_name.as_deref()),
             is_plain: !has_token(&self.head.headers, &UPGRADE, "websocket"),
         }
     }

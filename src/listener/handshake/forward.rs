@@ -7,6 +7,7 @@ use actix_http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::context::RequestContext;
 use crate::{
     auth::{Hidden, Source},
+    certificate::TlsFacts,
     client_address,
     event::{EventId, Record, Value},
     header_list,
@@ -136,14 +137,14 @@ pub(super) struct SessionNames<'a> {
 ///
 /// ```json
 /// {"request":{"path":"/chat","query":"a=1","headers":{"host":"example"},"subprotocol":null,
-///  "peer":{"ip":"127.0.0.1","port":50000}},"session":{"id":"1:0","listener":"ws","route":"chat",
-///  "subject":"7","claims":{"sub":"7","scope":"read"}}}
+///  "peer":{"ip":"127.0.0.1","port":50000},"tls":null},
+///  "session":{"id":"1:0","listener":"ws","route":"chat","subject":"7","claims":{"sub":"7","scope":"read"}}}
 /// ```
 /// The values of a header that occurs more than once are joined by commas. Values that are not visible ASCII
 /// are omitted. Credentials are `***`. Without authentication, `subject` and `claims` are null.
 pub(super) fn meta(context: &RequestContext, protocol: Option<&str>, names: SessionNames<'_>) -> Arc<Record> {
     let text = |text: Option<&str>| text.map_or(Value::Null, Value::string);
-    let RequestContext { head, peer, .. } = context;
+    let RequestContext { head, peer, tls, .. } = context;
     let credentials = context.route.as_ref().map_or(&[][..], |route| &route.credentials);
     let (ip, port) = (peer.ip().to_string(), peer.port());
     let peer = Value::record([("ip", Value::string(ip)), ("port", Value::Int(port.into()))]);
@@ -153,6 +154,7 @@ pub(super) fn meta(context: &RequestContext, protocol: Option<&str>, names: Sess
         ("headers", header_record(head.headers(), credentials)),
         ("subprotocol", text(protocol)),
         ("peer", peer),
+        ("tls", tls.as_ref().map_or(Value::Null, |tls| tls_record(tls))),
     ]);
     let identity = context.identity.as_deref();
     let session = Value::record([
@@ -163,6 +165,26 @@ pub(super) fn meta(context: &RequestContext, protocol: Option<&str>, names: Sess
         ("claims", identity.map_or(Value::Null, |identity| Value::Record(Arc::clone(&identity.claims)))),
     ]);
     Arc::new(Record::from([("request".into(), request), ("session".into(), session)]))
+}
+
+/// What programs know of a client's TLS connection.
+fn tls_record(facts: &TlsFacts) -> Value {
+    let TlsFacts { version, cipher, server_name, client } = facts;
+    let client = client.as_ref().map_or(Value::Null, |client| {
+        let names = client.names.iter().map(|name| Value::string(name.to_string()));
+        Value::record([
+            ("subject", Value::string(&*client.subject)),
+            ("names", Value::array(names.collect())),
+            ("not_before", Value::Int(client.not_before)),
+            ("not_after", Value::Int(client.not_after)),
+        ])
+    });
+    Value::record([
+        ("version", Value::string(*version)),
+        ("cipher", Value::string(*cipher)),
+        ("sni", server_name.as_deref().map_or(Value::Null, Value::string)),
+        ("client", client),
+    ])
 }
 
 fn header_record(headers: &HeaderMap, credentials: &[Source]) -> Value {

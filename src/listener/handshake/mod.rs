@@ -2,7 +2,7 @@
 //! refusal.
 //!
 //! ```text
-//! PROXY header ─► head ─► context ─► checks ─► router ─► origin ─► auth ─► target ─► admission ─► first_dial ─► answer
+//! PROXY header ─► TLS ─► head ─► context ─► checks ─► router ─► origin ─► auth ─► target ─► admission ─► first_dial ─► answer
 //!                                                                                                     │            └► session
 //!                                                                                                     └─ relay: the upstream's refusal
 //! ```
@@ -16,6 +16,7 @@ mod forward;
 mod head;
 mod plain;
 mod relay;
+mod secure;
 mod target;
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
@@ -43,6 +44,7 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
+    certificate::TlsFacts,
     client_address::Chain,
     event::{EventNumber, Origin},
     flow::AckTracker,
@@ -65,6 +67,8 @@ pub(super) struct Handshake {
     pub(super) configuration: Rc<WorkerConfiguration>,
     /// The connection, from its first byte.
     pub(super) stream: Stream,
+    /// What is known of the TLS connection; `None` without TLS, or before its handshake.
+    pub(super) tls: Option<Arc<TlsFacts>>,
     /// The client's address, or that of the last proxy before it, until the request has been read.
     pub(super) peer: SocketAddr,
     /// The address that the client connected to; `None` when the socket has failed.
@@ -98,10 +102,19 @@ struct Admitted {
 // === impl Handshake ===
 
 impl Handshake {
-    /// Reads the request, answers it, and starts the session or refuses it. The request must be complete by
-    /// `deadline`.
+    /// Reads the PROXY header and completes the TLS handshake, if the listener has them. Reads the request, answers it,
+    /// and starts the session or refuses it. The request must be complete by `deadline`.
     pub(super) async fn run(mut self, deadline: Instant) {
         let Some(early) = self.begin(deadline).await else { return };
+        if self.configuration.listener.tls.is_none() {
+            return self.read(early, deadline).await;
+        }
+        if let Some(secured) = Box::pin(secure::secured(self, &early, deadline)).await {
+            secured.read(Vec::new(), deadline).await;
+        }
+    }
+
+    async fn read(mut self, early: Vec<u8>, deadline: Instant) {
         let max = self.configuration.listener.max_header;
         let end = match timeout_at(deadline, head::read(&mut self.stream, early, max)).await {
             Ok(Ok(request)) => return Box::pin(self.answer(request)).await,
@@ -148,6 +161,7 @@ impl Handshake {
         };
         self.peer = chain.client;
         let mut context = RequestContext::new(head, chain, self.local);
+        context.tls = self.tls.take();
         let admitted = tokio::select! {
             biased;
             admitted = admit(&self.worker, &self.configuration, &mut context) => admitted,
@@ -204,7 +218,7 @@ impl Handshake {
 
     fn open(self, context: &RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
         // The handshake is complete: its slot is free, and the session counts as live.
-        let Self { worker, configuration, stream, peer, local: _, slot: _, pending: _ } = self;
+        let Self { worker, configuration, stream, tls: _, peer, local: _, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
         let Target { route, protocol, upstream_start, added: _ } = target;
         let Admitted { id, guard, rates } = admitted;
@@ -264,9 +278,12 @@ impl Handshake {
 
     /// Refuses a connection for which no handshake slot was free, without reading from it. If too many
     /// connections are being refused in this way, closes it without waiting for the client to read the
-    /// response.
+    /// response. With TLS, there is no response: its handshake would cost as much as one that is served.
     pub(super) async fn turn_away(self) {
         let refusal = Refusal::from(Full::Handshakes);
+        if self.configuration.listener.tls.is_some() {
+            return self.worker.log_refusal(&refusal, self.peer, "-", "-");
+        }
         if self.slot.is_some() {
             return self.refuse(refusal, None).await;
         }

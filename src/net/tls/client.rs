@@ -1,6 +1,10 @@
 //! TLS as a client: the connections to an upstream.
 
-use std::{fmt, io, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use actix_rt::net::TcpStream;
 use rustls::{
@@ -11,7 +15,12 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{ALPN, Identity, PemError, TlsError, TlsStream, provider};
+use super::{
+    ALPN, Identity, PemError, TlsError, TlsStream,
+    current::{Current, Texts},
+    pem, provider, reread,
+};
+use crate::{certificate::Certificate, files};
 
 /// Roots that are not listed in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,43 +31,47 @@ pub enum Roots {
     Web,
 }
 
-/// Which certificates of servers are accepted.
-#[derive(Debug)]
-pub enum Trust {
-    /// Those that a root has issued for the server's name.
-    Roots {
-        /// Roots of a file.
-        listed: Vec<CertificateDer<'static>>,
-        /// Other roots.
-        others: Option<Roots>,
-    },
-    /// All, which does not protect from anyone who can change the traffic.
-    All,
+/// The TLS settings of an upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The file of the roots that issue the certificates of servers.
+    pub ca: Option<PathBuf>,
+    /// Other roots that are trusted.
+    pub roots: Option<Roots>,
+    /// Whether all certificates are accepted, which does not protect from anyone who can change the traffic.
+    pub accepts_all: bool,
+    /// The files of the certificate and of the key of the proxy, for servers that require one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name of the servers for SNI and for the check of the certificate, if it is not the one in the URL.
+    pub name: Option<ServerName<'static>>,
 }
 
-/// Why TLS cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsClientError {
-    /// A root of a file cannot be used.
-    #[error("has a certificate that cannot be used as a root")]
-    BadRoot,
-    /// The certificate or the key of the proxy cannot be used.
-    #[error(transparent)]
-    Identity(#[from] PemError),
-    /// The library refuses the configuration.
-    #[error("TLS cannot be set up: {0}")]
-    Setup(#[from] Error),
+/// What a file of an upstream is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFileRole {
+    /// The roots that issue the certificates of servers.
+    Ca,
+    /// The certificate of the proxy.
+    Certificate,
+    /// The key of that certificate.
+    Key,
+    /// No file: the library refuses the configuration.
+    Setup,
 }
 
 /// How the servers of an upstream are connected to with TLS. Clones share everything.
 #[derive(Clone)]
 pub struct TlsClient {
+    files: Arc<ClientFiles>,
+    current: Arc<Current<Loaded>>,
+}
+
+/// The files of an upstream as they were read last.
+struct Loaded {
     config: Arc<ClientConfig>,
-    /// The name for SNI and for the check of the certificate, instead of the one in the URL.
-    name: Option<ServerName<'static>>,
-    /// Roots that are not listed in a file.
-    roots: Option<Roots>,
     accepts: Accepts,
+    /// The certificates with the keys of the settings that name their files.
+    certificates: Vec<(String, Certificate)>,
 }
 
 /// Which servers may be accepted.
@@ -75,66 +88,76 @@ enum Accepts {
 #[derive(Debug)]
 struct AcceptsAll(Arc<CryptoProvider>);
 
-// === impl TlsClient ===
+// === impl ClientFiles ===
 
-impl TlsClient {
-    /// Sets TLS up. `identity` is the certificate of the proxy for servers that require one; `name` is the name of the
-    /// servers, if it is not the one in the URL. Reads the roots of the machine, if those are trusted.
-    ///
-    /// # Errors
-    /// When a certificate or a key cannot be used.
-    pub fn new(
-        trust: Trust,
-        identity: Option<Identity>,
-        name: Option<ServerName<'static>>,
-    ) -> Result<Self, TlsClientError> {
-        let provider = provider();
-        let (mut roots, mut accepts) = (None, Accepts::All);
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()?;
-        let builder = match trust {
-            Trust::Roots { listed, others } => {
-                let store = store(listed, others)?;
-                (roots, accepts) = (others, if store.is_empty() { Accepts::None } else { Accepts::Issued });
-                builder.with_root_certificates(store)
+impl ClientFiles {
+    fn paths(&self) -> Vec<PathBuf> {
+        let own = self.identity.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]);
+        self.ca.iter().cloned().chain(own).collect()
+    }
+
+    fn load(&self, texts: &Texts) -> Result<Loaded, Vec<(ClientFileRole, String)>> {
+        use ClientFileRole as Role;
+        let mut certificates = Vec::new();
+        let listed = self.ca.as_ref().map(|ca| texts.parsed(ca, pem::certificates));
+        let listed = listed.transpose().map_err(|text| vec![(Role::Ca, text)]);
+        let identity = self.identity.as_ref().map(|(cert, key)| {
+            let chain = texts.parsed(cert, pem::certificates).map_err(|text| (Role::Certificate, text));
+            let key = texts.parsed(key, pem::key).map_err(|text| (Role::Key, text));
+            match (chain, key) {
+                (Ok(chain), Ok(key)) => checked(Identity { chain, key }).map_err(|problem| vec![problem]),
+                (chain, key) => Err([chain.err(), key.err()].into_iter().flatten().collect()),
             }
-            Trust::All => {
-                builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptsAll(provider)))
+        });
+        let (listed, identity) = match (listed, identity.transpose()) {
+            (Ok(listed), Ok(identity)) => (listed, identity),
+            (listed, identity) => {
+                let problems = [listed.err(), identity.err()].into_iter().flatten();
+                return Err(problems.flatten().collect());
             }
         };
+        for root in listed.iter().flatten() {
+            certificates.extend(Certificate::parse(root).ok().map(|root| ("tls.ca".to_owned(), root)));
+        }
+        let own = identity.as_ref().and_then(|identity| Certificate::parse(identity.chain.first()?).ok());
+        certificates.extend(own.map(|own| ("tls.cert".to_owned(), own)));
+        let (config, accepts) = self.config(listed.unwrap_or_default(), identity)?;
+        Ok(Loaded { config: Arc::new(config), accepts, certificates })
+    }
+
+    fn config(
+        &self,
+        listed: Vec<CertificateDer<'static>>,
+        identity: Option<Identity>,
+    ) -> Result<(ClientConfig, Accepts), Vec<(ClientFileRole, String)>> {
+        let setup = |error: Error| vec![(ClientFileRole::Setup, format!("TLS cannot be set up: {error}"))];
+        let provider = provider();
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(setup)?;
+        let mut accepts = Accepts::All;
+        let builder = if self.accepts_all {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptsAll(provider)))
+        } else {
+            let store = store(listed, self.roots).map_err(|problem| vec![problem])?;
+            accepts = if store.is_empty() { Accepts::None } else { Accepts::Issued };
+            builder.with_root_certificates(store)
+        };
         let mut config = match identity {
-            Some(identity) => {
-                identity.certified()?;
-                builder.with_client_auth_cert(identity.chain, identity.key)?
-            }
+            Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key).map_err(setup)?,
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self { config: Arc::new(config), name, roots, accepts })
+        Ok((config, accepts))
     }
+}
 
-    /// Whether all certificates are accepted.
-    pub fn accepts_all(&self) -> bool {
-        self.accepts == Accepts::All
-    }
-
-    /// Whether no certificate is accepted, because no root is known.
-    pub fn accepts_none(&self) -> bool {
-        self.accepts == Accepts::None
-    }
-
-    /// Completes the handshake with the server `host`, a name or an address. The caller bounds the time.
-    ///
-    /// # Errors
-    /// A [`TlsError`] inside, or the error of the socket.
-    pub(in crate::net) async fn handshake(&self, host: &str, socket: TcpStream) -> io::Result<TlsStream> {
-        let name = match &self.name {
-            Some(name) => name.clone(),
-            None => ServerName::try_from(host.to_owned()).map_err(|_| TlsError::WrongName)?,
-        };
-        let connecting = TlsConnector::from(Arc::clone(&self.config)).connect(name, socket);
-        let stream = connecting.await.map_err(TlsError::of_handshake)?;
-        Ok(TlsStream::new(stream.into()))
+/// The identity, if its key is that of its certificate.
+fn checked(identity: Identity) -> Result<Identity, (ClientFileRole, String)> {
+    match identity.certified() {
+        Ok(_) => Ok(identity),
+        Err(PemError::Malformed) => Err((ClientFileRole::Certificate, PemError::Malformed.to_string())),
+        Err(error) => Err((ClientFileRole::Key, error.to_string())),
     }
 }
 
@@ -142,7 +165,7 @@ impl TlsClient {
 fn store(
     listed: Vec<CertificateDer<'static>>,
     others: Option<Roots>,
-) -> Result<RootCertStore, TlsClientError> {
+) -> Result<RootCertStore, (ClientFileRole, String)> {
     let mut store = RootCertStore::empty();
     match others {
         Some(Roots::System) => {
@@ -153,16 +176,87 @@ fn store(
         None => {}
     }
     for root in listed {
-        store.add(root).map_err(|_| TlsClientError::BadRoot)?;
+        let bad = "has a certificate that cannot be used as a root";
+        store.add(root).map_err(|_| (ClientFileRole::Ca, bad.to_owned()))?;
     }
     Ok(store)
 }
 
+// === impl TlsClient ===
+
+impl TlsClient {
+    /// Reads the files with `read`, and sets TLS up. Reads the roots of the machine, if those are trusted.
+    ///
+    /// # Errors
+    /// All files that cannot be used, each with a reason that does not repeat its content.
+    pub fn load(
+        files: ClientFiles,
+        read: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, Vec<(ClientFileRole, String)>> {
+        let current = Current::new(Texts::read(files.paths(), read), |texts| files.load(texts))?;
+        Ok(Self { files: Arc::new(files), current: Arc::new(current) })
+    }
+
+    /// Whether all certificates are accepted.
+    pub fn accepts_all(&self) -> bool {
+        self.files.accepts_all
+    }
+
+    /// Whether no certificate is accepted, because no root is known.
+    pub fn accepts_none(&self) -> bool {
+        self.current.get().accepts == Accepts::None
+    }
+
+    /// Completes the handshake with the server `host`, a name or an address. The caller bounds the time.
+    ///
+    /// # Errors
+    /// A [`TlsError`] inside, or the error of the socket.
+    pub(in crate::net) async fn handshake(&self, host: &str, socket: TcpStream) -> io::Result<TlsStream> {
+        let name = match &self.files.name {
+            Some(name) => name.clone(),
+            None => ServerName::try_from(host.to_owned()).map_err(|_| TlsError::WrongName)?,
+        };
+        let config = Arc::clone(&self.current.get().config);
+        let stream =
+            TlsConnector::from(config).connect(name, socket).await.map_err(TlsError::of_handshake)?;
+        Ok(TlsStream::new(stream.into()))
+    }
+}
+
+impl reread::FromFiles for TlsClient {
+    fn paths(&self) -> Vec<PathBuf> {
+        self.files.paths()
+    }
+
+    fn read_again(&self) -> Result<bool, reread::FilesRefused> {
+        let texts = Texts::read(self.files.paths(), files::read_regular);
+        let replaced = self.current.replace(texts, |texts| self.files.load(texts));
+        replaced.map_err(|problems| {
+            let texts = problems.iter().map(|(role, text)| format!("{role} {text}"));
+            reread::FilesRefused(texts.collect::<Vec<_>>().join("; "))
+        })
+    }
+
+    fn certificates(&self) -> Vec<(String, Certificate)> {
+        self.current.get().certificates.clone()
+    }
+}
+
+impl fmt::Display for ClientFileRole {
+    /// The key of the settings.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ca => "tls.ca",
+            Self::Certificate => "tls.cert",
+            Self::Key => "tls.key",
+            Self::Setup => "tls",
+        })
+    }
+}
+
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { config: _, name, roots, accepts } = self;
-        let mut debug = f.debug_struct("TlsClient");
-        debug.field("name", name).field("roots", roots).field("accepts", accepts).finish()
+        f.debug_struct("TlsClient").field("files", &self.files).finish_non_exhaustive()
     }
 }
 

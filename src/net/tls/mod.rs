@@ -1,27 +1,37 @@
-//! TLS (RFC 8446, RFC 5246) on the connections to upstreams.
+//! TLS (RFC 8446, RFC 5246) on the connections of clients and on those to upstreams.
 //!
 //! ```text
-//! TlsClient: roots, certificate and key of an upstream ─► handshake ─► TlsStream
+//! TlsServer: certificates and keys of a listener            ─► handshake ─► TlsStream
+//! TlsClient: roots, certificate and key of an upstream      ─► handshake ─► TlsStream
+//!      └─ Reread: replaces them when their files change
 //! ```
 //!
+//! * [`server`]: accepts clients; one [`TlsServer`] for each listener. `by_name` chooses the certificate.
 //! * [`client`]: connects as a client; one [`TlsClient`] for each upstream.
 //! * [`stream`]: the bytes of a connection after its handshake.
-//! * [`pem`]: certificates and keys in files.
+//! * [`pem`]: certificates and keys in files; [`reread`] and `current` follow the files.
 //! * [`error`]: what is wrong, in words for logs and clients.
 
+mod by_name;
 pub mod client;
+mod current;
 pub mod error;
 pub mod pem;
+pub mod reread;
+pub mod server;
 pub mod stream;
+#[cfg(test)]
+mod stream_tests;
 
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 
 pub use self::{
-    client::{Roots, TlsClient, TlsClientError, Trust},
+    client::{ClientFileRole, ClientFiles, Roots, TlsClient},
     error::TlsError,
     pem::{Identity, PemError},
+    server::{CertificateFiles, ClientAuth, FileRole, NotSecured, ServerFiles, TlsServer},
     stream::TlsStream,
 };
 

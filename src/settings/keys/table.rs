@@ -170,6 +170,13 @@ static LIMIT: Section = Section {
     ]],
 };
 
+/// A table in `tls.certificates` of a listener.
+static CERTIFICATE: Section = Section {
+    name: "certificates",
+    shape: Shape::Listed,
+    groups: &[&[key("cert", Kind::Path, Preset::Required), key("key", Kind::Path, Preset::Required)]],
+};
+
 /// A file of endpoints.
 pub(crate) static ENDPOINTS_FILE: Section = Section {
     name: "endpoints_file",
@@ -227,6 +234,10 @@ pub(crate) static SECTIONS: [Section; 10] = [
         groups: &[
             &[
                 key("bind", Kind::Addresses, Preset::Required),
+                key("tls.certificates", Kind::Tables(&CERTIFICATE), Preset::Absent),
+                key("tls.client_ca", Kind::Path, Preset::Absent),
+                key("tls.client_auth", Kind::Choice(&["required", "optional"]), Preset::Absent),
+                key("tls.min_version", Kind::Choice(&["1.2", "1.3"]), Preset::Absent),
                 key("proxy_protocol", Kind::Choice(&["off", "optional", "required"]), Preset::Text("off")),
                 key("trusted_proxies", Kind::List, Preset::List(&[])),
                 key(
@@ -361,6 +372,7 @@ pub(crate) static SECTIONS: [Section; 10] = [
             key("match.cookies", Kind::Values, Preset::Absent),
             key("match.subprotocol", Kind::Text, Preset::Absent),
             key("match.networks", Kind::List, Preset::Absent),
+            key("match.tls_name", Kind::Text, Preset::Absent),
             key("origins", Kind::List, Preset::Absent),
             key("auth", Kind::References("auth"), Preset::List(&[])),
             key("require", Kind::Claims, Preset::Empty),

@@ -12,10 +12,10 @@ use config::{ConfigError, Value, ValueKind};
 
 use self::{environment::Environment, table::lay_over};
 use super::{
-    host::read_text,
     lines::lines,
     problem::{Origin, Problem, SettingsError},
 };
+use crate::files::read_text;
 
 pub use self::environment::variables;
 pub(crate) use self::table::{Table, as_table, insert, lookup, toml};

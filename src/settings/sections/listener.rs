@@ -1,5 +1,7 @@
 //! The sections `[listener.NAME]` of the settings.
 
+mod tls;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{
@@ -13,7 +15,7 @@ use super::{
 };
 use crate::{
     client_address::{ProxyProtocol, TrustedProxies},
-    net::{Bind, TcpOptions},
+    net::{Bind, TcpOptions, TlsServer},
     rate::Rate,
     settings::read::Section,
     wire,
@@ -28,6 +30,8 @@ pub struct Listener {
     pub number: u32,
     /// The addresses to listen on.
     pub bind: Vec<Bind>,
+    /// TLS for its clients; `None` without TLS.
+    pub tls: Option<TlsServer>,
     /// Whether connections begin with a PROXY header.
     pub proxy_protocol: ProxyProtocol,
     /// The proxies in front of the listener.
@@ -85,6 +89,7 @@ pub(crate) fn read_all(
 
 fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
     let bind = section.read("bind", |value| address::parse_all(value, section.host()));
+    let tls = tls::read(section);
     let trusted_proxies = behind::trusted_proxies(section);
     let proxy_protocol = behind::proxy_protocol(section, &trusted_proxies);
     let format = format::read(section);
@@ -101,6 +106,7 @@ fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
         name: name.to_owned(),
         number,
         bind: bind?,
+        tls,
         proxy_protocol,
         trusted_proxies,
         format: format?,

@@ -77,6 +77,21 @@ fn every_reference_names_a_kind_of_section() {
     }
 }
 
+/// A folder with a certificate, `cert.pem`, and its key, `key.pem`.
+fn self_signed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    folder
+}
+
+/// The lines of a listener that uses the files in such a folder.
+fn tls_lines(folder: &std::path::Path) -> String {
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    format!("tls = {{ certificates = [{{ cert = {cert:?}, key = {key:?} }}], client_ca = {cert:?} }}\n")
+}
+
 /// Any two choices of a key, or values of a flag, give different settings.
 #[test]
 fn every_choice_has_an_effect() {
@@ -92,6 +107,8 @@ fn every_choice_has_an_effect() {
     let stream = text.replace("exchange = \"request\"\n", "");
     let secure = text.replace("ws://", "wss://");
     let behind = text.replace("[upstream", "trusted_proxies = [\"::1\"]\n[upstream");
+    let folder = self_signed();
+    let listener = text.replace("[upstream", &format!("{}[upstream", tls_lines(folder.path())));
     let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
     let says = "[pipeline.says]\nsource = \"select event from in into journal; select event from in into out;\"\n[[route]]\nincoming = [\"says\"]";
     let by_program = stream.replace("[[route]]", says);
@@ -110,6 +127,7 @@ fn every_choice_has_an_effect() {
                     // A notice needs error replies.
                     "recovery.notice" => &text,
                     name if name.starts_with("recovery.") => &journal,
+                    name if name.starts_with("tls.") && section.name == "listener" => &listener,
                     name if name.starts_with("tls.") => &secure,
                     "proxy_protocol" | "trusted_headers" => &behind,
                     _ => &text,

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The keys that the pattern of a route depends on.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "listener",
     "path",
     "match.host",
@@ -26,6 +26,7 @@ const KEYS: [&str; 11] = [
     "match.cookies",
     "match.subprotocol",
     "match.networks",
+    "match.tls_name",
 ];
 
 /// The keys of which one sets the path.
@@ -47,6 +48,7 @@ pub(super) fn pattern(section: &Section<'_>, known: &Known<'_>) -> Pattern {
         cookies: section.read("match.cookies", cookies).unwrap_or_default(),
         subprotocol: section.read("match.subprotocol", subprotocol),
         networks: section.read("match.networks", networks::parse).unwrap_or_default(),
+        tls_name: section.read("match.tls_name", |value| HostPattern::parse(text(value)?).map_err(words)),
         is_plain: answer::is_set(section),
         ..Pattern::of_path(listener, path(section))
     }

@@ -4,7 +4,7 @@ use rustls::pki_types::ServerName;
 
 use super::{AllowedUrl, EndpointConfig};
 use crate::{
-    net::tls::{Identity, PemError, Roots, TlsClient, TlsClientError, Trust, pem},
+    net::tls::{ClientFileRole, ClientFiles, Roots, TlsClient},
     settings::read::{Section, text},
 };
 
@@ -24,14 +24,14 @@ pub(super) fn read(
         let name = ServerName::try_from(text(value)?.to_owned());
         name.map_err(|_| "takes the name of a host, such as \"chat.example.com\"".to_owned())
     });
-    let trust = trust(section, is_secure || is_open);
-    let identity = identity(section);
+    let mut files = ClientFiles { name, identity: identity(section), ..ClientFiles::default() };
+    trust(section, is_secure || is_open, &mut files);
     if !is_secure && !is_open && endpoints.is_some() && allowed.is_some() {
         for name in KEYS.into_iter().filter(|name| section.said(name).is_some()) {
             section.conflict(name, &[name], "needs a server with TLS, such as url = \"wss://host/path\"");
         }
     }
-    match TlsClient::new(trust, identity, name) {
+    match TlsClient::load(files, |path| section.host().read(path)) {
         Ok(tls) => {
             if is_secure && tls.accepts_none() && !section.is_wrong("tls.ca") {
                 let text = "this machine has no root certificates: set tls.ca, or tls.roots = \"web\"";
@@ -39,13 +39,14 @@ pub(super) fn read(
             }
             Some(tls)
         }
-        Err(error) => {
-            let text = error.to_string();
-            match error {
-                TlsClientError::BadRoot => section.problem("tls.ca", text),
-                TlsClientError::Identity(PemError::Malformed) => section.problem("tls.cert", text),
-                TlsClientError::Identity(_) => section.problem("tls.key", text),
-                TlsClientError::Setup(_) => section.section_problem(text),
+        Err(problems) => {
+            for (role, text) in problems {
+                match role {
+                    ClientFileRole::Ca => section.wrong("tls.ca", text),
+                    ClientFileRole::Certificate => section.wrong("tls.cert", text),
+                    ClientFileRole::Key => section.wrong("tls.key", text),
+                    ClientFileRole::Setup => section.section_problem(text),
+                }
             }
             None
         }
@@ -53,45 +54,34 @@ pub(super) fn read(
 }
 
 /// Which certificates are accepted. `needs_roots`: whether there is, or may be, a server with TLS.
-fn trust(section: &Section<'_>, needs_roots: bool) -> Trust {
-    let listed = file(section, "tls.ca", pem::certificates);
+fn trust(section: &Section<'_>, needs_roots: bool, files: &mut ClientFiles) {
     let others = section.choice("tls.roots").map(|choice| match choice == "web" {
         true => Roots::Web,
         false => Roots::System,
     });
-    if section.flag("tls.insecure") {
+    files.accepts_all = section.flag("tls.insecure");
+    files.ca = section.path_to("tls.ca");
+    if files.accepts_all {
         for name in ["tls.ca", "tls.roots"].into_iter().filter(|name| section.said(name).is_some()) {
             let text = "has no effect with tls.insecure = true, which accepts every certificate";
             section.conflict(name, &["tls.insecure"], text);
         }
-        return Trust::All;
+        return;
     }
-    let others = match (&listed, others) {
+    files.roots = match others {
         // Other roots are trusted beside those of a file only if the settings say so.
-        (None, None) if needs_roots && section.said("tls.ca").is_none() => Some(Roots::System),
-        (_, others) => others,
+        None if needs_roots && section.said("tls.ca").is_none() => Some(Roots::System),
+        others => others,
     };
-    Trust::Roots { listed: listed.unwrap_or_default(), others }
 }
 
-/// The certificate and the key of the proxy.
-fn identity(section: &Section<'_>) -> Option<Identity> {
-    let chain = file(section, "tls.cert", pem::certificates);
-    let key = file(section, "tls.key", pem::key);
+/// The files of the certificate and of the key of the proxy.
+fn identity(section: &Section<'_>) -> Option<(std::path::PathBuf, std::path::PathBuf)> {
     for (name, other) in [("tls.cert", "tls.key"), ("tls.key", "tls.cert")] {
         if section.said(name).is_some() && section.said(other).is_none() {
             section.conflict(name, &[other], format!("needs {other} too"));
         }
     }
-    Some(Identity { chain: chain?, key: key? })
-}
-
-/// The content of the file at a key; `None` if the key is not set or the file is invalid, which is reported.
-fn file<T>(section: &Section<'_>, name: &str, parse: impl Fn(&str) -> Result<T, PemError>) -> Option<T> {
-    let path = section.path_to(name)?;
-    let found = match section.host().read(&path) {
-        Ok(text) => parse(&text).map_err(|error| error.to_string()),
-        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-    };
-    found.map_err(|text| section.wrong(name, text)).ok()
+    let (cert, key) = (section.path_to("tls.cert"), section.path_to("tls.key"));
+    Some((cert?, key?))
 }

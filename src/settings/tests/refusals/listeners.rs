@@ -150,8 +150,16 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "listener.ws",
         "colour = 1",
-        "listener.ws.colour (/etc/towline.toml): unknown key; known: bind, proxy_protocol, ",
+        "listener.ws.colour (/etc/towline.toml): unknown key; known: bind, tls.certificates, ",
     ),
+    ("listener.ws", "tls.certificates = []", "takes at least one certificate"),
+    ("listener.ws", "tls.certificates = [\"a.pem\"]", "takes a list of tables with the keys cert, key"),
+    ("listener.ws", "tls.certificates = [{ cert = \"a\" }]", "required: it has no default"),
+    ("listener.ws", "tls.client_ca = \"a\"", "has no effect without tls.certificates"),
+    ("listener.ws", "tls.min_version = \"1.3\"", "has no effect without tls.certificates"),
+    ("listener.ws", "tls.min_version = \"1.1\"", "takes \"1.2\" or \"1.3\""),
+    ("listener.ws", "tls.client_auth = \"no\"", "takes \"required\" or \"optional\""),
+    ("listener.ws", "tls.key = \"a\"", "listener.ws.tls.key"),
     (
         "listener.Two",
         "bind = \"127.0.0.1:0\"",

@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Measures the cost of TLS beside nginx and HAProxy, with the harness wsbench.
+
+usage: benches/tls.py WSBENCH TOWLINE
+
+Each subject accepts TLS 1.3 with the same ECDSA certificate and passes the messages on to a plain echo server. The
+load generator speaks no TLS, so an HAProxy between it and the subject encrypts. That process runs on the core of the
+load, and does not count. The subjects run on another core, one after another in random order, several times; the
+table has medians. Needs nginx, haproxy and openssl.
+"""
+
+import json, os, random, signal, socket, statistics, subprocess, sys, tempfile, time
+
+PROXY_CORE, LOAD_CORE = "0", "1"
+REPETITIONS, SECONDS, IDLE = 3, "2", 2000
+SCENARIOS = {
+    "64 B, one at a time": "load --connections 100 --window 1 --size 64",
+    "64 B, 32 at a time": "load --connections 100 --window 32 --size 64",
+    "4 KiB, 8 at a time": "load --connections 100 --window 8 --size 4096",
+    "64 KiB, 4 at a time": "load --connections 10 --window 4 --size 65536",
+    "new sessions": "churn --concurrency 16 --size 64",
+    "idle": f"idle --connections {IDLE} --exchange --hold 2",
+}
+KEYS = {"load": "proxy_us_per_msg", "churn": "proxy_us_per_session", "idle": "rss_per_session_kib"}
+
+NGINX = """daemon off; master_process on; worker_processes 1; worker_rlimit_nofile 20000;
+pid {dir}/nginx.pid; error_log {dir}/nginx.err warn;
+events {{ worker_connections 19000; multi_accept on; }}
+http {{
+  access_log off; tcp_nodelay on;
+  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
+  scgi_temp_path {dir}/s;
+  server {{
+    listen 127.0.0.1:{port} ssl backlog=8192;
+    ssl_certificate {dir}/both.pem; ssl_certificate_key {dir}/both.pem; ssl_protocols TLSv1.3;
+    location / {{
+      proxy_pass http://127.0.0.1:{echo}; proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
+      proxy_read_timeout 1h; proxy_send_timeout 1h; proxy_buffer_size 16k; proxy_buffers 8 16k;
+    }}
+  }}
+}}
+"""
+HAPROXY = """global
+  nbthread 1
+  maxconn 9000
+  no log
+defaults
+  mode {mode}
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+  timeout tunnel 1h
+frontend f
+  bind 127.0.0.1:{port} backlog 8192 {bind}
+  default_backend b
+backend b
+  server s 127.0.0.1:{to} {server}
+"""
+TOWLINE = """log.level = "warn"
+admin.bind = ""
+server.workers = 1
+[listener.ws]
+bind = "127.0.0.1:{port}"
+tls.certificates = [{{ cert = "{dir}/both.pem", key = "{dir}/both.pem" }}]
+max_message = "64MiB"
+max_frame = "64MiB"
+[upstream.echo]
+url = "ws://127.0.0.1:{echo}/"
+max_message = "64MiB"
+max_frame = "64MiB"
+[[route]]
+upstream = "echo"
+origins = ["*"]
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait(port):
+    end = time.time() + 15
+    while time.time() < end:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 0.3).close()
+        except OSError:
+            time.sleep(0.02)
+    sys.exit(f"nothing listens on {port}")
+
+
+class Program:
+    """A process in a group of its own, pinned to a core."""
+
+    def __init__(self, core, args, port, folder):
+        log = open(folder + "/log", "ab")
+        self.process = subprocess.Popen(["taskset", "-c", core] + args, stdout=log, stderr=log, start_new_session=True)
+        wait(port)
+
+    def stop(self):
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+def written(folder, name, text):
+    path = f"{folder}/{name}"
+    with open(path, "w") as file:
+        file.write(text)
+    return path
+
+
+def start(subject, towline, echo, folder):
+    """Starts a subject, and the process that encrypts. Returns both, and the port for plain load."""
+    port, plain = free_port(), free_port()
+    values = {"dir": folder, "port": port, "echo": echo}
+    if subject == "nginx":
+        args = ["nginx", "-c", written(folder, "nginx.conf", NGINX.format(**values)), "-e", folder + "/e"]
+    elif subject == "HAProxy":
+        bind = f"ssl crt {folder}/both.pem ssl-min-ver TLSv1.3"
+        text = HAPROXY.format(mode="http", port=port, bind=bind, to=echo, server="")
+        args = ["haproxy", "-db", "-f", written(folder, "haproxy.cfg", text)]
+    else:
+        args = [towline, "run", "--config", written(folder, "towline.toml", TOWLINE.format(**values))]
+    proxy = Program(PROXY_CORE, args, port, folder)
+    text = HAPROXY.format(mode="tcp", port=plain, bind="", to=port, server="ssl verify none ssl-min-ver TLSv1.3")
+    encrypting = Program(LOAD_CORE, ["haproxy", "-db", "-f", written(folder, "to.cfg", text)], plain, folder)
+    time.sleep(0.3)
+    return proxy, encrypting, plain
+
+
+def measure(wsbench, proxy, plain, scenario):
+    kind, *args = scenario.split()
+    seconds = [] if kind == "idle" else ["--seconds", SECONDS]
+    url, pid = f"ws://127.0.0.1:{plain}/", str(proxy.process.pid)
+    args = ["taskset", "-c", LOAD_CORE, wsbench, kind, "--url", url, "--json", "--pid", pid, *args, *seconds]
+    done = subprocess.run(args, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        sys.exit(f"{scenario}: {done.stderr[-300:]}")
+    return json.loads(done.stdout.strip().splitlines()[-1])[KEYS[kind]]
+
+
+def main(wsbench, towline):
+    subjects = ["towline", "nginx", "HAProxy"]
+    results = {(name, subject): [] for name in SCENARIOS for subject in subjects}
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+             "-subj", "/CN=bench", "-addext", "subjectAltName=DNS:localhost", "-keyout", folder + "/key.pem", "-out",
+             folder + "/cert.pem"], check=True, capture_output=True)
+        both = "".join(open(f"{folder}/{name}.pem").read() for name in ("cert", "key"))
+        os.chmod(written(folder, "both.pem", both), 0o644)
+        echo = free_port()
+        server = Program(LOAD_CORE, [wsbench, "echo", "--port", str(echo)], echo, folder)
+        try:
+            for name, scenario in SCENARIOS.items():
+                for _ in range(REPETITIONS):
+                    for subject in random.sample(subjects, len(subjects)):
+                        proxy, encrypting, plain = start(subject, towline, echo, folder)
+                        try:
+                            results[name, subject].append(measure(wsbench, proxy, plain, scenario))
+                        finally:
+                            encrypting.stop()
+                            proxy.stop()
+        finally:
+            server.stop()
+    print("| scenario | " + " | ".join(subjects) + " | to nginx | to HAProxy |")
+    print("|---" * 6 + "|")
+    for name in SCENARIOS:
+        ours, nginx, haproxy = (statistics.median(results[name, subject]) for subject in subjects)
+        print(f"| {name} | {ours:.2f} | {nginx:.2f} | {haproxy:.2f} | {ours / nginx:.2f} | {ours / haproxy:.2f} |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

@@ -1,0 +1,127 @@
+//! What was made from files, and replaced when they change.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use super::PemError;
+
+/// The latest value that was made from files. Reading it waits for nobody, because replacing it is one assignment.
+#[derive(Debug)]
+pub(super) struct Current<T>(RwLock<Stamped<T>>);
+
+#[derive(Debug)]
+struct Stamped<T> {
+    value: Arc<T>,
+    /// A hash of the texts that the value was made from.
+    stamp: u64,
+}
+
+/// The texts of files, or the reasons why they cannot be read. Each file is read once.
+pub(super) struct Texts {
+    by_path: HashMap<PathBuf, Result<String, String>>,
+    stamp: u64,
+}
+
+// === impl Current ===
+
+impl<T> Current<T> {
+    /// Makes the first value from texts.
+    pub(super) fn new<E>(texts: Texts, load: impl FnOnce(&Texts) -> Result<T, E>) -> Result<Self, E> {
+        Ok(Self(RwLock::new(Stamped { value: Arc::new(load(&texts)?), stamp: texts.stamp })))
+    }
+
+    /// Makes a value from texts, unless they are those of the current value, and replaces it. Returns whether it was
+    /// replaced.
+    pub(super) fn replace<E>(
+        &self,
+        texts: Texts,
+        load: impl FnOnce(&Texts) -> Result<T, E>,
+    ) -> Result<bool, E> {
+        if self.0.read().unwrap_or_else(PoisonError::into_inner).stamp == texts.stamp {
+            return Ok(false);
+        }
+        let loaded = Stamped { value: Arc::new(load(&texts)?), stamp: texts.stamp };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+        Ok(true)
+    }
+
+    /// The current value.
+    pub(super) fn get(&self) -> Arc<T> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).value)
+    }
+}
+
+// === impl Texts ===
+
+impl Texts {
+    /// Reads files.
+    pub(super) fn read(
+        paths: impl IntoIterator<Item = PathBuf>,
+        read: impl Fn(&Path) -> io::Result<String>,
+    ) -> Self {
+        let (mut by_path, mut hasher) = (HashMap::new(), DefaultHasher::new());
+        for path in paths {
+            let text = by_path.entry(path).or_insert_with_key(|path| {
+                read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+            });
+            text.hash(&mut hasher);
+        }
+        Self { by_path, stamp: hasher.finish() }
+    }
+
+    /// The parsed content of a file, or what is wrong with it.
+    pub(super) fn parsed<T>(
+        &self,
+        path: &Path,
+        parse: impl FnOnce(&str) -> Result<T, PemError>,
+    ) -> Result<T, String> {
+        match self.by_path.get(path) {
+            Some(Ok(text)) => parse(text).map_err(|error| error.to_string()),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err("was not read".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &'static str) -> Texts {
+        Texts::read([PathBuf::from("a")], move |_| match text {
+            "" => Err(io::ErrorKind::NotFound.into()),
+            text => Ok(text.to_owned()),
+        })
+    }
+
+    fn load(texts: &Texts) -> Result<String, String> {
+        texts.parsed(Path::new("a"), |text| match text {
+            "bad" => Err(PemError::NoKey),
+            text => Ok(text.to_owned()),
+        })
+    }
+
+    #[test]
+    fn only_a_good_text_that_is_new_replaces_the_value() {
+        assert!(Current::new(texts(""), load).is_err());
+        let current = Current::new(texts("1"), load).unwrap();
+        let kept = current.get();
+        for (text, expected, value) in [
+            ("1", Ok(false), "1"),
+            ("2", Ok(true), "2"),
+            ("bad", Err(()), "2"),
+            ("", Err(()), "2"),
+            ("2", Ok(false), "2"),
+            ("1", Ok(true), "1"),
+        ] {
+            assert_eq!(current.replace(texts(text), load).map_err(|_| ()), expected, "{text}");
+            assert_eq!(*current.get(), value);
+        }
+        assert_eq!(*kept, "1");
+    }
+}
