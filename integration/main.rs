@@ -70,6 +70,7 @@ mod realworld;
 mod reasons;
 mod recovery;
 mod refusals;
+mod renewals;
 mod routes;
 mod selftest;
 mod siege;

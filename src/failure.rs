@@ -87,6 +87,8 @@ pub enum FailureKind {
     Recovery,
     /// The connection is being closed, because the client disconnected or the proxy shuts down.
     Draining,
+    /// The credential of the client was not renewed.
+    Renewal,
     /// The message arrived after the session's lifetime.
     Outlived,
     /// The actor that held the event or the connection has died.
@@ -154,6 +156,15 @@ impl Failure {
     /// The failure of a message that arrived after the session's lifetime.
     pub fn outlived() -> Self {
         Self { retryable: true, ..Self::plain(FailureKind::Outlived, FailureLocation::Downstream) }
+    }
+
+    /// The failure of a message that should have renewed the client's credential.
+    pub fn renewal(detail: impl Into<String>) -> Self {
+        Self {
+            retryable: true,
+            detail: detail.into(),
+            ..Self::plain(FailureKind::Renewal, FailureLocation::Downstream)
+        }
     }
 
     /// The failure that reports `count` messages dropped because the client did not read them.
@@ -307,6 +318,7 @@ impl FailureKind {
             Self::NotRead(_) => "not_read",
             Self::Recovery => "recovery",
             Self::Draining => "draining",
+            Self::Renewal => "renewal",
             Self::Outlived => "outlived",
             Self::Lost => "lost",
         }

@@ -19,7 +19,7 @@ mod expiry;
 mod gap;
 
 pub use close::{close_for, reason_with};
-pub use expiry::expiry_data;
+pub use expiry::{expiry_data, renewal_data};
 pub use gap::gap_data;
 
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub fn text(failure: &Failure) -> String {
             format!("Error accepting message: more {} than allowed", excess.noun())
         }
         (FailureKind::Recovery, _) => format!("Error accepting message: {detail}"),
+        (FailureKind::Renewal, _) => format!("Error renewing session: {detail}"),
         (FailureKind::Outlived, _) => "Error accepting message: the session has ended".to_owned(),
         (FailureKind::Program, _) => format!("Error in pipeline: {detail}"),
         (FailureKind::Rejected, _) => "Error in pipeline: event was refused".to_owned(),
@@ -160,6 +161,7 @@ mod tests {
             (Failure::program("no such field", true), "Error in pipeline: no such field"),
             (Failure::rejected(true), "Error in pipeline: event was refused"),
             (Failure::unrecorded("too many"), "Error accepting message: too many"),
+            (Failure::renewal("expired key"), "Error renewing session: expired key"),
             (Failure::outlived(), "Error accepting message: the session has ended"),
             (Failure::lost(), "Error processing event: internal error"),
         ] {

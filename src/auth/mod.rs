@@ -5,6 +5,7 @@
 //! | `credential` | where a request has its credential, and the request without it |
 //! | `secret` | text that no log shows |
 //! | `claims` | what is known of a client, and what a route requires of it |
+//! | `renewal` | the message by which a client renews its credential |
 //! | `denial` | why a client is not accepted, with the challenge of RFC 6750 |
 //! | `api_keys` | the method `api_keys` |
 //!
@@ -15,6 +16,7 @@ mod api_keys;
 mod claims;
 mod credential;
 mod denial;
+mod renewal;
 mod secret;
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -24,6 +26,7 @@ pub use self::{
     claims::{CLAIMS_MAX, Requirement, claim, text_of},
     credential::{CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find},
     denial::{Denial, Invalid, Scheme, challenge},
+    renewal::{RenewalMessage, RenewalRule},
     secret::Secret,
 };
 use crate::event::{Record, Value};
@@ -50,6 +53,8 @@ pub struct AuthConfig {
     pub from: Box<[Source]>,
     /// Whether the credential is sent to the upstream as `Authorization: Bearer …`.
     pub forwards: bool,
+    /// The messages by which a client renews its credential; `None` if it cannot.
+    pub renew: Option<RenewalRule>,
     /// How a credential is checked.
     pub method: MethodConfig,
 }

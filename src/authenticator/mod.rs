@@ -7,13 +7,18 @@ mod api_keys;
 
 use std::{
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::time::timeout;
+
 use crate::{
-    auth::{self, AuthConfig, Credential, Denial, Identity, MethodConfig, Requirement, Scheme},
+    auth::{self, AuthConfig, Credential, Denial, Identity, MethodConfig, Requirement, Scheme, Secret},
     router,
 };
+
+/// Maximum time for the check of a renewal. The client's later messages may wait for the answer to it.
+const RENEWAL_MAX: Duration = Duration::from_secs(5);
 
 /// A section `[auth.NAME]` in use, shared by all threads.
 #[derive(Debug)]
@@ -103,12 +108,30 @@ impl Authenticator {
         let found = auth::find(&self.config.from, &offer.request).map_err(Denial::Malformed)?;
         let Some(credential) = found else { return Ok(None) };
         let secret = &credential.secret;
-        let identity = match &self.method {
-            Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),
-        }?;
+        let identity = self.identify(secret, now).await?;
         let by_subprotocol = credential.is_subprotocol;
         let forwarded = self.config.forwards.then_some(credential);
         Ok(Some(Accepted { identity, forwarded, by_subprotocol }))
+    }
+
+    /// Whose credential it is. `now` is in seconds since 1970.
+    async fn identify(&self, secret: &Secret, now: u64) -> Result<Identity, Denial> {
+        match &self.method {
+            Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),
+        }
+    }
+
+    /// Checks a credential that an accepted client sends to renew its first one.
+    ///
+    /// # Errors
+    /// As for [`authenticate`]. A check that takes longer than [`RENEWAL_MAX`] is given up.
+    pub async fn renew(&self, secret: &Secret, requirements: &[Requirement]) -> Result<Identity, Denial> {
+        let identity = timeout(RENEWAL_MAX, self.identify(secret, now())).await;
+        let identity = identity.unwrap_or(Err(Denial::Unavailable(1)))?;
+        match missing(requirements, &identity) {
+            None => Ok(identity),
+            Some(required) => Err(Denial::Forbidden(required.claim.clone())),
+        }
     }
 
     /// The challenge of this method in the response to a client that was denied.

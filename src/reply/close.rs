@@ -35,6 +35,7 @@ pub fn close_for(failure: &Failure, cause: Cause, is_binary: bool) -> Option<(u1
         }
         (FailureKind::Encode(_), _) => (1011, "message cannot be encoded for the client"),
         (FailureKind::RateLimited(_), _) => (1008, "rate limit exceeded"),
+        (FailureKind::Renewal, _) => (1008, "session was not renewed"),
         (FailureKind::Outlived, _) => (1008, "session has ended"),
         (FailureKind::Recovery, _) => (1008, "limit of the recovery journal exceeded"),
         (FailureKind::NotAllowed, _) => (1011, "server is not allowed"),
@@ -105,6 +106,7 @@ mod tests {
             (Failure::rejected(true), [Some(1011), Some(1011)]),
             (Failure::lost(), [Some(1011), Some(1011)]),
             (Failure::gap(3), [None, None]),
+            (Failure::renewal("detail"), [Some(1008), Some(1008)]),
             (Failure::outlived(), [Some(1008), Some(1008)]),
             (Failure::unrecorded("detail"), [Some(1008), Some(1008)]),
             (not_sent(Failure::connection(FailureKind::Recovery, "detail")), [Some(1012), None]),

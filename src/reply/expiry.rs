@@ -1,4 +1,4 @@
-//! The notice that a client's token expires.
+//! The notice that a client's token expires, and the acknowledgement that it was renewed.
 
 use std::{
     sync::Arc,
@@ -28,6 +28,29 @@ const LAST: Duration = Duration::from_secs(253_402_300_799);
 pub fn expiry_data(id: EventId, expires: Duration, closes_at: Duration) -> Value {
     let expiry = record([("at", time(expires)), ("closes_at", time(closes_at))]);
     record([("error", Value::string(TEXT)), ("event_id", Value::string(id.to_string())), ("expiry", expiry)])
+}
+
+/// The data of the acknowledgement of the renewal `event`. Without `expires`, the new token does not expire.
+///
+/// ```
+/// # use {std::time::Duration, towline::{event::{EventId, EventNumber}, reply::renewal_data}};
+/// let id = EventId { source: 1, stream: 0, event: EventNumber(13) };
+/// let closes_at = Some(Duration::from_secs(1_767_323_050));
+/// assert_eq!(
+///     renewal_data(id, Some(1_767_323_045), closes_at).to_json(),
+///     r#"{"notice":"session renewed","event_id":"1:0:13","expiry":{"at":"2026-01-02T03:04:05Z","closes_at":"2026-01-02T03:04:10Z"}}"#,
+/// );
+/// assert_eq!(
+///     renewal_data(id, None, None).to_json(),
+///     r#"{"notice":"session renewed","event_id":"1:0:13","expiry":null}"#,
+/// );
+/// ```
+pub fn renewal_data(id: EventId, expires: Option<u64>, closes_at: Option<Duration>) -> Value {
+    let expiry = expires.zip(closes_at).map_or(Value::Null, |(expires, closes_at)| {
+        record([("at", time(Duration::from_secs(expires))), ("closes_at", time(closes_at))])
+    });
+    let id = Value::string(id.to_string());
+    record([("notice", Value::string("session renewed")), ("event_id", id), ("expiry", expiry)])
 }
 
 fn time(since: Duration) -> Value {

@@ -5,12 +5,14 @@
 //! * [`failing`]: reports failed events.
 //! * [`ending`]: drains and closes the session.
 //! * [`expiring`]: the end of the session's lifetime.
+//! * [`renewing`]: the renewal of the client's credential.
 
 mod admitting;
 mod delivering;
 mod ending;
 mod expiring;
 mod failing;
+mod renewing;
 
 use std::{
     fmt,
@@ -31,6 +33,7 @@ use super::{
     downstream::{ClientFrame, Downstream},
     known::KnownClient,
     messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot},
+    renewal::Renewals,
 };
 use crate::{
     channel::{Channel, Received},
@@ -73,6 +76,8 @@ pub struct Session {
     deadline: Deadline,
     /// What is known of the client; `None` on a route without authentication.
     known: Option<Box<KnownClient>>,
+    /// The renewals of the client's credential; `None` if there can be none.
+    renewals: Option<Box<Renewals>>,
     /// The session's lifetime; `None` if nothing limits it.
     expiry: Option<Box<Expiry>>,
     /// The order to drain, until its delay has passed.
@@ -117,6 +122,7 @@ impl Session {
             rest,
             meta,
             known,
+            renewal,
             origin,
             global_budget,
             rates,
@@ -139,6 +145,7 @@ impl Session {
             state: SessionState::Open,
             deadline: Deadline::new(),
             known: known.map(Box::new),
+            renewals: renewal.map(|renewal| Renewals::new(renewal, Instant::now())),
             expiry: lifetime.map(Expiry::new),
             drain: None,
             ending: None,
@@ -210,6 +217,9 @@ impl Session {
             Ok(data) => data,
             Err(error) => return self.reject(Failure::decode(FailureLocation::Downstream, error)),
         };
+        if let Some(message) = self.renewals.as_ref().and_then(|renewals| renewals.recognise(&data)) {
+            return self.renew(message);
+        }
         if let Some(first_data) = self.links.first_data.take() {
             first_data(&data);
         }
@@ -261,6 +271,7 @@ impl Driven for Session {
         self.check_lifetime();
         self.read(ctx, task);
         self.flush_batch();
+        self.check_renewal(task);
         self.check_liveness(task);
         let done = self.progress(ctx, task);
         self.flush_errors();

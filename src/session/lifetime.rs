@@ -77,6 +77,17 @@ impl Lifetime {
         })
     }
 
+    /// The lifetime of a session that has no end so far, with a token that expires at `expires`, in seconds since 1970.
+    /// `None` if nothing ends the session.
+    pub fn of_token(policy: &Arc<LifetimePolicy>, expires: Option<u64>) -> Option<Self> {
+        expires.map(|expires| Self {
+            policy: Arc::clone(policy),
+            expires: Some(Duration::from_secs(expires)),
+            is_announced: false,
+            oldest: None,
+        })
+    }
+
     /// Replaces the token by one that expires at `expires`, in seconds since 1970.
     pub fn renew(&mut self, expires: Option<u64>) {
         self.expires = expires.map(Duration::from_secs);

@@ -16,7 +16,7 @@ use actix::Message;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::{known::KnownClient, lifetime::Lifetime};
+use super::{known::KnownClient, lifetime::Lifetime, renewal::Renewal};
 use crate::{
     event::{Data, Origin, Record},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
@@ -44,6 +44,8 @@ pub struct Parts {
     pub meta: Option<Arc<Record>>,
     /// What is known of the client; `None` on a route without authentication.
     pub known: Option<KnownClient>,
+    /// How the client renews its credential; `None` if it cannot.
+    pub renewal: Option<Renewal>,
     /// The `tremor::origin` of the client's events; `None` when no program of the route reads it.
     pub origin: Option<Arc<Origin>>,
     /// The bytes that all sessions together may hold.

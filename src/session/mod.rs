@@ -23,6 +23,9 @@ mod lifetime;
 #[cfg(test)]
 mod lifetime_tests;
 mod messages;
+mod renewal;
+#[cfg(test)]
+mod renewal_tests;
 mod sequencer;
 #[cfg(test)]
 mod sequencer_tests;
@@ -32,3 +35,4 @@ pub use known::{KnownClient, LoggedClaims};
 pub use ledger::Counts;
 pub use lifetime::{Lifetime, Moment};
 pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};
+pub use renewal::{Check, Renewal};

@@ -162,6 +162,7 @@ impl TestBed {
             origin: None,
             meta: None,
             known: None,
+            renewal: None,
             global_budget: GlobalBudget::new(usize::MAX),
             rates: Vec::new(),
             lifetime: None,

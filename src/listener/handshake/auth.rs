@@ -29,6 +29,9 @@ pub(super) async fn check(
     let hidden = Hidden::new(&routed.route.credentials, &offer.request);
     context.hide(hidden);
     let accepted = decision.map_err(|(denial, challenges)| refusal(&denial, &challenges))?;
+    let method = &accepted.identity.method;
+    let accepting = routed.auth.iter().find(|other| other.config().name == *method);
+    context.authenticator = accepting.cloned();
     context.identity = Some(accepted.identity.into());
     context.forwarded = accepted.forwarded.as_ref().and_then(bearer);
     context.answers_subprotocol = accepted.by_subprotocol;

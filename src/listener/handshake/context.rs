@@ -1,6 +1,6 @@
 //! The facts about a request while its handshake is in progress.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use actix_http::{
     RequestHead,
@@ -10,13 +10,14 @@ use actix_http::{
 #[cfg(test)]
 use crate::client_address::{ForwardingHeaders, TrustedProxies};
 use crate::{
-    auth::{Hidden, Identity, text_of},
+    auth::{Hidden, Identity, Secret, text_of},
+    authenticator::Authenticator,
     certificate::TlsFacts,
     client_address::Chain,
     header_list::has_token,
     policy::LimitKey,
     router,
-    session::KnownClient,
+    session::{Check, KnownClient, Renewal},
     settings::Route,
 };
 
@@ -42,6 +43,8 @@ pub(super) struct RequestContext {
     pub(super) route: Option<Arc<Route>>,
     /// What is known of the client, once it is authenticated; `None` on a route without authentication.
     pub(super) identity: Option<Arc<Identity>>,
+    /// The method that accepted the client; `None` on a route without authentication.
+    pub(super) authenticator: Option<Arc<Authenticator>>,
     /// The header with the client's credential for the upstream, if a setting sends it there.
     pub(super) forwarded: Option<(HeaderName, HeaderValue)>,
     /// Whether a subprotocol was the client's credential. Browsers then need another one in the response.
@@ -62,6 +65,7 @@ impl RequestContext {
             subprotocols: Vec::new(),
             route: None,
             identity: None,
+            authenticator: None,
             forwarded: None,
             answers_subprotocol: false,
             shown_query: None,
@@ -109,6 +113,19 @@ impl RequestContext {
     pub(super) fn known(&self) -> Option<KnownClient> {
         let (identity, route) = (self.identity.as_ref()?, self.route.as_ref()?);
         Some(KnownClient { identity: Arc::clone(identity), log_claims: Arc::clone(&route.log_claims) })
+    }
+
+    /// How the client renews its credential; `None` if it cannot.
+    pub(super) fn renewal(&self) -> Option<Renewal> {
+        let (authenticator, route) = (self.authenticator.as_ref()?, self.route.as_ref()?);
+        let rule = authenticator.config().renew.clone()?;
+        let (authenticator, lifetime) = (Arc::clone(authenticator), Arc::clone(&route.lifetime));
+        let route = Arc::clone(route);
+        let check = Rc::new(move |secret: Secret| -> Check {
+            let (authenticator, route) = (Arc::clone(&authenticator), Arc::clone(&route));
+            Box::pin(async move { authenticator.renew(&secret, &route.require).await })
+        });
+        Some(Renewal { rule, check, lifetime })
     }
 
     /// The value that a limit of the route counts by; `None` if the client does not have it. Several headers of the

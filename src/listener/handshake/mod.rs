@@ -251,6 +251,7 @@ impl Handshake {
             rest: Bytes::copy_from_slice(rest),
             meta,
             known,
+            renewal: context.renewal(),
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
             global_budget: Arc::clone(&worker.server.global_budget),
             rates,

@@ -56,7 +56,7 @@ impl Session {
     }
 
     /// Sends the messages of one event to the client.
-    fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
+    pub(super) fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
         if kind == Kind::Error && self.messages.is_empty() {

@@ -30,6 +30,17 @@ impl Expiry {
         Box::new(expiry)
     }
 
+    /// Continues with a token that expires at `expires`, in seconds since 1970.
+    pub(super) fn renew(&mut self, expires: Option<u64>, now: Moment) {
+        self.lifetime.renew(expires);
+        self.schedule(now);
+    }
+
+    /// When the session is closed unless the token is renewed, as the time since 1970.
+    pub(super) fn closes_at(&self) -> Option<Duration> {
+        self.lifetime.closes_at()
+    }
+
     /// Sets the alarm for what is due next.
     fn schedule(&mut self, now: Moment) {
         match self.lifetime.wait(now) {

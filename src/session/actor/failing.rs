@@ -60,7 +60,8 @@ impl Session {
         }
         let failure = self.delivery.failure_of(event, failure);
         self.note_loss(event, cause, &failure);
-        if self.links.replies_errors {
+        // A client that renews knows these messages, whatever the route says.
+        if self.links.replies_errors || failure.kind == FailureKind::Renewal {
             self.reply_error(event, cause, failure, correlation);
         } else {
             self.close_for(event, cause, &failure);

@@ -6,6 +6,9 @@ use super::{Key, Kind, Preset};
 pub(super) const AUTH: &[Key] = &[
     key("from", Kind::List, Preset::List(&["authorization"])),
     key("forward_as", Kind::Choice(&["authorization"]), Preset::Absent),
+    key("renew.path", Kind::Text, Preset::Absent),
+    key("renew.value", Kind::Text, Preset::Absent),
+    key("renew.token", Kind::Text, Preset::Absent),
     key("api_keys.file", Kind::Path, Preset::Absent),
     key("api_keys.keys", Kind::Hashes, Preset::Absent),
 ];

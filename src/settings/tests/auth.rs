@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    auth::{MethodConfig, Requirement, Secret, Source},
+    auth::{MethodConfig, RenewalRule, Requirement, Secret, Source},
     event,
 };
 
@@ -16,6 +16,15 @@ api_keys.keys = { a = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd1
 /// `MINIMAL` with a section, whose method its route uses with `lines`.
 fn with(section: &str, lines: &str) -> Settings {
     load(&format!("{MINIMAL}{lines}\n{section}"), &[]).unwrap()
+}
+
+#[test]
+fn messages_that_renew() {
+    let keys = format!("{KEYS}\nrenew = {{ path = \"auth.kind\", value = \"renew\", token = \"token\" }}\n");
+    let settings = with(&keys, "auth = [\"partners\"]");
+    let path = ["auth", "kind"].map(str::to_owned).into();
+    let expected = RenewalRule { path, value: "renew".to_owned(), token: ["token".to_owned()].into() };
+    assert_eq!(settings.auth["partners"].renew.as_ref(), Some(&expected));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The sections `[auth.NAME]` of the settings: one file for each method.
 
 mod api_keys;
+mod renewal;
 
 use std::sync::Arc;
 
@@ -59,7 +60,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
         }
     }
     let method = read.into_iter().next().flatten()?;
-    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, method }))
+    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew: renewal::read(section), method }))
 }
 
 fn sources(value: &Value) -> Result<Box<[Source]>, String> {

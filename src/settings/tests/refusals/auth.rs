@@ -24,7 +24,7 @@ const WRONG_LINES: &[WrongLine] = &[
     (
         "auth.a",
         "api_key.file = \"x\"",
-        "auth.a.api_key (/etc/towline.toml): unknown key; known: from, forward_as, api_keys",
+        "auth.a.api_key (/etc/towline.toml): unknown key; known: from, forward_as, renew.path",
     ),
     ("[route]", "auth = [\"b\"]", "there is no auth \"b\"; the settings have none"),
     ("[route]", "require = { scope = \"read\" }", "takes a table of claims, each with a list of values"),
@@ -50,6 +50,28 @@ fn wrong_lines_of_authentication_are_refused() {
         let route = with("[route]", &format!("auth = [\"a\"]\nsession_expiry = {{ {keys} }}"));
         problems(&format!("{route}[auth.a]\napi_keys.keys = {{ a = \"{HASH}\" }}\n"), &[])
     };
+    for (keys, expected) in [
+        (
+            "renew.path = \"type\"\nrenew.value = \"x\"",
+            "auth.a.renew.token (/etc/towline.toml): required with the other",
+        ),
+        (
+            "renew = { path = \"a..b\", value = \"x\", token = \"b\" }",
+            "auth.a.renew.path = \"a..b\" (/etc/towline.toml): takes a path",
+        ),
+        ("renew = { path = \"a\", value = \"\", token = \"b\" }", "takes a text that is not empty"),
+        (
+            "renew = { path = \"a\", value = \"x\", token = \"a\" }",
+            "is the path of the value by which a message",
+        ),
+    ] {
+        let section = format!("[auth.a]\napi_keys.keys = {{ a = \"{HASH}\" }}\n{keys}\n");
+        expect_one(
+            &problems(&format!("{}{section}", with("[route]", "auth = [\"a\"]")), &[]),
+            keys,
+            expected,
+        );
+    }
     let long = format!("reason = \"{}\"", "x".repeat(124));
     for (keys, expected) in [
         (

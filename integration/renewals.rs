@@ -1,0 +1,153 @@
+//! Tests of messages by which clients renew their credentials.
+
+use crate::harness::*;
+
+/// The hashes of `1` and `2`.
+const KEYS: &str = "{ one = \"sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b:team=a,exp=4000000000\", \
+                    two = \"sha256:d4735e3a265e16eee03f59718b9b5d03019c07d8b6c51f90da3a666eec13ab35\" }";
+
+/// Settings of a route whose clients renew by messages such as `{"type":"auth.renew","auth":{"token":"1"}}`.
+fn renewable(settings: Settings) -> Settings {
+    settings
+        .with(r#"auth.keys.from = ["header:X-Key"]"#)
+        .with(&format!("auth.keys.api_keys.keys = {KEYS}"))
+        .with(r#"auth.keys.renew = { path = "type", value = "auth.renew", token = "auth.token" }"#)
+        .on_route(r#"auth = ["keys"]"#)
+}
+
+fn open(proxy: &Proxy) -> Client {
+    Opening::new(proxy.addr()).header("X-Key", "1").open()
+}
+
+fn renewal(token: &str) -> String {
+    format!(r#"{{"type":"auth.renew","auth":{{"token":"{token}"}}}}"#)
+}
+
+fn acknowledgement(event: usize) -> Value {
+    let at = "2096-10-02T07:06:40Z";
+    json!({
+        "notice": "session renewed",
+        "event_id": format!("1:0:{event}"),
+        "expiry": { "at": at, "closes_at": at }
+    })
+}
+
+#[test]
+fn a_renewal_is_acknowledged_and_never_forwarded() {
+    for settings in [Settings::stream, Settings::request, Settings::json, Settings::plain] {
+        let upstream = TestUpstream::echo();
+        let proxy = Proxy::start(&renewable(settings(&upstream.url())));
+        let mut client = open(&proxy);
+        assert_eq!(client.ask("1"), "1");
+        client.text(&renewal("1"));
+        // A push of the upstream has a number too.
+        let acknowledged = client.recv_json();
+        let event: usize = acknowledged["event_id"].as_str().unwrap()[4..].parse().unwrap();
+        assert!(matches!(event, 1 | 2));
+        assert_eq!(acknowledged, acknowledgement(event));
+        assert_eq!(client.ask("2"), "2");
+        assert_eq!(upstream.conn(0).texts(), ["1", "2"]);
+        proxy.wait_log("session renewed session=1:0");
+        client.close(1000, "");
+        let account = proxy.account("1:0");
+        assert!(account.is_balanced() && account.accepted == 3 && account.errored == 0, "{account:?}");
+    }
+}
+
+#[test]
+fn a_wrong_renewal_gets_an_error_with_its_reason_and_changes_nothing() {
+    let upstream = TestUpstream::echo();
+    // A client that renews knows the answers to it, with and without error replies.
+    for settings in [Settings::request, Settings::plain] {
+        let settings = renewable(settings(&upstream.url())).with(r#"log.level = "trace""#);
+        let proxy = Proxy::start(&settings);
+        let mut client = open(&proxy);
+        let received = upstream.received();
+        for (number, (message, reason)) in [
+            (renewal("planted-secret"), "unknown key"),
+            (renewal("2"), "another subject"),
+            (renewal(""), "no credential"),
+            (r#"{"type":"auth.renew"}"#.to_owned(), "no credential"),
+            (r#"{"type":"auth\u002erenew","auth":{"token":"planted-secret"}}"#.to_owned(), "unknown key"),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            client.text(&message);
+            assert_eq!(
+                client.recv_error(),
+                (format!("Error renewing session: {reason}"), format!("1:0:{number}"))
+            );
+        }
+        assert_eq!(upstream.received(), received);
+        assert_eq!(client.ask("still here"), "still here");
+        proxy.wait_log("renewal refused session=1:0 reason=\"another subject\"");
+        let log = proxy.log().join("\n");
+        assert!(!log.contains("planted-secret"), "{log}");
+        client.close(1000, "");
+        let account = proxy.account("1:0");
+        assert!(account.is_balanced() && account.errored == 5, "{account:?}");
+    }
+}
+
+#[test]
+fn a_renewal_under_traffic_loses_and_reorders_nothing() {
+    const MESSAGES: usize = 2000;
+    for settings in [Settings::stream, Settings::request] {
+        let upstream = TestUpstream::echo();
+        let proxy = Proxy::start(&renewable(settings(&upstream.url())));
+        let mut client = open(&proxy);
+        let mut sender = client.sender();
+        let writer = std::thread::spawn(move || {
+            for number in 0..MESSAGES {
+                if number % 600 == 300 {
+                    std::io::Write::write_all(&mut sender, &Frame::client(TEXT, renewal("1")).bytes())
+                        .unwrap();
+                }
+                let frame = Frame::client(TEXT, number.to_string());
+                std::io::Write::write_all(&mut sender, &frame.bytes()).unwrap();
+            }
+        });
+        let (mut next, mut renewed) = (0, 0);
+        while next < MESSAGES || renewed < 3 {
+            let text = client.recv_text();
+            match text.parse::<usize>() {
+                Ok(number) => {
+                    assert_eq!(number, next);
+                    next += 1;
+                }
+                Err(_) => {
+                    assert!(text.contains("session renewed"), "{text}");
+                    renewed += 1;
+                }
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!((renewed, upstream.received()), (3, MESSAGES));
+        client.close(1000, "");
+        let account = proxy.account("1:0");
+        assert!(account.is_balanced() && account.accepted == MESSAGES + 3, "{account:?}");
+    }
+}
+
+#[test]
+fn too_many_renewals_are_refused_one_by_one() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&renewable(Settings::stream(&upstream.url())));
+    let mut client = open(&proxy);
+    (0..20).for_each(|_| client.text(&renewal("1")));
+    client.text("end");
+    let (mut renewed, mut refused) = (0, 0);
+    loop {
+        match client.recv_text() {
+            text if text == "end" => break,
+            text if text.contains("session renewed") => renewed += 1,
+            text => {
+                assert!(text.contains("too many renewals") || text.contains("has no answer yet"), "{text}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(renewed >= 1 && refused >= 1 && renewed + refused == 20, "{renewed} {refused}");
+    assert_eq!(upstream.conn(0).texts(), ["end"]);
+}

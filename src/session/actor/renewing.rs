@@ -1,0 +1,103 @@
+//! The renewal of the client's credential by a message of the client, which never reaches the upstream.
+
+use std::{
+    sync::Arc,
+    task::{self, Poll},
+    time::Instant,
+};
+
+use super::{Session, SessionState, expiring::Expiry};
+use crate::{
+    auth::{Denial, Identity, RenewalMessage},
+    event::{Meta, Record, Value},
+    failure::Failure,
+    flow::{Cause, Kind, Ticket},
+    log::Quoted,
+    reply::renewal_data,
+    session::{
+        known::LoggedClaims,
+        lifetime::{Lifetime, Moment},
+        renewal,
+    },
+    wire::Message,
+};
+
+impl Session {
+    /// Accepts a message that renews the client's credential. It is an event like others, but is not sent on: its outcome
+    /// is an acknowledgement or an error reply.
+    pub(super) fn renew(&mut self, message: RenewalMessage) {
+        let ticket = self.tracker.issue(Cause::Message);
+        self.delivery.accept(ticket.event());
+        let Some(renewals) = &mut self.renewals else { return };
+        if let Err((ticket, failure)) = renewals.start(ticket, message, Instant::now()) {
+            self.fail(ticket.redeem(), Cause::Message, failure, None);
+        }
+    }
+
+    /// Acts on the result of the check in progress, if there is one.
+    pub(super) fn check_renewal(&mut self, task: &mut task::Context<'_>) {
+        // Later, the event has its outcome.
+        if !matches!(self.state, SessionState::Open | SessionState::Draining { .. }) {
+            return;
+        }
+        let Some(renewals) = &mut self.renewals else { return };
+        if let Poll::Ready((ticket, result)) = renewals.poll(task) {
+            match self.accept_identity(result) {
+                Ok(()) => self.acknowledge(ticket),
+                Err(failure) => {
+                    log::info!("renewal refused session={self} reason={}", Quoted(&failure.detail));
+                    self.fail(ticket.redeem(), Cause::Message, failure, None);
+                }
+            }
+        }
+    }
+
+    /// Continues with a new identity of the client.
+    fn accept_identity(&mut self, result: Result<Identity, Denial>) -> Result<(), Failure> {
+        let (Some(known), Some(renewals)) = (&mut self.known, &self.renewals) else {
+            return Err(Failure::lost());
+        };
+        if !matches!(self.state, SessionState::Open) {
+            return Err(Failure::renewal("the session has ended"));
+        }
+        let identity = renewal::accept(&known.identity, result)?;
+        let (new, now) = (Lifetime::of_token(renewals.lifetime(), identity.expires), Moment::now());
+        if new.as_ref().is_some_and(|new| new.end(now).is_some()) {
+            return Err(Failure::renewal("expired credential"));
+        }
+        match &mut self.expiry {
+            Some(expiry) => expiry.renew(identity.expires, now),
+            expiry => *expiry = new.map(Expiry::new),
+        }
+        known.identity = Arc::new(identity);
+        self.meta = self.meta.take().map(|meta| with_identity(&meta, &known.identity));
+        log::info!("session renewed session={self}{}", LoggedClaims(self.known.as_deref()));
+        Ok(())
+    }
+
+    /// Tells the client that its credential was renewed.
+    fn acknowledge(&mut self, ticket: Ticket) {
+        let closes_at = self.expiry.as_ref().and_then(|expiry| expiry.closes_at());
+        let expires = self.known.as_ref().and_then(|known| known.identity.expires);
+        let data = renewal_data(ticket.id(), expires, closes_at);
+        let permit = Some(self.down.channel.budget().take(data.size()));
+        let meta = Meta::new(false, self.meta.clone());
+        if self.down.channel.encode(data.clone().into(), &meta, &mut self.messages).is_err() {
+            // The listener's format cannot encode a record. JSON text always can.
+            self.messages.push(Message::Text(data.to_json().into()));
+        }
+        self.emit_to_client(Kind::Reply, ticket, permit);
+    }
+}
+
+/// The metadata of a session with another identity in `$session`.
+fn with_identity(meta: &Record, identity: &Identity) -> Arc<Record> {
+    let mut meta = meta.clone();
+    if let Some(Value::Record(session)) = meta.get("session") {
+        let mut session = Record::clone(session);
+        session.insert("subject".into(), identity.subject.as_deref().map_or(Value::Null, Value::string));
+        session.insert("claims".into(), Value::Record(Arc::clone(&identity.claims)));
+        meta.insert("session".into(), Value::Record(Arc::new(session)));
+    }
+    Arc::new(meta)
+}
