@@ -447,3 +447,24 @@ fn a_stream_keeps_its_order_over_kills_under_load() {
     assert_eq!((account.accepted, account.delivered), (MESSAGES, MESSAGES), "{account:?}");
     println!("{} of {MESSAGES} arrived, {account:?}", seen.len());
 }
+
+/// The proxy reads nothing from a client whose messages use up the buffer, so that only a ping shows that it is gone.
+#[test]
+fn a_client_that_resets_with_its_buffer_used_up_does_not_stay_until_hold_ends() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::stream(&upstream.url())
+        .with(r#"upstream.echo.recovery.hold = "10m""#)
+        .with(r#"listener.ws.ping_interval = "200ms""#)
+        .with(r#"listener.ws.ping_timeout = "5s""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("before"), "before");
+    stop(&upstream, &proxy, 1);
+    let mut sender = client.sender();
+    sender.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let frame = Frame::client(TEXT, "x".repeat(8 << 10)).bytes();
+    while sender.write_all(&frame).is_ok() {}
+    drop(sender);
+    client.reset();
+    proxy.wait_log("session closed session=1:0");
+}

@@ -3,8 +3,8 @@
 //!
 //! This module does no input or output. A peer that is silent for a while gets a ping, and counts as dead
 //! when it does not answer. While the proxy does not read from the peer because buffers are full, the peer
-//! does not count as silent. A peer that does not read its queued data cannot receive a ping, so the time
-//! that a socket stays blocked has a limit too.
+//! does not count as silent, and is pinged so that a reset of the connection shows. A peer that does not read its
+//! queued data cannot receive a ping, so the time that a socket stays blocked has a limit too.
 
 use std::time::Duration;
 
@@ -158,9 +158,13 @@ impl Liveness {
     /// Runs the checks. `reading` is whether the proxy currently reads from the peer; if not, silence does
     /// not count against the peer.
     pub fn check(&mut self, now: Tick, reading: bool) -> Check {
+        let mut probes = false;
         if !reading {
-            // While it is not read, its data, pongs included, stays in the socket.
-            self.heard(now);
+            // While it is not read, its data, pongs included, stays in the socket. It is pinged all the same, because the
+            // socket shows that the peer has reset the connection only when it is written to.
+            let last = if self.pinged == NEVER { self.heard } else { self.pinged };
+            probes = now >= last + self.limits.ping_interval;
+            self.heard(if probes { now } else { last });
             self.messaged = now;
         }
         if now >= self.held_up + self.limits.blocked {
@@ -176,6 +180,9 @@ impl Liveness {
             // A ping cannot pass the blocked data.
             let failed = now >= self.blocked + self.limits.blocked;
             return if failed { Check::Failed(LivenessError::Blocked) } else { Check::Ok };
+        }
+        if probes {
+            return Check::SendPing;
         }
         if now >= self.pinged + self.limits.ping_timeout {
             return Check::Failed(LivenessError::Silent);
@@ -244,6 +251,23 @@ mod tests {
 
     fn fresh() -> Liveness {
         Liveness::new(&config(), Tick(100))
+    }
+
+    /// A peer whose bytes fill the buffers may be gone: only a write shows it.
+    #[test]
+    fn a_peer_that_is_not_read_is_pinged_and_owes_no_answer() {
+        let mut liveness = fresh();
+        for at in [111, 122, 133] {
+            assert_eq!(liveness.next(), Tick(at));
+            assert_eq!(liveness.check(Tick(at - 1), false), Check::Ok);
+            assert_eq!(liveness.check(Tick(at), false), Check::SendPing);
+            assert_eq!(liveness.check(Tick(at), false), Check::Ok);
+        }
+        assert_eq!(liveness.check(Tick(144), true), Check::SendPing, "it is read again");
+        assert_eq!(liveness.check(Tick(150), true), Check::Failed(LivenessError::Silent));
+        let mut blocked = fresh();
+        blocked.blocked(Tick(100));
+        assert_eq!(blocked.check(Tick(111), false), Check::Ok, "a ping cannot pass the blocked data");
     }
 
     #[test]
@@ -336,7 +360,7 @@ mod tests {
         for tick in 105..110 {
             liveness.held_up(Tick(tick), true);
         }
-        assert_eq!(liveness.check(Tick(125), false), Check::Ok);
+        assert_eq!(liveness.check(Tick(125), false), Check::SendPing);
         assert_eq!(liveness.next(), Tick(126));
         assert_eq!(liveness.check(Tick(126), false), Check::Failed(LivenessError::HeldUp));
         liveness.held_up(Tick(126), false);
