@@ -174,3 +174,33 @@ fn a_flood_of_pings_is_answered_or_pushed_back() {
     assert!(proxy.resident_kib() < before + LITTLE_KIB);
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
+
+/// Parts of an incomplete STOMP frame are kept until it is complete, so that they count as an incomplete message does.
+#[test]
+fn incomplete_frames_of_a_journal_count_in_the_memory_of_all_sessions() {
+    let upstream = TestUpstream::silent();
+    let settings =
+        Settings::recovering(&upstream.url(), r#"preset = "stomp""#).with(r#"server.buffer = "1MiB""#);
+    let proxy = Proxy::start(&settings);
+    let begin = |client: &mut Client| {
+        client.text("SEND\ndestination:/a\n\n");
+        let part = "x".repeat(10 << 10);
+        (0..45).for_each(|_| client.text(&part));
+    };
+    let mut clients: Vec<_> = (0..2).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        begin(client);
+        client.ping(b"read?");
+    }
+    let mut third = Opening::new(proxy.addr()).open();
+    third.text("SEND\ndestination:/a\n\n");
+    let part = Frame::client(TEXT, "x".repeat(10 << 10)).bytes();
+    let mut sender = third.sender();
+    // The session may end before all parts are written.
+    let _ = (0..45).try_for_each(|_| std::io::Write::write_all(&mut sender, &part));
+    assert_eq!(third.expect_closed(1013), "no memory for the rest of a packet");
+    clients[0].ping(b"still here?");
+    clients[0].text("\0");
+    let whole = upstream.conn(0).wait_messages(1);
+    assert_eq!(whole[0].len(), "SEND\ndestination:/a\n\n".len() + 45 * (10 << 10) + 1);
+}

@@ -9,7 +9,7 @@ use super::messages::{Fact, Generation, Report};
 use crate::{
     event::{Event, EventNumber},
     failure::Failure,
-    flow::{Edge, Ticket},
+    flow::{Budget, Edge, PartialBytes, Ticket},
     pipeline::upstream_class,
     recovery::{self, Journal, UpstreamClass},
     settings,
@@ -26,6 +26,8 @@ pub struct SessionJournal {
     kept: Vec<Ticket>,
     /// Says what the upstream's messages are; `None` if the protocol shows it.
     pub classifier: Option<Classifier>,
+    /// The bytes of packets of which a part has arrived, in the budgets of client and upstream.
+    unfinished: [Option<PartialBytes>; 2],
 }
 
 /// A program that says what the upstream's messages are. Its state is that of the session.
@@ -57,7 +59,24 @@ pub struct Lend(pub Loan);
 impl SessionJournal {
     /// The journal of a new session.
     pub fn new(recovery: &recovery::Recovery, classifier: Option<Classifier>) -> Self {
-        Self { journal: recovery.journal(), kept: Vec::new(), classifier }
+        Self { journal: recovery.journal(), kept: Vec::new(), classifier, unfinished: [None, None] }
+    }
+
+    /// Counts the bytes of packets of which a part has arrived in the budgets of client and upstream, as those of an
+    /// incomplete message. Returns whether there is no memory for the rest of one.
+    pub fn count_unfinished(&mut self, budgets: [Option<&Arc<Budget>>; 2]) -> bool {
+        let mut is_over = false;
+        let bytes = self.journal.unfinished();
+        for ((counted, budget), bytes) in self.unfinished.iter_mut().zip(budgets).zip(bytes) {
+            if bytes > 0 && counted.is_none() {
+                *counted = budget.map(PartialBytes::new);
+            }
+            if let Some(counted) = counted {
+                counted.set(bytes);
+                is_over |= counted.is_over();
+            }
+        }
+        is_over
     }
 
     /// Keeps the obligation for an event that the journal sends at the next connection.
@@ -162,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        flow::{AckTracker, Cause},
+        flow::{AckTracker, Cause, GlobalBudget},
         recovery::{Protocol, Recovery, Settings},
     };
 
@@ -198,6 +217,35 @@ mod tests {
         assert!(loan.end().is_some() && loan.journal().is_none());
         drop(loan);
         assert_eq!(returned.recv().await, None, "the supervisor is gone, and got nothing more");
+    }
+
+    /// A client that begins a packet and does not go on holds memory of the process.
+    #[test]
+    fn the_parts_of_an_incomplete_packet_count_in_the_budgets() {
+        let global = GlobalBudget::new(64 << 10);
+        let budgets = [Budget::new(1 << 20, &global), Budget::new(1 << 20, &global)];
+        let budgets = [Some(&budgets[0]), Some(&budgets[1])];
+        let mut held = journal();
+        held.journal.connected(1, std::time::Instant::now());
+        while held.journal.poll(std::time::Instant::now()).is_some() {}
+        // The header of a PUBLISH of 100,000 bytes, and a part of it.
+        let part = |bytes: usize| recovery::Message::binary(vec![0; bytes]);
+        held.journal.client(0, recovery::Message::binary(vec![0x30, 0xa0, 0x8d, 0x06, 0, 1, b't']));
+        assert!(!held.count_unfinished(budgets));
+        assert_eq!(global.used(), 16 << 10, "one piece");
+        held.journal.client(1, part(40_000));
+        assert!(!held.count_unfinished(budgets));
+        assert_eq!(global.used(), 48 << 10);
+        held.journal.client(2, part(40_000));
+        assert!(held.count_unfinished(budgets), "the memory of the process is used up");
+        held.journal.client(3, part(19_997));
+        assert!(!held.count_unfinished(budgets));
+        assert_eq!(global.used(), 0, "the packet is complete");
+        held.journal.client(4, recovery::Message::binary(vec![0x30, 0xa0]));
+        held.count_unfinished(budgets);
+        assert_eq!(global.used(), 16 << 10);
+        drop(held);
+        assert_eq!(global.used(), 0);
     }
 
     #[test]

@@ -187,6 +187,11 @@ impl PartialBytes {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
+    /// Whether they are more than an incomplete message may hold now.
+    pub fn is_over(&self) -> bool {
+        self.bytes > self.budget.allowance()
+    }
+
     /// Sets the number of bytes held.
     pub fn set(&mut self, bytes: usize) {
         let before = mem::replace(&mut self.bytes, bytes);
@@ -207,6 +212,11 @@ impl Drop for PartialBytes {
 // === impl Permit ===
 
 impl Permit {
+    /// The budget that has the bytes.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// A permit of the same budget for another event of `payload` bytes, without a check, because a program
     /// may turn one event into several. Nothing more is read until the budget has bytes again.
     pub fn another(&self, payload: usize) -> Self {

@@ -205,6 +205,11 @@ impl Journal {
         }
     }
 
+    /// Bytes of packets of which a part has arrived: of the client, and of the upstream.
+    pub fn unfinished(&self) -> [usize; 2] {
+        engine!(self, engine => engine.unfinished())
+    }
+
     /// The answer to a client's `message` that only checks whether the peer is alive. While no upstream is connected, the
     /// caller may answer such a message at once instead of holding it.
     pub fn keepalive(&self, message: &Message) -> Option<Message> {

@@ -3,7 +3,7 @@
 //! The connector gets the journal once its connection is up, and reads and sends nothing before. Then the journal
 //! replays what the connection has to hear; the client's events wait for the end of the replay.
 
-use std::{mem, task, time::Instant};
+use std::{mem, sync::Arc, task, time::Instant};
 
 use actix::{Context, Handler};
 
@@ -13,11 +13,14 @@ use crate::{
     deadline::Deadline,
     event::{Event, EventNumber},
     failure::{Failure, FailureKind, FailureLocation, Written},
-    flow::{AckStatus, DataMessage, Envelope, Failed, Kind, Ticket},
+    flow::{AckStatus, Budget, DataMessage, Envelope, Failed, Kind, Ticket},
     format_error::{FormatError, FormatErrorKind},
     recovery::{self, Broken, ClientStep, Output, Reason, UpstreamClass, UpstreamStep},
     wire::{CloseFrame, Message},
 };
+
+/// The reason for which a session ends that has begun a packet while the memory of the process is used up.
+const NO_MEMORY: &str = "no memory for the rest of a packet";
 
 /// The journal of a connection.
 #[derive(Debug, Default)]
@@ -123,6 +126,8 @@ impl Connector {
         self.messages.clear();
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let (Some(message), Some(held)) = (message, journal) else { return };
+        let in_parts = !held.journal.has_whole_messages();
+        let budget = permit.as_ref().filter(|_| in_parts).map(|permit| Arc::clone(permit.budget()));
         let number = ticket.event().0;
         let step = match class {
             Some(class) => held.journal.client_as(number, message, &class),
@@ -146,6 +151,9 @@ impl Connector {
                 let failure = Failure::not_connected().for_event(&self.server, Written::Nothing);
                 ticket.settle(AckStatus::failed(failure));
             }
+        }
+        if in_parts {
+            self.count_unfinished(budget.as_ref());
         }
         self.run_journal(now);
     }
@@ -236,7 +244,17 @@ impl Connector {
             UpstreamStep::Hide => {}
             UpstreamStep::Refuse(reason) => self.fail_reply(Failure::program(reason.to_string(), false)),
         }
+        self.count_unfinished(None);
         self.run_journal(now);
+    }
+
+    /// Counts the bytes of incomplete packets, and ends the session if there is no memory for the rest of one.
+    /// `from_client`: the budget of the client's messages.
+    fn count_unfinished(&mut self, from_client: Option<&Arc<Budget>>) {
+        let Some(held) = self.recovering.as_mut().and_then(|recovering| recovering.journal()) else { return };
+        if held.count_unfinished([from_client, Some(&self.budget)]) {
+            self.end_session(CloseFrame::new(1013, NO_MEMORY), NO_MEMORY);
+        }
     }
 
     /// What the upstream's message is, if a program says it.
@@ -361,6 +379,7 @@ impl Handler<Lend> for Connector {
         let now = Instant::now();
         if let Some(held) = loan.journal() {
             held.journal.connected(self.generation.0, now);
+            held.count_unfinished([None, None]);
         }
         recovering.state = State::Lent(loan);
         self.run_journal(now);

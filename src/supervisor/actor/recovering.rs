@@ -10,7 +10,7 @@ use crate::{
     connector::{Classifier, Ended, Lend, Loan, SessionJournal, exchange::Unsettled},
     event::EventNumber,
     failure::{Failure, FailureKind, Written},
-    flow::{AckStatus, AckTracker, Cause, DataMessage, Edge, Envelope, Failed, Notice, Run, Ticket},
+    flow::{AckStatus, AckTracker, Cause, DataMessage, Edge, Envelope, Failed, Notice, Permit, Run, Ticket},
     recovery::{self, Heartbeat, Loss, Lost, Message, Offline, Output, Reason, Recovery},
     reply,
     supervisor::{
@@ -207,6 +207,7 @@ impl Supervisor {
             Some(class) => held.journal.offline_as(message, class),
             None => held.journal.offline(message, text),
         };
+        held.count_unfinished([envelope.permit.as_ref().map(Permit::budget), None]);
         let reply = match outcome {
             Offline::Done(None) => {
                 envelope.ticket.settle(AckStatus::Delivered);

@@ -190,11 +190,15 @@ impl Engine {
         if !self.dialect().assigns || id.len() > MAX_TOKEN || upstream_id.len() > MAX_TOKEN {
             return;
         }
-        if self.closed.len() == RECENT {
-            self.closed.pop_front();
-        }
         let (id, upstream_id) = (Bytes::copy_from_slice(id), upstream_id.clone());
-        self.closed.push_back(Closed { id, upstream_id, is_current });
+        let closed = Closed { id, upstream_id, is_current };
+        let (bytes, limit) = (closed.bytes(), self.settings.limits.max_bytes);
+        while self.closed.len() == RECENT || self.bytes + bytes > limit {
+            let Some(oldest) = self.closed.pop_front() else { return };
+            self.bytes -= oldest.bytes();
+        }
+        self.bytes += bytes;
+        self.closed.push_back(closed);
     }
 
     /// Notes a `close` that has no answer, for the case that it is not written.
@@ -275,8 +279,12 @@ impl Engine {
     }
 
     fn make_bytes(&mut self, more: usize, freed: usize) -> Result<(), Reason> {
-        let checked = self.check_bytes(more, freed);
-        if checked.is_err() && self.forget_recent() { self.check_bytes(more, freed) } else { checked }
+        loop {
+            match self.check_bytes(more, freed) {
+                Err(_) if self.forget_recent() => {}
+                checked => return checked,
+            }
+        }
     }
 
     fn check_bytes(&self, more: usize, freed: usize) -> Result<(), Reason> {

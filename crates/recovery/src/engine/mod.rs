@@ -85,7 +85,7 @@ pub(crate) struct Engine {
     is_over: bool,
     /// Logins that the client has sent on the current connection and that have no answer.
     awaited_logins: usize,
-    /// Bytes of hellos, entries and pending requests.
+    /// Bytes of hellos, entries, pending requests and ids of closed subscriptions.
     bytes: usize,
     /// Those of recent cursors.
     recent_bytes: usize,
@@ -251,6 +251,10 @@ impl Engine {
         self.entries.len()
     }
 
+    pub(crate) fn unfinished(&self) -> [usize; 2] {
+        [self.from_client.bytes(), self.from_upstream.bytes()]
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes + self.early.bytes + self.from_client.bytes() + self.from_upstream.bytes()
     }
@@ -381,22 +385,28 @@ impl Engine {
     /// the entry's `open`, so that the entry ends with its connection.
     fn keep_bound(&mut self, number: Number) {
         let limit = self.settings.limits.max_bytes;
-        if self.bytes > limit {
-            self.forget_recent();
-        }
+        while self.bytes > limit && self.forget_recent() {}
         if self.bytes > limit {
             self.change(number, Entry::forget_open);
         }
     }
 
-    /// Whether that has freed bytes.
+    /// Forgets the recent cursors, or the ids of closed subscriptions if there are none. Whether that has freed bytes.
     fn forget_recent(&mut self) -> bool {
         if self.recent_bytes == 0 {
-            return false;
+            let has_closed = !self.closed.is_empty();
+            self.forget_closed(|_| true);
+            return has_closed;
         }
         self.entries.values_mut().for_each(Entry::forget_recent);
         self.bytes -= std::mem::take(&mut self.recent_bytes);
         true
+    }
+
+    fn forget_closed(&mut self, is_over: impl Fn(&Closed) -> bool) {
+        let over = self.closed.iter().filter(|closed| is_over(closed));
+        self.bytes -= over.map(Closed::bytes).sum::<usize>();
+        self.closed.retain(|closed| !is_over(closed));
     }
 
     /// The entry cannot be restored at this connection. It stays until the client closes it.
@@ -442,6 +452,13 @@ impl Hello {
     /// Bytes that it keeps.
     fn bytes(&self) -> usize {
         self.slot.bytes() + self.message.payload.len()
+    }
+}
+
+impl Closed {
+    /// Bytes that it keeps.
+    fn bytes(&self) -> usize {
+        self.id.len() + self.upstream_id.len()
     }
 }
 

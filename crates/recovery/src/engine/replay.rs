@@ -100,7 +100,7 @@ impl Engine {
                 Pending::Open(_) | Pending::Replay(_) | Pending::Abandoned => {}
             }
         }
-        self.closed.clear();
+        self.forget_closed(|_| true);
         // A `close` has become true, whether or not it was written.
         let closes = self.closes.drain(..).filter(|event| is_unwritten(*event, loss));
         lost.done.extend(closes.map(|event| (event, None)));

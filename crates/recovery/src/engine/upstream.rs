@@ -177,7 +177,7 @@ impl Engine {
                 turn.answers.push(event);
                 // A later connection may assign the id to another subscription.
                 if self.connections > 1 {
-                    self.closed.retain(|closed| closed.upstream_id != upstream_id);
+                    self.forget_closed(|closed| closed.upstream_id == upstream_id);
                 }
                 let named = verdict.assigned.filter(|named| *named.id == *upstream_id);
                 named.map_or(Unit::Keep, |named| self.mapped(unit, &named, Some(&id), None))
@@ -286,7 +286,7 @@ impl Engine {
         }
         let Some(number) = self.by_upstream.get(&*id.id).copied() else {
             if let Some(step) = self.of_closed(unit, id, false) {
-                self.closed.retain(|closed| closed.upstream_id != *id.id);
+                self.forget_closed(|closed| closed.upstream_id == *id.id);
                 return step;
             }
             // An id of which the client knows that it has failed stays silent.

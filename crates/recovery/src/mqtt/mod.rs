@@ -206,6 +206,10 @@ impl Engine {
         self.filters.len()
     }
 
+    pub(crate) fn unfinished(&self) -> [usize; 2] {
+        [self.from_client.bytes(), self.from_upstream.bytes()]
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.bytes + self.early_bytes + self.from_client.bytes() + self.from_upstream.bytes()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towline_event::Value;
-use towline_recovery::{ClientClass, Message, Offline, Protocol, UpstreamClass, check_class};
+use towline_recovery::{ClientClass, Limits, Message, Offline, Protocol, UpstreamClass, check_class};
 
 use crate::{NONE, rig::Rig};
 
@@ -52,7 +52,7 @@ fn answers_to_a_replay_are_hidden_and_ids_mapped() {
     assert_eq!(rig.upstream_as(r#"{"sub": "u2" , "n":3}"#, data), [r#"< {"sub": "u1" , "n":3}"#]);
     let close = r#"{"kind":"close","id_at":"sub"}"#;
     assert_eq!(rig.client_as(r#"{"end":true,"sub":"u1"}"#, close), [r#"> {"end":true,"sub":"u2"}"#]);
-    assert_eq!((rig.journal.entries(), rig.journal.bytes()), (0, "login".len()));
+    assert_eq!((rig.journal.entries(), rig.journal.bytes()), (0, "login".len() + 2 * r#""u1""#.len()));
 }
 
 #[test]
@@ -177,4 +177,25 @@ fn wrong_statements_say_what_is_allowed() {
     ] {
         assert_eq!(check_class(&Value::from_json(text).unwrap()).is_ok(), is_right, "{text}");
     }
+}
+
+/// The upstream assigns long ids, and the client closes many subscriptions.
+#[test]
+fn ids_of_closed_subscriptions_count_against_max_bytes() {
+    let limits = Limits { max_bytes: 8 << 10, ..Limits::default() };
+    let mut rig = Rig::bounded(&Protocol::Program, limits);
+    for number in 0..100 {
+        let id = format!("{number:0>1000}");
+        rig.client_as("open", &format!(r#"{{"kind":"open","request":{number}}}"#));
+        let answer = format!(r#"{{"kind":"answer","request":{number},"id_at":"id"}}"#);
+        rig.upstream_as(&format!(r#"{{"id":"{id}"}}"#), &answer);
+        rig.client_as(&format!(r#"{{"id":"{id}"}}"#), r#"{"kind":"close","id_at":"id"}"#);
+        assert_eq!(rig.journal.entries(), 0);
+        assert!(rig.journal.bytes() <= limits.max_bytes, "{}", rig.journal.bytes());
+    }
+    assert!(rig.journal.bytes() > limits.max_bytes / 2, "the last ones are known");
+    // They give way to what the session needs.
+    let open = "x".repeat(7 << 10);
+    assert_eq!(rig.client_as(&open, r#"{"kind":"open","request":"last"}"#), [format!("> {open}")]);
+    assert!(rig.journal.bytes() <= limits.max_bytes);
 }
