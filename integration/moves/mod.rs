@@ -1,5 +1,6 @@
 //! Sessions that move to another upstream connection while their clients stay.
 
+mod announced;
 mod closing;
 mod draining;
 mod load;

@@ -1,7 +1,8 @@
-//! The connector actor. [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
+//! The connector actor. [`announced`] has the session move when the upstream announces that it closes; [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
 //! the session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
 //! towards the client; [`ending`] ends the connection, and [`yielding`] does so once nothing is in flight.
 
+mod announced;
 mod ending;
 mod overdue;
 mod recovering;
@@ -32,13 +33,13 @@ use crate::{
     event::{Data, Event, Origin, Value},
     failure::{Failure, FailureLocation},
     flow::{
-        AckStatus, AckTracker, Batch, Budget, Cause, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket,
+        AckStatus, AckTracker, Batch, Budget, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket,
         mailbox_room, recycle,
     },
     format_error::FormatError,
     settings::Upstream,
     turn::{Driven, drive},
-    upstream::{DialError, Dialed, Dialing, Lease, Quiet},
+    upstream::{Announced, DialError, Dialed, Dialing, Lease, Quiet},
     wire::{LinkError, Message, Role},
 };
 
@@ -63,6 +64,8 @@ pub struct Connector {
     recovering: Option<Box<Recovering>>,
     /// While the session moves to another connection.
     yielding: Option<Box<Yielding>>,
+    /// Has the session move when the upstream announces the end of the connection.
+    announced: Option<Announced>,
     /// Whether nothing is in flight, for the upstream's monitor.
     quiet: Quiet,
     /// Whether [`Fact::Proved`] has been reported to the supervisor.
@@ -160,6 +163,7 @@ impl Connector {
                 .then(Box::default),
             recovering: links.has_journal.then(Box::default),
             yielding: None,
+            announced: links.announced,
             quiet: links.quiet,
             proved: false,
             dialing: None,
@@ -334,14 +338,14 @@ impl Connector {
 
     /// Adds the data to the batch, as a reply or as a push.
     fn data(&mut self, data: Data) {
+        if let Some(delivers) = self.announcement(&data) {
+            return self.announced(data, delivers);
+        }
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
         match self.exchange.reply(key.as_ref()) {
             ReplyMatch::Reply(ticket, correlation) => self.answer(data, ticket, Kind::Reply, correlation),
-            ReplyMatch::Push => {
-                let ticket = self.tracker.issue(Cause::Push);
-                self.answer(data, ticket, Kind::Push, None);
-            }
+            ReplyMatch::Push => self.push(data),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     event::EventNumber,
     failure::Failure,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
-    upstream::{Destination, Dialed, Dialing, Quiet},
+    upstream::{Announced, Destination, Dialed, Dialing, Quiet},
     wire::CloseFrame,
 };
 
@@ -51,6 +51,8 @@ pub struct ConnectorLinks {
     pub is_gated: bool,
     /// Whether the connector reads and sends nothing before [`Lend`](super::Lend).
     pub has_journal: bool,
+    /// Has the session move when the upstream announces the end of the connection; `None` if it cannot move.
+    pub announced: Option<Announced>,
     /// Where the connector records whether nothing is in flight.
     pub quiet: Quiet,
 }

@@ -13,6 +13,7 @@ use crate::{
     settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
+    upstream::Announced,
 };
 
 /// A pipeline of one session.
@@ -26,6 +27,8 @@ pub struct Pipeline {
     tracker: Arc<AckTracker>,
     /// Whether the program writes to port `journal`.
     uses_journal: bool,
+    /// Where messages for port `move` go; `None` if the program has none, or the session cannot move.
+    announced: Option<Announced>,
 }
 
 impl Drop for Pipeline {
@@ -39,20 +42,21 @@ impl Drop for Pipeline {
 
 impl Pipeline {
     /// Starts a pipeline. Port `out` leads to `out`, ports `reply` and `err` to the session, `to_session`.
-    /// `room` is the capacity of the pipeline's mailbox in messages.
+    /// `room` is the capacity of the pipeline's mailbox in messages. `announced` has the session move.
     pub fn start(
         settings: &Arc<settings::Pipeline>,
         stage: Option<Box<dyn Stage>>,
         out: Output,
         to_session: Edge<DataMessage>,
         tracker: Arc<AckTracker>,
-        room: usize,
+        (room, announced): (usize, Option<Announced>),
     ) -> Addr<Self> {
         let settings = Arc::clone(settings);
         Self::create(|ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(room);
             let uses_journal = settings.program.uses_port(Port::Journal);
-            Self { settings, stage, out, to_session, tracker, uses_journal }
+            let announced = announced.filter(|_| settings.program.uses_port(Port::Move));
+            Self { settings, stage, out, to_session, tracker, uses_journal, announced }
         })
     }
 
@@ -70,6 +74,9 @@ impl Pipeline {
                 true => classified(&mut outputs, kind).map_err(|error| error.to_string()),
                 false => Ok(class),
             });
+            if let (Ok(_), Some(announced)) = (&result, &self.announced) {
+                announce(&mut outputs, announced);
+            }
             match (result, error_event) {
                 (Ok(class), _) => sorted.take(&mut outputs, kind, (ticket, permit, class)),
                 (Err(error), Some(event)) => {
@@ -141,8 +148,8 @@ impl Sorted {
                 Port::Err => (&mut self.to_session, kind.rejected()),
                 Port::Reply if kind == Kind::Request => (&mut self.to_session, Kind::Reply),
                 Port::Reply => (&mut self.to_session, kind),
-                // The outputs have no class any more.
-                Port::Journal => {
+                // They have been taken out before, where they have an effect.
+                Port::Journal | Port::Move => {
                     ticket.settle(AckStatus::Dropped);
                     continue;
                 }
@@ -163,6 +170,15 @@ fn classified(
     }
     outputs.retain(|(port, _)| *port != Port::Journal);
     Ok(None)
+}
+
+/// Has the session move if an output is for port `move`.
+fn announce(outputs: &mut Vec<(Port, Event)>, announced: &Announced) {
+    let before = outputs.len();
+    outputs.retain(|(port, _)| *port != Port::Move);
+    if outputs.len() < before {
+        announced.leave();
+    }
 }
 
 fn copy(ticket: &Ticket, permit: Option<&Permit>, event: &Event) -> (Ticket, Option<Permit>) {

@@ -9,6 +9,7 @@ use super::{Attach, Output, Pipeline, Stage};
 use crate::{
     flow::{AckTracker, DataMessage, Edge, mailbox_room},
     settings::{self, Route},
+    upstream::Announced,
 };
 
 /// Starts chains of pipelines for one session.
@@ -20,6 +21,8 @@ pub struct PipelineChain<'a> {
     pub to_session: &'a Edge<DataMessage>,
     /// Maximum number of bytes of events in the chain.
     pub room: usize,
+    /// Has the session move when a pipeline says that the upstream announces the end of the connection.
+    pub announced: Option<&'a Announced>,
 }
 
 /// The two ends of a started chain; `None` for a chain without pipelines.
@@ -59,7 +62,8 @@ impl PipelineChain<'_> {
         let program = &pipeline.program;
         let stage = (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>);
         let to_session = self.to_session.clone();
-        Pipeline::start(pipeline, stage, out, to_session, Arc::clone(self.tracker), mailbox_room(self.room))
+        let more = (mailbox_room(self.room), self.announced.cloned());
+        Pipeline::start(pipeline, stage, out, to_session, Arc::clone(self.tracker), more)
     }
 }
 
@@ -74,7 +78,8 @@ impl LazyChain {
     /// The input of the first errors pipeline; `None` when the route has none.
     pub fn head(&mut self, tracker: &Arc<AckTracker>) -> Option<&Edge<DataMessage>> {
         if self.head.is_none() {
-            let chain = PipelineChain { tracker, to_session: &self.to_session, room: self.room };
+            let chain =
+                PipelineChain { tracker, to_session: &self.to_session, room: self.room, announced: None };
             self.head = chain.start(&self.route.errors, Output::Next(self.to_session.clone())).head;
         }
         self.head.as_ref()

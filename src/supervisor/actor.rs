@@ -198,6 +198,7 @@ impl Supervisor {
             has_notices: self.has_notices(),
             is_gated: redial == Some(Redial::Automatic),
             has_journal: redial == Some(Redial::Automatic) && self.has_journal(),
+            announced: self.links.announced.clone().filter(|_| redial == Some(Redial::Automatic)),
             quiet: if is_own { self.quiet.clone() } else { Quiet::new() },
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);

@@ -18,6 +18,7 @@ use crate::{
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
     settings,
+    upstream::Announced,
     wire::CloseFrame,
 };
 
@@ -42,6 +43,8 @@ pub struct SupervisorLinks {
     pub reads_origin: bool,
     /// The pipeline whose program says what the upstream's messages are to the session's journal.
     pub classifier: Option<Arc<settings::Pipeline>>,
+    /// Has the session move when the upstream announces the end of its connection; `None` if it cannot move.
+    pub announced: Option<Announced>,
 }
 
 /// Session → supervisor, control plane: the session drains. Close its connectors, and make the unsettled

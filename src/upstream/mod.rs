@@ -62,7 +62,7 @@ pub use error::DialError;
 pub use key::SessionKey;
 pub use lines::Suppressed;
 pub use monitor::Monitors;
-pub use mover::{Movable, Move, MoveSlot, Quiet};
+pub use mover::{Announced, Movable, Move, MoveSlot, Quiet};
 pub use pacer::Pacer;
 
 use self::{

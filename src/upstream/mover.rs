@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -47,6 +47,17 @@ pub struct Movable {
     id: u64,
 }
 
+/// Has a session move, because the upstream has announced the end of its connection. The session's supervisor and the
+/// actors that read what the upstream sends share it.
+#[derive(Debug, Clone, Default)]
+pub struct Announced(Arc<Mutex<Option<Announcing>>>);
+
+/// The session's connection that can be left.
+struct Announcing {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
 /// Whether a session has nothing in flight to its upstream. Its connector writes it, the monitor reads it.
 #[derive(Debug, Clone)]
 pub struct Quiet(Arc<AtomicBool>);
@@ -84,6 +95,11 @@ impl Upstream {
         leased(match slot.begun.cause {
             Cause::Age => self.shared.pick(key, &[]),
             Cause::Drain => self.shared.pick(key, std::slice::from_ref(from)),
+            // Only this connection may end, so that its endpoint is better than none.
+            Cause::Announced => match self.shared.pick(key, std::slice::from_ref(from)) {
+                Pick::Endpoint(lease) => Pick::Endpoint(lease),
+                Pick::Wait(_) => self.shared.pick(key, &[]),
+            },
             Cause::Rebalance => self.shared.pool().pick_below_share(from, Instant::now()),
         })
     }
@@ -217,6 +233,32 @@ impl Drop for MoveSlot {
 impl std::fmt::Debug for MoveSlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("MoveSlot").field(&self.begun).finish()
+    }
+}
+
+// === impl Announced ===
+
+impl Announced {
+    /// Sets the connection that the session has now.
+    pub fn set(&self, movable: &Movable) {
+        let (shared, id) = (Arc::clone(&movable.shared), movable.id);
+        *lock(&self.0) = Some(Announcing { shared, id });
+    }
+
+    /// Has the session leave its connection. Others than its endpoint are preferred until a probe of that succeeds. A
+    /// connection that has ended has left already, and one that is left is not left twice.
+    pub fn leave(&self) {
+        let announcing = lock(&self.0);
+        let Some(Announcing { shared, id }) = &*announcing else { return };
+        let Some(endpoint) = shared.moves().announce(*id, Instant::now()) else { return };
+        shared.pool().leaving(&endpoint);
+        shared.news.notify_one();
+    }
+}
+
+impl std::fmt::Debug for Announcing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Announcing").field(&self.id).finish()
     }
 }
 

@@ -3,7 +3,7 @@
 //! No clocks are used here: time is passed in. `S` is the way to a session.
 //!
 //! ```text
-//!            endpoint drains, connection is old, endpoint overloaded
+//!            endpoint drains, connection is old or its end announced, endpoint overloaded
 //!   Serving ─────────────────────────────────────────────────────────► Due ─► Moving ─► gone, moved
 //!     ▲                                                                │ ▲      │
 //!     └──────────────────── endpoint is used again ────────────────────┘ └──────┘ stayed
@@ -42,6 +42,8 @@ pub enum Cause {
     Drain,
     /// Its endpoint has more than its share of the sessions.
     Rebalance,
+    /// The upstream has announced the end of the connection.
+    Announced,
 }
 
 /// A move that has begun. [`Moves::ended`] takes it back.
@@ -125,6 +127,8 @@ struct Entry<S> {
     old_at: Option<Instant>,
     wish: Option<(Instant, Cause)>,
     is_moving: bool,
+    /// The upstream has announced the end of its connection.
+    is_announced: bool,
     passes: u32,
     attempts: u32,
 }
@@ -135,6 +139,7 @@ impl std::fmt::Display for Cause {
             Self::Age => "age",
             Self::Drain => "drain",
             Self::Rebalance => "rebalance",
+            Self::Announced => "announced",
         })
     }
 }
@@ -170,7 +175,16 @@ impl<S: Clone> Moves<S> {
         let id = self.last_id;
         let endpoint = Arc::clone(endpoint);
         let drains = self.source(&endpoint).is_some();
-        let entry = Entry { session, endpoint, old_at, wish: None, is_moving: false, passes: 0, attempts: 0 };
+        let entry = Entry {
+            session,
+            endpoint,
+            old_at,
+            wish: None,
+            is_moving: false,
+            is_announced: false,
+            passes: 0,
+            attempts: 0,
+        };
         self.entries.insert(id, entry);
         self.set_wish(id, if drains { Some((now, Cause::Drain)) } else { age(old_at) });
         id
@@ -184,6 +198,18 @@ impl<S: Clone> Moves<S> {
             self.entries.shrink_to_fit();
         }
         removed.is_some_and(|entry| self.is_source(&entry.endpoint))
+    }
+
+    /// The upstream has announced the end of the session's connection: it moves when its turn comes. Returns its endpoint;
+    /// `None` if that is known already, or the connection has ended.
+    pub fn announce(&mut self, id: u64, now: Instant) -> Option<Arc<Endpoint>> {
+        let entry = self.entries.get_mut(&id)?;
+        if std::mem::replace(&mut entry.is_announced, true) {
+            return None;
+        }
+        let endpoint = Arc::clone(&entry.endpoint);
+        self.set_wish(id, Some((now, Cause::Announced)));
+        Some(endpoint)
     }
 
     /// Whether the session is the next one to move.
@@ -214,7 +240,7 @@ impl<S: Clone> Moves<S> {
         let over: Vec<_> = self.sources.extract_if(.., |source| is_over(source)).collect();
         let mut reports = Vec::new();
         for source in over {
-            self.wish_all(&source.endpoint, |entry| age(entry.old_at));
+            self.wish_all(&source.endpoint, |entry| entry.own_wish(now));
             let is_empty = source.endpoint.sessions() == 0;
             reports.push(if is_empty { Report::Drained(source) } else { Report::Resumed(source) });
         }
@@ -321,7 +347,7 @@ impl<S: Clone> Moves<S> {
         let wish = match outcome {
             Outcome::Moved => None,
             Outcome::Stayed if drains => Some((later, Cause::Drain)),
-            Outcome::Stayed => entry.old_at.map(|old_at| (old_at.max(later), Cause::Age)),
+            Outcome::Stayed => entry.own_wish(later),
         };
         self.set_wish(begun.id, wish);
     }
@@ -369,6 +395,16 @@ impl<S: Clone> Default for Moves<S> {
 
 fn age(old_at: Option<Instant>) -> Option<(Instant, Cause)> {
     old_at.map(|old_at| (old_at, Cause::Age))
+}
+
+impl<S> Entry<S> {
+    /// When it moves because of its connection, at `earliest` or later.
+    fn own_wish(&self, earliest: Instant) -> Option<(Instant, Cause)> {
+        if self.is_announced {
+            return Some((earliest, Cause::Announced));
+        }
+        self.old_at.map(|old_at| (old_at.max(earliest), Cause::Age))
+    }
 }
 
 /// The pause after that many attempts.

@@ -18,7 +18,7 @@ use crate::{
     session::{self, FirstData, Parts, Session, SupervisorEdge},
     settings::Route,
     supervisor::{self, Supervisor},
-    upstream::{DialPlan, First},
+    upstream::{Announced, DialPlan, First},
 };
 
 /// The upstream side of a new session, before its actors start.
@@ -50,7 +50,7 @@ fn link_actors(
     let to_session = Edge::rare(session);
     let replies_errors = route.replies_errors();
     let errors = LazyChain::new(route, &to_session, errors_room(room, route));
-    let chain = PipelineChain { tracker, to_session: &to_session, room };
+    let chain = PipelineChain { tracker, to_session: &to_session, room, announced: None };
     let Some(UpstreamStart { plan, first }) = upstream_start else {
         let incoming = chain.start(&route.incoming, Output::End);
         let incoming = incoming.head.map_or(Output::End, Output::Next);
@@ -63,12 +63,13 @@ fn link_actors(
             first_data: None,
         };
     };
-    let chain = PipelineChain { room: room + plan.settings().limits.buffer, ..chain };
+    let announced = route.moves().then(Announced::default);
+    let room_of_both = room + plan.settings().limits.buffer;
+    let chain = PipelineChain { room: room_of_both, announced: announced.as_ref(), ..chain };
     let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
     let key = plan.key.clone();
     let first_data = key.is_awaited().then(|| -> FirstData { Box::new(move |data| key.take(data)) });
-    let (own, path) = (Arc::clone(plan.upstream()), plan.path.clone());
-    let is_own: IsOwnUrl = Rc::new(move |url| own.is_own(url, &path));
+    let is_own = is_own(&plan);
     let budget = Budget::new(plan.settings().limits.buffer, global_budget);
     let mut incoming = Output::End;
     let supervisor = Supervisor::start(
@@ -89,6 +90,7 @@ fn link_actors(
                 replies_errors,
                 reads_origin: route.reads_origin(),
                 classifier: route.classifier().cloned(),
+                announced: announced.clone(),
             }
         },
         room,
@@ -96,6 +98,12 @@ fn link_actors(
     let supervisor = SupervisorEdge { over: Edge::to(&supervisor), stop_upstream: Edge::rare(&supervisor) };
     let (supervisor, upstream_budget) = (Some(supervisor), Some(budget));
     session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors, first_data }
+}
+
+/// Whether a URL is that of the route's own upstream.
+fn is_own(plan: &DialPlan) -> IsOwnUrl {
+    let (own, path) = (Arc::clone(plan.upstream()), plan.path.clone());
+    Rc::new(move |url| own.is_own(url, &path))
 }
 
 /// The mailbox capacity for error events, in bytes of budget. It allows all events to fail at once: those in

@@ -71,6 +71,7 @@ impl Rig {
             replies_errors: true,
             reads_origin: false,
             classifier: None,
+            announced: None,
         };
         let supervisor = Supervisor::start(plan, first, |_| links, 64 << 10);
         Self {

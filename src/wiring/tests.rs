@@ -279,7 +279,8 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
             let to_session = Edge::rare(session);
             let errors = LazyChain::new(&route, &to_session, room);
             let out = Output::End;
-            let pipeline = Pipeline::start(&route.incoming[0], Some(stage), out, to_session, tracker, room);
+            let pipeline =
+                Pipeline::start(&route.incoming[0], Some(stage), out, to_session, tracker, (room, None));
             session::SessionLinks {
                 incoming: Output::Next(Edge::to(&pipeline)),
                 errors,

@@ -37,7 +37,7 @@ mod statement;
 
 pub use self::class::{ClientClass, Named, UpstreamClass};
 pub use self::journal::{Journal, Recovery};
-pub use self::json::{Pattern, PatternError, Patterns, Test};
+pub use self::json::{Pattern, PatternError, Patterns, Recognizer, Test};
 pub use self::outcome::{
     Broken, ClientStep, Failure, Gap, GapEntry, Heartbeat, Loss, Lost, Message, Missing, Offline, Output,
     Reason, UpstreamStep,

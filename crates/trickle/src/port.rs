@@ -11,11 +11,13 @@ pub enum Port {
     Reply,
     /// The session's journal: what the event is, so that the session can continue on another connection.
     Journal,
+    /// The session: the upstream announces the end of its connection, so that the session moves to another one.
+    Move,
 }
 
 impl Port {
     /// All ports, in the order in which error texts list them.
-    pub const ALL: [Self; 4] = [Self::Out, Self::Err, Self::Reply, Self::Journal];
+    pub const ALL: [Self; 5] = [Self::Out, Self::Err, Self::Reply, Self::Journal, Self::Move];
 
     /// The name in programs.
     pub fn name(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Port {
             Self::Err => "err",
             Self::Reply => "reply",
             Self::Journal => "journal",
+            Self::Move => "move",
         }
     }
 }

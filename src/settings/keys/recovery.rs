@@ -80,6 +80,10 @@ static DATA: Section = list(&[
     ],
 ]);
 
+/// A table in `move.on_message`.
+pub(super) static MOVE_MESSAGE: Section =
+    list(&[WHEN_KEY, &[key("deliver", Kind::Flag, Preset::Flag(false))]]);
+
 /// The values by which a message is recognised.
 const WHEN_KEY: &[Key] = &[key("when", Kind::Tests, Preset::Required)];
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Key, Kind, Preset, Section, Shape, auth::AUTH, recovery::RECOVERY};
+use super::{
+    Key, Kind, Preset, Section, Shape,
+    auth::AUTH,
+    recovery::{MOVE_MESSAGE, RECOVERY},
+};
 use crate::processor::Side;
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -339,6 +343,7 @@ pub(crate) static SECTIONS: [Section; 10] = [
                 key("max_age_jitter", Kind::Count(0, 100), Preset::Count(10)),
                 key("move.rate", Kind::Count(1, RESTARTS_MAX), Preset::Count(200)),
                 key("move.grace", GRACE, Preset::Text("2s")),
+                key("move.on_message", Kind::Tables(&MOVE_MESSAGE), Preset::Absent),
                 key("rebalance.min_sessions", Kind::Count(0, SESSIONS_MAX), Preset::Count(0)),
                 key("rebalance.max_share", Kind::Count(101, SHARE_MAX), Preset::Count(120)),
                 key("on_upstream_close.pass", Kind::CloseCodes, Preset::Ranges(&["4000-4999", "1008"])),

@@ -6,12 +6,13 @@ use crate::{policy::HashKey, settings::read::Section};
 /// Keys of which one begins the description of a protocol.
 const DESCRIPTIONS: [&str; 3] = ["recovery.preset", "recovery.hello", "recovery.open"];
 /// Keys about new connections to a route's own upstream.
-const OF_RESTARTS: [&str; 7] = [
+const OF_RESTARTS: [&str; 8] = [
     "on_give_up",
     "max_age",
     "max_age_jitter",
     "move.rate",
     "move.grace",
+    "move.on_message",
     "rebalance.min_sessions",
     "rebalance.max_share",
 ];

@@ -34,7 +34,11 @@ impl Supervisor {
     pub(super) fn join_moves(&mut self, endpoint: &Arc<Endpoint>, ctx: &Context<Self>) {
         if self.links.keeps_client {
             let session = Edge::rare(&ctx.address());
-            self.movable = Some(self.plan.upstream().movable(endpoint, session, &self.quiet));
+            let movable = self.plan.upstream().movable(endpoint, session, &self.quiet);
+            if let Some(announced) = &self.links.announced {
+                announced.set(&movable);
+            }
+            self.movable = Some(movable);
         }
     }
 
@@ -51,8 +55,9 @@ impl Supervisor {
         let Some(lease) = self.plan.upstream().pick_for_move(&slot, self.plan.key.get()) else {
             return self.log_stay(slot.cause(), "no endpoint takes it");
         };
-        // An old connection may be replaced by one to the same endpoint.
-        let besides = (slot.cause() != Cause::Age).then(|| Arc::clone(slot.from()));
+        // An old connection, or one whose end was announced, may be replaced by one to the same endpoint.
+        let may_stay = matches!(slot.cause(), Cause::Age | Cause::Announced);
+        let besides = (!may_stay).then(|| Arc::clone(slot.from()));
         let cause = slot.cause();
         if self.moving.begin(Place { slot, switched: None }).is_ok() {
             let dialing = wrap_future(self.plan.dial_besides(lease, besides));

@@ -178,6 +178,7 @@ enum Step {
     Remove(usize),
     Sources(bool, bool),
     Rebalance(usize),
+    Announce(usize),
     Begin,
     End(usize, bool),
     Pass(u64),
@@ -189,11 +190,18 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(Step::Remove),
         1 => any::<(bool, bool)>().prop_map(|(one, two)| Step::Sources(one, two)),
         1 => (0..4_usize).prop_map(Step::Rebalance),
+        1 => any::<usize>().prop_map(Step::Announce),
         6 => Just(Step::Begin),
         3 => any::<(usize, bool)>().prop_map(|(at, moved)| Step::End(at, moved)),
         3 => (0..800_u64).prop_map(Step::Pass),
     ];
     proptest::collection::vec(step, 0..200)
+}
+
+/// Announces the end of a session's connection. Returns the session.
+fn announce(moves: &mut Moves<u64>, id: u64, now: Instant) -> u64 {
+    moves.announce(id, now);
+    id
 }
 
 /// The largest number of these times within one second.
@@ -213,13 +221,13 @@ proptest! {
         let (endpoints, _leases): (Vec<_>, Vec<_>) = (0..2).map(|number| endpoint(number, 1)).unzip();
         let mut draining = [false; 2];
         let (mut ids, mut running, mut begins) = (Vec::new(), Vec::new(), Vec::new());
-        let mut wanted = 0;
+        let (mut wanted, mut announced) = (0, HashSet::new());
         for step in steps {
             match step {
                 Step::Add(at, age) => {
                     let old_at = age.map(|age| now + MS * age as u32);
-                    let session = ids.len() as u64;
-                    ids.push((moves.add(&endpoints[at], session, old_at, now), at, old_at));
+                    let id = moves.add(&endpoints[at], ids.len() as u64, old_at, now);
+                    ids.push((id, at, old_at));
                 }
                 Step::Remove(at) if !ids.is_empty() => _ = moves.remove(ids[at % ids.len()].0),
                 Step::Sources(one, two) => {
@@ -231,6 +239,9 @@ proptest! {
                     wanted += count;
                     moves.rebalance(&endpoints[0], count, now);
                 }
+                Step::Announce(at) if !ids.is_empty() => {
+                    announced.insert(announce(&mut moves, ids[at % ids.len()].0, now));
+                }
                 Step::Begin => {
                     for (begun, session) in begin(&mut moves, now, rate, |session| session % busy == 0) {
                         let (id, at, old_at) = ids[session as usize];
@@ -239,6 +250,7 @@ proptest! {
                         match begun.cause {
                             Cause::Age => prop_assert!(old_at.is_some_and(|old_at| old_at <= now)),
                             Cause::Drain => prop_assert!(draining[at]),
+                            Cause::Announced => prop_assert!(announced.contains(&id)),
                             Cause::Rebalance => {
                                 prop_assert!(at == 0 && wanted > 0);
                                 wanted -= 1;
@@ -260,10 +272,44 @@ proptest! {
             }
         }
         prop_assert!(most_within_a_second(&begins) <= rate as usize + 1);
-        for begun in running {
-            moves.ended(&begun, Outcome::Moved, now);
-        }
+        running.iter().for_each(|begun| moves.ended(begun, Outcome::Moved, now));
         ids.iter().for_each(|(id, ..)| _ = moves.remove(*id));
         prop_assert!(moves.rebalancing == 0 && moves.due.is_empty() && moves.running == 0);
     }
+}
+
+#[test]
+fn a_session_whose_end_is_announced_moves_once_and_is_tried_again() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (of_it, _leases) = endpoint(1, 2);
+    let (leaving, staying) =
+        (moves.add(&of_it, 1, Some(start + 60 * SECOND), start), moves.add(&of_it, 2, None, start));
+    assert!(matches!(moves.announce(leaving, start), Some(endpoint) if Arc::ptr_eq(&endpoint, &of_it)));
+    assert!(moves.announce(leaving, start).is_none(), "it is known");
+    let begun = begin(&mut moves, start, 10, |_| true);
+    let [(one, 1)] = &begun[..] else { panic!("{begun:?}") };
+    assert_eq!(one.cause, Cause::Announced);
+    moves.ended(one, Outcome::Stayed, start);
+    let later = begin(&mut moves, start + 2 * SECOND, 10, |_| true);
+    let [(one, 1)] = &later[..] else { panic!("{later:?}") };
+    assert_eq!(one.cause, Cause::Announced, "the upstream ends the connection, whatever its age");
+    moves.remove(leaving);
+    moves.ended(one, Outcome::Moved, start + 2 * SECOND);
+    assert!(moves.announce(leaving, start).is_none(), "the connection has ended");
+    assert!(matches!(moves.next(start + 99 * SECOND, 10, |_| true), Next::Never), "the other one stays");
+    moves.remove(staying);
+}
+
+/// An announcement during a move counts if the session stays.
+#[test]
+fn an_end_that_is_announced_during_a_move_is_not_forgotten() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (of_it, _leases) = endpoint(1, 1);
+    let id = moves.add(&of_it, 1, Some(start), start);
+    let begun = begin(&mut moves, start, 10, |_| true);
+    assert_eq!(begun[0].0.cause, Cause::Age);
+    assert!(moves.announce(id, start).is_some());
+    moves.ended(&begun[0].0, Outcome::Stayed, start);
+    let begun = begin(&mut moves, start + 2 * SECOND, 10, |_| true);
+    assert_eq!(begun[0].0.cause, Cause::Announced);
 }

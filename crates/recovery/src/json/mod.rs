@@ -2,12 +2,14 @@
 
 pub(crate) mod path;
 mod pattern;
+mod recognizer;
 pub(crate) mod scan;
 
 use bytes::Bytes;
 
 use self::pattern::{Compiled, Needs, Paths, Scanned};
 pub use self::pattern::{Pattern, PatternError, Test};
+pub use self::recognizer::Recognizer;
 use crate::kind::{Cursor, Dialect, FromClient, FromUpstream, Id, Located, Open, Slot, Verdict};
 
 /// The kinds of messages of a JSON protocol. In each list the first pattern that holds counts.

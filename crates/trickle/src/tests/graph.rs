@@ -54,6 +54,15 @@ fn port_journal_is_next_to_port_out() {
 }
 
 #[test]
+fn port_move_is_no_keyword() {
+    let text = "select event from in where event.bye into move; select event from in into out;";
+    assert_eq!(run(text, r#"{"bye":true}"#), "move: {\"bye\":true}\n{\"bye\":true}");
+    assert!(program(text).uses_port(Port::Move) && !program(text).uses_port(Port::Journal));
+    let patch = r#"select patch event of move "a" => "b" end from in into move;"#;
+    assert_eq!(run(patch, r#"{"a":1}"#), "move: {\"b\":1}");
+}
+
+#[test]
 fn outputs_have_the_order_of_statements() {
     let text = r#"
         create stream late; create stream twice;

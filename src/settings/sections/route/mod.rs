@@ -273,6 +273,11 @@ impl Route {
         self.pipelines().any(|pipeline| pipeline.program.reads_origin())
     }
 
+    /// Whether a session moves to another connection when the upstream announces the end of its connection.
+    pub fn moves(&self) -> bool {
+        self.upstream.is_some() && self.keeps_client() && !self.routed_by_url
+    }
+
     /// The outgoing pipeline that classifies the upstream's messages for the session's journal.
     pub fn classifier(&self) -> Option<&Arc<Pipeline>> {
         self.outgoing.first().filter(|pipeline| pipeline.program.uses_port(Port::Journal))

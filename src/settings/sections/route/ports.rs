@@ -1,4 +1,4 @@
-//! Checks which pipelines of a route write to port `journal`.
+//! Checks which pipelines of a route write to the ports `journal` and `move`.
 //!
 //! The journal of a session reads messages as the upstream gets and sends them. So the pipeline that says what they are
 //! has to be the one next to the upstream.
@@ -19,7 +19,7 @@ pub(super) fn check(section: &Section<'_>, route: &Route) {
         return;
     }
     for (key, list) in lists {
-        if let Some(text) = misplaced(key, list, route) {
+        for text in misplaced(key, list, route).into_iter().chain(idle_move(key, list, route)) {
             section.problem(key, text);
         }
     }
@@ -40,6 +40,23 @@ pub(super) fn check(section: &Section<'_>, route: &Route) {
 
 fn uses_journal(pipeline: &Arc<Pipeline>) -> bool {
     pipeline.program.uses_port(Port::Journal)
+}
+
+/// Why a pipeline of the list writes to port `move` without effect; `None` if none does.
+fn idle_move(key: &str, list: &[Arc<Pipeline>], route: &Route) -> Option<String> {
+    let pipeline = list.iter().find(|pipeline| pipeline.program.uses_port(Port::Move))?;
+    let why = match key {
+        "outgoing" if route.moves() => return None,
+        "outgoing" if route.routed_by_url => {
+            "and its sessions do not move: programs choose the server of each event ($url)"
+        }
+        "outgoing" if route.upstream.is_some() => {
+            "and its sessions do not move: the route closes the client when the connection is lost; a route keeps it with \
+             on_upstream_loss = \"keep\" or stateless = true"
+        }
+        _ => "which takes messages of the upstream",
+    };
+    Some(format!("pipeline {} writes to port move, {why}", quoted(&pipeline.name)))
 }
 
 /// Why a pipeline of the list writes to port `journal` without effect; `None` if none does.

@@ -35,6 +35,7 @@ pub use self::{
     exchange::ExchangeMode,
     file::{EndpointsFile, EndpointsFileError},
     headers::{AddedHeaders, HostHeader},
+    moves::MoveMessages,
     recovery::RecoveryConfig,
     restart::Restart,
     url::{UpstreamUrl, UrlError, UrlParts},
@@ -102,6 +103,8 @@ pub struct Upstream {
     pub pool: PoolPolicy,
     /// When sessions move to another connection.
     pub moves: MovePolicy,
+    /// The messages by which the upstream announces the end of a connection.
+    pub move_messages: Option<Arc<MoveMessages>>,
     /// The close codes of the upstream that are passed on to the client.
     pub on_upstream_close: OnEnd,
     /// The refusals of a reconnect that close the client.
@@ -166,6 +169,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
         restart: Arc::new(restart::read(section)),
         pool: pool::read(section, fixed.filter(|_| !may_grow)),
         moves: moves::read(section),
+        move_messages: moves::messages(section),
         on_upstream_close: on_end::read(section, "on_upstream_close"),
         on_refused: on_end::read(section, "on_refused"),
         on_give_up: if section.chooses("on_give_up", "close") { OnGiveUp::Close } else { OnGiveUp::Keep },

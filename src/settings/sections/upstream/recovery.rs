@@ -207,9 +207,7 @@ fn patterns(section: &Section<'_>) -> Option<Patterns> {
 /// A pattern; `None` when one of its keys is wrong.
 fn pattern(item: &Item<'_>) -> Option<Pattern> {
     let Item::Table(table) = item else { return None };
-    let tests = table.read("when", tests)?;
-    let mut pattern =
-        tests.into_iter().fold(Pattern::default(), |pattern, (path, test)| pattern.and(&path, test));
+    let mut pattern = recognising(table)?;
     let setters: [(&str, SetPath); 6] = [
         ("id", Pattern::id),
         ("request", Pattern::request),
@@ -236,6 +234,12 @@ fn pattern(item: &Item<'_>) -> Option<Pattern> {
         pattern = pattern.numbered();
     }
     Some(pattern)
+}
+
+/// A pattern with the tests of `when`; `None` when they are wrong.
+pub(super) fn recognising(table: &Section<'_>) -> Option<Pattern> {
+    let tests = table.read("when", tests)?;
+    Some(tests.into_iter().fold(Pattern::default(), |pattern, (path, test)| pattern.and(&path, test)))
 }
 
 /// Whether a key without a valid value is wrong: it is set, or required.

@@ -426,3 +426,21 @@ fn port_journal_needs_the_preset_and_the_place_next_to_the_upstream() {
         + closing;
     load(&text, &[]).unwrap();
 }
+
+#[test]
+fn port_move_needs_sessions_that_move() {
+    let with_move = |route: &str| {
+        let program = "[pipeline.leaves]\nsource = \"select event from in into move;\"\n[[route]]";
+        MINIMAL.replace("[[route]]", program) + route
+    };
+    load(&with_move("stateless = true\noutgoing = [\"pass\", \"leaves\", \"pass\"]"), &[]).unwrap();
+    let wrong = [
+        ("stateless = true\nincoming = [\"leaves\"]", "which takes messages of the upstream"),
+        ("stateless = true\nerrors = [\"leaves\"]", "which takes messages of the upstream"),
+        ("outgoing = [\"leaves\"]", "and its sessions do not move: the route closes the client"),
+    ];
+    for (route, expected) in wrong {
+        let expected = format!("pipeline \"leaves\" writes to port move, {expected}");
+        expect_one(&problems(&with_move(route), &[]), route, &expected);
+    }
+}

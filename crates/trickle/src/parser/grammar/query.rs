@@ -113,7 +113,11 @@ impl Parser<'_> {
         if goes_on && self.is_any_word(&AFTER_STREAM) {
             return Err(self.expected(what));
         }
-        let stream = self.name(if matches!(self.peek(), Token::Word(_)) { "a stream" } else { what })?;
+        // `move` begins an operation of a patch, and is a port too.
+        let stream = match self.is_any_word(&["move"]) {
+            true => self.key("a stream")?,
+            false => self.name(if matches!(self.peek(), Token::Word(_)) { "a stream" } else { what })?,
+        };
         let port = if self.eat("/") { Some(self.key("the name of a port")?) } else { None };
         Ok(StreamRef { stream, port })
     }

@@ -1,0 +1,39 @@
+//! Messages by which the upstream announces the end of the connection (`move.on_message`).
+
+use super::Connector;
+use crate::{
+    event::{Data, Value},
+    flow::{AckStatus, Cause, Kind},
+};
+
+impl Connector {
+    /// Whether the data announces the end of the connection: `Some(true)` if the client gets it nevertheless. On a route
+    /// whose sessions cannot move, it is data like any other.
+    pub(super) fn announcement(&self, data: &Data) -> Option<bool> {
+        self.announced.as_ref()?;
+        let messages = self.upstream.move_messages.as_ref()?;
+        match data {
+            Data::Json(text) => messages.find(text.as_text().as_bytes()),
+            Data::Value(Value::String(text)) => messages.find(text.as_bytes()),
+            Data::Value(Value::Bytes(bytes)) => messages.find(bytes),
+            Data::Value(value) => messages.find(value.to_json().as_bytes()),
+        }
+    }
+
+    /// Has the session move. The message answers no event.
+    pub(super) fn announced(&mut self, data: Data, delivers: bool) {
+        if let Some(announced) = &self.announced {
+            announced.leave();
+        }
+        match delivers {
+            true => self.push(data),
+            false => self.tracker.issue(Cause::Push).settle(AckStatus::Dropped),
+        }
+    }
+
+    /// Adds data to the batch that answers no event.
+    pub(super) fn push(&mut self, data: Data) {
+        let ticket = self.tracker.issue(Cause::Push);
+        self.answer(data, ticket, Kind::Push, None);
+    }
+}
