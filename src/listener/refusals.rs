@@ -147,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_each_kind_once() {
+        let docs = include_str!("../../docs/closing.md");
+        let part =
+            docs.split("## When a handshake is refused").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows = part.unwrap().lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+        let listed: Vec<_> = rows.map(|(label, _)| label).filter(|label| *label != "kind").collect();
+        assert_eq!(listed, RefusalKind::ALL.map(RefusalKind::label));
+    }
+
+    #[test]
     fn a_status_has_a_kind() {
         for (status, kind) in [
             (400, RefusalKind::Request),
