@@ -7,7 +7,9 @@ fn a_client_gets_the_certificate_for_its_name() {
     let (upstream, authority) = (TestUpstream::echo(), Authority::new());
     let [first, wild, chat] = [&["first.test", "127.0.0.1"][..], &["*.a.test"], &["chat.a.test", "b.test"]]
         .map(|names| authority.issue(&Leaf::new(names)));
-    let proxy = Proxy::start(&settings(&upstream, &[&first, &wild, &chat])).expect("client refused");
+    let proxy = Proxy::start(&settings(&upstream, &[&first, &wild, &chat]))
+        .expect("client refused")
+        .expect("client closed before its request");
     for (name, expected) in [
         ("first.test", "first.test 127.0.0.1"),
         ("x.a.test", "*.a.test"),
@@ -31,7 +33,9 @@ fn a_client_gets_the_certificate_for_its_name() {
 fn a_client_is_served_without_alpn_and_with_http_1_1_among_others() {
     let (upstream, authority) = (TestUpstream::echo(), Authority::new());
     let issued = authority.issue(&Leaf::new(&["chat.test"]));
-    let proxy = Proxy::start(&settings(&upstream, &[&issued])).expect("client refused");
+    let proxy = Proxy::start(&settings(&upstream, &[&issued]))
+        .expect("client refused")
+        .expect("client closed before its request");
     for (offered, agreed) in
         [(&[][..], None), (&["h2", "http/1.1"], Some(&b"http/1.1"[..])), (&["http/1.1"], Some(b"http/1.1"))]
     {
@@ -53,7 +57,7 @@ fn tls_1_2_can_be_refused() {
     let (upstream, authority) = (TestUpstream::echo(), Authority::new());
     let issued = authority.issue(&Leaf::new(&["chat.test"]));
     let settings = settings(&upstream, &[&issued]).with(r#"listener.ws.tls.min_version = "1.3""#);
-    let proxy = Proxy::start(&settings).expect("client refused");
+    let proxy = Proxy::start(&settings).expect("client refused").expect("client closed before its request");
     let error = secure(authority.client(None, &[&TLS12]), proxy.addr(), "chat.test").unwrap_err();
     assert!(error.to_string().contains("ProtocolVersion"), "{error}");
     assert_eq!(ask(&mut open(&proxy, &authority, "chat.test"), "hello"), "hello");

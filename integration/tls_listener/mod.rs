@@ -128,7 +128,7 @@ fn a_route_is_chosen_by_the_name_in_the_handshake() {
     let settings = with_certificates(Settings::request(&upstream.url()), &[&issued])
         .on_route(r#"match = { path = "/", tls_name = "*.a.test" }"#)
         .route(&[r#"name = "status""#, r#"answer = { body = "plain" }"#, r#"match.tls_name = "b.test""#]);
-    let proxy = Proxy::start(&settings).expect("client refused");
+    let proxy = Proxy::start(&settings).expect("client refused").expect("client closed before its request");
     let connect = |name| secure(authority.client(None, ANY_TLS), proxy.addr(), name).unwrap();
     assert_eq!(ask(&mut shaken(connect("x.a.test")).unwrap(), "hello"), "hello");
     let error = shaken(connect("b.test")).unwrap_err();
@@ -146,7 +146,7 @@ fn answers_end_with_close_notify() {
     let settings = settings(&upstream, &[&issued])
         .on_route(r#"path = "/ws""#)
         .route(&[r#"name = "status""#, r#"answer = { body = "plain" }"#]);
-    let proxy = Proxy::start(&settings).expect("client refused");
+    let proxy = Proxy::start(&settings).expect("client refused").expect("client closed before its request");
     // The library reports an end without close_notify as an error.
     let text = answered(secure(authority.client(None, ANY_TLS), proxy.addr(), "chat.test").unwrap()).unwrap();
     assert!(text.starts_with("HTTP/1.1 200 OK") && text.ends_with("plain"), "{text}");

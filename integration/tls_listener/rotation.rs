@@ -93,7 +93,7 @@ fn the_roots_of_clients_are_read_again() {
     let issued = servers.issue(&Leaf::new(&["chat.test"]));
     let settings =
         settings(&upstream, &[&issued]).with(&format!("listener.ws.tls.client_ca = {:?}", before.file()));
-    let proxy = Proxy::start(&settings).expect("client refused");
+    let proxy = Proxy::start(&settings).expect("client refused").expect("client closed before its request");
     let (old, new) = (before.issue(&Leaf::client("old", &[])), after.issue(&Leaf::client("new", &[])));
     let connects = |identity: &Issued| {
         let config = servers.client(Some(identity), ANY_TLS);

@@ -137,8 +137,7 @@ pub(super) fn accepted(
     answer.finish()
 }
 
-/// Sends the response that accepts the handshake. With TLS, its last bytes may still wait for the socket after the
-/// write, so it is flushed.
+/// Sends the response that accepts the handshake, until no byte of it waits in the stream.
 pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {
     timeout(LINGER, async {
         stream.write_all(answer).await?;

@@ -111,12 +111,17 @@ impl ListenerWorker {
     }
 
     /// Logs that a connection is closed without an answer, as often as [`log_refusal`](Self::log_refusal) does.
-    pub(super) fn log_closed(self: &Rc<Self>, reason: &'static str, peer: SocketAddr) {
-        let kind = RefusalKind::Connection;
-        let total = self.server.refusals.count(kind);
+    pub(super) fn log_closed(
+        self: &Rc<Self>,
+        kind: RefusalKind,
+        reason: &'static str,
+        cause: Option<&str>,
+        peer: SocketAddr,
+    ) {
+        let (total, cause) = (self.server.refusals.count(kind), Cause(cause));
         self.log_throttled(reason, |listener, reason, suppressed| {
             log::warn!(
-                "client closed before its request listener={listener} peer={peer} reason={reason} kind={kind} total={total} suppressed={suppressed}"
+                "client closed before its request listener={listener} peer={peer} reason={reason}{cause} kind={kind} total={total} suppressed={suppressed}"
             );
         });
     }

@@ -142,7 +142,7 @@ impl Handshake {
             Err(_) => Some("PROXY header timeout"),
         };
         match reason {
-            Some(reason) => self.worker.log_closed(reason, self.peer),
+            Some(reason) => self.worker.log_closed(RefusalKind::Connection, reason, None, self.peer),
             None => self.log_disconnect(),
         }
         None
@@ -283,7 +283,7 @@ impl Handshake {
     pub(super) async fn turn_away(self) {
         let refusal = Refusal::from(Full::Handshakes);
         if self.configuration.listener.tls.is_some() {
-            return self.worker.log_refusal(&refusal, self.peer, "-", "-");
+            return self.worker.log_closed(refusal.kind, refusal.text, None, self.peer);
         }
         if self.slot.is_some() {
             return self.refuse(refusal, None).await;

@@ -7,7 +7,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Handshake;
 use crate::{
-    listener::answer::{self, Refusal},
+    listener::{
+        answer::{self, Refusal},
+        refusals::RefusalKind,
+    },
     net::Insecure,
 };
 
@@ -17,14 +20,13 @@ use crate::{
 pub(super) async fn secured(handshake: Handshake, early: &[u8], deadline: Instant) -> Option<Handshake> {
     let Handshake { worker, configuration, stream, tls: _, peer, local, slot, pending } = handshake;
     let server = configuration.listener.tls.clone()?;
-    let timeout = || Refusal::new(StatusCode::REQUEST_TIMEOUT, "TLS handshake timeout");
     let secured = async {
         match early.is_empty() {
             true => stream.secure(&server).await,
             false => Err(Insecure::PlainHttp(stream)),
         }
     };
-    let (stream, refusal) = match timeout_at(deadline, secured).await {
+    match timeout_at(deadline, secured).await {
         Ok(Ok((stream, facts))) => {
             let tls = Some(Arc::new(facts));
             return Some(Handshake { worker, configuration, stream, tls, peer, local, slot, pending });
@@ -32,23 +34,19 @@ pub(super) async fn secured(handshake: Handshake, early: &[u8], deadline: Instan
         Ok(Err(Insecure::PlainHttp(stream))) => {
             let mut refusal = Refusal::new(StatusCode::BAD_REQUEST, "plain HTTP on an address for TLS");
             refusal.note = Some("connect with wss:// or https://");
-            let answer = refusal.answer(true);
-            (Some((stream, answer)), refusal)
+            worker.log_refusal(&refusal, peer, "-", "-");
+            answer::refuse(stream, &refusal.answer(true)).await;
         }
         Ok(Err(Insecure::Failed(error, stream))) => {
-            let refusal = Refusal::new(StatusCode::BAD_REQUEST, "TLS handshake failed");
+            let cause = error.to_string();
+            worker.log_closed(RefusalKind::Connection, "TLS handshake failed", Some(&cause), peer);
             // The alert has been written. The client reads it before the connection ends.
-            (Some((stream, Vec::new())), Refusal { cause: Some(error.to_string()), ..refusal })
+            answer::refuse(stream, &[]).await;
         }
         Ok(Err(Insecure::Gone)) => {
             log::debug!("client gone in the TLS handshake listener={} peer={peer}", worker.state.name);
-            return None;
         }
-        Err(_) => (None, timeout()),
-    };
-    worker.log_refusal(&refusal, peer, "-", "-");
-    if let Some((stream, answer)) = stream {
-        answer::refuse(stream, &answer).await;
+        Err(_) => worker.log_closed(RefusalKind::Timeout, "TLS handshake timeout", None, peer),
     }
     drop((slot, pending));
     None
