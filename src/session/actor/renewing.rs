@@ -75,7 +75,7 @@ impl Session {
         Ok(())
     }
 
-    /// Tells the client that its credential was renewed.
+    /// Sends the acknowledgement of a renewal.
     fn acknowledge(&mut self, ticket: Ticket) {
         let closes_at = self.expiry.as_ref().and_then(|expiry| expiry.closes_at());
         let expires = self.known.as_ref().and_then(|known| known.identity.expires);
