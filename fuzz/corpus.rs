@@ -61,6 +61,11 @@ fn run(target: &str) {
 }
 
 #[test]
+fn chunked() {
+    run("chunked");
+}
+
+#[test]
 fn close() {
     run("close");
 }

@@ -35,6 +35,7 @@ mod faults;
 mod fileless;
 mod first_dial;
 mod floods;
+mod forwarding;
 mod frames;
 mod handshakes;
 mod harness;

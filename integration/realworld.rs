@@ -58,7 +58,8 @@ fn an_mqtt_client_gets_its_messages_despite_a_loss() {
 
 #[test]
 fn a_socket_io_client_connects_sends_5_mb_and_reconnects() {
-    run("socketio", DIRECT_AND_PROXIES);
+    // One more with larger messages, and two whose polling is forwarded.
+    run("socketio", DIRECT_AND_PROXIES + 3);
 }
 
 /// In the scripts of `recovery`, a client keeps its subscriptions while its server is killed twice. Its library must

@@ -11,6 +11,7 @@
 //! router                      selects the route of a request, checks its origin
 //! authenticator, auth         who a client is, by the credential in its request
 //! header_list                 header values that are lists, headers for one connection only
+//! http1                       messages of HTTP/1.1 with bodies, for requests that are forwarded
 //! template                    header values with placeholders for parts of a request
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
@@ -58,6 +59,7 @@ pub mod flow;
 pub mod format;
 pub mod format_error;
 pub mod header_list;
+pub mod http1;
 pub mod listener;
 pub mod log;
 pub mod net;

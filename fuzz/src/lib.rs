@@ -3,6 +3,7 @@
 //! Each body receives arbitrary bytes and panics when a property is violated. The fuzzer calls the bodies
 //! from `targets/`; `corpus.rs`, a test of the proxy, calls them with the inputs in `corpus/`.
 
+pub mod chunked;
 pub mod close;
 pub mod codecs;
 pub mod forwarded;
@@ -18,7 +19,8 @@ mod socket;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
+    ("chunked", chunked::run),
     ("close", close::run),
     ("codecs", codecs::run),
     ("forwarded", forwarded::run),

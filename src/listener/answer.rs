@@ -160,6 +160,15 @@ pub(super) async fn refuse(mut stream: Stream, answer: &[u8]) {
     .await;
 }
 
+/// Closes the connection after a response in a way that lets the client read it, as [`refuse`] does.
+pub(super) async fn end(stream: &mut Stream) {
+    let _ = timeout(LINGER, async {
+        stream.shutdown().await?;
+        discard(stream).await
+    })
+    .await;
+}
+
 /// Reads until the client disconnects or has sent [`LINGER_BYTES`].
 async fn discard(stream: &mut Stream) -> io::Result<()> {
     let mut discarded = 0;

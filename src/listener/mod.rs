@@ -4,7 +4,8 @@
 //! open ─► accept ─► handshake ─► session
 //!                      ├─ proxy_header: the client's address behind a balancer
 //!                      ├─ admission: limits on sessions and addresses
-//!                      └─ router: selects the route of the request
+//!                      ├─ router: selects the route of the request
+//!                      └─ exchange: a request that does not ask for a WebSocket
 //! ```
 //! Each listener is opened and closed alone, and runs on every worker thread. A session stays on the thread
 //! that accepted its connection.
@@ -15,6 +16,7 @@ mod answer;
 mod capacity;
 mod certificates;
 mod configuration;
+mod exchange;
 mod handshake;
 mod log_throttle;
 mod open;

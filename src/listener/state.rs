@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -35,6 +35,8 @@ pub struct ServerState {
     network: Arc<Network>,
     /// How many handshakes were refused.
     pub refusals: RefusalCounts,
+    /// The time from the start of a drain until the sessions that are left are closed.
+    pub drain_time: Duration,
     /// Live sessions, and whether the process is draining.
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
@@ -72,6 +74,7 @@ impl ServerState {
             configurations: Configurations::new(Routing::new(settings, &network, None)),
             network,
             refusals: RefusalCounts::default(),
+            drain_time: settings.drain.window + settings.drain.grace,
             registry,
             next_streams: Mutex::default(),
         })

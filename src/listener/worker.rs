@@ -126,6 +126,17 @@ impl ListenerWorker {
         });
     }
 
+    /// Logs that a client got only a part of an upstream's response, as often as [`log_refusal`](Self::log_refusal) does.
+    pub(super) fn log_incomplete(self: &Rc<Self>, cause: &str, peer: SocketAddr, path: &str, route: &str) {
+        self.log_throttled("response incomplete", |listener, reason, suppressed| {
+            log::warn!(
+                "response cut off listener={listener} peer={peer} path={} route={route} reason={reason} cause={} suppressed={suppressed}",
+                Quoted(path),
+                Quoted(cause)
+            );
+        });
+    }
+
     fn log_throttled(self: &Rc<Self>, reason: &'static str, write: impl FnOnce(&str, Quoted<'_>, u64)) {
         let line = self.state.log_throttle().line(reason, Instant::now());
         match line {

@@ -25,6 +25,7 @@ const MODULES: &[&str] = &[
     "format",
     "format_error",
     "header_list",
+    "http1",
     "listener",
     "log",
     "net",

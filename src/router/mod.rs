@@ -67,8 +67,10 @@ pub struct Pattern {
     pub networks: Box<[IpNet]>,
     /// The name of the TLS handshake; `None` matches all connections, without TLS too.
     pub tls_name: Option<HostPattern>,
-    /// Whether the route matches requests that do not ask for a WebSocket, instead of those that do.
-    pub is_plain: bool,
+    /// Whether the route matches requests that ask for a WebSocket.
+    pub takes_handshakes: bool,
+    /// Whether the route matches requests that do not ask for a WebSocket.
+    pub takes_plain: bool,
 }
 
 /// Why a text is not a pattern.
@@ -134,14 +136,15 @@ impl Pattern {
             subprotocol: None,
             networks,
             tls_name: None,
-            is_plain: false,
+            takes_handshakes: true,
+            takes_plain: false,
         }
     }
 
     /// Whether the route matches the request.
     pub fn matches(&self, request: &Request<'_>) -> bool {
         let headers = request.headers;
-        self.is_plain == request.is_plain
+        self.takes(request.is_plain)
             && self.serves(request.listener)
             && self.rest_of(request.uri.path()).is_some()
             && self.host.as_ref().is_none_or(|host| host.matches(&request.host()))
@@ -155,6 +158,11 @@ impl Pattern {
             && self.headers.iter().all(|test| test.of_header(headers))
             && self.query.iter().all(|test| test.of_query(request.uri.query()))
             && self.cookies.iter().all(|test| test.of_cookie(headers))
+    }
+
+    /// Whether the route matches requests of this kind.
+    fn takes(&self, is_plain: bool) -> bool {
+        if is_plain { self.takes_plain } else { self.takes_handshakes }
     }
 
     /// Whether the route matches any request to the listener.
@@ -175,7 +183,8 @@ impl Pattern {
         let covers = |wide: &Option<HostPattern>, narrow: &Option<HostPattern>| {
             wide.as_ref().is_none_or(|wide| narrow.as_ref().is_some_and(|narrow| wide.covers(narrow)))
         };
-        self.is_plain == other.is_plain
+        (self.takes_handshakes || !other.takes_handshakes)
+            && (self.takes_plain || !other.takes_plain)
             && self.path.covers(&other.path)
             && covers(&self.host, &other.host)
             && covers(&self.tls_name, &other.tls_name)

@@ -86,7 +86,8 @@ fn every_part_of_a_pattern_must_match() {
     };
     let table = [
         (any.clone(), true),
-        (Pattern { is_plain: true, ..any.clone() }, false),
+        (Pattern { takes_handshakes: false, takes_plain: true, ..any.clone() }, false),
+        (Pattern { takes_plain: true, ..any.clone() }, true),
         (Pattern { host: HostPattern::parse("*.example.com").ok(), ..any.clone() }, true),
         (Pattern { tls_name: HostPattern::parse("*.example.com").ok(), ..any.clone() }, true),
         (Pattern { tls_name: HostPattern::parse("example.com").ok(), ..any.clone() }, false),
@@ -139,6 +140,8 @@ fn a_route_with_a_weaker_condition_hides_a_later_one() {
     let any = prefix(None, "/");
     let tenant = |value| Pattern { headers: test("x-tenant", value), ..any.clone() };
     let from = |texts: &[&str]| Pattern { networks: networks(texts), ..any.clone() };
+    let plain = Pattern { takes_handshakes: false, takes_plain: true, ..any.clone() };
+    let both = Pattern { takes_plain: true, ..any.clone() };
     let offers = |name: &str| Pattern { subprotocol: Some(name.to_owned()), ..any.clone() };
     for (earlier, later, expected) in [
         (any.clone(), tenant("a"), true),
@@ -154,8 +157,12 @@ fn a_route_with_a_weaker_condition_hides_a_later_one() {
         (offers("a"), offers("a"), true),
         (offers("a"), offers("b"), false),
         (offers("a"), any.clone(), false),
-        (any.clone(), Pattern { is_plain: true, ..any.clone() }, false),
-        (Pattern { is_plain: true, ..any.clone() }, any.clone(), false),
+        (any.clone(), plain.clone(), false),
+        (plain.clone(), any.clone(), false),
+        (plain.clone(), both.clone(), false),
+        (any.clone(), both.clone(), false),
+        (both.clone(), plain, true),
+        (both, any.clone(), true),
     ] {
         assert_eq!(hidden_by(&later, &[&earlier], &["x"]).is_some(), expected, "{earlier:?} {later:?}");
     }
@@ -207,7 +214,8 @@ fn pattern() -> impl Strategy<Value = Pattern> {
             subprotocol,
             networks: nets.collect(),
             tls_name,
-            is_plain: false,
+            takes_handshakes: true,
+            takes_plain: false,
         },
     )
 }
@@ -271,7 +279,8 @@ proptest! {
             subprotocol: if keep[5] { wide.subprotocol.clone() } else { parts.subprotocol },
             networks: if keep[6] { wide.networks.clone() } else { parts.networks },
             tls_name: if keep[7] { wide.tls_name.clone() } else { parts.tls_name },
-            is_plain: false,
+            takes_handshakes: true,
+            takes_plain: false,
         };
         if wide.covers(&narrow) && narrow.matches(&asked.request()) {
             prop_assert!(wide.matches(&asked.request()), "{:?} {:?}", wide, narrow);

@@ -42,6 +42,8 @@ pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
         name: "route[1]".to_owned(),
         pattern: Pattern::of_path(listener.map(str::to_owned), PathPattern::prefix(path).unwrap()),
+        forward_http: false,
+        http_timeout: Duration::from_secs(60),
         answer: None,
         origins: None,
         auth: Vec::new(),

@@ -88,10 +88,13 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let sections = reader.named("listener");
     let listener_names: Vec<_> = sections.iter().map(|(name, _)| *name).collect();
     let listeners = listener::read_all(&sections, &mut taken);
+    let route_sections = reader.listed("route");
+    let http_upstreams = route::http_upstreams(&route_sections);
+    let is_http = |name: &str| http_upstreams.iter().any(|known| known == name);
     let upstream_sections = reader.named("upstream");
     let upstreams: IndexMap<_, _> = upstream_sections
         .iter()
-        .map(|(name, section)| ((*name).to_owned(), upstream::read(name, section)))
+        .map(|(name, section)| ((*name).to_owned(), upstream::read(name, section, is_http(name))))
         .collect();
     let auth: IndexMap<_, _> = reader
         .named("auth")
@@ -109,7 +112,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         auth: &auth,
         pipelines: &pipelines,
     };
-    let routes = route::read_all(&reader.listed("route"), &known);
+    let routes = route::read_all(&route_sections, &known);
     check_presence(reader, &sections, &routes);
     if !reader.has_wrong("route[") {
         effects::check_restarts(&upstream_sections, &routes);

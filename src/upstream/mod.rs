@@ -15,6 +15,7 @@
 //!
 //! * [`dial`]: connects to a server and completes the WebSocket handshake; `request` prepares the handshake's
 //!   request and checks the response.
+//! * `http`: connects to a server for a request that is no handshake.
 //! * [`moves`]: which sessions move to another connection; `mover` has the messages for that.
 //! * [`refused`]: the response of an upstream that refuses the handshake.
 //! * `check`: probes a server.
@@ -32,6 +33,7 @@ mod endpoint;
 mod error;
 mod follow;
 pub mod health;
+mod http;
 mod key;
 mod lines;
 mod monitor;
@@ -59,6 +61,7 @@ pub use client_path::{ClientPath, PathError};
 pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
 pub use endpoint::{Destination, Endpoint, Lease};
 pub use error::DialError;
+pub use http::{HttpConnection, HttpTarget};
 pub use key::SessionKey;
 pub use lines::Suppressed;
 pub use monitor::Monitors;

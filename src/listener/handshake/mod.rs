@@ -3,8 +3,9 @@
 //!
 //! ```text
 //! PROXY header ─► TLS ─► head ─► context ─► checks ─► router ─► origin ─► auth ─► target ─► admission ─► first_dial ─► answer
-//!                                                                                                     │            └► session
-//!                                                                                                     └─ relay: the upstream's refusal
+//!                                              │                                                      │            └► session
+//!                                              │                                                      └─ relay: the upstream's refusal
+//!                                              └─ plain: no handshake, but an answer or an exchange
 //! ```
 
 mod affinity;
@@ -33,12 +34,14 @@ use self::{
     first_dial::{dial_first, preferred},
     forward::SessionNames,
     head::{End, Request},
+    plain::Plain,
     target::target,
 };
 use super::{
     admission::{Full, KeyLimits, SessionPermit, Slot},
     answer::{self, Refusal},
     configuration::WorkerConfiguration,
+    exchange::{Ended, Exchange},
     proxy_header::{self, Beginning},
     refusals::RefusalKind,
     worker::ListenerWorker,
@@ -51,11 +54,11 @@ use crate::{
     log::Quoted,
     net::Stream,
     rate::SharedLimit,
-    server::{Pending, SessionId},
+    server::{Pending, SessionId, Unanswered},
     session::{Lifetime, LoggedClaims, Moment, Parts, SessionGuard},
     settings::Route,
     template::{Facts, TooLong},
-    upstream::{DialPlan, First},
+    upstream::{ClientPath, Destination, DialPlan, Dialer, First},
     wiring::{self, UpstreamStart},
 };
 
@@ -89,6 +92,23 @@ struct Target {
     upstream_start: Option<UpstreamStart>,
     /// Headers that the settings add to the response.
     added: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// What an admitted request leads to.
+enum Accepted {
+    Session(Box<Target>),
+    /// A request that is forwarded.
+    Exchange(Box<Exchange>),
+}
+
+/// What a request needs at the route's upstream.
+struct Prepared {
+    /// Headers that the settings add to the response.
+    added: Vec<(HeaderName, HeaderValue)>,
+    /// Headers of the request to the upstream.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    path: ClientPath,
+    destination: Destination,
 }
 
 /// The session's registration at its listener.
@@ -149,7 +169,7 @@ impl Handshake {
     }
 
     async fn answer(mut self, Request { head, mut rest }: Request) {
-        let _unanswered = self.worker.server.registry.status().answer();
+        let unanswered = self.worker.server.registry.status().answer();
         let listener = &self.configuration.listener;
         let chain = Chain::new(self.peer, self.stream.is_secure(), &head.headers, &listener.trusted_proxies);
         let chain = match chain {
@@ -172,7 +192,10 @@ impl Handshake {
             () = self.worker.server.registry.status().draining() => Err(shutting_down()),
         };
         match admitted {
-            Ok((target, permit)) => self.accept(&context, rest, target, permit).await,
+            Ok((Accepted::Session(target), permit)) => self.accept(&context, rest, *target, permit).await,
+            Ok((Accepted::Exchange(exchange), permit)) => {
+                Box::pin(self.forward(&context, rest, *exchange, permit, unanswered)).await;
+            }
             Err(refusal) => self.refuse(refusal, Some(&context)).await,
         }
     }
@@ -194,6 +217,44 @@ impl Handshake {
         match answer::send(&mut self.stream, &accepted).await {
             Ok(()) => self.open(context, &rest, target, Admitted { id, guard, rates }),
             Err(_) => self.log_disconnect(),
+        }
+    }
+
+    /// Forwards a request that does not ask for a WebSocket. It counts as a session until it has ended.
+    async fn forward(
+        self,
+        context: &RequestContext,
+        rest: Vec<u8>,
+        exchange: Exchange,
+        permit: SessionPermit,
+        unanswered: Option<Unanswered>,
+    ) {
+        let Self { worker, configuration, stream, peer, local: _, tls: _, slot, pending } = self;
+        let (id, route) = (worker.next_session(), Arc::clone(&exchange.plan.route));
+        let _guard = worker.enter(&configuration, id, &route, peer, permit);
+        // A drain waits for the session from now on, and the handshake's slot is free.
+        drop((slot, pending, unanswered));
+        let (method, path) = (&context.head.method, context.path());
+        if let Err(error) = stream.tune(&configuration.listener.tcp) {
+            log::debug!("cannot set socket options listener={} peer={peer}: {error}", worker.state.name);
+        }
+        match exchange.run(stream, &worker, method, &context.head.headers, &rest).await {
+            Ok(Ended { status, cause }) => {
+                let status = status.map_or_else(|| "-".to_owned(), |status| status.as_u16().to_string());
+                log::debug!(
+                    "request forwarded listener={} peer={peer} method={method} path={} route={} status={status}",
+                    worker.state.name,
+                    Quoted(path),
+                    route.name,
+                );
+                if let Some(cause) = cause {
+                    worker.log_incomplete(&cause, peer, path, &route.name);
+                }
+            }
+            Err((stream, refusal)) => {
+                worker.log_refusal(&refusal, peer, path, &route.name);
+                answer::refuse(stream, &refusal.answer(*method != Method::HEAD)).await;
+            }
         }
     }
 
@@ -304,12 +365,18 @@ async fn admit(
     worker: &ListenerWorker,
     configuration: &WorkerConfiguration,
     context: &mut RequestContext,
-) -> Result<(Target, SessionPermit), Refusal> {
+) -> Result<(Accepted, SessionPermit), Refusal> {
     if worker.server.registry.status().is_draining() {
         return Err(shutting_down());
     }
-    if let Some(answer) = plain::answer(configuration, context) {
-        return Err(answer);
+    match plain::find(configuration, context) {
+        Some(Plain::Answer(answer)) => return Err(answer),
+        Some(Plain::Forward(routed, dialer)) => {
+            let opening = plain::open(worker, configuration, context, routed, dialer);
+            let (exchange, permit) = Box::pin(opening).await?;
+            return Ok((Accepted::Exchange(Box::new(exchange)), permit));
+        }
+        None => {}
     }
     checks::run(context)?;
     let routed = configuration.router.find(&context.routed_by(&configuration.listener.name));
@@ -321,27 +388,25 @@ async fn admit(
     let Some(dialer) = &routed.dialer else {
         let permit = enter(worker, &routed.limits, context)?;
         let protocol = preferred(&route, &context.subprotocols);
-        return Ok((Target { route, protocol, upstream_start: None, added: Vec::new() }, permit));
+        let target = Target { route, protocol, upstream_start: None, added: Vec::new() };
+        return Ok((Accepted::Session(Box::new(target)), permit));
     };
-    let settings = dialer.upstream().settings();
-    let request = context.routed_by(&configuration.listener.name);
-    let facts = Facts { request, route: &route.name, identity: context.identity.as_deref() };
-    let added = forward::added(&settings.response_headers, &facts).map_err(too_long)?;
-    let headers = forward::headers(context, settings, &facts).map_err(too_long)?;
-    let (path, destination) = target(&route, dialer.upstream(), &context.head.uri)?;
+    let Prepared { added, headers, path, destination } =
+        prepared(context, &configuration.listener.name, &route, dialer)?;
     let permit = enter(worker, &routed.limits, context)?;
     let plan = DialPlan {
         dialer: dialer.clone(),
         path,
         destination,
-        key: affinity::key(context, &settings.pool),
+        key: affinity::key(context, &dialer.upstream().settings().pool),
         headers: headers.into(),
         protocols: context.subprotocols.as_slice().into(),
     };
     match dial_first(&route, plan).await {
         Ok((protocol, upstream_start)) => {
             let protocol = protocol.or_else(|| answered(context, &route));
-            Ok((Target { route, protocol, upstream_start: Some(upstream_start), added }, permit))
+            let target = Target { route, protocol, upstream_start: Some(upstream_start), added };
+            Ok((Accepted::Session(Box::new(target)), permit))
         }
         Err(refusal) => Err(Refusal { headers: with_added(refusal.headers, added), ..refusal }),
     }
@@ -362,6 +427,22 @@ fn enter(
     let now = Instant::now().into_std();
     let keys = limits.enter(|key| context.limit_key(key), now)?;
     Ok(worker.state.admission.enter(context.peer.ip(), keys, now)?)
+}
+
+/// What the request needs at the route's upstream.
+fn prepared(
+    context: &RequestContext,
+    listener: &str,
+    route: &Route,
+    dialer: &Dialer,
+) -> Result<Prepared, Refusal> {
+    let settings = dialer.upstream().settings();
+    let request = context.routed_by(listener);
+    let facts = Facts { request, route: &route.name, identity: context.identity.as_deref() };
+    let added = forward::added(&settings.response_headers, &facts).map_err(too_long)?;
+    let headers = forward::headers(context, settings, &facts).map_err(too_long)?;
+    let (path, destination) = target(route, dialer.upstream(), &context.head.uri)?;
+    Ok(Prepared { added, headers, path, destination })
 }
 
 /// Headers of a response, in which `added` replace others of the same name.

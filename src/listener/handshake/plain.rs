@@ -1,32 +1,85 @@
-//! Answers of routes to requests that do not ask for a WebSocket.
+//! Requests that do not ask for a WebSocket: answered by a route, or forwarded to its upstream.
+
+use std::sync::Arc;
 
 use actix_http::{
     Method, StatusCode,
     header::{self, HeaderValue},
 };
 
-use super::{context::RequestContext, too_long};
+use super::{Prepared, affinity, auth, checks, context::RequestContext, enter, prepared, too_long};
 use crate::{
-    listener::{answer::Refusal, configuration::WorkerConfiguration},
-    settings::FixedAnswer,
+    listener::{
+        admission::SessionPermit,
+        answer::Refusal,
+        configuration::{WorkerConfiguration, WorkerRoute},
+        exchange::{Body, Exchange, Plan},
+        worker::ListenerWorker,
+    },
+    settings::{FixedAnswer, Route},
     template::Facts,
+    upstream::Dialer,
 };
 
-/// The answer to a request that does not ask for a WebSocket. `None` if it asks for one, or if no route answers it;
-/// the checks of the handshake refuse it then.
-pub(super) fn answer(configuration: &WorkerConfiguration, context: &mut RequestContext) -> Option<Refusal> {
+/// What a route does with a request that does not ask for a WebSocket.
+pub(super) enum Plain<'a> {
+    /// The route answers it.
+    Answer(Refusal),
+    /// The route forwards it with this dialer.
+    Forward(&'a WorkerRoute, &'a Dialer),
+}
+
+/// What the route does with a request that does not ask for a WebSocket. `None` if it asks for one, or if no route takes
+/// it; the checks of the handshake refuse it then.
+pub(super) fn find<'a>(
+    configuration: &'a WorkerConfiguration,
+    context: &mut RequestContext,
+) -> Option<Plain<'a>> {
     let request = context.routed_by(&configuration.listener.name);
     let routed = configuration.router.find(&request).filter(|_| request.is_plain)?;
-    let fixed = routed.route.answer.as_ref()?;
-    let facts = Facts { request, route: &routed.route.name, identity: None };
-    let answer = match context.head.method {
-        Method::GET | Method::HEAD => filled(fixed, &facts),
+    let found = match (&routed.route.answer, &routed.dialer) {
+        (Some(fixed), _) => {
+            Plain::Answer(answer(fixed, context, &configuration.listener.name, &routed.route))
+        }
+        (None, Some(dialer)) => Plain::Forward(routed, dialer),
+        (None, None) => return None,
+    };
+    context.route = Some(Arc::clone(&routed.route));
+    Some(found)
+}
+
+fn answer(fixed: &FixedAnswer, context: &RequestContext, listener: &str, route: &Route) -> Refusal {
+    match context.head.method {
+        Method::GET | Method::HEAD => {
+            filled(fixed, &Facts { request: context.routed_by(listener), route: &route.name, identity: None })
+        }
         _ => {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD").with(header::ALLOW, "GET, HEAD")
         }
-    };
-    context.route = Some(routed.route.clone());
-    Some(answer)
+    }
+}
+
+/// Prepares a request that is forwarded, and connects to the upstream. Everything that can refuse the request happens
+/// before that.
+pub(super) async fn open(
+    worker: &ListenerWorker,
+    configuration: &WorkerConfiguration,
+    context: &mut RequestContext,
+    routed: &WorkerRoute,
+    dialer: &Dialer,
+) -> Result<(Exchange, SessionPermit), Refusal> {
+    let body = Body::of(&context.head.method, &context.head.headers)?;
+    let route = &routed.route;
+    if context.head.headers.contains_key(header::ORIGIN) {
+        checks::origin(context, route)?;
+    }
+    auth::check(routed, context, &configuration.listener.name).await?;
+    let Prepared { added, headers, path, destination: _ } =
+        prepared(context, &configuration.listener.name, route, dialer)?;
+    let permit = enter(worker, &routed.limits, context)?;
+    let key = affinity::key(context, &dialer.upstream().settings().pool).get();
+    let plan = Plan { route: Arc::clone(route), dialer: dialer.clone(), path, key, headers, added, body };
+    Ok((plan.open().await?, permit))
 }
 
 fn filled(fixed: &FixedAnswer, facts: &Facts<'_>) -> Refusal {

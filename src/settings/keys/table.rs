@@ -385,6 +385,8 @@ pub(crate) static SECTIONS: [Section; 10] = [
             key("answer.body", Kind::Text, Preset::Absent),
             key("answer.content_type", Kind::Text, Preset::Absent),
             key("answer.redirect", Kind::Text, Preset::Absent),
+            key("forward_http", Kind::Flag, Preset::Flag(false)),
+            key("http_timeout", TICKED, Preset::Text("60s")),
             key("strip_prefix", Kind::Flag, Preset::Flag(false)),
             key("incoming", Kind::References("pipeline"), Preset::List(&[])),
             key("upstream", Kind::Reference("upstream"), Preset::Absent),

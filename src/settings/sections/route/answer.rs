@@ -12,7 +12,7 @@ use crate::{
 const KEYS: [&str; 4] = ["answer.status", "answer.body", "answer.content_type", "answer.redirect"];
 
 /// Keys that concern sessions only. Those that need an upstream are refused without one anyway.
-const OF_SESSIONS: [&str; 13] = [
+const OF_SESSIONS: [&str; 14] = [
     "incoming",
     "upstream",
     "errors",
@@ -23,6 +23,7 @@ const OF_SESSIONS: [&str; 13] = [
     "auth",
     "require",
     "match.subprotocol",
+    "forward_http",
     "max_session_age",
     "limits",
     "log_claims",

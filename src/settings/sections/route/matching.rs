@@ -49,7 +49,8 @@ pub(super) fn pattern(section: &Section<'_>, known: &Known<'_>) -> Pattern {
         subprotocol: section.read("match.subprotocol", subprotocol),
         networks: section.read("match.networks", networks::parse).unwrap_or_default(),
         tls_name: section.read("match.tls_name", |value| HostPattern::parse(text(value)?).map_err(words)),
-        is_plain: answer::is_set(section),
+        takes_handshakes: !answer::is_set(section),
+        takes_plain: answer::is_set(section) || section.flag("forward_http"),
         ..Pattern::of_path(listener, path(section))
     }
 }

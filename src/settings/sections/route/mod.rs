@@ -3,6 +3,7 @@
 mod access;
 mod answer;
 mod auto;
+mod http;
 mod lifetime;
 mod limits;
 mod matching;
@@ -15,6 +16,7 @@ use config::Value;
 use indexmap::IndexMap;
 
 pub use self::answer::FixedAnswer;
+pub(crate) use self::http::upstreams as http_upstreams;
 use super::{pipeline::Pipeline, upstream::Upstream};
 use crate::{
     auth::{AuthConfig, Requirement, Source},
@@ -32,6 +34,10 @@ pub struct Route {
     pub name: String,
     /// The requests that use this route, if no earlier route matches.
     pub pattern: Pattern,
+    /// Whether requests that do not ask for a WebSocket are forwarded to the upstream.
+    pub forward_http: bool,
+    /// Maximum time without progress of a forwarded request.
+    pub http_timeout: Duration,
     /// The answer to requests that do not ask for a WebSocket; `None` on a route with sessions.
     pub answer: Option<FixedAnswer>,
     /// The origins of the pages whose browsers may connect; `None` if they are not checked.
@@ -114,6 +120,8 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
     let route = Route {
         name: section.read("name", name).unwrap_or_else(|| format!("route[{number}]")),
         strip_prefix: strip_prefix(section, &pattern, upstream.as_deref()),
+        forward_http: http::forwards(section),
+        http_timeout: http::timeout(section),
         answer: answer::read(section),
         origins: matching::origins(section),
         auth: access.auth,

@@ -135,7 +135,7 @@ pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<Stri
         section.conflict("forward_headers", &[], text);
     }
     names.retain(|name| !replaced(name));
-    remove(section, "remove_headers", &mut names, "forward_headers", added, &[]);
+    remove(section, "remove_headers", &mut names, "forward_headers", added, Some(&[]));
     names
 }
 
@@ -150,7 +150,7 @@ pub(super) struct ResponseHeaders {
 }
 
 /// Reads the keys about headers of the response to the client.
-pub(super) fn of_response(section: &Section<'_>) -> ResponseHeaders {
+pub(super) fn of_response(section: &Section<'_>, is_http: bool) -> ResponseHeaders {
     let mut forwarded = section.read("forward_response_headers", names).unwrap_or_default();
     let added = added(section, "response_headers");
     let removed = remove(
@@ -159,20 +159,21 @@ pub(super) fn of_response(section: &Section<'_>) -> ResponseHeaders {
         &mut forwarded,
         "forward_response_headers",
         &added,
-        &OF_REFUSAL,
+        // Responses to other requests than handshakes have any headers.
+        if is_http { None } else { Some(&OF_REFUSAL) },
     );
     ResponseHeaders { forwarded, removed, added }
 }
 
 /// Reads the key `key`, a list of headers, and removes them from `names`, which `list` sets. Reports a header that is
-/// neither there nor in `others`, and one that is added too. Returns the headers of the key.
+/// neither there nor in `others`, unless that is `None`, and one that is added too. Returns the headers of the key.
 fn remove(
     section: &Section<'_>,
     key: &str,
     names: &mut Vec<String>,
     list: &str,
     added: &AddedHeaders,
-    others: &[&str],
+    others: Option<&[&str]>,
 ) -> Vec<String> {
     let removed = section.read(key, self::names).unwrap_or_default();
     for name in &removed {
@@ -182,7 +183,7 @@ fn remove(
                 &[],
                 format!("{} is set by this upstream too, which replaces it", quoted(name)),
             );
-        } else if !names.contains(name) && !others.contains(&&**name) {
+        } else if !names.contains(name) && others.is_some_and(|others| !others.contains(&&**name)) {
             section.conflict(
                 key,
                 &[list],

@@ -125,13 +125,14 @@ pub enum OnGiveUp {
     Close,
 }
 
-/// Reads the section; `None` when a value without a default is invalid.
-pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<Upstream>> {
+/// Reads the section; `None` when a value without a default is invalid. `is_http` is whether a route forwards requests
+/// to the upstream that are no handshakes.
+pub(crate) fn read(name: &str, section: &Section<'_>, is_http: bool) -> Option<Arc<Upstream>> {
     let allow_urls = section.read("allow_urls", allowed::parse);
     let format = format::read(section);
     let exchange = exchange::exchange(section);
     let correlation = exchange::correlation(section, exchange, format.as_ref());
-    let response = headers::of_response(section);
+    let response = headers::of_response(section, is_http);
     let headers = headers::added(section, "headers");
     let Endpoints { listed, file } = endpoints::read(section, headers.has_authorization());
     // A file is checked each time that it is read, and may have other endpoints then.

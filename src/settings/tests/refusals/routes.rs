@@ -4,6 +4,21 @@ use super::{WrongLine, expect_one, expect_problems, problems, with};
 use crate::settings::fixture::{MINIMAL, load};
 
 const WRONG_LINES: &[WrongLine] = &[
+    (
+        "[route]",
+        "http_timeout = \"1s\"",
+        "route[1].http_timeout = \"1s\" (/etc/towline.toml): needs forward_http = true",
+    ),
+    (
+        "[route]",
+        "forward_http = true\nhttp_timeout = \"never\"",
+        "route[1].http_timeout = \"never\" (/etc/towline.toml): takes a duration with a unit",
+    ),
+    (
+        "[route]",
+        "forward_http = true\nmatch.subprotocol = \"mqtt\"",
+        "route[1].forward_http = true (/etc/towline.toml): has no effect with match.subprotocol",
+    ),
     ("[route]", "subprotocols = [\"a b\", \"c\", \"c\"]", "separators; \"c\" is listed twice"),
     (
         "pipeline.pass",
