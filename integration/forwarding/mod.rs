@@ -2,6 +2,7 @@
 
 mod bodies;
 mod ends;
+mod secure;
 mod smuggling;
 
 use std::{

@@ -29,7 +29,7 @@ pub use proxy::{Account, Proxy, is_trouble};
 pub use rand::{RngExt, SeedableRng, rngs::StdRng};
 pub use serde_json::{Value, json};
 pub use settings::Settings;
-pub use tls::{ANY_TLS, Authority, Door, Issued, Leaf, Secure, careless, secure, unnamed};
+pub use tls::{ANY_TLS, Authority, Door, Issued, Leaf, Secure, careless, secure, secure_after, unnamed};
 pub use tungstenite::Message;
 pub use upstream::{Answer, Conn, Death, End, TestUpstream};
 pub use websocat::Websocat;

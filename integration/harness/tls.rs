@@ -1,7 +1,7 @@
 //! Certificates, and doors between plain and TLS connections.
 
 use std::{
-    io,
+    io::{self, Write as _},
     net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream},
     path::PathBuf,
     sync::{
@@ -72,8 +72,14 @@ pub struct Door {
 
 /// Connects, and completes the TLS handshake with the server `name` as far as the client sees it.
 pub fn secure(config: ClientConfig, to: SocketAddr, name: &str) -> io::Result<Secure> {
+    secure_after(&[], config, to, name)
+}
+
+/// The same as [`secure`], with these bytes before the TLS handshake.
+pub fn secure_after(bytes: &[u8], config: ClientConfig, to: SocketAddr, name: &str) -> io::Result<Secure> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
-    let socket = StdStream::connect(to)?;
+    let mut socket = StdStream::connect(to)?;
+    socket.write_all(bytes)?;
     socket.set_read_timeout(Some(super::PATIENCE))?;
     socket.set_write_timeout(Some(super::PATIENCE))?;
     socket.set_nodelay(true)?;

@@ -1,0 +1,60 @@
+//! Forwarded requests over TLS, on both sides.
+
+use super::*;
+
+/// A balancer's header comes before the TLS handshake, and the upstream hears of both.
+#[test]
+fn a_request_over_tls_behind_a_balancer_is_forwarded() {
+    let (upstream, authority) =
+        (HttpUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"), Authority::new());
+    let issued = authority.issue(&Leaf::new(&["app.test"]));
+    let certificate = format!("[{{ cert = {:?}, key = {:?} }}]", issued.cert, issued.key);
+    let settings = forwarding(&upstream.url())
+        .with(&format!("listener.ws.tls.certificates = {certificate}"))
+        .with(r#"listener.ws.proxy_protocol = "required""#)
+        .with(r#"listener.ws.trusted_proxies = ["127.0.0.1"]"#);
+    let proxy = Proxy::start(&settings).expect("client closed before its request");
+    let header = b"PROXY TCP4 192.0.2.7 198.51.100.1 50000 443\r\n";
+    let mut stream = secure_after(header, authority.client(None, ANY_TLS), proxy.addr(), "app.test").unwrap();
+    stream.write_all(b"GET /a HTTP/1.1\r\nHost: app.test\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nok"), "{answer}");
+    let received = upstream.received(0);
+    for line in
+        ["X-Forwarded-For: 192.0.2.7\r\n", "X-Forwarded-Proto: https\r\n", "X-Forwarded-Host: app.test\r\n"]
+    {
+        assert!(received.contains(line), "{line} in {received}");
+    }
+    proxy.wait_log("request forwarded listener=ws peer=192.0.2.7:50000 ");
+    assert!(secure(authority.client(None, ANY_TLS), proxy.addr(), "app.test").is_err(), "without the header");
+    proxy.wait_log("client closed before its request *reason=\"PROXY header missing\"");
+}
+
+#[test]
+fn a_request_is_forwarded_to_a_server_with_tls() {
+    let (body, authority) = ("x".repeat(200_000), Authority::new());
+    let upstream = HttpUpstream::start(|conn| {
+        let body = match conn.head().get("content-length") {
+            Some(length) => conn.read(length.parse().unwrap()),
+            None => Vec::new(),
+        };
+        conn.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+        conn.write(body);
+        conn.wait_end();
+    });
+    let certificate = authority.issue(&Leaf::new(&["localhost", "127.0.0.1"]));
+    let door = Door::accepting(certificate.server(), upstream.addr);
+    let settings =
+        forwarding(&door.url("localhost")).with(&format!("upstream.echo.tls.ca = {:?}", authority.file()));
+    let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint down");
+    let (head, answer) =
+        ask(&proxy, &format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    assert_eq!(head.status(), 200);
+    assert!(answer == body, "the body is changed: {} bytes", answer.len());
+    let other = Authority::new();
+    let settings =
+        forwarding(&door.url("localhost")).with(&format!("upstream.echo.tls.ca = {:?}", other.file()));
+    let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint");
+    assert_eq!(ask(&proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").0.status(), 502, "an unknown issuer");
+}
