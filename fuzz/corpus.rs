@@ -81,6 +81,11 @@ fn forwarded() {
 }
 
 #[test]
+fn credentials() {
+    run("credentials");
+}
+
+#[test]
 fn frames() {
     run("frames");
 }

@@ -6,6 +6,7 @@ use tokio::time::timeout;
 
 use crate::{
     admin,
+    authenticator::Keepers,
     listener::{self, OpenListener, ServerState},
     log::Quoted,
     net::Listening,
@@ -36,7 +37,8 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let shared = ServerState::new(&settings, sessions, Arc::clone(&registry));
     let workers = Workers::start(settings.server.workers)?;
     let monitors = Rc::new(Monitors::start()?);
-    actix_rt::spawn(watch_upstreams(Rc::clone(&monitors), Arc::clone(&shared)));
+    let keepers = Rc::new(Keepers::start()?);
+    actix_rt::spawn(watch_configurations(Rc::clone(&monitors), Rc::clone(&keepers), Arc::clone(&shared)));
     let mut bound = Vec::new();
     for listener in &settings.listeners {
         let listening = listener::bind(listener)?;
@@ -62,6 +64,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     close(listeners, &status).await;
     workers.stop();
     monitors.stop();
+    keepers.stop();
     if let (Some(handle), Some(admin)) = (admin_handle, admin) {
         handle.stop(false).await;
         let _ = admin.await;
@@ -85,12 +88,13 @@ fn stopped_accepting(listener: &str) -> io::Error {
     io::Error::other(format!("listener {listener} has stopped accepting connections: internal error"))
 }
 
-/// Has the upstreams of each configuration probed.
-async fn watch_upstreams(monitors: Rc<Monitors>, shared: Arc<ServerState>) {
+/// Has the upstreams of each configuration probed, and the keys of its methods of authentication kept up to date.
+async fn watch_configurations(monitors: Rc<Monitors>, keepers: Rc<Keepers>, shared: Arc<ServerState>) {
     let mut changes = shared.configurations.subscribe();
     loop {
         let configuration = Arc::clone(&changes.borrow_and_update());
         configuration.upstreams().for_each(|upstream| monitors.watch(upstream));
+        configuration.authenticators().iter().for_each(|method| keepers.keep(method, shared.network()));
         drop(configuration);
         if changes.changed().await.is_err() {
             return;

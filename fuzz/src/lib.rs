@@ -6,6 +6,7 @@
 pub mod chunked;
 pub mod close;
 pub mod codecs;
+pub mod credentials;
 pub mod forwarded;
 pub mod frames;
 pub mod language;
@@ -19,10 +20,11 @@ mod socket;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("chunked", chunked::run),
     ("close", close::run),
     ("codecs", codecs::run),
+    ("credentials", credentials::run),
     ("forwarded", forwarded::run),
     ("frames", frames::run),
     ("language", language::run),

@@ -28,6 +28,42 @@ pub enum Invalid {
     /// The key was valid until it expired.
     #[error("expired key")]
     ExpiredKey,
+    /// The token is not `HEADER.CLAIMS.SIGNATURE` with JSON objects in base64url, in which each name occurs once.
+    #[error("malformed token")]
+    Malformed,
+    /// The key may not be used with the token's algorithm.
+    #[error("algorithm not allowed")]
+    Algorithm,
+    /// The header `typ` is that of something else.
+    #[error("wrong type of token")]
+    Type,
+    /// The header `crit` requires something that is not known.
+    #[error("critical header not supported")]
+    Critical,
+    /// No key has the token's `kid`.
+    #[error("unknown key id")]
+    UnknownKeyId,
+    /// The signature is not that of the key.
+    #[error("wrong signature")]
+    Signature,
+    /// The time `exp` is over.
+    #[error("token expired")]
+    Expired,
+    /// The time `nbf` has not come.
+    #[error("token not valid yet")]
+    NotYet,
+    /// The token has no `exp`.
+    #[error("token without exp")]
+    NoExpiry,
+    /// The claim `iss` is not one of the issuers.
+    #[error("wrong issuer")]
+    Issuer,
+    /// The claim `aud` has none of the audiences.
+    #[error("wrong audience")]
+    Audience,
+    /// A registered claim has a wrong type, or all claims together are too large.
+    #[error("malformed claims")]
+    Claims,
 }
 
 /// An authentication scheme (RFC 9110 section 11.1).

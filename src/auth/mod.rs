@@ -8,6 +8,7 @@
 //! | `renewal` | the message by which a client renews its credential |
 //! | `denial` | why a client is not accepted, with the challenge of RFC 6750 |
 //! | `api_keys` | the method `api_keys` |
+//! | `jwt` | the method `jwt` |
 //!
 //! This module has no sockets, files and clocks. `authenticator` has them: it keeps the keys of the methods and
 //! checks requests.
@@ -16,10 +17,16 @@ mod api_keys;
 mod claims;
 mod credential;
 mod denial;
+pub mod jwt;
 mod renewal;
 mod secret;
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 pub use self::{
     api_keys::{ApiKeys, ApiKeysError, KEYS_MAX},
@@ -29,7 +36,10 @@ pub use self::{
     renewal::{RenewalMessage, RenewalRule},
     secret::Secret,
 };
-use crate::event::{Record, Value};
+use crate::{
+    event::{Record, Value},
+    net::tls::TlsClient,
+};
 
 /// What is known of a client that was accepted.
 #[derive(Clone, PartialEq)]
@@ -65,6 +75,8 @@ pub struct AuthConfig {
 pub enum MethodConfig {
     /// `api_keys`: the credential is one of a list of keys.
     ApiKeys(ApiKeysConfig),
+    /// `jwt`: the credential is a token with a signature.
+    Jwt(JwtConfig),
 }
 
 /// The table `api_keys` of a section.
@@ -74,6 +86,75 @@ pub struct ApiKeysConfig {
     pub file: Option<PathBuf>,
     /// The keys: those of the settings, or those that the file had at the start.
     pub keys: ApiKeys,
+}
+
+/// The table `jwt` of a section.
+#[derive(Debug, Clone)]
+pub struct JwtConfig {
+    /// Where the keys are.
+    pub source: KeySource,
+    /// The algorithms that the keys may be used with; all that fit them if it is empty.
+    pub algorithms: Box<[jwt::Algorithm]>,
+    /// What the claims must be.
+    pub rules: jwt::Rules,
+    /// The keys that a file had at the start; none for a URL.
+    pub keys: jwt::KeySet,
+}
+
+/// Where the keys for tokens are.
+#[derive(Debug, Clone)]
+pub enum KeySource {
+    /// A PEM file with public keys or certificates.
+    Pem(PathBuf),
+    /// A file with a JSON Web Key Set.
+    Jwks(PathBuf),
+    /// A file with a secret for HMAC.
+    Secret(PathBuf),
+    /// A URL with a JSON Web Key Set.
+    Url(Box<JwksConfig>),
+}
+
+/// The keys of an issuer at a URL.
+#[derive(Debug, Clone)]
+pub struct JwksConfig {
+    /// The URL.
+    pub url: jwt::JwksUrl,
+    /// The file of the roots that issue the certificate of the URL; `None` for those of the machine.
+    pub ca: Option<PathBuf>,
+    /// TLS to the issuer; `None` for a URL of `http`.
+    pub tls: Option<TlsClient>,
+    /// The time between two fetches.
+    pub refresh: Duration,
+}
+
+// === impl KeySource ===
+
+impl KeySource {
+    /// The file; `None` for a URL.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Pem(path) | Self::Jwks(path) | Self::Secret(path) => Some(path),
+            Self::Url(_) => None,
+        }
+    }
+
+    /// The keys in the text of the file or the response, for use with these algorithms.
+    ///
+    /// # Errors
+    /// When the text has no keys.
+    pub fn parse(&self, text: &str, algorithms: &[jwt::Algorithm]) -> Result<jwt::KeySet, jwt::KeyError> {
+        match self {
+            Self::Pem(_) => jwt::KeySet::from_pem(text, algorithms),
+            Self::Jwks(_) => jwt::KeySet::from_jwks(text, algorithms, true),
+            // Everybody can read what is at a URL, so there is no secret in it.
+            Self::Url(_) => jwt::KeySet::from_jwks(text, algorithms, false),
+            // Editors and shells end a file with a line end.
+            Self::Secret(_) => {
+                let text = text.strip_suffix('\n').unwrap_or(text);
+                jwt::KeySet::of_secret(text.strip_suffix('\r').unwrap_or(text), algorithms)
+            }
+        }
+    }
 }
 
 // === impl Identity ===

@@ -4,14 +4,23 @@
 //! method.
 
 mod api_keys;
+mod files;
+mod jwks;
+mod jwt;
+mod keepers;
 
 use std::{
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::time::timeout;
 
+pub use self::keepers::Keepers;
 use crate::{
     auth::{self, AuthConfig, Credential, Denial, Identity, MethodConfig, Requirement, Scheme, Secret},
     router,
@@ -25,12 +34,24 @@ const RENEWAL_MAX: Duration = Duration::from_secs(5);
 pub struct Authenticator {
     config: Arc<AuthConfig>,
     method: Method,
+    /// Whether [`Keepers`] keep its keys.
+    is_kept: AtomicBool,
+}
+
+/// Why a new version of a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum RereadError {
+    #[error(transparent)]
+    ApiKeys(#[from] auth::ApiKeysError),
+    #[error(transparent)]
+    Jwt(#[from] auth::jwt::KeyError),
 }
 
 /// What a method needs while the program runs.
 #[derive(Debug)]
 enum Method {
     ApiKeys(api_keys::Checker),
+    Jwt(jwt::Checker),
 }
 
 /// What a client is judged by.
@@ -90,17 +111,51 @@ fn now() -> u64 {
 // === impl Authenticator ===
 
 impl Authenticator {
-    /// Starts to use a section.
-    pub fn new(config: Arc<AuthConfig>) -> Arc<Self> {
+    /// Starts to use a section. `previous` is the section of the same name in the configuration before.
+    pub fn new(config: Arc<AuthConfig>, previous: Option<&Self>) -> Arc<Self> {
+        let tokens = previous.and_then(|previous| match &previous.method {
+            Method::Jwt(tokens) => Some(tokens),
+            Method::ApiKeys(_) => None,
+        });
         let method = match &config.method {
             MethodConfig::ApiKeys(api_keys) => Method::ApiKeys(api_keys::Checker::new(api_keys)),
+            MethodConfig::Jwt(jwt) => Method::Jwt(jwt::Checker::new(&config.name, jwt, tokens)),
         };
-        Arc::new(Self { config, method })
+        Arc::new(Self { config, method, is_kept: AtomicBool::new(false) })
     }
 
     /// The section.
     pub fn config(&self) -> &Arc<AuthConfig> {
         &self.config
+    }
+
+    /// Records that the keys are kept up to date. Returns whether they were already.
+    fn mark_kept(&self) -> bool {
+        self.is_kept.swap(true, Relaxed)
+    }
+
+    /// The file of the keys, if they are in one.
+    fn file(&self) -> Option<PathBuf> {
+        match &self.method {
+            Method::ApiKeys(keys) => keys.file.clone(),
+            Method::Jwt(tokens) => tokens.file().map(Path::to_owned),
+        }
+    }
+
+    /// What fetches the keys, if they are at a URL.
+    fn remote(&self) -> Option<&Arc<jwks::Remote>> {
+        match &self.method {
+            Method::ApiKeys(_) => None,
+            Method::Jwt(tokens) => tokens.remote(),
+        }
+    }
+
+    /// Uses a new version of the file. Returns the number of keys.
+    fn reread(&self, text: &str) -> Result<usize, RereadError> {
+        match &self.method {
+            Method::ApiKeys(keys) => Ok(keys.reread(text)?),
+            Method::Jwt(tokens) => Ok(tokens.reread(text)?),
+        }
     }
 
     /// Checks what the client has for this method; `None` if it has nothing. `now` is in seconds since 1970.
@@ -118,6 +173,7 @@ impl Authenticator {
     async fn identify(&self, secret: &Secret, now: u64) -> Result<Identity, Denial> {
         match &self.method {
             Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),
+            Method::Jwt(tokens) => tokens.check(&self.config.name, secret, now).await,
         }
     }
 
@@ -137,7 +193,7 @@ impl Authenticator {
     /// The challenge of this method in the response to a client that was denied.
     fn challenge(&self, denial: &Denial) -> Option<String> {
         let scheme = match self.method {
-            Method::ApiKeys(_) => Scheme::Bearer,
+            Method::ApiKeys(_) | Method::Jwt(_) => Scheme::Bearer,
         };
         Some(auth::challenge(scheme, &self.config.name, denial))
     }

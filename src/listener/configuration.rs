@@ -68,15 +68,21 @@ impl Routing {
             known.map_or_else(|| KeyLimits::new(&route.limits), Arc::clone)
         });
         let (routes, limits) = (routes.collect(), limits.collect());
-        let authenticators = settings.auth.values().map(|config| Authenticator::new(Arc::clone(config)));
+        let authenticators = settings.auth.values().map(|config| {
+            let known = previous.and_then(|previous| previous.authenticator(&config.name));
+            Authenticator::new(Arc::clone(config), known.map(|known| &**known))
+        });
         let authenticators = authenticators.collect();
         Self { listeners: settings.listeners.clone(), routes, authenticators, limits }
     }
 
+    fn authenticator(&self, name: &str) -> Option<&Arc<Authenticator>> {
+        self.authenticators.iter().find(|method| *method.config().name == *name)
+    }
+
     /// The methods of a route, in order.
     fn methods(&self, route: &Route) -> Vec<Arc<Authenticator>> {
-        let find = |name: &str| self.authenticators.iter().find(|method| *method.config().name == *name);
-        route.auth.iter().filter_map(|config| find(&config.name)).cloned().collect()
+        route.auth.iter().filter_map(|config| self.authenticator(&config.name)).cloned().collect()
     }
 
     /// The limits of the route with that name, if they are the same.
@@ -93,6 +99,11 @@ impl Routing {
     /// The settings of the listener of that name; `None` if the configuration has none.
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| listener.name == name)
+    }
+
+    /// The methods of authentication that the settings have.
+    pub fn authenticators(&self) -> &[Arc<Authenticator>] {
+        &self.authenticators
     }
 
     /// The upstream of that name; `None` if no route uses it.

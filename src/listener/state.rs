@@ -89,6 +89,11 @@ impl ServerState {
         self.configurations.replace(|current| Routing::new(settings, &self.network, Some(current)));
     }
 
+    /// Name look-ups and connecting, shared by all that connects.
+    pub fn network(&self) -> &Arc<Network> {
+        &self.network
+    }
+
     fn next_stream(&self, listener: u32) -> Arc<AtomicU64> {
         let mut next_streams = self.next_streams.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(next_streams.entry(listener).or_default())

@@ -187,6 +187,13 @@ fn the_recipes_for_authentication_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let keys = docs.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     std::fs::write(folder.path().join("keys.txt"), keys).unwrap();
+    std::fs::write(folder.path().join("secret"), "a secret of at least thirty-two bytes").unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&key).unwrap();
+    std::fs::write(folder.path().join("issuer.pem"), certificate.pem()).unwrap();
+    let set =
+        r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    std::fs::write(folder.path().join("jwks.json"), set).unwrap();
     let file = folder.path().join("towline.toml");
     for recipe in recipes {
         let upstream = match recipe.contains("[upstream.feed]") {

@@ -8,6 +8,12 @@ const AUTH: &str = "
 api_keys.keys = { a = \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\" }
 ";
 
+/// Another one, with another method.
+const TOKENS: &str = "
+[auth.users]
+jwt.jwks_url = \"https://id.test/\"
+";
+
 /// The table of a section in the layers, and the path of its keys in problems.
 fn table_of<'a>(layers: &'a mut Layers, section: &keys::Section) -> (&'a mut layers::Table, String) {
     let root = &mut layers.root;
@@ -38,7 +44,8 @@ fn every_key_is_read() {
     let mut keys = 0;
     for section in &SECTIONS {
         for key in section.keys() {
-            let mut layers = layers(&format!("{MINIMAL}{AUTH}"), &[]).unwrap();
+            let auth = if key.name.starts_with("jwt.") { TOKENS } else { AUTH };
+            let mut layers = layers(&format!("{MINIMAL}{auth}"), &[]).unwrap();
             let (table, path) = table_of(&mut layers, section);
             layers::insert(table, key.name, wrong());
             let path = format!("{path}.{}", key.name);

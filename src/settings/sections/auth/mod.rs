@@ -1,6 +1,7 @@
 //! The sections `[auth.NAME]` of the settings: one file for each method.
 
 mod api_keys;
+mod jwt;
 mod renewal;
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use config::Value;
 use crate::{
     auth::{AuthConfig, MethodConfig, Source},
     settings::{
-        keys,
+        keys::{self, Key},
         read::{Section, all, list, quoted},
     },
 };
@@ -24,15 +25,20 @@ struct Method {
 }
 
 /// All methods.
-const METHODS: [Method; 1] = [Method { name: "api_keys", read: api_keys::read }];
+const METHODS: [Method; 2] =
+    [Method { name: "jwt", read: jwt::read }, Method { name: "api_keys", read: api_keys::read }];
 
 impl Method {
-    /// A key of the table that is set; `None` if the section does not have this method.
-    fn said(&self, section: &Section<'_>) -> Option<&'static str> {
-        let names = keys::section("auth").keys().map(|key| key.name);
-        let mut of_table =
-            names.filter(|name| name.strip_prefix(self.name).is_some_and(|rest| rest.starts_with('.')));
-        of_table.find(|name| section.said(name).is_some())
+    /// The keys of the table that are set.
+    fn said<'a>(&'a self, section: &'a Section<'_>) -> impl Iterator<Item = &'static Key> + 'a {
+        let of_table =
+            |key: &&Key| key.name.strip_prefix(self.name).is_some_and(|rest| rest.starts_with('.'));
+        keys::section("auth").keys().filter(of_table).filter(|key| section.said(key.name).is_some())
+    }
+
+    /// Whether the section has this method: a key without default is set.
+    fn is_of(&self, section: &Section<'_>) -> bool {
+        self.said(section).any(|key| key.preset.value().is_none())
     }
 }
 
@@ -40,27 +46,24 @@ impl Method {
 pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>> {
     let from = section.read("from", sources).unwrap_or_default();
     let forwards = section.choice("forward_as").is_some();
-    let said: Vec<_> =
-        METHODS.iter().filter_map(|method| method.said(section).map(|key| (method, key))).collect();
-    let read: Vec<_> = said.iter().map(|(method, _)| (method.read)(section)).collect();
-    match said.as_slice() {
-        [_] => {}
-        [] => {
-            let names: Vec<_> = METHODS.iter().map(|method| method.name).collect();
-            section.section_problem(format!("needs a method: {}", names.join(", ")));
-        }
-        [(first, _), rest @ ..] => {
-            for (_, key) in rest {
-                section.conflict(
-                    key,
-                    &[],
-                    format!("a section has one method, and {} is set too", first.name),
-                );
-            }
+    let renew = renewal::read(section);
+    let mut own = METHODS.iter().filter(|method| method.is_of(section));
+    let Some(method) = own.next() else {
+        let names: Vec<_> = METHODS.iter().map(|method| method.name).collect();
+        section.section_problem(format!("needs a method: {}", names.join(", ")));
+        return None;
+    };
+    let read = (method.read)(section);
+    for other in METHODS.iter().filter(|other| other.name != method.name) {
+        for key in other.said(section) {
+            section.conflict(
+                key.name,
+                &[],
+                format!("a section has one method, and this one has {}", method.name),
+            );
         }
     }
-    let method = read.into_iter().next().flatten()?;
-    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew: renewal::read(section), method }))
+    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method: read? }))
 }
 
 fn sources(value: &Value) -> Result<Box<[Source]>, String> {

@@ -6,7 +6,7 @@ use crate::settings::fixture::MINIMAL;
 const HASH: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
 const WRONG_LINES: &[WrongLine] = &[
-    ("auth.a", "# nothing", "auth.a (/etc/towline.toml): needs a method: api_keys"),
+    ("auth.a", "# nothing", "auth.a (/etc/towline.toml): needs a method: jwt, api_keys"),
     (
         "auth.a",
         "api_keys.file = \"none.txt\"",
@@ -16,7 +16,7 @@ const WRONG_LINES: &[WrongLine] = &[
     ("auth.a", "api_keys.keys = { a = 1 }", "takes a table of names and hashes"),
     (
         "auth.a",
-        "api_keys.keys = { a = \"secret\" }",
+        "api_keys.keys = { a = \"hidden\" }",
         "auth.a.api_keys.keys = \"***\" (/etc/towline.toml): a: takes \"sha256:\" and 64 hexadecimal digits",
     ),
     ("auth.a", "api_keys.keys = { a = \"***\" }", "a: takes \"sha256:\" and 64 hexadecimal digits"),
@@ -25,6 +25,54 @@ const WRONG_LINES: &[WrongLine] = &[
         "auth.a",
         "api_key.file = \"x\"",
         "auth.a.api_key (/etc/towline.toml): unknown key; known: from, forward_as, renew.path",
+    ),
+    (
+        "auth.a",
+        "jwt.keys = \"none.pem\"",
+        "auth.a.jwt.keys = \"none.pem\" (/etc/towline.toml): cannot be read: No such file",
+    ),
+    (
+        "auth.a",
+        "jwt.issuer = \"x\"",
+        "auth.a (/etc/towline.toml): jwt needs keys: jwt.keys, jwt.jwks_file, jwt.jwks_url,",
+    ),
+    ("auth.a", "jwt.issuer = \"\"", "takes the claim iss of the tokens"),
+    ("auth.a", "jwt.leeway = \"5s\"", "auth.a (/etc/towline.toml): needs a method: jwt, api_keys"),
+    (
+        "auth.a",
+        "jwt = { issuer = \"x\", algorithms = [\"none\"] }",
+        "\"none\" is not supported; known: HS256, HS384,",
+    ),
+    (
+        "auth.a",
+        "jwt = { issuer = \"x\", leeway = \"11m\" }",
+        "takes a duration with a unit, such as \"30s\", from 0s to 10m",
+    ),
+    (
+        "auth.a",
+        "jwt = { keys = \"a\", jwks_file = \"b\" }",
+        "auth.a.jwt.jwks_file = \"b\" (/etc/towline.toml): the keys are in one place, and jwt.keys is set too",
+    ),
+    (
+        "auth.a",
+        "jwt.jwks_url = \"ftp://id.test/?hidden\"",
+        "auth.a.jwt.jwks_url = \"ftp://id.test/?***\" (/etc/towline.toml): takes a URL such as",
+    ),
+    ("auth.a", "jwt.jwks_url = \"https://id.test/?***\"", "a masked secret is not accepted"),
+    (
+        "auth.a",
+        "jwt = { jwks_url = \"https://id.test/\", ca = \"ca.pem\" }",
+        "auth.a.jwt.ca = \"ca.pem\" (/etc/towline.toml): cannot read /etc/ca.pem",
+    ),
+    (
+        "auth.a",
+        "jwt = { secret_file = \"x\", refresh = \"1m\" }",
+        "auth.a.jwt.refresh = \"1m\" (/etc/towline.toml): needs jwt.jwks_url",
+    ),
+    (
+        "auth.a",
+        "jwt = { jwks_url = \"https://id.test/\", refresh = \"1ms\" }",
+        "takes a duration with a unit, such as \"30s\", from 1s to 1 day",
     ),
     ("[route]", "auth = [\"b\"]", "there is no auth \"b\"; the settings have none"),
     ("[route]", "require = { scope = \"read\" }", "takes a table of claims, each with a list of values"),
@@ -44,7 +92,7 @@ fn wrong_lines_of_authentication_are_refused() {
         let problems = problems(&with(section, line), &[]);
         let relevant: Vec<_> = problems.iter().filter(|problem| problem.contains(expected)).collect();
         assert_eq!(relevant.len(), 1, "{line}\n{problems:#?}");
-        assert!(problems.iter().all(|problem| !problem.contains("secret")), "{problems:#?}");
+        assert!(problems.iter().all(|problem| !problem.contains("hidden")), "{problems:#?}");
     }
     let expiry = |keys: &str| {
         let route = with("[route]", &format!("auth = [\"a\"]\nsession_expiry = {{ {keys} }}"));
@@ -112,6 +160,16 @@ fn wrong_lines_of_a_method_are_refused() {
         let text = format!("{MINIMAL}[auth.a]\napi_keys.keys = {{ a = {HASH:?} }}\n{line}\n");
         expect_one(&problems(&text, &[]), line, expected);
     }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "a secret of at least thirty-two bytes").unwrap();
+    let lines = format!("api_keys.keys = {{ a = {HASH:?} }}\njwt.secret_file = {file:?}");
+    let text = format!("{MINIMAL}[auth.a]\n{lines}\n");
+    let problems_of_two = problems(&text, &[]);
+    assert!(
+        problems_of_two[0].contains("a section has one method, and this one has jwt"),
+        "{problems_of_two:?}"
+    );
     let text = format!("{MINIMAL}auth = [\"a\", \"a\"]\n[auth.a]\napi_keys.keys = {{ a = {HASH:?} }}\n");
     expect_one(&problems(&text, &[]), "auth", "\"a\" is listed twice");
     let answering = "[[route]]\nanswer.body = \"x\"\nauth = [\"a\"]\n";

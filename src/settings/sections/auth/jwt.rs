@@ -1,0 +1,109 @@
+//! The table `jwt` of a section `[auth.NAME]`.
+
+use std::path::PathBuf;
+
+use config::Value;
+
+use crate::{
+    auth::{
+        JwksConfig, JwtConfig, KeySource, MethodConfig,
+        jwt::{Algorithm, JwksUrl, KeySet, Rules},
+    },
+    authority::is_masked,
+    net::tls::{ClientFiles, Roots, TlsClient},
+    settings::read::{Section, all, list, quoted, text},
+};
+
+/// The keys of which one says where the keys for tokens are.
+const SOURCES: [&str; 4] = ["jwt.keys", "jwt.jwks_file", "jwt.jwks_url", "jwt.secret_file"];
+
+/// Reads the table. Reports a problem with a file without its content.
+pub(super) fn read(section: &Section<'_>) -> Option<MethodConfig> {
+    let algorithms = section.read("jwt.algorithms", algorithms).unwrap_or_default();
+    let issuer = section.read("jwt.issuer", |value| match text(value)? {
+        "" => Err("takes the claim iss of the tokens, such as \"https://id.example.com\"".to_owned()),
+        issuer => Ok(issuer.to_owned()),
+    });
+    let rules = Rules {
+        issuers: issuer.into_iter().collect(),
+        audiences: section.list("jwt.audience").into(),
+        leeway: section.duration("jwt.leeway").as_secs(),
+    };
+    let said: Vec<_> = SOURCES.into_iter().filter(|key| section.said(key).is_some()).collect();
+    if let [first, rest @ ..] = said.as_slice() {
+        for key in rest {
+            section.conflict(key, &[], format!("the keys are in one place, and {first} is set too"));
+        }
+    } else {
+        section.section_problem(format!("jwt needs keys: {}", SOURCES.join(", ")));
+    }
+    let remote = remote(section);
+    let sources = [
+        section.path_to("jwt.keys").map(KeySource::Pem),
+        section.path_to("jwt.jwks_file").map(KeySource::Jwks),
+        remote.map(|remote| KeySource::Url(Box::new(remote))),
+        section.path_to("jwt.secret_file").map(KeySource::Secret),
+    ];
+    let (key, source) =
+        SOURCES.into_iter().zip(sources).find_map(|(key, source)| source.map(|it| (key, it)))?;
+    let keys = match source.path() {
+        None => KeySet::default(),
+        Some(path) => {
+            let text = section.host().read(path).map_err(|error| format!("cannot be read: {error}"));
+            let keys =
+                text.and_then(|text| source.parse(&text, &algorithms).map_err(|error| error.to_string()));
+            keys.map_err(|text| section.wrong(key, text)).ok()?
+        }
+    };
+    Some(MethodConfig::Jwt(JwtConfig { source, algorithms, rules, keys }))
+}
+
+/// The keys at a URL; `None` without a valid URL.
+fn remote(section: &Section<'_>) -> Option<JwksConfig> {
+    let refresh = section.duration("jwt.refresh");
+    let url = section.read("jwt.jwks_url", |value| match text(value)? {
+        masked if is_masked(masked) => Err("a masked secret is not accepted; write the whole URL".to_owned()),
+        url => JwksUrl::parse(url).map_err(|error| error.to_string()),
+    });
+    let ca = section.path_to("jwt.ca");
+    if section.said("jwt.jwks_url").is_none() && section.said("jwt.refresh").is_some() {
+        section.conflict("jwt.refresh", &[], "needs jwt.jwks_url");
+    }
+    let is_secure = url.as_ref().is_some_and(|url| url.is_secure);
+    if section.said("jwt.ca").is_some() && !is_secure {
+        section.conflict("jwt.ca", &["jwt.jwks_url"], "needs jwt.jwks_url = \"https://…\"");
+    }
+    let url = url?;
+    let tls = if is_secure { Some(tls(section, ca.clone())?) } else { None };
+    Some(JwksConfig { url, ca, tls, refresh })
+}
+
+/// TLS to the issuer, with the roots in this file, or those of the machine. Reports a file that cannot be used.
+fn tls(section: &Section<'_>, ca: Option<PathBuf>) -> Option<TlsClient> {
+    let roots = if ca.is_none() { Some(Roots::System) } else { None };
+    let files = ClientFiles { ca, roots, ..ClientFiles::default() };
+    match TlsClient::load(files, |path| section.host().read(path)) {
+        Ok(tls) => {
+            if tls.accepts_none() {
+                let text = "this machine has no root certificates: set jwt.ca";
+                section.conflict("jwt.jwks_url", &["jwt.ca"], text);
+            }
+            Some(tls)
+        }
+        Err(problems) => {
+            problems.into_iter().for_each(|(_, text)| section.wrong("jwt.ca", text));
+            None
+        }
+    }
+}
+
+fn algorithms(value: &Value) -> Result<Box<[Algorithm]>, String> {
+    let names = list(value)?;
+    let algorithm = |name: &String| {
+        Algorithm::named(name).ok_or_else(|| {
+            let known = Algorithm::ALL.map(|(name, _)| name).join(", ");
+            format!("{} is not supported; known: {known}", quoted(name))
+        })
+    };
+    all(names.iter().map(algorithm)).map(Vec::into_boxed_slice)
+}
