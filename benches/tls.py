@@ -12,7 +12,7 @@ table has medians. Needs nginx, haproxy and openssl.
 import json, os, random, signal, socket, statistics, subprocess, sys, tempfile, time
 
 PROXY_CORE, LOAD_CORE = "0", "1"
-REPETITIONS, SECONDS, IDLE = 3, "2", 2000
+REPETITIONS, SECONDS, IDLE = 3, "1", 1000
 SCENARIOS = {
     "64 B, one at a time": "load --connections 100 --window 1 --size 64",
     "64 B, 32 at a time": "load --connections 100 --window 32 --size 64",
