@@ -1,6 +1,17 @@
 //! Tests of messages by which clients renew their credentials.
 
+use std::{
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac;
+
 use crate::harness::*;
+
+/// The secret with which tokens are signed.
+const SECRET: &str = "planted-secret-with-thirty-two-bytes-or-more";
 
 /// The hashes of `1` and `2`.
 const KEYS: &str = "{ one = \"sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b:team=a,exp=4000000000\", \
@@ -150,4 +161,108 @@ fn too_many_renewals_are_refused_one_by_one() {
     }
     assert!(renewed >= 1 && refused >= 1 && renewed + refused == 20, "{renewed} {refused}");
     assert_eq!(upstream.conn(0).texts(), ["end"]);
+}
+
+/// A token with these claims and this expiry, in seconds since 1970.
+fn token(secret: &str, claims: &str, expires: u64) -> String {
+    let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let claims = format!(r#"{{"exp":{expires},{claims}}}"#);
+    let signed = format!("{}.{}", encoded(br#"{"alg":"HS256"}"#), encoded(claims.as_bytes()));
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), signed.as_bytes());
+    format!("{signed}.{}", encoded(mac.as_ref()))
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// Settings of a route that accepts tokens signed with `SECRET`.
+fn with_tokens(settings: Settings, folder: &Path) -> Settings {
+    let file = folder.join("secret");
+    std::fs::write(&file, SECRET).unwrap();
+    settings
+        .with(&format!("auth.users.jwt = {{ secret_file = {file:?}, leeway = \"0s\" }}"))
+        .with(r#"auth.users.renew = { path = "type", value = "auth.renew", token = "auth.token" }"#)
+        .on_route(r#"auth = ["users"]"#)
+        .on_route(r#"require = { scope = ["chat"] }"#)
+        .on_route(r#"session_expiry = { lead = "3s" }"#)
+}
+
+fn with_token(proxy: &Proxy, token: &str) -> Client {
+    Opening::new(proxy.addr()).header("Authorization", &format!("Bearer {token}")).open()
+}
+
+/// Half of the clients renew when they get their notice. They stay connected, the others are closed.
+#[test]
+fn a_session_that_is_renewed_is_not_closed() {
+    const SESSIONS: u64 = 40;
+    let (upstream, folder) = (TestUpstream::echo(), tempfile::tempdir().unwrap());
+    let proxy = Proxy::start(&with_tokens(Settings::request(&upstream.url()), folder.path()));
+    // Time to open all sessions on a busy machine.
+    let expires = now() + 14;
+    let of = |number: u64| format!(r#""sub":"{number}","scope":"chat""#);
+    let clients: Vec<_> = (0..SESSIONS)
+        .map(|number| (number, with_token(&proxy, &token(SECRET, &of(number), expires + number % 2))))
+        .collect();
+    let sessions: Vec<_> = clients
+        .into_iter()
+        .map(|(number, mut client)| {
+            let renewed = token(SECRET, &of(number), expires + 600);
+            std::thread::spawn(move || {
+                assert_eq!(client.ask("before"), "before");
+                // A client waits at most `PATIENCE` for a message.
+                pause(Duration::from_secs((expires - 5).saturating_sub(now())));
+                assert_eq!(client.recv_json()["error"], "session expires");
+                if number % 4 < 2 {
+                    client.expect_closed(1008);
+                    return false;
+                }
+                client.text(&renewal(&renewed));
+                let acknowledged = client.recv_json();
+                assert_eq!(acknowledged["notice"], "session renewed", "{acknowledged}");
+                while now() < expires + 4 {
+                    assert_eq!(client.ask("during"), "during");
+                    pause(Duration::from_millis(50));
+                }
+                client.close(1000, "");
+                true
+            })
+        })
+        .collect();
+    let renewed = sessions.into_iter().map(|session| session.join().unwrap());
+    let renewed = renewed.filter(|renewed| *renewed).count() as u64;
+    assert_eq!(renewed, SESSIONS / 2);
+    wait_for("the ends", PATIENCE, || proxy.count_log("session closed session=") as u64 == SESSIONS);
+    println!(
+        "sessions={SESSIONS} renewed={renewed} closed with 1008={}",
+        proxy.count_log("session closed session=*code=1008 ")
+    );
+    assert_eq!(proxy.count_log("session closed session=*code=1008 ") as u64, SESSIONS - renewed);
+    assert_eq!(proxy.count_log("session closed session=*code=1000 ") as u64, renewed);
+}
+
+#[test]
+fn a_renewed_token_has_its_own_claims_and_rights() {
+    let (upstream, folder) = (TestUpstream::echo(), tempfile::tempdir().unwrap());
+    let settings = with_tokens(Settings::json(&upstream.url()), folder.path())
+        .incoming("select $session.claims.role from in into reply;")
+        .on_route(r#"log_claims = ["sub", "role"]"#);
+    let proxy = Proxy::start(&settings);
+    let later = now() + 600;
+    let mut client = with_token(&proxy, &token(SECRET, r#""sub":"7","scope":"chat","role":"reader""#, later));
+    assert_eq!(client.ask("1"), r#""reader""#);
+    for (claims, expires, reason) in [
+        (r#""sub":"8","scope":"chat","role":"admin""#, later, "another subject"),
+        (r#""sub":"7","scope":"mail","role":"admin""#, later, "not allowed"),
+        (r#""sub":"7","scope":"chat","role":"admin""#, now() - 1, "token expired"),
+    ] {
+        client.text(&renewal(&token(SECRET, claims, expires)));
+        assert_eq!(client.recv_error().0, format!("Error renewing session: {reason}"));
+    }
+    assert_eq!(client.ask("2"), r#""reader""#);
+    client.text(&renewal(&token(SECRET, r#""sub":"7","scope":"chat","role":"writer""#, later)));
+    assert_eq!(client.recv_json()["notice"], "session renewed");
+    assert_eq!(client.ask("3"), r#""writer""#);
+    proxy.wait_log("session renewed session=1:0 claim.sub=7 claim.role=writer");
+    assert_eq!(upstream.received(), 0);
 }
