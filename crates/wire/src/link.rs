@@ -58,7 +58,7 @@ pub struct Link<S, T> {
     /// Bytes that were read but not decoded when the last turn ended.
     rest: Bytes,
     eof: bool,
-    /// Whether the socket may hold bytes that it has taken and not passed on, as TLS does.
+    /// Whether the socket may hold bytes that it has taken and not passed on, as a buffered stream does.
     unflushed: bool,
     /// Maximum size in bytes of an incomplete message in the current turn.
     allowance: usize,
