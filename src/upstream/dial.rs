@@ -16,7 +16,7 @@ use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, ReadBuf},
     sync::Semaphore,
-    time::timeout_at,
+    time::{timeout, timeout_at},
 };
 
 use super::{
@@ -175,7 +175,15 @@ impl DialPlan {
     /// that is left, as long as there is another one.
     pub fn dial(&self, lease: Option<Lease>) -> Dialing {
         let promise = Promise::default();
-        let dial = Box::pin(dial_pool(self.clone(), lease, Vec::new(), Rc::clone(&promise)));
+        let (plan, promised) = (self.clone(), Rc::clone(&promise));
+        let dial = Box::pin(async move {
+            if lease.is_none() {
+                // A client that sends nothing gets an endpoint as if it had no key.
+                _ = timeout(plan.settings().connect_timeout, plan.key.wait()).await;
+            }
+            let end = plan.end();
+            dial_pool(plan, lease, Vec::new(), end, promised).await
+        });
         Dialing { dial, promise }
     }
 
@@ -183,40 +191,44 @@ impl DialPlan {
     pub fn dial_besides(&self, lease: Lease, besides: Option<Arc<Endpoint>>) -> Dialing {
         let promise = Promise::default();
         let tried = besides.into_iter().collect();
-        let dial = Box::pin(dial_pool(self.clone(), Some(lease), tried, Rc::clone(&promise)));
+        let dial = Box::pin(dial_pool(self.clone(), Some(lease), tried, self.end(), Rc::clone(&promise)));
         Dialing { dial, promise }
     }
 
-    /// Connects again without a lease, at the pace of `restart.rate`: because an event names the upstream.
+    /// Connects again without a lease, because an event names the upstream: within `connect_timeout`, and at the pace
+    /// of `restart.rate`.
     pub fn dial_again(&self) -> Dialing {
         let promise = Promise::default();
         let (plan, promised) = (self.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
-            let end = Instant::now() + plan.settings().connect_timeout;
+            let end = plan.end();
             let lease = next_lease(&plan, &[], end, true).await?;
-            dial_pool(plan, Some(lease), Vec::new(), promised).await
+            dial_pool(plan, Some(lease), Vec::new(), end, promised).await
         });
         Dialing { dial, promise }
     }
 
-    /// Connects to a server that an event names, and that is not in the pool, within `connect_timeout` and the limits of
-    /// one endpoint; with `pacing`, at the pace of `restart.rate`. It admits one dial at a time to the wait for that, so
-    /// that a session that names many servers delays the reconnects of others as little as one that names one.
+    /// Connects to a server that an event names, and that is not in the pool, within `connect_timeout` and the limits
+    /// of one endpoint; with `pacing`, at the pace of `restart.rate`; see [`Upstream::acquire_named`].
     pub fn dial_at(&self, url: &UpstreamUrl, pacing: Option<Rc<Semaphore>>) -> Dialing {
         let promise = Promise::default();
         let (plan, url, promised) = (self.clone(), url.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
-            let time = plan.settings().connect_timeout;
-            let end = Instant::now() + time;
-            let late = DialError::Timeout(time);
-            let Ok(Some(lease)) = timeout_at(end.into(), named_lease(&plan, &url, pacing, end)).await else {
-                return Err(late);
+            let (time, end) = (plan.settings().connect_timeout, plan.end());
+            let turn = plan.upstream().acquire_named(&url, pacing.as_deref(), end);
+            let Ok(Some(lease)) = timeout_at(end.into(), turn).await else {
+                return Err(DialError::Timeout(time));
             };
             let left = end.saturating_duration_since(Instant::now());
             let destination = Destination { endpoint: Arc::clone(lease.endpoint()), url };
             connect(&plan, lease, destination, &promised, DialLimit { time: left, shown: time }).await
         });
         Dialing { dial, promise }
+    }
+
+    /// The end of a dial that begins now.
+    fn end(&self) -> Instant {
+        Instant::now() + self.settings().connect_timeout
     }
 }
 
@@ -258,19 +270,15 @@ impl Future for Dialing {
     }
 }
 
-/// Tries the endpoints, first that of the lease, and none of `tried`.
+/// Tries the endpoints until `end`, first that of the lease, and none of `tried`.
 async fn dial_pool(
     plan: DialPlan,
     mut lease: Option<Lease>,
     mut tried: Vec<Arc<Endpoint>>,
+    end: Instant,
     promise: Promise,
 ) -> Result<Dialed, DialError> {
     let (upstream, is_reconnect) = (plan.upstream(), lease.is_some());
-    if !is_reconnect {
-        // A client that sends nothing gets an endpoint as if it had no key.
-        _ = tokio::time::timeout(plan.settings().connect_timeout, plan.key.wait()).await;
-    }
-    let end = Instant::now() + plan.settings().connect_timeout;
     let mut last = None;
     loop {
         let lease = match lease.take() {
@@ -296,40 +304,18 @@ async fn dial_pool(
     }
 }
 
-/// Waits for an endpoint that can be dialed, and first for the pace of reconnects if `is_paced`.
+/// Waits for an endpoint that can be dialed, and then for the pace of reconnects if `is_paced`.
 async fn next_lease(
     plan: &DialPlan,
     tried: &[Arc<Endpoint>],
     end: Instant,
     is_paced: bool,
 ) -> Result<Lease, DialError> {
-    let late = || DialError::Timeout(plan.settings().connect_timeout);
-    if is_paced && plan.upstream().has_another(tried) && !plan.upstream().pace(end).await {
-        return Err(late());
+    let (upstream, key) = (plan.upstream(), plan.key.get());
+    match is_paced {
+        true => upstream.acquire_paced(key, tried, end).await,
+        false => upstream.acquire(key, tried, end).await,
     }
-    let left = end.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(late());
-    }
-    match plan.upstream().acquire(plan.key.get(), tried, left).await {
-        Err(DialError::Timeout(_)) => Err(late()),
-        result => result,
-    }
-}
-
-/// Waits for the turn to dial a server that an event names.
-async fn named_lease(
-    plan: &DialPlan,
-    url: &UpstreamUrl,
-    pacing: Option<Rc<Semaphore>>,
-    end: Instant,
-) -> Option<Lease> {
-    let _turn = match &pacing {
-        // The semaphore is never closed.
-        Some(pacing) => pacing.acquire().await.ok(),
-        None => None,
-    };
-    plan.upstream().acquire_named(url, pacing.is_some(), end).await
 }
 
 /// How long one dial may take.
@@ -358,7 +344,7 @@ async fn connect(
     promise: &OnceCell<Option<String>>,
     limit: DialLimit,
 ) -> Result<Dialed, DialError> {
-    let dialed = tokio::time::timeout(limit.time, handshake(plan, &destination, promise)).await;
+    let dialed = timeout(limit.time, handshake(plan, &destination, promise)).await;
     match dialed.unwrap_or(Err(DialError::Timeout(limit.shown))) {
         Ok(Upgraded { socket, rest, protocol, headers }) => {
             plan.upstream().report_up(&mut lease);

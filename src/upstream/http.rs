@@ -43,10 +43,8 @@ impl Dialer {
         let end = Instant::now() + limit;
         let (mut tried, mut last) = (Vec::new(), None);
         loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let lease = match upstream.acquire(key, &tried, left).await {
+            let lease = match upstream.acquire(key, &tried, end).await {
                 Ok(lease) => lease,
-                Err(DialError::Timeout(_)) => return Err(last.unwrap_or(DialError::Timeout(limit))),
                 Err(error) => return Err(last.unwrap_or(error)),
             };
             tried.push(Arc::clone(lease.endpoint()));

@@ -49,13 +49,12 @@ pub mod refused;
 mod request;
 mod shared;
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Instant};
 
-use tokio::time::{sleep_until, timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep_until, timeout, timeout_at},
+};
 
 pub use client_path::{ClientPath, PathError};
 pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
@@ -144,7 +143,7 @@ impl Upstream {
     /// Chooses the endpoint for a reconnect of a session with this key, and reserves a place there; see
     /// [`DialPlan::key`] and [`begin`](Self::begin).
     pub fn reserve(&self, key: Option<u64>) -> Pick {
-        self.shared.reserve(key)
+        self.shared.reserve(key, &[])
     }
 
     /// Begins the dial for which a place was reserved.
@@ -152,20 +151,67 @@ impl Upstream {
         self.shared.begin(lease)
     }
 
-    /// Counts a log line about a connection of a session: of thousands that say the same, some are written. Returns what
-    /// the line says about suppressed ones of its level; `None` if it is suppressed.
+    /// Counts a log line about a connection of a session: of thousands that say the same, some are written. Returns
+    /// what the line says about suppressed ones of its level; `None` if it is suppressed.
     pub fn line(&self, level: log::Level) -> Option<Suppressed> {
         self.shared.line(level)
     }
 
-    /// Waits at most `limit` for an endpoint that can be dialed, other than those in `tried`.
+    /// Waits until `end` for an endpoint that can be dialed, other than those in `tried`.
     async fn acquire(
         &self,
         key: Option<u64>,
         tried: &[Arc<Endpoint>],
-        limit: Duration,
+        end: Instant,
     ) -> Result<Lease, DialError> {
-        self.shared.acquire(key, tried, limit).await
+        self.until(end, self.shared.available(|| self.shared.pick(key, tried))).await
+    }
+
+    /// Reserves a place at an endpoint that can be dialed, other than those in `tried`, and waits for the pace of
+    /// reconnects, all until `end`. The order matters: when an outage ends, all sessions that wait find an endpoint at
+    /// the same moment.
+    async fn acquire_paced(
+        &self,
+        key: Option<u64>,
+        tried: &[Arc<Endpoint>],
+        end: Instant,
+    ) -> Result<Lease, DialError> {
+        let reserve = || self.shared.available(|| self.shared.reserve(key, tried));
+        let begun = async {
+            let mut lease = reserve().await?;
+            if !self.pace(end).await {
+                return Err(self.late());
+            }
+            loop {
+                let turn = self.turn();
+                match self.begin(&mut lease) {
+                    Begin::Now => return Ok(lease),
+                    Begin::Wait => {
+                        // Dials of new clients came first.
+                        self.expect_room();
+                        _ = timeout(BUSY_PAUSE, turn.room()).await;
+                    }
+                    Begin::Gone => lease = reserve().await?,
+                }
+            }
+        };
+        self.until(end, begun).await
+    }
+
+    async fn until(
+        &self,
+        end: Instant,
+        lease: impl Future<Output = Result<Lease, DialError>>,
+    ) -> Result<Lease, DialError> {
+        // A lease that is ready would come too late as well.
+        if Instant::now() >= end {
+            return Err(self.late());
+        }
+        timeout_at(end.into(), lease).await.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    fn late(&self) -> DialError {
+        DialError::Timeout(self.settings.connect_timeout)
     }
 
     /// Whether another endpoint than those in `tried` may be dialed.
@@ -189,10 +235,19 @@ impl Upstream {
         true
     }
 
-    /// Reserves a place at a server that an event names, when it has room, and waits for its slots: that of the pace of
-    /// reconnects if `is_paced`, and that of the server's rate. Returns `None` if a slot is not before `end`, which is also
-    /// when the caller has to give up.
-    async fn acquire_named(&self, url: &UpstreamUrl, is_paced: bool, end: Instant) -> Option<Lease> {
+    /// Reserves a place at a server that an event names, when it has room, and waits for its slots: with `pacing`, that
+    /// of the pace of reconnects, and that of the server's rate. Returns `None` if a slot is not before `end`, which is
+    /// also when the caller has to give up.
+    ///
+    /// `pacing` admits one dial of the session at a time to the wait for the pace, so that a session that names many
+    /// servers delays the reconnects of others as little as one that names one. A server without room does not hold up
+    /// the dials to the session's other servers.
+    async fn acquire_named(
+        &self,
+        url: &UpstreamUrl,
+        pacing: Option<&Semaphore>,
+        end: Instant,
+    ) -> Option<Lease> {
         let limits = || self.shared.settings().pool.breaker;
         let mut lease = loop {
             let room = lock(&self.shared.named).reserve(url, &limits(), Instant::now());
@@ -201,8 +256,12 @@ impl Upstream {
                 Room::Full(waiter) => _ = timeout(BUSY_PAUSE, waiter).await,
             }
         };
-        if is_paced && !self.pace(end).await {
-            return None;
+        if let Some(pacing) = pacing {
+            // The semaphore is never closed.
+            let _turn = pacing.acquire().await;
+            if !self.pace(end).await {
+                return None;
+            }
         }
         let slot = lock(&self.shared.named).slot(url, &limits(), Instant::now(), end)?;
         sleep_until(slot.into()).await;

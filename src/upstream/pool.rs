@@ -190,9 +190,16 @@ impl Pool {
         self.pick_for(Use::Now, now, key, tried, chance)
     }
 
-    /// Chooses an endpoint for a dial that begins later, and reserves a place there; see [`begin`](Self::begin).
-    pub fn reserve(&mut self, now: Instant, key: Option<u64>, chance: Chance) -> Pick {
-        self.pick_for(Use::Later, now, key, &[], chance)
+    /// Chooses an endpoint other than those in `tried` for a dial that begins later, and reserves a place there; see
+    /// [`begin`](Self::begin).
+    pub fn reserve(
+        &mut self,
+        now: Instant,
+        key: Option<u64>,
+        tried: &[Arc<Endpoint>],
+        chance: Chance,
+    ) -> Pick {
+        self.pick_for(Use::Later, now, key, tried, chance)
     }
 
     fn pick_for(

@@ -226,11 +226,11 @@ impl Shared {
     }
 
     /// Chooses an endpoint for a dial that begins later, and reserves a place there.
-    pub(super) fn reserve(&self, key: Option<u64>) -> Pick {
+    pub(super) fn reserve(&self, key: Option<u64>, tried: &[Arc<Endpoint>]) -> Pick {
         let (now, mut pool) = (Instant::now(), self.pool());
-        match pool.reserve(now, key, rand::random()) {
+        match pool.reserve(now, key, tried, rand::random()) {
             // As above.
-            Pick::Wait(Wait::Down(_)) if !self.is_watched.load(Relaxed) => pool.pick_any(now, &[]),
+            Pick::Wait(Wait::Down(_)) if !self.is_watched.load(Relaxed) => pool.pick_any(now, tried),
             pick => pick,
         }
     }
@@ -252,28 +252,18 @@ impl Shared {
         self.pool().has_another(tried, Instant::now())
     }
 
-    /// Waits until an endpoint can be dialed. If all are down, their next probes decide.
+    /// Waits until `pick` chooses an endpoint. If all are down, their next probes decide.
     ///
     /// # Errors
-    /// When all endpoints are down or tried, or there was no room for `limit`.
-    pub(super) async fn acquire(
-        &self,
-        key: Option<u64>,
-        tried: &[Arc<Endpoint>],
-        limit: Duration,
-    ) -> Result<Lease, DialError> {
-        let waiting = timeout(limit, self.available(key, tried));
-        waiting.await.unwrap_or(Err(DialError::Timeout(limit)))
-    }
-
-    async fn available(&self, key: Option<u64>, tried: &[Arc<Endpoint>]) -> Result<Lease, DialError> {
+    /// When all endpoints are down or tried.
+    pub(super) async fn available(&self, pick: impl Fn() -> Pick) -> Result<Lease, DialError> {
         let mut probed = self.probed.subscribe();
         let begun = Instant::now();
         loop {
             // Before the pick, so that nothing that happens after it is missed.
             let turn = self.turn();
             probed.mark_unchanged();
-            match self.pick(key, tried) {
+            match pick() {
                 Pick::Endpoint(lease) => return Ok(lease),
                 Pick::Wait(Wait::Exhausted) => return Err(DialError::Down(Failure::not_connected())),
                 Pick::Wait(Wait::Busy) => {

@@ -142,7 +142,7 @@ fn a_trial_in_which_no_session_dials_ends_the_outage_with_the_probe() {
 fn reserved_places_come_before_other_reconnects_and_behind_new_clients() {
     let breaker = BreakerLimits { dials: Some(2), ..BreakerLimits::default() };
     let (mut pool, now) = (pool(PoolPolicy { breaker, ..PoolPolicy::default() }, &[0]), Instant::now());
-    let reserve = |pool: &mut Pool| pool.reserve(now, None, CHANCE);
+    let reserve = |pool: &mut Pool| pool.reserve(now, None, &[], CHANCE);
     let Pick::Endpoint(mut one) = reserve(&mut pool) else { panic!("there is room") };
     let Pick::Endpoint(mut two) = reserve(&mut pool) else { panic!("there is room") };
     assert!(matches!(reserve(&mut pool), Pick::Wait(Wait::Busy)));
@@ -179,7 +179,7 @@ fn an_endpoint_is_dialed_at_its_rate() {
     assert_eq!(dials.len(), 31);
     // A reservation counts when its dial begins.
     let later = start + 60 * SECOND;
-    let places: Vec<_> = (0..5).map(|_| pool.reserve(later, None, CHANCE)).collect();
+    let places: Vec<_> = (0..5).map(|_| pool.reserve(later, None, &[], CHANCE)).collect();
     let mut begun = places.into_iter().map(|place| match place {
         Pick::Endpoint(mut lease) => pool.begin(&mut lease, later),
         Pick::Wait(wait) => panic!("{wait:?}"),

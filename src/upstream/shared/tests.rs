@@ -69,8 +69,8 @@ fn a_session_that_waits_for_room_gets_the_place_that_another_one_leaves() {
     let (shared, endpoints) = shared(2, BreakerLimits { sessions: Some(1), ..BreakerLimits::default() });
     let leases = [endpoints[0].lease(), endpoints[1].lease()];
     let mut task = Context::from_waker(Waker::noop());
-    let mut first = pin!(shared.available(None, &[]));
-    let mut second = pin!(shared.available(None, &[]));
+    let mut first = pin!(shared.available(|| shared.pick(None, &[])));
+    let mut second = pin!(shared.available(|| shared.pick(None, &[])));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let _context = runtime.enter();
     assert!(first.as_mut().poll(&mut task).is_pending() && second.as_mut().poll(&mut task).is_pending());
@@ -85,7 +85,7 @@ fn a_client_gets_an_endpoint_that_comes_up_while_it_waits() {
     let (shared, endpoints) = shared(1, BreakerLimits::default());
     shared.failed(&endpoints[0], &refused());
     let mut task = Context::from_waker(Waker::noop());
-    let mut client = pin!(shared.available(None, &[]));
+    let mut client = pin!(shared.available(|| shared.pick(None, &[])));
     assert!(client.as_mut().poll(&mut task).is_pending());
     shared.established(&mut endpoints[0].lease());
     assert!(matches!(client.as_mut().poll(&mut task), std::task::Poll::Ready(Ok(_))));
@@ -97,7 +97,7 @@ fn a_client_is_refused_when_each_endpoint_that_stays_was_probed() {
     let _session = endpoints[0].lease();
     endpoints.iter().for_each(|endpoint| shared.failed(endpoint, &refused()));
     let mut task = Context::from_waker(Waker::noop());
-    let mut client = pin!(shared.available(None, &[]));
+    let mut client = pin!(shared.available(|| shared.pick(None, &[])));
     assert!(client.as_mut().poll(&mut task).is_pending());
     let mut settings = (*shared.settings()).clone();
     settings.endpoints.remove(0);
