@@ -442,6 +442,28 @@ fn more_addresses_than_a_thousand_are_left_out_with_a_warning() {
     assert_eq!(proxy.count_log("endpoints left out"), 1, "warned of once");
 }
 
+/// The endpoints are the same as before, so no line about a change comes with the warning.
+#[test]
+fn the_first_address_that_is_left_out_is_warned_of_even_if_no_endpoint_changes() {
+    let names: Vec<_> = (0..4).map(|name| format!("\"ws://n{name}.test:81\"")).collect();
+    let settings = Settings::request("ws://unused")
+        .endpoints(&format!("[{}]", names.join(", ")))
+        .with(r#"upstream.echo.resolve = "each""#)
+        .with(r#"upstream.echo.resolve_interval = "100ms""#);
+    let line = |at: usize| format!("127.1.{}.{} n{}.test\n", at / 250, 1 + at % 250, at / 250);
+    let hosts: String = (0..1000).map(line).collect();
+    let Some(proxy) = Proxy::start_with_names(&settings, &hosts, Ipv4Addr::LOCALHOST.into()) else { return };
+    let proxy = proxy.expect("endpoints left out");
+    proxy.wait_log("endpoints changed upstream=echo *endpoints=1000");
+    assert_eq!(proxy.count_log("endpoints left out"), 0);
+    let changes = proxy.count_log("endpoints changed");
+    proxy.set_hosts(&format!("{hosts}127.1.3.251 n3.test\n"));
+    proxy.wait_log(
+        "endpoints left out upstream=echo left_out=1 reason=\"an upstream takes at most 1000 endpoints\"",
+    );
+    assert_eq!(proxy.count_log("endpoints changed"), changes);
+}
+
 /// Health checks go to each address, with the name as the host.
 #[test]
 fn each_address_of_a_name_is_checked() {

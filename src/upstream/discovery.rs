@@ -36,8 +36,17 @@ pub struct Discovery {
 pub struct EndpointList {
     /// At most `ENDPOINTS_MAX`.
     pub endpoints: Vec<EndpointConfig>,
-    /// How many addresses of names are no endpoints, because there are too many.
-    pub left_out: usize,
+    /// How many addresses of names are no endpoints.
+    pub left_out: LeftOut,
+}
+
+/// How many addresses of names are no endpoints, by the limit that leaves them out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Those for which the upstream has no room: `ENDPOINTS_MAX`.
+    by_upstream: usize,
+    /// Those that are too many for one name: `ADDRESSES_MAX`.
+    by_name: usize,
 }
 
 /// The addresses of a name, each with whether the last answer had it. An address goes with the second answer in a row
@@ -121,9 +130,11 @@ impl Discovery {
                 list.endpoints.push(endpoint.clone());
                 continue;
             };
-            let used = found.first(ADDRESSES_MAX.min(room + 1));
+            let wanted = found.0.len().min(ADDRESSES_MAX);
+            let used = found.first(wanted.min(room + 1));
             room -= used.len().saturating_sub(1);
-            list.left_out += found.0.len() - used.len();
+            list.left_out.by_name += found.0.len() - wanted;
+            list.left_out.by_upstream += wanted - used.len();
             list.endpoints.extend(used.into_iter().map(|address| EndpointConfig {
                 url: endpoint.url.with_address(address),
                 ..endpoint.clone()
@@ -169,6 +180,29 @@ impl Found {
     }
 }
 
+// === impl LeftOut ===
+
+impl LeftOut {
+    /// How many there are.
+    pub fn total(self) -> usize {
+        self.by_upstream + self.by_name
+    }
+
+    /// The limits that leave out addresses now and did not `before`, as the number of addresses and the reason of each.
+    pub fn begun(self, before: Self) -> impl Iterator<Item = (usize, String)> {
+        let limits = [
+            (
+                before.by_upstream,
+                self.by_upstream,
+                format!("an upstream takes at most {ENDPOINTS_MAX} endpoints"),
+            ),
+            (before.by_name, self.by_name, format!("a name has at most {ADDRESSES_MAX} endpoints")),
+        ];
+        let begun = limits.into_iter().filter(|(before, now, _)| *before == 0 && *now > 0);
+        begun.map(|(_, count, reason)| (count, reason))
+    }
+}
+
 // === impl Difference ===
 
 impl Difference {
@@ -177,7 +211,7 @@ impl Difference {
         let mut known: HashMap<_, _> =
             before.endpoints.iter().map(|endpoint| (&endpoint.url, endpoint)).collect();
         let mut difference =
-            Self { total: after.endpoints.len(), left_out: after.left_out, ..Self::default() };
+            Self { total: after.endpoints.len(), left_out: after.left_out.total(), ..Self::default() };
         for endpoint in &after.endpoints {
             match known.remove(&endpoint.url) {
                 None => difference.added.push(endpoint.url.label()),

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     ClientPath, DialError, Endpoint, Lease, Suppressed,
     breaker::TRIALS_MAX,
-    discovery::{Difference, Discovery},
+    discovery::{Difference, Discovery, LeftOut},
     lines::{Line, Lines},
     mover::Mover,
     moves::Moves,
@@ -34,7 +34,7 @@ use crate::{
     failure::Failure,
     log::Quoted,
     reply,
-    settings::{self, ENDPOINTS_MAX, EndpointConfig, UpstreamUrl},
+    settings::{self, EndpointConfig, UpstreamUrl},
 };
 
 /// A dial that waits for room asks again after this long, in case the session that was woken has no use for the room.
@@ -52,7 +52,8 @@ pub(super) struct Shared {
     pool: Mutex<Pool>,
     /// The servers that events name by `$url`.
     pub(super) named: Mutex<NamedServers>,
-    /// The URLs of the endpoints in the pool, for events, which must not wait for the pool. Changed while the pool is locked.
+    /// The URLs of the endpoints in the pool, for events, which must not wait for the pool. Changed while the pool is
+    /// locked.
     own_urls: RwLock<OwnUrls>,
     /// Changes when the settings have changed.
     configured: watch::Sender<()>,
@@ -149,25 +150,23 @@ impl Shared {
         }
         let difference = Difference::between(&before, &after);
         if difference.is_empty() {
-            return;
+            drop(discovery);
+            return self.warn_of_left_out(before.left_out, after.left_out);
         }
         let mut pool = self.pool();
         pool.set_endpoints(&after.endpoints);
         self.publish(&pool);
         drop((pool, discovery));
-        self.log_endpoints(&difference, before.left_out, after.left_out);
+        log::info!("endpoints changed upstream={} {difference}", self.settings().name);
+        self.warn_of_left_out(before.left_out, after.left_out);
         self.wake_all();
         self.news.notify_one();
     }
 
-    fn log_endpoints(&self, difference: &Difference, were_left_out: usize, left_out: usize) {
-        let name = &self.settings().name;
-        log::info!("endpoints changed upstream={name} {difference}");
-        if left_out > 0 && were_left_out == 0 {
-            log::warn!(
-                "endpoints left out upstream={name} left_out={left_out} reason=\"an upstream takes at most \
-                 {ENDPOINTS_MAX} endpoints\""
-            );
+    fn warn_of_left_out(&self, before: LeftOut, now: LeftOut) {
+        for (count, reason) in now.begun(before) {
+            let name = &self.settings().name;
+            log::warn!("endpoints left out upstream={name} left_out={count} reason={}", Quoted(&reason));
         }
     }
 

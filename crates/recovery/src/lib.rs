@@ -19,10 +19,11 @@
 //! - *data* belongs to a subscription: an id that the upstream assigned is replaced by the one that the client knows.
 //!
 //! A [`Protocol`] is one of the presets, or [`Patterns`] of JSON messages from the settings; a program classifies the
-//! messages of any other ([`Journal::client_as`]). Messages keep their bytes, except for the ids. Everything else passes unread and is never sent twice.
+//! messages of any other ([`Journal::client_as`]). Messages keep their bytes, except for the ids. Everything else
+//! passes unread and is never sent twice.
 //!
-//! This crate uses no actors, sockets or clocks. In the proxy, a session's supervisor owns the journal and lends it to the
-//! connector of each new connection; the settings are those of `recovery` in `[upstream.NAME]`.
+//! This crate uses no actors, sockets or clocks. In the proxy, a session's supervisor owns the journal and lends it to
+//! the connector of each new connection; the settings are those of `recovery` in `[upstream.NAME]`.
 
 mod class;
 mod engine;

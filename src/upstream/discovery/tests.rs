@@ -34,7 +34,7 @@ fn answer(discovery: &mut Discovery, name: &str, last: &[u8]) -> bool {
 }
 
 fn list(endpoints: impl Into<Vec<EndpointConfig>>) -> EndpointList {
-    EndpointList { endpoints: endpoints.into(), left_out: 0 }
+    EndpointList { endpoints: endpoints.into(), left_out: LeftOut::default() }
 }
 
 #[test]
@@ -84,18 +84,18 @@ fn each_name_has_an_endpoint_and_there_are_at_most_a_thousand() {
     let mut discovery = discovery(&urls.iter().map(String::as_str).collect::<Vec<_>>());
     let all: Vec<_> = (0..=255).collect();
     answer(&mut discovery, "a.test", &all[..99]);
-    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out), (999, 0));
+    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out.total()), (999, 0));
     answer(&mut discovery, "b.test", &all);
-    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out), (ENDPOINTS_MAX, 254));
+    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out.total()), (ENDPOINTS_MAX, 254));
     answer(&mut discovery, "a.test", &all);
-    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out), (ENDPOINTS_MAX, 411));
+    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out.total()), (ENDPOINTS_MAX, 411));
     let of_b: Vec<_> = labels(&discovery).into_iter().filter(|label| label.contains("b.test")).collect();
     assert_eq!(of_b, ["ws://b.test (10.0.0.0)"], "the names before it have the others");
     let text = Difference::between(&EndpointList::default(), discovery.endpoints()).to_string();
     assert!(text.ends_with("endpoints=1000 left_out=411"), "{text}");
     let more = (1..=1001).map(|port| endpoint(&format!("ws://10.0.0.1:{port}"), 1)).collect();
     discovery.list(more);
-    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out), (ENDPOINTS_MAX, 0));
+    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out.total()), (ENDPOINTS_MAX, 0));
 }
 
 /// Addresses of the last answer come first.
@@ -106,12 +106,40 @@ fn missing_addresses_are_the_first_that_are_left_out() {
     let high: Vec<_> = (100..=255).collect();
     answer(&mut discovery, "a.test", &low);
     answer(&mut discovery, "a.test", &high);
-    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out), (256, 0));
+    assert_eq!((labels(&discovery).len(), discovery.endpoints().left_out.total()), (256, 0));
     let other: Vec<_> = (1..=255).map(|last| SocketAddr::from(([10, 0, 1, last], 0))).collect();
     discovery.resolved("a.test", &other);
     let labels = labels(&discovery);
-    assert_eq!((labels.len(), discovery.endpoints().left_out), (ADDRESSES_MAX, 155));
+    assert_eq!((labels.len(), discovery.endpoints().left_out.total()), (ADDRESSES_MAX, 155));
     assert_eq!(labels.iter().filter(|label| label.contains("(10.0.1.")).count(), 255, "{labels:?}");
+}
+
+/// The endpoints are the same then, and only the number of the others differs.
+#[test]
+fn addresses_that_are_left_out_are_counted_by_the_limit_that_leaves_them_out() {
+    let left_out = |by_upstream, by_name| LeftOut { by_upstream, by_name };
+    let literal = (1..=899).map(|port| format!("ws://10.0.0.1:{port}"));
+    let urls: Vec<_> = ["ws://a.test".to_owned()].into_iter().chain(literal).collect();
+    let mut full = discovery(&urls.iter().map(String::as_str).collect::<Vec<_>>());
+    let all: Vec<_> = (0..=255).collect();
+    answer(&mut full, "a.test", &all[..101]);
+    let before = Arc::clone(full.endpoints());
+    assert_eq!((before.endpoints.len(), before.left_out), (ENDPOINTS_MAX, left_out(0, 0)));
+    assert!(answer(&mut full, "a.test", &all[..102]));
+    assert!(Difference::between(&before, full.endpoints()).is_empty());
+    assert_eq!(full.endpoints().left_out, left_out(1, 0));
+
+    let mut one = discovery(&["ws://a.test"]);
+    let more: Vec<_> = (0..8).map(|last| SocketAddr::from(([10, 0, 1, last], 0))).collect();
+    one.resolved("a.test", &[addresses(&all), more].concat());
+    assert_eq!(one.endpoints().left_out, left_out(0, 8));
+
+    let begun = |before: LeftOut, now: LeftOut| now.begun(before).collect::<Vec<_>>();
+    let by_upstream = (1, "an upstream takes at most 1000 endpoints".to_owned());
+    let by_name = (8, "a name has at most 256 endpoints".to_owned());
+    assert_eq!(begun(left_out(0, 0), left_out(1, 8)), [by_upstream, by_name.clone()]);
+    assert_eq!(begun(left_out(1, 0), left_out(2, 8)), [by_name], "each limit is warned of once");
+    assert_eq!(begun(left_out(1, 8), left_out(0, 9)), []);
 }
 
 /// A look-up that finds the same costs no new list, however many endpoints there are.
