@@ -63,6 +63,9 @@ pub enum CredentialError {
     /// It has bytes other than visible ASCII.
     #[error("credential with characters other than visible ASCII")]
     NotVisible,
+    /// It is no user and password of the scheme `Basic`.
+    #[error("malformed user and password")]
+    NotBasic,
 }
 
 /// A request without the credentials that it may have.
@@ -148,7 +151,7 @@ impl Source {
 }
 
 /// The only item, if there is one.
-fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, CredentialError> {
+pub(super) fn only<T>(mut items: impl Iterator<Item = T>) -> Result<Option<T>, CredentialError> {
     match (items.next(), items.next()) {
         (_, Some(_)) => Err(CredentialError::Several),
         (item, None) => Ok(item),

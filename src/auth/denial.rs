@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::CredentialError;
+use super::{CertificateDenial, CredentialError, forward::ServiceError};
 
 /// Why a client is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,19 @@ pub enum Denial {
     Forbidden(String),
     /// The credential cannot be checked now, and may be after this number of seconds: 503.
     Unavailable(u32),
+    /// The service of the method `forward` denies the client: 401, or 403 for a client that is known.
+    ByService {
+        /// Whether the client is known: 403.
+        is_known: bool,
+        /// The challenges of the service.
+        challenges: Vec<String>,
+    },
+    /// The service of the method `forward` has not decided: 503.
+    Failed(ServiceError),
+    /// Too many passwords wait for their check, which may be possible after this number of seconds: 503.
+    Busy(u32),
+    /// The client's certificate is not one of those that the section accepts: 403.
+    Certificate(CertificateDenial),
 }
 
 /// Why a credential is not valid. The texts are for clients and logs, and have no part of the credential.
@@ -64,6 +77,9 @@ pub enum Invalid {
     /// A registered claim has a wrong type, or all claims together are too large.
     #[error("malformed claims")]
     Claims,
+    /// There is no such user, or its password is another one.
+    #[error("unknown user or wrong password")]
+    Login,
 }
 
 /// An authentication scheme (RFC 9110 section 11.1).
@@ -71,6 +87,8 @@ pub enum Invalid {
 pub enum Scheme {
     /// RFC 6750.
     Bearer,
+    /// RFC 7617.
+    Basic,
 }
 
 /// A challenge for the header `WWW-Authenticate`, with the error if the client was denied for its credential.
@@ -86,11 +104,20 @@ pub enum Scheme {
 pub fn challenge(scheme: Scheme, realm: &str, denial: &Denial) -> String {
     let name = match scheme {
         Scheme::Bearer => "Bearer",
+        Scheme::Basic => "Basic",
     };
     let realm = realm.replace('\\', "\\\\").replace('"', "\\\"");
     let mut challenge = format!("{name} realm=\"{realm}\"");
+    if scheme == Scheme::Basic {
+        challenge.push_str(", charset=\"UTF-8\"");
+    }
     let error = match denial {
-        Denial::Missing | Denial::Unavailable(_) => None,
+        Denial::Missing
+        | Denial::Unavailable(_)
+        | Denial::ByService { .. }
+        | Denial::Failed(_)
+        | Denial::Busy(_)
+        | Denial::Certificate(_) => None,
         Denial::Malformed(error) => Some(("invalid_request", Some(error.to_string()))),
         Denial::Invalid(error) => Some(("invalid_token", Some(error.to_string()))),
         Denial::Forbidden(_) => Some(("insufficient_scope", None)),

@@ -8,15 +8,21 @@
 //! | `renewal` | the message by which a client renews its credential |
 //! | `denial` | why a client is not accepted, with the challenge of RFC 6750 |
 //! | `api_keys` | the method `api_keys` |
+//! | `basic` | the method `basic` |
+//! | `client_certificate` | the method `client_certificate` |
+//! | `forward` | the method `forward` |
 //! | `jwt` | the method `jwt` |
 //!
 //! This module has no sockets, files and clocks. `authenticator` has them: it keeps the keys of the methods and
 //! checks requests.
 
 mod api_keys;
+pub mod basic;
 mod claims;
+mod client_certificate;
 mod credential;
 mod denial;
+pub mod forward;
 pub mod jwt;
 mod renewal;
 mod secret;
@@ -28,11 +34,17 @@ use std::{
     time::Duration,
 };
 
+use actix_http::header::AUTHORIZATION;
+
 pub use self::{
     api_keys::{ApiKeys, ApiKeysError, KEYS_MAX},
     claims::{CLAIMS_MAX, Requirement, claim, text_of},
+    client_certificate::{
+        CertificateDenial, CertificatePatternError, ClientCertificateConfig, NamePattern, SubjectPattern,
+    },
     credential::{CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find},
     denial::{Denial, Invalid, Scheme, challenge},
+    forward::ForwardConfig,
     renewal::{RenewalMessage, RenewalRule},
     secret::Secret,
 };
@@ -77,6 +89,12 @@ pub enum MethodConfig {
     ApiKeys(ApiKeysConfig),
     /// `jwt`: the credential is a token with a signature.
     Jwt(JwtConfig),
+    /// `forward`: an HTTP service decides.
+    Forward(ForwardConfig),
+    /// `basic`: user and password.
+    Basic(BasicConfig),
+    /// `client_certificate`: the certificate of the TLS connection.
+    ClientCertificate(ClientCertificateConfig),
 }
 
 /// The table `api_keys` of a section.
@@ -154,6 +172,44 @@ impl KeySource {
                 jwt::KeySet::of_secret(text.strip_suffix('\r').unwrap_or(text), algorithms)
             }
         }
+    }
+}
+
+/// The table `basic` of a section.
+#[derive(Debug, Clone)]
+pub struct BasicConfig {
+    /// The file of the users.
+    pub file: PathBuf,
+    /// The users that the file had at the start.
+    pub users: basic::Users,
+    /// The realm, which browsers show.
+    pub realm: String,
+}
+
+// === impl AuthConfig ===
+
+impl AuthConfig {
+    /// Whether the method decides only about requests that have a credential for it.
+    pub fn needs_credential(&self) -> bool {
+        match &self.method {
+            MethodConfig::ApiKeys(_)
+            | MethodConfig::Jwt(_)
+            | MethodConfig::Basic(_)
+            | MethodConfig::ClientCertificate(_) => true,
+            MethodConfig::Forward(forward) => forward.needs_credential,
+        }
+    }
+
+    /// All places in which a request may have a credential for this method.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        let header = match &self.method {
+            MethodConfig::Basic(_) => Some(&Source::Authorization),
+            MethodConfig::Forward(forward) if forward.request_headers.contains(&AUTHORIZATION) => {
+                Some(&Source::Authorization)
+            }
+            _ => None,
+        };
+        self.from.iter().chain(header)
     }
 }
 

@@ -4,7 +4,9 @@
 //! method.
 
 mod api_keys;
+mod basic;
 mod files;
+mod forward;
 mod jwks;
 mod jwt;
 mod keepers;
@@ -18,11 +20,22 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use actix_http::{
+    Method as HttpMethod,
+    header::{HeaderName, HeaderValue},
+};
+
 use tokio::time::timeout;
 
-pub use self::keepers::Keepers;
+pub use self::{forward::Clients, keepers::Keepers};
 use crate::{
-    auth::{self, AuthConfig, Credential, Denial, Identity, MethodConfig, Requirement, Scheme, Secret},
+    auth::{
+        self, AuthConfig, ClientCertificateConfig, Credential, Denial, Identity, MethodConfig, Requirement,
+        Scheme, Secret, basic::Login,
+    },
+    certificate::TlsFacts,
+    client_address::Chain,
+    net::Network,
     router,
 };
 
@@ -30,7 +43,6 @@ use crate::{
 const RENEWAL_MAX: Duration = Duration::from_secs(5);
 
 /// A section `[auth.NAME]` in use, shared by all threads.
-#[derive(Debug)]
 pub struct Authenticator {
     config: Arc<AuthConfig>,
     method: Method,
@@ -45,13 +57,17 @@ enum RereadError {
     ApiKeys(#[from] auth::ApiKeysError),
     #[error(transparent)]
     Jwt(#[from] auth::jwt::KeyError),
+    #[error(transparent)]
+    Basic(#[from] auth::basic::UsersError),
 }
 
 /// What a method needs while the program runs.
-#[derive(Debug)]
 enum Method {
     ApiKeys(api_keys::Checker),
     Jwt(jwt::Checker),
+    Forward(forward::Checker),
+    Basic(basic::Checker),
+    ClientCertificate(ClientCertificateConfig),
 }
 
 /// What a client is judged by.
@@ -59,6 +75,14 @@ enum Method {
 pub struct Offer<'a> {
     /// The request.
     pub request: router::Request<'a>,
+    /// The method of the request.
+    pub method: &'a HttpMethod,
+    /// The way of the request from the client.
+    pub chain: &'a Chain,
+    /// What is known of the TLS connection; `None` without TLS.
+    pub tls: Option<&'a TlsFacts>,
+    /// The HTTP clients of this thread.
+    pub clients: &'a Clients,
 }
 
 /// A client that was accepted.
@@ -68,6 +92,8 @@ pub struct Accepted {
     pub identity: Identity,
     /// The credential, if the section sends it to the upstream.
     pub forwarded: Option<Credential>,
+    /// Headers for the upstream. Each replaces the client's header of that name, also if it has no values.
+    pub upstream_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
     /// Whether the credential was among the subprotocols.
     pub by_subprotocol: bool,
 }
@@ -82,7 +108,7 @@ pub async fn authenticate(
     requirements: &[Requirement],
     offer: &Offer<'_>,
 ) -> Result<Accepted, (Denial, Vec<String>)> {
-    for method in methods {
+    for (position, method) in methods.iter().enumerate() {
         let denial = match method.check(offer, now()).await {
             Ok(None) => continue,
             Ok(Some(accepted)) => match missing(requirements, &accepted.identity) {
@@ -91,12 +117,21 @@ pub async fn authenticate(
             },
             Err(denial) => denial,
         };
-        let challenges = method.challenge(&denial).into_iter().collect();
+        let challenges = match &denial {
+            Denial::ByService { is_known, challenges } => {
+                let others = if *is_known { Vec::new() } else { challenges_of(&methods[..position]) };
+                others.into_iter().chain(challenges.iter().cloned()).collect()
+            }
+            denial => method.challenge(denial).into_iter().collect(),
+        };
         return Err((denial, challenges));
     }
-    let denial = Denial::Missing;
-    let challenges = methods.iter().filter_map(|method| method.challenge(&denial)).collect();
-    Err((denial, challenges))
+    Err((Denial::Missing, challenges_of(methods)))
+}
+
+/// The challenges for a client that has no credential.
+fn challenges_of(methods: &[Arc<Authenticator>]) -> Vec<String> {
+    methods.iter().filter_map(|method| method.challenge(&Denial::Missing)).collect()
 }
 
 fn missing<'a>(requirements: &'a [Requirement], identity: &Identity) -> Option<&'a Requirement> {
@@ -108,18 +143,32 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }
 
+// === impl Accepted ===
+
+impl Accepted {
+    /// A client of which the upstream gets nothing.
+    fn of(identity: Identity) -> Self {
+        Self { identity, forwarded: None, upstream_headers: Vec::new(), by_subprotocol: false }
+    }
+}
+
 // === impl Authenticator ===
 
 impl Authenticator {
     /// Starts to use a section. `previous` is the section of the same name in the configuration before.
-    pub fn new(config: Arc<AuthConfig>, previous: Option<&Self>) -> Arc<Self> {
+    pub fn new(config: Arc<AuthConfig>, previous: Option<&Self>, network: &Arc<Network>) -> Arc<Self> {
         let tokens = previous.and_then(|previous| match &previous.method {
             Method::Jwt(tokens) => Some(tokens),
-            Method::ApiKeys(_) => None,
+            _ => None,
         });
         let method = match &config.method {
             MethodConfig::ApiKeys(api_keys) => Method::ApiKeys(api_keys::Checker::new(api_keys)),
             MethodConfig::Jwt(jwt) => Method::Jwt(jwt::Checker::new(&config.name, jwt, tokens)),
+            MethodConfig::Basic(basic) => Method::Basic(basic::Checker::new(&config.name, basic)),
+            MethodConfig::ClientCertificate(patterns) => Method::ClientCertificate(patterns.clone()),
+            MethodConfig::Forward(forward) => {
+                Method::Forward(forward::Checker::new(&config.name, forward, network))
+            }
         };
         Arc::new(Self { config, method, is_kept: AtomicBool::new(false) })
     }
@@ -138,6 +187,8 @@ impl Authenticator {
     fn file(&self) -> Option<PathBuf> {
         match &self.method {
             Method::ApiKeys(keys) => keys.file.clone(),
+            Method::Basic(users) => Some(users.file().to_owned()),
+            Method::ClientCertificate(_) | Method::Forward(_) => None,
             Method::Jwt(tokens) => tokens.file().map(Path::to_owned),
         }
     }
@@ -145,8 +196,8 @@ impl Authenticator {
     /// What fetches the keys, if they are at a URL.
     fn remote(&self) -> Option<&Arc<jwks::Remote>> {
         match &self.method {
-            Method::ApiKeys(_) => None,
             Method::Jwt(tokens) => tokens.remote(),
+            _ => None,
         }
     }
 
@@ -154,19 +205,41 @@ impl Authenticator {
     fn reread(&self, text: &str) -> Result<usize, RereadError> {
         match &self.method {
             Method::ApiKeys(keys) => Ok(keys.reread(text)?),
+            Method::Basic(users) => Ok(users.reread(text)?),
+            // They have no file.
+            Method::ClientCertificate(_) | Method::Forward(_) => Ok(0),
             Method::Jwt(tokens) => Ok(tokens.reread(text)?),
         }
     }
 
     /// Checks what the client has for this method; `None` if it has nothing. `now` is in seconds since 1970.
     async fn check(&self, offer: &Offer<'_>, now: u64) -> Result<Option<Accepted>, Denial> {
+        if let Method::Basic(users) = &self.method {
+            let login = Login::find(&offer.request).map_err(Denial::Malformed)?;
+            let Some(login) = login else { return Ok(None) };
+            return Ok(Some(Accepted::of(users.check(login).await?)));
+        }
+        if let Method::ClientCertificate(patterns) = &self.method {
+            let Some(certificate) = offer.tls.and_then(|tls| tls.client.as_ref()) else { return Ok(None) };
+            let identity = patterns.identify(&self.config.name, certificate, now);
+            return identity.map(|identity| Some(Accepted::of(identity))).map_err(Denial::Certificate);
+        }
         let found = auth::find(&self.config.from, &offer.request).map_err(Denial::Malformed)?;
-        let Some(credential) = found else { return Ok(None) };
-        let secret = &credential.secret;
-        let identity = self.identify(secret, now).await?;
-        let by_subprotocol = credential.is_subprotocol;
-        let forwarded = self.config.forwards.then_some(credential);
-        Ok(Some(Accepted { identity, forwarded, by_subprotocol }))
+        if found.is_none() && self.config.needs_credential() {
+            return Ok(None);
+        }
+        let secret = found.as_ref().map(|credential| &credential.secret);
+        let (identity, upstream_headers) = match (&self.method, secret) {
+            (Method::Forward(service), secret) => {
+                let judged = service.check(offer, secret).await?;
+                (judged.identity, judged.upstream_headers)
+            }
+            (_, Some(secret)) => (self.identify(secret, now).await?, Vec::new()),
+            (_, None) => return Ok(None),
+        };
+        let by_subprotocol = found.as_ref().is_some_and(|credential| credential.is_subprotocol);
+        let forwarded = found.filter(|_| self.config.forwards);
+        Ok(Some(Accepted { identity, forwarded, upstream_headers, by_subprotocol }))
     }
 
     /// Whose credential it is. `now` is in seconds since 1970.
@@ -174,6 +247,8 @@ impl Authenticator {
         match &self.method {
             Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),
             Method::Jwt(tokens) => tokens.check(&self.config.name, secret, now).await,
+            // They need more of a request than a credential, so that the settings refuse `renew`.
+            Method::Basic(_) | Method::ClientCertificate(_) | Method::Forward(_) => Err(Denial::Missing),
         }
     }
 
@@ -192,9 +267,16 @@ impl Authenticator {
 
     /// The challenge of this method in the response to a client that was denied.
     fn challenge(&self, denial: &Denial) -> Option<String> {
-        let scheme = match self.method {
-            Method::ApiKeys(_) | Method::Jwt(_) => Scheme::Bearer,
+        let (scheme, realm) = match &self.config.method {
+            MethodConfig::ApiKeys(_) | MethodConfig::Jwt(_) | MethodConfig::Forward(_) => {
+                (Scheme::Bearer, &*self.config.name)
+            }
+            // HTTP has no scheme for certificates.
+            MethodConfig::ClientCertificate(_) => return None,
+            // Another password would not change what the user may do.
+            MethodConfig::Basic(_) if matches!(denial, Denial::Forbidden(_)) => return None,
+            MethodConfig::Basic(basic) => (Scheme::Basic, &*basic.realm),
         };
-        Some(auth::challenge(scheme, &self.config.name, denial))
+        Some(auth::challenge(scheme, realm, denial))
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 use super::admission::KeyLimits;
 use crate::{
-    authenticator::Authenticator,
+    authenticator::{Authenticator, Clients},
     net::Network,
     router::Router,
     server::Configuration,
@@ -44,6 +44,8 @@ pub struct WorkerRoute {
     pub auth: Vec<Arc<Authenticator>>,
     /// The limits of the route by claim or header.
     pub limits: Arc<KeyLimits>,
+    /// The HTTP clients of this thread, which the methods use.
+    pub auth_clients: Rc<Clients>,
 }
 
 // === impl Routing ===
@@ -70,7 +72,7 @@ impl Routing {
         let (routes, limits) = (routes.collect(), limits.collect());
         let authenticators = settings.auth.values().map(|config| {
             let known = previous.and_then(|previous| previous.authenticator(&config.name));
-            Authenticator::new(Arc::clone(config), known.map(|known| &**known))
+            Authenticator::new(Arc::clone(config), known.map(|known| &**known), network)
         });
         let authenticators = authenticators.collect();
         Self { listeners: settings.listeners.clone(), routes, authenticators, limits }
@@ -114,6 +116,7 @@ impl Routing {
     /// The routes of one listener for one worker thread.
     fn router(&self, listener: &str) -> Router<WorkerRoute> {
         let mut dialers: HashMap<&str, Dialer> = HashMap::new();
+        let auth_clients = Rc::<Clients>::default();
         // A dialer has an HTTP client, so a listener has none for the routes of others.
         let routes = self.routes.iter().zip(&self.limits);
         let routes = routes.filter(|((route, _), _)| route.pattern.serves(listener));
@@ -126,6 +129,7 @@ impl Routing {
                 route.pattern.clone(),
                 WorkerRoute {
                     auth: self.methods(route),
+                    auth_clients: Rc::clone(&auth_clients),
                     route: Arc::clone(route),
                     dialer,
                     limits: Arc::clone(limits),

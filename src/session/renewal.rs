@@ -118,7 +118,10 @@ pub(super) fn accept(old: &Identity, new: Result<Identity, Denial>) -> Result<Id
         Denial::Malformed(error) => Failure::renewal(error.to_string()),
         Denial::Invalid(error) => Failure::renewal(error.to_string()),
         Denial::Forbidden(_) => Failure::renewal("not allowed"),
-        Denial::Unavailable(_) => Failure::renewal("authentication is not available"),
+        Denial::ByService { .. } | Denial::Certificate(_) => Failure::renewal("invalid credential"),
+        Denial::Unavailable(_) | Denial::Failed(_) | Denial::Busy(_) => {
+            Failure::renewal("authentication is not available")
+        }
     })?;
     // Without a subject, nothing says that it is the same client.
     match (&old.subject, &new.subject) {

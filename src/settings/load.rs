@@ -108,6 +108,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         .collect();
     let known = route::Known {
         listeners: &listener_names,
+        certificate_listeners: &listener::asking_for_certificates(&sections),
         upstreams: &upstreams,
         auth: &auth,
         pipelines: &pipelines,

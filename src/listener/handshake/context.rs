@@ -45,8 +45,8 @@ pub(super) struct RequestContext {
     pub(super) identity: Option<Arc<Identity>>,
     /// The method that accepted the client; `None` on a route without authentication.
     pub(super) authenticator: Option<Arc<Authenticator>>,
-    /// The header with the client's credential for the upstream, if a setting sends it there.
-    pub(super) forwarded: Option<(HeaderName, HeaderValue)>,
+    /// Headers for the upstream from the client's authentication. Each replaces the client's own, also without values.
+    pub(super) known_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
     /// Whether a subprotocol was the client's credential. Browsers then need another one in the response.
     pub(super) answers_subprotocol: bool,
     /// The query with masked credentials, if it had any.
@@ -66,7 +66,7 @@ impl RequestContext {
             route: None,
             identity: None,
             authenticator: None,
-            forwarded: None,
+            known_headers: Vec::new(),
             answers_subprotocol: false,
             shown_query: None,
         }

@@ -44,11 +44,11 @@ pub(super) fn headers(
         }
     }
     let added = added(&upstream.headers, facts)?;
-    if let Some((name, value)) = &context.forwarded {
-        // The client's own header would be a second credential.
+    for (name, values) in &context.known_headers {
+        // The client's own header would be a second credential, or say that it is someone else.
         headers.retain(|(other, _)| other != name);
         if !added.iter().any(|(other, _)| other == name) {
-            headers.push((name.clone(), value.clone()));
+            headers.extend(values.iter().map(|value| (name.clone(), value.clone())));
         }
     }
     headers.extend(added);

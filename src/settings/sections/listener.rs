@@ -71,6 +71,12 @@ pub enum OnClientClose {
     Cancel,
 }
 
+/// The names of the listeners that ask clients for certificates.
+pub(crate) fn asking_for_certificates<'a>(sections: &[(&'a str, Section<'_>)]) -> Vec<&'a str> {
+    let asking = sections.iter().filter(|(_, section)| section.said("tls.client_ca").is_some());
+    asking.map(|(name, _)| *name).collect()
+}
+
 /// Reads the listeners in order. An invalid listener is included without a value.
 pub(crate) fn read_all(
     sections: &[(&str, Section<'_>)],

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     auth::{
-        KeySource, MethodConfig, RenewalRule, Requirement, Secret, Source,
+        KeySource, MethodConfig, NamePattern, RenewalRule, Requirement, Secret, Source, SubjectPattern,
         jwt::{Algorithm, KeySet, Rules},
     },
     event,
@@ -162,4 +162,84 @@ fn the_report_of_a_method_can_be_read_back() {
     let keys = report(&layers(&format!("{MINIMAL}{KEYS}"), &[]).unwrap(), Extent::All);
     let keys = keys.replace("***", "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08");
     assert!(load(&keys, &[]).is_ok(), "{keys}");
+}
+
+const GATE: &str = r#"
+[auth.gate]
+forward.url = "http://127.0.0.1:9000/verify?a=b"
+"#;
+
+#[test]
+fn forward_in_the_settings() {
+    let settings = with(GATE, "auth = [\"gate\"]");
+    let gate = &settings.auth["gate"];
+    let MethodConfig::Forward(forward) = &gate.method else { panic!("{gate:?}") };
+    assert_eq!(forward.url.to_string(), "http://127.0.0.1:9000/verify?a=b");
+    assert!(forward.tls.is_none());
+    assert_eq!(*forward.request_headers, ["authorization", "cookie"]);
+    assert!(forward.claims_from.is_empty() && forward.upstream_headers.is_empty());
+    assert_eq!((forward.timeout.as_secs(), forward.max_requests), (2, 100));
+    assert!(gate.from.is_empty() && !gate.needs_credential());
+    assert_eq!(*settings.routes[0].credentials, [Source::Authorization], "what the service gets is hidden");
+    let lines = r#"
+from = ["cookie:session"]
+forward_as = "authorization"
+forward.request_headers = ["X-A"]
+forward.claims_from = { sub = "X-User", role = "X-Role" }
+forward.upstream_headers = ["X-User"]
+forward.timeout = "1s"
+forward.max_requests = 7
+"#;
+    let settings = with(&format!("{GATE}{lines}"), "auth = [\"gate\"]");
+    let gate = &settings.auth["gate"];
+    let MethodConfig::Forward(forward) = &gate.method else { panic!("{gate:?}") };
+    assert_eq!(*forward.request_headers, ["x-a"]);
+    let claims: Vec<_> =
+        forward.claims_from.iter().map(|(claim, name)| (claim.as_str(), name.as_str())).collect();
+    assert_eq!(claims, [("sub", "x-user"), ("role", "x-role")]);
+    assert_eq!(*forward.upstream_headers, ["x-user"]);
+    assert_eq!((forward.timeout.as_secs(), forward.max_requests), (1, 7));
+    assert!(gate.needs_credential() && gate.forwards);
+    assert_eq!(*settings.routes[0].credentials, [Source::Cookie("session".to_owned())]);
+}
+
+#[test]
+fn the_url_of_a_service_is_shown_without_its_query() {
+    let layers = layers(&format!("{MINIMAL}auth = [\"gate\"]\n{GATE}"), &[]).unwrap();
+    let report = report(&layers, Extent::All);
+    assert!(report.contains("http://127.0.0.1:9000/verify?***"), "{report}");
+}
+
+#[test]
+fn users_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let users = "ada:$2b$04$XPHPue/aG0nXIgkiND3e5OnEtP1MWT8UXXMR8iXgB3S7mhqBRClpC\n";
+    std::fs::write(folder.path().join("htpasswd"), users).unwrap();
+    let file = folder.path().join("towline.toml");
+    let load = |lines: &str| {
+        let text = format!("{MINIMAL}auth = [\"staff\"]\n[auth.staff]\nbasic.file = \"htpasswd\"\n{lines}");
+        std::fs::write(&file, text).unwrap();
+        Settings::load(Some(&file), std::iter::empty()).unwrap()
+    };
+    for (lines, realm) in [("", "staff"), ("basic.realm = \"the staff\"", "the staff")] {
+        let settings = load(lines);
+        let staff = &settings.auth["staff"];
+        let MethodConfig::Basic(basic) = &staff.method else { panic!("{staff:?}") };
+        assert_eq!((basic.file.clone(), basic.users.count()), (folder.path().join("htpasswd"), 1));
+        assert_eq!(basic.realm, realm);
+        assert!(staff.from.is_empty() && staff.needs_credential());
+        assert_eq!(*settings.routes[0].credentials, [Source::Authorization]);
+    }
+}
+
+#[test]
+fn certificates_in_the_settings() {
+    let lines =
+        "client_certificate = { subjects = [\"CN=device *,O=Example\"], names = [\"*.devices.example\"] }";
+    let settings = with(&format!("[auth.devices]\n{lines}\n"), "");
+    let devices = &settings.auth["devices"];
+    let MethodConfig::ClientCertificate(patterns) = &devices.method else { panic!("{devices:?}") };
+    assert_eq!(*patterns.subjects, [SubjectPattern::parse("CN=device *,O=Example").unwrap()]);
+    assert_eq!(*patterns.names, [NamePattern::parse("*.devices.example").unwrap()]);
+    assert!(devices.from.is_empty() && devices.sources().next().is_none() && devices.needs_credential());
 }

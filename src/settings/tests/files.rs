@@ -194,6 +194,8 @@ fn the_recipes_for_authentication_are_valid() {
     let set =
         r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
     std::fs::write(folder.path().join("jwks.json"), set).unwrap();
+    let users = docs.split("```text\n").find(|text| text.starts_with("# USER:HASH")).unwrap();
+    std::fs::write(folder.path().join("htpasswd"), users.split("```").next().unwrap()).unwrap();
     let file = folder.path().join("towline.toml");
     for recipe in recipes {
         let upstream = match recipe.contains("[upstream.feed]") {

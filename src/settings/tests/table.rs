@@ -44,7 +44,13 @@ fn every_key_is_read() {
     let mut keys = 0;
     for section in &SECTIONS {
         for key in section.keys() {
-            let auth = if key.name.starts_with("jwt.") { TOKENS } else { AUTH };
+            let auth = match key.name.split_once('.') {
+                Some(("jwt", _)) => TOKENS,
+                Some(("basic", _)) => "[auth.staff]\nbasic.realm = \"staff\"\n",
+                Some(("client_certificate", _)) => "[auth.devices]\nclient_certificate.names = [\"*\"]\n",
+                Some(("forward", _)) => "[auth.gate]\nforward.url = \"http://gate/\"\n",
+                _ => AUTH,
+            };
             let mut layers = layers(&format!("{MINIMAL}{auth}"), &[]).unwrap();
             let (table, path) = table_of(&mut layers, section);
             layers::insert(table, key.name, wrong());

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Reads the table. Reports a problem with a key by its name, without its hash.
-pub(super) fn read(section: &Section<'_>) -> Option<MethodConfig> {
+pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
     let file = section.path_to("api_keys.file");
     let listed = section.read("api_keys.keys", listed);
     let keys = match (&file, listed) {

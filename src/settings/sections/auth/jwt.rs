@@ -18,7 +18,7 @@ use crate::{
 const SOURCES: [&str; 4] = ["jwt.keys", "jwt.jwks_file", "jwt.jwks_url", "jwt.secret_file"];
 
 /// Reads the table. Reports a problem with a file without its content.
-pub(super) fn read(section: &Section<'_>) -> Option<MethodConfig> {
+pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
     let algorithms = section.read("jwt.algorithms", algorithms).unwrap_or_default();
     let issuer = section.read("jwt.issuer", |value| match text(value)? {
         "" => Err("takes the claim iss of the tokens, such as \"https://id.example.com\"".to_owned()),

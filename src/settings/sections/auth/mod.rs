@@ -1,6 +1,9 @@
 //! The sections `[auth.NAME]` of the settings: one file for each method.
 
 mod api_keys;
+mod basic;
+mod client_certificate;
+mod forward;
 mod jwt;
 mod renewal;
 
@@ -20,13 +23,18 @@ use crate::{
 struct Method {
     /// The name of the table.
     name: &'static str,
-    /// Reads the table; `None` if it is invalid, which is reported.
-    read: fn(&Section<'_>) -> Option<MethodConfig>,
+    /// Reads the table of the section with that name; `None` if it is invalid, which is reported.
+    read: fn(&str, &Section<'_>) -> Option<MethodConfig>,
 }
 
 /// All methods.
-const METHODS: [Method; 2] =
-    [Method { name: "jwt", read: jwt::read }, Method { name: "api_keys", read: api_keys::read }];
+const METHODS: [Method; 5] = [
+    Method { name: "jwt", read: jwt::read },
+    Method { name: "api_keys", read: api_keys::read },
+    Method { name: "basic", read: basic::read },
+    Method { name: "client_certificate", read: client_certificate::read },
+    Method { name: "forward", read: forward::read },
+];
 
 impl Method {
     /// The keys of the table that are set.
@@ -44,7 +52,7 @@ impl Method {
 
 /// Reads the section; `None` if it is invalid.
 pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>> {
-    let from = section.read("from", sources).unwrap_or_default();
+    let from = section.read("from", sources);
     let forwards = section.choice("forward_as").is_some();
     let renew = renewal::read(section);
     let mut own = METHODS.iter().filter(|method| method.is_of(section));
@@ -53,7 +61,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
         section.section_problem(format!("needs a method: {}", names.join(", ")));
         return None;
     };
-    let read = (method.read)(section);
+    let read = (method.read)(name, section);
     for other in METHODS.iter().filter(|other| other.name != method.name) {
         for key in other.said(section) {
             section.conflict(
@@ -63,7 +71,19 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
             );
         }
     }
-    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method: read? }))
+    let method = read?;
+    // The other methods look where `from` says.
+    let from = match &method {
+        MethodConfig::Basic(_) | MethodConfig::ClientCertificate(_) => Box::default(),
+        MethodConfig::Forward(forward) if !forward.needs_credential => Box::default(),
+        _ => from.unwrap_or_else(|| [Source::Authorization].into()),
+    };
+    let takes_renewals = matches!(method, MethodConfig::ApiKeys(_) | MethodConfig::Jwt(_));
+    if let Some(key) = renewal::said(section).filter(|_| !takes_renewals) {
+        let text = "has no effect with this method, which needs more than the credential in a message";
+        section.conflict(key, &[], text);
+    }
+    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method }))
 }
 
 fn sources(value: &Value) -> Result<Box<[Source]>, String> {

@@ -10,6 +10,11 @@ use crate::{
 /// The keys, which belong together.
 const KEYS: [&str; 3] = ["renew.path", "renew.value", "renew.token"];
 
+/// A key of the table that is set.
+pub(super) fn said(section: &Section<'_>) -> Option<&'static str> {
+    KEYS.into_iter().find(|key| section.said(key).is_some())
+}
+
 /// Reads the keys; `None` if the section has none of them, or one is wrong, which is reported.
 pub(super) fn read(section: &Section<'_>) -> Option<RenewalRule> {
     let (path, token) = (section.read("renew.path", path), section.read("renew.token", path));

@@ -6,7 +6,7 @@ use config::{Value, ValueKind};
 
 use super::{Known, no_such};
 use crate::{
-    auth::{AuthConfig, Requirement, Source},
+    auth::{AuthConfig, MethodConfig, Requirement, Source},
     event,
     settings::{
         layers::as_table,
@@ -36,12 +36,31 @@ pub(super) fn read(section: &Section<'_>, known: &Known<'_>) -> Access {
             None => section.problem("auth", no_such("auth", &name, known.auth.keys().map(String::as_str))),
         }
     }
+    if let [before @ .., _] = auth.as_slice()
+        && let Some(method) = before.iter().find(|method| !method.needs_credential())
+    {
+        let text = format!(
+            "{} decides about every request, so it is the last one; with from, it decides about requests with a \
+             credential",
+            quoted(&method.name)
+        );
+        section.conflict("auth", &[], text);
+    }
+    let listener = section.text("listener");
+    let asks = |name: &&str| listener.as_ref().is_none_or(|own| own == name);
+    if let Some(method) =
+        auth.iter().find(|method| matches!(method.method, MethodConfig::ClientCertificate(_)))
+        && !known.certificate_listeners.iter().any(asks)
+    {
+        let text = format!("{} needs tls.client_ca on a listener of this route", quoted(&method.name));
+        section.conflict("auth", &["listener"], text);
+    }
     let require = section.read("require", requirements).unwrap_or_default();
     if !require.is_empty() && section.list("auth").is_empty() {
         section.conflict("require", &["auth"], "needs auth: nothing is known of the clients of this route");
     }
     let mut credentials: Vec<Source> = Vec::new();
-    for source in auth.iter().flat_map(|method| &method.from) {
+    for source in auth.iter().flat_map(|method| method.sources()) {
         if !credentials.contains(source) {
             credentials.push(source.clone());
         }

@@ -85,6 +85,8 @@ pub struct Route {
 /// The sections that routes may refer to. An invalid section is included by name, without a value.
 pub(crate) struct Known<'a> {
     pub(crate) listeners: &'a [&'a str],
+    /// The listeners that ask clients for certificates.
+    pub(crate) certificate_listeners: &'a [&'a str],
     pub(crate) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
     pub(crate) auth: &'a IndexMap<String, Option<Arc<AuthConfig>>>,
     pub(crate) pipelines: &'a IndexMap<String, Option<Arc<Pipeline>>>,

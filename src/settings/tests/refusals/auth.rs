@@ -1,7 +1,7 @@
 //! Tests of wrong settings in `[auth.NAME]`, and of routes that use them.
 
 use super::{WrongLine, expect_one, expect_problems, problems, with};
-use crate::settings::fixture::MINIMAL;
+use crate::settings::fixture::{MINIMAL, load};
 
 const HASH: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
@@ -175,4 +175,112 @@ fn wrong_lines_of_a_method_are_refused() {
     let answering = "[[route]]\nanswer.body = \"x\"\nauth = [\"a\"]\n";
     let text = format!("{MINIMAL}{answering}[auth.a]\napi_keys.keys = {{ a = {HASH:?} }}\n");
     expect_one(&problems(&text, &[]), "answer", "route[2].auth = [\"a\"] (/etc/towline.toml): has no effect");
+}
+
+const GATE: &str = "[auth.a]\nforward.url = \"http://gate/verify\"\n";
+
+#[test]
+fn wrong_lines_of_forward_are_refused() {
+    for (line, expected) in [
+        ("forward.request_headers = [\"a b\"]", "\"a b\": a header name is a token"),
+        ("forward.request_headers = [\"Upgrade\"]", "\"Upgrade\": this header is part of the connection"),
+        (
+            "forward.request_headers = [\"X-Forwarded-For\"]",
+            "\"x-forwarded-for\": the proxy sets this header",
+        ),
+        ("forward.request_headers = [\"a\", \"A\"]", "\"A\" is listed twice"),
+        ("forward.upstream_headers = [\"Host\"]", "\"Host\": this header is part of the connection"),
+        (
+            "forward.claims_from = [\"X-User\"]",
+            "takes a table of claims and headers, such as { sub = \"X-User\" }",
+        ),
+        ("forward.claims_from = { sub = 1 }", "takes a table of claims and headers"),
+        ("forward.claims_from = { sub = \"\" }", "\"\": a header name is a token"),
+        ("forward.ca = \"/none/ca.pem\"", "has no effect without https in forward.url"),
+        ("forward.timeout = \"2m\"", "takes a duration with a unit, such as \"30s\", from 1ms to 1m"),
+        ("forward.max_requests = 0", "takes a whole number from 1 to 10000"),
+        (
+            "forward_as = \"authorization\"",
+            "needs from: without it, this method does not look for a credential",
+        ),
+    ] {
+        expect_one(&problems(&format!("{MINIMAL}{GATE}{line}\n"), &[]), line, expected);
+    }
+    for url in
+        ["ws://gate", "gate", "http://", "http://gate:0/", "http://a:secret@gate/", "http://gate/#secret"]
+    {
+        let text = format!("{MINIMAL}{}", GATE.replace("http://gate/verify", url));
+        expect_one(&problems(&text, &[]), url, "takes");
+    }
+    let text = format!("{MINIMAL}{}", GATE.replace("verify", "?***"));
+    let secure = format!("{MINIMAL}{}forward.ca = \"/none/ca.pem\"\n", GATE.replace("http:", "https:"));
+    expect_one(
+        &problems(&secure, &[]),
+        "ca",
+        "auth.a.forward.ca = \"/none/ca.pem\" (/etc/towline.toml): cannot read /none/ca.pem: No such file",
+    );
+    let [problem] = &*problems(&text, &[]) else { panic!("one problem") };
+    assert!(problem.contains("a masked secret is not accepted"), "{problem}");
+    let text = format!("{MINIMAL}[auth.a]\nforward.ca = \"ca.pem\"\n");
+    expect_one(&problems(&text, &[]), "url", "auth.a.forward.url (/etc/towline.toml): required");
+    let both = format!("{MINIMAL}{GATE}api_keys.keys = {{ a = {HASH:?} }}\n");
+    expect_one(&problems(&both, &[]), "two methods", "a section has one method, and this one has api_keys");
+}
+
+#[test]
+fn a_service_that_decides_about_every_request_comes_last() {
+    let keys = format!("[auth.b]\napi_keys.keys = {{ a = {HASH:?} }}\n");
+    let text = format!("{MINIMAL}auth = [\"a\", \"b\"]\n{GATE}{keys}");
+    expect_one(&problems(&text, &[]), "auth", "\"a\" decides about every request, so it is the last one");
+    for text in [
+        format!("{MINIMAL}auth = [\"b\", \"a\"]\n{GATE}{keys}"),
+        format!("{MINIMAL}auth = [\"a\", \"b\"]\n{GATE}from = [\"cookie:s\"]\n{keys}"),
+    ] {
+        assert!(load(&text, &[]).is_ok());
+    }
+}
+
+#[test]
+fn wrong_lines_of_basic_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("htpasswd");
+    let good = "ada:$2b$04$XPHPue/aG0nXIgkiND3e5OnEtP1MWT8UXXMR8iXgB3S7mhqBRClpC\n";
+    for (content, line, expected) in [
+        (good, "from = [\"cookie:a\"]", "has no effect with basic, whose credential is Authorization: Basic"),
+        (good, "forward_as = \"authorization\"", "has no effect with basic"),
+        (good, "renew = { path = \"a\", value = \"b\", token = \"c\" }", "has no effect with this method"),
+        (good, "basic.realm = \"\"", "takes a text of up to 256 visible ASCII characters and spaces"),
+        (good, "basic.realm = \"a\\nb\"", "takes a text of up to 256 visible ASCII characters and spaces"),
+        ("#\nada:secret\n", "", "line 2: ada: takes a hash of bcrypt ($2y$, $2b$, $2a$) or Argon2"),
+        ("bo:{SHA}secret=\n", "", "line 1: bo: takes a hash of bcrypt"),
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let text = format!("{MINIMAL}[auth.a]\nbasic.file = {file:?}\n{line}\n");
+        expect_one(&problems(&text, &[]), line, expected);
+    }
+    let text = format!("{MINIMAL}[auth.a]\nbasic.file = \"/none/htpasswd\"\n");
+    expect_one(&problems(&text, &[]), "file", "cannot be read: No such file");
+    let text = format!("{MINIMAL}[auth.a]\nbasic.realm = \"staff\"\n");
+    expect_one(&problems(&text, &[]), "realm", "auth.a.basic.file (/etc/towline.toml): required");
+}
+
+#[test]
+fn wrong_lines_of_certificates_are_refused() {
+    for (line, expected) in [
+        ("client_certificate.subjects = [\"device\"]", "\"device\": takes attributes of a subject, such as"),
+        ("client_certificate.names = [\"spiffe://a\"]", "\"spiffe://a\": takes a host such as"),
+        ("client_certificate.names = []", "takes at least one pattern, or names does; \"*\" accepts all"),
+    ] {
+        expect_one(&problems(&format!("{MINIMAL}[auth.a]\n{line}\n"), &[]), line, expected);
+    }
+    for line in ["from = [\"cookie:a\"]", "forward_as = \"authorization\""] {
+        let text = format!("{MINIMAL}[auth.a]\nclient_certificate.subjects = [\"*\"]\n{line}\n");
+        expect_one(
+            &problems(&text, &[]),
+            line,
+            "has no effect with client_certificate, whose credential is part of TLS",
+        );
+    }
+    let text = format!("{MINIMAL}auth = [\"a\"]\n[auth.a]\nclient_certificate.subjects = [\"*\"]\n");
+    expect_one(&problems(&text, &[]), "auth", "\"a\" needs tls.client_ca on a listener of this route");
 }
