@@ -320,8 +320,14 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        task::{Context, Waker},
+        time::Duration,
+    };
+
     use super::*;
     use crate::{
+        failure::{ConnectFailure, FailureKind},
         settings::{UpstreamUrl, fixture},
         wire::LinkError,
     };
@@ -340,6 +346,35 @@ mod tests {
         let now = Instant::now();
         let slots = [(); 3].map(|()| upstream.reserve_reconnect(now).duration_since(now).as_millis());
         assert_eq!(slots, [0, 100, 200]);
+    }
+
+    /// All that wait for the end of an outage find the endpoint up at the same moment, so the slot is taken after that.
+    #[test]
+    fn a_reconnect_that_waits_for_the_end_of_an_outage_keeps_the_pace_after_it() {
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        let mut settings = fixture::upstream();
+        Arc::make_mut(&mut settings.restart).rate = 1;
+        let upstream = Upstream::new(Arc::new(settings), Network::system());
+        upstream.shared.watch();
+        let refused = Failure::connection(FailureKind::Connect(ConnectFailure::Refused), "");
+        let (endpoint, now) = (upstream.endpoint(), Instant::now());
+        let end = now + HOUR;
+        let mut task = Context::from_waker(Waker::noop());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let _context = runtime.enter();
+        let mut after_an_outage = || {
+            upstream.report_end(&endpoint, &refused);
+            let mut reconnect = Box::pin(upstream.acquire_paced(None, &[], end));
+            assert!(reconnect.as_mut().poll(&mut task).is_pending(), "all endpoints are down");
+            upstream.report_up(&mut endpoint.lease());
+            runtime.block_on(reconnect)
+        };
+        let lease = after_an_outage().expect("the first slot is free");
+        assert_eq!((endpoint.dials(), endpoint.reserved()), (1, 0));
+        drop(lease);
+        while upstream.reserve_reconnect(now) < end {}
+        assert!(matches!(after_an_outage(), Err(DialError::Timeout(_))), "no slot is before the end");
+        assert_eq!(endpoint.sessions(), 0);
     }
 
     #[test]
