@@ -50,6 +50,8 @@ fn a_login_and_a_subscription_are_sent_again_and_their_answers_hidden() {
     assert_eq!(heard(&second, 2), [init, subscribe]);
     second.text(r#"{"id":"a","type":"next","payload":2}"#);
     assert_eq!(client.recv_text(), r#"{"id":"a","type":"next","payload":2}"#);
+    proxy.wait_log("session restored session=1:0 upstream=echo generation=2 messages=2 duration=*ms");
+    assert_eq!(proxy.count_log("session restored"), 1, "the first connection has heard nothing again");
 }
 
 #[test]

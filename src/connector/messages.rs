@@ -9,7 +9,10 @@
 //! It sends `DataMessage` to the first outgoing pipeline or, without one, to the session, and [`Report`] to
 //! its supervisor.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix::Message;
 
@@ -139,6 +142,8 @@ pub enum Fact {
     Returned(Release),
     /// The mark of the output has arrived, and each event before it has been sent or reported.
     Marked(Mark),
+    /// The journal has sent again what the connection had to hear, and the client's events pass from now on.
+    Restored(Restored),
     /// The journal, which a connector that had ended did not take.
     Journal(Box<SessionJournal>),
     /// After [`Yield`], something was in flight for too long. The connector goes on, and waits at its gate for
@@ -146,6 +151,15 @@ pub enum Fact {
     Stayed,
     /// The connector has died in a panic, so no event and no mark comes back from it after this.
     Died,
+}
+
+/// What a replay has done.
+#[derive(Debug, Clone, Copy)]
+pub struct Restored {
+    /// The number of messages that were sent again.
+    pub messages: usize,
+    /// How long it took from the moment when the connection had the journal.
+    pub duration: Duration,
 }
 
 /// The end of a connection, with the events that it leaves unsettled.

@@ -25,5 +25,7 @@ mod waiting;
 pub use actor::Connector;
 pub use journal::{Classifier, Lend, Loan, SessionJournal, recorded, sendable};
 pub use linger::{all_closed, dismiss, share_lingering};
-pub use messages::{Close, ConnectorLinks, Ended, Fact, Generation, Release, Replaced, Report, Start, Yield};
+pub use messages::{
+    Close, ConnectorLinks, Ended, Fact, Generation, Release, Replaced, Report, Restored, Start, Yield,
+};
 pub use waiting::Waiting;

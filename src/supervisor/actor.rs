@@ -25,7 +25,9 @@ use super::{
     shaper::Shaper,
 };
 use crate::{
-    connector::{self, Classifier, Close, Connector, Fact, Generation, Release, Replaced, Report, Start},
+    connector::{
+        self, Classifier, Close, Connector, Fact, Generation, Release, Replaced, Report, Restored, Start,
+    },
     event::EventNumber,
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::Quoted,
@@ -257,6 +259,17 @@ impl Supervisor {
         }
     }
 
+    fn log_restored(&self, generation: Generation, Restored { messages, duration }: Restored) {
+        let Some(suppressed) = self.plan.upstream().line(log::Level::Info) else { return };
+        log::info!(
+            "session restored session={} upstream={} generation={generation} messages={messages} \
+             duration={}ms{suppressed}",
+            self.links.tracker,
+            self.plan.settings().name,
+            duration.as_millis(),
+        );
+    }
+
     fn proved(&mut self, generation: Generation, ctx: &mut Context<Self>) {
         self.children.proved(generation);
         if self.children.get(generation).is_some_and(|child| child.redial() == Redial::Automatic) {
@@ -337,6 +350,7 @@ impl Handler<Report> for Supervisor {
                 let failing = self.keep_returned(generation, events, ctx);
                 self.unsent(generation, failing);
             }
+            Fact::Restored(restored) => self.log_restored(generation, restored),
             Fact::Journal(journal) => self.take_back(journal, ctx),
             Fact::Marked(mark) => self.marked(mark, ctx),
             Fact::Stayed => self.connector_stayed(ctx),

@@ -9,7 +9,7 @@ use actix::{Context, Handler};
 
 use super::{Connector, ConnectorState, Part, Sending};
 use crate::{
-    connector::{Fact, Lend, Loan, SessionJournal, exchange::Tags, recorded, sendable},
+    connector::{Fact, Lend, Loan, Restored, SessionJournal, exchange::Tags, recorded, sendable},
     deadline::Deadline,
     event::{Event, EventNumber},
     failure::{Failure, FailureKind, FailureLocation, Written},
@@ -30,8 +30,17 @@ pub(super) struct Recovering {
     deadline: Deadline,
     /// The time for which `deadline` is set.
     due: Option<Instant>,
+    /// The replay on this connection, until it is complete.
+    replay: Option<Replay>,
     /// The close frame for the client, if the session cannot go on.
     verdict: Option<CloseFrame>,
+}
+
+#[derive(Debug)]
+struct Replay {
+    begun: Instant,
+    /// The number of messages that were sent.
+    messages: usize,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +80,12 @@ impl Recovering {
         if let Some(held) = self.journal() {
             held.journal.forget_optional_calls();
         }
+    }
+
+    /// The replay is complete. Returns `None` if nothing had to be sent again.
+    fn replayed(&mut self, now: Instant) -> Option<Restored> {
+        let Replay { begun, messages } = self.replay.take().filter(|replay| replay.messages > 0)?;
+        Some(Restored { messages, duration: now.saturating_duration_since(begun) })
     }
 
     fn journal(&mut self) -> Option<&mut SessionJournal> {
@@ -309,6 +324,10 @@ impl Connector {
         {
             match output {
                 Output::Send(message) => {
+                    let recovering = self.recovering.as_mut();
+                    if let Some(replay) = recovering.and_then(|recovering| recovering.replay.as_mut()) {
+                        replay.messages += 1;
+                    }
                     if let ConnectorState::Up(channel) = &mut self.state {
                         let token = Sending { part: Part::None, _permit: None };
                         let _ = channel.link().push(sendable(message), token);
@@ -326,6 +345,10 @@ impl Connector {
             }
         }
         if is_ready {
+            let recovering = self.recovering.as_mut();
+            if let Some(restored) = recovering.and_then(|recovering| recovering.replayed(now)) {
+                self.report(Fact::Restored(restored));
+            }
             self.send_waiting();
         }
     }
@@ -382,6 +405,7 @@ impl Handler<Lend> for Connector {
             held.count_unfinished([None, None]);
         }
         recovering.state = State::Lent(loan);
+        recovering.replay = Some(Replay { begun: now, messages: 0 });
         self.run_journal(now);
         let (events, mark) = self.waiting.take();
         self.wait(events);
