@@ -1,5 +1,7 @@
 //! Messages by which a client's library checks whether its peer is alive, while its session has no use of the upstream.
 
+use std::time::{Duration, Instant};
+
 use crate::harness::*;
 
 const GRAPHQL: &str = r#"preset = "graphql-transport-ws""#;
@@ -112,4 +114,67 @@ fn heartbeats_reach_the_client_during_a_replay() {
     upstream.conn(1).text(r#"{"type":"welcome"}"#);
     upstream.conn(1).text(r#"{"type":"ping","message":7}"#);
     wait_for("the upstream's own", PATIENCE, || client.recv_json()["message"] == 7);
+    expect_no_heartbeat(&upstream.conn(1), &mut client);
+}
+
+/// After the upstream's own heartbeat, for longer than two intervals of 3 s, the client gets none from the proxy, apart
+/// from one that is on its way.
+fn expect_no_heartbeat(upstream: &Conn, client: &mut Client) {
+    let begun = Instant::now();
+    let (mut number, mut others) = (8, 0);
+    while begun.elapsed() < Duration::from_secs(7) {
+        upstream.text(&format!(r#"{{"type":"ping","message":{number}}}"#));
+        loop {
+            match client.recv_json()["message"].as_u64() {
+                Some(received) if received == number => break,
+                _ => others += 1,
+            }
+        }
+        number += 1;
+        pause(Duration::from_millis(100));
+    }
+    assert!(others <= 1, "{others} heartbeats of the proxy");
+}
+
+/// More bytes than the socket of a client that does not read, and one session, hold.
+const MUCH: usize = 32 << 20;
+
+/// Sends heartbeats of Phoenix, whose answers are as long, and reads none of these.
+fn flood_heartbeats(proxy: &Proxy, raw: &mut Raw) {
+    let heartbeat = format!(r#"[null,"{}","phoenix","heartbeat",{{}}]"#, "7".repeat(1000));
+    let before = proxy.resident_kib();
+    let taken = raw.flood_with(&Frame::client(TEXT, heartbeat), MUCH);
+    assert!(taken < MUCH, "the client is read although it does not read");
+    let grown = proxy.resident_kib().saturating_sub(before);
+    assert!(grown < 8 << 10, "{grown} KiB");
+}
+
+#[test]
+fn keepalives_without_a_reader_are_pushed_back_during_an_outage() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), r#"preset = "phoenix""#)
+        .with(r#"upstream.echo.restart = { min = "1h", max = "1h", probe = "1h" }"#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut raw = Raw::upgraded_narrow(proxy.addr());
+    upstream.conn(0).die(Death::Reset);
+    proxy.wait_log("connector restart session=1:0");
+    flood_heartbeats(&proxy, &mut raw);
+}
+
+#[test]
+fn keepalives_without_a_reader_are_pushed_back_during_a_replay() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::recovering(&upstream.url(), r#"preset = "phoenix""#)
+        .with(r#"upstream.echo.recovery.timeout = "5m""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let mut raw = Raw::upgraded_narrow(proxy.addr());
+    raw.send(&Frame::client(TEXT, br#"["1","1","room","phx_join",{}]"#));
+    let first = upstream.conn(0);
+    first.wait_messages(1);
+    first.text(r#"["1","1","room","phx_reply",{"status":"ok","response":{}}]"#);
+    assert!(raw.frame().is_some_and(|frame| frame.opcode == TEXT));
+    first.die(Death::Reset);
+    // It does not answer the join.
+    upstream.conn(1).wait_messages(1);
+    flood_heartbeats(&proxy, &mut raw);
 }

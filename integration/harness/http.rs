@@ -191,7 +191,12 @@ impl Raw {
     /// Sends binary messages of `payload` bytes until the peer accepts nothing for half a second, or `limit`
     /// bytes are sent. Returns the number of bytes that the peer accepted.
     pub fn flood(&mut self, payload: usize, limit: usize) -> usize {
-        super::flood(self.reader.get_mut(), &Frame::client(super::BINARY, vec![7; payload]), limit)
+        self.flood_with(&Frame::client(super::BINARY, vec![7; payload]), limit)
+    }
+
+    /// The same with one frame again and again.
+    pub fn flood_with(&mut self, frame: &Frame, limit: usize) -> usize {
+        super::flood(self.reader.get_mut(), frame, limit)
     }
 
     /// Shuts down the writing side of the connection.

@@ -63,6 +63,33 @@ fn the_sessions_of_an_endpoint_that_drains_go_to_the_others_without_a_gap() {
     }
 }
 
+/// A client of Action Cable gives its connection up after 6 s without a heartbeat.
+#[test]
+fn heartbeats_reach_the_client_during_the_replay_after_a_move() {
+    let [one, two] = [0, 1].map(|_| TestUpstream::silent());
+    let file = EndpointsFile::of(&[(&one, false), (&two, true)]);
+    let settings = Settings::recovering("ws://unused", r#"preset = "action-cable""#)
+        .with(r#"upstream.echo.recovery.timeout = "5m""#);
+    let proxy = Proxy::start(&file.settings(settings));
+    let mut client = proxy.client();
+    one.conn(0).text(r#"{"type":"welcome"}"#);
+    assert_eq!(client.recv_text(), r#"{"type":"welcome"}"#);
+    client.text(r#"{"command":"subscribe","identifier":"a"}"#);
+    one.conn(0).wait_messages(1);
+    one.conn(0).text(r#"{"type":"confirm_subscription","identifier":"a"}"#);
+    assert_eq!(client.recv_json()["type"], "confirm_subscription");
+    file.replace(&[(&one, true), (&two, false)]);
+    // It does not greet, so that the replay goes on.
+    two.conn(0);
+    for _ in 0..2 {
+        assert_eq!(client.recv_json()["type"], "ping");
+    }
+    two.conn(0).text(r#"{"type":"welcome"}"#);
+    two.conn(0).wait_messages(1);
+    two.conn(0).text(r#"{"type":"confirm_subscription","identifier":"a"}"#);
+    proxy.wait_log("session moved session=1:0 upstream=echo *cause=drain");
+}
+
 #[test]
 fn an_endpoint_that_drains_from_the_start_gets_no_session() {
     let [one, two] = [TestUpstream::echo(), TestUpstream::echo()];

@@ -344,27 +344,11 @@ impl Connector {
         let correlated = self.upstream.correlation.as_ref();
         let key = correlated.and_then(|path| lookup(&data, path));
         match self.exchange.reply(key.as_ref()) {
-            ReplyMatch::Reply(ticket, correlation) => self.answer(data, ticket, Kind::Reply, correlation),
+            ReplyMatch::Reply(ticket, correlation) => {
+                self.answer(data, Kind::Reply, correlation, (ticket, None));
+            }
             ReplyMatch::Push => self.push(data),
         }
-    }
-
-    /// Adds the data to the batch, with the ticket of the event that it answers, or of a push.
-    fn answer(&mut self, data: Data, ticket: Ticket, kind: Kind, correlation: Option<Value>) {
-        let ConnectorState::Up(channel) = &mut self.state else { return };
-        let permit = channel.permit(&data);
-        let mut meta = channel.meta(&data, None);
-        if let Some(correlation) = correlation {
-            let _ = meta.set("correlation", correlation);
-        }
-        let event = Event {
-            id: ticket.id(),
-            data,
-            meta,
-            origin: self.origin.clone(),
-            ingest_ns: self.batch.now_ns(),
-        };
-        self.batch.push(Envelope { event, kind, ticket, permit: Some(permit), class: None });
     }
 
     /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. It is

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use crate::{
     connector::{recorded, sendable},
     event::{Data, Event},
-    flow::{AckTracker, Budget, Cause, Envelope, Kind, Ticket},
+    flow::{AckTracker, Budget, Cause, Envelope, Kind, Permit, Ticket},
     format::{Inbound, Outbound},
     recovery::Message,
     settings::Format,
     turn::now_ns,
 };
+
+/// The ticket of an event, and its permit if it still has one.
+type Owed = (Ticket, Option<Permit>);
 
 /// Converts events to messages of the upstream's protocol and back, with the upstream's codec.
 pub struct Shaper {
@@ -34,14 +37,15 @@ impl Shaper {
         messages.pop().map(recorded)
     }
 
-    /// The answer to an event.
+    /// The answer to an event. It takes over the permit of the event, so that a client is not read that does not read
+    /// its answers. Without one, it uses the budget of the upstream's messages.
     ///
     /// # Errors
-    /// Returns the ticket if the codec cannot decode the message.
-    pub fn answer(&mut self, message: Message, ticket: Ticket) -> Result<Envelope, Ticket> {
+    /// Returns the ticket and the permit if the codec cannot decode the message.
+    pub fn answer(&mut self, message: Message, owed: Owed) -> Result<Envelope, Owed> {
         match self.decoded(message) {
-            Some(decoded) => Ok(self.envelope(decoded, ticket, Kind::Reply)),
-            None => Err(ticket),
+            Some(decoded) => Ok(self.envelope(decoded, owed, Kind::Reply)),
+            None => Err(owed),
         }
     }
 
@@ -49,7 +53,7 @@ impl Shaper {
     pub fn push(&mut self, message: Message) -> Option<Envelope> {
         let decoded = self.decoded(message)?;
         let ticket = self.tracker.issue(Cause::Push);
-        Some(self.envelope(decoded, ticket, Kind::Push))
+        Some(self.envelope(decoded, (ticket, None), Kind::Push))
     }
 
     fn decoded(&mut self, message: Message) -> Option<Data> {
@@ -63,8 +67,9 @@ impl Shaper {
         }
     }
 
-    fn envelope(&self, data: Data, ticket: Ticket, kind: Kind) -> Envelope {
-        let permit = Some(self.budget.take(data.size()));
+    fn envelope(&self, data: Data, (ticket, permit): Owed, kind: Kind) -> Envelope {
+        let size = data.size();
+        let permit = Some(permit.map_or_else(|| self.budget.take(size), |permit| permit.resized(size)));
         let meta = self.inbound.meta(&data, None);
         let event = Event { id: ticket.id(), data, meta, origin: None, ingest_ns: now_ns() };
         Envelope { event, kind, ticket, permit, class: None }

@@ -91,7 +91,7 @@ impl End {
 pub fn steps(end: End) -> &'static [Step] {
     use Step::*;
     match end {
-        End::Moved => &[EndSpan, SettleSpan, NoteLoss, Settle, Send, TakeOther],
+        End::Moved => &[EndSpan, SettleSpan, NoteLoss, Settle, Send, Beat, TakeOther],
         End::Stopped => &[EndSpan, Settle, GiveUp, Send],
         End::Forgotten => &[EndSpan, Settle, Send],
         End::Session => &[ReportLoss, EndSpan, FailKept, Settle, GiveUp, EndSession],
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn each_end_has_its_steps() {
         let table: [(End, &[Step], &[Step]); 7] = [
-            (End::Moved, &[TakeOther], &[Keep, FailKept, Log, Redial, EndSession, ReportLoss]),
+            (End::Moved, &[Beat, TakeOther], &[Keep, FailKept, Log, Redial, EndSession, ReportLoss]),
             (End::Stopped, &[GiveUp], &[Keep, TakeOther, Redial, EndSession, Detach]),
             (End::Forgotten, &[], &[Keep, GiveUp, TakeOther, Redial, EndSession, Detach]),
             (End::Session, &[FailKept, GiveUp, EndSession], &[Keep, TakeOther, Redial, Send]),
@@ -208,6 +208,8 @@ mod tests {
             (NoteLoss, Redial),
             (SettleSpan, TakeOther),
             (SettleSpan, Redial),
+            // The other connection gets the journal, which has the heartbeat, and ends the heartbeats after its replay.
+            (Beat, TakeOther),
             (Detach, TakeOther),
             (Detach, Redial),
             // The redial uses the place that the report has reserved.

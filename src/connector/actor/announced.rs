@@ -3,7 +3,7 @@
 use super::Connector;
 use crate::{
     event::{Data, Value},
-    flow::{AckStatus, Cause, Kind},
+    flow::{AckStatus, Cause},
 };
 
 impl Connector {
@@ -29,11 +29,5 @@ impl Connector {
             true => self.push(data),
             false => self.tracker.issue(Cause::Push).settle(AckStatus::Dropped),
         }
-    }
-
-    /// Adds data to the batch that answers no event.
-    pub(super) fn push(&mut self, data: Data) {
-        let ticket = self.tracker.issue(Cause::Push);
-        self.answer(data, ticket, Kind::Push, None);
     }
 }

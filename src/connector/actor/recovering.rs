@@ -13,7 +13,7 @@ use crate::{
     deadline::Deadline,
     event::{Event, EventNumber},
     failure::{Failure, FailureKind, FailureLocation, Written},
-    flow::{AckStatus, Budget, DataMessage, Envelope, Failed, Kind, Ticket},
+    flow::{AckStatus, Budget, Cause, DataMessage, Envelope, Failed, Kind, Permit, Ticket},
     format_error::{FormatError, FormatErrorKind},
     recovery::{self, Broken, ClientStep, Output, Reason, UpstreamClass, UpstreamStep},
     wire::{CloseFrame, Message},
@@ -21,6 +21,9 @@ use crate::{
 
 /// The reason for which a session ends that has begun a packet while the memory of the process is used up.
 const NO_MEMORY: &str = "no memory for the rest of a packet";
+
+/// The ticket of a message for the client, and the permit that it takes over.
+type Owed = (Ticket, Option<Permit>);
 
 /// The journal of a connection.
 #[derive(Debug, Default)]
@@ -142,7 +145,7 @@ impl Connector {
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let (Some(message), Some(held)) = (message, journal) else { return };
         let in_parts = !held.journal.has_whole_messages();
-        let budget = permit.as_ref().filter(|_| in_parts).map(|permit| Arc::clone(permit.budget()));
+        let budget = permit.as_ref().map(|permit| Arc::clone(permit.budget()));
         let number = ticket.event().0;
         let step = match class {
             Some(class) => held.journal.client_as(number, message, &class),
@@ -160,7 +163,7 @@ impl Connector {
                 self.exchange.sent(ticket.event(), Tags { key: None, correlation }, ticket, now);
             }
             ClientStep::Hide => ticket.settle(AckStatus::Delivered),
-            ClientStep::Refuse(failure) => self.refuse(failure, ticket),
+            ClientStep::Refuse(failure) => self.refuse(failure, (ticket, permit)),
             // Events are sent only while the journal is ready.
             ClientStep::Wait(_) => {
                 let failure = Failure::not_connected().for_event(&self.server, Written::Nothing);
@@ -170,7 +173,7 @@ impl Connector {
         if in_parts {
             self.count_unfinished(budget.as_ref());
         }
-        self.run_journal(now);
+        self.run_journal(now, budget.as_ref());
     }
 
     /// Has events wait until they may be sent. During a replay, which may take long, the journal answers those that only
@@ -203,7 +206,7 @@ impl Connector {
         self.messages.clear();
         match message.and_then(|message| journal.keepalive(&message)) {
             Some(reply) => {
-                self.deliver(reply, Some(envelope.ticket));
+                self.deliver(reply, Some((envelope.ticket, envelope.permit)));
                 None
             }
             None => Some(envelope),
@@ -211,7 +214,7 @@ impl Connector {
     }
 
     /// Makes an event fail that the journal cannot keep.
-    fn refuse(&mut self, failure: recovery::Failure, ticket: Ticket) {
+    fn refuse(&mut self, failure: recovery::Failure, (ticket, permit): Owed) {
         if let Reason::Malformed(text) = failure.reason {
             // The client's later messages cannot be understood either.
             let error = FormatError::new(FormatErrorKind::Malformed, text);
@@ -222,7 +225,7 @@ impl Connector {
             return ticket.settle(AckStatus::failed(Failure::program(failure.reason.to_string(), true)));
         }
         match failure.reply {
-            Some(reply) => self.deliver(reply, Some(ticket)),
+            Some(reply) => self.deliver(reply, Some((ticket, permit))),
             None => ticket.settle(AckStatus::failed(Failure::unrecorded(failure.reason.to_string()))),
         }
     }
@@ -260,7 +263,7 @@ impl Connector {
             UpstreamStep::Refuse(reason) => self.fail_reply(Failure::program(reason.to_string(), false)),
         }
         self.count_unfinished(None);
-        self.run_journal(now);
+        self.run_journal(now, None);
     }
 
     /// Counts the bytes of incomplete packets, and ends the session if there is no memory for the rest of one.
@@ -289,15 +292,19 @@ impl Connector {
         classifier.class(Event { id, data, meta, origin, ingest_ns })
     }
 
-    /// Delivers a message to the client as if the upstream had sent it. With a ticket, it is the answer to that event.
-    fn deliver(&mut self, message: recovery::Message, ticket: Option<Ticket>) {
+    /// Delivers a message to the client as if the upstream had sent it. With a ticket, the journal has made it for that
+    /// event.
+    fn deliver(&mut self, message: recovery::Message, owed: Option<Owed>) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.feed(sendable(message));
         // Without preprocessors, a message is one event.
-        match (channel.take_event(), ticket) {
+        match (channel.take_event(), owed) {
             (Some(decoded), None) => self.decoded(decoded),
-            (Some(Ok(data)), Some(ticket)) => self.answer(data, ticket, Kind::Reply, None),
-            (Some(Err(error)), Some(ticket)) => {
+            (Some(Ok(data)), Some((ticket, permit))) => {
+                let kind = if ticket.cause() == Cause::Push { Kind::Push } else { Kind::Reply };
+                self.answer(data, kind, None, (ticket, permit));
+            }
+            (Some(Err(error)), Some((ticket, _))) => {
                 ticket.settle(AckStatus::failed(Failure::decode(FailureLocation::Upstream, error)));
             }
             (None, _) => {}
@@ -312,12 +319,13 @@ impl Connector {
         if recovering.deadline.has_passed() {
             // Set again at the end of the turn.
             recovering.due = None;
-            self.run_journal(Instant::now());
+            self.run_journal(Instant::now(), None);
         }
     }
 
-    /// Does what the journal wants.
-    fn run_journal(&mut self, now: Instant) {
+    /// Does what the journal wants. `from_client`: the budget of the client's message after which it is called. What the
+    /// journal delivers then uses this budget, so that a client is not read that does not read its answers.
+    fn run_journal(&mut self, now: Instant, from_client: Option<&Arc<Budget>>) {
         let mut is_ready = false;
         while let Some(held) = self.recovering.as_mut().and_then(|recovering| recovering.journal())
             && let Some(output) = held.journal.poll(now)
@@ -333,7 +341,12 @@ impl Connector {
                         let _ = channel.link().push(sendable(message), token);
                     }
                 }
-                Output::Deliver { message, .. } => self.deliver(message, None),
+                Output::Deliver { message, .. } => {
+                    let issue =
+                        |budget: &Arc<Budget>| (self.tracker.issue(Cause::Push), Some(budget.take(0)));
+                    let owed = from_client.map(issue);
+                    self.deliver(message, owed);
+                }
                 Output::Notice(gap) => self.notice(gap),
                 Output::Failed(failure) => self.unrestored(failure),
                 Output::Ready => {
@@ -359,7 +372,7 @@ impl Connector {
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let ticket = journal.and_then(|held| held.take_kept(event));
         if let Some(reply) = failure.reply {
-            return self.deliver(reply, ticket);
+            return self.deliver(reply, ticket.map(|ticket| (ticket, None)));
         }
         let failure = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
         let failure = failure.for_event(&self.server, Written::Whole);
@@ -406,7 +419,7 @@ impl Handler<Lend> for Connector {
         }
         recovering.state = State::Lent(loan);
         recovering.replay = Some(Replay { begun: now, messages: 0 });
-        self.run_journal(now);
+        self.run_journal(now, None);
         let (events, mark) = self.waiting.take();
         self.wait(events);
         if let Some(mark) = mark {

@@ -1,10 +1,11 @@
 //! Messages towards the client. Those of one turn travel as one message.
 
-use super::Connector;
+use super::{Connector, ConnectorState};
 use crate::{
     connector::exchange::ReplyMatch,
+    event::{Data, Event, Value},
     failure::Failure,
-    flow::{Cause, DataMessage, Failed},
+    flow::{Cause, DataMessage, Envelope, Failed, Kind, Permit, Ticket},
 };
 
 impl Connector {
@@ -34,5 +35,36 @@ impl Connector {
         if let Some(message) = self.outgoing.take() {
             self.back.notify(message);
         }
+    }
+
+    /// Adds data to the batch that answers no event.
+    pub(super) fn push(&mut self, data: Data) {
+        let ticket = self.tracker.issue(Cause::Push);
+        self.answer(data, Kind::Push, None, (ticket, None));
+    }
+
+    /// Adds the data to the batch, with the ticket of the event that it answers, or of a push. Without a permit, it uses
+    /// the budget of the upstream's messages.
+    pub(super) fn answer(
+        &mut self,
+        data: Data,
+        kind: Kind,
+        correlation: Option<Value>,
+        (ticket, permit): (Ticket, Option<Permit>),
+    ) {
+        let ConnectorState::Up(channel) = &mut self.state else { return };
+        let permit = permit.map_or_else(|| channel.permit(&data), |permit| permit.resized(data.size()));
+        let mut meta = channel.meta(&data, None);
+        if let Some(correlation) = correlation {
+            let _ = meta.set("correlation", correlation);
+        }
+        let event = Event {
+            id: ticket.id(),
+            data,
+            meta,
+            origin: self.origin.clone(),
+            ingest_ns: self.batch.now_ns(),
+        };
+        self.batch.push(Envelope { event, kind, ticket, permit: Some(permit), class: None });
     }
 }

@@ -151,9 +151,9 @@ impl Supervisor {
             return None;
         }
         let Some(reply) = held.journal.keepalive(message) else { return Some(envelope) };
-        match shaper.answer(reply, envelope.ticket) {
+        match shaper.answer(reply, (envelope.ticket, envelope.permit)) {
             Ok(answer) => outcomes.answer(answer),
-            Err(ticket) => ticket.settle(AckStatus::failed(Failure::not_connected())),
+            Err((ticket, _)) => ticket.settle(AckStatus::failed(Failure::not_connected())),
         }
         None
     }
@@ -217,12 +217,12 @@ impl Supervisor {
             Offline::Failed(None) => return Some(envelope),
         };
         let Envelope { event, kind, ticket, permit, class } = envelope;
-        match shaper.answer(reply, ticket) {
+        match shaper.answer(reply, (ticket, permit)) {
             Ok(answer) => {
                 outcomes.answer(answer);
                 None
             }
-            Err(ticket) => Some(Envelope { event, kind, ticket, permit, class }),
+            Err((ticket, permit)) => Some(Envelope { event, kind, ticket, permit, class }),
         }
     }
 
@@ -268,9 +268,9 @@ impl Supervisor {
         for recovery::Failure { event, reason, reply } in held.journal.give_up(&reply::text(&failure)) {
             let event = EventNumber(event);
             match (reply, held.take_kept(event)) {
-                (Some(reply), Some(ticket)) => match shaper.answer(reply, ticket) {
+                (Some(reply), Some(ticket)) => match shaper.answer(reply, (ticket, None)) {
                     Ok(answer) => outcomes.answer(answer),
-                    Err(ticket) => held.keep(ticket),
+                    Err((ticket, _)) => held.keep(ticket),
                 },
                 (Some(reply), None) => shaper.push(reply).into_iter().for_each(|push| outcomes.answer(push)),
                 (None, ticket) => outcomes.fail(unrestored(event, ticket, &reason, &server)),
@@ -377,9 +377,9 @@ impl Sorting<'_> {
 
     fn answer(&mut self, reply: Message, lost: Unsettled<Ticket>, outcomes: &mut Run) {
         let Unsettled { event, written, correlation, owed } = lost;
-        match self.shaper.answer(reply, owed) {
+        match self.shaper.answer(reply, (owed, None)) {
             Ok(answer) => outcomes.answer(answer),
-            Err(owed) => {
+            Err((owed, _)) => {
                 let lost = Unsettled { event, written, correlation, owed };
                 outcomes.fail(fail_unsettled(lost, self.server, &self.ended.failure));
             }
