@@ -133,6 +133,31 @@ fn ids_that_the_upstream_assigns_anew_are_those_that_the_client_knows() {
     assert_eq!(heard(&upstream.conn(2), 1), [r#"{"op":"ping"}"#], "it stays closed");
 }
 
+/// The first upstream is gone before it answers, and the next one has no such subscription.
+#[test]
+fn a_close_with_a_request_that_nothing_answers_fails() {
+    let upstream = TestUpstream::silent();
+    let proxy = Proxy::start(&assigning(&upstream.url())).expect_restarts();
+    let mut client = proxy.client();
+    client.text(r#"{"op":"open","ref":1,"topic":"news"}"#);
+    heard(&upstream.conn(0), 1);
+    let opened = r#"{"op":"opened","ref":1,"sub":"s-1"}"#;
+    assert_eq!(told(&upstream.conn(0), &mut client, opened), opened);
+    client.text(r#"{"op":"close","ref":2,"sub":"s-1"}"#);
+    heard(&upstream.conn(0), 2);
+    upstream.conn(0).die(Death::Reset);
+    let (text, _) = client.recv_error();
+    assert!(text.starts_with("Error receiving reply from server"), "{text}");
+    proxy.wait_ups(2);
+    client.text(r#"{"op":"close","ref":3,"sub":"s-1"}"#);
+    wait_for("the error", PATIENCE, || {
+        client.recv_text().contains("the subscription is not open at the upstream")
+    });
+    assert_eq!(upstream.conn(1).texts(), [""; 0], "it stays closed");
+    client.close(1000, "");
+    assert!(proxy.account("1:0").is_balanced());
+}
+
 #[test]
 fn wrong_records_fail_their_messages_and_nothing_else() {
     let upstream = TestUpstream::silent();

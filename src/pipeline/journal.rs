@@ -42,16 +42,24 @@ pub fn upstream_class(outputs: &mut Vec<(Port, Event)>) -> Result<Option<Upstrea
     Ok(Some(UpstreamClass::parse(&class.data.to_value())?))
 }
 
-/// Checks the messages for port `journal` of either direction.
+/// Checks the messages for port `journal` of either direction. `out` is the number of messages for port `out`.
 ///
 /// # Errors
-/// When there are several, or the only one is wrong.
-pub fn check_journal<'a>(mut messages: impl Iterator<Item = &'a Event>) -> Result<(), JournalPortError> {
+/// When there are several, when the only one is wrong, or when it is of a client's event with several messages.
+pub fn check_journal<'a>(
+    mut messages: impl Iterator<Item = &'a Event>,
+    out: usize,
+) -> Result<(), JournalPortError> {
     let Some(first) = messages.next() else { return Ok(()) };
-    match messages.next() {
-        Some(_) => Err(JournalPortError::Several),
-        None => Ok(check_class(&first.data.to_value())?),
+    if messages.next().is_some() {
+        return Err(JournalPortError::Several);
     }
+    let class = first.data.to_value();
+    check_class(&class)?;
+    if out > 1 && ClientClass::parse(&class).is_ok() {
+        return Err(JournalPortError::Ambiguous);
+    }
+    Ok(())
 }
 
 fn taken(outputs: &mut Vec<(Port, Event)>) -> Result<Option<Event>, JournalPortError> {
@@ -91,6 +99,21 @@ mod tests {
         let mut all = outputs(&[DATA]);
         assert!(matches!(upstream_class(&mut all), Ok(Some(UpstreamClass::Data { .. }))));
         assert!(all.is_empty());
+    }
+
+    #[test]
+    fn the_check_without_a_direction_finds_what_the_proxy_refuses() {
+        let check = |ports: &[(Port, &str)]| {
+            let outputs = outputs(ports);
+            let of = |wanted| outputs.iter().filter(move |(port, _)| *port == wanted).map(|(_, event)| event);
+            check_journal(of(Port::Journal), of(Port::Out).count())
+        };
+        let several = [(Port::Out, "1"), (Port::Out, "2")];
+        assert_eq!(check(&[several[0], several[1], OPEN]), Err(JournalPortError::Ambiguous));
+        assert_eq!(check(&[several[0], several[1], DATA]), Ok(()), "it is about the message that came");
+        assert_eq!(check(&several), Ok(()));
+        assert_eq!(check(&[several[0], OPEN]), Ok(()));
+        assert_eq!(check(&[OPEN, OPEN]), Err(JournalPortError::Several));
     }
 
     #[test]

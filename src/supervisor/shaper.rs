@@ -37,8 +37,8 @@ impl Shaper {
         messages.pop().map(recorded)
     }
 
-    /// The answer to an event. It takes over the permit of the event, so that a client is not read that does not read
-    /// its answers. Without one, it uses the budget of the upstream's messages.
+    /// The answer to an event. It takes over the permit of the event, so that a client which does not read its answers
+    /// is not read either. Without one, it uses the budget of the upstream's messages.
     ///
     /// # Errors
     /// Returns the ticket and the permit if the codec cannot decode the message.

@@ -157,8 +157,9 @@ impl Evaluation {
         let event = Event { id, data, meta: Meta::default(), origin: None, ingest_ns: now_ns() };
         let outputs = self.subject.run(event).map_err(|error| format!("\n{}", error.highlighted()))?;
         if let Subject::Program(_) = self.subject {
-            let messages = outputs.iter().filter(|(port, _)| port == Port::Journal.name());
-            check_journal(messages.map(|(_, event)| event)).map_err(|error| error.to_string())?;
+            let of = |wanted: Port| outputs.iter().filter(move |(port, _)| port == wanted.name());
+            let messages = of(Port::Journal).map(|(_, event)| event);
+            check_journal(messages, of(Port::Out).count()).map_err(|error| error.to_string())?;
         }
         Ok(outputs)
     }

@@ -144,6 +144,17 @@ pub enum Reason {
     /// The upstream assigns ids, and a program does not say where in the message the id is.
     #[error("port `journal`: the upstream assigns ids, so that `id_at` is needed in place of `id`")]
     Unplaced,
+    /// The client closes a subscription that the upstream does not have, so that its request gets no answer.
+    #[error("the subscription is not open at the upstream, so that nothing answers its end")]
+    NotOpen,
+    /// The replay has sent a request with the same id, and the upstream may still answer that one.
+    #[error(
+        "the id of the request is in use: the upstream may still answer a subscription after a reconnect"
+    )]
+    RequestInUse,
+    /// The session has too many logins; the number is the limit.
+    #[error("too many logins: recovery.max_entries allows {0}")]
+    TooManyLogins(usize),
     /// The session has too many subscriptions; the number is the limit.
     #[error("too many subscriptions: recovery.max_entries allows {0}")]
     TooManyEntries(usize),

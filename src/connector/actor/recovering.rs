@@ -224,6 +224,10 @@ impl Connector {
         if matches!(failure.reason, Reason::NoId | Reason::Unplaced) {
             return ticket.settle(AckStatus::failed(Failure::program(failure.reason.to_string(), true)));
         }
+        if matches!(failure.reason, Reason::NotOpen | Reason::RequestInUse) && failure.reply.is_none() {
+            let failure = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
+            return ticket.settle(AckStatus::failed(failure.for_event(&self.server, Written::Nothing)));
+        }
         match failure.reply {
             Some(reply) => self.deliver(reply, Some((ticket, permit))),
             None => ticket.settle(AckStatus::failed(Failure::unrecorded(failure.reason.to_string()))),
@@ -324,7 +328,7 @@ impl Connector {
     }
 
     /// Does what the journal wants. `from_client`: the budget of the client's message after which it is called. What the
-    /// journal delivers then uses this budget, so that a client is not read that does not read its answers.
+    /// journal delivers then uses this budget, so that a client which does not read its answers is not read either.
     fn run_journal(&mut self, now: Instant, from_client: Option<&Arc<Budget>>) {
         let mut is_ready = false;
         while let Some(held) = self.recovering.as_mut().and_then(|recovering| recovering.journal())

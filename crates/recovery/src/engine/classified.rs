@@ -29,12 +29,13 @@ impl Engine {
         self.client_step(left, refused)
     }
 
-    /// Takes a message that cannot be sent, and that a program has classified.
+    /// Takes a message that cannot be sent, and that a program has classified. A close takes effect, but one with a
+    /// request remains without its answer.
     pub(crate) fn offline_as(&mut self, message: &Message, class: &ClientClass) -> Offline {
         match class.kind(&message.payload) {
-            Ok(FromClient::Close { id, .. }) => {
+            Ok(FromClient::Close { id, request, .. }) => {
                 self.close_offline(&id.id);
-                Offline::Done(None)
+                if request.is_some() { Offline::Failed(None) } else { Offline::Done(None) }
             }
             _ => Offline::Failed(None),
         }

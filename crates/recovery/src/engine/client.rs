@@ -86,7 +86,8 @@ impl Engine {
                 self.open(event, message, &open).map_err(|reason| (reason, open.context.clone()))
             }
             FromClient::Close { id, request, context } => {
-                Ok(self.close(event, message, &id, request, context))
+                let failed = context.clone();
+                self.close(event, message, &id, request, context).map_err(|reason| (reason, failed))
             }
             FromClient::Call { request, context } => {
                 self.call(event, request, context.clone()).map_err(|reason| (reason, context))
@@ -100,8 +101,13 @@ impl Engine {
         let covers = self.dialect().covers;
         let is_covered =
             |hello: &Hello| hello.slot == slot && covers(&hello.message.payload, &message.payload);
-        let covered = self.hellos.iter().filter(|hello| is_covered(hello));
-        let freed: usize = covered.map(Hello::bytes).sum();
+        let covered: Vec<_> =
+            self.hellos.iter().filter(|hello| is_covered(hello)).map(Hello::bytes).collect();
+        let limit = self.settings.limits.max_entries;
+        if self.hellos.len() - covered.len() >= limit {
+            return Err(Reason::TooManyLogins(limit));
+        }
+        let freed: usize = covered.iter().sum();
         let bytes = slot.bytes() + message.payload.len();
         self.make_bytes(bytes, freed)?;
         self.hellos.retain(|hello| !is_covered(hello));
@@ -117,6 +123,9 @@ impl Engine {
         let old = open.id.as_deref().and_then(|id| self.by_client.get(id)).copied();
         if old.is_some_and(|number| self.is_repeated(number, message)) {
             return Ok(Unit::Keep);
+        }
+        if let Some(request) = &open.request {
+            self.check_request(&request.id, old)?;
         }
         let mut entry = Entry::new(event, self.connections, message.clone(), open);
         if matches!(*self.grammar, Grammar::Program) {
@@ -154,7 +163,10 @@ impl Engine {
         id: &Located<'_>,
         request: Option<Id<'_>>,
         context: Context,
-    ) -> Unit {
+    ) -> Result<Unit, Reason> {
+        if let Some(request) = &request {
+            self.check_request(request, None)?;
+        }
         if self.dialect().closes_requests && matches!(self.pending.get(&*id.id), Some(Pending::Call { .. })) {
             self.take_pending(&id.id);
         }
@@ -166,8 +178,12 @@ impl Engine {
             _ => None,
         };
         let Some(upstream_id) = upstream_id else {
-            self.deliver_reply((self.dialect().closed)(&context).map(Message::text));
-            return Unit::Drop;
+            let reply = (self.dialect().closed)(&context).map(Message::text);
+            if reply.is_none() && request.is_some() {
+                return Err(Reason::NotOpen);
+            }
+            self.deliver_reply(reply);
+            return Ok(Unit::Drop);
         };
         let is_current = entry.as_ref().is_none_or(Entry::is_current);
         self.note_closed(&id.id, &upstream_id, is_current);
@@ -180,9 +196,9 @@ impl Engine {
             None => self.note_close(event),
         }
         if *upstream_id == *id.id {
-            return Unit::Keep;
+            return Ok(Unit::Keep);
         }
-        Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)]))
+        Ok(Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)])))
     }
 
     /// Notes an id that the upstream may use until it has the `close`.
@@ -210,6 +226,7 @@ impl Engine {
     }
 
     fn call(&mut self, event: u64, request: Id<'_>, context: Context) -> Result<Unit, Reason> {
+        self.check_request(&request, None)?;
         let pending = Pending::Call { event, context };
         let limit = self.settings.limits.max_requests;
         if self.pending.len() >= limit {
@@ -221,6 +238,15 @@ impl Engine {
         self.make_bytes(pending.bytes(&request), 0)?;
         self.put_pending(patch::owned(request), pending);
         Ok(Unit::Keep)
+    }
+
+    /// Refuses a request whose id the replay has used without an answer so far: the next answer may be to either. If the
+    /// replay was of the same subscription, `old`, each of them is right.
+    fn check_request(&self, request: &[u8], old: Option<Number>) -> Result<(), Reason> {
+        match self.pending.get(request) {
+            Some(Pending::Abandoned(number)) if old != Some(*number) => Err(Reason::RequestInUse),
+            _ => Ok(()),
+        }
     }
 
     /// Forgets the older half of the requests, so that the cost per request stays small.

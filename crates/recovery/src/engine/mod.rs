@@ -117,8 +117,8 @@ enum Pending {
     Open(Number),
     /// The replay's `open`.
     Replay(Number),
-    /// The replay's `open`, which has failed by time-out.
-    Abandoned,
+    /// The replay's `open` of an entry that no longer waits for the answer, which may still come.
+    Abandoned(Number),
 }
 
 /// A subscription that the client has closed.
@@ -222,7 +222,7 @@ impl Engine {
         let is_owed = |pending: &Pending| match pending {
             Pending::Call { .. } => !answers_optional,
             Pending::Close { .. } | Pending::Open(_) | Pending::Replay(_) => true,
-            Pending::Abandoned => false,
+            Pending::Abandoned(_) => false,
         };
         let is_in_flight = |entry: &Entry| match entry.state {
             State::Opening => true,
@@ -298,9 +298,12 @@ impl Engine {
                     self.is_over = true;
                     None
                 }
-                FromClient::Close { id, context, .. } => {
+                FromClient::Close { id, request, context } => {
                     self.close_offline(&id.id);
-                    (dialect.closed)(&context)
+                    let reply = (dialect.closed)(&context);
+                    // The request remains without its answer.
+                    has_failed |= reply.is_none() && request.is_some();
+                    reply.or_else(|| request.and_then(|_| (dialect.failed)(&context, text)))
                 }
                 FromClient::Open(Open { context, .. }) | FromClient::Call { context, .. } => {
                     has_failed = true;
@@ -479,7 +482,7 @@ impl Pending {
                 request.len() + id.len() + upstream_id.len() + context
             }
             Self::Open(_) => request.len(),
-            Self::Replay(_) | Self::Abandoned => 0,
+            Self::Replay(_) | Self::Abandoned(_) => 0,
         }
     }
 }

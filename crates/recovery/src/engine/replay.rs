@@ -94,10 +94,15 @@ impl Engine {
                     let reply = (dialect.failed)(&context, loss.text).map(Message::text);
                     lost.failed.push(Failure { event, reason: Reason::Lost, reply });
                 }
-                Pending::Close { event, context, .. } => {
-                    lost.done.push((event, (dialect.closed)(&context).map(Message::text)));
-                }
-                Pending::Open(_) | Pending::Replay(_) | Pending::Abandoned => {}
+                Pending::Close { event, context, .. } => match (dialect.closed)(&context) {
+                    Some(reply) => lost.done.push((event, Some(Message::text(reply)))),
+                    // The subscription stays closed, but the request remains without its answer.
+                    None => {
+                        let reply = (dialect.failed)(&context, loss.text).map(Message::text);
+                        lost.failed.push(Failure { event, reason: Reason::Lost, reply });
+                    }
+                },
+                Pending::Open(_) | Pending::Replay(_) | Pending::Abandoned(_) => {}
             }
         }
         self.forget_closed(|_| true);
@@ -181,10 +186,7 @@ impl Engine {
             Step::Greeting | Step::Accepting(_) => return false,
             Step::Hello(position) => self.send_hello(position),
             Step::Open(first) => match self.entries.range(first..).next() {
-                Some((&number, _)) => {
-                    self.go_to(Step::Open(number + 1));
-                    self.send_open(number, now);
-                }
+                Some((&number, _)) => return self.send_open(number, now >= deadline, now),
                 None if awaited == 0 => self.complete(now),
                 None if now >= deadline => self.time_out(),
                 None => return false,
@@ -207,16 +209,22 @@ impl Engine {
         self.go_to(if accepts { Step::Accepting(position) } else { Step::Hello(position + 1) });
     }
 
-    fn send_open(&mut self, number: Number, now: Instant) {
+    /// Sends the `open` of an entry again. False: it waits for the answer to an earlier request with the same id, because
+    /// the next answer with that id may be to either. `is_late`: the time for the replay is over.
+    fn send_open(&mut self, number: Number, is_late: bool, now: Instant) -> bool {
         let grammar = self.grammar.clone();
-        let Some(entry) = self.entries.get(&number) else { return };
+        let next = Step::Open(number + 1);
+        let Some(entry) = self.entries.get(&number) else { return false };
         let (state, message, cursor) = (entry.state, entry.open.clone(), entry.last_cursor().cloned());
         let (classified, id) = (entry.classified.clone(), entry.id.clone().filter(|_| !entry.is_assigned));
         if state == State::Failed || state == State::Open {
-            return;
+            self.go_to(next);
+            return true;
         }
         if grammar.dialect().nudges {
-            return self.nudge(number, now);
+            self.go_to(next);
+            self.nudge(number, now);
+            return true;
         }
         let open = match classified {
             Some(classified) => Reopen::classified(*classified, id),
@@ -230,6 +238,15 @@ impl Engine {
                 changes.push((request.span, own.as_bytes()));
             }
             let id = if is_own { own.clone().into() } else { patch::owned(request.id) };
+            let is_taken = self.pending.contains_key(&id);
+            if is_taken && !is_late {
+                return false;
+            }
+            self.go_to(next);
+            if is_late && (is_taken || state == State::Reopening) {
+                self.fail_unsent(number, state);
+                return true;
+            }
             self.await_open(id, number, state);
         } else if state == State::Reopening {
             self.confirm(number, false, now);
@@ -244,6 +261,20 @@ impl Engine {
         }
         let payload = patch::patched(&message.payload, &mut changes);
         self.outputs.push_back(Output::Send(Message { payload, ..message }));
+        self.go_to(next);
+        true
+    }
+
+    /// An entry whose `open` could not be sent in time fails. Where the client has no answer to its `open` yet, this is
+    /// the answer.
+    fn fail_unsent(&mut self, number: Number, state: State) {
+        let reason = Reason::TimedOut;
+        if state != State::Opening {
+            return self.fail(number, reason);
+        }
+        let Some(entry) = self.remove(number) else { return };
+        let reply = (self.dialect().failed)(&entry.context, &reason.to_string()).map(Message::text);
+        self.outputs.push_back(Output::Failed(Failure { event: entry.event, reason, reply }));
     }
 
     fn await_open(&mut self, id: Bytes, number: Number, state: State) {
@@ -272,7 +303,7 @@ impl Engine {
         for pending in self.pending.values_mut() {
             if let Pending::Replay(number) = *pending {
                 late.push(number);
-                *pending = Pending::Abandoned;
+                *pending = Pending::Abandoned(number);
             }
         }
         late.sort_unstable();

@@ -166,7 +166,7 @@ impl Engine {
             // A second answer to the replay.
             None if self.grammar.is_own_request(self.generation, request) => Unit::Drop,
             None => Unit::Keep,
-            Some(Pending::Abandoned) => Unit::Drop,
+            Some(Pending::Abandoned(_)) => Unit::Drop,
             Some(Pending::Call { event, .. }) => {
                 self.is_proved = true;
                 turn.answers.push(event);
@@ -309,7 +309,7 @@ impl Engine {
     fn forget_replay(&mut self, number: Number) {
         for pending in self.pending.values_mut() {
             if matches!(pending, Pending::Replay(other) if *other == number) {
-                *pending = Pending::Abandoned;
+                *pending = Pending::Abandoned(number);
                 if let Phase::Replay { awaited, .. } = &mut self.phase {
                     *awaited = awaited.saturating_sub(1);
                 }

@@ -11,9 +11,10 @@ use std::{
 
 use client::Client;
 use proptest::{collection::vec, prelude::*};
-use serde_json::{Value, json};
+use serde_json::Value;
 use towline_recovery::{
-    ClientStep, InFlight, Journal, Limits, Loss, Message, Output, Protocol, Recovery, Settings, UpstreamStep,
+    ClientStep, InFlight, Journal, Limits, Loss, Message, Output, Protocol, Reason, Recovery, Settings,
+    UpstreamStep,
 };
 use upstream::{TOPICS, Upstream};
 use wire::{Request, Wire};
@@ -109,16 +110,18 @@ impl World {
     fn apply(&mut self, op: Op) {
         match op {
             Op::Open(topic) => {
-                let (request, id) = (json!(self.next_event), self.client.new_id(self.next_event));
+                let (request, id) = (self.client.new_request(), self.client.new_id(self.next_event));
                 self.send(Request::Open { request, topic, id, since: 0 });
             }
             Op::Close(nth) => {
                 if let Some(id) = self.client.id_of(nth) {
                     self.closes.push_back((self.next_event, id.clone()));
-                    self.send(Request::Close { request: json!(self.next_event), id });
+                    self.send(Request::Close { request: self.client.new_request(), id });
                 }
             }
-            Op::Pay => self.send(Request::Pay { request: json!(self.next_event), number: self.next_event }),
+            Op::Pay => {
+                self.send(Request::Pay { request: self.client.new_request(), number: self.next_event })
+            }
             Op::Publish(topic) => self.upstream.publish(topic),
             Op::Read(count) => (0..count).for_each(|_| self.read()),
             Op::Receive(count) => (0..count).for_each(|_| self.receive()),
@@ -180,6 +183,10 @@ impl World {
             ClientStep::Refuse(failure) => {
                 assert_eq!(failure.event, event);
                 self.client.fail(event, true);
+                // Such a close has no effect.
+                if failure.reason == Reason::RequestInUse {
+                    self.closes.retain(|(close, _)| *close != event);
+                }
             }
         }
         if self.closes.front().is_some_and(|(close, _)| *close == event) {
@@ -279,7 +286,10 @@ impl World {
                 Output::Send(message) => self.to_upstream.push_back((None, utf8(&message))),
                 Output::Deliver { message, answers } => self.deliver(&message, &answers),
                 Output::Notice(gap) => self.client.notice(&gap),
-                Output::Failed(failure) => self.client.fail(failure.event, false),
+                // A retried `open` that is not sent in time has no other outcome.
+                Output::Failed(failure) => {
+                    self.client.fail(failure.event, self.client.waiting.contains_key(&failure.event));
+                }
                 Output::Ready => self.send_held(),
                 Output::Broken(_) => is_broken = true,
             }

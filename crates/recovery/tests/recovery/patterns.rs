@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towline_recovery::{
-    Limits, Message, Output, Pattern, PatternError, Patterns, Protocol, Recovery, Settings, Test,
+    Limits, Message, Offline, Output, Pattern, PatternError, Patterns, Protocol, Recovery, Settings, Test,
     UpstreamStep,
 };
 
@@ -206,6 +206,93 @@ fn cursors_count_against_the_bound() {
     assert!(lost.iter().any(|line| line == dropped), "{lost:?}");
     let opened = format!(r#"> {{"op":"join","ref":1,"from":"{long}"}}"#);
     assert!(rig.connect().contains(&opened), "the others continue");
+}
+
+/// Subscriptions 1 and 2, which the client has opened with the same request id: it was answered in between.
+fn with_one_request_id() -> Rig {
+    let mut rig =
+        Rig::new(&Protocol::Patterns(Box::new(rooms(Pattern::when("op", Test::is("say")).id("sub")))));
+    for sub in [1, 2] {
+        rig.client(&format!(r#"{{"op":"join","ref":1,"room":{sub}}}"#));
+        let joined = format!(r#"{{"op":"joined","ref":1,"sub":{sub}}}"#);
+        assert_eq!(rig.upstream(&joined), delivered(&joined));
+    }
+    rig.lose();
+    assert_eq!(rig.connect(), [r#"> {"op":"join","ref":1,"room":1}"#]);
+    rig
+}
+
+#[test]
+fn subscriptions_with_one_request_id_are_restored_one_after_the_other() {
+    let mut rig = with_one_request_id();
+    let first = rig.upstream(r#"{"op":"joined","ref":1,"sub":21}"#);
+    assert!(first.contains(&r#"> {"op":"join","ref":1,"room":2}"#.to_owned()), "{first:?}");
+    assert!(!first.contains(&"ready".to_owned()), "{first:?}");
+    let second = rig.upstream(r#"{"op":"joined","ref":1,"sub":22}"#);
+    assert_eq!(second.last().map(String::as_str), Some("ready"));
+    for sub in [1, 2] {
+        let say = format!(r#"{{"op":"say","sub":{sub}}}"#);
+        assert_eq!(rig.upstream(&format!(r#"{{"op":"say","sub":2{sub}}}"#)), delivered(&say));
+    }
+}
+
+#[test]
+fn a_subscription_that_waits_for_a_request_id_fails_when_the_time_is_over() {
+    let mut rig = with_one_request_id();
+    let lines = rig.wait(Duration::from_secs(5));
+    let failed = "the upstream did not answer the subscription after a reconnect in time";
+    for event in [0, 1] {
+        assert!(lines.contains(&format!("failed {event} {failed}")), "{lines:?}");
+    }
+    assert!(lines.iter().all(|line| !line.starts_with("> ")), "{lines:?}");
+    assert_eq!(lines.last().map(String::as_str), Some("ready"));
+}
+
+/// The late answer would count as that of the client's request.
+#[test]
+fn a_request_fails_whose_id_the_upstream_may_still_answer_for_the_replay() {
+    let mut rig = with_one_request_id();
+    rig.wait(Duration::from_secs(5));
+    let in_use =
+        "the id of the request is in use: the upstream may still answer a subscription after a reconnect";
+    let join = r#"{"op":"join","ref":1,"room":3}"#;
+    assert_eq!(rig.client(join), [format!("refused 2 {in_use}")]);
+    assert_eq!(rig.client(r#"{"op":"leave","sub":1,"ref":1}"#), [format!("refused 3 {in_use}")]);
+    assert_eq!(rig.upstream(r#"{"op":"joined","ref":1,"sub":21}"#), NONE, "the late answer");
+    assert_eq!(rig.client(join), [format!("> {join}")]);
+    let joined = r#"{"op":"joined","ref":1,"sub":23}"#;
+    assert_eq!(rig.upstream(joined), delivered(joined));
+}
+
+/// A retried `open` has no answer yet, so that its failure is the answer.
+#[test]
+fn a_retried_open_that_waits_for_a_request_id_fails_when_the_time_is_over() {
+    let protocol = Protocol::Patterns(Box::new(rooms(Pattern::when("op", Test::is("say")).id("sub"))));
+    let mut rig = Rig::retrying(&protocol);
+    rig.client(r#"{"op":"join","ref":1,"room":1}"#);
+    rig.upstream(r#"{"op":"joined","ref":1,"sub":1}"#);
+    rig.client(r#"{"op":"join","ref":1,"room":2}"#);
+    assert_eq!(rig.lose(), ["kept 1"]);
+    assert_eq!(rig.connect(), [r#"> {"op":"join","ref":1,"room":1}"#]);
+    let lines = rig.wait(Duration::from_secs(5));
+    assert!(lines.iter().any(|line| line.starts_with("failed 1 ")), "{lines:?}");
+    assert_eq!((lines.last().map(String::as_str), rig.journal.entries()), (Some("ready"), 1));
+}
+
+/// The subscription ends all the same, but the answer to the request does not come.
+#[test]
+fn a_close_with_a_request_that_nothing_answers_fails() {
+    let mut rig = rejoined();
+    rig.client(r#"{"op":"leave","sub":1,"ref":4}"#);
+    assert_eq!(rig.lose(), ["failed 2 the connection to the upstream was lost before it answered"]);
+    let leave = |sub| Message::text(format!(r#"{{"op":"leave","sub":{sub},"ref":5}}"#));
+    assert_eq!(rig.journal.offline(&leave(2), "gone"), Offline::Failed(None));
+    let drop = Message::text(r#"{"op":"drop","sub":2}"#);
+    assert_eq!(rig.journal.offline(&drop, "gone"), Offline::Done(None), "it asks for no answer");
+    assert_eq!(rig.connect(), ["gap  unknown", "ready"], "none is opened again");
+    let refused = "refused 3 the subscription is not open at the upstream, so that nothing answers its end";
+    assert_eq!(rig.client(r#"{"op":"leave","sub":1,"ref":6}"#), [refused]);
+    assert_eq!(rig.client(r#"{"op":"drop","sub":1}"#), NONE);
 }
 
 #[test]

@@ -135,6 +135,30 @@ fn a_close_without_a_connection_takes_effect() {
 }
 
 #[test]
+fn a_close_with_a_request_fails_without_a_connection_and_takes_effect() {
+    let mut rig = rig();
+    rig.client_as("a", r#"{"kind":"open","id":"a"}"#);
+    rig.lose();
+    let close = ClientClass::parse(&Value::from_json(r#"{"kind":"close","id":"a","request":1}"#).unwrap());
+    assert_eq!(rig.journal.offline_as(&Message::text("x"), &close.unwrap()), Offline::Failed(None));
+    assert_eq!(rig.connect(), ["gap  unknown", "ready"]);
+}
+
+#[test]
+fn logins_beyond_max_entries_are_refused() {
+    let mut rig = Rig::bounded(&Protocol::Program, Limits { max_entries: 2, ..Limits::default() });
+    let hello = |key: &str| format!(r#"{{"kind":"hello","key":"{key}"}}"#);
+    for key in ["a", "b", "a"] {
+        assert_eq!(rig.client_as("login", &hello(key)), ["> login"]);
+    }
+    let refused = ["refused 3 too many logins: recovery.max_entries allows 2"];
+    assert_eq!(rig.client_as("login", &hello("c")), refused);
+    assert_eq!(rig.client_as("login", &hello("b")), ["> login"]);
+    rig.lose();
+    assert_eq!(rig.connect(), ["> login", "> login", "gap  unknown", "ready"]);
+}
+
+#[test]
 fn wrong_statements_say_what_is_allowed() {
     let client = |text: &str| ClientClass::parse(&Value::from_json(text).unwrap()).unwrap_err().to_string();
     let upstream =

@@ -1,6 +1,6 @@
 //! A client that checks everything it receives.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 use towline_recovery::{Gap, Missing};
@@ -15,12 +15,15 @@ pub struct Client {
     pub open: HashMap<String, Sub>,
     /// Closed subscriptions, with the generation in which the client closed them.
     closed: HashMap<String, u64>,
+    /// Request ids of subscriptions that could not be restored: the upstream may still answer the replay.
+    late: HashSet<u64>,
     pub is_accepted: bool,
     pub holes: u64,
 }
 
 pub struct Sub {
     event: u64,
+    request: u64,
     topic: usize,
     last: Option<u64>,
     /// The generation of the last notice, and whether it came after the last message.
@@ -34,8 +37,8 @@ pub struct Sub {
 
 impl Client {
     pub fn new(wire: Wire) -> Self {
-        let (waiting, open, closed) = Default::default();
-        Self { wire, waiting, open, closed, is_accepted: false, holes: 0 }
+        let (waiting, open, closed, late) = Default::default();
+        Self { wire, waiting, open, closed, late, is_accepted: false, holes: 0 }
     }
 
     /// Makes the text of `request` and waits for its outcome.
@@ -74,10 +77,12 @@ impl Client {
     }
 
     fn receive_answer(&mut self, request: &Value, id: Option<Value>, ok: bool, answers: &[u64], opened: u64) {
-        let event =
+        let number =
             request.as_u64().unwrap_or_else(|| panic!("an answer to the replay is visible: {request}"));
+        let mut waiting = self.waiting.iter().filter(|(_, sent)| sent.number() == Some(number));
+        let event = *waiting.next().unwrap_or_else(|| panic!("a second outcome of {number}")).0;
         assert!(answers.is_empty() || answers == [event]);
-        let sent = self.waiting.remove(&event).unwrap_or_else(|| panic!("a second outcome of {event}"));
+        let sent = self.waiting.remove(&event).unwrap();
         let Request::Open { topic, id: chosen, .. } = sent else { return };
         if !ok {
             return;
@@ -85,7 +90,8 @@ impl Client {
         let id = chosen.or(id).unwrap().to_string();
         self.closed.remove(&id);
         let (last, notice, is_noticed, missing, has_failed) = (None, None, false, None, false);
-        let sub = Sub { event, topic, last, notice, is_noticed, missing, opened, has_failed };
+        let sub =
+            Sub { event, request: number, topic, last, notice, is_noticed, missing, opened, has_failed };
         assert!(self.open.insert(id, sub).is_none(), "two subscriptions with one id");
     }
 
@@ -139,6 +145,7 @@ impl Client {
         for sub in self.open.values_mut().filter(|sub| !is_outcome && sub.event == event) {
             assert!(!sub.has_failed, "a second failure of one subscription");
             sub.has_failed = true;
+            self.late.insert(sub.request);
         }
     }
 
@@ -146,6 +153,12 @@ impl Client {
     pub fn done(&mut self, event: u64) {
         let request = self.waiting.remove(&event);
         assert!(matches!(request, Some(Request::Close { .. })), "{request:?} is done");
+    }
+
+    /// The lowest id of no request without answer, as clients use them again.
+    pub fn new_request(&self) -> Value {
+        let is_used = |number| self.waiting.values().any(|sent| sent.number() == Some(number));
+        json!((0..).find(|number| !is_used(*number) && !self.late.contains(number)).unwrap())
     }
 
     pub fn new_id(&self, event: u64) -> Option<Value> {

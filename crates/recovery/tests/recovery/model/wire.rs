@@ -35,6 +35,18 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// The id of the request.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Hello => None,
+            Self::Open { request, .. } | Self::Close { request, .. } | Self::Pay { request, .. } => {
+                request.as_u64()
+            }
+        }
+    }
+}
+
 /// An upstream's message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Response {
