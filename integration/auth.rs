@@ -65,6 +65,32 @@ fn a_client_without_a_valid_key_gets_401_with_a_challenge() {
     );
 }
 
+/// 60 wrong credentials at once, then one a second.
+#[test]
+fn guesses_of_one_address_get_429() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&keys(&upstream.url(), r#"["header:x-key"]"#)).expect("client refused");
+    let with = |key: &str| Opening::new(proxy.addr()).header("X-Key", key);
+    for _ in 0..60 {
+        assert_eq!(Opening::new(proxy.addr()).refused().status(), 401, "no credential is no guess");
+    }
+    for _ in 0..60 {
+        assert_eq!(with("wrong").refused().status(), 401);
+    }
+    wait_for("the limit", PATIENCE, || {
+        let refusal = with("wrong").refused();
+        let is_limited = refusal.status() == 429;
+        if is_limited {
+            assert_eq!(refusal.body, "too many wrong credentials from this address\n");
+            assert_eq!(refusal.head.get("retry-after").as_deref(), Some("1"));
+        }
+        is_limited
+    });
+    proxy.wait_log("client refused *route=chat status=429 *kind=credentials");
+    assert_eq!(upstream.connections(), 0);
+    wait_for("a right credential", PATIENCE, || with("test").try_open().is_ok());
+}
+
 #[test]
 fn a_known_client_without_a_required_claim_gets_403() {
     let upstream = TestUpstream::echo();

@@ -139,7 +139,9 @@ fn wrong_passwords_do_not_hold_others() {
     let mut session = opening(&proxy, "ada", "secret").open();
     assert_eq!(session.ask("a"), "a");
     let attack = request("/", &[("Authorization", &login("bo", "wrong"))]);
-    let mut attackers: Vec<_> = (0..200).map(|_| Raw::connect(proxy.addr())).collect();
+    // One address has at most 32 checks at a time, and others are not held by them.
+    let other = [127, 0, 0, 2].into();
+    let mut attackers: Vec<_> = (0..200).map(|_| Raw::connect_from(other, proxy.addr())).collect();
     for attacker in &mut attackers {
         attacker.write(attack.as_bytes());
     }
@@ -156,8 +158,8 @@ fn wrong_passwords_do_not_hold_others() {
     let served = Instant::now();
     let (statuses, answered) = answers.join().unwrap();
     assert!(served < answered, "messages and a handshake wait for 200 passwords");
-    assert!(statuses.iter().all(|status| [401, 503].contains(status)), "{statuses:?}");
-    assert!(statuses.contains(&401), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
     assert_eq!(upstream.connections(), 2);
 }
 
@@ -170,8 +172,9 @@ fn clients_that_are_gone_are_not_checked() {
     let proxy = Proxy::start(&staff(&upstream.url(), file.path())).expect("client refused");
     let attack = request("/", &[("Authorization", &login("bo", "wrong"))]);
     // Far more than can be checked within the patience of a test.
-    for _ in 0..40 {
-        let mut clients: Vec<_> = (0..50).map(|_| Raw::connect(proxy.addr())).collect();
+    for number in 2..42 {
+        let address = [127, 0, 0, number].into();
+        let mut clients: Vec<_> = (0..30).map(|_| Raw::connect_from(address, proxy.addr())).collect();
         for client in &mut clients {
             client.write(attack.as_bytes());
         }

@@ -54,17 +54,22 @@ impl Key {
         Self { id, pair: Ed25519KeyPair::from_pkcs8(bytes.as_ref()).unwrap() }
     }
 
+    /// Its `kid` in JSON; empty for a key without one.
+    fn kid(&self) -> String {
+        if self.id.is_empty() { String::new() } else { format!(r#", "kid": "{}""#, self.id) }
+    }
+
     /// A set with this key.
     fn set(&self) -> Keys {
         let x = encoded(self.pair.public_key());
-        let key = format!(r#"{{"kty": "OKP", "crv": "Ed25519", "kid": "{}", "x": "{x}"}}"#, self.id);
+        let key = format!(r#"{{"kty": "OKP", "crv": "Ed25519"{}, "x": "{x}"}}"#, self.kid());
         Keys::Response("200 OK", format!(r#"{{"keys": [{key}]}}"#))
     }
 
     /// A token that is valid for a minute.
     fn token(&self) -> String {
         let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 60;
-        let header = format!(r#"{{"alg": "EdDSA", "kid": "{}"}}"#, self.id);
+        let header = format!(r#"{{"alg": "EdDSA"{}}}"#, self.kid());
         let signed = format!("{}.{}", encoded(header), encoded(format!(r#"{{"sub": "7", "exp": {end}}}"#)));
         let signature = self.pair.sign(signed.as_bytes());
         format!("{signed}.{}", encoded(signature))
@@ -165,6 +170,20 @@ fn a_new_key_is_fetched_when_a_token_names_it() {
     for _ in 0..20 {
         assert_eq!(status(&proxy, &first.token()), 401, "the old key is withdrawn");
     }
+    assert_eq!(issuer.requests(), 2);
+}
+
+/// Without ids, a token of a new key looks like one with a wrong signature.
+#[test]
+fn a_new_key_without_an_id_is_fetched_too() {
+    let (upstream, first, second) = (TestUpstream::echo(), Key::new(""), Key::new(""));
+    let issuer = Issuer::new(first.set());
+    let settings = settings(&upstream, &issuer.url(), r#", refresh = "1h""#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    assert_eq!(status(&proxy, &first.token()), 101);
+    issuer.set(second.set());
+    wait_for("the new key is used", DEADLINE, || status(&proxy, &second.token()) == 101);
+    assert_ne!(status(&proxy, &first.token()), 101, "the old key is withdrawn");
     assert_eq!(issuer.requests(), 2);
 }
 

@@ -142,3 +142,60 @@ fn a_drain_ends_a_request_without_an_answer() {
     drop(raw);
     assert_eq!(proxy.exit_code(), Some(0));
 }
+
+/// The hash of `test`.
+const TEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+/// A server that begins a response without end, and reports when its connection has ended.
+fn endless(begin: &'static str) -> (HttpUpstream, std::sync::mpsc::Receiver<()>) {
+    let (ended, ends) = std::sync::mpsc::channel();
+    let upstream = HttpUpstream::start(move |conn| {
+        conn.head();
+        conn.write(begin);
+        conn.wait_end();
+        let _ = ended.send(());
+    });
+    (upstream, ends)
+}
+
+const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
+
+/// A stream of events is as long as a session, and needs a credential that is valid for as long.
+#[test]
+fn a_response_ends_when_the_credential_expires() {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+    let (upstream, ends) = endless(EVENTS);
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let expires = now().as_secs() + 4;
+    let settings = forwarding(&upstream.url())
+        .with(r#"auth.keys.from = ["header:x-key"]"#)
+        .with(&format!("auth.keys.api_keys.keys = {{ tester = \"{TEST}:exp={expires}\" }}"))
+        .on_route(r#"auth = ["keys"]"#)
+        .on_route(r#"origins = ["*"]"#)
+        .on_route(r#"session_expiry = { lead = "1s", skew = "1s" }"#);
+    let proxy = Proxy::start(&settings).expect("response cut off");
+    let (head, body) = ask(&proxy, "GET / HTTP/1.1\r\nHost: a\r\nX-Key: test\r\n\r\n");
+    assert!(now() >= Duration::from_secs(expires + 1), "the skew counts");
+    assert_eq!((head.status(), body.as_str()), (200, "9\r\ndata: 1\n\n\r\n"), "without a last chunk");
+    ends.recv_timeout(PATIENCE).expect("the upstream's connection ends");
+    proxy.wait_log("response cut off listener=ws *cause=\"credential expired\"");
+}
+
+#[test]
+fn a_request_is_no_older_than_a_session_may_get() {
+    let (upstream, ends) = endless("");
+    let (events, _) = endless(EVENTS);
+    let aged = |url: &str| {
+        let settings =
+            forwarding(url).on_route(r#"max_session_age = "1s""#).on_route("max_session_age_jitter = 0");
+        Proxy::start(&settings).expect("client refused").expect("response cut off")
+    };
+    let proxy = aged(&upstream.url());
+    let (head, body) = ask(&proxy, GET);
+    assert_eq!((head.status(), body.as_str()), (504, "the upstream did not answer in time\n"));
+    ends.recv_timeout(PATIENCE).expect("the upstream's connection ends");
+    proxy.wait_log("client refused *status=504 *cause=\"maximum age reached\"");
+    let proxy = aged(&events.url());
+    assert_eq!(ask(&proxy, GET).1, "9\r\ndata: 1\n\n\r\n");
+    proxy.wait_log("response cut off listener=ws *cause=\"maximum age reached\"");
+}

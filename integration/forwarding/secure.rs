@@ -58,3 +58,43 @@ fn a_request_is_forwarded_to_a_server_with_tls() {
     let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint");
     assert_eq!(ask(&proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").0.status(), 502, "an unknown issuer");
 }
+
+/// A server with TLS whose response ends with its connection, with and without `close_notify`.
+fn ending(config: rustls::ServerConfig, notifies: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (addr, config) = (listener.local_addr().unwrap(), Arc::new(config));
+    std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let conn = rustls::ServerConnection::new(config).unwrap();
+        let mut stream = rustls::StreamOwned::new(conn, socket);
+        Head::read(&mut stream).unwrap().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhello").unwrap();
+        if notifies {
+            stream.conn.send_close_notify();
+        }
+        stream.flush().unwrap();
+        // An end, not a reset.
+        stream.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        let _ = stream.sock.read_to_end(&mut Vec::new());
+    });
+    addr
+}
+
+/// Everybody on the way can end a TCP connection. Only the server can end the TLS connection.
+#[test]
+fn a_response_that_is_cut_off_inside_of_tls_has_no_end() {
+    let authority = Authority::new();
+    for (notifies, expected) in [(true, "5\r\nhello\r\n0\r\n\r\n"), (false, "5\r\nhello\r\n")] {
+        let certificate = authority.issue(&Leaf::new(&["localhost", "127.0.0.1"]));
+        let addr = ending(certificate.server(), notifies);
+        let settings = forwarding(&format!("wss://localhost:{}", addr.port()))
+            .with(&format!("upstream.echo.tls.ca = {:?}", authority.file()));
+        let proxy = Proxy::start(&settings).expect("response cut off");
+        let (head, body) = ask(&proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!((head.status(), body.as_str()), (200, expected));
+        if !notifies {
+            proxy.wait_log("response cut off listener=ws *cause=\"IO error: connection aborted\"");
+        }
+    }
+}

@@ -82,6 +82,26 @@ pub enum Invalid {
     Login,
 }
 
+// === impl Invalid ===
+
+impl Invalid {
+    /// Whether the credential may be a guess. A token that the proxy cannot check, and one with a signature and wrong
+    /// or old claims, are those of clients that an issuer knows.
+    pub fn is_guess(self) -> bool {
+        !matches!(
+            self,
+            Self::UnknownKeyId
+                | Self::ExpiredKey
+                | Self::Expired
+                | Self::NotYet
+                | Self::NoExpiry
+                | Self::Issuer
+                | Self::Audience
+                | Self::Claims
+        )
+    }
+}
+
 /// An authentication scheme (RFC 9110 section 11.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {

@@ -7,8 +7,8 @@ use std::{
 
 use super::jwks::Remote;
 use crate::auth::{
-    Denial, Identity, Invalid, JwtConfig, KeySource, Secret,
-    jwt::{Algorithm, KeyError, KeySet, Rules, verify},
+    Denial, Identity, JwtConfig, KeySource, Secret,
+    jwt::{Algorithm, KeyError, KeySet, Rules, needs_newer_keys, verify},
 };
 
 /// The keys and rules of a section.
@@ -60,10 +60,9 @@ impl Checker {
             Keys::Remote(remote) => {
                 let keys = remote.keys().await.map_err(Denial::Unavailable)?;
                 match with(&keys) {
-                    Err(Invalid::UnknownKeyId) => match remote.newer().await {
-                        Some(keys) => with(&keys),
-                        None => Err(Invalid::UnknownKeyId),
-                    },
+                    Err(error) if needs_newer_keys(error, credential, &keys) => {
+                        remote.newer().await.map_or(Err(error), |keys| with(&keys))
+                    }
                     checked => checked,
                 }
             }

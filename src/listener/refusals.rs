@@ -38,6 +38,8 @@ pub enum RefusalKind {
     KeySessions,
     /// There are too many new sessions at the moment.
     NewSessions,
+    /// The client's address has sent too many credentials.
+    Credentials,
     /// The upstream refuses the client, or cannot be reached.
     Upstream,
     /// The process drains.
@@ -54,7 +56,7 @@ pub struct RefusalCounts([AtomicU64; RefusalKind::ALL.len()]);
 
 impl RefusalKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Connection,
         Self::Request,
         Self::TooLarge,
@@ -69,6 +71,7 @@ impl RefusalKind {
         Self::AddressSessions,
         Self::KeySessions,
         Self::NewSessions,
+        Self::Credentials,
         Self::Upstream,
         Self::Draining,
         Self::Unavailable,
@@ -107,6 +110,7 @@ impl RefusalKind {
             Self::AddressSessions => "address_sessions",
             Self::KeySessions => "key_sessions",
             Self::NewSessions => "new_sessions",
+            Self::Credentials => "credentials",
             Self::Upstream => "upstream",
             Self::Draining => "draining",
             Self::Unavailable => "unavailable",

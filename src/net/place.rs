@@ -46,6 +46,15 @@ macro_rules! either {
     };
 }
 
+impl Socket {
+    /// From now on, the end of a TLS connection that somebody has cut is an error; see [`TlsStream::report_cut`].
+    pub fn report_cut(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.report_cut();
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,

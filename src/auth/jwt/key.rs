@@ -106,6 +106,11 @@ pub enum KeyError {
     /// There are more than [`KEYS_MAX`] keys.
     #[error("has more than {KEYS_MAX} keys")]
     TooMany,
+    /// More than [`TRIES_MAX`] keys without id have one algorithm.
+    #[error(
+        "has more than {TRIES_MAX} keys without `kid` for one algorithm, and not all of them would be tried"
+    )]
+    TooManyWithoutId,
 }
 
 // === impl Algorithm ===
@@ -235,6 +240,11 @@ impl KeySet {
             key
         });
         let keys: Box<[_]> = restricted.filter(|key| !key.algorithms.is_empty()).collect();
+        let tried =
+            |algorithm| keys.iter().filter(move |key| key.id.is_none() && key.algorithms.contains(algorithm));
+        if Algorithm::ALL.iter().any(|(_, algorithm)| tried(algorithm).count() > TRIES_MAX) {
+            return Err(KeyError::TooManyWithoutId);
+        }
         if keys.is_empty() { Err(KeyError::None) } else { Ok(Self(keys)) }
     }
 
@@ -250,6 +260,11 @@ impl KeySet {
     /// The number of keys.
     pub fn count(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether no id tells which key has signed the token: it has none, or there are keys without one.
+    pub(super) fn lacks_ids(&self, token: &Token<'_>) -> bool {
+        token.key_id.is_none() || self.0.iter().any(|key| key.id.is_none())
     }
 
     /// Checks the signature of a token with the key that it names. Keys without id, and all keys for a token that names

@@ -38,7 +38,7 @@ use super::{Identity, Invalid, Secret};
 /// Checks a token and returns who has it. `method` is the name of the section, `now` in seconds since 1970.
 ///
 /// # Errors
-/// Why the token is not valid. [`Invalid::UnknownKeyId`] may be cured by newer keys.
+/// Why the token is not valid; see [`needs_newer_keys`].
 pub fn verify(
     method: &Arc<str>,
     credential: &Secret,
@@ -50,4 +50,16 @@ pub fn verify(
     keys.verify(&token)?;
     let claims = token.claims()?;
     rules.check(method, claims, now)
+}
+
+/// Whether newer keys may accept a token that was refused with this error: the keys have no key with its id, or no id tells
+/// whether the issuer has changed its key.
+pub fn needs_newer_keys(error: Invalid, credential: &Secret, keys: &KeySet) -> bool {
+    match error {
+        Invalid::UnknownKeyId => true,
+        Invalid::Signature | Invalid::Algorithm => {
+            Token::parse(credential.expose()).is_ok_and(|token| keys.lacks_ids(&token))
+        }
+        _ => false,
+    }
 }

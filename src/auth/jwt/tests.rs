@@ -390,6 +390,12 @@ fn sets_of_keys_are_read_strictly() {
     ] {
         assert_eq!(KeySet::from_jwks(&set, &[], true).map(|keys| keys.count()), expected, "{set:.200}");
     }
+    for (count, expected) in [(8, Ok(8)), (9, Err(KeyError::TooManyWithoutId))] {
+        let key = rsa(&n, "AQAB");
+        let key = key.trim_start_matches(r#"{"keys": ["#).trim_end_matches("]}");
+        let set = format!(r#"{{"keys": [{}]}}"#, vec![key; count].join(","));
+        assert_eq!(KeySet::from_jwks(&set, &[], true).map(|keys| keys.count()), expected, "{count} keys");
+    }
     assert_eq!(KeySet::from_jwks(&oct(""), &[], false), Err(KeyError::None), "a public set has no secrets");
     assert_eq!(KeySet::from_jwks(&ISSUER.jwks(), &[], false).unwrap().count(), 4);
     assert_eq!(KeySet::of_secret(&SECRET[..31], &[]), Err(KeyError::Short));

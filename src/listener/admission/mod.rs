@@ -4,6 +4,7 @@
 //! No actors, sockets or clocks are used here: `now` is an argument. Every slot and permit is a guard that is
 //! returned when it is dropped.
 
+mod attempts;
 mod clients;
 mod keyed;
 
@@ -18,6 +19,7 @@ use std::{
 
 use actix_http::{StatusCode, header};
 
+pub use self::attempts::Attempts;
 pub use self::keyed::{KeyLimits, KeyPermits};
 
 use self::clients::{Address, ClientPermit, Clients};
@@ -46,6 +48,8 @@ pub struct Admission {
     /// The limit on new sessions per second.
     starts: Option<Mutex<Limiter>>,
     clients: Option<Arc<Clients<Address>>>,
+    /// The limits on the credentials of an address.
+    pub attempts: Attempts,
 }
 
 /// The permits of a session at all limits. They are returned when dropped.
@@ -74,6 +78,10 @@ pub enum Full {
     Key,
     /// The limit on the rate of new sessions of the listener.
     Starts,
+    /// The limit on the checks of credentials of the client's address.
+    Checks,
+    /// The limit on the rate of wrong credentials of the client's address.
+    Wrong,
 }
 
 // === impl Slots ===
@@ -115,6 +123,7 @@ impl Admission {
             sessions: admission.max_sessions.map(Slots::new),
             starts: Limiter::new(&starts, now).map(Mutex::new),
             clients: Clients::new(admission.max_sessions_per_address, listener.address_rate),
+            attempts: Attempts::new(),
         }
     }
 
@@ -176,6 +185,12 @@ impl From<Full> for Refusal {
                 (too_many, RefusalKind::KeySessions, "too many sessions with the same claim or header", "5")
             }
             Full::Starts => (unavailable, RefusalKind::NewSessions, "too many new sessions", "1"),
+            Full::Checks => {
+                (too_many, RefusalKind::Credentials, "too many credentials from this address at a time", "1")
+            }
+            Full::Wrong => {
+                (too_many, RefusalKind::Credentials, "too many wrong credentials from this address", "1")
+            }
         };
         Self::new(status, text).of_kind(kind).with(header::RETRY_AFTER, seconds)
     }

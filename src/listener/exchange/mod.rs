@@ -10,7 +10,7 @@
 mod head;
 mod relay;
 
-use std::{rc::Rc, sync::Arc};
+use std::{future::pending, rc::Rc, sync::Arc};
 
 use actix_http::{
     Method, StatusCode,
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     http1::{BadFraming, BodyLength},
     net::Stream,
+    session::{Due, Lifetime, LifetimeEnd, Moment},
     settings::Route,
     upstream::{ClientPath, DialError, Dialer, HttpConnection},
 };
@@ -47,6 +48,8 @@ pub(super) struct Plan {
     /// Headers that the settings add to the response.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Body,
+    /// How long the request may last; `None` if nothing but its own end ends it.
+    pub(super) lifetime: Option<Lifetime>,
 }
 
 /// The body of a request.
@@ -144,7 +147,10 @@ impl Exchange {
         received: &HeaderMap,
         early: &[u8],
     ) -> Result<Ended, (Stream, Refusal)> {
-        let Self { plan, connection } = self;
+        let Self { mut plan, mut connection } = self;
+        // Without a length, the end of the connection is the end of the response.
+        connection.socket.report_cut();
+        let lifetime = plan.lifetime.take();
         let Some(target) = connection.target(&plan.dialer) else {
             return Err((stream, Refusal::new(StatusCode::BAD_GATEWAY, "the upstream is not available")));
         };
@@ -156,6 +162,7 @@ impl Exchange {
         let relay = Relay::new(method, &policy, plan.route.http_timeout);
         let end = tokio::select! {
             biased;
+            end = over(lifetime) => RelayEnd::Over(end),
             end = relay.run(&mut stream, connection.socket, &head, length, early) => end,
             () = drained(worker) => RelayEnd::Draining,
         };
@@ -170,6 +177,21 @@ impl Exchange {
                 let cause = refusal.map(|refusal| refusal.cause.unwrap_or_else(|| refusal.text.to_owned()));
                 Ok(Ended { status, cause })
             }
+        }
+    }
+}
+
+/// Resolves when the client's credential has expired, or when the request is as old as a session may get.
+async fn over(lifetime: Option<Lifetime>) -> LifetimeEnd {
+    let Some(mut lifetime) = lifetime else { return pending().await };
+    loop {
+        let now = Moment::now();
+        match (lifetime.due(now), lifetime.wait(now)) {
+            (Some(Due::End(end)), _) => return end,
+            // The response has no place for a notice.
+            (Some(Due::Notice(_)), _) => {}
+            (None, Some(wait)) => sleep(wait).await,
+            (None, None) => pending().await,
         }
     }
 }

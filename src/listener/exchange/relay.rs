@@ -21,6 +21,7 @@ use crate::{
     },
     listener::{answer::Refusal, refusals::RefusalKind},
     net::{Socket, Stream},
+    session::LifetimeEnd,
 };
 
 /// Size of the buffer of each direction, in bytes.
@@ -59,6 +60,8 @@ pub(super) enum RelayEnd {
     Lost(io::Error),
     /// Nothing was read or written for the time limit.
     Late(Duration),
+    /// The client's credential has expired, or the request is too old.
+    Over(LifetimeEnd),
     /// The drain is over.
     Draining,
 }
@@ -78,6 +81,13 @@ impl RelayEnd {
             Self::Late(limit) => {
                 let cause = format!("no progress within {}", humantime::format_duration(*limit));
                 (StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time", cause)
+            }
+            Self::Over(end) => {
+                let cause = match end {
+                    LifetimeEnd::Expired => "credential expired",
+                    LifetimeEnd::Aged => "maximum age reached",
+                };
+                (StatusCode::GATEWAY_TIMEOUT, "the upstream did not answer in time", cause.to_owned())
             }
             Self::Draining => (StatusCode::SERVICE_UNAVAILABLE, "shutting down", "shutting down".to_owned()),
         };

@@ -1,5 +1,7 @@
 //! Whether the client may use the route, by its credential.
 
+use std::time::Instant;
+
 use actix_http::{
     StatusCode,
     header::{self, HeaderName, HeaderValue},
@@ -9,7 +11,7 @@ use super::context::RequestContext;
 use crate::{
     auth::{Credential, Denial, Hidden},
     authenticator::{Offer, authenticate},
-    listener::{answer::Refusal, configuration::WorkerRoute},
+    listener::{answer::Refusal, configuration::WorkerRoute, state::ListenerState},
 };
 
 /// The seconds after which a client may try again when the service of the method `forward` has not decided.
@@ -22,19 +24,30 @@ const SERVICE_RETRY_SECONDS: u32 = 1;
 pub(super) async fn check(
     routed: &WorkerRoute,
     context: &mut RequestContext,
-    listener: &str,
+    state: &ListenerState,
 ) -> Result<(), Refusal> {
     if routed.auth.is_empty() {
         return Ok(());
     }
     let offer = Offer {
-        request: context.routed_by(listener),
+        request: context.routed_by(&state.name),
         method: &context.head.method,
         chain: &context.chain,
         tls: context.tls.as_deref(),
         clients: &routed.auth_clients,
     };
+    let attempt = match state.admission.attempts.begin(context.peer.ip(), Instant::now()) {
+        Ok(attempt) => attempt,
+        Err(full) => {
+            let hidden = Hidden::new(&routed.route.credentials, &offer.request);
+            context.hide(hidden);
+            return Err(full.into());
+        }
+    };
     let decision = authenticate(&routed.auth, &routed.route.require, &offer).await;
+    if matches!(&decision, Err((Denial::Invalid(error), _)) if error.is_guess()) {
+        attempt.count_wrong(Instant::now());
+    }
     let hidden = Hidden::new(&routed.route.credentials, &offer.request);
     context.hide(hidden);
     let accepted = decision.map_err(|(denial, challenges)| refusal(&denial, &challenges))?;

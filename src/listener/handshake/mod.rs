@@ -384,7 +384,7 @@ async fn admit(
     let route = Arc::clone(&routed.route);
     context.route = Some(Arc::clone(&route));
     checks::origin(context, &route)?;
-    auth::check(routed, context, &configuration.listener.name).await?;
+    auth::check(routed, context, &worker.state).await?;
     let Some(dialer) = &routed.dialer else {
         let permit = enter(worker, &routed.limits, context)?;
         let protocol = preferred(&route, &context.subprotocols);

@@ -16,6 +16,7 @@ use crate::{
         exchange::{Body, Exchange, Plan},
         worker::ListenerWorker,
     },
+    session::{Lifetime, Moment},
     settings::{FixedAnswer, Route},
     template::Facts,
     upstream::Dialer,
@@ -73,12 +74,15 @@ pub(super) async fn open(
     if context.head.headers.contains_key(header::ORIGIN) {
         checks::origin(context, route)?;
     }
-    auth::check(routed, context, &configuration.listener.name).await?;
+    auth::check(routed, context, &worker.state).await?;
+    let expires = context.identity.as_ref().and_then(|identity| identity.expires);
+    let lifetime = Lifetime::new(&route.lifetime, expires, Moment::now(), rand::random());
     let Prepared { added, headers, path, destination: _ } =
         prepared(context, &configuration.listener.name, route, dialer)?;
     let permit = enter(worker, &routed.limits, context)?;
     let key = affinity::key(context, &dialer.upstream().settings().pool).get();
-    let plan = Plan { route: Arc::clone(route), dialer: dialer.clone(), path, key, headers, added, body };
+    let (route, dialer) = (Arc::clone(route), dialer.clone());
+    let plan = Plan { route, dialer, path, key, headers, added, body, lifetime };
     Ok((plan.open().await?, permit))
 }
 

@@ -26,13 +26,16 @@ pub(super) const BUFFER: usize = 32 * 1024;
 ///
 /// Received bytes are decrypted when they are read, one record of at most 16 KiB at a time.
 ///
-/// An end of the connection without `close_notify` reads as an end of the stream. WebSocket has its own closing
+/// An end of the connection without `close_notify` reads as an end of the stream, unless
+/// [`TlsStream::report_cut`] asks for an error. WebSocket has its own closing
 /// handshake, without which a connection counts as reset, so that a cut connection is never taken for a complete one.
 #[derive(Debug)]
 pub struct TlsStream {
     stream: tokio_rustls::TlsStream<TcpStream>,
     /// Number of bytes of the pending write that are encrypted. The socket has not taken all of them.
     pub(super) encrypted: usize,
+    /// Whether an end without `close_notify` is an error.
+    reports_cut: bool,
 }
 
 impl TlsStream {
@@ -41,7 +44,13 @@ impl TlsStream {
             tokio_rustls::TlsStream::Client(stream) => stream.get_mut().1.set_buffer_limit(Some(BUFFER)),
             tokio_rustls::TlsStream::Server(stream) => stream.get_mut().1.set_buffer_limit(Some(BUFFER)),
         }
-        Self { stream, encrypted: 0 }
+        Self { stream, encrypted: 0, reports_cut: false }
+    }
+
+    /// From now on, an end of the connection without `close_notify` reads as the error `ConnectionAborted`, for protocols
+    /// in which the end of the connection is the end of a message (RFC 8446 section 6.1).
+    pub fn report_cut(&mut self) {
+        self.reports_cut = true;
     }
 
     /// The TCP socket of the connection.
@@ -95,8 +104,12 @@ impl AsyncRead for TlsStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let reports_cut = self.reports_cut;
         Pin::new(&mut self.stream).poll_read(context, buffer).map(|result| match result {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => match reports_cut {
+                true => Err(ErrorKind::ConnectionAborted.into()),
+                false => Ok(()),
+            },
             result => result.map_err(worded),
         })
     }

@@ -1,5 +1,5 @@
 use std::{
-    io::IoSlice,
+    io::{ErrorKind, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -9,7 +9,7 @@ use actix_rt::net::TcpStream;
 use rcgen::generate_simple_self_signed;
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer, pki_types::ServerName};
 use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpListener,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -93,6 +93,25 @@ async fn a_pending_write_goes_on_where_it_was() {
     let (read, ()) = tokio::join!(client.read_to_end(&mut received), write);
     read.unwrap();
     assert!(received == bytes);
+}
+
+/// A message that ends with its connection is complete only after `close_notify`.
+#[actix::test]
+async fn a_cut_is_told_from_an_end_if_asked_for() {
+    for (asks, closes, expected) in
+        [(false, false, Ok(0)), (true, false, Err(ErrorKind::ConnectionAborted)), (true, true, Ok(0))]
+    {
+        let (mut server, mut client) = pair().await;
+        if asks {
+            client.report_cut();
+        }
+        if closes {
+            server.shutdown().await.unwrap();
+        }
+        drop(server);
+        let read = client.read(&mut [0; 8]).await;
+        assert_eq!(read.map_err(|error| error.kind()), expected, "{asks} {closes}");
+    }
 }
 
 /// A plain connection does not pay for the size of a TLS connection.
