@@ -240,6 +240,23 @@ fn forwarded_is_read_where_the_settings_say_so() {
     assert_eq!((refusal.status(), refusal.body.as_str()), (400, "malformed Forwarded header\n"));
 }
 
+/// A balancer of TCP connections passes on the headers that a client writes, and a client may have an address that is
+/// trusted as a proxy's.
+#[test]
+fn behind_a_required_proxy_header_other_headers_name_nobody() {
+    let upstream = TestUpstream::echo();
+    let forged = request("/", &[("X-Forwarded-For", "203.0.113.9")]);
+    let header = "PROXY TCP4 127.0.0.3 198.51.100.1 50000 443\r\n";
+    let proxy = Proxy::start(&behind(&upstream.url(), "required"));
+    let _raw = session(proxy.addr(), &[header.as_bytes(), forged.as_bytes()]);
+    proxy.wait_log("session opened *peer=127.0.0.3:50000 ");
+    assert_eq!(upstream.head(0).get("x-forwarded-for").as_deref(), Some("127.0.0.3"));
+    let settings = behind(&upstream.url(), "required").with(r#"listener.ws.trusted_headers = "x-forwarded""#);
+    let proxy = Proxy::start(&settings);
+    let _raw = session(proxy.addr(), &[header.as_bytes(), forged.as_bytes()]);
+    proxy.wait_log("session opened *peer=203.0.113.9:0 ");
+}
+
 /// A running HAProxy, killed when dropped.
 struct HaProxy(Child, #[expect(dead_code, reason = "holds the folder")] tempfile::TempDir);
 

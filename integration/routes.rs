@@ -205,3 +205,26 @@ fn a_client_that_does_not_read_delays_no_other_session() {
         assert_eq!(stalled.recv_text().len(), 100_000);
     }
 }
+
+/// Servers that merge slashes, decode them or cut parameters would read these paths as `/admin`.
+#[test]
+fn a_client_cannot_avoid_a_route_by_writing_its_path_differently() {
+    let (settings, _upstreams) = routed(&[
+        ("admin", &[r#"path = "/admin""#, r#"match.networks = ["127.0.0.0/8"]"#, "forward_http = true"]),
+        ("open", &[r#"path = "/""#, "forward_http = true"]),
+    ]);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    for path in
+        ["//admin/x", "/admin%2Fx", "/admin%5cx", "/admin;a=b", "/admin\\x", "/;x/admin", "/%2561dmin"]
+    {
+        let refusal = Opening::new(proxy.addr()).path(path).refused();
+        assert_eq!((refusal.status(), refusal.body.as_str()), (400, "ambiguous path\n"), "{path}");
+    }
+    for (path, label) in [("/admin//x;a=b", "admin"), ("//a%2Fb;c", "open")] {
+        assert_eq!(Opening::new(proxy.addr()).path(path).open().ask("who?"), label, "{path}");
+    }
+    let mut raw = Raw::connect(proxy.addr());
+    raw.write(b"GET //admin/x HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(raw.head().status(), 400, "plain requests too");
+    proxy.wait_log("client refused *path=//admin/x route=- status=400 reason=\"ambiguous path\"");
+}

@@ -59,6 +59,72 @@ pub fn normal(path: &str) -> String {
     normal
 }
 
+/// The path as the most lenient server reads it. Slashes may be doubled, encoded (once or several times) or written as
+/// backslashes, and segments may have parameters after a semicolon; here, there are only single slashes and no
+/// parameters. The rest is [`normal`].
+///
+/// `None` if a parameter contains an encoded slash or a backslash: the path then depends on what a server does first.
+///
+/// ```
+/// # use towline::path::canonical;
+/// assert_eq!(canonical("//admin;a=b%2F").as_deref(), None);
+/// assert_eq!(canonical("/%2561dmin%5Cx;a=b//").as_deref(), Some("/admin/x/"));
+/// ```
+pub fn canonical(path: &str) -> Option<String> {
+    let mut canonical = Vec::with_capacity(path.len() + 1);
+    let mut ends_with_slash = true;
+    for segment in path.split('/') {
+        let decoded = separators_decoded(segment);
+        let mut parts = decoded.split(|byte| *byte == b';');
+        let names = parts.next().unwrap_or_default();
+        if parts.any(|parameter| parameter.iter().copied().any(is_slash)) {
+            return None;
+        }
+        for name in names.split(|byte| is_slash(*byte)) {
+            ends_with_slash = name.is_empty();
+            if !ends_with_slash {
+                canonical.push(b'/');
+                canonical.extend_from_slice(name);
+            }
+        }
+    }
+    if ends_with_slash {
+        canonical.push(b'/');
+    }
+    Some(normal(&String::from_utf8_lossy(&canonical)))
+}
+
+fn is_slash(byte: u8) -> bool {
+    matches!(byte, b'/' | b'\\')
+}
+
+/// The text without escapes of slashes, backslashes, semicolons and unreserved characters, and without escapes that are
+/// encoded themselves (`%253A` becomes `%3A`).
+fn separators_decoded(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        decoded.push(byte);
+        // Each step shortens the text, so this takes linear time.
+        loop {
+            match *decoded.as_slice() {
+                [.., b'%', b'2', b'5', high, low] if hex([high, low]).is_some() => {
+                    decoded.truncate(decoded.len() - b"25XX".len());
+                    decoded.extend([high, low]);
+                }
+                [.., b'%', high, low] => match hex([high, low]) {
+                    Some(value) if is_unreserved(value) || is_slash(value) || value == b';' => {
+                        decoded.truncate(decoded.len() - b"%XX".len());
+                        decoded.push(value);
+                    }
+                    _ => break,
+                },
+                _ => break,
+            }
+        }
+    }
+    decoded
+}
+
 /// Whether the byte has the same meaning with and without percent-encoding (RFC 3986 section 2.3).
 pub fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
@@ -160,6 +226,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_canonical_path_has_single_slashes_and_no_parameters() {
+        for (path, expected) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/a", "/a"),
+            ("/a/", "/a/"),
+            ("//a///b//", "/a/b/"),
+            ("/a;x=1/b;y", "/a/b"),
+            ("/;x/a/;y", "/a/"),
+            ("/a%2Fb%2fc%5Cd\\e", "/a/b/c/d/e"),
+            ("/a%3Bx", "/a"),
+            ("/%61%252Fb%25252fc", "/a/b/c"),
+            ("/%6%31", "/a"),
+            ("/a%3a%253A:", "/a%3A%3A:"),
+            ("/100%25/100%/%25zz", "/100%25/100%/%25zz"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("", "/"),
+        ] {
+            assert_eq!(canonical(path).as_deref(), Some(expected), "{path}");
+        }
+        for path in ["/a;b%2Fc", "/a;b%5cc", "/a;\\", "/a%3B%252Fb/c"] {
+            assert_eq!(canonical(path), None, "{path}");
+        }
+        let layers = format!("/a%{}2Fb", "25".repeat(100_000));
+        assert_eq!(canonical(&layers).as_deref(), Some("/a/b"));
+    }
+
     /// Decoding one layer after another would take minutes for such a text.
     #[test]
     fn many_layers_of_encoding_are_decoded_in_one_pass() {
@@ -199,6 +293,13 @@ mod tests {
                 layers = next;
             }
             prop_assert_eq!(decode(&text), layers);
+        }
+
+        #[test]
+        fn a_canonical_path_stays_as_it_is(path in r"(/|\\|%|2|5|f|F|c|3|B|;|a){0,16}") {
+            if let Some(once) = canonical(&path) {
+                prop_assert_eq!(canonical(&once), Some(once));
+            }
         }
 
         #[test]

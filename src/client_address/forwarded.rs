@@ -67,10 +67,13 @@ impl Chain {
         headers: &HeaderMap,
         proxies: &TrustedProxies,
     ) -> Result<Self, MalformedForwarded> {
-        let trusted = proxies.contain(peer.ip()).then_some(proxies.headers);
+        let trusted = match proxies.headers {
+            ForwardingHeaders::None => None,
+            headers => proxies.contain(peer.ip()).then_some(headers),
+        };
         let mut chain = Self { client: peer, peer, is_secure, trusted, element: Element::default() };
         match trusted {
-            None => {}
+            None | Some(ForwardingHeaders::None) => {}
             Some(ForwardingHeaders::XForwarded) => {
                 let nodes: Vec<_> = header_list::elements(headers, &FOR).collect();
                 for node in nodes.into_iter().rev() {
@@ -138,6 +141,7 @@ impl Chain {
         match self.trusted? {
             ForwardingHeaders::XForwarded => joined(headers, name, None),
             ForwardingHeaders::Forwarded => HeaderValue::try_from(part?).ok(),
+            ForwardingHeaders::None => None,
         }
     }
 }
@@ -275,6 +279,16 @@ mod tests {
         assert_eq!(chain.header(&HOST, &headers), None);
     }
 
+    /// A balancer of TCP connections passes on what the client writes.
+    #[test]
+    fn what_comes_through_proxies_without_headers_is_replaced() {
+        let headers = headers(&FORGED);
+        let chain = chain("10.0.0.2", ForwardingHeaders::None, &headers).unwrap();
+        assert_eq!(chain.client.to_string(), "10.0.0.2:9");
+        let forwarded = "for=10.0.0.2;host=\"chat.test:81\";proto=http";
+        assert_eq!(sent(&chain, &headers), some(["10.0.0.2", "http", "chat.test:81", forwarded]));
+    }
+
     #[test]
     fn what_trusted_proxies_write_is_extended() {
         let headers = headers(&FORGED);
@@ -318,6 +332,7 @@ mod tests {
             by in prop_oneof![Just(ForwardingHeaders::XForwarded), Just(ForwardingHeaders::Forwarded)],
         ) {
             let (name, added) = match by {
+                ForwardingHeaders::None => return Ok(()),
                 ForwardingHeaders::XForwarded => ("x-forwarded-for", "192.0.2.7"),
                 ForwardingHeaders::Forwarded => ("forwarded", "for=192.0.2.7;proto=http"),
             };

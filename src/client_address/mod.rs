@@ -43,6 +43,8 @@ pub enum ForwardingHeaders {
     XForwarded,
     /// `Forwarded` (RFC 7239).
     Forwarded,
+    /// None. The proxies pass on what the client writes, and name the client in a PROXY header at most.
+    None,
 }
 
 /// The proxies in front of a listener.

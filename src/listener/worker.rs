@@ -236,7 +236,7 @@ mod tests {
             tls_name: None,
             is_plain: false,
         };
-        configuration.router.find(&request)
+        configuration.router.find(&request).unwrap()
     }
 
     fn has_route(configuration: &WorkerConfiguration, path: &str) -> bool {

@@ -20,6 +20,8 @@ use actix_http::{
 };
 use ipnet::IpNet;
 
+use crate::path;
+
 pub use self::{
     host::HostPattern,
     origin::{OriginPattern, Origins},
@@ -80,10 +82,16 @@ pub enum PatternError {
     #[error("takes a host such as \"chat.example.com\" or \"*.example.com\", without a port")]
     Host,
     /// Not the prefix of a path.
-    #[error("takes the prefix of a path, such as \"/chat\"; it starts with / and has no spaces, ?, # or *")]
+    #[error(
+        "takes the prefix of a path, such as \"/chat\"; it starts with / and has no spaces, ?, #, *, ; or \\, and no // or \
+         encoded / (%2F)"
+    )]
     Prefix,
     /// Not a path.
-    #[error("takes a whole path, such as \"/chat\"; it starts with / and has no spaces, ?, # or *")]
+    #[error(
+        "takes a whole path, such as \"/chat\"; it starts with / and has no spaces, ?, #, *, ; or \\, and no // or \
+         encoded / (%2F)"
+    )]
     Exact,
     /// Not a regular expression; with the reason.
     #[error("takes a regular expression: {0}")]
@@ -95,6 +103,11 @@ pub enum PatternError {
     )]
     Origin,
 }
+
+/// A path that another server could read as one of another route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("ambiguous path")]
+pub struct AmbiguousPath;
 
 /// Routes in order, each with a value: the first match wins.
 #[derive(Debug)]
@@ -142,11 +155,17 @@ impl Pattern {
     }
 
     /// Whether the route matches the request.
-    pub fn matches(&self, request: &Request<'_>) -> bool {
+    #[cfg(test)]
+    fn matches(&self, request: &Request<'_>) -> bool {
+        self.matches_at(request.uri.path(), request)
+    }
+
+    /// Whether the route matches the request if its path is `path`.
+    fn matches_at(&self, path: &str, request: &Request<'_>) -> bool {
         let headers = request.headers;
         self.takes(request.is_plain)
             && self.serves(request.listener)
-            && self.rest_of(request.uri.path()).is_some()
+            && self.rest_of(path).is_some()
             && self.host.as_ref().is_none_or(|host| host.matches(&request.host()))
             && self
                 .tls_name
@@ -227,8 +246,31 @@ impl<T> Router<T> {
     }
 
     /// The value of the first route that matches the request; `None` if no route does.
-    pub fn find(&self, request: &Request<'_>) -> Option<&T> {
-        self.routes.iter().find(|(pattern, _)| pattern.matches(request)).map(|(_, value)| value)
+    ///
+    /// # Security
+    /// The path goes to the upstream as the client wrote it, and servers differ in how they read it: `//admin`,
+    /// `/admin%2Fx` and `/admin;a=b` do not match `/admin`, but may reach the same page. If the
+    /// [canonical](path::canonical) path belongs to another route, or to none, a client could avoid the rules of a
+    /// route.
+    ///
+    /// # Errors
+    /// When the path and its canonical form do not lead to the same route, or it has no canonical form.
+    pub fn find(&self, request: &Request<'_>) -> Result<Option<&T>, AmbiguousPath> {
+        let path = request.uri.path();
+        let Some(found) = self.position(path, request) else { return Ok(None) };
+        // Any other path has only single slashes, and no parameters.
+        let is_plain = !path.contains(['%', ';', '\\']) && !path.contains("//");
+        let stays = |canonical: String| self.position(&canonical, request) == Some(found);
+        if is_plain || path::canonical(path).is_some_and(stays) {
+            Ok(self.routes.get(found).map(|(_, value)| value))
+        } else {
+            Err(AmbiguousPath)
+        }
+    }
+
+    /// The first route that matches the request if its path is `path`.
+    fn position(&self, path: &str, request: &Request<'_>) -> Option<usize> {
+        self.routes.iter().position(|(pattern, _)| pattern.matches_at(path, request))
     }
 }
 

@@ -32,7 +32,8 @@ impl PathPattern {
     /// Parses the prefix of a path.
     ///
     /// # Errors
-    /// When the text does not begin with `/`, or has characters that a path does not have.
+    /// When the text does not begin with `/`, has characters that a path does not have, or is not
+    /// [canonical](path::canonical): no request could match.
     pub fn prefix(text: &str) -> Result<Self, PatternError> {
         if is_path(text) { Ok(Self::Prefix(text.to_owned())) } else { Err(PatternError::Prefix) }
     }
@@ -40,7 +41,8 @@ impl PathPattern {
     /// Parses a whole path.
     ///
     /// # Errors
-    /// When the text does not begin with `/`, or has characters that a path does not have.
+    /// When the text does not begin with `/`, has characters that a path does not have, or is not
+    /// [canonical](path::canonical): no request could match.
     pub fn exact(text: &str) -> Result<Self, PatternError> {
         if is_path(text) { Ok(Self::Exact(text.to_owned())) } else { Err(PatternError::Exact) }
     }
@@ -88,10 +90,10 @@ impl PathPattern {
     }
 }
 
-/// Whether the text is a path without a query.
+/// Whether the text is a canonical path without a query.
 fn is_path(text: &str) -> bool {
     let wrong = |letter: char| matches!(letter, '?' | '#' | '*') || !letter.is_ascii_graphic();
-    text.starts_with('/') && !text.contains(wrong)
+    text.starts_with('/') && !text.contains(wrong) && path::canonical(text) == Some(path::normal(text))
 }
 
 /// The reason in an error of the crate `regex`, without the lines that show the place.
@@ -141,6 +143,18 @@ mod tests {
         }
     }
 
+    /// A request for such a path belongs to the route of its canonical form, or is refused.
+    #[test]
+    fn a_path_that_is_not_canonical_is_no_pattern() {
+        for text in
+            ["//a", "/a//b", "/a;x", "/a%3bx", "/a%2Fb", "/a%5cb", "/a\\b", "/%2561", "/a%252Fb", "/a;%2F"]
+        {
+            assert_eq!(PathPattern::prefix(text), Err(PatternError::Prefix), "{text}");
+            assert_eq!(PathPattern::exact(text), Err(PatternError::Exact), "{text}");
+        }
+        assert!(PathPattern::prefix("/%61%3a%25/").is_ok());
+    }
+
     #[test]
     fn an_exact_path_has_nothing_below_it() {
         for (exact, path, expected) in [
@@ -150,7 +164,7 @@ mod tests {
             ("/a", "/a/", None),
             ("/a", "/a/b", None),
             ("/a/", "/a", None),
-            ("/a%2Fb", "/a%2fb", Some("")),
+            ("/a%3Ab", "/a%3ab", Some("")),
         ] {
             assert_eq!(PathPattern::exact(exact).unwrap().rest_of(path), expected, "{exact} {path}");
         }

@@ -63,8 +63,57 @@ fn the_first_match_wins() {
         [("x", "/a/b", Some(0)), ("y", "/a/b", Some(1)), ("y", "/a", Some(2)), ("x", "/", None)]
     {
         let asked = Asked::new(listener, path, &[]);
-        assert_eq!(router.find(&asked.request()).copied(), expected, "{listener} {path}");
+        assert_eq!(
+            router.find(&asked.request()).map(Option::<&_>::copied),
+            Ok(expected),
+            "{listener} {path}"
+        );
     }
+}
+
+#[test]
+fn a_path_that_servers_could_read_as_one_of_another_route_is_refused() {
+    let exact = Pattern::of_path(None, PathPattern::exact("/status").unwrap());
+    let regex = Pattern::of_path(None, PathPattern::regex("/rooms/[^/]+").unwrap());
+    let admin = Pattern { networks: networks(&["10.0.0.0/8"]), ..prefix(None, "/admin") };
+    let routes = [admin, exact, regex, prefix(None, "/open"), prefix(None, "/")];
+    let router: Router<usize> = routes.into_iter().zip(0..).collect();
+    let found = |path: &str| router.find(&Asked::new("ws", path, &[]).request()).map(Option::<&_>::copied);
+    for path in [
+        "//admin/x",
+        "/admin%2Fx",
+        "/admin%2fx",
+        "/admin%5Cx",
+        "/admin\\x",
+        "/admin;a=b",
+        "/admin;a=b/x",
+        "/admin%3Ba",
+        "/;a/admin",
+        "/%2Fadmin",
+        "/admin%252Fx",
+        "/%2561dmin",
+        "//status",
+        "/status;x",
+        "/rooms/a%2Fb",
+        "/status;%2Fx",
+        "/open/a;b%2Fc",
+    ] {
+        assert_eq!(found(path), Err(AmbiguousPath), "{path}");
+    }
+    for (path, route) in [
+        ("/admin//x;a=b", 0),
+        ("/%61dmin/x", 0),
+        ("/rooms/a;v=1", 2),
+        ("/open//a%2Fb;c", 3),
+        ("//a%2Fb//;c", 4),
+        ("/administer%2Fx", 4),
+    ] {
+        assert_eq!(found(path), Ok(Some(route)), "{path}");
+    }
+    let elsewhere = Asked { peer: [192, 0, 2, 1].into(), ..Asked::new("ws", "//admin", &[]) };
+    assert_eq!(router.find(&elsewhere.request()), Ok(Some(&4)), "`/admin` does not match this client either");
+    let only: Router<usize> = [(prefix(None, "/chat"), 0)].into_iter().collect();
+    assert_eq!(only.find(&Asked::new("ws", "//chat", &[]).request()), Ok(None), "nothing is forwarded");
 }
 
 #[test]
@@ -171,8 +220,8 @@ fn a_route_with_a_weaker_condition_hides_a_later_one() {
 fn path_pattern() -> impl Strategy<Value = PathPattern> {
     prop_oneof![
         Just("/").prop_map(|text| PathPattern::prefix(text).unwrap()),
-        "(/[ab]{0,2}){1,3}".prop_map(|text| PathPattern::prefix(&text).unwrap()),
-        "(/[ab]{0,2}){1,3}".prop_map(|text| PathPattern::exact(&text).unwrap()),
+        "(/[ab]{1,2}){1,3}/?".prop_map(|text| PathPattern::prefix(&text).unwrap()),
+        "(/[ab]{1,2}){0,2}/[ab]{0,2}".prop_map(|text| PathPattern::exact(&text).unwrap()),
         prop_oneof![Just("/.*"), Just("/a+"), Just("/[ab]/b?"), Just("(/[ab]*)+")]
             .prop_map(|text| PathPattern::regex(text).unwrap()),
     ]
@@ -285,5 +334,58 @@ proptest! {
         if wide.covers(&narrow) && narrow.matches(&asked.request()) {
             prop_assert!(wide.matches(&asked.request()), "{:?} {:?}", wide, narrow);
         }
+    }
+
+    /// However a server reads a path that is accepted, it belongs to the same route.
+    #[test]
+    fn a_server_that_reads_a_path_in_another_way_finds_the_same_route(
+        texts in prop::collection::vec("(/(a|b)){1,2}/?", 1..4),
+        kinds in prop::collection::vec(any::<bool>(), 4),
+        path in r"(/|//)(a|b|/|;|%2F|%5c|%3B|\\|%252f|%61){0,6}",
+        steps in prop::collection::vec(0..4_usize, 0..6),
+    ) {
+        let patterns = texts.iter().zip(kinds).map(|(text, is_exact)| {
+            let path = if is_exact { PathPattern::exact(text) } else { PathPattern::prefix(text) };
+            Pattern::of_path(None, path.unwrap())
+        });
+        let router: Router<usize> = patterns.chain([prefix(None, "/")]).zip(0..).collect();
+        let find = |path: &str| router.find(&Asked::new("ws", path, &[]).request()).map(Option::<&_>::copied);
+        if let Ok(found) = find(&path) {
+            let read = steps.iter().fold(path, |path, step| reading(*step, &path));
+            let at = router.position(&read, &Asked::new("ws", "/", &[]).request());
+            prop_assert_eq!(at, found, "{}", read);
+        }
+    }
+
+    /// A path and its canonical form never lead to different routes, whatever the routes.
+    #[test]
+    fn an_accepted_path_and_its_canonical_form_have_one_route(
+        patterns in prop::collection::vec(pattern(), 1..4), asked in asked(),
+        path in r"(/|//)(a|b|/|;|%2F|%5c|%3B|\\|%252f|%61){0,6}",
+    ) {
+        let router: Router<usize> = patterns.into_iter().zip(0..).collect();
+        let at = |path: &str| Asked { uri: path.parse().unwrap(), ..asked.clone() };
+        if let Ok(Some(found)) = router.find(&at(&path).request())
+            && let Some(canonical) = path::canonical(&path)
+        {
+            let canonical = at(&canonical);
+            prop_assert_eq!(router.find(&canonical.request()), Ok(Some(found)));
+        }
+    }
+}
+
+/// The path after one step of a server that does not read it byte for byte.
+fn reading(step: usize, path: &str) -> String {
+    match step {
+        0 => path.replace("//", "/"),
+        1 => {
+            let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
+            names.collect::<Vec<_>>().join("/")
+        }
+        2 => path.replace('\\', "/"),
+        _ => ["%2F", "%2f", "%5c", "%3B", "%25", "%61"]
+            .iter()
+            .zip(["/", "/", "\\", ";", "%", "a"])
+            .fold(path.to_owned(), |path, (escape, text)| path.replace(escape, text)),
     }
 }

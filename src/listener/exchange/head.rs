@@ -178,12 +178,18 @@ impl ResponsePolicy<'_> {
             return value.as_bytes().into();
         }
         match tail {
-            // Two slashes would begin a host.
-            _ if tail.starts_with("//") => format!("/.{tail}").into_bytes().into(),
+            _ if begins_host(tail) => format!("/.{tail}").into_bytes().into(),
             _ if tail.starts_with('/') => tail.as_bytes().into(),
             _ => format!("/{tail}").into_bytes().into(),
         }
     }
+}
+
+/// Whether a browser reads a host at the beginning of the path: after two slashes. It takes a backslash for a slash, and
+/// skips tabs and line ends (WHATWG URL, "basic URL parser").
+fn begins_host(path: &str) -> bool {
+    let second = path.strip_prefix('/').and_then(|rest| rest.bytes().next());
+    second.is_some_and(|byte| matches!(byte, b'/' | b'\\') || byte.is_ascii_control())
 }
 
 fn status_line(status: StatusCode) -> Vec<u8> {
@@ -336,6 +342,9 @@ mod tests {
             ("http://h:1", "/"),
             ("http://h:1?a", "/?a"),
             ("http://h:1//evil.test/", "/.//evil.test/"),
+            ("http://h:1/\\evil.test/", "/./\\evil.test/"),
+            ("http://h:1/\t/evil.test/", "/./\t/evil.test/"),
+            ("http://h:1/\t\\evil.test/", "/./\t\\evil.test/"),
             ("http://user@h:1/a", "/a"),
             ("http://h:2/a", "http://h:2/a"),
             ("https://login.example.com/?next=http://h:1/", "https://login.example.com/?next=http://h:1/"),
@@ -344,6 +353,12 @@ mod tests {
         ] {
             let head = answered(302, &[("location", location)], BodyLength::None);
             assert!(head.contains(&format!("\r\nLocation: {expected}\r\n")), "{location}: {head}");
+            let target = url::Url::parse("http://proxy.test/").unwrap().join(expected).unwrap();
+            assert_eq!(
+                target.host_str() == Some("proxy.test"),
+                expected.starts_with('/') && expected != "//h:1/a",
+                "{location}"
+            );
         }
     }
 }

@@ -54,6 +54,7 @@ use crate::{
     log::Quoted,
     net::Stream,
     rate::SharedLimit,
+    router::AmbiguousPath,
     server::{Pending, SessionId, Unanswered},
     session::{Lifetime, LoggedClaims, Moment, Parts, SessionGuard},
     settings::Route,
@@ -380,6 +381,7 @@ async fn admit(
     }
     checks::run(context)?;
     let routed = configuration.router.find(&context.routed_by(&configuration.listener.name));
+    let routed = routed.map_err(ambiguous)?;
     let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this request"))?;
     let route = Arc::clone(&routed.route);
     context.route = Some(Arc::clone(&route));
@@ -443,6 +445,11 @@ fn prepared(
     let headers = forward::headers(context, settings, &facts).map_err(too_long)?;
     let (path, destination) = target(route, dialer.upstream(), &context.head.uri)?;
     Ok(Prepared { added, headers, path, destination })
+}
+
+/// Refuses a path that does not surely belong to one route.
+fn ambiguous(_: AmbiguousPath) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "ambiguous path")
 }
 
 /// Headers of a response, in which `added` replace others of the same name.

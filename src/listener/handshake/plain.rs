@@ -7,7 +7,9 @@ use actix_http::{
     header::{self, HeaderValue},
 };
 
-use super::{Prepared, affinity, auth, checks, context::RequestContext, enter, prepared, too_long};
+use super::{
+    Prepared, affinity, ambiguous, auth, checks, context::RequestContext, enter, prepared, too_long,
+};
 use crate::{
     listener::{
         admission::SessionPermit,
@@ -37,7 +39,13 @@ pub(super) fn find<'a>(
     context: &mut RequestContext,
 ) -> Option<Plain<'a>> {
     let request = context.routed_by(&configuration.listener.name);
-    let routed = configuration.router.find(&request).filter(|_| request.is_plain)?;
+    if !request.is_plain {
+        return None;
+    }
+    let routed = match configuration.router.find(&request) {
+        Ok(found) => found?,
+        Err(error) => return Some(Plain::Answer(ambiguous(error))),
+    };
     let found = match (&routed.route.answer, &routed.dialer) {
         (Some(fixed), _) => {
             Plain::Answer(answer(fixed, context, &configuration.listener.name, &routed.route))

@@ -244,11 +244,7 @@ pub(crate) static SECTIONS: [Section; 10] = [
                 key("tls.min_version", Kind::Choice(&["1.2", "1.3"]), Preset::Absent),
                 key("proxy_protocol", Kind::Choice(&["off", "optional", "required"]), Preset::Text("off")),
                 key("trusted_proxies", Kind::List, Preset::List(&[])),
-                key(
-                    "trusted_headers",
-                    Kind::Choice(&["x-forwarded", "forwarded"]),
-                    Preset::Text("x-forwarded"),
-                ),
+                key("trusted_headers", Kind::Choice(&["x-forwarded", "forwarded", "none"]), Preset::Absent),
             ],
             FORMAT,
             LIMITS,

@@ -6,30 +6,30 @@ use crate::{
     settings::read::Section,
 };
 
-/// Reads the proxies, and the headers that they write.
-pub(super) fn trusted_proxies(section: &Section<'_>) -> TrustedProxies {
+/// Reads whether connections begin with a PROXY header, the proxies, and the headers that they write.
+///
+/// Without a choice of headers, proxies that must send a PROXY header write none: most of them pass on what the client
+/// writes.
+pub(super) fn proxies(section: &Section<'_>) -> (ProxyProtocol, TrustedProxies) {
     let networks = section.read("trusted_proxies", networks::parse).unwrap_or_default();
-    let by_forwarded = section.chooses("trusted_headers", "forwarded");
-    if networks.is_empty()
-        && section.said("trusted_headers").is_some()
-        && !section.is_wrong("trusted_proxies")
-    {
-        section.conflict("trusted_headers", &["trusted_proxies"], "has no effect without trusted_proxies");
-    }
-    let headers = if by_forwarded { ForwardingHeaders::Forwarded } else { ForwardingHeaders::XForwarded };
-    TrustedProxies { networks, headers }
-}
-
-/// Reads whether connections begin with a PROXY header.
-pub(super) fn proxy_protocol(section: &Section<'_>, proxies: &TrustedProxies) -> ProxyProtocol {
+    let is_open = networks.is_empty() && !section.is_wrong("trusted_proxies");
     let protocol = match section.choice("proxy_protocol").as_deref() {
         Some("required") => ProxyProtocol::Required,
         Some("optional") => ProxyProtocol::Optional,
         _ => ProxyProtocol::Off,
     };
-    if protocol != ProxyProtocol::Off && proxies.networks.is_empty() && !section.is_wrong("trusted_proxies") {
+    let headers = match section.choice("trusted_headers").as_deref() {
+        Some("forwarded") => ForwardingHeaders::Forwarded,
+        Some("none") => ForwardingHeaders::None,
+        None if protocol == ProxyProtocol::Required => ForwardingHeaders::None,
+        _ => ForwardingHeaders::XForwarded,
+    };
+    if is_open && section.said("trusted_headers").is_some() {
+        section.conflict("trusted_headers", &["trusted_proxies"], "has no effect without trusted_proxies");
+    }
+    if is_open && protocol != ProxyProtocol::Off {
         let text = "needs trusted_proxies: the networks of the balancers that send the header";
         section.conflict("proxy_protocol", &["trusted_proxies"], text);
     }
-    protocol
+    (protocol, TrustedProxies { networks, headers })
 }

@@ -96,8 +96,7 @@ pub(crate) fn read_all(
 fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
     let bind = section.read("bind", |value| address::parse_all(value, section.host()));
     let tls = tls::read(section);
-    let trusted_proxies = behind::trusted_proxies(section);
-    let proxy_protocol = behind::proxy_protocol(section, &trusted_proxies);
+    let (proxy_protocol, trusted_proxies) = behind::proxies(section);
     let format = format::read(section);
     let limits = limits::read(section);
     let handshake_timeout = section.duration("handshake_timeout");

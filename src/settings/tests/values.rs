@@ -125,6 +125,23 @@ fn a_name_is_all_its_addresses() {
     assert_eq!(addresses, ["127.0.0.1:0", "[::1]:0"]);
 }
 
+/// A balancer of TCP connections passes on the headers that a client writes.
+#[test]
+fn a_required_proxy_header_turns_the_other_headers_off() {
+    let headers = |lines: &str| {
+        let lines = format!("[listener.ws]\ntrusted_proxies = [\"10.0.0.0/8\"]\n{lines}\n");
+        let settings = load(&MINIMAL.replace("[listener.ws]\n", &lines), &[]).unwrap();
+        settings.listeners[0].trusted_proxies.headers
+    };
+    assert_eq!(headers(""), ForwardingHeaders::XForwarded);
+    assert_eq!(headers("proxy_protocol = \"optional\""), ForwardingHeaders::XForwarded);
+    assert_eq!(headers("trusted_headers = \"none\""), ForwardingHeaders::None);
+    let required = "proxy_protocol = \"required\"";
+    assert_eq!(headers(required), ForwardingHeaders::None);
+    let both = format!("{required}\ntrusted_headers = \"x-forwarded\"");
+    assert_eq!(headers(&both), ForwardingHeaders::XForwarded);
+}
+
 #[test]
 fn proxies_in_front_of_a_listener() {
     let [behind, open] = &everything().listeners[..] else { panic!("two listeners") };
