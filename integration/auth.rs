@@ -39,13 +39,6 @@ fn a_client_without_a_valid_key_gets_401_with_a_challenge() {
             "Bearer realm=\"partners\", error=\"invalid_token\", error_description=\"unknown key\"",
         ),
         (
-            // A wrong credential is not skipped for the next source.
-            &[("Authorization", "Bearer tes"), ("X-Key", "test")],
-            401,
-            "invalid credential\n",
-            "Bearer realm=\"partners\", error=\"invalid_token\", error_description=\"unknown key\"",
-        ),
-        (
             &[("X-Key", "test"), ("X-Key", "test")],
             400,
             "malformed credential\n",
@@ -89,6 +82,41 @@ fn guesses_of_one_address_get_429() {
     proxy.wait_log("client refused *route=chat status=429 *kind=credentials");
     assert_eq!(upstream.connections(), 0);
     wait_for("a right credential", PATIENCE, || with("test").try_open().is_ok());
+}
+
+/// The upstream may read another credential than the one that was checked.
+#[test]
+fn a_second_credential_at_another_source_is_refused_before_the_upstream() {
+    let upstream = TestUpstream::echo();
+    let one = keys(&upstream.url(), r#"["subprotocol:bearer.", "authorization", "cookie:s"]"#);
+    let two = Settings::request(&upstream.url())
+        .with(r#"auth.partners.from = ["subprotocol:bearer."]"#)
+        .with(&format!("auth.partners.api_keys.keys = {{ tester = {TESTER:?} }}"))
+        .with(r#"auth.users.from = ["authorization", "cookie:s"]"#)
+        .with(&format!("auth.users.api_keys.keys = {{ other = {OTHER:?} }}"))
+        .on_route(r#"auth = ["partners", "users"]"#)
+        .on_route(r#"origins = ["*"]"#);
+    for settings in [one, two] {
+        let proxy = Proxy::start(&settings).expect("client refused");
+        let own = || Opening::new(proxy.addr()).protocols("bearer.test, chat");
+        let connections = upstream.connections();
+        for (name, value) in [
+            ("Authorization", "Bearer forged"),
+            ("Authorization", "Bearer other"),
+            ("Authorization", "Basic forged"),
+            ("Authorization", "Bearer\tforged"),
+            ("Cookie", "a=1; s=forged"),
+        ] {
+            let refusal = own().header(name, value).refused();
+            assert_eq!((refusal.status(), refusal.body.as_str()), (400, "malformed credential\n"), "{value}");
+            let challenge = refusal.head.get("www-authenticate").unwrap();
+            assert!(challenge.contains(r#"error_description="more than one credential""#), "{challenge}");
+        }
+        assert_eq!(upstream.connections(), connections, "the upstream sees neither credential");
+        proxy.wait_log("client refused *status=400 *cause=\"more than one credential\"");
+        // Other cookies are no credentials.
+        assert_eq!(own().header("Cookie", "a=1; ss=2").open().ask("a"), "a");
+    }
 }
 
 #[test]

@@ -252,7 +252,7 @@ fn a_renewed_token_has_its_own_claims_and_rights() {
     let mut client = with_token(&proxy, &token(SECRET, r#""sub":"7","scope":"chat","role":"reader""#, later));
     assert_eq!(client.ask("1"), r#""reader""#);
     for (claims, expires, reason) in [
-        (r#""sub":"8","scope":"chat","role":"admin""#, later, "another subject"),
+        (r#""sub":"7","iss":"https://other.test","scope":"chat","role":"admin""#, later, "another issuer"),
         (r#""sub":"7","scope":"mail","role":"admin""#, later, "not allowed"),
         (r#""sub":"7","scope":"chat","role":"admin""#, now() - 1, "token expired"),
     ] {

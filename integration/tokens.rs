@@ -97,6 +97,36 @@ fn a_valid_token_is_accepted_and_others_are_refused_with_the_reason() {
     proxy.wait_log("client refused *status=401 reason=\"invalid credential\" cause=\"token expired\"");
 }
 
+/// The leeway accepts a token after its expiry, but a session of it would end at once.
+#[test]
+fn a_token_whose_session_would_be_over_costs_the_upstream_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, FIRST).unwrap();
+    let path = format!("/?token={}", token(FIRST, "", -5));
+    for (skew, is_accepted) in [("0s", false), ("4s", false), ("10m", true)] {
+        let upstream = TestUpstream::echo();
+        let settings = Settings::plain(&upstream.url())
+            .with(r#"auth.users.from = ["query:token"]"#)
+            .with(&format!(
+                r#"auth.users.jwt = {{ secret_file = {file:?}, audience = ["chat"], leeway = "10m" }}"#
+            ))
+            .on_route(r#"auth = ["users"]"#)
+            .on_route(r#"origins = ["*"]"#)
+            .on_route("forward_http = true")
+            .on_route(&format!(r#"session_expiry = {{ skew = "{skew}" }}"#));
+        let proxy = Proxy::start(&settings).expect("client refused");
+        let opening = Opening::new(proxy.addr()).path(&path);
+        if is_accepted {
+            assert_eq!(opening.open().ask("a"), "a");
+            continue;
+        }
+        assert_eq!(error(&opening), "token expired");
+        assert_eq!(get(proxy.addr(), &path).0, 401);
+        assert_eq!(upstream.connections(), 0);
+    }
+}
+
 #[test]
 fn a_file_of_keys_is_read_again_and_a_wrong_one_is_not_used() {
     let upstream = TestUpstream::echo();

@@ -2,7 +2,8 @@
 //!
 //! # Security
 //! What a client sends becomes part of a header here. Everything but visible ASCII and spaces is percent-encoded, so
-//! that no value can end its line, and a value has at most [`VALUE_MAX`] bytes.
+//! that no value can end its line, and a value has at most [`VALUE_MAX`] bytes. In subjects and claims, `%` is
+//! encoded too, and so is a space at either end, so that two subjects never have the same value.
 
 use crate::{
     auth::{self, Identity},
@@ -128,6 +129,7 @@ impl Template {
             match part {
                 Part::Text(text) => value.extend_from_slice(text.as_bytes()),
                 Part::Placeholder(source) => match source.bytes(facts) {
+                    Some(bytes) if source.needs_identity() => append_exactly(&mut value, &bytes),
                     Some(bytes) => append(&mut value, &bytes),
                     None => return Ok(None),
                 },
@@ -142,15 +144,31 @@ impl Template {
 
 /// Appends a client's bytes, percent-encoded where they are not visible ASCII or a space.
 fn append(value: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for byte in bytes {
         match byte {
             b' '..=b'~' => value.push(*byte),
-            _ => {
-                value.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-            }
+            _ => append_encoded(value, *byte),
         }
     }
+}
+
+/// Appends the bytes so that different ones stay different, also for a server that trims the value: `%` is encoded too,
+/// and so is a space at either end.
+fn append_exactly(value: &mut Vec<u8>, bytes: &[u8]) {
+    let last = bytes.len().saturating_sub(1);
+    for (at, byte) in bytes.iter().enumerate() {
+        match byte {
+            b'%' => append_encoded(value, *byte),
+            b' ' if at == 0 || at == last => append_encoded(value, *byte),
+            b' '..=b'~' => value.push(*byte),
+            _ => append_encoded(value, *byte),
+        }
+    }
+}
+
+fn append_encoded(value: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    value.extend([b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
 }
 
 // === impl Source ===
@@ -226,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::event::Value;
+    use crate::event::{Record, Value};
 
     fn headers() -> HeaderMap {
         let name = HeaderName::from_static;
@@ -245,6 +263,10 @@ mod tests {
     }
 
     fn value(text: &str, uri: &str) -> Result<Option<String>, TooLong> {
+        value_for(text, uri, &identity())
+    }
+
+    fn value_for(text: &str, uri: &str, identity: &Identity) -> Result<Option<String>, TooLong> {
         let (uri, headers): (Uri, _) = (uri.parse().unwrap(), headers());
         let peer = IpAddr::from([10, 0, 0, 1]);
         let request = router::Request {
@@ -259,7 +281,7 @@ mod tests {
         let value = Template::parse(text).unwrap().value(&Facts {
             request,
             route: "chat",
-            identity: Some(&identity()),
+            identity: Some(identity),
         })?;
         Ok(value.map(|bytes| String::from_utf8(bytes).unwrap()))
     }
@@ -307,7 +329,48 @@ mod tests {
         assert_eq!(value("${request.path}${request.path}", &uri), Err(TooLong));
     }
 
+    /// The values of the subject and of a claim with this text.
+    fn values_of(text: &str) -> [String; 2] {
+        let claims = Record::from([("team".into(), Value::string(text))]);
+        let subject = Some(text.into());
+        let identity = Identity { method: "users".into(), subject, claims: claims.into(), expires: None };
+        ["${session.subject}", "${session.claims.team}"]
+            .map(|placeholder| value_for(placeholder, "/", &identity).unwrap().unwrap())
+    }
+
+    #[test]
+    fn subjects_and_claims_keep_what_distinguishes_them() {
+        for (text, expected) in [
+            ("a b", "a b"),
+            ("a%20b", "a%2520b"),
+            (" a ", "%20a%20"),
+            (" ", "%20"),
+            ("   ", "%20 %20"),
+            ("a\r\nb", "a%0D%0Ab"),
+            ("a%0D%0Ab", "a%250D%250Ab"),
+            ("", ""),
+        ] {
+            assert_eq!(values_of(text), [expected; 2], "{text:?}");
+        }
+    }
+
     proptest! {
+        /// No two subjects or claims have the same value, also at a server that trims it.
+        #[test]
+        fn different_claims_give_different_values(one in "[ %2a05\t\u{e4}]{0,6}", other in "[ %2a05\t\u{e4}]{0,6}") {
+            for (one_value, other_value) in values_of(&one).iter().zip(&values_of(&other)) {
+                prop_assert_eq!(one_value.trim() == other_value.trim(), one == other, "{} {}", one_value, other_value);
+            }
+        }
+
+        /// What is encoded can be decoded.
+        #[test]
+        fn a_claim_can_be_decoded(text in "[ -~\t\u{e4}]{0,12}") {
+            let [subject, _] = values_of(&text);
+            let decoded = percent_encoding::percent_decode_str(subject.trim()).decode_utf8().unwrap();
+            prop_assert_eq!(decoded, text);
+        }
+
         /// No query of a client ends the line of a header.
         #[test]
         fn a_value_is_one_line(query in r"(q=|&|%0[ad]|%ff|[a-z0-9+%=&;/?!$'()*,:@_~.-]){0,12}") {

@@ -1,8 +1,9 @@
 //! Where a request has its credential, and the request without it.
 //!
 //! # Security
-//! A credential that occurs twice is refused, because another server could read the other one. What is found in the
-//! query or among the subprotocols is removed from the request, so that no upstream logs it.
+//! A credential that occurs twice is refused, because another server could read the other one; [`only_one`] refuses two
+//! at different sources. What is found in the query or among the subprotocols is removed from the request, so that no
+//! upstream logs it.
 
 use actix_http::{
     Uri,
@@ -96,6 +97,24 @@ pub fn find(
     Ok(None)
 }
 
+/// Checks that a request has a value at one of the sources at most. With a second one, the upstream could take the client
+/// for someone else than the proxy does.
+///
+/// An `Authorization` of any scheme is a value, because servers differ in how they read it. Of all cookies and parameters,
+/// only those that are sources count.
+///
+/// # Errors
+/// When several sources have a value, or one has a text that is not a credential.
+pub fn only_one(sources: &[Source], request: &router::Request<'_>) -> Result<(), CredentialError> {
+    // A subprotocol that begins with the prefixes of two sources is one value.
+    let has_value = |offered: &&String| sources.iter().any(|source| source.has_value_in(offered));
+    let mut values = request.subprotocols.iter().filter(has_value).count();
+    for source in sources {
+        values += usize::from(source.is_used(request)?);
+    }
+    if values > 1 { Err(CredentialError::Several) } else { Ok(()) }
+}
+
 // === impl Source ===
 
 impl Source {
@@ -139,6 +158,25 @@ impl Source {
                 credential(only(headers.get_all(name.as_str()).map(HeaderValue::as_bytes))?)
             }
         }
+    }
+
+    /// Whether a request has a value here, if this is no subprotocol.
+    fn is_used(&self, request: &router::Request<'_>) -> Result<bool, CredentialError> {
+        match self {
+            Self::Subprotocol(_) => Ok(false),
+            Self::Authorization => {
+                let lines = request.headers.get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+                let line = only(lines)?.map(<[u8]>::trim_ascii);
+                Ok(line.is_some_and(|line| !line.is_empty() && bearer(line) != Some(b"")))
+            }
+            _ => Ok(self.find(request)?.is_some()),
+        }
+    }
+
+    /// Whether an offered subprotocol has a value for this source.
+    fn has_value_in(&self, offered: &str) -> bool {
+        matches!(self, Self::Subprotocol(prefix)
+            if offered.strip_prefix(prefix.as_str()).is_some_and(|rest| !rest.is_empty()))
     }
 
     fn is_parameter(&self, name: &str) -> bool {

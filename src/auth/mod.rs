@@ -42,7 +42,7 @@ pub use self::{
     client_certificate::{
         CertificateDenial, CertificatePatternError, ClientCertificateConfig, NamePattern, SubjectPattern,
     },
-    credential::{CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find},
+    credential::{CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find, only_one},
     denial::{Denial, Invalid, Scheme, challenge},
     forward::ForwardConfig,
     renewal::{RenewalMessage, RenewalRule},
@@ -71,7 +71,7 @@ pub struct Identity {
 pub struct AuthConfig {
     /// The `NAME` of the section.
     pub name: Arc<str>,
-    /// Where requests have their credentials. The first source that has one counts.
+    /// Where requests have their credentials.
     pub from: Box<[Source]>,
     /// Whether the credential is sent to the upstream as `Authorization: Bearer …`.
     pub forwards: bool,

@@ -266,7 +266,7 @@ impl Authenticator {
     }
 
     /// The challenge of this method in the response to a client that was denied.
-    fn challenge(&self, denial: &Denial) -> Option<String> {
+    pub fn challenge(&self, denial: &Denial) -> Option<String> {
         let (scheme, realm) = match &self.config.method {
             MethodConfig::ApiKeys(_) | MethodConfig::Jwt(_) | MethodConfig::Forward(_) => {
                 (Scheme::Bearer, &*self.config.name)

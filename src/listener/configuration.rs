@@ -40,7 +40,7 @@ pub struct WorkerRoute {
     /// The dialer of the route's upstream, if it has one. The routes of a worker share one dialer for each
     /// upstream.
     pub dialer: Option<Dialer>,
-    /// The methods of authentication, in order; none if everybody is accepted.
+    /// The methods of authentication, in order: those of `route.auth`. If that is empty, everybody is accepted.
     pub auth: Vec<Arc<Authenticator>>,
     /// The limits of the route by claim or header.
     pub limits: Arc<KeyLimits>,

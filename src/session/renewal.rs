@@ -111,7 +111,7 @@ impl fmt::Debug for Renewal {
 /// Whether a client may continue as `new`, who was `old`; otherwise the reason for the client.
 ///
 /// # Errors
-/// When it is another subject, or the credential is not valid.
+/// When it is the subject of another issuer, another subject or none, or the credential is not valid.
 pub(super) fn accept(old: &Identity, new: Result<Identity, Denial>) -> Result<Identity, Failure> {
     let new = new.map_err(|denial| match denial {
         Denial::Missing => Failure::renewal("no credential"),
@@ -125,7 +125,12 @@ pub(super) fn accept(old: &Identity, new: Result<Identity, Denial>) -> Result<Id
     })?;
     // Without a subject, nothing says that it is the same client.
     match (&old.subject, &new.subject) {
-        (Some(old), Some(same)) if old == same => Ok(new),
-        _ => Err(Failure::renewal("another subject")),
+        (Some(old), Some(same)) if old == same && !old.is_empty() => {}
+        _ => return Err(Failure::renewal("another subject")),
+    }
+    // A subject belongs to its issuer (RFC 7519 section 4.1.2).
+    match old.claims.get("iss") == new.claims.get("iss") {
+        true => Ok(new),
+        false => Err(Failure::renewal("another issuer")),
     }
 }

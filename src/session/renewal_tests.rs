@@ -104,6 +104,25 @@ fn a_message_without_a_credential_is_refused() {
     assert!(renewals.recognise(&Value::string(r#"{"type":"other","token":"x"}"#).into()).is_none());
 }
 
+/// A client with the subject 7 of this issuer.
+fn of_issuer(issuer: &str) -> Identity {
+    let claims = Record::from([("iss".into(), Value::string(issuer))]);
+    Identity { claims: Arc::new(claims), ..identity(Some("7")) }
+}
+
+#[test]
+fn a_subject_of_another_issuer_is_another_client() {
+    let reason = |old, new| accept(&old, Ok(new)).err().map(|failure| failure.detail);
+    assert_eq!(reason(of_issuer("a"), of_issuer("a")), None);
+    for (old, new) in [
+        (of_issuer("a"), of_issuer("b")),
+        (of_issuer("a"), identity(Some("7"))),
+        (identity(Some("7")), of_issuer("a")),
+    ] {
+        assert_eq!(reason(old, new).as_deref(), Some("another issuer"));
+    }
+}
+
 #[test]
 fn only_the_same_subject_continues() {
     let seven = identity(Some("7"));
@@ -113,6 +132,7 @@ fn only_the_same_subject_continues() {
         (&seven, Ok(identity(Some("8"))), "another subject"),
         (&seven, Ok(identity(None)), "another subject"),
         (&identity(None), Ok(identity(None)), "another subject"),
+        (&identity(Some("")), Ok(identity(Some(""))), "another subject"),
         (&seven, Err(Denial::Invalid(Invalid::UnknownKey)), "unknown key"),
         (&seven, Err(Denial::Forbidden("scope".to_owned())), "not allowed"),
         (&seven, Err(Denial::Unavailable(3)), "authentication is not available"),

@@ -144,6 +144,50 @@ fn the_first_source_that_has_a_credential_counts() {
 }
 
 #[test]
+fn a_second_value_at_another_source_is_refused() {
+    let from = sources(&[
+        "subprotocol:bearer.",
+        "authorization",
+        "cookie:s",
+        "query:t",
+        "header:x-key",
+        "subprotocol:bearer.x.",
+    ]);
+    let auth = |value: &'static [u8]| ("authorization", value);
+    let cookie = |value: &'static [u8]| ("cookie", value);
+    type Case<'a> = (&'a [(&'a str, &'a [u8])], &'a str, &'a [&'a str], bool);
+    let cases: [Case<'_>; 18] = [
+        (&[], "/", &["chat"], true),
+        (&[auth(b"Bearer a")], "/", &["chat"], true),
+        (&[auth(b"Basic a")], "/", &[], true),
+        (&[], "/", &["bearer.a", "chat"], true),
+        // One subprotocol for two sources.
+        (&[], "/", &["bearer.x.a"], true),
+        (&[cookie(b"a=1; s=2; b=3")], "/?a=1&b=2", &[], true),
+        (&[auth(b"Bearer a"), cookie(b"a=1; s=; b=3")], "/?t=&a=1", &["bearer."], true),
+        (&[auth(b"Bearer "), cookie(b"s=1")], "/", &[], true),
+        (&[auth(b""), ("x-key", b"1")], "/", &[], true),
+        (&[auth(b"Bearer a")], "/", &["bearer.b"], false),
+        (&[auth(b"Basic a")], "/", &["bearer.b"], false),
+        (&[auth(b"Bearer\ta")], "/", &["bearer.b"], false),
+        (&[auth(b"a")], "/?t=b", &[], false),
+        (&[auth(b"Bearer a"), cookie(b"s=a")], "/", &[], false),
+        (&[auth(b"Bearer a"), ("x-key", b"a")], "/", &[], false),
+        (&[cookie(b"s=a")], "/?t=a", &[], false),
+        (&[], "/", &["bearer.a", "bearer.x.b"], false),
+        (&[("x-key", b"a"), auth(b"Basic a"), auth(b"Bearer a")], "/", &[], false),
+    ];
+    for (lines, target, offered, is_accepted) in cases {
+        let checked = with(lines, target, offered, |request| only_one(&from, request));
+        let expected = if is_accepted { Ok(()) } else { Err(CredentialError::Several) };
+        assert_eq!(checked, expected, "{lines:?} {target} {offered:?}");
+    }
+    // What is no source of the route does not count.
+    let own = sources(&["subprotocol:bearer."]);
+    assert_eq!(with(&[auth(b"Bearer a")], "/?t=b", &["bearer.b"], |request| only_one(&own, request)), Ok(()));
+}
+
+#[test]
 fn a_credential_has_a_maximum_length() {
     let value = |length| format!("Bearer {}", "x".repeat(length));
     let found = |length: usize| {

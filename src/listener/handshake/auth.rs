@@ -9,9 +9,10 @@ use actix_http::{
 
 use super::context::RequestContext;
 use crate::{
-    auth::{Credential, Denial, Hidden},
+    auth::{Credential, Denial, Hidden, Identity, Invalid, only_one},
     authenticator::{Offer, authenticate},
     listener::{answer::Refusal, configuration::WorkerRoute, state::ListenerState},
+    session::{Lifetime, Moment},
 };
 
 /// The seconds after which a client may try again when the service of the method `forward` has not decided.
@@ -26,8 +27,12 @@ pub(super) async fn check(
     context: &mut RequestContext,
     state: &ListenerState,
 ) -> Result<(), Refusal> {
-    if routed.auth.is_empty() {
+    if routed.route.auth.is_empty() {
         return Ok(());
+    }
+    if routed.auth.len() != routed.route.auth.len() {
+        let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "authentication is not available");
+        return Err(Refusal { cause: Some("a method of the route is missing".to_owned()), ..refusal });
     }
     let offer = Offer {
         request: context.routed_by(&state.name),
@@ -44,12 +49,19 @@ pub(super) async fn check(
             return Err(full.into());
         }
     };
-    let decision = authenticate(&routed.auth, &routed.route.require, &offer).await;
+    let decision = match only_one(&routed.route.credentials, &offer.request) {
+        Ok(()) => authenticate(&routed.auth, &routed.route.require, &offer).await,
+        Err(error) => Err(denied(routed, Denial::Malformed(error), None)),
+    };
     if matches!(&decision, Err((Denial::Invalid(error), _)) if error.is_guess()) {
         attempt.count_wrong(Instant::now());
     }
     let hidden = Hidden::new(&routed.route.credentials, &offer.request);
     context.hide(hidden);
+    let decision = decision.and_then(|accepted| match is_over(routed, &accepted.identity) {
+        false => Ok(accepted),
+        true => Err(denied(routed, Denial::Invalid(Invalid::Expired), Some(&accepted.identity))),
+    });
     let accepted = decision.map_err(|(denial, challenges)| refusal(&denial, &challenges))?;
     let method = &accepted.identity.method;
     let accepting = routed.auth.iter().find(|other| other.config().name == *method);
@@ -59,6 +71,23 @@ pub(super) async fn check(
     context.known_headers.extend(accepted.forwarded.as_ref().and_then(bearer));
     context.answers_subprotocol = accepted.by_subprotocol;
     Ok(())
+}
+
+/// Whether a session of this client would be closed at once: a method accepts a token for a while after its expiry, which
+/// may be longer than the `skew` of the route.
+fn is_over(routed: &WorkerRoute, identity: &Identity) -> bool {
+    let lifetime = Lifetime::of_token(&routed.route.lifetime, identity.expires);
+    lifetime.is_some_and(|lifetime| lifetime.end(Moment::now()).is_some())
+}
+
+/// The denial with the challenge of the method that accepted the client, or those of all methods.
+fn denied(routed: &WorkerRoute, denial: Denial, accepted: Option<&Identity>) -> (Denial, Vec<String>) {
+    let methods = routed
+        .auth
+        .iter()
+        .filter(|method| accepted.is_none_or(|identity| method.config().name == identity.method));
+    let challenges = methods.filter_map(|method| method.challenge(&denial)).collect();
+    (denial, challenges)
 }
 
 /// The header that sends a credential to the upstream.
@@ -113,4 +142,40 @@ fn refusal(denial: &Denial, challenges: &[String]) -> Refusal {
     let challenges = challenges.iter().filter_map(|text| HeaderValue::from_str(text).ok());
     refusal.headers.extend(challenges.map(|challenge| (header::WWW_AUTHENTICATE, challenge)));
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use actix_http::test::TestRequest;
+
+    use super::*;
+    use crate::{
+        listener::{admission::KeyLimits, state::ServerState},
+        server::Registry,
+        settings::fixture::{MINIMAL, load},
+    };
+
+    #[test]
+    fn a_route_without_one_of_its_methods_accepts_nobody() {
+        let hash = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let methods = format!(
+            "[auth.a]\napi_keys.keys = {{ x = {hash:?} }}\n[[route]]\nauth = [\"a\"]\norigins = [\"*\"]"
+        );
+        let settings = load(&MINIMAL.replace("[[route]]", &methods), &[]).unwrap();
+        let route = Arc::clone(&settings.routes[0]);
+        let limits = KeyLimits::new(&route.limits);
+        let auth_clients = std::rc::Rc::default();
+        let server = ServerState::new(&settings, 9, Registry::new(Arc::default()));
+        let state = ListenerState::new(&settings.listeners[0], &server);
+        let routed = WorkerRoute { route, dialer: None, auth: Vec::new(), limits, auth_clients };
+        let head = TestRequest::default().finish().head().clone();
+        let mut context = RequestContext::direct(head, ([192, 0, 2, 1], 50_000).into());
+        let checked = actix::System::new().block_on(check(&routed, &mut context, &state));
+        let refusal = checked.expect_err("the client is refused");
+        assert_eq!(refusal.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refusal.cause.as_deref(), Some("a method of the route is missing"));
+        assert!(context.identity.is_none());
+    }
 }
