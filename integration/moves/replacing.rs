@@ -230,7 +230,9 @@ fn an_overloaded_endpoint_gives_sessions_to_one_that_is_added() {
         wait_for("the endpoints to have about the same number", PATIENCE, is_even);
         let sent = load.stop();
         assert_eq!(one.received() + two.received(), sent);
-        assert!((9..=10).contains(&proxy.count_log("session moved session=*cause=rebalance")));
+        // A line is written after the connection is there.
+        let moved = || proxy.count_log("session moved session=*cause=rebalance");
+        wait_for("the moves to be logged", PATIENCE, || (9..=10).contains(&moved()));
     }
 }
 

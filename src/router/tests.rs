@@ -356,22 +356,6 @@ proptest! {
             prop_assert_eq!(at, found, "{}", read);
         }
     }
-
-    /// A path and its canonical form never lead to different routes, whatever the routes.
-    #[test]
-    fn an_accepted_path_and_its_canonical_form_have_one_route(
-        patterns in prop::collection::vec(pattern(), 1..4), asked in asked(),
-        path in r"(/|//)(a|b|/|;|%2F|%5c|%3B|\\|%252f|%61){0,6}",
-    ) {
-        let router: Router<usize> = patterns.into_iter().zip(0..).collect();
-        let at = |path: &str| Asked { uri: path.parse().unwrap(), ..asked.clone() };
-        if let Ok(Some(found)) = router.find(&at(&path).request())
-            && let Some(canonical) = path::canonical(&path)
-        {
-            let canonical = at(&canonical);
-            prop_assert_eq!(router.find(&canonical.request()), Ok(Some(found)));
-        }
-    }
 }
 
 /// The path after one step of a server that does not read it byte for byte.
