@@ -73,7 +73,7 @@ pub struct TooLong;
 // === impl Template ===
 
 impl Template {
-    /// Parses a text. `$${` stands for `${` itself; any other `$` stands for itself.
+    /// Parses a text. `$${` produces a literal `${`; any other `$` is literal.
     ///
     /// # Errors
     /// When a placeholder is unknown or does not end.

@@ -53,7 +53,8 @@ impl ClientClass {
     /// Reads a statement about a client's message.
     ///
     /// # Errors
-    /// When the value is no record, its kind is none of a client's messages, or a key is unknown, missing or wrong.
+    /// When the value is not a record, its kind is unknown for a client's message, or a key is unknown, missing or
+    /// wrong.
     pub fn parse(value: &Value) -> Result<Self, ClassError> {
         let fields = Fields::new(value, &CLIENT, &UPSTREAM, "an incoming")?;
         match fields.kind {
@@ -76,7 +77,8 @@ impl UpstreamClass {
     /// Reads a statement about an upstream's message.
     ///
     /// # Errors
-    /// When the value is no record, its kind is none of an upstream's messages, or a key is unknown, missing or wrong.
+    /// When the value is not a record, its kind is unknown for an upstream's message, or a key is unknown, missing or
+    /// wrong.
     pub fn parse(value: &Value) -> Result<Self, ClassError> {
         let fields = Fields::new(value, &UPSTREAM, &CLIENT, "an outgoing")?;
         match fields.kind {

@@ -24,7 +24,7 @@ impl Recognizer {
         Ok(Self { paths, patterns })
     }
 
-    /// The position of the first pattern that the message fits; `None` also when it is no JSON.
+    /// The position of the first pattern that the message fits; `None` if it fits none or is malformed JSON.
     pub fn position(&self, text: &[u8]) -> Option<usize> {
         self.paths.scan(text)?.position(&self.patterns)
     }
