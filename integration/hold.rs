@@ -136,18 +136,23 @@ fn what_was_written_fails_at_the_loss_and_is_not_sent_again() {
     assert_eq!(upstream.conn(1).texts(), numbers(3..6));
 }
 
+/// Sends three messages, which fail in their order because they were not sent. Returns the time that this took.
+fn expect_three_to_fail(client: &mut Client, upstream: &TestUpstream) -> Duration {
+    let start = Instant::now();
+    send(client, 0..3);
+    for event in ["1:0:0", "1:0:1", "1:0:2"] {
+        assert_eq!(client.recv_error(), (sending(upstream), event.to_owned()));
+    }
+    start.elapsed()
+}
+
 #[test]
 fn a_message_that_is_held_too_long_fails_with_its_id() {
     let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
     let settings = Settings::request(&upstream.url()).with(r#"upstream.echo.recovery.hold = "300ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    let start = Instant::now();
-    send(&mut client, 0..3);
-    for event in ["1:0:0", "1:0:1", "1:0:2"] {
-        assert_eq!(client.recv_error(), (sending(&upstream), event.to_owned()));
-    }
-    let took = start.elapsed();
+    let took = expect_three_to_fail(&mut client, &upstream);
     assert!(took >= Duration::from_millis(250), "{took:?}");
     upstream.start();
     assert_eq!(client.ask("next"), "next");
@@ -168,12 +173,7 @@ fn a_message_that_waits_too_long_for_the_first_connection_fails() {
         .on_route(r#"dial_before_accept = "50ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
-    let start = Instant::now();
-    send(&mut client, 0..3);
-    for event in ["1:0:0", "1:0:1", "1:0:2"] {
-        assert_eq!(client.recv_error(), (sending(&upstream), event.to_owned()));
-    }
-    let took = start.elapsed();
+    let took = expect_three_to_fail(&mut client, &upstream);
     assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(10), "{took:?}");
     upstream.set_answer(Answer::Accept);
     proxy.wait_ups(1);

@@ -157,16 +157,22 @@ fn the_keys_are_fetched_once_for_all_clients() {
     assert!(!line.contains("hidden"), "{line}");
 }
 
-#[test]
-fn a_new_key_is_fetched_when_a_token_names_it() {
-    let (upstream, first, second) = (TestUpstream::echo(), Key::new("a"), Key::new("b"));
+/// An issuer that has replaced its first key by a second one, and a proxy that uses that.
+fn rotated(upstream: &TestUpstream, first: &Key, second: &Key) -> (Issuer, Proxy) {
     let issuer = Issuer::new(first.set());
-    let settings = settings(&upstream, &issuer.url(), r#", refresh = "1h""#);
+    let settings = settings(upstream, &issuer.url(), r#", refresh = "1h""#);
     let proxy = Proxy::start(&settings).expect("client refused");
     assert_eq!(status(&proxy, &first.token()), 101);
     issuer.set(second.set());
-    // Tokens with unknown keys do not make the proxy ask more often than once in ten seconds.
+    // Unusable tokens do not make the proxy ask more often than once in ten seconds.
     wait_for("the new key is used", DEADLINE, || status(&proxy, &second.token()) == 101);
+    (issuer, proxy)
+}
+
+#[test]
+fn a_new_key_is_fetched_when_a_token_names_it() {
+    let (upstream, first, second) = (TestUpstream::echo(), Key::new("a"), Key::new("b"));
+    let (issuer, proxy) = rotated(&upstream, &first, &second);
     for _ in 0..20 {
         assert_eq!(status(&proxy, &first.token()), 401, "the old key is withdrawn");
     }
@@ -177,12 +183,7 @@ fn a_new_key_is_fetched_when_a_token_names_it() {
 #[test]
 fn a_new_key_without_an_id_is_fetched_too() {
     let (upstream, first, second) = (TestUpstream::echo(), Key::new(""), Key::new(""));
-    let issuer = Issuer::new(first.set());
-    let settings = settings(&upstream, &issuer.url(), r#", refresh = "1h""#);
-    let proxy = Proxy::start(&settings).expect("client refused");
-    assert_eq!(status(&proxy, &first.token()), 101);
-    issuer.set(second.set());
-    wait_for("the new key is used", DEADLINE, || status(&proxy, &second.token()) == 101);
+    let (issuer, proxy) = rotated(&upstream, &first, &second);
     assert_ne!(status(&proxy, &first.token()), 101, "the old key is withdrawn");
     assert_eq!(issuer.requests(), 2);
 }

@@ -49,6 +49,11 @@ impl Version {
 // === impl Looks ===
 
 impl<V: PartialEq + Clone> Looks<V> {
+    /// Starts with a version that is seen now, and was taken before.
+    pub fn taken(version: V) -> Self {
+        Self { seen: Some(version.clone()), taken: Some(version) }
+    }
+
     /// Takes what a look has found. Returns whether the file is read now: when it differs from the one that was taken,
     /// and two looks in a row found the same. A program that writes a file in several steps is not read in between.
     pub fn look(&mut self, version: V) -> bool {

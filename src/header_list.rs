@@ -45,19 +45,23 @@ pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || mark(byte))
 }
 
+/// The headers of these lines, for tests.
+#[cfg(test)]
+pub fn header_map(lines: &[(&'static str, &str)]) -> HeaderMap {
+    use actix_http::header::HeaderValue;
+
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
 #[cfg(test)]
 mod tests {
-    use actix_http::header::{HeaderValue, UPGRADE};
+    use actix_http::header::UPGRADE;
 
-    use super::*;
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
+    use super::{header_map as headers, *};
 
     #[test]
     fn empty_elements_are_skipped() {

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::Authenticator;
 use crate::{
+    files::Looks,
     log::Quoted,
     settings::{Host, Machine},
 };
@@ -19,35 +20,17 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// What a look has found: the hash of the content, or why there is none.
 type Found = Result<[u8; 32], io::ErrorKind>;
 
-/// Which content of a file was seen and which was taken.
-#[derive(Debug, Default)]
-struct Looks {
-    seen: Option<Found>,
-    taken: Option<Found>,
-}
-
-impl Looks {
-    /// Takes what a look has found. Returns whether it is used now: when two looks in a row found the same, and it differs
-    /// from what was taken. What the first look finds is in use already.
-    fn look(&mut self, found: Found) -> bool {
-        let is_settled = self.seen.replace(found) == Some(found);
-        let taken = *self.taken.get_or_insert(found);
-        if is_settled && taken != found {
-            self.taken = Some(found);
-        }
-        is_settled && taken != found
-    }
-}
-
 /// Follows the file of a method for as long as a configuration has it.
 pub(super) async fn follow(method: Weak<Authenticator>) {
     let Some(path) = method.upgrade().and_then(|method| method.file()) else { return };
-    let mut looks = Looks::default();
+    let mut looks: Option<Looks<Found>> = None;
     while method.strong_count() > 0 {
         let reading: PathBuf = path.clone();
         // A file system that hangs delays nothing else.
         if let Ok(read) = spawn_blocking(move || Machine.read(&reading)).await {
             let found = read.as_ref().map(|text| hash(text)).map_err(io::Error::kind);
+            // What the first look finds is in use already.
+            let looks = looks.get_or_insert_with(|| Looks::taken(found));
             if let Some(method) = method.upgrade().filter(|_| looks.look(found)) {
                 take(&method, &path.to_string_lossy(), read);
             }
@@ -81,7 +64,7 @@ mod tests {
 
     #[test]
     fn content_is_used_once_it_stays_the_same_and_differs() {
-        let mut looks = Looks::default();
+        let mut looks = Looks::taken(Ok(hash("1")));
         let none = Err(io::ErrorKind::NotFound);
         let found = [hash("1"), hash("1"), hash("2"), hash("3"), hash("3"), hash("3"), hash("1")];
         assert_eq!(found.map(|hash| looks.look(Ok(hash))), [false, false, false, false, true, false, false]);

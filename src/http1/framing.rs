@@ -77,17 +77,8 @@ fn length_of(value: &[u8]) -> Result<u64, BadFraming> {
 
 #[cfg(test)]
 mod tests {
-    use actix_http::header::{HeaderName, HeaderValue};
-
     use super::*;
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
+    use crate::header_list::header_map as headers;
 
     const LENGTH: &str = "content-length";
     const CODING: &str = "transfer-encoding";

@@ -1,11 +1,8 @@
 //! The notice that a client's token expires, and the acknowledgement that it was renewed.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use crate::event::{EventId, Record, Value};
+use crate::event::{EventId, Value};
 
 /// The text of the notice.
 const TEXT: &str = "session expires";
@@ -26,8 +23,12 @@ const LAST: Duration = Duration::from_secs(253_402_300_799);
 /// );
 /// ```
 pub fn expiry_data(id: EventId, expires: Duration, closes_at: Duration) -> Value {
-    let expiry = record([("at", time(expires)), ("closes_at", time(closes_at))]);
-    record([("error", Value::string(TEXT)), ("event_id", Value::string(id.to_string())), ("expiry", expiry)])
+    let expiry = Value::record([("at", time(expires)), ("closes_at", time(closes_at))]);
+    Value::record([
+        ("error", Value::string(TEXT)),
+        ("event_id", Value::string(id.to_string())),
+        ("expiry", expiry),
+    ])
 }
 
 /// The data of the acknowledgement of the renewal `event`. Without `expires`, the new token does not expire.
@@ -47,23 +48,15 @@ pub fn expiry_data(id: EventId, expires: Duration, closes_at: Duration) -> Value
 /// ```
 pub fn renewal_data(id: EventId, expires: Option<u64>, closes_at: Option<Duration>) -> Value {
     let expiry = expires.zip(closes_at).map_or(Value::Null, |(expires, closes_at)| {
-        record([("at", time(Duration::from_secs(expires))), ("closes_at", time(closes_at))])
+        Value::record([("at", time(Duration::from_secs(expires))), ("closes_at", time(closes_at))])
     });
     let id = Value::string(id.to_string());
-    record([("notice", Value::string("session renewed")), ("event_id", id), ("expiry", expiry)])
+    Value::record([("notice", Value::string("session renewed")), ("event_id", id), ("expiry", expiry)])
 }
 
 fn time(since: Duration) -> Value {
     let at = SystemTime::UNIX_EPOCH + since.min(LAST);
     Value::string(humantime::format_rfc3339_seconds(at).to_string())
-}
-
-fn record<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    let mut record = Record::default();
-    for (key, value) in fields {
-        record.insert(key.into(), value);
-    }
-    Value::Record(Arc::new(record))
 }
 
 #[cfg(test)]

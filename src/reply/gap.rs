@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     codec,
-    event::{EventNumber, Record, Value},
+    event::{EventNumber, Value},
     flow::AckTracker,
     recovery::{Gap, GapEntry, Missing},
 };
@@ -44,11 +44,11 @@ pub fn gap_data(
     fields.push(("generation", number(gap.generation)));
     fields.push(("lost", lost(gap.missing)));
     fields.extend(gap.entry.as_ref().map(|entry| ("entry", entry_data(entry, id(entry.event)))));
-    record([("error", Value::string(TEXT)), ("event_id", id(event.0)), ("gap", record(fields))])
+    Value::record([("error", Value::string(TEXT)), ("event_id", id(event.0)), ("gap", Value::record(fields))])
 }
 
 fn entry_data(GapEntry { key, id, .. }: &GapEntry, event: Value) -> Value {
-    record([("key", written(key)), ("id", written(id)), ("event_id", event)])
+    Value::record([("key", written(key)), ("id", written(id)), ("event_id", event)])
 }
 
 fn lost(missing: Missing) -> Value {
@@ -66,14 +66,6 @@ fn written(bytes: &Bytes) -> Value {
 
 fn number(number: u64) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-fn record<'a>(fields: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    let mut record = Record::default();
-    for (key, value) in fields {
-        record.insert(key.into(), value);
-    }
-    Value::Record(Arc::new(record))
 }
 
 #[cfg(test)]

@@ -52,19 +52,25 @@ fn events_expire_each_at_its_deadline() {
     assert_eq!((held.is_empty(), held.deadline()), (true, None));
 }
 
+/// A session that moves away from its connector `first`, and has held one event since.
+fn moving(first: Generation, now: Instant) -> Held<&'static str> {
+    let mut held = Held::default();
+    let direct = held.switch(Some(first));
+    held.marked(direct);
+    held.up(first);
+    assert!(held.release().is_some());
+    let old = held.switch(None);
+    held.marked(old);
+    held.take("held", now).unwrap();
+    held
+}
+
 /// A session moves: its connector gets the mark while it serves, and has not written everything before it.
 #[test]
 fn a_connector_may_return_unwritten_events_after_its_mark() {
     for stays in [false, true] {
-        let (mut held, now) = (Held::default(), Instant::now());
-        let (first, second) = (Generation(1), Generation(2));
-        let direct = held.switch(Some(first));
-        held.marked(direct);
-        held.up(first);
-        assert!(held.release().is_some());
-        let old = held.switch(None);
-        held.marked(old);
-        held.take("held", now).unwrap();
+        let (now, first, second) = (Instant::now(), Generation(1), Generation(2));
+        let mut held = moving(first, now);
         let (next, expected) = if stays {
             held.settled(first);
             (first, vec!["held"])
@@ -86,15 +92,8 @@ fn a_connector_may_return_unwritten_events_after_its_mark() {
 #[test]
 fn unwritten_events_of_a_connector_that_stayed_precede_the_events_held_meanwhile() {
     for is_released in [false, true] {
-        let (mut held, now) = (Held::default(), Instant::now());
-        let (first, second) = (Generation(1), Generation(2));
-        let direct = held.switch(Some(first));
-        held.marked(direct);
-        held.up(first);
-        assert!(held.release().is_some());
-        let old = held.switch(None);
-        held.marked(old);
-        held.take("held", now).unwrap();
+        let (now, first, second) = (Instant::now(), Generation(1), Generation(2));
+        let mut held = moving(first, now);
         held.settled(first);
         let direct = held.switch(Some(first));
         held.up(first);

@@ -7,7 +7,7 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::event::{Record, Value};
+use crate::event::{Record, Value, visit_scalars};
 
 /// Parses an object; `None` if the text is not one, or a name occurs twice in one object, at any depth.
 pub(super) fn object(text: &str) -> Option<Record> {
@@ -36,28 +36,10 @@ impl<'de> Visitor<'de> for StrictVisitor {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(Value::Bool(flag))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Int(number))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(i64::try_from(number).map_or(Value::Uint(number), Value::Int))
-    }
+    visit_scalars!(but_floats);
 
     fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
         Ok(Value::Float(number))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::string(text))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {

@@ -217,15 +217,7 @@ fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::fixture;
-
-    fn map(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
+    use crate::{header_list::header_map, settings::fixture};
 
     fn pairs(lines: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
         let pair = |(name, value): &(&'static str, &'static str)| {
@@ -240,7 +232,7 @@ mod tests {
         body: BodyLength,
     ) -> String {
         let target = HttpTarget { path: "/a?b".to_owned(), host: "h:1".to_owned(), authorization: None };
-        let (received, headers) = (map(received), pairs(headers));
+        let (received, headers) = (header_map(received), pairs(headers));
         let head = RequestHead {
             method: &Method::POST,
             received: &received,
@@ -290,8 +282,11 @@ mod tests {
         upstream.remove_response_headers = vec!["server".to_owned()];
         let added = pairs(&[("x-served-by", "towline")]);
         let policy = ResponsePolicy { upstream: &upstream, host: "h:1", added: &added };
-        let response =
-            ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers: map(received), body };
+        let response = ResponseHead {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: header_map(received),
+            body,
+        };
         String::from_utf8(policy.bytes(&response, body)).unwrap()
     }
 

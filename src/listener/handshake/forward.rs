@@ -204,20 +204,12 @@ fn header_record(headers: &HeaderMap, credentials: &[Source]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::fixture;
-
-    fn answer(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
+    use crate::{header_list::header_map, settings::fixture};
 
     fn passed(names: &[&str], lines: &[(&'static str, &str)]) -> (Vec<String>, usize) {
         let mut upstream = fixture::upstream();
         upstream.forward_response_headers = names.iter().map(|name| (*name).to_owned()).collect();
-        let (headers, left_out) = response(&answer(lines), &upstream);
+        let (headers, left_out) = response(&header_map(lines), &upstream);
         let text = |(name, value): &(HeaderName, HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
         (headers.iter().map(text).collect(), left_out)
     }
