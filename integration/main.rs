@@ -56,6 +56,7 @@ mod lifetimes;
 mod liveness;
 mod log_reader;
 mod logging;
+mod logs;
 mod losses;
 mod malformed;
 mod moves;

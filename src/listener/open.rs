@@ -29,7 +29,7 @@ use tokio::{
 use super::{
     accept::accept,
     certificates::follow_certificates,
-    state::{ListenerState, ServerState},
+    state::{ListenerState, ServerState, SocketTask},
     worker::ListenerWorker,
 };
 use crate::{
@@ -239,7 +239,7 @@ async fn accept_all(
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) if is_of_connection(&error) => {}
             Err(error) => {
-                state.log_socket_error("cannot accept connections", &error);
+                state.log_socket_error(SocketTask::Accept, &error);
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -295,7 +295,7 @@ fn start(
     match registered {
         Ok(socket) => accept(worker, Stream::from(socket), peer, pending),
         Err(error) => {
-            worker.state.log_socket_error("cannot serve connections", &error);
+            worker.state.log_socket_error(SocketTask::Serve, &error);
             Box::pin(ready(()))
         }
     }

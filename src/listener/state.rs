@@ -60,6 +60,15 @@ pub struct ListenerState {
     log_throttle: Mutex<LogThrottle>,
 }
 
+/// What an error of a socket prevents.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SocketTask {
+    /// A listening socket accepts connections.
+    Accept,
+    /// A connection that was accepted is served.
+    Serve,
+}
+
 // === impl ServerState ===
 
 impl ServerState {
@@ -119,12 +128,30 @@ impl ListenerState {
         self.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs an error of a listening socket or of the socket of a new connection. `what` is what the error prevents.
-    /// At most one line in [`PAUSE`](super::log_throttle::PAUSE) is written.
-    pub(super) fn log_socket_error(&self, what: &'static str, error: &io::Error) {
-        let line = self.log_throttle().line(what, Instant::now());
-        if let LineDecision::Written(suppressed) = line {
-            log::error!("{what} listener={}: {error} suppressed={suppressed}", self.name);
+    /// Logs an error of a listening socket or of the socket of a new connection. For each task, at most one line in
+    /// [`PAUSE`](super::log_throttle::PAUSE) is written.
+    pub(super) fn log_socket_error(&self, task: SocketTask, error: &io::Error) {
+        let line = self.log_throttle().line(task.label(), Instant::now());
+        let LineDecision::Written(suppressed) = line else { return };
+        let name = &self.name;
+        match task {
+            SocketTask::Accept => {
+                log::error!("cannot accept connections listener={name}: {error} suppressed={suppressed}");
+            }
+            SocketTask::Serve => {
+                log::error!("cannot serve connections listener={name}: {error} suppressed={suppressed}");
+            }
+        }
+    }
+}
+
+// === impl SocketTask ===
+
+impl SocketTask {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Serve => "serve",
         }
     }
 }
